@@ -1,0 +1,1 @@
+"""What runs in Lambda. Imports neither aws_cdk nor stacks."""

@@ -1,0 +1,46 @@
+"""Shapes of the account routes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from runtime.contract.base import Answer, Body
+from runtime.models.account import AccountStatus, AccountType, Posting
+from runtime.models.currency import CurrencyCode
+from runtime.models.fields import Instant, MinorUnits
+
+
+class AccountRequest(Body, frozen=True):
+    """A new account, at zero."""
+
+    account_number: Annotated[str | None, StringConstraints(pattern=r"^[A-Za-z0-9-]{4,34}$")] = None
+    customer_id: str | None = None
+    account_type: AccountType
+    currency: CurrencyCode
+    credit_limit: Annotated[MinorUnits, Field(description="For operators.")] = 0
+    posting: Annotated[Posting, Field(description="`folded` is for operators.")] = Posting.IMMEDIATE
+
+
+class AccountAnswer(Answer, frozen=True):
+    """An account; amounts in minor units of its currency, `formatted_balance` for people."""
+
+    id: str
+    merchant_id: str
+    customer_id: str | None
+    account_number: str | None
+    account_type: AccountType
+    currency: str
+    status: AccountStatus
+    locked_until: Instant | None
+    posting: Posting
+    balance: int
+    held_out: int
+    held_in: int
+    available: int = Field(validation_alias="spendable")
+    credit_limit: int
+    formatted_balance: str
+    version: int
+    created_at: Instant
+    updated_at: Instant

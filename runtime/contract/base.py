@@ -1,0 +1,70 @@
+"""What request and answer shapes have in common."""
+
+from __future__ import annotations
+
+from typing import Annotated, Generic, Self, TypeVar
+
+from pydantic import BaseModel, Field, StringConstraints
+
+MAX_PAGE = 100
+"""Items of one page."""
+DEFAULT_PAGE = 20
+MAX_METADATA_KEYS = 50
+MAX_DESCRIPTION = 500
+MAX_IDEMPOTENCY_KEY = 255
+"""Characters of an Idempotency-Key, as at Stripe."""
+
+ShortText = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+Description = Annotated[str, StringConstraints(max_length=MAX_DESCRIPTION)]
+MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=40)]
+MetadataValue = Annotated[str, StringConstraints(max_length=500)]
+Metadata = Annotated[dict[MetadataKey, MetadataValue], Field(max_length=MAX_METADATA_KEYS)]
+IdempotencyKey = Annotated[
+    str, StringConstraints(min_length=1, max_length=MAX_IDEMPOTENCY_KEY, pattern=r"^[\x21-\x7e]+$")
+]
+ActingFor = Annotated[
+    str | None,
+    Field(description="For operators: the merchant to act for. A merchant who sends it gets 403."),
+]
+
+
+class Body(BaseModel, frozen=True, extra="forbid", strict=True):
+    """A JSON request body: unknown members and implicit conversions are refused."""
+
+    merchant_id: ActingFor = None
+    idempotency_key: Annotated[
+        IdempotencyKey | None, Field(description="Instead of the Idempotency-Key header.")
+    ] = None
+
+
+class Query(BaseModel, frozen=True, extra="forbid"):
+    """A query string: unknown parameters are refused."""
+
+    merchant_id: ActingFor = None
+
+
+class PageQuery(Query, frozen=True):
+    """A query of a list."""
+
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE
+    cursor: str | None = None
+
+
+class Answer(BaseModel, frozen=True):
+    """A JSON answer; made from a stored row by the names of its attributes."""
+
+    @classmethod
+    def of(cls, row: BaseModel) -> Self:
+        """The public shape of a stored row: what this model does not name stays inside."""
+        return cls.model_validate(row, from_attributes=True)
+
+
+Item = TypeVar("Item", bound=Answer)
+
+
+class Page(Answer, Generic[Item], frozen=True):
+    """One page of a list, newest first; `next_cursor` is null on the last one."""
+
+    data: tuple[Item, ...]
+    has_more: bool
+    next_cursor: str | None

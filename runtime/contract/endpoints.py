@@ -1,0 +1,239 @@
+"""Every route of the API: who serves it, who may call it, what goes in and what comes out.
+
+The gateway's routes, the dispatch of both HTTP functions, permissions, validation and the OpenAPI
+document are all read from `ENDPOINTS`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from http import HTTPStatus
+from typing import Final, Literal
+
+from pydantic import BaseModel
+
+from runtime.contract import accounts, customers, merchants, payments, settlements, system
+
+Method = Literal["GET", "POST", "PATCH", "DELETE"]
+Function = Literal["process", "query"]
+
+
+class Permission(StrEnum):
+    """What a token may allow; `admin` implies all others."""
+
+    PAYMENTS = "payments"
+    REFUNDS = "refunds"
+    CUSTOMERS = "customers"
+    ACCOUNTS = "accounts"
+    TRANSFERS = "transfers"
+    REPORTS = "reports"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One method on one path.
+
+    `permissions` empty and `public` false means: any valid token, the service judges (admin or own).
+    `answers` maps each success status to its model (None: no JSON body of ours).
+    """
+
+    operation: str
+    method: Method
+    path: str
+    function: Function
+    summary: str
+    tag: str
+    answers: dict[HTTPStatus, type[BaseModel] | None]
+    permission: Permission | None = None
+    public: bool = False
+    body: type[BaseModel] | None = None
+    query: type[BaseModel] | None = None
+    idempotent: Literal["required", "honoured", "no"] = "no"
+    refusals: tuple[HTTPStatus, ...] = field(default=())
+
+
+_OK, _CREATED, _ACCEPTED = HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED
+
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    Endpoint(
+        operation="createMerchant",
+        method="POST",
+        path="/v1/merchants",
+        function="process",
+        summary="Register a merchant",
+        tag="merchants",
+        permission=Permission.ADMIN,
+        body=merchants.MerchantRequest,
+        idempotent="honoured",
+        answers={_CREATED: merchants.NewMerchant},
+    ),
+    Endpoint(
+        operation="getMerchant",
+        method="GET",
+        path="/v1/merchants/{id}",
+        function="query",
+        summary="Read a merchant: an operator any, a merchant itself",
+        tag="merchants",
+        answers={_OK: merchants.MerchantAnswer},
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+    Endpoint(
+        operation="createCustomer",
+        method="POST",
+        path="/v1/customers",
+        function="process",
+        summary="Register a customer; personal fields are stored enciphered",
+        tag="customers",
+        permission=Permission.CUSTOMERS,
+        body=customers.CustomerRequest,
+        idempotent="honoured",
+        answers={_CREATED: customers.CustomerAnswer},
+    ),
+    Endpoint(
+        operation="getCustomer",
+        method="GET",
+        path="/v1/customers/{id}",
+        function="query",
+        summary="Read a customer",
+        tag="customers",
+        permission=Permission.CUSTOMERS,
+        answers={_OK: customers.CustomerAnswer},
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+    Endpoint(
+        operation="createAccount",
+        method="POST",
+        path="/v1/accounts",
+        function="process",
+        summary="Open an account with a zero balance",
+        tag="accounts",
+        permission=Permission.ACCOUNTS,
+        body=accounts.AccountRequest,
+        idempotent="honoured",
+        answers={_CREATED: accounts.AccountAnswer},
+        refusals=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    ),
+    Endpoint(
+        operation="getAccount",
+        method="GET",
+        path="/v1/accounts/{id}",
+        function="query",
+        summary="Read an account",
+        tag="accounts",
+        permission=Permission.ACCOUNTS,
+        answers={_OK: accounts.AccountAnswer},
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+    Endpoint(
+        operation="createPayment",
+        method="POST",
+        path="/v1/payments",
+        function="process",
+        summary="Charge a payment method",
+        tag="payments",
+        permission=Permission.PAYMENTS,
+        body=payments.PaymentRequest,
+        idempotent="required",
+        answers={_CREATED: payments.PaymentAnswer, _ACCEPTED: payments.PaymentAnswer},
+        refusals=(HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    ),
+    Endpoint(
+        operation="getPayment",
+        method="GET",
+        path="/v1/payments/{id}",
+        function="query",
+        summary="Read a payment with its transactions (strongly consistent)",
+        tag="payments",
+        permission=Permission.PAYMENTS,
+        answers={_OK: payments.PaymentDetail},
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+    Endpoint(
+        operation="listPayments",
+        method="GET",
+        path="/v1/payments",
+        function="query",
+        summary="List payments, newest first",
+        tag="payments",
+        permission=Permission.PAYMENTS,
+        query=payments.PaymentQuery,
+        answers={_OK: payments.PaymentList},
+    ),
+    Endpoint(
+        operation="summarizePayments",
+        method="GET",
+        path="/v1/payments/summary",
+        function="query",
+        summary="Count and add up payments by status and currency",
+        tag="payments",
+        permission=Permission.REPORTS,
+        query=payments.SummaryQuery,
+        answers={_OK: payments.PaymentSummary},
+    ),
+    Endpoint(
+        operation="listSettlements",
+        method="GET",
+        path="/v1/settlements",
+        function="query",
+        summary="List settlements, newest day first",
+        tag="settlements",
+        permission=Permission.REPORTS,
+        query=settlements.SettlementQuery,
+        answers={_OK: settlements.SettlementList},
+    ),
+    Endpoint(
+        operation="getSettlement",
+        method="GET",
+        path="/v1/settlements/{id}",
+        function="query",
+        summary="Read a settlement: its counts and totals",
+        tag="settlements",
+        permission=Permission.REPORTS,
+        answers={_OK: settlements.SettlementAnswer},
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+    Endpoint(
+        operation="listSettlementLines",
+        method="GET",
+        path="/v1/settlements/{id}/lines",
+        function="query",
+        summary="List the lines of a settlement file with what became of each",
+        tag="settlements",
+        permission=Permission.REPORTS,
+        query=settlements.LineQuery,
+        answers={_OK: settlements.SettlementLineList},
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+    Endpoint(
+        operation="health",
+        method="GET",
+        path="/v1/health",
+        function="query",
+        summary="Whether the API answers",
+        tag="system",
+        public=True,
+        answers={_OK: system.Health},
+    ),
+    Endpoint(
+        operation="openapi",
+        method="GET",
+        path="/v1/openapi.json",
+        function="query",
+        summary="This document",
+        tag="system",
+        public=True,
+        answers={_OK: None},
+    ),
+    Endpoint(
+        operation="docs",
+        method="GET",
+        path="/v1/docs",
+        function="query",
+        summary="The documentation as a page that needs no outside host",
+        tag="system",
+        public=True,
+        answers={_OK: None},
+    ),
+)

@@ -1,0 +1,130 @@
+"""Shapes of the payment routes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from runtime.contract.base import Answer, Body, Description, Metadata, Page, PageQuery, Query
+from runtime.models.currency import CurrencyCode
+from runtime.models.fields import MAX_AMOUNT_MINOR, Instant
+from runtime.models.payment import PaymentStatus
+from runtime.models.transaction import AuditStep, TransactionStatus, TransactionType
+
+Amount = Annotated[int, Field(ge=1, le=MAX_AMOUNT_MINOR, description="In minor units.")]
+Moment = Annotated[
+    str,
+    StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|\+00:00)?)?$"),
+    Field(
+        description="YYYY-MM-DD or an ISO 8601 time, in UTC. An end date includes its whole day."
+    ),
+]
+
+
+class PaymentRequest(Body, frozen=True):
+    """A charge. `amount` is in minor units: 1000 USD is ten dollars, 1000 JPY a thousand yen."""
+
+    amount: Amount
+    currency: CurrencyCode
+    payment_method: Annotated[str, StringConstraints(min_length=3, max_length=255)]
+    customer_id: Annotated[str | None, StringConstraints(min_length=1, max_length=64)] = None
+    description: Description | None = None
+    metadata: Metadata = Field(default_factory=dict)
+    capture_method: Literal["automatic"] = "automatic"
+    statement_descriptor: Annotated[str | None, StringConstraints(max_length=22)] = None
+
+
+class PaymentAnswer(Answer, frozen=True):
+    """A payment; amounts in minor units."""
+
+    id: str
+    merchant_id: str
+    amount: int
+    currency: str
+    status: PaymentStatus
+    capture_method: Literal["automatic", "manual"]
+    amount_capturable: int = Field(validation_alias="capturable_minor")
+    amount_captured: int
+    amount_refunded: int
+    payment_method: str
+    customer_id: str | None
+    description: str | None
+    statement_descriptor: str | None
+    metadata: dict[str, str]
+    failure_code: str | None
+    failure_reason: str | None
+    dispute_status: str | None
+    version: int
+    created_at: Instant
+    updated_at: Instant
+
+
+class TransactionAnswer(Answer, frozen=True):
+    """What a processor did for a payment; amounts in minor units."""
+
+    id: str
+    payment_id: str
+    type: TransactionType
+    amount: int
+    currency: str
+    status: TransactionStatus
+    fee: int
+    processor_id: str | None
+    response_code: str | None
+    response_text: str | None
+    processed_at: Instant
+    settlement_id: str | None
+    audit_trail: tuple[AuditStep, ...]
+    version: int
+    created_at: Instant
+    updated_at: Instant
+
+
+class PaymentDetail(PaymentAnswer, frozen=True):
+    """A payment with everything that a processor did for it."""
+
+    transactions: tuple[TransactionAnswer, ...]
+
+
+class PaymentQuery(PageQuery, frozen=True):
+    """Filters of the payment list."""
+
+    status: PaymentStatus | None = None
+    customer_id: str | None = None
+    start_date: Moment | None = None
+    end_date: Moment | None = None
+    min_amount: Annotated[int | None, Field(ge=0)] = None
+    max_amount: Annotated[int | None, Field(ge=0)] = None
+
+
+class PaymentList(Page[PaymentAnswer], frozen=True):
+    """A page of payments."""
+
+
+class SummaryQuery(Query, frozen=True):
+    """The days to add up; the last 30 unless said."""
+
+    start_date: Moment | None = None
+    end_date: Moment | None = None
+
+
+class CurrencySummary(Answer, frozen=True):
+    """Sums of one currency, in its minor units; `average` is captured per succeeded payment, rounded down."""
+
+    count: int
+    captured: int
+    refunded: int
+    fees: int
+    net: int
+    average: int
+
+
+class PaymentSummary(Answer, frozen=True):
+    """Counts by status and sums by currency. Currencies are never added together."""
+
+    start_date: Instant
+    end_date: Instant
+    total_count: int
+    by_status: dict[PaymentStatus, int]
+    by_currency: dict[str, CurrencySummary]

@@ -1,0 +1,272 @@
+"""Every error that leaves a room of the runtime, in one tree.
+
+    PlatformError
+    ├── BadRequest 400 ─ MalformedJson · UnknownField · UnknownParameter · InvalidParameter
+    │                    · MissingIdempotencyKey · ConflictingIdempotencyKeys · BadCursor
+    ├── Unauthorized 401
+    ├── Declined 402
+    ├── Forbidden 403
+    ├── NotFound 404
+    ├── MethodNotAllowed 405
+    ├── Conflict 409 ─ IdempotencyInFlight · AlreadyExists
+    ├── PayloadTooLarge 413
+    ├── UnsupportedMediaType 415
+    ├── Unprocessable 422 ─ InvalidValue · IdempotencyKeyReused · AmountTooLarge · CardDataRefused
+    │                       · InactiveMerchant · SummaryTooLarge
+    ├── Internal 500 ─ IntegrityError
+    └── Unavailable 503 (retryable)
+
+    Not for a caller; each is caught by the service that can do something about it:
+    AlreadyClaimed · StaleWrite · ProcessorUnknown
+
+`code` is stable and snake_case, `detail` is one sentence with the values that matter, `param` names the
+field at fault. A service raises; only the HTTP layer knows how a problem document looks.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import ClassVar
+
+
+class PlatformError(Exception):
+    """Base of what a caller may be told."""
+
+    status: ClassVar[HTTPStatus] = HTTPStatus.INTERNAL_SERVER_ERROR
+    code: ClassVar[str] = "internal_error"
+    title: ClassVar[str] = "Something went wrong on our side"
+    retry_after_seconds: int | None = None
+
+    def __init__(self, detail: str, *, param: str | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.param = param
+
+    def extensions(self) -> dict[str, str]:
+        """Members that this error adds to its problem document."""
+        return {}
+
+
+class BadRequest(PlatformError):
+    """The request could not be understood."""
+
+    status = HTTPStatus.BAD_REQUEST
+    code = "bad_request"
+    title = "The request could not be understood"
+
+
+class MalformedJson(BadRequest):
+    """The body is not a JSON object in UTF-8."""
+
+    code = "malformed_json"
+
+
+class UnknownField(BadRequest):
+    """The body has a member that this route does not know."""
+
+    code = "unknown_field"
+
+
+class UnknownParameter(BadRequest):
+    """The query has a parameter that this route does not know."""
+
+    code = "unknown_parameter"
+
+
+class InvalidParameter(BadRequest):
+    """A query parameter has the wrong form, or is given twice."""
+
+    code = "invalid_parameter"
+
+
+class MissingIdempotencyKey(BadRequest):
+    """A request that moves money came without an Idempotency-Key."""
+
+    code = "missing_idempotency_key"
+
+
+class ConflictingIdempotencyKeys(BadRequest):
+    """Header and body name two different idempotency keys, or one that is no key."""
+
+    code = "invalid_idempotency_key"
+
+
+class BadCursor(BadRequest):
+    """The cursor was not made by this list with these filters."""
+
+    code = "bad_cursor"
+
+
+class Unauthorized(PlatformError):
+    """No valid token."""
+
+    status = HTTPStatus.UNAUTHORIZED
+    code = "unauthorized"
+    title = "A valid bearer token is required"
+
+
+class Declined(PlatformError):
+    """The processor refused the charge; the payment is recorded as failed."""
+
+    status = HTTPStatus.PAYMENT_REQUIRED
+    code = "card_declined"
+    title = "The payment was declined"
+
+    def __init__(self, detail: str, *, decline_code: str, payment_id: str) -> None:
+        super().__init__(detail)
+        self.decline_code = decline_code
+        self.payment_id = payment_id
+
+    def extensions(self) -> dict[str, str]:
+        """`decline_code` and `payment_id`."""
+        return {"decline_code": self.decline_code, "payment_id": self.payment_id}
+
+
+class Forbidden(PlatformError):
+    """The token is valid but lacks the permission."""
+
+    status = HTTPStatus.FORBIDDEN
+    code = "forbidden"
+    title = "This token may not do that"
+
+
+class NotFound(PlatformError):
+    """No such thing, or not yours."""
+
+    status = HTTPStatus.NOT_FOUND
+    code = "not_found"
+    title = "No such resource"
+
+
+class MethodNotAllowed(PlatformError):
+    """The path exists, with other methods."""
+
+    status = HTTPStatus.METHOD_NOT_ALLOWED
+    code = "method_not_allowed"
+    title = "This path does not take that method"
+
+    def __init__(self, detail: str, *, allow: tuple[str, ...]) -> None:
+        super().__init__(detail)
+        self.allow = allow
+
+
+class Conflict(PlatformError):
+    """The resource is in another state than the request needs."""
+
+    status = HTTPStatus.CONFLICT
+    code = "conflict"
+    title = "The resource is in another state"
+
+
+class IdempotencyInFlight(Conflict):
+    """The first request with this key is still running."""
+
+    code = "idempotency_in_flight"
+    title = "The first request with this key is still running"
+    retry_after_seconds = 1
+
+
+class AlreadyExists(Conflict):
+    """Something unique is taken."""
+
+    code = "already_exists"
+
+
+class PayloadTooLarge(PlatformError):
+    """The body is larger than this API reads."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    code = "payload_too_large"
+    title = "The request body is too large"
+
+
+class UnsupportedMediaType(PlatformError):
+    """The body is not application/json."""
+
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    code = "unsupported_media_type"
+    title = "Send application/json"
+
+
+class Unprocessable(PlatformError):
+    """Well formed, but not acceptable."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    code = "unprocessable"
+    title = "The request is not acceptable"
+
+
+class InvalidValue(Unprocessable):
+    """A field is missing, has the wrong type or a value out of range."""
+
+    code = "invalid_value"
+
+
+class IdempotencyKeyReused(Unprocessable):
+    """The key was used for another payload."""
+
+    code = "idempotency_key_reused"
+
+
+class AmountTooLarge(Unprocessable):
+    """Above the merchant's largest payment."""
+
+    code = "amount_too_large"
+
+
+class CardDataRefused(Unprocessable):
+    """Something in the request looks like a card number or a security code."""
+
+    code = "card_data_refused"
+    title = "Never send card numbers or security codes"
+
+
+class InactiveMerchant(Unprocessable):
+    """The merchant may not take payments now."""
+
+    code = "inactive_merchant"
+
+
+class SummaryTooLarge(Unprocessable):
+    """More payments in the range than one answer adds up."""
+
+    code = "summary_too_large"
+
+
+class Internal(PlatformError):
+    """A fault of ours; the detail is in the log, not in the answer."""
+
+
+class IntegrityError(Internal):
+    """A ciphertext does not belong where it was found, or its key is gone."""
+
+    code = "integrity_error"
+
+
+class Unavailable(PlatformError):
+    """Busy or throttled for longer than this request had. Repeat it with the same key."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "unavailable"
+    title = "Try again in a moment"
+    retry_after_seconds = 1
+
+
+class AlreadyClaimed(Exception):
+    """Another request holds, or held, this idempotency key. `item` is its record as stored."""
+
+    def __init__(self, item: object) -> None:
+        super().__init__("the idempotency key is claimed")
+        self.item = item
+
+
+class StaleWrite(Exception):
+    """A condition failed on `table`: the row is not as it was read, or somebody else holds its lease."""
+
+    def __init__(self, table: str, detail: str) -> None:
+        super().__init__(f"{table}: {detail}")
+        self.table = table
+
+
+class ProcessorUnknown(Exception):
+    """The processor's answer did not arrive: charged or not, only it can say."""

@@ -1,0 +1,62 @@
+"""Accounts: balances of money, with holds, by customer, by status and type, and by number."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from runtime.models.fields import Instant, Record, SignedMinorUnits
+from runtime.schema import partition, sort
+
+PROFILE_SHARD = "00"
+"""Sort key of the row that holds the profile and the balance; fold rows have others."""
+
+
+class AccountType(StrEnum):
+    """What an account is for; `merchant` and `system` accounts are the operators'."""
+
+    CHECKING = "checking"
+    SAVINGS = "savings"
+    WALLET = "wallet"
+    MERCHANT = "merchant"
+    SYSTEM = "system"
+
+
+class AccountStatus(StrEnum):
+    """Only an active account can be debited or credited by a request."""
+
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+    CLOSED = "closed"
+
+
+class Posting(StrEnum):
+    """Whether the balance changes in the request's transaction or is folded from the stream."""
+
+    IMMEDIATE = "immediate"
+    FOLDED = "folded"
+
+
+class Account(Record, table="accounts", stream=True, frozen=True):
+    """An account's profile and balance (shard `00`), or one of a folded account's fold rows.
+
+    `spendable` = balance - held_out + credit_limit is kept beside them, because a DynamoDB condition
+    cannot do arithmetic.
+    """
+
+    id: Annotated[str, partition(), sort("customer-index")]
+    shard: Annotated[str, sort()] = PROFILE_SHARD
+    customer_id: Annotated[str | None, partition("customer-index")] = None
+    status_bucket: Annotated[str | None, partition("status-index")] = None
+    account_number: Annotated[str | None, partition("number-index")] = None
+    account_type: Annotated[AccountType, sort("status-index")]
+    currency: str
+    status: AccountStatus = AccountStatus.ACTIVE
+    posting: Posting = Posting.IMMEDIATE
+    locked_until: Instant | None = None
+    balance: SignedMinorUnits = 0
+    held_out: SignedMinorUnits = 0
+    held_in: SignedMinorUnits = 0
+    credit_limit: SignedMinorUnits = 0
+    spendable: SignedMinorUnits = 0
+    last_operation_id: str | None = None

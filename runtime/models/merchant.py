@@ -1,0 +1,52 @@
+"""Merchants: who is paid, through which processor, within which limits."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field
+
+from runtime.models.fields import MAX_AMOUNT_MINOR, Record
+from runtime.schema import Encrypted, partition
+
+MAX_INDEX_BUCKETS = 256
+"""Buckets that one merchant's index keys may be spread over; the number only grows."""
+
+
+class MerchantStatus(StrEnum):
+    """An inactive merchant can read, not take payments."""
+
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+
+
+class RateLimits(BaseModel, frozen=True):
+    """What a merchant may do: payments per UTC minute and day, and the largest payment (minor units)."""
+
+    payments_per_minute: Annotated[int, Field(ge=1)] | None = None
+    payments_per_day: Annotated[int, Field(ge=1)] | None = None
+    max_payment_amount: Annotated[int, Field(ge=1, le=MAX_AMOUNT_MINOR)] | None = None
+
+
+class MerchantProfile(Record, frozen=True):
+    """A merchant without its secrets: what nearly every reader needs, and no key to decrypt."""
+
+    id: Annotated[str, partition()]
+    email: Annotated[str, partition("gsi-email")]
+    name: str
+    status: MerchantStatus = MerchantStatus.ACTIVE
+    processor: str
+    webhook_url: str | None = None
+    features: frozenset[str] = frozenset()
+    rate_limits: RateLimits = RateLimits()
+    index_buckets: Annotated[int, Field(ge=1, le=MAX_INDEX_BUCKETS)] = 1
+
+
+class Merchant(MerchantProfile, table="merchants", stream=True, frozen=True):
+    """A merchant. `processor_config` and `webhook_secret` are enciphered and never shown."""
+
+    processor_config: Annotated[dict[str, Any], Encrypted("pii"), Field(repr=False)] = Field(
+        default_factory=dict
+    )
+    webhook_secret: Annotated[str, Encrypted("pii"), Field(repr=False)]

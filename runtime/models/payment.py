@@ -1,0 +1,73 @@
+"""Payments: what a customer is charged, its ceilings, and the lease of whoever is working on it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from runtime.models.fields import Instant, MinorUnits, Record
+from runtime.schema import partition, shown_in, sort
+
+MAX_TRANSACTIONS = 100
+"""Transactions of one payment: as many as one BatchGetItem reads."""
+
+
+class PaymentStatus(StrEnum):
+    """Where a payment stands; the allowed steps are in runtime.domain.payments."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    REQUIRES_CAPTURE = "requires_capture"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    UNKNOWN = "unknown"
+
+
+_LISTED = ("gsi-merchant", "gsi-merchant-status", "gsi-customer")
+
+
+class Payment(Record, table="payments", stream=True, frozen=True):
+    """One charge. It enters `gsi-merchant` with its outcome and leaves `gsi-open` with it.
+
+    Lists read the indexes for order and filters and then the rows themselves, so the indexes carry
+    only what is filtered (status, amount) and what a summary adds up.
+    """
+
+    id: Annotated[
+        str, partition(), sort("gsi-merchant"), sort("gsi-merchant-status"), sort("gsi-customer")
+    ]
+    merchant_bucket: Annotated[str | None, partition("gsi-merchant")] = None
+    merchant_status_bucket: Annotated[str | None, partition("gsi-merchant-status")] = None
+    customer_id: Annotated[str | None, partition("gsi-customer")] = None
+    idempotency_scope: Annotated[str | None, partition("gsi-idempotency")] = None
+    open_bucket: Annotated[str | None, partition("gsi-open")] = None
+    next_action_at: Annotated[Instant | None, sort("gsi-open")] = None
+
+    status: Annotated[PaymentStatus, shown_in("gsi-merchant", "gsi-customer")]
+    amount: Annotated[MinorUnits, shown_in(*_LISTED)]
+    currency: Annotated[str, shown_in("gsi-merchant")]
+    amount_captured: Annotated[MinorUnits, shown_in("gsi-merchant")] = 0
+    amount_refunded: Annotated[MinorUnits, shown_in("gsi-merchant")] = 0
+    fee: Annotated[MinorUnits, shown_in("gsi-merchant")] = 0
+
+    capture_method: Literal["automatic", "manual"] = "automatic"
+    capturable_minor: MinorUnits = 0
+    refundable_minor: MinorUnits = 0
+    pending_capture_minor: MinorUnits = 0
+    pending_refund_minor: MinorUnits = 0
+    payment_method: str
+    processor: str
+    description: str | None = None
+    statement_descriptor: str | None = None
+    metadata: dict[str, str] = Field(default_factory=dict)
+    failure_code: str | None = None
+    failure_reason: str | None = None
+    dispute_status: str | None = None
+    transaction_ids: tuple[str, ...] = ()
+
+    claim_key: str
+    lease_owner: str | None = None
+    lease_expires_at: Instant | None = None

@@ -1,0 +1,130 @@
+"""One frozen model per Lambda: the stack writes the environment from it, the runtime reads it back.
+
+Field `intent_lease_seconds` is the variable `INTENT_LEASE_SECONDS`. A field that ends in `_table` holds
+the physical name of the table of 03's name before it; a function can reach no table it does not name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Self
+
+from pydantic import BaseModel, Field, model_validator
+
+_TABLE_SUFFIX = "_table"
+
+
+class Settings(BaseModel, frozen=True, extra="forbid"):
+    """What every Lambda is told."""
+
+    stage: str
+    service: str
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Read the settings back. Raises pydantic.ValidationError naming what is missing or wrong."""
+        names = {name.upper(): name for name in cls.model_fields}
+        return cls.model_validate(
+            {names[key]: value for key, value in environment.items() if key in names}
+        )
+
+    def environment(self) -> dict[str, str]:
+        """The variables from which `from_environment` makes an equal model."""
+        return {
+            name.upper(): str(value) for name, value in self.model_dump(exclude_none=True).items()
+        }
+
+    def table_names(self) -> dict[str, str]:
+        """Physical name by schema name, of the tables this Lambda may use."""
+        return {
+            name.removesuffix(_TABLE_SUFFIX): getattr(self, name)
+            for name in type(self).model_fields
+            if name.endswith(_TABLE_SUFFIX)
+        }
+
+
+class PaymentTiming(Settings, frozen=True):
+    """How long the pieces of a payment may take, in seconds."""
+
+    intent_lease_seconds: Annotated[int, Field(ge=5, le=900)] = 60
+    processor_timeout_seconds: Annotated[int, Field(ge=1, le=30)] = 10
+    resolver_margin_seconds: Annotated[int, Field(ge=1, le=600)] = 5
+    idempotency_ttl_seconds: Annotated[int, Field(ge=60)] = 24 * 3600
+    merchant_cache_seconds: Annotated[int, Field(ge=0, le=300)] = 5
+    sandbox_fee_basis_points: Annotated[int, Field(ge=0, le=10_000)] = 290
+    sandbox_fee_fixed_minor: Annotated[int, Field(ge=0)] = 30
+
+
+class ProcessSettings(PaymentTiming, frozen=True):
+    """The function behind every POST, PATCH and DELETE."""
+
+    accounts_table: str
+    customers_table: str
+    idempotency_table: str
+    keys_table: str
+    merchants_table: str
+    payments_table: str
+    sandbox_charges_table: str
+    transactions_table: str
+    transfers_table: str
+    pii_key_arn: str
+    index_key_arn: str
+
+
+class QuerySettings(Settings, frozen=True):
+    """The function behind every GET."""
+
+    accounts_table: str
+    customers_table: str
+    keys_table: str
+    merchants_table: str
+    payments_table: str
+    settlement_lines_table: str
+    settlements_table: str
+    transactions_table: str
+    pii_key_arn: str
+    index_key_arn: str
+    merchant_cache_seconds: Annotated[int, Field(ge=0, le=300)] = 5
+
+
+class ReconcileSettings(Settings, frozen=True):
+    """The function that reads settlement files."""
+
+    merchants_table: str
+    settlement_lines_table: str
+    settlements_table: str
+    transactions_table: str
+    transfers_table: str
+    settlement_bucket: str
+    continuation_queue_url: str
+    stop_before_timeout_seconds: Annotated[int, Field(ge=5, le=300)] = 30
+
+
+class ResolverSettings(PaymentTiming, frozen=True):
+    """The scheduled function that finishes payments whose request died or whose answer was lost."""
+
+    idempotency_table: str
+    keys_table: str
+    merchants_table: str
+    payments_table: str
+    sandbox_charges_table: str
+    transactions_table: str
+    transfers_table: str
+    pii_key_arn: str
+
+
+class AuthorizerSettings(Settings, frozen=True):
+    """The function that judges bearer tokens. Exactly one source of public keys is given."""
+
+    issuer: Annotated[str, Field(min_length=1)]
+    audience: Annotated[str, Field(min_length=1)]
+    jwks_url: str | None = None
+    jwks_secret_arn: str | None = None
+    jwks_cache_seconds: Annotated[int, Field(ge=1, le=86_400)] = 300
+    leeway_seconds: Annotated[int, Field(ge=0, le=60)] = 5
+
+    @model_validator(mode="after")
+    def _one_key_source(self) -> Self:
+        if (self.jwks_url is None) == (self.jwks_secret_arn is None):
+            raise ValueError("give jwks_url or jwks_secret_arn, and not both")
+        return self
