@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Annotated
 
 from runtime.models.fields import Instant, Record, SignedMinorUnits
-from runtime.schema import partition, sort
+from runtime.schema import Row, partition, sort
 
 PROFILE_SHARD = "00"
 """Sort key of the row that holds the profile and the balance; fold rows have others."""
@@ -60,3 +60,18 @@ class Account(Record, table="accounts", stream=True, frozen=True):
     credit_limit: SignedMinorUnits = 0
     spendable: SignedMinorUnits = 0
     last_operation_id: str | None = None
+
+
+class AccountNumberGuard(Row, frozen=True):
+    """Stands in the accounts table under the number itself, because DynamoDB knows only unique keys."""
+
+    id: str
+    shard: str = PROFILE_SHARD
+    guards: str
+
+    table_schema = Account.table_schema
+
+    @classmethod
+    def of(cls, number: str, account_id: str) -> AccountNumberGuard:
+        """The guard of one account number."""
+        return cls(id=f"number#{number}", guards=account_id)

@@ -43,7 +43,11 @@ class CurrencyTotal(BaseModel, frozen=True):
 
 
 class Settlement(Record, table="settlements", stream=True, frozen=True):
-    """One settlement file. `lines_done` is the checkpoint from which a crashed run goes on."""
+    """One settlement file.
+
+    `lines_done` counts the lines judged so far: the checkpoint from which a crashed run goes on.
+    `last_line` is the number of the last of them in the file, the header being line 1.
+    """
 
     id: Annotated[str, partition()]
     merchant_id: Annotated[str, partition("gsi-merchant")]
@@ -53,6 +57,7 @@ class Settlement(Record, table="settlements", stream=True, frozen=True):
     sha256: str
     rejection_reason: str | None = None
     lines_done: int = 0
+    last_line: int = 0
     counts: dict[LineStatus, int] = Field(default_factory=dict)
     totals: dict[str, CurrencyTotal] = Field(default_factory=dict)
     completed_at: Instant | None = None

@@ -1,0 +1,28 @@
+"""Index buckets: an index key of few values is spread over suffixes, so that no partition is hot.
+
+The number of buckets only grows. A row's bucket is computed from its id once, when it enters the index;
+readers merge all buckets there are.
+"""
+
+from __future__ import annotations
+
+from zlib import crc32
+
+OPEN_BUCKETS = 8
+"""Buckets of the platform-wide queue of open payments (`gsi-open`): 8 x 1,000 write units a second."""
+ACCOUNT_STATUS_BUCKETS = 8
+
+
+def bucket_key(name: str, bucket: int) -> str:
+    """The index key of one bucket: `mer_x#007`."""
+    return f"{name}#{bucket:03d}"
+
+
+def bucket_for(name: str, identifier: str, buckets: int) -> str:
+    """The index key under which the row `identifier` stands."""
+    return bucket_key(name, crc32(identifier.encode()) % buckets)
+
+
+def all_buckets(name: str, buckets: int) -> tuple[str, ...]:
+    """The index keys that a reader must merge."""
+    return tuple(bucket_key(name, bucket) for bucket in range(buckets))

@@ -1,0 +1,42 @@
+"""Cursors: where a list goes on, sealed so that they fit only the list and filters they came from."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+
+from runtime.errors import BadCursor
+
+_MAC_BYTES = 16
+MAX_CURSOR_CHARACTERS = 512
+
+
+def seal(key: bytes, binding: str, position: str) -> str:
+    """An opaque cursor for `position`, valid only together with `binding` (route, merchant, filters)."""
+    sealed = _mac(key, binding, position) + position.encode()
+    return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
+
+
+def unseal(key: bytes, binding: str, cursor: str) -> str:
+    """The position in a cursor of ours. Raises BadCursor for any other text."""
+    refusal = BadCursor(
+        "the cursor was not made by this list with these filters; start again without one",
+        param="cursor",
+    )
+    if len(cursor) > MAX_CURSOR_CHARACTERS or not cursor.isascii():
+        raise refusal
+    try:
+        sealed = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        position = sealed[_MAC_BYTES:].decode()
+    except (binascii.Error, UnicodeDecodeError):
+        raise refusal from None
+    if not hmac.compare_digest(sealed[:_MAC_BYTES], _mac(key, binding, position)):
+        raise refusal
+    return position
+
+
+def _mac(key: bytes, binding: str, position: str) -> bytes:
+    message = f"{len(binding)}:{binding}{position}".encode()
+    return hmac.new(key, message, hashlib.sha256).digest()[:_MAC_BYTES]

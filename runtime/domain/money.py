@@ -1,0 +1,23 @@
+"""Amounts: integers of minor units, fees rounded half up, and the text that people read."""
+
+from __future__ import annotations
+
+from runtime.models.currency import DECIMALS
+
+BASIS_POINTS = 10_000
+
+
+def fee_of(amount_minor: int, *, basis_points: int, fixed_minor: int) -> int:
+    """A processor's fee in minor units: a share rounded half up, plus a fixed part, at most the amount."""
+    share = (amount_minor * basis_points * 2 + BASIS_POINTS) // (2 * BASIS_POINTS)
+    return min(share + fixed_minor, amount_minor)
+
+
+def format_amount(amount_minor: int, currency: str) -> str:
+    """`-12.34 USD`, `1234 JPY`, `1.234 KWD`: the decimals that ISO 4217 gives the currency."""
+    decimals = DECIMALS[currency]
+    sign = "-" if amount_minor < 0 else ""
+    digits = str(abs(amount_minor)).rjust(decimals + 1, "0")
+    if decimals == 0:
+        return f"{sign}{digits} {currency}"
+    return f"{sign}{digits[:-decimals]}.{digits[-decimals:]} {currency}"

@@ -1,0 +1,70 @@
+"""Adding up payments: by status and by currency, never across currencies."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from runtime.models.payment import PaymentStatus
+
+
+class Summable(Protocol):
+    """What of a payment a summary needs; amounts in minor units."""
+
+    @property
+    def status(self) -> PaymentStatus: ...
+    @property
+    def currency(self) -> str: ...
+    @property
+    def amount_captured(self) -> int: ...
+    @property
+    def amount_refunded(self) -> int: ...
+    @property
+    def fee(self) -> int: ...
+
+
+@dataclass(slots=True)
+class CurrencySum:
+    """Sums of one currency in minor units; `count` counts payments of every status."""
+
+    count: int = 0
+    captured_count: int = 0
+    captured: int = 0
+    refunded: int = 0
+    fees: int = 0
+
+    @property
+    def net(self) -> int:
+        """What is left of the captures after refunds and fees."""
+        return self.captured - self.refunded - self.fees
+
+    @property
+    def average(self) -> int:
+        """Captured per payment that captured something, rounded down."""
+        return self.captured // self.captured_count if self.captured_count else 0
+
+
+@dataclass(slots=True)
+class Summary:
+    """A running summary."""
+
+    total_count: int = 0
+    by_status: Counter[PaymentStatus] = field(default_factory=Counter)
+    by_currency: dict[str, CurrencySum] = field(default_factory=dict)
+
+
+def summarize(payments: Iterable[Summable]) -> Summary:
+    """Count and add up `payments`, holding none of them."""
+    summary = Summary()
+    for payment in payments:
+        summary.total_count += 1
+        summary.by_status[payment.status] += 1
+        total = summary.by_currency.setdefault(payment.currency, CurrencySum())
+        total.count += 1
+        total.captured_count += payment.amount_captured > 0
+        total.captured += payment.amount_captured
+        total.refunded += payment.amount_refunded
+        total.fees += payment.fee
+    return summary

@@ -1,0 +1,1 @@
+"""What is outside: processors, KMS, S3."""

@@ -1,0 +1,1 @@
+"""Payment processors behind one port (port.py): one module per processor."""

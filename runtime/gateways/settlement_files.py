@@ -1,0 +1,69 @@
+"""Settlement files in S3: read as a stream, with bounded lines; nothing holds a file in memory."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+
+READ_BYTES = 1024 * 1024
+MAX_LINE_BYTES = 4_096
+"""A settlement line is some two hundred bytes; one that never ends must not fill the memory."""
+
+
+@dataclass(frozen=True)
+class SettlementFiles:
+    """The settlement bucket, and the queue through which a long file asks to be continued."""
+
+    s3: S3Client
+    sqs: SQSClient
+    bucket: str
+    queue_url: str
+
+    def sha256(self, key: str) -> str:
+        """Digest of the file's bytes, in hex."""
+        digest = hashlib.sha256()
+        for chunk in self._chunks(key):
+            digest.update(chunk)
+        return digest.hexdigest()
+
+    def lines(self, key: str) -> Iterator[str | None]:
+        """The file's lines without their ends; None for one that is longer than MAX_LINE_BYTES."""
+        return split_lines(self._chunks(key))
+
+    def ask_to_continue(self, message: str) -> None:
+        """Queue another run over the same file."""
+        self.sqs.send_message(QueueUrl=self.queue_url, MessageBody=message)
+
+    def _chunks(self, key: str) -> Iterator[bytes]:
+        body = self.s3.get_object(Bucket=self.bucket, Key=key)["Body"]
+        return iter(lambda: body.read(READ_BYTES), b"")
+
+
+def split_lines(chunks: Iterable[bytes]) -> Iterator[str | None]:
+    """Lines of a UTF-8 stream (a byte order mark is dropped, bad bytes become U+FFFD).
+
+    A line above MAX_LINE_BYTES is given as None; no more of it than that is ever held.
+    """
+    held, too_long, first = b"", False, True
+    for chunk in chunks:
+        *complete, tail = chunk.split(b"\n")
+        for piece in complete:
+            line = held + piece
+            yield None if too_long or len(line) > MAX_LINE_BYTES else _text(line, first)
+            held, too_long, first = b"", False, False
+        held += tail
+        if len(held) > MAX_LINE_BYTES:
+            held, too_long = b"", True
+    if held or too_long:
+        yield None if too_long else _text(held, first)
+
+
+def _text(line: bytes, first: bool) -> str:
+    text = line.rstrip(b"\r").decode("utf-8", "replace")
+    return text.removeprefix("\ufeff") if first else text

@@ -1,0 +1,36 @@
+"""Idempotency claims: taken in the transaction that does the work, completed with its answer."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from runtime.domain.instants import to_epoch_seconds
+from runtime.models.idempotency import ClaimState, IdempotencyRecord
+from runtime.repositories.expressions import (
+    Put,
+    absent,
+    all_of,
+    any_of,
+    below,
+    equals,
+    put,
+)
+from runtime.repositories.store import Store
+
+
+def take(claim: IdempotencyRecord, now: datetime) -> Put:
+    """Take the key if nobody has it, or if its completed answer has been kept long enough."""
+    expired = all_of(
+        equals("state", ClaimState.COMPLETED), below("expires_at", to_epoch_seconds(now))
+    )
+    return put(claim).when(any_of(absent("key"), expired))
+
+
+def complete(claim: IdempotencyRecord) -> Put:
+    """Store the answer, if the claim is still the one that its owner took."""
+    return put(claim).when(equals("owner", claim.owner), equals("state", ClaimState.IN_PROGRESS))
+
+
+def read(store: Store, key: str) -> IdempotencyRecord | None:
+    """The claim as it stands, strongly consistent."""
+    return store.get(IdempotencyRecord, {"key": key}, IdempotencyRecord)

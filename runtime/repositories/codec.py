@@ -1,0 +1,117 @@
+"""Rows to DynamoDB items and back, enciphering what the model marks Encrypted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Protocol, TypeVar
+
+from boto3.dynamodb.types import Binary, TypeDeserializer, TypeSerializer
+from pydantic import BaseModel, TypeAdapter
+
+from runtime.schema import Purpose, Row, TableSchema
+
+Item = Mapping[str, Any]
+RowT = TypeVar("RowT", bound=BaseModel)
+
+_serializer = TypeSerializer()
+_deserializer = TypeDeserializer()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an enciphered value lives; a ciphertext opens only in the place it was made for."""
+
+    purpose: Purpose
+    subject: str
+    table: str
+    key: tuple[str, ...]
+    attribute: str
+
+
+class FieldCipher(Protocol):
+    """Enciphers single attributes; the gateway behind it holds the keys."""
+
+    def encrypt(self, place: Place, plaintext: bytes) -> bytes:
+        """Encipher for `place`."""
+        ...
+
+    def decrypt(self, place: Place, ciphertext: bytes) -> bytes:
+        """Open what `encrypt` made for the same place. Raises IntegrityError for anything else."""
+        ...
+
+
+def serialize(value: Any) -> Any:
+    """One attribute value in DynamoDB's typed JSON."""
+    return _serializer.serialize(_plain(value))
+
+
+class Codec:
+    """Translates rows of any table."""
+
+    def __init__(self, cipher: FieldCipher) -> None:
+        self._cipher = cipher
+
+    def to_item(self, row: Row) -> dict[str, Any]:
+        """The item that stores `row`; what is None or empty is left out."""
+        schema = TableSchema.of(type(row))
+        item: dict[str, Any] = {}
+        for name, field in type(row).model_fields.items():
+            value = getattr(row, name)
+            if value is None or value == frozenset():
+                continue
+            if name not in schema.encrypted:
+                item[name] = serialize(value)
+            elif value != field.get_default(call_default_factory=True):
+                plaintext = json.dumps(_plain(value), separators=(",", ":")).encode()
+                sealed = self._cipher.encrypt(_place(schema, name, row.__dict__), plaintext)
+                item[name] = {"B": sealed}
+        return item
+
+    def to_row(self, schema: TableSchema, item: Item, view: type[RowT]) -> RowT:
+        """`item` as `view`: the table's model, or a model with fewer of its fields."""
+        wanted = view.model_fields
+        values = {
+            n: _from_typed(v) for n, v in item.items() if n in wanted or n in schema.key_names
+        }
+        for name in schema.encrypted:
+            if name in wanted and isinstance(values.get(name), bytes):
+                opened = self._cipher.decrypt(_place(schema, name, values), values[name])
+                values[name] = _json_value(wanted[name].annotation, opened)
+        return view.model_validate(values)
+
+
+def _place(schema: TableSchema, attribute: str, values: Mapping[str, Any]) -> Place:
+    mark = schema.encrypted[attribute]
+    return Place(
+        purpose=mark.purpose,
+        subject=str(values[mark.subject]),
+        table=schema.name,
+        key=tuple(str(values[name]) for name in schema.key_names),
+        attribute=attribute,
+    )
+
+
+def _json_value(annotation: Any, document: bytes) -> Any:
+    return TypeAdapter(annotation).validate_json(document)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, BaseModel):
+        return {n: _plain(v) for n, v in value.__dict__.items() if v is not None}
+    if isinstance(value, dict):
+        return {str(_plain(n)): _plain(v) for n, v in value.items() if v is not None}
+    if isinstance(value, (list, tuple)):
+        return [_plain(member) for member in value]
+    if isinstance(value, frozenset):
+        return {_plain(member) for member in value}
+    return value
+
+
+def _from_typed(value: Any) -> Any:
+    plain = _deserializer.deserialize(value)
+    return bytes(plain) if isinstance(plain, Binary) else plain

@@ -1,0 +1,29 @@
+"""Customers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from runtime.models.customer import Customer
+from runtime.models.idempotency import IdempotencyRecord
+from runtime.repositories.creation import create_once
+from runtime.repositories.expressions import absent, put
+from runtime.repositories.store import Store
+
+
+class CustomerRepository:
+    """The customers table."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def create(
+        self, customer: Customer, claim: IdempotencyRecord | None, *, token: str, now: datetime
+    ) -> None:
+        """Store a new customer, its personal fields enciphered. Raises AlreadyClaimed."""
+        write = put(customer).when(absent("id"))
+        create_once(self._store, [write], claim, token=token, now=now)
+
+    def get(self, customer_id: str) -> Customer | None:
+        """A customer, deciphered, strongly consistent."""
+        return self._store.get(Customer, {"id": customer_id}, Customer)

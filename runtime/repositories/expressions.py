@@ -1,0 +1,173 @@
+"""Writes and conditions, said once as values and rendered to DynamoDB's expressions.
+
+Only forms that DynamoDB itself accepts can be built: conditions compare an attribute with a value
+(no arithmetic), a SET term has one operator, and one item stands for one row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from runtime.schema import Row, TableSchema
+
+Key = Mapping[str, str | int]
+RowT = TypeVar("RowT", bound=Row)
+
+
+class Rendering:
+    """Collects the placeholders of one request's expressions."""
+
+    def __init__(self, serialize: Callable[[Any], Any]) -> None:
+        self._serialize = serialize
+        self.names: dict[str, str] = {}
+        self.values: dict[str, Any] = {}
+
+    def name(self, attribute: str) -> str:
+        """The placeholder of an attribute's name."""
+        placeholder = f"#{attribute}"
+        self.names[placeholder] = attribute
+        return placeholder
+
+    def value(self, value: Any) -> str:
+        """A placeholder of a value."""
+        placeholder = f":v{len(self.values)}"
+        self.values[placeholder] = self._serialize(value)
+        return placeholder
+
+
+Condition = Callable[[Rendering], str]
+
+
+def absent(attribute: str) -> Condition:
+    """The item, or this attribute of it, does not exist."""
+    return lambda r: f"attribute_not_exists({r.name(attribute)})"
+
+
+def present(attribute: str) -> Condition:
+    """The item exists and has this attribute."""
+    return lambda r: f"attribute_exists({r.name(attribute)})"
+
+
+def equals(attribute: str, value: Any) -> Condition:
+    """The attribute has exactly this value."""
+    return lambda r: f"{r.name(attribute)} = {r.value(value)}"
+
+
+def below(attribute: str, value: Any) -> Condition:
+    """The attribute is less than the value."""
+    return lambda r: f"{r.name(attribute)} < {r.value(value)}"
+
+
+def at_most(attribute: str, value: Any) -> Condition:
+    """The attribute is not above the value."""
+    return lambda r: f"{r.name(attribute)} <= {r.value(value)}"
+
+
+def between(attribute: str, low: Any, high: Any) -> Condition:
+    """The attribute lies between the two values, both included."""
+    return lambda r: f"{r.name(attribute)} BETWEEN {r.value(low)} AND {r.value(high)}"
+
+
+def one_of(attribute: str, values: tuple[Any, ...]) -> Condition:
+    """The attribute has one of the values."""
+    return lambda r: f"{r.name(attribute)} IN ({', '.join(r.value(value) for value in values)})"
+
+
+def all_of(*conditions: Condition) -> Condition:
+    """Every one of the conditions holds."""
+    return lambda r: " AND ".join(f"({condition(r)})" for condition in conditions)
+
+
+def any_of(*conditions: Condition) -> Condition:
+    """At least one of the conditions holds."""
+    return lambda r: " OR ".join(f"({condition(r)})" for condition in conditions)
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Write the whole row."""
+
+    row: Row
+    condition: Condition | None = None
+
+    def when(self, *conditions: Condition) -> Put:
+        """Only if all conditions hold of the row as it stands."""
+        return replace(self, condition=all_of(*conditions))
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Write nothing, but let the transaction fail unless the conditions hold."""
+
+    schema: TableSchema
+    key: Key
+    condition: Condition
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Change some attributes of one row."""
+
+    schema: TableSchema
+    key: Key
+    assigned: Mapping[str, Any] = field(default_factory=dict)
+    removed: tuple[str, ...] = ()
+    condition: Condition | None = None
+
+    def when(self, *conditions: Condition) -> Update:
+        """Only if all conditions hold of the row as it stands."""
+        return replace(self, condition=all_of(*conditions))
+
+    def expression(self, rendering: Rendering) -> str:
+        """The UpdateExpression."""
+        clauses = []
+        if self.assigned:
+            terms = (
+                f"{rendering.name(n)} = {rendering.value(v)}" for n, v in self.assigned.items()
+            )
+            clauses.append("SET " + ", ".join(terms))
+        if self.removed:
+            clauses.append("REMOVE " + ", ".join(rendering.name(name) for name in self.removed))
+        return " ".join(clauses)
+
+
+Write = Put | Check | Update
+
+
+def put(row: Row) -> Put:
+    """Write `row` as it is."""
+    return Put(row)
+
+
+def check(model: type[Row], key: Key, *conditions: Condition) -> Check:
+    """Let the transaction fail unless the conditions hold of the row at `key`."""
+    return Check(TableSchema.of(model), key, all_of(*conditions))
+
+
+def change(before: RowT, after: RowT) -> Update:
+    """Write what differs between two states of one row; what became None is removed.
+
+    Encrypted attributes cannot be written this way: they are bound to the whole row, so put it.
+    """
+    schema = TableSchema.of(type(before))
+    assigned: dict[str, Any] = {}
+    removed: list[str] = []
+    for name in type(before).model_fields:
+        value = getattr(after, name)
+        if value == getattr(before, name):
+            continue
+        assert name not in schema.key_names, f"{schema.name}.{name} is a key and cannot change"
+        assert name not in schema.encrypted, f"{schema.name}.{name} is encrypted: put the row"
+        if value is None:
+            removed.append(name)
+        else:
+            assigned[name] = value
+    return Update(schema, key_of(before), assigned, tuple(removed))
+
+
+def key_of(row: Row) -> Key:
+    """The row's own key."""
+    schema = TableSchema.of(type(row))
+    return {name: getattr(row, name) for name in schema.key_names}

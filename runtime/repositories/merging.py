@@ -1,0 +1,34 @@
+"""One list from many index buckets, in id order, reading no further than it is read."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+MAX_PARALLEL_BUCKETS = 16
+"""First pages read at once; a merchant has up to 256 buckets, a Lambda few threads' worth of CPU."""
+
+Entry = TypeVar("Entry")
+
+
+def merge_newest_first(
+    readers: Sequence[Iterator[Entry]], *, key: Callable[[Entry], str]
+) -> Iterator[Entry]:
+    """Merge readers that each yield in descending `key` order. The first pages are read in parallel."""
+    if len(readers) == 1:
+        return readers[0]
+    with ThreadPoolExecutor(max_workers=MAX_PARALLEL_BUCKETS) as pool:
+        started = list(pool.map(_started, readers))
+    return heapq.merge(*started, key=key, reverse=True)
+
+
+def _started(reader: Iterator[Entry]) -> Iterator[Entry]:
+    first = next(reader, None)
+    return iter(()) if first is None else _resumed(first, reader)
+
+
+def _resumed(first: Entry, rest: Iterator[Entry]) -> Iterator[Entry]:
+    yield first
+    yield from rest

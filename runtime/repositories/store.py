@@ -1,0 +1,232 @@
+"""DynamoDB, narrowed to what the repositories need: typed reads, and one kind of write.
+
+Every write is a transaction, retried by the policy of this module: what DynamoDB calls transient
+(conflict, throttling, in progress, a lost answer) is tried again byte for byte under the same
+ClientRequestToken, with full jitter, inside the time that the invocation has left.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
+from pydantic import BaseModel
+
+from runtime.errors import Unavailable
+from runtime.repositories.codec import Codec, serialize
+from runtime.repositories.expressions import Check, Condition, Key, Put, Rendering, Write
+from runtime.schema import Row, TableSchema
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+View = TypeVar("View", bound=BaseModel)
+
+MAX_TRANSACTION_ITEMS = 100
+"""DynamoDB's limit of actions in TransactWriteItems, and of keys in BatchGetItem."""
+BACKOFF_BASE_SECONDS = 0.025
+BACKOFF_CAP_SECONDS = 1.0
+ANSWER_MARGIN_SECONDS = 0.5
+"""Time kept back to tell the caller that we are busy."""
+
+_TRANSIENT_REASONS = frozenset(
+    {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
+)
+_TRANSIENT_ERRORS = frozenset(
+    {
+        "InternalServerError",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "ServiceUnavailable",
+        "ThrottlingException",
+        "TransactionConflictException",
+        "TransactionInProgressException",
+    }
+)
+
+
+class TransactionRefused(Exception):
+    """Conditions failed: `failed` maps the position of each refused write to the item as it stood."""
+
+    def __init__(self, failed: Mapping[int, Mapping[str, Any]]) -> None:
+        super().__init__(f"conditions failed for writes {sorted(failed)}")
+        self.failed = failed
+
+
+@dataclass(frozen=True)
+class Store:
+    """Typed access to the tables that this function's settings name.
+
+    `remaining_seconds` says how long the invocation may still run.
+    """
+
+    client: DynamoDBClient
+    tables: Mapping[str, str]
+    codec: Codec
+    remaining_seconds: Callable[[], float]
+    sleep: Callable[[float], None] = time.sleep
+    jitter: random.Random = field(default_factory=random.Random)
+
+    def get(self, model: type[Row], key: Key, view: type[View]) -> View | None:
+        """The row at `key`, strongly consistent, or None."""
+        schema = TableSchema.of(model)
+        names = {f"#{name}": name for name in view.model_fields}
+        answer = self._patiently(
+            self.client.get_item,
+            TableName=self.tables[schema.name],
+            Key={name: serialize(value) for name, value in key.items()},
+            ConsistentRead=True,
+            ProjectionExpression=", ".join(names),
+            ExpressionAttributeNames=names,
+        )
+        item = answer.get("Item")
+        return self.codec.to_row(schema, item, view) if item else None
+
+    def get_many(self, model: type[Row], keys: Sequence[Key], view: type[View]) -> list[View]:
+        """The rows at `keys` that exist, strongly consistent, in the order of `keys`."""
+        assert len(keys) <= MAX_TRANSACTION_ITEMS, f"{len(keys)} keys in one batch"
+        schema = TableSchema.of(model)
+        table = self.tables[schema.name]
+        found: dict[tuple[Any, ...], View] = {}
+        wanted: list[dict[str, Any]] = [{n: serialize(v) for n, v in key.items()} for key in keys]
+        attempt = 0
+        while wanted:
+            request = {table: {"Keys": wanted, "ConsistentRead": True}}
+            answer = self._patiently(self.client.batch_get_item, RequestItems=request)
+            for item in answer["Responses"].get(table, []):
+                row = self.codec.to_row(schema, item, view)
+                found[tuple(getattr(row, name) for name in schema.key_names)] = row
+            wanted = answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])
+            if wanted:
+                self._back_off(attempt, "keys were left unread")
+                attempt += 1
+        order = (tuple(key[name] for name in schema.key_names) for key in keys)
+        return [found[key] for key in order if key in found]
+
+    def query(
+        self,
+        model: type[Row],
+        view: type[View],
+        conditions: Sequence[Condition],
+        *,
+        page_size: int,
+        index: str | None = None,
+        newest_first: bool = False,
+        start_after: Key | None = None,
+    ) -> Iterator[View]:
+        """All rows that meet the key `conditions`, read page by page as they are asked for."""
+        schema = TableSchema.of(model)
+        rendering = Rendering(serialize)
+        request: dict[str, Any] = {
+            "TableName": self.tables[schema.name],
+            "KeyConditionExpression": " AND ".join(
+                condition(rendering) for condition in conditions
+            ),
+            "ExpressionAttributeNames": rendering.names,
+            "ExpressionAttributeValues": rendering.values,
+            "ScanIndexForward": not newest_first,
+            "Limit": page_size,
+        }
+        if index is not None:
+            request["IndexName"] = schema.index(index).name
+        if start_after is not None:
+            request["ExclusiveStartKey"] = {n: serialize(v) for n, v in start_after.items()}
+        while True:
+            answer = self._patiently(self.client.query, **request)
+            for item in answer["Items"]:
+                yield self.codec.to_row(schema, item, view)
+            if "LastEvaluatedKey" not in answer:
+                return
+            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    def transact(self, writes: Sequence[Write], *, token: str) -> None:
+        """All writes or none. `token` (at most 36 characters) names this attempt for DynamoDB.
+
+        Raises TransactionRefused when a condition failed, Unavailable when time ran out.
+        """
+        assert 0 < len(writes) <= MAX_TRANSACTION_ITEMS, f"{len(writes)} writes in one transaction"
+        request = {
+            "TransactItems": [self._render(write) for write in writes],
+            "ClientRequestToken": token,
+        }
+        attempt = 0
+        while True:
+            try:
+                self.client.transact_write_items(**request)  # type: ignore[arg-type]
+            except self.client.exceptions.TransactionCanceledException as canceled:
+                reason = _judge(canceled.response.get("CancellationReasons", []), canceled)
+            except ClientError as error:
+                reason = _transient_code(error)
+            except (ConnectionError, HTTPClientError) as lost:
+                reason = type(lost).__name__
+            else:
+                return
+            self._back_off(attempt, reason)
+            attempt += 1
+
+    def _patiently(self, call: Callable[..., Any], **request: Any) -> Any:
+        attempt = 0
+        while True:
+            try:
+                return call(**request)
+            except ClientError as error:
+                reason = _transient_code(error)
+            except (ConnectionError, HTTPClientError) as lost:
+                reason = type(lost).__name__
+            self._back_off(attempt, reason)
+            attempt += 1
+
+    def _back_off(self, attempt: int, reason: str) -> None:
+        ceiling = min(BACKOFF_CAP_SECONDS, BACKOFF_BASE_SECONDS * 2 ** min(attempt, 16))
+        delay = self.jitter.uniform(0, ceiling)
+        if self.remaining_seconds() < delay + ANSWER_MARGIN_SECONDS:
+            raise Unavailable(f"the database was busy for too long ({reason}); try again")
+        self.sleep(delay)
+
+    def _render(self, write: Write) -> dict[str, Any]:
+        rendering = Rendering(serialize)
+        schema = TableSchema.of(type(write.row)) if isinstance(write, Put) else write.schema
+        body: dict[str, Any] = {"TableName": self.tables[schema.name]}
+        if isinstance(write, Put):
+            kind = "Put"
+            body["Item"] = self.codec.to_item(write.row)
+        else:
+            kind = "ConditionCheck" if isinstance(write, Check) else "Update"
+            body["Key"] = {name: serialize(value) for name, value in write.key.items()}
+        if not isinstance(write, (Put, Check)):
+            body["UpdateExpression"] = write.expression(rendering)
+        if write.condition is not None:
+            body["ConditionExpression"] = write.condition(rendering)
+            body["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+        if rendering.names:
+            body["ExpressionAttributeNames"] = rendering.names
+        if rendering.values:
+            body["ExpressionAttributeValues"] = rendering.values
+        return {kind: body}
+
+
+def _judge(reasons: Iterable[Any], canceled: ClientError) -> str:
+    """The transient reason of a canceled transaction. Raises TransactionRefused, or the error itself."""
+    listed = list(reasons)
+    failed = {
+        position: reason.get("Item", {})
+        for position, reason in enumerate(listed)
+        if reason.get("Code") == "ConditionalCheckFailed"
+    }
+    if failed:
+        raise TransactionRefused(failed) from canceled
+    codes = {reason.get("Code") for reason in listed} - {"None", None}
+    if codes and codes <= _TRANSIENT_REASONS:
+        return ", ".join(sorted(codes))
+    raise canceled
+
+
+def _transient_code(error: ClientError) -> str:
+    code = error.response.get("Error", {}).get("Code", "")
+    if code in _TRANSIENT_ERRORS:
+        return code
+    raise error
