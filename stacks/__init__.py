@@ -1,0 +1,1 @@
+"""The platform as AWS CDK stacks: data (stateful), api and workers (stateless)."""

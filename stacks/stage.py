@@ -1,0 +1,200 @@
+"""What differs between the stages, read from the `stages` context of cdk.json and judged before anything is built.
+
+`StageConfig.named("prod", stages)` is frozen and complete; every rule about which values may go together
+stands here, so that a wrong combination is refused at synthesis, not found in production.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+LOCAL: Final = "local"
+PROD: Final = "prod"
+
+MAX_API_INTEGRATION_SECONDS: Final = 30
+"""An HTTP API gives an integration this long (API Gateway quota, not adjustable)."""
+MAX_AUTHORIZER_CACHE_SECONDS: Final = 300
+"""Our own bound: an answer cached for a token outlives the token by at most this."""
+MIN_SAFE_LEASE_SECONDS: Final = 30
+"""Below this a lease could end while a slow processor call of its owner still runs."""
+
+PLACEHOLDER_SUFFIX: Final = ".example"
+LOCAL_ISSUER_SUFFIX: Final = ".invalid"
+LOCAL_SECRET_PREFIX: Final = f"payments/{LOCAL}/"
+
+LogRetentionDays = Literal[
+    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827
+]
+"""The retention periods that CloudWatch Logs accepts, up to five years."""
+
+
+class StageError(ValueError):
+    """The stage does not exist, or its settings are wrong or must not be used there."""
+
+
+class _Part(BaseModel, frozen=True, extra="forbid"):
+    """Base of the parts of a stage: a misspelt setting is an error, not a silence."""
+
+
+class AuthConfig(_Part, frozen=True):
+    """Who issues tokens, and where their public keys are. Exactly one source of keys."""
+
+    issuer: Annotated[str, Field(pattern=r"^https://[^\s/]+")]
+    audience: Annotated[str, Field(min_length=1)]
+    jwks_url: Annotated[str | None, Field(pattern=r"^https://[^\s/]+")] = None
+    jwks_secret_name: Annotated[str | None, Field(min_length=1)] = None
+    cache_seconds: Annotated[int, Field(ge=0, le=MAX_AUTHORIZER_CACHE_SECONDS)] = 60
+
+    @model_validator(mode="after")
+    def _one_source_of_keys(self) -> Self:
+        if (self.jwks_url is None) == (self.jwks_secret_name is None):
+            raise ValueError("give exactly one of jwks_url and jwks_secret_name")
+        return self
+
+    @property
+    def is_placeholder(self) -> bool:
+        """The issuer, or the address of its keys, still stands under the reserved domain `.example`."""
+        return any(_host(url).endswith(PLACEHOLDER_SUFFIX) for url in self._urls)
+
+    @property
+    def is_local(self) -> bool:
+        """Tokens are signed by the key pair of a local stack."""
+        secret = self.jwks_secret_name or ""
+        unreachable = any(_host(url).endswith(LOCAL_ISSUER_SUFFIX) for url in self._urls)
+        return unreachable or secret.startswith(LOCAL_SECRET_PREFIX)
+
+    @property
+    def _urls(self) -> tuple[str, ...]:
+        return tuple(url for url in (self.issuer, self.jwks_url) if url is not None)
+
+
+class DataConfig(_Part, frozen=True):
+    """What happens to tables, buckets and keys when somebody deletes the stack."""
+
+    retain: bool
+    deletion_protection: bool
+
+
+class LambdaRuntime(_Part, frozen=True):
+    """Processor and Python of the functions."""
+
+    architecture: Literal["arm64", "x86_64"] = "arm64"
+    python_version: Annotated[str, Field(pattern=r"^3\.\d+$")] = "3.13"
+
+
+class Throttling(_Part, frozen=True):
+    """Requests that the API accepts, over all callers: steady rate, and bucket size."""
+
+    rate_per_second: Annotated[int, Field(ge=1)] = 1000
+    burst: Annotated[int, Field(ge=1)] = 500
+
+
+class Concurrency(_Part, frozen=True):
+    """Executions at once. None: only the account's own limit; a number is reserved from it."""
+
+    process: Annotated[int | None, Field(ge=1)] = None
+    query: Annotated[int | None, Field(ge=1)] = None
+    reconcile: Annotated[int, Field(ge=2, le=1000)] = 5
+    """At least 2: the smallest maximum concurrency of an SQS event source."""
+
+
+class Schedules(_Part, frozen=True):
+    """Minutes between two runs."""
+
+    resolver_minutes: Annotated[int, Field(ge=1, le=60)] = 1
+
+
+class StageConfig(_Part, frozen=True):
+    """One stage: everything that the stacks ask about it."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{1,15}$")]
+    auth: AuthConfig
+    data: DataConfig
+    log_retention_days: LogRetentionDays
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    intent_lease_seconds: Annotated[int, Field(ge=5, le=900)] = 60
+    process_timeout_seconds: Annotated[int, Field(ge=5, lt=MAX_API_INTEGRATION_SECONDS)] = 29
+    processor_timeout_seconds: Annotated[int, Field(ge=1, le=30)] = 10
+    lambda_runtime: LambdaRuntime | Literal["this-machine"] = LambdaRuntime()
+    throttling: Throttling = Throttling()
+    concurrency: Concurrency = Concurrency()
+    schedules: Schedules = Schedules()
+    cors_origins: tuple[Annotated[str, Field(pattern=r"^https?://[^\s/*]+$")], ...] = ()
+
+    @staticmethod
+    def named(name: str, stages: Mapping[str, Any]) -> StageConfig:
+        """The stage called `name` of the context `stages`.
+
+        Raises:
+            StageError: no such stage (the message lists those that exist), or its settings are wrong.
+        """
+        if name not in stages:
+            raise StageError(f"unknown stage {name!r}: cdk.json knows {', '.join(sorted(stages))}")
+        try:
+            return StageConfig(name=name, **stages[name])
+        except ValidationError as error:
+            raise StageError(f"stage {name}: {_sentences(error)}") from error
+
+    @model_validator(mode="after")
+    def _times_nest(self) -> Self:
+        """Processor call < its request < the lease: nobody takes over work that may still be going on."""
+        if self.process_timeout_seconds >= self.intent_lease_seconds:
+            raise ValueError(
+                f"process_timeout_seconds ({self.process_timeout_seconds}) must be less than "
+                f"intent_lease_seconds ({self.intent_lease_seconds})"
+            )
+        if self.processor_timeout_seconds >= self.process_timeout_seconds:
+            raise ValueError(
+                f"processor_timeout_seconds ({self.processor_timeout_seconds}) must be less than "
+                f"process_timeout_seconds ({self.process_timeout_seconds})"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_local_elsewhere(self) -> Self:
+        local_only = {
+            "auth of a local stack": self.auth.is_local,
+            f"intent_lease_seconds under {MIN_SAFE_LEASE_SECONDS}": (
+                self.intent_lease_seconds < MIN_SAFE_LEASE_SECONDS
+            ),
+            'lambda_runtime "this-machine"': self.lambda_runtime == "this-machine",
+            "cors_origins over plain http": any(o.startswith("http:") for o in self.cors_origins),
+        }
+        used = [setting for setting, is_used in local_only.items() if is_used]
+        if used and self.name != LOCAL:
+            raise ValueError(f"only the stage {LOCAL} may use: {'; '.join(used)}")
+        return self
+
+    @model_validator(mode="after")
+    def _prod_keeps_its_data(self) -> Self:
+        if self.name == PROD and not (self.data.retain and self.data.deletion_protection):
+            raise ValueError("prod must set data.retain and data.deletion_protection")
+        return self
+
+    def refuse_deploying_placeholders(self) -> None:
+        """Call before a deployment. Synthesis, for review and tests, accepts the placeholders.
+
+        Raises:
+            StageError: `auth` has not been filled in, so every request would be refused.
+        """
+        if self.auth.is_placeholder:
+            raise StageError(
+                f"stage {self.name}: auth still names {self.auth.issuer}; set stages.{self.name}.auth in "
+                "cdk.json to your token issuer (issuer, audience, jwks_url or jwks_secret_name) and deploy again"
+            )
+
+
+def _host(url: str) -> str:
+    return (urlsplit(url).hostname or "").lower()
+
+
+def _sentences(error: ValidationError) -> str:
+    return "; ".join(
+        f"{'.'.join(map(str, problem['loc'])) or 'settings'}: "
+        f"{problem['msg'].removeprefix('Value error, ')}"
+        for problem in error.errors(include_url=False)
+    )
