@@ -1,0 +1,55 @@
+"""An S3 bucket that only TLS and our own key open."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aws_cdk import RemovalPolicy
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from stacks.stage import DataConfig
+
+
+class PrivateBucket(Construct):
+    """Versioned, encrypted with `key`, logged, TLS only, no public access.
+
+    `send_events` turns on EventBridge notifications in the bucket's own resource: the higher-level
+    switch of the CDK would add a Lambda function for what CloudFormation can do itself.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        key: kms.IKey,
+        access_logs: s3.IBucket,
+        lifecycle: Sequence[s3.LifecycleRule],
+        data: DataConfig,
+        send_events: bool = False,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self.bucket = s3.Bucket(
+            self,
+            "Bucket",
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            bucket_key_enabled=True,
+            encryption=s3.BucketEncryption.KMS,
+            encryption_key=key,
+            enforce_ssl=True,
+            lifecycle_rules=lifecycle,
+            minimum_tls_version=1.2,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            removal_policy=RemovalPolicy.RETAIN if data.retain else RemovalPolicy.DESTROY,
+            server_access_logs_bucket=access_logs,
+            server_access_logs_prefix=f"{construct_id.lower()}/",
+            versioned=True,
+        )
+        if send_events:
+            resource = self.bucket.node.default_child
+            assert isinstance(resource, s3.CfnBucket)  # noqa: S101 - tells mypy what L2 buckets are made of
+            resource.add_property_override(
+                "NotificationConfiguration.EventBridgeConfiguration.EventBridgeEnabled", True
+            )

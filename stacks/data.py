@@ -1,0 +1,150 @@
+"""Everything that holds state: keys, tables, buckets. Deployed first, deleted never."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from aws_cdk import Aws, CfnOutput, Duration, RemovalPolicy, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from runtime.models import ALL_TABLES
+from stacks.constructs.customer_key import CustomerKey
+from stacks.constructs.private_bucket import PrivateBucket
+from stacks.constructs.schema_table import SchemaTable, pascal
+from stacks.stage import StageConfig
+
+SETTLEMENT_COLD_AFTER_DAYS: Final = 90
+EXPORT_KEPT_DAYS: Final = 7
+"""As long as the row of the export."""
+OLD_VERSIONS_KEPT_DAYS: Final = 30
+ACCESS_LOGS_KEPT_DAYS: Final = 365
+UNFINISHED_UPLOADS_KEPT_DAYS: Final = 7
+
+
+class DataStack(Stack):
+    """Keys by purpose, tables by schema name, and the two buckets."""
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, stage: StageConfig, **kwargs: Any
+    ) -> None:
+        super().__init__(scope, construct_id, **kwargs)
+        self._stage = stage
+        self.table_key = self._key("TableKey", "tables, buckets, queues and logs at rest")
+        self.pii_key = self._key("PiiKey", "wraps the data keys of personal fields")
+        self.pci_key = self._key("PciKey", "wraps the data keys of payment methods")
+        self.index_key = self._key("IndexKey", "wraps the keys of blind indexes")
+        self._let_services_use_the_table_key()
+        self.tables = {
+            schema.name: SchemaTable(
+                self, pascal(schema.name), schema=schema, key=self.table_key, data=stage.data
+            )
+            for schema in ALL_TABLES
+        }
+        access_logs = self._access_logs()
+        self.settlement_bucket = PrivateBucket(
+            self,
+            "Settlement",
+            key=self.table_key,
+            access_logs=access_logs,
+            lifecycle=[_cold_after(SETTLEMENT_COLD_AFTER_DAYS), _tidy()],
+            data=stage.data,
+            send_events=True,
+        ).bucket
+        self.settlement_bucket_export = f"{construct_id}-settlement-bucket-arn"
+        self.settlement_bucket_arn = self.export_value(
+            self.settlement_bucket.bucket_arn, name=self.settlement_bucket_export
+        )
+        self.export_bucket = PrivateBucket(
+            self,
+            "Export",
+            key=self.table_key,
+            access_logs=access_logs,
+            lifecycle=[s3.LifecycleRule(expiration=Duration.days(EXPORT_KEPT_DAYS)), _tidy()],
+            data=stage.data,
+        ).bucket
+        self._write_outputs()
+
+    def _key(self, construct_id: str, purpose: str) -> kms.Key:
+        return CustomerKey(self, construct_id, purpose=purpose, stage=self._stage).key
+
+    def _let_services_use_the_table_key(self) -> None:
+        """EventBridge puts messages into encrypted queues, CloudWatch writes encrypted logs.
+
+        Both act in their own name, so an identity policy cannot allow it; conditions tie them to this account.
+        """
+        self.table_key.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="EventBridgeToQueues",
+                principals=[iam.ServicePrincipal("events.amazonaws.com")],
+                actions=["kms:Decrypt", "kms:GenerateDataKey"],
+                resources=["*"],
+                conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}},
+            )
+        )
+        groups = f"arn:{Aws.PARTITION}:logs:{Aws.REGION}:{Aws.ACCOUNT_ID}:log-group:*"
+        self.table_key.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="CloudWatchLogs",
+                principals=[iam.ServicePrincipal(f"logs.{Aws.REGION}.amazonaws.com")],
+                actions=[
+                    "kms:Decrypt",
+                    "kms:DescribeKey",
+                    "kms:Encrypt",
+                    "kms:GenerateDataKey",
+                    "kms:GenerateDataKeyWithoutPlaintext",
+                    "kms:ReEncryptFrom",
+                    "kms:ReEncryptTo",
+                ],
+                resources=["*"],
+                conditions={"ArnLike": {"kms:EncryptionContext:aws:logs:arn": groups}},
+            )
+        )
+
+    def _access_logs(self) -> s3.Bucket:
+        retain = self._stage.data.retain
+        return s3.Bucket(
+            self,
+            "AccessLogs",
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            # S3 writes access logs only into buckets whose default encryption is its own key.
+            encryption=s3.BucketEncryption.S3_MANAGED,
+            enforce_ssl=True,
+            lifecycle_rules=[
+                s3.LifecycleRule(expiration=Duration.days(ACCESS_LOGS_KEPT_DAYS)),
+                _tidy(),
+            ],
+            minimum_tls_version=1.2,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            removal_policy=RemovalPolicy.RETAIN if retain else RemovalPolicy.DESTROY,
+            versioned=True,
+        )
+
+    def _write_outputs(self) -> None:
+        tables = {name: table.table.table_name for name, table in self.tables.items()}
+        buckets = {
+            "settlement": self.settlement_bucket.bucket_name,
+            "export": self.export_bucket.bucket_name,
+        }
+        CfnOutput(self, "Tables", value=self.to_json_string(tables))
+        CfnOutput(self, "Buckets", value=self.to_json_string(buckets))
+
+
+def _cold_after(days: int) -> s3.LifecycleRule:
+    return s3.LifecycleRule(
+        transitions=[
+            s3.Transition(
+                storage_class=s3.StorageClass.INFREQUENT_ACCESS,
+                transition_after=Duration.days(days),
+            )
+        ]
+    )
+
+
+def _tidy() -> s3.LifecycleRule:
+    return s3.LifecycleRule(
+        abort_incomplete_multipart_upload_after=Duration.days(UNFINISHED_UPLOADS_KEPT_DAYS),
+        noncurrent_version_expiration=Duration.days(OLD_VERSIONS_KEPT_DAYS),
+    )
