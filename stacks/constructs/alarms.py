@@ -1,0 +1,50 @@
+"""Plain metric alarms. Who is told is decided where the alarms are collected, not here."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+
+def error_alarm(
+    scope: Construct, construct_id: str, *, function: lambda_.IFunction
+) -> cloudwatch.Alarm:
+    """Rings when the function crashed or timed out: an error that it answered does not count."""
+    return _first_one(
+        scope,
+        construct_id,
+        metric=function.metric_errors(period=Duration.minutes(5), statistic="Sum"),
+        description="The function crashed or timed out.",
+    )
+
+
+def dead_letter_alarm(
+    scope: Construct, construct_id: str, *, queue: sqs.IQueue
+) -> cloudwatch.Alarm:
+    """Rings while the queue holds a message: something was given up and waits for a person."""
+    return _first_one(
+        scope,
+        construct_id,
+        metric=queue.metric_approximate_number_of_messages_visible(
+            period=Duration.minutes(1), statistic="Maximum"
+        ),
+        description="A message was given up and waits for a person.",
+    )
+
+
+def _first_one(
+    scope: Construct, construct_id: str, *, metric: cloudwatch.Metric, description: str
+) -> cloudwatch.Alarm:
+    return cloudwatch.Alarm(
+        scope,
+        construct_id,
+        alarm_description=description,
+        comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+        evaluation_periods=1,
+        metric=metric,
+        threshold=1,
+        treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+    )

@@ -1,0 +1,165 @@
+"""One Lambda function of the service, as all of them are made."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+from aws_cdk import Duration
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from runtime.settings import Settings
+from stacks.constructs.acknowledge import acknowledge
+from stacks.constructs.alarms import error_alarm
+from stacks.constructs.log_group import encrypted_log_group
+from stacks.stage import LambdaRuntime, StageConfig
+
+LIVE: Final = "live"
+"""Alias that everything invokes; a deployment moves it to a new version in one step."""
+METRICS_NAMESPACE: Final = "payments"
+RUNTIME_REASON: Final = (
+    "The Python version is a stage setting, raised when every pinned dependency has wheels for the next one; "
+    "the one in use is supported by AWS (python3.13: until June 2029)."
+)
+
+HandlerModule = Literal["authorize", "process", "query", "reconcile", "resolve"]
+
+_ARCHITECTURES: Final = {
+    "arm64": lambda_.Architecture.ARM_64,
+    "x86_64": lambda_.Architecture.X86_64,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionSpec:
+    """What one function is: its module in runtime/handlers, its settings, its rights and its limits."""
+
+    module: HandlerModule
+    description: str
+    settings: Settings
+    statements: Sequence[iam.PolicyStatement] = ()
+    memory_mb: int = 512
+    timeout_seconds: int
+    reserved_concurrency: int | None = None
+    no_dead_letter_queue: str
+    """Why the function itself has none: who retries, or who keeps what failed."""
+    wildcard_resources: Mapping[str, str] = field(default_factory=dict)
+    """Resources in `statements` that have to end in *, each with its reason."""
+
+
+class ServiceFunction(Construct):
+    """A function with its log group, its role with one customer managed policy, and its alias `live`."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        spec: FunctionSpec,
+        stage: StageConfig,
+        asset: Path,
+        log_key: kms.IKey,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        log_group = encrypted_log_group(self, "Logs", stage=stage, key=log_key)
+        role = self._role(spec, log_group)
+        runtime = target_runtime(stage)
+        self.function = lambda_.Function(
+            self,
+            "Function",
+            architecture=_ARCHITECTURES[runtime.architecture],
+            code=lambda_.Code.from_asset(str(asset)),
+            description=spec.description,
+            environment=_environment(spec, stage),
+            handler=f"runtime.handlers.{spec.module}.handler",
+            log_group=log_group,
+            logging_format=lambda_.LoggingFormat.JSON,
+            memory_size=spec.memory_mb,
+            reserved_concurrent_executions=spec.reserved_concurrency,
+            # Frozen, so that no construct adds rights behind the reviewer's back: all stand in the policy.
+            role=role.without_policy_updates(),
+            runtime=lambda_.Runtime(
+                f"python{runtime.python_version}", lambda_.RuntimeFamily.PYTHON
+            ),
+            timeout=Duration.seconds(spec.timeout_seconds),
+            tracing=lambda_.Tracing.ACTIVE,
+        )
+        self._acknowledge(spec)
+        self.live = lambda_.Alias(
+            self, "Live", alias_name=LIVE, version=self.function.current_version
+        )
+        error_alarm(self, "Errors", function=self.function)
+
+    def _acknowledge(self, spec: FunctionSpec) -> None:
+        for rule in ("AwsSolutions-L1", "Serverless-LambdaLatestVersion"):
+            acknowledge(self.function, rule, RUNTIME_REASON)
+        acknowledge(self.function, "Serverless-LambdaDLQ", spec.no_dead_letter_queue)
+        resource = self.function.node.default_child
+        assert isinstance(resource, lambda_.CfnFunction)  # noqa: S101 - tells mypy what L2 functions are made of
+        # The CDK writes DependsOn for a role that is referred to anyway: harmless, and not ours to change.
+        resource.add_metadata("cfn-lint", {"config": {"ignore_checks": ["W3005"]}})
+
+    def _role(self, spec: FunctionSpec, log_group: logs.LogGroup) -> iam.Role:
+        # The role names the policy, not the other way round: so whatever waits for the role has its rights.
+        policy = iam.ManagedPolicy(
+            self,
+            "Policy",
+            description=f"All that the function {spec.settings.service} may do",
+            statements=[*_own_logs_and_traces(log_group), *spec.statements],
+        )
+        acknowledge(
+            policy,
+            "AwsSolutions-IAM5[Resource::*]",
+            "X-Ray has no resources: PutTraceSegments and PutTelemetryRecords accept only *.",
+        )
+        for resource, reason in spec.wildcard_resources.items():
+            acknowledge(policy, f"AwsSolutions-IAM5[Resource::{resource}]", reason)
+        return iam.Role(
+            self,
+            "Role",
+            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+            managed_policies=[policy],
+        )
+
+
+def target_runtime(stage: StageConfig) -> LambdaRuntime:
+    """Processor and Python of the stage's functions; of this machine, where the stage says so."""
+    if stage.lambda_runtime != "this-machine":
+        return stage.lambda_runtime
+    arm = platform.machine().lower() in {"aarch64", "arm64"}
+    return LambdaRuntime(
+        architecture="arm64" if arm else "x86_64",
+        python_version=f"{sys.version_info.major}.{sys.version_info.minor}",
+    )
+
+
+def _environment(spec: FunctionSpec, stage: StageConfig) -> dict[str, str]:
+    return {
+        **spec.settings.environment(),
+        "LOG_LEVEL": stage.log_level,
+        "POWERTOOLS_METRICS_NAMESPACE": METRICS_NAMESPACE,
+        "POWERTOOLS_SERVICE_NAME": spec.settings.service,
+    }
+
+
+def _own_logs_and_traces(log_group: logs.LogGroup) -> list[iam.PolicyStatement]:
+    return [
+        iam.PolicyStatement(
+            sid="OwnLogs",
+            actions=["logs:CreateLogStream", "logs:PutLogEvents"],
+            resources=[log_group.log_group_arn],
+        ),
+        iam.PolicyStatement(
+            sid="Traces",
+            actions=["xray:PutTelemetryRecords", "xray:PutTraceSegments"],
+            resources=["*"],
+        ),
+    ]

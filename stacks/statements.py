@@ -1,0 +1,106 @@
+"""Policy statements of the functions, made from `stacks.permissions` and from keys, queues and buckets.
+
+Identity policies only. A `grant` of the CDK would write into key and queue policies of another stack, which
+makes the stacks depend on each other in a circle, and into inline policies, which no reviewer finds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from aws_cdk import Aws
+from aws_cdk import aws_iam as iam
+
+from stacks.constructs.schema_table import SchemaTable, pascal
+from stacks.permissions import TableUse, TableUses
+
+ENCRYPTION_CONTEXT: Final = ("purpose", "subject")
+"""Every wrapped data key names what it is for and whose it is; a call without both is refused."""
+
+_READ_THROUGH_SERVICE: Final = ("kms:Decrypt", "kms:DescribeKey")
+_WRITE_THROUGH_SERVICE: Final = (
+    *_READ_THROUGH_SERVICE,
+    "kms:Encrypt",
+    "kms:GenerateDataKey",
+    "kms:GenerateDataKeyWithoutPlaintext",
+    "kms:ReEncryptFrom",
+    "kms:ReEncryptTo",
+)
+"""What DynamoDB asks for in the caller's name on a table with a customer managed key (DynamoDB Developer Guide,
+"Encryption at rest usage notes"), without CreateGrant, which only the creator of the table needs."""
+
+
+def table_statements(
+    tables: Mapping[str, SchemaTable], uses: TableUses, *, table_key_arn: str
+) -> list[iam.PolicyStatement]:
+    """The right to `uses`, and to the tables' key by way of DynamoDB alone."""
+    statements = []
+    for name, use in uses.items():
+        statements += _statements_of(tables[name], use)
+    writes = any(use.writes for use in uses.values())
+    actions = _WRITE_THROUGH_SERVICE if writes else _READ_THROUGH_SERVICE
+    return [*statements, through_service(table_key_arn, "dynamodb", actions)]
+
+
+def _statements_of(table: SchemaTable, use: TableUse) -> list[iam.PolicyStatement]:
+    sid = pascal(table.schema.name)
+    arn = table.table.table_arn
+    statements = [
+        iam.PolicyStatement(
+            sid=f"{sid}Rows",
+            actions=[f"dynamodb:{action}" for action in use.actions],
+            resources=[arn],
+        )
+    ]
+    if use.queried_indexes:
+        names = [table.schema.index(name).name for name in use.queried_indexes]
+        statements.append(
+            iam.PolicyStatement(
+                sid=f"{sid}Indexes",
+                actions=["dynamodb:Query"],
+                resources=[f"{arn}/index/{name}" for name in names],
+            )
+        )
+    return statements
+
+
+def through_service(key_arn: str, service: str, actions: tuple[str, ...]) -> iam.PolicyStatement:
+    """`actions` on the key, only where `service` asks for them in the function's name."""
+    return iam.PolicyStatement(
+        sid=f"TableKeyThrough{service.capitalize()}",
+        actions=list(actions),
+        resources=[key_arn],
+        conditions={
+            "StringEquals": {
+                "kms:CallerAccount": Aws.ACCOUNT_ID,
+                "kms:ViaService": f"{service}.{Aws.REGION}.amazonaws.com",
+            }
+        },
+    )
+
+
+def data_key_statement(sid: str, key_arn: str, *actions: str) -> iam.PolicyStatement:
+    """`actions` (without prefix) on a key that wraps data keys, with exactly our encryption context."""
+    return iam.PolicyStatement(
+        sid=sid,
+        actions=[f"kms:{action}" for action in actions],
+        resources=[key_arn],
+        conditions={
+            "ForAllValues:StringEquals": {"kms:EncryptionContextKeys": list(ENCRYPTION_CONTEXT)},
+            # "For all values" is also true of none, so each has to be there.
+            "Null": {f"kms:EncryptionContext:{name}": "false" for name in ENCRYPTION_CONTEXT},
+        },
+    )
+
+
+def queue_statements(
+    sid: str, queue_arn: str, key_arn: str, *actions: str
+) -> list[iam.PolicyStatement]:
+    """`actions` (without prefix) on a queue that `key_arn` encrypts."""
+    return [
+        iam.PolicyStatement(
+            sid=sid, actions=[f"sqs:{action}" for action in actions], resources=[queue_arn]
+        ),
+        through_service(key_arn, "sqs", ("kms:Decrypt", "kms:GenerateDataKey")),
+    ]
