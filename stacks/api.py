@@ -1,0 +1,165 @@
+"""The HTTP API: its routes, its authorizer, and the two functions behind it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+from aws_cdk import CfnOutput, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_secretsmanager as secretsmanager
+from constructs import Construct
+
+from runtime.settings import AuthorizerSettings, ProcessSettings, QuerySettings
+from stacks import permissions
+from stacks.constructs.http_api import HttpEndpoints
+from stacks.constructs.service_function import FunctionSpec, ServiceFunction
+from stacks.data import DataStack
+from stacks.environment import payment_timing, table_settings
+from stacks.stage import StageConfig
+from stacks.statements import data_key_statement, table_statements
+
+QUERY_TIMEOUT_SECONDS: Final = 15
+AUTHORIZER_TIMEOUT_SECONDS: Final = 5
+HTTP_MEMORY_MB: Final = 1024
+AUTHORIZER_MEMORY_MB: Final = 512
+
+
+class ApiStack(Stack):
+    """Process (writes), query (reads) and the authorizer, behind one HTTP API."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        stage: StageConfig,
+        data: DataStack,
+        asset: Path,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(scope, construct_id, **kwargs)
+        self._stage, self._data, self._asset = stage, data, asset
+        # By ARN: a construct of this stack must not write into the key's policy, which the data stack owns.
+        self._key = kms.Key.from_key_arn(self, "TableKey", data.table_key.key_arn)
+        self.process = self._function("Process", self._process())
+        self.query = self._function("Query", self._query())
+        self.authorizer = self._function("Authorizer", self._authorizer())
+        self.endpoints = HttpEndpoints(
+            self,
+            "Http",
+            stage=stage,
+            functions={"process": self.process.live, "query": self.query.live},
+            authorizer=self.authorizer.live,
+            log_key=self._key,
+        )
+        self._write_outputs()
+
+    def _function(self, construct_id: str, spec: FunctionSpec) -> ServiceFunction:
+        return ServiceFunction(
+            self,
+            construct_id,
+            spec=spec,
+            stage=self._stage,
+            asset=self._asset,
+            log_key=self._key,
+        )
+
+    def _process(self) -> FunctionSpec:
+        data = self._data
+        return FunctionSpec(
+            module="process",
+            description="Every POST, PATCH and DELETE",
+            no_dead_letter_queue="Invoked synchronously: the caller gets the error.",
+            settings=ProcessSettings(
+                stage=self._stage.name,
+                service="process",
+                pii_key_arn=data.pii_key.key_arn,
+                index_key_arn=data.index_key.key_arn,
+                **payment_timing(self._stage),
+                **table_settings(ProcessSettings, data.tables),
+            ),
+            statements=[
+                *self._tables(permissions.PROCESS),
+                data_key_statement("PiiKey", data.pii_key.key_arn, "Decrypt", "GenerateDataKey"),
+                data_key_statement(
+                    "IndexKey", data.index_key.key_arn, "Decrypt", "GenerateDataKey"
+                ),
+            ],
+            memory_mb=HTTP_MEMORY_MB,
+            timeout_seconds=self._stage.process_timeout_seconds,
+            reserved_concurrency=self._stage.concurrency.process,
+        )
+
+    def _query(self) -> FunctionSpec:
+        data = self._data
+        return FunctionSpec(
+            module="query",
+            description="Every GET",
+            no_dead_letter_queue="Invoked synchronously: the caller gets the error.",
+            settings=QuerySettings(
+                stage=self._stage.name,
+                service="query",
+                pii_key_arn=data.pii_key.key_arn,
+                index_key_arn=data.index_key.key_arn,
+                **table_settings(QuerySettings, data.tables),
+            ),
+            statements=[
+                *self._tables(permissions.QUERY),
+                data_key_statement("PiiKey", data.pii_key.key_arn, "Decrypt"),
+                data_key_statement(
+                    "IndexKey", data.index_key.key_arn, "Decrypt", "GenerateDataKey"
+                ),
+            ],
+            memory_mb=HTTP_MEMORY_MB,
+            timeout_seconds=QUERY_TIMEOUT_SECONDS,
+            reserved_concurrency=self._stage.concurrency.query,
+        )
+
+    def _authorizer(self) -> FunctionSpec:
+        auth = self._stage.auth
+        secret_arn = self._jwks_secret_arn()
+        return FunctionSpec(
+            module="authorize",
+            description="Judges bearer tokens",
+            no_dead_letter_queue="Invoked synchronously: the caller gets the error.",
+            settings=AuthorizerSettings(
+                stage=self._stage.name,
+                service="authorizer",
+                issuer=auth.issuer,
+                audience=auth.audience,
+                jwks_url=auth.jwks_url,
+                jwks_secret_arn=secret_arn,
+            ),
+            statements=[_read_secret(secret_arn)] if secret_arn else [],
+            memory_mb=AUTHORIZER_MEMORY_MB,
+            timeout_seconds=AUTHORIZER_TIMEOUT_SECONDS,
+        )
+
+    def _tables(self, uses: permissions.TableUses) -> list[iam.PolicyStatement]:
+        return table_statements(self._data.tables, uses, table_key_arn=self._key.key_arn)
+
+    def _jwks_secret_arn(self) -> str | None:
+        """ARN without the random suffix of a secret that whoever runs the stage made beforehand."""
+        name = self._stage.auth.jwks_secret_name
+        if name is None:
+            return None
+        return secretsmanager.Secret.from_secret_name_v2(self, "Jwks", name).secret_arn
+
+    def _write_outputs(self) -> None:
+        functions = {
+            "process": self.process.function.function_name,
+            "query": self.query.function.function_name,
+            "authorizer": self.authorizer.function.function_name,
+        }
+        CfnOutput(self, "ApiId", value=self.endpoints.api.api_id)
+        CfnOutput(self, "ApiUrl", value=self.endpoints.api.api_endpoint)
+        CfnOutput(self, "Functions", value=self.to_json_string(functions))
+
+
+def _read_secret(arn: str) -> iam.PolicyStatement:
+    # Secrets Manager adds a hyphen and six random characters to the ARN of every secret.
+    return iam.PolicyStatement(
+        sid="Jwks", actions=["secretsmanager:GetSecretValue"], resources=[f"{arn}-??????"]
+    )

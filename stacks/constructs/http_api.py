@@ -1,0 +1,154 @@
+"""The gateway: one route per endpoint of the contract, and a catch-all that answers what is none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Final
+
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_apigatewayv2 as apigw
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk.aws_apigatewayv2_authorizers import HttpLambdaAuthorizer, HttpLambdaResponseType
+from aws_cdk.aws_apigatewayv2_integrations import HttpLambdaIntegration
+from constructs import Construct
+
+from runtime.contract.endpoints import ENDPOINTS, Endpoint, Function
+from stacks.constructs.acknowledge import acknowledge
+from stacks.constructs.log_group import encrypted_log_group
+from stacks.stage import StageConfig
+
+IDENTITY_SOURCES: Final = ("$request.header.Authorization", "$context.routeKey")
+"""What a cached answer of the authorizer is kept for: this token on this route, and no other."""
+
+ACCESS_LOG_FIELDS: Final = {
+    "request_id": "$context.requestId",
+    "time": "$context.requestTimeEpoch",
+    "ip": "$context.identity.sourceIp",
+    "user_agent": "$context.identity.userAgent",
+    "route": "$context.routeKey",
+    "protocol": "$context.protocol",
+    "status": "$context.status",
+    "response_bytes": "$context.responseLength",
+    "latency_ms": "$context.responseLatency",
+    "integration_latency_ms": "$context.integrationLatency",
+    "integration_error": "$context.integrationErrorMessage",
+    "authorizer_error": "$context.authorizer.error",
+    "error": "$context.error.message",
+}
+"""No path, query or header: paths hold ids, queries hold e-mail addresses, headers hold tokens."""
+
+CORS_MAX_AGE_HOURS: Final = 1
+
+
+class HttpEndpoints(Construct):
+    """Routes of `ENDPOINTS` to `functions`; everything but what is public passes the authorizer."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        stage: StageConfig,
+        functions: Mapping[Function, lambda_.IFunction],
+        authorizer: lambda_.IFunction,
+        log_key: kms.IKey,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self._authorizer = _authorizer(authorizer, stage)
+        self._integrations = {
+            # One permission per function: one per route would outgrow Lambda's 20 KB of resource policy.
+            name: HttpLambdaIntegration(
+                name.capitalize(), function, scope_permission_to_route=False
+            )
+            for name, function in functions.items()
+        }
+        self.api = apigw.HttpApi(
+            self,
+            "Api",
+            api_name=f"payments-{stage.name}",
+            cors_preflight=_cors(stage),
+            create_default_stage=False,
+        )
+        for endpoint in ENDPOINTS:
+            self._route(endpoint)
+        self._no_route(functions["query"])
+        self._stage(stage, log_key)
+
+    def _route(self, endpoint: Endpoint) -> None:
+        route = apigw.HttpRoute(
+            self,
+            endpoint.operation,
+            http_api=self.api,
+            route_key=apigw.HttpRouteKey.with_(endpoint.path, apigw.HttpMethod[endpoint.method]),
+            integration=self._integrations[endpoint.function],
+            authorizer=None if endpoint.public else self._authorizer,
+        )
+        if endpoint.public:
+            acknowledge(
+                route,
+                "AwsSolutions-APIG4",
+                f"{endpoint.path} is public: it tells nothing about any merchant.",
+            )
+
+    def _no_route(self, function: lambda_.IFunction) -> None:
+        """Answers 404 and 405 in our own problem format, and only to callers with a token."""
+        apigw.HttpRoute(
+            self,
+            "NoRoute",
+            http_api=self.api,
+            route_key=apigw.HttpRouteKey.DEFAULT,
+            integration=self._integrations["query"],
+            authorizer=self._authorizer,
+        )
+        # The permission of the other routes is for api/stage/method/path; this one has no method and no path.
+        function.add_permission(
+            "NoRoutePermission",
+            principal=iam.ServicePrincipal("apigateway.amazonaws.com"),
+            scope=self,
+            source_arn=Stack.of(self).format_arn(
+                service="execute-api", resource=self.api.api_id, resource_name="*/$default"
+            ),
+        )
+
+    def _stage(self, stage: StageConfig, log_key: kms.IKey) -> None:
+        access_log = encrypted_log_group(self, "AccessLog", stage=stage, key=log_key)
+        http_stage = apigw.HttpStage(
+            self,
+            "Stage",
+            http_api=self.api,
+            auto_deploy=True,
+            detailed_metrics_enabled=True,
+            throttle=apigw.ThrottleSettings(
+                rate_limit=stage.throttling.rate_per_second, burst_limit=stage.throttling.burst
+            ),
+        )
+        resource = http_stage.node.default_child
+        assert isinstance(resource, apigw.CfnStage)  # noqa: S101 - tells mypy what L2 stages are made of
+        resource.access_log_settings = apigw.CfnStage.AccessLogSettingsProperty(
+            destination_arn=access_log.log_group_arn, format=json.dumps(ACCESS_LOG_FIELDS)
+        )
+
+
+def _authorizer(function: lambda_.IFunction, stage: StageConfig) -> HttpLambdaAuthorizer:
+    return HttpLambdaAuthorizer(
+        "Authorizer",
+        function,
+        identity_source=list(IDENTITY_SOURCES),
+        response_types=[HttpLambdaResponseType.SIMPLE],
+        results_cache_ttl=Duration.seconds(stage.auth.cache_seconds),
+    )
+
+
+def _cors(stage: StageConfig) -> apigw.CorsPreflightOptions | None:
+    if not stage.cors_origins:
+        return None
+    return apigw.CorsPreflightOptions(
+        allow_headers=["authorization", "content-type", "idempotency-key"],
+        allow_methods=[apigw.CorsHttpMethod[name] for name in ("GET", "POST", "PATCH", "DELETE")],
+        allow_origins=list(stage.cors_origins),
+        expose_headers=["idempotent-replayed", "retry-after"],
+        max_age=Duration.hours(CORS_MAX_AGE_HOURS),
+    )
