@@ -1,0 +1,58 @@
+"""A function that runs by the clock."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aws_cdk import Duration
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_lambda_destinations as destinations
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+DELIVERY_ATTEMPTS: Final = 3
+OLDEST_DELIVERED_MINUTES: Final = 10
+"""A run that is later than this would only repeat what the next ones did meanwhile."""
+
+
+class Schedule(Construct):
+    """Invokes the alias `live` of a function every `minutes` with `{"schedule": name}`.
+
+    A run that cannot be delivered or that fails twice is put aside in `dead_letters`; the function's policy
+    must allow sqs:SendMessage there, because Lambda writes failed runs in the function's name.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        name: str,
+        minutes: int,
+        target: lambda_.Alias,
+        dead_letters: sqs.IQueue,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self.event = {"schedule": name}
+        target.configure_async_invoke(
+            max_event_age=Duration.minutes(OLDEST_DELIVERED_MINUTES),
+            on_failure=destinations.SqsDestination(dead_letters),
+            retry_attempts=1,
+        )
+        events.Rule(
+            self,
+            "Rule",
+            description=f"Runs the {name} every {minutes} min",
+            schedule=events.Schedule.rate(Duration.minutes(minutes)),
+            targets=[
+                targets.LambdaFunction(
+                    target,
+                    dead_letter_queue=dead_letters,
+                    event=events.RuleTargetInput.from_object(self.event),
+                    max_event_age=Duration.minutes(OLDEST_DELIVERED_MINUTES),
+                    retry_attempts=DELIVERY_ATTEMPTS,
+                )
+            ],
+        )

@@ -1,0 +1,199 @@
+"""What runs without a caller: settlement files, and payments whose request died."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+from aws_cdk import CfnOutput, Duration, Stack
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from runtime.settings import ReconcileSettings, ResolverSettings
+from stacks import permissions
+from stacks.constructs.acknowledge import acknowledge
+from stacks.constructs.queues import DeadLetterQueue, WorkQueue
+from stacks.constructs.schedule import Schedule
+from stacks.constructs.service_function import FunctionSpec, ServiceFunction
+from stacks.data import DataStack
+from stacks.environment import payment_timing, table_settings
+from stacks.stage import StageConfig
+from stacks.statements import (
+    data_key_statement,
+    queue_statements,
+    table_statements,
+    through_service,
+)
+
+SETTLEMENT_PREFIX: Final = "reconciliation/"
+RECONCILE_TIMEOUT_SECONDS: Final = 300
+RECONCILE_MEMORY_MB: Final = 1769
+"""One whole virtual processor (Lambda Developer Guide): matching is work of the processor."""
+RESOLVER_TIMEOUT_SECONDS: Final = 120
+DELIVERY_ATTEMPTS: Final = 24
+OLDEST_DELIVERED_HOURS: Final = 24
+
+
+class WorkersStack(Stack):
+    """Reconcile (settlement files) and the resolver (unfinished payments)."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        stage: StageConfig,
+        data: DataStack,
+        asset: Path,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(scope, construct_id, **kwargs)
+        self._stage, self._data, self._asset = stage, data, asset
+        # By ARN: a construct of this stack must not write into the key's policy, which the data stack owns.
+        self._key = kms.Key.from_key_arn(self, "TableKey", data.table_key.key_arn)
+        self.reconcile = self._settlement_files()
+        self.resolver, schedule = self._unfinished_payments()
+        self._write_outputs(schedule)
+
+    def _settlement_files(self) -> ServiceFunction:
+        """Bucket → EventBridge → queue → reconcile: a file that fails five times waits in the dead letters."""
+        files = WorkQueue(
+            self,
+            "SettlementFiles",
+            key=self._key,
+            consumer_timeout_seconds=RECONCILE_TIMEOUT_SECONDS,
+        )
+        events.Rule(
+            self,
+            "FileArrived",
+            description="A settlement file was put into the bucket",
+            event_pattern=events.EventPattern(
+                source=["aws.s3"],
+                detail_type=["Object Created"],
+                detail={
+                    "bucket": {"name": [self._data.settlement_bucket.bucket_name]},
+                    "object": {"key": [{"prefix": SETTLEMENT_PREFIX}]},
+                },
+            ),
+            targets=[
+                targets.SqsQueue(
+                    files.queue,
+                    dead_letter_queue=files.dead_letters,
+                    max_event_age=Duration.hours(OLDEST_DELIVERED_HOURS),
+                    retry_attempts=DELIVERY_ATTEMPTS,
+                )
+            ],
+        )
+        reconcile = self._function("Reconcile", self._reconcile(files))
+        source = lambda_.EventSourceMapping(
+            self,
+            "FileToReconcile",
+            target=reconcile.live,
+            event_source_arn=files.queue.queue_arn,
+            batch_size=1,
+            max_concurrency=self._stage.concurrency.reconcile,
+            report_batch_item_failures=True,
+        )
+        acknowledge(
+            source,
+            "Serverless-LambdaEventSourceMappingDestination",
+            "Lambda has such destinations for streams only; the queue's redrive policy does it here.",
+        )
+        return reconcile
+
+    def _reconcile(self, files: WorkQueue) -> FunctionSpec:
+        data, key_arn = self._data, self._key.key_arn
+        return FunctionSpec(
+            module="reconcile",
+            description="Matches settlement files with transactions",
+            settings=ReconcileSettings(
+                stage=self._stage.name,
+                service="reconcile",
+                settlement_bucket=data.settlement_bucket.bucket_name,
+                continuation_queue_url=files.queue.queue_url,
+                **table_settings(ReconcileSettings, data.tables),
+            ),
+            statements=[
+                *self._tables(permissions.RECONCILE),
+                iam.PolicyStatement(
+                    sid="Files",
+                    actions=["s3:GetObject"],
+                    resources=[f"{data.settlement_bucket_arn}/{SETTLEMENT_PREFIX}*"],
+                ),
+                through_service(key_arn, "s3", ("kms:Decrypt",)),
+                *queue_statements(
+                    "FileQueue",
+                    files.queue.queue_arn,
+                    key_arn,
+                    "ChangeMessageVisibility",
+                    "DeleteMessage",
+                    "GetQueueAttributes",
+                    "ReceiveMessage",
+                    "SendMessage",
+                ),
+            ],
+            wildcard_resources={
+                f"{data.settlement_bucket_export}/{SETTLEMENT_PREFIX}*": "Files are named by who sends them."
+            },
+            no_dead_letter_queue="Fed by a queue, whose own redrive policy keeps what failed.",
+            memory_mb=RECONCILE_MEMORY_MB,
+            timeout_seconds=RECONCILE_TIMEOUT_SECONDS,
+        )
+
+    def _unfinished_payments(self) -> tuple[ServiceFunction, Schedule]:
+        dead = DeadLetterQueue(self, "ResolverDeadLetters", key=self._key).queue
+        rights = queue_statements("DeadLetters", dead.queue_arn, self._key.key_arn, "SendMessage")
+        resolver = self._function("Resolver", self._resolver(rights))
+        schedule = Schedule(
+            self,
+            "ResolverSchedule",
+            name="resolver",
+            minutes=self._stage.schedules.resolver_minutes,
+            target=resolver.live,
+            dead_letters=dead,
+        )
+        return resolver, schedule
+
+    def _resolver(self, dead_letter_rights: list[iam.PolicyStatement]) -> FunctionSpec:
+        data = self._data
+        return FunctionSpec(
+            module="resolve",
+            description="Finishes payments whose request died or whose answer was lost",
+            settings=ResolverSettings(
+                stage=self._stage.name,
+                service="resolver",
+                pii_key_arn=data.pii_key.key_arn,
+                **payment_timing(self._stage),
+                **table_settings(ResolverSettings, data.tables),
+            ),
+            statements=[
+                *self._tables(permissions.RESOLVER),
+                data_key_statement("PiiKey", data.pii_key.key_arn, "Decrypt", "GenerateDataKey"),
+                *dead_letter_rights,
+            ],
+            no_dead_letter_queue="Failed runs go to an on-failure destination, which also keeps the error.",
+            timeout_seconds=RESOLVER_TIMEOUT_SECONDS,
+        )
+
+    def _tables(self, uses: permissions.TableUses) -> list[iam.PolicyStatement]:
+        return table_statements(self._data.tables, uses, table_key_arn=self._key.key_arn)
+
+    def _function(self, construct_id: str, spec: FunctionSpec) -> ServiceFunction:
+        return ServiceFunction(
+            self, construct_id, spec=spec, stage=self._stage, asset=self._asset, log_key=self._key
+        )
+
+    def _write_outputs(self, resolver_schedule: Schedule) -> None:
+        functions = {
+            "reconcile": self.reconcile.function.function_name,
+            "resolver": self.resolver.function.function_name,
+        }
+        schedules = {
+            "resolver": {"function": functions["resolver"], "event": resolver_schedule.event}
+        }
+        CfnOutput(self, "Functions", value=self.to_json_string(functions))
+        CfnOutput(self, "Schedules", value=self.to_json_string(schedules))
