@@ -1,7 +1,7 @@
 """The CDK app: context → stage → stacks. Makes no AWS call and needs no credentials.
 
-npx aws-cdk@2.1148.1 synth -c stage=prod
-npx aws-cdk@2.1148.1 deploy --all -c stage=staging -c deploying=true
+`npx aws-cdk@2.1148.1 synth -c stage=prod` shows what a stage is made of; a deployment adds
+`-c deploying=true`, which refuses what is good enough to look at but not to run.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from stacks import permissions
 from stacks.constructs.http_api import HttpEndpoints
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
 from stacks.data import DataStack
-from stacks.environment import payment_timing, table_settings
+from stacks.environment import settings_for
 from stacks.stage import StageConfig
 from stacks.statements import data_key_statement, table_statements
 
@@ -41,7 +41,7 @@ class ApiStack(Stack):
     ) -> None:
         super().__init__(scope, construct_id, **kwargs)
         self._stage, self._data, self._asset = stage, data, asset
-        # By ARN: a construct of this stack must not write into the key's policy, which the data stack owns.
+        # By ARN: no construct here may write into the key's policy, which the data stack owns.
         self._key = kms.Key.from_key_arn(self, "TableKey", data.table_key.key_arn)
         self.process = self._function("Process", self._process())
         self.query = self._function("Query", self._query())
@@ -72,20 +72,18 @@ class ApiStack(Stack):
             module="process",
             description="Every POST, PATCH and DELETE",
             no_dead_letter_queue="Invoked synchronously: the caller gets the error.",
-            settings=ProcessSettings(
-                stage=self._stage.name,
+            settings=settings_for(
+                ProcessSettings,
+                stage=self._stage,
+                tables=data.tables,
                 service="process",
                 pii_key_arn=data.pii_key.key_arn,
                 index_key_arn=data.index_key.key_arn,
-                **payment_timing(self._stage),
-                **table_settings(ProcessSettings, data.tables),
             ),
             statements=[
                 *self._tables(permissions.PROCESS),
-                data_key_statement("PiiKey", data.pii_key.key_arn, "Decrypt", "GenerateDataKey"),
-                data_key_statement(
-                    "IndexKey", data.index_key.key_arn, "Decrypt", "GenerateDataKey"
-                ),
+                data_key_statement(data.pii_key, "Decrypt", "GenerateDataKey"),
+                data_key_statement(data.index_key, "Decrypt", "GenerateDataKey"),
             ],
             memory_mb=HTTP_MEMORY_MB,
             timeout_seconds=self._stage.process_timeout_seconds,
@@ -98,19 +96,18 @@ class ApiStack(Stack):
             module="query",
             description="Every GET",
             no_dead_letter_queue="Invoked synchronously: the caller gets the error.",
-            settings=QuerySettings(
-                stage=self._stage.name,
+            settings=settings_for(
+                QuerySettings,
+                stage=self._stage,
+                tables=data.tables,
                 service="query",
                 pii_key_arn=data.pii_key.key_arn,
                 index_key_arn=data.index_key.key_arn,
-                **table_settings(QuerySettings, data.tables),
             ),
             statements=[
                 *self._tables(permissions.QUERY),
-                data_key_statement("PiiKey", data.pii_key.key_arn, "Decrypt"),
-                data_key_statement(
-                    "IndexKey", data.index_key.key_arn, "Decrypt", "GenerateDataKey"
-                ),
+                data_key_statement(data.pii_key, "Decrypt"),
+                data_key_statement(data.index_key, "Decrypt", "GenerateDataKey"),
             ],
             memory_mb=HTTP_MEMORY_MB,
             timeout_seconds=QUERY_TIMEOUT_SECONDS,
@@ -124,8 +121,10 @@ class ApiStack(Stack):
             module="authorize",
             description="Judges bearer tokens",
             no_dead_letter_queue="Invoked synchronously: the caller gets the error.",
-            settings=AuthorizerSettings(
-                stage=self._stage.name,
+            settings=settings_for(
+                AuthorizerSettings,
+                stage=self._stage,
+                tables=self._data.tables,
                 service="authorizer",
                 issuer=auth.issuer,
                 audience=auth.audience,

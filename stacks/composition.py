@@ -28,8 +28,8 @@ class Stacks:
 def compose(app: cdk.App) -> Stacks:
     """Add the stacks of the stage that the context `stage` names.
 
-    Context: `stage`, `stages` (cdk.json), `lambda_asset` (a built asset's directory, instead of building one)
-    and `deploying` (`true` refuses what is good enough to look at but not to deploy).
+    Context: `stage`, `stages` (cdk.json), `lambda_asset` (the directory of a built asset,
+    instead of building one) and `deploying` (`true` refuses what is good enough to look at but not to run).
 
     Raises:
         StageError: the stage does not exist, is wrong, or must not be deployed like this.

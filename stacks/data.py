@@ -44,15 +44,16 @@ class DataStack(Stack):
             for schema in ALL_TABLES
         }
         access_logs = self._access_logs()
-        self.settlement_bucket = PrivateBucket(
+        settlement = PrivateBucket(
             self,
             "Settlement",
             key=self.table_key,
             access_logs=access_logs,
             lifecycle=[_cold_after(SETTLEMENT_COLD_AFTER_DAYS), _tidy()],
             data=stage.data,
-            send_events=True,
-        ).bucket
+        )
+        settlement.send_events()
+        self.settlement_bucket = settlement.bucket
         self.settlement_bucket_export = f"{construct_id}-settlement-bucket-arn"
         self.settlement_bucket_arn = self.export_value(
             self.settlement_bucket.bucket_arn, name=self.settlement_bucket_export
@@ -73,7 +74,8 @@ class DataStack(Stack):
     def _let_services_use_the_table_key(self) -> None:
         """EventBridge puts messages into encrypted queues, CloudWatch writes encrypted logs.
 
-        Both act in their own name, so an identity policy cannot allow it; conditions tie them to this account.
+        Both act in their own name, so no identity policy can allow it; conditions tie them to this
+        account.
         """
         self.table_key.add_to_resource_policy(
             iam.PolicyStatement(

@@ -1,19 +1,42 @@
-"""Parts of the functions' settings that several of them share."""
+"""The settings of the functions, filled from the stage and the tables."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, TypeVar
 
-from runtime.settings import Settings
+from runtime.settings import PaymentTiming, Settings
 from stacks.constructs.schema_table import SchemaTable
 from stacks.stage import StageConfig
 
 _TABLE_SUFFIX: Final = "_table"
 
+SettingsT = TypeVar("SettingsT", bound=Settings)
 
-def table_settings(model: type[Settings], tables: Mapping[str, SchemaTable]) -> dict[str, str]:
-    """The physical name of every table that `model` has a field for."""
+
+def settings_for(
+    model: type[SettingsT],
+    *,
+    stage: StageConfig,
+    tables: Mapping[str, SchemaTable],
+    **fields: str | None,
+) -> SettingsT:
+    """Settings with the physical name of every table that `model` names, and the stage's timing.
+
+    Raises:
+        pydantic.ValidationError: `fields` lacks one of the model's, or has one too many.
+    """
+    return model.model_validate(
+        {
+            "stage": stage.name,
+            **_table_names(model, tables),
+            **(_timing(stage) if issubclass(model, PaymentTiming) else {}),
+            **fields,
+        }
+    )
+
+
+def _table_names(model: type[Settings], tables: Mapping[str, SchemaTable]) -> dict[str, str]:
     return {
         field: tables[field.removesuffix(_TABLE_SUFFIX)].table.table_name
         for field in model.model_fields
@@ -21,8 +44,7 @@ def table_settings(model: type[Settings], tables: Mapping[str, SchemaTable]) -> 
     }
 
 
-def payment_timing(stage: StageConfig) -> dict[str, int]:
-    """The stage's fields of `runtime.settings.PaymentTiming`, in seconds."""
+def _timing(stage: StageConfig) -> dict[str, int]:
     return {
         "intent_lease_seconds": stage.intent_lease_seconds,
         "processor_timeout_seconds": stage.processor_timeout_seconds,

@@ -1,7 +1,8 @@
 """Who may do what: the DynamoDB actions of every function, one table per function.
 
-A function that touches something new gets it here and nowhere else. No Scan, no DeleteItem, no batch write, no
-wildcard. A transaction needs the right to each of its parts (PutItem, UpdateItem, ConditionCheckItem).
+A function that touches something new gets it here and nowhere else. No Scan, no DeleteItem, no
+batch write, no wildcard. A transaction needs the right to each of its parts (PutItem, UpdateItem,
+ConditionCheckItem).
 """
 
 from __future__ import annotations

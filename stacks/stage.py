@@ -1,7 +1,7 @@
-"""What differs between the stages, read from the `stages` context of cdk.json and judged before anything is built.
+"""What differs between the stages: read from cdk.json, and judged before anything is built.
 
-`StageConfig.named("prod", stages)` is frozen and complete; every rule about which values may go together
-stands here, so that a wrong combination is refused at synthesis, not found in production.
+`StageConfig.named("prod", stages)` is frozen and complete. Every rule about which values may go
+together stands here, so that a wrong combination is refused at synthesis, not found in production.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class AuthConfig(_Part, frozen=True):
 
     @property
     def is_placeholder(self) -> bool:
-        """The issuer, or the address of its keys, still stands under the reserved domain `.example`."""
+        """The issuer, or the address of its keys, still ends in the reserved domain `.example`."""
         return any(_host(url).endswith(PLACEHOLDER_SUFFIX) for url in self._urls)
 
     @property
@@ -130,7 +130,7 @@ class StageConfig(_Part, frozen=True):
         """The stage called `name` of the context `stages`.
 
         Raises:
-            StageError: no such stage (the message lists those that exist), or its settings are wrong.
+            StageError: no such stage (the message lists those there are), or it is set up wrongly.
         """
         if name not in stages:
             raise StageError(f"unknown stage {name!r}: cdk.json knows {', '.join(sorted(stages))}")
@@ -141,7 +141,7 @@ class StageConfig(_Part, frozen=True):
 
     @model_validator(mode="after")
     def _times_nest(self) -> Self:
-        """Processor call < its request < the lease: nobody takes over work that may still be going on."""
+        """Processor call < request < lease: nobody takes over work that may still be going on."""
         if self.process_timeout_seconds >= self.intent_lease_seconds:
             raise ValueError(
                 f"process_timeout_seconds ({self.process_timeout_seconds}) must be less than "
@@ -183,8 +183,9 @@ class StageConfig(_Part, frozen=True):
         """
         if self.auth.is_placeholder:
             raise StageError(
-                f"stage {self.name}: auth still names {self.auth.issuer}; set stages.{self.name}.auth in "
-                "cdk.json to your token issuer (issuer, audience, jwks_url or jwks_secret_name) and deploy again"
+                f"stage {self.name}: auth still names {self.auth.issuer}; set "
+                f"stages.{self.name}.auth in cdk.json to your token issuer (issuer, audience, and jwks_url or "
+                "jwks_secret_name), then deploy again"
             )
 
 

@@ -1,7 +1,8 @@
-"""Policy statements of the functions, made from `stacks.permissions` and from keys, queues and buckets.
+"""Policy statements of the functions, made from `stacks.permissions`, keys, queues and buckets.
 
-Identity policies only. A `grant` of the CDK would write into key and queue policies of another stack, which
-makes the stacks depend on each other in a circle, and into inline policies, which no reviewer finds.
+Identity policies only. A `grant` of the CDK would write into key and queue policies of another
+stack, so that stacks depend on each other in a circle, and into inline policies, which no reviewer
+finds.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Final
 
 from aws_cdk import Aws
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 
 from stacks.constructs.schema_table import SchemaTable, pascal
 from stacks.permissions import TableUse, TableUses
@@ -27,8 +29,8 @@ _WRITE_THROUGH_SERVICE: Final = (
     "kms:ReEncryptFrom",
     "kms:ReEncryptTo",
 )
-"""What DynamoDB asks for in the caller's name on a table with a customer managed key (DynamoDB Developer Guide,
-"Encryption at rest usage notes"), without CreateGrant, which only the creator of the table needs."""
+"""What DynamoDB asks for in the caller's name on a table with a customer managed key (DynamoDB
+Developer Guide, "Encryption at rest usage notes"), but CreateGrant, for its creator alone."""
 
 
 def table_statements(
@@ -80,12 +82,11 @@ def through_service(key_arn: str, service: str, actions: tuple[str, ...]) -> iam
     )
 
 
-def data_key_statement(sid: str, key_arn: str, *actions: str) -> iam.PolicyStatement:
-    """`actions` (without prefix) on a key that wraps data keys, with exactly our encryption context."""
+def data_key_statement(key: kms.IKey, *actions: str) -> iam.PolicyStatement:
+    """`actions` (without prefix) on a key that wraps data keys, in our encryption context alone."""
     return iam.PolicyStatement(
-        sid=sid,
         actions=[f"kms:{action}" for action in actions],
-        resources=[key_arn],
+        resources=[key.key_arn],
         conditions={
             "ForAllValues:StringEquals": {"kms:EncryptionContextKeys": list(ENCRYPTION_CONTEXT)},
             # "For all values" is also true of none, so each has to be there.

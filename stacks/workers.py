@@ -20,7 +20,7 @@ from stacks.constructs.queues import DeadLetterQueue, WorkQueue
 from stacks.constructs.schedule import Schedule
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
 from stacks.data import DataStack
-from stacks.environment import payment_timing, table_settings
+from stacks.environment import settings_for
 from stacks.stage import StageConfig
 from stacks.statements import (
     data_key_statement,
@@ -53,14 +53,14 @@ class WorkersStack(Stack):
     ) -> None:
         super().__init__(scope, construct_id, **kwargs)
         self._stage, self._data, self._asset = stage, data, asset
-        # By ARN: a construct of this stack must not write into the key's policy, which the data stack owns.
+        # By ARN: no construct here may write into the key's policy, which the data stack owns.
         self._key = kms.Key.from_key_arn(self, "TableKey", data.table_key.key_arn)
         self.reconcile = self._settlement_files()
         self.resolver, schedule = self._unfinished_payments()
         self._write_outputs(schedule)
 
     def _settlement_files(self) -> ServiceFunction:
-        """Bucket → EventBridge → queue → reconcile: a file that fails five times waits in the dead letters."""
+        """Bucket → EventBridge → queue → reconcile; what fails five times waits in dead letters."""
         files = WorkQueue(
             self,
             "SettlementFiles",
@@ -101,7 +101,7 @@ class WorkersStack(Stack):
         acknowledge(
             source,
             "Serverless-LambdaEventSourceMappingDestination",
-            "Lambda has such destinations for streams only; the queue's redrive policy does it here.",
+            "Lambda has these for streams only; here the queue's redrive policy keeps what failed.",
         )
         return reconcile
 
@@ -110,12 +110,13 @@ class WorkersStack(Stack):
         return FunctionSpec(
             module="reconcile",
             description="Matches settlement files with transactions",
-            settings=ReconcileSettings(
-                stage=self._stage.name,
+            settings=settings_for(
+                ReconcileSettings,
+                stage=self._stage,
+                tables=data.tables,
                 service="reconcile",
                 settlement_bucket=data.settlement_bucket.bucket_name,
                 continuation_queue_url=files.queue.queue_url,
-                **table_settings(ReconcileSettings, data.tables),
             ),
             statements=[
                 *self._tables(permissions.RECONCILE),
@@ -137,7 +138,9 @@ class WorkersStack(Stack):
                 ),
             ],
             wildcard_resources={
-                f"{data.settlement_bucket_export}/{SETTLEMENT_PREFIX}*": "Files are named by who sends them."
+                f"{data.settlement_bucket_export}/{SETTLEMENT_PREFIX}*": (
+                    "Whoever sends a file names it; only the prefix is ours."
+                )
             },
             no_dead_letter_queue="Fed by a queue, whose own redrive policy keeps what failed.",
             memory_mb=RECONCILE_MEMORY_MB,
@@ -163,19 +166,19 @@ class WorkersStack(Stack):
         return FunctionSpec(
             module="resolve",
             description="Finishes payments whose request died or whose answer was lost",
-            settings=ResolverSettings(
-                stage=self._stage.name,
+            settings=settings_for(
+                ResolverSettings,
+                stage=self._stage,
+                tables=data.tables,
                 service="resolver",
                 pii_key_arn=data.pii_key.key_arn,
-                **payment_timing(self._stage),
-                **table_settings(ResolverSettings, data.tables),
             ),
             statements=[
                 *self._tables(permissions.RESOLVER),
-                data_key_statement("PiiKey", data.pii_key.key_arn, "Decrypt", "GenerateDataKey"),
+                data_key_statement(data.pii_key, "Decrypt", "GenerateDataKey"),
                 *dead_letter_rights,
             ],
-            no_dead_letter_queue="Failed runs go to an on-failure destination, which also keeps the error.",
+            no_dead_letter_queue="Failed runs go to an on-failure destination, with their error.",
             timeout_seconds=RESOLVER_TIMEOUT_SECONDS,
         )
 

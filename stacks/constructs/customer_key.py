@@ -16,7 +16,7 @@ SHORTEST_PENDING_DAYS: Final = 7
 
 
 class CustomerKey(Construct):
-    """`kms.Key` as every stage needs it. Losing one of these keys loses everything enciphered with it."""
+    """A key as every stage needs it. Who loses it loses everything enciphered with it."""
 
     def __init__(
         self, scope: Construct, construct_id: str, *, purpose: str, stage: StageConfig

@@ -1,4 +1,4 @@
-"""The gateway: one route per endpoint of the contract, and a catch-all that answers what is none."""
+"""The gateway: one route per endpoint of the contract, and one that answers everything else."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class HttpEndpoints(Construct):
         super().__init__(scope, construct_id)
         self._authorizer = _authorizer(authorizer, stage)
         self._integrations = {
-            # One permission per function: one per route would outgrow Lambda's 20 KB of resource policy.
+            # One permission per function: one per route would outgrow Lambda's 20 KB of policy.
             name: HttpLambdaIntegration(
                 name.capitalize(), function, scope_permission_to_route=False
             )
@@ -103,7 +103,7 @@ class HttpEndpoints(Construct):
             integration=self._integrations["query"],
             authorizer=self._authorizer,
         )
-        # The permission of the other routes is for api/stage/method/path; this one has no method and no path.
+        # The other routes' permission is for api/stage/method/path; this route has but a stage.
         function.add_permission(
             "NoRoutePermission",
             principal=iam.ServicePrincipal("apigateway.amazonaws.com"),
@@ -126,7 +126,7 @@ class HttpEndpoints(Construct):
             ),
         )
         resource = http_stage.node.default_child
-        assert isinstance(resource, apigw.CfnStage)  # noqa: S101 - tells mypy what L2 stages are made of
+        assert isinstance(resource, apigw.CfnStage)  # noqa: S101 - what L2 is made of
         resource.access_log_settings = apigw.CfnStage.AccessLogSettingsProperty(
             destination_arn=access_log.log_group_arn, format=json.dumps(ACCESS_LOG_FIELDS)
         )

@@ -35,7 +35,7 @@ _RETENTION: Final[dict[LogRetentionDays, logs.RetentionDays]] = {
 def encrypted_log_group(
     scope: Construct, construct_id: str, *, stage: StageConfig, key: kms.IKey
 ) -> logs.LogGroup:
-    """A log group that forgets after the stage's retention and outlives the stack where data does."""
+    """A log group that forgets after the stage's retention; kept where data is kept."""
     return logs.LogGroup(
         scope,
         construct_id,

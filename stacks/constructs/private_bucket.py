@@ -13,11 +13,7 @@ from stacks.stage import DataConfig
 
 
 class PrivateBucket(Construct):
-    """Versioned, encrypted with `key`, logged, TLS only, no public access.
-
-    `send_events` turns on EventBridge notifications in the bucket's own resource: the higher-level
-    switch of the CDK would add a Lambda function for what CloudFormation can do itself.
-    """
+    """Versioned, encrypted with `key`, logged, TLS only, no public access."""
 
     def __init__(
         self,
@@ -28,7 +24,6 @@ class PrivateBucket(Construct):
         access_logs: s3.IBucket,
         lifecycle: Sequence[s3.LifecycleRule],
         data: DataConfig,
-        send_events: bool = False,
     ) -> None:
         super().__init__(scope, construct_id)
         self.bucket = s3.Bucket(
@@ -47,9 +42,15 @@ class PrivateBucket(Construct):
             server_access_logs_prefix=f"{construct_id.lower()}/",
             versioned=True,
         )
-        if send_events:
-            resource = self.bucket.node.default_child
-            assert isinstance(resource, s3.CfnBucket)  # noqa: S101 - tells mypy what L2 buckets are made of
-            resource.add_property_override(
-                "NotificationConfiguration.EventBridgeConfiguration.EventBridgeEnabled", True
-            )
+
+    def send_events(self) -> None:
+        """Tell EventBridge of every object.
+
+        Said in the bucket's own resource: the CDK's switch for it adds a Lambda function and a
+        custom resource for what CloudFormation can do itself.
+        """
+        resource = self.bucket.node.default_child
+        assert isinstance(resource, s3.CfnBucket)  # noqa: S101 - what L2 buckets are made of
+        resource.add_property_override(
+            "NotificationConfiguration.EventBridgeConfiguration.EventBridgeEnabled", True
+        )

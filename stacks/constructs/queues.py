@@ -14,7 +14,7 @@ from stacks.constructs.alarms import dead_letter_alarm
 
 MAX_RECEIVES: Final = 5
 VISIBILITY_PER_TIMEOUT: Final = 6
-"""Lambda's advice: a message stays hidden for six times the consumer's timeout (Lambda Developer Guide, SQS)."""
+"""A message stays hidden for six times its consumer's timeout (Lambda Developer Guide, on SQS)."""
 LONGEST_RETENTION_DAYS: Final = 14
 """SQS keeps a message no longer."""
 DATA_KEY_REUSE_HOURS: Final = 1
@@ -40,7 +40,10 @@ class DeadLetterQueue(Construct):
 
 
 class WorkQueue(Construct):
-    """Work for one function: hidden long enough for `consumer_timeout_seconds`, tried five times, then put aside."""
+    """Work for one function: tried five times, then put aside.
+
+    `consumer_timeout_seconds` is the timeout of the function that it feeds.
+    """
 
     def __init__(
         self,

@@ -17,10 +17,10 @@ _ATTRIBUTE_TYPES: dict[AttributeType, dynamodb.AttributeType] = {
 
 
 class SchemaTable(Construct):
-    """One table: on demand, point-in-time recovery, customer managed key, and all that `schema` says.
+    """One table: on demand, recoverable to any second, our own key, and all that `schema` says.
 
-    The logical id is `table_logical_id(schema.name)` whatever the tree around it looks like: a changed
-    logical id would make CloudFormation replace the table, and so lose its rows.
+    The logical id is `table_logical_id(schema.name)`, whatever the tree around it looks like: a
+    changed logical id would make CloudFormation replace the table, and so lose its rows.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class SchemaTable(Construct):
         for index in schema.indexes:
             self._add(index)
         resource = self.table.node.default_child
-        assert isinstance(resource, dynamodb.CfnTable)  # noqa: S101 - tells mypy what L2 tables are made of
+        assert isinstance(resource, dynamodb.CfnTable)  # noqa: S101 - what L2 is made of
         resource.override_logical_id(table_logical_id(schema.name))
 
     def _add(self, index: IndexSchema) -> None:

@@ -26,8 +26,8 @@ LIVE: Final = "live"
 """Alias that everything invokes; a deployment moves it to a new version in one step."""
 METRICS_NAMESPACE: Final = "payments"
 RUNTIME_REASON: Final = (
-    "The Python version is a stage setting, raised when every pinned dependency has wheels for the next one; "
-    "the one in use is supported by AWS (python3.13: until June 2029)."
+    "The Python version is a setting of the stage, raised together with the pinned wheels and the "
+    "bytecode compiler. AWS supports python3.13 until June 2029 (Lambda Developer Guide, runtimes)."
 )
 
 HandlerModule = Literal["authorize", "process", "query", "reconcile", "resolve"]
@@ -40,7 +40,7 @@ _ARCHITECTURES: Final = {
 
 @dataclass(frozen=True, kw_only=True)
 class FunctionSpec:
-    """What one function is: its module in runtime/handlers, its settings, its rights and its limits."""
+    """One function: its module in runtime/handlers, its settings, its rights and its limits."""
 
     module: HandlerModule
     description: str
@@ -56,7 +56,7 @@ class FunctionSpec:
 
 
 class ServiceFunction(Construct):
-    """A function with its log group, its role with one customer managed policy, and its alias `live`."""
+    """A function, its log group, its role with one customer managed policy, its alias `live`."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class ServiceFunction(Construct):
             logging_format=lambda_.LoggingFormat.JSON,
             memory_size=spec.memory_mb,
             reserved_concurrent_executions=spec.reserved_concurrency,
-            # Frozen, so that no construct adds rights behind the reviewer's back: all stand in the policy.
+            # Frozen, so that no construct adds rights: all of them stand in the one policy.
             role=role.without_policy_updates(),
             runtime=lambda_.Runtime(
                 f"python{runtime.python_version}", lambda_.RuntimeFamily.PYTHON
@@ -103,12 +103,12 @@ class ServiceFunction(Construct):
             acknowledge(self.function, rule, RUNTIME_REASON)
         acknowledge(self.function, "Serverless-LambdaDLQ", spec.no_dead_letter_queue)
         resource = self.function.node.default_child
-        assert isinstance(resource, lambda_.CfnFunction)  # noqa: S101 - tells mypy what L2 functions are made of
-        # The CDK writes DependsOn for a role that is referred to anyway: harmless, and not ours to change.
+        assert isinstance(resource, lambda_.CfnFunction)  # noqa: S101 - what L2 is made of
+        # The CDK writes DependsOn for a role that is referred to anyway. Harmless, and not ours.
         resource.add_metadata("cfn-lint", {"config": {"ignore_checks": ["W3005"]}})
 
     def _role(self, spec: FunctionSpec, log_group: logs.LogGroup) -> iam.Role:
-        # The role names the policy, not the other way round: so whatever waits for the role has its rights.
+        # The role names the policy, not the other way round: who waits for the role has its rights.
         policy = iam.ManagedPolicy(
             self,
             "Policy",
