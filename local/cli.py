@@ -1,0 +1,164 @@
+"""The commands behind `make up`, `down`, `token`, `seed`, `tick` and `demo`."""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Final, NoReturn
+
+from local.errors import LocalError
+from local.progress import Progress
+from local.workspace import DIRECTORY_VARIABLE, Workspace
+
+Command = Callable[[argparse.Namespace, Workspace, Progress], None]
+
+EXIT_FAILED: Final = 1
+EXIT_INTERRUPTED: Final = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; a failure is one message and exit code 1."""
+    options = _parser().parse_args(arguments)
+    workspace = Workspace.find(options.state_dir)
+    progress = Progress()
+    signal.signal(signal.SIGTERM, _interrupt)
+    command: Command = options.command
+    try:
+        command(options, workspace, progress)
+    except LocalError as error:
+        progress.failed(error)
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        progress.say("Interrupted.")
+        return EXIT_INTERRUPTED
+    except Exception as error:
+        explained = _lost_emulator(workspace, error)
+        if explained is None:
+            raise
+        progress.failed(explained)
+        return EXIT_FAILED
+    return 0
+
+
+def _up(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
+    from local.deploy import up
+    from local.ports import parse_port
+
+    wanted = options.port or os.environ.get("PORT") or None
+    stack = up(workspace, None if wanted is None else parse_port(wanted), progress)
+    progress.say("The local stage runs. Stop it with: make down")
+    print(stack.api_url)
+
+
+def _down(_options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
+    from local.deploy import down
+
+    stopped = down(workspace)
+    progress.say("The local stage is stopped." if stopped else "Nothing runs.")
+
+
+def _token(options: argparse.Namespace, workspace: Workspace, _progress: Progress) -> None:
+    from local.auth import Grant, token
+
+    ttl_seconds: int = options.ttl
+    if options.operator:
+        print(token(Grant.operator(ttl_seconds), workspace))
+        return
+    permissions = tuple(name.strip() for name in options.permissions.split(",") if name.strip())
+    _require_known(permissions)
+    grant = Grant(permissions, merchant_id=options.merchant, ttl_seconds=ttl_seconds)
+    print(token(grant, workspace))
+
+
+def _require_known(permissions: tuple[str, ...]) -> None:
+    from local.auth import MERCHANT_PERMISSIONS
+
+    unknown = sorted(set(permissions) - set(MERCHANT_PERMISSIONS))
+    if unknown:
+        raise LocalError(
+            f"No such permission: {', '.join(unknown)}.",
+            hint=f"A merchant may have {', '.join(MERCHANT_PERMISSIONS)}; admin is --operator.",
+        )
+
+
+def _tick(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
+    from local.schedules import tick
+    from local.stackfile import require_stack
+
+    answer, seconds = tick(require_stack(workspace), options.schedule)
+    progress.say(f"{options.schedule} ended after {seconds:.1f} s: {answer}")
+
+
+def _seed(options: argparse.Namespace, _workspace: Workspace, _progress: Progress) -> None:
+    from local import seed
+
+    _finish(seed.main(options.rest))
+
+
+def _demo(options: argparse.Namespace, _workspace: Workspace, _progress: Progress) -> None:
+    from local import demo
+
+    _finish(demo.main(options.rest))
+
+
+def _finish(code: int | None) -> None:
+    if code:
+        raise SystemExit(code)
+
+
+def _lost_emulator(workspace: Workspace, error: Exception) -> LocalError | None:
+    """The error for an emulator that went away under a command, or None when it did not."""
+    from local import ministack
+
+    if not workspace.process_file.exists() or ministack.running(workspace) is not None:
+        return None
+    lost = ministack.died(workspace.emulator_log, "stopped unexpectedly")
+    lost.__cause__ = error
+    return lost
+
+
+def _interrupt(_signal_number: int, _frame: FrameType | None) -> NoReturn:
+    """SIGTERM cleans up as Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    from local.auth import DEFAULT_TTL_SECONDS, MERCHANT_PERMISSIONS
+
+    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
+    help_text = f"where the stage keeps its state (default: ${DIRECTORY_VARIABLE}, else .local)"
+    parser.add_argument("--state-dir", type=Path, default=None, help=help_text)
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    up = commands.add_parser("up", help="start the emulator, deploy, print the API's URL")
+    up.add_argument("--port", default=None, help="default: $PORT, else 4566")
+    up.set_defaults(command=_up)
+
+    commands.add_parser("down", help="stop what `up` started").set_defaults(command=_down)
+
+    token = commands.add_parser("token", help="print a signed token and nothing else")
+    who = token.add_mutually_exclusive_group(required=True)
+    who.add_argument("--merchant", metavar="mer_…")
+    who.add_argument(
+        "--operator", action="store_true", help="a platform operator: permission admin"
+    )
+    token.add_argument("--permissions", default=",".join(MERCHANT_PERMISSIONS), metavar="a,b")
+    token.add_argument("--ttl", type=int, default=DEFAULT_TTL_SECONDS, metavar="SECONDS")
+    token.set_defaults(command=_token)
+
+    tick = commands.add_parser("tick", help="run one schedule now, and wait for it")
+    tick.add_argument("schedule", help="resolver, holds, retries, …")
+    tick.set_defaults(command=_tick)
+
+    for name, command in (("seed", _seed), ("demo", _demo)):
+        story = commands.add_parser(name, add_help=False)
+        story.add_argument("rest", nargs=argparse.REMAINDER)
+        story.set_defaults(command=command)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,226 @@
+"""`up` and `down`: from a checkout to an answering stack, and back to nothing."""
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from local import ministack
+from local.auth import AuthSettings, jwks, signing_key
+from local.aws import Clients
+from local.cdk import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, CdkCli
+from local.errors import AlreadyRunning, DeployFailed, LocalError
+from local.ministack import Emulator
+from local.ports import DEFAULT_PORT
+from local.progress import Progress
+from local.settling import await_health, put_secret, set_cors, set_ttls
+from local.stackfile import Schedule, Stack
+from local.templates import LeftOut, adapt_assembly
+from local.toolchain import cdk_cli, ministack_python
+from local.workspace import Workspace
+
+DATA_STACK: Final = "payments-local-data"
+API_STACK: Final = "payments-local-api"
+WORKERS_STACK: Final = "payments-local-workers"
+
+# A change in any of these asks for a new deployment.
+_DEPLOYED_SOURCES: Final = (
+    "app.py",
+    "cdk.json",
+    "local/templates.py",
+    "package-lock.json",
+    "requirements-lambda.txt",
+    "requirements.txt",
+    "runtime",
+    "stacks",
+)
+
+
+def up(workspace: Workspace, port: int | None = None, progress: Progress | None = None) -> Stack:
+    """Have the local stage running with today's sources. Safe to call again.
+
+    Args:
+        workspace: its state directory; another directory is another, independent stage.
+        port: where the emulator listens; None keeps a running one's, or takes `DEFAULT_PORT`.
+        progress: where the steps are shown.
+
+    Raises:
+        LocalError: the one reason why it does not run. An emulator started here is stopped again.
+    """
+    progress = progress or Progress()
+    workspace.prepare()
+    with _only_one(workspace):
+        running = _running_or_cleared(workspace, port)
+        sources = sources_fingerprint(workspace.root)
+        if running is not None:
+            stack = Stack.read(workspace.stack_file)
+            if stack is not None and _deployed_sources(workspace) == sources:
+                await_health(stack.api_url, running)
+                return stack
+            progress.note("The sources changed: deploying them over the running stage.")
+        cli = cdk_cli(workspace, progress)
+        python = ministack_python(workspace, progress)
+        emulator = running or _start(workspace, python, port or DEFAULT_PORT, progress)
+        try:
+            stack = _deploy(
+                CdkCli(cli, workspace, emulator), emulator, progress, fresh=running is None
+            )
+        except BaseException:
+            if running is None:
+                down(workspace)
+            raise
+        stack.write(workspace.stack_file)
+        workspace.deployed_file.write_text(json.dumps({"sources": sources}) + "\n")
+        return stack
+
+
+def down(workspace: Workspace) -> bool:
+    """Stop what `up` started in this workspace; False when nothing ran."""
+    stopped = ministack.stop(workspace)
+    workspace.stack_file.unlink(missing_ok=True)
+    workspace.deployed_file.unlink(missing_ok=True)
+    return stopped is not None
+
+
+def sources_fingerprint(root: Path) -> str:
+    """Hash of everything that a deployment is made of."""
+    digest = hashlib.sha256()
+    for name in _DEPLOYED_SOURCES:
+        path = root / name
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+        for file in files:
+            if file.is_file() and "__pycache__" not in file.parts:
+                content = hashlib.sha256(file.read_bytes()).hexdigest()
+                digest.update(f"{file.relative_to(root)} {content}\n".encode())
+    return digest.hexdigest()
+
+
+def stack_from_outputs(outputs: dict[str, dict[str, str]], endpoint_url: str) -> Stack:
+    """Read the stacks' outputs, each of which is one JSON text.
+
+    Raises:
+        DeployFailed: an output that the local stage builds on is missing or no JSON.
+    """
+    try:
+        data, api, workers = (outputs[name] for name in (DATA_STACK, API_STACK, WORKERS_STACK))
+        schedules: dict[str, Any] = json.loads(workers["Schedules"])
+        return Stack(
+            # The emulator's own outputs give host names that do not resolve; the id is what counts.
+            api_url=f"{endpoint_url}/_aws/execute-api/{api['ApiId']}/$default",
+            aws_endpoint_url=endpoint_url,
+            region=REGION,
+            access_key_id=ACCESS_KEY_ID,
+            secret_access_key=SECRET_ACCESS_KEY,
+            buckets=json.loads(data["Buckets"]),
+            tables=json.loads(data["Tables"]),
+            functions={**json.loads(api["Functions"]), **json.loads(workers["Functions"])},
+            schedules={name: Schedule.model_validate(it) for name, it in schedules.items()},
+        )
+    except (KeyError, ValueError) as error:
+        found = {name: sorted(values) for name, values in outputs.items()}
+        raise DeployFailed(
+            f"The deployed stacks' outputs are not usable ({error!r}); found {found}.",
+            hint=f"{DATA_STACK}, {WORKERS_STACK} must give what local/deploy.py reads.",
+        ) from error
+
+
+def _running_or_cleared(workspace: Workspace, port: int | None) -> Emulator | None:
+    """Our emulator if it is worth keeping. One that is half deployed or mute is stopped."""
+    running = ministack.running(workspace)
+    if running is None:
+        down(workspace)
+        return None
+    if port is not None and port != running.port:
+        raise AlreadyRunning(
+            f"The local stage already runs on port {running.port}, not {port}.",
+            hint="Stop it first: make down",
+        )
+    if Stack.read(workspace.stack_file) is None or not running.answers():
+        down(workspace)
+        return None
+    return running
+
+
+def _start(workspace: Workspace, python: Path, port: int, progress: Progress) -> Emulator:
+    with progress.step(f"Start the AWS emulator on port {port}"):
+        return ministack.start(workspace, python, port)
+
+
+def _deploy(cli: CdkCli, emulator: Emulator, progress: Progress, *, fresh: bool) -> Stack:
+    workspace = cli.workspace
+    clients = Clients(emulator.endpoint_url)
+    settings = AuthSettings.of_local_stage(workspace.root)
+    if fresh:
+        with progress.step("Prepare the account (cdk bootstrap, signing keys)"):
+            cli.bootstrap()
+            keys = json.dumps(jwks(signing_key(workspace)))
+            put_secret(clients, settings.jwks_secret_name, keys)
+    with progress.step("Build the Lambda asset"):
+        asset = _lambda_asset(workspace)
+    with progress.step("Synthesize and adapt the templates"):
+        cli.synthesize(asset)
+        left_out = adapt_assembly(workspace.synthesized, workspace.adapted)
+    _tell_left_out(left_out, progress)
+    with progress.step("Deploy the stacks (cdk deploy)"):
+        cli.deploy()
+    with progress.step("Set expiry and CORS, wait for /v1/health"):
+        outputs = json.loads(workspace.outputs_file.read_text())
+        stack = stack_from_outputs(outputs, emulator.endpoint_url)
+        set_ttls(clients, _all_tables(), stack.tables)
+        set_cors(clients, outputs[API_STACK]["ApiId"], workspace.synthesized)
+        await_health(stack.api_url, emulator)
+    return stack
+
+
+def _lambda_asset(workspace: Workspace) -> Path:
+    # Imported here, as below: commands that only read stack.json must not pay for it.
+    from stacks.lambda_asset import AssetBuildError, LambdaTarget, lambda_asset
+
+    try:
+        return lambda_asset(LambdaTarget.this_machine(), workspace.root / "build")
+    except AssetBuildError as error:
+        raise DeployFailed(
+            f"The Lambda asset could not be built: {error}", hint="Then run it again."
+        ) from error
+
+
+def _all_tables() -> tuple[Any, ...]:
+    from runtime.models import ALL_TABLES
+
+    return ALL_TABLES
+
+
+def _tell_left_out(left_out: tuple[LeftOut, ...], progress: Progress) -> None:
+    types = sorted({item.resource_type.removeprefix("AWS::") for item in left_out})
+    if types:
+        progress.note(
+            f"Left out, because the emulator lacks them: {len(left_out)} of {', '.join(types)}"
+        )
+
+
+def _deployed_sources(workspace: Workspace) -> str | None:
+    try:
+        noted = json.loads(workspace.deployed_file.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return str(noted.get("sources"))
+
+
+@contextmanager
+def _only_one(workspace: Workspace) -> Iterator[None]:
+    """Two `up` at once would tear each other's emulator down."""
+    descriptor = os.open(workspace.directory / "up.lock", os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise LocalError(
+            f"Another `make up` works in {workspace.directory} just now.",
+            hint="Wait for it, then try again.",
+        ) from error
+    finally:
+        os.close(descriptor)

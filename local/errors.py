@@ -1,0 +1,56 @@
+"""What can go wrong around the local stage, said to a person.
+
+LocalError                 exit code 1, one message, no traceback
+├── ToolMissing            Node, npm or Python absent or too old
+├── PortTaken              somebody else listens there
+├── AlreadyRunning         ours runs, but not the way that was asked for
+├── NotRunning             a command needs the stage and it is down
+├── EmulatorDied           the emulator's process ended, or stopped answering
+├── UnknownResource        a template holds what the emulator is not known to take
+├── DeployFailed           the CDK CLI refused to synthesize or deploy
+└── FunctionFailed         an invoked Lambda function reported an error
+"""
+
+from pathlib import Path
+
+
+class LocalError(Exception):
+    """One failure, one message: what was wrong with its values, what to do, where to read more."""
+
+    def __init__(self, message: str, *, hint: str, log: Path | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.log = log
+
+
+class ToolMissing(LocalError):
+    pass
+
+
+class PortTaken(LocalError):
+    pass
+
+
+class AlreadyRunning(LocalError):
+    pass
+
+
+class NotRunning(LocalError):
+    pass
+
+
+class EmulatorDied(LocalError):
+    pass
+
+
+class UnknownResource(LocalError):
+    pass
+
+
+class DeployFailed(LocalError):
+    pass
+
+
+class FunctionFailed(LocalError):
+    pass

@@ -1,0 +1,42 @@
+"""Run a schedule now instead of waiting for its time."""
+
+import json
+import time
+from typing import Any
+
+from local.aws import Clients
+from local.errors import FunctionFailed, LocalError
+from local.stackfile import Stack
+
+
+def tick(stack: Stack, name: str) -> tuple[Any, float]:
+    """Invoke the schedule's function with its real event; its answer, and the seconds it took.
+
+    Raises:
+        LocalError: no such schedule.
+        FunctionFailed: the function raised.
+    """
+    schedule = stack.schedules.get(name)
+    if schedule is None:
+        known = ", ".join(sorted(stack.schedules)) or "none"
+        raise LocalError(
+            f"There is no schedule {name!r}.",
+            hint=f'Known: {known}. Example: make tick ARGS="resolver"',
+        )
+    started = time.monotonic()
+    answer = Clients(stack.aws_endpoint_url).functions.invoke(
+        FunctionName=schedule.function, Payload=json.dumps(schedule.event).encode()
+    )
+    payload = json.loads(answer["Payload"].read() or b"null")
+    if answer.get("FunctionError"):
+        raise FunctionFailed(
+            f"Schedule {name!r}: {schedule.function} failed: {_reason(payload)}",
+            hint="Its output stands in the emulator's log, .local/ministack.log.",
+        )
+    return payload, time.monotonic() - started
+
+
+def _reason(payload: Any) -> str:
+    if isinstance(payload, dict) and "errorMessage" in payload:
+        return f"{payload.get('errorType', 'Error')}: {payload['errorMessage']}"
+    return json.dumps(payload)[:500]
