@@ -1,0 +1,154 @@
+# Every target sets up what it needs on a fresh clone that has only Python >= 3.11 and Node >= 20.
+# PYTHON=…  the interpreter to build .venv from        ARGS="…"  passed on to the command
+# PORT=…    where the local stage listens (4566)       STAGE=…   stage of `make synth` (dev)
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+SHELL := /bin/sh
+
+PYTHON ?= python3
+STAGE ?= dev
+ARGS ?=
+export PORT
+
+VENV := .venv
+PY := $(VENV)/bin/python
+CDK := node_modules/.bin/cdk --app '$(PY) app.py'
+
+LOCKED := requirements-lambda.txt requirements.txt requirements-ministack.txt
+COMPILE := $(PY) -m piptools compile --quiet --generate-hashes --allow-unsafe --strip-extras \
+	--no-config --no-emit-options --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+TYPED := -p runtime -p stacks -p local
+
+# -------------------------------------------------------------------- for people
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  \033[1m%-18s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: venv ## the whole system in one story: deploy locally, pay, list, reconcile
+	@$(PY) -m local demo $(ARGS)
+
+.PHONY: up
+up: venv ## start the embedded AWS, deploy the stacks into it, print the API's URL  [PORT=]
+	@$(PY) -m local up $(ARGS)
+
+.PHONY: down
+down: venv ## stop what `make up` started
+	@$(PY) -m local down $(ARGS)
+
+.PHONY: token
+token: venv ## print a signed token  [ARGS="--merchant mer_… --permissions payments | --operator"]
+	@$(PY) -m local token $(ARGS)
+
+.PHONY: seed
+seed: venv ## create a merchant, customers and accounts in the running local stage
+	@$(PY) -m local seed $(ARGS)
+
+.PHONY: tick
+tick: venv ## run one schedule of the local stage now  [ARGS="resolver"]
+	@$(PY) -m local tick $(ARGS)
+
+# -------------------------------------------------------------------- checks
+
+.PHONY: test
+test: lint test-unit test-infrastructure test-integration test-e2e ## everything that must hold before a merge
+	@echo 'All checks passed.'
+
+.PHONY: lint
+lint: venv ## ruff, format, mypy --strict, import contract
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy $(TYPED)
+	$(VENV)/bin/lint-imports
+
+.PHONY: test-unit
+test-unit: venv ## pure logic; no sockets
+	$(PY) -m pytest tests/unit --numprocesses auto $(ARGS)
+
+.PHONY: test-infrastructure
+test-infrastructure: venv node ## synthesized templates: rules, schema, packaging
+	$(PY) -m pytest tests/infrastructure $(ARGS)
+
+.PHONY: test-integration
+test-integration: venv ## repositories and handlers against table engines
+	$(PY) -m pytest tests/integration $(ARGS)
+
+.PHONY: test-e2e
+test-e2e: venv node ## over HTTP, against an emulator of its own
+	$(PY) -m pytest tests/e2e $(ARGS)
+
+.PHONY: bench
+bench: venv ## measure  [ARGS=…]
+	@$(PY) -m benchmarks $(ARGS)
+
+# -------------------------------------------------------------------- AWS
+
+.PHONY: synth
+synth: venv node ## write the product's templates to cdk.out/, without credentials  [STAGE=]
+	@$(CDK) synth --all --quiet --no-notices --context stage=$(STAGE) --output cdk.out $(ARGS)
+
+.PHONY: build-lambda
+build-lambda: venv ## build what ships to Lambda (arm64, Python 3.13) and print its sizes
+	@$(PY) -m stacks.lambda_asset $(ARGS)
+
+.PHONY: deploy-staging
+deploy-staging: venv node ## deploy the staging stage with your AWS credentials
+	$(CDK) deploy --all --context stage=staging --require-approval never $(ARGS)
+
+.PHONY: deploy-prod
+deploy-prod: venv node ## deploy production; shows the changes and asks first
+	$(CDK) deploy --all --context stage=prod --require-approval any-change $(ARGS)
+
+# -------------------------------------------------------------------- upkeep
+
+.PHONY: docs
+docs: venv ## regenerate the generated pages under docs/
+	@$(PY) -m local.docs $(ARGS)
+
+.PHONY: format
+format: venv ## let ruff order imports and lay out the code
+	$(PY) -m ruff check --fix --quiet .
+	$(PY) -m ruff format .
+
+# Configuration of pip that names another index would put its address and hashes into the lists.
+.PHONY: lock
+lock: venv ## compile the pinned lists again; run it with Python 3.11  [ARGS="--upgrade"]
+	@$(PY) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { \
+		echo 'Lists that fit every supported Python are compiled with the oldest: make lock needs a .venv of Python 3.11.' >&2; exit 1; }
+	@export CUSTOM_COMPILE_COMMAND='make lock' PIP_CONFIG_FILE=/dev/null; \
+	unset PIP_EXTRA_INDEX_URL PIP_FIND_LINKS PIP_INDEX_URL; \
+	$(COMPILE) $(ARGS) --output-file requirements-lambda.txt requirements-lambda.in && \
+	$(COMPILE) $(ARGS) --constraint requirements-lambda.txt --output-file requirements.txt requirements.in && \
+	$(COMPILE) $(ARGS) --output-file requirements-ministack.txt requirements-ministack.in
+	@if grep -nE '^--|https?://' $(LOCKED); then echo 'The lists must not name an index.' >&2; exit 1; fi
+
+.PHONY: clean
+clean: ## stop the local stage and remove everything that make has built
+	@if [ -x $(PY) ] && [ -d .local ]; then $(PY) -m local down || true; fi
+	@rm -rf .local .local-* build cdk.out node_modules $(VENV) \
+		.hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# -------------------------------------------------------------------- set-up, as needed
+
+# The copy of the list that .venv was made from is its stamp: compared by content, because a checkout
+# changes dates; written last, so that an interrupted set-up is done again.
+.PHONY: venv
+venv:
+	@cmp -s requirements.txt $(VENV)/requirements.installed && $(PY) -c '' 2>/dev/null || { \
+		command -v $(PYTHON) >/dev/null 2>&1 || { \
+			echo 'Error: $(PYTHON) was not found. Install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3.' >&2; exit 1; }; \
+		$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+			echo "Error: $$($(PYTHON) --version 2>&1) is too old. Name Python 3.11 or newer: make PYTHON=/path/to/python3." >&2; exit 1; }; \
+		echo 'Setting up $(VENV) (about a minute, once) …' >&2; \
+		$(PYTHON) -m venv --clear $(VENV) >&2 || { \
+			echo 'Error: $(PYTHON) cannot make virtual environments. On Debian or Ubuntu: apt install python3-venv.' >&2; exit 1; }; \
+		$(PY) -m pip install -qq --disable-pip-version-check --no-compile --require-hashes --requirement requirements.txt >&2 || { \
+			echo 'Error: the packages of requirements.txt could not be installed; see above.' >&2; exit 1; }; \
+		cp requirements.txt $(VENV)/requirements.installed; }
+
+.PHONY: node
+node: venv
+	@$(PY) -m local.toolchain
