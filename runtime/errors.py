@@ -26,7 +26,10 @@ field at fault. A service raises; only the HTTP layer knows how a problem docume
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from runtime.models.idempotency import IdempotencyRecord
 
 
 class PlatformError(Exception):
@@ -253,11 +256,11 @@ class Unavailable(PlatformError):
 
 
 class AlreadyClaimed(Exception):
-    """Another request holds, or held, this idempotency key. `item` is its record as stored."""
+    """Another request holds, or held, this idempotency key. `record` is its claim as stored."""
 
-    def __init__(self, item: object) -> None:
+    def __init__(self, record: IdempotencyRecord) -> None:
         super().__init__("the idempotency key is claimed")
-        self.item = item
+        self.record = record
 
 
 class StaleWrite(Exception):

@@ -50,7 +50,7 @@ class PageQuery(Query, frozen=True):
     cursor: str | None = None
 
 
-class Answer(BaseModel, frozen=True):
+class Answer(BaseModel, frozen=True, populate_by_name=True):
     """A JSON answer; made from a stored row by the names of its attributes."""
 
     @classmethod

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from runtime.contract.endpoints import Permission
 from runtime.errors import Forbidden, InvalidValue, NotFound
 from runtime.models.change import ChangeContext
 from runtime.models.fields import PLATFORM
+
+
+class Owned(Protocol):
+    """A row that belongs to a merchant or to the platform."""
+
+    @property
+    def merchant_id(self) -> str: ...
+
+
+OwnedT = TypeVar("OwnedT", bound=Owned)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +78,8 @@ class Caller:
         )
 
 
-def seen(caller: Caller, owner: str | None, kind: str, identifier: str) -> None:
-    """Raises NotFound unless the resource exists (`owner` is not None) and is the caller's to see."""
-    if owner is None or not caller.may_see(owner):
+def visible(caller: Caller, row: OwnedT | None, kind: str, identifier: str) -> OwnedT:
+    """`row`, if it exists and is the caller's to see. Raises NotFound: somebody else's is none."""
+    if row is None or not caller.may_see(row.merchant_id):
         raise NotFound(f"no {kind} {identifier}")
+    return row

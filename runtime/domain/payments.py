@@ -1,8 +1,4 @@
-"""The life of a payment: which steps exist, and what each step makes of the row. Pure.
-
-A step that `TRANSITIONS` lacks is illegal. Two commits bracket the processor's call: `begin` makes the
-intent that the first one writes, `settle_outcome` what the second one changes.
-"""
+"""The life of a payment: a step that `TRANSITIONS` lacks is illegal."""
 
 from __future__ import annotations
 
@@ -62,11 +58,11 @@ def status_after(answer: ProcessorAnswer) -> PaymentStatus:
     return _S.SUCCEEDED if isinstance(answer, Approved) else _S.FAILED
 
 
-def absence_is_final(payment: Payment, now: datetime, grace: timedelta) -> bool:
-    """Whether "not found" at the processor can still turn into a charge.
+def absence_is_final(payment: Payment, now: datetime, longest: timedelta) -> bool:
+    """Whether "not found" at the processor can no longer turn into a charge.
 
-    The request may be on its way until its lease is over and `grace` (processor timeout + margin) has
-    passed; only then may the reference be canceled there and the payment be called failed.
+    The request may be on its way until its lease, the processor's timeout and a margin (together
+    `longest`) have passed since the intent; only then may the reference be forbidden there and the
+    payment be called failed.
     """
-    begun = payment.lease_expires_at or payment.created_at
-    return now >= to_datetime(begun) + grace
+    return now >= to_datetime(payment.created_at) + longest

@@ -8,12 +8,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
 READ_BYTES = 1024 * 1024
 MAX_LINE_BYTES = 4_096
 """A settlement line is some two hundred bytes; one that never ends must not fill the memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileDigest:
+    """SHA-256 of an object's bytes (hex), and the entity tag that names exactly these bytes to S3."""
+
+    sha256: str
+    etag: str
 
 
 @dataclass(frozen=True)
@@ -25,24 +34,25 @@ class SettlementFiles:
     bucket: str
     queue_url: str
 
-    def sha256(self, key: str) -> str:
-        """Digest of the file's bytes, in hex."""
+    def digest(self, key: str) -> FileDigest:
+        """Fingerprints of the object as it stands now."""
+        answer = self.s3.get_object(Bucket=self.bucket, Key=key)
         digest = hashlib.sha256()
-        for chunk in self._chunks(key):
+        for chunk in _chunks(answer["Body"]):
             digest.update(chunk)
-        return digest.hexdigest()
+        return FileDigest(digest.hexdigest(), answer["ETag"])
 
-    def lines(self, key: str) -> Iterator[str | None]:
-        """The file's lines without their ends; None for one that is longer than MAX_LINE_BYTES."""
-        return split_lines(self._chunks(key))
+    def lines(self, key: str, digest: FileDigest) -> Iterator[str | None]:
+        """The file's lines without their ends; None for one that is longer than MAX_LINE_BYTES.
+
+        Raises ClientError (PreconditionFailed) when the object was replaced since `digest`.
+        """
+        answer = self.s3.get_object(Bucket=self.bucket, Key=key, IfMatch=digest.etag)
+        return split_lines(_chunks(answer["Body"]))
 
     def ask_to_continue(self, message: str) -> None:
         """Queue another run over the same file."""
         self.sqs.send_message(QueueUrl=self.queue_url, MessageBody=message)
-
-    def _chunks(self, key: str) -> Iterator[bytes]:
-        body = self.s3.get_object(Bucket=self.bucket, Key=key)["Body"]
-        return iter(lambda: body.read(READ_BYTES), b"")
 
 
 def split_lines(chunks: Iterable[bytes]) -> Iterator[str | None]:
@@ -67,3 +77,7 @@ def split_lines(chunks: Iterable[bytes]) -> Iterator[str | None]:
 def _text(line: bytes, first: bool) -> str:
     text = line.rstrip(b"\r").decode("utf-8", "replace")
     return text.removeprefix("\ufeff") if first else text
+
+
+def _chunks(body: StreamingBody) -> Iterator[bytes]:
+    return iter(lambda: body.read(READ_BYTES), b"")

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from pydantic import BaseModel
+
 from runtime.models.customer import Customer
 from runtime.models.idempotency import IdempotencyRecord
 from runtime.repositories.creation import create_once
 from runtime.repositories.expressions import absent, put
 from runtime.repositories.store import Store
+
+
+class CustomerOwner(BaseModel, frozen=True):
+    """Whose customer it is; no key is needed to read it."""
+
+    id: str
+    merchant_id: str
 
 
 class CustomerRepository:
@@ -27,3 +36,7 @@ class CustomerRepository:
     def get(self, customer_id: str) -> Customer | None:
         """A customer, deciphered, strongly consistent."""
         return self._store.get(Customer, {"id": customer_id}, Customer)
+
+    def owner(self, customer_id: str) -> CustomerOwner | None:
+        """Whose customer it is, strongly consistent."""
+        return self._store.get(Customer, {"id": customer_id}, CustomerOwner)

@@ -89,6 +89,13 @@ class PaymentRepository:
                 f"no customer {payment.customer_id}; create it first", param="customer_id"
             ) from refused
 
+    def refuse(self, claim: IdempotencyRecord, now: datetime) -> None:
+        """Store a refusal as the answer of its key. Raises AlreadyClaimed."""
+        try:
+            self._store.transact([claims.take(claim, now)], token=claim.owner)
+        except TransactionRefused as refused:
+            raise AlreadyClaimed(self._claim(refused.failed[0])) from refused
+
     def record_outcome(
         self,
         before: Payment,

@@ -1,0 +1,218 @@
+"""Clients and services, built once per execution environment and only when first needed."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, NoReturn
+
+from runtime.gateways import clients
+from runtime.gateways.field_encryption import FieldEncryption
+from runtime.gateways.key_ring import KeyPurpose, KeyRing
+from runtime.gateways.processors.port import Processor
+from runtime.gateways.processors.sandbox import SandboxProcessor
+from runtime.gateways.settlement_files import SettlementFiles
+from runtime.repositories.accounts import AccountRepository
+from runtime.repositories.codec import Codec, Place
+from runtime.repositories.customers import CustomerRepository
+from runtime.repositories.data_keys import DataKeyRepository
+from runtime.repositories.merchants import MerchantRepository
+from runtime.repositories.payments import PaymentRepository
+from runtime.repositories.sandbox_charges import SandboxChargeRepository
+from runtime.repositories.settlements import SettlementRepository
+from runtime.repositories.store import Store
+from runtime.services.accounts import AccountDesk
+from runtime.services.customers import CustomerDesk
+from runtime.services.merchant_profiles import MerchantProfiles
+from runtime.services.pages import Cursors
+from runtime.services.payment_queries import PaymentArchive
+from runtime.services.payments import PaymentDesk
+from runtime.services.reconciliation import ReconciliationDesk
+from runtime.services.settlement_queries import SettlementArchive
+from runtime.settings import (
+    PaymentTiming,
+    ProcessSettings,
+    QuerySettings,
+    ReconcileSettings,
+    ResolverSettings,
+    Settings,
+)
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_CURSOR_SUBJECT = "cursor"
+
+
+class NoCipher:
+    """For functions and tables without encrypted fields: meeting one is a fault, never plain text."""
+
+    def encrypt(self, place: Place, plaintext: bytes) -> NoReturn:
+        """Always refuses."""
+        raise AssertionError(f"{place.table}.{place.attribute} is encrypted; no key is at hand")
+
+    def decrypt(self, place: Place, ciphertext: bytes) -> NoReturn:
+        """Always refuses."""
+        raise AssertionError(f"{place.table}.{place.attribute} is encrypted; no key is at hand")
+
+
+@dataclass
+class Invocation:
+    """How long the running invocation may still take. Lambda runs one at a time per environment."""
+
+    _ends: float = field(default=0.0)
+
+    def begin(self, context: LambdaContext) -> None:
+        """A new invocation has begun."""
+        self._ends = time.monotonic() + context.get_remaining_time_in_millis() / 1000
+
+    def remaining_seconds(self) -> float:
+        """Seconds until Lambda stops us."""
+        return self._ends - time.monotonic()
+
+
+class Base:
+    """What every function needs: its settings, its tables, its time."""
+
+    def __init__(
+        self, settings: Settings, key_arns: Mapping[KeyPurpose, str] | None = None
+    ) -> None:
+        self.stage = settings.stage
+        self.invocation = Invocation()
+        self._tables = settings.table_names()
+        self._key_arns = key_arns or {}
+
+    def begin(self, context: LambdaContext) -> None:
+        """Start the invocation's clock."""
+        self.invocation.begin(context)
+
+    @cached_property
+    def client(self) -> DynamoDBClient:
+        """The one DynamoDB client."""
+        return clients.dynamodb()
+
+    @cached_property
+    def key_ring(self) -> KeyRing:
+        """Data keys; the keys table itself holds nothing that we encipher."""
+        plain = Store(
+            self.client, self._tables, Codec(NoCipher()), self.invocation.remaining_seconds
+        )
+        return KeyRing(clients.kms(), DataKeyRepository(plain), self._key_arns)
+
+    @cached_property
+    def encryption(self) -> FieldEncryption:
+        """Field encryption with this function's keys."""
+        return FieldEncryption(self.key_ring)
+
+    @cached_property
+    def store(self) -> Store:
+        """The tables of this function."""
+        codec = Codec(self.encryption if self._key_arns else NoCipher())
+        return Store(self.client, self._tables, codec, self.invocation.remaining_seconds)
+
+    def payment_desk_with(self, timing: PaymentTiming) -> PaymentDesk:
+        """The payment use-cases' tools."""
+        sandbox: Processor = SandboxProcessor(
+            SandboxChargeRepository(self.store),
+            fee_basis_points=timing.sandbox_fee_basis_points,
+            fee_fixed_minor=timing.sandbox_fee_fixed_minor,
+        )
+        return PaymentDesk(
+            payments=PaymentRepository(self.store),
+            merchants=self.profiles_for(timing.merchant_cache_seconds),
+            processors={"sandbox": sandbox},
+            timing=timing,
+        )
+
+    def profiles_for(self, remember_seconds: float) -> MerchantProfiles:
+        """Merchants' settings, remembered for so long."""
+        return MerchantProfiles(MerchantRepository(self.store), remember_seconds)
+
+
+class ProcessServices(Base):
+    """Behind handlers/process.py."""
+
+    def __init__(self, settings: ProcessSettings) -> None:
+        super().__init__(settings, {"pii": settings.pii_key_arn, "index": settings.index_key_arn})
+        self.payment_desk = self.payment_desk_with(settings)
+        self.merchants = MerchantRepository(self.store)
+        self.customer_desk = CustomerDesk(
+            CustomerRepository(self.store), self.payment_desk.merchants, self.encryption
+        )
+        self.account_desk = AccountDesk(AccountRepository(self.store), self.payment_desk.merchants)
+
+
+class QueryServices(Base):
+    """Behind handlers/query.py."""
+
+    def __init__(self, settings: QuerySettings) -> None:
+        super().__init__(settings, {"pii": settings.pii_key_arn, "index": settings.index_key_arn})
+        cursors = Cursors(self._cursor_key)
+        self.merchants = MerchantRepository(self.store)
+        self.customers = CustomerRepository(self.store)
+        self.accounts = AccountRepository(self.store)
+        self.payments = PaymentArchive(
+            PaymentRepository(self.store),
+            self.profiles_for(settings.merchant_cache_seconds),
+            self.customers,
+            cursors,
+        )
+        self.settlements = SettlementArchive(SettlementRepository(self.store), cursors)
+
+    def _cursor_key(self) -> bytes:
+        return self.key_ring.key_for_writing("index", _CURSOR_SUBJECT)[1]
+
+
+class ReconcileServices(Base):
+    """Behind handlers/reconcile.py."""
+
+    def __init__(self, settings: ReconcileSettings) -> None:
+        super().__init__(settings)
+        margin = settings.stop_before_timeout_seconds
+        self.desk = ReconciliationDesk(
+            files=SettlementFiles(
+                clients.s3(),
+                clients.sqs(),
+                settings.settlement_bucket,
+                settings.continuation_queue_url,
+            ),
+            settlements=SettlementRepository(self.store),
+            merchants=self.profiles_for(0),
+            must_stop=lambda: self.invocation.remaining_seconds() < margin,
+        )
+
+
+class ResolverServices(Base):
+    """Behind handlers/resolve.py."""
+
+    def __init__(self, settings: ResolverSettings) -> None:
+        super().__init__(settings, {"pii": settings.pii_key_arn})
+        self.payment_desk = self.payment_desk_with(settings)
+
+
+@cache
+def process_services() -> ProcessServices:
+    """Built from the environment at the first event."""
+    return ProcessServices(ProcessSettings.from_environment(os.environ))
+
+
+@cache
+def query_services() -> QueryServices:
+    """Built from the environment at the first event."""
+    return QueryServices(QuerySettings.from_environment(os.environ))
+
+
+@cache
+def reconcile_services() -> ReconcileServices:
+    """Built from the environment at the first event."""
+    return ReconcileServices(ReconcileSettings.from_environment(os.environ))
+
+
+@cache
+def resolver_services() -> ResolverServices:
+    """Built from the environment at the first event."""
+    return ResolverServices(ResolverSettings.from_environment(os.environ))

@@ -1,0 +1,21 @@
+"""One request as the services see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from runtime.contract.caller import Caller
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Who asks, when, for whom, and what makes the request the same when it comes again."""
+
+    caller: Caller
+    method: str
+    path: str
+    now: datetime
+    fingerprint: str
+    acting_for: str | None = None
+    idempotency_key: str | None = None

@@ -1,0 +1,1 @@
+"""Lambda entry points: parse, call one service, shape the answer."""

@@ -1,0 +1,60 @@
+"""The gateway's authorizer: who is it, as a simple response. Every failure is a refusal."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from runtime.gateways import clients
+from runtime.gateways.tokens import (
+    PublicKeys,
+    TokenRefused,
+    judge_token,
+    jwks_from_secret,
+    jwks_from_url,
+)
+from runtime.observability import logger
+from runtime.settings import AuthorizerSettings
+
+_REFUSAL: dict[str, Any] = {"isAuthorized": False, "context": {}}
+_SCHEME = "bearer "
+
+
+def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
+    """API Gateway's payload 2.0 authorizer with simple responses."""
+    authorization = (event.get("headers") or {}).get("authorization", "")
+    try:
+        if not authorization.lower().startswith(_SCHEME):
+            raise TokenRefused("no bearer token")
+        identity = judge_token(authorization[len(_SCHEME) :].strip(), _keys(), _settings())
+    except TokenRefused as refused:
+        logger.warning("token refused", reason=str(refused))
+        return _REFUSAL
+    except Exception:
+        logger.exception("the authorizer failed and therefore refuses")
+        return _REFUSAL
+    context = {
+        "sub": identity.subject,
+        "merchant_id": identity.merchant_id or "",
+        "permissions": " ".join(identity.permissions),
+    }
+    return {"isAuthorized": True, "context": context}
+
+
+@cache
+def _settings() -> AuthorizerSettings:
+    return AuthorizerSettings.from_environment(os.environ)
+
+
+@cache
+def _keys() -> PublicKeys:
+    settings = _settings()
+    if settings.jwks_url is not None:
+        source = jwks_from_url(settings.jwks_url)
+    else:
+        assert settings.jwks_secret_arn is not None, "settings give exactly one source"
+        source = jwks_from_secret(clients.secrets_manager(), settings.jwks_secret_arn)
+    return PublicKeys(source, settings.jwks_cache_seconds)

@@ -1,0 +1,115 @@
+"""One HTTP function: routes of the contract to handlers, every answer in its form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from pydantic import BaseModel
+
+from runtime.contract.answers import StoredAnswer, problem, success
+from runtime.contract.endpoints import ENDPOINTS, Endpoint, Function
+from runtime.errors import Internal, MethodNotAllowed, NotFound, PlatformError
+from runtime.handlers.request import Request, read_request
+from runtime.observability import logger
+
+JSON = "application/json"
+PROBLEM = "application/problem+json"
+Handler = Callable[[Request], StoredAnswer | BaseModel | Response[str]]
+
+
+class HttpFunction:
+    """The Lambda handler of one function of the API.
+
+    Every endpoint that the contract gives to `function` must be registered before the first event.
+    """
+
+    def __init__(self, function: Function, begin: Callable[[LambdaContext], None]) -> None:
+        self._endpoints = {e.operation: e for e in ENDPOINTS if e.function == function}
+        self._begin = begin
+        self._missing = set(self._endpoints)
+        self._app = APIGatewayHttpResolver()
+        self._app.not_found(self._no_such_route)
+
+    def handles(self, operation: str) -> Callable[[Handler], Handler]:
+        """Register the handler of one operation of the contract."""
+        endpoint = self._endpoints[operation]
+
+        def register(handler: Handler) -> Handler:
+            def serve(id: str = "") -> Response[str]:
+                return self._serve(endpoint, handler, id)
+
+            rule = endpoint.path.replace("{id}", "<id>")
+            self._app.route(rule, method=endpoint.method)(serve)
+            self._missing.discard(operation)
+            return handler
+
+        return register
+
+    def __call__(self, event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        """Lambda's entry point."""
+        assert not self._missing, f"the contract's {sorted(self._missing)} have no handler"
+        logger.set_correlation_id(event.get("requestContext", {}).get("requestId"))
+        self._begin(context)
+        return self._app.resolve(event, context)
+
+    def _serve(self, endpoint: Endpoint, handler: Handler, path_id: str) -> Response[str]:
+        event = self._app.current_event
+        try:
+            answer = handler(read_request(endpoint, event, path_id))
+        except PlatformError as error:
+            return self._problem(error)
+        except Exception:
+            logger.exception("unexpected failure", operation=endpoint.operation)
+            return self._problem(Internal("see the log"))
+        if isinstance(answer, Response):
+            return answer
+        if isinstance(answer, BaseModel):
+            answer = success(HTTPStatus.OK, answer)
+        logger.info("served", operation=endpoint.operation, status=answer.status)
+        return self._shape(answer)
+
+    def _problem(self, error: PlatformError) -> Response[str]:
+        event = self._app.current_event
+        if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            logger.error(error.code, detail=error.detail, path=event.raw_path)
+        else:
+            logger.info("refused", code=error.code, status=int(error.status))
+        answer = problem(
+            error, instance=event.raw_path, request_id=event.request_context.request_id
+        )
+        headers: dict[str, str] = {}
+        if error.retry_after_seconds is not None:
+            headers["Retry-After"] = str(error.retry_after_seconds)
+        if isinstance(error, MethodNotAllowed):
+            headers["Allow"] = ", ".join(error.allow)
+        return self._shape(answer, headers)
+
+    def _shape(self, answer: StoredAnswer, extra: dict[str, str] | None = None) -> Response[str]:
+        headers: dict[str, Any] = {
+            "Cache-Control": "no-store",
+            "X-Request-Id": self._app.current_event.request_context.request_id,
+            **(extra or {}),
+        }
+        if answer.replayed:
+            headers["Idempotent-Replayed"] = "true"
+        content_type = PROBLEM if answer.is_problem else JSON
+        return Response(answer.status, content_type, answer.body, headers)
+
+    def _no_such_route(self, _: Exception) -> Response[str]:
+        event = self._app.current_event
+        allow = tuple(e.method for e in ENDPOINTS if _same_path(e.path, event.raw_path))
+        if allow:
+            detail = f"{event.raw_path} takes {', '.join(allow)}, not {event.http_method}"
+            return self._problem(MethodNotAllowed(detail, allow=allow))
+        return self._problem(NotFound(f"there is nothing at {event.raw_path}"))
+
+
+def _same_path(pattern: str, path: str) -> bool:
+    wanted, given = pattern.split("/"), path.split("/")
+    return len(wanted) == len(given) and all(
+        part in ("{id}", actual) for part, actual in zip(wanted, given, strict=True)
+    )

@@ -1,0 +1,120 @@
+"""Everything that only reads: the function behind GET, and behind paths that do not exist."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+
+from aws_lambda_powertools.event_handler import Response
+
+from runtime.bootstrap import query_services
+from runtime.contract.accounts import AccountAnswer
+from runtime.contract.customers import CustomerAnswer
+from runtime.contract.merchants import MerchantAnswer
+from runtime.contract.openapi import openapi_document
+from runtime.contract.payments import (
+    PaymentDetail,
+    PaymentList,
+    PaymentQuery,
+    PaymentSummary,
+    SummaryQuery,
+)
+from runtime.contract.settlements import (
+    LineQuery,
+    SettlementAnswer,
+    SettlementLineList,
+    SettlementList,
+    SettlementQuery,
+)
+from runtime.contract.system import Health
+from runtime.handlers.docs_page import docs_page
+from runtime.handlers.http import JSON, HttpFunction
+from runtime.handlers.request import Request
+from runtime.services import payment_queries, settlement_queries
+from runtime.services.accounts import get_account
+from runtime.services.customers import get_customer
+from runtime.services.merchants import get_merchant
+
+handler = HttpFunction("query", begin=lambda context: query_services().begin(context))
+
+
+@handler.handles("getMerchant")
+def read_merchant(request: Request) -> MerchantAnswer:
+    """GET /v1/merchants/{id}."""
+    return get_merchant(request.path_id, request.authenticated, query_services().merchants)
+
+
+@handler.handles("getCustomer")
+def read_customer(request: Request) -> CustomerAnswer:
+    """GET /v1/customers/{id}."""
+    return get_customer(request.path_id, request.authenticated, query_services().customers)
+
+
+@handler.handles("getAccount")
+def read_account(request: Request) -> AccountAnswer:
+    """GET /v1/accounts/{id}."""
+    return get_account(request.path_id, request.authenticated, query_services().accounts)
+
+
+@handler.handles("getPayment")
+def read_payment(request: Request) -> PaymentDetail:
+    """GET /v1/payments/{id}."""
+    archive = query_services().payments
+    return payment_queries.get_payment(request.path_id, request.authenticated, archive)
+
+
+@handler.handles("listPayments")
+def list_payments(request: Request) -> PaymentList:
+    """GET /v1/payments."""
+    archive = query_services().payments
+    query = request.query(PaymentQuery)
+    return payment_queries.list_payments(query, request.authenticated, archive)
+
+
+@handler.handles("summarizePayments")
+def summarize_payments(request: Request) -> PaymentSummary:
+    """GET /v1/payments/summary."""
+    archive = query_services().payments
+    query = request.query(SummaryQuery)
+    return payment_queries.summarize_payments(query, request.authenticated, archive)
+
+
+@handler.handles("listSettlements")
+def list_settlements(request: Request) -> SettlementList:
+    """GET /v1/settlements."""
+    archive = query_services().settlements
+    query = request.query(SettlementQuery)
+    return settlement_queries.list_settlements(query, request.authenticated, archive)
+
+
+@handler.handles("getSettlement")
+def read_settlement(request: Request) -> SettlementAnswer:
+    """GET /v1/settlements/{id}."""
+    archive = query_services().settlements
+    return settlement_queries.get_settlement(request.path_id, request.authenticated, archive)
+
+
+@handler.handles("listSettlementLines")
+def list_settlement_lines(request: Request) -> SettlementLineList:
+    """GET /v1/settlements/{id}/lines."""
+    archive = query_services().settlements
+    query = request.query(LineQuery)
+    return settlement_queries.list_lines(request.path_id, query, request.authenticated, archive)
+
+
+@handler.handles("health")
+def health(_: Request) -> Health:
+    """GET /v1/health."""
+    return Health(stage=query_services().stage)
+
+
+@handler.handles("openapi")
+def openapi(_: Request) -> Response[str]:
+    """GET /v1/openapi.json."""
+    return Response(HTTPStatus.OK, JSON, json.dumps(openapi_document()))
+
+
+@handler.handles("docs")
+def docs(_: Request) -> Response[str]:
+    """GET /v1/docs."""
+    return docs_page()

@@ -1,0 +1,236 @@
+"""From an HTTP event to a validated request. The order of judgement is 401, 403, 400/413/415, 422."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NoReturn, TypeVar
+
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from runtime.contract.base import Body, IdempotencyKey, Query
+from runtime.contract.call import Call
+from runtime.contract.caller import Caller
+from runtime.contract.endpoints import Endpoint
+from runtime.domain.card_data import find_card_data
+from runtime.domain.idempotency import fingerprint
+from runtime.errors import (
+    CardDataRefused,
+    ConflictingIdempotencyKeys,
+    Forbidden,
+    InvalidParameter,
+    InvalidValue,
+    MalformedJson,
+    MissingIdempotencyKey,
+    PayloadTooLarge,
+    Unauthorized,
+    UnknownField,
+    UnknownParameter,
+    UnsupportedMediaType,
+)
+
+MAX_BODY_BYTES = 64 * 1024
+"""Far above the largest request that the limits of its fields allow."""
+
+Shape = TypeVar("Shape", bound=BaseModel)
+_key = TypeAdapter(IdempotencyKey)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request whose form has been judged. `path_id` is the {id} of the path, or empty."""
+
+    endpoint: Endpoint
+    path_id: str
+    call: Call | None
+    raw_body: BaseModel | None
+    raw_query: BaseModel | None
+
+    @property
+    def authenticated(self) -> Call:
+        """The call of a route that is not public."""
+        assert self.call is not None, f"{self.endpoint.operation} is public"
+        return self.call
+
+    def body(self, shape: type[Shape]) -> Shape:
+        """The validated body."""
+        assert isinstance(self.raw_body, shape), f"{self.endpoint.operation} takes no {shape}"
+        return self.raw_body
+
+    def query(self, shape: type[Shape]) -> Shape:
+        """The validated query string."""
+        assert isinstance(self.raw_query, shape), f"{self.endpoint.operation} takes no {shape}"
+        return self.raw_query
+
+
+def read_request(endpoint: Endpoint, event: APIGatewayProxyEventV2, path_id: str) -> Request:
+    """Judge the form of a request. Raises the PlatformError of the first thing that is wrong."""
+    caller = None if endpoint.public else _caller(event)
+    if caller is not None and endpoint.permission is not None:
+        caller.require(endpoint.permission)
+    if caller is not None and not caller.is_operator:
+        _refuse_acting(event)
+    document, raw = _json_body(event) if endpoint.body else ({}, b"")
+    query = _query(endpoint, event)
+    key = _idempotency_key(endpoint, event, document)
+    body = _body(endpoint, document, raw) if endpoint.body else None
+    if caller is None:
+        return Request(endpoint, path_id, None, body, query)
+    path = event.raw_path
+    call = Call(
+        caller=caller,
+        method=endpoint.method,
+        path=path,
+        now=datetime.now(UTC),
+        fingerprint=fingerprint(endpoint.method, path, document),
+        acting_for=_acting_for(caller, body, query),
+        idempotency_key=key,
+    )
+    return Request(endpoint, path_id, call, body, query)
+
+
+def _caller(event: APIGatewayProxyEventV2) -> Caller:
+    context = event.request_context
+    vouched = context.authorizer.get_lambda if context.authorizer else None
+    if not vouched or not vouched.get("sub"):
+        raise Unauthorized("send a valid token: Authorization: Bearer <JWT>")
+    return Caller(
+        subject=vouched["sub"],
+        merchant_id=vouched.get("merchant_id") or None,
+        permissions=frozenset(vouched.get("permissions", "").split()),
+        request_id=context.request_id,
+        ip_address=context.http.source_ip or "",
+        user_agent=(context.http.user_agent or "")[:256],
+    )
+
+
+def _refuse_acting(event: APIGatewayProxyEventV2) -> None:
+    if "merchant_id" in (event.query_string_parameters or {}):
+        raise Forbidden("merchant_id is for operators; yours is in your token", param="merchant_id")
+
+
+def _acting_for(caller: Caller, body: BaseModel | None, query: BaseModel | None) -> str | None:
+    named = {
+        shape.merchant_id
+        for shape in (body, query)
+        if isinstance(shape, (Body, Query)) and shape.merchant_id is not None
+    }
+    if named and not caller.is_operator:
+        raise Forbidden("merchant_id is for operators; yours is in your token", param="merchant_id")
+    if len(named) > 1:
+        raise InvalidParameter("body and query name different merchants", param="merchant_id")
+    return next(iter(named), None)
+
+
+def _json_body(event: APIGatewayProxyEventV2) -> tuple[dict[str, Any], bytes]:
+    media_type = (event.headers.get("content-type") or "").partition(";")[0].strip().lower()
+    raw = _raw_body(event)
+    if len(raw) > MAX_BODY_BYTES:
+        raise PayloadTooLarge(f"the body has {len(raw)} bytes; {MAX_BODY_BYTES} are read")
+    if media_type != "application/json":
+        raise UnsupportedMediaType(f"Content-Type is {media_type!r}; send application/json")
+    try:
+        document = json.loads(raw, object_pairs_hook=_unambiguous, parse_constant=_no_json_number)
+    except (ValueError, RecursionError) as error:
+        raise MalformedJson(f"the body is no JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise MalformedJson(f"the body is a JSON {type(document).__name__}, not an object")
+    return document, raw
+
+
+def _raw_body(event: APIGatewayProxyEventV2) -> bytes:
+    try:
+        return (event.decoded_body or "").encode()
+    except ValueError as error:
+        raise MalformedJson("the body is not UTF-8") from error
+
+
+def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) < len(pairs):
+        raise ValueError("a member is given twice")
+    return document
+
+
+def _no_json_number(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON number")
+
+
+def _query(endpoint: Endpoint, event: APIGatewayProxyEventV2) -> BaseModel | None:
+    if endpoint.public:
+        return None
+    given = event.query_string_parameters or {}
+    repeated = _repeated(event.raw_query_string or "")
+    if repeated is not None:
+        raise InvalidParameter(f"{repeated} is given more than once", param=repeated)
+    shape = endpoint.query or Query
+    try:
+        return shape.model_validate(dict(given))
+    except ValidationError as error:
+        _refuse(error, UnknownParameter)
+
+
+def _repeated(query_string: str) -> str | None:
+    names = [pair.partition("=")[0] for pair in query_string.split("&") if pair]
+    return next((name for name in names if names.count(name) > 1), None)
+
+
+def _idempotency_key(
+    endpoint: Endpoint, event: APIGatewayProxyEventV2, document: Mapping[str, Any]
+) -> str | None:
+    if endpoint.idempotent == "no":
+        return None
+    header = event.headers.get("idempotency-key")
+    member = document.get("idempotency_key")
+    if header is not None and member is not None and header != member:
+        raise ConflictingIdempotencyKeys(
+            "the Idempotency-Key header and idempotency_key in the body differ",
+            param="idempotency_key",
+        )
+    key = header if header is not None else member
+    if key is None:
+        if endpoint.idempotent == "required":
+            raise MissingIdempotencyKey(
+                "send an Idempotency-Key header: a value of your own that is new for each payment"
+            )
+        return None
+    try:
+        return _key.validate_python(key)
+    except ValidationError as error:
+        raise ConflictingIdempotencyKeys(
+            "an idempotency key is 1 to 255 visible ASCII characters", param="idempotency_key"
+        ) from error
+
+
+def _body(endpoint: Endpoint, document: dict[str, Any], raw: bytes) -> BaseModel:
+    assert endpoint.body is not None
+    suspect = find_card_data(document)
+    if suspect is not None:
+        raise CardDataRefused(
+            f"{suspect} looks like a card number or a security code; send the processor's token",
+            param=suspect,
+        )
+    try:
+        return endpoint.body.model_validate_json(raw)
+    except ValidationError as error:
+        _refuse(error, UnknownField)
+
+
+def _refuse(error: ValidationError, unknown: type[UnknownField | UnknownParameter]) -> NoReturn:
+    """Say the first thing that is wrong, unknown names before values; never repeat the value."""
+    problems = error.errors(include_url=False, include_input=False, include_context=False)
+    for problem in problems:
+        if problem["type"] == "extra_forbidden":
+            name = _path(problem["loc"])
+            raise unknown(f"{name} is not known here", param=name) from None
+    first = problems[0]
+    name = _path(first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    raise InvalidValue(f"{name}: {message}", param=name) from None
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location) or "body"

@@ -1,0 +1,21 @@
+"""The resolver's schedule: finish payments whose request died or whose answer was lost."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from runtime.bootstrap import resolver_services
+from runtime.observability import logger
+from runtime.services.payment_resolution import resolve_due
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """One run over the due payments; its report is the answer."""
+    services = resolver_services()
+    services.begin(context)
+    report = resolve_due(services.payment_desk, services.store, context.aws_request_id)
+    logger.info("resolved", schedule=event.get("schedule"), **asdict(report))
+    return asdict(report)

@@ -1,0 +1,94 @@
+"""Idempotency of every POST: claims to write, and what a taken claim answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from http import HTTPStatus
+
+from pydantic import BaseModel
+
+from runtime.contract.answers import StoredAnswer, success
+from runtime.contract.call import Call
+from runtime.domain.buckets import bucket_for
+from runtime.domain.idempotency import claim_key
+from runtime.domain.ids import new_id
+from runtime.domain.instants import to_epoch_seconds, to_instant
+from runtime.errors import AlreadyClaimed, IdempotencyInFlight, IdempotencyKeyReused
+from runtime.models.idempotency import ClaimState, IdempotencyRecord
+
+KEPT = timedelta(hours=24)
+"""How long an answer is repeated."""
+
+
+def new_claim(
+    call: Call, merchant_id: str, *, owner: str, index_buckets: int = 1
+) -> IdempotencyRecord | None:
+    """The claim of this request by the attempt `owner`; None when the caller gave no key."""
+    if call.idempotency_key is None:
+        return None
+    key = claim_key(merchant_id, call.method, call.path, call.idempotency_key)
+    return IdempotencyRecord(
+        key=key,
+        merchant_bucket=bucket_for(merchant_id, key, index_buckets),
+        created_at=to_instant(call.now),
+        merchant_id=merchant_id,
+        fingerprint=call.fingerprint,
+        owner=owner,
+    )
+
+
+def completed(
+    claim: IdempotencyRecord, answer: StoredAnswer, call_time_seconds: int
+) -> IdempotencyRecord:
+    """The claim with its answer, kept for 24 hours."""
+    return claim.model_copy(
+        update={
+            "state": ClaimState.COMPLETED,
+            "status_code": answer.status,
+            "response_body": answer.body,
+            "expires_at": call_time_seconds + int(KEPT.total_seconds()),
+        }
+    )
+
+
+def same_request(record: IdempotencyRecord, call: Call) -> None:
+    """Raises IdempotencyKeyReused when the key was taken by another payload."""
+    if record.fingerprint != call.fingerprint:
+        raise IdempotencyKeyReused(
+            f"the key {call.idempotency_key!r} was used with another body; "
+            "repeat the same request or take a new key"
+        )
+
+
+def stored_answer(record: IdempotencyRecord, call: Call) -> StoredAnswer:
+    """The answer to repeat. Raises IdempotencyKeyReused, IdempotencyInFlight."""
+    same_request(record, call)
+    if record.status_code is None or record.response_body is None:
+        raise IdempotencyInFlight(
+            f"the first request with the key {call.idempotency_key!r} is still running"
+        )
+    return StoredAnswer(record.status_code, record.response_body).again()
+
+
+def create_once(
+    call: Call,
+    merchant_id: str,
+    body: BaseModel,
+    store: Callable[[IdempotencyRecord | None, str], None],
+    *,
+    index_buckets: int = 1,
+) -> StoredAnswer:
+    """201 with `body`, after `store(claim, token)` wrote the row; the first answer when it came again."""
+    attempt = new_id("att", call.now)
+    answer = success(HTTPStatus.CREATED, body)
+    claim = new_claim(call, merchant_id, owner=attempt, index_buckets=index_buckets)
+    if claim is not None:
+        claim = completed(claim, answer, to_epoch_seconds(call.now))
+    try:
+        store(claim, attempt)
+    except AlreadyClaimed as earlier:
+        if earlier.record.owner == attempt:
+            return answer
+        return stored_answer(earlier.record, call)
+    return answer

@@ -1,0 +1,48 @@
+"""Merchants' settings, remembered for seconds: the hot path reads them without a round trip."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Protocol
+
+from runtime.errors import NotFound
+from runtime.models.merchant import MerchantProfile
+
+MAX_REMEMBERED = 1_000
+
+
+class ProfileReader(Protocol):
+    """Where profiles are read."""
+
+    def profile(self, merchant_id: str) -> MerchantProfile | None: ...
+
+
+class MerchantProfiles:
+    """A bounded memory of merchants that exist; absence is never remembered."""
+
+    def __init__(
+        self,
+        reader: ProfileReader,
+        remember_seconds: float,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._reader = reader
+        self._remember_seconds = remember_seconds
+        self._monotonic = monotonic
+        self._known: OrderedDict[str, tuple[float, MerchantProfile]] = OrderedDict()
+
+    def require(self, merchant_id: str) -> MerchantProfile:
+        """The merchant, at most `remember_seconds` old. Raises NotFound."""
+        known = self._known.get(merchant_id)
+        if known is not None and known[0] > self._monotonic():
+            return known[1]
+        profile = self._reader.profile(merchant_id)
+        if profile is None:
+            raise NotFound(f"no merchant {merchant_id}", param="merchant_id")
+        self._known[merchant_id] = (self._monotonic() + self._remember_seconds, profile)
+        self._known.move_to_end(merchant_id)
+        if len(self._known) > MAX_REMEMBERED:
+            self._known.popitem(last=False)
+        return profile

@@ -1,0 +1,162 @@
+"""Judging one chunk of a settlement file, and everything that its one commit writes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from runtime.domain.buckets import bucket_for
+from runtime.domain.ids import new_id
+from runtime.domain.instants import to_instant
+from runtime.domain.ledger import settlement_legs
+from runtime.domain.settlement import InvalidLine, ParsedLine, Verdict, add_line, judge
+from runtime.models.change import ChangeContext
+from runtime.models.merchant import MerchantProfile
+from runtime.models.settlement import CurrencyTotal, LineStatus, Settlement, SettlementLine
+from runtime.models.transaction import AuditStep, Transaction, TransactionStatus
+from runtime.models.transfer import Transfer, TransferStatus
+from runtime.repositories.settlements import Settling, line_bucket
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """What one commit of a settlement file writes."""
+
+    after: Settlement
+    lines: tuple[SettlementLine, ...]
+    settling: tuple[Settling, ...]
+    token: str
+
+
+@dataclass(slots=True)
+class _Draft:
+    ours: dict[str, Transaction]
+    counts: Counter[LineStatus]
+    totals: dict[str, CurrencyTotal]
+    lines: list[SettlementLine] = field(default_factory=list)
+    settling: list[Settling] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    settlement: Settlement
+    merchant: MerchantProfile
+    context: ChangeContext
+    now: datetime
+
+
+def chunk_of(
+    lines: Sequence[ParsedLine | InvalidLine],
+    ours: Mapping[str, Transaction],
+    settlement: Settlement,
+    merchant: MerchantProfile,
+    context: ChangeContext,
+    now: datetime,
+) -> Chunk:
+    """Judge `lines` in order; a transaction settled by one of them is a duplicate for the next."""
+    setting = _Setting(settlement, merchant, context, now)
+    draft = _Draft(dict(ours), Counter(settlement.counts), dict(settlement.totals))
+    for line in lines:
+        if isinstance(line, InvalidLine):
+            verdict = Verdict(LineStatus.INVALID, line.reason)
+        else:
+            verdict = judge(line, draft.ours.get(line.transaction_id), merchant_id=merchant.id)
+            if verdict.status is LineStatus.MATCHED:
+                _settle(line, draft, setting)
+        draft.counts[verdict.status] += 1
+        draft.lines.append(_stored_line(line, verdict, setting))
+    operation = new_id("chk", now)
+    after = settlement.model_copy(
+        update={
+            "counts": dict(draft.counts),
+            "totals": draft.totals,
+            "lines_done": settlement.lines_done + len(lines),
+            "last_line": lines[-1].number,
+            "updated_at": to_instant(now),
+            "version": settlement.version + 1,
+            "cause": operation,
+        }
+    )
+    return Chunk(after, tuple(draft.lines), tuple(draft.settling), operation)
+
+
+def _settle(line: ParsedLine, draft: _Draft, setting: _Setting) -> None:
+    before = draft.ours[line.transaction_id]
+    at = to_instant(setting.now)
+    booking = _booking(line, before, setting)
+    step = AuditStep(status=TransactionStatus.SETTLED, at=at, by=setting.context.changed_by)
+    after = before.model_copy(
+        update={
+            **setting.context.stamp(),
+            "status": TransactionStatus.SETTLED,
+            "settlement_id": setting.settlement.id,
+            "settled_at": at,
+            "unsettled_bucket": None,
+            "audit_trail": (*before.audit_trail, step),
+            "updated_at": at,
+            "version": before.version + 1,
+            "cause": booking.id,
+        }
+    )
+    draft.ours[line.transaction_id] = after
+    draft.totals = add_line(
+        draft.totals, line.currency, amount=line.amount, fee=line.fee, net=line.net
+    )
+    draft.settling.append(Settling(before, after, booking))
+
+
+def _booking(line: ParsedLine, transaction: Transaction, setting: _Setting) -> Transfer:
+    merchant, at = setting.merchant, to_instant(setting.now)
+    transfer_id = new_id("trf", setting.now)
+    return Transfer(
+        id=transfer_id,
+        merchant_id=merchant.id,
+        merchant_bucket=bucket_for(merchant.id, transfer_id, merchant.index_buckets),
+        legs=settlement_legs(merchant.id, line.currency, line.net, line.fee),
+        amount=line.amount,
+        currency=line.currency,
+        status=TransferStatus.PROCESSED,
+        posted_amount=line.amount,
+        processed_at=at,
+        payment_id=transaction.payment_id,
+        settlement_id=setting.settlement.id,
+        created_at=at,
+        updated_at=at,
+        **setting.context.stamp(),
+    )
+
+
+def _stored_line(
+    line: ParsedLine | InvalidLine, verdict: Verdict, setting: _Setting
+) -> SettlementLine:
+    settlement, merchant = setting.settlement, setting.merchant
+    at = to_instant(setting.now)
+    exceptional = verdict.status is not LineStatus.MATCHED
+    key = f"{settlement.id}#{line.number}"
+    read = (
+        {
+            name: getattr(line, name)
+            for name in ("payment_id", "transaction_id", "amount", "fee", "net", "currency")
+            + ("processed_date", "settlement_date")
+        }
+        if isinstance(line, ParsedLine)
+        else {}
+    )
+    return SettlementLine(
+        settlement_bucket=line_bucket(settlement.id, line.number),
+        line=line.number,
+        exception_bucket=bucket_for(merchant.id, key, merchant.index_buckets)
+        if exceptional
+        else None,
+        exception_key=f"{verdict.status}#{settlement.date}#{key}" if exceptional else None,
+        settlement_id=settlement.id,
+        merchant_id=merchant.id,
+        status=verdict.status,
+        reason=verdict.reason,
+        created_at=at,
+        updated_at=at,
+        **read,
+        **setting.context.stamp(),
+    )

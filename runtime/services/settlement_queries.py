@@ -1,0 +1,93 @@
+"""Reading settlements and their lines."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from runtime.contract.call import Call
+from runtime.contract.caller import visible
+from runtime.contract.settlements import (
+    LineQuery,
+    SettlementAnswer,
+    SettlementLineAnswer,
+    SettlementLineList,
+    SettlementList,
+    SettlementQuery,
+)
+from runtime.models.settlement import SettlementLine
+from runtime.repositories.expressions import Key
+from runtime.repositories.settlements import SettlementEntry, SettlementRepository
+from runtime.services.pages import Cursors, take_page
+
+LINES_PAGE = 200
+
+
+@dataclass(frozen=True)
+class SettlementArchive:
+    """What reading settlements works with."""
+
+    settlements: SettlementRepository
+    cursors: Cursors
+
+
+def get_settlement(settlement_id: str, call: Call, archive: SettlementArchive) -> SettlementAnswer:
+    """A settlement, strongly consistent. Raises NotFound."""
+    settlement = archive.settlements.get(settlement_id)
+    return SettlementAnswer.of(visible(call.caller, settlement, "settlement", settlement_id))
+
+
+def list_settlements(
+    query: SettlementQuery, call: Call, archive: SettlementArchive
+) -> SettlementList:
+    """A page of the merchant's settlements, newest day first. Raises BadCursor."""
+    merchant_id = call.caller.merchant(call.acting_for)
+    position = archive.cursors.position(query, "settlements", merchant_id)
+    entries = archive.settlements.newest_first(
+        merchant_id,
+        start_after=_key_of(merchant_id, position) if position else None,
+        page_size=query.limit + 1,
+    )
+    page = take_page(entries, limit=query.limit, position=_position_of, matches=lambda _: True)
+    rows = archive.settlements.get_many([entry.id for entry in page.entries])
+    cursor = archive.cursors.cursor(query, page.next_position, "settlements", merchant_id)
+    return SettlementList(
+        data=tuple(SettlementAnswer.of(row) for row in rows),
+        has_more=cursor is not None,
+        next_cursor=cursor,
+    )
+
+
+def list_lines(
+    settlement_id: str, query: LineQuery, call: Call, archive: SettlementArchive
+) -> SettlementLineList:
+    """A page of a settlement's lines, in the order of the file. Raises NotFound, BadCursor."""
+    settlement = visible(
+        call.caller, archive.settlements.get(settlement_id), "settlement", settlement_id
+    )
+    position = archive.cursors.position(query, "lines", settlement.id)
+    page = take_page(
+        archive.settlements.lines_after(settlement, int(position or 0), LINES_PAGE),
+        limit=query.limit,
+        position=lambda line: str(line.line),
+        matches=lambda line: _matches(line, query),
+    )
+    cursor = archive.cursors.cursor(query, page.next_position, "lines", settlement.id)
+    return SettlementLineList(
+        data=tuple(SettlementLineAnswer.of(line) for line in page.entries),
+        has_more=cursor is not None,
+        next_cursor=cursor,
+    )
+
+
+def _matches(line: SettlementLine, query: LineQuery) -> bool:
+    return query.status in (None, line.status)
+
+
+def _position_of(entry: SettlementEntry) -> str:
+    return json.dumps([entry.date, entry.id])
+
+
+def _key_of(merchant_id: str, position: str) -> Key:
+    date, settlement_id = json.loads(position)
+    return {"merchant_id": merchant_id, "date": date, "id": settlement_id}
