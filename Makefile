@@ -87,7 +87,7 @@ bench: venv ## measure  [ARGS=…]
 
 .PHONY: synth
 synth: venv node ## write the product's templates to cdk.out/, without credentials  [STAGE=]
-	@$(CDK) synth --all --quiet --no-notices --context stage=$(STAGE) --output cdk.out $(ARGS)
+	@$(CDK) synth --quiet --no-notices --context stage=$(STAGE) --output cdk.out $(ARGS)
 
 .PHONY: build-lambda
 build-lambda: venv ## build what ships to Lambda (arm64, Python 3.13) and print its sizes
@@ -95,11 +95,11 @@ build-lambda: venv ## build what ships to Lambda (arm64, Python 3.13) and print 
 
 .PHONY: deploy-staging
 deploy-staging: venv node ## deploy the staging stage with your AWS credentials
-	$(CDK) deploy --all --context stage=staging --require-approval never $(ARGS)
+	$(CDK) deploy --all --context deploying=true --context stage=staging --require-approval never $(ARGS)
 
 .PHONY: deploy-prod
 deploy-prod: venv node ## deploy production; shows the changes and asks first
-	$(CDK) deploy --all --context stage=prod --require-approval any-change $(ARGS)
+	$(CDK) deploy --all --context deploying=true --context stage=prod --require-approval any-change $(ARGS)
 
 # -------------------------------------------------------------------- upkeep
 

@@ -48,7 +48,6 @@ class CdkCli:
         """
         self._run(
             "synth",
-            "--all",
             "--quiet",
             "--app",
             f'"{sys.executable}" app.py',

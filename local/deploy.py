@@ -15,7 +15,7 @@ from local.aws import Clients
 from local.cdk import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, CdkCli
 from local.errors import AlreadyRunning, DeployFailed, LocalError
 from local.ministack import Emulator
-from local.ports import DEFAULT_PORT
+from local.ports import DEFAULT_PORT, require_free
 from local.progress import Progress
 from local.settling import await_health, put_secret, set_cors, set_ttls
 from local.stackfile import Schedule, Stack
@@ -133,6 +133,7 @@ def _running_or_cleared(workspace: Workspace, port: int | None) -> Emulator | No
     running = ministack.running(workspace)
     if running is None:
         down(workspace)
+        require_free(port or DEFAULT_PORT)  # before minutes of set-up, not after
         return None
     if port is not None and port != running.port:
         raise AlreadyRunning(

@@ -31,7 +31,7 @@ CONCURRENT_LAMBDAS: Final = 64
 # Each waiting call holds a thread of the emulator while its function calls the emulator again.
 WORKER_THREADS: Final = 256
 # Processes beyond a function's first that idle this long give their memory back.
-IDLE_LAMBDA_SECONDS: Final = 120
+IDLE_LAMBDA_SECONDS: Final = 300
 _TAIL_LINES: Final = 15
 _SYSTEM_PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 

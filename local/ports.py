@@ -32,7 +32,7 @@ def require_free(port: int) -> None:
     if reason is not None:
         raise PortTaken(
             f"Port {port} on {HOST} {reason}.",
-            hint=f"Stop what uses it, or choose another port: make up PORT={port + 34}",
+            hint=f"Stop what uses it, or choose another port: make up PORT={free_port()}",
         )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from local.aws import Clients
 from local.errors import DeployFailed
-from local.ministack import Emulator
+from local.ministack import Emulator, died
 
 if TYPE_CHECKING:
     from mypy_boto3_apigatewayv2.type_defs import CorsTypeDef
@@ -85,6 +85,8 @@ def await_health(api_url: str, emulator: Emulator) -> None:
     deadline = time.monotonic() + HEALTH_TIMEOUT_SECONDS
     while (answer := _get(url)) != "200":
         emulator.require_alive()
+        if time.monotonic() > deadline and not emulator.answers():
+            raise died(emulator.log, f"has not answered for {HEALTH_TIMEOUT_SECONDS:.0f} s")
         if time.monotonic() > deadline:
             raise DeployFailed(
                 f"{url} did not answer 200 within {HEALTH_TIMEOUT_SECONDS:.0f} s; last: {answer}",
