@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mypy_boto3_apigatewayv2 import ApiGatewayV2Client
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 CONNECT_TIMEOUT_SECONDS: Final = 3
@@ -38,6 +39,7 @@ class Clients:
         self.http_apis: ApiGatewayV2Client = session.client(
             "apigatewayv2", endpoint_url=url, config=usual
         )
+        self.files: S3Client = session.client("s3", endpoint_url=url, config=usual)
         self.secrets: SecretsManagerClient = session.client(
             "secretsmanager", endpoint_url=url, config=usual
         )

@@ -92,21 +92,16 @@ def _tick(options: argparse.Namespace, workspace: Workspace, progress: Progress)
     progress.say(f"{options.schedule} ended after {seconds:.1f} s: {answer}")
 
 
-def _seed(options: argparse.Namespace, _workspace: Workspace, _progress: Progress) -> None:
-    from local import seed
+def _seed(_options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
+    from local.seed import seed
 
-    _finish(seed.main(options.rest))
-
-
-def _demo(options: argparse.Namespace, _workspace: Workspace, _progress: Progress) -> None:
-    from local import demo
-
-    _finish(demo.main(options.rest))
+    seed(workspace, progress)
 
 
-def _finish(code: int | None) -> None:
-    if code:
-        raise SystemExit(code)
+def _demo(_options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
+    from local.demo import demo
+
+    demo(workspace, progress)
 
 
 def _lost_emulator(workspace: Workspace, error: Exception) -> LocalError | None:
@@ -153,10 +148,10 @@ def _parser() -> argparse.ArgumentParser:
     tick.add_argument("schedule", help="resolver, holds, retries, …")
     tick.set_defaults(command=_tick)
 
-    for name, command in (("seed", _seed), ("demo", _demo)):
-        story = commands.add_parser(name, add_help=False)
-        story.add_argument("rest", nargs=argparse.REMAINDER)
-        story.set_defaults(command=command)
+    seed = commands.add_parser("seed", help="create a merchant, customers and accounts")
+    seed.set_defaults(command=_seed)
+    demo = commands.add_parser("demo", help="the whole system in one story")
+    demo.set_defaults(command=_demo)
     return parser
 
 

@@ -1,0 +1,48 @@
+"""`make seed`: a merchant, customers and accounts to play with. A second run finds the same ones."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from local.api_client import ApiClient
+from local.progress import Progress
+from local.stackfile import require_stack
+from local.workspace import Workspace
+
+MERCHANT: Final = {
+    "name": "Corner Books",
+    "email": "owner@corner-books.example",
+    "processor": "sandbox",
+    "rate_limits": {"max_payment_amount": 5_000_000},
+}
+CUSTOMERS: Final = (
+    {"name": "Ada Byron", "email": "ada@readers.example", "phone": "+44 20 7946 0001"},
+    {"name": "Tomoko Sato", "email": "tomoko@readers.example"},
+    {"name": "Yusuf Al-Sabah", "email": "yusuf@readers.example"},
+)
+ACCOUNTS: Final = (
+    {"account_type": "wallet", "currency": "USD"},
+    {"account_type": "wallet", "currency": "JPY"},
+    {"account_type": "savings", "currency": "KWD"},
+)
+_PERMISSIONS: Final = ("payments", "customers", "accounts", "reports")
+
+
+def seed(workspace: Workspace, progress: Progress) -> None:
+    """Create them through the API, under fixed idempotency keys, and print their ids.
+
+    Raises:
+        LocalError: the local stage is down, or its API refused.
+    """
+    stack = require_stack(workspace)
+    operator = ApiClient.of_operator(stack, workspace)
+    merchant = operator.post("/v1/merchants", MERCHANT, key="seed-merchant").require(201)
+    client = ApiClient.of_merchant(stack, workspace, merchant["id"], *_PERMISSIONS)
+    print(f"merchant  {merchant['id']}  {merchant['name']}")
+    for number, (customer, account) in enumerate(zip(CUSTOMERS, ACCOUNTS, strict=True)):
+        made = client.post("/v1/customers", customer, key=f"seed-customer-{number}").require(201)
+        print(f"customer  {made['id']}  {made['name']}")
+        wanted: dict[str, Any] = {**account, "customer_id": made["id"]}
+        opened = client.post("/v1/accounts", wanted, key=f"seed-account-{number}").require(201)
+        print(f"account   {opened['id']}  {opened['account_type']}, {opened['formatted_balance']}")
+    progress.say(f'A token for it: make -s token ARGS="--merchant {merchant["id"]}"')
