@@ -1,0 +1,173 @@
+"""`make docs`: the pages that are made from code, so that they cannot say something else than the code.
+
+docs/data-model.md from the table schema, docs/api.md and docs/openapi.json from the contract.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from http import HTTPStatus
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Final, Literal, Union, get_args, get_origin
+
+from local.workspace import PROJECT_ROOT
+from runtime.contract.endpoints import ENDPOINTS, Endpoint
+from runtime.contract.openapi import openapi_document
+from runtime.models import ALL_TABLES
+from runtime.schema import IndexSchema, KeyAttribute, TableSchema
+
+DOCS: Final = PROJECT_ROOT / "docs"
+_NOTICE: Final = "<!-- Made by `make docs` from {source}; edit that, not this page. -->"
+
+
+def data_model() -> str:
+    """docs/data-model.md."""
+    lines = [
+        "# Data model",
+        "",
+        _NOTICE.format(source="runtime/models"),
+        "",
+        "One table per aggregate. Keys, indexes, projections, expiry and encryption are declared on the",
+        "fields of the models in `runtime/models/`; the CDK tables and the test tables are made from the",
+        "same declaration. Every table is on demand, has point-in-time recovery and is encrypted with a",
+        "customer-managed key. An index projects its own keys, the table's keys and what is named here.",
+        "",
+        "| table | key | indexes | expires by | change stream |",
+        "|---|---|---|---|---|",
+        *(_overview_row(schema) for schema in ALL_TABLES),
+    ]
+    for schema in ALL_TABLES:
+        lines += ["", *_table_section(schema)]
+    return "\n".join(lines) + "\n"
+
+
+def api_routes() -> str:
+    """docs/api.md."""
+    lines = [
+        "# HTTP API",
+        "",
+        _NOTICE.format(source="runtime/contract"),
+        "",
+        "Every route as the contract declares it; `GET /v1/docs` of a deployed stack shows the shapes and",
+        "tries them, `docs/openapi.json` is the same as OpenAPI 3.1. Amounts are integers in minor units.",
+        "Errors are RFC 9457 problem documents with a stable `code`. `admin` stands for operators' tokens",
+        "and implies every permission. A resource that is not yours is not found (404).",
+        "",
+        "| route | permission | Idempotency-Key | answers | |",
+        "|---|---|---|---|---|",
+        *(_route_row(endpoint) for endpoint in ENDPOINTS),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def openapi_json() -> str:
+    """docs/openapi.json."""
+    return json.dumps(openapi_document(), indent=2, ensure_ascii=False) + "\n"
+
+
+PAGES: Final[Mapping[str, Callable[[], str]]] = {
+    "data-model.md": data_model,
+    "api.md": api_routes,
+    "openapi.json": openapi_json,
+}
+
+
+def main() -> int:
+    """Write every page; say which ones changed."""
+    for name, page in PAGES.items():
+        changed = _write(DOCS / name, page())
+        print(f"docs/{name}: {'written' if changed else 'unchanged'}", file=sys.stderr)
+    return 0
+
+
+def _write(file: Path, text: str) -> bool:
+    if file.exists() and file.read_text("utf-8") == text:
+        return False
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, "utf-8")
+    return True
+
+
+def _overview_row(schema: TableSchema) -> str:
+    key = _key(schema.partition_key, schema.sort_key)
+    indexes = " · ".join(f"`{index.name}`" for index in schema.indexes) or "–"
+    expiry = f"`{schema.ttl_attribute}`" if schema.ttl_attribute else "–"
+    stream = "new and old images" if schema.stream else "–"
+    return f"| [{schema.name}](#{schema.name}) | {key} | {indexes} | {expiry} | {stream} |"
+
+
+def _table_section(schema: TableSchema) -> Iterator[str]:
+    yield f"## {schema.name}"
+    yield ""
+    yield inspect.cleandoc(schema.model.__doc__ or "")
+    if schema.indexes:
+        yield ""
+        yield "| index | key | projects |"
+        yield "|---|---|---|"
+        yield from (_index_row(index) for index in schema.indexes)
+    yield ""
+    yield "| attribute | type | role |"
+    yield "|---|---|---|"
+    for name, field in schema.model.model_fields.items():
+        kind = _type_name(field.annotation)
+        yield f"| `{name}` | {kind} | {_role(schema, name)} |"
+
+
+def _index_row(index: IndexSchema) -> str:
+    projected = ", ".join(f"`{name}`" for name in index.projected) or "keys only"
+    return f"| `{index.name}` | {_key(index.partition_key, index.sort_key)} | {projected} |"
+
+
+def _key(partition_key: KeyAttribute, sort_key: KeyAttribute | None) -> str:
+    names = [key for key in (partition_key, sort_key) if key is not None]
+    return ", ".join(f"`{key.name}` ({key.type})" for key in names)
+
+
+def _type_name(annotation: object) -> str:
+    """The type without its markers and constraints, spelled alike by every version of Python."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _type_name(get_args(annotation)[0])
+    if origin is Literal:
+        return " or ".join(repr(value) for value in get_args(annotation))
+    if origin in (Union, UnionType):
+        return " or ".join(_type_name(member) for member in get_args(annotation))
+    if annotation is NoneType:
+        return "none"
+    name = getattr(origin or annotation, "__name__", str(annotation))
+    members = [_type_name(member) for member in get_args(annotation) if member is not Ellipsis]
+    return f"{name} of {' to '.join(members)}" if members else name
+
+
+def _role(schema: TableSchema, name: str) -> str:
+    roles = []
+    if name in schema.key_names:
+        roles.append("key")
+    if name == schema.ttl_attribute:
+        roles.append("expiry, epoch seconds")
+    if name in schema.encrypted:
+        mark = schema.encrypted[name]
+        roles.append(f"enciphered: `{mark.purpose}` key of `{mark.subject}`")
+    if name in schema.blind_indexes:
+        roles.append(f"blind index of `{schema.blind_indexes[name].source}`")
+    return "; ".join(roles)
+
+
+def _route_row(endpoint: Endpoint) -> str:
+    if endpoint.public:
+        permission = "none"
+    else:
+        permission = str(endpoint.permission) if endpoint.permission else "admin or own"
+    key = "–" if endpoint.idempotent == "no" else endpoint.idempotent
+    statuses = sorted(int(status) for status in (*endpoint.answers, *endpoint.refusals))
+    answers = ", ".join(str(status) for status in statuses)
+    route = f"`{endpoint.method} {endpoint.path}`"
+    return f"| {route} | {permission} | {key} | {answers} | {endpoint.summary} |"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
