@@ -29,7 +29,7 @@ def compose(app: cdk.App) -> Stacks:
     """Add the stacks of the stage that the context `stage` names.
 
     Context: `stage`, `stages` (cdk.json), `lambda_asset` (the directory of a built asset,
-    instead of building one) and `deploying` (`true` refuses what is good enough to look at but not to run).
+    instead of building one) and `deploying` (`true` refuses what is good enough to look at only).
 
     Raises:
         StageError: the stage does not exist, is wrong, or must not be deployed like this.

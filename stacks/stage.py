@@ -184,8 +184,8 @@ class StageConfig(_Part, frozen=True):
         if self.auth.is_placeholder:
             raise StageError(
                 f"stage {self.name}: auth still names {self.auth.issuer}; set "
-                f"stages.{self.name}.auth in cdk.json to your token issuer (issuer, audience, and jwks_url or "
-                "jwks_secret_name), then deploy again"
+                f"stages.{self.name}.auth in cdk.json to your token issuer (issuer, audience, "
+                "and jwks_url or jwks_secret_name), then deploy again"
             )
 
 

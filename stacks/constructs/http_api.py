@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
-from aws_cdk import Duration, Stack
+from aws_cdk import ArnFormat, Duration, Stack
 from aws_cdk import aws_apigatewayv2 as apigw
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -128,7 +128,14 @@ class HttpEndpoints(Construct):
         resource = http_stage.node.default_child
         assert isinstance(resource, apigw.CfnStage)  # noqa: S101 - what L2 is made of
         resource.access_log_settings = apigw.CfnStage.AccessLogSettingsProperty(
-            destination_arn=access_log.log_group_arn, format=json.dumps(ACCESS_LOG_FIELDS)
+            # The group's own ARN attribute ends in `:*`, which this property does not want.
+            destination_arn=Stack.of(self).format_arn(
+                service="logs",
+                resource="log-group",
+                resource_name=access_log.log_group_name,
+                arn_format=ArnFormat.COLON_RESOURCE_NAME,
+            ),
+            format=json.dumps(ACCESS_LOG_FIELDS),
         )
 
 

@@ -21,7 +21,7 @@ class Schedule(Construct):
     """Invokes the alias `live` of a function every `minutes` with `{"schedule": name}`.
 
     A run that cannot be delivered or that fails twice is put aside in `dead_letters`; the
-    function's policy must allow sqs:SendMessage there, because Lambda writes failed runs in its name.
+    function's policy must allow sqs:SendMessage there: Lambda writes failed runs in its name.
     """
 
     def __init__(
