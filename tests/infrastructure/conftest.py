@@ -1,0 +1,47 @@
+"""Each stage is synthesized once per test process: it takes seconds, and nothing changes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.infrastructure.synthesized import CLOUD_STAGES, STAGES, Synthesized
+
+Synthesize = Callable[[str], Synthesized]
+
+
+@pytest.fixture(scope="session")
+def asset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Stands for the Lambda asset, whose own tests build the real one."""
+    directory = tmp_path_factory.mktemp("asset")
+    (directory / "handler.py").write_text("")
+    return directory
+
+
+@pytest.fixture(scope="session")
+def synthesize(asset: Path, tmp_path_factory: pytest.TempPathFactory) -> Synthesize:
+    @cache
+    def synthesize(stage: str) -> Synthesized:
+        return Synthesized.make(stage, asset, tmp_path_factory.mktemp(f"cdk-{stage}"))
+
+    return synthesize
+
+
+@pytest.fixture(params=STAGES)
+def stage(request: pytest.FixtureRequest, synthesize: Synthesize) -> Synthesized:
+    """Every stage in turn."""
+    return synthesize(request.param)
+
+
+@pytest.fixture(params=CLOUD_STAGES)
+def cloud_stage(request: pytest.FixtureRequest, synthesize: Synthesize) -> Synthesized:
+    """Every stage that runs on AWS, in turn."""
+    return synthesize(request.param)
+
+
+@pytest.fixture
+def prod(synthesize: Synthesize) -> Synthesized:
+    return synthesize("prod")

@@ -1,0 +1,152 @@
+"""What a stage is synthesized to, with the few questions that the tests ask of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import aws_cdk as cdk
+
+from stacks.composition import Stacks, compose
+
+ROOT = Path(__file__).resolve().parents[2]
+CLOUD_STAGES = ("dev", "staging", "prod")
+STAGES = (*CLOUD_STAGES, "local")
+
+Json = dict[str, Any]
+
+
+def cdk_json_context() -> Json:
+    """The context that the CDK CLI would read."""
+    context: Json = json.loads((ROOT / "cdk.json").read_text())["context"]
+    return context
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One resource of a template."""
+
+    stack: str
+    logical_id: str
+    body: Json
+
+    @property
+    def properties(self) -> Json:
+        properties: Json = self.body.get("Properties", {})
+        return properties
+
+
+@dataclass(frozen=True)
+class Synthesized:
+    """A stage's app and templates, by the last word of the stack's name."""
+
+    app: cdk.App
+    stacks: Stacks
+    templates: Mapping[str, Json]
+    directory: Path
+
+    @staticmethod
+    def make(stage: str, asset: Path, directory: Path, context: Json | None = None) -> Synthesized:
+        app = cdk.App(
+            outdir=str(directory),
+            context={
+                **(context or cdk_json_context()),
+                "stage": stage,
+                "lambda_asset": str(asset),
+            },
+        )
+        stacks = compose(app)
+        app.synth()
+        templates = {
+            stack.stack_name.rpartition("-")[2]: json.loads(
+                (directory / f"{stack.stack_name}.template.json").read_text()
+            )
+            for stack in (stacks.data, stacks.api, stacks.workers)
+        }
+        return Synthesized(app, stacks, templates, directory)
+
+    def all(self, *types: str) -> list[Resource]:
+        """Resources of these types, of all stacks."""
+        return [
+            Resource(stack, logical_id, body)
+            for stack, template in self.templates.items()
+            for logical_id, body in template["Resources"].items()
+            if body["Type"] in types
+        ]
+
+    def functions(self) -> dict[str, Resource]:
+        """Lambda functions by service name."""
+        return {
+            function.properties["Environment"]["Variables"]["SERVICE"]: function
+            for function in self.all("AWS::Lambda::Function")
+        }
+
+    def policy_of(self, function: Resource) -> Resource:
+        """The one policy of the function's role."""
+        resources = self.templates[function.stack]["Resources"]
+        role = resources[function.properties["Role"]["Fn::GetAtt"][0]]
+        (policy,) = role["Properties"]["ManagedPolicyArns"]
+        return Resource(function.stack, policy["Ref"], resources[policy["Ref"]])
+
+    def statements_of(self, service: str) -> list[Json]:
+        """All that a function may do, with resources as flat strings."""
+        policy = self.policy_of(self.functions()[service])
+        statements = policy.properties["PolicyDocument"]["Statement"]
+        return [
+            {
+                **statement,
+                "Action": listed(statement["Action"]),
+                "Resource": [self.flat(item) for item in listed(statement["Resource"])],
+            }
+            for statement in statements
+        ]
+
+    def output(self, stack: str, name: str) -> Any:
+        """A JSON output, with references as flat strings."""
+        return json.loads(self.flat(self.templates[stack]["Outputs"][name]["Value"]))
+
+    def flat(self, value: Any) -> str:
+        """References and joins as one readable string: `${PaymentsTable.Arn}/index/gsi-open`."""
+        match value:
+            case str():
+                return value
+            case {"Fn::ImportValue": name}:
+                return self.flat(self._exports[name])
+            case {"Ref": name}:
+                return f"${{{name}}}"
+            case {"Fn::GetAtt": [logical_id, attribute]}:
+                return f"${{{logical_id}.{attribute}}}"
+            case {"Fn::Join": [separator, parts]}:
+                return str(separator).join(self.flat(part) for part in parts)
+        raise AssertionError(f"cannot flatten {value!r}")
+
+    @cached_property
+    def _exports(self) -> Json:
+        return {
+            output["Export"]["Name"]: output["Value"]
+            for template in self.templates.values()
+            for output in template.get("Outputs", {}).values()
+            if "Export" in output
+        }
+
+
+def listed(value: Any) -> list[Any]:
+    """CloudFormation writes a list of one without its brackets."""
+    return value if isinstance(value, list) else [value]
+
+
+def identity_statements(stage: Synthesized) -> Iterator[tuple[Resource, Json]]:
+    """Statements of every policy that belongs to a principal."""
+    for policy in stage.all("AWS::IAM::ManagedPolicy", "AWS::IAM::Policy"):
+        for statement in policy.properties["PolicyDocument"]["Statement"]:
+            yield policy, statement
+
+
+def without_hashes(names: Iterable[str]) -> list[str]:
+    """Logical ids without the eight hexadecimal digits that the CDK appends."""
+    return sorted(re.sub(r"[0-9A-F]{8}$", "", name) for name in names)

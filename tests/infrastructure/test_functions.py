@@ -1,0 +1,116 @@
+"""Every function is made the same way, and told what its settings model will read."""
+
+from __future__ import annotations
+
+import pytest
+
+from runtime.settings import (
+    AuthorizerSettings,
+    PaymentTiming,
+    ProcessSettings,
+    QuerySettings,
+    ReconcileSettings,
+    ResolverSettings,
+    Settings,
+)
+from tests.infrastructure.synthesized import Resource, Synthesized, cdk_json_context
+
+SETTINGS: dict[str, type[Settings]] = {
+    "authorizer": AuthorizerSettings,
+    "process": ProcessSettings,
+    "query": QuerySettings,
+    "reconcile": ReconcileSettings,
+    "resolver": ResolverSettings,
+}
+HANDLERS = {
+    "authorizer": "runtime.handlers.authorize.handler",
+    "process": "runtime.handlers.process.handler",
+    "query": "runtime.handlers.query.handler",
+    "reconcile": "runtime.handlers.reconcile.handler",
+    "resolver": "runtime.handlers.resolve.handler",
+}
+NOT_SETTINGS = {"LOG_LEVEL", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_SERVICE_NAME"}
+every_function = pytest.mark.parametrize("service", SETTINGS)
+
+
+def _environment(stage: Synthesized, function: Resource) -> dict[str, str]:
+    variables = function.properties["Environment"]["Variables"]
+    return {name: stage.flat(value) for name, value in variables.items()}
+
+
+def test_each_stage_has_the_five_functions(stage: Synthesized) -> None:
+    assert set(stage.functions()) == set(SETTINGS)
+
+
+@every_function
+def test_a_function_runs_traced_python_on_arm(service: str, cloud_stage: Synthesized) -> None:
+    properties = cloud_stage.functions()[service].properties
+    assert properties["Architectures"] == ["arm64"]
+    assert properties["Runtime"] == "python3.13"
+    assert properties["TracingConfig"] == {"Mode": "Active"}
+    assert properties["Handler"] == HANDLERS[service]
+
+
+@every_function
+def test_a_function_writes_to_an_encrypted_log_group_that_forgets(
+    service: str, stage: Synthesized
+) -> None:
+    function = stage.functions()[service]
+    group_id = function.properties["LoggingConfig"]["LogGroup"]["Ref"]
+    group = stage.templates[function.stack]["Resources"][group_id]["Properties"]
+    name = stage.stacks.data.stack_name.split("-")[1]
+    assert group["RetentionInDays"] == cdk_json_context()["stages"][name]["log_retention_days"]
+    assert stage.flat(group["KmsKeyId"]).startswith("${TableKey")
+
+
+@every_function
+def test_the_environment_reads_back_as_the_settings_that_wrote_it(
+    service: str, stage: Synthesized
+) -> None:
+    environment = _environment(stage, stage.functions()[service])
+    settings = SETTINGS[service].from_environment(environment)
+    written = {name: value for name, value in environment.items() if name not in NOT_SETTINGS}
+    assert settings.environment() == written
+    assert environment["POWERTOOLS_SERVICE_NAME"] == settings.service == service
+
+
+@every_function
+def test_a_function_is_invoked_by_its_alias_only(service: str, stage: Synthesized) -> None:
+    function = stage.functions()[service]
+    aliases = [
+        alias
+        for alias in stage.all("AWS::Lambda::Alias")
+        if alias.properties["FunctionName"] == {"Ref": function.logical_id}
+    ]
+    assert [alias.properties["Name"] for alias in aliases] == ["live"]
+    for permission in stage.all("AWS::Lambda::Permission"):
+        assert permission.properties["FunctionName"] != {"Ref": function.logical_id}
+
+
+@pytest.mark.parametrize("service", ["process", "resolver"])
+def test_an_intents_lease_outlives_every_request_that_can_hold_it(
+    service: str, stage: Synthesized
+) -> None:
+    environment = _environment(stage, stage.functions()[service])
+    settings = SETTINGS[service].from_environment(environment)
+    assert isinstance(settings, PaymentTiming)
+    request_seconds = stage.functions()["process"].properties["Timeout"]
+    assert settings.processor_timeout_seconds < request_seconds < settings.intent_lease_seconds
+
+
+@every_function
+def test_a_crash_of_a_function_rings(service: str, stage: Synthesized) -> None:
+    function = stage.functions()[service]
+    watched = [
+        alarm
+        for alarm in stage.all("AWS::CloudWatch::Alarm")
+        if alarm.properties["MetricName"] == "Errors"
+        and alarm.properties["Dimensions"]
+        == [{"Name": "FunctionName", "Value": {"Ref": function.logical_id}}]
+    ]
+    assert len(watched) == 1
+
+
+def test_nothing_is_made_by_a_custom_resource(stage: Synthesized) -> None:
+    types = {body["Type"] for t in stage.templates.values() for body in t["Resources"].values()}
+    assert not [kind for kind in types if "Custom" in kind]

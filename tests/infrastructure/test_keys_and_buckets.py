@@ -1,0 +1,98 @@
+"""What is at rest is ours to open, and what moves is encrypted."""
+
+from __future__ import annotations
+
+from tests.infrastructure.synthesized import Json, Synthesized, listed, without_hashes
+
+
+def _denies_plain_http(statement: Json) -> bool:
+    condition = statement.get("Condition", {}).get("Bool", {})
+    return bool(statement["Effect"] == "Deny" and condition == {"aws:SecureTransport": "false"})
+
+
+def test_there_is_one_key_for_each_purpose(stage: Synthesized) -> None:
+    keys = [key.logical_id for key in stage.all("AWS::KMS::Key")]
+    assert without_hashes(keys) == ["IndexKey", "PciKey", "PiiKey", "TableKey"]
+
+
+def test_every_key_is_rotated(stage: Synthesized) -> None:
+    for key in stage.all("AWS::KMS::Key"):
+        assert key.properties["EnableKeyRotation"] is True, key.logical_id
+
+
+def test_production_keeps_its_keys_buckets_and_logs(prod: Synthesized) -> None:
+    kept = prod.all("AWS::KMS::Key", "AWS::S3::Bucket", "AWS::Logs::LogGroup")
+    for resource in kept:
+        assert resource.body["DeletionPolicy"] == "Retain", resource.logical_id
+        assert resource.body["UpdateReplacePolicy"] == "Retain", resource.logical_id
+    for key in prod.all("AWS::KMS::Key"):
+        assert key.properties["PendingWindowInDays"] == 30
+
+
+def test_services_use_the_tables_key_for_this_account_only(stage: Synthesized) -> None:
+    for key in stage.all("AWS::KMS::Key"):
+        for statement in key.properties["KeyPolicy"]["Statement"]:
+            principal = statement["Principal"]
+            if "Service" in principal:
+                assert key.logical_id.startswith("TableKey")
+                assert "AWS::AccountId" in str(statement["Condition"])
+                assert "kms:*" not in listed(statement["Action"])
+            else:
+                assert stage.flat(principal["AWS"]).endswith(":${AWS::AccountId}:root")
+
+
+def test_every_bucket_is_private_versioned_and_answers_tls_only(stage: Synthesized) -> None:
+    policies = {
+        policy.properties["Bucket"]["Ref"]: policy.properties["PolicyDocument"]["Statement"]
+        for policy in stage.all("AWS::S3::BucketPolicy")
+    }
+    buckets = stage.all("AWS::S3::Bucket")
+    assert set(policies) == {bucket.logical_id for bucket in buckets}
+    for bucket in buckets:
+        assert set(bucket.properties["PublicAccessBlockConfiguration"].values()) == {True}
+        assert bucket.properties["VersioningConfiguration"] == {"Status": "Enabled"}
+        assert any(map(_denies_plain_http, policies[bucket.logical_id])), bucket.logical_id
+
+
+def test_files_are_encrypted_with_our_key_and_their_access_is_logged(stage: Synthesized) -> None:
+    for bucket in stage.all("AWS::S3::Bucket"):
+        (rule,) = bucket.properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        default = rule["ServerSideEncryptionByDefault"]
+        if bucket.logical_id.startswith("AccessLogs"):
+            assert default["SSEAlgorithm"] == "AES256"
+        else:
+            assert stage.flat(default["KMSMasterKeyID"]).startswith("${TableKey")
+            assert "DestinationBucketName" in bucket.properties["LoggingConfiguration"]
+
+
+def test_only_the_settlement_bucket_tells_of_its_files(stage: Synthesized) -> None:
+    telling = {
+        bucket.logical_id: bucket.properties["NotificationConfiguration"]
+        for bucket in stage.all("AWS::S3::Bucket")
+        if "NotificationConfiguration" in bucket.properties
+    }
+    assert without_hashes(telling) == ["SettlementBucket"]
+    assert list(telling.values()) == [{"EventBridgeConfiguration": {"EventBridgeEnabled": True}}]
+
+
+def test_every_queue_answers_tls_only(stage: Synthesized) -> None:
+    protected = {
+        queue["Ref"]
+        for policy in stage.all("AWS::SQS::QueuePolicy")
+        if any(map(_denies_plain_http, policy.properties["PolicyDocument"]["Statement"]))
+        for queue in policy.properties["Queues"]
+    }
+    assert protected == {queue.logical_id for queue in stage.all("AWS::SQS::Queue")}
+
+
+def test_the_data_stack_says_where_the_buckets_are(stage: Synthesized) -> None:
+    assert set(stage.output("data", "Buckets")) == {"settlement", "export"}
+
+
+def test_no_bucket_or_queue_lets_everybody_do_anything(stage: Synthesized) -> None:
+    for policy in stage.all("AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy"):
+        for statement in policy.properties["PolicyDocument"]["Statement"]:
+            if statement["Effect"] == "Allow":
+                assert list(statement["Principal"]) == ["Service"], policy.logical_id
+                assert "Condition" in statement, policy.logical_id
+                assert not [a for a in listed(statement["Action"]) if "*" in a], policy.logical_id

@@ -1,0 +1,149 @@
+"""Least privilege, as CloudFormation will see it."""
+
+from __future__ import annotations
+
+import pytest
+
+from runtime.settings import (
+    ProcessSettings,
+    QuerySettings,
+    ReconcileSettings,
+    ResolverSettings,
+    Settings,
+)
+from stacks import permissions
+from stacks.constructs.schema_table import table_logical_id
+from stacks.permissions import TableUses
+from tests.infrastructure.synthesized import (
+    Json,
+    Synthesized,
+    identity_statements,
+    listed,
+)
+
+USES: dict[str, tuple[TableUses, type[Settings]]] = {
+    "process": (permissions.PROCESS, ProcessSettings),
+    "query": (permissions.QUERY, QuerySettings),
+    "reconcile": (permissions.RECONCILE, ReconcileSettings),
+    "resolver": (permissions.RESOLVER, ResolverSettings),
+}
+every_function_with_tables = pytest.mark.parametrize("service", USES)
+USE_AND_MAKE = {"Decrypt", "GenerateDataKey"}
+DATA_KEY_ACTIONS: dict[str, dict[str, set[str]]] = {
+    "process": {"PiiKey": USE_AND_MAKE, "IndexKey": USE_AND_MAKE},
+    "query": {"PiiKey": {"Decrypt"}, "IndexKey": USE_AND_MAKE},
+    "reconcile": {},
+    "resolver": {"PiiKey": USE_AND_MAKE},
+    "authorizer": {},
+}
+
+
+def _declared(uses: TableUses) -> dict[str, set[str]]:
+    allowed: dict[str, set[str]] = {}
+    for name, use in uses.items():
+        arn = f"${{{table_logical_id(name)}.Arn}}"
+        allowed[arn] = {f"dynamodb:{action}" for action in use.actions}
+        for index in use.queried_indexes:
+            allowed[f"{arn}/index/{index}"] = {"dynamodb:Query"}
+    return allowed
+
+
+def _allowed(statements: list[Json], service: str) -> dict[str, set[str]]:
+    allowed: dict[str, set[str]] = {}
+    for statement in statements:
+        actions = {action for action in statement["Action"] if action.startswith(f"{service}:")}
+        for resource in statement["Resource"]:
+            if actions:
+                allowed.setdefault(resource, set()).update(actions)
+    return allowed
+
+
+@every_function_with_tables
+def test_a_function_may_do_with_the_tables_exactly_what_is_declared(
+    service: str, stage: Synthesized
+) -> None:
+    uses, _ = USES[service]
+    assert _allowed(stage.statements_of(service), "dynamodb") == _declared(uses)
+
+
+@every_function_with_tables
+def test_a_function_has_rights_to_exactly_the_tables_it_is_told_of(service: str) -> None:
+    uses, settings = USES[service]
+    told = {name for name in settings.model_fields if name.endswith("_table")}
+    assert {f"{table}_table" for table in uses} == told
+
+
+def test_the_authorizer_may_touch_no_table(stage: Synthesized) -> None:
+    assert _allowed(stage.statements_of("authorizer"), "dynamodb") == {}
+
+
+@pytest.mark.parametrize("service", DATA_KEY_ACTIONS)
+def test_a_key_that_wraps_data_keys_opens_only_with_purpose_and_subject(
+    service: str, stage: Synthesized
+) -> None:
+    found: dict[str, set[str]] = {}
+    for statement in stage.statements_of(service):
+        for resource in statement["Resource"]:
+            name = resource.removeprefix("${").partition("Key")[0] + "Key"
+            if name not in {"PiiKey", "PciKey", "IndexKey"}:
+                continue
+            found.setdefault(name, set()).update(a.partition(":")[2] for a in statement["Action"])
+            assert statement["Condition"] == {
+                "ForAllValues:StringEquals": {"kms:EncryptionContextKeys": ["purpose", "subject"]},
+                "Null": {
+                    "kms:EncryptionContext:purpose": "false",
+                    "kms:EncryptionContext:subject": "false",
+                },
+            }
+    assert found == DATA_KEY_ACTIONS[service]
+
+
+@pytest.mark.parametrize("service", [*USES, "authorizer"])
+def test_the_tables_key_serves_a_function_only_by_way_of_another_service(
+    service: str, stage: Synthesized
+) -> None:
+    for statement in stage.statements_of(service):
+        if not any(resource.startswith("${TableKey") for resource in statement["Resource"]):
+            continue
+        condition = statement["Condition"]["StringEquals"]
+        assert stage.flat(condition["kms:ViaService"]).split(".")[0] in {"dynamodb", "s3", "sqs"}
+        assert stage.flat(condition["kms:CallerAccount"]) == "${AWS::AccountId}"
+        assert "kms:CreateGrant" not in statement["Action"]
+
+
+def test_no_statement_has_a_wildcard_but_traces_and_settlement_files(stage: Synthesized) -> None:
+    for policy, statement in identity_statements(stage):
+        actions = listed(statement["Action"])
+        assert not [action for action in actions if "*" in action], policy.logical_id
+        wild = [r for r in map(stage.flat, listed(statement["Resource"])) if "*" in r]
+        if set(actions) == {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}:
+            assert wild == ["*"]
+        elif actions == ["s3:GetObject"]:
+            assert [resource.partition("/")[2] for resource in wild] == ["reconciliation/*"]
+        else:
+            assert wild == [], policy.logical_id
+
+
+def test_every_role_has_one_policy_that_a_reviewer_can_find(stage: Synthesized) -> None:
+    assert not stage.all("AWS::IAM::Policy")
+    for role in stage.all("AWS::IAM::Role"):
+        assert "Policies" not in role.properties
+        assert [list(arn) for arn in role.properties["ManagedPolicyArns"]] == [["Ref"]]
+
+
+def test_only_the_local_authorizer_reads_a_secret(stage: Synthesized) -> None:
+    secrets = _allowed(stage.statements_of("authorizer"), "secretsmanager")
+    if stage.stacks.data.stack_name == "payments-local-data":
+        ((arn, actions),) = secrets.items()
+        assert arn.endswith(":secret:payments/local/jwks-??????")
+        assert actions == {"secretsmanager:GetSecretValue"}
+    else:
+        assert secrets == {}
+
+
+def test_a_policy_fits_into_what_iam_stores(stage: Synthesized) -> None:
+    """6,144 characters without white space (IAM quota); a reference becomes some 120 of them."""
+    for policy in stage.all("AWS::IAM::ManagedPolicy"):
+        text = str(policy.properties["PolicyDocument"]).replace(" ", "")
+        references = text.count("Fn::ImportValue") + text.count("Fn::GetAtt")
+        assert len(text) + 60 * references < 6144 * 2, policy.logical_id

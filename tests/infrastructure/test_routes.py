@@ -1,0 +1,94 @@
+"""The gateway serves the contract, and lets nobody in but through the authorizer."""
+
+from __future__ import annotations
+
+import json
+
+from runtime.contract.endpoints import ENDPOINTS
+from tests.infrastructure.synthesized import Json, Resource, Synthesized
+
+
+def _routes(stage: Synthesized) -> dict[str, Resource]:
+    return {route.properties["RouteKey"]: route for route in stage.all("AWS::ApiGatewayV2::Route")}
+
+
+def _function_behind(stage: Synthesized, route: Resource) -> str:
+    resources = stage.templates["api"]["Resources"]
+    integration_id = stage.flat(route.properties["Target"]).removeprefix("integrations/")
+    integration = resources[integration_id.strip("${}")]["Properties"]
+    alias = resources[integration["IntegrationUri"]["Ref"]]["Properties"]
+    assert alias["Name"] == "live"
+    function = resources[alias["FunctionName"]["Ref"]]["Properties"]
+    return str(function["Environment"]["Variables"]["SERVICE"])
+
+
+def _authorizer(stage: Synthesized) -> Resource:
+    (authorizer,) = stage.all("AWS::ApiGatewayV2::Authorizer")
+    return authorizer
+
+
+def test_every_endpoint_of_the_contract_has_a_route_to_its_function(stage: Synthesized) -> None:
+    routes = _routes(stage)
+    served = {key: _function_behind(stage, route) for key, route in routes.items()}
+    assert served == {
+        **{f"{endpoint.method} {endpoint.path}": endpoint.function for endpoint in ENDPOINTS},
+        "$default": "query",
+    }
+
+
+def test_every_route_but_the_public_ones_passes_the_authorizer(stage: Synthesized) -> None:
+    public = {f"{e.method} {e.path}" for e in ENDPOINTS if e.public}
+    for key, route in _routes(stage).items():
+        if key in public:
+            assert route.properties["AuthorizationType"] == "NONE"
+        else:
+            assert route.properties["AuthorizationType"] == "CUSTOM"
+            assert route.properties["AuthorizerId"] == {"Ref": _authorizer(stage).logical_id}
+
+
+def test_an_answer_of_the_authorizer_is_kept_for_one_token_on_one_route(stage: Synthesized) -> None:
+    properties = _authorizer(stage).properties
+    assert properties["AuthorizerType"] == "REQUEST"
+    assert properties["AuthorizerPayloadFormatVersion"] == "2.0"
+    assert properties["EnableSimpleResponses"] is True
+    assert properties["IdentitySource"] == ["$request.header.Authorization", "$context.routeKey"]
+    assert properties["AuthorizerResultTtlInSeconds"] <= 300
+
+
+def test_the_gateway_may_invoke_each_function_and_the_catch_all(stage: Synthesized) -> None:
+    sources = sorted(
+        stage.flat(permission.properties["SourceArn"]).partition("}/")[2]
+        for permission in stage.all("AWS::Lambda::Permission")
+        if permission.properties["Principal"] == "apigateway.amazonaws.com"
+    )
+    authorizer = f"authorizers/${{{_authorizer(stage).logical_id}}}"
+    assert sources == ["*/$default", "*/*/*", "*/*/*", authorizer]
+
+
+def test_requests_are_throttled_and_logged(stage: Synthesized) -> None:
+    properties = _stage(stage)
+    throttling = properties["DefaultRouteSettings"]
+    assert throttling["ThrottlingRateLimit"] >= throttling["ThrottlingBurstLimit"] >= 32
+    assert "DestinationArn" in properties["AccessLogSettings"]
+
+
+def test_the_access_log_holds_no_token_no_id_and_no_query(stage: Synthesized) -> None:
+    logged = json.loads(_stage(stage)["AccessLogSettings"]["Format"])
+    secret = ("header", "path", "query", "authorizer.claims", "authorizer.principal", "body")
+    for name, variable in logged.items():
+        assert variable.startswith("$context."), name
+        assert not [word for word in secret if word in variable.lower()], name
+    assert logged["request_id"] == "$context.requestId"
+
+
+def test_the_outputs_name_the_api_and_its_functions(stage: Synthesized) -> None:
+    outputs = stage.templates["api"]["Outputs"]
+    (api,) = stage.all("AWS::ApiGatewayV2::Api")
+    assert outputs["ApiId"]["Value"] == {"Ref": api.logical_id}
+    assert set(stage.output("api", "Functions")) == {"process", "query", "authorizer"}
+
+
+def _stage(stage: Synthesized) -> Json:
+    (gateway_stage,) = stage.all("AWS::ApiGatewayV2::Stage")
+    assert gateway_stage.properties["StageName"] == "$default"
+    return gateway_stage.properties

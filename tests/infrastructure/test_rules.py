@@ -1,0 +1,79 @@
+"""No rule pack and no linter finds anything that nobody has answered for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import aws_cdk as cdk
+from aws_cdk import aws_s3 as s3
+from cdk_nag import AwsSolutionsChecks, ServerlessChecks
+from cfnlint.api import lint_file
+from cfnlint.config import ManualArgs
+
+from stacks.constructs.acknowledge import acknowledge
+from tests.infrastructure.synthesized import Synthesized
+
+PACKS = (AwsSolutionsChecks, ServerlessChecks)
+REGION = "eu-central-1"
+SHORTEST_REASON_WORDS = 4
+
+
+def _findings(app: cdk.App) -> list[str]:
+    found = []
+    for pack in PACKS:
+        for violation in pack(app).validate_scope(app).violations:
+            paths = [resource.construct_path for resource in violation.violating_resources]
+            found.append(f"{violation.rule_name}: {', '.join(map(str, paths))}")
+    return found
+
+
+def _lint(template: Path) -> list[str]:
+    matches = lint_file(template, config=ManualArgs(regions=[REGION]))
+    return [f"{template.name}: {match}" for match in matches]
+
+
+def test_the_rule_packs_find_nothing_unanswered(stage: Synthesized) -> None:
+    assert _findings(stage.app) == []
+
+
+def test_the_linter_finds_nothing(cloud_stage: Synthesized) -> None:
+    templates = sorted(cloud_stage.directory.glob("*.template.json"))
+    assert len(templates) == 3
+    assert [finding for template in templates for finding in _lint(template)] == []
+
+
+def test_a_planted_open_bucket_is_found() -> None:
+    app = cdk.App()
+    s3.CfnBucket(cdk.Stack(app, "Planted"), "Open")
+    found = _findings(app)
+    assert [finding for finding in found if finding.startswith("AwsSolutions-S1:")]
+    assert [finding for finding in found if finding.startswith("AwsSolutions-S10:")]
+
+
+def test_an_acknowledgment_covers_its_own_resource_only() -> None:
+    app = cdk.App()
+    stack = cdk.Stack(app, "Planted")
+    acknowledge(s3.CfnBucket(stack, "Answered"), "AwsSolutions-S1", "A reason.")
+    s3.CfnBucket(stack, "Open")
+    (found,) = [finding for finding in _findings(app) if finding.startswith("AwsSolutions-S1:")]
+    assert found == "AwsSolutions-S1: Planted/Open"
+
+
+def test_a_planted_mistake_is_found_by_the_linter(tmp_path: Path) -> None:
+    template = tmp_path / "planted.template.json"
+    bucket = {"Type": "AWS::S3::Bucket", "Properties": {"BucketNam": "misspelt"}}
+    template.write_text(json.dumps({"Resources": {"Bucket": bucket}}))
+    assert [finding for finding in _lint(template) if "E3002" in finding]
+
+
+def test_every_acknowledgment_gives_a_reason(stage: Synthesized) -> None:
+    reasons = [
+        reason
+        for construct in stage.app.node.find_all()
+        for entry in construct.node.metadata
+        if entry.type == cdk.Validations.ACKNOWLEDGED_RULES_METADATA_KEY
+        for reason in entry.data.values()
+    ]
+    assert reasons
+    assert not [reason for reason in reasons if len(reason.split()) < SHORTEST_REASON_WORDS]

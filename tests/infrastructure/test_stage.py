@@ -1,0 +1,103 @@
+"""Wrong stages are refused with a sentence that says what to change."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from stacks.stage import StageConfig, StageError
+from tests.infrastructure.synthesized import CLOUD_STAGES, STAGES, cdk_json_context
+
+
+def _stage(name: str, **changed: Any) -> StageConfig:
+    stages = copy.deepcopy(cdk_json_context()["stages"])
+    stages[name].update(changed)
+    return StageConfig.named(name, stages)
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_every_stage_of_cdk_json_is_right(name: str) -> None:
+    assert _stage(name).name == name
+
+
+def test_the_stage_is_dev_unless_said() -> None:
+    assert cdk_json_context()["stage"] == "dev"
+
+
+def test_an_unknown_stage_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(StageError, match=r"'production': cdk\.json knows dev, local, prod"):
+        StageConfig.named("production", cdk_json_context()["stages"])
+
+
+def test_a_misspelt_setting_is_refused_by_name() -> None:
+    with pytest.raises(StageError, match="stage dev: log_retention: Extra inputs"):
+        _stage("dev", log_retention=3)
+
+
+def test_a_stage_cannot_be_changed_afterwards() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        _stage("dev").log_level = "DEBUG"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("name", CLOUD_STAGES)
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [
+        (
+            "intent_lease_seconds",
+            10,
+            "process_timeout_seconds .29. must be less than intent_lease_seconds .10.",
+        ),
+        ("lambda_runtime", "this-machine", 'only the stage local may use: lambda_runtime "this-'),
+        ("cors_origins", ["http://localhost:3000"], "local may use: cors_origins over plain http"),
+        ("auth", cdk_json_context()["stages"]["local"]["auth"], "may use: auth of a local stack"),
+    ],
+)
+def test_settings_of_the_local_stage_are_refused_elsewhere(
+    name: str, setting: str, value: object, said: str
+) -> None:
+    with pytest.raises(StageError, match=said):
+        _stage(name, **{setting: value})
+
+
+def test_a_short_lease_is_refused_in_production_even_if_the_requests_are_shorter() -> None:
+    with pytest.raises(StageError, match="local may use: intent_lease_seconds under 30"):
+        _stage(
+            "prod",
+            intent_lease_seconds=10,
+            process_timeout_seconds=9,
+            processor_timeout_seconds=5,
+        )
+
+
+@pytest.mark.parametrize("kept", ["retain", "deletion_protection"])
+def test_production_must_keep_its_data(kept: str) -> None:
+    data = {"retain": True, "deletion_protection": True, kept: False}
+    with pytest.raises(StageError, match=r"prod must set data\.retain and data\.deletion"):
+        _stage("prod", data=data)
+
+
+@pytest.mark.parametrize("sources", [{}, {"jwks_url": "https://a.b/c", "jwks_secret_name": "d"}])
+def test_tokens_have_exactly_one_source_of_keys(sources: dict[str, str]) -> None:
+    with pytest.raises(StageError, match="exactly one of jwks_url and jwks_secret_name"):
+        _stage("dev", auth={"issuer": "https://a.b", "audience": "c", **sources})
+
+
+def test_an_issuer_without_tls_is_refused() -> None:
+    auth = {"issuer": "http://a.b", "audience": "c", "jwks_url": "https://a.b/c"}
+    with pytest.raises(StageError, match=r"auth\.issuer"):
+        _stage("dev", auth=auth)
+
+
+@pytest.mark.parametrize("name", CLOUD_STAGES)
+def test_a_placeholder_can_be_looked_at_but_not_deployed(name: str) -> None:
+    with pytest.raises(StageError, match=rf"set stages\.{name}\.auth in cdk\.json"):
+        _stage(name).refuse_deploying_placeholders()
+
+
+def test_a_stage_with_a_real_issuer_can_be_deployed() -> None:
+    auth = {"issuer": "https://a.b", "audience": "c", "jwks_url": "https://a.b/c"}
+    _stage("prod", auth=auth).refuse_deploying_placeholders()

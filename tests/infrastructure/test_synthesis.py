@@ -1,0 +1,77 @@
+"""Synthesis is a pure function of the sources: no account, no credentials, no clock."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.infrastructure.conftest import Synthesize
+from tests.infrastructure.synthesized import ROOT, Json, Synthesized, cdk_json_context
+
+SYNTH_TIMEOUT_SECONDS = 120
+
+
+def _run_app(
+    asset: Path, directory: Path, context: Json | None = None
+) -> subprocess.CompletedProcess[str]:
+    """`python app.py` as the CLI runs it, with no environment but what finds Node and a home."""
+    path = os.environ["PATH"]
+    settings = {**cdk_json_context(), "lambda_asset": str(asset), **(context or {})}
+    return subprocess.run(
+        [sys.executable, "app.py"],
+        capture_output=True,
+        check=False,
+        cwd=ROOT,
+        env={
+            "CDK_CONTEXT_JSON": json.dumps(settings),
+            "CDK_OUTDIR": str(directory),
+            "HOME": str(directory),
+            "PATH": path,
+        },
+        text=True,
+        timeout=SYNTH_TIMEOUT_SECONDS,
+    )
+
+
+def test_the_app_needs_no_credentials_and_makes_the_same_templates_each_time(
+    asset: Path, tmp_path: Path, synthesize: Synthesize
+) -> None:
+    answer = _run_app(asset, tmp_path, {"stage": "prod"})
+    assert answer.returncode == 0, answer.stderr
+    before = synthesize("prod").directory
+    names = sorted(path.name for path in before.glob("*.template.json"))
+    assert names == sorted(path.name for path in tmp_path.glob("*.template.json"))
+    for name in names:
+        assert (tmp_path / name).read_text() == (before / name).read_text(), name
+
+
+def test_the_app_refuses_to_deploy_placeholders(asset: Path, tmp_path: Path) -> None:
+    answer = _run_app(asset, tmp_path, {"stage": "staging", "deploying": "true"})
+    assert answer.returncode == 1
+    assert "error: stage staging: auth still names" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_the_stacks_are_named_for_their_stage(stage: Synthesized) -> None:
+    names = [s.stack_name for s in (stage.stacks.data, stage.stacks.api, stage.stacks.workers)]
+    name = names[0].split("-")[1]
+    assert names == [f"payments-{name}-data", f"payments-{name}-api", f"payments-{name}-workers"]
+
+
+def test_no_template_names_an_account_or_a_region(stage: Synthesized) -> None:
+    for stack in (stage.stacks.data, stage.stacks.api, stage.stacks.workers):
+        assert stack.environment == "aws://unknown-account/unknown-region"
+
+
+def test_the_data_stack_depends_on_no_other(stage: Synthesized) -> None:
+    assert stage.stacks.data.dependencies == []
+    for stack in (stage.stacks.api, stage.stacks.workers):
+        assert [d.stack_name for d in stack.dependencies] == [stage.stacks.data.stack_name]
+
+
+def test_everything_is_tagged_with_its_stage(prod: Synthesized) -> None:
+    tags = {"Key": "stage", "Value": "prod"}
+    assert all(tags in table.properties["Tags"] for table in prod.all("AWS::DynamoDB::Table"))

@@ -1,0 +1,105 @@
+"""Settlement files reach their function, the resolver runs, and what fails waits for a person."""
+
+from __future__ import annotations
+
+import json
+
+from tests.infrastructure.synthesized import Resource, Synthesized
+
+DAY_SECONDS = 24 * 3600
+
+
+def _queues(stage: Synthesized) -> dict[str, Resource]:
+    return {queue.logical_id: queue for queue in stage.all("AWS::SQS::Queue")}
+
+
+def _dead_letter_queues(stage: Synthesized) -> set[str]:
+    redriven = {
+        queue.properties["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
+        for queue in _queues(stage).values()
+        if "RedrivePolicy" in queue.properties
+    }
+    of_rules = {
+        target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0]
+        for rule in stage.all("AWS::Events::Rule")
+        for target in rule.properties["Targets"]
+    }
+    return redriven | of_rules
+
+
+def _rules(stage: Synthesized, kind: str) -> list[Resource]:
+    return [rule for rule in stage.all("AWS::Events::Rule") if kind in rule.properties]
+
+
+def test_only_files_under_the_prefix_of_the_settlement_bucket_start_a_reconciliation(
+    stage: Synthesized,
+) -> None:
+    (rule,) = _rules(stage, "EventPattern")
+    pattern = rule.properties["EventPattern"]
+    (bucket,) = pattern["detail"]["bucket"]["name"]
+    assert stage.flat(bucket).startswith("${SettlementBucket")
+    assert pattern["source"] == ["aws.s3"]
+    assert pattern["detail-type"] == ["Object Created"]
+    assert pattern["detail"]["object"]["key"] == [{"prefix": "reconciliation/"}]
+    (target,) = rule.properties["Targets"]
+    assert target["Arn"]["Fn::GetAtt"][0].startswith("SettlementFilesQueue")
+
+
+def test_a_file_is_taken_alone_and_hidden_for_six_timeouts(stage: Synthesized) -> None:
+    (source,) = stage.all("AWS::Lambda::EventSourceMapping")
+    assert source.properties["BatchSize"] == 1
+    assert source.properties["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert source.properties["ScalingConfig"]["MaximumConcurrency"] >= 2
+    queue = _queues(stage)[source.properties["EventSourceArn"]["Fn::GetAtt"][0]]
+    timeout = stage.functions()["reconcile"].properties["Timeout"]
+    assert queue.properties["VisibilityTimeout"] >= 6 * timeout
+    assert queue.properties["RedrivePolicy"]["maxReceiveCount"] == 5
+
+
+def test_the_resolver_runs_every_minute_on_its_alias(stage: Synthesized) -> None:
+    (rule,) = _rules(stage, "ScheduleExpression")
+    assert rule.properties["ScheduleExpression"] == "rate(1 minute)"
+    assert rule.properties["State"] == "ENABLED"
+    (target,) = rule.properties["Targets"]
+    assert target["Arn"]["Ref"].startswith("ResolverLive")
+    assert json.loads(target["Input"]) == {"schedule": "resolver"}
+
+
+def test_a_failed_run_of_the_resolver_is_kept(stage: Synthesized) -> None:
+    (config,) = stage.all("AWS::Lambda::EventInvokeConfig")
+    destination = config.properties["DestinationConfig"]["OnFailure"]["Destination"]
+    assert destination["Fn::GetAtt"][0] in _dead_letter_queues(stage)
+    rights = [s for s in stage.statements_of("resolver") if s["Action"] == ["sqs:SendMessage"]]
+    assert [s["Resource"] for s in rights] == [[stage.flat(destination)]]
+
+
+def test_every_delivery_has_a_place_for_what_cannot_be_delivered(stage: Synthesized) -> None:
+    for rule in stage.all("AWS::Events::Rule"):
+        for target in rule.properties["Targets"]:
+            assert "DeadLetterConfig" in target, rule.logical_id
+            assert target["RetryPolicy"]["MaximumRetryAttempts"] > 0
+
+
+def test_every_dead_letter_rings_and_is_kept_for_two_weeks(stage: Synthesized) -> None:
+    watched = {
+        alarm.properties["Dimensions"][0]["Value"]["Fn::GetAtt"][0]
+        for alarm in stage.all("AWS::CloudWatch::Alarm")
+        if alarm.properties["MetricName"] == "ApproximateNumberOfMessagesVisible"
+    }
+    assert watched == _dead_letter_queues(stage)
+    for logical_id in watched:
+        retention = _queues(stage)[logical_id].properties["MessageRetentionPeriod"]
+        assert retention == 14 * DAY_SECONDS
+
+
+def test_every_queue_is_encrypted_with_our_key(stage: Synthesized) -> None:
+    for queue in _queues(stage).values():
+        assert stage.flat(queue.properties["KmsMasterKeyId"]).startswith("${TableKey")
+
+
+def test_the_outputs_tell_how_to_run_a_schedule_by_hand(stage: Synthesized) -> None:
+    functions = stage.output("workers", "Functions")
+    assert set(functions) == {"reconcile", "resolver"}
+    assert stage.output("workers", "Schedules") == {
+        "resolver": {"function": functions["resolver"], "event": {"schedule": "resolver"}}
+    }
