@@ -8,15 +8,15 @@ A table's keys, indexes, projections, TTL and encrypted fields are said once, on
         status: Annotated[PaymentStatus, shown_in("gsi-merchant")]
         expires_at: Annotated[int, Ttl()]
 
-CDK tables, test tables, repositories and docs/data-model.md all read `TableSchema.of(model)`. A contradictory
-declaration raises `SchemaError` while the model's module is being imported.
+CDK tables, test tables, repositories and docs/data-model.md all read `TableSchema.of(model)`. A
+contradictory declaration raises `SchemaError` while the model's module is being imported.
 """
 
 from __future__ import annotations
 
 import enum
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -51,7 +51,7 @@ class Ttl:
 
 @dataclass(frozen=True, slots=True)
 class Encrypted:
-    """The field is stored enciphered under the data key of `subject`, wrapped by the KMS key `purpose`.
+    """The field is stored enciphered by the data key of `subject`, wrapped by KMS key `purpose`.
 
     `subject` names the field whose value owns the data key: deleting that key forgets the value.
     """
@@ -62,7 +62,7 @@ class Encrypted:
 
 @dataclass(frozen=True, slots=True)
 class BlindIndex:
-    """The field holds a keyed hash of the encrypted field `source`, so that it can be looked up exactly."""
+    """The field holds a keyed hash of the encrypted field `source`, for exact look-ups."""
 
     source: str
 
@@ -179,7 +179,8 @@ class TableSchema:
         return arguments
 
     def _all_keys(self) -> Iterator[KeyAttribute]:
-        for holder in (self, *self.indexes):
+        holders: tuple[TableSchema | IndexSchema, ...] = (self, *self.indexes)
+        for holder in holders:
             yield holder.partition_key
             if holder.sort_key is not None:
                 yield holder.sort_key
@@ -269,8 +270,9 @@ def _fields(model: type[BaseModel]) -> Iterator[_Field]:
             markers = tuple(extra for extra in extras if isinstance(extra, _MARKERS))
         if lost := list(_nested_markers(hint)):
             raise SchemaError(
-                f"{model.__name__}.{name} hides {lost[0]} inside a union or container, where it would be lost: "
-                f"write Annotated[... | None, marker], not Annotated[..., marker] | None"
+                f"{model.__name__}.{name} hides {lost[0]} inside a union or container, "
+                "where it would be lost: "
+                "write Annotated[... | None, marker], not Annotated[..., marker] | None"
             )
         yield _Field(name, hint, markers)
 
@@ -354,41 +356,59 @@ def _ttl(fields: list[_Field], where: str) -> str | None:
 def _refuse_contradictions(schema: TableSchema, fields: list[_Field], where: str) -> None:
     by_name = {field.name: field for field in fields}
     keys = {field.name for field in fields if any(isinstance(m, Key) for m in field.markers)}
-    known = {index.name for index in schema.indexes}
     for field in fields:
-        for index_name in _shown_in(field):
-            if index_name not in known:
-                raise SchemaError(
-                    f"{where}: {field.name} is shown in {index_name}, which has no partition key"
-                )
-            index = schema.index(index_name)
-            own = {k.name for k in (index.partition_key, index.sort_key) if k} | set(
-                schema.key_names
-            )
-            if field.name in own:
-                raise SchemaError(
-                    f"{where}: {field.name} is a key of {index_name} and so projected already"
-                )
+        _refuse_needless_projection(field, schema, where)
     for name, mark in schema.encrypted.items():
-        if name in keys:
-            raise SchemaError(
-                f"{where}: {name} is encrypted and a key; put a BlindIndex field beside it"
-            )
-        if _shown_in(by_name[name]):
-            raise SchemaError(
-                f"{where}: {name} is encrypted and shown in an index; read it from the table"
-            )
-        if mark.subject not in by_name:
-            raise SchemaError(f"{where}: {name} is encrypted for {mark.subject}, which is no field")
+        _refuse_exposed_secret(by_name[name], mark, keys, by_name.keys(), where)
     for name, blind in schema.blind_indexes.items():
-        if blind.source not in schema.encrypted:
+        _refuse_useless_blind_index(name, blind, schema, keys, where)
+    _refuse_above_quota(schema, where)
+
+
+def _refuse_needless_projection(field: _Field, schema: TableSchema, where: str) -> None:
+    known = {index.name for index in schema.indexes}
+    for index_name in _shown_in(field):
+        if index_name not in known:
             raise SchemaError(
-                f"{where}: {name} indexes {blind.source}, which is not an encrypted field"
+                f"{where}: {field.name} is shown in {index_name}, which has no partition key"
             )
-        if name not in keys:
+        index = schema.index(index_name)
+        own = {key.name for key in (index.partition_key, index.sort_key) if key is not None}
+        if field.name in own.union(schema.key_names):
             raise SchemaError(
-                f"{where}: {name} is a blind index but no key; mark it partition(index)"
+                f"{where}: {field.name} is a key of {index_name} and so projected already"
             )
+
+
+def _refuse_exposed_secret(
+    field: _Field, mark: Encrypted, keys: Set[str], names: Set[str], where: str
+) -> None:
+    if field.name in keys:
+        raise SchemaError(
+            f"{where}: {field.name} is encrypted and a key; put a BlindIndex field beside it"
+        )
+    if _shown_in(field):
+        raise SchemaError(
+            f"{where}: {field.name} is encrypted and shown in an index; read it from the table"
+        )
+    if mark.subject not in names:
+        raise SchemaError(
+            f"{where}: {field.name} is encrypted for {mark.subject}, which is no field"
+        )
+
+
+def _refuse_useless_blind_index(
+    name: str, blind: BlindIndex, schema: TableSchema, keys: Set[str], where: str
+) -> None:
+    if blind.source not in schema.encrypted:
+        raise SchemaError(
+            f"{where}: {name} indexes {blind.source}, which is not an encrypted field"
+        )
+    if name not in keys:
+        raise SchemaError(f"{where}: {name} is a blind index but no key; mark it partition(index)")
+
+
+def _refuse_above_quota(schema: TableSchema, where: str) -> None:
     if len(schema.indexes) > MAX_INDEXES_PER_TABLE:
         raise SchemaError(
             f"{where}: {len(schema.indexes)} indexes; DynamoDB allows {MAX_INDEXES_PER_TABLE}"

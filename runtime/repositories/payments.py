@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
@@ -61,6 +61,9 @@ class PaymentFigures(BaseModel, frozen=True):
 class _Open(BaseModel, frozen=True):
     id: str
     next_action_at: Instant
+
+
+_Shown = TypeVar("_Shown", PaymentEntry, PaymentFigures)
 
 
 class PaymentRepository:
@@ -165,27 +168,26 @@ class PaymentRepository:
         page_size: int,
     ) -> Iterator[PaymentEntry]:
         """Entries of one list index between two moments, merged over `buckets`, newest first."""
-        return self._merged(PaymentEntry, buckets, index, start, end, after_id, page_size)
+        ids = _ids_between(start, end, after_id)
+        entries = self._merged(PaymentEntry, buckets, index, ids, page_size)
+        return (entry for entry in entries if entry.id != after_id)
 
     def figures(
         self, buckets: Sequence[str], start: datetime, end: datetime, page_size: int
     ) -> Iterator[PaymentFigures]:
         """What a summary adds up, for the payments made between two moments."""
-        return self._merged(PaymentFigures, buckets, "gsi-merchant", start, end, None, page_size)
+        ids = _ids_between(start, end)
+        return self._merged(PaymentFigures, buckets, "gsi-merchant", ids, page_size)
 
     def _merged(
         self,
-        view: type[Any],
+        view: type[_Shown],
         buckets: Sequence[str],
         index: str,
-        start: datetime,
-        end: datetime,
-        after_id: str | None,
+        ids: tuple[str, str],
         page_size: int,
-    ) -> Iterator[Any]:
-        low, high = lowest_id(_PREFIX, start), highest_id(_PREFIX, end)
-        if after_id is not None:
-            high = min(high, after_id)
+    ) -> Iterator[_Shown]:
+        low, high = ids
         if low > high:
             return iter(())
         key = Payment.table_schema.index(index).partition_key.name
@@ -200,8 +202,7 @@ class PaymentRepository:
             )
             for bucket in buckets
         ]
-        merged = merge_newest_first(readers, key=lambda row: row.id)
-        return (row for row in merged if row.id != after_id)
+        return merge_newest_first(readers, key=lambda row: row.id)
 
     def _write_without_claim(self, writes: Sequence[Write], before: Payment, token: str) -> None:
         try:
@@ -211,6 +212,12 @@ class PaymentRepository:
 
     def _claim(self, item: Any) -> IdempotencyRecord:
         return self._store.codec.to_row(IdempotencyRecord.table_schema, item, IdempotencyRecord)
+
+
+def _ids_between(start: datetime, end: datetime, after_id: str | None = None) -> tuple[str, str]:
+    """Lowest and highest id of the payments made between two moments, up to and with `after_id`."""
+    low, high = lowest_id(_PREFIX, start), highest_id(_PREFIX, end)
+    return low, high if after_id is None else min(high, after_id)
 
 
 def _step(before: Payment, after: Payment) -> Update:

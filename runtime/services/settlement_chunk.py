@@ -19,6 +19,18 @@ from runtime.models.transaction import AuditStep, Transaction, TransactionStatus
 from runtime.models.transfer import Transfer, TransferStatus
 from runtime.repositories.settlements import Settling, line_bucket
 
+_READ_ATTRIBUTES = (
+    "payment_id",
+    "transaction_id",
+    "amount",
+    "fee",
+    "net",
+    "currency",
+    "processed_date",
+    "settlement_date",
+)
+"""What a stored line keeps of the line as it was read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
@@ -136,11 +148,7 @@ def _stored_line(
     exceptional = verdict.status is not LineStatus.MATCHED
     key = f"{settlement.id}#{line.number}"
     read = (
-        {
-            name: getattr(line, name)
-            for name in ("payment_id", "transaction_id", "amount", "fee", "net", "currency")
-            + ("processed_date", "settlement_date")
-        }
+        {name: getattr(line, name) for name in _READ_ATTRIBUTES}
         if isinstance(line, ParsedLine)
         else {}
     )
