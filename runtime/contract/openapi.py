@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from `ENDPOINTS` and the models that validate; never written by hand."""
+"""The OpenAPI 3.1 document, made from `ENDPOINTS` and the models that validate, never by hand."""
 
 from __future__ import annotations
 
@@ -26,13 +26,15 @@ _BUSY: Final = HTTPStatus.SERVICE_UNAVAILABLE
 _TEXT_ANSWERS: Final = {"docs": "text/html", "openapi": "application/json"}
 
 Mode = Literal["validation", "serialization"]
+Names = dict[type, str]
+"""Reference of each model's schema."""
 
 
 @cache
 def openapi_document() -> dict[str, Any]:
     """The document as plain data."""
     models, definitions = models_json_schema(list(_models()), ref_template=_REF)
-    names = {model: schema["$ref"] for (model, _), schema in models.items()}
+    names: Names = {model: schema["$ref"] for (model, _), schema in models.items()}
     paths: dict[str, Any] = {}
     for endpoint in ENDPOINTS:
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, names)
@@ -59,7 +61,7 @@ def _models() -> Iterator[tuple[type[BaseModel], Mode]]:
                 yield answer, "serialization"
 
 
-def _operation(endpoint: Endpoint, names: dict[type[BaseModel], str]) -> dict[str, Any]:
+def _operation(endpoint: Endpoint, names: Names) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": endpoint.operation,
         "summary": endpoint.summary,
@@ -107,9 +109,7 @@ def _inlined(member: Any, definitions: dict[str, Any]) -> Any:
     return member
 
 
-def _responses(
-    endpoint: Endpoint, names: dict[type[BaseModel], str]
-) -> Iterator[tuple[str, dict[str, Any]]]:
+def _responses(endpoint: Endpoint, names: Names) -> Iterator[tuple[str, dict[str, Any]]]:
     for status, answer in endpoint.answers.items():
         if answer is None:
             content: dict[str, Any] = {_TEXT_ANSWERS[endpoint.operation]: {"schema": {}}}

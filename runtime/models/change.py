@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from typing import TypedDict
+
+
+class Stamp(TypedDict):
+    """The attributes of a Record that say who changed it."""
+
+    changed_by: str
+    request_id: str
+    cause: str
+    ip_address: str
+    user_agent: str
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeContext:
-    """The stamp of one change. `cause` is the id of the request, payment or settlement behind it."""
+    """The stamp of a change. `cause` is the id of the request, payment or settlement behind it."""
 
     changed_by: str
     request_id: str
@@ -15,6 +26,12 @@ class ChangeContext:
     ip_address: str = ""
     user_agent: str = ""
 
-    def stamp(self) -> dict[str, str]:
+    def stamp(self) -> Stamp:
         """The attributes that a Record takes from this change."""
-        return asdict(self)
+        return Stamp(
+            changed_by=self.changed_by,
+            request_id=self.request_id,
+            cause=self.cause,
+            ip_address=self.ip_address,
+            user_agent=self.user_agent,
+        )

@@ -114,4 +114,6 @@ def _plain(value: Any) -> Any:
 
 def _from_typed(value: Any) -> Any:
     plain = _deserializer.deserialize(value)
-    return bytes(plain) if isinstance(plain, Binary) else plain
+    if isinstance(plain, Binary):
+        return bytes(plain)  # type: ignore[call-overload]  # the stub says that it gives a str
+    return plain
