@@ -49,7 +49,7 @@ _CURSOR_SUBJECT = "cursor"
 
 
 class NoCipher:
-    """For functions and tables without encrypted fields: meeting one is a fault, never plain text."""
+    """Where nothing is encrypted: meeting an encrypted field is a fault, never plain text."""
 
     def encrypt(self, place: Place, plaintext: bytes) -> NoReturn:
         """Always refuses."""

@@ -19,8 +19,8 @@
     Not for a caller; each is caught by the service that can do something about it:
     AlreadyClaimed · StaleWrite · ProcessorUnknown
 
-`code` is stable and snake_case, `detail` is one sentence with the values that matter, `param` names the
-field at fault. A service raises; only the HTTP layer knows how a problem document looks.
+`code` is stable and snake_case, `detail` is one sentence with the values that matter, `param` names
+the field at fault. A service raises; only the HTTP layer knows how a problem document looks.
 """
 
 from __future__ import annotations
@@ -264,7 +264,7 @@ class AlreadyClaimed(Exception):
 
 
 class StaleWrite(Exception):
-    """A condition failed on `table`: the row is not as it was read, or somebody else holds its lease."""
+    """A condition failed on `table`: the row is not as it was read, or its lease is another's."""
 
     def __init__(self, table: str, detail: str) -> None:
         super().__init__(f"{table}: {detail}")

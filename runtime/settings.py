@@ -1,7 +1,7 @@
 """One frozen model per Lambda: the stack writes the environment from it, the runtime reads it back.
 
-Field `intent_lease_seconds` is the variable `INTENT_LEASE_SECONDS`. A field that ends in `_table` holds
-the physical name of the table of 03's name before it; a function can reach no table it does not name.
+Field `intent_lease_seconds` is the variable `INTENT_LEASE_SECONDS`. Field `payments_table` holds
+the physical name of the table `payments`; a function can reach no table it does not name.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Read the settings back. Raises pydantic.ValidationError naming what is missing or wrong."""
+        """Read the settings back. Raises ValidationError naming what is missing or wrong."""
         names = {name.upper(): name for name in cls.model_fields}
         return cls.model_validate(
             {names[key]: value for key, value in environment.items() if key in names}

@@ -15,7 +15,9 @@ class Owned(Protocol):
     """A row that belongs to a merchant or to the platform."""
 
     @property
-    def merchant_id(self) -> str: ...
+    def merchant_id(self) -> str:
+        """The owner: a merchant's id, or `platform`."""
+        ...
 
 
 OwnedT = TypeVar("OwnedT", bound=Owned)
@@ -45,7 +47,10 @@ class Caller:
             raise Forbidden(f"this token lacks the permission {permission!s}")
 
     def merchant(self, acting_for: str | None) -> str:
-        """The merchant this call is about. Raises Forbidden, or InvalidValue for an operator who names none."""
+        """The merchant this call is about.
+
+        Raises Forbidden, or InvalidValue for an operator who names none.
+        """
         merchant_id = self.owner(acting_for)
         if merchant_id == PLATFORM:
             raise InvalidValue(

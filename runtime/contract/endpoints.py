@@ -35,7 +35,7 @@ class Permission(StrEnum):
 class Endpoint:
     """One method on one path.
 
-    `permissions` empty and `public` false means: any valid token, the service judges (admin or own).
+    No `permission`, and not `public`: any valid token will do; the service judges (admin or own).
     `answers` maps each success status to its model (None: no JSON body of ours).
     """
 

@@ -16,7 +16,10 @@ Email = Annotated[
         max_length=254, pattern=r"^[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+\.[^@\s\x00-\x1f]+$"
     ),
 ]
-"""Deliverability is not ours to judge: something@something.something, at most 254 characters (RFC 5321)."""
+"""Something@something.something, at most 254 characters (RFC 5321).
+
+Deliverability is not ours to judge.
+"""
 
 
 class MerchantRequest(Body, frozen=True):

@@ -110,7 +110,10 @@ class SummaryQuery(Query, frozen=True):
 
 
 class CurrencySummary(Answer, frozen=True):
-    """Sums of one currency, in its minor units; `average` is captured per succeeded payment, rounded down."""
+    """Sums of one currency, in its minor units.
+
+    `average` is what was captured per succeeded payment, rounded down.
+    """
 
     count: int
     captured: int

@@ -1,7 +1,7 @@
 """Index buckets: an index key of few values is spread over suffixes, so that no partition is hot.
 
-The number of buckets only grows. A row's bucket is computed from its id once, when it enters the index;
-readers merge all buckets there are.
+The number of buckets only grows. A row's bucket is computed from its id once, when it enters the
+index; readers merge all buckets there are.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from zlib import crc32
 
 OPEN_BUCKETS = 8
-"""Buckets of the platform-wide queue of open payments (`gsi-open`): 8 x 1,000 write units a second."""
+"""Buckets of the platform's queue of open payments (`gsi-open`): 8 x 1,000 write units a second."""
 ACCOUNT_STATUS_BUCKETS = 8
 
 

@@ -1,4 +1,4 @@
-"""Card numbers and security codes never belong here: find what looks like one, anywhere in a request."""
+"""Card numbers and security codes never belong here: find what looks like one in a request."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _CODE_NAMES = frozenset(
 def find_card_data(document: Any) -> str | None:
     """Dotted path of the first member that looks like a card number or security code, or None.
 
-    A card number is 13 to 19 digits, in groups or not, that pass the Luhn check (ISO/IEC 7812-1 annex B);
-    a security code is known by its name.
+    A card number is 13 to 19 digits, in groups or not, that pass the Luhn check (ISO/IEC 7812-1
+    annex B); a security code is known by its name.
     """
     return next(_suspects(document, ""), None)
 
@@ -31,9 +31,8 @@ def _suspects(value: Any, path: str) -> Iterator[str]:
     elif isinstance(value, list):
         for position, member in enumerate(value):
             yield from _suspects(member, f"{path}.{position}")
-    elif isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
-        if _holds_card_number(str(value)):
-            yield path
+    elif isinstance(value, (str, int)) and _holds_card_number(str(value)):
+        yield path
 
 
 def _plain(name: str) -> str:

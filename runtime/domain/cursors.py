@@ -1,4 +1,4 @@
-"""Cursors: where a list goes on, sealed so that they fit only the list and filters they came from."""
+"""Cursors: where a list goes on, sealed to fit only the list and filters they came from."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_CURSOR_CHARACTERS = 512
 
 
 def seal(key: bytes, binding: str, position: str) -> str:
-    """An opaque cursor for `position`, valid only together with `binding` (route, merchant, filters)."""
+    """An opaque cursor for `position`, valid only with `binding` (route, merchant, filters)."""
     sealed = _mac(key, binding, position) + position.encode()
     return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
 

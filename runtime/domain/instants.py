@@ -34,6 +34,6 @@ def start_of(text: str) -> datetime:
 
 
 def end_of(text: str) -> datetime:
-    """The last millisecond of a day, or the moment itself. Raises ValueError for a day that is none."""
+    """The last millisecond of a day, or the moment itself. Raises ValueError like `start_of`."""
     start = start_of(text)
     return start + _DAY - _MILLISECOND if len(text) == len("YYYY-MM-DD") else start

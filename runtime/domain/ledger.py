@@ -1,8 +1,8 @@
 """What payments and settlements book: pure legs between the platform's accounts.
 
 Chart per currency (from → to). Capture: clearing → receivable (gross), receivable → fees (the
-processor's fee). Settlement line: receivable → clearing (net), fees → clearing (fee). So clearing and
-fees return to zero when everything is settled.
+processor's fee). Settlement line: receivable → clearing (net), fees → clearing (fee). So clearing
+and fees return to zero when everything is settled.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def capture_legs(merchant_id: str, currency: str, amount: int, fee: int) -> tupl
 
 
 def settlement_legs(merchant_id: str, currency: str, net: int, fee: int) -> tuple[Leg, ...]:
-    """What a matched settlement line pays: the net from the receivable, the fee from the fees account."""
+    """What a matched line pays: the net from the receivable, the fee from the fees account."""
     clearing, receivable = clearing_account(currency), receivable_account(merchant_id, currency)
     paid = Leg(from_account_id=receivable, to_account_id=clearing, amount=net)
     kept = Leg(from_account_id=fees_account(currency), to_account_id=clearing, amount=fee)

@@ -26,7 +26,7 @@ HEADER: Final = (
 SETTLED: Final = "settled"
 _WHOLE_NUMBER = re.compile(r"-?\d{1,13}")
 MAX_CELL_CHARACTERS = 128
-"""Longer cells belong to no processor's report; what is stored of an unreadable line is cut here."""
+"""No processor reports longer cells: a line that has one is invalid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,8 @@ def parse_line(number: int, cells: Sequence[str]) -> ParsedLine | InvalidLine:
 def judge(line: ParsedLine, ours: Transaction | None, *, merchant_id: str) -> Verdict:
     """Compare one line with our transaction (None: we know none of that id).
 
-    The first difference decides, in the order: not ours, already settled, status, currency, amount, fee.
+    The first difference decides, in this order: not ours, already settled, status, currency,
+    amount, fee.
     """
     if ours is None or ours.merchant_id != merchant_id or ours.payment_id != line.payment_id:
         return Verdict(

@@ -14,15 +14,29 @@ class Summable(Protocol):
     """What of a payment a summary needs; amounts in minor units."""
 
     @property
-    def status(self) -> PaymentStatus: ...
+    def status(self) -> PaymentStatus:
+        """Where the payment stands."""
+        ...
+
     @property
-    def currency(self) -> str: ...
+    def currency(self) -> str:
+        """The currency of all its amounts."""
+        ...
+
     @property
-    def amount_captured(self) -> int: ...
+    def amount_captured(self) -> int:
+        """What was taken from the customer."""
+        ...
+
     @property
-    def amount_refunded(self) -> int: ...
+    def amount_refunded(self) -> int:
+        """What was given back."""
+        ...
+
     @property
-    def fee(self) -> int: ...
+    def fee(self) -> int:
+        """What the processor keeps."""
+        ...
 
 
 @dataclass(slots=True)

@@ -1,8 +1,8 @@
 """Field encryption: AES-256-GCM under the subject's data key, bound to table, key and attribute.
 
-Layout: version (1 byte), key id (10), nonce (12), ciphertext, tag (16): 39 bytes more than the plaintext.
-A ciphertext moved to another row, attribute or table does not open. Nonces are random: NIST SP 800-38D
-section 8.3 allows 2^32 of them per key, and a key serves one subject.
+Layout: version (1 byte), key id (10), nonce (12), ciphertext, tag (16): 39 bytes more than the
+plaintext. A ciphertext moved to another row, attribute or table does not open. Nonces are random:
+NIST SP 800-38D section 8.3 allows 2^32 of them per key, and a key serves one subject.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class FieldEncryption:
             raise IntegrityError(f"{where} holds a ciphertext that was not made for it") from error
 
     def blind_index(self, scope: str, text: str) -> str:
-        """A keyed hash (128 bits, hex) of `text`, ignoring case, within `scope` (a merchant's id)."""
+        """A keyed hash (128 bits, hex) of `text`, ignoring case, in `scope` (a merchant's id)."""
         _, key = self._keys.key_for_writing("index", _BLIND_INDEX_SUBJECT)
         message = _length_prefixed(scope, text.strip().casefold())
         return hmac.new(key, message, hashlib.sha256).digest()[:_BLIND_INDEX_BYTES].hex()

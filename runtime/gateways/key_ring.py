@@ -30,13 +30,17 @@ MAX_CACHE_SECONDS = 300.0
 class KeyStore(Protocol):
     """Where wrapped keys are kept."""
 
-    def get(self, subject: str, key_id: str) -> DataKey | None: ...
+    def get(self, subject: str, key_id: str) -> DataKey | None:
+        """A subject's wrapped key."""
+        ...
 
-    def create(self, key: DataKey, *, token: str) -> DataKey: ...
+    def create(self, key: DataKey, *, token: str) -> DataKey:
+        """Store `key`, or return the one that somebody else stored first."""
+        ...
 
 
 class KeyRing:
-    """Plaintext data keys by purpose and subject. `key_arns` names the KMS keys this function may use."""
+    """Plaintext data keys by purpose and subject, under the KMS keys that `key_arns` names."""
 
     def __init__(
         self,
@@ -63,7 +67,10 @@ class KeyRing:
         return FIRST_KEY_ID, cached
 
     def key_for_reading(self, purpose: KeyPurpose, subject: str, key_id: str) -> bytes:
-        """The plaintext of a key in use. Raises IntegrityError when it is gone: its fields are, too."""
+        """The plaintext of a key in use.
+
+        Raises IntegrityError when the key is gone, and its fields with it.
+        """
         cached = self._cached(purpose, subject, key_id)
         if cached is not None:
             return cached

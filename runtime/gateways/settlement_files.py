@@ -19,7 +19,7 @@ MAX_LINE_BYTES = 4_096
 
 @dataclass(frozen=True, slots=True)
 class FileDigest:
-    """SHA-256 of an object's bytes (hex), and the entity tag that names exactly these bytes to S3."""
+    """SHA-256 of an object's bytes (hex), and the entity tag that names these bytes to S3."""
 
     sha256: str
     etag: str

@@ -1,4 +1,4 @@
-"""Bearer tokens: RFC 7519 JWTs, judged against the issuer's public keys. Every doubt is a refusal."""
+"""Bearer tokens: RFC 7519 JWTs, held against the issuer's keys. Every doubt is a refusal."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Identity:
 
 
 class PublicKeys:
-    """The issuer's keys by `kid`, read again when stale; an unknown kid reads them at most once a while."""
+    """The issuer's keys by `kid`, read again only when stale: no unknown kid makes us ask."""
 
     def __init__(
         self,

@@ -33,7 +33,7 @@ def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
     except TokenRefused as refused:
         logger.warning("token refused", reason=str(refused))
         return _REFUSAL
-    except Exception:
+    except Exception:  # noqa: BLE001 - the boundary: whatever fails here must refuse
         logger.exception("the authorizer failed and therefore refuses")
         return _REFUSAL
     context = {

@@ -62,7 +62,7 @@ class HttpFunction:
             answer = handler(read_request(endpoint, event, path_id))
         except PlatformError as error:
             return self._problem(error)
-        except Exception:
+        except Exception:  # noqa: BLE001 - the boundary: a caller gets a 500, the log the reason
             logger.exception("unexpected failure", operation=endpoint.operation)
             return self._problem(Internal("see the log"))
         if isinstance(answer, Response):

@@ -22,7 +22,7 @@ _processor = BatchProcessor(event_type=EventType.SQS)
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    """Reconcile each file of the batch; what fails goes back to the queue, and at last to its DLQ."""
+    """Reconcile each file of the batch; what fails returns to the queue, and at last to its DLQ."""
     reconcile_services().begin(context)
     return process_partial_response(
         event=event, record_handler=_reconcile, processor=_processor, context=context

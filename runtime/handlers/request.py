@@ -1,4 +1,4 @@
-"""From an HTTP event to a validated request. The order of judgement is 401, 403, 400/413/415, 422."""
+"""From an HTTP event to a validated request, judged in the order 401, 403, 400/413/415, 422."""
 
 from __future__ import annotations
 

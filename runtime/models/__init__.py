@@ -1,6 +1,6 @@
 """What is stored: one module per aggregate, one table per model.
 
-`ALL_TABLES` is the list that CDK, the test engines, the local stack and the documentation loop over.
+CDK, the test engines, the local stack and the documentation loop over `ALL_TABLES`.
 """
 
 from __future__ import annotations

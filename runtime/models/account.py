@@ -40,8 +40,8 @@ class Posting(StrEnum):
 class Account(Record, table="accounts", stream=True, frozen=True):
     """An account's profile and balance (shard `00`), or one of a folded account's fold rows.
 
-    `spendable` = balance - held_out + credit_limit is kept beside them, because a DynamoDB condition
-    cannot do arithmetic.
+    `spendable` = balance - held_out + credit_limit is kept beside them, because a DynamoDB
+    condition cannot do arithmetic.
     """
 
     id: Annotated[str, partition(), sort("customer-index")]
@@ -63,7 +63,7 @@ class Account(Record, table="accounts", stream=True, frozen=True):
 
 
 class AccountNumberGuard(Row, frozen=True):
-    """Stands in the accounts table under the number itself, because DynamoDB knows only unique keys."""
+    """Stands in the accounts table under the number: DynamoDB keeps nothing unique but keys."""
 
     id: str
     shard: str = PROFILE_SHARD

@@ -1,4 +1,4 @@
-"""Compliance alerts: large transactions, velocity, lock-outs, changes made outside the application."""
+"""Compliance alerts: large transactions, velocity, lock-outs, changes made past the application."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from runtime.schema import Row, partition, sort
 
 
 class Alert(Row, table="alerts", stream=True, frozen=True):
-    """One alert; its id is derived from type, entity and window, so a repetition is the same row."""
+    """One alert; its id is made of type, entity and window, so a repetition is the same row."""
 
     id: Annotated[str, partition()]
     merchant_bucket: Annotated[str, partition("gsi-merchant")]

@@ -26,7 +26,7 @@ class PaymentMethod(BaseModel, frozen=True):
 
 
 class Customer(Record, table="customers", stream=True, frozen=True):
-    """A merchant's customer. Deleting its data key makes every encrypted field unreadable for good."""
+    """A merchant's customer. Deleting its data key makes its personal fields unreadable forever."""
 
     id: Annotated[str, partition(), sort("gsi-merchant")]
     merchant_bucket: Annotated[str, partition("gsi-merchant")]

@@ -1,4 +1,4 @@
-"""Data keys: what fields are enciphered with, each wrapped by KMS. Deleting one forgets its fields."""
+"""Data keys: what enciphers fields, each wrapped by KMS. Deleting one forgets its fields."""
 
 from __future__ import annotations
 

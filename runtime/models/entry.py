@@ -1,4 +1,4 @@
-"""Entries: one line per change of an account, derived from the streams; statements are read here."""
+"""Entries: one line per change of an account, derived from the streams, read for statements."""
 
 from __future__ import annotations
 

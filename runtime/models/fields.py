@@ -32,8 +32,8 @@ PLATFORM = "platform"
 class Record(Row, frozen=True):
     """A mutable row: its version, its times, its owner and who changed it last, from where and why.
 
-    The audit log is made from these fields as they pass in the change stream; a change without a step
-    of `version` and a fresh `cause` was made outside the application.
+    The audit log is made from these fields as they pass in the change stream; a change without a
+    step of `version` and a fresh `cause` was made outside the application.
     """
 
     version: int = 1

@@ -22,7 +22,7 @@ class MerchantStatus(StrEnum):
 
 
 class RateLimits(BaseModel, frozen=True):
-    """What a merchant may do: payments per UTC minute and day, and the largest payment (minor units)."""
+    """A merchant's limits: payments per UTC minute and day, and its largest one in minor units."""
 
     payments_per_minute: Annotated[int, Field(ge=1)] | None = None
     payments_per_day: Annotated[int, Field(ge=1)] | None = None

@@ -1,4 +1,4 @@
-"""The sandbox processor's own memory: its charges by our reference, as a real processor keeps them."""
+"""The sandbox processor's own memory: charges by our reference, as a real processor keeps them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from runtime.schema import Row, Ttl, partition
 
 
 class SandboxCharge(Row, table="sandbox_charges", frozen=True):
-    """What the sandbox did when it was first asked with `reference`; it answers the same ever after."""
+    """What the sandbox did when first asked with `reference`; it answers the same ever after."""
 
     reference: Annotated[str, partition()]
     state: str

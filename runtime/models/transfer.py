@@ -11,7 +11,7 @@ from runtime.models.fields import Instant, MinorUnits, Record
 from runtime.schema import partition, sort
 
 MAX_LEGS = 20
-"""Legs of one transfer; with the claim and the transfer row it stays far below DynamoDB's 100 actions."""
+"""Legs of one transfer: with the claim and the transfer row far below DynamoDB's 100 actions."""
 
 
 class TransferStatus(StrEnum):
@@ -33,7 +33,10 @@ class Leg(BaseModel, frozen=True):
 
 
 class Transfer(Record, table="transfers", stream=True, frozen=True):
-    """Money moved between accounts in one commit. Immutable once final: a correction is a new transfer."""
+    """Money moved between accounts in one commit.
+
+    Immutable once final: a correction is a new transfer.
+    """
 
     id: Annotated[
         str, partition(), sort("customer-index"), sort("merchant-index"), sort("status-index")

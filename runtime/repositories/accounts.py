@@ -22,7 +22,10 @@ class AccountRepository:
     def create(
         self, account: Account, claim: IdempotencyRecord | None, *, token: str, now: datetime
     ) -> None:
-        """Store a new account. Raises AlreadyClaimed, NotFound (customer), AlreadyExists (number)."""
+        """Store a new account.
+
+        Raises AlreadyClaimed, NotFound (customer), AlreadyExists (number).
+        """
         writes: list[Write] = [put(account).when(absent("id"))]
         if account.account_number is not None:
             guard = AccountNumberGuard.of(account.account_number, account.id)

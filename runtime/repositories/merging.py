@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 MAX_PARALLEL_BUCKETS = 16
-"""First pages read at once; a merchant has up to 256 buckets, a Lambda few threads' worth of CPU."""
+"""First pages read at once: there are up to 256 buckets, and a Lambda has CPU for few threads."""
 
 Entry = TypeVar("Entry")
 
@@ -16,7 +16,7 @@ Entry = TypeVar("Entry")
 def merge_newest_first(
     readers: Sequence[Iterator[Entry]], *, key: Callable[[Entry], str]
 ) -> Iterator[Entry]:
-    """Merge readers that each yield in descending `key` order. The first pages are read in parallel."""
+    """Merge readers that each yield in descending `key` order, first pages read in parallel."""
     if len(readers) == 1:
         return readers[0]
     with ThreadPoolExecutor(max_workers=MAX_PARALLEL_BUCKETS) as pool:

@@ -78,8 +78,8 @@ class SettlementRepository:
     ) -> None:
         """Lines, settled transactions, bookings and the checkpoint in one commit.
 
-        Raises StaleWrite when another run has passed this checkpoint, ChunkContended when one of the
-        transactions is not as it was read.
+        Raises StaleWrite when another run has passed this checkpoint, ChunkContended when one of
+        the transactions is not as it was read.
         """
         checkpoint = change(before, after).when(
             equals("version", before.version), equals("lines_done", before.lines_done)

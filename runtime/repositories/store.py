@@ -50,7 +50,7 @@ _TRANSIENT_ERRORS = frozenset(
 
 
 class TransactionRefused(Exception):
-    """Conditions failed: `failed` maps the position of each refused write to the item as it stood."""
+    """Conditions failed: `failed` is the item as it stood, by the position of its refused write."""
 
     def __init__(self, failed: Mapping[int, Mapping[str, Any]]) -> None:
         super().__init__(f"conditions failed for writes {sorted(failed)}")
@@ -107,7 +107,7 @@ class Store:
         order = (tuple(key[name] for name in schema.key_names) for key in keys)
         return [found[key] for key in order if key in found]
 
-    def query(
+    def query(  # noqa: PLR0913 - the parts of one Query call
         self,
         model: type[Row],
         view: type[View],
@@ -210,7 +210,10 @@ class Store:
 
 
 def _judge(reasons: Iterable[Any], canceled: ClientError) -> str:
-    """The transient reason of a canceled transaction. Raises TransactionRefused, or the error itself."""
+    """The transient reason of a canceled transaction.
+
+    Raises TransactionRefused when a condition failed, the error itself for every other reason.
+    """
     listed = list(reasons)
     failed = {
         position: reason.get("Item", {})

@@ -79,7 +79,10 @@ def create_once(
     *,
     index_buckets: int = 1,
 ) -> StoredAnswer:
-    """201 with `body`, after `store(claim, token)` wrote the row; the first answer when it came again."""
+    """Write the row by `store(claim, token)` and answer 201 with `body`.
+
+    A repetition of the request gets the first answer.
+    """
     attempt = new_id("att", call.now)
     answer = success(HTTPStatus.CREATED, body)
     claim = new_claim(call, merchant_id, owner=attempt, index_buckets=index_buckets)

@@ -16,7 +16,9 @@ MAX_REMEMBERED = 1_000
 class ProfileReader(Protocol):
     """Where profiles are read."""
 
-    def profile(self, merchant_id: str) -> MerchantProfile | None: ...
+    def profile(self, merchant_id: str) -> MerchantProfile | None:
+        """A merchant without its secrets."""
+        ...
 
 
 class MerchantProfiles:

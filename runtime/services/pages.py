@@ -19,7 +19,9 @@ Entry = TypeVar("Entry")
 class CursorKey(Protocol):
     """Gives the key that seals cursors."""
 
-    def __call__(self) -> bytes: ...
+    def __call__(self) -> bytes:
+        """The key, 32 bytes."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a processor's answer makes of a payment: the row, its transaction, its booking, the answer."""
+"""What a processor's answer makes of a payment: row, transaction, booking, and our own answer."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Finishing payments whose request died or whose answer was lost, by asking the processor.
 
-Each open payment is leased before it is asked about, so two runs at once do not both finish it. "Not
-found" is final only after the request can no longer be on its way, and after the reference was forbidden
-at the processor. There is never a second charge.
+Each open payment is leased before it is asked about, so two runs at once do not both finish it.
+"Not found" is final only after the request can no longer be on its way, and after the reference was
+forbidden at the processor. There is never a second charge.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def _may_be_taken(payment: Payment, now: datetime) -> bool:
 
 
 def _lease(payment: Payment, now: datetime, desk: PaymentDesk, request_id: str) -> Payment:
-    """Take the payment; a later run takes it again should this one not finish. Raises StaleWrite."""
+    """Take the payment; if this run does not finish, a later one takes it. Raises StaleWrite."""
     lease = timedelta(seconds=2 * desk.timing.processor_timeout_seconds)
     owner = new_id("att", now)
     context = ChangeContext(changed_by=RESOLVER, request_id=request_id, cause=owner)

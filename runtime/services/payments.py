@@ -4,8 +4,9 @@
 2. The processor, with the payment's id as our reference: it charges once per reference.
 3. The outcome: payment, transaction, booking and stored answer, in one transaction.
 
-Dying between 1 and 3 leaves an open payment whose lease runs out; the resolver (payment_resolution.py)
-finishes it by asking the processor. Nothing is ever charged under a second reference.
+Dying between 1 and 3 leaves an open payment whose lease runs out; the resolver
+(payment_resolution.py) finishes it by asking the processor. Nothing is ever charged under a second
+reference.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Reconciling one settlement file: every line gets a status, matched transactions are settled and booked.
+"""Reconciling one settlement file: every line gets a status, what matches is settled and booked.
 
 The file is read as a stream and judged in chunks. A chunk is one transaction: its lines, the
-transactions it settles, their bookings, and the settlement's checkpoint. So a crash loses nothing and
-repeats nothing, two runs over one file cannot both write a chunk, and the same file again changes
-nothing: the settlement's id is made from the file's content.
+transactions it settles, their bookings, and the settlement's checkpoint. So a crash loses nothing
+and repeats nothing, two runs over one file cannot both write a chunk, and the same file again
+changes nothing: the settlement's id is made from the file's content.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _FINAL = frozenset(SettlementStatus) - {SettlementStatus.PROCESSING}
 
 
 class UnusableFile(Exception):
-    """The object's name belongs to no merchant and day, so there is nobody to tell but operators."""
+    """The object's name belongs to no merchant and day, so only operators can be told."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from runtime.domain.payments import ProcessorAnswer
 
 @dataclass(frozen=True, slots=True)
 class ChargeRequest:
-    """A charge to make. `reference` is ours (the payment's id): the processor charges it at most once."""
+    """A charge to make, at most once per `reference`, which is ours (the payment's id)."""
 
     reference: str
     amount_minor: int

@@ -1,7 +1,7 @@
 """The sandbox processor: deterministic by token, with a memory outside the Lambda.
 
-Like a real processor it remembers charges by our reference, so a repeated request is answered with the
-first one's result, and a lost answer can be asked for later.
+Like a real processor it remembers charges by our reference, so a repeated request is answered with
+the first one's result, and a lost answer can be asked for later.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _FORBIDDEN: Final = "forbidden"
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """What a token does: whether the charge reaches the processor, and whether its answer reaches us."""
+    """What a token does: whether the charge arrives at the processor, and its answer at us."""
 
     decline_code: str | None = None
     text: str = "Approved"
@@ -51,20 +51,24 @@ BEHAVIOURS: Final[Mapping[str, Behaviour]] = {
     "tok_slow": Behaviour(delay_seconds=SLOW_SECONDS),
     "tok_refund_fails": Behaviour(),
 }
-"""`tok_error` answers 5xx though the charge was made; asked again for the same reference, it says so."""
+"""`tok_error` answers 5xx though the charge was made; asked again by reference, it says so."""
 
 
 class ChargeMemory(Protocol):
     """Where the sandbox remembers."""
 
-    def remember(self, charge: SandboxCharge, *, token: str) -> SandboxCharge: ...
+    def remember(self, charge: SandboxCharge, *, token: str) -> SandboxCharge:
+        """Store `charge`, or return what was remembered for its reference before."""
+        ...
 
-    def recall(self, reference: str) -> SandboxCharge | None: ...
+    def recall(self, reference: str) -> SandboxCharge | None:
+        """What is remembered for a reference."""
+        ...
 
 
 @dataclass(frozen=True)
 class SandboxProcessor:
-    """A Processor (port.py). The fee is a share in basis points plus a fixed part in minor units."""
+    """A Processor (port.py). Its fee is a share in basis points plus a fixed part (minor units)."""
 
     memory: ChargeMemory
     fee_basis_points: int
