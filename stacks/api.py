@@ -82,8 +82,8 @@ class ApiStack(Stack):
             ),
             statements=[
                 *self._tables(permissions.PROCESS),
-                data_key_statement(data.pii_key, "Decrypt", "GenerateDataKey"),
-                data_key_statement(data.index_key, "Decrypt", "GenerateDataKey"),
+                data_key_statement(data.pii_key, "pii", "Decrypt", "GenerateDataKey"),
+                data_key_statement(data.index_key, "index", "Decrypt", "GenerateDataKey"),
             ],
             memory_mb=HTTP_MEMORY_MB,
             timeout_seconds=self._stage.process_timeout_seconds,
@@ -106,8 +106,8 @@ class ApiStack(Stack):
             ),
             statements=[
                 *self._tables(permissions.QUERY),
-                data_key_statement(data.pii_key, "Decrypt"),
-                data_key_statement(data.index_key, "Decrypt", "GenerateDataKey"),
+                data_key_statement(data.pii_key, "pii", "Decrypt"),
+                data_key_statement(data.index_key, "index", "Decrypt", "GenerateDataKey"),
             ],
             memory_mb=HTTP_MEMORY_MB,
             timeout_seconds=QUERY_TIMEOUT_SECONDS,

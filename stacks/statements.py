@@ -8,7 +8,7 @@ finds.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Literal
 
 from aws_cdk import Aws
 from aws_cdk import aws_iam as iam
@@ -18,7 +18,9 @@ from stacks.constructs.schema_table import SchemaTable, pascal
 from stacks.permissions import TableUse, TableUses
 
 ENCRYPTION_CONTEXT: Final = ("purpose", "subject")
-"""Every wrapped data key names what it is for and whose it is; a call without both is refused."""
+"""Every wrapped data key names what it is for and whose it is; a call that does not is refused."""
+
+Purpose = Literal["pii", "pci", "index"]
 
 _READ_THROUGH_SERVICE: Final = ("kms:Decrypt", "kms:DescribeKey")
 _WRITE_THROUGH_SERVICE: Final = (
@@ -82,15 +84,16 @@ def through_service(key_arn: str, service: str, actions: tuple[str, ...]) -> iam
     )
 
 
-def data_key_statement(key: kms.IKey, *actions: str) -> iam.PolicyStatement:
+def data_key_statement(key: kms.IKey, purpose: Purpose, *actions: str) -> iam.PolicyStatement:
     """`actions` (without prefix) on a key that wraps data keys, in our encryption context alone."""
     return iam.PolicyStatement(
         actions=[f"kms:{action}" for action in actions],
         resources=[key.key_arn],
         conditions={
+            # "For all values" is also true of none, so each has to be there as well.
             "ForAllValues:StringEquals": {"kms:EncryptionContextKeys": list(ENCRYPTION_CONTEXT)},
-            # "For all values" is also true of none, so each has to be there.
-            "Null": {f"kms:EncryptionContext:{name}": "false" for name in ENCRYPTION_CONTEXT},
+            "StringEquals": {"kms:EncryptionContext:purpose": purpose},
+            "Null": {"kms:EncryptionContext:subject": "false"},
         },
     )
 

@@ -175,7 +175,7 @@ class WorkersStack(Stack):
             ),
             statements=[
                 *self._tables(permissions.RESOLVER),
-                data_key_statement(data.pii_key, "Decrypt", "GenerateDataKey"),
+                data_key_statement(data.pii_key, "pii", "Decrypt", "GenerateDataKey"),
                 *dead_letter_rights,
             ],
             no_dead_letter_queue="Failed runs go to an on-failure destination, with their error.",
