@@ -1,7 +1,6 @@
 """The emulator's process: start it detached, know whether it is ours and well, stop exactly it."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -34,6 +33,10 @@ WORKER_THREADS: Final = 256
 IDLE_LAMBDA_SECONDS: Final = 300
 _TAIL_LINES: Final = 15
 _SYSTEM_PATH: Final = "/usr/local/bin:/usr/bin:/bin"
+
+# Emulators outlive the command that starts them, on purpose. Their handles are kept, because a
+# forgotten one would be reported as a leak; and only who holds it can collect the exit status.
+_started: Final[list["subprocess.Popen[bytes]"]] = []
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,7 @@ def start(workspace: Workspace, python: Path, port: int) -> Emulator:
             stdout=log,
             stderr=subprocess.STDOUT,
         )
+    _started.append(child)
     process = identify(child.pid)
     if process is None:
         raise died(workspace.emulator_log, "ended at once")
@@ -177,10 +181,9 @@ def _end(process: ProcessIdentity) -> None:
 
 def _reap(pid: int) -> None:
     """Collect the exit status where this very command started the emulator."""
-    try:
-        os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        return
+    for child in _started:
+        if child.pid == pid:
+            child.poll()
 
 
 def _await_answer(emulator: Emulator, child: "subprocess.Popen[bytes]") -> None:

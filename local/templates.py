@@ -1,8 +1,8 @@
 """Adapt synthesized templates to what the emulator takes, by an explicit list.
 
 Every resource type is on one of two lists: passed through (seen to work), or adapted by a named
-rule. Anything else stops the deployment and names the resource: an emulator that ignored one quietly
-would let a test pass that AWS fails. The product's templates under cdk.out/ are never touched.
+rule. Anything else stops the deployment and names the resource: an emulator that quietly ignored
+one would let a test pass that AWS fails. The product's templates under cdk.out/ are never touched.
 """
 
 import hashlib
