@@ -175,8 +175,8 @@ def _end(process: ProcessIdentity) -> None:
     # Also when the leader went quietly: a Lambda process may have outlived it.
     signal_group(process.pid, signal.SIGKILL)
     while process.is_alive():
-        _reap(process.pid)
         time.sleep(_POLL_SECONDS)
+    _reap(process.pid)
 
 
 def _reap(pid: int) -> None:
