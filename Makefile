@@ -10,6 +10,8 @@ PYTHON ?= python3
 STAGE ?= dev
 ARGS ?=
 export PORT
+# The oldest Node that we support is past its end of life; jsii would say so in every synthesis.
+export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION ?= 20
 
 VENV := .venv
 PY := $(VENV)/bin/python

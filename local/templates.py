@@ -54,7 +54,6 @@ PASSED_THROUGH: Final = frozenset(
         "AWS::SNS::TopicPolicy",
         "AWS::SQS::Queue",
         "AWS::SQS::QueuePolicy",
-        "AWS::SecretsManager::Secret",
     }
 )
 

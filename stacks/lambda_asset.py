@@ -89,7 +89,9 @@ class LambdaTarget:
     @property
     def label(self) -> str:
         """Short name, also the prefix of directory names."""
-        return f"{'local-' if self.native else ''}{self.architecture}-py{self.python_version}"
+        # Without a dot: the CDK would take what follows it for a file's suffix.
+        version = self.python_version.replace(".", "")
+        return f"{'local-' if self.native else ''}{self.architecture}-py{version}"
 
     @property
     def pip_options(self) -> list[str]:
