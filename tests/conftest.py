@@ -1,0 +1,49 @@
+"""What all tests share: no way to a real AWS account, one seed, and loud words about what was skipped."""
+
+from __future__ import annotations
+
+import os
+import random
+
+import pytest
+
+from tests.support import dynamodb_local
+from tests.support.engines import ENVIRONMENT
+
+_SEED_VARIABLE = "TEST_SEED"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """No test may reach a developer's AWS account, whatever the machine is set up for."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ.update(ENVIRONMENT)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was not tested for want of a tool: a skip that nobody sees is a lie."""
+    reasons: dict[str, int] = {}
+    for report in terminalreporter.stats.get("skipped", []):
+        text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        if dynamodb_local.SKIP_REASON in text:
+            reason = text[text.index(dynamodb_local.SKIP_REASON) :]
+            reasons[reason] = reasons.get(reason, 0) + 1
+    for reason, count in reasons.items():
+        terminalreporter.write_line(
+            f"WARNING: {count} tests on AWS's own DynamoDB engine did NOT run. {reason}",
+            red=True,
+            bold=True,
+        )
+
+
+@pytest.fixture(scope="session")
+def seed() -> int:
+    """Seed of every random choice; printed by failing tests, given back by TEST_SEED=…"""
+    return int(os.environ.get(_SEED_VARIABLE) or random.SystemRandom().randrange(10**9))
+
+
+@pytest.fixture
+def dice(seed: int, request: pytest.FixtureRequest) -> random.Random:
+    """The test's own seeded randomness. Its output shows only when the test fails."""
+    print(f"replay with {_SEED_VARIABLE}={seed}")
+    return random.Random(f"{seed}-{request.node.nodeid}")

@@ -1,0 +1,100 @@
+"""Fakes at the ports: KMS, S3 and SQS in memory, and a clock that tests move."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+START = datetime(2026, 3, 14, 9, 0, tzinfo=UTC)
+_TICK = timedelta(milliseconds=1)
+
+
+class Clock:
+    """Gives a later millisecond at every reading, so that ids are in the order of their making."""
+
+    def __init__(self, start: datetime = START) -> None:
+        self._now = start
+        self._lock = threading.Lock()
+
+    def __call__(self) -> datetime:
+        with self._lock:
+            self._now += _TICK
+            return self._now
+
+    def advance(self, seconds: float) -> None:
+        with self._lock:
+            self._now += timedelta(seconds=seconds)
+
+
+class FakeKms:
+    """Wraps data keys as KMS does: a blob opens only with its key and its encryption context."""
+
+    def __init__(self) -> None:
+        self._wrapped: dict[bytes, tuple[str, Mapping[str, str], bytes]] = {}
+        self.generated = 0
+        self.decrypted = 0
+
+    def generate_data_key(
+        self, *, KeyId: str, KeySpec: str, EncryptionContext: Mapping[str, str]
+    ) -> dict[str, Any]:
+        assert KeySpec == "AES_256"
+        plaintext, blob = os.urandom(32), os.urandom(48)
+        self._wrapped[blob] = (KeyId, dict(EncryptionContext), plaintext)
+        self.generated += 1
+        return {"CiphertextBlob": blob, "Plaintext": plaintext, "KeyId": KeyId}
+
+    def decrypt(
+        self, *, KeyId: str, CiphertextBlob: bytes, EncryptionContext: Mapping[str, str]
+    ) -> dict[str, Any]:
+        key_id, context, plaintext = self._wrapped.get(CiphertextBlob, ("", {}, b""))
+        if not plaintext or key_id != KeyId or context != EncryptionContext:
+            raise client_error("InvalidCiphertextException", "Decrypt")
+        self.decrypted += 1
+        return {"Plaintext": plaintext, "KeyId": KeyId}
+
+
+@dataclass
+class FakeS3:
+    """Objects by key, read as streams; `on_read` runs after each GetObject has begun."""
+
+    objects: dict[str, bytes] = field(default_factory=dict)
+    on_read: Callable[[str], None] = lambda key: None
+
+    def get_object(self, *, Bucket: str, Key: str, IfMatch: str | None = None) -> dict[str, Any]:
+        if Key not in self.objects:
+            raise client_error("NoSuchKey", "GetObject")
+        body = self.objects[Key]
+        etag = f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
+        if IfMatch is not None and IfMatch != etag:
+            raise client_error("PreconditionFailed", "GetObject")
+        self.on_read(Key)
+        return {"Body": io.BytesIO(body), "ETag": etag}
+
+
+@dataclass
+class FakeSqs:
+    """Remembers what was sent."""
+
+    sent: list[str] = field(default_factory=list)
+
+    def send_message(self, *, QueueUrl: str, MessageBody: str) -> dict[str, Any]:
+        self.sent.append(MessageBody)
+        return {"MessageId": str(len(self.sent))}
+
+
+def client_error(code: str, operation: str, status: int = 400) -> ClientError:
+    return ClientError(
+        {
+            "Error": {"Code": code, "Message": f"fake {code}"},
+            "ResponseMetadata": {"HTTPStatusCode": status},
+        },
+        operation,
+    )

@@ -1,0 +1,404 @@
+"""A platform in one test: its own tables on an engine, its own keys, and a clock that tests move.
+
+The desks are the runtime's own; only what is outside (KMS, S3, SQS, time) is a fake at its port.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from random import Random
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from runtime.bootstrap import NoCipher
+from runtime.contract.answers import StoredAnswer
+from runtime.contract.call import Call
+from runtime.contract.caller import Caller
+from runtime.contract.payments import PaymentRequest
+from runtime.domain.buckets import bucket_for
+from runtime.domain.idempotency import fingerprint
+from runtime.domain.ids import new_id
+from runtime.domain.instants import to_instant
+from runtime.gateways.field_encryption import FieldEncryption
+from runtime.gateways.key_ring import KeyRing
+from runtime.gateways.processors.port import Processor
+from runtime.gateways.processors.sandbox import SandboxProcessor
+from runtime.gateways.settlement_files import SettlementFiles
+from runtime.models import ALL_TABLES
+from runtime.models.change import ChangeContext
+from runtime.models.customer import Customer
+from runtime.models.idempotency import IdempotencyRecord
+from runtime.models.merchant import Merchant, MerchantProfile
+from runtime.models.payment import Payment
+from runtime.models.sandbox_charge import SandboxCharge
+from runtime.models.transaction import Transaction
+from runtime.models.transfer import Transfer
+from runtime.repositories.codec import Codec
+from runtime.repositories.customers import CustomerRepository
+from runtime.repositories.data_keys import DataKeyRepository
+from runtime.repositories.merchants import MerchantRepository
+from runtime.repositories.payments import PaymentRepository
+from runtime.repositories.sandbox_charges import SandboxChargeRepository
+from runtime.repositories.settlements import SettlementRepository
+from runtime.repositories.store import Store
+from runtime.schema import Row, TableSchema
+from runtime.services.merchant_profiles import MerchantProfiles
+from runtime.services.pages import Cursors
+from runtime.services.payment_queries import PaymentArchive
+from runtime.services.payment_resolution import ResolverReport, resolve_due
+from runtime.services.payments import PaymentDesk, create_payment
+from runtime.services.reconciliation import FileReport, ReconciliationDesk, reconcile_file
+from runtime.services.settlement_queries import SettlementArchive
+from runtime.settings import PaymentTiming
+from tests.support.engines import Engine
+from tests.support.fakes import Clock, FakeKms, FakeS3, FakeSqs
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+RowT = TypeVar("RowT", bound=Row)
+Result = TypeVar("Result")
+
+TIMING = PaymentTiming(stage="test", service="test", sandbox_fee_basis_points=290)
+SETUP = ChangeContext(changed_by="test", request_id="set-up", cause="set-up")
+_KEY_ARNS = {"pii": "arn:pii", "pci": "arn:pci", "index": "arn:index"}
+CURSOR_KEY = b"the key of the cursors of the tests"
+
+
+class World:
+    """All tables under names of their own, and everything that works on them."""
+
+    def __init__(self, engine: Engine, timing: PaymentTiming = TIMING) -> None:
+        prefix = f"t{uuid.uuid4().hex[:12]}"
+        self.engine = engine
+        self.timing = timing
+        self.clock = Clock()
+        self.kms = FakeKms()
+        self.s3, self.sqs = FakeS3(), FakeSqs()
+        self.tables = {schema.name: f"{prefix}-{schema.name}" for schema in ALL_TABLES}
+        self.key_names = {self.tables[s.name]: s.key_names for s in ALL_TABLES}
+        self.client = engine.dynamodb()
+        self._keys_made = 0
+        for schema in ALL_TABLES:
+            arguments = schema.create_table_arguments(self.tables[schema.name])
+            arguments.pop("StreamSpecification", None)  # nobody reads the streams here
+            self.client.create_table(**arguments)
+        plain = Store(self.client, self.tables, Codec(NoCipher()), lambda: 60.0)
+        self.key_ring = KeyRing(self.kms, DataKeyRepository(plain), _KEY_ARNS)  # type: ignore[arg-type]
+        self.encryption = FieldEncryption(self.key_ring)
+        self.store = self.store_on(self.client)
+
+    def drop(self) -> None:
+        """Delete the tables."""
+        for name in self.tables.values():
+            self.client.delete_table(TableName=name)
+
+    # ------------------------------------------------------------ the runtime's own parts
+
+    def store_on(
+        self,
+        client: DynamoDBClient,
+        *,
+        remaining_seconds: Callable[[], float] = lambda: 60.0,
+        sleep: Callable[[float], None] = lambda _: None,
+        seed: int = 0,
+    ) -> Store:
+        """The tables, reached through `client`."""
+        codec = Codec(self.encryption)
+        return Store(client, self.tables, codec, remaining_seconds, sleep, Random(seed))
+
+    def desk(self, store: Store | None = None, processor: Processor | None = None) -> PaymentDesk:
+        """The payment desk; `store` may be a faulty one. The sandbox keeps its own connection."""
+        store = store or self.store
+        return PaymentDesk(
+            payments=PaymentRepository(store),
+            merchants=MerchantProfiles(MerchantRepository(self.store), 0),
+            processors={"sandbox": processor or self.sandbox(store)},
+            timing=self.timing,
+            clock=self.clock,
+        )
+
+    def sandbox(self, store: Store | None = None) -> SandboxProcessor:
+        """The sandbox processor; it never really waits."""
+        return SandboxProcessor(
+            SandboxChargeRepository(store or self.store),
+            fee_basis_points=self.timing.sandbox_fee_basis_points,
+            fee_fixed_minor=self.timing.sandbox_fee_fixed_minor,
+            sleep=lambda _: None,
+        )
+
+    def archive(self) -> PaymentArchive:
+        """What lists read."""
+        return PaymentArchive(
+            PaymentRepository(self.store),
+            MerchantProfiles(MerchantRepository(self.store), 0),
+            CustomerRepository(self.store),
+            Cursors(lambda: CURSOR_KEY),
+        )
+
+    def settlement_archive(self) -> SettlementArchive:
+        """What settlement lists read."""
+        return SettlementArchive(SettlementRepository(self.store), Cursors(lambda: CURSOR_KEY))
+
+    def reconciliation(
+        self, store: Store | None = None, must_stop: Callable[[], bool] = lambda: False
+    ) -> ReconciliationDesk:
+        """What reconciling works with."""
+        return ReconciliationDesk(
+            files=SettlementFiles(self.s3, self.sqs, "settlements", "queue"),  # type: ignore[arg-type]
+            settlements=SettlementRepository(store or self.store),
+            merchants=MerchantProfiles(MerchantRepository(self.store), 0),
+            must_stop=must_stop,
+            clock=self.clock,
+        )
+
+    # ------------------------------------------------------------ what tests do
+
+    def merchant(self, **changes: Any) -> MerchantProfile:
+        """A new merchant."""
+        now = self.clock()
+        merchant_id = new_id("mer", now)
+        values: dict[str, Any] = {
+            "id": merchant_id,
+            "merchant_id": merchant_id,
+            "name": "Shop",
+            "email": "shop@example.com",
+            "processor": "sandbox",
+            "webhook_secret": "whsec_" + "A" * 44,
+            "created_at": to_instant(now),
+            "updated_at": to_instant(now),
+            **SETUP.stamp(),
+            **changes,
+        }
+        repository = MerchantRepository(self.store)
+        repository.create(Merchant(**values), None, token=new_id("tst", now), now=now)
+        profile = repository.profile(merchant_id)
+        assert profile is not None
+        return profile
+
+    def customer(self, merchant: MerchantProfile, email: str = "who@example.com") -> str:
+        """Id of a new customer."""
+        now = self.clock()
+        customer_id = new_id("cus", now)
+        customer = Customer(
+            id=customer_id,
+            merchant_id=merchant.id,
+            merchant_bucket=bucket_for(merchant.id, customer_id, merchant.index_buckets),
+            email_index=self.encryption.blind_index(merchant.id, email),
+            email=email,
+            name="Somebody",
+            created_at=to_instant(now),
+            updated_at=to_instant(now),
+            **SETUP.stamp(),
+        )
+        repository = CustomerRepository(self.store)
+        repository.create(customer, None, token=new_id("tst", now), now=now)
+        return customer_id
+
+    def call(
+        self,
+        merchant: MerchantProfile | None,
+        body: dict[str, Any] | None = None,
+        key: str | None = None,
+        *,
+        path: str = "/v1/payments",
+        operator: bool = False,
+        acting_for: str | None = None,
+    ) -> Call:
+        """A request as the handlers hand it to the services."""
+        now = self.clock()
+        method = "POST" if body is not None else "GET"
+        permissions = {"admin"} if operator else {"payments", "reports", "customers", "accounts"}
+        caller = Caller(
+            subject="user",
+            merchant_id=None if operator or merchant is None else merchant.id,
+            permissions=frozenset(permissions),
+            request_id=f"req-{uuid.uuid4().hex[:8]}",
+        )
+        print_ = fingerprint(method, path, body or {})
+        return Call(caller, method, path, now, print_, acting_for, key)
+
+    def pay(
+        self,
+        merchant: MerchantProfile,
+        key: str | None = None,
+        *,
+        desk: PaymentDesk | None = None,
+        **body: Any,
+    ) -> StoredAnswer:
+        """POST /v1/payments."""
+        self._keys_made += 1
+        key = key or f"key-{self._keys_made}"
+        full = {"amount": 1000, "currency": "USD", "payment_method": "tok_approved", **body}
+        call = self.call(merchant, full, key)
+        return create_payment(PaymentRequest(**full), call, desk or self.desk())
+
+    def resolve(self, store: Store | None = None) -> ResolverReport:
+        """One run of the resolver."""
+        store = store or self.store
+        return resolve_due(self.desk(store), store, "resolver-run")
+
+    def resolve_until_quiet(self) -> None:
+        """Runs of the resolver, time passing between them, until nothing is open."""
+        for _ in range(20):
+            self.clock.advance(120)
+            if self.resolve().due == 0:
+                return
+        raise AssertionError("the resolver does not come to an end")
+
+    def reconcile(self, key: str, desk: ReconciliationDesk | None = None) -> FileReport:
+        """One run over a settlement file."""
+        return reconcile_file(key, "message", desk or self.reconciliation())
+
+    # ------------------------------------------------------------ the truth
+
+    def rows(self, model: type[RowT]) -> list[RowT]:
+        """Every row of a table, read past the repositories."""
+        schema = TableSchema.of(model)
+        request: dict[str, Any] = {"TableName": self.tables[schema.name], "ConsistentRead": True}
+        found: list[RowT] = []
+        while True:
+            page = self.client.scan(**request)
+            found += [self.store.codec.to_row(schema, item, model) for item in page["Items"]]
+            if "LastEvaluatedKey" not in page:
+                return found
+            request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    def payments(self) -> list[Payment]:
+        return sorted(self.rows(Payment), key=lambda row: row.id)
+
+    def payment(self) -> Payment:
+        (only,) = self.payments()
+        return only
+
+    def charges(self) -> list[SandboxCharge]:
+        """What the sandbox really charged."""
+        return [row for row in self.rows(SandboxCharge) if row.state == "approved"]
+
+    def claims(self) -> list[IdempotencyRecord]:
+        return self.rows(IdempotencyRecord)
+
+    def balances(self) -> Counter[str]:
+        """Every account's balance, from the transfers' legs."""
+        balances: Counter[str] = Counter()
+        for transfer in self.rows(Transfer):
+            for leg in transfer.legs:
+                balances[leg.from_account_id] -= leg.amount
+                balances[leg.to_account_id] += leg.amount
+        return balances
+
+    def must_agree(self) -> None:
+        """Payments, transactions, transfers and the processor tell one story, to the unit."""
+        payments = {row.id: row for row in self.payments()}
+        transactions = self.rows(Transaction)
+        captures = [row for row in transactions if row.status in ("succeeded", "settled")]
+        bookings = [row for row in self.rows(Transfer) if row.settlement_id is None]
+        charges = {row.reference: row for row in self.charges()}
+        succeeded = {id_ for id_, row in payments.items() if row.status == "succeeded"}
+        assert set(charges) == succeeded
+        assert sorted(row.payment_id for row in captures) == sorted(succeeded)
+        assert sorted(row.payment_id or "" for row in bookings) == sorted(succeeded)
+        for row in captures:
+            charge, payment = charges[row.payment_id], payments[row.payment_id]
+            assert row.id in payment.transaction_ids
+            assert (row.amount, row.fee, row.currency) == (
+                charge.amount,
+                charge.fee,
+                charge.currency,
+            )
+            assert (payment.amount_captured, payment.fee) == (charge.amount, charge.fee)
+        for booking in bookings:
+            charge = charges[booking.payment_id or ""]
+            moved = {leg.to_account_id: leg.amount for leg in booking.legs}
+            receivable = f"acc_receivable_{booking.merchant_id}_{charge.currency}"
+            fees = f"acc_fees_{charge.currency}"
+            expected = {receivable: charge.amount, fees: charge.fee}
+            assert moved == {account: amount for account, amount in expected.items() if amount}
+        assert sum(self.balances().values()) == 0
+
+
+class Hooked:
+    """A processor with something happening around each charge."""
+
+    def __init__(
+        self,
+        inner: Processor,
+        before: Callable[[], None] = lambda: None,
+        after: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._inner, self._before, self._after = inner, before, after
+
+    def check_method(self, payment_method: str) -> None:
+        self._inner.check_method(payment_method)
+
+    def charge(self, request: Any) -> Any:
+        self._before()
+        answer = self._inner.charge(request)
+        self._after()
+        return answer
+
+    def find(self, reference: str) -> Any:
+        return self._inner.find(reference)
+
+    def forbid(self, request: Any) -> Any:
+        return self._inner.forbid(request)
+
+
+def at_once(*actions: Callable[[], Result]) -> list[Result | Exception]:
+    """Results of actions started together on threads of their own; an exception is a result too."""
+    barrier = threading.Barrier(len(actions))
+
+    def run(action: Callable[[], Result]) -> Result | Exception:
+        barrier.wait(timeout=30)
+        try:
+            return action()
+        except Exception as error:  # noqa: BLE001 - it is what the test looks at
+            return error
+
+    with ThreadPoolExecutor(max_workers=len(actions)) as pool:
+        return list(pool.map(run, actions))
+
+
+def settlement_key(merchant: MerchantProfile, date: str = "2026-03-15") -> str:
+    """Where a settlement file of that day lies."""
+    return f"reconciliation/{merchant.id}/{date}.csv"
+
+
+def settlement_file(lines: Sequence[str]) -> bytes:
+    """A settlement file with our header."""
+    header = "payment_id,transaction_id,status,amount,fee,net,currency,processed_date,settlement_date"
+    return "\n".join([header, *lines, ""]).encode()
+
+
+def settlement_line(transaction: Transaction, **changes: Any) -> str:
+    """The line that settles `transaction`, but for `changes`."""
+    cells: dict[str, Any] = {
+        "payment_id": transaction.payment_id,
+        "transaction_id": transaction.id,
+        "status": "settled",
+        "amount": transaction.amount,
+        "fee": transaction.fee,
+        "net": transaction.amount - transaction.fee,
+        "currency": transaction.currency,
+        "processed_date": "2026-03-14",
+        "settlement_date": "2026-03-15",
+        **changes,
+    }
+    return ",".join(str(cell) for cell in cells.values())
+
+
+def pages(read: Callable[[str | None], Any]) -> Iterator[Any]:
+    """Every page of a list, from the first cursor (None) to the last."""
+    cursor: str | None = None
+    while True:
+        page = read(cursor)
+        yield page
+        assert page.has_more == (page.next_cursor is not None)
+        if page.next_cursor is None:
+            return
+        cursor = page.next_cursor
+
+
