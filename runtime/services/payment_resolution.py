@@ -17,6 +17,7 @@ from runtime.errors import ProcessorUnknown, StaleWrite
 from runtime.models.change import ChangeContext
 from runtime.models.idempotency import ClaimState, IdempotencyRecord
 from runtime.models.payment import Payment, PaymentStatus
+from runtime.observability import logger
 from runtime.repositories import claims
 from runtime.repositories.store import Store
 from runtime.services.payment_outcome import NOT_CHARGED, outcome_of
@@ -28,26 +29,34 @@ RESOLVER = "resolver"
 
 @dataclass(frozen=True, slots=True)
 class ResolverReport:
-    """What one run did; `stopped_early` when time ran out before the queue did."""
+    """What one run did; `stopped_early` when time ran out before the queue did.
+
+    `failed` payments met a fault of ours: the log has it, and a later run tries them again.
+    """
 
     due: int
     resolved: int
     waiting: int
+    failed: int
     stopped_early: bool
 
 
 def resolve_due(desk: PaymentDesk, store: Store, request_id: str) -> ResolverReport:
     """Ask about every due payment, oldest first, while the invocation has time for another one."""
     due = desk.payments.due(desk.clock(), MAX_PER_RUN)
-    resolved = waiting = 0
+    resolved = waiting = failed = 0
     for payment_id in due:
         if store.remaining_seconds() < 2 * desk.timing.processor_timeout_seconds:
-            return ResolverReport(len(due), resolved, waiting, stopped_early=True)
-        if _resolve(payment_id, desk, store, request_id):
-            resolved += 1
-        else:
-            waiting += 1
-    return ResolverReport(len(due), resolved, waiting, stopped_early=False)
+            return ResolverReport(len(due), resolved, waiting, failed, stopped_early=True)
+        try:
+            if _resolve(payment_id, desk, store, request_id):
+                resolved += 1
+            else:
+                waiting += 1
+        except Exception:  # noqa: BLE001 - one payment's fault must not keep the others waiting
+            logger.exception("a payment could not be resolved", payment=payment_id)
+            failed += 1
+    return ResolverReport(len(due), resolved, waiting, failed, stopped_early=False)
 
 
 def _resolve(payment_id: str, desk: PaymentDesk, store: Store, request_id: str) -> bool:
