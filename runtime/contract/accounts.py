@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from runtime.contract.base import Answer, Body
+from runtime.contract.base import Answer, Body, Identifier
 from runtime.models.account import AccountStatus, AccountType, Posting
 from runtime.models.currency import CurrencyCode
 from runtime.models.fields import Instant, MinorUnits
@@ -16,7 +16,7 @@ class AccountRequest(Body, frozen=True):
     """A new account, at zero."""
 
     account_number: Annotated[str | None, StringConstraints(pattern=r"^[A-Za-z0-9-]{4,34}$")] = None
-    customer_id: str | None = None
+    customer_id: Identifier | None = None
     account_type: AccountType
     currency: CurrencyCode
     credit_limit: Annotated[MinorUnits, Field(description="For operators.")] = 0

@@ -22,8 +22,11 @@ Metadata = Annotated[dict[MetadataKey, MetadataValue], Field(max_length=MAX_META
 IdempotencyKey = Annotated[
     str, StringConstraints(min_length=1, max_length=MAX_IDEMPOTENCY_KEY, pattern=r"^[\x21-\x7e]+$")
 ]
+IDENTIFIER = r"^[A-Za-z0-9_]{1,64}$"
+Identifier = Annotated[str, StringConstraints(pattern=IDENTIFIER)]
+"""An id of ours as a caller may name it; whether it exists is another question."""
 ActingFor = Annotated[
-    str | None,
+    Identifier | None,
     Field(description="For operators: the merchant to act for. A merchant who sends it gets 403."),
 ]
 

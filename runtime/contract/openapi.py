@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from runtime.contract.base import MAX_IDEMPOTENCY_KEY, Query
+from runtime.contract.base import IDENTIFIER, MAX_IDEMPOTENCY_KEY, Query
 from runtime.contract.endpoints import ENDPOINTS, Endpoint
 from runtime.contract.system import Problem
 
@@ -80,7 +80,12 @@ def _operation(endpoint: Endpoint, names: Names) -> dict[str, Any]:
 
 def _parameters(endpoint: Endpoint) -> Iterator[dict[str, Any]]:
     if "{id}" in endpoint.path:
-        yield {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
+        yield {
+            "name": "id",
+            "in": "path",
+            "required": True,
+            "schema": {"type": "string", "pattern": IDENTIFIER},
+        }
     if endpoint.idempotent != "no":
         yield {
             "name": "Idempotency-Key",

@@ -6,7 +6,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from runtime.contract.base import Answer, Body, Description, Metadata, Page, PageQuery, Query
+from runtime.contract.base import (
+    Answer,
+    Body,
+    Description,
+    Identifier,
+    Metadata,
+    Page,
+    PageQuery,
+    Query,
+)
 from runtime.models.currency import CurrencyCode
 from runtime.models.fields import MAX_AMOUNT_MINOR, Instant
 from runtime.models.payment import PaymentStatus
@@ -28,7 +37,7 @@ class PaymentRequest(Body, frozen=True):
     amount: Amount
     currency: CurrencyCode
     payment_method: Annotated[str, StringConstraints(min_length=3, max_length=255)]
-    customer_id: Annotated[str | None, StringConstraints(min_length=1, max_length=64)] = None
+    customer_id: Identifier | None = None
     description: Description | None = None
     metadata: Metadata = Field(default_factory=dict)
     capture_method: Literal["automatic"] = "automatic"
@@ -91,7 +100,7 @@ class PaymentQuery(PageQuery, frozen=True):
     """Filters of the payment list."""
 
     status: PaymentStatus | None = None
-    customer_id: str | None = None
+    customer_id: Identifier | None = None
     start_date: Moment | None = None
     end_date: Moment | None = None
     min_amount: Annotated[int | None, Field(ge=0)] = None
@@ -112,7 +121,7 @@ class SummaryQuery(Query, frozen=True):
 class CurrencySummary(Answer, frozen=True):
     """Sums of one currency, in its minor units.
 
-    `average` is what was captured per succeeded payment, rounded down.
+    `average` is what was captured per payment that captured anything, rounded down.
     """
 
     count: int

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 
 from runtime.models.fields import EpochSeconds, Instant
 
-_DAY = timedelta(days=1)
-_MILLISECOND = timedelta(milliseconds=1)
+_LAST = time(23, 59, 59, 999_000)
 
 
 def to_instant(moment: datetime) -> Instant:
@@ -36,4 +35,4 @@ def start_of(text: str) -> datetime:
 def end_of(text: str) -> datetime:
     """The last millisecond of a day, or the moment itself. Raises ValueError like `start_of`."""
     start = start_of(text)
-    return start + _DAY - _MILLISECOND if len(text) == len("YYYY-MM-DD") else start
+    return datetime.combine(start, _LAST, UTC) if len(text) == len("YYYY-MM-DD") else start

@@ -101,8 +101,9 @@ class HttpFunction:
 
     def _no_such_route(self, _: Exception) -> Response[str]:
         event = self._app.current_event
-        allow = tuple(e.method for e in ENDPOINTS if _same_path(e.path, event.raw_path))
-        if allow:
+        methods = (e.method for e in ENDPOINTS if _same_path(e.path, event.raw_path))
+        allow = tuple(dict.fromkeys(methods))
+        if allow and event.http_method not in allow:
             detail = f"{event.raw_path} takes {', '.join(allow)}, not {event.http_method}"
             return self._problem(MethodNotAllowed(detail, allow=allow))
         return self._problem(NotFound(f"there is nothing at {event.raw_path}"))
@@ -111,5 +112,6 @@ class HttpFunction:
 def _same_path(pattern: str, path: str) -> bool:
     wanted, given = pattern.split("/"), path.split("/")
     return len(wanted) == len(given) and all(
-        part in ("{id}", actual) for part, actual in zip(wanted, given, strict=True)
+        part == actual or (part == "{id}" and actual)
+        for part, actual in zip(wanted, given, strict=True)
     )

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NoReturn, TypeVar
+from urllib.parse import parse_qsl
 
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from runtime.contract.base import Body, IdempotencyKey, Query
+from runtime.contract.base import IDENTIFIER, Body, IdempotencyKey, Query
 from runtime.contract.call import Call
 from runtime.contract.caller import Caller
 from runtime.contract.endpoints import Endpoint
@@ -25,6 +27,7 @@ from runtime.errors import (
     InvalidValue,
     MalformedJson,
     MissingIdempotencyKey,
+    NotFound,
     PayloadTooLarge,
     Unauthorized,
     UnknownField,
@@ -34,6 +37,9 @@ from runtime.errors import (
 
 MAX_BODY_BYTES = 64 * 1024
 """Far above the largest request that the limits of its fields allow."""
+
+MAX_JSON_DEPTH = 20
+"""Requests need three levels; what reads them recursively must not be sent to its limit."""
 
 Shape = TypeVar("Shape", bound=BaseModel)
 _key = TypeAdapter(IdempotencyKey)
@@ -73,6 +79,8 @@ def read_request(endpoint: Endpoint, event: APIGatewayProxyEventV2, path_id: str
         caller.require(endpoint.permission)
     if caller is not None and not caller.is_operator:
         _refuse_acting(event)
+    if path_id and not re.fullmatch(IDENTIFIER, path_id):
+        raise NotFound(f"there is nothing at {event.raw_path[:100]}")
     document, raw = _json_body(event) if endpoint.body else ({}, b"")
     query = _query(endpoint, event)
     key = _idempotency_key(endpoint, event, document)
@@ -85,11 +93,16 @@ def read_request(endpoint: Endpoint, event: APIGatewayProxyEventV2, path_id: str
         method=endpoint.method,
         path=path,
         now=datetime.now(UTC),
-        fingerprint=fingerprint(endpoint.method, path, document),
+        fingerprint=fingerprint(endpoint.method, path, _payload(document)),
         acting_for=_acting_for(caller, body, query),
         idempotency_key=key,
     )
     return Request(endpoint, path_id, call, body, query)
+
+
+def _payload(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The body without its key: the same request may carry it in the header."""
+    return {name: value for name, value in document.items() if name != "idempotency_key"}
 
 
 def _caller(event: APIGatewayProxyEventV2) -> Caller:
@@ -138,7 +151,20 @@ def _json_body(event: APIGatewayProxyEventV2) -> tuple[dict[str, Any], bytes]:
         raise MalformedJson(f"the body is no JSON: {error}") from error
     if not isinstance(document, dict):
         raise MalformedJson(f"the body is a JSON {type(document).__name__}, not an object")
+    if _is_deeper(document, MAX_JSON_DEPTH):
+        raise MalformedJson(f"the body is nested more than {MAX_JSON_DEPTH} deep")
     return document, raw
+
+
+def _is_deeper(document: Any, levels: int) -> bool:
+    """Whether containers are nested more than `levels` deep; measured without recursion."""
+    layer = [document]
+    for _ in range(levels):
+        inner = (v.values() if isinstance(v, dict) else v for v in layer)
+        layer = [c for children in inner for c in children if isinstance(c, (dict, list))]
+        if not layer:
+            return False
+    return True
 
 
 def _raw_body(event: APIGatewayProxyEventV2) -> bytes:
@@ -174,7 +200,7 @@ def _query(endpoint: Endpoint, event: APIGatewayProxyEventV2) -> BaseModel | Non
 
 
 def _repeated(query_string: str) -> str | None:
-    names = [pair.partition("=")[0] for pair in query_string.split("&") if pair]
+    names = [name for name, _ in parse_qsl(query_string, keep_blank_values=True)]
     return next((name for name in names if names.count(name) > 1), None)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from runtime.contract.call import Call
@@ -35,7 +35,7 @@ MAX_SUMMARY_PAYMENTS = 50_000
 SUMMARY_PAGE = 1_000
 FILTERED_PAGE = 100
 SUMMARY_DAYS = 30
-_LONG_AGO = "2020-01-01"
+_FIRST_DAY = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def list_payments(query: PaymentQuery, call: Call, archive: PaymentArchive) -> P
         owner = archive.customers.owner(query.customer_id)
         if owner is None or owner.merchant_id != merchant.id:
             raise NotFound(f"no customer {query.customer_id}", param="customer_id")
-    start, end = _window(query.start_date or _LONG_AGO, query.end_date, call.now)
+    start, end = _window(query.start_date or to_instant(_FIRST_DAY), query.end_date, call.now)
     after_id = archive.cursors.position(query, "payments", merchant.id)
     index, buckets = _index_for(query, merchant)
     filtered = query.min_amount is not None or query.max_amount is not None
@@ -124,7 +124,8 @@ def summarize_payments(query: SummaryQuery, call: Call, archive: PaymentArchive)
 
 
 def _window(start_text: str, end_text: str | None, now: datetime) -> tuple[datetime, datetime]:
-    start = _moment(start_of, start_text, "start_date")
+    # Ids cannot say a time before 1970, and no payment is older than the platform.
+    start = max(_moment(start_of, start_text, "start_date"), _FIRST_DAY)
     end = _moment(end_of, end_text, "end_date") if end_text is not None else now
     if end_text is not None and start > end:
         raise InvalidValue(
@@ -136,7 +137,7 @@ def _window(start_text: str, end_text: str | None, now: datetime) -> tuple[datet
 def _moment(read: Callable[[str], datetime], text: str, param: str) -> datetime:
     try:
         return read(text)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise InvalidValue(f"{param} {text!r} is no day or time: {error}", param=param) from error
 
 
