@@ -122,7 +122,7 @@ class WorkersStack(Stack):
                 *self._tables(permissions.RECONCILE),
                 iam.PolicyStatement(
                     sid="Files",
-                    actions=["s3:GetObject"],
+                    actions=["s3:GetObject", "s3:GetObjectVersion"],
                     resources=[f"{data.settlement_bucket_arn}/{SETTLEMENT_PREFIX}*"],
                 ),
                 through_service(key_arn, "s3", ("kms:Decrypt",)),

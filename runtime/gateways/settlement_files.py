@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
@@ -15,6 +15,27 @@ if TYPE_CHECKING:
 READ_BYTES = 1024 * 1024
 MAX_LINE_BYTES = 4_096
 """A settlement line is some two hundred bytes; one that never ends must not fill the memory."""
+
+
+class GetArguments(TypedDict):
+    """What names an object to GetObject."""
+
+    Key: str
+    VersionId: NotRequired[str]
+
+
+@dataclass(frozen=True, slots=True)
+class FileVersion:
+    """One object of the bucket, and which of its versions: a later upload is another file."""
+
+    key: str
+    version_id: str | None = None
+
+    def arguments(self) -> GetArguments:
+        """How GetObject is asked for it."""
+        if self.version_id is None:
+            return {"Key": self.key}
+        return {"Key": self.key, "VersionId": self.version_id}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +55,20 @@ class SettlementFiles:
     bucket: str
     queue_url: str
 
-    def digest(self, key: str) -> FileDigest:
-        """Fingerprints of the object as it stands now."""
-        answer = self.s3.get_object(Bucket=self.bucket, Key=key)
+    def digest(self, file: FileVersion) -> FileDigest:
+        """Fingerprints of the file."""
+        answer = self.s3.get_object(Bucket=self.bucket, **file.arguments())
         digest = hashlib.sha256()
         for chunk in _chunks(answer["Body"]):
             digest.update(chunk)
         return FileDigest(digest.hexdigest(), answer["ETag"])
 
-    def lines(self, key: str, digest: FileDigest) -> Iterator[str | None]:
+    def lines(self, file: FileVersion, digest: FileDigest) -> Iterator[str | None]:
         """The file's lines without their ends; None for one that is longer than MAX_LINE_BYTES.
 
         Raises ClientError (PreconditionFailed) when the object was replaced since `digest`.
         """
-        answer = self.s3.get_object(Bucket=self.bucket, Key=key, IfMatch=digest.etag)
+        answer = self.s3.get_object(Bucket=self.bucket, IfMatch=digest.etag, **file.arguments())
         return split_lines(_chunks(answer["Body"]))
 
     def ask_to_continue(self, message: str) -> None:

@@ -15,6 +15,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from runtime.bootstrap import reconcile_services
+from runtime.gateways.settlement_files import FileVersion
 from runtime.observability import logger
 from runtime.services.reconciliation import reconcile_file
 
@@ -31,9 +32,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
 
 def _reconcile(record: SQSRecord) -> None:
     message = json.loads(record.body)
-    key = message["detail"]["object"]["key"]
+    uploaded = message["detail"]["object"]
+    file = FileVersion(uploaded["key"], uploaded.get("version-id"))
     desk = reconcile_services().desk
-    report = reconcile_file(key, record.message_id, desk)
+    report = reconcile_file(file, record.message_id, desk)
     logger.info(
         "reconciled", settlement=report.settlement_id, status=report.status, lines=report.lines
     )

@@ -13,7 +13,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from itertools import islice
 
 from runtime.domain.ids import new_id
@@ -25,7 +25,7 @@ from runtime.domain.settlement import (
     parse_line,
 )
 from runtime.errors import NotFound, StaleWrite
-from runtime.gateways.settlement_files import MAX_LINE_BYTES, SettlementFiles
+from runtime.gateways.settlement_files import MAX_LINE_BYTES, FileVersion, SettlementFiles
 from runtime.models.change import ChangeContext
 from runtime.models.merchant import MerchantProfile
 from runtime.models.settlement import LineStatus, Settlement, SettlementStatus
@@ -43,6 +43,10 @@ _FINAL = frozenset(SettlementStatus) - {SettlementStatus.PROCESSING}
 
 class UnusableFile(Exception):
     """The object's name belongs to no merchant and day, so only operators can be told."""
+
+
+class NoTimeLeft(Exception):
+    """A run came no further; asking for another like it would go on for ever."""
 
 
 @dataclass(frozen=True)
@@ -66,22 +70,26 @@ class FileReport:
     finished: bool
 
 
-def reconcile_file(key: str, request_id: str, desk: ReconciliationDesk) -> FileReport:
-    """Reconcile the settlement bucket's object `key`, from where an earlier run stopped.
+def reconcile_file(file: FileVersion, request_id: str, desk: ReconciliationDesk) -> FileReport:
+    """Reconcile one file of the settlement bucket, from where an earlier run stopped.
 
-    Raises UnusableFile, and StaleWrite when another run over the same file is at work.
+    Raises UnusableFile, StaleWrite when another run over the same file is at work, and NoTimeLeft
+    when reaching the checkpoint took all the time there was.
     """
-    merchant, date = _owner_of(key, desk)
+    merchant, day = _owner_of(file.key, desk)
     context = ChangeContext(changed_by=RECONCILER, request_id=request_id, cause=request_id)
-    digest = desk.files.digest(key)
-    settlement = _open(key, merchant, date, digest.sha256, context, desk)
+    digest = desk.files.digest(file)
+    settlement = _open(file.key, merchant, day, digest.sha256, context, desk)
     if settlement.status in _FINAL:
         return _report(settlement, finished=True)
-    lines = desk.files.lines(key, digest)
+    lines = desk.files.lines(file, digest)
+    begun_with = settlement.lines_done
     if refusal := _header_refusal(next(lines, "")):
         return _report(_finish(settlement, SettlementStatus.REJECTED, refusal, desk), finished=True)
     for chunk in _chunks(lines, settlement.last_line):
         if desk.must_stop():
+            if settlement.lines_done == begun_with:
+                raise NoTimeLeft(f"{file.key}: no chunk was judged after line {begun_with}")
             return _report(settlement, finished=False)
         settlement = _record(chunk, settlement, merchant, context, desk)
     exceptions = set(settlement.counts) - {LineStatus.MATCHED}
@@ -96,7 +104,10 @@ def _owner_of(key: str, desk: ReconciliationDesk) -> tuple[MerchantProfile, str]
     if match is None:
         raise UnusableFile(f"{key!r} is not reconciliation/<merchant>/<YYYY-MM-DD>.csv")
     try:
+        date.fromisoformat(match["date"])
         return desk.merchants.require(match["merchant"]), match["date"]
+    except ValueError as error:
+        raise UnusableFile(f"{key!r} names no day of the calendar") from error
     except NotFound as error:
         raise UnusableFile(f"{key!r} names a merchant that does not exist") from error
 
@@ -104,18 +115,18 @@ def _owner_of(key: str, desk: ReconciliationDesk) -> tuple[MerchantProfile, str]
 def _open(
     key: str,
     merchant: MerchantProfile,
-    date: str,
+    day: str,
     sha256: str,
     context: ChangeContext,
     desk: ReconciliationDesk,
 ) -> Settlement:
     now = desk.clock()
-    content = hashlib.sha256("\n".join((merchant.id, date, sha256)).encode()).hexdigest()
+    content = hashlib.sha256("\n".join((merchant.id, day, sha256)).encode()).hexdigest()
     return desk.settlements.open(
         Settlement(
             id=f"set_{content[:26].upper()}",
             merchant_id=merchant.id,
-            date=date,
+            date=day,
             status=SettlementStatus.PROCESSING,
             source=key,
             sha256=sha256,
