@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import jwt
+from botocore.exceptions import BotoCoreError, ClientError
 from jwt import PyJWK, PyJWKClient, PyJWKSet
+
+from runtime.observability import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -22,6 +25,8 @@ MAX_TOKEN_CHARACTERS = 8_192
 """API Gateway passes 10,240 bytes of headers in all; a token above this is no token of ours."""
 MAX_PERMISSIONS = 32
 JWKS_TIMEOUT_SECONDS = 3
+MIN_ASK_SECONDS = 10.0
+MAX_STALE_SECONDS = 3_600.0
 
 JwksSource = Callable[[], dict[str, Any]]
 
@@ -52,16 +57,34 @@ class PublicKeys:
         self._keep_seconds = keep_seconds
         self._monotonic = monotonic
         self._keys: dict[str, PyJWK] = {}
-        self._read_at = float("-inf")
+        self._read_at = self._tried_at = float("-inf")
 
     def key(self, kid: str) -> PyJWK:
-        """The public key named `kid`. Raises TokenRefused."""
-        if self._monotonic() - self._read_at >= self._keep_seconds:
-            self._keys = {k.key_id: k for k in PyJWKSet.from_dict(self._source()).keys if k.key_id}
-            self._read_at = self._monotonic()
+        """The public key named `kid`. Raises TokenRefused, also when the issuer cannot be asked.
+
+        An unknown kid may be a new key, so it asks the issuer again, but not more often than every
+        MIN_ASK_SECONDS. While the issuer does not answer, the keys already known serve on, for at
+        most MAX_STALE_SECONDS.
+        """
+        now = self._monotonic()
+        stale = now - self._read_at >= self._keep_seconds or kid not in self._keys
+        if stale and now - self._tried_at >= MIN_ASK_SECONDS:
+            self._tried_at = now
+            self._read(now)
+        if now - self._read_at > max(MAX_STALE_SECONDS, self._keep_seconds):
+            raise TokenRefused("the issuer's public keys could not be read")
         if kid not in self._keys:
             raise TokenRefused("no public key of the issuer has the token's kid")
         return self._keys[kid]
+
+    def _read(self, now: float) -> None:
+        try:
+            published = PyJWKSet.from_dict(self._source()).keys
+        except (jwt.PyJWTError, BotoCoreError, ClientError, ValueError) as error:
+            logger.error("the issuer's public keys could not be read", error=type(error).__name__)
+            return
+        self._keys = {key.key_id: key for key in published if key.key_id}
+        self._read_at = now
 
 
 def judge_token(token: str, keys: PublicKeys, settings: AuthorizerSettings) -> Identity:
