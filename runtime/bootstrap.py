@@ -16,6 +16,7 @@ from runtime.gateways.processors.port import Processor
 from runtime.gateways.processors.sandbox import SandboxProcessor
 from runtime.gateways.settlement_files import SettlementFiles
 from runtime.repositories.accounts import AccountRepository
+from runtime.repositories.claims import ClaimRepository
 from runtime.repositories.codec import Codec, Place
 from runtime.repositories.customers import CustomerRepository
 from runtime.repositories.data_keys import DataKeyRepository
@@ -27,6 +28,7 @@ from runtime.repositories.store import Store
 from runtime.services.accounts import AccountDesk
 from runtime.services.customers import CustomerDesk
 from runtime.services.merchant_profiles import MerchantProfiles
+from runtime.services.merchants import MerchantDesk
 from runtime.services.pages import Cursors
 from runtime.services.payment_queries import PaymentArchive
 from runtime.services.payments import PaymentDesk
@@ -139,11 +141,13 @@ class ProcessServices(Base):
     def __init__(self, settings: ProcessSettings) -> None:
         super().__init__(settings, {"pii": settings.pii_key_arn, "index": settings.index_key_arn})
         self.payment_desk = self.payment_desk_with(settings)
-        self.merchants = MerchantRepository(self.store)
+        claims = ClaimRepository(self.store)
+        profiles = self.payment_desk.merchants
+        self.merchant_desk = MerchantDesk(MerchantRepository(self.store), claims)
         self.customer_desk = CustomerDesk(
-            CustomerRepository(self.store), self.payment_desk.merchants, self.encryption
+            CustomerRepository(self.store), profiles, self.encryption, claims
         )
-        self.account_desk = AccountDesk(AccountRepository(self.store), self.payment_desk.merchants)
+        self.account_desk = AccountDesk(AccountRepository(self.store), profiles, claims)
 
 
 class QueryServices(Base):

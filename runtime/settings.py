@@ -49,7 +49,6 @@ class PaymentTiming(Settings, frozen=True):
     intent_lease_seconds: Annotated[int, Field(ge=5, le=900)] = 60
     processor_timeout_seconds: Annotated[int, Field(ge=1, le=30)] = 10
     resolver_margin_seconds: Annotated[int, Field(ge=1, le=600)] = 5
-    idempotency_ttl_seconds: Annotated[int, Field(ge=60)] = 24 * 3600
     merchant_cache_seconds: Annotated[int, Field(ge=0, le=300)] = 5
     sandbox_fee_basis_points: Annotated[int, Field(ge=0, le=10_000)] = 290
     sandbox_fee_fixed_minor: Annotated[int, Field(ge=0)] = 30

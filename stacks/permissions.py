@@ -41,7 +41,7 @@ def _rows(*actions: Action, query: tuple[str, ...] = ()) -> TableUse:
 PROCESS: Final[TableUses] = {
     "accounts": _rows("PutItem"),
     "customers": _rows("PutItem", "ConditionCheckItem"),
-    "idempotency": _rows("PutItem"),
+    "idempotency": _rows("GetItem", "PutItem"),
     "keys": _rows("GetItem", "PutItem"),
     "merchants": _rows("GetItem", "PutItem"),
     "payments": _rows("GetItem", "PutItem", "UpdateItem"),

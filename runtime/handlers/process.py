@@ -21,8 +21,8 @@ handler = HttpFunction("process", begin=lambda context: process_services().begin
 @handler.handles("createMerchant")
 def post_merchant(request: Request) -> StoredAnswer:
     """POST /v1/merchants."""
-    merchants = process_services().merchants
-    return create_merchant(request.body(MerchantRequest), request.authenticated, merchants)
+    desk = process_services().merchant_desk
+    return create_merchant(request.body(MerchantRequest), request.authenticated, desk)
 
 
 @handler.handles("createCustomer")

@@ -25,6 +25,7 @@ class IdempotencyRecord(Row, table="idempotency", frozen=True):
     merchant_bucket: Annotated[str, partition("gsi-merchant")]
     created_at: Annotated[Instant, sort("gsi-merchant")]
     merchant_id: str
+    request_id: str
     fingerprint: str
     owner: str
     state: ClaimState = ClaimState.IN_PROGRESS

@@ -31,6 +31,12 @@ def complete(claim: IdempotencyRecord) -> Put:
     return put(claim).when(equals("owner", claim.owner), equals("state", ClaimState.IN_PROGRESS))
 
 
-def read(store: Store, key: str) -> IdempotencyRecord | None:
-    """The claim as it stands, strongly consistent."""
-    return store.get(IdempotencyRecord, {"key": key}, IdempotencyRecord)
+class ClaimRepository:
+    """Reads of the idempotency table."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def read(self, key: str) -> IdempotencyRecord | None:
+        """The claim as it stands, strongly consistent."""
+        return self._store.get(IdempotencyRecord, {"key": key}, IdempotencyRecord)

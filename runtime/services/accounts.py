@@ -16,7 +16,7 @@ from runtime.errors import Forbidden
 from runtime.models.account import Account, AccountStatus, AccountType, Posting
 from runtime.models.fields import PLATFORM
 from runtime.repositories.accounts import AccountRepository
-from runtime.services.idempotency import create_once
+from runtime.services.idempotency import ClaimReader, create_once
 from runtime.services.merchant_profiles import MerchantProfiles
 
 
@@ -26,6 +26,7 @@ class AccountDesk:
 
     accounts: AccountRepository
     merchants: MerchantProfiles
+    claims: ClaimReader
 
 
 def create_account(request: AccountRequest, call: Call, desk: AccountDesk) -> StoredAnswer:
@@ -57,6 +58,7 @@ def create_account(request: AccountRequest, call: Call, desk: AccountDesk) -> St
         owner,
         _answer(account),
         lambda claim, token: desk.accounts.create(account, claim, token=token, now=call.now),
+        claims=desk.claims,
         index_buckets=index_buckets,
     )
 

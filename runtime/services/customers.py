@@ -14,7 +14,7 @@ from runtime.domain.instants import to_instant
 from runtime.gateways.field_encryption import FieldEncryption
 from runtime.models.customer import Customer
 from runtime.repositories.customers import CustomerRepository
-from runtime.services.idempotency import create_once
+from runtime.services.idempotency import ClaimReader, create_once
 from runtime.services.merchant_profiles import MerchantProfiles
 
 
@@ -25,6 +25,7 @@ class CustomerDesk:
     customers: CustomerRepository
     merchants: MerchantProfiles
     encryption: FieldEncryption
+    claims: ClaimReader
 
 
 def create_customer(request: CustomerRequest, call: Call, desk: CustomerDesk) -> StoredAnswer:
@@ -50,6 +51,7 @@ def create_customer(request: CustomerRequest, call: Call, desk: CustomerDesk) ->
         merchant.id,
         CustomerAnswer.of(customer),
         lambda claim, token: desk.customers.create(customer, claim, token=token, now=call.now),
+        claims=desk.claims,
         index_buckets=merchant.index_buckets,
     )
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from http import HTTPStatus
+from typing import Protocol
 
 from pydantic import BaseModel
 
 from runtime.contract.answers import StoredAnswer, success
 from runtime.contract.call import Call
 from runtime.domain.buckets import bucket_for
-from runtime.domain.idempotency import claim_key
+from runtime.domain.idempotency import claim_key, is_expired
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_epoch_seconds, to_instant
 from runtime.errors import AlreadyClaimed, IdempotencyInFlight, IdempotencyKeyReused
@@ -19,6 +20,14 @@ from runtime.models.idempotency import ClaimState, IdempotencyRecord
 
 KEPT = timedelta(hours=24)
 """How long an answer is repeated."""
+
+
+class ClaimReader(Protocol):
+    """Where claims are read."""
+
+    def read(self, key: str) -> IdempotencyRecord | None:
+        """The claim as it stands."""
+        ...
 
 
 def new_claim(
@@ -33,6 +42,7 @@ def new_claim(
         merchant_bucket=bucket_for(merchant_id, key, index_buckets),
         created_at=to_instant(call.now),
         merchant_id=merchant_id,
+        request_id=call.caller.request_id,
         fingerprint=call.fingerprint,
         owner=owner,
     )
@@ -77,6 +87,7 @@ def create_once(
     body: BaseModel,
     store: Callable[[IdempotencyRecord | None, str], None],
     *,
+    claims: ClaimReader,
     index_buckets: int = 1,
 ) -> StoredAnswer:
     """Write the row by `store(claim, token)` and answer 201 with `body`.
@@ -87,6 +98,10 @@ def create_once(
     answer = success(HTTPStatus.CREATED, body)
     claim = new_claim(call, merchant_id, owner=attempt, index_buckets=index_buckets)
     if claim is not None:
+        # Enciphering the new row would make it a data key, so a repetition is better known before.
+        earlier_claim = claims.read(claim.key)
+        if earlier_claim is not None and not is_expired(earlier_claim, call.now):
+            return stored_answer(earlier_claim, call)
         claim = completed(claim, answer, to_epoch_seconds(call.now))
     try:
         store(claim, attempt)

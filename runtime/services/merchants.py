@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+from dataclasses import dataclass
 
 from runtime.contract.answers import StoredAnswer
 from runtime.contract.call import Call
@@ -14,15 +15,21 @@ from runtime.domain.instants import to_instant
 from runtime.models.fields import PLATFORM
 from runtime.models.merchant import Merchant
 from runtime.repositories.merchants import MerchantRepository
-from runtime.services.idempotency import create_once
+from runtime.services.idempotency import ClaimReader, create_once
 
 WEBHOOK_SECRET_BYTES = 32
 """Standard Webhooks 1.0 asks for 24 to 64 random bytes."""
 
 
-def create_merchant(
-    request: MerchantRequest, call: Call, merchants: MerchantRepository
-) -> StoredAnswer:
+@dataclass(frozen=True)
+class MerchantDesk:
+    """What registering a merchant works with."""
+
+    merchants: MerchantRepository
+    claims: ClaimReader
+
+
+def create_merchant(request: MerchantRequest, call: Call, desk: MerchantDesk) -> StoredAnswer:
     """Register a merchant. Its webhook secret is shown in this answer and never again."""
     merchant_id = new_id("mer", call.now)
     secret = request.webhook_secret or _new_webhook_secret()
@@ -46,7 +53,8 @@ def create_merchant(
         call,
         PLATFORM,
         NewMerchant.of(merchant),
-        lambda claim, token: merchants.create(merchant, claim, token=token, now=call.now),
+        lambda claim, token: desk.merchants.create(merchant, claim, token=token, now=call.now),
+        claims=desk.claims,
     )
 
 

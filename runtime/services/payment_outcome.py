@@ -48,9 +48,17 @@ class Outcome:
 
 
 def outcome_of(
-    payment: Payment, reply: ProcessorAnswer, merchant: MerchantProfile, now: datetime
+    payment: Payment,
+    reply: ProcessorAnswer,
+    merchant: MerchantProfile,
+    now: datetime,
+    *,
+    request_id: str,
 ) -> Outcome:
-    """The outcome of `payment`, which is processing or unknown, known at `now`."""
+    """The outcome of `payment`, which is processing or unknown, known at `now`.
+
+    `request_id` is the client's request, whoever finishes it: the stored answer names it.
+    """
     status = status_after(reply)
     assert may_become(payment.status, status), f"{payment.id}: {payment.status} to {status}"
     at = to_instant(now)
@@ -73,7 +81,7 @@ def outcome_of(
     transfer = (
         _booking(payment, reply.fee_minor, merchant, now) if isinstance(reply, Approved) else None
     )
-    return Outcome(payment, after, transaction, transfer, answer_of(after))
+    return Outcome(payment, after, transaction, transfer, answer_of(after, request_id))
 
 
 def without_answer(payment: Payment, merchant: MerchantProfile, now: datetime) -> Payment:
@@ -92,15 +100,15 @@ def without_answer(payment: Payment, merchant: MerchantProfile, now: datetime) -
     )
 
 
-def answer_of(payment: Payment) -> StoredAnswer:
-    """What the payment's POST answers, by where it stands."""
+def answer_of(payment: Payment, request_id: str) -> StoredAnswer:
+    """What the payment's POST (the request `request_id`) answers, by where it stands."""
     if payment.status is PaymentStatus.FAILED:
         declined = Declined(
             f"{payment.failure_reason} ({payment.failure_code})",
             decline_code=payment.failure_code or "",
             payment_id=payment.id,
         )
-        return problem(declined, instance=INSTANCE, request_id=payment.request_id)
+        return problem(declined, instance=INSTANCE, request_id=request_id)
     settled = payment.status not in (PaymentStatus.PROCESSING, PaymentStatus.UNKNOWN)
     status = HTTPStatus.CREATED if settled else HTTPStatus.ACCEPTED
     return success(status, PaymentAnswer.of(payment))

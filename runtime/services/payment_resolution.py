@@ -18,7 +18,7 @@ from runtime.models.change import ChangeContext
 from runtime.models.idempotency import ClaimState, IdempotencyRecord
 from runtime.models.payment import Payment, PaymentStatus
 from runtime.observability import logger
-from runtime.repositories import claims
+from runtime.repositories.claims import ClaimRepository
 from runtime.repositories.store import Store
 from runtime.services.payment_outcome import NOT_CHARGED, outcome_of
 from runtime.services.payments import PaymentDesk, charge_request, record
@@ -70,8 +70,10 @@ def _resolve(payment_id: str, desk: PaymentDesk, store: Store, request_id: str) 
         if reply is None:
             return False
         merchant = desk.merchants.require(leased.merchant_id)
-        outcome = outcome_of(leased, reply, merchant, desk.clock())
-        record(outcome, _open_claim(leased, store), token=new_id("out", now), desk=desk)
+        claim = _open_claim(leased, store)
+        asked_by = claim.request_id if claim else payment.request_id
+        outcome = outcome_of(leased, reply, merchant, desk.clock(), request_id=asked_by)
+        record(outcome, claim, token=new_id("out", now), desk=desk)
     except StaleWrite:
         return False
     return True
@@ -123,7 +125,7 @@ def _ask(payment: Payment, now: datetime, desk: PaymentDesk) -> ProcessorAnswer 
 
 
 def _open_claim(payment: Payment, store: Store) -> IdempotencyRecord | None:
-    claim = claims.read(store, payment.claim_key)
+    claim = ClaimRepository(store).read(payment.claim_key)
     if claim is None or claim.resource_id != payment.id or claim.state is ClaimState.COMPLETED:
         return None
     return claim

@@ -157,11 +157,11 @@ def _charge(
         reply = processor.charge(charge_request(payment, desk.clock()))
     except ProcessorUnknown:
         return _remember_unknown(payment, merchant, desk)
-    outcome = outcome_of(payment, reply, merchant, desk.clock())
+    outcome = outcome_of(payment, reply, merchant, desk.clock(), request_id=payment.request_id)
     try:
         record(outcome, claim, token=new_id("out", desk.clock()), desk=desk)
     except StaleWrite:
-        return _answer_as_it_stands(payment.id, desk)
+        return _answer_as_it_stands(payment, desk)
     return outcome.answer
 
 
@@ -189,14 +189,14 @@ def _remember_unknown(
     try:
         desk.payments.advance(payment, unknown, token=new_id("unk", desk.clock()))
     except StaleWrite:
-        return _answer_as_it_stands(payment.id, desk)
+        return _answer_as_it_stands(payment, desk)
     return success(HTTPStatus.ACCEPTED, PaymentAnswer.of(unknown))
 
 
-def _answer_as_it_stands(payment_id: str, desk: PaymentDesk) -> StoredAnswer:
-    payment = desk.payments.get(payment_id)
-    assert payment is not None, f"{payment_id} was begun and never deleted"
-    return answer_of(payment)
+def _answer_as_it_stands(begun: Payment, desk: PaymentDesk) -> StoredAnswer:
+    payment = desk.payments.get(begun.id)
+    assert payment is not None, f"{begun.id} was begun and never deleted"
+    return answer_of(payment, begun.request_id)
 
 
 def _answer_earlier(record: IdempotencyRecord, call: Call, desk: PaymentDesk) -> StoredAnswer:
@@ -208,7 +208,7 @@ def _answer_earlier(record: IdempotencyRecord, call: Call, desk: PaymentDesk) ->
         payment = desk.payments.get(record.resource_id) if record.resource_id else None
         if payment is None or payment.status is PaymentStatus.PROCESSING:
             raise
-        return answer_of(payment).again()
+        return answer_of(payment, record.request_id).again()
 
 
 def _store_refusal(
