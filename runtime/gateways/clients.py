@@ -18,7 +18,11 @@ CONNECT_TIMEOUT_SECONDS = 2
 READ_TIMEOUT_SECONDS = 5
 MAX_ATTEMPTS = 3
 
+MAX_CONNECTIONS = 16
+"""As many as the parallel reads of index buckets."""
+
 _CONFIG = Config(
+    max_pool_connections=MAX_CONNECTIONS,
     connect_timeout=CONNECT_TIMEOUT_SECONDS,
     read_timeout=READ_TIMEOUT_SECONDS,
     retries={"total_max_attempts": MAX_ATTEMPTS, "mode": "standard"},

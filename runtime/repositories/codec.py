@@ -104,7 +104,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return {n: _plain(v) for n, v in value.__dict__.items() if v is not None}
     if isinstance(value, dict):
-        return {str(_plain(n)): _plain(v) for n, v in value.items() if v is not None}
+        return {str(_plain(n)): _plain(v) for n, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(member) for member in value]
     if isinstance(value, frozenset):

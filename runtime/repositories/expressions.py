@@ -45,11 +45,6 @@ def absent(attribute: str) -> Condition:
     return lambda r: f"attribute_not_exists({r.name(attribute)})"
 
 
-def present(attribute: str) -> Condition:
-    """The item exists and has this attribute."""
-    return lambda r: f"attribute_exists({r.name(attribute)})"
-
-
 def equals(attribute: str, value: Any) -> Condition:
     """The attribute has exactly this value."""
     return lambda r: f"{r.name(attribute)} = {r.value(value)}"
@@ -160,7 +155,7 @@ def change(before: RowT, after: RowT) -> Update:
             continue
         assert name not in schema.key_names, f"{schema.name}.{name} is a key and cannot change"
         assert name not in schema.encrypted, f"{schema.name}.{name} is encrypted: put the row"
-        if value is None:
+        if value is None or value == frozenset():
             removed.append(name)
         else:
             assigned[name] = value

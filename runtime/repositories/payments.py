@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -153,7 +154,7 @@ class PaymentRepository:
         for bucket in all_buckets(OPEN_QUEUE, OPEN_BUCKETS):
             conditions = (equals("open_bucket", bucket), at_most("next_action_at", to_instant(now)))
             rows = self._store.query(Payment, _Open, conditions, page_size=limit, index="gsi-open")
-            found += (row for row, _ in zip(rows, range(limit), strict=False))
+            found += islice(rows, limit)
         found.sort(key=lambda row: row.next_action_at)
         return [row.id for row in found[:limit]]
 

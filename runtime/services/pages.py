@@ -48,7 +48,7 @@ def take_page(
                 return Slice(tuple(found), last)
             found.append(entry)
         last = position(entry)
-        if looked_at >= READ_BUDGET + limit:
+        if looked_at >= READ_BUDGET:
             return Slice(tuple(found), last)
     return Slice(tuple(found), None)
 
