@@ -51,9 +51,14 @@ class ApiClient:
 
     def __init__(self, api_url: str, bearer: str | None) -> None:
         headers = {} if bearer is None else {"Authorization": f"Bearer {bearer}"}
-        # Nothing from the environment: a proxy must not see calls to this machine.
+        # Nothing from the environment: a proxy must not see calls to this machine. No connection is
+        # kept, so none is left open by a client that is simply forgotten.
         self._http = httpx.Client(
-            base_url=api_url, headers=headers, timeout=TIMEOUT_SECONDS, trust_env=False
+            base_url=api_url,
+            headers=headers,
+            timeout=TIMEOUT_SECONDS,
+            trust_env=False,
+            limits=httpx.Limits(max_keepalive_connections=0),
         )
 
     @classmethod

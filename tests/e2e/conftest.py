@@ -1,0 +1,71 @@
+"""One deployed stack for all end-to-end tests, in a state directory and on a port of its own."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from local.api_client import ApiClient
+from local.aws import Clients
+from local.deploy import down, up
+from local.stackfile import Stack
+from local.workspace import Workspace
+
+STATE_DIRECTORY = Path(".local-e2e")
+MERCHANT_PERMISSIONS = ("payments", "refunds", "customers", "accounts", "transfers", "reports")
+
+
+def free_port() -> int:
+    """A port on which nobody listens now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A merchant of its own for each test, and a client that may do all that merchants may."""
+
+    merchant_id: str
+    client: ApiClient
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """The deployed stack and the ways to reach it."""
+
+    workspace: Workspace
+    stack: Stack
+    aws: Clients
+
+    @property
+    def operator(self) -> ApiClient:
+        return ApiClient.of_operator(self.stack, self.workspace)
+
+    def client(self, merchant_id: str, *permissions: str) -> ApiClient:
+        return ApiClient.of_merchant(self.stack, self.workspace, merchant_id, *permissions)
+
+    def shop(self, **settings: object) -> Shop:
+        body = {"name": "Shop", "email": f"{uuid4().hex}@shops.example", **settings}
+        merchant = self.operator.post("/v1/merchants", body).require(201)
+        return Shop(merchant["id"], self.client(merchant["id"], *MERCHANT_PERMISSIONS))
+
+
+@pytest.fixture(scope="session")
+def deployment() -> Iterator[Deployment]:
+    workspace = Workspace.find(STATE_DIRECTORY)
+    down(workspace)
+    stack = up(workspace, free_port())
+    yield Deployment(workspace, stack, Clients(stack.aws_endpoint_url))
+    down(workspace)
+
+
+@pytest.fixture
+def shop(deployment: Deployment) -> Shop:
+    return deployment.shop()

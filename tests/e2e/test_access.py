@@ -1,0 +1,142 @@
+"""Who is let in, who sees what, and how refusals look."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from local.api_client import ApiClient
+from local.auth import AuthSettings, Grant, claims, key_id, signing_key, token
+from runtime.contract.endpoints import ENDPOINTS, Endpoint
+from tests.e2e.conftest import Deployment, Shop
+
+PROTECTED = [endpoint for endpoint in ENDPOINTS if not endpoint.public]
+
+
+def _path(endpoint: Endpoint) -> str:
+    return endpoint.path.replace("{id}", "pay_00000000000000000000000000")
+
+
+@pytest.mark.parametrize("endpoint", PROTECTED, ids=lambda e: e.operation)
+def test_no_route_answers_without_a_token(endpoint: Endpoint, deployment: Deployment) -> None:
+    stranger = ApiClient(deployment.stack.api_url, None)
+    assert stranger.send(endpoint.method, _path(endpoint)).status in (401, 403)
+
+
+@pytest.mark.parametrize(
+    "endpoint", [e for e in PROTECTED if e.permission is not None], ids=lambda e: e.operation
+)
+def test_no_route_answers_without_its_permission(
+    endpoint: Endpoint, deployment: Deployment, shop: Shop
+) -> None:
+    client = deployment.client(shop.merchant_id, "nothing")
+    reply = client.send(endpoint.method, _path(endpoint), json={} if endpoint.body else None)
+    assert reply.require(403)["code"] == "forbidden"
+
+
+def test_tokens_that_are_not_quite_right_are_refused(deployment: Deployment, shop: Shop) -> None:
+    workspace = deployment.workspace
+    settings = AuthSettings.of_local_stage(workspace.root)
+    key = signing_key(workspace)
+    grant = Grant(("payments",), merchant_id=shop.merchant_id)
+    now = int(time.time())
+    good = claims(grant, settings, now)
+    header = {"kid": key_id(key)}
+    stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+    def signed(said: dict[str, object], by: rsa.RSAPrivateKey = key) -> str:
+        return jwt.encode(said, by, algorithm="RS256", headers=header)
+
+    valid = signed(good)
+    refused = {
+        "expired": token(replace(grant, ttl_seconds=-60), workspace),
+        "other issuer": signed({**good, "iss": "https://elsewhere.invalid"}),
+        "other audience": signed({**good, "aud": "another-api"}),
+        "no expiry": signed({k: v for k, v in good.items() if k != "exp"}),
+        "not yet valid": signed({**good, "nbf": now + 600}),
+        "signed by a stranger": signed(good, stranger),
+        "unknown kid": jwt.encode(good, key, algorithm="RS256", headers={"kid": "other"}),
+        "no algorithm": jwt.encode(good, None, algorithm="none", headers=header),
+        "tampered": valid[:-6] + ("AAAAAA" if not valid.endswith("AAAAAA") else "BBBBBB"),
+        "garbage": "not.a.token",
+    }
+    assert ApiClient(deployment.stack.api_url, valid).get("/v1/payments").status == 200
+    for name, bearer in refused.items():
+        reply = ApiClient(deployment.stack.api_url, bearer).get("/v1/payments")
+        assert reply.status in (401, 403), name
+
+
+def test_another_merchants_resources_are_not_found(deployment: Deployment, shop: Shop) -> None:
+    sale = {"amount": 1, "currency": "USD", "payment_method": "tok_approved"}
+    payment = shop.client.post("/v1/payments", sale, key="mine").require(201)
+    person = {"name": "A", "email": "a@x.example"}
+    customer = shop.client.post("/v1/customers", person).require(201)
+    wallet = {"account_type": "wallet", "currency": "USD"}
+    account = shop.client.post("/v1/accounts", wallet).require(201)
+    other = deployment.shop().client
+    for path in (
+        f"/v1/payments/{payment['id']}",
+        f"/v1/customers/{customer['id']}",
+        f"/v1/accounts/{account['id']}",
+        f"/v1/merchants/{shop.merchant_id}",
+    ):
+        assert other.get(path).require(404)["code"] == "not_found"
+        assert deployment.operator.get(path).status == 200
+    assert other.get("/v1/payments", customer_id=customer["id"]).status == 404
+    charged = {**sale, "customer_id": customer["id"]}
+    assert other.post("/v1/payments", charged, key="theirs").status == 404
+    assert other.post("/v1/accounts", {**wallet, "customer_id": customer["id"]}).status == 404
+
+
+def test_only_operators_act_for_a_merchant(deployment: Deployment, shop: Shop) -> None:
+    sale = {"amount": 1, "currency": "USD", "payment_method": "tok_approved"}
+    named = {**sale, "merchant_id": shop.merchant_id}
+    assert shop.client.post("/v1/payments", named, key="a").require(403)["code"] == "forbidden"
+    assert shop.client.get("/v1/payments", merchant_id=shop.merchant_id).status == 403
+    paid = deployment.operator.post("/v1/payments", named, key="a").require(201)
+    assert paid["merchant_id"] == shop.merchant_id
+    nameless = deployment.operator.post("/v1/payments", sale, key="b").require(422)
+    assert nameless["param"] == "merchant_id"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/v1/nothing", 404), ("DELETE", "/v1/payments", 405), ("PUT", "/v1/payments/x", 405)],
+)
+def test_what_is_not_there_is_said_as_a_problem(
+    method: str, path: str, status: int, shop: Shop
+) -> None:
+    reply = shop.client.send(method, path)
+    problem = reply.require(status)
+    assert reply.headers["content-type"] == "application/problem+json"
+    assert problem["instance"] == path
+    assert problem["status"] == status
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "code"),
+    [
+        ({"content": b"{", "headers": {"content-type": "application/json"}}, 400, "malformed_json"),
+        ({"content": b"x=1", "headers": {"content-type": "text/plain"}}, 415, None),
+        ({"json": {"amount": 1, "surprise": 1}}, 400, "unknown_field"),
+        ({"json": {"amount": 1}}, 422, "invalid_value"),
+        ({"json": {"metadata": {"note": "4111 1111 1111 1111"}}}, 422, "card_data_refused"),
+        ({"json": {"description": "x" * 70_000}}, 413, "payload_too_large"),
+    ],
+)
+def test_bad_requests_are_said_clearly(
+    options: dict[str, object], status: int, code: str | None, shop: Shop
+) -> None:
+    headers = {"Idempotency-Key": "bad", **(options.pop("headers", None) or {})}  # type: ignore[dict-item]
+    reply = shop.client.send("POST", "/v1/payments", headers=headers, **options)
+    problem = reply.require(status)
+    assert code in (None, problem["code"])
+
+
+def test_a_payment_without_an_idempotency_key_is_refused(shop: Shop) -> None:
+    sale = {"amount": 1, "currency": "USD", "payment_method": "tok_approved"}
+    assert shop.client.post("/v1/payments", sale).require(400)["code"] == "missing_idempotency_key"

@@ -1,0 +1,60 @@
+"""The demo itself, and what it says when its emulator dies under it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from local import ministack
+from local.deploy import down, up
+from local.workspace import PROJECT_ROOT, Workspace
+from tests.e2e.conftest import Deployment, free_port
+
+KILLED_STATE = Path(".local-killed")
+DEMO_SECONDS = 180
+
+
+def _demo(state_directory: Path) -> subprocess.Popen[str]:
+    environment = {k: v for k, v in os.environ.items() if k != "PORT"} | {"PYTHONUNBUFFERED": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "local", "--state-dir", str(state_directory), "demo"],
+        cwd=PROJECT_ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def test_the_demo_holds_and_can_be_told_again(deployment: Deployment) -> None:
+    for _ in range(2):
+        story = _demo(deployment.workspace.directory)
+        output, _ = story.communicate(timeout=DEMO_SECONDS)
+        assert story.returncode == 0, output
+        assert "Every step held." in output
+
+
+def test_killing_the_emulator_in_the_middle_of_the_demo_gives_one_clear_message() -> None:
+    workspace = Workspace.find(KILLED_STATE)
+    up(workspace, free_port())
+    try:
+        story = _demo(KILLED_STATE)
+        assert story.stdout is not None
+        said = ""
+        for line in story.stdout:
+            said += line
+            if line.startswith("3."):
+                emulator = ministack.running(workspace)
+                assert emulator is not None
+                os.kill(emulator.process.pid, signal.SIGKILL)
+                break
+        rest, _ = story.communicate(timeout=DEMO_SECONDS)
+        assert story.returncode == 1, said + rest
+        assert "Traceback" not in rest
+        assert rest.count("Error:") == 1
+        assert "emulator" in rest
+    finally:
+        down(workspace)

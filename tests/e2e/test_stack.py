@@ -1,0 +1,58 @@
+"""What is deployed: tables with their expiry, the documents it serves, the clock that drives it."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from openapi_spec_validator import validate
+
+from local.api_client import ApiClient
+from local.docs import openapi_json
+from runtime.models import ALL_TABLES
+from tests.e2e.conftest import Deployment, Shop
+
+SCHEDULE_PATIENCE_SECONDS = 90.0
+"""EventBridge fires every minute; the run itself takes a second."""
+
+
+def test_the_deployed_tables_are_the_declared_ones(deployment: Deployment) -> None:
+    dynamodb = deployment.aws.dynamodb
+    for schema in ALL_TABLES:
+        name = deployment.stack.tables[schema.name]
+        table = dynamodb.describe_table(TableName=name)["Table"]
+        expiry = dynamodb.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
+        indexes = {index["IndexName"] for index in table.get("GlobalSecondaryIndexes", [])}
+        assert indexes == {index.name for index in schema.indexes}
+        assert expiry.get("AttributeName") == schema.ttl_attribute
+
+
+def test_the_served_openapi_document_is_the_generated_one_and_valid(
+    deployment: Deployment,
+) -> None:
+    anybody = ApiClient(deployment.stack.api_url, None)
+    served = anybody.get("/v1/openapi.json").require(200)
+    assert served == json.loads(openapi_json())
+    validate(served)
+
+
+def test_health_and_the_documentation_need_no_token(deployment: Deployment) -> None:
+    anybody = ApiClient(deployment.stack.api_url, None)
+    assert anybody.get("/v1/health").require(200) == {"status": "ok", "stage": "local"}
+    page = anybody.get("/v1/docs")
+    assert page.status == 200
+    assert page.headers["content-type"].startswith("text/html")
+    assert '<script src="' not in page.text
+    assert "createPayment" in page.text
+
+
+def test_the_schedule_fires_and_finishes_a_payment_whose_answer_was_lost(shop: Shop) -> None:
+    sale = {"amount": 700, "currency": "USD", "payment_method": "tok_timeout"}
+    lost = shop.client.post("/v1/payments", sale, key="clock").require(202)
+    deadline = time.monotonic() + SCHEDULE_PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        payment = shop.client.get(f"/v1/payments/{lost['id']}").require(200)
+        if payment["status"] != "unknown":
+            break
+        time.sleep(1)
+    assert payment["status"] == "succeeded"
