@@ -94,9 +94,9 @@ def _write(file: Path, text: str) -> bool:
 
 def _overview_row(schema: TableSchema) -> str:
     key = _key(schema.partition_key, schema.sort_key)
-    indexes = " · ".join(f"`{index.name}`" for index in schema.indexes) or "–"
-    expiry = f"`{schema.ttl_attribute}`" if schema.ttl_attribute else "–"
-    stream = "new and old images" if schema.stream else "–"
+    indexes = " · ".join(f"`{index.name}`" for index in schema.indexes) or "-"
+    expiry = f"`{schema.ttl_attribute}`" if schema.ttl_attribute else "-"
+    stream = "new and old images" if schema.stream else "-"
     return f"| [{schema.name}](#{schema.name}) | {key} | {indexes} | {expiry} | {stream} |"
 
 
@@ -162,7 +162,7 @@ def _route_row(endpoint: Endpoint) -> str:
         permission = "none"
     else:
         permission = str(endpoint.permission) if endpoint.permission else "admin or own"
-    key = "–" if endpoint.idempotent == "no" else endpoint.idempotent
+    key = "-" if endpoint.idempotent == "no" else endpoint.idempotent
     statuses = sorted(int(status) for status in (*endpoint.answers, *endpoint.refusals))
     answers = ", ".join(str(status) for status in statuses)
     route = f"`{endpoint.method} {endpoint.path}`"
