@@ -82,6 +82,8 @@ def read_request(endpoint: Endpoint, event: APIGatewayProxyEventV2, path_id: str
     if path_id and not re.fullmatch(IDENTIFIER, path_id):
         raise NotFound(f"there is nothing at {event.raw_path[:100]}")
     document, raw = _json_body(event) if endpoint.body else ({}, b"")
+    if caller is not None and not caller.is_operator and document.get("merchant_id") is not None:
+        raise _acting()
     query = _query(endpoint, event)
     key = _idempotency_key(endpoint, event, document)
     body = _body(endpoint, document, raw) if endpoint.body else None
@@ -94,7 +96,7 @@ def read_request(endpoint: Endpoint, event: APIGatewayProxyEventV2, path_id: str
         path=path,
         now=datetime.now(UTC),
         fingerprint=fingerprint(endpoint.method, path, _payload(document)),
-        acting_for=_acting_for(caller, body, query),
+        acting_for=_acting_for(body, query),
         idempotency_key=key,
     )
     return Request(endpoint, path_id, call, body, query)
@@ -122,17 +124,19 @@ def _caller(event: APIGatewayProxyEventV2) -> Caller:
 
 def _refuse_acting(event: APIGatewayProxyEventV2) -> None:
     if "merchant_id" in (event.query_string_parameters or {}):
-        raise Forbidden("merchant_id is for operators; yours is in your token", param="merchant_id")
+        raise _acting()
 
 
-def _acting_for(caller: Caller, body: BaseModel | None, query: BaseModel | None) -> str | None:
+def _acting() -> Forbidden:
+    return Forbidden("merchant_id is for operators; yours is in your token", param="merchant_id")
+
+
+def _acting_for(body: BaseModel | None, query: BaseModel | None) -> str | None:
     named = {
         shape.merchant_id
         for shape in (body, query)
         if isinstance(shape, (Body, Query)) and shape.merchant_id is not None
     }
-    if named and not caller.is_operator:
-        raise Forbidden("merchant_id is for operators; yours is in your token", param="merchant_id")
     if len(named) > 1:
         raise InvalidParameter("body and query name different merchants", param="merchant_id")
     return next(iter(named), None)
@@ -253,6 +257,9 @@ def _refuse(error: ValidationError, unknown: type[UnknownField | UnknownParamete
             name = _path(problem["loc"])
             raise unknown(f"{name} is not known here", param=name) from None
     first = problems[0]
+    if first["type"] == "json_invalid":
+        # Text that json.loads takes and the validator does not: lone surrogates, for one.
+        raise MalformedJson(f"the body is no JSON: {first['msg']}") from None
     name = _path(first["loc"])
     message = first["msg"].removeprefix("Value error, ")
     raise InvalidValue(f"{name}: {message}", param=name) from None
