@@ -22,6 +22,10 @@ Deliverability is not ours to judge.
 """
 
 
+class RequestedLimits(RateLimits, frozen=True, extra="forbid", strict=True):
+    """Limits as a request gives them: a misspelt one must not be no limit."""
+
+
 class MerchantRequest(Body, frozen=True):
     """A new merchant."""
 
@@ -35,7 +39,7 @@ class MerchantRequest(Body, frozen=True):
         Field(repr=False, description="Generated when absent."),
     ] = None
     features: Annotated[frozenset[ShortText], Field(max_length=50)] = frozenset()
-    rate_limits: RateLimits = RateLimits()
+    rate_limits: RequestedLimits = RequestedLimits()
     index_buckets: Annotated[int, Field(ge=1, le=MAX_INDEX_BUCKETS)] = 1
 
 
