@@ -117,8 +117,8 @@ def _identity(claims: dict[str, Any]) -> Identity:
     well_formed = isinstance(permissions, list) and all(isinstance(p, str) for p in permissions)
     if not well_formed or len(permissions) > MAX_PERMISSIONS:
         raise TokenRefused("permissions is not a short list of strings")
-    if any(not permission or " " in permission for permission in permissions):
-        raise TokenRefused("a permission is empty or holds a space")
+    if any(permission.split() != [permission] for permission in permissions):
+        raise TokenRefused("a permission is empty or holds white space")
     if merchant_id is not None and (not isinstance(merchant_id, str) or not merchant_id):
         raise TokenRefused("merchant_id is not a string")
     if not claims["sub"]:
