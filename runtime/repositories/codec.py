@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 from boto3.dynamodb.types import Binary, TypeDeserializer, TypeSerializer
 from pydantic import BaseModel, TypeAdapter
 
+from runtime.errors import IntegrityError
 from runtime.schema import Purpose, Row, TableSchema
 
 Item = Mapping[str, Any]
@@ -77,7 +78,9 @@ class Codec:
             n: _from_typed(v) for n, v in item.items() if n in wanted or n in schema.key_names
         }
         for name in schema.encrypted:
-            if name in wanted and isinstance(values.get(name), bytes):
+            if name in wanted and name in values:
+                if not isinstance(values[name], bytes):
+                    raise IntegrityError(f"{schema.name}.{name} is stored in plain text")
                 opened = self._cipher.decrypt(_place(schema, name, values), values[name])
                 values[name] = _json_value(wanted[name].annotation, opened)
         return view.model_validate(values)
