@@ -24,7 +24,7 @@ HEADER: Final = (
     "settlement_date",
 )
 SETTLED: Final = "settled"
-_WHOLE_NUMBER = re.compile(r"-?\d{1,13}")
+_WHOLE_NUMBER = re.compile(r"-?[0-9]{1,13}")
 MAX_CELL_CHARACTERS = 128
 """No processor reports longer cells: a line that has one is invalid."""
 
