@@ -34,7 +34,7 @@ MAX_SUMMARY_PAYMENTS = 50_000
 """Payments that one summary reads: some 8 MB of index entries, within the request's time."""
 SUMMARY_PAGE = 1_000
 FILTERED_PAGE = 100
-SUMMARY_DAYS = 30
+_MONTH = timedelta(days=30)
 _FIRST_DAY = datetime(2020, 1, 1, tzinfo=UTC)
 
 
@@ -65,7 +65,7 @@ def list_payments(query: PaymentQuery, call: Call, archive: PaymentArchive) -> P
         owner = archive.customers.owner(query.customer_id)
         if owner is None or owner.merchant_id != merchant.id:
             raise NotFound(f"no customer {query.customer_id}", param="customer_id")
-    start, end = _window(query.start_date or to_instant(_FIRST_DAY), query.end_date, call.now)
+    start, end = _window(query.start_date, query.end_date, call.now)
     after_id = archive.cursors.position(query, "payments", merchant.id)
     index, buckets = _index_for(query, merchant)
     filtered = query.min_amount is not None or query.max_amount is not None
@@ -95,13 +95,14 @@ def list_payments(query: PaymentQuery, call: Call, archive: PaymentArchive) -> P
 
 
 def summarize_payments(query: SummaryQuery, call: Call, archive: PaymentArchive) -> PaymentSummary:
-    """Counts and sums of the merchant's payments between two days (default: the last 30).
+    """Counts and sums of the merchant's payments between two days (default: 30 up to the end).
 
     Raises SummaryTooLarge beyond MAX_SUMMARY_PAYMENTS rather than answer with a part.
     """
     merchant = archive.merchants.require(call.caller.merchant(call.acting_for))
-    month_ago = to_instant(call.now - timedelta(days=SUMMARY_DAYS))[:10]
-    start, end = _window(query.start_date or month_ago, query.end_date, call.now)
+    start, end = _window(query.start_date, query.end_date, call.now)
+    if query.start_date is None:
+        start = max(start, start_of(to_instant(end - _MONTH)[:10]))
     buckets = all_buckets(merchant.id, merchant.index_buckets)
     figures = archive.payments.figures(buckets, start, end, SUMMARY_PAGE)
     summary = summarize(islice(figures, MAX_SUMMARY_PAYMENTS + 1))
@@ -123,15 +124,17 @@ def summarize_payments(query: SummaryQuery, call: Call, archive: PaymentArchive)
     )
 
 
-def _window(start_text: str, end_text: str | None, now: datetime) -> tuple[datetime, datetime]:
-    # Ids cannot say a time before 1970, and no payment is older than the platform.
-    start = max(_moment(start_of, start_text, "start_date"), _FIRST_DAY)
+def _window(
+    start_text: str | None, end_text: str | None, now: datetime
+) -> tuple[datetime, datetime]:
+    start = _moment(start_of, start_text, "start_date") if start_text is not None else _FIRST_DAY
     end = _moment(end_of, end_text, "end_date") if end_text is not None else now
-    if end_text is not None and start > end:
+    if start_text is not None and end_text is not None and start > end:
         raise InvalidValue(
             f"start_date {start_text} is after end_date {end_text}", param="start_date"
         )
-    return start, end
+    # Ids cannot say a time before 1970, and no payment is older than the platform.
+    return max(start, _FIRST_DAY), max(end, _FIRST_DAY)
 
 
 def _moment(read: Callable[[str], datetime], text: str, param: str) -> datetime:
