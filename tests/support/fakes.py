@@ -68,7 +68,10 @@ class FakeS3:
     objects: dict[str, bytes] = field(default_factory=dict)
     on_read: Callable[[str], None] = lambda key: None
 
-    def get_object(self, *, Bucket: str, Key: str, IfMatch: str | None = None) -> dict[str, Any]:
+    def get_object(
+        self, *, Bucket: str, Key: str, IfMatch: str | None = None, VersionId: str | None = None
+    ) -> dict[str, Any]:
+        assert VersionId is None, "versions are S3's own; they are tried on the embedded AWS"
         if Key not in self.objects:
             raise client_error("NoSuchKey", "GetObject")
         body = self.objects[Key]

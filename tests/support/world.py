@@ -26,7 +26,7 @@ from runtime.gateways.field_encryption import FieldEncryption
 from runtime.gateways.key_ring import KeyRing
 from runtime.gateways.processors.port import Processor
 from runtime.gateways.processors.sandbox import SandboxProcessor
-from runtime.gateways.settlement_files import SettlementFiles
+from runtime.gateways.settlement_files import FileVersion, SettlementFiles
 from runtime.models import ALL_TABLES
 from runtime.models.change import ChangeContext
 from runtime.models.customer import Customer
@@ -251,7 +251,7 @@ class World:
 
     def reconcile(self, key: str, desk: ReconciliationDesk | None = None) -> FileReport:
         """One run over a settlement file."""
-        return reconcile_file(key, "message", desk or self.reconciliation())
+        return reconcile_file(FileVersion(key), "message", desk or self.reconciliation())
 
     # ------------------------------------------------------------ the truth
 

@@ -1,0 +1,302 @@
+"""Lists: every payment exactly once, newest first, whatever the page size and the number of buckets."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from runtime.contract.payments import PaymentQuery, SummaryQuery
+from runtime.contract.settlements import LineQuery, SettlementQuery
+from runtime.errors import BadCursor, InvalidValue, NotFound
+from runtime.models.merchant import MerchantProfile
+from runtime.models.payment import PaymentStatus
+from runtime.models.settlement import Settlement, SettlementLine
+from runtime.models.transaction import Transaction
+from runtime.services.payment_queries import get_payment, list_payments, summarize_payments
+from runtime.services.settlement_queries import get_settlement, list_lines, list_settlements
+from tests.support.world import World, pages, settlement_file, settlement_key, settlement_line
+
+HOW_MANY = 23
+
+
+@pytest.fixture(params=[1, 16])
+def shop(request: pytest.FixtureRequest, world: World) -> MerchantProfile:
+    return world.merchant(index_buckets=request.param)
+
+
+def listed(world: World, merchant: MerchantProfile, **query: Any) -> list[str]:
+    """Ids of the whole list, page by page."""
+
+    def read(cursor: str | None) -> Any:
+        asked = PaymentQuery(cursor=cursor, **query)
+        return list_payments(asked, world.call(merchant), world.archive())
+
+    ids = [row.id for page in pages(read) for row in page.data]
+    assert [id_ for id_, times in Counter(ids).items() if times > 1] == []
+    return ids
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5, HOW_MANY - 1, HOW_MANY, HOW_MANY + 1, 100])
+def test_pages_of_any_size_visit_every_payment_once_newest_first(
+    either_world: World, limit: int
+) -> None:
+    for buckets in (1, 16):
+        merchant = either_world.merchant(index_buckets=buckets)
+        for _ in range(HOW_MANY):
+            either_world.pay(merchant)
+        mine = [row.id for row in either_world.payments() if row.merchant_id == merchant.id]
+        assert listed(either_world, merchant, limit=limit) == sorted(mine, reverse=True)
+
+
+def test_payments_made_while_a_list_is_read_neither_repeat_nor_hide_the_older_ones(
+    world: World, shop: MerchantProfile
+) -> None:
+    for _ in range(HOW_MANY):
+        world.pay(shop)
+    older = {row.id for row in world.payments()}
+
+    def read(cursor: str | None) -> Any:
+        query = PaymentQuery(cursor=cursor, limit=3)
+        page = list_payments(query, world.call(shop), world.archive())
+        world.pay(shop)
+        world.pay(shop, payment_method="tok_declined")
+        return page
+
+    ids = [row.id for page in pages(read) for row in page.data]
+    assert ids == sorted(ids, reverse=True)
+    assert len(ids) == len(set(ids))
+    assert older <= set(ids)
+
+
+def test_filters_by_status_amount_date_and_customer_give_what_a_scan_gives(
+    world: World, shop: MerchantProfile
+) -> None:
+    customers = [world.customer(shop, f"c{n}@example.com") for n in range(2)]
+    tokens = ["tok_approved", "tok_declined", "tok_timeout"]
+    for n in range(18):
+        world.pay(
+            shop,
+            amount=100 * (n + 1),
+            payment_method=tokens[n % 3],
+            customer_id=[*customers, None][n % 4 % 3],
+        )
+        world.clock.advance(6 * 3600)
+    rows = sorted(world.payments(), key=lambda row: row.id, reverse=True)
+    days = sorted({row.created_at[:10] for row in rows})
+    moment = rows[7].created_at
+    filters: list[tuple[dict[str, Any], Any]] = [
+        ({"status": status}, lambda r, s=status: r.status == s) for status in PaymentStatus
+    ]
+    filters += [({"customer_id": c}, lambda r, c=c: r.customer_id == c) for c in customers]
+    filters += [
+        ({"min_amount": 500}, lambda r: r.amount >= 500),
+        ({"max_amount": 500}, lambda r: r.amount <= 500),
+        ({"min_amount": 500, "max_amount": 900}, lambda r: 500 <= r.amount <= 900),
+        ({"start_date": days[1]}, lambda r: r.created_at[:10] >= days[1]),
+        ({"end_date": days[1]}, lambda r: r.created_at[:10] <= days[1]),
+        ({"start_date": days[1], "end_date": days[1]}, lambda r: r.created_at[:10] == days[1]),
+        ({"start_date": moment}, lambda r: r.created_at >= moment),
+        ({"end_date": moment}, lambda r: r.created_at <= moment),
+        (
+            {"customer_id": customers[0], "status": "failed", "min_amount": 300},
+            lambda r: r.customer_id == customers[0] and r.status == "failed" and r.amount >= 300,
+        ),
+        (
+            {"status": "succeeded", "start_date": days[2], "max_amount": 1500},
+            lambda r: r.status == "succeeded"
+            and r.created_at[:10] >= days[2]
+            and r.amount <= 1500,
+        ),
+    ]
+    found_something = 0
+    for query, keep in filters:
+        expected = [row.id for row in rows if keep(row)]
+        for limit in (2, 100):
+            assert listed(world, shop, limit=limit, **query) == expected, query
+        found_something += bool(expected)
+    assert found_something >= 13
+
+
+def test_a_foreign_or_unknown_customer_is_not_found(world: World) -> None:
+    shop, other = world.merchant(), world.merchant()
+    foreign = world.customer(other)
+    for customer in (foreign, "cus_nobody"):
+        with pytest.raises(NotFound):
+            listed(world, shop, customer_id=customer)
+
+
+def test_another_merchants_payments_are_in_no_list_and_are_not_found(world: World) -> None:
+    shop, other = world.merchant(), world.merchant()
+    world.pay(other)
+    foreign = world.payment().id
+    assert listed(world, shop) == []
+    with pytest.raises(NotFound):
+        get_payment(foreign, world.call(shop), world.archive())
+    seen = get_payment(foreign, world.call(None, operator=True), world.archive())
+    assert seen.id == foreign
+
+
+def test_an_operator_lists_the_merchant_it_names_and_must_name_one(world: World) -> None:
+    shop = world.merchant()
+    world.pay(shop)
+    call = world.call(None, operator=True, acting_for=shop.id)
+    assert len(list_payments(PaymentQuery(), call, world.archive()).data) == 1
+    with pytest.raises(InvalidValue) as refused:
+        list_payments(PaymentQuery(), world.call(None, operator=True), world.archive())
+    assert refused.value.param == "merchant_id"
+
+
+def test_a_cursor_fits_only_its_own_merchant_and_filters(world: World) -> None:
+    shop, other = world.merchant(), world.merchant()
+    for merchant in (shop, shop, other, other):
+        world.pay(merchant)
+    archive = world.archive()
+    cursor = list_payments(PaymentQuery(limit=1), world.call(shop), archive).next_cursor
+    assert cursor
+    again = list_payments(PaymentQuery(limit=2, cursor=cursor), world.call(shop), archive)
+    assert len(again.data) == 1, "the page size may change"
+    with pytest.raises(BadCursor):
+        list_payments(PaymentQuery(cursor=cursor), world.call(other), archive)
+    with pytest.raises(BadCursor):
+        list_payments(PaymentQuery(cursor=cursor, status="succeeded"), world.call(shop), archive)
+    with pytest.raises(BadCursor):
+        list_settlements(SettlementQuery(cursor=cursor), world.call(shop), world.settlement_archive())
+
+
+def test_a_payment_read_by_id_shows_its_transactions_at_once(world: World) -> None:
+    shop = world.merchant()
+    world.pay(shop, amount=1000)
+    detail = get_payment(world.payment().id, world.call(shop), world.archive())
+    (transaction,) = detail.transactions
+    assert (transaction.amount, transaction.fee, transaction.status) == (1000, 59, "succeeded")
+    assert transaction.payment_id == detail.id
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "1969-12-31", "1970-01-01", "9999-12-31"])
+def test_the_ends_of_the_calendar_are_days_like_others(world: World, day: str) -> None:
+    shop = world.merchant()
+    world.pay(shop)
+    past = day < "2000"
+    assert len(listed(world, shop, start_date=day)) == (1 if past else 0)
+    assert len(listed(world, shop, end_date=day)) == (0 if past else 1)
+
+
+def test_a_day_that_does_not_exist_is_refused_by_name(world: World) -> None:
+    shop = world.merchant()
+    for name in ("start_date", "end_date"):
+        with pytest.raises(InvalidValue) as refused:
+            listed(world, shop, **{name: "2026-02-30"})
+        assert refused.value.param == name
+
+
+def test_the_summary_equals_a_recount_by_status_and_currency(
+    world: World, shop: MerchantProfile
+) -> None:
+    world.pay(world.merchant(), amount=999_999)
+    plan = [("USD", "tok_approved"), ("JPY", "tok_approved"), ("USD", "tok_declined")]
+    for n in range(20):
+        currency, token = [*plan, ("USD", "tok_timeout")][n % 4]
+        world.pay(shop, amount=1000 + n, currency=currency, payment_method=token)
+    rows = [row for row in world.payments() if row.merchant_id == shop.id]
+    query = SummaryQuery(start_date="2026-03-01", end_date="2026-03-31")
+    summary = summarize_payments(query, world.call(shop), world.archive())
+    assert summary.total_count == 20
+    assert summary.by_status == Counter(row.status for row in rows)
+    for currency, told in summary.by_currency.items():
+        mine = [row for row in rows if row.currency == currency]
+        captured = sum(row.amount_captured for row in mine)
+        fees = sum(row.fee for row in mine)
+        took = sum(1 for row in mine if row.status == "succeeded")
+        assert (told.count, told.captured, told.refunded) == (len(mine), captured, 0)
+        assert (told.fees, told.net, told.average) == (fees, captured - fees, captured // took)
+    assert set(summary.by_currency) == {"USD", "JPY"}
+    world.clock.advance(40 * 24 * 3600)
+    assert summarize_payments(SummaryQuery(), world.call(shop), world.archive()).total_count == 0
+
+
+def test_a_summary_up_to_a_day_long_ago_is_not_refused_for_a_start_nobody_gave(
+    world: World,
+) -> None:
+    shop = world.merchant()
+    summary = summarize_payments(
+        SummaryQuery(end_date="2025-01-31"), world.call(shop), world.archive()
+    )
+    assert summary.total_count == 0
+    assert summary.start_date < summary.end_date
+
+
+def test_settlements_and_their_lines_are_paged_in_the_promised_order(world: World) -> None:
+    shop = world.merchant()
+    world.pay(shop)
+    (transaction,) = world.rows(Transaction)
+    for day in range(1, 6):
+        key = settlement_key(shop, f"2026-03-{day:02}")
+        lines = [settlement_line(transaction, amount=day)] * 7
+        world.s3.objects[key] = settlement_file([*lines, settlement_line(transaction)])
+        world.reconcile(key)
+    archive = world.settlement_archive()
+    call = world.call(shop)
+    for limit in (1, 2, 5, 100):
+        dates = [
+            row.date
+            for page in pages(
+                lambda c, n=limit: list_settlements(
+                    SettlementQuery(cursor=c, limit=n), call, archive
+                )
+            )
+            for row in page.data
+        ]
+        assert dates == [f"2026-03-{day:02}" for day in range(5, 0, -1)]
+    newest = max(world.rows(Settlement), key=lambda row: row.date)
+    stored = [r for r in world.rows(SettlementLine) if r.settlement_id == newest.id]
+    for status in (None, "invalid", "duplicate", "matched"):
+        for limit in (1, 3, 100):
+            numbers = [
+                line.line
+                for page in pages(
+                    lambda c, n=limit, s=status: list_lines(
+                        newest.id, LineQuery(cursor=c, limit=n, status=s), call, archive
+                    )
+                )
+                for line in page.data
+            ]
+            assert numbers == sorted(r.line for r in stored if status in (None, r.status))
+    with pytest.raises(NotFound):
+        get_settlement(newest.id, world.call(world.merchant()), archive)
+    with pytest.raises(NotFound):
+        list_lines(newest.id, LineQuery(), world.call(world.merchant()), archive)
+
+
+def test_lines_beyond_one_partition_are_read_in_the_order_of_the_file(world: World) -> None:
+    shop = world.merchant()
+    key = settlement_key(shop)
+    world.s3.objects[key] = settlement_file(["broken"])
+    world.reconcile(key)
+    (settlement,) = world.rows(Settlement)
+    (line,) = world.rows(SettlementLine)
+    numbers = [2, 9_998, 9_999, 10_000, 10_001, 20_000, 30_005]
+    for number in numbers[1:]:
+        bucket = f"{settlement.id}#{number // 10_000:03}"
+        copy = line.model_copy(update={"line": number, "settlement_bucket": bucket})
+        item = world.store.codec.to_item(copy)
+        world.client.put_item(TableName=world.tables["settlement_lines"], Item=item)
+    after = settlement.model_copy(update={"last_line": 30_005})
+    world.client.put_item(
+        TableName=world.tables["settlements"], Item=world.store.codec.to_item(after)
+    )
+    for limit in (1, 2, 100):
+        read = [
+            row.line
+            for page in pages(
+                lambda c, n=limit: list_lines(
+                    settlement.id,
+                    LineQuery(cursor=c, limit=n),
+                    world.call(shop),
+                    world.settlement_archive(),
+                )
+            )
+            for row in page.data
+        ]
+        assert read == numbers

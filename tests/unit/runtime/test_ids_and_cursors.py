@@ -1,0 +1,138 @@
+"""Ids in the order of time, cursors that fit only where they came from."""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runtime.domain.cursors import MAX_CURSOR_CHARACTERS, seal, unseal
+from runtime.domain.ids import created_at, highest_id, lowest_id, new_id
+from runtime.domain.instants import end_of, start_of, to_datetime, to_epoch_seconds, to_instant
+from runtime.errors import BadCursor
+
+KEY = b"k" * 32
+moments = st.datetimes(datetime(2020, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))
+
+
+@given(moments, moments)
+def test_ids_sort_in_the_order_of_their_making(one: datetime, other: datetime) -> None:
+    first, second = sorted((one, other))
+    if second - first >= timedelta(milliseconds=1):
+        assert new_id("pay", first) < new_id("pay", second)
+
+
+@given(moments)
+def test_an_id_says_when_it_was_made_to_the_millisecond(moment: datetime) -> None:
+    identifier = new_id("pay", moment)
+    assert to_instant(created_at(identifier)) == to_instant(moment)
+    assert lowest_id("pay", moment) <= identifier <= highest_id("pay", moment)
+    before, after = moment - timedelta(milliseconds=1), moment + timedelta(milliseconds=1)
+    assert highest_id("pay", before) < identifier < lowest_id("pay", after)
+
+
+def test_ids_are_unique_within_a_millisecond() -> None:
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    assert len({new_id("pay", moment) for _ in range(10_000)}) == 10_000
+
+
+def test_what_holds_no_ulid_has_no_time() -> None:
+    for text in ("pay_", "pay", "", "pay_!!!!!!!!!!!!!!!!!!!!!!!!!!"):
+        with pytest.raises(ValueError, match=r".*"):
+            created_at(text)
+
+
+@given(moments)
+def test_an_instant_is_cut_to_milliseconds_and_never_rounded_into_the_future(
+    moment: datetime,
+) -> None:
+    text = to_instant(moment)
+    assert len(text) == len("2026-01-01T00:00:00.000Z")
+    assert timedelta() <= moment - to_datetime(text) < timedelta(milliseconds=1)
+    assert to_epoch_seconds(moment) <= moment.timestamp()
+
+
+def test_instants_of_other_time_zones_are_told_in_utc() -> None:
+    assert to_instant(datetime.fromisoformat("2026-01-01T01:00:00+02:00")) == (
+        "2025-12-31T23:00:00.000Z"
+    )
+
+
+@given(moments, moments)
+def test_instants_sort_as_text_in_the_order_of_time(one: datetime, other: datetime) -> None:
+    assert (to_instant(one) < to_instant(other)) <= (one < other)
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "last"),
+    [
+        ("2026-03-14", "2026-03-14T00:00:00.000Z", "2026-03-14T23:59:59.999Z"),
+        ("2024-02-29", "2024-02-29T00:00:00.000Z", "2024-02-29T23:59:59.999Z"),
+        ("9999-12-31", "9999-12-31T00:00:00.000Z", "9999-12-31T23:59:59.999Z"),
+        ("2026-03-14T10:00:00", "2026-03-14T10:00:00.000Z", "2026-03-14T10:00:00.000Z"),
+        ("2026-03-14T10:00:00.25Z", "2026-03-14T10:00:00.250Z", "2026-03-14T10:00:00.250Z"),
+        ("2026-03-14T10:00:00+00:00", "2026-03-14T10:00:00.000Z", "2026-03-14T10:00:00.000Z"),
+    ],
+)
+def test_a_day_is_all_of_it_and_a_moment_only_itself(text: str, first: str, last: str) -> None:
+    assert (to_instant(start_of(text)), to_instant(end_of(text))) == (first, last)
+
+
+@pytest.mark.parametrize("text", ["2026-02-30", "2026-13-01", "0000-01-01", "tomorrow!!", "٢٠٢٦-01-01"])
+def test_a_day_that_is_none_is_a_value_error(text: str) -> None:
+    for read in (start_of, end_of):
+        with pytest.raises(ValueError, match=r".*"):
+            read(text)
+
+
+@given(st.text(max_size=60), st.text(max_size=60))
+def test_a_cursor_opens_with_its_own_binding(binding: str, position: str) -> None:
+    assert unseal(KEY, binding, seal(KEY, binding, position)) == position
+
+
+@given(
+    st.text(max_size=20),
+    st.text(max_size=20),
+    st.text(max_size=20),
+    st.text(max_size=20),
+)
+def test_a_cursor_opens_with_no_other_binding(
+    binding: str, position: str, other: str, tail: str
+) -> None:
+    cursor = seal(KEY, binding, position)
+    for wrong in (binding + tail, other):
+        if wrong != binding:
+            with pytest.raises(BadCursor):
+                unseal(KEY, wrong, cursor)
+    with pytest.raises(BadCursor):
+        unseal(b"other key", binding, cursor)
+
+
+def test_changing_any_byte_of_a_cursor_makes_it_none_of_ours() -> None:
+    cursor = seal(KEY, "payments|mer_1", "pay_01KKNS5TM27YDJ43Y2ZGZA8BEN")
+    sealed = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+    for place in range(len(sealed)):
+        for bit in (1, 128):
+            forged = bytearray(sealed)
+            forged[place] ^= bit
+            text = base64.urlsafe_b64encode(bytes(forged)).rstrip(b"=").decode()
+            with pytest.raises(BadCursor):
+                unseal(KEY, "payments|mer_1", text)
+
+
+@given(st.text(max_size=MAX_CURSOR_CHARACTERS + 10))
+def test_any_other_text_is_a_bad_cursor_and_nothing_else(text: str) -> None:
+    with pytest.raises(BadCursor) as refused:
+        unseal(KEY, "binding", text)
+    assert refused.value.param == "cursor"
+
+
+@pytest.mark.parametrize("cut", [1, 5, 20])
+def test_a_shortened_or_lengthened_cursor_is_bad(cut: int) -> None:
+    cursor = seal(KEY, "b", "position")
+    for text in (cursor[:-cut], cursor + "A" * cut, cursor[cut:]):
+        with pytest.raises(BadCursor):
+            unseal(KEY, "b", text)
