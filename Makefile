@@ -20,7 +20,7 @@ CDK := node_modules/.bin/cdk --app '$(PY) app.py'
 LOCKED := requirements-lambda.txt requirements.txt requirements-ministack.txt
 COMPILE := $(PY) -m piptools compile --quiet --generate-hashes --allow-unsafe --strip-extras \
 	--no-config --no-emit-options --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
-TYPED := -p runtime -p stacks -p local
+TYPED := -p runtime -p stacks -p local -p benchmarks
 
 # -------------------------------------------------------------------- for people
 
