@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import ROUND_HALF_UP, Decimal
 
+import iso4217
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,7 +70,6 @@ def test_a_shown_amount_reads_back_to_the_unit(amount: int, currency: str) -> No
 
 
 def test_the_currencies_are_those_of_iso_4217_with_a_minor_unit() -> None:
-    iso4217 = pytest.importorskip("iso4217")
     listed = {c.code: c.exponent for c in iso4217.Currency if c.exponent is not None}
     assert dict(DECIMALS) == listed
 
