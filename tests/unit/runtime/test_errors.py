@@ -1,0 +1,271 @@
+"""The tree of errors, as drawn; foreign errors end in it; problem documents tell and hide."""
+
+from __future__ import annotations
+
+import json
+import re
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+from botocore.exceptions import (
+    ClientError,
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    ReadTimeoutError,
+)
+
+from runtime import errors
+from runtime.bootstrap import NoCipher
+from runtime.contract.answers import PROBLEM_TYPE_BASE, StoredAnswer, problem
+from runtime.errors import Declined, MethodNotAllowed, PlatformError, Unavailable
+from runtime.models.data_key import DataKey
+from runtime.repositories.codec import Codec
+from runtime.repositories.expressions import absent, put
+from runtime.repositories.store import (
+    _TRANSIENT_ERRORS,
+    _TRANSIENT_REASONS,
+    Store,
+    TransactionRefused,
+)
+from tests.support.fakes import client_error
+
+CLASSES = {
+    each.__name__: each
+    for each in vars(errors).values()
+    if isinstance(each, type) and issubclass(each, Exception) and each.__module__ == errors.__name__
+}
+
+
+def drawn() -> dict[str, tuple[str, int]]:
+    """Parent and status of each class, as the docstring draws them."""
+    tree: dict[str, tuple[str, int]] = {}
+    parent, status = "PlatformError", 0
+    for line in (errors.__doc__ or "").splitlines():
+        branch = re.search(r"[├└]── (\w+) (\d{3})(.*)", line)
+        more = re.match(r"    │? +· (.*)", line)
+        rest = ""
+        if branch:
+            parent, status, rest = branch[1], int(branch[2]), branch[3].partition("─")[2]
+            tree[parent] = ("PlatformError", status)
+        elif more:
+            rest = more[1]
+        tree |= {name: (parent, status) for name in re.findall(r"\b[A-Z]\w+", rest)}
+    return tree
+
+
+def test_the_tree_in_the_docstring_is_the_tree_of_the_classes() -> None:
+    platform = {name: c for name, c in CLASSES.items() if issubclass(c, PlatformError)}
+    actual = {
+        name: (each.__mro__[1].__name__, int(each.status))
+        for name, each in platform.items()
+        if each is not PlatformError
+    }
+    assert drawn() == actual
+
+
+def test_the_errors_that_are_not_for_a_caller_are_drawn_too() -> None:
+    inner = {name for name, each in CLASSES.items() if not issubclass(each, PlatformError)}
+    last = (errors.__doc__ or "").split("Not for a caller")[1].split("\n\n")[0]
+    assert set(re.findall(r"\b[A-Z]\w+", last)) == inner
+
+
+@pytest.mark.parametrize("name", [n for n, c in CLASSES.items() if issubclass(c, PlatformError)])
+def test_codes_are_snake_case_and_titles_are_sentences(name: str) -> None:
+    each: Any = CLASSES[name]
+    assert re.fullmatch(r"[a-z]+(_[a-z]+)*", each.code)
+    assert each.title[0].isupper()
+    assert isinstance(each.status, HTTPStatus)
+
+
+def test_every_class_has_a_code_of_its_own() -> None:
+    codes = [
+        c.code for c in CLASSES.values() if issubclass(c, PlatformError) and c is not errors.Internal
+    ]
+    assert len(codes) == len(set(codes))
+
+
+# ------------------------------------------------------------ problem documents
+
+
+def document(error: PlatformError) -> dict[str, Any]:
+    answer = problem(error, instance="/v1/x", request_id="req-1")
+    assert answer.status == error.status
+    assert answer.is_problem
+    told: dict[str, Any] = json.loads(answer.body)
+    return told
+
+
+def test_a_problem_has_the_members_of_rfc_9457_and_ours() -> None:
+    told = document(errors.InvalidValue("amount: too small", param="amount"))
+    assert told == {
+        "type": PROBLEM_TYPE_BASE + "invalid_value",
+        "title": "The request is not acceptable",
+        "status": 422,
+        "detail": "amount: too small",
+        "instance": "/v1/x",
+        "code": "invalid_value",
+        "param": "amount",
+        "request_id": "req-1",
+    }
+
+
+def test_a_decline_names_its_payment_and_its_code() -> None:
+    told = document(Declined("no", decline_code="generic_decline", payment_id="pay_1"))
+    assert (told["status"], told["decline_code"], told["payment_id"]) == (
+        402,
+        "generic_decline",
+        "pay_1",
+    )
+    assert "param" not in told
+
+
+@pytest.mark.parametrize("kind", [errors.Internal, errors.IntegrityError])
+def test_a_fault_of_ours_is_told_without_its_detail(kind: type[PlatformError]) -> None:
+    told = document(kind("table t-payments is broken at line 7"))
+    assert told["status"] == 500
+    assert "t-payments" not in json.dumps(told)
+    assert "req-1" in told["detail"]
+
+
+def test_busy_says_when_to_come_back_and_success_is_no_problem() -> None:
+    assert Unavailable("busy").retry_after_seconds
+    assert MethodNotAllowed("x", allow=("GET",)).allow == ("GET",)
+    assert not StoredAnswer(202, "{}").is_problem
+
+
+# ------------------------------------------------------------ foreign errors
+
+
+class Client:
+    """A DynamoDB client that raises what it is given, in order, and then succeeds."""
+
+    class exceptions:  # noqa: N801 - botocore's own name
+        class TransactionCanceledException(ClientError):
+            pass
+
+    def __init__(self, *raises: Exception) -> None:
+        self._raises = list(raises)
+        self.requests: list[dict[str, Any]] = []
+
+    def transact_write_items(self, **request: Any) -> None:
+        self.requests.append(request)
+        if self._raises:
+            raise self._raises.pop(0)
+
+    def get_item(self, **request: Any) -> dict[str, Any]:
+        self.transact_write_items(**request)
+        return {}
+
+
+def canceled(*reasons: dict[str, Any]) -> ClientError:
+    answer: Any = {"Error": {"Code": "TransactionCanceledException"}, "CancellationReasons": list(reasons)}
+    return Client.exceptions.TransactionCanceledException(answer, "TransactWriteItems")
+
+
+def store(client: Client, seconds: float = 60.0) -> tuple[Store, list[float]]:
+    slept: list[float] = []
+    made = Store(client, {"keys": "t"}, Codec(NoCipher()), lambda: seconds, slept.append)  # type: ignore[arg-type]
+    return made, slept
+
+
+ROW = DataKey(subject="s", key_id="k", wrapped="w", created_at="2026-01-01T00:00:00.000Z")
+WRITE = put(ROW).when(absent("subject"))
+
+TRANSIENT: list[Exception] = [
+    *(client_error(code, "TransactWriteItems") for code in sorted(_TRANSIENT_ERRORS)),
+    *(canceled({"Code": "None"}, {"Code": code}) for code in sorted(_TRANSIENT_REASONS)),
+    canceled({"Code": "TransactionConflict"}, {"Code": "ThrottlingError"}),
+    ReadTimeoutError(endpoint_url="x"),
+    ConnectTimeoutError(endpoint_url="x"),
+    ConnectionClosedError(endpoint_url="x"),
+    EndpointConnectionError(endpoint_url="x"),
+]
+
+
+@pytest.mark.parametrize("fault", TRANSIENT, ids=lambda e: f"{type(e).__name__}-{e}"[:60])
+def test_a_transient_fault_is_tried_again_byte_for_byte_under_the_same_token(
+    fault: Exception,
+) -> None:
+    client = Client(fault, fault)
+    made, slept = store(client)
+    made.transact([WRITE], token="attempt")
+    assert len(client.requests) == 3
+    assert client.requests[0] == client.requests[1] == client.requests[2]
+    assert client.requests[0]["ClientRequestToken"] == "attempt"
+    assert len(slept) == 2
+    assert all(0 <= seconds <= 1 for seconds in slept)
+
+
+@pytest.mark.parametrize("fault", TRANSIENT, ids=lambda e: f"{type(e).__name__}-{e}"[:60])
+def test_a_fault_that_lasts_ends_as_unavailable_before_lambda_stops_us(fault: Exception) -> None:
+    made, slept = store(Client(fault), seconds=0.4)
+    with pytest.raises(Unavailable, match="busy"):
+        made.transact([WRITE], token="t")
+    assert slept == []
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        client_error("ValidationException", "TransactWriteItems"),
+        client_error("AccessDeniedException", "TransactWriteItems"),
+        client_error("IdempotentParameterMismatchException", "TransactWriteItems"),
+        client_error("ResourceNotFoundException", "TransactWriteItems"),
+        canceled({"Code": "ItemCollectionSizeLimitExceeded"}),
+        canceled({"Code": "ValidationError"}, {"Code": "TransactionConflict"}),
+        canceled({"Code": "None"}),
+        canceled(),
+    ],
+    ids=str,
+)
+def test_a_fault_of_ours_is_raised_as_it_is_and_never_tried_again(fault: Exception) -> None:
+    client = Client(fault)
+    made, _ = store(client)
+    with pytest.raises(ClientError) as raised:
+        made.transact([WRITE], token="t")
+    assert raised.value is fault
+    assert len(client.requests) == 1
+
+
+def test_a_failed_condition_names_its_writes_and_brings_the_items_as_they_stood() -> None:
+    item = {"subject": {"S": "s"}}
+    fault = canceled(
+        {"Code": "None"},
+        {"Code": "ConditionalCheckFailed", "Item": item},
+        {"Code": "TransactionConflict"},
+        {"Code": "ConditionalCheckFailed"},
+    )
+    made, slept = store(Client(fault))
+    with pytest.raises(TransactionRefused) as refused:
+        made.transact([WRITE], token="t")
+    assert refused.value.failed == {1: item, 3: {}}
+    assert slept == []
+
+
+@pytest.mark.parametrize("fault", [e for e in TRANSIENT if "Cancel" not in type(e).__name__], ids=str)
+def test_reads_are_tried_again_too(fault: Exception) -> None:
+    client = Client(fault)
+    made, _ = store(client)
+    assert made.get(DataKey, {"subject": "s", "key_id": "k"}, DataKey) is None
+    assert len(client.requests) == 2
+
+
+def test_waiting_grows_and_stays_under_a_second() -> None:
+    faults = [client_error("ThrottlingException", "x")] * 40
+    client = Client(*faults)
+    made, slept = store(client)
+    made.transact([WRITE], token="t")
+    assert len(slept) == 40
+    assert max(slept[:2]) <= 0.05
+    assert max(slept) <= 1.0
+    assert len(set(slept)) > 30, "full jitter"
+
+
+def test_more_than_dynamodb_takes_is_a_bug_of_ours() -> None:
+    made, _ = store(Client())
+    with pytest.raises(AssertionError, match="101 writes"):
+        made.transact([WRITE] * 101, token="t")
+    with pytest.raises(AssertionError, match="0 writes"):
+        made.transact([], token="t")

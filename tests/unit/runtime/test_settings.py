@@ -1,0 +1,91 @@
+"""Settings: what the stack writes is what the runtime reads, for every Lambda."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from runtime import settings
+from runtime.models import ALL_TABLES
+from runtime.settings import AuthorizerSettings, PaymentTiming, ProcessSettings, Settings
+
+EVERY = [
+    each
+    for each in vars(settings).values()
+    if isinstance(each, type)
+    and issubclass(each, Settings)
+    and each not in (Settings, PaymentTiming)
+]
+
+
+def values(shape: type[Settings]) -> dict[str, Any]:
+    given: dict[str, Any] = {
+        name: f"some-{name}" for name, field in shape.model_fields.items() if field.is_required()
+    }
+    if shape is AuthorizerSettings:
+        given["jwks_url"] = "https://issuer/jwks.json"
+    return given
+
+
+@pytest.mark.parametrize("shape", EVERY)
+def test_the_environment_that_is_written_reads_back_as_the_same_settings(
+    shape: type[Settings],
+) -> None:
+    written = shape(**values(shape))
+    environment = written.environment()
+    assert all(isinstance(value, str) for value in environment.values())
+    assert all(name == name.upper() for name in environment)
+    machine = {"PATH": "/bin", "AWS_REGION": "eu-west-1", "_HANDLER": "x", **environment}
+    assert shape.from_environment(machine) == written
+
+
+@pytest.mark.parametrize("shape", EVERY)
+def test_a_missing_variable_is_named(shape: type[Settings]) -> None:
+    environment = shape(**values(shape)).environment()
+    for name in values(shape):
+        if name == "jwks_url":
+            continue
+        without = {key: value for key, value in environment.items() if key != name.upper()}
+        with pytest.raises(ValidationError, match=name):
+            shape.from_environment(without)
+
+
+@pytest.mark.parametrize("shape", EVERY)
+def test_every_table_setting_names_a_table_that_exists(shape: type[Settings]) -> None:
+    known = {schema.name for schema in ALL_TABLES}
+    tables = shape(**values(shape)).table_names()
+    assert set(tables) <= known
+    assert all(tables[name] == f"some-{name}_table" for name in tables)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"intent_lease_seconds": 4},
+        {"intent_lease_seconds": 901},
+        {"processor_timeout_seconds": 0},
+        {"resolver_margin_seconds": 0},
+        {"sandbox_fee_basis_points": 10_001},
+        {"sandbox_fee_fixed_minor": -1},
+        {"merchant_cache_seconds": 301},
+        {"misspelt": 1},
+    ],
+)
+def test_a_setting_out_of_range_or_unknown_is_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        ProcessSettings(**values(ProcessSettings), **wrong)
+
+
+@pytest.mark.parametrize("sources", [{}, {"jwks_url": "u", "jwks_secret_arn": "a"}])
+def test_the_authorizer_has_exactly_one_source_of_keys(sources: dict[str, str]) -> None:
+    with pytest.raises(ValidationError, match="jwks_url or jwks_secret_arn"):
+        AuthorizerSettings(stage="t", service="s", issuer="i", audience="a", **sources)
+
+
+@pytest.mark.parametrize("name", ["issuer", "audience"])
+def test_there_is_no_empty_issuer_or_audience(name: str) -> None:
+    given = {**values(AuthorizerSettings), name: ""}
+    with pytest.raises(ValidationError, match=name):
+        AuthorizerSettings(**given)

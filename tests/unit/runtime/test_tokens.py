@@ -1,0 +1,262 @@
+"""Bearer tokens: one good one, and every way to be refused."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from hypothesis import given
+from hypothesis import strategies as st
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+
+from runtime.gateways.tokens import (
+    MAX_PERMISSIONS,
+    MAX_STALE_SECONDS,
+    MAX_TOKEN_CHARACTERS,
+    MIN_ASK_SECONDS,
+    PublicKeys,
+    TokenRefused,
+    judge_token,
+)
+from runtime.settings import AuthorizerSettings
+
+RSA = rsa.generate_private_key(65537, 2048)
+STRANGER = rsa.generate_private_key(65537, 2048)
+EC = ec.generate_private_key(ec.SECP256R1())
+SETTINGS = AuthorizerSettings(
+    stage="test", service="authorizer", issuer="https://issuer", audience="payments", jwks_url="x"
+)
+PUBLIC_PEM = RSA.public_key().public_bytes(
+    serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+)
+
+
+def jwks() -> dict[str, Any]:
+    return {
+        "keys": [
+            {**json.loads(RSAAlgorithm.to_jwk(RSA.public_key())), "kid": "rsa-1", "alg": "RS256"},
+            {**json.loads(ECAlgorithm.to_jwk(EC.public_key())), "kid": "ec-1", "alg": "ES256"},
+        ]
+    }
+
+
+KEYS = PublicKeys(jwks, 300)
+
+
+def claims(**changes: Any) -> dict[str, Any]:
+    now = int(time.time())
+    full = {
+        "sub": "user-1",
+        "merchant_id": "mer_1",
+        "permissions": ["payments", "reports"],
+        "iss": "https://issuer",
+        "aud": "payments",
+        "exp": now + 600,
+        **changes,
+    }
+    return {name: value for name, value in full.items() if value is not ...}
+
+
+def signed(
+    body: dict[str, Any] | None = None,
+    key: Any = RSA,
+    algorithm: str = "RS256",
+    kid: str | None = "rsa-1",
+    **changes: Any,
+) -> str:
+    headers = {} if kid is None else {"kid": kid}
+    return jwt.encode(body or claims(**changes), key, algorithm, headers=headers)
+
+
+def part(value: Any) -> str:
+    data = value if isinstance(value, bytes) else json.dumps(value).encode()
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def test_a_good_token_says_who_it_is() -> None:
+    identity = judge_token(signed(), KEYS, SETTINGS)
+    assert (identity.subject, identity.merchant_id) == ("user-1", "mer_1")
+    assert identity.permissions == ("payments", "reports")
+
+
+def test_an_elliptic_curve_key_will_do_too() -> None:
+    token = signed(key=EC, algorithm="ES256", kid="ec-1")
+    assert judge_token(token, KEYS, SETTINGS).subject == "user-1"
+
+
+def test_an_operators_token_names_no_merchant() -> None:
+    assert judge_token(signed(merchant_id=...), KEYS, SETTINGS).merchant_id is None
+
+
+def _signed_with_the_public_key(algorithm: str) -> str:
+    head = part({"alg": algorithm, "kid": "rsa-1", "typ": "JWT"}) + "." + part(claims())
+    mac = hmac.new(PUBLIC_PEM, head.encode(), hashlib.sha256).digest()
+    return head + "." + part(mac)
+
+
+def _tampered() -> str:
+    head, _, signature = signed().split(".")
+    return ".".join((head, part(claims(permissions=["admin"])), signature))
+
+
+def _relabelled() -> str:
+    _, body, signature = signed().split(".")
+    return ".".join((part({"alg": "ES256", "kid": "ec-1"}), body, signature))
+
+
+REFUSED: dict[str, Callable[[], str]] = {
+    "expired": lambda: signed(exp=int(time.time()) - 60),
+    "not yet valid": lambda: signed(nbf=int(time.time()) + 60),
+    "issued in the future": lambda: signed(iat=int(time.time()) + 60),
+    "no exp": lambda: signed(exp=...),
+    "no sub": lambda: signed(sub=...),
+    "no iss": lambda: signed(iss=...),
+    "no aud": lambda: signed(aud=...),
+    "no permissions": lambda: signed(permissions=...),
+    "exp is text": lambda: signed(exp="soon"),
+    "empty sub": lambda: signed(sub=""),
+    "wrong issuer": lambda: signed(iss="https://other"),
+    "issuers prefix": lambda: signed(iss="https://issuer/"),
+    "wrong audience": lambda: signed(aud="other"),
+    "audience in a list": lambda: signed(aud=["payments"]),
+    "alg none": lambda: part({"alg": "none", "kid": "rsa-1"}) + "." + part(claims()) + ".",
+    "alg None in capitals": lambda: part({"alg": "NONE", "kid": "rsa-1"}) + "." + part(claims()) + ".",
+    "HS256 with the public key": lambda: _signed_with_the_public_key("HS256"),
+    "RS256 in name, HMAC in truth": lambda: _signed_with_the_public_key("RS256"),
+    "RS512": lambda: signed(algorithm="RS512"),
+    "PS256": lambda: signed(algorithm="PS256"),
+    "signed by a stranger": lambda: signed(key=STRANGER),
+    "unknown kid": lambda: signed(kid="rsa-2"),
+    "no kid": lambda: signed(kid=None),
+    "another keys kid": lambda: signed(kid="ec-1"),
+    "another keys algorithm": _relabelled,
+    "tampered payload": _tampered,
+    "no signature": lambda: signed().rpartition(".")[0] + ".",
+    "two parts": lambda: signed().rpartition(".")[0],
+    "too long": lambda: signed(extra="x" * MAX_TOKEN_CHARACTERS),
+    "empty": lambda: "",
+    "permissions as text": lambda: signed(permissions="payments admin"),
+    "permissions with a number": lambda: signed(permissions=["payments", 1]),
+    "permissions as an object": lambda: signed(permissions={"admin": True}),
+    "a permission with a space": lambda: signed(permissions=["payments admin"]),
+    "a permission with a tab": lambda: signed(permissions=["payments\tadmin"]),
+    "a permission with a newline": lambda: signed(permissions=["x\nadmin"]),
+    "an empty permission": lambda: signed(permissions=[""]),
+    "too many permissions": lambda: signed(permissions=["p"] * (MAX_PERMISSIONS + 1)),
+    "merchant is a number": lambda: signed(merchant_id=7),
+    "merchant is empty": lambda: signed(merchant_id=""),
+    "merchant is a list": lambda: signed(merchant_id=["mer_1"]),
+}
+
+
+@pytest.mark.parametrize("flaw", list(REFUSED))
+def test_a_token_with_one_flaw_is_refused(flaw: str) -> None:
+    with pytest.raises(TokenRefused):
+        judge_token(REFUSED[flaw](), KEYS, SETTINGS)
+
+
+@given(st.text(max_size=200))
+def test_any_text_that_is_no_token_is_refused_and_nothing_else(text: str) -> None:
+    with pytest.raises(TokenRefused):
+        judge_token(text, KEYS, SETTINGS)
+
+
+@given(st.integers(0, 2000), st.characters(min_codepoint=33, max_codepoint=126))
+def test_a_token_with_one_character_changed_is_refused(place: int, character: str) -> None:
+    token = signed()
+    place %= token.rindex(".")  # the signature's last character holds spare bits
+    forged = token[:place] + character + token[place + 1 :]
+    if forged != token:
+        with pytest.raises(TokenRefused):
+            judge_token(forged, KEYS, SETTINGS)
+
+
+def test_a_clock_a_little_behind_is_forgiven() -> None:
+    token = signed(exp=int(time.time()) - SETTINGS.leeway_seconds + 3)
+    assert judge_token(token, KEYS, SETTINGS).subject == "user-1"
+
+
+class Issuer:
+    """An issuer that can change its keys and be away."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.away = False
+        self.kids = ["a"]
+
+    def __call__(self) -> dict[str, Any]:
+        self.asked += 1
+        if self.away:
+            raise ValueError("no answer")
+        (key, *_) = jwks()["keys"]
+        return {"keys": [{**key, "kid": kid} for kid in self.kids]}
+
+
+def keys_of(issuer: Issuer, clock: list[float]) -> PublicKeys:
+    return PublicKeys(issuer, 300, lambda: clock[0])
+
+
+def test_keys_are_read_once_and_again_when_stale() -> None:
+    issuer, clock = Issuer(), [0.0]
+    keys = keys_of(issuer, clock)
+    for clock[0] in (0.0, 100.0, 299.0):
+        keys.key("a")
+    assert issuer.asked == 1
+    clock[0] = 301.0
+    keys.key("a")
+    assert issuer.asked == 2
+
+
+def test_a_new_kid_is_found_soon_but_unknown_ones_do_not_make_us_ask_each_time() -> None:
+    issuer, clock = Issuer(), [0.0]
+    keys = keys_of(issuer, clock)
+    keys.key("a")
+    issuer.kids.append("b")
+    for _ in range(50):
+        with pytest.raises(TokenRefused):
+            keys.key("b")
+    assert issuer.asked == 1
+    clock[0] = MIN_ASK_SECONDS
+    assert keys.key("b")
+    assert issuer.asked == 2
+
+
+def test_known_keys_outlast_a_short_absence_of_the_issuer_and_not_a_long_one() -> None:
+    issuer, clock = Issuer(), [0.0]
+    keys = keys_of(issuer, clock)
+    keys.key("a")
+    issuer.away = True
+    clock[0] = 1000.0
+    assert keys.key("a")
+    clock[0] = MAX_STALE_SECONDS + 301
+    with pytest.raises(TokenRefused):
+        keys.key("a")
+    issuer.away = False
+    clock[0] += MIN_ASK_SECONDS
+    assert keys.key("a")
+
+
+def test_a_withdrawn_key_is_refused_when_the_keys_were_read_again() -> None:
+    issuer, clock = Issuer(), [0.0]
+    keys = keys_of(issuer, clock)
+    keys.key("a")
+    issuer.kids[:] = ["b"]
+    clock[0] = 301.0
+    with pytest.raises(TokenRefused):
+        keys.key("a")
+
+
+def test_an_issuer_that_never_answered_means_no_token_is_good() -> None:
+    issuer = Issuer()
+    issuer.away = True
+    with pytest.raises(TokenRefused):
+        judge_token(signed(), keys_of(issuer, [0.0]), SETTINGS)
