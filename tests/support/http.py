@@ -1,0 +1,190 @@
+"""HTTP events as API Gateway sends them, and the four HTTP and worker functions driven in process."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+from urllib.parse import parse_qsl
+
+from runtime import bootstrap
+from runtime.models import ALL_TABLES
+from runtime.settings import (
+    ProcessSettings,
+    QuerySettings,
+    ReconcileSettings,
+    ResolverSettings,
+    Settings,
+)
+
+_numbers = itertools.count(1)
+EVERYTHING = "payments reports customers accounts"
+
+
+@dataclass(frozen=True)
+class Answered:
+    """An HTTP answer."""
+
+    status: int
+    body: Any
+    headers: Mapping[str, str]
+    text: str
+
+
+class Context:
+    """Lambda's context of one invocation."""
+
+    function_name = "function"
+    memory_limit_in_mb = 256
+    invoked_function_arn = "arn:aws:lambda:eu-west-1:1:function:function"
+
+    def __init__(self, seconds: float = 60.0) -> None:
+        self.aws_request_id = f"invocation-{next(_numbers)}"
+        self._milliseconds = int(seconds * 1000)
+
+    def get_remaining_time_in_millis(self) -> int:
+        return self._milliseconds
+
+
+def http_event(  # noqa: PLR0913
+    method: str,
+    path: str,
+    body: Any = None,
+    *,
+    raw: str | bytes | None = None,
+    query: str = "",
+    headers: Mapping[str, str] | None = None,
+    authorizer: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """A payload 2.0 event; `raw` is a body as it is, bytes being sent as base64."""
+    text = json.dumps(body) if body is not None else raw
+    coded = isinstance(text, bytes)
+    context: dict[str, Any] = {
+        "requestId": f"request-{next(_numbers)}",
+        "http": {
+            "method": method,
+            "path": path,
+            "protocol": "HTTP/1.1",
+            "sourceIp": "192.0.2.1",
+            "userAgent": "tests",
+        },
+        "stage": "$default",
+    }
+    if authorizer is not None:
+        context["authorizer"] = {"lambda": dict(authorizer)}
+    return {
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": path,
+        "rawQueryString": query,
+        "queryStringParameters": dict(parse_qsl(query, keep_blank_values=True)) or None,
+        "headers": {"content-type": "application/json", **(headers or {})},
+        "requestContext": context,
+        "body": base64.b64encode(text).decode() if isinstance(text, bytes) else text,
+        "isBase64Encoded": coded,
+    }
+
+
+def token_of(merchant: str | None, permissions: str = EVERYTHING, sub: str = "user") -> dict[str, str]:
+    """What the authorizer vouches for."""
+    return {"sub": sub, "merchant_id": merchant or "", "permissions": permissions}
+
+
+OPERATOR = token_of(None, "admin", "operator")
+
+
+@dataclass
+class Functions:
+    """The deployed functions, in this process, each configured by its own environment."""
+
+    modules: Mapping[str, ModuleType]
+    called: list[str] = field(default_factory=list)
+
+    def __call__(self, method: str, path: str, body: Any = None, **more: Any) -> Answered:
+        """One request through the function that the gateway would choose."""
+        name = "query" if method == "GET" else "process"
+        more.setdefault("authorizer", OPERATOR)
+        return self.send(name, http_event(method, path, body, **more))
+
+    def send(self, name: str, event: dict[str, Any]) -> Answered:
+        answer = self.modules[name].handler(event, Context())
+        text = answer["body"]
+        kind = answer["headers"]["Content-Type"]
+        body = json.loads(text) if "json" in kind else text
+        return Answered(answer["statusCode"], body, answer["headers"], text)
+
+    def reconcile(self, *keys: str, **detail: Any) -> Any:
+        """Settlement files announced through the queue."""
+        records = [
+            {
+                "messageId": f"message-{key}",
+                "receiptHandle": "handle",
+                "body": json.dumps({"detail": {"object": {"key": key, **detail}}}),
+                "attributes": {},
+                "messageAttributes": {},
+                "md5OfBody": "",
+                "eventSource": "aws:sqs",
+                "eventSourceARN": "arn:aws:sqs:eu-west-1:1:queue",
+                "awsRegion": "eu-west-1",
+            }
+            for key in keys
+        ]
+        return self.modules["reconcile"].handler({"Records": records}, Context())
+
+    def resolve(self) -> Any:
+        """The resolver's schedule fires."""
+        return self.modules["resolve"].handler({"schedule": "resolver"}, Context())
+
+
+def environment(
+    tables: Mapping[str, str], *, key_arn: str, bucket: str = "bucket", queue_url: str = "queue"
+) -> dict[str, str]:
+    """The variables of all functions together, as their stacks would write them."""
+    known: dict[str, Any] = {
+        **{f"{name}_table": physical for name, physical in tables.items()},
+        "stage": "test",
+        "service": "test",
+        "pii_key_arn": key_arn,
+        "index_key_arn": key_arn,
+        "settlement_bucket": bucket,
+        "continuation_queue_url": queue_url,
+        "intent_lease_seconds": 5,
+        "merchant_cache_seconds": 0,
+    }
+    written: dict[str, str] = {}
+    for shape in (ProcessSettings, QuerySettings, ReconcileSettings, ResolverSettings):
+        values = {name: known[name] for name in shape.model_fields if name in known}
+        settings: Settings = shape(**values)
+        written |= settings.environment()
+    return written
+
+
+def functions() -> Functions:
+    """The functions, which read their environment at their first event."""
+    from runtime.handlers import process, query, reconcile, resolve  # noqa: PLC0415
+
+    services: tuple[Callable[[], Any], ...] = (
+        bootstrap.process_services,
+        bootstrap.query_services,
+        bootstrap.reconcile_services,
+        bootstrap.resolver_services,
+    )
+    for each in services:
+        each.cache_clear()  # type: ignore[attr-defined]
+    return Functions(
+        {"process": process, "query": query, "reconcile": reconcile, "resolve": resolve}
+    )
+
+
+def make_tables(client: Any, prefix: str = "") -> dict[str, str]:
+    """Every table of the schema; their physical names by schema name."""
+    names = {schema.name: prefix + schema.name for schema in ALL_TABLES}
+    for schema in ALL_TABLES:
+        arguments = schema.create_table_arguments(names[schema.name])
+        arguments.pop("StreamSpecification", None)
+        client.create_table(**arguments)
+    return names
