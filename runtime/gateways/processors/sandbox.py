@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
-from ulid import ULID
-
+from runtime.domain.ids import new_id
 from runtime.domain.instants import to_epoch_seconds, to_instant
 from runtime.domain.money import fee_of
 from runtime.domain.payments import Approved, ProcessorAnswer, Refused
@@ -107,7 +106,7 @@ class SandboxProcessor:
         return None if remembered.state == _FORBIDDEN else _answer(remembered)
 
     def _remember(self, request: ChargeRequest, charge: SandboxCharge) -> SandboxCharge:
-        return self.memory.remember(charge, token=str(ULID.from_datetime(request.at)))
+        return self.memory.remember(charge, token=new_id("sbt", request.at))
 
     def _new_charge(self, request: ChargeRequest, behaviour: Behaviour) -> SandboxCharge:
         if behaviour.decline_code is not None:
@@ -125,7 +124,7 @@ class SandboxProcessor:
         return SandboxCharge(
             reference=request.reference,
             state=state,
-            processor_id=f"sbx_{ULID.from_datetime(request.at)}",
+            processor_id=new_id("sbx", request.at),
             amount=request.amount_minor,
             currency=request.currency,
             fee=fee,
