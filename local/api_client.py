@@ -49,14 +49,16 @@ class Reply:
 class ApiClient:
     """Calls the API as one token's owner; None sends no token at all."""
 
-    def __init__(self, api_url: str, bearer: str | None) -> None:
+    def __init__(
+        self, api_url: str, bearer: str | None, timeout_seconds: float = TIMEOUT_SECONDS
+    ) -> None:
         headers = {} if bearer is None else {"Authorization": f"Bearer {bearer}"}
         # Nothing from the environment: a proxy must not see calls to this machine. No connection is
         # kept, so none is left open by a client that is simply forgotten.
         self._http = httpx.Client(
             base_url=api_url,
             headers=headers,
-            timeout=TIMEOUT_SECONDS,
+            timeout=timeout_seconds,
             trust_env=False,
             limits=httpx.Limits(max_keepalive_connections=0),
         )

@@ -17,7 +17,7 @@ from runtime.errors import AlreadyClaimed, NotFound, StaleWrite
 from runtime.models.customer import Customer
 from runtime.models.fields import Instant
 from runtime.models.idempotency import IdempotencyRecord
-from runtime.models.payment import Payment, PaymentStatus
+from runtime.models.payment import MAX_TRANSACTIONS, Payment, PaymentStatus
 from runtime.models.transaction import Transaction
 from runtime.models.transfer import Transfer
 from runtime.repositories import claims
@@ -34,7 +34,7 @@ from runtime.repositories.expressions import (
     put,
 )
 from runtime.repositories.merging import merge_newest_first
-from runtime.repositories.store import MAX_TRANSACTION_ITEMS, Store, TransactionRefused
+from runtime.repositories.store import Store, TransactionRefused
 
 OPEN_QUEUE = "open"
 _PREFIX = "pay"
@@ -145,7 +145,7 @@ class PaymentRepository:
     def transactions_of(self, payment: Payment) -> list[Transaction]:
         """What the processor did for the payment, oldest first, strongly consistent."""
         keys = [{"id": each} for each in payment.transaction_ids]
-        assert len(keys) <= MAX_TRANSACTION_ITEMS, f"{payment.id} has {len(keys)} transactions"
+        assert len(keys) <= MAX_TRANSACTIONS, f"{payment.id} has {len(keys)} transactions"
         return self._store.get_many(Transaction, keys, Transaction) if keys else []
 
     def due(self, now: datetime, limit: int) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,19 +12,12 @@ import pytest
 from local.api_client import ApiClient
 from local.aws import Clients
 from local.deploy import down, up
+from local.ports import free_port
 from local.stackfile import Stack
 from local.workspace import Workspace
 
 STATE_DIRECTORY = Path(".local-e2e")
 MERCHANT_PERMISSIONS = ("payments", "refunds", "customers", "accounts", "transfers", "reports")
-
-
-def free_port() -> int:
-    """A port on which nobody listens now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass(frozen=True)

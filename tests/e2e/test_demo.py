@@ -10,8 +10,9 @@ from pathlib import Path
 
 from local import ministack
 from local.deploy import down, up
+from local.ports import free_port
 from local.workspace import PROJECT_ROOT, Workspace
-from tests.e2e.conftest import Deployment, free_port
+from tests.e2e.conftest import Deployment
 
 KILLED_STATE = Path(".local-killed")
 DEMO_SECONDS = 180
