@@ -11,6 +11,8 @@ _ULID_HIGHEST = "Z" * 16
 _TIME_LENGTH = 10
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 def new_id(prefix: str, now: datetime) -> str:
@@ -30,9 +32,9 @@ def highest_id(prefix: str, moment: datetime) -> str:
 
 def created_at(identifier: str) -> datetime:
     """When an id was made. Raises ValueError if it holds no ULID."""
-    return ULID.from_str(identifier.partition("_")[2]).datetime.astimezone(UTC)
+    return _EPOCH + ULID.from_str(identifier.partition("_")[2]).milliseconds * _MILLISECOND
 
 
-def _ulid(moment: datetime) -> ULID:
-    # From whole milliseconds: the library's own way through a float is now and then one too early.
+def _ulid_at(moment: datetime) -> ULID:
+    # Whole milliseconds: seconds as a float are a millisecond short now and then from 2038 on.
     return ULID.from_timestamp((moment - _EPOCH) // _MILLISECOND)
