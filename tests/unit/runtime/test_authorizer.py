@@ -1,0 +1,85 @@
+"""The gateway's authorizer: every failure is a refusal, none is an exception."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from runtime.handlers import authorize
+from runtime.settings import AuthorizerSettings
+from tests.unit.runtime.test_tokens import REFUSED, jwks, signed
+
+CONTEXT: Any = None
+
+
+@pytest.fixture(scope="module")
+def secret() -> Iterator[str]:
+    with pytest.MonkeyPatch.context() as machine, mock_aws():
+        made = boto3.client("secretsmanager").create_secret(
+            Name="jwks", SecretString=json.dumps(jwks())
+        )
+        settings = AuthorizerSettings(
+            stage="test",
+            service="authorizer",
+            issuer="https://issuer",
+            audience="payments",
+            jwks_secret_arn=made["ARN"],
+        )
+        for name, value in settings.environment().items():
+            machine.setenv(name, value)
+        authorize._settings.cache_clear()
+        authorize._keys.cache_clear()
+        yield made["ARN"]
+        authorize._settings.cache_clear()
+        authorize._keys.cache_clear()
+
+
+def ask(authorization: str | None) -> dict[str, Any]:
+    headers = {} if authorization is None else {"authorization": authorization}
+    return authorize.handler({"headers": headers}, CONTEXT)
+
+
+@pytest.mark.usefixtures("secret")
+@pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER  "])
+def test_a_good_token_is_vouched_for(scheme: str) -> None:
+    answer = ask(scheme + signed())
+    assert answer == {
+        "isAuthorized": True,
+        "context": {"sub": "user-1", "merchant_id": "mer_1", "permissions": "payments reports"},
+    }
+
+
+@pytest.mark.usefixtures("secret")
+def test_an_operators_context_names_no_merchant() -> None:
+    assert ask("Bearer " + signed(merchant_id=...))["context"]["merchant_id"] == ""
+
+
+@pytest.mark.usefixtures("secret")
+@pytest.mark.parametrize("flaw", list(REFUSED))
+def test_every_flawed_token_is_refused_without_a_reason(flaw: str) -> None:
+    assert ask("Bearer " + REFUSED[flaw]()) == {"isAuthorized": False, "context": {}}
+
+
+@pytest.mark.usefixtures("secret")
+@pytest.mark.parametrize("header", [None, "", "Bearer", "Basic dXNlcjpwYXNz", "Token x", "é"])
+def test_what_is_no_bearer_token_is_refused(header: str | None) -> None:
+    assert ask(header)["isAuthorized"] is False
+
+
+@pytest.mark.usefixtures("secret")
+@pytest.mark.parametrize("event", [{}, {"headers": None}, {"headers": {"authorization": None}}])
+def test_an_event_of_another_shape_is_refused(event: dict[str, Any]) -> None:
+    assert authorize.handler(event, CONTEXT)["isAuthorized"] is False
+
+
+def test_an_authorizer_without_settings_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    authorize._settings.cache_clear()
+    authorize._keys.cache_clear()
+    monkeypatch.delenv("ISSUER", raising=False)
+    assert ask("Bearer " + signed())["isAuthorized"] is False
+    authorize._settings.cache_clear()

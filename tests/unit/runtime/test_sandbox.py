@@ -1,0 +1,129 @@
+"""The sandbox processor: what each token does, once per reference, whoever asks how often."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from runtime.domain.payments import Approved, Refused
+from runtime.errors import InvalidValue, ProcessorUnknown
+from runtime.gateways.processors.port import ChargeRequest
+from runtime.gateways.processors.sandbox import BEHAVIOURS, SLOW_SECONDS, SandboxProcessor
+from runtime.models.sandbox_charge import SandboxCharge
+
+
+class Memory:
+    def __init__(self) -> None:
+        self.rows: dict[str, SandboxCharge] = {}
+
+    def remember(self, charge: SandboxCharge, *, token: str) -> SandboxCharge:
+        assert len(token) <= 36
+        return self.rows.setdefault(charge.reference, charge)
+
+    def recall(self, reference: str) -> SandboxCharge | None:
+        return self.rows.get(reference)
+
+
+@pytest.fixture
+def memory() -> Memory:
+    return Memory()
+
+
+@pytest.fixture
+def slept() -> list[float]:
+    return []
+
+
+@pytest.fixture
+def sandbox(memory: Memory, slept: list[float]) -> SandboxProcessor:
+    return SandboxProcessor(memory, 290, 30, slept.append)
+
+
+def request(token: str, reference: str = "pay_1", amount: int = 1000) -> ChargeRequest:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    return ChargeRequest(reference, amount, "USD", token, at)
+
+
+@pytest.mark.parametrize("token", ["tok_approved", "tok_slow", "tok_refund_fails"])
+def test_approving_tokens_are_charged_with_the_fee(
+    sandbox: SandboxProcessor, slept: list[float], token: str
+) -> None:
+    answer = sandbox.charge(request(token))
+    assert isinstance(answer, Approved)
+    assert answer.fee_minor == 59
+    assert slept == [SLOW_SECONDS if token == "tok_slow" else 0.0]
+
+
+@pytest.mark.parametrize(
+    ("token", "code"),
+    [
+        ("tok_declined", "generic_decline"),
+        ("tok_insufficient_funds", "insufficient_funds"),
+        ("tok_expired_card", "expired_card"),
+        ("tok_fraud", "fraudulent"),
+    ],
+)
+def test_declining_tokens_are_refused_with_their_code(
+    sandbox: SandboxProcessor, memory: Memory, token: str, code: str
+) -> None:
+    answer = sandbox.charge(request(token))
+    assert isinstance(answer, Refused)
+    assert answer.decline_code == code
+    assert memory.rows["pay_1"].fee == 0
+
+
+@pytest.mark.parametrize("token", ["tok_timeout", "tok_error"])
+def test_a_lost_answer_is_found_by_its_reference(sandbox: SandboxProcessor, token: str) -> None:
+    with pytest.raises(ProcessorUnknown):
+        sandbox.charge(request(token))
+    assert isinstance(sandbox.find("pay_1"), Approved)
+
+
+def test_a_request_that_never_arrived_is_not_found_and_can_be_forbidden(
+    sandbox: SandboxProcessor,
+) -> None:
+    lost = request("tok_timeout_not_charged")
+    with pytest.raises(ProcessorUnknown):
+        sandbox.charge(lost)
+    assert sandbox.find("pay_1") is None
+    assert sandbox.forbid(lost) is None
+    late = sandbox.charge(request("tok_approved"))
+    assert isinstance(late, Refused), "a forbidden reference is never charged"
+    assert sandbox.forbid(lost) is None
+
+
+def test_forbidding_a_charged_reference_tells_that_it_was_charged(
+    sandbox: SandboxProcessor,
+) -> None:
+    charged = sandbox.charge(request("tok_approved"))
+    assert sandbox.forbid(request("tok_approved")) == charged
+
+
+@pytest.mark.parametrize("token", [t for t, b in BEHAVIOURS.items() if b.answer_arrives])
+def test_a_reference_is_answered_the_same_ever_after(
+    sandbox: SandboxProcessor, memory: Memory, token: str
+) -> None:
+    first = sandbox.charge(request(token))
+    assert sandbox.charge(request(token)) == first
+    assert sandbox.charge(request("tok_approved", amount=5)) == first
+    assert sandbox.find("pay_1") == first
+    assert len(memory.rows) == 1
+
+
+def test_different_references_are_different_charges(
+    sandbox: SandboxProcessor, memory: Memory
+) -> None:
+    one, other = (sandbox.charge(request("tok_approved", r)) for r in ("pay_1", "pay_2"))
+    assert one.processor_id != other.processor_id
+    assert len(memory.rows) == 2
+
+
+def test_a_token_of_no_behaviour_is_refused_before_anything_happens(
+    sandbox: SandboxProcessor,
+) -> None:
+    with pytest.raises(InvalidValue) as refused:
+        sandbox.check_method("tok_nothing")
+    assert refused.value.param == "payment_method"
+    for token in BEHAVIOURS:
+        sandbox.check_method(token)
