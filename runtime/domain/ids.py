@@ -11,8 +11,6 @@ _ULID_HIGHEST = "Z" * 16
 _TIME_LENGTH = 10
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
 
 
 def new_id(prefix: str, now: datetime) -> str:
@@ -35,6 +33,6 @@ def created_at(identifier: str) -> datetime:
     return _EPOCH + ULID.from_str(identifier.partition("_")[2]).milliseconds * _MILLISECOND
 
 
-def _ulid_at(moment: datetime) -> ULID:
-    # Whole milliseconds: seconds as a float are a millisecond short now and then from 2038 on.
+def _ulid(moment: datetime) -> ULID:
+    # From whole milliseconds: the library's own way through a float is now and then one too early.
     return ULID.from_timestamp((moment - _EPOCH) // _MILLISECOND)
