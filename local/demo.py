@@ -1,4 +1,4 @@
-"""`make demo`: the whole system in one story, on a real deployment, each step checked as it is told."""
+"""`make demo`: the whole system in one story, on a real deployment, each step checked."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from rich.table import Column, Table
 
 from local import demo_settlement
 from local.api_client import ApiClient
-from local.deploy import up
 from local.demo_checks import hold
+from local.deploy import up
 from local.ports import parse_port
 from local.progress import Progress
 from local.stackfile import Stack
@@ -48,7 +48,11 @@ class Taken:
 
 
 def demo(workspace: Workspace, progress: Progress) -> None:
-    """Deploy if needed, then tell the story. Raises LocalError at the first step that does not hold."""
+    """Deploy if needed, then tell the story.
+
+    Raises:
+        LocalError: the first step that does not hold.
+    """
     port = os.environ.get("PORT") or None
     stack = up(workspace, None if port is None else parse_port(port), progress)
     console = _console()
@@ -140,7 +144,8 @@ def _list(client: ApiClient, taken: list[Taken], console: Console) -> None:
     hold(listed == sorted(listed, reverse=True), "the list is not newest first")
     hold(sorted(listed) == sorted(t.payment_id for t in taken), "the pages do not show each once")
     console.print(
-        f"5. The list, {PAGE} at a time, newest first: {pages} pages, {len(listed)} payments, each once"
+        f"5. The list, {PAGE} at a time, newest first: {pages} pages show {len(listed)} payments, "
+        "each once"
     )
 
 

@@ -1,4 +1,4 @@
-"""The demo's settlement: a file as the processor would send it, with one wrong line, and its result."""
+"""The demo's settlement: a file as a processor would send it, with one wrong line."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SHORT_BY_MINOR: Final = 100
 def settle(
     stack: Stack, client: ApiClient, merchant_id: str, payment_ids: Sequence[str], console: Console
 ) -> str:
-    """Put the file into the bucket, wait for its settlement, show the wrong line; the settlement's id.
+    """Put the file into the bucket, await its settlement, show the wrong line; return its id.
 
     Raises:
         LocalError: it did not come out as it must.

@@ -1,4 +1,4 @@
-"""`make docs`: the pages that are made from code, so that they cannot say something else than the code.
+"""`make docs`: the pages that are made from code, so that they cannot say something else.
 
 docs/data-model.md from the table schema, docs/api.md and docs/openapi.json from the contract.
 """
@@ -9,7 +9,6 @@ import inspect
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from http import HTTPStatus
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Final, Literal, Union, get_args, get_origin
@@ -31,10 +30,11 @@ def data_model() -> str:
         "",
         _NOTICE.format(source="runtime/models"),
         "",
-        "One table per aggregate. Keys, indexes, projections, expiry and encryption are declared on the",
-        "fields of the models in `runtime/models/`; the CDK tables and the test tables are made from the",
-        "same declaration. Every table is on demand, has point-in-time recovery and is encrypted with a",
-        "customer-managed key. An index projects its own keys, the table's keys and what is named here.",
+        "One table per aggregate. Keys, indexes, projections, expiry and encryption are declared",
+        "on the fields of the models in `runtime/models/`; the CDK tables and the test tables are",
+        "made from the same declaration. Every table is on demand, has point-in-time recovery and",
+        "is encrypted with a customer-managed key. An index projects its own keys, the table's",
+        "keys and what is named here.",
         "",
         "| table | key | indexes | expires by | change stream |",
         "|---|---|---|---|---|",
@@ -52,10 +52,11 @@ def api_routes() -> str:
         "",
         _NOTICE.format(source="runtime/contract"),
         "",
-        "Every route as the contract declares it; `GET /v1/docs` of a deployed stack shows the shapes and",
-        "tries them, `docs/openapi.json` is the same as OpenAPI 3.1. Amounts are integers in minor units.",
-        "Errors are RFC 9457 problem documents with a stable `code`. `admin` stands for operators' tokens",
-        "and implies every permission. A resource that is not yours is not found (404).",
+        "Every route as the contract declares it; `GET /v1/docs` of a deployed stack shows the",
+        "shapes and tries them, `docs/openapi.json` is the same as OpenAPI 3.1. Amounts are",
+        "integers in minor units. Errors are RFC 9457 problem documents with a stable `code`.",
+        "`admin` stands for operators' tokens and implies every permission. A resource that is",
+        "not yours is not found (404).",
         "",
         "| route | permission | Idempotency-Key | answers | |",
         "|---|---|---|---|---|",

@@ -161,6 +161,7 @@ def stop(workspace: Workspace) -> Emulator | None:
     emulator = running(workspace)
     if emulator is not None:
         _end(emulator.process)
+    _reap()
     workspace.process_file.unlink(missing_ok=True)
     return emulator
 
@@ -170,20 +171,19 @@ def _end(process: ProcessIdentity) -> None:
     signal_group(process.pid, signal.SIGTERM)
     deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
     while process.is_alive() and time.monotonic() < deadline:
-        _reap(process.pid)
+        _reap()
         time.sleep(_POLL_SECONDS)
     # Also when the leader went quietly: a Lambda process may have outlived it.
     signal_group(process.pid, signal.SIGKILL)
     while process.is_alive():
         time.sleep(_POLL_SECONDS)
-    _reap(process.pid)
+    _reap()
 
 
-def _reap(pid: int) -> None:
-    """Collect the exit status where this very command started the emulator."""
+def _reap() -> None:
+    """Collect exit statuses where this very command started the emulator."""
     for child in _started:
-        if child.pid == pid:
-            child.poll()
+        child.poll()
 
 
 def _await_answer(emulator: Emulator, child: "subprocess.Popen[bytes]") -> None:

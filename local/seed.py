@@ -1,4 +1,4 @@
-"""`make seed`: a merchant, customers and accounts to play with. A second run finds the same ones."""
+"""`make seed`: a merchant, customers and accounts. A second run finds the same ones."""
 
 from __future__ import annotations
 
