@@ -45,7 +45,7 @@ token: venv ## print a signed token  [ARGS="--merchant mer_… --permissions pay
 	@$(PY) -m local token $(ARGS)
 
 .PHONY: seed
-seed: venv ## create a merchant, customers and accounts in the running local stage
+seed: venv ## create a merchant, customers and accounts in the local stage, started if needed
 	@$(PY) -m local seed $(ARGS)
 
 .PHONY: tick

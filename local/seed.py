@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Final
 
 from local.api_client import ApiClient
+from local.deploy import up
+from local.ports import parse_port
 from local.progress import Progress
-from local.stackfile import require_stack
 from local.workspace import Workspace
 
 MERCHANT: Final = {
@@ -29,12 +31,13 @@ _PERMISSIONS: Final = ("payments", "customers", "accounts", "reports")
 
 
 def seed(workspace: Workspace, progress: Progress) -> None:
-    """Create them through the API, under fixed idempotency keys, and print their ids.
+    """Deploy if needed, create them under fixed idempotency keys, and print their ids.
 
     Raises:
-        LocalError: the local stage is down, or its API refused.
+        LocalError: the local stage cannot be started, or its API refused.
     """
-    stack = require_stack(workspace)
+    port = os.environ.get("PORT") or None
+    stack = up(workspace, None if port is None else parse_port(port), progress)
     operator = ApiClient.of_operator(stack, workspace)
     merchant = operator.post("/v1/merchants", MERCHANT, key="seed-merchant").require(201)
     client = ApiClient.of_merchant(stack, workspace, merchant["id"], *_PERMISSIONS)
