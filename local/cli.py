@@ -31,6 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LocalError as error:
         progress.failed(error)
         return EXIT_FAILED
+    except BrokenPipeError:
+        # The reader, `head` say, has gone; Python must not try to flush what nobody reads.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
     except KeyboardInterrupt:
         progress.say("Interrupted.")
         return EXIT_INTERRUPTED
