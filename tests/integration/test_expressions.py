@@ -1,0 +1,508 @@
+"""Every expression that the repositories can build, run by AWS's own engine and by the emulator."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from runtime.contract.accounts import AccountRequest
+from runtime.contract.customers import CustomerRequest
+from runtime.contract.merchants import MerchantRequest
+from runtime.domain.instants import to_instant
+from runtime.errors import (
+    AlreadyClaimed,
+    AlreadyExists,
+    IdempotencyInFlight,
+    NotFound,
+    StaleWrite,
+    Unavailable,
+)
+from runtime.gateways.key_ring import FIRST_KEY_ID, KeyRing
+from runtime.models import ALL_TABLES
+from runtime.models.account import Account
+from runtime.models.data_key import DataKey
+from runtime.models.idempotency import ClaimState, IdempotencyRecord
+from runtime.models.payment import Payment, PaymentStatus
+from runtime.models.sandbox_charge import SandboxCharge
+from runtime.models.settlement import Settlement
+from runtime.models.transaction import Transaction
+from runtime.repositories import claims
+from runtime.repositories.accounts import AccountRepository
+from runtime.repositories.claims import ClaimRepository
+from runtime.repositories.customers import CustomerRepository
+from runtime.repositories.data_keys import DataKeyRepository
+from runtime.repositories.expressions import (
+    Update,
+    absent,
+    at_most,
+    below,
+    between,
+    change,
+    check,
+    equals,
+    one_of,
+    put,
+)
+from runtime.repositories.merchants import MerchantRepository
+from runtime.repositories.payments import PaymentRepository
+from runtime.repositories.sandbox_charges import SandboxChargeRepository
+from runtime.repositories.settlements import SettlementRepository
+from runtime.repositories.store import TransactionRefused
+from runtime.services.accounts import AccountDesk, create_account
+from runtime.services.customers import CustomerDesk, create_customer
+from runtime.services.merchant_profiles import MerchantProfiles
+from runtime.services.merchants import MerchantDesk, create_merchant
+from tests.support.faults import Fault, Faults, first_tries
+from tests.support.world import World, at_once
+
+
+def fresh() -> str:
+    """A token of its own: engines know tokens across tables, as AWS does across an account."""
+    return uuid.uuid4().hex
+
+
+def test_every_table_is_accepted_as_declared(either_world: World) -> None:
+    for schema in ALL_TABLES:
+        name = either_world.tables[schema.name]
+        told = either_world.client.describe_table(TableName=name)["Table"]
+        assert told["KeySchema"][0]["AttributeName"] == schema.partition_key.name
+        indexes = {index["IndexName"] for index in told.get("GlobalSecondaryIndexes", [])}
+        assert indexes == {index.name for index in schema.indexes}
+
+
+# ------------------------------------------------------------ each condition, both ways
+
+
+ROW = DataKey(subject="s", key_id="k", wrapped="m", created_at="2026-01-01T00:00:00.000Z")
+KEY = {"subject": "s", "key_id": "k"}
+
+
+@pytest.mark.parametrize(
+    ("holds", "fails"),
+    [
+        (absent("no_such"), absent("wrapped")),
+        (equals("wrapped", "m"), equals("wrapped", "n")),
+        (below("wrapped", "n"), below("wrapped", "m")),
+        (at_most("wrapped", "m"), at_most("wrapped", "l")),
+        (between("wrapped", "m", "n"), between("wrapped", "n", "o")),
+        (one_of("wrapped", ("x", "m")), one_of("wrapped", ("x", "y"))),
+        (one_of("wrapped", ("m",)), one_of("wrapped", ("x",))),
+    ],
+    ids=["absent", "equals", "below", "at_most", "between", "one_of", "one_of_one"],
+)
+def test_each_condition_holds_and_fails_as_its_name_says(
+    either_world: World, holds: Any, fails: Any
+) -> None:
+    store = either_world.store
+    store.transact([put(ROW)], token=fresh())
+    later = ROW.model_copy(update={"created_at": "2027-01-01T00:00:00.000Z"})
+    for write in (
+        lambda c: put(ROW).when(c),
+        lambda c: check(DataKey, KEY, c),
+        lambda c: change(ROW, later).when(c),
+        lambda c: Update(DataKey.table_schema, KEY, {"extra": 1}, ("no_such",)).when(c),
+    ):
+        store.transact([write(holds)], token=fresh())
+        with pytest.raises(TransactionRefused) as refused:
+            store.transact([write(fails)], token=fresh())
+        (item,) = refused.value.failed.values()
+        assert item["wrapped"] == {"S": "m"}, "the item as it stood comes with the refusal"
+
+
+def test_a_refusal_names_exactly_the_writes_that_were_refused(either_world: World) -> None:
+    store = either_world.store
+    rows = [ROW.model_copy(update={"key_id": f"k{n}"}) for n in range(5)]
+    store.transact([put(rows[1]), put(rows[3])], token=fresh())
+    with pytest.raises(TransactionRefused) as refused:
+        store.transact([put(row).when(absent("subject")) for row in rows], token=fresh())
+    assert set(refused.value.failed) == {1, 3}
+    assert len(either_world.rows(DataKey)) == 2, "all or nothing"
+
+
+def test_a_hundred_writes_are_one_transaction(either_world: World) -> None:
+    rows = [ROW.model_copy(update={"key_id": f"k{n:03}"}) for n in range(100)]
+    either_world.store.transact([put(row).when(absent("subject")) for row in rows], token=fresh())
+    assert len(either_world.rows(DataKey)) == 100
+    keys = [{"subject": "s", "key_id": row.key_id} for row in reversed(rows)]
+    read = either_world.store.get_many(DataKey, keys, DataKey)
+    assert [row.key_id for row in read] == [row.key_id for row in reversed(rows)]
+
+
+def test_a_batch_leaves_out_what_does_not_exist_and_keeps_the_asked_order(
+    either_world: World,
+) -> None:
+    store = either_world.store
+    for n in (1, 3):
+        store.transact([put(ROW.model_copy(update={"key_id": f"k{n}"}))], token=fresh())
+    keys = [{"subject": "s", "key_id": f"k{n}"} for n in (3, 2, 1, 0)]
+    assert [row.key_id for row in store.get_many(DataKey, keys, DataKey)] == ["k3", "k1"]
+
+
+def test_a_token_makes_a_repeated_transaction_one(either_world: World) -> None:
+    same_token, write = fresh(), put(ROW).when(absent("subject"))
+    either_world.store.transact([write], token=same_token)
+    either_world.store.transact([write], token=same_token)
+    with pytest.raises(TransactionRefused):
+        either_world.store.transact([write], token=fresh())
+
+
+def test_another_transaction_under_a_used_token_is_a_bug_that_shows(world: World) -> None:
+    same_token = fresh()
+    world.store.transact([put(ROW)], token=same_token)
+    other = ROW.model_copy(update={"key_id": "other"})
+    with pytest.raises(ClientError, match="IdempotentParameterMismatch"):
+        world.store.transact([put(other)], token=same_token)
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault.THROTTLED, Fault.INTERNAL, Fault.UNREACHED, Fault.ANSWER_LOST]
+)
+def test_reads_of_every_kind_survive_transient_faults(world: World, fault: Fault) -> None:
+    merchant = world.merchant()
+    for _ in range(5):
+        world.pay(merchant)
+    faults = Faults(first_tries(fault, 2))
+    store = world.store_on(faults.attach(world.engine.dynamodb()))
+    payments = PaymentRepository(store)
+    ids = [row.id for row in world.payments()]
+    assert [row.id for row in payments.get_many(ids)] == ids
+    assert payments.get(ids[0]) is not None
+    start, end = world.clock() - timedelta(days=1), world.clock()
+    figures = list(payments.figures([f"{merchant.id}#000"], start, end, 2))
+    assert len(figures) == 5
+    assert {operation for operation, _, _ in faults.injected} == {
+        "GetItem",
+        "BatchGetItem",
+        "Query",
+    }
+
+
+def test_a_read_that_never_succeeds_ends_as_unavailable(world: World) -> None:
+    faults = Faults(lambda *_: Fault.THROTTLED)
+    store = world.store_on(faults.attach(world.engine.dynamodb()), remaining_seconds=lambda: 0.3)
+    with pytest.raises(Unavailable):
+        PaymentRepository(store).get("pay_1")
+
+
+# ------------------------------------------------------------ each repository's own
+
+
+def claim(world: World, **changes: Any) -> IdempotencyRecord:
+    values: dict[str, Any] = {
+        "key": "m#POST#/v1/payments#k",
+        "merchant_bucket": "m#000",
+        "created_at": to_instant(world.clock()),
+        "merchant_id": "m",
+        "request_id": "r",
+        "fingerprint": "f",
+        "owner": "one",
+        **changes,
+    }
+    return IdempotencyRecord.model_validate(values)
+
+
+def test_a_claim_is_taken_completed_kept_and_taken_again(either_world: World) -> None:
+    world, store = either_world, either_world.store
+    now = world.clock()
+    one, two = claim(world), claim(world, owner="two")
+    done = one.model_copy(
+        update={
+            "state": ClaimState.COMPLETED,
+            "status_code": 201,
+            "response_body": "{}",
+            "expires_at": int(now.timestamp()) + 100,
+        }
+    )
+
+    def refused(write: Any) -> bool:
+        try:
+            store.transact([write], token=fresh())
+        except TransactionRefused:
+            return True
+        return False
+
+    assert not refused(claims.take(one, now))
+    assert refused(claims.take(two, now)), "in progress"
+    assert refused(claims.take(two, now + timedelta(days=9))), "never expires unfinished"
+    assert refused(claims.complete(done.model_copy(update={"owner": "two"}))), "not its own"
+    assert not refused(claims.complete(done))
+    assert refused(claims.complete(done)), "completed once"
+    assert ClaimRepository(store).read(one.key) == done
+    assert refused(claims.take(two, now + timedelta(seconds=99))), "still kept"
+    assert refused(claims.take(two, now + timedelta(seconds=100))), "to its last second"
+    assert not refused(claims.take(two, now + timedelta(seconds=102)))
+    assert ClaimRepository(store).read("nobody's") is None
+
+
+def test_a_payments_step_needs_its_version_its_status_and_its_lease(either_world: World) -> None:
+    world = either_world
+    merchant = world.merchant()
+    world.pay(merchant, payment_method="tok_timeout")
+    payments = PaymentRepository(world.store)
+    unknown = world.payment()
+    assert unknown.status is PaymentStatus.UNKNOWN
+    leased = unknown.model_copy(
+        update={"version": 3, "lease_owner": "me", "lease_expires_at": unknown.updated_at}
+    )
+    payments.advance(unknown, leased, token=fresh())
+    with pytest.raises(StaleWrite):
+        payments.advance(unknown, leased, token=fresh())
+    thief = leased.model_copy(update={"lease_owner": "thief"})
+    with pytest.raises(StaleWrite):
+        payments.advance(
+            thief, thief.model_copy(update={"version": 4, "description": "x"}), token=fresh()
+        )
+    canceled = leased.model_copy(update={"version": 4, "status": PaymentStatus.CANCELED})
+    with pytest.raises(StaleWrite):
+        payments.advance(leased, canceled, token=fresh())
+    failed = leased.model_copy(
+        update={"version": 4, "status": PaymentStatus.FAILED, "lease_owner": None}
+    )
+    payments.advance(leased, failed, token=fresh())
+    assert world.payment() == failed
+
+
+def test_due_payments_are_read_by_their_time_and_only_while_open(either_world: World) -> None:
+    world = either_world
+    merchant = world.merchant()
+    for token in ("tok_timeout", "tok_approved", "tok_timeout", "tok_declined"):
+        world.pay(merchant, payment_method=token)
+    open_ids = [row.id for row in world.payments() if row.open_bucket is not None]
+    payments = PaymentRepository(world.store)
+    assert payments.due(world.clock(), 10) == open_ids
+    assert len(open_ids) == 2
+    assert payments.due(world.clock() - timedelta(hours=1), 10) == []
+
+
+def test_a_rows_repeated_creation_returns_the_first(either_world: World) -> None:
+    world = either_world
+    keys = DataKeyRepository(world.store)
+    assert keys.get("s", "k") is None
+    assert keys.create(ROW, token=fresh()) == ROW
+    assert keys.create(ROW.model_copy(update={"wrapped": "other"}), token=fresh()) == ROW
+    assert keys.get("s", "k") == ROW
+    charges = SandboxChargeRepository(world.store)
+    charge = SandboxCharge(
+        reference="pay_1",
+        state="approved",
+        processor_id="p",
+        amount=5,
+        currency="USD",
+        response_code="approved",
+        response_text="Approved",
+        created_at="2026-01-01T00:00:00.000Z",
+        expires_at=1,
+    )
+    assert charges.recall("pay_1") is None
+    assert charges.remember(charge, token=fresh()) == charge
+    assert charges.remember(charge.model_copy(update={"amount": 6}), token=fresh()) == charge
+    assert charges.recall("pay_1") == charge
+
+
+def test_views_read_only_what_they_need(either_world: World) -> None:
+    world = either_world
+    merchant = world.merchant(features=frozenset({"a", "b"}))
+    customer = world.customer(merchant)
+    opened = world.kms.decrypted
+    profile = MerchantRepository(world.store).profile(merchant.id)
+    owner = CustomerRepository(world.store).owner(customer)
+    assert profile is not None
+    assert owner is not None
+    assert (profile.features, owner.merchant_id) == ({"a", "b"}, merchant.id)
+    assert world.kms.decrypted == opened
+    assert MerchantRepository(world.store).profile("mer_nobody") is None
+    assert CustomerRepository(world.store).owner("cus_nobody") is None
+
+
+def test_a_settlement_advances_by_version_only(either_world: World) -> None:
+    world = either_world
+    repository = SettlementRepository(world.store)
+    first = Settlement(
+        id="set_1",
+        merchant_id="mer_1",
+        date="2026-03-15",
+        status="processing",
+        source="k",
+        sha256="s",
+        created_at="2026-01-01T00:00:00.000Z",
+        updated_at="2026-01-01T00:00:00.000Z",
+        changed_by="t",
+        request_id="r",
+        cause="c",
+    )
+    assert repository.open(first, token=fresh()) == first
+    assert repository.open(first.model_copy(update={"source": "x"}), token=fresh()) == first
+    second = first.model_copy(update={"version": 2, "last_line": 5})
+    repository.advance(first, second, token=fresh())
+    with pytest.raises(StaleWrite):
+        repository.advance(first, second, token=fresh())
+    assert repository.get("set_1") == second
+    assert repository.get_many([]) == []
+    assert repository.transactions([]) == {}
+    assert repository.transactions(["txn_x", "txn_x"]) == {}
+
+
+# ------------------------------------------------------------ creations, with and without a key
+
+
+Create = Callable[[World, Any, str | None], Any]
+
+
+def _merchant(world: World, _: Any, key: str | None) -> Any:
+    body = {"name": "Shop", "email": "shop@example.com"}
+    desk = MerchantDesk(MerchantRepository(world.store), ClaimRepository(world.store))
+    call = world.call(None, body, key, path="/v1/merchants", operator=True)
+    return create_merchant(MerchantRequest.model_validate(body), call, desk)
+
+
+def _profiles(world: World) -> MerchantProfiles:
+    return MerchantProfiles(MerchantRepository(world.store), 0)
+
+
+def _customer(world: World, merchant: Any, key: str | None) -> Any:
+    body = {"name": "Jane", "email": "jane@example.com"}
+    desk = CustomerDesk(
+        CustomerRepository(world.store),
+        _profiles(world),
+        world.encryption,
+        ClaimRepository(world.store),
+    )
+    call = world.call(merchant, body, key, path="/v1/customers")
+    return create_customer(CustomerRequest.model_validate(body), call, desk)
+
+
+def _account(world: World, merchant: Any, key: str | None, **more: Any) -> Any:
+    body = {"account_type": "wallet", "currency": "USD", **more}
+    desk = AccountDesk(
+        AccountRepository(world.store), _profiles(world), ClaimRepository(world.store)
+    )
+    call = world.call(merchant, body, key, path="/v1/accounts")
+    return create_account(AccountRequest.model_validate_json(_json(body)), call, desk)
+
+
+def _json(body: Any) -> str:
+    import json  # noqa: PLC0415
+
+    return json.dumps(body)
+
+
+@pytest.mark.parametrize("create", [_merchant, _customer, _account])
+@pytest.mark.parametrize("times", [8])
+def test_the_same_creation_many_times_at_once_creates_one(
+    world: World, create: Create, times: int
+) -> None:
+    merchant = world.merchant()
+    before = {name: _count(world, name) for name in ("merchants", "customers", "accounts")}
+    results = at_once(*[lambda: create(world, merchant, "k")] * times)
+    bodies = {each.body for each in results if not isinstance(each, Exception)}
+    assert {type(each) for each in results if isinstance(each, Exception)} <= {IdempotencyInFlight}
+    assert len(bodies) == 1
+    after = {name: _count(world, name) for name in before}
+    assert sum(after.values()) - sum(before.values()) == 1
+    again = create(world, merchant, "k")
+    assert (again.body, again.replayed) == (bodies.pop(), True)
+
+
+@pytest.mark.parametrize("create", [_merchant, _customer, _account])
+def test_a_creation_without_a_key_creates_each_time(world: World, create: Create) -> None:
+    merchant = world.merchant()
+    one, other = create(world, merchant, None), create(world, merchant, None)
+    assert one.body != other.body
+    assert one.replayed is other.replayed is False
+
+
+def test_an_account_number_is_won_by_one_of_many_at_once(world: World) -> None:
+    merchant = world.merchant()
+    results = at_once(*[lambda: _account(world, merchant, None, account_number="A-1234")] * 8)
+    refused = [each for each in results if isinstance(each, Exception)]
+    assert len(refused) == 7
+    assert {type(each) for each in refused} == {AlreadyExists}
+    accounts = world.client.scan(TableName=world.tables["accounts"])["Items"]
+    assert sorted("guards" in item for item in accounts) == [False, True]
+
+
+def test_an_account_of_a_foreign_customer_is_not_found_and_nothing_is_taken(world: World) -> None:
+    merchant, other = world.merchant(), world.merchant()
+    foreign = world.customer(other)
+    with pytest.raises(NotFound) as refused:
+        _account(world, merchant, "k", account_number="A-1234", customer_id=foreign)
+    assert refused.value.param == "customer_id"
+    own = world.customer(merchant)
+    made = _account(world, merchant, "k", account_number="A-1234", customer_id=own)
+    assert made.status == 201
+
+
+def test_two_that_make_a_data_key_at_once_end_with_one(world: World) -> None:
+    rings = [
+        KeyRing(world.kms, DataKeyRepository(world.store), {"pii": "arn:pii"})  # type: ignore[arg-type]
+        for _ in range(16)
+    ]
+    keys = at_once(*[lambda r=ring: r.key_for_writing("pii", "cus_1") for ring in rings])
+    assert len(set(keys)) == 1  # type: ignore[arg-type]
+    stored = [row for row in world.rows(DataKey) if row.subject == "pii#cus_1"]
+    assert [row.key_id for row in stored] == [FIRST_KEY_ID]
+
+
+def test_a_taken_claim_is_judged_before_everything_else(world: World) -> None:
+    merchant = world.merchant()
+    now = world.clock()
+    repository = AccountRepository(world.store)
+    _account(world, merchant, "k", account_number="A-1234")
+    (taken,) = world.claims()
+    account = world.store.get_many(Account, [], Account)
+    assert account == []
+    (row,) = [each for each in _accounts(world) if each.account_number]
+    with pytest.raises(AlreadyClaimed):
+        repository.create(row, taken, token=fresh(), now=now)
+
+
+def _accounts(world: World) -> list[Account]:
+    items = world.client.scan(TableName=world.tables["accounts"])["Items"]
+    schema = Account.table_schema
+    return [world.store.codec.to_row(schema, i, Account) for i in items if "guards" not in i]
+
+
+def _count(world: World, table: str) -> int:
+    return len(world.client.scan(TableName=world.tables[table])["Items"])
+
+
+def test_payments_and_transactions_stand_in_the_indexes_that_the_model_promises(
+    either_world: World,
+) -> None:
+    world = either_world
+    merchant = world.merchant()
+    customer = world.customer(merchant)
+    world.pay(merchant, customer_id=customer)
+    world.pay(merchant, payment_method="tok_declined")
+    good, bad = world.payments()
+    client, table = world.client, world.tables["payments"]
+
+    def found(index: str, name: str, value: str, where: str = table) -> list[str]:
+        answer = client.query(
+            TableName=where,
+            IndexName=index,
+            KeyConditionExpression="#n = :v",
+            ExpressionAttributeNames={"#n": name},
+            ExpressionAttributeValues={":v": {"S": value}},
+        )
+        return [item["id"]["S"] for item in answer["Items"]]
+
+    assert found("gsi-merchant", "merchant_bucket", f"{merchant.id}#000") == [good.id, bad.id]
+    failed = f"{merchant.id}#failed#000"
+    assert found("gsi-merchant-status", "merchant_status_bucket", failed) == [bad.id]
+    assert found("gsi-customer", "customer_id", customer) == [good.id]
+    assert found("gsi-idempotency", "idempotency_scope", good.claim_key) == [good.id]
+    transactions = world.tables["transactions"]
+    by_payment = found("gsi-payment", "payment_id", good.id, transactions)
+    assert tuple(by_payment) == good.transaction_ids
+    (capture,) = [row for row in world.rows(Transaction) if row.payment_id == good.id]
+    assert found("gsi-unsettled", "unsettled_bucket", f"{merchant.id}#2026-03-14#000", transactions)
+    assert found("gsi-processor", "processor_id", capture.processor_id or "", transactions) == [
+        capture.id
+    ]
+    assert world.rows(Payment)
