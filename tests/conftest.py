@@ -1,4 +1,4 @@
-"""What all tests share: no way to a real AWS account, one seed, and loud words about what was skipped."""
+"""What all tests share: no way to a real AWS account, one seed, loud words about skips."""
 
 from __future__ import annotations
 

@@ -241,9 +241,9 @@ def test_a_charge_that_never_arrived_fails_only_after_lease_timeout_and_margin(
         waited += 1
         assert waited < 30
     assert final_before + timedelta(seconds=11) >= longest
-    assert to_datetime(world.payment().updated_at) - to_datetime(
-        world.payment().created_at
-    ) >= longest
+    assert (
+        to_datetime(world.payment().updated_at) - to_datetime(world.payment().created_at) >= longest
+    )
     answer = world.pay(merchant, "k", payment_method=token)
     told = json.loads(answer.body)
     assert (answer.status, told["decline_code"]) == (402, "processor_unreachable")

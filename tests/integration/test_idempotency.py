@@ -11,8 +11,8 @@ from runtime.errors import AlreadyClaimed, IdempotencyInFlight, IdempotencyKeyRe
 from runtime.models.idempotency import ClaimState, IdempotencyRecord
 from runtime.models.merchant import RateLimits
 from runtime.repositories.payments import PaymentRepository
-from tests.support.faults import Faults, ItemLocks, ProcessKilled, at_commit
 from tests.support.faults import Fault as F
+from tests.support.faults import Faults, ItemLocks, ProcessKilled, at_commit
 from tests.support.world import World, at_once
 
 DAY = 24 * 3600

@@ -1,4 +1,4 @@
-"""Lists: every payment exactly once, newest first, whatever the page size and the number of buckets."""
+"""Lists: every payment exactly once, newest first, whatever page size and number of buckets."""
 
 from __future__ import annotations
 
@@ -105,9 +105,7 @@ def test_filters_by_status_amount_date_and_customer_give_what_a_scan_gives(
         ),
         (
             {"status": "succeeded", "start_date": days[2], "max_amount": 1500},
-            lambda r: r.status == "succeeded"
-            and r.created_at[:10] >= days[2]
-            and r.amount <= 1500,
+            lambda r: r.status == "succeeded" and r.created_at[:10] >= days[2] and r.amount <= 1500,
         ),
     ]
     found_something = 0
@@ -162,7 +160,9 @@ def test_a_cursor_fits_only_its_own_merchant_and_filters(world: World) -> None:
     with pytest.raises(BadCursor):
         list_payments(PaymentQuery(cursor=cursor, status="succeeded"), world.call(shop), archive)
     with pytest.raises(BadCursor):
-        list_settlements(SettlementQuery(cursor=cursor), world.call(shop), world.settlement_archive())
+        list_settlements(
+            SettlementQuery(cursor=cursor), world.call(shop), world.settlement_archive()
+        )
 
 
 def test_a_payment_read_by_id_shows_its_transactions_at_once(world: World) -> None:

@@ -1,4 +1,4 @@
-"""Settlement files: every line judged once, matched ones settled and booked once, whatever happens."""
+"""Settlement files: every line judged once, matched ones settled once, whatever happens."""
 
 from __future__ import annotations
 
@@ -74,7 +74,10 @@ def test_every_kind_of_line_gets_its_status_and_reason(either_world: World) -> N
     (declined,) = paid(world, shop, 1, payment_method="tok_declined")
     plan = [
         (settlement_line(ours), "matched"),
-        (settlement_line(short, amount=short.amount - 1, net=short.amount - short.fee - 1), "amount_mismatch"),
+        (
+            settlement_line(short, amount=short.amount - 1, net=short.amount - short.fee - 1),
+            "amount_mismatch",
+        ),
         (settlement_line(fee, fee=fee.fee + 1, net=fee.amount - fee.fee - 1), "fee_mismatch"),
         (settlement_line(currency, currency="EUR"), "currency_mismatch"),
         (settlement_line(status, status="refunded"), "status_mismatch"),
@@ -162,7 +165,7 @@ def test_a_crash_at_any_commit_and_a_redelivery_end_like_an_uninterrupted_run(
 ) -> None:
     shop = world.merchant()
     key = _several_chunks(world, shop)
-    settled = [row for row in world.rows(Transaction)]
+    settled = world.rows(Transaction)
     expected = None
     for commit in range(6):  # 0: no crash; open, three chunks and the end are five commits
         crashed = 0

@@ -1,7 +1,7 @@
 """AWS's own DynamoDB engine for tests: fetched once per checkout, started on a free port.
 
-Amazon's licence forbids handing the engine on, so it is fetched from npm when first needed and never
-committed. It needs Java 17 and npm; `missing_tools` says which of them is not there.
+Amazon's licence forbids handing the engine on, so it is fetched from npm when first needed and
+never committed. It needs Java 17 and npm; `missing_tools` says which of them is not there.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PACKAGE: Final = "amplify-dynamodb-simulator@2.9.30"
 INTEGRITY: Final = (
     "xTeeRLvzEfqyd5lh3bH4c0kHvSHHmmhD5ZDsHFKAQ5g2Zl6JqlFdutaQhCLHzxEp6Ry1o7TB6niIoXuQAnSewQ=="
 )
-"""SHA-512 of the npm tarball, base64: `npm view amplify-dynamodb-simulator@2.9.30 dist.integrity`."""
+"""SHA-512 of the npm tarball in base64: what `npm view … dist.integrity` says of it."""
 OLDEST_JAVA: Final = 17
 START_TIMEOUT_SECONDS: Final = 60.0
 FETCH_TIMEOUT_SECONDS: Final = 300

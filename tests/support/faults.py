@@ -1,4 +1,4 @@
-"""Faults between us and DynamoDB, put into a client by its event hooks: seeded, counted, replayable.
+"""Faults between us and DynamoDB, put into a client by its event hooks: seeded, replayable.
 
 `before-call` may answer instead of the service, or raise: then the request never arrived.
 `after-call` may raise: then it was done, and its answer was lost.
@@ -190,7 +190,9 @@ def _refusal(fault: Fault | None, params: Mapping[str, Any]) -> Any:
 
 
 def _canceled(codes: list[str]) -> Any:
-    return _error("TransactionCanceledException", 400, CancellationReasons=[{"Code": c} for c in codes])
+    return _error(
+        "TransactionCanceledException", 400, CancellationReasons=[{"Code": c} for c in codes]
+    )
 
 
 def _error(code: str, status: int, **more: Any) -> Any:

@@ -1,4 +1,4 @@
-"""HTTP events as API Gateway sends them, and the four HTTP and worker functions driven in process."""
+"""Events as API Gateway and SQS send them, and the functions driven in process."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Context:
         return self._milliseconds
 
 
-def http_event(  # noqa: PLR0913
+def http_event(
     method: str,
     path: str,
     body: Any = None,
@@ -89,7 +89,9 @@ def http_event(  # noqa: PLR0913
     }
 
 
-def token_of(merchant: str | None, permissions: str = EVERYTHING, sub: str = "user") -> dict[str, str]:
+def token_of(
+    merchant: str | None, permissions: str = EVERYTHING, sub: str = "user"
+) -> dict[str, str]:
     """What the authorizer vouches for."""
     return {"sub": sub, "merchant_id": merchant or "", "permissions": permissions}
 

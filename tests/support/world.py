@@ -369,7 +369,9 @@ def settlement_key(merchant: MerchantProfile, date: str = "2026-03-15") -> str:
 
 def settlement_file(lines: Sequence[str]) -> bytes:
     """A settlement file with our header."""
-    header = "payment_id,transaction_id,status,amount,fee,net,currency,processed_date,settlement_date"
+    header = (
+        "payment_id,transaction_id,status,amount,fee,net,currency,processed_date,settlement_date"
+    )
     return "\n".join([header, *lines, ""]).encode()
 
 
@@ -400,5 +402,3 @@ def pages(read: Callable[[str | None], Any]) -> Iterator[Any]:
         if page.next_cursor is None:
             return
         cursor = page.next_cursor
-
-

@@ -42,7 +42,9 @@ def test_a_card_number_is_found_in_any_text_around_it(number: str, dress: str) -
     assert find_card_data({"description": dress.format(number)}) == "description"
 
 
-@pytest.mark.parametrize("text", ["4242 4242 4242 4242", "4242-4242-4242-4242", "3782 822463 10005"])
+@pytest.mark.parametrize(
+    "text", ["4242 4242 4242 4242", "4242-4242-4242-4242", "3782 822463 10005"]
+)
 def test_a_card_number_in_groups_is_found(text: str) -> None:
     assert find_card_data({"a": text}) == "a"
     assert find_card_data({"a": f"1 {text} 123"}) == "a"
@@ -97,7 +99,9 @@ def test_one_digit_wrong_is_no_card_number(length: int, seed: int) -> None:
 
 documents = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
 )
 
 

@@ -53,9 +53,9 @@ class Reversing:
 CODEC = Codec(Reversing())
 
 
-def example(annotation: Any, name: str, *, full: bool) -> Any:
+def example(annotation: Any, name: str, *, full: bool) -> Any:  # noqa: PLR0911, PLR0912
     """A value of a field's type; `full` fills optional fields and collections too."""
-    if annotation == Instant or name.endswith("_at") and annotation is str:
+    if annotation == Instant or (name.endswith("_at") and annotation is str):
         return INSTANT
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
@@ -63,7 +63,7 @@ def example(annotation: Any, name: str, *, full: bool) -> Any:
             return INSTANT
         return example(arguments[0], name, full=full)
     if origin in (Union, types.UnionType):
-        inner = [each for each in arguments if each is not type(None)][0]
+        inner = next(each for each in arguments if each is not type(None))
         if inner == Instant or (inner is str and _holds_instant(annotation)):
             return INSTANT
         return example(inner, name, full=full)
@@ -160,9 +160,14 @@ def test_a_view_without_the_secrets_needs_no_key() -> None:
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**15), 10**15) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**15), 10**15)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+    ),
     max_leaves=6,
 )
 

@@ -51,7 +51,7 @@ def drawn() -> dict[str, tuple[str, int]]:
             tree[parent] = ("PlatformError", status)
         elif more:
             rest = more[1]
-        tree |= {name: (parent, status) for name in re.findall(r"\b[A-Z]\w+", rest)}
+        tree |= dict.fromkeys(re.findall(r"\b[A-Z]\w+", rest), (parent, status))
     return tree
 
 
@@ -81,7 +81,9 @@ def test_codes_are_snake_case_and_titles_are_sentences(name: str) -> None:
 
 def test_every_class_has_a_code_of_its_own() -> None:
     codes = [
-        c.code for c in CLASSES.values() if issubclass(c, PlatformError) and c is not errors.Internal
+        c.code
+        for c in CLASSES.values()
+        if issubclass(c, PlatformError) and c is not errors.Internal
     ]
     assert len(codes) == len(set(codes))
 
@@ -141,7 +143,7 @@ def test_busy_says_when_to_come_back_and_success_is_no_problem() -> None:
 class Client:
     """A DynamoDB client that raises what it is given, in order, and then succeeds."""
 
-    class exceptions:  # noqa: N801 - botocore's own name
+    class exceptions:
         class TransactionCanceledException(ClientError):
             pass
 
@@ -160,7 +162,10 @@ class Client:
 
 
 def canceled(*reasons: dict[str, Any]) -> ClientError:
-    answer: Any = {"Error": {"Code": "TransactionCanceledException"}, "CancellationReasons": list(reasons)}
+    answer: Any = {
+        "Error": {"Code": "TransactionCanceledException"},
+        "CancellationReasons": list(reasons),
+    }
     return Client.exceptions.TransactionCanceledException(answer, "TransactWriteItems")
 
 
@@ -244,7 +249,9 @@ def test_a_failed_condition_names_its_writes_and_brings_the_items_as_they_stood(
     assert slept == []
 
 
-@pytest.mark.parametrize("fault", [e for e in TRANSIENT if "Cancel" not in type(e).__name__], ids=str)
+@pytest.mark.parametrize(
+    "fault", [e for e in TRANSIENT if "Cancel" not in type(e).__name__], ids=str
+)
 def test_reads_are_tried_again_too(fault: Exception) -> None:
     client = Client(fault)
     made, _ = store(client)

@@ -108,7 +108,9 @@ def test_a_customers_personal_data_are_enciphered_and_come_back(
     (item,) = boto3.client("dynamodb").scan(TableName="customers")["Items"]
     assert "Jane" not in str(item)
     assert "example.com" not in str(item).lower()
-    assert api("GET", f"/v1/customers/{made.body['id']}", authorizer=token_of("mer_2")).status == 404
+    assert (
+        api("GET", f"/v1/customers/{made.body['id']}", authorizer=token_of("mer_2")).status == 404
+    )
 
 
 def test_an_account_number_is_taken_once(api: Functions, shop: dict[str, Any]) -> None:
@@ -183,7 +185,9 @@ def test_a_fault_of_ours_is_a_500_that_tells_nothing_inside(
     api: Functions, shop: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     who = token_of(shop["id"])
-    made = api("POST", "/v1/accounts", {"account_type": "wallet", "currency": "USD"}, authorizer=who)
+    made = api(
+        "POST", "/v1/accounts", {"account_type": "wallet", "currency": "USD"}, authorizer=who
+    )
     key = {"id": {"S": made.body["id"]}, "shard": {"S": "00"}}
     boto3.client("dynamodb").update_item(
         TableName="accounts",
@@ -214,7 +218,9 @@ def test_public_routes_answer_without_a_token(api: Functions) -> None:
 
 def test_a_settlement_file_of_a_bad_name_fails_alone(api: Functions, shop: dict[str, Any]) -> None:
     good = f"reconciliation/{shop['id']}/2026-03-15.csv"
-    header = "payment_id,transaction_id,status,amount,fee,net,currency,processed_date,settlement_date"
+    header = (
+        "payment_id,transaction_id,status,amount,fee,net,currency,processed_date,settlement_date"
+    )
     boto3.client("s3").put_object(Bucket="bucket", Key=good, Body=f"{header}\nbroken\n".encode())
     answer = api.reconcile(good, "elsewhere/x.csv")
     failed = [each["itemIdentifier"] for each in answer["batchItemFailures"]]

@@ -14,8 +14,9 @@ from runtime.models.idempotency import ClaimState, IdempotencyRecord
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 bodies = st.dictionaries(st.text(max_size=5), values, max_size=4)
@@ -24,7 +25,9 @@ bodies = st.dictionaries(st.text(max_size=5), values, max_size=4)
 @given(bodies)
 def test_the_order_of_members_and_white_space_make_no_difference(body: dict[str, object]) -> None:
     shuffled = json.loads(json.dumps(dict(reversed(body.items())), indent=3))
-    assert fingerprint("POST", "/v1/payments", body) == fingerprint("POST", "/v1/payments", shuffled)
+    assert fingerprint("POST", "/v1/payments", body) == fingerprint(
+        "POST", "/v1/payments", shuffled
+    )
 
 
 @given(bodies, bodies)

@@ -15,7 +15,9 @@ from runtime.domain.instants import end_of, start_of, to_datetime, to_epoch_seco
 from runtime.errors import BadCursor
 
 KEY = b"k" * 32
-moments = st.datetimes(datetime(2020, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))
+moments = st.integers(0, 180 * 365 * 86_400_000_000).map(
+    lambda microseconds: datetime(2020, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
+)
 
 
 @given(moments, moments)
@@ -81,7 +83,9 @@ def test_a_day_is_all_of_it_and_a_moment_only_itself(text: str, first: str, last
     assert (to_instant(start_of(text)), to_instant(end_of(text))) == (first, last)
 
 
-@pytest.mark.parametrize("text", ["2026-02-30", "2026-13-01", "0000-01-01", "tomorrow!!", "٢٠٢٦-01-01"])
+@pytest.mark.parametrize(
+    "text", ["2026-02-30", "2026-13-01", "0000-01-01", "tomorrow!!", "٢٠٢٦-01-01"]
+)
 def test_a_day_that_is_none_is_a_value_error(text: str) -> None:
     for read in (start_of, end_of):
         with pytest.raises(ValueError, match=r".*"):

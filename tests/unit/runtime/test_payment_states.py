@@ -74,5 +74,3 @@ def test_absence_is_final_only_when_the_request_cannot_be_on_its_way_any_more() 
     longest = timedelta(seconds=75)
     assert not absence_is_final(payment, begun + longest - timedelta(milliseconds=1), longest)
     assert absence_is_final(payment, begun + longest, longest)
-
-

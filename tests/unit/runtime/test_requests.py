@@ -23,9 +23,7 @@ KEY = {"idempotency-key": "key-1"}
 _MISSING: Any = object()
 
 
-def read(
-    endpoint: Endpoint = PAY, body: Any = _MISSING, path_id: str = "", **more: Any
-) -> Request:
+def read(endpoint: Endpoint = PAY, body: Any = _MISSING, path_id: str = "", **more: Any) -> Request:
     more.setdefault("authorizer", MERCHANT)
     if endpoint.method == "POST":
         more.setdefault("headers", KEY)
@@ -62,7 +60,11 @@ LADDER: list[tuple[str, dict[str, Any], tuple[int, str]]] = [
     ("permission", {"authorizer": token_of("mer_1", "reports")}, (403, "forbidden")),
     ("query acting", {"query": "merchant_id=mer_2"}, (403, "forbidden")),
     ("too large", {"raw": "x" * (MAX_BODY_BYTES + 1)}, (413, "payload_too_large")),
-    ("media type", {"headers": {**KEY, "content-type": "text/plain"}}, (415, "unsupported_media_type")),
+    (
+        "media type",
+        {"headers": {**KEY, "content-type": "text/plain"}},
+        (415, "unsupported_media_type"),
+    ),
     ("no JSON", {"raw": "{"}, (400, "malformed_json")),
     ("body acting", {"body": but(merchant_id="mer_2")}, (403, "forbidden")),
     ("unknown parameter", {"query": "x=1"}, (400, "unknown_parameter")),
@@ -204,8 +206,9 @@ def test_no_depth_of_nesting_makes_the_reading_fail(depth: int) -> None:
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3)
+    ),
     max_leaves=10,
 )
 names = st.sampled_from([*(PAY.body.model_fields if PAY.body else ()), "x", "metadata"])
@@ -213,13 +216,17 @@ names = st.sampled_from([*(PAY.body.model_fields if PAY.body else ()), "x", "met
 
 @given(st.dictionaries(names, json_values, max_size=6))
 def test_any_object_is_read_or_refused_with_a_status_of_the_contract(body: dict[str, Any]) -> None:
+    status, detail = _judged(json.dumps(body).replace("Infinity", "1"))
+    assert status in (200, 400, 403, 422)
+    assert len(detail) < 2_000
+
+
+def _judged(raw: str) -> tuple[int, str]:
     try:
-        request = read(raw=json.dumps(body).replace("Infinity", "1"))
+        read(raw=raw)
     except PlatformError as error:
-        assert int(error.status) in (400, 403, 422)
-        assert len(error.detail) < 2_000
-    else:
-        assert request.raw_body is not None
+        return int(error.status), error.detail
+    return 200, ""
 
 
 @given(st.text(max_size=100) | st.binary(max_size=100))
@@ -264,7 +271,11 @@ def test_two_different_keys_or_none_that_is_a_key_are_refused(
 ) -> None:
     headers = {} if header is None else {"idempotency-key": header}
     body = GOOD if member is None else but(idempotency_key=member)
-    assert refusal(body=body, headers=headers) == (400, "invalid_idempotency_key", "idempotency_key")
+    assert refusal(body=body, headers=headers) == (
+        400,
+        "invalid_idempotency_key",
+        "idempotency_key",
+    )
 
 
 def test_the_same_request_is_the_same_wherever_its_key_stands() -> None:

@@ -208,7 +208,9 @@ def too_many_projected_attributes() -> None:
 
 def _with_fields(fields: dict[str, Any]) -> type[Row]:
     annotations = {"id": Annotated[str, partition()], **fields}
-    return type(Row)("Made", (Row,), {"__annotations__": annotations, "__module__": __name__}, table="made")  # type: ignore[call-overload,no-any-return]
+    return type(Row)(
+        "Made", (Row,), {"__annotations__": annotations, "__module__": __name__}, table="made"
+    )  # type: ignore[call-overload,no-any-return]
 
 
 CONTRADICTIONS: list[tuple[Callable[[], None], str]] = [
@@ -243,7 +245,9 @@ CONTRADICTIONS: list[tuple[Callable[[], None], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("declare", "reason"), CONTRADICTIONS, ids=lambda v: getattr(v, "__name__", ""))
+@pytest.mark.parametrize(
+    ("declare", "reason"), CONTRADICTIONS, ids=lambda v: getattr(v, "__name__", "")
+)
 def test_a_contradictory_declaration_refuses_to_import(
     declare: Callable[[], None], reason: str
 ) -> None:
@@ -343,7 +347,9 @@ def test_every_table_has_a_name_of_its_own_and_its_times_are_numbers() -> None:
     names = [schema.name for schema in ALL_TABLES]
     assert len(set(names)) == len(names)
     for schema in ALL_TABLES:
-        keys = {d["AttributeName"] for d in schema.create_table_arguments("x")["AttributeDefinitions"]}
+        keys = {
+            d["AttributeName"] for d in schema.create_table_arguments("x")["AttributeDefinitions"]
+        }
         assert not keys & set(schema.encrypted), schema.name
 
 

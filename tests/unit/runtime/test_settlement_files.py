@@ -44,7 +44,17 @@ bodies = st.lists(
     st.one_of(
         st.binary(max_size=8),
         st.sampled_from(
-            [b"\n", b"\r\n", b"\r", BOM, b"a,b", "ü€".encode(), b"x" * 4096, b"x" * 4097, b"y" * 5000]
+            [
+                b"\n",
+                b"\r\n",
+                b"\r",
+                BOM,
+                b"a,b",
+                "ü€".encode(),
+                b"x" * 4096,
+                b"x" * 4097,
+                b"y" * 5000,
+            ]
         ),
     ),
     max_size=12,
@@ -56,7 +66,9 @@ def test_lines_are_the_same_however_the_stream_is_cut(body: bytes, places: list[
     assert list(split_lines(cut(body, places))) == reference(body)
 
 
-@given(st.lists(st.sampled_from([b"\n", b"\r\n", b"ab", "é".encode(), BOM]), max_size=12).map(b"".join))
+@given(
+    st.lists(st.sampled_from([b"\n", b"\r\n", b"ab", "é".encode(), BOM]), max_size=12).map(b"".join)
+)
 def test_lines_are_the_same_byte_by_byte(body: bytes) -> None:
     single = (body[n : n + 1] for n in range(len(body)))
     assert list(split_lines(single)) == reference(body)

@@ -129,7 +129,9 @@ REFUSED: dict[str, Callable[[], str]] = {
     "wrong audience": lambda: signed(aud="other"),
     "audience in a list": lambda: signed(aud=["payments"]),
     "alg none": lambda: part({"alg": "none", "kid": "rsa-1"}) + "." + part(claims()) + ".",
-    "alg None in capitals": lambda: part({"alg": "NONE", "kid": "rsa-1"}) + "." + part(claims()) + ".",
+    "alg None in capitals": lambda: (
+        part({"alg": "NONE", "kid": "rsa-1"}) + "." + part(claims()) + "."
+    ),
     "HS256 with the public key": lambda: _signed_with_the_public_key("HS256"),
     "RS256 in name, HMAC in truth": lambda: _signed_with_the_public_key("RS256"),
     "RS512": lambda: signed(algorithm="RS512"),

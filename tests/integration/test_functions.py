@@ -1,0 +1,169 @@
+"""The functions as they are deployed: settings from the environment, and clients of their own."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
+
+from tests.support.engines import Engine
+from tests.support.http import Context, Functions, environment, functions, make_tables, token_of
+
+HEADER = "payment_id,transaction_id,status,amount,fee,net,currency,processed_date,settlement_date"
+
+
+@dataclass
+class Stage:
+    """The functions, and the services that stand beside them."""
+
+    api: Functions
+    aws: Engine
+    dynamodb: Any
+    bucket: str
+    queue_url: str
+
+    def shop(self) -> dict[str, Any]:
+        body = {"name": "Shop", "email": f"{uuid.uuid4().hex}@example.com", "index_buckets": 4}
+        answer = self.api("POST", "/v1/merchants", body)
+        assert answer.status == 201, answer.text
+        made: dict[str, Any] = answer.body
+        return made
+
+    def put(self, key: str, *lines: str) -> Any:
+        body = "\n".join([HEADER, *lines, ""]).encode()
+        return self.aws.client("s3").put_object(Bucket=self.bucket, Key=key, Body=body)
+
+
+@pytest.fixture(scope="module", params=["dynamodb-local", "ministack"])
+def stage(request: pytest.FixtureRequest, ministack_engine: Engine) -> Iterator[Stage]:
+    """All services of the embedded AWS; the tables also on AWS's own engine."""
+    tables_on = ministack_engine
+    if request.param == "dynamodb-local":
+        tables_on = request.getfixturevalue("dynamodb_local_engine")
+    prefix = f"f{uuid.uuid4().hex[:10]}-"
+    dynamodb = tables_on.dynamodb()
+    tables = make_tables(dynamodb, prefix)
+    arn = ministack_engine.client("kms").create_key()["KeyMetadata"]["Arn"]
+    s3, sqs = ministack_engine.client("s3"), ministack_engine.client("sqs")
+    bucket = f"{prefix}settlement"
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    queue_url = sqs.create_queue(QueueName=f"{prefix}queue")["QueueUrl"]
+    with pytest.MonkeyPatch.context() as machine:
+        variables = environment(tables, key_arn=arn, bucket=bucket, queue_url=queue_url)
+        for name, value in variables.items():
+            machine.setenv(name, value)
+        machine.setenv("AWS_ENDPOINT_URL", ministack_engine.endpoint_url or "")
+        machine.setenv("AWS_ENDPOINT_URL_DYNAMODB", tables_on.endpoint_url or "")
+        machine.setenv("NO_PROXY", "127.0.0.1")
+        yield Stage(functions(), ministack_engine, dynamodb, bucket, queue_url)
+
+
+def pay(stage: Stage, shop: dict[str, Any], method: str = "tok_approved") -> Any:
+    body = {"amount": 1000, "currency": "USD", "payment_method": method}
+    headers = {"idempotency-key": uuid.uuid4().hex}
+    who = token_of(shop["id"])
+    return stage.api("POST", "/v1/payments", body, headers=headers, authorizer=who)
+
+
+def line_of(stage: Stage, shop: dict[str, Any], payment_id: str) -> str:
+    detail = stage.api("GET", f"/v1/payments/{payment_id}", authorizer=token_of(shop["id"]))
+    (row,) = detail.body["transactions"]
+    net = row["amount"] - row["fee"]
+    return f"{payment_id},{row['id']},settled,{row['amount']},{row['fee']},{net},USD,,"
+
+
+def test_a_shop_is_opened_paid_listed_summed_up_and_settled(stage: Stage) -> None:
+    shop = stage.shop()
+    who = token_of(shop["id"])
+    tokens = ["tok_approved"] * 5 + ["tok_declined"] * 2 + ["tok_timeout"]
+    statuses = Counter(pay(stage, shop, token).status for token in tokens)
+    assert statuses == {201: 5, 402: 2, 202: 1}
+    assert stage.api.resolve()["resolved"] >= 1
+    listed = stage.api("GET", "/v1/payments", query="limit=100", authorizer=who).body["data"]
+    assert Counter(row["status"] for row in listed) == {"succeeded": 6, "failed": 2}
+    summary = stage.api("GET", "/v1/payments/summary", authorizer=who).body
+    assert (summary["total_count"], summary["by_currency"]["USD"]["captured"]) == (8, 6000)
+    paid = [row["id"] for row in listed if row["status"] == "succeeded"]
+    key = f"reconciliation/{shop['id']}/2026-03-15.csv"
+    stage.put(key, *(line_of(stage, shop, each) for each in paid), "one wrong line")
+    assert stage.api.reconcile(key)["batchItemFailures"] == []
+    (settlement,) = stage.api("GET", "/v1/settlements", authorizer=who).body["data"]
+    assert settlement["counts"] == {"matched": 6, "invalid": 1}
+    assert settlement["totals"]["USD"] == {"amount": 6000, "fee": 6 * 59, "net": 6000 - 6 * 59}
+    path = f"/v1/settlements/{settlement['id']}/lines"
+    (wrong,) = stage.api("GET", path, query="status=invalid", authorizer=who).body["data"]
+    assert (wrong["line"], wrong["reason"]) == (8, "1 columns instead of 9")
+
+
+def test_the_uploaded_version_is_read_though_another_came_after(stage: Stage) -> None:
+    shop = stage.shop()
+    payment = pay(stage, shop).body["id"]
+    key = f"reconciliation/{shop['id']}/2026-03-16.csv"
+    first = stage.put(key, line_of(stage, shop, payment))
+    stage.put(key, "replaced,before,it,was,read")
+    answer = stage.api.reconcile(key, **{"version-id": first["VersionId"]})
+    assert answer["batchItemFailures"] == []
+    who = token_of(shop["id"])
+    (settlement,) = stage.api("GET", "/v1/settlements", authorizer=who).body["data"]
+    assert settlement["counts"] == {"matched": 1}
+
+
+def test_a_long_file_asks_through_the_queue_to_be_continued(stage: Stage) -> None:
+    shop = stage.shop()
+    key = f"reconciliation/{shop['id']}/2026-03-17.csv"
+    stage.put(key, *(f"pay_{n},txn_{n},settled,10,1,9,USD,," for n in range(2_000)))
+    body = json.dumps({"detail": {"object": {"key": key}}})
+    record = {
+        "messageId": "first",
+        "receiptHandle": "h",
+        "body": body,
+        "attributes": {},
+        "messageAttributes": {},
+        "md5OfBody": "",
+        "eventSource": "aws:sqs",
+        "eventSourceARN": "arn:aws:sqs:eu-west-1:1:queue",
+        "awsRegion": "eu-west-1",
+    }
+    reconcile = stage.api.modules["reconcile"].handler
+    sqs = stage.aws.client("sqs")
+    runs = continued = 0
+    waiting = True
+    while waiting:
+        # It stops 30 s before its end: a quarter of a second is enough for some chunks, never all.
+        try:
+            reconcile({"Records": [record]}, Context(seconds=30.25))
+        except BatchProcessingError:
+            failed = True  # on a busy machine not even one chunk: the queue delivers it again
+        else:
+            failed = False
+        runs += 1
+        assert runs < 300
+        received = sqs.receive_message(QueueUrl=stage.queue_url).get("Messages", [])
+        for message in received:
+            continued += 1
+            assert message["Body"] == body
+            sqs.delete_message(QueueUrl=stage.queue_url, ReceiptHandle=message["ReceiptHandle"])
+        waiting = bool(received) or failed
+    assert continued > 0
+    (settlement,) = stage.api("GET", "/v1/settlements", authorizer=token_of(shop["id"])).body[
+        "data"
+    ]
+    assert settlement["status"] == "completed_with_exceptions"
+    assert settlement["counts"] == {"unexpected": 2_000}
+
+
+def test_personal_data_rest_under_keys_that_kms_wrapped(stage: Stage) -> None:
+    shop = stage.shop()
+    who = token_of(shop["id"])
+    body = {"name": "Jane Doe", "email": "Jane@Example.com"}
+    made = stage.api("POST", "/v1/customers", body, authorizer=who)
+    fresh = functions()  # another execution environment: nothing is cached
+    seen = fresh("GET", f"/v1/customers/{made.body['id']}", authorizer=who)
+    assert (seen.status, seen.body) == (200, made.body)
