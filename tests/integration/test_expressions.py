@@ -31,6 +31,7 @@ from runtime.models.payment import Payment, PaymentStatus
 from runtime.models.sandbox_charge import SandboxCharge
 from runtime.models.settlement import Settlement
 from runtime.models.transaction import Transaction
+from runtime.models.transfer import Transfer
 from runtime.repositories import claims
 from runtime.repositories.accounts import AccountRepository
 from runtime.repositories.claims import ClaimRepository
@@ -51,7 +52,11 @@ from runtime.repositories.expressions import (
 from runtime.repositories.merchants import MerchantRepository
 from runtime.repositories.payments import PaymentRepository
 from runtime.repositories.sandbox_charges import SandboxChargeRepository
-from runtime.repositories.settlements import SettlementRepository
+from runtime.repositories.settlements import (
+    ChunkContended,
+    SettlementRepository,
+    Settling,
+)
 from runtime.repositories.store import TransactionRefused
 from runtime.services.accounts import AccountDesk, create_account
 from runtime.services.customers import CustomerDesk, create_customer
@@ -267,6 +272,33 @@ def test_a_payments_step_needs_its_version_its_status_and_its_lease(either_world
     assert world.payment() == failed
 
 
+def test_an_intent_never_overwrites_a_payment_of_the_same_id(world: World) -> None:
+    world.pay(world.merchant())
+    before = world.payment()
+    twin = before.model_copy(update={"amount": before.amount + 1})
+    with pytest.raises(StaleWrite, match="exists"):
+        PaymentRepository(world.store).begin(twin, claim(world), world.clock())
+    assert world.payment() == before
+    assert len(world.claims()) == 1
+
+
+def test_a_chunk_settles_no_transaction_that_changed_since_it_was_read(world: World) -> None:
+    repository = SettlementRepository(world.store)
+    world.pay(world.merchant())
+    (stored,) = world.rows(Transaction)
+    stale = stored.model_copy(update={"version": stored.version + 1})
+    settled = stale.model_copy(update={"status": "settled", "version": stale.version + 1})
+    settlement = repository.open(_settlement(), token=fresh())
+    after = settlement.model_copy(update={"version": 2, "lines_done": 1})
+    (transfer,) = world.rows(Transfer)
+    booking = transfer.model_copy(update={"id": f"{transfer.id}S"})
+    settling = [Settling(stale, settled, booking)]
+    with pytest.raises(ChunkContended):
+        repository.record_chunk(settlement, after, [], settling, token=fresh())
+    assert world.rows(Transaction) == [stored]
+    assert repository.get(settlement.id) == settlement
+
+
 def test_due_payments_are_read_by_their_time_and_only_while_open(either_world: World) -> None:
     world = either_world
     merchant = world.merchant()
@@ -319,10 +351,8 @@ def test_views_read_only_what_they_need(either_world: World) -> None:
     assert CustomerRepository(world.store).owner("cus_nobody") is None
 
 
-def test_a_settlement_advances_by_version_only(either_world: World) -> None:
-    world = either_world
-    repository = SettlementRepository(world.store)
-    first = Settlement(
+def _settlement() -> Settlement:
+    return Settlement(
         id="set_1",
         merchant_id="mer_1",
         date="2026-03-15",
@@ -335,6 +365,12 @@ def test_a_settlement_advances_by_version_only(either_world: World) -> None:
         request_id="r",
         cause="c",
     )
+
+
+def test_a_settlement_advances_by_version_only(either_world: World) -> None:
+    world = either_world
+    repository = SettlementRepository(world.store)
+    first = _settlement()
     assert repository.open(first, token=fresh()) == first
     assert repository.open(first.model_copy(update={"source": "x"}), token=fresh()) == first
     second = first.model_copy(update={"version": 2, "last_line": 5})
