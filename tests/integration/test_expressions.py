@@ -299,6 +299,18 @@ def test_a_chunk_settles_no_transaction_that_changed_since_it_was_read(world: Wo
     assert repository.get(settlement.id) == settlement
 
 
+def test_a_chunk_that_starts_from_an_old_checkpoint_writes_nothing(world: World) -> None:
+    repository = SettlementRepository(world.store)
+    first = repository.open(_settlement(), token=fresh())
+    second = first.model_copy(update={"version": 2, "lines_done": 30})
+    repository.record_chunk(first, second, [], [], token=fresh())
+    for stale in (first, second.model_copy(update={"lines_done": 0})):
+        other = stale.model_copy(update={"version": stale.version + 1, "lines_done": 60})
+        with pytest.raises(StaleWrite, match="taken further"):
+            repository.record_chunk(stale, other, [], [], token=fresh())
+    assert repository.get(first.id) == second
+
+
 def test_due_payments_are_read_by_their_time_and_only_while_open(either_world: World) -> None:
     world = either_world
     merchant = world.merchant()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 
 import pytest
 
@@ -13,7 +14,7 @@ from runtime.models.merchant import RateLimits
 from runtime.repositories.payments import PaymentRepository
 from tests.support.faults import Fault as F
 from tests.support.faults import Faults, ItemLocks, ProcessKilled, at_commit
-from tests.support.world import World, at_once
+from tests.support.world import Hooked, World, at_once
 
 DAY = 24 * 3600
 
@@ -147,14 +148,37 @@ def test_an_expired_key_is_taken_by_exactly_one_of_many_at_once(world: World) ->
 
 def test_an_outcome_is_booked_even_if_its_claim_was_taken_away(world: World) -> None:
     merchant = world.merchant()
-    (payment, claim) = _die_after_the_intent(world, merchant)
-    stolen = claim.model_copy(update={"owner": "somebody else"})
-    world.client.put_item(
-        TableName=world.tables["idempotency"], Item=world.store.codec.to_item(stolen)
-    )
-    world.resolve_until_quiet()
-    after = world.payment()
-    assert (after.id, after.status) == (payment.id, "failed")
+
+    def somebody_takes_the_claim() -> None:
+        (claim,) = world.claims()
+        stolen = claim.model_copy(update={"owner": "somebody else"})
+        item = world.store.codec.to_item(stolen)
+        world.client.put_item(TableName=world.tables["idempotency"], Item=item)
+
+    desk = world.desk(processor=Hooked(world.sandbox(), after=somebody_takes_the_claim))
+    assert world.pay(merchant, "k", desk=desk).status == 201
+    assert world.payment().status == "succeeded"
+    (claim,) = world.claims()
+    assert (claim.owner, claim.state) == ("somebody else", ClaimState.IN_PROGRESS)
+    world.must_agree()
+
+
+@pytest.mark.parametrize("commit", [1, 2, 3])
+def test_an_answer_lost_for_longer_than_dynamodb_knows_its_token_is_still_ours(
+    world: World, commit: int
+) -> None:
+    merchant = world.merchant()
+    client = Faults(at_commit(commit, F.ANSWER_LOST)).attach(world.engine.dynamodb())
+
+    def forget_tokens(params: dict[str, object], **_: object) -> dict[str, object]:
+        return {**params, "ClientRequestToken": uuid.uuid4().hex}
+
+    client.meta.events.register("provide-client-params.dynamodb.TransactWriteItems", forget_tokens)
+    answer = world.pay(merchant, "k", desk=world.desk(world.store_on(client)))
+    assert (answer.status, answer.replayed) == (201, False)
+    assert world.pay(merchant, "k") == answer.again()
+    assert len(world.charges()) == 1
+    world.must_agree()
 
 
 def test_the_claim_is_judged_before_the_customer(world: World) -> None:
