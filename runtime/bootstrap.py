@@ -25,6 +25,7 @@ from runtime.repositories.payments import PaymentRepository
 from runtime.repositories.sandbox_charges import SandboxChargeRepository
 from runtime.repositories.settlements import SettlementRepository
 from runtime.repositories.store import Store
+from runtime.schema import Purpose
 from runtime.services.accounts import AccountDesk
 from runtime.services.customers import CustomerDesk
 from runtime.services.merchant_profiles import MerchantProfiles
@@ -52,6 +53,10 @@ _CURSOR_SUBJECT = "cursor"
 
 class NoCipher:
     """Where nothing is encrypted: meeting an encrypted field is a fault, never plain text."""
+
+    def prepare(self, purpose: Purpose, subject: str) -> NoReturn:
+        """Always refuses."""
+        raise AssertionError(f"no {purpose} key of {subject} is at hand")
 
     def encrypt(self, place: Place, plaintext: bytes) -> NoReturn:
         """Always refuses."""
@@ -143,7 +148,11 @@ class ProcessServices(Base):
         self.payment_desk = self.payment_desk_with(settings)
         claims = ClaimRepository(self.store)
         profiles = self.payment_desk.merchants
-        self.merchant_desk = MerchantDesk(MerchantRepository(self.store), claims)
+        self.merchant_desk = MerchantDesk(
+            MerchantRepository(self.store),
+            claims,
+            allow_local_webhooks=settings.allow_local_webhooks,
+        )
         self.customer_desk = CustomerDesk(
             CustomerRepository(self.store), profiles, self.encryption, claims
         )

@@ -14,7 +14,7 @@
     ├── Unprocessable 422 ─ InvalidValue · IdempotencyKeyReused · AmountTooLarge · CardDataRefused
     │                       · InactiveMerchant · SummaryTooLarge
     ├── Internal 500 ─ IntegrityError
-    └── Unavailable 503 (retryable)
+    └── Unavailable 503 (retryable) ─ KeysUnavailable
 
     Not for a caller; each is caught by the service that can do something about it:
     AlreadyClaimed · StaleWrite · ProcessorUnknown
@@ -112,7 +112,7 @@ class Declined(PlatformError):
     """The processor refused the charge; the payment is recorded as failed."""
 
     status = HTTPStatus.PAYMENT_REQUIRED
-    code = "card_declined"
+    code = "declined"
     title = "The payment was declined"
 
     def __init__(self, detail: str, *, decline_code: str, payment_id: str) -> None:
@@ -253,6 +253,12 @@ class Unavailable(PlatformError):
     code = "unavailable"
     title = "Try again in a moment"
     retry_after_seconds = 1
+
+
+class KeysUnavailable(Unavailable):
+    """KMS does not answer, or the key is switched off: nothing can be enciphered or opened now."""
+
+    code = "keys_unavailable"
 
 
 class AlreadyClaimed(Exception):

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from runtime.errors import IntegrityError
 from runtime.gateways.key_ring import FIRST_KEY_ID, KeyRing
 from runtime.repositories.codec import Place
+from runtime.schema import Purpose
 
 VERSION: Final = b"\x01"
 _KEY_ID_BYTES: Final = len(FIRST_KEY_ID)
@@ -33,6 +34,10 @@ class FieldEncryption:
 
     def __init__(self, keys: KeyRing) -> None:
         self._keys = keys
+
+    def prepare(self, purpose: Purpose, subject: str) -> None:
+        """Have the subject's key at hand, made now if it has none. Raises KeysUnavailable."""
+        self._keys.key_for_writing(purpose, subject)
 
     def encrypt(self, place: Place, plaintext: bytes) -> bytes:
         """Encipher for `place`."""

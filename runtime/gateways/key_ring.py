@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
+from botocore.exceptions import BotoCoreError, ClientError
 from ulid import ULID
 
 from runtime.domain.instants import to_instant
-from runtime.errors import IntegrityError
+from runtime.errors import IntegrityError, KeysUnavailable
 from runtime.models.data_key import DataKey
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ KeyPurpose = Literal["pii", "pci", "index"]
 
 FIRST_KEY_ID: Final = "k000000001"
 MAX_CACHED_KEYS = 1_000
+_WRONG_KEY: Final = frozenset({"IncorrectKeyException", "InvalidCiphertextException"})
 MAX_CACHE_SECONDS = 300.0
 
 
@@ -80,11 +83,12 @@ class KeyRing:
         return self._unwrap(purpose, subject, row)
 
     def _make(self, purpose: KeyPurpose, subject: str) -> bytes:
-        made = self._kms.generate_data_key(
-            KeyId=self._arn(purpose),
-            KeySpec="AES_256",
-            EncryptionContext=_context(purpose, subject),
-        )
+        with _kms_errors(purpose, subject):
+            made = self._kms.generate_data_key(
+                KeyId=self._arn(purpose),
+                KeySpec="AES_256",
+                EncryptionContext=_context(purpose, subject),
+            )
         row = DataKey(
             subject=_row_subject(purpose, subject),
             key_id=FIRST_KEY_ID,
@@ -97,11 +101,12 @@ class KeyRing:
         return self._keep(purpose, subject, row.key_id, made["Plaintext"])
 
     def _unwrap(self, purpose: KeyPurpose, subject: str, row: DataKey) -> bytes:
-        opened = self._kms.decrypt(
-            KeyId=self._arn(purpose),
-            CiphertextBlob=bytes.fromhex(row.wrapped),
-            EncryptionContext=_context(purpose, subject),
-        )
+        with _kms_errors(purpose, subject):
+            opened = self._kms.decrypt(
+                KeyId=self._arn(purpose),
+                CiphertextBlob=bytes.fromhex(row.wrapped),
+                EncryptionContext=_context(purpose, subject),
+            )
         return self._keep(purpose, subject, row.key_id, opened["Plaintext"])
 
     def _arn(self, purpose: KeyPurpose) -> str:
@@ -123,6 +128,25 @@ class KeyRing:
         if len(self._cache) > MAX_CACHED_KEYS:
             self._cache.popitem(last=False)
         return key
+
+
+@contextmanager
+def _kms_errors(purpose: KeyPurpose, subject: str) -> Iterator[None]:
+    """A key that does not fit is a fault of ours; every other failure of KMS may pass."""
+    try:
+        yield
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "")
+        if code in _WRONG_KEY:
+            raise IntegrityError(f"KMS refuses the {purpose} key of {subject}: {code}") from error
+        raise KeysUnavailable(
+            f"the encryption keys are not available ({code}); try again"
+        ) from error
+    except BotoCoreError as error:
+        lost = type(error).__name__
+        raise KeysUnavailable(
+            f"the encryption keys are not available ({lost}); try again"
+        ) from error
 
 
 def _row_subject(purpose: KeyPurpose, subject: str) -> str:

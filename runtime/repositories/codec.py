@@ -35,6 +35,10 @@ class Place:
 class FieldCipher(Protocol):
     """Enciphers single attributes; the gateway behind it holds the keys."""
 
+    def prepare(self, purpose: Purpose, subject: str) -> None:
+        """Have the subject's key at hand. Raises KeysUnavailable."""
+        ...
+
     def encrypt(self, place: Place, plaintext: bytes) -> bytes:
         """Encipher for `place`."""
         ...
@@ -54,6 +58,11 @@ class Codec:
 
     def __init__(self, cipher: FieldCipher) -> None:
         self._cipher = cipher
+
+    def prepare(self, row: Row) -> None:
+        """Have every key at hand that storing `row` could need. Raises KeysUnavailable."""
+        for mark in TableSchema.of(type(row)).encrypted.values():
+            self._cipher.prepare(mark.purpose, str(getattr(row, mark.subject)))
 
     def to_item(self, row: Row) -> dict[str, Any]:
         """The item that stores `row`; what is None or empty is left out."""

@@ -73,6 +73,14 @@ class PaymentRepository:
     def __init__(self, store: Store) -> None:
         self._store = store
 
+    def prepare(self, claim: IdempotencyRecord) -> None:
+        """Have the key at hand under which the claim's answer will be stored.
+
+        Asked before any money moves: afterwards there must be no reason left not to write it down.
+        Raises KeysUnavailable.
+        """
+        self._store.codec.prepare(claim)
+
     def begin(self, payment: Payment, claim: IdempotencyRecord, now: datetime) -> None:
         """First commit: the claim and the intent, before the processor is called.
 

@@ -27,6 +27,7 @@ from runtime.errors import (
     AmountTooLarge,
     IdempotencyInFlight,
     InactiveMerchant,
+    KeysUnavailable,
     NotFound,
     PlatformError,
     ProcessorUnknown,
@@ -36,6 +37,7 @@ from runtime.gateways.processors.port import ChargeRequest, Processor
 from runtime.models.idempotency import IdempotencyRecord
 from runtime.models.merchant import MerchantProfile, MerchantStatus
 from runtime.models.payment import Payment, PaymentStatus
+from runtime.observability import logger
 from runtime.repositories.payments import OPEN_QUEUE, PaymentRepository
 from runtime.services.idempotency import completed, new_claim, same_request, stored_answer
 from runtime.services.merchant_profiles import MerchantProfiles
@@ -65,13 +67,14 @@ class PaymentDesk:
 def create_payment(request: PaymentRequest, call: Call, desk: PaymentDesk) -> StoredAnswer:
     """Charge a payment method once per idempotency key: 201, 402 when declined, 202 while unknown.
 
-    Raises IdempotencyKeyReused, IdempotencyInFlight, NotFound, InvalidValue.
+    Raises IdempotencyKeyReused, IdempotencyInFlight, NotFound, InvalidValue, Unavailable.
     """
     merchant = desk.merchants.require(call.caller.merchant(call.acting_for))
     attempt = new_id("att", call.now)
     claim = new_claim(call, merchant.id, owner=attempt, index_buckets=merchant.index_buckets)
     assert claim is not None, "the route requires an idempotency key"
     _check_method(request, merchant, desk)
+    desk.payments.prepare(claim)
     payment = _intent(request, call, merchant, claim, desk.timing)
     try:
         _refuse_what_the_merchant_may_not(request, merchant)
@@ -169,17 +172,25 @@ def record(
     outcome: Outcome, claim: IdempotencyRecord | None, *, token: str, desk: PaymentDesk
 ) -> None:
     """Second commit: everything that the processor's answer changes. Raises StaleWrite."""
-    answered = None
-    if claim is not None:
-        answered = completed(claim, outcome.answer, to_epoch_seconds(desk.clock()))
-    desk.payments.record_outcome(
-        outcome.before,
-        outcome.after,
-        token=token,
-        transaction=outcome.transaction,
-        transfer=outcome.transfer,
-        claim=answered,
-    )
+
+    def write(answered: IdempotencyRecord | None) -> None:
+        desk.payments.record_outcome(
+            outcome.before,
+            outcome.after,
+            token=token,
+            transaction=outcome.transaction,
+            transfer=outcome.transfer,
+            claim=answered,
+        )
+
+    if claim is None:
+        return write(None)
+    try:
+        write(completed(claim, outcome.answer, to_epoch_seconds(desk.clock())))
+    except KeysUnavailable as error:
+        # A charge that happened is booked, keys or no keys; the payment itself answers repetitions.
+        logger.error("the answer could not be enciphered and is not kept", detail=error.detail)
+        write(None)
 
 
 def _remember_unknown(

@@ -41,11 +41,14 @@ class FakeKms:
         self._wrapped: dict[bytes, tuple[str, Mapping[str, str], bytes]] = {}
         self.generated = 0
         self.decrypted = 0
+        self.available = True
 
     def generate_data_key(
         self, *, KeyId: str, KeySpec: str, EncryptionContext: Mapping[str, str]
     ) -> dict[str, Any]:
         assert KeySpec == "AES_256"
+        if not self.available:
+            raise client_error("DisabledException", "GenerateDataKey")
         plaintext, blob = os.urandom(32), os.urandom(48)
         self._wrapped[blob] = (KeyId, dict(EncryptionContext), plaintext)
         self.generated += 1
@@ -54,6 +57,8 @@ class FakeKms:
     def decrypt(
         self, *, KeyId: str, CiphertextBlob: bytes, EncryptionContext: Mapping[str, str]
     ) -> dict[str, Any]:
+        if not self.available:
+            raise client_error("DisabledException", "Decrypt")
         key_id, context, plaintext = self._wrapped.get(CiphertextBlob, ("", {}, b""))
         if not plaintext or key_id != KeyId or context != EncryptionContext:
             raise client_error("InvalidCiphertextException", "Decrypt")

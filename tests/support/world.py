@@ -23,7 +23,7 @@ from runtime.domain.idempotency import fingerprint
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.gateways.field_encryption import FieldEncryption
-from runtime.gateways.key_ring import KeyRing
+from runtime.gateways.key_ring import MAX_CACHE_SECONDS, KeyRing
 from runtime.gateways.processors.port import Processor
 from runtime.gateways.processors.sandbox import SandboxProcessor
 from runtime.gateways.settlement_files import FileVersion, SettlementFiles
@@ -87,9 +87,20 @@ class World:
             arguments.pop("StreamSpecification", None)  # nobody reads the streams here
             self.client.create_table(**arguments)
         plain = Store(self.client, self.tables, Codec(NoCipher()), lambda: 60.0)
-        self.key_ring = KeyRing(self.kms, DataKeyRepository(plain), _KEY_ARNS)  # type: ignore[arg-type]
+        self._ring_seconds = 0.0
+        self.key_ring = KeyRing(
+            self.kms,  # type: ignore[arg-type]
+            DataKeyRepository(plain),
+            _KEY_ARNS,  # type: ignore[arg-type]
+            monotonic=lambda: self._ring_seconds,
+        )
         self.encryption = FieldEncryption(self.key_ring)
         self.store = self.store_on(self.client)
+
+    def lose_keys(self) -> None:
+        """KMS goes away, and what was in memory has just grown too old."""
+        self.kms.available = False
+        self._ring_seconds += MAX_CACHE_SECONDS + 1
 
     def drop(self) -> None:
         """Delete the tables."""

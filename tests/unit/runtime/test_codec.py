@@ -40,6 +40,9 @@ INSTANT = "2026-03-14T09:00:00.000Z"
 class Reversing:
     """A cipher that a test can see through: it notes where each value belongs."""
 
+    def prepare(self, purpose: str, subject: str) -> None:
+        raise AssertionError(f"nobody asked for the {purpose} key of {subject}")
+
     def encrypt(self, place: Place, plaintext: bytes) -> bytes:
         return repr(place).encode() + b"|" + plaintext[::-1]
 
@@ -233,7 +236,7 @@ def test_a_change_of_a_key_or_of_an_encrypted_attribute_is_a_bug() -> None:
 
 
 def test_a_guard_of_an_account_number_stands_in_the_accounts_table() -> None:
-    guard = AccountNumberGuard.of("A-1", "acc_1")
+    guard = AccountNumberGuard.of(account(account_number="A-1", merchant_id="mer_1"))
     assert TableSchema.of(type(guard)).name == "accounts"
-    assert key_of(guard) == {"id": "number#A-1", "shard": "00"}
+    assert key_of(guard) == {"id": "number#mer_1#A-1", "shard": "00"}
     assert put(guard).condition is None

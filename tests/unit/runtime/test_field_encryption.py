@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -131,7 +130,7 @@ def test_a_wrapped_key_put_in_anothers_place_is_refused_by_kms(kms: FakeKms, key
     sealed = encryption.encrypt(PLACE, b"secret")
     stolen = keys.rows["pii#cus_1", FIRST_KEY_ID]
     keys.rows["pii#cus_2", FIRST_KEY_ID] = stolen.model_copy(update={"subject": "pii#cus_2"})
-    with pytest.raises(ClientError, match="InvalidCiphertext"):
+    with pytest.raises(IntegrityError, match="InvalidCiphertext"):
         FieldEncryption(ring(kms, keys)).decrypt(replace(PLACE, subject="cus_2"), sealed)
 
 

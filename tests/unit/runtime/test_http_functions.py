@@ -57,6 +57,35 @@ def test_a_merchants_secret_is_shown_once_and_never_again(
     assert {k: v for k, v in shop.items() if k != "webhook_secret"} == again.body
 
 
+def test_a_merchants_webhook_url_is_kept_as_it_was_given(api: Functions) -> None:
+    url = "https://Shop.example.com:8443/hook?token=a%20b"
+    body = {"name": "Shop", "email": "shop@example.com", "webhook_url": url}
+    made = api("POST", "/v1/merchants", body)
+    assert (made.status, made.body["webhook_url"]) == (201, url)
+    assert api("GET", f"/v1/merchants/{made.body['id']}").body["webhook_url"] == url
+
+
+@pytest.mark.parametrize(
+    "url", ["http://localhost:9000/", "https://169.254.169.254/", "https://a:secret@b.example/"]
+)
+def test_a_webhook_url_that_must_not_be_called_registers_nobody(api: Functions, url: str) -> None:
+    body = {"name": "Shop", "email": "refused@example.com", "webhook_url": url}
+    answer = api("POST", "/v1/merchants", body)
+    assert (answer.status, answer.body["code"]) == (422, "invalid_value")
+    assert answer.body["param"] == "webhook_url"
+    assert answer.body["detail"].startswith("webhook_url ")
+    assert "secret" not in answer.text
+    rows = boto3.client("dynamodb").scan(TableName="merchants")["Items"]
+    assert "refused@example.com" not in str(rows)
+
+
+def test_a_merchants_features_come_in_one_order_everywhere(api: Functions) -> None:
+    body = {"name": "Shop", "email": "shop@example.com", "features": ["c", "a", "d", "b", "a"]}
+    made = api("POST", "/v1/merchants", body)
+    assert made.body["features"] == ["a", "b", "c", "d"]
+    assert api("GET", f"/v1/merchants/{made.body['id']}").body["features"] == ["a", "b", "c", "d"]
+
+
 def test_a_merchant_reads_itself_and_nobody_else(api: Functions, shop: dict[str, Any]) -> None:
     path = f"/v1/merchants/{shop['id']}"
     assert api("GET", path, authorizer=token_of(shop["id"])).status == 200
@@ -89,7 +118,7 @@ def test_a_decline_is_a_problem_with_its_payment(api: Functions, shop: dict[str,
     answer = api("POST", "/v1/payments", body, headers=headers, authorizer=token_of(shop["id"]))
     assert answer.status == 402
     assert answer.headers["Content-Type"] == "application/problem+json"
-    assert answer.body["code"] == "card_declined"
+    assert answer.body["code"] == "declined"
     assert answer.body["decline_code"] == "expired_card"
     assert answer.body["payment_id"].startswith("pay_")
     assert answer.body["instance"] == "/v1/payments"
