@@ -16,7 +16,7 @@ MAX_CURSOR_CHARACTERS = 512
 def seal(key: bytes, binding: str, position: str) -> str:
     """An opaque cursor for `position`, valid only with `binding` (route, merchant, filters)."""
     sealed = _mac(key, binding, position) + position.encode()
-    return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
+    return _text(sealed)
 
 
 def unseal(key: bytes, binding: str, cursor: str) -> str:
@@ -32,9 +32,16 @@ def unseal(key: bytes, binding: str, cursor: str) -> str:
         position = sealed[_MAC_BYTES:].decode()
     except (binascii.Error, UnicodeDecodeError):
         raise refusal from None
+    if _text(sealed) != cursor:
+        # Base64 has several spellings of one value, and only one of them is ours.
+        raise refusal
     if not hmac.compare_digest(sealed[:_MAC_BYTES], _mac(key, binding, position)):
         raise refusal
     return position
+
+
+def _text(sealed: bytes) -> str:
+    return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
 
 
 def _mac(key: bytes, binding: str, position: str) -> bytes:

@@ -115,6 +115,17 @@ def test_a_cursor_opens_with_no_other_binding(
         unseal(b"other key", binding, cursor)
 
 
+@given(st.text(max_size=20), st.integers(0, 63), st.integers(1, 63))
+def test_a_cursor_has_one_spelling(position: str, place: int, shift: int) -> None:
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    cursor = seal(KEY, "list", position)
+    at = place % len(cursor)
+    other = alphabet[(alphabet.index(cursor[at]) + shift) % len(alphabet)]
+    for wrong in (cursor[:at] + other + cursor[at + 1 :], cursor + "=", cursor + "\n"):
+        with pytest.raises(BadCursor):
+            unseal(KEY, "list", wrong)
+
+
 def test_changing_any_byte_of_a_cursor_makes_it_none_of_ours() -> None:
     cursor = seal(KEY, "payments|mer_1", "pay_01KKNS5TM27YDJ43Y2ZGZA8BEN")
     sealed = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
