@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -43,7 +44,15 @@ def test_a_card_number_is_found_in_any_text_around_it(number: str, dress: str) -
 
 
 @pytest.mark.parametrize(
-    "text", ["4242 4242 4242 4242", "4242-4242-4242-4242", "3782 822463 10005"]
+    "text",
+    [
+        "4242 4242 4242 4242",
+        "4242-4242-4242-4242",
+        "3782 822463 10005",
+        "4242.4242.4242.4242",
+        "4242\u00a04242\u00a04242\u00a04242",
+        "\uff14\uff12" * 8,
+    ],
 )
 def test_a_card_number_in_groups_is_found(text: str) -> None:
     assert find_card_data({"a": text}) == "a"
@@ -108,3 +117,19 @@ documents = st.recursive(
 @given(documents)
 def test_any_document_is_judged_without_failing(document: Any) -> None:
     assert find_card_data(document) is None or isinstance(find_card_data(document), str)
+
+
+@given(st.uuids())
+def test_a_uuid_is_no_card_number(identifier: UUID) -> None:
+    assert find_card_data({"order": str(identifier)}) is None
+
+
+def test_digits_of_a_uuid_that_would_pass_the_check_are_no_card_number() -> None:
+    assert find_card_data({"order": "aaaaaaaf-4242-4242-8424-242424242424"}) is None
+    assert find_card_data({"order": "4242-4242-4242-4242 for order aaaaaaaf-1"}) == "order"
+
+
+def test_a_telephone_number_in_international_form_is_no_card_number() -> None:
+    luhn_valid = "+49 1512 3456 787"
+    assert find_card_data({"note": luhn_valid}) == "note"
+    assert find_card_data({"phone": luhn_valid}) is None
