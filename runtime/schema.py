@@ -59,7 +59,7 @@ __all__ = [
 ]
 
 
-class Row(BaseModel, frozen=True, extra="ignore", use_enum_values=False):
+class Row(BaseModel, frozen=True, extra="ignore", hide_input_in_errors=True):
     """Base of everything stored. `table=` names the table; `stream=` turns its change stream on.
 
     Unknown attributes are ignored when reading, so that an older runtime can read a newer row.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
@@ -10,6 +11,8 @@ from runtime.contract.base import Answer, Body, Identifier
 from runtime.models.account import AccountStatus, AccountType, Posting
 from runtime.models.currency import CurrencyCode
 from runtime.models.fields import Instant, MinorUnits
+
+_OPERATORS_TYPES = (AccountType.MERCHANT, AccountType.SYSTEM)
 
 
 class AccountRequest(Body, frozen=True):
@@ -21,6 +24,17 @@ class AccountRequest(Body, frozen=True):
     currency: CurrencyCode
     credit_limit: Annotated[MinorUnits, Field(description="For operators.")] = 0
     posting: Annotated[Posting, Field(description="`folded` is for operators.")] = Posting.IMMEDIATE
+
+    @classmethod
+    def reserved_for_operators(cls, document: Mapping[str, Any]) -> str | None:
+        """Platform accounts, credit and folding are given by operators."""
+        if document.get("account_type") in _OPERATORS_TYPES:
+            return "account_type"
+        if document.get("credit_limit", 0) != 0:
+            return "credit_limit"
+        if document.get("posting", Posting.IMMEDIATE) == Posting.FOLDED:
+            return "posting"
+        return super().reserved_for_operators(document)
 
 
 class AccountAnswer(Answer, frozen=True):
@@ -41,6 +55,9 @@ class AccountAnswer(Answer, frozen=True):
     available: int = Field(validation_alias="spendable")
     credit_limit: int
     formatted_balance: str
+    as_of: Annotated[
+        Instant | None, Field(description="When a folded account was last brought up to date.")
+    ] = None
     version: int
     created_at: Instant
     updated_at: Instant

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Generic, Self, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Any, Generic, Self, TypeVar
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
 
 MAX_PAGE = 100
 """Items of one page."""
@@ -39,6 +40,21 @@ class Body(BaseModel, frozen=True, extra="forbid", strict=True):
         IdempotencyKey | None, Field(description="Instead of the Idempotency-Key header.")
     ] = None
 
+    @classmethod
+    def reserved_for_operators(cls, document: Mapping[str, Any]) -> str | None:
+        """The member of an unvalidated body that only an operator may send as it is, or None."""
+        return "merchant_id" if document.get("merchant_id") is not None else None
+
+
+def _digits_only(value: Any) -> Any:
+    if isinstance(value, str) and not (value.isascii() and value.isdigit()):
+        raise ValueError("Input should be a whole number in digits")
+    return value
+
+
+WholeNumber = BeforeValidator(_digits_only)
+"""For integers of a query string: pydantic alone would also read 5.0, 1_0 and +5."""
+
 
 class Query(BaseModel, frozen=True, extra="forbid"):
     """A query string: unknown parameters are refused."""
@@ -49,7 +65,7 @@ class Query(BaseModel, frozen=True, extra="forbid"):
 class PageQuery(Query, frozen=True):
     """A query of a list."""
 
-    limit: Annotated[int, Field(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE
+    limit: Annotated[int, WholeNumber, Field(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE
     cursor: str | None = None
 
 

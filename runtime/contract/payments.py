@@ -15,6 +15,7 @@ from runtime.contract.base import (
     Page,
     PageQuery,
     Query,
+    WholeNumber,
 )
 from runtime.models.currency import CurrencyCode
 from runtime.models.fields import MAX_AMOUNT_MINOR, Instant
@@ -103,8 +104,8 @@ class PaymentQuery(PageQuery, frozen=True):
     customer_id: Identifier | None = None
     start_date: Moment | None = None
     end_date: Moment | None = None
-    min_amount: Annotated[int | None, Field(ge=0)] = None
-    max_amount: Annotated[int | None, Field(ge=0)] = None
+    min_amount: Annotated[int | None, WholeNumber, Field(ge=0)] = None
+    max_amount: Annotated[int | None, WholeNumber, Field(ge=0)] = None
 
 
 class PaymentList(Page[PaymentAnswer], frozen=True):

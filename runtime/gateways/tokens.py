@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ MAX_PERMISSIONS = 32
 JWKS_TIMEOUT_SECONDS = 3
 MIN_ASK_SECONDS = 10.0
 MAX_STALE_SECONDS = 3_600.0
+
+_MERCHANT_ID: Final = re.compile(r"mer_[0-9A-Za-z]{1,40}")
 
 JwksSource = Callable[[], dict[str, Any]]
 
@@ -119,8 +122,10 @@ def _identity(claims: dict[str, Any]) -> Identity:
         raise TokenRefused("permissions is not a short list of strings")
     if any(permission.split() != [permission] for permission in permissions):
         raise TokenRefused("a permission is empty or holds white space")
-    if merchant_id is not None and (not isinstance(merchant_id, str) or not merchant_id):
-        raise TokenRefused("merchant_id is not a string")
+    if merchant_id is not None and not (
+        isinstance(merchant_id, str) and _MERCHANT_ID.fullmatch(merchant_id)
+    ):
+        raise TokenRefused("merchant_id is no merchant's id")
     if not claims["sub"]:
         raise TokenRefused("sub is empty")
     return Identity(claims["sub"], merchant_id, tuple(permissions))

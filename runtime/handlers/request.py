@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -38,6 +39,7 @@ from runtime.errors import (
 MAX_BODY_BYTES = 64 * 1024
 """Far above the largest request that the limits of its fields allow."""
 
+MAX_NAME_CHARACTERS = 100
 MAX_JSON_DEPTH = 20
 """Requests need three levels; what reads them recursively must not be sent to its limit."""
 
@@ -75,21 +77,21 @@ class Request:
 def read_request(endpoint: Endpoint, event: APIGatewayProxyEventV2, path_id: str) -> Request:
     """Judge the form of a request. Raises the PlatformError of the first thing that is wrong."""
     caller = None if endpoint.public else _caller(event)
-    if caller is not None and endpoint.permission is not None:
-        caller.require(endpoint.permission)
-    if caller is not None and not caller.is_operator:
-        _refuse_acting(event)
+    if caller is not None:
+        _refuse_forbidden(endpoint, caller, event)
     if path_id and not re.fullmatch(IDENTIFIER, path_id):
         raise NotFound(f"there is nothing at {event.raw_path[:100]}")
     document, raw = _json_body(event) if endpoint.body else ({}, b"")
-    if caller is not None and not caller.is_operator and document.get("merchant_id") is not None:
-        raise _acting()
+    if caller is not None and endpoint.body is not None and not caller.is_operator:
+        _refuse_reserved(endpoint.body, document)
     query = _query(endpoint, event)
     key = _idempotency_key(endpoint, event, document)
-    body = _body(endpoint, document, raw) if endpoint.body else None
     if caller is None:
-        return Request(endpoint, path_id, None, body, query)
-    path = event.raw_path
+        return Request(endpoint, path_id, None, None, query)
+    _refuse_card_data(event, document)
+    body = _body(endpoint, raw) if endpoint.body else None
+    # Not as it was sent: two spellings of one path must not be two scopes of one key.
+    path = endpoint.path.replace("{id}", path_id)
     call = Call(
         caller=caller,
         method=endpoint.method,
@@ -118,17 +120,25 @@ def _caller(event: APIGatewayProxyEventV2) -> Caller:
         permissions=frozenset(vouched.get("permissions", "").split()),
         request_id=context.request_id,
         ip_address=context.http.source_ip or "",
-        user_agent=(context.http.user_agent or "")[:256],
+        user_agent=(context.http.get("userAgent") or "")[:256],
     )
 
 
-def _refuse_acting(event: APIGatewayProxyEventV2) -> None:
+def _refuse_forbidden(endpoint: Endpoint, caller: Caller, event: APIGatewayProxyEventV2) -> None:
+    if endpoint.permission is not None:
+        caller.require(endpoint.permission)
+    if caller.is_operator:
+        return
+    if caller.merchant_id is None:
+        raise Forbidden("this token names no merchant and is no operator's")
     if "merchant_id" in (event.query_string_parameters or {}):
-        raise _acting()
+        raise Forbidden("merchant_id is for operators; yours is in your token", param="merchant_id")
 
 
-def _acting() -> Forbidden:
-    return Forbidden("merchant_id is for operators; yours is in your token", param="merchant_id")
+def _refuse_reserved(shape: type[BaseModel], document: Mapping[str, Any]) -> None:
+    reserved = shape.reserved_for_operators(document) if issubclass(shape, Body) else None
+    if reserved is not None:
+        raise Forbidden(f"{reserved}, as it is given here, is for operators", param=reserved)
 
 
 def _acting_for(body: BaseModel | None, query: BaseModel | None) -> str | None:
@@ -205,7 +215,7 @@ def _query(endpoint: Endpoint, event: APIGatewayProxyEventV2) -> BaseModel | Non
 
 def _repeated(query_string: str) -> str | None:
     names = [name for name, _ in parse_qsl(query_string, keep_blank_values=True)]
-    return next((name for name in names if names.count(name) > 1), None)
+    return next((name for name, count in Counter(names).items() if count > 1), None)
 
 
 def _idempotency_key(
@@ -235,14 +245,22 @@ def _idempotency_key(
         ) from error
 
 
-def _body(endpoint: Endpoint, document: dict[str, Any], raw: bytes) -> BaseModel:
-    assert endpoint.body is not None
-    suspect = find_card_data(document)
+def _refuse_card_data(event: APIGatewayProxyEventV2, document: Mapping[str, Any]) -> None:
+    elsewhere = {
+        "idempotency_key": event.headers.get("idempotency-key"),
+        **(event.query_string_parameters or {}),
+    }
+    suspect = find_card_data(document) or find_card_data(elsewhere)
     if suspect is not None:
         raise CardDataRefused(
-            f"{suspect} looks like a card number or a security code; send the processor's token",
-            param=suspect,
+            f"{_short(suspect)} looks like a card number or a security code; "
+            "send the processor's token",
+            param=_short(suspect),
         )
+
+
+def _body(endpoint: Endpoint, raw: bytes) -> BaseModel:
+    assert endpoint.body is not None
     try:
         return endpoint.body.model_validate_json(raw)
     except ValidationError as error:
@@ -266,4 +284,9 @@ def _refuse(error: ValidationError, unknown: type[UnknownField | UnknownParamete
 
 
 def _path(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location) or "body"
+    return _short(".".join(str(part) for part in location) or "body")
+
+
+def _short(name: str) -> str:
+    """What a caller calls a member is repeated, but not at any length."""
+    return name if len(name) <= MAX_NAME_CHARACTERS else f"{name[:MAX_NAME_CHARACTERS]}…"

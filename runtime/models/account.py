@@ -72,6 +72,7 @@ class AccountNumberGuard(Row, frozen=True):
     table_schema = Account.table_schema
 
     @classmethod
-    def of(cls, number: str, account_id: str) -> AccountNumberGuard:
-        """The guard of one account number."""
-        return cls(id=f"number#{number}", guards=account_id)
+    def of(cls, account: Account) -> AccountNumberGuard:
+        """The guard of an account's number, among the accounts of its owner."""
+        number = f"number#{account.merchant_id}#{account.account_number}"
+        return cls(id=number, guards=account.id)

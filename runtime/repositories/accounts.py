@@ -28,7 +28,7 @@ class AccountRepository:
         """
         writes: list[Write] = [put(account).when(absent("id"))]
         if account.account_number is not None:
-            guard = AccountNumberGuard.of(account.account_number, account.id)
+            guard = AccountNumberGuard.of(account)
             writes.append(put(guard).when(absent("id")))
         if account.customer_id is not None:
             owned = equals("merchant_id", account.merchant_id)

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from runtime.contract.accounts import AccountAnswer, AccountRequest
 from runtime.contract.answers import StoredAnswer
 from runtime.contract.call import Call
-from runtime.contract.caller import Caller, visible
+from runtime.contract.caller import visible
 from runtime.domain.buckets import ACCOUNT_STATUS_BUCKETS, bucket_for
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.domain.money import format_amount
-from runtime.errors import Forbidden
-from runtime.models.account import Account, AccountStatus, AccountType, Posting
+from runtime.models.account import Account, AccountStatus, Posting
 from runtime.models.fields import PLATFORM
 from runtime.repositories.accounts import AccountRepository
 from runtime.services.idempotency import ClaimReader, create_once
@@ -30,8 +29,7 @@ class AccountDesk:
 
 
 def create_account(request: AccountRequest, call: Call, desk: AccountDesk) -> StoredAnswer:
-    """Open an account at zero. Raises Forbidden, NotFound (customer), AlreadyExists (number)."""
-    _refuse_operators_privileges(request, call.caller)
+    """Open an account at zero. Raises NotFound (customer), AlreadyExists (number)."""
     owner = call.caller.owner(call.acting_for)
     index_buckets = 1 if owner == PLATFORM else desk.merchants.require(owner).index_buckets
     account_id = new_id("acc", call.now)
@@ -68,20 +66,10 @@ def get_account(account_id: str, call: Call, accounts: AccountRepository) -> Acc
     return _answer(visible(call.caller, accounts.get(account_id), "account", account_id))
 
 
-def _refuse_operators_privileges(request: AccountRequest, caller: Caller) -> None:
-    if caller.is_operator:
-        return
-    if request.account_type in (AccountType.MERCHANT, AccountType.SYSTEM):
-        raise Forbidden(f"{request.account_type} accounts are for operators", param="account_type")
-    if request.credit_limit:
-        raise Forbidden("a credit limit is for operators to give", param="credit_limit")
-    if request.posting is Posting.FOLDED:
-        raise Forbidden("folded accounts are for operators", param="posting")
-
-
 def _answer(account: Account) -> AccountAnswer:
     values = {
         **account.model_dump(exclude={"formatted_balance"}),
         "formatted_balance": format_amount(account.balance, account.currency),
+        "as_of": account.updated_at if account.posting is Posting.FOLDED else None,
     }
     return AccountAnswer.model_validate(values)

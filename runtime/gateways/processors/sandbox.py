@@ -79,7 +79,7 @@ class SandboxProcessor:
         if payment_method not in BEHAVIOURS:
             known = ", ".join(BEHAVIOURS)
             raise InvalidValue(
-                f"the sandbox processor does not know {payment_method!r}; it knows {known}",
+                f"the sandbox processor does not know this token; it knows {known}",
                 param="payment_method",
             )
 
