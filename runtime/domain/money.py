@@ -8,9 +8,9 @@ BASIS_POINTS = 10_000
 
 
 def fee_of(amount_minor: int, *, basis_points: int, fixed_minor: int) -> int:
-    """A processor's fee: a share rounded half up, plus a fixed part, at most the amount."""
+    """A processor's fee: a share rounded half up, plus a fixed part; above a very small amount."""
     share = (amount_minor * basis_points * 2 + BASIS_POINTS) // (2 * BASIS_POINTS)
-    return min(share + fixed_minor, amount_minor)
+    return share + fixed_minor
 
 
 def format_amount(amount_minor: int, currency: str) -> str:

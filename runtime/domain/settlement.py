@@ -100,20 +100,20 @@ def parse_line(number: int, cells: Sequence[str]) -> ParsedLine | InvalidLine:
 def judge(line: ParsedLine, ours: Transaction | None, *, merchant_id: str) -> Verdict:
     """Compare one line with our transaction (None: we know none of that id).
 
-    The first difference decides, in this order: not ours, already settled, status, currency,
-    amount, fee.
+    The first difference decides, in this order: not ours, the file's status, already settled, our
+    status, currency, amount, fee.
     """
     if ours is None or ours.merchant_id != merchant_id or ours.payment_id != line.payment_id:
         return Verdict(
             LineStatus.UNEXPECTED,
             f"no transaction {line.transaction_id} of payment {line.payment_id}",
         )
-    if ours.status is TransactionStatus.SETTLED:
-        return Verdict(LineStatus.DUPLICATE, f"already settled by {ours.settlement_id}")
     if line.status != SETTLED:
         return Verdict(
             LineStatus.STATUS_MISMATCH, f"the file says {line.status!r}, not {SETTLED!r}"
         )
+    if ours.status is TransactionStatus.SETTLED:
+        return Verdict(LineStatus.DUPLICATE, f"already settled by {ours.settlement_id}")
     if ours.status is not TransactionStatus.SUCCEEDED or ours.type is not TransactionType.CAPTURE:
         return Verdict(
             LineStatus.STATUS_MISMATCH,

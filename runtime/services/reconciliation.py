@@ -140,7 +140,7 @@ def _open(
 
 
 def _header_refusal(header: str | None) -> str | None:
-    names = tuple(name.strip().lower() for name in (header or "").split(","))
+    names = tuple(name.strip().lower() for name in _cells(header or ""))
     if names == HEADER:
         return None
     shown = (header or "")[:200]
@@ -160,10 +160,14 @@ def _parse(number: int, text: str | None) -> ParsedLine | InvalidLine:
     if text is None:
         return InvalidLine(number, f"longer than {MAX_LINE_BYTES} bytes")
     try:
-        cells = next(csv.reader([text], strict=True))
+        cells = _cells(text)
     except csv.Error as error:
         return InvalidLine(number, f"not readable as CSV: {error}")
     return parse_line(number, cells)
+
+
+def _cells(line: str) -> list[str]:
+    return next(csv.reader([line], strict=True), [])
 
 
 def _record(

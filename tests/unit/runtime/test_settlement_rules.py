@@ -162,9 +162,10 @@ def test_the_first_difference_decides(
 def test_with_several_differences_the_graver_one_is_told() -> None:
     everything = {"status": "x", "currency": "EUR", "amount": "1", "fee": "0", "net": "1"}
     assert verdict(but(merchant_id="mer_2"), **everything) == "unexpected"
-    assert verdict(but(status=TransactionStatus.SETTLED), **everything) == "duplicate"
+    assert verdict(but(status=TransactionStatus.SETTLED), **everything) == "status_mismatch"
     assert verdict(OURS, **everything) == "status_mismatch"
     del everything["status"]
+    assert verdict(but(status=TransactionStatus.SETTLED), **everything) == "duplicate"
     assert verdict(OURS, **everything) == "currency_mismatch"
     del everything["currency"]
     assert verdict(OURS, **everything) == "amount_mismatch"
