@@ -208,7 +208,7 @@ def test_transient_faults_at_random_change_nothing_of_the_end_state(
     world.reconcile(key)
     expected = end_state(world)
     _forget_settling(world, before)
-    faults = Faults(seeded(str(dice.random()), rate=0.3))
+    faults = Faults(seeded(str(dice.random()), rate=0.75))
     store = world.store_on(faults.attach(world.engine.dynamodb()))
     world.reconcile(key, world.reconciliation(store))
     assert faults.injected
