@@ -156,6 +156,8 @@ REFUSED: dict[str, Callable[[], str]] = {
     "too many permissions": lambda: signed(permissions=["p"] * (MAX_PERMISSIONS + 1)),
     "merchant is a number": lambda: signed(merchant_id=7),
     "merchant is empty": lambda: signed(merchant_id=""),
+    "merchant is the platform": lambda: signed(merchant_id="platform"),
+    "merchant is no id": lambda: signed(merchant_id="mer_1#2"),
     "merchant is a list": lambda: signed(merchant_id=["mer_1"]),
 }
 
