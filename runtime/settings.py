@@ -68,6 +68,8 @@ class ProcessSettings(PaymentTiming, frozen=True):
     transfers_table: str
     pii_key_arn: str
     index_key_arn: str
+    allow_local_webhooks: bool = False
+    """For the local stage: webhooks to http on this machine."""
 
 
 class QuerySettings(Settings, frozen=True):

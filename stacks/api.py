@@ -79,6 +79,7 @@ class ApiStack(Stack):
                 service="process",
                 pii_key_arn=data.pii_key.key_arn,
                 index_key_arn=data.index_key.key_arn,
+                allow_local_webhooks=self._stage.allow_local_webhooks,
             ),
             statements=[
                 *self._tables(permissions.PROCESS),

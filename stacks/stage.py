@@ -123,6 +123,7 @@ class StageConfig(_Part, frozen=True):
     throttling: Throttling = Throttling()
     concurrency: Concurrency = Concurrency()
     schedules: Schedules = Schedules()
+    allow_local_webhooks: bool = False
     cors_origins: tuple[Annotated[str, Field(pattern=r"^https?://[^\s/*]+$")], ...] = ()
 
     @staticmethod
@@ -162,6 +163,7 @@ class StageConfig(_Part, frozen=True):
                 self.intent_lease_seconds < MIN_SAFE_LEASE_SECONDS
             ),
             'lambda_runtime "this-machine"': self.lambda_runtime == "this-machine",
+            "allow_local_webhooks": self.allow_local_webhooks,
             "cors_origins over plain http": any(o.startswith("http:") for o in self.cors_origins),
         }
         used = [setting for setting, is_used in local_only.items() if is_used]

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from runtime.contract.base import Answer, Body, ShortText
 from runtime.models.fields import Instant
-from runtime.models.merchant import MAX_INDEX_BUCKETS, MerchantStatus, RateLimits
+from runtime.models.merchant import (
+    MAX_INDEX_BUCKETS,
+    MAX_WEBHOOK_URL,
+    MerchantStatus,
+    RateLimits,
+)
+
+WHSEC = "whsec_"
+FEWEST_SECRET_BYTES = 24
+MOST_SECRET_BYTES = 64
+"""What Standard Webhooks 1.0 asks of a secret."""
 
 Email = Annotated[
     str,
@@ -22,6 +34,26 @@ Deliverability is not ours to judge.
 """
 
 
+def _decodes(secret: str) -> str:
+    try:
+        key = base64.b64decode(secret.removeprefix(WHSEC), validate=True)
+    except binascii.Error:
+        raise ValueError(f"what follows {WHSEC} should be base64") from None
+    if not FEWEST_SECRET_BYTES <= len(key) <= MOST_SECRET_BYTES:
+        raise ValueError(
+            f"should decode to {FEWEST_SECRET_BYTES} to {MOST_SECRET_BYTES} bytes, not {len(key)}"
+        )
+    return secret
+
+
+WebhookSecret = Annotated[
+    str,
+    StringConstraints(pattern=rf"^{WHSEC}[A-Za-z0-9+/=]{{32,88}}$"),
+    AfterValidator(_decodes),
+]
+"""`whsec_` and 24 to 64 bytes in base64, with its padding."""
+
+
 class RequestedLimits(RateLimits, frozen=True, extra="forbid", strict=True):
     """Limits as a request gives them: a misspelt one must not be no limit."""
 
@@ -33,10 +65,17 @@ class MerchantRequest(Body, frozen=True):
     email: Email
     processor: Literal["sandbox"] = "sandbox"
     processor_config: dict[str, Any] = Field(default_factory=dict, repr=False)
-    webhook_secret: Annotated[
+    webhook_url: Annotated[
         str | None,
-        StringConstraints(pattern=r"^whsec_[A-Za-z0-9+/=]{32,88}$"),
-        Field(repr=False, description="Generated when absent."),
+        StringConstraints(max_length=MAX_WEBHOOK_URL),
+        Field(description="https, port 443 or 8443, to a public host; no credentials."),
+    ] = None
+    webhook_secret: Annotated[
+        WebhookSecret | None,
+        Field(
+            repr=False,
+            description="whsec_ and 24 to 64 bytes in base64. Generated when absent.",
+        ),
     ] = None
     features: Annotated[frozenset[ShortText], Field(max_length=50)] = frozenset()
     rate_limits: RequestedLimits = RequestedLimits()
@@ -52,7 +91,7 @@ class MerchantAnswer(Answer, frozen=True):
     status: MerchantStatus
     webhook_url: str | None
     processor: str
-    features: tuple[str, ...]
+    features: Annotated[tuple[str, ...], BeforeValidator(sorted)]
     rate_limits: RateLimits
     index_buckets: int
     version: int

@@ -12,6 +12,10 @@ from runtime.schema import Encrypted, partition
 
 MAX_INDEX_BUCKETS = 256
 """Buckets that one merchant's index keys may be spread over; the number only grows."""
+MAX_WEBHOOK_URL = 2_048
+"""Characters of a webhook URL."""
+MAX_PAYMENT_COUNT = 1_000_000_000
+"""Largest limit of payments per minute or day."""
 
 
 class MerchantStatus(StrEnum):
@@ -24,8 +28,8 @@ class MerchantStatus(StrEnum):
 class RateLimits(BaseModel, frozen=True):
     """A merchant's limits: payments per UTC minute and day, and its largest one in minor units."""
 
-    payments_per_minute: Annotated[int, Field(ge=1)] | None = None
-    payments_per_day: Annotated[int, Field(ge=1)] | None = None
+    payments_per_minute: Annotated[int, Field(ge=1, le=MAX_PAYMENT_COUNT)] | None = None
+    payments_per_day: Annotated[int, Field(ge=1, le=MAX_PAYMENT_COUNT)] | None = None
     max_payment_amount: Annotated[int, Field(ge=1, le=MAX_AMOUNT_MINOR)] | None = None
 
 

@@ -12,6 +12,8 @@ from runtime.contract.caller import visible
 from runtime.contract.merchants import MerchantAnswer, MerchantRequest, NewMerchant
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
+from runtime.domain.webhook_url import fault_of
+from runtime.errors import InvalidValue
 from runtime.models.fields import PLATFORM
 from runtime.models.merchant import Merchant
 from runtime.repositories.merchants import MerchantRepository
@@ -27,10 +29,16 @@ class MerchantDesk:
 
     merchants: MerchantRepository
     claims: ClaimReader
+    allow_local_webhooks: bool = False
 
 
 def create_merchant(request: MerchantRequest, call: Call, desk: MerchantDesk) -> StoredAnswer:
-    """Register a merchant. Its webhook secret is shown in this answer and never again."""
+    """Register a merchant. Its webhook secret is shown in this answer and never again.
+
+    Raises InvalidValue for a webhook URL that must not be called.
+    """
+    if request.webhook_url is not None:
+        _require_callable(request.webhook_url, desk)
     merchant_id = new_id("mer", call.now)
     secret = request.webhook_secret or _new_webhook_secret()
     now = to_instant(call.now)
@@ -41,6 +49,7 @@ def create_merchant(request: MerchantRequest, call: Call, desk: MerchantDesk) ->
         email=request.email,
         processor=request.processor,
         processor_config=request.processor_config,
+        webhook_url=request.webhook_url,
         webhook_secret=secret,
         features=request.features,
         rate_limits=request.rate_limits,
@@ -62,6 +71,13 @@ def get_merchant(merchant_id: str, call: Call, merchants: MerchantRepository) ->
     """A merchant, without its secrets. Raises NotFound."""
     merchant = merchants.profile(merchant_id)
     return MerchantAnswer.of(visible(call.caller, merchant, "merchant", merchant_id))
+
+
+def _require_callable(url: str, desk: MerchantDesk) -> None:
+    fault = fault_of(url, allow_local=desk.allow_local_webhooks)
+    if fault is not None:
+        # The URL itself is not repeated: it may hold a token of the merchant's.
+        raise InvalidValue(f"webhook_url {fault}", param="webhook_url")
 
 
 def _new_webhook_secret() -> str:

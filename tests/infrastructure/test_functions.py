@@ -111,6 +111,12 @@ def test_a_crash_of_a_function_rings(service: str, stage: Synthesized) -> None:
     assert len(watched) == 1
 
 
+def test_only_the_local_stage_lets_webhooks_go_to_its_own_machine(stage: Synthesized) -> None:
+    environment = _environment(stage, stage.functions()["process"])
+    settings = ProcessSettings.from_environment(environment)
+    assert settings.allow_local_webhooks is (settings.stage == "local")
+
+
 def test_nothing_is_made_by_a_custom_resource(stage: Synthesized) -> None:
     types = {body["Type"] for t in stage.templates.values() for body in t["Resources"].values()}
     assert not [kind for kind in types if "Custom" in kind]

@@ -53,6 +53,7 @@ def test_a_stage_cannot_be_changed_afterwards() -> None:
         ),
         ("lambda_runtime", "this-machine", 'only the stage local may use: lambda_runtime "this-'),
         ("cors_origins", ["http://localhost:3000"], "local may use: cors_origins over plain http"),
+        ("allow_local_webhooks", True, "only the stage local may use: allow_local_webhooks"),
         ("auth", cdk_json_context()["stages"]["local"]["auth"], "may use: auth of a local stack"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.contract.endpoints import ENDPOINTS, Endpoint, Permission
+from runtime.contract.merchants import MerchantRequest
 from runtime.errors import PlatformError
 from runtime.handlers.request import MAX_BODY_BYTES, Request, read_request
 from tests.support.http import EVERYTHING, OPERATOR, http_event, token_of
@@ -369,6 +371,11 @@ CREATE = BY_NAME["createMerchant"]
         ({"payments_per_minut": 5}, (400, "unknown_field", "rate_limits.payments_per_minut")),
         ({"payments_per_minute": "5"}, (422, "invalid_value", "rate_limits.payments_per_minute")),
         ({"payments_per_day": 0}, (422, "invalid_value", "rate_limits.payments_per_day")),
+        ({"payments_per_day": 10**9 + 1}, (422, "invalid_value", "rate_limits.payments_per_day")),
+        (
+            {"payments_per_minute": 10**40},
+            (422, "invalid_value", "rate_limits.payments_per_minute"),
+        ),
         ({"max_payment_amount": 1.0}, (422, "invalid_value", "rate_limits.max_payment_amount")),
     ],
 )
@@ -377,6 +384,34 @@ def test_a_merchants_limits_are_judged_as_strictly_as_the_rest(
 ) -> None:
     body = {"name": "Shop", "email": "shop@example.com", "rate_limits": limits}
     assert refusal(CREATE, body=body, authorizer=OPERATOR) == expected
+
+
+@pytest.mark.parametrize("size", [24, 32, 64])
+def test_a_webhook_secret_of_24_to_64_bytes_is_taken(size: int) -> None:
+    secret = "whsec_" + base64.b64encode(bytes(range(size))).decode()
+    body = {"name": "Shop", "email": "shop@example.com", "webhook_secret": secret}
+    assert read(CREATE, body=body, authorizer=OPERATOR).body(MerchantRequest).webhook_secret
+
+
+@pytest.mark.parametrize(
+    "encoded",
+    [
+        base64.b64encode(bytes(23)).decode(),
+        base64.b64encode(bytes(65)).decode(),
+        base64.b64encode(bytes(66)).decode(),
+        base64.b64encode(bytes(32)).decode().rstrip("="),
+        "=" * 44,
+        "AA==" * 11,
+        "A" * 33,
+    ],
+)
+def test_a_webhook_secret_that_signs_nothing_is_refused_and_not_repeated(encoded: str) -> None:
+    body = {"name": "Shop", "email": "shop@example.com", "webhook_secret": f"whsec_{encoded}"}
+    assert refusal(CREATE, body=body, authorizer=OPERATOR) == (
+        422,
+        "invalid_value",
+        "webhook_secret",
+    )
 
 
 def test_secrets_in_a_request_are_not_in_its_text() -> None:

@@ -41,6 +41,17 @@ def test_the_environment_that_is_written_reads_back_as_the_same_settings(
     assert shape.from_environment(machine) == written
 
 
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_switch_survives_the_environment(allowed: bool) -> None:
+    written = ProcessSettings(**values(ProcessSettings), allow_local_webhooks=allowed)
+    read = ProcessSettings.from_environment(written.environment())
+    assert read.allow_local_webhooks is allowed
+
+
+def test_webhooks_do_not_go_to_this_machine_unless_said() -> None:
+    assert ProcessSettings(**values(ProcessSettings)).allow_local_webhooks is False
+
+
 @pytest.mark.parametrize("shape", EVERY)
 def test_a_missing_variable_is_named(shape: type[Settings]) -> None:
     environment = shape(**values(shape)).environment()
