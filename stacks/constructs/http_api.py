@@ -75,6 +75,8 @@ class HttpEndpoints(Construct):
         for endpoint in ENDPOINTS:
             self._route(endpoint)
         self._no_route(functions["query"])
+        if stage.cors_origins:
+            self._preflight()
         self._stage(stage, log_key)
 
     def _route(self, endpoint: Endpoint) -> None:
@@ -111,6 +113,25 @@ class HttpEndpoints(Construct):
             source_arn=Stack.of(self).format_arn(
                 service="execute-api", resource=self.api.api_id, resource_name="*/$default"
             ),
+        )
+
+    def _preflight(self) -> None:
+        """Keeps the authorizer of `$default` from refusing a browser's preflight.
+
+        A browser sends no token with it. API Gateway answers it from the CORS configuration; what
+        is no preflight comes to the function and gets a 405, or a 404.
+        """
+        route = apigw.HttpRoute(
+            self,
+            "Preflight",
+            http_api=self.api,
+            route_key=apigw.HttpRouteKey.with_("/{proxy+}", apigw.HttpMethod.OPTIONS),
+            integration=self._integrations["query"],
+        )
+        acknowledge(
+            route,
+            "AwsSolutions-APIG4",
+            "Browsers ask for permission without a token; the answer tells nothing but our routes.",
         )
 
     def _stage(self, stage: StageConfig, log_key: kms.IKey) -> None:

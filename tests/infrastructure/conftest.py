@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import pytest
 
-from tests.infrastructure.synthesized import CLOUD_STAGES, STAGES, Synthesized
+from tests.infrastructure.synthesized import CLOUD_STAGES, STAGES, Synthesized, cdk_json_context
 
 Synthesize = Callable[[str], Synthesized]
 
@@ -40,6 +41,14 @@ def stage(request: pytest.FixtureRequest, synthesize: Synthesize) -> Synthesized
 def cloud_stage(request: pytest.FixtureRequest, synthesize: Synthesize) -> Synthesized:
     """Every stage that runs on AWS, in turn."""
     return synthesize(request.param)
+
+
+@pytest.fixture(scope="session")
+def with_origins(asset: Path, tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
+    """The stage dev, whose API browsers may call from one origin."""
+    context = copy.deepcopy(cdk_json_context())
+    context["stages"]["dev"]["cors_origins"] = ["https://shop.example"]
+    return Synthesized.make("dev", asset, tmp_path_factory.mktemp("cdk-origins"), context)
 
 
 @pytest.fixture

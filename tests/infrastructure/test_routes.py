@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from runtime.contract.endpoints import ENDPOINTS
+from tests.infrastructure.conftest import Synthesize
 from tests.infrastructure.synthesized import Json, Resource, Synthesized
 
 
@@ -79,6 +80,26 @@ def test_the_access_log_holds_no_token_no_id_and_no_query(stage: Synthesized) ->
         assert variable.startswith("$context."), name
         assert not [word for word in secret if word in variable.lower()], name
     assert logged["request_id"] == "$context.requestId"
+
+
+def test_a_preflight_passes_no_authorizer(with_origins: Synthesized) -> None:
+    (api,) = with_origins.all("AWS::ApiGatewayV2::Api")
+    assert api.properties["CorsConfiguration"]["AllowOrigins"] == ["https://shop.example"]
+    routes = _routes(with_origins)
+    preflight = routes["OPTIONS /{proxy+}"]
+    assert preflight.properties["AuthorizationType"] == "NONE"
+    assert "AuthorizerId" not in preflight.properties
+    assert _function_behind(with_origins, preflight) == "query"
+    assert routes["$default"].properties["AuthorizationType"] == "CUSTOM"
+
+
+def test_origins_add_nothing_but_the_preflight(
+    with_origins: Synthesized, synthesize: Synthesize
+) -> None:
+    before = synthesize("dev")
+    assert set(_routes(with_origins)) - set(_routes(before)) == {"OPTIONS /{proxy+}"}
+    permissions = "AWS::Lambda::Permission"
+    assert len(with_origins.all(permissions)) == len(before.all(permissions))
 
 
 def test_the_outputs_name_the_api_and_its_functions(stage: Synthesized) -> None:

@@ -37,6 +37,11 @@ def test_the_rule_packs_find_nothing_unanswered(stage: Synthesized) -> None:
     assert _findings(stage.app) == []
 
 
+def test_a_stage_with_origins_passes_the_same_rules(with_origins: Synthesized) -> None:
+    assert _findings(with_origins.app) == []
+    assert _lint(with_origins.directory / "payments-dev-api.template.json") == []
+
+
 def test_the_linter_finds_nothing(cloud_stage: Synthesized) -> None:
     templates = sorted(cloud_stage.directory.glob("*.template.json"))
     assert len(templates) == 3
