@@ -41,7 +41,7 @@ class Reply:
             wanted = " or ".join(str(status) for status in statuses)
             raise UnexpectedAnswer(
                 f"The API answered {self.status} instead of {wanted}: {self.text[:500]}",
-                hint="The functions' logs stand in .local/ministack.log.",
+                hint='The function says more: make logs ARGS="process", or "query" for a GET.',
             )
         return self.body
 

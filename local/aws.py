@@ -43,6 +43,7 @@ class Clients:
         self.secrets: SecretsManagerClient = session.client(
             "secretsmanager", endpoint_url=url, config=usual
         )
+        self.logs = session.client("logs", endpoint_url=url, config=usual)
         self.functions: LambdaClient = session.client("lambda", endpoint_url=url, config=once)
 
 

@@ -1,9 +1,10 @@
-"""The commands behind `make up`, `down`, `token`, `seed`, `tick` and `demo`."""
+"""The commands behind `make up`, `down`, `token`, `seed`, `tick`, `logs` and `demo`."""
 
 import argparse
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
@@ -17,6 +18,10 @@ Command = Callable[[argparse.Namespace, Workspace, Progress], None]
 
 EXIT_FAILED: Final = 1
 EXIT_INTERRUPTED: Final = 130
+
+DEFAULT_LOG_MINUTES: Final = 15
+MOST_LOG_MINUTES: Final = 24 * 60
+"""The local stage keeps its logs for a day."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -96,6 +101,18 @@ def _tick(options: argparse.Namespace, workspace: Workspace, progress: Progress)
     progress.say(f"{options.schedule} ended after {seconds:.1f} s: {answer}")
 
 
+def _logs(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
+    from local.logs import last_events
+    from local.stackfile import require_stack
+
+    minutes: int = options.since
+    lines = last_events(require_stack(workspace), options.function, minutes, time.time())
+    if not lines:
+        progress.say(f"{options.function} has written nothing in the last {minutes} min.")
+    for line in lines:
+        print(line)
+
+
 def _seed(_options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
     from local.seed import seed
 
@@ -122,6 +139,12 @@ def _lost_emulator(workspace: Workspace, error: Exception) -> LocalError | None:
 def _interrupt(_signal_number: int, _frame: FrameType | None) -> NoReturn:
     """SIGTERM cleans up as Ctrl-C does."""
     raise KeyboardInterrupt
+
+
+def _minutes(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_LOG_MINUTES:
+        raise argparse.ArgumentTypeError(f"give 1 to {MOST_LOG_MINUTES} minutes, not {text!r}")
+    return int(text)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -151,6 +174,11 @@ def _parser() -> argparse.ArgumentParser:
     tick = commands.add_parser("tick", help="run one schedule now, and wait for it")
     tick.add_argument("schedule", help="resolver, holds, retries, …")
     tick.set_defaults(command=_tick)
+
+    logs = commands.add_parser("logs", help="print what a function has written lately")
+    logs.add_argument("function", help="process, query, resolver, …")
+    logs.add_argument("--since", type=_minutes, default=DEFAULT_LOG_MINUTES, metavar="MINUTES")
+    logs.set_defaults(command=_logs)
 
     seed = commands.add_parser("seed", help="create a merchant, customers and accounts")
     seed.set_defaults(command=_seed)

@@ -14,5 +14,5 @@ def hold(condition: bool, message: str) -> None:
     if not condition:
         raise StoryBroken(
             f"The demo's story broke: {message}.",
-            hint="The functions' logs stand in .local/ministack.log.",
+            hint='The functions say more: make logs ARGS="process", or "query".',
         )

@@ -90,7 +90,7 @@ def _await_settlement(client: ApiClient) -> Any:
         time.sleep(POLL_SECONDS)
     raise StoryBroken(
         f"The settlement file was not reconciled within {SETTLED_WITHIN_SECONDS:.0f} s.",
-        hint="The functions' logs stand in .local/ministack.log.",
+        hint='The function says more: make logs ARGS="reconcile"',
     )
 
 

@@ -31,9 +31,13 @@ def tick(stack: Stack, name: str) -> tuple[Any, float]:
     if answer.get("FunctionError"):
         raise FunctionFailed(
             f"Schedule {name!r}: {schedule.function} failed: {_reason(payload)}",
-            hint="Its output stands in the emulator's log, .local/ministack.log.",
+            hint=f'Its output: make logs ARGS="{_role(stack, schedule.function)}"',
         )
     return payload, time.monotonic() - started
+
+
+def _role(stack: Stack, function: str) -> str:
+    return next((role for role, name in stack.functions.items() if name == function), function)
 
 
 def _reason(payload: Any) -> str:
