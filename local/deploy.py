@@ -17,7 +17,7 @@ from local.errors import AlreadyRunning, DeployFailed, LocalError
 from local.ministack import Emulator
 from local.ports import DEFAULT_PORT, require_free
 from local.progress import Progress
-from local.settling import await_health, put_secret, set_cors, set_ttls
+from local.readiness import await_health, put_secret, set_cors, set_ttls
 from local.stackfile import Schedule, Stack
 from local.templates import LeftOut, adapt_assembly
 from local.toolchain import cdk_cli, ministack_python

@@ -82,7 +82,7 @@ class Invocation:
         return self._ends - time.monotonic()
 
 
-class Base:
+class FunctionServices:
     """What every function needs: its settings, its tables, its time."""
 
     def __init__(
@@ -140,7 +140,7 @@ class Base:
         return MerchantProfiles(MerchantRepository(self.store), remember_seconds)
 
 
-class ProcessServices(Base):
+class ProcessServices(FunctionServices):
     """Behind handlers/process.py."""
 
     def __init__(self, settings: ProcessSettings) -> None:
@@ -159,7 +159,7 @@ class ProcessServices(Base):
         self.account_desk = AccountDesk(AccountRepository(self.store), profiles, claims)
 
 
-class QueryServices(Base):
+class QueryServices(FunctionServices):
     """Behind handlers/query.py."""
 
     def __init__(self, settings: QuerySettings) -> None:
@@ -180,7 +180,7 @@ class QueryServices(Base):
         return self.key_ring.key_for_writing("index", _CURSOR_SUBJECT)[1]
 
 
-class ReconcileServices(Base):
+class ReconcileServices(FunctionServices):
     """Behind handlers/reconcile.py."""
 
     def __init__(self, settings: ReconcileSettings) -> None:
@@ -199,7 +199,7 @@ class ReconcileServices(Base):
         )
 
 
-class ResolverServices(Base):
+class ResolverServices(FunctionServices):
     """Behind handlers/resolve.py."""
 
     def __init__(self, settings: ResolverSettings) -> None:

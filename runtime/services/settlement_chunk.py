@@ -52,7 +52,7 @@ class _Draft:
 
 
 @dataclass(frozen=True, slots=True)
-class _Setting:
+class _Run:
     settlement: Settlement
     merchant: MerchantProfile
     context: ChangeContext
@@ -68,7 +68,7 @@ def chunk_of(
     now: datetime,
 ) -> Chunk:
     """Judge `lines` in order; a transaction settled by one of them is a duplicate for the next."""
-    setting = _Setting(settlement, merchant, context, now)
+    run = _Run(settlement, merchant, context, now)
     draft = _Draft(dict(ours), Counter(settlement.counts), dict(settlement.totals))
     for line in lines:
         if isinstance(line, InvalidLine):
@@ -76,9 +76,9 @@ def chunk_of(
         else:
             verdict = judge(line, draft.ours.get(line.transaction_id), merchant_id=merchant.id)
             if verdict.status is LineStatus.MATCHED:
-                _settle(line, draft, setting)
+                _settle(line, draft, run)
         draft.counts[verdict.status] += 1
-        draft.lines.append(_stored_line(line, verdict, setting))
+        draft.lines.append(_stored_line(line, verdict, run))
     operation = new_id("chk", now)
     after = settlement.model_copy(
         update={
@@ -94,16 +94,16 @@ def chunk_of(
     return Chunk(after, tuple(draft.lines), tuple(draft.settling), operation)
 
 
-def _settle(line: ParsedLine, draft: _Draft, setting: _Setting) -> None:
+def _settle(line: ParsedLine, draft: _Draft, run: _Run) -> None:
     before = draft.ours[line.transaction_id]
-    at = to_instant(setting.now)
-    booking = _booking(line, before, setting)
-    step = AuditStep(status=TransactionStatus.SETTLED, at=at, by=setting.context.changed_by)
+    at = to_instant(run.now)
+    booking = _booking(line, before, run)
+    step = AuditStep(status=TransactionStatus.SETTLED, at=at, by=run.context.changed_by)
     after = before.model_copy(
         update={
-            **setting.context.stamp(),
+            **run.context.stamp(),
             "status": TransactionStatus.SETTLED,
-            "settlement_id": setting.settlement.id,
+            "settlement_id": run.settlement.id,
             "settled_at": at,
             "unsettled_bucket": None,
             "audit_trail": (*before.audit_trail, step),
@@ -119,9 +119,9 @@ def _settle(line: ParsedLine, draft: _Draft, setting: _Setting) -> None:
     draft.settling.append(Settling(before, after, booking))
 
 
-def _booking(line: ParsedLine, transaction: Transaction, setting: _Setting) -> Transfer:
-    merchant, at = setting.merchant, to_instant(setting.now)
-    transfer_id = new_id("trf", setting.now)
+def _booking(line: ParsedLine, transaction: Transaction, run: _Run) -> Transfer:
+    merchant, at = run.merchant, to_instant(run.now)
+    transfer_id = new_id("trf", run.now)
     return Transfer(
         id=transfer_id,
         merchant_id=merchant.id,
@@ -133,18 +133,16 @@ def _booking(line: ParsedLine, transaction: Transaction, setting: _Setting) -> T
         posted_amount=line.amount,
         processed_at=at,
         payment_id=transaction.payment_id,
-        settlement_id=setting.settlement.id,
+        settlement_id=run.settlement.id,
         created_at=at,
         updated_at=at,
-        **setting.context.stamp(),
+        **run.context.stamp(),
     )
 
 
-def _stored_line(
-    line: ParsedLine | InvalidLine, verdict: Verdict, setting: _Setting
-) -> SettlementLine:
-    settlement, merchant = setting.settlement, setting.merchant
-    at = to_instant(setting.now)
+def _stored_line(line: ParsedLine | InvalidLine, verdict: Verdict, run: _Run) -> SettlementLine:
+    settlement, merchant = run.settlement, run.merchant
+    at = to_instant(run.now)
     exceptional = verdict.status is not LineStatus.MATCHED
     key = f"{settlement.id}#{line.number}"
     read = (
@@ -166,5 +164,5 @@ def _stored_line(
         created_at=at,
         updated_at=at,
         **read,
-        **setting.context.stamp(),
+        **run.context.stamp(),
     )
