@@ -79,7 +79,7 @@ test-infrastructure: venv node ## synthesized templates: rules, schema, packagin
 
 .PHONY: test-integration
 test-integration: venv ## repositories and handlers against table engines
-	$(PY) -m pytest tests/integration $(ARGS)
+	$(PY) -m pytest tests/integration --numprocesses 2 $(ARGS)
 
 .PHONY: test-e2e
 test-e2e: venv node ## over HTTP, against an emulator of its own

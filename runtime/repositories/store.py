@@ -11,6 +11,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
@@ -230,6 +231,8 @@ def _judge(reasons: Iterable[Any], canceled: ClientError) -> str:
 
 def _transient_code(error: ClientError) -> str:
     code = error.response.get("Error", {}).get("Code", "")
-    if code in _TRANSIENT_ERRORS:
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    # A 5xx whose body nobody could read has no code of DynamoDB's, and is no answer either.
+    if code in _TRANSIENT_ERRORS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return code
     raise error

@@ -32,6 +32,7 @@ class Fault(StrEnum):
     THROTTLED = "throttled"
     IN_PROGRESS = "in_progress"
     INTERNAL = "internal"
+    BAD_GATEWAY = "bad_gateway"
     UNREACHED = "unreached"
     ANSWER_LOST = "answer_lost"
     KILLED_BEFORE = "killed_before"
@@ -43,10 +44,17 @@ TRANSIENT = (
     Fault.THROTTLED,
     Fault.IN_PROGRESS,
     Fault.INTERNAL,
+    Fault.BAD_GATEWAY,
     Fault.UNREACHED,
     Fault.ANSWER_LOST,
 )
-_READ_FAULTS = (Fault.THROTTLED, Fault.INTERNAL, Fault.UNREACHED, Fault.ANSWER_LOST)
+_READ_FAULTS = (
+    Fault.THROTTLED,
+    Fault.INTERNAL,
+    Fault.BAD_GATEWAY,
+    Fault.UNREACHED,
+    Fault.ANSWER_LOST,
+)
 
 
 class ProcessKilled(BaseException):
@@ -186,6 +194,8 @@ def _refusal(fault: Fault | None, params: Mapping[str, Any]) -> Any:
             return _error("TransactionInProgressException", 400)
         case Fault.INTERNAL:
             return _error("InternalServerError", 500)
+        case Fault.BAD_GATEWAY:
+            return _error("502", 502)
     return None
 
 
