@@ -6,11 +6,16 @@ import os
 import random
 
 import pytest
+from hypothesis import settings
 
 from tests.support import dynamodb_local
 from tests.support.engines import ENVIRONMENT
 
 _SEED_VARIABLE = "TEST_SEED"
+
+# A busy machine is no fault of the code: nothing that measures time may fail a test.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 
 def pytest_configure(config: pytest.Config) -> None:

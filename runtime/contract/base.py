@@ -65,7 +65,7 @@ class Query(BaseModel, frozen=True, extra="forbid"):
 class PageQuery(Query, frozen=True):
     """A query of a list."""
 
-    limit: Annotated[int, WholeNumber, Field(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE), WholeNumber] = DEFAULT_PAGE
     cursor: str | None = None
 
 

@@ -104,8 +104,8 @@ class PaymentQuery(PageQuery, frozen=True):
     customer_id: Identifier | None = None
     start_date: Moment | None = None
     end_date: Moment | None = None
-    min_amount: Annotated[int | None, WholeNumber, Field(ge=0)] = None
-    max_amount: Annotated[int | None, WholeNumber, Field(ge=0)] = None
+    min_amount: Annotated[int | None, Field(ge=0), WholeNumber] = None
+    max_amount: Annotated[int | None, Field(ge=0), WholeNumber] = None
 
 
 class PaymentList(Page[PaymentAnswer], frozen=True):
