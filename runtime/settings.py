@@ -11,6 +11,10 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, Field, model_validator
 
+MAX_FEE_BASIS_POINTS = 5_000
+MAX_FEE_FIXED_MINOR = 1_000_000
+"""With these bounds the fee of the largest amount is still an amount that can be booked."""
+
 _TABLE_SUFFIX = "_table"
 
 
@@ -50,8 +54,8 @@ class PaymentTiming(Settings, frozen=True):
     processor_timeout_seconds: Annotated[int, Field(ge=1, le=30)] = 10
     resolver_margin_seconds: Annotated[int, Field(ge=1, le=600)] = 5
     merchant_cache_seconds: Annotated[int, Field(ge=0, le=300)] = 5
-    sandbox_fee_basis_points: Annotated[int, Field(ge=0, le=10_000)] = 290
-    sandbox_fee_fixed_minor: Annotated[int, Field(ge=0)] = 30
+    sandbox_fee_basis_points: Annotated[int, Field(ge=0, le=MAX_FEE_BASIS_POINTS)] = 290
+    sandbox_fee_fixed_minor: Annotated[int, Field(ge=0, le=MAX_FEE_FIXED_MINOR)] = 30
 
 
 class ProcessSettings(PaymentTiming, frozen=True):

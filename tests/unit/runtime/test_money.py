@@ -6,13 +6,14 @@ from decimal import ROUND_HALF_UP, Decimal
 
 import iso4217
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from runtime.domain.ledger import capture_legs, settlement_legs
 from runtime.domain.money import fee_of, format_amount
 from runtime.models.currency import DECIMALS
 from runtime.models.fields import MAX_AMOUNT_MINOR
+from runtime.settings import MAX_FEE_BASIS_POINTS, MAX_FEE_FIXED_MINOR
 
 amounts = st.integers(1, MAX_AMOUNT_MINOR)
 
@@ -74,11 +75,13 @@ def test_the_currencies_are_those_of_iso_4217_with_a_minor_unit() -> None:
     assert dict(DECIMALS) == listed
 
 
-@given(amounts, st.integers(0, 10_000))
+@given(amounts, st.integers(0, MAX_FEE_BASIS_POINTS), st.integers(0, MAX_FEE_FIXED_MINOR))
+@example(MAX_AMOUNT_MINOR, MAX_FEE_BASIS_POINTS, MAX_FEE_FIXED_MINOR)
+@example(1, 290, 30)
 def test_a_capture_and_its_settlement_take_clearing_and_fees_back_to_zero(
-    amount: int, basis_points: int
+    amount: int, basis_points: int, fixed: int
 ) -> None:
-    fee = fee_of(amount, basis_points=basis_points, fixed_minor=30)
+    fee = fee_of(amount, basis_points=basis_points, fixed_minor=fixed)
     legs = [
         *capture_legs("mer_1", "USD", amount, fee),
         *settlement_legs("mer_1", "USD", amount - fee, fee),
