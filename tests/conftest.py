@@ -13,9 +13,11 @@ from tests.support.engines import ENVIRONMENT
 
 _SEED_VARIABLE = "TEST_SEED"
 
-# A busy machine is no fault of the code: nothing that measures time may fail a test.
-settings.register_profile("unhurried", deadline=None)
-settings.load_profile("unhurried")
+# A busy machine is no fault of the code: nothing that measures time may fail a test. Continuous
+# integration draws the same examples each time; a developer's runs go on exploring.
+settings.register_profile("exploring", deadline=None)
+settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.load_profile("repeatable" if os.environ.get("CI") else "exploring")
 
 
 def pytest_configure(config: pytest.Config) -> None:

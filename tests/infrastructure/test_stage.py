@@ -101,4 +101,6 @@ def test_a_placeholder_can_be_looked_at_but_not_deployed(name: str) -> None:
 
 def test_a_stage_with_a_real_issuer_can_be_deployed() -> None:
     auth = {"issuer": "https://a.b", "audience": "c", "jwks_url": "https://a.b/c"}
-    _stage("prod", auth=auth).refuse_deploying_placeholders()
+    stage = _stage("prod", auth=auth)
+    stage.refuse_deploying_placeholders()
+    assert not stage.auth.is_placeholder

@@ -20,7 +20,11 @@ def listener(request: pytest.FixtureRequest) -> Iterator[int]:
 
 
 def test_a_free_port_may_be_used() -> None:
-    require_free(free_port())
+    port = free_port()
+    require_free(port)
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as server:
+        server.bind(("127.0.0.1", port))
+        assert server.getsockname()[1] == port
 
 
 def test_a_listener_on_any_interface_makes_the_port_taken_and_the_message_names_it(
