@@ -1,13 +1,151 @@
-"""What payments and settlements book: pure legs between the platform's accounts.
+"""The ledger's rules: legs, what they change in each account, and the platform's own accounts.
 
 Chart per currency (from → to). Capture: clearing → receivable (gross), receivable → fees (the
 processor's fee). Settlement line: receivable → clearing (net), fees → clearing (fee). So clearing
-and fees return to zero when everything is settled.
+and fees return to zero when everything is settled. Opening balance: opening → account.
 """
 
 from __future__ import annotations
 
-from runtime.models.transfer import Leg
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+from zlib import crc32
+
+from runtime.models.account import AccountType
+from runtime.models.fields import PLATFORM
+from runtime.models.transfer import Leg, Transfer, TransferStatus
+
+TRANSITIONS: Final[Mapping[TransferStatus, frozenset[TransferStatus]]] = MappingProxyType(
+    {
+        TransferStatus.PENDING: frozenset(
+            {TransferStatus.PROCESSED, TransferStatus.CANCELED, TransferStatus.EXPIRED}
+        )
+    }
+)
+"""What a transfer may become; all that is not here is final."""
+
+FOLD_SHARDS: Final = 16
+"""Fold rows of a folded account. Never change it: the row of an entry is what finds it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """What one operation changes in one account, in minor units; all zero: it is only checked."""
+
+    account_id: str
+    balance: int = 0
+    held_out: int = 0
+    held_in: int = 0
+
+    @property
+    def spendable(self) -> int:
+        """Spendable = balance - held_out + credit_limit, and it must change with them."""
+        return self.balance - self.held_out
+
+    @property
+    def is_nothing(self) -> bool:
+        """Nothing changes: legs that cancel each other out."""
+        return not (self.balance or self.held_out or self.held_in)
+
+
+def net_by_account(legs: Iterable[Leg]) -> dict[str, int]:
+    """Signed change of each account. One item may appear only once in a DynamoDB transaction."""
+    change: Counter[str] = Counter()
+    for leg in legs:
+        change[leg.from_account_id] -= leg.amount
+        change[leg.to_account_id] += leg.amount
+    return dict(change)
+
+
+def movements_at_once(legs: Iterable[Leg]) -> tuple[Movement, ...]:
+    """What a transfer without a hold changes."""
+    return tuple(Movement(account, balance=net) for account, net in net_by_account(legs).items())
+
+
+def movements_of_hold(legs: Iterable[Leg]) -> tuple[Movement, ...]:
+    """What a hold changes: the payers' money is set aside, the payees see it coming."""
+    return tuple(
+        Movement(account, held_out=max(-net, 0), held_in=max(net, 0))
+        for account, net in net_by_account(legs).items()
+    )
+
+
+def movements_of_release(legs: Iterable[Leg]) -> tuple[Movement, ...]:
+    """What canceling or expiring a hold changes: everything is given back."""
+    return tuple(
+        Movement(account, held_out=-max(-net, 0), held_in=-max(net, 0))
+        for account, net in net_by_account(legs).items()
+    )
+
+
+def movements_of_post(legs: tuple[Leg, ...], posted: int) -> tuple[Movement, ...]:
+    """What posting `posted` minor units of a hold changes; the rest of the hold is given back.
+
+    A part can be posted only of a hold with one leg: of several, nobody could say which.
+    """
+    moved = net_by_account(posted_legs(legs, posted))
+    return tuple(
+        Movement(
+            released.account_id,
+            balance=moved[released.account_id],
+            held_out=released.held_out,
+            held_in=released.held_in,
+        )
+        for released in movements_of_release(legs)
+    )
+
+
+def posted_legs(legs: tuple[Leg, ...], posted: int) -> tuple[Leg, ...]:
+    """The legs as they were posted."""
+    if posted == total_of(legs):
+        return legs
+    (only,) = legs
+    assert 0 < posted < only.amount, f"{posted} of {only.amount} cannot be posted"
+    return (only.model_copy(update={"amount": posted}),)
+
+
+def final_legs(transfer: Transfer) -> tuple[Leg, ...]:
+    """The legs of a processed transfer as they were moved: of a hold, as much as was posted."""
+    if transfer.operation_id == transfer.id:
+        return transfer.legs
+    assert transfer.posted_amount is not None, f"{transfer.id} is not processed"
+    return posted_legs(transfer.legs, transfer.posted_amount)
+
+
+def accounts_of(legs: Iterable[Leg]) -> tuple[str, ...]:
+    """Every account that the legs name, once."""
+    return tuple(net_by_account(legs))
+
+
+def total_of(legs: Iterable[Leg]) -> int:
+    """The amount of a transfer: the sum of its legs."""
+    return sum(leg.amount for leg in legs)
+
+
+def fold_shard(transfer_id: str) -> str:
+    """Sort key of the fold row that takes a transfer, of every folded account: `01` to `16`."""
+    return f"{crc32(transfer_id.encode()) % FOLD_SHARDS + 1:02d}"
+
+
+def operation_time(operation_id: str) -> str:
+    """The sortable part of an operation's id, whatever its prefix."""
+    return operation_id.partition("_")[2]
+
+
+# -------------------------------------------------------------------- the chart
+
+
+@dataclass(frozen=True, slots=True)
+class ChartAccount:
+    """A folded account that exists by rule; its profile is stored when first something is folded."""
+
+    id: str
+    merchant_id: str
+    account_type: AccountType
+    currency: str
 
 
 def clearing_account(currency: str) -> str:
@@ -20,9 +158,24 @@ def fees_account(currency: str) -> str:
     return f"acc_fees_{currency}"
 
 
+def opening_account(currency: str) -> str:
+    """Folded account against which opening balances are booked, one per currency."""
+    return f"acc_opening_{currency}"
+
+
 def receivable_account(merchant_id: str, currency: str) -> str:
     """Folded account of what a merchant is owed, one per currency."""
     return f"acc_receivable_{merchant_id}_{currency}"
+
+
+def chart_account(account_id: str, merchant_id: str, currency: str) -> ChartAccount | None:
+    """The account of the chart that `account_id` is, for a transfer of `merchant_id`, or None."""
+    platforms = (clearing_account(currency), fees_account(currency), opening_account(currency))
+    if account_id in platforms:
+        return ChartAccount(account_id, PLATFORM, AccountType.SYSTEM, currency)
+    if account_id == receivable_account(merchant_id, currency):
+        return ChartAccount(account_id, merchant_id, AccountType.MERCHANT, currency)
+    return None
 
 
 def capture_legs(merchant_id: str, currency: str, amount: int, fee: int) -> tuple[Leg, ...]:

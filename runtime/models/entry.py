@@ -9,13 +9,31 @@ from runtime.schema import Row, partition, sort
 
 
 class Entry(Row, table="entries", frozen=True):
-    """What one transfer changed in one account, and the exact balance after it."""
+    """What one operation changed in one account, and the exact balance after it.
+
+    Of row `00` there is an entry per version, `sequence` being the version in 12 digits; holds and
+    changes of status have the amount 0. Of a fold row there is an entry per operation, `sequence`
+    being its id; `fold_version` is the version of the fold row that first holds the amount, and no
+    balance is exact at that instant, so `balance_after` is absent.
+    """
 
     account_shard: Annotated[str, partition()]
     sequence: Annotated[str, sort()]
-    transfer_id: Annotated[str, partition("transfer-index")]
+    transfer_id: Annotated[str | None, partition("transfer-index")] = None
+    operation_id: str
     account_id: str
     amount: SignedMinorUnits
     balance_after: SignedMinorUnits | None = None
+    fold_version: int | None = None
     currency: str
     created_at: Instant
+
+
+def entry_partition(account_id: str, shard: str) -> str:
+    """Partition key of the entries of one row of an account: `acc_x#00`."""
+    return f"{account_id}#{shard}"
+
+
+def version_sequence(version: int) -> str:
+    """Sort key of the entry of one version of row `00`."""
+    return f"{version:012d}"

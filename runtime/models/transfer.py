@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from runtime.models.fields import Instant, MinorUnits, Record
-from runtime.schema import partition, sort
+from runtime.schema import partition, shown_in, sort
 
 MAX_LEGS = 20
 """Legs of one transfer: with the claim and the transfer row far below DynamoDB's 100 actions."""
@@ -35,7 +35,10 @@ class Leg(BaseModel, frozen=True):
 class Transfer(Record, table="transfers", stream=True, frozen=True):
     """Money moved between accounts in one commit.
 
-    Immutable once final: a correction is a new transfer.
+    Immutable once final: a correction is a new transfer. `operation_id` names what brought it to
+    its present state: the transfer itself, or the post, cancel or expiry of a hold.
+    `folded_accounts` are those whose change is not in this commit: the change stream folds it from
+    this row. A hold stands in `expiry-index` until it is resolved.
     """
 
     id: Annotated[
@@ -44,14 +47,17 @@ class Transfer(Record, table="transfers", stream=True, frozen=True):
     customer_id: Annotated[str | None, partition("customer-index")] = None
     merchant_bucket: Annotated[str | None, partition("merchant-index")] = None
     status_bucket: Annotated[str | None, partition("status-index")] = None
+    hold_bucket: Annotated[str | None, partition("expiry-index")] = None
+    operation_id: str
+    folded_accounts: tuple[str, ...] = ()
     legs: Annotated[tuple[Leg, ...], Field(min_length=1, max_length=MAX_LEGS)]
     amount: MinorUnits
     currency: str
-    status: TransferStatus
+    status: Annotated[TransferStatus, shown_in("customer-index", "merchant-index")]
     posted_amount: MinorUnits | None = None
     failure_code: str | None = None
     failure_reason: str | None = None
-    expires_at: Instant | None = None
+    expires_at: Annotated[Instant | None, sort("expiry-index")] = None
     processed_at: Instant | None = None
     description: str | None = None
     metadata: dict[str, str] = Field(default_factory=dict)

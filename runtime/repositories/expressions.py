@@ -60,6 +60,16 @@ def at_most(attribute: str, value: Any) -> Condition:
     return lambda r: f"{r.name(attribute)} <= {r.value(value)}"
 
 
+def at_least(attribute: str, value: Any) -> Condition:
+    """The attribute is not below the value."""
+    return lambda r: f"{r.name(attribute)} >= {r.value(value)}"
+
+
+def above(attribute: str, value: Any) -> Condition:
+    """The attribute is more than the value."""
+    return lambda r: f"{r.name(attribute)} > {r.value(value)}"
+
+
 def between(attribute: str, low: Any, high: Any) -> Condition:
     """The attribute lies between the two values, both included."""
     return lambda r: f"{r.name(attribute)} BETWEEN {r.value(low)} AND {r.value(high)}"
@@ -110,6 +120,16 @@ class Update:
     assigned: Mapping[str, Any] = field(default_factory=dict)
     removed: tuple[str, ...] = ()
     condition: Condition | None = None
+    increments: Mapping[str, int] = field(default_factory=dict)
+
+    def add(self, **changes: int) -> Update:
+        """Add to attributes that the row has; a negative change takes away, zero does nothing."""
+        wanted = {name: change for name, change in changes.items() if change}
+        return replace(self, increments={**self.increments, **wanted})
+
+    def assign(self, **values: Any) -> Update:
+        """Give attributes these values."""
+        return replace(self, assigned={**self.assigned, **values})
 
     def when(self, *conditions: Condition) -> Update:
         """Only if all conditions hold of the row as it stands."""
@@ -118,10 +138,11 @@ class Update:
     def expression(self, rendering: Rendering) -> str:
         """The UpdateExpression."""
         clauses = []
-        if self.assigned:
-            terms = (
-                f"{rendering.name(n)} = {rendering.value(v)}" for n, v in self.assigned.items()
-            )
+        terms = [f"{rendering.name(n)} = {rendering.value(v)}" for n, v in self.assigned.items()]
+        for name, change in self.increments.items():
+            attribute, operator = rendering.name(name), "+" if change > 0 else "-"
+            terms.append(f"{attribute} = {attribute} {operator} {rendering.value(abs(change))}")
+        if terms:
             clauses.append("SET " + ", ".join(terms))
         if self.removed:
             clauses.append("REMOVE " + ", ".join(rendering.name(name) for name in self.removed))
@@ -139,6 +160,11 @@ def put(row: Row) -> Put:
 def check(model: type[Row], key: Key, *conditions: Condition) -> Check:
     """Let the transaction fail unless the conditions hold of the row at `key`."""
     return Check(TableSchema.of(model), key, all_of(*conditions))
+
+
+def update(model: type[Row], key: Key) -> Update:
+    """Change the row at `key`; without a condition of its own it would also create one."""
+    return Update(TableSchema.of(model), key)
 
 
 def change(before: RowT, after: RowT) -> Update:

@@ -11,7 +11,7 @@ from runtime.contract.payments import PaymentAnswer
 from runtime.domain.buckets import bucket_for
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
-from runtime.domain.ledger import capture_legs
+from runtime.domain.ledger import accounts_of, capture_legs
 from runtime.domain.payments import Approved, ProcessorAnswer, Refused, may_become, status_after
 from runtime.errors import Declined
 from runtime.models.change import ChangeContext
@@ -177,11 +177,14 @@ def _booking(
 ) -> Transfer:
     at = to_instant(now)
     transfer_id = new_id("trf", now)
+    legs = capture_legs(merchant.id, payment.currency, payment.amount, fee_minor)
     return Transfer(
         id=transfer_id,
         merchant_id=merchant.id,
         merchant_bucket=bucket_for(merchant.id, transfer_id, merchant.index_buckets),
-        legs=capture_legs(merchant.id, payment.currency, payment.amount, fee_minor),
+        operation_id=transfer_id,
+        folded_accounts=accounts_of(legs),
+        legs=legs,
         amount=payment.amount,
         currency=payment.currency,
         status=TransferStatus.PROCESSED,

@@ -10,7 +10,7 @@ from datetime import datetime
 from runtime.domain.buckets import bucket_for
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
-from runtime.domain.ledger import settlement_legs
+from runtime.domain.ledger import accounts_of, settlement_legs
 from runtime.domain.settlement import InvalidLine, ParsedLine, Verdict, add_line, judge
 from runtime.models.change import ChangeContext
 from runtime.models.merchant import MerchantProfile
@@ -122,11 +122,14 @@ def _settle(line: ParsedLine, draft: _Draft, run: _Run) -> None:
 def _booking(line: ParsedLine, transaction: Transaction, run: _Run) -> Transfer:
     merchant, at = run.merchant, to_instant(run.now)
     transfer_id = new_id("trf", run.now)
+    legs = settlement_legs(merchant.id, line.currency, line.net, line.fee)
     return Transfer(
         id=transfer_id,
         merchant_id=merchant.id,
         merchant_bucket=bucket_for(merchant.id, transfer_id, merchant.index_buckets),
-        legs=settlement_legs(merchant.id, line.currency, line.net, line.fee),
+        operation_id=transfer_id,
+        folded_accounts=accounts_of(legs),
+        legs=legs,
         amount=line.amount,
         currency=line.currency,
         status=TransferStatus.PROCESSED,
