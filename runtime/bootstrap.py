@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, NoReturn
 
@@ -20,14 +21,21 @@ from runtime.repositories.claims import ClaimRepository
 from runtime.repositories.codec import Codec, Place
 from runtime.repositories.customers import CustomerRepository
 from runtime.repositories.data_keys import DataKeyRepository
+from runtime.repositories.entries import EntryRepository
+from runtime.repositories.folding import FoldRepository
+from runtime.repositories.ledger import LedgerRepository
 from runtime.repositories.merchants import MerchantRepository
 from runtime.repositories.payments import PaymentRepository
 from runtime.repositories.sandbox_charges import SandboxChargeRepository
 from runtime.repositories.settlements import SettlementRepository
 from runtime.repositories.store import Store
+from runtime.repositories.transfers import TransferRepository
 from runtime.schema import Purpose
+from runtime.services.account_queries import AccountArchive
 from runtime.services.accounts import AccountDesk
 from runtime.services.customers import CustomerDesk
+from runtime.services.folded_accounts import FoldedAccounts
+from runtime.services.hold_expiry import ExpiryDesk
 from runtime.services.merchant_profiles import MerchantProfiles
 from runtime.services.merchants import MerchantDesk
 from runtime.services.pages import Cursors
@@ -35,7 +43,10 @@ from runtime.services.payment_queries import PaymentArchive
 from runtime.services.payments import PaymentDesk
 from runtime.services.reconciliation import ReconciliationDesk
 from runtime.services.settlement_queries import SettlementArchive
+from runtime.services.transfer_queries import TransferArchive
+from runtime.services.transfers import TransferDesk
 from runtime.settings import (
+    HoldsSettings,
     PaymentTiming,
     ProcessSettings,
     QuerySettings,
@@ -156,7 +167,17 @@ class ProcessServices(FunctionServices):
         self.customer_desk = CustomerDesk(
             CustomerRepository(self.store), profiles, self.encryption, claims
         )
-        self.account_desk = AccountDesk(AccountRepository(self.store), profiles, claims)
+        accounts, folds = AccountRepository(self.store), FoldRepository(self.store)
+        self.account_desk = AccountDesk(accounts, folds, profiles, claims)
+        self.transfer_desk = TransferDesk(
+            ledger=LedgerRepository(self.store),
+            transfers=TransferRepository(self.store),
+            accounts=accounts,
+            folds=folds,
+            merchants=profiles,
+            folded=FoldedAccounts(settings.merchant_cache_seconds),
+            claims=claims,
+        )
 
 
 class QueryServices(FunctionServices):
@@ -167,12 +188,18 @@ class QueryServices(FunctionServices):
         cursors = Cursors(self._cursor_key)
         self.merchants = MerchantRepository(self.store)
         self.customers = CustomerRepository(self.store)
-        self.accounts = AccountRepository(self.store)
-        self.payments = PaymentArchive(
-            PaymentRepository(self.store),
-            self.profiles_for(settings.merchant_cache_seconds),
+        profiles = self.profiles_for(settings.merchant_cache_seconds)
+        self.accounts = AccountArchive(
+            AccountRepository(self.store),
+            FoldRepository(self.store),
+            EntryRepository(self.store),
             self.customers,
+            profiles,
             cursors,
+        )
+        self.transfers = TransferArchive(TransferRepository(self.store), self.accounts)
+        self.payments = PaymentArchive(
+            PaymentRepository(self.store), profiles, self.customers, cursors
         )
         self.settlements = SettlementArchive(SettlementRepository(self.store), cursors)
 
@@ -207,6 +234,20 @@ class ResolverServices(FunctionServices):
         self.payment_desk = self.payment_desk_with(settings)
 
 
+class HoldsServices(FunctionServices):
+    """Behind handlers/holds.py."""
+
+    def __init__(self, settings: HoldsSettings) -> None:
+        super().__init__(settings)
+        margin = settings.stop_before_timeout_seconds
+        self.desk = ExpiryDesk(
+            ledger=LedgerRepository(self.store),
+            transfers=TransferRepository(self.store),
+            clock=lambda: datetime.now(UTC),
+            must_stop=lambda: self.invocation.remaining_seconds() < margin,
+        )
+
+
 @cache
 def process_services() -> ProcessServices:
     """Built from the environment at the first event."""
@@ -229,3 +270,9 @@ def reconcile_services() -> ReconcileServices:
 def resolver_services() -> ResolverServices:
     """Built from the environment at the first event."""
     return ResolverServices(ResolverSettings.from_environment(os.environ))
+
+
+@cache
+def holds_services() -> HoldsServices:
+    """Built from the environment at the first event."""
+    return HoldsServices(HoldsSettings.from_environment(os.environ))

@@ -8,16 +8,19 @@
     ├── Forbidden 403
     ├── NotFound 404
     ├── MethodNotAllowed 405
-    ├── Conflict 409 ─ IdempotencyInFlight · AlreadyExists
+    ├── Conflict 409 ─ IdempotencyInFlight · AlreadyExists · AlreadyPosted · AlreadyCanceled
+    │                  · HoldExpired · BalanceNotZero
     ├── PayloadTooLarge 413
     ├── UnsupportedMediaType 415
     ├── Unprocessable 422 ─ InvalidValue · IdempotencyKeyReused · AmountTooLarge · CardDataRefused
-    │                       · InactiveMerchant · SummaryTooLarge
+    │                       · InactiveMerchant · SummaryTooLarge · SameAccount · InactiveAccount
+    │                       · CurrencyMismatch · InsufficientFunds · ExceedsHold
+    ├── Locked 423
     ├── Internal 500 ─ IntegrityError
     └── Unavailable 503 (retryable) ─ KeysUnavailable
 
     Not for a caller; each is caught by the service that can do something about it:
-    AlreadyClaimed · StaleWrite · ProcessorUnknown
+    AlreadyClaimed · StaleWrite · ProcessorUnknown · TouchesFolded · NeedsSweep
 
 `code` is stable and snake_case, `detail` is one sentence with the values that matter, `param` names
 the field at fault. A service raises; only the HTTP layer knows how a problem document looks.
@@ -29,6 +32,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
+    from runtime.models.account import Account
     from runtime.models.idempotency import IdempotencyRecord
 
 
@@ -44,10 +48,12 @@ class PlatformError(Exception):
         super().__init__(detail)
         self.detail = detail
         self.param = param
+        self.transfer_id: str | None = None
+        """The failed transfer in which this refusal is recorded."""
 
     def extensions(self) -> dict[str, str]:
         """Members that this error adds to its problem document."""
-        return {}
+        return {} if self.transfer_id is None else {"transfer_id": self.transfer_id}
 
 
 class BadRequest(PlatformError):
@@ -175,6 +181,34 @@ class AlreadyExists(Conflict):
     code = "already_exists"
 
 
+class AlreadyPosted(Conflict):
+    """The transfer's money has moved; a correction is a new transfer."""
+
+    code = "already_posted"
+    title = "The transfer is processed already"
+
+
+class AlreadyCanceled(Conflict):
+    """The hold was given back before."""
+
+    code = "already_canceled"
+    title = "The hold is canceled already"
+
+
+class HoldExpired(Conflict):
+    """The hold's time is over; its money is given back."""
+
+    code = "hold_expired"
+    title = "The hold has expired"
+
+
+class BalanceNotZero(Conflict):
+    """The account still has money, or money on its way."""
+
+    code = "balance_not_zero"
+    title = "Only an account at zero can be closed"
+
+
 class PayloadTooLarge(PlatformError):
     """The body is larger than this API reads."""
 
@@ -236,6 +270,49 @@ class SummaryTooLarge(Unprocessable):
     code = "summary_too_large"
 
 
+class SameAccount(Unprocessable):
+    """A leg from an account to itself moves nothing."""
+
+    code = "same_account"
+    title = "The two accounts are one"
+
+
+class InactiveAccount(Unprocessable):
+    """The account is inactive or closed."""
+
+    code = "inactive_account"
+    title = "The account takes no transfers"
+
+
+class CurrencyMismatch(Unprocessable):
+    """The account has another currency than the transfer."""
+
+    code = "currency_mismatch"
+    title = "The account has another currency"
+
+
+class InsufficientFunds(Unprocessable):
+    """The account would pass its floor: balance less what is held, plus its credit limit."""
+
+    code = "insufficient_funds"
+    title = "The account has not enough funds"
+
+
+class ExceedsHold(Unprocessable):
+    """More than was held."""
+
+    code = "exceeds_hold"
+    title = "The amount is more than was held"
+
+
+class Locked(PlatformError):
+    """Too many failed attempts; time or an operator unlocks."""
+
+    status = HTTPStatus.LOCKED
+    code = "locked"
+    title = "Locked after failed attempts"
+
+
 class Internal(PlatformError):
     """A fault of ours; the detail is in the log, not in the answer."""
 
@@ -279,3 +356,20 @@ class StaleWrite(Exception):
 
 class ProcessorUnknown(Exception):
     """The processor's answer did not arrive: charged or not, only it can say."""
+
+
+class TouchesFolded(Exception):
+    """A credit met folded accounts, whose rows requests leave alone. `accounts` as they stand."""
+
+    def __init__(self, accounts: tuple[Account, ...]) -> None:
+        super().__init__(f"folded: {', '.join(account.id for account in accounts)}")
+        self.accounts = accounts
+
+
+class NeedsSweep(Exception):
+    """Row 00 of a folded account lacks funds that its fold rows may have; else it is `refusal`."""
+
+    def __init__(self, account_id: str, refusal: InsufficientFunds) -> None:
+        super().__init__(f"{account_id}: {refusal.detail}")
+        self.account_id = account_id
+        self.refusal = refusal

@@ -63,6 +63,7 @@ class ProcessSettings(PaymentTiming, frozen=True):
 
     accounts_table: str
     customers_table: str
+    entries_table: str
     idempotency_table: str
     keys_table: str
     merchants_table: str
@@ -81,12 +82,14 @@ class QuerySettings(Settings, frozen=True):
 
     accounts_table: str
     customers_table: str
+    entries_table: str
     keys_table: str
     merchants_table: str
     payments_table: str
     settlement_lines_table: str
     settlements_table: str
     transactions_table: str
+    transfers_table: str
     pii_key_arn: str
     index_key_arn: str
     merchant_cache_seconds: Annotated[int, Field(ge=0, le=300)] = 5
@@ -116,6 +119,14 @@ class ResolverSettings(PaymentTiming, frozen=True):
     transactions_table: str
     transfers_table: str
     pii_key_arn: str
+
+
+class HoldsSettings(Settings, frozen=True):
+    """The scheduled function that gives back what expired holds hold."""
+
+    accounts_table: str
+    transfers_table: str
+    stop_before_timeout_seconds: Annotated[int, Field(ge=5, le=300)] = 10
 
 
 class AuthorizerSettings(Settings, frozen=True):

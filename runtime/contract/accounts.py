@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
-from runtime.contract.base import Answer, Body, Identifier
+from runtime.contract.base import Answer, Body, Identifier, Page, PageQuery
 from runtime.models.account import AccountStatus, AccountType, Posting
 from runtime.models.currency import CurrencyCode
 from runtime.models.fields import Instant, MinorUnits
@@ -16,12 +16,13 @@ _OPERATORS_TYPES = (AccountType.MERCHANT, AccountType.SYSTEM)
 
 
 class AccountRequest(Body, frozen=True):
-    """A new account, at zero."""
+    """A new account; an opening balance is booked as a transfer, and needs an Idempotency-Key."""
 
     account_number: Annotated[str | None, StringConstraints(pattern=r"^[A-Za-z0-9-]{4,34}$")] = None
     customer_id: Identifier | None = None
     account_type: AccountType
     currency: CurrencyCode
+    opening_balance: Annotated[MinorUnits, Field(description="For operators.")] = 0
     credit_limit: Annotated[MinorUnits, Field(description="For operators.")] = 0
     posting: Annotated[Posting, Field(description="`folded` is for operators.")] = Posting.IMMEDIATE
 
@@ -30,8 +31,9 @@ class AccountRequest(Body, frozen=True):
         """Platform accounts, credit and folding are given by operators."""
         if document.get("account_type") in _OPERATORS_TYPES:
             return "account_type"
-        if document.get("credit_limit", 0) != 0:
-            return "credit_limit"
+        for member in ("opening_balance", "credit_limit"):
+            if document.get(member, 0) != 0:
+                return member
         if document.get("posting", Posting.IMMEDIATE) == Posting.FOLDED:
             return "posting"
         return super().reserved_for_operators(document)
@@ -61,3 +63,40 @@ class AccountAnswer(Answer, frozen=True):
     version: int
     created_at: Instant
     updated_at: Instant
+
+
+class AccountChange(Body, frozen=True):
+    """Activate, deactivate, unlock or close: the path says it all."""
+
+
+class AccountQuery(PageQuery, frozen=True):
+    """By customer, or by status and type together."""
+
+    customer_id: Identifier | None = None
+    status: AccountStatus | None = None
+    account_type: AccountType | None = None
+
+
+class AccountList(Page[AccountAnswer], frozen=True):
+    """A page of accounts, newest first."""
+
+
+class EntryAnswer(Answer, frozen=True):
+    """One line of a statement: what a transfer changed, and the exact balance after it.
+
+    `balance_after` is null on folded accounts: many transfers are added to them at once.
+    """
+
+    transfer_id: str
+    amount: int
+    balance_after: int | None
+    sequence: str
+    created_at: Instant
+
+
+class EntryQuery(PageQuery, frozen=True):
+    """Pages of a statement."""
+
+
+class EntryList(Page[EntryAnswer], frozen=True):
+    """A page of a statement, newest first."""

@@ -13,7 +13,15 @@ from typing import Final, Literal
 
 from pydantic import BaseModel
 
-from runtime.contract import accounts, customers, merchants, payments, settlements, system
+from runtime.contract import (
+    accounts,
+    customers,
+    merchants,
+    payments,
+    settlements,
+    system,
+    transfers,
+)
 
 Method = Literal["GET", "POST", "PATCH", "DELETE"]
 Function = Literal["process", "query"]
@@ -36,6 +44,7 @@ class Endpoint:
     """One method on one path.
 
     No `permission`, and not `public`: any valid token will do; the service judges (admin or own).
+    `body_optional`: no body at all stands for `{}`.
     `answers` maps each success status to its model (None: no JSON body of ours).
     """
 
@@ -49,6 +58,7 @@ class Endpoint:
     permission: Permission | None = None
     public: bool = False
     body: type[BaseModel] | None = None
+    body_optional: bool = False
     query: type[BaseModel] | None = None
     idempotent: Literal["required", "honoured", "no"] = "no"
     refusals: tuple[HTTPStatus, ...] = field(default=())
@@ -107,7 +117,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="POST",
         path="/v1/accounts",
         function="process",
-        summary="Open an account with a zero balance",
+        summary="Open an account; an opening balance is booked as a transfer",
         tag="accounts",
         permission=Permission.ACCOUNTS,
         body=accounts.AccountRequest,
@@ -124,6 +134,150 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         tag="accounts",
         permission=Permission.ACCOUNTS,
         answers={_OK: accounts.AccountAnswer},
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+    Endpoint(
+        operation="listAccounts",
+        method="GET",
+        path="/v1/accounts",
+        function="query",
+        summary="List accounts of a customer, or of a status and type, newest first",
+        tag="accounts",
+        permission=Permission.ACCOUNTS,
+        query=accounts.AccountQuery,
+        answers={_OK: accounts.AccountList},
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+    Endpoint(
+        operation="listEntries",
+        method="GET",
+        path="/v1/accounts/{id}/entries",
+        function="query",
+        summary="An account's statement, newest first",
+        tag="accounts",
+        permission=Permission.ACCOUNTS,
+        query=accounts.EntryQuery,
+        answers={_OK: accounts.EntryList},
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+    Endpoint(
+        operation="deactivateAccount",
+        method="POST",
+        path="/v1/accounts/{id}/deactivate",
+        function="process",
+        summary="Let no transfer begin from or to an account",
+        tag="accounts",
+        permission=Permission.ADMIN,
+        body=accounts.AccountChange,
+        body_optional=True,
+        idempotent="honoured",
+        answers={_OK: accounts.AccountAnswer},
+        refusals=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    ),
+    Endpoint(
+        operation="activateAccount",
+        method="POST",
+        path="/v1/accounts/{id}/activate",
+        function="process",
+        summary="Let an account take transfers again",
+        tag="accounts",
+        permission=Permission.ADMIN,
+        body=accounts.AccountChange,
+        body_optional=True,
+        idempotent="honoured",
+        answers={_OK: accounts.AccountAnswer},
+        refusals=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    ),
+    Endpoint(
+        operation="unlockAccount",
+        method="POST",
+        path="/v1/accounts/{id}/unlock",
+        function="process",
+        summary="End an account's lock before its time",
+        tag="accounts",
+        permission=Permission.ADMIN,
+        body=accounts.AccountChange,
+        body_optional=True,
+        idempotent="honoured",
+        answers={_OK: accounts.AccountAnswer},
+        refusals=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    ),
+    Endpoint(
+        operation="closeAccount",
+        method="POST",
+        path="/v1/accounts/{id}/close",
+        function="process",
+        summary="Close an account for good, only at zero",
+        tag="accounts",
+        permission=Permission.ADMIN,
+        body=accounts.AccountChange,
+        body_optional=True,
+        idempotent="honoured",
+        answers={_OK: accounts.AccountAnswer},
+        refusals=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    ),
+    Endpoint(
+        operation="createTransfer",
+        method="POST",
+        path="/v1/transfers",
+        function="process",
+        summary="Move money between accounts, or hold it",
+        tag="transfers",
+        permission=Permission.TRANSFERS,
+        body=transfers.TransferRequest,
+        idempotent="required",
+        answers={_CREATED: transfers.TransferAnswer},
+        refusals=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.LOCKED),
+    ),
+    Endpoint(
+        operation="postTransfer",
+        method="POST",
+        path="/v1/transfers/{id}/post",
+        function="process",
+        summary="Move what was held, or a part of it",
+        tag="transfers",
+        permission=Permission.TRANSFERS,
+        body=transfers.PostRequest,
+        body_optional=True,
+        idempotent="required",
+        answers={_OK: transfers.TransferAnswer},
+        refusals=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    ),
+    Endpoint(
+        operation="cancelTransfer",
+        method="POST",
+        path="/v1/transfers/{id}/cancel",
+        function="process",
+        summary="Give back what was held",
+        tag="transfers",
+        permission=Permission.TRANSFERS,
+        body=transfers.CancelRequest,
+        body_optional=True,
+        idempotent="required",
+        answers={_OK: transfers.TransferAnswer},
+        refusals=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    ),
+    Endpoint(
+        operation="getTransfer",
+        method="GET",
+        path="/v1/transfers/{id}",
+        function="query",
+        summary="Read a transfer (strongly consistent)",
+        tag="transfers",
+        permission=Permission.TRANSFERS,
+        answers={_OK: transfers.TransferAnswer},
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+    Endpoint(
+        operation="listTransfers",
+        method="GET",
+        path="/v1/transfers",
+        function="query",
+        summary="List transfers, newest first; failed attempts included",
+        tag="transfers",
+        permission=Permission.TRANSFERS,
+        query=transfers.TransferQuery,
+        answers={_OK: transfers.TransferList},
         refusals=(HTTPStatus.NOT_FOUND,),
     ),
     Endpoint(

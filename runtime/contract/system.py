@@ -29,3 +29,6 @@ class Problem(BaseModel, frozen=True):
     request_id: str
     decline_code: str | None = None
     payment_id: str | None = None
+    transfer_id: str | None = Field(
+        default=None, description="The failed transfer in which the refusal is recorded."
+    )

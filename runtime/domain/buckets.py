@@ -10,7 +10,11 @@ from zlib import crc32
 
 OPEN_BUCKETS = 8
 """Buckets of the platform's queue of open payments (`gsi-open`): 8 x 1,000 write units a second."""
-ACCOUNT_STATUS_BUCKETS = 8
+HOLD_QUEUE = "hold"
+HOLD_BUCKETS = 8
+"""Buckets of the platform's queue of open holds (`expiry-index`)."""
+PLATFORM_BUCKETS = 8
+"""Buckets of the platform's own accounts and transfers, as a merchant has `index_buckets`."""
 
 
 def bucket_key(name: str, bucket: int) -> str:
@@ -26,3 +30,8 @@ def bucket_for(name: str, identifier: str, buckets: int) -> str:
 def all_buckets(name: str, buckets: int) -> tuple[str, ...]:
     """The index keys that a reader must merge."""
     return tuple(bucket_key(name, bucket) for bucket in range(buckets))
+
+
+def account_status_bucket(owner: str, status: str, account_id: str, buckets: int) -> str:
+    """The key of an account in `status-index`, among the owner's accounts of that status."""
+    return bucket_for(f"{owner}#{status}", account_id, buckets)

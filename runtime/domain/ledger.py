@@ -27,6 +27,12 @@ TRANSITIONS: Final[Mapping[TransferStatus, frozenset[TransferStatus]]] = Mapping
 )
 """What a transfer may become; all that is not here is final."""
 
+
+def may_become(status: TransferStatus, after: TransferStatus) -> bool:
+    """Whether a transfer can take this step."""
+    return after in TRANSITIONS.get(status, frozenset())
+
+
 FOLD_SHARDS: Final = 16
 """Fold rows of a folded account. Never change it: the row of an entry is what finds it again."""
 
@@ -140,7 +146,7 @@ def operation_time(operation_id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ChartAccount:
-    """A folded account that exists by rule; its profile is stored when first something is folded."""
+    """A folded account that exists by rule; its profile is stored when it is first needed."""
 
     id: str
     merchant_id: str

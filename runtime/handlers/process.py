@@ -8,12 +8,21 @@ from runtime.contract.answers import StoredAnswer
 from runtime.contract.customers import CustomerRequest
 from runtime.contract.merchants import MerchantRequest
 from runtime.contract.payments import PaymentRequest
+from runtime.contract.transfers import PostRequest, TransferRequest
 from runtime.handlers.http import HttpFunction
 from runtime.handlers.request import Request
+from runtime.services.account_changes import (
+    activate_account,
+    close_account,
+    deactivate_account,
+    unlock_account,
+)
 from runtime.services.accounts import create_account
 from runtime.services.customers import create_customer
+from runtime.services.holds import cancel_transfer, post_transfer
 from runtime.services.merchants import create_merchant
 from runtime.services.payments import create_payment
+from runtime.services.transfers import create_transfer
 
 handler = HttpFunction("process", begin=lambda context: process_services().begin(context))
 
@@ -44,3 +53,52 @@ def post_payment(request: Request) -> StoredAnswer:
     """POST /v1/payments."""
     desk = process_services().payment_desk
     return create_payment(request.body(PaymentRequest), request.authenticated, desk)
+
+
+@handler.handles("deactivateAccount")
+def post_deactivate(request: Request) -> StoredAnswer:
+    """POST /v1/accounts/{id}/deactivate."""
+    desk = process_services().account_desk
+    return deactivate_account(request.path_id, request.authenticated, desk)
+
+
+@handler.handles("activateAccount")
+def post_activate(request: Request) -> StoredAnswer:
+    """POST /v1/accounts/{id}/activate."""
+    desk = process_services().account_desk
+    return activate_account(request.path_id, request.authenticated, desk)
+
+
+@handler.handles("unlockAccount")
+def post_unlock(request: Request) -> StoredAnswer:
+    """POST /v1/accounts/{id}/unlock."""
+    desk = process_services().account_desk
+    return unlock_account(request.path_id, request.authenticated, desk)
+
+
+@handler.handles("closeAccount")
+def post_close(request: Request) -> StoredAnswer:
+    """POST /v1/accounts/{id}/close."""
+    desk = process_services().account_desk
+    return close_account(request.path_id, request.authenticated, desk)
+
+
+@handler.handles("createTransfer")
+def post_transfers(request: Request) -> StoredAnswer:
+    """POST /v1/transfers."""
+    desk = process_services().transfer_desk
+    return create_transfer(request.body(TransferRequest), request.authenticated, desk)
+
+
+@handler.handles("postTransfer")
+def post_post(request: Request) -> StoredAnswer:
+    """POST /v1/transfers/{id}/post."""
+    desk = process_services().transfer_desk
+    return post_transfer(request.path_id, request.body(PostRequest), request.authenticated, desk)
+
+
+@handler.handles("cancelTransfer")
+def post_cancel(request: Request) -> StoredAnswer:
+    """POST /v1/transfers/{id}/cancel."""
+    desk = process_services().transfer_desk
+    return cancel_transfer(request.path_id, request.authenticated, desk)

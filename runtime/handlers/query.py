@@ -8,7 +8,13 @@ from http import HTTPStatus
 from aws_lambda_powertools.event_handler import Response
 
 from runtime.bootstrap import query_services
-from runtime.contract.accounts import AccountAnswer
+from runtime.contract.accounts import (
+    AccountAnswer,
+    AccountList,
+    AccountQuery,
+    EntryList,
+    EntryQuery,
+)
 from runtime.contract.customers import CustomerAnswer
 from runtime.contract.merchants import MerchantAnswer
 from runtime.contract.openapi import openapi_document
@@ -27,11 +33,16 @@ from runtime.contract.settlements import (
     SettlementQuery,
 )
 from runtime.contract.system import Health
+from runtime.contract.transfers import TransferAnswer, TransferList, TransferQuery
 from runtime.handlers.docs_page import docs_page
 from runtime.handlers.http import JSON, HttpFunction
 from runtime.handlers.request import Request
-from runtime.services import payment_queries, settlement_queries
-from runtime.services.accounts import get_account
+from runtime.services import (
+    account_queries,
+    payment_queries,
+    settlement_queries,
+    transfer_queries,
+)
 from runtime.services.customers import get_customer
 from runtime.services.merchants import get_merchant
 
@@ -53,7 +64,39 @@ def read_customer(request: Request) -> CustomerAnswer:
 @handler.handles("getAccount")
 def read_account(request: Request) -> AccountAnswer:
     """GET /v1/accounts/{id}."""
-    return get_account(request.path_id, request.authenticated, query_services().accounts)
+    archive = query_services().accounts
+    return account_queries.get_account(request.path_id, request.authenticated, archive)
+
+
+@handler.handles("listAccounts")
+def list_accounts(request: Request) -> AccountList:
+    """GET /v1/accounts."""
+    archive = query_services().accounts
+    query = request.query(AccountQuery)
+    return account_queries.list_accounts(query, request.authenticated, archive)
+
+
+@handler.handles("listEntries")
+def list_entries(request: Request) -> EntryList:
+    """GET /v1/accounts/{id}/entries."""
+    archive = query_services().accounts
+    query = request.query(EntryQuery)
+    return account_queries.list_entries(request.path_id, query, request.authenticated, archive)
+
+
+@handler.handles("getTransfer")
+def read_transfer(request: Request) -> TransferAnswer:
+    """GET /v1/transfers/{id}."""
+    archive = query_services().transfers
+    return transfer_queries.get_transfer(request.path_id, request.authenticated, archive)
+
+
+@handler.handles("listTransfers")
+def list_transfers(request: Request) -> TransferList:
+    """GET /v1/transfers."""
+    archive = query_services().transfers
+    query = request.query(TransferQuery)
+    return transfer_queries.list_transfers(query, request.authenticated, archive)
 
 
 @handler.handles("getPayment")

@@ -21,6 +21,7 @@ from runtime.contract.endpoints import Endpoint
 from runtime.domain.card_data import find_card_data
 from runtime.domain.idempotency import fingerprint
 from runtime.errors import (
+    AmountTooLarge,
     CardDataRefused,
     ConflictingIdempotencyKeys,
     Forbidden,
@@ -35,6 +36,7 @@ from runtime.errors import (
     UnknownParameter,
     UnsupportedMediaType,
 )
+from runtime.models.fields import MAX_AMOUNT_MINOR
 
 MAX_BODY_BYTES = 64 * 1024
 """Far above the largest request that the limits of its fields allow."""
@@ -81,7 +83,7 @@ def read_request(endpoint: Endpoint, event: APIGatewayProxyEventV2, path_id: str
         _refuse_forbidden(endpoint, caller, event)
     if path_id and not re.fullmatch(IDENTIFIER, path_id):
         raise NotFound(f"there is nothing at {event.raw_path[:100]}")
-    document, raw = _json_body(event) if endpoint.body else ({}, b"")
+    document, raw = _document(endpoint, event)
     if caller is not None and endpoint.body is not None and not caller.is_operator:
         _refuse_reserved(endpoint.body, document)
     query = _query(endpoint, event)
@@ -150,6 +152,14 @@ def _acting_for(body: BaseModel | None, query: BaseModel | None) -> str | None:
     if len(named) > 1:
         raise InvalidParameter("body and query name different merchants", param="merchant_id")
     return next(iter(named), None)
+
+
+def _document(endpoint: Endpoint, event: APIGatewayProxyEventV2) -> tuple[dict[str, Any], bytes]:
+    if endpoint.body is None:
+        return {}, b""
+    if endpoint.body_optional and not event.body:
+        return {}, b"{}"
+    return _json_body(event)
 
 
 def _json_body(event: APIGatewayProxyEventV2) -> tuple[dict[str, Any], bytes]:
@@ -279,6 +289,11 @@ def _refuse(error: ValidationError, unknown: type[UnknownField | UnknownParamete
         # Text that json.loads takes and the validator does not: lone surrogates, for one.
         raise MalformedJson(f"the body is no JSON: {first['msg']}") from None
     name = _path(first["loc"])
+    if first["type"] == "less_than_equal" and first["loc"][-1] == "amount":
+        raise AmountTooLarge(
+            f"{name}: one operation moves at most {MAX_AMOUNT_MINOR} minor units",
+            param=name,
+        ) from None
     message = first["msg"].removeprefix("Value error, ")
     raise InvalidValue(f"{name}: {message}", param=name) from None
 

@@ -13,8 +13,8 @@ class Entry(Row, table="entries", frozen=True):
 
     Of row `00` there is an entry per version, `sequence` being the version in 12 digits; holds and
     changes of status have the amount 0. Of a fold row there is an entry per operation, `sequence`
-    being its id; `fold_version` is the version of the fold row that first holds the amount, and no
-    balance is exact at that instant, so `balance_after` is absent.
+    being the time-sortable part of its id; `fold_version` is the version of the fold row that first
+    holds the amount, and no balance is exact at that instant, so `balance_after` is absent.
     """
 
     account_shard: Annotated[str, partition()]
@@ -37,3 +37,8 @@ def entry_partition(account_id: str, shard: str) -> str:
 def version_sequence(version: int) -> str:
     """Sort key of the entry of one version of row `00`."""
     return f"{version:012d}"
+
+
+def fold_sequence(operation_id: str) -> str:
+    """Sort key of an operation's entry on a fold row: its ULID, the same for every prefix."""
+    return operation_id.partition("_")[2]

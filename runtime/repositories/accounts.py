@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from runtime.errors import AlreadyExists, NotFound
-from runtime.models.account import PROFILE_SHARD, Account, AccountNumberGuard
+from pydantic import BaseModel
+
+from runtime.errors import AlreadyExists, NotFound, StaleWrite
+from runtime.models.account import PROFILE_SHARD, Account, AccountNumberGuard, AccountType
 from runtime.models.customer import Customer
 from runtime.models.idempotency import IdempotencyRecord
+from runtime.models.transfer import Transfer
 from runtime.repositories.creation import create_once
-from runtime.repositories.expressions import Write, absent, check, equals, put
+from runtime.repositories.expressions import (
+    Condition,
+    Key,
+    Write,
+    absent,
+    change,
+    check,
+    equals,
+    put,
+)
+from runtime.repositories.expressions import below as older_than
 from runtime.repositories.store import Store, TransactionRefused
+
+
+class AccountEntry(BaseModel, frozen=True):
+    """An account as its list indexes show it."""
+
+    id: str
+    shard: str
 
 
 class AccountRepository:
@@ -20,13 +41,21 @@ class AccountRepository:
         self._store = store
 
     def create(
-        self, account: Account, claim: IdempotencyRecord | None, *, token: str, now: datetime
+        self,
+        account: Account,
+        opening: Transfer | None,
+        claim: IdempotencyRecord | None,
+        *,
+        token: str,
+        now: datetime,
     ) -> None:
-        """Store a new account.
+        """Store a new account, with the transfer that gives it its opening balance.
 
         Raises AlreadyClaimed, NotFound (customer), AlreadyExists (number).
         """
         writes: list[Write] = [put(account).when(absent("id"))]
+        if opening is not None:
+            writes.append(put(opening).when(absent("id")))
         if account.account_number is not None:
             guard = AccountNumberGuard.of(account)
             writes.append(put(guard).when(absent("id")))
@@ -44,6 +73,62 @@ class AccountRepository:
                 f"account number {account.account_number} is taken", param="account_number"
             ) from refused
 
+    def alter(
+        self,
+        before: Account,
+        after: Account,
+        claim: IdempotencyRecord | None,
+        *,
+        conditions: Sequence[Condition] = (),
+        token: str,
+        now: datetime,
+    ) -> None:
+        """Write the step from `before` to `after`. Raises AlreadyClaimed; StaleWrite."""
+        step = change(before, after).when(equals("version", before.version), *conditions)
+        try:
+            create_once(self._store, [step], claim, token=token, now=now)
+        except TransactionRefused as refused:
+            raise StaleWrite("accounts", f"{before.id} was changed meanwhile") from refused
+
     def get(self, account_id: str) -> Account | None:
         """An account's profile and balance, strongly consistent."""
-        return self._store.get(Account, {"id": account_id, "shard": PROFILE_SHARD}, Account)
+        return self._store.get(Account, _key(account_id), Account)
+
+    def get_many(self, account_ids: Sequence[str]) -> list[Account]:
+        """The accounts that exist, in the given order; at most MAX_TRANSACTION_ITEMS ids."""
+        if not account_ids:
+            return []
+        return self._store.get_many(Account, [_key(each) for each in account_ids], Account)
+
+    def of_customer(
+        self, customer_id: str, *, after_id: str | None, page_size: int
+    ) -> Iterator[AccountEntry]:
+        """A customer's accounts, newest first, older than `after_id`."""
+        older = () if after_id is None else (older_than("id", after_id),)
+        return self._store.query(
+            Account,
+            AccountEntry,
+            [equals("customer_id", customer_id), *older],
+            index="customer-index",
+            newest_first=True,
+            page_size=page_size,
+        )
+
+    def of_status(
+        self, bucket: str, account_type: AccountType, *, start_after: str | None, page_size: int
+    ) -> Iterator[AccountEntry]:
+        """Accounts of one status bucket and type, in no order that means anything but is stable."""
+        key = {"status_bucket": bucket, "account_type": account_type.value}
+        start = None if start_after is None else {**key, **_key(start_after)}
+        return self._store.query(
+            Account,
+            AccountEntry,
+            [equals("status_bucket", bucket), equals("account_type", account_type)],
+            index="status-index",
+            start_after=start,
+            page_size=page_size,
+        )
+
+
+def _key(account_id: str) -> Key:
+    return {"id": account_id, "shard": PROFILE_SHARD}

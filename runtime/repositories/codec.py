@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -16,6 +17,10 @@ from runtime.schema import Purpose, Row, TableSchema
 
 Item = Mapping[str, Any]
 RowT = TypeVar("RowT", bound=BaseModel)
+
+MAX_DOCUMENT_BYTES = 1024 * 1024
+"""Above everything that fits into a DynamoDB item (400 KB), deflated answers included."""
+_ZLIB_FIRST_BYTE = b"x"
 
 _serializer = TypeSerializer()
 _deserializer = TypeDeserializer()
@@ -75,7 +80,7 @@ class Codec:
             if name not in schema.encrypted:
                 item[name] = serialize(value)
             elif value != field.get_default(call_default_factory=True):
-                plaintext = json.dumps(_plain(value), separators=(",", ":")).encode()
+                plaintext = _packed(json.dumps(_plain(value), separators=(",", ":")).encode())
                 sealed = self._cipher.encrypt(_place(schema, name, row.__dict__), plaintext)
                 item[name] = {"B": sealed}
         return item
@@ -91,7 +96,7 @@ class Codec:
                 if not isinstance(values[name], bytes):
                     raise IntegrityError(f"{schema.name}.{name} is stored in plain text")
                 opened = self._cipher.decrypt(_place(schema, name, values), values[name])
-                values[name] = _json_value(wanted[name].annotation, opened)
+                values[name] = _json_value(wanted[name].annotation, _unpacked(opened))
         return view.model_validate(values)
 
 
@@ -108,6 +113,25 @@ def _place(schema: TableSchema, attribute: str, values: Mapping[str, Any]) -> Pl
 
 def _json_value(annotation: Any, document: bytes) -> Any:
     return TypeAdapter(annotation).validate_json(document)
+
+
+def _packed(document: bytes) -> bytes:
+    """The document, deflated where that is shorter: a stored answer keeps its row below 1 KB.
+
+    A zlib stream begins with 0x78 (RFC 1950), an `x`, as no JSON document does.
+    """
+    deflated = zlib.compress(document)
+    return deflated if len(deflated) < len(document) else document
+
+
+def _unpacked(document: bytes) -> bytes:
+    if document[:1] != _ZLIB_FIRST_BYTE:
+        return document
+    inflater = zlib.decompressobj()
+    inflated = inflater.decompress(document, MAX_DOCUMENT_BYTES)
+    if not inflater.eof:
+        raise IntegrityError(f"an enciphered document has more than {MAX_DOCUMENT_BYTES} bytes")
+    return inflated
 
 
 def _plain(value: Any) -> Any:

@@ -7,6 +7,7 @@ from datetime import datetime
 from pydantic import BaseModel
 
 from runtime.models.customer import Customer
+from runtime.models.fields import Instant
 from runtime.models.idempotency import IdempotencyRecord
 from runtime.repositories.creation import create_once
 from runtime.repositories.expressions import absent, put
@@ -18,6 +19,14 @@ class CustomerOwner(BaseModel, frozen=True):
 
     id: str
     merchant_id: str
+
+
+class CustomerLock(BaseModel, frozen=True):
+    """Whose customer it is, and until when it is locked; no key is needed to read it."""
+
+    id: str
+    merchant_id: str
+    locked_until: Instant | None = None
 
 
 class CustomerRepository:

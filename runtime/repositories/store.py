@@ -118,8 +118,12 @@ class Store:
         index: str | None = None,
         newest_first: bool = False,
         start_after: Key | None = None,
+        consistent: bool = False,
     ) -> Iterator[View]:
-        """All rows that meet the key `conditions`, read page by page as they are asked for."""
+        """All rows that meet the key `conditions`, read page by page as they are asked for.
+
+        Only a table can be read consistently, never an index.
+        """
         schema = TableSchema.of(model)
         rendering = Rendering(serialize)
         request: dict[str, Any] = {
@@ -131,6 +135,7 @@ class Store:
             "ExpressionAttributeValues": rendering.values,
             "ScanIndexForward": not newest_first,
             "Limit": page_size,
+            "ConsistentRead": consistent,
         }
         if index is not None:
             request["IndexName"] = schema.index(index).name

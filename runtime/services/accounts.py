@@ -1,20 +1,24 @@
-"""Accounts: open, read."""
+"""Accounts: open, with an opening balance that is a transfer, and change their status."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from runtime.contract.accounts import AccountAnswer, AccountRequest
 from runtime.contract.answers import StoredAnswer
 from runtime.contract.call import Call
-from runtime.contract.caller import visible
-from runtime.domain.buckets import ACCOUNT_STATUS_BUCKETS, bucket_for
+from runtime.domain.buckets import account_status_bucket, bucket_for
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
+from runtime.domain.ledger import opening_account
 from runtime.domain.money import format_amount
+from runtime.errors import MissingIdempotencyKey
 from runtime.models.account import Account, AccountStatus, Posting
-from runtime.models.fields import PLATFORM
+from runtime.models.fields import Instant
+from runtime.models.transfer import Leg, Transfer, TransferStatus
 from runtime.repositories.accounts import AccountRepository
+from runtime.repositories.folding import FoldRepository
 from runtime.services.idempotency import ClaimReader, create_once
 from runtime.services.merchant_profiles import MerchantProfiles
 
@@ -24,52 +28,102 @@ class AccountDesk:
     """What the account use-cases work with."""
 
     accounts: AccountRepository
+    folds: FoldRepository
     merchants: MerchantProfiles
     claims: ClaimReader
 
 
 def create_account(request: AccountRequest, call: Call, desk: AccountDesk) -> StoredAnswer:
-    """Open an account at zero. Raises NotFound (customer), AlreadyExists (number)."""
+    """Open an account: 201. Raises NotFound (customer), AlreadyExists (number)."""
+    if request.opening_balance and call.idempotency_key is None:
+        raise MissingIdempotencyKey("an opening balance moves money: send an Idempotency-Key")
     owner = call.caller.owner(call.acting_for)
-    index_buckets = 1 if owner == PLATFORM else desk.merchants.require(owner).index_buckets
+    buckets = desk.merchants.index_buckets(owner)
+    account = _new_account(request, call, owner, buckets)
+    opening = _opening(account, request, call, buckets) if request.opening_balance else None
+    if opening is not None:
+        account = _with_opening(account, opening)
+    return create_once(
+        call,
+        owner,
+        account_answer(account),
+        lambda claim, token: desk.accounts.create(
+            account, opening, claim, token=token, now=call.now
+        ),
+        claims=desk.claims,
+        index_buckets=buckets,
+        status=HTTPStatus.CREATED,
+    )
+
+
+def account_answer(account: Account, as_of: Instant | None = None) -> AccountAnswer:
+    """The public shape of an account; `as_of` is when a folded one was last brought up to date."""
+    folded = account.posting is Posting.FOLDED
+    values = {
+        **account.model_dump(exclude={"formatted_balance"}),
+        "formatted_balance": format_amount(account.balance, account.currency),
+        "as_of": (as_of or account.updated_at) if folded else None,
+    }
+    return AccountAnswer.model_validate(values)
+
+
+def _new_account(request: AccountRequest, call: Call, owner: str, buckets: int) -> Account:
     account_id = new_id("acc", call.now)
     status = AccountStatus.ACTIVE
     now = to_instant(call.now)
-    account = Account(
+    return Account(
         id=account_id,
         merchant_id=owner,
         customer_id=request.customer_id,
         account_number=request.account_number,
         account_type=request.account_type,
-        status_bucket=bucket_for(status, account_id, ACCOUNT_STATUS_BUCKETS),
+        status_bucket=account_status_bucket(owner, status, account_id, buckets),
         currency=request.currency,
         status=status,
         posting=request.posting,
         credit_limit=request.credit_limit,
         spendable=request.credit_limit,
+        last_operation_id=new_id("chg", call.now),
         created_at=now,
         updated_at=now,
         **call.caller.change(cause=call.caller.request_id).stamp(),
     )
-    return create_once(
-        call,
-        owner,
-        _answer(account),
-        lambda claim, token: desk.accounts.create(account, claim, token=token, now=call.now),
-        claims=desk.claims,
-        index_buckets=index_buckets,
+
+
+def _with_opening(account: Account, opening: Transfer) -> Account:
+    """An immediate account begins with the money; a folded one gets it from the change stream."""
+    if account.posting is Posting.FOLDED:
+        return account
+    return account.model_copy(
+        update={
+            "balance": opening.amount,
+            "spendable": account.spendable + opening.amount,
+            "last_operation_id": opening.id,
+            "cause": opening.id,
+        }
     )
 
 
-def get_account(account_id: str, call: Call, accounts: AccountRepository) -> AccountAnswer:
-    """An account, strongly consistent. Raises NotFound."""
-    return _answer(visible(call.caller, accounts.get(account_id), "account", account_id))
-
-
-def _answer(account: Account) -> AccountAnswer:
-    values = {
-        **account.model_dump(exclude={"formatted_balance"}),
-        "formatted_balance": format_amount(account.balance, account.currency),
-        "as_of": account.updated_at if account.posting is Posting.FOLDED else None,
-    }
-    return AccountAnswer.model_validate(values)
+def _opening(account: Account, request: AccountRequest, call: Call, buckets: int) -> Transfer:
+    opening = opening_account(account.currency)
+    transfer_id = new_id("trf", call.now)
+    folded = (opening, account.id) if account.posting is Posting.FOLDED else (opening,)
+    amount = request.opening_balance
+    return Transfer(
+        id=transfer_id,
+        operation_id=transfer_id,
+        merchant_id=account.merchant_id,
+        merchant_bucket=bucket_for(account.merchant_id, transfer_id, buckets),
+        customer_id=account.customer_id,
+        folded_accounts=folded,
+        legs=(Leg(from_account_id=opening, to_account_id=account.id, amount=amount),),
+        amount=amount,
+        currency=account.currency,
+        status=TransferStatus.PROCESSED,
+        posted_amount=amount,
+        processed_at=account.created_at,
+        description="Opening balance",
+        created_at=account.created_at,
+        updated_at=account.created_at,
+        **call.caller.change(cause=transfer_id).stamp(),
+    )

@@ -81,7 +81,20 @@ def stored_answer(record: IdempotencyRecord, call: Call) -> StoredAnswer:
     return StoredAnswer(record.status_code, record.response_body).again()
 
 
-def create_once(
+def earlier_answer(call: Call, merchant_id: str, claims: ClaimReader) -> StoredAnswer | None:
+    """What this very request was answered before; None for a first request, or one without a key.
+
+    Raises IdempotencyKeyReused, IdempotencyInFlight.
+    """
+    if call.idempotency_key is None:
+        return None
+    earlier = claims.read(claim_key(merchant_id, call.method, call.path, call.idempotency_key))
+    if earlier is None or is_expired(earlier, call.now):
+        return None
+    return stored_answer(earlier, call)
+
+
+def create_once(  # noqa: PLR0913 - what is written, where, and what it answers
     call: Call,
     merchant_id: str,
     body: BaseModel,
@@ -89,19 +102,20 @@ def create_once(
     *,
     claims: ClaimReader,
     index_buckets: int = 1,
+    status: HTTPStatus = HTTPStatus.CREATED,
 ) -> StoredAnswer:
-    """Write the row by `store(claim, token)` and answer 201 with `body`.
+    """Write the row by `store(claim, token)` and answer `status` with `body`.
 
     A repetition of the request gets the first answer.
     """
     attempt = new_id("att", call.now)
-    answer = success(HTTPStatus.CREATED, body)
+    answer = success(status, body)
     claim = new_claim(call, merchant_id, owner=attempt, index_buckets=index_buckets)
     if claim is not None:
         # Enciphering the new row would make it a data key, so a repetition is better known before.
-        earlier_claim = claims.read(claim.key)
-        if earlier_claim is not None and not is_expired(earlier_claim, call.now):
-            return stored_answer(earlier_claim, call)
+        repeated = earlier_answer(call, merchant_id, claims)
+        if repeated is not None:
+            return repeated
         claim = completed(claim, answer, to_epoch_seconds(call.now))
     try:
         store(claim, attempt)

@@ -7,7 +7,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Protocol
 
+from runtime.domain.buckets import PLATFORM_BUCKETS
 from runtime.errors import NotFound
+from runtime.models.fields import PLATFORM
 from runtime.models.merchant import MerchantProfile
 
 MAX_REMEMBERED = 1_000
@@ -34,6 +36,10 @@ class MerchantProfiles:
         self._remember_seconds = remember_seconds
         self._monotonic = monotonic
         self._known: OrderedDict[str, tuple[float, MerchantProfile]] = OrderedDict()
+
+    def index_buckets(self, owner: str) -> int:
+        """Into how many buckets the owner's rows are spread. Raises NotFound."""
+        return PLATFORM_BUCKETS if owner == PLATFORM else self.require(owner).index_buckets
 
     def require(self, merchant_id: str) -> MerchantProfile:
         """The merchant, at most `remember_seconds` old. Raises NotFound."""

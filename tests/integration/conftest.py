@@ -12,6 +12,7 @@ from local.progress import Progress
 from local.workspace import PROJECT_ROOT, Workspace
 from tests.support import dynamodb_local
 from tests.support.engines import Engine
+from tests.support.stage import Stage, running_stage
 from tests.support.world import World
 
 
@@ -55,3 +56,13 @@ def either_world(request: pytest.FixtureRequest) -> Iterator[World]:
     world = World(request.getfixturevalue(name))
     yield world
     world.drop()
+
+
+@pytest.fixture(scope="module", params=["dynamodb-local", "ministack"])
+def stage(request: pytest.FixtureRequest, ministack_engine: Engine) -> Iterator[Stage]:
+    """The functions on the embedded AWS; the tables also on AWS's own engine."""
+    tables_on = ministack_engine
+    if request.param == "dynamodb-local":
+        tables_on = request.getfixturevalue("dynamodb_local_engine")
+    with running_stage(ministack_engine, tables_on) as running:
+        yield running

@@ -5,64 +5,12 @@ from __future__ import annotations
 import json
 import uuid
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
-import pytest
 from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
 
-from tests.support.engines import Engine
-from tests.support.http import Context, Functions, environment, functions, make_tables, token_of
-
-HEADER = "payment_id,transaction_id,status,amount,fee,net,currency,processed_date,settlement_date"
-
-
-@dataclass
-class Stage:
-    """The functions, and the services that stand beside them."""
-
-    api: Functions
-    aws: Engine
-    dynamodb: Any
-    bucket: str
-    queue_url: str
-
-    def shop(self) -> dict[str, Any]:
-        body = {"name": "Shop", "email": f"{uuid.uuid4().hex}@example.com", "index_buckets": 4}
-        answer = self.api("POST", "/v1/merchants", body)
-        assert answer.status == 201, answer.text
-        made: dict[str, Any] = answer.body
-        return made
-
-    def put(self, key: str, *lines: str) -> Any:
-        body = "\n".join([HEADER, *lines, ""]).encode()
-        return self.aws.client("s3").put_object(Bucket=self.bucket, Key=key, Body=body)
-
-
-@pytest.fixture(scope="module", params=["dynamodb-local", "ministack"])
-def stage(request: pytest.FixtureRequest, ministack_engine: Engine) -> Iterator[Stage]:
-    """All services of the embedded AWS; the tables also on AWS's own engine."""
-    tables_on = ministack_engine
-    if request.param == "dynamodb-local":
-        tables_on = request.getfixturevalue("dynamodb_local_engine")
-    prefix = f"f{uuid.uuid4().hex[:10]}-"
-    dynamodb = tables_on.dynamodb()
-    tables = make_tables(dynamodb, prefix)
-    arn = ministack_engine.client("kms").create_key()["KeyMetadata"]["Arn"]
-    s3, sqs = ministack_engine.client("s3"), ministack_engine.client("sqs")
-    bucket = f"{prefix}settlement"
-    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-    queue_url = sqs.create_queue(QueueName=f"{prefix}queue")["QueueUrl"]
-    with pytest.MonkeyPatch.context() as machine:
-        variables = environment(tables, key_arn=arn, bucket=bucket, queue_url=queue_url)
-        for name, value in variables.items():
-            machine.setenv(name, value)
-        machine.setenv("AWS_ENDPOINT_URL", ministack_engine.endpoint_url or "")
-        machine.setenv("AWS_ENDPOINT_URL_DYNAMODB", tables_on.endpoint_url or "")
-        machine.setenv("NO_PROXY", "127.0.0.1")
-        yield Stage(functions(), ministack_engine, dynamodb, bucket, queue_url)
+from tests.support.http import Context, functions, token_of
+from tests.support.stage import Stage
 
 
 def pay(stage: Stage, shop: dict[str, Any], method: str = "tok_approved") -> Any:

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 from runtime import bootstrap
 from runtime.models import ALL_TABLES
 from runtime.settings import (
+    HoldsSettings,
     ProcessSettings,
     QuerySettings,
     ReconcileSettings,
@@ -22,7 +23,7 @@ from runtime.settings import (
 )
 
 _numbers = itertools.count(1)
-EVERYTHING = "payments reports customers accounts"
+EVERYTHING = "payments reports customers accounts transfers"
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,10 @@ class Functions:
         """The resolver's schedule fires."""
         return self.modules["resolve"].handler({"schedule": "resolver"}, Context())
 
+    def expire_holds(self) -> Any:
+        """The schedule of expiring holds fires."""
+        return self.modules["holds"].handler({"schedule": "holds"}, Context())
+
 
 def environment(
     tables: Mapping[str, str], *, key_arn: str, bucket: str = "bucket", queue_url: str = "queue"
@@ -158,7 +163,13 @@ def environment(
         "merchant_cache_seconds": 0,
     }
     written: dict[str, str] = {}
-    for shape in (ProcessSettings, QuerySettings, ReconcileSettings, ResolverSettings):
+    for shape in (
+        ProcessSettings,
+        QuerySettings,
+        ReconcileSettings,
+        ResolverSettings,
+        HoldsSettings,
+    ):
         values = {name: known[name] for name in shape.model_fields if name in known}
         settings: Settings = shape(**values)
         written |= settings.environment()
@@ -167,18 +178,25 @@ def environment(
 
 def functions() -> Functions:
     """The functions, which read their environment at their first event."""
-    from runtime.handlers import process, query, reconcile, resolve  # noqa: PLC0415
+    from runtime.handlers import holds, process, query, reconcile, resolve  # noqa: PLC0415
 
     services: tuple[Callable[[], Any], ...] = (
         bootstrap.process_services,
         bootstrap.query_services,
         bootstrap.reconcile_services,
         bootstrap.resolver_services,
+        bootstrap.holds_services,
     )
     for each in services:
         each.cache_clear()  # type: ignore[attr-defined]
     return Functions(
-        {"process": process, "query": query, "reconcile": reconcile, "resolve": resolve}
+        {
+            "process": process,
+            "query": query,
+            "reconcile": reconcile,
+            "resolve": resolve,
+            "holds": holds,
+        }
     )
 
 

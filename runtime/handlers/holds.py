@@ -1,0 +1,21 @@
+"""The schedule of expiring holds: give back what nobody posted in time."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from runtime.bootstrap import holds_services
+from runtime.observability import logger
+from runtime.services.hold_expiry import expire_due_holds
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """One run over the holds that are due; its report is the answer."""
+    services = holds_services()
+    services.begin(context)
+    report = expire_due_holds(services.desk, context.aws_request_id)
+    logger.info("expired holds", schedule=event.get("schedule"), **asdict(report))
+    return asdict(report)

@@ -1,0 +1,58 @@
+"""Reads of the entries table: what has changed an account, newest first."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+
+from runtime.domain.ledger import FOLD_SHARDS, operation_time
+from runtime.models.account import PROFILE_SHARD
+from runtime.models.entry import Entry, entry_partition
+from runtime.repositories.expressions import below, equals
+from runtime.repositories.store import Store
+
+
+class EntryRepository:
+    """The entries table, read."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def of_row(
+        self, account_id: str, *, before_sequence: str | None, page_size: int
+    ) -> Iterator[Entry]:
+        """Entries of row 00, the newest version first, older than `before_sequence`."""
+        return self._of_shard(account_id, PROFILE_SHARD, before_sequence, page_size)
+
+    def of_folded(
+        self, account_id: str, *, before_operation: str | None, page_size: int
+    ) -> Iterator[Entry]:
+        """Entries of a folded account, row 00 and fold rows merged, newest operation first.
+
+        `before_operation` is an operation's time part (domain.ledger.operation_time).
+        """
+        fold_rows = [
+            self._of_shard(account_id, f"{shard:02d}", before_operation, page_size)
+            for shard in range(1, FOLD_SHARDS + 1)
+        ]
+        # Row 00 is in the order of versions; it has few entries: debits, sweeps, changes of status.
+        row = (
+            entry
+            for entry in self._of_shard(account_id, PROFILE_SHARD, None, page_size)
+            if before_operation is None or operation_time(entry.operation_id) < before_operation
+        )
+        return heapq.merge(
+            row, *fold_rows, key=lambda entry: operation_time(entry.operation_id), reverse=True
+        )
+
+    def _of_shard(
+        self, account_id: str, shard: str, before: str | None, page_size: int
+    ) -> Iterator[Entry]:
+        older = () if before is None else (below("sequence", before),)
+        return self._store.query(
+            Entry,
+            Entry,
+            [equals("account_shard", entry_partition(account_id, shard)), *older],
+            newest_first=True,
+            page_size=page_size,
+        )

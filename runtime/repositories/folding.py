@@ -1,0 +1,248 @@
+"""Folded accounts: many transfers added to a fold row in one commit, each exactly once.
+
+An entry is put, if it does not exist, in the same transaction as the fold row's new sum; so a
+transfer that comes again finds its entry and adds nothing. A transfer always meets the same fold
+row (domain.ledger.fold_shard), whoever folds it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from runtime.domain.buckets import account_status_bucket
+from runtime.domain.ids import new_id
+from runtime.domain.instants import to_instant
+from runtime.domain.ledger import ChartAccount
+from runtime.errors import Unavailable
+from runtime.models.account import PROFILE_SHARD, Account, AccountStatus, AccountType, Posting
+from runtime.models.change import ChangeContext
+from runtime.models.entry import Entry, entry_partition, fold_sequence
+from runtime.models.fields import Instant
+from runtime.repositories.expressions import Put, Write, absent, equals, put, update
+from runtime.repositories.store import Store, TransactionRefused
+
+MAX_FOLDED_AT_ONCE = 50
+"""Entries of one commit: with the fold row half of DynamoDB's 100 actions, far below 4 MB."""
+MAX_ATTEMPTS = 50
+"""Commits of one fold or sweep that others disturb; each one that fails means that another's, or a
+part of our own, is done."""
+MAX_PROFILES_REMEMBERED = 10_000
+ROWS_PAGE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class FoldTarget:
+    """A folded account, as much of it as its fold rows repeat."""
+
+    account_id: str
+    merchant_id: str
+    account_type: AccountType
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class FoldItem:
+    """What one transfer changes in the account, in minor units, not zero."""
+
+    transfer_id: str
+    operation_id: str
+    amount: int
+    processed_at: Instant
+
+
+class FoldRepository:
+    """The rows of folded accounts, with their entries."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._profiles: OrderedDict[str, None] = OrderedDict()
+
+    def rows_of(self, account_id: str) -> list[Account]:
+        """Row 00 and the fold rows of an account, strongly consistent."""
+        rows = self._store.query(
+            Account, Account, [equals("id", account_id)], page_size=ROWS_PAGE, consistent=True
+        )
+        return list(rows)
+
+    def ensure_profile(self, account: ChartAccount, context: ChangeContext, now: datetime) -> None:
+        """Store row 00 of an account of the chart, if it is not there."""
+        if account.id in self._profiles:
+            return
+        status, at = AccountStatus.ACTIVE, to_instant(now)
+        profile = Account(
+            id=account.id,
+            merchant_id=account.merchant_id,
+            account_type=account.account_type,
+            status_bucket=account_status_bucket(account.merchant_id, status, account.id, 1),
+            currency=account.currency,
+            status=status,
+            posting=Posting.FOLDED,
+            last_operation_id=new_id("chg", now),
+            created_at=at,
+            updated_at=at,
+            **context.stamp(),
+        )
+        with suppress(TransactionRefused):  # it is there: stored by another, or forgotten by us
+            self._store.transact([put(profile).when(absent("id"))], token=new_id("prf", now))
+        self._profiles[account.id] = None
+        if len(self._profiles) > MAX_PROFILES_REMEMBERED:
+            self._profiles.popitem(last=False)
+
+    def fold(
+        self,
+        target: FoldTarget,
+        shard: str,
+        items: Sequence[FoldItem],
+        context: ChangeContext,
+        now: datetime,
+    ) -> None:
+        """Add what `items` change to one fold row, each exactly once. Raises Unavailable."""
+        for start in range(0, len(items), MAX_FOLDED_AT_ONCE):
+            self._fold(target, shard, items[start : start + MAX_FOLDED_AT_ONCE], context, now)
+
+    def _fold(
+        self,
+        target: FoldTarget,
+        shard: str,
+        items: Sequence[FoldItem],
+        context: ChangeContext,
+        now: datetime,
+    ) -> None:
+        left = list({item.operation_id: item for item in items}.values())
+        for _ in range(MAX_ATTEMPTS):
+            if not left:
+                return
+            before = self._store.get(Account, {"id": target.account_id, "shard": shard}, Account)
+            after = _added(before, target, shard, left, context, now)
+            entries = [_entry(target, shard, item, after.version) for item in left]
+            writes: list[Write] = [put(entry).when(absent("account_shard")) for entry in entries]
+            try:
+                self._store.transact([*writes, _replace(before, after)], token=new_id("fld", now))
+            except TransactionRefused as refused:
+                left = [item for at, item in enumerate(left) if at not in refused.failed]
+            else:
+                return
+        raise Unavailable(f"fold row {target.account_id}#{shard} is too busy")
+
+    def sweep(
+        self, account_id: str, operation_id: str, context: ChangeContext, now: datetime
+    ) -> int:
+        """Move what the fold rows hold into row 00, where a debit can be guarded.
+
+        Returns the sum moved, in minor units. Raises Unavailable.
+        """
+        for attempt in range(MAX_ATTEMPTS):
+            rows = [row for row in self.rows_of(account_id) if row.shard != PROFILE_SHARD]
+            full = [row for row in rows if row.balance]
+            if not full:
+                return 0
+            total = sum(row.balance for row in full)
+            at = to_instant(now)
+            into = (
+                update(Account, {"id": account_id, "shard": PROFILE_SHARD})
+                .add(balance=total, spendable=total, version=1)
+                .assign(
+                    last_operation_id=operation_id,
+                    updated_at=at,
+                    **{**context.stamp(), "cause": operation_id},
+                )
+                .when(equals("posting", Posting.FOLDED))
+            )
+            writes: list[Write] = [into]
+            for row in full:
+                after = _emptied(row, operation_id, context, at)
+                writes += [_replace(row, after), put(_swept(row, after)).when(absent("sequence"))]
+            try:
+                self._store.transact(writes, token=f"{operation_id}-{attempt}")
+            except TransactionRefused as refused:
+                if 0 in refused.failed:
+                    raise AssertionError(f"{account_id} is no folded account") from refused
+            else:
+                return total
+        raise Unavailable(f"the fold rows of {account_id} are too busy")
+
+
+def _replace(before: Account | None, after: Account) -> Put:
+    untouched = absent("id") if before is None else equals("version", before.version)
+    return put(after).when(untouched)
+
+
+def _added(
+    before: Account | None,
+    target: FoldTarget,
+    shard: str,
+    items: Sequence[FoldItem],
+    context: ChangeContext,
+    now: datetime,
+) -> Account:
+    at, last = to_instant(now), max(items, key=lambda item: fold_sequence(item.operation_id))
+    total = sum(item.amount for item in items)
+    if before is None:
+        return Account(
+            id=target.account_id,
+            shard=shard,
+            merchant_id=target.merchant_id,
+            account_type=target.account_type,
+            currency=target.currency,
+            posting=Posting.FOLDED,
+            balance=total,
+            last_operation_id=last.operation_id,
+            created_at=at,
+            updated_at=at,
+            **replace(context, cause=last.transfer_id).stamp(),
+        )
+    return before.model_copy(
+        update={
+            **context.stamp(),
+            "balance": before.balance + total,
+            "version": before.version + 1,
+            "last_operation_id": last.operation_id,
+            "updated_at": at,
+            "cause": last.transfer_id,
+        }
+    )
+
+
+def _entry(target: FoldTarget, shard: str, item: FoldItem, fold_version: int) -> Entry:
+    return Entry(
+        account_shard=entry_partition(target.account_id, shard),
+        sequence=fold_sequence(item.operation_id),
+        transfer_id=item.transfer_id,
+        operation_id=item.operation_id,
+        account_id=target.account_id,
+        amount=item.amount,
+        fold_version=fold_version,
+        currency=target.currency,
+        created_at=item.processed_at,
+    )
+
+
+def _emptied(row: Account, operation_id: str, context: ChangeContext, at: Instant) -> Account:
+    return row.model_copy(
+        update={
+            **context.stamp(),
+            "balance": 0,
+            "version": row.version + 1,
+            "last_operation_id": operation_id,
+            "updated_at": at,
+            "cause": operation_id,
+        }
+    )
+
+
+def _swept(before: Account, after: Account) -> Entry:
+    return Entry(
+        account_shard=entry_partition(before.id, before.shard),
+        sequence=fold_sequence(after.last_operation_id or ""),
+        transfer_id=after.last_operation_id,
+        operation_id=after.last_operation_id or "",
+        account_id=before.id,
+        amount=-before.balance,
+        fold_version=after.version,
+        currency=before.currency,
+        created_at=after.updated_at,
+    )

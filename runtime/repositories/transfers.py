@@ -1,0 +1,73 @@
+"""Reads of the transfers table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pydantic import BaseModel
+
+from runtime.models.fields import Instant
+from runtime.models.transfer import Transfer, TransferStatus
+from runtime.repositories.expressions import at_most, below, equals
+from runtime.repositories.merging import merge_newest_first
+from runtime.repositories.store import Store
+
+
+class TransferEntry(BaseModel, frozen=True):
+    """A transfer as its list indexes show it; `status` is absent where the index key says it."""
+
+    id: str
+    status: TransferStatus | None = None
+
+
+class DueHold(BaseModel, frozen=True):
+    """A hold whose time is over, as `expiry-index` shows it."""
+
+    id: str
+    expires_at: Instant
+
+
+class TransferRepository:
+    """The transfers table, read."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def get(self, transfer_id: str) -> Transfer | None:
+        """The transfer, strongly consistent."""
+        return self._store.get(Transfer, {"id": transfer_id}, Transfer)
+
+    def get_many(self, transfer_ids: Sequence[str]) -> list[Transfer]:
+        """The transfers that exist, in the given order; at most MAX_TRANSACTION_ITEMS ids."""
+        if not transfer_ids:
+            return []
+        return self._store.get_many(Transfer, [{"id": each} for each in transfer_ids], Transfer)
+
+    def newest_first(
+        self, buckets: Sequence[str], index: str, *, after_id: str | None, page_size: int
+    ) -> Iterator[TransferEntry]:
+        """Entries of some keys of an index, newest first, older than `after_id`."""
+        older = () if after_id is None else (below("id", after_id),)
+        key_name = Transfer.table_schema.index(index).partition_key.name
+        readers = [
+            self._store.query(
+                Transfer,
+                TransferEntry,
+                [equals(key_name, bucket), *older],
+                index=index,
+                newest_first=True,
+                page_size=page_size,
+            )
+            for bucket in buckets
+        ]
+        return merge_newest_first(readers, key=lambda entry: entry.id)
+
+    def due_holds(self, bucket: str, at: Instant, *, page_size: int) -> Iterator[DueHold]:
+        """Open holds of one bucket whose time was over at `at`, the oldest first."""
+        return self._store.query(
+            Transfer,
+            DueHold,
+            [equals("hold_bucket", bucket), at_most("expires_at", at)],
+            index="expiry-index",
+            page_size=page_size,
+        )

@@ -1,0 +1,127 @@
+"""An account's status and lock: what operators change by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from http import HTTPStatus
+
+from runtime.contract.answers import StoredAnswer
+from runtime.contract.call import Call
+from runtime.contract.caller import visible
+from runtime.domain.buckets import account_status_bucket
+from runtime.domain.ids import new_id
+from runtime.domain.instants import to_datetime, to_instant
+from runtime.errors import BalanceNotZero, Conflict, StaleWrite, Unavailable
+from runtime.models.account import Account, AccountStatus, Posting
+from runtime.models.idempotency import IdempotencyRecord
+from runtime.services.accounts import AccountDesk, account_answer
+from runtime.services.idempotency import create_once, earlier_answer
+
+MAX_ATTEMPTS = 10
+"""Readings of one account that transfers change meanwhile."""
+FOLDED_REST = timedelta(minutes=10)
+"""A folded account is inactive for so long before it can be closed: by then every transfer that
+was begun while it was active has been folded, or the alarm of the stream's age has gone off."""
+
+_Step = Callable[[Account], Account]
+
+
+def deactivate_account(account_id: str, call: Call, desk: AccountDesk) -> StoredAnswer:
+    """No transfer may begin from it or to it any more; holds can still be posted or canceled."""
+    return _alter(account_id, lambda row: _to(row, AccountStatus.INACTIVE), call, desk)
+
+
+def activate_account(account_id: str, call: Call, desk: AccountDesk) -> StoredAnswer:
+    """Take transfers again. Raises Conflict for a closed account."""
+    return _alter(account_id, lambda row: _to(row, AccountStatus.ACTIVE), call, desk)
+
+
+def unlock_account(account_id: str, call: Call, desk: AccountDesk) -> StoredAnswer:
+    """End a lock before its time."""
+    return _alter(account_id, lambda row: row.model_copy(update={"locked_until": None}), call, desk)
+
+
+def close_account(account_id: str, call: Call, desk: AccountDesk) -> StoredAnswer:
+    """Close an account for good, only at zero. Raises BalanceNotZero, Conflict."""
+
+    def closed(row: Account) -> Account:
+        if row.status is AccountStatus.CLOSED:
+            return row
+        balance = row.balance
+        if row.posting is Posting.FOLDED:
+            _must_have_rested(row, call)
+            balance = sum(each.balance for each in desk.folds.rows_of(row.id))
+        if balance or row.held_out or row.held_in:
+            raise BalanceNotZero(
+                f"account {row.id} has a balance of {balance}, {row.held_out} held and "
+                f"{row.held_in} on its way; bring all to zero first"
+            )
+        return _to(row, AccountStatus.CLOSED)
+
+    return _alter(account_id, closed, call, desk)
+
+
+def _must_have_rested(row: Account, call: Call) -> None:
+    rested = call.now - to_datetime(row.updated_at)
+    if row.status is not AccountStatus.INACTIVE or rested < FOLDED_REST:
+        minutes = int(FOLDED_REST.total_seconds() // 60)
+        raise Conflict(
+            f"a folded account is closed once it was inactive for {minutes} minutes; "
+            f"{row.id} is {row.status} since {row.updated_at}"
+        )
+
+
+def _to(row: Account, status: AccountStatus) -> Account:
+    if row.status is status:
+        return row
+    if row.status is AccountStatus.CLOSED:
+        raise Conflict(f"account {row.id} is closed for good")
+    return row.model_copy(update={"status": status})
+
+
+def _alter(account_id: str, step: _Step, call: Call, desk: AccountDesk) -> StoredAnswer:
+    """Read, change, write under the version that was read; again where a transfer was faster."""
+    owner = call.caller.owner(call.acting_for)
+    buckets = desk.merchants.index_buckets(owner)
+    for _ in range(MAX_ATTEMPTS):
+        earlier = earlier_answer(call, owner, desk.claims)
+        if earlier is not None:
+            return earlier
+        row = visible(call.caller, desk.accounts.get(account_id), "account", account_id)
+        after = _stamped(row, step(row), call, desk)
+        try:
+            return create_once(
+                call,
+                owner,
+                account_answer(after),
+                _writing(row, after, call, desk),
+                claims=desk.claims,
+                index_buckets=buckets,
+                status=HTTPStatus.OK,
+            )
+        except StaleWrite:
+            continue
+    raise Unavailable(f"account {account_id} is too busy to be changed; try again")
+
+
+def _writing(
+    row: Account, after: Account, call: Call, desk: AccountDesk
+) -> Callable[[IdempotencyRecord | None, str], None]:
+    def write(claim: IdempotencyRecord | None, token: str) -> None:
+        desk.accounts.alter(row, after, claim, token=token, now=call.now)
+
+    return write
+
+
+def _stamped(row: Account, after: Account, call: Call, desk: AccountDesk) -> Account:
+    buckets = desk.merchants.index_buckets(row.merchant_id)
+    return after.model_copy(
+        update={
+            **call.caller.change(cause=call.caller.request_id).stamp(),
+            "status_bucket": account_status_bucket(row.merchant_id, after.status, row.id, buckets),
+            "version": row.version + 1,
+            "last_operation_id": new_id("chg", call.now),
+            "updated_at": to_instant(call.now),
+        }
+    )

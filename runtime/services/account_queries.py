@@ -1,0 +1,189 @@
+"""Reading accounts: one, a page of them, a statement."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from runtime.contract.accounts import (
+    AccountAnswer,
+    AccountList,
+    AccountQuery,
+    EntryAnswer,
+    EntryList,
+    EntryQuery,
+)
+from runtime.contract.call import Call
+from runtime.contract.caller import visible
+from runtime.domain.buckets import all_buckets
+from runtime.domain.ledger import operation_time
+from runtime.errors import InvalidValue, NotFound
+from runtime.models.account import PROFILE_SHARD, Account, AccountStatus, AccountType, Posting
+from runtime.models.entry import Entry
+from runtime.repositories.accounts import AccountRepository
+from runtime.repositories.customers import CustomerRepository
+from runtime.repositories.entries import EntryRepository
+from runtime.repositories.folding import FoldRepository
+from runtime.services.accounts import account_answer
+from runtime.services.merchant_profiles import MerchantProfiles
+from runtime.services.pages import Cursors, Slice, take_page
+
+STATUS_CHUNK = 1_000
+"""Index entries of one status and type that are sorted together: `status-index` has no order of
+its own, so lists are newest first within each such chunk, and exactly so up to its size."""
+STATEMENT_PAGE = 100
+SWEEP_PREFIX = "swp_"
+"""Operations that move money between the rows of one folded account: no part of a statement."""
+
+
+@dataclass(frozen=True)
+class AccountArchive:
+    """What reading accounts works with."""
+
+    accounts: AccountRepository
+    folds: FoldRepository
+    entries: EntryRepository
+    customers: CustomerRepository
+    merchants: MerchantProfiles
+    cursors: Cursors
+
+
+def get_account(account_id: str, call: Call, archive: AccountArchive) -> AccountAnswer:
+    """An account, strongly consistent; of a folded one, all its rows added up. Raises NotFound."""
+    row = visible(call.caller, archive.accounts.get(account_id), "account", account_id)
+    return _current(row, archive)
+
+
+def list_accounts(query: AccountQuery, call: Call, archive: AccountArchive) -> AccountList:
+    """A page of accounts of a customer, or of a status and type. Raises BadCursor, NotFound."""
+    owner = call.caller.owner(call.acting_for)
+    position = archive.cursors.position(query, "accounts", owner)
+    if query.customer_id is not None:
+        page = _of_customer(query.customer_id, query, owner, position, archive)
+    elif query.status is not None and query.account_type is not None:
+        page = _of_status(query, query.status, query.account_type, owner, position, archive)
+    else:
+        raise InvalidValue("give customer_id, or status and account_type", param="customer_id")
+    rows = archive.accounts.get_many(page.entries)
+    mine = (row for row in rows if row.merchant_id == owner and _matches(row, query))
+    cursor = archive.cursors.cursor(query, page.next_position, "accounts", owner)
+    return AccountList(
+        data=tuple(_current(row, archive) for row in mine),
+        has_more=cursor is not None,
+        next_cursor=cursor,
+    )
+
+
+def list_entries(
+    account_id: str, query: EntryQuery, call: Call, archive: AccountArchive
+) -> EntryList:
+    """A page of an account's statement, newest first. Raises NotFound, BadCursor."""
+    row = visible(call.caller, archive.accounts.get(account_id), "account", account_id)
+    position = archive.cursors.position(query, "entries", account_id)
+    page = take_page(
+        entries_of(row, position, archive.entries),
+        limit=query.limit,
+        position=lambda entry: position_of(row, entry),
+        matches=lambda entry: entry.amount != 0 and not _is_sweep(entry),
+    )
+    cursor = archive.cursors.cursor(query, page.next_position, "entries", account_id)
+    return EntryList(
+        data=tuple(EntryAnswer.of(entry) for entry in page.entries),
+        has_more=cursor is not None,
+        next_cursor=cursor,
+    )
+
+
+def entries_of(row: Account, position: str | None, entries: EntryRepository) -> Iterator[Entry]:
+    """Everything that changed the account, newest first, older than `position`."""
+    if row.posting is Posting.FOLDED:
+        return entries.of_folded(row.id, before_operation=position, page_size=STATEMENT_PAGE)
+    return entries.of_row(row.id, before_sequence=position, page_size=STATEMENT_PAGE)
+
+
+def position_of(row: Account, entry: Entry) -> str:
+    """Where a list of the account's entries goes on after `entry`."""
+    folded = row.posting is Posting.FOLDED
+    return operation_time(entry.operation_id) if folded else entry.sequence
+
+
+def _is_sweep(entry: Entry) -> bool:
+    return entry.operation_id.startswith(SWEEP_PREFIX)
+
+
+def _current(row: Account, archive: AccountArchive) -> AccountAnswer:
+    if row.posting is not Posting.FOLDED:
+        return account_answer(row)
+    rows = archive.folds.rows_of(row.id)
+    folded = sum(each.balance for each in rows if each.shard != PROFILE_SHARD)
+    whole = row.model_copy(
+        update={"balance": row.balance + folded, "spendable": row.spendable + folded}
+    )
+    return account_answer(whole, as_of=max(each.updated_at for each in rows))
+
+
+def _matches(row: Account, query: AccountQuery) -> bool:
+    return query.status in (None, row.status) and query.account_type in (None, row.account_type)
+
+
+def _of_customer(
+    customer_id: str,
+    query: AccountQuery,
+    owner: str,
+    position: str | None,
+    archive: AccountArchive,
+) -> Slice[str]:
+    customer = archive.customers.owner(customer_id)
+    if customer is None or customer.merchant_id != owner:
+        raise NotFound(f"no customer {customer_id}", param="customer_id")
+    entries = archive.accounts.of_customer(
+        customer_id, after_id=position, page_size=query.limit + 1
+    )
+    page = take_page(
+        entries, limit=query.limit, position=lambda entry: entry.id, matches=lambda _: True
+    )
+    return Slice(tuple(entry.id for entry in page.entries), page.next_position)
+
+
+def _of_status(
+    query: AccountQuery,
+    status: AccountStatus,
+    account_type: AccountType,
+    owner: str,
+    position: str | None,
+    archive: AccountArchive,
+) -> Slice[str]:
+    """One page out of a chunk: its entries sorted, newest first.
+
+    The position says where the chunk begins in the index, and after which id the page goes on.
+    """
+    buckets = all_buckets(f"{owner}#{status}", archive.merchants.index_buckets(owner))
+    chunk_start, after_id = json.loads(position) if position else ([0, None], None)
+    places = list(islice(_places(buckets, account_type, chunk_start, archive), STATUS_CHUNK + 1))
+    chunk = places[:STATUS_CHUNK]
+    ids = sorted((account_id for _, account_id in chunk), reverse=True)
+    left = [account_id for account_id in ids if after_id is None or account_id < after_id]
+    taken = tuple(left[: query.limit])
+    if len(left) > query.limit:
+        return Slice(taken, json.dumps([chunk_start, taken[-1]]))
+    if len(places) > STATUS_CHUNK:
+        return Slice(taken, json.dumps([list(chunk[-1]), None]))
+    return Slice(taken, None)
+
+
+def _places(
+    buckets: Sequence[str],
+    account_type: AccountType,
+    start: Sequence[int | str | None],
+    archive: AccountArchive,
+) -> Iterator[tuple[int, str]]:
+    """Number of the bucket and id of the account, in the order of the index."""
+    first, start_after = int(start[0] or 0), start[1]
+    for number, bucket in enumerate(buckets[first:], start=first):
+        begin = str(start_after) if number == first and start_after is not None else None
+        for entry in archive.accounts.of_status(
+            bucket, account_type, start_after=begin, page_size=STATUS_CHUNK
+        ):
+            yield number, entry.id

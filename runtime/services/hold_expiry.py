@@ -1,0 +1,94 @@
+"""Holds whose time is over are given back.
+
+They are found through `expiry-index`, and the write's condition says that the hold is still open
+and really out of time. Lateness changes nothing: nobody can post an expired hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+
+from runtime.domain.buckets import HOLD_BUCKETS, HOLD_QUEUE, all_buckets
+from runtime.domain.ids import new_id
+from runtime.domain.instants import to_instant
+from runtime.domain.ledger import movements_of_release
+from runtime.errors import StaleWrite
+from runtime.models.change import ChangeContext
+from runtime.models.transfer import Transfer, TransferStatus
+from runtime.observability import logger
+from runtime.repositories.ledger import LedgerRepository, Operation, Resolution
+from runtime.repositories.transfers import TransferRepository
+from runtime.services.holds import resolved
+
+DUE_PAGE = 100
+MAX_PER_RUN = 10_000
+"""Holds that one run takes; the next run takes the rest."""
+EXPIRED_BY = "system:holds"
+
+
+@dataclass(frozen=True)
+class ExpiryDesk:
+    """What expiring holds works with. `must_stop` says that the invocation's time runs out."""
+
+    ledger: LedgerRepository
+    transfers: TransferRepository
+    clock: Callable[[], datetime]
+    must_stop: Callable[[], bool]
+
+
+@dataclass
+class ExpiryReport:
+    """What became of the holds that were due. `failed` ones stay due for the next run."""
+
+    due: int = 0
+    expired: int = 0
+    resolved_meanwhile: int = 0
+    failed: int = 0
+    finished: bool = True
+
+
+def expire_due_holds(desk: ExpiryDesk, request_id: str) -> ExpiryReport:
+    """Give back what expired holds hold. One bad hold does not stop the others."""
+    report = ExpiryReport()
+    at = to_instant(desk.clock())
+    for bucket in all_buckets(HOLD_QUEUE, HOLD_BUCKETS):
+        room = MAX_PER_RUN - report.due
+        due = islice(desk.transfers.due_holds(bucket, at, page_size=DUE_PAGE), room)
+        for hold in due:
+            if desk.must_stop():
+                report.finished = False
+                return report
+            report.due += 1
+            try:
+                _expire(hold.id, request_id, desk, report)
+            except Exception:  # noqa: BLE001 - the log has it, the others go on
+                logger.exception("a hold could not be expired", transfer=hold.id)
+                report.failed += 1
+    report.finished = report.due < MAX_PER_RUN
+    return report
+
+
+def _expire(transfer_id: str, request_id: str, desk: ExpiryDesk, report: ExpiryReport) -> None:
+    hold = desk.transfers.get(transfer_id)
+    if hold is None or hold.status is not TransferStatus.PENDING:
+        report.resolved_meanwhile += 1  # the index lags behind
+        return
+    operation = _operation(hold, request_id, desk.clock())
+    after = resolved(hold, TransferStatus.EXPIRED, operation)
+    movements = movements_of_release(hold.legs)
+    touched = tuple(m for m in movements if m.account_id not in hold.folded_accounts)
+    try:
+        desk.ledger.resolve(Resolution(hold, after, touched, operation, None))
+    except StaleWrite:
+        report.resolved_meanwhile += 1
+        return
+    report.expired += 1
+
+
+def _operation(hold: Transfer, request_id: str, now: datetime) -> Operation:
+    operation_id = new_id("exp", now)
+    change = ChangeContext(changed_by=EXPIRED_BY, request_id=request_id, cause=operation_id)
+    return Operation(operation_id, hold.id, change, now)

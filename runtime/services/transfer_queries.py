@@ -1,0 +1,122 @@
+"""Reading transfers: one, a page of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from runtime.contract.call import Call
+from runtime.contract.caller import visible
+from runtime.contract.transfers import TransferAnswer, TransferList, TransferQuery
+from runtime.domain.buckets import all_buckets
+from runtime.errors import NotFound
+from runtime.models.transfer import Transfer, TransferStatus
+from runtime.repositories.transfers import TransferEntry, TransferRepository
+from runtime.services.account_queries import AccountArchive, entries_of, position_of
+from runtime.services.pages import Slice, take_page
+from runtime.services.transfer_drafts import transfer_answer
+
+FILTERED_PAGE = 100
+_IN_STATUS_INDEX = (TransferStatus.PENDING, TransferStatus.FAILED)
+
+
+@dataclass(frozen=True)
+class TransferArchive:
+    """What reading transfers works with."""
+
+    transfers: TransferRepository
+    accounts: AccountArchive
+
+
+def get_transfer(transfer_id: str, call: Call, archive: TransferArchive) -> TransferAnswer:
+    """A transfer, strongly consistent. Raises NotFound."""
+    row = archive.transfers.get(transfer_id)
+    return transfer_answer(visible(call.caller, row, "transfer", transfer_id))
+
+
+def list_transfers(query: TransferQuery, call: Call, archive: TransferArchive) -> TransferList:
+    """A page of transfers of an account, a customer, or their owner. Raises NotFound, BadCursor."""
+    owner = call.caller.owner(call.acting_for)
+    cursors = archive.accounts.cursors
+    position = cursors.position(query, "transfers", owner)
+    if query.account_id is not None:
+        page = _of_account(query.account_id, query, call, position, archive)
+    else:
+        page = _of_index(query, owner, position, archive)
+    rows = archive.transfers.get_many(page.entries)
+    shown = (row for row in rows if _may_be_shown(row, query, owner, call))
+    cursor = cursors.cursor(query, page.next_position, "transfers", owner)
+    return TransferList(
+        data=tuple(transfer_answer(row) for row in shown),
+        has_more=cursor is not None,
+        next_cursor=cursor,
+    )
+
+
+def _may_be_shown(row: Transfer, query: TransferQuery, owner: str, call: Call) -> bool:
+    """What an index lags behind in, and whose it is: of an account also an operator's transfers."""
+    if query.status not in (None, row.status):
+        return False
+    if query.customer_id not in (None, row.customer_id):
+        return False
+    return query.account_id is not None or row.merchant_id == owner or call.caller.is_operator
+
+
+def _of_account(
+    account_id: str,
+    query: TransferQuery,
+    call: Call,
+    position: str | None,
+    archive: TransferArchive,
+) -> Slice[str]:
+    """By the account's entries; a hold counts once, where it began."""
+    row = archive.accounts.accounts.get(account_id)
+    account = visible(call.caller, row, "account", account_id)
+    page = take_page(
+        entries_of(account, position, archive.accounts.entries),
+        limit=query.limit,
+        position=lambda entry: position_of(account, entry),
+        matches=lambda entry: (
+            entry.transfer_id is not None
+            and (entry.transfer_id == entry.operation_id or entry.fold_version is not None)
+            and entry.transfer_id.startswith("trf_")
+        ),
+    )
+    ids = tuple(entry.transfer_id for entry in page.entries if entry.transfer_id is not None)
+    return Slice(ids, page.next_position)
+
+
+def _of_index(
+    query: TransferQuery, owner: str, position: str | None, archive: TransferArchive
+) -> Slice[str]:
+    index, buckets = _index_for(query, owner, archive)
+    page = take_page(
+        archive.transfers.newest_first(
+            buckets,
+            index,
+            after_id=position,
+            page_size=query.limit + 1 if query.status is None else FILTERED_PAGE,
+        ),
+        limit=query.limit,
+        position=lambda entry: entry.id,
+        matches=_matching(query),
+    )
+    return Slice(tuple(entry.id for entry in page.entries), page.next_position)
+
+
+def _matching(query: TransferQuery) -> Callable[[TransferEntry], bool]:
+    return lambda entry: entry.status is None or query.status in (None, entry.status)
+
+
+def _index_for(
+    query: TransferQuery, owner: str, archive: TransferArchive
+) -> tuple[str, tuple[str, ...]]:
+    if query.customer_id is not None:
+        customer = archive.accounts.customers.owner(query.customer_id)
+        if customer is None or customer.merchant_id != owner:
+            raise NotFound(f"no customer {query.customer_id}", param="customer_id")
+        return "customer-index", (query.customer_id,)
+    buckets = archive.accounts.merchants.index_buckets(owner)
+    if query.status in _IN_STATUS_INDEX:
+        return "status-index", all_buckets(f"{owner}#{query.status}", buckets)
+    return "merchant-index", all_buckets(owner, buckets)

@@ -1,0 +1,237 @@
+"""Moving money at once, or holding it: one commit, and no read before it.
+
+What makes another attempt worthwhile (a folded account met for the first time, balances that moved
+on under `expand`, fold rows to be swept) begins anew under a new id: nothing of a refused attempt
+is left behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from runtime.contract.answers import StoredAnswer, problem, success
+from runtime.contract.call import Call
+from runtime.contract.transfers import TransferRequest
+from runtime.domain.account_rules import Touched, first_refusal, ownership_refusal
+from runtime.domain.ids import new_id
+from runtime.domain.instants import to_epoch_seconds
+from runtime.domain.ledger import Movement
+from runtime.errors import (
+    AlreadyClaimed,
+    CurrencyMismatch,
+    InactiveAccount,
+    InsufficientFunds,
+    Locked,
+    NeedsSweep,
+    PlatformError,
+    StaleWrite,
+    TouchesFolded,
+    Unavailable,
+)
+from runtime.models.account import PROFILE_SHARD, Account
+from runtime.models.idempotency import IdempotencyRecord
+from runtime.models.transfer import Transfer, TransferStatus
+from runtime.repositories.accounts import AccountRepository
+from runtime.repositories.folding import FoldRepository
+from runtime.repositories.ledger import Beginning, LedgerRepository
+from runtime.repositories.transfers import TransferRepository
+from runtime.services.folded_accounts import FoldedAccounts
+from runtime.services.idempotency import ClaimReader, completed, new_claim, stored_answer
+from runtime.services.merchant_profiles import MerchantProfiles
+from runtime.services.transfer_drafts import Draft, draft, transfer_answer, transfer_status_bucket
+
+MAX_ATTEMPTS = 30
+"""Attempts at one request, where balances move on under it; then the caller hears 503."""
+
+_RECORDED = (InsufficientFunds, InactiveAccount, CurrencyMismatch, Locked)
+"""Refusals that leave a failed transfer behind. Not found and forbidden do not: guessing at ids
+must not fill a table."""
+
+
+@dataclass(frozen=True)
+class TransferDesk:
+    """What the use-cases about transfers work with."""
+
+    ledger: LedgerRepository
+    transfers: TransferRepository
+    accounts: AccountRepository
+    folds: FoldRepository
+    merchants: MerchantProfiles
+    folded: FoldedAccounts
+    claims: ClaimReader
+
+
+@dataclass(frozen=True, slots=True)
+class _Promise:
+    """What `expand` asks for: the versions that must still stand, and the balances after."""
+
+    versions: dict[str, int]
+    balances: dict[str, int]
+
+
+def create_transfer(request: TransferRequest, call: Call, desk: TransferDesk) -> StoredAnswer:
+    """Move money at once (processed), or set it aside (pending): 201.
+
+    A refusal about funds, status or currency is an answer that is stored too. Raises NotFound,
+    Forbidden, Locked, InvalidValue, SameAccount, AmountTooLarge, IdempotencyKeyReused, Unavailable.
+    """
+    index_buckets = desk.merchants.index_buckets(call.caller.owner(call.acting_for))
+    swept: set[str] = set()
+    met: dict[str, Account] = {}
+    for _ in range(MAX_ATTEMPTS):
+        attempt = draft(request, call, index_buckets)
+        try:
+            return _begin(attempt, request, call, desk, met)
+        except TouchesFolded as found:
+            met |= {account.id: account for account in found.accounts}
+            desk.folded.learn(found.accounts)
+        except StaleWrite:
+            continue
+        except NeedsSweep as short:
+            if short.account_id in swept or not _swept(short, attempt, call, request, desk):
+                return _refused(short.refusal, attempt, call, request, desk)
+            if request.dry_run:
+                return success(HTTPStatus.CREATED, transfer_answer(attempt.transfer))
+            swept.add(short.account_id)
+    raise Unavailable("the accounts' balances changed too often meanwhile; try again")
+
+
+def _swept(
+    short: NeedsSweep, attempt: Draft, call: Call, request: TransferRequest, desk: TransferDesk
+) -> bool:
+    """Whether the fold rows, now swept into row 00 unless nothing may be written, are enough."""
+    (movement,) = (m for m in attempt.movements if m.account_id == short.account_id)
+    rows = desk.folds.rows_of(short.account_id)
+    available = sum(row.spendable if row.shard == PROFILE_SHARD else row.balance for row in rows)
+    if available + movement.spendable < 0:
+        return False
+    if not request.dry_run:
+        operation_id = new_id("swp", call.now)
+        change = call.caller.change(cause=operation_id)
+        desk.folds.sweep(short.account_id, operation_id, change, call.now)
+    return True
+
+
+def _begin(
+    attempt: Draft,
+    request: TransferRequest,
+    call: Call,
+    desk: TransferDesk,
+    met: Mapping[str, Account],
+) -> StoredAnswer:
+    """One attempt. Raises TouchesFolded, StaleWrite, NeedsSweep: worth another one."""
+    folded = [
+        (movement, account)
+        for movement in attempt.movements
+        if movement.spendable >= 0
+        and (account := met.get(movement.account_id) or desk.folded.get(movement.account_id))
+    ]
+    left_alone = {movement.account_id for movement, _ in folded}
+    touched = tuple(m for m in attempt.movements if m.account_id not in left_alone)
+    names = tuple(m.account_id for m, _ in folded if not m.is_nothing)
+    transfer = attempt.transfer.model_copy(update={"folded_accounts": names})
+    promise = _promise(attempt, request, touched, desk)
+    answer = success(
+        HTTPStatus.CREATED, transfer_answer(transfer, promise.balances if promise else None)
+    )
+    claim = _claim(attempt, answer, call)
+    wanted = Beginning(
+        transfer,
+        touched,
+        attempt.terms,
+        attempt.operation,
+        claim,
+        promise.versions if promise else {},
+    )
+    try:
+        _judge_folded(folded, attempt)
+        if request.dry_run:
+            desk.ledger.try_out(wanted)
+        else:
+            desk.ledger.begin(wanted)
+    except AlreadyClaimed as earlier:
+        return _earlier(earlier, attempt, call, answer)
+    except PlatformError as refusal:
+        return _refused(refusal, attempt, call, request, desk)
+    return answer
+
+
+def _judge_folded(folded: list[Touched], attempt: Draft) -> None:
+    """Folded accounts are judged by what is remembered of them: the commit does not touch them."""
+    refusal = ownership_refusal(folded, attempt.terms) or first_refusal(folded, attempt.terms)
+    if refusal is not None:
+        raise refusal
+
+
+def _promise(
+    attempt: Draft, request: TransferRequest, touched: tuple[Movement, ...], desk: TransferDesk
+) -> _Promise | None:
+    if "balances_after" not in request.expand:
+        return None
+    rows = desk.accounts.get_many([m.account_id for m in touched])
+    change = {m.account_id: m.balance for m in attempt.movements}
+    return _Promise(
+        versions={row.id: row.version for row in rows},
+        balances={row.id: row.balance + change[row.id] for row in rows},
+    )
+
+
+def _claim(attempt: Draft, answer: StoredAnswer, call: Call) -> IdempotencyRecord | None:
+    transfer = attempt.transfer
+    claim = new_claim(
+        call, transfer.merchant_id, owner=transfer.id, index_buckets=attempt.index_buckets
+    )
+    return claim and completed(claim, answer, to_epoch_seconds(call.now))
+
+
+def _refused(
+    refusal: PlatformError,
+    attempt: Draft,
+    call: Call,
+    request: TransferRequest,
+    desk: TransferDesk,
+) -> StoredAnswer:
+    """Record the refusal, and answer it. Raises it where nothing of it is stored."""
+    if request.dry_run or not isinstance(refusal, _RECORDED):
+        raise refusal
+    failed = _failed(attempt, refusal)
+    refusal.transfer_id = failed.id
+    answer = problem(refusal, instance=call.path, request_id=call.caller.request_id)
+    # A lock passes: its answer is not kept, so that the same key may succeed later.
+    claim = None if isinstance(refusal, Locked) else _claim(attempt, answer, call)
+    try:
+        desk.ledger.refuse(failed, claim, token=new_id("ref", call.now), now=call.now)
+    except AlreadyClaimed as earlier:
+        return _earlier(earlier, attempt, call, answer)
+    if claim is None:
+        raise refusal
+    return answer
+
+
+def _failed(attempt: Draft, refusal: PlatformError) -> Transfer:
+    transfer, status = attempt.transfer, TransferStatus.FAILED
+    return transfer.model_copy(
+        update={
+            "status": status,
+            "status_bucket": transfer_status_bucket(
+                transfer.merchant_id, status, transfer.id, attempt.index_buckets
+            ),
+            "hold_bucket": None,
+            "expires_at": None,
+            "posted_amount": None,
+            "processed_at": None,
+            "failure_code": refusal.code,
+            "failure_reason": refusal.detail,
+        }
+    )
+
+
+def _earlier(
+    earlier: AlreadyClaimed, attempt: Draft, call: Call, answer: StoredAnswer
+) -> StoredAnswer:
+    """Our own claim means that an answer was lost on the way: it was done."""
+    if earlier.record.owner == attempt.transfer.id:
+        return answer
+    return stored_answer(earlier.record, call)

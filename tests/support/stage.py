@@ -1,0 +1,61 @@
+"""The functions as they are deployed, in this process, on services that really run."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.support.engines import Engine
+from tests.support.http import Functions, environment, functions, make_tables
+
+HEADER = "payment_id,transaction_id,status,amount,fee,net,currency,processed_date,settlement_date"
+
+
+@dataclass
+class Stage:
+    """The functions, and the services that stand beside them."""
+
+    api: Functions
+    aws: Engine
+    dynamodb: Any
+    bucket: str
+    queue_url: str
+    tables: dict[str, str]
+
+    def shop(self) -> dict[str, Any]:
+        body = {"name": "Shop", "email": f"{uuid.uuid4().hex}@example.com", "index_buckets": 4}
+        answer = self.api("POST", "/v1/merchants", body)
+        assert answer.status == 201, answer.text
+        made: dict[str, Any] = answer.body
+        return made
+
+    def put(self, key: str, *lines: str) -> Any:
+        body = "\n".join([HEADER, *lines, ""]).encode()
+        return self.aws.client("s3").put_object(Bucket=self.bucket, Key=key, Body=body)
+
+
+@contextmanager
+def running_stage(ministack_engine: Engine, tables_on: Engine) -> Iterator[Stage]:
+    """All services of the embedded AWS; the tables on `tables_on`."""
+    prefix = f"f{uuid.uuid4().hex[:10]}-"
+    dynamodb = tables_on.dynamodb()
+    tables = make_tables(dynamodb, prefix)
+    arn = ministack_engine.client("kms").create_key()["KeyMetadata"]["Arn"]
+    s3, sqs = ministack_engine.client("s3"), ministack_engine.client("sqs")
+    bucket = f"{prefix}settlement"
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    queue_url = sqs.create_queue(QueueName=f"{prefix}queue")["QueueUrl"]
+    with pytest.MonkeyPatch.context() as machine:
+        variables = environment(tables, key_arn=arn, bucket=bucket, queue_url=queue_url)
+        for name, value in variables.items():
+            machine.setenv(name, value)
+        machine.setenv("AWS_ENDPOINT_URL", ministack_engine.endpoint_url or "")
+        machine.setenv("AWS_ENDPOINT_URL_DYNAMODB", tables_on.endpoint_url or "")
+        machine.setenv("NO_PROXY", "127.0.0.1")
+        yield Stage(functions(), ministack_engine, dynamodb, bucket, queue_url, tables)
