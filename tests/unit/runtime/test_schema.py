@@ -355,7 +355,7 @@ def test_every_table_has_a_name_of_its_own_and_its_times_are_numbers() -> None:
 
 EXPECTED = {
     "accounts": {"customer-index", "status-index", "number-index"},
-    "transfers": {"customer-index", "merchant-index", "status-index"},
+    "transfers": {"customer-index", "merchant-index", "status-index", "expiry-index"},
     "entries": {"transfer-index"},
     "payments": {
         "gsi-merchant",
