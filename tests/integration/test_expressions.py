@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -39,7 +40,10 @@ from runtime.repositories.customers import CustomerRepository
 from runtime.repositories.data_keys import DataKeyRepository
 from runtime.repositories.expressions import (
     Update,
+    above,
     absent,
+    any_of,
+    at_least,
     at_most,
     below,
     between,
@@ -48,7 +52,9 @@ from runtime.repositories.expressions import (
     equals,
     one_of,
     put,
+    update,
 )
+from runtime.repositories.folding import FoldRepository
 from runtime.repositories.merchants import MerchantRepository
 from runtime.repositories.payments import PaymentRepository
 from runtime.repositories.sandbox_charges import SandboxChargeRepository
@@ -63,7 +69,7 @@ from runtime.services.customers import CustomerDesk, create_customer
 from runtime.services.merchant_profiles import MerchantProfiles
 from runtime.services.merchants import MerchantDesk, create_merchant
 from tests.support.faults import Fault, Faults, first_tries
-from tests.support.world import World, at_once
+from tests.support.world import SETUP, World, at_once
 
 
 def fresh() -> str:
@@ -94,11 +100,28 @@ KEY = {"subject": "s", "key_id": "k"}
         (equals("wrapped", "m"), equals("wrapped", "n")),
         (below("wrapped", "n"), below("wrapped", "m")),
         (at_most("wrapped", "m"), at_most("wrapped", "l")),
+        (at_least("wrapped", "m"), at_least("wrapped", "n")),
+        (above("wrapped", "l"), above("wrapped", "m")),
+        (
+            any_of(absent("no_such"), equals("wrapped", "n")),
+            any_of(absent("wrapped"), equals("wrapped", "n")),
+        ),
         (between("wrapped", "m", "n"), between("wrapped", "n", "o")),
         (one_of("wrapped", ("x", "m")), one_of("wrapped", ("x", "y"))),
         (one_of("wrapped", ("m",)), one_of("wrapped", ("x",))),
     ],
-    ids=["absent", "equals", "below", "at_most", "between", "one_of", "one_of_one"],
+    ids=[
+        "absent",
+        "equals",
+        "below",
+        "at_most",
+        "at_least",
+        "above",
+        "any_of",
+        "between",
+        "one_of",
+        "one_of_one",
+    ],
 )
 def test_each_condition_holds_and_fails_as_its_name_says(
     either_world: World, holds: Any, fails: Any
@@ -117,6 +140,35 @@ def test_each_condition_holds_and_fails_as_its_name_says(
             store.transact([write(fails)], token=fresh())
         (item,) = refused.value.failed.values()
         assert item["wrapped"] == {"S": "m"}, "the item as it stood comes with the refusal"
+
+
+def test_an_update_adds_takes_away_assigns_and_removes_at_once(either_world: World) -> None:
+    world, key = either_world, {"id": "acc_x", "shard": "00"}
+    account = Account(
+        id="acc_x",
+        account_type="wallet",
+        currency="USD",
+        balance=100,
+        spendable=100,
+        locked_until="2026-01-01T00:00:00.000Z",
+        created_at="2026-01-01T00:00:00.000Z",
+        updated_at="2026-01-01T00:00:00.000Z",
+        **SETUP.stamp(),
+    )
+    world.store.transact([put(account)], token=fresh())
+    changed = (
+        update(Account, key)
+        .add(balance=-30, held_out=5, held_in=0, version=1)
+        .assign(last_operation_id="trf_x", cause="trf_x")
+        .when(at_least("spendable", 30), equals("version", 1))
+    )
+    everything = replace(changed, removed=("locked_until",))
+    world.store.transact([everything], token=fresh())
+    with pytest.raises(TransactionRefused):
+        world.store.transact([everything], token=fresh())
+    (row,) = world.rows(Account)
+    assert (row.balance, row.held_out, row.held_in, row.version) == (70, 5, 0, 2)
+    assert (row.cause, row.locked_until) == ("trf_x", None)
 
 
 def test_a_refusal_names_exactly_the_writes_that_were_refused(either_world: World) -> None:
@@ -427,7 +479,10 @@ def _customer(world: World, merchant: Any, key: str | None) -> Any:
 def _account(world: World, merchant: Any, key: str | None, **more: Any) -> Any:
     body = {"account_type": "wallet", "currency": "USD", **more}
     desk = AccountDesk(
-        AccountRepository(world.store), _profiles(world), ClaimRepository(world.store)
+        AccountRepository(world.store),
+        FoldRepository(world.store),
+        _profiles(world),
+        ClaimRepository(world.store),
     )
     call = world.call(merchant, body, key, path="/v1/accounts")
     return create_account(AccountRequest.model_validate_json(_json(body)), call, desk)
@@ -506,7 +561,7 @@ def test_a_taken_claim_is_judged_before_everything_else(world: World) -> None:
     assert account == []
     (row,) = [each for each in _accounts(world) if each.account_number]
     with pytest.raises(AlreadyClaimed):
-        repository.create(row, taken, token=fresh(), now=now)
+        repository.create(row, None, taken, token=fresh(), now=now)
 
 
 def _accounts(world: World) -> list[Account]:

@@ -1,15 +1,18 @@
 """Faults between us and DynamoDB, put into a client by its event hooks: seeded, replayable.
 
 `before-call` may answer instead of the service, or raise: then the request never arrived.
-`after-call` may raise: then it was done, and its answer was lost.
+`after-call` may raise: then it was done, and its answer was lost. Each client has a `Faults` with a
+seed of its own, so that its decisions are the same again however the threads take turns.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 COMMIT = "TransactWriteItems"
+PLAIN_WRITES = ("PutItem", "UpdateItem", "DeleteItem")
 _ENDPOINT = "http://engine"
 
 
@@ -48,13 +52,9 @@ TRANSIENT = (
     Fault.UNREACHED,
     Fault.ANSWER_LOST,
 )
-_READ_FAULTS = (
-    Fault.THROTTLED,
-    Fault.INTERNAL,
-    Fault.BAD_GATEWAY,
-    Fault.UNREACHED,
-    Fault.ANSWER_LOST,
-)
+_READ_FAULTS = tuple(f for f in TRANSIENT if f not in (Fault.CONFLICT, Fault.IN_PROGRESS))
+_PLAIN_WRITE_FAULTS = tuple(f for f in TRANSIENT if f is not Fault.IN_PROGRESS)
+_KILLS = (Fault.KILLED_BEFORE, Fault.KILLED_AFTER)
 
 
 class ProcessKilled(BaseException):
@@ -65,9 +65,20 @@ Plan = Callable[[str, int], Fault | None]
 """The fault of the n-th call (from 1) of an operation."""
 
 
+def at_call(operation: str, number: int, fault: Fault) -> Plan:
+    """`fault` at the n-th call of one operation, nothing else."""
+    return lambda called, n: fault if called == operation and n == number else None
+
+
 def at_commit(number: int, fault: Fault) -> Plan:
     """`fault` at the n-th commit, nothing else."""
-    return lambda operation, n: fault if operation == COMMIT and n == number else None
+    return at_call(COMMIT, number, fault)
+
+
+def at_step(number: int, fault: Fault) -> Plan:
+    """`fault` at the n-th call of all, whatever it is."""
+    steps = itertools.count(1)
+    return lambda *_: fault if next(steps) == number else None
 
 
 def every_commit(fault: Fault) -> Plan:
@@ -80,19 +91,28 @@ def first_tries(fault: Fault, tries: int) -> Plan:
     return lambda _, n: fault if n <= tries else None
 
 
-def seeded(seed: str, rate: float, kills: float = 0.0) -> Plan:
-    """Transient faults at `rate`, kills at `kills`; the same seed gives the same sequence."""
+def seeded(seed: str, rate: float, kills: float = 0.0, *, kill_anywhere: bool = False) -> Plan:
+    """Transient faults at `rate`, kills at `kills`; the same seed gives the same sequence.
+
+    Kills come at commits only, unless `kill_anywhere`.
+    """
     dice = random.Random(seed)
 
     def plan(operation: str, _: int) -> Fault | None:
         throw = dice.random()
-        if operation == COMMIT and throw < kills:
-            return dice.choice((Fault.KILLED_BEFORE, Fault.KILLED_AFTER))
+        if (kill_anywhere or operation == COMMIT) and throw < kills:
+            return dice.choice(_KILLS)
         if throw < kills + rate:
-            return dice.choice(TRANSIENT if operation == COMMIT else _READ_FAULTS)
+            return dice.choice(_faults_of(operation))
         return None
 
     return plan
+
+
+def _faults_of(operation: str) -> tuple[Fault, ...]:
+    if operation == COMMIT:
+        return TRANSIENT
+    return _PLAIN_WRITE_FAULTS if operation in PLAIN_WRITES else _READ_FAULTS
 
 
 @dataclass
@@ -137,43 +157,70 @@ class Faults:
 class ItemLocks:
     """DynamoDB's conflicts: an item is locked while a transaction works on it, and T seconds more.
 
-    A second transaction on a locked item is refused at once, not queued. The engines never do that.
+    Another write of a locked item is refused at once, not queued: a transaction is canceled, a
+    plain write gets TransactionConflictException. A plain write locks its item only while it runs,
+    and only against transactions: two plain writes are put one after the other. The engines never
+    do any of that. One `ItemLocks` is shared by all clients.
     """
 
     key_names: Mapping[str, tuple[str, ...]]
     hold_seconds: float
     conflicts: int = 0
     commits: int = 0
+    plain_conflicts: int = 0
     _until: dict[str, float] = field(default_factory=dict)
+    _plain: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def attach(self, client: DynamoDBClient) -> DynamoDBClient:
-        """`client`, now with conflicts."""
-        client.meta.events.register(f"before-call.dynamodb.{COMMIT}", self._before)
-        client.meta.events.register(f"after-call.dynamodb.{COMMIT}", self._after)
+        """`client`, now with conflicts, whether it is made faulty before or after."""
+        events = client.meta.events
+        # What never arrives locks nothing, and what was done is unlocked although its answer is
+        # lost: before a call the faults come first, after it the locks.
+        events.register_last("before-call.dynamodb", self._before)
+        events.register_first("after-call.dynamodb", self._after)
+        events.register_first("after-call-error.dynamodb", self._after)
         return client
 
-    def _before(self, params: Any, context: Any, **_: Any) -> Any:
-        items = [self._item(action) for action in _actions(params)]
+    def _before(self, model: Any, params: Any, context: Any, **_: Any) -> Any:
+        if model.name == COMMIT:
+            return self._before_commit(params, context)
+        if model.name in PLAIN_WRITES:
+            return self._before_plain_write(params, context)
+        return None
+
+    def _before_commit(self, params: Any, context: Any) -> Any:
+        items = [self._item(*action.values()) for action in _actions(params)]
         now = time.monotonic()
         with self._lock:
             self.commits += 1
-            busy = [self._until.get(item, 0.0) > now for item in items]
+            busy = [self._until.get(item, 0.0) > now or self._plain[item] > 0 for item in items]
             if any(busy):
                 self.conflicts += 1
-                context["locked"] = []
                 return _canceled(["TransactionConflict" if each else "None" for each in busy])
             context["locked"] = items
             self._until.update(dict.fromkeys(items, float("inf")))
         return None
 
+    def _before_plain_write(self, params: Any, context: Any) -> Any:
+        item = self._item(json.loads(params["body"]))
+        with self._lock:
+            if self._until.get(item, 0.0) > time.monotonic():
+                self.plain_conflicts += 1
+                return _error("TransactionConflictException", 400)
+            context["written"] = item
+            self._plain[item] += 1
+        return None
+
     def _after(self, context: Any, **_: Any) -> None:
         until = time.monotonic() + self.hold_seconds
+        locked, written = context.pop("locked", ()), context.pop("written", None)
         with self._lock:
-            self._until.update(dict.fromkeys(context["locked"], until))
+            self._until.update(dict.fromkeys(locked, until))
+            if written is not None:
+                self._plain[written] -= 1
 
-    def _item(self, action: Mapping[str, Any]) -> str:
-        (request,) = action.values()
+    def _item(self, request: Mapping[str, Any]) -> str:
         table = request["TableName"]
         holder = request.get("Key") or request["Item"]
         return json.dumps([table, *(holder[name] for name in self.key_names[table])])
@@ -187,7 +234,7 @@ def _actions(params: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _refusal(fault: Fault | None, params: Mapping[str, Any]) -> Any:
     match fault:
         case Fault.CONFLICT:
-            return _canceled(["TransactionConflict", *["None"] * (len(_actions(params)) - 1)])
+            return _conflict(params)
         case Fault.THROTTLED:
             return _error("ThrottlingException", 400)
         case Fault.IN_PROGRESS:
@@ -197,6 +244,13 @@ def _refusal(fault: Fault | None, params: Mapping[str, Any]) -> Any:
         case Fault.BAD_GATEWAY:
             return _error("502", 502)
     return None
+
+
+def _conflict(params: Mapping[str, Any]) -> Any:
+    body = json.loads(params["body"])
+    if "TransactItems" not in body:
+        return _error("TransactionConflictException", 400)
+    return _canceled(["TransactionConflict", *["None"] * (len(body["TransactItems"]) - 1)])
 
 
 def _canceled(codes: list[str]) -> Any:
