@@ -16,7 +16,7 @@ from runtime.gateways.key_ring import KeyPurpose, KeyRing
 from runtime.gateways.processors.port import Processor
 from runtime.gateways.processors.sandbox import SandboxProcessor
 from runtime.gateways.settlement_files import SettlementFiles
-from runtime.repositories.accounts import AccountRepository
+from runtime.repositories.accounts import AccountRepository, is_number_guard
 from runtime.repositories.claims import ClaimRepository
 from runtime.repositories.codec import Codec, Place
 from runtime.repositories.customers import CustomerRepository
@@ -34,13 +34,16 @@ from runtime.schema import Purpose
 from runtime.services.account_queries import AccountArchive
 from runtime.services.accounts import AccountDesk
 from runtime.services.customers import CustomerDesk
+from runtime.services.entries_projection import EntriesProjection
 from runtime.services.folded_accounts import FoldedAccounts
+from runtime.services.folding_projection import FoldingProjection
 from runtime.services.hold_expiry import ExpiryDesk
 from runtime.services.merchant_profiles import MerchantProfiles
 from runtime.services.merchants import MerchantDesk
 from runtime.services.pages import Cursors
 from runtime.services.payment_queries import PaymentArchive
 from runtime.services.payments import PaymentDesk
+from runtime.services.projector import Projector
 from runtime.services.reconciliation import ReconciliationDesk
 from runtime.services.settlement_queries import SettlementArchive
 from runtime.services.transfer_queries import TransferArchive
@@ -49,6 +52,7 @@ from runtime.settings import (
     HoldsSettings,
     PaymentTiming,
     ProcessSettings,
+    ProjectSettings,
     QuerySettings,
     ReconcileSettings,
     ResolverSettings,
@@ -248,6 +252,34 @@ class HoldsServices(FunctionServices):
         )
 
 
+class ProjectServices(FunctionServices):
+    """Behind handlers/project.py."""
+
+    def __init__(self, settings: ProjectSettings) -> None:
+        super().__init__(settings)
+        self.names_by_table = {name: schema for schema, name in settings.table_names().items()}
+        self._request_id = ""
+        folding = FoldingProjection(
+            folds=FoldRepository(self.store),
+            accounts=AccountRepository(self.store),
+            clock=lambda: datetime.now(UTC),
+            request_id=lambda: self._request_id,
+        )
+        self.projector = Projector(
+            codec=self.store.codec,
+            projections={
+                "accounts": (EntriesProjection(self.store),),
+                "transfers": (folding,),
+            },
+            stands_aside=is_number_guard,
+        )
+
+    def begin(self, context: LambdaContext) -> None:
+        """Start the invocation's clock, and remember its id for what it changes."""
+        super().begin(context)
+        self._request_id = context.aws_request_id
+
+
 @cache
 def process_services() -> ProcessServices:
     """Built from the environment at the first event."""
@@ -270,6 +302,12 @@ def reconcile_services() -> ReconcileServices:
 def resolver_services() -> ResolverServices:
     """Built from the environment at the first event."""
     return ResolverServices(ResolverSettings.from_environment(os.environ))
+
+
+@cache
+def project_services() -> ProjectServices:
+    """Built from the environment at the first event."""
+    return ProjectServices(ProjectSettings.from_environment(os.environ))
 
 
 @cache

@@ -129,6 +129,14 @@ class HoldsSettings(Settings, frozen=True):
     stop_before_timeout_seconds: Annotated[int, Field(ge=5, le=300)] = 10
 
 
+class ProjectSettings(Settings, frozen=True):
+    """The function behind the tables' change streams."""
+
+    accounts_table: str
+    entries_table: str
+    transfers_table: str
+
+
 class AuthorizerSettings(Settings, frozen=True):
     """The function that judges bearer tokens. Exactly one source of public keys is given."""
 

@@ -12,6 +12,7 @@ from runtime.models.account import PROFILE_SHARD, Account, AccountNumberGuard, A
 from runtime.models.customer import Customer
 from runtime.models.idempotency import IdempotencyRecord
 from runtime.models.transfer import Transfer
+from runtime.repositories.codec import Item
 from runtime.repositories.creation import create_once
 from runtime.repositories.expressions import (
     Condition,
@@ -32,6 +33,11 @@ class AccountEntry(BaseModel, frozen=True):
 
     id: str
     shard: str
+
+
+def is_number_guard(item: Item) -> bool:
+    """Whether an item of the accounts table is the guard of a number, which has no balance."""
+    return "guards" in item
 
 
 class AccountRepository:

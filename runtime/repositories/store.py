@@ -19,13 +19,14 @@ from pydantic import BaseModel
 
 from runtime.errors import Unavailable
 from runtime.repositories.codec import Codec, serialize
-from runtime.repositories.expressions import Check, Condition, Key, Put, Rendering, Write
+from runtime.repositories.expressions import Check, Condition, Key, Put, Rendering, Write, absent
 from runtime.schema import Row, TableSchema
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 View = TypeVar("View", bound=BaseModel)
+RowT = TypeVar("RowT", bound=Row)
 
 MAX_TRANSACTION_ITEMS = 100
 """DynamoDB's limit of actions in TransactWriteItems, and of keys in BatchGetItem."""
@@ -148,6 +149,28 @@ class Store:
             if "LastEvaluatedKey" not in answer:
                 return
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    def put_new(self, row: RowT) -> RowT | None:
+        """Write a row that may be there already: then it is left alone, and given back.
+
+        One plain write, for rows that nothing else must be written with.
+        """
+        schema = TableSchema.of(type(row))
+        rendering = Rendering(serialize)
+        condition = absent(schema.partition_key.name)(rendering)
+        try:
+            self._patiently(
+                self.client.put_item,
+                TableName=self.tables[schema.name],
+                Item=self.codec.to_item(row),
+                ConditionExpression=condition,
+                ExpressionAttributeNames=rendering.names,
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except self.client.exceptions.ConditionalCheckFailedException as refused:
+            item: Any = refused.response.get("Item", {})
+            return self.codec.to_row(schema, item, type(row))
+        return None
 
     def transact(self, writes: Sequence[Write], *, token: str) -> None:
         """All writes or none. `token` (at most 36 characters) names this attempt for DynamoDB.

@@ -1,0 +1,84 @@
+"""Accounts' stream → entries: one per version of row 00, with the exact balance after it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from runtime.models.account import PROFILE_SHARD, Account
+from runtime.models.entry import Entry, entry_partition, version_sequence
+from runtime.observability import logger
+from runtime.repositories.store import Store
+from runtime.services.projector import Change, Failed, Kind
+
+PARALLEL_WRITES = 8
+"""Entries written at once: they are independent of each other, and a Lambda has CPU for few."""
+_OPERATIONS = ("trf_", "swp_")
+
+
+@dataclass(frozen=True)
+class EntriesProjection:
+    """Puts the entries of immediate accounts, and of what operators debit from folded ones."""
+
+    store: Store
+
+    def __call__(self, changes: Sequence[Change]) -> Failed:
+        """Write an entry for each new version of a row 00."""
+        wanted = [change for change in changes if _is_a_version(change)]
+        with ThreadPoolExecutor(max_workers=PARALLEL_WRITES) as pool:
+            done = list(pool.map(self._write, wanted))
+        return frozenset(
+            change.sequence_number
+            for change, written in zip(wanted, done, strict=True)
+            if not written
+        )
+
+    def _write(self, change: Change) -> bool:
+        entry = entry_of(change.old, change.new)
+        try:
+            there = self.store.put_new(entry)
+        except Exception:  # noqa: BLE001 - this change comes again, the others are done
+            logger.exception("an entry could not be written", entry=entry.account_shard)
+            return False
+        if there is not None and there != entry:
+            # Append only: whichever is right, the proof of the books will name it.
+            logger.error(
+                "entry_conflict",
+                stored=there.model_dump(),
+                derived=entry.model_dump(),
+            )
+        return True
+
+
+def entry_of(old: Account | None, new: Account) -> Entry:
+    """The entry of the step from `old` to `new`."""
+    before = old.balance if old is not None else 0
+    return Entry(
+        account_shard=entry_partition(new.id, PROFILE_SHARD),
+        sequence=version_sequence(new.version),
+        transfer_id=new.cause if new.cause.startswith(_OPERATIONS) else None,
+        operation_id=new.last_operation_id or "",
+        account_id=new.id,
+        amount=new.balance - before,
+        balance_after=new.balance,
+        currency=new.currency,
+        created_at=new.updated_at,
+    )
+
+
+def _is_a_version(change: Change) -> bool:
+    row: Account = change.new or change.old
+    if row.shard != PROFILE_SHARD:
+        return False  # a fold row's entries are written with it
+    if change.kind is Kind.REMOVE:
+        logger.error("out_of_band", account=row.id, detail="the row was deleted")
+        return False
+    if change.old is not None and change.new.version != change.old.version + 1:
+        logger.error(
+            "out_of_band",
+            account=row.id,
+            detail=f"version {change.old.version} became {change.new.version}",
+        )
+        return False
+    return True

@@ -1,0 +1,105 @@
+"""Transfers' stream → fold rows: what transfers leave to the folded accounts that they name."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from runtime.domain.ledger import chart_account, final_legs, fold_shard, net_by_account
+from runtime.errors import NotFound
+from runtime.models.change import ChangeContext
+from runtime.models.transfer import Transfer, TransferStatus
+from runtime.observability import logger
+from runtime.repositories.accounts import AccountRepository
+from runtime.repositories.folding import FoldItem, FoldRepository, FoldTarget
+from runtime.services.projector import Change, Failed
+
+FOLDED_BY = "system:project"
+MAX_TARGETS_REMEMBERED = 10_000
+
+
+@dataclass
+class FoldingProjection:
+    """Adds processed transfers to their folded accounts, each exactly once."""
+
+    folds: FoldRepository
+    accounts: AccountRepository
+    clock: Callable[[], datetime]
+    request_id: Callable[[], str]
+    _targets: OrderedDict[str, FoldTarget] = field(default_factory=OrderedDict)
+
+    def __call__(self, changes: Sequence[Change]) -> Failed:
+        """Fold by account and row, so that each row is written once for many transfers."""
+        groups: dict[tuple[str, str], list[tuple[str, Transfer, FoldItem]]] = {}
+        for change in changes:
+            if not _became_processed(change):
+                continue
+            transfer: Transfer = change.new
+            for account_id, item in items_of(transfer):
+                place = (account_id, fold_shard(transfer.id))
+                groups.setdefault(place, []).append((change.sequence_number, transfer, item))
+        failed: set[str] = set()
+        for (account_id, shard), members in groups.items():
+            try:
+                self._fold(account_id, shard, members[0][1], [item for _, _, item in members])
+            except Exception:  # noqa: BLE001 - these come again, the other rows are done
+                logger.exception("a fold row could not be written", account=account_id, row=shard)
+                failed |= {sequence for sequence, _, _ in members}
+        return frozenset(failed)
+
+    def _fold(
+        self, account_id: str, shard: str, transfer: Transfer, items: Sequence[FoldItem]
+    ) -> None:
+        now = self.clock()
+        context = ChangeContext(
+            changed_by=FOLDED_BY, request_id=self.request_id(), cause=transfer.id
+        )
+        target = self._target(account_id, transfer, context, now)
+        self.folds.fold(target, shard, items, context, now)
+
+    def _target(
+        self, account_id: str, transfer: Transfer, context: ChangeContext, now: datetime
+    ) -> FoldTarget:
+        known = self._targets.get(account_id)
+        if known is not None:
+            return known
+        chart = chart_account(account_id, transfer.merchant_id, transfer.currency)
+        if chart is not None:
+            self.folds.ensure_profile(chart, context, now)
+            target = FoldTarget(chart.id, chart.merchant_id, chart.account_type, chart.currency)
+        else:
+            row = self.accounts.get(account_id)
+            if row is None:
+                raise NotFound(f"transfer {transfer.id} names the unknown account {account_id}")
+            target = FoldTarget(row.id, row.merchant_id, row.account_type, row.currency)
+        self._targets[account_id] = target
+        if len(self._targets) > MAX_TARGETS_REMEMBERED:
+            self._targets.popitem(last=False)
+        return target
+
+
+def items_of(transfer: Transfer) -> list[tuple[str, FoldItem]]:
+    """What a processed transfer adds to each of its folded accounts."""
+    net = net_by_account(final_legs(transfer))
+    return [
+        (
+            account_id,
+            FoldItem(
+                transfer_id=transfer.id,
+                operation_id=transfer.operation_id,
+                amount=net[account_id],
+                processed_at=transfer.processed_at or transfer.updated_at,
+            ),
+        )
+        for account_id in transfer.folded_accounts
+        if net.get(account_id)
+    ]
+
+
+def _became_processed(change: Change) -> bool:
+    """Once in its life; an edit of a processed row afterwards is none of it."""
+    if change.new is None or change.new.status is not TransferStatus.PROCESSED:
+        return False
+    return change.old is None or change.old.status is not TransferStatus.PROCESSED
