@@ -26,6 +26,8 @@ from local.workspace import Workspace
 DATA_STACK: Final = "payments-local-data"
 API_STACK: Final = "payments-local-api"
 WORKERS_STACK: Final = "payments-local-workers"
+LEDGER_STACK: Final = "payments-local-ledger"
+_STACKS: Final = (DATA_STACK, API_STACK, WORKERS_STACK, LEDGER_STACK)
 
 # A change in any of these asks for a new deployment.
 _DEPLOYED_SOURCES: Final = (
@@ -106,8 +108,11 @@ def stack_from_outputs(outputs: dict[str, dict[str, str]], endpoint_url: str) ->
         DeployFailed: an output that the local stage builds on is missing or no JSON.
     """
     try:
-        data, api, workers = (outputs[name] for name in (DATA_STACK, API_STACK, WORKERS_STACK))
-        schedules: dict[str, Any] = json.loads(workers["Schedules"])
+        data, api, workers, ledger = (outputs[name] for name in _STACKS)
+        schedules: dict[str, Any] = {
+            **json.loads(workers["Schedules"]),
+            **json.loads(ledger["Schedules"]),
+        }
         return Stack(
             # The emulator's own outputs give host names that do not resolve; the id is what counts.
             api_url=f"{endpoint_url}/_aws/execute-api/{api['ApiId']}/$default",
@@ -117,14 +122,18 @@ def stack_from_outputs(outputs: dict[str, dict[str, str]], endpoint_url: str) ->
             secret_access_key=SECRET_ACCESS_KEY,
             buckets=json.loads(data["Buckets"]),
             tables=json.loads(data["Tables"]),
-            functions={**json.loads(api["Functions"]), **json.loads(workers["Functions"])},
+            functions={
+                **json.loads(api["Functions"]),
+                **json.loads(workers["Functions"]),
+                **json.loads(ledger["Functions"]),
+            },
             schedules={name: Schedule.model_validate(it) for name, it in schedules.items()},
         )
     except (KeyError, ValueError) as error:
         found = {name: sorted(values) for name, values in outputs.items()}
         raise DeployFailed(
             f"The deployed stacks' outputs are not usable ({error!r}); found {found}.",
-            hint=f"{DATA_STACK}, {WORKERS_STACK} must give what local/deploy.py reads.",
+            hint=f"{', '.join(_STACKS)} must give what local/deploy.py reads.",
         ) from error
 
 

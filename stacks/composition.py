@@ -12,6 +12,7 @@ from stacks.api import ApiStack
 from stacks.constructs.service_function import target_runtime
 from stacks.data import DataStack
 from stacks.lambda_asset import LambdaTarget, lambda_asset
+from stacks.ledger import LedgerStack
 from stacks.stage import StageConfig, StageError
 from stacks.workers import WorkersStack
 
@@ -23,6 +24,7 @@ class Stacks:
     data: DataStack
     api: ApiStack
     workers: WorkersStack
+    ledger: LedgerStack
 
 
 def compose(app: cdk.App) -> Stacks:
@@ -47,6 +49,7 @@ def compose(app: cdk.App) -> Stacks:
         data=data,
         api=ApiStack(app, f"{prefix}-api", stage=stage, data=data, asset=asset),
         workers=WorkersStack(app, f"{prefix}-workers", stage=stage, data=data, asset=asset),
+        ledger=LedgerStack(app, f"{prefix}-ledger", stage=stage, data=data, asset=asset),
     )
     cdk.Tags.of(app).add("application", "payments")
     cdk.Tags.of(app).add("stage", stage.name)

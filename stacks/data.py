@@ -19,6 +19,8 @@ from stacks.stage import StageConfig
 SETTLEMENT_COLD_AFTER_DAYS: Final = 90
 EXPORT_KEPT_DAYS: Final = 7
 """As long as the row of the export."""
+FAILED_BATCHES_KEPT_DAYS: Final = 365
+"""A person has a year to look; the rows themselves are in the tables."""
 OLD_VERSIONS_KEPT_DAYS: Final = 30
 ACCESS_LOGS_KEPT_DAYS: Final = 365
 UNFINISHED_UPLOADS_KEPT_DAYS: Final = 7
@@ -66,7 +68,26 @@ class DataStack(Stack):
             lifecycle=[s3.LifecycleRule(expiration=Duration.days(EXPORT_KEPT_DAYS)), _tidy()],
             data=stage.data,
         ).bucket
+        self._failed_batches(construct_id, access_logs)
         self._write_outputs()
+
+    def _failed_batches(self, construct_id: str, access_logs: s3.Bucket) -> None:
+        """Where batches of the change streams lie that could not be projected, with their rows."""
+        self.failed_batches_bucket = PrivateBucket(
+            self,
+            "FailedBatches",
+            key=self.table_key,
+            access_logs=access_logs,
+            lifecycle=[
+                s3.LifecycleRule(expiration=Duration.days(FAILED_BATCHES_KEPT_DAYS)),
+                _tidy(),
+            ],
+            data=self._stage.data,
+        ).bucket
+        self.failed_batches_export = f"{construct_id}-failed-batches-bucket-arn"
+        self.failed_batches_bucket_arn = self.export_value(
+            self.failed_batches_bucket.bucket_arn, name=self.failed_batches_export
+        )
 
     def _key(self, construct_id: str, purpose: str) -> kms.Key:
         return CustomerKey(self, construct_id, purpose=purpose, stage=self._stage).key

@@ -1,8 +1,8 @@
 """Who may do what: the DynamoDB actions of every function, one table per function.
 
-A function that touches something new gets it here and nowhere else. No Scan, no DeleteItem, no
-batch write, no wildcard. A transaction needs the right to each of its parts (PutItem, UpdateItem,
-ConditionCheckItem).
+A function that touches something new gets it here and nowhere else. No DeleteItem, no batch write,
+no wildcard; Scan for the proof alone, which reads everything. A transaction needs the right to each
+of its parts (PutItem, UpdateItem, ConditionCheckItem).
 """
 
 from __future__ import annotations
@@ -12,17 +12,25 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 Action = Literal[
-    "BatchGetItem", "ConditionCheckItem", "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem"
+    "BatchGetItem",
+    "ConditionCheckItem",
+    "DeleteItem",
+    "GetItem",
+    "PutItem",
+    "Query",
+    "Scan",
+    "UpdateItem",
 ]
 WRITES: Final[frozenset[Action]] = frozenset({"DeleteItem", "PutItem", "UpdateItem"})
 
 
 @dataclass(frozen=True, slots=True)
 class TableUse:
-    """Actions on the rows of one table, and the indexes that may be queried."""
+    """Actions on the rows of one table, the indexes that may be queried, and its change stream."""
 
     actions: tuple[Action, ...]
     queried_indexes: tuple[str, ...] = ()
+    reads_stream: bool = False
 
     @property
     def writes(self) -> bool:
@@ -34,25 +42,29 @@ TableUses = Mapping[str, TableUse]
 """What one function may do, by the table's schema name."""
 
 
-def _rows(*actions: Action, query: tuple[str, ...] = ()) -> TableUse:
-    return TableUse(actions, query)
+def _rows(*actions: Action, query: tuple[str, ...] = (), stream: bool = False) -> TableUse:
+    return TableUse(actions, query, stream)
 
 
 PROCESS: Final[TableUses] = {
-    "accounts": _rows("PutItem"),
+    "accounts": _rows(
+        "GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "ConditionCheckItem"
+    ),
     "customers": _rows("PutItem", "ConditionCheckItem"),
+    "entries": _rows("PutItem"),
     "idempotency": _rows("GetItem", "PutItem"),
     "keys": _rows("GetItem", "PutItem"),
     "merchants": _rows("GetItem", "PutItem"),
     "payments": _rows("GetItem", "PutItem", "UpdateItem"),
     "sandbox_charges": _rows("GetItem", "PutItem"),
     "transactions": _rows("PutItem"),
-    "transfers": _rows("PutItem"),
+    "transfers": _rows("GetItem", "PutItem", "UpdateItem"),
 }
 
 QUERY: Final[TableUses] = {
-    "accounts": _rows("GetItem"),
+    "accounts": _rows("GetItem", "BatchGetItem", "Query", query=("customer-index", "status-index")),
     "customers": _rows("GetItem"),
+    "entries": _rows("Query"),
     "keys": _rows("GetItem", "PutItem"),
     "merchants": _rows("GetItem"),
     "payments": _rows(
@@ -63,6 +75,9 @@ QUERY: Final[TableUses] = {
     "settlement_lines": _rows("Query"),
     "settlements": _rows("GetItem", "BatchGetItem", query=("gsi-merchant",)),
     "transactions": _rows("BatchGetItem"),
+    "transfers": _rows(
+        "GetItem", "BatchGetItem", query=("customer-index", "merchant-index", "status-index")
+    ),
 }
 
 RECONCILE: Final[TableUses] = {
@@ -81,4 +96,15 @@ RESOLVER: Final[TableUses] = {
     "sandbox_charges": _rows("GetItem", "PutItem"),
     "transactions": _rows("PutItem"),
     "transfers": _rows("PutItem"),
+}
+
+PROJECT: Final[TableUses] = {
+    "accounts": _rows("GetItem", "PutItem", stream=True),
+    "entries": _rows("PutItem"),
+    "transfers": _rows(stream=True),
+}
+
+HOLDS: Final[TableUses] = {
+    "accounts": _rows("UpdateItem"),
+    "transfers": _rows("GetItem", "UpdateItem", query=("expiry-index",)),
 }

@@ -106,6 +106,8 @@ class Schedules(_Part, frozen=True):
     """Minutes between two runs."""
 
     resolver_minutes: Annotated[int, Field(ge=1, le=60)] = 1
+    holds_minutes: Annotated[int, Field(ge=1, le=60)] = 1
+    proof_minutes: Annotated[int, Field(ge=5, le=10_080)] = 1440
 
 
 class StageConfig(_Part, frozen=True):

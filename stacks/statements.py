@@ -20,6 +20,9 @@ from stacks.permissions import TableUse, TableUses
 ENCRYPTION_CONTEXT: Final = ("purpose", "subject")
 """Every wrapped data key names what it is for and whose it is; a call that does not is refused."""
 
+STREAM_ACTIONS: Final = ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")
+"""Lambda Developer Guide, "Process DynamoDB records with Lambda": execution role permissions."""
+
 Purpose = Literal["pii", "pci", "index"]
 
 _READ_THROUGH_SERVICE: Final = ("kms:Decrypt", "kms:DescribeKey")
@@ -50,13 +53,17 @@ def table_statements(
 def _statements_of(table: SchemaTable, use: TableUse) -> list[iam.PolicyStatement]:
     sid = pascal(table.schema.name)
     arn = table.table.table_arn
-    statements = [
-        iam.PolicyStatement(
-            sid=f"{sid}Rows",
-            actions=[f"dynamodb:{action}" for action in use.actions],
-            resources=[arn],
+    statements = []
+    if use.actions:
+        statements.append(
+            iam.PolicyStatement(
+                sid=f"{sid}Rows",
+                actions=[f"dynamodb:{action}" for action in use.actions],
+                resources=[arn],
+            )
         )
-    ]
+    if use.reads_stream:
+        statements.append(_stream_statement(sid, table))
     if use.queried_indexes:
         names = [table.schema.index(name).name for name in use.queried_indexes]
         statements.append(
@@ -67,6 +74,17 @@ def _statements_of(table: SchemaTable, use: TableUse) -> list[iam.PolicyStatemen
             )
         )
     return statements
+
+
+def _stream_statement(sid: str, table: SchemaTable) -> iam.PolicyStatement:
+    """What an event source mapping asks for in the function's name, on this one stream."""
+    stream_arn = table.table.table_stream_arn
+    assert stream_arn is not None, f"{table.schema.name} has no stream"  # noqa: S101 - a bug
+    return iam.PolicyStatement(
+        sid=f"{sid}Stream",
+        actions=[f"dynamodb:{action}" for action in STREAM_ACTIONS],
+        resources=[stream_arn],
+    )
 
 
 def through_service(key_arn: str, service: str, actions: tuple[str, ...]) -> iam.PolicyStatement:

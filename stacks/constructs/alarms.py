@@ -8,12 +8,16 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+OLDEST_ITERATOR_SECONDS = 60
+OLD_PERIODS = 3
+"""Minutes in a row: one slow batch is no lag."""
+
 
 def error_alarm(
     scope: Construct, construct_id: str, *, function: lambda_.IFunction
 ) -> cloudwatch.Alarm:
     """Rings when the function crashed or timed out: an error that it answered does not count."""
-    return _first_one(
+    return first_one(
         scope,
         construct_id,
         metric=function.metric_errors(period=Duration.minutes(5), statistic="Sum"),
@@ -25,7 +29,7 @@ def dead_letter_alarm(
     scope: Construct, construct_id: str, *, queue: sqs.IQueue
 ) -> cloudwatch.Alarm:
     """Rings while the queue holds a message: something was given up and waits for a person."""
-    return _first_one(
+    return first_one(
         scope,
         construct_id,
         metric=queue.metric_approximate_number_of_messages_visible(
@@ -35,9 +39,26 @@ def dead_letter_alarm(
     )
 
 
-def _first_one(
+def iterator_age_alarm(
+    scope: Construct, construct_id: str, *, function: lambda_.IFunction
+) -> cloudwatch.Alarm:
+    """Rings when what is derived from the streams lags behind."""
+    return cloudwatch.Alarm(
+        scope,
+        construct_id,
+        alarm_description="What is derived from the change streams lags behind.",
+        comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
+        evaluation_periods=OLD_PERIODS,
+        metric=function.metric("IteratorAge", period=Duration.minutes(1), statistic="Maximum"),
+        threshold=OLDEST_ITERATOR_SECONDS * 1000,
+        treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+    )
+
+
+def first_one(
     scope: Construct, construct_id: str, *, metric: cloudwatch.Metric, description: str
 ) -> cloudwatch.Alarm:
+    """Rings from the first one that `metric` counts in a period."""
     return cloudwatch.Alarm(
         scope,
         construct_id,

@@ -30,7 +30,9 @@ RUNTIME_REASON: Final = (
     "bytecode compiler. AWS supports python3.13 until June 2029 (Lambda Developer Guide, runtimes)."
 )
 
-HandlerModule = Literal["authorize", "process", "query", "reconcile", "resolve"]
+HandlerModule = Literal[
+    "authorize", "holds", "process", "project", "proof", "query", "reconcile", "resolve"
+]
 
 _ARCHITECTURES: Final = {
     "arm64": lambda_.Architecture.ARM_64,

@@ -1,0 +1,143 @@
+"""What keeps the books beside the requests: projections of the change streams, and schedules."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+from aws_cdk import CfnOutput, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from runtime.settings import HoldsSettings, ProjectSettings
+from stacks import permissions
+from stacks.constructs.alarms import iterator_age_alarm
+from stacks.constructs.queues import DeadLetterQueue
+from stacks.constructs.schedule import Schedule
+from stacks.constructs.service_function import FunctionSpec, ServiceFunction
+from stacks.constructs.stream_source import StreamSource
+from stacks.data import DataStack
+from stacks.environment import settings_for
+from stacks.stage import StageConfig
+from stacks.statements import queue_statements, table_statements, through_service
+
+PROJECT_TIMEOUT_SECONDS: Final = 60
+PROJECT_MEMORY_MB: Final = 1024
+HOLDS_TIMEOUT_SECONDS: Final = 120
+PROJECTED: Final = ("accounts", "transfers")
+"""Tables whose streams feed the projector (runtime/services/projector.py)."""
+
+
+class LedgerStack(Stack):
+    """Project (change streams) and holds (their expiry)."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        stage: StageConfig,
+        data: DataStack,
+        asset: Path,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(scope, construct_id, **kwargs)
+        self._stage, self._data, self._asset = stage, data, asset
+        # By ARN: no construct here may write into the key's policy, which the data stack owns.
+        self._key = kms.Key.from_key_arn(self, "TableKey", data.table_key.key_arn)
+        self.functions: dict[str, ServiceFunction] = {"project": self._projector()}
+        self._schedules: dict[str, Schedule] = {}
+        self._scheduled("Holds", "holds", self._holds, stage.schedules.holds_minutes)
+        self._write_outputs()
+
+    def _projector(self) -> ServiceFunction:
+        """Streams → project; what cannot be projected at all lies in the failed batches."""
+        project = self._function("Project", self._project())
+        for name in PROJECTED:
+            table = self._data.tables[name]
+            assert table.table.table_stream_arn is not None  # noqa: S101 - declared on the model
+            StreamSource(
+                self,
+                f"{name.capitalize()}Stream",
+                stream_arn=table.table.table_stream_arn,
+                target=project.live,
+                failed_batches=self._data.failed_batches_bucket,
+            )
+        iterator_age_alarm(self, "StreamsLag", function=project.function)
+        return project
+
+    def _project(self) -> FunctionSpec:
+        data = self._data
+        return FunctionSpec(
+            module="project",
+            description="Derives entries and folded balances from the change streams",
+            settings=settings_for(
+                ProjectSettings, stage=self._stage, tables=data.tables, service="project"
+            ),
+            statements=[
+                *self._tables(permissions.PROJECT),
+                iam.PolicyStatement(
+                    sid="FailedBatches",
+                    actions=["s3:PutObject"],
+                    resources=[f"{data.failed_batches_bucket_arn}/*"],
+                ),
+                iam.PolicyStatement(
+                    sid="FailedBatchesBucket",
+                    actions=["s3:ListBucket"],
+                    resources=[data.failed_batches_bucket_arn],
+                ),
+                through_service(self._key.key_arn, "s3", ("kms:GenerateDataKey",)),
+            ],
+            wildcard_resources={
+                f"{data.failed_batches_export}/*": "Lambda names what it puts there.",
+            },
+            no_dead_letter_queue="Fed by streams, which have on-failure destinations.",
+            memory_mb=PROJECT_MEMORY_MB,
+            timeout_seconds=PROJECT_TIMEOUT_SECONDS,
+        )
+
+    def _scheduled(self, construct_id: str, name: str, make: Any, minutes: int) -> None:
+        dead = DeadLetterQueue(self, f"{construct_id}DeadLetters", key=self._key).queue
+        rights = queue_statements("DeadLetters", dead.queue_arn, self._key.key_arn, "SendMessage")
+        function = self._function(construct_id, make(rights))
+        self.functions[name] = function
+        self._schedules[name] = Schedule(
+            self,
+            f"{construct_id}Schedule",
+            name=name,
+            minutes=minutes,
+            target=function.live,
+            dead_letters=dead,
+        )
+
+    def _holds(self, dead_letter_rights: list[iam.PolicyStatement]) -> FunctionSpec:
+        return FunctionSpec(
+            module="holds",
+            description="Gives back what expired holds hold",
+            settings=settings_for(
+                HoldsSettings, stage=self._stage, tables=self._data.tables, service="holds"
+            ),
+            statements=[*self._tables(permissions.HOLDS), *dead_letter_rights],
+            no_dead_letter_queue="Failed runs go to an on-failure destination, with their error.",
+            timeout_seconds=HOLDS_TIMEOUT_SECONDS,
+        )
+
+    def _tables(self, uses: permissions.TableUses) -> list[iam.PolicyStatement]:
+        return table_statements(self._data.tables, uses, table_key_arn=self._key.key_arn)
+
+    def _function(self, construct_id: str, spec: FunctionSpec) -> ServiceFunction:
+        return ServiceFunction(
+            self, construct_id, spec=spec, stage=self._stage, asset=self._asset, log_key=self._key
+        )
+
+    def _write_outputs(self) -> None:
+        functions = {
+            name: function.function.function_name for name, function in self.functions.items()
+        }
+        schedules = {
+            name: {"function": functions[name], "event": schedule.event}
+            for name, schedule in self._schedules.items()
+        }
+        CfnOutput(self, "Functions", value=self.to_json_string(functions))
+        CfnOutput(self, "Schedules", value=self.to_json_string(schedules))
