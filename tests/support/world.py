@@ -71,7 +71,9 @@ CURSOR_KEY = b"the key of the cursors of the tests"
 class World:
     """All tables under names of their own, and everything that works on them."""
 
-    def __init__(self, engine: Engine, timing: PaymentTiming = TIMING) -> None:
+    def __init__(
+        self, engine: Engine, timing: PaymentTiming = TIMING, *, streams: bool = False
+    ) -> None:
         prefix = f"t{uuid.uuid4().hex[:12]}"
         self.engine = engine
         self.timing = timing
@@ -84,7 +86,8 @@ class World:
         self._keys_made = 0
         for schema in ALL_TABLES:
             arguments = schema.create_table_arguments(self.tables[schema.name])
-            arguments.pop("StreamSpecification", None)  # nobody reads the streams here
+            if not streams:
+                arguments.pop("StreamSpecification", None)  # nobody would read them
             self.client.create_table(**arguments)
         plain = Store(self.client, self.tables, Codec(NoCipher()), lambda: 60.0)
         self._ring_seconds = 0.0

@@ -1,0 +1,206 @@
+"""Injected faults are those that DynamoDB documents, and the same seed repeats them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from random import Random
+from typing import Any
+
+import pytest
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionClosedError,
+    EndpointConnectionError,
+)
+
+from runtime.models.idempotency import IdempotencyRecord
+from tests.support.faults import (
+    COMMIT,
+    Fault,
+    Faults,
+    ItemLocks,
+    ProcessKilled,
+    at_call,
+    at_commit,
+    at_step,
+    seeded,
+)
+from tests.support.world import World
+
+HOLD_SECONDS = 0.2
+
+
+@pytest.fixture
+def locks(world: World) -> ItemLocks:
+    return ItemLocks(world.key_names, hold_seconds=HOLD_SECONDS)
+
+
+@pytest.fixture
+def client(world: World, locks: ItemLocks) -> Any:
+    return locks.attach(world.engine.dynamodb())
+
+
+def table(world: World) -> str:
+    return world.tables[IdempotencyRecord.table_schema.name]
+
+
+def commit(world: World, client: Any, *keys: str) -> None:
+    puts = [{"Put": {"TableName": table(world), "Item": {"key": {"S": key}}}} for key in keys]
+    client.transact_write_items(TransactItems=puts)
+
+
+def read(world: World, key: str) -> bool:
+    return "Item" in world.client.get_item(
+        TableName=table(world), Key={"key": {"S": key}}, ConsistentRead=True
+    )
+
+
+def plain_writes(world: World, client: Any, key: str) -> Iterator[Any]:
+    name, where = table(world), {"key": {"S": key}}
+    yield lambda: client.put_item(TableName=name, Item=where)
+    yield lambda: client.update_item(TableName=name, Key=where)
+    yield lambda: client.delete_item(TableName=name, Key=where)
+
+
+def test_a_commit_locks_its_items_for_every_client_and_for_no_other_item(
+    world: World, locks: ItemLocks, client: Any
+) -> None:
+    commit(world, client, "a", "b")
+    other = locks.attach(world.engine.dynamodb())
+    with pytest.raises(ClientError) as refused:
+        commit(world, other, "c", "b")
+    assert refused.value.response["Error"]["Code"] == "TransactionCanceledException"
+    reasons = refused.value.response["CancellationReasons"]  # type: ignore[typeddict-item]
+    assert [reason["Code"] for reason in reasons] == ["None", "TransactionConflict"]
+    assert not read(world, "c"), "what is refused locks nothing and writes nothing"
+    commit(world, other, "c")
+    time.sleep(HOLD_SECONDS)
+    commit(world, other, "b")
+    assert (locks.commits, locks.conflicts) == (4, 1)
+
+
+def test_a_plain_write_that_meets_a_lock_gets_a_transaction_conflict_and_does_nothing(
+    world: World, locks: ItemLocks, client: Any
+) -> None:
+    commit(world, client, "a")
+    for write in plain_writes(world, client, "a"):
+        with pytest.raises(ClientError) as refused:
+            write()
+        assert refused.value.response["Error"]["Code"] == "TransactionConflictException"
+    assert locks.plain_conflicts == 3
+    assert read(world, "a")
+    time.sleep(HOLD_SECONDS)
+    for write in plain_writes(world, client, "a"):
+        write()
+    assert not read(world, "a")
+
+
+def test_a_plain_write_stops_a_commit_only_while_it_runs_and_no_other_plain_write(
+    world: World, locks: ItemLocks, client: Any
+) -> None:
+    inside, go_on = threading.Event(), threading.Event()
+
+    def wait_inside(**_: Any) -> None:
+        inside.set()
+        go_on.wait(10)
+
+    slow = locks.attach(world.engine.dynamodb())
+    slow.meta.events.register("before-send.dynamodb", wait_inside)
+    item = {"key": {"S": "a"}}
+    thread = threading.Thread(target=lambda: slow.put_item(TableName=table(world), Item=item))
+    thread.start()
+    assert inside.wait(10)
+    client.put_item(TableName=table(world), Item=item)
+    with pytest.raises(ClientError):
+        commit(world, client, "a")
+    go_on.set()
+    thread.join()
+    commit(world, client, "a")
+    assert (locks.conflicts, locks.plain_conflicts) == (1, 0)
+
+
+@pytest.mark.parametrize("faults_first", [True, False])
+@pytest.mark.parametrize("fault", list(Fault))
+def test_no_fault_leaves_an_item_locked_for_ever_in_whatever_order_they_are_attached(
+    world: World, fault: Fault, faults_first: bool
+) -> None:
+    locks = ItemLocks(world.key_names, hold_seconds=0.0)
+    faults = Faults(at_commit(1, fault))
+    client = world.engine.dynamodb()
+    for layer in (faults, locks) if faults_first else (locks, faults):
+        layer.attach(client)
+    lost = (ClientError, EndpointConnectionError, ConnectionClosedError, ProcessKilled)
+    with pytest.raises(lost):
+        commit(world, client, "a")
+    done = fault in (Fault.ANSWER_LOST, Fault.KILLED_AFTER)
+    assert read(world, "a") == done
+    assert locks.commits == int(done), "what never arrives locks nothing"
+    commit(world, client, "a")
+    client.put_item(TableName=table(world), Item={"key": {"S": "a"}})
+    assert locks.conflicts == locks.plain_conflicts == 0
+
+
+def test_a_process_can_be_killed_at_any_step_and_at_the_nth_call_of_any_operation(
+    world: World,
+) -> None:
+    def calls(plan: Any) -> int:
+        client = Faults(plan).attach(world.engine.dynamodb())
+        steps = [
+            lambda: commit(world, client, "a"),
+            lambda: client.get_item(TableName=table(world), Key={"key": {"S": "a"}}),
+            lambda: client.put_item(TableName=table(world), Item={"key": {"S": "a"}}),
+        ]
+        for done, step in enumerate(steps * 3):
+            try:
+                step()
+            except ProcessKilled:
+                return done
+        raise AssertionError("nobody was killed")
+
+    for step in range(1, 10):
+        assert calls(at_step(step, Fault.KILLED_BEFORE)) == step - 1
+    assert calls(at_call("GetItem", 2, Fault.KILLED_AFTER)) == 4
+    assert calls(at_call("PutItem", 3, Fault.KILLED_BEFORE)) == 8
+    assert calls(at_commit(3, Fault.KILLED_AFTER)) == 6
+
+
+def test_a_plain_write_is_never_canceled_and_a_read_never_conflicts() -> None:
+    told: dict[str, set[Fault]] = {}
+    plan = seeded("any", rate=1.0)
+    for operation in (COMMIT, "PutItem", "GetItem"):
+        told[operation] = {fault for _ in range(500) if (fault := plan(operation, 0)) is not None}
+    assert {Fault.CONFLICT, Fault.IN_PROGRESS} <= told[COMMIT]
+    assert told[COMMIT] - told["PutItem"] == {Fault.IN_PROGRESS}
+    assert told[COMMIT] - told["GetItem"] == {Fault.CONFLICT, Fault.IN_PROGRESS}
+
+
+def test_each_clients_faults_are_the_same_again_however_the_threads_take_turns(
+    world: World, dice: Random
+) -> None:
+    seed, told = str(dice.random()), []
+    for _ in range(2):
+        clients = [
+            Faults(seeded(f"{seed}-{number}", rate=0.3, kills=0.2, kill_anywhere=True))
+            for number in range(4)
+        ]
+
+        def work(faults: Faults) -> None:
+            client = faults.attach(world.engine.dynamodb())
+            for _ in range(12):
+                with suppress(ClientError, BotoCoreError, ProcessKilled):
+                    commit(world, client, "a")
+                    client.get_item(TableName=table(world), Key={"key": {"S": "a"}})
+
+        threads = [threading.Thread(target=work, args=(faults,)) for faults in clients]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        told.append([faults.injected for faults in clients])
+    assert told[0] == told[1]
+    assert len({str(injected) for injected in told[0]}) == 4
+    assert {Fault.KILLED_BEFORE, Fault.KILLED_AFTER} <= {f for c in told[0] for _, _, f in c}
