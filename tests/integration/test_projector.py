@@ -1,0 +1,343 @@
+"""Projections of the change streams: each change counts once, however often it comes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from runtime.domain.ids import new_id
+from runtime.domain.instants import to_instant
+from runtime.domain.ledger import ChartAccount, chart_account, fold_shard
+from runtime.models.account import Account, AccountType
+from runtime.models.entry import Entry, entry_partition
+from runtime.models.transfer import Leg, Transfer
+from runtime.repositories.accounts import AccountRepository, is_number_guard
+from runtime.repositories.expressions import change, put
+from runtime.repositories.folding import FoldItem, FoldRepository, FoldTarget
+from runtime.repositories.store import Store
+from runtime.services.entries_projection import EntriesProjection
+from runtime.services.folding_projection import FoldingProjection
+from runtime.services.projector import Kind, Projector, StreamRecord
+from tests.support.faults import Faults, seeded
+from tests.support.world import SETUP, World, at_once
+
+TARGET = FoldTarget("acc_f", "platform", AccountType.SYSTEM, "USD")
+
+
+def projector(world: World, store: Store | None = None) -> Projector:
+    store = store or world.store
+    folding = FoldingProjection(
+        FoldRepository(store), AccountRepository(store), world.clock, lambda: "invocation"
+    )
+    return Projector(
+        world.store.codec,
+        {"accounts": (EntriesProjection(store),), "transfers": (folding,)},
+        is_number_guard,
+    )
+
+
+def record(world: World, number: int, old: Any, new: Any) -> StreamRecord:
+    """One record, as the stream would tell it."""
+    kind = Kind.INSERT if old is None else Kind.REMOVE if new is None else Kind.MODIFY
+    to_item = world.store.codec.to_item
+    return StreamRecord(
+        table=type(new or old).table_schema.name,
+        kind=kind,
+        sequence_number=f"{number:021d}",
+        old=None if old is None else to_item(old),
+        new=None if new is None else to_item(new),
+    )
+
+
+def transfer(world: World, amount: int, source: str = "acc_a", **more: Any) -> Transfer:
+    now = world.clock()
+    transfer_id, at = new_id("trf", now), to_instant(now)
+    values: dict[str, Any] = {
+        "id": transfer_id,
+        "operation_id": transfer_id,
+        "folded_accounts": ("acc_f",),
+        "legs": (Leg(from_account_id=source, to_account_id="acc_f", amount=amount),),
+        "amount": amount,
+        "currency": "USD",
+        "status": "processed",
+        "posted_amount": amount,
+        "processed_at": at,
+        "created_at": at,
+        "updated_at": at,
+        **SETUP.stamp(),
+        **more,
+    }
+    return Transfer(**values)
+
+
+def account(world: World, account_id: str = "acc_f", **more: Any) -> Account:
+    at = to_instant(world.clock())
+    values: dict[str, Any] = {
+        "id": account_id,
+        "account_type": "wallet",
+        "currency": "USD",
+        "last_operation_id": new_id("chg", world.clock()),
+        "created_at": at,
+        "updated_at": at,
+        **SETUP.stamp(),
+        **more,
+    }
+    return Account(**values)
+
+
+def folded_sum(world: World, account_id: str = "acc_f") -> int:
+    """The account's balance, which must be that of its entries, row by row."""
+    rows = [row for row in world.rows(Account) if row.id == account_id and row.shard != "00"]
+    entries = world.rows(Entry)
+    for row in rows:
+        place = entry_partition(row.id, row.shard)
+        mine = [entry for entry in entries if entry.account_shard == place]
+        assert row.balance == sum(entry.amount for entry in mine)
+        assert {entry.fold_version for entry in mine} <= set(range(1, row.version + 1))
+    return sum(row.balance for row in rows)
+
+
+def shuffled(dice: random.Random, records: Sequence[StreamRecord]) -> list[list[StreamRecord]]:
+    """Batches in which every record comes once or more often, in any order."""
+    several = [each for each in records for _ in range(dice.randint(1, 3))]
+    dice.shuffle(several)
+    batches = []
+    while several:
+        size = dice.randint(1, 40)
+        batches.append(several[:size])
+        several = several[size:]
+    return batches
+
+
+# ------------------------------------------------------------ folding
+
+
+def test_transfers_that_come_again_and_in_any_order_are_folded_once(
+    either_world: World, dice: random.Random
+) -> None:
+    world = either_world
+    world.store.transact(
+        [put(account(world, posting="folded"))], token=new_id("tst", world.clock())
+    )
+    transfers = [transfer(world, dice.randint(1, 99)) for _ in range(120)]
+    records = [record(world, n, None, each) for n, each in enumerate(transfers)]
+    several = [projector(world) for _ in range(4)]
+    work = [
+        lambda mine=mine, n=n: [mine.apply(each) for each in shuffled(random.Random(n), records)]
+        for n, mine in enumerate(several)
+    ]
+    for outcome in at_once(*work):
+        assert not isinstance(outcome, Exception), outcome
+        assert set(outcome) == {frozenset()}
+    assert folded_sum(world) == sum(each.amount for each in transfers)
+    assert len(world.rows(Entry)) == len(transfers)
+
+
+def test_a_projector_with_a_bad_connection_reports_and_later_finishes(
+    world: World, dice: random.Random
+) -> None:
+    world.store.transact(
+        [put(account(world, posting="folded"))], token=new_id("tst", world.clock())
+    )
+    transfers = [transfer(world, 7) for _ in range(60)]
+    left = [record(world, n, None, each) for n, each in enumerate(transfers)]
+    rounds = 0
+    while left:
+        faults = Faults(seeded(f"{dice.random()}", rate=0.6 if rounds < 5 else 0.0))
+        store = world.store_on(
+            faults.attach(world.engine.dynamodb()), remaining_seconds=lambda: 0.6
+        )
+        failed = projector(world, store).apply(left)
+        left = [each for each in left if each.sequence_number in failed]
+        rounds += 1
+    assert folded_sum(world) == 7 * 60
+
+
+def test_only_what_becomes_processed_is_folded_and_a_posted_part_as_a_part(world: World) -> None:
+    world.store.transact(
+        [put(account(world, posting="folded"))], token=new_id("tst", world.clock())
+    )
+    held = transfer(world, 100, status="pending", posted_amount=None, processed_at=None)
+    posted = held.model_copy(
+        update={"status": "processed", "posted_amount": 30, "operation_id": "pst_1", "version": 2}
+    )
+    failed = transfer(world, 5, status="failed")
+    edited = posted.model_copy(update={"description": "edited by hand"})
+    work = projector(world)
+    steps = [(None, held), (held, posted), (None, failed), (posted, edited), (edited, None)]
+    records = [record(world, n, old, new) for n, (old, new) in enumerate(steps)]
+    assert work.apply(records) == frozenset()
+    assert folded_sum(world) == 30
+
+
+def test_the_charts_accounts_are_opened_when_they_are_first_met(world: World) -> None:
+    captured = transfer(
+        world,
+        1000,
+        merchant_id="mer_1",
+        legs=(
+            Leg(
+                from_account_id="acc_clearing_USD",
+                to_account_id="acc_receivable_mer_1_USD",
+                amount=1000,
+            ),
+            Leg(
+                from_account_id="acc_receivable_mer_1_USD", to_account_id="acc_fees_USD", amount=59
+            ),
+        ),
+        folded_accounts=("acc_clearing_USD", "acc_receivable_mer_1_USD", "acc_fees_USD"),
+    )
+    for _ in range(2):
+        assert projector(world).apply([record(world, 1, None, captured)]) == frozenset()
+    sums = {name: folded_sum(world, name) for name in captured.folded_accounts}
+    assert sums == {
+        "acc_clearing_USD": -1000,
+        "acc_receivable_mer_1_USD": 941,
+        "acc_fees_USD": 59,
+    }
+    profiles = {row.id: row for row in world.rows(Account) if row.shard == "00"}
+    assert profiles["acc_receivable_mer_1_USD"].merchant_id == "mer_1"
+    assert profiles["acc_fees_USD"].merchant_id == "platform"
+    assert {row.version for row in profiles.values()} == {1}
+
+
+def test_a_transfer_into_an_unknown_account_stays_in_the_stream_and_the_others_go_on(
+    world: World,
+) -> None:
+    world.store.transact(
+        [put(account(world, posting="folded"))], token=new_id("tst", world.clock())
+    )
+    lost = transfer(
+        world,
+        9,
+        folded_accounts=("acc_nobody",),
+        legs=(Leg(from_account_id="acc_a", to_account_id="acc_nobody", amount=9),),
+    )
+    good = transfer(world, 7)
+    records = [record(world, 1, None, lost), record(world, 2, None, good)]
+    assert projector(world).apply(records) == {records[0].sequence_number}
+    assert folded_sum(world) == 7
+
+
+# ------------------------------------------------------------ sweeping
+
+
+def test_sweeps_and_folds_at_once_neither_make_nor_lose_money(either_world: World) -> None:
+    world = either_world
+    world.store.transact(
+        [put(account(world, posting="folded"))], token=new_id("tst", world.clock())
+    )
+    items = [
+        FoldItem(each.id, each.id, each.amount, each.created_at)
+        for each in (transfer(world, n) for n in range(1, 81))
+    ]
+
+    def fold(mine: list[FoldItem]) -> None:
+        folds = FoldRepository(world.store)
+        for item in mine:
+            folds.fold(TARGET, fold_shard(item.transfer_id), [item], SETUP, world.clock())
+
+    def sweep() -> int:
+        folds = FoldRepository(world.store)
+        return sum(
+            folds.sweep("acc_f", new_id("swp", world.clock()), SETUP, world.clock())
+            for _ in range(10)
+        )
+
+    outcomes = at_once(
+        lambda: fold(items[:40]), lambda: fold(items[40:]), lambda: fold(items), sweep, sweep
+    )
+    assert not [each for each in outcomes if isinstance(each, Exception)]
+    left = folded_sum(world)
+    (row,) = [each for each in world.rows(Account) if each.shard == "00"]
+    assert row.balance == row.spendable
+    assert row.balance + left == sum(item.amount for item in items)
+
+
+def test_the_chart_profile_is_stored_once_and_never_over_another(world: World) -> None:
+    chart = chart_account("acc_fees_USD", "mer_1", "USD")
+    assert isinstance(chart, ChartAccount)
+    at_once(
+        *[
+            lambda: FoldRepository(world.store).ensure_profile(chart, SETUP, world.clock())
+            for _ in range(8)
+        ]
+    )
+    (row,) = world.rows(Account)
+    changed = row.model_copy(update={"version": 2})
+    world.store.transact([change(row, changed)], token=new_id("tst", world.clock()))
+    FoldRepository(world.store).ensure_profile(chart, SETUP, world.clock())
+    assert world.rows(Account) == [changed]
+
+
+# ------------------------------------------------------------ entries
+
+
+def test_each_version_of_an_account_has_one_entry_whatever_the_order(
+    either_world: World, dice: random.Random
+) -> None:
+    world = either_world
+    rows = [account(world, "acc_i")]
+    for amount in (100, -30, 0, 5):
+        last = rows[-1]
+        rows.append(
+            last.model_copy(
+                update={
+                    "balance": last.balance + amount,
+                    "version": last.version + 1,
+                    "cause": f"trf_{last.version}",
+                    "last_operation_id": f"trf_{last.version}",
+                }
+            )
+        )
+    steps = [
+        record(world, n, old, new)
+        for n, (old, new) in enumerate(zip([None, *rows], rows, strict=False))
+    ]
+    for batch in shuffled(dice, steps):
+        assert projector(world).apply(batch) == frozenset()
+    entries = sorted(world.rows(Entry), key=lambda entry: entry.sequence)
+    assert [entry.amount for entry in entries] == [0, 100, -30, 0, 5]
+    assert [entry.balance_after for entry in entries] == [0, 100, 70, 70, 75]
+    assert [entry.sequence for entry in entries] == [f"{n:012d}" for n in range(1, 6)]
+    assert [entry.transfer_id for entry in entries] == [None, "trf_1", "trf_2", "trf_3", "trf_4"]
+
+
+def test_an_edited_entry_is_left_as_it_is_and_told_in_the_log(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    row = account(world, "acc_i", balance=5)
+    first = record(world, 1, None, row)
+    projector(world).apply([first])
+    (entry,) = world.rows(Entry)
+    edited = entry.model_copy(update={"amount": 6})
+    world.store.transact([put(edited)], token=new_id("tst", world.clock()))
+    assert projector(world).apply([first]) == frozenset()
+    assert world.rows(Entry) == [edited]
+    assert "entry_conflict" in caplog.messages
+
+
+def test_a_change_made_outside_makes_no_entry_and_is_told_in_the_log(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    row = account(world, "acc_i")
+    edited = row.model_copy(update={"balance": 1_000_000})
+    records = [record(world, 1, row, edited), record(world, 2, edited, None)]
+    assert projector(world).apply(records) == frozenset()
+    assert world.rows(Entry) == []
+    assert caplog.messages.count("out_of_band") == 2
+
+
+def test_an_unreadable_record_is_given_back_and_the_others_are_done(world: World) -> None:
+    good = record(world, 1, None, account(world, "acc_i"))
+    bad = StreamRecord("accounts", Kind.INSERT, f"{2:021d}", None, {"id": {"S": "acc_broken"}})
+    assert projector(world).apply([bad, good]) == {bad.sequence_number}
+    assert len(world.rows(Entry)) == 1
+
+
+def test_a_stream_that_nobody_projects_is_a_loud_fault(world: World) -> None:
+    with pytest.raises(KeyError):
+        projector(world).apply([StreamRecord("payments", Kind.INSERT, "1", None, {})])
