@@ -14,7 +14,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Column, Table
 
-from local import demo_settlement
+from local import demo_ledger, demo_settlement
 from local.api_client import ApiClient
 from local.demo_checks import hold
 from local.deploy import up
@@ -26,7 +26,7 @@ from runtime.domain.money import format_amount
 
 SAMPLE: Final = Path(__file__).with_name("sample_payments.jsonl")
 PAGE: Final = 8
-_PERMISSIONS: Final = ("payments", "customers", "reports")
+_PERMISSIONS: Final = ("payments", "customers", "accounts", "transfers", "reports")
 _CREATED, _DECLINED = 201, 402
 
 
@@ -65,6 +65,8 @@ def demo(workspace: Workspace, progress: Progress) -> None:
         stack, client, merchant, [t.payment_id for t in taken if t.status == _CREATED], console
     )
     _summary(client, taken, console)
+    operator = ApiClient.of_operator(stack, workspace)
+    demo_ledger.keep_books(stack, operator, client, merchant, console)
     _where_to_go(stack, merchant, settled, console)
 
 
@@ -172,6 +174,6 @@ def _where_to_go(stack: Stack, merchant: str, settlement: str, console: Console)
         f"   API documentation   {stack.api_url}/v1/docs\n"
         f'   a token             make -s token ARGS="--merchant {merchant}"\n'
         f"   the settlement      GET /v1/settlements/{settlement}\n"
-        '   run a schedule      make tick ARGS="resolver"\n'
+        '   run a schedule      make tick ARGS="proof"\n'
         "   stop it             make down"
     )
