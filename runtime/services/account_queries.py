@@ -58,10 +58,10 @@ def get_account(account_id: str, call: Call, archive: AccountArchive) -> Account
 
 def list_accounts(query: AccountQuery, call: Call, archive: AccountArchive) -> AccountList:
     """A page of accounts of a customer, or of a status and type. Raises BadCursor, NotFound."""
-    owner = call.caller.owner(call.acting_for)
+    owner = owner_of_list(query.customer_id, call, archive.customers)
     position = archive.cursors.position(query, "accounts", owner)
     if query.customer_id is not None:
-        page = _of_customer(query.customer_id, query, owner, position, archive)
+        page = _of_customer(query.customer_id, query, position, archive)
     elif query.status is not None and query.account_type is not None:
         page = _of_status(query, query.status, query.account_type, owner, position, archive)
     else:
@@ -94,6 +94,21 @@ def list_entries(
         has_more=cursor is not None,
         next_cursor=cursor,
     )
+
+
+def owner_of_list(customer_id: str | None, call: Call, customers: CustomerRepository) -> str:
+    """Whose rows a list shows: the caller's, or for an operator those of the customer's merchant.
+
+    Raises NotFound for a customer that is not the caller's.
+    """
+    owner = call.caller.owner(call.acting_for)
+    if customer_id is None:
+        return owner
+    customer = customers.owner(customer_id)
+    anybodys = call.caller.is_operator and call.acting_for is None
+    if customer is None or not (anybodys or customer.merchant_id == owner):
+        raise NotFound(f"no customer {customer_id}", param="customer_id")
+    return customer.merchant_id
 
 
 def entries_of(row: Account, position: str | None, entries: EntryRepository) -> Iterator[Entry]:
@@ -129,15 +144,8 @@ def _matches(row: Account, query: AccountQuery) -> bool:
 
 
 def _of_customer(
-    customer_id: str,
-    query: AccountQuery,
-    owner: str,
-    position: str | None,
-    archive: AccountArchive,
+    customer_id: str, query: AccountQuery, position: str | None, archive: AccountArchive
 ) -> Slice[str]:
-    customer = archive.customers.owner(customer_id)
-    if customer is None or customer.merchant_id != owner:
-        raise NotFound(f"no customer {customer_id}", param="customer_id")
     entries = archive.accounts.of_customer(
         customer_id, after_id=position, page_size=query.limit + 1
     )

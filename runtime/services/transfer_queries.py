@@ -9,10 +9,14 @@ from runtime.contract.call import Call
 from runtime.contract.caller import visible
 from runtime.contract.transfers import TransferAnswer, TransferList, TransferQuery
 from runtime.domain.buckets import all_buckets
-from runtime.errors import NotFound
 from runtime.models.transfer import Transfer, TransferStatus
 from runtime.repositories.transfers import TransferEntry, TransferRepository
-from runtime.services.account_queries import AccountArchive, entries_of, position_of
+from runtime.services.account_queries import (
+    AccountArchive,
+    entries_of,
+    owner_of_list,
+    position_of,
+)
 from runtime.services.pages import Slice, take_page
 from runtime.services.transfer_drafts import transfer_answer
 
@@ -36,7 +40,7 @@ def get_transfer(transfer_id: str, call: Call, archive: TransferArchive) -> Tran
 
 def list_transfers(query: TransferQuery, call: Call, archive: TransferArchive) -> TransferList:
     """A page of transfers of an account, a customer, or their owner. Raises NotFound, BadCursor."""
-    owner = call.caller.owner(call.acting_for)
+    owner = owner_of_list(query.customer_id, call, archive.accounts.customers)
     cursors = archive.accounts.cursors
     position = cursors.position(query, "transfers", owner)
     if query.account_id is not None:
@@ -54,12 +58,12 @@ def list_transfers(query: TransferQuery, call: Call, archive: TransferArchive) -
 
 
 def _may_be_shown(row: Transfer, query: TransferQuery, owner: str, call: Call) -> bool:
-    """What an index lags behind in, and whose it is: of an account also an operator's transfers."""
+    """What an index lags behind in; and an operator's transfers, which touch others' accounts."""
     if query.status not in (None, row.status):
         return False
     if query.customer_id not in (None, row.customer_id):
         return False
-    return query.account_id is not None or row.merchant_id == owner or call.caller.is_operator
+    return row.merchant_id == owner or call.caller.is_operator
 
 
 def _of_account(
@@ -112,9 +116,6 @@ def _index_for(
     query: TransferQuery, owner: str, archive: TransferArchive
 ) -> tuple[str, tuple[str, ...]]:
     if query.customer_id is not None:
-        customer = archive.accounts.customers.owner(query.customer_id)
-        if customer is None or customer.merchant_id != owner:
-            raise NotFound(f"no customer {query.customer_id}", param="customer_id")
         return "customer-index", (query.customer_id,)
     buckets = archive.accounts.merchants.index_buckets(owner)
     if query.status in _IN_STATUS_INDEX:

@@ -489,6 +489,8 @@ def test_accounts_are_listed_by_customer_and_by_status_and_type(teller: Teller) 
                 break
             cursor = f"&cursor={page['next_cursor']}"
         assert found == expected, query
+    seen = teller.get("/v1/accounts", f"customer_id={customer}", who=OPERATOR)["data"]
+    assert [row["id"] for row in seen] == made[::-1], "an operator sees any customer's accounts"
     for query in ("", "status=active", "account_type=wallet"):
         answer = teller.stage.api("GET", "/v1/accounts", query=query, authorizer=teller.who)
         assert answer.status == 422
