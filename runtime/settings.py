@@ -86,6 +86,7 @@ class QuerySettings(Settings, frozen=True):
     keys_table: str
     merchants_table: str
     payments_table: str
+    proofs_table: str
     settlement_lines_table: str
     settlements_table: str
     transactions_table: str
@@ -135,6 +136,23 @@ class ProjectSettings(Settings, frozen=True):
     accounts_table: str
     entries_table: str
     transfers_table: str
+
+
+class ProofSettings(Settings, frozen=True):
+    """The scheduled function that proves the books.
+
+    `cut_seconds`: what is younger is not expected to be committed. The default is as long as a
+    Lambda function can run at all.
+    """
+
+    accounts_table: str
+    entries_table: str
+    payments_table: str
+    proofs_table: str
+    transactions_table: str
+    transfers_table: str
+    cut_seconds: Annotated[int, Field(ge=1, le=86_400)] = 900
+    stop_before_timeout_seconds: Annotated[int, Field(ge=5, le=300)] = 30
 
 
 class AuthorizerSettings(Settings, frozen=True):

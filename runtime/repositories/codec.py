@@ -55,7 +55,18 @@ class FieldCipher(Protocol):
 
 def serialize(value: Any) -> Any:
     """One attribute value in DynamoDB's typed JSON."""
+    # Most attributes are one of these two; the general way takes ten times as long.
+    kind = type(value)
+    if kind is str:
+        return {"S": value}
+    if kind is int:
+        return {"N": str(value)}
     return _serializer.serialize(_plain(value))
+
+
+def deserialize_key(key: Item | None) -> dict[str, Any] | None:
+    """A key in DynamoDB's typed JSON, such as LastEvaluatedKey, as plain values."""
+    return None if not key else {name: _from_typed(value) for name, value in key.items()}
 
 
 class Codec:

@@ -12,13 +12,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
 from pydantic import BaseModel
 
 from runtime.errors import Unavailable
-from runtime.repositories.codec import Codec, serialize
+from runtime.repositories.codec import Codec, deserialize_key, serialize
 from runtime.repositories.expressions import Check, Condition, Key, Put, Rendering, Write, absent
 from runtime.schema import Row, TableSchema
 
@@ -26,6 +26,16 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 View = TypeVar("View", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class ScanPage(Generic[View]):
+    """Rows that one Scan call read; `last_key` is where the next page begins, None at the end."""
+
+    rows: list[View]
+    last_key: Key | None
+
+
 RowT = TypeVar("RowT", bound=Row)
 
 MAX_TRANSACTION_ITEMS = 100
@@ -171,6 +181,43 @@ class Store:
             item: Any = refused.response.get("Item", {})
             return self.codec.to_row(schema, item, type(row))
         return None
+
+    def scan(
+        self,
+        model: type[Row],
+        view: type[View],
+        *,
+        segment: int,
+        total_segments: int,
+        page_size: int,
+        start_after: Key | None = None,
+    ) -> Iterator[ScanPage[View]]:
+        """One segment of a whole table, strongly consistent, page by page as they are asked for.
+
+        `start_after` is a page's `last_key`, or the key of a row of this segment. A row that
+        changes meanwhile is seen once, as it was when its page was read.
+        """
+        schema = TableSchema.of(model)
+        names = {f"#{name}": name for name in view.model_fields}
+        request: dict[str, Any] = {
+            "TableName": self.tables[schema.name],
+            "Segment": segment,
+            "TotalSegments": total_segments,
+            "Limit": page_size,
+            "ConsistentRead": True,
+            "ProjectionExpression": ", ".join(names),
+            "ExpressionAttributeNames": names,
+        }
+        last_key: Key | None = start_after
+        while True:
+            if last_key is not None:
+                request["ExclusiveStartKey"] = {n: serialize(v) for n, v in last_key.items()}
+            answer = self._patiently(self.client.scan, **request)
+            last_key = deserialize_key(answer.get("LastEvaluatedKey"))
+            rows = [self.codec.to_row(schema, item, view) for item in answer["Items"]]
+            yield ScanPage(rows, last_key)
+            if last_key is None:
+                return
 
     def transact(self, writes: Sequence[Write], *, token: str) -> None:
         """All writes or none. `token` (at most 36 characters) names this attempt for DynamoDB.

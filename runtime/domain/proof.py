@@ -1,0 +1,244 @@
+"""The arithmetic of a proof: fingerprints of postings, sums per currency, and what was found.
+
+Everything adds up in any order and in any number of parts, so segments can be read at once, and a
+run that goes on where another stopped gives what an uninterrupted one gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+from hashlib import blake2b
+from typing import Final
+from zlib import crc32
+
+from pydantic import BaseModel, Field
+
+from runtime.domain.ledger import net_by_account, operation_time, posted_legs
+from runtime.models.fields import Instant
+from runtime.models.transfer import Leg, TransferStatus
+
+BUCKETS: Final = 1024
+"""Sums that transfers and entries are compared by. Where two differ, a 1,024th of all is read."""
+MODULUS: Final = 2**64
+MAX_NAMED_VIOLATIONS: Final = 100
+"""Violations of one check that are told one by one; all are counted."""
+SWEEP_PREFIX: Final = "swp_"
+
+
+class CheckName(StrEnum):
+    """What is proved, in the order of the report."""
+
+    ACCOUNT_ENTRIES = "account_entries"
+    RUNNING_BALANCES = "running_balances"
+    SPENDABLE = "spendable"
+    CONSERVATION = "conservation"
+    TRANSFER_ENTRIES = "transfer_entries"
+    PAYMENT_TOTALS = "payment_totals"
+
+
+class Violation(BaseModel, frozen=True):
+    """One contradiction: amounts as integers in minor units, everything else as text."""
+
+    id: str
+    expected: int | str
+    found: int | str
+
+
+class Check(BaseModel):
+    """What one check has counted and found so far."""
+
+    counted: int = 0
+    violated: int = 0
+    named: list[Violation] = Field(default_factory=list)
+
+
+class Findings(BaseModel):
+    """What all checks have counted and found so far, in some part of the books."""
+
+    checks: dict[CheckName, Check] = Field(default_factory=dict)
+
+    def of(self, name: CheckName) -> Check:
+        """One check's findings."""
+        return self.checks.setdefault(name, Check())
+
+    def count(self, name: CheckName, number: int = 1) -> None:
+        """So many more were checked."""
+        self.of(name).counted += number
+
+    def violated(
+        self, name: CheckName, identifier: str, expected: int | str, found: int | str
+    ) -> None:
+        """One more violation; named while there is room."""
+        check = self.of(name)
+        check.violated += 1
+        if len(check.named) < MAX_NAMED_VIOLATIONS:
+            check.named.append(Violation(id=identifier, expected=expected, found=found))
+
+    def add(self, other: Findings) -> None:
+        """Take over another part's findings."""
+        for name, theirs in other.checks.items():
+            ours = self.of(name)
+            ours.counted += theirs.counted
+            ours.violated += theirs.violated
+            ours.named = (ours.named + theirs.named)[:MAX_NAMED_VIOLATIONS]
+
+
+class CurrencySums(BaseModel):
+    """Sums of one currency, in minor units, of operations that are not newer than the cut.
+
+    `balances` over all rows; `entries` of transfers that were counted; `unexplained` is what the
+    named contradictions between entries and transfers make of `entries`.
+    """
+
+    balances: int = 0
+    entries: int = 0
+    unexplained: int = 0
+
+    def add(self, other: CurrencySums) -> None:
+        """Take over another part's sums."""
+        self.balances += other.balances
+        self.entries += other.entries
+        self.unexplained += other.unexplained
+
+    @property
+    def created(self) -> int:
+        """Money that came from nowhere (negative: went nowhere): zero in a sound ledger.
+
+        A transfer's entries sum to zero. What the counted ones lack of it, and no contradiction
+        explains, was folded after its row was read: then it is not in `balances` either.
+        """
+        folded_later = self.unexplained - self.entries
+        return self.balances + folded_later
+
+
+class Tally(BaseModel):
+    """Fingerprints and sums of some part of the books."""
+
+    prints: dict[int, int] = Field(default_factory=dict)
+    currencies: dict[str, CurrencySums] = Field(default_factory=dict)
+
+    def post(self, transfer_id: str, operation_id: str, account_id: str, amount: int) -> None:
+        """Count one posting: what an operation changed in an account."""
+        bucket = bucket_of(transfer_id)
+        print_ = fingerprint(operation_id, account_id, amount)
+        self.prints[bucket] = (self.prints.get(bucket, 0) + print_) % MODULUS
+
+    def sums(self, currency: str) -> CurrencySums:
+        """The sums of one currency."""
+        return self.currencies.setdefault(currency, CurrencySums())
+
+    def add(self, other: Tally) -> None:
+        """Take over another part's fingerprints and sums."""
+        for bucket, sum_ in other.prints.items():
+            self.prints[bucket] = (self.prints.get(bucket, 0) + sum_) % MODULUS
+        for currency, sums in other.currencies.items():
+            self.sums(currency).add(sums)
+
+    def differing(self, other: Tally) -> frozenset[int]:
+        """Buckets whose postings are not the same on both sides."""
+        return frozenset(
+            bucket
+            for bucket in self.prints.keys() | other.prints.keys()
+            if self.prints.get(bucket, 0) != other.prints.get(bucket, 0)
+        )
+
+
+class CheckReport(BaseModel, frozen=True):
+    """One check of a completed run; `violations` are the first of `violated`."""
+
+    name: CheckName
+    holds: bool
+    counted: int
+    violated: int
+    violations: tuple[Violation, ...]
+
+
+class ProofReport(BaseModel, frozen=True):
+    """A completed run. `as_of` is its cut: every operation until then has been proved."""
+
+    run_id: str
+    holds: bool
+    as_of: Instant
+    completed_at: Instant
+    checks: tuple[CheckReport, ...]
+
+
+def report_of(
+    findings: Findings, tally: Tally, *, run_id: str, as_of: Instant, completed_at: Instant
+) -> ProofReport:
+    """The report of a run that has read everything; judges conservation."""
+    judged = findings.model_copy(deep=True)
+    judged.count(CheckName.CONSERVATION, len(tally.currencies))
+    for currency in sorted(tally.currencies):
+        created = tally.currencies[currency].created
+        if created:
+            judged.violated(CheckName.CONSERVATION, currency, 0, created)
+    checks = tuple(_check_report(name, judged.of(name)) for name in CheckName)
+    return ProofReport(
+        run_id=run_id,
+        holds=all(check.holds for check in checks),
+        as_of=as_of,
+        completed_at=completed_at,
+        checks=checks,
+    )
+
+
+def _check_report(name: CheckName, check: Check) -> CheckReport:
+    return CheckReport(
+        name=name,
+        holds=not check.violated,
+        counted=check.counted,
+        violated=check.violated,
+        violations=tuple(check.named),
+    )
+
+
+# -------------------------------------------------------------------- postings
+
+
+def bucket_of(transfer_id: str) -> int:
+    """The bucket of a transfer and of all its entries."""
+    return crc32(transfer_id.encode()) % BUCKETS
+
+
+def fingerprint(operation_id: str, account_id: str, amount: int) -> int:
+    """64 bits that stand for one posting."""
+    text = f"{operation_id}\0{account_id}\0{amount}".encode()
+    return int.from_bytes(blake2b(text, digest_size=8).digest(), "big")
+
+
+def is_newer(operation_id: str, cut_mark: str) -> bool:
+    """Whether the operation began after the cut; `cut_mark` is the time part of the cut's id."""
+    return operation_time(operation_id) > cut_mark
+
+
+def is_posting(operation_id: str, amount: int) -> bool:
+    """Whether an entry is a transfer's.
+
+    Holds and changes of status move nothing; a sweep moves between the rows of one account.
+    """
+    return amount != 0 and not operation_id.startswith(SWEEP_PREFIX)
+
+
+def postings(
+    transfer_id: str,
+    operation_id: str,
+    status: str,
+    legs: tuple[Leg, ...],
+    posted_amount: int | None,
+) -> dict[str, int] | None:
+    """What a transfer has changed in each account; nothing unless it is processed.
+
+    None when the legs of a posted hold contradict what was posted of it.
+    """
+    if status != TransferStatus.PROCESSED:
+        return {}
+    moved: Iterable[Leg] = legs
+    if operation_id != transfer_id:
+        total = sum(leg.amount for leg in legs)
+        posted = total if posted_amount is None else posted_amount
+        if posted != total and (len(legs) != 1 or not 0 < posted < total):
+            return None
+        moved = posted_legs(legs, posted)
+    return {account: net for account, net in net_by_account(moved).items() if net}

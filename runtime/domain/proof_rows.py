@@ -1,0 +1,200 @@
+"""Reading one row of an account against its entries, entry by entry, in constant memory."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import BaseModel, Field
+
+from runtime.domain.proof import CheckName, Findings, Tally, is_newer, is_posting
+from runtime.models.account import PROFILE_SHARD
+from runtime.models.entry import entry_partition
+
+
+class Line(BaseModel, frozen=True):
+    """An entry as it stands, whatever somebody has made of it."""
+
+    account_shard: str
+    sequence: str
+    transfer_id: str | None = None
+    operation_id: str = ""
+    account_id: str = ""
+    amount: int = 0
+    balance_after: int | None = None
+    fold_version: int | None = None
+
+    @property
+    def name(self) -> str:
+        """How a report calls it."""
+        return f"{self.account_shard}@{self.sequence}"
+
+    @property
+    def version(self) -> int:
+        """The version of the row that first holds the amount; 0 when it names none."""
+        if self.account_shard.endswith(f"#{PROFILE_SHARD}"):
+            return int(self.sequence) if self.sequence.isdecimal() else 0
+        return self.fold_version or 0
+
+
+class BalanceRow(BaseModel, frozen=True):
+    """A row of the accounts table as it stands, whatever somebody has made of it."""
+
+    id: str
+    shard: str
+    currency: str = ""
+    posting: str = ""
+    version: int = 0
+    balance: int = 0
+    held_out: int = 0
+    held_in: int = 0
+    credit_limit: int = 0
+    spendable: int = 0
+
+
+class Step(StrEnum):
+    """What came of offering an entry to a reading."""
+
+    TAKEN = "taken"
+    GAP = "gap"
+    """An entry before it is missing, or only late."""
+
+
+class Reading(BaseModel):
+    """How far one row (balance and version as of `read_at`) has been compared with its entries.
+
+    Its findings and sums count only once it is finished; a fold row that does not agree yet is read
+    again from the start.
+    """
+
+    account_id: str
+    shard: str
+    currency: str
+    balance: int
+    version: int
+    read_at: float
+    after: str | None = None
+    next_version: int = 1
+    total: int = 0
+    running: int | None = 0
+    newest: int = 0
+    newer: int = 0
+    again: bool = False
+    findings: Findings = Field(default_factory=Findings)
+    tally: Tally = Field(default_factory=Tally)
+
+    @classmethod
+    def of(cls, row: BalanceRow, read_at: float) -> Reading:
+        """A reading that has not begun; `read_at` in seconds since the epoch."""
+        return cls(
+            account_id=row.id,
+            shard=row.shard,
+            currency=row.currency,
+            balance=row.balance,
+            version=row.version,
+            read_at=read_at,
+        )
+
+    @property
+    def name(self) -> str:
+        """The partition of its entries, and how a report calls it."""
+        return entry_partition(self.account_id, self.shard)
+
+    @property
+    def is_profile(self) -> bool:
+        """Row 00 has an entry per version; a fold row has one per operation."""
+        return self.shard == PROFILE_SHARD
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the entries that were read are exactly those of the balance."""
+        complete = not self.is_profile or self.next_version > self.version
+        return complete and self.total == self.balance
+
+    def from_the_start(self) -> Reading:
+        """The same row's reading, to be begun again."""
+        return Reading(
+            account_id=self.account_id,
+            shard=self.shard,
+            currency=self.currency,
+            balance=self.balance,
+            version=self.version,
+            read_at=self.read_at,
+            again=True,
+        )
+
+    def offer(self, line: Line, cut_mark: str, *, patient: bool) -> Step:
+        """Take the next entry of the row's partition.
+
+        A gap is taken for lateness while `patient`; the entry after it is to be offered again.
+        """
+        version = line.version
+        if version > self.version:
+            self.newest = max(self.newest, version)
+        elif version < 1:
+            self._wrong(line, "a version of the row")
+        elif self.is_profile and version > self.next_version and patient:
+            return Step.GAP
+        else:
+            if self.is_profile:
+                self._step(line, version)
+            self._count(line, cut_mark)
+        self.after = line.sequence
+        return Step.TAKEN
+
+    def finish(self, row_now: BalanceRow | None) -> None:
+        """Judge the whole. `row_now` is the row as it stands, read after the last entry.
+
+        Called once the reading agrees, or patience has come to its end.
+        """
+        if self.is_profile and self.next_version <= self.version:
+            self._miss(self.next_version, self.version, "no entry")
+        if self.total != self.balance:
+            self.findings.violated(
+                CheckName.ACCOUNT_ENTRIES, self.name, expected=self.total, found=self.balance
+            )
+        now = row_now.version if row_now is not None else 0
+        if self.newest > now:
+            found = f"version {now}" if row_now is not None else "no such row"
+            expected = f"version {self.newest}, as its entries"
+            self.findings.violated(CheckName.ACCOUNT_ENTRIES, self.name, expected, found)
+        self.tally.sums(self.currency).balances += self.balance - self.newer
+
+    def _step(self, line: Line, version: int) -> None:
+        """The entry follows the one before it, without a gap and to the unit."""
+        if version > self.next_version:
+            self._miss(self.next_version, version - 1, f"version {version}")
+            self.running = None
+        if self.running is not None:
+            expected = self.running + line.amount
+            if line.balance_after != expected:
+                found = "none" if line.balance_after is None else line.balance_after
+                self.findings.violated(CheckName.RUNNING_BALANCES, line.name, expected, found)
+        self.findings.count(CheckName.RUNNING_BALANCES)
+        self.running = line.balance_after
+        self.next_version = version + 1
+
+    def _count(self, line: Line, cut_mark: str) -> None:
+        self.total += line.amount
+        newer = is_newer(line.operation_id, cut_mark)
+        if newer:
+            self.newer += line.amount
+        if not is_posting(line.operation_id, line.amount):
+            return
+        if line.transfer_id is None:
+            self._wrong(line, "a transfer", CheckName.TRANSFER_ENTRIES)
+            if not newer:
+                self.tally.sums(self.currency).entries += line.amount
+                self.tally.sums(self.currency).unexplained += line.amount
+        elif not newer:
+            account_id = self.account_id if line.account_id == self.account_id else "another"
+            self.tally.post(line.transfer_id, line.operation_id, account_id, line.amount)
+            self.tally.sums(self.currency).entries += line.amount
+
+    def _miss(self, first: int, last: int, found: str) -> None:
+        missing = f"version {first}" if first == last else f"versions {first} to {last}"
+        self.findings.violated(CheckName.ACCOUNT_ENTRIES, self.name, missing, found)
+
+    def _wrong(
+        self, line: Line, expected: str, check: CheckName = CheckName.ACCOUNT_ENTRIES
+    ) -> None:
+        self.findings.violated(check, line.name, expected, "none")

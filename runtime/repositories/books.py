@@ -1,0 +1,181 @@
+"""The books as a proof reads them: whole tables in segments, strongly consistent, only to read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pydantic import BaseModel
+
+from runtime.domain.ledger import fold_shard
+from runtime.domain.proof_rows import BalanceRow, Line
+from runtime.models.account import Account
+from runtime.models.entry import Entry, entry_partition, fold_sequence
+from runtime.models.payment import Payment
+from runtime.models.transaction import Transaction
+from runtime.models.transfer import Leg, Transfer
+from runtime.repositories.expressions import Key, equals
+from runtime.repositories.store import MAX_TRANSACTION_ITEMS, ScanPage, Store, View
+from runtime.schema import Row
+
+SEGMENTS = 8
+"""Parts of a table that are read at once, each with a checkpoint of its own."""
+SCAN_PAGE = 250
+"""Rows of one Scan call: of accounts, each then costs a Query."""
+ENTRIES_PAGE = 500
+"""Entries of one Query call, far below the megabyte at which DynamoDB ends a page."""
+
+_NUMBER_GUARD = "number#"
+
+
+class LooseLeg(Leg, frozen=True):
+    """A leg as it stands, even with an amount that could not be written."""
+
+    amount: int
+
+
+class TransferFacts(BaseModel, frozen=True):
+    """A transfer as it stands, whatever somebody has made of it."""
+
+    id: str
+    operation_id: str = ""
+    status: str = ""
+    currency: str = ""
+    legs: tuple[LooseLeg, ...] = ()
+    posted_amount: int | None = None
+    folded_accounts: tuple[str, ...] = ()
+
+
+class PaymentFacts(BaseModel, frozen=True):
+    """A payment's totals, and where its transactions are."""
+
+    id: str
+    amount_captured: int = 0
+    amount_refunded: int = 0
+    transaction_ids: tuple[str, ...] = ()
+
+
+class TransactionFacts(BaseModel, frozen=True):
+    """What a transaction adds to its payment's totals."""
+
+    id: str
+    payment_id: str = ""
+    type: str = ""
+    status: str = ""
+    amount: int = 0
+
+
+class _EntryKey(BaseModel, frozen=True):
+    account_shard: str
+    sequence: str
+
+
+class Books:
+    """Accounts, transfers, entries, payments and transactions."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def accounts(self, segment: int, start_after: Key | None) -> Iterator[ScanPage[BalanceRow]]:
+        """Rows of the accounts table, page by page."""
+        return self._store.scan(
+            Account,
+            BalanceRow,
+            segment=segment,
+            total_segments=SEGMENTS,
+            page_size=SCAN_PAGE,
+            start_after=start_after,
+        )
+
+    def transfers(self, segment: int, start_after: Key | None) -> Iterator[ScanPage[TransferFacts]]:
+        """Transfers, page by page."""
+        return self._store.scan(
+            Transfer,
+            TransferFacts,
+            segment=segment,
+            total_segments=SEGMENTS,
+            page_size=SCAN_PAGE,
+            start_after=start_after,
+        )
+
+    def payments(self, segment: int, start_after: Key | None) -> Iterator[ScanPage[PaymentFacts]]:
+        """Payments, page by page."""
+        return self._store.scan(
+            Payment,
+            PaymentFacts,
+            segment=segment,
+            total_segments=SEGMENTS,
+            page_size=SCAN_PAGE,
+            start_after=start_after,
+        )
+
+    def lines(self, account_shard: str, after: str | None) -> Iterator[Line]:
+        """Entries of one row of an account behind the sequence `after`, in order."""
+        start = None if after is None else {"account_shard": account_shard, "sequence": after}
+        return self._store.query(
+            Entry,
+            Line,
+            [equals("account_shard", account_shard)],
+            page_size=ENTRIES_PAGE,
+            start_after=start,
+            consistent=True,
+        )
+
+    def row(self, account_id: str, shard: str) -> BalanceRow | None:
+        """One row of an account as it stands."""
+        return self._store.get(Account, {"id": account_id, "shard": shard}, BalanceRow)
+
+    def rows(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], BalanceRow]:
+        """Rows of accounts by (id, shard); those that do not exist are left out."""
+        wanted: list[Key] = [{"id": id_, "shard": shard} for id_, shard in dict.fromkeys(keys)]
+        found = self._in_batches(Account, wanted, BalanceRow)
+        return {(row.id, row.shard): row for row in found}
+
+    def transfers_by_id(self, ids: Sequence[str]) -> dict[str, TransferFacts]:
+        """Transfers by id; those that do not exist are left out."""
+        wanted: list[Key] = [{"id": each} for each in dict.fromkeys(ids)]
+        return {row.id: row for row in self._in_batches(Transfer, wanted, TransferFacts)}
+
+    def lines_of(self, transfer: TransferFacts) -> list[Line]:
+        """The entries of a transfer, strongly consistent.
+
+        Those of folded accounts are found by their keys; the others through an index, which may
+        not know yet of an entry that is a second old.
+        """
+        shard, sequence = fold_shard(transfer.id), fold_sequence(transfer.operation_id)
+        known = {
+            (entry_partition(account, shard), sequence) for account in transfer.folded_accounts
+        }
+        indexed = self._store.query(
+            Entry,
+            _EntryKey,
+            [equals("transfer_id", transfer.id)],
+            index="transfer-index",
+            page_size=ENTRIES_PAGE,
+        )
+        known |= {(key.account_shard, key.sequence) for key in indexed}
+        keys: list[Key] = [
+            {"account_shard": partition, "sequence": sequence}
+            for partition, sequence in sorted(known)
+        ]
+        return list(self._in_batches(Entry, keys, Line))
+
+    def payment(self, payment_id: str) -> PaymentFacts | None:
+        """One payment as it stands."""
+        return self._store.get(Payment, {"id": payment_id}, PaymentFacts)
+
+    def transactions(self, ids: Sequence[str]) -> dict[str, TransactionFacts]:
+        """Transactions by id; those that do not exist are left out."""
+        wanted: list[Key] = [{"id": each} for each in dict.fromkeys(ids)]
+        return {row.id: row for row in self._in_batches(Transaction, wanted, TransactionFacts)}
+
+    def _in_batches(
+        self, model: type[Row], keys: Sequence[Key], view: type[View]
+    ) -> Iterator[View]:
+        for start in range(0, len(keys), MAX_TRANSACTION_ITEMS):
+            batch = keys[start : start + MAX_TRANSACTION_ITEMS]
+            yield from self._store.get_many(model, batch, view)
+
+
+def is_number_guard(row: BalanceRow) -> bool:
+    """Whether the row only keeps an account number unique, and holds no balance."""
+    return row.id.startswith(_NUMBER_GUARD)
