@@ -19,7 +19,7 @@ def settings_for(
     *,
     stage: StageConfig,
     tables: Mapping[str, SchemaTable],
-    **fields: str | bool | None,
+    **fields: str | bool | int | None,
 ) -> SettingsT:
     """Settings with the physical name of every table that `model` names, and the stage's timing.
 

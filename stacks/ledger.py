@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,7 +11,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from runtime.settings import HoldsSettings, ProjectSettings
+from runtime.settings import HoldsSettings, ProjectSettings, ProofSettings
 from stacks import permissions
 from stacks.constructs.alarms import iterator_age_alarm
 from stacks.constructs.queues import DeadLetterQueue
@@ -25,12 +26,18 @@ from stacks.statements import queue_statements, table_statements, through_servic
 PROJECT_TIMEOUT_SECONDS: Final = 60
 PROJECT_MEMORY_MB: Final = 1024
 HOLDS_TIMEOUT_SECONDS: Final = 120
+PROOF_TIMEOUT_SECONDS: Final = 900
+"""Lambda's longest (Lambda quotas)."""
+PROOF_MEMORY_MB: Final = 1769
+"""One whole virtual processor (Lambda Developer Guide)."""
 PROJECTED: Final = ("accounts", "transfers")
 """Tables whose streams feed the projector (runtime/services/projector.py)."""
 
+_MakeSpec = Callable[[list[iam.PolicyStatement]], FunctionSpec]
+
 
 class LedgerStack(Stack):
-    """Project (change streams) and holds (their expiry)."""
+    """Project (change streams), holds (their expiry) and proof (of the books)."""
 
     def __init__(
         self,
@@ -49,6 +56,7 @@ class LedgerStack(Stack):
         self.functions: dict[str, ServiceFunction] = {"project": self._projector()}
         self._schedules: dict[str, Schedule] = {}
         self._scheduled("Holds", "holds", self._holds, stage.schedules.holds_minutes)
+        self._scheduled("Proof", "proof", self._proof, stage.schedules.proof_minutes)
         self._write_outputs()
 
     def _projector(self) -> ServiceFunction:
@@ -97,7 +105,7 @@ class LedgerStack(Stack):
             timeout_seconds=PROJECT_TIMEOUT_SECONDS,
         )
 
-    def _scheduled(self, construct_id: str, name: str, make: Any, minutes: int) -> None:
+    def _scheduled(self, construct_id: str, name: str, make: _MakeSpec, minutes: int) -> None:
         dead = DeadLetterQueue(self, f"{construct_id}DeadLetters", key=self._key).queue
         rights = queue_statements("DeadLetters", dead.queue_arn, self._key.key_arn, "SendMessage")
         function = self._function(construct_id, make(rights))
@@ -121,6 +129,23 @@ class LedgerStack(Stack):
             statements=[*self._tables(permissions.HOLDS), *dead_letter_rights],
             no_dead_letter_queue="Failed runs go to an on-failure destination, with their error.",
             timeout_seconds=HOLDS_TIMEOUT_SECONDS,
+        )
+
+    def _proof(self, dead_letter_rights: list[iam.PolicyStatement]) -> FunctionSpec:
+        return FunctionSpec(
+            module="proof",
+            description="Proves that the books balance; goes on where it stopped",
+            settings=settings_for(
+                ProofSettings,
+                stage=self._stage,
+                tables=self._data.tables,
+                service="proof",
+                cut_seconds=self._stage.proof_cut_seconds,
+            ),
+            statements=[*self._tables(permissions.PROOF), *dead_letter_rights],
+            no_dead_letter_queue="Failed runs go to an on-failure destination, with their error.",
+            memory_mb=PROOF_MEMORY_MB,
+            timeout_seconds=PROOF_TIMEOUT_SECONDS,
         )
 
     def _tables(self, uses: permissions.TableUses) -> list[iam.PolicyStatement]:

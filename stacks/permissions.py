@@ -72,6 +72,7 @@ QUERY: Final[TableUses] = {
         "BatchGetItem",
         query=("gsi-merchant", "gsi-merchant-status", "gsi-customer"),
     ),
+    "proofs": _rows("GetItem"),
     "settlement_lines": _rows("Query"),
     "settlements": _rows("GetItem", "BatchGetItem", query=("gsi-merchant",)),
     "transactions": _rows("BatchGetItem"),
@@ -107,4 +108,13 @@ PROJECT: Final[TableUses] = {
 HOLDS: Final[TableUses] = {
     "accounts": _rows("UpdateItem"),
     "transfers": _rows("GetItem", "UpdateItem", query=("expiry-index",)),
+}
+
+PROOF: Final[TableUses] = {
+    "accounts": _rows("Scan"),
+    "entries": _rows("BatchGetItem", "Query", query=("transfer-index",)),
+    "payments": _rows("Scan"),
+    "proofs": _rows("GetItem", "PutItem", "Query", "UpdateItem"),
+    "transactions": _rows("BatchGetItem"),
+    "transfers": _rows("BatchGetItem", "Scan"),
 }

@@ -22,6 +22,10 @@ MAX_AUTHORIZER_CACHE_SECONDS: Final = 300
 MIN_SAFE_LEASE_SECONDS: Final = 30
 """Below this a lease could end while a slow processor call of its owner still runs."""
 
+MIN_SAFE_CUT_SECONDS: Final = 330
+"""Longer than any function that writes the ledger may run (reconcile: 300 s), clocks' errors
+included: what a proof takes for committed must be."""
+
 PLACEHOLDER_SUFFIX: Final = ".example"
 LOCAL_ISSUER_SUFFIX: Final = ".invalid"
 LOCAL_SECRET_PREFIX: Final = f"payments/{LOCAL}/"
@@ -125,6 +129,7 @@ class StageConfig(_Part, frozen=True):
     throttling: Throttling = Throttling()
     concurrency: Concurrency = Concurrency()
     schedules: Schedules = Schedules()
+    proof_cut_seconds: Annotated[int, Field(ge=1, le=86_400)] = 360
     allow_local_webhooks: bool = False
     cors_origins: tuple[Annotated[str, Field(pattern=r"^https?://[^\s/*]+$")], ...] = ()
 
@@ -163,6 +168,9 @@ class StageConfig(_Part, frozen=True):
             "auth of a local stack": self.auth.is_local,
             f"intent_lease_seconds under {MIN_SAFE_LEASE_SECONDS}": (
                 self.intent_lease_seconds < MIN_SAFE_LEASE_SECONDS
+            ),
+            f"proof_cut_seconds under {MIN_SAFE_CUT_SECONDS}": (
+                self.proof_cut_seconds < MIN_SAFE_CUT_SECONDS
             ),
             'lambda_runtime "this-machine"': self.lambda_runtime == "this-machine",
             "allow_local_webhooks": self.allow_local_webhooks,

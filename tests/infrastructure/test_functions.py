@@ -6,8 +6,11 @@ import pytest
 
 from runtime.settings import (
     AuthorizerSettings,
+    HoldsSettings,
     PaymentTiming,
     ProcessSettings,
+    ProjectSettings,
+    ProofSettings,
     QuerySettings,
     ReconcileSettings,
     ResolverSettings,
@@ -17,14 +20,20 @@ from tests.infrastructure.synthesized import Resource, Synthesized, cdk_json_con
 
 SETTINGS: dict[str, type[Settings]] = {
     "authorizer": AuthorizerSettings,
+    "holds": HoldsSettings,
     "process": ProcessSettings,
+    "project": ProjectSettings,
+    "proof": ProofSettings,
     "query": QuerySettings,
     "reconcile": ReconcileSettings,
     "resolver": ResolverSettings,
 }
 HANDLERS = {
     "authorizer": "runtime.handlers.authorize.handler",
+    "holds": "runtime.handlers.holds.handler",
     "process": "runtime.handlers.process.handler",
+    "project": "runtime.handlers.project.handler",
+    "proof": "runtime.handlers.proof.handler",
     "query": "runtime.handlers.query.handler",
     "reconcile": "runtime.handlers.reconcile.handler",
     "resolver": "runtime.handlers.resolve.handler",
@@ -38,7 +47,7 @@ def _environment(stage: Synthesized, function: Resource) -> dict[str, str]:
     return {name: stage.flat(value) for name, value in variables.items()}
 
 
-def test_each_stage_has_the_five_functions(stage: Synthesized) -> None:
+def test_each_stage_has_all_functions(stage: Synthesized) -> None:
     assert set(stage.functions()) == set(SETTINGS)
 
 

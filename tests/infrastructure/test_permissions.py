@@ -8,7 +8,10 @@ import re
 import pytest
 
 from runtime.settings import (
+    HoldsSettings,
     ProcessSettings,
+    ProjectSettings,
+    ProofSettings,
     QuerySettings,
     ReconcileSettings,
     ResolverSettings,
@@ -17,6 +20,7 @@ from runtime.settings import (
 from stacks import permissions
 from stacks.constructs.schema_table import table_logical_id
 from stacks.permissions import TableUses
+from stacks.statements import STREAM_ACTIONS
 from tests.infrastructure.synthesized import (
     Json,
     Synthesized,
@@ -25,7 +29,10 @@ from tests.infrastructure.synthesized import (
 )
 
 USES: dict[str, tuple[TableUses, type[Settings]]] = {
+    "holds": (permissions.HOLDS, HoldsSettings),
     "process": (permissions.PROCESS, ProcessSettings),
+    "project": (permissions.PROJECT, ProjectSettings),
+    "proof": (permissions.PROOF, ProofSettings),
     "query": (permissions.QUERY, QuerySettings),
     "reconcile": (permissions.RECONCILE, ReconcileSettings),
     "resolver": (permissions.RESOLVER, ResolverSettings),
@@ -39,6 +46,9 @@ LONGEST_ARN = 130
 DATA_KEY_ACTIONS: dict[str, dict[str, set[str]]] = {
     "process": {"PiiKey": USE_AND_MAKE, "IndexKey": USE_AND_MAKE},
     "query": {"PiiKey": {"Decrypt"}, "IndexKey": USE_AND_MAKE},
+    "holds": {},
+    "project": {},
+    "proof": {},
     "reconcile": {},
     "resolver": {"PiiKey": USE_AND_MAKE},
     "authorizer": {},
@@ -49,7 +59,11 @@ def _declared(uses: TableUses) -> dict[str, set[str]]:
     allowed: dict[str, set[str]] = {}
     for name, use in uses.items():
         arn = f"${{{table_logical_id(name)}.Arn}}"
-        allowed[arn] = {f"dynamodb:{action}" for action in use.actions}
+        if use.actions:
+            allowed[arn] = {f"dynamodb:{action}" for action in use.actions}
+        if use.reads_stream:
+            stream = f"${{{table_logical_id(name)}.StreamArn}}"
+            allowed[stream] = {f"dynamodb:{action}" for action in STREAM_ACTIONS}
         for index in use.queried_indexes:
             allowed[f"{arn}/index/{index}"] = {"dynamodb:Query"}
     return allowed
@@ -117,7 +131,9 @@ def test_the_tables_key_serves_a_function_only_by_way_of_another_service(
         assert "kms:CreateGrant" not in statement["Action"]
 
 
-def test_no_statement_has_a_wildcard_but_traces_and_settlement_files(stage: Synthesized) -> None:
+def test_no_statement_has_a_wildcard_but_traces_and_objects_of_our_buckets(
+    stage: Synthesized,
+) -> None:
     for policy, statement in identity_statements(stage):
         actions = listed(statement["Action"])
         assert not [action for action in actions if "*" in action], policy.logical_id
@@ -126,6 +142,9 @@ def test_no_statement_has_a_wildcard_but_traces_and_settlement_files(stage: Synt
             assert wild == ["*"]
         elif actions == ["s3:GetObject", "s3:GetObjectVersion"]:
             assert [resource.partition("/")[2] for resource in wild] == ["reconciliation/*"]
+        elif actions == ["s3:PutObject"]:
+            assert [resource.partition("/")[2] for resource in wild] == ["*"]
+            assert all("FailedBatches" in resource for resource in wild)
         else:
             assert wild == [], policy.logical_id
 
@@ -152,3 +171,10 @@ def test_a_policy_fits_into_what_iam_stores(stage: Synthesized) -> None:
         text = json.dumps(stage.statements_of(service), default=str, separators=(",", ":"))
         size = len(re.sub(r"\$\{[^}]*\}", "x" * LONGEST_ARN, text))
         assert size < MAX_POLICY_CHARACTERS, service
+
+
+def test_only_the_proof_may_scan_and_nothing_may_delete(stage: Synthesized) -> None:
+    for service in USES:
+        actions = {a for statement in stage.statements_of(service) for a in statement["Action"]}
+        assert ("dynamodb:Scan" in actions) == (service == "proof"), service
+        assert "dynamodb:DeleteItem" not in actions

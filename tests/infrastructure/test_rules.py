@@ -44,7 +44,7 @@ def test_a_stage_with_origins_passes_the_same_rules(with_origins: Synthesized) -
 
 def test_the_linter_finds_nothing(cloud_stage: Synthesized) -> None:
     templates = sorted(cloud_stage.directory.glob("*.template.json"))
-    assert len(templates) == 3
+    assert len(templates) == 4
     assert [finding for template in templates for finding in _lint(template)] == []
 
 

@@ -27,6 +27,10 @@ def _dead_letter_queues(stage: Synthesized) -> set[str]:
     return redriven | of_rules
 
 
+def _sources(stage: Synthesized, stack: str) -> list[Resource]:
+    return [s for s in stage.all("AWS::Lambda::EventSourceMapping") if s.stack == stack]
+
+
 def _rules(stage: Synthesized, kind: str) -> list[Resource]:
     return [rule for rule in stage.all("AWS::Events::Rule") if kind in rule.properties]
 
@@ -46,7 +50,7 @@ def test_only_files_under_the_prefix_of_the_settlement_bucket_start_a_reconcilia
 
 
 def test_a_file_is_taken_alone_and_hidden_for_six_timeouts(stage: Synthesized) -> None:
-    (source,) = stage.all("AWS::Lambda::EventSourceMapping")
+    (source,) = _sources(stage, "workers")
     assert source.properties["BatchSize"] == 1
     assert source.properties["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert source.properties["ScalingConfig"]["MaximumConcurrency"] >= 2
@@ -56,21 +60,58 @@ def test_a_file_is_taken_alone_and_hidden_for_six_timeouts(stage: Synthesized) -
     assert queue.properties["RedrivePolicy"]["maxReceiveCount"] == 5
 
 
-def test_the_resolver_runs_every_minute_on_its_alias(stage: Synthesized) -> None:
-    (rule,) = _rules(stage, "ScheduleExpression")
-    assert rule.properties["ScheduleExpression"] == "rate(1 minute)"
-    assert rule.properties["State"] == "ENABLED"
-    (target,) = rule.properties["Targets"]
-    assert target["Arn"]["Ref"].startswith("ResolverLive")
-    assert json.loads(target["Input"]) == {"schedule": "resolver"}
+def test_every_schedule_runs_its_function_by_the_alias(stage: Synthesized) -> None:
+    found = {}
+    for rule in _rules(stage, "ScheduleExpression"):
+        assert rule.properties["State"] == "ENABLED"
+        (target,) = rule.properties["Targets"]
+        name = json.loads(target["Input"])["schedule"]
+        assert target["Arn"]["Ref"].startswith(f"{name.capitalize()}Live")
+        found[name] = rule.properties["ScheduleExpression"]
+    local = stage.stacks.data.stack_name.startswith("payments-local")
+    assert found == {
+        "resolver": "rate(1 minute)",
+        "holds": "rate(1 minute)",
+        "proof": "rate(1 hour)" if local else "rate(1 day)",
+    }
 
 
-def test_a_failed_run_of_the_resolver_is_kept(stage: Synthesized) -> None:
-    (config,) = stage.all("AWS::Lambda::EventInvokeConfig")
-    destination = config.properties["DestinationConfig"]["OnFailure"]["Destination"]
-    assert destination["Fn::GetAtt"][0] in _dead_letter_queues(stage)
-    rights = [s for s in stage.statements_of("resolver") if s["Action"] == ["sqs:SendMessage"]]
-    assert [s["Resource"] for s in rights] == [[stage.flat(destination)]]
+def test_a_failed_run_of_a_schedule_is_kept(stage: Synthesized) -> None:
+    configs = stage.all("AWS::Lambda::EventInvokeConfig")
+    assert len(configs) == len(_rules(stage, "ScheduleExpression"))
+    kept = set()
+    for config in configs:
+        destination = config.properties["DestinationConfig"]["OnFailure"]["Destination"]
+        assert destination["Fn::GetAtt"][0] in _dead_letter_queues(stage)
+        kept.add(stage.flat(destination))
+    for service in ("resolver", "holds", "proof"):
+        rights = [s for s in stage.statements_of(service) if s["Action"] == ["sqs:SendMessage"]]
+        ((resource,),) = (s["Resource"] for s in rights)
+        assert resource in kept
+
+
+def test_the_streams_of_the_ledger_are_projected_and_nothing_of_them_is_dropped(
+    stage: Synthesized,
+) -> None:
+    sources = _sources(stage, "ledger")
+    tables = {stage.flat(source.properties["EventSourceArn"]) for source in sources}
+    assert tables == {"${AccountsTable.StreamArn}", "${TransfersTable.StreamArn}"}
+    for source in sources:
+        properties = source.properties
+        assert properties["StartingPosition"] == "TRIM_HORIZON"
+        assert properties["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+        assert properties["BisectBatchOnFunctionError"] is True
+        assert properties["MaximumRetryAttempts"] > 0
+        assert properties["MaximumRecordAgeInSeconds"] < DAY_SECONDS
+        destination = stage.flat(properties["DestinationConfig"]["OnFailure"]["Destination"])
+        assert destination.startswith("${FailedBatchesBucket")
+    metrics = [
+        alarm.properties["MetricName"]
+        for alarm in stage.all("AWS::CloudWatch::Alarm")
+        if alarm.stack == "ledger"
+    ]
+    assert metrics.count("OnFailureDestinationDeliveredEventCount") == len(sources)
+    assert metrics.count("IteratorAge") == 1
 
 
 def test_every_delivery_has_a_place_for_what_cannot_be_delivered(stage: Synthesized) -> None:
@@ -102,4 +143,10 @@ def test_the_outputs_tell_how_to_run_a_schedule_by_hand(stage: Synthesized) -> N
     assert set(functions) == {"reconcile", "resolver"}
     assert stage.output("workers", "Schedules") == {
         "resolver": {"function": functions["resolver"], "event": {"schedule": "resolver"}}
+    }
+    functions = stage.output("ledger", "Functions")
+    assert set(functions) == {"project", "holds", "proof"}
+    assert stage.output("ledger", "Schedules") == {
+        name: {"function": functions[name], "event": {"schedule": name}}
+        for name in ("holds", "proof")
     }
