@@ -26,6 +26,7 @@ from runtime.repositories.folding import FoldRepository
 from runtime.repositories.ledger import LedgerRepository
 from runtime.repositories.merchants import MerchantRepository
 from runtime.repositories.payments import PaymentRepository
+from runtime.repositories.proofs import ProofRepository
 from runtime.repositories.sandbox_charges import SandboxChargeRepository
 from runtime.repositories.settlements import SettlementRepository
 from runtime.repositories.store import Store
@@ -205,6 +206,7 @@ class QueryServices(FunctionServices):
         self.payments = PaymentArchive(
             PaymentRepository(self.store), profiles, self.customers, cursors
         )
+        self.proofs = ProofRepository(self.store)
         self.settlements = SettlementArchive(SettlementRepository(self.store), cursors)
 
     def _cursor_key(self) -> bytes:

@@ -25,6 +25,7 @@ from runtime.contract.payments import (
     PaymentSummary,
     SummaryQuery,
 )
+from runtime.contract.proof import ProofAnswer
 from runtime.contract.settlements import (
     LineQuery,
     SettlementAnswer,
@@ -45,6 +46,7 @@ from runtime.services import (
 )
 from runtime.services.customers import get_customer
 from runtime.services.merchants import get_merchant
+from runtime.services.proof_queries import get_proof
 
 handler = HttpFunction("query", begin=lambda context: query_services().begin(context))
 
@@ -143,6 +145,12 @@ def list_settlement_lines(request: Request) -> SettlementLineList:
     archive = query_services().settlements
     query = request.query(LineQuery)
     return settlement_queries.list_lines(request.path_id, query, request.authenticated, archive)
+
+
+@handler.handles("getProof")
+def read_proof(_: Request) -> ProofAnswer:
+    """GET /v1/proof."""
+    return get_proof(query_services().proofs)
 
 
 @handler.handles("health")

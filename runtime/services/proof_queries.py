@@ -1,0 +1,15 @@
+"""Reading the last completed proof of the books."""
+
+from __future__ import annotations
+
+from runtime.contract.proof import ProofAnswer
+from runtime.errors import NotFound
+from runtime.repositories.proofs import ProofRepository
+
+
+def get_proof(proofs: ProofRepository) -> ProofAnswer:
+    """The last completed run. Raises NotFound when none was completed yet."""
+    report = proofs.latest()
+    if report is None:
+        raise NotFound("no proof of the books has been completed yet; it runs by schedule")
+    return ProofAnswer.model_validate(report, from_attributes=True)
