@@ -25,6 +25,10 @@ def outputs() -> dict[str, dict[str, str]]:
             "Functions": '{"reconcile": "reconcile-1"}',
             "Schedules": '{"resolver": {"function": "reconcile-1", "event": {"do": "resolve"}}}',
         },
+        "payments-local-ledger": {
+            "Functions": '{"holds": "holds-1"}',
+            "Schedules": '{"holds": {"function": "holds-1", "event": {"do": "expire"}}}',
+        },
     }
 
 
@@ -45,8 +49,11 @@ def test_the_file_has_the_promised_names(tmp_path: Path) -> None:
         "secret_access_key": "test",
         "buckets": {"settlement": "settlement-1", "export": "export-1"},
         "tables": {"payments": "payments-1"},
-        "functions": {"process": "process-1", "reconcile": "reconcile-1"},
-        "schedules": {"resolver": {"function": "reconcile-1", "event": {"do": "resolve"}}},
+        "functions": {"process": "process-1", "reconcile": "reconcile-1", "holds": "holds-1"},
+        "schedules": {
+            "resolver": {"function": "reconcile-1", "event": {"do": "resolve"}},
+            "holds": {"function": "holds-1", "event": {"do": "expire"}},
+        },
     }
 
 
@@ -56,6 +63,7 @@ def test_the_file_has_the_promised_names(tmp_path: Path) -> None:
         ("payments-local-data", "Tables"),
         ("payments-local-api", "ApiId"),
         ("payments-local-workers", "Schedules"),
+        ("payments-local-ledger", "Schedules"),
     ],
 )
 def test_a_missing_output_is_named(stack: str, output: str) -> None:
