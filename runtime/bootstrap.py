@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, NoReturn
 
@@ -17,6 +17,7 @@ from runtime.gateways.processors.port import Processor
 from runtime.gateways.processors.sandbox import SandboxProcessor
 from runtime.gateways.settlement_files import SettlementFiles
 from runtime.repositories.accounts import AccountRepository, is_number_guard
+from runtime.repositories.books import Books
 from runtime.repositories.claims import ClaimRepository
 from runtime.repositories.codec import Codec, Place
 from runtime.repositories.customers import CustomerRepository
@@ -45,6 +46,7 @@ from runtime.services.pages import Cursors
 from runtime.services.payment_queries import PaymentArchive
 from runtime.services.payments import PaymentDesk
 from runtime.services.projector import Projector
+from runtime.services.proof_work import ProofDesk
 from runtime.services.reconciliation import ReconciliationDesk
 from runtime.services.settlement_queries import SettlementArchive
 from runtime.services.transfer_queries import TransferArchive
@@ -54,6 +56,7 @@ from runtime.settings import (
     PaymentTiming,
     ProcessSettings,
     ProjectSettings,
+    ProofSettings,
     QuerySettings,
     ReconcileSettings,
     ResolverSettings,
@@ -282,6 +285,23 @@ class ProjectServices(FunctionServices):
         self._request_id = context.aws_request_id
 
 
+class ProofServices(FunctionServices):
+    """Behind handlers/proof.py."""
+
+    def __init__(self, settings: ProofSettings) -> None:
+        super().__init__(settings)
+        margin = settings.stop_before_timeout_seconds
+        self.desk = ProofDesk(
+            proofs=ProofRepository(self.store),
+            books=Books(self.store),
+            clock=lambda: datetime.now(UTC),
+            sleep=time.sleep,
+            must_stop=lambda: self.invocation.remaining_seconds() < margin,
+            cut=timedelta(seconds=settings.cut_seconds),
+            patience_seconds=settings.patience_seconds,
+        )
+
+
 @cache
 def process_services() -> ProcessServices:
     """Built from the environment at the first event."""
@@ -310,6 +330,12 @@ def resolver_services() -> ResolverServices:
 def project_services() -> ProjectServices:
     """Built from the environment at the first event."""
     return ProjectServices(ProjectSettings.from_environment(os.environ))
+
+
+@cache
+def proof_services() -> ProofServices:
+    """Built from the environment at the first event."""
+    return ProofServices(ProofSettings.from_environment(os.environ))
 
 
 @cache

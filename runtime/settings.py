@@ -152,6 +152,8 @@ class ProofSettings(Settings, frozen=True):
     transactions_table: str
     transfers_table: str
     cut_seconds: Annotated[int, Field(ge=1, le=86_400)] = 900
+    patience_seconds: Annotated[int, Field(ge=1, le=600)] = 60
+    """How long an entry may be behind its account or transfer before it is missed."""
     stop_before_timeout_seconds: Annotated[int, Field(ge=5, le=300)] = 30
 
 

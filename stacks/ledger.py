@@ -141,6 +141,7 @@ class LedgerStack(Stack):
                 tables=self._data.tables,
                 service="proof",
                 cut_seconds=self._stage.proof_cut_seconds,
+                patience_seconds=self._stage.proof_patience_seconds,
             ),
             statements=[*self._tables(permissions.PROOF), *dead_letter_rights],
             no_dead_letter_queue="Failed runs go to an on-failure destination, with their error.",

@@ -130,6 +130,7 @@ class StageConfig(_Part, frozen=True):
     concurrency: Concurrency = Concurrency()
     schedules: Schedules = Schedules()
     proof_cut_seconds: Annotated[int, Field(ge=1, le=86_400)] = 360
+    proof_patience_seconds: Annotated[int, Field(ge=1, le=600)] = 60
     allow_local_webhooks: bool = False
     cors_origins: tuple[Annotated[str, Field(pattern=r"^https?://[^\s/*]+$")], ...] = ()
 

@@ -110,6 +110,11 @@ class Reading(BaseModel):
         complete = not self.is_profile or self.next_version > self.version
         return complete and self.total == self.balance
 
+    @property
+    def may_be_late(self) -> bool:
+        """Whether waiting can help: entries of row 00 come from a stream, one per version."""
+        return not self.is_profile or self.next_version <= self.version
+
     def from_the_start(self) -> Reading:
         """The same row's reading, to be begun again."""
         return Reading(

@@ -1,0 +1,183 @@
+"""First phase of a proof: every row of every account against its entries.
+
+A row is read at (balance, version) and then compared with exactly the entries of these versions, so
+it may change meanwhile. Entries of row 00 come from a stream: what is missing is waited for.
+"""
+
+from __future__ import annotations
+
+from runtime.domain.ledger import FOLD_SHARDS
+from runtime.domain.proof import CheckName, is_newer, is_posting, postings
+from runtime.domain.proof_rows import BalanceRow, Line, Reading, Step
+from runtime.models.account import Posting
+from runtime.repositories.books import ENTRIES_PAGE, is_number_guard
+from runtime.repositories.store import MAX_TRANSACTION_ITEMS
+from runtime.services.proof_work import MAX_LATE, Fresh, Work
+
+MAX_FRESH_COMPARED = 10_000
+"""Entries newer than the cut that a segment compares with their transfers. The next run's cut
+includes them all; these show a fresh error sooner."""
+LONGEST_OPERATION = 40
+_FOLD_ROWS = tuple(f"{shard:02d}" for shard in range(1, FOLD_SHARDS + 1))
+
+
+def read_accounts(work: Work) -> None:
+    """Read the segment from where it stands to its end. Raises OutOfTime, StaleWrite."""
+    state = work.state
+    _go_on(work)
+    for page in work.books.accounts(work.segment, state.cursor):
+        for row in page.rows:
+            state.cursor = {"id": row.id, "shard": row.shard}
+            if not is_number_guard(row):
+                _begin(row, work)
+                _go_on(work)
+        work.step()
+    while state.late_rows:
+        _revisit(work)
+    _compare_fresh(work)
+    work.finish()
+
+
+def _begin(row: BalanceRow, work: Work) -> None:
+    state = work.state
+    state.reading = Reading.of(row, work.now())
+    state.findings.count(CheckName.ACCOUNT_ENTRIES)
+    work.count()
+    if not state.reading.is_profile:
+        return
+    state.findings.count(CheckName.SPENDABLE)
+    _judge_spendable(row, work)
+    if row.posting == Posting.FOLDED:
+        state.beyond = [(row.id, shard, row.currency) for shard in _FOLD_ROWS]
+
+
+def _judge_spendable(row: BalanceRow, work: Work) -> None:
+    spendable = row.balance - row.held_out + row.credit_limit
+    name, findings = f"{row.id}#{row.shard}", work.state.findings
+    if row.spendable != spendable:
+        findings.violated(CheckName.SPENDABLE, name, spendable, row.spendable)
+    for held in (row.held_out, row.held_in):
+        if held < 0:
+            findings.violated(CheckName.SPENDABLE, name, 0, held)
+
+
+def _go_on(work: Work) -> None:
+    """Finish the row in hand, and the fold rows that its account lacks: they have no entries."""
+    state = work.state
+    if state.reading is not None:
+        _read(state.reading, work)
+        _put_away(state.reading, work)
+        state.reading = None
+    if state.beyond:
+        found = work.books.rows([(id_, shard) for id_, shard, _ in state.beyond])
+        for id_, shard, currency in state.beyond:
+            if (id_, shard) not in found:
+                missing = BalanceRow(id=id_, shard=shard, currency=currency)
+                reading = Reading.of(missing, work.now())
+                _read(reading, work, pausing=False)
+                _put_away(reading, work)
+        state.beyond = []
+
+
+def _read(reading: Reading, work: Work, *, patient: bool = True, pausing: bool = True) -> None:
+    """Offer the row's entries from where it stands, until its end or a gap."""
+    lines = work.books.lines(reading.name, reading.after)
+    for number, line in enumerate(lines, start=1):
+        if reading.offer(line, work.run.cut_mark, patient=patient) is Step.GAP:
+            return
+        _note_fresh(line, reading, work)
+        if pausing and number % ENTRIES_PAGE == 0:
+            work.step()
+
+
+def _put_away(reading: Reading, work: Work) -> None:
+    """Count the row, or put it with those whose entries are waited for."""
+    if not reading.agrees and reading.may_be_late:
+        work.state.late_rows.append(_ready_to_go_on(reading))
+        while len(work.state.late_rows) >= MAX_LATE:
+            _revisit(work)
+        return
+    _count(reading, work)
+
+
+def _ready_to_go_on(reading: Reading) -> Reading:
+    """Row 00 is read on behind its gap; the sum of a fold row is begun again."""
+    waits = reading.is_profile and reading.next_version <= reading.version
+    return reading if waits else reading.from_the_start()
+
+
+def _revisit(work: Work) -> None:
+    """Try the late rows once more, each as it was read then; judge those that are out of time."""
+    state = work.state
+    for position, reading in enumerate(list(state.late_rows)):
+        patient = work.is_patient(reading.read_at)
+        _read(reading, work, patient=patient, pausing=False)
+        if reading.agrees or not patient:
+            _count(reading, work)
+            state.late_rows[position].newest = -1
+        else:
+            state.late_rows[position] = _ready_to_go_on(reading)
+    state.late_rows = [reading for reading in state.late_rows if reading.newest >= 0]
+    if state.late_rows:
+        work.nap()
+
+
+def _count(reading: Reading, work: Work) -> None:
+    row_now = None
+    if reading.newest > reading.version:
+        key = (reading.account_id, reading.shard)
+        row_now = work.books.rows([key]).get(key)
+    reading.finish(row_now)
+    work.state.findings.add(reading.findings)
+    work.state.tally.add(reading.tally)
+
+
+def _note_fresh(line: Line, reading: Reading, work: Work) -> None:
+    """Remember an entry newer than the cut, and compare a batch of them now and then."""
+    state = work.state
+    if reading.again or line.version > reading.version or line.transfer_id is None:
+        return
+    if not is_newer(line.operation_id, work.run.cut_mark):
+        return
+    if not is_posting(line.operation_id, line.amount):
+        return
+    if state.fresh_compared + len(state.fresh) >= MAX_FRESH_COMPARED:
+        return
+    state.fresh.append(
+        Fresh(
+            name=line.name,
+            transfer_id=line.transfer_id,
+            operation_id=line.operation_id,
+            account_id=reading.account_id,
+            amount=line.amount,
+        )
+    )
+    if len(state.fresh) >= MAX_TRANSACTION_ITEMS:
+        _compare_fresh(work)
+
+
+def _compare_fresh(work: Work) -> None:
+    """Compare entries with their transfers directly: a transfer is there before its entries."""
+    state = work.state
+    transfers = work.books.transfers_by_id([fresh.transfer_id for fresh in state.fresh])
+    for fresh in state.fresh:
+        transfer = transfers.get(fresh.transfer_id)
+        expected: int | None = None
+        if transfer is not None and transfer.operation_id == fresh.operation_id:
+            nets = postings(
+                transfer.id,
+                transfer.operation_id,
+                transfer.status,
+                transfer.legs,
+                transfer.posted_amount,
+            )
+            expected = (nets or {}).get(fresh.account_id)
+        if expected is None:
+            wanted = f"no entry of {fresh.transfer_id}"
+            state.findings.violated(
+                CheckName.TRANSFER_ENTRIES, fresh.name, wanted, str(fresh.amount)
+            )
+        elif expected != fresh.amount:
+            state.findings.violated(CheckName.TRANSFER_ENTRIES, fresh.name, expected, fresh.amount)
+    state.fresh_compared += len(state.fresh)
+    state.fresh = []

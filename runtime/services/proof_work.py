@@ -1,0 +1,185 @@
+"""One segment of one phase of a proof: its state, its checkpoints, and the end of its time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from pydantic import BaseModel, Field
+
+from runtime.domain.ids import highest_id
+from runtime.domain.instants import to_datetime
+from runtime.domain.ledger import operation_time
+from runtime.domain.proof import Findings, Tally
+from runtime.domain.proof_rows import Reading
+from runtime.models.fields import Instant
+from runtime.models.proof import segment_part
+from runtime.repositories.books import Books
+from runtime.repositories.proofs import ProofRepository, Stored
+
+CHECKPOINT_STEPS = 20
+"""Pages (of at most 500 rows or entries) between two checkpoints: what a crash reads again."""
+PATIENCE_SECONDS = 60.0
+"""How long an entry may be behind its account or transfer: far above a healthy stream's lag, and
+what is later than this is worth an alarm."""
+MAX_LATE = 100
+"""Rows or transfers of one segment whose entries are waited for at once."""
+NAP_SECONDS = 0.5
+PARALLEL_SEGMENTS = 4
+
+
+class Phase(StrEnum):
+    """What is read, in this order. The drills are left out when transfers and entries agree."""
+
+    ACCOUNTS = "accounts"
+    TRANSFERS = "transfers"
+    DRILL_TRANSFERS = "drill_transfers"
+    DRILL_ENTRIES = "drill_entries"
+    PAYMENTS = "payments"
+    DONE = "done"
+
+
+class Fresh(BaseModel, frozen=True):
+    """An entry newer than the cut, to be compared with its transfer at once."""
+
+    name: str
+    transfer_id: str
+    operation_id: str
+    account_id: str
+    amount: int
+
+
+class LateItem(BaseModel, frozen=True):
+    """A transfer or payment that does not agree yet, first seen then (seconds since the epoch)."""
+
+    id: str
+    seen_at: float
+
+
+class SegmentState(BaseModel):
+    """How far a segment is. Saved as a whole, so that every state is one that was true."""
+
+    cursor: dict[str, str] | None = None
+    done: bool = False
+    counted: int = 0
+    findings: Findings = Field(default_factory=Findings)
+    tally: Tally = Field(default_factory=Tally)
+    reading: Reading | None = None
+    beyond: list[tuple[str, str, str]] = Field(default_factory=list)
+    late_rows: list[Reading] = Field(default_factory=list)
+    late: list[LateItem] = Field(default_factory=list)
+    fresh: list[Fresh] = Field(default_factory=list)
+    fresh_compared: int = 0
+
+
+class RunState(BaseModel):
+    """The run as a whole. `differing` are the buckets that must be drilled into."""
+
+    run_id: str
+    cut: Instant
+    phase: Phase = Phase.ACCOUNTS
+    differing: list[int] = Field(default_factory=list)
+
+    @property
+    def cut_mark(self) -> str:
+        """What the time part of an operation's id is compared with."""
+        return operation_time(highest_id("cut", to_datetime(self.cut)))
+
+
+@dataclass(frozen=True)
+class ProofDesk:
+    """What proving works with. `progress` hears of each phase's rows as they are counted."""
+
+    proofs: ProofRepository
+    books: Books
+    clock: Callable[[], datetime]
+    sleep: Callable[[float], None]
+    must_stop: Callable[[], bool]
+    cut: timedelta
+    patience_seconds: float = PATIENCE_SECONDS
+    parallel: int = PARALLEL_SEGMENTS
+    progress: Callable[[Phase, int], None] = lambda _phase, _rows: None
+
+
+class OutOfTime(Exception):
+    """The segment's state is saved; another invocation goes on."""
+
+
+@dataclass
+class Work:
+    """A segment at work."""
+
+    desk: ProofDesk
+    run: RunState
+    segment: int
+    stored: Stored[SegmentState]
+    stopped: Callable[[], bool]
+    renew: Callable[[], None]
+    _steps: int = field(default=0)
+
+    @classmethod
+    def resume(
+        cls,
+        desk: ProofDesk,
+        run: RunState,
+        segment: int,
+        stopped: Callable[[], bool],
+        renew: Callable[[], None],
+    ) -> Work:
+        """The segment as its last checkpoint has it."""
+        part = segment_part(run.phase, segment)
+        stored = desk.proofs.segment(run.run_id, part, SegmentState) or Stored(SegmentState(), 0)
+        return cls(desk, run, segment, stored, stopped, renew)
+
+    @property
+    def state(self) -> SegmentState:
+        """The state, changed in place."""
+        return self.stored.content
+
+    @property
+    def books(self) -> Books:
+        """What is read."""
+        return self.desk.books
+
+    def count(self, rows: int = 1) -> None:
+        """So many more rows were read."""
+        self.state.counted += rows
+        self.desk.progress(self.run.phase, rows)
+
+    def step(self) -> None:
+        """The state is whole: save it now and then, and when time runs out. Raises OutOfTime."""
+        self._steps += 1
+        stopping = self.stopped()
+        if stopping or self._steps % CHECKPOINT_STEPS == 0:
+            self.save()
+        if stopping:
+            raise OutOfTime
+
+    def save(self) -> None:
+        """Write the checkpoint. Raises StaleWrite when another worker has this segment."""
+        part = segment_part(self.run.phase, self.segment)
+        desk = self.desk
+        self.stored = desk.proofs.save_segment(self.run.run_id, part, self.stored, desk.clock())
+        self.renew()
+
+    def finish(self) -> None:
+        """The segment is read to its end."""
+        self.state.done = True
+        self.save()
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return self.desk.clock().timestamp()
+
+    def is_patient(self, since: float) -> bool:
+        """Whether what was first missed at `since` may still come."""
+        return self.now() < since + self.desk.patience_seconds
+
+    def nap(self) -> None:
+        """Wait a little for what is late. Raises OutOfTime."""
+        if self.stopped():
+            self.save()
+            raise OutOfTime
+        self.desk.sleep(NAP_SECONDS)
