@@ -168,8 +168,8 @@ class ItemLocks:
     conflicts: int = 0
     commits: int = 0
     plain_conflicts: int = 0
-    _until: dict[str, float] = field(default_factory=dict)
-    _plain: Counter[str] = field(default_factory=Counter)
+    _until: dict[str, float] = field(default_factory=dict, repr=False)
+    _plain: Counter[str] = field(default_factory=Counter, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def attach(self, client: DynamoDBClient) -> DynamoDBClient:

@@ -1,0 +1,276 @@
+"""The ledger's services on a world's tables, used by clients whose connections fail."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from runtime.contract.accounts import AccountRequest
+from runtime.contract.answers import StoredAnswer
+from runtime.contract.transfers import PostRequest, TransferRequest
+from runtime.domain.ledger import opening_account
+from runtime.repositories.accounts import AccountRepository, is_number_guard
+from runtime.repositories.claims import ClaimRepository
+from runtime.repositories.folding import FoldRepository
+from runtime.repositories.ledger import LedgerRepository
+from runtime.repositories.merchants import MerchantRepository
+from runtime.repositories.store import Store
+from runtime.repositories.transfers import TransferRepository
+from runtime.services.account_changes import activate_account, deactivate_account
+from runtime.services.accounts import AccountDesk, create_account
+from runtime.services.entries_projection import EntriesProjection
+from runtime.services.folded_accounts import FoldedAccounts
+from runtime.services.folding_projection import FoldingProjection
+from runtime.services.hold_expiry import ExpiryDesk, ExpiryReport, expire_due_holds
+from runtime.services.holds import cancel_transfer, post_transfer
+from runtime.services.merchant_profiles import MerchantProfiles
+from runtime.services.projector import Kind, Projector, StreamRecord
+from runtime.services.transfers import TransferDesk, create_transfer
+from tests.support.faults import Faults, ItemLocks, seeded
+from tests.support.ledger_model import LedgerModel, ModelAccount
+from tests.support.ledger_truth import TRANSFERS, Books, Story
+from tests.support.streams import QUIET, SourceSettings, StreamFaults, StreamPoller
+from tests.support.world import World
+
+if TYPE_CHECKING:
+    from tests.support.engines import Engine
+
+STREAMED = ("accounts", "transfers")
+_SLEEP_SCALE = 0.5
+"""The engines answer faster than AWS, and nobody here waits for a busy region."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a client wants under one key, however often it must ask."""
+
+    key: str
+    path: str
+    body: dict[str, Any]
+
+    @property
+    def transfer_id(self) -> str:
+        """Of a post or cancel: the hold's id."""
+        return self.path.split("/")[3]
+
+
+class LedgerClient:
+    """One client: a connection of its own, with its own faults."""
+
+    def __init__(self, world: LedgerWorld, store: Store, faults: Faults | None = None) -> None:
+        self._world = world
+        self.faults = faults
+        self.store = store
+        self.desk = TransferDesk(
+            ledger=LedgerRepository(store),
+            transfers=TransferRepository(store),
+            accounts=AccountRepository(store),
+            folds=FoldRepository(store),
+            merchants=world.profiles,
+            folded=FoldedAccounts(1.0),
+            claims=ClaimRepository(store),
+        )
+        self.account_desk = AccountDesk(
+            AccountRepository(store), FoldRepository(store), world.profiles, ClaimRepository(store)
+        )
+
+    def send(self, order: Order) -> StoredAnswer:
+        """Ask for it once. Raises what the service raises."""
+        call = self._world.call(order.body, order.key, order.path)
+        if order.path == TRANSFERS:
+            request = TransferRequest.model_validate_json(json.dumps(order.body))
+            return create_transfer(request, call, self.desk)
+        if order.path.endswith("/post"):
+            request_ = PostRequest.model_validate_json(json.dumps(order.body))
+            return post_transfer(order.transfer_id, request_, call, self.desk)
+        return cancel_transfer(order.transfer_id, call, self.desk)
+
+    def set_active(self, account_id: str, active: bool) -> StoredAnswer:
+        """Activate or deactivate an account, without a key."""
+        action = "activate" if active else "deactivate"
+        change = activate_account if active else deactivate_account
+        call = self._world.call({}, None, f"/v1/accounts/{account_id}/{action}")
+        return change(account_id, call, self.account_desk)
+
+    def expire(self) -> ExpiryReport:
+        """One run of the sweep of expired holds."""
+        desk = ExpiryDesk(
+            ledger=self.desk.ledger,
+            transfers=self.desk.transfers,
+            clock=self._world.world.clock,
+            must_stop=lambda: False,
+        )
+        return expire_due_holds(desk, "expiry-run")
+
+
+@dataclass
+class LedgerWorld:
+    """Accounts of one merchant, the clients that move its money, and the projector behind them."""
+
+    engine: Engine
+    seed: str
+    stream_faults: StreamFaults = QUIET
+    projector_faults: float = 0.0
+    lock_seconds: float = 0.0
+    model: LedgerModel = field(default_factory=LedgerModel)
+
+    def __post_init__(self) -> None:
+        self.world = World(self.engine, streams=True)
+        self.profiles = MerchantProfiles(MerchantRepository(self.world.store), 3600)
+        self.merchant = self.world.merchant(index_buckets=2)
+        self.locks = ItemLocks(self.world.key_names, hold_seconds=self.lock_seconds)
+        self.numbers = itertools.count()
+        self.calm = LedgerClient(self, self.world.store)
+        self.poller = StreamPoller(
+            self.engine,
+            [self.world.tables[name] for name in STREAMED],
+            self._projecting(),
+            seed=self.seed,
+            faults=self.stream_faults,
+            settings=SourceSettings(batch_size=40),
+        )
+
+    # ------------------------------------------------------------ making things
+
+    def call(self, body: dict[str, Any], key: str | None, path: str) -> Any:
+        """A request of an operator who acts for the merchant."""
+        return self.world.call(
+            self.merchant, body, key, path=path, operator=True, acting_for=self.merchant.id
+        )
+
+    def client(self, name: str, rate: float = 0.0, kills: float = 0.0) -> LedgerClient:
+        """A client whose connection fails by a seed of its own, and gives up after some tries."""
+        faults = Faults(seeded(f"{self.seed}-{name}", rate, kills, kill_anywhere=True))
+        return LedgerClient(self, self._store(faults, name, patience=12), faults)
+
+    def client_with(self, faults: Faults) -> LedgerClient:
+        """A client with these faults."""
+        return LedgerClient(self, self._store(faults, "planned", patience=12), faults)
+
+    def open(
+        self, currency: str = "USD", opening: int = 0, *, folded: bool = False, credit: int = 0
+    ) -> str:
+        """Id of a new account; its opening balance is a transfer."""
+        body: dict[str, Any] = {
+            "account_type": "wallet",
+            "currency": currency,
+            "opening_balance": opening,
+            "credit_limit": credit,
+            "posting": "folded" if folded else "immediate",
+        }
+        request = AccountRequest.model_validate_json(json.dumps(body))
+        call = self.call(body, f"open-{next(self.numbers)}", "/v1/accounts")
+        answer = json.loads(create_account(request, call, self.calm.account_desk).body)
+        account_id = str(answer["id"])
+        accounts = self.model.accounts
+        accounts[account_id] = ModelAccount(currency, folded, credit)
+        if opening:
+            source = opening_account(currency)
+            accounts.setdefault(source, ModelAccount(currency, folded=True))
+            self.model.transfer(f"opening-{account_id}", [(source, account_id, opening)])
+        return account_id
+
+    def order(
+        self, source: str = "", target: str = "", amount: int = 0, *, key: str = "", **more: Any
+    ) -> Order:
+        """A transfer or hold to be sent under a fresh key; with `legs` it has no own three."""
+        body: dict[str, Any] = {"currency": "USD", **more}
+        if "legs" not in body:
+            body |= {"from_account_id": source, "to_account_id": target, "amount": amount}
+        return Order(key or self.fresh_key(), TRANSFERS, body)
+
+    def post_order(self, hold_id: str, amount: int | None = None, *, key: str = "") -> Order:
+        """A post of a hold, in full or in part."""
+        body = {} if amount is None else {"amount": amount}
+        return Order(key or self.fresh_key(), f"{TRANSFERS}/{hold_id}/post", body)
+
+    def cancel_order(self, hold_id: str, *, key: str = "") -> Order:
+        """A cancel of a hold."""
+        return Order(key or self.fresh_key(), f"{TRANSFERS}/{hold_id}/cancel", {})
+
+    def fresh_key(self) -> str:
+        """An idempotency key that nobody has used."""
+        return f"key-{next(self.numbers)}"
+
+    def hold(self, source: str, target: str, amount: int, **more: Any) -> str:
+        """Id of a new hold."""
+        answer = self.calm.send(self.order(source, target, amount, hold=True, **more))
+        assert answer.status == 201, answer
+        return str(json.loads(answer.body)["id"])
+
+    # ------------------------------------------------------------ the truth
+
+    def must_balance(self, story: Story | None = None, orders: Sequence[Order] = ()) -> Books:
+        """At rest, everything agrees to the unit.
+
+        The model has done the same, or does now what the clients of `story` were told.
+        """
+        self.poller.drain(workers=2)
+        books = Books(self)
+        if story is not None:
+            story.apply_to(self.model, orders, books)
+            story.must_be_of(self.merchant.id, orders, books)
+        books.must_hold(self.model)
+        return books
+
+    # ------------------------------------------------------------ what stands behind
+
+    def _store(self, faults: Faults, name: str, *, patience: int) -> Store:
+        client = self.locks.attach(faults.attach(self.world.engine.dynamodb()))
+        return self.world.store_on(
+            client,
+            remaining_seconds=_giving_up(Random(f"{self.seed}-{name}"), patience),
+            sleep=lambda seconds: time.sleep(seconds * _SLEEP_SCALE),
+            seed=len(name),
+        )
+
+    def _projecting(self) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
+        """The projector as a Lambda function: one environment per thread, each with faults."""
+        rate, counter, local = self.projector_faults, itertools.count(), threading.local()
+        names = {self.world.tables[name]: name for name in STREAMED}
+
+        def environment() -> Projector:
+            name = f"projector-{next(counter)}"
+            plan = seeded(f"{self.seed}-{name}", rate, rate / 4, kill_anywhere=True)
+            store = self._store(Faults(plan), name, patience=30)
+            folding = FoldingProjection(
+                FoldRepository(store), AccountRepository(store), self.world.clock, lambda: name
+            )
+            return Projector(
+                store.codec,
+                {"accounts": (EntriesProjection(store),), "transfers": (folding,)},
+                is_number_guard,
+            )
+
+        def handler(event: dict[str, Any], _: Any) -> dict[str, Any]:
+            if not hasattr(local, "projector"):
+                local.projector = environment()
+            records = [_stream_record(raw, names) for raw in event["Records"]]
+            failed = local.projector.apply(records)
+            numbers = [record.sequence_number for record in records]
+            first = next((number for number in numbers if number in failed), None)
+            return {"batchItemFailures": [{"itemIdentifier": first}] if first else []}
+
+        return handler
+
+
+def _stream_record(raw: dict[str, Any], names: dict[str, str]) -> StreamRecord:
+    image = raw["dynamodb"]
+    return StreamRecord(
+        table=names[raw["eventSourceARN"].split("/")[1]],
+        kind=Kind(raw["eventName"]),
+        sequence_number=image["SequenceNumber"],
+        old=image.get("OldImage"),
+        new=image.get("NewImage"),
+    )
+
+
+def _giving_up(dice: Random, patience: int) -> Callable[[], float]:
+    """Time that is left, asked before each retry: now and then it is over."""
+    return lambda: 0.0 if dice.random() < 1 / patience else 60.0
