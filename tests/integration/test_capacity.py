@@ -1,213 +1,379 @@
-"""The units that we compute are those that the engines report, on many shapes.
+"""The meter's units beside those that the engines report, for every shape of a call.
 
-Writes against the embedded AWS, which knows that transactions cost twice and what indexes take;
-reads against AWS's own engine: the embedded one calls every read one unit.
+The emulator reports transactions as AWS does, DynamoDB Local does not; DynamoDB Local reports reads
+by their size, the emulator does not. So each is believed where it is right.
 """
 
 from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from benchmarks.meter import Meter, TableShape
-from runtime.domain.capacity import IndexShape
+from benchmarks.meter import Meter, NotMetered, Traffic
 from tests.support.engines import Engine
+from tests.support.faults import Fault, Faults, at_commit
+from tests.support.world import World
 
-SHAPES = 40
+Attributes = dict[str, dict[str, Any]]
+Units = dict[tuple[str, str | None], float]
+RANDOM_WRITES = 60
+ASK = {"ReturnConsumedCapacity": "INDEXES"}
+
+EVERY_TYPE: Attributes = {
+    "text": {"S": "naïve 😀"},
+    "number": {"N": "-12345.678"},
+    "large": {"N": "1e30"},
+    "bytes": {"B": b"\x00" * 33},
+    "flag": {"BOOL": True},
+    "nothing": {"NULL": True},
+    "words": {"SS": ["one", "two"]},
+    "numbers": {"NS": ["1", "22", "-333"]},
+    "blobs": {"BS": [b"a", b"bc"]},
+    "list": {"L": [{"S": "a"}, {"N": "1"}, {"L": []}]},
+    "map": {"M": {"inner": {"M": {"deep": {"S": "x"}}}, "n": {"N": "0"}}},
+}
 
 
 class Bench:
-    """A table with two indexes, one of them showing everything, and a metered client."""
+    """A table with indexes of every projection, one without any, and a metered client."""
 
     def __init__(self, engine: Engine) -> None:
-        self.table = f"c{uuid.uuid4().hex[:10]}"
-        self.client = engine.dynamodb()
-        keys = frozenset({"id", "owner"})
-        shape = TableShape(
-            "things",
-            ("id",),
-            (
-                IndexShape("keys", ("owner",), keys),
-                IndexShape("all", ("state",), None),
-            ),
-        )
-        self.spare = engine.dynamodb()
-        self.spare.create_table(
-            TableName=self.table,
+        suffix = uuid.uuid4().hex[:8]
+        self.indexed, self.bare = f"indexed-{suffix}", f"bare-{suffix}"
+        self.client, self.reader = engine.dynamodb(), engine.dynamodb()
+        self._create(self.indexed, self._indexes())
+        self._create(self.bare, [])
+        self.meter = Meter(self.reader)
+        self.meter.attach(self.client)
+
+    def _create(self, table: str, indexes: list[dict[str, Any]]) -> None:
+        names = ("id", "part", "owner", "state") if indexes else ("id", "part")
+        more: dict[str, Any] = {"GlobalSecondaryIndexes": indexes} if indexes else {}
+        self.reader.create_table(
+            TableName=table,
             BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[
-                {"AttributeName": name, "AttributeType": "S"} for name in ("id", "owner", "state")
-            ],
-            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-            GlobalSecondaryIndexes=[
-                {
-                    "IndexName": name,
-                    "KeySchema": [{"AttributeName": key, "KeyType": "HASH"}],
-                    "Projection": {"ProjectionType": projection},
-                }
-                for name, key, projection in (
-                    ("keys", "owner", "KEYS_ONLY"),
-                    ("all", "state", "ALL"),
-                )
-            ],
+            KeySchema=_key("id", "part"),
+            AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in names],
+            **more,
         )
-        self.meter = Meter(self.client, {self.table: shape}, self.spare)
 
-    def call(self, operation: str, **request: Any) -> tuple[Any, Any]:
-        """What we computed, and what the engine says."""
-        with self.meter.measure() as usage:
-            answer = getattr(self.client, operation)(**request, ReturnConsumedCapacity="INDEXES")
-        return usage, answer["ConsumedCapacity"]
+    def _indexes(self) -> list[dict[str, Any]]:
+        shown = {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["shown"]}
+        return [
+            {
+                "IndexName": "keys",
+                "KeySchema": _key("owner", "part"),
+                "Projection": {"ProjectionType": "KEYS_ONLY"},
+            },
+            {"IndexName": "some", "KeySchema": _key("owner", "state"), "Projection": shown},
+            {
+                "IndexName": "all",
+                "KeySchema": _key("state"),
+                "Projection": {"ProjectionType": "ALL"},
+            },
+        ]
+
+    def drop(self) -> None:
+        for table in (self.indexed, self.bare):
+            self.reader.delete_table(TableName=table)
+
+    def must_agree(self, call: Callable[..., Any], **request: Any) -> None:
+        """The units that the engine reports of a call are the meter's."""
+        self.meter.reset()
+        answer = call(**request, **ASK)
+        counted = {place: float(units) for place, units in self.meter.written.items() if units}
+        assert counted | self.meter.read == _reported(answer), request
+        assert self.meter.round_trips == 1
+
+    def place(self, item: Attributes) -> None:
+        """Store an item, uncounted."""
+        self.reader.put_item(TableName=self.indexed, Item=item)
+
+
+def _key(*names: str) -> list[Any]:
+    kinds = zip(names, ("HASH", "RANGE"), strict=False)
+    return [{"AttributeName": name, "KeyType": kind} for name, kind in kinds]
+
+
+def _reported(answer: Mapping[str, Any]) -> Units:
+    capacity = answer["ConsumedCapacity"]
+    units: Units = {}
+    for table in capacity if isinstance(capacity, list) else [capacity]:
+        name, indexes = table["TableName"], table.get("GlobalSecondaryIndexes", {})
+        of_indexes = {(name, index): float(u["CapacityUnits"]) for index, u in indexes.items()}
+        own = float(table["CapacityUnits"]) - sum(of_indexes.values())
+        units |= {place: each for place, each in of_indexes.items() if each}
+        units |= {(name, None): own} if own else {}
+    return units
 
 
 @pytest.fixture
-def bench(ministack_engine: Engine) -> Iterator[Bench]:
-    made = Bench(ministack_engine)
-    yield made
-    made.spare.delete_table(TableName=made.table)
+def emulator(ministack_engine: Engine) -> Iterator[Bench]:
+    bench = Bench(ministack_engine)
+    yield bench
+    bench.drop()
 
 
 @pytest.fixture
-def reading(dynamodb_local_engine: Engine) -> Iterator[Bench]:
-    made = Bench(dynamodb_local_engine)
-    yield made
-    made.spare.delete_table(TableName=made.table)
+def amazon(dynamodb_local_engine: Engine) -> Iterator[Bench]:
+    bench = Bench(dynamodb_local_engine)
+    yield bench
+    bench.drop()
 
 
-def value(dice: random.Random) -> dict[str, Any]:
-    """A value of any type."""
-    kinds = {
-        "S": lambda: "ü" * dice.randint(0, 30),
-        "N": lambda: str(dice.choice([0, 7, -15, 1000, 123456789, 10**12])),
-        "B": lambda: dice.randbytes(dice.randint(1, 60)),
-        "BOOL": lambda: True,
-        "NULL": lambda: True,
-        "SS": lambda: ["a", "bcd"],
-        "L": lambda: [{"S": "x"}, {"N": "12"}],
-        "M": lambda: {"k": {"S": "v"}, "list": {"L": [{"BOOL": False}]}},
-    }
-    kind = dice.choice(list(kinds))
-    return {kind: kinds[kind]()}
+@pytest.fixture(params=["emulator", "amazon"])
+def either(request: pytest.FixtureRequest) -> Bench:
+    bench: Bench = request.getfixturevalue(request.param)
+    return bench
 
 
-def item(dice: random.Random, identifier: str) -> dict[str, Any]:
-    """Near a multiple of 1 KB, with or without the indexes' keys, with values of all types."""
-    row: dict[str, Any] = {"id": {"S": identifier}}
-    if dice.random() < 0.7:
-        row["owner"] = {"S": dice.choice("ab")}
-    if dice.random() < 0.5:
-        row["state"] = {"S": dice.choice("xy")}
-    for n in range(dice.randint(0, 5)):
-        row[f"a{n}"] = value(dice)
-    row["filler"] = {"S": "p" * max(1, dice.choice([1, 1024, 2048, 5000]) - dice.randint(0, 400))}
-    return row
+def key(identifier: str = "1") -> Attributes:
+    return {"id": {"S": identifier}, "part": {"S": "p"}}
 
 
-def units(consumed: Any) -> tuple[float, dict[str, float]]:
-    indexes = consumed.get("GlobalSecondaryIndexes", {})
-    return (
-        consumed["Table"]["CapacityUnits"],
-        {name: use["CapacityUnits"] for name, use in indexes.items() if use["CapacityUnits"]},
+def item(identifier: str = "1", **values: str) -> Attributes:
+    return key(identifier) | {name: {"S": value} for name, value in values.items()}
+
+
+WHOLE = item(owner="o", state="s", shown="x", hidden="y")
+IMAGES: list[tuple[str, Attributes | None, Attributes]] = [
+    ("a new item without entries", None, item()),
+    ("a new item with all entries", None, WHOLE),
+    ("a new item with one entry", None, item(owner="o")),
+    ("every type", None, item(owner="o", state="s") | EVERY_TYPE),
+    ("the same again", WHOLE, WHOLE),
+    ("an attribute that one index shows", WHOLE, WHOLE | item(shown="z")),
+    ("an attribute that only ALL shows", WHOLE, WHOLE | item(hidden="z")),
+    ("a key of two indexes", WHOLE, WHOLE | item(state="t")),
+    ("keys of all indexes", WHOLE, WHOLE | item(owner="p", state="t")),
+    ("out of two indexes", WHOLE, item(owner="o", hidden="y")),
+    ("into two indexes", item(owner="o"), WHOLE),
+    ("smaller than before", WHOLE | item(hidden="h" * 2600), WHOLE),
+    ("larger than before", WHOLE, WHOLE | item(hidden="h" * 2600)),
+    ("a large entry that moves", WHOLE | item(hidden="h" * 1500), WHOLE | item(state="t")),
+    *(
+        (f"{size} bytes", None, item(owner="o", body="b" * (size - len("id1partpownerobody"))))
+        for size in (1023, 1024, 1025, 2048, 2049)
+    ),
+]
+CASES = pytest.mark.parametrize(
+    ("before", "after"), [case[1:] for case in IMAGES], ids=[case[0] for case in IMAGES]
+)
+
+
+@CASES
+def test_a_plain_put_is_priced_as_the_engine_does(
+    emulator: Bench, before: Attributes | None, after: Attributes
+) -> None:
+    if before is not None:
+        emulator.place(before)
+    emulator.must_agree(emulator.client.put_item, TableName=emulator.indexed, Item=after)
+
+
+@CASES
+def test_a_put_in_a_transaction_is_priced_as_the_engine_does(
+    emulator: Bench, before: Attributes | None, after: Attributes
+) -> None:
+    if before is not None:
+        emulator.place(before)
+    emulator.must_agree(
+        emulator.client.transact_write_items,
+        TransactItems=[{"Put": {"TableName": emulator.indexed, "Item": after}}],
     )
 
 
-def computed(usage: Any) -> tuple[float, dict[str, float]]:
-    indexes = {
-        name.partition("/")[2]: float(n) for name, n in usage.write_units.items() if "/" in name
-    }
-    return float(usage.write_units["things"]), indexes
+@CASES
+def test_a_plain_put_into_a_bare_table_is_priced_as_amazons_engine_does(
+    amazon: Bench, before: Attributes | None, after: Attributes
+) -> None:
+    if before is not None:
+        amazon.reader.put_item(TableName=amazon.bare, Item=before)
+    amazon.must_agree(amazon.client.put_item, TableName=amazon.bare, Item=after)
 
 
-def test_plain_writes_of_many_shapes(bench: Bench, dice: random.Random) -> None:
-    for n in range(SHAPES):
-        row = item(dice, f"r{n % 5}")
-        operation = dice.choice(["put_item", "put_item", "update_item", "delete_item"])
-        if operation == "put_item":
-            usage, told = bench.call(operation, TableName=bench.table, Item=row)
-        elif operation == "delete_item":
-            usage, told = bench.call(operation, TableName=bench.table, Key={"id": row["id"]})
-        else:
-            usage, told = bench.call(
-                operation,
-                TableName=bench.table,
-                Key={"id": row["id"]},
-                UpdateExpression="SET filler = :p, #o = :o",
-                ExpressionAttributeNames={"#o": "owner"},
-                ExpressionAttributeValues={":p": row["filler"], ":o": {"S": dice.choice("ab")}},
-            )
-        assert (usage.round_trips, usage.items_written) == (1, 1)
-        table, indexes = computed(usage)
-        assert table == units(told)[0], (operation, row)
-        told_indexes = units(told)[1]
-        if told_indexes:
-            assert indexes == told_indexes, (operation, row)
-
-
-def test_transactions_cost_twice_and_indexes_do_not(bench: Bench, dice: random.Random) -> None:
-    for n in range(SHAPES // 2):
-        rows = [item(dice, f"t{n}-{k}") for k in range(3)]
-        actions: list[Any] = [{"Put": {"TableName": bench.table, "Item": row}} for row in rows]
-        if n % 2:
-            check = {
-                "TableName": bench.table,
-                "Key": {"id": {"S": "nobody"}},
-                "ConditionExpression": "attribute_not_exists(id)",
-            }
-            actions.append({"ConditionCheck": check})
-        usage, (told,) = bench.call("transact_write_items", TransactItems=actions)
-        indexes = told["GlobalSecondaryIndexes"].items() if "GlobalSecondaryIndexes" in told else ()
-        assert computed(usage) == (
-            told["WriteCapacityUnits"],
-            {name: use["WriteCapacityUnits"] for name, use in indexes if use["CapacityUnits"]},
-        )
-        assert usage.items_written == len(actions)
-        assert usage.all_write_units == told["CapacityUnits"]
-
-
-def test_reads_of_many_shapes(reading: Bench, dice: random.Random) -> None:
-    bench = reading
-    rows = [item(dice, f"r{n}") for n in range(12)]
-    for row in rows:
-        bench.spare.put_item(TableName=bench.table, Item=row)
-    for consistent in (True, False):
-        for row in rows:
-            usage, told = bench.call(
-                "get_item", TableName=bench.table, Key={"id": row["id"]}, ConsistentRead=consistent
-            )
-            assert usage.read_units == told["CapacityUnits"], row
-            usage, told = bench.call(
-                "query",
-                TableName=bench.table,
-                KeyConditionExpression="id = :id",
-                ExpressionAttributeValues={":id": row["id"]},
-                ConsistentRead=consistent,
-            )
-            assert usage.read_units == told["CapacityUnits"], row
-        request = {
-            bench.table: {"Keys": [{"id": r["id"]} for r in rows], "ConsistentRead": consistent}
+def test_items_of_many_shapes_are_priced_as_the_engine_does(
+    emulator: Bench, dice: random.Random
+) -> None:
+    for _ in range(RANDOM_WRITES):
+        names = dice.sample(sorted(EVERY_TYPE), dice.randint(0, 5))
+        row = item(dice.choice("123")) | {name: EVERY_TYPE[name] for name in names}
+        for name in ("owner", "state", "shown", "hidden"):
+            if dice.random() < 0.7:
+                row[name] = {"S": dice.choice("ab") * dice.choice((1, 1, 2, 700))}
+        row["number"] = {
+            "N": str(dice.choice((1, -1)) * dice.randint(0, 10 ** dice.randint(1, 30)))
         }
-        usage, told = bench.call("batch_get_item", RequestItems=request)
-        assert usage.read_units == told[0]["CapacityUnits"]
-        assert usage.items_read == len(rows)
-        usage, told = bench.call("scan", TableName=bench.table, ConsistentRead=consistent)
-        assert usage.read_units == told["CapacityUnits"]
+        if dice.random() < 0.5:
+            emulator.must_agree(emulator.client.put_item, TableName=emulator.indexed, Item=row)
+        else:
+            emulator.must_agree(
+                emulator.client.transact_write_items,
+                TransactItems=[{"Put": {"TableName": emulator.indexed, "Item": row}}],
+            )
 
 
-def test_a_row_that_is_not_there_costs_as_much_as_a_small_one(reading: Bench) -> None:
-    """Developer Guide, "DynamoDB read and write operations"; the engine on this machine says 0."""
-    usage, _ = reading.call(
-        "get_item", TableName=reading.table, Key={"id": {"S": "nobody"}}, ConsistentRead=True
+def test_updates_and_deletes_are_priced_as_the_engine_does(emulator: Bench) -> None:
+    emulator.place(WHOLE)
+    change = {
+        "TableName": emulator.indexed,
+        "Key": key(),
+        "UpdateExpression": "SET #s = :s REMOVE #h",
+        "ExpressionAttributeNames": {"#s": "state", "#h": "hidden"},
+        "ExpressionAttributeValues": {":s": {"S": "t"}},
+    }
+    emulator.must_agree(emulator.client.update_item, **change)
+    delete = {"TableName": emulator.indexed, "Key": key()}
+    emulator.must_agree(emulator.client.delete_item, **delete)
+    emulator.must_agree(emulator.client.delete_item, **delete)
+    emulator.must_agree(emulator.client.update_item, **change)
+
+
+def test_a_mixed_transaction_is_priced_by_table_and_index(emulator: Bench) -> None:
+    for identifier in ("1", "2", "3"):
+        emulator.place(WHOLE | key(identifier) | {"hidden": {"S": "h" * 1200}})
+    table = emulator.indexed
+    emulator.must_agree(
+        emulator.client.transact_write_items,
+        TransactItems=[
+            {
+                "Update": {
+                    "TableName": table,
+                    "Key": key("1"),
+                    "UpdateExpression": "SET shown = :v",
+                    "ExpressionAttributeValues": {":v": {"S": "new"}},
+                }
+            },
+            {"Delete": {"TableName": table, "Key": key("2")}},
+            {
+                "ConditionCheck": {
+                    "TableName": table,
+                    "Key": key("3"),
+                    "ConditionExpression": "attribute_exists(id)",
+                }
+            },
+            {
+                "ConditionCheck": {
+                    "TableName": table,
+                    "Key": key("none"),
+                    "ConditionExpression": "attribute_not_exists(id)",
+                }
+            },
+            {"Put": {"TableName": table, "Item": WHOLE | key("4")}},
+            {"Put": {"TableName": emulator.bare, "Item": item("5", body="b" * 1100)}},
+        ],
     )
-    assert (usage.read_units, usage.items_read) == (1, 0)
+    assert emulator.meter.items_written == 4
 
 
-def test_a_transactional_read_costs_twice(reading: Bench) -> None:
-    row = {"id": {"S": "r"}, "filler": {"S": "x" * 5000}}
-    reading.spare.put_item(TableName=reading.table, Item=row)
-    get = {"Get": {"TableName": reading.table, "Key": {"id": row["id"]}}}
-    usage, _ = reading.call("transact_get_items", TransactItems=[get])
-    assert usage.read_units == 4
+def test_a_transaction_that_is_sent_again_under_its_token_costs_reads(emulator: Bench) -> None:
+    request = {
+        "TransactItems": [{"Put": {"TableName": emulator.indexed, "Item": WHOLE}}],
+        "ClientRequestToken": uuid.uuid4().hex,
+    }
+    emulator.must_agree(emulator.client.transact_write_items, **request)
+    emulator.must_agree(emulator.client.transact_write_items, **request)
+    assert emulator.meter.write_units == 0
+    assert emulator.meter.read_units == 2
+
+
+@pytest.mark.parametrize("consistent", [True, False])
+@pytest.mark.parametrize("size", [100, 4096, 4097, 9000])
+def test_reads_are_priced_by_size_and_consistency(
+    amazon: Bench, size: int, consistent: bool
+) -> None:
+    for identifier in ("1", "2"):
+        filler = "b" * (size - len("id1partpownerobody"))
+        amazon.place(item(identifier, owner="o", body=filler))
+    table, how = amazon.indexed, {"ConsistentRead": consistent}
+    amazon.must_agree(
+        amazon.client.get_item, TableName=table, Key=key(), ProjectionExpression="id", **how
+    )
+    amazon.must_agree(
+        amazon.client.batch_get_item,
+        RequestItems={table: {"Keys": [key("1"), key("2")], **how}},
+    )
+    amazon.must_agree(
+        amazon.client.query,
+        TableName=table,
+        KeyConditionExpression="#i = :i",
+        FilterExpression="#o = :nobody",
+        ExpressionAttributeNames={"#i": "id", "#o": "owner"},
+        ExpressionAttributeValues={":i": {"S": "1"}, ":nobody": {"S": "?"}},
+        **how,
+    )
+    amazon.must_agree(amazon.client.scan, TableName=table, Select="COUNT", **how)
+
+
+def test_keys_of_a_batch_that_are_not_there_cost_the_smallest_read(either: Bench) -> None:
+    keys = [key("none"), key("neither")]
+    either.client.batch_get_item(RequestItems={either.bare: {"Keys": keys}})
+    assert either.meter.read == {(either.bare, None): 1.0}
+
+
+def test_a_query_of_an_index_is_charged_to_it(either: Bench) -> None:
+    for number in range(3):
+        either.place(item(str(number), owner="o", state="s", hidden="h" * 900))
+    either.must_agree(
+        either.client.query,
+        TableName=either.indexed,
+        IndexName="keys",
+        KeyConditionExpression="#o = :o",
+        ExpressionAttributeNames={"#o": "owner"},
+        ExpressionAttributeValues={":o": {"S": "o"}},
+    )
+    assert either.meter.read == {(either.indexed, "keys"): 0.5}
+    assert either.meter.items_read == 3
+
+
+def test_a_transactional_read_costs_twice_a_strong_one(emulator: Bench) -> None:
+    emulator.reader.put_item(TableName=emulator.bare, Item=item())
+    gets = [{"Get": {"TableName": emulator.bare, "Key": key(i)}} for i in ("1", "none")]
+    emulator.must_agree(emulator.client.transact_get_items, TransactItems=gets)
+    assert emulator.meter.read == {(emulator.bare, None): 4.0}
+    assert emulator.meter.items_read == 1
+
+
+def test_a_refused_plain_write_is_charged_and_a_canceled_transaction_is_not(either: Bench) -> None:
+    either.place(WHOLE | item(hidden="h" * 1500))
+    refused = {
+        "TableName": either.indexed,
+        "Item": WHOLE,
+        "ConditionExpression": "attribute_not_exists(id)",
+    }
+    with pytest.raises(either.client.exceptions.ConditionalCheckFailedException):
+        either.client.put_item(**refused)
+    assert either.meter.written == {(either.indexed, None): 2}
+    with pytest.raises(either.client.exceptions.TransactionCanceledException):
+        either.client.transact_write_items(TransactItems=[{"Put": refused}])
+    assert either.meter.write_units == 2
+    assert either.meter.round_trips == 2
+    assert either.meter.items_written == 0
+
+
+def test_what_it_cannot_price_is_refused(either: Bench) -> None:
+    writes: Any = {either.bare: [{"PutRequest": {"Item": item()}}]}
+    with pytest.raises(NotMetered, match="BatchWriteItem"):
+        either.client.batch_write_item(RequestItems=writes)
+
+
+def test_traffic_counts_what_a_sale_does_and_every_conflict(world: World) -> None:
+    merchant = world.merchant()
+    client = world.engine.dynamodb()
+    traffic, meter = Traffic(), Meter(world.client)
+    Faults(at_commit(1, Fault.CONFLICT)).attach(client)
+    for counter in (traffic, meter):
+        counter.attach(client)
+    world.pay(merchant, desk=world.desk(world.store_on(client)))
+    assert traffic.conflicts == 1
+    assert traffic.round_trips == meter.round_trips
+    assert (traffic.items_written, traffic.items_read) == (meter.items_written, meter.items_read)
+    assert traffic.items_written == 2 + 4 + 1  # the intent, the outcome, the sandbox's memory
+    traffic.reset()
+    with suppress(client.exceptions.ResourceNotFoundException):
+        client.get_item(TableName="no-such-table", Key=key())
+    assert (traffic.round_trips, traffic.items_read, traffic.conflicts) == (1, 0, 0)
