@@ -52,6 +52,10 @@ seed: venv ## create a merchant, customers and accounts in the local stage, star
 tick: venv ## run one schedule of the local stage now  [ARGS="resolver"]
 	@$(PY) -m local tick $(ARGS)
 
+.PHONY: proof
+proof: venv ## prove that the books of the local stage balance, started if needed  [ARGS="--restart"]
+	@$(PY) -m local proof $(ARGS)
+
 .PHONY: logs
 logs: venv ## print what a function has written lately  [ARGS="process --since 5"]
 	@$(PY) -m local logs $(ARGS)

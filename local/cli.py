@@ -119,6 +119,12 @@ def _seed(_options: argparse.Namespace, workspace: Workspace, progress: Progress
     seed(workspace, progress)
 
 
+def _proof(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
+    from local.proof import proof
+
+    proof(workspace, progress, restart=options.restart)
+
+
 def _demo(_options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
     from local.demo import demo
 
@@ -172,7 +178,7 @@ def _parser() -> argparse.ArgumentParser:
     token.set_defaults(command=_token)
 
     tick = commands.add_parser("tick", help="run one schedule now, and wait for it")
-    tick.add_argument("schedule", help="resolver, holds, retries, …")
+    tick.add_argument("schedule", help="resolver, holds, proof, …")
     tick.set_defaults(command=_tick)
 
     logs = commands.add_parser("logs", help="print what a function has written lately")
@@ -182,6 +188,9 @@ def _parser() -> argparse.ArgumentParser:
 
     seed = commands.add_parser("seed", help="create a merchant, customers and accounts")
     seed.set_defaults(command=_seed)
+    proof = commands.add_parser("proof", help="prove that the books balance")
+    proof.add_argument("--restart", action="store_true", help="forget an unfinished run")
+    proof.set_defaults(command=_proof)
     demo = commands.add_parser("demo", help="the whole system in one story")
     demo.set_defaults(command=_demo)
     return parser

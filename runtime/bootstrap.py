@@ -113,8 +113,9 @@ class FunctionServices:
         self._key_arns = key_arns or {}
 
     def begin(self, context: LambdaContext) -> None:
-        """Start the invocation's clock."""
+        """Start the invocation's clock and counts."""
         self.invocation.begin(context)
+        self.store.usage.restart()
 
     @cached_property
     def client(self) -> DynamoDBClient:

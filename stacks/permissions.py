@@ -111,10 +111,10 @@ HOLDS: Final[TableUses] = {
 }
 
 PROOF: Final[TableUses] = {
-    "accounts": _rows("Scan"),
+    "accounts": _rows("BatchGetItem", "GetItem", "Scan"),
     "entries": _rows("BatchGetItem", "Query", query=("transfer-index",)),
-    "payments": _rows("Scan"),
-    "proofs": _rows("GetItem", "PutItem", "Query", "UpdateItem"),
+    "payments": _rows("GetItem", "Scan"),
+    "proofs": _rows("GetItem", "PutItem"),
     "transactions": _rows("BatchGetItem"),
     "transfers": _rows("BatchGetItem", "Scan"),
 }

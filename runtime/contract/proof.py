@@ -2,38 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from pydantic import Field
 
 from runtime.contract.base import Answer
+from runtime.domain.proof import CheckName
 from runtime.models.fields import Instant
 
 
 class ViolationAnswer(Answer, frozen=True):
     """One contradiction: amounts as integers in minor units, everything else as text."""
 
-    id: Annotated[
-        str, Field(description="An account's row (`acc_…#00`), an entry, a transfer, a currency.")
-    ]
+    id: str
     expected: int | str
     found: int | str
 
 
 class CheckAnswer(Answer, frozen=True):
-    """One check; `violations` are the first hundred of `violated`."""
+    """One check: how many things it has looked at, and what contradicts it."""
 
-    name: str
+    name: CheckName
     holds: bool
     counted: int
-    violated: int
+    violated: int = Field(description="All violations; the first 100 are listed.")
     violations: tuple[ViolationAnswer, ...]
 
 
 class ProofAnswer(Answer, frozen=True):
-    """The last completed run. Every operation until `as_of` is proved."""
+    """The last completed run over the books."""
 
     holds: bool
-    as_of: Instant
+    as_of: Instant = Field(description="Every operation until then has been proved.")
     completed_at: Instant
     checks: tuple[CheckAnswer, ...]

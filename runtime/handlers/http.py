@@ -15,6 +15,7 @@ from runtime.contract.endpoints import ENDPOINTS, Endpoint, Function
 from runtime.errors import Internal, MethodNotAllowed, NotFound, PlatformError
 from runtime.handlers.request import Request, read_request
 from runtime.observability import logger
+from runtime.repositories.usage import Usage
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"
@@ -25,11 +26,18 @@ class HttpFunction:
     """The Lambda handler of one function of the API.
 
     Every endpoint that the contract gives to `function` must be registered before the first event.
+    `usage` tells what the running request has asked of the database, for the log.
     """
 
-    def __init__(self, function: Function, begin: Callable[[LambdaContext], None]) -> None:
+    def __init__(
+        self,
+        function: Function,
+        begin: Callable[[LambdaContext], None],
+        usage: Callable[[], Usage] = Usage,
+    ) -> None:
         self._endpoints = {e.operation: e for e in ENDPOINTS if e.function == function}
         self._begin = begin
+        self._usage = usage
         self._missing = set(self._endpoints)
         self._app = APIGatewayHttpResolver()
         self._app.not_found(self._no_such_route)
@@ -69,7 +77,8 @@ class HttpFunction:
             return answer
         if isinstance(answer, BaseModel):
             answer = success(HTTPStatus.OK, answer)
-        logger.info("served", operation=endpoint.operation, status=answer.status)
+        database = self._usage().counts()
+        logger.info("served", operation=endpoint.operation, status=answer.status, database=database)
         return self._shape(answer)
 
     def _problem(self, error: PlatformError) -> Response[str]:

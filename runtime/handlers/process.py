@@ -24,7 +24,11 @@ from runtime.services.merchants import create_merchant
 from runtime.services.payments import create_payment
 from runtime.services.transfers import create_transfer
 
-handler = HttpFunction("process", begin=lambda context: process_services().begin(context))
+handler = HttpFunction(
+    "process",
+    begin=lambda context: process_services().begin(context),
+    usage=lambda: process_services().store.usage,
+)
 
 
 @handler.handles("createMerchant")

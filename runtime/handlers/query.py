@@ -48,7 +48,11 @@ from runtime.services.customers import get_customer
 from runtime.services.merchants import get_merchant
 from runtime.services.proof_queries import get_proof
 
-handler = HttpFunction("query", begin=lambda context: query_services().begin(context))
+handler = HttpFunction(
+    "query",
+    begin=lambda context: query_services().begin(context),
+    usage=lambda: query_services().store.usage,
+)
 
 
 @handler.handles("getMerchant")

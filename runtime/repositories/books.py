@@ -120,10 +120,6 @@ class Books:
             consistent=True,
         )
 
-    def row(self, account_id: str, shard: str) -> BalanceRow | None:
-        """One row of an account as it stands."""
-        return self._store.get(Account, {"id": account_id, "shard": shard}, BalanceRow)
-
     def rows(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], BalanceRow]:
         """Rows of accounts by (id, shard); those that do not exist are left out."""
         wanted: list[Key] = [{"id": id_, "shard": shard} for id_, shard in dict.fromkeys(keys)]
@@ -159,9 +155,10 @@ class Books:
         ]
         return list(self._in_batches(Entry, keys, Line))
 
-    def payment(self, payment_id: str) -> PaymentFacts | None:
-        """One payment as it stands."""
-        return self._store.get(Payment, {"id": payment_id}, PaymentFacts)
+    def payments_by_id(self, ids: Sequence[str]) -> dict[str, PaymentFacts]:
+        """Payments by id, as they stand now; those that do not exist are left out."""
+        wanted: list[Key] = [{"id": each} for each in dict.fromkeys(ids)]
+        return {row.id: row for row in self._in_batches(Payment, wanted, PaymentFacts)}
 
     def transactions(self, ids: Sequence[str]) -> dict[str, TransactionFacts]:
         """Transactions by id; those that do not exist are left out."""

@@ -20,6 +20,7 @@ from pydantic import BaseModel
 from runtime.errors import Unavailable
 from runtime.repositories.codec import Codec, deserialize_key, serialize
 from runtime.repositories.expressions import Check, Condition, Key, Put, Rendering, Write, absent
+from runtime.repositories.usage import Usage
 from runtime.schema import Row, TableSchema
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class Store:
     remaining_seconds: Callable[[], float]
     sleep: Callable[[float], None] = time.sleep
     jitter: random.Random = field(default_factory=random.Random)
+    usage: Usage = field(default_factory=Usage)
 
     def get(self, model: type[Row], key: Key, view: type[View]) -> View | None:
         """The row at `key`, strongly consistent, or None."""
@@ -180,6 +182,7 @@ class Store:
         except self.client.exceptions.ConditionalCheckFailedException as refused:
             item: Any = refused.response.get("Item", {})
             return self.codec.to_row(schema, item, type(row))
+        self.usage.moved(1)
         return None
 
     def scan(
@@ -231,6 +234,7 @@ class Store:
         }
         attempt = 0
         while True:
+            self.usage.called()
             try:
                 self.client.transact_write_items(**request)  # type: ignore[arg-type]
             except self.client.exceptions.TransactionCanceledException as canceled:
@@ -240,6 +244,7 @@ class Store:
             except (ConnectionError, HTTPClientError) as lost:
                 reason = type(lost).__name__
             else:
+                self.usage.moved(len(writes))
                 return
             self._back_off(attempt, reason)
             attempt += 1
@@ -247,12 +252,16 @@ class Store:
     def _patiently(self, call: Callable[..., Any], **request: Any) -> Any:
         attempt = 0
         while True:
+            self.usage.called()
             try:
-                return call(**request)
+                answer = call(**request)
             except ClientError as error:
                 reason = _transient_code(error)
             except (ConnectionError, HTTPClientError) as lost:
                 reason = type(lost).__name__
+            else:
+                self.usage.moved(_items_read(answer))
+                return answer
             self._back_off(attempt, reason)
             attempt += 1
 
@@ -261,6 +270,7 @@ class Store:
         delay = self.jitter.uniform(0, ceiling)
         if self.remaining_seconds() < delay + ANSWER_MARGIN_SECONDS:
             raise Unavailable(f"the database was busy for too long ({reason}); try again")
+        self.usage.retried()
         self.sleep(delay)
 
     def _render(self, write: Write) -> dict[str, Any]:
@@ -283,6 +293,14 @@ class Store:
         if rendering.values:
             body["ExpressionAttributeValues"] = rendering.values
         return {kind: body}
+
+
+def _items_read(answer: Mapping[str, Any]) -> int:
+    if "Items" in answer:
+        return len(answer["Items"])
+    if "Responses" in answer:
+        return sum(len(items) for items in answer["Responses"].values())
+    return int("Item" in answer)
 
 
 def _judge(reasons: Iterable[Any], canceled: ClientError) -> str:

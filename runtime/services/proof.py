@@ -1,165 +1,194 @@
-"""The proof of the books: everything is read, while money moves, and nothing is trusted.
+"""The proof of the books: one run reads everything once, while the world goes on.
 
-A run fixes its cut at the beginning: older than the longest possible request, so whatever began
-before it is committed before anything is read. It goes phase by phase; the segments of a phase are
-read at once, each with checkpoints of its own. An invocation whose time ends leaves the run to the
-next one, which goes on with the same cut.
+A run fixes its cut when it begins: every operation until then is committed before anything is
+read. Its phases are read in segments at once; what one invocation leaves, the next takes up.
 """
 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.domain.proof import Findings, ProofReport, Tally, report_of
+from runtime.errors import StaleWrite
 from runtime.models.proof import segment_part
+from runtime.observability import logger
 from runtime.repositories.books import SEGMENTS
-from runtime.repositories.proofs import LEASE_SECONDS, Stored
+from runtime.repositories.proofs import Stored
 from runtime.services.proof_accounts import read_accounts
 from runtime.services.proof_payments import read_payments
 from runtime.services.proof_transfers import drill_entries, drill_transfers, read_transfers
-from runtime.services.proof_work import (
-    OutOfTime,
-    Phase,
-    ProofDesk,
-    RunState,
-    SegmentState,
-    Work,
+from runtime.services.proof_work import OutOfTime, Phase, ProofDesk, RunState, SegmentState, Work
+
+_READ: Final[Mapping[Phase, Callable[[Work], None]]] = MappingProxyType(
+    {
+        Phase.ACCOUNTS: read_accounts,
+        Phase.TRANSFERS: read_transfers,
+        Phase.DRILL_TRANSFERS: drill_transfers,
+        Phase.DRILL_ENTRIES: drill_entries,
+        Phase.PAYMENTS: read_payments,
+    }
 )
-
-_READERS: Final[Mapping[Phase, Callable[[Work], None]]] = {
-    Phase.ACCOUNTS: read_accounts,
-    Phase.TRANSFERS: read_transfers,
-    Phase.DRILL_TRANSFERS: drill_transfers,
-    Phase.DRILL_ENTRIES: drill_entries,
-    Phase.PAYMENTS: read_payments,
-}
-_RENEWED_AFTER_SECONDS = LEASE_SECONDS / 4
+_PHASES: Final = tuple(Phase)
 
 
-def prove(desk: ProofDesk, *, restart: bool = False) -> ProofReport | None:
-    """Go on with the open run, or begin one; its report when it is completed.
+@dataclass(frozen=True, slots=True)
+class ProofOutcome:
+    """What one invocation came to. `report` is there once the run is completed.
 
-    None when time ran out: the run goes on from its checkpoints. Raises StaleWrite when another
-    invocation has the run in hand.
+    `busy`: another invocation is at work on the run, so this one left it alone.
     """
-    run = _Run.take(desk, restart=restart)
-    while run.state.phase is not Phase.DONE:
-        if not run.read_phase():
-            run.give_back()
-            return None
-        run.next_phase()
-    report = run.report()
-    desk.proofs.complete(report, run.stored, desk.clock())
-    return report
+
+    phase: Phase
+    run_id: str | None = None
+    report: ProofReport | None = None
+    busy: bool = False
+
+    def answer(self) -> dict[str, Any]:
+        """The scheduled function's answer."""
+        shown: dict[str, Any] = {
+            "completed": self.report is not None,
+            "busy": self.busy,
+            "run_id": self.run_id,
+            "phase": str(self.phase),
+        }
+        return shown | (self.report.model_dump(mode="json") if self.report else {"holds": None})
+
+
+def prove(desk: ProofDesk, *, restart: bool = False) -> ProofOutcome:
+    """Go on with the run that is under way, or begin one, until it ends or time runs out.
+
+    `restart` forgets an unfinished run. Raises Unavailable when the database was too busy; what was
+    saved until then stays.
+    """
+    owner = new_id("prw", desk.clock())
+    try:
+        run = _take(desk, owner, restart=restart)
+    except StaleWrite:
+        return ProofOutcome(Phase.ACCOUNTS, busy=True)
+    invocation = _Invocation(desk, owner, run)
+    try:
+        report = invocation.work()
+    except StaleWrite:
+        logger.info("another worker goes on with this proof", run=run.content.run_id)
+        return ProofOutcome(invocation.state.phase, run.content.run_id, busy=True)
+    return ProofOutcome(invocation.state.phase, run.content.run_id, report)
+
+
+def _take(desk: ProofDesk, owner: str, *, restart: bool) -> Stored[RunState]:
+    """The run, leased to us. Raises StaleWrite while it is leased to somebody else."""
+    now = desk.clock()
+    last = desk.proofs.open_run(RunState)
+    if last is None or restart or last.content.phase is Phase.DONE:
+        fresh = RunState(run_id=new_id("prf", now), cut=to_instant(now - desk.cut))
+        last = Stored(fresh, 0 if last is None else last.version)
+    return desk.proofs.save_run(last, owner, now)
 
 
 @dataclass
-class _Run:
-    """A run in this invocation's hands."""
+class _Invocation:
+    """One worker on one run, with its lease."""
 
     desk: ProofDesk
     owner: str
-    stored: Stored[RunState]
-    _renewed_at: float = field(default_factory=time.monotonic)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _halted: bool = False
-
-    @classmethod
-    def take(cls, desk: ProofDesk, *, restart: bool) -> _Run:
-        now = desk.clock()
-        stored = desk.proofs.open_run(RunState)
-        if stored is None or stored.content.phase is Phase.DONE or restart:
-            fresh = RunState(run_id=new_id("prf", now), cut=to_instant(now - desk.cut))
-            stored = Stored(fresh, stored.version if stored else 0)
-        owner = new_id("inv", now)
-        return cls(desk, owner, desk.proofs.save_run(stored, owner, now))
+    run: Stored[RunState]
+    _failed: threading.Event = field(default_factory=threading.Event)
+    _lease: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def state(self) -> RunState:
-        return self.stored.content
+        """The run's state."""
+        return self.run.content
 
-    def read_phase(self) -> bool:
-        """Read every segment to its end; False when time ran out."""
+    def work(self) -> ProofReport | None:
+        """Phase after phase; None when time ran out. Raises StaleWrite, Unavailable."""
+        try:
+            while self.state.phase is not Phase.DONE:
+                if not self._read_phase():
+                    return None
+                following = self._after(self.state.phase)
+                if following is Phase.DONE:
+                    return self._complete()
+                self._save(self.owner, following)
+        finally:
+            if self.state.phase is not Phase.DONE:
+                self._give_back()
+        return None
+
+    def _read_phase(self) -> bool:
+        """Whether every segment of the phase has been read to its end."""
         with ThreadPoolExecutor(max_workers=self.desk.parallel) as pool:
-            done = [pool.submit(self._read_segment, segment) for segment in range(SEGMENTS)]
-        return all(each.result() for each in done)
+            return all(list(pool.map(self._read_segment, range(SEGMENTS))))
 
     def _read_segment(self, segment: int) -> bool:
-        work = Work.resume(self.desk, self.state, segment, self._stopped, self._renew)
-        if work.state.done:
-            return True
+        if self._stopped():
+            return False
         try:
-            _READERS[self.state.phase](work)
+            work = Work.resume(self.desk, self.state, segment, self._stopped, self._renew)
+            if not work.state.done:
+                _READ[self.state.phase](work)
         except OutOfTime:
             return False
         except BaseException:
-            self._halted = True  # the other segments save what they have, and end
+            self._failed.set()
             raise
         return True
 
     def _stopped(self) -> bool:
-        return self._halted or self.desk.must_stop()
+        return self._failed.is_set() or self.desk.must_stop()
 
-    def _renew(self) -> None:
-        with self._lock:
-            if time.monotonic() - self._renewed_at > _RENEWED_AFTER_SECONDS:
-                self._save(self.owner)
+    def _after(self, phase: Phase) -> Phase:
+        if phase is Phase.TRANSFERS:
+            entries, transfers = self._sum(Phase.ACCOUNTS)[1], self._sum(Phase.TRANSFERS)[1]
+            differing = entries.differing(transfers)
+            self.state.differing = sorted(differing)
+            return Phase.DRILL_TRANSFERS if differing else Phase.PAYMENTS
+        return _PHASES[_PHASES.index(phase) + 1]
 
-    def _save(self, owner: str | None) -> None:
-        self.stored = self.desk.proofs.save_run(self.stored, owner, self.desk.clock())
-        self._renewed_at = time.monotonic()
-
-    def give_back(self) -> None:
-        """Let the next invocation go on at once."""
-        self._save(None)
-
-    def next_phase(self) -> None:
-        """What comes next: into the details only where transfers and entries differ."""
-        state = self.state
-        following = {
-            Phase.ACCOUNTS: Phase.TRANSFERS,
-            Phase.DRILL_TRANSFERS: Phase.DRILL_ENTRIES,
-            Phase.DRILL_ENTRIES: Phase.PAYMENTS,
-            Phase.PAYMENTS: Phase.DONE,
-        }
-        if state.phase is Phase.TRANSFERS:
-            entries, transfers = (self._tally(p) for p in (Phase.ACCOUNTS, Phase.TRANSFERS))
-            state.differing = sorted(entries.differing(transfers))
-            state.phase = Phase.DRILL_TRANSFERS if state.differing else Phase.PAYMENTS
-        else:
-            state.phase = following[state.phase]
-        self._save(self.owner)
-
-    def report(self) -> ProofReport:
-        """Everything that the segments have found."""
+    def _sum(self, *phases: Phase) -> tuple[Findings, Tally]:
         findings, tally = Findings(), Tally()
-        for phase in _READERS:
+        for phase in phases:
             for segment in range(SEGMENTS):
-                findings.add(self._segment(phase, segment).findings)
-            if phase is not Phase.TRANSFERS:
-                tally.add(self._tally(phase))
-        return report_of(
+                part = segment_part(phase, segment)
+                stored = self.desk.proofs.segment(self.state.run_id, part, SegmentState)
+                if stored is not None:
+                    findings.add(stored.content.findings)
+                    tally.add(stored.content.tally)
+        return findings, tally
+
+    def _complete(self) -> ProofReport:
+        findings, tally = self._sum(*_READ)
+        now = self.desk.clock()
+        report = report_of(
             findings,
             tally,
             run_id=self.state.run_id,
             as_of=self.state.cut,
-            completed_at=to_instant(self.desk.clock()),
+            completed_at=to_instant(now),
         )
+        self.state.phase = Phase.DONE
+        self.desk.proofs.complete(report, self.run, now)
+        return report
 
-    def _tally(self, phase: Phase) -> Tally:
-        tally = Tally()
-        for segment in range(SEGMENTS):
-            tally.add(self._segment(phase, segment).tally)
-        return tally
+    # ------------------------------------------------------------ the lease
 
-    def _segment(self, phase: Phase, segment: int) -> SegmentState:
-        part = segment_part(phase, segment)
-        stored = self.desk.proofs.segment(self.state.run_id, part, SegmentState)
-        return SegmentState() if stored is None else stored.content
+    def _renew(self) -> None:
+        """Keep the lease. Raises StaleWrite when the run was taken over or forgotten."""
+        with self._lease:
+            self._save(self.owner, self.state.phase)
+
+    def _save(self, owner: str | None, phase: Phase) -> None:
+        self.state.phase = phase
+        self.run = self.desk.proofs.save_run(self.run, owner, self.desk.clock())
+
+    def _give_back(self) -> None:
+        try:
+            self._save(None, self.state.phase)
+        except StaleWrite:
+            logger.info("the proof is another worker's by now", run=self.state.run_id)

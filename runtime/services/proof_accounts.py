@@ -7,17 +7,17 @@ it may change meanwhile. Entries of row 00 come from a stream: what is missing i
 from __future__ import annotations
 
 from runtime.domain.ledger import FOLD_SHARDS
-from runtime.domain.proof import CheckName, is_newer, is_posting, postings
+from runtime.domain.proof import CheckName, is_newer, is_posting
 from runtime.domain.proof_rows import BalanceRow, Line, Reading, Step
 from runtime.models.account import Posting
 from runtime.repositories.books import ENTRIES_PAGE, is_number_guard
 from runtime.repositories.store import MAX_TRANSACTION_ITEMS
+from runtime.services.proof_transfers import posted_by
 from runtime.services.proof_work import MAX_LATE, Fresh, Work
 
 MAX_FRESH_COMPARED = 10_000
 """Entries newer than the cut that a segment compares with their transfers. The next run's cut
 includes them all; these show a fresh error sooner."""
-LONGEST_OPERATION = 40
 _FOLD_ROWS = tuple(f"{shard:02d}" for shard in range(1, FOLD_SHARDS + 1))
 
 
@@ -108,17 +108,16 @@ def _ready_to_go_on(reading: Reading) -> Reading:
 
 def _revisit(work: Work) -> None:
     """Try the late rows once more, each as it was read then; judge those that are out of time."""
-    state = work.state
-    for position, reading in enumerate(list(state.late_rows)):
+    still_late: list[Reading] = []
+    for reading in work.state.late_rows:
         patient = work.is_patient(reading.read_at)
         _read(reading, work, patient=patient, pausing=False)
         if reading.agrees or not patient:
             _count(reading, work)
-            state.late_rows[position].newest = -1
         else:
-            state.late_rows[position] = _ready_to_go_on(reading)
-    state.late_rows = [reading for reading in state.late_rows if reading.newest >= 0]
-    if state.late_rows:
+            still_late.append(_ready_to_go_on(reading))
+    work.state.late_rows = still_late
+    if still_late:
         work.nap()
 
 
@@ -164,14 +163,7 @@ def _compare_fresh(work: Work) -> None:
         transfer = transfers.get(fresh.transfer_id)
         expected: int | None = None
         if transfer is not None and transfer.operation_id == fresh.operation_id:
-            nets = postings(
-                transfer.id,
-                transfer.operation_id,
-                transfer.status,
-                transfer.legs,
-                transfer.posted_amount,
-            )
-            expected = (nets or {}).get(fresh.account_id)
+            expected = (posted_by(transfer) or {}).get(fresh.account_id)
         if expected is None:
             wanted = f"no entry of {fresh.transfer_id}"
             state.findings.violated(

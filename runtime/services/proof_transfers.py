@@ -1,52 +1,87 @@
-"""Transfers against entries: first by fingerprints, then one by one where those differ.
+"""Second phase of a proof: transfers against the entries that the first phase has counted.
 
-Both sides of a bucket are sums of fingerprints, so agreement costs no look-up and no memory. Only
-buckets that differ are read again: their transfers with the entries of each, and their entries for
-transfers that do not exist.
+Both sides are sums of fingerprints, so no transfer costs a query. Only where two sums differ are
+the transfers, and then the entries, of that bucket looked at one by one: some were folded after
+their row was read, and others are the error.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from runtime.domain.proof import CheckName, bucket_of, is_newer, is_posting, postings
-from runtime.domain.proof_rows import BalanceRow, Line
-from runtime.models.entry import entry_partition
-from runtime.repositories.books import TransferFacts, is_number_guard
+from runtime.domain.proof_rows import BalanceRow, Line, Reading
+from runtime.repositories.books import ENTRIES_PAGE, TransferFacts, is_number_guard
 from runtime.repositories.store import MAX_TRANSACTION_ITEMS
 from runtime.services.proof_work import MAX_LATE, LateItem, Work
 
 
 def read_transfers(work: Work) -> None:
-    """Fingerprint what every transfer up to the cut has changed. Raises OutOfTime, StaleWrite."""
+    """Add up what every transfer until the cut has posted. Raises OutOfTime, StaleWrite."""
     state = work.state
     for page in work.books.transfers(work.segment, state.cursor):
-        for row in page.rows:
-            state.cursor = {"id": row.id}
+        for transfer in page.rows:
+            state.cursor = {"id": transfer.id}
             work.count()
             state.findings.count(CheckName.TRANSFER_ENTRIES)
-            if is_newer(row.operation_id, work.run.cut_mark):
-                continue
-            nets = _postings(row)
-            if nets is None:
-                expected = "legs as posted"
-                found = f"{row.posted_amount} of {sum(leg.amount for leg in row.legs)}"
-                state.findings.violated(CheckName.TRANSFER_ENTRIES, row.id, expected, found)
-            for account_id, amount in (nets or {}).items():
-                state.tally.post(row.id, row.operation_id, account_id, amount)
+            _add(transfer, work)
         work.step()
     work.finish()
 
 
+def _add(transfer: TransferFacts, work: Work) -> None:
+    if is_newer(transfer.operation_id, work.run.cut_mark):
+        return
+    nets = posted_by(transfer)
+    if nets is None:
+        work.state.findings.violated(
+            CheckName.TRANSFER_ENTRIES,
+            transfer.id,
+            expected="legs that agree with the posted amount",
+            found=str(transfer.posted_amount),
+        )
+        return
+    for account_id, net in nets.items():
+        work.state.tally.post(transfer.id, transfer.operation_id, account_id, net)
+
+
+def posted_by(transfer: TransferFacts) -> dict[str, int] | None:
+    """What the transfer has changed in each account; None when its legs contradict it."""
+    return postings(
+        transfer.id,
+        transfer.operation_id,
+        transfer.status,
+        transfer.legs,
+        transfer.posted_amount,
+    )
+
+
+# -------------------------------------------------------------------- drilling: transfers
+
+
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    """What one account's entries of a transfer should be, and what they make of the sums."""
+
+    expected: str
+    found: str
+    missing_minor: int
+
+
 def drill_transfers(work: Work) -> None:
-    """Look up the entries of each transfer in the buckets that differ; wait for late ones."""
+    """Look up the entries of each transfer of the differing buckets. Raises OutOfTime, StaleWrite.
+
+    An entry that is there now was only folded late. What stays missing is a violation.
+    """
     state, differing = work.state, frozenset(work.run.differing)
     for page in work.books.transfers(work.segment, state.cursor):
-        for row in page.rows:
-            state.cursor = {"id": row.id}
-            if bucket_of(row.id) in differing and not is_newer(row.operation_id, work.run.cut_mark):
-                work.count()
-                _compare(row, work, since=work.now())
+        for transfer in page.rows:
+            state.cursor = {"id": transfer.id}
+            work.count()
+            old = not is_newer(transfer.operation_id, work.run.cut_mark)
+            if old and bucket_of(transfer.id) in differing and _problems(transfer, work):
+                state.late.append(LateItem(id=transfer.id, seen_at=work.now()))
                 while len(state.late) >= MAX_LATE:
                     _revisit(work)
         work.step()
@@ -55,109 +90,140 @@ def drill_transfers(work: Work) -> None:
     work.finish()
 
 
+def _revisit(work: Work) -> None:
+    still_late: list[LateItem] = []
+    transfers = work.books.transfers_by_id([item.id for item in work.state.late])
+    for item in work.state.late:
+        patient = work.is_patient(item.seen_at)
+        transfer = transfers.get(item.id)
+        problems = _problems(transfer, work) if transfer is not None else []
+        if not problems or transfer is None:
+            continue
+        if patient:
+            still_late.append(item)
+            continue
+        for problem in problems:
+            work.state.findings.violated(
+                CheckName.TRANSFER_ENTRIES, transfer.id, problem.expected, problem.found
+            )
+            work.state.tally.sums(transfer.currency).unexplained += problem.missing_minor
+    work.state.late = still_late
+    if still_late:
+        work.nap()
+
+
+def _problems(transfer: TransferFacts, work: Work) -> list[_Problem]:
+    nets = posted_by(transfer)
+    if not nets:
+        return []
+    lines = [
+        line
+        for line in work.books.lines_of(transfer)
+        if line.transfer_id == transfer.id
+        and line.operation_id == transfer.operation_id
+        and line.amount
+    ]
+    rows = work.books.rows([_row_key(line) for line in lines])
+    problems = []
+    for account_id, net in nets.items():
+        ours = [line for line in lines if line.account_id == account_id]
+        problem = _judge(account_id, net, ours, rows)
+        if problem is not None:
+            problems.append(problem)
+    return problems
+
+
+def _judge(
+    account_id: str,
+    net: int,
+    lines: Sequence[Line],
+    rows: dict[tuple[str, str], BalanceRow],
+) -> _Problem | None:
+    expected = f"{net} on {account_id}"
+    if not lines:
+        return _Problem(expected, "no entry", -net)
+    found = sum(line.amount for line in lines)
+    if len(lines) > 1 or found != net:
+        amounts = ", ".join(f"{line.amount} ({line.name})" for line in lines)
+        return _Problem(expected, amounts, found - net)
+    row = rows.get(_row_key(lines[0]))
+    if row is None or row.version < lines[0].version:
+        return _Problem(expected, f"an entry of a row that never was: {lines[0].name}", -net)
+    return None
+
+
+def _row_key(line: Line) -> tuple[str, str]:
+    account_id, _, shard = line.account_shard.rpartition("#")
+    return account_id, shard
+
+
+# -------------------------------------------------------------------- drilling: entries
+
+
 def drill_entries(work: Work) -> None:
-    """Find the entries in the buckets that differ whose transfers do not exist."""
-    state, differing = work.state, frozenset(work.run.differing)
+    """Find entries of the differing buckets that no transfer stands behind.
+
+    Transfers are committed before their entries, so nothing is waited for. Raises OutOfTime,
+    StaleWrite.
+    """
+    state = work.state
+    _strays(work)
     for page in work.books.accounts(work.segment, state.cursor):
         for row in page.rows:
             state.cursor = {"id": row.id, "shard": row.shard}
             if is_number_guard(row):
                 continue
             work.count()
-            for batch in _batches(work, row, differing):
-                _judge_orphans(batch, row.currency, work)
+            state.reading = Reading.of(row, work.now())
+            _strays(work)
         work.step()
     work.finish()
 
 
-def _postings(row: TransferFacts) -> dict[str, int] | None:
-    return postings(row.id, row.operation_id, row.status, row.legs, row.posted_amount)
-
-
-def _revisit(work: Work) -> None:
-    """Try the late transfers once more; what is out of patience is judged."""
-    state = work.state
-    waiting, state.late = state.late, []
-    rows = work.books.transfers_by_id([item.id for item in waiting])
-    for item in waiting:
-        if item.id in rows:
-            _compare(rows[item.id], work, since=item.seen_at)
-    if state.late:
-        work.nap()
-
-
-def _compare(row: TransferFacts, work: Work, since: float) -> None:
-    """One transfer with its entries. One that lacks some is looked at again while patient."""
-    expected = _postings(row) or {}
-    found = _found(row, work)
-    if work.is_patient(since) and any(account not in found for account in expected):
-        work.state.late.append(LateItem(id=row.id, seen_at=since))
+def _strays(work: Work) -> None:
+    reading, differing = work.state.reading, frozenset(work.run.differing)
+    if reading is None:
         return
-    _require_rows([line for lines in found.values() for line in lines], row.currency, work)
-    sums = work.state.tally.sums(row.currency)
-    findings = work.state.findings
-    for account_id in expected.keys() | found.keys():
-        wanted, lines = expected.get(account_id, 0), found.get(account_id, [])
-        amount = sum(line.amount for line in lines)
-        sums.unexplained += amount - wanted
-        if not lines:
-            findings.violated(
-                CheckName.TRANSFER_ENTRIES, row.id, f"{wanted} in {account_id}", "no entry"
-            )
-        elif amount != wanted or len(lines) > 1:
-            findings.violated(CheckName.TRANSFER_ENTRIES, lines[0].name, wanted, amount)
-
-
-def _require_rows(lines: list[Line], currency: str, work: Work) -> None:
-    """An entry that the first phase did not meet may stand for a row that somebody deleted."""
-    places = {line.name: line.account_shard.rpartition("#")[::2] for line in lines}
-    rows = work.books.rows(list(places.values()))
-    for line in lines:
-        row = rows.get(places[line.name])
-        if row is not None and row.version >= line.version:
-            continue
-        work.state.tally.sums(currency).unexplained -= line.amount
-        found = "no such row" if row is None else f"version {row.version}"
-        work.state.findings.violated(
-            CheckName.ACCOUNT_ENTRIES, line.account_shard, f"version {line.version}", found
-        )
-
-
-def _found(row: TransferFacts, work: Work) -> dict[str, list[Line]]:
-    """The transfer's entries that move money, by the account in whose partition they stand."""
-    found: dict[str, list[Line]] = {}
-    for line in work.books.lines_of(row):
-        if not is_posting(line.operation_id, line.amount):
-            continue
-        if is_newer(line.operation_id, work.run.cut_mark):
-            continue
-        found.setdefault(line.account_shard.rpartition("#")[0], []).append(line)
-    return found
-
-
-def _batches(work: Work, row: BalanceRow, differing: frozenset[int]) -> Iterator[list[Line]]:
-    """Entries of one row that may lack their transfer, as many at once as are looked up."""
     batch: list[Line] = []
-    for line in work.books.lines(entry_partition(row.id, row.shard), None):
-        if line.transfer_id is None or bucket_of(line.transfer_id) not in differing:
-            continue
-        if line.version > row.version or is_newer(line.operation_id, work.run.cut_mark):
-            continue
-        if is_posting(line.operation_id, line.amount):
+    for number, line in enumerate(work.books.lines(reading.name, reading.after), start=1):
+        if _is_suspect(line, reading.version, work.run.cut_mark, differing):
             batch.append(line)
-        if len(batch) == MAX_TRANSACTION_ITEMS:
-            yield batch
+        reading.after = line.sequence
+        if number % ENTRIES_PAGE == 0 or len(batch) >= MAX_TRANSACTION_ITEMS:
+            _judge_strays(batch, reading.currency, work)
             batch = []
-    if batch:
-        yield batch
+            work.step()
+    _judge_strays(batch, reading.currency, work)
+    work.state.reading = None
 
 
-def _judge_orphans(lines: list[Line], currency: str, work: Work) -> None:
+def _is_suspect(line: Line, version: int, cut_mark: str, differing: frozenset[int]) -> bool:
+    return (
+        line.transfer_id is not None
+        and 0 < line.version <= version
+        and bucket_of(line.transfer_id) in differing
+        and is_posting(line.operation_id, line.amount)
+        and not is_newer(line.operation_id, cut_mark)
+    )
+
+
+def _judge_strays(lines: Sequence[Line], currency: str, work: Work) -> None:
+    """An entry of an account that its transfer does move was judged with the transfer."""
     transfers = work.books.transfers_by_id([line.transfer_id or "" for line in lines])
     for line in lines:
-        if line.transfer_id in transfers:
-            continue  # compared with its transfer
-        work.state.tally.sums(currency).unexplained += line.amount
+        transfer = transfers.get(line.transfer_id or "")
+        account_id, _ = _row_key(line)
+        if (
+            transfer is not None
+            and transfer.operation_id == line.operation_id
+            and account_id == line.account_id
+            and account_id in (posted_by(transfer) or {})
+        ):
+            continue
+        wanted = f"no entry of {line.transfer_id}"
+        if transfer is None:
+            wanted = f"a transfer {line.transfer_id}"
         work.state.findings.violated(
-            CheckName.TRANSFER_ENTRIES, line.name, f"transfer {line.transfer_id}", "none"
+            CheckName.TRANSFER_ENTRIES, line.name, wanted, str(line.amount)
         )
+        work.state.tally.sums(currency).unexplained += line.amount

@@ -368,8 +368,14 @@ def test_traffic_counts_what_a_sale_does_and_every_conflict(world: World) -> Non
     Faults(at_commit(1, Fault.CONFLICT)).attach(client)
     for counter in (traffic, meter):
         counter.attach(client)
-    world.pay(merchant, desk=world.desk(world.store_on(client)))
+    store = world.store_on(client)
+    world.pay(merchant, desk=world.desk(store))
     assert traffic.conflicts == 1
+    assert store.usage.counts() == {
+        "round_trips": traffic.round_trips,
+        "items": traffic.items_written + traffic.items_read,
+        "retries": 1,
+    }
     assert traffic.round_trips == meter.round_trips
     assert (traffic.items_written, traffic.items_read) == (meter.items_written, meter.items_read)
     assert traffic.items_written == 2 + 4 + 1  # the intent, the outcome, the sandbox's memory

@@ -276,3 +276,12 @@ def test_more_than_dynamodb_takes_is_a_bug_of_ours() -> None:
         made.transact([WRITE] * 101, token="t")
     with pytest.raises(AssertionError, match="0 writes"):
         made.transact([], token="t")
+
+
+def test_a_store_counts_its_calls_its_items_and_what_it_did_again() -> None:
+    made, _ = store(Client(TRANSIENT[0], TRANSIENT[0]))
+    made.transact([WRITE, WRITE], token="t")
+    assert made.usage.counts() == {"round_trips": 3, "items": 2, "retries": 2}
+    made.usage.restart()
+    assert made.get(DataKey, {"subject": "s", "key_id": "k"}, DataKey) is None
+    assert made.usage.counts() == {"round_trips": 1, "items": 0, "retries": 0}

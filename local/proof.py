@@ -1,0 +1,139 @@
+"""`make proof`: prove the books of the local stage from here, and show how it goes.
+
+The same services as in the scheduled function, with that function's own settings.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+from rich.table import Column, Table
+
+from local.aws import Clients
+from local.deploy import up
+from local.errors import LocalError
+from local.ports import parse_port
+from local.progress import Progress
+from local.stackfile import Stack
+from local.workspace import Workspace
+from runtime.bootstrap import NoCipher
+from runtime.domain.proof import ProofReport
+from runtime.repositories.books import Books
+from runtime.repositories.codec import Codec
+from runtime.repositories.proofs import ProofRepository
+from runtime.repositories.store import Store
+from runtime.services.proof import ProofOutcome, prove
+from runtime.services.proof_work import Phase, ProofDesk
+from runtime.settings import ProofSettings
+
+PATIENT_SECONDS: Final = 60.0
+"""How long one call may be retried while the tables are busy."""
+_TABLES: Final = {
+    Phase.ACCOUNTS: "accounts",
+    Phase.TRANSFERS: "transfers",
+    Phase.DRILL_TRANSFERS: "transfers",
+    Phase.DRILL_ENTRIES: "accounts",
+    Phase.PAYMENTS: "payments",
+}
+
+
+class BooksDoNotBalance(LocalError):
+    """A check of the proof does not hold."""
+
+
+def proof(workspace: Workspace, progress: Progress, *, restart: bool) -> None:
+    """Prove the books and print what was found.
+
+    Raises:
+        BooksDoNotBalance: a check does not hold.
+        LocalError: another run is under way.
+    """
+    port = os.environ.get("PORT") or None
+    stack = up(workspace, None if port is None else parse_port(port), progress)
+    clients = Clients(stack.aws_endpoint_url)
+    settings = _settings(stack, clients)
+    store = Store(
+        clients.dynamodb, settings.table_names(), Codec(NoCipher()), lambda: PATIENT_SECONDS
+    )
+    desk = ProofDesk(
+        proofs=ProofRepository(store),
+        books=Books(store),
+        clock=lambda: datetime.now(UTC),
+        sleep=time.sleep,
+        must_stop=lambda: False,
+        cut=timedelta(seconds=settings.cut_seconds),
+        patience_seconds=settings.patience_seconds,
+    )
+    outcome = _watched(desk, settings, clients, progress, restart=restart)
+    if outcome.report is None:
+        raise LocalError(
+            "Another run of the proof is under way.",
+            hint='Wait for it, or forget it: make proof ARGS="--restart"',
+        )
+    _print(outcome.report)
+
+
+def _settings(stack: Stack, clients: Clients) -> ProofSettings:
+    name = stack.functions["proof"]
+    configuration = clients.functions.get_function_configuration(FunctionName=name)
+    return ProofSettings.from_environment(configuration["Environment"]["Variables"])
+
+
+def _watched(
+    desk: ProofDesk, settings: ProofSettings, clients: Clients, progress: Progress, *, restart: bool
+) -> ProofOutcome:
+    """Prove with a bar per phase; DynamoDB counts a table's rows only now and then."""
+    tasks: dict[Phase, TaskID] = {}
+    lock = threading.Lock()
+    tables = settings.table_names()
+    columns = (
+        TextColumn("{task.description:<16}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Bars(*columns, console=progress.console) as bars:
+
+        def counted(phase: Phase, rows: int) -> None:
+            with lock:
+                if phase not in tasks:
+                    table = tables[_TABLES[phase]]
+                    about = clients.dynamodb.describe_table(TableName=table)["Table"]["ItemCount"]
+                    title = phase.value.replace("_", " ")
+                    tasks[phase] = bars.add_task(title, total=about or None)
+                bars.advance(tasks[phase], rows)
+
+        outcome = prove(replace(desk, progress=counted), restart=restart)
+        for task in tasks.values():
+            bars.update(task, total=bars.tasks[task].completed)
+    return outcome
+
+
+def _print(report: ProofReport) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    table = Table("check", Column("counted", justify="right"), "holds", box=SIMPLE)
+    for check in report.checks:
+        holds = "[green]yes[/]" if check.holds else f"[red]no: {check.violated}[/]"
+        table.add_row(check.name.value, str(check.counted), holds)
+    console.print(f"The books as of {report.as_of}, run {report.run_id}")
+    console.print(table)
+    for check in report.checks:
+        for violation in check.violations:
+            console.print(
+                f"  {check.name.value}: {violation.id}: expected {violation.expected}, "
+                f"found {violation.found}"
+            )
+    if not report.holds:
+        raise BooksDoNotBalance(
+            "The books do not balance.",
+            hint='What each violation means: docs/operations.md, "The proof does not hold".',
+        )
