@@ -111,9 +111,9 @@ HOLDS: Final[TableUses] = {
 }
 
 PROOF: Final[TableUses] = {
-    "accounts": _rows("BatchGetItem", "GetItem", "Scan"),
+    "accounts": _rows("BatchGetItem", "Scan"),
     "entries": _rows("BatchGetItem", "Query", query=("transfer-index",)),
-    "payments": _rows("GetItem", "Scan"),
+    "payments": _rows("BatchGetItem", "Scan"),
     "proofs": _rows("GetItem", "PutItem"),
     "transactions": _rows("BatchGetItem"),
     "transfers": _rows("BatchGetItem", "Scan"),
