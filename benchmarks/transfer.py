@@ -1,0 +1,363 @@
+"""A transfer: our one transaction beside the Go example's algorithm, by boto3 and by PynamoDB.
+
+All clients are threads of this process, so the lock model is one for all; the engine is the same,
+AWS's DynamoDB Local where Java and npm are there, else the embedded AWS. Rates are this machine's.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Column, Table
+
+from benchmarks import transfer_rivals as rivals
+from benchmarks.emulator import emulator
+from benchmarks.meter import Meter
+from local.errors import LocalError
+from local.progress import Progress
+from runtime.contract.accounts import AccountRequest
+from runtime.contract.transfers import TransferRequest
+from runtime.models.account import Account, AccountType, Posting
+from runtime.models.transfer import Transfer
+from runtime.repositories.accounts import AccountRepository, is_number_guard
+from runtime.repositories.claims import ClaimRepository
+from runtime.repositories.folding import FoldRepository
+from runtime.repositories.ledger import LedgerRepository
+from runtime.repositories.merchants import MerchantRepository
+from runtime.repositories.transfers import TransferRepository
+from runtime.services.accounts import AccountDesk, create_account
+from runtime.services.entries_projection import EntriesProjection
+from runtime.services.folded_accounts import FoldedAccounts
+from runtime.services.folding_projection import FoldingProjection
+from runtime.services.merchant_profiles import MerchantProfiles
+from runtime.services.projector import Kind, Projector, StreamRecord
+from runtime.services.transfers import TransferDesk, create_transfer
+from tests.support import dynamodb_local
+from tests.support.engines import REGION, Engine
+from tests.support.faults import ItemLocks
+from tests.support.world import World
+
+ACCOUNTS: Final = 200
+OPENING: Final = 10**9
+SECONDS: Final = 3.0
+"""Length of one measurement; there are 24 of them."""
+LOCK_SECONDS: Final = 0.007
+CLIENTS: Final = (1, 16)
+CREDENTIALS: Final = ("testing", "testing")
+
+
+@dataclass
+class Rival:
+    """One way to make a transfer. `transfer` returns its attempts, negative if it gave up."""
+
+    name: str
+    transfer: Callable[[str, str, int], int]
+    client: Any
+    accounts: list[str]
+    hot: str
+    total: Callable[[], int]
+    trips: int = 0
+    units: int = 0
+    derived: int = 0
+    moved: int = 0
+
+
+@dataclass(frozen=True)
+class Rate:
+    """One measurement."""
+
+    per_second: float
+    attempts: float
+
+
+def run(console: Console, progress: Progress) -> None:
+    """Measure all three on one engine and print them side by side.
+
+    Raises:
+        LocalError: money was made or lost.
+    """
+    with _engine(progress) as engine:
+        bench = _Bench(engine)
+        ways = [bench.ours(), bench.boto3(), bench.pynamodb()]
+        rates: dict[tuple[str, str, bool, int], Rate] = {}
+        with progress.step(f"Measure transfers three ways on {engine.name}"):
+            for way in ways:
+                bench.price(way)
+            for locked in (False, True):
+                with bench.locks(ways, locked):
+                    for place in ("uniform", "hot"):
+                        for clients in CLIENTS:
+                            for way in ways:
+                                rate = bench.rate(way, clients, hot=place == "hot")
+                                rates[(way.name, place, locked, clients)] = rate
+        _print(console, engine, ways, rates)
+        bench.require_conserved(ways)
+
+
+@contextmanager
+def _engine(progress: Progress) -> Iterator[Engine]:
+    if not dynamodb_local.missing_tools():
+        log = Path(tempfile.mkdtemp()) / "log"
+        with dynamodb_local.running(log) as endpoint_url:
+            yield Engine("AWS DynamoDB Local", endpoint_url)
+        return
+    with emulator(progress) as bench:
+        yield Engine("ministack", bench.clients.dynamodb.meta.endpoint_url)
+
+
+class _Bench:
+    """One engine with everybody's tables, and the lock model that all share."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.world = World(engine)
+        rivals.create_tables(self.world.client)
+        keys = {table: names for table, (names, _) in rivals.TABLES.items()}
+        self.item_locks = ItemLocks({**self.world.key_names, **keys}, LOCK_SECONDS)
+        self._deadline = 0.0
+        self._single = True
+
+    def gave_up(self) -> bool:
+        return time.monotonic() > self._deadline
+
+    # ------------------------------------------------------------ the three
+
+    def ours(self) -> Rival:
+        world, client = self.world, self.engine.dynamodb()
+        store = world.store_on(client, remaining_seconds=self._left, sleep=time.sleep)
+        self._store = store
+        merchant = world.merchant()
+        profiles = MerchantProfiles(MerchantRepository(store), 300)
+        claims, accounts = ClaimRepository(store), AccountRepository(store)
+        folds = FoldRepository(store)
+        desk = TransferDesk(
+            LedgerRepository(store),
+            TransferRepository(store),
+            accounts,
+            folds,
+            profiles,
+            FoldedAccounts(300),
+            claims,
+        )
+        account_desk = AccountDesk(accounts, folds, profiles, claims)
+        numbers = iter(range(10**9))
+        lock = threading.Lock()
+
+        def key() -> str:
+            with lock:
+                return f"bench-{next(numbers):030d}"
+
+        def call(path: str, *, operator: bool) -> Any:
+            return world.call(
+                merchant,
+                {"n": 1},
+                key(),
+                path=path,
+                operator=operator,
+                acting_for=merchant.id if operator else None,
+            )
+
+        def opened(balance: int, posting: Posting) -> str:
+            request = AccountRequest(
+                account_type=AccountType.WALLET,
+                currency="USD",
+                opening_balance=balance,
+                posting=posting,
+            )
+            answer = create_account(request, call("/v1/accounts", operator=True), account_desk)
+            found: str = json.loads(answer.body)["id"]
+            return found
+
+        def transfer(source: str, target: str, amount: int) -> int:
+            before = self.item_locks.conflicts
+            request = TransferRequest(
+                from_account_id=source,
+                to_account_id=target,
+                amount=amount,
+                currency="USD",
+                description="Invoice 2026-0042",
+            )
+            answer = create_transfer(request, call("/v1/transfers", operator=target == hot), desk)
+            if answer.status != 201:
+                raise RuntimeError(answer.body)
+            return 1 + (self.item_locks.conflicts - before if self._single else 0)
+
+        names = [opened(OPENING, Posting.IMMEDIATE) for _ in range(ACCOUNTS)]
+        hot = opened(0, Posting.FOLDED)
+
+        def total() -> int:
+            rows = [
+                row
+                for start in range(0, ACCOUNTS, 100)
+                for row in accounts.get_many(names[start : start + 100])
+            ]
+            credits = sum(
+                transfer.amount
+                for transfer in world.rows(Transfer)
+                if hot in transfer.folded_accounts
+            )
+            return sum(row.balance for row in rows) + credits
+
+        return Rival("ours", transfer, client, names, hot, total)
+
+    def boto3(self) -> Rival:
+        client = self.engine.dynamodb()
+        return self._rival("Go's way", rivals.by_boto3(client, self.gave_up), client, "b")
+
+    def pynamodb(self) -> Rival:
+        transfer, client = rivals.by_pynamodb(
+            self.engine.endpoint_url or "", REGION, CREDENTIALS, self.gave_up
+        )
+        return self._rival("PynamoDB", transfer, client, "p")
+
+    def _rival(self, name: str, transfer: Any, client: Any, letter: str) -> Rival:
+        names = [f"{letter}-{n:03d}" for n in range(ACCOUNTS)]
+        hot = f"{letter}-hot"
+        for each in names:
+            rivals.open_account(self.world.client, each, OPENING)
+        rivals.open_account(self.world.client, hot, 0)
+
+        def total() -> int:
+            pages = self.world.client.get_paginator("scan").paginate(TableName=rivals.ACCOUNTS)
+            rows = [row for page in pages for row in page["Items"]]
+            mine = (row for row in rows if row["id"]["S"].startswith(f"{letter}-"))
+            return sum(int(row["balance"]["N"]) for row in mine)
+
+        return Rival(name, transfer, client, names, hot, total)
+
+    # ------------------------------------------------------------ measuring
+
+    def price(self, way: Rival) -> None:
+        """Round trips and write units of one warm transfer, and of what is derived from ours."""
+        self._deadline = time.monotonic() + 30
+        self._single = True
+        way.transfer(way.accounts[0], way.accounts[1], 1)
+        meter = Meter(self.engine.dynamodb())
+        meter.attach(way.client)
+        before = self._images(way)
+        way.transfer(way.accounts[0], way.accounts[1], 1)
+        way.trips, way.units = meter.round_trips, meter.write_units
+        if way.name == "ours":
+            meter.reset()
+            self._project(before, self._images(way))
+            way.derived = meter.write_units
+
+    def _images(self, way: Rival) -> list[Account | None]:
+        if way.name != "ours":
+            return []
+        return [
+            self._store.get(Account, {"id": each, "shard": "00"}, Account)
+            for each in way.accounts[:2]
+        ]
+
+    def _project(self, before: list[Account | None], after: list[Account | None]) -> None:
+        folding = FoldingProjection(
+            FoldRepository(self._store),
+            AccountRepository(self._store),
+            self.world.clock,
+            lambda: "bench",
+        )
+        codec = self._store.codec
+        projector = Projector(
+            codec,
+            {"accounts": (EntriesProjection(self._store),), "transfers": (folding,)},
+            is_number_guard,
+        )
+        for number, (old, new) in enumerate(zip(before, after, strict=True)):
+            assert old is not None  # noqa: S101 - it was opened
+            assert new is not None  # noqa: S101
+            images = codec.to_item(old), codec.to_item(new)
+            projector.apply([StreamRecord("accounts", Kind.MODIFY, str(number), *images)])
+
+    def rate(self, way: Rival, clients: int, *, hot: bool) -> Rate:
+        """Transfers per second of so many clients, and attempts per success."""
+        self._single = clients == 1
+        self._deadline = time.monotonic() + SECONDS
+        conflicts = self.item_locks.conflicts
+        started = time.monotonic()
+        with ThreadPoolExecutor(max_workers=clients) as pool:
+            counts = list(pool.map(lambda n: self._client(way, n, hot=hot), range(clients)))
+        seconds = time.monotonic() - started
+        done, attempts = (sum(each[i] for each in counts) for i in (0, 1))
+        if way.name == "ours":
+            attempts = done + self.item_locks.conflicts - conflicts
+        way.moved += done
+        return Rate(done / seconds, attempts / done if done else float("inf"))
+
+    def _client(self, way: Rival, number: int, *, hot: bool) -> tuple[int, int]:
+        dice = random.Random(number)
+        done = attempts = 0
+        while not self.gave_up():
+            source, target = dice.sample(way.accounts, 2)
+            took = way.transfer(source, way.hot if hot else target, 1)
+            attempts += abs(took)
+            done += took > 0
+        return done, attempts
+
+    def _left(self) -> float:
+        return 60.0
+
+    @contextmanager
+    def locks(self, ways: list[Rival], on: bool) -> Iterator[None]:
+        if on:
+            for way in ways:
+                self.item_locks.attach(way.client)
+        yield
+
+    def require_conserved(self, ways: list[Rival]) -> None:
+        """Raises LocalError when a way has made or lost money."""
+        for way in ways:
+            total = way.total()
+            if total != ACCOUNTS * OPENING:
+                raise LocalError(
+                    f"{way.name} made or lost {total - ACCOUNTS * OPENING} minor units.",
+                    hint="A rate that loses money is none: look at its conditions first.",
+                )
+
+
+def _print(
+    console: Console,
+    engine: Engine,
+    ways: list[Rival],
+    rates: dict[tuple[str, str, bool, int], Rate],
+) -> None:
+    numbers = [Column(way.name, justify="right") for way in ways]
+    ratios = [Column(f"{ways[0].name} : {way.name}", justify="right") for way in ways[1:]]
+    table = Table(f"a transfer, on {engine.name}", *numbers, *ratios, "target", box=SIMPLE)
+
+    def row(title: str, values: list[float], target: str = "", *, fewer: bool = False) -> None:
+        ours, *others = values
+        told = [
+            f"{other / ours if fewer else ours / other:.1f}" if other else "∞" for other in others
+        ]
+        table.add_row(title, *(f"{value:.1f}" for value in values), *told, target)
+
+    row("round trips", [way.trips for way in ways], "1", fewer=True)
+    row("write units, the request's", [way.units for way in ways], "≤ 12", fewer=True)
+    table.add_row("write units, derived rows'", str(ways[0].derived), "0", "0", "", "", "")
+    row("write units, together", [way.units + way.derived for way in ways], fewer=True)
+    for locked in (False, True):
+        model = ", 7 ms locks" if locked else ""
+        for place in ("uniform", "hot"):
+            for clients in CLIENTS:
+                found = [rates[(way.name, place, locked, clients)] for way in ways]
+                target = {"uniform": "≥ 5", "hot": "≥ 10"}[place] if clients > 1 else ""
+                what = "one hot account" if place == "hot" else f"{ACCOUNTS} accounts"
+                title = f"transfers/s, {clients} client(s), {what}{model}"
+                row(title, [rate.per_second for rate in found], target)
+                if locked and clients > 1:
+                    row("  attempts per success", [rate.attempts for rate in found], fewer=True)
+    console.print(table)
+    console.print("  Money was conserved in each variant, or this would end with an error.")
