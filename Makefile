@@ -85,6 +85,11 @@ test-infrastructure: venv node ## synthesized templates: rules, schema, packagin
 test-integration: venv ## repositories and handlers against table engines
 	$(PY) -m pytest tests/integration --numprocesses 2 $(ARGS)
 
+.PHONY: test-faults
+test-faults: venv ## the ledger's simulations under faults; a failure prints its seed  [SEED= OPERATIONS=]
+	$(if $(SEED),TEST_SEED=$(SEED)) $(if $(OPERATIONS),OPERATIONS=$(OPERATIONS)) $(PY) -m pytest --numprocesses 2 \
+		tests/integration/test_ledger_simulation.py tests/integration/test_ledger_races.py $(ARGS)
+
 .PHONY: test-e2e
 test-e2e: venv node ## over HTTP, against an emulator of its own
 	$(PY) -m pytest tests/e2e $(ARGS)

@@ -25,8 +25,10 @@ from tests.support.ledger_world import LedgerClient, LedgerWorld, Order
 from tests.support.streams import STORMY
 
 CLIENTS = 16
-OPERATIONS = int(os.environ.get("OPERATIONS") or 500)
+OPERATIONS = int(os.environ.get("OPERATIONS") or 100)
+"""Of each client."""
 FAULT_RATE, KILL_RATE = 0.04, 0.01
+PATIENCE = 12
 LOCK_SECONDS = 0.002
 TRIES_OF_ONE_ORDER = 3
 
@@ -190,7 +192,9 @@ def test_sixteen_clients_under_faults_and_deaths_lose_nothing_and_apply_each_req
     ledger: LedgerWorld,
 ) -> None:
     town, story = Town.built(ledger), Story()
-    clients = [ledger.client(f"client-{n}", FAULT_RATE, KILL_RATE) for n in range(CLIENTS)]
+    clients = [
+        ledger.client(f"client-{n}", FAULT_RATE, KILL_RATE, PATIENCE) for n in range(CLIENTS)
+    ]
     with ledger.poller.running(workers=2):
         run(town, story, clients, OPERATIONS)
     settle(town, story)

@@ -29,6 +29,11 @@ class Clock:
             self._now += _TICK
             return self._now
 
+    def set(self, moment: datetime) -> None:
+        """Stand at `moment`; the next reading is a millisecond later."""
+        with self._lock:
+            self._now = moment
+
     def advance(self, seconds: float) -> None:
         with self._lock:
             self._now += timedelta(seconds=seconds)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.types import TypeDeserializer
@@ -162,10 +162,7 @@ class Story:
             document = accepted.get(order.key)
             if document is None:
                 continue
-            legs = [
-                (leg["from_account_id"], leg["to_account_id"], leg["amount"])
-                for leg in document["legs"]
-            ]
+            legs = legs_in(document)
             if order.path != TRANSFERS:
                 ends.append((order, document))
             elif document["status"] == "pending":
@@ -213,6 +210,13 @@ class Story:
         assert refused - set(failed) == set(), "one failed transfer for each refusal"
         assert {claim.state for claim in books.claims} <= {ClaimState.COMPLETED}
         assert claimed == {claim.key for claim in books.claims if f"#{TRANSFERS}" in claim.key}
+
+
+def legs_in(document: Mapping[str, Any]) -> Legs:
+    """The legs of an answer about a transfer."""
+    return [
+        (leg["from_account_id"], leg["to_account_id"], leg["amount"]) for leg in document["legs"]
+    ]
 
 
 def _final_legs(row: Transfer) -> Legs:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,12 @@ from runtime.contract.answers import StoredAnswer
 from runtime.contract.transfers import PostRequest, TransferRequest
 from runtime.domain.ledger import opening_account
 from runtime.repositories.accounts import AccountRepository, is_number_guard
+from runtime.repositories.books import Books as ProofBooks
 from runtime.repositories.claims import ClaimRepository
 from runtime.repositories.folding import FoldRepository
 from runtime.repositories.ledger import LedgerRepository
 from runtime.repositories.merchants import MerchantRepository
+from runtime.repositories.proofs import ProofRepository
 from runtime.repositories.store import Store
 from runtime.repositories.transfers import TransferRepository
 from runtime.services.account_changes import activate_account, deactivate_account
@@ -31,17 +34,21 @@ from runtime.services.hold_expiry import ExpiryDesk, ExpiryReport, expire_due_ho
 from runtime.services.holds import cancel_transfer, post_transfer
 from runtime.services.merchant_profiles import MerchantProfiles
 from runtime.services.projector import Kind, Projector, StreamRecord
+from runtime.services.proof import prove
+from runtime.services.proof_work import ProofDesk
 from runtime.services.transfers import TransferDesk, create_transfer
 from tests.support.faults import Faults, ItemLocks, seeded
 from tests.support.ledger_model import LedgerModel, ModelAccount
-from tests.support.ledger_truth import TRANSFERS, Books, Story
-from tests.support.streams import QUIET, SourceSettings, StreamFaults, StreamPoller
+from tests.support.ledger_truth import TRANSFERS, Books, Story, legs_in
+from tests.support.streams import QUIET, Handler, SourceSettings, StreamFaults, StreamPoller
 from tests.support.world import World
 
 if TYPE_CHECKING:
     from tests.support.engines import Engine
 
 STREAMED = ("accounts", "transfers")
+CUT = timedelta(seconds=30)
+"""Of the proofs: by the tests' clock no request takes so long."""
 _SLEEP_SCALE = 0.5
 """The engines answer faster than AWS, and nobody here waits for a busy region."""
 
@@ -82,14 +89,19 @@ class LedgerClient:
 
     def send(self, order: Order) -> StoredAnswer:
         """Ask for it once. Raises what the service raises."""
+        return self.prepare(order)()
+
+    def prepare(self, order: Order) -> Callable[[], StoredAnswer]:
+        """The request as it arrives now, to be worked on when it is called."""
         call = self._world.call(order.body, order.key, order.path)
+        body = json.dumps(order.body)
         if order.path == TRANSFERS:
-            request = TransferRequest.model_validate_json(json.dumps(order.body))
-            return create_transfer(request, call, self.desk)
+            request = TransferRequest.model_validate_json(body)
+            return lambda: create_transfer(request, call, self.desk)
         if order.path.endswith("/post"):
-            request_ = PostRequest.model_validate_json(json.dumps(order.body))
-            return post_transfer(order.transfer_id, request_, call, self.desk)
-        return cancel_transfer(order.transfer_id, call, self.desk)
+            to_post = PostRequest.model_validate_json(body)
+            return lambda: post_transfer(order.transfer_id, to_post, call, self.desk)
+        return lambda: cancel_transfer(order.transfer_id, call, self.desk)
 
     def set_active(self, account_id: str, active: bool) -> StoredAnswer:
         """Activate or deactivate an account, without a key."""
@@ -130,7 +142,7 @@ class LedgerWorld:
         self.poller = StreamPoller(
             self.engine,
             [self.world.tables[name] for name in STREAMED],
-            self._projecting(),
+            self.projector(),
             seed=self.seed,
             faults=self.stream_faults,
             settings=SourceSettings(batch_size=40),
@@ -144,14 +156,19 @@ class LedgerWorld:
             self.merchant, body, key, path=path, operator=True, acting_for=self.merchant.id
         )
 
-    def client(self, name: str, rate: float = 0.0, kills: float = 0.0) -> LedgerClient:
-        """A client whose connection fails by a seed of its own, and gives up after some tries."""
+    def client(
+        self, name: str, rate: float = 0.0, kills: float = 0.0, patience: int | None = None
+    ) -> LedgerClient:
+        """A client whose connection fails by a seed of its own.
+
+        It gives up after about `patience` tries, or never.
+        """
         faults = Faults(seeded(f"{self.seed}-{name}", rate, kills, kill_anywhere=True))
-        return LedgerClient(self, self._store(faults, name, patience=12), faults)
+        return LedgerClient(self, self._store(faults, name, patience), faults)
 
     def client_with(self, faults: Faults) -> LedgerClient:
-        """A client with these faults."""
-        return LedgerClient(self, self._store(faults, "planned", patience=12), faults)
+        """A patient client with these faults."""
+        return LedgerClient(self, self._store(faults, "planned"), faults)
 
     def open(
         self, currency: str = "USD", opening: int = 0, *, folded: bool = False, credit: int = 0
@@ -199,10 +216,12 @@ class LedgerWorld:
         return f"key-{next(self.numbers)}"
 
     def hold(self, source: str, target: str, amount: int, **more: Any) -> str:
-        """Id of a new hold."""
+        """Id of a new hold, that the model has too."""
         answer = self.calm.send(self.order(source, target, amount, hold=True, **more))
         assert answer.status == 201, answer
-        return str(json.loads(answer.body)["id"])
+        document = json.loads(answer.body)
+        self.model.hold(document["id"], legs_in(document), document["expires_at"])
+        return str(document["id"])
 
     # ------------------------------------------------------------ the truth
 
@@ -217,11 +236,28 @@ class LedgerWorld:
             story.apply_to(self.model, orders, books)
             story.must_be_of(self.merchant.id, orders, books)
         books.must_hold(self.model)
+        self._must_be_proved()
         return books
+
+    def _must_be_proved(self) -> None:
+        """The project's own proof finds nothing, once all is older than its cut."""
+        self.world.clock.advance(2 * CUT.total_seconds())
+        desk = ProofDesk(
+            proofs=ProofRepository(self.world.store),
+            books=ProofBooks(self.world.store),
+            clock=self.world.clock,
+            sleep=self.world.clock.advance,
+            must_stop=lambda: False,
+            cut=CUT,
+            patience_seconds=1.0,
+        )
+        report = prove(desk).report
+        assert report is not None, "the proof does not come to an end"
+        assert report.holds, report
 
     # ------------------------------------------------------------ what stands behind
 
-    def _store(self, faults: Faults, name: str, *, patience: int) -> Store:
+    def _store(self, faults: Faults, name: str, patience: int | None = None) -> Store:
         client = self.locks.attach(faults.attach(self.world.engine.dynamodb()))
         return self.world.store_on(
             client,
@@ -230,15 +266,18 @@ class LedgerWorld:
             seed=len(name),
         )
 
-    def _projecting(self) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
-        """The projector as a Lambda function: one environment per thread, each with faults."""
+    def projector(self, planned: Faults | None = None) -> Handler:
+        """The projector as a Lambda function: an environment per thread, with seeded faults.
+
+        `planned` ones instead are shared by all threads.
+        """
         rate, counter, local = self.projector_faults, itertools.count(), threading.local()
         names = {self.world.tables[name]: name for name in STREAMED}
 
         def environment() -> Projector:
             name = f"projector-{next(counter)}"
             plan = seeded(f"{self.seed}-{name}", rate, rate / 4, kill_anywhere=True)
-            store = self._store(Faults(plan), name, patience=30)
+            store = self._store(planned or Faults(plan), name, patience=30)
             folding = FoldingProjection(
                 FoldRepository(store), AccountRepository(store), self.world.clock, lambda: name
             )
@@ -271,6 +310,6 @@ def _stream_record(raw: dict[str, Any], names: dict[str, str]) -> StreamRecord:
     )
 
 
-def _giving_up(dice: Random, patience: int) -> Callable[[], float]:
+def _giving_up(dice: Random, patience: int | None) -> Callable[[], float]:
     """Time that is left, asked before each retry: now and then it is over."""
-    return lambda: 0.0 if dice.random() < 1 / patience else 60.0
+    return lambda: 0.0 if patience and dice.random() < 1 / patience else 60.0

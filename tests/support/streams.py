@@ -122,7 +122,7 @@ class StreamPoller:
         settings: SourceSettings = SourceSettings(),
         shards: int = 4,
     ) -> None:
-        self._handler = handler
+        self.handler = handler
         self._dice = random.Random(f"poller-{seed}")
         self._faults = faults
         self._settings = settings
@@ -325,7 +325,7 @@ class StreamPoller:
             get_remaining_time_in_millis=lambda: int((deadline - time.monotonic()) * 1000),
         )
         try:
-            answer = self._handler(event, context)
+            answer = self.handler(event, context)
         except (Exception, ProcessKilled) as error:  # noqa: BLE001 - Lambda takes any for a failure
             self.errors.append(error)
             return 0
