@@ -5,7 +5,6 @@ from __future__ import annotations
 from pydantic import Field
 
 from runtime.contract.base import Answer
-from runtime.domain.proof import CheckName
 from runtime.models.fields import Instant
 
 
@@ -20,7 +19,7 @@ class ViolationAnswer(Answer, frozen=True):
 class CheckAnswer(Answer, frozen=True):
     """One check: how many things it has looked at, and what contradicts it."""
 
-    name: CheckName
+    name: str
     holds: bool
     counted: int
     violated: int = Field(description="All violations; the first 100 are listed.")
