@@ -88,7 +88,8 @@ test-integration: venv ## repositories and handlers against table engines
 .PHONY: test-faults
 test-faults: venv ## the ledger's simulations under faults; a failure prints its seed  [SEED= OPERATIONS=]
 	$(if $(SEED),TEST_SEED=$(SEED)) $(if $(OPERATIONS),OPERATIONS=$(OPERATIONS)) $(PY) -m pytest --numprocesses 2 \
-		tests/integration/test_ledger_simulation.py tests/integration/test_ledger_races.py $(ARGS)
+		tests/integration/test_ledger_simulation.py tests/integration/test_ledger_races.py \
+		tests/integration/test_ledger_stateful.py $(ARGS)
 
 .PHONY: test-e2e
 test-e2e: venv node ## over HTTP, against an emulator of its own

@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -102,6 +102,10 @@ class LedgerClient:
             to_post = PostRequest.model_validate_json(body)
             return lambda: post_transfer(order.transfer_id, to_post, call, self.desk)
         return lambda: cancel_transfer(order.transfer_id, call, self.desk)
+
+    def forget_folded(self) -> None:
+        """Remember nothing of folded accounts."""
+        self.desk = replace(self.desk, folded=FoldedAccounts(1.0))
 
     def set_active(self, account_id: str, active: bool) -> StoredAnswer:
         """Activate or deactivate an account, without a key."""

@@ -1,0 +1,243 @@
+"""Any sequence of requests, one after the other, does what a ledger in plain dictionaries does."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from runtime.domain.instants import to_instant
+from runtime.errors import NotFound, PlatformError
+from tests.support.engines import Engine
+from tests.support.ledger_model import Legs, Refused
+from tests.support.ledger_truth import legs_in
+from tests.support.ledger_world import LedgerWorld, Order
+
+EXAMPLES, STEPS = 8, 30
+PLACES = 5
+"""Two wallets with money, one with credit, one empty, one folded; the last in other money."""
+
+places = st.integers(0, PLACES - 1)
+amounts = st.one_of(st.integers(1, 60), st.integers(1, 2_000))
+pairs = st.tuples(places, places).filter(lambda pair: pair[0] != pair[1])
+legs_of_many = st.lists(st.tuples(pairs, amounts), min_size=2, max_size=4)
+
+
+class LedgerMachine(RuleBasedStateMachine):
+    """Every rule asks the services and the model, and both must say the same."""
+
+    engine: Engine
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ledger = LedgerWorld(self.engine, seed="stateful")
+        self.model = self.ledger.model
+        self.names: list[str] = []
+        self.foreign = ""
+        self.holds: list[str] = []
+        self.told: list[tuple[Order, Any]] = []
+
+    @initialize()
+    def open_accounts(self) -> None:
+        opened = self.ledger.open
+        self.names = [opened(opening=1_000), opened(opening=100), opened(credit=200), opened()]
+        self.names.append(opened(folded=True))
+        self.foreign = opened("JPY", 500)
+
+    # ------------------------------------------------------------ rules
+
+    @rule(pair=pairs, amount=amounts, hold=st.booleans())
+    def move(self, pair: tuple[int, int], amount: int, hold: bool) -> None:
+        source, target = (self.names[place] for place in pair)
+        self._begin(self.ledger.order(source, target, amount, **_holding(hold)), hold)
+
+    @rule(several=legs_of_many, hold=st.booleans())
+    def move_several(self, several: list[tuple[tuple[int, int], int]], hold: bool) -> None:
+        legs = [
+            {
+                "from_account_id": self.names[source],
+                "to_account_id": self.names[target],
+                "amount": amount,
+            }
+            for (source, target), amount in several
+        ]
+        self._begin(self.ledger.order(legs=legs, **_holding(hold)), hold)
+
+    @rule(place=places, amount=amounts)
+    def move_to_other_money(self, place: int, amount: int) -> None:
+        self._begin(self.ledger.order(self.names[place], self.foreign, amount), False)
+
+    @rule(place=places)
+    def move_to_nobody(self, place: int) -> None:
+        with pytest.raises(NotFound):
+            self.ledger.calm.send(self.ledger.order(self.names[place], "acc_nobody", 1))
+
+    @rule(pair=pairs, amount=amounts)
+    def try_out(self, pair: tuple[int, int], amount: int) -> None:
+        source, target = (self.names[place] for place in pair)
+        order = self.ledger.order(source, target, amount, dry_run=True)
+        verdict = self._verdict([(source, target, amount)])
+        try:
+            assert (verdict, self.ledger.calm.send(order).status) == (None, 201)
+        except PlatformError as refusal:
+            assert refusal.code == verdict
+
+    @precondition(lambda self: self.holds)
+    @rule(data=st.data())
+    def post(self, data: st.DataObject) -> None:
+        hold_id = data.draw(st.sampled_from(self.holds))
+        hold = self.model.transfers[hold_id]
+        total = sum(amount for _, _, amount in hold.legs)
+        part = data.draw(st.one_of(st.none(), st.integers(1, total + 2)))
+        order = self.ledger.post_order(hold_id, part)
+        wanted = total if part is None else part
+
+        def judged() -> None:
+            if wanted > total:
+                raise Refused("exceeds_hold")
+            if wanted < total and len(hold.legs) > 1:
+                raise Refused("invalid_value")
+            self.model.post(hold_id, wanted)
+
+        self._end(order, hold_id, judged)
+
+    @precondition(lambda self: self.holds)
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        hold_id = data.draw(st.sampled_from(self.holds))
+        order = self.ledger.cancel_order(hold_id)
+        self._end(order, hold_id, lambda: self.model.release(hold_id, "canceled"))
+
+    @rule(seconds=st.sampled_from([1, 29, 31]))
+    def let_time_pass(self, seconds: int) -> None:
+        self.ledger.world.clock.advance(seconds)
+
+    @rule()
+    def expire(self) -> None:
+        at = to_instant(self.ledger.world.clock())
+        report = self.ledger.calm.expire()
+        due = [
+            name
+            for name, hold in self.model.transfers.items()
+            if hold.state == "pending" and hold.expires_at <= at
+        ]
+        for name in due:
+            self.model.release(name, "expired")
+        assert (report.expired, report.failed) == (len(due), 0)
+
+    @rule(place=places, active=st.booleans())
+    def switch(self, place: int, active: bool) -> None:
+        name = self.names[place]
+        self.ledger.calm.set_active(name, active)
+        self.model.accounts[name].active = active
+        # A folded account's state may be remembered for seconds; here everybody knows it at once.
+        self.ledger.calm.forget_folded()
+
+    @rule()
+    def project(self) -> None:
+        """A guarded debit of a folded account can use what has been folded until then."""
+        self.ledger.poller.drain()
+
+    @precondition(lambda self: self.told)
+    @rule(data=st.data())
+    def ask_again(self, data: st.DataObject) -> None:
+        order, answer = data.draw(st.sampled_from(self.told))
+        assert self.ledger.calm.send(order) == answer.again()
+
+    # ------------------------------------------------------------ both sides
+
+    def _begin(self, order: Order, hold: bool) -> None:
+        self.ledger.poller.drain()  # so that the model knows what a folded account may give away
+        legs = legs_in({"legs": [order.body]} if "legs" not in order.body else order.body)
+        verdict = self._verdict(legs)
+        answer = self.ledger.calm.send(order)
+        document = json.loads(answer.body)
+        self.told.append((order, answer))
+        assert (answer.status, document.get("code")) == (422 if verdict else 201, verdict)
+        if verdict is None and hold:
+            self.model.hold(document["id"], legs, document["expires_at"])
+            self.holds.append(document["id"])
+        elif verdict is None:
+            self.model.transfer(document["id"], legs)
+
+    def _verdict(self, legs: Legs) -> str | None:
+        self.ledger.poller.drain()
+        try:
+            self.model.judge(legs, "USD")
+        except Refused as refused:
+            return refused.code
+        return None
+
+    def _end(self, order: Order, hold_id: str, judged: Any) -> None:
+        asked = self.ledger.calm.prepare(order)
+        at = to_instant(self.ledger.world.clock() - timedelta(milliseconds=1))
+        try:
+            self.model.must_be_open(hold_id, at)
+            judged()
+        except Refused as refused:
+            try:
+                answer = asked()
+            except PlatformError as refusal:
+                assert refusal.code == refused.code
+                return
+            assert (answer.status, json.loads(answer.body)["code"]) == (422, refused.code)
+        else:
+            answer = asked()
+            assert answer.status == 200
+        self.told.append((order, answer))
+
+    @invariant()
+    def rows_are_those_of_the_model(self) -> None:
+        if not self.names:
+            return
+        rows = self.ledger.calm.desk.accounts.get_many(self.names)
+        assert [row.id for row in rows] == self.names
+        for row in rows:
+            wanted = self.model.accounts[row.id]
+            assert (row.held_out, row.held_in) == (wanted.held_out, wanted.held_in), row.id
+            assert row.status == ("active" if wanted.active else "inactive")
+            assert row.spendable == row.balance - row.held_out + row.credit_limit >= 0
+            if not wanted.folded:
+                assert (row.balance, row.spendable) == (wanted.balance, wanted.spendable)
+
+    def teardown(self) -> None:
+        try:
+            if self.names:
+                self.ledger.must_balance()
+        finally:
+            self.ledger.world.drop()
+
+
+def test_any_sequence_of_requests_is_answered_as_by_a_ledger_in_plain_dictionaries(
+    dynamodb_local_engine: Engine,
+) -> None:
+    LedgerMachine.engine = dynamodb_local_engine
+    logging.disable(logging.CRITICAL)
+    try:
+        run_state_machine_as_test(
+            LedgerMachine,
+            settings=settings(
+                max_examples=EXAMPLES,
+                stateful_step_count=STEPS,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _holding(hold: bool) -> dict[str, Any]:
+    return {"hold": True, "expires_in_seconds": 30} if hold else {}
