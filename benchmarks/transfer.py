@@ -244,9 +244,9 @@ class _Bench:
         self._deadline = time.monotonic() + 30
         self._single = True
         way.transfer(way.accounts[0], way.accounts[1], 1)
+        before = self._images(way)
         meter = Meter(self.engine.dynamodb())
         meter.attach(way.client)
-        before = self._images(way)
         way.transfer(way.accounts[0], way.accounts[1], 1)
         way.trips, way.units = meter.round_trips, meter.write_units
         if way.name == "ours":

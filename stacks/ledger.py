@@ -11,9 +11,10 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from runtime.models.change import ENTRY_CONFLICT, OUT_OF_BAND
 from runtime.settings import HoldsSettings, ProjectSettings, ProofSettings
 from stacks import permissions
-from stacks.constructs.alarms import iterator_age_alarm
+from stacks.constructs.alarms import iterator_age_alarm, log_alarm
 from stacks.constructs.queues import DeadLetterQueue
 from stacks.constructs.schedule import Schedule
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
@@ -73,6 +74,14 @@ class LedgerStack(Stack):
                 failed_batches=self._data.failed_batches_bucket,
             )
         iterator_age_alarm(self, "StreamsLag", function=project.function)
+        log_alarm(
+            self,
+            "PastTheLedger",
+            log_group=project.log_group,
+            messages=(OUT_OF_BAND, ENTRY_CONFLICT),
+            metric_name="ChangedPastTheLedger",
+            description="An account or an entry was changed past the ledger; the log names it.",
+        )
         return project
 
     def _project(self) -> FunctionSpec:

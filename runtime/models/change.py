@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Final, TypedDict
+
+OUT_OF_BAND: Final = "out_of_band"
+"""Log message: a row was changed or deleted past the ledger. An alarm listens for it."""
+ENTRY_CONFLICT: Final = "entry_conflict"
+"""Log message: an entry is not what its account's change says. An alarm listens for it."""
 
 
 class Stamp(TypedDict):

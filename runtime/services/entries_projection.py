@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from runtime.models.account import PROFILE_SHARD, Account
+from runtime.models.change import ENTRY_CONFLICT, OUT_OF_BAND
 from runtime.models.entry import Entry, entry_partition, version_sequence
 from runtime.observability import logger
 from runtime.repositories.store import Store
@@ -43,11 +44,7 @@ class EntriesProjection:
             return False
         if there is not None and there != entry:
             # Append only: whichever is right, the proof of the books will name it.
-            logger.error(
-                "entry_conflict",
-                stored=there.model_dump(),
-                derived=entry.model_dump(),
-            )
+            logger.error(ENTRY_CONFLICT, stored=there.model_dump(), derived=entry.model_dump())
         return True
 
 
@@ -69,16 +66,18 @@ def entry_of(old: Account | None, new: Account) -> Entry:
 
 def _is_a_version(change: Change) -> bool:
     row: Account = change.new or change.old
-    if row.shard != PROFILE_SHARD:
-        return False  # a fold row's entries are written with it
+    trouble = _trouble(change)
+    if trouble is not None:
+        logger.error(OUT_OF_BAND, account=row.id, shard=row.shard, detail=trouble)
+        return False
+    return row.shard == PROFILE_SHARD  # a fold row's entries are written with it
+
+
+def _trouble(change: Change) -> str | None:
+    """What nobody who keeps to the rules has done to the row: each write is one version more."""
     if change.kind is Kind.REMOVE:
-        logger.error("out_of_band", account=row.id, detail="the row was deleted")
-        return False
-    if change.old is not None and change.new.version != change.old.version + 1:
-        logger.error(
-            "out_of_band",
-            account=row.id,
-            detail=f"version {change.old.version} became {change.new.version}",
-        )
-        return False
-    return True
+        return "the row was deleted"
+    before = change.old.version if change.old is not None else 0
+    if change.new.version != before + 1:
+        return f"version {before} became {change.new.version}"
+    return None

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final
+
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
+
+METRICS_NAMESPACE: Final = "payments"
 
 OLDEST_ITERATOR_SECONDS = 60
 OLD_PERIODS = 3
@@ -53,6 +59,29 @@ def iterator_age_alarm(
         threshold=OLDEST_ITERATOR_SECONDS * 1000,
         treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
     )
+
+
+def log_alarm(  # noqa: PLR0913 - keyword only, all of them short
+    scope: Construct,
+    construct_id: str,
+    *,
+    log_group: logs.ILogGroup,
+    messages: Sequence[str],
+    metric_name: str,
+    description: str,
+) -> cloudwatch.Alarm:
+    """Rings when the function's log has a line whose message is one of `messages`."""
+    found = log_group.add_metric_filter(
+        f"{construct_id}Lines",
+        filter_pattern=logs.FilterPattern.any(
+            *(logs.FilterPattern.string_value("$.message", "=", each) for each in messages)
+        ),
+        metric_namespace=METRICS_NAMESPACE,
+        metric_name=metric_name,
+        metric_value="1",
+    )
+    metric = found.metric(period=Duration.minutes(1), statistic="Sum")
+    return first_one(scope, construct_id, metric=metric, description=description)
 
 
 def first_one(

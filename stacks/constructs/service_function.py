@@ -18,13 +18,12 @@ from constructs import Construct
 
 from runtime.settings import Settings
 from stacks.constructs.acknowledge import acknowledge
-from stacks.constructs.alarms import error_alarm
+from stacks.constructs.alarms import METRICS_NAMESPACE, error_alarm
 from stacks.constructs.log_group import encrypted_log_group
 from stacks.stage import LambdaRuntime, StageConfig
 
 LIVE: Final = "live"
 """Alias that everything invokes; a deployment moves it to a new version in one step."""
-METRICS_NAMESPACE: Final = "payments"
 RUNTIME_REASON: Final = (
     "The Python version is a setting of the stage, raised together with the pinned wheels and the "
     "bytecode compiler. AWS supports python3.13 until June 2029 (Lambda Developer Guide, runtimes)."
@@ -71,8 +70,8 @@ class ServiceFunction(Construct):
         log_key: kms.IKey,
     ) -> None:
         super().__init__(scope, construct_id)
-        log_group = encrypted_log_group(self, "Logs", stage=stage, key=log_key)
-        role = self._role(spec, log_group)
+        self.log_group = encrypted_log_group(self, "Logs", stage=stage, key=log_key)
+        role = self._role(spec, self.log_group)
         runtime = target_runtime(stage)
         self.function = lambda_.Function(
             self,
@@ -82,7 +81,7 @@ class ServiceFunction(Construct):
             description=spec.description,
             environment=_environment(spec, stage),
             handler=f"runtime.handlers.{spec.module}.handler",
-            log_group=log_group,
+            log_group=self.log_group,
             logging_format=lambda_.LoggingFormat.JSON,
             memory_size=spec.memory_mb,
             reserved_concurrent_executions=spec.reserved_concurrency,
