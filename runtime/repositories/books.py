@@ -72,8 +72,12 @@ class _EntryKey(BaseModel, frozen=True):
 class Books:
     """Accounts, transfers, entries, payments and transactions."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(
+        self, store: Store, *, scan_page: int = SCAN_PAGE, entries_page: int = ENTRIES_PAGE
+    ) -> None:
         self._store = store
+        self._scan_page = scan_page
+        self.entries_page = entries_page
 
     def accounts(self, segment: int, start_after: Key | None) -> Iterator[ScanPage[BalanceRow]]:
         """Rows of the accounts table, page by page."""
@@ -82,7 +86,7 @@ class Books:
             BalanceRow,
             segment=segment,
             total_segments=SEGMENTS,
-            page_size=SCAN_PAGE,
+            page_size=self._scan_page,
             start_after=start_after,
         )
 
@@ -93,7 +97,7 @@ class Books:
             TransferFacts,
             segment=segment,
             total_segments=SEGMENTS,
-            page_size=SCAN_PAGE,
+            page_size=self._scan_page,
             start_after=start_after,
         )
 
@@ -104,7 +108,7 @@ class Books:
             PaymentFacts,
             segment=segment,
             total_segments=SEGMENTS,
-            page_size=SCAN_PAGE,
+            page_size=self._scan_page,
             start_after=start_after,
         )
 
@@ -115,7 +119,7 @@ class Books:
             Entry,
             Line,
             [equals("account_shard", account_shard)],
-            page_size=ENTRIES_PAGE,
+            page_size=self.entries_page,
             start_after=start,
             consistent=True,
         )
@@ -146,7 +150,7 @@ class Books:
             _EntryKey,
             [equals("transfer_id", transfer.id)],
             index="transfer-index",
-            page_size=ENTRIES_PAGE,
+            page_size=self.entries_page,
         )
         known |= {(key.account_shard, key.sequence) for key in indexed}
         keys: list[Key] = [

@@ -56,9 +56,13 @@ class ProofRepository:
         return self._read(run_id, part, model)
 
     def save_run(
-        self, stored: Stored[Content], owner: str | None, now: datetime
+        self, stored: Stored[Content], owner: str | None, now: datetime, *, by_force: bool = False
     ) -> Stored[Content]:
-        """Write the run's state and take, keep or (None) give back its lease. Raises StaleWrite."""
+        """Write the run's state and take, keep or (None) give back its lease.
+
+        `by_force` takes it from whoever has it, who then finds out at the next write. Raises
+        StaleWrite.
+        """
         lease = now + timedelta(seconds=LEASE_SECONDS)
         row = self._row(OPEN_RUN, RUN_PART, stored, now, expires=False).model_copy(
             update={
@@ -72,7 +76,7 @@ class ProofRepository:
             at_most("lease_expires_at", to_instant(now)),
         )
         write = put(row)
-        if owner is None:
+        if owner is None or by_force:
             self._commit(self._unchanged(write, stored), now=now)
         elif stored.version == 0:
             self._commit(write.when(absent("id")), now=now)

@@ -82,13 +82,16 @@ def prove(desk: ProofDesk, *, restart: bool = False) -> ProofOutcome:
 
 
 def _take(desk: ProofDesk, owner: str, *, restart: bool) -> Stored[RunState]:
-    """The run, leased to us. Raises StaleWrite while it is leased to somebody else."""
+    """The run, leased to us. Raises StaleWrite while it is leased to somebody else.
+
+    A restart does not ask: whoever is at work on the forgotten run stops at the next checkpoint.
+    """
     now = desk.clock()
     last = desk.proofs.open_run(RunState)
     if last is None or restart or last.content.phase is Phase.DONE:
         fresh = RunState(run_id=new_id("prf", now), cut=to_instant(now - desk.cut))
         last = Stored(fresh, 0 if last is None else last.version)
-    return desk.proofs.save_run(last, owner, now)
+    return desk.proofs.save_run(last, owner, now, by_force=restart)
 
 
 @dataclass

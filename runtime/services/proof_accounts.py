@@ -10,7 +10,7 @@ from runtime.domain.ledger import FOLD_SHARDS
 from runtime.domain.proof import CheckName, is_newer, is_posting
 from runtime.domain.proof_rows import BalanceRow, Line, Reading, Step
 from runtime.models.account import Posting
-from runtime.repositories.books import ENTRIES_PAGE, is_number_guard
+from runtime.repositories.books import is_number_guard
 from runtime.repositories.store import MAX_TRANSACTION_ITEMS
 from runtime.services.proof_transfers import posted_by
 from runtime.services.proof_work import MAX_LATE, Fresh, Work
@@ -86,7 +86,7 @@ def _read(reading: Reading, work: Work, *, patient: bool = True, pausing: bool =
         if reading.offer(line, work.run.cut_mark, patient=patient) is Step.GAP:
             return
         _note_fresh(line, reading, work)
-        if pausing and number % ENTRIES_PAGE == 0:
+        if pausing and number % work.books.entries_page == 0:
             work.step()
 
 

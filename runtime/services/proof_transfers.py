@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from runtime.domain.proof import CheckName, bucket_of, is_newer, is_posting, postings
 from runtime.domain.proof_rows import BalanceRow, Line, Reading
-from runtime.repositories.books import ENTRIES_PAGE, TransferFacts, is_number_guard
+from runtime.repositories.books import TransferFacts, is_number_guard
 from runtime.repositories.store import MAX_TRANSACTION_ITEMS
 from runtime.services.proof_work import MAX_LATE, LateItem, Work
 
@@ -189,7 +189,7 @@ def _strays(work: Work) -> None:
         if _is_suspect(line, reading.version, work.run.cut_mark, differing):
             batch.append(line)
         reading.after = line.sequence
-        if number % ENTRIES_PAGE == 0 or len(batch) >= MAX_TRANSACTION_ITEMS:
+        if number % work.books.entries_page == 0 or len(batch) >= MAX_TRANSACTION_ITEMS:
             _judge_strays(batch, reading.currency, work)
             batch = []
             work.step()

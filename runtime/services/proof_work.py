@@ -100,6 +100,7 @@ class ProofDesk:
     cut: timedelta
     patience_seconds: float = PATIENCE_SECONDS
     parallel: int = PARALLEL_SEGMENTS
+    checkpoint_steps: int = CHECKPOINT_STEPS
     progress: Callable[[Phase, int], None] = lambda _phase, _rows: None
 
 
@@ -152,7 +153,7 @@ class Work:
         """The state is whole: save it now and then, and when time runs out. Raises OutOfTime."""
         self._steps += 1
         stopping = self.stopped()
-        if stopping or self._steps % CHECKPOINT_STEPS == 0:
+        if stopping or self._steps % self.desk.checkpoint_steps == 0:
             self.save()
         if stopping:
             raise OutOfTime
