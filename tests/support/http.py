@@ -160,6 +160,7 @@ def environment(
         "settlement_bucket": bucket,
         "continuation_queue_url": queue_url,
         "intent_lease_seconds": 5,
+        "stop_before_timeout_seconds": 30,  # one environment for all, so one value for all
         "merchant_cache_seconds": 0,
     }
     written: dict[str, str] = {}
