@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,25 +24,22 @@ from rich.table import Column, Table
 
 from benchmarks import transfer_rivals as rivals
 from benchmarks.emulator import emulator
-from benchmarks.meter import Meter
+from benchmarks.prices import Price, Units, price_of, price_of_ours
 from local.errors import LocalError
 from local.progress import Progress
 from runtime.contract.accounts import AccountRequest
 from runtime.contract.transfers import TransferRequest
-from runtime.models.account import Account, AccountType, Posting
+from runtime.models.account import AccountType, Posting
 from runtime.models.transfer import Transfer
-from runtime.repositories.accounts import AccountRepository, is_number_guard
+from runtime.repositories.accounts import AccountRepository
 from runtime.repositories.claims import ClaimRepository
 from runtime.repositories.folding import FoldRepository
 from runtime.repositories.ledger import LedgerRepository
 from runtime.repositories.merchants import MerchantRepository
 from runtime.repositories.transfers import TransferRepository
 from runtime.services.accounts import AccountDesk, create_account
-from runtime.services.entries_projection import EntriesProjection
 from runtime.services.folded_accounts import FoldedAccounts
-from runtime.services.folding_projection import FoldingProjection
 from runtime.services.merchant_profiles import MerchantProfiles
-from runtime.services.projector import Kind, Projector, StreamRecord
 from runtime.services.transfers import TransferDesk, create_transfer
 from tests.support import dynamodb_local
 from tests.support.engines import REGION, Engine
@@ -56,6 +53,8 @@ SECONDS: Final = 3.0
 LOCK_SECONDS: Final = 0.007
 CLIENTS: Final = (1, 16)
 CREDENTIALS: Final = ("testing", "testing")
+PRICING_SECONDS: Final = 60.0
+OURS: Final = "ours"
 
 
 @dataclass
@@ -68,10 +67,8 @@ class Rival:
     accounts: list[str]
     hot: str
     total: Callable[[], int]
-    trips: int = 0
-    units: int = 0
-    derived: int = 0
-    moved: int = 0
+    price: Price = field(default_factory=Price)
+    hot_price: Price = field(default_factory=Price)
 
 
 @dataclass(frozen=True)
@@ -127,7 +124,6 @@ class _Bench:
         keys = {table: names for table, (names, _) in rivals.TABLES.items()}
         self.item_locks = ItemLocks({**self.world.key_names, **keys}, LOCK_SECONDS)
         self._deadline = 0.0
-        self._single = True
 
     def gave_up(self) -> bool:
         return time.monotonic() > self._deadline
@@ -181,7 +177,6 @@ class _Bench:
             return found
 
         def transfer(source: str, target: str, amount: int) -> int:
-            before = self.item_locks.conflicts
             request = TransferRequest(
                 from_account_id=source,
                 to_account_id=target,
@@ -192,7 +187,7 @@ class _Bench:
             answer = create_transfer(request, call("/v1/transfers", operator=target == hot), desk)
             if answer.status != 201:
                 raise RuntimeError(answer.body)
-            return 1 + (self.item_locks.conflicts - before if self._single else 0)
+            return 1
 
         names = [opened(OPENING, Posting.IMMEDIATE) for _ in range(ACCOUNTS)]
         hot = opened(0, Posting.FOLDED)
@@ -210,7 +205,7 @@ class _Bench:
             )
             return sum(row.balance for row in rows) + credits
 
-        return Rival("ours", transfer, client, names, hot, total)
+        return Rival(OURS, transfer, client, names, hot, total)
 
     def boto3(self) -> Rival:
         client = self.engine.dynamodb()
@@ -240,60 +235,32 @@ class _Bench:
     # ------------------------------------------------------------ measuring
 
     def price(self, way: Rival) -> None:
-        """Round trips and write units of one warm transfer, and of what is derived from ours."""
-        self._deadline = time.monotonic() + 30
-        self._single = True
-        way.transfer(way.accounts[0], way.accounts[1], 1)
-        before = self._images(way)
-        meter = Meter(self.engine.dynamodb())
-        meter.attach(way.client)
-        way.transfer(way.accounts[0], way.accounts[1], 1)
-        way.trips, way.units = meter.round_trips, meter.write_units
-        if way.name == "ours":
-            meter.reset()
-            self._project(before, self._images(way))
-            way.derived = meter.write_units
+        """What one warm transfer costs: between two accounts, and into the hot one."""
+        self._deadline = time.monotonic() + PRICING_SECONDS
+        source, target = way.accounts[:2]
+        way.price = self._price(way, source, target)
+        way.hot_price = self._price(way, source, way.hot)
 
-    def _images(self, way: Rival) -> list[Account | None]:
-        if way.name != "ours":
-            return []
-        return [
-            self._store.get(Account, {"id": each, "shard": "00"}, Account)
-            for each in way.accounts[:2]
-        ]
+    def _price(self, way: Rival, source: str, target: str) -> Price:
+        def transfer() -> int:
+            return way.transfer(source, target, 1)
 
-    def _project(self, before: list[Account | None], after: list[Account | None]) -> None:
-        folding = FoldingProjection(
-            FoldRepository(self._store),
-            AccountRepository(self._store),
-            self.world.clock,
-            lambda: "bench",
-        )
-        codec = self._store.codec
-        projector = Projector(
-            codec,
-            {"accounts": (EntriesProjection(self._store),), "transfers": (folding,)},
-            is_number_guard,
-        )
-        for number, (old, new) in enumerate(zip(before, after, strict=True)):
-            assert old is not None  # noqa: S101 - it was opened
-            assert new is not None  # noqa: S101
-            images = codec.to_item(old), codec.to_item(new)
-            projector.apply([StreamRecord("accounts", Kind.MODIFY, str(number), *images)])
+        transfer()
+        if way.name == OURS:
+            return price_of_ours(transfer, self.world, self._store, (source, target))
+        return price_of(transfer, way.client, self.world.client)
 
     def rate(self, way: Rival, clients: int, *, hot: bool) -> Rate:
         """Transfers per second of so many clients, and attempts per success."""
-        self._single = clients == 1
         self._deadline = time.monotonic() + SECONDS
-        conflicts = self.item_locks.conflicts
+        self._store.usage.restart()
         started = time.monotonic()
         with ThreadPoolExecutor(max_workers=clients) as pool:
             counts = list(pool.map(lambda n: self._client(way, n, hot=hot), range(clients)))
         seconds = time.monotonic() - started
         done, attempts = (sum(each[i] for each in counts) for i in (0, 1))
-        if way.name == "ours":
-            attempts = done + self.item_locks.conflicts - conflicts
-        way.moved += done
+        if way.name == OURS:  # retried inside of the store
+            attempts = done + self._store.usage.counts()["retries"]
         return Rate(done / seconds, attempts / done if done else float("inf"))
 
     def _client(self, way: Rival, number: int, *, hot: bool) -> tuple[int, int]:
@@ -344,10 +311,15 @@ def _print(
         ]
         table.add_row(title, *(f"{value:.1f}" for value in values), *told, target)
 
-    row("round trips", [way.trips for way in ways], "1", fewer=True)
-    row("write units, the request's", [way.units for way in ways], "≤ 12", fewer=True)
-    table.add_row("write units, derived rows'", str(ways[0].derived), "0", "0", "", "", "")
-    row("write units, together", [way.units + way.derived for way in ways], fewer=True)
+    row("round trips", [way.price.trips for way in ways], "1", fewer=True)
+    for price, place, target in (
+        ([way.price for way in ways], "", "≤ 12"),
+        ([way.hot_price for way in ways], ", into the hot account", ""),
+    ):
+        row(f"write units{place}", [each.requested for each in price], target, fewer=True)
+        derived = [f"{each.derived.total():.1f}" for each in price]
+        table.add_row(f"  of rows derived later{place}", *derived, "", "", "")
+        row(f"  together{place}", [each.together for each in price], fewer=True)
     for locked in (False, True):
         model = ", 7 ms locks" if locked else ""
         for place in ("uniform", "hot"):
@@ -360,4 +332,13 @@ def _print(
                 if locked and clients > 1:
                     row("  attempts per success", [rate.attempts for rate in found], fewer=True)
     console.print(table)
+    for way in ways[:2]:
+        console.print(f"  write units of {way.name}: {_by_place(way.price.units)}")
+    console.print(f"  write units of ours, derived: {_by_place(ways[0].price.derived)}")
+    console.print(f"  … into the hot account, alone: {_by_place(ways[0].hot_price.derived)}")
     console.print("  Money was conserved in each variant, or this would end with an error.")
+
+
+def _by_place(units: Units) -> str:
+    names = {place: f"{place[0].rpartition('-')[2]}/{place[1] or 'table'}" for place in units}
+    return ", ".join(f"{names[place]} {count}" for place, count in units.items())

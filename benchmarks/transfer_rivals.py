@@ -34,6 +34,7 @@ TABLES: Final[dict[str, tuple[tuple[str, ...], dict[str, tuple[str, ...]]]]] = {
             "customer-index": ("customer_id", "created_at"),
             "merchant-index": ("merchant_id", "created_at"),
             "status-index": ("status", "created_at"),
+            "idempotency-index": ("idempotency_key",),
         },
     ),
     AUDIT: (
@@ -100,6 +101,7 @@ def _rows(source: str, target: str, amount: int) -> tuple[dict[str, Any], list[d
         "id": payment_id,
         "customer_id": f"cus_{source}",
         "merchant_id": "mer_bench",
+        "idempotency_key": uuid4().hex,
         "from_account": source,
         "to_account": target,
         "amount": amount,
@@ -220,6 +222,7 @@ def _models(endpoint_url: str, region_name: str, credentials: tuple[str, str]) -
         id = UnicodeAttribute(hash_key=True)
         customer_id = UnicodeAttribute()
         merchant_id = UnicodeAttribute()
+        idempotency_key = UnicodeAttribute()
         from_account = UnicodeAttribute()
         to_account = UnicodeAttribute()
         amount = NumberAttribute()
