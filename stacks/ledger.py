@@ -12,6 +12,7 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from runtime.models.change import ENTRY_CONFLICT, OUT_OF_BAND
+from runtime.models.proof import BOOKS_CONTRADICT
 from runtime.settings import HoldsSettings, ProjectSettings, ProofSettings
 from stacks import permissions
 from stacks.constructs.alarms import iterator_age_alarm, log_alarm
@@ -58,6 +59,14 @@ class LedgerStack(Stack):
         self._schedules: dict[str, Schedule] = {}
         self._scheduled("Holds", "holds", self._holds, stage.schedules.holds_minutes)
         self._scheduled("Proof", "proof", self._proof, stage.schedules.proof_minutes)
+        log_alarm(
+            self,
+            "BooksContradict",
+            log_group=self.functions["proof"].log_group,
+            messages=(BOOKS_CONTRADICT,),
+            metric_name="ProofsThatDoNotHold",
+            description="A proof of the books does not hold; GET /v1/proof names each violation.",
+        )
         self._write_outputs()
 
     def _projector(self) -> ServiceFunction:

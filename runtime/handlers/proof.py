@@ -7,6 +7,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from runtime.bootstrap import proof_services
+from runtime.models.proof import BOOKS_CONTRADICT
 from runtime.observability import logger
 from runtime.services.proof import prove
 
@@ -18,7 +19,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     outcome = prove(services.desk)
     answer = outcome.answer()
     if outcome.report is not None and not outcome.report.holds:
-        logger.error("the books contradict each other", schedule=event.get("schedule"), **answer)
+        logger.error(BOOKS_CONTRADICT, schedule=event.get("schedule"), **answer)
     else:
         logger.info("proved", schedule=event.get("schedule"), **answer)
     return answer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from runtime.models.fields import EpochSeconds, Instant
 from runtime.schema import Row, Ttl, partition, sort
@@ -13,6 +13,9 @@ LATEST = "latest"
 """Id of the last completed report."""
 RUN_PART = "run"
 REPORT_PART = "report"
+
+BOOKS_CONTRADICT: Final = "the books contradict each other"
+"""Log message: a completed proof does not hold. An alarm listens for it."""
 
 
 class ProofRow(Row, table="proofs", frozen=True):

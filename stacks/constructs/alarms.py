@@ -61,7 +61,7 @@ def iterator_age_alarm(
     )
 
 
-def log_alarm(  # noqa: PLR0913 - keyword only, all of them short
+def log_alarm(
     scope: Construct,
     construct_id: str,
     *,
