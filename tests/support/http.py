@@ -16,11 +16,15 @@ from runtime.models import ALL_TABLES
 from runtime.settings import (
     HoldsSettings,
     ProcessSettings,
+    ProjectSettings,
+    ProofSettings,
     QuerySettings,
     ReconcileSettings,
     ResolverSettings,
     Settings,
 )
+from stacks import permissions
+from tests.support.rights import hold_to
 
 _numbers = itertools.count(1)
 EVERYTHING = "payments reports customers accounts transfers"
@@ -142,6 +146,14 @@ class Functions:
         """The resolver's schedule fires."""
         return self.modules["resolve"].handler({"schedule": "resolver"}, Context())
 
+    def project(self, *records: dict[str, Any]) -> Any:
+        """A batch of a table's change stream."""
+        return self.modules["project"].handler({"Records": list(records)}, Context())
+
+    def prove(self) -> Any:
+        """The schedule of the proof fires."""
+        return self.modules["proof"].handler({"schedule": "proof"}, Context())
+
     def expire_holds(self) -> Any:
         """The schedule of expiring holds fires."""
         return self.modules["holds"].handler({"schedule": "holds"}, Context())
@@ -170,6 +182,8 @@ def environment(
         ReconcileSettings,
         ResolverSettings,
         HoldsSettings,
+        ProjectSettings,
+        ProofSettings,
     ):
         values = {name: known[name] for name in shape.model_fields if name in known}
         settings: Settings = shape(**values)
@@ -178,18 +192,30 @@ def environment(
 
 
 def functions() -> Functions:
-    """The functions, which read their environment at their first event."""
-    from runtime.handlers import holds, process, query, reconcile, resolve  # noqa: PLC0415
-
-    services: tuple[Callable[[], Any], ...] = (
-        bootstrap.process_services,
-        bootstrap.query_services,
-        bootstrap.reconcile_services,
-        bootstrap.resolver_services,
-        bootstrap.holds_services,
+    """The functions, configured by the environment and held to their rights to the tables."""
+    from runtime.handlers import (  # noqa: PLC0415
+        holds,
+        process,
+        project,
+        proof,
+        query,
+        reconcile,
+        resolve,
     )
-    for each in services:
+
+    services: tuple[tuple[Callable[[], Any], permissions.TableUses], ...] = (
+        (bootstrap.process_services, permissions.PROCESS),
+        (bootstrap.query_services, permissions.QUERY),
+        (bootstrap.reconcile_services, permissions.RECONCILE),
+        (bootstrap.resolver_services, permissions.RESOLVER),
+        (bootstrap.holds_services, permissions.HOLDS),
+        (bootstrap.project_services, permissions.PROJECT),
+        (bootstrap.proof_services, permissions.PROOF),
+    )
+    for each, uses in services:
         each.cache_clear()  # type: ignore[attr-defined]
+        made = each()
+        hold_to(made.client, uses, made.store.tables)
     return Functions(
         {
             "process": process,
@@ -197,6 +223,8 @@ def functions() -> Functions:
             "reconcile": reconcile,
             "resolve": resolve,
             "holds": holds,
+            "project": project,
+            "proof": proof,
         }
     )
 

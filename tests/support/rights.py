@@ -1,0 +1,62 @@
+"""IAM's part on engines that do not judge: what a function was not given, its client refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from stacks.permissions import TableUses
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_PARTS = {
+    "ConditionCheck": "ConditionCheckItem",
+    "Delete": "DeleteItem",
+    "Put": "PutItem",
+    "Update": "UpdateItem",
+}
+"""A transaction needs the right to each of its parts (DynamoDB Developer Guide, "Using IAM with
+DynamoDB transactions")."""
+
+
+def hold_to(client: DynamoDBClient, uses: TableUses, tables: Mapping[str, str]) -> None:
+    """From now on the client may do what `uses` allows, and no more."""
+    names = {physical: name for name, physical in tables.items()}
+
+    def judge(params: dict[str, Any], model: Any, **_: Any) -> None:
+        for action, table, index in _actions(model.name, params):
+            use = uses.get(names.get(table, table))
+            allowed: tuple[str, ...] = ()
+            if use is not None:
+                allowed = use.queried_indexes if index else use.actions
+            if (index or action) not in allowed:
+                place = names.get(table, table) + (f"/index/{index}" if index else "")
+                raise _denied(model.name, f"no right to {action} on {place}")
+
+    client.meta.events.register("provide-client-params.dynamodb", judge)
+
+
+def _denied(operation: str, message: str) -> ClientError:
+    return ClientError(
+        {
+            "Error": {"Code": "AccessDeniedException", "Message": message},
+            "ResponseMetadata": {"HTTPStatusCode": 400},
+        },
+        operation,
+    )
+
+
+def _actions(operation: str, params: Mapping[str, Any]) -> Iterator[tuple[str, str, str | None]]:
+    """Action, table and index of each right that a call needs."""
+    if operation == "TransactWriteItems":
+        for part in params["TransactItems"]:
+            ((kind, body),) = part.items()
+            yield _PARTS[kind], body["TableName"], None
+    elif operation == "BatchGetItem":
+        for table in params["RequestItems"]:
+            yield operation, table, None
+    else:
+        yield operation, params["TableName"], params.get("IndexName")
