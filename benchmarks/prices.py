@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.meter import Meter
 from runtime.models.account import PROFILE_SHARD, Account
+from runtime.models.scope import EVERYBODY
 from runtime.models.transfer import Transfer
 from runtime.repositories.accounts import AccountRepository, is_number_guard
 from runtime.repositories.folding import FoldRepository
@@ -80,7 +81,10 @@ def price_of_ours(
 
 
 def _images(store: Store, accounts: tuple[str, ...]) -> list[Account]:
-    found = (store.get(Account, {"id": each, "shard": PROFILE_SHARD}, Account) for each in accounts)
+    found = (
+        store.get(Account, {"id": each, "shard": PROFILE_SHARD}, Account, EVERYBODY)
+        for each in accounts
+    )
     return [row for row in found if row is not None]
 
 

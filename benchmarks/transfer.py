@@ -30,6 +30,7 @@ from local.progress import Progress
 from runtime.contract.accounts import AccountRequest
 from runtime.contract.transfers import TransferRequest
 from runtime.models.account import AccountType, Posting
+from runtime.models.scope import EVERYBODY
 from runtime.models.transfer import Transfer
 from runtime.repositories.accounts import AccountRepository
 from runtime.repositories.claims import ClaimRepository
@@ -196,7 +197,7 @@ class _Bench:
             rows = [
                 row
                 for start in range(0, ACCOUNTS, 100)
-                for row in accounts.get_many(names[start : start + 100])
+                for row in accounts.get_many(names[start : start + 100], EVERYBODY)
             ]
             credits = sum(
                 transfer.amount

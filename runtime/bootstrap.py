@@ -35,7 +35,7 @@ from runtime.repositories.transfers import TransferRepository
 from runtime.schema import Purpose
 from runtime.services.account_queries import AccountArchive
 from runtime.services.accounts import AccountDesk
-from runtime.services.customers import CustomerDesk
+from runtime.services.customers import CustomerArchive, CustomerDesk
 from runtime.services.entries_projection import EntriesProjection
 from runtime.services.folded_accounts import FoldedAccounts
 from runtime.services.folding_projection import FoldingProjection
@@ -150,6 +150,8 @@ class FunctionServices:
         )
         return PaymentDesk(
             payments=PaymentRepository(self.store),
+            customers=CustomerRepository(self.store),
+            claims=ClaimRepository(self.store),
             merchants=self.profiles_for(timing.merchant_cache_seconds),
             processors={"sandbox": sandbox},
             timing=timing,
@@ -164,7 +166,14 @@ class ProcessServices(FunctionServices):
     """Behind handlers/process.py."""
 
     def __init__(self, settings: ProcessSettings) -> None:
-        super().__init__(settings, {"pii": settings.pii_key_arn, "index": settings.index_key_arn})
+        super().__init__(
+            settings,
+            {
+                "pii": settings.pii_key_arn,
+                "pci": settings.pci_key_arn,
+                "index": settings.index_key_arn,
+            },
+        )
         self.payment_desk = self.payment_desk_with(settings)
         claims = ClaimRepository(self.store)
         profiles = self.payment_desk.merchants
@@ -197,6 +206,7 @@ class QueryServices(FunctionServices):
         cursors = Cursors(self._cursor_key)
         self.merchants = MerchantRepository(self.store)
         self.customers = CustomerRepository(self.store)
+        self.customer_archive = CustomerArchive(self.customers, self.encryption, cursors)
         profiles = self.profiles_for(settings.merchant_cache_seconds)
         self.accounts = AccountArchive(
             AccountRepository(self.store),

@@ -9,14 +9,15 @@
     ├── NotFound 404
     ├── MethodNotAllowed 405
     ├── Conflict 409 ─ IdempotencyInFlight · AlreadyExists · AlreadyPosted · AlreadyCanceled
-    │                  · HoldExpired · BalanceNotZero
+    │                  · HoldExpired · BalanceNotZero · StaleVersion
     ├── PayloadTooLarge 413
     ├── UnsupportedMediaType 415
     ├── Unprocessable 422 ─ InvalidValue · IdempotencyKeyReused · AmountTooLarge · CardDataRefused
     │                       · InactiveMerchant · SummaryTooLarge · SameAccount · InactiveAccount
     │                       · CurrencyMismatch · InsufficientFunds · ExceedsHold
+    │                       · TooManyMethods
     ├── Locked 423
-    ├── Internal 500 ─ IntegrityError
+    ├── Internal 500 ─ IntegrityError · KeyForgotten
     └── Unavailable 503 (retryable) ─ KeysUnavailable
 
     Not for a caller; each is caught by the service that can do something about it:
@@ -209,6 +210,13 @@ class BalanceNotZero(Conflict):
     title = "Only an account at zero can be closed"
 
 
+class StaleVersion(Conflict):
+    """Somebody changed it since the caller read it: read it again, then repeat the change."""
+
+    code = "stale_version"
+    title = "It was changed meanwhile"
+
+
 class PayloadTooLarge(PlatformError):
     """The body is larger than this API reads."""
 
@@ -305,6 +313,13 @@ class ExceedsHold(Unprocessable):
     title = "The amount is more than was held"
 
 
+class TooManyMethods(Unprocessable):
+    """The customer has as many payment methods as it may."""
+
+    code = "too_many_payment_methods"
+    title = "The customer has too many payment methods"
+
+
 class Locked(PlatformError):
     """Too many failed attempts; time or an operator unlocks."""
 
@@ -321,6 +336,12 @@ class IntegrityError(Internal):
     """A ciphertext does not belong where it was found, or its key is gone."""
 
     code = "integrity_error"
+
+
+class KeyForgotten(Internal):
+    """The data key was deleted: what it enciphered cannot be opened any more, by anybody."""
+
+    code = "key_forgotten"
 
 
 class Unavailable(PlatformError):

@@ -72,6 +72,7 @@ class ProcessSettings(PaymentTiming, frozen=True):
     transactions_table: str
     transfers_table: str
     pii_key_arn: str
+    pci_key_arn: str
     index_key_arn: str
     allow_local_webhooks: bool = False
     """For the local stage: webhooks to http on this machine."""

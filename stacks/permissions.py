@@ -1,8 +1,8 @@
 """Who may do what: the DynamoDB actions of every function, one table per function.
 
-A function that touches something new gets it here and nowhere else. No DeleteItem, no batch write,
-no wildcard; Scan for the proof alone, which reads everything. A transaction needs the right to each
-of its parts (PutItem, UpdateItem, ConditionCheckItem).
+A function that touches something new gets it here and nowhere else. No batch write, no wildcard;
+Scan for the proof alone, which reads everything; DeleteItem for customers' data keys alone. A
+transaction needs the right to each of its parts (PutItem, UpdateItem, ConditionCheckItem).
 """
 
 from __future__ import annotations
@@ -14,14 +14,13 @@ from typing import Final, Literal
 Action = Literal[
     "BatchGetItem",
     "ConditionCheckItem",
-    "DeleteItem",
     "GetItem",
     "PutItem",
     "Query",
     "Scan",
     "UpdateItem",
 ]
-WRITES: Final[frozenset[Action]] = frozenset({"DeleteItem", "PutItem", "UpdateItem"})
+WRITES: Final[frozenset[Action]] = frozenset({"PutItem", "UpdateItem"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,30 +30,41 @@ class TableUse:
     actions: tuple[Action, ...]
     queried_indexes: tuple[str, ...] = ()
     reads_stream: bool = False
+    deletable: tuple[str, ...] = ()
+    """Patterns of the partition keys whose rows may be deleted."""
 
     @property
     def writes(self) -> bool:
         """Whether any action changes a row."""
-        return not WRITES.isdisjoint(self.actions)
+        return bool(self.deletable) or not WRITES.isdisjoint(self.actions)
 
 
 TableUses = Mapping[str, TableUse]
 """What one function may do, by the table's schema name."""
 
 
-def _rows(*actions: Action, query: tuple[str, ...] = (), stream: bool = False) -> TableUse:
-    return TableUse(actions, query, stream)
+FORGETTABLE_KEYS: Final = ("pci#cus_*", "pii#cus_*")
+"""Data keys of customers: who loses one of another subject loses merchants' secrets, or answers."""
+
+
+def _rows(
+    *actions: Action,
+    query: tuple[str, ...] = (),
+    stream: bool = False,
+    delete: tuple[str, ...] = (),
+) -> TableUse:
+    return TableUse(actions, query, stream, delete)
 
 
 PROCESS: Final[TableUses] = {
     "accounts": _rows(
         "GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "ConditionCheckItem"
     ),
-    "customers": _rows("PutItem", "ConditionCheckItem"),
+    "customers": _rows("GetItem", "PutItem", "UpdateItem", "ConditionCheckItem"),
     "entries": _rows("PutItem"),
     "idempotency": _rows("GetItem", "PutItem"),
-    "keys": _rows("GetItem", "PutItem"),
-    "merchants": _rows("GetItem", "PutItem"),
+    "keys": _rows("GetItem", "Query", "PutItem", delete=FORGETTABLE_KEYS),
+    "merchants": _rows("GetItem", "PutItem", "UpdateItem"),
     "payments": _rows("GetItem", "PutItem", "UpdateItem"),
     "sandbox_charges": _rows("GetItem", "PutItem"),
     "transactions": _rows("PutItem"),
@@ -63,9 +73,9 @@ PROCESS: Final[TableUses] = {
 
 QUERY: Final[TableUses] = {
     "accounts": _rows("GetItem", "BatchGetItem", "Query", query=("customer-index", "status-index")),
-    "customers": _rows("GetItem"),
+    "customers": _rows("GetItem", "BatchGetItem", query=("gsi-email",)),
     "entries": _rows("Query"),
-    "keys": _rows("GetItem", "PutItem"),
+    "keys": _rows("GetItem", "Query", "PutItem"),
     "merchants": _rows("GetItem"),
     "payments": _rows(
         "GetItem",
@@ -91,7 +101,7 @@ RECONCILE: Final[TableUses] = {
 
 RESOLVER: Final[TableUses] = {
     "idempotency": _rows("GetItem", "PutItem"),
-    "keys": _rows("GetItem", "PutItem"),
+    "keys": _rows("GetItem", "Query", "PutItem"),
     "merchants": _rows("GetItem"),
     "payments": _rows("GetItem", "UpdateItem", query=("gsi-open",)),
     "sandbox_charges": _rows("GetItem", "PutItem"),

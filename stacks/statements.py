@@ -62,6 +62,8 @@ def _statements_of(table: SchemaTable, use: TableUse) -> list[iam.PolicyStatemen
                 resources=[arn],
             )
         )
+    if use.deletable:
+        statements.append(_deletion_statement(sid, arn, use.deletable))
     if use.reads_stream:
         statements.append(_stream_statement(sid, table))
     if use.queried_indexes:
@@ -74,6 +76,20 @@ def _statements_of(table: SchemaTable, use: TableUse) -> list[iam.PolicyStatemen
             )
         )
     return statements
+
+
+def _deletion_statement(sid: str, arn: str, patterns: tuple[str, ...]) -> iam.PolicyStatement:
+    """DeleteItem on the rows whose partition key is like one of `patterns`, and on no other."""
+    return iam.PolicyStatement(
+        sid=f"{sid}Deletion",
+        actions=["dynamodb:DeleteItem"],
+        resources=[arn],
+        conditions={
+            "ForAllValues:StringLike": {"dynamodb:LeadingKeys": list(patterns)},
+            # "For all values" is also true of none.
+            "Null": {"dynamodb:LeadingKeys": "false"},
+        },
+    )
 
 
 def _stream_statement(sid: str, table: SchemaTable) -> iam.PolicyStatement:

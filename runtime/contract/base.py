@@ -46,6 +46,21 @@ class Body(BaseModel, frozen=True, extra="forbid", strict=True):
         return "merchant_id" if document.get("merchant_id") is not None else None
 
 
+Version = Annotated[int, Field(ge=1, description="The version that the change is meant for.")]
+
+
+def left_out(*, repr: bool = True) -> Any:
+    """Default of a member that a change may leave out: None, and no default in the schema."""
+    return Field(default_factory=lambda: None, repr=repr)
+
+
+def refuse_null(value: Any) -> Any:
+    """For members that may be left out, but not be null."""
+    if value is None:
+        raise ValueError("may be left out, but not be null")
+    return value
+
+
 def _digits_only(value: Any) -> Any:
     if isinstance(value, str) and not (value.isascii() and value.isdigit()):
         raise ValueError("Input should be a whole number in digits")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from runtime.contract.caller import Caller
+from runtime.models.scope import Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,3 +20,8 @@ class Call:
     fingerprint: str
     acting_for: str | None = None
     idempotency_key: str | None = None
+
+    @property
+    def scope(self) -> Scope:
+        """What exists for this request; every read of a repository takes it."""
+        return self.caller.scope(self.acting_for)

@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from runtime.contract.endpoints import Permission
 from runtime.errors import Forbidden, InvalidValue, NotFound
 from runtime.models.change import ChangeContext
 from runtime.models.fields import PLATFORM
+from runtime.models.scope import Scope
 
-
-class Owned(Protocol):
-    """A row that belongs to a merchant or to the platform."""
-
-    @property
-    def merchant_id(self) -> str:
-        """The owner: a merchant's id, or `platform`."""
-        ...
-
-
-OwnedT = TypeVar("OwnedT", bound=Owned)
+RowT = TypeVar("RowT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +59,11 @@ class Caller:
             raise Forbidden("this token names no merchant and is no operator's")
         return self.merchant_id
 
-    def may_see(self, owner: str) -> bool:
-        """Whether a resource of `owner` exists for this caller."""
-        return self.is_operator or owner == self.merchant_id
+    def scope(self, acting_for: str | None) -> Scope:
+        """What exists for this caller; an operator who acts for a merchant sees that one's."""
+        if self.is_operator:
+            return Scope(acting_for)
+        return Scope(self.owner(acting_for))
 
     def change(self, cause: str) -> ChangeContext:
         """The stamp of a change that this caller makes because of `cause`."""
@@ -83,8 +76,8 @@ class Caller:
         )
 
 
-def visible(caller: Caller, row: OwnedT | None, kind: str, identifier: str) -> OwnedT:
-    """`row`, if it exists and is the caller's to see. Raises NotFound: somebody else's is none."""
-    if row is None or not caller.may_see(row.merchant_id):
+def found(row: RowT | None, kind: str, identifier: str) -> RowT:
+    """`row`, if the reader's scope had it. Raises NotFound: somebody else's is none."""
+    if row is None:
         raise NotFound(f"no {kind} {identifier}")
     return row

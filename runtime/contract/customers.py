@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, StringConstraints
+from pydantic import BaseModel, Field, Strict, StringConstraints, field_validator
+from pydantic.json_schema import SkipJsonSchema
 
-from runtime.contract.base import Answer, Body, Metadata, ShortText
+from runtime.contract.base import (
+    Answer,
+    Body,
+    Identifier,
+    Metadata,
+    Page,
+    PageQuery,
+    ShortText,
+    Version,
+    left_out,
+    refuse_null,
+)
 from runtime.contract.merchants import Email
+from runtime.models.customer import CustomerProfile, MethodType, PaymentMethod
 from runtime.models.fields import Instant
+
+Phone = Annotated[str, StringConstraints(pattern=r"^\+?[0-9 ()./-]{3,30}$")]
 
 
 class CustomerRequest(Body, frozen=True):
@@ -16,10 +31,53 @@ class CustomerRequest(Body, frozen=True):
 
     name: Annotated[ShortText, Field(repr=False)]
     email: Annotated[Email, Field(repr=False)]
-    phone: Annotated[
-        str | None, StringConstraints(pattern=r"^\+?[0-9 ()./-]{3,30}$"), Field(repr=False)
-    ] = None
+    phone: Annotated[Phone | None, Field(repr=False)] = None
     metadata: Metadata = Field(default_factory=dict)
+
+
+class CustomerPatch(Body, frozen=True):
+    """What to change of a customer; what is left out stays.
+
+    `metadata` replaces all of it; null takes the phone number or the default method away. With
+    `version`, a customer that was changed since it had that version is left alone (409).
+    """
+
+    name: ShortText | SkipJsonSchema[None] = left_out(repr=False)
+    email: Email | SkipJsonSchema[None] = left_out(repr=False)
+    phone: Annotated[Phone | None, Field(repr=False)] = None
+    metadata: Metadata | SkipJsonSchema[None] = left_out()
+    default_method: Identifier | None = None
+    version: Version | SkipJsonSchema[None] = left_out()
+
+    _not_null = field_validator("name", "email", "metadata", "version")(refuse_null)
+
+
+class CustomerChange(Body, frozen=True):
+    """A change that needs no more words."""
+
+
+class CustomerQuery(PageQuery, frozen=True):
+    """A look-up by e-mail address, ignoring case."""
+
+    email: Annotated[str, StringConstraints(min_length=3, max_length=254), Field(repr=False)]
+
+
+class MethodRequest(Body, frozen=True):
+    """A way to pay to keep. `token` is the processor's; it is enciphered and never shown again."""
+
+    type: Annotated[MethodType, Strict(False)]
+    token: Annotated[
+        str,
+        StringConstraints(pattern=r"^[\x21-\x7e]{3,255}$"),
+        Field(repr=False, description="What the processor gave for the card or account."),
+    ]
+    last4: Annotated[str, StringConstraints(pattern=r"^[0-9]{4}$")]
+    brand: ShortText | None = None
+    expiry_month: Annotated[int, Field(ge=1, le=12)] | None = None
+    expiry_year: Annotated[int, Field(ge=2000, le=2100)] | None = None
+    bank_name: ShortText | None = None
+    account_type: ShortText | None = None
+    is_default: bool = False
 
 
 class StoredMethod(Answer, frozen=True):
@@ -34,6 +92,11 @@ class StoredMethod(Answer, frozen=True):
     bank_name: str | None
     account_type: str | None
     is_default: bool
+
+    @classmethod
+    def shown(cls, method: PaymentMethod, default_method: str | None) -> StoredMethod:
+        """A customer's method, and whether it is the default one."""
+        return cls(**method.model_dump(), is_default=method.id == default_method)
 
 
 class CustomerAnswer(Answer, frozen=True):
@@ -51,3 +114,15 @@ class CustomerAnswer(Answer, frozen=True):
     version: int
     created_at: Instant
     updated_at: Instant
+
+    @classmethod
+    def of(cls, row: BaseModel) -> Self:
+        """The public shape of a customer."""
+        assert isinstance(row, CustomerProfile), "made of a customer without its tokens"
+        shown = {name: getattr(row, name) for name in cls.model_fields if name != "payment_methods"}
+        methods = (StoredMethod.shown(each, row.default_method) for each in row.payment_methods)
+        return cls(**shown, payment_methods=tuple(methods))
+
+
+class CustomerList(Page[CustomerAnswer], frozen=True):
+    """A page of customers."""

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    Strict,
+    StringConstraints,
+    field_validator,
+)
+from pydantic.json_schema import SkipJsonSchema
 
-from runtime.contract.base import Answer, Body, ShortText
+from runtime.contract.base import Answer, Body, ShortText, Version, left_out, refuse_null
 from runtime.models.fields import Instant
 from runtime.models.merchant import (
     MAX_INDEX_BUCKETS,
@@ -54,6 +63,11 @@ WebhookSecret = Annotated[
 """`whsec_` and 24 to 64 bytes in base64, with its padding."""
 
 
+Features = Annotated[frozenset[ShortText], Field(max_length=50)]
+IndexBuckets = Annotated[int, Field(ge=1, le=MAX_INDEX_BUCKETS)]
+OPERATORS_MEMBERS = ("rate_limits", "status", "processor", "index_buckets")
+
+
 class RequestedLimits(RateLimits, frozen=True, extra="forbid", strict=True):
     """Limits as a request gives them: a misspelt one must not be no limit."""
 
@@ -77,9 +91,53 @@ class MerchantRequest(Body, frozen=True):
             description="whsec_ and 24 to 64 bytes in base64. Generated when absent.",
         ),
     ] = None
-    features: Annotated[frozenset[ShortText], Field(max_length=50)] = frozenset()
+    features: Features = frozenset()
     rate_limits: RequestedLimits = RequestedLimits()
-    index_buckets: Annotated[int, Field(ge=1, le=MAX_INDEX_BUCKETS)] = 1
+    index_buckets: IndexBuckets = 1
+
+
+class MerchantPatch(Body, frozen=True):
+    """What to change of a merchant; what is left out stays.
+
+    `version` is the one that was read: a merchant that was changed since is left alone (409).
+    Limits, status, processor and index buckets are for operators.
+    """
+
+    version: Version
+    name: ShortText | SkipJsonSchema[None] = left_out()
+    email: Email | SkipJsonSchema[None] = left_out()
+    status: Annotated[MerchantStatus, Strict(False)] | SkipJsonSchema[None] = left_out()
+    processor: Literal["sandbox"] | SkipJsonSchema[None] = left_out()
+    processor_config: dict[str, Any] | SkipJsonSchema[None] = left_out(repr=False)
+    webhook_url: Annotated[
+        str | None,
+        StringConstraints(max_length=MAX_WEBHOOK_URL),
+        Field(description="null: no webhooks. Else as at the registration."),
+    ] = None
+    features: Features | SkipJsonSchema[None] = left_out()
+    rate_limits: RequestedLimits | SkipJsonSchema[None] = left_out()
+    index_buckets: IndexBuckets | SkipJsonSchema[None] = left_out()
+
+    _not_null = field_validator(
+        "name",
+        "email",
+        "status",
+        "processor",
+        "processor_config",
+        "features",
+        "rate_limits",
+        "index_buckets",
+    )(refuse_null)
+
+    @classmethod
+    def reserved_for_operators(cls, document: Mapping[str, Any]) -> str | None:
+        """A merchant does not set its own limits."""
+        reserved = (name for name in OPERATORS_MEMBERS if name in document)
+        return next(reserved, super().reserved_for_operators(document))
+
+
+class MerchantChange(Body, frozen=True):
+    """A change that needs no more words."""
 
 
 class MerchantAnswer(Answer, frozen=True):
@@ -100,6 +158,6 @@ class MerchantAnswer(Answer, frozen=True):
 
 
 class NewMerchant(MerchantAnswer, frozen=True):
-    """A merchant just registered: the only answer that shows its webhook secret."""
+    """A merchant with its new webhook secret: no other answer shows it."""
 
     webhook_secret: str = Field(repr=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import cache
 from http import HTTPStatus
@@ -23,6 +24,7 @@ _DESCRIPTION: Final = (
 )
 _ALWAYS: Final = (HTTPStatus.BAD_REQUEST, HTTPStatus.INTERNAL_SERVER_ERROR)
 _BUSY: Final = HTTPStatus.SERVICE_UNAVAILABLE
+_PATH_MEMBER: Final = re.compile(r"{(\w+)}")
 _TEXT_ANSWERS: Final = {"docs": "text/html", "openapi": "application/json"}
 
 Mode = Literal["validation", "serialization"]
@@ -79,9 +81,9 @@ def _operation(endpoint: Endpoint, names: Names) -> dict[str, Any]:
 
 
 def _parameters(endpoint: Endpoint) -> Iterator[dict[str, Any]]:
-    if "{id}" in endpoint.path:
+    for name in _PATH_MEMBER.findall(endpoint.path):
         yield {
-            "name": "id",
+            "name": name,
             "in": "path",
             "required": True,
             "schema": {"type": "string", "pattern": IDENTIFIER},
@@ -101,7 +103,8 @@ def _parameters(endpoint: Endpoint) -> Iterator[dict[str, Any]]:
     schema = (endpoint.query or Query).model_json_schema()
     for name, member in schema["properties"].items():
         described = _inlined(member, schema.get("$defs", {}))
-        yield {"name": name, "in": "query", "required": False, "schema": described}
+        required = name in schema.get("required", ())
+        yield {"name": name, "in": "query", "required": required, "schema": described}
 
 
 def _inlined(member: Any, definitions: dict[str, Any]) -> Any:
@@ -116,6 +119,9 @@ def _inlined(member: Any, definitions: dict[str, Any]) -> Any:
 
 def _responses(endpoint: Endpoint, names: Names) -> Iterator[tuple[str, dict[str, Any]]]:
     for status, answer in endpoint.answers.items():
+        if status is HTTPStatus.NO_CONTENT:
+            yield str(int(status)), {"description": status.phrase}
+            continue
         if answer is None:
             content: dict[str, Any] = {_TEXT_ANSWERS[endpoint.operation]: {"schema": {}}}
         else:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import unicodedata
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -26,7 +27,7 @@ _NONCE_BYTES: Final = 12
 _TAG_BYTES: Final = 16
 _HEADER_BYTES: Final = len(VERSION) + _KEY_ID_BYTES + _NONCE_BYTES
 _BLIND_INDEX_BYTES: Final = 16
-_BLIND_INDEX_SUBJECT: Final = "blind-index"
+BLIND_INDEX_SUBJECT: Final = "blind-index"
 
 
 class FieldEncryption:
@@ -60,10 +61,33 @@ class FieldEncryption:
             raise IntegrityError(f"{where} holds a ciphertext that was not made for it") from error
 
     def blind_index(self, scope: str, text: str) -> str:
-        """A keyed hash (128 bits, hex) of `text`, ignoring case, in `scope` (a merchant's id)."""
-        _, key = self._keys.key_for_writing("index", _BLIND_INDEX_SUBJECT)
-        message = _length_prefixed(scope, text.strip().casefold())
-        return hmac.new(key, message, hashlib.sha256).digest()[:_BLIND_INDEX_BYTES].hex()
+        """A keyed hash (128 bits, hex) of `text` as `normalised`, in `scope` (a merchant's id)."""
+        _, key = self._keys.key_for_writing("index", BLIND_INDEX_SUBJECT)
+        return _blind(key, scope, text)
+
+    def blind_indexes(self, scope: str, text: str) -> list[str]:
+        """Every hash under which `text` may be stored, newest first: two while keys change."""
+        keys = self._keys.keys_to_find_by(BLIND_INDEX_SUBJECT)
+        return [_blind(key.plaintext, scope, text) for key in keys]
+
+    def is_current(self, place: Place, ciphertext: bytes) -> bool:
+        """Whether `ciphertext` was made with the key that would make it today."""
+        key_id, _ = self._keys.key_for_writing(place.purpose, place.subject)
+        return ciphertext[1 : 1 + _KEY_ID_BYTES] == key_id.encode()
+
+    def forget(self, subject: str) -> None:
+        """Drop a subject's keys from this memory."""
+        self._keys.forget(subject)
+
+
+def normalised(text: str) -> str:
+    """The form in which texts are compared: compatibility forms, case and outer space ignored."""
+    return unicodedata.normalize("NFKC", text).strip().casefold()
+
+
+def _blind(key: bytes, scope: str, text: str) -> str:
+    message = _length_prefixed(scope, normalised(text))
+    return hmac.new(key, message, hashlib.sha256).digest()[:_BLIND_INDEX_BYTES].hex()
 
 
 def _bound_to(place: Place, key_id: str) -> bytes:

@@ -9,15 +9,17 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 from ulid import ULID
 
-from runtime.domain.instants import to_instant
-from runtime.errors import IntegrityError, KeysUnavailable
-from runtime.models.data_key import DataKey
+from runtime.domain.instants import to_datetime, to_instant
+from runtime.errors import IntegrityError, KeyForgotten, KeysUnavailable
+from runtime.models.data_key import DataKey, key_owner
+from runtime.models.fields import Instant
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
@@ -28,6 +30,11 @@ FIRST_KEY_ID: Final = "k000000001"
 MAX_CACHED_KEYS = 1_000
 _WRONG_KEY: Final = frozenset({"IncorrectKeyException", "InvalidCiphertextException"})
 MAX_CACHE_SECONDS = 300.0
+ROTATE_AFTER: Final = timedelta(days=365)
+"""A customer's or merchant's data key gets a successor when it is used after so long: PCI DSS 4.0
+requirement 3.7.4 asks for an end of each key's cryptoperiod, and KMS turns its own over yearly."""
+_CURRENT: Final = ""
+"""Stands in the cache for the key that enciphers now."""
 
 
 class KeyStore(Protocol):
@@ -37,9 +44,21 @@ class KeyStore(Protocol):
         """A subject's wrapped key."""
         ...
 
+    def all_of(self, subject: str) -> list[DataKey]:
+        """All of a subject's keys, newest first."""
+        ...
+
     def create(self, key: DataKey, *, token: str) -> DataKey:
         """Store `key`, or return the one that somebody else stored first."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class OpenKey:
+    """A data key ready for use."""
+
+    key_id: str
+    plaintext: bytes = field(repr=False)
 
 
 class KeyRing:
@@ -51,38 +70,80 @@ class KeyRing:
         store: KeyStore,
         key_arns: Mapping[KeyPurpose, str],
         monotonic: Callable[[], float] = time.monotonic,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._kms = kms
         self._store = store
         self._key_arns = key_arns
         self._monotonic = monotonic
-        self._cache: OrderedDict[tuple[KeyPurpose, str, str], tuple[float, bytes]] = OrderedDict()
+        self._clock = clock
+        self._cache: OrderedDict[tuple[KeyPurpose, str, str], tuple[float, OpenKey]] = OrderedDict()
+        self._found_by: dict[str, tuple[float, list[OpenKey]]] = {}
 
     def __repr__(self) -> str:
         return f"KeyRing({len(self._cache)} cached)"
 
     def key_for_writing(self, purpose: KeyPurpose, subject: str) -> tuple[str, bytes]:
-        """Id and plaintext (32 bytes) of the subject's key, made now if it has none."""
-        cached = self._cached(purpose, subject, FIRST_KEY_ID)
+        """Id and plaintext (32 bytes) of the key that enciphers now.
+
+        Made now if there is none; of a personal key that is too old, a successor is made.
+        """
+        cached = self._cached(purpose, subject, _CURRENT)
         if cached is None:
-            row = self._store.get(_row_subject(purpose, subject), FIRST_KEY_ID)
-            cached = self._unwrap(purpose, subject, row) if row else self._make(purpose, subject)
-        return FIRST_KEY_ID, cached
+            cached = self._current(purpose, subject)
+            self._keep(purpose, subject, _CURRENT, cached)
+        return cached.key_id, cached.plaintext
 
     def key_for_reading(self, purpose: KeyPurpose, subject: str, key_id: str) -> bytes:
         """The plaintext of a key in use.
 
-        Raises IntegrityError when the key is gone, and its fields with it.
+        Raises KeyForgotten when the key is gone, and its fields with it.
         """
         cached = self._cached(purpose, subject, key_id)
-        if cached is not None:
-            return cached
-        row = self._store.get(_row_subject(purpose, subject), key_id)
-        if row is None:
-            raise IntegrityError(f"the {purpose} data key {key_id} of {subject} does not exist")
-        return self._unwrap(purpose, subject, row)
+        if cached is None:
+            row = self._store.get(key_owner(purpose, subject), key_id)
+            if row is None:
+                raise KeyForgotten(f"the {purpose} data key {key_id} of {subject} does not exist")
+            cached = self._unwrap(purpose, subject, row)
+        return cached.plaintext
 
-    def _make(self, purpose: KeyPurpose, subject: str) -> bytes:
+    def keys_to_find_by(self, subject: str) -> list[OpenKey]:
+        """Index keys under which something may have been written: newest first, never none."""
+        until, keys = self._found_by.get(subject, (0.0, []))
+        if until < self._monotonic():
+            self.key_for_writing("index", subject)  # so that there is one
+            rows = self._store.all_of(key_owner("index", subject))
+            keys = [self._opened("index", subject, row) for row in rows if row.retired_at is None]
+            self._found_by = {subject: (self._monotonic() + MAX_CACHE_SECONDS, keys)}
+        return keys
+
+    def succeed(self, purpose: KeyPurpose, subject: str, *, active_from: Instant | None) -> DataKey:
+        """Make the successor of a subject's newest key; used for writing from `active_from` on."""
+        rows = self._store.all_of(key_owner(purpose, subject))
+        return self._make(purpose, subject, _next_id(rows), active_from)[0]
+
+    def forget(self, subject: str) -> None:
+        """Drop a subject's keys from this memory. Others drop theirs within MAX_CACHE_SECONDS."""
+        for place in [place for place in self._cache if place[1] == subject]:
+            del self._cache[place]
+
+    def _current(self, purpose: KeyPurpose, subject: str) -> OpenKey:
+        rows = self._store.all_of(key_owner(purpose, subject))
+        now = self._clock()
+        active = [row for row in rows if (row.active_from or "") <= to_instant(now)]
+        if not active or (
+            purpose != "index" and to_datetime(active[0].created_at) + ROTATE_AFTER <= now
+        ):
+            return self._make(purpose, subject, _next_id(rows), None)[1]
+        return self._opened(purpose, subject, active[0])
+
+    def _opened(self, purpose: KeyPurpose, subject: str, row: DataKey) -> OpenKey:
+        cached = self._cached(purpose, subject, row.key_id)
+        return cached or self._unwrap(purpose, subject, row)
+
+    def _make(
+        self, purpose: KeyPurpose, subject: str, key_id: str, active_from: Instant | None
+    ) -> tuple[DataKey, OpenKey]:
         with _kms_errors(purpose, subject):
             made = self._kms.generate_data_key(
                 KeyId=self._arn(purpose),
@@ -90,44 +151,51 @@ class KeyRing:
                 EncryptionContext=_context(purpose, subject),
             )
         row = DataKey(
-            subject=_row_subject(purpose, subject),
-            key_id=FIRST_KEY_ID,
+            subject=key_owner(purpose, subject),
+            key_id=key_id,
             wrapped=made["CiphertextBlob"].hex(),
-            created_at=to_instant(datetime.now(UTC)),
+            created_at=to_instant(self._clock()),
+            active_from=active_from,
         )
         stored = self._store.create(row, token=str(ULID()))
         if stored.wrapped != row.wrapped:
-            return self._unwrap(purpose, subject, stored)
-        return self._keep(purpose, subject, row.key_id, made["Plaintext"])
+            return stored, self._unwrap(purpose, subject, stored)
+        return row, self._keep(purpose, subject, key_id, OpenKey(key_id, made["Plaintext"]))
 
-    def _unwrap(self, purpose: KeyPurpose, subject: str, row: DataKey) -> bytes:
+    def _unwrap(self, purpose: KeyPurpose, subject: str, row: DataKey) -> OpenKey:
         with _kms_errors(purpose, subject):
             opened = self._kms.decrypt(
                 KeyId=self._arn(purpose),
                 CiphertextBlob=bytes.fromhex(row.wrapped),
                 EncryptionContext=_context(purpose, subject),
             )
-        return self._keep(purpose, subject, row.key_id, opened["Plaintext"])
+        key = OpenKey(row.key_id, opened["Plaintext"])
+        return self._keep(purpose, subject, row.key_id, key)
 
     def _arn(self, purpose: KeyPurpose) -> str:
         if purpose not in self._key_arns:
             raise IntegrityError(f"this function has no {purpose} key")
         return self._key_arns[purpose]
 
-    def _cached(self, purpose: KeyPurpose, subject: str, key_id: str) -> bytes | None:
+    def _cached(self, purpose: KeyPurpose, subject: str, key_id: str) -> OpenKey | None:
         place = (purpose, subject, key_id)
-        until, key = self._cache.get(place, (0.0, b""))
-        if not key or until < self._monotonic():
+        until, key = self._cache.get(place, (0.0, None))
+        if key is None or until < self._monotonic():
             self._cache.pop(place, None)
             return None
         self._cache.move_to_end(place)
         return key
 
-    def _keep(self, purpose: KeyPurpose, subject: str, key_id: str, key: bytes) -> bytes:
-        self._cache[purpose, subject, key_id] = (self._monotonic() + MAX_CACHE_SECONDS, key)
-        if len(self._cache) > MAX_CACHED_KEYS:
+    def _keep(self, purpose: KeyPurpose, subject: str, place: str, key: OpenKey) -> OpenKey:
+        self._cache[purpose, subject, place] = (self._monotonic() + MAX_CACHE_SECONDS, key)
+        while len(self._cache) > MAX_CACHED_KEYS:
             self._cache.popitem(last=False)
         return key
+
+
+def _next_id(rows: list[DataKey]) -> str:
+    """Key ids sort as text in the order of their making."""
+    return f"k{int(rows[0].key_id[1:]) + 1:09d}" if rows else FIRST_KEY_ID
 
 
 @contextmanager
@@ -147,10 +215,6 @@ def _kms_errors(purpose: KeyPurpose, subject: str) -> Iterator[None]:
         raise KeysUnavailable(
             f"the encryption keys are not available ({lost}); try again"
         ) from error
-
-
-def _row_subject(purpose: KeyPurpose, subject: str) -> str:
-    return f"{purpose}#{subject}"
 
 
 def _context(purpose: KeyPurpose, subject: str) -> dict[str, str]:

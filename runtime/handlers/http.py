@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -47,10 +47,10 @@ class HttpFunction:
         endpoint = self._endpoints[operation]
 
         def register(handler: Handler) -> Handler:
-            def serve(id: str = "") -> Response[str]:
-                return self._serve(endpoint, handler, id)
+            def serve(**path: str) -> Response[str]:
+                return self._serve(endpoint, handler, path)
 
-            rule = endpoint.path.replace("{id}", "<id>")
+            rule = endpoint.path.replace("{", "<").replace("}", ">")
             self._app.route(rule, method=endpoint.method)(serve)
             self._missing.discard(operation)
             return handler
@@ -64,10 +64,12 @@ class HttpFunction:
         self._begin(context)
         return self._app.resolve(event, context)
 
-    def _serve(self, endpoint: Endpoint, handler: Handler, path_id: str) -> Response[str]:
+    def _serve(
+        self, endpoint: Endpoint, handler: Handler, path: Mapping[str, str]
+    ) -> Response[str]:
         event = self._app.current_event
         try:
-            answer = handler(read_request(endpoint, event, path_id))
+            answer = handler(read_request(endpoint, event, path))
         except PlatformError as error:
             return self._problem(error)
         except Exception:  # noqa: BLE001 - the boundary: a caller gets a 500, the log the reason
@@ -121,6 +123,6 @@ class HttpFunction:
 def _same_path(pattern: str, path: str) -> bool:
     wanted, given = pattern.split("/"), path.split("/")
     return len(wanted) == len(given) and all(
-        part == actual or (part == "{id}" and actual)
+        part == actual or (part.startswith("{") and actual)
         for part, actual in zip(wanted, given, strict=True)
     )

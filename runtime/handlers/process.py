@@ -1,12 +1,17 @@
-"""Everything that changes something: the function behind POST."""
+"""Everything that changes something: the function behind POST, PATCH and DELETE."""
 
 from __future__ import annotations
 
 from runtime.bootstrap import process_services
 from runtime.contract.accounts import AccountRequest
 from runtime.contract.answers import StoredAnswer
-from runtime.contract.customers import CustomerRequest
-from runtime.contract.merchants import MerchantRequest
+from runtime.contract.customers import (
+    CustomerAnswer,
+    CustomerPatch,
+    CustomerRequest,
+    MethodRequest,
+)
+from runtime.contract.merchants import MerchantAnswer, MerchantPatch, MerchantRequest
 from runtime.contract.payments import PaymentRequest
 from runtime.contract.transfers import PostRequest, TransferRequest
 from runtime.handlers.http import HttpFunction
@@ -18,9 +23,19 @@ from runtime.services.account_changes import (
     unlock_account,
 )
 from runtime.services.accounts import create_account
-from runtime.services.customers import create_customer
+from runtime.services.customers import (
+    change_customer,
+    create_customer,
+    erase_customer,
+    unlock_customer,
+)
 from runtime.services.holds import cancel_transfer, post_transfer
-from runtime.services.merchants import create_merchant
+from runtime.services.merchants import (
+    change_merchant,
+    create_merchant,
+    rotate_webhook_secret,
+)
+from runtime.services.payment_methods import add_method, remove_method
 from runtime.services.payments import create_payment
 from runtime.services.transfers import create_transfer
 
@@ -38,11 +53,64 @@ def post_merchant(request: Request) -> StoredAnswer:
     return create_merchant(request.body(MerchantRequest), request.authenticated, desk)
 
 
+@handler.handles("changeMerchant")
+def patch_merchant(request: Request) -> MerchantAnswer:
+    """PATCH /v1/merchants/{id}."""
+    desk = process_services().merchant_desk
+    return change_merchant(
+        request.path_id, request.body(MerchantPatch), request.authenticated, desk
+    )
+
+
+@handler.handles("rotateWebhookSecret")
+def post_rotation(request: Request) -> StoredAnswer:
+    """POST /v1/merchants/{id}/rotate-webhook-secret."""
+    desk = process_services().merchant_desk
+    return rotate_webhook_secret(request.path_id, request.authenticated, desk)
+
+
 @handler.handles("createCustomer")
 def post_customer(request: Request) -> StoredAnswer:
     """POST /v1/customers."""
     desk = process_services().customer_desk
     return create_customer(request.body(CustomerRequest), request.authenticated, desk)
+
+
+@handler.handles("changeCustomer")
+def patch_customer(request: Request) -> CustomerAnswer:
+    """PATCH /v1/customers/{id}."""
+    desk = process_services().customer_desk
+    return change_customer(
+        request.path_id, request.body(CustomerPatch), request.authenticated, desk
+    )
+
+
+@handler.handles("eraseCustomer")
+def delete_customer(request: Request) -> StoredAnswer:
+    """DELETE /v1/customers/{id}."""
+    desk = process_services().customer_desk
+    return erase_customer(request.path_id, request.authenticated, desk)
+
+
+@handler.handles("unlockCustomer")
+def post_customer_unlock(request: Request) -> StoredAnswer:
+    """POST /v1/customers/{id}/unlock."""
+    desk = process_services().customer_desk
+    return unlock_customer(request.path_id, request.authenticated, desk)
+
+
+@handler.handles("addPaymentMethod")
+def post_method(request: Request) -> StoredAnswer:
+    """POST /v1/customers/{id}/payment-methods."""
+    desk = process_services().customer_desk
+    return add_method(request.path_id, request.body(MethodRequest), request.authenticated, desk)
+
+
+@handler.handles("removePaymentMethod")
+def delete_method(request: Request) -> StoredAnswer:
+    """DELETE /v1/customers/{id}/payment-methods/{pm_id}."""
+    desk = process_services().customer_desk
+    return remove_method(request.path_id, request.path["pm_id"], request.authenticated, desk)
 
 
 @handler.handles("createAccount")

@@ -15,7 +15,7 @@ from runtime.contract.accounts import (
     EntryList,
     EntryQuery,
 )
-from runtime.contract.customers import CustomerAnswer
+from runtime.contract.customers import CustomerAnswer, CustomerList, CustomerQuery
 from runtime.contract.merchants import MerchantAnswer
 from runtime.contract.openapi import openapi_document
 from runtime.contract.payments import (
@@ -44,7 +44,7 @@ from runtime.services import (
     settlement_queries,
     transfer_queries,
 )
-from runtime.services.customers import get_customer
+from runtime.services.customers import find_customers, get_customer
 from runtime.services.merchants import get_merchant
 from runtime.services.proof_queries import get_proof
 
@@ -65,6 +65,13 @@ def read_merchant(request: Request) -> MerchantAnswer:
 def read_customer(request: Request) -> CustomerAnswer:
     """GET /v1/customers/{id}."""
     return get_customer(request.path_id, request.authenticated, query_services().customers)
+
+
+@handler.handles("findCustomers")
+def list_customers(request: Request) -> CustomerList:
+    """GET /v1/customers?email=."""
+    archive = query_services().customer_archive
+    return find_customers(request.query(CustomerQuery), request.authenticated, archive)
 
 
 @handler.handles("getAccount")

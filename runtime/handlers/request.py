@@ -51,13 +51,18 @@ _key = TypeAdapter(IdempotencyKey)
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request whose form has been judged. `path_id` is the {id} of the path, or empty."""
+    """A request whose form has been judged. `path` has the members of the path by name."""
 
     endpoint: Endpoint
-    path_id: str
+    path: Mapping[str, str]
     call: Call | None
     raw_body: BaseModel | None
     raw_query: BaseModel | None
+
+    @property
+    def path_id(self) -> str:
+        """The {id} of the path."""
+        return self.path["id"]
 
     @property
     def authenticated(self) -> Call:
@@ -76,12 +81,17 @@ class Request:
         return self.raw_query
 
 
-def read_request(endpoint: Endpoint, event: APIGatewayProxyEventV2, path_id: str) -> Request:
-    """Judge the form of a request. Raises the PlatformError of the first thing that is wrong."""
+def read_request(
+    endpoint: Endpoint, event: APIGatewayProxyEventV2, members: Mapping[str, str]
+) -> Request:
+    """Judge the form of a request; `members` are those of its path.
+
+    Raises the PlatformError of the first thing that is wrong.
+    """
     caller = None if endpoint.public else _caller(event)
     if caller is not None:
         _refuse_forbidden(endpoint, caller, event)
-    if path_id and not re.fullmatch(IDENTIFIER, path_id):
+    if not all(re.fullmatch(IDENTIFIER, each) for each in members.values()):
         raise NotFound(f"there is nothing at {event.raw_path[:100]}")
     document, raw = _document(endpoint, event)
     if caller is not None and endpoint.body is not None and not caller.is_operator:
@@ -89,11 +99,11 @@ def read_request(endpoint: Endpoint, event: APIGatewayProxyEventV2, path_id: str
     query = _query(endpoint, event)
     key = _idempotency_key(endpoint, event, document)
     if caller is None:
-        return Request(endpoint, path_id, None, None, query)
+        return Request(endpoint, members, None, None, query)
     _refuse_card_data(event, document)
     body = _body(endpoint, raw) if endpoint.body else None
     # Not as it was sent: two spellings of one path must not be two scopes of one key.
-    path = endpoint.path.replace("{id}", path_id)
+    path = endpoint.path.format(**members)
     call = Call(
         caller=caller,
         method=endpoint.method,
@@ -103,7 +113,7 @@ def read_request(endpoint: Endpoint, event: APIGatewayProxyEventV2, path_id: str
         acting_for=_acting_for(body, query),
         idempotency_key=key,
     )
-    return Request(endpoint, path_id, call, body, query)
+    return Request(endpoint, members, call, body, query)
 
 
 def _payload(document: Mapping[str, Any]) -> dict[str, Any]:

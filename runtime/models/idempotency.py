@@ -25,6 +25,8 @@ class IdempotencyRecord(Row, table="idempotency", frozen=True):
     merchant_bucket: Annotated[str, partition("gsi-merchant")]
     created_at: Annotated[Instant, sort("gsi-merchant")]
     merchant_id: str
+    key_subject: str
+    """Whose data key enciphers the answer: a customer's own, where it is about a customer."""
     request_id: str
     fingerprint: str
     owner: str
@@ -32,6 +34,6 @@ class IdempotencyRecord(Row, table="idempotency", frozen=True):
     resource_id: str | None = None
     status_code: int | None = None
     response_body: Annotated[
-        str | None, Encrypted("pii", subject="merchant_id"), Field(repr=False)
+        str | None, Encrypted("pii", subject="key_subject"), Field(repr=False)
     ] = None
     expires_at: Annotated[EpochSeconds | None, Ttl()] = None

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from runtime.models.fields import MAX_AMOUNT_MINOR, Record
+from runtime.models.fields import MAX_AMOUNT_MINOR, Instant, Record
 from runtime.schema import Encrypted, partition
 
 MAX_INDEX_BUCKETS = 256
@@ -48,9 +48,14 @@ class MerchantProfile(Record, frozen=True):
 
 
 class Merchant(MerchantProfile, table="merchants", stream=True, frozen=True):
-    """A merchant. `processor_config` and `webhook_secret` are enciphered and never shown."""
+    """A merchant. `processor_config` and the webhook secrets are enciphered and never shown.
+
+    The secret before the last rotation also signs until `previous_secret_until`.
+    """
 
     processor_config: Annotated[dict[str, Any], Encrypted("pii"), Field(repr=False)] = Field(
         default_factory=dict
     )
     webhook_secret: Annotated[str, Encrypted("pii"), Field(repr=False)]
+    previous_webhook_secret: Annotated[str | None, Encrypted("pii"), Field(repr=False)] = None
+    previous_secret_until: Instant | None = None

@@ -11,9 +11,11 @@ from runtime.errors import AlreadyExists, NotFound, StaleWrite
 from runtime.models.account import PROFILE_SHARD, Account, AccountNumberGuard, AccountType
 from runtime.models.customer import Customer
 from runtime.models.idempotency import IdempotencyRecord
+from runtime.models.scope import Scope
 from runtime.models.transfer import Transfer
 from runtime.repositories.codec import Item
 from runtime.repositories.creation import create_once
+from runtime.repositories.customers import customer_of
 from runtime.repositories.expressions import (
     Condition,
     Key,
@@ -66,8 +68,8 @@ class AccountRepository:
             guard = AccountNumberGuard.of(account)
             writes.append(put(guard).when(absent("id")))
         if account.customer_id is not None:
-            owned = equals("merchant_id", account.merchant_id)
-            writes.append(check(Customer, {"id": account.customer_id}, owned))
+            owned = customer_of(account.merchant_id)
+            writes.append(check(Customer, {"id": account.customer_id}, *owned))
         try:
             create_once(self._store, writes, claim, token=token, now=now)
         except TransactionRefused as refused:
@@ -96,15 +98,15 @@ class AccountRepository:
         except TransactionRefused as refused:
             raise StaleWrite("accounts", f"{before.id} was changed meanwhile") from refused
 
-    def get(self, account_id: str) -> Account | None:
+    def get(self, account_id: str, scope: Scope) -> Account | None:
         """An account's profile and balance, strongly consistent."""
-        return self._store.get(Account, _key(account_id), Account)
+        return self._store.get(Account, _key(account_id), Account, scope)
 
-    def get_many(self, account_ids: Sequence[str]) -> list[Account]:
+    def get_many(self, account_ids: Sequence[str], scope: Scope) -> list[Account]:
         """The accounts that exist, in the given order; at most MAX_TRANSACTION_ITEMS ids."""
         if not account_ids:
             return []
-        return self._store.get_many(Account, [_key(each) for each in account_ids], Account)
+        return self._store.get_many(Account, [_key(each) for each in account_ids], Account, scope)
 
     def of_customer(
         self, customer_id: str, *, after_id: str | None, page_size: int

@@ -11,6 +11,7 @@ from runtime.domain.proof_rows import BalanceRow, Line
 from runtime.models.account import Account
 from runtime.models.entry import Entry, entry_partition, fold_sequence
 from runtime.models.payment import Payment
+from runtime.models.scope import EVERYBODY
 from runtime.models.transaction import Transaction
 from runtime.models.transfer import Leg, Transfer
 from runtime.repositories.expressions import Key, equals
@@ -174,7 +175,7 @@ class Books:
     ) -> Iterator[View]:
         for start in range(0, len(keys), MAX_TRANSACTION_ITEMS):
             batch = keys[start : start + MAX_TRANSACTION_ITEMS]
-            yield from self._store.get_many(model, batch, view)
+            yield from self._store.get_many(model, batch, view, EVERYBODY)
 
 
 def is_number_guard(row: BalanceRow) -> bool:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from runtime.domain.instants import to_epoch_seconds
 from runtime.models.idempotency import ClaimState, IdempotencyRecord
+from runtime.models.scope import EVERYBODY
 from runtime.repositories.expressions import (
     Put,
     absent,
@@ -39,4 +40,4 @@ class ClaimRepository:
 
     def read(self, key: str) -> IdempotencyRecord | None:
         """The claim as it stands, strongly consistent."""
-        return self._store.get(IdempotencyRecord, {"key": key}, IdempotencyRecord)
+        return self._store.get(IdempotencyRecord, {"key": key}, IdempotencyRecord, EVERYBODY)

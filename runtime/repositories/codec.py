@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol, TypeVar
@@ -91,10 +91,16 @@ class Codec:
             if name not in schema.encrypted:
                 item[name] = serialize(value)
             elif value != field.get_default(call_default_factory=True):
-                plaintext = _packed(json.dumps(_plain(value), separators=(",", ":")).encode())
-                sealed = self._cipher.encrypt(_place(schema, name, row.__dict__), plaintext)
-                item[name] = {"B": sealed}
+                item[name] = {"B": self._seal(schema, name, row)}
         return item
+
+    def seal(self, schema: TableSchema, row: BaseModel, names: Iterable[str]) -> dict[str, bytes]:
+        """The encrypted attributes `names` of `row`, enciphered for its place in the table."""
+        return {name: self._seal(schema, name, row) for name in names}
+
+    def _seal(self, schema: TableSchema, name: str, row: BaseModel) -> bytes:
+        document = json.dumps(_plain(getattr(row, name)), separators=(",", ":")).encode()
+        return self._cipher.encrypt(_place(schema, name, row.__dict__), _packed(document))
 
     def to_row(self, schema: TableSchema, item: Item, view: type[RowT]) -> RowT:
         """`item` as `view`: the table's model, or a model with fewer of its fields."""

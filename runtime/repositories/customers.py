@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Annotated
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from runtime.models.customer import Customer
+from runtime.errors import StaleWrite
+from runtime.models.change import ChangeContext
+from runtime.models.customer import Customer, CustomerProfile
+from runtime.models.data_key import DataKey, key_owner
 from runtime.models.fields import Instant
 from runtime.models.idempotency import IdempotencyRecord
+from runtime.models.scope import Scope
 from runtime.repositories.creation import create_once
-from runtime.repositories.expressions import absent, put
-from runtime.repositories.store import Store
+from runtime.repositories.expressions import (
+    Condition,
+    Update,
+    absent,
+    change,
+    delete,
+    equals,
+    put,
+)
+from runtime.repositories.expressions import below as older_than
+from runtime.repositories.merging import merge_newest_first
+from runtime.repositories.store import Store, TransactionRefused
+
+KEYS_PAGE = 20
 
 
 class CustomerOwner(BaseModel, frozen=True):
@@ -27,10 +45,40 @@ class CustomerLock(BaseModel, frozen=True):
     id: str
     merchant_id: str
     locked_until: Instant | None = None
+    erased_at: Instant | None = None
+
+
+class CustomerStanding(BaseModel, frozen=True):
+    """A customer without a personal field."""
+
+    id: str
+    merchant_id: str
+    version: int
+    erased_at: Instant | None = None
+
+
+class CustomerTokens(BaseModel, frozen=True):
+    """What a payment by a stored method reads of its customer."""
+
+    id: str
+    merchant_id: str
+    erased_at: Instant | None = None
+    payment_tokens: Annotated[dict[str, str], Field(repr=False)] = Field(default_factory=dict)
+
+
+class CustomerEntry(BaseModel, frozen=True):
+    """A customer as the index of e-mail addresses shows it."""
+
+    id: str
+
+
+def customer_of(merchant_id: str) -> tuple[Condition, ...]:
+    """The row at a customer's key is a customer of this merchant, and not an erased one."""
+    return equals("merchant_id", merchant_id), absent("erased_at")
 
 
 class CustomerRepository:
-    """The customers table."""
+    """The customers table, and the deletion of customers' data keys."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -42,10 +90,103 @@ class CustomerRepository:
         write = put(customer).when(absent("id"))
         create_once(self._store, [write], claim, token=token, now=now)
 
-    def get(self, customer_id: str) -> Customer | None:
-        """A customer, deciphered, strongly consistent."""
-        return self._store.get(Customer, {"id": customer_id}, Customer)
+    def get(self, customer_id: str, scope: Scope) -> CustomerProfile | None:
+        """A customer, deciphered, without tokens; None for an erased one too."""
+        row = self._store.get(Customer, {"id": customer_id}, CustomerProfile, scope)
+        return None if row is None or row.erased_at else row
 
-    def owner(self, customer_id: str) -> CustomerOwner | None:
-        """Whose customer it is, strongly consistent."""
-        return self._store.get(Customer, {"id": customer_id}, CustomerOwner)
+    def get_with_tokens(self, customer_id: str, scope: Scope) -> Customer | None:
+        """A customer with the processors' tokens of its payment methods."""
+        row = self._store.get(Customer, {"id": customer_id}, Customer, scope)
+        return None if row is None or row.erased_at else row
+
+    def tokens(self, customer_id: str, scope: Scope) -> Mapping[str, str]:
+        """The processors' tokens of a customer by its payment methods' ids."""
+        row = self._store.get(Customer, {"id": customer_id}, CustomerTokens, scope)
+        return {} if row is None or row.erased_at else row.payment_tokens
+
+    def get_many(self, customer_ids: Sequence[str], scope: Scope) -> list[CustomerProfile]:
+        """The customers that exist and are not erased, in the given order."""
+        if not customer_ids:
+            return []
+        keys = [{"id": each} for each in customer_ids]
+        rows = self._store.get_many(Customer, keys, CustomerProfile, scope)
+        return [row for row in rows if row.erased_at is None]
+
+    def owner(self, customer_id: str, scope: Scope) -> CustomerOwner | None:
+        """Whose customer it is or was, strongly consistent."""
+        return self._store.get(Customer, {"id": customer_id}, CustomerOwner, scope)
+
+    def of_email(
+        self, email_indexes: Sequence[str], *, after_id: str | None, page_size: int
+    ) -> Iterator[CustomerEntry]:
+        """Customers whose e-mail address has one of these blind indexes, newest first."""
+        readers = [self._of_index(each, after_id, page_size) for each in email_indexes]
+        return merge_newest_first(readers, key=lambda entry: entry.id)
+
+    def _of_index(
+        self, email_index: str, after_id: str | None, page_size: int
+    ) -> Iterator[CustomerEntry]:
+        older = () if after_id is None else (older_than("id", after_id),)
+        return self._store.query(
+            Customer,
+            CustomerEntry,
+            [equals("email_index", email_index), *older],
+            index="gsi-email",
+            newest_first=True,
+            page_size=page_size,
+        )
+
+    def alter(
+        self,
+        before: CustomerProfile,
+        after: CustomerProfile,
+        claim: IdempotencyRecord | None,
+        *,
+        token: str,
+        now: datetime,
+    ) -> None:
+        """Write the step from `before` to `after`. Raises AlreadyClaimed, StaleWrite."""
+        step = change(before, after, Customer).when(
+            equals("version", before.version), absent("erased_at")
+        )
+        try:
+            create_once(self._store, [step], claim, token=token, now=now)
+        except TransactionRefused as refused:
+            raise StaleWrite("customers", f"{before.id} was changed meanwhile") from refused
+
+    def standing(self, customer_id: str, scope: Scope) -> CustomerStanding | None:
+        """What erasing a customer needs to know of it; no key is needed to read it."""
+        row = self._store.get(Customer, {"id": customer_id}, CustomerStanding, scope)
+        return None if row is None or row.erased_at else row
+
+    def erase(
+        self, before: CustomerStanding, at: Instant, context: ChangeContext, *, token: str
+    ) -> None:
+        """Delete a customer's data keys and everything personal of its row, in one commit.
+
+        Nothing is deciphered: what cannot be opened can still be erased. Raises StaleWrite when
+        the customer was changed since it was read.
+        """
+        schema = Customer.table_schema
+        personal = (*schema.encrypted, *schema.blind_indexes, "default_method")
+        step = (
+            Update(schema, {"id": before.id}, removed=personal)
+            .assign(version=before.version + 1, updated_at=at, erased_at=at, metadata={})
+            .assign(**context.stamp())
+            .when(equals("version", before.version), absent("erased_at"))
+        )
+        keys = [key for purpose in ("pii", "pci") for key in self._keys_of(purpose, before.id)]
+        try:
+            self._store.transact([step, *(delete(key) for key in keys)], token=token)
+        except TransactionRefused as refused:
+            raise StaleWrite("customers", f"{before.id} was changed meanwhile") from refused
+
+    def _keys_of(self, purpose: str, customer_id: str) -> Iterator[DataKey]:
+        return self._store.query(
+            DataKey,
+            DataKey,
+            [equals("subject", key_owner(purpose, customer_id))],
+            page_size=KEYS_PAGE,
+            consistent=True,
+        )

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from runtime.models.data_key import DataKey
-from runtime.repositories.expressions import absent, put
+from runtime.models.scope import EVERYBODY
+from runtime.repositories.expressions import absent, change, equals, put
 from runtime.repositories.store import Store, TransactionRefused
+
+KEYS_PAGE = 20
+"""Keys of one subject read at once; it gets a new one a year."""
 
 
 class DataKeyRepository:
@@ -15,7 +19,20 @@ class DataKeyRepository:
 
     def get(self, subject: str, key_id: str) -> DataKey | None:
         """A subject's wrapped key, strongly consistent."""
-        return self._store.get(DataKey, {"subject": subject, "key_id": key_id}, DataKey)
+        return self._store.get(DataKey, {"subject": subject, "key_id": key_id}, DataKey, EVERYBODY)
+
+    def all_of(self, subject: str) -> list[DataKey]:
+        """All of a subject's keys, newest first, strongly consistent."""
+        return list(
+            self._store.query(
+                DataKey,
+                DataKey,
+                [equals("subject", subject)],
+                newest_first=True,
+                page_size=KEYS_PAGE,
+                consistent=True,
+            )
+        )
 
     def create(self, key: DataKey, *, token: str) -> DataKey:
         """Store `key`, or return the one that somebody else stored first."""
@@ -25,3 +42,8 @@ class DataKeyRepository:
             item = refused.failed[0]
             return self._store.codec.to_row(DataKey.table_schema, item, DataKey)
         return key
+
+    def retire(self, key: DataKey, at: str, *, token: str) -> None:
+        """Find nothing by `key` any more. The row stays, for what backups hold."""
+        after = key.model_copy(update={"retired_at": at})
+        self._store.transact([change(key, after)], token=token)

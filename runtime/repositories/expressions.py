@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from pydantic import BaseModel
+
 from runtime.schema import Row, TableSchema
 
 Key = Mapping[str, str | int]
@@ -121,6 +123,9 @@ class Update:
     removed: tuple[str, ...] = ()
     condition: Condition | None = None
     increments: Mapping[str, int] = field(default_factory=dict)
+    sealed: tuple[str, ...] = ()
+    """Encrypted attributes that take their value from `row`, enciphered when it is written."""
+    row: BaseModel | None = None
 
     def add(self, **changes: int) -> Update:
         """Add to attributes that the row has; a negative change takes away, zero does nothing."""
@@ -149,7 +154,16 @@ class Update:
         return " ".join(clauses)
 
 
-Write = Put | Check | Update
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete one row: for data keys alone, whose loss is what is wanted."""
+
+    schema: TableSchema
+    key: Key
+    condition: Condition | None = None
+
+
+Write = Put | Check | Update | Delete
 
 
 def put(row: Row) -> Put:
@@ -162,30 +176,41 @@ def check(model: type[Row], key: Key, *conditions: Condition) -> Check:
     return Check(TableSchema.of(model), key, all_of(*conditions))
 
 
+def delete(row: Row) -> Delete:
+    """Delete `row`, whether it is still there or not."""
+    return Delete(TableSchema.of(type(row)), key_of(row))
+
+
 def update(model: type[Row], key: Key) -> Update:
     """Change the row at `key`; without a condition of its own it would also create one."""
     return Update(TableSchema.of(model), key)
 
 
-def change(before: RowT, after: RowT) -> Update:
-    """Write what differs between two states of one row; what became None is removed.
+def change(before: RowT, after: RowT, model: type[Row] | None = None) -> Update:
+    """Write what differs between two states of one row; what became None or empty is removed.
 
-    Encrypted attributes cannot be written this way: they are bound to the whole row, so put it.
+    `model` is the table's, where the two states are a part of its fields.
     """
-    schema = TableSchema.of(type(before))
+    schema = TableSchema.of(model or type(before))
     assigned: dict[str, Any] = {}
     removed: list[str] = []
-    for name in type(before).model_fields:
+    sealed: list[str] = []
+    for name, field_info in type(before).model_fields.items():
         value = getattr(after, name)
         if value == getattr(before, name):
             continue
         assert name not in schema.key_names, f"{schema.name}.{name} is a key and cannot change"
-        assert name not in schema.encrypted, f"{schema.name}.{name} is encrypted: put the row"
+        encrypted = name in schema.encrypted
         if value is None or value == frozenset():
             removed.append(name)
+        elif encrypted and value == field_info.get_default(call_default_factory=True):
+            removed.append(name)
+        elif encrypted:
+            sealed.append(name)
         else:
             assigned[name] = value
-    return Update(schema, key_of(before), assigned, tuple(removed))
+    key = {name: getattr(before, name) for name in schema.key_names}
+    return Update(schema, key, assigned, tuple(removed), sealed=tuple(sealed), row=after)
 
 
 def key_of(row: Row) -> Key:

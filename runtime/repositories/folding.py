@@ -22,6 +22,7 @@ from runtime.models.account import PROFILE_SHARD, Account, AccountStatus, Accoun
 from runtime.models.change import ChangeContext
 from runtime.models.entry import Entry, entry_partition, fold_sequence
 from runtime.models.fields import Instant
+from runtime.models.scope import EVERYBODY
 from runtime.repositories.expressions import Put, Write, absent, equals, put, update
 from runtime.repositories.store import Store, TransactionRefused
 
@@ -116,7 +117,9 @@ class FoldRepository:
         for _ in range(MAX_ATTEMPTS):
             if not left:
                 return
-            before = self._store.get(Account, {"id": target.account_id, "shard": shard}, Account)
+            before = self._store.get(
+                Account, {"id": target.account_id, "shard": shard}, Account, EVERYBODY
+            )
             after = _added(before, target, shard, left, context, now)
             entries = [_entry(target, shard, item, after.version) for item in left]
             writes: list[Write] = [put(entry).when(absent("account_shard")) for entry in entries]

@@ -40,7 +40,7 @@ from runtime.models.fields import Instant
 from runtime.models.idempotency import IdempotencyRecord
 from runtime.models.transfer import Transfer, TransferStatus
 from runtime.repositories import claims
-from runtime.repositories.customers import CustomerLock
+from runtime.repositories.customers import CustomerLock, customer_of
 from runtime.repositories.expressions import (
     Check,
     Condition,
@@ -179,9 +179,9 @@ def _rules_of(movement: Movement, terms: Terms) -> tuple[Condition, ...]:
 def _customer_check(transfer: Transfer, at: Instant) -> tuple[Check, ...]:
     if transfer.customer_id is None:
         return ()
-    owned = equals("merchant_id", transfer.merchant_id)
+    owned = customer_of(transfer.merchant_id)
     unlocked = any_of(absent("locked_until"), at_most("locked_until", at))
-    return (check(Customer, {"id": transfer.customer_id}, owned, unlocked),)
+    return (check(Customer, {"id": transfer.customer_id}, *owned, unlocked),)
 
 
 # -------------------------------------------------------------------- commits
@@ -308,7 +308,7 @@ class LedgerRepository:
         if not item:
             return unknown
         customer = self._store.codec.to_row(Customer.table_schema, item, CustomerLock)
-        if customer.merchant_id != transfer.merchant_id:
+        if customer.merchant_id != transfer.merchant_id or customer.erased_at:
             return unknown
         assert is_locked(customer.locked_until, terms.at), f"{customer.id} was refused for nothing"
         return Locked(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from runtime.errors import StaleWrite
 from runtime.models.idempotency import IdempotencyRecord
 from runtime.models.merchant import Merchant, MerchantProfile
+from runtime.models.scope import Scope
 from runtime.repositories.creation import create_once
-from runtime.repositories.expressions import absent, put
-from runtime.repositories.store import Store
+from runtime.repositories.expressions import absent, change, equals, put
+from runtime.repositories.store import Store, TransactionRefused
 
 
 class MerchantRepository:
@@ -24,6 +26,26 @@ class MerchantRepository:
         write = put(merchant).when(absent("id"))
         create_once(self._store, [write], claim, token=token, now=now)
 
-    def profile(self, merchant_id: str) -> MerchantProfile | None:
+    def get(self, merchant_id: str, scope: Scope) -> Merchant | None:
+        """A merchant with its secrets, strongly consistent."""
+        return self._store.get(Merchant, {"id": merchant_id}, Merchant, scope)
+
+    def alter(
+        self,
+        before: Merchant,
+        after: Merchant,
+        claim: IdempotencyRecord | None,
+        *,
+        token: str,
+        now: datetime,
+    ) -> None:
+        """Write the step from `before` to `after`. Raises AlreadyClaimed, StaleWrite."""
+        step = change(before, after).when(equals("version", before.version))
+        try:
+            create_once(self._store, [step], claim, token=token, now=now)
+        except TransactionRefused as refused:
+            raise StaleWrite("merchants", f"{before.id} was changed meanwhile") from refused
+
+    def profile(self, merchant_id: str, scope: Scope) -> MerchantProfile | None:
         """A merchant without its secrets, strongly consistent; no key is needed to read it."""
-        return self._store.get(Merchant, {"id": merchant_id}, MerchantProfile)
+        return self._store.get(Merchant, {"id": merchant_id}, MerchantProfile, scope)

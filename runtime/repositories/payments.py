@@ -18,9 +18,11 @@ from runtime.models.customer import Customer
 from runtime.models.fields import Instant
 from runtime.models.idempotency import IdempotencyRecord
 from runtime.models.payment import MAX_TRANSACTIONS, Payment, PaymentStatus
+from runtime.models.scope import Scope
 from runtime.models.transaction import Transaction
 from runtime.models.transfer import Transfer
 from runtime.repositories import claims
+from runtime.repositories.customers import customer_of
 from runtime.repositories.expressions import (
     Update,
     Write,
@@ -88,8 +90,8 @@ class PaymentRepository:
         """
         writes: list[Write] = [claims.take(claim, now), put(payment).when(absent("id"))]
         if payment.customer_id is not None:
-            owned = equals("merchant_id", payment.merchant_id)
-            writes.append(check(Customer, {"id": payment.customer_id}, owned))
+            owned = customer_of(payment.merchant_id)
+            writes.append(check(Customer, {"id": payment.customer_id}, *owned))
         try:
             self._store.transact(writes, token=claim.owner)
         except TransactionRefused as refused:
@@ -142,19 +144,20 @@ class PaymentRepository:
         except TransactionRefused as refused:
             raise StaleWrite("payments", f"{before.id} is not ours any more") from refused
 
-    def get(self, payment_id: str) -> Payment | None:
+    def get(self, payment_id: str, scope: Scope) -> Payment | None:
         """The payment, strongly consistent."""
-        return self._store.get(Payment, {"id": payment_id}, Payment)
+        return self._store.get(Payment, {"id": payment_id}, Payment, scope)
 
-    def get_many(self, payment_ids: Sequence[str]) -> list[Payment]:
+    def get_many(self, payment_ids: Sequence[str], scope: Scope) -> list[Payment]:
         """The payments that exist, in the given order; at most MAX_TRANSACTION_ITEMS ids."""
-        return self._store.get_many(Payment, [{"id": each} for each in payment_ids], Payment)
+        return self._store.get_many(Payment, [{"id": each} for each in payment_ids], Payment, scope)
 
     def transactions_of(self, payment: Payment) -> list[Transaction]:
         """What the processor did for the payment, oldest first, strongly consistent."""
         keys = [{"id": each} for each in payment.transaction_ids]
         assert len(keys) <= MAX_TRANSACTIONS, f"{payment.id} has {len(keys)} transactions"
-        return self._store.get_many(Transaction, keys, Transaction) if keys else []
+        owner = Scope(payment.merchant_id)
+        return self._store.get_many(Transaction, keys, Transaction, owner) if keys else []
 
     def due(self, now: datetime, limit: int) -> list[str]:
         """Ids of up to `limit` open payments whose next action is due, oldest first."""

@@ -17,6 +17,7 @@ from runtime.domain.instants import to_epoch_seconds, to_instant
 from runtime.domain.proof import ProofReport
 from runtime.errors import StaleWrite
 from runtime.models.proof import LATEST, OPEN_RUN, REPORT_PART, RUN_PART, ProofRow
+from runtime.models.scope import EVERYBODY
 from runtime.repositories.expressions import Put, absent, any_of, at_most, equals, put
 from runtime.repositories.store import Store, TransactionRefused
 
@@ -104,7 +105,7 @@ class ProofRepository:
         self._commit(*writes, now=now)
 
     def _read(self, id_: str, part: str, model: type[Content]) -> Stored[Content] | None:
-        row = self._store.get(ProofRow, {"id": id_, "part": part}, ProofRow)
+        row = self._store.get(ProofRow, {"id": id_, "part": part}, ProofRow, EVERYBODY)
         if row is None:
             return None
         return Stored(model.model_validate_json(zlib.decompress(row.content)), row.version)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from runtime.models.sandbox_charge import SandboxCharge
+from runtime.models.scope import EVERYBODY
 from runtime.repositories.expressions import absent, put
 from runtime.repositories.store import Store, TransactionRefused
 
@@ -24,4 +25,4 @@ class SandboxChargeRepository:
 
     def recall(self, reference: str) -> SandboxCharge | None:
         """What is remembered for a reference, strongly consistent."""
-        return self._store.get(SandboxCharge, {"reference": reference}, SandboxCharge)
+        return self._store.get(SandboxCharge, {"reference": reference}, SandboxCharge, EVERYBODY)

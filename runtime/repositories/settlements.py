@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from runtime.domain.buckets import bucket_key
 from runtime.errors import StaleWrite
+from runtime.models.scope import EVERYBODY, Scope
 from runtime.models.settlement import Settlement, SettlementLine
 from runtime.models.transaction import Transaction, TransactionStatus
 from runtime.models.transfer import Transfer
@@ -65,7 +66,9 @@ class SettlementRepository:
         keys: list[Key] = [{"id": each} for each in dict.fromkeys(transaction_ids)]
         if not keys:
             return {}
-        return {row.id: row for row in self._store.get_many(Transaction, keys, Transaction)}
+        return {
+            row.id: row for row in self._store.get_many(Transaction, keys, Transaction, EVERYBODY)
+        }
 
     def record_chunk(
         self,
@@ -108,9 +111,9 @@ class SettlementRepository:
         except TransactionRefused as refused:
             raise StaleWrite("settlements", f"{before.id} was taken further") from refused
 
-    def get(self, settlement_id: str) -> Settlement | None:
+    def get(self, settlement_id: str, scope: Scope) -> Settlement | None:
         """A settlement, strongly consistent."""
-        return self._store.get(Settlement, {"id": settlement_id}, Settlement)
+        return self._store.get(Settlement, {"id": settlement_id}, Settlement, scope)
 
     def newest_first(
         self, merchant_id: str, *, start_after: Key | None, page_size: int
@@ -126,10 +129,10 @@ class SettlementRepository:
             page_size=page_size,
         )
 
-    def get_many(self, settlement_ids: Sequence[str]) -> list[Settlement]:
+    def get_many(self, settlement_ids: Sequence[str], scope: Scope) -> list[Settlement]:
         """The settlements that exist, in the given order."""
         return self._store.get_many(
-            Settlement, [{"id": each} for each in settlement_ids], Settlement
+            Settlement, [{"id": each} for each in settlement_ids], Settlement, scope
         )
 
     def lines_after(

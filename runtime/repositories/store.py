@@ -18,8 +18,19 @@ from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
 from pydantic import BaseModel
 
 from runtime.errors import Unavailable
+from runtime.models.scope import Scope
 from runtime.repositories.codec import Codec, deserialize_key, serialize
-from runtime.repositories.expressions import Check, Condition, Key, Put, Rendering, Write, absent
+from runtime.repositories.expressions import (
+    Check,
+    Condition,
+    Delete,
+    Key,
+    Put,
+    Rendering,
+    Update,
+    Write,
+    absent,
+)
 from runtime.repositories.usage import Usage
 from runtime.schema import Row, TableSchema
 
@@ -43,6 +54,8 @@ MAX_TRANSACTION_ITEMS = 100
 """DynamoDB's limit of actions in TransactWriteItems, and of keys in BatchGetItem."""
 BACKOFF_BASE_SECONDS = 0.025
 BACKOFF_CAP_SECONDS = 1.0
+OWNER = "merchant_id"
+"""The attribute that says whose row it is."""
 ANSWER_MARGIN_SECONDS = 0.5
 """Time kept back to tell the caller that we are busy."""
 
@@ -85,10 +98,10 @@ class Store:
     jitter: random.Random = field(default_factory=random.Random)
     usage: Usage = field(default_factory=Usage)
 
-    def get(self, model: type[Row], key: Key, view: type[View]) -> View | None:
-        """The row at `key`, strongly consistent, or None."""
+    def get(self, model: type[Row], key: Key, view: type[View], scope: Scope) -> View | None:
+        """The row at `key`, strongly consistent; None if there is none in `scope`."""
         schema = TableSchema.of(model)
-        names = {f"#{name}": name for name in view.model_fields}
+        names = {f"#{name}": name for name in (*view.model_fields, *_judged(schema, scope))}
         answer = self._patiently(
             self.client.get_item,
             TableName=self.tables[schema.name],
@@ -98,12 +111,17 @@ class Store:
             ExpressionAttributeNames=names,
         )
         item = answer.get("Item")
-        return self.codec.to_row(schema, item, view) if item else None
+        if not item or not _in_scope(item, scope):
+            return None
+        return self.codec.to_row(schema, item, view)
 
-    def get_many(self, model: type[Row], keys: Sequence[Key], view: type[View]) -> list[View]:
-        """The rows at `keys` that exist, strongly consistent, in the order of `keys`."""
+    def get_many(
+        self, model: type[Row], keys: Sequence[Key], view: type[View], scope: Scope
+    ) -> list[View]:
+        """The rows at `keys` that exist in `scope`, strongly consistent, in the order of `keys`."""
         assert len(keys) <= MAX_TRANSACTION_ITEMS, f"{len(keys)} keys in one batch"
         schema = TableSchema.of(model)
+        _judged(schema, scope)
         table = self.tables[schema.name]
         found: dict[tuple[Any, ...], View] = {}
         wanted: list[dict[str, Any]] = [{n: serialize(v) for n, v in key.items()} for key in keys]
@@ -112,6 +130,8 @@ class Store:
             request = {table: {"Keys": wanted, "ConsistentRead": True}}
             answer = self._patiently(self.client.batch_get_item, RequestItems=request)
             for item in answer["Responses"].get(table, []):
+                if not _in_scope(item, scope):
+                    continue
                 row = self.codec.to_row(schema, item, view)
                 found[tuple(getattr(row, name) for name in schema.key_names)] = row
             wanted = answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])
@@ -273,6 +293,13 @@ class Store:
         self.usage.retried()
         self.sleep(delay)
 
+    def _sealed(self, write: Update) -> Update:
+        """The update with its encrypted attributes enciphered."""
+        if not write.sealed:
+            return write
+        assert write.row is not None, "the values of sealed attributes stand in the row"
+        return write.assign(**self.codec.seal(write.schema, write.row, write.sealed))
+
     def _render(self, write: Write) -> dict[str, Any]:
         rendering = Rendering(serialize)
         schema = TableSchema.of(type(write.row)) if isinstance(write, Put) else write.schema
@@ -281,10 +308,10 @@ class Store:
             kind = "Put"
             body["Item"] = self.codec.to_item(write.row)
         else:
-            kind = "ConditionCheck" if isinstance(write, Check) else "Update"
+            kind = _KINDS[type(write)]
             body["Key"] = {name: serialize(value) for name, value in write.key.items()}
-        if not isinstance(write, (Put, Check)):
-            body["UpdateExpression"] = write.expression(rendering)
+        if isinstance(write, Update):
+            body["UpdateExpression"] = self._sealed(write).expression(rendering)
         if write.condition is not None:
             body["ConditionExpression"] = write.condition(rendering)
             body["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
@@ -293,6 +320,21 @@ class Store:
         if rendering.values:
             body["ExpressionAttributeValues"] = rendering.values
         return {kind: body}
+
+
+_KINDS = {Check: "ConditionCheck", Delete: "Delete", Update: "Update"}
+
+
+def _judged(schema: TableSchema, scope: Scope) -> tuple[str, ...]:
+    """The attribute that says whether a row is in `scope`."""
+    if scope.owner is None:
+        return ()
+    assert OWNER in schema.model.model_fields, f"rows of {schema.name} have no owner"
+    return (OWNER,)
+
+
+def _in_scope(item: Mapping[str, Any], scope: Scope) -> bool:
+    return scope.admits(item.get(OWNER, {}).get("S"))
 
 
 def _items_read(answer: Mapping[str, Any]) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pydantic import BaseModel
 
 from runtime.models.fields import Instant
+from runtime.models.scope import Scope
 from runtime.models.transfer import Transfer, TransferStatus
 from runtime.repositories.expressions import at_most, below, equals
 from runtime.repositories.merging import merge_newest_first
@@ -33,15 +34,17 @@ class TransferRepository:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def get(self, transfer_id: str) -> Transfer | None:
+    def get(self, transfer_id: str, scope: Scope) -> Transfer | None:
         """The transfer, strongly consistent."""
-        return self._store.get(Transfer, {"id": transfer_id}, Transfer)
+        return self._store.get(Transfer, {"id": transfer_id}, Transfer, scope)
 
-    def get_many(self, transfer_ids: Sequence[str]) -> list[Transfer]:
+    def get_many(self, transfer_ids: Sequence[str], scope: Scope) -> list[Transfer]:
         """The transfers that exist, in the given order; at most MAX_TRANSACTION_ITEMS ids."""
         if not transfer_ids:
             return []
-        return self._store.get_many(Transfer, [{"id": each} for each in transfer_ids], Transfer)
+        return self._store.get_many(
+            Transfer, [{"id": each} for each in transfer_ids], Transfer, scope
+        )
 
     def newest_first(
         self, buckets: Sequence[str], index: str, *, after_id: str | None, page_size: int

@@ -8,15 +8,15 @@ from http import HTTPStatus
 
 from runtime.contract.answers import StoredAnswer
 from runtime.contract.call import Call
-from runtime.contract.caller import visible
+from runtime.contract.caller import found
 from runtime.domain.buckets import account_status_bucket
 from runtime.domain.ids import new_id
-from runtime.domain.instants import to_datetime, to_instant
+from runtime.domain.instants import to_datetime
 from runtime.errors import BalanceNotZero, Conflict, StaleWrite, Unavailable
 from runtime.models.account import Account, AccountStatus, Posting
-from runtime.models.idempotency import IdempotencyRecord
 from runtime.services.accounts import AccountDesk, account_answer
 from runtime.services.idempotency import create_once, earlier_answer
+from runtime.services.versions import next_version, writing
 
 MAX_ATTEMPTS = 10
 """Readings of one account that transfers change meanwhile."""
@@ -88,14 +88,14 @@ def _alter(account_id: str, step: _Step, call: Call, desk: AccountDesk) -> Store
         earlier = earlier_answer(call, owner, desk.claims)
         if earlier is not None:
             return earlier
-        row = visible(call.caller, desk.accounts.get(account_id), "account", account_id)
+        row = found(desk.accounts.get(account_id, call.scope), "account", account_id)
         after = _stamped(row, step(row), call, desk)
         try:
             return create_once(
                 call,
                 owner,
                 account_answer(after),
-                _writing(row, after, call, desk),
+                writing(desk.accounts, row, after, call),
                 claims=desk.claims,
                 index_buckets=buckets,
                 status=HTTPStatus.OK,
@@ -105,23 +105,13 @@ def _alter(account_id: str, step: _Step, call: Call, desk: AccountDesk) -> Store
     raise Unavailable(f"account {account_id} is too busy to be changed; try again")
 
 
-def _writing(
-    row: Account, after: Account, call: Call, desk: AccountDesk
-) -> Callable[[IdempotencyRecord | None, str], None]:
-    def write(claim: IdempotencyRecord | None, token: str) -> None:
-        desk.accounts.alter(row, after, claim, token=token, now=call.now)
-
-    return write
-
-
 def _stamped(row: Account, after: Account, call: Call, desk: AccountDesk) -> Account:
     buckets = desk.merchants.index_buckets(row.merchant_id)
-    return after.model_copy(
-        update={
-            **call.caller.change(cause=call.caller.request_id).stamp(),
+    return next_version(
+        after,
+        {
             "status_bucket": account_status_bucket(row.merchant_id, after.status, row.id, buckets),
-            "version": row.version + 1,
             "last_operation_id": new_id("chg", call.now),
-            "updated_at": to_instant(call.now),
-        }
+        },
+        call,
     )

@@ -16,12 +16,13 @@ from runtime.contract.accounts import (
     EntryQuery,
 )
 from runtime.contract.call import Call
-from runtime.contract.caller import visible
+from runtime.contract.caller import found
 from runtime.domain.buckets import all_buckets
 from runtime.domain.ledger import operation_time
 from runtime.errors import InvalidValue, NotFound
 from runtime.models.account import PROFILE_SHARD, Account, AccountStatus, AccountType, Posting
 from runtime.models.entry import Entry
+from runtime.models.scope import Scope
 from runtime.repositories.accounts import AccountRepository
 from runtime.repositories.customers import CustomerRepository
 from runtime.repositories.entries import EntryRepository
@@ -52,7 +53,7 @@ class AccountArchive:
 
 def get_account(account_id: str, call: Call, archive: AccountArchive) -> AccountAnswer:
     """An account, strongly consistent; of a folded one, all its rows added up. Raises NotFound."""
-    row = visible(call.caller, archive.accounts.get(account_id), "account", account_id)
+    row = found(archive.accounts.get(account_id, call.scope), "account", account_id)
     return _current(row, archive)
 
 
@@ -66,11 +67,11 @@ def list_accounts(query: AccountQuery, call: Call, archive: AccountArchive) -> A
         page = _of_status(query, query.status, query.account_type, owner, position, archive)
     else:
         raise InvalidValue("give customer_id, or status and account_type", param="customer_id")
-    rows = archive.accounts.get_many(page.entries)
-    mine = (row for row in rows if row.merchant_id == owner and _matches(row, query))
+    rows = archive.accounts.get_many(page.entries, Scope(owner))
+    current = (row for row in rows if _matches(row, query))
     cursor = archive.cursors.cursor(query, page.next_position, "accounts", owner)
     return AccountList(
-        data=tuple(_current(row, archive) for row in mine),
+        data=tuple(_current(row, archive) for row in current),
         has_more=cursor is not None,
         next_cursor=cursor,
     )
@@ -80,7 +81,7 @@ def list_entries(
     account_id: str, query: EntryQuery, call: Call, archive: AccountArchive
 ) -> EntryList:
     """A page of an account's statement, newest first. Raises NotFound, BadCursor."""
-    row = visible(call.caller, archive.accounts.get(account_id), "account", account_id)
+    row = found(archive.accounts.get(account_id, call.scope), "account", account_id)
     position = archive.cursors.position(query, "entries", account_id)
     page = take_page(
         entries_of(row, position, archive.entries),
@@ -104,9 +105,8 @@ def owner_of_list(customer_id: str | None, call: Call, customers: CustomerReposi
     owner = call.caller.owner(call.acting_for)
     if customer_id is None:
         return owner
-    customer = customers.owner(customer_id)
-    anybodys = call.caller.is_operator and call.acting_for is None
-    if customer is None or not (anybodys or customer.merchant_id == owner):
+    customer = customers.owner(customer_id, call.scope)
+    if customer is None:
         raise NotFound(f"no customer {customer_id}", param="customer_id")
     return customer.merchant_id
 

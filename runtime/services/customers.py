@@ -1,21 +1,37 @@
-"""Customers: register, read."""
+"""Customers: register, read, find, change, unlock, erase."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
 
 from runtime.contract.answers import StoredAnswer
 from runtime.contract.call import Call
-from runtime.contract.caller import visible
-from runtime.contract.customers import CustomerAnswer, CustomerRequest
+from runtime.contract.caller import found
+from runtime.contract.customers import (
+    CustomerAnswer,
+    CustomerList,
+    CustomerPatch,
+    CustomerQuery,
+    CustomerRequest,
+)
 from runtime.domain.buckets import bucket_for
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
-from runtime.gateways.field_encryption import FieldEncryption
-from runtime.models.customer import Customer
+from runtime.errors import InvalidValue, StaleVersion, StaleWrite, Unavailable
+from runtime.gateways.field_encryption import FieldEncryption, normalised
+from runtime.models.customer import Customer, CustomerProfile
+from runtime.models.scope import Scope
 from runtime.repositories.customers import CustomerRepository
 from runtime.services.idempotency import ClaimReader, create_once
 from runtime.services.merchant_profiles import MerchantProfiles
+from runtime.services.pages import Cursors, take_page
+from runtime.services.versions import next_version, writing
+
+MAX_ATTEMPTS = 10
+"""Readings of one customer that others change meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +42,15 @@ class CustomerDesk:
     merchants: MerchantProfiles
     encryption: FieldEncryption
     claims: ClaimReader
+
+
+@dataclass(frozen=True)
+class CustomerArchive:
+    """What finding customers works with."""
+
+    customers: CustomerRepository
+    encryption: FieldEncryption
+    cursors: Cursors
 
 
 def create_customer(request: CustomerRequest, call: Call, desk: CustomerDesk) -> StoredAnswer:
@@ -46,17 +71,140 @@ def create_customer(request: CustomerRequest, call: Call, desk: CustomerDesk) ->
         updated_at=now,
         **call.caller.change(cause=call.caller.request_id).stamp(),
     )
-    return create_once(
+    answer = create_once(
         call,
         merchant.id,
         CustomerAnswer.of(customer),
         lambda claim, token: desk.customers.create(customer, claim, token=token, now=call.now),
         claims=desk.claims,
         index_buckets=merchant.index_buckets,
+        subject=customer_id,
     )
+    if answer.replayed:
+        # Another function may remember the key of a customer that was erased a minute ago.
+        earlier = CustomerAnswer.model_validate_json(answer.body)
+        found(desk.customers.get(earlier.id, Scope(merchant.id)), "customer", earlier.id)
+    return answer
 
 
 def get_customer(customer_id: str, call: Call, customers: CustomerRepository) -> CustomerAnswer:
     """A customer, deciphered. Raises NotFound."""
-    customer = customers.get(customer_id)
-    return CustomerAnswer.of(visible(call.caller, customer, "customer", customer_id))
+    row = found(customers.get(customer_id, call.scope), "customer", customer_id)
+    return CustomerAnswer.of(row)
+
+
+def find_customers(query: CustomerQuery, call: Call, archive: CustomerArchive) -> CustomerList:
+    """A page of the merchant's customers with this e-mail address. Raises BadCursor."""
+    merchant_id = call.caller.merchant(call.acting_for)
+    page = take_page(
+        archive.customers.of_email(
+            archive.encryption.blind_indexes(merchant_id, query.email),
+            after_id=archive.cursors.position(query, "customers", merchant_id),
+            page_size=query.limit + 1,
+        ),
+        limit=query.limit,
+        position=lambda entry: entry.id,
+        matches=lambda _: True,
+    )
+    rows = archive.customers.get_many([entry.id for entry in page.entries], Scope(merchant_id))
+    # A hash of 128 bits is no proof, and the index may lag behind a changed address.
+    wanted = normalised(query.email)
+    same = (row for row in rows if normalised(row.email or "") == wanted)
+    cursor = archive.cursors.cursor(query, page.next_position, "customers", merchant_id)
+    return CustomerList(
+        data=tuple(CustomerAnswer.of(row) for row in same),
+        has_more=cursor is not None,
+        next_cursor=cursor,
+    )
+
+
+def change_customer(
+    customer_id: str, request: CustomerPatch, call: Call, desk: CustomerDesk
+) -> CustomerAnswer:
+    """Change what the request names. Raises NotFound, StaleVersion, InvalidValue."""
+
+    def step(row: CustomerProfile) -> dict[str, Any]:
+        if request.version not in (None, row.version):
+            raise StaleVersion(
+                f"customer {row.id} has version {row.version}, not {request.version}",
+                param="version",
+            )
+        named = {"name", "email", "phone", "metadata", "default_method"} & request.model_fields_set
+        changes = {name: getattr(request, name) for name in named}
+        if request.email is not None:
+            changes["email_index"] = desk.encryption.blind_index(row.merchant_id, request.email)
+        _require_method(row, changes.get("default_method"))
+        return changes
+
+    return alter(customer_id, step, call, desk)
+
+
+def unlock_customer(customer_id: str, call: Call, desk: CustomerDesk) -> StoredAnswer:
+    """End a lock before its time, and count failed attempts from zero. Raises NotFound."""
+    for _ in range(MAX_ATTEMPTS):
+        row = found(desk.customers.get(customer_id, call.scope), "customer", customer_id)
+        after = next_version(row, {"locked_until": None, "failed_attempts": 0}, call)
+        try:
+            return create_once(
+                call,
+                row.merchant_id,
+                CustomerAnswer.of(after),
+                writing(desk.customers, row, after, call),
+                claims=desk.claims,
+                status=HTTPStatus.OK,
+                subject=row.id,
+            )
+        except StaleWrite:
+            continue
+    raise too_busy(customer_id)
+
+
+def erase_customer(customer_id: str, call: Call, desk: CustomerDesk) -> StoredAnswer:
+    """Forget a customer: 204, then it is not found. Payments, accounts and transfers stay.
+
+    Raises NotFound.
+    """
+    for _ in range(MAX_ATTEMPTS):
+        row = found(desk.customers.standing(customer_id, call.scope), "customer", customer_id)
+        context = call.caller.change(cause=call.caller.request_id)
+        token = new_id("del", call.now)
+        try:
+            desk.customers.erase(row, to_instant(call.now), context, token=token)
+        except StaleWrite:
+            continue
+        desk.encryption.forget(row.id)
+        return StoredAnswer(int(HTTPStatus.NO_CONTENT), "")
+    raise too_busy(customer_id)
+
+
+def alter(
+    customer_id: str,
+    step: Callable[[CustomerProfile], dict[str, Any]],
+    call: Call,
+    desk: CustomerDesk,
+) -> CustomerAnswer:
+    """Read, change, write under the version that was read; again where somebody was faster."""
+    for _ in range(MAX_ATTEMPTS):
+        row = found(desk.customers.get(customer_id, call.scope), "customer", customer_id)
+        changes = step(row)
+        if not changes:
+            return CustomerAnswer.of(row)
+        after = next_version(row, changes, call)
+        try:
+            writing(desk.customers, row, after, call)(None, new_id("chg", call.now))
+        except StaleWrite:
+            continue
+        return CustomerAnswer.of(after)
+    raise too_busy(customer_id)
+
+
+def _require_method(row: CustomerProfile, method_id: str | None) -> None:
+    if method_id is not None and method_id not in {method.id for method in row.payment_methods}:
+        raise InvalidValue(
+            f"customer {row.id} has no payment method {method_id}", param="default_method"
+        )
+
+
+def too_busy(customer_id: str) -> Unavailable:
+    """Others changed the customer at every attempt."""
+    return Unavailable(f"customer {customer_id} is too busy to be changed; try again")

@@ -10,6 +10,7 @@ from datetime import datetime
 from runtime.domain.ledger import chart_account, final_legs, fold_shard, net_by_account
 from runtime.errors import NotFound
 from runtime.models.change import ChangeContext
+from runtime.models.scope import EVERYBODY
 from runtime.models.transfer import Transfer, TransferStatus
 from runtime.observability import logger
 from runtime.repositories.accounts import AccountRepository
@@ -70,7 +71,7 @@ class FoldingProjection:
             self.folds.ensure_profile(chart, context, now)
             target = FoldTarget(chart.id, chart.merchant_id, chart.account_type, chart.currency)
         else:
-            row = self.accounts.get(account_id)
+            row = self.accounts.get(account_id, EVERYBODY)
             if row is None:
                 raise NotFound(f"transfer {transfer.id} names the unknown account {account_id}")
             target = FoldTarget(row.id, row.merchant_id, row.account_type, row.currency)

@@ -17,6 +17,7 @@ from runtime.domain.instants import to_instant
 from runtime.domain.ledger import movements_of_release
 from runtime.errors import StaleWrite
 from runtime.models.change import ChangeContext
+from runtime.models.scope import EVERYBODY
 from runtime.models.transfer import Transfer, TransferStatus
 from runtime.observability import logger
 from runtime.repositories.ledger import LedgerRepository, Operation, Resolution
@@ -72,7 +73,7 @@ def expire_due_holds(desk: ExpiryDesk, request_id: str) -> ExpiryReport:
 
 
 def _expire(transfer_id: str, request_id: str, desk: ExpiryDesk, report: ExpiryReport) -> None:
-    hold = desk.transfers.get(transfer_id)
+    hold = desk.transfers.get(transfer_id, EVERYBODY)
     if hold is None or hold.status is not TransferStatus.PENDING:
         report.resolved_meanwhile += 1  # the index lags behind
         return

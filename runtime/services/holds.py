@@ -11,7 +11,7 @@ from http import HTTPStatus
 
 from runtime.contract.answers import StoredAnswer, problem, success
 from runtime.contract.call import Call
-from runtime.contract.caller import visible
+from runtime.contract.caller import found
 from runtime.contract.transfers import PostRequest
 from runtime.domain.ids import created_at, new_id
 from runtime.domain.instants import to_epoch_seconds
@@ -24,7 +24,6 @@ from runtime.errors import (
     ExceedsHold,
     HoldExpired,
     InvalidValue,
-    NotFound,
     PlatformError,
     StaleWrite,
     Unavailable,
@@ -115,7 +114,7 @@ def _resolve(
     owner = call.caller.owner(call.acting_for)
     buckets = desk.merchants.index_buckets(owner)
     for _ in range(MAX_ATTEMPTS):
-        hold = _own(desk.transfers.get(transfer_id), transfer_id, owner, call)
+        hold = found(desk.transfers.get(transfer_id, call.scope), "transfer", transfer_id)
         # Never before its hold, whatever this machine's clock says: ids are the order of events.
         now = max(call.now, created_at(hold.id))
         operation_id = new_id(prefix, now)
@@ -136,13 +135,6 @@ def _resolve(
             continue
         return answer
     raise Unavailable(f"transfer {transfer_id} changed too often meanwhile; try again")
-
-
-def _own(hold: Transfer | None, transfer_id: str, owner: str, call: Call) -> Transfer:
-    transfer = visible(call.caller, hold, "transfer", transfer_id)
-    if call.acting_for is not None and transfer.merchant_id != owner:
-        raise NotFound(f"no transfer {transfer_id} of {owner}")
-    return transfer
 
 
 def _must_be_open(hold: Transfer, at: Instant) -> None:

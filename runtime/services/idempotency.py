@@ -15,7 +15,13 @@ from runtime.domain.buckets import bucket_for
 from runtime.domain.idempotency import claim_key, is_expired
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_epoch_seconds, to_instant
-from runtime.errors import AlreadyClaimed, IdempotencyInFlight, IdempotencyKeyReused
+from runtime.errors import (
+    AlreadyClaimed,
+    IdempotencyInFlight,
+    IdempotencyKeyReused,
+    KeyForgotten,
+    NotFound,
+)
 from runtime.models.idempotency import ClaimState, IdempotencyRecord
 
 KEPT = timedelta(hours=24)
@@ -31,9 +37,12 @@ class ClaimReader(Protocol):
 
 
 def new_claim(
-    call: Call, merchant_id: str, *, owner: str, index_buckets: int = 1
+    call: Call, merchant_id: str, *, owner: str, index_buckets: int = 1, subject: str | None = None
 ) -> IdempotencyRecord | None:
-    """The claim of this request by the attempt `owner`; None when the caller gave no key."""
+    """The claim of this request by the attempt `owner`; None when the caller gave no key.
+
+    `subject`: whose data key enciphers the answer; the merchant's unless said.
+    """
     if call.idempotency_key is None:
         return None
     key = claim_key(merchant_id, call.method, call.path, call.idempotency_key)
@@ -42,6 +51,7 @@ def new_claim(
         merchant_bucket=bucket_for(merchant_id, key, index_buckets),
         created_at=to_instant(call.now),
         merchant_id=merchant_id,
+        key_subject=subject or merchant_id,
         request_id=call.caller.request_id,
         fingerprint=call.fingerprint,
         owner=owner,
@@ -84,11 +94,14 @@ def stored_answer(record: IdempotencyRecord, call: Call) -> StoredAnswer:
 def earlier_answer(call: Call, merchant_id: str, claims: ClaimReader) -> StoredAnswer | None:
     """What this very request was answered before; None for a first request, or one without a key.
 
-    Raises IdempotencyKeyReused, IdempotencyInFlight.
+    Raises IdempotencyKeyReused, IdempotencyInFlight; NotFound when it is about an erased customer.
     """
     if call.idempotency_key is None:
         return None
-    earlier = claims.read(claim_key(merchant_id, call.method, call.path, call.idempotency_key))
+    try:
+        earlier = claims.read(claim_key(merchant_id, call.method, call.path, call.idempotency_key))
+    except KeyForgotten as erased:
+        raise NotFound("what this request made has been erased") from erased
     if earlier is None or is_expired(earlier, call.now):
         return None
     return stored_answer(earlier, call)
@@ -103,14 +116,17 @@ def create_once(  # noqa: PLR0913 - what is written, where, and what it answers
     claims: ClaimReader,
     index_buckets: int = 1,
     status: HTTPStatus = HTTPStatus.CREATED,
+    subject: str | None = None,
 ) -> StoredAnswer:
     """Write the row by `store(claim, token)` and answer `status` with `body`.
 
-    A repetition of the request gets the first answer.
+    A repetition of the request gets the first answer. `subject`: see `new_claim`.
     """
     attempt = new_id("att", call.now)
     answer = success(status, body)
-    claim = new_claim(call, merchant_id, owner=attempt, index_buckets=index_buckets)
+    claim = new_claim(
+        call, merchant_id, owner=attempt, index_buckets=index_buckets, subject=subject
+    )
     if claim is not None:
         # Enciphering the new row would make it a data key, so a repetition is better known before.
         repeated = earlier_answer(call, merchant_id, claims)

@@ -11,6 +11,7 @@ from runtime.domain.buckets import PLATFORM_BUCKETS
 from runtime.errors import NotFound
 from runtime.models.fields import PLATFORM
 from runtime.models.merchant import MerchantProfile
+from runtime.models.scope import Scope
 
 MAX_REMEMBERED = 1_000
 
@@ -18,7 +19,7 @@ MAX_REMEMBERED = 1_000
 class ProfileReader(Protocol):
     """Where profiles are read."""
 
-    def profile(self, merchant_id: str) -> MerchantProfile | None:
+    def profile(self, merchant_id: str, scope: Scope) -> MerchantProfile | None:
         """A merchant without its secrets."""
         ...
 
@@ -46,7 +47,7 @@ class MerchantProfiles:
         known = self._known.get(merchant_id)
         if known is not None and known[0] > self._monotonic():
             return known[1]
-        profile = self._reader.profile(merchant_id)
+        profile = self._reader.profile(merchant_id, Scope(merchant_id))
         if profile is None:
             raise NotFound(f"no merchant {merchant_id}", param="merchant_id")
         self._known[merchant_id] = (self._monotonic() + self._remember_seconds, profile)

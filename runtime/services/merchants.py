@@ -1,26 +1,38 @@
-"""Merchants: register, read."""
+"""Merchants: register, read, change, give a new webhook secret."""
 
 from __future__ import annotations
 
 import base64
 import os
 from dataclasses import dataclass
+from datetime import timedelta
+from http import HTTPStatus
 
 from runtime.contract.answers import StoredAnswer
 from runtime.contract.call import Call
-from runtime.contract.caller import visible
-from runtime.contract.merchants import MerchantAnswer, MerchantRequest, NewMerchant
+from runtime.contract.caller import found
+from runtime.contract.merchants import (
+    MerchantAnswer,
+    MerchantPatch,
+    MerchantRequest,
+    NewMerchant,
+)
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.domain.webhook_url import fault_of
-from runtime.errors import InvalidValue
+from runtime.errors import InvalidValue, StaleVersion, StaleWrite, Unavailable
 from runtime.models.fields import PLATFORM
 from runtime.models.merchant import Merchant
 from runtime.repositories.merchants import MerchantRepository
 from runtime.services.idempotency import ClaimReader, create_once
+from runtime.services.versions import next_version, writing
 
 WEBHOOK_SECRET_BYTES = 32
 """Standard Webhooks 1.0 asks for 24 to 64 random bytes."""
+SECRET_OVERLAP = timedelta(hours=24)
+"""How long the secret before the last also signs, so that receivers can change over."""
+MAX_ATTEMPTS = 10
+"""Readings of one merchant that others change meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +81,68 @@ def create_merchant(request: MerchantRequest, call: Call, desk: MerchantDesk) ->
 
 def get_merchant(merchant_id: str, call: Call, merchants: MerchantRepository) -> MerchantAnswer:
     """A merchant, without its secrets. Raises NotFound."""
-    merchant = merchants.profile(merchant_id)
-    return MerchantAnswer.of(visible(call.caller, merchant, "merchant", merchant_id))
+    row = found(merchants.profile(merchant_id, call.scope), "merchant", merchant_id)
+    return MerchantAnswer.of(row)
+
+
+def change_merchant(
+    merchant_id: str, request: MerchantPatch, call: Call, desk: MerchantDesk
+) -> MerchantAnswer:
+    """Change what the request names. Raises NotFound, StaleVersion, InvalidValue."""
+    row = found(desk.merchants.get(merchant_id, call.scope), "merchant", merchant_id)
+    if request.version != row.version:
+        raise StaleVersion(
+            f"merchant {row.id} has version {row.version}, not {request.version}", param="version"
+        )
+    named = (request.model_fields_set & set(Merchant.model_fields)) - {"version", "merchant_id"}
+    changes = {name: getattr(request, name) for name in named}
+    if request.webhook_url is not None:
+        _require_callable(request.webhook_url, desk)
+    if request.index_buckets is not None and request.index_buckets < row.index_buckets:
+        raise InvalidValue(
+            f"index_buckets only grows: it is {row.index_buckets}", param="index_buckets"
+        )
+    if not changes:
+        return MerchantAnswer.of(row)
+    after = next_version(row, changes, call)
+    try:
+        token = new_id("chg", call.now)
+        desk.merchants.alter(row, after, None, token=token, now=call.now)
+    except StaleWrite as stale:
+        raise StaleVersion(f"merchant {row.id} was changed just now", param="version") from stale
+    return MerchantAnswer.of(after)
+
+
+def rotate_webhook_secret(merchant_id: str, call: Call, desk: MerchantDesk) -> StoredAnswer:
+    """Give a merchant a new webhook secret, shown in this answer alone: 200.
+
+    The old one also signs for SECRET_OVERLAP. Raises NotFound.
+    """
+    secret = _new_webhook_secret()
+    for _ in range(MAX_ATTEMPTS):
+        row = found(desk.merchants.get(merchant_id, call.scope), "merchant", merchant_id)
+        after = next_version(
+            row,
+            {
+                "webhook_secret": secret,
+                "previous_webhook_secret": row.webhook_secret,
+                "previous_secret_until": to_instant(call.now + SECRET_OVERLAP),
+            },
+            call,
+        )
+        try:
+            return create_once(
+                call,
+                merchant_id,
+                NewMerchant.of(after),
+                writing(desk.merchants, row, after, call),
+                claims=desk.claims,
+                index_buckets=row.index_buckets,
+                status=HTTPStatus.OK,
+            )
+        except StaleWrite:
+            continue
+    raise Unavailable(f"merchant {merchant_id} is too busy to be changed; try again")
 
 
 def _require_callable(url: str, desk: MerchantDesk) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from runtime.contract.call import Call
-from runtime.contract.caller import visible
+from runtime.contract.caller import found
 from runtime.contract.payments import (
     CurrencySummary,
     PaymentAnswer,
@@ -22,9 +22,10 @@ from runtime.contract.payments import (
 from runtime.domain.buckets import all_buckets
 from runtime.domain.instants import end_of, start_of, to_instant
 from runtime.domain.summary import summarize
-from runtime.errors import InvalidValue, NotFound, SummaryTooLarge
+from runtime.errors import InvalidValue, SummaryTooLarge
 from runtime.models.merchant import MerchantProfile
 from runtime.models.payment import PaymentStatus
+from runtime.models.scope import Scope
 from runtime.repositories.customers import CustomerRepository
 from runtime.repositories.payments import PaymentEntry, PaymentRepository
 from runtime.services.merchant_profiles import MerchantProfiles
@@ -50,7 +51,7 @@ class PaymentArchive:
 
 def get_payment(payment_id: str, call: Call, archive: PaymentArchive) -> PaymentDetail:
     """A payment with its transactions, strongly consistent. Raises NotFound."""
-    payment = visible(call.caller, archive.payments.get(payment_id), "payment", payment_id)
+    payment = found(archive.payments.get(payment_id, call.scope), "payment", payment_id)
     transactions = archive.payments.transactions_of(payment)
     return PaymentDetail(
         **PaymentAnswer.of(payment).model_dump(),
@@ -62,9 +63,8 @@ def list_payments(query: PaymentQuery, call: Call, archive: PaymentArchive) -> P
     """A page of the merchant's payments, newest first. Raises BadCursor, InvalidValue, NotFound."""
     merchant = archive.merchants.require(call.caller.merchant(call.acting_for))
     if query.customer_id is not None:
-        owner = archive.customers.owner(query.customer_id)
-        if owner is None or owner.merchant_id != merchant.id:
-            raise NotFound(f"no customer {query.customer_id}", param="customer_id")
+        owner = archive.customers.owner(query.customer_id, Scope(merchant.id))
+        found(owner, "customer", query.customer_id)
     start, end = _window(query.start_date, query.end_date, call.now)
     after_id = archive.cursors.position(query, "payments", merchant.id)
     index, buckets = _index_for(query, merchant)
@@ -83,9 +83,9 @@ def list_payments(query: PaymentQuery, call: Call, archive: PaymentArchive) -> P
         position=lambda entry: entry.id,
         matches=lambda entry: _matches(entry, query),
     )
-    rows = archive.payments.get_many([entry.id for entry in page.entries]) if page.entries else []
-    mine = (row for row in rows if row.merchant_id == merchant.id)
-    current = (row for row in mine if query.status in (None, row.status))
+    ids = [entry.id for entry in page.entries]
+    rows = archive.payments.get_many(ids, Scope(merchant.id)) if ids else []
+    current = (row for row in rows if query.status in (None, row.status))
     cursor = archive.cursors.cursor(query, page.next_position, "payments", merchant.id)
     return PaymentList(
         data=tuple(PaymentAnswer.of(row) for row in current),

@@ -17,6 +17,7 @@ from runtime.errors import ProcessorUnknown, StaleWrite
 from runtime.models.change import ChangeContext
 from runtime.models.idempotency import ClaimState, IdempotencyRecord
 from runtime.models.payment import Payment, PaymentStatus
+from runtime.models.scope import EVERYBODY
 from runtime.observability import logger
 from runtime.repositories.claims import ClaimRepository
 from runtime.repositories.store import Store
@@ -61,7 +62,7 @@ def resolve_due(desk: PaymentDesk, store: Store, request_id: str) -> ResolverRep
 
 def _resolve(payment_id: str, desk: PaymentDesk, store: Store, request_id: str) -> bool:
     now = desk.clock()
-    payment = desk.payments.get(payment_id)
+    payment = desk.payments.get(payment_id, EVERYBODY)
     if payment is None or not _may_be_taken(payment, now):
         return False
     try:

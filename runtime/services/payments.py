@@ -12,7 +12,7 @@ reference.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
@@ -27,6 +27,7 @@ from runtime.errors import (
     AmountTooLarge,
     IdempotencyInFlight,
     InactiveMerchant,
+    InvalidValue,
     KeysUnavailable,
     NotFound,
     PlatformError,
@@ -37,9 +38,18 @@ from runtime.gateways.processors.port import ChargeRequest, Processor
 from runtime.models.idempotency import IdempotencyRecord
 from runtime.models.merchant import MerchantProfile, MerchantStatus
 from runtime.models.payment import Payment, PaymentStatus
+from runtime.models.scope import Scope
 from runtime.observability import logger
+from runtime.repositories.customers import CustomerRepository
 from runtime.repositories.payments import OPEN_QUEUE, PaymentRepository
-from runtime.services.idempotency import completed, new_claim, same_request, stored_answer
+from runtime.services.idempotency import (
+    ClaimReader,
+    completed,
+    earlier_answer,
+    new_claim,
+    same_request,
+    stored_answer,
+)
 from runtime.services.merchant_profiles import MerchantProfiles
 from runtime.services.payment_outcome import (
     Outcome,
@@ -58,6 +68,8 @@ class PaymentDesk:
     """What taking a payment works with. `clock` gives the time at which an outcome is known."""
 
     payments: PaymentRepository
+    customers: CustomerRepository
+    claims: ClaimReader
     merchants: MerchantProfiles
     processors: Mapping[str, Processor]
     timing: PaymentTiming
@@ -73,7 +85,14 @@ def create_payment(request: PaymentRequest, call: Call, desk: PaymentDesk) -> St
     attempt = new_id("att", call.now)
     claim = new_claim(call, merchant.id, owner=attempt, index_buckets=merchant.index_buckets)
     assert claim is not None, "the route requires an idempotency key"
-    _check_method(request, merchant, desk)
+    try:
+        token = _processor_token(request, merchant, desk)
+    except NotFound:
+        # The method may have been deleted since this very request was answered.
+        earlier = earlier_answer(call, merchant.id, desk.claims)
+        if earlier is None:
+            raise
+        return earlier
     desk.payments.prepare(claim)
     payment = _intent(request, call, merchant, claim, desk.timing)
     try:
@@ -84,7 +103,8 @@ def create_payment(request: PaymentRequest, call: Call, desk: PaymentDesk) -> St
     except AlreadyClaimed as earlier:
         if earlier.record.owner != attempt:
             return _answer_earlier(earlier.record, call, desk)
-    return _charge(payment, claim.model_copy(update={"resource_id": payment.id}), merchant, desk)
+    claim = claim.model_copy(update={"resource_id": payment.id})
+    return _charge(payment, token, claim, merchant, desk)
 
 
 def charge_request(payment: Payment, now: datetime) -> ChargeRequest:
@@ -98,10 +118,24 @@ def charge_request(payment: Payment, now: datetime) -> ChargeRequest:
     )
 
 
-def _check_method(request: PaymentRequest, merchant: MerchantProfile, desk: PaymentDesk) -> None:
-    if request.payment_method.startswith(STORED_METHOD_PREFIX):
-        raise NotFound(f"no stored payment method {request.payment_method}", param="payment_method")
-    desk.processors[merchant.processor].check_method(request.payment_method)
+def _processor_token(request: PaymentRequest, merchant: MerchantProfile, desk: PaymentDesk) -> str:
+    """What the processor will be given: a stored method is read and opened, a token is passed on.
+
+    Raises NotFound for a method that the customer does not have; InvalidValue.
+    """
+    token = request.payment_method
+    if token.startswith(STORED_METHOD_PREFIX):
+        if request.customer_id is None:
+            raise InvalidValue("a stored payment method needs its customer_id", param="customer_id")
+        tokens = desk.customers.tokens(request.customer_id, Scope(merchant.id))
+        if token not in tokens:
+            raise NotFound(
+                f"customer {request.customer_id} has no payment method {token}",
+                param="payment_method",
+            )
+        token = tokens[token]
+    desk.processors[merchant.processor].check_method(token)
+    return token
 
 
 def _refuse_what_the_merchant_may_not(request: PaymentRequest, merchant: MerchantProfile) -> None:
@@ -153,11 +187,17 @@ def _intent(
 
 
 def _charge(
-    payment: Payment, claim: IdempotencyRecord, merchant: MerchantProfile, desk: PaymentDesk
+    payment: Payment,
+    token: str,
+    claim: IdempotencyRecord,
+    merchant: MerchantProfile,
+    desk: PaymentDesk,
 ) -> StoredAnswer:
     processor = desk.processors[merchant.processor]
     try:
-        reply = processor.charge(charge_request(payment, desk.clock()))
+        reply = processor.charge(
+            replace(charge_request(payment, desk.clock()), payment_method=token)
+        )
     except ProcessorUnknown:
         return _remember_unknown(payment, merchant, desk)
     outcome = outcome_of(payment, reply, merchant, desk.clock(), request_id=payment.request_id)
@@ -205,7 +245,7 @@ def _remember_unknown(
 
 
 def _answer_as_it_stands(begun: Payment, desk: PaymentDesk) -> StoredAnswer:
-    payment = desk.payments.get(begun.id)
+    payment = desk.payments.get(begun.id, Scope(begun.merchant_id))
     assert payment is not None, f"{begun.id} was begun and never deleted"
     return answer_of(payment, begun.request_id)
 
@@ -216,7 +256,8 @@ def _answer_earlier(record: IdempotencyRecord, call: Call, desk: PaymentDesk) ->
     try:
         return stored_answer(record, call)
     except IdempotencyInFlight:
-        payment = desk.payments.get(record.resource_id) if record.resource_id else None
+        owner = Scope(record.merchant_id)
+        payment = desk.payments.get(record.resource_id, owner) if record.resource_id else None
         if payment is None or payment.status is PaymentStatus.PROCESSING:
             raise
         return answer_of(payment, record.request_id).again()

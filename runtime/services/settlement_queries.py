@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 
 from runtime.contract.call import Call
-from runtime.contract.caller import visible
+from runtime.contract.caller import found
 from runtime.contract.settlements import (
     LineQuery,
     SettlementAnswer,
@@ -15,6 +15,7 @@ from runtime.contract.settlements import (
     SettlementList,
     SettlementQuery,
 )
+from runtime.models.scope import Scope
 from runtime.models.settlement import SettlementLine
 from runtime.repositories.expressions import Key
 from runtime.repositories.settlements import SettlementEntry, SettlementRepository
@@ -33,8 +34,8 @@ class SettlementArchive:
 
 def get_settlement(settlement_id: str, call: Call, archive: SettlementArchive) -> SettlementAnswer:
     """A settlement, strongly consistent. Raises NotFound."""
-    settlement = archive.settlements.get(settlement_id)
-    return SettlementAnswer.of(visible(call.caller, settlement, "settlement", settlement_id))
+    settlement = archive.settlements.get(settlement_id, call.scope)
+    return SettlementAnswer.of(found(settlement, "settlement", settlement_id))
 
 
 def list_settlements(
@@ -49,7 +50,7 @@ def list_settlements(
         page_size=query.limit + 1,
     )
     page = take_page(entries, limit=query.limit, position=_position_of, matches=lambda _: True)
-    rows = archive.settlements.get_many([entry.id for entry in page.entries])
+    rows = archive.settlements.get_many([entry.id for entry in page.entries], Scope(merchant_id))
     cursor = archive.cursors.cursor(query, page.next_position, "settlements", merchant_id)
     return SettlementList(
         data=tuple(SettlementAnswer.of(row) for row in rows),
@@ -62,8 +63,8 @@ def list_lines(
     settlement_id: str, query: LineQuery, call: Call, archive: SettlementArchive
 ) -> SettlementLineList:
     """A page of a settlement's lines, in the order of the file. Raises NotFound, BadCursor."""
-    settlement = visible(
-        call.caller, archive.settlements.get(settlement_id), "settlement", settlement_id
+    settlement = found(
+        archive.settlements.get(settlement_id, call.scope), "settlement", settlement_id
     )
     position = archive.cursors.position(query, "lines", settlement.id)
     page = take_page(

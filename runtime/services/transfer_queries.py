@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from runtime.contract.call import Call
-from runtime.contract.caller import visible
+from runtime.contract.caller import found
 from runtime.contract.transfers import TransferAnswer, TransferList, TransferQuery
 from runtime.domain.buckets import all_buckets
 from runtime.models.transfer import Transfer, TransferStatus
@@ -34,8 +34,8 @@ class TransferArchive:
 
 def get_transfer(transfer_id: str, call: Call, archive: TransferArchive) -> TransferAnswer:
     """A transfer, strongly consistent. Raises NotFound."""
-    row = archive.transfers.get(transfer_id)
-    return transfer_answer(visible(call.caller, row, "transfer", transfer_id))
+    row = archive.transfers.get(transfer_id, call.scope)
+    return transfer_answer(found(row, "transfer", transfer_id))
 
 
 def list_transfers(query: TransferQuery, call: Call, archive: TransferArchive) -> TransferList:
@@ -47,8 +47,8 @@ def list_transfers(query: TransferQuery, call: Call, archive: TransferArchive) -
         page = _of_account(query.account_id, query, call, position, archive)
     else:
         page = _of_index(query, owner, position, archive)
-    rows = archive.transfers.get_many(page.entries)
-    shown = (row for row in rows if _may_be_shown(row, query, owner, call))
+    rows = archive.transfers.get_many(page.entries, call.caller.scope(None))
+    shown = (row for row in rows if _is_current(row, query))
     cursor = cursors.cursor(query, page.next_position, "transfers", owner)
     return TransferList(
         data=tuple(transfer_answer(row) for row in shown),
@@ -57,13 +57,9 @@ def list_transfers(query: TransferQuery, call: Call, archive: TransferArchive) -
     )
 
 
-def _may_be_shown(row: Transfer, query: TransferQuery, owner: str, call: Call) -> bool:
-    """What an index lags behind in; and an operator's transfers, which touch others' accounts."""
-    if query.status not in (None, row.status):
-        return False
-    if query.customer_id not in (None, row.customer_id):
-        return False
-    return row.merchant_id == owner or call.caller.is_operator
+def _is_current(row: Transfer, query: TransferQuery) -> bool:
+    """Whether the row still is what an index, which lags behind, said it was."""
+    return query.status in (None, row.status) and query.customer_id in (None, row.customer_id)
 
 
 def _of_account(
@@ -74,8 +70,8 @@ def _of_account(
     archive: TransferArchive,
 ) -> Slice[str]:
     """By the account's entries; a hold counts once, where it began."""
-    row = archive.accounts.accounts.get(account_id)
-    account = visible(call.caller, row, "account", account_id)
+    row = archive.accounts.accounts.get(account_id, call.scope)
+    account = found(row, "account", account_id)
     page = take_page(
         entries_of(account, position, archive.accounts.entries),
         limit=query.limit,

@@ -32,6 +32,7 @@ from runtime.errors import (
 )
 from runtime.models.account import PROFILE_SHARD, Account
 from runtime.models.idempotency import IdempotencyRecord
+from runtime.models.scope import EVERYBODY
 from runtime.models.transfer import Transfer, TransferStatus
 from runtime.repositories.accounts import AccountRepository
 from runtime.repositories.folding import FoldRepository
@@ -170,7 +171,7 @@ def _promise(
 ) -> _Promise | None:
     if "balances_after" not in request.expand:
         return None
-    rows = desk.accounts.get_many([m.account_id for m in touched])
+    rows = desk.accounts.get_many([m.account_id for m in touched], EVERYBODY)
     change = {m.account_id: m.balance for m in attempt.movements}
     return _Promise(
         versions={row.id: row.version for row in rows},

@@ -44,7 +44,7 @@ MAX_POLICY_CHARACTERS = 6144
 LONGEST_ARN = 130
 """Characters of a table's ARN: partition, region, account, stack, logical id, random part."""
 DATA_KEY_ACTIONS: dict[str, dict[str, set[str]]] = {
-    "process": {"PiiKey": USE_AND_MAKE, "IndexKey": USE_AND_MAKE},
+    "process": {"PiiKey": USE_AND_MAKE, "PciKey": USE_AND_MAKE, "IndexKey": USE_AND_MAKE},
     "query": {"PiiKey": {"Decrypt"}, "IndexKey": USE_AND_MAKE},
     "holds": {},
     "project": {},
@@ -61,6 +61,8 @@ def _declared(uses: TableUses) -> dict[str, set[str]]:
         arn = f"${{{table_logical_id(name)}.Arn}}"
         if use.actions:
             allowed[arn] = {f"dynamodb:{action}" for action in use.actions}
+        if use.deletable:
+            allowed[arn].add("dynamodb:DeleteItem")
         if use.reads_stream:
             stream = f"${{{table_logical_id(name)}.StreamArn}}"
             allowed[stream] = {f"dynamodb:{action}" for action in STREAM_ACTIONS}

@@ -30,6 +30,7 @@ from runtime.models.data_key import DataKey
 from runtime.models.idempotency import ClaimState, IdempotencyRecord
 from runtime.models.payment import Payment, PaymentStatus
 from runtime.models.sandbox_charge import SandboxCharge
+from runtime.models.scope import EVERYBODY
 from runtime.models.settlement import Settlement
 from runtime.models.transaction import Transaction
 from runtime.models.transfer import Transfer
@@ -186,7 +187,7 @@ def test_a_hundred_writes_are_one_transaction(either_world: World) -> None:
     either_world.store.transact([put(row).when(absent("subject")) for row in rows], token=fresh())
     assert len(either_world.rows(DataKey)) == 100
     keys = [{"subject": "s", "key_id": row.key_id} for row in reversed(rows)]
-    read = either_world.store.get_many(DataKey, keys, DataKey)
+    read = either_world.store.get_many(DataKey, keys, DataKey, EVERYBODY)
     assert [row.key_id for row in read] == [row.key_id for row in reversed(rows)]
 
 
@@ -197,7 +198,7 @@ def test_a_batch_leaves_out_what_does_not_exist_and_keeps_the_asked_order(
     for n in (1, 3):
         store.transact([put(ROW.model_copy(update={"key_id": f"k{n}"}))], token=fresh())
     keys = [{"subject": "s", "key_id": f"k{n}"} for n in (3, 2, 1, 0)]
-    assert [row.key_id for row in store.get_many(DataKey, keys, DataKey)] == ["k3", "k1"]
+    assert [row.key_id for row in store.get_many(DataKey, keys, DataKey, EVERYBODY)] == ["k3", "k1"]
 
 
 def test_a_token_makes_a_repeated_transaction_one(either_world: World) -> None:
@@ -227,8 +228,8 @@ def test_reads_of_every_kind_survive_transient_faults(world: World, fault: Fault
     store = world.store_on(faults.attach(world.engine.dynamodb()))
     payments = PaymentRepository(store)
     ids = [row.id for row in world.payments()]
-    assert [row.id for row in payments.get_many(ids)] == ids
-    assert payments.get(ids[0]) is not None
+    assert [row.id for row in payments.get_many(ids, EVERYBODY)] == ids
+    assert payments.get(ids[0], EVERYBODY) is not None
     start, end = world.clock() - timedelta(days=1), world.clock()
     figures = list(payments.figures([f"{merchant.id}#000"], start, end, 2))
     assert len(figures) == 5
@@ -243,7 +244,7 @@ def test_a_read_that_never_succeeds_ends_as_unavailable(world: World) -> None:
     faults = Faults(lambda *_: Fault.THROTTLED)
     store = world.store_on(faults.attach(world.engine.dynamodb()), remaining_seconds=lambda: 0.3)
     with pytest.raises(Unavailable):
-        PaymentRepository(store).get("pay_1")
+        PaymentRepository(store).get("pay_1", EVERYBODY)
 
 
 # ------------------------------------------------------------ each repository's own
@@ -348,7 +349,7 @@ def test_a_chunk_settles_no_transaction_that_changed_since_it_was_read(world: Wo
     with pytest.raises(ChunkContended):
         repository.record_chunk(settlement, after, [], settling, token=fresh())
     assert world.rows(Transaction) == [stored]
-    assert repository.get(settlement.id) == settlement
+    assert repository.get(settlement.id, EVERYBODY) == settlement
 
 
 def test_a_chunk_that_starts_from_an_old_checkpoint_writes_nothing(world: World) -> None:
@@ -360,7 +361,7 @@ def test_a_chunk_that_starts_from_an_old_checkpoint_writes_nothing(world: World)
         other = stale.model_copy(update={"version": stale.version + 1, "lines_done": 60})
         with pytest.raises(StaleWrite, match="taken further"):
             repository.record_chunk(stale, other, [], [], token=fresh())
-    assert repository.get(first.id) == second
+    assert repository.get(first.id, EVERYBODY) == second
 
 
 def test_due_payments_are_read_by_their_time_and_only_while_open(either_world: World) -> None:
@@ -405,14 +406,14 @@ def test_views_read_only_what_they_need(either_world: World) -> None:
     merchant = world.merchant(features=frozenset({"a", "b"}))
     customer = world.customer(merchant)
     opened = world.kms.decrypted
-    profile = MerchantRepository(world.store).profile(merchant.id)
-    owner = CustomerRepository(world.store).owner(customer)
+    profile = MerchantRepository(world.store).profile(merchant.id, EVERYBODY)
+    owner = CustomerRepository(world.store).owner(customer, EVERYBODY)
     assert profile is not None
     assert owner is not None
     assert (profile.features, owner.merchant_id) == ({"a", "b"}, merchant.id)
     assert world.kms.decrypted == opened
-    assert MerchantRepository(world.store).profile("mer_nobody") is None
-    assert CustomerRepository(world.store).owner("cus_nobody") is None
+    assert MerchantRepository(world.store).profile("mer_nobody", EVERYBODY) is None
+    assert CustomerRepository(world.store).owner("cus_nobody", EVERYBODY) is None
 
 
 def _settlement() -> Settlement:
@@ -441,8 +442,8 @@ def test_a_settlement_advances_by_version_only(either_world: World) -> None:
     repository.advance(first, second, token=fresh())
     with pytest.raises(StaleWrite):
         repository.advance(first, second, token=fresh())
-    assert repository.get("set_1") == second
-    assert repository.get_many([]) == []
+    assert repository.get("set_1", EVERYBODY) == second
+    assert repository.get_many([], EVERYBODY) == []
     assert repository.transactions([]) == {}
     assert repository.transactions(["txn_x", "txn_x"]) == {}
 
@@ -557,7 +558,7 @@ def test_a_taken_claim_is_judged_before_everything_else(world: World) -> None:
     repository = AccountRepository(world.store)
     _account(world, merchant, "k", account_number="A-1234")
     (taken,) = world.claims()
-    account = world.store.get_many(Account, [], Account)
+    account = world.store.get_many(Account, [], Account, EVERYBODY)
     assert account == []
     (row,) = [each for each in _accounts(world) if each.account_number]
     with pytest.raises(AlreadyClaimed):

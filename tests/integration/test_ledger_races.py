@@ -20,6 +20,7 @@ from runtime.errors import (
     IdempotencyKeyReused,
     Unavailable,
 )
+from runtime.models.scope import EVERYBODY
 from runtime.models.transfer import Transfer, TransferStatus
 from tests.support.faults import (
     TRANSIENT,
@@ -53,7 +54,7 @@ def pair(ledger: LedgerWorld) -> tuple[str, str]:
 
 
 def row_of(ledger: LedgerWorld, transfer_id: str) -> Transfer:
-    row = ledger.calm.desk.transfers.get(transfer_id)
+    row = ledger.calm.desk.transfers.get(transfer_id, EVERYBODY)
     assert row is not None
     return row
 

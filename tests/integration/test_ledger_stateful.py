@@ -23,6 +23,7 @@ from hypothesis.stateful import (
 from runtime.contract.answers import StoredAnswer
 from runtime.domain.instants import to_instant
 from runtime.errors import NotFound, PlatformError
+from runtime.models.scope import EVERYBODY
 from tests.support.engines import Engine
 from tests.support.ledger_model import Legs, Refused
 from tests.support.ledger_truth import legs_in
@@ -198,7 +199,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def rows_are_those_of_the_model(self) -> None:
         if not self.names:
             return
-        rows = self.ledger.calm.desk.accounts.get_many(self.names)
+        rows = self.ledger.calm.desk.accounts.get_many(self.names, EVERYBODY)
         assert [row.id for row in rows] == self.names
         for row in rows:
             wanted = self.model.accounts[row.id]

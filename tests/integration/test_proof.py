@@ -15,6 +15,7 @@ from runtime.domain.ledger import fold_shard, net_by_account
 from runtime.models.account import Account
 from runtime.models.entry import Entry
 from runtime.models.payment import Payment
+from runtime.models.scope import EVERYBODY
 from runtime.models.transfer import Leg, Transfer
 from runtime.repositories.books import Books
 from runtime.repositories.folding import FoldItem, FoldRepository, FoldTarget
@@ -106,7 +107,7 @@ class Bookkeeper:
         folds.fold(target, fold_shard(transfer.id), [item], SETUP, self.world.clock())
 
     def row(self, name: str, shard: str = "00") -> Account:
-        row = self.world.store.get(Account, {"id": name, "shard": shard}, Account)
+        row = self.world.store.get(Account, {"id": name, "shard": shard}, Account, EVERYBODY)
         assert row is not None
         return row
 

@@ -168,6 +168,7 @@ def environment(
         "stage": "test",
         "service": "test",
         "pii_key_arn": key_arn,
+        "pci_key_arn": key_arn,
         "index_key_arn": key_arn,
         "settlement_bucket": bucket,
         "continuation_queue_url": queue_url,

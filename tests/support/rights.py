@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from stacks.permissions import TableUses
+from stacks.permissions import TableUse, TableUses
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -31,12 +31,17 @@ def hold_to(client: DynamoDBClient, uses: TableUses, tables: Mapping[str, str]) 
             use = uses.get(names.get(table, table))
             allowed: tuple[str, ...] = ()
             if use is not None:
-                allowed = use.queried_indexes if index else use.actions
+                allowed = use.queried_indexes if index else _allowed(use)
             if (index or action) not in allowed:
                 place = names.get(table, table) + (f"/index/{index}" if index else "")
                 raise _denied(model.name, f"no right to {action} on {place}")
 
     client.meta.events.register("provide-client-params.dynamodb", judge)
+
+
+def _allowed(use: TableUse) -> tuple[str, ...]:
+    # Which keys may be deleted is a condition of the policy; the template's tests hold it.
+    return (*use.actions, "DeleteItem") if use.deletable else use.actions
 
 
 def _denied(operation: str, message: str) -> ClientError:

@@ -34,8 +34,10 @@ from runtime.models.idempotency import IdempotencyRecord
 from runtime.models.merchant import Merchant, MerchantProfile
 from runtime.models.payment import Payment
 from runtime.models.sandbox_charge import SandboxCharge
+from runtime.models.scope import EVERYBODY
 from runtime.models.transaction import Transaction
 from runtime.models.transfer import Transfer
+from runtime.repositories.claims import ClaimRepository
 from runtime.repositories.codec import Codec
 from runtime.repositories.customers import CustomerRepository
 from runtime.repositories.data_keys import DataKeyRepository
@@ -129,6 +131,8 @@ class World:
         store = store or self.store
         return PaymentDesk(
             payments=PaymentRepository(store),
+            customers=CustomerRepository(store),
+            claims=ClaimRepository(store),
             merchants=MerchantProfiles(MerchantRepository(self.store), 0),
             processors={"sandbox": processor or self.sandbox(store)},
             timing=self.timing,
@@ -189,7 +193,7 @@ class World:
         }
         repository = MerchantRepository(self.store)
         repository.create(Merchant(**values), None, token=new_id("tst", now), now=now)
-        profile = repository.profile(merchant_id)
+        profile = repository.profile(merchant_id, EVERYBODY)
         assert profile is not None
         return profile
 

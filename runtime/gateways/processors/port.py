@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -16,7 +16,7 @@ class ChargeRequest:
     reference: str
     amount_minor: int
     currency: str
-    payment_method: str
+    payment_method: str = field(repr=False)
     at: datetime
 
 

@@ -226,13 +226,19 @@ def test_a_change_writes_what_differs_and_removes_what_became_none() -> None:
     assert update.key == {"id": before.id, "shard": before.shard}
 
 
-def test_a_change_of_a_key_or_of_an_encrypted_attribute_is_a_bug() -> None:
+def test_a_change_of_a_key_is_a_bug() -> None:
     before = account()
     with pytest.raises(AssertionError, match="is a key and cannot change"):
         change(before, before.model_copy(update={"shard": "01"}))
+
+
+def test_a_change_seals_encrypted_attributes_and_removes_them_when_they_are_empty() -> None:
     one = customer()
-    with pytest.raises(AssertionError, match="is encrypted: put the row"):
-        change(one, one.model_copy(update={"email": "x"}))
+    changed = one.model_copy(update={"email": "x@y.example", "phone": None, "payment_tokens": {}})
+    step = change(one.model_copy(update={"payment_tokens": {"pm_1": "t"}, "phone": "1"}), changed)
+    assert step.sealed == ("email",)
+    assert set(step.removed) == {"phone", "payment_tokens"}
+    assert "email" not in step.assigned, "what is encrypted is never assigned in clear"
 
 
 def test_a_guard_of_an_account_number_stands_in_the_accounts_table() -> None:

@@ -21,6 +21,7 @@ from runtime.bootstrap import NoCipher
 from runtime.contract.answers import PROBLEM_TYPE_BASE, StoredAnswer, problem
 from runtime.errors import Declined, MethodNotAllowed, PlatformError, Unavailable
 from runtime.models.data_key import DataKey
+from runtime.models.scope import EVERYBODY
 from runtime.repositories.codec import Codec
 from runtime.repositories.expressions import absent, put
 from runtime.repositories.store import (
@@ -255,7 +256,7 @@ def test_a_failed_condition_names_its_writes_and_brings_the_items_as_they_stood(
 def test_reads_are_tried_again_too(fault: Exception) -> None:
     client = Client(fault)
     made, _ = store(client)
-    assert made.get(DataKey, {"subject": "s", "key_id": "k"}, DataKey) is None
+    assert made.get(DataKey, {"subject": "s", "key_id": "k"}, DataKey, EVERYBODY) is None
     assert len(client.requests) == 2
 
 
@@ -283,5 +284,5 @@ def test_a_store_counts_its_calls_its_items_and_what_it_did_again() -> None:
     made.transact([WRITE, WRITE], token="t")
     assert made.usage.counts() == {"round_trips": 3, "items": 2, "retries": 2}
     made.usage.restart()
-    assert made.get(DataKey, {"subject": "s", "key_id": "k"}, DataKey) is None
+    assert made.get(DataKey, {"subject": "s", "key_id": "k"}, DataKey, EVERYBODY) is None
     assert made.usage.counts() == {"round_trips": 1, "items": 0, "retries": 0}

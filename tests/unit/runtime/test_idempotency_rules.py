@@ -63,6 +63,7 @@ def test_only_a_completed_claim_expires_and_only_after_its_last_second() -> None
         merchant_bucket="m#000",
         created_at="2026-01-01T00:00:00.000Z",
         merchant_id="m",
+        key_subject="m",
         request_id="r",
         fingerprint="f",
         owner="o",

@@ -25,7 +25,7 @@ def judged(endpoint: Endpoint, path: str = "", **more: Any) -> Call:
         path or endpoint.path,
         **{"authorizer": token_of("mer_1"), "headers": {"idempotency-key": "k"}, **more},
     )
-    return read_request(endpoint, APIGatewayProxyEventV2(event), "").authenticated
+    return read_request(endpoint, APIGatewayProxyEventV2(event), {"id": "x"}).authenticated
 
 
 def refusal(endpoint: Endpoint, **more: Any) -> tuple[int, str]:

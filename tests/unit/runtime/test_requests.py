@@ -32,7 +32,7 @@ def read(endpoint: Endpoint = PAY, body: Any = _MISSING, path_id: str = "", **mo
         if "raw" not in more:
             more["body"] = GOOD if body is _MISSING else body
     event = http_event(endpoint.method, endpoint.path, **more)
-    return read_request(endpoint, APIGatewayProxyEventV2(event), path_id)
+    return read_request(endpoint, APIGatewayProxyEventV2(event), {"id": path_id} if path_id else {})
 
 
 def refusal(*args: Any, **more: Any) -> tuple[int, str, str | None]:

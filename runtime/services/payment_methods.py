@@ -1,0 +1,85 @@
+"""A customer's stored ways to pay. The processor's tokens go in, and only to the processor out."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from runtime.contract.answers import StoredAnswer
+from runtime.contract.call import Call
+from runtime.contract.caller import found
+from runtime.contract.customers import MethodRequest, StoredMethod
+from runtime.domain.ids import new_id
+from runtime.errors import NotFound, StaleWrite, TooManyMethods
+from runtime.models.customer import MAX_PAYMENT_METHODS, Customer, PaymentMethod
+from runtime.services.customers import MAX_ATTEMPTS, CustomerDesk, too_busy
+from runtime.services.idempotency import create_once
+from runtime.services.versions import next_version, writing
+
+
+def add_method(
+    customer_id: str, request: MethodRequest, call: Call, desk: CustomerDesk
+) -> StoredAnswer:
+    """Keep a way to pay: 201 without its token. Raises NotFound, TooManyMethods."""
+    method_id = new_id("pm", call.now)
+    method = PaymentMethod(id=method_id, **request.model_dump(include=_SHOWN))
+    for _ in range(MAX_ATTEMPTS):
+        row = _customer(customer_id, call, desk)
+        after = _with_method(row, method, request, call)
+        try:
+            return create_once(
+                call,
+                row.merchant_id,
+                StoredMethod.shown(method, after.default_method),
+                writing(desk.customers, row, after, call),
+                claims=desk.claims,
+                subject=row.id,
+            )
+        except StaleWrite:
+            continue
+    raise too_busy(customer_id)
+
+
+def remove_method(customer_id: str, method_id: str, call: Call, desk: CustomerDesk) -> StoredAnswer:
+    """Forget a way to pay and its token: 204. Raises NotFound."""
+    for _ in range(MAX_ATTEMPTS):
+        row = _customer(customer_id, call, desk)
+        left = tuple(method for method in row.payment_methods if method.id != method_id)
+        if len(left) == len(row.payment_methods):
+            raise NotFound(f"customer {customer_id} has no payment method {method_id}")
+        tokens = {name: token for name, token in row.payment_tokens.items() if name != method_id}
+        default = None if row.default_method == method_id else row.default_method
+        changes = {"payment_methods": left, "payment_tokens": tokens, "default_method": default}
+        after = next_version(row, changes, call)
+        try:
+            writing(desk.customers, row, after, call)(None, new_id("chg", call.now))
+        except StaleWrite:
+            continue
+        return StoredAnswer(int(HTTPStatus.NO_CONTENT), "")
+    raise too_busy(customer_id)
+
+
+_SHOWN = set(PaymentMethod.model_fields) - {"id"}
+
+
+def _customer(customer_id: str, call: Call, desk: CustomerDesk) -> Customer:
+    row = desk.customers.get_with_tokens(customer_id, call.scope)
+    return found(row, "customer", customer_id)
+
+
+def _with_method(
+    row: Customer, method: PaymentMethod, request: MethodRequest, call: Call
+) -> Customer:
+    if len(row.payment_methods) >= MAX_PAYMENT_METHODS:
+        raise TooManyMethods(
+            f"customer {row.id} has {len(row.payment_methods)} payment methods; "
+            "delete one that is not used any more"
+        )
+    return next_version(
+        row,
+        {
+            "payment_methods": (*row.payment_methods, method),
+            "payment_tokens": {**row.payment_tokens, method.id: request.token},
+            "default_method": method.id if request.is_default else row.default_method,
+        },
+        call,
+    )
