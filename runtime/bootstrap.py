@@ -29,6 +29,7 @@ from runtime.repositories.merchants import MerchantRepository
 from runtime.repositories.payments import PaymentRepository
 from runtime.repositories.proofs import ProofRepository
 from runtime.repositories.sandbox_charges import SandboxChargeRepository
+from runtime.repositories.sealed_rows import SealedRows
 from runtime.repositories.settlements import SettlementRepository
 from runtime.repositories.store import Store
 from runtime.repositories.transfers import TransferRepository
@@ -40,6 +41,7 @@ from runtime.services.entries_projection import EntriesProjection
 from runtime.services.folded_accounts import FoldedAccounts
 from runtime.services.folding_projection import FoldingProjection
 from runtime.services.hold_expiry import ExpiryDesk
+from runtime.services.key_rotation import RotationDesk
 from runtime.services.merchant_profiles import MerchantProfiles
 from runtime.services.merchants import MerchantDesk
 from runtime.services.pages import Cursors
@@ -60,6 +62,7 @@ from runtime.settings import (
     QuerySettings,
     ReconcileSettings,
     ResolverSettings,
+    RotationSettings,
     Settings,
 )
 
@@ -82,6 +85,10 @@ class NoCipher:
         raise AssertionError(f"{place.table}.{place.attribute} is encrypted; no key is at hand")
 
     def decrypt(self, place: Place, ciphertext: bytes) -> NoReturn:
+        """Always refuses."""
+        raise AssertionError(f"{place.table}.{place.attribute} is encrypted; no key is at hand")
+
+    def is_current(self, place: Place, ciphertext: bytes) -> NoReturn:
         """Always refuses."""
         raise AssertionError(f"{place.table}.{place.attribute} is encrypted; no key is at hand")
 
@@ -254,6 +261,29 @@ class ResolverServices(FunctionServices):
         self.payment_desk = self.payment_desk_with(settings)
 
 
+class RotationServices(FunctionServices):
+    """Behind handlers/rotate.py."""
+
+    def __init__(self, settings: RotationSettings) -> None:
+        super().__init__(
+            settings,
+            {
+                "pii": settings.pii_key_arn,
+                "pci": settings.pci_key_arn,
+                "index": settings.index_key_arn,
+            },
+        )
+        margin = settings.stop_before_timeout_seconds
+        self.desk = RotationDesk(
+            rows=SealedRows(self.store),
+            keys=DataKeyRepository(self.store),
+            ring=self.key_ring,
+            encryption=self.encryption,
+            clock=lambda: datetime.now(UTC),
+            must_stop=lambda: self.invocation.remaining_seconds() < margin,
+        )
+
+
 class HoldsServices(FunctionServices):
     """Behind handlers/holds.py."""
 
@@ -353,3 +383,9 @@ def proof_services() -> ProofServices:
 def holds_services() -> HoldsServices:
     """Built from the environment at the first event."""
     return HoldsServices(HoldsSettings.from_environment(os.environ))
+
+
+@cache
+def rotation_services() -> RotationServices:
+    """Built from the environment at the first event."""
+    return RotationServices(RotationSettings.from_environment(os.environ))

@@ -123,6 +123,18 @@ class ResolverSettings(PaymentTiming, frozen=True):
     pii_key_arn: str
 
 
+class RotationSettings(Settings, frozen=True):
+    """The scheduled function that enciphers again what old keys enciphered."""
+
+    customers_table: str
+    keys_table: str
+    merchants_table: str
+    pii_key_arn: str
+    pci_key_arn: str
+    index_key_arn: str
+    stop_before_timeout_seconds: Annotated[int, Field(ge=5, le=300)] = 30
+
+
 class HoldsSettings(Settings, frozen=True):
     """The scheduled function that gives back what expired holds hold."""
 

@@ -1,8 +1,9 @@
 """Who may do what: the DynamoDB actions of every function, one table per function.
 
 A function that touches something new gets it here and nowhere else. No batch write, no wildcard;
-Scan for the proof alone, which reads everything; DeleteItem for customers' data keys alone. A
-transaction needs the right to each of its parts (PutItem, UpdateItem, ConditionCheckItem).
+Scan for the proof and the change of keys, which read everything; DeleteItem for customers' data
+keys alone. A transaction needs the right to each of its parts (PutItem, UpdateItem,
+ConditionCheckItem).
 """
 
 from __future__ import annotations
@@ -107,6 +108,12 @@ RESOLVER: Final[TableUses] = {
     "sandbox_charges": _rows("GetItem", "PutItem"),
     "transactions": _rows("PutItem"),
     "transfers": _rows("PutItem"),
+}
+
+ROTATE: Final[TableUses] = {
+    "customers": _rows("GetItem", "Scan", "UpdateItem"),
+    "keys": _rows("GetItem", "Query", "PutItem", "UpdateItem"),
+    "merchants": _rows("GetItem", "Scan", "UpdateItem"),
 }
 
 PROJECT: Final[TableUses] = {

@@ -112,6 +112,8 @@ class Schedules(_Part, frozen=True):
     resolver_minutes: Annotated[int, Field(ge=1, le=60)] = 1
     holds_minutes: Annotated[int, Field(ge=1, le=60)] = 1
     proof_minutes: Annotated[int, Field(ge=5, le=10_080)] = 1440
+    rotation_minutes: Annotated[int, Field(ge=5, le=10_080)] = 1440
+    """The sweep for old keys; a new one begins a week after the last."""
 
 
 class StageConfig(_Part, frozen=True):

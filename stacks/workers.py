@@ -1,7 +1,8 @@
-"""What runs without a caller: settlement files, and payments whose request died."""
+"""What runs without a caller: settlement files, payments whose request died, new keys for old."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from runtime.settings import ReconcileSettings, ResolverSettings
+from runtime.settings import ReconcileSettings, ResolverSettings, RotationSettings
 from stacks import permissions
 from stacks.constructs.acknowledge import acknowledge
 from stacks.constructs.queues import DeadLetterQueue, WorkQueue
@@ -34,12 +35,16 @@ RECONCILE_TIMEOUT_SECONDS: Final = 300
 RECONCILE_MEMORY_MB: Final = 1769
 """One whole virtual processor (Lambda Developer Guide): matching is work of the processor."""
 RESOLVER_TIMEOUT_SECONDS: Final = 120
+ROTATION_TIMEOUT_SECONDS: Final = 900
+"""Lambda's longest (Lambda quotas)."""
 DELIVERY_ATTEMPTS: Final = 24
 OLDEST_DELIVERED_HOURS: Final = 24
 
+_MakeSpec = Callable[[list[iam.PolicyStatement]], FunctionSpec]
+
 
 class WorkersStack(Stack):
-    """Reconcile (settlement files) and the resolver (unfinished payments)."""
+    """Reconcile (settlement files), the resolver (unfinished payments), rotation (of keys)."""
 
     def __init__(
         self,
@@ -56,8 +61,15 @@ class WorkersStack(Stack):
         # By ARN: no construct here may write into the key's policy, which the data stack owns.
         self._key = kms.Key.from_key_arn(self, "TableKey", data.table_key.key_arn)
         self.reconcile = self._settlement_files()
-        self.resolver, schedule = self._unfinished_payments()
-        self._write_outputs(schedule)
+        self._schedules: dict[str, Schedule] = {}
+        minutes = stage.schedules
+        self.resolver = self._scheduled(
+            "Resolver", "resolver", self._resolver, minutes.resolver_minutes
+        )
+        self.rotation = self._scheduled(
+            "Rotation", "rotation", self._rotation, minutes.rotation_minutes
+        )
+        self._write_outputs()
 
     def _settlement_files(self) -> ServiceFunction:
         """Bucket → EventBridge → queue → reconcile; what fails five times waits in dead letters."""
@@ -147,19 +159,21 @@ class WorkersStack(Stack):
             timeout_seconds=RECONCILE_TIMEOUT_SECONDS,
         )
 
-    def _unfinished_payments(self) -> tuple[ServiceFunction, Schedule]:
-        dead = DeadLetterQueue(self, "ResolverDeadLetters", key=self._key).queue
+    def _scheduled(
+        self, construct_id: str, name: str, make: _MakeSpec, minutes: int
+    ) -> ServiceFunction:
+        dead = DeadLetterQueue(self, f"{construct_id}DeadLetters", key=self._key).queue
         rights = queue_statements("DeadLetters", dead.queue_arn, self._key.key_arn, "SendMessage")
-        resolver = self._function("Resolver", self._resolver(rights))
-        schedule = Schedule(
+        function = self._function(construct_id, make(rights))
+        self._schedules[name] = Schedule(
             self,
-            "ResolverSchedule",
-            name="resolver",
-            minutes=self._stage.schedules.resolver_minutes,
-            target=resolver.live,
+            f"{construct_id}Schedule",
+            name=name,
+            minutes=minutes,
+            target=function.live,
             dead_letters=dead,
         )
-        return resolver, schedule
+        return function
 
     def _resolver(self, dead_letter_rights: list[iam.PolicyStatement]) -> FunctionSpec:
         data = self._data
@@ -182,6 +196,31 @@ class WorkersStack(Stack):
             timeout_seconds=RESOLVER_TIMEOUT_SECONDS,
         )
 
+    def _rotation(self, dead_letter_rights: list[iam.PolicyStatement]) -> FunctionSpec:
+        data = self._data
+        return FunctionSpec(
+            module="rotate",
+            description="Enciphers again what old keys enciphered",
+            settings=settings_for(
+                RotationSettings,
+                stage=self._stage,
+                tables=data.tables,
+                service="rotation",
+                pii_key_arn=data.pii_key.key_arn,
+                pci_key_arn=data.pci_key.key_arn,
+                index_key_arn=data.index_key.key_arn,
+            ),
+            statements=[
+                *self._tables(permissions.ROTATE),
+                data_key_statement(data.pii_key, "pii", "Decrypt", "GenerateDataKey"),
+                data_key_statement(data.pci_key, "pci", "Decrypt", "GenerateDataKey"),
+                data_key_statement(data.index_key, "index", "Decrypt", "GenerateDataKey"),
+                *dead_letter_rights,
+            ],
+            no_dead_letter_queue="Failed runs go to an on-failure destination, with their error.",
+            timeout_seconds=ROTATION_TIMEOUT_SECONDS,
+        )
+
     def _tables(self, uses: permissions.TableUses) -> list[iam.PolicyStatement]:
         return table_statements(self._data.tables, uses, table_key_arn=self._key.key_arn)
 
@@ -190,13 +229,15 @@ class WorkersStack(Stack):
             self, construct_id, spec=spec, stage=self._stage, asset=self._asset, log_key=self._key
         )
 
-    def _write_outputs(self, resolver_schedule: Schedule) -> None:
+    def _write_outputs(self) -> None:
         functions = {
             "reconcile": self.reconcile.function.function_name,
             "resolver": self.resolver.function.function_name,
+            "rotation": self.rotation.function.function_name,
         }
         schedules = {
-            "resolver": {"function": functions["resolver"], "event": resolver_schedule.event}
+            name: {"function": functions[name], "event": schedule.event}
+            for name, schedule in self._schedules.items()
         }
         CfnOutput(self, "Functions", value=self.to_json_string(functions))
         CfnOutput(self, "Schedules", value=self.to_json_string(schedules))

@@ -71,9 +71,9 @@ class FieldEncryption:
         return [_blind(key.plaintext, scope, text) for key in keys]
 
     def is_current(self, place: Place, ciphertext: bytes) -> bool:
-        """Whether `ciphertext` was made with the key that would make it today."""
-        key_id, _ = self._keys.key_for_writing(place.purpose, place.subject)
-        return ciphertext[1 : 1 + _KEY_ID_BYTES] == key_id.encode()
+        """Whether today's key would make `ciphertext`; nothing is opened, and KMS is not asked."""
+        key_id = self._keys.current_id(place.purpose, place.subject)
+        return key_id is not None and ciphertext[1 : 1 + _KEY_ID_BYTES] == key_id.encode()
 
     def forget(self, subject: str) -> None:
         """Drop a subject's keys from this memory."""

@@ -110,7 +110,7 @@ class KeyRing:
     def keys_to_find_by(self, subject: str) -> list[OpenKey]:
         """Index keys under which something may have been written: newest first, never none."""
         until, keys = self._found_by.get(subject, (0.0, []))
-        if until < self._monotonic():
+        if not keys or until < self._monotonic():
             self.key_for_writing("index", subject)  # so that there is one
             rows = self._store.all_of(key_owner("index", subject))
             keys = [self._opened("index", subject, row) for row in rows if row.retired_at is None]
@@ -127,15 +127,28 @@ class KeyRing:
         for place in [place for place in self._cache if place[1] == subject]:
             del self._cache[place]
 
+    def current_id(self, purpose: KeyPurpose, subject: str) -> str | None:
+        """Id of the key that enciphers now; None when a new one would be made. KMS is not asked."""
+        cached = self._cached(purpose, subject, _CURRENT)
+        if cached is not None:
+            return cached.key_id
+        current = self._youngest(purpose, self._store.all_of(key_owner(purpose, subject)))
+        return None if current is None else current.key_id
+
     def _current(self, purpose: KeyPurpose, subject: str) -> OpenKey:
         rows = self._store.all_of(key_owner(purpose, subject))
+        current = self._youngest(purpose, rows)
+        if current is None:
+            return self._make(purpose, subject, _next_id(rows), None)[1]
+        return self._opened(purpose, subject, current)
+
+    def _youngest(self, purpose: KeyPurpose, rows: list[DataKey]) -> DataKey | None:
+        """The youngest key in use, unless it is so old that a successor is wanted."""
         now = self._clock()
         active = [row for row in rows if (row.active_from or "") <= to_instant(now)]
-        if not active or (
-            purpose != "index" and to_datetime(active[0].created_at) + ROTATE_AFTER <= now
-        ):
-            return self._make(purpose, subject, _next_id(rows), None)[1]
-        return self._opened(purpose, subject, active[0])
+        # Index keys have no successor but by `succeed`: what was written must be found again.
+        too_old = purpose != "index" and active and _age(active[0], now) >= ROTATE_AFTER
+        return None if not active or too_old else active[0]
 
     def _opened(self, purpose: KeyPurpose, subject: str, row: DataKey) -> OpenKey:
         cached = self._cached(purpose, subject, row.key_id)
@@ -191,6 +204,10 @@ class KeyRing:
         while len(self._cache) > MAX_CACHED_KEYS:
             self._cache.popitem(last=False)
         return key
+
+
+def _age(row: DataKey, now: datetime) -> timedelta:
+    return now - to_datetime(row.created_at)
 
 
 def _next_id(rows: list[DataKey]) -> str:

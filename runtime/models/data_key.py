@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
 from runtime.models.fields import Instant
 from runtime.schema import Row, partition, sort
+
+SWEEP: Final = "sweep"
+"""`subject` of the rows that are no keys, but say how far a sweep has come."""
 
 
 class DataKey(Row, table="keys", frozen=True):
@@ -24,6 +27,25 @@ class DataKey(Row, table="keys", frozen=True):
     created_at: Instant
     active_from: Instant | None = None
     retired_at: Instant | None = None
+
+
+class SweepProgress(Row, frozen=True):
+    """How far the last sweep over one table has come; it stands in the keys table.
+
+    `last_key` is that of the last page that was swept. `renewed` counts rows enciphered again,
+    `failed` those that could not be opened.
+    """
+
+    subject: str = SWEEP
+    key_id: str
+    started_at: Instant
+    finished_at: Instant | None = None
+    last_key: dict[str, str] | None = None
+    seen: int = 0
+    renewed: int = 0
+    failed: int = 0
+
+    table_schema = DataKey.table_schema
 
 
 def key_owner(purpose: str, subject: str) -> str:

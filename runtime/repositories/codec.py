@@ -52,6 +52,10 @@ class FieldCipher(Protocol):
         """Open what `encrypt` made for the same place. Raises IntegrityError for anything else."""
         ...
 
+    def is_current(self, place: Place, ciphertext: bytes) -> bool:
+        """Whether today's key would make `ciphertext`; nothing is opened."""
+        ...
+
 
 def serialize(value: Any) -> Any:
     """One attribute value in DynamoDB's typed JSON."""
@@ -97,6 +101,16 @@ class Codec:
     def seal(self, schema: TableSchema, row: BaseModel, names: Iterable[str]) -> dict[str, bytes]:
         """The encrypted attributes `names` of `row`, enciphered for its place in the table."""
         return {name: self._seal(schema, name, row) for name in names}
+
+    def stale(self, schema: TableSchema, item: Item) -> tuple[str, ...]:
+        """The encrypted attributes of an item that a key other than today's has enciphered."""
+        values = {name: _from_typed(value) for name, value in item.items()}
+        return tuple(
+            name
+            for name in schema.encrypted
+            if name in values
+            and not self._cipher.is_current(_place(schema, name, values), bytes(values[name]))
+        )
 
     def _seal(self, schema: TableSchema, name: str, row: BaseModel) -> bytes:
         document = json.dumps(_plain(getattr(row, name)), separators=(",", ":")).encode()

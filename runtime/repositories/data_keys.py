@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runtime.models.data_key import DataKey
+from runtime.models.data_key import SWEEP, DataKey, SweepProgress
 from runtime.models.scope import EVERYBODY
 from runtime.repositories.expressions import absent, change, equals, put
 from runtime.repositories.store import Store, TransactionRefused
@@ -42,6 +42,15 @@ class DataKeyRepository:
             item = refused.failed[0]
             return self._store.codec.to_row(DataKey.table_schema, item, DataKey)
         return key
+
+    def progress(self, table: str) -> SweepProgress | None:
+        """How far the last sweep over `table` has come."""
+        key = {"subject": SWEEP, "key_id": table}
+        return self._store.get(DataKey, key, SweepProgress, EVERYBODY)
+
+    def note(self, progress: SweepProgress, *, token: str) -> None:
+        """Remember how far a sweep has come."""
+        self._store.transact([put(progress)], token=token)
 
     def retire(self, key: DataKey, at: str, *, token: str) -> None:
         """Find nothing by `key` any more. The row stays, for what backups hold."""

@@ -48,6 +48,14 @@ class ScanPage(Generic[View]):
     last_key: Key | None
 
 
+@dataclass(frozen=True, slots=True)
+class StalePage:
+    """Keys of the rows that one Scan call read, each with its attributes under old keys."""
+
+    rows: list[tuple[dict[str, Any], tuple[str, ...]]]
+    last_key: Key | None
+
+
 RowT = TypeVar("RowT", bound=Row)
 
 MAX_TRANSACTION_ITEMS = 100
@@ -231,14 +239,38 @@ class Store:
             "ProjectionExpression": ", ".join(names),
             "ExpressionAttributeNames": names,
         }
-        last_key: Key | None = start_after
+        for items, last_key in self._scanned(request, start_after):
+            yield ScanPage([self.codec.to_row(schema, item, view) for item in items], last_key)
+
+    def scan_stale(
+        self, model: type[Row], *, page_size: int, start_after: Key | None
+    ) -> Iterator[StalePage]:
+        """A whole table, page by page: the keys of its rows with what an old key enciphered."""
+        schema = TableSchema.of(model)
+        request: dict[str, Any] = {
+            "TableName": self.tables[schema.name],
+            "Limit": page_size,
+            "ConsistentRead": True,
+        }
+        for items, last_key in self._scanned(request, start_after):
+            rows = [
+                (
+                    deserialize_key({name: item[name] for name in schema.key_names}) or {},
+                    self.codec.stale(schema, item),
+                )
+                for item in items
+            ]
+            yield StalePage(rows, last_key)
+
+    def _scanned(
+        self, request: dict[str, Any], last_key: Key | None
+    ) -> Iterator[tuple[list[dict[str, Any]], Key | None]]:
         while True:
             if last_key is not None:
                 request["ExclusiveStartKey"] = {n: serialize(v) for n, v in last_key.items()}
             answer = self._patiently(self.client.scan, **request)
             last_key = deserialize_key(answer.get("LastEvaluatedKey"))
-            rows = [self.codec.to_row(schema, item, view) for item in answer["Items"]]
-            yield ScanPage(rows, last_key)
+            yield answer["Items"], last_key
             if last_key is None:
                 return
 

@@ -30,7 +30,15 @@ RUNTIME_REASON: Final = (
 )
 
 HandlerModule = Literal[
-    "authorize", "holds", "process", "project", "proof", "query", "reconcile", "resolve"
+    "authorize",
+    "holds",
+    "process",
+    "project",
+    "proof",
+    "query",
+    "reconcile",
+    "resolve",
+    "rotate",
 ]
 
 _ARCHITECTURES: Final = {

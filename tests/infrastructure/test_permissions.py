@@ -15,6 +15,7 @@ from runtime.settings import (
     QuerySettings,
     ReconcileSettings,
     ResolverSettings,
+    RotationSettings,
     Settings,
 )
 from stacks import permissions
@@ -35,6 +36,7 @@ USES: dict[str, tuple[TableUses, type[Settings]]] = {
     "proof": (permissions.PROOF, ProofSettings),
     "query": (permissions.QUERY, QuerySettings),
     "reconcile": (permissions.RECONCILE, ReconcileSettings),
+    "rotation": (permissions.ROTATE, RotationSettings),
     "resolver": (permissions.RESOLVER, ResolverSettings),
 }
 every_function_with_tables = pytest.mark.parametrize("service", USES)
@@ -51,6 +53,7 @@ DATA_KEY_ACTIONS: dict[str, dict[str, set[str]]] = {
     "proof": {},
     "reconcile": {},
     "resolver": {"PiiKey": USE_AND_MAKE},
+    "rotation": {"PiiKey": USE_AND_MAKE, "PciKey": USE_AND_MAKE, "IndexKey": USE_AND_MAKE},
     "authorizer": {},
 }
 
@@ -178,5 +181,5 @@ def test_a_policy_fits_into_what_iam_stores(stage: Synthesized) -> None:
 def test_only_the_proof_may_scan_and_nothing_may_delete(stage: Synthesized) -> None:
     for service in USES:
         actions = {a for statement in stage.statements_of(service) for a in statement["Action"]}
-        assert ("dynamodb:Scan" in actions) == (service == "proof"), service
+        assert ("dynamodb:Scan" in actions) == (service in ("proof", "rotation")), service
         assert "dynamodb:DeleteItem" not in actions

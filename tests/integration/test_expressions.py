@@ -256,6 +256,7 @@ def claim(world: World, **changes: Any) -> IdempotencyRecord:
         "merchant_bucket": "m#000",
         "created_at": to_instant(world.clock()),
         "merchant_id": "m",
+        "key_subject": "m",
         "request_id": "r",
         "fingerprint": "f",
         "owner": "one",

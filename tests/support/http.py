@@ -21,6 +21,7 @@ from runtime.settings import (
     QuerySettings,
     ReconcileSettings,
     ResolverSettings,
+    RotationSettings,
     Settings,
 )
 from stacks import permissions
@@ -121,7 +122,7 @@ class Functions:
         answer = self.modules[name].handler(event, Context())
         text = answer["body"]
         kind = answer["headers"]["Content-Type"]
-        body = json.loads(text) if "json" in kind else text
+        body = json.loads(text) if "json" in kind and text else text
         return Answered(answer["statusCode"], body, answer["headers"], text)
 
     def reconcile(self, *keys: str, **detail: Any) -> Any:
@@ -154,6 +155,10 @@ class Functions:
         """The schedule of the proof fires."""
         return self.modules["proof"].handler({"schedule": "proof"}, Context())
 
+    def rotate(self, **event: Any) -> Any:
+        """The schedule of the keys fires, or an operator asks."""
+        return self.modules["rotate"].handler({"schedule": "rotation", **event}, Context())
+
     def expire_holds(self) -> Any:
         """The schedule of expiring holds fires."""
         return self.modules["holds"].handler({"schedule": "holds"}, Context())
@@ -182,6 +187,7 @@ def environment(
         QuerySettings,
         ReconcileSettings,
         ResolverSettings,
+        RotationSettings,
         HoldsSettings,
         ProjectSettings,
         ProofSettings,
@@ -202,6 +208,7 @@ def functions() -> Functions:
         query,
         reconcile,
         resolve,
+        rotate,
     )
 
     services: tuple[tuple[Callable[[], Any], permissions.TableUses], ...] = (
@@ -209,6 +216,7 @@ def functions() -> Functions:
         (bootstrap.query_services, permissions.QUERY),
         (bootstrap.reconcile_services, permissions.RECONCILE),
         (bootstrap.resolver_services, permissions.RESOLVER),
+        (bootstrap.rotation_services, permissions.ROTATE),
         (bootstrap.holds_services, permissions.HOLDS),
         (bootstrap.project_services, permissions.PROJECT),
         (bootstrap.proof_services, permissions.PROOF),
@@ -223,6 +231,7 @@ def functions() -> Functions:
             "query": query,
             "reconcile": reconcile,
             "resolve": resolve,
+            "rotate": rotate,
             "holds": holds,
             "project": project,
             "proof": proof,

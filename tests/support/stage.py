@@ -27,8 +27,9 @@ class Stage:
     queue_url: str
     tables: dict[str, str]
 
-    def shop(self) -> dict[str, Any]:
-        body = {"name": "Shop", "email": f"{uuid.uuid4().hex}@example.com", "index_buckets": 4}
+    def shop(self, **settings: Any) -> dict[str, Any]:
+        email = f"{uuid.uuid4().hex}@example.com"
+        body = {"name": "Shop", "email": email, "index_buckets": 4, **settings}
         answer = self.api("POST", "/v1/merchants", body)
         assert answer.status == 201, answer.text
         made: dict[str, Any] = answer.body

@@ -47,7 +47,9 @@ from runtime.repositories.sandbox_charges import SandboxChargeRepository
 from runtime.repositories.settlements import SettlementRepository
 from runtime.repositories.store import Store
 from runtime.schema import Row, TableSchema
+from runtime.services.customers import CustomerDesk
 from runtime.services.merchant_profiles import MerchantProfiles
+from runtime.services.merchants import MerchantDesk
 from runtime.services.pages import Cursors
 from runtime.services.payment_queries import PaymentArchive
 from runtime.services.payment_resolution import ResolverReport, resolve_due
@@ -98,6 +100,7 @@ class World:
             DataKeyRepository(plain),
             _KEY_ARNS,  # type: ignore[arg-type]
             monotonic=lambda: self._ring_seconds,
+            clock=self.clock,
         )
         self.encryption = FieldEncryption(self.key_ring)
         self.store = self.store_on(self.client)
@@ -105,6 +108,10 @@ class World:
     def lose_keys(self) -> None:
         """KMS goes away, and what was in memory has just grown too old."""
         self.kms.available = False
+        self.forget_keys()
+
+    def forget_keys(self) -> None:
+        """What is remembered of keys has just grown too old."""
         self._ring_seconds += MAX_CACHE_SECONDS + 1
 
     def drop(self) -> None:
@@ -147,6 +154,19 @@ class World:
             fee_fixed_minor=self.timing.sandbox_fee_fixed_minor,
             sleep=lambda _: None,
         )
+
+    def customer_desk(self) -> CustomerDesk:
+        """What customers and their payment methods are changed with."""
+        return CustomerDesk(
+            CustomerRepository(self.store),
+            MerchantProfiles(MerchantRepository(self.store), 0),
+            self.encryption,
+            ClaimRepository(self.store),
+        )
+
+    def merchant_desk(self) -> MerchantDesk:
+        """What merchants are changed with."""
+        return MerchantDesk(MerchantRepository(self.store), ClaimRepository(self.store))
 
     def archive(self) -> PaymentArchive:
         """What lists read."""

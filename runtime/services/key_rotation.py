@@ -1,0 +1,194 @@
+"""New keys for old: rows are enciphered again under today's keys, e-mail indexes made again.
+
+A data key gets a successor when it is used after a year (gateways/key_ring.py); what lies still is
+found by this sweep. It may be stopped anywhere and goes on where it was.
+
+Index keys change in three steps, because functions remember keys for minutes: the new key is made,
+and found by at once; after INDEX_REST it is written by; a sweep that begins another INDEX_REST
+later writes every index again, and then the old key is retired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from runtime.domain.ids import new_id
+from runtime.domain.instants import to_datetime, to_instant
+from runtime.errors import Conflict, IntegrityError, KeyForgotten, StaleWrite
+from runtime.gateways.field_encryption import BLIND_INDEX_SUBJECT, FieldEncryption
+from runtime.gateways.key_ring import MAX_CACHE_SECONDS, KeyRing
+from runtime.models.change import ChangeContext
+from runtime.models.customer import Customer
+from runtime.models.data_key import DataKey, SweepProgress, key_owner
+from runtime.models.merchant import Merchant
+from runtime.observability import logger
+from runtime.repositories.data_keys import DataKeyRepository
+from runtime.repositories.expressions import Key
+from runtime.repositories.sealed_rows import SEALED_MODELS, SealedRows
+
+NEW_PASS_AFTER: Final = timedelta(days=7)
+"""A sweep begins so long after the last one ended, unless it is asked for."""
+INDEX_REST: Final = timedelta(seconds=2 * MAX_CACHE_SECONDS)
+"""Longer than any function remembers a key and then runs on."""
+MAX_ATTEMPTS = 5
+"""Readings of one row that somebody changes meanwhile."""
+ROTATED_BY: Final = "system:keys"
+
+
+@dataclass(frozen=True)
+class RotationDesk:
+    """What changing keys works with. `must_stop` says that the invocation's time runs out."""
+
+    rows: SealedRows
+    keys: DataKeyRepository
+    ring: KeyRing
+    encryption: FieldEncryption
+    clock: Callable[[], datetime]
+    must_stop: Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class RotationReport:
+    """How far each table's sweep has come; `retired`: index keys that nothing is found by now."""
+
+    progress: Mapping[str, SweepProgress]
+    finished: bool
+    retired: tuple[str, ...] = ()
+
+    def answer(self) -> dict[str, Any]:
+        """As plain data."""
+        shown = {"seen", "renewed", "failed", "started_at", "finished_at"}
+        tables = {name: each.model_dump(include=shown) for name, each in self.progress.items()}
+        return {"finished": self.finished, "tables": tables, "retired": list(self.retired)}
+
+
+def new_index_key(desk: RotationDesk) -> str:
+    """Make the successor of the key of e-mail indexes; when it is written by from.
+
+    Raises Conflict while the last change is not finished.
+    """
+    living = _living_index_keys(desk)
+    if len(living) > 1:
+        raise Conflict(
+            f"the index key {living[0].key_id} is still taking over from {living[1].key_id}; "
+            "let a sweep finish first"
+        )
+    desk.ring.key_for_writing("index", BLIND_INDEX_SUBJECT)  # there may be none at all yet
+    active_from = to_instant(desk.clock() + INDEX_REST)
+    desk.ring.succeed("index", BLIND_INDEX_SUBJECT, active_from=active_from)
+    return active_from
+
+
+def sweep(desk: RotationDesk, request_id: str, *, again: bool = False) -> RotationReport:
+    """Go on with the sweep, or begin one that is due or asked for (`again`)."""
+    progress: dict[str, SweepProgress] = {}
+    for model in SEALED_MODELS:
+        begun = _begun(model.table_schema.name, desk, again=again)
+        progress[model.table_schema.name] = _swept(model, begun, desk, request_id)
+    finished = all(each.finished_at is not None for each in progress.values())
+    retired = _retire_index_keys(progress["customers"], desk) if finished else ()
+    return RotationReport(progress, finished, retired)
+
+
+def _begun(table: str, desk: RotationDesk, *, again: bool) -> SweepProgress:
+    now = desk.clock()
+    last = desk.keys.progress(table)
+    if last is not None and last.finished_at is None:
+        return last
+    rested = last is None or now - to_datetime(last.finished_at or "") >= NEW_PASS_AFTER
+    if last is not None and not (rested or again):
+        return last
+    return SweepProgress(key_id=table, started_at=to_instant(now))
+
+
+def _swept(
+    model: type[Customer] | type[Merchant],
+    progress: SweepProgress,
+    desk: RotationDesk,
+    request_id: str,
+) -> SweepProgress:
+    if progress.finished_at is not None:
+        return progress
+    reindex = model is Customer and len(_living_index_keys(desk)) > 1
+    for page in desk.rows.pages(model, progress.last_key):
+        renewed = failed = 0
+        for key, names in page.rows:
+            if not names and not reindex:
+                continue
+            try:
+                renewed += _renew(model, key, names, desk, request_id)
+            except (IntegrityError, KeyForgotten) as error:
+                failed += 1
+                logger.error(error.code, detail=error.detail)
+        done = page.last_key is None
+        progress = progress.model_copy(
+            update={
+                "last_key": None if page.last_key is None else dict(page.last_key),
+                "seen": progress.seen + len(page.rows),
+                "renewed": progress.renewed + renewed,
+                "failed": progress.failed + failed,
+                "finished_at": to_instant(desk.clock()) if done else None,
+            }
+        )
+        desk.keys.note(progress, token=new_id("swp", desk.clock()))
+        if desk.must_stop():
+            break
+    return progress
+
+
+def _renew(
+    model: type[Customer] | type[Merchant],
+    key: Key,
+    names: tuple[str, ...],
+    desk: RotationDesk,
+    request_id: str,
+) -> int:
+    for _ in range(MAX_ATTEMPTS):
+        row = desk.rows.get(model, key)
+        if row is None:
+            return 0
+        changes = _new_index(row, desk)
+        if not names and not changes:
+            return 0
+        now = desk.clock()
+        cause = new_id("rot", now)
+        stamp = ChangeContext(changed_by=ROTATED_BY, request_id=request_id, cause=cause).stamp()
+        changes |= {**stamp, "version": row.version + 1, "updated_at": to_instant(now)}
+        try:
+            desk.rows.renew(row, row.model_copy(update=changes), names, token=cause)
+        except StaleWrite:
+            continue
+        return 1
+    raise IntegrityError(f"{dict(key)} changed {MAX_ATTEMPTS} times while it was enciphered anew")
+
+
+def _new_index(row: Customer | Merchant, desk: RotationDesk) -> dict[str, Any]:
+    if not isinstance(row, Customer) or row.email is None:
+        return {}
+    email_index = desk.encryption.blind_index(row.merchant_id, row.email)
+    return {} if email_index == row.email_index else {"email_index": email_index}
+
+
+def _living_index_keys(desk: RotationDesk) -> list[DataKey]:
+    rows = desk.keys.all_of(key_owner("index", BLIND_INDEX_SUBJECT))
+    return [row for row in rows if row.retired_at is None]
+
+
+def _retire_index_keys(customers: SweepProgress, desk: RotationDesk) -> tuple[str, ...]:
+    """Retire what the newest index key has replaced, if every row was written after it took over.
+
+    A row that could not be opened keeps the old key alive: it is found by that alone.
+    """
+    living = _living_index_keys(desk)
+    if len(living) < 2 or customers.failed:
+        return ()
+    newest, *older = living
+    took_over = to_datetime(newest.active_from or newest.created_at) + INDEX_REST
+    if to_datetime(customers.started_at) < took_over:
+        return ()
+    for key in older:
+        desk.keys.retire(key, to_instant(desk.clock()), token=new_id("ret", desk.clock()))
+    return tuple(key.key_id for key in older)

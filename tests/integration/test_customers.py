@@ -1,0 +1,293 @@
+"""Customers and their payment methods, through the functions as they are deployed."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from runtime.contract.customers import MethodRequest
+from runtime.errors import NotFound
+from runtime.models.customer import Customer
+from runtime.services.customers import erase_customer
+from runtime.services.payment_methods import add_method
+from tests.support.http import OPERATOR, Answered, token_of
+from tests.support.stage import Stage
+from tests.support.world import World
+
+PERSON = {
+    "name": "Ada Planted",
+    "email": "ada.planted@example.com",
+    "phone": "+44 20 7946 0000",
+    "metadata": {"tier": "gold"},
+}
+CARD = {"type": "card", "token": "tok_approved", "last4": "4242", "brand": "visa"}
+
+
+class Shop:
+    """One merchant, and its requests."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.row = stage.shop()
+        self.who = token_of(self.row["id"])
+
+    def __call__(self, method: str, path: str, body: Any = None, **more: Any) -> Answered:
+        if "key" in more:
+            more["headers"] = {"idempotency-key": more.pop("key")}
+        return self.stage.api(method, path, body, authorizer=more.pop("who", self.who), **more)
+
+    def customer(self, **changes: Any) -> str:
+        made = self("POST", "/v1/customers", {**PERSON, **changes})
+        assert made.status == 201, made.text
+        return str(made.body["id"])
+
+
+@pytest.fixture
+def shop(stage: Stage) -> Shop:
+    return Shop(stage)
+
+
+def raw(stage: Stage, table: str) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = []
+    for page in stage.dynamodb.get_paginator("scan").paginate(TableName=stage.tables[table]):
+        items += page["Items"]
+    return items
+
+
+def test_a_customer_is_changed_field_by_field_and_found_by_its_new_address(shop: Shop) -> None:
+    one = shop.customer()
+    path = f"/v1/customers/{one}"
+    changed = shop("PATCH", path, {"email": "Ada@Elsewhere.example", "phone": None})
+    assert changed.status == 200
+    assert (changed.body["phone"], changed.body["name"]) == (None, PERSON["name"])
+    assert changed.body["version"] == 2
+    assert shop("GET", path).body == changed.body
+    found = shop("GET", "/v1/customers", query="email=ADA@elsewhere.EXAMPLE")
+    assert [each["id"] for each in found.body["data"]] == [one]
+    assert shop("GET", "/v1/customers", query="email=ada.planted@example.com").body["data"] == []
+
+
+def test_a_change_for_another_version_or_of_nothing_leaves_the_customer_alone(shop: Shop) -> None:
+    path = f"/v1/customers/{shop.customer()}"
+    assert shop("PATCH", path, {"name": "B", "version": 1}).status == 200
+    stale = shop("PATCH", path, {"name": "C", "version": 1})
+    assert (stale.status, stale.body["code"], stale.body["param"]) == (
+        409,
+        "stale_version",
+        "version",
+    )
+    assert shop("PATCH", path, {}).body["version"] == 2
+    assert shop("PATCH", path, {"name": None}).status == 422
+    assert shop("PATCH", path, {"default_method": "pm_none"}).status == 422
+
+
+def test_many_customers_of_one_address_come_in_pages_newest_first(shop: Shop) -> None:
+    made = [shop.customer(email="many@example.com") for _ in range(5)]
+    seen: list[str] = []
+    query = "email=many@example.com&limit=2"
+    while True:
+        page = shop("GET", "/v1/customers", query=query).body
+        seen += [each["id"] for each in page["data"]]
+        if not page["has_more"]:
+            break
+        query = f"email=many@example.com&limit=2&cursor={page['next_cursor']}"
+    assert seen == made[::-1]
+    other = shop("GET", "/v1/customers", query=f"email=ada@example.com&cursor={'x' * 20}")
+    assert other.status == 400
+
+
+def test_an_address_is_looked_up_within_the_merchant_alone(shop: Shop, stage: Stage) -> None:
+    shop.customer(email="shared@example.com")
+    assert Shop(stage)("GET", "/v1/customers", query="email=shared@example.com").body["data"] == []
+    assert shop("GET", "/v1/customers").status == 422
+
+
+def test_a_payment_method_is_kept_without_its_token_and_can_be_charged(
+    shop: Shop, stage: Stage
+) -> None:
+    one = shop.customer()
+    methods = f"/v1/customers/{one}/payment-methods"
+    added = shop("POST", methods, {**CARD, "is_default": True})
+    assert added.status == 201
+    assert "token" not in added.body
+    assert added.body["is_default"] is True
+    detail = shop("GET", f"/v1/customers/{one}").body
+    assert detail["default_method"] == added.body["id"]
+    assert [each["last4"] for each in detail["payment_methods"]] == ["4242"]
+    sale = {"amount": 500, "currency": "USD", "customer_id": one}
+    method = added.body["id"]
+    paid = shop("POST", "/v1/payments", {**sale, "payment_method": method}, key="a")
+    assert (paid.status, paid.body["payment_method"]) == (201, method)
+    declined = shop("POST", methods, {**CARD, "token": "tok_declined"}).body["id"]
+    assert shop("POST", "/v1/payments", {**sale, "payment_method": declined}, key="b").status == 402
+    nameless = {"amount": 1, "currency": "USD", "payment_method": method}
+    assert shop("POST", "/v1/payments", nameless, key="c").body["param"] == "customer_id"
+    unknown = shop("POST", "/v1/payments", {**sale, "payment_method": "pm_none"}, key="d")
+    assert (unknown.status, unknown.body["param"]) == (404, "payment_method")
+
+
+def test_a_deleted_method_is_gone_with_its_token_and_an_answered_payment_is_still_repeated(
+    shop: Shop,
+) -> None:
+    one = shop.customer()
+    methods = f"/v1/customers/{one}/payment-methods"
+    method = shop("POST", methods, {**CARD, "is_default": True}).body["id"]
+    sale = {"amount": 5, "currency": "USD", "customer_id": one, "payment_method": method}
+    first = shop("POST", "/v1/payments", sale, key="same")
+    assert shop("DELETE", f"{methods}/{method}").status == 204
+    assert shop("DELETE", f"{methods}/{method}").status == 404
+    assert shop("GET", f"/v1/customers/{one}").body["default_method"] is None
+    again = shop("POST", "/v1/payments", sale, key="same")
+    assert (again.status, again.text) == (201, first.text)
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert shop("POST", "/v1/payments", sale, key="another").status == 404
+
+
+def test_no_customer_has_more_methods_than_it_may(shop: Shop) -> None:
+    path = f"/v1/customers/{shop.customer()}/payment-methods"
+    assert {shop("POST", path, CARD).status for _ in range(20)} == {201}
+    refused = shop("POST", path, CARD)
+    assert (refused.status, refused.body["code"]) == (422, "too_many_payment_methods")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"token": "4242 4242 4242 4242"},
+        {"token": "4242424242424242"},
+        {"last4": "42424"},
+        {"expiry_month": 13},
+        {"type": "cash"},
+        {"token": "~^"},
+        {"cvv": "123"},
+    ],
+)
+def test_a_method_that_cannot_be_is_refused_and_its_token_not_repeated(
+    shop: Shop, wrong: dict[str, Any]
+) -> None:
+    path = f"/v1/customers/{shop.customer()}/payment-methods"
+    answer = shop("POST", path, {**CARD, **wrong})
+    assert answer.status in (400, 422), answer.text
+    assert str(wrong.get("token", "-none-")) not in answer.text
+
+
+def test_methods_added_at_once_are_all_kept(world: World) -> None:
+    merchant = world.merchant()
+    one = world.customer(merchant)
+    desk = world.customer_desk()
+
+    def add(_: int) -> str:
+        answer = add_method(one, MethodRequest(**CARD), world.call(merchant, CARD), desk)
+        return str(json.loads(answer.body)["id"])
+
+    with ThreadPoolExecutor(4) as pool:
+        kept = set(pool.map(add, range(8)))
+    (row,) = [row for row in world.rows(Customer) if row.id == one]
+    assert {each.id for each in row.payment_methods} == set(row.payment_tokens) == kept
+    assert row.version == 1 + len(kept)
+
+
+def test_a_customer_erased_while_it_is_changed_stays_erased(world: World) -> None:
+    merchant = world.merchant()
+    desk = world.customer_desk()
+    for _ in range(10):
+        one = world.customer(merchant)
+
+        def add(customer_id: str = one) -> None:
+            with suppress(NotFound):
+                add_method(customer_id, MethodRequest(**CARD), world.call(merchant, CARD), desk)
+
+        with ThreadPoolExecutor(4) as pool:
+            racing = [pool.submit(add) for _ in range(3)]
+            erased = pool.submit(erase_customer, one, world.call(merchant), desk)
+            assert erased.result().status == 204
+            for each in racing:
+                each.result()
+        (row,) = [row for row in world.rows(Customer) if row.id == one]
+        assert (row.email, row.payment_methods, row.payment_tokens) == (None, (), {})
+        with pytest.raises(NotFound):
+            add_method(one, MethodRequest(**CARD), world.call(merchant, CARD), desk)
+
+
+def test_an_erased_customer_is_gone_with_its_keys_and_its_payments_stay(
+    shop: Shop, stage: Stage
+) -> None:
+    key = uuid.uuid4().hex
+    one = shop("POST", "/v1/customers", PERSON, key=key).body["id"]
+    shop("POST", f"/v1/customers/{one}/payment-methods", CARD)
+    sale = {"amount": 7, "currency": "USD", "customer_id": one, "payment_method": "tok_approved"}
+    payment = shop("POST", "/v1/payments", sale, key="p").body["id"]
+    (before,) = [item for item in raw(stage, "customers") if item["id"]["S"] == one]
+    assert shop("DELETE", f"/v1/customers/{one}").status == 204
+    for method, path, body in (
+        ("GET", "", None),
+        ("PATCH", "", {"name": "X"}),
+        ("DELETE", "", None),
+        ("POST", "/payment-methods", CARD),
+    ):
+        assert shop(method, f"/v1/customers/{one}{path}", body).status == 404, (method, path)
+    assert shop("POST", f"/v1/customers/{one}/unlock", who=OPERATOR).status == 404
+    assert shop("POST", "/v1/customers", PERSON, key=key).status == 404, "no replay brings it back"
+    assert shop("POST", "/v1/payments", sale, key="q").status == 404
+    wallet = {"account_type": "wallet", "currency": "USD", "customer_id": one}
+    assert shop("POST", "/v1/accounts", wallet).status == 404
+    assert shop("GET", f"/v1/payments/{payment}").body["customer_id"] == one
+    listed = shop("GET", "/v1/payments", query=f"customer_id={one}").body["data"]
+    assert [each["id"] for each in listed] == [payment]
+    assert not [item for item in raw(stage, "keys") if one in item["subject"]["S"]]
+    (left,) = [item for item in raw(stage, "customers") if item["id"]["S"] == one]
+    assert {"email", "name", "phone", "email_index", "payment_methods"}.isdisjoint(left)
+    assert left["version"]["N"] == "3"
+    # Whoever puts the old row back, from a backup say, has ciphertext and no key.
+    stage.dynamodb.put_item(TableName=stage.tables["customers"], Item=before)
+    restored = shop("GET", f"/v1/customers/{one}")
+    assert (restored.status, restored.body["code"]) == (500, "key_forgotten")
+    assert "planted" not in restored.text.lower()
+
+
+def test_the_table_tells_nothing_about_a_person(shop: Shop, stage: Stage) -> None:
+    one = shop.customer(name="Grace Marked", email="grace.marked@example.com", phone="+1 555 77 66")
+    token = {**CARD, "token": "tok_marked_secret"}
+    assert shop("POST", f"/v1/customers/{one}/payment-methods", token, key="k").status == 201
+    everything = [repr(item).lower() for table in stage.tables for item in raw(stage, table)]
+    assert any(one.lower() in text for text in everything), "the dump holds the customer's row"
+    for marked in ("grace", "marked@example", "555 77", "tok_marked_secret"):
+        assert not [text for text in everything if marked in text], marked
+
+
+def test_a_ciphertext_put_elsewhere_is_an_integrity_error_that_tells_nothing(
+    shop: Shop, stage: Stage
+) -> None:
+    one, other = shop.customer(), shop.customer(name="Somebody Else")
+    table = stage.tables["customers"]
+    items = {item["id"]["S"]: item for item in raw(stage, "customers")}
+    stage.dynamodb.put_item(TableName=table, Item={**items[one], "name": items[other]["name"]})
+    moved = shop("GET", f"/v1/customers/{one}")
+    assert (moved.status, moved.body["code"]) == (500, "integrity_error")
+    assert "Somebody" not in moved.text
+    stage.dynamodb.put_item(TableName=table, Item={**items[one], "name": items[one]["email"]})
+    assert shop("GET", f"/v1/customers/{one}").body["code"] == "integrity_error"
+    plain = {**items[one], "name": {"S": json.dumps("in clear")}}
+    stage.dynamodb.put_item(TableName=table, Item=plain)
+    assert shop("GET", f"/v1/customers/{one}").body["code"] == "integrity_error"
+    assert shop("DELETE", f"/v1/customers/{one}").status == 204, "what cannot be read can be erased"
+
+
+def test_an_operator_unlocks_and_a_merchant_may_not(shop: Shop, stage: Stage) -> None:
+    one = shop.customer()
+    stage.dynamodb.update_item(
+        TableName=stage.tables["customers"],
+        Key={"id": {"S": one}},
+        UpdateExpression="SET locked_until = :u, failed_attempts = :n",
+        ExpressionAttributeValues={":u": {"S": "2999-01-01T00:00:00.000Z"}, ":n": {"N": "3"}},
+    )
+    path = f"/v1/customers/{one}/unlock"
+    assert shop("POST", path).status == 403
+    first = shop("POST", path, key="u", who=OPERATOR)
+    assert (first.status, first.body["locked_until"]) == (200, None)
+    assert shop("POST", path, key="u", who=OPERATOR).text == first.text

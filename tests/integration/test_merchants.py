@@ -1,0 +1,138 @@
+"""Merchants: changes under a version, secrets that change over, and what a merchant may not."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from runtime.contract.merchants import MerchantPatch
+from runtime.errors import StaleVersion
+from runtime.models.merchant import Merchant
+from runtime.services.merchants import change_merchant
+from tests.support.http import OPERATOR, Answered, token_of
+from tests.support.stage import Stage
+from tests.support.world import World
+
+
+def send(stage: Stage, method: str, path: str, body: Any = None, **more: Any) -> Answered:
+    return stage.api(method, path, body, authorizer=more.pop("who", OPERATOR), **more)
+
+
+def test_a_merchant_is_changed_under_the_version_that_was_read(stage: Stage) -> None:
+    shop = stage.shop()
+    path = f"/v1/merchants/{shop['id']}"
+    changes = {"name": "New", "features": ["b", "a"], "rate_limits": {"payments_per_day": 9}}
+    changed = send(stage, "PATCH", path, {"version": 1, **changes})
+    assert changed.status == 200
+    assert (changed.body["version"], changed.body["features"]) == (2, ["a", "b"])
+    assert changed.body == send(stage, "GET", path).body
+    stale = send(stage, "PATCH", path, {"version": 1, "name": "Old"})
+    assert (stale.status, stale.body["code"]) == (409, "stale_version")
+    assert send(stage, "PATCH", path, {"name": "No version"}).body["param"] == "version"
+    assert send(stage, "PATCH", path, {"version": 2, "email": None}).status == 422
+
+
+def test_of_changes_to_one_version_at_once_exactly_one_wins(world: World) -> None:
+    merchant = world.merchant()
+    desk = world.merchant_desk()
+
+    def rename(name: str) -> bool:
+        request = MerchantPatch(version=1, name=name)
+        try:
+            change_merchant(merchant.id, request, world.call(merchant, {}), desk)
+        except StaleVersion:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(rename, "abcdefgh")) == 1
+    assert [row.version for row in world.rows(Merchant)] == [2]
+
+
+@pytest.mark.parametrize(
+    "reserved",
+    [
+        {"rate_limits": {}},
+        {"status": "active"},
+        {"processor": "sandbox"},
+        {"index_buckets": 4},
+        {"merchant_id": "mer_other"},
+    ],
+)
+def test_a_merchant_does_not_set_its_own_limits(stage: Stage, reserved: dict[str, Any]) -> None:
+    shop = stage.shop()
+    own = token_of(shop["id"], "reports")
+    path = f"/v1/merchants/{shop['id']}"
+    refused = send(stage, "PATCH", path, {"version": 1, **reserved}, who=own)
+    assert refused.status == 403
+    assert send(stage, "PATCH", path, {"version": 1, "name": "Mine"}, who=own).status == 200
+
+
+def test_buckets_only_grow_and_webhooks_go_where_they_may(stage: Stage) -> None:
+    path = f"/v1/merchants/{stage.shop(index_buckets=4)['id']}"
+    for wrong in ({"index_buckets": 2}, {"webhook_url": "https://10.0.0.1/hook"}):
+        refused = send(stage, "PATCH", path, {"version": 1, **wrong})
+        assert (refused.status, refused.body["param"]) == (422, next(iter(wrong)))
+    hook = {"version": 1, "webhook_url": "https://hooks.example.com/x", "index_buckets": 8}
+    assert send(stage, "PATCH", path, hook).body["webhook_url"] == hook["webhook_url"]
+    gone = send(stage, "PATCH", path, {"version": 2, "webhook_url": None})
+    assert gone.body["webhook_url"] is None
+
+
+def test_an_inactive_merchant_takes_no_payments(stage: Stage) -> None:
+    shop = stage.shop()
+    off = {"version": 1, "status": "inactive"}
+    assert send(stage, "PATCH", f"/v1/merchants/{shop['id']}", off).status == 200
+    sale = {"amount": 1, "currency": "USD", "payment_method": "tok_approved"}
+    key = {"idempotency-key": "k"}
+    who = token_of(shop["id"])
+    refused = send(stage, "POST", "/v1/payments", sale, headers=key, who=who)
+    assert refused.body["code"] == "inactive_merchant"
+
+
+def test_a_webhook_secret_is_shown_once_and_the_one_before_is_kept_for_a_day(
+    stage: Stage,
+) -> None:
+    shop = stage.shop()
+    path = f"/v1/merchants/{shop['id']}"
+    key = {"idempotency-key": "rotate-1"}
+    first = send(stage, "POST", f"{path}/rotate-webhook-secret", headers=key)
+    assert first.status == 200
+    assert first.body["webhook_secret"].startswith("whsec_")
+    assert first.body["webhook_secret"] != shop["webhook_secret"]
+    again = send(stage, "POST", f"{path}/rotate-webhook-secret", headers=key)
+    assert again.text == first.text, "a lost answer is repeated, not rotated again"
+    shown = send(stage, "GET", path)
+    assert "secret" not in shown.text
+    assert shown.body["version"] == 2
+    own = token_of(shop["id"])
+    second = send(stage, "POST", f"{path}/rotate-webhook-secret", who=own)
+    assert second.body["version"] == 3
+    items = stage.dynamodb.get_item(
+        TableName=stage.tables["merchants"], Key={"id": {"S": shop["id"]}}
+    )["Item"]
+    assert {"webhook_secret", "previous_webhook_secret", "previous_secret_until"} <= set(items)
+    text = repr(items)
+    for secret in (shop["webhook_secret"], first.body["webhook_secret"]):
+        assert secret not in text
+
+
+def test_a_processor_configuration_goes_in_and_never_comes_out(stage: Stage) -> None:
+    shop = stage.shop(processor_config={"api_key": "sk_marked_one"})
+    path = f"/v1/merchants/{shop['id']}"
+    config = {"version": 1, "processor_config": {"api_key": "sk_marked_two"}}
+    changed = send(stage, "PATCH", path, config)
+    assert changed.status == 200
+    assert "sk_marked" not in changed.text + send(stage, "GET", path).text + repr(shop)
+    items = stage.dynamodb.scan(TableName=stage.tables["merchants"])["Items"]
+    assert "sk_marked" not in repr(items)
+
+
+def test_another_merchant_is_not_found(stage: Stage) -> None:
+    shop, other = stage.shop(), stage.shop()
+    path, who = f"/v1/merchants/{shop['id']}", token_of(other["id"])
+    assert send(stage, "GET", path, who=who).status == 404
+    assert send(stage, "PATCH", path, {"version": 1, "name": "X"}, who=who).status == 404
+    assert send(stage, "POST", f"{path}/rotate-webhook-secret", who=who).status == 404
