@@ -13,6 +13,7 @@ from constructs import Construct
 
 from runtime.settings import AuthorizerSettings, ProcessSettings, QuerySettings
 from stacks import permissions
+from stacks.constructs.alarms import unopenable_alarm
 from stacks.constructs.http_api import HttpEndpoints
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
 from stacks.data import DataStack
@@ -45,6 +46,8 @@ class ApiStack(Stack):
         self._key = kms.Key.from_key_arn(self, "TableKey", data.table_key.key_arn)
         self.process = self._function("Process", self._process())
         self.query = self._function("Query", self._query())
+        unopenable_alarm(self, "ProcessUnopenable", log_group=self.process.log_group)
+        unopenable_alarm(self, "QueryUnopenable", log_group=self.query.log_group)
         self.authorizer = self._function("Authorizer", self._authorizer())
         self.endpoints = HttpEndpoints(
             self,

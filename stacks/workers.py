@@ -17,6 +17,7 @@ from constructs import Construct
 from runtime.settings import ReconcileSettings, ResolverSettings, RotationSettings
 from stacks import permissions
 from stacks.constructs.acknowledge import acknowledge
+from stacks.constructs.alarms import unopenable_alarm
 from stacks.constructs.queues import DeadLetterQueue, WorkQueue
 from stacks.constructs.schedule import Schedule
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
@@ -69,6 +70,7 @@ class WorkersStack(Stack):
         self.rotation = self._scheduled(
             "Rotation", "rotation", self._rotation, minutes.rotation_minutes
         )
+        unopenable_alarm(self, "RotationUnopenable", log_group=self.rotation.log_group)
         self._write_outputs()
 
     def _settlement_files(self) -> ServiceFunction:

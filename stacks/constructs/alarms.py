@@ -12,6 +12,8 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from runtime.models.change import UNOPENABLE
+
 METRICS_NAMESPACE: Final = "payments"
 
 OLDEST_ITERATOR_SECONDS = 60
@@ -82,6 +84,20 @@ def log_alarm(
     )
     metric = found.metric(period=Duration.minutes(1), statistic="Sum")
     return first_one(scope, construct_id, metric=metric, description=description)
+
+
+def unopenable_alarm(
+    scope: Construct, construct_id: str, *, log_group: logs.ILogGroup
+) -> cloudwatch.Alarm:
+    """Rings when an enciphered field did not open: it was moved or changed, or its key is gone."""
+    return log_alarm(
+        scope,
+        construct_id,
+        log_group=log_group,
+        messages=UNOPENABLE,
+        metric_name="FieldsThatDoNotOpen",
+        description="An enciphered field was moved or changed, or its key is gone; the log says.",
+    )
 
 
 def first_one(

@@ -65,7 +65,7 @@ class FunctionSpec:
 
 
 class ServiceFunction(Construct):
-    """A function, its log group, its role with one customer managed policy, its alias `live`."""
+    """A function, its log group, its role with customer managed policies, its alias `live`."""
 
     def __init__(
         self,
@@ -117,13 +117,25 @@ class ServiceFunction(Construct):
         resource.add_metadata("cfn-lint", {"config": {"ignore_checks": ["W3005"]}})
 
     def _role(self, spec: FunctionSpec, log_group: logs.LogGroup) -> iam.Role:
-        # The role names the policy, not the other way round: who waits for the role has its rights.
+        # The role names its policies, not the other way round: who waits for it has its rights.
+        on_tables = [each for each in spec.statements if _is_on_tables(each)]
+        elsewhere = [each for each in spec.statements if not _is_on_tables(each)]
         policy = iam.ManagedPolicy(
             self,
             "Policy",
-            description=f"All that the function {spec.settings.service} may do",
-            statements=[*_own_logs_and_traces(log_group), *spec.statements],
+            description=f"All that {spec.settings.service} may do, but for tables",
+            statements=[*_own_logs_and_traces(log_group), *elsewhere],
         )
+        policies = [policy]
+        if on_tables:
+            # Of its own: IAM stores at most 6,144 characters of one policy.
+            tables = iam.ManagedPolicy(
+                self,
+                "TablesPolicy",
+                description=f"All that {spec.settings.service} may do with tables",
+                statements=on_tables,
+            )
+            policies.append(tables)
         acknowledge(
             policy,
             "AwsSolutions-IAM5[Resource::*]",
@@ -135,7 +147,7 @@ class ServiceFunction(Construct):
             self,
             "Role",
             assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
-            managed_policies=[policy],
+            managed_policies=policies,
         )
 
 
@@ -157,6 +169,10 @@ def _environment(spec: FunctionSpec, stage: StageConfig) -> dict[str, str]:
         "POWERTOOLS_METRICS_NAMESPACE": METRICS_NAMESPACE,
         "POWERTOOLS_SERVICE_NAME": spec.settings.service,
     }
+
+
+def _is_on_tables(statement: iam.PolicyStatement) -> bool:
+    return all(action.startswith("dynamodb:") for action in statement.actions)
 
 
 def _own_logs_and_traces(log_group: logs.LogGroup) -> list[iam.PolicyStatement]:

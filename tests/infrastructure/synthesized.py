@@ -86,17 +86,19 @@ class Synthesized:
             for function in self.all("AWS::Lambda::Function")
         }
 
-    def policy_of(self, function: Resource) -> Resource:
-        """The one policy of the function's role."""
+    def policies_of(self, function: Resource) -> list[Resource]:
+        """The policies of the function's role."""
         resources = self.templates[function.stack]["Resources"]
         role = resources[function.properties["Role"]["Fn::GetAtt"][0]]
-        (policy,) = role["Properties"]["ManagedPolicyArns"]
-        return Resource(function.stack, policy["Ref"], resources[policy["Ref"]])
+        return [
+            Resource(function.stack, policy["Ref"], resources[policy["Ref"]])
+            for policy in role["Properties"]["ManagedPolicyArns"]
+        ]
 
     def statements_of(self, service: str) -> list[Json]:
         """All that a function may do, with resources as flat strings."""
-        policy = self.policy_of(self.functions()[service])
-        statements = policy.properties["PolicyDocument"]["Statement"]
+        policies = self.policies_of(self.functions()[service])
+        statements = [s for p in policies for s in p.properties["PolicyDocument"]["Statement"]]
         return [
             {
                 **statement,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from runtime.errors import IntegrityError, KeyForgotten
 from runtime.settings import (
     AuthorizerSettings,
     HoldsSettings,
@@ -14,6 +15,7 @@ from runtime.settings import (
     QuerySettings,
     ReconcileSettings,
     ResolverSettings,
+    RotationSettings,
     Settings,
 )
 from tests.infrastructure.synthesized import Resource, Synthesized, cdk_json_context
@@ -27,6 +29,7 @@ SETTINGS: dict[str, type[Settings]] = {
     "query": QuerySettings,
     "reconcile": ReconcileSettings,
     "resolver": ResolverSettings,
+    "rotation": RotationSettings,
 }
 HANDLERS = {
     "authorizer": "runtime.handlers.authorize.handler",
@@ -37,6 +40,7 @@ HANDLERS = {
     "query": "runtime.handlers.query.handler",
     "reconcile": "runtime.handlers.reconcile.handler",
     "resolver": "runtime.handlers.resolve.handler",
+    "rotation": "runtime.handlers.rotate.handler",
 }
 NOT_SETTINGS = {"LOG_LEVEL", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_SERVICE_NAME"}
 every_function = pytest.mark.parametrize("service", SETTINGS)
@@ -129,3 +133,15 @@ def test_only_the_local_stage_lets_webhooks_go_to_its_own_machine(stage: Synthes
 def test_nothing_is_made_by_a_custom_resource(stage: Synthesized) -> None:
     types = {body["Type"] for t in stage.templates.values() for body in t["Resources"].values()}
     assert not [kind for kind in types if "Custom" in kind]
+
+
+def test_a_field_that_does_not_open_rings(stage: Synthesized) -> None:
+    filters = [
+        each
+        for each in stage.all("AWS::Logs::MetricFilter")
+        if each.properties["MetricTransformations"][0]["MetricName"] == "FieldsThatDoNotOpen"
+    ]
+    assert len(filters) == 3, "process, query, rotation"
+    for each in filters:
+        for code in (IntegrityError.code, KeyForgotten.code):
+            assert f'"{code}"' in each.properties["FilterPattern"]

@@ -72,6 +72,7 @@ def test_every_schedule_runs_its_function_by_the_alias(stage: Synthesized) -> No
     assert found == {
         "resolver": "rate(1 minute)",
         "holds": "rate(1 minute)",
+        "rotation": "rate(1 day)",
         "proof": "rate(1 hour)" if local else "rate(1 day)",
     }
 
@@ -84,7 +85,7 @@ def test_a_failed_run_of_a_schedule_is_kept(stage: Synthesized) -> None:
         destination = config.properties["DestinationConfig"]["OnFailure"]["Destination"]
         assert destination["Fn::GetAtt"][0] in _dead_letter_queues(stage)
         kept.add(stage.flat(destination))
-    for service in ("resolver", "holds", "proof"):
+    for service in ("resolver", "rotation", "holds", "proof"):
         rights = [s for s in stage.statements_of(service) if s["Action"] == ["sqs:SendMessage"]]
         ((resource,),) = (s["Resource"] for s in rights)
         assert resource in kept
@@ -140,9 +141,10 @@ def test_every_queue_is_encrypted_with_our_key(stage: Synthesized) -> None:
 
 def test_the_outputs_tell_how_to_run_a_schedule_by_hand(stage: Synthesized) -> None:
     functions = stage.output("workers", "Functions")
-    assert set(functions) == {"reconcile", "resolver"}
+    assert set(functions) == {"reconcile", "resolver", "rotation"}
     assert stage.output("workers", "Schedules") == {
-        "resolver": {"function": functions["resolver"], "event": {"schedule": "resolver"}}
+        name: {"function": functions[name], "event": {"schedule": name}}
+        for name in ("resolver", "rotation")
     }
     functions = stage.output("ledger", "Functions")
     assert set(functions) == {"project", "holds", "proof"}
