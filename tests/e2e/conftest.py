@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 
 from local.api_client import ApiClient
+from local.auth import Grant, token
 from local.aws import Clients
 from local.deploy import down, up
 from local.ports import free_port
@@ -39,6 +40,9 @@ class Deployment:
     @property
     def operator(self) -> ApiClient:
         return ApiClient.of_operator(self.stack, self.workspace)
+
+    def bearer(self, merchant_id: str | None, *permissions: str) -> str:
+        return token(Grant(permissions, merchant_id=merchant_id), self.workspace)
 
     def client(self, merchant_id: str, *permissions: str) -> ApiClient:
         return ApiClient.of_merchant(self.stack, self.workspace, merchant_id, *permissions)

@@ -1,0 +1,95 @@
+"""Requests made up from the served OpenAPI document, well formed and not, to every operation.
+
+Schemathesis draws them. Whatever is sent: no 5xx, no status that the document does not list, no
+answer that is not as the document says. FUZZ_EXAMPLES requests of each kind to each operation.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from runtime.contract.endpoints import ENDPOINTS, Endpoint
+from tests.e2e.conftest import Deployment
+from tests.support.tenant import Tenant, settle_in
+
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES") or 8)
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
+
+
+@pytest.fixture(scope="module")
+def tenant(deployment: Deployment) -> Tenant:
+    shop = deployment.shop()
+    return settle_in(shop.merchant_id, shop.client, deployment.operator)
+
+
+@pytest.fixture(scope="module")
+def document(deployment: Deployment) -> Any:
+    return schemathesis.openapi.from_url(f"{deployment.stack.api_url}/v1/openapi.json")
+
+
+def real(parameters: Mapping[str, Any] | None, path: str, tenant: Tenant) -> dict[str, Any]:
+    """The drawn path parameters, with ids of things that exist."""
+    kind = path.split("/")[2].rstrip("s").replace("-", "_")
+    exists = {"id": tenant.ids.get(kind, "nothing"), "pm_id": tenant.ids["payment_method"]}
+    return {name: exists[name] for name in parameters or {}}
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=str)
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda each: each.operation)
+def test_every_answer_is_as_the_document_says(
+    endpoint: Endpoint,
+    mode: GenerationMode,
+    document: Any,
+    tenant: Tenant,
+    deployment: Deployment,
+) -> None:
+    operation = document[endpoint.path][endpoint.method]
+    permissions = ("payments", "refunds", "customers", "accounts", "transfers", "reports")
+    bearers = [
+        deployment.bearer(tenant.merchant_id, *permissions),
+        deployment.bearer(None, "admin"),
+    ]
+
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        database=None,
+    )
+    @given(
+        case=operation.as_strategy(generation_mode=mode),
+        bearer=st.sampled_from(bearers),
+        exists=st.booleans(),
+    )
+    def answers(case: Any, bearer: str, exists: bool) -> None:
+        if exists and case.path_parameters:
+            case.path_parameters = real(case.path_parameters, endpoint.path, tenant)
+        headers = {"Authorization": f"Bearer {bearer}"}
+        if endpoint.idempotent == "required" and "Idempotency-Key" not in (case.headers or {}):
+            headers["Idempotency-Key"] = uuid4().hex
+        response = case.call(base_url=deployment.stack.api_url, headers=headers)
+        case.validate_response(response, checks=CHECKS)
+
+    if mode is GenerationMode.NEGATIVE and not operation.body and not list(operation.query):
+        pytest.skip("there is nothing to get wrong")
+    answers()

@@ -1,0 +1,209 @@
+"""Tenants are sealed: every route of the served document, tried with another merchant's everything.
+
+The walk is driven by the document. A new route with an id, a filter or a body that the walk does
+not know how to fill fails here by its name, so that it cannot be forgotten.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from local.api_client import ApiClient, Reply
+from tests.e2e.conftest import Deployment
+from tests.support.tenant import Tenant, fill, settle_in
+
+SEALED = (400, 403, 404)
+OPERATORS = "the route is for operators alone"
+HARMLESS_QUERY = {
+    "limit",
+    "status",
+    "account_type",
+    "start_date",
+    "end_date",
+    "min_amount",
+    "max_amount",
+}
+ID_QUERY = {"customer_id", "account_id", "merchant_id"}
+NEEDED_QUERY: dict[str, dict[str, str]] = {
+    "findCustomers": {"email": "nobody@people.example"},
+    "listAccounts": {"status": "active", "account_type": "wallet"},
+}
+CROSS_KIND = ("merchant", "customer", "payment_method", "account", "transfer", "payment")
+
+
+@pytest.fixture(scope="module")
+def tenant(deployment: Deployment) -> Tenant:
+    shop = deployment.shop(features=["x"], webhook_url="https://hooks.example.com/x")
+    return settle_in(shop.merchant_id, shop.client, deployment.operator)
+
+
+@pytest.fixture(scope="module")
+def stranger(deployment: Deployment) -> Tenant:
+    shop = deployment.shop()
+    return settle_in(shop.merchant_id, shop.client, deployment.operator)
+
+
+@pytest.fixture(scope="module")
+def operations(deployment: Deployment) -> list[tuple[str, str, dict[str, Any]]]:
+    document = ApiClient(deployment.stack.api_url, None).get("/v1/openapi.json").require(200)
+    return [
+        (method.upper(), path, operation)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+        if operation["security"]
+    ]
+
+
+def bodies(operation: str, own: Tenant, theirs: Tenant) -> Iterator[dict[str, Any]]:
+    """Valid bodies of the stranger's, each with one id of the tenant's in it."""
+    usd = {"currency": "USD"}
+    sale = {"amount": 1, "payment_method": "tok_approved", **usd}
+    mine, other = own.ids, theirs.ids
+    moved = {
+        "from_account_id": mine["funded_account"],
+        "to_account_id": mine["account"],
+        "amount": 1,
+        **usd,
+    }
+    wallet = {"account_type": "wallet", **usd}
+    recipes: dict[str, list[dict[str, Any]]] = {
+        "createMerchant": [{"name": "A", "email": "a@b.example"}],
+        "changeMerchant": [{"version": 1, "name": "Mine"}],
+        "rotateWebhookSecret": [{}],
+        "createCustomer": [{"name": "A", "email": "a@b.example", "merchant_id": other["merchant"]}],
+        "changeCustomer": [{"name": "Mine"}, {"default_method": other["payment_method"]}],
+        "unlockCustomer": [{}],
+        "addPaymentMethod": [{"type": "card", "token": "tok_approved", "last4": "1111"}],
+        "createAccount": [
+            {**wallet, "customer_id": other["customer"]},
+            {**wallet, "merchant_id": other["merchant"]},
+        ],
+        "deactivateAccount": [{}],
+        "activateAccount": [{}],
+        "unlockAccount": [{}],
+        "closeAccount": [{}],
+        "createTransfer": [
+            {**moved, "from_account_id": other["funded_account"]},
+            {**moved, "to_account_id": other["account"]},
+            {**moved, "customer_id": other["customer"]},
+            {**moved, "merchant_id": other["merchant"]},
+            {
+                "legs": [
+                    {
+                        "from_account_id": other["funded_account"],
+                        "to_account_id": mine["account"],
+                        "amount": 1,
+                    }
+                ],
+                **usd,
+            },
+            {**moved, "from_account_id": other["funded_account"], "dry_run": True},
+        ],
+        "postTransfer": [{}, {"amount": 1}],
+        "cancelTransfer": [{}],
+        "createPayment": [
+            {**sale, "customer_id": other["customer"]},
+            {**sale, "merchant_id": other["merchant"]},
+            {**sale, "customer_id": mine["customer"], "payment_method": other["payment_method"]},
+            {**sale, "customer_id": other["customer"], "payment_method": other["payment_method"]},
+        ],
+        "createApiKey": [
+            {"merchant_id": other["merchant"], "name": "k", "permissions": ["reports"]}
+        ],
+        "revokeApiKey": [{}],
+    }
+    assert operation in recipes, f"say how {operation} could name another merchant's things"
+    yield from recipes[operation]
+
+
+def must_be_sealed(reply: Reply, theirs: Tenant, what: str, sent: str) -> None:
+    assert reply.status in SEALED, f"{what}: {reply.status} {reply.text[:300]}"
+    must_tell_nothing(reply, theirs, what, sent)
+
+
+def must_tell_nothing(reply: Reply, theirs: Tenant, what: str, sent: str) -> None:
+    assert theirs.marker not in reply.text, f"{what} tells what the other merchant wrote"
+    for kind, identifier in theirs.ids.items():
+        told = identifier in reply.text and identifier not in sent
+        assert not told, f"{what} tells the other merchant's {kind}"
+
+
+def test_no_route_reaches_into_another_merchant(
+    operations: list[tuple[str, str, dict[str, Any]]], tenant: Tenant, stranger: Tenant
+) -> None:
+    tried = 0
+    for method, path, operation in operations:
+        name = operation["operationId"]
+        wanted = "requestBody" in operation
+        for body in bodies(name, stranger, tenant) if wanted else [None]:
+            paths = [path]
+            if "{" in path:
+                paths = [
+                    tenant.at(path),
+                    *(fill(path, tenant.ids, tenant.ids[k]) for k in CROSS_KIND),
+                ]
+            for target in dict.fromkeys(paths):
+                names_tenant = body is not None and any(
+                    each in json.dumps(body) for each in tenant.ids.values()
+                )
+                if "{" not in path and not names_tenant and name != "createMerchant":
+                    continue
+                options = {"json": body} if body is not None else {}
+                headers = {"Idempotency-Key": uuid4().hex}
+                reply = stranger.client.send(method, target, headers=headers, **options)
+                must_be_sealed(reply, tenant, f"{name} {target}", target + json.dumps(body))
+                tried += 1
+    assert tried > 100, "the walk went somewhere"
+
+
+def test_no_filter_and_no_cursor_opens_another_merchants_lists(
+    operations: list[tuple[str, str, dict[str, Any]]], tenant: Tenant, stranger: Tenant
+) -> None:
+    for method, path, operation in operations:
+        name = operation["operationId"]
+        if method != "GET":
+            continue
+        members = {p["name"] for p in operation["parameters"] if p["in"] == "query"}
+        unknown = members - HARMLESS_QUERY - ID_QUERY - {"cursor", "email"}
+        assert not unknown, f"say how {name} could name another merchant's things by {unknown}"
+        own = fill(path, stranger.ids)
+        needed = NEEDED_QUERY.get(name, {})
+        for member in members & ID_QUERY:
+            other = tenant.ids[member.removesuffix("_id")]
+            reply = stranger.client.get(own, **{**needed, member: other})
+            must_be_sealed(reply, tenant, f"{name}?{member}", other)
+        if "cursor" in members:
+            for cursor in (*tenant.cursors.values(), "x" * 40, stranger.cursors["/v1/payments"]):
+                if name == "listPayments" and cursor == stranger.cursors["/v1/payments"]:
+                    continue
+                reply = stranger.client.get(own, **{**needed, "cursor": cursor})
+                assert reply.status in SEALED, f"{name} takes a cursor that is not its own"
+        if "email" in members:
+            reply = stranger.client.get(own, email=f"{tenant.marker}@people.example")
+            assert reply.require(200)["data"] == []
+        if "{" not in path:
+            reply = stranger.client.get(own, **needed)
+            must_tell_nothing(reply, tenant, name, "")
+
+
+def test_a_cursor_serves_only_the_filters_it_was_made_with(stranger: Tenant) -> None:
+    cursor = stranger.cursors["/v1/payments"]
+    assert stranger.client.get("/v1/payments", cursor=cursor, limit=1).status == 200
+    other = stranger.client.get("/v1/payments", cursor=cursor, status="failed")
+    assert other.require(400)["code"] == "bad_cursor"
+
+
+def test_after_all_that_nothing_of_the_merchant_has_changed(
+    deployment: Deployment, tenant: Tenant
+) -> None:
+    """Runs last: the walk above has tried to change everything."""
+    for kind in ("merchant", "customer", "account", "transfer", "payment"):
+        row = tenant.client.get(f"/v1/{kind}s/{tenant.ids[kind]}").require(200)
+        written = {"merchant": 1, "customer": 2, "account": 3, "transfer": 1, "payment": 2}[kind]
+        assert row["version"] == written, kind
+    assert tenant.client.get(f"/v1/customers/{tenant.ids['customer']}").body["payment_methods"]

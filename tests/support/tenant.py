@@ -1,0 +1,87 @@
+"""One of everything that a merchant can have, so that others can try to reach it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+from local.api_client import ApiClient
+
+_USD = {"currency": "USD"}
+
+
+@dataclass
+class Tenant:
+    """A merchant's ids by kind, its list cursors by path, and the words that only it knows."""
+
+    merchant_id: str
+    client: ApiClient
+    ids: dict[str, str] = field(default_factory=dict)
+    cursors: dict[str, str] = field(default_factory=dict)
+    marker: str = field(default_factory=lambda: f"marked{uuid4().hex}")
+
+    def at(self, path: str) -> str:
+        """A path of the contract with this tenant's ids in it."""
+        return fill(path, self.ids)
+
+
+def fill(path: str, ids: dict[str, str], instead: str | None = None) -> str:
+    """`path` with ids of the right kind, or with `instead` for its {id}."""
+    kind = path.split("/")[2].rstrip("s").replace("-", "_")
+    own = instead or ids.get(kind, "nothing")
+    return path.replace("{id}", own).replace("{pm_id}", ids["payment_method"])
+
+
+def settle_in(merchant_id: str, client: ApiClient, operator: ApiClient) -> Tenant:
+    """Give a merchant one of everything, every free text of it marked."""
+    tenant = Tenant(merchant_id, client)
+    mark, ids = tenant.marker, tenant.ids
+    ids["merchant"] = merchant_id
+
+    def made(path: str, body: dict[str, Any], by: ApiClient = client) -> str:
+        identifier: str = by.post(path, body, key=uuid4().hex).require(200, 201)["id"]
+        return identifier
+
+    person = {
+        "name": mark,
+        "email": f"{mark}@people.example",
+        "phone": "+49 30 5550 123",
+        "metadata": {"note": mark},
+    }
+    ids["customer"] = made("/v1/customers", person)
+    card = {"type": "card", "token": f"tok_{mark}", "last4": "4242", "brand": mark}
+    ids["payment_method"] = made(f"/v1/customers/{ids['customer']}/payment-methods", card)
+    wallet = {"account_type": "wallet", "customer_id": ids["customer"], **_USD}
+    ids["account"] = made("/v1/accounts", wallet)
+    funded = {"account_type": "wallet", "opening_balance": 1000, "merchant_id": merchant_id, **_USD}
+    ids["funded_account"] = made("/v1/accounts", funded, operator)
+    moved = {
+        "from_account_id": ids["funded_account"],
+        "to_account_id": ids["account"],
+        "amount": 10,
+        "customer_id": ids["customer"],
+        "description": mark,
+        "metadata": {"note": mark},
+        **_USD,
+    }
+    made("/v1/transfers", moved)
+    ids["transfer"] = made("/v1/transfers", {**moved, "hold": True})
+    for _ in range(2):
+        sale = {
+            "amount": 700,
+            "payment_method": "tok_approved",
+            "customer_id": ids["customer"],
+            "description": mark,
+            "metadata": {"note": mark},
+            **_USD,
+        }
+        ids["payment"] = made("/v1/payments", sale)
+    for path, query in (
+        ("/v1/payments", {}),
+        ("/v1/transfers", {}),
+        ("/v1/accounts", {"status": "active", "account_type": "wallet"}),
+    ):
+        page = client.get(path, limit=1, **query).require(200)
+        tenant.cursors[path] = page["next_cursor"]
+    return tenant
