@@ -7,13 +7,16 @@ the physical name of the table `payments`; a function can reach no table it does
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 from pydantic import BaseModel, Field, model_validator
 
 MAX_FEE_BASIS_POINTS = 5_000
 MAX_FEE_FIXED_MINOR = 1_000_000
 """With these bounds the fee of the largest amount is still an amount that can be booked."""
+
+ACCESS_REFUSED: Final = "token refused"
+"""Log message of the authorizer, with its `reason`. A metric counts it and an alarm listens."""
 
 _TABLE_SUFFIX = "_table"
 

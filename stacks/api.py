@@ -13,6 +13,7 @@ from constructs import Construct
 
 from runtime.settings import AuthorizerSettings, ProcessSettings, QuerySettings
 from stacks import permissions
+from stacks.constructs.alarms import refusals_alarm
 from stacks.constructs.http_api import HttpEndpoints
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
 from stacks.data import DataStack
@@ -46,6 +47,7 @@ class ApiStack(Stack):
         self.process = self._function("Process", self._process())
         self.query = self._function("Query", self._query())
         self.authorizer = self._function("Authorizer", self._authorizer())
+        refusals_alarm(self, "Refusals", log_group=self.authorizer.log_group)
         self.endpoints = HttpEndpoints(
             self,
             "Http",

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import jwt
 from botocore.exceptions import BotoCoreError, ClientError
 from jwt import PyJWK, PyJWKClient, PyJWKSet
 
+from runtime.domain.identity import Identity, Refusal, TokenRefused, identity_of
 from runtime.observability import logger
 
 if TYPE_CHECKING:
@@ -24,27 +23,26 @@ ALGORITHMS: Final = ("RS256", "ES256")
 REQUIRED_CLAIMS: Final = ("sub", "iss", "aud", "exp", "permissions")
 MAX_TOKEN_CHARACTERS = 8_192
 """API Gateway passes 10,240 bytes of headers in all; a token above this is no token of ours."""
-MAX_PERMISSIONS = 32
 JWKS_TIMEOUT_SECONDS = 3
 MIN_ASK_SECONDS = 10.0
 MAX_STALE_SECONDS = 3_600.0
 
-_MERCHANT_ID: Final = re.compile(r"mer_[0-9A-Za-z]{1,40}")
-
 JwksSource = Callable[[], dict[str, Any]]
 
 
-class TokenRefused(Exception):
-    """The token is not acceptable. The reason is for the log, never for the caller."""
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """What an accepted token says."""
-
-    subject: str
-    merchant_id: str | None
-    permissions: tuple[str, ...]
+_REASONS: Final[tuple[tuple[type[jwt.PyJWTError], Refusal], ...]] = (
+    (jwt.InvalidSignatureError, Refusal.SIGNATURE),
+    (jwt.DecodeError, Refusal.MALFORMED),
+    (jwt.ExpiredSignatureError, Refusal.EXPIRED),
+    (jwt.ImmatureSignatureError, Refusal.NOT_YET_VALID),
+    (jwt.MissingRequiredClaimError, Refusal.MISSING_CLAIM),
+    (jwt.InvalidIssuerError, Refusal.ISSUER),
+    (jwt.InvalidAudienceError, Refusal.AUDIENCE),
+    (jwt.InvalidAlgorithmError, Refusal.ALGORITHM),
+    (jwt.InvalidTokenError, Refusal.CLAIMS),
+    (jwt.PyJWTError, Refusal.KEYS_UNREADABLE),
+)
+"""From the special to the general: a bad signature is a DecodeError too."""
 
 
 class PublicKeys:
@@ -75,9 +73,11 @@ class PublicKeys:
             self._tried_at = now
             self._read(now)
         if now - self._read_at > max(MAX_STALE_SECONDS, self._keep_seconds):
-            raise TokenRefused("the issuer's public keys could not be read")
+            raise TokenRefused(
+                Refusal.KEYS_UNREADABLE, "the issuer's public keys could not be read"
+            )
         if kid not in self._keys:
-            raise TokenRefused("no public key of the issuer has the token's kid")
+            raise TokenRefused(Refusal.UNKNOWN_KEY, "no public key has the token's kid")
         return self._keys[kid]
 
     def _read(self, now: float) -> None:
@@ -93,14 +93,16 @@ class PublicKeys:
 def judge_token(token: str, keys: PublicKeys, settings: AuthorizerSettings) -> Identity:
     """The identity of a valid token. Raises TokenRefused for every other text."""
     if len(token) > MAX_TOKEN_CHARACTERS:
-        raise TokenRefused(f"the token is longer than {MAX_TOKEN_CHARACTERS} characters")
+        raise TokenRefused(
+            Refusal.TOO_LONG, f"the token is longer than {MAX_TOKEN_CHARACTERS} characters"
+        )
     try:
         header = jwt.get_unverified_header(token)
         if header.get("alg") not in ALGORITHMS:
-            raise TokenRefused("the token's algorithm is not one of ours")
+            raise TokenRefused(Refusal.ALGORITHM, "the token's algorithm is not one of ours")
         kid = header.get("kid")
         if not isinstance(kid, str):
-            raise TokenRefused("the token names no kid")
+            raise TokenRefused(Refusal.UNKNOWN_KEY, "the token names no kid")
         claims = jwt.decode(
             token,
             keys.key(kid),
@@ -111,24 +113,12 @@ def judge_token(token: str, keys: PublicKeys, settings: AuthorizerSettings) -> I
             options={"require": list(REQUIRED_CLAIMS), "strict_aud": True},
         )
     except jwt.PyJWTError as error:
-        raise TokenRefused(type(error).__name__) from error
-    return _identity(claims)
+        raise TokenRefused(_reason_of(error), type(error).__name__) from error
+    return identity_of(claims["sub"], claims.get("merchant_id"), claims["permissions"])
 
 
-def _identity(claims: dict[str, Any]) -> Identity:
-    permissions, merchant_id = claims["permissions"], claims.get("merchant_id")
-    well_formed = isinstance(permissions, list) and all(isinstance(p, str) for p in permissions)
-    if not well_formed or len(permissions) > MAX_PERMISSIONS:
-        raise TokenRefused("permissions is not a short list of strings")
-    if any(permission.split() != [permission] for permission in permissions):
-        raise TokenRefused("a permission is empty or holds white space")
-    if merchant_id is not None and not (
-        isinstance(merchant_id, str) and _MERCHANT_ID.fullmatch(merchant_id)
-    ):
-        raise TokenRefused("merchant_id is no merchant's id")
-    if not claims["sub"]:
-        raise TokenRefused("sub is empty")
-    return Identity(claims["sub"], merchant_id, tuple(permissions))
+def _reason_of(error: jwt.PyJWTError) -> Refusal:
+    return next(reason for kind, reason in _REASONS if isinstance(error, kind))
 
 
 def jwks_from_url(url: str) -> JwksSource:

@@ -8,16 +8,16 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from runtime.domain.identity import Refusal, TokenRefused
 from runtime.gateways import clients
 from runtime.gateways.tokens import (
     PublicKeys,
-    TokenRefused,
     judge_token,
     jwks_from_secret,
     jwks_from_url,
 )
 from runtime.observability import logger
-from runtime.settings import AuthorizerSettings
+from runtime.settings import ACCESS_REFUSED, AuthorizerSettings
 
 _REFUSAL: dict[str, Any] = {"isAuthorized": False, "context": {}}
 _SCHEME = "bearer "
@@ -25,16 +25,13 @@ _SCHEME = "bearer "
 
 def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
     """API Gateway's payload 2.0 authorizer with simple responses."""
-    authorization = (event.get("headers") or {}).get("authorization", "")
     try:
-        if not authorization.lower().startswith(_SCHEME):
-            raise TokenRefused("no bearer token")
-        identity = judge_token(authorization[len(_SCHEME) :].strip(), _keys(), _settings())
+        identity = judge_token(_bearer(event), _keys(), _settings())
     except TokenRefused as refused:
-        logger.warning("token refused", reason=str(refused))
+        logger.warning(ACCESS_REFUSED, reason=refused.reason, detail=str(refused))
         return _REFUSAL
     except Exception:  # noqa: BLE001 - the boundary: whatever fails here must refuse
-        logger.exception("the authorizer failed and therefore refuses")
+        logger.exception(ACCESS_REFUSED, reason=Refusal.FAILURE)
         return _REFUSAL
     context = {
         "sub": identity.subject,
@@ -42,6 +39,14 @@ def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
         "permissions": " ".join(identity.permissions),
     }
     return {"isAuthorized": True, "context": context}
+
+
+def _bearer(event: dict[str, Any]) -> str:
+    authorization = (event.get("headers") or {}).get("authorization") or ""
+    token: str = authorization[len(_SCHEME) :].strip()
+    if not authorization.lower().startswith(_SCHEME) or not token:
+        raise TokenRefused(Refusal.MISSING, "no bearer token")
+    return token
 
 
 @cache

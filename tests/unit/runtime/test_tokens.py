@@ -18,13 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
+from runtime.domain.identity import MAX_PERMISSIONS, Refusal, TokenRefused
 from runtime.gateways.tokens import (
-    MAX_PERMISSIONS,
     MAX_STALE_SECONDS,
     MAX_TOKEN_CHARACTERS,
     MIN_ASK_SECONDS,
     PublicKeys,
-    TokenRefused,
     judge_token,
 )
 from runtime.settings import AuthorizerSettings
@@ -145,6 +144,7 @@ REFUSED: dict[str, Callable[[], str]] = {
     "no signature": lambda: signed().rpartition(".")[0] + ".",
     "two parts": lambda: signed().rpartition(".")[0],
     "too long": lambda: signed(extra="x" * MAX_TOKEN_CHARACTERS),
+    "a megabyte": lambda: signed(extra="x" * 1024 * 1024),
     "empty": lambda: "",
     "permissions as text": lambda: signed(permissions="payments admin"),
     "permissions with a number": lambda: signed(permissions=["payments", 1]),
@@ -162,10 +162,44 @@ REFUSED: dict[str, Callable[[], str]] = {
 }
 
 
+REASONS: dict[Refusal, tuple[str, ...]] = {
+    Refusal.EXPIRED: ("expired",),
+    Refusal.NOT_YET_VALID: ("not yet valid", "issued in the future"),
+    Refusal.MISSING_CLAIM: ("no exp", "no sub", "no iss", "no aud", "no permissions"),
+    Refusal.ISSUER: ("wrong issuer", "issuers prefix"),
+    Refusal.AUDIENCE: ("wrong audience", "audience in a list"),
+    Refusal.ALGORITHM: (
+        "alg none",
+        "alg None in capitals",
+        "HS256 with the public key",
+        "RS512",
+        "PS256",
+        "another keys kid",
+    ),
+    Refusal.SIGNATURE: (
+        "RS256 in name, HMAC in truth",
+        "signed by a stranger",
+        "another keys algorithm",
+        "tampered payload",
+        "no signature",
+    ),
+    Refusal.UNKNOWN_KEY: ("unknown kid", "no kid"),
+    Refusal.MALFORMED: ("two parts", "empty", "exp is text"),
+    Refusal.TOO_LONG: ("too long", "a megabyte"),
+}
+REASON_OF = {flaw: reason for reason, flaws in REASONS.items() for flaw in flaws}
+
+
 @pytest.mark.parametrize("flaw", list(REFUSED))
-def test_a_token_with_one_flaw_is_refused(flaw: str) -> None:
-    with pytest.raises(TokenRefused):
+def test_a_token_with_one_flaw_is_refused_for_that_flaw(flaw: str) -> None:
+    with pytest.raises(TokenRefused) as refused:
         judge_token(REFUSED[flaw](), KEYS, SETTINGS)
+    assert refused.value.reason is REASON_OF.get(flaw, Refusal.CLAIMS)
+
+
+def test_every_reason_is_a_word_that_a_metric_can_bear() -> None:
+    assert set(REASON_OF) < set(REFUSED)
+    assert all(reason.isascii() and " " not in reason for reason in Refusal)
 
 
 @given(st.text(max_size=200))
@@ -262,5 +296,6 @@ def test_a_withdrawn_key_is_refused_when_the_keys_were_read_again() -> None:
 def test_an_issuer_that_never_answered_means_no_token_is_good() -> None:
     issuer = Issuer()
     issuer.away = True
-    with pytest.raises(TokenRefused):
+    with pytest.raises(TokenRefused) as refused:
         judge_token(signed(), keys_of(issuer, [0.0]), SETTINGS)
+    assert refused.value.reason is Refusal.KEYS_UNREADABLE
