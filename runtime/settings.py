@@ -161,17 +161,23 @@ class ProofSettings(Settings, frozen=True):
 
 
 class AuthorizerSettings(Settings, frozen=True):
-    """The function that judges bearer tokens. Exactly one source of public keys is given."""
+    """The function that judges bearer tokens.
+
+    At most one source of public keys, for RS256 and ES256. HS256 only where its secret is given.
+    """
 
     issuer: Annotated[str, Field(min_length=1)]
     audience: Annotated[str, Field(min_length=1)]
     jwks_url: str | None = None
     jwks_secret_arn: str | None = None
+    hs256_secret_arn: str | None = None
     jwks_cache_seconds: Annotated[int, Field(ge=1, le=86_400)] = 300
     leeway_seconds: Annotated[int, Field(ge=0, le=60)] = 5
 
     @model_validator(mode="after")
-    def _one_key_source(self) -> Self:
-        if (self.jwks_url is None) == (self.jwks_secret_arn is None):
+    def _has_keys(self) -> Self:
+        if self.jwks_url is not None and self.jwks_secret_arn is not None:
             raise ValueError("give jwks_url or jwks_secret_arn, and not both")
+        if (self.jwks_url or self.jwks_secret_arn or self.hs256_secret_arn) is None:
+            raise ValueError("give jwks_url or jwks_secret_arn, or hs256_secret_arn, or both kinds")
         return self

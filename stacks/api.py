@@ -119,7 +119,8 @@ class ApiStack(Stack):
 
     def _authorizer(self) -> FunctionSpec:
         auth = self._stage.auth
-        secret_arn = self._jwks_secret_arn()
+        jwks_arn = self._secret_arn("Jwks", auth.jwks_secret_name)
+        hs256_arn = self._secret_arn("Hs256", auth.hs256_secret_name)
         return FunctionSpec(
             module="authorize",
             description="Judges bearer tokens",
@@ -132,9 +133,14 @@ class ApiStack(Stack):
                 issuer=auth.issuer,
                 audience=auth.audience,
                 jwks_url=auth.jwks_url,
-                jwks_secret_arn=secret_arn,
+                jwks_secret_arn=jwks_arn,
+                hs256_secret_arn=hs256_arn,
             ),
-            statements=[_read_secret(secret_arn)] if secret_arn else [],
+            statements=[
+                _read_secret(sid, arn)
+                for sid, arn in (("Jwks", jwks_arn), ("Hs256", hs256_arn))
+                if arn is not None
+            ],
             memory_mb=AUTHORIZER_MEMORY_MB,
             timeout_seconds=AUTHORIZER_TIMEOUT_SECONDS,
         )
@@ -142,12 +148,11 @@ class ApiStack(Stack):
     def _tables(self, uses: permissions.TableUses) -> list[iam.PolicyStatement]:
         return table_statements(self._data.tables, uses, table_key_arn=self._key.key_arn)
 
-    def _jwks_secret_arn(self) -> str | None:
+    def _secret_arn(self, construct_id: str, name: str | None) -> str | None:
         """ARN without the random suffix of a secret that whoever runs the stage made beforehand."""
-        name = self._stage.auth.jwks_secret_name
         if name is None:
             return None
-        return secretsmanager.Secret.from_secret_name_v2(self, "Jwks", name).secret_arn
+        return secretsmanager.Secret.from_secret_name_v2(self, construct_id, name).secret_arn
 
     def _write_outputs(self) -> None:
         functions = {
@@ -160,8 +165,8 @@ class ApiStack(Stack):
         CfnOutput(self, "Functions", value=self.to_json_string(functions))
 
 
-def _read_secret(arn: str) -> iam.PolicyStatement:
+def _read_secret(sid: str, arn: str) -> iam.PolicyStatement:
     # Secrets Manager adds a hyphen and six random characters to the ARN of every secret.
     return iam.PolicyStatement(
-        sid="Jwks", actions=["secretsmanager:GetSecretValue"], resources=[f"{arn}-??????"]
+        sid=sid, actions=["secretsmanager:GetSecretValue"], resources=[f"{arn}-??????"]
     )

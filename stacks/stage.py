@@ -45,18 +45,25 @@ class _Part(BaseModel, frozen=True, extra="forbid"):
 
 
 class AuthConfig(_Part, frozen=True):
-    """Who issues tokens, and where their public keys are. Exactly one source of keys."""
+    """Who issues tokens, and where their keys are: public ones, the secret of HS256, or both.
+
+    `hs256_secret_name` names a secret of at least 32 random bytes as base64 text; without it no
+    HS256 token is accepted.
+    """
 
     issuer: Annotated[str, Field(pattern=r"^https://[^\s/]+")]
     audience: Annotated[str, Field(min_length=1)]
     jwks_url: Annotated[str | None, Field(pattern=r"^https://[^\s/]+")] = None
     jwks_secret_name: Annotated[str | None, Field(min_length=1)] = None
+    hs256_secret_name: Annotated[str | None, Field(min_length=1)] = None
     cache_seconds: Annotated[int, Field(ge=0, le=MAX_AUTHORIZER_CACHE_SECONDS)] = 60
 
     @model_validator(mode="after")
-    def _one_source_of_keys(self) -> Self:
-        if (self.jwks_url is None) == (self.jwks_secret_name is None):
-            raise ValueError("give exactly one of jwks_url and jwks_secret_name")
+    def _has_keys(self) -> Self:
+        if self.jwks_url is not None and self.jwks_secret_name is not None:
+            raise ValueError("give at most one of jwks_url and jwks_secret_name")
+        if (self.jwks_url or self.jwks_secret_name or self.hs256_secret_name) is None:
+            raise ValueError("give jwks_url or jwks_secret_name, or hs256_secret_name, or both")
         return self
 
     @property
@@ -67,9 +74,9 @@ class AuthConfig(_Part, frozen=True):
     @property
     def is_local(self) -> bool:
         """Tokens are signed by the key pair of a local stack."""
-        secret = self.jwks_secret_name or ""
+        secrets = (self.jwks_secret_name or "", self.hs256_secret_name or "")
         unreachable = any(_host(url).endswith(LOCAL_ISSUER_SUFFIX) for url in self._urls)
-        return unreachable or secret.startswith(LOCAL_SECRET_PREFIX)
+        return unreachable or any(s.startswith(LOCAL_SECRET_PREFIX) for s in secrets)
 
     @property
     def _urls(self) -> tuple[str, ...]:
@@ -198,7 +205,7 @@ class StageConfig(_Part, frozen=True):
             raise StageError(
                 f"stage {self.name}: auth still names {self.auth.issuer}; set "
                 f"stages.{self.name}.auth in cdk.json to your token issuer (issuer, audience, "
-                "and jwks_url or jwks_secret_name), then deploy again"
+                "and jwks_url, jwks_secret_name or hs256_secret_name), then deploy again"
             )
 
 

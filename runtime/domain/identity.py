@@ -14,7 +14,7 @@ _MERCHANT_ID: Final = re.compile(r"mer_[0-9A-Za-z]{1,40}")
 
 
 class Refusal(StrEnum):
-    """Why a credential is refused. Refusals are counted by these words, so they are few and fixed."""
+    """Why a credential is refused: the words by which refusals are counted, few and fixed."""
 
     MISSING = "missing"
     TOO_LONG = "too_long"

@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import jwt
-from botocore.exceptions import BotoCoreError, ClientError
-from jwt import PyJWK, PyJWKClient, PyJWKSet
+from jwt import PyJWK
 
 from runtime.domain.identity import Identity, Refusal, TokenRefused, identity_of
-from runtime.observability import logger
+from runtime.gateways.token_keys import PublicKeys, SharedSecret
 
 if TYPE_CHECKING:
-    from mypy_boto3_secretsmanager import SecretsManagerClient
-
     from runtime.settings import AuthorizerSettings
 
-ALGORITHMS: Final = ("RS256", "ES256")
+PUBLIC_KEY_ALGORITHMS: Final = ("RS256", "ES256")
+HMAC_ALGORITHM: Final = "HS256"
 REQUIRED_CLAIMS: Final = ("sub", "iss", "aud", "exp", "permissions")
 MAX_TOKEN_CHARACTERS = 8_192
 """API Gateway passes 10,240 bytes of headers in all; a token above this is no token of ours."""
-JWKS_TIMEOUT_SECONDS = 3
-MIN_ASK_SECONDS = 10.0
-MAX_STALE_SECONDS = 3_600.0
-
-JwksSource = Callable[[], dict[str, Any]]
 
 
 _REASONS: Final[tuple[tuple[type[jwt.PyJWTError], Refusal], ...]] = (
@@ -45,68 +36,26 @@ _REASONS: Final[tuple[tuple[type[jwt.PyJWTError], Refusal], ...]] = (
 """From the special to the general: a bad signature is a DecodeError too."""
 
 
-class PublicKeys:
-    """The issuer's keys by `kid`, read again only when stale: no unknown kid makes us ask."""
+@dataclass(frozen=True, slots=True)
+class TokenKeys:
+    """What this stage verifies tokens with; what is None is not accepted at all."""
 
-    def __init__(
-        self,
-        source: JwksSource,
-        keep_seconds: float,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._source = source
-        self._keep_seconds = keep_seconds
-        self._monotonic = monotonic
-        self._keys: dict[str, PyJWK] = {}
-        self._read_at = self._tried_at = float("-inf")
-
-    def key(self, kid: str) -> PyJWK:
-        """The public key named `kid`. Raises TokenRefused, also when the issuer cannot be asked.
-
-        An unknown kid may be a new key, so it asks the issuer again, but not more often than every
-        MIN_ASK_SECONDS. While the issuer does not answer, the keys already known serve on, for at
-        most MAX_STALE_SECONDS.
-        """
-        now = self._monotonic()
-        stale = now - self._read_at >= self._keep_seconds or kid not in self._keys
-        if stale and now - self._tried_at >= MIN_ASK_SECONDS:
-            self._tried_at = now
-            self._read(now)
-        if now - self._read_at > max(MAX_STALE_SECONDS, self._keep_seconds):
-            raise TokenRefused(
-                Refusal.KEYS_UNREADABLE, "the issuer's public keys could not be read"
-            )
-        if kid not in self._keys:
-            raise TokenRefused(Refusal.UNKNOWN_KEY, "no public key has the token's kid")
-        return self._keys[kid]
-
-    def _read(self, now: float) -> None:
-        try:
-            published = PyJWKSet.from_dict(self._source()).keys
-        except (jwt.PyJWTError, BotoCoreError, ClientError, ValueError) as error:
-            logger.error("the issuer's public keys could not be read", error=type(error).__name__)
-            return
-        self._keys = {key.key_id: key for key in published if key.key_id}
-        self._read_at = now
+    public: PublicKeys | None = None
+    secret: SharedSecret | None = None
 
 
-def judge_token(token: str, keys: PublicKeys, settings: AuthorizerSettings) -> Identity:
+def judge_token(token: str, keys: TokenKeys, settings: AuthorizerSettings) -> Identity:
     """The identity of a valid token. Raises TokenRefused for every other text."""
     if len(token) > MAX_TOKEN_CHARACTERS:
         raise TokenRefused(
             Refusal.TOO_LONG, f"the token is longer than {MAX_TOKEN_CHARACTERS} characters"
         )
     try:
-        header = jwt.get_unverified_header(token)
-        if header.get("alg") not in ALGORITHMS:
-            raise TokenRefused(Refusal.ALGORITHM, "the token's algorithm is not one of ours")
-        kid = header.get("kid")
-        if not isinstance(kid, str):
-            raise TokenRefused(Refusal.UNKNOWN_KEY, "the token names no kid")
+        key, algorithms = _key_for(jwt.get_unverified_header(token), keys)
         claims = jwt.decode(
             token,
-            keys.key(kid),
-            algorithms=list(ALGORITHMS),
+            key,
+            algorithms=algorithms,
             issuer=settings.issuer,
             audience=settings.audience,
             leeway=settings.leeway_seconds,
@@ -117,15 +66,22 @@ def judge_token(token: str, keys: PublicKeys, settings: AuthorizerSettings) -> I
     return identity_of(claims["sub"], claims.get("merchant_id"), claims["permissions"])
 
 
+def _key_for(header: dict[str, Any], keys: TokenKeys) -> tuple[PyJWK | bytes, list[str]]:
+    """The key and the algorithms that go with it.
+
+    The header chooses between two worlds that share nothing: a public key verifies no HMAC, the
+    secret verifies nothing else (RFC 8725 section 3.1).
+    """
+    algorithm = header.get("alg")
+    if algorithm == HMAC_ALGORITHM and keys.secret is not None:
+        return keys.secret.value(), [HMAC_ALGORITHM]
+    if algorithm not in PUBLIC_KEY_ALGORITHMS or keys.public is None:
+        raise TokenRefused(Refusal.ALGORITHM, "the token's algorithm is not one of this stage's")
+    kid = header.get("kid")
+    if not isinstance(kid, str):
+        raise TokenRefused(Refusal.UNKNOWN_KEY, "the token names no kid")
+    return keys.public.key(kid), list(PUBLIC_KEY_ALGORITHMS)
+
+
 def _reason_of(error: jwt.PyJWTError) -> Refusal:
     return next(reason for kind, reason in _REASONS if isinstance(error, kind))
-
-
-def jwks_from_url(url: str) -> JwksSource:
-    """Public keys published by the issuer."""
-    return PyJWKClient(url, cache_jwk_set=False, timeout=JWKS_TIMEOUT_SECONDS).fetch_data
-
-
-def jwks_from_secret(client: SecretsManagerClient, secret_arn: str) -> JwksSource:
-    """Public keys kept in a secret."""
-    return lambda: json.loads(client.get_secret_value(SecretId=secret_arn)["SecretString"])

@@ -10,12 +10,14 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from runtime.domain.identity import Refusal, TokenRefused
 from runtime.gateways import clients
-from runtime.gateways.tokens import (
+from runtime.gateways.token_keys import (
     PublicKeys,
-    judge_token,
+    SharedSecret,
     jwks_from_secret,
     jwks_from_url,
+    text_of_secret,
 )
+from runtime.gateways.tokens import TokenKeys, judge_token
 from runtime.observability import logger
 from runtime.settings import ACCESS_REFUSED, AuthorizerSettings
 
@@ -55,11 +57,16 @@ def _settings() -> AuthorizerSettings:
 
 
 @cache
-def _keys() -> PublicKeys:
+def _keys() -> TokenKeys:
     settings = _settings()
+    keep = settings.jwks_cache_seconds
+    public = secret = None
     if settings.jwks_url is not None:
-        source = jwks_from_url(settings.jwks_url)
-    else:
-        assert settings.jwks_secret_arn is not None, "settings give exactly one source"
+        public = PublicKeys(jwks_from_url(settings.jwks_url), keep)
+    elif settings.jwks_secret_arn is not None:
         source = jwks_from_secret(clients.secrets_manager(), settings.jwks_secret_arn)
-    return PublicKeys(source, settings.jwks_cache_seconds)
+        public = PublicKeys(source, keep)
+    if settings.hs256_secret_arn is not None:
+        text = text_of_secret(clients.secrets_manager(), settings.hs256_secret_arn)
+        secret = SharedSecret(text, keep)
+    return TokenKeys(public, secret)

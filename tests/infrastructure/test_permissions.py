@@ -21,6 +21,7 @@ from stacks import permissions
 from stacks.constructs.schema_table import table_logical_id
 from stacks.permissions import TableUses
 from stacks.statements import STREAM_ACTIONS
+from tests.infrastructure.conftest import Synthesize
 from tests.infrastructure.synthesized import (
     Json,
     Synthesized,
@@ -164,6 +165,22 @@ def test_only_the_local_authorizer_reads_a_secret(stage: Synthesized) -> None:
         assert actions == {"secretsmanager:GetSecretValue"}
     else:
         assert secrets == {}
+
+
+def test_the_authorizer_reads_the_secret_of_hs256_only_where_the_stage_names_one(
+    with_hs256: Synthesized, synthesize: Synthesize
+) -> None:
+    secrets = _allowed(with_hs256.statements_of("authorizer"), "secretsmanager")
+    ((arn, actions),) = secrets.items()
+    assert arn.endswith(":secret:tokens/hs256-??????")
+    assert actions == {"secretsmanager:GetSecretValue"}
+    assert "HS256_SECRET_ARN" in _variables(with_hs256)
+    assert "HS256_SECRET_ARN" not in _variables(synthesize("dev"))
+
+
+def _variables(stage: Synthesized) -> Json:
+    variables: Json = stage.functions()["authorizer"].properties["Environment"]["Variables"]
+    return variables
 
 
 def test_a_policy_fits_into_what_iam_stores(stage: Synthesized) -> None:

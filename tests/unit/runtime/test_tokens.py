@@ -19,13 +19,8 @@ from hypothesis import strategies as st
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from runtime.domain.identity import MAX_PERMISSIONS, Refusal, TokenRefused
-from runtime.gateways.tokens import (
-    MAX_STALE_SECONDS,
-    MAX_TOKEN_CHARACTERS,
-    MIN_ASK_SECONDS,
-    PublicKeys,
-    judge_token,
-)
+from runtime.gateways.token_keys import MAX_STALE_SECONDS, MIN_ASK_SECONDS, PublicKeys
+from runtime.gateways.tokens import MAX_TOKEN_CHARACTERS, TokenKeys, judge_token
 from runtime.settings import AuthorizerSettings
 
 RSA = rsa.generate_private_key(65537, 2048)
@@ -48,7 +43,7 @@ def jwks() -> dict[str, Any]:
     }
 
 
-KEYS = PublicKeys(jwks, 300)
+KEYS = TokenKeys(PublicKeys(jwks, 300))
 
 
 def claims(**changes: Any) -> dict[str, Any]:
@@ -96,7 +91,7 @@ def test_an_operators_token_names_no_merchant() -> None:
     assert judge_token(signed(merchant_id=...), KEYS, SETTINGS).merchant_id is None
 
 
-def _signed_with_the_public_key(algorithm: str) -> str:
+def signed_with_the_public_key(algorithm: str) -> str:
     head = part({"alg": algorithm, "kid": "rsa-1", "typ": "JWT"}) + "." + part(claims())
     mac = hmac.new(PUBLIC_PEM, head.encode(), hashlib.sha256).digest()
     return head + "." + part(mac)
@@ -131,8 +126,8 @@ REFUSED: dict[str, Callable[[], str]] = {
     "alg None in capitals": lambda: (
         part({"alg": "NONE", "kid": "rsa-1"}) + "." + part(claims()) + "."
     ),
-    "HS256 with the public key": lambda: _signed_with_the_public_key("HS256"),
-    "RS256 in name, HMAC in truth": lambda: _signed_with_the_public_key("RS256"),
+    "HS256 with the public key": lambda: signed_with_the_public_key("HS256"),
+    "RS256 in name, HMAC in truth": lambda: signed_with_the_public_key("RS256"),
     "RS512": lambda: signed(algorithm="RS512"),
     "PS256": lambda: signed(algorithm="PS256"),
     "signed by a stranger": lambda: signed(key=STRANGER),
@@ -297,5 +292,5 @@ def test_an_issuer_that_never_answered_means_no_token_is_good() -> None:
     issuer = Issuer()
     issuer.away = True
     with pytest.raises(TokenRefused) as refused:
-        judge_token(signed(), keys_of(issuer, [0.0]), SETTINGS)
+        judge_token(signed(), TokenKeys(keys_of(issuer, [0.0])), SETTINGS)
     assert refused.value.reason is Refusal.KEYS_UNREADABLE
