@@ -28,7 +28,10 @@ AUTHORIZER_MEMORY_MB: Final = 512
 
 
 class ApiStack(Stack):
-    """Process (writes), query (reads) and the authorizer, behind one HTTP API."""
+    """Process (writes), query (reads) and the authorizer, behind one HTTP API.
+
+    In auth mode "jwt" the gateway judges tokens itself, and there is no function `authorizer`.
+    """
 
     def __init__(
         self,
@@ -46,14 +49,16 @@ class ApiStack(Stack):
         self._key = kms.Key.from_key_arn(self, "TableKey", data.table_key.key_arn)
         self.process = self._function("Process", self._process())
         self.query = self._function("Query", self._query())
-        self.authorizer = self._function("Authorizer", self._authorizer())
-        refusals_alarm(self, "Refusals", log_group=self.authorizer.log_group)
+        self.authorizer: ServiceFunction | None = None
+        if stage.auth.mode == "lambda":
+            self.authorizer = self._function("Authorizer", self._authorizer())
+            refusals_alarm(self, "Refusals", log_group=self.authorizer.log_group)
         self.endpoints = HttpEndpoints(
             self,
             "Http",
             stage=stage,
             functions={"process": self.process.live, "query": self.query.live},
-            authorizer=self.authorizer.live,
+            authorizer=self.authorizer.live if self.authorizer else None,
             log_key=self._key,
         )
         self._write_outputs()
@@ -158,8 +163,9 @@ class ApiStack(Stack):
         functions = {
             "process": self.process.function.function_name,
             "query": self.query.function.function_name,
-            "authorizer": self.authorizer.function.function_name,
         }
+        if self.authorizer is not None:
+            functions["authorizer"] = self.authorizer.function.function_name
         CfnOutput(self, "ApiId", value=self.endpoints.api.api_id)
         CfnOutput(self, "ApiUrl", value=self.endpoints.api.api_endpoint)
         CfnOutput(self, "Functions", value=self.to_json_string(functions))

@@ -103,6 +103,38 @@ def test_the_secret_of_hs256_stands_alone_or_beside_public_keys(public: dict[str
     assert _stage("dev", auth=auth).auth.hs256_secret_name == "e"
 
 
+JWT = {"mode": "jwt", "issuer": "https://a.b", "audience": "c"}
+
+
+def test_where_the_gateway_judges_tokens_no_keys_are_named() -> None:
+    assert _stage("dev", auth=JWT).auth.mode == "jwt"
+    assert _stage("dev").auth.mode == "lambda"
+
+
+@pytest.mark.parametrize(
+    "vain",
+    [
+        {"jwks_url": "https://a.b/c"},
+        {"jwks_secret_name": "d"},
+        {"hs256_secret_name": "e"},
+        {"cache_seconds": 60},
+    ],
+)
+def test_settings_of_our_authorizer_are_refused_where_there_is_none(vain: dict[str, Any]) -> None:
+    with pytest.raises(StageError, match=f'mode "jwt" has no use for {next(iter(vain))}'):
+        _stage("dev", auth={**JWT, **vain})
+
+
+def test_the_local_stage_judges_its_tokens_itself() -> None:
+    with pytest.raises(StageError, match=r'auth\.mode "jwt" needs an issuer'):
+        _stage("local", auth=JWT)
+
+
+def test_an_unknown_mode_is_refused() -> None:
+    with pytest.raises(StageError, match=r"auth\.mode"):
+        _stage("dev", auth={**JWT, "mode": "none"})
+
+
 def test_a_secret_of_the_local_stage_is_refused_elsewhere() -> None:
     auth = {"issuer": "https://a.b", "audience": "c", "hs256_secret_name": "payments/local/hs256"}
     with pytest.raises(StageError, match="local may use: auth of a local stack"):

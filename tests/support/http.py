@@ -64,6 +64,7 @@ def http_event(
     query: str = "",
     headers: Mapping[str, str] | None = None,
     authorizer: Mapping[str, str] | None = None,
+    jwt: Any = None,
 ) -> dict[str, Any]:
     """A payload 2.0 event; `raw` is a body as it is, bytes being sent as base64."""
     text = json.dumps(body) if body is not None else raw
@@ -81,6 +82,8 @@ def http_event(
     }
     if authorizer is not None:
         context["authorizer"] = {"lambda": dict(authorizer)}
+    if jwt is not None:
+        context["authorizer"] = {"jwt": jwt}
     return {
         "version": "2.0",
         "routeKey": "$default",
