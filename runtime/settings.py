@@ -65,6 +65,7 @@ class ProcessSettings(PaymentTiming, frozen=True):
     """The function behind every POST, PATCH and DELETE."""
 
     accounts_table: str
+    api_keys_table: str
     customers_table: str
     entries_table: str
     idempotency_table: str
@@ -84,6 +85,7 @@ class QuerySettings(Settings, frozen=True):
     """The function behind every GET."""
 
     accounts_table: str
+    api_keys_table: str
     customers_table: str
     entries_table: str
     keys_table: str
@@ -161,13 +163,16 @@ class ProofSettings(Settings, frozen=True):
 
 
 class AuthorizerSettings(Settings, frozen=True):
-    """The function that judges bearer tokens.
+    """The function that judges bearer tokens and API keys.
 
     At most one source of public keys, for RS256 and ES256. HS256 only where its secret is given.
     """
 
     issuer: Annotated[str, Field(min_length=1)]
     audience: Annotated[str, Field(min_length=1)]
+    api_keys_table: str
+    keys_table: str
+    index_key_arn: str
     jwks_url: str | None = None
     jwks_secret_arn: str | None = None
     hs256_secret_arn: str | None = None

@@ -128,7 +128,7 @@ class ApiStack(Stack):
         hs256_arn = self._secret_arn("Hs256", auth.hs256_secret_name)
         return FunctionSpec(
             module="authorize",
-            description="Judges bearer tokens",
+            description="Judges bearer tokens and API keys",
             no_dead_letter_queue="Invoked synchronously: the caller gets the error.",
             settings=settings_for(
                 AuthorizerSettings,
@@ -140,11 +140,16 @@ class ApiStack(Stack):
                 jwks_url=auth.jwks_url,
                 jwks_secret_arn=jwks_arn,
                 hs256_secret_arn=hs256_arn,
+                index_key_arn=self._data.index_key.key_arn,
             ),
             statements=[
-                _read_secret(sid, arn)
-                for sid, arn in (("Jwks", jwks_arn), ("Hs256", hs256_arn))
-                if arn is not None
+                *self._tables(permissions.AUTHORIZER),
+                data_key_statement(self._data.index_key, "index", "Decrypt"),
+                *(
+                    _read_secret(sid, arn)
+                    for sid, arn in (("Jwks", jwks_arn), ("Hs256", hs256_arn))
+                    if arn is not None
+                ),
             ],
             memory_mb=AUTHORIZER_MEMORY_MB,
             timeout_seconds=AUTHORIZER_TIMEOUT_SECONDS,

@@ -46,10 +46,16 @@ def _rows(*actions: Action, query: tuple[str, ...] = (), stream: bool = False) -
     return TableUse(actions, query, stream)
 
 
+AUTHORIZER: Final[TableUses] = {
+    "api_keys": _rows("GetItem", "UpdateItem"),
+    "keys": _rows("GetItem"),
+}
+
 PROCESS: Final[TableUses] = {
     "accounts": _rows(
         "GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "ConditionCheckItem"
     ),
+    "api_keys": _rows("GetItem", "PutItem", "UpdateItem"),
     "customers": _rows("PutItem", "ConditionCheckItem"),
     "entries": _rows("PutItem"),
     "idempotency": _rows("GetItem", "PutItem"),
@@ -63,6 +69,7 @@ PROCESS: Final[TableUses] = {
 
 QUERY: Final[TableUses] = {
     "accounts": _rows("GetItem", "BatchGetItem", "Query", query=("customer-index", "status-index")),
+    "api_keys": _rows("BatchGetItem", query=("gsi-merchant",)),
     "customers": _rows("GetItem"),
     "entries": _rows("Query"),
     "keys": _rows("GetItem", "PutItem"),

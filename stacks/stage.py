@@ -51,8 +51,8 @@ class _Part(BaseModel, frozen=True, extra="forbid"):
 class AuthConfig(_Part, frozen=True):
     """Who issues tokens, and where their keys are: public ones, the secret of HS256, or both.
 
-    Mode "lambda": our own authorizer. Mode "jwt": API Gateway's own, which asks the issuer for its
-    keys (OpenID Connect discovery), so none are named here.
+    Mode "lambda": our own authorizer, which takes API keys too. Mode "jwt": API Gateway's own; it
+    asks the issuer for its keys (OpenID Connect discovery), so none are named here.
     `hs256_secret_name` names a secret of at least 32 random bytes as base64 text; without it no
     HS256 token is accepted.
     """

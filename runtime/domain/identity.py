@@ -29,6 +29,9 @@ class Refusal(StrEnum):
     AUDIENCE = "audience"
     CLAIMS = "claims"
     KEYS_UNREADABLE = "keys_unreadable"
+    API_KEY_UNKNOWN = "api_key_unknown"
+    API_KEY_WRONG = "api_key_wrong"
+    API_KEY_REVOKED = "api_key_revoked"
     FAILURE = "failure"
 
 

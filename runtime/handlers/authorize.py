@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from runtime.domain.identity import Refusal, TokenRefused
+from runtime.domain.api_keys import MARK
+from runtime.domain.identity import Identity, Refusal, TokenRefused
 from runtime.gateways import clients
 from runtime.gateways.token_keys import (
     PublicKeys,
@@ -21,6 +22,9 @@ from runtime.gateways.tokens import TokenKeys, judge_token
 from runtime.observability import logger
 from runtime.settings import ACCESS_REFUSED, AuthorizerSettings
 
+if TYPE_CHECKING:
+    from runtime.handlers.machine_clients import MachineClients
+
 _REFUSAL: dict[str, Any] = {"isAuthorized": False, "context": {}}
 _SCHEME = "bearer "
 
@@ -28,7 +32,7 @@ _SCHEME = "bearer "
 def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
     """API Gateway's payload 2.0 authorizer with simple responses."""
     try:
-        identity = judge_token(_bearer(event), _keys(), _settings())
+        identity = _judge(_bearer(event), event)
     except TokenRefused as refused:
         logger.warning(ACCESS_REFUSED, reason=refused.reason, detail=str(refused))
         return _REFUSAL
@@ -43,6 +47,12 @@ def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
     return {"isAuthorized": True, "context": context}
 
 
+def _judge(credential: str, event: dict[str, Any]) -> Identity:
+    if credential.startswith(MARK):
+        return machine_clients().judge(credential, event)
+    return judge_token(credential, _keys(), _settings())
+
+
 def _bearer(event: dict[str, Any]) -> str:
     authorization = (event.get("headers") or {}).get("authorization") or ""
     token: str = authorization[len(_SCHEME) :].strip()
@@ -54,6 +64,14 @@ def _bearer(event: dict[str, Any]) -> str:
 @cache
 def _settings() -> AuthorizerSettings:
     return AuthorizerSettings.from_environment(os.environ)
+
+
+@cache
+def machine_clients() -> MachineClients:
+    """Made when the first API key is presented: a token must not wait for what it does not need."""
+    from runtime.handlers.machine_clients import MachineClients  # noqa: PLC0415
+
+    return MachineClients(_settings())
 
 
 @cache

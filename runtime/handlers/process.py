@@ -5,6 +5,7 @@ from __future__ import annotations
 from runtime.bootstrap import process_services
 from runtime.contract.accounts import AccountRequest
 from runtime.contract.answers import StoredAnswer
+from runtime.contract.api_keys import ApiKeyRequest
 from runtime.contract.customers import CustomerRequest
 from runtime.contract.merchants import MerchantRequest
 from runtime.contract.payments import PaymentRequest
@@ -18,6 +19,7 @@ from runtime.services.account_changes import (
     unlock_account,
 )
 from runtime.services.accounts import create_account
+from runtime.services.api_keys import create_api_key, revoke_api_key
 from runtime.services.customers import create_customer
 from runtime.services.holds import cancel_transfer, post_transfer
 from runtime.services.merchants import create_merchant
@@ -36,6 +38,20 @@ def post_merchant(request: Request) -> StoredAnswer:
     """POST /v1/merchants."""
     desk = process_services().merchant_desk
     return create_merchant(request.body(MerchantRequest), request.authenticated, desk)
+
+
+@handler.handles("createApiKey")
+def post_api_key(request: Request) -> StoredAnswer:
+    """POST /v1/api-keys."""
+    desk = process_services().api_key_desk
+    return create_api_key(request.body(ApiKeyRequest), request.authenticated, desk)
+
+
+@handler.handles("revokeApiKey")
+def post_revoke(request: Request) -> StoredAnswer:
+    """POST /v1/api-keys/{id}/revoke."""
+    desk = process_services().api_key_desk
+    return revoke_api_key(request.path_id, request.authenticated, desk)
 
 
 @handler.handles("createCustomer")

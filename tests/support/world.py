@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from runtime.bootstrap import NoCipher
 from runtime.contract.answers import StoredAnswer
 from runtime.contract.call import Call
 from runtime.contract.caller import Caller
@@ -36,7 +35,7 @@ from runtime.models.payment import Payment
 from runtime.models.sandbox_charge import SandboxCharge
 from runtime.models.transaction import Transaction
 from runtime.models.transfer import Transfer
-from runtime.repositories.codec import Codec
+from runtime.repositories.codec import Codec, NoCipher
 from runtime.repositories.customers import CustomerRepository
 from runtime.repositories.data_keys import DataKeyRepository
 from runtime.repositories.merchants import MerchantRepository

@@ -13,8 +13,8 @@ from moto import mock_aws
 from runtime.domain.identity import Refusal
 from runtime.handlers import authorize
 from runtime.observability import logger
-from runtime.settings import ACCESS_REFUSED, AuthorizerSettings
-from tests.unit.runtime.test_tokens import REASON_OF, REFUSED, jwks, signed
+from runtime.settings import ACCESS_REFUSED
+from tests.unit.runtime.test_tokens import REASON_OF, REFUSED, SETTINGS, jwks, signed
 
 CONTEXT: Any = None
 
@@ -25,13 +25,7 @@ def secret() -> Iterator[str]:
         made = boto3.client("secretsmanager").create_secret(
             Name="jwks", SecretString=json.dumps(jwks())
         )
-        settings = AuthorizerSettings(
-            stage="test",
-            service="authorizer",
-            issuer="https://issuer",
-            audience="payments",
-            jwks_secret_arn=made["ARN"],
-        )
+        settings = SETTINGS.model_copy(update={"jwks_url": None, "jwks_secret_arn": made["ARN"]})
         for name, value in settings.environment().items():
             machine.setenv(name, value)
         authorize._settings.cache_clear()

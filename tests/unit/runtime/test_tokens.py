@@ -27,7 +27,14 @@ RSA = rsa.generate_private_key(65537, 2048)
 STRANGER = rsa.generate_private_key(65537, 2048)
 EC = ec.generate_private_key(ec.SECP256R1())
 SETTINGS = AuthorizerSettings(
-    stage="test", service="authorizer", issuer="https://issuer", audience="payments", jwks_url="x"
+    stage="test",
+    service="authorizer",
+    issuer="https://issuer",
+    audience="payments",
+    api_keys_table="api_keys",
+    keys_table="keys",
+    index_key_arn="arn",
+    jwks_url="x",
 )
 PUBLIC_PEM = RSA.public_key().public_bytes(
     serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
