@@ -25,10 +25,9 @@ from local.ports import parse_port
 from local.progress import Progress
 from local.stackfile import Stack
 from local.workspace import Workspace
-from runtime.bootstrap import NoCipher
 from runtime.domain.proof import ProofReport
 from runtime.repositories.books import Books
-from runtime.repositories.codec import Codec
+from runtime.repositories.codec import Codec, NoCipher
 from runtime.repositories.proofs import ProofRepository
 from runtime.repositories.store import Store
 from runtime.services.proof import ProofOutcome, prove

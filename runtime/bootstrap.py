@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from runtime.gateways import clients
 from runtime.gateways.field_encryption import FieldEncryption
@@ -17,9 +17,10 @@ from runtime.gateways.processors.port import Processor
 from runtime.gateways.processors.sandbox import SandboxProcessor
 from runtime.gateways.settlement_files import SettlementFiles
 from runtime.repositories.accounts import AccountRepository, is_number_guard
+from runtime.repositories.api_keys import ApiKeyRepository
 from runtime.repositories.books import Books
 from runtime.repositories.claims import ClaimRepository
-from runtime.repositories.codec import Codec, Place
+from runtime.repositories.codec import Codec, NoCipher
 from runtime.repositories.customers import CustomerRepository
 from runtime.repositories.data_keys import DataKeyRepository
 from runtime.repositories.entries import EntryRepository
@@ -33,9 +34,9 @@ from runtime.repositories.sealed_rows import SealedRows
 from runtime.repositories.settlements import SettlementRepository
 from runtime.repositories.store import Store
 from runtime.repositories.transfers import TransferRepository
-from runtime.schema import Purpose
 from runtime.services.account_queries import AccountArchive
 from runtime.services.accounts import AccountDesk
+from runtime.services.api_keys import ApiKeyArchive, ApiKeyDesk
 from runtime.services.customers import CustomerArchive, CustomerDesk
 from runtime.services.entries_projection import EntriesProjection
 from runtime.services.folded_accounts import FoldedAccounts
@@ -71,26 +72,6 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _CURSOR_SUBJECT = "cursor"
-
-
-class NoCipher:
-    """Where nothing is encrypted: meeting an encrypted field is a fault, never plain text."""
-
-    def prepare(self, purpose: Purpose, subject: str) -> NoReturn:
-        """Always refuses."""
-        raise AssertionError(f"no {purpose} key of {subject} is at hand")
-
-    def encrypt(self, place: Place, plaintext: bytes) -> NoReturn:
-        """Always refuses."""
-        raise AssertionError(f"{place.table}.{place.attribute} is encrypted; no key is at hand")
-
-    def decrypt(self, place: Place, ciphertext: bytes) -> NoReturn:
-        """Always refuses."""
-        raise AssertionError(f"{place.table}.{place.attribute} is encrypted; no key is at hand")
-
-    def is_current(self, place: Place, ciphertext: bytes) -> NoReturn:
-        """Always refuses."""
-        raise AssertionError(f"{place.table}.{place.attribute} is encrypted; no key is at hand")
 
 
 @dataclass
@@ -194,6 +175,9 @@ class ProcessServices(FunctionServices):
         )
         accounts, folds = AccountRepository(self.store), FoldRepository(self.store)
         self.account_desk = AccountDesk(accounts, folds, profiles, claims)
+        self.api_key_desk = ApiKeyDesk(
+            ApiKeyRepository(self.store), profiles, self.key_ring, claims
+        )
         self.transfer_desk = TransferDesk(
             ledger=LedgerRepository(self.store),
             transfers=TransferRepository(self.store),
@@ -227,6 +211,7 @@ class QueryServices(FunctionServices):
         self.payments = PaymentArchive(
             PaymentRepository(self.store), profiles, self.customers, cursors
         )
+        self.api_keys = ApiKeyArchive(ApiKeyRepository(self.store), profiles, cursors)
         self.proofs = ProofRepository(self.store)
         self.settlements = SettlementArchive(SettlementRepository(self.store), cursors)
 

@@ -7,13 +7,16 @@ the physical name of the table `payments`; a function can reach no table it does
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 from pydantic import BaseModel, Field, model_validator
 
 MAX_FEE_BASIS_POINTS = 5_000
 MAX_FEE_FIXED_MINOR = 1_000_000
 """With these bounds the fee of the largest amount is still an amount that can be booked."""
+
+ACCESS_REFUSED: Final = "token refused"
+"""Log message of the authorizer, with its `reason`. A metric counts it and an alarm listens."""
 
 _TABLE_SUFFIX = "_table"
 
@@ -62,6 +65,7 @@ class ProcessSettings(PaymentTiming, frozen=True):
     """The function behind every POST, PATCH and DELETE."""
 
     accounts_table: str
+    api_keys_table: str
     customers_table: str
     entries_table: str
     idempotency_table: str
@@ -82,6 +86,7 @@ class QuerySettings(Settings, frozen=True):
     """The function behind every GET."""
 
     accounts_table: str
+    api_keys_table: str
     customers_table: str
     entries_table: str
     keys_table: str
@@ -171,17 +176,26 @@ class ProofSettings(Settings, frozen=True):
 
 
 class AuthorizerSettings(Settings, frozen=True):
-    """The function that judges bearer tokens. Exactly one source of public keys is given."""
+    """The function that judges bearer tokens and API keys.
+
+    At most one source of public keys, for RS256 and ES256. HS256 only where its secret is given.
+    """
 
     issuer: Annotated[str, Field(min_length=1)]
     audience: Annotated[str, Field(min_length=1)]
+    api_keys_table: str
+    keys_table: str
+    index_key_arn: str
     jwks_url: str | None = None
     jwks_secret_arn: str | None = None
+    hs256_secret_arn: str | None = None
     jwks_cache_seconds: Annotated[int, Field(ge=1, le=86_400)] = 300
     leeway_seconds: Annotated[int, Field(ge=0, le=60)] = 5
 
     @model_validator(mode="after")
-    def _one_key_source(self) -> Self:
-        if (self.jwks_url is None) == (self.jwks_secret_arn is None):
+    def _has_keys(self) -> Self:
+        if self.jwks_url is not None and self.jwks_secret_arn is not None:
             raise ValueError("give jwks_url or jwks_secret_arn, and not both")
+        if (self.jwks_url or self.jwks_secret_arn or self.hs256_secret_arn) is None:
+            raise ValueError("give jwks_url or jwks_secret_arn, or hs256_secret_arn, or both kinds")
         return self

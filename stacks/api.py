@@ -13,7 +13,7 @@ from constructs import Construct
 
 from runtime.settings import AuthorizerSettings, ProcessSettings, QuerySettings
 from stacks import permissions
-from stacks.constructs.alarms import unopenable_alarm
+from stacks.constructs.alarms import refusals_alarm, unopenable_alarm
 from stacks.constructs.http_api import HttpEndpoints
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
 from stacks.data import DataStack
@@ -28,7 +28,10 @@ AUTHORIZER_MEMORY_MB: Final = 512
 
 
 class ApiStack(Stack):
-    """Process (writes), query (reads) and the authorizer, behind one HTTP API."""
+    """Process (writes), query (reads) and the authorizer, behind one HTTP API.
+
+    In auth mode "jwt" the gateway judges tokens itself, and there is no function `authorizer`.
+    """
 
     def __init__(
         self,
@@ -48,13 +51,16 @@ class ApiStack(Stack):
         self.query = self._function("Query", self._query())
         unopenable_alarm(self, "ProcessUnopenable", log_group=self.process.log_group)
         unopenable_alarm(self, "QueryUnopenable", log_group=self.query.log_group)
-        self.authorizer = self._function("Authorizer", self._authorizer())
+        self.authorizer: ServiceFunction | None = None
+        if stage.auth.mode == "lambda":
+            self.authorizer = self._function("Authorizer", self._authorizer())
+            refusals_alarm(self, "Refusals", log_group=self.authorizer.log_group)
         self.endpoints = HttpEndpoints(
             self,
             "Http",
             stage=stage,
             functions={"process": self.process.live, "query": self.query.live},
-            authorizer=self.authorizer.live,
+            authorizer=self.authorizer.live if self.authorizer else None,
             log_key=self._key,
         )
         self._write_outputs()
@@ -122,10 +128,11 @@ class ApiStack(Stack):
 
     def _authorizer(self) -> FunctionSpec:
         auth = self._stage.auth
-        secret_arn = self._jwks_secret_arn()
+        jwks_arn = self._secret_arn("Jwks", auth.jwks_secret_name)
+        hs256_arn = self._secret_arn("Hs256", auth.hs256_secret_name)
         return FunctionSpec(
             module="authorize",
-            description="Judges bearer tokens",
+            description="Judges bearer tokens and API keys",
             no_dead_letter_queue="Invoked synchronously: the caller gets the error.",
             settings=settings_for(
                 AuthorizerSettings,
@@ -135,9 +142,19 @@ class ApiStack(Stack):
                 issuer=auth.issuer,
                 audience=auth.audience,
                 jwks_url=auth.jwks_url,
-                jwks_secret_arn=secret_arn,
+                jwks_secret_arn=jwks_arn,
+                hs256_secret_arn=hs256_arn,
+                index_key_arn=self._data.index_key.key_arn,
             ),
-            statements=[_read_secret(secret_arn)] if secret_arn else [],
+            statements=[
+                *self._tables(permissions.AUTHORIZER),
+                data_key_statement(self._data.index_key, "index", "Decrypt"),
+                *(
+                    _read_secret(sid, arn)
+                    for sid, arn in (("Jwks", jwks_arn), ("Hs256", hs256_arn))
+                    if arn is not None
+                ),
+            ],
             memory_mb=AUTHORIZER_MEMORY_MB,
             timeout_seconds=AUTHORIZER_TIMEOUT_SECONDS,
         )
@@ -145,26 +162,26 @@ class ApiStack(Stack):
     def _tables(self, uses: permissions.TableUses) -> list[iam.PolicyStatement]:
         return table_statements(self._data.tables, uses, table_key_arn=self._key.key_arn)
 
-    def _jwks_secret_arn(self) -> str | None:
+    def _secret_arn(self, construct_id: str, name: str | None) -> str | None:
         """ARN without the random suffix of a secret that whoever runs the stage made beforehand."""
-        name = self._stage.auth.jwks_secret_name
         if name is None:
             return None
-        return secretsmanager.Secret.from_secret_name_v2(self, "Jwks", name).secret_arn
+        return secretsmanager.Secret.from_secret_name_v2(self, construct_id, name).secret_arn
 
     def _write_outputs(self) -> None:
         functions = {
             "process": self.process.function.function_name,
             "query": self.query.function.function_name,
-            "authorizer": self.authorizer.function.function_name,
         }
+        if self.authorizer is not None:
+            functions["authorizer"] = self.authorizer.function.function_name
         CfnOutput(self, "ApiId", value=self.endpoints.api.api_id)
         CfnOutput(self, "ApiUrl", value=self.endpoints.api.api_endpoint)
         CfnOutput(self, "Functions", value=self.to_json_string(functions))
 
 
-def _read_secret(arn: str) -> iam.PolicyStatement:
+def _read_secret(sid: str, arn: str) -> iam.PolicyStatement:
     # Secrets Manager adds a hyphen and six random characters to the ARN of every secret.
     return iam.PolicyStatement(
-        sid="Jwks", actions=["secretsmanager:GetSecretValue"], resources=[f"{arn}-??????"]
+        sid=sid, actions=["secretsmanager:GetSecretValue"], resources=[f"{arn}-??????"]
     )

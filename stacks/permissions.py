@@ -57,10 +57,16 @@ def _rows(
     return TableUse(actions, query, stream, delete)
 
 
+AUTHORIZER: Final[TableUses] = {
+    "api_keys": _rows("GetItem", "UpdateItem"),
+    "keys": _rows("GetItem"),
+}
+
 PROCESS: Final[TableUses] = {
     "accounts": _rows(
         "GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "ConditionCheckItem"
     ),
+    "api_keys": _rows("GetItem", "PutItem", "UpdateItem"),
     "customers": _rows("GetItem", "PutItem", "UpdateItem", "ConditionCheckItem"),
     "entries": _rows("PutItem"),
     "idempotency": _rows("GetItem", "PutItem"),
@@ -74,6 +80,7 @@ PROCESS: Final[TableUses] = {
 
 QUERY: Final[TableUses] = {
     "accounts": _rows("GetItem", "BatchGetItem", "Query", query=("customer-index", "status-index")),
+    "api_keys": _rows("BatchGetItem", query=("gsi-merchant",)),
     "customers": _rows("GetItem", "BatchGetItem", query=("gsi-email",)),
     "entries": _rows("Query"),
     "keys": _rows("GetItem", "Query", "PutItem"),

@@ -30,6 +30,10 @@ PLACEHOLDER_SUFFIX: Final = ".example"
 LOCAL_ISSUER_SUFFIX: Final = ".invalid"
 LOCAL_SECRET_PREFIX: Final = f"payments/{LOCAL}/"
 
+_SETTINGS_OF_OUR_AUTHORIZER: Final = frozenset(
+    {"jwks_url", "jwks_secret_name", "hs256_secret_name", "cache_seconds"}
+)
+
 LogRetentionDays = Literal[
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827
 ]
@@ -45,18 +49,36 @@ class _Part(BaseModel, frozen=True, extra="forbid"):
 
 
 class AuthConfig(_Part, frozen=True):
-    """Who issues tokens, and where their public keys are. Exactly one source of keys."""
+    """Who issues tokens, and where their keys are: public ones, the secret of HS256, or both.
 
+    Mode "lambda": our own authorizer, which takes API keys too. Mode "jwt": API Gateway's own; it
+    asks the issuer for its keys (OpenID Connect discovery), so none are named here.
+    `hs256_secret_name` names a secret of at least 32 random bytes as base64 text; without it no
+    HS256 token is accepted.
+    """
+
+    mode: Literal["lambda", "jwt"] = "lambda"
     issuer: Annotated[str, Field(pattern=r"^https://[^\s/]+")]
     audience: Annotated[str, Field(min_length=1)]
     jwks_url: Annotated[str | None, Field(pattern=r"^https://[^\s/]+")] = None
     jwks_secret_name: Annotated[str | None, Field(min_length=1)] = None
+    hs256_secret_name: Annotated[str | None, Field(min_length=1)] = None
     cache_seconds: Annotated[int, Field(ge=0, le=MAX_AUTHORIZER_CACHE_SECONDS)] = 60
 
     @model_validator(mode="after")
-    def _one_source_of_keys(self) -> Self:
-        if (self.jwks_url is None) == (self.jwks_secret_name is None):
-            raise ValueError("give exactly one of jwks_url and jwks_secret_name")
+    def _has_keys(self) -> Self:
+        if self.mode == "jwt":
+            return self._names_no_keys()
+        if self.jwks_url is not None and self.jwks_secret_name is not None:
+            raise ValueError("give at most one of jwks_url and jwks_secret_name")
+        if (self.jwks_url or self.jwks_secret_name or self.hs256_secret_name) is None:
+            raise ValueError("give jwks_url or jwks_secret_name, or hs256_secret_name, or both")
+        return self
+
+    def _names_no_keys(self) -> Self:
+        set_in_vain = self.model_fields_set & _SETTINGS_OF_OUR_AUTHORIZER
+        if set_in_vain:
+            raise ValueError(f'mode "jwt" has no use for {", ".join(sorted(set_in_vain))}')
         return self
 
     @property
@@ -67,9 +89,9 @@ class AuthConfig(_Part, frozen=True):
     @property
     def is_local(self) -> bool:
         """Tokens are signed by the key pair of a local stack."""
-        secret = self.jwks_secret_name or ""
+        secrets = (self.jwks_secret_name or "", self.hs256_secret_name or "")
         unreachable = any(_host(url).endswith(LOCAL_ISSUER_SUFFIX) for url in self._urls)
-        return unreachable or secret.startswith(LOCAL_SECRET_PREFIX)
+        return unreachable or any(s.startswith(LOCAL_SECRET_PREFIX) for s in secrets)
 
     @property
     def _urls(self) -> tuple[str, ...]:
@@ -185,6 +207,12 @@ class StageConfig(_Part, frozen=True):
         return self
 
     @model_validator(mode="after")
+    def _local_judges_its_own_tokens(self) -> Self:
+        if self.name == LOCAL and self.auth.mode == "jwt":
+            raise ValueError('auth.mode "jwt" needs an issuer that API Gateway can ask')
+        return self
+
+    @model_validator(mode="after")
     def _prod_keeps_its_data(self) -> Self:
         if self.name == PROD and not (self.data.retain and self.data.deletion_protection):
             raise ValueError("prod must set data.retain and data.deletion_protection")
@@ -200,7 +228,8 @@ class StageConfig(_Part, frozen=True):
             raise StageError(
                 f"stage {self.name}: auth still names {self.auth.issuer}; set "
                 f"stages.{self.name}.auth in cdk.json to your token issuer (issuer, audience, "
-                "and jwks_url or jwks_secret_name), then deploy again"
+                "and jwks_url, jwks_secret_name or hs256_secret_name, unless mode is jwt), "
+                "then deploy again"
             )
 
 

@@ -43,8 +43,17 @@ def table_statements(
 ) -> list[iam.PolicyStatement]:
     """The right to `uses`, and to the tables' key by way of DynamoDB alone."""
     statements = []
+    indexes: list[str] = []
     for name, use in uses.items():
         statements += _statements_of(tables[name], use)
+        arn = tables[name].table.table_arn
+        known = (tables[name].schema.index(index).name for index in use.queried_indexes)
+        indexes += [f"{arn}/index/{index}" for index in known]
+    if indexes:
+        # One statement for all: a managed policy holds 6,144 characters.
+        statements.append(
+            iam.PolicyStatement(sid="Indexes", actions=["dynamodb:Query"], resources=indexes)
+        )
     writes = any(use.writes for use in uses.values())
     actions = _WRITE_THROUGH_SERVICE if writes else _READ_THROUGH_SERVICE
     return [*statements, through_service(table_key_arn, "dynamodb", actions)]
@@ -66,15 +75,6 @@ def _statements_of(table: SchemaTable, use: TableUse) -> list[iam.PolicyStatemen
         statements.append(_deletion_statement(sid, arn, use.deletable))
     if use.reads_stream:
         statements.append(_stream_statement(sid, table))
-    if use.queried_indexes:
-        names = [table.schema.index(name).name for name in use.queried_indexes]
-        statements.append(
-            iam.PolicyStatement(
-                sid=f"{sid}Indexes",
-                actions=["dynamodb:Query"],
-                resources=[f"{arn}/index/{name}" for name in names],
-            )
-        )
     return statements
 
 

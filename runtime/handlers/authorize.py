@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import os
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from runtime.domain.api_keys import MARK
+from runtime.domain.identity import Identity, Refusal, TokenRefused
 from runtime.gateways import clients
-from runtime.gateways.tokens import (
+from runtime.gateways.token_keys import (
     PublicKeys,
-    TokenRefused,
-    judge_token,
+    SharedSecret,
     jwks_from_secret,
     jwks_from_url,
+    text_of_secret,
 )
+from runtime.gateways.tokens import TokenKeys, judge_token
 from runtime.observability import logger
-from runtime.settings import AuthorizerSettings
+from runtime.settings import ACCESS_REFUSED, AuthorizerSettings
+
+if TYPE_CHECKING:
+    from runtime.handlers.machine_clients import MachineClients
 
 _REFUSAL: dict[str, Any] = {"isAuthorized": False, "context": {}}
 _SCHEME = "bearer "
@@ -25,16 +31,13 @@ _SCHEME = "bearer "
 
 def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
     """API Gateway's payload 2.0 authorizer with simple responses."""
-    authorization = (event.get("headers") or {}).get("authorization", "")
     try:
-        if not authorization.lower().startswith(_SCHEME):
-            raise TokenRefused("no bearer token")
-        identity = judge_token(authorization[len(_SCHEME) :].strip(), _keys(), _settings())
+        identity = _judge(_bearer(event), event)
     except TokenRefused as refused:
-        logger.warning("token refused", reason=str(refused))
+        logger.warning(ACCESS_REFUSED, reason=refused.reason, detail=str(refused))
         return _REFUSAL
     except Exception:  # noqa: BLE001 - the boundary: whatever fails here must refuse
-        logger.exception("the authorizer failed and therefore refuses")
+        logger.exception(ACCESS_REFUSED, reason=Refusal.FAILURE)
         return _REFUSAL
     context = {
         "sub": identity.subject,
@@ -44,17 +47,44 @@ def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
     return {"isAuthorized": True, "context": context}
 
 
+def _judge(credential: str, event: dict[str, Any]) -> Identity:
+    if credential.startswith(MARK):
+        return machine_clients().judge(credential, event)
+    return judge_token(credential, _keys(), _settings())
+
+
+def _bearer(event: dict[str, Any]) -> str:
+    authorization = (event.get("headers") or {}).get("authorization") or ""
+    token: str = authorization[len(_SCHEME) :].strip()
+    if not authorization.lower().startswith(_SCHEME) or not token:
+        raise TokenRefused(Refusal.MISSING, "no bearer token")
+    return token
+
+
 @cache
 def _settings() -> AuthorizerSettings:
     return AuthorizerSettings.from_environment(os.environ)
 
 
 @cache
-def _keys() -> PublicKeys:
+def machine_clients() -> MachineClients:
+    """Made when the first API key is presented: a token must not wait for what it does not need."""
+    from runtime.handlers.machine_clients import MachineClients  # noqa: PLC0415
+
+    return MachineClients(_settings())
+
+
+@cache
+def _keys() -> TokenKeys:
     settings = _settings()
+    keep = settings.jwks_cache_seconds
+    public = secret = None
     if settings.jwks_url is not None:
-        source = jwks_from_url(settings.jwks_url)
-    else:
-        assert settings.jwks_secret_arn is not None, "settings give exactly one source"
+        public = PublicKeys(jwks_from_url(settings.jwks_url), keep)
+    elif settings.jwks_secret_arn is not None:
         source = jwks_from_secret(clients.secrets_manager(), settings.jwks_secret_arn)
-    return PublicKeys(source, settings.jwks_cache_seconds)
+        public = PublicKeys(source, keep)
+    if settings.hs256_secret_arn is not None:
+        text = text_of_secret(clients.secrets_manager(), settings.hs256_secret_arn)
+        secret = SharedSecret(text, keep)
+    return TokenKeys(public, secret)

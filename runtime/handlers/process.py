@@ -5,6 +5,7 @@ from __future__ import annotations
 from runtime.bootstrap import process_services
 from runtime.contract.accounts import AccountRequest
 from runtime.contract.answers import StoredAnswer
+from runtime.contract.api_keys import ApiKeyRequest
 from runtime.contract.customers import (
     CustomerAnswer,
     CustomerPatch,
@@ -23,6 +24,7 @@ from runtime.services.account_changes import (
     unlock_account,
 )
 from runtime.services.accounts import create_account
+from runtime.services.api_keys import create_api_key, revoke_api_key
 from runtime.services.customers import (
     change_customer,
     create_customer,
@@ -67,6 +69,20 @@ def post_rotation(request: Request) -> StoredAnswer:
     """POST /v1/merchants/{id}/rotate-webhook-secret."""
     desk = process_services().merchant_desk
     return rotate_webhook_secret(request.path_id, request.authenticated, desk)
+
+
+@handler.handles("createApiKey")
+def post_api_key(request: Request) -> StoredAnswer:
+    """POST /v1/api-keys."""
+    desk = process_services().api_key_desk
+    return create_api_key(request.body(ApiKeyRequest), request.authenticated, desk)
+
+
+@handler.handles("revokeApiKey")
+def post_revoke(request: Request) -> StoredAnswer:
+    """POST /v1/api-keys/{id}/revoke."""
+    desk = process_services().api_key_desk
+    return revoke_api_key(request.path_id, request.authenticated, desk)
 
 
 @handler.handles("createCustomer")

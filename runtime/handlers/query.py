@@ -15,6 +15,7 @@ from runtime.contract.accounts import (
     EntryList,
     EntryQuery,
 )
+from runtime.contract.api_keys import ApiKeyList, ApiKeyQuery
 from runtime.contract.customers import CustomerAnswer, CustomerList, CustomerQuery
 from runtime.contract.merchants import MerchantAnswer
 from runtime.contract.openapi import openapi_document
@@ -40,6 +41,7 @@ from runtime.handlers.http import JSON, HttpFunction
 from runtime.handlers.request import Request
 from runtime.services import (
     account_queries,
+    api_keys,
     payment_queries,
     settlement_queries,
     transfer_queries,
@@ -59,6 +61,13 @@ handler = HttpFunction(
 def read_merchant(request: Request) -> MerchantAnswer:
     """GET /v1/merchants/{id}."""
     return get_merchant(request.path_id, request.authenticated, query_services().merchants)
+
+
+@handler.handles("listApiKeys")
+def list_api_keys(request: Request) -> ApiKeyList:
+    """GET /v1/api-keys."""
+    archive = query_services().api_keys
+    return api_keys.list_api_keys(request.query(ApiKeyQuery), request.authenticated, archive)
 
 
 @handler.handles("getCustomer")

@@ -31,11 +31,11 @@ from runtime.errors import (
     MissingIdempotencyKey,
     NotFound,
     PayloadTooLarge,
-    Unauthorized,
     UnknownField,
     UnknownParameter,
     UnsupportedMediaType,
 )
+from runtime.handlers.vouched import caller_of
 from runtime.models.fields import MAX_AMOUNT_MINOR
 
 MAX_BODY_BYTES = 64 * 1024
@@ -88,7 +88,8 @@ def read_request(
 
     Raises the PlatformError of the first thing that is wrong.
     """
-    caller = None if endpoint.public else _caller(event)
+    now = datetime.now(UTC)
+    caller = None if endpoint.public else caller_of(event, now.timestamp())
     if caller is not None:
         _refuse_forbidden(endpoint, caller, event)
     if not all(re.fullmatch(IDENTIFIER, each) for each in members.values()):
@@ -108,7 +109,7 @@ def read_request(
         caller=caller,
         method=endpoint.method,
         path=path,
-        now=datetime.now(UTC),
+        now=now,
         fingerprint=fingerprint(endpoint.method, path, _payload(document)),
         acting_for=_acting_for(body, query),
         idempotency_key=key,
@@ -119,21 +120,6 @@ def read_request(
 def _payload(document: Mapping[str, Any]) -> dict[str, Any]:
     """The body without its key: the same request may carry it in the header."""
     return {name: value for name, value in document.items() if name != "idempotency_key"}
-
-
-def _caller(event: APIGatewayProxyEventV2) -> Caller:
-    context = event.request_context
-    vouched = context.authorizer.get_lambda if context.authorizer else None
-    if not vouched or not vouched.get("sub"):
-        raise Unauthorized("send a valid token: Authorization: Bearer <JWT>")
-    return Caller(
-        subject=vouched["sub"],
-        merchant_id=vouched.get("merchant_id") or None,
-        permissions=frozenset(vouched.get("permissions", "").split()),
-        request_id=context.request_id,
-        ip_address=context.http.source_ip or "",
-        user_agent=(context.http.get("userAgent") or "")[:256],
-    )
 
 
 def _refuse_forbidden(endpoint: Endpoint, caller: Caller, event: APIGatewayProxyEventV2) -> None:

@@ -10,13 +10,23 @@ from runtime.models.fields import Instant, Record
 from runtime.schema import partition, sort
 
 
-class ApiKey(Record, table="api_keys", stream=True, frozen=True):
-    """One machine client's key, by the prefix that the client sends in clear."""
+class ApiKeyProfile(Record, frozen=True):
+    """A key without its hash: what may be shown."""
 
     prefix: Annotated[str, partition()]
     merchant_id: Annotated[str, partition("gsi-merchant")]
     created_at: Annotated[Instant, sort("gsi-merchant")]
-    key_hash: Annotated[str, Field(repr=False)]
+    name: str
     permissions: frozenset[str] = frozenset()
     revoked_at: Instant | None = None
     last_used_at: Instant | None = None
+
+
+class ApiKey(ApiKeyProfile, table="api_keys", stream=True, frozen=True):
+    """One machine client's key, by the prefix that the client sends in clear.
+
+    `hash_key_id` names the data key under which `key_hash` was made.
+    """
+
+    key_hash: Annotated[str, Field(repr=False)]
+    hash_key_id: str

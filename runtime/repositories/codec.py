@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Protocol, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 
 from boto3.dynamodb.types import Binary, TypeDeserializer, TypeSerializer
 from pydantic import BaseModel, TypeAdapter
@@ -55,6 +55,26 @@ class FieldCipher(Protocol):
     def is_current(self, place: Place, ciphertext: bytes) -> bool:
         """Whether today's key would make `ciphertext`; nothing is opened."""
         ...
+
+
+class NoCipher:
+    """Where nothing is encrypted: meeting an encrypted field is a fault, never plain text."""
+
+    def prepare(self, purpose: Purpose, subject: str) -> NoReturn:
+        """Always refuses."""
+        raise AssertionError(f"no {purpose} key of {subject} is at hand")
+
+    def encrypt(self, place: Place, plaintext: bytes) -> NoReturn:
+        """Always refuses."""
+        raise AssertionError(f"{place.table}.{place.attribute} is encrypted; no key is at hand")
+
+    def decrypt(self, place: Place, ciphertext: bytes) -> NoReturn:
+        """Always refuses."""
+        raise AssertionError(f"{place.table}.{place.attribute} is encrypted; no key is at hand")
+
+    def is_current(self, place: Place, ciphertext: bytes) -> NoReturn:
+        """Always refuses."""
+        raise AssertionError(f"{place.table}.{place.attribute} is encrypted; no key is at hand")
 
 
 def serialize(value: Any) -> Any:

@@ -13,8 +13,13 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from runtime.models.change import UNOPENABLE
+from runtime.settings import ACCESS_REFUSED
 
 METRICS_NAMESPACE: Final = "payments"
+
+MANY_REFUSALS: Final = 100
+"""Refused tokens in `REFUSALS_MINUTES`: above what clients with an expired token make."""
+REFUSALS_MINUTES: Final = 5
 
 OLDEST_ITERATOR_SECONDS = 60
 OLD_PERIODS = 3
@@ -97,6 +102,39 @@ def unopenable_alarm(
         messages=UNOPENABLE,
         metric_name="FieldsThatDoNotOpen",
         description="An enciphered field was moved or changed, or its key is gone; the log says.",
+    )
+
+
+def refusals_alarm(
+    scope: Construct, construct_id: str, *, log_group: logs.ILogGroup
+) -> cloudwatch.Alarm:
+    """Counts the authorizer's refusals by reason, and rings when they are many in all."""
+    refused = logs.FilterPattern.string_value("$.message", "=", ACCESS_REFUSED)
+    log_group.add_metric_filter(
+        f"{construct_id}ByReason",
+        filter_pattern=refused,
+        metric_namespace=METRICS_NAMESPACE,
+        metric_name="TokensRefused",
+        metric_value="1",
+        dimensions={"Reason": "$.reason"},
+    )
+    # CloudWatch adds nothing up over a dimension, and an alarm may not search: a sum of its own.
+    in_all = log_group.add_metric_filter(
+        f"{construct_id}InAll",
+        filter_pattern=refused,
+        metric_namespace=METRICS_NAMESPACE,
+        metric_name="TokensRefusedInAll",
+        metric_value="1",
+    )
+    return cloudwatch.Alarm(
+        scope,
+        construct_id,
+        alarm_description="Many tokens are refused: an attack, a client astray, or no keys.",
+        comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
+        evaluation_periods=1,
+        metric=in_all.metric(period=Duration.minutes(REFUSALS_MINUTES), statistic="Sum"),
+        threshold=MANY_REFUSALS,
+        treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
     )
 
 

@@ -11,11 +11,15 @@ from aws_cdk import aws_apigatewayv2 as apigw
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk.aws_apigatewayv2_authorizers import HttpLambdaAuthorizer, HttpLambdaResponseType
+from aws_cdk.aws_apigatewayv2_authorizers import (
+    HttpJwtAuthorizer,
+    HttpLambdaAuthorizer,
+    HttpLambdaResponseType,
+)
 from aws_cdk.aws_apigatewayv2_integrations import HttpLambdaIntegration
 from constructs import Construct
 
-from runtime.contract.endpoints import ENDPOINTS, Endpoint, Function
+from runtime.contract.endpoints import ENDPOINTS, Endpoint, Function, Permission
 from stacks.constructs.acknowledge import acknowledge
 from stacks.constructs.log_group import encrypted_log_group
 from stacks.stage import StageConfig
@@ -53,11 +57,12 @@ class HttpEndpoints(Construct):
         *,
         stage: StageConfig,
         functions: Mapping[Function, lambda_.IFunction],
-        authorizer: lambda_.IFunction,
+        authorizer: lambda_.IFunction | None,
         log_key: kms.IKey,
     ) -> None:
         super().__init__(scope, construct_id)
         self._authorizer = _authorizer(authorizer, stage)
+        self._scoped = authorizer is None
         self._integrations = {
             # One permission per function: one per route would outgrow Lambda's 20 KB of policy.
             name: HttpLambdaIntegration(
@@ -87,6 +92,7 @@ class HttpEndpoints(Construct):
             route_key=apigw.HttpRouteKey.with_(endpoint.path, apigw.HttpMethod[endpoint.method]),
             integration=self._integrations[endpoint.function],
             authorizer=None if endpoint.public else self._authorizer,
+            authorization_scopes=_scopes(endpoint) if self._scoped else None,
         )
         if endpoint.public:
             acknowledge(
@@ -160,7 +166,14 @@ class HttpEndpoints(Construct):
         )
 
 
-def _authorizer(function: lambda_.IFunction, stage: StageConfig) -> HttpLambdaAuthorizer:
+def _authorizer(
+    function: lambda_.IFunction | None, stage: StageConfig
+) -> apigw.IHttpRouteAuthorizer:
+    """Our own authorizer, or the gateway's where there is no function."""
+    if function is None:
+        return HttpJwtAuthorizer(
+            "Authorizer", stage.auth.issuer, jwt_audience=[stage.auth.audience]
+        )
     return HttpLambdaAuthorizer(
         "Authorizer",
         function,
@@ -168,6 +181,13 @@ def _authorizer(function: lambda_.IFunction, stage: StageConfig) -> HttpLambdaAu
         response_types=[HttpLambdaResponseType.SIMPLE],
         results_cache_ttl=Duration.seconds(stage.auth.cache_seconds),
     )
+
+
+def _scopes(endpoint: Endpoint) -> list[str] | None:
+    """One of these must be in the token; what `admin` gives whom is the function's to judge."""
+    if endpoint.permission is None:
+        return None
+    return list(dict.fromkeys([str(endpoint.permission), str(Permission.ADMIN)]))
 
 
 def _cors(stage: StageConfig) -> apigw.CorsPreflightOptions | None:

@@ -51,6 +51,23 @@ def with_origins(asset: Path, tmp_path_factory: pytest.TempPathFactory) -> Synth
     return Synthesized.make("dev", asset, tmp_path_factory.mktemp("cdk-origins"), context)
 
 
+@pytest.fixture(scope="session")
+def with_hs256(asset: Path, tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
+    """The stage dev, which also accepts tokens signed with a shared secret."""
+    context = copy.deepcopy(cdk_json_context())
+    context["stages"]["dev"]["auth"]["hs256_secret_name"] = "tokens/hs256"
+    return Synthesized.make("dev", asset, tmp_path_factory.mktemp("cdk-hs256"), context)
+
+
+@pytest.fixture(scope="session")
+def with_jwt(asset: Path, tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
+    """The stage dev, whose tokens API Gateway judges itself."""
+    context = copy.deepcopy(cdk_json_context())
+    auth = {"mode": "jwt", "issuer": "https://issuer.test", "audience": "payments-api"}
+    context["stages"]["dev"]["auth"] = auth
+    return Synthesized.make("dev", asset, tmp_path_factory.mktemp("cdk-jwt"), context)
+
+
 @pytest.fixture
 def prod(synthesize: Synthesize) -> Synthesized:
     return synthesize("prod")

@@ -18,6 +18,7 @@ from runtime.settings import (
     RotationSettings,
     Settings,
 )
+from stacks.constructs.alarms import MANY_REFUSALS
 from tests.infrastructure.synthesized import Resource, Synthesized, cdk_json_context
 
 SETTINGS: dict[str, type[Settings]] = {
@@ -122,6 +123,28 @@ def test_a_crash_of_a_function_rings(service: str, stage: Synthesized) -> None:
         == [{"Name": "FunctionName", "Value": {"Ref": function.logical_id}}]
     ]
     assert len(watched) == 1
+
+
+def test_refused_tokens_are_counted_by_reason_and_many_of_them_ring(stage: Synthesized) -> None:
+    group = stage.functions()["authorizer"].properties["LoggingConfig"]["LogGroup"]
+    counted = {}
+    for found in stage.all("AWS::Logs::MetricFilter"):
+        if found.properties["LogGroupName"] == group:
+            (metric,) = found.properties["MetricTransformations"]
+            assert found.properties["FilterPattern"] == '{ $.message = "token refused" }'
+            assert (metric["MetricNamespace"], metric["MetricValue"]) == ("payments", "1")
+            counted[metric["MetricName"]] = metric.get("Dimensions")
+    assert counted == {
+        "TokensRefused": [{"Key": "Reason", "Value": "$.reason"}],
+        "TokensRefusedInAll": None,
+    }
+    (alarm,) = (
+        alarm
+        for alarm in stage.all("AWS::CloudWatch::Alarm")
+        if alarm.properties["MetricName"] == "TokensRefusedInAll"
+    )
+    assert alarm.properties["Threshold"] == MANY_REFUSALS == 100
+    assert alarm.properties["Period"] == 300
 
 
 def test_only_the_local_stage_lets_webhooks_go_to_its_own_machine(stage: Synthesized) -> None:

@@ -8,6 +8,7 @@ import re
 import pytest
 
 from runtime.settings import (
+    AuthorizerSettings,
     HoldsSettings,
     ProcessSettings,
     ProjectSettings,
@@ -22,6 +23,7 @@ from stacks import permissions
 from stacks.constructs.schema_table import table_logical_id
 from stacks.permissions import TableUses
 from stacks.statements import STREAM_ACTIONS
+from tests.infrastructure.conftest import Synthesize
 from tests.infrastructure.synthesized import (
     Json,
     Synthesized,
@@ -30,6 +32,7 @@ from tests.infrastructure.synthesized import (
 )
 
 USES: dict[str, tuple[TableUses, type[Settings]]] = {
+    "authorizer": (permissions.AUTHORIZER, AuthorizerSettings),
     "holds": (permissions.HOLDS, HoldsSettings),
     "process": (permissions.PROCESS, ProcessSettings),
     "project": (permissions.PROJECT, ProjectSettings),
@@ -54,7 +57,7 @@ DATA_KEY_ACTIONS: dict[str, dict[str, set[str]]] = {
     "reconcile": {},
     "resolver": {"PiiKey": USE_AND_MAKE},
     "rotation": {"PiiKey": USE_AND_MAKE, "PciKey": USE_AND_MAKE, "IndexKey": USE_AND_MAKE},
-    "authorizer": {},
+    "authorizer": {"IndexKey": {"Decrypt"}},
 }
 
 
@@ -99,10 +102,6 @@ def test_a_function_has_rights_to_exactly_the_tables_it_is_told_of(service: str)
     assert {f"{table}_table" for table in uses} == told
 
 
-def test_the_authorizer_may_touch_no_table(stage: Synthesized) -> None:
-    assert _allowed(stage.statements_of("authorizer"), "dynamodb") == {}
-
-
 @pytest.mark.parametrize("service", DATA_KEY_ACTIONS)
 def test_a_key_that_wraps_data_keys_opens_only_for_its_purpose_and_a_subject(
     service: str, stage: Synthesized
@@ -123,7 +122,7 @@ def test_a_key_that_wraps_data_keys_opens_only_for_its_purpose_and_a_subject(
     assert found == DATA_KEY_ACTIONS[service]
 
 
-@pytest.mark.parametrize("service", [*USES, "authorizer"])
+@pytest.mark.parametrize("service", USES)
 def test_the_tables_key_serves_a_function_only_by_way_of_another_service(
     service: str, stage: Synthesized
 ) -> None:
@@ -173,6 +172,22 @@ def test_only_the_local_authorizer_reads_a_secret(stage: Synthesized) -> None:
         assert actions == {"secretsmanager:GetSecretValue"}
     else:
         assert secrets == {}
+
+
+def test_the_authorizer_reads_the_secret_of_hs256_only_where_the_stage_names_one(
+    with_hs256: Synthesized, synthesize: Synthesize
+) -> None:
+    secrets = _allowed(with_hs256.statements_of("authorizer"), "secretsmanager")
+    ((arn, actions),) = secrets.items()
+    assert arn.endswith(":secret:tokens/hs256-??????")
+    assert actions == {"secretsmanager:GetSecretValue"}
+    assert "HS256_SECRET_ARN" in _variables(with_hs256)
+    assert "HS256_SECRET_ARN" not in _variables(synthesize("dev"))
+
+
+def _variables(stage: Synthesized) -> Json:
+    variables: Json = stage.functions()["authorizer"].properties["Environment"]["Variables"]
+    return variables
 
 
 def test_a_policy_fits_into_what_iam_stores(stage: Synthesized) -> None:

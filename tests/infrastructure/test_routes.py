@@ -47,6 +47,39 @@ def test_every_route_but_the_public_ones_passes_the_authorizer(stage: Synthesize
             assert route.properties["AuthorizerId"] == {"Ref": _authorizer(stage).logical_id}
 
 
+def test_in_jwt_mode_the_gateway_asks_each_route_for_its_permission_as_a_scope(
+    with_jwt: Synthesized,
+) -> None:
+    properties = _authorizer(with_jwt).properties
+    assert properties["AuthorizerType"] == "JWT"
+    assert properties["IdentitySource"] == ["$request.header.Authorization"]
+    assert properties["JwtConfiguration"] == {
+        "Audience": ["payments-api"],
+        "Issuer": "https://issuer.test",
+    }
+    routes = _routes(with_jwt)
+    for endpoint in ENDPOINTS:
+        route = routes.pop(f"{endpoint.method} {endpoint.path}").properties
+        scopes = route.get("AuthorizationScopes")
+        assert route["AuthorizationType"] == ("NONE" if endpoint.public else "JWT")
+        assert set(scopes or ()) == ({endpoint.permission, "admin"} - {None} if scopes else set())
+        assert (scopes is None) == (endpoint.permission is None), endpoint.operation
+    (rest,) = routes.values()
+    assert rest.properties["RouteKey"] == "$default"
+    assert rest.properties["AuthorizationType"] == "JWT"
+
+
+def test_in_jwt_mode_there_is_no_authorizer_of_ours(with_jwt: Synthesized) -> None:
+    assert "authorizer" not in with_jwt.functions()
+    assert set(with_jwt.output("api", "Functions")) == {"process", "query"}
+    names = [f.properties["MetricTransformations"][0]["MetricName"] for f in _filters(with_jwt)]
+    assert not [name for name in names if name.startswith("Tokens")]
+
+
+def _filters(stage: Synthesized) -> list[Resource]:
+    return stage.all("AWS::Logs::MetricFilter")
+
+
 def test_an_answer_of_the_authorizer_is_kept_for_one_token_on_one_route(stage: Synthesized) -> None:
     properties = _authorizer(stage).properties
     assert properties["AuthorizerType"] == "REQUEST"

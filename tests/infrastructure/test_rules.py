@@ -42,6 +42,13 @@ def test_a_stage_with_origins_passes_the_same_rules(with_origins: Synthesized) -
     assert _lint(with_origins.directory / "payments-dev-api.template.json") == []
 
 
+def test_a_stage_whose_tokens_the_gateway_judges_passes_the_same_rules(
+    with_jwt: Synthesized,
+) -> None:
+    assert _findings(with_jwt.app) == []
+    assert _lint(with_jwt.directory / "payments-dev-api.template.json") == []
+
+
 def test_the_linter_finds_nothing(cloud_stage: Synthesized) -> None:
     templates = sorted(cloud_stage.directory.glob("*.template.json"))
     assert len(templates) == 4

@@ -81,10 +81,64 @@ def test_production_must_keep_its_data(kept: str) -> None:
         _stage("prod", data=data)
 
 
-@pytest.mark.parametrize("sources", [{}, {"jwks_url": "https://a.b/c", "jwks_secret_name": "d"}])
-def test_tokens_have_exactly_one_source_of_keys(sources: dict[str, str]) -> None:
-    with pytest.raises(StageError, match="exactly one of jwks_url and jwks_secret_name"):
+TWO_SOURCES = {"jwks_url": "https://a.b/c", "jwks_secret_name": "d"}
+
+
+@pytest.mark.parametrize(
+    ("sources", "said"),
+    [
+        ({}, "give jwks_url or jwks_secret_name, or hs256_secret_name"),
+        (TWO_SOURCES, "at most one of jwks_url and jwks_secret_name"),
+        ({**TWO_SOURCES, "hs256_secret_name": "e"}, "at most one of jwks_url"),
+    ],
+)
+def test_tokens_have_keys_and_one_source_of_public_ones(sources: dict[str, str], said: str) -> None:
+    with pytest.raises(StageError, match=said):
         _stage("dev", auth={"issuer": "https://a.b", "audience": "c", **sources})
+
+
+@pytest.mark.parametrize("public", [{}, {"jwks_url": "https://a.b/c"}, {"jwks_secret_name": "d"}])
+def test_the_secret_of_hs256_stands_alone_or_beside_public_keys(public: dict[str, str]) -> None:
+    auth = {"issuer": "https://a.b", "audience": "c", "hs256_secret_name": "e", **public}
+    assert _stage("dev", auth=auth).auth.hs256_secret_name == "e"
+
+
+JWT = {"mode": "jwt", "issuer": "https://a.b", "audience": "c"}
+
+
+def test_where_the_gateway_judges_tokens_no_keys_are_named() -> None:
+    assert _stage("dev", auth=JWT).auth.mode == "jwt"
+    assert _stage("dev").auth.mode == "lambda"
+
+
+@pytest.mark.parametrize(
+    "vain",
+    [
+        {"jwks_url": "https://a.b/c"},
+        {"jwks_secret_name": "d"},
+        {"hs256_secret_name": "e"},
+        {"cache_seconds": 60},
+    ],
+)
+def test_settings_of_our_authorizer_are_refused_where_there_is_none(vain: dict[str, Any]) -> None:
+    with pytest.raises(StageError, match=f'mode "jwt" has no use for {next(iter(vain))}'):
+        _stage("dev", auth={**JWT, **vain})
+
+
+def test_the_local_stage_judges_its_tokens_itself() -> None:
+    with pytest.raises(StageError, match=r'auth\.mode "jwt" needs an issuer'):
+        _stage("local", auth=JWT)
+
+
+def test_an_unknown_mode_is_refused() -> None:
+    with pytest.raises(StageError, match=r"auth\.mode"):
+        _stage("dev", auth={**JWT, "mode": "none"})
+
+
+def test_a_secret_of_the_local_stage_is_refused_elsewhere() -> None:
+    auth = {"issuer": "https://a.b", "audience": "c", "hs256_secret_name": "payments/local/hs256"}
+    with pytest.raises(StageError, match="local may use: auth of a local stack"):
+        _stage("dev", auth=auth)
 
 
 def test_an_issuer_without_tls_is_refused() -> None:

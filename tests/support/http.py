@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 from runtime import bootstrap
 from runtime.models import ALL_TABLES
 from runtime.settings import (
+    AuthorizerSettings,
     HoldsSettings,
     ProcessSettings,
     ProjectSettings,
@@ -65,6 +66,7 @@ def http_event(
     query: str = "",
     headers: Mapping[str, str] | None = None,
     authorizer: Mapping[str, str] | None = None,
+    jwt: Any = None,
 ) -> dict[str, Any]:
     """A payload 2.0 event; `raw` is a body as it is, bytes being sent as base64."""
     text = json.dumps(body) if body is not None else raw
@@ -82,6 +84,8 @@ def http_event(
     }
     if authorizer is not None:
         context["authorizer"] = {"lambda": dict(authorizer)}
+    if jwt is not None:
+        context["authorizer"] = {"jwt": jwt}
     return {
         "version": "2.0",
         "routeKey": "$default",
@@ -124,6 +128,21 @@ class Functions:
         kind = answer["headers"]["Content-Type"]
         body = json.loads(text) if "json" in kind and text else text
         return Answered(answer["statusCode"], body, answer["headers"], text)
+
+    def judge(self, credential: str, route: str = "GET /v1/payments") -> dict[str, Any]:
+        """The authorizer's answer to a bearer credential."""
+        event = {
+            "version": "2.0",
+            "type": "REQUEST",
+            "routeKey": route,
+            "headers": {"authorization": f"Bearer {credential}"},
+            "requestContext": {
+                "requestId": f"request-{next(_numbers)}",
+                "http": {"sourceIp": "192.0.2.1", "userAgent": "tests"},
+            },
+        }
+        answer: dict[str, Any] = self.modules["authorize"].handler(event, Context())
+        return answer
 
     def reconcile(self, *keys: str, **detail: Any) -> Any:
         """Settlement files announced through the queue."""
@@ -180,9 +199,13 @@ def environment(
         "intent_lease_seconds": 5,
         "stop_before_timeout_seconds": 30,  # one environment for all, so one value for all
         "merchant_cache_seconds": 0,
+        "issuer": "https://issuer.invalid",
+        "audience": "payments-api",
+        "jwks_url": "https://issuer.invalid/jwks.json",
     }
     written: dict[str, str] = {}
     for shape in (
+        AuthorizerSettings,
         ProcessSettings,
         QuerySettings,
         ReconcileSettings,
@@ -201,6 +224,7 @@ def environment(
 def functions() -> Functions:
     """The functions, configured by the environment and held to their rights to the tables."""
     from runtime.handlers import (  # noqa: PLC0415
+        authorize,
         holds,
         process,
         project,
@@ -225,8 +249,13 @@ def functions() -> Functions:
         each.cache_clear()  # type: ignore[attr-defined]
         made = each()
         hold_to(made.client, uses, made.store.tables)
+    for remembered in (authorize._settings, authorize._keys, authorize.machine_clients):
+        remembered.cache_clear()
+    gate = authorize.machine_clients()
+    hold_to(gate.store.client, permissions.AUTHORIZER, gate.store.tables)
     return Functions(
         {
+            "authorize": authorize,
             "process": process,
             "query": query,
             "reconcile": reconcile,

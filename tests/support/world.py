@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from runtime.bootstrap import NoCipher
 from runtime.contract.answers import StoredAnswer
 from runtime.contract.call import Call
 from runtime.contract.caller import Caller
@@ -38,7 +37,7 @@ from runtime.models.scope import EVERYBODY
 from runtime.models.transaction import Transaction
 from runtime.models.transfer import Transfer
 from runtime.repositories.claims import ClaimRepository
-from runtime.repositories.codec import Codec
+from runtime.repositories.codec import Codec, NoCipher
 from runtime.repositories.customers import CustomerRepository
 from runtime.repositories.data_keys import DataKeyRepository
 from runtime.repositories.merchants import MerchantRepository

@@ -10,9 +10,11 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from runtime.domain.identity import Refusal
 from runtime.handlers import authorize
-from runtime.settings import AuthorizerSettings
-from tests.unit.runtime.test_tokens import REFUSED, jwks, signed
+from runtime.observability import logger
+from runtime.settings import ACCESS_REFUSED
+from tests.unit.runtime.test_tokens import REASON_OF, REFUSED, SETTINGS, jwks, signed
 
 CONTEXT: Any = None
 
@@ -23,13 +25,7 @@ def secret() -> Iterator[str]:
         made = boto3.client("secretsmanager").create_secret(
             Name="jwks", SecretString=json.dumps(jwks())
         )
-        settings = AuthorizerSettings(
-            stage="test",
-            service="authorizer",
-            issuer="https://issuer",
-            audience="payments",
-            jwks_secret_arn=made["ARN"],
-        )
+        settings = SETTINGS.model_copy(update={"jwks_url": None, "jwks_secret_arn": made["ARN"]})
         for name, value in settings.environment().items():
             machine.setenv(name, value)
         authorize._settings.cache_clear()
@@ -37,6 +33,19 @@ def secret() -> Iterator[str]:
         yield made["ARN"]
         authorize._settings.cache_clear()
         authorize._keys.cache_clear()
+
+
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """Message and reason of what the authorizer logs."""
+    seen: list[tuple[str, str]] = []
+
+    def note(message: str, **fields: Any) -> None:
+        seen.append((message, fields["reason"]))
+
+    for level in ("warning", "exception"):
+        monkeypatch.setattr(logger, level, note)
+    return seen
 
 
 def ask(authorization: str | None) -> dict[str, Any]:
@@ -61,14 +70,21 @@ def test_an_operators_context_names_no_merchant() -> None:
 
 @pytest.mark.usefixtures("secret")
 @pytest.mark.parametrize("flaw", list(REFUSED))
-def test_every_flawed_token_is_refused_without_a_reason(flaw: str) -> None:
+def test_a_flawed_token_is_refused_without_a_reason_that_only_the_log_knows(
+    flaw: str, lines: list[tuple[str, str]]
+) -> None:
     assert ask("Bearer " + REFUSED[flaw]()) == {"isAuthorized": False, "context": {}}
+    reason = Refusal.MISSING if flaw == "empty" else REASON_OF.get(flaw, Refusal.CLAIMS)
+    assert lines == [(ACCESS_REFUSED, reason)]
 
 
 @pytest.mark.usefixtures("secret")
 @pytest.mark.parametrize("header", [None, "", "Bearer", "Basic dXNlcjpwYXNz", "Token x", "é"])
-def test_what_is_no_bearer_token_is_refused(header: str | None) -> None:
+def test_what_is_no_bearer_token_is_refused(
+    header: str | None, lines: list[tuple[str, str]]
+) -> None:
     assert ask(header)["isAuthorized"] is False
+    assert lines == [(ACCESS_REFUSED, Refusal.MISSING)]
 
 
 @pytest.mark.usefixtures("secret")
@@ -77,9 +93,12 @@ def test_an_event_of_another_shape_is_refused(event: dict[str, Any]) -> None:
     assert authorize.handler(event, CONTEXT)["isAuthorized"] is False
 
 
-def test_an_authorizer_without_settings_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_authorizer_without_settings_refuses(
+    monkeypatch: pytest.MonkeyPatch, lines: list[tuple[str, str]]
+) -> None:
     authorize._settings.cache_clear()
     authorize._keys.cache_clear()
     monkeypatch.delenv("ISSUER", raising=False)
     assert ask("Bearer " + signed())["isAuthorized"] is False
+    assert lines == [(ACCESS_REFUSED, Refusal.FAILURE)]
     authorize._settings.cache_clear()

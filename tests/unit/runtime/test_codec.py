@@ -12,14 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from runtime.bootstrap import NoCipher
 from runtime.errors import IntegrityError
 from runtime.models import ALL_TABLES
 from runtime.models.account import Account, AccountNumberGuard
 from runtime.models.customer import Customer
 from runtime.models.fields import Instant
 from runtime.models.merchant import Merchant, MerchantProfile
-from runtime.repositories.codec import Codec, Place, serialize
+from runtime.repositories.codec import Codec, NoCipher, Place, serialize
 from runtime.repositories.expressions import (
     Rendering,
     all_of,

@@ -17,12 +17,11 @@ from botocore.exceptions import (
 )
 
 from runtime import errors
-from runtime.bootstrap import NoCipher
 from runtime.contract.answers import PROBLEM_TYPE_BASE, StoredAnswer, problem
 from runtime.errors import Declined, MethodNotAllowed, PlatformError, Unavailable
 from runtime.models.data_key import DataKey
 from runtime.models.scope import EVERYBODY
-from runtime.repositories.codec import Codec
+from runtime.repositories.codec import Codec, NoCipher
 from runtime.repositories.expressions import absent, put
 from runtime.repositories.store import (
     _TRANSIENT_ERRORS,

@@ -90,9 +90,17 @@ def test_a_setting_out_of_range_or_unknown_is_refused(wrong: dict[str, int]) -> 
 
 
 @pytest.mark.parametrize("sources", [{}, {"jwks_url": "u", "jwks_secret_arn": "a"}])
-def test_the_authorizer_has_exactly_one_source_of_keys(sources: dict[str, str]) -> None:
+def test_the_authorizer_has_keys_and_one_source_of_public_ones(sources: dict[str, str]) -> None:
+    given = {**values(AuthorizerSettings), "jwks_url": None, **sources}
     with pytest.raises(ValidationError, match="jwks_url or jwks_secret_arn"):
-        AuthorizerSettings(stage="t", service="s", issuer="i", audience="a", **sources)
+        AuthorizerSettings(**given)
+
+
+@pytest.mark.parametrize("public", [{}, {"jwks_url": "u"}, {"jwks_secret_arn": "a"}])
+def test_the_secret_of_hs256_stands_alone_or_beside_public_keys(public: dict[str, str]) -> None:
+    given = {**values(AuthorizerSettings), "jwks_url": None, "hs256_secret_arn": "h", **public}
+    written = AuthorizerSettings(**given)
+    assert AuthorizerSettings.from_environment(written.environment()) == written
 
 
 @pytest.mark.parametrize("name", ["issuer", "audience"])

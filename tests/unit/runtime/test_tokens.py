@@ -18,22 +18,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
-from runtime.gateways.tokens import (
-    MAX_PERMISSIONS,
-    MAX_STALE_SECONDS,
-    MAX_TOKEN_CHARACTERS,
-    MIN_ASK_SECONDS,
-    PublicKeys,
-    TokenRefused,
-    judge_token,
-)
+from runtime.domain.identity import MAX_PERMISSIONS, Refusal, TokenRefused
+from runtime.gateways.token_keys import MAX_STALE_SECONDS, MIN_ASK_SECONDS, PublicKeys
+from runtime.gateways.tokens import MAX_TOKEN_CHARACTERS, TokenKeys, judge_token
 from runtime.settings import AuthorizerSettings
 
 RSA = rsa.generate_private_key(65537, 2048)
 STRANGER = rsa.generate_private_key(65537, 2048)
 EC = ec.generate_private_key(ec.SECP256R1())
 SETTINGS = AuthorizerSettings(
-    stage="test", service="authorizer", issuer="https://issuer", audience="payments", jwks_url="x"
+    stage="test",
+    service="authorizer",
+    issuer="https://issuer",
+    audience="payments",
+    api_keys_table="api_keys",
+    keys_table="keys",
+    index_key_arn="arn",
+    jwks_url="x",
 )
 PUBLIC_PEM = RSA.public_key().public_bytes(
     serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -49,7 +50,7 @@ def jwks() -> dict[str, Any]:
     }
 
 
-KEYS = PublicKeys(jwks, 300)
+KEYS = TokenKeys(PublicKeys(jwks, 300))
 
 
 def claims(**changes: Any) -> dict[str, Any]:
@@ -97,7 +98,7 @@ def test_an_operators_token_names_no_merchant() -> None:
     assert judge_token(signed(merchant_id=...), KEYS, SETTINGS).merchant_id is None
 
 
-def _signed_with_the_public_key(algorithm: str) -> str:
+def signed_with_the_public_key(algorithm: str) -> str:
     head = part({"alg": algorithm, "kid": "rsa-1", "typ": "JWT"}) + "." + part(claims())
     mac = hmac.new(PUBLIC_PEM, head.encode(), hashlib.sha256).digest()
     return head + "." + part(mac)
@@ -132,8 +133,8 @@ REFUSED: dict[str, Callable[[], str]] = {
     "alg None in capitals": lambda: (
         part({"alg": "NONE", "kid": "rsa-1"}) + "." + part(claims()) + "."
     ),
-    "HS256 with the public key": lambda: _signed_with_the_public_key("HS256"),
-    "RS256 in name, HMAC in truth": lambda: _signed_with_the_public_key("RS256"),
+    "HS256 with the public key": lambda: signed_with_the_public_key("HS256"),
+    "RS256 in name, HMAC in truth": lambda: signed_with_the_public_key("RS256"),
     "RS512": lambda: signed(algorithm="RS512"),
     "PS256": lambda: signed(algorithm="PS256"),
     "signed by a stranger": lambda: signed(key=STRANGER),
@@ -145,6 +146,7 @@ REFUSED: dict[str, Callable[[], str]] = {
     "no signature": lambda: signed().rpartition(".")[0] + ".",
     "two parts": lambda: signed().rpartition(".")[0],
     "too long": lambda: signed(extra="x" * MAX_TOKEN_CHARACTERS),
+    "a megabyte": lambda: signed(extra="x" * 1024 * 1024),
     "empty": lambda: "",
     "permissions as text": lambda: signed(permissions="payments admin"),
     "permissions with a number": lambda: signed(permissions=["payments", 1]),
@@ -162,10 +164,44 @@ REFUSED: dict[str, Callable[[], str]] = {
 }
 
 
+REASONS: dict[Refusal, tuple[str, ...]] = {
+    Refusal.EXPIRED: ("expired",),
+    Refusal.NOT_YET_VALID: ("not yet valid", "issued in the future"),
+    Refusal.MISSING_CLAIM: ("no exp", "no sub", "no iss", "no aud", "no permissions"),
+    Refusal.ISSUER: ("wrong issuer", "issuers prefix"),
+    Refusal.AUDIENCE: ("wrong audience", "audience in a list"),
+    Refusal.ALGORITHM: (
+        "alg none",
+        "alg None in capitals",
+        "HS256 with the public key",
+        "RS512",
+        "PS256",
+        "another keys kid",
+    ),
+    Refusal.SIGNATURE: (
+        "RS256 in name, HMAC in truth",
+        "signed by a stranger",
+        "another keys algorithm",
+        "tampered payload",
+        "no signature",
+    ),
+    Refusal.UNKNOWN_KEY: ("unknown kid", "no kid"),
+    Refusal.MALFORMED: ("two parts", "empty", "exp is text"),
+    Refusal.TOO_LONG: ("too long", "a megabyte"),
+}
+REASON_OF = {flaw: reason for reason, flaws in REASONS.items() for flaw in flaws}
+
+
 @pytest.mark.parametrize("flaw", list(REFUSED))
-def test_a_token_with_one_flaw_is_refused(flaw: str) -> None:
-    with pytest.raises(TokenRefused):
+def test_a_token_with_one_flaw_is_refused_for_that_flaw(flaw: str) -> None:
+    with pytest.raises(TokenRefused) as refused:
         judge_token(REFUSED[flaw](), KEYS, SETTINGS)
+    assert refused.value.reason is REASON_OF.get(flaw, Refusal.CLAIMS)
+
+
+def test_every_reason_is_a_word_that_a_metric_can_bear() -> None:
+    assert set(REASON_OF) < set(REFUSED)
+    assert all(reason.isascii() and " " not in reason for reason in Refusal)
 
 
 @given(st.text(max_size=200))
@@ -262,5 +298,6 @@ def test_a_withdrawn_key_is_refused_when_the_keys_were_read_again() -> None:
 def test_an_issuer_that_never_answered_means_no_token_is_good() -> None:
     issuer = Issuer()
     issuer.away = True
-    with pytest.raises(TokenRefused):
-        judge_token(signed(), keys_of(issuer, [0.0]), SETTINGS)
+    with pytest.raises(TokenRefused) as refused:
+        judge_token(signed(), TokenKeys(keys_of(issuer, [0.0])), SETTINGS)
+    assert refused.value.reason is Refusal.KEYS_UNREADABLE

@@ -1,0 +1,54 @@
+"""Shapes of the API key routes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from runtime.contract.base import Answer, Body, Page, PageQuery, ShortText
+from runtime.models.fields import Instant
+
+KeyPermission = Literal["payments", "refunds", "customers", "accounts", "transfers", "reports"]
+"""All permissions but `admin`: no machine client is an operator."""
+
+
+class ApiKeyRequest(Body, frozen=True):
+    """A new key of the merchant that `merchant_id` names."""
+
+    name: ShortText
+    permissions: Annotated[frozenset[KeyPermission], Field(min_length=1)]
+
+
+class ApiKeyChange(Body, frozen=True):
+    """Revoke: the path says it all."""
+
+
+class ApiKeyQuery(PageQuery, frozen=True):
+    """Keys have no filters of their own."""
+
+
+class ApiKeyAnswer(Answer, frozen=True):
+    """A key without its secret. `last_used_at` is exact to the hour."""
+
+    id: str = Field(validation_alias="prefix")
+    merchant_id: str
+    name: str
+    permissions: Annotated[tuple[str, ...], BeforeValidator(sorted)]
+    revoked_at: Instant | None
+    last_used_at: Instant | None
+    version: int
+    created_at: Instant
+    updated_at: Instant
+
+
+class NewApiKey(ApiKeyAnswer, frozen=True):
+    """A key just made: the only answer that shows its secret."""
+
+    secret: Annotated[
+        str, Field(repr=False, description="Send it as `Authorization: Bearer sk_…`.")
+    ]
+
+
+class ApiKeyList(Page[ApiKeyAnswer], frozen=True):
+    """A page of keys."""

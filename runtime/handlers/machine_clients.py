@@ -1,0 +1,59 @@
+"""API keys at the authorizer. Imported and built only when the first one is presented."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from runtime.domain.identity import Identity
+from runtime.gateways import clients
+from runtime.gateways.key_ring import KeyPurpose, KeyRing
+from runtime.repositories.api_keys import ApiKeyRepository
+from runtime.repositories.codec import Codec, NoCipher
+from runtime.repositories.data_keys import DataKeyRepository
+from runtime.repositories.store import Store
+from runtime.services.api_key_check import ApiKeyGate, Presented, judge_api_key
+from runtime.settings import AuthorizerSettings
+
+BUDGET_SECONDS: Final = 3.0
+"""For reading a key, retries included: below the authorizer's timeout, so that it can still say no.
+"""
+
+MAX_USER_AGENT: Final = 256
+
+
+class MachineClients:
+    """Judges API keys, with this function's tables and keys."""
+
+    def __init__(self, settings: AuthorizerSettings) -> None:
+        self._ends = 0.0
+        self.store = Store(
+            clients.dynamodb(),
+            settings.table_names(),
+            Codec(NoCipher()),
+            lambda: self._ends - time.monotonic(),
+        )
+        # Noting a use never waits: somebody is waiting for the answer.
+        at_once = replace(self.store, remaining_seconds=lambda: 0.0)
+        arns: dict[KeyPurpose, str] = {"index": settings.index_key_arn}
+        self._gate = ApiKeyGate(
+            reader=ApiKeyRepository(self.store),
+            hash_keys=KeyRing(clients.kms(), DataKeyRepository(self.store), arns),
+            uses=ApiKeyRepository(at_once),
+        )
+
+    def judge(self, text: str, event: Mapping[str, Any]) -> Identity:
+        """The identity of a good key. Raises TokenRefused."""
+        self._ends = time.monotonic() + BUDGET_SECONDS
+        context = event.get("requestContext") or {}
+        http = context.get("http") or {}
+        presented = Presented(
+            now=datetime.now(UTC),
+            request_id=context.get("requestId") or "unknown",
+            ip_address=http.get("sourceIp") or "",
+            user_agent=(http.get("userAgent") or "")[:MAX_USER_AGENT],
+        )
+        return judge_api_key(text, presented, self._gate)

@@ -1,0 +1,119 @@
+"""Whether an API key is good, and whose it is. Every doubt is a refusal."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+from runtime.domain.api_keys import HASH_SUBJECT, hash_of, is_hash_of, prefix_of
+from runtime.domain.identity import Identity, Refusal, TokenRefused, identity_of
+from runtime.domain.ids import new_id
+from runtime.domain.instants import to_datetime, to_instant
+from runtime.errors import IntegrityError, StaleWrite, Unavailable
+from runtime.gateways.key_ring import KeyPurpose
+from runtime.models.api_key import ApiKey
+from runtime.models.change import ChangeContext
+from runtime.models.scope import EVERYBODY, Scope
+from runtime.observability import logger
+
+USE_NOTED_EVERY: Final = timedelta(hours=1)
+"""`last_used_at` is at most so much behind: noting each use would cost a write per request."""
+
+_NOBODYS_KEY: Final = os.urandom(32)
+_NOBODYS_HASH: Final = hash_of(os.urandom(32), "nobody")
+"""Compared for an unknown prefix, so that it takes the time of a wrong key."""
+
+
+class ApiKeyReader(Protocol):
+    """Where keys are read."""
+
+    def get(self, prefix: str, scope: Scope) -> ApiKey | None:
+        """A key with its hash. Raises Unavailable."""
+        ...
+
+
+class UseNotes(Protocol):
+    """Where their use is noted."""
+
+    def note_use(self, before: ApiKey, after: ApiKey, *, token: str) -> None:
+        """Write that the key was used. Raises StaleWrite, Unavailable."""
+        ...
+
+
+class HashKeys(Protocol):
+    """Gives the keys that API keys were hashed with."""
+
+    def key_for_reading(self, purpose: KeyPurpose, subject: str, key_id: str) -> bytes:
+        """The plaintext of a key in use. Raises IntegrityError, KeysUnavailable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKeyGate:
+    """What judging keys works with."""
+
+    reader: ApiKeyReader
+    hash_keys: HashKeys
+    uses: UseNotes
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """A request that presents a key: when, and where it came from."""
+
+    now: datetime
+    request_id: str
+    ip_address: str = ""
+    user_agent: str = ""
+
+
+def judge_api_key(text: str, presented: Presented, gate: ApiKeyGate) -> Identity:
+    """The identity of a good key. Raises TokenRefused for every other text."""
+    prefix = prefix_of(text)
+    if prefix is None:
+        raise TokenRefused(Refusal.MALFORMED, "this begins like an API key and is none")
+    try:
+        row = gate.reader.get(prefix, EVERYBODY)
+        hash_key = _hash_key(row, gate.hash_keys)
+    except (IntegrityError, Unavailable) as error:
+        raise TokenRefused(Refusal.KEYS_UNREADABLE, type(error).__name__) from error
+    good = is_hash_of(row.key_hash if row else _NOBODYS_HASH, hash_key, text)
+    if row is None:
+        raise TokenRefused(Refusal.API_KEY_UNKNOWN, "no API key has this prefix")
+    if not good:
+        raise TokenRefused(Refusal.API_KEY_WRONG, f"this is not API key {prefix}")
+    if row.revoked_at is not None:
+        raise TokenRefused(Refusal.API_KEY_REVOKED, f"API key {prefix} is revoked")
+    identity = identity_of(f"key:{prefix}", row.merchant_id, sorted(row.permissions))
+    _note_use(row, identity, presented, gate.uses)
+    return identity
+
+
+def _hash_key(row: ApiKey | None, hash_keys: HashKeys) -> bytes:
+    if row is None:
+        return _NOBODYS_KEY
+    return hash_keys.key_for_reading("index", HASH_SUBJECT, row.hash_key_id)
+
+
+def _note_use(row: ApiKey, identity: Identity, presented: Presented, uses: UseNotes) -> None:
+    """Never fails the request: who may not be noted may still come in."""
+    last = row.last_used_at
+    if last is not None and presented.now - to_datetime(last) < USE_NOTED_EVERY:
+        return
+    now = to_instant(presented.now)
+    stamp = ChangeContext(
+        changed_by=identity.subject,
+        request_id=presented.request_id,
+        cause=presented.request_id,
+        ip_address=presented.ip_address,
+        user_agent=presented.user_agent,
+    ).stamp()
+    step = {**stamp, "last_used_at": now, "updated_at": now, "version": row.version + 1}
+    try:
+        uses.note_use(row, row.model_copy(update=step), token=new_id("use", presented.now))
+    except StaleWrite:
+        return
+    except Unavailable as error:
+        logger.warning("the use of an API key was not noted", key=row.prefix, detail=error.detail)

@@ -1,0 +1,158 @@
+"""API keys of machine clients: make, list, revoke."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Protocol
+
+from runtime.contract.answers import StoredAnswer, success
+from runtime.contract.api_keys import (
+    ApiKeyAnswer,
+    ApiKeyList,
+    ApiKeyQuery,
+    ApiKeyRequest,
+    NewApiKey,
+)
+from runtime.contract.call import Call
+from runtime.contract.caller import found
+from runtime.domain.api_keys import (
+    HASH_SUBJECT,
+    PREFIX_ALPHABET,
+    PREFIX_CHARACTERS,
+    RANDOM_BYTES,
+    api_key_text,
+    hash_of,
+)
+from runtime.domain.instants import to_instant
+from runtime.errors import StaleWrite, Unavailable
+from runtime.gateways.key_ring import KeyPurpose
+from runtime.models.api_key import ApiKey
+from runtime.models.scope import Scope
+from runtime.repositories.api_keys import ApiKeyEntry, ApiKeyRepository
+from runtime.repositories.expressions import Key
+from runtime.services.idempotency import ClaimReader, create_once, earlier_answer
+from runtime.services.merchant_profiles import MerchantProfiles
+from runtime.services.pages import Cursors, take_page
+from runtime.services.versions import next_version, writing
+
+MAX_ATTEMPTS = 5
+"""Readings of one key whose use is noted meanwhile, which happens once an hour."""
+
+
+class HashKeys(Protocol):
+    """Gives the key for hashing."""
+
+    def key_for_writing(self, purpose: KeyPurpose, subject: str) -> tuple[str, bytes]:
+        """Id and plaintext of the subject's key, made now if it has none."""
+        ...
+
+
+@dataclass(frozen=True)
+class ApiKeyDesk:
+    """What making and revoking keys works with."""
+
+    api_keys: ApiKeyRepository
+    merchants: MerchantProfiles
+    hash_keys: HashKeys
+    claims: ClaimReader
+
+
+@dataclass(frozen=True)
+class ApiKeyArchive:
+    """What listing keys works with."""
+
+    api_keys: ApiKeyRepository
+    merchants: MerchantProfiles
+    cursors: Cursors
+
+
+def create_api_key(request: ApiKeyRequest, call: Call, desk: ApiKeyDesk) -> StoredAnswer:
+    """Make a key. Its secret is shown in this answer and its repetitions, and never again.
+
+    Raises InvalidValue when no merchant is named, NotFound for an unknown one.
+    """
+    merchant = desk.merchants.require(call.caller.merchant(call.acting_for))
+    prefix = "".join(secrets.choice(PREFIX_ALPHABET) for _ in range(PREFIX_CHARACTERS))
+    secret = api_key_text(prefix, secrets.token_bytes(RANDOM_BYTES))
+    hash_key_id, hash_key = desk.hash_keys.key_for_writing("index", HASH_SUBJECT)
+    now = to_instant(call.now)
+    api_key = ApiKey(
+        prefix=prefix,
+        merchant_id=merchant.id,
+        name=request.name,
+        permissions=frozenset(request.permissions),
+        key_hash=hash_of(hash_key, secret),
+        hash_key_id=hash_key_id,
+        created_at=now,
+        updated_at=now,
+        **call.caller.change(cause=call.caller.request_id).stamp(),
+    )
+    return create_once(
+        call,
+        merchant.id,
+        NewApiKey(**ApiKeyAnswer.of(api_key).model_dump(), secret=secret),
+        lambda claim, token: desk.api_keys.create(api_key, claim, token=token, now=call.now),
+        claims=desk.claims,
+        index_buckets=merchant.index_buckets,
+    )
+
+
+def revoke_api_key(prefix: str, call: Call, desk: ApiKeyDesk) -> StoredAnswer:
+    """Let a key open nothing any more; it stays listed. A revoked key is answered as it stands.
+
+    Raises NotFound.
+    """
+    owner = call.caller.owner(call.acting_for)
+    buckets = desk.merchants.index_buckets(owner)
+    for _ in range(MAX_ATTEMPTS):
+        earlier = earlier_answer(call, owner, desk.claims)
+        if earlier is not None:
+            return earlier
+        row = found(desk.api_keys.get(prefix, call.scope), "API key", prefix)
+        if row.revoked_at is not None:
+            return success(HTTPStatus.OK, ApiKeyAnswer.of(row))
+        after = next_version(row, {"revoked_at": to_instant(call.now)}, call)
+        try:
+            return create_once(
+                call,
+                owner,
+                ApiKeyAnswer.of(after),
+                writing(desk.api_keys, row, after, call),
+                claims=desk.claims,
+                index_buckets=buckets,
+                status=HTTPStatus.OK,
+            )
+        except StaleWrite:
+            continue
+    raise Unavailable(f"API key {prefix} is too busy to be changed; try again")
+
+
+def list_api_keys(query: ApiKeyQuery, call: Call, archive: ApiKeyArchive) -> ApiKeyList:
+    """A page of a merchant's keys, revoked ones included. Raises BadCursor, NotFound."""
+    merchant_id = archive.merchants.require(call.caller.merchant(call.acting_for)).id
+    position = archive.cursors.position(query, "api-keys", merchant_id)
+    entries = archive.api_keys.newest_first(
+        merchant_id,
+        start_after=_key_of(merchant_id, position) if position else None,
+        page_size=query.limit + 1,
+    )
+    page = take_page(entries, limit=query.limit, position=_position_of, matches=lambda _: True)
+    rows = archive.api_keys.get_many([entry.prefix for entry in page.entries], Scope(merchant_id))
+    cursor = archive.cursors.cursor(query, page.next_position, "api-keys", merchant_id)
+    return ApiKeyList(
+        data=tuple(ApiKeyAnswer.of(row) for row in rows),
+        has_more=cursor is not None,
+        next_cursor=cursor,
+    )
+
+
+def _position_of(entry: ApiKeyEntry) -> str:
+    return json.dumps([entry.created_at, entry.prefix])
+
+
+def _key_of(merchant_id: str, position: str) -> Key:
+    created_at, prefix = json.loads(position)
+    return {"merchant_id": merchant_id, "created_at": created_at, "prefix": prefix}

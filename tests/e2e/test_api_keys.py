@@ -1,0 +1,64 @@
+"""A machine client's key on the deployed stack: made, used, revoked, refused."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from local.api_client import ApiClient, Reply
+from tests.e2e.conftest import Deployment, Shop
+
+CACHE_SECONDS = 60
+"""The stage's `auth.cache_seconds`: a key refused to a route may serve it on for so long."""
+MARGIN_SECONDS = 10
+REFUSED = (401, 403)
+
+
+@pytest.mark.slow
+def test_a_key_serves_its_machine_client_until_it_is_revoked(
+    deployment: Deployment, shop: Shop
+) -> None:
+    operator = deployment.operator
+    body = {
+        "merchant_id": shop.merchant_id,
+        "name": "till 1",
+        "permissions": ["payments", "transfers"],
+    }
+    made = operator.post("/v1/api-keys", body).require(201)
+    till = ApiClient(deployment.stack.api_url, made["secret"])
+    sale = {"amount": 700, "currency": "USD", "payment_method": "tok_approved"}
+    payment = till.post("/v1/payments", sale, key="till-1").require(201)
+    assert payment["merchant_id"] == shop.merchant_id
+    listed = till.get("/v1/payments").require(200)
+    assert [row["id"] for row in listed["data"]] == [payment["id"]]
+    assert till.get("/v1/settlements").require(403)["code"] == "forbidden"
+    assert till.get("/v1/api-keys").require(403)["code"] == "forbidden"
+    (row,) = operator.get("/v1/api-keys", merchant_id=shop.merchant_id).require(200)["data"]
+    assert row["last_used_at"] is not None
+    assert "secret" not in row
+
+    revoked = operator.post(f"/v1/api-keys/{made['id']}/revoke", {}).require(200)
+    assert revoked["revoked_at"] is not None
+    # Nothing was cached for this route, so the revocation is seen at once.
+    assert till.get("/v1/transfers").status in REFUSED
+    assert _refused_within(till, CACHE_SECONDS + MARGIN_SECONDS).status in REFUSED
+
+
+def test_a_key_of_nobody_is_refused(deployment: Deployment, shop: Shop) -> None:
+    made = deployment.operator.post(
+        "/v1/api-keys",
+        {"merchant_id": shop.merchant_id, "name": "till", "permissions": ["payments"]},
+    ).require(201)
+    secret: str = made["secret"]
+    for wrong in (secret[:-1], secret[:-6] + "AAAAAA", f"sk_{'0' * 12}{secret[15:]}"):
+        assert ApiClient(deployment.stack.api_url, wrong).get("/v1/payments").status in REFUSED
+
+
+def _refused_within(client: ApiClient, seconds: float) -> Reply:
+    ends = time.monotonic() + seconds
+    reply = client.get("/v1/payments")
+    while reply.status not in REFUSED and time.monotonic() < ends:
+        time.sleep(2)
+        reply = client.get("/v1/payments")
+    return reply

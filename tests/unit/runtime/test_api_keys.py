@@ -1,0 +1,227 @@
+"""API keys from making to revoking, through the functions, on tables in this process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from runtime.observability import logger
+from tests.support.http import Functions, environment, functions, make_tables, token_of
+
+REFUSED = {"isAuthorized": False, "context": {}}
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[Functions]:
+    with pytest.MonkeyPatch.context() as machine, mock_aws():
+        tables = make_tables(boto3.client("dynamodb"))
+        arn = boto3.client("kms").create_key()["KeyMetadata"]["Arn"]
+        for name, value in environment(tables, key_arn=arn).items():
+            machine.setenv(name, value)
+        yield functions()
+
+
+@pytest.fixture
+def shop(api: Functions) -> str:
+    answer = api("POST", "/v1/merchants", {"name": "Shop", "email": "shop@example.com"})
+    return str(answer.body["id"])
+
+
+@pytest.fixture
+def reasons(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    seen: list[str] = []
+    monkeypatch.setattr(logger, "warning", lambda _, **fields: seen.append(fields["reason"]))
+    return seen
+
+
+def make(api: Functions, shop: str, **changes: Any) -> dict[str, Any]:
+    body = {"merchant_id": shop, "name": "till 1", "permissions": ["payments"], **changes}
+    answer = api("POST", "/v1/api-keys", body)
+    assert answer.status == 201, answer.text
+    made: dict[str, Any] = answer.body
+    return made
+
+
+def stored(prefix: str) -> dict[str, Any]:
+    item: dict[str, Any] = boto3.client("dynamodb").get_item(
+        TableName="api_keys", Key={"prefix": {"S": prefix}}
+    )["Item"]
+    return item
+
+
+def test_a_key_is_shown_once_and_kept_as_a_hash(api: Functions, shop: str) -> None:
+    made = make(api, shop, permissions=["reports", "payments", "reports"])
+    assert made["secret"].startswith(f"sk_{made['id']}_")
+    assert made["permissions"] == ["payments", "reports"]
+    assert (made["merchant_id"], made["revoked_at"], made["last_used_at"]) == (shop, None, None)
+    assert made["secret"][-43:] not in json.dumps(stored(made["id"]))
+    listed = api("GET", "/v1/api-keys", query=f"merchant_id={shop}")
+    assert listed.body["data"] == [{k: v for k, v in made.items() if k != "secret"}]
+    assert made["secret"][-43:] not in listed.text
+
+
+def test_a_key_opens_what_it_was_made_for(api: Functions, shop: str) -> None:
+    made = make(api, shop)
+    vouched = api.judge(made["secret"])
+    assert vouched == {
+        "isAuthorized": True,
+        "context": {"sub": f"key:{made['id']}", "merchant_id": shop, "permissions": "payments"},
+    }
+    assert api("GET", "/v1/payments", authorizer=vouched["context"]).status == 200
+    assert api("GET", "/v1/transfers", authorizer=vouched["context"]).status == 403
+    assert api("GET", "/v1/api-keys", authorizer=vouched["context"]).status == 403
+
+
+def test_the_use_of_a_key_is_noted_once(api: Functions, shop: str) -> None:
+    made = make(api, shop)
+    for _ in range(3):
+        assert api.judge(made["secret"])["isAuthorized"]
+    (row,) = api("GET", "/v1/api-keys", query=f"merchant_id={shop}").body["data"]
+    assert row["last_used_at"] >= made["created_at"]
+    assert row["version"] == 2
+    assert stored(made["id"])["changed_by"] == {"S": f"key:{made['id']}"}
+
+
+def test_a_use_that_the_table_refuses_to_note_lets_the_caller_in(
+    api: Functions, shop: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make(api, shop)
+    warned: list[str] = []
+    monkeypatch.setattr(logger, "warning", lambda _, **fields: warned.append(fields["detail"]))
+    client = api.modules["authorize"].machine_clients().store.client
+
+    def denied(**_: Any) -> None:
+        raise client.exceptions.ResourceNotFoundException({"Error": {}}, "TransactWriteItems")
+
+    monkeypatch.setattr(client, "transact_write_items", denied)
+    assert api.judge(made["secret"])["isAuthorized"]
+    assert warned == ["the use was not noted (ResourceNotFoundException)"]
+
+
+def test_a_revoked_key_opens_nothing_and_stays_listed(
+    api: Functions, shop: str, reasons: list[str]
+) -> None:
+    made = make(api, shop)
+    assert api.judge(made["secret"])["isAuthorized"]
+    path = f"/v1/api-keys/{made['id']}/revoke"
+    first = api("POST", path)
+    assert (first.status, first.body["id"], first.body["version"]) == (200, made["id"], 3)
+    assert first.body["revoked_at"] is not None
+    assert api("POST", path).body == first.body
+    assert api.judge(made["secret"]) == REFUSED
+    assert reasons == ["api_key_revoked"]
+    (row,) = api("GET", "/v1/api-keys", query=f"merchant_id={shop}").body["data"]
+    assert row == first.body
+
+
+def test_a_revocation_repeats_under_its_key(api: Functions, shop: str) -> None:
+    path = f"/v1/api-keys/{make(api, shop)['id']}/revoke"
+    headers = {"idempotency-key": "revoke-1"}
+    first = api("POST", path, headers=headers)
+    again = api("POST", path, headers=headers)
+    assert (again.status, again.text) == (200, first.text)
+
+
+def test_a_repeated_request_makes_one_key_and_shows_it_again(api: Functions, shop: str) -> None:
+    body = {"merchant_id": shop, "name": "till", "permissions": ["payments"]}
+    headers = {"idempotency-key": "till"}
+    first = api("POST", "/v1/api-keys", body, headers=headers)
+    again = api("POST", "/v1/api-keys", body, headers=headers)
+    assert again.text == first.text
+    other = api("POST", "/v1/api-keys", {**body, "name": "other"}, headers=headers)
+    assert (other.status, other.body["code"]) == (422, "idempotency_key_reused")
+    assert len(api("GET", "/v1/api-keys", query=f"merchant_id={shop}").body["data"]) == 1
+    claims = boto3.client("dynamodb").scan(TableName="idempotency")["Items"]
+    assert first.body["secret"] not in str(claims)
+
+
+def test_keys_come_page_by_page_the_newest_first(api: Functions, shop: str) -> None:
+    names = [make(api, shop, name=f"till {n}")["name"] for n in range(5)]
+    make(api, make_other(api))
+    seen: list[str] = []
+    query = f"merchant_id={shop}&limit=2"
+    cursor = ""
+    while True:
+        page = api("GET", "/v1/api-keys", query=query + cursor).body
+        seen += [row["name"] for row in page["data"]]
+        if not page["has_more"]:
+            break
+        cursor = f"&cursor={page['next_cursor']}"
+    assert sorted(seen) == names
+    assert api("GET", "/v1/api-keys", query=f"{query}&cursor=x").body["code"] == "bad_cursor"
+
+
+def make_other(api: Functions) -> str:
+    answer = api("POST", "/v1/merchants", {"name": "Other", "email": "other@example.com"})
+    return str(answer.body["id"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "param"),
+    [
+        ({"permissions": []}, 422, "permissions"),
+        ({"permissions": ["admin"]}, 422, "permissions.0"),
+        ({"permissions": ["everything"]}, 422, "permissions.0"),
+        ({"name": ""}, 422, "name"),
+        ({"merchant_id": None}, 422, "merchant_id"),
+        ({"merchant_id": "mer_nobody"}, 404, "merchant_id"),
+        ({"secret": "sk_mine"}, 400, "secret"),
+    ],
+)
+def test_a_key_that_must_not_be_is_refused(
+    api: Functions, shop: str, changes: dict[str, Any], status: int, param: str
+) -> None:
+    body = {"merchant_id": shop, "name": "till", "permissions": ["payments"], **changes}
+    answer = api("POST", "/v1/api-keys", body)
+    assert (answer.status, answer.body["param"]) == (status, param)
+
+
+def test_only_operators_make_see_and_revoke_keys(api: Functions, shop: str) -> None:
+    made = make(api, shop)
+    for who in (token_of(shop), token_of(shop, "admin payments")):
+        body = {"name": "till", "permissions": ["payments"]}
+        assert api("POST", "/v1/api-keys", body, authorizer=who).status == 403
+        assert api("GET", "/v1/api-keys", authorizer=who).status == 403
+        path = f"/v1/api-keys/{made['id']}/revoke"
+        assert api("POST", path, authorizer=who).status == 403
+    assert api.judge(made["secret"])["isAuthorized"]
+
+
+def test_a_list_names_its_merchant_and_a_key_that_is_not_there_is_not_found(
+    api: Functions,
+) -> None:
+    assert api("GET", "/v1/api-keys").status == 422
+    assert api("GET", "/v1/api-keys", query="merchant_id=mer_nobody").status == 404
+    assert api("POST", "/v1/api-keys/abcdefghijkl/revoke").status == 404
+
+
+def test_a_stranger_is_refused_for_reasons_that_only_the_log_knows(
+    api: Functions, shop: str, reasons: list[str]
+) -> None:
+    secret = make(api, shop)["secret"]
+    wrong = secret[:-10] + "A" * 10
+    unknown = "sk_" + "0" * 12 + secret[15:]
+    for credential in (wrong, unknown, "sk_short"):
+        assert api.judge(credential) == REFUSED
+    assert reasons == ["api_key_wrong", "api_key_unknown", "malformed"]
+
+
+def test_without_key_material_every_key_is_refused(
+    api: Functions, shop: str, reasons: list[str]
+) -> None:
+    made = make(api, shop)
+    dynamodb = boto3.client("dynamodb")
+    key = {"prefix": {"S": made["id"]}}
+    dynamodb.update_item(
+        TableName="api_keys",
+        Key=key,
+        UpdateExpression="SET hash_key_id = :gone",
+        ExpressionAttributeValues={":gone": {"S": "k000000009"}},
+    )
+    assert api.judge(made["secret"]) == REFUSED
+    assert reasons == ["keys_unreadable"]
