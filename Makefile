@@ -56,6 +56,10 @@ tick: venv ## run one schedule of the local stage now  [ARGS="resolver"]
 proof: venv ## prove that the books of the local stage balance, started if needed  [ARGS="--restart"]
 	@$(PY) -m local proof $(ARGS)
 
+.PHONY: rotate-keys
+rotate-keys: venv ## encipher again what old keys enciphered, in the local stage  [ARGS="--index"]
+	@$(PY) -m local rotate-keys $(ARGS)
+
 .PHONY: logs
 logs: venv ## print what a function has written lately  [ARGS="process --since 5"]
 	@$(PY) -m local logs $(ARGS)
@@ -94,6 +98,10 @@ test-faults: venv ## the ledger's simulations under faults; a failure prints its
 .PHONY: test-e2e
 test-e2e: venv node ## over HTTP, against an emulator of its own
 	$(PY) -m pytest tests/e2e $(ARGS)
+
+.PHONY: fuzz
+fuzz: venv node ## many requests made up from the OpenAPI document, to a stack of its own  [EXAMPLES=]
+	FUZZ_EXAMPLES=$(or $(EXAMPLES),200) $(PY) -m pytest tests/e2e/test_fuzz.py $(ARGS)
 
 .PHONY: bench
 bench: venv ## measure  [ARGS=…]

@@ -10,11 +10,16 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from benchmarks import bytecode, sale, transfer
+from benchmarks import bytecode, encryption, sale, transfer
 from local.errors import LocalError
 from local.progress import Progress
 
-_MEASUREMENTS = {"transfer": transfer.run, "sale": sale.run, "bytecode": bytecode.run}
+_MEASUREMENTS = {
+    "transfer": transfer.run,
+    "sale": sale.run,
+    "encryption": encryption.run,
+    "bytecode": bytecode.run,
+}
 
 
 def _chosen(names: list[str]) -> list[Callable[[Console, Progress], None]]:

@@ -22,7 +22,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.emulator import Bench, Meter, emulator
+from benchmarks.emulator import Meter, emulator
 from local.progress import Progress
 from runtime.bootstrap import ProcessServices
 from runtime.contract.call import Call
@@ -53,7 +53,7 @@ class Measured:
 def run(console: Console, progress: Progress) -> None:
     """Measure both ways on one emulator and print them side by side."""
     with emulator(progress) as bench, progress.step(f"Measure {SALES} sales, both ways"):
-        services, merchant_id = _services(bench)
+        services, merchant_id = services_of()
         meter = bench.meter
         meter.watch(services.client)
         ours = _measure(lambda: _sell(services, merchant_id), meter)
@@ -62,7 +62,8 @@ def run(console: Console, progress: Progress) -> None:
     _print(console, ours, theirs)
 
 
-def _services(bench: Bench) -> tuple[ProcessServices, str]:
+def services_of() -> tuple[ProcessServices, str]:
+    """The process function's services on the running emulator, and a new merchant's id."""
     kms = boto3.client("kms")
     key_arn = kms.create_key()["KeyMetadata"]["Arn"]
     tables = {
@@ -76,6 +77,7 @@ def _services(bench: Bench) -> tuple[ProcessServices, str]:
             "stage": "bench",
             "service": "bench",
             "pii_key_arn": key_arn,
+            "pci_key_arn": key_arn,
             "index_key_arn": key_arn,
             "merchant_cache_seconds": 300,
         }
@@ -85,19 +87,20 @@ def _services(bench: Bench) -> tuple[ProcessServices, str]:
     services.begin(context)
     request = MerchantRequest(name="Bench", email="bench@shops.example")
     operator = Caller("bench", None, frozenset({"admin"}), "bench")
-    made = create_merchant(request, _call(operator, "merchant"), services.merchant_desk)
+    made = create_merchant(request, a_call(operator, "merchant"), services.merchant_desk)
     merchant_id: str = made.body.partition('"id":"')[2].partition('"')[0]
     return services, merchant_id
 
 
-def _call(caller: Caller, key: str) -> Call:
+def a_call(caller: Caller, key: str) -> Call:
+    """A request under an idempotency key of its own."""
     now = datetime.now(UTC)
     return Call(caller, "POST", "/v1/payments", now, fingerprint=key, idempotency_key=key)
 
 
 def _sell(services: ProcessServices, merchant_id: str) -> None:
     caller = Caller("bench", merchant_id, frozenset({"payments"}), "bench")
-    answer = create_payment(SALE, _call(caller, uuid4().hex), services.payment_desk)
+    answer = create_payment(SALE, a_call(caller, uuid4().hex), services.payment_desk)
     if answer.status != HTTPStatus.CREATED:
         raise RuntimeError(f"a sale was answered {answer.status}: {answer.body}")
 

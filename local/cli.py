@@ -125,6 +125,12 @@ def _proof(options: argparse.Namespace, workspace: Workspace, progress: Progress
     proof(workspace, progress, restart=options.restart)
 
 
+def _rotate_keys(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
+    from local.rotation import rotate_keys
+
+    rotate_keys(workspace, progress, new_index_key=options.index)
+
+
 def _demo(_options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
     from local.demo import demo
 
@@ -191,6 +197,9 @@ def _parser() -> argparse.ArgumentParser:
     proof = commands.add_parser("proof", help="prove that the books balance")
     proof.add_argument("--restart", action="store_true", help="forget an unfinished run")
     proof.set_defaults(command=_proof)
+    rotate = commands.add_parser("rotate-keys", help="encipher again what old keys enciphered")
+    rotate.add_argument("--index", action="store_true", help="make a new key of e-mail indexes")
+    rotate.set_defaults(command=_rotate_keys)
     demo = commands.add_parser("demo", help="the whole system in one story")
     demo.set_defaults(command=_demo)
     return parser

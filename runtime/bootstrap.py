@@ -70,6 +70,7 @@ from runtime.settings import (
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_kms import KMSClient
 
 _CURSOR_SUBJECT = "cursor"
 
@@ -111,12 +112,17 @@ class FunctionServices:
         return clients.dynamodb()
 
     @cached_property
+    def kms(self) -> KMSClient:
+        """The one KMS client."""
+        return clients.kms()
+
+    @cached_property
     def key_ring(self) -> KeyRing:
         """Data keys; the keys table itself holds nothing that we encipher."""
         plain = Store(
             self.client, self._tables, Codec(NoCipher()), self.invocation.remaining_seconds
         )
-        return KeyRing(clients.kms(), DataKeyRepository(plain), self._key_arns)
+        return KeyRing(self.kms, DataKeyRepository(plain), self._key_arns)
 
     @cached_property
     def encryption(self) -> FieldEncryption:

@@ -9,7 +9,7 @@ import pytest
 from local.api_client import ApiClient, Reply
 from tests.e2e.conftest import Deployment, Shop
 
-CACHE_SECONDS = 60
+CACHE_SECONDS = 5
 """The stage's `auth.cache_seconds`: a key refused to a route may serve it on for so long."""
 MARGIN_SECONDS = 10
 REFUSED = (401, 403)

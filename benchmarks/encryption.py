@@ -1,0 +1,167 @@
+"""What field encryption and refused tokens cost: calls of KMS, and CPU beside the same without.
+
+A warm function has its data keys in memory. The customer is read as the query function reads it,
+once enciphered and once with a cipher that does nothing; the difference is what encryption costs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Final
+from uuid import uuid4
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt.algorithms import RSAAlgorithm
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.emulator import emulator
+from benchmarks.sale import SALE, a_call, services_of
+from local.progress import Progress
+from runtime.bootstrap import ProcessServices
+from runtime.contract.caller import Caller
+from runtime.contract.customers import CustomerRequest, MethodRequest
+from runtime.domain.identity import TokenRefused
+from runtime.gateways.token_keys import PublicKeys
+from runtime.gateways.tokens import TokenKeys, judge_token
+from runtime.models.customer import Customer, CustomerProfile, MethodType
+from runtime.models.scope import EVERYBODY
+from runtime.repositories.codec import Codec, Place
+from runtime.schema import Purpose
+from runtime.services.customers import create_customer
+from runtime.services.payment_methods import add_method
+from runtime.services.payments import create_payment
+from runtime.settings import AuthorizerSettings
+
+SALES: Final = 20
+READS: Final = 2_000
+TOKENS: Final = 200
+MOST_KMS_CALLS: Final = 0
+MOST_READ_MS: Final = 1.0
+MOST_TOKEN_MS: Final = 50.0
+"""Targets, printed beside the figures."""
+_MEGABYTE: Final = 2**20
+
+
+class Plain:
+    """A cipher that does nothing."""
+
+    def prepare(self, purpose: Purpose, subject: str) -> None:
+        """Nothing to have at hand."""
+
+    def encrypt(self, place: Place, plaintext: bytes) -> bytes:
+        """The plaintext."""
+        del place
+        return plaintext
+
+    def decrypt(self, place: Place, ciphertext: bytes) -> bytes:
+        """What was never enciphered."""
+        del place
+        return ciphertext
+
+    def is_current(self, place: Place, ciphertext: bytes) -> bool:
+        """Always."""
+        del place, ciphertext
+        return True
+
+
+def run(console: Console, progress: Progress) -> None:
+    """Measure on the emulator and in this process, and print."""
+    with emulator(progress), progress.step("Measure field encryption"):
+        services, merchant_id = services_of()
+        kms_calls = _kms_calls(services, merchant_id)
+        sealed_ms, plain_ms = _reads(services, merchant_id)
+    refused = _refusals()
+    table = Table("field encryption", "measured", "target", box=SIMPLE)
+    table.add_row(f"KMS calls of {SALES} warm payments", str(kms_calls), f"{MOST_KMS_CALLS}")
+    table.add_row("CPU of opening a customer, ms", f"{sealed_ms:.3f}", "")
+    table.add_row("the same, not enciphered, ms", f"{plain_ms:.3f}", "")
+    table.add_row("added by encryption, ms", f"{sealed_ms - plain_ms:.3f}", f"<= {MOST_READ_MS}")
+    console.print(table)
+    table = Table("refusing a token, CPU ms", "measured", "target", box=SIMPLE)
+    for name, milliseconds in refused.items():
+        table.add_row(name, f"{milliseconds:.3f}", f"< {MOST_TOKEN_MS:.0f}")
+    console.print(table)
+
+
+def _kms_calls(services: ProcessServices, merchant_id: str) -> int:
+    """Calls of KMS by payments of a merchant whose key is in memory."""
+    caller = Caller("bench", merchant_id, frozenset({"payments"}), "bench")
+    create_payment(SALE, a_call(caller, uuid4().hex), services.payment_desk)
+    calls: list[int] = []
+    services.kms.meta.events.register("before-call.kms", lambda **_: calls.append(1))
+    for _ in range(SALES):
+        create_payment(SALE, a_call(caller, uuid4().hex), services.payment_desk)
+    return len(calls)
+
+
+def _reads(services: ProcessServices, merchant_id: str) -> tuple[float, float]:
+    """CPU milliseconds of opening one customer with a payment method; and without encryption."""
+    caller = Caller("bench", merchant_id, frozenset({"customers"}), "bench")
+    person = CustomerRequest(name="Ada Bench", email="ada@bench.example", phone="+44 20 7946 0000")
+    desk = services.customer_desk
+    made = create_customer(person, a_call(caller, uuid4().hex), desk)
+    customer_id = made.body.partition('"id":"')[2].partition('"')[0]
+    card = MethodRequest(type=MethodType.CARD, token="tok_approved", last4="4242")  # noqa: S106 - no secret
+    add_method(customer_id, card, a_call(caller, uuid4().hex), desk)
+    row = services.store.get(Customer, {"id": customer_id}, Customer, EVERYBODY)
+    if row is None:
+        raise RuntimeError("the customer that was made just now is gone")
+    sealed = _cpu_ms(READS, _opening(services.store.codec, row))
+    return sealed, _cpu_ms(READS, _opening(Codec(Plain()), row))
+
+
+def _opening(codec: Codec, row: Customer) -> Callable[[], object]:
+    item = codec.to_item(row)
+    return lambda: codec.to_row(Customer.table_schema, item, CustomerProfile)
+
+
+def _refusals() -> dict[str, float]:
+    """CPU milliseconds of refusing tokens that are wrong in ways of different cost."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    public: dict[str, Any] = RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
+    issuers = PublicKeys(lambda: {"keys": [{**public, "kid": "k", "alg": "RS256"}]}, 300)
+    keys = TokenKeys(issuers)
+    settings = AuthorizerSettings(
+        stage="bench",
+        service="bench",
+        issuer="i",
+        audience="a",
+        jwks_url="https://x.example",
+        api_keys_table="t",
+        keys_table="t",
+        index_key_arn="arn",
+    )
+    now = int(time.time())
+    said = {"sub": "s", "iss": "i", "aud": "a", "exp": now + 600, "permissions": ["payments"]}
+    good = jwt.encode(said, key, algorithm="RS256", headers={"kid": "k"})
+    expired = jwt.encode({**said, "exp": now - 600}, key, algorithm="RS256", headers={"kid": "k"})
+    wrong = {
+        "expired": expired,
+        "tampered": good[:-8] + "AAAAAAAA",
+        "of 1 MB": "x" * _MEGABYTE,
+        "no token": "a.b.c",
+    }
+    return {name: _cpu_ms(TOKENS, _refusing(text, keys, settings)) for name, text in wrong.items()}
+
+
+def _refusing(text: str, keys: TokenKeys, settings: AuthorizerSettings) -> Callable[[], object]:
+    def refuse() -> None:
+        try:
+            judge_token(text, keys, settings)
+        except TokenRefused:
+            return
+        raise RuntimeError("a wrong token was accepted")
+
+    return refuse
+
+
+def _cpu_ms(times: int, work: Callable[[], object]) -> float:
+    work()
+    started = time.process_time()
+    for _ in range(times):
+        work()
+    return (time.process_time() - started) * 1000 / times
