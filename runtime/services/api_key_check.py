@@ -11,7 +11,7 @@ from runtime.domain.api_keys import HASH_SUBJECT, hash_of, is_hash_of, prefix_of
 from runtime.domain.identity import Identity, Refusal, TokenRefused, identity_of
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_datetime, to_instant
-from runtime.errors import IntegrityError, StaleWrite, Unavailable
+from runtime.errors import IntegrityError, KeyForgotten, StaleWrite, Unavailable
 from runtime.gateways.key_ring import KeyPurpose
 from runtime.models.api_key import ApiKey
 from runtime.models.change import ChangeContext
@@ -46,7 +46,7 @@ class HashKeys(Protocol):
     """Gives the keys that API keys were hashed with."""
 
     def key_for_reading(self, purpose: KeyPurpose, subject: str, key_id: str) -> bytes:
-        """The plaintext of a key in use. Raises IntegrityError, KeysUnavailable."""
+        """The plaintext of a key in use. Raises KeyForgotten, KeysUnavailable, IntegrityError."""
         ...
 
 
@@ -77,7 +77,7 @@ def judge_api_key(text: str, presented: Presented, gate: ApiKeyGate) -> Identity
     try:
         row = gate.reader.get(prefix, EVERYBODY)
         hash_key = _hash_key(row, gate.hash_keys)
-    except (IntegrityError, Unavailable) as error:
+    except (IntegrityError, KeyForgotten, Unavailable) as error:
         raise TokenRefused(Refusal.KEYS_UNREADABLE, type(error).__name__) from error
     good = is_hash_of(row.key_hash if row else _NOBODYS_HASH, hash_key, text)
     if row is None:
