@@ -46,7 +46,7 @@ class HashKeys(Protocol):
     """Gives the keys that API keys were hashed with."""
 
     def key_for_reading(self, purpose: KeyPurpose, subject: str, key_id: str) -> bytes:
-        """The plaintext of a key in use. Raises IntegrityError, KeysUnavailable."""
+        """The plaintext of a key in use. Raises KeyForgotten, KeysUnavailable, IntegrityError."""
         ...
 
 

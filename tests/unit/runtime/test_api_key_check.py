@@ -16,7 +16,7 @@ from runtime.contract.api_keys import KeyPermission, NewApiKey
 from runtime.contract.endpoints import Permission
 from runtime.domain.api_keys import HASH_SUBJECT, api_key_text, hash_of, prefix_of
 from runtime.domain.identity import Refusal, TokenRefused
-from runtime.errors import IntegrityError, KeysUnavailable, StaleWrite, Unavailable
+from runtime.errors import IntegrityError, KeyForgotten, KeysUnavailable, StaleWrite, Unavailable
 from runtime.models.api_key import ApiKey
 from runtime.models.scope import Scope
 from runtime.observability import logger
@@ -156,7 +156,9 @@ def test_a_revoked_key_is_refused_and_only_its_owner_learns_it_from_the_log() ->
     assert gate.noted == []
 
 
-@pytest.mark.parametrize("error", [IntegrityError("gone"), KeysUnavailable("away")])
+@pytest.mark.parametrize(
+    "error", [IntegrityError("wrong"), KeyForgotten("gone"), KeysUnavailable("away")]
+)
 def test_without_the_hash_key_every_key_is_refused(error: Exception) -> None:
     assert Gate(keys=error).refusal() is Refusal.KEYS_UNREADABLE
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from traceback import format_exc
 from typing import Any
 
 import boto3
@@ -225,3 +226,23 @@ def test_without_key_material_every_key_is_refused(
     )
     assert api.judge(made["secret"]) == REFUSED
     assert reasons == ["keys_unreadable"]
+
+
+def test_a_fault_of_ours_is_a_refusal_whose_trace_does_not_show_the_secret(
+    api: Functions, shop: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = make(api, shop)["secret"]
+    traces: list[str] = []
+    monkeypatch.setattr(
+        logger, "exception", lambda *_, **fields: traces.append(f"{fields}{format_exc()}")
+    )
+    client = api.modules["authorize"].machine_clients().store.client
+
+    def broken(**request: Any) -> None:
+        raise ValueError(f"cannot read {request}")
+
+    monkeypatch.setattr(client, "get_item", broken)
+    assert api.judge(secret) == REFUSED
+    (trace,) = traces
+    assert "cannot read" in trace
+    assert secret[-43:] not in trace
