@@ -20,6 +20,7 @@ from runtime.contract.answers import StoredAnswer, problem, success
 from runtime.contract.call import Call
 from runtime.contract.payments import PaymentAnswer, PaymentRequest
 from runtime.domain.buckets import OPEN_BUCKETS, bucket_for
+from runtime.domain.idempotency import is_expired
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_epoch_seconds, to_instant
 from runtime.errors import (
@@ -45,7 +46,6 @@ from runtime.repositories.payments import OPEN_QUEUE, PaymentRepository
 from runtime.services.idempotency import (
     ClaimReader,
     completed,
-    earlier_answer,
     new_claim,
     same_request,
     stored_answer,
@@ -89,10 +89,10 @@ def create_payment(request: PaymentRequest, call: Call, desk: PaymentDesk) -> St
         token = _processor_token(request, merchant, desk)
     except NotFound:
         # The method may have been deleted since this very request was answered.
-        earlier = earlier_answer(call, merchant.id, desk.claims)
-        if earlier is None:
+        before = desk.claims.read(claim.key)
+        if before is None or is_expired(before, call.now):
             raise
-        return earlier
+        return _answer_earlier(before, call, desk)
     desk.payments.prepare(claim)
     payment = _intent(request, call, merchant, claim, desk.timing)
     try:

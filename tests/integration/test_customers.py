@@ -146,6 +146,19 @@ def test_a_deleted_method_is_gone_with_its_token_and_an_answered_payment_is_stil
     assert (again.status, again.text) == (201, first.text)
     assert again.headers["Idempotent-Replayed"] == "true"
     assert shop("POST", "/v1/payments", sale, key="another").status == 404
+    assert shop("POST", "/v1/payments", {**sale, "amount": 6}, key="same").status == 422
+
+
+def test_an_unknown_payment_by_a_method_deleted_since_is_shown_as_it_stands(shop: Shop) -> None:
+    one = shop.customer()
+    methods = f"/v1/customers/{one}/payment-methods"
+    method = shop("POST", methods, {**CARD, "token": "tok_timeout"}).body["id"]
+    sale = {"amount": 5, "currency": "USD", "customer_id": one, "payment_method": method}
+    assert shop("POST", "/v1/payments", sale, key="lost").status == 202
+    assert shop("DELETE", f"{methods}/{method}").status == 204
+    again = shop("POST", "/v1/payments", sale, key="lost")
+    assert (again.status, again.body["status"]) == (202, "unknown")
+    shop.stage.api.resolve()
 
 
 def test_no_customer_has_more_methods_than_it_may(shop: Shop) -> None:

@@ -52,6 +52,8 @@ def settle_in(merchant_id: str, client: ApiClient, operator: ApiClient) -> Tenan
     ids["customer"] = made("/v1/customers", person)
     card = {"type": "card", "token": f"tok_{mark}", "last4": "4242", "brand": mark}
     ids["payment_method"] = made(f"/v1/customers/{ids['customer']}/payment-methods", card)
+    machine = {"merchant_id": merchant_id, "name": mark, "permissions": ["reports"]}
+    ids["api_key"] = made("/v1/api-keys", machine, operator)
     wallet = {"account_type": "wallet", "customer_id": ids["customer"], **_USD}
     ids["account"] = made("/v1/accounts", wallet)
     funded = {"account_type": "wallet", "opening_balance": 1000, "merchant_id": merchant_id, **_USD}
