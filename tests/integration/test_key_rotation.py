@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from runtime.contract.customers import CustomerQuery, MethodRequest
 from runtime.errors import Conflict
-from runtime.gateways.key_ring import ROTATE_AFTER
+from runtime.gateways.field_encryption import BLIND_INDEX_SUBJECT
+from runtime.gateways.key_ring import ROTATE_AFTER, KeyPurpose, KeyRing
 from runtime.models.customer import Customer
 from runtime.models.data_key import DataKey
 from runtime.models.merchant import Merchant, MerchantProfile
@@ -188,6 +190,28 @@ def test_customers_are_found_at_every_moment_while_the_index_key_changes(world: 
     world.clock.advance(REST_SECONDS)
     new_index_key(desk(world))
     all_are_found()
+
+
+def test_a_function_that_remembers_only_the_old_index_key_misses_nobody(world: World) -> None:
+    merchant = world.merchant()
+    people(world, merchant, 1)
+    remembered = [key.key_id for key in world.key_ring.keys_to_find_by(BLIND_INDEX_SUBJECT)]
+    assert remembered == ["k000000001"]
+    elsewhere = replace(desk(world), ring=ring_of_another_function(world))
+    new_index_key(elsewhere)
+    # Another function that has just started knows both keys, and writes by the old one still.
+    key_id, _ = ring_of_another_function(world).key_for_writing("index", BLIND_INDEX_SUBJECT)
+    assert key_id in remembered, "what is written now is found by whoever remembers the old key"
+    world.clock.advance(REST_SECONDS)
+    key_id, _ = ring_of_another_function(world).key_for_writing("index", BLIND_INDEX_SUBJECT)
+    assert key_id == "k000000002", "by now nobody remembers the old key alone"
+
+
+def ring_of_another_function(world: World) -> KeyRing:
+    """Data keys as another function has them: none remembered."""
+    arns: dict[KeyPurpose, str] = {"pii": "arn:pii", "pci": "arn:pci", "index": "arn:index"}
+    keys = DataKeyRepository(world.store)
+    return KeyRing(world.kms, keys, arns, clock=world.clock)  # type: ignore[arg-type]
 
 
 def test_a_row_that_cannot_be_opened_is_counted_and_keeps_the_old_index_key(world: World) -> None:
