@@ -25,7 +25,7 @@ from tests.support.ledger_world import LedgerClient, LedgerWorld
 from tests.support.streams import STORMY
 
 MOVERS = 4
-PROOFS = 4
+PROOFS = 2
 CUT = timedelta(seconds=6)
 """Longer than any request of these tests, which run against an engine on this machine."""
 PATIENCE_SECONDS = 60.0
