@@ -1,4 +1,4 @@
-"""The tools that the local stage runs: Node with the pinned CDK CLI, ministack in its own home."""
+"""Tools of the local stage and the tests: Node with the pinned CDK CLI; servers in own homes."""
 
 import fcntl
 import hashlib
@@ -72,15 +72,24 @@ def ministack_python(workspace: Workspace, progress: Progress) -> Path:
     Raises:
         LocalError: the environment could not be made.
     """
-    requirements = workspace.root / "requirements-ministack.txt"
-    environment = workspace.tools / "ministack-venv"
-    # The interpreter is part of the key: Lambda functions run on it, with wheels of its version.
+    # Lambda functions run on this interpreter too, with wheels of its version.
+    return _own_environment(workspace, "ministack", progress, "Install the AWS emulator")
+
+
+def localstripe_python(workspace: Workspace, progress: Progress) -> Path:
+    """The interpreter of localstripe's own environment; as `ministack_python`."""
+    return _own_environment(workspace, "localstripe", progress, "Install the stand-in for Stripe")
+
+
+def _own_environment(workspace: Workspace, tool: str, progress: Progress, step: str) -> Path:
+    requirements = workspace.root / f"requirements-{tool}.txt"
+    environment = workspace.tools / f"{tool}-venv"
     key = f"{_fingerprint(requirements)}-{sys.version_info.major}.{sys.version_info.minor}"
     marker = environment / f".installed-{key}"
     python = environment / "bin" / "python"
-    with _locked(workspace.tools / "ministack-venv.lock"):
+    with _locked(workspace.tools / f"{tool}-venv.lock"):
         if not marker.exists() or not python.exists():
-            with progress.step("Install the AWS emulator"):
+            with progress.step(step):
                 shutil.rmtree(environment, ignore_errors=True)
                 command = [sys.executable, "-m", "venv", "--without-pip", str(environment)]
                 _install(command, cwd=workspace.root, what="python -m venv")
