@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from runtime.gateways import clients
 from runtime.gateways.field_encryption import FieldEncryption
 from runtime.gateways.key_ring import KeyPurpose, KeyRing
-from runtime.gateways.processors.port import Processor
+from runtime.gateways.processors.connectors import Connectors, StripeOptions
+from runtime.gateways.processors.port import Processor, ProcessorConfig
 from runtime.gateways.processors.sandbox import SandboxProcessor
 from runtime.gateways.settlement_files import SettlementFiles
 from runtime.repositories.accounts import AccountRepository, is_number_guard
@@ -46,8 +47,8 @@ from runtime.services.key_rotation import RotationDesk
 from runtime.services.merchant_profiles import MerchantProfiles
 from runtime.services.merchants import MerchantDesk
 from runtime.services.pages import Cursors
+from runtime.services.payment_desk import PaymentDesk
 from runtime.services.payment_queries import PaymentArchive
-from runtime.services.payments import PaymentDesk
 from runtime.services.projector import Projector
 from runtime.services.proof_work import ProofDesk
 from runtime.services.reconciliation import ReconciliationDesk
@@ -137,18 +138,31 @@ class FunctionServices:
 
     def payment_desk_with(self, timing: PaymentTiming) -> PaymentDesk:
         """The payment use-cases' tools."""
-        sandbox: Processor = SandboxProcessor(
-            SandboxChargeRepository(self.store),
-            fee_basis_points=timing.sandbox_fee_basis_points,
-            fee_fixed_minor=timing.sandbox_fee_fixed_minor,
-        )
         return PaymentDesk(
             payments=PaymentRepository(self.store),
             customers=CustomerRepository(self.store),
             claims=ClaimRepository(self.store),
             merchants=self.profiles_for(timing.merchant_cache_seconds),
-            processors={"sandbox": sandbox},
+            connectors=self._connectors(timing),
             timing=timing,
+        )
+
+    def _connectors(self, timing: PaymentTiming) -> Connectors:
+        """Every processor there is; a merchant names its own."""
+
+        def sandbox(config: Callable[[], ProcessorConfig]) -> Processor:
+            return SandboxProcessor(
+                SandboxChargeRepository(self.store),
+                fee_basis_points=timing.sandbox_fee_basis_points,
+                fee_fixed_minor=timing.sandbox_fee_fixed_minor,
+                config=config,
+            )
+
+        stripe = StripeOptions(timing.stripe_api_base, timing.processor_timeout_seconds)
+        return Connectors(
+            MerchantRepository(self.store),
+            {"sandbox": sandbox, "stripe": stripe.connector},
+            timing.merchant_cache_seconds,
         )
 
     def profiles_for(self, remember_seconds: float) -> MerchantProfiles:

@@ -3,13 +3,13 @@
     PlatformError
     ├── BadRequest 400 ─ MalformedJson · UnknownField · UnknownParameter · InvalidParameter
     │                    · MissingIdempotencyKey · ConflictingIdempotencyKeys · BadCursor
-    ├── Unauthorized 401
-    ├── Declined 402
+    ├── Unauthorized 401 ─ BadSignature
+    ├── Declined 402 ─ RefundFailed
     ├── Forbidden 403
     ├── NotFound 404
     ├── MethodNotAllowed 405
     ├── Conflict 409 ─ IdempotencyInFlight · AlreadyExists · AlreadyPosted · AlreadyCanceled
-    │                  · HoldExpired · BalanceNotZero · StaleVersion
+    │                  · HoldExpired · BalanceNotZero · StaleVersion · InvalidState
     ├── PayloadTooLarge 413
     ├── UnsupportedMediaType 415
     ├── Unprocessable 422 ─ InvalidValue · IdempotencyKeyReused · AmountTooLarge · CardDataRefused
@@ -17,6 +17,7 @@
     │                       · CurrencyMismatch · InsufficientFunds · ExceedsHold
     │                       · TooManyMethods
     ├── Locked 423
+    ├── RateLimited 429
     ├── Internal 500 ─ IntegrityError · KeyForgotten
     └── Unavailable 503 (retryable) ─ KeysUnavailable
 
@@ -52,7 +53,7 @@ class PlatformError(Exception):
         self.transfer_id: str | None = None
         """The failed transfer in which this refusal is recorded."""
 
-    def extensions(self) -> dict[str, str]:
+    def extensions(self) -> dict[str, str | bool]:
         """Members that this error adds to its problem document."""
         return {} if self.transfer_id is None else {"transfer_id": self.transfer_id}
 
@@ -115,6 +116,13 @@ class Unauthorized(PlatformError):
     title = "A valid bearer token is required"
 
 
+class BadSignature(Unauthorized):
+    """A processor's notification is not signed as that processor signs, or far too old."""
+
+    code = "bad_signature"
+    title = "The notification's signature is not valid"
+
+
 class Declined(PlatformError):
     """The processor refused the charge; the payment is recorded as failed."""
 
@@ -122,14 +130,28 @@ class Declined(PlatformError):
     code = "declined"
     title = "The payment was declined"
 
-    def __init__(self, detail: str, *, decline_code: str, payment_id: str) -> None:
+    def __init__(
+        self, detail: str, *, decline_code: str, payment_id: str, retriable: bool = False
+    ) -> None:
         super().__init__(detail)
         self.decline_code = decline_code
         self.payment_id = payment_id
+        self.retriable = retriable
 
-    def extensions(self) -> dict[str, str]:
-        """`decline_code` and `payment_id`."""
-        return {"decline_code": self.decline_code, "payment_id": self.payment_id}
+    def extensions(self) -> dict[str, str | bool]:
+        """`decline_code`, `payment_id`, and whether trying again later may help."""
+        return {
+            "decline_code": self.decline_code,
+            "payment_id": self.payment_id,
+            "retriable": self.retriable,
+        }
+
+
+class RefundFailed(Declined):
+    """The processor refused the refund; nothing was given back."""
+
+    code = "refund_failed"
+    title = "The refund failed"
 
 
 class Forbidden(PlatformError):
@@ -215,6 +237,13 @@ class StaleVersion(Conflict):
 
     code = "stale_version"
     title = "It was changed meanwhile"
+
+
+class InvalidState(Conflict):
+    """The payment stands where this step is not allowed; the detail says where."""
+
+    code = "invalid_state"
+    title = "The payment is in another state"
 
 
 class PayloadTooLarge(PlatformError):
@@ -326,6 +355,18 @@ class Locked(PlatformError):
     status = HTTPStatus.LOCKED
     code = "locked"
     title = "Locked after failed attempts"
+
+
+class RateLimited(PlatformError):
+    """The merchant's payments of this minute or day are used up."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    code = "rate_limited"
+    title = "Too many payments"
+
+    def __init__(self, detail: str, *, retry_after_seconds: int) -> None:
+        super().__init__(detail)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class Internal(PlatformError):

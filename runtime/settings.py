@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, Final, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 MAX_FEE_BASIS_POINTS = 5_000
 MAX_FEE_FIXED_MINOR = 1_000_000
@@ -18,7 +19,24 @@ MAX_FEE_FIXED_MINOR = 1_000_000
 ACCESS_REFUSED: Final = "token refused"
 """Log message of the authorizer, with its `reason`. A metric counts it and an alarm listens."""
 
+STRIPE_API_BASE: Final = "https://api.stripe.com"
+_THIS_MACHINE: Final = frozenset({"127.0.0.1", "localhost"})
+
 _TABLE_SUFFIX = "_table"
+
+
+def _keeps_secrets(base: str) -> str:
+    """What is sent there carries merchants' keys: only by TLS, or without leaving this machine."""
+    url = urlsplit(base)
+    if url.scheme != "https" and not (url.scheme == "http" and url.hostname in _THIS_MACHINE):
+        raise ValueError("should begin with https://, or with http:// on this machine")
+    if not url.hostname or base != f"{url.scheme}://{url.netloc}" or "@" in url.netloc:
+        raise ValueError("should be a scheme, a host and at most a port, and end there")
+    return base
+
+
+StripeApiBase = Annotated[str, AfterValidator(_keeps_secrets)]
+"""Where Stripe's API is."""
 
 
 class Settings(BaseModel, frozen=True, extra="forbid"):
@@ -57,6 +75,11 @@ class PaymentTiming(Settings, frozen=True):
     processor_timeout_seconds: Annotated[int, Field(ge=1, le=30)] = 10
     resolver_margin_seconds: Annotated[int, Field(ge=1, le=600)] = 5
     merchant_cache_seconds: Annotated[int, Field(ge=0, le=300)] = 5
+    authorization_seconds: Annotated[int, Field(ge=60, le=31 * 86_400)] = 7 * 86_400
+    """How long an authorization may be captured; then it is voided."""
+    unknown_too_old_seconds: Annotated[int, Field(ge=60, le=7 * 86_400)] = 3_600
+    """From this age on, what the processor does not answer about rings an alarm."""
+    stripe_api_base: StripeApiBase = STRIPE_API_BASE
     sandbox_fee_basis_points: Annotated[int, Field(ge=0, le=MAX_FEE_BASIS_POINTS)] = 290
     sandbox_fee_fixed_minor: Annotated[int, Field(ge=0, le=MAX_FEE_FIXED_MINOR)] = 30
 

@@ -73,8 +73,8 @@ PROCESS: Final[TableUses] = {
     "keys": _rows("GetItem", "Query", "PutItem", delete=FORGETTABLE_KEYS),
     "merchants": _rows("GetItem", "PutItem", "UpdateItem"),
     "payments": _rows("GetItem", "PutItem", "UpdateItem"),
-    "sandbox_charges": _rows("GetItem", "PutItem"),
-    "transactions": _rows("PutItem"),
+    "sandbox_charges": _rows("GetItem", "PutItem", "UpdateItem"),
+    "transactions": _rows("GetItem", "BatchGetItem", "PutItem", "UpdateItem"),
     "transfers": _rows("GetItem", "PutItem", "UpdateItem"),
 }
 
@@ -112,8 +112,8 @@ RESOLVER: Final[TableUses] = {
     "keys": _rows("GetItem", "Query", "PutItem"),
     "merchants": _rows("GetItem"),
     "payments": _rows("GetItem", "UpdateItem", query=("gsi-open",)),
-    "sandbox_charges": _rows("GetItem", "PutItem"),
-    "transactions": _rows("PutItem"),
+    "sandbox_charges": _rows("GetItem", "PutItem", "UpdateItem"),
+    "transactions": _rows("GetItem", "BatchGetItem", "PutItem", "UpdateItem", query=("gsi-open",)),
     "transfers": _rows("PutItem"),
 }
 

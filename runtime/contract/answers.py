@@ -41,15 +41,15 @@ def problem(error: PlatformError, *, instance: str, request_id: str) -> StoredAn
     """The problem document of an error. A fault of ours is told without its detail."""
     status = error.status
     internal = status is HTTPStatus.INTERNAL_SERVER_ERROR
-    document = Problem(
-        type=PROBLEM_TYPE_BASE + error.code,
-        title=error.title,
-        status=int(status),
-        detail=f"see the log of request {request_id}" if internal else error.detail,
-        instance=instance,
-        code=error.code,
-        param=error.param,
-        request_id=request_id,
-        **error.extensions(),
-    )
+    told = {
+        "type": PROBLEM_TYPE_BASE + error.code,
+        "title": error.title,
+        "status": int(status),
+        "detail": f"see the log of request {request_id}" if internal else error.detail,
+        "instance": instance,
+        "code": error.code,
+        "param": error.param,
+        "request_id": request_id,
+    }
+    document = Problem.model_validate({**told, **error.extensions()})
     return StoredAnswer(int(status), document.model_dump_json(exclude_none=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -23,6 +23,7 @@ from runtime.models.merchant import (
     MAX_INDEX_BUCKETS,
     MAX_WEBHOOK_URL,
     MerchantStatus,
+    ProcessorName,
     RateLimits,
 )
 
@@ -77,7 +78,7 @@ class MerchantRequest(Body, frozen=True):
 
     name: ShortText
     email: Email
-    processor: Literal["sandbox"] = "sandbox"
+    processor: ProcessorName = "sandbox"
     processor_config: dict[str, Any] = Field(default_factory=dict, repr=False)
     webhook_url: Annotated[
         str | None,
@@ -107,7 +108,7 @@ class MerchantPatch(Body, frozen=True):
     name: ShortText | SkipJsonSchema[None] = left_out()
     email: Email | SkipJsonSchema[None] = left_out()
     status: Annotated[MerchantStatus, Strict(False)] | SkipJsonSchema[None] = left_out()
-    processor: Literal["sandbox"] | SkipJsonSchema[None] = left_out()
+    processor: ProcessorName | SkipJsonSchema[None] = left_out()
     processor_config: dict[str, Any] | SkipJsonSchema[None] = left_out(repr=False)
     webhook_url: Annotated[
         str | None,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, field_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from runtime.contract.base import (
     Answer,
@@ -16,10 +17,12 @@ from runtime.contract.base import (
     PageQuery,
     Query,
     WholeNumber,
+    left_out,
+    refuse_null,
 )
 from runtime.models.currency import CurrencyCode
 from runtime.models.fields import MAX_AMOUNT_MINOR, Instant
-from runtime.models.payment import PaymentStatus
+from runtime.models.payment import DisputeStatus, PaymentStatus
 from runtime.models.transaction import AuditStep, TransactionStatus, TransactionType
 
 Amount = Annotated[int, Field(ge=1, le=MAX_AMOUNT_MINOR, description="In minor units.")]
@@ -41,8 +44,33 @@ class PaymentRequest(Body, frozen=True):
     customer_id: Identifier | None = None
     description: Description | None = None
     metadata: Metadata = Field(default_factory=dict)
-    capture_method: Literal["automatic"] = "automatic"
+    capture_method: Literal["automatic", "manual"] = "automatic"
     statement_descriptor: Annotated[str | None, StringConstraints(max_length=22)] = None
+
+
+class CaptureRequest(Body, frozen=True):
+    """Take what was authorized: all that is left of it, or a part.
+
+    After a `final` capture the rest is given back; with `final: false` more can follow.
+    """
+
+    amount: Amount | SkipJsonSchema[None] = left_out()
+    final: bool = True
+
+    _not_null = field_validator("amount")(refuse_null)
+
+
+class CancelPaymentRequest(Body, frozen=True):
+    """Give back what was authorized and not captured."""
+
+
+class RefundRequest(Body, frozen=True):
+    """Give back what was captured: all that is left of it, or a part."""
+
+    amount: Amount | SkipJsonSchema[None] = left_out()
+    reason: Description | None = None
+
+    _not_null = field_validator("amount")(refuse_null)
 
 
 class PaymentAnswer(Answer, frozen=True):
@@ -64,7 +92,7 @@ class PaymentAnswer(Answer, frozen=True):
     metadata: dict[str, str]
     failure_code: str | None
     failure_reason: str | None
-    dispute_status: str | None
+    dispute_status: DisputeStatus | None
     version: int
     created_at: Instant
     updated_at: Instant
@@ -83,7 +111,8 @@ class TransactionAnswer(Answer, frozen=True):
     processor_id: str | None
     response_code: str | None
     response_text: str | None
-    processed_at: Instant
+    processed_at: Instant | None
+    reason: str | None
     settlement_id: str | None
     audit_trail: tuple[AuditStep, ...]
     version: int

@@ -29,6 +29,9 @@ class Problem(BaseModel, frozen=True):
     request_id: str
     decline_code: str | None = None
     payment_id: str | None = None
+    retriable: bool | None = Field(
+        default=None, description="Of a decline: whether a new request may succeed later."
+    )
     transfer_id: str | None = Field(
         default=None, description="The failed transfer in which the refusal is recorded."
     )

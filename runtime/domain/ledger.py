@@ -1,8 +1,10 @@
 """The ledger's rules: legs, what they change in each account, and the platform's own accounts.
 
 Chart per currency (from → to). Capture: clearing → receivable (gross), receivable → fees (the
-processor's fee). Settlement line: receivable → clearing (net), fees → clearing (fee). So clearing
-and fees return to zero when everything is settled. Opening balance: opening → account.
+processor's fee). Refund: receivable → clearing (the fee is not returned). Chargeback: receivable →
+clearing, and its fee receivable → fees; what is won or comes back: clearing → receivable.
+Settlement line: receivable → clearing (net), fees → clearing (fee). So clearing and fees return to
+zero when everything is settled. Opening balance: opening → account.
 """
 
 from __future__ import annotations
@@ -190,6 +192,26 @@ def capture_legs(merchant_id: str, currency: str, amount: int, fee: int) -> tupl
     gross = Leg(from_account_id=clearing, to_account_id=receivable, amount=amount)
     kept = Leg(from_account_id=receivable, to_account_id=fees_account(currency), amount=fee)
     return (gross, kept) if fee else (gross,)
+
+
+def refund_legs(merchant_id: str, currency: str, amount: int) -> tuple[Leg, ...]:
+    """What a refund takes back from the merchant's receivable; the fee is not returned."""
+    clearing, receivable = clearing_account(currency), receivable_account(merchant_id, currency)
+    return (Leg(from_account_id=receivable, to_account_id=clearing, amount=amount),)
+
+
+def chargeback_legs(merchant_id: str, currency: str, amount: int, fee: int) -> tuple[Leg, ...]:
+    """What a dispute withdraws from the merchant's receivable, and the processor's fee for it."""
+    receivable, fees = receivable_account(merchant_id, currency), fees_account(currency)
+    kept = Leg(from_account_id=receivable, to_account_id=fees, amount=fee)
+    taken = refund_legs(merchant_id, currency, amount)
+    return (*taken, kept) if fee else taken
+
+
+def reversal_legs(merchant_id: str, currency: str, amount: int) -> tuple[Leg, ...]:
+    """What comes back to the receivable: a dispute that was won, a refund that was returned."""
+    clearing, receivable = clearing_account(currency), receivable_account(merchant_id, currency)
+    return (Leg(from_account_id=clearing, to_account_id=receivable, amount=amount),)
 
 
 def settlement_legs(merchant_id: str, currency: str, net: int, fee: int) -> tuple[Leg, ...]:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Final
 
-from runtime.domain.instants import to_datetime
-from runtime.models.payment import Payment, PaymentStatus
+from runtime.models.payment import PaymentStatus
 
 _S = PaymentStatus
 
@@ -21,9 +19,26 @@ TRANSITIONS: Final[Mapping[PaymentStatus, frozenset[PaymentStatus]]] = {
 }
 
 
+RETRIABLE_DECLINES: Final = frozenset(
+    {
+        "insufficient_funds",
+        "issuer_unavailable",
+        "processing_error",
+        "processor_rate_limited",
+        "processor_unreachable",
+        "try_again_later",
+        "velocity_exceeded",
+    }
+)
+"""Decline codes that pass with time; all others (expired_card, fraudulent, …) stay."""
+
+
 @dataclass(frozen=True, slots=True)
 class Approved:
-    """The processor took the money. `fee_minor` is what it keeps."""
+    """The processor did what was asked. `fee_minor` is what it keeps of what was captured.
+
+    `processor_id` is what it calls the charge, the capture, the refund or the void.
+    """
 
     processor_id: str
     fee_minor: int
@@ -39,6 +54,11 @@ class Refused:
     decline_code: str
     response_text: str
 
+    @property
+    def is_retriable(self) -> bool:
+        """Whether the same card may well succeed later, by a new request."""
+        return self.decline_code in RETRIABLE_DECLINES
+
 
 ProcessorAnswer = Approved | Refused
 
@@ -53,16 +73,11 @@ def sources_of(wanted: PaymentStatus) -> tuple[PaymentStatus, ...]:
     return tuple(status for status in PaymentStatus if may_become(status, wanted))
 
 
-def status_after(answer: ProcessorAnswer) -> PaymentStatus:
-    """Where an automatic payment stands after the processor's answer."""
-    return _S.SUCCEEDED if isinstance(answer, Approved) else _S.FAILED
+def status_after(answer: ProcessorAnswer, *, captures: bool = True) -> PaymentStatus:
+    """Where a payment stands after the processor's answer to its charge.
 
-
-def absence_is_final(payment: Payment, now: datetime, longest: timedelta) -> bool:
-    """Whether "not found" at the processor can no longer turn into a charge.
-
-    The request may be on its way until its lease, the processor's timeout and a margin (together
-    `longest`) have passed since the intent; only then may the reference be forbidden there and the
-    payment be called failed.
+    `captures`: the charge takes the money at once, and does not only authorize it.
     """
-    return now >= to_datetime(payment.created_at) + longest
+    if not isinstance(answer, Approved):
+        return _S.FAILED
+    return _S.SUCCEEDED if captures else _S.REQUIRES_CAPTURE

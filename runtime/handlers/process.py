@@ -13,7 +13,7 @@ from runtime.contract.customers import (
     MethodRequest,
 )
 from runtime.contract.merchants import MerchantAnswer, MerchantPatch, MerchantRequest
-from runtime.contract.payments import PaymentRequest
+from runtime.contract.payments import CaptureRequest, PaymentRequest, RefundRequest
 from runtime.contract.transfers import PostRequest, TransferRequest
 from runtime.handlers.http import HttpFunction
 from runtime.handlers.request import Request
@@ -38,6 +38,11 @@ from runtime.services.merchants import (
     rotate_webhook_secret,
 )
 from runtime.services.payment_methods import add_method, remove_method
+from runtime.services.payment_operations import (
+    cancel_payment,
+    capture_payment,
+    refund_payment,
+)
 from runtime.services.payments import create_payment
 from runtime.services.transfers import create_transfer
 
@@ -141,6 +146,27 @@ def post_payment(request: Request) -> StoredAnswer:
     """POST /v1/payments."""
     desk = process_services().payment_desk
     return create_payment(request.body(PaymentRequest), request.authenticated, desk)
+
+
+@handler.handles("capturePayment")
+def post_capture(request: Request) -> StoredAnswer:
+    """POST /v1/payments/{id}/capture."""
+    desk, body = process_services().payment_desk, request.body(CaptureRequest)
+    return capture_payment(request.path_id, body, request.authenticated, desk)
+
+
+@handler.handles("cancelPayment")
+def post_cancel_payment(request: Request) -> StoredAnswer:
+    """POST /v1/payments/{id}/cancel."""
+    desk = process_services().payment_desk
+    return cancel_payment(request.path_id, request.authenticated, desk)
+
+
+@handler.handles("refundPayment")
+def post_refund(request: Request) -> StoredAnswer:
+    """POST /v1/payments/{id}/refund."""
+    desk, body = process_services().payment_desk, request.body(RefundRequest)
+    return refund_payment(request.path_id, body, request.authenticated, desk)
 
 
 @handler.handles("deactivateAccount")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -16,6 +16,10 @@ MAX_WEBHOOK_URL = 2_048
 """Characters of a webhook URL."""
 MAX_PAYMENT_COUNT = 1_000_000_000
 """Largest limit of payments per minute or day."""
+
+
+ProcessorName = Literal["sandbox", "stripe"]
+"""Processors that a merchant can be paid through (gateways/processors/connectors.py)."""
 
 
 class MerchantStatus(StrEnum):
@@ -40,7 +44,7 @@ class MerchantProfile(Record, frozen=True):
     email: Annotated[str, partition("gsi-email")]
     name: str
     status: MerchantStatus = MerchantStatus.ACTIVE
-    processor: str
+    processor: ProcessorName
     webhook_url: str | None = None
     features: frozenset[str] = frozenset()
     rate_limits: RateLimits = RateLimits()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from runtime.models.fields import Instant, MinorUnits, Record
 from runtime.schema import partition, shown_in, sort
@@ -26,11 +26,41 @@ class PaymentStatus(StrEnum):
     UNKNOWN = "unknown"
 
 
+class DisputeStatus(StrEnum):
+    """Where a dispute stands; won and lost are final."""
+
+    OPENED = "opened"
+    WON = "won"
+    LOST = "lost"
+
+
+class Dispute(BaseModel, frozen=True):
+    """A customer's bank takes money back. `withheld` is what can not be refunded meanwhile.
+
+    `withdrawn`, `returned`: whether the chargeback, and its reversal, are booked.
+    """
+
+    status: DisputeStatus
+    amount: MinorUnits
+    fee: MinorUnits = 0
+    withheld: MinorUnits = 0
+    withdrawn: bool = False
+    returned: bool = False
+
+
+MAX_DISPUTES = 10
+"""Disputes of one payment: they are read and written as one value."""
+
 _LISTED = ("gsi-merchant", "gsi-merchant-status", "gsi-customer")
 
 
 class Payment(Record, table="payments", stream=True, frozen=True):
-    """One charge. It enters `gsi-merchant` with its outcome and leaves `gsi-open` with it.
+    """One charge. It enters `gsi-merchant` with its outcome.
+
+    It stands in `gsi-open` while somebody has to come back to it: its charge is not answered, or
+    its authorization will expire. `closing_id` is the void or final capture that is under way, and
+    keeps every other capture and void out. captured = refunded + pending refund + refundable +
+    withheld by disputes; authorized = capturable + pending capture + captured, until it is closed.
 
     Lists read the indexes for order and filters and then the rows themselves, so the indexes carry
     only what is filtered (status, amount) and what a summary adds up.
@@ -65,8 +95,12 @@ class Payment(Record, table="payments", stream=True, frozen=True):
     metadata: dict[str, str] = Field(default_factory=dict)
     failure_code: str | None = None
     failure_reason: str | None = None
-    dispute_status: str | None = None
+    dispute_status: DisputeStatus | None = None
+    disputes: dict[str, Dispute] | None = None
     transaction_ids: tuple[str, ...] = ()
+    charge_id: str | None = None
+    closing_id: str | None = None
+    authorization_expires_at: Instant | None = None
 
     claim_key: str
     lease_owner: str | None = None

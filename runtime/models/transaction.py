@@ -38,9 +38,15 @@ class AuditStep(BaseModel, frozen=True):
 
 
 class Transaction(Record, table="transactions", stream=True, frozen=True):
-    """One answer of a processor, written in the same commit as the payment's outcome."""
+    """Something that a processor does for a payment.
+
+    A charge's is written with its answer. A capture, refund or void of an authorization is written
+    before the processor is asked, pending, and stands in `gsi-open` until the answer is known.
+    """
 
     id: Annotated[str, partition(), sort("gsi-payment"), sort("gsi-unsettled")]
+    open_bucket: Annotated[str | None, partition("gsi-open")] = None
+    next_action_at: Annotated[Instant | None, sort("gsi-open")] = None
     payment_id: Annotated[str, partition("gsi-payment")]
     processor_id: Annotated[str | None, partition("gsi-processor")] = None
     unsettled_bucket: Annotated[str | None, partition("gsi-unsettled")] = None
@@ -51,7 +57,12 @@ class Transaction(Record, table="transactions", stream=True, frozen=True):
     fee: MinorUnits = 0
     response_code: str | None = None
     response_text: str | None = None
-    processed_at: Instant
+    processed_at: Instant | None = None
+    reason: str | None = None
+    final: bool | None = None
+    claim_key: str | None = None
+    lease_owner: str | None = None
+    lease_expires_at: Instant | None = None
     settlement_id: str | None = None
     settled_at: Instant | None = None
     audit_trail: tuple[AuditStep, ...] = ()

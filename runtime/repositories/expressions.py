@@ -77,6 +77,11 @@ def between(attribute: str, low: Any, high: Any) -> Condition:
     return lambda r: f"{r.name(attribute)} BETWEEN {r.value(low)} AND {r.value(high)}"
 
 
+def shorter(attribute: str, length: int) -> Condition:
+    """The list has fewer than `length` members."""
+    return lambda r: f"size({r.name(attribute)}) < {r.value(length)}"
+
+
 def one_of(attribute: str, values: tuple[Any, ...]) -> Condition:
     """The attribute has one of the values."""
     return lambda r: f"{r.name(attribute)} IN ({', '.join(r.value(value) for value in values)})"
@@ -123,6 +128,7 @@ class Update:
     removed: tuple[str, ...] = ()
     condition: Condition | None = None
     increments: Mapping[str, int] = field(default_factory=dict)
+    appended: Mapping[str, Any] = field(default_factory=dict)
     sealed: tuple[str, ...] = ()
     """Encrypted attributes that take their value from `row`, enciphered when it is written."""
     row: BaseModel | None = None
@@ -131,6 +137,10 @@ class Update:
         """Add to attributes that the row has; a negative change takes away, zero does nothing."""
         wanted = {name: change for name, change in changes.items() if change}
         return replace(self, increments={**self.increments, **wanted})
+
+    def append(self, **values: Any) -> Update:
+        """Put a member at the end of lists that the row has."""
+        return replace(self, appended={**self.appended, **values})
 
     def assign(self, **values: Any) -> Update:
         """Give attributes these values."""
@@ -147,6 +157,9 @@ class Update:
         for name, change in self.increments.items():
             attribute, operator = rendering.name(name), "+" if change > 0 else "-"
             terms.append(f"{attribute} = {attribute} {operator} {rendering.value(abs(change))}")
+        for name, value in self.appended.items():
+            attribute = rendering.name(name)
+            terms.append(f"{attribute} = list_append({attribute}, {rendering.value([value])})")
         if terms:
             clauses.append("SET " + ", ".join(terms))
         if self.removed:

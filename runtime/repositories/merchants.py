@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field
 
 from runtime.errors import StaleWrite
 from runtime.models.idempotency import IdempotencyRecord
@@ -11,6 +15,14 @@ from runtime.models.scope import Scope
 from runtime.repositories.creation import create_once
 from runtime.repositories.expressions import absent, change, equals, put
 from runtime.repositories.store import Store, TransactionRefused
+
+
+class MerchantConnection(BaseModel, frozen=True):
+    """How a merchant is connected to its processor."""
+
+    id: str
+    merchant_id: str
+    processor_config: Annotated[dict[str, Any], Field(repr=False)] = Field(default_factory=dict)
 
 
 class MerchantRepository:
@@ -49,3 +61,8 @@ class MerchantRepository:
     def profile(self, merchant_id: str, scope: Scope) -> MerchantProfile | None:
         """A merchant without its secrets, strongly consistent; no key is needed to read it."""
         return self._store.get(Merchant, {"id": merchant_id}, MerchantProfile, scope)
+
+    def processor_config(self, merchant_id: str, scope: Scope) -> Mapping[str, Any] | None:
+        """What a connector needs to act for a merchant, deciphered; None for no such merchant."""
+        row = self._store.get(Merchant, {"id": merchant_id}, MerchantConnection, scope)
+        return None if row is None else row.processor_config

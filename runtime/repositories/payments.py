@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar
@@ -12,6 +13,7 @@ from pydantic import BaseModel
 from runtime.domain.buckets import OPEN_BUCKETS, all_buckets
 from runtime.domain.ids import highest_id, lowest_id
 from runtime.domain.instants import to_instant
+from runtime.domain.payment_operations import MOST_BEFORE, REFUNDABLE_STATUSES
 from runtime.domain.payments import sources_of
 from runtime.errors import AlreadyClaimed, NotFound, StaleWrite
 from runtime.models.customer import Customer
@@ -19,7 +21,7 @@ from runtime.models.fields import Instant
 from runtime.models.idempotency import IdempotencyRecord
 from runtime.models.payment import MAX_TRANSACTIONS, Payment, PaymentStatus
 from runtime.models.scope import Scope
-from runtime.models.transaction import Transaction
+from runtime.models.transaction import Transaction, TransactionStatus, TransactionType
 from runtime.models.transfer import Transfer
 from runtime.repositories import claims
 from runtime.repositories.customers import customer_of
@@ -27,6 +29,7 @@ from runtime.repositories.expressions import (
     Update,
     Write,
     absent,
+    at_least,
     at_most,
     between,
     change,
@@ -34,6 +37,8 @@ from runtime.repositories.expressions import (
     equals,
     one_of,
     put,
+    shorter,
+    update,
 )
 from runtime.repositories.merging import merge_newest_first
 from runtime.repositories.store import Store, TransactionRefused
@@ -64,6 +69,36 @@ class PaymentFigures(BaseModel, frozen=True):
 class _Open(BaseModel, frozen=True):
     id: str
     next_action_at: Instant
+
+
+class OperationRefused(Exception):
+    """A capture, refund or void is not allowed: `payment` as it stands."""
+
+    def __init__(self, payment: Payment) -> None:
+        super().__init__(f"{payment.id} does not allow it")
+        self.payment = payment
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeWrites:
+    """What an answer of the processor changes. `transaction_before`: None for a new transaction."""
+
+    before: Payment
+    after: Payment
+    transaction_before: Transaction | None
+    transaction: Transaction
+    transfer: Transfer | None
+
+    def rendered(self) -> list[Write]:
+        """Payment, transaction, booking, in this order."""
+        writes: list[Write] = [_step(self.before, self.after)]
+        if self.transaction_before is None:
+            writes.append(put(self.transaction).when(absent("id")))
+        else:
+            writes.append(_operation_step(self.transaction_before, self.transaction))
+        if self.transfer is not None:
+            writes.append(put(self.transfer).when(absent("id")))
+        return writes
 
 
 _Shown = TypeVar("_Shown", PaymentEntry, PaymentFigures)
@@ -110,32 +145,45 @@ class PaymentRepository:
         except TransactionRefused as refused:
             raise AlreadyClaimed(self._claim(refused.failed[0])) from refused
 
+    def begin_operation(
+        self, operation: Transaction, claim: IdempotencyRecord | None, now: datetime, *, token: str
+    ) -> None:
+        """First commit of a capture, refund or void: claim, pending transaction, ceilings.
+
+        No version is compared, so that operations on one payment need not wait for each other: the
+        ceiling is one condition. Raises AlreadyClaimed (judged first), OperationRefused.
+        """
+        writes: list[Write] = [begin_on_payment(operation), put(operation).when(absent("id"))]
+        if claim is not None:
+            writes.append(claims.take(claim, now))
+        try:
+            self._store.transact(writes, token=token)
+        except TransactionRefused as refused:
+            if claim is not None and len(writes) - 1 in refused.failed:
+                raise AlreadyClaimed(self._claim(refused.failed[len(writes) - 1])) from refused
+            if 0 not in refused.failed:
+                raise StaleWrite("transactions", f"{operation.id} exists") from refused
+            item = refused.failed[0]
+            payment = self._store.codec.to_row(Payment.table_schema, item, Payment)
+            raise OperationRefused(payment) from refused
+
     def record_outcome(
-        self,
-        before: Payment,
-        after: Payment,
-        *,
-        token: str,
-        transaction: Transaction,
-        transfer: Transfer | None,
-        claim: IdempotencyRecord | None,
+        self, writes: OutcomeWrites, claim: IdempotencyRecord | None, *, token: str
     ) -> None:
         """Second commit: payment, transaction, its booking and the stored answer together.
 
         If only the claim refuses, the rest is written without it: a charge that happened is always
-        booked. Raises StaleWrite when somebody else holds the payment's lease.
+        booked. Raises StaleWrite, naming the table whose row is not as it was read any more.
         """
-        writes: list[Write] = [_step(before, after), put(transaction).when(absent("id"))]
-        if transfer is not None:
-            writes.append(put(transfer).when(absent("id")))
+        items = writes.rendered()
         if claim is not None:
-            writes.append(claims.complete(claim))
+            items.append(claims.complete(claim))
         try:
-            self._store.transact(writes, token=token)
+            self._store.transact(items, token=token)
         except TransactionRefused as refused:
-            if claim is None or set(refused.failed) != {len(writes) - 1}:
-                raise StaleWrite("payments", f"{before.id} is not ours any more") from refused
-            self._write_without_claim(writes[:-1], before, token)
+            if claim is None or set(refused.failed) != {len(items) - 1}:
+                raise _stale(writes, refused) from refused
+            self._write_without_claim(writes, token)
 
     def advance(self, before: Payment, after: Payment, *, token: str) -> None:
         """One step of the payment alone. Raises StaleWrite when it is not as it was read."""
@@ -143,6 +191,17 @@ class PaymentRepository:
             self._store.transact([_step(before, after)], token=token)
         except TransactionRefused as refused:
             raise StaleWrite("payments", f"{before.id} is not ours any more") from refused
+
+    def advance_operation(self, before: Transaction, after: Transaction, *, token: str) -> None:
+        """One step of a pending operation alone. Raises StaleWrite."""
+        try:
+            self._store.transact([_operation_step(before, after)], token=token)
+        except TransactionRefused as refused:
+            raise StaleWrite("transactions", f"{before.id} is not ours any more") from refused
+
+    def transaction(self, transaction_id: str, scope: Scope) -> Transaction | None:
+        """One transaction, strongly consistent."""
+        return self._store.get(Transaction, {"id": transaction_id}, Transaction, scope)
 
     def get(self, payment_id: str, scope: Scope) -> Payment | None:
         """The payment, strongly consistent."""
@@ -160,11 +219,18 @@ class PaymentRepository:
         return self._store.get_many(Transaction, keys, Transaction, owner) if keys else []
 
     def due(self, now: datetime, limit: int) -> list[str]:
-        """Ids of up to `limit` open payments whose next action is due, oldest first."""
+        """Ids of up to `limit` payments that somebody must come back to now, oldest first."""
+        return self._due(Payment, now, limit)
+
+    def due_operations(self, now: datetime, limit: int) -> list[str]:
+        """Ids of up to `limit` captures, refunds and voids without an answer, oldest first."""
+        return self._due(Transaction, now, limit)
+
+    def _due(self, model: type[Payment | Transaction], now: datetime, limit: int) -> list[str]:
         found: list[_Open] = []
         for bucket in all_buckets(OPEN_QUEUE, OPEN_BUCKETS):
             conditions = (equals("open_bucket", bucket), at_most("next_action_at", to_instant(now)))
-            rows = self._store.query(Payment, _Open, conditions, page_size=limit, index="gsi-open")
+            rows = self._store.query(model, _Open, conditions, page_size=limit, index="gsi-open")
             found += islice(rows, limit)
         found.sort(key=lambda row: row.next_action_at)
         return [row.id for row in found[:limit]]
@@ -216,11 +282,11 @@ class PaymentRepository:
         ]
         return merge_newest_first(readers, key=lambda row: row.id)
 
-    def _write_without_claim(self, writes: Sequence[Write], before: Payment, token: str) -> None:
+    def _write_without_claim(self, writes: OutcomeWrites, token: str) -> None:
         try:
-            self._store.transact(writes, token=f"{token}-b")
+            self._store.transact(writes.rendered(), token=f"{token}-b")
         except TransactionRefused as refused:
-            raise StaleWrite("payments", f"{before.id} is not ours any more") from refused
+            raise _stale(writes, refused) from refused
 
     def _claim(self, item: Any) -> IdempotencyRecord:
         return self._store.codec.to_row(IdempotencyRecord.table_schema, item, IdempotencyRecord)
@@ -240,3 +306,63 @@ def _step(before: Payment, after: Payment) -> Update:
     if before.lease_owner is not None:
         conditions.append(equals("lease_owner", before.lease_owner))
     return change(before, after).when(*conditions)
+
+
+def _operation_step(before: Transaction, after: Transaction) -> Update:
+    """A pending operation's change, if it stands as it was read, under the same lease."""
+    conditions = [equals("version", before.version), equals("status", TransactionStatus.PENDING)]
+    if before.lease_owner is not None:
+        conditions.append(equals("lease_owner", before.lease_owner))
+    return change(before, after).when(*conditions)
+
+
+def begin_on_payment(operation: Transaction) -> Update:
+    """Move the operation's amount from the payment's ceiling to what is pending, if it is there.
+
+    A void, or a final capture, keeps every other capture and void out until it is answered.
+    """
+    amount = operation.amount
+    step = (
+        update(Payment, {"id": operation.payment_id})
+        .append(transaction_ids=operation.id)
+        .add(version=1)
+        .assign(
+            updated_at=operation.updated_at,
+            changed_by=operation.changed_by,
+            request_id=operation.request_id,
+            cause=operation.id,
+            ip_address=operation.ip_address,
+            user_agent=operation.user_agent,
+        )
+    )
+    owned = (
+        equals("merchant_id", operation.merchant_id),
+        shorter("transaction_ids", MOST_BEFORE[operation.type]),
+    )
+    if operation.type is TransactionType.REFUND:
+        return step.add(refundable_minor=-amount, pending_refund_minor=amount).when(
+            *owned,
+            one_of("status", REFUNDABLE_STATUSES),
+            at_least("refundable_minor", amount),
+        )
+    not_closing = (
+        *owned,
+        equals("status", PaymentStatus.REQUIRES_CAPTURE),
+        absent("closing_id"),
+    )
+    alone = equals("pending_capture_minor", 0)
+    if operation.type is TransactionType.VOID:
+        rest = equals("capturable_minor", amount)
+        return step.assign(closing_id=operation.id).when(*not_closing, alone, rest)
+    capture = step.add(capturable_minor=-amount, pending_capture_minor=amount)
+    enough = at_least("capturable_minor", amount)
+    if operation.final:
+        return capture.assign(closing_id=operation.id).when(*not_closing, alone, enough)
+    return capture.when(*not_closing, enough)
+
+
+def _stale(writes: OutcomeWrites, refused: TransactionRefused) -> StaleWrite:
+    """Which row moved on: the transaction is judged first, for then somebody has booked it."""
+    if writes.transaction_before is not None and 1 in refused.failed:
+        return StaleWrite("transactions", f"{writes.transaction.id} is not ours any more")
+    return StaleWrite("payments", f"{writes.before.id} is not as it was read")

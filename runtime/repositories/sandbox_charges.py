@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from runtime.models.sandbox_charge import SandboxCharge
 from runtime.models.scope import EVERYBODY
-from runtime.repositories.expressions import absent, put
+from runtime.repositories.expressions import Update, Write, absent, at_least, equals, put, update
 from runtime.repositories.store import Store, TransactionRefused
+
+AUTHORIZED = "authorized"
+"""State of a charge of which something is left to capture."""
+CAPTURED = "approved"
+VOIDED = "voided"
+
+Effect = Literal["capture", "final_capture", "refund", "void"]
 
 
 class SandboxChargeRepository:
-    """The sandbox_charges table: one row per reference, written once."""
+    """The sandbox_charges table: one row per reference, whose answer never changes."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -19,10 +28,43 @@ class SandboxChargeRepository:
         try:
             self._store.transact([put(charge).when(absent("reference"))], token=token)
         except TransactionRefused as refused:
-            item = refused.failed[0]
-            return self._store.codec.to_row(SandboxCharge.table_schema, item, SandboxCharge)
+            return self._row(refused, 0)
         return charge
+
+    def operate(
+        self, operation: SandboxCharge, effect: Effect, *, token: str
+    ) -> SandboxCharge | None:
+        """Do `operation` to the charge it names, or return what was remembered for it before.
+
+        None: the charge does not allow it, and nothing was done.
+        """
+        writes: list[Write] = [put(operation).when(absent("reference")), _effect(operation, effect)]
+        try:
+            self._store.transact(writes, token=token)
+        except TransactionRefused as refused:
+            return self._row(refused, 0) if 0 in refused.failed else None
+        return operation
 
     def recall(self, reference: str) -> SandboxCharge | None:
         """What is remembered for a reference, strongly consistent."""
         return self._store.get(SandboxCharge, {"reference": reference}, SandboxCharge, EVERYBODY)
+
+    def _row(self, refused: TransactionRefused, position: int) -> SandboxCharge:
+        item = refused.failed[position]
+        return self._store.codec.to_row(SandboxCharge.table_schema, item, SandboxCharge)
+
+
+def _effect(operation: SandboxCharge, effect: Effect) -> Update:
+    assert operation.charge is not None, f"{operation.reference} names no charge"
+    charge, amount = update(SandboxCharge, {"reference": operation.charge}), operation.amount
+    if effect == "refund":
+        charge = charge.add(refundable=-amount)
+        return charge.when(at_least("refundable", amount), absent("refunds_fail"))
+    authorized = equals("state", AUTHORIZED)
+    if effect == "void":
+        return charge.assign(state=VOIDED, capturable=0).when(authorized)
+    enough = at_least("capturable", amount)
+    charge = charge.add(refundable=amount)
+    if effect == "final_capture":
+        return charge.assign(state=CAPTURED, capturable=0).when(authorized, enough)
+    return charge.add(capturable=-amount).when(authorized, enough)

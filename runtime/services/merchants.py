@@ -21,6 +21,7 @@ from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.domain.webhook_url import fault_of
 from runtime.errors import InvalidValue, StaleVersion, StaleWrite, Unavailable
+from runtime.gateways.processors.connectors import check_config
 from runtime.models.fields import PLATFORM
 from runtime.models.merchant import Merchant
 from runtime.repositories.merchants import MerchantRepository
@@ -47,10 +48,12 @@ class MerchantDesk:
 def create_merchant(request: MerchantRequest, call: Call, desk: MerchantDesk) -> StoredAnswer:
     """Register a merchant. Its webhook secret is shown in this answer and never again.
 
-    Raises InvalidValue for a webhook URL that must not be called.
+    Raises InvalidValue for a webhook URL that must not be called, or for a configuration that the
+    processor cannot work with.
     """
     if request.webhook_url is not None:
         _require_callable(request.webhook_url, desk)
+    check_config(request.processor, request.processor_config)
     merchant_id = new_id("mer", call.now)
     secret = request.webhook_secret or _new_webhook_secret()
     now = to_instant(call.now)
@@ -105,6 +108,7 @@ def change_merchant(
     if not changes:
         return MerchantAnswer.of(row)
     after = next_version(row, changes, call)
+    check_config(after.processor, after.processor_config)
     try:
         token = new_id("chg", call.now)
         desk.merchants.alter(row, after, None, token=token, now=call.now)

@@ -1,19 +1,15 @@
-"""What a processor's answer makes of a payment: row, transaction, booking, and our own answer."""
+"""What a processor's answer makes of a payment: row, transaction and booking."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
-from http import HTTPStatus
+from datetime import datetime, timedelta
 
-from runtime.contract.answers import StoredAnswer, problem, success
-from runtime.contract.payments import PaymentAnswer
 from runtime.domain.buckets import bucket_for
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.domain.ledger import accounts_of, capture_legs
 from runtime.domain.payments import Approved, ProcessorAnswer, Refused, may_become, status_after
-from runtime.errors import Declined
 from runtime.models.change import ChangeContext
 from runtime.models.fields import Instant
 from runtime.models.merchant import MerchantProfile
@@ -24,27 +20,20 @@ from runtime.models.transaction import (
     TransactionStatus,
     TransactionType,
 )
-from runtime.models.transfer import Transfer, TransferStatus
+from runtime.models.transfer import Leg, Transfer, TransferStatus
+from runtime.repositories.payments import OutcomeWrites
 
-INSTANCE = "/v1/payments"
 NOT_CHARGED = Refused(None, "processor_unreachable", "The processor never received the charge")
-_CLOSED = {
-    "open_bucket": None,
-    "next_action_at": None,
-    "lease_owner": None,
-    "lease_expires_at": None,
-}
+_NOT_LEASED = {"lease_owner": None, "lease_expires_at": None}
+_CLOSED = {"open_bucket": None, "next_action_at": None}
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """Everything that one commit must write after the processor has answered."""
+class ChargeOutcome:
+    """A payment after its processor's answer, and everything that one commit must write."""
 
-    before: Payment
     after: Payment
-    transaction: Transaction
-    transfer: Transfer | None
-    answer: StoredAnswer
+    writes: OutcomeWrites
 
 
 def outcome_of(
@@ -52,36 +41,47 @@ def outcome_of(
     reply: ProcessorAnswer,
     merchant: MerchantProfile,
     now: datetime,
-    *,
-    request_id: str,
-) -> Outcome:
+    authorized_seconds: int,
+) -> ChargeOutcome:
     """The outcome of `payment`, which is processing or unknown, known at `now`.
 
-    `request_id` is the client's request, whoever finishes it: the stored answer names it.
+    An authorization can be captured for `authorized_seconds`; then the resolver comes back to it.
     """
-    status = status_after(reply)
+    captures = payment.capture_method == "automatic"
+    status = status_after(reply, captures=captures)
     assert may_become(payment.status, status), f"{payment.id}: {payment.status} to {status}"
-    at = to_instant(now)
     transaction = _transaction(payment, reply, merchant, now)
     changes: dict[str, object] = {
+        **_NOT_LEASED,
         **_CLOSED,
-        **_listed(payment, merchant, status),
+        **listed(payment, merchant, status),
         "status": status,
         "version": payment.version + 1,
-        "updated_at": at,
+        "updated_at": to_instant(now),
         "cause": transaction.id,
         "transaction_ids": (*payment.transaction_ids, transaction.id),
     }
-    if isinstance(reply, Approved):
+    transfer = None
+    if isinstance(reply, Refused):
+        changes |= {"failure_code": reply.decline_code, "failure_reason": reply.response_text}
+    elif captures:
         taken = payment.amount
+        legs = capture_legs(merchant.id, payment.currency, taken, reply.fee_minor)
+        transfer = booking_of(payment, legs, taken, merchant, now, context_of(payment))
         changes |= {"amount_captured": taken, "refundable_minor": taken, "fee": reply.fee_minor}
     else:
-        changes |= {"failure_code": reply.decline_code, "failure_reason": reply.response_text}
+        expiry = to_instant(now + timedelta(seconds=authorized_seconds))
+        changes |= {
+            "capturable_minor": payment.amount,
+            "open_bucket": payment.open_bucket,
+            "next_action_at": expiry,
+            "authorization_expires_at": expiry,
+        }
+    if isinstance(reply, Approved):
+        changes["charge_id"] = reply.processor_id
     after = payment.model_copy(update=changes)
-    transfer = (
-        _booking(payment, reply.fee_minor, merchant, now) if isinstance(reply, Approved) else None
-    )
-    return Outcome(payment, after, transaction, transfer, answer_of(after, request_id))
+    writes = OutcomeWrites(payment, after, None, transaction, transfer)
+    return ChargeOutcome(after, writes)
 
 
 def without_answer(payment: Payment, merchant: MerchantProfile, now: datetime) -> Payment:
@@ -89,7 +89,7 @@ def without_answer(payment: Payment, merchant: MerchantProfile, now: datetime) -
     status = PaymentStatus.UNKNOWN
     return payment.model_copy(
         update={
-            **_listed(payment, merchant, status),
+            **listed(payment, merchant, status),
             "status": status,
             "version": payment.version + 1,
             "updated_at": to_instant(now),
@@ -100,20 +100,6 @@ def without_answer(payment: Payment, merchant: MerchantProfile, now: datetime) -
     )
 
 
-def answer_of(payment: Payment, request_id: str) -> StoredAnswer:
-    """What the payment's POST (the request `request_id`) answers, by where it stands."""
-    if payment.status is PaymentStatus.FAILED:
-        declined = Declined(
-            f"{payment.failure_reason} ({payment.failure_code})",
-            decline_code=payment.failure_code or "",
-            payment_id=payment.id,
-        )
-        return problem(declined, instance=INSTANCE, request_id=request_id)
-    settled = payment.status not in (PaymentStatus.PROCESSING, PaymentStatus.UNKNOWN)
-    status = HTTPStatus.CREATED if settled else HTTPStatus.ACCEPTED
-    return success(status, PaymentAnswer.of(payment))
-
-
 def status_bucket(merchant: MerchantProfile, payment_id: str, status: PaymentStatus) -> str | None:
     """Key in `gsi-merchant-status`, which lists every status but succeeded."""
     if status is PaymentStatus.SUCCEEDED:
@@ -121,9 +107,10 @@ def status_bucket(merchant: MerchantProfile, payment_id: str, status: PaymentSta
     return bucket_for(f"{merchant.id}#{status}", payment_id, merchant.index_buckets)
 
 
-def _listed(
+def listed(
     payment: Payment, merchant: MerchantProfile, status: PaymentStatus
 ) -> dict[str, str | None]:
+    """The keys under which the merchant's lists show the payment when it has `status`."""
     return {
         "merchant_bucket": payment.merchant_bucket
         or bucket_for(merchant.id, payment.id, merchant.index_buckets),
@@ -131,13 +118,50 @@ def _listed(
     }
 
 
-def _context(payment: Payment) -> ChangeContext:
+def context_of(row: Payment | Transaction, cause: str | None = None) -> ChangeContext:
+    """The stamp of what is written because of `row`, in the name of who changed it last."""
     return ChangeContext(
-        changed_by=payment.changed_by,
-        request_id=payment.request_id,
-        cause=payment.id,
-        ip_address=payment.ip_address,
-        user_agent=payment.user_agent,
+        changed_by=row.changed_by,
+        request_id=row.request_id,
+        cause=cause or row.id,
+        ip_address=row.ip_address,
+        user_agent=row.user_agent,
+    )
+
+
+def unsettled_bucket(transaction_id: str, merchant: MerchantProfile, now: datetime) -> str:
+    """Key in `gsi-unsettled`, where captures wait for their settlement file."""
+    day = f"{merchant.id}#{to_instant(now)[:10]}"
+    return bucket_for(day, transaction_id, merchant.index_buckets)
+
+
+def booking_of(
+    payment: Payment,
+    legs: tuple[Leg, ...],
+    amount: int,
+    merchant: MerchantProfile,
+    now: datetime,
+    context: ChangeContext,
+) -> Transfer:
+    """The transfer of something that happened at the processor: folded accounts, no guards."""
+    at = to_instant(now)
+    transfer_id = new_id("trf", now)
+    return Transfer(
+        id=transfer_id,
+        merchant_id=merchant.id,
+        merchant_bucket=bucket_for(merchant.id, transfer_id, merchant.index_buckets),
+        operation_id=transfer_id,
+        folded_accounts=accounts_of(legs),
+        legs=legs,
+        amount=amount,
+        currency=payment.currency,
+        status=TransferStatus.PROCESSED,
+        posted_amount=amount,
+        processed_at=at,
+        payment_id=payment.id,
+        created_at=at,
+        updated_at=at,
+        **context.stamp(),
     )
 
 
@@ -146,52 +170,32 @@ def _transaction(
 ) -> Transaction:
     at: Instant = to_instant(now)
     approved = isinstance(reply, Approved)
+    captures = payment.capture_method == "automatic"
     transaction_id = new_id("txn", now)
     status = TransactionStatus.SUCCEEDED if approved else TransactionStatus.FAILED
-    day = f"{merchant.id}#{at[:10]}"
     return Transaction(
         id=transaction_id,
         merchant_id=merchant.id,
         payment_id=payment.id,
         processor_id=reply.processor_id,
-        unsettled_bucket=bucket_for(day, transaction_id, merchant.index_buckets)
-        if approved
+        unsettled_bucket=unsettled_bucket(transaction_id, merchant, now)
+        if approved and captures
         else None,
-        type=TransactionType.CAPTURE,
+        type=TransactionType.CAPTURE if captures else TransactionType.AUTHORIZATION,
         amount=payment.amount,
         currency=payment.currency,
         status=status,
-        fee=reply.fee_minor if isinstance(reply, Approved) else 0,
-        response_code=reply.response_code if isinstance(reply, Approved) else reply.decline_code,
+        fee=reply.fee_minor if isinstance(reply, Approved) and captures else 0,
+        response_code=response_code_of(reply),
         response_text=reply.response_text,
         processed_at=at,
         audit_trail=(AuditStep(status=status, at=at, by=payment.changed_by),),
         created_at=at,
         updated_at=at,
-        **_context(payment).stamp(),
+        **context_of(payment).stamp(),
     )
 
 
-def _booking(
-    payment: Payment, fee_minor: int, merchant: MerchantProfile, now: datetime
-) -> Transfer:
-    at = to_instant(now)
-    transfer_id = new_id("trf", now)
-    legs = capture_legs(merchant.id, payment.currency, payment.amount, fee_minor)
-    return Transfer(
-        id=transfer_id,
-        merchant_id=merchant.id,
-        merchant_bucket=bucket_for(merchant.id, transfer_id, merchant.index_buckets),
-        operation_id=transfer_id,
-        folded_accounts=accounts_of(legs),
-        legs=legs,
-        amount=payment.amount,
-        currency=payment.currency,
-        status=TransferStatus.PROCESSED,
-        posted_amount=payment.amount,
-        processed_at=at,
-        payment_id=payment.id,
-        created_at=at,
-        updated_at=at,
-        **_context(payment).stamp(),
-    )
+def response_code_of(reply: ProcessorAnswer) -> str:
+    """The code that is kept of an answer."""
+    return reply.response_code if isinstance(reply, Approved) else reply.decline_code

@@ -17,7 +17,6 @@ from runtime.contract.payments import (
     PaymentQuery,
     PaymentSummary,
     SummaryQuery,
-    TransactionAnswer,
 )
 from runtime.domain.buckets import all_buckets
 from runtime.domain.instants import end_of, start_of, to_instant
@@ -30,6 +29,7 @@ from runtime.repositories.customers import CustomerRepository
 from runtime.repositories.payments import PaymentEntry, PaymentRepository
 from runtime.services.merchant_profiles import MerchantProfiles
 from runtime.services.pages import Cursors, take_page
+from runtime.services.payment_answers import detail_of
 
 MAX_SUMMARY_PAYMENTS = 50_000
 """Payments that one summary reads: some 8 MB of index entries, within the request's time."""
@@ -52,11 +52,7 @@ class PaymentArchive:
 def get_payment(payment_id: str, call: Call, archive: PaymentArchive) -> PaymentDetail:
     """A payment with its transactions, strongly consistent. Raises NotFound."""
     payment = found(archive.payments.get(payment_id, call.scope), "payment", payment_id)
-    transactions = archive.payments.transactions_of(payment)
-    return PaymentDetail(
-        **PaymentAnswer.of(payment).model_dump(),
-        transactions=tuple(TransactionAnswer.of(each) for each in transactions),
-    )
+    return detail_of(payment, archive.payments.transactions_of(payment))
 
 
 def list_payments(query: PaymentQuery, call: Call, archive: PaymentArchive) -> PaymentList:

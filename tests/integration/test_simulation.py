@@ -17,7 +17,7 @@ from runtime.gateways.processors.sandbox import BEHAVIOURS
 from runtime.models.idempotency import ClaimState
 from runtime.models.merchant import MerchantProfile
 from runtime.models.payment import PaymentStatus
-from runtime.services.payments import PaymentDesk
+from runtime.services.payment_desk import PaymentDesk
 from tests.support.faults import Faults, ItemLocks, ProcessKilled, seeded
 from tests.support.world import World
 

@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from runtime.contract.answers import StoredAnswer
 from runtime.contract.call import Call
 from runtime.contract.caller import Caller
-from runtime.contract.payments import PaymentRequest
+from runtime.contract.payments import CaptureRequest, PaymentRequest, RefundRequest
 from runtime.domain.buckets import bucket_for
 from runtime.domain.idempotency import fingerprint
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
+from runtime.domain.payment_operations import LONGEST_RETRY
 from runtime.gateways.field_encryption import FieldEncryption
 from runtime.gateways.key_ring import MAX_CACHE_SECONDS, KeyRing
+from runtime.gateways.processors.connectors import Connectors
 from runtime.gateways.processors.port import Processor
 from runtime.gateways.processors.sandbox import SandboxProcessor
 from runtime.gateways.settlement_files import FileVersion, SettlementFiles
@@ -50,14 +52,21 @@ from runtime.services.customers import CustomerDesk
 from runtime.services.merchant_profiles import MerchantProfiles
 from runtime.services.merchants import MerchantDesk
 from runtime.services.pages import Cursors
+from runtime.services.payment_desk import PaymentDesk
+from runtime.services.payment_operations import (
+    cancel_payment,
+    capture_payment,
+    refund_payment,
+)
 from runtime.services.payment_queries import PaymentArchive
 from runtime.services.payment_resolution import ResolverReport, resolve_due
-from runtime.services.payments import PaymentDesk, create_payment
+from runtime.services.payments import create_payment
 from runtime.services.reconciliation import FileReport, ReconciliationDesk, reconcile_file
 from runtime.services.settlement_queries import SettlementArchive
 from runtime.settings import PaymentTiming
 from tests.support.engines import Engine
 from tests.support.fakes import Clock, FakeKms, FakeS3, FakeSqs
+from tests.support.payment_truth import payments_must_agree
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -140,10 +149,14 @@ class World:
             customers=CustomerRepository(store),
             claims=ClaimRepository(store),
             merchants=MerchantProfiles(MerchantRepository(self.store), 0),
-            processors={"sandbox": processor or self.sandbox(store)},
+            connectors=self.connectors(processor or self.sandbox(store)),
             timing=self.timing,
             clock=self.clock,
         )
+
+    def connectors(self, processor: Processor) -> Connectors:
+        """Every merchant is connected to `processor`."""
+        return Connectors(MerchantRepository(self.store), {"sandbox": lambda _: processor}, 0)
 
     def sandbox(self, store: Store | None = None) -> SandboxProcessor:
         """The sandbox processor; it never really waits."""
@@ -273,6 +286,27 @@ class World:
         call = self.call(merchant, full, key)
         return create_payment(PaymentRequest(**full), call, desk or self.desk())
 
+    def operate(
+        self,
+        merchant: MerchantProfile,
+        payment_id: str,
+        what: str,
+        key: str | None = None,
+        *,
+        desk: PaymentDesk | None = None,
+        **body: Any,
+    ) -> StoredAnswer:
+        """POST /v1/payments/{id}/capture, /cancel or /refund."""
+        self._keys_made += 1
+        key = key or f"key-{self._keys_made}"
+        desk = desk or self.desk()
+        call = self.call(merchant, body, key, path=f"/v1/payments/{payment_id}/{what}")
+        if what == "capture":
+            return capture_payment(payment_id, CaptureRequest(**body), call, desk)
+        if what == "refund":
+            return refund_payment(payment_id, RefundRequest(**body), call, desk)
+        return cancel_payment(payment_id, call, desk)
+
     def resolve(self, store: Store | None = None) -> ResolverReport:
         """One run of the resolver."""
         store = store or self.store
@@ -281,7 +315,7 @@ class World:
     def resolve_until_quiet(self) -> None:
         """Runs of the resolver, time passing between them, until nothing is open."""
         for _ in range(20):
-            self.clock.advance(120)
+            self.clock.advance(LONGEST_RETRY.total_seconds() + 60)
             if self.resolve().due == 0:
                 return
         raise AssertionError("the resolver does not come to an end")
@@ -324,8 +358,10 @@ class World:
         return only
 
     def charges(self) -> list[SandboxCharge]:
-        """What the sandbox really charged."""
-        return [row for row in self.rows(SandboxCharge) if row.state == "approved"]
+        """What the sandbox really charged, or authorized."""
+        states = ("approved", "authorized", "voided")
+        rows = self.rows(SandboxCharge)
+        return [row for row in rows if row.kind == "charge" and row.state in states]
 
     def claims(self) -> list[IdempotencyRecord]:
         return self.rows(IdempotencyRecord)
@@ -341,36 +377,11 @@ class World:
 
     def must_agree(self) -> None:
         """Payments, transactions, transfers and the processor tell one story, to the unit."""
-        payments = {row.id: row for row in self.payments()}
-        transactions = self.rows(Transaction)
-        captures = [row for row in transactions if row.status in ("succeeded", "settled")]
-        bookings = [row for row in self.rows(Transfer) if row.settlement_id is None]
-        charges = {row.reference: row for row in self.charges()}
-        succeeded = {id_ for id_, row in payments.items() if row.status == "succeeded"}
-        assert set(charges) == succeeded
-        assert sorted(row.payment_id for row in captures) == sorted(succeeded)
-        assert sorted(row.payment_id or "" for row in bookings) == sorted(succeeded)
-        for row in captures:
-            charge, payment = charges[row.payment_id], payments[row.payment_id]
-            assert row.id in payment.transaction_ids
-            assert (row.amount, row.fee, row.currency) == (
-                charge.amount,
-                charge.fee,
-                charge.currency,
-            )
-            assert (payment.amount_captured, payment.fee) == (charge.amount, charge.fee)
-        for booking in bookings:
-            charge = charges[booking.payment_id or ""]
-            moved = {leg.to_account_id: leg.amount for leg in booking.legs}
-            receivable = f"acc_receivable_{booking.merchant_id}_{charge.currency}"
-            fees = f"acc_fees_{charge.currency}"
-            expected = {receivable: charge.amount, fees: charge.fee}
-            assert moved == {account: amount for account, amount in expected.items() if amount}
-        assert sum(self.balances().values()) == 0
+        payments_must_agree(self)
 
 
 class Hooked:
-    """A processor with something happening around each charge."""
+    """A processor with something happening around each charge, capture, refund and void."""
 
     def __init__(
         self,
@@ -389,11 +400,14 @@ class Hooked:
         self._after()
         return answer
 
-    def find(self, reference: str) -> Any:
-        return self._inner.find(reference)
+    def operate(self, request: Any) -> Any:
+        self._before()
+        answer = self._inner.operate(request)
+        self._after()
+        return answer
 
-    def forbid(self, request: Any) -> Any:
-        return self._inner.forbid(request)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
 
 
 def at_once(*actions: Callable[[], Result]) -> list[Result | Exception]:

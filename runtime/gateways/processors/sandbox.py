@@ -1,7 +1,8 @@
 """The sandbox processor: deterministic by token, with a memory outside the Lambda.
 
-Like a real processor it remembers charges by our reference, so a repeated request is answered with
-the first one's result, and a lost answer can be asked for later.
+Like a real processor it remembers by our reference what it did, so a repeated request is answered
+with the first one's result and a lost answer can be asked for later; and it keeps ceilings of its
+own, so that it would notice if we asked for more than there is.
 """
 
 from __future__ import annotations
@@ -16,15 +17,24 @@ from runtime.domain.ids import new_id
 from runtime.domain.instants import to_epoch_seconds, to_instant
 from runtime.domain.money import fee_of
 from runtime.domain.payments import Approved, ProcessorAnswer, Refused
+from runtime.domain.processor_events import ProcessorEvent
 from runtime.errors import InvalidValue, ProcessorUnknown
-from runtime.gateways.processors.port import ChargeRequest
+from runtime.gateways.processors.port import ChargeRequest, OperationRequest, ProcessorConfig
+from runtime.gateways.processors.sandbox_events import read_sandbox_event
 from runtime.models.sandbox_charge import SandboxCharge
+from runtime.models.transaction import TransactionType
+from runtime.repositories.sandbox_charges import AUTHORIZED, CAPTURED, VOIDED, Effect
 
 SLOW_SECONDS = 2.0
 MEMORY = timedelta(days=90)
-_APPROVED: Final = "approved"
 _DECLINED: Final = "declined"
 _FORBIDDEN: Final = "forbidden"
+_APPROVED_STATES: Final = frozenset({AUTHORIZED, CAPTURED, VOIDED})
+_EFFECTS: Final[Mapping[TransactionType, Effect]] = {
+    TransactionType.CAPTURE: "capture",
+    TransactionType.REFUND: "refund",
+    TransactionType.VOID: "void",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +46,7 @@ class Behaviour:
     reaches_processor: bool = True
     answer_arrives: bool = True
     delay_seconds: float = 0.0
+    refunds_fail: bool = False
 
 
 BEHAVIOURS: Final[Mapping[str, Behaviour]] = {
@@ -48,7 +59,7 @@ BEHAVIOURS: Final[Mapping[str, Behaviour]] = {
     "tok_timeout_not_charged": Behaviour(reaches_processor=False, answer_arrives=False),
     "tok_error": Behaviour(answer_arrives=False),
     "tok_slow": Behaviour(delay_seconds=SLOW_SECONDS),
-    "tok_refund_fails": Behaviour(),
+    "tok_refund_fails": Behaviour(refunds_fail=True),
 }
 """`tok_error` answers 5xx though the charge was made; asked again by reference, it says so."""
 
@@ -60,6 +71,12 @@ class ChargeMemory(Protocol):
         """Store `charge`, or return what was remembered for its reference before."""
         ...
 
+    def operate(
+        self, operation: SandboxCharge, effect: Effect, *, token: str
+    ) -> SandboxCharge | None:
+        """Do it, or return what was remembered for it; None where the charge does not allow it."""
+        ...
+
     def recall(self, reference: str) -> SandboxCharge | None:
         """What is remembered for a reference."""
         ...
@@ -67,12 +84,21 @@ class ChargeMemory(Protocol):
 
 @dataclass(frozen=True)
 class SandboxProcessor:
-    """A Processor (port.py). Its fee is a share in basis points plus a fixed part (minor units)."""
+    """A Processor (port.py). Its fee is a share in basis points plus a fixed part (minor units).
+
+    `config` gives the merchant's `processor_config`; only notifications need it.
+    """
 
     memory: ChargeMemory
     fee_basis_points: int
     fee_fixed_minor: int
     sleep: Callable[[float], None] = time.sleep
+    config: Callable[[], ProcessorConfig] = dict
+
+    @property
+    def captures_in_parts(self) -> bool:
+        """It does."""
+        return True
 
     def check_method(self, payment_method: str) -> None:
         """Raises InvalidValue for a token that the sandbox does not know."""
@@ -84,7 +110,7 @@ class SandboxProcessor:
             )
 
     def charge(self, request: ChargeRequest) -> ProcessorAnswer:
-        """Charge, or answer as before for a known reference."""
+        """Charge or authorize, or answer as before for a known reference."""
         behaviour = BEHAVIOURS[request.payment_method]
         self.sleep(behaviour.delay_seconds)
         if not behaviour.reaches_processor:
@@ -94,45 +120,101 @@ class SandboxProcessor:
             raise ProcessorUnknown("the sandbox's answer was lost")
         return _answer(remembered)
 
-    def find(self, reference: str) -> ProcessorAnswer | None:
+    def find(self, request: ChargeRequest) -> ProcessorAnswer | None:
         """What became of a reference."""
-        remembered = self.memory.recall(reference)
-        return _answer(remembered) if remembered else None
+        return self._recall(request.reference)
 
     def forbid(self, request: ChargeRequest) -> ProcessorAnswer | None:
         """Remember the reference as one that must not be charged, unless it was."""
-        tombstone = self._row(request, _FORBIDDEN, 0, "canceled", "Canceled before it was charged")
+        tombstone = _row(request, _FORBIDDEN, "canceled", "Canceled before it was charged")
         remembered = self._remember(request, tombstone)
         return None if remembered.state == _FORBIDDEN else _answer(remembered)
+
+    def operate(self, request: OperationRequest) -> ProcessorAnswer:
+        """Capture, refund or void, or answer as before for a known reference."""
+        token = new_id("sbt", request.at)
+        done = self.memory.operate(self._new_operation(request), _effect_of(request), token=token)
+        if done is None:
+            code = f"{request.kind}_refused"
+            text = f"The charge does not allow this {request.kind}"
+            refusal = _operation_row(request, _DECLINED, code, text)
+            done = self.memory.remember(refusal, token=new_id("sbt", request.at))
+        return _answer(done)
+
+    def find_operation(self, request: OperationRequest) -> ProcessorAnswer | None:
+        """What became of a capture, refund or void."""
+        return self._recall(request.reference)
+
+    def read_event(self, headers: Mapping[str, str], body: bytes, now: datetime) -> ProcessorEvent:
+        """A notification signed with the merchant's `webhook_secret`."""
+        return read_sandbox_event(headers, body, self.config(), now)
+
+    def _recall(self, reference: str) -> ProcessorAnswer | None:
+        remembered = self.memory.recall(reference)
+        return _answer(remembered) if remembered else None
 
     def _remember(self, request: ChargeRequest, charge: SandboxCharge) -> SandboxCharge:
         return self.memory.remember(charge, token=new_id("sbt", request.at))
 
     def _new_charge(self, request: ChargeRequest, behaviour: Behaviour) -> SandboxCharge:
         if behaviour.decline_code is not None:
-            return self._row(request, _DECLINED, 0, behaviour.decline_code, behaviour.text)
-        fee = fee_of(
-            request.amount_minor,
-            basis_points=self.fee_basis_points,
-            fixed_minor=self.fee_fixed_minor,
+            return _row(request, _DECLINED, behaviour.decline_code, behaviour.text)
+        state = CAPTURED if request.capture else AUTHORIZED
+        return _row(request, state, "approved", behaviour.text).model_copy(
+            update={
+                "fee": self._fee(request.amount_minor) if request.capture else 0,
+                "capturable": 0 if request.capture else request.amount_minor,
+                "refundable": request.amount_minor if request.capture else 0,
+                "refunds_fail": True if behaviour.refunds_fail else None,
+            }
         )
-        return self._row(request, _APPROVED, fee, _APPROVED, behaviour.text)
 
-    def _row(
-        self, request: ChargeRequest, state: str, fee: int, code: str, text: str
-    ) -> SandboxCharge:
-        return SandboxCharge(
-            reference=request.reference,
-            state=state,
-            processor_id=new_id("sbx", request.at),
-            amount=request.amount_minor,
-            currency=request.currency,
-            fee=fee,
-            response_code=code,
-            response_text=text,
-            created_at=to_instant(request.at),
-            expires_at=_expiry(request.at),
+    def _new_operation(self, request: OperationRequest) -> SandboxCharge:
+        done = _operation_row(request, CAPTURED, "approved", "Approved")
+        if request.kind is not TransactionType.CAPTURE:
+            return done
+        return done.model_copy(update={"fee": self._fee(request.amount_minor)})
+
+    def _fee(self, amount_minor: int) -> int:
+        return fee_of(
+            amount_minor, basis_points=self.fee_basis_points, fixed_minor=self.fee_fixed_minor
         )
+
+
+def _effect_of(request: OperationRequest) -> Effect:
+    if request.kind is TransactionType.CAPTURE and request.final:
+        return "final_capture"
+    return _EFFECTS[request.kind]
+
+
+def _row(request: ChargeRequest, state: str, code: str, text: str) -> SandboxCharge:
+    return SandboxCharge(
+        reference=request.reference,
+        state=state,
+        processor_id=new_id("sbx", request.at),
+        amount=request.amount_minor,
+        currency=request.currency,
+        response_code=code,
+        response_text=text,
+        created_at=to_instant(request.at),
+        expires_at=_expiry(request.at),
+    )
+
+
+def _operation_row(request: OperationRequest, state: str, code: str, text: str) -> SandboxCharge:
+    return SandboxCharge(
+        reference=request.reference,
+        kind=request.kind,
+        charge=request.charge_reference,
+        state=state,
+        processor_id=new_id("sbx", request.at),
+        amount=request.amount_minor,
+        currency=request.currency,
+        response_code=code,
+        response_text=text,
+        created_at=to_instant(request.at),
+        expires_at=_expiry(request.at),
+    )
 
 
 def _expiry(at: datetime) -> int:
@@ -140,6 +222,6 @@ def _expiry(at: datetime) -> int:
 
 
 def _answer(charge: SandboxCharge) -> ProcessorAnswer:
-    if charge.state == _APPROVED:
+    if charge.state in _APPROVED_STATES:
         return Approved(charge.processor_id, charge.fee, charge.response_code, charge.response_text)
     return Refused(charge.processor_id, charge.response_code, charge.response_text)

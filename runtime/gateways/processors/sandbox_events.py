@@ -1,0 +1,86 @@
+"""Notifications of the sandbox processor: JSON, signed as many processors sign.
+
+Header `sandbox-signature: t=<unix seconds>,v1=<hex>`, the signature being HMAC-SHA256 of
+`<t>.<body>` under the merchant's `processor_config.webhook_secret`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Final
+
+from pydantic import BaseModel, Field, StringConstraints, ValidationError
+
+from runtime.domain.processor_events import EventKind, ProcessorEvent
+from runtime.errors import BadSignature, MalformedJson
+from runtime.gateways.processors.port import ProcessorConfig
+from runtime.models.fields import MAX_AMOUNT_MINOR
+
+SIGNATURE_HEADER: Final = "sandbox-signature"
+TOLERANCE_SECONDS: Final = 300
+"""How old a signature may be, so that a recorded one is soon worthless."""
+SHORTEST_SECRET: Final = 16
+_SIGNATURE: Final = re.compile(r"t=([0-9]{1,12}),v1=([0-9a-f]{64})")
+
+_Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+_Amount = Annotated[int, Field(ge=0, le=MAX_AMOUNT_MINOR)]
+
+
+class SandboxEvent(BaseModel, frozen=True, extra="forbid"):
+    """The body of a notification; amounts in minor units, `created` in epoch seconds."""
+
+    id: _Name
+    type: EventKind
+    created: Annotated[int, Field(ge=0, le=10**11)]
+    reference: _Name | None = None
+    charge_id: _Name | None = None
+    dispute_id: _Name | None = None
+    amount: _Amount = 0
+    currency: Annotated[str, StringConstraints(max_length=3)] = ""
+    fee: _Amount = 0
+
+
+def sign_sandbox_event(body: bytes, secret: str, at_seconds: int) -> str:
+    """The header's value."""
+    signature = hmac.new(secret.encode(), b"%d.%s" % (at_seconds, body), hashlib.sha256)
+    return f"t={at_seconds},v1={signature.hexdigest()}"
+
+
+def read_sandbox_event(
+    headers: Mapping[str, str], body: bytes, config: ProcessorConfig, now: datetime
+) -> ProcessorEvent:
+    """The genuine notification. Raises BadSignature, MalformedJson."""
+    secret = config.get("webhook_secret")
+    if not isinstance(secret, str) or len(secret) < SHORTEST_SECRET:
+        raise BadSignature(
+            f"the merchant's processor_config has no webhook_secret of {SHORTEST_SECRET} characters"
+        )
+    given = _SIGNATURE.fullmatch(headers.get(SIGNATURE_HEADER, ""))
+    if given is None:
+        raise BadSignature(f"{SIGNATURE_HEADER} is missing or not of the form t=…,v1=…")
+    at_seconds = int(given[1])
+    if not hmac.compare_digest(given[0], sign_sandbox_event(body, secret, at_seconds)):
+        raise BadSignature(f"{SIGNATURE_HEADER} was not made with the merchant's secret")
+    if abs(now.timestamp() - at_seconds) > TOLERANCE_SECONDS:
+        raise BadSignature(f"{SIGNATURE_HEADER} is more than {TOLERANCE_SECONDS} s old")
+    try:
+        event = SandboxEvent.model_validate_json(body)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        name = ".".join(str(part) for part in problem["loc"])
+        raise MalformedJson(f"the notification's {name or 'body'}: {problem['msg']}") from None
+    return ProcessorEvent(
+        id=event.id,
+        kind=event.type,
+        at=datetime.fromtimestamp(event.created, UTC),
+        charge_id=event.charge_id,
+        reference=event.reference,
+        dispute_id=event.dispute_id,
+        amount_minor=event.amount,
+        currency=event.currency,
+        fee_minor=event.fee,
+    )

@@ -1,0 +1,81 @@
+"""Authorizations that were not captured in time: voided at the processor, by the schedule."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from runtime.domain.ids import new_id
+from runtime.domain.instants import to_datetime, to_instant
+from runtime.domain.payment_operations import EXPIRY_RETRY, ceiling_of, refusal_of
+from runtime.errors import ProcessorUnknown, StaleWrite
+from runtime.models.change import ChangeContext
+from runtime.models.payment import Payment
+from runtime.models.transaction import Transaction, TransactionType
+from runtime.repositories.payments import OperationRefused
+from runtime.services.payment_desk import PaymentDesk
+from runtime.services.payment_operations import (
+    Begun,
+    Wanted,
+    operation_request,
+    pending_operation,
+    settle_operation,
+)
+
+EXPIRY = "authorization expiry"
+EXPIRED = "the authorization expired"
+
+
+def expire_authorization(
+    payment: Payment, now: datetime, desk: PaymentDesk, request_id: str
+) -> bool:
+    """Void what was not captured in time; whether the processor has answered that.
+
+    While a capture or void is under way its own outcome decides, and this is tried again later.
+    """
+    expiry = payment.authorization_expires_at
+    if expiry is None or to_datetime(expiry) > now:
+        return False
+    if not _postponed(payment, now, desk, request_id):
+        return False
+    amount = ceiling_of(payment, TransactionType.VOID)
+    if refusal_of(payment, TransactionType.VOID, amount) is not None:
+        return False
+    operation = _void(payment, amount, now, desk, request_id)
+    try:
+        desk.payments.begin_operation(operation, None, now, token=new_id("opn", now))
+        processor = desk.connectors.of(payment.merchant_id, payment.processor)
+        reply = processor.operate(operation_request(operation, payment))
+        settle_operation(operation, reply, None, desk, request_id=request_id)
+    except (OperationRefused, StaleWrite, ProcessorUnknown):
+        # Refused: somebody captures or cancels just now. Unknown: it waits as an operation.
+        return False
+    return True
+
+
+def _postponed(payment: Payment, now: datetime, desk: PaymentDesk, request_id: str) -> bool:
+    """Look at this payment again only later; False when somebody else has just changed it."""
+    cause = new_id("exp", now)
+    context = ChangeContext(changed_by=EXPIRY, request_id=request_id, cause=cause)
+    later = payment.model_copy(
+        update={
+            "next_action_at": to_instant(now + EXPIRY_RETRY),
+            "version": payment.version + 1,
+            "updated_at": to_instant(now),
+            **context.stamp(),
+        }
+    )
+    try:
+        desk.payments.advance(payment, later, token=cause)
+    except StaleWrite:
+        return False
+    return True
+
+
+def _void(
+    payment: Payment, amount: int, now: datetime, desk: PaymentDesk, request_id: str
+) -> Transaction:
+    operation_id = new_id("txn", now)
+    context = ChangeContext(changed_by=EXPIRY, request_id=request_id, cause=operation_id)
+    begun = Begun(at=now, lease=desk.resolver_lease, owner=operation_id, context=context)
+    wanted = Wanted(TransactionType.VOID, reason=EXPIRED)
+    return pending_operation(operation_id, wanted, amount, payment, begun)

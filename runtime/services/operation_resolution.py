@@ -1,0 +1,58 @@
+"""One capture, refund or void without an answer: ask for it, or send it again as it was.
+
+Sending the same reference again is no second capture or refund: the processor does each once.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from runtime.domain.instants import to_datetime
+from runtime.domain.payment_operations import absence_is_final
+from runtime.domain.payments import ProcessorAnswer
+from runtime.errors import ProcessorUnknown, StaleWrite
+from runtime.models.payment import Payment
+from runtime.models.scope import EVERYBODY
+from runtime.models.transaction import Transaction, TransactionStatus
+from runtime.services.charge_resolution import Fate, is_leased, lease_of, open_claim
+from runtime.services.payment_desk import PaymentDesk
+from runtime.services.payment_operations import operation_request, settle_operation
+
+
+def resolve_operation(operation_id: str, desk: PaymentDesk, request_id: str) -> Fate:
+    """Finish one operation if it can be."""
+    now = desk.clock()
+    operation = desk.payments.transaction(operation_id, EVERYBODY)
+    if operation is None or operation.status is not TransactionStatus.PENDING:
+        return Fate.OVER
+    if is_leased(operation, now):
+        return Fate.OVER
+    payment = desk.payments.get(operation.payment_id, EVERYBODY)
+    assert payment is not None, f"{operation.payment_id} has {operation.id}"
+    leased = operation.model_copy(update=lease_of(operation, now, desk, request_id))
+    try:
+        desk.payments.advance_operation(operation, leased, token=leased.cause)
+        reply = _ask(leased, payment, now, desk)
+        if reply is None:
+            return Fate.WAITING
+        claim = open_claim(leased.claim_key, leased.id, desk)
+        asked_by = claim.request_id if claim else operation.request_id
+        settle_operation(leased, reply, claim, desk, request_id=asked_by)
+    except StaleWrite:
+        return Fate.OVER
+    return Fate.RESOLVED
+
+
+def _ask(
+    operation: Transaction, payment: Payment, now: datetime, desk: PaymentDesk
+) -> ProcessorAnswer | None:
+    processor = desk.connectors.of(payment.merchant_id, payment.processor)
+    request = operation_request(operation, payment)
+    begun = to_datetime(operation.created_at)
+    try:
+        reply = processor.find_operation(request)
+        if reply is None and absence_is_final(begun, now, desk.longest_request):
+            reply = processor.operate(request)
+    except ProcessorUnknown:
+        return None
+    return reply

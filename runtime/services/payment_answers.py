@@ -1,0 +1,124 @@
+"""What the payment routes answer, by where a payment or an operation on it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Final
+
+from runtime.contract.answers import StoredAnswer, problem, success
+from runtime.contract.call import Call
+from runtime.contract.payments import PaymentAnswer, PaymentDetail, TransactionAnswer
+from runtime.domain.payments import RETRIABLE_DECLINES
+from runtime.errors import Declined, IdempotencyInFlight, RefundFailed
+from runtime.models.idempotency import IdempotencyRecord
+from runtime.models.payment import Payment, PaymentStatus
+from runtime.models.scope import Scope
+from runtime.models.transaction import Transaction, TransactionStatus, TransactionType
+from runtime.services.idempotency import same_request, stored_answer
+from runtime.services.payment_desk import PaymentDesk
+
+PATH: Final = "/v1/payments"
+_ROUTES: Final = {
+    TransactionType.CAPTURE: "capture",
+    TransactionType.REFUND: "refund",
+    TransactionType.VOID: "cancel",
+}
+_OPERATION_PREFIX: Final = "txn_"
+
+
+def detail_of(payment: Payment, transactions: Iterable[Transaction]) -> PaymentDetail:
+    """A payment with everything that was done for it."""
+    return PaymentDetail(
+        **PaymentAnswer.of(payment).model_dump(),
+        transactions=tuple(TransactionAnswer.of(each) for each in transactions),
+    )
+
+
+def charge_answer(payment: Payment, request_id: str) -> StoredAnswer:
+    """What the payment's POST (the request `request_id`) answers, by where the payment stands."""
+    if payment.status is PaymentStatus.FAILED:
+        code = payment.failure_code or ""
+        declined = Declined(
+            f"{payment.failure_reason} ({code})",
+            decline_code=code,
+            payment_id=payment.id,
+            retriable=code in RETRIABLE_DECLINES,
+        )
+        return problem(declined, instance=PATH, request_id=request_id)
+    settled = payment.status not in (PaymentStatus.PROCESSING, PaymentStatus.UNKNOWN)
+    status = HTTPStatus.CREATED if settled else HTTPStatus.ACCEPTED
+    return success(status, PaymentAnswer.of(payment))
+
+
+def operation_answer(
+    payment: Payment, transactions: Iterable[Transaction], operation: Transaction, request_id: str
+) -> StoredAnswer:
+    """What the POST of a capture, cancel or refund answers, by where `operation` stands."""
+    if operation.status is TransactionStatus.FAILED:
+        code = operation.response_code or ""
+        kind = RefundFailed if operation.type is TransactionType.REFUND else Declined
+        refused = kind(
+            f"{operation.response_text} ({code})",
+            decline_code=code,
+            payment_id=payment.id,
+            retriable=code in RETRIABLE_DECLINES,
+        )
+        path = f"{PATH}/{payment.id}/{_ROUTES[operation.type]}"
+        return problem(refused, instance=path, request_id=request_id)
+    pending = operation.status is TransactionStatus.PENDING
+    status = HTTPStatus.ACCEPTED if pending else HTTPStatus.OK
+    return success(status, detail_of(payment, transactions))
+
+
+def answer_earlier(record: IdempotencyRecord, call: Call, desk: PaymentDesk) -> StoredAnswer:
+    """The first request's answer. What is unknown is shown as it stands.
+
+    Raises IdempotencyKeyReused; IdempotencyInFlight while the first request may still be at work.
+    """
+    same_request(record, call)
+    try:
+        return stored_answer(record, call)
+    except IdempotencyInFlight:
+        standing = _standing(record, desk)
+        if standing is None:
+            raise
+        return standing.again()
+
+
+def charge_as_it_stands(
+    payment_id: str, merchant_id: str, request_id: str, desk: PaymentDesk
+) -> StoredAnswer:
+    """The answer of a charge that somebody else has taken further."""
+    payment = desk.payments.get(payment_id, Scope(merchant_id))
+    assert payment is not None, f"{payment_id} was begun and never deleted"
+    return charge_answer(payment, request_id)
+
+
+def operation_as_it_stands(
+    operation_id: str, merchant_id: str, request_id: str, desk: PaymentDesk
+) -> StoredAnswer:
+    """The answer of an operation that somebody else has taken further."""
+    owner = Scope(merchant_id)
+    operation = desk.payments.transaction(operation_id, owner)
+    assert operation is not None, f"{operation_id} was begun and never deleted"
+    payment = desk.payments.get(operation.payment_id, owner)
+    assert payment is not None, f"{operation.payment_id} has {operation_id} and was never deleted"
+    transactions = desk.payments.transactions_of(payment)
+    return operation_answer(payment, transactions, operation, request_id)
+
+
+def _standing(record: IdempotencyRecord, desk: PaymentDesk) -> StoredAnswer | None:
+    """The answer of work whose outcome is not known yet; None while its first owner has it."""
+    owner, resource = Scope(record.merchant_id), record.resource_id
+    if resource is None:
+        return None
+    if resource.startswith(_OPERATION_PREFIX):
+        operation = desk.payments.transaction(resource, owner)
+        if operation is None or operation.lease_owner == record.owner:
+            return None
+        return operation_as_it_stands(resource, record.merchant_id, record.request_id, desk)
+    payment = desk.payments.get(resource, owner)
+    if payment is None or payment.status is PaymentStatus.PROCESSING:
+        return None
+    return charge_answer(payment, record.request_id)

@@ -1,0 +1,45 @@
+"""What the payment use-cases work with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from runtime.gateways.processors.connectors import Connectors
+from runtime.repositories.customers import CustomerRepository
+from runtime.repositories.payments import PaymentRepository
+from runtime.services.idempotency import ClaimReader
+from runtime.services.merchant_profiles import MerchantProfiles
+from runtime.settings import PaymentTiming
+
+
+@dataclass(frozen=True)
+class PaymentDesk:
+    """`clock` gives the time at which an outcome is known."""
+
+    payments: PaymentRepository
+    customers: CustomerRepository
+    claims: ClaimReader
+    merchants: MerchantProfiles
+    connectors: Connectors
+    timing: PaymentTiming
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    @property
+    def intent_lease(self) -> timedelta:
+        """How long a request owns what it has begun."""
+        return timedelta(seconds=self.timing.intent_lease_seconds)
+
+    @property
+    def resolver_lease(self) -> timedelta:
+        """How long a run of the resolver owns what it asks about."""
+        return timedelta(seconds=2 * self.timing.processor_timeout_seconds)
+
+    @property
+    def longest_request(self) -> timedelta:
+        """How long after its intent a request may still be on its way to the processor."""
+        timing = self.timing
+        return self.intent_lease + timedelta(
+            seconds=timing.processor_timeout_seconds + timing.resolver_margin_seconds
+        )

@@ -1,0 +1,272 @@
+"""Capturing, canceling and refunding: operations on a payment that its processor has to do."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from runtime.contract.answers import StoredAnswer
+from runtime.contract.call import Call
+from runtime.contract.caller import found
+from runtime.contract.payments import CaptureRequest, RefundRequest
+from runtime.domain.buckets import OPEN_BUCKETS, bucket_for
+from runtime.domain.ids import new_id
+from runtime.domain.instants import to_datetime, to_instant
+from runtime.domain.payment_operations import ceiling_of, refusal_of
+from runtime.domain.payments import ProcessorAnswer
+from runtime.errors import InactiveMerchant, InvalidState, InvalidValue, StaleWrite, Unavailable
+from runtime.gateways.processors.port import OperationRequest
+from runtime.models.change import ChangeContext
+from runtime.models.idempotency import IdempotencyRecord
+from runtime.models.merchant import MerchantProfile, MerchantStatus
+from runtime.models.payment import Payment
+from runtime.models.scope import Scope
+from runtime.models.transaction import AuditStep, Transaction, TransactionStatus, TransactionType
+from runtime.repositories.payments import OPEN_QUEUE, OperationRefused
+from runtime.services.idempotency import new_claim
+from runtime.services.operation_outcome import operation_outcome, replaced
+from runtime.services.payment_answers import operation_answer, operation_as_it_stands
+from runtime.services.payment_desk import PaymentDesk
+from runtime.services.processor_steps import commit_outcome, run_once
+
+MAX_ATTEMPTS: Final = 100
+"""Attempts to write one step on a payment that others change meanwhile: as many as it may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a request asks for. `amount` in minor units; None: all that is left."""
+
+    kind: TransactionType
+    amount: int | None = None
+    final: bool = True
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """When and by whom an operation was begun, and for how long it is theirs alone."""
+
+    at: datetime
+    lease: timedelta
+    owner: str
+    context: ChangeContext
+    claim_key: str | None = None
+
+
+def capture_payment(
+    payment_id: str, request: CaptureRequest, call: Call, desk: PaymentDesk
+) -> StoredAnswer:
+    """Take what was authorized, or a part: 200, 402 when declined, 202 while unknown.
+
+    Raises NotFound, InvalidState, InvalidValue, and what `run_once` raises.
+    """
+    wanted = Wanted(TransactionType.CAPTURE, request.amount, request.final)
+    return _operate(payment_id, wanted, call, desk)
+
+
+def cancel_payment(payment_id: str, call: Call, desk: PaymentDesk) -> StoredAnswer:
+    """Give an authorization back: 200, 202 while unknown. Raises NotFound, InvalidState."""
+    return _operate(payment_id, Wanted(TransactionType.VOID), call, desk)
+
+
+def refund_payment(
+    payment_id: str, request: RefundRequest, call: Call, desk: PaymentDesk
+) -> StoredAnswer:
+    """Give back what was captured, or a part: 200, 402 refund_failed, 202 while unknown.
+
+    Raises NotFound, InvalidState, and what `run_once` raises.
+    """
+    wanted = Wanted(TransactionType.REFUND, request.amount, reason=request.reason)
+    return _operate(payment_id, wanted, call, desk)
+
+
+def _operate(payment_id: str, wanted: Wanted, call: Call, desk: PaymentDesk) -> StoredAnswer:
+    payment = found(desk.payments.get(payment_id, call.scope), "payment", payment_id)
+    merchant = desk.merchants.require(payment.merchant_id)
+    attempt, operation_id = new_id("att", call.now), new_id("txn", call.now)
+    claim = new_claim(call, merchant.id, owner=attempt, index_buckets=merchant.index_buckets)
+    assert claim is not None, "the route requires an idempotency key"
+    claim = claim.model_copy(update={"resource_id": operation_id})
+    step = OperationStep(operation_id, wanted, payment, merchant, call, desk)
+    return run_once(step, claim, call, desk)
+
+
+@dataclass
+class OperationStep:
+    """A capture, refund or void, as a step (processor_steps.py)."""
+
+    operation_id: str
+    wanted: Wanted
+    payment: Payment
+    merchant: MerchantProfile
+    call: Call
+    desk: PaymentDesk
+    _operation: Transaction | None = field(default=None)
+
+    @property
+    def operation(self) -> Transaction:
+        """The pending transaction, once it was begun."""
+        assert self._operation is not None, f"{self.operation_id} was not begun"
+        return self._operation
+
+    def begin(self, claim: IdempotencyRecord) -> None:
+        """Claim, pending transaction and ceilings.
+
+        A condition that fails tells how the payment stands now: refused for that, or tried again
+        where "all that is left" has become another amount.
+        """
+        for _ in range(MAX_ATTEMPTS):
+            self._operation = self._draft(claim)
+            try:
+                self.desk.payments.begin_operation(
+                    self._operation, claim, self.call.now, token=new_id("opn", self.call.now)
+                )
+            except OperationRefused as refused:
+                self.payment = refused.payment
+            else:
+                return
+        raise Unavailable(f"{self.payment.id} changed too often meanwhile; try again")
+
+    def ask(self) -> ProcessorAnswer:
+        """The processor's answer. Raises ProcessorUnknown."""
+        processor = self.desk.connectors.of(self.merchant.id, self.payment.processor)
+        return processor.operate(operation_request(self.operation, self.payment))
+
+    def lose(self) -> StoredAnswer:
+        """The operation stays pending, and the resolver may ask at once: 202."""
+        now = to_instant(self.desk.clock())
+        unowned = self.operation.model_copy(
+            update={
+                "lease_owner": None,
+                "next_action_at": now,
+                "version": self.operation.version + 1,
+                "updated_at": now,
+                "cause": new_id("unk", self.desk.clock()),
+            }
+        )
+        # Stale: the resolver has taken it meanwhile, and may even have finished it.
+        with contextlib.suppress(StaleWrite):
+            self.desk.payments.advance_operation(self.operation, unowned, token=unowned.cause)
+        return self._as_it_stands()
+
+    def settle(self, reply: ProcessorAnswer, claim: IdempotencyRecord) -> StoredAnswer:
+        """Payment, transaction, booking and answer."""
+        try:
+            return settle_operation(
+                self.operation, reply, claim, self.desk, request_id=claim.request_id
+            )
+        except StaleWrite:
+            return self._as_it_stands()
+
+    def _as_it_stands(self) -> StoredAnswer:
+        request_id = self.call.caller.request_id
+        return operation_as_it_stands(self.operation_id, self.merchant.id, request_id, self.desk)
+
+    def _draft(self, claim: IdempotencyRecord) -> Transaction:
+        wanted, payment = self.wanted, self.payment
+        self._refuse_what_the_merchant_may_not()
+        amount = ceiling_of(payment, wanted.kind) if wanted.amount is None else wanted.amount
+        refusal = refusal_of(payment, wanted.kind, amount, final=wanted.final)
+        if refusal is not None and wanted.amount is None and amount == 0:
+            refusal = InvalidState(f"of {payment.id} nothing is left ({refusal.detail})")
+        if refusal is not None:
+            raise refusal
+        begun = Begun(
+            at=self.call.now,
+            lease=self.desk.intent_lease,
+            owner=claim.owner,
+            context=self.call.caller.change(cause=self.operation_id),
+            claim_key=claim.key,
+        )
+        return pending_operation(self.operation_id, wanted, amount, payment, begun)
+
+    def _refuse_what_the_merchant_may_not(self) -> None:
+        """An inactive merchant gives back, but takes nothing."""
+        if self.wanted.kind is not TransactionType.CAPTURE:
+            return
+        if self.merchant.status is not MerchantStatus.ACTIVE:
+            raise InactiveMerchant(f"merchant {self.merchant.id} is {self.merchant.status}")
+        processor = self.desk.connectors.of(self.merchant.id, self.payment.processor)
+        if not self.wanted.final and not processor.captures_in_parts:
+            raise InvalidValue(
+                f"{self.payment.processor} captures an authorization once; leave final out",
+                param="final",
+            )
+
+
+def pending_operation(
+    operation_id: str, wanted: Wanted, amount: int, payment: Payment, begun: Begun
+) -> Transaction:
+    """The transaction of an operation before the processor is asked."""
+    now, lease_end = to_instant(begun.at), to_instant(begun.at + begun.lease)
+    status = TransactionStatus.PENDING
+    return Transaction(
+        id=operation_id,
+        merchant_id=payment.merchant_id,
+        payment_id=payment.id,
+        open_bucket=bucket_for(OPEN_QUEUE, operation_id, OPEN_BUCKETS),
+        next_action_at=lease_end,
+        type=wanted.kind,
+        amount=amount,
+        currency=payment.currency,
+        status=status,
+        reason=wanted.reason,
+        final=wanted.final if wanted.kind is TransactionType.CAPTURE else None,
+        claim_key=begun.claim_key,
+        lease_owner=begun.owner,
+        lease_expires_at=lease_end,
+        audit_trail=(AuditStep(status=status, at=now, by=begun.context.changed_by),),
+        created_at=now,
+        updated_at=now,
+        **begun.context.stamp(),
+    )
+
+
+def operation_request(operation: Transaction, payment: Payment) -> OperationRequest:
+    """What the processor is asked for this operation, always under the same reference."""
+    assert payment.charge_id is not None, f"{payment.id} was never charged"
+    return OperationRequest(
+        kind=operation.type,
+        reference=operation.id,
+        charge_reference=payment.id,
+        charge_id=payment.charge_id,
+        amount_minor=operation.amount,
+        currency=operation.currency,
+        at=to_datetime(operation.created_at),
+        final=operation.final is not False,
+    )
+
+
+def settle_operation(
+    operation: Transaction,
+    reply: ProcessorAnswer,
+    claim: IdempotencyRecord | None,
+    desk: PaymentDesk,
+    *,
+    request_id: str,
+) -> StoredAnswer:
+    """Second commit of an operation, on the payment as it has become meanwhile.
+
+    Raises StaleWrite when the operation is not ours any more, Unavailable.
+    """
+    owner = Scope(operation.merchant_id)
+    merchant = desk.merchants.require(operation.merchant_id)
+    for _ in range(MAX_ATTEMPTS):
+        payment = desk.payments.get(operation.payment_id, owner)
+        assert payment is not None, f"{operation.payment_id} has {operation.id}"
+        transactions = desk.payments.transactions_of(payment)
+        now = desk.clock()
+        outcome = operation_outcome(payment, operation, reply, merchant, now)
+        known = replaced(transactions, outcome.operation)
+        answer = operation_answer(outcome.payment, known, outcome.operation, request_id)
+        try:
+            commit_outcome(outcome.writes, answer, claim, token=new_id("out", now), desk=desk)
+        except StaleWrite as stale:
+            if stale.table == "transactions":
+                raise
+            continue
+        return answer
+    raise Unavailable(f"{operation.payment_id} changed too often meanwhile; try again")
