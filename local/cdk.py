@@ -21,6 +21,9 @@ ACCOUNT: Final = "000000000000"
 ACCESS_KEY_ID: Final = "test"
 SECRET_ACCESS_KEY: Final = "test"  # noqa: S105  the emulator's dummy credential; it is not evaluated
 
+STRIPE_VARIABLE: Final = "STRIPE_API_BASE"
+"""Where the local stage finds Stripe, instead of at cdk.json's address: a stand-in, or Stripe."""
+
 CLI_TIMEOUT_SECONDS: Final = 180.0
 _POLL_SECONDS: Final = 0.1
 _HEALTH_EVERY_SECONDS: Final = 2.0
@@ -54,6 +57,7 @@ class CdkCli:
             "--output",
             str(self.workspace.synthesized),
             *("--context", "stage=local", "--context", f"lambda_asset={lambda_asset}"),
+            *_stripe_context(),
         )
 
     def bootstrap(self) -> None:
@@ -150,6 +154,11 @@ class CdkCli:
             "CDK_HOME": str(self.workspace.directory / "cdk.home"),
             "CI": "true",
         }
+
+
+def _stripe_context() -> tuple[str, ...]:
+    given = os.environ.get(STRIPE_VARIABLE)
+    return ("--context", f"stripe_api_base={given}") if given else ()
 
 
 def telling_lines(log: Path) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from local import ministack
 from local.auth import AuthSettings, jwks, signing_key
 from local.aws import Clients
-from local.cdk import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, CdkCli
+from local.cdk import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, STRIPE_VARIABLE, CdkCli
 from local.errors import AlreadyRunning, DeployFailed, LocalError
 from local.ministack import Emulator
 from local.ports import DEFAULT_PORT, require_free
@@ -90,7 +90,7 @@ def down(workspace: Workspace) -> bool:
 
 def sources_fingerprint(root: Path) -> str:
     """Hash of everything that a deployment is made of."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(os.environ.get(STRIPE_VARIABLE, "").encode())
     for name in _DEPLOYED_SOURCES:
         path = root / name
         files = sorted(path.rglob("*")) if path.is_dir() else [path]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks, ServerlessChecks
@@ -31,15 +33,14 @@ def compose(app: cdk.App) -> Stacks:
     """Add the stacks of the stage that the context `stage` names.
 
     Context: `stage`, `stages` (cdk.json), `lambda_asset` (the directory of a built asset,
-    instead of building one) and `deploying` (`true` refuses what is good enough to look at only).
+    instead of building one), `stripe_api_base` (instead of the stage's; only the stage local may
+    have another than Stripe's) and `deploying` (`true` refuses what is only good to look at).
 
     Raises:
         StageError: the stage does not exist, is wrong, or must not be deployed like this.
         AssetBuildError: the Lambda asset could not be built.
     """
-    stage = StageConfig.named(
-        app.node.try_get_context("stage") or "", app.node.try_get_context("stages") or {}
-    )
+    stage = _stage(app)
     if str(app.node.try_get_context("deploying") or "").lower() == "true":
         stage.refuse_deploying_placeholders()
     asset = _asset(app, stage)
@@ -55,6 +56,15 @@ def compose(app: cdk.App) -> Stacks:
     cdk.Tags.of(app).add("stage", stage.name)
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app), ServerlessChecks(app))
     return stacks
+
+
+def _stage(app: cdk.App) -> StageConfig:
+    name = app.node.try_get_context("stage") or ""
+    stages: Mapping[str, Any] = app.node.try_get_context("stages") or {}
+    given = app.node.try_get_context("stripe_api_base")
+    if given is not None and name in stages:
+        stages = {name: {**stages[name], "stripe_api_base": given}}
+    return StageConfig.named(name, stages)
 
 
 def _asset(app: cdk.App, stage: StageConfig) -> Path:

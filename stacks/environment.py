@@ -44,8 +44,9 @@ def _table_names(model: type[Settings], tables: Mapping[str, SchemaTable]) -> di
     }
 
 
-def _timing(stage: StageConfig) -> dict[str, int]:
+def _timing(stage: StageConfig) -> dict[str, int | str]:
     return {
         "intent_lease_seconds": stage.intent_lease_seconds,
         "processor_timeout_seconds": stage.processor_timeout_seconds,
+        "stripe_api_base": stage.stripe_api_base,
     }

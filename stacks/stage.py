@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from runtime.settings import STRIPE_API_BASE, StripeApiBase
+
 LOCAL: Final = "local"
 PROD: Final = "prod"
 
@@ -156,6 +158,7 @@ class StageConfig(_Part, frozen=True):
     proof_cut_seconds: Annotated[int, Field(ge=1, le=86_400)] = 360
     proof_patience_seconds: Annotated[int, Field(ge=1, le=600)] = 60
     allow_local_webhooks: bool = False
+    stripe_api_base: StripeApiBase = STRIPE_API_BASE
     cors_origins: tuple[Annotated[str, Field(pattern=r"^https?://[^\s/*]+$")], ...] = ()
 
     @staticmethod
@@ -199,6 +202,7 @@ class StageConfig(_Part, frozen=True):
             ),
             'lambda_runtime "this-machine"': self.lambda_runtime == "this-machine",
             "allow_local_webhooks": self.allow_local_webhooks,
+            "stripe_api_base other than Stripe's own": self.stripe_api_base != STRIPE_API_BASE,
             "cors_origins over plain http": any(o.startswith("http:") for o in self.cors_origins),
         }
         used = [setting for setting, is_used in local_only.items() if is_used]

@@ -54,6 +54,8 @@ def test_a_stage_cannot_be_changed_afterwards() -> None:
         ("lambda_runtime", "this-machine", 'only the stage local may use: lambda_runtime "this-'),
         ("cors_origins", ["http://localhost:3000"], "local may use: cors_origins over plain http"),
         ("allow_local_webhooks", True, "only the stage local may use: allow_local_webhooks"),
+        ("stripe_api_base", "http://127.0.0.1:1", "local may use: stripe_api_base other than"),
+        ("stripe_api_base", "https://else.example", "local may use: stripe_api_base other than"),
         ("auth", cdk_json_context()["stages"]["local"]["auth"], "may use: auth of a local stack"),
     ],
 )

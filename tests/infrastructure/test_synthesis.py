@@ -55,6 +55,23 @@ def test_the_app_refuses_to_deploy_placeholders(asset: Path, tmp_path: Path) -> 
     assert "Traceback" not in answer.stderr
 
 
+def test_another_place_of_stripe_is_taken_from_the_command_line_by_the_local_stage_alone(
+    asset: Path, tmp_path: Path
+) -> None:
+    elsewhere = {"stripe_api_base": "http://127.0.0.1:12345"}
+    refused = _run_app(asset, tmp_path, {"stage": "prod", **elsewhere})
+    assert refused.returncode == 1
+    assert "only the stage local may use: stripe_api_base" in refused.stderr
+    context = {**cdk_json_context(), **elsewhere}
+    local = Synthesized.make("local", asset, tmp_path, context)
+    told = {
+        variables.get("STRIPE_API_BASE")
+        for function in local.all("AWS::Lambda::Function")
+        if (variables := function.properties["Environment"]["Variables"])
+    }
+    assert told == {"http://127.0.0.1:12345", None}
+
+
 def test_the_stacks_are_named_for_their_stage(stage: Synthesized) -> None:
     names = [s.stack_name for s in (stage.stacks.data, stage.stacks.api, stage.stacks.workers)]
     name = names[0].split("-")[1]

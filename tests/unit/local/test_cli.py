@@ -101,3 +101,12 @@ def test_a_changed_source_asks_for_a_new_deployment_and_bytecode_does_not(tmp_pa
     assert sources_fingerprint(tmp_path) == before
     (package / "errors.py").write_text("A = 2")
     assert sources_fingerprint(tmp_path) != before
+
+
+def test_another_place_of_stripe_asks_for_a_new_deployment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("STRIPE_API_BASE", raising=False)
+    before = sources_fingerprint(tmp_path)
+    monkeypatch.setenv("STRIPE_API_BASE", "http://127.0.0.1:12112")
+    assert sources_fingerprint(tmp_path) != before

@@ -48,6 +48,33 @@ def test_a_switch_survives_the_environment(allowed: bool) -> None:
     assert read.allow_local_webhooks is allowed
 
 
+@pytest.mark.parametrize(
+    "base", ["https://api.stripe.com", "http://127.0.0.1:12111", "http://localhost:9"]
+)
+def test_stripe_is_reached_by_tls_or_on_this_machine(base: str) -> None:
+    read = ProcessSettings(**values(ProcessSettings), stripe_api_base=base)
+    assert read.stripe_api_base == base
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        "http://api.stripe.com",
+        "http://127.0.0.1.example:80",
+        "https://",
+        "https://api.stripe.com/",
+        "https://api.stripe.com/v1",
+        "https://someone@api.stripe.com",
+        "https://api.stripe.com?x=1",
+        "api.stripe.com",
+        "",
+    ],
+)
+def test_merchants_keys_are_sent_nowhere_else(base: str) -> None:
+    with pytest.raises(ValidationError, match="stripe_api_base"):
+        ProcessSettings(**values(ProcessSettings), stripe_api_base=base)
+
+
 def test_webhooks_do_not_go_to_this_machine_unless_said() -> None:
     assert ProcessSettings(**values(ProcessSettings)).allow_local_webhooks is False
 
