@@ -22,24 +22,7 @@ ACCESS_REFUSED: Final = "token refused"
 STRIPE_API_BASE: Final = "https://api.stripe.com"
 _THIS_MACHINE: Final = frozenset({"127.0.0.1", "localhost"})
 
-STRIPE_API_BASE: Final = "https://api.stripe.com"
-_THIS_MACHINE: Final = frozenset({"127.0.0.1", "localhost"})
-
 _TABLE_SUFFIX = "_table"
-
-
-def _keeps_secrets(base: str) -> str:
-    """What is sent there carries merchants' keys: only by TLS, or without leaving this machine."""
-    url = urlsplit(base)
-    if url.scheme != "https" and not (url.scheme == "http" and url.hostname in _THIS_MACHINE):
-        raise ValueError("should begin with https://, or with http:// on this machine")
-    if not url.hostname or base != f"{url.scheme}://{url.netloc}" or "@" in url.netloc:
-        raise ValueError("should be a scheme, a host and at most a port, and end there")
-    return base
-
-
-StripeApiBase = Annotated[str, AfterValidator(_keeps_secrets)]
-"""Where Stripe's API is."""
 
 
 def _keeps_secrets(base: str) -> str:
@@ -96,7 +79,6 @@ class PaymentTiming(Settings, frozen=True):
     """How long an authorization may be captured; then it is voided."""
     unknown_too_old_seconds: Annotated[int, Field(ge=60, le=7 * 86_400)] = 3_600
     """From this age on, what the processor does not answer about rings an alarm."""
-    stripe_api_base: StripeApiBase = STRIPE_API_BASE
     stripe_api_base: StripeApiBase = STRIPE_API_BASE
     sandbox_fee_basis_points: Annotated[int, Field(ge=0, le=MAX_FEE_BASIS_POINTS)] = 290
     sandbox_fee_fixed_minor: Annotated[int, Field(ge=0, le=MAX_FEE_FIXED_MINOR)] = 30
