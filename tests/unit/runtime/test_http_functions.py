@@ -273,7 +273,9 @@ def test_the_resolvers_schedule_answers_with_its_report(
         "due": 1,
         "resolved": 1,
         "waiting": 0,
+        "over": 0,
         "failed": 0,
+        "too_old": 0,
         "stopped_early": False,
     }
     final = api("POST", "/v1/payments", body, headers=headers, authorizer=who)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from itertools import product
 
 import pytest
 
-from runtime.domain.instants import to_instant
 from runtime.domain.payments import (
+    RETRIABLE_DECLINES,
     TRANSITIONS,
     Approved,
     Refused,
-    absence_is_final,
     may_become,
     sources_of,
     status_after,
 )
-from runtime.models.payment import Payment, PaymentStatus
+from runtime.models.payment import PaymentStatus
 
 S = PaymentStatus
 LEGAL = {
@@ -55,22 +53,15 @@ def test_the_processors_answer_decides_an_automatic_payment() -> None:
     assert status_after(Refused(None, "generic_decline", "No")) is S.FAILED
 
 
-def test_absence_is_final_only_when_the_request_cannot_be_on_its_way_any_more() -> None:
-    begun = datetime(2026, 1, 1, tzinfo=UTC)
-    payment = Payment(
-        id="pay_1",
-        status=S.UNKNOWN,
-        amount=1,
-        currency="USD",
-        payment_method="tok",
-        processor="sandbox",
-        claim_key="k",
-        created_at=to_instant(begun),
-        updated_at=to_instant(begun + timedelta(hours=1)),
-        changed_by="x",
-        request_id="r",
-        cause="c",
-    )
-    longest = timedelta(seconds=75)
-    assert not absence_is_final(payment, begun + longest - timedelta(milliseconds=1), longest)
-    assert absence_is_final(payment, begun + longest, longest)
+def test_the_processors_answer_decides_an_authorization() -> None:
+    assert status_after(Approved("p", 0), captures=False) is S.REQUIRES_CAPTURE
+    assert status_after(Refused(None, "generic_decline", "No"), captures=False) is S.FAILED
+
+
+def test_a_decline_that_passes_with_time_is_told_from_one_that_stays() -> None:
+    passing = {"insufficient_funds", "processor_unreachable", "try_again_later"}
+    assert passing <= RETRIABLE_DECLINES
+    for code in RETRIABLE_DECLINES:
+        assert Refused(None, code, "No").is_retriable
+    for code in ("expired_card", "fraudulent", "generic_decline", "refund_refused"):
+        assert not Refused("p", code, "No").is_retriable

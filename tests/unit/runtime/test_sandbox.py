@@ -8,18 +8,34 @@ import pytest
 
 from runtime.domain.payments import Approved, Refused
 from runtime.errors import InvalidValue, ProcessorUnknown
-from runtime.gateways.processors.port import ChargeRequest
+from runtime.gateways.processors.port import ChargeRequest, OperationRequest
 from runtime.gateways.processors.sandbox import BEHAVIOURS, SLOW_SECONDS, SandboxProcessor
 from runtime.models.sandbox_charge import SandboxCharge
+from runtime.models.transaction import TransactionType
+from runtime.repositories.sandbox_charges import Effect
 
 
 class Memory:
+    """A dictionary; what a charge allows is tried on the engines (tests/integration)."""
+
     def __init__(self) -> None:
         self.rows: dict[str, SandboxCharge] = {}
+        self.refuses = False
+        self.effects: list[Effect] = []
 
     def remember(self, charge: SandboxCharge, *, token: str) -> SandboxCharge:
         assert len(token) <= 36
         return self.rows.setdefault(charge.reference, charge)
+
+    def operate(
+        self, operation: SandboxCharge, effect: Effect, *, token: str
+    ) -> SandboxCharge | None:
+        assert len(token) <= 36
+        known = self.rows.get(operation.reference)
+        if known is not None or self.refuses:
+            return known
+        self.effects.append(effect)
+        return self.rows.setdefault(operation.reference, operation)
 
     def recall(self, reference: str) -> SandboxCharge | None:
         return self.rows.get(reference)
@@ -40,9 +56,19 @@ def sandbox(memory: Memory, slept: list[float]) -> SandboxProcessor:
     return SandboxProcessor(memory, 290, 30, slept.append)
 
 
-def request(token: str, reference: str = "pay_1", amount: int = 1000) -> ChargeRequest:
-    at = datetime(2026, 1, 1, tzinfo=UTC)
-    return ChargeRequest(reference, amount, "USD", token, at)
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def request(
+    token: str, reference: str = "pay_1", amount: int = 1000, *, capture: bool = True
+) -> ChargeRequest:
+    return ChargeRequest(reference, amount, "USD", token, AT, capture)
+
+
+def operation(
+    kind: TransactionType, reference: str = "txn_1", amount: int = 400, *, final: bool = True
+) -> OperationRequest:
+    return OperationRequest(kind, reference, "pay_1", "sbx_1", amount, "USD", AT, final)
 
 
 @pytest.mark.parametrize("token", ["tok_approved", "tok_slow", "tok_refund_fails"])
@@ -77,7 +103,7 @@ def test_declining_tokens_are_refused_with_their_code(
 def test_a_lost_answer_is_found_by_its_reference(sandbox: SandboxProcessor, token: str) -> None:
     with pytest.raises(ProcessorUnknown):
         sandbox.charge(request(token))
-    assert isinstance(sandbox.find("pay_1"), Approved)
+    assert isinstance(sandbox.find(request(token)), Approved)
 
 
 def test_a_request_that_never_arrived_is_not_found_and_can_be_forbidden(
@@ -86,7 +112,7 @@ def test_a_request_that_never_arrived_is_not_found_and_can_be_forbidden(
     lost = request("tok_timeout_not_charged")
     with pytest.raises(ProcessorUnknown):
         sandbox.charge(lost)
-    assert sandbox.find("pay_1") is None
+    assert sandbox.find(lost) is None
     assert sandbox.forbid(lost) is None
     late = sandbox.charge(request("tok_approved"))
     assert isinstance(late, Refused), "a forbidden reference is never charged"
@@ -107,7 +133,7 @@ def test_a_reference_is_answered_the_same_ever_after(
     first = sandbox.charge(request(token))
     assert sandbox.charge(request(token)) == first
     assert sandbox.charge(request("tok_approved", amount=5)) == first
-    assert sandbox.find("pay_1") == first
+    assert sandbox.find(request(token)) == first
     assert len(memory.rows) == 1
 
 
@@ -127,3 +153,63 @@ def test_a_token_of_no_behaviour_is_refused_before_anything_happens(
     assert refused.value.param == "payment_method"
     for token in BEHAVIOURS:
         sandbox.check_method(token)
+
+
+def test_an_authorization_costs_nothing_and_leaves_everything_to_capture(
+    sandbox: SandboxProcessor, memory: Memory
+) -> None:
+    answer = sandbox.charge(request("tok_approved", capture=False))
+    assert isinstance(answer, Approved)
+    assert answer.fee_minor == 0
+    row = memory.rows["pay_1"]
+    assert (row.state, row.capturable, row.refundable) == ("authorized", 1000, 0)
+    sandbox.charge(request("tok_approved", "pay_2"))
+    row = memory.rows["pay_2"]
+    assert (row.state, row.capturable, row.refundable) == ("approved", 0, 1000)
+
+
+@pytest.mark.parametrize(
+    ("kind", "final", "effect", "fee"),
+    [
+        (TransactionType.CAPTURE, True, "final_capture", 42),
+        (TransactionType.CAPTURE, False, "capture", 42),
+        (TransactionType.REFUND, True, "refund", 0),
+        (TransactionType.VOID, True, "void", 0),
+    ],
+)
+def test_an_operation_is_done_once_per_reference_and_only_captures_cost(
+    sandbox: SandboxProcessor,
+    memory: Memory,
+    kind: TransactionType,
+    final: bool,
+    effect: str,
+    fee: int,
+) -> None:
+    asked = operation(kind, final=final)
+    assert sandbox.find_operation(asked) is None
+    first = sandbox.operate(asked)
+    assert isinstance(first, Approved)
+    assert first.fee_minor == fee
+    assert sandbox.operate(asked) == sandbox.find_operation(asked) == first
+    assert memory.effects == [effect]
+    row = memory.rows["txn_1"]
+    assert (row.kind, row.charge, row.amount) == (kind.value, "pay_1", 400)
+
+
+@pytest.mark.parametrize("kind", ["capture", "refund", "void"])
+def test_an_operation_that_its_charge_does_not_allow_is_refused_ever_after(
+    sandbox: SandboxProcessor, memory: Memory, kind: str
+) -> None:
+    memory.refuses = True
+    asked = operation(TransactionType(kind))
+    first = sandbox.operate(asked)
+    assert isinstance(first, Refused)
+    assert first.decline_code == f"{kind}_refused"
+    assert not first.is_retriable
+    memory.refuses = False
+    assert sandbox.operate(asked) == sandbox.find_operation(asked) == first
+    assert memory.effects == []
+
+
+def test_the_sandbox_captures_in_parts(sandbox: SandboxProcessor) -> None:
+    assert sandbox.captures_in_parts

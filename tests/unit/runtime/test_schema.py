@@ -364,7 +364,7 @@ EXPECTED = {
         "gsi-idempotency",
         "gsi-open",
     },
-    "transactions": {"gsi-payment", "gsi-processor", "gsi-unsettled"},
+    "transactions": {"gsi-open", "gsi-payment", "gsi-processor", "gsi-unsettled"},
     "customers": {"gsi-merchant", "gsi-email"},
     "merchants": {"gsi-email"},
     "idempotency": {"gsi-merchant"},
