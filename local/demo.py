@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -14,9 +15,10 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Column, Table
 
-from local import demo_ledger, demo_settlement
+from local import demo_ledger, demo_operations, demo_settlement
 from local.api_client import ApiClient
 from local.demo_checks import hold
+from local.demo_operations import Operated
 from local.deploy import up
 from local.ports import parse_port
 from local.progress import Progress
@@ -26,7 +28,8 @@ from runtime.domain.money import format_amount
 
 SAMPLE: Final = Path(__file__).with_name("sample_payments.jsonl")
 PAGE: Final = 8
-_PERMISSIONS: Final = ("payments", "customers", "accounts", "transfers", "reports")
+_PERMISSIONS: Final = ("payments", "refunds", "customers", "accounts", "transfers", "reports")
+_SUMMED: Final = ("captured", "refunded", "fees", "net")
 _CREATED, _DECLINED = 201, 402
 
 
@@ -60,11 +63,12 @@ def demo(workspace: Workspace, progress: Progress) -> None:
     merchant, client = _open_shop(stack, workspace, console)
     taken = _take_payments(client, console)
     _replay(client, taken, console)
-    _list(client, taken, console)
+    operated = demo_operations.operate(stack, client, console)
+    _list(client, [t.payment_id for t in taken] + [o.payment_id for o in operated], console)
     settled = demo_settlement.settle(
         stack, client, merchant, [t.payment_id for t in taken if t.status == _CREATED], console
     )
-    _summary(client, taken, console)
+    _summary(client, taken, operated, console)
     operator = ApiClient.of_operator(stack, workspace)
     demo_ledger.keep_books(stack, operator, client, merchant, console)
     _where_to_go(stack, merchant, settled, console)
@@ -135,7 +139,7 @@ def _replay(client: ApiClient, taken: list[Taken], console: Console) -> None:
     )
 
 
-def _list(client: ApiClient, taken: list[Taken], console: Console) -> None:
+def _list(client: ApiClient, payment_ids: list[str], console: Console) -> None:
     listed: list[str] = []
     pages, cursor = 0, ""
     while pages == 0 or cursor:
@@ -144,27 +148,35 @@ def _list(client: ApiClient, taken: list[Taken], console: Console) -> None:
         listed += [payment["id"] for payment in page["data"]]
         pages, cursor = pages + 1, page["next_cursor"]
     hold(listed == sorted(listed, reverse=True), "the list is not newest first")
-    hold(sorted(listed) == sorted(t.payment_id for t in taken), "the pages do not show each once")
+    hold(sorted(listed) == sorted(payment_ids), "the pages do not show each once")
     console.print(
-        f"5. The list, {PAGE} at a time, newest first: {pages} pages show {len(listed)} payments, "
+        f"8. The list, {PAGE} at a time, newest first: {pages} pages show {len(listed)} payments, "
         "each once"
     )
 
 
-def _summary(client: ApiClient, taken: list[Taken], console: Console) -> None:
+def _summary(
+    client: ApiClient, taken: list[Taken], operated: Sequence[Operated], console: Console
+) -> None:
     summary = client.get("/v1/payments/summary").require(200)
-    approved = [one.request for one in taken if one.status == _CREATED]
-    expected: Counter[str] = Counter()
-    for request in approved:
-        expected[request["currency"]] += request["amount"]
-    found = {code: total["captured"] for code, total in summary["by_currency"].items()}
-    hold(found == dict(expected), f"the summary says {found} instead of {dict(expected)}")
-    table = Table("currency", "payments", "captured", "fees", "net", box=SIMPLE)
-    for code, total in summary["by_currency"].items():
-        amounts = (format_amount(total[name], code) for name in ("captured", "fees", "net"))
+    captured: Counter[str] = Counter()
+    refunded: Counter[str] = Counter()
+    for one in taken:
+        if one.status == _CREATED:
+            captured[one.request["currency"]] += one.request["amount"]
+    for each in operated:
+        captured[each.currency] += each.captured
+        refunded[each.currency] += each.refunded
+    expected = {code: (amount, refunded[code]) for code, amount in captured.items()}
+    totals = summary["by_currency"]
+    found = {code: (total["captured"], total["refunded"]) for code, total in totals.items()}
+    hold(found == expected, f"the summary says {found} instead of {expected}")
+    table = Table("currency", "payments", *_SUMMED, box=SIMPLE)
+    for code, total in totals.items():
+        amounts = (format_amount(total[name], code) for name in _SUMMED)
         table.add_row(code, str(total["count"]), *amounts)
     counts = ", ".join(f"{count} {status}" for status, count in summary["by_status"].items())
-    console.print(f"\n8. The summary: {summary['total_count']} payments ({counts})")
+    console.print(f"\n11. The summary: {summary['total_count']} payments ({counts})")
     console.print(table)
 
 

@@ -42,7 +42,7 @@ def settle(
     key = f"reconciliation/{merchant_id}/{day}.csv"
     bucket = stack.buckets["settlement"]
     Clients(stack.aws_endpoint_url).files.put_object(Bucket=bucket, Key=key, Body=_file(rows))
-    console.print(f"6. The processor's settlement file arrives: s3://{bucket}/{key}")
+    console.print(f"9. The processor's settlement file arrives: s3://{bucket}/{key}")
     settlement = _await_settlement(client)
     counts = settlement["counts"]
     expected = {"matched": len(rows) - 1, "amount_mismatch": 1}
@@ -96,7 +96,7 @@ def _await_settlement(client: ApiClient) -> Any:
 
 def _show(settlement: Any, exceptions: Sequence[Any], console: Console) -> None:
     console.print(
-        f"7. The reconcile function has judged it: [cyan]{settlement['id']}[/cyan] is "
+        f"10. The reconcile function has judged it: [cyan]{settlement['id']}[/cyan] is "
         f"{settlement['status']}, {settlement['counts']['matched']} lines matched; to look at:"
     )
     table = Table("line", Column("payment", no_wrap=True), "status", "why", box=SIMPLE)
