@@ -74,7 +74,9 @@ PROCESS: Final[TableUses] = {
     "merchants": _rows("GetItem", "PutItem", "UpdateItem"),
     "payments": _rows("GetItem", "PutItem", "UpdateItem"),
     "sandbox_charges": _rows("GetItem", "PutItem", "UpdateItem"),
-    "transactions": _rows("GetItem", "BatchGetItem", "PutItem", "UpdateItem"),
+    "transactions": _rows(
+        "GetItem", "BatchGetItem", "PutItem", "UpdateItem", query=("gsi-processor",)
+    ),
     "transfers": _rows("GetItem", "PutItem", "UpdateItem"),
 }
 

@@ -19,6 +19,7 @@ from runtime.contract import (
     customers,
     merchants,
     payments,
+    processor_events,
     proof,
     settlements,
     system,
@@ -46,6 +47,7 @@ class Endpoint:
     """One method on one path.
 
     No `permission`, and not `public`: any valid token will do; the service judges (admin or own).
+    `signed`: public, but for whom the processor's signature on the raw body vouches.
     `body_optional`: no body at all stands for `{}`.
     `answers` maps each success status to its model (None: no JSON body of ours).
     """
@@ -59,6 +61,7 @@ class Endpoint:
     answers: dict[HTTPStatus, type[BaseModel] | None]
     permission: Permission | None = None
     public: bool = False
+    signed: bool = False
     body: type[BaseModel] | None = None
     body_optional: bool = False
     query: type[BaseModel] | None = None
@@ -483,6 +486,26 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         permission=Permission.PAYMENTS,
         answers={_OK: payments.PaymentDetail},
         refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+    Endpoint(
+        operation="receiveProcessorEvent",
+        method="POST",
+        path="/v1/processor-events/{processor}",
+        function="process",
+        summary="Notifications of a processor, signed in its own way",
+        tag="payments",
+        public=True,
+        signed=True,
+        query=processor_events.EventQuery,
+        answers={_OK: processor_events.EventAnswer},
+        refusals=(
+            HTTPStatus.UNAUTHORIZED,
+            HTTPStatus.NOT_FOUND,
+            HTTPStatus.CONFLICT,
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            HTTPStatus.SERVICE_UNAVAILABLE,
+        ),
     ),
     Endpoint(
         operation="listPayments",

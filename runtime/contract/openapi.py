@@ -77,6 +77,10 @@ def _operation(endpoint: Endpoint, names: Names) -> dict[str, Any]:
     if endpoint.body is not None:
         content = {"application/json": {"schema": {"$ref": names[endpoint.body]}}}
         operation["requestBody"] = {"required": True, "content": content}
+    if endpoint.signed:
+        content = {"application/json": {"schema": {"type": "object"}}}
+        operation["requestBody"] = {"required": True, "content": content}
+        operation["description"] = "For processors alone: the signature is in a header of theirs."
     return operation
 
 
@@ -98,7 +102,7 @@ def _parameters(endpoint: Endpoint) -> Iterator[dict[str, Any]]:
             else "Makes the request repeatable.",
             "schema": {"type": "string", "minLength": 1, "maxLength": MAX_IDEMPOTENCY_KEY},
         }
-    if endpoint.public:
+    if endpoint.public and endpoint.query is None:
         return
     schema = (endpoint.query or Query).model_json_schema()
     for name, member in schema["properties"].items():

@@ -25,6 +25,11 @@ def claim_key(merchant_id: str, method: str, path: str, key: str) -> str:
     return "#".join((merchant_id, method, path, key))
 
 
+def event_key(merchant_id: str, processor: str, event_id: str) -> str:
+    """The record's key of a processor's notification, which is applied once."""
+    return "#".join((merchant_id, "EVENT", processor, event_id))
+
+
 def is_expired(record: IdempotencyRecord, now: datetime) -> bool:
     """Whether a completed answer has been kept long enough; a claim in progress never expires."""
     return (

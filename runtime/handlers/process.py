@@ -14,6 +14,7 @@ from runtime.contract.customers import (
 )
 from runtime.contract.merchants import MerchantAnswer, MerchantPatch, MerchantRequest
 from runtime.contract.payments import CaptureRequest, PaymentRequest, RefundRequest
+from runtime.contract.processor_events import EventAnswer
 from runtime.contract.transfers import PostRequest, TransferRequest
 from runtime.handlers.http import HttpFunction
 from runtime.handlers.request import Request
@@ -44,6 +45,7 @@ from runtime.services.payment_operations import (
     refund_payment,
 )
 from runtime.services.payments import create_payment
+from runtime.services.processor_events import receive_event
 from runtime.services.transfers import create_transfer
 
 handler = HttpFunction(
@@ -167,6 +169,12 @@ def post_refund(request: Request) -> StoredAnswer:
     """POST /v1/payments/{id}/refund."""
     desk, body = process_services().payment_desk, request.body(RefundRequest)
     return refund_payment(request.path_id, body, request.authenticated, desk)
+
+
+@handler.handles("receiveProcessorEvent")
+def post_processor_event(request: Request) -> EventAnswer:
+    """POST /v1/processor-events/{processor}."""
+    return receive_event(request.notification, process_services().payment_desk)
 
 
 @handler.handles("deactivateAccount")

@@ -18,6 +18,7 @@ from runtime.contract.base import IDENTIFIER, Body, IdempotencyKey, Query
 from runtime.contract.call import Call
 from runtime.contract.caller import Caller
 from runtime.contract.endpoints import Endpoint
+from runtime.contract.processor_events import EventQuery
 from runtime.domain.card_data import find_card_data
 from runtime.domain.idempotency import fingerprint
 from runtime.errors import (
@@ -35,11 +36,15 @@ from runtime.errors import (
     UnknownParameter,
     UnsupportedMediaType,
 )
-from runtime.handlers.vouched import caller_of
+from runtime.handlers.vouched import MAX_USER_AGENT, caller_of
 from runtime.models.fields import MAX_AMOUNT_MINOR
+from runtime.services.processor_events import Notification
 
 MAX_BODY_BYTES = 64 * 1024
 """Far above the largest request that the limits of its fields allow."""
+
+MAX_NOTIFICATION_BYTES = 256 * 1024
+"""Far above the events of processors, which carry one object."""
 
 MAX_NAME_CHARACTERS = 100
 MAX_JSON_DEPTH = 20
@@ -58,6 +63,7 @@ class Request:
     call: Call | None
     raw_body: BaseModel | None
     raw_query: BaseModel | None
+    raw_notification: Notification | None = None
 
     @property
     def path_id(self) -> str:
@@ -69,6 +75,12 @@ class Request:
         """The call of a route that is not public."""
         assert self.call is not None, f"{self.endpoint.operation} is public"
         return self.call
+
+    @property
+    def notification(self) -> Notification:
+        """What a processor sent, as it came."""
+        assert self.raw_notification is not None, f"{self.endpoint.operation} is not signed"
+        return self.raw_notification
 
     def body(self, shape: type[Shape]) -> Shape:
         """The validated body."""
@@ -94,6 +106,9 @@ def read_request(
         _refuse_forbidden(endpoint, caller, event)
     if not all(re.fullmatch(IDENTIFIER, each) for each in members.values()):
         raise NotFound(f"there is nothing at {event.raw_path[:100]}")
+    if endpoint.signed:
+        notification = _notification(endpoint, event, members["processor"], now)
+        return Request(endpoint, members, None, None, None, notification)
     document, raw = _document(endpoint, event)
     if caller is not None and endpoint.body is not None and not caller.is_operator:
         _refuse_reserved(endpoint.body, document)
@@ -158,6 +173,28 @@ def _document(endpoint: Endpoint, event: APIGatewayProxyEventV2) -> tuple[dict[s
     return _json_body(event)
 
 
+def _notification(
+    endpoint: Endpoint, event: APIGatewayProxyEventV2, processor: str, now: datetime
+) -> Notification:
+    """The bytes as they were signed; what they say is read after the signature was judged."""
+    query = _query(endpoint, event)
+    assert isinstance(query, EventQuery), f"{endpoint.operation} takes an EventQuery"
+    body = _raw_body(event)
+    if len(body) > MAX_NOTIFICATION_BYTES:
+        raise PayloadTooLarge(f"the body has {len(body)} bytes; {MAX_NOTIFICATION_BYTES} are read")
+    sender = event.request_context.http
+    return Notification(
+        processor=processor,
+        merchant_id=query.merchant_id,
+        headers={name.lower(): value for name, value in event.headers.items()},
+        body=body,
+        now=now,
+        request_id=event.request_context.request_id,
+        ip_address=sender.source_ip or "",
+        user_agent=(sender.get("userAgent") or "")[:MAX_USER_AGENT],
+    )
+
+
 def _json_body(event: APIGatewayProxyEventV2) -> tuple[dict[str, Any], bytes]:
     media_type = (event.headers.get("content-type") or "").partition(";")[0].strip().lower()
     raw = _raw_body(event)
@@ -206,7 +243,7 @@ def _no_json_number(constant: str) -> NoReturn:
 
 
 def _query(endpoint: Endpoint, event: APIGatewayProxyEventV2) -> BaseModel | None:
-    if endpoint.public:
+    if endpoint.public and endpoint.query is None:
         return None
     given = event.query_string_parameters or {}
     repeated = _repeated(event.raw_query_string or "")

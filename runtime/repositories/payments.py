@@ -45,6 +45,8 @@ from runtime.repositories.store import Store, TransactionRefused
 
 OPEN_QUEUE = "open"
 _PREFIX = "pay"
+_SAME_ID_PAGE = 10
+"""Transactions that a processor may call the same: a charge and its captures."""
 
 
 class PaymentEntry(BaseModel, frozen=True):
@@ -64,6 +66,10 @@ class PaymentFigures(BaseModel, frozen=True):
     amount_captured: int = 0
     amount_refunded: int = 0
     fee: int = 0
+
+
+class _Entry(BaseModel, frozen=True):
+    id: str
 
 
 class _Open(BaseModel, frozen=True):
@@ -99,6 +105,16 @@ class OutcomeWrites:
         if self.transfer is not None:
             writes.append(put(self.transfer).when(absent("id")))
         return writes
+
+
+@dataclass(frozen=True, slots=True)
+class EventWrites:
+    """What a processor's notification changes; `transaction` before and after, if it changes."""
+
+    before: Payment
+    after: Payment
+    transaction: tuple[Transaction, Transaction] | None = None
+    transfer: Transfer | None = None
 
 
 _Shown = TypeVar("_Shown", PaymentEntry, PaymentFigures)
@@ -184,6 +200,37 @@ class PaymentRepository:
             if claim is None or set(refused.failed) != {len(items) - 1}:
                 raise _stale(writes, refused) from refused
             self._write_without_claim(writes, token)
+
+    def record_event(
+        self, writes: EventWrites, claim: IdempotencyRecord, now: datetime, *, token: str
+    ) -> None:
+        """What a notification changes, once per `claim`. Raises AlreadyClaimed, StaleWrite."""
+        items: list[Write] = [claims.take(claim, now), _step(writes.before, writes.after)]
+        if writes.transfer is not None:
+            items.append(put(writes.transfer).when(absent("id")))
+        if writes.transaction is not None:
+            before, after = writes.transaction
+            unchanged = equals("version", before.version), equals("status", before.status)
+            items.append(change(before, after).when(*unchanged))
+        try:
+            self._store.transact(items, token=token)
+        except TransactionRefused as refused:
+            if 0 in refused.failed:
+                raise AlreadyClaimed(self._claim(refused.failed[0])) from refused
+            if 1 not in refused.failed and writes.transaction is not None:
+                raise StaleWrite("transactions", "it is not as it was read") from refused
+            raise StaleWrite("payments", f"{writes.before.id} is not as it was read") from refused
+
+    def of_processor_id(self, processor_id: str, scope: Scope) -> Iterator[str]:
+        """Ids of the payments in `scope` for which the processor did this."""
+        key = equals("processor_id", processor_id)
+        entries = self._store.query(
+            Transaction, _Entry, [key], page_size=_SAME_ID_PAGE, index="gsi-processor"
+        )
+        for entry in entries:
+            transaction = self.transaction(entry.id, scope)
+            if transaction is not None:
+                yield transaction.payment_id
 
     def advance(self, before: Payment, after: Payment, *, token: str) -> None:
         """One step of the payment alone. Raises StaleWrite when it is not as it was read."""

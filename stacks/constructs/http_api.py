@@ -98,7 +98,9 @@ class HttpEndpoints(Construct):
             acknowledge(
                 route,
                 "AwsSolutions-APIG4",
-                f"{endpoint.path} is public: it tells nothing about any merchant.",
+                f"{endpoint.path} is for processors: the function checks their signature."
+                if endpoint.signed
+                else f"{endpoint.path} is public: it tells nothing about any merchant.",
             )
 
     def _no_route(self, function: lambda_.IFunction) -> None:

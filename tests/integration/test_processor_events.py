@@ -1,0 +1,265 @@
+"""Notifications of processors: genuine ones are applied once, whenever and however often they come.
+
+Driven through the deployed function, signed as the sandbox signs.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from runtime.gateways.processors.sandbox_events import SIGNATURE_HEADER, sign_sandbox_event
+from tests.support.http import Answered, token_of
+from tests.support.stage import Stage
+
+SECRET = "a secret of the sandbox"
+HOUR = 3600
+
+
+class Shop:
+    """A merchant whose sandbox sends notifications."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.merchant_id = stage.shop(processor_config={"webhook_secret": SECRET})["id"]
+        self.token = token_of(self.merchant_id, "payments refunds reports")
+        self._keys = 0
+
+    def post(self, path: str, body: Any) -> Answered:
+        self._keys += 1
+        headers = {"idempotency-key": f"key-{self._keys}"}
+        return self.stage.api("POST", path, body, headers=headers, authorizer=self.token)
+
+    def pay(self, **body: Any) -> Any:
+        sale = {"amount": 1000, "currency": "USD", "payment_method": "tok_approved", **body}
+        answer = self.post("/v1/payments", sale)
+        assert answer.status in (201, 202), answer.text
+        return answer.body
+
+    def payment(self, payment_id: str) -> Any:
+        path = f"/v1/payments/{payment_id}"
+        return self.stage.api("GET", path, authorizer=self.token).body
+
+    def tell(
+        self, kind: str, *, signed_with: str = SECRET, signed_at: float | None = None, **event: Any
+    ) -> Answered:
+        """A notification as the sandbox sends it."""
+        body = json.dumps({"id": f"evt_{kind}", "type": kind, "created": int(time.time()), **event})
+        at = int(time.time() if signed_at is None else signed_at)
+        header = sign_sandbox_event(body.encode(), signed_with, at)
+        return self.send(body, {SIGNATURE_HEADER: header})
+
+    def send(
+        self,
+        body: str,
+        headers: dict[str, str],
+        query: str | None = None,
+        processor: str = "sandbox",
+    ) -> Answered:
+        query = f"merchant_id={self.merchant_id}" if query is None else query
+        path = f"/v1/processor-events/{processor}"
+        return self.stage.api("POST", path, raw=body, query=query, headers=headers, authorizer=None)
+
+    def balances(self) -> Counter[str]:
+        """Of the merchant's own bookings."""
+        found: Counter[str] = Counter()
+        for item in self.items("transfers"):
+            for leg in item["legs"]["L"]:
+                amount = int(leg["M"]["amount"]["N"])
+                found[leg["M"]["from_account_id"]["S"]] -= amount
+                found[leg["M"]["to_account_id"]["S"]] += amount
+        return found
+
+    def items(self, table: str) -> list[Any]:
+        pages = self.stage.dynamodb.get_paginator("scan").paginate(
+            TableName=self.stage.tables[table], ConsistentRead=True
+        )
+        rows = [item for page in pages for item in page["Items"]]
+        return [row for row in rows if row["merchant_id"]["S"] == self.merchant_id]
+
+
+@pytest.fixture
+def shop(stage: Stage) -> Shop:
+    return Shop(stage)
+
+
+def dispute(payment: Any, kind: str = "dispute_opened", **more: Any) -> dict[str, Any]:
+    """What a notification says of a dispute of 600."""
+    told = {"dispute_id": "dp_1", "reference": payment["id"], "amount": 600, "currency": "USD"}
+    return {"kind": kind, **told, "fee": 15, **more}
+
+
+def test_a_dispute_is_withdrawn_noted_and_returned_when_it_is_won(shop: Shop) -> None:
+    payment = shop.pay()
+    receivable = f"acc_receivable_{shop.merchant_id}_USD"
+    before = shop.balances()[receivable]
+    opened = shop.tell(**dispute(payment))
+    assert (opened.status, opened.body["result"]) == (200, "applied")
+    assert shop.payment(payment["id"])["dispute_status"] == "opened"
+    assert shop.balances()[receivable] == before - 615
+    refused = shop.post(f"/v1/payments/{payment['id']}/refund", {"amount": 401})
+    assert (refused.status, refused.body["code"]) == (422, "amount_too_large")
+    won = shop.tell(**dispute(payment, "dispute_won"))
+    assert won.body["result"] == "applied"
+    assert shop.payment(payment["id"])["dispute_status"] == "won"
+    assert shop.balances()[receivable] == before - 15
+    assert shop.post(f"/v1/payments/{payment['id']}/refund", {}).status == 200
+
+
+def test_a_charge_can_be_named_by_the_processors_own_id(shop: Shop) -> None:
+    payment = shop.pay()
+    charge_id = shop.payment(payment["id"])["transactions"][0]["processor_id"]
+    told = shop.tell(**dispute(payment, reference=None, charge_id=charge_id))
+    assert told.body["result"] == "applied"
+    assert shop.payment(payment["id"])["dispute_status"] == "opened"
+
+
+def test_an_event_that_comes_again_changes_nothing(shop: Shop) -> None:
+    payment = shop.pay()
+    assert shop.tell(**dispute(payment)).body["result"] == "applied"
+    once = shop.balances()
+    version = shop.payment(payment["id"])["version"]
+    assert shop.tell(**dispute(payment)).body["result"] == "duplicate"
+    again_under_another_id = shop.tell(**dispute(payment, id="evt_other"))
+    assert again_under_another_id.body["result"] == "unchanged"
+    assert shop.balances() == once
+    assert shop.payment(payment["id"])["version"] == version
+
+
+def test_one_event_many_times_at_once_is_booked_once(shop: Shop) -> None:
+    payment = shop.pay()
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(lambda _: shop.tell(**dispute(payment)), range(8)))
+    assert {each.status for each in results} == {200}
+    assert shop.balances()["acc_fees_USD"] == 59 + 15
+    assert shop.payment(payment["id"])["version"] == payment["version"] + 1
+
+
+def test_news_in_the_wrong_order_ends_as_in_the_right_one(shop: Shop) -> None:
+    payment = shop.pay()
+    before = shop.balances()
+    assert shop.tell(**dispute(payment, "dispute_won")).body["result"] == "applied"
+    assert shop.balances() == before
+    assert shop.tell(**dispute(payment)).body["result"] == "applied"
+    assert shop.payment(payment["id"])["dispute_status"] == "won"
+    fees = shop.balances()["acc_fees_USD"] - before["acc_fees_USD"]
+    assert (fees, shop.balances()["acc_clearing_USD"]) == (15, before["acc_clearing_USD"])
+
+
+def test_a_refund_that_comes_back_is_the_merchants_again(shop: Shop) -> None:
+    payment = shop.pay()
+    path = f"/v1/payments/{payment['id']}/refund"
+    refunded = shop.post(path, {"amount": 300}).body
+    refund = next(each for each in refunded["transactions"] if each["type"] == "refund")
+    before = shop.balances()
+    told = shop.tell("refund_failed", reference=refund["id"])
+    assert told.body["result"] == "applied"
+    after = shop.payment(payment["id"])
+    assert after["amount_refunded"] == 0
+    failed = next(each for each in after["transactions"] if each["id"] == refund["id"])
+    assert (failed["status"], failed["response_code"]) == ("failed", "refund_failed")
+    assert [step["status"] for step in failed["audit_trail"]] == ["pending", "succeeded", "failed"]
+    receivable = f"acc_receivable_{shop.merchant_id}_USD"
+    assert shop.balances()[receivable] == before[receivable] + 300
+    assert shop.tell("refund_failed", reference=refund["id"]).body["result"] == "duplicate"
+    assert (
+        shop.tell("refund_failed", reference=refund["id"], id="evt_2").body["result"] == "unchanged"
+    )
+    assert shop.post(path, {"amount": 700}).status == 200
+
+
+def test_a_hint_about_an_unknown_charge_has_the_processor_asked_at_once(shop: Shop) -> None:
+    payment = shop.pay(payment_method="tok_timeout")
+    assert payment["status"] == "unknown"
+    told = shop.tell("charge_changed", reference=payment["id"])
+    assert told.body["result"] == "applied"
+    assert shop.payment(payment["id"])["status"] == "succeeded"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"signed_with": "another secret of somebody"},
+        {"signed_at": time.time() - 2 * HOUR},
+        {"signed_at": time.time() + 2 * HOUR},
+    ],
+)
+def test_a_notification_that_is_not_signed_by_the_processor_now_is_refused(
+    shop: Shop, wrong: dict[str, Any]
+) -> None:
+    payment = shop.pay()
+    answer = shop.tell(**dispute(payment), **wrong)
+    assert (answer.status, answer.body["code"]) == (401, "bad_signature")
+    assert shop.payment(payment["id"])["dispute_status"] is None
+
+
+def test_neither_an_unsigned_nor_a_changed_body_is_believed(shop: Shop) -> None:
+    payment = shop.pay()
+    body = json.dumps({"id": "evt_1", "type": "dispute_opened", "created": int(time.time())})
+    header = sign_sandbox_event(body.encode(), SECRET, int(time.time()))
+    assert shop.send(body, {}).status == 401
+    assert shop.send(body.replace("evt_1", "evt_2"), {SIGNATURE_HEADER: header}).status == 401
+    assert shop.payment(payment["id"])["dispute_status"] is None
+
+
+def test_who_cannot_sign_does_not_learn_which_merchants_there_are(shop: Shop) -> None:
+    there = shop.send("{}", {SIGNATURE_HEADER: "t=1,v1=" + "0" * 64})
+    nobody = shop.send("{}", {SIGNATURE_HEADER: "t=1,v1=" + "0" * 64}, "merchant_id=mer_nobody")
+    unnamed = shop.send("{}", {}, "")
+    assert {each.status for each in (there, nobody, unnamed)} == {401}
+    assert {each.body["code"] for each in (there, nobody, unnamed)} == {"bad_signature"}
+
+
+def test_another_merchants_payment_is_not_reached_by_a_genuine_notification(
+    stage: Stage, shop: Shop
+) -> None:
+    other = Shop(stage)
+    theirs = other.pay()
+    told = shop.tell(**dispute(theirs), created=int(time.time()) - 2 * HOUR)
+    assert told.body["result"] == "ignored"
+    assert other.payment(theirs["id"])["dispute_status"] is None
+
+
+def test_what_is_not_known_yet_is_asked_for_again_while_it_is_young(shop: Shop) -> None:
+    unknown = {"id": "pay_01KKNS5TM4QP61VS8JRRZ78SN4"}
+    young = shop.tell(**dispute(unknown))
+    assert (young.status, young.headers["Retry-After"]) == (503, "1")
+    old = shop.tell(**dispute(unknown), created=int(time.time()) - 2 * HOUR)
+    assert (old.status, old.body["result"]) == (200, "ignored")
+
+
+def test_a_dispute_in_another_currency_is_refused_and_books_nothing(shop: Shop) -> None:
+    payment = shop.pay()
+    before = shop.balances()
+    answer = shop.tell(**dispute(payment, currency="EUR"))
+    assert (answer.status, answer.body["code"]) == (422, "currency_mismatch")
+    assert shop.balances() == before
+
+
+def test_what_nobody_can_read_is_refused_though_it_is_signed(shop: Shop) -> None:
+    body = '{"id": "evt_1", "type": "dispute_opened", "created": "yesterday"}'
+    header = sign_sandbox_event(body.encode(), SECRET, int(time.time()))
+    answer = shop.send(body, {SIGNATURE_HEADER: header})
+    assert (answer.status, answer.body["code"]) == (400, "malformed_json")
+
+
+def test_a_processor_that_does_not_exist_and_a_body_that_is_too_large_are_refused(
+    shop: Shop,
+) -> None:
+    assert shop.send("{}", {}, processor="nobody").status == 404
+    assert shop.send("x" * 300_000, {}).status == 413
+    assert shop.send("{}", {}, "merchant_id=mer_1&more=1").status == 400
+
+
+def test_a_merchant_without_a_secret_believes_nothing(stage: Stage) -> None:
+    shop = Shop(stage)
+    merchant = stage.shop()["id"]
+    body = json.dumps({"id": "evt_1", "type": "dispute_opened", "created": int(time.time())})
+    header = sign_sandbox_event(body.encode(), "", int(time.time()))
+    answer = shop.send(body, {SIGNATURE_HEADER: header}, f"merchant_id={merchant}")
+    assert (answer.status, answer.body["code"]) == (401, "bad_signature")
