@@ -102,6 +102,10 @@ class Payment(Record, table="payments", stream=True, frozen=True):
     closing_id: str | None = None
     authorization_expires_at: Instant | None = None
 
-    claim_key: str
     lease_owner: str | None = None
     lease_expires_at: Instant | None = None
+
+    @property
+    def claim_key(self) -> str | None:
+        """Key of the idempotency claim that the payment was made under."""
+        return self.idempotency_scope

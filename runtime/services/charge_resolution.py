@@ -52,7 +52,7 @@ def resolve_payment(payment_id: str, desk: PaymentDesk, request_id: str) -> Fate
             return Fate.WAITING
         claim = open_claim(leased.claim_key, leased.id, desk)
         asked_by = claim.request_id if claim else payment.request_id
-        settle_charge(leased, reply, claim, desk, request_id=asked_by)
+        settle_charge(leased, reply, claim, merchant, desk, request_id=asked_by)
     except StaleWrite:
         return Fate.OVER
     return Fate.RESOLVED

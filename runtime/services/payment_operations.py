@@ -17,7 +17,7 @@ from runtime.domain.instants import to_datetime, to_instant
 from runtime.domain.payment_operations import ceiling_of, refusal_of
 from runtime.domain.payments import ProcessorAnswer
 from runtime.errors import InactiveMerchant, InvalidState, InvalidValue, StaleWrite, Unavailable
-from runtime.gateways.processors.port import OperationRequest
+from runtime.gateways.processors.port import OperationRequest, Processor
 from runtime.models.change import ChangeContext
 from runtime.models.idempotency import IdempotencyRecord
 from runtime.models.merchant import MerchantProfile, MerchantStatus
@@ -104,6 +104,7 @@ class OperationStep:
     merchant: MerchantProfile
     call: Call
     desk: PaymentDesk
+    _connector: Processor | None = field(default=None, repr=False)
     _operation: Transaction | None = field(default=None)
 
     @property
@@ -118,6 +119,10 @@ class OperationStep:
         A condition that fails tells how the payment stands now: refused for that, or tried again
         where "all that is left" has become another amount.
         """
+        # Made before the intent: what is wrong with the merchant's configuration shows here.
+        connector = self.desk.connectors.of(self.merchant.id, self.payment.processor)
+        self._connector = connector
+        self._refuse_what_may_not_be(connector)
         for _ in range(MAX_ATTEMPTS):
             self._operation = self._draft(claim)
             try:
@@ -132,8 +137,8 @@ class OperationStep:
 
     def ask(self) -> ProcessorAnswer:
         """The processor's answer. Raises ProcessorUnknown."""
-        processor = self.desk.connectors.of(self.merchant.id, self.payment.processor)
-        return processor.operate(operation_request(self.operation, self.payment))
+        assert self._connector is not None, f"{self.operation_id} was not begun"
+        return self._connector.operate(operation_request(self.operation, self.payment))
 
     def lose(self) -> StoredAnswer:
         """The operation stays pending, and the resolver may ask at once: 202."""
@@ -167,7 +172,6 @@ class OperationStep:
 
     def _draft(self, claim: IdempotencyRecord) -> Transaction:
         wanted, payment = self.wanted, self.payment
-        self._refuse_what_the_merchant_may_not()
         amount = ceiling_of(payment, wanted.kind) if wanted.amount is None else wanted.amount
         refusal = refusal_of(payment, wanted.kind, amount, final=wanted.final)
         if refusal is not None and wanted.amount is None and amount == 0:
@@ -183,14 +187,13 @@ class OperationStep:
         )
         return pending_operation(self.operation_id, wanted, amount, payment, begun)
 
-    def _refuse_what_the_merchant_may_not(self) -> None:
-        """An inactive merchant gives back, but takes nothing."""
+    def _refuse_what_may_not_be(self, connector: Processor) -> None:
+        """An inactive merchant gives back, but takes nothing; not all processors take in parts."""
         if self.wanted.kind is not TransactionType.CAPTURE:
             return
         if self.merchant.status is not MerchantStatus.ACTIVE:
             raise InactiveMerchant(f"merchant {self.merchant.id} is {self.merchant.status}")
-        processor = self.desk.connectors.of(self.merchant.id, self.payment.processor)
-        if not self.wanted.final and not processor.captures_in_parts:
+        if not self.wanted.final and not connector.captures_in_parts:
             raise InvalidValue(
                 f"{self.payment.processor} captures an authorization once; leave final out",
                 param="final",

@@ -13,7 +13,7 @@ from runtime.domain.ids import new_id
 from runtime.domain.instants import to_datetime, to_instant
 from runtime.domain.payments import ProcessorAnswer
 from runtime.errors import AmountTooLarge, InactiveMerchant, InvalidValue, NotFound, StaleWrite
-from runtime.gateways.processors.port import ChargeRequest
+from runtime.gateways.processors.port import ChargeRequest, Processor
 from runtime.models.idempotency import IdempotencyRecord
 from runtime.models.merchant import MerchantProfile, MerchantStatus
 from runtime.models.payment import Payment, PaymentStatus
@@ -51,18 +51,23 @@ class Charge:
     request: PaymentRequest
     merchant: MerchantProfile
     desk: PaymentDesk
+    _connector: Processor | None = field(default=None, repr=False)
     _token: str = field(default="", repr=False)
 
     def begin(self, claim: IdempotencyRecord) -> None:
         """Claim and intent. Raises AlreadyClaimed, NotFound, InvalidValue, AmountTooLarge."""
+        # Made before the intent: what is wrong with the merchant's configuration shows here.
+        self._connector = self.desk.connectors.of(self.merchant.id, self.payment.processor)
         self._token = _processor_token(self.request, self.merchant, self.desk)
+        self._connector.check_method(self._token)
         _refuse_what_the_merchant_may_not(self.request, self.merchant)
         self.desk.payments.begin(self.payment, claim, to_datetime(self.payment.created_at))
 
     def ask(self) -> ProcessorAnswer:
         """The processor's answer to the charge. Raises ProcessorUnknown."""
-        processor = self.desk.connectors.of(self.merchant.id, self.payment.processor)
-        return processor.charge(replace(charge_request(self.payment), payment_method=self._token))
+        assert self._connector is not None, f"{self.payment.id} was not begun"
+        request = replace(charge_request(self.payment), payment_method=self._token)
+        return self._connector.charge(request)
 
     def lose(self) -> StoredAnswer:
         """The payment becomes unknown: 202."""
@@ -79,7 +84,12 @@ class Charge:
         """Payment, transaction, booking and answer."""
         try:
             return settle_charge(
-                self.payment, reply, claim, self.desk, request_id=self.payment.request_id
+                self.payment,
+                reply,
+                claim,
+                self.merchant,
+                self.desk,
+                request_id=self.payment.request_id,
             )
         except StaleWrite:
             return self._as_it_stands()
@@ -93,13 +103,13 @@ def settle_charge(
     payment: Payment,
     reply: ProcessorAnswer,
     claim: IdempotencyRecord | None,
+    merchant: MerchantProfile,
     desk: PaymentDesk,
     *,
     request_id: str,
 ) -> StoredAnswer:
     """Second commit of a charge. Raises StaleWrite when the payment is not ours any more."""
     now = desk.clock()
-    merchant = desk.merchants.require(payment.merchant_id)
     outcome = outcome_of(payment, reply, merchant, now, desk.timing.authorization_seconds)
     answer = charge_answer(outcome.after, request_id)
     commit_outcome(outcome.writes, answer, claim, token=new_id("out", now), desk=desk)
@@ -122,7 +132,7 @@ def charge_request(payment: Payment) -> ChargeRequest:
 def _processor_token(request: PaymentRequest, merchant: MerchantProfile, desk: PaymentDesk) -> str:
     """What the processor will be given: a stored method is read and opened, a token is passed on.
 
-    Raises NotFound for a method that the customer does not have; InvalidValue.
+    Raises NotFound for a method that the customer does not have; InvalidValue without a customer.
     """
     token = request.payment_method
     if _STORED_METHOD.fullmatch(token):
@@ -135,7 +145,6 @@ def _processor_token(request: PaymentRequest, merchant: MerchantProfile, desk: P
                 param="payment_method",
             )
         token = tokens[token]
-    desk.connectors.of(merchant.id, merchant.processor).check_method(token)
     return token
 
 
@@ -178,7 +187,6 @@ def _intent(
         description=request.description,
         statement_descriptor=request.statement_descriptor,
         metadata=request.metadata,
-        claim_key=claim.key,
         lease_owner=claim.owner,
         lease_expires_at=lease_end,
         created_at=now,
