@@ -1,0 +1,150 @@
+"""Stripe's notifications: genuine by their `Stripe-Signature`, and what they mean for us."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Final, TypeVar
+
+import stripe
+from pydantic import BaseModel, ValidationError
+
+from runtime.domain.processor_events import EventKind, ProcessorEvent
+from runtime.errors import BadSignature, MalformedJson
+from runtime.gateways.processors.stripe_amounts import from_stripe
+from runtime.gateways.processors.stripe_shapes import Dispute, Event, PaymentIntent, Refund
+from runtime.models.currency import DECIMALS
+
+SIGNATURE_HEADER: Final = "stripe-signature"
+TOLERANCE_SECONDS: Final = 300
+_TIME: Final = re.compile(r"(?:^|,)t=(\d{1,12})(?:,|$)", re.ASCII)
+_CHARGE_PREFIX: Final = "payment_intent."
+_INQUIRY_PREFIX: Final = "warning_"
+_REFUND_FAILED: Final = frozenset({"failed", "canceled"})
+
+ShapeT = TypeVar("ShapeT", bound=BaseModel)
+
+
+def read_stripe_event(
+    headers: Mapping[str, str], body: bytes, secret: str | None, now: datetime
+) -> ProcessorEvent:
+    """The genuine notification. Raises BadSignature, MalformedJson."""
+    _require_signature(headers.get(SIGNATURE_HEADER, ""), body, secret, now)
+    event = _read(Event, body)
+    reader = _READERS.get(event.type)
+    if reader is None and event.type.startswith(_CHARGE_PREFIX):
+        reader = _charge_changed
+    return reader(event) if reader is not None else _ignored(event)
+
+
+def _require_signature(header: str, body: bytes, secret: str | None, now: datetime) -> None:
+    if secret is None:
+        raise BadSignature("the merchant's processor_config has no webhook_secret")
+    signed_at = _TIME.search(header)
+    if signed_at is None or not header.isascii():
+        raise BadSignature(f"{SIGNATURE_HEADER} is missing or not of the form t=…,v1=…")
+    try:
+        # Without a tolerance: the library would measure it on a clock of its own.
+        stripe.WebhookSignature.verify_header(body, header, secret, tolerance=None)
+    except (stripe.SignatureVerificationError, UnicodeDecodeError):
+        raise BadSignature(f"{SIGNATURE_HEADER} was not made with the merchant's secret") from None
+    if abs(now.timestamp() - int(signed_at[1])) > TOLERANCE_SECONDS:
+        raise BadSignature(f"{SIGNATURE_HEADER} is more than {TOLERANCE_SECONDS} s old")
+
+
+def _read(shape: type[ShapeT], document: object) -> ShapeT:
+    try:
+        if isinstance(document, bytes):
+            return shape.model_validate_json(document)
+        return shape.model_validate(document)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        name = ".".join(str(part) for part in problem["loc"])
+        raise MalformedJson(f"the notification's {name or 'body'}: {problem['msg']}") from None
+
+
+def _charge_changed(event: Event) -> ProcessorEvent:
+    intent = _read(PaymentIntent, event.data.object)
+    reference = intent.metadata.get("reference")
+    if reference is None:
+        return _ignored(event)
+    return _event(event, EventKind.CHARGE_CHANGED, charge_id=intent.id, reference=reference)
+
+
+def _refund_changed(event: Event) -> ProcessorEvent:
+    refund = _read(Refund, event.data.object)
+    reference = (refund.metadata or {}).get("reference")
+    if reference is None or refund.payment_intent is None:
+        return _ignored(event)
+    failed = refund.status in _REFUND_FAILED
+    kind = EventKind.REFUND_FAILED if failed else EventKind.OPERATION_CHANGED
+    return _event(event, kind, charge_id=refund.payment_intent, reference=reference)
+
+
+def _dispute_created(event: Event) -> ProcessorEvent:
+    """Opened where the money is gone already; else `funds_withdrawn` follows, with the fee."""
+    dispute = _read(Dispute, event.data.object)
+    if not any(moved.amount < 0 for moved in dispute.balance_transactions):
+        return _ignored(event)
+    return _disputed(event, EventKind.DISPUTE_OPENED)
+
+
+def _dispute_closed(event: Event) -> ProcessorEvent:
+    outcomes = {"won": EventKind.DISPUTE_WON, "lost": EventKind.DISPUTE_LOST}
+    kind = outcomes.get(_read(Dispute, event.data.object).status)
+    return _ignored(event) if kind is None else _disputed(event, kind)
+
+
+def _disputed(event: Event, kind: EventKind) -> ProcessorEvent:
+    dispute = _read(Dispute, event.data.object)
+    if dispute.payment_intent is None or dispute.status.startswith(_INQUIRY_PREFIX):
+        return _ignored(event)
+    currency = dispute.currency.upper()
+    if currency not in DECIMALS:
+        raise MalformedJson(f"the notification's data.object.currency: {currency} is unknown")
+    return ProcessorEvent(
+        id=event.id,
+        kind=kind,
+        at=_at(event),
+        charge_id=dispute.payment_intent,
+        dispute_id=dispute.id,
+        amount_minor=from_stripe(dispute.amount, currency),
+        currency=currency,
+        fee_minor=_fee_minor(dispute, currency),
+    )
+
+
+def _fee_minor(dispute: Dispute, currency: str) -> int:
+    """What Stripe keeps for the dispute so far; 0 where the balance has another currency."""
+    fees = sum(
+        moved.fee for moved in dispute.balance_transactions if moved.currency.upper() == currency
+    )
+    return max(0, from_stripe(fees, currency))
+
+
+def _ignored(event: Event) -> ProcessorEvent:
+    return _event(event, EventKind.IGNORED)
+
+
+def _event(
+    event: Event, kind: EventKind, *, charge_id: str | None = None, reference: str | None = None
+) -> ProcessorEvent:
+    return ProcessorEvent(event.id, kind, _at(event), charge_id, reference)
+
+
+def _at(event: Event) -> datetime:
+    return datetime.fromtimestamp(event.created, UTC)
+
+
+_READERS: Final[Mapping[str, Callable[[Event], ProcessorEvent]]] = {
+    "charge.dispute.created": _dispute_created,
+    "charge.dispute.funds_withdrawn": lambda e: _disputed(e, EventKind.DISPUTE_OPENED),
+    "charge.dispute.funds_reinstated": lambda e: _disputed(e, EventKind.DISPUTE_WON),
+    "charge.dispute.closed": _dispute_closed,
+    "charge.refund.updated": _refund_changed,
+    "refund.created": _refund_changed,
+    "refund.failed": _refund_changed,
+    "refund.updated": _refund_changed,
+}
+"""By type. Events of PaymentIntents are all hints; whatever else there is does not concern us."""

@@ -1,0 +1,96 @@
+"""What we read of Stripe's objects, and nothing else of them.
+
+Named and typed as in Stripe's API reference. A field that Stripe expands only on request is the
+object or its id.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+
+class _Shape(BaseModel, frozen=True):
+    """Base of the shapes: what Stripe adds later does no harm."""
+
+
+class BalanceTransaction(_Shape, frozen=True):
+    """Money that came into or left the merchant's balance at Stripe, in the balance's currency."""
+
+    amount: int
+    fee: int
+    currency: str
+
+
+class Charge(_Shape, frozen=True):
+    """One attempt to charge. `balance_transaction` is null until the money is taken."""
+
+    id: str
+    balance_transaction: BalanceTransaction | str | None = None
+
+
+class Failure(_Shape, frozen=True):
+    """An error, as an answer or as what a PaymentIntent remembers of its last attempt."""
+
+    type: str | None = None
+    code: str | None = None
+    decline_code: str | None = None
+    message: str | None = None
+    param: str | None = None
+    payment_intent: PaymentIntent | None = None
+
+
+class PaymentIntent(_Shape, frozen=True):
+    """A charge of ours, from its authorization on. `amount_received`: what was captured."""
+
+    id: str
+    status: str
+    currency: str
+    amount_received: int | None = None
+    metadata: dict[str, str] = Field(default_factory=dict)
+    latest_charge: Charge | str | None = None
+    last_payment_error: Failure | None = None
+
+
+class Refund(_Shape, frozen=True):
+    """Money on its way back to the customer."""
+
+    id: str
+    status: str
+    payment_intent: str | None = None
+    pending_reason: str | None = None
+    failure_reason: str | None = None
+    metadata: dict[str, str] | None = None
+
+
+class Dispute(_Shape, frozen=True):
+    """A charge that the customer's bank questions. The transactions are what moved for it."""
+
+    id: str
+    status: str
+    amount: int
+    currency: str
+    payment_intent: str | None = None
+    balance_transactions: tuple[BalanceTransaction, ...] = ()
+
+
+class EventData(_Shape, frozen=True):
+    """What an event is about, as it stood then."""
+
+    object: dict[str, Any]
+
+
+class Event(_Shape, frozen=True):
+    """A notification. `created` in seconds since the epoch."""
+
+    id: str
+    type: str
+    created: int
+    data: EventData
+
+
+class ErrorBody(_Shape, frozen=True):
+    """The body of an answer that is no success."""
+
+    error: Failure
