@@ -1,0 +1,46 @@
+"""Notifications through the gateway: no token, but the processor's signature."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import httpx
+
+from runtime.gateways.processors.sandbox_events import SIGNATURE_HEADER, sign_sandbox_event
+from tests.e2e.conftest import Deployment
+
+SECRET = "a secret of the sandbox"
+SALE = {"amount": 1000, "currency": "USD", "payment_method": "tok_approved"}
+
+
+def test_a_signed_dispute_comes_in_without_a_token_and_an_unsigned_one_does_not(
+    deployment: Deployment,
+) -> None:
+    shop = deployment.shop(processor_config={"webhook_secret": SECRET})
+    paid = shop.client.post("/v1/payments", SALE, key="one").require(201)
+    event = {
+        "id": "evt_1",
+        "type": "dispute_opened",
+        "created": int(time.time()),
+        "reference": paid["id"],
+        "dispute_id": "dp_1",
+        "amount": 400,
+        "currency": "USD",
+        "fee": 15,
+    }
+    body = json.dumps(event).encode()
+    url = f"{deployment.stack.api_url}/v1/processor-events/sandbox?merchant_id={shop.merchant_id}"
+    json_body = {"content-type": "application/json"}
+    unsigned = httpx.post(url, content=body, headers=json_body, timeout=30)
+    assert unsigned.status_code == 401
+    assert unsigned.json()["code"] == "bad_signature"
+    signature = sign_sandbox_event(body, SECRET, int(time.time()))
+    signed = httpx.post(
+        url, content=body, headers={**json_body, SIGNATURE_HEADER: signature}, timeout=30
+    )
+    assert (signed.status_code, signed.json()) == (200, {"id": "evt_1", "result": "applied"})
+    read = shop.client.get(f"/v1/payments/{paid['id']}").require(200)
+    assert read["dispute_status"] == "opened"
+    refused = shop.client.post(f"/v1/payments/{paid['id']}/refund", {"amount": 601}, key="two")
+    assert refused.require(422)["code"] == "amount_too_large"
