@@ -14,10 +14,11 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from runtime.models.change import UNKNOWN_TOO_OLD
 from runtime.settings import ReconcileSettings, ResolverSettings, RotationSettings
 from stacks import permissions
 from stacks.constructs.acknowledge import acknowledge
-from stacks.constructs.alarms import unopenable_alarm
+from stacks.constructs.alarms import log_alarm, unopenable_alarm
 from stacks.constructs.queues import DeadLetterQueue, WorkQueue
 from stacks.constructs.schedule import Schedule
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
@@ -66,6 +67,14 @@ class WorkersStack(Stack):
         minutes = stage.schedules
         self.resolver = self._scheduled(
             "Resolver", "resolver", self._resolver, minutes.resolver_minutes
+        )
+        log_alarm(
+            self,
+            "UnknownTooOld",
+            log_group=self.resolver.log_group,
+            messages=(UNKNOWN_TOO_OLD,),
+            metric_name="UnknownTooOld",
+            description="A processor has not said for too long what became of something.",
         )
         self.rotation = self._scheduled(
             "Rotation", "rotation", self._rotation, minutes.rotation_minutes

@@ -134,6 +134,23 @@ def test_every_dead_letter_rings_and_is_kept_for_two_weeks(stage: Synthesized) -
         assert retention == 14 * DAY_SECONDS
 
 
+def test_a_processor_that_does_not_answer_for_too_long_rings(stage: Synthesized) -> None:
+    group = stage.functions()["resolver"].properties["LoggingConfig"]["LogGroup"]
+    (lines,) = (
+        each
+        for each in stage.all("AWS::Logs::MetricFilter")
+        if each.properties["LogGroupName"] == group
+    )
+    assert lines.properties["FilterPattern"] == '{ $.message = "unknown_too_old" }'
+    (metric,) = lines.properties["MetricTransformations"]
+    (alarm,) = (
+        alarm
+        for alarm in stage.all("AWS::CloudWatch::Alarm")
+        if alarm.properties["MetricName"] == metric["MetricName"]
+    )
+    assert alarm.properties["Threshold"] == 1
+
+
 def test_every_queue_is_encrypted_with_our_key(stage: Synthesized) -> None:
     for queue in _queues(stage).values():
         assert stage.flat(queue.properties["KmsMasterKeyId"]).startswith("${TableKey")
