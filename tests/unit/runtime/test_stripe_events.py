@@ -1,0 +1,202 @@
+"""Stripe's notifications: who is believed, and what each means."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from stripe import WebhookSignature
+
+from runtime.domain.processor_events import EventKind, ProcessorEvent
+from runtime.errors import BadSignature, MalformedJson
+from runtime.gateways.processors.stripe_events import TOLERANCE_SECONDS, read_stripe_event
+from tests.support.stripe_shapes import balance_transaction, dispute, event, intent, refund
+
+SECRET, OLD_SECRET = "whsec_now", "whsec_before"
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+TAKEN = balance_transaction(-1000, 1500)
+GIVEN_BACK = balance_transaction(1000, -1500)
+INTENT_ID, DISPUTE_ID = intent()["id"], dispute("lost")["id"]
+
+
+def header(text: str, secret: str = SECRET, at: datetime = NOW) -> str:
+    return WebhookSignature.generate_signature_header(text, secret, int(at.timestamp()))
+
+
+def read(
+    document: Any, signature: str | None = None, secret: str | None = SECRET
+) -> ProcessorEvent:
+    text = document if isinstance(document, str) else json.dumps(document)
+    signed = header(text) if signature is None else signature
+    return read_stripe_event({"stripe-signature": signed}, text.encode(), secret, NOW)
+
+
+BODY = json.dumps(event("payment_intent.succeeded", intent()))
+
+
+def test_a_notification_signed_with_the_endpoints_secret_is_believed() -> None:
+    assert read(BODY) == ProcessorEvent(
+        id="evt_1NG8Du2eZvKYlo2CUI79vXWy",
+        kind=EventKind.CHARGE_CHANGED,
+        at=datetime(2026, 1, 1, tzinfo=UTC),
+        charge_id=INTENT_ID,
+        reference="pay_1",
+    )
+
+
+def test_while_a_secret_is_being_changed_one_of_two_signatures_is_enough() -> None:
+    both = f"{header(BODY, OLD_SECRET)},{header(BODY).partition(',')[2]}"
+    assert read(BODY, both).kind is EventKind.CHARGE_CHANGED
+
+
+@pytest.mark.parametrize("seconds", [0, TOLERANCE_SECONDS, -TOLERANCE_SECONDS])
+def test_time_is_told_by_the_caller_and_may_be_off_by_five_minutes(seconds: int) -> None:
+    at = NOW - timedelta(seconds=seconds)
+    assert read(BODY, header(BODY, at=at)).reference == "pay_1"
+
+
+@pytest.mark.parametrize("seconds", [TOLERANCE_SECONDS + 1, -TOLERANCE_SECONDS - 1])
+def test_an_old_or_future_notification_is_not_believed(seconds: int) -> None:
+    with pytest.raises(BadSignature, match="more than 300 s"):
+        read(BODY, header(BODY, at=NOW - timedelta(seconds=seconds)))
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [
+        "",
+        "t=",
+        "t=1",
+        "v1=00",
+        "t=x,v1=00",
+        "t=1767268800,v1=é",
+        "t=1767268800,v0=" + header(BODY).partition("v1=")[2],
+        header(BODY, OLD_SECRET),
+        header(BODY + " "),
+        header(BODY)[:-1],
+        header(BODY).replace("t=1767268800", "t=1767268801"),
+        "t=1767268801," + header(BODY),
+        "t= 1000,t=1767268800,"
+        + header(BODY, at=datetime.fromtimestamp(1000, UTC)).partition(",")[2],
+        "t=٣,v1=00",
+        "nonsense",
+    ],
+)
+def test_what_was_not_signed_by_stripe_is_not_believed(signature: str) -> None:
+    with pytest.raises(BadSignature):
+        read(BODY, signature)
+
+
+def test_without_a_header_or_a_secret_nothing_is_believed() -> None:
+    with pytest.raises(BadSignature, match="missing"):
+        read_stripe_event({}, BODY.encode(), SECRET, NOW)
+    with pytest.raises(BadSignature, match="no webhook_secret"):
+        read(BODY, secret=None)
+
+
+def test_a_body_that_is_no_text_is_not_believed() -> None:
+    with pytest.raises(BadSignature):
+        read_stripe_event({"stripe-signature": header(BODY)}, b"\xff", SECRET, NOW)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "",
+        "[]",
+        "{}",
+        event("payment_intent.succeeded", {"id": 7}),
+        event("refund.updated", {}),
+        event("charge.dispute.closed", {}),
+        event("charge.dispute.closed", dispute("lost", currency="xxx")),
+    ],
+)
+def test_a_genuine_notification_that_cannot_be_read_is_refused(document: Any) -> None:
+    with pytest.raises(MalformedJson):
+        read(document)
+
+
+@pytest.mark.parametrize(
+    "type_",
+    ["succeeded", "payment_failed", "canceled", "amount_capturable_updated", "new_to_us"],
+)
+def test_news_of_a_charge_of_ours_are_hints(type_: str) -> None:
+    told = read(event(f"payment_intent.{type_}", intent()))
+    assert (told.kind, told.charge_id, told.reference) == (
+        EventKind.CHARGE_CHANGED,
+        INTENT_ID,
+        "pay_1",
+    )
+
+
+@pytest.mark.parametrize("type_", ["refund.created", "refund.updated", "charge.refund.updated"])
+@pytest.mark.parametrize("status", ["pending", "succeeded"])
+def test_news_of_a_refund_of_ours_are_hints(type_: str, status: str) -> None:
+    told = read(event(type_, refund(status)))
+    assert (told.kind, told.charge_id, told.reference) == (
+        EventKind.OPERATION_CHANGED,
+        INTENT_ID,
+        "txn_1",
+    )
+
+
+@pytest.mark.parametrize("type_", ["refund.failed", "refund.updated", "charge.refund.updated"])
+@pytest.mark.parametrize("status", ["failed", "canceled"])
+def test_a_refund_that_came_back_is_told_as_failed(type_: str, status: str) -> None:
+    told = read(event(type_, refund(status)))
+    assert (told.kind, told.reference) == (EventKind.REFUND_FAILED, "txn_1")
+
+
+@pytest.mark.parametrize(
+    ("type_", "about", "kind", "fee"),
+    [
+        ("created", dispute("needs_response", TAKEN), EventKind.DISPUTE_OPENED, 1500),
+        ("funds_withdrawn", dispute("needs_response", TAKEN), EventKind.DISPUTE_OPENED, 1500),
+        ("funds_withdrawn", dispute("under_review"), EventKind.DISPUTE_OPENED, 0),
+        ("funds_reinstated", dispute("won", TAKEN, GIVEN_BACK), EventKind.DISPUTE_WON, 0),
+        ("closed", dispute("won", TAKEN), EventKind.DISPUTE_WON, 1500),
+        ("closed", dispute("lost", TAKEN), EventKind.DISPUTE_LOST, 1500),
+        (
+            "closed",
+            dispute("lost", balance_transaction(-930, 1400, "eur")),
+            EventKind.DISPUTE_LOST,
+            0,
+        ),
+    ],
+)
+def test_a_dispute_that_moves_money_is_told_with_its_amount_and_fee(
+    type_: str, about: Any, kind: EventKind, fee: int
+) -> None:
+    told = read(event(f"charge.dispute.{type_}", about))
+    assert (told.kind, told.charge_id, told.dispute_id) == (kind, INTENT_ID, DISPUTE_ID)
+    assert (told.amount_minor, told.currency, told.fee_minor) == (1000, "USD", fee)
+
+
+def test_a_disputes_amount_is_told_in_our_units() -> None:
+    moved = balance_transaction(-50000, 150000, "isk")
+    about = dispute("needs_response", moved, amount=50000, currency="isk")
+    told = read(event("charge.dispute.created", about))
+    assert (told.amount_minor, told.currency, told.fee_minor) == (500, "ISK", 1500)
+
+
+@pytest.mark.parametrize(
+    ("type_", "about"),
+    [
+        ("customer.created", {"id": "cus_1"}),
+        ("charge.refunded", {"id": "ch_1"}),
+        ("charge.dispute.updated", dispute("under_review", TAKEN)),
+        ("charge.dispute.created", dispute("needs_response")),
+        ("charge.dispute.created", dispute("warning_needs_response")),
+        ("charge.dispute.closed", dispute("warning_closed")),
+        ("charge.dispute.closed", dispute("prevented")),
+        ("charge.dispute.funds_withdrawn", dispute("needs_response", TAKEN, payment_intent=None)),
+        ("payment_intent.canceled", intent("canceled", metadata={"forbidden_reference": "pay_1"})),
+        ("payment_intent.succeeded", intent(metadata={})),
+        ("refund.updated", refund(metadata={})),
+        ("refund.updated", refund(payment_intent=None)),
+    ],
+)
+def test_what_moves_none_of_our_money_is_ignored(type_: str, about: Any) -> None:
+    assert read(event(type_, about)).kind is EventKind.IGNORED
