@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,6 +34,7 @@ from tests.support.stripe_shapes import (
     refund,
 )
 
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "processors.md"
 SECRET = "sk_test_marked"
 METHOD = "pm_card_marked"
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -147,6 +150,14 @@ def test_stripes_reason_for_a_decline_becomes_our_code(theirs: str, ours: str) -
     for body in (by_decline_code, by_code):
         stripe, _ = answering((402, body))
         assert stripe.charge(REQUEST) == Refused(None, ours, "As Stripe words it.")
+
+
+def test_the_documented_table_of_declines_is_the_one_in_force() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (yes|no) \| (`.*`) \|$", PAGE.read_text(), re.MULTILINE)
+    told = {theirs: ours for ours, _, cell in rows for theirs in re.findall(r"`(\w+)`", cell)}
+    assert told == DECLINE_CODES
+    for ours, later, _ in rows:
+        assert Refused(None, ours, "").is_retriable == (later == "yes")
 
 
 @pytest.mark.parametrize("theirs", ["do_not_honor", "something_new", None])
