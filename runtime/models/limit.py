@@ -1,4 +1,4 @@
-"""Limits: counters of what a merchant or a customer did in a window, gone after it by TTL."""
+"""Limits: counters of what a merchant did in a window, gone after it by TTL."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from runtime.schema import Row, Ttl, partition
 
 
 class LimitCounter(Row, table="limits", frozen=True):
-    """How much of a limit one subject has used in one window."""
+    """How much of a limit one subject has used in one window; `held` of it may not be spent yet."""
 
     id: Annotated[str, partition()]
     used: int = 0
+    held: int = 0
     expires_at: Annotated[EpochSeconds, Ttl()]

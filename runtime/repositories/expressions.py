@@ -129,6 +129,7 @@ class Update:
     condition: Condition | None = None
     increments: Mapping[str, int] = field(default_factory=dict)
     appended: Mapping[str, Any] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
     sealed: tuple[str, ...] = ()
     """Encrypted attributes that take their value from `row`, enciphered when it is written."""
     row: BaseModel | None = None
@@ -137,6 +138,10 @@ class Update:
         """Add to attributes that the row has; a negative change takes away, zero does nothing."""
         wanted = {name: change for name, change in changes.items() if change}
         return replace(self, increments={**self.increments, **wanted})
+
+    def count(self, **changes: int) -> Update:
+        """Add to numbers that the row, or the whole row, may lack: then they begin at zero."""
+        return replace(self, counts={**self.counts, **changes})
 
     def append(self, **values: Any) -> Update:
         """Put a member at the end of lists that the row has."""
@@ -164,6 +169,9 @@ class Update:
             clauses.append("SET " + ", ".join(terms))
         if self.removed:
             clauses.append("REMOVE " + ", ".join(rendering.name(name) for name in self.removed))
+        if self.counts:
+            counts = (f"{rendering.name(n)} {rendering.value(v)}" for n, v in self.counts.items())
+            clauses.append("ADD " + ", ".join(counts))
         return " ".join(clauses)
 
 

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 from runtime.errors import Unavailable
 from runtime.models.scope import Scope
-from runtime.repositories.codec import Codec, deserialize_key, serialize
+from runtime.repositories.codec import Codec, Item, deserialize_key, serialize
 from runtime.repositories.expressions import (
     Check,
     Condition,
@@ -210,6 +210,20 @@ class Store:
         except self.client.exceptions.ConditionalCheckFailedException as refused:
             item: Any = refused.response.get("Item", {})
             return self.codec.to_row(schema, item, type(row))
+        self.usage.moved(1)
+        return None
+
+    def update_alone(self, write: Update) -> Item | None:
+        """One plain conditional write; the row as it stands when its condition failed, else None.
+
+        It has no token: when its answer is lost it may be done twice.
+        """
+        ((_, request),) = self._render(write).items()
+        try:
+            self._patiently(self.client.update_item, **request)
+        except self.client.exceptions.ConditionalCheckFailedException as refused:
+            there: Any = refused.response.get("Item", {})
+            return dict(there)
         self.usage.moved(1)
         return None
 
