@@ -5,11 +5,13 @@ The desks are the runtime's own; only what is outside (KMS, S3, SQS, time) is a 
 
 from __future__ import annotations
 
+import json
 import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -286,6 +288,12 @@ class World:
         call = self.call(merchant, full, key)
         return create_payment(PaymentRequest(**full), call, desk or self.desk())
 
+    def paid(self, merchant: MerchantProfile, **body: Any) -> str:
+        """Id of a payment that has succeeded, or is authorized where `body` asks for that."""
+        answer = self.pay(merchant, **body)
+        assert answer.status == HTTPStatus.CREATED, answer
+        return str(json.loads(answer.body)["id"])
+
     def operate(
         self,
         merchant: MerchantProfile,
@@ -307,10 +315,12 @@ class World:
             return refund_payment(payment_id, RefundRequest(**body), call, desk)
         return cancel_payment(payment_id, call, desk)
 
-    def resolve(self, store: Store | None = None) -> ResolverReport:
+    def resolve(
+        self, store: Store | None = None, processor: Processor | None = None
+    ) -> ResolverReport:
         """One run of the resolver."""
         store = store or self.store
-        return resolve_due(self.desk(store), store, "resolver-run")
+        return resolve_due(self.desk(store, processor), store, "resolver-run")
 
     def resolve_until_quiet(self) -> None:
         """Runs of the resolver, time passing between them, until nothing is open."""
