@@ -45,6 +45,7 @@ from runtime.services.transfers import TransferDesk, create_transfer
 from tests.support import dynamodb_local
 from tests.support.engines import REGION, Engine
 from tests.support.faults import ItemLocks
+from tests.support.ledger_world import LOCK_OUT
 from tests.support.world import World
 
 ACCOUNTS: Final = 200
@@ -147,6 +148,7 @@ class _Bench:
             profiles,
             FoldedAccounts(300),
             claims,
+            LOCK_OUT,
         )
         account_desk = AccountDesk(accounts, folds, profiles, claims)
         numbers = iter(range(10**9))

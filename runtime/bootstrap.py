@@ -27,6 +27,7 @@ from runtime.repositories.data_keys import DataKeyRepository
 from runtime.repositories.entries import EntryRepository
 from runtime.repositories.folding import FoldRepository
 from runtime.repositories.ledger import LedgerRepository
+from runtime.repositories.limits import LimitRepository
 from runtime.repositories.merchants import MerchantRepository
 from runtime.repositories.payments import PaymentRepository
 from runtime.repositories.proofs import ProofRepository
@@ -44,6 +45,7 @@ from runtime.services.folded_accounts import FoldedAccounts
 from runtime.services.folding_projection import FoldingProjection
 from runtime.services.hold_expiry import ExpiryDesk
 from runtime.services.key_rotation import RotationDesk
+from runtime.services.limits import RateLimiter
 from runtime.services.merchant_profiles import MerchantProfiles
 from runtime.services.merchants import MerchantDesk
 from runtime.services.pages import Cursors
@@ -142,6 +144,7 @@ class FunctionServices:
             payments=PaymentRepository(self.store),
             customers=CustomerRepository(self.store),
             claims=ClaimRepository(self.store),
+            limits=RateLimiter(LimitRepository(self.store)),
             merchants=self.profiles_for(timing.merchant_cache_seconds),
             connectors=self._connectors(timing),
             timing=timing,
@@ -206,6 +209,7 @@ class ProcessServices(FunctionServices):
             merchants=profiles,
             folded=FoldedAccounts(settings.merchant_cache_seconds),
             claims=claims,
+            lock_out=self.payment_desk.lock_out,
         )
 
 

@@ -22,7 +22,7 @@
     └── Unavailable 503 (retryable) ─ KeysUnavailable
 
     Not for a caller; each is caught by the service that can do something about it:
-    AlreadyClaimed · StaleWrite · ProcessorUnknown · TouchesFolded · NeedsSweep
+    AlreadyClaimed · StaleWrite · ProcessorUnknown · TouchesFolded · NeedsSweep · FailedBefore
 
 `code` is stable and snake_case, `detail` is one sentence with the values that matter, `param` names
 the field at fault. A service raises; only the HTTP layer knows how a problem document looks.
@@ -435,3 +435,7 @@ class NeedsSweep(Exception):
         super().__init__(f"{account_id}: {refusal.detail}")
         self.account_id = account_id
         self.refusal = refusal
+
+
+class FailedBefore(Exception):
+    """The customer's last attempt failed: what begins now must end the count when it succeeds."""

@@ -79,6 +79,9 @@ class PaymentTiming(Settings, frozen=True):
     """How long an authorization may be captured; then it is voided."""
     unknown_too_old_seconds: Annotated[int, Field(ge=60, le=7 * 86_400)] = 3_600
     """From this age on, what the processor does not answer about rings an alarm."""
+    lock_after_failures: Annotated[int, Field(ge=2, le=100)] = 3
+    """So many failed payments or transfers of a customer in a row lock it."""
+    lock_seconds: Annotated[int, Field(ge=1, le=31 * 86_400)] = 1_800
     stripe_api_base: StripeApiBase = STRIPE_API_BASE
     sandbox_fee_basis_points: Annotated[int, Field(ge=0, le=MAX_FEE_BASIS_POINTS)] = 290
     sandbox_fee_fixed_minor: Annotated[int, Field(ge=0, le=MAX_FEE_FIXED_MINOR)] = 30
@@ -93,6 +96,7 @@ class ProcessSettings(PaymentTiming, frozen=True):
     entries_table: str
     idempotency_table: str
     keys_table: str
+    limits_table: str
     merchants_table: str
     payments_table: str
     sandbox_charges_table: str
@@ -141,6 +145,7 @@ class ReconcileSettings(Settings, frozen=True):
 class ResolverSettings(PaymentTiming, frozen=True):
     """The scheduled function that finishes payments whose request died or whose answer was lost."""
 
+    customers_table: str
     idempotency_table: str
     keys_table: str
     merchants_table: str

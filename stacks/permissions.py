@@ -71,6 +71,7 @@ PROCESS: Final[TableUses] = {
     "entries": _rows("PutItem"),
     "idempotency": _rows("GetItem", "PutItem"),
     "keys": _rows("GetItem", "Query", "PutItem", delete=FORGETTABLE_KEYS),
+    "limits": _rows("UpdateItem"),
     "merchants": _rows("GetItem", "PutItem", "UpdateItem"),
     "payments": _rows("GetItem", "PutItem", "UpdateItem"),
     "sandbox_charges": _rows("GetItem", "PutItem", "UpdateItem"),
@@ -110,6 +111,7 @@ RECONCILE: Final[TableUses] = {
 }
 
 RESOLVER: Final[TableUses] = {
+    "customers": _rows("UpdateItem"),
     "idempotency": _rows("GetItem", "PutItem"),
     "keys": _rows("GetItem", "Query", "PutItem"),
     "merchants": _rows("GetItem"),

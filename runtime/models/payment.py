@@ -101,6 +101,8 @@ class Payment(Record, table="payments", stream=True, frozen=True):
     charge_id: str | None = None
     closing_id: str | None = None
     authorization_expires_at: Instant | None = None
+    follows_failure: bool | None = None
+    """Whether the customer's last attempt had failed: then a success ends the count of failures."""
 
     lease_owner: str | None = None
     lease_expires_at: Instant | None = None

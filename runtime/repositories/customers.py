@@ -8,7 +8,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from runtime.errors import StaleWrite
+from runtime.domain.account_rules import is_locked
+from runtime.errors import Locked, NotFound, PlatformError, StaleWrite
 from runtime.models.change import ChangeContext
 from runtime.models.customer import Customer, CustomerProfile
 from runtime.models.data_key import DataKey, key_owner
@@ -20,6 +21,8 @@ from runtime.repositories.expressions import (
     Condition,
     Update,
     absent,
+    any_of,
+    at_most,
     change,
     delete,
     equals,
@@ -40,10 +43,11 @@ class CustomerOwner(BaseModel, frozen=True):
 
 
 class CustomerLock(BaseModel, frozen=True):
-    """Whose customer it is, and until when it is locked; no key is needed to read it."""
+    """Whose customer it is, its failures in a row and its lock; no key is needed to read it."""
 
     id: str
     merchant_id: str
+    failed_attempts: int = 0
     locked_until: Instant | None = None
     erased_at: Instant | None = None
 
@@ -75,6 +79,29 @@ class CustomerEntry(BaseModel, frozen=True):
 def customer_of(merchant_id: str) -> tuple[Condition, ...]:
     """The row at a customer's key is a customer of this merchant, and not an erased one."""
     return equals("merchant_id", merchant_id), absent("erased_at")
+
+
+def unlocked(at: Instant) -> Condition:
+    """No lock stands at `at`."""
+    return any_of(absent("locked_until"), at_most("locked_until", at))
+
+
+def without_failures() -> Condition:
+    """The last attempt of the customer has not failed."""
+    return any_of(absent("failed_attempts"), equals("failed_attempts", 0))
+
+
+def customer_refusal(
+    customer: CustomerLock | None, customer_id: str, merchant_id: str, at: Instant
+) -> PlatformError | None:
+    """Why the merchant may not act for this customer at `at`; None: it may."""
+    if customer is None or customer.merchant_id != merchant_id or customer.erased_at:
+        return NotFound(f"no customer {customer_id}; create it first", param="customer_id")
+    if is_locked(customer.locked_until, at):
+        return Locked(
+            f"customer {customer_id} is locked until {customer.locked_until}", param="customer_id"
+        )
+    return None
 
 
 class CustomerRepository:

@@ -16,7 +16,6 @@ from runtime.domain.account_rules import (
     Terms,
     Touched,
     first_refusal,
-    is_locked,
     ownership_refusal,
     unknown_account,
 )
@@ -24,11 +23,10 @@ from runtime.domain.instants import to_instant
 from runtime.domain.ledger import Movement
 from runtime.errors import (
     AlreadyClaimed,
+    FailedBefore,
     InsufficientFunds,
     Internal,
-    Locked,
     NeedsSweep,
-    NotFound,
     PlatformError,
     StaleWrite,
     TouchesFolded,
@@ -40,7 +38,13 @@ from runtime.models.fields import Instant
 from runtime.models.idempotency import IdempotencyRecord
 from runtime.models.transfer import Transfer, TransferStatus
 from runtime.repositories import claims
-from runtime.repositories.customers import CustomerLock, customer_of
+from runtime.repositories.customers import (
+    CustomerLock,
+    customer_of,
+    customer_refusal,
+    unlocked,
+    without_failures,
+)
 from runtime.repositories.expressions import (
     Check,
     Condition,
@@ -49,7 +53,6 @@ from runtime.repositories.expressions import (
     Write,
     above,
     absent,
-    any_of,
     at_least,
     at_most,
     change,
@@ -59,6 +62,8 @@ from runtime.repositories.expressions import (
     put,
     update,
 )
+from runtime.repositories.lock_out import Attempt, CountedAttempt, end_of_failures
+from runtime.repositories.side_writes import commit
 from runtime.repositories.store import Store, TransactionRefused
 
 
@@ -82,6 +87,7 @@ class Beginning:
     """A transfer or hold to be begun. `movements` leaves out what is folded later.
 
     `versions` are the versions that accounts must still have, where balances were promised.
+    `after_failures`: the customer's last attempt failed, and this one ends the count.
     """
 
     transfer: Transfer
@@ -90,6 +96,7 @@ class Beginning:
     operation: Operation
     claim: IdempotencyRecord | None
     versions: Mapping[str, int] = field(default_factory=dict)
+    after_failures: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +133,17 @@ def resolve_movement(movement: Movement, operation: Operation) -> Update:
     """What a hold's end changes in an account; neither lock nor status nor funds forbid it."""
     held = [at_least("held_out", -movement.held_out), at_least("held_in", -movement.held_in)]
     return _moved(movement, operation).when(*held)
+
+
+def lock_account(account_id: str, owner: str, until: Instant, operation: Operation) -> Update:
+    """Lock an immediate account of `owner`, unless a lock stands."""
+    return stamped(
+        update(Account, account_key(account_id)).assign(locked_until=until), operation
+    ).when(
+        equals("merchant_id", owner),
+        equals("posting", Posting.IMMEDIATE),
+        unlocked(operation.at),
+    )
 
 
 def account_key(account_id: str) -> Key:
@@ -170,18 +188,20 @@ def _usable(terms: Terms) -> tuple[Condition, ...]:
 
 def _rules_of(movement: Movement, terms: Terms) -> tuple[Condition, ...]:
     if movement.spendable < 0:
-        unlocked = any_of(absent("locked_until"), at_most("locked_until", terms.at))
-        return (at_least("spendable", -movement.spendable), unlocked)
+        return (at_least("spendable", -movement.spendable), unlocked(terms.at))
     # A folded account is credited by its fold rows alone; only a debit needs its row 00.
     return () if terms.ordinary_only else (equals("posting", Posting.IMMEDIATE),)
 
 
-def _customer_check(transfer: Transfer, at: Instant) -> tuple[Check, ...]:
-    if transfer.customer_id is None:
+def _of_customer(wanted: Beginning) -> tuple[Update | Check, ...]:
+    transfer, at = wanted.transfer, wanted.operation.at
+    customer_id, owner = transfer.customer_id, transfer.merchant_id
+    if customer_id is None:
         return ()
-    owned = customer_of(transfer.merchant_id)
-    unlocked = any_of(absent("locked_until"), at_most("locked_until", at))
-    return (check(Customer, {"id": transfer.customer_id}, *owned, unlocked),)
+    if wanted.after_failures:
+        return (end_of_failures(customer_id, owner, at, wanted.operation.change),)
+    may = (*customer_of(owner), unlocked(at), without_failures())
+    return (check(Customer, {"id": customer_id}, *may),)
 
 
 # -------------------------------------------------------------------- commits
@@ -198,7 +218,7 @@ class LedgerRepository:
 
         Raises, judged in this order: NotFound for what is another's, AlreadyClaimed, NotFound,
         Forbidden, InactiveAccount, CurrencyMismatch, Locked, InsufficientFunds (of a folded
-        account: NeedsSweep); TouchesFolded; StaleWrite when `versions` have passed.
+        account: NeedsSweep); TouchesFolded; StaleWrite when `versions` have passed; FailedBefore.
         """
         writes: list[Write] = [*self._touches(wanted), put(wanted.transfer).when(absent("id"))]
         if wanted.claim is not None:
@@ -223,14 +243,24 @@ class LedgerRepository:
             raise self._refusal(wanted, refused.failed) from refused
 
     def refuse(
-        self, failed: Transfer | None, claim: IdempotencyRecord | None, *, token: str, now: datetime
+        self,
+        failed: Transfer | None,
+        claim: IdempotencyRecord | None,
+        attempt: Attempt | None = None,
+        *,
+        token: str,
+        now: datetime,
     ) -> None:
-        """Record a failed attempt, with the answer that its key repeats. Raises AlreadyClaimed."""
+        """Record a failed attempt, with the answer that its key repeats, and count it.
+
+        Raises AlreadyClaimed.
+        """
         writes: list[Write] = [] if failed is None else [put(failed).when(absent("id"))]
         if claim is not None:
             writes.append(claims.take(claim, now))
+        counted = [] if attempt is None else [CountedAttempt(attempt, self._store.codec)]
         try:
-            self._store.transact(writes, token=token)
+            commit(self._store, writes, counted, token=token)
         except TransactionRefused as refused:
             raise self._taken(refused, len(writes) - 1) from refused
 
@@ -276,7 +306,7 @@ class LedgerRepository:
             )
             for movement in wanted.movements
         )
-        return [*accounts, *_customer_check(wanted.transfer, wanted.operation.at)]
+        return [*accounts, *_of_customer(wanted)]
 
     # ------------------------------------------------------------ refusals, from the old items
 
@@ -297,23 +327,19 @@ class LedgerRepository:
         missing = [m for position, m in enumerate(movements) if failed.get(position) == {}]
         if missing:
             return unknown_account(missing[0], terms)
-        if len(movements) in failed and wanted.transfer.customer_id is not None:
-            return self._customer_refusal(wanted.transfer, failed[len(movements)], terms)
+        if len(movements) in failed:
+            refusal = self._customer_refusal(wanted.transfer, failed[len(movements)], terms)
+            if refusal is not None or not touched:
+                return refusal or FailedBefore(f"{wanted.transfer.customer_id} has failed before")
         return _account_refusal(touched, wanted)
 
     def _customer_refusal(
         self, transfer: Transfer, item: Mapping[str, Any], terms: Terms
-    ) -> PlatformError:
-        unknown = NotFound(f"no customer {transfer.customer_id}", param="customer_id")
-        if not item:
-            return unknown
-        customer = self._store.codec.to_row(Customer.table_schema, item, CustomerLock)
-        if customer.merchant_id != transfer.merchant_id or customer.erased_at:
-            return unknown
-        assert is_locked(customer.locked_until, terms.at), f"{customer.id} was refused for nothing"
-        return Locked(
-            f"customer {customer.id} is locked until {customer.locked_until}", param="customer_id"
-        )
+    ) -> PlatformError | None:
+        assert transfer.customer_id is not None, f"{transfer.id} is for no customer"
+        codec = self._store.codec
+        customer = codec.to_row(Customer.table_schema, item, CustomerLock) if item else None
+        return customer_refusal(customer, transfer.customer_id, transfer.merchant_id, terms.at)
 
     def _account(self, item: Mapping[str, Any]) -> Account:
         return self._store.codec.to_row(Account.table_schema, item, Account)

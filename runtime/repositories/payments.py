@@ -13,9 +13,10 @@ from pydantic import BaseModel
 from runtime.domain.buckets import OPEN_BUCKETS, all_buckets
 from runtime.domain.ids import highest_id, lowest_id
 from runtime.domain.instants import to_instant
+from runtime.domain.limits import Limit
 from runtime.domain.payment_operations import MOST_BEFORE, REFUNDABLE_STATUSES
 from runtime.domain.payments import sources_of
-from runtime.errors import AlreadyClaimed, NotFound, StaleWrite
+from runtime.errors import AlreadyClaimed, FailedBefore, StaleWrite
 from runtime.models.customer import Customer
 from runtime.models.fields import Instant
 from runtime.models.idempotency import IdempotencyRecord
@@ -24,8 +25,16 @@ from runtime.models.scope import Scope
 from runtime.models.transaction import Transaction, TransactionStatus, TransactionType
 from runtime.models.transfer import Transfer
 from runtime.repositories import claims
-from runtime.repositories.customers import customer_of
+from runtime.repositories.codec import Item
+from runtime.repositories.customers import (
+    CustomerLock,
+    customer_of,
+    customer_refusal,
+    unlocked,
+    without_failures,
+)
 from runtime.repositories.expressions import (
+    Check,
     Update,
     Write,
     absent,
@@ -40,7 +49,10 @@ from runtime.repositories.expressions import (
     shorter,
     update,
 )
+from runtime.repositories.limits import LimitReached, count_one
+from runtime.repositories.lock_out import Attempt, CountedAttempt
 from runtime.repositories.merging import merge_newest_first
+from runtime.repositories.side_writes import LeftOut, SideWrites, commit
 from runtime.repositories.store import Store, TransactionRefused
 
 OPEN_QUEUE = "open"
@@ -87,13 +99,17 @@ class OperationRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class OutcomeWrites:
-    """What an answer of the processor changes. `transaction_before`: None for a new transaction."""
+    """What an answer of the processor changes. `transaction_before`: None for a new transaction.
+
+    `attempt`: what the answer is for the customer's count of failures, if it is anything.
+    """
 
     before: Payment
     after: Payment
     transaction_before: Transaction | None
     transaction: Transaction
     transfer: Transfer | None
+    attempt: Attempt | None = None
 
     def rendered(self) -> list[Write]:
         """Payment, transaction, booking, in this order."""
@@ -134,25 +150,35 @@ class PaymentRepository:
         """
         self._store.codec.prepare(claim)
 
-    def begin(self, payment: Payment, claim: IdempotencyRecord, now: datetime) -> None:
+    def begin(
+        self,
+        payment: Payment,
+        claim: IdempotencyRecord,
+        now: datetime,
+        limits: Sequence[Limit] = (),
+    ) -> None:
         """First commit: the claim and the intent, before the processor is called.
 
-        Raises AlreadyClaimed (judged first), NotFound for a customer that is not the merchant's.
+        Counts the payment in each of `limits`. Raises, judged in this order: AlreadyClaimed;
+        LimitReached; NotFound for a customer that is not the merchant's, Locked; FailedBefore
+        unless the payment says that it follows a failure.
         """
         writes: list[Write] = [claims.take(claim, now), put(payment).when(absent("id"))]
+        writes += [count_one(limit) for limit in limits]
         if payment.customer_id is not None:
-            owned = customer_of(payment.merchant_id)
-            writes.append(check(Customer, {"id": payment.customer_id}, *owned))
+            writes.append(_customer_check(payment, payment.customer_id))
+        token = f"{claim.owner}-b" if payment.follows_failure else claim.owner
         try:
-            self._store.transact(writes, token=claim.owner)
+            self._store.transact(writes, token=token)
         except TransactionRefused as refused:
-            if 0 in refused.failed:
+            first = min(refused.failed)
+            if first == 0:
                 raise AlreadyClaimed(self._claim(refused.failed[0])) from refused
-            if 1 in refused.failed:
+            if first == 1:
                 raise StaleWrite("payments", f"{payment.id} exists") from refused
-            raise NotFound(
-                f"no customer {payment.customer_id}; create it first", param="customer_id"
-            ) from refused
+            if first - 2 < len(limits):
+                raise LimitReached(limits[first - 2]) from refused
+            raise self._customer_refusal(payment, refused.failed[first]) from refused
 
     def refuse(self, claim: IdempotencyRecord, now: datetime) -> None:
         """Store a refusal as the answer of its key. Raises AlreadyClaimed."""
@@ -188,18 +214,19 @@ class PaymentRepository:
     ) -> None:
         """Second commit: payment, transaction, its booking and the stored answer together.
 
-        If only the claim refuses, the rest is written without it: a charge that happened is always
-        booked. Raises StaleWrite, naming the table whose row is not as it was read any more.
+        A charge that happened is always booked: where only the claim or the customer refuses, the
+        rest is written without what they refuse. Raises StaleWrite, naming the table whose row is
+        not as it was read any more.
         """
-        items = writes.rendered()
+        side: list[SideWrites] = []
         if claim is not None:
-            items.append(claims.complete(claim))
+            side.append(LeftOut(claims.complete(claim)))
+        if writes.attempt is not None:
+            side.append(CountedAttempt(writes.attempt, self._store.codec))
         try:
-            self._store.transact(items, token=token)
+            commit(self._store, writes.rendered(), side, token=token)
         except TransactionRefused as refused:
-            if claim is None or set(refused.failed) != {len(items) - 1}:
-                raise _stale(writes, refused) from refused
-            self._write_without_claim(writes, token)
+            raise _stale(writes, refused) from refused
 
     def record_event(
         self, writes: EventWrites, claim: IdempotencyRecord, now: datetime, *, token: str
@@ -329,14 +356,25 @@ class PaymentRepository:
         ]
         return merge_newest_first(readers, key=lambda row: row.id)
 
-    def _write_without_claim(self, writes: OutcomeWrites, token: str) -> None:
-        try:
-            self._store.transact(writes.rendered(), token=f"{token}-b")
-        except TransactionRefused as refused:
-            raise _stale(writes, refused) from refused
+    def _customer_refusal(self, payment: Payment, item: Item) -> Exception:
+        assert payment.customer_id is not None, f"{payment.id} is for no customer"
+        codec = self._store.codec
+        customer = codec.to_row(Customer.table_schema, item, CustomerLock) if item else None
+        refusal = customer_refusal(
+            customer, payment.customer_id, payment.merchant_id, payment.created_at
+        )
+        return refusal or FailedBefore(f"{payment.customer_id} has failed before")
 
     def _claim(self, item: Any) -> IdempotencyRecord:
         return self._store.codec.to_row(IdempotencyRecord.table_schema, item, IdempotencyRecord)
+
+
+def _customer_check(payment: Payment, customer_id: str) -> Check:
+    """The customer may pay; a sale writes nothing of one whose last attempt did not fail."""
+    may = (*customer_of(payment.merchant_id), unlocked(payment.created_at))
+    if not payment.follows_failure:
+        may = (*may, without_failures())
+    return check(Customer, {"id": customer_id}, *may)
 
 
 def _ids_between(start: datetime, end: datetime, after_id: str | None = None) -> tuple[str, str]:

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from runtime.domain.lock_out import LockOut
 from runtime.gateways.processors.connectors import Connectors
 from runtime.repositories.customers import CustomerRepository
 from runtime.repositories.payments import PaymentRepository
 from runtime.services.idempotency import ClaimReader
+from runtime.services.limits import RateLimiter
 from runtime.services.merchant_profiles import MerchantProfiles
 from runtime.settings import PaymentTiming
 
@@ -21,10 +23,16 @@ class PaymentDesk:
     payments: PaymentRepository
     customers: CustomerRepository
     claims: ClaimReader
+    limits: RateLimiter
     merchants: MerchantProfiles
     connectors: Connectors
     timing: PaymentTiming
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    @property
+    def lock_out(self) -> LockOut:
+        """After how many failures, and for how long, a customer is locked."""
+        return LockOut(self.timing.lock_after_failures, self.timing.lock_seconds)
 
     @property
     def intent_lease(self) -> timedelta:

@@ -12,7 +12,14 @@ from runtime.domain.buckets import OPEN_BUCKETS, bucket_for
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_datetime, to_instant
 from runtime.domain.payments import ProcessorAnswer
-from runtime.errors import AmountTooLarge, InactiveMerchant, InvalidValue, NotFound, StaleWrite
+from runtime.errors import (
+    AmountTooLarge,
+    FailedBefore,
+    InactiveMerchant,
+    InvalidValue,
+    NotFound,
+    StaleWrite,
+)
 from runtime.gateways.processors.port import ChargeRequest, Processor
 from runtime.models.idempotency import IdempotencyRecord
 from runtime.models.merchant import MerchantProfile, MerchantStatus
@@ -20,6 +27,7 @@ from runtime.models.payment import Payment, PaymentStatus
 from runtime.models.scope import Scope
 from runtime.repositories.payments import OPEN_QUEUE
 from runtime.services.idempotency import new_claim
+from runtime.services.lock_out import answered_charge
 from runtime.services.payment_answers import charge_answer, charge_as_it_stands
 from runtime.services.payment_desk import PaymentDesk
 from runtime.services.payment_outcome import outcome_of, status_bucket, without_answer
@@ -32,7 +40,8 @@ _STORED_METHOD = re.compile(r"pm_[0-9A-HJKMNP-TV-Z]{26}")
 def create_payment(request: PaymentRequest, call: Call, desk: PaymentDesk) -> StoredAnswer:
     """Charge or authorize once per key: 201, 402 when declined, 202 while unknown.
 
-    Raises IdempotencyKeyReused, IdempotencyInFlight, NotFound, InvalidValue, Unavailable.
+    Raises IdempotencyKeyReused, IdempotencyInFlight, NotFound, InvalidValue, Locked, RateLimited,
+    Unavailable.
     """
     merchant = desk.merchants.require(call.caller.merchant(call.acting_for))
     attempt = new_id("att", call.now)
@@ -55,13 +64,22 @@ class Charge:
     _token: str = field(default="", repr=False)
 
     def begin(self, claim: IdempotencyRecord) -> None:
-        """Claim and intent. Raises AlreadyClaimed, NotFound, InvalidValue, AmountTooLarge."""
+        """Claim, intent and the merchant's count of payments.
+
+        Raises AlreadyClaimed, NotFound, InvalidValue, AmountTooLarge, RateLimited, Locked.
+        """
         # Made before the intent: what is wrong with the merchant's configuration shows here.
         self._connector = self.desk.connectors.of(self.merchant.id, self.payment.processor)
         self._token = _processor_token(self.request, self.merchant, self.desk)
         self._connector.check_method(self._token)
         _refuse_what_the_merchant_may_not(self.request, self.merchant)
-        self.desk.payments.begin(self.payment, claim, to_datetime(self.payment.created_at))
+        now = to_datetime(self.payment.created_at)
+        with self.desk.limits.admitted(self.merchant, claim.owner, now) as counted:
+            try:
+                self.desk.payments.begin(self.payment, claim, now, counted)
+            except FailedBefore:
+                self.payment = self.payment.model_copy(update={"follows_failure": True})
+                self.desk.payments.begin(self.payment, claim, now, counted)
 
     def ask(self) -> ProcessorAnswer:
         """The processor's answer to the charge. Raises ProcessorUnknown."""
@@ -112,7 +130,9 @@ def settle_charge(
     now = desk.clock()
     outcome = outcome_of(payment, reply, merchant, now, desk.timing.authorization_seconds)
     answer = charge_answer(outcome.after, request_id)
-    commit_outcome(outcome.writes, answer, claim, token=new_id("out", now), desk=desk)
+    attempt = answered_charge(payment, reply, outcome.after.cause, desk.lock_out, now)
+    writes = replace(outcome.writes, attempt=attempt)
+    commit_outcome(writes, answer, claim, token=new_id("out", now), desk=desk)
     return answer
 
 

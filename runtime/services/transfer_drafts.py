@@ -20,13 +20,17 @@ from runtime.repositories.ledger import Operation
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """One attempt at a request. `movements` has every account of the legs, folded ones as well."""
+    """One attempt at a request. `movements` has every account of the legs, folded ones as well.
+
+    `after_failures`: the customer's last attempt failed.
+    """
 
     transfer: Transfer
     movements: tuple[Movement, ...]
     terms: Terms
     operation: Operation
     index_buckets: int
+    after_failures: bool = False
 
 
 def legs_of(request: TransferRequest) -> tuple[Leg, ...]:

@@ -8,7 +8,7 @@ is left behind.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 from runtime.contract.answers import StoredAnswer, problem, success
@@ -18,9 +18,11 @@ from runtime.domain.account_rules import Touched, first_refusal, ownership_refus
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_epoch_seconds
 from runtime.domain.ledger import Movement
+from runtime.domain.lock_out import LockOut
 from runtime.errors import (
     AlreadyClaimed,
     CurrencyMismatch,
+    FailedBefore,
     InactiveAccount,
     InsufficientFunds,
     Locked,
@@ -40,6 +42,7 @@ from runtime.repositories.ledger import Beginning, LedgerRepository
 from runtime.repositories.transfers import TransferRepository
 from runtime.services.folded_accounts import FoldedAccounts
 from runtime.services.idempotency import ClaimReader, completed, new_claim, stored_answer
+from runtime.services.lock_out import refused_transfer
 from runtime.services.merchant_profiles import MerchantProfiles
 from runtime.services.transfer_drafts import Draft, draft, transfer_answer, transfer_status_bucket
 
@@ -62,6 +65,7 @@ class TransferDesk:
     merchants: MerchantProfiles
     folded: FoldedAccounts
     claims: ClaimReader
+    lock_out: LockOut
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +85,16 @@ def create_transfer(request: TransferRequest, call: Call, desk: TransferDesk) ->
     index_buckets = desk.merchants.index_buckets(call.caller.owner(call.acting_for))
     swept: set[str] = set()
     met: dict[str, Account] = {}
+    failed_before = False
     for _ in range(MAX_ATTEMPTS):
-        attempt = draft(request, call, index_buckets)
+        attempt = replace(draft(request, call, index_buckets), after_failures=failed_before)
         try:
             return _begin(attempt, request, call, desk, met)
         except TouchesFolded as found:
             met |= {account.id: account for account in found.accounts}
             desk.folded.learn(found.accounts)
+        except FailedBefore:
+            failed_before = True
         except StaleWrite:
             continue
         except NeedsSweep as short:
@@ -122,7 +129,7 @@ def _begin(
     desk: TransferDesk,
     met: Mapping[str, Account],
 ) -> StoredAnswer:
-    """One attempt. Raises TouchesFolded, StaleWrite, NeedsSweep: worth another one."""
+    """One attempt. Raises TouchesFolded, FailedBefore, StaleWrite, NeedsSweep: worth another."""
     folded = [
         (movement, account)
         for movement in attempt.movements
@@ -145,6 +152,7 @@ def _begin(
         attempt.operation,
         claim,
         promise.versions if promise else {},
+        attempt.after_failures,
     )
     try:
         _judge_folded(folded, attempt)
@@ -194,7 +202,7 @@ def _refused(
     request: TransferRequest,
     desk: TransferDesk,
 ) -> StoredAnswer:
-    """Record the refusal, and answer it. Raises it where nothing of it is stored."""
+    """Record the refusal, count it, and answer it. Raises it where nothing of it is stored."""
     if request.dry_run or not isinstance(refusal, _RECORDED):
         raise refusal
     failed = _failed(attempt, refusal)
@@ -203,7 +211,8 @@ def _refused(
     # A lock passes: its answer is not kept, so that the same key may succeed later.
     claim = None if isinstance(refusal, Locked) else _claim(attempt, answer, call)
     try:
-        desk.ledger.refuse(failed, claim, token=new_id("ref", call.now), now=call.now)
+        counted = refused_transfer(failed, attempt.movements, refusal, call, desk.lock_out)
+        desk.ledger.refuse(failed, claim, counted, token=new_id("ref", call.now), now=call.now)
     except AlreadyClaimed as earlier:
         return _earlier(earlier, attempt, call, answer)
     if claim is None:

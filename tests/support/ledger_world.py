@@ -16,6 +16,7 @@ from runtime.contract.accounts import AccountRequest
 from runtime.contract.answers import StoredAnswer
 from runtime.contract.transfers import PostRequest, TransferRequest
 from runtime.domain.ledger import opening_account
+from runtime.domain.lock_out import LockOut
 from runtime.repositories.accounts import AccountRepository, is_number_guard
 from runtime.repositories.books import Books as ProofBooks
 from runtime.repositories.claims import ClaimRepository
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 STREAMED = ("accounts", "transfers")
 CUT = timedelta(seconds=30)
 """Of the proofs: by the tests' clock no request takes so long."""
+LOCK_OUT = LockOut(after_failures=3, seconds=1_800)
 _SLEEP_SCALE = 0.5
 """The engines answer faster than AWS, and nobody here waits for a busy region."""
 
@@ -82,6 +84,7 @@ class LedgerClient:
             merchants=world.profiles,
             folded=FoldedAccounts(1.0),
             claims=ClaimRepository(store),
+            lock_out=LOCK_OUT,
         )
         self.account_desk = AccountDesk(
             AccountRepository(store), FoldRepository(store), world.profiles, ClaimRepository(store)

@@ -44,6 +44,7 @@ from runtime.repositories.claims import ClaimRepository
 from runtime.repositories.codec import Codec, NoCipher
 from runtime.repositories.customers import CustomerRepository
 from runtime.repositories.data_keys import DataKeyRepository
+from runtime.repositories.limits import LimitRepository
 from runtime.repositories.merchants import MerchantRepository
 from runtime.repositories.payments import PaymentRepository
 from runtime.repositories.sandbox_charges import SandboxChargeRepository
@@ -51,6 +52,7 @@ from runtime.repositories.settlements import SettlementRepository
 from runtime.repositories.store import Store
 from runtime.schema import Row, TableSchema
 from runtime.services.customers import CustomerDesk
+from runtime.services.limits import RateLimiter
 from runtime.services.merchant_profiles import MerchantProfiles
 from runtime.services.merchants import MerchantDesk
 from runtime.services.pages import Cursors
@@ -150,6 +152,7 @@ class World:
             payments=PaymentRepository(store),
             customers=CustomerRepository(store),
             claims=ClaimRepository(store),
+            limits=RateLimiter(LimitRepository(store)),
             merchants=MerchantProfiles(MerchantRepository(self.store), 0),
             connectors=self.connectors(processor or self.sandbox(store)),
             timing=self.timing,
