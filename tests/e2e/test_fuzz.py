@@ -50,6 +50,8 @@ def document(deployment: Deployment) -> Any:
 def real(parameters: Mapping[str, Any] | None, path: str, tenant: Tenant) -> dict[str, Any]:
     """The drawn path parameters, with ids of things that exist."""
     kind = path.split("/")[2].rstrip("s").replace("-", "_")
+    if path.endswith(("/capture", "/cancel")) and kind == "payment":
+        kind = "authorization"
     exists = {"id": tenant.ids.get(kind, "nothing"), "pm_id": tenant.ids["payment_method"]}
     return {name: exists[name] for name in parameters or {}}
 

@@ -33,7 +33,16 @@ NEEDED_QUERY: dict[str, dict[str, str]] = {
     "findCustomers": {"email": "nobody@people.example"},
     "listAccounts": {"status": "active", "account_type": "wallet"},
 }
-CROSS_KIND = ("merchant", "customer", "payment_method", "account", "transfer", "payment")
+CROSS_KIND = (
+    "merchant",
+    "customer",
+    "payment_method",
+    "account",
+    "transfer",
+    "payment",
+    "authorization",
+    "transaction",
+)
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +121,9 @@ def bodies(operation: str, own: Tenant, theirs: Tenant) -> Iterator[dict[str, An
             {**sale, "customer_id": mine["customer"], "payment_method": other["payment_method"]},
             {**sale, "customer_id": other["customer"], "payment_method": other["payment_method"]},
         ],
+        "capturePayment": [{}, {"amount": 1, "final": False}],
+        "cancelPayment": [{}],
+        "refundPayment": [{}, {"amount": 1}],
         "createApiKey": [
             {"merchant_id": other["merchant"], "name": "k", "permissions": ["reports"]}
         ],
@@ -202,8 +214,16 @@ def test_after_all_that_nothing_of_the_merchant_has_changed(
     deployment: Deployment, tenant: Tenant
 ) -> None:
     """Runs last: the walk above has tried to change everything."""
-    for kind in ("merchant", "customer", "account", "transfer", "payment"):
-        row = tenant.client.get(f"/v1/{kind}s/{tenant.ids[kind]}").require(200)
-        written = {"merchant": 1, "customer": 2, "account": 3, "transfer": 1, "payment": 2}[kind]
-        assert row["version"] == written, kind
+    written = {
+        "merchant": 1,
+        "customer": 2,
+        "account": 3,
+        "transfer": 1,
+        "payment": 4,
+        "authorization": 2,
+    }
+    for kind, version in written.items():
+        path = f"/v1/{kind}s" if kind != "authorization" else "/v1/payments"
+        row = tenant.client.get(f"{path}/{tenant.ids[kind]}").require(200)
+        assert row["version"] == version, kind
     assert tenant.client.get(f"/v1/customers/{tenant.ids['customer']}").body["payment_methods"]

@@ -141,6 +141,12 @@ def _payments(story: Story, shop: Teller) -> None:
     for token in ("tok_approved", "tok_declined", "tok_timeout"):
         shop("POST", "/v1/payments", {**sale, "payment_method": token}, key=f"sale-{token}")
         shop("POST", "/v1/payments", {**sale, "payment_method": token}, key=f"sale-{token}")
+    held = {**sale, "payment_method": "tok_approved", "capture_method": "manual"}
+    for number, route in enumerate(("capture", "cancel")):
+        path = f"/v1/payments/{shop('POST', '/v1/payments', held, key=f'held-{number}')['id']}"
+        shop("POST", f"{path}/{route}", {}, key=route)
+        shop("POST", f"{path}/{route}", {}, key=route)
+        shop("POST", f"{path}/refund", {"amount": 2, "reason": story.control}, key=f"back-{route}")
     unknown = marked("tok_unknown")
     story.secret.append(unknown)
     shop("POST", "/v1/payments", {**sale, "payment_method": unknown})
@@ -156,6 +162,12 @@ def _what_is_refused(story: Story, shop: Teller) -> None:
     shop("POST", "/v1/payments", {**sale, "metadata": {"note": PLAIN_CARD}})
     shop("POST", "/v1/payments", {**sale, PLAIN_CARD: "x"})
     shop("POST", "/v1/payments", sale, key=PLAIN_CARD)
+    path = f"/v1/payments/{shop('POST', '/v1/payments', sale)['id']}"
+    shop("POST", f"{path}/refund", {"reason": f"back to {CARD}"})
+    shop("POST", f"{path}/refund", {"amount": PLAIN_CARD})
+    shop("POST", f"{path}/refund", {}, key=PLAIN_CARD)
+    shop("POST", f"{path}/capture", {"amount": [secret]})
+    shop("POST", f"{path}/cancel", {"reason": secret})
     shop("GET", f"/v1/payments?status={PLAIN_CARD}")
     shop("GET", f"/v1/customers?email={PLAIN_CARD}@people.example")
     shop("POST", "/v1/customers", {"name": [secret], "email": secret})

@@ -79,6 +79,10 @@ def settle_in(merchant_id: str, client: ApiClient, operator: ApiClient) -> Tenan
             **_USD,
         }
         ids["payment"] = made("/v1/payments", sale)
+    ids["authorization"] = made("/v1/payments", {**sale, "capture_method": "manual"})
+    refund = {"amount": 10, "reason": mark}
+    refunded = client.post(f"/v1/payments/{ids['payment']}/refund", refund, key=uuid4().hex)
+    ids["transaction"] = refunded.require(200)["transactions"][-1]["id"]
     for path, query in (
         ("/v1/payments", {}),
         ("/v1/transfers", {}),
