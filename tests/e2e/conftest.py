@@ -12,8 +12,9 @@ import pytest
 from local.api_client import ApiClient
 from local.auth import Grant, token
 from local.aws import Clients
+from local.cdk import STRIPE_VARIABLE
 from local.deploy import down, up
-from local.ports import free_port
+from local.ports import HOST, free_port
 from local.stackfile import Stack
 from local.workspace import Workspace
 
@@ -54,10 +55,18 @@ class Deployment:
 
 
 @pytest.fixture(scope="session")
-def deployment() -> Iterator[Deployment]:
+def stripe_port() -> int:
+    """Where the deployed stack looks for Stripe; nobody is there but during test_stripe.py."""
+    return free_port()
+
+
+@pytest.fixture(scope="session")
+def deployment(stripe_port: int) -> Iterator[Deployment]:
     workspace = Workspace.find(STATE_DIRECTORY)
     down(workspace)
-    stack = up(workspace, free_port())
+    with pytest.MonkeyPatch.context() as machine:
+        machine.setenv(STRIPE_VARIABLE, f"http://{HOST}:{stripe_port}")
+        stack = up(workspace, free_port())
     yield Deployment(workspace, stack, Clients(stack.aws_endpoint_url))
     down(workspace)
 
