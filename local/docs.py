@@ -155,6 +155,9 @@ def _role(schema: TableSchema, name: str) -> str:
         roles.append(f"enciphered: `{mark.purpose}` key of `{mark.subject}`")
     if name in schema.blind_indexes:
         roles.append(f"blind index of `{schema.blind_indexes[name].source}`")
+    if name in schema.unless_default:
+        default = schema.model.model_fields[name].get_default()
+        roles.append(f"absent in a new row means `{default}`")
     return "; ".join(roles)
 
 

@@ -27,6 +27,7 @@ from runtime.table_schema import (
     ShownIn,
     TableSchema,
     Ttl,
+    UnlessDefault,
 )
 
 
@@ -61,6 +62,7 @@ def read_schema(model: type[BaseModel], table: str, *, stream: bool) -> TableSch
         ttl_attribute=_ttl(fields, where),
         encrypted={f.name: f.first(Encrypted) for f in fields if f.first(Encrypted)},
         blind_indexes={f.name: f.first(BlindIndex) for f in fields if f.first(BlindIndex)},
+        unless_default=frozenset(f.name for f in fields if f.first(UnlessDefault)),
         stream=stream,
     )
     _refuse_contradictions(schema, fields, where)
@@ -169,6 +171,12 @@ def _refuse_contradictions(schema: TableSchema, fields: list[_Field], where: str
         _refuse_exposed_secret(by_name[name], mark, keys, by_name.keys(), where)
     for name, blind in schema.blind_indexes.items():
         _refuse_useless_blind_index(name, blind, schema, keys, where)
+    for name in schema.unless_default:
+        if name in keys or schema.model.model_fields[name].is_required():
+            raise SchemaError(
+                f"{where}: {name} is left out while it has its default, "
+                "so it must have one and cannot be a key"
+            )
     _refuse_above_quota(schema, where)
 
 

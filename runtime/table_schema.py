@@ -60,8 +60,17 @@ class ShownIn:
     indexes: tuple[str, ...]
 
 
-Marker = Key | Ttl | Encrypted | BlindIndex | ShownIn
-MARKERS = (Key, Ttl, Encrypted, BlindIndex, ShownIn)
+@dataclass(frozen=True, slots=True)
+class UnlessDefault:
+    """A new row is stored without the field while it has its default, which readers then find.
+
+    It costs no bytes before it says something. Not for what a condition compares or a write adds
+    to: those need the attribute to be there.
+    """
+
+
+Marker = Key | Ttl | Encrypted | BlindIndex | ShownIn | UnlessDefault
+MARKERS = (Key, Ttl, Encrypted, BlindIndex, ShownIn, UnlessDefault)
 
 
 def partition(index: str | None = None) -> Key:
@@ -114,6 +123,7 @@ class TableSchema:
     ttl_attribute: str | None
     encrypted: Mapping[str, Encrypted]
     blind_indexes: Mapping[str, BlindIndex]
+    unless_default: frozenset[str]
     stream: bool
 
     @staticmethod

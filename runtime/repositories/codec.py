@@ -105,17 +105,21 @@ class Codec:
             self._cipher.prepare(mark.purpose, str(getattr(row, mark.subject)))
 
     def to_item(self, row: Row) -> dict[str, Any]:
-        """The item that stores `row`; what is None or empty is left out."""
+        """The item that stores `row`; what is None or empty is left out.
+
+        So is what the model marks UnlessDefault, or Encrypted, while it has its default.
+        """
         schema = TableSchema.of(type(row))
         item: dict[str, Any] = {}
         for name, field in type(row).model_fields.items():
             value = getattr(row, name)
             if value is None or value == frozenset():
                 continue
-            if name not in schema.encrypted:
-                item[name] = serialize(value)
-            elif value != field.get_default(call_default_factory=True):
-                item[name] = {"B": self._seal(schema, name, row)}
+            encrypted = name in schema.encrypted
+            may_lack = encrypted or name in schema.unless_default
+            if may_lack and value == field.get_default(call_default_factory=True):
+                continue
+            item[name] = {"B": self._seal(schema, name, row)} if encrypted else serialize(value)
         return item
 
     def seal(self, schema: TableSchema, row: BaseModel, names: Iterable[str]) -> dict[str, bytes]:

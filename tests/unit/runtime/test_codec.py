@@ -18,6 +18,7 @@ from runtime.models.account import Account, AccountNumberGuard
 from runtime.models.customer import Customer
 from runtime.models.fields import Instant
 from runtime.models.merchant import Merchant, MerchantProfile
+from runtime.models.payment import Payment
 from runtime.repositories.codec import Codec, NoCipher, Place, serialize
 from runtime.repositories.expressions import (
     Rendering,
@@ -134,6 +135,22 @@ def customer(**changes: Any) -> Customer:
 def test_what_is_absent_or_empty_is_left_out_of_the_item() -> None:
     item = CODEC.to_item(customer(phone=None, payment_methods=(), locked_until=None))
     assert not {"phone", "payment_methods", "locked_until"} & set(item)
+
+
+def test_what_is_marked_so_is_left_out_of_the_item_while_it_has_its_default() -> None:
+    schema = Payment.table_schema
+    row = filled(Payment, full=True).model_copy(
+        update={
+            "amount_captured": 0,
+            "fee": 0,
+            "refundable_minor": 0,
+            "capture_method": "automatic",
+        }
+    )
+    item = CODEC.to_item(row)
+    assert not {"amount_captured", "fee", "capture_method"} & set(item)
+    assert item["refundable_minor"] == {"N": "0"}, "conditions compare it"
+    assert CODEC.to_row(schema, item, Payment) == row
 
 
 def test_a_ciphertext_moved_to_another_row_or_attribute_does_not_open() -> None:

@@ -20,6 +20,7 @@ from runtime.schema import (
     SchemaError,
     TableSchema,
     Ttl,
+    UnlessDefault,
     partition,
     shown_in,
     sort,
@@ -169,6 +170,18 @@ def a_table_key_shown_in_an_index() -> None:
         bucket: Annotated[str, partition("gsi")]
 
 
+def a_key_that_is_left_out() -> None:
+    class Bad(Row, table="bad"):
+        id: Annotated[str, partition()]
+        bucket: Annotated[str, partition("gsi"), UnlessDefault()] = "one"
+
+
+def something_required_that_is_left_out() -> None:
+    class Bad(Row, table="bad"):
+        id: Annotated[str, partition()]
+        amount: Annotated[int, UnlessDefault()]
+
+
 def two_markers_of_one_kind() -> None:
     class Bad(Row, table="bad"):
         id: Annotated[str, partition()]
@@ -236,6 +249,8 @@ CONTRADICTIONS: list[tuple[Callable[[], None], str]] = [
     (shown_in_an_index_that_does_not_exist, "which has no partition key"),
     (shown_in_an_index_that_it_is_a_key_of, "projected already"),
     (a_table_key_shown_in_an_index, "projected already"),
+    (a_key_that_is_left_out, "so it must have one and cannot be a key"),
+    (something_required_that_is_left_out, "so it must have one and cannot be a key"),
     (two_markers_of_one_kind, "carries 2 Encrypted markers"),
     (a_marker_lost_in_a_union, "where it would be lost"),
     (a_marker_lost_in_a_list, "where it would be lost"),
