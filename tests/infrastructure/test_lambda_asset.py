@@ -59,6 +59,8 @@ def test_a_handler_imports_from_the_asset_alone(asset: Path, handler: str) -> No
     files = [Path(name) for name in json.loads(answer.stdout) if name != "None"]
     foreign = [file for file in files if "site-packages" in file.parts]
     assert foreign == []
+    of_stripe = [file for file in files if file.is_relative_to(asset / "stripe")]
+    assert of_stripe == [], "only a call for a merchant on Stripe may pay for it"
 
 
 def test_only_the_services_that_we_call_have_their_models(asset: Path) -> None:
@@ -82,6 +84,25 @@ def test_a_client_of_each_service_can_be_made_from_the_asset(asset: Path) -> Non
         [sys.executable, "-I", "-S", "-c", make, str(asset), *sorted(AWS_SERVICES)],
         check=True,
         env=environment,
+        timeout=IMPORT_TIMEOUT_SECONDS,
+    )
+
+
+def test_stripe_can_be_asked_from_the_asset_alone(asset: Path) -> None:
+    ask = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from pathlib import Path\n"
+        "from runtime.gateways.processors.stripe import StripeProcessor, stripe_config\n"
+        "import stripe\n"
+        "processor = StripeProcessor.of(stripe_config({'api_key': 'sk_test_x'}), 'http://x', 1)\n"
+        "assert processor.api.client.v1.payment_intents and processor.api.client.v1.refunds\n"
+        "assert Path(stripe.ca_bundle_path).is_relative_to(sys.argv[1])\n"
+        "assert 'BEGIN CERTIFICATE' in Path(stripe.ca_bundle_path).read_text()\n"
+    )
+    subprocess.run(
+        [sys.executable, "-I", "-S", "-c", ask, str(asset)],
+        check=True,
+        env={},
         timeout=IMPORT_TIMEOUT_SECONDS,
     )
 
