@@ -32,9 +32,10 @@ def expire_authorization(
 
     While a capture or void is under way its own outcome decides, and this is tried again later.
     """
-    expiry = payment.authorization_expires_at
-    if expiry is None or to_datetime(expiry) > now:
-        return False
+    # The later one of them when another run has just looked at it.
+    for moment in (payment.authorization_expires_at, payment.next_action_at):
+        if moment is None or to_datetime(moment) > now:
+            return False
     if not _postponed(payment, now, desk, request_id):
         return False
     amount = ceiling_of(payment, TransactionType.VOID)

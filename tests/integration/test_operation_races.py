@@ -1,0 +1,207 @@
+"""Captures, cancels and refunds of one payment at once: no ceiling is passed, one closes it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+import pytest
+
+from runtime.contract.answers import StoredAnswer
+from runtime.errors import InvalidState
+from runtime.models.merchant import MerchantProfile
+from runtime.models.payment import PaymentStatus
+from runtime.models.transaction import Transaction, TransactionStatus, TransactionType
+from runtime.services.payment_desk import PaymentDesk
+from tests.support.faults import ItemLocks
+from tests.support.world import World, at_once
+
+MANUAL = {"capture_method": "manual"}
+ROUNDS = 20
+MANY = 50
+Outcome = StoredAnswer | Exception
+Order = tuple[str, dict[str, Any]]
+
+contended = pytest.mark.parametrize("conflicts", [False, True], ids=["", "conflicts"])
+"""As the engines are, and with the conflicts that DynamoDB has."""
+
+
+def desk_of(world: World, conflicts: bool) -> tuple[PaymentDesk, ItemLocks]:
+    locks = ItemLocks(world.key_names, hold_seconds=0.001)
+    client = world.engine.dynamodb()
+    store = world.store_on(locks.attach(client) if conflicts else client, sleep=_short)
+    return world.desk(store), locks
+
+
+def _short(seconds: float) -> None:
+    time.sleep(min(seconds, 0.05))
+
+
+def raced(
+    world: World, merchant: MerchantProfile, payment: str, orders: list[Order], desk: PaymentDesk
+) -> list[Outcome]:
+    def action(order: Order) -> Callable[[], StoredAnswer]:
+        what, body = order
+        return lambda: world.operate(merchant, payment, what, desk=desk, **body)
+
+    return at_once(*[action(order) for order in orders])
+
+
+def verdict(outcome: Outcome) -> str:
+    """`done`, or the code of the refusal."""
+    if isinstance(outcome, StoredAnswer):
+        return "done" if outcome.status == 200 else str(json.loads(outcome.body)["code"])
+    assert isinstance(outcome, InvalidState), repr(outcome)
+    return "wrong state"
+
+
+def succeeded(world: World, payment: str) -> list[Transaction]:
+    return [
+        row
+        for row in world.rows(Transaction)
+        if row.payment_id == payment and row.status is TransactionStatus.SUCCEEDED
+    ]
+
+
+def closers(transactions: list[Transaction]) -> list[Transaction]:
+    """Voids and final captures."""
+    return [
+        row
+        for row in transactions
+        if row.type is TransactionType.VOID
+        or (row.type is TransactionType.CAPTURE and row.final is True)
+    ]
+
+
+@contended
+@pytest.mark.parametrize("what", ["capture", "refund"])
+def test_of_fifty_that_want_a_tenth_at_once_exactly_ten_get_it(
+    either_world: World, what: str, conflicts: bool
+) -> None:
+    world = either_world
+    merchant = world.merchant()
+    more = {"final": False} if what == "capture" else {}
+    payment = world.paid(merchant, amount=100, **(MANUAL if more else {}))
+    desk, locks = desk_of(world, conflicts)
+    outcomes = raced(world, merchant, payment, [(what, {"amount": 10, **more})] * MANY, desk)
+    verdicts = Counter(verdict(each) for each in outcomes)
+    assert verdicts["done"] == 10
+    assert set(verdicts) <= {"done", "amount_too_large", "wrong state"}
+    row = world.payment()
+    assert row.status is PaymentStatus.SUCCEEDED
+    assert row.amount_captured == 100
+    assert row.amount_refunded == (100 if what == "refund" else 0)
+    assert len(row.transaction_ids) == 11
+    assert (locks.conflicts > 0) is conflicts
+    world.must_agree()
+
+
+@contended
+def test_of_final_captures_and_cancels_at_once_one_wins_and_the_processor_agrees(
+    world: World, dice: Random, conflicts: bool
+) -> None:
+    merchant = world.merchant()
+    desk, _ = desk_of(world, conflicts)
+    orders: list[Order] = [
+        ("capture", {}),
+        ("capture", {"amount": 30}),
+        ("capture", {"amount": 999}),
+        ("cancel", {}),
+        ("cancel", {}),
+    ]
+    won: Counter[str] = Counter()
+    for _ in range(ROUNDS):
+        payment = world.paid(merchant, **MANUAL)
+        dice.shuffle(orders)
+        outcomes = raced(world, merchant, payment, orders, desk)
+        verdicts = [verdict(each) for each in outcomes]
+        assert Counter(verdicts) == {"done": 1, "wrong state": len(orders) - 1}
+        what, _body = orders[verdicts.index("done")]
+        (closer,) = closers(succeeded(world, payment))
+        assert closer.type == ("capture" if what == "capture" else "void")
+        won[what] += 1
+    print(dict(won))
+    world.must_agree()
+
+
+@contended
+def test_parts_final_captures_cancels_and_refunds_at_once_close_the_payment_once_at_most(
+    world: World, dice: Random, conflicts: bool
+) -> None:
+    merchant = world.merchant()
+    desk, _ = desk_of(world, conflicts)
+    orders: list[Order] = [
+        ("capture", {"amount": 400, "final": False}),
+        ("capture", {"amount": 400, "final": False}),
+        ("capture", {"amount": 400, "final": False}),
+        ("capture", {"amount": 100}),
+        ("capture", {}),
+        ("cancel", {}),
+        ("refund", {"amount": 1}),
+        ("refund", {"amount": 400}),
+    ]
+    seen: Counter[str] = Counter()
+    for _ in range(ROUNDS):
+        payment = world.paid(merchant, **MANUAL)
+        dice.shuffle(orders)
+        outcomes = raced(world, merchant, payment, orders, desk)
+        verdicts = Counter(verdict(each) for each in outcomes)
+        done = succeeded(world, payment)
+        assert verdicts["done"] == len(done) - 1 >= 1, "all that was told, and the authorization"
+        assert len(closers(done)) <= 1
+        row = next(each for each in world.payments() if each.id == payment)
+        closed = bool(closers(done)) or row.amount_captured == row.amount
+        assert closed is (row.status is not PaymentStatus.REQUIRES_CAPTURE)
+        seen[row.status] += 1
+    print(dict(seen))
+    world.must_agree()
+
+
+@contended
+def test_refunds_during_a_capture_never_give_back_more_than_was_captured(
+    world: World, dice: Random, conflicts: bool
+) -> None:
+    merchant = world.merchant()
+    desk, _ = desk_of(world, conflicts)
+    refunds: list[Order] = [("refund", {"amount": 100})] * 8
+    orders: list[Order] = [("capture", {"amount": 300}), *refunds]
+    for _ in range(ROUNDS // 4):
+        payment = world.paid(merchant, **MANUAL)
+        assert world.operate(merchant, payment, "capture", amount=300, final=False).status == 200
+        dice.shuffle(orders)
+        verdicts = Counter(verdict(each) for each in raced(world, merchant, payment, orders, desk))
+        row = next(each for each in world.payments() if each.id == payment)
+        assert (row.status, row.amount_captured) == (PaymentStatus.SUCCEEDED, 600)
+        assert 300 <= row.amount_refunded == 100 * (verdicts["done"] - 1) <= 600
+        assert verdicts["amount_too_large"] == len(refunds) - (verdicts["done"] - 1)
+    world.must_agree()
+
+
+@contended
+def test_an_expiry_and_a_capture_at_once_leave_one_of_them(
+    world: World, dice: Random, conflicts: bool
+) -> None:
+    merchant = world.merchant()
+    desk, _ = desk_of(world, conflicts)
+    payments = [world.paid(merchant, **MANUAL) for _ in range(ROUNDS // 2)]
+    world.clock.advance(world.timing.authorization_seconds + 1)
+    actions: list[Callable[[], Any]] = [
+        lambda p=payment: world.operate(merchant, p, "capture", desk=desk) for payment in payments
+    ]
+    actions += [world.resolve, world.resolve]
+    dice.shuffle(actions)
+    for outcome in at_once(*actions):
+        if isinstance(outcome, StoredAnswer):
+            assert outcome.status == 200
+        elif isinstance(outcome, Exception):
+            assert isinstance(outcome, InvalidState), repr(outcome)
+    world.resolve_until_quiet()
+    for payment in payments:
+        assert len(closers(succeeded(world, payment))) == 1
+    final = {PaymentStatus.SUCCEEDED, PaymentStatus.CANCELED}
+    assert {row.status for row in world.payments()} <= final
+    world.must_agree()
