@@ -432,7 +432,13 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         body=payments.PaymentRequest,
         idempotent="required",
         answers={_CREATED: payments.PaymentAnswer, _ACCEPTED: payments.PaymentAnswer},
-        refusals=(HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+        refusals=(
+            HTTPStatus.PAYMENT_REQUIRED,
+            HTTPStatus.NOT_FOUND,
+            HTTPStatus.CONFLICT,
+            HTTPStatus.LOCKED,
+            HTTPStatus.TOO_MANY_REQUESTS,
+        ),
     ),
     Endpoint(
         operation="capturePayment",
