@@ -1,13 +1,14 @@
-"""A throw-away emulator with our tables, for one measurement."""
+"""Throw-away engines for one measurement."""
 
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from local import ministack
 from local.aws import Clients
@@ -17,38 +18,10 @@ from local.progress import Progress
 from local.toolchain import ministack_python
 from local.workspace import Workspace
 from runtime.models import ALL_TABLES
+from tests.support import dynamodb_local
+from tests.support.engines import Engine
 
 STATE_DIRECTORY: Final = Path(".local-bench")
-
-
-@dataclass
-class Meter:
-    """Counts what a DynamoDB client does: calls, and the write units that the engine reports.
-
-    The engine reports those of the tables; what indexes cost on top it does not say.
-    """
-
-    calls: int = 0
-    write_units: float = 0.0
-
-    def watch(self, client: Any) -> None:
-        """Count every call of `client` from now on."""
-        events = client.meta.events
-        events.register("provide-client-params.dynamodb.*", self._ask)
-        events.register("after-call.dynamodb.*", self._note)
-
-    def reset(self) -> None:
-        """Begin again at zero."""
-        self.calls, self.write_units = 0, 0.0
-
-    def _ask(self, params: dict[str, Any], **_: Any) -> dict[str, Any]:
-        return {**params, "ReturnConsumedCapacity": "TOTAL"}
-
-    def _note(self, parsed: dict[str, Any], **_: Any) -> None:
-        self.calls += 1
-        consumed = parsed.get("ConsumedCapacity", [])
-        for table in consumed if isinstance(consumed, list) else [consumed]:
-            self.write_units += float(table.get("WriteCapacityUnits", 0.0))
 
 
 @dataclass(frozen=True)
@@ -56,7 +29,18 @@ class Bench:
     """The emulator's clients, with the tables under their schema names."""
 
     clients: Clients
-    meter: Meter = field(default_factory=Meter)
+
+
+@contextmanager
+def table_engine(progress: Progress) -> Iterator[Engine]:
+    """An empty engine of tables: AWS's own where Java and npm are there, else the embedded AWS."""
+    if not dynamodb_local.missing_tools():
+        log = Path(tempfile.mkdtemp()) / "log"
+        with dynamodb_local.running(log) as endpoint_url:
+            yield Engine("AWS DynamoDB Local", endpoint_url)
+        return
+    with emulator(progress) as bench:
+        yield Engine("ministack", bench.clients.dynamodb.meta.endpoint_url)
 
 
 @contextmanager

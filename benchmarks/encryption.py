@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.emulator import emulator
-from benchmarks.sale import SALE, a_call, services_of
+from benchmarks.services import SALE, a_call, services_of
 from local.progress import Progress
 from runtime.bootstrap import ProcessServices
 from runtime.contract.caller import Caller

@@ -17,6 +17,7 @@ from runtime.domain.capacity import (
     Consistency,
     Item,
     TableLayout,
+    WriteUnits,
     item_size,
     read_units,
     write_units,
@@ -43,6 +44,17 @@ _PLACEHOLDER: Final = re.compile(r"[#:]\w+")
 
 class NotMetered(Exception):
     """A call whose units this meter would count wrongly."""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemWrite:
+    """One item of one round trip: its bytes before and after, and what its write cost."""
+
+    round_trip: int
+    table: str
+    bytes_before: int
+    bytes_after: int
+    units: WriteUnits
 
 
 @dataclass
@@ -98,6 +110,7 @@ class Meter:
     """Write units by table and index; the index None is the table itself."""
     read: dict[tuple[str, str | None], float] = field(default_factory=dict)
     """Read units, likewise."""
+    writes: list[ItemWrite] = field(default_factory=list)
     items_written: int = 0
     items_read: int = 0
     _layouts: dict[str, TableLayout] = field(default_factory=dict)
@@ -119,6 +132,7 @@ class Meter:
         self.calls.clear()
         self.written.clear()
         self.read.clear()
+        self.writes.clear()
         self.items_written = self.items_read = 0
 
     @property
@@ -185,7 +199,10 @@ class Meter:
         for place, old in zip(self._places(operation, request), before, strict=True):
             table, _ = place
             layout = self._layout(table)
-            units = write_units(old, self._image(place), layout, transactional=transactional)
+            new = self._image(place)
+            units = write_units(old, new, layout, transactional=transactional)
+            sizes = item_size(old or {}), item_size(new or {})
+            self.writes.append(ItemWrite(self.round_trips, table, *sizes, units))
             self.written[table, None] += units.table
             for index, entry_units in units.indexes.items():
                 self.written[table, index] += entry_units

@@ -1,14 +1,14 @@
-"""What one transfer costs: round trips and write units, by table and index."""
+"""What one request costs: round trips and units, by table and index."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.meter import Meter
+from benchmarks.meter import ItemWrite, Meter
 from runtime.models.account import PROFILE_SHARD, Account
 from runtime.models.scope import EVERYBODY
 from runtime.models.transfer import Transfer
@@ -27,6 +27,12 @@ Units = Counter[tuple[str, str | None]]
 """Write units by table and index; the index None is the table itself."""
 
 
+def by_place(units: Units) -> str:
+    """Units by table and index, in one line."""
+    names = {place: f"{place[0].rpartition('-')[2]}/{place[1] or 'table'}" for place in units}
+    return ", ".join(f"{names[place]} {count}" for place, count in units.items() if count)
+
+
 @dataclass(frozen=True)
 class Price:
     """What the request costs, and what is derived from it later."""
@@ -34,6 +40,8 @@ class Price:
     trips: int = 0
     units: Units = field(default_factory=Counter)
     derived: Units = field(default_factory=Counter)
+    read_units: float = 0.0
+    writes: tuple[ItemWrite, ...] = ()
 
     @property
     def requested(self) -> int:
@@ -46,15 +54,20 @@ class Price:
         return self.requested + self.derived.total()
 
 
-def price_of(transfer: Callable[[], object], client: Any, reader: DynamoDBClient) -> Price:
-    """What `transfer` asks of `client`."""
+def price_of(request: Callable[[], object], client: Any, reader: DynamoDBClient) -> Price:
+    """What `request` asks of `client`."""
     meter = Meter(reader)
     meter.attach(client)
     try:
-        transfer()
+        request()
     finally:
         meter.detach(client)  # it reads before and after every write, and would slow the rates
-    return Price(meter.round_trips, Counter(meter.written))
+    return Price(
+        meter.round_trips,
+        Counter(meter.written),
+        read_units=meter.read_units,
+        writes=tuple(meter.writes),
+    )
 
 
 def price_of_ours(
@@ -70,14 +83,25 @@ def price_of_ours(
         if old.version != new.version
     ]
     latest = max(world.rows(Transfer), key=lambda row: row.id)
-    records.append(StreamRecord("transfers", Kind.INSERT, "last", None, codec.to_item(latest)))
+    records.append(stored(latest, store))
+    return replace(price, derived=derived_units(records, world, store))
+
+
+def stored(transfer: Transfer, store: Store) -> StreamRecord:
+    """The record of the change stream that tells of a new transfer."""
+    image = store.codec.to_item(transfer)
+    return StreamRecord("transfers", Kind.INSERT, transfer.id, None, image)
+
+
+def derived_units(records: Iterable[StreamRecord], world: World, store: Store) -> Units:
+    """What the projection of `records` writes, each projected alone."""
     projector = _projector(world, store)
     derived: Units = Counter()
     for record in records:
         # One by one: entries are written on several threads, and the meter follows one at a time.
         apply = partial(projector.apply, [record])
         derived += price_of(apply, store.client, world.client).units
-    return Price(price.trips, price.units, derived)
+    return derived
 
 
 def _images(store: Store, accounts: tuple[str, ...]) -> list[Account]:

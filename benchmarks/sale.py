@@ -1,151 +1,134 @@
-"""A sale: our two transactions, beside the same rows written one call at a time.
+"""A sale: what it costs by table and index, beside the Go example's layout and Powertools.
 
-The second column is how such a sketch is usually written: claim, payment, then after the
-processor's answer payment, transaction, transfer and claim again, each in a call of its own. It has
-the same rows and indexes and none of the promises: a crash between any two calls parts them.
+Units are computed from the sizes of the items; the engine is AWS's DynamoDB Local where Java and
+npm are there, else the embedded AWS. Rates are this machine's, with the sandbox processor's call in
+every column.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from http import HTTPStatus
-from types import SimpleNamespace
-from typing import Any, Final
-from uuid import uuid4
+from typing import Final
 
-import boto3
-from rich.box import SIMPLE
 from rich.console import Console
-from rich.table import Table
 
-from benchmarks.emulator import Meter, emulator
+from benchmarks import sale_rivals as rivals
+from benchmarks.emulator import table_engine
+from benchmarks.prices import price_of
+from benchmarks.rival_tables import create_tables
+from benchmarks.sale_report import (
+    Way,
+    print_comparison,
+    print_deaths,
+    print_variants,
+    print_writes,
+)
+from benchmarks.sale_till import Till, price_of_sale, price_of_variant, variants
 from local.progress import Progress
-from runtime.bootstrap import ProcessServices
-from runtime.contract.call import Call
-from runtime.contract.caller import Caller
-from runtime.contract.merchants import MerchantRequest
-from runtime.contract.payments import PaymentRequest
-from runtime.repositories.expressions import Write
-from runtime.services.merchants import create_merchant
-from runtime.services.payments import create_payment
-from runtime.settings import ProcessSettings
+from tests.support.world import Hooked, World
 
-SANDBOX_UNITS: Final = 2
-SALES: Final = 200
 CLIENTS: Final = (1, 8)
-SALE: Final = PaymentRequest(amount=1000, currency="USD", payment_method="tok_approved")
-_LONG_MILLISECONDS: Final = 3_600_000
+ROUNDS: Final = 3
+SALES: Final = 60
+"""Of one round, of one way."""
+PAST_DEADLINE_SECONDS: Final = 0.05
+"""After so long a function that had a millisecond left is known to be dead."""
 
 
-@dataclass(frozen=True)
-class Measured:
-    """One way of writing a sale."""
-
-    trips: float
-    write_units: float
-    per_second: dict[int, float]
+class Died(BaseException):
+    """The process ends here: nothing that catches errors sees it."""
 
 
 def run(console: Console, progress: Progress) -> None:
-    """Measure both ways on one emulator and print them side by side."""
-    with emulator(progress) as bench, progress.step(f"Measure {SALES} sales, both ways"):
-        services, merchant_id = services_of()
-        meter = bench.meter
-        meter.watch(services.client)
-        ours = _measure(lambda: _sell(services, merchant_id), meter)
-        _write_one_by_one(services)
-        theirs = _measure(lambda: _sell(services, merchant_id), meter)
-    _print(console, ours, theirs)
+    """Measure on one engine and print."""
+    with table_engine(progress) as engine, progress.step(f"Measure sales on {engine.name}"):
+        till = Till(World(engine))
+        create_tables(till.world.client, rivals.TABLES)
+        priced = [(each, price_of_variant(each)) for each in variants(till)]
+        ways = [_ours(till), _go_example(till), _powertools(till)]
+        for way in ways:
+            _price(way, till)
+        for clients in CLIENTS * ROUNDS:
+            for way in ways:
+                # The best round: the engine warms up, and other work on this machine only slows.
+                best = way.per_second.get(clients, 0.0)
+                way.per_second[clients] = max(best, _rate(way.sell, clients))
+    print_variants(console, engine.name, priced)
+    for variant, price in priced[:2]:
+        print_writes(console, variant.name, price.ours)
+    print_comparison(console, ways)
+    print_deaths(console, ways)
 
 
-def services_of() -> tuple[ProcessServices, str]:
-    """The process function's services on the running emulator, and a new merchant's id."""
-    kms = boto3.client("kms")
-    key_arn = kms.create_key()["KeyMetadata"]["Arn"]
-    tables = {
-        name: name.removesuffix("_table")
-        for name in ProcessSettings.model_fields
-        if name.endswith("_table")
-    }
-    settings = ProcessSettings.model_validate(
-        {
-            **tables,
-            "stage": "bench",
-            "service": "bench",
-            "pii_key_arn": key_arn,
-            "pci_key_arn": key_arn,
-            "index_key_arn": key_arn,
-            "merchant_cache_seconds": 300,
-        }
-    )
-    services = ProcessServices(settings)
-    context: Any = SimpleNamespace(get_remaining_time_in_millis=lambda: _LONG_MILLISECONDS)
-    services.begin(context)
-    request = MerchantRequest(name="Bench", email="bench@shops.example")
-    operator = Caller("bench", None, frozenset({"admin"}), "bench")
-    made = create_merchant(request, a_call(operator, "merchant"), services.merchant_desk)
-    merchant_id: str = made.body.partition('"id":"')[2].partition('"')[0]
-    return services, merchant_id
+def _ours(till: Till) -> Way:
+    def sell(key: str, customer_id: str | None = None) -> object:
+        answer = till.sell(key, **rivals.owned(customer_id))
+        if answer.status != HTTPStatus.CREATED:
+            raise RuntimeError(f"a sale was answered {answer.status}: {answer.body}")
+        return answer
+
+    dying = till.desk_on(till.store, _dying(till))
+    charges = _charges(till, lambda key: till.sell(key, dying), sell)
+    return Way("ours", till.client, sell, charges=charges)
 
 
-def a_call(caller: Caller, key: str) -> Call:
-    """A request under an idempotency key of its own."""
-    now = datetime.now(UTC)
-    return Call(caller, "POST", "/v1/payments", now, fingerprint=key, idempotency_key=key)
+def _go_example(till: Till) -> Way:
+    client = till.world.engine.dynamodb()
+    sales = rivals.GoSales(client, till.processor, till.merchant.id, till.world.clock)
+    dying = replace(sales, processor=_dying(till))
+    charges = _charges(till, dying.sell, sales.sell)
+    return Way("Go example", client, sales.sell, charges=charges)
 
 
-def _sell(services: ProcessServices, merchant_id: str) -> None:
-    caller = Caller("bench", merchant_id, frozenset({"payments"}), "bench")
-    answer = create_payment(SALE, a_call(caller, uuid4().hex), services.payment_desk)
-    if answer.status != HTTPStatus.CREATED:
-        raise RuntimeError(f"a sale was answered {answer.status}: {answer.body}")
+def _powertools(till: Till) -> Way:
+    client = till.world.engine.dynamodb()
+    sell = rivals.by_powertools(till, client)
+    dying = rivals.by_powertools(till, client, _dying(till), remaining_milliseconds=1)
+    charges = _charges(till, lambda key: dying(key, None), lambda key: sell(key, None))
+    return Way("Powertools", client, sell, charges=charges)
 
 
-def _write_one_by_one(services: ProcessServices) -> None:
-    """From now on every write of a transaction becomes a transaction of its own."""
-    store = services.store
-    together: Callable[..., None] = type(store).transact
+def _dying(till: Till) -> Hooked:
+    """The processor, after whose answer the process dies."""
 
-    def one_by_one(writes: Sequence[Write], *, token: str) -> None:
-        del token
-        for write in writes:
-            together(store, [write], token=uuid4().hex)
+    def die() -> None:
+        raise Died
 
-    object.__setattr__(store, "transact", one_by_one)
+    return Hooked(till.processor, after=die)
 
 
-def _measure(sell: Callable[[], None], meter: Meter) -> Measured:
-    sell()
-    meter.reset()
-    sell()
-    trips, units = meter.calls, meter.write_units
-    rates = {}
-    for clients in CLIENTS:
-        started = time.monotonic()
-        with ThreadPoolExecutor(max_workers=clients) as pool:
-            for done in [pool.submit(sell) for _ in range(SALES)]:
-                done.result()
-        rates[clients] = SALES / (time.monotonic() - started)
-    return Measured(trips, units, rates)
+def _charges(till: Till, first: Callable[[str], object], again: Callable[[str], object]) -> int:
+    """What was charged by a request that dies, and by its repetition when all is quiet."""
+    key, before = str(uuid.uuid4()), len(till.world.charges())
+    with suppress(Died):
+        first(key)
+    time.sleep(PAST_DEADLINE_SECONDS)
+    till.world.resolve_until_quiet()
+    with suppress(rivals.StillProcessing):
+        again(key)
+    return len(till.world.charges()) - before
 
 
-def _print(console: Console, ours: Measured, theirs: Measured) -> None:
-    table = Table("a sale, sandbox processor included", "ours", "one by one", "ratio", box=SIMPLE)
+def _price(way: Way, till: Till) -> None:
+    """A warm sale, one to a customer, and the first one's repetition."""
+    key = str(uuid.uuid4())
+    way.sell(str(uuid.uuid4()), None)
+    way.sale = price_of_sale(partial(way.sell, key, None), till, way.client).ours
+    to_customer = partial(way.sell, str(uuid.uuid4()), till.customer_id)
+    way.to_customer = price_of_sale(to_customer, till, way.client).ours
+    way.repetition = price_of(partial(way.sell, key, None), way.client, till.world.client)
 
-    def row(name: str, mine: float, other: float) -> None:
-        table.add_row(name, f"{mine:.1f}", f"{other:.1f}", f"{other / mine:.2f}")
 
-    row("DynamoDB round trips", ours.trips, theirs.trips)
-    # Written one by one they would be plain writes, at half the price of a transaction's.
-    plain = (theirs.write_units - SANDBOX_UNITS) / 2 + SANDBOX_UNITS
-    row("write units of the tables", ours.write_units, plain)
-    for clients in CLIENTS:
-        row(f"sales/s, {clients} client(s)", ours.per_second[clients], theirs.per_second[clients])
-    console.print(table)
-    console.print(
-        "  The sandbox processor's own memory is one round trip and 2 write units of both columns."
-    )
+def _rate(sell: rivals.Sell, clients: int) -> float:
+    started = time.monotonic()
+    with ThreadPoolExecutor(max_workers=clients) as pool:
+        for done in [pool.submit(sell, str(uuid.uuid4()), None) for _ in range(SALES)]:
+            done.result()
+    return SALES / (time.monotonic() - started)

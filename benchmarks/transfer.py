@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import json
 import random
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 from rich.box import SIMPLE
@@ -23,8 +21,9 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from benchmarks import transfer_rivals as rivals
-from benchmarks.emulator import emulator
-from benchmarks.prices import Price, Units, price_of, price_of_ours
+from benchmarks.emulator import table_engine
+from benchmarks.prices import Price, by_place, price_of, price_of_ours
+from benchmarks.rival_tables import create_tables
 from local.errors import LocalError
 from local.progress import Progress
 from runtime.contract.accounts import AccountRequest
@@ -42,7 +41,6 @@ from runtime.services.accounts import AccountDesk, create_account
 from runtime.services.folded_accounts import FoldedAccounts
 from runtime.services.merchant_profiles import MerchantProfiles
 from runtime.services.transfers import TransferDesk, create_transfer
-from tests.support import dynamodb_local
 from tests.support.engines import REGION, Engine
 from tests.support.faults import ItemLocks
 from tests.support.ledger_world import LOCK_OUT
@@ -87,7 +85,7 @@ def run(console: Console, progress: Progress) -> None:
     Raises:
         LocalError: money was made or lost.
     """
-    with _engine(progress) as engine:
+    with table_engine(progress) as engine:
         bench = _Bench(engine)
         ways = [bench.ours(), bench.boto3(), bench.pynamodb()]
         rates: dict[tuple[str, str, bool, int], Rate] = {}
@@ -105,24 +103,13 @@ def run(console: Console, progress: Progress) -> None:
         bench.require_conserved(ways)
 
 
-@contextmanager
-def _engine(progress: Progress) -> Iterator[Engine]:
-    if not dynamodb_local.missing_tools():
-        log = Path(tempfile.mkdtemp()) / "log"
-        with dynamodb_local.running(log) as endpoint_url:
-            yield Engine("AWS DynamoDB Local", endpoint_url)
-        return
-    with emulator(progress) as bench:
-        yield Engine("ministack", bench.clients.dynamodb.meta.endpoint_url)
-
-
 class _Bench:
     """One engine with everybody's tables, and the lock model that all share."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.world = World(engine)
-        rivals.create_tables(self.world.client)
+        create_tables(self.world.client, rivals.TABLES)
         keys = {table: names for table, (names, _) in rivals.TABLES.items()}
         self.item_locks = ItemLocks({**self.world.key_names, **keys}, LOCK_SECONDS)
         self._deadline = 0.0
@@ -336,12 +323,7 @@ def _print(
                     row("  attempts per success", [rate.attempts for rate in found], fewer=True)
     console.print(table)
     for way in ways[:2]:
-        console.print(f"  write units of {way.name}: {_by_place(way.price.units)}")
-    console.print(f"  write units of ours, derived: {_by_place(ways[0].price.derived)}")
-    console.print(f"  … into the hot account, alone: {_by_place(ways[0].hot_price.derived)}")
+        console.print(f"  write units of {way.name}: {by_place(way.price.units)}")
+    console.print(f"  write units of ours, derived: {by_place(ways[0].price.derived)}")
+    console.print(f"  … into the hot account, alone: {by_place(ways[0].hot_price.derived)}")
     console.print("  Money was conserved in each variant, or this would end with an error.")
-
-
-def _by_place(units: Units) -> str:
-    names = {place: f"{place[0].rpartition('-')[2]}/{place[1] or 'table'}" for place in units}
-    return ", ".join(f"{names[place]} {count}" for place, count in units.items())

@@ -21,9 +21,11 @@ from pynamodb.exceptions import PynamoDBException
 from pynamodb.models import Model
 from pynamodb.transactions import TransactWrite
 
+from benchmarks.rival_tables import Layout
+
 BACKOFF_SECONDS: Final = 0.025
 ACCOUNTS, PAYMENTS, AUDIT = "rival-accounts", "rival-payments", "rival-audit"
-TABLES: Final[dict[str, tuple[tuple[str, ...], dict[str, tuple[str, ...]]]]] = {
+TABLES: Final[Layout] = {
     ACCOUNTS: (
         ("id",),
         {"customer-index": ("customer_id",), "status-index": ("status", "account_type")},
@@ -46,32 +48,6 @@ TABLES: Final[dict[str, tuple[tuple[str, ...], dict[str, tuple[str, ...]]]]] = {
         },
     ),
 }
-"""Keys, and indexes with their keys, by table."""
-
-
-def create_tables(client: Any) -> None:
-    """The rivals' tables, their indexes projecting ALL."""
-    for table, (keys, indexes) in TABLES.items():
-        names = {name for each in (keys, *indexes.values()) for name in each}
-        client.create_table(
-            TableName=table,
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in names],
-            KeySchema=_schema(keys),
-            GlobalSecondaryIndexes=[
-                {
-                    "IndexName": name,
-                    "KeySchema": _schema(index_keys),
-                    "Projection": {"ProjectionType": "ALL"},
-                }
-                for name, index_keys in indexes.items()
-            ],
-        )
-
-
-def _schema(keys: tuple[str, ...]) -> list[dict[str, str]]:
-    kinds = ("HASH", "RANGE")
-    return [{"AttributeName": k, "KeyType": kind} for k, kind in zip(keys, kinds, strict=False)]
 
 
 def open_account(client: Any, account_id: str, balance: int) -> None:

@@ -1,0 +1,56 @@
+"""The process function's services on the running emulator, and requests to them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, Final
+
+import boto3
+
+from runtime.bootstrap import ProcessServices
+from runtime.contract.call import Call
+from runtime.contract.caller import Caller
+from runtime.contract.merchants import MerchantRequest
+from runtime.contract.payments import PaymentRequest
+from runtime.services.merchants import create_merchant
+from runtime.settings import ProcessSettings
+
+SALE: Final = PaymentRequest(amount=1000, currency="USD", payment_method="tok_approved")
+_LONG_MILLISECONDS: Final = 3_600_000
+
+
+def services_of() -> tuple[ProcessServices, str]:
+    """The process function's services on the running emulator, and a new merchant's id."""
+    kms = boto3.client("kms")
+    key_arn = kms.create_key()["KeyMetadata"]["Arn"]
+    tables = {
+        name: name.removesuffix("_table")
+        for name in ProcessSettings.model_fields
+        if name.endswith("_table")
+    }
+    settings = ProcessSettings.model_validate(
+        {
+            **tables,
+            "stage": "bench",
+            "service": "bench",
+            "pii_key_arn": key_arn,
+            "pci_key_arn": key_arn,
+            "index_key_arn": key_arn,
+            "merchant_cache_seconds": 300,
+        }
+    )
+    services = ProcessServices(settings)
+    context: Any = SimpleNamespace(get_remaining_time_in_millis=lambda: _LONG_MILLISECONDS)
+    services.begin(context)
+    request = MerchantRequest(name="Bench", email="bench@shops.example")
+    operator = Caller("bench", None, frozenset({"admin"}), "bench")
+    made = create_merchant(request, a_call(operator, "merchant"), services.merchant_desk)
+    merchant_id: str = made.body.partition('"id":"')[2].partition('"')[0]
+    return services, merchant_id
+
+
+def a_call(caller: Caller, key: str) -> Call:
+    """A request under an idempotency key of its own."""
+    now = datetime.now(UTC)
+    return Call(caller, "POST", "/v1/payments", now, fingerprint=key, idempotency_key=key)
