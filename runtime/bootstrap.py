@@ -29,6 +29,7 @@ from runtime.repositories.folding import FoldRepository
 from runtime.repositories.ledger import LedgerRepository
 from runtime.repositories.limits import LimitRepository
 from runtime.repositories.merchants import MerchantRepository
+from runtime.repositories.payment_lists import PaymentLists
 from runtime.repositories.payments import PaymentRepository
 from runtime.repositories.proofs import ProofRepository
 from runtime.repositories.sandbox_charges import SandboxChargeRepository
@@ -233,7 +234,11 @@ class QueryServices(FunctionServices):
         )
         self.transfers = TransferArchive(TransferRepository(self.store), self.accounts)
         self.payments = PaymentArchive(
-            PaymentRepository(self.store), profiles, self.customers, cursors
+            PaymentRepository(self.store),
+            PaymentLists(self.store),
+            profiles,
+            self.customers,
+            cursors,
         )
         self.api_keys = ApiKeyArchive(ApiKeyRepository(self.store), profiles, cursors)
         self.proofs = ProofRepository(self.store)

@@ -3,81 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import BaseModel
 
 from runtime.domain.buckets import OPEN_BUCKETS, all_buckets
-from runtime.domain.ids import highest_id, lowest_id
 from runtime.domain.instants import to_instant
 from runtime.domain.limits import Limit
-from runtime.domain.payment_operations import MOST_BEFORE, REFUNDABLE_STATUSES
-from runtime.domain.payments import sources_of
 from runtime.errors import AlreadyClaimed, FailedBefore, StaleWrite
 from runtime.models.customer import Customer
 from runtime.models.fields import Instant
 from runtime.models.idempotency import IdempotencyRecord
-from runtime.models.payment import MAX_TRANSACTIONS, Payment, PaymentStatus
+from runtime.models.payment import MAX_TRANSACTIONS, Payment
 from runtime.models.scope import Scope
-from runtime.models.transaction import Transaction, TransactionStatus, TransactionType
-from runtime.models.transfer import Transfer
+from runtime.models.transaction import Transaction
 from runtime.repositories import claims
 from runtime.repositories.codec import Item
 from runtime.repositories.customers import (
     CustomerLock,
-    customer_of,
     customer_refusal,
-    unlocked,
-    without_failures,
 )
 from runtime.repositories.expressions import (
-    Check,
-    Update,
     Write,
     absent,
-    at_least,
     at_most,
-    between,
     change,
-    check,
     equals,
-    one_of,
     put,
-    shorter,
-    update,
 )
 from runtime.repositories.limits import LimitReached, count_one
-from runtime.repositories.lock_out import Attempt, CountedAttempt
-from runtime.repositories.merging import merge_newest_first
+from runtime.repositories.lock_out import CountedAttempt
+from runtime.repositories.payment_writes import (
+    EventWrites,
+    OutcomeWrites,
+    begin_on_payment,
+    customer_check,
+    operation_step,
+    payment_step,
+)
 from runtime.repositories.side_writes import LeftOut, SideWrites, commit
 from runtime.repositories.store import Store, TransactionRefused
 
 OPEN_QUEUE = "open"
-_PREFIX = "pay"
 _SAME_ID_PAGE = 10
 """Transactions that a processor may call the same: a charge and its captures."""
-
-
-class PaymentEntry(BaseModel, frozen=True):
-    """A payment as its list indexes show it; `status` is absent where the index key says it."""
-
-    id: str
-    amount: int
-    status: PaymentStatus | None = None
-
-
-class PaymentFigures(BaseModel, frozen=True):
-    """What a summary adds up of a payment, as `gsi-merchant` shows it (minor units)."""
-
-    id: str
-    status: PaymentStatus
-    currency: str
-    amount_captured: int = 0
-    amount_refunded: int = 0
-    fee: int = 0
 
 
 class _Entry(BaseModel, frozen=True):
@@ -95,45 +66,6 @@ class OperationRefused(Exception):
     def __init__(self, payment: Payment) -> None:
         super().__init__(f"{payment.id} does not allow it")
         self.payment = payment
-
-
-@dataclass(frozen=True, slots=True)
-class OutcomeWrites:
-    """What an answer of the processor changes. `transaction_before`: None for a new transaction.
-
-    `attempt`: what the answer is for the customer's count of failures, if it is anything.
-    """
-
-    before: Payment
-    after: Payment
-    transaction_before: Transaction | None
-    transaction: Transaction
-    transfer: Transfer | None
-    attempt: Attempt | None = None
-
-    def rendered(self) -> list[Write]:
-        """Payment, transaction, booking, in this order."""
-        writes: list[Write] = [_step(self.before, self.after)]
-        if self.transaction_before is None:
-            writes.append(put(self.transaction).when(absent("id")))
-        else:
-            writes.append(_operation_step(self.transaction_before, self.transaction))
-        if self.transfer is not None:
-            writes.append(put(self.transfer).when(absent("id")))
-        return writes
-
-
-@dataclass(frozen=True, slots=True)
-class EventWrites:
-    """What a processor's notification changes; `transaction` before and after, if it changes."""
-
-    before: Payment
-    after: Payment
-    transaction: tuple[Transaction, Transaction] | None = None
-    transfer: Transfer | None = None
-
-
-_Shown = TypeVar("_Shown", PaymentEntry, PaymentFigures)
 
 
 class PaymentRepository:
@@ -166,7 +98,7 @@ class PaymentRepository:
         writes: list[Write] = [claims.take(claim, now), put(payment).when(absent("id"))]
         writes += [count_one(limit) for limit in limits]
         if payment.customer_id is not None:
-            writes.append(_customer_check(payment, payment.customer_id))
+            writes.append(customer_check(payment, payment.customer_id))
         token = f"{claim.owner}-b" if payment.follows_failure else claim.owner
         try:
             self._store.transact(writes, token=token)
@@ -232,7 +164,7 @@ class PaymentRepository:
         self, writes: EventWrites, claim: IdempotencyRecord, now: datetime, *, token: str
     ) -> None:
         """What a notification changes, once per `claim`. Raises AlreadyClaimed, StaleWrite."""
-        items: list[Write] = [claims.take(claim, now), _step(writes.before, writes.after)]
+        items: list[Write] = [claims.take(claim, now), payment_step(writes.before, writes.after)]
         if writes.transfer is not None:
             items.append(put(writes.transfer).when(absent("id")))
         if writes.transaction is not None:
@@ -262,14 +194,14 @@ class PaymentRepository:
     def advance(self, before: Payment, after: Payment, *, token: str) -> None:
         """One step of the payment alone. Raises StaleWrite when it is not as it was read."""
         try:
-            self._store.transact([_step(before, after)], token=token)
+            self._store.transact([payment_step(before, after)], token=token)
         except TransactionRefused as refused:
             raise StaleWrite("payments", f"{before.id} is not ours any more") from refused
 
     def advance_operation(self, before: Transaction, after: Transaction, *, token: str) -> None:
         """One step of a pending operation alone. Raises StaleWrite."""
         try:
-            self._store.transact([_operation_step(before, after)], token=token)
+            self._store.transact([operation_step(before, after)], token=token)
         except TransactionRefused as refused:
             raise StaleWrite("transactions", f"{before.id} is not ours any more") from refused
 
@@ -309,53 +241,6 @@ class PaymentRepository:
         found.sort(key=lambda row: row.next_action_at)
         return [row.id for row in found[:limit]]
 
-    def newest_first(
-        self,
-        buckets: Sequence[str],
-        index: str,
-        start: datetime,
-        end: datetime,
-        *,
-        after_id: str | None,
-        page_size: int,
-    ) -> Iterator[PaymentEntry]:
-        """Entries of one list index between two moments, merged over `buckets`, newest first."""
-        ids = _ids_between(start, end, after_id)
-        entries = self._merged(PaymentEntry, buckets, index, ids, page_size)
-        return (entry for entry in entries if entry.id != after_id)
-
-    def figures(
-        self, buckets: Sequence[str], start: datetime, end: datetime, page_size: int
-    ) -> Iterator[PaymentFigures]:
-        """What a summary adds up, for the payments made between two moments."""
-        ids = _ids_between(start, end)
-        return self._merged(PaymentFigures, buckets, "gsi-merchant", ids, page_size)
-
-    def _merged(
-        self,
-        view: type[_Shown],
-        buckets: Sequence[str],
-        index: str,
-        ids: tuple[str, str],
-        page_size: int,
-    ) -> Iterator[_Shown]:
-        low, high = ids
-        if low > high:
-            return iter(())
-        key = Payment.table_schema.index(index).partition_key.name
-        readers = [
-            self._store.query(
-                Payment,
-                view,
-                (equals(key, bucket), between("id", low, high)),
-                page_size=page_size,
-                index=index,
-                newest_first=True,
-            )
-            for bucket in buckets
-        ]
-        return merge_newest_first(readers, key=lambda row: row.id)
-
     def _customer_refusal(self, payment: Payment, item: Item) -> Exception:
         assert payment.customer_id is not None, f"{payment.id} is for no customer"
         codec = self._store.codec
@@ -367,83 +252,6 @@ class PaymentRepository:
 
     def _claim(self, item: Any) -> IdempotencyRecord:
         return self._store.codec.to_row(IdempotencyRecord.table_schema, item, IdempotencyRecord)
-
-
-def _customer_check(payment: Payment, customer_id: str) -> Check:
-    """The customer may pay; a sale writes nothing of one whose last attempt did not fail."""
-    may = (*customer_of(payment.merchant_id), unlocked(payment.created_at))
-    if not payment.follows_failure:
-        may = (*may, without_failures())
-    return check(Customer, {"id": customer_id}, *may)
-
-
-def _ids_between(start: datetime, end: datetime, after_id: str | None = None) -> tuple[str, str]:
-    """Lowest and highest id of the payments made between two moments, up to and with `after_id`."""
-    low, high = lowest_id(_PREFIX, start), highest_id(_PREFIX, end)
-    return low, high if after_id is None else min(high, after_id)
-
-
-def _step(before: Payment, after: Payment) -> Update:
-    """The payment's change, if it stands as it was read, under the lease it was read with."""
-    conditions = [equals("version", before.version)]
-    if after.status is not before.status:
-        conditions.append(one_of("status", sources_of(after.status)))
-    if before.lease_owner is not None:
-        conditions.append(equals("lease_owner", before.lease_owner))
-    return change(before, after).when(*conditions)
-
-
-def _operation_step(before: Transaction, after: Transaction) -> Update:
-    """A pending operation's change, if it stands as it was read, under the same lease."""
-    conditions = [equals("version", before.version), equals("status", TransactionStatus.PENDING)]
-    if before.lease_owner is not None:
-        conditions.append(equals("lease_owner", before.lease_owner))
-    return change(before, after).when(*conditions)
-
-
-def begin_on_payment(operation: Transaction) -> Update:
-    """Move the operation's amount from the payment's ceiling to what is pending, if it is there.
-
-    A void, or a final capture, keeps every other capture and void out until it is answered.
-    """
-    amount = operation.amount
-    step = (
-        update(Payment, {"id": operation.payment_id})
-        .append(transaction_ids=operation.id)
-        .add(version=1)
-        .assign(
-            updated_at=operation.updated_at,
-            changed_by=operation.changed_by,
-            request_id=operation.request_id,
-            cause=operation.id,
-            ip_address=operation.ip_address,
-            user_agent=operation.user_agent,
-        )
-    )
-    owned = (
-        equals("merchant_id", operation.merchant_id),
-        shorter("transaction_ids", MOST_BEFORE[operation.type]),
-    )
-    if operation.type is TransactionType.REFUND:
-        return step.add(refundable_minor=-amount, pending_refund_minor=amount).when(
-            *owned,
-            one_of("status", REFUNDABLE_STATUSES),
-            at_least("refundable_minor", amount),
-        )
-    not_closing = (
-        *owned,
-        equals("status", PaymentStatus.REQUIRES_CAPTURE),
-        absent("closing_id"),
-    )
-    alone = equals("pending_capture_minor", 0)
-    if operation.type is TransactionType.VOID:
-        rest = equals("capturable_minor", amount)
-        return step.assign(closing_id=operation.id).when(*not_closing, alone, rest)
-    capture = step.add(capturable_minor=-amount, pending_capture_minor=amount)
-    enough = at_least("capturable_minor", amount)
-    if operation.final:
-        return capture.assign(closing_id=operation.id).when(*not_closing, alone, enough)
-    return capture.when(*not_closing, enough)
 
 
 def _stale(writes: OutcomeWrites, refused: TransactionRefused) -> StaleWrite:

@@ -23,7 +23,7 @@ from runtime.models.payment import MAX_DISPUTES, Payment
 from runtime.models.scope import Scope
 from runtime.models.transaction import AuditStep, Transaction, TransactionStatus
 from runtime.models.transfer import Leg, Transfer
-from runtime.repositories.payments import EventWrites
+from runtime.repositories.payment_writes import EventWrites
 from runtime.services.payment_desk import PaymentDesk
 from runtime.services.payment_outcome import booking_of
 

@@ -15,7 +15,7 @@ from runtime.models.merchant import MerchantProfile
 from runtime.models.payment import Payment, PaymentStatus
 from runtime.models.transaction import AuditStep, Transaction, TransactionStatus, TransactionType
 from runtime.models.transfer import Transfer
-from runtime.repositories.payments import OutcomeWrites
+from runtime.repositories.payment_writes import OutcomeWrites
 from runtime.services.payment_outcome import (
     booking_of,
     context_of,

@@ -21,7 +21,7 @@ from runtime.models.transaction import (
     TransactionType,
 )
 from runtime.models.transfer import Leg, Transfer, TransferStatus
-from runtime.repositories.payments import OutcomeWrites
+from runtime.repositories.payment_writes import OutcomeWrites
 
 NOT_CHARGED = Refused(None, "processor_unreachable", "The processor never received the charge")
 _NOT_LEASED = {"lease_owner": None, "lease_expires_at": None}

@@ -26,7 +26,8 @@ from runtime.models.merchant import MerchantProfile
 from runtime.models.payment import PaymentStatus
 from runtime.models.scope import Scope
 from runtime.repositories.customers import CustomerRepository
-from runtime.repositories.payments import PaymentEntry, PaymentRepository
+from runtime.repositories.payment_lists import PaymentEntry, PaymentLists
+from runtime.repositories.payments import PaymentRepository
 from runtime.services.merchant_profiles import MerchantProfiles
 from runtime.services.pages import Cursors, take_page
 from runtime.services.payment_answers import detail_of
@@ -44,6 +45,7 @@ class PaymentArchive:
     """What reading payments works with."""
 
     payments: PaymentRepository
+    lists: PaymentLists
     merchants: MerchantProfiles
     customers: CustomerRepository
     cursors: Cursors
@@ -65,7 +67,7 @@ def list_payments(query: PaymentQuery, call: Call, archive: PaymentArchive) -> P
     after_id = archive.cursors.position(query, "payments", merchant.id)
     index, buckets = _index_for(query, merchant)
     filtered = query.min_amount is not None or query.max_amount is not None
-    entries = archive.payments.newest_first(
+    entries = archive.lists.newest_first(
         buckets,
         index,
         start,
@@ -100,7 +102,7 @@ def summarize_payments(query: SummaryQuery, call: Call, archive: PaymentArchive)
     if query.start_date is None:
         start = max(start, start_of(to_instant(end - _MONTH)[:10]))
     buckets = all_buckets(merchant.id, merchant.index_buckets)
-    figures = archive.payments.figures(buckets, start, end, SUMMARY_PAGE)
+    figures = archive.lists.figures(buckets, start, end, SUMMARY_PAGE)
     summary = summarize(islice(figures, MAX_SUMMARY_PAYMENTS + 1))
     if summary.total_count > MAX_SUMMARY_PAYMENTS:
         raise SummaryTooLarge(

@@ -30,7 +30,7 @@ from runtime.errors import (
 )
 from runtime.models.idempotency import IdempotencyRecord
 from runtime.observability import logger
-from runtime.repositories.payments import OutcomeWrites
+from runtime.repositories.payment_writes import OutcomeWrites
 from runtime.services.idempotency import completed
 from runtime.services.payment_answers import answer_earlier
 from runtime.services.payment_desk import PaymentDesk

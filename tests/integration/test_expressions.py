@@ -57,6 +57,7 @@ from runtime.repositories.expressions import (
 )
 from runtime.repositories.folding import FoldRepository
 from runtime.repositories.merchants import MerchantRepository
+from runtime.repositories.payment_lists import PaymentLists
 from runtime.repositories.payments import PaymentRepository
 from runtime.repositories.sandbox_charges import SandboxChargeRepository
 from runtime.repositories.settlements import (
@@ -226,7 +227,7 @@ def test_reads_of_every_kind_survive_transient_faults(world: World, fault: Fault
         world.pay(merchant)
     faults = Faults(first_tries(fault, 2))
     store = world.store_on(faults.attach(world.engine.dynamodb()))
-    payments = PaymentRepository(store)
+    payments = PaymentLists(store)
     ids = [row.id for row in world.payments()]
     assert [row.id for row in payments.get_many(ids, EVERYBODY)] == ids
     assert payments.get(ids[0], EVERYBODY) is not None

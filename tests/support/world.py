@@ -46,6 +46,7 @@ from runtime.repositories.customers import CustomerRepository
 from runtime.repositories.data_keys import DataKeyRepository
 from runtime.repositories.limits import LimitRepository
 from runtime.repositories.merchants import MerchantRepository
+from runtime.repositories.payment_lists import PaymentLists
 from runtime.repositories.payments import PaymentRepository
 from runtime.repositories.sandbox_charges import SandboxChargeRepository
 from runtime.repositories.settlements import SettlementRepository
@@ -189,6 +190,7 @@ class World:
         """What lists read."""
         return PaymentArchive(
             PaymentRepository(self.store),
+            PaymentLists(self.store),
             MerchantProfiles(MerchantRepository(self.store), 0),
             CustomerRepository(self.store),
             Cursors(lambda: CURSOR_KEY),

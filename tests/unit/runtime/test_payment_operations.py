@@ -33,7 +33,7 @@ from runtime.domain.payments import Approved, ProcessorAnswer, Refused, may_beco
 from runtime.errors import AmountTooLarge, InvalidState
 from runtime.models.payment import MAX_TRANSACTIONS, Payment, PaymentStatus
 from runtime.models.transaction import Transaction, TransactionStatus, TransactionType
-from runtime.repositories.payments import begin_on_payment
+from runtime.repositories.payment_writes import begin_on_payment
 
 S, T = PaymentStatus, TransactionType
 AT = to_instant(datetime(2026, 1, 1, tzinfo=UTC))
