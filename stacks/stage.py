@@ -140,6 +140,13 @@ class Schedules(_Part, frozen=True):
     """The sweep for old keys; a new one begins a week after the last."""
 
 
+class LockOut(_Part, frozen=True):
+    """So many failed payments or transfers of a customer in a row lock it for so long."""
+
+    after_failures: Annotated[int, Field(ge=2, le=100)] = 3
+    seconds: Annotated[int, Field(ge=1, le=31 * 86_400)] = 1_800
+
+
 class StageConfig(_Part, frozen=True):
     """One stage: everything that the stacks ask about it."""
 
@@ -155,6 +162,7 @@ class StageConfig(_Part, frozen=True):
     throttling: Throttling = Throttling()
     concurrency: Concurrency = Concurrency()
     schedules: Schedules = Schedules()
+    lock_out: LockOut = LockOut()
     proof_cut_seconds: Annotated[int, Field(ge=1, le=86_400)] = 360
     proof_patience_seconds: Annotated[int, Field(ge=1, le=600)] = 60
     allow_local_webhooks: bool = False

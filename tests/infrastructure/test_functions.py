@@ -112,6 +112,17 @@ def test_an_intents_lease_outlives_every_request_that_can_hold_it(
     assert settings.processor_timeout_seconds < request_seconds < settings.intent_lease_seconds
 
 
+@pytest.mark.parametrize("service", ["process", "resolver"])
+def test_whoever_finds_a_decline_locks_customers_out_by_the_same_numbers(
+    service: str, stage: Synthesized
+) -> None:
+    environment = _environment(stage, stage.functions()[service])
+    settings = SETTINGS[service].from_environment(environment)
+    assert isinstance(settings, PaymentTiming)
+    assert {"LOCK_AFTER_FAILURES", "LOCK_SECONDS"} <= set(environment)
+    assert (settings.lock_after_failures, settings.lock_seconds) == (3, 30 * 60)
+
+
 @every_function
 def test_a_crash_of_a_function_rings(service: str, stage: Synthesized) -> None:
     function = stage.functions()[service]

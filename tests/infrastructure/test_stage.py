@@ -76,6 +76,11 @@ def test_a_short_lease_is_refused_in_production_even_if_the_requests_are_shorter
         )
 
 
+def test_a_single_failure_cannot_lock_a_customer() -> None:
+    with pytest.raises(StageError, match=r"lock_out\.after_failures: .* or equal to 2"):
+        _stage("dev", lock_out={"after_failures": 1})
+
+
 @pytest.mark.parametrize("kept", ["retain", "deletion_protection"])
 def test_production_must_keep_its_data(kept: str) -> None:
     data = {"retain": True, "deletion_protection": True, kept: False}
