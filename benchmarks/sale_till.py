@@ -29,7 +29,7 @@ from runtime.repositories.store import Store
 from runtime.services.merchant_profiles import MerchantProfiles
 from runtime.services.payment_desk import PaymentDesk
 from runtime.services.payment_methods import add_method
-from runtime.services.payment_operations import capture_payment, refund_payment
+from runtime.services.payment_operations import cancel_payment, capture_payment, refund_payment
 from runtime.services.payments import create_payment
 from tests.support.world import World
 
@@ -101,6 +101,11 @@ class Till:
         """POST /v1/payments/{id}/capture, in full."""
         call = self.call(f"/v1/payments/{payment_id}/capture", {})
         return capture_payment(payment_id, CaptureRequest(), call, self.desk)
+
+    def cancel(self, payment_id: str) -> StoredAnswer:
+        """POST /v1/payments/{id}/cancel."""
+        call = self.call(f"/v1/payments/{payment_id}/cancel", {})
+        return cancel_payment(payment_id, call, self.desk)
 
     def refund(self, payment_id: str) -> StoredAnswer:
         """POST /v1/payments/{id}/refund, in full."""
@@ -179,8 +184,10 @@ def variants(till: Till) -> tuple[Variant, ...]:
         till.sell(**customer, **refused)
         return partial(till.sell, **customer)
 
-    def authorized() -> Callable[[], StoredAnswer]:
-        return partial(till.capture, till.sold(capture_method="manual"))
+    def of_one(
+        operation: Callable[[str], StoredAnswer], **changes: Any
+    ) -> Callable[[], Callable[[], StoredAnswer]]:
+        return lambda: partial(operation, till.sold(**changes))
 
     return (
         Variant("sale", till, sale(), most_trips=2, most_units=26),
@@ -198,8 +205,9 @@ def variants(till: Till) -> tuple[Variant, ...]:
         Variant("sale to one just declined", till, after_a_decline),
         Variant("sale under two limits", limited, lambda: limited.sell),
         Variant("authorization", till, sale(capture_method="manual"), most_trips=2, most_units=26),
-        Variant("capture of one", till, authorized, 200),
-        Variant("refund", till, lambda: partial(till.refund, till.sold()), 200),
+        Variant("capture of one", till, of_one(till.capture, capture_method="manual"), 200),
+        Variant("cancellation of one", till, of_one(till.cancel, capture_method="manual"), 200),
+        Variant("refund of a sale", till, of_one(till.refund), 200),
     )
 
 
