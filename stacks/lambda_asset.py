@@ -4,6 +4,7 @@ Built with pip for the target platform, not with Docker, so `cdk synth` works on
 it does beyond `pip install --target`:
 
 * botocore carries the models of ~400 services (26 MB); only those in `AWS_SERVICES` stay;
+* stripe's `params` (9 MB with bytecode) are types that only a type checker imports;
 * bytecode is compiled with an interpreter of the target's minor version, marked `unchecked-hash`:
   Lambda unpacks files with a fixed date, which makes ordinary bytecode stale (~0.4 s a cold start);
 * the result's name is a hash of its inputs and it appears by one rename: no asset is ever half
@@ -45,7 +46,7 @@ GLIBC_MINORS = (34, 31, 28, 27, 26, 24, 17)
 WHEEL_MACHINE: dict[Architecture, str] = {"arm64": "aarch64", "x86_64": "x86_64"}
 
 # Part of the dependency cache's key: raise it when this file changes what a build contains.
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 PIP_TIMEOUT_SECONDS = 600
 COMPILE_TIMEOUT_SECONDS = 300
 PROBE_TIMEOUT_SECONDS = 10
@@ -211,6 +212,7 @@ def _strip(directory: Path) -> None:
             if service.name not in AWS_SERVICES:
                 shutil.rmtree(service)
     shutil.rmtree(directory / "boto3" / "examples", ignore_errors=True)
+    shutil.rmtree(directory / "stripe" / "params")
     for path in sorted(directory.rglob("*"), reverse=True):
         if path.is_dir() and path.name in NOT_SHIPPED_DIRS:
             shutil.rmtree(path)
