@@ -92,7 +92,7 @@ def charge_as_it_stands(
     """The answer of a charge that somebody else has taken further."""
     payment = desk.payments.get(payment_id, Scope(merchant_id))
     assert payment is not None, f"{payment_id} was begun and never deleted"
-    return charge_answer(payment, request_id)
+    return _as_stored(charge_answer(payment, request_id), payment.claim_key, payment_id, desk)
 
 
 def operation_as_it_stands(
@@ -105,7 +105,27 @@ def operation_as_it_stands(
     payment = desk.payments.get(operation.payment_id, owner)
     assert payment is not None, f"{operation.payment_id} has {operation_id} and was never deleted"
     transactions = desk.payments.transactions_of(payment)
-    return operation_answer(payment, transactions, operation, request_id)
+    # Read after the payment: what is pending here was pending then.
+    (operation,) = (each for each in transactions if each.id == operation_id)
+    standing = operation_answer(payment, transactions, operation, request_id)
+    return _as_stored(standing, operation.claim_key, operation_id, desk)
+
+
+def _as_stored(
+    standing: StoredAnswer, claim_key: str | None, resource_id: str, desk: PaymentDesk
+) -> StoredAnswer:
+    """`standing`; where it is final, the answer that was stored with it and is repeated exactly.
+
+    The payment may have gone on since. Nothing is stored where no key could be had for it.
+    """
+    if standing.status == HTTPStatus.ACCEPTED or claim_key is None:
+        return standing
+    record = desk.claims.read(claim_key)
+    if record is None or record.resource_id != resource_id:
+        return standing
+    if record.status_code is None or record.response_body is None:
+        return standing
+    return StoredAnswer(record.status_code, record.response_body)
 
 
 def _standing(record: IdempotencyRecord, desk: PaymentDesk) -> StoredAnswer | None:
@@ -121,4 +141,4 @@ def _standing(record: IdempotencyRecord, desk: PaymentDesk) -> StoredAnswer | No
     payment = desk.payments.get(resource, owner)
     if payment is None or payment.status is PaymentStatus.PROCESSING:
         return None
-    return charge_answer(payment, record.request_id)
+    return charge_as_it_stands(resource, record.merchant_id, record.request_id, desk)

@@ -261,6 +261,8 @@ def settle_operation(
         payment = desk.payments.get(operation.payment_id, owner)
         assert payment is not None, f"{operation.payment_id} has {operation.id}"
         transactions = desk.payments.transactions_of(payment)
+        if {each.id: each.version for each in transactions}.get(operation.id) != operation.version:
+            raise StaleWrite("transactions", f"{operation.id} is not ours any more")
         now = desk.clock()
         outcome = operation_outcome(payment, operation, reply, merchant, now)
         known = replaced(transactions, outcome.operation)
