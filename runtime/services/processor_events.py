@@ -15,7 +15,8 @@ from runtime.contract.processor_events import EventAnswer, EventResult
 from runtime.domain.disputes import DISPUTE_STATUS
 from runtime.domain.idempotency import event_key
 from runtime.domain.processor_events import EventKind, ProcessorEvent
-from runtime.errors import BadSignature, NotFound, Unavailable
+from runtime.errors import BadSignature, InvalidValue, NotFound, Unavailable
+from runtime.gateways.processors.port import Processor
 from runtime.models.change import ChangeContext
 from runtime.models.merchant import MerchantProfile
 from runtime.models.payment import Payment, PaymentStatus
@@ -30,7 +31,7 @@ from runtime.services.payment_desk import PaymentDesk
 PATIENCE: Final = timedelta(hours=1)
 """So long a notification about something that we do not know is asked for again: the answer of the
 charge itself may still be on its way. Later it is somebody else's."""
-_RETRY_SECONDS: Final = 60
+_NOT_THEIRS: Final = "the signature does not belong to this merchant"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def receive_event(notification: Notification, desk: PaymentDesk) -> EventAnswer:
     if not desk.connectors.knows(notification.processor):
         raise NotFound(f"there is no processor {notification.processor}")
     merchant = _merchant(notification, desk)
-    connector = desk.connectors.of(merchant.id, notification.processor)
+    connector = _connector(merchant, notification, desk)
     event = connector.read_event(notification.headers, notification.body, notification.now)
     result = _apply(event, merchant, notification, desk)
     logger.info("processor event", event=event.id, kind=event.kind, result=result)
@@ -70,7 +71,16 @@ def _merchant(notification: Notification, desk: PaymentDesk) -> MerchantProfile:
     try:
         return desk.merchants.require(notification.merchant_id)
     except NotFound as unknown:
-        raise BadSignature("the signature does not belong to this merchant") from unknown
+        raise BadSignature(_NOT_THEIRS) from unknown
+
+
+def _connector(
+    merchant: MerchantProfile, notification: Notification, desk: PaymentDesk
+) -> Processor:
+    try:
+        return desk.connectors.of(merchant.id, notification.processor)
+    except InvalidValue as not_connected:
+        raise BadSignature(_NOT_THEIRS) from not_connected
 
 
 def _apply(

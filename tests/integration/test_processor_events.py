@@ -211,8 +211,11 @@ def test_who_cannot_sign_does_not_learn_which_merchants_there_are(shop: Shop) ->
     there = shop.send("{}", {SIGNATURE_HEADER: "t=1,v1=" + "0" * 64})
     nobody = shop.send("{}", {SIGNATURE_HEADER: "t=1,v1=" + "0" * 64}, "merchant_id=mer_nobody")
     unnamed = shop.send("{}", {}, "")
-    assert {each.status for each in (there, nobody, unnamed)} == {401}
-    assert {each.body["code"] for each in (there, nobody, unnamed)} == {"bad_signature"}
+    elsewhere = shop.send("{}", {"stripe-signature": "t=1,v1=00"}, processor="stripe")
+    answers = (there, nobody, unnamed, elsewhere)
+    assert {each.status for each in answers} == {401}
+    assert {each.body["code"] for each in answers} == {"bad_signature"}
+    assert elsewhere.body["detail"] == nobody.body["detail"]
 
 
 def test_another_merchants_payment_is_not_reached_by_a_genuine_notification(
