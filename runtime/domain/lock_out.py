@@ -17,13 +17,17 @@ from runtime.models.fields import Instant
 
 SAY_NOTHING_OF_THE_CUSTOMER: Final = frozenset(
     {
+        "canceled",
         "issuer_unavailable",
         "processing_error",
+        "processor_configuration",
         "processor_rate_limited",
+        "processor_rejected",
         "processor_unreachable",
     }
 )
-"""Decline codes by which nobody has judged who pays: an outage must not lock customers out."""
+"""Decline codes by which nobody has judged who pays: neither an outage nor a merchant's revoked key
+must lock customers out."""
 
 
 @dataclass(frozen=True, slots=True)

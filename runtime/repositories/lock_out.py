@@ -90,7 +90,7 @@ class CountedAttempt:
 def end_of_failures(
     customer_id: str, merchant_id: str, at: Instant, context: ChangeContext, *more: Condition
 ) -> Update:
-    """A success: failures are counted from zero again, unless a lock stands, or one of `more`."""
+    """A success: failures are counted from zero again, if no lock stands and `more` hold."""
     step = Update(Customer.table_schema, {"id": customer_id}, removed=("locked_until",))
     stamped = _stamped(step.assign(failed_attempts=0), at, context)
     return stamped.when(*customer_of(merchant_id), unlocked(at), *more)

@@ -98,7 +98,7 @@ def commit_outcome(
     except KeysUnavailable as error:
         # What happened is booked, keys or no keys; the payment itself answers repetitions.
         logger.error("the answer could not be enciphered and is not kept", detail=error.detail)
-        desk.payments.record_outcome(writes, None, token=token)
+        desk.payments.record_outcome(writes, None, token=f"{token}-k")
 
 
 def _refused(

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from runtime.domain.lock_out import SAY_NOTHING_OF_THE_CUSTOMER, LockOut, Standing, standing_of
-from runtime.domain.payments import RETRIABLE_DECLINES
+from runtime.gateways.processors.sandbox import BEHAVIOURS
 from runtime.services.payment_outcome import NOT_CHARGED
 
 RULE = LockOut(after_failures=3, seconds=1800)
@@ -39,7 +39,7 @@ def test_a_lock_runs_out_after_its_seconds() -> None:
     assert RULE.until(now) == "2026-03-14T09:30:00.000Z"
 
 
-def test_only_declines_that_pass_with_time_say_nothing_of_the_customer() -> None:
-    assert SAY_NOTHING_OF_THE_CUSTOMER < RETRIABLE_DECLINES
+def test_what_nobody_has_judged_says_nothing_of_the_customer_and_a_declined_card_does() -> None:
     assert NOT_CHARGED.decline_code in SAY_NOTHING_OF_THE_CUSTOMER
-    assert "insufficient_funds" not in SAY_NOTHING_OF_THE_CUSTOMER
+    judged = {each.decline_code for each in BEHAVIOURS.values()} | {"try_again_later"}
+    assert SAY_NOTHING_OF_THE_CUSTOMER.isdisjoint(judged)
