@@ -227,12 +227,12 @@ def test_reads_of_every_kind_survive_transient_faults(world: World, fault: Fault
         world.pay(merchant)
     faults = Faults(first_tries(fault, 2))
     store = world.store_on(faults.attach(world.engine.dynamodb()))
-    payments = PaymentLists(store)
+    payments = PaymentRepository(store)
     ids = [row.id for row in world.payments()]
     assert [row.id for row in payments.get_many(ids, EVERYBODY)] == ids
     assert payments.get(ids[0], EVERYBODY) is not None
     start, end = world.clock() - timedelta(days=1), world.clock()
-    figures = list(payments.figures([f"{merchant.id}#000"], start, end, 2))
+    figures = list(PaymentLists(store).figures([f"{merchant.id}#000"], start, end, 2))
     assert len(figures) == 5
     assert {operation for operation, _, _ in faults.injected} == {
         "GetItem",
