@@ -90,8 +90,9 @@ test-integration: venv ## repositories and handlers against table engines
 	$(PY) -m pytest tests/integration --numprocesses 2 $(ARGS)
 
 .PHONY: test-faults
-test-faults: venv ## the ledger's simulations under faults; a failure prints its seed  [SEED= OPERATIONS=]
-	$(if $(SEED),TEST_SEED=$(SEED)) $(if $(OPERATIONS),OPERATIONS=$(OPERATIONS)) $(PY) -m pytest --numprocesses 2 \
+test-faults: venv ## payments and the ledger under faults; a failure prints its seed  [SEED= OPERATIONS=]
+	$(if $(SEED),TEST_SEED=$(SEED)) $(if $(OPERATIONS),OPERATIONS=$(OPERATIONS)) $(PY) -m pytest \
+		--numprocesses 2 --maxschedchunk 1 tests/integration/test_payment_simulation.py \
 		tests/integration/test_ledger_simulation.py tests/integration/test_ledger_races.py \
 		tests/integration/test_ledger_stateful.py $(ARGS)
 

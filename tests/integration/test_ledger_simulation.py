@@ -25,8 +25,8 @@ from tests.support.ledger_world import LedgerClient, LedgerWorld, Order
 from tests.support.streams import STORMY
 
 CLIENTS = 16
-OPERATIONS = int(os.environ.get("OPERATIONS") or 100)
-"""Of each client."""
+OPERATIONS = int(os.environ.get("OPERATIONS") or 1_600)
+"""Of all clients together, on each engine."""
 FAULT_RATE, KILL_RATE = 0.04, 0.01
 PATIENCE = 12
 LOCK_SECONDS = 0.002
@@ -196,7 +196,7 @@ def test_sixteen_clients_under_faults_and_deaths_lose_nothing_and_apply_each_req
         ledger.client(f"client-{n}", FAULT_RATE, KILL_RATE, PATIENCE) for n in range(CLIENTS)
     ]
     with ledger.poller.running(workers=2):
-        run(town, story, clients, OPERATIONS)
+        run(town, story, clients, -(-OPERATIONS // CLIENTS))
     settle(town, story)
     books = ledger.must_balance(story, town.orders)
     faults = [fault for client in clients if client.faults for fault in client.faults.injected]

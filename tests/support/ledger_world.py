@@ -38,11 +38,12 @@ from runtime.services.projector import Kind, Projector, StreamRecord
 from runtime.services.proof import prove
 from runtime.services.proof_work import ProofDesk
 from runtime.services.transfers import TransferDesk, create_transfer
+from runtime.settings import PaymentTiming
 from tests.support.faults import Faults, ItemLocks, seeded
 from tests.support.ledger_model import LedgerModel, ModelAccount
 from tests.support.ledger_truth import TRANSFERS, Books, Story, legs_in
 from tests.support.streams import QUIET, Handler, SourceSettings, StreamFaults, StreamPoller
-from tests.support.world import World
+from tests.support.world import TIMING, World
 
 if TYPE_CHECKING:
     from tests.support.engines import Engine
@@ -137,10 +138,11 @@ class LedgerWorld:
     stream_faults: StreamFaults = QUIET
     projector_faults: float = 0.0
     lock_seconds: float = 0.0
+    timing: PaymentTiming = TIMING
     model: LedgerModel = field(default_factory=LedgerModel)
 
     def __post_init__(self) -> None:
-        self.world = World(self.engine, streams=True)
+        self.world = World(self.engine, self.timing, streams=True)
         self.profiles = MerchantProfiles(MerchantRepository(self.world.store), 3600)
         self.merchant = self.world.merchant(index_buckets=2)
         self.locks = ItemLocks(self.world.key_names, hold_seconds=self.lock_seconds)
@@ -243,10 +245,10 @@ class LedgerWorld:
             story.apply_to(self.model, orders, books)
             story.must_be_of(self.merchant.id, orders, books)
         books.must_hold(self.model)
-        self._must_be_proved()
+        self.must_be_proved()
         return books
 
-    def _must_be_proved(self) -> None:
+    def must_be_proved(self) -> None:
         """The project's own proof finds nothing, once all is older than its cut."""
         self.world.clock.advance(2 * CUT.total_seconds())
         desk = ProofDesk(

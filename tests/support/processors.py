@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
+from random import Random
 from typing import Any
 
-from runtime.domain.payments import ProcessorAnswer
+from runtime.domain.payments import ProcessorAnswer, Refused
 from runtime.errors import ProcessorUnknown
 from runtime.gateways.processors.port import Processor
+from tests.support.faults import ProcessKilled
 from tests.support.world import Hooked
+
+CALLED_OFF = "canceled"
+"""What the sandbox answers to a charge that comes after its reference was forbidden."""
 
 
 def silent() -> None:
@@ -52,3 +59,92 @@ class Answering:
 
     def find_operation(self, _: Any) -> ProcessorAnswer | None:
         return self._answer if self.asked else None
+
+
+class LateMail:
+    """Requests that are still on their way to the processor, though nobody waits for them."""
+
+    def __init__(self, processor: Processor) -> None:
+        self._processor = processor
+        self._waiting: list[tuple[str, Any]] = []
+        self._lock = threading.Lock()
+        self.delivered: Counter[str] = Counter()
+
+    def post(self, what: str, request: Any) -> None:
+        """It will come, some time."""
+        with self._lock:
+            self._waiting.append((what, request))
+
+    def deliver(self, dice: Random) -> bool:
+        """One of them arrives, in any order; nobody hears the answer. False: none is left."""
+        with self._lock:
+            if not self._waiting:
+                return False
+            what, request = self._waiting.pop(dice.randrange(len(self._waiting)))
+        try:
+            answer = getattr(self._processor, what)(request)
+        except ProcessorUnknown:
+            answer = None
+        forbidden = (
+            what == "charge" and isinstance(answer, Refused) and answer.decline_code == CALLED_OFF
+        )
+        with self._lock:
+            self.delivered[f"{what} called off" if forbidden else what] += 1
+        return True
+
+
+class BadLine:
+    """The way to a processor: calls die, get lost, go unheard, or come when nobody expects them.
+
+    What is asked about a reference gets lost as well. `injected` counts what happened.
+    """
+
+    captures_in_parts = True
+
+    def __init__(
+        self, inner: Processor, mail: LateMail, seed: str, rate: float, kills: float
+    ) -> None:
+        self._inner, self._mail = inner, mail
+        self._dice, self._rate, self._kills = Random(seed), rate, kills
+        self.injected: Counter[str] = Counter()
+
+    def check_method(self, payment_method: str) -> None:
+        self._inner.check_method(payment_method)
+
+    def charge(self, request: Any) -> ProcessorAnswer:
+        return self._call("charge", request, loses=("unreached", "unheard", "late"))
+
+    def operate(self, request: Any) -> ProcessorAnswer:
+        return self._call("operate", request, loses=("unreached", "unheard", "late"))
+
+    def forbid(self, request: Any) -> ProcessorAnswer | None:
+        return self._call("forbid", request, loses=("unreached", "unheard", "late"))
+
+    def find(self, request: Any) -> ProcessorAnswer | None:
+        return self._call("find", request, loses=("unreached", "unheard"))
+
+    def find_operation(self, request: Any) -> ProcessorAnswer | None:
+        return self._call("find_operation", request, loses=("unreached", "unheard"))
+
+    def _call(self, what: str, request: Any, loses: tuple[str, ...]) -> Any:
+        fault = self._fault(loses)
+        if fault is not None:
+            self.injected[fault] += 1
+        if fault == "killed before":
+            raise ProcessKilled(f"before {what}")
+        if fault == "late":
+            self._mail.post(what, request)
+        if fault in ("unreached", "late"):
+            silent()
+        answer = getattr(self._inner, what)(request)
+        if fault == "killed after":
+            raise ProcessKilled(f"after {what}")
+        if fault == "unheard":
+            silent()
+        return answer
+
+    def _fault(self, loses: tuple[str, ...]) -> str | None:
+        throw = self._dice.random()
+        if throw < self._kills:
+            return self._dice.choice(("killed before", "killed after"))
+        return self._dice.choice(loses) if throw < self._kills + self._rate else None

@@ -121,8 +121,11 @@ class SandboxProcessor:
         return _answer(remembered)
 
     def find(self, request: ChargeRequest) -> ProcessorAnswer | None:
-        """What became of a reference."""
-        return self._recall(request.reference)
+        """What became of a reference; a forbidden one was never charged."""
+        remembered = self.memory.recall(request.reference)
+        if remembered is None or remembered.state == _FORBIDDEN:
+            return None
+        return _answer(remembered)
 
     def forbid(self, request: ChargeRequest) -> ProcessorAnswer | None:
         """Remember the reference as one that must not be charged, unless it was."""
@@ -143,15 +146,12 @@ class SandboxProcessor:
 
     def find_operation(self, request: OperationRequest) -> ProcessorAnswer | None:
         """What became of a capture, refund or void."""
-        return self._recall(request.reference)
+        remembered = self.memory.recall(request.reference)
+        return _answer(remembered) if remembered else None
 
     def read_event(self, headers: Mapping[str, str], body: bytes, now: datetime) -> ProcessorEvent:
         """A notification signed with the merchant's `webhook_secret`."""
         return read_sandbox_event(headers, body, self.config(), now)
-
-    def _recall(self, reference: str) -> ProcessorAnswer | None:
-        remembered = self.memory.recall(reference)
-        return _answer(remembered) if remembered else None
 
     def _remember(self, request: ChargeRequest, charge: SandboxCharge) -> SandboxCharge:
         return self.memory.remember(charge, token=new_id("sbt", request.at))

@@ -117,6 +117,7 @@ def test_a_request_that_never_arrived_is_not_found_and_can_be_forbidden(
     late = sandbox.charge(request("tok_approved"))
     assert isinstance(late, Refused), "a forbidden reference is never charged"
     assert sandbox.forbid(lost) is None
+    assert sandbox.find(lost) is None, "whoever asks again hears the same"
 
 
 def test_forbidding_a_charged_reference_tells_that_it_was_charged(
