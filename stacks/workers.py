@@ -14,7 +14,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from runtime.models.change import UNKNOWN_TOO_OLD
+from runtime.models.change import NOT_VOIDED, UNKNOWN_TOO_OLD
 from runtime.settings import ReconcileSettings, ResolverSettings, RotationSettings
 from stacks import permissions
 from stacks.constructs.acknowledge import acknowledge
@@ -72,10 +72,11 @@ class WorkersStack(Stack):
             self,
             "UnknownTooOld",
             log_group=self.resolver.log_group,
-            messages=(UNKNOWN_TOO_OLD,),
+            messages=(UNKNOWN_TOO_OLD, NOT_VOIDED),
             metric_name="UnknownTooOld",
-            description="A processor has not said for too long what became of something.",
+            description="A processor does not say what became of something, or voids nothing.",
         )
+        unopenable_alarm(self, "ResolverUnopenable", log_group=self.resolver.log_group)
         self.rotation = self._scheduled(
             "Rotation", "rotation", self._rotation, minutes.rotation_minutes
         )

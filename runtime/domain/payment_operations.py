@@ -160,6 +160,15 @@ def ask_again_after(age: timedelta, lease: timedelta) -> timedelta:
     return max(lease, min(age / 2, LONGEST_RETRY))
 
 
+def void_again_after(overdue: timedelta) -> timedelta:
+    """How long to leave an authorization alone that has been expired for so long.
+
+    Each refusal is a transaction of the payment, and it takes no more than MAX_TRANSACTIONS: the
+    waits grow, so that they last for as long as anybody could mind.
+    """
+    return max(EXPIRY_RETRY, overdue / 2)
+
+
 def absence_is_final(begun_at: datetime, now: datetime, longest: timedelta) -> bool:
     """Whether "not found" at the processor can no longer turn into something done.
 

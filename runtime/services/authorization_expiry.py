@@ -6,11 +6,13 @@ from datetime import datetime
 
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_datetime, to_instant
-from runtime.domain.payment_operations import EXPIRY_RETRY, ceiling_of, refusal_of
+from runtime.domain.payment_operations import ceiling_of, refusal_of, void_again_after
+from runtime.domain.payments import Refused
 from runtime.errors import ProcessorUnknown, StaleWrite
-from runtime.models.change import ChangeContext
+from runtime.models.change import NOT_VOIDED, ChangeContext
 from runtime.models.payment import Payment
 from runtime.models.transaction import Transaction, TransactionType
+from runtime.observability import logger
 from runtime.repositories.payments import OperationRefused
 from runtime.services.payment_desk import PaymentDesk
 from runtime.services.payment_operations import (
@@ -47,6 +49,8 @@ def expire_authorization(
         processor = desk.connectors.of(payment.merchant_id, payment.processor)
         reply = processor.operate(operation_request(operation, payment))
         settle_operation(operation, reply, None, desk, request_id=request_id)
+        if isinstance(reply, Refused):
+            logger.error(NOT_VOIDED, payment=payment.id, code=reply.decline_code)
     except (OperationRefused, StaleWrite, ProcessorUnknown):
         # Refused: somebody captures or cancels just now. Unknown: it waits as an operation.
         return False
@@ -55,11 +59,13 @@ def expire_authorization(
 
 def _postponed(payment: Payment, now: datetime, desk: PaymentDesk, request_id: str) -> bool:
     """Look at this payment again only later; False when somebody else has just changed it."""
+    assert payment.authorization_expires_at is not None, f"{payment.id} does not expire"
+    overdue = now - to_datetime(payment.authorization_expires_at)
     cause = new_id("exp", now)
     context = ChangeContext(changed_by=EXPIRY, request_id=request_id, cause=cause)
     later = payment.model_copy(
         update={
-            "next_action_at": to_instant(now + EXPIRY_RETRY),
+            "next_action_at": to_instant(now + void_again_after(overdue)),
             "version": payment.version + 1,
             "updated_at": to_instant(now),
             **context.stamp(),

@@ -16,7 +16,14 @@ from runtime.domain.ids import new_id
 from runtime.domain.instants import to_datetime, to_instant
 from runtime.domain.payment_operations import ceiling_of, refusal_of
 from runtime.domain.payments import ProcessorAnswer
-from runtime.errors import InactiveMerchant, InvalidState, InvalidValue, StaleWrite, Unavailable
+from runtime.errors import (
+    AmountTooLarge,
+    InactiveMerchant,
+    InvalidState,
+    InvalidValue,
+    StaleWrite,
+    Unavailable,
+)
 from runtime.gateways.processors.port import OperationRequest, Processor
 from runtime.models.change import ChangeContext
 from runtime.models.idempotency import IdempotencyRecord
@@ -174,7 +181,7 @@ class OperationStep:
         wanted, payment = self.wanted, self.payment
         amount = ceiling_of(payment, wanted.kind) if wanted.amount is None else wanted.amount
         refusal = refusal_of(payment, wanted.kind, amount, final=wanted.final)
-        if refusal is not None and wanted.amount is None and amount == 0:
+        if isinstance(refusal, AmountTooLarge) and wanted.amount is None:
             refusal = InvalidState(f"of {payment.id} nothing is left ({refusal.detail})")
         if refusal is not None:
             raise refusal

@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import Final
 
 from runtime.domain.ids import created_at
+from runtime.errors import Internal
 from runtime.models.change import UNKNOWN_TOO_OLD
 from runtime.observability import logger
 from runtime.repositories.store import Store
@@ -54,8 +55,10 @@ def resolve_due(desk: PaymentDesk, store: Store, request_id: str) -> ResolverRep
             return _report(len(due), counts, stopped_early=True)
         try:
             fate = resolve(identifier, desk, request_id)
-        except Exception:  # noqa: BLE001 - one payment's fault must not keep the others waiting
+        except Exception as fault:  # noqa: BLE001 - one payment's fault must not keep others waiting
             logger.exception("a payment could not be resolved", payment=identifier)
+            if isinstance(fault, Internal):
+                logger.error(fault.code, detail=fault.detail)
             counts["failed"] += 1
             continue
         counts[fate] += 1

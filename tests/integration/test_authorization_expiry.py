@@ -12,6 +12,7 @@ from runtime.domain.instants import to_datetime
 from runtime.domain.payment_operations import EXPIRY_RETRY
 from runtime.domain.payments import Refused
 from runtime.errors import InvalidState
+from runtime.models.change import NOT_VOIDED
 from runtime.models.merchant import MerchantProfile
 from runtime.models.payment import PaymentStatus
 from runtime.models.transaction import Transaction, TransactionStatus, TransactionType
@@ -164,8 +165,8 @@ def test_several_runs_at_once_void_each_authorization_once(
     world.must_agree()
 
 
-def test_a_void_that_the_processor_refuses_is_tried_again_later(
-    world: World, shop: MerchantProfile
+def test_a_void_that_the_processor_refuses_rings_and_is_tried_again_later(
+    world: World, shop: MerchantProfile, caplog: pytest.LogCaptureFixture
 ) -> None:
     world.paid(shop, **MANUAL)
     world.clock.advance(until_expiry(world))
@@ -174,6 +175,7 @@ def test_a_void_that_the_processor_refuses_is_tried_again_later(
     row = world.payment()
     assert (row.status, row.closing_id) == (PaymentStatus.REQUIRES_CAPTURE, None)
     assert [void.status for void in voids(world)] == [TransactionStatus.FAILED]
+    assert NOT_VOIDED in caplog.messages
     world.clock.advance(RETRY_SECONDS - 60)
     assert world.resolve().due == 0
     world.clock.advance(120)

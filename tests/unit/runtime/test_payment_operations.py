@@ -28,6 +28,7 @@ from runtime.domain.payment_operations import (
     ceiling_of,
     changes_after,
     refusal_of,
+    void_again_after,
 )
 from runtime.domain.payments import Approved, ProcessorAnswer, Refused, may_become
 from runtime.errors import AmountTooLarge, InvalidState
@@ -388,3 +389,11 @@ def test_absence_is_final_only_when_the_request_cannot_be_on_its_way_any_more() 
     longest = timedelta(seconds=75)
     assert not absence_is_final(begun_at, begun_at + longest - timedelta(milliseconds=1), longest)
     assert absence_is_final(begun_at, begun_at + longest, longest)
+
+
+def test_a_void_that_is_refused_for_a_year_leaves_room_for_more() -> None:
+    overdue, attempts = timedelta(), 0
+    while overdue < timedelta(days=365):
+        overdue += void_again_after(overdue)
+        attempts += 1
+    assert attempts < MAX_TRANSACTIONS / 4
