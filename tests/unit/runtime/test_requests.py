@@ -14,7 +14,12 @@ from hypothesis import strategies as st
 from runtime.contract.endpoints import ENDPOINTS, Endpoint, Permission
 from runtime.contract.merchants import MerchantRequest
 from runtime.errors import PlatformError
-from runtime.handlers.request import MAX_BODY_BYTES, Request, read_request
+from runtime.handlers.request import (
+    MAX_BODY_BYTES,
+    MAX_NOTIFICATION_BYTES,
+    Request,
+    read_request,
+)
 from tests.support.http import EVERYTHING, OPERATOR, http_event, token_of
 
 BY_NAME = {endpoint.operation: endpoint for endpoint in ENDPOINTS}
@@ -31,8 +36,9 @@ def read(endpoint: Endpoint = PAY, body: Any = _MISSING, path_id: str = "", **mo
         more.setdefault("headers", KEY)
         if "raw" not in more:
             more["body"] = GOOD if body is _MISSING else body
-    event = http_event(endpoint.method, endpoint.path, **more)
-    return read_request(endpoint, APIGatewayProxyEventV2(event), {"id": path_id} if path_id else {})
+    event = APIGatewayProxyEventV2(http_event(endpoint.method, endpoint.path, **more))
+    members = {"processor": "sandbox"} if endpoint.signed else {}
+    return read_request(endpoint, event, {"id": path_id} if path_id else members)
 
 
 def refusal(*args: Any, **more: Any) -> tuple[int, str, str | None]:
@@ -362,6 +368,29 @@ PUBLIC = [e for e in ENDPOINTS if e.public]
 @pytest.mark.parametrize("endpoint", PUBLIC, ids=lambda e: e.operation)
 def test_public_routes_need_no_token(endpoint: Endpoint) -> None:
     assert read(endpoint, authorizer=None).call is None
+
+
+NOTIFY = BY_NAME["receiveProcessorEvent"]
+
+
+def test_a_notification_is_handed_on_as_its_bytes_were_signed() -> None:
+    body = b'{"amount": 1,  "token": "4111111111111111"}'
+    sent = {"raw": body, "query": "merchant_id=mer_1", "headers": {"X-Signature": "s"}}
+    notification = read(NOTIFY, authorizer=None, **sent).notification
+    assert (notification.processor, notification.merchant_id) == ("sandbox", "mer_1")
+    assert notification.body == body
+    assert notification.headers["x-signature"] == "s"
+
+
+def test_a_notification_without_a_merchant_is_for_the_signature_to_judge() -> None:
+    assert read(NOTIFY, authorizer=None, raw="{}").notification.merchant_id is None
+
+
+def test_a_notification_that_is_too_large_or_has_other_parameters_is_refused() -> None:
+    large = {"raw": "x" * (MAX_NOTIFICATION_BYTES + 1)}
+    assert refusal(NOTIFY, authorizer=None, **large)[:2] == (413, "payload_too_large")
+    odd = {"raw": "{}", "query": "merchant=mer_1"}
+    assert refusal(NOTIFY, authorizer=None, **odd)[:2] == (400, "unknown_parameter")
 
 
 CREATE = BY_NAME["createMerchant"]
