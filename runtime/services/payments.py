@@ -33,8 +33,9 @@ from runtime.services.payment_desk import PaymentDesk
 from runtime.services.payment_outcome import outcome_of, status_bucket, without_answer
 from runtime.services.processor_steps import commit_outcome, run_once
 
-_STORED_METHOD = re.compile(r"pm_[0-9A-HJKMNP-TV-Z]{26}")
-"""Our own ids of stored payment methods; a processor's tokens may begin with pm_ as well."""
+_STORED_PREFIX = "pm_"
+_STORED_METHOD = re.compile(rf"{_STORED_PREFIX}[0-9A-HJKMNP-TV-Z]{{26}}")
+"""Our own ids of stored payment methods; a processor's tokens may begin alike."""
 
 
 def create_payment(request: PaymentRequest, call: Call, desk: PaymentDesk) -> StoredAnswer:
@@ -70,7 +71,7 @@ class Charge:
         """
         # Made before the intent: what is wrong with the merchant's configuration shows here.
         self._connector = self.desk.connectors.of(self.merchant.id, self.payment.processor)
-        self._token = _processor_token(self.request, self.merchant, self.desk)
+        self._token = _processor_token(self.request, self.merchant, self._connector, self.desk)
         self._connector.check_method(self._token)
         _refuse_what_the_merchant_may_not(self.request, self.merchant)
         now = to_datetime(self.payment.created_at)
@@ -149,13 +150,15 @@ def charge_request(payment: Payment) -> ChargeRequest:
     )
 
 
-def _processor_token(request: PaymentRequest, merchant: MerchantProfile, desk: PaymentDesk) -> str:
+def _processor_token(
+    request: PaymentRequest, merchant: MerchantProfile, connector: Processor, desk: PaymentDesk
+) -> str:
     """What the processor will be given: a stored method is read and opened, a token is passed on.
 
     Raises NotFound for a method that the customer does not have; InvalidValue without a customer.
     """
     token = request.payment_method
-    if _STORED_METHOD.fullmatch(token):
+    if _is_stored(token, connector):
         if request.customer_id is None:
             raise InvalidValue("a stored payment method needs its customer_id", param="customer_id")
         tokens = desk.customers.tokens(request.customer_id, Scope(merchant.id))
@@ -166,6 +169,19 @@ def _processor_token(request: PaymentRequest, merchant: MerchantProfile, desk: P
             )
         token = tokens[token]
     return token
+
+
+def _is_stored(payment_method: str, connector: Processor) -> bool:
+    """Whether it names a payment method of a customer, and not one that the processor made."""
+    if not payment_method.startswith(_STORED_PREFIX):
+        return False
+    if _STORED_METHOD.fullmatch(payment_method):
+        return True
+    try:
+        connector.check_method(payment_method)
+    except InvalidValue:
+        return True
+    return False
 
 
 def _refuse_what_the_merchant_may_not(request: PaymentRequest, merchant: MerchantProfile) -> None:
