@@ -92,7 +92,7 @@ test-integration: venv ## repositories and handlers against table engines
 .PHONY: test-faults
 test-faults: venv ## payments and the ledger under faults; a failure prints its seed  [SEED= OPERATIONS=]
 	$(if $(SEED),TEST_SEED=$(SEED)) $(if $(OPERATIONS),OPERATIONS=$(OPERATIONS)) $(PY) -m pytest \
-		--numprocesses 2 --maxschedchunk 1 tests/integration/test_payment_simulation.py \
+		--numprocesses 2 --dist loadgroup tests/integration/test_payment_simulation.py \
 		tests/integration/test_ledger_simulation.py tests/integration/test_ledger_races.py \
 		tests/integration/test_ledger_stateful.py $(ARGS)
 

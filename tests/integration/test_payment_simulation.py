@@ -36,16 +36,18 @@ from tests.support.engines import Engine
 from tests.support.faults import Fault, Faults, ProcessKilled, seeded
 from tests.support.ledger_world import LedgerWorld
 from tests.support.payment_story import PAY, Order, Story
-from tests.support.processors import BadLine, LateMail
+from tests.support.processors import LINE_FAULTS, BadLine, LateMail
 from tests.support.world import World
 
 HALVES = 2
 """Towns of their own, so that two workers share the operations."""
 OPERATIONS = int(os.environ.get("OPERATIONS") or 2_000)
 """Orders under keys of their own, of all halves together."""
+ENOUGH = 1_000
+"""A shorter run need not meet everything that can happen."""
 CLIENTS = 6
 FAULT_RATE, KILL_RATE = 0.05, 0.01
-LINE_FAULTS, LINE_KILLS = 0.2, 0.05
+LINE_RATE, LINE_KILLS = 0.2, 0.05
 PATIENCE = 12
 LOCK_SECONDS = 0.002
 TRIES_OF_ONE_ORDER = 2
@@ -55,6 +57,8 @@ HOT = 12
 TIMING = PaymentTiming(
     stage="test", service="test", authorization_seconds=1_800, unknown_too_old_seconds=3_600
 )
+EVERY_ANSWER = ("pay 201", "pay 402", "pay 422", "capture 200", "capture 422")
+EVERY_ANSWER += ("cancel 200", "refund 200", "refund 402", "refund 422")
 FINAL = {PaymentStatus.SUCCEEDED, PaymentStatus.FAILED, PaymentStatus.CANCELED}
 
 
@@ -124,7 +128,9 @@ class Town:
             sleep=lambda seconds: time.sleep(min(seconds, 0.02)),
             seed=len(name),
         )
-        line = BadLine(self.world.sandbox(store), self.mail, seed, LINE_FAULTS, LINE_KILLS)
+        line = BadLine(
+            self.world.sandbox(store), self.mail, seed, LINE_RATE, LINE_KILLS, self.overtake
+        )
         client = Client(faults, line, store, self.desk(store, line))
         self.clients.append(client)
         return client
@@ -132,6 +138,11 @@ class Town:
     def desk(self, store: Store | None = None, line: BadLine | None = None) -> PaymentDesk:
         """The payment desk; merchants stay as they are, so they are read once."""
         return replace(self.world.desk(store, line), merchants=self.ledger.profiles)
+
+    def overtake(self) -> None:
+        """Every lease runs out, and the resolver takes what it finds."""
+        self.world.clock.advance(TIMING.intent_lease_seconds + 30)
+        self.world.resolve()
 
     # ------------------------------------------------------------ what is wanted
 
@@ -197,9 +208,9 @@ def something_else(town: Town, client: Client, dice: Random) -> None:
     throw = dice.random()
     if throw < 0.03:
         town.world.clock.advance(dice.choice([1, 30, 90, 400]))
-    elif throw < 0.06:
+    elif throw < 0.05:
         town.mail.deliver(dice)
-    elif throw < 0.11:
+    elif throw < 0.10:
         try:
             report = town.world.resolve(client.store, client.line)
         except (ProcessKilled, Unavailable) as error:
@@ -228,7 +239,7 @@ def run(town: Town, operations: int) -> None:
 def settle(town: Town) -> None:
     """Time passes until the resolver has nothing to do; late mail arrives before and after it."""
     dice, world = Random(f"{town.seed}-settle"), town.world
-    while dice.random() < 0.9 and town.mail.deliver(dice):
+    while dice.random() < 0.8 and town.mail.deliver(dice):
         pass
     for _ in range(100):
         world.clock.advance(EXPIRY_RETRY.total_seconds() + 60)
@@ -319,14 +330,14 @@ def report(town: Town, told: Counter[str], half: int) -> None:
     print("resolver", dict(town.runs), "troubles", dict(story.troubles), dict(town.log.caught))
     assert set(town.log.caught) <= {"Unavailable", UNKNOWN_TOO_OLD}, "no fault of ours"
     assert len(story.orders) >= OPERATIONS / HALVES
-    assert set(Fault) <= set(injected)
-    assert set(line) == {"killed before", "killed after", "unreached", "unheard", "late"}
-    assert min(became[each] for each in FINAL) > 5
-    for answer in ("pay 201", "pay 402", "capture 200", "refund 200", "cancel 200", "refund 402"):
-        assert told[answer] > 0, answer
-    assert min(town.mail.delivered[each] for each in ("charge", "operate")) > 0
-    assert town.runs["resolved"] > 5
-    assert locks.conflicts > 10
+    if OPERATIONS >= ENOUGH:
+        assert set(Fault) <= set(injected)
+        assert set(line) == LINE_FAULTS
+        assert set(town.mail.delivered) >= {"charge", "charge called off", "operate"}
+        assert min(became[each] for each in FINAL) > 10
+        assert min(told[answer] for answer in EVERY_ANSWER) > 0
+        assert town.runs["resolved"] > 10
+        assert locks.conflicts > 10
 
 
 @pytest.mark.parametrize("round_", range(2))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -93,32 +94,45 @@ class LateMail:
         return True
 
 
+_LOSES = ("unreached", "unheard", "late")
+_SLOW = ("slow to arrive", "slow to answer")
+LINE_FAULTS = {*_LOSES, *_SLOW, "killed before", "killed after"}
+
+
 class BadLine:
     """The way to a processor: calls die, get lost, go unheard, or come when nobody expects them.
 
-    What is asked about a reference gets lost as well. `injected` counts what happened.
+    Some are so slow that `overtaken` happens before they arrive, or before they are answered. What
+    is asked about a reference gets lost as well. `injected` counts what happened.
     """
 
     captures_in_parts = True
 
     def __init__(
-        self, inner: Processor, mail: LateMail, seed: str, rate: float, kills: float
+        self,
+        inner: Processor,
+        mail: LateMail,
+        seed: str,
+        rate: float,
+        kills: float,
+        overtaken: Callable[[], None] = lambda: None,
     ) -> None:
         self._inner, self._mail = inner, mail
         self._dice, self._rate, self._kills = Random(seed), rate, kills
+        self._overtaken = overtaken
         self.injected: Counter[str] = Counter()
 
     def check_method(self, payment_method: str) -> None:
         self._inner.check_method(payment_method)
 
     def charge(self, request: Any) -> ProcessorAnswer:
-        return self._call("charge", request, loses=("unreached", "unheard", "late"))
+        return self._call("charge", request, loses=(*_LOSES, *_SLOW))
 
     def operate(self, request: Any) -> ProcessorAnswer:
-        return self._call("operate", request, loses=("unreached", "unheard", "late"))
+        return self._call("operate", request, loses=(*_LOSES, *_SLOW))
 
     def forbid(self, request: Any) -> ProcessorAnswer | None:
-        return self._call("forbid", request, loses=("unreached", "unheard", "late"))
+        return self._call("forbid", request, loses=_LOSES)
 
     def find(self, request: Any) -> ProcessorAnswer | None:
         return self._call("find", request, loses=("unreached", "unheard"))
@@ -136,7 +150,11 @@ class BadLine:
             self._mail.post(what, request)
         if fault in ("unreached", "late"):
             silent()
+        if fault == "slow to arrive":
+            self._overtaken()
         answer = getattr(self._inner, what)(request)
+        if fault == "slow to answer":
+            self._overtaken()
         if fault == "killed after":
             raise ProcessKilled(f"after {what}")
         if fault == "unheard":
