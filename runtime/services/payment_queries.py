@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from typing import Final
 
 from runtime.contract.call import Call
 from runtime.contract.caller import found
@@ -23,8 +24,9 @@ from runtime.domain.instants import end_of, start_of, to_instant
 from runtime.domain.summary import summarize
 from runtime.errors import InvalidValue, SummaryTooLarge
 from runtime.models.merchant import MerchantProfile
-from runtime.models.payment import PaymentStatus
+from runtime.models.payment import Payment, PaymentStatus
 from runtime.models.scope import Scope
+from runtime.models.transaction import Transaction
 from runtime.repositories.customers import CustomerRepository
 from runtime.repositories.payment_lists import PaymentEntry, PaymentLists
 from runtime.repositories.payments import PaymentRepository
@@ -36,6 +38,8 @@ MAX_SUMMARY_PAYMENTS = 50_000
 """Payments that one summary reads: some 8 MB of index entries, within the request's time."""
 SUMMARY_PAGE = 1_000
 FILTERED_PAGE = 100
+MAX_READS_AGAIN: Final = 10
+"""Of a payment and its transactions, which are read apart, until they fit together."""
 _MONTH = timedelta(days=30)
 _FIRST_DAY = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -52,9 +56,26 @@ class PaymentArchive:
 
 
 def get_payment(payment_id: str, call: Call, archive: PaymentArchive) -> PaymentDetail:
-    """A payment with its transactions, strongly consistent. Raises NotFound."""
+    """A payment with its transactions, strongly consistent and of one moment. Raises NotFound."""
+    payment, transactions = _read(payment_id, call, archive)
+    for _ in range(MAX_READS_AGAIN):
+        if not any(_is_newer(each, payment) for each in transactions):
+            break
+        payment, transactions = _read(payment_id, call, archive)
+    return detail_of(payment, transactions)
+
+
+def _read(
+    payment_id: str, call: Call, archive: PaymentArchive
+) -> tuple[Payment, list[Transaction]]:
     payment = found(archive.payments.get(payment_id, call.scope), "payment", payment_id)
-    return detail_of(payment, archive.payments.transactions_of(payment))
+    return payment, archive.payments.transactions_of(payment)
+
+
+def _is_newer(transaction: Transaction, payment: Payment) -> bool:
+    """Whether it was answered after the payment was read: both are written in one commit."""
+    answered = transaction.processed_at
+    return answered is not None and answered > payment.updated_at
 
 
 def list_payments(query: PaymentQuery, call: Call, archive: PaymentArchive) -> PaymentList:

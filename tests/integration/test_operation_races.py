@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from runtime.models.merchant import MerchantProfile
 from runtime.models.payment import PaymentStatus
 from runtime.models.transaction import Transaction, TransactionStatus, TransactionType
 from runtime.services.payment_desk import PaymentDesk
+from runtime.services.payment_queries import get_payment
 from tests.support.faults import ItemLocks
 from tests.support.world import World, at_once
 
@@ -179,6 +181,37 @@ def test_refunds_during_a_capture_never_give_back_more_than_was_captured(
         assert 300 <= row.amount_refunded == 100 * (verdicts["done"] - 1) <= 600
         assert verdicts["amount_too_large"] == len(refunds) - (verdicts["done"] - 1)
     world.must_agree()
+
+
+def test_a_detail_that_is_read_meanwhile_shows_a_payment_and_its_transactions_of_one_moment(
+    world: World,
+) -> None:
+    merchant = world.merchant()
+    payment = world.paid(merchant, amount=100)
+    desk = world.desk()
+    done = threading.Event()
+
+    def refund() -> None:
+        for _ in range(8):
+            assert world.operate(merchant, payment, "refund", desk=desk, amount=1).status == 200
+
+    def refund_all() -> list[tuple[int, int]]:
+        at_once(*[refund] * 4)
+        done.set()
+        return []
+
+    def read() -> list[tuple[int, int]]:
+        seen = []
+        while not done.is_set():
+            detail = get_payment(payment, world.call(merchant), world.archive())
+            refunds = [row for row in detail.transactions if row.type is TransactionType.REFUND]
+            given = sum(row.amount for row in refunds if row.status is TransactionStatus.SUCCEEDED)
+            seen.append((given, detail.amount_refunded))
+        return seen
+
+    for seen in at_once(refund_all, read, read, read):
+        assert not isinstance(seen, Exception), repr(seen)
+        assert [pair for pair in seen if pair[0] != pair[1]] == []
 
 
 @contended
