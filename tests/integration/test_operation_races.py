@@ -192,7 +192,7 @@ def test_a_detail_that_is_read_meanwhile_shows_a_payment_and_its_transactions_of
     done = threading.Event()
 
     def refund() -> None:
-        for _ in range(8):
+        for _ in range(5):
             assert world.operate(merchant, payment, "refund", desk=desk, amount=1).status == 200
 
     def refund_all() -> list[tuple[int, int]]:
