@@ -110,6 +110,18 @@ def _processor_must_agree(
         if row.kind != "charge" and row.state == "approved" and row.reference not in pending
     }
     assert operations == done_there
+    for payment in payments:
+        charge = memory.get(payment.id)
+        if charge is None or payment.charge_id is None or _is_in_doubt(payment):
+            continue
+        left = payment.capturable_minor, payment.amount_captured - payment.amount_refunded
+        assert (charge.capturable, charge.refundable) == left, payment
+
+
+def _is_in_doubt(payment: Payment) -> bool:
+    """Something is under way, or a bank has taken some of it back."""
+    pending = payment.pending_capture_minor or payment.pending_refund_minor
+    return bool(pending or payment.closing_id or payment.disputes)
 
 
 def _books_must_agree(
