@@ -71,6 +71,7 @@ from runtime.services.settlement_queries import SettlementArchive
 from runtime.settings import PaymentTiming
 from tests.support.engines import Engine
 from tests.support.fakes import Clock, FakeKms, FakeS3, FakeSqs
+from tests.support.lazy_tables import LazyEngine, LazyTables
 from tests.support.payment_truth import payments_must_agree
 
 if TYPE_CHECKING:
@@ -86,26 +87,33 @@ CURSOR_KEY = b"the key of the cursors of the tests"
 
 
 class World:
-    """All tables under names of their own, and everything that works on them."""
+    """All tables under names of their own, and everything that works on them.
+
+    A table is made when it is first asked for, through a client of `engine`.
+    """
 
     def __init__(
         self, engine: Engine, timing: PaymentTiming = TIMING, *, streams: bool = False
     ) -> None:
         prefix = f"t{uuid.uuid4().hex[:12]}"
-        self.engine = engine
         self.timing = timing
         self.clock = Clock()
         self.kms = FakeKms()
         self.s3, self.sqs = FakeS3(), FakeSqs()
         self.tables = {schema.name: f"{prefix}-{schema.name}" for schema in ALL_TABLES}
         self.key_names = {self.tables[s.name]: s.key_names for s in ALL_TABLES}
-        self.client = engine.dynamodb()
-        self._keys_made = 0
+        wanted = {}
         for schema in ALL_TABLES:
             arguments = schema.create_table_arguments(self.tables[schema.name])
             if not streams:
                 arguments.pop("StreamSpecification", None)  # nobody would read them
-            self.client.create_table(**arguments)
+            wanted[self.tables[schema.name]] = arguments
+        self._tables = LazyTables(engine.dynamodb(), wanted)
+        if streams:
+            self._tables.make_all()
+        self.engine = LazyEngine(engine.name, engine.endpoint_url, self._tables)
+        self.client = self.engine.dynamodb()
+        self._keys_made = 0
         plain = Store(self.client, self.tables, Codec(NoCipher()), lambda: 60.0)
         self._ring_seconds = 0.0
         self.key_ring = KeyRing(
@@ -129,8 +137,7 @@ class World:
 
     def drop(self) -> None:
         """Delete the tables."""
-        for name in self.tables.values():
-            self.client.delete_table(TableName=name)
+        self._tables.drop()
 
     # ------------------------------------------------------------ the runtime's own parts
 
