@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import zip_longest
 from typing import Final
 
 from runtime.domain.ids import created_at
@@ -81,11 +82,17 @@ def _report(due: int, counts: Mapping[str, int], *, stopped_early: bool = False)
 
 
 def _due(desk: PaymentDesk) -> Iterator[tuple[str, Resolve]]:
+    """Payments and operations by turns: many of the one do not keep the other waiting."""
     now = desk.clock()
-    for payment_id in desk.payments.due(now, MAX_PER_RUN):
-        yield payment_id, resolve_payment
-    for operation_id in desk.payments.due_operations(now, MAX_PER_RUN):
-        yield operation_id, resolve_operation
+    payments: list[tuple[str, Resolve]] = [
+        (payment_id, resolve_payment) for payment_id in desk.payments.due(now, MAX_PER_RUN)
+    ]
+    operations: list[tuple[str, Resolve]] = [
+        (operation_id, resolve_operation)
+        for operation_id in desk.payments.due_operations(now, MAX_PER_RUN)
+    ]
+    for pair in zip_longest(payments, operations):
+        yield from (each for each in pair if each is not None)
 
 
 def _is_too_old(identifier: str, desk: PaymentDesk) -> bool:

@@ -24,6 +24,7 @@ from runtime.models.sandbox_charge import SandboxCharge
 from runtime.models.transaction import Transaction, TransactionStatus
 from runtime.services.payment_desk import PaymentDesk
 from runtime.services.payment_queries import get_payment
+from runtime.services.payment_resolution import resolve_due
 from tests.support.faults import COMMIT, TRANSIENT, Fault, Faults, Plan, ProcessKilled, at_commit
 from tests.support.processors import Dead, unheard, unreached
 from tests.support.world import Hooked, World
@@ -403,3 +404,21 @@ def test_an_operation_that_cannot_be_resolved_does_not_stop_the_others(
     assert (report.due, report.resolved, report.failed) == (3, 2, 1)
     refunded = {row.merchant_id: row.amount_refunded for row in world.payments()}
     assert refunded == {gone.id: 0, shop.id: 1000}
+
+
+def test_a_run_whose_time_is_short_looks_at_charges_and_operations_by_turns(
+    world: World, shop: MerchantProfile
+) -> None:
+    for _ in range(3):
+        world.pay(shop, payment_method="tok_timeout")
+    desk = world.desk(processor=unheard(world.sandbox()))
+    for _ in range(3):
+        assert world.operate(shop, world.paid(shop), "refund", desk=desk).status == 202
+    seconds = iter([300.0] * 4)
+    store = world.store_on(world.client, remaining_seconds=lambda: next(seconds, 1.0))
+    report = resolve_due(world.desk(), store, "run")
+    assert (report.due, report.resolved, report.stopped_early) == (6, 4, True)
+    unknown = [row for row in world.payments() if row.status is PaymentStatus.UNKNOWN]
+    pending = [row for row in world.rows(Transaction) if row.status is TransactionStatus.PENDING]
+    assert (len(unknown), len(pending)) == (1, 1)
+    assert world.resolve().resolved == 2
