@@ -5,37 +5,30 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import logging
 import os
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
 from random import Random
-from typing import Any
 
 import pytest
 
-from runtime.contract.answers import StoredAnswer
 from runtime.domain.payment_operations import EXPIRY_RETRY
 from runtime.errors import IdempotencyInFlight, PlatformError, Unavailable
-from runtime.gateways.processors.sandbox import BEHAVIOURS
 from runtime.models.change import UNKNOWN_TOO_OLD
 from runtime.models.idempotency import ClaimState
 from runtime.models.merchant import MerchantProfile, RateLimits
 from runtime.models.payment import PaymentStatus
 from runtime.models.transaction import Transaction, TransactionStatus
-from runtime.repositories.store import Store
 from runtime.services.payment_desk import PaymentDesk
-from runtime.settings import PaymentTiming
 from tests.support.engines import Engine
 from tests.support.faults import Fault, Faults, ProcessKilled, seeded
 from tests.support.ledger_world import LedgerWorld
-from tests.support.payment_story import PAY, Order, Story
+from tests.support.payment_story import PAY, Order
+from tests.support.payment_town import LOCK_SECONDS, TIMING, Client, Town
 from tests.support.processors import LINE_FAULTS, BadLine, LateMail
 from tests.support.world import World
 
@@ -46,148 +39,10 @@ OPERATIONS = int(os.environ.get("OPERATIONS") or 2_000)
 ENOUGH = 1_000
 """A shorter run need not meet everything that can happen."""
 CLIENTS = 6
-FAULT_RATE, KILL_RATE = 0.05, 0.01
-LINE_RATE, LINE_KILLS = 0.2, 0.05
-PATIENCE = 12
-LOCK_SECONDS = 0.002
 TRIES_OF_ONE_ORDER = 2
-TOKENS = [token for token in BEHAVIOURS if token != "tok_slow"]
-HOT = 12
-"""Payments on which most operations are asked for, by whoever."""
-TIMING = PaymentTiming(
-    stage="test", service="test", authorization_seconds=1_800, unknown_too_old_seconds=3_600
-)
 EVERY_ANSWER = ("pay 201", "pay 402", "pay 422", "capture 200", "capture 422")
 EVERY_ANSWER += ("cancel 200", "refund 200", "refund 402", "refund 422")
 FINAL = {PaymentStatus.SUCCEEDED, PaymentStatus.FAILED, PaymentStatus.CANCELED}
-
-
-@dataclass
-class Client:
-    """A client's worker: a connection of its own and a line to the processor, both bad."""
-
-    faults: Faults
-    line: BadLine
-    store: Store
-    desk: PaymentDesk
-
-
-class Log(logging.Handler):
-    """Errors that the runtime has caught and logged."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.ERROR)
-        self.caught: Counter[str] = Counter()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        error = record.exc_info[1] if record.exc_info else None
-        self.caught[type(error).__name__ if error else record.getMessage()] += 1
-
-
-@dataclass(frozen=True)
-class Paid:
-    """A payment that a client was told of, charged or authorized."""
-
-    merchant: MerchantProfile
-    payment_id: str
-    amount: int
-    manual: bool
-
-
-@dataclass
-class Town:
-    """Merchants, their payments, and everything that goes wrong."""
-
-    ledger: LedgerWorld
-    seed: str
-    merchants: list[MerchantProfile]
-    story: Story = field(default_factory=Story)
-    payments: list[Paid] = field(default_factory=list)
-    clients: list[Client] = field(default_factory=list)
-    runs: Counter[str] = field(default_factory=Counter)
-    log: Log = field(default_factory=Log)
-    mail: LateMail = field(init=False)
-    numbers: itertools.count[int] = field(default_factory=itertools.count)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def __post_init__(self) -> None:
-        self.mail = LateMail(self.world.sandbox())
-
-    @property
-    def world(self) -> World:
-        return self.ledger.world
-
-    def client(self, name: str) -> Client:
-        """Everything about it fails by a seed of its own."""
-        seed = f"{self.seed}-{name}"
-        faults = Faults(seeded(seed, FAULT_RATE, KILL_RATE, kill_anywhere=True))
-        dice = Random(f"{seed}-patience")
-        store = self.world.store_on(
-            self.ledger.locks.attach(faults.attach(self.world.engine.dynamodb())),
-            remaining_seconds=lambda: 0.0 if dice.random() < 1 / PATIENCE else 60.0,
-            sleep=lambda seconds: time.sleep(min(seconds, 0.02)),
-            seed=len(name),
-        )
-        line = BadLine(
-            self.world.sandbox(store), self.mail, seed, LINE_RATE, LINE_KILLS, self.overtake
-        )
-        client = Client(faults, line, store, self.desk(store, line))
-        self.clients.append(client)
-        return client
-
-    def desk(self, store: Store | None = None, line: BadLine | None = None) -> PaymentDesk:
-        """The payment desk; merchants stay as they are, so they are read once."""
-        return replace(self.world.desk(store, line), merchants=self.ledger.profiles)
-
-    def overtake(self) -> None:
-        """Every lease runs out, and the resolver takes what it finds."""
-        self.world.clock.advance(TIMING.intent_lease_seconds + 30)
-        self.world.resolve()
-
-    # ------------------------------------------------------------ what is wanted
-
-    def invent(self, dice: Random) -> Order:
-        """A new payment, or something about one of the last."""
-        throw = dice.random()
-        with self.lock:
-            known = self.payments[-HOT:]
-            key = f"key-{next(self.numbers)}"
-        if throw < 0.62 and known:
-            return self._about(key, dice.choice(known), dice)
-        return self._payment(key, dice)
-
-    def _payment(self, key: str, dice: Random) -> Order:
-        token = dice.choice([*TOKENS, *["tok_approved"] * len(TOKENS)])
-        body: dict[str, Any] = {
-            "amount": dice.choice([dice.randrange(1, 100), dice.randrange(1, 10**9)]),
-            "currency": dice.choice(["USD", "JPY", "KWD"]),
-            "payment_method": token,
-        }
-        if dice.random() < 0.6:
-            body["capture_method"] = "manual"
-        return Order(key, dice.choice(self.merchants), PAY, None, body)
-
-    def _about(self, key: str, paid: Paid, dice: Random) -> Order:
-        what, body = "refund", {}
-        if paid.manual:
-            (what,) = dice.choices(["capture", "refund", "cancel"], [12, 7, 2])
-        if what != "cancel" and dice.random() < 0.85:
-            part = max(1, paid.amount // dice.choice([2, 3, 5, 10]))
-            body["amount"] = part + (dice.random() < 0.05) * paid.amount
-        if what == "capture" and dice.random() < 0.85:
-            body["final"] = False
-        return Order(key, paid.merchant, what, paid.payment_id, body)
-
-    def learn(self, order: Order, outcome: StoredAnswer | PlatformError) -> None:
-        """A payment that somebody may do something about from now on."""
-        if order.payment_id is not None or not isinstance(outcome, StoredAnswer):
-            return
-        if outcome.status in (201, 202) and not outcome.replayed:
-            document = json.loads(outcome.body)
-            manual = document["capture_method"] == "manual"
-            paid = Paid(order.merchant, document["id"], document["amount"], manual)
-            with self.lock:
-                self.payments.append(paid)
 
 
 def ask(town: Town, order: Order, client: Client) -> None:
