@@ -66,9 +66,10 @@ def deployment(stripe_port: int) -> Iterator[Deployment]:
     down(workspace)
     with pytest.MonkeyPatch.context() as machine:
         machine.setenv(STRIPE_VARIABLE, f"http://{HOST}:{stripe_port}")
+        # For the whole session: a command that looks elsewhere for Stripe would deploy again.
         stack = up(workspace, free_port())
-    yield Deployment(workspace, stack, Clients(stack.aws_endpoint_url))
-    down(workspace)
+        yield Deployment(workspace, stack, Clients(stack.aws_endpoint_url))
+        down(workspace)
 
 
 @pytest.fixture

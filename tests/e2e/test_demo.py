@@ -15,7 +15,7 @@ from local.workspace import PROJECT_ROOT, Workspace
 from tests.e2e.conftest import Deployment
 
 KILLED_STATE = Path(".local-killed")
-DEMO_SECONDS = 180
+DEMO_SECONDS = 300
 
 
 def _demo(state_directory: Path) -> subprocess.Popen[str]:

@@ -52,7 +52,11 @@ def real(parameters: Mapping[str, Any] | None, path: str, tenant: Tenant) -> dic
     kind = path.split("/")[2].rstrip("s").replace("-", "_")
     if path.endswith(("/capture", "/cancel")) and kind == "payment":
         kind = "authorization"
-    exists = {"id": tenant.ids.get(kind, "nothing"), "pm_id": tenant.ids["payment_method"]}
+    exists = {
+        "id": tenant.ids.get(kind, "nothing"),
+        "pm_id": tenant.ids["payment_method"],
+        "processor": "sandbox",
+    }
     return {name: exists[name] for name in parameters or {}}
 
 
