@@ -34,14 +34,14 @@ from tests.support.world import World
 
 HALVES = 2
 """Towns of their own, so that two workers share the operations."""
-OPERATIONS = int(os.environ.get("OPERATIONS") or 2_000)
+OPERATIONS = int(os.environ.get("OPERATIONS") or 1_200)
 """Orders under keys of their own, of all halves together."""
-ENOUGH = 1_000
+ENOUGH = 5_000
 """A shorter run need not meet everything that can happen."""
 CLIENTS = 6
 TRIES_OF_ONE_ORDER = 2
-EVERY_ANSWER = ("pay 201", "pay 402", "pay 422", "capture 200", "capture 422")
-EVERY_ANSWER += ("cancel 200", "refund 200", "refund 402", "refund 422")
+USUAL_ANSWERS = {"pay 201", "pay 402", "capture 200", "refund 200", "refund 422", "InvalidState"}
+EVERY_ANSWER = USUAL_ANSWERS | {"pay 422", "capture 422", "cancel 200", "refund 402"}
 FINAL = {PaymentStatus.SUCCEEDED, PaymentStatus.FAILED, PaymentStatus.CANCELED}
 
 
@@ -123,7 +123,7 @@ def town(dynamodb_local_engine: Engine, dice: Random) -> Iterator[Town]:
     seed = str(dice.random())
     ledger = LedgerWorld(dynamodb_local_engine, seed, lock_seconds=LOCK_SECONDS, timing=TIMING)
     merchants = [ledger.world.merchant(index_buckets=buckets) for buckets in (1, 4)]
-    limits = RateLimits(payments_per_minute=200, max_payment_amount=9 * 10**8)
+    limits = RateLimits(payments_per_minute=200, max_payment_amount=5 * 10**8)
     merchants.append(ledger.world.merchant(rate_limits=limits))
     ledger.open()  # the engine loses a stream of which nothing came for long
     town = Town(ledger, seed, merchants)
@@ -185,14 +185,16 @@ def report(town: Town, told: Counter[str], half: int) -> None:
     print("resolver", dict(town.runs), "troubles", dict(story.troubles), dict(town.log.caught))
     assert set(town.log.caught) <= {"Unavailable", UNKNOWN_TOO_OLD}, "no fault of ours"
     assert len(story.orders) >= OPERATIONS / HALVES
+    assert set(told) >= USUAL_ANSWERS
+    assert set(became) == {status.value for status in FINAL}
+    assert sum(injected.values()) > len(story.orders) / 10
+    assert sum(line.values()) > len(story.orders) / 20
+    assert min(sum(town.mail.delivered.values()), town.runs["resolved"], locks.conflicts) > 0
     if OPERATIONS >= ENOUGH:
+        assert set(told) >= EVERY_ANSWER
         assert set(Fault) <= set(injected)
         assert set(line) == LINE_FAULTS
         assert set(town.mail.delivered) >= {"charge", "charge called off", "operate"}
-        assert min(became[each] for each in FINAL) > 10
-        assert min(told[answer] for answer in EVERY_ANSWER) > 0
-        assert town.runs["resolved"] > 10
-        assert locks.conflicts > 10
 
 
 @pytest.mark.parametrize("round_", range(2))

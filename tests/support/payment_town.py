@@ -26,7 +26,7 @@ from tests.support.processors import BadLine, LateMail
 from tests.support.world import World
 
 FAULT_RATE, KILL_RATE = 0.05, 0.01
-LINE_RATE, LINE_KILLS = 0.2, 0.05
+LINE_RATE, LINE_KILLS = 0.25, 0.05
 PATIENCE = 12
 LOCK_SECONDS = 0.002
 TOKENS = [token for token in BEHAVIOURS if token != "tok_slow"]
@@ -145,10 +145,10 @@ class Town:
     def _about(self, key: str, paid: Paid, dice: Random) -> Order:
         what, body = "refund", {}
         if paid.manual:
-            (what,) = dice.choices(["capture", "refund", "cancel"], [12, 7, 2])
+            (what,) = dice.choices(["capture", "refund", "cancel"], [12, 7, 3])
         if what != "cancel" and dice.random() < 0.85:
             part = max(1, paid.amount // dice.choice([2, 3, 5, 10]))
-            body["amount"] = part + (dice.random() < 0.05) * paid.amount
+            body["amount"] = part + (dice.random() < 0.15) * paid.amount
         if what == "capture" and dice.random() < 0.85:
             body["final"] = False
         return Order(key, paid.merchant, what, paid.payment_id, body)

@@ -94,7 +94,7 @@ class LateMail:
         return True
 
 
-_LOSES = ("unreached", "unheard", "late")
+_LOSES = ("unreached", "unheard", "late", "late")
 _SLOW = ("slow to arrive", "slow to answer")
 LINE_FAULTS = {*_LOSES, *_SLOW, "killed before", "killed after"}
 
