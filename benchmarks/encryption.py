@@ -21,7 +21,7 @@ from rich.table import Table
 from benchmarks.emulator import emulator
 from benchmarks.services import SALE, a_call, services_of
 from local.progress import Progress
-from runtime.bootstrap import ProcessServices
+from runtime.bootstrap.process import ProcessServices
 from runtime.contract.caller import Caller
 from runtime.contract.customers import CustomerRequest, MethodRequest
 from runtime.domain.identity import TokenRefused

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import boto3
 
-from runtime.bootstrap import ProcessServices
+from runtime.bootstrap.process import ProcessServices
 from runtime.contract.call import Call
 from runtime.contract.caller import Caller
 from runtime.contract.merchants import MerchantRequest

@@ -7,7 +7,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from runtime.bootstrap import holds_services
+from runtime.bootstrap.holds import holds_services
 from runtime.observability import logger
 from runtime.services.hold_expiry import expire_due_holds
 

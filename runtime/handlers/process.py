@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runtime.bootstrap import process_services
+from runtime.bootstrap.process import process_services
 from runtime.contract.accounts import AccountRequest
 from runtime.contract.answers import StoredAnswer
 from runtime.contract.api_keys import ApiKeyRequest

@@ -8,7 +8,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from runtime.bootstrap import project_services
+from runtime.bootstrap.project import project_services
 from runtime.observability import logger
 from runtime.services.projector import Kind, StreamRecord
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from runtime.bootstrap import proof_services
+from runtime.bootstrap.proof import proof_services
 from runtime.models.proof import BOOKS_CONTRADICT
 from runtime.observability import logger
 from runtime.services.proof import prove

@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from aws_lambda_powertools.event_handler import Response
 
-from runtime.bootstrap import query_services
+from runtime.bootstrap.query import query_services
 from runtime.contract.accounts import (
     AccountAnswer,
     AccountList,

@@ -14,7 +14,7 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from runtime.bootstrap import reconcile_services
+from runtime.bootstrap.reconcile import reconcile_services
 from runtime.gateways.settlement_files import FileVersion
 from runtime.observability import logger
 from runtime.services.reconciliation import reconcile_file

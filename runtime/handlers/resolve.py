@@ -7,7 +7,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from runtime.bootstrap import resolver_services
+from runtime.bootstrap.resolve import resolver_services
 from runtime.observability import logger
 from runtime.services.payment_resolution import resolve_due
 

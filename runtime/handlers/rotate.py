@@ -10,7 +10,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from runtime.bootstrap import rotation_services
+from runtime.bootstrap.rotate import rotation_services
 from runtime.observability import logger
 from runtime.services.key_rotation import new_index_key, sweep
 

@@ -11,7 +11,14 @@ from types import ModuleType
 from typing import Any
 from urllib.parse import parse_qsl
 
-from runtime import bootstrap
+from runtime.bootstrap.holds import holds_services
+from runtime.bootstrap.process import process_services
+from runtime.bootstrap.project import project_services
+from runtime.bootstrap.proof import proof_services
+from runtime.bootstrap.query import query_services
+from runtime.bootstrap.reconcile import reconcile_services
+from runtime.bootstrap.resolve import resolver_services
+from runtime.bootstrap.rotate import rotation_services
 from runtime.models import ALL_TABLES
 from runtime.settings import (
     AuthorizerSettings,
@@ -236,14 +243,14 @@ def functions() -> Functions:
     )
 
     services: tuple[tuple[Callable[[], Any], permissions.TableUses], ...] = (
-        (bootstrap.process_services, permissions.PROCESS),
-        (bootstrap.query_services, permissions.QUERY),
-        (bootstrap.reconcile_services, permissions.RECONCILE),
-        (bootstrap.resolver_services, permissions.RESOLVER),
-        (bootstrap.rotation_services, permissions.ROTATE),
-        (bootstrap.holds_services, permissions.HOLDS),
-        (bootstrap.project_services, permissions.PROJECT),
-        (bootstrap.proof_services, permissions.PROOF),
+        (process_services, permissions.PROCESS),
+        (query_services, permissions.QUERY),
+        (reconcile_services, permissions.RECONCILE),
+        (resolver_services, permissions.RESOLVER),
+        (rotation_services, permissions.ROTATE),
+        (holds_services, permissions.HOLDS),
+        (project_services, permissions.PROJECT),
+        (proof_services, permissions.PROOF),
     )
     for each, uses in services:
         each.cache_clear()  # type: ignore[attr-defined]

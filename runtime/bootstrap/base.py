@@ -1,0 +1,89 @@
+"""Clients and services that every function needs, built when they are first asked for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from runtime.gateways import clients
+from runtime.gateways.field_encryption import FieldEncryption
+from runtime.gateways.key_ring import KeyPurpose, KeyRing
+from runtime.repositories.codec import Codec, NoCipher
+from runtime.repositories.data_keys import DataKeyRepository
+from runtime.repositories.merchants import MerchantRepository
+from runtime.repositories.store import Store
+from runtime.services.merchant_profiles import MerchantProfiles
+from runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_kms import KMSClient
+
+
+@dataclass
+class Invocation:
+    """How long the running invocation may still take. Lambda runs one at a time per environment."""
+
+    _ends: float = field(default=0.0)
+
+    def begin(self, context: LambdaContext) -> None:
+        """A new invocation has begun."""
+        self._ends = time.monotonic() + context.get_remaining_time_in_millis() / 1000
+
+    def remaining_seconds(self) -> float:
+        """Seconds until Lambda stops us."""
+        return self._ends - time.monotonic()
+
+
+class FunctionServices:
+    """What every function needs: its settings, its tables, its time."""
+
+    def __init__(
+        self, settings: Settings, key_arns: Mapping[KeyPurpose, str] | None = None
+    ) -> None:
+        self.stage = settings.stage
+        self.invocation = Invocation()
+        self._tables = settings.table_names()
+        self._key_arns = key_arns or {}
+
+    def begin(self, context: LambdaContext) -> None:
+        """Start the invocation's clock and counts."""
+        self.invocation.begin(context)
+        self.store.usage.restart()
+
+    @cached_property
+    def client(self) -> DynamoDBClient:
+        """The one DynamoDB client."""
+        return clients.dynamodb()
+
+    @cached_property
+    def kms(self) -> KMSClient:
+        """The one KMS client."""
+        return clients.kms()
+
+    @cached_property
+    def key_ring(self) -> KeyRing:
+        """Data keys; the keys table itself holds nothing that we encipher."""
+        plain = Store(
+            self.client, self._tables, Codec(NoCipher()), self.invocation.remaining_seconds
+        )
+        return KeyRing(self.kms, DataKeyRepository(plain), self._key_arns)
+
+    @cached_property
+    def encryption(self) -> FieldEncryption:
+        """Field encryption with this function's keys."""
+        return FieldEncryption(self.key_ring)
+
+    @cached_property
+    def store(self) -> Store:
+        """The tables of this function."""
+        codec = Codec(self.encryption if self._key_arns else NoCipher())
+        return Store(self.client, self._tables, codec, self.invocation.remaining_seconds)
+
+    def profiles_for(self, remember_seconds: float) -> MerchantProfiles:
+        """Merchants' settings, remembered for so long."""
+        return MerchantProfiles(MerchantRepository(self.store), remember_seconds)

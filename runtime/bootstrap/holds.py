@@ -1,0 +1,33 @@
+"""Behind the expiry of holds."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from functools import cache
+
+from runtime.bootstrap.base import FunctionServices
+from runtime.repositories.ledger import LedgerRepository
+from runtime.repositories.transfers import TransferRepository
+from runtime.services.hold_expiry import ExpiryDesk
+from runtime.settings import HoldsSettings
+
+
+class HoldsServices(FunctionServices):
+    """Behind handlers/holds.py."""
+
+    def __init__(self, settings: HoldsSettings) -> None:
+        super().__init__(settings)
+        margin = settings.stop_before_timeout_seconds
+        self.desk = ExpiryDesk(
+            ledger=LedgerRepository(self.store),
+            transfers=TransferRepository(self.store),
+            clock=lambda: datetime.now(UTC),
+            must_stop=lambda: self.invocation.remaining_seconds() < margin,
+        )
+
+
+@cache
+def holds_services() -> HoldsServices:
+    """Built from the environment at the first event."""
+    return HoldsServices(HoldsSettings.from_environment(os.environ))

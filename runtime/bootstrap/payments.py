@@ -1,0 +1,52 @@
+"""What takes payments: the desk of the use-cases, with every processor there is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from runtime.bootstrap.base import FunctionServices
+from runtime.gateways.processors.connectors import Connectors, StripeOptions
+from runtime.gateways.processors.port import Processor, ProcessorConfig
+from runtime.gateways.processors.sandbox import SandboxProcessor
+from runtime.repositories.claims import ClaimRepository
+from runtime.repositories.customers import CustomerRepository
+from runtime.repositories.limits import LimitRepository
+from runtime.repositories.merchants import MerchantRepository
+from runtime.repositories.payments import PaymentRepository
+from runtime.repositories.sandbox_charges import SandboxChargeRepository
+from runtime.services.limits import RateLimiter
+from runtime.services.payment_desk import PaymentDesk
+from runtime.settings import PaymentTiming
+
+
+def payment_desk_of(services: FunctionServices, timing: PaymentTiming) -> PaymentDesk:
+    """The payment use-cases' tools, on the tables of this function."""
+    store = services.store
+    return PaymentDesk(
+        payments=PaymentRepository(store),
+        customers=CustomerRepository(store),
+        claims=ClaimRepository(store),
+        limits=RateLimiter(LimitRepository(store)),
+        merchants=services.profiles_for(timing.merchant_cache_seconds),
+        connectors=_connectors(services, timing),
+        timing=timing,
+    )
+
+
+def _connectors(services: FunctionServices, timing: PaymentTiming) -> Connectors:
+    """Every processor there is; a merchant names its own."""
+
+    def sandbox(config: Callable[[], ProcessorConfig]) -> Processor:
+        return SandboxProcessor(
+            SandboxChargeRepository(services.store),
+            fee_basis_points=timing.sandbox_fee_basis_points,
+            fee_fixed_minor=timing.sandbox_fee_fixed_minor,
+            config=config,
+        )
+
+    stripe = StripeOptions(timing.stripe_api_base, timing.processor_timeout_seconds)
+    return Connectors(
+        MerchantRepository(services.store),
+        {"sandbox": sandbox, "stripe": stripe.connector},
+        timing.merchant_cache_seconds,
+    )

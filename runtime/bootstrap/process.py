@@ -1,0 +1,70 @@
+"""Behind every POST, PATCH and DELETE."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+
+from runtime.bootstrap.base import FunctionServices
+from runtime.bootstrap.payments import payment_desk_of
+from runtime.repositories.accounts import AccountRepository
+from runtime.repositories.api_keys import ApiKeyRepository
+from runtime.repositories.claims import ClaimRepository
+from runtime.repositories.customers import CustomerRepository
+from runtime.repositories.folding import FoldRepository
+from runtime.repositories.ledger import LedgerRepository
+from runtime.repositories.merchants import MerchantRepository
+from runtime.repositories.transfers import TransferRepository
+from runtime.services.accounts import AccountDesk
+from runtime.services.api_keys import ApiKeyDesk
+from runtime.services.customers import CustomerDesk
+from runtime.services.folded_accounts import FoldedAccounts
+from runtime.services.merchants import MerchantDesk
+from runtime.services.transfers import TransferDesk
+from runtime.settings import ProcessSettings
+
+
+class ProcessServices(FunctionServices):
+    """Behind handlers/process.py."""
+
+    def __init__(self, settings: ProcessSettings) -> None:
+        super().__init__(
+            settings,
+            {
+                "pii": settings.pii_key_arn,
+                "pci": settings.pci_key_arn,
+                "index": settings.index_key_arn,
+            },
+        )
+        self.payment_desk = payment_desk_of(self, settings)
+        claims = ClaimRepository(self.store)
+        profiles = self.payment_desk.merchants
+        self.merchant_desk = MerchantDesk(
+            MerchantRepository(self.store),
+            claims,
+            allow_local_webhooks=settings.allow_local_webhooks,
+        )
+        self.customer_desk = CustomerDesk(
+            CustomerRepository(self.store), profiles, self.encryption, claims
+        )
+        accounts, folds = AccountRepository(self.store), FoldRepository(self.store)
+        self.account_desk = AccountDesk(accounts, folds, profiles, claims)
+        self.api_key_desk = ApiKeyDesk(
+            ApiKeyRepository(self.store), profiles, self.key_ring, claims
+        )
+        self.transfer_desk = TransferDesk(
+            ledger=LedgerRepository(self.store),
+            transfers=TransferRepository(self.store),
+            accounts=accounts,
+            folds=folds,
+            merchants=profiles,
+            folded=FoldedAccounts(settings.merchant_cache_seconds),
+            claims=claims,
+            lock_out=self.payment_desk.lock_out,
+        )
+
+
+@cache
+def process_services() -> ProcessServices:
+    """Built from the environment at the first event."""
+    return ProcessServices(ProcessSettings.from_environment(os.environ))

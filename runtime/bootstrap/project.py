@@ -1,0 +1,53 @@
+"""Behind the tables' change streams."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING
+
+from runtime.bootstrap.base import FunctionServices
+from runtime.repositories.accounts import AccountRepository, is_number_guard
+from runtime.repositories.folding import FoldRepository
+from runtime.services.entries_projection import EntriesProjection
+from runtime.services.folding_projection import FoldingProjection
+from runtime.services.projector import Projector
+from runtime.settings import ProjectSettings
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+
+class ProjectServices(FunctionServices):
+    """Behind handlers/project.py."""
+
+    def __init__(self, settings: ProjectSettings) -> None:
+        super().__init__(settings)
+        self.names_by_table = {name: schema for schema, name in settings.table_names().items()}
+        self._request_id = ""
+        folding = FoldingProjection(
+            folds=FoldRepository(self.store),
+            accounts=AccountRepository(self.store),
+            clock=lambda: datetime.now(UTC),
+            request_id=lambda: self._request_id,
+        )
+        self.projector = Projector(
+            codec=self.store.codec,
+            projections={
+                "accounts": (EntriesProjection(self.store),),
+                "transfers": (folding,),
+            },
+            stands_aside=is_number_guard,
+        )
+
+    def begin(self, context: LambdaContext) -> None:
+        """Start the invocation's clock, and remember its id for what it changes."""
+        super().begin(context)
+        self._request_id = context.aws_request_id
+
+
+@cache
+def project_services() -> ProjectServices:
+    """Built from the environment at the first event."""
+    return ProjectServices(ProjectSettings.from_environment(os.environ))

@@ -1,0 +1,37 @@
+"""Behind the proof of the books."""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import UTC, datetime, timedelta
+from functools import cache
+
+from runtime.bootstrap.base import FunctionServices
+from runtime.repositories.books import Books
+from runtime.repositories.proofs import ProofRepository
+from runtime.services.proof_work import ProofDesk
+from runtime.settings import ProofSettings
+
+
+class ProofServices(FunctionServices):
+    """Behind handlers/proof.py."""
+
+    def __init__(self, settings: ProofSettings) -> None:
+        super().__init__(settings)
+        margin = settings.stop_before_timeout_seconds
+        self.desk = ProofDesk(
+            proofs=ProofRepository(self.store),
+            books=Books(self.store),
+            clock=lambda: datetime.now(UTC),
+            sleep=time.sleep,
+            must_stop=lambda: self.invocation.remaining_seconds() < margin,
+            cut=timedelta(seconds=settings.cut_seconds),
+            patience_seconds=settings.patience_seconds,
+        )
+
+
+@cache
+def proof_services() -> ProofServices:
+    """Built from the environment at the first event."""
+    return ProofServices(ProofSettings.from_environment(os.environ))

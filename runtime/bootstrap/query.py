@@ -1,0 +1,69 @@
+"""Behind every GET."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+
+from runtime.bootstrap.base import FunctionServices
+from runtime.repositories.accounts import AccountRepository
+from runtime.repositories.api_keys import ApiKeyRepository
+from runtime.repositories.customers import CustomerRepository
+from runtime.repositories.entries import EntryRepository
+from runtime.repositories.folding import FoldRepository
+from runtime.repositories.merchants import MerchantRepository
+from runtime.repositories.payment_lists import PaymentLists
+from runtime.repositories.payments import PaymentRepository
+from runtime.repositories.proofs import ProofRepository
+from runtime.repositories.settlements import SettlementRepository
+from runtime.repositories.transfers import TransferRepository
+from runtime.services.account_queries import AccountArchive
+from runtime.services.api_keys import ApiKeyArchive
+from runtime.services.customers import CustomerArchive
+from runtime.services.pages import Cursors
+from runtime.services.payment_queries import PaymentArchive
+from runtime.services.settlement_queries import SettlementArchive
+from runtime.services.transfer_queries import TransferArchive
+from runtime.settings import QuerySettings
+
+_CURSOR_SUBJECT = "cursor"
+
+
+class QueryServices(FunctionServices):
+    """Behind handlers/query.py."""
+
+    def __init__(self, settings: QuerySettings) -> None:
+        super().__init__(settings, {"pii": settings.pii_key_arn, "index": settings.index_key_arn})
+        cursors = Cursors(self._cursor_key)
+        self.merchants = MerchantRepository(self.store)
+        self.customers = CustomerRepository(self.store)
+        self.customer_archive = CustomerArchive(self.customers, self.encryption, cursors)
+        profiles = self.profiles_for(settings.merchant_cache_seconds)
+        self.accounts = AccountArchive(
+            AccountRepository(self.store),
+            FoldRepository(self.store),
+            EntryRepository(self.store),
+            self.customers,
+            profiles,
+            cursors,
+        )
+        self.transfers = TransferArchive(TransferRepository(self.store), self.accounts)
+        self.payments = PaymentArchive(
+            PaymentRepository(self.store),
+            PaymentLists(self.store),
+            profiles,
+            self.customers,
+            cursors,
+        )
+        self.api_keys = ApiKeyArchive(ApiKeyRepository(self.store), profiles, cursors)
+        self.proofs = ProofRepository(self.store)
+        self.settlements = SettlementArchive(SettlementRepository(self.store), cursors)
+
+    def _cursor_key(self) -> bytes:
+        return self.key_ring.key_for_writing("index", _CURSOR_SUBJECT)[1]
+
+
+@cache
+def query_services() -> QueryServices:
+    """Built from the environment at the first event."""
+    return QueryServices(QuerySettings.from_environment(os.environ))

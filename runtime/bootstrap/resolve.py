@@ -1,0 +1,24 @@
+"""Behind the resolver's schedule."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+
+from runtime.bootstrap.base import FunctionServices
+from runtime.bootstrap.payments import payment_desk_of
+from runtime.settings import ResolverSettings
+
+
+class ResolverServices(FunctionServices):
+    """Behind handlers/resolve.py."""
+
+    def __init__(self, settings: ResolverSettings) -> None:
+        super().__init__(settings, {"pii": settings.pii_key_arn})
+        self.payment_desk = payment_desk_of(self, settings)
+
+
+@cache
+def resolver_services() -> ResolverServices:
+    """Built from the environment at the first event."""
+    return ResolverServices(ResolverSettings.from_environment(os.environ))
