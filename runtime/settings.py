@@ -180,8 +180,24 @@ class ProjectSettings(Settings, frozen=True):
     """The function behind the tables' change streams."""
 
     accounts_table: str
+    alerts_table: str
+    audit_log_table: str
+    customers_table: str
     entries_table: str
+    exports_table: str
+    keys_table: str
+    limits_table: str
+    merchants_table: str
+    payments_table: str
+    settlements_table: str
+    totals_table: str
+    transactions_table: str
     transfers_table: str
+    webhooks_table: str
+    pii_key_arn: str
+    delivery_queue_url: str
+    failed_batches_bucket: str
+    merchant_cache_seconds: Annotated[int, Field(ge=0, le=300)] = 5
 
 
 class ProofSettings(Settings, frozen=True):

@@ -13,6 +13,7 @@ from constructs import Construct
 from runtime.models import ALL_TABLES
 from stacks.constructs.customer_key import CustomerKey
 from stacks.constructs.private_bucket import PrivateBucket
+from stacks.constructs.queues import WorkQueue
 from stacks.constructs.schema_table import SchemaTable, pascal
 from stacks.stage import StageConfig
 
@@ -26,8 +27,12 @@ ACCESS_LOGS_KEPT_DAYS: Final = 365
 UNFINISHED_UPLOADS_KEPT_DAYS: Final = 7
 
 
+DELIVER_TIMEOUT_SECONDS: Final = 60
+"""Of the function that the queue of deliveries feeds."""
+
+
 class DataStack(Stack):
-    """Keys by purpose, tables by schema name, and the two buckets."""
+    """Keys by purpose, tables by schema name, the buckets, and the queue of deliveries."""
 
     def __init__(
         self, scope: Construct, construct_id: str, *, stage: StageConfig, **kwargs: Any
@@ -69,6 +74,12 @@ class DataStack(Stack):
             data=stage.data,
         ).bucket
         self._failed_batches(construct_id, access_logs)
+        self.deliveries = WorkQueue(
+            self,
+            "Deliveries",
+            key=self.table_key,
+            consumer_timeout_seconds=DELIVER_TIMEOUT_SECONDS,
+        )
         self._write_outputs()
 
     def _failed_batches(self, construct_id: str, access_logs: s3.Bucket) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from runtime.models.change import ENTRY_CONFLICT, OUT_OF_BAND
+from runtime.models.change import ENTRY_CONFLICT, OUT_OF_BAND, PARKED
 from runtime.models.proof import BOOKS_CONTRADICT
 from runtime.settings import HoldsSettings, ProjectSettings, ProofSettings
 from stacks import permissions
@@ -23,7 +23,12 @@ from stacks.constructs.stream_source import StreamSource
 from stacks.data import DataStack
 from stacks.environment import settings_for
 from stacks.stage import StageConfig
-from stacks.statements import queue_statements, table_statements, through_service
+from stacks.statements import (
+    data_key_statement,
+    queue_statements,
+    table_statements,
+    through_service,
+)
 
 PROJECT_TIMEOUT_SECONDS: Final = 60
 PROJECT_MEMORY_MB: Final = 1024
@@ -32,8 +37,22 @@ PROOF_TIMEOUT_SECONDS: Final = 900
 """Lambda's longest (Lambda quotas)."""
 PROOF_MEMORY_MB: Final = 1769
 """One whole virtual processor (Lambda Developer Guide)."""
-PROJECTED: Final = ("accounts", "transfers")
-"""Tables whose streams feed the projector (runtime/services/projector.py)."""
+PROJECTED: Final[Mapping[str, Mapping[str, Any] | None]] = {
+    "accounts": {
+        # Guards of account numbers stand in the same table, and are no accounts.
+        "dynamodb": {"Keys": {"id": {"S": [{"anything-but": {"prefix": "number#"}}]}}}
+    },
+    "alerts": {"eventName": ["INSERT"]},
+    "customers": None,
+    "exports": {"eventName": ["MODIFY"]},
+    "merchants": None,
+    "payments": None,
+    "settlements": None,
+    "transactions": None,
+    "transfers": None,
+}
+"""Tables whose streams feed the projector (runtime/services/projector.py), and which of their
+records do."""
 
 _MakeSpec = Callable[[list[iam.PolicyStatement]], FunctionSpec]
 
@@ -72,7 +91,7 @@ class LedgerStack(Stack):
     def _projector(self) -> ServiceFunction:
         """Streams → project; what cannot be projected at all lies in the failed batches."""
         project = self._function("Project", self._project())
-        for name in PROJECTED:
+        for name, only in PROJECTED.items():
             table = self._data.tables[name]
             assert table.table.table_stream_arn is not None  # noqa: S101 - declared on the model
             StreamSource(
@@ -81,15 +100,16 @@ class LedgerStack(Stack):
                 stream_arn=table.table.table_stream_arn,
                 target=project.live,
                 failed_batches=self._data.failed_batches_bucket,
+                only=only,
             )
         iterator_age_alarm(self, "StreamsLag", function=project.function)
         log_alarm(
             self,
             "PastTheLedger",
             log_group=project.log_group,
-            messages=(OUT_OF_BAND, ENTRY_CONFLICT),
+            messages=(OUT_OF_BAND, ENTRY_CONFLICT, PARKED),
             metric_name="ChangedPastTheLedger",
-            description="An account or an entry was changed past the ledger; the log names it.",
+            description="A row was changed past the platform, or its record parked; see the log.",
         )
         return project
 
@@ -99,7 +119,13 @@ class LedgerStack(Stack):
             module="project",
             description="Derives entries and folded balances from the change streams",
             settings=settings_for(
-                ProjectSettings, stage=self._stage, tables=data.tables, service="project"
+                ProjectSettings,
+                stage=self._stage,
+                tables=data.tables,
+                service="project",
+                pii_key_arn=data.pii_key.key_arn,
+                delivery_queue_url=data.deliveries.queue.queue_url,
+                failed_batches_bucket=data.failed_batches_bucket.bucket_name,
             ),
             statements=[
                 *self._tables(permissions.PROJECT),
@@ -114,6 +140,13 @@ class LedgerStack(Stack):
                     resources=[data.failed_batches_bucket_arn],
                 ),
                 through_service(self._key.key_arn, "s3", ("kms:GenerateDataKey",)),
+                data_key_statement(data.pii_key, "pii", "Decrypt", "GenerateDataKey"),
+                *queue_statements(
+                    "Deliveries",
+                    data.deliveries.queue.queue_arn,
+                    self._key.key_arn,
+                    "SendMessage",
+                ),
             ],
             wildcard_resources={
                 f"{data.failed_batches_export}/*": "Lambda names what it puts there.",

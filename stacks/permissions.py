@@ -129,8 +129,20 @@ ROTATE: Final[TableUses] = {
 
 PROJECT: Final[TableUses] = {
     "accounts": _rows("GetItem", "PutItem", stream=True),
+    "alerts": _rows("PutItem", stream=True),
+    "audit_log": _rows("GetItem", "PutItem", "Query"),
+    "customers": _rows(stream=True),
     "entries": _rows("PutItem"),
-    "transfers": _rows(stream=True),
+    "exports": _rows(stream=True),
+    "keys": _rows("GetItem", "Query", "PutItem"),
+    "limits": _rows("GetItem", "UpdateItem"),
+    "merchants": _rows("GetItem", stream=True),
+    "payments": _rows(stream=True),
+    "settlements": _rows(stream=True),
+    "totals": _rows("BatchGetItem", "PutItem", "UpdateItem"),
+    "transactions": _rows(stream=True),
+    "transfers": _rows("BatchGetItem", stream=True),
+    "webhooks": _rows("PutItem"),
 }
 
 HOLDS: Final[TableUses] = {

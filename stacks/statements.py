@@ -44,6 +44,7 @@ def table_statements(
     """The right to `uses`, and to the tables' key by way of DynamoDB alone."""
     statements = []
     indexes: list[str] = []
+    streams = [_stream_arn(tables[name]) for name, use in uses.items() if use.reads_stream]
     for name, use in uses.items():
         statements += _statements_of(tables[name], use)
         arn = tables[name].table.table_arn
@@ -53,6 +54,14 @@ def table_statements(
         # One statement for all: a managed policy holds 6,144 characters.
         statements.append(
             iam.PolicyStatement(sid="Indexes", actions=["dynamodb:Query"], resources=indexes)
+        )
+    if streams:
+        statements.append(
+            iam.PolicyStatement(
+                sid="Streams",
+                actions=[f"dynamodb:{action}" for action in STREAM_ACTIONS],
+                resources=streams,
+            )
         )
     writes = any(use.writes for use in uses.values())
     actions = _WRITE_THROUGH_SERVICE if writes else _READ_THROUGH_SERVICE
@@ -73,8 +82,6 @@ def _statements_of(table: SchemaTable, use: TableUse) -> list[iam.PolicyStatemen
         )
     if use.deletable:
         statements.append(_deletion_statement(sid, arn, use.deletable))
-    if use.reads_stream:
-        statements.append(_stream_statement(sid, table))
     return statements
 
 
@@ -92,15 +99,11 @@ def _deletion_statement(sid: str, arn: str, patterns: tuple[str, ...]) -> iam.Po
     )
 
 
-def _stream_statement(sid: str, table: SchemaTable) -> iam.PolicyStatement:
-    """What an event source mapping asks for in the function's name, on this one stream."""
+def _stream_arn(table: SchemaTable) -> str:
+    """Of the stream that an event source mapping reads in the function's name."""
     stream_arn = table.table.table_stream_arn
     assert stream_arn is not None, f"{table.schema.name} has no stream"  # noqa: S101 - a bug
-    return iam.PolicyStatement(
-        sid=f"{sid}Stream",
-        actions=[f"dynamodb:{action}" for action in STREAM_ACTIONS],
-        resources=[stream_arn],
-    )
+    return stream_arn
 
 
 def through_service(key_arn: str, service: str, actions: tuple[str, ...]) -> iam.PolicyStatement:

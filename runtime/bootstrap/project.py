@@ -8,6 +8,8 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from runtime.bootstrap.base import FunctionServices
+from runtime.gateways import clients
+from runtime.gateways.failed_batches import FailedBatches
 from runtime.repositories.accounts import AccountRepository, is_number_guard
 from runtime.repositories.folding import FoldRepository
 from runtime.services.entries_projection import EntriesProjection
@@ -23,7 +25,7 @@ class ProjectServices(FunctionServices):
     """Behind handlers/project.py."""
 
     def __init__(self, settings: ProjectSettings) -> None:
-        super().__init__(settings)
+        super().__init__(settings, {"pii": settings.pii_key_arn})
         self.names_by_table = {name: schema for schema, name in settings.table_names().items()}
         self._request_id = ""
         folding = FoldingProjection(
@@ -39,6 +41,7 @@ class ProjectServices(FunctionServices):
                 "transfers": (folding,),
             },
             stands_aside=is_number_guard,
+            parking=FailedBatches(clients.s3(), settings.failed_batches_bucket),
         )
 
     def begin(self, context: LambdaContext) -> None:

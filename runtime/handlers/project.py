@@ -42,4 +42,5 @@ def _record(raw: Mapping[str, Any], names_by_table: Mapping[str, str]) -> Stream
         sequence_number=image["SequenceNumber"],
         old=image.get("OldImage"),
         new=image.get("NewImage"),
+        raw=raw,
     )

@@ -12,6 +12,8 @@ UNOPENABLE: Final = ("integrity_error", "key_forgotten")
 ENTRY_CONFLICT: Final = "entry_conflict"
 """Log message: an entry is not what its account's change says. An alarm listens for it."""
 
+PARKED: Final = "record_parked"
+"""Log message: a record of a change stream was put aside for a person. An alarm listens for it."""
 NOT_VOIDED: Final = "authorization_not_voided"
 """Log message: a processor refuses to void an expired authorization. An alarm listens for it."""
 UNKNOWN_TOO_OLD: Final = "unknown_too_old"

@@ -34,11 +34,20 @@ class PaymentMethod(BaseModel, frozen=True):
     account_type: str | None = None
 
 
-class CustomerProfile(Record, frozen=True):
-    """A customer without the tokens of its payment methods: no key for card data is needed."""
+class CustomerState(Record, frozen=True):
+    """A customer without a personal field: no key at all is needed."""
 
     id: Annotated[str, partition(), sort("gsi-merchant"), sort("gsi-email")]
     merchant_bucket: Annotated[str, partition("gsi-merchant")]
+    failed_attempts: int = 0
+    locked_until: Instant | None = None
+    erased_at: Instant | None = None
+    """What is left of an erased customer is this row without a personal field."""
+
+
+class CustomerProfile(CustomerState, frozen=True):
+    """A customer without the tokens of its payment methods: no key for card data is needed."""
+
     email_index: Annotated[str | None, BlindIndex("email"), partition("gsi-email")] = None
     email: Annotated[str | None, Encrypted("pii"), Field(repr=False)] = None
     name: Annotated[str | None, Encrypted("pii"), Field(repr=False)] = None
@@ -46,10 +55,6 @@ class CustomerProfile(Record, frozen=True):
     payment_methods: Annotated[tuple[PaymentMethod, ...], Encrypted("pii"), Field(repr=False)] = ()
     default_method: str | None = None
     metadata: dict[str, str] = Field(default_factory=dict, repr=False)
-    failed_attempts: int = 0
-    locked_until: Instant | None = None
-    erased_at: Instant | None = None
-    """What is left of an erased customer is this row without a personal field."""
 
 
 class Customer(CustomerProfile, table="customers", stream=True, frozen=True):

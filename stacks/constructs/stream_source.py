@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -27,6 +28,8 @@ class StreamSource(Construct):
     `failed_batches` with its payload, so that the others go on. (Lambda Developer Guide, "Retain
     discarded records for a DynamoDB event source": S3 gets the whole batch, a queue only a pointer
     into a stream that forgets after 24 hours.)
+
+    `only`: the records that the function is invoked for, as a pattern of Lambda's event filtering.
     """
 
     def __init__(
@@ -37,6 +40,7 @@ class StreamSource(Construct):
         stream_arn: str,
         target: lambda_.Alias,
         failed_batches: s3.IBucket,
+        only: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
         mapping = lambda_.EventSourceMapping(
@@ -47,6 +51,7 @@ class StreamSource(Construct):
             starting_position=lambda_.StartingPosition.TRIM_HORIZON,
             batch_size=BATCH_RECORDS,
             bisect_batch_on_error=True,
+            filters=[lambda_.FilterCriteria.filter(dict(only))] if only else None,
             max_record_age=Duration.hours(OLDEST_RECORD_HOURS),
             metrics_config=lambda_.MetricsConfig(metrics=[lambda_.MetricType.EVENT_COUNT]),
             parallelization_factor=PARALLEL_BATCHES,

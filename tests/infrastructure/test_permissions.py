@@ -52,7 +52,7 @@ DATA_KEY_ACTIONS: dict[str, dict[str, set[str]]] = {
     "process": {"PiiKey": USE_AND_MAKE, "PciKey": USE_AND_MAKE, "IndexKey": USE_AND_MAKE},
     "query": {"PiiKey": {"Decrypt"}, "IndexKey": USE_AND_MAKE},
     "holds": {},
-    "project": {},
+    "project": {"PiiKey": USE_AND_MAKE},
     "proof": {},
     "reconcile": {},
     "resolver": {"PiiKey": USE_AND_MAKE},

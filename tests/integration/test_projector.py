@@ -21,13 +21,16 @@ from runtime.repositories.store import Store
 from runtime.services.entries_projection import EntriesProjection
 from runtime.services.folding_projection import FoldingProjection
 from runtime.services.projector import Kind, Projector, StreamRecord
+from tests.support.fakes import ParkingLot
 from tests.support.faults import Faults, seeded
 from tests.support.world import SETUP, World, at_once
 
 TARGET = FoldTarget("acc_f", "platform", AccountType.SYSTEM, "USD")
 
 
-def projector(world: World, store: Store | None = None) -> Projector:
+def projector(
+    world: World, store: Store | None = None, parking: ParkingLot | None = None
+) -> Projector:
     store = store or world.store
     folding = FoldingProjection(
         FoldRepository(store), AccountRepository(store), world.clock, lambda: "invocation"
@@ -36,6 +39,7 @@ def projector(world: World, store: Store | None = None) -> Projector:
         world.store.codec,
         {"accounts": (EntriesProjection(store),), "transfers": (folding,)},
         is_number_guard,
+        parking or ParkingLot(),
     )
 
 
@@ -331,13 +335,33 @@ def test_a_change_made_outside_makes_no_entry_and_is_told_in_the_log(
     assert caplog.messages.count("out_of_band") == 2
 
 
-def test_an_unreadable_record_is_given_back_and_the_others_are_done(world: World) -> None:
+def test_an_unreadable_record_is_parked_with_its_payload_and_the_others_are_done(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
     good = record(world, 1, None, account(world, "acc_i"))
-    bad = StreamRecord("accounts", Kind.INSERT, f"{2:021d}", None, {"id": {"S": "acc_broken"}})
-    assert projector(world).apply([bad, good]) == {bad.sequence_number}
+    raw = {"dynamodb": {"SequenceNumber": f"{2:021d}"}}
+    image = {"id": {"S": "acc_broken"}}
+    bad = StreamRecord("accounts", Kind.INSERT, f"{2:021d}", None, image, raw)
+    parking = ParkingLot()
+    assert projector(world, parking=parking).apply([bad, good]) == frozenset()
+    assert list(parking.parked) == [("accounts", bad.sequence_number)]
+    assert parking.raw == [raw]
+    assert "record_parked" in caplog.messages
     assert len(world.rows(Entry)) == 1
+
+
+def test_an_unreadable_record_that_cannot_be_parked_comes_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise OSError("no bucket")
+
+    parking = ParkingLot()
+    monkeypatch.setattr(parking, "park", broken)
+    bad = StreamRecord("accounts", Kind.INSERT, "2", None, {"id": {"S": "acc_broken"}})
+    assert projector(world, parking=parking).apply([bad]) == {"2"}
 
 
 def test_a_stream_that_nobody_projects_is_a_loud_fault(world: World) -> None:
     with pytest.raises(KeyError):
-        projector(world).apply([StreamRecord("payments", Kind.INSERT, "1", None, {})])
+        projector(world).apply([StreamRecord("entries", Kind.INSERT, "1", None, {})])

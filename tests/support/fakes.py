@@ -93,6 +93,18 @@ class FakeS3:
 
 
 @dataclass
+class ParkingLot:
+    """Remembers which records were put aside, and why."""
+
+    parked: dict[tuple[str, str], str] = field(default_factory=dict)
+    raw: list[Mapping[str, Any]] = field(default_factory=list)
+
+    def park(self, table: str, sequence_number: str, raw: Mapping[str, Any], reason: str) -> None:
+        self.parked[table, sequence_number] = reason
+        self.raw.append(raw)
+
+
+@dataclass
 class FakeSqs:
     """Remembers what was sent."""
 

@@ -203,6 +203,8 @@ def environment(
         "index_key_arn": key_arn,
         "settlement_bucket": bucket,
         "continuation_queue_url": queue_url,
+        "delivery_queue_url": queue_url,
+        "failed_batches_bucket": bucket,
         "intent_lease_seconds": 5,
         "stop_before_timeout_seconds": 30,  # one environment for all, so one value for all
         "merchant_cache_seconds": 0,

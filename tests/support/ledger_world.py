@@ -39,6 +39,7 @@ from runtime.services.proof import prove
 from runtime.services.proof_work import ProofDesk
 from runtime.services.transfers import TransferDesk, create_transfer
 from runtime.settings import PaymentTiming
+from tests.support.fakes import ParkingLot
 from tests.support.faults import Faults, ItemLocks, seeded
 from tests.support.ledger_model import LedgerModel, ModelAccount
 from tests.support.ledger_truth import TRANSFERS, Books, Story, legs_in
@@ -148,6 +149,7 @@ class LedgerWorld:
         self.locks = ItemLocks(self.world.key_names, hold_seconds=self.lock_seconds)
         self.numbers = itertools.count()
         self.calm = LedgerClient(self, self.world.store)
+        self.parking = ParkingLot()
         self.poller = StreamPoller(
             self.engine,
             [self.world.tables[name] for name in STREAMED],
@@ -294,6 +296,7 @@ class LedgerWorld:
                 store.codec,
                 {"accounts": (EntriesProjection(store),), "transfers": (folding,)},
                 is_number_guard,
+                self.parking,
             )
 
         def handler(event: dict[str, Any], _: Any) -> dict[str, Any]:
