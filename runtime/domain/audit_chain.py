@@ -1,0 +1,142 @@
+"""The chain of an entity's audit rows: how a row is hashed, and what a whole chain must be.
+
+`hash` is the SHA-256 (hex) of the canonical JSON (domain/canonical.py) of every other attribute of
+the row. `prev_hash` is the `hash` of the row before it in the order of `sequence`, and 64 zeros in
+the first. So whoever changes, removes, swaps or inserts a row has to make every later hash again;
+what then still gives him away is the archive and its signed roots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from runtime.domain.canonical import digest
+from runtime.models.audit import AuditRow
+
+GENESIS: Final = "0" * 64
+"""`prev_hash` of an entity's first row."""
+OUTSIDE: Final = "#"
+"""Parts a version from a stream's sequence number: the row tells a change made outside."""
+_VERSION_DIGITS: Final = 12
+_STREAM_DIGITS: Final = 40
+"""DynamoDB's sequence numbers have up to 40 digits (API reference, StreamRecord)."""
+
+
+def version_key(version: int) -> str:
+    """`sequence` of the row that tells one version."""
+    return f"{version:0{_VERSION_DIGITS}d}"
+
+
+def outside_key(version: int, stream_sequence: str) -> str:
+    """`sequence` of a row that tells a change made outside, after `version`."""
+    return f"{version_key(version)}{OUTSIDE}{stream_sequence:0>{_STREAM_DIGITS}}"
+
+
+def version_in(sequence: str) -> int:
+    """The version in a `sequence`: the row's own, or the one after which it stands."""
+    return int(sequence.partition(OUTSIDE)[0])
+
+
+def is_outside(sequence: str) -> bool:
+    """Whether the row tells a change made outside the application."""
+    return OUTSIDE in sequence
+
+
+def hash_of(row: AuditRow) -> str:
+    """What the row's `hash` has to be."""
+    return digest(row.model_dump(mode="json", exclude={"hash"}))
+
+
+def sealed(row: AuditRow) -> AuditRow:
+    """The row with its hash."""
+    return row.model_copy(update={"hash": hash_of(row)})
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A row of the table that is no audit row any more."""
+
+    sequence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The first link of a chain that does not hold. `position` counts the rows from 1."""
+
+    sequence: str
+    position: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChainVerdict:
+    """What a look at a whole chain found; `head_hash` is that of the last row that holds."""
+
+    length: int
+    head_hash: str
+    first_bad: Broken | None
+
+    @property
+    def valid(self) -> bool:
+        """Every row is what it was when it was written, as far as the chain can tell."""
+        return self.first_bad is None
+
+
+class ChainCheck:
+    """Looks at the rows of one entity, one after the other, in the order of `sequence`."""
+
+    def __init__(self) -> None:
+        self._before: AuditRow | None = None
+        self._length = 0
+        self._bad: Broken | None = None
+
+    def look_at(self, row: AuditRow | Unreadable) -> Broken | None:
+        """Whether this row breaks the chain; after the first break nothing more is judged."""
+        self._length += 1
+        if self._bad is not None:
+            return None
+        reason = self._fault(row)
+        if reason is not None:
+            self._bad = Broken(row.sequence, self._length, reason)
+        elif isinstance(row, AuditRow):
+            self._before = row
+        return self._bad
+
+    def verdict(self) -> ChainVerdict:
+        """What was found."""
+        head = GENESIS if self._before is None else self._before.hash
+        return ChainVerdict(self._length, head, self._bad)
+
+    def _fault(self, row: AuditRow | Unreadable) -> str | None:
+        if isinstance(row, Unreadable):
+            return "the row is no audit row: an attribute is missing or of another type"
+        if row.hash != hash_of(row):
+            return "the row is not what was hashed: something in it was changed"
+        expected = GENESIS if self._before is None else self._before.hash
+        if row.prev_hash != expected:
+            return (
+                f"its prev_hash {row.prev_hash[:12]}… is not the hash {expected[:12]}… of the row "
+                "before: a row was changed, removed, inserted or moved"
+            )
+        return self._fault_of_sequence(row)
+
+    def _fault_of_sequence(self, row: AuditRow) -> str | None:
+        if is_outside(row.sequence):
+            return None
+        if row.sequence != version_key(row.version):
+            return f"it tells version {row.version}, which is not what its sequence says"
+        known = 0 if self._before is None else self._before.version
+        jumped = self._before is not None and is_outside(self._before.sequence)
+        if row.version != known + 1 and not jumped:
+            return f"version {known} is followed by version {row.version}"
+        return None
+
+
+def check_chain(rows: Iterable[AuditRow | Unreadable]) -> ChainVerdict:
+    """Look at all rows of one entity, given in the order of `sequence`."""
+    check = ChainCheck()
+    for row in rows:
+        check.look_at(row)
+    return check.verdict()

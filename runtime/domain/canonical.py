@@ -1,0 +1,35 @@
+"""Canonical JSON: one text for one value, so that a hash over it can be made again by anybody.
+
+The JSON Canonicalization Scheme (RFC 8785) for what occurs in our rows: text, whole numbers,
+booleans, null, lists, and maps sorted by their names' UTF-16 code units. Whole numbers are written
+in full whatever their size, where the RFC would round beyond 2^53.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+
+def canonical_json(value: Any) -> bytes:
+    """UTF-8 text of a JSON value. Raises TypeError for a value that JSON cannot say, or a float."""
+    return json.dumps(
+        _ordered(value), separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of the canonical JSON, in hex."""
+    return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+def _ordered(value: Any) -> Any:
+    if isinstance(value, float):
+        raise TypeError(f"{value!r}: a float has no one text; write whole numbers or text")
+    if isinstance(value, dict):
+        names = sorted(value, key=lambda name: name.encode("utf-16-be"))
+        return {name: _ordered(value[name]) for name in names}
+    if isinstance(value, (list, tuple)):
+        return [_ordered(member) for member in value]
+    return value
