@@ -15,6 +15,11 @@ HOLD_BUCKETS = 8
 """Buckets of the platform's queue of open holds (`expiry-index`)."""
 PLATFORM_BUCKETS = 8
 """Buckets of the platform's own accounts and transfers, as a merchant has `index_buckets`."""
+ALERT_BUCKETS = 8
+"""Buckets of each list of alerts, a merchant's as well as everybody's: 8 x 1,000 alerts a second.
+
+One number for all, so that whoever raises an alert has no merchant to read first.
+"""
 
 
 def bucket_key(name: str, bucket: int) -> str:

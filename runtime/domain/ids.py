@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime, timedelta
 
 from ulid import ULID
@@ -9,6 +10,7 @@ from ulid import ULID
 _ULID_LOWEST = "0" * 16
 _ULID_HIGHEST = "Z" * 16
 _TIME_LENGTH = 10
+_TIME_BYTES, _RANDOM_BYTES = 6, 10
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -16,6 +18,19 @@ _MILLISECOND = timedelta(milliseconds=1)
 def new_id(prefix: str, now: datetime) -> str:
     """A fresh id such as `pay_01J…` whose time part is `now`, to the millisecond."""
     return f"{prefix}_{_ulid(now)}"
+
+
+def repeatable_id(prefix: str, moment: datetime, *meaning: str) -> str:
+    """The one id of `meaning` at `moment`, the same for whoever makes it, and however often.
+
+    Its time part is `moment`, to the millisecond; where others have chance it has a hash.
+    """
+    hashed = hashlib.sha256()
+    for part in meaning:
+        encoded = part.encode()
+        hashed.update(len(encoded).to_bytes(4, "big") + encoded)
+    time = _milliseconds(moment).to_bytes(_TIME_BYTES, "big")
+    return f"{prefix}_{ULID.from_bytes(time + hashed.digest()[:_RANDOM_BYTES])}"
 
 
 def lowest_id(prefix: str, moment: datetime) -> str:
@@ -35,4 +50,8 @@ def created_at(identifier: str) -> datetime:
 
 def _ulid(moment: datetime) -> ULID:
     # From whole milliseconds: the library's own way through a float is now and then one too early.
-    return ULID.from_timestamp((moment - _EPOCH) // _MILLISECOND)
+    return ULID.from_timestamp(_milliseconds(moment))
+
+
+def _milliseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MILLISECOND

@@ -2,21 +2,56 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from enum import StrEnum
+from typing import Annotated, Final
 
 from pydantic import Field
 
 from runtime.models.fields import Instant
 from runtime.schema import Row, partition, sort
 
+ALERT_RAISED: Final = "alert_raised"
+"""Log message with the `alert_type` of an alert that was announced. A metric counts them by type,
+and an alarm listens for SERIOUS ones."""
+EVENT_SOURCE: Final = "payments"
+"""`source` of the events on EventBridge; their detail-type is the alert's type."""
+
+
+class AlertType(StrEnum):
+    """What somebody should look at."""
+
+    LARGE_TRANSACTION = "large_transaction"
+    SUSPICIOUS_VELOCITY = "suspicious_velocity"
+    LOCK_OUT = "lock_out"
+    OUT_OF_BAND = "out_of_band"
+    DECRYPTION_FAILURE = "decryption_failure"
+    UNKNOWN_TOO_OLD = "unknown_too_old"
+
+
+SERIOUS: Final = (
+    AlertType.OUT_OF_BAND,
+    AlertType.DECRYPTION_FAILURE,
+    AlertType.UNKNOWN_TOO_OLD,
+)
+"""Alerts about the platform itself: these ring."""
+
+Detail = dict[str, str | int | list[str]]
+"""The facts of an alert, by name; amounts in minor units."""
+
 
 class Alert(Row, table="alerts", stream=True, frozen=True):
-    """One alert; its id is made of type, entity and window, so a repetition is the same row."""
+    """One alert. Its id is made of type, entity and window, so a repetition is the same row.
+
+    `listed_at` is the time it was raised and its id: the order of both lists. `created_at` may be
+    later than the time in the id, which is when the window began.
+    """
 
     id: Annotated[str, partition()]
     merchant_bucket: Annotated[str, partition("gsi-merchant")]
-    created_at: Annotated[Instant, sort("gsi-merchant")]
+    everybody_bucket: Annotated[str, partition("gsi-everybody")]
+    listed_at: Annotated[str, sort("gsi-merchant"), sort("gsi-everybody")]
+    created_at: Instant
     merchant_id: str
-    type: str
+    type: AlertType
     entity_id: str
-    detail: dict[str, Any] = Field(default_factory=dict)
+    detail: Detail = Field(default_factory=dict)

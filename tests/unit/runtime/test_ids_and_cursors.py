@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.domain.cursors import MAX_CURSOR_CHARACTERS, seal, unseal
-from runtime.domain.ids import created_at, highest_id, lowest_id, new_id
+from runtime.domain.ids import created_at, highest_id, lowest_id, new_id, repeatable_id
 from runtime.domain.instants import end_of, start_of, to_datetime, to_epoch_seconds, to_instant
 from runtime.errors import BadCursor
 
@@ -34,6 +34,20 @@ def test_an_id_says_when_it_was_made_to_the_millisecond(moment: datetime) -> Non
     assert lowest_id("pay", moment) <= identifier <= highest_id("pay", moment)
     before, after = moment - timedelta(milliseconds=1), moment + timedelta(milliseconds=1)
     assert highest_id("pay", before) < identifier < lowest_id("pay", after)
+
+
+@given(moments)
+def test_a_repeatable_id_is_made_of_its_moment_and_its_meaning(moment: datetime) -> None:
+    one = repeatable_id("alr", moment, "large_transaction", "pay_1")
+    assert one == repeatable_id("alr", moment, "large_transaction", "pay_1")
+    assert to_instant(created_at(one)) == to_instant(moment)
+    assert len(one) == len(new_id("alr", moment))
+    others = {
+        repeatable_id("alr", moment, "large_transaction", "pay_2"),
+        repeatable_id("alr", moment, "large_transactionpay", "_1"),
+        repeatable_id("alr", moment + timedelta(milliseconds=1), "large_transaction", "pay_1"),
+    }
+    assert len(others | {one}) == 4
 
 
 def test_ids_are_unique_within_a_millisecond() -> None:

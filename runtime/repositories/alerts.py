@@ -1,0 +1,61 @@
+"""Alerts: written once, listed by merchant or for everybody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pydantic import BaseModel
+
+from runtime.domain.buckets import ALERT_BUCKETS, all_buckets
+from runtime.models.alert import Alert
+from runtime.models.scope import Scope
+from runtime.repositories.expressions import Condition, below, equals
+from runtime.repositories.merging import merge_newest_first
+from runtime.repositories.store import Store
+
+EVERYBODY_NAME = "all"
+"""What the buckets of everybody's alerts are called."""
+
+
+class AlertEntry(BaseModel, frozen=True):
+    """An alert as its list indexes show it."""
+
+    id: str
+    listed_at: str
+
+
+class AlertRepository:
+    """The alerts table."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def record(self, alert: Alert) -> bool:
+        """Write an alert, unless it was raised before; whether it is new."""
+        return self._store.put_new(alert) is None
+
+    def newest_first(
+        self, merchant_id: str | None, *, before: str | None, page_size: int
+    ) -> Iterator[AlertEntry]:
+        """A merchant's alerts, or everybody's, that are listed before `before`, newest first."""
+        index = "gsi-everybody" if merchant_id is None else "gsi-merchant"
+        key = Alert.table_schema.index(index).partition_key.name
+        older: tuple[Condition, ...] = () if before is None else (below("listed_at", before),)
+        readers = [
+            self._store.query(
+                Alert,
+                AlertEntry,
+                (equals(key, bucket), *older),
+                page_size=page_size,
+                index=index,
+                newest_first=True,
+            )
+            for bucket in all_buckets(merchant_id or EVERYBODY_NAME, ALERT_BUCKETS)
+        ]
+        return merge_newest_first(readers, key=lambda entry: entry.listed_at)
+
+    def get_many(self, alert_ids: Sequence[str], scope: Scope) -> list[Alert]:
+        """The alerts that exist in `scope`, strongly consistent, in the given order."""
+        if not alert_ids:
+            return []
+        return self._store.get_many(Alert, [{"id": each} for each in alert_ids], Alert, scope)
