@@ -39,6 +39,10 @@ StripeApiBase = Annotated[str, AfterValidator(_keeps_secrets)]
 """Where Stripe's API is."""
 
 
+WebhookDeadline = Annotated[int, Field(ge=60, le=14 * 86_400)]
+"""Seconds for which a webhook is tried, from when it was made or asked for again."""
+
+
 class Settings(BaseModel, frozen=True, extra="forbid"):
     """What every Lambda is told."""
 
@@ -198,6 +202,7 @@ class ProjectSettings(Settings, frozen=True):
     delivery_queue_url: str
     failed_batches_bucket: str
     merchant_cache_seconds: Annotated[int, Field(ge=0, le=300)] = 5
+    webhook_deadline_seconds: WebhookDeadline = 3 * 86_400
 
 
 class ProofSettings(Settings, frozen=True):

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING
 
 from runtime.bootstrap.base import FunctionServices
 from runtime.gateways import clients
+from runtime.gateways.delivery_queue import DeliveryQueue
 from runtime.gateways.failed_batches import FailedBatches
 from runtime.repositories.accounts import AccountRepository, is_number_guard
 from runtime.repositories.folding import FoldRepository
 from runtime.services.entries_projection import EntriesProjection
 from runtime.services.folding_projection import FoldingProjection
 from runtime.services.projector import Projector
+from runtime.services.webhook_projection import WebhookProjection
 from runtime.settings import ProjectSettings
 
 if TYPE_CHECKING:
@@ -34,11 +36,25 @@ class ProjectServices(FunctionServices):
             clock=lambda: datetime.now(UTC),
             request_id=lambda: self._request_id,
         )
+        webhooks = WebhookProjection(
+            store=self.store,
+            merchants=self.profiles_for(settings.merchant_cache_seconds),
+            queue=DeliveryQueue(clients.sqs(), settings.delivery_queue_url),
+            clock=lambda: datetime.now(UTC),
+            request_id=lambda: self._request_id,
+            deadline=timedelta(seconds=settings.webhook_deadline_seconds),
+        )
         self.projector = Projector(
             codec=self.store.codec,
             projections={
-                "accounts": (EntriesProjection(self.store),),
-                "transfers": (folding,),
+                "accounts": (EntriesProjection(self.store), webhooks),
+                "alerts": (webhooks,),
+                "customers": (webhooks,),
+                "exports": (webhooks,),
+                "payments": (webhooks,),
+                "settlements": (webhooks,),
+                "transactions": (webhooks,),
+                "transfers": (folding, webhooks),
             },
             stands_aside=is_number_guard,
             parking=FailedBatches(clients.s3(), settings.failed_batches_bucket),

@@ -13,6 +13,9 @@ OPEN_BUCKETS = 8
 HOLD_QUEUE = "hold"
 HOLD_BUCKETS = 8
 """Buckets of the platform's queue of open holds (`expiry-index`)."""
+RETRY_QUEUE = "retry"
+RETRY_BUCKETS = 8
+"""Buckets of the platform's queue of undelivered webhooks (`gsi-retry`)."""
 PLATFORM_BUCKETS = 8
 """Buckets of the platform's own accounts and transfers, as a merchant has `index_buckets`."""
 ALERT_BUCKETS = 8

@@ -5,6 +5,7 @@ A warm function calls KMS not at all. Deleting a subject's row in the keys table
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
@@ -78,6 +79,7 @@ class KeyRing:
         self._monotonic = monotonic
         self._clock = clock
         self._cache: OrderedDict[tuple[KeyPurpose, str, str], tuple[float, OpenKey]] = OrderedDict()
+        self._lock = threading.Lock()  # several rows are enciphered at once where streams are read
         self._found_by: dict[str, tuple[float, list[OpenKey]]] = {}
 
     def __repr__(self) -> str:
@@ -124,8 +126,9 @@ class KeyRing:
 
     def forget(self, subject: str) -> None:
         """Drop a subject's keys from this memory. Others drop theirs within MAX_CACHE_SECONDS."""
-        for place in [place for place in self._cache if place[1] == subject]:
-            del self._cache[place]
+        with self._lock:
+            for place in [place for place in self._cache if place[1] == subject]:
+                del self._cache[place]
 
     def current_id(self, purpose: KeyPurpose, subject: str) -> str | None:
         """Id of the key that enciphers now; None when a new one would be made. KMS is not asked."""
@@ -192,17 +195,19 @@ class KeyRing:
 
     def _cached(self, purpose: KeyPurpose, subject: str, key_id: str) -> OpenKey | None:
         place = (purpose, subject, key_id)
-        until, key = self._cache.get(place, (0.0, None))
-        if key is None or until < self._monotonic():
-            self._cache.pop(place, None)
-            return None
-        self._cache.move_to_end(place)
-        return key
+        with self._lock:
+            until, key = self._cache.get(place, (0.0, None))
+            if key is None or until < self._monotonic():
+                self._cache.pop(place, None)
+                return None
+            self._cache.move_to_end(place)
+            return key
 
     def _keep(self, purpose: KeyPurpose, subject: str, place: str, key: OpenKey) -> OpenKey:
-        self._cache[purpose, subject, place] = (self._monotonic() + MAX_CACHE_SECONDS, key)
-        while len(self._cache) > MAX_CACHED_KEYS:
-            self._cache.popitem(last=False)
+        with self._lock:
+            self._cache[purpose, subject, place] = (self._monotonic() + MAX_CACHE_SECONDS, key)
+            while len(self._cache) > MAX_CACHED_KEYS:
+                self._cache.popitem(last=False)
         return key
 
 

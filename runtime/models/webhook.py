@@ -1,14 +1,17 @@
-"""Webhook deliveries: one row per event and endpoint, with its attempts."""
+"""Webhook deliveries: one row per event and endpoint, and one per endpoint that has failed."""
 
 from __future__ import annotations
 
+import hashlib
 from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
 
 from runtime.models.fields import EpochSeconds, Instant, Record
-from runtime.schema import Encrypted, Ttl, partition, sort
+from runtime.schema import Encrypted, Row, Ttl, partition, shown_in, sort
+
+_URL_HASH_CHARACTERS = 32
 
 
 class WebhookStatus(StrEnum):
@@ -20,20 +23,94 @@ class WebhookStatus(StrEnum):
     EXPIRED = "expired"
 
 
-class Webhook(Record, table="webhooks", stream=True, frozen=True):
-    """One event on its way to one endpoint."""
+class EventType(StrEnum):
+    """What merchants are told of."""
+
+    PAYMENT_SUCCEEDED = "payment.succeeded"
+    PAYMENT_FAILED = "payment.failed"
+    PAYMENT_REQUIRES_CAPTURE = "payment.requires_capture"
+    PAYMENT_CANCELED = "payment.canceled"
+    PAYMENT_UNKNOWN = "payment.unknown"
+    REFUND_SUCCEEDED = "refund.succeeded"
+    REFUND_FAILED = "refund.failed"
+    TRANSFER_PROCESSED = "transfer.processed"
+    TRANSFER_FAILED = "transfer.failed"
+    TRANSFER_CANCELED = "transfer.canceled"
+    SETTLEMENT_COMPLETED = "settlement.completed"
+    SETTLEMENT_EXCEPTIONS = "settlement.exceptions"
+    EXPORT_COMPLETED = "export.completed"
+    ACCOUNT_LOCKED = "account.locked"
+    ALERT_LARGE_TRANSACTION = "alert.large_transaction"
+    ALERT_SUSPICIOUS_VELOCITY = "alert.suspicious_velocity"
+
+
+class WebhookState(Record, frozen=True):
+    """A delivery without what it delivers: no key at all is needed.
+
+    Every change is one `version` more, and whoever works on a delivery names the version that it
+    knows: of two, one is too late. `url` is where the last attempt went, or the first will go.
+    `attempts_before`: those before it was last asked for again by hand, from where on the retry
+    schedule counts. `by_hand`: a person asked, so an endpoint that is given up is tried
+    nevertheless.
+    """
 
     id: Annotated[str, partition()]
+    version: Annotated[int, shown_in("gsi-retry")] = 1
+    merchant_id: Annotated[str, shown_in("gsi-retry")]
     merchant_bucket: Annotated[str, partition("gsi-merchant")]
     event_key: Annotated[str, sort("gsi-merchant")]
     retry_bucket: Annotated[str | None, partition("gsi-retry")] = None
     next_retry: Annotated[Instant | None, sort("gsi-retry")] = None
-    event_type: str
+    event_type: EventType
+    sequence: int
     payment_id: str | None = None
     url: str
-    payload: Annotated[str, Encrypted("pii", subject="merchant_id"), Field(repr=False)]
-    status: WebhookStatus = WebhookStatus.PENDING
+    status: Annotated[WebhookStatus, shown_in("gsi-merchant")] = WebhookStatus.PENDING
     attempts: int = 0
+    attempts_before: int = 0
+    by_hand: bool | None = None
+    lease_owner: str | None = None
     last_attempt: Instant | None = None
     response_code: int | None = None
+    failure_reason: str | None = None
     expires_at: Annotated[EpochSeconds, Ttl()]
+    """While it is pending, until when it is tried; of a final one, until when it is kept."""
+
+
+class Webhook(WebhookState, table="webhooks", frozen=True):
+    """One event on its way to one endpoint. `payload` is the body as it is sent, to the byte."""
+
+    payload: Annotated[str, Encrypted("pii", subject="merchant_id"), Field(repr=False)]
+
+
+class EndpointHealth(Row, frozen=True):
+    """Stands in the webhooks table for an endpoint that has failed, until it has long been well.
+
+    `failures` in a row, `opened` times that it was rested because of them; no delivery before
+    `open_until`, then one `probe_until` whose answer or lapse nobody else is sent. `gone_at`: it
+    answered 410, and only a delivery asked for by hand goes there.
+    """
+
+    id: str
+    merchant_id: str
+    version: int = 1
+    failures: int = 0
+    opened: int = 0
+    open_until: Instant | None = None
+    probe_until: Instant | None = None
+    gone_at: Instant | None = None
+    updated_at: Instant
+    expires_at: EpochSeconds
+
+    table_schema = Webhook.table_schema
+
+
+def endpoint_id(merchant_id: str, url: str) -> str:
+    """Key of an endpoint's row. The URL may hold a secret, and may be long: its hash stands."""
+    digest = hashlib.sha256(url.encode()).hexdigest()[:_URL_HASH_CHARACTERS]
+    return f"endpoint#{merchant_id}#{digest}"
+
+
+def event_key(event_type: str, webhook_id: str) -> str:
+    """Sort key of a delivery among its merchant's: by type, the newest last."""
+    return f"event#{event_type}#{webhook_id}"

@@ -109,10 +109,22 @@ class FakeSqs:
     """Remembers what was sent."""
 
     sent: list[str] = field(default_factory=list)
+    batched: list[dict[str, Any]] = field(default_factory=list)
+    available: bool = True
 
     def send_message(self, *, QueueUrl: str, MessageBody: str) -> dict[str, Any]:
         self.sent.append(MessageBody)
         return {"MessageId": str(len(self.sent))}
+
+    def send_message_batch(
+        self, *, QueueUrl: str, Entries: list[dict[str, Any]]
+    ) -> dict[str, list[dict[str, Any]]]:
+        """`batched` are the entries as they came."""
+        assert 1 <= len(Entries) <= 10, "as many as SQS takes"
+        if not self.available:
+            raise client_error("ServiceUnavailable", "SendMessageBatch", 503)
+        self.batched += Entries
+        return {"Successful": [{"Id": entry["Id"]} for entry in Entries], "Failed": []}
 
 
 def client_error(code: str, operation: str, status: int = 400) -> ClientError:

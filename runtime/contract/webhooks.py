@@ -1,0 +1,105 @@
+"""Shapes of the webhook routes, and of what webhooks carry that no route shows."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, Field, SerializeAsAny
+
+from runtime.contract.base import Answer, Body, Page, PageQuery
+from runtime.models.alert import AlertType, Detail
+from runtime.models.export import ExportStatus
+from runtime.models.fields import Instant
+from runtime.models.webhook import EventType, WebhookStatus
+
+
+class WebhookQuery(PageQuery, frozen=True):
+    """Filters of the list."""
+
+    event_type: EventType | None = None
+    status: WebhookStatus | None = None
+
+
+class WebhookChange(Body, frozen=True):
+    """Deliver it once more: the path says it all."""
+
+
+class WebhookAnswer(Answer, frozen=True):
+    """A delivery: of which event, to where, and how far it is."""
+
+    id: Annotated[str, Field(description="Also the `webhook-id` that the receiver sees.")]
+    merchant_id: str
+    event_type: EventType
+    sequence: Annotated[
+        int, Field(description="Rises with every change of the resource that the event is about.")
+    ]
+    payment_id: str | None
+    url: Annotated[str, Field(repr=False)]
+    status: WebhookStatus
+    attempts: int
+    last_attempt: Instant | None
+    next_retry: Instant | None
+    response_code: Annotated[int | None, Field(description="What the last attempt was answered.")]
+    failure_reason: str | None
+    expires_at: Annotated[
+        Instant,
+        Field(description="Until when a pending one is tried, and a final one is kept."),
+    ]
+    version: int
+    created_at: Instant
+    updated_at: Instant
+
+
+class WebhookList(Page[WebhookAnswer], frozen=True):
+    """A page of deliveries, newest first."""
+
+
+class WebhookBody(BaseModel, frozen=True):
+    """What a merchant's endpoint receives. `data` is the resource as it stood, as the API shows it.
+
+    `id` is the same at every attempt; of two events about one resource, the one with the higher
+    `sequence` is newer, in whatever order they arrive.
+    """
+
+    id: str
+    type: EventType
+    created: Instant
+    sequence: int
+    data: SerializeAsAny[Answer]
+
+
+class ExportData(Answer, frozen=True):
+    """A completed export; its signed link is given by GET /v1/exports/{id}."""
+
+    id: str
+    merchant_id: str
+    kind: str
+    format: str
+    status: ExportStatus
+    rows: int | None
+    sha256: str | None
+    version: int
+    created_at: Instant
+    updated_at: Instant
+
+
+class LockedCustomer(Answer, frozen=True):
+    """A customer that is locked, without what is personal."""
+
+    id: str
+    merchant_id: str
+    locked_until: Instant | None
+    version: int
+    created_at: Instant
+    updated_at: Instant
+
+
+class AlertData(Answer, frozen=True):
+    """A compliance alert."""
+
+    id: str
+    merchant_id: str
+    type: AlertType
+    entity_id: str
+    detail: Detail
+    created_at: Instant

@@ -1,0 +1,164 @@
+"""The change streams → webhooks: one row for each event and endpoint, and its first order.
+
+The row comes first and its message after it. A record that comes again finds the row, and sends
+the message again while nobody has tried it; a message that is lost all the same is made up for by
+the sweep of what is due (webhook_retries.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from runtime.contract.base import Answer
+from runtime.contract.payments import PaymentAnswer, TransactionAnswer
+from runtime.contract.settlements import SettlementAnswer
+from runtime.contract.webhooks import AlertData, ExportData, LockedCustomer, WebhookBody
+from runtime.domain.buckets import RETRY_BUCKETS, RETRY_QUEUE, bucket_for
+from runtime.domain.instants import to_epoch_seconds, to_instant
+from runtime.domain.webhook_events import Event, event_of
+from runtime.errors import NotFound
+from runtime.gateways.delivery_queue import DeliveryOrder, DeliveryQueue
+from runtime.models.account import Account
+from runtime.models.alert import Alert
+from runtime.models.change import ChangeContext
+from runtime.models.customer import CustomerState
+from runtime.models.export import Export
+from runtime.models.merchant import MerchantProfile
+from runtime.models.payment import Payment
+from runtime.models.settlement import Settlement
+from runtime.models.transaction import Transaction
+from runtime.models.transfer import Transfer
+from runtime.models.webhook import Webhook, WebhookStatus, event_key
+from runtime.observability import logger
+from runtime.repositories.store import Store
+from runtime.schema import Row
+from runtime.services.accounts import account_answer
+from runtime.services.merchant_profiles import MerchantProfiles
+from runtime.services.projector import Change, Failed
+from runtime.services.transfer_drafts import transfer_answer
+
+PARALLEL_WRITES: Final = 8
+"""Rows written at once: they are independent of each other, and a Lambda has CPU for few."""
+MESSAGE_GRACE: Final = timedelta(seconds=60)
+"""So long the first message has to arrive before the sweep takes it for lost."""
+PROJECTED_BY: Final = "system:project"
+
+
+@dataclass(frozen=True)
+class WebhookProjection:
+    """Puts a delivery for each event of a merchant that has an endpoint.
+
+    `deadline`: how long after its making a delivery is tried.
+    """
+
+    store: Store
+    merchants: MerchantProfiles
+    queue: DeliveryQueue
+    clock: Callable[[], datetime]
+    request_id: Callable[[], str]
+    deadline: timedelta
+
+    def __call__(self, changes: Sequence[Change]) -> Failed:
+        """Write and queue what is new. A change that could not be told of comes again."""
+        wanted = [
+            (change.sequence_number, row)
+            for change in changes
+            if (row := self._row_of(change)) is not None
+        ]
+        if not wanted:
+            return frozenset()
+        with ThreadPoolExecutor(max_workers=PARALLEL_WRITES) as pool:
+            stored = list(pool.map(lambda each: self._put(each[1]), wanted))
+        failed = {number for (number, _), row in zip(wanted, stored, strict=True) if row is None}
+        unsent = self._queue([row for row in stored if row is not None])
+        return frozenset(failed | {number for number, row in wanted if row.id in unsent})
+
+    def _row_of(self, change: Change) -> Webhook | None:
+        event = event_of(change.old, change.new)
+        if event is None:
+            return None
+        try:
+            merchant = self.merchants.require(event.merchant_id)
+        except NotFound:
+            logger.warning("an event of no merchant", merchant=event.merchant_id, of=event.type)
+            return None
+        if merchant.webhook_url is None:
+            return None
+        return self._new_row(event, merchant, merchant.webhook_url)
+
+    def _new_row(self, event: Event, merchant: MerchantProfile, url: str) -> Webhook:
+        webhook_id, now = event.delivery_id, self.clock()
+        body = WebhookBody(
+            id=webhook_id,
+            type=event.type,
+            created=event.at,
+            sequence=event.sequence,
+            data=shown(event.subject),
+        )
+        context = ChangeContext(
+            changed_by=PROJECTED_BY, request_id=self.request_id(), cause=event.subject_id
+        )
+        return Webhook(
+            id=webhook_id,
+            merchant_id=merchant.id,
+            merchant_bucket=bucket_for(merchant.id, webhook_id, merchant.index_buckets),
+            event_key=event_key(event.type, webhook_id),
+            retry_bucket=bucket_for(RETRY_QUEUE, webhook_id, RETRY_BUCKETS),
+            next_retry=to_instant(now + MESSAGE_GRACE),
+            event_type=event.type,
+            sequence=event.sequence,
+            payment_id=event.payment_id,
+            url=url,
+            payload=body.model_dump_json(),
+            expires_at=to_epoch_seconds(now + self.deadline),
+            created_at=event.at,
+            updated_at=to_instant(now),
+            **context.stamp(),
+        )
+
+    def _put(self, row: Webhook) -> Webhook | None:
+        """The row as it is stored; None if it could not be."""
+        try:
+            return self.store.put_new(row) or row
+        except Exception:  # noqa: BLE001 - this change comes again, the others are done
+            logger.exception("a webhook could not be written", webhook=row.id)
+            return None
+
+    def _queue(self, rows: Sequence[Webhook]) -> frozenset[str]:
+        """Order what nobody has tried yet; the ids of those that could not be ordered."""
+        orders = [
+            DeliveryOrder(id=row.id, version=row.version, merchant_id=row.merchant_id)
+            for row in rows
+            if row.status is WebhookStatus.PENDING and row.attempts == 0
+        ]
+        try:
+            return self.queue.send_all(orders)
+        except Exception:  # noqa: BLE001 - all of them come again, and find their rows
+            logger.exception("webhooks could not be queued", webhooks=len(orders))
+            return frozenset(order.id for order in orders)
+
+
+def shown(row: Row) -> Answer:
+    """A row as the API shows it, without what is enciphered."""
+    match row:
+        case Account():
+            return account_answer(row)
+        case Transfer():
+            return transfer_answer(row)
+        case Payment():
+            return PaymentAnswer.of(row)
+        case Transaction():
+            return TransactionAnswer.of(row)
+        case Settlement():
+            return SettlementAnswer.of(row)
+        case Export():
+            return ExportData.of(row)
+        case CustomerState():
+            return LockedCustomer.of(row)
+        case Alert():
+            return AlertData.of(row)
+    raise AssertionError(f"nothing is told of a {type(row).__name__}")
