@@ -12,7 +12,13 @@ from runtime.gateways import clients
 from runtime.gateways.delivery_queue import DeliveryQueue
 from runtime.gateways.failed_batches import FailedBatches
 from runtime.repositories.accounts import AccountRepository, is_number_guard
+from runtime.repositories.alerts import AlertRepository
+from runtime.repositories.audit import AuditRepository
 from runtime.repositories.folding import FoldRepository
+from runtime.repositories.transfers import TransferRepository
+from runtime.services.account_deltas import AccountDeltas
+from runtime.services.audit_projection import AuditProjection
+from runtime.services.audit_rows import AuditRows
 from runtime.services.entries_projection import EntriesProjection
 from runtime.services.folding_projection import FoldingProjection
 from runtime.services.projector import Projector
@@ -29,21 +35,11 @@ class ProjectServices(FunctionServices):
     def __init__(self, settings: ProjectSettings) -> None:
         super().__init__(settings, {"pii": settings.pii_key_arn})
         self.names_by_table = {name: schema for schema, name in settings.table_names().items()}
+        self._settings = settings
         self._request_id = ""
-        folding = FoldingProjection(
-            folds=FoldRepository(self.store),
-            accounts=AccountRepository(self.store),
-            clock=lambda: datetime.now(UTC),
-            request_id=lambda: self._request_id,
-        )
-        webhooks = WebhookProjection(
-            store=self.store,
-            merchants=self.profiles_for(settings.merchant_cache_seconds),
-            queue=DeliveryQueue(clients.sqs(), settings.delivery_queue_url),
-            clock=lambda: datetime.now(UTC),
-            request_id=lambda: self._request_id,
-            deadline=timedelta(seconds=settings.webhook_deadline_seconds),
-        )
+        self._parking = FailedBatches(clients.s3(), settings.failed_batches_bucket)
+        self._profiles = self.profiles_for(settings.merchant_cache_seconds)
+        webhooks = self._webhooks()
         self.projector = Projector(
             codec=self.store.codec,
             projections={
@@ -54,10 +50,38 @@ class ProjectServices(FunctionServices):
                 "payments": (webhooks,),
                 "settlements": (webhooks,),
                 "transactions": (webhooks,),
-                "transfers": (folding, webhooks),
+                "transfers": (self._folding(), webhooks),
             },
             stands_aside=is_number_guard,
-            parking=FailedBatches(clients.s3(), settings.failed_batches_bucket),
+            parking=self._parking,
+            images=(self._audit(),),
+        )
+
+    def _folding(self) -> FoldingProjection:
+        return FoldingProjection(
+            folds=FoldRepository(self.store),
+            accounts=AccountRepository(self.store),
+            clock=lambda: datetime.now(UTC),
+            request_id=lambda: self._request_id,
+        )
+
+    def _webhooks(self) -> WebhookProjection:
+        return WebhookProjection(
+            store=self.store,
+            merchants=self._profiles,
+            queue=DeliveryQueue(clients.sqs(), self._settings.delivery_queue_url),
+            clock=lambda: datetime.now(UTC),
+            request_id=lambda: self._request_id,
+            deadline=timedelta(seconds=self._settings.webhook_deadline_seconds),
+        )
+
+    def _audit(self) -> AuditProjection:
+        return AuditProjection(
+            audit=AuditRepository(self.store),
+            rows=AuditRows(self._profiles.index_buckets),
+            deltas=AccountDeltas(TransferRepository(self.store)),
+            parking=self._parking,
+            alerts=AlertRepository(self.store),
         )
 
     def begin(self, context: LambdaContext) -> None:

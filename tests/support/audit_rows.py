@@ -1,0 +1,107 @@
+"""Audit rows in tests: records of made-up changes, and the whole truth about an entity's chain."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+from runtime.domain.audit_chain import check_chain, is_outside
+from runtime.domain.images import image_hash
+from runtime.models.alert import Alert, AlertType
+from runtime.models.audit import AuditRow
+from runtime.repositories.alerts import AlertRepository
+from runtime.repositories.audit import AuditRepository
+from runtime.repositories.codec import Item
+from runtime.repositories.store import Store
+from runtime.repositories.transfers import TransferRepository
+from runtime.schema import Row
+from runtime.services.account_deltas import AccountDeltas
+from runtime.services.audit_projection import AuditProjection
+from runtime.services.audit_rows import AuditRows
+from runtime.services.projector import Kind, StreamRecord
+from tests.support.fakes import ParkingLot
+from tests.support.world import World
+
+_numbers = itertools.count(1)
+_images: dict[int, tuple[Row, Item]] = {}
+"""Of each row as it was first stored: enciphering it again would make another image."""
+
+
+def image_of(world: World, row: Row) -> Item:
+    """The item that stores the row, the same one each time."""
+    if id(row) not in _images:
+        _images[id(row)] = (row, world.store.codec.to_item(row))
+    return _images[id(row)][1]
+
+
+def audit_projection(
+    world: World, store: Store | None = None, parking: ParkingLot | None = None
+) -> AuditProjection:
+    """The projection on a world's tables."""
+    store = store or world.store
+    return AuditProjection(
+        audit=AuditRepository(store),
+        rows=AuditRows(lambda _: 1),
+        deltas=AccountDeltas(TransferRepository(store)),
+        parking=parking or ParkingLot(),
+        alerts=AlertRepository(store),
+    )
+
+
+def told(world: World, old: Row | None, new: Row | None, number: int | None = None) -> StreamRecord:
+    """The record of a change, as the stream would tell it; later ones have higher numbers."""
+    kind = Kind.INSERT if old is None else Kind.REMOVE if new is None else Kind.MODIFY
+    row = new or old
+    assert row is not None
+    sequence = f"{number or next(_numbers):025d}"
+    images = [None if each is None else image_of(world, each) for each in (old, new)]
+    moment = world.clock().timestamp()
+    raw = {"dynamodb": {"SequenceNumber": sequence, "ApproximateCreationDateTime": moment}}
+    return StreamRecord(row.table_schema.name, kind, sequence, images[0], images[1], raw)
+
+
+def next_version(row: Any, **changes: Any) -> Any:
+    """The row as the application would leave it: one version more, with a cause of its own."""
+    version = row.version + 1
+    stamp = {"version": version, "cause": f"cause-{version}", "request_id": f"request-{version}"}
+    return row.model_copy(update={**stamp, "changed_by": f"user-{version}", **changes})
+
+
+def history(
+    world: World, first: Any, *steps: dict[str, Any]
+) -> tuple[list[Any], list[StreamRecord]]:
+    """States of a row, each a version of its own, and the records that tell them."""
+    rows, records = [first], [told(world, None, first)]
+    for changes in steps:
+        rows.append(next_version(rows[-1], **changes))
+        records.append(told(world, rows[-2], rows[-1]))
+    return rows, records
+
+
+def chain_of(world: World, entity_id: str) -> list[AuditRow]:
+    """All rows of an entity in order, whose chain must hold."""
+    rows = [row for row in world.rows(AuditRow) if row.entity_id == entity_id]
+    rows.sort(key=lambda row: row.sequence)
+    verdict = check_chain(rows)
+    assert verdict.valid, verdict
+    return rows
+
+
+def versions_of(rows: Sequence[AuditRow]) -> list[int]:
+    """The versions that the application's own rows tell."""
+    return [row.version for row in rows if not is_outside(row.sequence)]
+
+
+def must_tell(world: World, states: Sequence[Any]) -> list[AuditRow]:
+    """Exactly one row per version, in order, each with the image of its state."""
+    rows = chain_of(world, states[0].id)
+    assert versions_of(rows) == [state.version for state in states]
+    images = [image_hash(image_of(world, state)) for state in states]
+    assert [row.image_hash for row in rows if not is_outside(row.sequence)] == images
+    return rows
+
+
+def outside_alerts(world: World) -> list[Alert]:
+    """Alerts about changes from outside."""
+    return [each for each in world.rows(Alert) if each.type is AlertType.OUT_OF_BAND]
