@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
+from runtime.models import ALL_TABLES
 from runtime.models.account import Account
 from runtime.models.alert import Alert
 from runtime.models.change import PARKED
@@ -98,6 +99,7 @@ STREAMED: Final[Mapping[str, type[Row]]] = {
 }
 """How the rows of each stream are read, by the name of their table. No view here has an enciphered
 field: the projector opens none."""
+_SCHEMAS: Final = {schema.name: schema for schema in ALL_TABLES}
 
 
 @dataclass(frozen=True)
@@ -148,8 +150,10 @@ class Projector:
         return changes
 
     def _change(self, record: StreamRecord, model: type[Row]) -> Change:
+        schema = _SCHEMAS[record.table]
+
         def row(item: Item | None) -> Row | None:
-            return None if item is None else self.codec.to_row(model.table_schema, item, model)
+            return None if item is None else self.codec.to_row(schema, item, model)
 
         return Change(record.kind, record.sequence_number, row(record.old), row(record.new))
 

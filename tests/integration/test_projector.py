@@ -12,7 +12,9 @@ from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.domain.ledger import ChartAccount, chart_account, fold_shard
 from runtime.models.account import Account, AccountType
+from runtime.models.customer import CustomerState
 from runtime.models.entry import Entry, entry_partition
+from runtime.models.merchant import MerchantProfile
 from runtime.models.transfer import Leg, Transfer
 from runtime.repositories.accounts import AccountRepository, is_number_guard
 from runtime.repositories.expressions import change, put
@@ -20,7 +22,7 @@ from runtime.repositories.folding import FoldItem, FoldRepository, FoldTarget
 from runtime.repositories.store import Store
 from runtime.services.entries_projection import EntriesProjection
 from runtime.services.folding_projection import FoldingProjection
-from runtime.services.projector import Kind, Projector, StreamRecord
+from runtime.services.projector import Change, Kind, Projector, StreamRecord
 from tests.support.fakes import ParkingLot
 from tests.support.faults import Faults, seeded
 from tests.support.world import SETUP, World, at_once
@@ -365,3 +367,27 @@ def test_an_unreadable_record_that_cannot_be_parked_comes_again(
 def test_a_stream_that_nobody_projects_is_a_loud_fault(world: World) -> None:
     with pytest.raises(KeyError):
         projector(world).apply([StreamRecord("entries", Kind.INSERT, "1", None, {})])
+
+
+# ------------------------------------------------------------ reading
+
+
+def test_rows_of_every_stream_are_read_by_its_view(world: World) -> None:
+    merchant = world.merchant()
+    customer_id = world.customer(merchant)
+    seen: list[Change] = []
+
+    def remember(changes: Sequence[Change]) -> frozenset[str]:
+        seen.extend(changes)
+        return frozenset()
+
+    parking = ParkingLot()
+    tables = {"customers": (remember,), "merchants": (remember,)}
+    reading = Projector(world.store.codec, tables, is_number_guard, parking)
+    for table in tables:
+        (item,) = world.client.scan(TableName=world.tables[table])["Items"]
+        given = StreamRecord(table, Kind.INSERT, f"{table}-1", None, item)
+        assert reading.apply([given]) == frozenset()
+    assert parking.parked == {}
+    assert [change.new.id for change in seen] == [customer_id, merchant.id]
+    assert [type(change.new) for change in seen] == [CustomerState, MerchantProfile]
