@@ -12,6 +12,13 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
+LARGE_TRANSACTION_MINOR: Final = 1_000_000
+"""From this amount on, in minor units of any currency, a payment or transfer is worth an alert."""
+VELOCITY_PAYMENTS: Final = 5
+"""So many payments of a customer within one minute are worth an alert."""
+MAX_VELOCITY_PAYMENTS: Final = 100
+"""As many as are kept by their ids (repositories/velocity.py)."""
+
 MAX_FEE_BASIS_POINTS = 5_000
 MAX_FEE_FIXED_MINOR = 1_000_000
 """With these bounds the fee of the largest amount is still an amount that can be booked."""
@@ -95,6 +102,7 @@ class ProcessSettings(PaymentTiming, frozen=True):
     """The function behind every POST, PATCH and DELETE."""
 
     accounts_table: str
+    alerts_table: str
     api_keys_table: str
     customers_table: str
     entries_table: str
@@ -117,6 +125,7 @@ class QuerySettings(Settings, frozen=True):
     """The function behind every GET."""
 
     accounts_table: str
+    alerts_table: str
     api_keys_table: str
     customers_table: str
     entries_table: str
@@ -149,6 +158,7 @@ class ReconcileSettings(Settings, frozen=True):
 class ResolverSettings(PaymentTiming, frozen=True):
     """The scheduled function that finishes payments whose request died or whose answer was lost."""
 
+    alerts_table: str
     customers_table: str
     idempotency_table: str
     keys_table: str
@@ -163,6 +173,7 @@ class ResolverSettings(PaymentTiming, frozen=True):
 class RotationSettings(Settings, frozen=True):
     """The scheduled function that enciphers again what old keys enciphered."""
 
+    alerts_table: str
     customers_table: str
     keys_table: str
     merchants_table: str
@@ -203,6 +214,8 @@ class ProjectSettings(Settings, frozen=True):
     failed_batches_bucket: str
     merchant_cache_seconds: Annotated[int, Field(ge=0, le=300)] = 5
     webhook_deadline_seconds: WebhookDeadline = 3 * 86_400
+    large_transaction_minor: Annotated[int, Field(ge=1)] = LARGE_TRANSACTION_MINOR
+    velocity_payments: Annotated[int, Field(ge=2, le=MAX_VELOCITY_PAYMENTS)] = VELOCITY_PAYMENTS
 
 
 class ProofSettings(Settings, frozen=True):

@@ -11,11 +11,12 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from runtime.models.alert import EVENT_SOURCE
 from runtime.models.change import ENTRY_CONFLICT, OUT_OF_BAND, PARKED
 from runtime.models.proof import BOOKS_CONTRADICT
 from runtime.settings import HoldsSettings, ProjectSettings, ProofSettings
 from stacks import permissions
-from stacks.constructs.alarms import iterator_age_alarm, log_alarm
+from stacks.constructs.alarms import alerts_alarm, iterator_age_alarm, log_alarm
 from stacks.constructs.queues import DeadLetterQueue
 from stacks.constructs.schedule import Schedule
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
@@ -25,6 +26,7 @@ from stacks.environment import settings_for
 from stacks.stage import StageConfig
 from stacks.statements import (
     data_key_statement,
+    default_bus_statement,
     queue_statements,
     table_statements,
     through_service,
@@ -111,6 +113,7 @@ class LedgerStack(Stack):
             metric_name="ChangedPastTheLedger",
             description="A row was changed past the platform, or its record parked; see the log.",
         )
+        alerts_alarm(self, "Alerts", log_group=project.log_group)
         return project
 
     def _project(self) -> FunctionSpec:
@@ -126,6 +129,8 @@ class LedgerStack(Stack):
                 pii_key_arn=data.pii_key.key_arn,
                 delivery_queue_url=data.deliveries.queue.queue_url,
                 failed_batches_bucket=data.failed_batches_bucket.bucket_name,
+                large_transaction_minor=self._stage.alerts.large_transaction_minor,
+                velocity_payments=self._stage.alerts.velocity_payments,
             ),
             statements=[
                 *self._tables(permissions.PROJECT),
@@ -141,6 +146,7 @@ class LedgerStack(Stack):
                 ),
                 through_service(self._key.key_arn, "s3", ("kms:GenerateDataKey",)),
                 data_key_statement(data.pii_key, "pii", "Decrypt", "GenerateDataKey"),
+                default_bus_statement(EVENT_SOURCE),
                 *queue_statements(
                     "Deliveries",
                     data.deliveries.queue.queue_arn,

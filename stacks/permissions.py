@@ -66,6 +66,7 @@ PROCESS: Final[TableUses] = {
     "accounts": _rows(
         "GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "ConditionCheckItem"
     ),
+    "alerts": _rows("PutItem"),
     "api_keys": _rows("GetItem", "PutItem", "UpdateItem"),
     "customers": _rows("GetItem", "PutItem", "UpdateItem", "ConditionCheckItem"),
     "entries": _rows("PutItem"),
@@ -83,6 +84,7 @@ PROCESS: Final[TableUses] = {
 
 QUERY: Final[TableUses] = {
     "accounts": _rows("GetItem", "BatchGetItem", "Query", query=("customer-index", "status-index")),
+    "alerts": _rows("BatchGetItem", "PutItem", query=("gsi-everybody", "gsi-merchant")),
     "api_keys": _rows("BatchGetItem", query=("gsi-merchant",)),
     "customers": _rows("GetItem", "BatchGetItem", query=("gsi-email",)),
     "entries": _rows("Query"),
@@ -111,6 +113,7 @@ RECONCILE: Final[TableUses] = {
 }
 
 RESOLVER: Final[TableUses] = {
+    "alerts": _rows("PutItem"),
     "customers": _rows("UpdateItem"),
     "idempotency": _rows("GetItem", "PutItem"),
     "keys": _rows("GetItem", "Query", "PutItem"),
@@ -122,6 +125,7 @@ RESOLVER: Final[TableUses] = {
 }
 
 ROTATE: Final[TableUses] = {
+    "alerts": _rows("PutItem"),
     "customers": _rows("GetItem", "Scan", "UpdateItem"),
     "keys": _rows("GetItem", "Query", "PutItem", "UpdateItem"),
     "merchants": _rows("GetItem", "Scan", "UpdateItem"),
@@ -135,7 +139,7 @@ PROJECT: Final[TableUses] = {
     "entries": _rows("PutItem"),
     "exports": _rows(stream=True),
     "keys": _rows("GetItem", "Query", "PutItem"),
-    "limits": _rows("GetItem", "UpdateItem"),
+    "limits": _rows("BatchGetItem", "UpdateItem"),
     "merchants": _rows("GetItem", stream=True),
     "payments": _rows(stream=True),
     "settlements": _rows(stream=True),

@@ -12,7 +12,13 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from runtime.settings import STRIPE_API_BASE, StripeApiBase
+from runtime.settings import (
+    LARGE_TRANSACTION_MINOR,
+    MAX_VELOCITY_PAYMENTS,
+    STRIPE_API_BASE,
+    VELOCITY_PAYMENTS,
+    StripeApiBase,
+)
 
 LOCAL: Final = "local"
 PROD: Final = "prod"
@@ -147,6 +153,13 @@ class LockOut(_Part, frozen=True):
     seconds: Annotated[int, Field(ge=1, le=31 * 86_400)] = 1_800
 
 
+class AlertThresholds(_Part, frozen=True):
+    """From which amount, and from how many payments of a customer within a minute, on."""
+
+    large_transaction_minor: Annotated[int, Field(ge=1)] = LARGE_TRANSACTION_MINOR
+    velocity_payments: Annotated[int, Field(ge=2, le=MAX_VELOCITY_PAYMENTS)] = VELOCITY_PAYMENTS
+
+
 class StageConfig(_Part, frozen=True):
     """One stage: everything that the stacks ask about it."""
 
@@ -163,6 +176,7 @@ class StageConfig(_Part, frozen=True):
     concurrency: Concurrency = Concurrency()
     schedules: Schedules = Schedules()
     lock_out: LockOut = LockOut()
+    alerts: AlertThresholds = AlertThresholds()
     proof_cut_seconds: Annotated[int, Field(ge=1, le=86_400)] = 360
     proof_patience_seconds: Annotated[int, Field(ge=1, le=600)] = 60
     allow_local_webhooks: bool = False

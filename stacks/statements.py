@@ -135,6 +135,20 @@ def data_key_statement(key: kms.IKey, purpose: Purpose, *actions: str) -> iam.Po
     )
 
 
+def default_bus_statement(source: str) -> iam.PolicyStatement:
+    """PutEvents on the account's default bus, as `source` alone."""
+    return iam.PolicyStatement(
+        sid="DefaultBus",
+        actions=["events:PutEvents"],
+        resources=[f"arn:{Aws.PARTITION}:events:{Aws.REGION}:{Aws.ACCOUNT_ID}:event-bus/default"],
+        conditions={
+            # "For all values" is also true of none.
+            "ForAllValues:StringEquals": {"events:source": source},
+            "Null": {"events:source": "false"},
+        },
+    )
+
+
 def queue_statements(
     sid: str, queue_arn: str, key_arn: str, *actions: str
 ) -> list[iam.PolicyStatement]:

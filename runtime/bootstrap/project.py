@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING
 
+from runtime.bootstrap.alerts import alert_projections
 from runtime.bootstrap.base import FunctionServices
 from runtime.gateways import clients
 from runtime.gateways.delivery_queue import DeliveryQueue
@@ -40,17 +41,18 @@ class ProjectServices(FunctionServices):
         self._parking = FailedBatches(clients.s3(), settings.failed_batches_bucket)
         self._profiles = self.profiles_for(settings.merchant_cache_seconds)
         webhooks = self._webhooks()
+        alerts = alert_projections(self.store, settings)
         self.projector = Projector(
             codec=self.store.codec,
             projections={
-                "accounts": (EntriesProjection(self.store), webhooks),
-                "alerts": (webhooks,),
-                "customers": (webhooks,),
+                "accounts": (EntriesProjection(self.store), webhooks, *alerts["accounts"]),
+                "alerts": (webhooks, *alerts["alerts"]),
+                "customers": (webhooks, *alerts["customers"]),
                 "exports": (webhooks,),
-                "payments": (webhooks,),
+                "payments": (webhooks, *alerts["payments"]),
                 "settlements": (webhooks,),
                 "transactions": (webhooks,),
-                "transfers": (self._folding(), webhooks),
+                "transfers": (self._folding(), webhooks, *alerts["transfers"]),
             },
             stands_aside=is_number_guard,
             parking=self._parking,

@@ -9,6 +9,7 @@ from botocore.config import Config
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_kms import KMSClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -39,6 +40,11 @@ def dynamodb() -> DynamoDBClient:
 def kms() -> KMSClient:
     """KMS."""
     return boto3.client("kms", config=_CONFIG)
+
+
+def events() -> EventBridgeClient:
+    """EventBridge."""
+    return boto3.client("events", config=_CONFIG)
 
 
 def s3() -> S3Client:

@@ -1,4 +1,7 @@
-"""Limits: counters of what a merchant did in a window, gone after it by TTL."""
+"""Limits: counters of what a merchant did in a window, and what a customer paid in a minute.
+
+All of it goes by TTL.
+"""
 
 from __future__ import annotations
 
@@ -15,3 +18,13 @@ class LimitCounter(Row, table="limits", frozen=True):
     used: int = 0
     held: int = 0
     expires_at: Annotated[EpochSeconds, Ttl()]
+
+
+class CustomerMinute(Row, frozen=True):
+    """The payments that a customer began in one minute, by their ids, as far as they are kept."""
+
+    id: str
+    payments: frozenset[str] = frozenset()
+    expires_at: EpochSeconds
+
+    table_schema = LimitCounter.table_schema

@@ -78,7 +78,7 @@ def between(attribute: str, low: Any, high: Any) -> Condition:
 
 
 def shorter(attribute: str, length: int) -> Condition:
-    """The list has fewer than `length` members."""
+    """The list or set has fewer than `length` members."""
     return lambda r: f"size({r.name(attribute)}) < {r.value(length)}"
 
 
@@ -130,6 +130,7 @@ class Update:
     increments: Mapping[str, int] = field(default_factory=dict)
     appended: Mapping[str, Any] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
+    members: Mapping[str, frozenset[str]] = field(default_factory=dict)
     sealed: tuple[str, ...] = ()
     """Encrypted attributes that take their value from `row`, enciphered when it is written."""
     row: BaseModel | None = None
@@ -142,6 +143,14 @@ class Update:
     def count(self, **changes: int) -> Update:
         """Add to numbers that the row, or the whole row, may lack: then they begin at zero."""
         return replace(self, counts={**self.counts, **changes})
+
+    def include(self, **members: frozenset[str]) -> Update:
+        """Put members into sets that the row, or the whole row, may lack. Again changes nothing.
+
+        DynamoDB knows no empty set: `members` are never none.
+        """
+        assert all(members.values()), f"no members for {sorted(members)}"
+        return replace(self, members={**self.members, **members})
 
     def append(self, **values: Any) -> Update:
         """Put a member at the end of lists that the row has."""
@@ -169,9 +178,10 @@ class Update:
             clauses.append("SET " + ", ".join(terms))
         if self.removed:
             clauses.append("REMOVE " + ", ".join(rendering.name(name) for name in self.removed))
-        if self.counts:
-            counts = (f"{rendering.name(n)} {rendering.value(v)}" for n, v in self.counts.items())
-            clauses.append("ADD " + ", ".join(counts))
+        added = {**self.counts, **self.members}
+        if added:
+            terms = [f"{rendering.name(n)} {rendering.value(v)}" for n, v in added.items()]
+            clauses.append("ADD " + ", ".join(terms))
         return " ".join(clauses)
 
 

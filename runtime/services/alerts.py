@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
+from runtime.domain.alert_rules import Finding, Window
 from runtime.domain.buckets import ALERT_BUCKETS, bucket_for
 from runtime.domain.ids import repeatable_id
 from runtime.domain.instants import to_instant
@@ -12,18 +12,6 @@ from runtime.models.alert import Alert, AlertType, Detail
 from runtime.repositories.alerts import EVERYBODY_NAME, AlertRepository
 
 ALERT_PREFIX = "alr"
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """In which one alert of a type is enough for an entity.
-
-    `begin` is when it begins, the same moment for whoever raises an alert in it; `name` tells
-    windows that begin together from each other.
-    """
-
-    begin: datetime
-    name: str = ""
 
 
 def raise_alert(  # noqa: PLR0913 - the parts of one alert
@@ -43,20 +31,29 @@ def raise_alert(  # noqa: PLR0913 - the parts of one alert
     window, so that a stream record that comes again raises the alert that it raised before.
     Raises what writing a row raises.
     """
-    window = window or Window(at)
-    alert_id = repeatable_id(
-        ALERT_PREFIX, window.begin, alert_type, entity_type, entity_id, window.name
-    )
-    created_at = to_instant(at)
-    alert = Alert(
+    finding = Finding(alert_type, entity_type, entity_id, merchant_id, detail, at, window)
+    return record_finding(finding, alerts)
+
+
+def record_finding(finding: Finding, alerts: AlertRepository) -> bool:
+    """Record the alert that a rule has found; whether it is the first of its window."""
+    return alerts.record(alert_of(finding))
+
+
+def alert_of(finding: Finding) -> Alert:
+    """The row of a finding."""
+    window = finding.window or Window(finding.at)
+    meaning = (finding.type, finding.entity_type, finding.entity_id, window.name)
+    alert_id = repeatable_id(ALERT_PREFIX, window.begin, *meaning)
+    created_at = to_instant(finding.at)
+    return Alert(
         id=alert_id,
-        merchant_bucket=bucket_for(merchant_id, alert_id, ALERT_BUCKETS),
+        merchant_bucket=bucket_for(finding.merchant_id, alert_id, ALERT_BUCKETS),
         everybody_bucket=bucket_for(EVERYBODY_NAME, alert_id, ALERT_BUCKETS),
         listed_at=f"{created_at}#{alert_id}",
         created_at=created_at,
-        merchant_id=merchant_id,
-        type=alert_type,
-        entity_id=entity_id,
-        detail={"entity_type": entity_type, **detail},
+        merchant_id=finding.merchant_id,
+        type=finding.type,
+        entity_id=finding.entity_id,
+        detail={"entity_type": finding.entity_type, **finding.detail},
     )
-    return alerts.record(alert)

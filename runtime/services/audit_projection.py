@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
 
+from runtime.domain.alert_rules import Window
 from runtime.domain.audit_chain import (
     GENESIS,
     OUTSIDE,
@@ -29,7 +30,7 @@ from runtime.observability import logger
 from runtime.repositories.alerts import AlertRepository
 from runtime.repositories.audit import AuditRepository
 from runtime.services.account_deltas import AccountDeltas
-from runtime.services.alerts import Window, raise_alert
+from runtime.services.alerts import raise_alert
 from runtime.services.audit_rows import AUDITED, AuditRows, Told, is_rebuilt
 from runtime.services.projector import Failed, Kind, Parking, StreamRecord, put_aside
 

@@ -12,6 +12,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from runtime.models.alert import ALERT_RAISED, SERIOUS
 from runtime.models.change import UNOPENABLE
 from runtime.settings import ACCESS_REFUSED
 
@@ -135,6 +136,36 @@ def refusals_alarm(
         metric=in_all.metric(period=Duration.minutes(REFUSALS_MINUTES), statistic="Sum"),
         threshold=MANY_REFUSALS,
         treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+    )
+
+
+def alerts_alarm(
+    scope: Construct, construct_id: str, *, log_group: logs.ILogGroup
+) -> cloudwatch.Alarm:
+    """Counts the alerts that were announced by type, and rings for the serious ones."""
+    raised = logs.FilterPattern.string_value("$.message", "=", ALERT_RAISED)
+    log_group.add_metric_filter(
+        f"{construct_id}ByType",
+        filter_pattern=raised,
+        metric_namespace=METRICS_NAMESPACE,
+        metric_name="Alerts",
+        metric_value="1",
+        dimensions={"Type": "$.alert_type"},
+    )
+    # An alarm watches one metric, and knows no "any of these dimensions".
+    types = (logs.FilterPattern.string_value("$.alert_type", "=", each) for each in SERIOUS)
+    serious = log_group.add_metric_filter(
+        f"{construct_id}Serious",
+        filter_pattern=logs.FilterPattern.all(raised, logs.FilterPattern.any(*types)),
+        metric_namespace=METRICS_NAMESPACE,
+        metric_name="SeriousAlerts",
+        metric_value="1",
+    )
+    return first_one(
+        scope,
+        construct_id,
+        metric=serious.metric(period=Duration.minutes(1), statistic="Sum"),
+        description="A serious alert was raised; GET /v1/alerts says about what.",
     )
 
 

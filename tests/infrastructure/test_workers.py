@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from runtime.models.alert import AlertType
 from runtime.models.change import NOT_VOIDED, UNKNOWN_TOO_OLD
 from tests.infrastructure.synthesized import Resource, Synthesized
 
@@ -163,6 +164,48 @@ def test_a_processor_that_does_not_answer_for_too_long_rings(stage: Synthesized)
         if alarm.properties["MetricName"] == metric["MetricName"]
     )
     assert alarm.properties["Threshold"] == 1
+
+
+def test_alerts_are_counted_by_type_and_the_serious_ones_ring(stage: Synthesized) -> None:
+    group = stage.functions()["project"].properties["LoggingConfig"]["LogGroup"]
+    filters = {
+        each.properties["MetricTransformations"][0]["MetricName"]: each.properties
+        for each in stage.all("AWS::Logs::MetricFilter")
+        if each.properties["LogGroupName"] == group
+    }
+    (counted,) = filters["Alerts"]["MetricTransformations"]
+    assert filters["Alerts"]["FilterPattern"] == '{ $.message = "alert_raised" }'
+    assert counted["Dimensions"] == [{"Key": "Type", "Value": "$.alert_type"}]
+    pattern = filters["SeriousAlerts"]["FilterPattern"]
+    named = {each for each in AlertType if f'"{each}"' in pattern}
+    assert named == {
+        AlertType.OUT_OF_BAND,
+        AlertType.DECRYPTION_FAILURE,
+        AlertType.UNKNOWN_TOO_OLD,
+    }
+    assert '"alert_raised"' in pattern
+    (alarm,) = (
+        alarm
+        for alarm in stage.all("AWS::CloudWatch::Alarm")
+        if alarm.properties["MetricName"] == "SeriousAlerts"
+    )
+    assert alarm.properties["Threshold"] == 1
+
+
+def test_only_the_projector_tells_the_default_bus_and_as_nobody_but_itself(
+    stage: Synthesized,
+) -> None:
+    for service in stage.functions():
+        told = [s for s in stage.statements_of(service) if "events:PutEvents" in s["Action"]]
+        assert bool(told) == (service == "project")
+        for statement in told:
+            assert statement["Action"] == ["events:PutEvents"]
+            (bus,) = statement["Resource"]
+            assert bus.endswith(":${AWS::AccountId}:event-bus/default")
+            assert statement["Condition"] == {
+                "ForAllValues:StringEquals": {"events:source": "payments"},
+                "Null": {"events:source": "false"},
+            }
 
 
 def test_every_queue_is_encrypted_with_our_key(stage: Synthesized) -> None:

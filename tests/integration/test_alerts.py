@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from runtime.domain.alert_rules import Window
 from runtime.models.alert import Alert, AlertType
 from runtime.models.scope import EVERYBODY, Scope
 from runtime.repositories.alerts import AlertRepository
-from runtime.services.alerts import Window, raise_alert
+from runtime.services.alerts import raise_alert
 from tests.support.fakes import START
 from tests.support.world import World, at_once
 

@@ -28,6 +28,7 @@ from runtime.models import ALL_TABLES
 from runtime.models.account import Account
 from runtime.models.data_key import DataKey
 from runtime.models.idempotency import ClaimState, IdempotencyRecord
+from runtime.models.limit import CustomerMinute, LimitCounter
 from runtime.models.payment import Payment, PaymentStatus
 from runtime.models.sandbox_charge import SandboxCharge
 from runtime.models.scope import EVERYBODY
@@ -53,6 +54,7 @@ from runtime.repositories.expressions import (
     equals,
     one_of,
     put,
+    shorter,
     update,
 )
 from runtime.repositories.folding import FoldRepository
@@ -171,6 +173,26 @@ def test_an_update_adds_takes_away_assigns_and_removes_at_once(either_world: Wor
     (row,) = world.rows(Account)
     assert (row.balance, row.held_out, row.held_in, row.version) == (70, 5, 0, 2)
     assert (row.cause, row.locked_until) == ("trf_x", None)
+
+
+def test_members_join_a_set_once_with_the_row_that_holds_it_until_it_is_full(
+    either_world: World,
+) -> None:
+    world, key = either_world, {"id": "velocity#cus_1"}
+    room = any_of(absent("payments"), shorter("payments", 3))
+
+    def join(*members: str) -> bool:
+        step = update(LimitCounter, key).assign(expires_at=7).include(payments=frozenset(members))
+        return world.store.update_alone(step.when(room)) is None
+
+    assert join("b", "a")
+    assert join("a")
+    assert join("c", "d"), "it had room for one when it was asked"
+    assert not join("e")
+    (row,) = world.store.get_many(LimitCounter, [key], CustomerMinute, EVERYBODY)
+    assert row == CustomerMinute(id=key["id"], payments=frozenset("abcd"), expires_at=7)
+    with pytest.raises(AssertionError, match="no members"):
+        update(LimitCounter, key).include(payments=frozenset())
 
 
 def test_a_refusal_names_exactly_the_writes_that_were_refused(either_world: World) -> None:

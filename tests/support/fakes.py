@@ -127,6 +127,29 @@ class FakeSqs:
         return {"Successful": [{"Id": entry["Id"]} for entry in Entries], "Failed": []}
 
 
+@dataclass
+class FakeEvents:
+    """EventBridge: remembers what was put. `refuses` says which entries it does not take."""
+
+    taken: list[dict[str, Any]] = field(default_factory=list)
+    refuses: Callable[[Mapping[str, Any]], bool] = lambda entry: False
+    available: bool = True
+
+    def put_events(self, *, Entries: list[dict[str, Any]]) -> dict[str, Any]:
+        assert 1 <= len(Entries) <= 10, "as many as EventBridge takes"
+        if not self.available:
+            raise client_error("InternalFailure", "PutEvents", 500)
+        answers: list[dict[str, str]] = []
+        for entry in Entries:
+            if self.refuses(entry):
+                answers.append({"ErrorCode": "ThrottlingException", "ErrorMessage": "busy"})
+            else:
+                self.taken.append(entry)
+                answers.append({"EventId": str(len(self.taken))})
+        failed = sum("ErrorCode" in answer for answer in answers)
+        return {"FailedEntryCount": failed, "Entries": answers}
+
+
 def client_error(code: str, operation: str, status: int = 400) -> ClientError:
     return ClientError(
         {

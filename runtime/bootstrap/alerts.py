@@ -1,0 +1,39 @@
+"""What raises alerts from the change streams, and what announces them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+from runtime.domain.alert_rules import large_payment, large_transfer, lock_out
+from runtime.gateways import clients
+from runtime.gateways.event_bus import EventBus
+from runtime.repositories.alerts import AlertRepository
+from runtime.repositories.store import Store
+from runtime.repositories.velocity import VelocityRepository
+from runtime.services.alerts_projection import (
+    AnnouncementProjection,
+    RuleProjection,
+    VelocityProjection,
+)
+from runtime.services.projector import Projection
+from runtime.settings import ProjectSettings
+
+
+def alert_projections(
+    store: Store, settings: ProjectSettings
+) -> Mapping[str, tuple[Projection, ...]]:
+    """The projections of each table whose changes raise alerts, or are alerts."""
+    alerts = AlertRepository(store)
+    large = settings.large_transaction_minor
+    locked = RuleProjection(lock_out, alerts)
+    return {
+        "accounts": (locked,),
+        "alerts": (AnnouncementProjection(EventBus(clients.events())),),
+        "customers": (locked,),
+        "payments": (
+            RuleProjection(partial(large_payment, threshold_minor=large), alerts),
+            VelocityProjection(VelocityRepository(store), alerts, settings.velocity_payments),
+        ),
+        "transfers": (RuleProjection(partial(large_transfer, threshold_minor=large), alerts),),
+    }

@@ -1,0 +1,33 @@
+"""What alerts look like from outside."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from runtime.contract.base import Answer, Page, PageQuery
+from runtime.models.alert import AlertType, Detail
+from runtime.models.fields import Instant
+
+
+class AlertQuery(PageQuery, frozen=True):
+    """Alerts have no filters of their own."""
+
+
+class AlertAnswer(Answer, frozen=True):
+    """One alert; the detail of an event on EventBridge is the same."""
+
+    id: str
+    type: AlertType
+    merchant_id: str
+    entity_id: str
+    detail: Annotated[
+        Detail,
+        Field(description="`entity_type`, and what matters of the type; amounts in minor units."),
+    ]
+    created_at: Instant
+
+
+class AlertList(Page[AlertAnswer], frozen=True):
+    """A page of alerts."""

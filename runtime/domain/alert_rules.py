@@ -1,0 +1,141 @@
+"""When a change is worth an alert. Pure: what a change is, and what stands in the rows before it.
+
+Every finding is made of the change alone, so that a change that comes again finds the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from runtime.domain.ids import created_at
+from runtime.domain.instants import to_datetime
+from runtime.models.account import PROFILE_SHARD, Account
+from runtime.models.alert import AlertType, Detail
+from runtime.models.customer import CustomerState
+from runtime.models.payment import Payment, PaymentStatus
+from runtime.models.transfer import Transfer, TransferStatus
+
+VELOCITY_PERIOD: Final = timedelta(minutes=1)
+_CHARGED: Final = frozenset({PaymentStatus.SUCCEEDED, PaymentStatus.REQUIRES_CAPTURE})
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """In which one alert of a type is enough for an entity.
+
+    `begin` is when it begins, the same moment for whoever raises an alert in it; `name` tells
+    windows that begin together from each other.
+    """
+
+    begin: datetime
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that an alert is to say. Without a window, `at` is the window."""
+
+    type: AlertType
+    entity_type: str
+    entity_id: str
+    merchant_id: str
+    detail: Detail
+    at: datetime
+    window: Window | None = None
+
+
+def large_payment(old: Payment | None, new: Payment, threshold_minor: int) -> Finding | None:
+    """A payment of at least the threshold has just been charged, or authorized."""
+    was_charged = old is not None and old.status in _CHARGED
+    if new.status not in _CHARGED or was_charged or new.amount < threshold_minor:
+        return None
+    detail: Detail = {"amount": new.amount, "currency": new.currency, "status": new.status.value}
+    return _large("payment", new, detail)
+
+
+def large_transfer(old: Transfer | None, new: Transfer, threshold_minor: int) -> Finding | None:
+    """A transfer that somebody asked for has just moved at least the threshold.
+
+    What is booked for a payment or a settlement is theirs to be judged by.
+    """
+    was_processed = old is not None and old.status is TransferStatus.PROCESSED
+    is_booking = new.payment_id is not None or new.settlement_id is not None
+    amount = new.amount if new.posted_amount is None else new.posted_amount
+    if new.status is not TransferStatus.PROCESSED or was_processed or is_booking:
+        return None
+    if amount < threshold_minor:
+        return None
+    return _large("transfer", new, {"amount": amount, "currency": new.currency})
+
+
+def _large(entity_type: str, row: Payment | Transfer, detail: Detail) -> Finding:
+    at = to_datetime(row.updated_at)
+    if row.customer_id is not None:
+        detail = {**detail, "customer_id": row.customer_id}
+    return Finding(AlertType.LARGE_TRANSACTION, entity_type, row.id, row.merchant_id, detail, at)
+
+
+def lock_out(old: CustomerState | Account | None, new: CustomerState | Account) -> Finding | None:
+    """A customer or an account has just been locked, or locked for longer."""
+    before = old.locked_until if old is not None else None
+    until = new.locked_until
+    if until is None or (before is not None and until <= before):
+        return None
+    detail: Detail = {"locked_until": until}
+    entity_type = "customer"
+    if isinstance(new, Account):
+        if new.shard != PROFILE_SHARD:
+            return None
+        entity_type = "account"
+        if new.customer_id is not None:
+            detail["customer_id"] = new.customer_id
+    at = to_datetime(new.updated_at)
+    window = Window(at, until)
+    return Finding(AlertType.LOCK_OUT, entity_type, new.id, new.merchant_id, detail, at, window)
+
+
+def minute_of(payment_id: str) -> datetime:
+    """The minute that a payment was made in, by its id. Raises ValueError if it holds no time."""
+    return created_at(payment_id).replace(second=0, microsecond=0)
+
+
+def busy_minutes(payment_ids: Iterable[str], threshold: int) -> Mapping[datetime, tuple[str, ...]]:
+    """The minutes in which a payment was the last of `threshold` within VELOCITY_PERIOD.
+
+    Each with the first such payments. More payments never make fewer busy minutes, so they may
+    become known in any order.
+    """
+    timed = sorted((created_at(payment_id), payment_id) for payment_id in payment_ids)
+    busy: dict[datetime, tuple[str, ...]] = {}
+    for last in range(threshold - 1, len(timed)):
+        together = timed[last - threshold + 1 : last + 1]
+        if together[-1][0] - together[0][0] < VELOCITY_PERIOD:
+            minute = minute_of(together[-1][1])
+            busy.setdefault(minute, tuple(payment_id for _, payment_id in together))
+    return busy
+
+
+def velocity(
+    customer_id: str, merchant_id: str, minute: datetime, payment_ids: tuple[str, ...]
+) -> Finding:
+    """A customer has begun many payments within a minute that ends in `minute`.
+
+    One window is one minute of the clock. Which payments are shown depends on which were known.
+    """
+    detail: Detail = {
+        "payments": len(payment_ids),
+        "within_seconds": int(VELOCITY_PERIOD.total_seconds()),
+        "payment_ids": list(payment_ids),
+    }
+    return Finding(
+        AlertType.SUSPICIOUS_VELOCITY,
+        "customer",
+        customer_id,
+        merchant_id,
+        detail,
+        created_at(payment_ids[-1]),
+        Window(minute),
+    )

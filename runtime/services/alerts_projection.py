@@ -1,0 +1,161 @@
+"""Change streams → alerts; and the stream of alerts → EventBridge and a metric.
+
+A rule looks at one change and knows no other, but for velocity, which counts in sets of ids: a
+change that comes twice, late or after a newer one raises the alert that it raised, or would have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+from runtime.contract.alerts import AlertAnswer
+from runtime.domain.alert_rules import (
+    VELOCITY_PERIOD,
+    Finding,
+    busy_minutes,
+    minute_of,
+    velocity,
+)
+from runtime.domain.instants import to_datetime
+from runtime.gateways.event_bus import Event
+from runtime.models.alert import ALERT_RAISED, EVENT_SOURCE, Alert
+from runtime.models.payment import Payment
+from runtime.observability import logger
+from runtime.repositories.alerts import AlertRepository
+from runtime.repositories.velocity import VelocityRepository
+from runtime.services.alerts import record_finding
+from runtime.services.projector import Change, Failed, Kind
+
+PARALLEL_WRITES = 8
+"""Alerts written at once: they are independent of each other, and a Lambda has CPU for few."""
+Rule = Callable[[Any, Any], Finding | None]
+"""Looks at a row before (None: there was none) and after a change."""
+Work = TypeVar("Work")
+
+
+@dataclass(frozen=True)
+class RuleProjection:
+    """Raises what one rule finds in the changes of one table."""
+
+    rule: Rule
+    alerts: AlertRepository
+
+    def __call__(self, changes: Sequence[Change]) -> Failed:
+        """Raise an alert for each change that the rule finds worth one."""
+        undone = _undone(self._judge, [change for change in changes if change.new is not None])
+        return frozenset(change.sequence_number for change in undone)
+
+    def _judge(self, change: Change) -> None:
+        finding = self.rule(change.old, change.new)
+        if finding is not None:
+            record_finding(finding, self.alerts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Minute:
+    """A customer's minute, and the new payments in it."""
+
+    customer_id: str
+    merchant_id: str
+    begin: datetime
+    changes: list[Change]
+
+
+@dataclass(frozen=True)
+class VelocityProjection:
+    """Notes every new payment of a customer, and raises an alert when `threshold` come together.
+
+    The sets of the minutes before and after are read after a payment was noted. Of two projectors
+    that each note one payment, at least one therefore sees both.
+    """
+
+    minutes: VelocityRepository
+    alerts: AlertRepository
+    threshold: int
+
+    def __call__(self, changes: Sequence[Change]) -> Failed:
+        """Note new payments by customer and minute, and judge the minutes that they change."""
+        undone = _undone(self._judge, _by_minute(changes))
+        return frozenset(change.sequence_number for each in undone for change in each.changes)
+
+    def _judge(self, minute: _Minute) -> None:
+        customer_id, begin = minute.customer_id, minute.begin
+        self.minutes.note(customer_id, begin, frozenset(each.new.id for each in minute.changes))
+        before, after = begin - VELOCITY_PERIOD, begin + VELOCITY_PERIOD
+        known = self.minutes.noted(customer_id, (before, begin, after))
+        for busy, payment_ids in busy_minutes(known, self.threshold).items():
+            if busy >= begin:  # the one before does not depend on these payments
+                finding = velocity(customer_id, minute.merchant_id, busy, payment_ids)
+                record_finding(finding, self.alerts)
+
+
+class Bus(Protocol):
+    """Where events go."""
+
+    def put(self, events: Sequence[Event]) -> frozenset[int]:
+        """Send events; the positions of those that were not taken."""
+        ...
+
+
+@dataclass(frozen=True)
+class AnnouncementProjection:
+    """Tells of each new alert: an event, at least once, and then a line that a metric counts."""
+
+    bus: Bus
+
+    def __call__(self, changes: Sequence[Change]) -> Failed:
+        """Announce new alerts."""
+        new = [change for change in changes if change.kind is Kind.INSERT]
+        refused = self.bus.put([_event_of(change.new) for change in new])
+        for position, change in enumerate(new):
+            if position not in refused:
+                _count(change.new)
+        return frozenset(new[position].sequence_number for position in refused)
+
+
+def _event_of(alert: Alert) -> Event:
+    detail = AlertAnswer.of(alert).model_dump_json()
+    return Event(EVENT_SOURCE, alert.type, detail, to_datetime(alert.created_at))
+
+
+def _count(alert: Alert) -> None:
+    logger.warning(
+        ALERT_RAISED, alert_type=alert.type.value, alert=alert.id, entity=alert.entity_id
+    )
+
+
+def _by_minute(changes: Sequence[Change]) -> list[_Minute]:
+    found: dict[tuple[str, datetime], _Minute] = {}
+    for change in changes:
+        payment: Payment | None = change.new
+        if change.kind is not Kind.INSERT or payment is None or payment.customer_id is None:
+            continue
+        try:
+            begin = minute_of(payment.id)
+        except ValueError:
+            # Not made by the platform: the audit log says so, and time will not give it one.
+            logger.warning("a payment's id holds no time", payment=payment.id)
+            continue
+        minute = _Minute(payment.customer_id, payment.merchant_id, begin, [])
+        found.setdefault((payment.customer_id, begin), minute).changes.append(change)
+    return list(found.values())
+
+
+def _undone(do: Callable[[Work], None], pieces: Sequence[Work]) -> list[Work]:
+    """Do each of `pieces`; those that could not be done."""
+
+    def is_done(piece: Work) -> bool:
+        try:
+            do(piece)
+        except Exception:  # noqa: BLE001 - this piece comes again, the others are done
+            logger.exception("an alert could not be raised")
+            return False
+        return True
+
+    with ThreadPoolExecutor(max_workers=PARALLEL_WRITES) as pool:
+        done = list(pool.map(is_done, pieces))
+    return [piece for piece, is_so in zip(pieces, done, strict=True) if not is_so]
