@@ -7,6 +7,7 @@ from functools import cache
 
 from runtime.bootstrap.base import FunctionServices
 from runtime.repositories.accounts import AccountRepository
+from runtime.repositories.alerts import AlertRepository
 from runtime.repositories.api_keys import ApiKeyRepository
 from runtime.repositories.customers import CustomerRepository
 from runtime.repositories.entries import EntryRepository
@@ -18,6 +19,7 @@ from runtime.repositories.proofs import ProofRepository
 from runtime.repositories.settlements import SettlementRepository
 from runtime.repositories.transfers import TransferRepository
 from runtime.services.account_queries import AccountArchive
+from runtime.services.alert_queries import AlertArchive
 from runtime.services.api_keys import ApiKeyArchive
 from runtime.services.customers import CustomerArchive
 from runtime.services.pages import Cursors
@@ -56,6 +58,7 @@ class QueryServices(FunctionServices):
             cursors,
         )
         self.api_keys = ApiKeyArchive(ApiKeyRepository(self.store), profiles, cursors)
+        self.alerts = AlertArchive(AlertRepository(self.store), cursors)
         self.proofs = ProofRepository(self.store)
         self.settlements = SettlementArchive(SettlementRepository(self.store), cursors)
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from runtime.contract import (
     accounts,
+    alerts,
     api_keys,
     customers,
     merchants,
@@ -568,6 +569,17 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         query=settlements.LineQuery,
         answers={_OK: settlements.SettlementLineList},
         refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+    Endpoint(
+        operation="listAlerts",
+        method="GET",
+        path="/v1/alerts",
+        function="query",
+        summary="List alerts, newest first: a merchant its own, an operator everybody's",
+        tag="alerts",
+        permission=Permission.REPORTS,
+        query=alerts.AlertQuery,
+        answers={_OK: alerts.AlertList},
     ),
     Endpoint(
         operation="getProof",

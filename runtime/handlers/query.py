@@ -15,6 +15,7 @@ from runtime.contract.accounts import (
     EntryList,
     EntryQuery,
 )
+from runtime.contract.alerts import AlertList, AlertQuery
 from runtime.contract.api_keys import ApiKeyList, ApiKeyQuery
 from runtime.contract.customers import CustomerAnswer, CustomerList, CustomerQuery
 from runtime.contract.merchants import MerchantAnswer
@@ -41,6 +42,7 @@ from runtime.handlers.http import JSON, HttpFunction
 from runtime.handlers.request import Request
 from runtime.services import (
     account_queries,
+    alert_queries,
     api_keys,
     payment_queries,
     settlement_queries,
@@ -165,6 +167,13 @@ def list_settlement_lines(request: Request) -> SettlementLineList:
     archive = query_services().settlements
     query = request.query(LineQuery)
     return settlement_queries.list_lines(request.path_id, query, request.authenticated, archive)
+
+
+@handler.handles("listAlerts")
+def list_alerts(request: Request) -> AlertList:
+    """GET /v1/alerts."""
+    archive = query_services().alerts
+    return alert_queries.list_alerts(request.query(AlertQuery), request.authenticated, archive)
 
 
 @handler.handles("getProof")

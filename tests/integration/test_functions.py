@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 import uuid
 from collections import Counter
+from datetime import timedelta
 from typing import Any
 
 from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
 
-from tests.support.http import Context, functions, token_of
+from runtime.bootstrap.project import project_services
+from runtime.models.alert import AlertType
+from runtime.repositories.alerts import AlertRepository
+from runtime.services.alerts import raise_alert
+from tests.support.fakes import START
+from tests.support.http import OPERATOR, Context, functions, token_of
 from tests.support.stage import Stage
 
 
@@ -115,3 +121,62 @@ def test_personal_data_rest_under_keys_that_kms_wrapped(stage: Stage) -> None:
     fresh = functions()  # another execution environment: nothing is cached
     seen = fresh("GET", f"/v1/customers/{made.body['id']}", authorizer=who)
     assert (seen.status, seen.body) == (200, made.body)
+
+
+def test_alerts_are_listed_to_their_merchant_and_all_of_them_to_an_operator(stage: Stage) -> None:
+    shops = [stage.shop(), stage.shop()]
+    for number in range(7):
+        for shop in shops:
+            alert(stage, shop["id"], number)
+    mine = [shop["id"] for shop in shops]
+    for shop in shops:
+        rows = listed_alerts(stage, token_of(shop["id"], "reports"))
+        assert [row["entity_id"] for row in rows] == [
+            f"{shop['id']}_{n}" for n in reversed(range(7))
+        ]
+        assert {row["merchant_id"] for row in rows} == {shop["id"]}
+        assert set(rows[0]) == {
+            "id",
+            "type",
+            "merchant_id",
+            "entity_id",
+            "detail",
+            "created_at",
+        }
+        assert listed_alerts(stage, OPERATOR, f"&merchant_id={shop['id']}") == rows
+    rows = [row for row in listed_alerts(stage, OPERATOR) if row["merchant_id"] in mine]
+    order = [(row["created_at"], row["id"]) for row in rows]
+    assert (len(rows), order) == (14, sorted(order, reverse=True))
+    first = stage.api("GET", "/v1/alerts", query="limit=3", authorizer=OPERATOR).body
+    query = f"limit=3&merchant_id={mine[0]}&cursor={first['next_cursor']}"
+    assert stage.api("GET", "/v1/alerts", query=query, authorizer=OPERATOR).status == 400
+    foreign = f"merchant_id={mine[1]}"
+    who = token_of(mine[0], "reports")
+    assert stage.api("GET", "/v1/alerts", query=foreign, authorizer=who).status == 403
+    lacking = token_of(mine[0], "payments")
+    assert stage.api("GET", "/v1/alerts", authorizer=lacking).status == 403
+
+
+def alert(stage: Stage, merchant_id: str, number: int) -> None:
+    assert raise_alert(
+        AlertType.LARGE_TRANSACTION,
+        AlertRepository(project_services().store),
+        entity_type="payment",
+        entity_id=f"{merchant_id}_{number}",
+        merchant_id=merchant_id,
+        detail={"amount": number},
+        at=START + timedelta(seconds=number),
+    )
+
+
+def listed_alerts(stage: Stage, who: dict[str, str], more: str = "") -> list[dict[str, Any]]:
+    """All alerts that `who` sees, by pages of three."""
+    rows: list[dict[str, Any]] = []
+    query = f"limit=3{more}"
+    while True:
+        page = stage.api("GET", "/v1/alerts", query=query, authorizer=who)
+        assert page.status == 200, page.text
+        rows += page.body["data"]
+        if not page.body["has_more"]:
+            return rows
+        query = f"limit=3{more}&cursor={page.body['next_cursor']}"
