@@ -277,11 +277,12 @@ def functions() -> Functions:
     )
 
 
-def make_tables(client: Any, prefix: str = "") -> dict[str, str]:
+def make_tables(client: Any, prefix: str = "", *, streams: bool = False) -> dict[str, str]:
     """Every table of the schema; their physical names by schema name."""
     names = {schema.name: prefix + schema.name for schema in ALL_TABLES}
     for schema in ALL_TABLES:
         arguments = schema.create_table_arguments(names[schema.name])
-        arguments.pop("StreamSpecification", None)
+        if not streams:
+            arguments.pop("StreamSpecification", None)
         client.create_table(**arguments)
     return names

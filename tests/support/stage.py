@@ -22,6 +22,7 @@ class Stage:
 
     api: Functions
     aws: Engine
+    aws_tables: Engine
     dynamodb: Any
     bucket: str
     queue_url: str
@@ -41,11 +42,13 @@ class Stage:
 
 
 @contextmanager
-def running_stage(ministack_engine: Engine, tables_on: Engine) -> Iterator[Stage]:
+def running_stage(
+    ministack_engine: Engine, tables_on: Engine, *, streams: bool = False
+) -> Iterator[Stage]:
     """All services of the embedded AWS; the tables on `tables_on`."""
     prefix = f"f{uuid.uuid4().hex[:10]}-"
     dynamodb = tables_on.dynamodb()
-    tables = make_tables(dynamodb, prefix)
+    tables = make_tables(dynamodb, prefix, streams=streams)
     arn = ministack_engine.client("kms").create_key()["KeyMetadata"]["Arn"]
     s3, sqs = ministack_engine.client("s3"), ministack_engine.client("sqs")
     bucket = f"{prefix}settlement"
@@ -59,4 +62,4 @@ def running_stage(ministack_engine: Engine, tables_on: Engine) -> Iterator[Stage
         machine.setenv("AWS_ENDPOINT_URL", ministack_engine.endpoint_url or "")
         machine.setenv("AWS_ENDPOINT_URL_DYNAMODB", tables_on.endpoint_url or "")
         machine.setenv("NO_PROXY", "127.0.0.1")
-        yield Stage(functions(), ministack_engine, dynamodb, bucket, queue_url, tables)
+        yield Stage(functions(), ministack_engine, tables_on, dynamodb, bucket, queue_url, tables)

@@ -102,6 +102,8 @@ class _Source:
     stream_arn: str
     iterators: dict[str, str] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
+    last: dict[str, str] = field(default_factory=dict)
+    """Sequence number of the last record that was read, by shard."""
 
 
 class StreamPoller:
@@ -211,9 +213,15 @@ class StreamPoller:
         found = False
         while True:
             iterator = source.iterators[shard_id]
-            page = self._client.get_records(ShardIterator=iterator, Limit=_READ_PAGE)
+            try:
+                page = self._client.get_records(ShardIterator=iterator, Limit=_READ_PAGE)
+            except self._client.exceptions.TrimmedDataAccessException:
+                # DynamoDB Local says so of an iterator that has waited at the end of its shard.
+                source.iterators[shard_id] = self._iterator(source, shard_id)
+                return found
             for record in page["Records"]:
                 self._append(source.stream_arn, record)
+                source.last[shard_id] = record["dynamodb"]["SequenceNumber"]
             found = found or bool(page["Records"])
             if "NextShardIterator" not in page:
                 source.ended.add(shard_id)
@@ -227,11 +235,20 @@ class StreamPoller:
         stream = self._client.describe_stream(StreamArn=source.stream_arn)["StreamDescription"]
         for shard in stream["Shards"]:
             if shard["ShardId"] not in source.ended:
-                source.iterators[shard["ShardId"]] = self._client.get_shard_iterator(
-                    StreamArn=source.stream_arn,
-                    ShardId=shard["ShardId"],
-                    ShardIteratorType="TRIM_HORIZON",
-                )["ShardIterator"]
+                source.iterators[shard["ShardId"]] = self._iterator(source, shard["ShardId"])
+
+    def _iterator(self, source: _Source, shard_id: str) -> str:
+        """Behind the last record that was read, or before the first."""
+        place: dict[str, str] = {"ShardIteratorType": "TRIM_HORIZON"}
+        if shard_id in source.last:
+            place = {
+                "ShardIteratorType": "AFTER_SEQUENCE_NUMBER",
+                "SequenceNumber": source.last[shard_id],
+            }
+        answer = self._client.get_shard_iterator(
+            StreamArn=source.stream_arn, ShardId=shard_id, **place
+        )
+        return str(answer["ShardIterator"])
 
     def _append(self, stream_arn: str, raw: Record) -> None:
         record = lambda_record(raw, stream_arn)
