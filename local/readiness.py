@@ -19,6 +19,7 @@ HEALTH_TIMEOUT_SECONDS: Final = 60.0
 _ATTEMPT_TIMEOUT_SECONDS: Final = 10.0
 _POLL_SECONDS: Final = 0.2
 _API_TYPE: Final = "AWS::ApiGatewayV2::Api"
+_BUCKET_TYPE: Final = "AWS::S3::Bucket"
 
 
 class TableWithTtl(Protocol):
@@ -52,6 +53,20 @@ def set_ttls(clients: Clients, schemas: Iterable[TableWithTtl], tables: Mapping[
                 TableName=table,
                 TimeToLiveSpecification={"Enabled": True, "AttributeName": schema.ttl_attribute},
             )
+
+
+def set_locks(clients: Clients, bucket: str, assembly: Path) -> None:
+    """Give the archive's bucket the lock that its synthesized template holds.
+
+    The emulator keeps locks as S3 does, but reads none in templates.
+    """
+    for file in sorted(assembly.glob("*.template.json")):
+        for resource in json.loads(file.read_text()).get("Resources", {}).values():
+            lock: Any = resource.get("Properties", {}).get("ObjectLockConfiguration")
+            if resource["Type"] == _BUCKET_TYPE and lock:
+                clients.files.put_object_lock_configuration(
+                    Bucket=bucket, ObjectLockConfiguration=lock
+                )
 
 
 def set_cors(clients: Clients, api_id: str, assembly: Path) -> None:

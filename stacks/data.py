@@ -11,11 +11,12 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from runtime.models import ALL_TABLES
-from stacks.constructs.customer_key import CustomerKey
+from stacks.append_only import append_only
+from stacks.constructs.customer_key import CustomerKey, SigningKey
 from stacks.constructs.private_bucket import PrivateBucket
 from stacks.constructs.queues import WorkQueue
 from stacks.constructs.schema_table import SchemaTable, pascal
-from stacks.stage import StageConfig
+from stacks.stage import PROD, StageConfig
 
 SETTLEMENT_COLD_AFTER_DAYS: Final = 90
 EXPORT_KEPT_DAYS: Final = 7
@@ -25,6 +26,12 @@ FAILED_BATCHES_KEPT_DAYS: Final = 365
 OLD_VERSIONS_KEPT_DAYS: Final = 30
 ACCESS_LOGS_KEPT_DAYS: Final = 365
 UNFINISHED_UPLOADS_KEPT_DAYS: Final = 7
+AUDIT_KEPT_DAYS: Final = 2_555
+"""Seven years: no audit row, and no root over them, can be changed or deleted before."""
+APPENDING_ROLE: Final = "ledger-ProjectRole"
+SIGNING_ROLE: Final = "audit-ArchiveRole"
+"""How CloudFormation begins the names of the roles that alone may append to the audit log and sign
+its roots, after `payments-<stage>-`."""
 
 
 DELIVER_TIMEOUT_SECONDS: Final = 60
@@ -43,10 +50,23 @@ class DataStack(Stack):
         self.pii_key = self._key("PiiKey", "wraps the data keys of personal fields")
         self.pci_key = self._key("PciKey", "wraps the data keys of payment methods")
         self.index_key = self._key("IndexKey", "wraps the keys of blind indexes")
+        self.audit_key = SigningKey(
+            self,
+            "AuditKey",
+            purpose="signs the roots of the audit log's archive",
+            signer_role_prefix=f"payments-{stage.name}-{SIGNING_ROLE}",
+            stage=stage,
+        ).key
         self._let_services_use_the_table_key()
+        policies = {"audit_log": append_only(f"payments-{stage.name}-{APPENDING_ROLE}")}
         self.tables = {
             schema.name: SchemaTable(
-                self, pascal(schema.name), schema=schema, key=self.table_key, data=stage.data
+                self,
+                pascal(schema.name),
+                schema=schema,
+                key=self.table_key,
+                data=stage.data,
+                policy=policies.get(schema.name),
             )
             for schema in ALL_TABLES
         }
@@ -74,6 +94,7 @@ class DataStack(Stack):
             data=stage.data,
         ).bucket
         self._failed_batches(construct_id, access_logs)
+        self._audit_archive(construct_id, access_logs)
         self.deliveries = WorkQueue(
             self,
             "Deliveries",
@@ -98,6 +119,30 @@ class DataStack(Stack):
         self.failed_batches_export = f"{construct_id}-failed-batches-bucket-arn"
         self.failed_batches_bucket_arn = self.export_value(
             self.failed_batches_bucket.bucket_arn, name=self.failed_batches_export
+        )
+
+    def _audit_archive(self, construct_id: str, access_logs: s3.Bucket) -> None:
+        """Where copies of all audit rows lie that nobody can change, in prod not even AWS."""
+        kept = Duration.days(AUDIT_KEPT_DAYS)
+        lock = s3.ObjectLockRetention
+        self.audit_bucket = PrivateBucket(
+            self,
+            "Audit",
+            key=self.table_key,
+            access_logs=access_logs,
+            lifecycle=[
+                s3.LifecycleRule(
+                    abort_incomplete_multipart_upload_after=Duration.days(
+                        UNFINISHED_UPLOADS_KEPT_DAYS
+                    )
+                )
+            ],
+            data=self._stage.data,
+            lock=lock.compliance(kept) if self._stage.name == PROD else lock.governance(kept),
+        ).bucket
+        self.audit_bucket_export = f"{construct_id}-audit-bucket-arn"
+        self.audit_bucket_arn = self.export_value(
+            self.audit_bucket.bucket_arn, name=self.audit_bucket_export
         )
 
     def _key(self, construct_id: str, purpose: str) -> kms.Key:
@@ -161,6 +206,7 @@ class DataStack(Stack):
         buckets = {
             "settlement": self.settlement_bucket.bucket_name,
             "export": self.export_bucket.bucket_name,
+            "audit": self.audit_bucket.bucket_name,
         }
         CfnOutput(self, "Tables", value=self.to_json_string(tables))
         CfnOutput(self, "Buckets", value=self.to_json_string(buckets))

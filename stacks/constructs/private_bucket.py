@@ -13,9 +13,12 @@ from stacks.stage import DataConfig
 
 
 class PrivateBucket(Construct):
-    """Versioned, encrypted with `key`, logged, TLS only, no public access."""
+    """Versioned, encrypted with `key`, logged, TLS only, no public access.
 
-    def __init__(
+    `lock`: nothing that is written there can be changed or deleted for so long (S3 Object Lock).
+    """
+
+    def __init__(  # noqa: PLR0913 - what one bucket is made of
         self,
         scope: Construct,
         construct_id: str,
@@ -24,6 +27,7 @@ class PrivateBucket(Construct):
         access_logs: s3.IBucket,
         lifecycle: Sequence[s3.LifecycleRule],
         data: DataConfig,
+        lock: s3.ObjectLockRetention | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
         self.bucket = s3.Bucket(
@@ -36,6 +40,8 @@ class PrivateBucket(Construct):
             enforce_ssl=True,
             lifecycle_rules=lifecycle,
             minimum_tls_version=1.2,
+            object_lock_default_retention=lock,
+            object_lock_enabled=True if lock else None,
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
             removal_policy=RemovalPolicy.RETAIN if data.retain else RemovalPolicy.DESTROY,
             server_access_logs_bucket=access_logs,

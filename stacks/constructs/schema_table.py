@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aws_cdk import RemovalPolicy
 from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
@@ -31,6 +32,7 @@ class SchemaTable(Construct):
         schema: TableSchema,
         key: kms.IKey,
         data: DataConfig,
+        policy: iam.PolicyDocument | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
         self.schema = schema
@@ -49,6 +51,7 @@ class SchemaTable(Construct):
             time_to_live_attribute=schema.ttl_attribute,
             deletion_protection=data.deletion_protection,
             removal_policy=RemovalPolicy.RETAIN if data.retain else RemovalPolicy.DESTROY,
+            resource_policy=policy,
         )
         for index in schema.indexes:
             self._add(index)

@@ -1,0 +1,70 @@
+"""Who may never do what with the audit log: a policy of the table itself.
+
+It holds for every principal of the account, administrators included: a Deny counts before any
+Allow (IAM User Guide, "Policy evaluation logic"). Who may put another policy in its place could
+get around it, so that is denied as well, but to CloudFormation's role: the rules of the table
+change by a deployment, which CloudTrail, the change set and the repository show.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aws_cdk import Aws
+from aws_cdk import aws_iam as iam
+
+CHANGES_OF_ROWS: Final = (
+    "BatchWriteItem",
+    "DeleteItem",
+    "PartiQLDelete",
+    "PartiQLUpdate",
+    "UpdateItem",
+)
+"""What changes or deletes a row. BatchWriteItem is one right for puts and deletes."""
+PUTS: Final = ("PartiQLInsert", "PutItem")
+"""IAM knows no condition for "only if it is not there yet": PutItem is for the projector alone."""
+CHANGES_OF_THE_TABLE: Final = (
+    "DeleteResourcePolicy",
+    "DeleteTable",
+    "PutResourcePolicy",
+    "UpdateContinuousBackups",
+    "UpdateTable",
+    "UpdateTimeToLive",
+)
+"""What lets rows go (a time to live, the table itself), stops the stream that feeds the archive, or
+takes these rules away."""
+DEPLOYING_ROLES: Final = "cdk-*-cfn-exec-role-*"
+"""CloudFormation's role, as `cdk bootstrap` calls it."""
+
+
+def append_only(writer_role_prefix: str) -> iam.PolicyDocument:
+    """Rows may be put by roles whose name begins with `writer_role_prefix`, and only put.
+
+    By name: the table's stack is deployed before the function's, whose role nobody can know yet.
+    """
+    return iam.PolicyDocument(
+        statements=[
+            _deny("RowsStayAsTheyAre", CHANGES_OF_ROWS, {}),
+            _deny("OneWriter", PUTS, _unless_role(f"{writer_role_prefix}*")),
+            _deny("ChangedByDeploymentsOnly", CHANGES_OF_THE_TABLE, _unless_role(DEPLOYING_ROLES)),
+        ]
+    )
+
+
+def _unless_role(name: str) -> dict[str, dict[str, str]]:
+    role = f"arn:{Aws.PARTITION}:iam::{Aws.ACCOUNT_ID}:role/{name}"
+    return {"ArnNotLike": {"aws:PrincipalArn": role}}
+
+
+def _deny(
+    sid: str, actions: tuple[str, ...], conditions: dict[str, dict[str, str]]
+) -> iam.PolicyStatement:
+    return iam.PolicyStatement(
+        sid=sid,
+        effect=iam.Effect.DENY,
+        principals=[iam.AnyPrincipal()],
+        actions=[f"dynamodb:{action}" for action in actions],
+        # The table that has the policy; its own ARN would refer to itself.
+        resources=["*"],
+        conditions=conditions,
+    )
