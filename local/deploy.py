@@ -17,7 +17,7 @@ from local.errors import AlreadyRunning, DeployFailed, LocalError
 from local.ministack import Emulator
 from local.ports import DEFAULT_PORT, require_free
 from local.progress import Progress
-from local.readiness import await_health, put_secret, set_cors, set_ttls
+from local.readiness import await_health, put_secret, set_cors, set_locks, set_ttls
 from local.stackfile import Schedule, Stack
 from local.templates import LeftOut, adapt_assembly
 from local.toolchain import cdk_cli, ministack_python
@@ -27,7 +27,8 @@ DATA_STACK: Final = "payments-local-data"
 API_STACK: Final = "payments-local-api"
 WORKERS_STACK: Final = "payments-local-workers"
 LEDGER_STACK: Final = "payments-local-ledger"
-_STACKS: Final = (DATA_STACK, API_STACK, WORKERS_STACK, LEDGER_STACK)
+AUDIT_STACK: Final = "payments-local-audit"
+_STACKS: Final = (DATA_STACK, API_STACK, WORKERS_STACK, LEDGER_STACK, AUDIT_STACK)
 
 # A change in any of these asks for a new deployment.
 _DEPLOYED_SOURCES: Final = (
@@ -108,11 +109,12 @@ def stack_from_outputs(outputs: dict[str, dict[str, str]], endpoint_url: str) ->
         DeployFailed: an output that the local stage builds on is missing or no JSON.
     """
     try:
-        data, api, workers, ledger = (outputs[name] for name in _STACKS)
-        schedules: dict[str, Any] = {
-            **json.loads(workers["Schedules"]),
-            **json.loads(ledger["Schedules"]),
-        }
+        data, api, *others = (outputs[name] for name in _STACKS)
+        schedules: dict[str, Any] = {}
+        functions: dict[str, str] = json.loads(api["Functions"])
+        for stack in others:
+            schedules |= json.loads(stack["Schedules"])
+            functions |= json.loads(stack["Functions"])
         return Stack(
             # The emulator's own outputs give host names that do not resolve; the id is what counts.
             api_url=f"{endpoint_url}/_aws/execute-api/{api['ApiId']}/$default",
@@ -122,11 +124,7 @@ def stack_from_outputs(outputs: dict[str, dict[str, str]], endpoint_url: str) ->
             secret_access_key=SECRET_ACCESS_KEY,
             buckets=json.loads(data["Buckets"]),
             tables=json.loads(data["Tables"]),
-            functions={
-                **json.loads(api["Functions"]),
-                **json.loads(workers["Functions"]),
-                **json.loads(ledger["Functions"]),
-            },
+            functions=functions,
             schedules={name: Schedule.model_validate(it) for name, it in schedules.items()},
         )
     except (KeyError, ValueError) as error:
@@ -177,10 +175,11 @@ def _deploy(cli: CdkCli, emulator: Emulator, progress: Progress, *, fresh: bool)
     _tell_left_out(left_out, progress)
     with progress.step("Deploy the stacks (cdk deploy)"):
         cli.deploy()
-    with progress.step("Set expiry and CORS, wait for /v1/health"):
+    with progress.step("Set expiry, locks and CORS, wait for /v1/health"):
         outputs = json.loads(workspace.outputs_file.read_text())
         stack = stack_from_outputs(outputs, emulator.endpoint_url)
         set_ttls(clients, _all_tables(), stack.tables)
+        set_locks(clients, stack.buckets["audit"], workspace.synthesized)
         set_cors(clients, outputs[API_STACK]["ApiId"], workspace.synthesized)
         await_health(stack.api_url, emulator)
     return stack

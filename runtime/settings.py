@@ -218,6 +218,16 @@ class ProjectSettings(Settings, frozen=True):
     velocity_payments: Annotated[int, Field(ge=2, le=MAX_VELOCITY_PAYMENTS)] = VELOCITY_PAYMENTS
 
 
+class ArchiveSettings(Settings, frozen=True):
+    """The function that archives the audit log: fed by its stream, and closing by the clock."""
+
+    alerts_table: str
+    audit_log_table: str
+    audit_bucket: str
+    audit_key_arn: str
+    stop_before_timeout_seconds: Annotated[int, Field(ge=5, le=300)] = 30
+
+
 class ProofSettings(Settings, frozen=True):
     """The scheduled function that proves the books.
 

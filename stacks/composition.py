@@ -11,6 +11,7 @@ import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks, ServerlessChecks
 
 from stacks.api import ApiStack
+from stacks.audit import AuditStack
 from stacks.constructs.service_function import target_runtime
 from stacks.data import DataStack
 from stacks.lambda_asset import LambdaTarget, lambda_asset
@@ -27,6 +28,7 @@ class Stacks:
     api: ApiStack
     workers: WorkersStack
     ledger: LedgerStack
+    audit: AuditStack
 
 
 def compose(app: cdk.App) -> Stacks:
@@ -51,6 +53,7 @@ def compose(app: cdk.App) -> Stacks:
         api=ApiStack(app, f"{prefix}-api", stage=stage, data=data, asset=asset),
         workers=WorkersStack(app, f"{prefix}-workers", stage=stage, data=data, asset=asset),
         ledger=LedgerStack(app, f"{prefix}-ledger", stage=stage, data=data, asset=asset),
+        audit=AuditStack(app, f"{prefix}-audit", stage=stage, data=data, asset=asset),
     )
     cdk.Tags.of(app).add("application", "payments")
     cdk.Tags.of(app).add("stage", stage.name)

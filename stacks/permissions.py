@@ -149,6 +149,11 @@ PROJECT: Final[TableUses] = {
     "webhooks": _rows("PutItem"),
 }
 
+ARCHIVE: Final[TableUses] = {
+    "alerts": _rows("PutItem"),
+    "audit_log": _rows(stream=True),
+}
+
 HOLDS: Final[TableUses] = {
     "accounts": _rows("UpdateItem"),
     "transfers": _rows("GetItem", "UpdateItem", query=("expiry-index",)),

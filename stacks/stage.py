@@ -142,6 +142,8 @@ class Schedules(_Part, frozen=True):
     resolver_minutes: Annotated[int, Field(ge=1, le=60)] = 1
     holds_minutes: Annotated[int, Field(ge=1, le=60)] = 1
     proof_minutes: Annotated[int, Field(ge=5, le=10_080)] = 1440
+    archive_minutes: Annotated[int, Field(ge=5, le=10_080)] = 1440
+    """Signed roots over the archive of the audit log; its rows are archived as they come."""
     rotation_minutes: Annotated[int, Field(ge=5, le=10_080)] = 1440
     """The sweep for old keys; a new one begins a week after the last."""
 
@@ -179,6 +181,8 @@ class StageConfig(_Part, frozen=True):
     alerts: AlertThresholds = AlertThresholds()
     proof_cut_seconds: Annotated[int, Field(ge=1, le=86_400)] = 360
     proof_patience_seconds: Annotated[int, Field(ge=1, le=600)] = 60
+    archive_window_seconds: Annotated[int, Field(ge=0, le=60)] = 30
+    """How long audit rows wait for others before they are archived together."""
     allow_local_webhooks: bool = False
     stripe_api_base: StripeApiBase = STRIPE_API_BASE
     cors_origins: tuple[Annotated[str, Field(pattern=r"^https?://[^\s/*]+$")], ...] = ()

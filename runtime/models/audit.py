@@ -17,6 +17,10 @@ each of a payment's actions, and one partition key takes 1,000 writes a second."
 USER_BUCKETS: Final = 128
 """Buckets of one user: one machine client may be behind every row of all these payments."""
 
+ROWS_PREFIX: Final = "rows/"
+ROOTS_PREFIX: Final = "roots/"
+"""Where copies of the rows, and signed roots over them, lie in the archive's bucket."""
+
 
 class EntityType(StrEnum):
     """What an audit row is about; the value is the singular of the table's name."""

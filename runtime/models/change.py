@@ -14,6 +14,8 @@ ENTRY_CONFLICT: Final = "entry_conflict"
 
 PARKED: Final = "record_parked"
 """Log message: a record of a change stream was put aside for a person. An alarm listens for it."""
+AUDIT_TAMPERED: Final = "audit_tampered"
+"""Log message: a row of the audit log was changed, deleted or forged. An alarm listens for it."""
 NOT_VOIDED: Final = "authorization_not_voided"
 """Log message: a processor refuses to void an expired authorization. An alarm listens for it."""
 UNKNOWN_TOO_OLD: Final = "unknown_too_old"

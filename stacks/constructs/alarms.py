@@ -54,7 +54,11 @@ def dead_letter_alarm(
 
 
 def iterator_age_alarm(
-    scope: Construct, construct_id: str, *, function: lambda_.IFunction
+    scope: Construct,
+    construct_id: str,
+    *,
+    function: lambda_.IFunction,
+    oldest_seconds: int = OLDEST_ITERATOR_SECONDS,
 ) -> cloudwatch.Alarm:
     """Rings when what is derived from the streams lags behind."""
     return cloudwatch.Alarm(
@@ -64,7 +68,7 @@ def iterator_age_alarm(
         comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
         evaluation_periods=OLD_PERIODS,
         metric=function.metric("IteratorAge", period=Duration.minutes(1), statistic="Maximum"),
-        threshold=OLDEST_ITERATOR_SECONDS * 1000,
+        threshold=oldest_seconds * 1000,
         treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
     )
 

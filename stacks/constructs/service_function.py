@@ -30,6 +30,7 @@ RUNTIME_REASON: Final = (
 )
 
 HandlerModule = Literal[
+    "archive",
     "authorize",
     "holds",
     "process",

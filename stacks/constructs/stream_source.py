@@ -30,9 +30,10 @@ class StreamSource(Construct):
     into a stream that forgets after 24 hours.)
 
     `only`: the records that the function is invoked for, as a pattern of Lambda's event filtering.
+    `window_seconds`: how long Lambda waits for a batch to fill.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what one event source mapping is told
         self,
         scope: Construct,
         construct_id: str,
@@ -41,6 +42,9 @@ class StreamSource(Construct):
         target: lambda_.Alias,
         failed_batches: s3.IBucket,
         only: Mapping[str, Any] | None = None,
+        batch_records: int = BATCH_RECORDS,
+        window_seconds: int = 0,
+        parallel_batches: int = PARALLEL_BATCHES,
     ) -> None:
         super().__init__(scope, construct_id)
         mapping = lambda_.EventSourceMapping(
@@ -49,12 +53,13 @@ class StreamSource(Construct):
             target=target,
             event_source_arn=stream_arn,
             starting_position=lambda_.StartingPosition.TRIM_HORIZON,
-            batch_size=BATCH_RECORDS,
+            batch_size=batch_records,
             bisect_batch_on_error=True,
             filters=[lambda_.FilterCriteria.filter(dict(only))] if only else None,
+            max_batching_window=Duration.seconds(window_seconds) if window_seconds else None,
             max_record_age=Duration.hours(OLDEST_RECORD_HOURS),
             metrics_config=lambda_.MetricsConfig(metrics=[lambda_.MetricType.EVENT_COUNT]),
-            parallelization_factor=PARALLEL_BATCHES,
+            parallelization_factor=parallel_batches,
             report_batch_item_failures=True,
             retry_attempts=MAX_ATTEMPTS,
         )

@@ -12,12 +12,51 @@ def _denies_plain_http(statement: Json) -> bool:
 
 def test_there_is_one_key_for_each_purpose(stage: Synthesized) -> None:
     keys = [key.logical_id for key in stage.all("AWS::KMS::Key")]
-    assert without_hashes(keys) == ["IndexKey", "PciKey", "PiiKey", "TableKey"]
+    assert without_hashes(keys) == ["AuditKey", "IndexKey", "PciKey", "PiiKey", "TableKey"]
 
 
-def test_every_key_is_rotated(stage: Synthesized) -> None:
+def test_every_key_is_rotated_but_the_signing_one_which_kms_cannot(stage: Synthesized) -> None:
     for key in stage.all("AWS::KMS::Key"):
-        assert key.properties["EnableKeyRotation"] is True, key.logical_id
+        signs = key.properties.get("KeyUsage") == "SIGN_VERIFY"
+        assert signs == key.logical_id.startswith("AuditKey")
+        assert signs or key.properties["EnableKeyRotation"] is True, key.logical_id
+
+
+def test_roots_are_signed_by_the_archive_alone(stage: Synthesized) -> None:
+    (key,) = (k for k in stage.all("AWS::KMS::Key") if k.logical_id.startswith("AuditKey"))
+    assert key.properties["KeySpec"] == "ECC_NIST_P256"
+    (denial,) = (s for s in key.properties["KeyPolicy"]["Statement"] if s.get("Sid") == "OneSigner")
+    assert (denial["Effect"], denial["Action"]) == ("Deny", "kms:Sign")
+    assert denial["Principal"] == {"AWS": "*"}
+    pattern = stage.flat(denial["Condition"]["ArnNotLike"]["aws:PrincipalArn"])
+    name = stage.stacks.audit.stack_name
+    assert pattern.endswith(f":role/{name}-ArchiveRole*")
+    roles = stage.templates["audit"]["Resources"]
+    assert any(logical_id.startswith("ArchiveRole") for logical_id in roles)
+    signers = [
+        service
+        for service in stage.functions()
+        if any("kms:Sign" in s["Action"] for s in stage.statements_of(service))
+    ]
+    assert signers == ["archive"]
+
+
+def test_the_audit_archive_is_locked_for_seven_years(stage: Synthesized) -> None:
+    locked = {
+        bucket.logical_id: bucket.properties["ObjectLockConfiguration"]
+        for bucket in stage.all("AWS::S3::Bucket")
+        if "ObjectLockConfiguration" in bucket.properties
+    }
+    assert without_hashes(locked) == ["AuditBucket"]
+    (lock,) = locked.values()
+    in_prod = stage.stacks.data.stack_name == "payments-prod-data"
+    assert lock["Rule"]["DefaultRetention"] == {
+        "Mode": "COMPLIANCE" if in_prod else "GOVERNANCE",
+        "Days": 2555,
+    }
+    (bucket,) = (b for b in stage.all("AWS::S3::Bucket") if b.logical_id in locked)
+    for rule in bucket.properties["LifecycleConfiguration"]["Rules"]:
+        assert not {name for name in rule if "xpiration" in name}
 
 
 def test_production_keeps_its_keys_buckets_and_logs(prod: Synthesized) -> None:
@@ -37,7 +76,7 @@ def test_services_use_the_tables_key_for_this_account_only(stage: Synthesized) -
                 assert key.logical_id.startswith("TableKey")
                 assert "AWS::AccountId" in str(statement["Condition"])
                 assert "kms:*" not in listed(statement["Action"])
-            else:
+            elif statement["Effect"] == "Allow":
                 assert stage.flat(principal["AWS"]).endswith(":${AWS::AccountId}:root")
 
 
@@ -86,7 +125,7 @@ def test_every_queue_answers_tls_only(stage: Synthesized) -> None:
 
 
 def test_the_data_stack_says_where_the_buckets_are(stage: Synthesized) -> None:
-    assert set(stage.output("data", "Buckets")) == {"settlement", "export"}
+    assert set(stage.output("data", "Buckets")) == {"settlement", "export", "audit"}
 
 
 def test_no_bucket_or_queue_lets_everybody_do_anything(stage: Synthesized) -> None:

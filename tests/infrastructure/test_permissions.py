@@ -8,6 +8,7 @@ import re
 import pytest
 
 from runtime.settings import (
+    ArchiveSettings,
     AuthorizerSettings,
     HoldsSettings,
     ProcessSettings,
@@ -32,6 +33,7 @@ from tests.infrastructure.synthesized import (
 )
 
 USES: dict[str, tuple[TableUses, type[Settings]]] = {
+    "archive": (permissions.ARCHIVE, ArchiveSettings),
     "authorizer": (permissions.AUTHORIZER, AuthorizerSettings),
     "holds": (permissions.HOLDS, HoldsSettings),
     "process": (permissions.PROCESS, ProcessSettings),
@@ -51,6 +53,7 @@ LONGEST_ARN = 130
 DATA_KEY_ACTIONS: dict[str, dict[str, set[str]]] = {
     "process": {"PiiKey": USE_AND_MAKE, "PciKey": USE_AND_MAKE, "IndexKey": USE_AND_MAKE},
     "query": {"PiiKey": {"Decrypt"}, "IndexKey": USE_AND_MAKE},
+    "archive": {},
     "holds": {},
     "project": {"PiiKey": USE_AND_MAKE},
     "proof": {},
@@ -146,9 +149,14 @@ def test_no_statement_has_a_wildcard_but_traces_and_objects_of_our_buckets(
             assert wild == ["*"]
         elif actions == ["s3:GetObject", "s3:GetObjectVersion"]:
             assert [resource.partition("/")[2] for resource in wild] == ["reconciliation/*"]
+        elif actions == ["s3:GetObject"]:
+            assert [resource.partition("/")[2] for resource in wild] == ["roots/*"]
         elif actions == ["s3:PutObject"]:
-            assert [resource.partition("/")[2] for resource in wild] == ["*"]
-            assert all("FailedBatches" in resource for resource in wild)
+            for resource in wild:
+                bucket, _, key = resource.partition("/")
+                archive = "AuditBucket" in bucket
+                assert archive or "FailedBatches" in bucket
+                assert key in ({"rows/*", "roots/*"} if archive else {"*"})
         else:
             assert wild == [], policy.logical_id
 

@@ -76,6 +76,7 @@ def test_every_schedule_runs_its_function_by_the_alias(stage: Synthesized) -> No
         "holds": "rate(1 minute)",
         "rotation": "rate(1 day)",
         "proof": "rate(1 hour)" if local else "rate(1 day)",
+        "archive": "rate(1 day)",
     }
 
 

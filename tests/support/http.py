@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 from urllib.parse import parse_qsl
 
+from runtime.bootstrap.archive import archive_services
 from runtime.bootstrap.holds import holds_services
 from runtime.bootstrap.process import process_services
 from runtime.bootstrap.project import project_services
@@ -21,6 +22,7 @@ from runtime.bootstrap.resolve import resolver_services
 from runtime.bootstrap.rotate import rotation_services
 from runtime.models import ALL_TABLES
 from runtime.settings import (
+    ArchiveSettings,
     AuthorizerSettings,
     HoldsSettings,
     ProcessSettings,
@@ -177,6 +179,14 @@ class Functions:
         """A batch of a table's change stream."""
         return self.modules["project"].handler({"Records": list(records)}, Context())
 
+    def archive(self, *records: dict[str, Any]) -> Any:
+        """A batch of the audit log's change stream."""
+        return self.modules["archive"].handler({"Records": list(records)}, Context())
+
+    def close_archive(self) -> Any:
+        """The archive's schedule fires."""
+        return self.modules["archive"].handler({"schedule": "archive"}, Context())
+
     def prove(self) -> Any:
         """The schedule of the proof fires."""
         return self.modules["proof"].handler({"schedule": "proof"}, Context())
@@ -205,6 +215,8 @@ def environment(
         "continuation_queue_url": queue_url,
         "delivery_queue_url": queue_url,
         "failed_batches_bucket": bucket,
+        "audit_bucket": bucket,
+        "audit_key_arn": key_arn,
         "intent_lease_seconds": 5,
         "stop_before_timeout_seconds": 30,  # one environment for all, so one value for all
         "merchant_cache_seconds": 0,
@@ -214,6 +226,7 @@ def environment(
     }
     written: dict[str, str] = {}
     for shape in (
+        ArchiveSettings,
         AuthorizerSettings,
         ProcessSettings,
         QuerySettings,
@@ -233,6 +246,7 @@ def environment(
 def functions() -> Functions:
     """The functions, configured by the environment and held to their rights to the tables."""
     from runtime.handlers import (  # noqa: PLC0415
+        archive,
         authorize,
         holds,
         process,
@@ -253,6 +267,7 @@ def functions() -> Functions:
         (holds_services, permissions.HOLDS),
         (project_services, permissions.PROJECT),
         (proof_services, permissions.PROOF),
+        (archive_services, permissions.ARCHIVE),
     )
     for each, uses in services:
         each.cache_clear()  # type: ignore[attr-defined]
@@ -264,6 +279,7 @@ def functions() -> Functions:
     hold_to(gate.store.client, permissions.AUTHORIZER, gate.store.tables)
     return Functions(
         {
+            "archive": archive,
             "authorize": authorize,
             "process": process,
             "query": query,

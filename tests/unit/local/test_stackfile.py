@@ -17,7 +17,7 @@ def outputs() -> dict[str, dict[str, str]]:
     return {
         "payments-local-data": {
             "Tables": '{"payments": "payments-1"}',
-            "Buckets": '{"settlement": "settlement-1", "export": "export-1"}',
+            "Buckets": '{"settlement": "settlement-1", "export": "export-1", "audit": "audit-1"}',
             "ExportsOutputRefKey": "other",
         },
         "payments-local-api": {"ApiId": "abc123", "Functions": '{"process": "process-1"}'},
@@ -28,6 +28,10 @@ def outputs() -> dict[str, dict[str, str]]:
         "payments-local-ledger": {
             "Functions": '{"holds": "holds-1"}',
             "Schedules": '{"holds": {"function": "holds-1", "event": {"do": "expire"}}}',
+        },
+        "payments-local-audit": {
+            "Functions": '{"archive": "archive-1"}',
+            "Schedules": '{"archive": {"function": "archive-1", "event": {"do": "close"}}}',
         },
     }
 
@@ -47,12 +51,18 @@ def test_the_file_has_the_promised_names(tmp_path: Path) -> None:
         "region": "us-east-1",
         "access_key_id": "test",
         "secret_access_key": "test",
-        "buckets": {"settlement": "settlement-1", "export": "export-1"},
+        "buckets": {"settlement": "settlement-1", "export": "export-1", "audit": "audit-1"},
         "tables": {"payments": "payments-1"},
-        "functions": {"process": "process-1", "reconcile": "reconcile-1", "holds": "holds-1"},
+        "functions": {
+            "process": "process-1",
+            "reconcile": "reconcile-1",
+            "holds": "holds-1",
+            "archive": "archive-1",
+        },
         "schedules": {
             "resolver": {"function": "reconcile-1", "event": {"do": "resolve"}},
             "holds": {"function": "holds-1", "event": {"do": "expire"}},
+            "archive": {"function": "archive-1", "event": {"do": "close"}},
         },
     }
 

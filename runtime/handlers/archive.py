@@ -1,0 +1,45 @@
+"""The audit log's archive: its stream (rows into segments), and its schedule (roots over them)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from runtime.bootstrap.archive import ArchiveServices, archive_services
+from runtime.observability import logger
+from runtime.services.audit_archiving import archive_rows, close
+from runtime.services.projector import Kind, StreamRecord
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Archive a batch of records, or close what is archived.
+
+    A batch answers with the first record that could not be done, as the projector does.
+    """
+    services = archive_services()
+    services.begin(context)
+    if "Records" in event:
+        return _archive(event["Records"], services)
+    answer = close(services.desk).answer()
+    logger.info("closed", schedule=event.get("schedule"), **answer)
+    return answer
+
+
+def _archive(raw: list[dict[str, Any]], services: ArchiveServices) -> dict[str, Any]:
+    records = [_record(each) for each in raw]
+    failed = archive_rows(records, services.desk)
+    first = next((r.sequence_number for r in records if r.sequence_number in failed), None)
+    return {"batchItemFailures": [] if first is None else [{"itemIdentifier": first}]}
+
+
+def _record(raw: dict[str, Any]) -> StreamRecord:
+    image = raw["dynamodb"]
+    return StreamRecord(
+        table="audit_log",
+        kind=Kind(raw["eventName"]),
+        sequence_number=image["SequenceNumber"],
+        old=image.get("OldImage"),
+        new=image.get("NewImage"),
+        raw=raw,
+    )

@@ -1,0 +1,244 @@
+"""The audit log's way into storage that nobody can change: segments by the stream, roots by day.
+
+Both may be done twice, at once, late or half-way. A segment's name says its content, so writing it
+again changes nothing, and the same rows in two segments say the same. A root is put only where its
+number is free: of two runs one wins, and the other goes on after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from itertools import islice
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from runtime.domain.alert_rules import Window
+from runtime.domain.audit_archive import (
+    LATE_DAYS,
+    MAX_SEGMENTS_PER_ROOT,
+    RootStatement,
+    Segment,
+    SignedRoot,
+    day_prefix,
+    next_root,
+    read_segment_name,
+    root_name,
+    segment_day,
+    segment_name,
+)
+from runtime.domain.audit_chain import hash_of
+from runtime.domain.canonical import canonical_json
+from runtime.domain.images import text_of
+from runtime.domain.merkle import leaf_hash
+from runtime.gateways.audit_archive import AuditArchive, RootSigner
+from runtime.models.alert import AlertType
+from runtime.models.audit import ROWS_PREFIX, AuditRow
+from runtime.models.change import AUDIT_TAMPERED
+from runtime.models.fields import PLATFORM
+from runtime.observability import logger
+from runtime.repositories.alerts import AlertRepository
+from runtime.repositories.codec import Codec, Item
+from runtime.services.alerts import raise_alert
+from runtime.services.projector import Failed, Kind, StreamRecord
+
+UNREADABLE: Final = "unreadable"
+"""The one member of a line for an item that is no audit row; its value is the item as it came."""
+FORGED: Final = "FORGED"
+"""Kind of tampering: a row was put into the table that no projector has made."""
+MAX_LOST_RACES: Final = 10
+
+
+@dataclass(frozen=True)
+class ArchiveDesk:
+    """What archiving works with. `max_segments` bounds one root."""
+
+    archive: AuditArchive
+    signer: RootSigner
+    alerts: AlertRepository
+    codec: Codec
+    clock: Callable[[], datetime]
+    must_stop: Callable[[], bool]
+    max_segments: int = MAX_SEGMENTS_PER_ROOT
+
+
+@dataclass(frozen=True, slots=True)
+class ClosingReport:
+    """What a run of the schedule has closed, and whether something is left for the next one."""
+
+    roots: int
+    segments: int
+    rows: int
+    last_number: int
+    complete: bool
+
+    def answer(self) -> dict[str, Any]:
+        """For the log and for whoever has invoked it."""
+        return {
+            "roots": self.roots,
+            "segments": self.segments,
+            "rows": self.rows,
+            "last_number": self.last_number,
+            "complete": self.complete,
+        }
+
+
+# -------------------------------------------------------------------- segments, by the stream
+
+
+def archive_rows(records: Sequence[StreamRecord], desk: ArchiveDesk) -> Failed:
+    """Archive the rows that a batch of the table's stream has brought, and ring for all else.
+
+    All of the batch comes again when its segment could not be written; what could not be rung for
+    comes again alone.
+    """
+    new = [record for record in records if record.kind is Kind.INSERT]
+    rows = {record.sequence_number: _row_of(record.new or {}, desk.codec) for record in new}
+    if new:
+        lines = [_line(rows[record.sequence_number], record.new or {}) for record in new]
+        body = b"".join(line + b"\n" for line in lines)
+        day = segment_day(_arrival(new[0]), desk.clock())
+        name = segment_name(day, new[0].sequence_number, len(new), body)
+        try:
+            is_new = desk.archive.add_segment(name, body)
+        except Exception:  # noqa: BLE001 - whatever it was, the rows are still in the stream
+            logger.exception("a segment could not be written", segment=name)
+            return frozenset(record.sequence_number for record in records)
+        logger.info("archived", segment=name, rows=len(new), is_new=is_new)
+    failed = set()
+    for record in records:
+        kind = _tampering(record, rows.get(record.sequence_number))
+        if kind is not None and not _ring(record, kind, desk):
+            failed.add(record.sequence_number)
+    return frozenset(failed)
+
+
+def _row_of(item: Item, codec: Codec) -> AuditRow | None:
+    try:
+        return codec.to_row(AuditRow.table_schema, item, AuditRow)
+    except ValidationError:
+        return None
+
+
+def _line(row: AuditRow | None, item: Item) -> bytes:
+    return canonical_json({UNREADABLE: dict(item)} if row is None else row.model_dump(mode="json"))
+
+
+def _tampering(record: StreamRecord, row: AuditRow | None) -> str | None:
+    """What somebody has done to the audit log, if anything: rows only ever appear, and are true."""
+    if record.kind is not Kind.INSERT:
+        return record.kind.value
+    return None if row is not None and row.hash == hash_of(row) else FORGED
+
+
+def _ring(record: StreamRecord, kind: str, desk: ArchiveDesk) -> bool:
+    """Tell of one tampering, by log and alert; False when it has to be told again."""
+    item = record.new or record.old or {}
+    entity_id, sequence = text_of(item, "entity_id"), text_of(item, "sequence")
+    logger.error(
+        AUDIT_TAMPERED,
+        entity=entity_id,
+        sequence=sequence,
+        kind=kind,
+        record=record.sequence_number,
+    )
+    at = _arrival(record)
+    try:
+        raise_alert(
+            AlertType.OUT_OF_BAND,
+            desk.alerts,
+            entity_type="audit_row",
+            entity_id=entity_id,
+            merchant_id=text_of(item, "merchant_id") or PLATFORM,
+            detail={"sequence": sequence, "kind": kind},
+            at=at,
+            window=Window(at, record.sequence_number),
+        )
+    except Exception:  # noqa: BLE001 - the record comes again
+        logger.exception("an alert could not be raised", record=record.sequence_number)
+        return False
+    return True
+
+
+def _arrival(record: StreamRecord) -> datetime:
+    """When the stream says that the change was made, to the second."""
+    seconds: Any = record.raw["dynamodb"]["ApproximateCreationDateTime"]
+    return datetime.fromtimestamp(float(seconds), UTC)
+
+
+# -------------------------------------------------------------------- roots, by the clock
+
+
+def close(desk: ArchiveDesk) -> ClosingReport:
+    """Sign roots over all segments that no root covers yet, as far as time allows."""
+    roots = segments = rows = lost = 0
+    previous, covered = _covered(desk)
+    complete = False
+    while not desk.must_stop():
+        found = _uncovered(previous, covered, desk)
+        if not found:
+            complete = True
+            break
+        statement = next_root(previous, found, desk.clock(), desk.signer.key_arn)
+        names = tuple(segment.name for segment in found)
+        root = SignedRoot(statement=statement, signature=desk.signer.sign(statement), names=names)
+        if not desk.archive.add_root(root):
+            lost += 1
+            logger.info("another run has closed this number", number=statement.number)
+            if lost > MAX_LOST_RACES:
+                break
+            previous, covered = _covered(desk)
+            continue
+        roots, segments, rows = roots + 1, segments + len(found), rows + statement.rows
+        covered.update(map(_leaf, names))
+        previous = statement
+    last = 0 if previous is None else previous.number
+    return ClosingReport(roots, segments, rows, last, complete)
+
+
+def _covered(desk: ArchiveDesk) -> tuple[RootStatement | None, set[bytes]]:
+    """The last root, and hashes of the names that roots cover where there may be new ones too."""
+    names = desk.archive.root_names()
+    if not names:
+        return None, set()
+    last = desk.archive.root(names[-1]).statement
+    assert names[-1] == root_name(last.number), f"{names[-1]} holds root {last.number}"
+    covered: set[bytes] = set()
+    for name in reversed(names):
+        root = desk.archive.root(name)
+        covered.update(map(_leaf, root.names))
+        if date.fromisoformat(root.statement.day) < _first_day(last):
+            break
+    return last, covered
+
+
+def _uncovered(
+    previous: RootStatement | None, covered: set[bytes], desk: ArchiveDesk
+) -> list[Segment]:
+    """Segments that no root covers yet, by name, as many as one root takes."""
+    after = "" if previous is None else day_prefix(_first_day(previous))
+    return list(islice(_open_segments(after, covered, desk), desk.max_segments))
+
+
+def _open_segments(after: str, covered: set[bytes], desk: ArchiveDesk) -> Iterator[Segment]:
+    for name in desk.archive.names(ROWS_PREFIX, after):
+        segment = read_segment_name(name)
+        if segment is not None and _leaf(name) not in covered:
+            yield segment
+
+
+def _first_day(last: RootStatement) -> date:
+    """Before it there is no segment that no root covers.
+
+    A root closes names in their order. So what one that was full has left is after its last, and
+    what came since is no older than a batch of the stream can be.
+    """
+    closed = date.fromisoformat(last.day) - timedelta(days=LATE_DAYS)
+    segment = read_segment_name(last.last)
+    return closed if segment is None else min(closed, segment.day)
+
+
+def _leaf(name: str) -> bytes:
+    return leaf_hash(name.encode())
