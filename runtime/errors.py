@@ -30,6 +30,7 @@ the field at fault. A service raises; only the HTTP layer knows how a problem do
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, ClassVar
 
@@ -373,16 +374,32 @@ class Internal(PlatformError):
     """A fault of ours; the detail is in the log, not in the answer."""
 
 
+@dataclass(frozen=True, slots=True)
+class SealedPlace:
+    """Where an enciphered field stands: the key's parts joined by `/`. `owner` is a merchant."""
+
+    table: str
+    key: str
+    attribute: str
+    owner: str | None
+
+
 class IntegrityError(Internal):
     """A ciphertext does not belong where it was found, or its key is gone."""
 
     code = "integrity_error"
+    place: SealedPlace | None = None
 
 
 class KeyForgotten(Internal):
     """The data key was deleted: what it enciphered cannot be opened any more, by anybody."""
 
     code = "key_forgotten"
+    place: SealedPlace | None = None
+
+
+Unopenable = IntegrityError | KeyForgotten
+"""An enciphered field, or a data key, does not open; `place` is where, as far as is known."""
 
 
 class Unavailable(PlatformError):

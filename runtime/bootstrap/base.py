@@ -5,23 +5,29 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from runtime.gateways import clients
 from runtime.gateways.field_encryption import FieldEncryption
 from runtime.gateways.key_ring import KeyPurpose, KeyRing
+from runtime.repositories.alerts import AlertRepository
 from runtime.repositories.codec import Codec, NoCipher
 from runtime.repositories.data_keys import DataKeyRepository
 from runtime.repositories.merchants import MerchantRepository
 from runtime.repositories.store import Store
 from runtime.services.merchant_profiles import MerchantProfiles
+from runtime.services.trouble import TroubleReports
 from runtime.settings import Settings
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_kms import KMSClient
+
+REPORT_SECONDS: Final = 1.5
+"""How long a function tries to raise an alert about a trouble of its own, its answer waiting."""
 
 
 @dataclass
@@ -83,6 +89,20 @@ class FunctionServices:
         """The tables of this function."""
         codec = Codec(self.encryption if self._key_arns else NoCipher())
         return Store(self.client, self._tables, codec, self.invocation.remaining_seconds)
+
+    @cached_property
+    def trouble(self) -> TroubleReports:
+        """Alerts about what this function stumbles over; its settings name the alerts table."""
+        return TroubleReports(self._alerts_in_brief, lambda: datetime.now(UTC))
+
+    def _alerts_in_brief(self) -> AlertRepository:
+        ends = time.monotonic() + REPORT_SECONDS
+
+        def remaining_seconds() -> float:
+            return min(ends - time.monotonic(), self.invocation.remaining_seconds())
+
+        plain = Store(self.client, self._tables, Codec(NoCipher()), remaining_seconds)
+        return AlertRepository(plain)
 
     def profiles_for(self, remember_seconds: float) -> MerchantProfiles:
         """Merchants' settings, remembered for so long."""

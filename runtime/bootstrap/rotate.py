@@ -32,6 +32,7 @@ class RotationServices(FunctionServices):
             ring=self.key_ring,
             encryption=self.encryption,
             clock=lambda: datetime.now(UTC),
+            trouble=self.trouble,
             must_stop=lambda: self.invocation.remaining_seconds() < margin,
         )
 

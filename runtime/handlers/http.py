@@ -12,10 +12,11 @@ from pydantic import BaseModel
 
 from runtime.contract.answers import StoredAnswer, problem, success
 from runtime.contract.endpoints import ENDPOINTS, Endpoint, Function
-from runtime.errors import Internal, MethodNotAllowed, NotFound, PlatformError
+from runtime.errors import Internal, MethodNotAllowed, NotFound, PlatformError, Unopenable
 from runtime.handlers.request import Request, read_request
 from runtime.observability import logger
 from runtime.repositories.usage import Usage
+from runtime.services.trouble import TroubleReports
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"
@@ -26,7 +27,8 @@ class HttpFunction:
     """The Lambda handler of one function of the API.
 
     Every endpoint that the contract gives to `function` must be registered before the first event.
-    `usage` tells what the running request has asked of the database, for the log.
+    `usage` tells what the running request has asked of the database, for the log. `trouble` is
+    told of fields that do not open.
     """
 
     def __init__(
@@ -34,10 +36,12 @@ class HttpFunction:
         function: Function,
         begin: Callable[[LambdaContext], None],
         usage: Callable[[], Usage] = Usage,
+        trouble: Callable[[], TroubleReports] | None = None,
     ) -> None:
         self._endpoints = {e.operation: e for e in ENDPOINTS if e.function == function}
         self._begin = begin
         self._usage = usage
+        self._trouble = trouble
         self._missing = set(self._endpoints)
         self._app = APIGatewayHttpResolver()
         self._app.not_found(self._no_such_route)
@@ -71,6 +75,8 @@ class HttpFunction:
         try:
             answer = handler(read_request(endpoint, event, path))
         except PlatformError as error:
+            if self._trouble is not None and isinstance(error, Unopenable):
+                self._trouble().unopened(error)
             return self._problem(error)
         except Exception:  # noqa: BLE001 - the boundary: a caller gets a 500, the log the reason
             logger.exception("unexpected failure", operation=endpoint.operation)

@@ -52,6 +52,7 @@ handler = HttpFunction(
     "process",
     begin=lambda context: process_services().begin(context),
     usage=lambda: process_services().store.usage,
+    trouble=lambda: process_services().trouble,
 )
 
 

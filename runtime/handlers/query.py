@@ -56,6 +56,7 @@ handler = HttpFunction(
     "query",
     begin=lambda context: query_services().begin(context),
     usage=lambda: query_services().store.usage,
+    trouble=lambda: query_services().trouble,
 )
 
 

@@ -16,6 +16,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """One run over the due payments; its report is the answer."""
     services = resolver_services()
     services.begin(context)
-    report = resolve_due(services.payment_desk, services.store, context.aws_request_id)
+    report = resolve_due(
+        services.payment_desk, services.store, context.aws_request_id, services.trouble
+    )
     logger.info("resolved", schedule=event.get("schedule"), **asdict(report))
     return asdict(report)

@@ -12,12 +12,14 @@ from typing import Any, NoReturn, Protocol, TypeVar
 from boto3.dynamodb.types import Binary, TypeDeserializer, TypeSerializer
 from pydantic import BaseModel, TypeAdapter
 
-from runtime.errors import IntegrityError
+from runtime.errors import IntegrityError, KeyForgotten, SealedPlace
 from runtime.schema import Purpose, Row, TableSchema
 
 Item = Mapping[str, Any]
 RowT = TypeVar("RowT", bound=BaseModel)
 
+OWNER = "merchant_id"
+"""The attribute that says whose row it is."""
 MAX_DOCUMENT_BYTES = 1024 * 1024
 """Above everything that fits into a DynamoDB item (400 KB), deflated answers included."""
 _ZLIB_FIRST_BYTE = b"x"
@@ -141,18 +143,28 @@ class Codec:
         return self._cipher.encrypt(_place(schema, name, row.__dict__), _packed(document))
 
     def to_row(self, schema: TableSchema, item: Item, view: type[RowT]) -> RowT:
-        """`item` as `view`: the table's model, or a model with fewer of its fields."""
+        """`item` as `view`: the table's model, or a model with fewer of its fields.
+
+        Raises IntegrityError or KeyForgotten, which say where, for a field that does not open.
+        """
         wanted = view.model_fields
         values = {
             n: _from_typed(v) for n, v in item.items() if n in wanted or n in schema.key_names
         }
         for name in schema.encrypted:
             if name in wanted and name in values:
-                if not isinstance(values[name], bytes):
-                    raise IntegrityError(f"{schema.name}.{name} is stored in plain text")
-                opened = self._cipher.decrypt(_place(schema, name, values), values[name])
-                values[name] = _json_value(wanted[name].annotation, _unpacked(opened))
+                try:
+                    document = self._open(schema, name, values)
+                except (IntegrityError, KeyForgotten) as error:
+                    error.place = _sealed_place(schema, name, item, values)
+                    raise
+                values[name] = _json_value(wanted[name].annotation, document)
         return view.model_validate(values)
+
+    def _open(self, schema: TableSchema, name: str, values: Mapping[str, Any]) -> bytes:
+        if not isinstance(values[name], bytes):
+            raise IntegrityError(f"{schema.name}.{name} is stored in plain text")
+        return _unpacked(self._cipher.decrypt(_place(schema, name, values), values[name]))
 
 
 def _place(schema: TableSchema, attribute: str, values: Mapping[str, Any]) -> Place:
@@ -164,6 +176,13 @@ def _place(schema: TableSchema, attribute: str, values: Mapping[str, Any]) -> Pl
         key=tuple(str(values[name]) for name in schema.key_names),
         attribute=attribute,
     )
+
+
+def _sealed_place(
+    schema: TableSchema, attribute: str, item: Item, values: Mapping[str, Any]
+) -> SealedPlace:
+    key = "/".join(str(values[name]) for name in schema.key_names)
+    return SealedPlace(schema.name, key, attribute, item.get(OWNER, {}).get("S"))
 
 
 def _json_value(annotation: Any, document: bytes) -> Any:

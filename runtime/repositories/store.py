@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 from runtime.errors import Unavailable
 from runtime.models.scope import Scope
-from runtime.repositories.codec import Codec, Item, deserialize_key, serialize
+from runtime.repositories.codec import OWNER, Codec, Item, deserialize_key, serialize
 from runtime.repositories.expressions import (
     Check,
     Condition,
@@ -62,8 +62,6 @@ MAX_TRANSACTION_ITEMS = 100
 """DynamoDB's limit of actions in TransactWriteItems, and of keys in BatchGetItem."""
 BACKOFF_BASE_SECONDS = 0.025
 BACKOFF_CAP_SECONDS = 1.0
-OWNER = "merchant_id"
-"""The attribute that says whose row it is."""
 ANSWER_MARGIN_SECONDS = 0.5
 """Time kept back to tell the caller that we are busy."""
 

@@ -28,6 +28,7 @@ from runtime.observability import logger
 from runtime.repositories.data_keys import DataKeyRepository
 from runtime.repositories.expressions import Key
 from runtime.repositories.sealed_rows import SEALED_MODELS, SealedRows
+from runtime.services.trouble import TroubleReports
 
 NEW_PASS_AFTER: Final = timedelta(days=7)
 """A sweep begins so long after the last one ended, unless it is asked for."""
@@ -47,6 +48,7 @@ class RotationDesk:
     ring: KeyRing
     encryption: FieldEncryption
     clock: Callable[[], datetime]
+    trouble: TroubleReports
     must_stop: Callable[[], bool]
 
 
@@ -123,6 +125,7 @@ def _swept(
             except (IntegrityError, KeyForgotten) as error:
                 failed += 1
                 logger.error(error.code, detail=error.detail)
+                desk.trouble.unopened(error)
         done = page.last_key is None
         progress = progress.model_copy(
             update={

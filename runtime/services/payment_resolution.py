@@ -10,18 +10,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import zip_longest
 from typing import Final
 
 from runtime.domain.ids import created_at
-from runtime.errors import Internal
+from runtime.errors import Internal, Unopenable
 from runtime.models.change import UNKNOWN_TOO_OLD
+from runtime.models.payment import Payment
+from runtime.models.scope import EVERYBODY
+from runtime.models.transaction import Transaction
 from runtime.observability import logger
 from runtime.repositories.store import Store
 from runtime.services.charge_resolution import Fate, resolve_payment
 from runtime.services.operation_resolution import resolve_operation
 from runtime.services.payment_desk import PaymentDesk
+from runtime.services.trouble import TroubleReports
 
 MAX_PER_RUN: Final = 100
 """Payments, and operations, that one run looks at."""
@@ -47,7 +51,9 @@ class ResolverReport:
     stopped_early: bool
 
 
-def resolve_due(desk: PaymentDesk, store: Store, request_id: str) -> ResolverReport:
+def resolve_due(
+    desk: PaymentDesk, store: Store, request_id: str, trouble: TroubleReports
+) -> ResolverReport:
     """Look at everything that is due, oldest first, while there is time for another one."""
     due = list(_due(desk))
     counts: Counter[str] = Counter()
@@ -60,11 +66,15 @@ def resolve_due(desk: PaymentDesk, store: Store, request_id: str) -> ResolverRep
             logger.exception("a payment could not be resolved", payment=identifier)
             if isinstance(fault, Internal):
                 logger.error(fault.code, detail=fault.detail)
+            if isinstance(fault, Unopenable):
+                trouble.unopened(fault)
             counts["failed"] += 1
             continue
         counts[fate] += 1
-        if fate is Fate.WAITING and _is_too_old(identifier, desk):
+        since = _too_old_since(identifier, desk)
+        if fate is Fate.WAITING and desk.clock() > since:
             logger.error(UNKNOWN_TOO_OLD, payment=identifier, since=str(created_at(identifier)))
+            trouble.unknown_too_old(lambda: _row(identifier, desk), since)  # noqa: B023 - run at once
             counts["too_old"] += 1
     return _report(len(due), counts)
 
@@ -95,6 +105,11 @@ def _due(desk: PaymentDesk) -> Iterator[tuple[str, Resolve]]:
         yield from (each for each in pair if each is not None)
 
 
-def _is_too_old(identifier: str, desk: PaymentDesk) -> bool:
-    age = desk.clock() - created_at(identifier)
-    return age > timedelta(seconds=desk.timing.unknown_too_old_seconds)
+def _too_old_since(identifier: str, desk: PaymentDesk) -> datetime:
+    return created_at(identifier) + timedelta(seconds=desk.timing.unknown_too_old_seconds)
+
+
+def _row(identifier: str, desk: PaymentDesk) -> Payment | Transaction | None:
+    """The payment or operation of that id."""
+    payment = desk.payments.get(identifier, EVERYBODY)
+    return payment or desk.payments.transaction(identifier, EVERYBODY)

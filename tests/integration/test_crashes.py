@@ -271,7 +271,7 @@ def test_the_resolver_stops_in_time_and_goes_on_in_the_next_run(world: World) ->
         world.pay(merchant, f"k{n}", payment_method="tok_timeout")
     seconds = iter([300.0, 300.0])
     store = world.store_on(world.client, remaining_seconds=lambda: next(seconds, 1.0))
-    report = resolve_due(world.desk(), store, "run")
+    report = resolve_due(world.desk(), store, "run", world.trouble())
     assert (report.stopped_early, report.resolved) == (True, 2)
     assert world.resolve().resolved == 2
 

@@ -289,6 +289,14 @@ def test_a_ciphertext_put_elsewhere_is_an_integrity_error_that_tells_nothing(
     stage.dynamodb.put_item(TableName=table, Item=plain)
     assert shop("GET", f"/v1/customers/{one}").body["code"] == "integrity_error"
     assert shop("DELETE", f"/v1/customers/{one}").status == 204, "what cannot be read can be erased"
+    (alert,) = [each for each in raw(stage, "alerts") if each["entity_id"]["S"] == one]
+    assert alert["type"]["S"] == "decryption_failure", "one for all of the day"
+    assert alert["merchant_id"]["S"] == items[one]["merchant_id"]["S"]
+    assert {name: value["S"] for name, value in alert["detail"]["M"].items()} == {
+        "entity_type": "customers",
+        "code": "integrity_error",
+        "attribute": "name",
+    }
 
 
 def test_an_operator_unlocks_and_a_merchant_may_not(shop: Shop, stage: Stage) -> None:

@@ -13,6 +13,7 @@ from runtime.contract.customers import CustomerQuery, MethodRequest
 from runtime.errors import Conflict
 from runtime.gateways.field_encryption import BLIND_INDEX_SUBJECT
 from runtime.gateways.key_ring import ROTATE_AFTER, KeyPurpose, KeyRing
+from runtime.models.alert import Alert, AlertType
 from runtime.models.customer import Customer
 from runtime.models.data_key import DataKey
 from runtime.models.merchant import Merchant, MerchantProfile
@@ -46,6 +47,7 @@ def desk(world: World, must_stop: Callable[[], bool] = never) -> RotationDesk:
         ring=world.key_ring,
         encryption=world.encryption,
         clock=world.clock,
+        trouble=world.trouble(),
         must_stop=must_stop,
     )
 
@@ -225,6 +227,8 @@ def test_a_row_that_cannot_be_opened_is_counted_and_keeps_the_old_index_key(worl
     world.forget_keys()
     report = sweep(desk(world), "r", again=True)
     assert (report.progress["customers"].failed, report.progress["customers"].renewed) == (1, 1)
+    (alert,) = world.rows(Alert)
+    assert alert.type is AlertType.DECRYPTION_FAILURE
     assert report.retired == ()
 
 

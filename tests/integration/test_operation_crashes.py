@@ -13,9 +13,10 @@ import pytest
 
 from runtime.contract.answers import StoredAnswer
 from runtime.domain.ids import created_at
-from runtime.domain.instants import to_datetime
+from runtime.domain.instants import to_datetime, to_instant
 from runtime.domain.payment_operations import EXPIRY_RETRY, LONGEST_RETRY
 from runtime.errors import IdempotencyInFlight, Unavailable
+from runtime.models.alert import Alert, AlertType
 from runtime.models.change import UNKNOWN_TOO_OLD
 from runtime.models.idempotency import ClaimState
 from runtime.models.merchant import MerchantProfile
@@ -367,6 +368,10 @@ def test_a_processor_that_stays_silent_is_asked_ever_more_rarely_and_reported_wh
     assert waits == sorted(waits)
     assert waits[-1] == LONGEST_RETRY
     assert report.too_old == 1
+    (alert,) = world.rows(Alert)
+    assert (alert.type, alert.entity_id) == (AlertType.UNKNOWN_TOO_OLD, asked.id)
+    assert alert.merchant_id == shop.id
+    assert alert.created_at == to_instant(created_at(asked.id) + too_old)
     world.resolve_until_quiet()
     assert world.resolve().due == 0
     world.must_agree()
@@ -416,7 +421,7 @@ def test_a_run_whose_time_is_short_looks_at_charges_and_operations_by_turns(
         assert world.operate(shop, world.paid(shop), "refund", desk=desk).status == 202
     seconds = iter([300.0] * 4)
     store = world.store_on(world.client, remaining_seconds=lambda: next(seconds, 1.0))
-    report = resolve_due(world.desk(), store, "run")
+    report = resolve_due(world.desk(), store, "run", world.trouble())
     assert (report.due, report.resolved, report.stopped_early) == (6, 4, True)
     unknown = [row for row in world.payments() if row.status is PaymentStatus.UNKNOWN]
     pending = [row for row in world.rows(Transaction) if row.status is TransactionStatus.PENDING]

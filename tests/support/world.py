@@ -40,6 +40,7 @@ from runtime.models.sandbox_charge import SandboxCharge
 from runtime.models.scope import EVERYBODY
 from runtime.models.transaction import Transaction
 from runtime.models.transfer import Transfer
+from runtime.repositories.alerts import AlertRepository
 from runtime.repositories.claims import ClaimRepository
 from runtime.repositories.codec import Codec, NoCipher
 from runtime.repositories.customers import CustomerRepository
@@ -68,6 +69,7 @@ from runtime.services.payment_resolution import ResolverReport, resolve_due
 from runtime.services.payments import create_payment
 from runtime.services.reconciliation import FileReport, ReconciliationDesk, reconcile_file
 from runtime.services.settlement_queries import SettlementArchive
+from runtime.services.trouble import TroubleReports
 from runtime.settings import PaymentTiming
 from tests.support.engines import Engine
 from tests.support.fakes import Clock, FakeKms, FakeS3, FakeSqs
@@ -332,7 +334,11 @@ class World:
     ) -> ResolverReport:
         """One run of the resolver."""
         store = store or self.store
-        return resolve_due(self.desk(store, processor), store, "resolver-run")
+        return resolve_due(self.desk(store, processor), store, "resolver-run", self.trouble())
+
+    def trouble(self) -> TroubleReports:
+        """Where a function tells of what it stumbles over."""
+        return TroubleReports(lambda: AlertRepository(self.store), self.clock)
 
     def resolve_until_quiet(self) -> None:
         """Runs of the resolver, time passing between them, until nothing is open."""

@@ -1,0 +1,85 @@
+"""Alerts about the platform's own troubles, raised by whoever meets one while doing something else.
+
+Raising one never changes what the function was doing: it takes little time, and what goes wrong
+with it is logged and forgotten. The log line of the trouble itself is the caller's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from runtime.domain.alert_rules import Finding, Window
+from runtime.errors import Unopenable
+from runtime.models.alert import AlertType
+from runtime.models.fields import PLATFORM
+from runtime.models.payment import Payment
+from runtime.models.transaction import Transaction
+from runtime.observability import logger
+from runtime.repositories.alerts import AlertRepository
+from runtime.services.alerts import record_finding
+
+
+@dataclass(frozen=True)
+class TroubleReports:
+    """`alerts` opens the table for one report, with as little patience as that deserves."""
+
+    alerts: Callable[[], AlertRepository]
+    clock: Callable[[], datetime]
+
+    def unopened(self, error: Unopenable) -> None:
+        """An enciphered field does not open: one alert per place and day (UTC)."""
+        self._report(lambda: _unopened(error, self.clock()))
+
+    def unknown_too_old(
+        self, read: Callable[[], Payment | Transaction | None], since: datetime
+    ) -> None:
+        """A processor has not said for too long what became of a row: one alert for good.
+
+        `since` is when it became too old.
+        """
+        self._report(lambda: _too_old(read(), since))
+
+    def _report(self, find: Callable[[], Finding | None]) -> None:
+        try:
+            finding = find()
+            if finding is not None:
+                record_finding(finding, self.alerts())
+        except Exception:  # noqa: BLE001 - whoever met the trouble goes on as without an alert
+            logger.exception("an alert of our own trouble could not be raised")
+
+
+def _unopened(error: Unopenable, now: datetime) -> Finding:
+    place = error.place
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    if place is None:
+        return Finding(
+            AlertType.DECRYPTION_FAILURE,
+            "key",
+            error.code,
+            PLATFORM,
+            {"code": error.code, "reason": error.detail},
+            now,
+            Window(midnight, error.detail),
+        )
+    return Finding(
+        AlertType.DECRYPTION_FAILURE,
+        place.table,
+        place.key,
+        place.owner or PLATFORM,
+        {"code": error.code, "attribute": place.attribute},
+        now,
+        Window(midnight, place.attribute),
+    )
+
+
+def _too_old(row: Payment | Transaction | None, since: datetime) -> Finding | None:
+    if row is None:
+        return None
+    detail: dict[str, str | int | list[str]] = {"amount": row.amount, "currency": row.currency}
+    entity_type = "payment"
+    if isinstance(row, Transaction):
+        entity_type = "transaction"
+        detail |= {"payment_id": row.payment_id, "transaction_type": row.type.value}
+    return Finding(AlertType.UNKNOWN_TOO_OLD, entity_type, row.id, row.merchant_id, detail, since)
