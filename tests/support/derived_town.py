@@ -16,6 +16,7 @@ from typing import Any
 
 from runtime.bootstrap.process import process_services
 from runtime.bootstrap.project import project_services
+from runtime.models.webhook import Webhook
 from runtime.services.projector import STREAMED
 from stacks import permissions
 from tests.support.faults import Faults, ProcessKilled, seeded
@@ -264,6 +265,10 @@ class DerivedTown:
         self.stage.api.resolve()
 
     # ------------------------------------------------------------ seen
+
+    def open_webhook(self, item: dict[str, Any]) -> Webhook:
+        """A row of the webhooks table, deciphered."""
+        return project_services().store.codec.to_row(Webhook.table_schema, item, Webhook)
 
     def told(self) -> str:
         """Figures of the run."""

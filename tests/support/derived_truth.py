@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer
@@ -74,3 +75,73 @@ def audit_must_be_whole(stage: Stage) -> int:
         assert rows[-1].image_hash == image_hash(item), name
         assert not [row for row in rows if row.action == "rebuilt"], name
     return sum(len(rows) for rows in chains.values())
+
+
+# ------------------------------------------------------------ webhooks
+
+_PAYMENT_NEWS = ("succeeded", "failed", "requires_capture", "canceled", "unknown")
+_TRANSFER_NEWS = {
+    "processed": "processed",
+    "failed": "failed",
+    "canceled": "canceled",
+    "expired": "canceled",
+}
+Told = tuple[str, str, int]
+"""What a merchant is told: the type, the id of what it is about, and its sequence."""
+
+
+def news_of(stage: Stage, records: Iterable[dict[str, Any]], merchants: set[str]) -> list[Told]:
+    """What the merchants have to be told, by what the streams said and nothing else."""
+    names = {physical: name for name, physical in stage.tables.items()}
+    told = []
+    for record in {each["eventID"]: each for each in records}.values():
+        change = record["dynamodb"]
+        old, new = (plain(_typed(change.get(f"{which}Image", {}))) for which in ("Old", "New"))
+        table = names[record["eventSourceARN"].split("/")[1]]
+        kind = _news(table, old, new)
+        if kind is not None and new["merchant_id"] in merchants:
+            told.append((kind, str(new["id"]), int(new.get("version", 1))))
+    return sorted(told)
+
+
+def _news(table: str, old: dict[str, Any], new: dict[str, Any]) -> str | None:
+    status = new.get("status")
+    turned = status != old.get("status")
+    if table == "payments" and turned and status in _PAYMENT_NEWS:
+        return f"payment.{status}"
+    if table == "transactions" and turned and new.get("type") == "refund":
+        return f"refund.{status}" if status in ("succeeded", "failed") else None
+    if table == "transfers" and turned and not ({"payment_id", "settlement_id"} & set(new)):
+        return f"transfer.{_TRANSFER_NEWS[status]}" if status in _TRANSFER_NEWS else None
+    if table in ("accounts", "customers") and new.get("locked_until", "") > old.get(
+        "locked_until", ""
+    ):
+        return "account.locked"
+    if table == "alerts" and new.get("type") in ("large_transaction", "suspicious_velocity"):
+        return f"alert.{new['type']}"
+    return None
+
+
+def _typed(image: dict[str, Any]) -> dict[str, Any]:
+    """An image of an event, whose bytes are text, as DynamoDB itself would give it."""
+    return {name: value for name, value in image.items() if not {"B", "BS"} & set(value)}
+
+
+def webhooks_must_tell(
+    stage: Stage, records: Iterable[dict[str, Any]], merchants: set[str], open_row: Any
+) -> dict[str, Told]:
+    """One delivery for each piece of news, with an id of its own, and none for anything else.
+
+    `open_row` deciphers an item of the webhooks table. Gives what each id tells.
+    """
+    found = {}
+    for item in items(stage, "webhooks"):
+        if item["id"]["S"].startswith("endpoint#"):
+            continue
+        row = open_row(item)
+        body = json.loads(row.payload)
+        assert (body["id"], body["type"]) == (row.id, row.event_type)
+        assert (body["sequence"], row.merchant_id in merchants) == (row.sequence, True)
+        found[row.id] = (str(row.event_type), body["data"]["id"], row.sequence)
+    assert sorted(found.values()) == news_of(stage, records, merchants)
+    return found
