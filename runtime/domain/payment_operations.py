@@ -7,13 +7,15 @@ the same to DynamoDB; here the refusal is made from the row as it stood.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from runtime.domain.payments import Approved, ProcessorAnswer
 from runtime.errors import AmountTooLarge, InvalidState, PlatformError
 from runtime.models.payment import MAX_TRANSACTIONS, Payment, PaymentStatus
-from runtime.models.transaction import Transaction, TransactionType
+from runtime.models.transaction import Transaction, TransactionStatus, TransactionType
 
 REFUNDABLE_STATUSES: Final = (PaymentStatus.SUCCEEDED, PaymentStatus.REQUIRES_CAPTURE)
 """A refund works wherever something was captured and not yet given back."""
@@ -150,6 +152,29 @@ def after_failed_refund(payment: Payment, amount: int) -> dict[str, Any]:
         "amount_refunded": payment.amount_refunded - amount,
         "refundable_minor": payment.refundable_minor + amount,
     }
+
+
+def fit_together(payment: Payment, transactions: Sequence[Transaction]) -> bool:
+    """Whether a payment and all of its transactions, read apart, can be of one moment.
+
+    Each commit that changes one of them changes the other: what is captured, refunded and pending
+    is the sum of the transactions, and a void is pending while it keeps others out.
+    """
+    if len(transactions) != len(payment.transaction_ids):
+        return False
+    sums: Counter[tuple[TransactionType, bool]] = Counter()
+    for each in transactions:
+        pending = each.status is TransactionStatus.PENDING
+        if each.type is TransactionType.VOID and pending != (payment.closing_id == each.id):
+            return False
+        if each.status is not TransactionStatus.FAILED:
+            sums[each.type, pending] += each.amount
+    return (
+        sums[TransactionType.CAPTURE, False] == payment.amount_captured
+        and sums[TransactionType.CAPTURE, True] == payment.pending_capture_minor
+        and sums[TransactionType.REFUND, False] == payment.amount_refunded
+        and sums[TransactionType.REFUND, True] == payment.pending_refund_minor
+    )
 
 
 def ask_again_after(age: timedelta, lease: timedelta) -> timedelta:

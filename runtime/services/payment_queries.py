@@ -21,12 +21,12 @@ from runtime.contract.payments import (
 )
 from runtime.domain.buckets import all_buckets
 from runtime.domain.instants import end_of, start_of, to_instant
+from runtime.domain.payment_operations import fit_together
 from runtime.domain.summary import summarize
 from runtime.errors import InvalidValue, SummaryTooLarge
 from runtime.models.merchant import MerchantProfile
 from runtime.models.payment import Payment, PaymentStatus
 from runtime.models.scope import Scope
-from runtime.models.transaction import Transaction
 from runtime.repositories.customers import CustomerRepository
 from runtime.repositories.payment_lists import PaymentEntry, PaymentLists
 from runtime.repositories.payments import PaymentRepository
@@ -38,8 +38,8 @@ MAX_SUMMARY_PAYMENTS = 50_000
 """Payments that one summary reads: some 8 MB of index entries, within the request's time."""
 SUMMARY_PAGE = 1_000
 FILTERED_PAGE = 100
-MAX_READS_AGAIN: Final = 10
-"""Of a payment and its transactions, which are read apart, until they fit together."""
+MAX_READS_AGAIN: Final = 4
+"""Of a payment and its transactions, by turns, until two that were read one after the other fit."""
 _MONTH = timedelta(days=30)
 _FIRST_DAY = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -57,25 +57,19 @@ class PaymentArchive:
 
 def get_payment(payment_id: str, call: Call, archive: PaymentArchive) -> PaymentDetail:
     """A payment with its transactions, strongly consistent and of one moment. Raises NotFound."""
-    payment, transactions = _read(payment_id, call, archive)
+    payment = _payment(payment_id, call, archive)
+    transactions = archive.payments.transactions_of(payment)
     for _ in range(MAX_READS_AGAIN):
-        if not any(_is_newer(each, payment) for each in transactions):
+        if fit_together(payment, transactions):
             break
-        payment, transactions = _read(payment_id, call, archive)
+        payment = _payment(payment_id, call, archive)
+        if not fit_together(payment, transactions):
+            transactions = archive.payments.transactions_of(payment)
     return detail_of(payment, transactions)
 
 
-def _read(
-    payment_id: str, call: Call, archive: PaymentArchive
-) -> tuple[Payment, list[Transaction]]:
-    payment = found(archive.payments.get(payment_id, call.scope), "payment", payment_id)
-    return payment, archive.payments.transactions_of(payment)
-
-
-def _is_newer(transaction: Transaction, payment: Payment) -> bool:
-    """Whether it was answered after the payment was read: both are written in one commit."""
-    answered = transaction.processed_at
-    return answered is not None and answered > payment.updated_at
+def _payment(payment_id: str, call: Call, archive: PaymentArchive) -> Payment:
+    return found(archive.payments.get(payment_id, call.scope), "payment", payment_id)
 
 
 def list_payments(query: PaymentQuery, call: Call, archive: PaymentArchive) -> PaymentList:

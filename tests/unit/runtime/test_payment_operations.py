@@ -27,6 +27,7 @@ from runtime.domain.payment_operations import (
     ask_again_after,
     ceiling_of,
     changes_after,
+    fit_together,
     refusal_of,
     void_again_after,
 )
@@ -209,6 +210,28 @@ def test_an_answer_to_what_is_not_pending_is_a_bug_that_shows(kind: TransactionT
     for status, answer in product((S.REQUIRES_CAPTURE, S.SUCCEEDED), (Approved("p", 1), NO)):
         with pytest.raises(AssertionError, match="no pending"):
             changes_after(a_payment(status), an_operation(kind, 1), answer)
+
+
+@pytest.mark.parametrize(("kind", "final"), OPERATIONS)
+@pytest.mark.parametrize("approved", [True, False])
+def test_a_payment_fits_its_transactions_of_the_same_moment_and_of_no_other(
+    kind: TransactionType, final: bool, approved: bool
+) -> None:
+    charge = an_operation(T.CAPTURE, 100, number=0).model_copy(
+        update={
+            "type": T.CAPTURE if kind is T.REFUND else T.AUTHORIZATION,
+            "status": TransactionStatus.SUCCEEDED,
+        }
+    )
+    waits = an_operation(kind, 100 if kind is T.VOID else 40, final=final)
+    became = TransactionStatus.SUCCEEDED if approved else TransactionStatus.FAILED
+    done = waits.model_copy(update={"status": became})
+    before = a_payment(S.SUCCEEDED if kind is T.REFUND else S.REQUIRES_CAPTURE)
+    pending = begun(before, waits)
+    after = answered(pending, waits, Approved("p", 0) if approved else NO)
+    moments = [(before, [charge]), (pending, [charge, waits]), (after, [charge, done])]
+    for (payment, _), (_, transactions) in product(moments, moments):
+        assert fit_together(payment, transactions) is ((payment, transactions) in moments)
 
 
 # ------------------------------------------------------------ any order of intents and answers
