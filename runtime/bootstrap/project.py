@@ -16,6 +16,7 @@ from runtime.repositories.accounts import AccountRepository, is_number_guard
 from runtime.repositories.alerts import AlertRepository
 from runtime.repositories.audit import AuditRepository
 from runtime.repositories.folding import FoldRepository
+from runtime.repositories.totals import TotalsRepository
 from runtime.repositories.transfers import TransferRepository
 from runtime.services.account_deltas import AccountDeltas
 from runtime.services.audit_projection import AuditProjection
@@ -23,6 +24,7 @@ from runtime.services.audit_rows import AuditRows
 from runtime.services.entries_projection import EntriesProjection
 from runtime.services.folding_projection import FoldingProjection
 from runtime.services.projector import Projector
+from runtime.services.totals_projection import TotalsProjection
 from runtime.services.webhook_projection import WebhookProjection
 from runtime.settings import ProjectSettings
 
@@ -49,7 +51,7 @@ class ProjectServices(FunctionServices):
                 "alerts": (webhooks, *alerts["alerts"]),
                 "customers": (webhooks, *alerts["customers"]),
                 "exports": (webhooks,),
-                "payments": (webhooks, *alerts["payments"]),
+                "payments": (webhooks, self._totals(), *alerts["payments"]),
                 "settlements": (webhooks,),
                 "transactions": (webhooks,),
                 "transfers": (self._folding(), webhooks, *alerts["transfers"]),
@@ -76,6 +78,9 @@ class ProjectServices(FunctionServices):
             request_id=lambda: self._request_id,
             deadline=timedelta(seconds=self._settings.webhook_deadline_seconds),
         )
+
+    def _totals(self) -> TotalsProjection:
+        return TotalsProjection(TotalsRepository(self.store), lambda: datetime.now(UTC))
 
     def _audit(self) -> AuditProjection:
         return AuditProjection(

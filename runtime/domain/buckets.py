@@ -16,6 +16,9 @@ HOLD_BUCKETS = 8
 RETRY_QUEUE = "retry"
 RETRY_BUCKETS = 8
 """Buckets of the platform's queue of undelivered webhooks (`gsi-retry`)."""
+UNFOLDED_QUEUE = "unfolded"
+UNFOLDED_BUCKETS = 8
+"""Buckets of the platform's queue of totals that are not folded (`gsi-unfolded`)."""
 PLATFORM_BUCKETS = 8
 """Buckets of the platform's own accounts and transfers, as a merchant has `index_buckets`."""
 ALERT_BUCKETS = 8

@@ -187,11 +187,15 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Delete one row: for data keys alone, whose loss is what is wanted."""
+    """Delete one row: data keys, whose loss is what is wanted, and what has moved elsewhere."""
 
     schema: TableSchema
     key: Key
     condition: Condition | None = None
+
+    def when(self, *conditions: Condition) -> Delete:
+        """Only if all conditions hold of the row as it stands."""
+        return replace(self, condition=all_of(*conditions))
 
 
 Write = Put | Check | Update | Delete

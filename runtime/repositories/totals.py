@@ -1,0 +1,217 @@
+"""Totals: what payments are counted with, the sums that follow from it, and folding them.
+
+A payment's step and the sums that it changes are one commit, on the condition that the payment is
+still counted as it was read. What folding moves changes the merchant's mark in the same commit: who
+reads rows of a merchant apart from each other compares the mark before and after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from pydantic import BaseModel
+
+from runtime.domain.buckets import UNFOLDED_BUCKETS, UNFOLDED_QUEUE, bucket_for
+from runtime.domain.totals import CountStep, Place, added_up
+from runtime.models.scope import EVERYBODY
+from runtime.models.total import (
+    COUNTED_ITEM,
+    MARK_ITEM,
+    NOTHING,
+    CountedPayment,
+    Figures,
+    Group,
+    Total,
+    TotalsMark,
+)
+from runtime.repositories.expressions import (
+    Condition,
+    Key,
+    Update,
+    Write,
+    absent,
+    below,
+    between,
+    delete,
+    equals,
+    put,
+    update,
+)
+from runtime.repositories.merging import MAX_PARALLEL_BUCKETS
+from runtime.repositories.store import MAX_TRANSACTION_ITEMS, Store, TransactionRefused
+
+DAYS_PAGE: Final = 1_000
+"""Rows of one merchant or bucket that one Query reads: about 300 KB."""
+UNFOLDED_PAGE: Final = 1_000
+_AFTER_EVERY_CURRENCY: Final = "#~"
+
+
+class CountedMeanwhile(Exception):
+    """Payments are not counted as they were read; `known` is what they are counted with now."""
+
+    def __init__(self, known: Mapping[str, CountedPayment | None]) -> None:
+        super().__init__(f"{len(known)} payments were counted meanwhile")
+        self.known = known
+
+
+class MovedMeanwhile(Exception):
+    """Figures of the merchant have moved since they were read, or have been changed."""
+
+
+class UnfoldedRow(BaseModel, frozen=True):
+    """A bucket's row as `gsi-unfolded` shows it."""
+
+    id: str
+    item: str
+
+
+class TotalsRepository:
+    """The rows of the table totals."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    # ------------------------------------------------------------ counting
+
+    def counted(self, payment_ids: Sequence[str]) -> dict[str, CountedPayment]:
+        """What payments are counted with, strongly consistent; those not counted yet are absent."""
+        found: dict[str, CountedPayment] = {}
+        for start in range(0, len(payment_ids), MAX_TRANSACTION_ITEMS):
+            some = payment_ids[start : start + MAX_TRANSACTION_ITEMS]
+            keys = [{"id": each, "item": COUNTED_ITEM} for each in some]
+            rows = self._store.get_many(Total, keys, CountedPayment, EVERYBODY)
+            found.update({row.id: row for row in rows})
+        return found
+
+    def count(self, steps: Sequence[CountStep], *, token: str) -> None:
+        """Count all of the payments, with what it changes in the sums. Raises CountedMeanwhile."""
+        writes = _writes(steps)
+        try:
+            self._store.transact(writes, token=token)
+        except TransactionRefused as refused:
+            to_row, schema = self._store.codec.to_row, Total.table_schema
+            raise CountedMeanwhile(
+                {
+                    steps[at].after.id: to_row(schema, item, CountedPayment) if item else None
+                    for at, item in refused.failed.items()
+                }
+            ) from refused
+
+    # ------------------------------------------------------------ reading
+
+    def mark(self, merchant_id: str) -> int:
+        """How often figures of the merchant have moved, strongly consistent."""
+        key = {"id": merchant_id, "item": MARK_ITEM}
+        mark = self._store.get(Total, key, TotalsMark, EVERYBODY)
+        return 0 if mark is None else mark.version
+
+    def between_days(self, keys: Sequence[str], first_day: str, last_day: str) -> list[Total]:
+        """The rows of a merchant (`mer_x`) and its buckets between two days, both included.
+
+        Strongly consistent each, and not of one moment.
+        """
+
+        def read(key: str) -> list[Total]:
+            return list(self._query(key, first_day, last_day + _AFTER_EVERY_CURRENCY))
+
+        with ThreadPoolExecutor(max_workers=MAX_PARALLEL_BUCKETS) as pool:
+            return [row for rows in pool.map(read, keys) for row in rows]
+
+    def of_group(self, keys: Sequence[str], group: Group) -> list[Total]:
+        """The rows of one group alone, like `between_days`."""
+
+        def read(key: str) -> list[Total]:
+            return list(self._query(key, group.item, group.item))
+
+        with ThreadPoolExecutor(max_workers=MAX_PARALLEL_BUCKETS) as pool:
+            return [row for rows in pool.map(read, keys) for row in rows]
+
+    def _query(self, key: str, low: str, high: str) -> Iterator[Total]:
+        conditions: tuple[Condition, ...] = (equals("id", key), between("item", low, high))
+        return self._store.query(Total, Total, conditions, page_size=DAYS_PAGE, consistent=True)
+
+    # ------------------------------------------------------------ folding
+
+    def unfolded(self, shard: str, before_day: str) -> Iterator[UnfoldedRow]:
+        """Bucket rows of days before this one, oldest first; the index may lag some seconds."""
+        conditions = (equals("unfolded", shard), below("item", before_day))
+        return self._store.query(
+            Total, UnfoldedRow, conditions, page_size=UNFOLDED_PAGE, index="gsi-unfolded"
+        )
+
+    def rows(self, keys: Sequence[UnfoldedRow]) -> list[Total]:
+        """Those rows that are still there, strongly consistent."""
+        wanted: list[Key] = [{"id": each.id, "item": each.item} for each in keys]
+        return self._store.get_many(Total, wanted, Total, EVERYBODY)
+
+    def fold(self, merchant_id: str, mark: int, rows: Sequence[Total], *, token: str) -> None:
+        """Move bucket rows of one merchant into its own rows of these days.
+
+        `mark` was read before the rows: nobody else has moved any since. Raises MovedMeanwhile.
+        """
+        writes: list[Write] = [_step_mark(merchant_id, mark)]
+        for item in sorted({row.item for row in rows}):
+            mine = [row for row in rows if row.item == item]
+            into = update(Total, {"id": merchant_id, "item": item})
+            figures = added_up(row.figures() for row in mine).not_zero()
+            writes.append(into.count(**figures, version=sum(row.version for row in mine)))
+        writes += [delete(row).when(equals("version", row.version)) for row in rows]
+        self._move(writes, token)
+
+    def correct(
+        self, group: Group, bucket: str, mark: int, difference: Figures, *, token: str
+    ) -> None:
+        """Add what a group lacks, if no figures of the merchant have moved. Raises MovedMeanwhile.
+
+        Steps of payments may go on meanwhile: they change what is right by the same.
+        """
+        row = _add(Place(bucket, group.item), difference)
+        self._move([_step_mark(group.merchant_id, mark), row], token)
+
+    def _move(self, writes: Sequence[Write], token: str) -> None:
+        try:
+            self._store.transact(writes, token=token)
+        except TransactionRefused as refused:
+            raise MovedMeanwhile(str(refused)) from refused
+
+
+def fitting(steps: Sequence[CountStep]) -> list[CountStep]:
+    """The first of these steps, as many as one commit takes."""
+    places: set[Place] = set()
+    for at, step in enumerate(steps):
+        places.update(step.moves())
+        if at + 1 + len(places) > MAX_TRANSACTION_ITEMS:
+            return list(steps[:at])
+    return list(steps)
+
+
+def _writes(steps: Sequence[CountStep]) -> list[Write]:
+    sums: dict[Place, Figures] = {}
+    writes: list[Write] = []
+    for step in steps:
+        writes.append(put(step.after).when(*_still(step.before)))
+        for place, figures in step.moves().items():
+            sums[place] = sums.get(place, NOTHING).plus(figures)
+    return [*writes, *(_add(place, figures) for place, figures in sums.items())]
+
+
+def _still(counted: CountedPayment | None) -> tuple[Condition, ...]:
+    """All of it, for a repair changes what a version is counted with."""
+    if counted is None:
+        return (absent("id"),)
+    names = CountedPayment.model_fields.keys() - Total.table_schema.key_names
+    return tuple(equals(name, getattr(counted, name)) for name in sorted(names))
+
+
+def _add(place: Place, figures: Figures) -> Update:
+    row = update(Total, {"id": place.bucket, "item": place.item})
+    merchant_id = place.bucket.partition("#")[0]  # all rows of one are found together
+    row = row.assign(unfolded=bucket_for(UNFOLDED_QUEUE, merchant_id, UNFOLDED_BUCKETS))
+    return row.count(**figures.not_zero(), version=1)
+
+
+def _step_mark(merchant_id: str, mark: int) -> Update:
+    step = update(Total, {"id": merchant_id, "item": MARK_ITEM}).count(version=1)
+    return step.when(absent("id") if mark == 0 else equals("version", mark))

@@ -1,0 +1,84 @@
+"""Payments' stream → totals: what each payment adds to its merchant's day, kept exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from runtime.domain.ids import new_id
+from runtime.domain.totals import changes_totals, is_counted, merchant_group, step_to
+from runtime.errors import Unavailable
+from runtime.models.payment import Payment
+from runtime.models.total import CountedPayment, Group
+from runtime.observability import logger
+from runtime.repositories.totals import CountedMeanwhile, TotalsRepository, fitting
+from runtime.services.projector import Change, Failed
+
+PARALLEL_GROUPS: Final = 8
+"""Groups counted at once: their rows are not the same, and a Lambda has CPU for few threads."""
+MAX_ATTEMPTS: Final = 20
+"""Commits for one group; one that fails means that another projector has counted some of it."""
+
+
+@dataclass(frozen=True)
+class TotalsProjection:
+    """Counts payments by merchant, day and currency, each in its newest version."""
+
+    totals: TotalsRepository
+    clock: Callable[[], datetime]
+
+    def __call__(self, changes: Sequence[Change]) -> Failed:
+        """Count by group, so that a total row is written once for many payments."""
+        newest = _newest(changes)
+        # Of the others a condition says whether they are counted: most are, for the first time.
+        seen_before = [p for p, each in newest.items() if each.old and is_counted(each.old)]
+        counted = self.totals.counted(seen_before)
+        groups: dict[Group, list[Change]] = {}
+        for change in newest.values():
+            groups.setdefault(merchant_group(change.new), []).append(change)
+
+        def count(group: list[Change]) -> Failed:
+            try:
+                self._count([change.new for change in group], counted)
+            except Exception:  # noqa: BLE001 - these come again, the other groups are done
+                logger.exception("totals could not be counted", payment=group[0].new.id)
+                return frozenset(change.sequence_number for change in group)
+            return frozenset()
+
+        with ThreadPoolExecutor(max_workers=PARALLEL_GROUPS) as pool:
+            failed = list(pool.map(count, groups.values()))
+        return frozenset().union(*failed)
+
+    def _count(self, payments: Sequence[Payment], read: dict[str, CountedPayment]) -> None:
+        """Count payments of one group that may be counted by others as well. Raises Unavailable."""
+        known: dict[str, CountedPayment | None] = dict(read)
+        # The first one's bucket is as good as any: ids are spread evenly, and so are first ones.
+        bucket = payments[0].merchant_bucket
+        assert bucket is not None, f"{payments[0].id} is in no list"
+        for _ in range(MAX_ATTEMPTS):
+            steps = [step_to(each, known.get(each.id), bucket) for each in payments]
+            taken = fitting([step for step in steps if step is not None])
+            if not taken:
+                return
+            try:
+                self.totals.count(taken, token=new_id("cnt", self.clock()))
+            except CountedMeanwhile as meanwhile:
+                known.update(meanwhile.known)
+            else:
+                known.update({step.after.id: step.after for step in taken})
+        raise Unavailable(f"totals of {merchant_group(payments[0])} are too busy")
+
+
+def _newest(changes: Sequence[Change]) -> dict[str, Change]:
+    """Of each payment the newest change that matters. A deletion is none: nobody may delete one."""
+    newest: dict[str, Change] = {}
+    for change in changes:
+        if change.new is None or not changes_totals(change.old, change.new):
+            continue
+        known = newest.get(change.new.id)
+        if known is None or change.new.version > known.new.version:
+            newest[change.new.id] = change
+    return newest
