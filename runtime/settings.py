@@ -135,6 +135,7 @@ class QuerySettings(Settings, frozen=True):
     proofs_table: str
     settlement_lines_table: str
     settlements_table: str
+    totals_table: str
     transactions_table: str
     transfers_table: str
     pii_key_arn: str
@@ -226,6 +227,13 @@ class ArchiveSettings(Settings, frozen=True):
     audit_bucket: str
     audit_key_arn: str
     stop_before_timeout_seconds: Annotated[int, Field(ge=5, le=300)] = 30
+
+
+class TotalsSettings(Settings, frozen=True):
+    """The scheduled function that folds totals of closed days."""
+
+    totals_table: str
+    stop_before_timeout_seconds: Annotated[int, Field(ge=5, le=300)] = 10
 
 
 class ProofSettings(Settings, frozen=True):

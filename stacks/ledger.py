@@ -14,7 +14,7 @@ from constructs import Construct
 from runtime.models.alert import EVENT_SOURCE
 from runtime.models.change import ENTRY_CONFLICT, OUT_OF_BAND, PARKED
 from runtime.models.proof import BOOKS_CONTRADICT
-from runtime.settings import HoldsSettings, ProjectSettings, ProofSettings
+from runtime.settings import HoldsSettings, ProjectSettings, ProofSettings, TotalsSettings
 from stacks import permissions
 from stacks.constructs.alarms import alerts_alarm, iterator_age_alarm, log_alarm
 from stacks.constructs.queues import DeadLetterQueue
@@ -35,6 +35,7 @@ from stacks.statements import (
 PROJECT_TIMEOUT_SECONDS: Final = 60
 PROJECT_MEMORY_MB: Final = 1024
 HOLDS_TIMEOUT_SECONDS: Final = 120
+TOTALS_TIMEOUT_SECONDS: Final = 300
 PROOF_TIMEOUT_SECONDS: Final = 900
 """Lambda's longest (Lambda quotas)."""
 PROOF_MEMORY_MB: Final = 1769
@@ -60,7 +61,7 @@ _MakeSpec = Callable[[list[iam.PolicyStatement]], FunctionSpec]
 
 
 class LedgerStack(Stack):
-    """Project (change streams), holds (their expiry) and proof (of the books)."""
+    """Project (change streams), holds (expiry), totals (folding) and proof (of the books)."""
 
     def __init__(
         self,
@@ -79,6 +80,7 @@ class LedgerStack(Stack):
         self.functions: dict[str, ServiceFunction] = {"project": self._projector()}
         self._schedules: dict[str, Schedule] = {}
         self._scheduled("Holds", "holds", self._holds, stage.schedules.holds_minutes)
+        self._scheduled("Totals", "totals", self._totals, stage.schedules.totals_minutes)
         self._scheduled("Proof", "proof", self._proof, stage.schedules.proof_minutes)
         log_alarm(
             self,
@@ -186,6 +188,18 @@ class LedgerStack(Stack):
             statements=[*self._tables(permissions.HOLDS), *dead_letter_rights],
             no_dead_letter_queue="Failed runs go to an on-failure destination, with their error.",
             timeout_seconds=HOLDS_TIMEOUT_SECONDS,
+        )
+
+    def _totals(self, dead_letter_rights: list[iam.PolicyStatement]) -> FunctionSpec:
+        return FunctionSpec(
+            module="totals",
+            description="Folds the totals of closed days",
+            settings=settings_for(
+                TotalsSettings, stage=self._stage, tables=self._data.tables, service="totals"
+            ),
+            statements=[*self._tables(permissions.TOTALS), *dead_letter_rights],
+            no_dead_letter_queue="Failed runs go to an on-failure destination, with their error.",
+            timeout_seconds=TOTALS_TIMEOUT_SECONDS,
         )
 
     def _proof(self, dead_letter_rights: list[iam.PolicyStatement]) -> FunctionSpec:

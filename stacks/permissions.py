@@ -2,8 +2,8 @@
 
 A function that touches something new gets it here and nowhere else. No batch write, no wildcard;
 Scan for the proof and the change of keys, which read everything; DeleteItem for customers' data
-keys alone. A transaction needs the right to each of its parts (PutItem, UpdateItem,
-ConditionCheckItem).
+keys, and for rows of totals that have moved into another, alone. A transaction needs the right to
+each of its parts (PutItem, UpdateItem, ConditionCheckItem).
 """
 
 from __future__ import annotations
@@ -46,6 +46,9 @@ TableUses = Mapping[str, TableUse]
 
 FORGETTABLE_KEYS: Final = ("pci#cus_*", "pii#cus_*")
 """Data keys of customers: who loses one of another subject loses merchants' secrets, or answers."""
+
+FOLDABLE_TOTALS: Final = ("mer_*#*",)
+"""Rows of merchants' buckets: neither a folded day nor what a payment is counted with."""
 
 
 def _rows(
@@ -98,6 +101,7 @@ QUERY: Final[TableUses] = {
     "proofs": _rows("GetItem"),
     "settlement_lines": _rows("Query"),
     "settlements": _rows("GetItem", "BatchGetItem", query=("gsi-merchant",)),
+    "totals": _rows("GetItem", "Query"),
     "transactions": _rows("BatchGetItem"),
     "transfers": _rows(
         "GetItem", "BatchGetItem", query=("customer-index", "merchant-index", "status-index")
@@ -157,6 +161,12 @@ ARCHIVE: Final[TableUses] = {
 HOLDS: Final[TableUses] = {
     "accounts": _rows("UpdateItem"),
     "transfers": _rows("GetItem", "UpdateItem", query=("expiry-index",)),
+}
+
+TOTALS: Final[TableUses] = {
+    "totals": _rows(
+        "BatchGetItem", "GetItem", "UpdateItem", query=("gsi-unfolded",), delete=FOLDABLE_TOTALS
+    ),
 }
 
 PROOF: Final[TableUses] = {

@@ -141,6 +141,7 @@ class Schedules(_Part, frozen=True):
 
     resolver_minutes: Annotated[int, Field(ge=1, le=60)] = 1
     holds_minutes: Annotated[int, Field(ge=1, le=60)] = 1
+    totals_minutes: Annotated[int, Field(ge=5, le=1440)] = 60
     proof_minutes: Annotated[int, Field(ge=5, le=10_080)] = 1440
     archive_minutes: Annotated[int, Field(ge=5, le=10_080)] = 1440
     """Signed roots over the archive of the audit log; its rows are archived as they come."""

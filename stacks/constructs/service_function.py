@@ -40,6 +40,7 @@ HandlerModule = Literal[
     "reconcile",
     "resolve",
     "rotate",
+    "totals",
 ]
 
 _ARCHITECTURES: Final = {

@@ -17,6 +17,7 @@ from runtime.settings import (
     ResolverSettings,
     RotationSettings,
     Settings,
+    TotalsSettings,
 )
 from stacks.constructs.alarms import MANY_REFUSALS
 from tests.infrastructure.synthesized import Resource, Synthesized, cdk_json_context
@@ -31,6 +32,7 @@ SETTINGS: dict[str, type[Settings]] = {
     "reconcile": ReconcileSettings,
     "resolver": ResolverSettings,
     "rotation": RotationSettings,
+    "totals": TotalsSettings,
 }
 HANDLERS = {
     "authorizer": "runtime.handlers.authorize.handler",
@@ -42,6 +44,7 @@ HANDLERS = {
     "reconcile": "runtime.handlers.reconcile.handler",
     "resolver": "runtime.handlers.resolve.handler",
     "rotation": "runtime.handlers.rotate.handler",
+    "totals": "runtime.handlers.totals.handler",
 }
 NOT_SETTINGS = {"LOG_LEVEL", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_SERVICE_NAME"}
 every_function = pytest.mark.parametrize("service", SETTINGS)

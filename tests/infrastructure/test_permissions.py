@@ -19,6 +19,7 @@ from runtime.settings import (
     ResolverSettings,
     RotationSettings,
     Settings,
+    TotalsSettings,
 )
 from stacks import permissions
 from stacks.constructs.schema_table import table_logical_id
@@ -43,6 +44,7 @@ USES: dict[str, tuple[TableUses, type[Settings]]] = {
     "reconcile": (permissions.RECONCILE, ReconcileSettings),
     "rotation": (permissions.ROTATE, RotationSettings),
     "resolver": (permissions.RESOLVER, ResolverSettings),
+    "totals": (permissions.TOTALS, TotalsSettings),
 }
 every_function_with_tables = pytest.mark.parametrize("service", USES)
 USE_AND_MAKE = {"Decrypt", "GenerateDataKey"}
@@ -60,6 +62,7 @@ DATA_KEY_ACTIONS: dict[str, dict[str, set[str]]] = {
     "reconcile": {},
     "resolver": {"PiiKey": USE_AND_MAKE},
     "rotation": {"PiiKey": USE_AND_MAKE, "PciKey": USE_AND_MAKE, "IndexKey": USE_AND_MAKE},
+    "totals": {},
     "authorizer": {"IndexKey": {"Decrypt"}},
 }
 
@@ -211,21 +214,26 @@ def test_a_policy_fits_into_what_iam_stores(stage: Synthesized) -> None:
             assert size < MAX_POLICY_CHARACTERS, service
 
 
-def test_two_may_scan_and_nothing_but_a_customers_data_keys_may_be_deleted(
+DELETABLE = {
+    "process": ("keys", ["pci#cus_*", "pii#cus_*"]),
+    "totals": ("totals", ["mer_*#*"]),
+}
+
+
+def test_two_may_scan_and_only_customers_keys_and_folded_rows_may_be_deleted(
     stage: Synthesized,
 ) -> None:
     for service in USES:
-        actions = {a for statement in stage.statements_of(service) for a in statement["Action"]}
+        statements = stage.statements_of(service)
+        actions = {action for statement in statements for action in statement["Action"]}
         assert ("dynamodb:Scan" in actions) == (service in ("proof", "rotation")), service
-        assert ("dynamodb:DeleteItem" in actions) == (service == "process"), service
-    (deletion,) = (
-        statement
-        for statement in stage.statements_of("process")
-        if "dynamodb:DeleteItem" in statement["Action"]
-    )
-    assert deletion["Action"] == ["dynamodb:DeleteItem"]
-    assert deletion["Resource"] == [f"${{{table_logical_id('keys')}.Arn}}"]
-    assert deletion["Condition"] == {
-        "ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["pci#cus_*", "pii#cus_*"]},
-        "Null": {"dynamodb:LeadingKeys": "false"},
-    }
+        deletions = [each for each in statements if "dynamodb:DeleteItem" in each["Action"]]
+        assert len(deletions) == (service in DELETABLE), service
+        for deletion in deletions:
+            table, keys = DELETABLE[service]
+            assert deletion["Action"] == ["dynamodb:DeleteItem"]
+            assert deletion["Resource"] == [f"${{{table_logical_id(table)}.Arn}}"]
+            assert deletion["Condition"] == {
+                "ForAllValues:StringLike": {"dynamodb:LeadingKeys": keys},
+                "Null": {"dynamodb:LeadingKeys": "false"},
+            }

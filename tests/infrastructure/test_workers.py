@@ -75,6 +75,7 @@ def test_every_schedule_runs_its_function_by_the_alias(stage: Synthesized) -> No
         "resolver": "rate(1 minute)",
         "holds": "rate(1 minute)",
         "rotation": "rate(1 day)",
+        "totals": "rate(1 hour)",
         "proof": "rate(1 hour)" if local else "rate(1 day)",
         "archive": "rate(1 day)",
     }
@@ -88,7 +89,7 @@ def test_a_failed_run_of_a_schedule_is_kept(stage: Synthesized) -> None:
         destination = config.properties["DestinationConfig"]["OnFailure"]["Destination"]
         assert destination["Fn::GetAtt"][0] in _dead_letter_queues(stage)
         kept.add(stage.flat(destination))
-    for service in ("resolver", "rotation", "holds", "proof"):
+    for service in ("resolver", "rotation", "holds", "totals", "proof"):
         rights = [s for s in stage.statements_of(service) if s["Action"] == ["sqs:SendMessage"]]
         ((resource,),) = (s["Resource"] for s in rights)
         assert resource in kept
@@ -222,8 +223,8 @@ def test_the_outputs_tell_how_to_run_a_schedule_by_hand(stage: Synthesized) -> N
         for name in ("resolver", "rotation")
     }
     functions = stage.output("ledger", "Functions")
-    assert set(functions) == {"project", "holds", "proof"}
+    assert set(functions) == {"project", "holds", "totals", "proof"}
     assert stage.output("ledger", "Schedules") == {
         name: {"function": functions[name], "event": {"schedule": name}}
-        for name in ("holds", "proof")
+        for name in ("holds", "totals", "proof")
     }

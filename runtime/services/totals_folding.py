@@ -1,0 +1,107 @@
+"""Closed days are folded: the rows of a merchant's buckets are moved into one row of its own.
+
+They are found through `gsi-unfolded`; a correction of a closed day makes a row there again, which
+the next run folds. Lateness changes nothing: who reads totals adds up all rows there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Final
+
+from runtime.domain.buckets import UNFOLDED_BUCKETS, UNFOLDED_QUEUE, all_buckets
+from runtime.domain.ids import new_id
+from runtime.domain.instants import to_instant
+from runtime.errors import Unavailable
+from runtime.models.total import Group, Total
+from runtime.observability import logger
+from runtime.repositories.store import MAX_TRANSACTION_ITEMS
+from runtime.repositories.totals import MovedMeanwhile, TotalsRepository, UnfoldedRow
+
+ROWS_AT_ONCE: Final = 5_000
+"""Bucket rows found and then folded: all of a merchant with 256 buckets in 19 currencies."""
+MAX_ATTEMPTS: Final = 10
+"""Commits of one fold that late corrections disturb; the next run takes what is left."""
+
+
+@dataclass(frozen=True)
+class TotalsDesk:
+    """What folding works with. `must_stop` says that the invocation's time runs out."""
+
+    totals: TotalsRepository
+    clock: Callable[[], datetime]
+    must_stop: Callable[[], bool]
+
+
+@dataclass
+class FoldReport:
+    """What one run did. `failed` merchants, and what an unfinished run left, wait for the next."""
+
+    merchants: int = 0
+    rows: int = 0
+    failed: int = 0
+    finished: bool = True
+
+
+def fold_closed_days(desk: TotalsDesk) -> FoldReport:
+    """Fold every bucket row of the days before today. One bad merchant does not stop the others."""
+    report = FoldReport()
+    today = to_instant(desk.clock())[:10]
+    for queue in all_buckets(UNFOLDED_QUEUE, UNFOLDED_BUCKETS):
+        found = desk.totals.unfolded(queue, today)
+        while some := list(islice(found, ROWS_AT_ONCE)):
+            for merchant_id, rows in _by_merchant(some).items():
+                if desk.must_stop():
+                    report.finished = False
+                    return report
+                _fold_merchant(merchant_id, rows, desk, report)
+    return report
+
+
+def _by_merchant(rows: Sequence[UnfoldedRow]) -> dict[str, list[UnfoldedRow]]:
+    merchants: dict[str, list[UnfoldedRow]] = {}
+    for row in rows:
+        merchants.setdefault(Group.of(row.id, row.item).merchant_id, []).append(row)
+    return merchants
+
+
+def _fold_merchant(
+    merchant_id: str, rows: list[UnfoldedRow], desk: TotalsDesk, report: FoldReport
+) -> None:
+    rows.sort(key=lambda row: (row.item, row.id))
+    report.merchants += 1
+    try:
+        while rows:
+            together = _fitting(rows)
+            report.rows += _fold(merchant_id, rows[:together], desk)
+            rows = rows[together:]
+    except Exception:  # noqa: BLE001 - the log has it, the others go on
+        logger.exception("totals could not be folded", merchant=merchant_id)
+        report.failed += 1
+
+
+def _fitting(rows: Sequence[UnfoldedRow]) -> int:
+    """How many of the first rows one commit takes, with their days' rows and the mark."""
+    items: set[str] = set()
+    for at, row in enumerate(rows):
+        items.add(row.item)
+        if 1 + len(items) + at + 1 > MAX_TRANSACTION_ITEMS:
+            return at
+    return len(rows)
+
+
+def _fold(merchant_id: str, found: Sequence[UnfoldedRow], desk: TotalsDesk) -> int:
+    for _ in range(MAX_ATTEMPTS):
+        mark = desk.totals.mark(merchant_id)
+        rows: list[Total] = desk.totals.rows(found)
+        if not rows:
+            return 0  # the index lags behind
+        try:
+            desk.totals.fold(merchant_id, mark, rows, token=new_id("fld", desk.clock()))
+        except MovedMeanwhile:
+            continue
+        return len(rows)
+    raise Unavailable(f"totals of {merchant_id} are too busy to be folded")
