@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +29,9 @@ from runtime.domain.money import format_amount
 
 SAMPLE: Final = Path(__file__).with_name("sample_payments.jsonl")
 PAGE: Final = 8
+SUMMED_WITHIN_SECONDS: Final = 20.0
+"""Totals follow the payments by way of their stream."""
+POLL_SECONDS: Final = 0.5
 _PERMISSIONS: Final = ("payments", "refunds", "customers", "accounts", "transfers", "reports")
 _SUMMED: Final = ("captured", "refunded", "fees", "net")
 _CREATED, _DECLINED = 201, 402
@@ -158,7 +162,6 @@ def _list(client: ApiClient, payment_ids: list[str], console: Console) -> None:
 def _summary(
     client: ApiClient, taken: list[Taken], operated: Sequence[Operated], console: Console
 ) -> None:
-    summary = client.get("/v1/payments/summary").require(200)
     captured: Counter[str] = Counter()
     refunded: Counter[str] = Counter()
     for one in taken:
@@ -168,8 +171,14 @@ def _summary(
         captured[each.currency] += each.captured
         refunded[each.currency] += each.refunded
     expected = {code: (amount, refunded[code]) for code, amount in captured.items()}
-    totals = summary["by_currency"]
-    found = {code: (total["captured"], total["refunded"]) for code, total in totals.items()}
+    deadline = time.monotonic() + SUMMED_WITHIN_SECONDS
+    while True:
+        summary = client.get("/v1/payments/summary").require(200)
+        totals = summary["by_currency"]
+        found = {code: (total["captured"], total["refunded"]) for code, total in totals.items()}
+        if found == expected or time.monotonic() > deadline:
+            break
+        time.sleep(POLL_SECONDS)
     hold(found == expected, f"the summary says {found} instead of {expected}")
     table = Table("currency", "payments", *_SUMMED, box=SIMPLE)
     for code, total in totals.items():

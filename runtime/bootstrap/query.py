@@ -17,6 +17,7 @@ from runtime.repositories.payment_lists import PaymentLists
 from runtime.repositories.payments import PaymentRepository
 from runtime.repositories.proofs import ProofRepository
 from runtime.repositories.settlements import SettlementRepository
+from runtime.repositories.totals import TotalsRepository
 from runtime.repositories.transfers import TransferRepository
 from runtime.services.account_queries import AccountArchive
 from runtime.services.alert_queries import AlertArchive
@@ -25,6 +26,7 @@ from runtime.services.customers import CustomerArchive
 from runtime.services.pages import Cursors
 from runtime.services.payment_queries import PaymentArchive
 from runtime.services.settlement_queries import SettlementArchive
+from runtime.services.totals_reading import TotalsReader
 from runtime.services.transfer_queries import TransferArchive
 from runtime.settings import QuerySettings
 
@@ -56,6 +58,7 @@ class QueryServices(FunctionServices):
             profiles,
             self.customers,
             cursors,
+            TotalsReader(TotalsRepository(self.store)),
         )
         self.api_keys = ApiKeyArchive(ApiKeyRepository(self.store), profiles, cursors)
         self.alerts = AlertArchive(AlertRepository(self.store), cursors)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from runtime.models.payment import PaymentStatus
+from runtime.models.total import Figures
 
 
 class Summable(Protocol):
@@ -67,6 +68,21 @@ class Summary:
     total_count: int = 0
     by_status: Counter[PaymentStatus] = field(default_factory=Counter)
     by_currency: dict[str, CurrencySum] = field(default_factory=dict)
+
+    def add(self, currency: str, figures: Figures) -> None:
+        """Add what was counted already, of one currency."""
+        if not figures.not_zero():
+            return
+        by_status = figures.by_status()
+        count = sum(by_status.values())
+        self.total_count += count
+        self.by_status.update(by_status)
+        total = self.by_currency.setdefault(currency, CurrencySum())
+        total.count += count
+        total.captured_count += figures.captured_count
+        total.captured += figures.captured
+        total.refunded += figures.refunded
+        total.fees += figures.fees
 
 
 def summarize(payments: Iterable[Summable]) -> Summary:

@@ -45,6 +45,7 @@ from runtime.services import (
     alert_queries,
     api_keys,
     payment_queries,
+    payment_summary,
     settlement_queries,
     transfer_queries,
 )
@@ -144,7 +145,7 @@ def summarize_payments(request: Request) -> PaymentSummary:
     """GET /v1/payments/summary."""
     archive = query_services().payments
     query = request.query(SummaryQuery)
-    return payment_queries.summarize_payments(query, request.authenticated, archive)
+    return payment_summary.summarize_payments(query, request.authenticated, archive)
 
 
 @handler.handles("listSettlements")

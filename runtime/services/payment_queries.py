@@ -1,29 +1,24 @@
-"""Reading payments: one, a page of them, their summary."""
+"""Reading payments: one, and a page of them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from itertools import islice
+from datetime import UTC, datetime
 from typing import Final
 
 from runtime.contract.call import Call
 from runtime.contract.caller import found
 from runtime.contract.payments import (
-    CurrencySummary,
     PaymentAnswer,
     PaymentDetail,
     PaymentList,
     PaymentQuery,
-    PaymentSummary,
-    SummaryQuery,
 )
 from runtime.domain.buckets import all_buckets
-from runtime.domain.instants import end_of, start_of, to_instant
+from runtime.domain.instants import end_of, start_of
 from runtime.domain.payment_operations import fit_together
-from runtime.domain.summary import summarize
-from runtime.errors import InvalidValue, SummaryTooLarge
+from runtime.errors import InvalidValue
 from runtime.models.merchant import MerchantProfile
 from runtime.models.payment import Payment, PaymentStatus
 from runtime.models.scope import Scope
@@ -33,14 +28,11 @@ from runtime.repositories.payments import PaymentRepository
 from runtime.services.merchant_profiles import MerchantProfiles
 from runtime.services.pages import Cursors, take_page
 from runtime.services.payment_answers import detail_of
+from runtime.services.totals_reading import TotalsReader
 
-MAX_SUMMARY_PAYMENTS = 50_000
-"""Payments that one summary reads: some 8 MB of index entries, within the request's time."""
-SUMMARY_PAGE = 1_000
 FILTERED_PAGE = 100
 MAX_READS_AGAIN: Final = 4
 """Of a payment and its transactions, by turns, until two that were read one after the other fit."""
-_MONTH = timedelta(days=30)
 _FIRST_DAY = datetime(2020, 1, 1, tzinfo=UTC)
 
 
@@ -53,6 +45,7 @@ class PaymentArchive:
     merchants: MerchantProfiles
     customers: CustomerRepository
     cursors: Cursors
+    totals: TotalsReader
 
 
 def get_payment(payment_id: str, call: Call, archive: PaymentArchive) -> PaymentDetail:
@@ -78,7 +71,7 @@ def list_payments(query: PaymentQuery, call: Call, archive: PaymentArchive) -> P
     if query.customer_id is not None:
         owner = archive.customers.owner(query.customer_id, Scope(merchant.id))
         found(owner, "customer", query.customer_id)
-    start, end = _window(query.start_date, query.end_date, call.now)
+    start, end = window_of(query.start_date, query.end_date, call.now)
     after_id = archive.cursors.position(query, "payments", merchant.id)
     index, buckets = _index_for(query, merchant)
     filtered = query.min_amount is not None or query.max_amount is not None
@@ -107,39 +100,10 @@ def list_payments(query: PaymentQuery, call: Call, archive: PaymentArchive) -> P
     )
 
 
-def summarize_payments(query: SummaryQuery, call: Call, archive: PaymentArchive) -> PaymentSummary:
-    """Counts and sums of the merchant's payments between two days (default: 30 up to the end).
-
-    Raises SummaryTooLarge beyond MAX_SUMMARY_PAYMENTS rather than answer with a part.
-    """
-    merchant = archive.merchants.require(call.caller.merchant(call.acting_for))
-    start, end = _window(query.start_date, query.end_date, call.now)
-    if query.start_date is None:
-        start = max(start, start_of(to_instant(end - _MONTH)[:10]))
-    buckets = all_buckets(merchant.id, merchant.index_buckets)
-    figures = archive.lists.figures(buckets, start, end, SUMMARY_PAGE)
-    summary = summarize(islice(figures, MAX_SUMMARY_PAYMENTS + 1))
-    if summary.total_count > MAX_SUMMARY_PAYMENTS:
-        raise SummaryTooLarge(
-            f"there are more than {MAX_SUMMARY_PAYMENTS} payments between {to_instant(start)} and "
-            f"{to_instant(end)}; ask for fewer days at a time",
-            param="start_date",
-        )
-    return PaymentSummary(
-        start_date=to_instant(start),
-        end_date=to_instant(end),
-        total_count=summary.total_count,
-        by_status=dict(summary.by_status),
-        by_currency={
-            code: CurrencySummary.model_validate(total, from_attributes=True)
-            for code, total in sorted(summary.by_currency.items())
-        },
-    )
-
-
-def _window(
+def window_of(
     start_text: str | None, end_text: str | None, now: datetime
 ) -> tuple[datetime, datetime]:
+    """What a query's start_date and end_date mean, in UTC; `now` ends it. Raises InvalidValue."""
     start = _moment(start_of, start_text, "start_date") if start_text is not None else _FIRST_DAY
     end = _moment(end_of, end_text, "end_date") if end_text is not None else now
     if start_text is not None and end_text is not None and start > end:

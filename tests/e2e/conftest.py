@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -21,6 +23,8 @@ from local.workspace import Workspace
 STATE_DIRECTORY = Path(".local-e2e")
 MERCHANT_PERMISSIONS = ("payments", "refunds", "customers", "accounts", "transfers", "reports")
 
+SUMMED_WITHIN_SECONDS = 20.0
+
 
 @dataclass(frozen=True)
 class Shop:
@@ -28,6 +32,17 @@ class Shop:
 
     merchant_id: str
     client: ApiClient
+
+    def summary(self, payments: int, **totals: int) -> Any:
+        """The summary, once the stream has told it of so many payments of USD with these sums."""
+        deadline = time.monotonic() + SUMMED_WITHIN_SECONDS
+        while True:
+            summary = self.client.get("/v1/payments/summary").require(200)
+            found = summary["by_currency"].get("USD", {})
+            told = {name: found.get(name) for name in totals} == totals
+            if (summary["total_count"] == payments and told) or time.monotonic() > deadline:
+                return summary
+            time.sleep(0.2)
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,8 @@ def test_a_shop_is_opened_paid_listed_summed_up_and_settled(stage: Stage) -> Non
     assert stage.api.resolve()["resolved"] >= 1
     listed = stage.api("GET", "/v1/payments", query="limit=100", authorizer=who).body["data"]
     assert Counter(row["status"] for row in listed) == {"succeeded": 6, "failed": 2}
+    stage.project_payments()
+    assert stage.api.fold_totals()["finished"]
     summary = stage.api("GET", "/v1/payments/summary", authorizer=who).body
     assert (summary["total_count"], summary["by_currency"]["USD"]["captured"]) == (8, 6000)
     paid = [row["id"] for row in listed if row["status"] == "succeeded"]

@@ -14,8 +14,10 @@ from runtime.models.merchant import MerchantProfile
 from runtime.models.payment import PaymentStatus
 from runtime.models.settlement import Settlement, SettlementLine
 from runtime.models.transaction import Transaction
-from runtime.services.payment_queries import get_payment, list_payments, summarize_payments
+from runtime.services.payment_queries import get_payment, list_payments
+from runtime.services.payment_summary import summarize_payments
 from runtime.services.settlement_queries import get_settlement, list_lines, list_settlements
+from tests.support.totals_truth import count_all
 from tests.support.world import World, pages, settlement_file, settlement_key, settlement_line
 
 HOW_MANY = 23
@@ -200,6 +202,7 @@ def test_the_summary_equals_a_recount_by_status_and_currency(
         currency, token = [*plan, ("USD", "tok_timeout")][n % 4]
         world.pay(shop, amount=1000 + n, currency=currency, payment_method=token)
     rows = [row for row in world.payments() if row.merchant_id == shop.id]
+    count_all(world)
     query = SummaryQuery(start_date="2026-03-01", end_date="2026-03-31")
     summary = summarize_payments(query, world.call(shop), world.archive())
     assert summary.total_count == 20

@@ -20,6 +20,7 @@ from runtime.bootstrap.query import query_services
 from runtime.bootstrap.reconcile import reconcile_services
 from runtime.bootstrap.resolve import resolver_services
 from runtime.bootstrap.rotate import rotation_services
+from runtime.bootstrap.totals import totals_services
 from runtime.models import ALL_TABLES
 from runtime.settings import (
     ArchiveSettings,
@@ -33,6 +34,7 @@ from runtime.settings import (
     ResolverSettings,
     RotationSettings,
     Settings,
+    TotalsSettings,
 )
 from stacks import permissions
 from tests.support.rights import hold_to
@@ -199,6 +201,10 @@ class Functions:
         """The schedule of expiring holds fires."""
         return self.modules["holds"].handler({"schedule": "holds"}, Context())
 
+    def fold_totals(self) -> Any:
+        """The schedule of totals fires."""
+        return self.modules["totals"].handler({"schedule": "totals"}, Context())
+
 
 def environment(
     tables: Mapping[str, str], *, key_arn: str, bucket: str = "bucket", queue_url: str = "queue"
@@ -234,6 +240,7 @@ def environment(
         ResolverSettings,
         RotationSettings,
         HoldsSettings,
+        TotalsSettings,
         ProjectSettings,
         ProofSettings,
     ):
@@ -256,6 +263,7 @@ def functions() -> Functions:
         reconcile,
         resolve,
         rotate,
+        totals,
     )
 
     services: tuple[tuple[Callable[[], Any], permissions.TableUses], ...] = (
@@ -265,6 +273,7 @@ def functions() -> Functions:
         (resolver_services, permissions.RESOLVER),
         (rotation_services, permissions.ROTATE),
         (holds_services, permissions.HOLDS),
+        (totals_services, permissions.TOTALS),
         (project_services, permissions.PROJECT),
         (proof_services, permissions.PROOF),
         (archive_services, permissions.ARCHIVE),
@@ -287,6 +296,7 @@ def functions() -> Functions:
             "resolve": resolve,
             "rotate": rotate,
             "holds": holds,
+            "totals": totals,
             "project": project,
             "proof": proof,
         }

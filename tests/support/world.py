@@ -52,6 +52,7 @@ from runtime.repositories.payments import PaymentRepository
 from runtime.repositories.sandbox_charges import SandboxChargeRepository
 from runtime.repositories.settlements import SettlementRepository
 from runtime.repositories.store import Store
+from runtime.repositories.totals import TotalsRepository
 from runtime.schema import Row, TableSchema
 from runtime.services.customers import CustomerDesk
 from runtime.services.limits import RateLimiter
@@ -69,6 +70,7 @@ from runtime.services.payment_resolution import ResolverReport, resolve_due
 from runtime.services.payments import create_payment
 from runtime.services.reconciliation import FileReport, ReconciliationDesk, reconcile_file
 from runtime.services.settlement_queries import SettlementArchive
+from runtime.services.totals_reading import TotalsReader
 from runtime.services.trouble import TroubleReports
 from runtime.settings import PaymentTiming
 from tests.support.engines import Engine
@@ -203,6 +205,7 @@ class World:
             MerchantProfiles(MerchantRepository(self.store), 0),
             CustomerRepository(self.store),
             Cursors(lambda: CURSOR_KEY),
+            TotalsReader(TotalsRepository(self.store)),
         )
 
     def settlement_archive(self) -> SettlementArchive:
