@@ -28,7 +28,15 @@ API_STACK: Final = "payments-local-api"
 WORKERS_STACK: Final = "payments-local-workers"
 LEDGER_STACK: Final = "payments-local-ledger"
 AUDIT_STACK: Final = "payments-local-audit"
-_STACKS: Final = (DATA_STACK, API_STACK, WORKERS_STACK, LEDGER_STACK, AUDIT_STACK)
+WEBHOOKS_STACK: Final = "payments-local-webhooks"
+_STACKS: Final = (
+    DATA_STACK,
+    API_STACK,
+    WORKERS_STACK,
+    LEDGER_STACK,
+    AUDIT_STACK,
+    WEBHOOKS_STACK,
+)
 
 # A change in any of these asks for a new deployment.
 _DEPLOYED_SOURCES: Final = (

@@ -114,9 +114,12 @@ class ProcessSettings(PaymentTiming, frozen=True):
     sandbox_charges_table: str
     transactions_table: str
     transfers_table: str
+    webhooks_table: str
     pii_key_arn: str
     pci_key_arn: str
     index_key_arn: str
+    delivery_queue_url: str
+    webhook_deadline_seconds: WebhookDeadline = 3 * 86_400
     allow_local_webhooks: bool = False
     """For the local stage: webhooks to http on this machine."""
 
@@ -138,6 +141,7 @@ class QuerySettings(Settings, frozen=True):
     totals_table: str
     transactions_table: str
     transfers_table: str
+    webhooks_table: str
     pii_key_arn: str
     index_key_arn: str
     merchant_cache_seconds: Annotated[int, Field(ge=0, le=300)] = 5
@@ -233,6 +237,29 @@ class TotalsSettings(Settings, frozen=True):
     """The scheduled function that folds totals of closed days."""
 
     totals_table: str
+
+
+class DeliverSettings(Settings, frozen=True):
+    """The function that sends webhooks to merchants' endpoints."""
+
+    keys_table: str
+    merchants_table: str
+    webhooks_table: str
+    pii_key_arn: str
+    delivery_queue_url: str
+    retry_delays_seconds: Annotated[str, Field(pattern=r"^[0-9]{1,7}(,[0-9]{1,7}){0,31}$")] = (
+        "5,300,1800,7200,18000,36000,50400"
+    )
+    """Until the second attempt, the third …; the last is repeated until the deadline."""
+    allow_local_webhooks: bool = False
+    """For the local stage: webhooks to http on this machine."""
+
+
+class RetriesSettings(Settings, frozen=True):
+    """The scheduled function that queues webhooks whose time has come."""
+
+    webhooks_table: str
+    delivery_queue_url: str
     stop_before_timeout_seconds: Annotated[int, Field(ge=5, le=300)] = 10
 
 

@@ -19,7 +19,7 @@ from stacks.constructs.service_function import FunctionSpec, ServiceFunction
 from stacks.data import DataStack
 from stacks.environment import settings_for
 from stacks.stage import StageConfig
-from stacks.statements import data_key_statement, table_statements
+from stacks.statements import data_key_statement, queue_statements, table_statements
 
 QUERY_TIMEOUT_SECONDS: Final = 15
 AUTHORIZER_TIMEOUT_SECONDS: Final = 5
@@ -89,10 +89,18 @@ class ApiStack(Stack):
                 pii_key_arn=data.pii_key.key_arn,
                 pci_key_arn=data.pci_key.key_arn,
                 index_key_arn=data.index_key.key_arn,
+                delivery_queue_url=data.deliveries.queue.queue_url,
                 allow_local_webhooks=self._stage.allow_local_webhooks,
+                webhook_deadline_seconds=self._stage.webhooks.deadline_seconds,
             ),
             statements=[
                 *self._tables(permissions.PROCESS),
+                *queue_statements(
+                    "Deliveries",
+                    data.deliveries.queue.queue_arn,
+                    self._key.key_arn,
+                    "SendMessage",
+                ),
                 data_key_statement(data.pii_key, "pii", "Decrypt", "GenerateDataKey"),
                 data_key_statement(data.pci_key, "pci", "Decrypt", "GenerateDataKey"),
                 data_key_statement(data.index_key, "index", "Decrypt", "GenerateDataKey"),

@@ -17,6 +17,7 @@ from stacks.data import DataStack
 from stacks.lambda_asset import LambdaTarget, lambda_asset
 from stacks.ledger import LedgerStack
 from stacks.stage import StageConfig, StageError
+from stacks.webhooks import WebhooksStack
 from stacks.workers import WorkersStack
 
 
@@ -29,6 +30,7 @@ class Stacks:
     workers: WorkersStack
     ledger: LedgerStack
     audit: AuditStack
+    webhooks: WebhooksStack
 
 
 def compose(app: cdk.App) -> Stacks:
@@ -54,6 +56,7 @@ def compose(app: cdk.App) -> Stacks:
         workers=WorkersStack(app, f"{prefix}-workers", stage=stage, data=data, asset=asset),
         ledger=LedgerStack(app, f"{prefix}-ledger", stage=stage, data=data, asset=asset),
         audit=AuditStack(app, f"{prefix}-audit", stage=stage, data=data, asset=asset),
+        webhooks=WebhooksStack(app, f"{prefix}-webhooks", stage=stage, data=data, asset=asset),
     )
     cdk.Tags.of(app).add("application", "payments")
     cdk.Tags.of(app).add("stage", stage.name)

@@ -133,6 +133,7 @@ class LedgerStack(Stack):
                 failed_batches_bucket=data.failed_batches_bucket.bucket_name,
                 large_transaction_minor=self._stage.alerts.large_transaction_minor,
                 velocity_payments=self._stage.alerts.velocity_payments,
+                webhook_deadline_seconds=self._stage.webhooks.deadline_seconds,
             ),
             statements=[
                 *self._tables(permissions.PROJECT),

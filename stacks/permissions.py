@@ -33,6 +33,8 @@ class TableUse:
     reads_stream: bool = False
     deletable: tuple[str, ...] = ()
     """Patterns of the partition keys whose rows may be deleted."""
+    attributes: tuple[str, ...] = ()
+    """What alone may be read of the rows, by name; none: everything."""
 
     @property
     def writes(self) -> bool:
@@ -56,8 +58,9 @@ def _rows(
     query: tuple[str, ...] = (),
     stream: bool = False,
     delete: tuple[str, ...] = (),
+    only: tuple[str, ...] = (),
 ) -> TableUse:
-    return TableUse(actions, query, stream, delete)
+    return TableUse(actions, query, stream, delete, only)
 
 
 AUTHORIZER: Final[TableUses] = {
@@ -83,6 +86,7 @@ PROCESS: Final[TableUses] = {
         "GetItem", "BatchGetItem", "PutItem", "UpdateItem", query=("gsi-processor",)
     ),
     "transfers": _rows("GetItem", "PutItem", "UpdateItem"),
+    "webhooks": _rows("GetItem", "UpdateItem"),
 }
 
 QUERY: Final[TableUses] = {
@@ -106,6 +110,7 @@ QUERY: Final[TableUses] = {
     "transfers": _rows(
         "GetItem", "BatchGetItem", query=("customer-index", "merchant-index", "status-index")
     ),
+    "webhooks": _rows("GetItem", "BatchGetItem", query=("gsi-merchant",)),
 }
 
 RECONCILE: Final[TableUses] = {
@@ -156,6 +161,26 @@ PROJECT: Final[TableUses] = {
 ARCHIVE: Final[TableUses] = {
     "alerts": _rows("PutItem"),
     "audit_log": _rows(stream=True),
+}
+
+SENT_WITH: Final = (
+    "id",
+    "merchant_id",
+    "webhook_url",
+    "webhook_secret",
+    "previous_webhook_secret",
+    "previous_secret_until",
+)
+"""What a webhook is sent with, of a merchant: its processor's keys are none of the sender's."""
+
+DELIVER: Final[TableUses] = {
+    "keys": _rows("GetItem"),
+    "merchants": _rows("GetItem", only=SENT_WITH),
+    "webhooks": _rows("GetItem", "UpdateItem"),
+}
+
+RETRIES: Final[TableUses] = {
+    "webhooks": _rows("UpdateItem", query=("gsi-retry",)),
 }
 
 HOLDS: Final[TableUses] = {

@@ -133,6 +133,7 @@ class Concurrency(_Part, frozen=True):
     process: Annotated[int | None, Field(ge=1)] = None
     query: Annotated[int | None, Field(ge=1)] = None
     reconcile: Annotated[int, Field(ge=2, le=1000)] = 5
+    deliver: Annotated[int, Field(ge=2, le=1000)] = 20
     """At least 2: the smallest maximum concurrency of an SQS event source."""
 
 
@@ -145,8 +146,19 @@ class Schedules(_Part, frozen=True):
     proof_minutes: Annotated[int, Field(ge=5, le=10_080)] = 1440
     archive_minutes: Annotated[int, Field(ge=5, le=10_080)] = 1440
     """Signed roots over the archive of the audit log; its rows are archived as they come."""
+    retries_minutes: Annotated[int, Field(ge=1, le=60)] = 1
     rotation_minutes: Annotated[int, Field(ge=5, le=10_080)] = 1440
     """The sweep for old keys; a new one begins a week after the last."""
+
+
+class Webhooks(_Part, frozen=True):
+    """How long a webhook is tried, and how long after each attempt the next one comes."""
+
+    deadline_seconds: Annotated[int, Field(ge=60, le=14 * 86_400)] = 3 * 86_400
+    retry_delays_seconds: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=7 * 86_400)], ...], Field(min_length=1, max_length=32)
+    ] = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400)
+    """The last one is repeated."""
 
 
 class LockOut(_Part, frozen=True):
@@ -180,6 +192,7 @@ class StageConfig(_Part, frozen=True):
     schedules: Schedules = Schedules()
     lock_out: LockOut = LockOut()
     alerts: AlertThresholds = AlertThresholds()
+    webhooks: Webhooks = Webhooks()
     proof_cut_seconds: Annotated[int, Field(ge=1, le=86_400)] = 360
     proof_patience_seconds: Annotated[int, Field(ge=1, le=600)] = 60
     archive_window_seconds: Annotated[int, Field(ge=0, le=60)] = 30

@@ -78,11 +78,25 @@ def _statements_of(table: SchemaTable, use: TableUse) -> list[iam.PolicyStatemen
                 sid=f"{sid}Rows",
                 actions=[f"dynamodb:{action}" for action in use.actions],
                 resources=[arn],
+                conditions=_only(use.attributes) if use.attributes else None,
             )
         )
     if use.deletable:
         statements.append(_deletion_statement(sid, arn, use.deletable))
     return statements
+
+
+def _only(attributes: tuple[str, ...]) -> dict[str, dict[str, str | list[str]]]:
+    """For requests that name what they want, and want nothing but `attributes`.
+
+    DynamoDB Developer Guide, "Using IAM policy conditions for fine-grained access control".
+    """
+    return {
+        "ForAllValues:StringEquals": {"dynamodb:Attributes": list(attributes)},
+        # A request that names none wants all, and "for all values" is also true of none.
+        "Null": {"dynamodb:Attributes": "false"},
+        "StringEqualsIfExists": {"dynamodb:Select": "SPECIFIC_ATTRIBUTES"},
+    }
 
 
 def _deletion_statement(sid: str, arn: str, patterns: tuple[str, ...]) -> iam.PolicyStatement:

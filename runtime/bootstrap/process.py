@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from functools import cache
 
 from runtime.bootstrap.base import FunctionServices
 from runtime.bootstrap.payments import payment_desk_of
+from runtime.gateways import clients
+from runtime.gateways.delivery_queue import DeliveryQueue
 from runtime.repositories.accounts import AccountRepository
 from runtime.repositories.api_keys import ApiKeyRepository
 from runtime.repositories.claims import ClaimRepository
@@ -15,12 +18,14 @@ from runtime.repositories.folding import FoldRepository
 from runtime.repositories.ledger import LedgerRepository
 from runtime.repositories.merchants import MerchantRepository
 from runtime.repositories.transfers import TransferRepository
+from runtime.repositories.webhooks import WebhookRepository
 from runtime.services.accounts import AccountDesk
 from runtime.services.api_keys import ApiKeyDesk
 from runtime.services.customers import CustomerDesk
 from runtime.services.folded_accounts import FoldedAccounts
 from runtime.services.merchants import MerchantDesk
 from runtime.services.transfers import TransferDesk
+from runtime.services.webhooks import WebhookDesk
 from runtime.settings import ProcessSettings
 
 
@@ -61,6 +66,12 @@ class ProcessServices(FunctionServices):
             folded=FoldedAccounts(settings.merchant_cache_seconds),
             claims=claims,
             lock_out=self.payment_desk.lock_out,
+        )
+        self.webhook_desk = WebhookDesk(
+            WebhookRepository(self.store),
+            DeliveryQueue(clients.sqs(), settings.delivery_queue_url),
+            claims,
+            timedelta(seconds=settings.webhook_deadline_seconds),
         )
 
 

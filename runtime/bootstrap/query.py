@@ -19,6 +19,7 @@ from runtime.repositories.proofs import ProofRepository
 from runtime.repositories.settlements import SettlementRepository
 from runtime.repositories.totals import TotalsRepository
 from runtime.repositories.transfers import TransferRepository
+from runtime.repositories.webhooks import WebhookRepository
 from runtime.services.account_queries import AccountArchive
 from runtime.services.alert_queries import AlertArchive
 from runtime.services.api_keys import ApiKeyArchive
@@ -28,6 +29,7 @@ from runtime.services.payment_queries import PaymentArchive
 from runtime.services.settlement_queries import SettlementArchive
 from runtime.services.totals_reading import TotalsReader
 from runtime.services.transfer_queries import TransferArchive
+from runtime.services.webhooks import WebhookArchive
 from runtime.settings import QuerySettings
 
 _CURSOR_SUBJECT = "cursor"
@@ -64,6 +66,7 @@ class QueryServices(FunctionServices):
         self.alerts = AlertArchive(AlertRepository(self.store), cursors)
         self.proofs = ProofRepository(self.store)
         self.settlements = SettlementArchive(SettlementRepository(self.store), cursors)
+        self.webhooks = WebhookArchive(WebhookRepository(self.store), profiles, cursors)
 
     def _cursor_key(self) -> bytes:
         return self.key_ring.key_for_writing("index", _CURSOR_SUBJECT)[1]

@@ -47,6 +47,7 @@ from runtime.services.payment_operations import (
 from runtime.services.payments import create_payment
 from runtime.services.processor_events import receive_event
 from runtime.services.transfers import create_transfer
+from runtime.services.webhooks import redeliver
 
 handler = HttpFunction(
     "process",
@@ -225,3 +226,9 @@ def post_cancel(request: Request) -> StoredAnswer:
     """POST /v1/transfers/{id}/cancel."""
     desk = process_services().transfer_desk
     return cancel_transfer(request.path_id, request.authenticated, desk)
+
+
+@handler.handles("redeliverWebhook")
+def post_redelivery(request: Request) -> StoredAnswer:
+    """POST /v1/webhooks/{id}/redeliver."""
+    return redeliver(request.path_id, request.authenticated, process_services().webhook_desk)

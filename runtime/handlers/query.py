@@ -37,6 +37,7 @@ from runtime.contract.settlements import (
 )
 from runtime.contract.system import Health
 from runtime.contract.transfers import TransferAnswer, TransferList, TransferQuery
+from runtime.contract.webhooks import WebhookAnswer, WebhookList, WebhookQuery
 from runtime.handlers.docs_page import docs_page
 from runtime.handlers.http import JSON, HttpFunction
 from runtime.handlers.request import Request
@@ -48,6 +49,7 @@ from runtime.services import (
     payment_summary,
     settlement_queries,
     transfer_queries,
+    webhooks,
 )
 from runtime.services.customers import find_customers, get_customer
 from runtime.services.merchants import get_merchant
@@ -176,6 +178,20 @@ def list_alerts(request: Request) -> AlertList:
     """GET /v1/alerts."""
     archive = query_services().alerts
     return alert_queries.list_alerts(request.query(AlertQuery), request.authenticated, archive)
+
+
+@handler.handles("listWebhooks")
+def list_webhooks(request: Request) -> WebhookList:
+    """GET /v1/webhooks."""
+    archive = query_services().webhooks
+    return webhooks.list_webhooks(request.query(WebhookQuery), request.authenticated, archive)
+
+
+@handler.handles("getWebhook")
+def read_webhook(request: Request) -> WebhookAnswer:
+    """GET /v1/webhooks/{id}."""
+    archive = query_services().webhooks
+    return webhooks.get_webhook(request.path_id, request.authenticated, archive)
 
 
 @handler.handles("getProof")

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from runtime.errors import StaleWrite
+from runtime.models.fields import Instant
 from runtime.models.idempotency import IdempotencyRecord
 from runtime.models.merchant import Merchant, MerchantProfile
 from runtime.models.scope import Scope
@@ -23,6 +24,23 @@ class MerchantConnection(BaseModel, frozen=True):
     id: str
     merchant_id: str
     processor_config: Annotated[dict[str, Any], Field(repr=False)] = Field(default_factory=dict)
+
+
+class WebhookEndpoint(BaseModel, frozen=True):
+    """Where a merchant is told of events, and what it is convinced by."""
+
+    id: str
+    merchant_id: str
+    webhook_url: str | None = None
+    webhook_secret: Annotated[str, Field(repr=False)]
+    previous_webhook_secret: Annotated[str | None, Field(repr=False)] = None
+    previous_secret_until: Instant | None = None
+
+    def secrets(self, at: Instant) -> tuple[str, ...]:
+        """Those that sign at `at`: two while the merchant changes over."""
+        before = self.previous_webhook_secret
+        overlaps = before is not None and (self.previous_secret_until or "") > at
+        return (self.webhook_secret, before) if before and overlaps else (self.webhook_secret,)
 
 
 class MerchantRepository:
@@ -66,3 +84,8 @@ class MerchantRepository:
         """What a connector needs to act for a merchant, deciphered; None for no such merchant."""
         row = self._store.get(Merchant, {"id": merchant_id}, MerchantConnection, scope)
         return None if row is None else row.processor_config
+
+    def webhook_endpoint(self, merchant_id: str) -> WebhookEndpoint | None:
+        """What a webhook is sent with, deciphered; None for no such merchant."""
+        scope = Scope(merchant_id)
+        return self._store.get(Merchant, {"id": merchant_id}, WebhookEndpoint, scope)

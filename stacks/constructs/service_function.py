@@ -32,6 +32,7 @@ RUNTIME_REASON: Final = (
 HandlerModule = Literal[
     "archive",
     "authorize",
+    "deliver",
     "holds",
     "process",
     "project",
@@ -39,6 +40,7 @@ HandlerModule = Literal[
     "query",
     "reconcile",
     "resolve",
+    "retries",
     "rotate",
     "totals",
 ]

@@ -1,0 +1,55 @@
+"""Behind the queue of deliveries."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+from runtime.bootstrap.base import FunctionServices
+from runtime.domain.webhook_schedule import RetrySchedule
+from runtime.gateways import clients
+from runtime.gateways.delivery_queue import DeliveryQueue
+from runtime.gateways.webhook_http import TOTAL_SECONDS, WebhookHttp
+from runtime.repositories.merchants import MerchantRepository
+from runtime.repositories.webhooks import WebhookRepository
+from runtime.services.webhook_delivery import DeliveryDesk
+from runtime.settings import DeliverSettings
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+WRITES_SECONDS: Final = 5.0
+"""Around an attempt: its claim, and what came of it."""
+
+
+class DeliverServices(FunctionServices):
+    """Behind handlers/deliver.py."""
+
+    def __init__(self, settings: DeliverSettings) -> None:
+        super().__init__(settings, {"pii": settings.pii_key_arn})
+        self._request_id = ""
+        attempt_seconds = TOTAL_SECONDS + WRITES_SECONDS
+        self.desk = DeliveryDesk(
+            webhooks=WebhookRepository(self.store),
+            merchants=MerchantRepository(self.store),
+            http=WebhookHttp(allow_local=settings.allow_local_webhooks),
+            queue=DeliveryQueue(clients.sqs(), settings.delivery_queue_url),
+            schedule=RetrySchedule.parsed(settings.retry_delays_seconds),
+            clock=lambda: datetime.now(UTC),
+            chance=self.store.jitter.random,
+            request_id=lambda: self._request_id,
+            has_time=lambda: self.invocation.remaining_seconds() > attempt_seconds,
+        )
+
+    def begin(self, context: LambdaContext) -> None:
+        """Start the invocation's clock, and remember its id for what it changes."""
+        super().begin(context)
+        self._request_id = context.aws_request_id
+
+
+@cache
+def deliver_services() -> DeliverServices:
+    """Built from the environment at the first event."""
+    return DeliverServices(DeliverSettings.from_environment(os.environ))

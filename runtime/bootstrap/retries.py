@@ -1,0 +1,34 @@
+"""Behind the schedule of due webhooks."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from functools import cache
+
+from runtime.bootstrap.base import FunctionServices
+from runtime.gateways import clients
+from runtime.gateways.delivery_queue import DeliveryQueue
+from runtime.repositories.webhooks import WebhookRepository
+from runtime.services.webhook_retries import RetriesDesk
+from runtime.settings import RetriesSettings
+
+
+class RetriesServices(FunctionServices):
+    """Behind handlers/retries.py."""
+
+    def __init__(self, settings: RetriesSettings) -> None:
+        super().__init__(settings)
+        margin = settings.stop_before_timeout_seconds
+        self.desk = RetriesDesk(
+            webhooks=WebhookRepository(self.store),
+            queue=DeliveryQueue(clients.sqs(), settings.delivery_queue_url),
+            clock=lambda: datetime.now(UTC),
+            must_stop=lambda: self.invocation.remaining_seconds() < margin,
+        )
+
+
+@cache
+def retries_services() -> RetriesServices:
+    """Built from the environment at the first event."""
+    return RetriesServices(RetriesSettings.from_environment(os.environ))

@@ -1,0 +1,321 @@
+"""One turn of one delivery: judge, claim, send, and write down what came of it.
+
+Who works on a delivery claims it first: a step of its row from the version that the order names.
+So of two who hold the same order one sends, and an order that comes late sends nothing. Who dies
+after the claim leaves a row that is due again when the lease is over: it is sent once more, under
+the same id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from http import HTTPStatus
+from typing import Any, Final, Protocol, TypeVar
+
+from runtime.domain.ids import new_id
+from runtime.domain.instants import to_epoch_seconds, to_instant
+from runtime.domain.webhook_schedule import (
+    RetrySchedule,
+    Verdict,
+    after_failure,
+    after_success,
+    is_blameless,
+    next_attempt,
+    probing,
+    rest_ends,
+    retry_after,
+    verdict_on,
+    within_deadline,
+)
+from runtime.domain.webhook_signature import signed_headers
+from runtime.errors import IntegrityError, KeyForgotten, StaleWrite, Unavailable
+from runtime.gateways.delivery_queue import MAX_DELAY, DeliveryOrder, DeliveryQueue
+from runtime.gateways.webhook_http import Reply
+from runtime.models.change import ChangeContext
+from runtime.models.scope import EVERYBODY
+from runtime.models.webhook import (
+    EndpointHealth,
+    Webhook,
+    WebhookState,
+    WebhookStatus,
+    endpoint_id,
+)
+from runtime.observability import logger
+from runtime.repositories.merchants import MerchantRepository, WebhookEndpoint
+from runtime.repositories.webhooks import WebhookRepository
+
+ATTEMPT_LEASE: Final = timedelta(seconds=60)
+"""Longer than an attempt (webhook_http.TOTAL_SECONDS) and the write after it may take."""
+FINAL_KEPT: Final = timedelta(days=30)
+"""How long a final delivery is shown, and can be asked for again."""
+POSTPONED_SPREAD: Final = timedelta(seconds=30)
+"""Over so long those are spread that wait for the end of one rest."""
+MAX_NOTES: Final = 5
+"""Tries to note an endpoint's health while others note theirs."""
+DELIVERED_BY: Final = "system:deliver"
+
+NO_ENDPOINT: Final = "the merchant has no webhook_url any more"
+GONE: Final = "the endpoint answered 410 (gone): deliver one by hand, or change webhook_url"
+TOO_OLD: Final = "its time was over before it was delivered"
+UNREADABLE: Final = "its content could not be deciphered"
+
+_OK, _REDIRECTS, _REFUSALS = 200, 300, 400
+"""Where the classes of HTTP's answers begin."""
+
+StateT = TypeVar("StateT", bound=WebhookState)
+
+
+class Outcome(StrEnum):
+    """What a turn came to."""
+
+    DELIVERED = "delivered"
+    TO_RETRY = "to_retry"
+    POSTPONED = "postponed"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    STALE = "stale"
+
+
+class Http(Protocol):
+    """Sends one request to an endpoint that a merchant has named."""
+
+    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        """What became of it; no exception for what the other side does."""
+        ...
+
+
+@dataclass(frozen=True)
+class DeliveryDesk:
+    """What delivering works with. `chance` throws the jitter's dice, a number in [0, 1).
+
+    `has_time` says whether the invocation lasts for one more attempt.
+    """
+
+    webhooks: WebhookRepository
+    merchants: MerchantRepository
+    http: Http
+    queue: DeliveryQueue
+    schedule: RetrySchedule
+    clock: Callable[[], datetime]
+    chance: Callable[[], float]
+    request_id: Callable[[], str]
+    has_time: Callable[[], bool] = lambda: True
+
+
+def deliver(order: DeliveryOrder, desk: DeliveryDesk) -> Outcome:
+    """Do what `order` says, if it still holds.
+
+    Raises Unavailable, and then nothing was sent: the order may be given again.
+    """
+    row = _read(order, desk)
+    if row is None:
+        return Outcome.STALE
+    now = desk.clock()
+    if within_deadline(row, now) is None:
+        return _end(row, WebhookStatus.EXPIRED, TOO_OLD, desk)
+    endpoint = desk.merchants.webhook_endpoint(row.merchant_id)
+    if endpoint is None or endpoint.webhook_url is None:
+        return _end(row, WebhookStatus.FAILED, NO_ENDPOINT, desk)
+    url = endpoint.webhook_url
+    health = desk.webhooks.health(row.merchant_id, url)
+    match verdict_on(health, now, by_hand=bool(row.by_hand)):
+        case Verdict.GONE:
+            return _end(row, WebhookStatus.FAILED, GONE, desk)
+        case Verdict.REST:
+            assert health is not None, "who has no past has no rest"
+            return _postpone(row, rest_ends(health), desk)
+        case Verdict.PROBE:
+            assert health is not None, "who has no past has no rest"
+            probe = probing(health, now)
+            try:
+                desk.webhooks.note_health(health, probe)
+            except StaleWrite:  # somebody else finds out
+                return _postpone(row, rest_ends(probe), desk)
+            health = probe
+        case Verdict.SEND:
+            pass
+    return _attempt(row, endpoint, url, health, desk)
+
+
+def _read(order: DeliveryOrder, desk: DeliveryDesk) -> Webhook | None:
+    """The delivery, if the order still holds. One that cannot be opened is ended, and rings."""
+    try:
+        row = desk.webhooks.get(order.id)
+    except (IntegrityError, KeyForgotten) as error:
+        logger.exception(error.code, webhook=order.id)
+        state = desk.webhooks.state(order.id, EVERYBODY)
+        if state is not None and _holds(order, state):
+            _end(state, WebhookStatus.FAILED, UNREADABLE, desk)
+        return None
+    return row if row is not None and _holds(order, row) else None
+
+
+def _holds(order: DeliveryOrder, row: WebhookState) -> bool:
+    return row.version == order.version and row.status is WebhookStatus.PENDING
+
+
+def _attempt(
+    row: Webhook,
+    endpoint: WebhookEndpoint,
+    url: str,
+    health: EndpointHealth | None,
+    desk: DeliveryDesk,
+) -> Outcome:
+    if not desk.has_time():
+        raise Unavailable("this invocation is too old for another attempt")
+    began = desk.clock()
+    claimed = _next(
+        row,
+        desk,
+        began,
+        attempts=row.attempts + 1,
+        url=url,
+        last_attempt=to_instant(began),
+        next_retry=to_instant(began + ATTEMPT_LEASE),
+        lease_owner=new_id("att", began),
+    )
+    try:
+        desk.webhooks.move(row, claimed)
+    except StaleWrite:
+        return Outcome.STALE
+    body = row.payload.encode()
+    headers = signed_headers(row.id, began, body, endpoint.secrets(to_instant(began)))
+    reply = desk.http.post(url, headers, body)
+    outcome = _settle(claimed, reply, desk)
+    _note(row.merchant_id, url, health, reply, desk)
+    return outcome
+
+
+def _settle(claimed: Webhook, reply: Reply, desk: DeliveryDesk) -> Outcome:
+    """Write down what the endpoint said, and when it is asked again."""
+    now = desk.clock()
+    told: dict[str, Any] = {"response_code": reply.status, "failure_reason": _reason(reply)}
+    if _is_delivered(reply):
+        return _end(claimed, WebhookStatus.DELIVERED, None, desk, **told)
+    if reply.status == HTTPStatus.GONE:
+        return _end(claimed, WebhookStatus.FAILED, told["failure_reason"], desk, **told)
+    asked = retry_after(reply.status, reply.retry_after, now)
+    at = next_attempt(claimed, now, desk.schedule, asked, desk.chance())
+    if at is None:
+        return _end(claimed, WebhookStatus.EXPIRED, told["failure_reason"], desk, **told)
+    waiting = _next(
+        claimed, desk, now, next_retry=to_instant(at), lease_owner=None, by_hand=None, **told
+    )
+    return _wait(claimed, waiting, at - now, Outcome.TO_RETRY, desk)
+
+
+def _postpone(row: Webhook, until: datetime, desk: DeliveryDesk) -> Outcome:
+    """The endpoint is left alone: wait, and count no attempt."""
+    now = desk.clock()
+    at = within_deadline(row, max(until, now) + POSTPONED_SPREAD * desk.chance())
+    if at is None:
+        return _end(row, WebhookStatus.EXPIRED, TOO_OLD, desk)
+    waiting = _next(row, desk, now, next_retry=to_instant(at))
+    return _wait(row, waiting, at - now, Outcome.POSTPONED, desk)
+
+
+def _wait(
+    before: Webhook, waiting: Webhook, delay: timedelta, outcome: Outcome, desk: DeliveryDesk
+) -> Outcome:
+    try:
+        desk.webhooks.move(before, waiting)
+    except StaleWrite:
+        return Outcome.STALE
+    if delay <= MAX_DELAY:
+        try:
+            desk.queue.send(order_for(waiting), delay)
+        except Exception:  # noqa: BLE001 - the sweep finds it when its time has come
+            logger.exception("a delivery could not be queued", webhook=waiting.id)
+    return outcome
+
+
+def _end(
+    row: WebhookState,
+    status: WebhookStatus,
+    reason: str | None,
+    desk: DeliveryDesk,
+    **told: Any,
+) -> Outcome:
+    """Nothing more is tried; the row stays for some weeks."""
+    now = desk.clock()
+    final = _next(
+        row,
+        desk,
+        now,
+        **{
+            **told,
+            "status": status,
+            "failure_reason": reason,
+            "retry_bucket": None,
+            "next_retry": None,
+            "lease_owner": None,
+            "by_hand": None,
+            "expires_at": to_epoch_seconds(now + FINAL_KEPT),
+        },
+    )
+    try:
+        desk.webhooks.move(row, final)
+    except StaleWrite:
+        return Outcome.STALE
+    return Outcome(status.value)
+
+
+def _note(
+    merchant_id: str, url: str, known: EndpointHealth | None, reply: Reply, desk: DeliveryDesk
+) -> None:
+    """Remember how the endpoint was. `known` is its past as it was read before the attempt."""
+    for _ in range(MAX_NOTES):
+        before = known or _newly_seen(merchant_id, url, desk.clock())
+        if _is_delivered(reply):
+            if is_blameless(before):
+                return
+            after = after_success(before, desk.clock())
+        else:
+            gone = reply.status == HTTPStatus.GONE
+            after = after_failure(before, desk.clock(), gone=gone)
+        try:
+            desk.webhooks.note_health(known, after)
+        except StaleWrite:
+            known = desk.webhooks.health(merchant_id, url)
+            continue
+        return
+    # Those who were faster have noted as much as is needed to open or close the circuit.
+    logger.warning("others noted how an endpoint was", endpoint=endpoint_id(merchant_id, url))
+
+
+def _newly_seen(merchant_id: str, url: str, now: datetime) -> EndpointHealth:
+    return EndpointHealth(
+        id=endpoint_id(merchant_id, url),
+        merchant_id=merchant_id,
+        version=0,
+        updated_at=to_instant(now),
+        expires_at=0,
+    )
+
+
+def _is_delivered(reply: Reply) -> bool:
+    return reply.status is not None and _OK <= reply.status < _REDIRECTS
+
+
+def _reason(reply: Reply) -> str | None:
+    if reply.failure is not None or _is_delivered(reply):
+        return reply.failure
+    if reply.status is not None and _REDIRECTS <= reply.status < _REFUSALS:
+        return f"it answered {reply.status}: redirects are not followed"
+    return GONE if reply.status == HTTPStatus.GONE else f"it answered {reply.status}"
+
+
+def _next(row: StateT, desk: DeliveryDesk, now: datetime, **changes: Any) -> StateT:
+    """The row one version on. Its cause is the attempt that changes it."""
+    attempt = changes.get("lease_owner") or row.lease_owner or row.id
+    context = ChangeContext(changed_by=DELIVERED_BY, request_id=desk.request_id(), cause=attempt)
+    stamped = {**context.stamp(), "version": row.version + 1, "updated_at": to_instant(now)}
+    return row.model_copy(update={**changes, **stamped})
+
+
+def order_for(row: WebhookState) -> DeliveryOrder:
+    """The order that holds while `row` is as it is."""
+    return DeliveryOrder(id=row.id, version=row.version, merchant_id=row.merchant_id)

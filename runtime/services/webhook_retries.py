@@ -1,0 +1,90 @@
+"""Deliveries whose time has come are queued: those too far off for SQS, and what was lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Final
+
+from runtime.domain.buckets import RETRY_BUCKETS, RETRY_QUEUE, all_buckets
+from runtime.domain.instants import to_instant
+from runtime.gateways.delivery_queue import DeliveryOrder, DeliveryQueue
+from runtime.observability import logger
+from runtime.repositories.webhooks import DueWebhook, WebhookRepository
+
+DUE_PAGE: Final = 100
+MAX_PER_RUN: Final = 10_000
+"""Deliveries that one run queues; the next takes the rest."""
+PARALLEL_WRITES: Final = 8
+QUEUED_GRACE: Final = timedelta(minutes=5)
+"""So long an order has to be worked on before its delivery is queued once more."""
+
+
+@dataclass(frozen=True)
+class RetriesDesk:
+    """What queueing works with. `must_stop` says that the invocation's time runs out."""
+
+    webhooks: WebhookRepository
+    queue: DeliveryQueue
+    clock: Callable[[], datetime]
+    must_stop: Callable[[], bool]
+
+
+@dataclass
+class RetriesReport:
+    """What became of the deliveries that were due. `failed` ones are due again for a later run."""
+
+    due: int = 0
+    queued: int = 0
+    gone_on: int = 0
+    failed: int = 0
+    finished: bool = True
+
+
+def queue_due(desk: RetriesDesk) -> RetriesReport:
+    """Queue what is due, the longest waiting first. One that fails does not stop the others."""
+    report = RetriesReport()
+    at = to_instant(desk.clock())
+    for bucket in all_buckets(RETRY_QUEUE, RETRY_BUCKETS):
+        due = desk.webhooks.due(bucket, at, page_size=DUE_PAGE)
+        while page := list(islice(due, min(DUE_PAGE, MAX_PER_RUN - report.due))):
+            if desk.must_stop():
+                report.finished = False
+                return report
+            report.due += len(page)
+            _queue(page, desk, report)
+    report.finished = report.due < MAX_PER_RUN
+    return report
+
+
+def _queue(page: Sequence[DueWebhook], desk: RetriesDesk, report: RetriesReport) -> None:
+    """Put them off first and send afterwards: what is then not sent is due again later."""
+    with ThreadPoolExecutor(max_workers=PARALLEL_WRITES) as pool:
+        taken = list(pool.map(lambda due: _put_off(due, desk), page))
+    report.failed += taken.count(None)
+    report.gone_on += taken.count(False)
+    orders = [
+        DeliveryOrder(id=due.id, version=due.version + 1, merchant_id=due.merchant_id)
+        for due, is_ours in zip(page, taken, strict=True)
+        if is_ours
+    ]
+    try:
+        unsent = len(desk.queue.send_all(orders))
+    except Exception:  # noqa: BLE001 - the log has it; they are due again when put off long enough
+        logger.exception("due webhooks could not be queued", webhooks=len(orders))
+        unsent = len(orders)
+    report.queued += len(orders) - unsent
+    report.failed += unsent
+
+
+def _put_off(due: DueWebhook, desk: RetriesDesk) -> bool | None:
+    """Whether it is ours to send; None where it could not be found out."""
+    now = desk.clock()
+    try:
+        return desk.webhooks.put_off(due, to_instant(now + QUEUED_GRACE), to_instant(now))
+    except Exception:  # noqa: BLE001 - the log has it, the others go on
+        logger.exception("a due webhook could not be put off", webhook=due.id)
+        return None

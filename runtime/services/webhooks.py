@@ -1,0 +1,146 @@
+"""Deliveries as a merchant sees them: one, a page of them, and once more by hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from typing import Final
+
+from runtime.contract.answers import StoredAnswer
+from runtime.contract.call import Call
+from runtime.contract.caller import found
+from runtime.contract.webhooks import WebhookAnswer, WebhookList, WebhookQuery
+from runtime.domain.buckets import RETRY_BUCKETS, RETRY_QUEUE, all_buckets, bucket_for
+from runtime.domain.instants import to_epoch_seconds, to_instant
+from runtime.errors import StaleWrite, Unavailable
+from runtime.gateways.delivery_queue import DeliveryOrder, DeliveryQueue
+from runtime.models.scope import Scope
+from runtime.models.webhook import EventType, WebhookState, WebhookStatus
+from runtime.observability import logger
+from runtime.repositories.webhooks import WebhookEntry, WebhookRepository
+from runtime.services.idempotency import ClaimReader, create_once
+from runtime.services.merchant_profiles import MerchantProfiles
+from runtime.services.pages import Cursors, take_page
+from runtime.services.versions import next_version, writing
+
+FILTERED_PAGE: Final = 100
+MAX_ATTEMPTS: Final = 10
+"""Readings of one delivery that others work on meanwhile."""
+
+
+@dataclass(frozen=True)
+class WebhookArchive:
+    """What reading deliveries works with."""
+
+    webhooks: WebhookRepository
+    merchants: MerchantProfiles
+    cursors: Cursors
+
+
+@dataclass(frozen=True)
+class WebhookDesk:
+    """What delivering once more works with. `deadline`: how long it is tried."""
+
+    webhooks: WebhookRepository
+    queue: DeliveryQueue
+    claims: ClaimReader
+    deadline: timedelta
+
+
+def webhook_answer(row: WebhookState) -> WebhookAnswer:
+    """The public shape of a delivery."""
+    values = row.model_dump()
+    values["expires_at"] = to_instant(datetime.fromtimestamp(row.expires_at, UTC))
+    return WebhookAnswer.model_validate(values)
+
+
+def get_webhook(webhook_id: str, call: Call, archive: WebhookArchive) -> WebhookAnswer:
+    """A delivery, strongly consistent. Raises NotFound."""
+    return webhook_answer(_kept(webhook_id, call, archive.webhooks))
+
+
+def list_webhooks(query: WebhookQuery, call: Call, archive: WebhookArchive) -> WebhookList:
+    """A page of the merchant's deliveries, newest first. Raises BadCursor, NotFound."""
+    merchant = archive.merchants.require(call.caller.merchant(call.acting_for))
+    after_id = archive.cursors.position(query, "webhooks", merchant.id)
+    entries = archive.webhooks.newest_first(
+        all_buckets(merchant.id, merchant.index_buckets),
+        (query.event_type,) if query.event_type is not None else tuple(EventType),
+        after_id=after_id,
+        page_size=FILTERED_PAGE if query.status is not None else query.limit + 1,
+    )
+    page = take_page(
+        entries,
+        limit=query.limit,
+        position=lambda entry: entry.id,
+        matches=lambda entry: _matches(entry, query),
+    )
+    rows = archive.webhooks.states([entry.id for entry in page.entries], Scope(merchant.id))
+    shown = (row for row in rows if query.status in (None, row.status) and not _is_over(row, call))
+    cursor = archive.cursors.cursor(query, page.next_position, "webhooks", merchant.id)
+    return WebhookList(
+        data=tuple(webhook_answer(row) for row in shown),
+        has_more=cursor is not None,
+        next_cursor=cursor,
+    )
+
+
+def redeliver(webhook_id: str, call: Call, desk: WebhookDesk) -> StoredAnswer:
+    """Have a delivery tried again now, whatever became of it, and for its full time: 202.
+
+    Raises NotFound.
+    """
+    for _ in range(MAX_ATTEMPTS):
+        row = _kept(webhook_id, call, desk.webhooks)
+        after = next_version(
+            row,
+            {
+                "status": WebhookStatus.PENDING,
+                "retry_bucket": bucket_for(RETRY_QUEUE, row.id, RETRY_BUCKETS),
+                "next_retry": to_instant(call.now),
+                "attempts_before": row.attempts,
+                "by_hand": True,
+                "lease_owner": None,
+                "expires_at": to_epoch_seconds(call.now + desk.deadline),
+            },
+            call,
+        )
+        try:
+            answer = create_once(
+                call,
+                row.merchant_id,
+                webhook_answer(after),
+                writing(desk.webhooks, row, after, call),
+                claims=desk.claims,
+                status=HTTPStatus.ACCEPTED,
+            )
+        except StaleWrite:
+            continue
+        if not answer.replayed:
+            _order(after, desk)
+        return answer
+    raise Unavailable(f"webhook {webhook_id} is too busy to be changed; try again")
+
+
+def _order(row: WebhookState, desk: WebhookDesk) -> None:
+    try:
+        order = DeliveryOrder(id=row.id, version=row.version, merchant_id=row.merchant_id)
+        desk.queue.send(order)
+    except Exception:  # noqa: BLE001 - it is due, so the sweep queues it within a minute
+        logger.exception("a webhook could not be queued", webhook=row.id)
+
+
+def _kept(webhook_id: str, call: Call, webhooks: WebhookRepository) -> WebhookState:
+    """The delivery, unless its time of being kept is over: the table forgets it late."""
+    row = found(webhooks.state(webhook_id, call.scope), "webhook", webhook_id)
+    return found(None if _is_over(row, call) else row, "webhook", webhook_id)
+
+
+def _is_over(row: WebhookState, call: Call) -> bool:
+    is_final = row.status is not WebhookStatus.PENDING
+    return is_final and row.expires_at <= to_epoch_seconds(call.now)
+
+
+def _matches(entry: WebhookEntry, query: WebhookQuery) -> bool:
+    return query.status in (None, entry.status)
