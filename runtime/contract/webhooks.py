@@ -7,7 +7,6 @@ from typing import Annotated
 from pydantic import BaseModel, Field, SerializeAsAny
 
 from runtime.contract.base import Answer, Body, Page, PageQuery
-from runtime.models.alert import AlertType, Detail
 from runtime.models.export import ExportStatus
 from runtime.models.fields import Instant
 from runtime.models.webhook import EventType, WebhookStatus
@@ -92,14 +91,3 @@ class LockedCustomer(Answer, frozen=True):
     version: int
     created_at: Instant
     updated_at: Instant
-
-
-class AlertData(Answer, frozen=True):
-    """A compliance alert."""
-
-    id: str
-    merchant_id: str
-    type: AlertType
-    entity_id: str
-    detail: Detail
-    created_at: Instant

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from runtime.contract.alerts import AlertAnswer
 from runtime.contract.base import Answer
 from runtime.contract.payments import PaymentAnswer, TransactionAnswer
 from runtime.contract.settlements import SettlementAnswer
-from runtime.contract.webhooks import AlertData, ExportData, LockedCustomer, WebhookBody
+from runtime.contract.webhooks import ExportData, LockedCustomer, WebhookBody
 from runtime.domain.buckets import RETRY_BUCKETS, RETRY_QUEUE, bucket_for
 from runtime.domain.instants import to_epoch_seconds, to_instant
 from runtime.domain.webhook_events import Event, event_of
@@ -160,5 +161,5 @@ def shown(row: Row) -> Answer:
         case CustomerState():
             return LockedCustomer.of(row)
         case Alert():
-            return AlertData.of(row)
+            return AlertAnswer.of(row)
     raise AssertionError(f"nothing is told of a {type(row).__name__}")

@@ -66,7 +66,14 @@ class Synthesized:
             stack.stack_name.rpartition("-")[2]: json.loads(
                 (directory / f"{stack.stack_name}.template.json").read_text()
             )
-            for stack in (stacks.data, stacks.api, stacks.workers, stacks.ledger, stacks.audit)
+            for stack in (
+                stacks.data,
+                stacks.api,
+                stacks.workers,
+                stacks.ledger,
+                stacks.audit,
+                stacks.webhooks,
+            )
         }
         return Synthesized(app, stacks, templates, directory)
 

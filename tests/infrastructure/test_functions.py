@@ -7,6 +7,7 @@ import pytest
 from runtime.errors import IntegrityError, KeyForgotten
 from runtime.settings import (
     AuthorizerSettings,
+    DeliverSettings,
     HoldsSettings,
     PaymentTiming,
     ProcessSettings,
@@ -15,6 +16,7 @@ from runtime.settings import (
     QuerySettings,
     ReconcileSettings,
     ResolverSettings,
+    RetriesSettings,
     RotationSettings,
     Settings,
     TotalsSettings,
@@ -24,6 +26,7 @@ from tests.infrastructure.synthesized import Resource, Synthesized, cdk_json_con
 
 SETTINGS: dict[str, type[Settings]] = {
     "authorizer": AuthorizerSettings,
+    "deliver": DeliverSettings,
     "holds": HoldsSettings,
     "process": ProcessSettings,
     "project": ProjectSettings,
@@ -31,11 +34,13 @@ SETTINGS: dict[str, type[Settings]] = {
     "query": QuerySettings,
     "reconcile": ReconcileSettings,
     "resolver": ResolverSettings,
+    "retries": RetriesSettings,
     "rotation": RotationSettings,
     "totals": TotalsSettings,
 }
 HANDLERS = {
     "authorizer": "runtime.handlers.authorize.handler",
+    "deliver": "runtime.handlers.deliver.handler",
     "holds": "runtime.handlers.holds.handler",
     "process": "runtime.handlers.process.handler",
     "project": "runtime.handlers.project.handler",
@@ -43,6 +48,7 @@ HANDLERS = {
     "query": "runtime.handlers.query.handler",
     "reconcile": "runtime.handlers.reconcile.handler",
     "resolver": "runtime.handlers.resolve.handler",
+    "retries": "runtime.handlers.retries.handler",
     "rotation": "runtime.handlers.rotate.handler",
     "totals": "runtime.handlers.totals.handler",
 }

@@ -7,9 +7,11 @@ import re
 
 import pytest
 
+from runtime.repositories.merchants import WebhookEndpoint
 from runtime.settings import (
     ArchiveSettings,
     AuthorizerSettings,
+    DeliverSettings,
     HoldsSettings,
     ProcessSettings,
     ProjectSettings,
@@ -17,6 +19,7 @@ from runtime.settings import (
     QuerySettings,
     ReconcileSettings,
     ResolverSettings,
+    RetriesSettings,
     RotationSettings,
     Settings,
     TotalsSettings,
@@ -36,12 +39,14 @@ from tests.infrastructure.synthesized import (
 USES: dict[str, tuple[TableUses, type[Settings]]] = {
     "archive": (permissions.ARCHIVE, ArchiveSettings),
     "authorizer": (permissions.AUTHORIZER, AuthorizerSettings),
+    "deliver": (permissions.DELIVER, DeliverSettings),
     "holds": (permissions.HOLDS, HoldsSettings),
     "process": (permissions.PROCESS, ProcessSettings),
     "project": (permissions.PROJECT, ProjectSettings),
     "proof": (permissions.PROOF, ProofSettings),
     "query": (permissions.QUERY, QuerySettings),
     "reconcile": (permissions.RECONCILE, ReconcileSettings),
+    "retries": (permissions.RETRIES, RetriesSettings),
     "rotation": (permissions.ROTATE, RotationSettings),
     "resolver": (permissions.RESOLVER, ResolverSettings),
     "totals": (permissions.TOTALS, TotalsSettings),
@@ -56,7 +61,9 @@ DATA_KEY_ACTIONS: dict[str, dict[str, set[str]]] = {
     "process": {"PiiKey": USE_AND_MAKE, "PciKey": USE_AND_MAKE, "IndexKey": USE_AND_MAKE},
     "query": {"PiiKey": {"Decrypt"}, "IndexKey": USE_AND_MAKE},
     "archive": {},
+    "deliver": {"PiiKey": {"Decrypt"}},
     "holds": {},
+    "retries": {},
     "project": {"PiiKey": USE_AND_MAKE},
     "proof": {},
     "reconcile": {},
@@ -237,3 +244,27 @@ def test_two_may_scan_and_only_customers_keys_and_folded_rows_may_be_deleted(
                 "ForAllValues:StringLike": {"dynamodb:LeadingKeys": keys},
                 "Null": {"dynamodb:LeadingKeys": "false"},
             }
+
+
+def test_the_sender_of_webhooks_reads_of_a_merchant_only_what_it_sends_with(
+    stage: Synthesized,
+) -> None:
+    assert set(permissions.SENT_WITH) == set(WebhookEndpoint.model_fields)
+    (merchants,) = (
+        statement
+        for statement in stage.statements_of("deliver")
+        if statement["Resource"] == [f"${{{table_logical_id('merchants')}.Arn}}"]
+    )
+    assert merchants["Action"] == ["dynamodb:GetItem"]
+    assert merchants["Condition"] == {
+        "ForAllValues:StringEquals": {"dynamodb:Attributes": list(permissions.SENT_WITH)},
+        "Null": {"dynamodb:Attributes": "false"},
+        "StringEqualsIfExists": {"dynamodb:Select": "SPECIFIC_ATTRIBUTES"},
+    }
+
+
+def test_what_queues_due_webhooks_opens_nothing_and_only_sends(stage: Synthesized) -> None:
+    statements = stage.statements_of("retries")
+    queues = _allowed(statements, "sqs")
+    assert all(actions == {"sqs:SendMessage"} for actions in queues.values())
+    assert len(queues) == 2  # the deliveries, and its own dead letters

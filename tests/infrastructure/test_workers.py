@@ -74,6 +74,7 @@ def test_every_schedule_runs_its_function_by_the_alias(stage: Synthesized) -> No
     assert found == {
         "resolver": "rate(1 minute)",
         "holds": "rate(1 minute)",
+        "retries": "rate(1 minute)",
         "rotation": "rate(1 day)",
         "totals": "rate(1 hour)",
         "proof": "rate(1 hour)" if local else "rate(1 day)",
@@ -89,10 +90,9 @@ def test_a_failed_run_of_a_schedule_is_kept(stage: Synthesized) -> None:
         destination = config.properties["DestinationConfig"]["OnFailure"]["Destination"]
         assert destination["Fn::GetAtt"][0] in _dead_letter_queues(stage)
         kept.add(stage.flat(destination))
-    for service in ("resolver", "rotation", "holds", "totals", "proof"):
+    for service in ("resolver", "rotation", "holds", "totals", "proof", "retries"):
         rights = [s for s in stage.statements_of(service) if s["Action"] == ["sqs:SendMessage"]]
-        ((resource,),) = (s["Resource"] for s in rights)
-        assert resource in kept
+        assert kept & {resource for statement in rights for resource in statement["Resource"]}
 
 
 PROJECTED = (

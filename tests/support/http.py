@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from runtime.bootstrap.archive import archive_services
+from runtime.bootstrap.deliver import deliver_services
 from runtime.bootstrap.holds import holds_services
 from runtime.bootstrap.process import process_services
 from runtime.bootstrap.project import project_services
@@ -19,12 +20,14 @@ from runtime.bootstrap.proof import proof_services
 from runtime.bootstrap.query import query_services
 from runtime.bootstrap.reconcile import reconcile_services
 from runtime.bootstrap.resolve import resolver_services
+from runtime.bootstrap.retries import retries_services
 from runtime.bootstrap.rotate import rotation_services
 from runtime.bootstrap.totals import totals_services
 from runtime.models import ALL_TABLES
 from runtime.settings import (
     ArchiveSettings,
     AuthorizerSettings,
+    DeliverSettings,
     HoldsSettings,
     ProcessSettings,
     ProjectSettings,
@@ -32,6 +35,7 @@ from runtime.settings import (
     QuerySettings,
     ReconcileSettings,
     ResolverSettings,
+    RetriesSettings,
     RotationSettings,
     Settings,
     TotalsSettings,
@@ -197,6 +201,15 @@ class Functions:
         """The schedule of the keys fires, or an operator asks."""
         return self.modules["rotate"].handler({"schedule": "rotation", **event}, Context())
 
+    def deliver(self, *messages: tuple[str, str]) -> Any:
+        """Messages of the queue of deliveries: their ids and bodies."""
+        records = [{"messageId": each, "body": body} for each, body in messages]
+        return self.modules["deliver"].handler({"Records": records}, Context())
+
+    def queue_retries(self) -> Any:
+        """The schedule of due webhooks fires."""
+        return self.modules["retries"].handler({"schedule": "retries"}, Context())
+
     def expire_holds(self) -> Any:
         """The schedule of expiring holds fires."""
         return self.modules["holds"].handler({"schedule": "holds"}, Context())
@@ -239,6 +252,8 @@ def environment(
         ReconcileSettings,
         ResolverSettings,
         RotationSettings,
+        DeliverSettings,
+        RetriesSettings,
         HoldsSettings,
         TotalsSettings,
         ProjectSettings,
@@ -255,6 +270,7 @@ def functions() -> Functions:
     from runtime.handlers import (  # noqa: PLC0415
         archive,
         authorize,
+        deliver,
         holds,
         process,
         project,
@@ -262,6 +278,7 @@ def functions() -> Functions:
         query,
         reconcile,
         resolve,
+        retries,
         rotate,
         totals,
     )
@@ -272,6 +289,8 @@ def functions() -> Functions:
         (reconcile_services, permissions.RECONCILE),
         (resolver_services, permissions.RESOLVER),
         (rotation_services, permissions.ROTATE),
+        (deliver_services, permissions.DELIVER),
+        (retries_services, permissions.RETRIES),
         (holds_services, permissions.HOLDS),
         (totals_services, permissions.TOTALS),
         (project_services, permissions.PROJECT),
@@ -290,6 +309,8 @@ def functions() -> Functions:
         {
             "archive": archive,
             "authorize": authorize,
+            "deliver": deliver,
+            "retries": retries,
             "process": process,
             "query": query,
             "reconcile": reconcile,

@@ -27,6 +27,7 @@ def hold_to(client: DynamoDBClient, uses: TableUses, tables: Mapping[str, str]) 
     names = {physical: name for name, physical in tables.items()}
 
     def judge(params: dict[str, Any], model: Any, **_: Any) -> None:
+        _judge_attributes(model.name, params, uses, names)
         for action, table, index in _actions(model.name, params):
             use = uses.get(names.get(table, table))
             allowed: tuple[str, ...] = ()
@@ -37,6 +38,21 @@ def hold_to(client: DynamoDBClient, uses: TableUses, tables: Mapping[str, str]) 
                 raise _denied(model.name, f"no right to {action} on {place}")
 
     client.meta.events.register("provide-client-params.dynamodb", judge)
+
+
+def _judge_attributes(
+    operation: str, params: Mapping[str, Any], uses: TableUses, names: Mapping[str, str]
+) -> None:
+    """Of some tables a function may read what it names, and name no more than it was given."""
+    table = names.get(params.get("TableName", ""), "")
+    use = uses.get(table)
+    if operation != "GetItem" or use is None or not use.attributes:
+        return
+    placeholders = params.get("ExpressionAttributeNames", {})
+    projection = params.get("ProjectionExpression", "")
+    wanted = {placeholders.get(each.strip(), each.strip()) for each in projection.split(",")}
+    if not wanted <= set(use.attributes):
+        raise _denied(operation, f"no right to {wanted - set(use.attributes)} of {table}")
 
 
 def _allowed(use: TableUse) -> tuple[str, ...]:

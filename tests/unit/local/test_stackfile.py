@@ -25,6 +25,10 @@ def outputs() -> dict[str, dict[str, str]]:
             "Functions": '{"reconcile": "reconcile-1"}',
             "Schedules": '{"resolver": {"function": "reconcile-1", "event": {"do": "resolve"}}}',
         },
+        "payments-local-webhooks": {
+            "Functions": '{"deliver": "deliver-1"}',
+            "Schedules": '{"retries": {"function": "retries-1", "event": {"do": "retry"}}}',
+        },
         "payments-local-ledger": {
             "Functions": '{"holds": "holds-1"}',
             "Schedules": '{"holds": {"function": "holds-1", "event": {"do": "expire"}}}',
@@ -58,11 +62,13 @@ def test_the_file_has_the_promised_names(tmp_path: Path) -> None:
             "reconcile": "reconcile-1",
             "holds": "holds-1",
             "archive": "archive-1",
+            "deliver": "deliver-1",
         },
         "schedules": {
             "resolver": {"function": "reconcile-1", "event": {"do": "resolve"}},
             "holds": {"function": "holds-1", "event": {"do": "expire"}},
             "archive": {"function": "archive-1", "event": {"do": "close"}},
+            "retries": {"function": "retries-1", "event": {"do": "retry"}},
         },
     }
 
