@@ -1,0 +1,451 @@
+"""Deliveries to endpoints that fail, rest, come back, are gone; and senders that die half-way."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from standardwebhooks import Webhook as Verifier
+
+from runtime.domain.instants import to_epoch_seconds, to_instant
+from runtime.domain.webhook_schedule import FAILURES_TO_OPEN
+from runtime.errors import Unavailable
+from runtime.gateways.delivery_queue import DeliveryOrder
+from runtime.gateways.webhook_http import Reply, WebhookHttp
+from runtime.models.scope import EVERYBODY
+from runtime.models.webhook import Webhook, WebhookStatus
+from runtime.repositories.merchants import MerchantRepository
+from runtime.services.webhook_delivery import (
+    ATTEMPT_LEASE,
+    FINAL_KEPT,
+    GONE,
+    NO_ENDPOINT,
+    Outcome,
+    deliver,
+    order_for,
+)
+from tests.support.faults import Fault, Faults, ProcessKilled, at_call, seeded
+from tests.support.receiver import Receiver
+from tests.support.webhooks import DEADLINE, FakeHttp, Post, moment, new_row
+from tests.support.world import World, at_once
+
+URL, DEAD = "https://hooks.example/in", "https://dead.example/in"
+SECRET = "whsec_" + base64.b64encode(b"s" * 32).decode()
+OLD_SECRET = "whsec_" + base64.b64encode(b"o" * 32).decode()
+LOCAL = WebhookHttp(allow_local=True, total_seconds=2.0)
+
+
+def failing(*statuses: int | None) -> FakeHttp:
+    """Answers with these, one after the other, and then with 200."""
+    left = list(statuses)
+    return FakeHttp(lambda _: Reply(status=left.pop(0) if left else 200))
+
+
+def change_merchant(world: World, merchant_id: str, **changes: Any) -> None:
+    repository = MerchantRepository(world.store)
+    before = repository.get(merchant_id, EVERYBODY)
+    assert before is not None
+    after = before.model_copy(update={**changes, "version": before.version + 1})
+    repository.alter(before, after, None, token=f"t-{before.version}", now=world.clock())
+
+
+# ------------------------------------------------------------ trying again
+
+
+def test_an_endpoint_that_fails_three_times_gets_it_at_the_fourth_attempt_in_time(
+    either_world: World,
+) -> None:
+    world = either_world
+    with Receiver(
+        script=[(500, {}), (302, {"location": "http://169.254.169.254/"}), (404, {})]
+    ).running() as receiver:
+        merchant = world.merchant(webhook_url=receiver.url, webhook_secret=SECRET)
+        times = []
+        receiver.before_answer = lambda _: times.append(world.clock())
+        post = Post(world, LOCAL)
+        row = post.placed(merchant, payload='{"id":"whk","ä":1}')
+        began = world.clock()
+        post.pass_time(began + timedelta(hours=1))
+    waited = [(time - began).total_seconds() for time in times]
+    assert len(waited) == 4
+    assert waited[0] < 1
+    assert 5 <= waited[1] - waited[0] < 6
+    assert 300 <= waited[2] - waited[1] < 301
+    assert 1800 <= waited[3] - waited[2] < 1800 + 61  # beyond what SQS delays: the sweep's minute
+    after = post.row(row.id)
+    assert (after.status, after.attempts, after.response_code) == ("delivered", 4, 200)
+    assert (
+        after.retry_bucket is after.next_retry is after.lease_owner is after.failure_reason is None
+    )
+    assert after.expires_at >= to_epoch_seconds(began + FINAL_KEPT)
+    assert {request.headers["webhook-id"] for request in receiver.received} == {row.id}
+    assert {request.body for request in receiver.received} == {row.payload.encode()}
+    stamps = [int(request.headers["webhook-timestamp"]) for request in receiver.received]
+    assert stamps == [to_epoch_seconds(time) for time in times]
+
+
+def test_what_is_asked_for_by_retry_after_is_waited_for(either_world: World) -> None:
+    world = either_world
+    with Receiver(script=[(429, {"retry-after": "600"})]).running() as receiver:
+        merchant = world.merchant(webhook_url=receiver.url)
+        post = Post(world, LOCAL, chance=0.9)
+        row = post.placed(merchant)
+        assert post.pump() == [Outcome.TO_RETRY]
+        waiting = post.row(row.id)
+        assert waiting.response_code == 429
+        assert moment(waiting.next_retry) - moment(waiting.last_attempt) >= timedelta(seconds=600)
+        post.pass_time(world.clock() + timedelta(seconds=595))
+        assert len(receiver.received) == 1
+        post.pass_time(world.clock() + timedelta(seconds=10))
+    assert post.row(row.id).status is WebhookStatus.DELIVERED
+
+
+def test_after_the_deadline_it_is_expired_and_nothing_more_is_sent(world: World) -> None:
+    http = FakeHttp(lambda _: Reply(failure="no answer within 10 s"), clock=world.clock)
+    merchant = world.merchant(webhook_url=URL)
+    post = Post(world, http)
+    row = post.placed(merchant)
+    began = world.clock()
+    post.pass_time(began + DEADLINE + timedelta(hours=15), step=timedelta(minutes=30))
+    after = post.row(row.id)
+    assert after.status is WebhookStatus.EXPIRED
+    assert after.failure_reason == "no answer within 10 s"
+    assert after.attempts == len(http.sent) == 10
+    assert http.times[-1] < began + DEADLINE
+    assert after.retry_bucket is None
+
+
+def test_one_whose_time_is_over_before_its_turn_is_expired_unsent(either_world: World) -> None:
+    world = either_world
+    http = FakeHttp()
+    post = Post(world, http)
+    merchant = world.merchant(webhook_url=URL)
+    row = post.placed(merchant, expires_at=to_epoch_seconds(world.clock()))
+    assert post.pump() == [Outcome.EXPIRED]
+    assert post.row(row.id).status is WebhookStatus.EXPIRED
+    assert http.sent == []
+
+
+# ------------------------------------------------------------ who sends
+
+
+def test_of_two_who_hold_one_order_one_sends(either_world: World) -> None:
+    world = either_world
+    http = FakeHttp()
+    post = Post(world, http)
+    row = post.placed(world.merchant(webhook_url=URL))
+    outcomes = at_once(*[lambda: deliver(order_for(row), post.desk()) for _ in range(6)])
+    assert sorted(map(str, outcomes)) == ["delivered"] + ["stale"] * 5
+    assert len(http.sent) == 1
+    assert post.row(row.id).attempts == 1
+
+
+def test_an_order_that_comes_again_or_late_or_of_nothing_is_void(world: World) -> None:
+    http = failing(500)
+    post = Post(world, http)
+    row = post.placed(world.merchant(webhook_url=URL))
+    assert post.pump() == [Outcome.TO_RETRY]
+    assert deliver(order_for(row), post.desk()) is Outcome.STALE
+    assert deliver(DeliveryOrder(id="whk_none", version=1, merchant_id="m"), post.desk()) == "stale"
+    assert len(http.sent) == 1
+
+
+@pytest.mark.parametrize("step", range(1, 12))
+def test_a_sender_that_dies_anywhere_loses_nothing_and_sends_the_same_again(
+    world: World, step: int
+) -> None:
+    http = FakeHttp()
+    post = Post(world, http)
+    merchant = world.merchant(webhook_url=URL)
+    world.forget_keys()
+    row = post.placed(merchant)
+    client = world.engine.dynamodb()
+    calls: dict[str, int] = {}
+
+    def plan(operation: str, number: int) -> Fault | None:
+        calls["all"] = calls.get("all", 0) + 1
+        if calls["all"] != (step + 1) // 2:
+            return None
+        return Fault.KILLED_BEFORE if step % 2 else Fault.KILLED_AFTER
+
+    Faults(plan).attach(client)
+    order = post.queue.due()
+    assert order is not None
+    with suppress(ProcessKilled):
+        deliver(order, post.desk(world.store_on(client)))
+    assert len(http.sent) <= 1
+    sent_before = len(http.sent)
+    post.pass_time(world.clock() + timedelta(minutes=3))
+    after = post.row(row.id)
+    assert after.status is WebhookStatus.DELIVERED
+    assert after.attempts >= 1
+    assert len(http.sent) == sent_before + (1 if sent_before == 0 or after.attempts == 2 else 0)
+    assert {headers["webhook-id"] for _, headers, _ in http.sent} == {row.id}
+    assert {body for _, _, body in http.sent} == {row.payload.encode()}
+
+
+def test_a_crash_after_the_claim_is_waited_for_as_long_as_the_lease(world: World) -> None:
+    def dies(_: str) -> Reply:
+        raise ProcessKilled
+
+    post = Post(world, FakeHttp())
+    row = post.placed(world.merchant(webhook_url=URL))
+    order = post.queue.due()
+    assert order is not None
+    with pytest.raises(ProcessKilled):
+        deliver(order, post.desk(http=FakeHttp(dies)))
+    claimed = post.row(row.id)
+    assert (claimed.attempts, claimed.status) == (1, WebhookStatus.PENDING)
+    assert moment(claimed.next_retry) - moment(claimed.last_attempt) == ATTEMPT_LEASE
+    assert post.sweep().due == 0
+    world.clock.advance(ATTEMPT_LEASE.total_seconds())
+    assert post.sweep().queued == 1
+    assert post.pump() == [Outcome.DELIVERED]
+    assert post.row(row.id).attempts == 2
+
+
+def test_with_faults_of_the_database_everything_arrives(world: World) -> None:
+    http = failing(500, 200, 503, None)
+    post = Post(world, http)
+    merchant = world.merchant(webhook_url=URL)
+    rows = [post.placed(merchant) for _ in range(8)]
+    client = world.engine.dynamodb()
+    Faults(seeded("deliveries", 0.3)).attach(client)
+    while (order := post.queue.due()) is not None:
+        deliver(order, post.desk(world.store_on(client)))
+    post.pass_time(world.clock() + timedelta(hours=1))
+    assert {post.row(row.id).status for row in rows} == {WebhookStatus.DELIVERED}
+    assert {headers["webhook-id"] for _, headers, _ in http.sent} == {row.id for row in rows}
+
+
+def test_a_claim_whose_answer_was_lost_is_still_ours(world: World) -> None:
+    http = FakeHttp()
+    post = Post(world, http)
+    row = post.placed(world.merchant(webhook_url=URL))
+    client = world.engine.dynamodb()
+    Faults(at_call("UpdateItem", 1, Fault.ANSWER_LOST)).attach(client)
+    assert deliver(order_for(row), post.desk(world.store_on(client))) is Outcome.DELIVERED
+    assert len(http.sent) == 1
+
+
+def test_an_invocation_without_time_sends_nothing_and_takes_nothing(world: World) -> None:
+    http = FakeHttp()
+    post = Post(world, http)
+    row = post.placed(world.merchant(webhook_url=URL))
+    desk = post.desk()
+    tired = type(desk)(**{**desk.__dict__, "has_time": lambda: False})
+    with pytest.raises(Unavailable):
+        deliver(order_for(row), tired)
+    assert post.row(row.id) == row
+    assert http.sent == []
+
+
+# ------------------------------------------------------------ the sweep
+
+
+def test_a_lost_message_is_made_up_for_within_two_minutes(either_world: World) -> None:
+    world = either_world
+    post = Post(world, FakeHttp())
+    row = post.placed(world.merchant(webhook_url=URL))
+    post.queue.waiting.clear()
+    assert post.sweep().due == 0
+    world.clock.advance(61)
+    assert post.sweep().queued == 1
+    world.clock.advance(60)
+    assert post.sweep().due == 0  # queued, and not every minute
+    assert post.pump() == [Outcome.DELIVERED]
+    assert post.row(row.id).status is WebhookStatus.DELIVERED
+    world.clock.advance(3600)
+    assert post.sweep().due == 0
+
+
+def test_what_could_not_be_queued_is_queued_by_a_later_sweep(world: World) -> None:
+    post = Post(world, FakeHttp())
+    post.placed(world.merchant(webhook_url=URL))
+    post.queue.waiting.clear()
+    world.clock.advance(61)
+    post.queue.available = False
+    assert post.sweep().failed == 1
+    post.queue.available = True
+    world.clock.advance(301)
+    assert post.sweep().queued == 1
+    assert post.pump() == [Outcome.DELIVERED]
+
+
+def test_sweeps_at_once_and_a_late_message_make_one_attempt(either_world: World) -> None:
+    world = either_world
+    http = FakeHttp()
+    post = Post(world, http)
+    merchant = world.merchant(webhook_url=URL)
+    rows = [post.placed(merchant) for _ in range(20)]
+    world.clock.advance(61)
+    for report in at_once(*[post.sweep for _ in range(4)]):
+        assert not isinstance(report, Exception), report
+    post.pump()
+    assert sorted(headers["webhook-id"] for _, headers, _ in http.sent) == [row.id for row in rows]
+
+
+# ------------------------------------------------------------ endpoints
+
+
+def test_a_dead_endpoint_is_rested_and_does_not_hold_up_another(either_world: World) -> None:
+    world = either_world
+    http = FakeHttp(lambda url: Reply(status=200 if url == URL else None, failure="dead"))
+    post = Post(world, http)
+    dead, well = world.merchant(webhook_url=DEAD), world.merchant(webhook_url=URL)
+    for _ in range(12):
+        post.placed(dead)
+        post.placed(well)
+    outcomes = post.pump()
+    assert outcomes.count(Outcome.DELIVERED) == 12
+    assert outcomes.count(Outcome.TO_RETRY) == FAILURES_TO_OPEN
+    assert outcomes.count(Outcome.POSTPONED) == 12 - FAILURES_TO_OPEN
+    postponed = [row for row in post.deliveries() if row.status == "pending" and not row.attempts]
+    assert len(postponed) == 12 - FAILURES_TO_OPEN
+    health = post.health(dead, DEAD)
+    assert health is not None
+    assert health.open_until is not None
+    assert all((row.next_retry or "") >= health.open_until for row in postponed)
+    assert post.health(well, URL) is None  # a healthy endpoint costs no write
+    tries = len([1 for url, _, _ in http.sent if url == DEAD])
+    post.pass_time(world.clock() + timedelta(minutes=4))
+    after = len([1 for url, _, _ in http.sent if url == DEAD])
+    assert after - tries <= 3  # one at the end of each rest
+
+
+def test_an_endpoint_that_is_well_again_gets_all_that_waited(world: World) -> None:
+    alive = False
+    http = FakeHttp(lambda _: Reply(status=200 if alive else 500))
+    post = Post(world, http)
+    merchant = world.merchant(webhook_url=URL)
+    rows = [post.placed(merchant) for _ in range(15)]
+    post.pump()
+    alive = True
+    post.pass_time(world.clock() + timedelta(minutes=10))
+    assert {post.row(row.id).status for row in rows} == {WebhookStatus.DELIVERED}
+    health = post.health(merchant, URL)
+    assert health is not None
+    assert (health.failures, health.open_until, health.opened) == (0, None, 0)
+
+
+def test_after_a_rest_one_alone_finds_out(world: World) -> None:
+    http = FakeHttp(lambda _: Reply(status=500))
+    post = Post(world, http)
+    merchant = world.merchant(webhook_url=URL)
+    rows = [post.placed(merchant) for _ in range(FAILURES_TO_OPEN + 6)]
+    post.pump()
+    waiting = [row for row in map(post.row, (r.id for r in rows)) if not row.attempts]
+    world.clock.advance(95)
+    sent = len(http.sent)
+    outcomes = at_once(*[lambda row=row: deliver(order_for(row), post.desk()) for row in waiting])
+    assert sorted(map(str, outcomes)) == ["postponed"] * 5 + ["to_retry"]
+    assert len(http.sent) == sent + 1
+
+
+def test_410_stops_the_endpoint_until_one_by_hand_arrives(either_world: World) -> None:
+    world = either_world
+    http = failing(410)
+    post = Post(world, http)
+    merchant = world.merchant(webhook_url=URL)
+    first, second = post.placed(merchant), post.placed(merchant)
+    assert post.pump() == [Outcome.FAILED, Outcome.FAILED]
+    assert len(http.sent) == 1
+    assert (post.row(first.id).response_code, post.row(first.id).failure_reason) == (410, GONE)
+    assert (post.row(second.id).attempts, post.row(second.id).failure_reason) == (0, GONE)
+    third = post.placed(merchant, by_hand=True)
+    assert post.pump() == [Outcome.DELIVERED]
+    assert post.row(third.id).by_hand is None
+    fourth = post.placed(merchant)
+    assert post.pump() == [Outcome.DELIVERED]
+    assert post.row(fourth.id).status is WebhookStatus.DELIVERED
+
+
+def test_another_url_of_the_merchant_is_another_endpoint_and_gets_what_waits(
+    world: World,
+) -> None:
+    http = FakeHttp(lambda url: Reply(status=410 if url == DEAD else 200))
+    post = Post(world, http)
+    merchant = world.merchant(webhook_url=DEAD)
+    post.placed(merchant)
+    assert post.pump() == [Outcome.FAILED]
+    waiting = post.placed(merchant)
+    change_merchant(world, merchant.id, webhook_url=URL)
+    assert post.pump() == [Outcome.DELIVERED]
+    assert post.row(waiting.id).url == URL
+    change_merchant(world, merchant.id, webhook_url=None)
+    late = post.placed(merchant)
+    assert post.pump() == [Outcome.FAILED]
+    assert post.row(late.id).failure_reason == NO_ENDPOINT
+
+
+def test_while_a_secret_changes_over_both_verify_and_then_the_new_one_alone(
+    world: World,
+) -> None:
+    http = FakeHttp()
+    post = Post(world, http)
+    until = to_instant(world.clock() + timedelta(hours=24))
+    merchant = world.merchant(
+        webhook_url=URL,
+        webhook_secret=SECRET,
+        previous_webhook_secret=OLD_SECRET,
+        previous_secret_until=until,
+    )
+    post.placed(merchant)
+    post.pump()
+    world.clock.advance(25 * 3600)
+    post.placed(merchant)
+    post.pump()
+    (_, during, _), (_, after, _) = http.sent
+    assert during["webhook-signature"].count("v1,") == 2
+    assert after["webhook-signature"].count("v1,") == 1
+    assert signatures(http.sent[0], SECRET, OLD_SECRET) == during["webhook-signature"].split()
+    assert signatures(http.sent[1], SECRET) == after["webhook-signature"].split()
+
+
+def signatures(sent: tuple[str, Mapping[str, str], bytes], *secrets: str) -> list[str]:
+    """What the receivers' library signs with each of these secrets."""
+    _, headers, body = sent
+    at = datetime.fromtimestamp(int(headers["webhook-timestamp"]), UTC)
+    return [Verifier(each).sign(headers["webhook-id"], at, body.decode()) for each in secrets]
+
+
+def test_a_payload_that_does_not_open_ends_the_delivery_and_rings(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    post = Post(world, FakeHttp())
+    merchant = world.merchant(webhook_url=URL)
+    one, other = post.placed(merchant), post.placed(merchant)
+    post.queue.waiting.clear()
+    moved = world.client.get_item(
+        TableName=world.tables["webhooks"], Key={"id": {"S": other.id}}, ConsistentRead=True
+    )["Item"]["payload"]
+    world.client.update_item(
+        TableName=world.tables["webhooks"],
+        Key={"id": {"S": one.id}},
+        UpdateExpression="SET payload = :p",
+        ExpressionAttributeValues={":p": moved},
+    )
+    assert deliver(order_for(one), post.desk()) is Outcome.STALE
+    state = post.webhooks.state(one.id, EVERYBODY)
+    assert state is not None
+    assert state.status is WebhookStatus.FAILED
+    assert "integrity_error" in caplog.messages
+
+
+def test_rows_of_endpoints_are_no_deliveries(world: World) -> None:
+    post = Post(world, failing(500))
+    merchant = world.merchant(webhook_url=URL)
+    post.placed(merchant)
+    post.pump()
+    health = post.health(merchant, URL)
+    assert health is not None
+    assert post.webhooks.state(health.id, EVERYBODY) is None
+    assert "hooks.example" not in health.id
+    assert json.loads(new_row(world, merchant).payload)
+    assert len(post.deliveries()) == 1
+    assert isinstance(post.deliveries()[0], Webhook)

@@ -1,0 +1,179 @@
+"""Deliveries in a test: a desk on a world's tables, and a queue that hands out its orders."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from runtime.domain.buckets import RETRY_BUCKETS, RETRY_QUEUE, bucket_for
+from runtime.domain.instants import to_datetime, to_epoch_seconds, to_instant
+from runtime.domain.webhook_schedule import RetrySchedule
+from runtime.gateways.delivery_queue import DeliveryOrder, DeliveryQueue
+from runtime.gateways.webhook_http import Reply
+from runtime.models.merchant import MerchantProfile
+from runtime.models.webhook import EndpointHealth, Webhook, event_key
+from runtime.repositories.merchants import MerchantRepository
+from runtime.repositories.store import Store
+from runtime.repositories.webhooks import WebhookRepository
+from runtime.services.webhook_delivery import DeliveryDesk, Http, Outcome, deliver
+from runtime.services.webhook_retries import RetriesDesk, RetriesReport, queue_due
+from runtime.settings import DeliverSettings
+from tests.support.world import SETUP, World
+
+SCHEDULE = RetrySchedule.parsed(DeliverSettings.model_fields["retry_delays_seconds"].default)
+DEADLINE = timedelta(days=3)
+_numbers = itertools.count(1)
+
+
+@dataclass
+class Queue(DeliveryQueue):
+    """Orders with the moment from which they are seen, by the world's clock."""
+
+    world: World
+    waiting: list[tuple[datetime, int, DeliveryOrder]] = field(default_factory=list)
+    available: bool = True
+    history: list[DeliveryOrder] = field(default_factory=list)
+
+    def send_all(
+        self, orders: Sequence[DeliveryOrder], delay: timedelta = timedelta(0)
+    ) -> frozenset[str]:
+        assert timedelta(0) <= delay <= timedelta(seconds=900)
+        if not self.available:
+            raise OSError("SQS is away")
+        for order in orders:
+            seen_at = self.world.clock() + delay
+            heapq.heappush(self.waiting, (seen_at, next(_numbers), order))
+            self.history.append(order)
+        return frozenset()
+
+    def due(self) -> DeliveryOrder | None:
+        """The next order that can be seen now."""
+        if self.waiting and self.waiting[0][0] <= self.world.clock():
+            return heapq.heappop(self.waiting)[2]
+        return None
+
+
+@dataclass
+class FakeHttp:
+    """Endpoints that answer what `answer` says of the URL; when each was asked is noted."""
+
+    answer: Callable[[str], Reply] = lambda _: Reply(status=200)
+    clock: Callable[[], datetime] | None = None
+    sent: list[tuple[str, Mapping[str, str], bytes]] = field(default_factory=list)
+    times: list[datetime] = field(default_factory=list)
+
+    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        self.sent.append((url, headers, body))
+        if self.clock is not None:
+            self.times.append(self.clock())
+        return self.answer(url)
+
+
+class Post:
+    """The sender and its sweep, on the tables of `world`."""
+
+    def __init__(self, world: World, http: Http, *, chance: float = 0.0) -> None:
+        self.world = world
+        self.queue = Queue(world)
+        self.http = http
+        self.chance = chance
+        self.webhooks = WebhookRepository(world.store)
+        self.outcomes: list[Outcome] = []
+
+    def desk(self, store: Store | None = None, http: Http | None = None) -> DeliveryDesk:
+        store = store or self.world.store
+        return DeliveryDesk(
+            webhooks=WebhookRepository(store),
+            merchants=MerchantRepository(store),
+            http=http or self.http,
+            queue=self.queue,
+            schedule=SCHEDULE,
+            clock=self.world.clock,
+            chance=lambda: self.chance,
+            request_id=lambda: "invocation",
+        )
+
+    def sweep(self, store: Store | None = None) -> RetriesReport:
+        """The schedule fires."""
+        webhooks = WebhookRepository(store or self.world.store)
+        return queue_due(RetriesDesk(webhooks, self.queue, self.world.clock, lambda: False))
+
+    def pump(self) -> list[Outcome]:
+        """Work on every order that can be seen now."""
+        outcomes = []
+        while (order := self.queue.due()) is not None:
+            outcomes.append(deliver(order, self.desk()))
+        self.outcomes += outcomes
+        return outcomes
+
+    def pass_time(self, until: datetime, step: timedelta = timedelta(minutes=1)) -> None:
+        """Let the clock go on in steps, the sweep running every minute and the queue all along."""
+        while self.world.clock() < until:
+            moment = self.world.clock()
+            ahead = [moment + step, until]
+            if self.queue.waiting:
+                ahead.append(max(self.queue.waiting[0][0], moment))
+            next_stop = min(ahead)
+            self.world.clock.set(next_stop)
+            if next_stop == moment + step:
+                self.sweep()
+            self.pump()
+
+    def placed(self, merchant: MerchantProfile, **changes: Any) -> Webhook:
+        """A new delivery, stored and ordered as the projection does it."""
+        row = new_row(self.world, merchant, **changes)
+        assert self.world.store.put_new(row) is None
+        self.queue.send(DeliveryOrder(id=row.id, version=row.version, merchant_id=row.merchant_id))
+        return row
+
+    def row(self, webhook_id: str) -> Webhook:
+        row = self.webhooks.get(webhook_id)
+        assert row is not None
+        return row
+
+    def deliveries(self) -> list[Webhook]:
+        rows = self.world.client.scan(
+            TableName=self.world.tables["webhooks"],
+            ConsistentRead=True,
+            FilterExpression="begins_with(id, :p)",
+            ExpressionAttributeValues={":p": {"S": "whk_"}},
+        )["Items"]
+        to_row = self.world.store.codec.to_row
+        return [to_row(Webhook.table_schema, each, Webhook) for each in rows]
+
+    def health(self, merchant: MerchantProfile, url: str) -> EndpointHealth | None:
+        return self.webhooks.health(merchant.id, url)
+
+
+def new_row(world: World, merchant: MerchantProfile, **changes: Any) -> Webhook:
+    """A delivery as the projection makes it."""
+    now = world.clock()
+    webhook_id = f"whk_{next(_numbers):026d}"
+    kind = changes.get("event_type", "payment.succeeded")
+    values: dict[str, Any] = {
+        "id": webhook_id,
+        "merchant_id": merchant.id,
+        "merchant_bucket": bucket_for(merchant.id, webhook_id, merchant.index_buckets),
+        "event_key": event_key(kind, webhook_id),
+        "retry_bucket": bucket_for(RETRY_QUEUE, webhook_id, RETRY_BUCKETS),
+        "next_retry": to_instant(now + timedelta(seconds=60)),
+        "event_type": kind,
+        "sequence": 2,
+        "url": merchant.webhook_url,
+        "payload": f'{{"id":"{webhook_id}"}}',
+        "expires_at": to_epoch_seconds(now + DEADLINE),
+        "created_at": to_instant(now),
+        "updated_at": to_instant(now),
+        **SETUP.stamp(),
+        **changes,
+    }
+    return Webhook(**values)
+
+
+def moment(instant: str | None) -> datetime:
+    assert instant is not None
+    return to_datetime(instant)
