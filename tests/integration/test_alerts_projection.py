@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 from collections.abc import Sequence
@@ -38,6 +39,7 @@ from runtime.services.projector import Kind, Projector, StreamRecord
 from tests.support.engines import Engine
 from tests.support.fakes import START, FakeEvents, ParkingLot
 from tests.support.faults import Fault, Faults, at_call, seeded
+from tests.support.streams import QUIET, STORMY, StreamPoller
 from tests.support.world import SETUP, World, at_once
 
 THRESHOLD = 1_000_000
@@ -231,6 +233,52 @@ def test_a_batch_whose_database_is_busy_comes_again_and_counts_once(world: World
         rounds += 1
     assert rounds > 1
     assert [busy(world, who) for who in CUSTOMERS] == [[0], [0]]
+
+
+@pytest.mark.parametrize("engine_name", ["dynamodb_local_engine", "ministack_engine"])
+def test_real_streams_in_a_storm_make_the_alerts_that_quiet_ones_would_have_made(
+    engine_name: str, request: pytest.FixtureRequest, dice: random.Random
+) -> None:
+    world = World(request.getfixturevalue(engine_name), streams=True)
+    payments = [
+        payment(dice.uniform(0, 180), dice.choice(CUSTOMERS), amount=dice.choice((5, THRESHOLD)))
+        for _ in range(40)
+    ]
+    names = {physical: name for name, physical in world.tables.items()}
+    bus = FakeEvents()
+    numbers = itertools.count()
+
+    def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
+        plan = seeded(f"storm-{next(numbers)}", rate=0.1, kills=0.02, kill_anywhere=True)
+        store = world.store_on(Faults(plan).attach(world.engine.dynamodb()))
+        records = [
+            StreamRecord(
+                names[raw["eventSourceARN"].partition(":table/")[2].partition("/")[0]],
+                Kind(raw["eventName"]),
+                raw["dynamodb"]["SequenceNumber"],
+                raw["dynamodb"].get("OldImage"),
+                raw["dynamodb"].get("NewImage"),
+            )
+            for raw in event["Records"]
+        ]
+        failed = projector(world, store, EventBus(bus)).apply(records)  # type: ignore[arg-type]
+        first = next((r.sequence_number for r in records if r.sequence_number in failed), None)
+        return {"batchItemFailures": [] if first is None else [{"itemIdentifier": first}]}
+
+    tables = [world.tables["payments"], world.tables["alerts"]]
+    poller = StreamPoller(world.engine, tables, handler, seed=f"{dice.random()}", faults=STORMY)
+    with poller.running(workers=2):
+        for each in dice.sample(payments, len(payments)):
+            world.put(each)
+            world.put(succeeded(each))
+    poller.drain(faults=QUIET)
+    for who in CUSTOMERS:
+        assert busy(world, who) == expected_minutes([p for p in payments if p.customer_id == who])
+    rows = world.rows(Alert)
+    large = {row.entity_id for row in rows if row.type is AlertType.LARGE_TRANSACTION}
+    assert large == {each.id for each in payments if each.amount == THRESHOLD}
+    assert {json.loads(entry["Detail"])["id"] for entry in bus.taken} == {row.id for row in rows}
+    world.drop()
 
 
 # ------------------------------------------------------------ one change, one rule
