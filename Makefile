@@ -60,6 +60,10 @@ proof: venv ## prove that the books of the local stage balance, started if neede
 rotate-keys: venv ## encipher again what old keys enciphered, in the local stage  [ARGS="--index"]
 	@$(PY) -m local rotate-keys $(ARGS)
 
+.PHONY: redrive
+redrive: venv ## project again what the change streams gave up  [ARGS="--dry-run | --stage prod"]
+	@$(PY) -m local redrive $(ARGS)
+
 .PHONY: logs
 logs: venv ## print what a function has written lately  [ARGS="process --since 5"]
 	@$(PY) -m local logs $(ARGS)

@@ -131,6 +131,20 @@ def _rotate_keys(options: argparse.Namespace, workspace: Workspace, progress: Pr
     rotate_keys(workspace, progress, new_index_key=options.index)
 
 
+def _redrive(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
+    from local.redrive import list_batches, redrive, require_nothing_left
+    from local.redrive_target import deployed_target, local_target
+    from local.stackfile import require_stack
+
+    stage: str | None = options.stage
+    target = local_target(require_stack(workspace)) if stage is None else deployed_target(stage)
+    if options.dry_run:
+        for line in list_batches(target):
+            print(line)
+        return
+    require_nothing_left(redrive(target, progress), progress)
+
+
 def _demo(_options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
     from local.demo import demo
 
@@ -200,6 +214,12 @@ def _parser() -> argparse.ArgumentParser:
     rotate = commands.add_parser("rotate-keys", help="encipher again what old keys enciphered")
     rotate.add_argument("--index", action="store_true", help="make a new key of e-mail indexes")
     rotate.set_defaults(command=_rotate_keys)
+    redrive = commands.add_parser("redrive", help="project again what the streams gave up")
+    redrive.add_argument("--dry-run", action="store_true", help="only list what lies there")
+    redrive.add_argument(
+        "--stage", default=None, help="a stage deployed to AWS, with the shell's credentials"
+    )
+    redrive.set_defaults(command=_redrive)
     demo = commands.add_parser("demo", help="the whole system in one story")
     demo.set_defaults(command=_demo)
     return parser

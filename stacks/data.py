@@ -207,6 +207,7 @@ class DataStack(Stack):
             "settlement": self.settlement_bucket.bucket_name,
             "export": self.export_bucket.bucket_name,
             "audit": self.audit_bucket.bucket_name,
+            "failed_batches": self.failed_batches_bucket.bucket_name,
         }
         CfnOutput(self, "Tables", value=self.to_json_string(tables))
         CfnOutput(self, "Buckets", value=self.to_json_string(buckets))

@@ -125,7 +125,12 @@ def test_every_queue_answers_tls_only(stage: Synthesized) -> None:
 
 
 def test_the_data_stack_says_where_the_buckets_are(stage: Synthesized) -> None:
-    assert set(stage.output("data", "Buckets")) == {"settlement", "export", "audit"}
+    assert set(stage.output("data", "Buckets")) == {
+        "settlement",
+        "export",
+        "audit",
+        "failed_batches",
+    }
 
 
 def test_no_bucket_or_queue_lets_everybody_do_anything(stage: Synthesized) -> None:

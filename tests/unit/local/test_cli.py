@@ -45,6 +45,14 @@ def test_a_command_without_a_stack_fails_with_one_message(
     assert "make up" in capsys.readouterr().err
 
 
+def test_a_redrive_without_a_stack_fails_with_one_message(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--state-dir", str(tmp_path), "redrive", "--dry-run"]) == 1
+    captured = capsys.readouterr()
+    assert (captured.out, "make up" in captured.err) == ("", True)
+
+
 def test_a_port_that_is_none_fails_before_anything_starts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
