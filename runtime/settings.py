@@ -237,6 +237,7 @@ class TotalsSettings(Settings, frozen=True):
     """The scheduled function that folds totals of closed days."""
 
     totals_table: str
+    stop_before_timeout_seconds: Annotated[int, Field(ge=5, le=300)] = 10
 
 
 class DeliverSettings(Settings, frozen=True):
