@@ -15,7 +15,7 @@
     ├── Unprocessable 422 ─ InvalidValue · IdempotencyKeyReused · AmountTooLarge · CardDataRefused
     │                       · InactiveMerchant · SummaryTooLarge · SameAccount · InactiveAccount
     │                       · CurrencyMismatch · InsufficientFunds · ExceedsHold
-    │                       · TooManyMethods
+    │                       · TooManyMethods · ChainTooLong
     ├── Locked 423
     ├── RateLimited 429
     ├── Internal 500 ─ IntegrityError · KeyForgotten
@@ -306,6 +306,12 @@ class SummaryTooLarge(Unprocessable):
     """More payments in the range than one answer adds up."""
 
     code = "summary_too_large"
+
+
+class ChainTooLong(Unprocessable):
+    """More audit rows than one answer verifies."""
+
+    code = "chain_too_long"
 
 
 class SameAccount(Unprocessable):

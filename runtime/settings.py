@@ -130,6 +130,7 @@ class QuerySettings(Settings, frozen=True):
     accounts_table: str
     alerts_table: str
     api_keys_table: str
+    audit_log_table: str
     customers_table: str
     entries_table: str
     keys_table: str

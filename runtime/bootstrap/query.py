@@ -9,6 +9,7 @@ from runtime.bootstrap.base import FunctionServices
 from runtime.repositories.accounts import AccountRepository
 from runtime.repositories.alerts import AlertRepository
 from runtime.repositories.api_keys import ApiKeyRepository
+from runtime.repositories.audit import AuditRepository
 from runtime.repositories.customers import CustomerRepository
 from runtime.repositories.entries import EntryRepository
 from runtime.repositories.folding import FoldRepository
@@ -23,6 +24,7 @@ from runtime.repositories.webhooks import WebhookRepository
 from runtime.services.account_queries import AccountArchive
 from runtime.services.alert_queries import AlertArchive
 from runtime.services.api_keys import ApiKeyArchive
+from runtime.services.audit_queries import AuditTrail
 from runtime.services.customers import CustomerArchive
 from runtime.services.pages import Cursors
 from runtime.services.payment_queries import PaymentArchive
@@ -63,6 +65,7 @@ class QueryServices(FunctionServices):
             TotalsReader(TotalsRepository(self.store)),
         )
         self.api_keys = ApiKeyArchive(ApiKeyRepository(self.store), profiles, cursors)
+        self.audit = AuditTrail(AuditRepository(self.store), cursors)
         self.alerts = AlertArchive(AlertRepository(self.store), cursors)
         self.proofs = ProofRepository(self.store)
         self.settlements = SettlementArchive(SettlementRepository(self.store), cursors)

@@ -31,6 +31,14 @@ ActingFor = Annotated[
     Field(description="For operators: the merchant to act for. A merchant who sends it gets 403."),
 ]
 
+Moment = Annotated[
+    str,
+    StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|\+00:00)?)?$"),
+    Field(
+        description="YYYY-MM-DD or an ISO 8601 time, in UTC. An end date includes its whole day."
+    ),
+]
+
 
 class Body(BaseModel, frozen=True, extra="forbid", strict=True):
     """A JSON request body: unknown members and implicit conversions are refused."""

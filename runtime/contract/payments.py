@@ -13,6 +13,7 @@ from runtime.contract.base import (
     Description,
     Identifier,
     Metadata,
+    Moment,
     Page,
     PageQuery,
     Query,
@@ -26,13 +27,6 @@ from runtime.models.payment import DisputeStatus, PaymentStatus
 from runtime.models.transaction import AuditStep, TransactionStatus, TransactionType
 
 Amount = Annotated[int, Field(ge=1, le=MAX_AMOUNT_MINOR, description="In minor units.")]
-Moment = Annotated[
-    str,
-    StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|\+00:00)?)?$"),
-    Field(
-        description="YYYY-MM-DD or an ISO 8601 time, in UTC. An end date includes its whole day."
-    ),
-]
 
 
 class PaymentRequest(Body, frozen=True):

@@ -17,6 +17,7 @@ from runtime.contract.accounts import (
 )
 from runtime.contract.alerts import AlertList, AlertQuery
 from runtime.contract.api_keys import ApiKeyList, ApiKeyQuery
+from runtime.contract.audit import AuditList, AuditQuery, VerifyAnswer, VerifyQuery
 from runtime.contract.customers import CustomerAnswer, CustomerList, CustomerQuery
 from runtime.contract.merchants import MerchantAnswer
 from runtime.contract.openapi import openapi_document
@@ -45,6 +46,7 @@ from runtime.services import (
     account_queries,
     alert_queries,
     api_keys,
+    audit_queries,
     payment_queries,
     payment_summary,
     settlement_queries,
@@ -192,6 +194,21 @@ def read_webhook(request: Request) -> WebhookAnswer:
     """GET /v1/webhooks/{id}."""
     archive = query_services().webhooks
     return webhooks.get_webhook(request.path_id, request.authenticated, archive)
+
+
+@handler.handles("listAudit")
+def list_audit(request: Request) -> AuditList:
+    """GET /v1/audit."""
+    trail = query_services().audit
+    return audit_queries.list_audit(request.query(AuditQuery), request.authenticated, trail)
+
+
+@handler.handles("verifyAudit")
+def verify_audit(request: Request) -> VerifyAnswer:
+    """GET /v1/audit/{entity_id}/verify."""
+    trail, query = query_services().audit, request.query(VerifyQuery)
+    entity_id = request.path["entity_id"]
+    return audit_queries.verify_chain(entity_id, query, request.authenticated, trail)
 
 
 @handler.handles("getProof")

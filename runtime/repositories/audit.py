@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterator, Sequence
+from itertools import groupby, islice
 
+from pydantic import BaseModel, ValidationError
+
+from runtime.domain.audit_chain import Unreadable
+from runtime.domain.images import text_of
 from runtime.models.audit import AuditRow
-from runtime.models.scope import EVERYBODY
-from runtime.repositories.expressions import at_least, equals
+from runtime.models.fields import Instant
+from runtime.models.scope import EVERYBODY, Scope
+from runtime.repositories.codec import Item
+from runtime.repositories.expressions import at_least, below, between, equals
+from runtime.repositories.merging import merge_newest_first
 from runtime.repositories.store import Store
 
 CHAIN_PAGE = 200
+
+
+class AuditEntry(BaseModel, frozen=True):
+    """A row as the indexes by action and by user show it."""
+
+    timestamp: Instant
+    entity_id: str
+    sequence: str
+    merchant_id: str
+
+    @property
+    def place(self) -> str:
+        """Its place in a list: time first, and no two have the same."""
+        return f"{self.timestamp}|{self.entity_id}|{self.sequence}"
 
 
 class AuditRepository:
@@ -49,3 +70,83 @@ class AuditRepository:
             page_size=CHAIN_PAGE,
             consistent=True,
         )
+
+    def chain(self, entity_id: str) -> Iterator[AuditRow | Unreadable]:
+        """All rows of an entity, in order, strongly consistent, what is none any more included."""
+        items = self._store.query_items(
+            AuditRow, [equals("entity_id", entity_id)], page_size=CHAIN_PAGE, consistent=True
+        )
+        return (self.read(item) for item in items)
+
+    def read(self, item: Item) -> AuditRow | Unreadable:
+        """An item of the table as a row, if it is one."""
+        try:
+            return self._store.codec.to_row(AuditRow.table_schema, item, AuditRow)
+        except ValidationError:
+            return Unreadable(text_of(item, "sequence"))
+
+    def newest_first(
+        self, entity_id: str, *, before: str | None, page_size: int
+    ) -> Iterator[AuditRow]:
+        """The rows of an entity before a `sequence`, the last first, strongly consistent.
+
+        What is no audit row any more is not among them: to tell of that is for who verifies.
+        """
+        earlier = () if before is None else (below("sequence", before),)
+        items = self._store.query_items(
+            AuditRow,
+            [equals("entity_id", entity_id), *earlier],
+            page_size=page_size,
+            newest_first=True,
+            consistent=True,
+        )
+        rows = (self.read(item) for item in items)
+        return (row for row in rows if isinstance(row, AuditRow))
+
+    def merged(
+        self,
+        index: str,
+        buckets: Sequence[str],
+        times: tuple[Instant, Instant],
+        *,
+        before: str | None,
+        page_size: int,
+    ) -> Iterator[AuditEntry]:
+        """Entries of an index between two times, before a place, merged over buckets, newest first.
+
+        The index may lag some seconds.
+        """
+        start, end = times
+        if before is not None:
+            end = min(end, before.partition("|")[0])
+        if start > end:
+            return iter(())
+        key = AuditRow.table_schema.index(index).partition_key.name
+        readers = [
+            _steady(
+                self._store.query(
+                    AuditRow,
+                    AuditEntry,
+                    [equals(key, bucket), between("timestamp", start, end)],
+                    page_size=page_size,
+                    index=index,
+                    newest_first=True,
+                )
+            )
+            for bucket in buckets
+        ]
+        entries = merge_newest_first(readers, key=lambda entry: entry.place)
+        return (entry for entry in entries if before is None or entry.place < before)
+
+    def get_many(self, entries: Sequence[AuditEntry], scope: Scope) -> list[AuditRow]:
+        """The rows behind entries that exist in `scope`, strongly consistent, in their order."""
+        if not entries:
+            return []
+        keys = [{"entity_id": each.entity_id, "sequence": each.sequence} for each in entries]
+        return self._store.get_many(AuditRow, keys, AuditRow, scope)
+
+
+def _steady(entries: Iterator[AuditEntry]) -> Iterator[AuditEntry]:
+    """The entries of one moment in the order of their places: an index promises none."""
+    for _, together in groupby(entries, key=lambda entry: entry.timestamp):
+        yield from sorted(together, key=lambda entry: entry.place, reverse=True)

@@ -164,6 +164,30 @@ class Store:
         Only a table can be read consistently, never an index.
         """
         schema = TableSchema.of(model)
+        for item in self.query_items(
+            model,
+            conditions,
+            page_size=page_size,
+            index=index,
+            newest_first=newest_first,
+            start_after=start_after,
+            consistent=consistent,
+        ):
+            yield self.codec.to_row(schema, item, view)
+
+    def query_items(  # noqa: PLR0913 - the parts of one Query call
+        self,
+        model: type[Row],
+        conditions: Sequence[Condition],
+        *,
+        page_size: int,
+        index: str | None = None,
+        newest_first: bool = False,
+        start_after: Key | None = None,
+        consistent: bool = False,
+    ) -> Iterator[Item]:
+        """Like `query`, the items as they are stored: for who must see what is no row any more."""
+        schema = TableSchema.of(model)
         rendering = Rendering(serialize)
         request: dict[str, Any] = {
             "TableName": self.tables[schema.name],
@@ -182,8 +206,7 @@ class Store:
             request["ExclusiveStartKey"] = {n: serialize(v) for n, v in start_after.items()}
         while True:
             answer = self._patiently(self.client.query, **request)
-            for item in answer["Items"]:
-                yield self.codec.to_row(schema, item, view)
+            yield from answer["Items"]
             if "LastEvaluatedKey" not in answer:
                 return
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
@@ -253,6 +276,31 @@ class Store:
         }
         for items, last_key in self._scanned(request, start_after):
             yield ScanPage([self.codec.to_row(schema, item, view) for item in items], last_key)
+
+    def scan_items(
+        self, model: type[Row], *, segment: int, total_segments: int, page_size: int
+    ) -> Iterator[list[Item]]:
+        """One segment of a whole table, strongly consistent, as its items are stored."""
+        request: dict[str, Any] = {
+            "TableName": self.tables[TableSchema.of(model).name],
+            "Segment": segment,
+            "TotalSegments": total_segments,
+            "Limit": page_size,
+            "ConsistentRead": True,
+        }
+        for items, _ in self._scanned(request, None):
+            yield list(items)
+
+    def get_item(self, model: type[Row], key: Key) -> Item | None:
+        """The item at `key` as it is stored, strongly consistent, whosever it is."""
+        answer = self._patiently(
+            self.client.get_item,
+            TableName=self.tables[TableSchema.of(model).name],
+            Key={name: serialize(value) for name, value in key.items()},
+            ConsistentRead=True,
+        )
+        item: Item | None = answer.get("Item")
+        return item
 
     def scan_stale(
         self, model: type[Row], *, page_size: int, start_after: Key | None

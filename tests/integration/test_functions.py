@@ -11,9 +11,13 @@ from typing import Any
 from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
 
 from runtime.bootstrap.project import project_services
+from runtime.domain.audit_chain import GENESIS, version_key
 from runtime.models.alert import AlertType
 from runtime.repositories.alerts import AlertRepository
+from runtime.repositories.audit import AuditRepository
 from runtime.services.alerts import raise_alert
+from runtime.services.audit_rows import AuditRows, Told
+from runtime.services.projector import Kind, StreamRecord
 from tests.support.fakes import START
 from tests.support.http import OPERATOR, Context, functions, token_of
 from tests.support.stage import Stage
@@ -182,3 +186,25 @@ def listed_alerts(stage: Stage, who: dict[str, str], more: str = "") -> list[dic
         if not page.body["has_more"]:
             return rows
         query = f"limit=3{more}&cursor={page.body['next_cursor']}"
+
+
+def test_an_audit_trail_is_read_and_verified_and_to_others_it_is_not_there(stage: Stage) -> None:
+    shop, other = stage.shop(), stage.shop()
+    trail = AuditRows(lambda _: 1)
+    image = {"id": {"S": f"acc_{shop['id']}"}, "merchant_id": {"S": shop["id"]}}
+    image |= {"version": {"N": "1"}, "changed_by": {"S": "user"}}
+    image |= {"updated_at": {"S": "2026-03-14T09:00:00.000Z"}}
+    told = Told.of(StreamRecord("accounts", Kind.INSERT, "1", None, image))
+    row = trail.of_version(told, version_key(1), GENESIS)
+    AuditRepository(project_services().store).append(row)
+    who, path = token_of(shop["id"]), f"/v1/audit/{row.entity_id}/verify"
+    listed = stage.api("GET", "/v1/audit", query=f"entity_id={row.entity_id}", authorizer=who)
+    assert [each["hash"] for each in listed.body["data"]] == [row.hash]
+    for filters in (f"action={row.action}", "user_id=user"):
+        found = stage.api("GET", "/v1/audit", query=filters, authorizer=who).body["data"]
+        assert [each["entity_id"] for each in found] == [row.entity_id]
+    verdict = stage.api("GET", path, authorizer=who).body
+    assert (verdict["valid"], verdict["length"], verdict["head_hash"]) == (True, 1, row.hash)
+    assert stage.api("GET", path, authorizer=token_of(other["id"])).status == 404
+    assert stage.api("GET", path, authorizer=token_of(shop["id"], "payments")).status == 403
+    assert stage.api("GET", "/v1/audit", authorizer=who).status == 422

@@ -1,0 +1,82 @@
+"""Shapes of the audit log."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, StringConstraints
+
+from runtime.contract.base import Answer, Moment, Page, PageQuery, Query, ShortText
+from runtime.models.audit import EntityType
+from runtime.models.fields import Instant
+
+EntityId = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9_]{1,64}(#[0-9]{2})?$"),
+    Field(description="An id of ours; of a fold row of an account, with its shard: `acc_x#07`."),
+]
+
+
+class AuditQuery(PageQuery, frozen=True):
+    """Exactly one of `entity_id`, `action` and `user_id`; and from when until when."""
+
+    entity_id: EntityId | None = None
+    action: Annotated[str | None, StringConstraints(pattern=r"^[a-z_]{1,64}$")] = None
+    user_id: ShortText | None = None
+    start_date: Moment | None = None
+    end_date: Moment | None = None
+
+
+class AuditRowAnswer(Answer, frozen=True):
+    """What one change did: values before and after, who, from where. Secrets are `changed`."""
+
+    entity_id: str
+    entity_type: EntityType
+    sequence: str
+    timestamp: Instant
+    version: int
+    action: str
+    user_id: str
+    merchant_id: str
+    old_values: dict[str, Any]
+    new_values: dict[str, Any]
+    changes: tuple[str, ...]
+    ip_address: str
+    user_agent: str
+    request_id: str
+    cause: str
+    image_hash: str
+    prev_hash: str
+    hash: str
+
+
+class AuditList(Page[AuditRowAnswer], frozen=True):
+    """A page of audit rows, newest first."""
+
+
+class VerifyQuery(Query, frozen=True):
+    """`shard` names a fold row of an account: the chain of `acc_x#07` is that of shard 07."""
+
+    shard: Annotated[str | None, StringConstraints(pattern=r"^[0-9]{2}$")] = None
+
+
+class BrokenAnswer(Answer, frozen=True):
+    """The first link that does not hold; `position` counts the rows from 1."""
+
+    sequence: str
+    position: int
+    reason: str
+
+
+class VerifyAnswer(Answer, frozen=True):
+    """What a look at a whole chain found. `head_hash` is that of the last row that holds.
+
+    A chain whose end was made anew is whole in itself: the archive and its signed roots tell that
+    (docs/audit.md).
+    """
+
+    entity_id: str
+    valid: bool
+    length: int
+    head_hash: str
+    first_bad: BrokenAnswer | None

@@ -1,0 +1,228 @@
+"""The audit log as it is read: whole, in order, and to nobody but whom it concerns."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from runtime.contract.audit import AuditList, AuditQuery, VerifyAnswer, VerifyQuery
+from runtime.contract.call import Call
+from runtime.domain.audit_chain import GENESIS, sealed, version_key
+from runtime.domain.buckets import bucket_for
+from runtime.errors import BadCursor, ChainTooLong, InvalidValue, NotFound
+from runtime.models.audit import ACTION_BUCKETS, USER_BUCKETS, AuditRow, EntityType
+from runtime.models.merchant import MerchantProfile
+from runtime.repositories.audit import AuditRepository
+from runtime.services import audit_queries
+from runtime.services.audit_queries import AuditTrail, list_audit, verify_chain
+from runtime.services.pages import Cursors
+from tests.support.world import CURSOR_KEY, World, pages
+
+MINUTE = "2026-03-14T08:{:02d}:00.000Z"
+
+
+def chain(
+    world: World, entity: str, length: int, owner: str = "mer_a", **more: Any
+) -> list[AuditRow]:
+    """Rows of an entity, a minute apart, as the projection would write them."""
+    rows: list[AuditRow] = []
+    for version in range(1, length + 1):
+        values: dict[str, Any] = {
+            "action": "payment_succeeded" if version % 2 else "payment_refunded",
+            "user_id": "user",
+            "timestamp": MINUTE.format(version),
+            **more,
+        }
+        row = AuditRow(
+            entity_id=entity,
+            sequence=version_key(version),
+            action_bucket=bucket_for(values["action"], entity, ACTION_BUCKETS),
+            user_bucket=bucket_for(values["user_id"], entity, USER_BUCKETS),
+            merchant_bucket=f"{owner}#000",
+            entity_type=EntityType.PAYMENT,
+            version=version,
+            merchant_id=owner,
+            new_values={"amount": version},
+            changes=("amount",),
+            prev_hash=rows[-1].hash if rows else GENESIS,
+            **values,
+        )
+        rows.append(sealed(row))
+        world.put(rows[-1])
+    return rows
+
+
+def trail(world: World) -> AuditTrail:
+    return AuditTrail(AuditRepository(world.store), Cursors(lambda: CURSOR_KEY))
+
+
+def as_merchant(world: World, merchant_id: str) -> Call:
+    profile = MerchantProfile.model_construct(id=merchant_id)
+    return world.call(profile, path="/v1/audit")
+
+
+def as_operator(world: World, acting_for: str | None = None) -> Call:
+    return world.call(None, path="/v1/audit", operator=True, acting_for=acting_for)
+
+
+def listed(world: World, call: Call, **query: Any) -> Iterator[AuditList]:
+    return pages(lambda cursor: list_audit(AuditQuery(cursor=cursor, **query), call, trail(world)))
+
+
+def told(found: Iterator[AuditList]) -> list[tuple[str, str]]:
+    return [(row.entity_id, row.sequence) for page in found for row in page.data]
+
+
+def verified(world: World, call: Call, entity: str, **query: Any) -> VerifyAnswer:
+    return verify_chain(entity, VerifyQuery(**query), call, trail(world))
+
+
+def newest_first(rows: list[AuditRow]) -> list[tuple[str, str]]:
+    rows = sorted(rows, key=lambda r: (r.timestamp, r.entity_id, r.sequence), reverse=True)
+    return [(row.entity_id, row.sequence) for row in rows]
+
+
+# -------------------------------------------------------------------- lists
+
+
+def test_an_entitys_rows_are_listed_newest_first_page_by_page_between_two_times(
+    either_world: World,
+) -> None:
+    rows = chain(either_world, "pay_a", 9)
+    chain(either_world, "pay_b", 2)
+    mine = as_merchant(either_world, "mer_a")
+    assert told(listed(either_world, mine, entity_id="pay_a", limit=4)) == newest_first(rows)
+    some = {"entity_id": "pay_a", "start_date": MINUTE.format(3), "end_date": MINUTE.format(5)}
+    assert told(listed(either_world, mine, **some, limit=2)) == newest_first(rows[2:5])
+    (page,) = listed(either_world, mine, entity_id="pay_a")
+    newest = page.data[0].model_dump()
+    assert {name: newest[name] for name in ("new_values", "changes", "prev_hash", "hash")} == {
+        "new_values": {"amount": 9},
+        "changes": ("amount",),
+        "prev_hash": rows[7].hash,
+        "hash": rows[8].hash,
+    }
+
+
+def test_the_rows_of_a_fold_row_have_its_shard_in_their_entity(world: World) -> None:
+    rows = chain(world, "acc_a#07", 2)
+    chain(world, "acc_a", 1)
+    mine = as_merchant(world, "mer_a")
+    assert told(listed(world, mine, entity_id="acc_a#07")) == newest_first(rows)
+    assert verified(world, mine, "acc_a", shard="07").length == 2
+    assert verified(world, mine, "acc_a").length == 1
+
+
+@pytest.mark.parametrize("by", ["action", "user_id"])
+def test_rows_of_an_action_or_user_are_merged_over_all_buckets_in_order(
+    either_world: World, by: str
+) -> None:
+    dice = random.Random(by)
+    rows = []
+    for number in range(20):
+        owner = dice.choice(["mer_a", "mer_b"])
+        rows += chain(either_world, f"pay_{number:02d}", 3, owner, user_id="usr")
+    chain(either_world, "pay_other", 1, action="payment_failed", user_id="other")
+    value = "payment_succeeded" if by == "action" else "usr"
+    wanted = [row for row in rows if getattr(row, by) == value]
+    everything = listed(either_world, as_operator(either_world), limit=7, **{by: value})
+    assert told(everything) == newest_first(wanted)
+    own = [row for row in wanted if row.merchant_id == "mer_a"]
+    mine = listed(either_world, as_merchant(either_world, "mer_a"), limit=5, **{by: value})
+    assert told(mine) == newest_first(own)
+    acting = listed(either_world, as_operator(either_world, "mer_a"), limit=50, **{by: value})
+    assert told(acting) == newest_first(own)
+    late = {by: value, "start_date": MINUTE.format(2)}
+    expected = [row for row in wanted if row.timestamp >= MINUTE.format(2)]
+    assert told(listed(either_world, as_operator(either_world), **late)) == newest_first(expected)
+
+
+def test_an_entity_of_another_merchant_is_not_found(world: World) -> None:
+    chain(world, "pay_a", 3)
+    theirs = as_merchant(world, "mer_b")
+    for entity in ("pay_a", "pay_none"):
+        with pytest.raises(NotFound):
+            next(listed(world, theirs, entity_id=entity))
+        with pytest.raises(NotFound):
+            verified(world, theirs, entity)
+    with pytest.raises(NotFound):
+        verified(world, as_operator(world, "mer_b"), "pay_a")
+    assert verified(world, as_operator(world), "pay_a").valid
+
+
+@pytest.mark.parametrize(
+    "query", [{}, {"entity_id": "pay_a", "action": "x"}, {"action": "x", "user_id": "y"}]
+)
+def test_a_list_is_of_exactly_one_of_entity_action_and_user(
+    world: World, query: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidValue):
+        next(listed(world, as_operator(world), **query))
+
+
+def test_a_cursor_serves_its_own_list_and_owner_alone(world: World) -> None:
+    chain(world, "pay_a", 5)
+    first = next(listed(world, as_merchant(world, "mer_a"), user_id="user", limit=2))
+    assert first.next_cursor is not None
+    others = (
+        (as_merchant(world, "mer_b"), {"user_id": "user"}),
+        (as_operator(world), {"user_id": "user"}),
+        (as_merchant(world, "mer_a"), {"action": "payment_succeeded"}),
+    )
+    for call, filters in others:
+        query = AuditQuery(cursor=first.next_cursor, limit=2, **filters)
+        with pytest.raises(BadCursor):
+            list_audit(query, call, trail(world))
+
+
+# -------------------------------------------------------------------- chains
+
+
+def test_a_whole_chain_is_valid_and_names_its_head(world: World) -> None:
+    rows = chain(world, "pay_a", 4)
+    answer = verified(world, as_merchant(world, "mer_a"), "pay_a")
+    assert answer.model_dump() == {
+        "entity_id": "pay_a",
+        "valid": True,
+        "length": 4,
+        "head_hash": rows[-1].hash,
+        "first_bad": None,
+    }
+
+
+def test_the_first_row_that_does_not_hold_is_named_with_its_position(world: World) -> None:
+    rows = chain(world, "pay_a", 6)
+    world.put(rows[2].model_copy(update={"user_id": "nobody"}))
+    answer = verified(world, as_merchant(world, "mer_a"), "pay_a")
+    assert (answer.valid, answer.length, answer.head_hash) == (False, 6, rows[1].hash)
+    assert answer.first_bad is not None
+    assert (answer.first_bad.sequence, answer.first_bad.position) == (version_key(3), 3)
+    assert "changed" in answer.first_bad.reason
+
+
+def test_a_row_that_is_none_any_more_is_named_and_the_list_shows_the_others(world: World) -> None:
+    rows = chain(world, "pay_a", 3)
+    world.client.update_item(
+        TableName=world.tables["audit_log"],
+        Key={"entity_id": {"S": "pay_a"}, "sequence": {"S": version_key(2)}},
+        UpdateExpression="REMOVE prev_hash",
+    )
+    mine = as_merchant(world, "mer_a")
+    answer = verified(world, mine, "pay_a")
+    assert answer.first_bad is not None
+    assert (answer.first_bad.sequence, answer.first_bad.position) == (version_key(2), 2)
+    assert told(listed(world, mine, entity_id="pay_a")) == newest_first([rows[0], rows[2]])
+
+
+def test_a_chain_that_is_too_long_for_one_answer_names_the_command(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain(world, "pay_a", 4)
+    monkeypatch.setattr(audit_queries, "MAX_CHAIN_ROWS", 4)
+    assert verified(world, as_operator(world), "pay_a").length == 4
+    monkeypatch.setattr(audit_queries, "MAX_CHAIN_ROWS", 3)
+    with pytest.raises(ChainTooLong, match="verify-audit"):
+        verified(world, as_operator(world), "pay_a")
