@@ -94,11 +94,12 @@ test-integration: venv ## repositories and handlers against table engines
 	$(PY) -m pytest tests/integration --numprocesses 2 $(ARGS)
 
 .PHONY: test-faults
-test-faults: venv ## payments and the ledger under faults; a failure prints its seed  [SEED= OPERATIONS=]
+test-faults: venv ## payments, the ledger and all that is derived, under faults; a failure prints its seed  [SEED= OPERATIONS=]
 	$(if $(SEED),TEST_SEED=$(SEED)) $(if $(OPERATIONS),OPERATIONS=$(OPERATIONS)) $(PY) -m pytest \
 		--numprocesses 2 --dist loadgroup tests/integration/test_payment_simulation.py \
 		tests/integration/test_ledger_simulation.py tests/integration/test_ledger_races.py \
-		tests/integration/test_ledger_stateful.py $(ARGS)
+		tests/integration/test_ledger_stateful.py \
+		tests/integration/test_derived_simulation.py $(ARGS)
 
 .PHONY: test-e2e
 test-e2e: venv node ## over HTTP, against an emulator of its own

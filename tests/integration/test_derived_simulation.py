@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from random import Random
 
 import pytest
 
+from runtime.bootstrap.totals import totals_services
 from tests.support.derived_town import DerivedTown
-from tests.support.derived_truth import audit_must_be_whole, webhooks_must_tell
+from tests.support.derived_truth import (
+    Told,
+    audit_must_be_whole,
+    items,
+    summary_must_be_exact,
+    webhooks_must_tell,
+)
 from tests.support.engines import Engine
+from tests.support.post_office import PostOffice
 from tests.support.stage import Stage, running_stage
 
 OPERATIONS = int(os.environ.get("OPERATIONS") or 400)
@@ -38,5 +48,40 @@ def test_what_is_derived_is_whole_after_any_storm(town: DerivedTown) -> None:
     town.come_to_rest()
     rows = audit_must_be_whole(town.stage)
     merchants = {shop.id for shop in town.shops[1:]}
-    webhooks_must_tell(town.stage, town.records, merchants, town.open_webhook)
-    print(town.told(), f"audit rows: {rows}")
+    told = webhooks_must_tell(town.stage, town.records, merchants, town.open_webhook)
+    counted = sum(summary_must_be_exact(town.stage, shop.id, shop.who) for shop in town.shops)
+    office = PostOffice(town.stage, town.seed)
+    rounds = office.work_off()
+    everything_was_taken(town, office, told)
+    fold_the_day(office)
+    for shop in town.shops:
+        summary_must_be_exact(town.stage, shop.id, shop.who)
+    must_be_quiet(town)
+    print(
+        town.told(),
+        f"{rows} audit rows, {len(told)} webhooks sent {office.receiver.sent} times in {rounds} "
+        f"rounds, {counted} payments counted",
+    )
+
+
+def everything_was_taken(town: DerivedTown, office: PostOffice, told: Mapping[str, Told]) -> None:
+    """Each webhook arrived at least once, under one id with one body, and its row says so."""
+    assert set(office.receiver.taken) == set(told)
+    assert all(len(bodies) == 1 for bodies in office.receiver.bodies.values())
+    statuses = {item["status"]["S"] for item in items(town.stage, "webhooks") if "status" in item}
+    assert statuses <= {"delivered"}
+
+
+def fold_the_day(office: PostOffice) -> None:
+    """The totals' schedule, on the day after."""
+    totals = totals_services()
+    totals.desk = replace(totals.desk, clock=office.now)
+    report = office.stage.api.fold_totals()
+    assert report["finished"], report
+
+
+def must_be_quiet(town: DerivedTown) -> None:
+    """No alert but those that the town gave reason for, and nothing given up."""
+    alerts = Counter(item["type"]["S"] for item in items(town.stage, "alerts"))
+    assert set(alerts) <= {"large_transaction", "suspicious_velocity", "lock_out"}, alerts
+    assert town.poller.sink == []

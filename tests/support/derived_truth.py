@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -145,3 +145,44 @@ def webhooks_must_tell(
         found[row.id] = (str(row.event_type), body["data"]["id"], row.sequence)
     assert sorted(found.values()) == news_of(stage, records, merchants)
     return found
+
+
+# ------------------------------------------------------------ totals
+
+
+def summary_of(stage: Stage, merchant_id: str) -> dict[str, Any]:
+    """What a summary over all payments of a merchant has to say, payment by payment."""
+    statuses: Counter[str] = Counter()
+    sums: dict[str, Counter[str]] = defaultdict(Counter)
+    for item in items(stage, "payments"):
+        row = plain(item)
+        if row["merchant_id"] != merchant_id or row["status"] in ("pending", "processing"):
+            continue
+        statuses[row["status"]] += 1
+        captured, refunded, fee = (
+            int(row.get(name, 0)) for name in ("amount_captured", "amount_refunded", "fee")
+        )
+        mine = sums[row["currency"]]
+        mine["count"] += 1
+        mine["captured"] += captured
+        mine["refunded"] += refunded
+        mine["fees"] += fee
+        mine["net"] += captured - refunded - fee
+    return {
+        "total_count": statuses.total(),
+        "by_status": dict(statuses),
+        "by_currency": {code: dict(mine) for code, mine in sums.items()},
+    }
+
+
+def summary_must_be_exact(stage: Stage, merchant_id: str, who: dict[str, str]) -> int:
+    """The API's summary says what a recount says; of how many payments."""
+    told = stage.api("GET", "/v1/payments/summary", authorizer=who).body
+    truth = summary_of(stage, merchant_id)
+    found = {name: told[name] for name in ("total_count", "by_status")}
+    found["by_currency"] = {
+        code: {name: sums[name] for name in truth["by_currency"].get(code, {})}
+        for code, sums in told["by_currency"].items()
+    }
+    assert found == truth
+    return int(told["total_count"])
