@@ -8,9 +8,12 @@ from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
+import pytest
+
+from local.errors import LocalError
 from local.progress import Progress
-from local.redrive import RedriveReport, list_batches, redrive
-from local.redrive_target import local_target
+from local.redrive import FUNCTION_OF_TABLE, PROJECTOR, RedriveReport, list_batches, redrive
+from local.redrive_target import deployed_target, local_target
 from tests.e2e.conftest import Deployment, Shop
 
 SETTLED_SECONDS = 20.0
@@ -62,7 +65,7 @@ def test_a_large_payment_and_a_busy_customer_are_alerts_of_their_merchant_alone(
 
 
 def test_a_batch_that_was_given_up_is_redriven_through_the_deployed_function(
-    deployment: Deployment, shop: Shop
+    deployment: Deployment, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = local_target(deployment.stack)
     large = pay(shop, 2_000_000)
@@ -94,6 +97,16 @@ def test_a_batch_that_was_given_up_is_redriven_through_the_deployed_function(
     )
     (line,) = list_batches(target)
     assert "1 records of" in line
-    assert redrive(target, Progress()) == RedriveReport(1, {})
+    monkeypatch.setenv("AWS_ENDPOINT_URL", deployment.stack.aws_endpoint_url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", deployment.stack.access_key_id)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", deployment.stack.secret_access_key)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", deployment.stack.region)
+    by_outputs = deployed_target("local")
+    assert list(list_batches(by_outputs)) == [line]
+    for role in (PROJECTOR, *FUNCTION_OF_TABLE.values()):
+        assert by_outputs.functions[role] == target.functions[role]
+    with pytest.raises(LocalError, match="'nowhere' could not be found"):
+        deployed_target("nowhere")
+    assert redrive(by_outputs, Progress()) == RedriveReport(1, {})
     assert list(list_batches(target)) == []
     assert {each["entity_id"] for each in settled(lambda: alerts(shop), 2)} == {large, late}
