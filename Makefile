@@ -56,6 +56,10 @@ tick: venv ## run one schedule of the local stage now  [ARGS="resolver"]
 proof: venv ## prove that the books of the local stage balance, started if needed  [ARGS="--restart"]
 	@$(PY) -m local proof $(ARGS)
 
+.PHONY: verify-audit
+verify-audit: venv ## verify the audit log of the local stage, its archive and roots  [ARGS="--entity acc_…"]
+	@$(PY) -m local verify-audit $(ARGS)
+
 .PHONY: rotate-keys
 rotate-keys: venv ## encipher again what old keys enciphered, in the local stage  [ARGS="--index"]
 	@$(PY) -m local rotate-keys $(ARGS)

@@ -12,6 +12,7 @@ from local.cdk import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY
 if TYPE_CHECKING:
     from mypy_boto3_apigatewayv2 import ApiGatewayV2Client
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_kms import KMSClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -40,6 +41,7 @@ class Clients:
             "apigatewayv2", endpoint_url=url, config=usual
         )
         self.files: S3Client = session.client("s3", endpoint_url=url, config=usual)
+        self.keys: KMSClient = session.client("kms", endpoint_url=url, config=usual)
         self.secrets: SecretsManagerClient = session.client(
             "secretsmanager", endpoint_url=url, config=usual
         )

@@ -145,6 +145,12 @@ def _redrive(options: argparse.Namespace, workspace: Workspace, progress: Progre
     require_nothing_left(redrive(target, progress), progress)
 
 
+def _verify_audit(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
+    from local.verify_audit import verify_audit
+
+    verify_audit(workspace, progress, entity=options.entity)
+
+
 def _demo(_options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
     from local.demo import demo
 
@@ -211,6 +217,9 @@ def _parser() -> argparse.ArgumentParser:
     proof = commands.add_parser("proof", help="prove that the books balance")
     proof.add_argument("--restart", action="store_true", help="forget an unfinished run")
     proof.set_defaults(command=_proof)
+    audit = commands.add_parser("verify-audit", help="verify the audit log against its archive")
+    audit.add_argument("--entity", metavar="acc_…", help="only what the log tells of it")
+    audit.set_defaults(command=_verify_audit)
     rotate = commands.add_parser("rotate-keys", help="encipher again what old keys enciphered")
     rotate.add_argument("--index", action="store_true", help="make a new key of e-mail indexes")
     rotate.set_defaults(command=_rotate_keys)

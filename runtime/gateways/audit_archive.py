@@ -72,7 +72,10 @@ class AuditArchive:
         return SignedRoot.model_validate_json(self.content(name))
 
     def versions(self, prefix: str) -> Iterator[ObjectVersion]:
-        """Every version of every object under `prefix`, by key; markers of deletions as well."""
+        """Every version of every object under `prefix`, by key, and the newest first.
+
+        Markers of deletions are versions too.
+        """
         pages = self._s3.get_paginator("list_object_versions").paginate(
             Bucket=self._bucket, Prefix=prefix
         )
@@ -85,7 +88,7 @@ class AuditArchive:
                 ObjectVersion(item["Key"], item["VersionId"], item["LastModified"], True)
                 for item in page.get("DeleteMarkers", [])
             ]
-            yield from sorted(found, key=lambda version: (version.key, version.written_at))
+            yield from sorted(found, key=lambda version: version.key)
 
     def content(self, name: str, version_id: str | None = None) -> bytes:
         """The bytes of an object, or of one of its versions."""

@@ -51,6 +51,12 @@ _KEYS: Final = frozenset({"id", "shard", "merchant_id"})
 """Said by the row's own attributes already."""
 
 
+def entity_of(image: Image) -> str:
+    """What an item is called in the audit log: its id, and of a fold row its shard as well."""
+    entity, shard = text_of(image, "id"), text_of(image, "shard")
+    return entity if shard in ("", PROFILE_SHARD) else f"{entity}#{shard}"
+
+
 def _hidden_of(model: type[Row]) -> frozenset[str]:
     """Attributes whose values must not be told.
 
@@ -78,13 +84,9 @@ class Told:
     @staticmethod
     def of(record: StreamRecord) -> Told:
         """Read a record of an audited table."""
-        image = record.new or record.old or {}
-        entity, shard = text_of(image, "id"), text_of(image, "shard")
-        if shard not in ("", PROFILE_SHARD):
-            entity = f"{entity}#{shard}"
         return Told(
             record=record,
-            entity_id=entity,
+            entity_id=entity_of(record.new or record.old or {}),
             entity_type=AUDITED[record.table][0],
             old_hash=image_hash(record.old),
             new_hash=image_hash(record.new),
