@@ -18,6 +18,7 @@ from runtime.repositories.store import Store
 from runtime.services.entries_projection import EntriesProjection
 from runtime.services.folding_projection import FoldingProjection
 from runtime.services.projector import Kind, Projector, StreamRecord
+from tests.support.fakes import ParkingLot
 from tests.support.world import World
 
 if TYPE_CHECKING:
@@ -120,4 +121,5 @@ def _projector(world: World, store: Store) -> Projector:
         store.codec,
         {"accounts": (EntriesProjection(store),), "transfers": (folding,)},
         is_number_guard,
+        ParkingLot(),
     )
