@@ -1,0 +1,52 @@
+"""docs/audit.md says how to verify: its example is right, and its code gives what ours gives."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runtime.domain.audit_archive import tree_of
+from runtime.domain.audit_chain import check_chain, hash_of
+from runtime.domain.canonical import canonical_json
+from runtime.models.audit import AuditRow
+
+PAGE = (Path(__file__).resolve().parents[3] / "docs" / "audit.md").read_text()
+
+
+def _block(language: str) -> str:
+    found = re.search(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+@pytest.fixture
+def code() -> dict[str, Callable[..., Any]]:
+    """What the page's Python defines."""
+    defined: dict[str, Any] = {}
+    exec(_block("python"), defined)  # noqa: S102 - our own page
+    return defined
+
+
+def test_the_example_is_a_row_whose_hash_is_the_one_on_the_page() -> None:
+    line = _block("json").strip()
+    row = AuditRow.model_validate_json(line)
+    assert canonical_json(row.model_dump(mode="json")).decode() == line
+    assert hash_of(row) == row.hash
+    assert check_chain([row]).valid
+    assert f"hashed gives `{row.hash}`" in PAGE
+
+
+def test_the_pages_code_hashes_a_row_as_we_do(code: dict[str, Callable[..., Any]]) -> None:
+    line = _block("json").strip()
+    assert code["row_hash"](line) == json.loads(line)["hash"]
+
+
+@pytest.mark.parametrize("count", range(1, 18))
+def test_the_pages_code_builds_our_tree(code: dict[str, Callable[..., Any]], count: int) -> None:
+    names = [f"rows/{number}" for number in range(count)]
+    assert code["tree"]("ab" * 32, names) == tree_of("ab" * 32, names)
