@@ -1,0 +1,90 @@
+"""The demo's audit: who changed a payment, and what happens to who edits the answer."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Column, Table
+
+from local.api_client import ApiClient
+from local.aws import Clients
+from local.demo_checks import StoryBroken, hold
+from local.schedules import tick
+from local.stackfile import Stack
+from local.verify_audit import told, verified
+
+TOLD_WITHIN_SECONDS: Final = 30.0
+POLL_SECONDS: Final = 0.3
+SHOWN_CHANGES: Final = 5
+ARCHIVED_WITHIN_SECONDS: Final = 30.0
+
+
+def audit(stack: Stack, client: ApiClient, payment_id: str, console: Console) -> None:
+    """Show a payment's audit trail, verify it, edit a row by hand, and show that it is found.
+
+    The row is put back as it was. Raises:
+        LocalError: it did not come out as it must.
+    """
+    payment = client.get(f"/v1/payments/{payment_id}").require(200)
+    rows = _await_trail(client, payment_id, payment["version"])
+    console.print(
+        f"\n[bold]The audit trail[/bold] of [cyan]{payment_id}[/cyan]: one row per version"
+    )
+    _show(rows, console)
+    verdict = client.get(f"/v1/audit/{payment_id}/verify").require(200)
+    hold(verdict["valid"], f"the chain of {payment_id} does not hold: {verdict['first_bad']}")
+    console.print(f"   {verdict['length']} rows, a whole chain; its head is {verdict['head_hash']}")
+    closed, _ = tick(stack, "archive")
+    report = verified(stack, only=payment_id, patience_seconds=ARCHIVED_WITHIN_SECONDS)
+    hold(report.holds, "; ".join(map(told, report.findings)))
+    console.print(
+        f"   It agrees with {report.archived} rows in locked storage, under {report.roots} signed "
+        f"roots (the last is number {closed['last_number']})."
+    )
+    _tamper(stack, payment_id, rows[-1], console)
+    hold(verified(stack, only=payment_id).holds, "the row that was put back does not hold")
+
+
+def _await_trail(client: ApiClient, payment_id: str, version: int) -> list[Any]:
+    """The rows once the newest version has one: the change streams take a moment."""
+    deadline = time.monotonic() + TOLD_WITHIN_SECONDS
+    while time.monotonic() < deadline:
+        answer = client.get("/v1/audit", entity_id=payment_id, limit="100")
+        rows: list[Any] = answer.require(200)["data"] if answer.status == 200 else []
+        if rows and rows[0]["version"] >= version:
+            return rows
+        time.sleep(POLL_SECONDS)
+    raise StoryBroken(
+        f"{payment_id} had no audit row of version {version} within {TOLD_WITHIN_SECONDS:.0f} s.",
+        hint='The function says more: make logs ARGS="project"',
+    )
+
+
+def _show(rows: list[Any], console: Console) -> None:
+    table = Table("when", "what", "who", Column("changes", max_width=60), box=SIMPLE)
+    for row in reversed(rows):
+        names = row["changes"]
+        more = f" and {len(names) - SHOWN_CHANGES} more" if len(names) > SHOWN_CHANGES else ""
+        told_changes = ", ".join(names[:SHOWN_CHANGES]) + more
+        table.add_row(row["timestamp"], row["action"], row["user_id"], told_changes)
+    console.print(table)
+
+
+def _tamper(stack: Stack, payment_id: str, row: Any, console: Console) -> None:
+    """Edit one row past all rules, see it found, and put it back."""
+    dynamodb, table = Clients(stack.aws_endpoint_url).dynamodb, stack.tables["audit_log"]
+    key = {"entity_id": {"S": payment_id}, "sequence": {"S": row["sequence"]}}
+    item = dynamodb.get_item(TableName=table, Key=key, ConsistentRead=True)["Item"]
+    dynamodb.put_item(TableName=table, Item={**item, "user_id": {"S": "somebody else"}})
+    try:
+        report = verified(stack, only=payment_id)
+    finally:
+        dynamodb.put_item(TableName=table, Item=item)
+    found = [(f.subject, f.sequence) for f in report.findings]
+    hold(found == [(payment_id, row["sequence"])], f"the edit was not found, but {found}")
+    console.print("   Somebody edits who did it, with an administrator's rights. The verification:")
+    console.print(f"   [red]{told(report.findings[0])}[/]")
+    console.print("   (The row is as it was again; the edit rang an alarm, and is an alert.)")
