@@ -34,7 +34,7 @@ def _outcome(record: dict[str, Any]) -> Outcome | None:
         order = DeliveryOrder.model_validate_json(record["body"])
         outcome = deliver(order, deliver_services().desk)
     except Exception:  # noqa: BLE001 - the message comes again, the others are done
-        logger.exception("a delivery failed", message=record["messageId"])
+        logger.exception("a delivery failed", message_id=record["messageId"])
         return None
     logger.info("webhook", webhook=order.id, merchant=order.merchant_id, outcome=str(outcome))
     return outcome
