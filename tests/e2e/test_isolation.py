@@ -20,6 +20,7 @@ from tests.support.tenant import Tenant, fill, settle_in
 SEALED = (400, 403, 404)
 OPERATORS = "the route is for operators alone"
 HARMLESS_QUERY = {
+    "event_type",
     "limit",
     "status",
     "account_type",
@@ -128,6 +129,7 @@ def bodies(operation: str, own: Tenant, theirs: Tenant) -> Iterator[dict[str, An
             {"merchant_id": other["merchant"], "name": "k", "permissions": ["reports"]}
         ],
         "revokeApiKey": [{}],
+        "redeliverWebhook": [{}],
     }
     assert operation in recipes, f"say how {operation} could name another merchant's things"
     yield from recipes[operation]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -9,6 +10,7 @@ from uuid import uuid4
 from local.api_client import ApiClient
 
 _USD = {"currency": "USD"}
+PATIENCE_SECONDS = 30.0
 
 
 @dataclass
@@ -83,6 +85,8 @@ def settle_in(merchant_id: str, client: ApiClient, operator: ApiClient) -> Tenan
     refund = {"amount": 10, "reason": mark}
     refunded = client.post(f"/v1/payments/{ids['payment']}/refund", refund, key=uuid4().hex)
     ids["transaction"] = refunded.require(200)["transactions"][-1]["id"]
+    if operator.get(f"/v1/merchants/{merchant_id}").require(200)["webhook_url"] is not None:
+        ids["webhook"] = _told_of(ids["payment"], client)
     for path, query in (
         ("/v1/payments", {}),
         ("/v1/transfers", {}),
@@ -91,3 +95,14 @@ def settle_in(merchant_id: str, client: ApiClient, operator: ApiClient) -> Tenan
         page = client.get(path, limit=1, **query).require(200)
         tenant.cursors[path] = page["next_cursor"]
     return tenant
+
+
+def _told_of(payment_id: str, client: ApiClient) -> str:
+    """Id of a webhook about the payment, as soon as the streams have made it."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        for each in client.get("/v1/webhooks").require(200)["data"]:
+            if each["payment_id"] == payment_id:
+                return str(each["id"])
+        time.sleep(0.2)
+    raise AssertionError(f"no webhook about {payment_id} within {PATIENCE_SECONDS} s")
