@@ -69,7 +69,6 @@ class WebhookState(Record, frozen=True):
     attempts: int = 0
     attempts_before: int = 0
     by_hand: bool | None = None
-    lease_owner: str | None = None
     last_attempt: Instant | None = None
     response_code: int | None = None
     failure_reason: str | None = None

@@ -175,7 +175,7 @@ def _attempt(
         url=url,
         last_attempt=to_instant(began),
         next_retry=to_instant(began + ATTEMPT_LEASE),
-        lease_owner=new_id("att", began),
+        cause=new_id("att", began),
     )
     try:
         desk.webhooks.move(row, claimed)
@@ -201,9 +201,7 @@ def _settle(claimed: Webhook, reply: Reply, desk: DeliveryDesk) -> Outcome:
     at = next_attempt(claimed, now, desk.schedule, asked, desk.chance())
     if at is None:
         return _end(claimed, WebhookStatus.EXPIRED, told["failure_reason"], desk, **told)
-    waiting = _next(
-        claimed, desk, now, next_retry=to_instant(at), lease_owner=None, by_hand=None, **told
-    )
+    waiting = _next(claimed, desk, now, next_retry=to_instant(at), by_hand=None, **told)
     return _wait(claimed, waiting, at - now, Outcome.TO_RETRY, desk)
 
 
@@ -251,7 +249,6 @@ def _end(
             "failure_reason": reason,
             "retry_bucket": None,
             "next_retry": None,
-            "lease_owner": None,
             "by_hand": None,
             "expires_at": to_epoch_seconds(now + FINAL_KEPT),
         },
@@ -309,9 +306,9 @@ def _reason(reply: Reply) -> str | None:
 
 
 def _next(row: StateT, desk: DeliveryDesk, now: datetime, **changes: Any) -> StateT:
-    """The row one version on. Its cause is the attempt that changes it."""
-    attempt = changes.get("lease_owner") or row.lease_owner or row.id
-    context = ChangeContext(changed_by=DELIVERED_BY, request_id=desk.request_id(), cause=attempt)
+    """The row one version on. Its cause is its last attempt, of which there is but one."""
+    cause = changes.get("cause", row.cause)
+    context = ChangeContext(changed_by=DELIVERED_BY, request_id=desk.request_id(), cause=cause)
     stamped = {**context.stamp(), "version": row.version + 1, "updated_at": to_instant(now)}
     return row.model_copy(update={**changes, **stamped})
 

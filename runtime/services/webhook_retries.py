@@ -16,8 +16,8 @@ from runtime.observability import logger
 from runtime.repositories.webhooks import DueWebhook, WebhookRepository
 
 DUE_PAGE: Final = 100
-MAX_PER_RUN: Final = 10_000
-"""Deliveries that one run queues; the next takes the rest."""
+MAX_PER_BUCKET: Final = 1_250
+"""Deliveries of one bucket that one run queues, 10,000 in all; the next takes the rest."""
 PARALLEL_WRITES: Final = 8
 QUEUED_GRACE: Final = timedelta(minutes=5)
 """So long an order has to be worked on before its delivery is queued once more."""
@@ -49,14 +49,15 @@ def queue_due(desk: RetriesDesk) -> RetriesReport:
     report = RetriesReport()
     at = to_instant(desk.clock())
     for bucket in all_buckets(RETRY_QUEUE, RETRY_BUCKETS):
-        due = desk.webhooks.due(bucket, at, page_size=DUE_PAGE)
-        while page := list(islice(due, min(DUE_PAGE, MAX_PER_RUN - report.due))):
+        due = islice(desk.webhooks.due(bucket, at, page_size=DUE_PAGE), MAX_PER_BUCKET)
+        taken = 0
+        while page := list(islice(due, DUE_PAGE)):
             if desk.must_stop():
                 report.finished = False
                 return report
-            report.due += len(page)
+            taken, report.due = taken + len(page), report.due + len(page)
             _queue(page, desk, report)
-    report.finished = report.due < MAX_PER_RUN
+        report.finished = report.finished and taken < MAX_PER_BUCKET
     return report
 
 

@@ -101,7 +101,6 @@ def redeliver(webhook_id: str, call: Call, desk: WebhookDesk) -> StoredAnswer:
                 "next_retry": to_instant(call.now),
                 "attempts_before": row.attempts,
                 "by_hand": True,
-                "lease_owner": None,
                 "expires_at": to_epoch_seconds(call.now + desk.deadline),
             },
             call,

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook as Verifier
 
+from benchmarks.prices import price_of
+from runtime.contract.webhooks import WebhookBody
 from runtime.domain.instants import to_epoch_seconds, to_instant
 from runtime.domain.webhook_schedule import FAILURES_TO_OPEN
 from runtime.errors import Unavailable
@@ -29,6 +31,7 @@ from runtime.services.webhook_delivery import (
     deliver,
     order_for,
 )
+from runtime.services.webhook_projection import shown
 from tests.support.faults import Fault, Faults, ProcessKilled, at_call, seeded
 from tests.support.receiver import Receiver
 from tests.support.webhooks import DEADLINE, FakeHttp, Post, moment, new_row
@@ -79,9 +82,7 @@ def test_an_endpoint_that_fails_three_times_gets_it_at_the_fourth_attempt_in_tim
     assert 1800 <= waited[3] - waited[2] < 1800 + 61  # beyond what SQS delays: the sweep's minute
     after = post.row(row.id)
     assert (after.status, after.attempts, after.response_code) == ("delivered", 4, 200)
-    assert (
-        after.retry_bucket is after.next_retry is after.lease_owner is after.failure_reason is None
-    )
+    assert after.retry_bucket is after.next_retry is after.failure_reason is None
     assert after.expires_at >= to_epoch_seconds(began + FINAL_KEPT)
     assert {request.headers["webhook-id"] for request in receiver.received} == {row.id}
     assert {request.body for request in receiver.received} == {row.payload.encode()}
@@ -449,3 +450,25 @@ def test_rows_of_endpoints_are_no_deliveries(world: World) -> None:
     assert json.loads(new_row(world, merchant).payload)
     assert len(post.deliveries()) == 1
     assert isinstance(post.deliveries()[0], Webhook)
+
+
+def test_a_webhook_that_arrives_at_once_costs_two_writes_and_three_reads(world: World) -> None:
+    merchant = world.merchant(webhook_url=URL)
+    world.paid(merchant, description="Two books", metadata={"order": "4711", "shop": "Berlin"})
+    body = WebhookBody(
+        id="whk_" + "0" * 26,
+        type="payment.succeeded",
+        created=world.payment().updated_at,
+        sequence=2,
+        data=shown(world.payment()),
+    )
+    post = Post(world, FakeHttp())
+    client = world.engine.dynamodb()
+    store = world.store_on(client)
+    row = new_row(world, merchant, payload=body.model_dump_json())
+    world.store.codec.prepare(row)
+    price = price_of(lambda: store.put_new(row), client, world.client)
+    assert (price.trips, price.requested) == (1, 3)  # the row, and an entry in each index
+    price = price_of(lambda: deliver(order_for(row), post.desk(store)), client, world.client)
+    assert (price.trips, price.read_units) == (5, 3), price
+    assert price.requested == 6, price.units
