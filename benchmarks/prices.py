@@ -114,12 +114,13 @@ def _images(store: Store, accounts: tuple[str, ...]) -> list[Account]:
 
 
 def _projector(world: World, store: Store) -> Projector:
+    parking = ParkingLot()
     folding = FoldingProjection(
-        FoldRepository(store), AccountRepository(store), world.clock, lambda: "bench"
+        FoldRepository(store), AccountRepository(store), world.clock, lambda: "bench", parking
     )
     return Projector(
         store.codec,
         {"accounts": (EntriesProjection(store),), "transfers": (folding,)},
         is_number_guard,
-        ParkingLot(),
+        parking,
     )

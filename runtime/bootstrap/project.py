@@ -67,6 +67,7 @@ class ProjectServices(FunctionServices):
             accounts=AccountRepository(self.store),
             clock=lambda: datetime.now(UTC),
             request_id=lambda: self._request_id,
+            parking=self._parking,
         )
 
     def _webhooks(self) -> WebhookProjection:

@@ -21,6 +21,14 @@ def to_datetime(instant: Instant) -> datetime:
     return datetime.fromisoformat(instant)
 
 
+def is_instant(text: str) -> bool:
+    """Whether a text is a point in time as the platform writes them."""
+    try:
+        return to_instant(datetime.fromisoformat(text)) == text
+    except (OverflowError, ValueError):
+        return False
+
+
 def to_epoch_seconds(moment: datetime) -> EpochSeconds:
     """Whole seconds since the epoch, for DynamoDB's TTL."""
     return int(moment.timestamp())

@@ -23,6 +23,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     services.begin(context)
     records = [_record(each, services.names_by_table) for each in event["Records"]]
     failed = services.projector.apply(records)
+    strangers = failed - {record.sequence_number for record in records}
+    assert not strangers, f"{sorted(strangers)} failed, and are not in the batch"
     first = next((r.sequence_number for r in records if r.sequence_number in failed), None)
     logger.info(
         "projected",

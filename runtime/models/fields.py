@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from runtime.schema import Row
 
 MAX_AMOUNT_MINOR = 10**12
 """Largest amount of one operation, in minor units of its currency."""
 
+
+def _in_the_calendar(instant: str) -> str:
+    datetime.fromisoformat(instant)
+    return instant
+
+
 Instant = Annotated[
-    str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$")
+    str,
+    StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$"),
+    AfterValidator(_in_the_calendar),
 ]
 """ISO 8601 UTC with milliseconds: sorts as text in the order of time."""
 

@@ -22,7 +22,8 @@ from runtime.domain.audit_chain import (
     version_in,
     version_key,
 )
-from runtime.domain.instants import to_datetime
+from runtime.domain.images import text_of
+from runtime.domain.instants import is_instant, to_datetime
 from runtime.models.alert import AlertType
 from runtime.models.audit import AuditRow
 from runtime.models.change import OUT_OF_BAND
@@ -209,6 +210,8 @@ def _trouble(told: Told) -> str | None:
     record = told.record
     if record.new is None:
         return "the row was deleted"
+    if not is_instant(text_of(record.new, "updated_at")):
+        return "its updated_at is no time"
     if record.old is None:
         return None if told.new_version == 1 else f"it began at version {told.new_version}"
     if told.new_version != told.old_version + 1:

@@ -15,7 +15,7 @@ from runtime.models.transfer import Transfer, TransferStatus
 from runtime.observability import logger
 from runtime.repositories.accounts import AccountRepository
 from runtime.repositories.folding import FoldItem, FoldRepository, FoldTarget
-from runtime.services.projector import Change, Failed
+from runtime.services.projector import Change, Failed, Parking, put_aside
 
 FOLDED_BY = "system:project"
 MAX_TARGETS_REMEMBERED = 10_000
@@ -29,6 +29,7 @@ class FoldingProjection:
     accounts: AccountRepository
     clock: Callable[[], datetime]
     request_id: Callable[[], str]
+    parking: Parking
     _targets: OrderedDict[str, FoldTarget] = field(default_factory=OrderedDict)
 
     def __call__(self, changes: Sequence[Change]) -> Failed:
@@ -45,10 +46,23 @@ class FoldingProjection:
         for (account_id, shard), members in groups.items():
             try:
                 self._fold(account_id, shard, members[0][1], [item for _, _, item in members])
+            except NotFound as unknown:
+                failed |= self._put_aside({number for number, _, _ in members}, changes, unknown)
             except Exception:  # noqa: BLE001 - these come again, the other rows are done
                 logger.exception("a fold row could not be written", account=account_id, row=shard)
                 failed |= {sequence for sequence, _, _ in members}
         return frozenset(failed)
+
+    def _put_aside(
+        self, numbers: set[str], changes: Sequence[Change], unknown: NotFound
+    ) -> set[str]:
+        """Park what names an account that does not exist; the numbers of those that must wait."""
+        records = [c.record for c in changes if c.record and c.sequence_number in numbers]
+        return {
+            record.sequence_number
+            for record in records
+            if not put_aside(self.parking, record, unknown.detail)
+        }
 
     def _fold(
         self, account_id: str, shard: str, transfer: Transfer, items: Sequence[FoldItem]

@@ -7,11 +7,15 @@ be the same when it is done again.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
+from pydantic import ValidationError
+
+from runtime.errors import IntegrityError, KeyForgotten
 from runtime.models import ALL_TABLES
 from runtime.models.account import Account
 from runtime.models.alert import Alert
@@ -50,12 +54,16 @@ class StreamRecord:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change of a row; `old` is None for a new row, `new` for one that was deleted."""
+    """One change of a row; `old` is None for a new row, `new` for one that was deleted.
+
+    `record` is what it was read from, for a projection that has to put it aside.
+    """
 
     kind: Kind
     sequence_number: str
     old: Any
     new: Any
+    record: StreamRecord | None = None
 
 
 Failed = frozenset[str]
@@ -144,9 +152,13 @@ class Projector:
         for record in records:
             try:
                 changes.append(self._change(record, model))
-            except Exception:  # noqa: BLE001 - one unreadable record must not hide the others
+            except (ValidationError, IntegrityError, KeyForgotten):
+                # It never will be one. A fault of ours is another thing, and comes again.
                 if not put_aside(self.parking, record, "it is no row of its table"):
                     failed.add(record.sequence_number)
+            except Exception:  # noqa: BLE001 - one record must not hide the others
+                logger.exception("a record cannot be read", record=record.sequence_number)
+                failed.add(record.sequence_number)
         return changes
 
     def _change(self, record: StreamRecord, model: type[Row]) -> Change:
@@ -155,12 +167,21 @@ class Projector:
         def row(item: Item | None) -> Row | None:
             return None if item is None else self.codec.to_row(schema, item, model)
 
-        return Change(record.kind, record.sequence_number, row(record.old), row(record.new))
+        return Change(record.kind, record.sequence_number, row(record.old), row(record.new), record)
 
 
 def put_aside(parking: Parking, record: StreamRecord, reason: str) -> bool:
-    """Park a record and ring for a person; False when it has to come again instead."""
-    logger.exception(PARKED, table=record.table, record=record.sequence_number, reason=reason)
+    """Park a record and ring for a person; False when it has to come again instead.
+
+    Called where an exception is handled, the log has it too.
+    """
+    logger.error(
+        PARKED,
+        table=record.table,
+        record=record.sequence_number,
+        reason=reason,
+        exc_info=sys.exc_info()[0] is not None,
+    )
     try:
         parking.park(record.table, record.sequence_number, record.raw, reason)
     except Exception:  # noqa: BLE001 - whatever it was, the record is still in the stream

@@ -24,8 +24,9 @@ OLDEST_RECORD_HOURS: Final = 12
 class StreamSource(Construct):
     """Feeds a table's stream to the alias `live` of a function, in order, from the oldest record.
 
-    A batch that keeps failing is halved until the bad record is alone, and at last put into
-    `failed_batches` with its payload, so that the others go on. (Lambda Developer Guide, "Retain
+    Of a batch that fails, what comes before the first failed record is done; the rest is tried
+    again, halved where the function itself failed, and at last put into `failed_batches` with its
+    payload, so that the others go on. (Lambda Developer Guide, "Retain
     discarded records for a DynamoDB event source": S3 gets the whole batch, a queue only a pointer
     into a stream that forgets after 24 hours.)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -398,3 +399,14 @@ def test_a_forged_stamp_does_not_hide_a_change_of_money(forged: str, world: Worl
 
 def test_version_keys_sort_in_the_order_of_versions() -> None:
     assert version_key(9) < outside_key(9, "5") < version_key(10)
+
+
+def test_a_forged_time_is_told_by_the_time_of_the_stream(world: World) -> None:
+    first = account(world)
+    records = [told(world, None, first), told(world, first, next_version(first, held_in=1))]
+    image = {**(records[1].new or {}), "updated_at": {"S": "2026-13-45T99:00:00.000Z"}}
+    forged = replace(records[1], new=image)
+    assert audit_projection(world)([records[0], forged]) == DONE
+    _, outside = chain_of(world, first.id)
+    assert outside.action == "out_of_band"
+    assert outside.timestamp.startswith("2026-03-14")

@@ -34,14 +34,15 @@ def projector(
     world: World, store: Store | None = None, parking: ParkingLot | None = None
 ) -> Projector:
     store = store or world.store
+    parking = parking or ParkingLot()
     folding = FoldingProjection(
-        FoldRepository(store), AccountRepository(store), world.clock, lambda: "invocation"
+        FoldRepository(store), AccountRepository(store), world.clock, lambda: "invocation", parking
     )
     return Projector(
         world.store.codec,
         {"accounts": (EntriesProjection(store),), "transfers": (folding,)},
         is_number_guard,
-        parking or ParkingLot(),
+        parking,
     )
 
 
@@ -210,24 +211,6 @@ def test_the_charts_accounts_are_opened_when_they_are_first_met(world: World) ->
     assert {row.version for row in profiles.values()} == {1}
 
 
-def test_a_transfer_into_an_unknown_account_stays_in_the_stream_and_the_others_go_on(
-    world: World,
-) -> None:
-    world.store.transact(
-        [put(account(world, posting="folded"))], token=new_id("tst", world.clock())
-    )
-    lost = transfer(
-        world,
-        9,
-        folded_accounts=("acc_nobody",),
-        legs=(Leg(from_account_id="acc_a", to_account_id="acc_nobody", amount=9),),
-    )
-    good = transfer(world, 7)
-    records = [record(world, 1, None, lost), record(world, 2, None, good)]
-    assert projector(world).apply(records) == {records[0].sequence_number}
-    assert folded_sum(world) == 7
-
-
 # ------------------------------------------------------------ sweeping
 
 
@@ -391,3 +374,31 @@ def test_rows_of_every_stream_are_read_by_its_view(world: World) -> None:
     assert parking.parked == {}
     assert [change.new.id for change in seen] == [customer_id, merchant.id]
     assert [type(change.new) for change in seen] == [CustomerState, MerchantProfile]
+
+
+def test_a_transfer_to_an_account_that_does_not_exist_is_parked_and_the_others_are_folded(
+    world: World,
+) -> None:
+    world.put(account(world, "acc_f", posting="folded"))
+    good, bad = transfer(world, 5), transfer(world, 7)
+    legs = (Leg(from_account_id="acc_a", to_account_id="acc_gone", amount=7),)
+    bad = bad.model_copy(update={"folded_accounts": ("acc_gone",), "legs": legs})
+    parking = ParkingLot()
+    records = [record(world, 1, None, bad), record(world, 2, None, good)]
+    assert projector(world, parking=parking).apply(records) == frozenset()
+    assert list(parking.parked) == [("transfers", f"{1:021d}")]
+    assert "acc_gone" in parking.parked["transfers", f"{1:021d}"]
+    assert folded_sum(world) == 5
+
+
+def test_a_fault_of_our_own_in_reading_parks_nothing_and_comes_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise AttributeError("a fault of ours")
+
+    monkeypatch.setattr(world.store.codec, "to_row", broken)
+    parking = ParkingLot()
+    one = record(world, 1, None, account(world, "acc_i"))
+    assert projector(world, parking=parking).apply([one]) == {one.sequence_number}
+    assert parking.parked == {}

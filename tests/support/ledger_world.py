@@ -290,7 +290,11 @@ class LedgerWorld:
             plan = seeded(f"{self.seed}-{name}", rate, rate / 4, kill_anywhere=True)
             store = self._store(planned or Faults(plan), name, patience=30)
             folding = FoldingProjection(
-                FoldRepository(store), AccountRepository(store), self.world.clock, lambda: name
+                FoldRepository(store),
+                AccountRepository(store),
+                self.world.clock,
+                lambda: name,
+                self.parking,
             )
             return Projector(
                 store.codec,
