@@ -1,9 +1,9 @@
-"""Who may never do what with the audit log: a policy of the table itself.
+"""Who may never do what with the audit log: policies of the table and of the archive's bucket.
 
-It holds for every principal of the account, administrators included: a Deny counts before any
-Allow (IAM User Guide, "Policy evaluation logic"). Who may put another policy in its place could
-get around it, so that is denied as well, but to CloudFormation's role: the rules of the table
-change by a deployment, which CloudTrail, the change set and the repository show.
+The table's holds for every principal of the account, administrators included: a Deny counts
+before any Allow (IAM User Guide, "Policy evaluation logic"). Who may put another policy in its
+place could get around it, so that is denied as well, but to CloudFormation's role: the rules of the
+table change by a deployment, which CloudTrail, the change set and the repository show.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Final
 
 from aws_cdk import Aws
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
 
 CHANGES_OF_ROWS: Final = (
     "BatchWriteItem",
@@ -48,6 +49,21 @@ def append_only(writer_role_prefix: str) -> iam.PolicyDocument:
             _deny("OneWriter", PUTS, _unless_role(f"{writer_role_prefix}*")),
             _deny("ChangedByDeploymentsOnly", CHANGES_OF_THE_TABLE, _unless_role(DEPLOYING_ROLES)),
         ]
+    )
+
+
+def one_archivist(role_prefix: str, bucket: s3.IBucket) -> iam.PolicyStatement:
+    """Objects of the archive are put by roles whose name begins so, and hidden by nobody.
+
+    What is there is locked. This keeps others from adding to it, and from putting markers over it.
+    """
+    return iam.PolicyStatement(
+        sid="OneArchivist",
+        effect=iam.Effect.DENY,
+        principals=[iam.AnyPrincipal()],
+        actions=["s3:DeleteObject", "s3:PutObject"],
+        resources=[bucket.arn_for_objects("*")],
+        conditions=_unless_role(f"{role_prefix}*"),
     )
 
 

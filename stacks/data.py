@@ -11,7 +11,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from runtime.models import ALL_TABLES
-from stacks.append_only import append_only
+from stacks.append_only import append_only, one_archivist
 from stacks.constructs.customer_key import CustomerKey, SigningKey
 from stacks.constructs.private_bucket import PrivateBucket
 from stacks.constructs.queues import WorkQueue
@@ -140,6 +140,8 @@ class DataStack(Stack):
             data=self._stage.data,
             lock=lock.compliance(kept) if self._stage.name == PROD else lock.governance(kept),
         ).bucket
+        archive = f"payments-{self._stage.name}-{SIGNING_ROLE}"
+        self.audit_bucket.add_to_resource_policy(one_archivist(archive, self.audit_bucket))
         self.audit_bucket_export = f"{construct_id}-audit-bucket-arn"
         self.audit_bucket_arn = self.export_value(
             self.audit_bucket.bucket_arn, name=self.audit_bucket_export

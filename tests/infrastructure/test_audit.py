@@ -82,6 +82,20 @@ def test_nobody_may_delete_or_unlock_an_archived_object(stage: Synthesized) -> N
                 assert set(statement["Action"]) <= {"s3:PutObject", "s3:GetObject", "s3:ListBucket"}
 
 
+def test_only_the_archive_may_put_objects_into_its_bucket(stage: Synthesized) -> None:
+    (policy,) = (
+        each.properties["PolicyDocument"]["Statement"]
+        for each in stage.all("AWS::S3::BucketPolicy")
+        if each.properties["Bucket"]["Ref"].startswith("AuditBucket")
+    )
+    (denial,) = (statement for statement in policy if statement.get("Sid") == "OneArchivist")
+    assert (denial["Effect"], denial["Principal"]) == ("Deny", {"AWS": "*"})
+    assert set(denial["Action"]) == {"s3:PutObject", "s3:DeleteObject"}
+    assert stage.flat(denial["Resource"]).endswith("/*")
+    pattern = stage.flat(denial["Condition"]["ArnNotLike"]["aws:PrincipalArn"])
+    assert pattern.endswith(f":role/{stage.stacks.audit.stack_name}-ArchiveRole*")
+
+
 def test_the_audit_logs_stream_is_archived_within_a_minute_and_nothing_of_it_is_dropped(
     stage: Synthesized,
 ) -> None:

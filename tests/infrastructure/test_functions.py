@@ -6,6 +6,7 @@ import pytest
 
 from runtime.errors import IntegrityError, KeyForgotten
 from runtime.settings import (
+    ArchiveSettings,
     AuthorizerSettings,
     DeliverSettings,
     HoldsSettings,
@@ -25,6 +26,7 @@ from stacks.constructs.alarms import MANY_REFUSALS
 from tests.infrastructure.synthesized import Resource, Synthesized, cdk_json_context
 
 SETTINGS: dict[str, type[Settings]] = {
+    "archive": ArchiveSettings,
     "authorizer": AuthorizerSettings,
     "deliver": DeliverSettings,
     "holds": HoldsSettings,
@@ -39,6 +41,7 @@ SETTINGS: dict[str, type[Settings]] = {
     "totals": TotalsSettings,
 }
 HANDLERS = {
+    "archive": "runtime.handlers.archive.handler",
     "authorizer": "runtime.handlers.authorize.handler",
     "deliver": "runtime.handlers.deliver.handler",
     "holds": "runtime.handlers.holds.handler",

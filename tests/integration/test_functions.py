@@ -208,3 +208,27 @@ def test_an_audit_trail_is_read_and_verified_and_to_others_it_is_not_there(stage
     assert stage.api("GET", path, authorizer=token_of(other["id"])).status == 404
     assert stage.api("GET", path, authorizer=token_of(shop["id"], "payments")).status == 403
     assert stage.api("GET", "/v1/audit", authorizer=who).status == 422
+
+
+def test_the_archive_takes_rows_rings_for_edits_and_closes_what_it_has(stage: Stage) -> None:
+    entity = f"acc_{uuid.uuid4().hex}"
+    image = {"id": {"S": entity}, "version": {"N": "1"}, "changed_by": {"S": "user"}}
+    image["updated_at"] = {"S": "2026-03-14T09:00:00.000Z"}
+    told = Told.of(StreamRecord("accounts", Kind.INSERT, "1", None, image))
+    row = AuditRows(lambda _: 1).of_version(told, version_key(1), GENESIS)
+    item = project_services().store.codec.to_item(row)
+    new = {"SequenceNumber": "1".zfill(21), "ApproximateCreationDateTime": 1_800_000_000}
+    records = [
+        {"eventName": "INSERT", "dynamodb": {**new, "NewImage": item}},
+        {
+            "eventName": "REMOVE",
+            "dynamodb": {**new, "SequenceNumber": "2".zfill(21), "OldImage": item},
+        },
+    ]
+    for _ in range(2):
+        assert stage.api.archive(*records) == {"batchItemFailures": []}
+    alerts = stage.api("GET", "/v1/alerts", query="limit=100").body["data"]
+    assert [each["detail"]["kind"] for each in alerts if each["entity_id"] == entity] == ["REMOVE"]
+    closed = stage.api.close_archive()
+    assert (closed["complete"], closed["rows"]) == (True, 1)
+    assert stage.api.close_archive()["roots"] == 0

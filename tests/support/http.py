@@ -220,7 +220,12 @@ class Functions:
 
 
 def environment(
-    tables: Mapping[str, str], *, key_arn: str, bucket: str = "bucket", queue_url: str = "queue"
+    tables: Mapping[str, str],
+    *,
+    key_arn: str,
+    bucket: str = "bucket",
+    queue_url: str = "queue",
+    audit_key_arn: str = "audit-key",
 ) -> dict[str, str]:
     """The variables of all functions together, as their stacks would write them."""
     known: dict[str, Any] = {
@@ -235,7 +240,7 @@ def environment(
         "delivery_queue_url": queue_url,
         "failed_batches_bucket": bucket,
         "audit_bucket": bucket,
-        "audit_key_arn": key_arn,
+        "audit_key_arn": audit_key_arn,
         "intent_lease_seconds": 5,
         "stop_before_timeout_seconds": 30,  # one environment for all, so one value for all
         "merchant_cache_seconds": 0,

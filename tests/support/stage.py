@@ -63,14 +63,22 @@ def running_stage(
     prefix = f"f{uuid.uuid4().hex[:10]}-"
     dynamodb = tables_on.dynamodb()
     tables = make_tables(dynamodb, prefix, streams=streams)
-    arn = ministack_engine.client("kms").create_key()["KeyMetadata"]["Arn"]
+    kms = ministack_engine.client("kms")
+    arn = kms.create_key()["KeyMetadata"]["Arn"]
+    signing = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
     s3, sqs = ministack_engine.client("s3"), ministack_engine.client("sqs")
     bucket = f"{prefix}settlement"
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     queue_url = sqs.create_queue(QueueName=f"{prefix}queue")["QueueUrl"]
     with pytest.MonkeyPatch.context() as machine:
-        variables = environment(tables, key_arn=arn, bucket=bucket, queue_url=queue_url)
+        variables = environment(
+            tables,
+            key_arn=arn,
+            bucket=bucket,
+            queue_url=queue_url,
+            audit_key_arn=signing["KeyMetadata"]["Arn"],
+        )
         for name, value in variables.items():
             machine.setenv(name, value)
         machine.setenv("AWS_ENDPOINT_URL", ministack_engine.endpoint_url or "")
