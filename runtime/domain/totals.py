@@ -9,13 +9,70 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
-from runtime.models.payment import Payment, PaymentStatus
+from runtime.domain.ids import created_at
+from runtime.domain.instants import to_instant
+from runtime.models.fields import Instant
+from runtime.models.payment import PaymentStatus
 from runtime.models.total import NOTHING, CountedPayment, Figures, Group
 
 NOT_COUNTED: Final = frozenset({PaymentStatus.PENDING, PaymentStatus.PROCESSING})
 """A payment enters its merchant's lists, and totals, with its outcome."""
+
+
+class Countable(Protocol):
+    """What of a payment totals need: the row itself, or a view of it."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        ...
+
+    @property
+    def version(self) -> int:
+        """How often it has changed."""
+        ...
+
+    @property
+    def merchant_id(self) -> str:
+        """Whose it is."""
+        ...
+
+    @property
+    def merchant_bucket(self) -> str | None:
+        """Its bucket among the merchant's; None until it has an outcome."""
+        ...
+
+    @property
+    def created_at(self) -> Instant:
+        """When it was made."""
+        ...
+
+    @property
+    def status(self) -> PaymentStatus:
+        """Where it stands."""
+        ...
+
+    @property
+    def currency(self) -> str:
+        """The currency of all its amounts."""
+        ...
+
+    @property
+    def amount_captured(self) -> int:
+        """What was taken from the customer, in minor units."""
+        ...
+
+    @property
+    def amount_refunded(self) -> int:
+        """What was given back, in minor units."""
+        ...
+
+    @property
+    def fee(self) -> int:
+        """What the processor keeps, in minor units."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +100,23 @@ class CountStep:
         return {place: figures for place, figures in moves.items() if figures.not_zero()}
 
 
-def day_of(payment: Payment) -> str:
-    """The UTC day that the payment belongs to, whatever becomes of it later: YYYY-MM-DD."""
-    return payment.created_at[:10]
+def day_of(payment: Countable) -> str:
+    """The UTC day that the payment belongs to, whatever becomes of it later: YYYY-MM-DD.
+
+    The id says when the payment was made, and nobody can edit it.
+    """
+    try:
+        return to_instant(created_at(payment.id))[:10]
+    except ValueError:  # no id of ours: somebody has put the row there
+        return payment.created_at[:10]
 
 
-def is_counted(payment: Payment) -> bool:
+def is_counted(payment: Countable) -> bool:
     """Whether the payment has an outcome, and so a place in lists and totals."""
     return payment.status not in NOT_COUNTED and payment.merchant_bucket is not None
 
 
-def contribution_of(payment: Payment, bucket: str) -> CountedPayment:
+def contribution_of(payment: Countable, bucket: str) -> CountedPayment:
     """What a payment that is counted adds, to `bucket`."""
     return CountedPayment(
         id=payment.id,
@@ -79,7 +142,7 @@ def figures_of(counted: CountedPayment) -> Figures:
     )
 
 
-def changes_totals(old: Payment | None, new: Payment) -> bool:
+def changes_totals(old: Countable | None, new: Countable) -> bool:
     """Whether the step from `old` to `new` changes what the payment adds.
 
     One that does not can be left out for good: the payment's newest step that does, whenever it
@@ -97,7 +160,7 @@ def adds_the_same(one: CountedPayment, other: CountedPayment) -> bool:
     return one.group[1:] == other.group[1:] and figures_of(one) == figures_of(other)
 
 
-def step_to(payment: Payment, counted: CountedPayment | None, bucket: str) -> CountStep | None:
+def step_to(payment: Countable, counted: CountedPayment | None, bucket: str) -> CountStep | None:
     """Counting `payment` after `counted`; None when that is as new.
 
     A payment that is not counted yet goes to `bucket`, another one to where it is counted.
@@ -108,6 +171,14 @@ def step_to(payment: Payment, counted: CountedPayment | None, bucket: str) -> Co
     return CountStep(counted, contribution_of(payment, place))
 
 
+def is_counted_right(payment: Countable, counted: CountedPayment | None) -> bool:
+    """Whether a payment is counted with what it adds as it stands, and where it belongs."""
+    if counted is None or not is_counted(payment):
+        return counted is None and not is_counted(payment)
+    right = contribution_of(payment, counted.bucket)
+    return adds_the_same(right, counted) and counted.group.merchant_id == payment.merchant_id
+
+
 def added_up(several: Iterable[Figures]) -> Figures:
     """The sum of figures."""
     total = NOTHING
@@ -116,7 +187,7 @@ def added_up(several: Iterable[Figures]) -> Figures:
     return total
 
 
-def merchant_group(payment: Payment) -> Group:
+def merchant_group(payment: Countable) -> Group:
     """The group in which the payment is counted."""
     return Group(payment.merchant_id, day_of(payment), payment.currency)
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runtime.domain.ids import lowest_id
 from runtime.domain.instants import in_days, to_instant
 from runtime.domain.summary import Summary, summarize
 from runtime.domain.totals import (
@@ -18,6 +19,7 @@ from runtime.domain.totals import (
     added_up,
     changes_totals,
     contribution_of,
+    day_of,
     figures_of,
     is_counted,
     step_to,
@@ -28,13 +30,14 @@ from runtime.repositories.store import MAX_TRANSACTION_ITEMS
 from runtime.repositories.totals import fitting
 
 S = PaymentStatus
-AT = to_instant(datetime(2026, 3, 14, 9, tzinfo=UTC))
+MOMENT = datetime(2026, 3, 14, 9, tzinfo=UTC)
+AT = to_instant(MOMENT)
 DAY = timedelta(days=1)
 
 
 def a_payment(number: int = 1, **changes: object) -> Payment:
     values: dict[str, object] = {
-        "id": f"pay_{number}",
+        "id": lowest_id("pay", MOMENT)[:-3] + f"{number:03}",
         "merchant_id": "mer_1",
         "merchant_bucket": "mer_1#003",
         "status": S.SUCCEEDED,
@@ -139,6 +142,11 @@ def test_one_commit_takes_as_many_payments_as_their_rows_leave_room_for() -> Non
     apart = [step_to(a_payment(n), None, f"mer_1#{n:03}") for n in range(150)]
     assert len(fitting([s for s in together if s])) == MAX_TRANSACTION_ITEMS - 1
     assert len(fitting([s for s in apart if s])) == MAX_TRANSACTION_ITEMS // 2
+
+
+def test_the_day_is_that_of_the_id_whatever_somebody_writes_into_the_row() -> None:
+    assert day_of(a_payment(created_at="2020-01-01T00:00:00.000Z")) == "2026-03-14"
+    assert day_of(a_payment(id="by hand", created_at="2020-01-01T00:00:00.000Z")) == "2020-01-01"
 
 
 def test_a_rows_group_can_be_told_from_its_key() -> None:
