@@ -125,6 +125,12 @@ def _proof(options: argparse.Namespace, workspace: Workspace, progress: Progress
     proof(workspace, progress, restart=options.restart)
 
 
+def _rebuild_totals(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
+    from local.rebuild_totals import rebuild_totals
+
+    rebuild_totals(workspace, progress, repair=options.repair, stage=options.stage)
+
+
 def _rotate_keys(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
     from local.rotation import rotate_keys
 
@@ -214,12 +220,25 @@ def _parser() -> argparse.ArgumentParser:
 
     seed = commands.add_parser("seed", help="create a merchant, customers and accounts")
     seed.set_defaults(command=_seed)
+    _add_upkeep(commands)
+    demo = commands.add_parser("demo", help="the whole system in one story")
+    demo.set_defaults(command=_demo)
+    return parser
+
+
+def _add_upkeep(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """What checks and renews what is stored."""
     proof = commands.add_parser("proof", help="prove that the books balance")
     proof.add_argument("--restart", action="store_true", help="forget an unfinished run")
     proof.set_defaults(command=_proof)
     audit = commands.add_parser("verify-audit", help="verify the audit log against its archive")
     audit.add_argument("--entity", metavar="acc_…", help="only what the log tells of it")
     audit.set_defaults(command=_verify_audit)
+    rebuild = commands.add_parser("rebuild-totals", help="compare the totals with the payments")
+    rebuild.add_argument("--repair", action="store_true", help="put right what is wrong")
+    stage_help = "a stage in AWS, by your credentials (default: the local one)"
+    rebuild.add_argument("--stage", default=None, metavar="NAME", help=stage_help)
+    rebuild.set_defaults(command=_rebuild_totals)
     rotate = commands.add_parser("rotate-keys", help="encipher again what old keys enciphered")
     rotate.add_argument("--index", action="store_true", help="make a new key of e-mail indexes")
     rotate.set_defaults(command=_rotate_keys)
@@ -229,9 +248,6 @@ def _parser() -> argparse.ArgumentParser:
         "--stage", default=None, help="a stage deployed to AWS, with the shell's credentials"
     )
     redrive.set_defaults(command=_redrive)
-    demo = commands.add_parser("demo", help="the whole system in one story")
-    demo.set_defaults(command=_demo)
-    return parser
 
 
 if __name__ == "__main__":

@@ -1,0 +1,33 @@
+"""A stage that is deployed to AWS, by its stacks' outputs and the shell's credentials."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local.errors import LocalError
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+
+
+def names_of(stage: str, stack: str, output: str) -> dict[str, str]:
+    """Physical names by role, as the stack's JSON output has them: `data`, `Tables` for one.
+
+    Raises:
+        LocalError: no credentials, or no such stage in this account and region.
+    """
+    try:
+        cloudformation: CloudFormationClient = boto3.client("cloudformation")
+        (found,) = cloudformation.describe_stacks(StackName=f"payments-{stage}-{stack}")["Stacks"]
+        outputs = {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])}
+        names: dict[str, str] = json.loads(outputs[output])
+    except (BotoCoreError, ClientError, KeyError) as error:
+        raise LocalError(
+            f"The stage {stage!r} could not be found: {error}.",
+            hint="AWS_PROFILE and AWS_REGION choose the account; is this version deployed there?",
+        ) from error
+    return names

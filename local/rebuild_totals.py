@@ -1,0 +1,142 @@
+"""`make rebuild-totals`: compare the totals with the payments, name what differs, put it right.
+
+In the local stage, or with `--stage NAME` in your own AWS account, by your credentials.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+
+from local.aws import Clients
+from local.deploy import up
+from local.deployed import names_of
+from local.errors import LocalError
+from local.ports import parse_port
+from local.progress import Progress
+from local.workspace import Workspace
+from runtime.domain.money import format_amount
+from runtime.gateways import clients
+from runtime.models.total import FIGURES
+from runtime.repositories.codec import Codec, NoCipher
+from runtime.repositories.merchants import MerchantRepository
+from runtime.repositories.payment_lists import PaymentLists
+from runtime.repositories.payments import PaymentRepository
+from runtime.repositories.store import Store
+from runtime.repositories.totals import TotalsRepository
+from runtime.repositories.totals_books import TotalsBooks
+from runtime.services.merchant_profiles import MerchantProfiles
+from runtime.services.totals_check import CheckDesk, CheckReport, Difference, check_totals
+from runtime.services.totals_look import LookDesk
+from runtime.services.totals_reading import TotalsReader
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+PATIENT_SECONDS: Final = 60.0
+"""How long one call may be retried while the tables are busy."""
+REMEMBER_SECONDS: Final = 60.0
+"""How long a merchant's number of buckets is remembered."""
+_TABLES: Final = ("merchants", "payments", "totals")
+_AMOUNTS: Final = frozenset({"captured", "refunded", "fees"})
+
+
+class TotalsAreWrong(LocalError):
+    """Totals differ from the payments, and were not put right."""
+
+
+def rebuild_totals(
+    workspace: Workspace, progress: Progress, *, repair: bool, stage: str | None
+) -> None:
+    """Check all totals and print what was found.
+
+    Raises:
+        TotalsAreWrong: totals differ from the payments, and are not repaired.
+        LocalError: the stage is not deployed, or cannot be reached.
+    """
+    if stage is None:
+        port = os.environ.get("PORT") or None
+        stack = up(workspace, None if port is None else parse_port(port), progress)
+        client = Clients(stack.aws_endpoint_url).dynamodb
+        tables: Mapping[str, str] = stack.tables
+    else:
+        client, tables = clients.dynamodb(), names_of(stage, "data", "Tables")
+    columns = (
+        TextColumn("{task.description:<10}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Bars(*columns, console=progress.console) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def counted(table: str, rows: int) -> None:
+            # DynamoDB counts a table's rows only every few hours.
+            if table not in tasks:
+                about = client.describe_table(TableName=tables[table])["Table"]["ItemCount"]
+                tasks[table] = bars.add_task(table, total=about or None)
+            bars.advance(tasks[table], rows)
+
+        report = check_totals(_desk(client, tables, counted), repair=repair)
+        for task in tasks.values():
+            bars.update(task, total=bars.tasks[task].completed)
+    _print(report)
+
+
+def _desk(
+    client: DynamoDBClient, tables: Mapping[str, str], counted: Callable[[str, int], None]
+) -> CheckDesk:
+    mine = {name: tables[name] for name in _TABLES}
+    store = Store(client, mine, Codec(NoCipher()), lambda: PATIENT_SECONDS)
+    totals, payments = TotalsRepository(store), PaymentRepository(store)
+    merchants = MerchantProfiles(MerchantRepository(store), REMEMBER_SECONDS)
+    return CheckDesk(
+        books=TotalsBooks(store),
+        totals=totals,
+        payments=payments,
+        look=LookDesk(totals, TotalsReader(totals), payments, PaymentLists(store), merchants),
+        clock=lambda: datetime.now(UTC),
+        sleep=time.sleep,
+        progress=counted,
+    )
+
+
+def _print(report: CheckReport) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(
+        f"{report.payments} payments in {report.groups} groups of merchant, day, currency"
+    )
+    for difference in report.differences:
+        for line in _lines(difference):
+            console.print(f"  {' '.join(difference.group)}: {line}")
+    for group in report.unsettled:
+        console.print(f"  {' '.join(group)} was changing all the time; ask again")
+    if not report.holds:
+        raise TotalsAreWrong(
+            "Totals differ from the payments.",
+            hint='Put them right: make rebuild-totals ARGS="--repair"; see docs/operations.md.',
+        )
+    others = "All other totals" if report.unsettled else "The totals"
+    console.print(f"{others} agree with the payments.")
+
+
+def _lines(difference: Difference) -> Iterator[str]:
+    """What is wrong with a group: each figure, and the payments that are counted wrongly."""
+    expected, found = difference.expected.model_dump(), difference.found.model_dump()
+    became = "[green]repaired[/]" if difference.repaired else "[red]wrong[/]"
+    for name in FIGURES:
+        if expected[name] != found[name]:
+            right, there = (
+                format_amount(each, difference.group.currency) if name in _AMOUNTS else str(each)
+                for each in (expected[name], found[name])
+            )
+            yield f"{name.replace('_', ' ')}: expected {right}, found {there}, {became}"
+    if difference.miscounted:
+        yield f"not counted as they stand: {', '.join(difference.miscounted)}, {became}"

@@ -1,0 +1,56 @@
+"""Totals of the deployed stage: kept by its own stream, checked and put right by the command."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from local.progress import Progress
+from local.rebuild_totals import TotalsAreWrong, rebuild_totals
+from local.schedules import tick
+from tests.e2e.conftest import Deployment, Shop
+
+SALE = {"amount": 1000, "currency": "USD", "payment_method": "tok_approved"}
+
+
+def check(deployment: Deployment, *, repair: bool = False, stage: str | None = None) -> None:
+    rebuild_totals(deployment.workspace, Progress(), repair=repair, stage=stage)
+
+
+def test_the_totals_are_those_of_the_payments_and_a_wrong_one_is_named_and_repaired(
+    deployment: Deployment,
+    shop: Shop,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for number in range(3):
+        shop.client.post("/v1/payments", SALE, key=str(number)).require(201)
+    assert shop.summary(payments=3)["by_currency"]["USD"]["captured"] == 3000
+    check(deployment)
+    answer, _ = tick(deployment.stack, "totals")
+    assert answer["finished"]
+    key: dict[str, Any] = {
+        "id": {"S": f"{shop.merchant_id}#000"},
+        "item": {"S": f"{datetime.now(UTC).date()}#USD"},
+    }
+    deployment.aws.dynamodb.update_item(
+        TableName=deployment.stack.tables["totals"],
+        Key=key,
+        UpdateExpression="ADD captured :wrong",
+        ExpressionAttributeValues={":wrong": {"N": "500"}},
+    )
+    with pytest.raises(TotalsAreWrong):
+        check(deployment)
+    group = f"{shop.merchant_id} {key['item']['S'].replace('#', ' ')}"
+    wrong = "captured: expected 30.00 USD, found 35.00 USD, wrong"
+    assert f"{group}: {wrong}" in capsys.readouterr().out
+    check(deployment, repair=True)
+    # By the stacks' outputs and the shell's credentials, as in AWS.
+    monkeypatch.setenv("AWS_ENDPOINT_URL", deployment.stack.aws_endpoint_url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", deployment.stack.access_key_id)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", deployment.stack.secret_access_key)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", deployment.stack.region)
+    check(deployment, stage="local")
+    assert shop.summary(payments=3)["by_currency"]["USD"]["captured"] == 3000

@@ -1,0 +1,309 @@
+"""`make rebuild-totals`: what is wrong is named and put right; what is in flight is neither."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from random import Random
+from typing import Any
+
+import pytest
+
+from runtime.models.merchant import MerchantProfile
+from runtime.models.payment import Payment, PaymentStatus
+from runtime.models.total import Figures, Group, Total
+from runtime.repositories.merchants import MerchantRepository
+from runtime.repositories.payment_lists import PaymentLists
+from runtime.repositories.payments import PaymentRepository
+from runtime.repositories.totals import TotalsRepository
+from runtime.repositories.totals_books import TotalsBooks
+from runtime.services.merchant_profiles import MerchantProfiles
+from runtime.services.totals_check import CheckDesk, CheckReport, check_totals
+from runtime.services.totals_look import LookDesk
+from runtime.services.totals_reading import TotalsReader
+from tests.support.totals_truth import (
+    ChangingPayments,
+    a_change,
+    a_payment,
+    counted_rows,
+    fold,
+    must_say,
+    projection,
+    summary_of,
+    total_rows,
+    totals_must_be_exact,
+    truth_of,
+)
+from tests.support.world import World, at_once
+
+DAYS = 3
+
+
+def desk(world: World, **changes: Any) -> CheckDesk:
+    """The check's services; `sleep` is what happens while it waits."""
+    totals, payments = TotalsRepository(world.store), PaymentRepository(world.store)
+    profiles = MerchantProfiles(MerchantRepository(world.store), 3600)
+    values: dict[str, Any] = {
+        "books": TotalsBooks(world.store, page_size=40),
+        "totals": totals,
+        "payments": payments,
+        "look": LookDesk(
+            totals, TotalsReader(totals), payments, PaymentLists(world.store), profiles
+        ),
+        "clock": world.clock,
+        "sleep": lambda _: None,
+        **changes,
+    }
+    return CheckDesk(**values)
+
+
+def populated(world: World, dice: Random, buckets: int = 4) -> tuple[MerchantProfile, ...]:
+    """Some shops with payments of some days, all counted; closed days are folded."""
+    shops = tuple(world.merchant(index_buckets=buckets) for _ in range(2))
+    payments = ChangingPayments(world, dice, shops, days=DAYS)
+    work = projection(world)
+    for _ in range(4):
+        assert work([payments.change() for _ in range(60)]) == frozenset()
+    fold(world)
+    totals_must_be_exact(world)
+    return shops
+
+
+def named(report: CheckReport) -> dict[Group, dict[str, int]]:
+    """What the rows have too much, by group."""
+    return {each.group: each.found.minus(each.expected).not_zero() for each in report.differences}
+
+
+def folded_row(world: World) -> Total:
+    return min((row for row in total_rows(world) if row.captured), key=lambda row: row.id)
+
+
+def wrong(world: World) -> dict[Group, dict[str, int]]:
+    row = folded_row(world)
+    world.put(row.model_copy(update={"captured": row.captured + 5, "count_failed": 99}))
+    return {row.group: {"captured": 5, "count_failed": 99 - row.count_failed}}
+
+
+def missing(world: World) -> dict[Group, dict[str, int]]:
+    row = folded_row(world)
+    world.delete(row)
+    return {row.group: Figures().minus(row).not_zero()}
+
+
+def doubled(world: World) -> dict[Group, dict[str, int]]:
+    row = folded_row(world)
+    world.put(row.model_copy(update={"id": f"{row.group.merchant_id}#003"}))
+    return {row.group: row.not_zero()}
+
+
+def not_counted(world: World) -> dict[Group, dict[str, int]]:
+    """A payment whose record was given up."""
+    first = world.payments()[0]
+    lost = a_like(first, first.id[:-3] + "ZZZ")
+    world.put(lost)
+    change = Figures(
+        **{f"count_{lost.status.value}": -1},
+        captured_count=-1,
+        captured=-lost.amount_captured,
+    )
+    group = Group(lost.merchant_id, lost.created_at[:10], lost.currency)
+    return {group: change.not_zero()}
+
+
+def a_like(payment: Payment, payment_id: str) -> Payment:
+    """Another payment of the same merchant and moment, captured in full."""
+    return payment.model_copy(
+        update={
+            "id": payment_id,
+            "version": 1,
+            "status": PaymentStatus.SUCCEEDED,
+            "merchant_bucket": f"{payment.merchant_id}#001",
+            "amount_captured": 77,
+            "amount_refunded": 0,
+            "fee": 0,
+        }
+    )
+
+
+def counted_wrong(world: World) -> dict[Group, dict[str, int]]:
+    """What a payment is counted with was edited, and the sum of its group as well."""
+    counted = next(row for row in counted_rows(world).values() if row.captured)
+    world.put(counted.model_copy(update={"captured": counted.captured + 9}))
+    row = next(row for row in total_rows(world) if row.group == counted.group)
+    world.put(row.model_copy(update={"captured": row.captured + 9}))
+    return {counted.group: {"captured": 9}}
+
+
+def edited(world: World) -> dict[Group, dict[str, int]]:
+    """A payment was edited by hand, without a step of its version."""
+    payment = next(row for row in world.payments() if row.amount_captured > 1)
+    world.put(payment.model_copy(update={"amount_captured": payment.amount_captured - 1}))
+    group = Group(payment.merchant_id, payment.created_at[:10], payment.currency)
+    return {group: {"captured": 1}}
+
+
+def moved(world: World) -> dict[Group, dict[str, int]]:
+    """The currency of a payment was edited by hand."""
+    counted = next(row for row in counted_rows(world).values() if row.currency == "USD")
+    payment = next(row for row in world.payments() if row.id == counted.id)
+    world.put(payment.model_copy(update={"currency": "JPY"}))
+    too_much = Figures(
+        **{f"count_{payment.status.value}": 1},
+        captured_count=int(payment.amount_captured > 0),
+        captured=payment.amount_captured,
+        refunded=payment.amount_refunded,
+        fees=payment.fee,
+    )
+    there = counted.group._replace(currency="JPY")
+    return {
+        counted.group: too_much.not_zero(),
+        there: Figures().minus(too_much).not_zero(),
+    }
+
+
+def deleted(world: World) -> dict[Group, dict[str, int]]:
+    """A payment was deleted by hand; what it is counted with stands there still."""
+    counted = next(row for row in counted_rows(world).values() if row.captured)
+    world.delete(next(row for row in world.payments() if row.id == counted.id))
+    too_much = Figures(
+        **{f"count_{counted.status.value}": 1},
+        captured_count=1,
+        captured=counted.captured,
+        refunded=counted.refunded,
+        fees=counted.fee,
+    )
+    return {counted.group: too_much.not_zero()}
+
+
+DAMAGES = [wrong, missing, doubled, not_counted, counted_wrong, edited, moved, deleted]
+Damage = Callable[[World], dict[Group, dict[str, int]]]
+
+
+def test_totals_that_are_right_are_found_right_by_one_reading(
+    either_world: World, dice: Random
+) -> None:
+    world = either_world
+    populated(world, dice)
+    waits: list[float] = []
+    read: dict[str, int] = {}
+
+    def progress(table: str, rows: int) -> None:
+        read[table] = read.get(table, 0) + rows
+
+    report = check_totals(desk(world, sleep=waits.append, progress=progress))
+    assert (report.holds, report.differences, report.unsettled, waits) == (True, [], [], [])
+    assert report.payments == read["payments"] == len(world.payments())
+    assert report.groups == len({row.group for row in total_rows(world)})
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_each_difference_is_named_and_repaired_to_the_unit(
+    world: World, dice: Random, damage: Damage
+) -> None:
+    shops = populated(world, dice)
+    expected = damage(world)
+    found = check_totals(desk(world))
+    assert not found.holds
+    assert named(found) == expected
+    assert not any(each.repaired for each in found.differences)
+    repaired = check_totals(desk(world), repair=True)
+    assert named(repaired).keys() <= expected.keys()
+    assert repaired.holds
+    again = check_totals(desk(world))
+    assert (again.differences, again.unsettled) == ([], [])
+    fold(world)
+    for shop in shops:
+        must_say(summary_of(world, shop), truth_of(world.payments(), shop))
+
+
+def test_more_groups_than_memory_holds_are_read_in_shares(world: World, dice: Random) -> None:
+    shops = populated(world, dice)
+    groups = {row.group for row in total_rows(world)}
+    most = 2 * max(len([g for g in groups if g.merchant_id == shop.id]) for shop in shops)
+    expected = wrong(world)
+    report = check_totals(desk(world, max_groups=most))
+    assert report.passes > 1
+    assert (report.payments, report.groups) == (len(world.payments()), len(groups))
+    assert named(report) == expected
+
+
+def test_payments_in_flight_are_no_difference(world: World, dice: Random) -> None:
+    shops = populated(world, dice)
+    waiting = [a_payment(shops[0], world.clock(), amount_captured=n) for n in range(30)]
+    for payment in waiting:
+        world.put(payment)
+
+    def meanwhile(_: float) -> None:
+        """The stream comes, and brings others."""
+        assert projection(world)([a_change(None, each) for each in waiting]) == frozenset()
+        waiting[:] = [a_payment(shops[0], world.clock()) for _ in range(3)]
+        for payment in waiting:
+            world.put(payment)
+
+    report = check_totals(desk(world, sleep=meanwhile))
+    assert (report.differences, report.unsettled) == ([], [])
+
+
+def test_a_wrong_total_is_found_and_repaired_while_payments_and_folding_go_on(
+    world: World, dice: Random
+) -> None:
+    shops = populated(world, dice, buckets=8)
+    yesterday = [
+        a_payment(shops[0], world.clock() - timedelta(days=1), amount_captured=10)
+        for _ in range(60)
+    ]
+    for payment in yesterday:
+        world.put(payment)
+    assert projection(world)([a_change(None, each) for each in yesterday]) == frozenset()
+    group = Group(shops[0].id, yesterday[0].created_at[:10], "USD")
+    row = next(row for row in total_rows(world) if row.group == group)
+    world.put(row.model_copy(update={"captured": row.captured + 1_000}))
+    done = threading.Event()
+
+    def refund() -> int:
+        """Slowly, as closed days change."""
+        made = 0
+        for payment in yesterday:
+            after = payment.model_copy(update={"amount_refunded": 3, "version": 2})
+            world.put(after)
+            assert projection(world)([a_change(payment, after)]) == frozenset()
+            made += 1
+            if done.wait(0.15):
+                return made
+        return made
+
+    def repair() -> CheckReport:
+        try:
+            for _ in range(10):
+                report = check_totals(
+                    desk(world, sleep=lambda _: fold(world) and None), repair=True
+                )
+                if any(each.repaired for each in report.differences):
+                    return report
+            raise AssertionError("it was never repaired")
+        finally:
+            done.set()
+
+    report, made = at_once(repair, refund)
+    assert isinstance(report, CheckReport), report
+    assert isinstance(made, int), made
+    assert [each.group for each in report.differences] == [group]
+    totals_must_be_exact(world)
+
+
+def test_two_repairs_at_once_correct_once(world: World, dice: Random) -> None:
+    populated(world, dice)
+    wrong(world)
+    barrier = threading.Barrier(2)
+
+    class AtOnce(TotalsRepository):
+        def correct(self, *arguments: Any, **more: Any) -> None:
+            barrier.wait(timeout=60)
+            super().correct(*arguments, **more)
+
+    reports = at_once(
+        *(lambda: check_totals(desk(world, totals=AtOnce(world.store)), repair=True),) * 2
+    )
+    assert all(isinstance(each, CheckReport) and each.holds for each in reports), reports
+    totals_must_be_exact(world)
