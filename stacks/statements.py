@@ -15,7 +15,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 
 from stacks.constructs.schema_table import SchemaTable, pascal
-from stacks.permissions import TableUse, TableUses
+from stacks.permissions import TableUses
 
 ENCRYPTION_CONTEXT: Final = ("purpose", "subject")
 """Every wrapped data key names what it is for and whose it is; a call that does not is refused."""
@@ -42,12 +42,13 @@ def table_statements(
     tables: Mapping[str, SchemaTable], uses: TableUses, *, table_key_arn: str
 ) -> list[iam.PolicyStatement]:
     """The right to `uses`, and to the tables' key by way of DynamoDB alone."""
-    statements = []
+    statements = _rows_statements(tables, uses)
     indexes: list[str] = []
     streams = [_stream_arn(tables[name]) for name, use in uses.items() if use.reads_stream]
     for name, use in uses.items():
-        statements += _statements_of(tables[name], use)
         arn = tables[name].table.table_arn
+        if use.deletable:
+            statements.append(_deletion_statement(pascal(name), arn, use.deletable))
         known = (tables[name].schema.index(index).name for index in use.queried_indexes)
         indexes += [f"{arn}/index/{index}" for index in known]
     if indexes:
@@ -68,22 +69,24 @@ def table_statements(
     return [*statements, through_service(table_key_arn, "dynamodb", actions)]
 
 
-def _statements_of(table: SchemaTable, use: TableUse) -> list[iam.PolicyStatement]:
-    sid = pascal(table.schema.name)
-    arn = table.table.table_arn
-    statements = []
-    if use.actions:
-        statements.append(
-            iam.PolicyStatement(
-                sid=f"{sid}Rows",
-                actions=[f"dynamodb:{action}" for action in use.actions],
-                resources=[arn],
-                conditions=_only(use.attributes) if use.attributes else None,
-            )
+def _rows_statements(
+    tables: Mapping[str, SchemaTable], uses: TableUses
+) -> list[iam.PolicyStatement]:
+    """One statement for the tables with which the same may be done, for a policy has no room."""
+    alike: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}
+    for name, use in uses.items():
+        if use.actions:
+            what = (tuple(sorted(use.actions)), use.attributes)
+            alike.setdefault(what, []).append(tables[name].table.table_arn)
+    return [
+        iam.PolicyStatement(
+            sid="".join(actions) + ("Only" if attributes else ""),
+            actions=[f"dynamodb:{action}" for action in actions],
+            resources=arns,
+            conditions=_only(attributes) if attributes else None,
         )
-    if use.deletable:
-        statements.append(_deletion_statement(sid, arn, use.deletable))
-    return statements
+        for (actions, attributes), arns in alike.items()
+    ]
 
 
 def _only(attributes: tuple[str, ...]) -> dict[str, dict[str, str | list[str]]]:
