@@ -16,10 +16,11 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Column, Table
 
-from local import demo_ledger, demo_operations, demo_settlement
+from local import demo_audit, demo_ledger, demo_operations, demo_settlement, demo_webhooks
 from local.api_client import ApiClient
 from local.demo_checks import hold
 from local.demo_operations import Operated
+from local.demo_webhooks import WebhookReceiver
 from local.deploy import up
 from local.ports import parse_port
 from local.progress import Progress
@@ -53,6 +54,12 @@ class Taken:
         identifier: str = body["id"] if self.status == _CREATED else body["payment_id"]
         return identifier
 
+    @property
+    def news(self) -> tuple[str, str]:
+        """The webhook that tells of it: its type, and what it is about."""
+        outcome = "succeeded" if self.status == _CREATED else "failed"
+        return f"payment.{outcome}", self.payment_id
+
 
 def demo(workspace: Workspace, progress: Progress) -> None:
     """Deploy if needed, then tell the story.
@@ -64,7 +71,13 @@ def demo(workspace: Workspace, progress: Progress) -> None:
     stack = up(workspace, None if port is None else parse_port(port), progress)
     console = _console()
     console.print(f"\n[bold]A payment platform, deployed by the CDK to[/bold] {stack.api_url}\n")
-    merchant, client = _open_shop(stack, workspace, console)
+    with demo_webhooks.receiving() as receiver:
+        _tell(stack, workspace, receiver, console)
+
+
+def _tell(stack: Stack, workspace: Workspace, receiver: WebhookReceiver, console: Console) -> None:
+    """The story, with a merchant whose endpoint listens on this machine."""
+    merchant, client = _open_shop(stack, workspace, receiver, console)
     taken = _take_payments(client, console)
     _replay(client, taken, console)
     operated = demo_operations.operate(stack, client, console)
@@ -75,6 +88,9 @@ def demo(workspace: Workspace, progress: Progress) -> None:
     _summary(client, taken, operated, console)
     operator = ApiClient.of_operator(stack, workspace)
     demo_ledger.keep_books(stack, operator, client, merchant, console)
+    news = [*(one.news for one in taken), *demo_operations.news_of(operated)]
+    demo_webhooks.hear(receiver, [*news, ("settlement.exceptions", settled)], console)
+    demo_audit.audit(stack, client, operated[0].payment_id, console)
     _where_to_go(stack, merchant, settled, console)
 
 
@@ -84,15 +100,26 @@ def _console() -> Console:
     return console if console.is_terminal else Console(highlight=False, soft_wrap=True, width=120)
 
 
-def _open_shop(stack: Stack, workspace: Workspace, console: Console) -> tuple[str, ApiClient]:
+def _open_shop(
+    stack: Stack, workspace: Workspace, receiver: WebhookReceiver, console: Console
+) -> tuple[str, ApiClient]:
     operator = ApiClient.of_operator(stack, workspace)
-    body = {"name": "Corner Books", "email": "owner@corner-books.example", "processor": "sandbox"}
+    body = {
+        "name": "Corner Books",
+        "email": "owner@corner-books.example",
+        "processor": "sandbox",
+        "webhook_url": receiver.url,
+    }
     merchant = operator.post("/v1/merchants", body).require(_CREATED)
     hold(merchant["webhook_secret"].startswith("whsec_"), "the merchant got no webhook secret")
     again = operator.get(f"/v1/merchants/{merchant['id']}").require(200)
     hold("webhook_secret" not in again, "the webhook secret was shown a second time")
+    receiver.secret = merchant["webhook_secret"]
     client = ApiClient.of_merchant(stack, workspace, merchant["id"], *_PERMISSIONS)
-    console.print(f"1. An operator registers a merchant: [cyan]{merchant['id']}[/cyan]")
+    console.print(
+        f"1. An operator registers a merchant, [cyan]{merchant['id']}[/cyan], who listens for "
+        f"webhooks at\n   {receiver.url}"
+    )
     return merchant["id"], client
 
 

@@ -50,6 +50,18 @@ def operate(stack: Stack, client: ApiClient, console: Console) -> tuple[Operated
     )
 
 
+def news_of(operated: tuple[Operated, ...]) -> list[tuple[str, str]]:
+    """The webhooks that tell of these payments: their types, and which payment they are about."""
+    authorized, found = operated
+    return [
+        ("payment.requires_capture", authorized.payment_id),
+        ("payment.succeeded", authorized.payment_id),
+        ("refund.succeeded", authorized.payment_id),
+        ("payment.unknown", found.payment_id),
+        ("payment.succeeded", found.payment_id),
+    ]
+
+
 def _order(amount: int, method: str, **more: Any) -> dict[str, Any]:
     return {"amount": amount, "currency": CURRENCY, "payment_method": method, **more}
 

@@ -20,7 +20,7 @@ from local.stackfile import Stack
 from runtime.domain.money import format_amount
 from runtime.domain.settlement import HEADER
 
-SETTLED_WITHIN_SECONDS: Final = 30.0
+SETTLED_WITHIN_SECONDS: Final = 90.0
 POLL_SECONDS: Final = 0.3
 SHORT_BY_MINOR: Final = 100
 """What the processor pays too little in the wrong line."""

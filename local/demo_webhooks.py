@@ -1,21 +1,26 @@
 """The demo's receiver of webhooks: verifies each one as a merchant would, and shows it."""
 
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
+from rich.box import SIMPLE
 from rich.console import Console
+from rich.table import Column, Table
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from local.demo_checks import hold
 from local.ports import HOST
 
-PATIENCE_SECONDS: Final = 30.0
+PATIENCE_SECONDS: Final = 90.0
 MAX_BODY_BYTES: Final = 1024 * 1024
+
+
+News = tuple[str, str]
+"""What a webhook tells: its type, and the id of what it is about."""
 
 
 @dataclass
@@ -52,21 +57,22 @@ class WebhookReceiver:
             self._arrived.notify_all()
         return 204
 
-    def await_events(self, count: int) -> list[dict[str, Any]]:
-        """The first `count` events, as soon as they are there.
+    def await_news(self, news: Sequence[News]) -> list[dict[str, Any]]:
+        """Every event so far, once all that `news` says are among them.
 
         Raises:
             LocalError: they did not come in time, or one had no signature of ours.
         """
-        deadline = time.monotonic() + PATIENCE_SECONDS
         with self._arrived:
-            self._arrived.wait_for(
-                lambda: len(self.verified) >= count, timeout=deadline - time.monotonic()
-            )
-            found = self.verified[:count]
-        hold(len(found) == count, f"{len(found)} webhooks arrived instead of {count}")
+            self._arrived.wait_for(lambda: not self._missing(news), timeout=PATIENCE_SECONDS)
+            missing, found = self._missing(news), list(self.verified)
+        hold(not missing, f"no webhook told of {', '.join(map(' of '.join, missing))}")
         hold(self.refused == 0, f"{self.refused} webhooks had no signature of ours")
         return found
+
+    def _missing(self, news: Sequence[News]) -> list[News]:
+        told = {(event["type"], _about(event["data"])) for event in self.verified}
+        return sorted(set(news) - told)
 
 
 @contextmanager
@@ -99,10 +105,27 @@ def receiving() -> Iterator[WebhookReceiver]:
         thread.join()
 
 
-def show(events: list[dict[str, Any]], console: Console) -> None:
-    """One line for each verified webhook."""
+def hear(receiver: WebhookReceiver, news: Sequence[News], console: Console) -> None:
+    """Await the webhooks that `news` says, and print every one that was verified.
+
+    Raises:
+        LocalError: one is missing, or came without our signature.
+    """
+    events = receiver.await_news(news)
+    console.print(
+        f"\n15. The merchant's receiver has verified {len(events)} webhooks by their signatures, "
+        "each by the\n    sequence of what it is about:\n"
+    )
+    table = Table(
+        "webhook", Column("about", no_wrap=True), Column("sequence", justify="right"), box=SIMPLE
+    )
     for event in events:
-        console.print(
-            f"   [green]verified[/green] {event['type']} of {event['data']['id']}, "
-            f"sequence {event['sequence']} ({event['id']})"
+        table.add_row(
+            f"[green]verified[/] {event['type']}", _about(event["data"]), str(event["sequence"])
         )
+    console.print(table)
+
+
+def _about(data: dict[str, Any]) -> str:
+    """The payment that a webhook is about, if it is about one, or else what it shows."""
+    return str(data.get("payment_id") or data.get("entity_id") or data["id"])
