@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -16,10 +17,11 @@ from runtime.bootstrap.process import process_services
 from runtime.domain.buckets import RETRY_BUCKETS, RETRY_QUEUE, bucket_for
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_epoch_seconds, to_instant
+from runtime.gateways.delivery_queue import DeliveryOrder
 from runtime.gateways.webhook_http import WebhookHttp
 from runtime.models.webhook import Webhook, WebhookStatus, event_key
 from tests.support.http import token_of
-from tests.support.receiver import Receiver
+from tests.support.receiver import Receiver, misbehaving, never_answers
 from tests.support.stage import Stage
 from tests.support.world import SETUP
 
@@ -224,3 +226,34 @@ def test_what_is_due_is_queued_by_the_schedule_and_one_bad_message_hinders_none(
     assert {request.headers["webhook-id"] for request in receiver.received} == mine
     who = token_of(shop["id"])
     assert set(pages_of(stage, who, f"status={WebhookStatus.DELIVERED}")) == mine
+
+
+def test_a_slow_endpoint_in_a_batch_costs_its_own_time_alone(
+    stage: Stage, receiver: Receiver
+) -> None:
+    """Nine webhooks of one merchant are delivered while another's endpoint says nothing."""
+    quick, slow = stage.shop(), stage.shop()
+    seen: list[float] = []
+    receiver.before_answer = lambda _: seen.append(time.monotonic())
+    with misbehaving(never_answers) as port:
+        for shop, url in ((quick, receiver.url), (slow, f"http://127.0.0.1:{port}/")):
+            process_services().store.client.update_item(
+                TableName=stage.tables["merchants"],
+                Key={"id": {"S": shop["id"]}},
+                UpdateExpression="SET webhook_url = :u",
+                ExpressionAttributeValues={":u": {"S": url}},
+            )
+        rows = [placed(stage, slow), *(placed(stage, quick, n) for n in range(9))]
+        messages = [
+            (row.id, DeliveryOrder(id=row.id, version=1, merchant_id="m").model_dump_json())
+            for row in rows
+        ]
+        began = time.monotonic()
+        assert stage.api.deliver(*messages) == {"batchItemFailures": []}
+        took = time.monotonic() - began
+    assert len(seen) == 9
+    assert max(seen) - began < 2.5  # less than the slow one's three seconds
+    assert took < 6
+    waits = get(stage, f"/v1/webhooks/{rows[0].id}", token_of(slow["id"])).body
+    assert (waits["status"], waits["attempts"]) == ("pending", 1)
+    assert waits["failure_reason"] == "no answer within 3 s"
