@@ -244,6 +244,7 @@ class TotalsSettings(Settings, frozen=True):
 class DeliverSettings(Settings, frozen=True):
     """The function that sends webhooks to merchants' endpoints."""
 
+    alerts_table: str
     keys_table: str
     merchants_table: str
     webhooks_table: str

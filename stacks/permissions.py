@@ -175,6 +175,7 @@ SENT_WITH: Final = (
 """What a webhook is sent with, of a merchant: its processor's keys are none of the sender's."""
 
 DELIVER: Final[TableUses] = {
+    "alerts": _rows("PutItem"),
     "keys": _rows("GetItem"),
     "merchants": _rows("GetItem", only=SENT_WITH),
     "webhooks": _rows("GetItem", "UpdateItem"),

@@ -40,6 +40,7 @@ class DeliverServices(FunctionServices):
             clock=lambda: datetime.now(UTC),
             chance=self.store.jitter.random,
             request_id=lambda: self._request_id,
+            unopened=self.trouble.unopened,
             has_time=lambda: self.invocation.remaining_seconds() > attempt_seconds,
         )
 

@@ -31,7 +31,7 @@ from runtime.domain.webhook_schedule import (
     within_deadline,
 )
 from runtime.domain.webhook_signature import signed_headers
-from runtime.errors import IntegrityError, KeyForgotten, StaleWrite, Unavailable
+from runtime.errors import IntegrityError, KeyForgotten, StaleWrite, Unavailable, Unopenable
 from runtime.gateways.delivery_queue import MAX_DELAY, DeliveryOrder, DeliveryQueue
 from runtime.gateways.webhook_http import Reply
 from runtime.models.change import ChangeContext
@@ -91,7 +91,8 @@ class Http(Protocol):
 class DeliveryDesk:
     """What delivering works with. `chance` throws the jitter's dice, a number in [0, 1).
 
-    `has_time` says whether the invocation lasts for one more attempt.
+    `unopened` is told of a delivery that does not open. `has_time` says whether the invocation lasts
+    for one more attempt.
     """
 
     webhooks: WebhookRepository
@@ -102,6 +103,7 @@ class DeliveryDesk:
     clock: Callable[[], datetime]
     chance: Callable[[], float]
     request_id: Callable[[], str]
+    unopened: Callable[[Unopenable], None]
     has_time: Callable[[], bool] = lambda: True
 
 
@@ -146,6 +148,7 @@ def _read(order: DeliveryOrder, desk: DeliveryDesk) -> Webhook | None:
         row = desk.webhooks.get(order.id)
     except (IntegrityError, KeyForgotten) as error:
         logger.exception(error.code, webhook=order.id)
+        desk.unopened(error)
         state = desk.webhooks.state(order.id, EVERYBODY)
         if state is not None and _holds(order, state):
             _end(state, WebhookStatus.FAILED, UNREADABLE, desk)

@@ -472,3 +472,24 @@ def test_a_webhook_that_arrives_at_once_costs_two_writes_and_three_reads(world: 
     price = price_of(lambda: deliver(order_for(row), post.desk(store)), client, world.client)
     assert (price.trips, price.read_units) == (5, 3), price
     assert price.requested == 6, price.units
+
+
+def test_a_delivery_that_does_not_open_is_ended_and_reported(world: World) -> None:
+    http = FakeHttp()
+    post = Post(world, http)
+    merchant = world.merchant(webhook_url=URL)
+    row = post.placed(merchant)
+    world.client.update_item(
+        TableName=world.tables["webhooks"],
+        Key={"id": {"S": row.id}},
+        UpdateExpression="SET payload = :p",
+        ExpressionAttributeValues={":p": {"B": b"of another row"}},
+    )
+    assert post.pump() == [Outcome.STALE]
+    assert http.sent == []
+    (error,) = post.unopened
+    assert error.place is not None
+    assert error.place.key == row.id
+    state = post.webhooks.state(row.id, EVERYBODY)
+    assert state is not None
+    assert state.status is WebhookStatus.FAILED

@@ -12,6 +12,7 @@ from typing import Any
 from runtime.domain.buckets import RETRY_BUCKETS, RETRY_QUEUE, bucket_for
 from runtime.domain.instants import to_datetime, to_epoch_seconds, to_instant
 from runtime.domain.webhook_schedule import RetrySchedule
+from runtime.errors import Unopenable
 from runtime.gateways.delivery_queue import DeliveryOrder, DeliveryQueue
 from runtime.gateways.webhook_http import Reply
 from runtime.models.merchant import MerchantProfile
@@ -83,6 +84,7 @@ class Post:
         self.chance = chance
         self.webhooks = WebhookRepository(world.store)
         self.outcomes: list[Outcome] = []
+        self.unopened: list[Unopenable] = []
 
     def desk(self, store: Store | None = None, http: Http | None = None) -> DeliveryDesk:
         store = store or self.world.store
@@ -95,6 +97,7 @@ class Post:
             clock=self.world.clock,
             chance=lambda: self.chance,
             request_id=lambda: "invocation",
+            unopened=self.unopened.append,
         )
 
     def sweep(self, store: Store | None = None) -> RetriesReport:
