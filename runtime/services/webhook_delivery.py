@@ -91,8 +91,8 @@ class Http(Protocol):
 class DeliveryDesk:
     """What delivering works with. `chance` throws the jitter's dice, a number in [0, 1).
 
-    `unopened` is told of a delivery that does not open. `has_time` says whether the invocation lasts
-    for one more attempt.
+    `unopened` is told of a delivery that does not open. `has_time` says whether the invocation
+    lasts for one more attempt.
     """
 
     webhooks: WebhookRepository

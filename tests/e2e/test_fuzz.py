@@ -55,6 +55,7 @@ def real(parameters: Mapping[str, Any] | None, path: str, tenant: Tenant) -> dic
     exists = {
         "id": tenant.ids.get(kind, "nothing"),
         "pm_id": tenant.ids["payment_method"],
+        "entity_id": tenant.ids["payment"],
         "processor": "sandbox",
     }
     return {name: exists[name] for name in parameters or {}}

@@ -32,7 +32,12 @@ def fill(path: str, ids: dict[str, str], instead: str | None = None) -> str:
     """`path` with ids of the right kind, or with `instead` for its {id}."""
     kind = path.split("/")[2].rstrip("s").replace("-", "_")
     own = instead or ids.get(kind, "nothing")
-    return path.replace("{id}", own).replace("{pm_id}", ids["payment_method"])
+    audited = instead or ids.get("payment", "nothing")
+    return (
+        path.replace("{id}", own)
+        .replace("{pm_id}", ids["payment_method"])
+        .replace("{entity_id}", audited)
+    )
 
 
 def settle_in(merchant_id: str, client: ApiClient, operator: ApiClient) -> Tenant:
