@@ -13,7 +13,7 @@ from runtime.models.audit import AuditRow
 from runtime.models.fields import Instant
 from runtime.models.scope import EVERYBODY, Scope
 from runtime.repositories.codec import Item
-from runtime.repositories.expressions import at_least, below, between, equals
+from runtime.repositories.expressions import Key, at_least, below, between, equals
 from runtime.repositories.merging import merge_newest_first
 from runtime.repositories.store import Store
 
@@ -21,9 +21,9 @@ CHAIN_PAGE = 200
 
 
 class AuditEntry(BaseModel, frozen=True):
-    """A row as the indexes by action and by user show it."""
+    """A row as the indexes by action and by user show it, however it was edited."""
 
-    timestamp: Instant
+    timestamp: str
     entity_id: str
     sequence: str
     merchant_id: str
@@ -139,11 +139,23 @@ class AuditRepository:
         return (entry for entry in entries if before is None or entry.place < before)
 
     def get_many(self, entries: Sequence[AuditEntry], scope: Scope) -> list[AuditRow]:
-        """The rows behind entries that exist in `scope`, strongly consistent, in their order."""
+        """The rows behind entries that exist in `scope`, strongly consistent, in their order.
+
+        What is no audit row any more is not among them, as in `newest_first`.
+        """
         if not entries:
             return []
         keys = [{"entity_id": each.entity_id, "sequence": each.sequence} for each in entries]
-        return self._store.get_many(AuditRow, keys, AuditRow, scope)
+        try:
+            return self._store.get_many(AuditRow, keys, AuditRow, scope)
+        except ValidationError:
+            return [row for key in keys for row in self._readable(key, scope)]
+
+    def _readable(self, key: Key, scope: Scope) -> list[AuditRow]:
+        try:
+            return self._store.get_many(AuditRow, [key], AuditRow, scope)
+        except ValidationError:
+            return []
 
 
 def _steady(entries: Iterator[AuditEntry]) -> Iterator[AuditEntry]:

@@ -13,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
 
+from pydantic import ValidationError
+
 from runtime.domain.alert_rules import Window
 from runtime.domain.audit_chain import (
     GENESIS,
@@ -101,6 +103,10 @@ class _Chain:
                 return self._outside(told, trouble) if trouble else self._version(told)
             except _Moved:
                 self._recent = None
+            except ValidationError:
+                # The log was edited past reading: who verifies it is told, and a person mends it.
+                reason = "the end of its entity's chain cannot be read"
+                return put_aside(self.projection.parking, told.record, reason)
         raise RuntimeError(f"the chain of {self.entity_id} does not come to rest")
 
     # ------------------------------------------------------------ what the application changed

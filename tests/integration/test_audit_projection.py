@@ -410,3 +410,28 @@ def test_a_forged_time_is_told_by_the_time_of_the_stream(world: World) -> None:
     _, outside = chain_of(world, first.id)
     assert outside.action == "out_of_band"
     assert outside.timestamp.startswith("2026-03-14")
+
+
+def test_a_log_that_was_edited_past_reading_holds_up_nobody_else(world: World) -> None:
+    states, records = history(world, account(world), {"held_in": 1}, {"held_in": 2})
+    other, others = history(world, account(world), {"held_in": 1})
+    parking = ParkingLot()
+    project = audit_projection(world, parking=parking)
+    assert project(records[:2]) == DONE
+    world.client.update_item(
+        TableName=world.tables["audit_log"],
+        Key={"entity_id": {"S": states[0].id}, "sequence": {"S": version_key(2)}},
+        UpdateExpression="SET version = :v",
+        ExpressionAttributeValues={":v": {"S": "many"}},
+    )
+    assert project([records[2], *others]) == DONE
+    assert list(parking.parked) == [("accounts", records[2].sequence_number)]
+    world.client.update_item(
+        TableName=world.tables["audit_log"],
+        Key={"entity_id": {"S": states[0].id}, "sequence": {"S": version_key(2)}},
+        UpdateExpression="SET version = :v",
+        ExpressionAttributeValues={":v": {"N": "2"}},
+    )
+    must_tell(world, other)
+    assert project([records[2]]) == DONE
+    must_tell(world, states)

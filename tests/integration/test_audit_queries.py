@@ -214,7 +214,9 @@ def test_a_row_that_is_none_any_more_is_named_and_the_list_shows_the_others(worl
     answer = verified(world, mine, "pay_a")
     assert answer.first_bad is not None
     assert (answer.first_bad.sequence, answer.first_bad.position) == (version_key(2), 2)
-    assert told(listed(world, mine, entity_id="pay_a")) == newest_first([rows[0], rows[2]])
+    left = newest_first([rows[0], rows[2]])
+    assert told(listed(world, mine, entity_id="pay_a")) == left
+    assert told(listed(world, mine, user_id="user")) == left
 
 
 def test_a_chain_that_is_too_long_for_one_answer_names_the_command(
