@@ -12,7 +12,7 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from runtime.models.alert import EVENT_SOURCE
-from runtime.models.change import ENTRY_CONFLICT, OUT_OF_BAND, PARKED
+from runtime.models.change import ENTRY_CONFLICT, NOT_FOLDED, OUT_OF_BAND, PARKED
 from runtime.models.proof import BOOKS_CONTRADICT
 from runtime.settings import HoldsSettings, ProjectSettings, ProofSettings, TotalsSettings
 from stacks import permissions
@@ -81,6 +81,14 @@ class LedgerStack(Stack):
         self._schedules: dict[str, Schedule] = {}
         self._scheduled("Holds", "holds", self._holds, stage.schedules.holds_minutes)
         self._scheduled("Totals", "totals", self._totals, stage.schedules.totals_minutes)
+        log_alarm(
+            self,
+            "NotFolded",
+            log_group=self.functions["totals"].log_group,
+            messages=(NOT_FOLDED,),
+            metric_name="TotalsNotFolded",
+            description="A merchant's closed days wait to be folded; its summaries read more rows.",
+        )
         self._scheduled("Proof", "proof", self._proof, stage.schedules.proof_minutes)
         log_alarm(
             self,

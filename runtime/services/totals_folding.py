@@ -16,6 +16,7 @@ from runtime.domain.buckets import UNFOLDED_BUCKETS, UNFOLDED_QUEUE, all_buckets
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.errors import Unavailable
+from runtime.models.change import NOT_FOLDED
 from runtime.models.total import Group, Total
 from runtime.observability import logger
 from runtime.repositories.store import MAX_TRANSACTION_ITEMS
@@ -79,7 +80,7 @@ def _fold_merchant(
             report.rows += _fold(merchant_id, rows[:together], desk)
             rows = rows[together:]
     except Exception:  # noqa: BLE001 - the log has it, the others go on
-        logger.exception("totals could not be folded", merchant=merchant_id)
+        logger.exception(NOT_FOLDED, merchant=merchant_id)
         report.failed += 1
 
 
