@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-from aws_cdk import CfnOutput, Stack
+from aws_cdk import CfnOutput
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
@@ -18,8 +17,9 @@ from stacks.constructs.http_api import HttpEndpoints
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
 from stacks.data import DataStack
 from stacks.environment import settings_for
+from stacks.functions_stack import FunctionsStack
 from stacks.stage import StageConfig
-from stacks.statements import data_key_statement, queue_statements, table_statements
+from stacks.statements import data_key_statement, queue_statements
 
 QUERY_TIMEOUT_SECONDS: Final = 15
 AUTHORIZER_TIMEOUT_SECONDS: Final = 5
@@ -27,7 +27,7 @@ HTTP_MEMORY_MB: Final = 1024
 AUTHORIZER_MEMORY_MB: Final = 512
 
 
-class ApiStack(Stack):
+class ApiStack(FunctionsStack):
     """Process (writes), query (reads) and the authorizer, behind one HTTP API.
 
     In auth mode "jwt" the gateway judges tokens itself, and there is no function `authorizer`.
@@ -43,10 +43,7 @@ class ApiStack(Stack):
         asset: Path,
         **kwargs: Any,
     ) -> None:
-        super().__init__(scope, construct_id, **kwargs)
-        self._stage, self._data, self._asset = stage, data, asset
-        # By ARN: no construct here may write into the key's policy, which the data stack owns.
-        self._key = kms.Key.from_key_arn(self, "TableKey", data.table_key.key_arn)
+        super().__init__(scope, construct_id, stage=stage, data=data, asset=asset, **kwargs)
         self.process = self._function("Process", self._process())
         self.query = self._function("Query", self._query())
         unopenable_alarm(self, "ProcessUnopenable", log_group=self.process.log_group)
@@ -63,17 +60,12 @@ class ApiStack(Stack):
             authorizer=self.authorizer.live if self.authorizer else None,
             log_key=self._key,
         )
-        self._write_outputs()
-
-    def _function(self, construct_id: str, spec: FunctionSpec) -> ServiceFunction:
-        return ServiceFunction(
-            self,
-            construct_id,
-            spec=spec,
-            stage=self._stage,
-            asset=self._asset,
-            log_key=self._key,
-        )
+        functions = {"process": self.process, "query": self.query}
+        if self.authorizer is not None:
+            functions["authorizer"] = self.authorizer
+        self._write_outputs(functions)
+        CfnOutput(self, "ApiId", value=self.endpoints.api.api_id)
+        CfnOutput(self, "ApiUrl", value=self.endpoints.api.api_endpoint)
 
     def _process(self) -> FunctionSpec:
         data = self._data
@@ -167,25 +159,11 @@ class ApiStack(Stack):
             timeout_seconds=AUTHORIZER_TIMEOUT_SECONDS,
         )
 
-    def _tables(self, uses: permissions.TableUses) -> list[iam.PolicyStatement]:
-        return table_statements(self._data.tables, uses, table_key_arn=self._key.key_arn)
-
     def _secret_arn(self, construct_id: str, name: str | None) -> str | None:
         """ARN without the random suffix of a secret that whoever runs the stage made beforehand."""
         if name is None:
             return None
         return secretsmanager.Secret.from_secret_name_v2(self, construct_id, name).secret_arn
-
-    def _write_outputs(self) -> None:
-        functions = {
-            "process": self.process.function.function_name,
-            "query": self.query.function.function_name,
-        }
-        if self.authorizer is not None:
-            functions["authorizer"] = self.authorizer.function.function_name
-        CfnOutput(self, "ApiId", value=self.endpoints.api.api_id)
-        CfnOutput(self, "ApiUrl", value=self.endpoints.api.api_endpoint)
-        CfnOutput(self, "Functions", value=self.to_json_string(functions))
 
 
 def _read_secret(sid: str, arn: str) -> iam.PolicyStatement:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-from aws_cdk import CfnOutput, Stack
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from runtime.models.audit import ROOTS_PREFIX, ROWS_PREFIX
@@ -15,14 +13,16 @@ from runtime.models.change import AUDIT_TAMPERED
 from runtime.settings import ArchiveSettings
 from stacks import permissions
 from stacks.constructs.alarms import iterator_age_alarm, log_alarm
-from stacks.constructs.queues import DeadLetterQueue
-from stacks.constructs.schedule import Schedule
-from stacks.constructs.service_function import FunctionSpec, ServiceFunction
+from stacks.constructs.service_function import FunctionSpec
 from stacks.constructs.stream_source import StreamSource
 from stacks.data import DataStack
 from stacks.environment import settings_for
+from stacks.functions_stack import FunctionsStack
 from stacks.stage import StageConfig
-from stacks.statements import queue_statements, table_statements, through_service
+from stacks.statements import (
+    failed_batches_statements,
+    through_service,
+)
 
 ARCHIVE_TIMEOUT_SECONDS: Final = 900
 """Lambda's longest (Lambda quotas): for the roots; a batch takes a second."""
@@ -34,7 +34,7 @@ OLDEST_UNARCHIVED_SECONDS: Final = 300
 SCHEDULE: Final = "archive"
 
 
-class AuditStack(Stack):
+class AuditStack(FunctionsStack):
     """Archive: fed by the audit log's stream, and by a schedule that signs roots."""
 
     def __init__(
@@ -47,28 +47,11 @@ class AuditStack(Stack):
         asset: Path,
         **kwargs: Any,
     ) -> None:
-        super().__init__(scope, construct_id, **kwargs)
-        self._stage, self._data = stage, data
-        # By ARN: no construct here may write into the key's policy, which the data stack owns.
-        self._key = kms.Key.from_key_arn(self, "TableKey", data.table_key.key_arn)
-        dead = DeadLetterQueue(self, "ArchiveDeadLetters", key=self._key).queue
-        self.archive = ServiceFunction(
-            self,
-            "Archive",
-            spec=self._archive(dead.queue_arn),
-            stage=stage,
-            asset=asset,
-            log_key=self._key,
+        super().__init__(scope, construct_id, stage=stage, data=data, asset=asset, **kwargs)
+        self.archive = self._scheduled(
+            "Archive", SCHEDULE, self._archive, stage.schedules.archive_minutes
         )
         self._fed_by_the_stream()
-        schedule = Schedule(
-            self,
-            "ArchiveSchedule",
-            name=SCHEDULE,
-            minutes=stage.schedules.archive_minutes,
-            target=self.archive.live,
-            dead_letters=dead,
-        )
         log_alarm(
             self,
             "AuditTampered",
@@ -77,10 +60,7 @@ class AuditStack(Stack):
             metric_name="AuditTampered",
             description="An audit row was changed, deleted or forged; the log says which.",
         )
-        function = self.archive.function.function_name
-        CfnOutput(self, "Functions", value=self.to_json_string({SCHEDULE: function}))
-        schedules = {SCHEDULE: {"function": function, "event": schedule.event}}
-        CfnOutput(self, "Schedules", value=self.to_json_string(schedules))
+        self._write_outputs({SCHEDULE: self.archive})
 
     def _fed_by_the_stream(self) -> None:
         table = self._data.tables["audit_log"].table
@@ -102,7 +82,7 @@ class AuditStack(Stack):
             oldest_seconds=OLDEST_UNARCHIVED_SECONDS,
         )
 
-    def _archive(self, dead_letters_arn: str) -> FunctionSpec:
+    def _archive(self, dead_letter_rights: list[iam.PolicyStatement]) -> FunctionSpec:
         data, key_arn = self._data, self._key.key_arn
         bucket = data.audit_bucket_arn
         return FunctionSpec(
@@ -117,7 +97,7 @@ class AuditStack(Stack):
                 audit_key_arn=data.audit_key.key_arn,
             ),
             statements=[
-                *table_statements(data.tables, permissions.ARCHIVE, table_key_arn=key_arn),
+                *self._tables(permissions.ARCHIVE),
                 iam.PolicyStatement(
                     sid="Segments",
                     actions=["s3:PutObject"],
@@ -129,21 +109,12 @@ class AuditStack(Stack):
                 iam.PolicyStatement(
                     sid="ArchiveBucket", actions=["s3:ListBucket"], resources=[bucket]
                 ),
-                iam.PolicyStatement(
-                    sid="FailedBatches",
-                    actions=["s3:PutObject"],
-                    resources=[f"{data.failed_batches_bucket_arn}/*"],
-                ),
-                iam.PolicyStatement(
-                    sid="FailedBatchesBucket",
-                    actions=["s3:ListBucket"],
-                    resources=[data.failed_batches_bucket_arn],
-                ),
+                *failed_batches_statements(data.failed_batches_bucket_arn),
                 iam.PolicyStatement(
                     sid="Signature", actions=["kms:Sign"], resources=[data.audit_key.key_arn]
                 ),
                 through_service(key_arn, "s3", ("kms:Decrypt", "kms:GenerateDataKey")),
-                *queue_statements("DeadLetters", dead_letters_arn, key_arn, "SendMessage"),
+                *dead_letter_rights,
             ],
             wildcard_resources={
                 f"{data.audit_bucket_export}/{ROWS_PREFIX}*": "A segment is named by its content.",

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from aws_cdk import CfnOutput, Stack
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from runtime.models.alert import EVENT_SOURCE
@@ -17,18 +15,17 @@ from runtime.models.proof import BOOKS_CONTRADICT
 from runtime.settings import HoldsSettings, ProjectSettings, ProofSettings, TotalsSettings
 from stacks import permissions
 from stacks.constructs.alarms import alerts_alarm, iterator_age_alarm, log_alarm
-from stacks.constructs.queues import DeadLetterQueue
-from stacks.constructs.schedule import Schedule
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
 from stacks.constructs.stream_source import StreamSource
 from stacks.data import DataStack
 from stacks.environment import settings_for
+from stacks.functions_stack import FunctionsStack
 from stacks.stage import StageConfig
 from stacks.statements import (
     data_key_statement,
     default_bus_statement,
+    failed_batches_statements,
     queue_statements,
-    table_statements,
     through_service,
 )
 
@@ -57,10 +54,8 @@ PROJECTED: Final[Mapping[str, Mapping[str, Any] | None]] = {
 """Tables whose streams feed the projector (runtime/services/projector.py), and which of their
 records do."""
 
-_MakeSpec = Callable[[list[iam.PolicyStatement]], FunctionSpec]
 
-
-class LedgerStack(Stack):
+class LedgerStack(FunctionsStack):
     """Project (change streams), holds (expiry), totals (folding) and proof (of the books)."""
 
     def __init__(
@@ -73,14 +68,14 @@ class LedgerStack(Stack):
         asset: Path,
         **kwargs: Any,
     ) -> None:
-        super().__init__(scope, construct_id, **kwargs)
-        self._stage, self._data, self._asset = stage, data, asset
-        # By ARN: no construct here may write into the key's policy, which the data stack owns.
-        self._key = kms.Key.from_key_arn(self, "TableKey", data.table_key.key_arn)
+        super().__init__(scope, construct_id, stage=stage, data=data, asset=asset, **kwargs)
         self.functions: dict[str, ServiceFunction] = {"project": self._projector()}
-        self._schedules: dict[str, Schedule] = {}
-        self._scheduled("Holds", "holds", self._holds, stage.schedules.holds_minutes)
-        self._scheduled("Totals", "totals", self._totals, stage.schedules.totals_minutes)
+        self.functions["holds"] = self._scheduled(
+            "Holds", "holds", self._holds, stage.schedules.holds_minutes
+        )
+        self.functions["totals"] = self._scheduled(
+            "Totals", "totals", self._totals, stage.schedules.totals_minutes
+        )
         log_alarm(
             self,
             "NotFolded",
@@ -89,7 +84,9 @@ class LedgerStack(Stack):
             metric_name="TotalsNotFolded",
             description="A merchant's closed days wait to be folded; its summaries read more rows.",
         )
-        self._scheduled("Proof", "proof", self._proof, stage.schedules.proof_minutes)
+        self.functions["proof"] = self._scheduled(
+            "Proof", "proof", self._proof, stage.schedules.proof_minutes
+        )
         log_alarm(
             self,
             "BooksContradict",
@@ -98,7 +95,7 @@ class LedgerStack(Stack):
             metric_name="ProofsThatDoNotHold",
             description="A proof of the books does not hold; GET /v1/proof names each violation.",
         )
-        self._write_outputs()
+        self._write_outputs(self.functions)
 
     def _projector(self) -> ServiceFunction:
         """Streams → project; what cannot be projected at all lies in the failed batches."""
@@ -145,16 +142,7 @@ class LedgerStack(Stack):
             ),
             statements=[
                 *self._tables(permissions.PROJECT),
-                iam.PolicyStatement(
-                    sid="FailedBatches",
-                    actions=["s3:PutObject"],
-                    resources=[f"{data.failed_batches_bucket_arn}/*"],
-                ),
-                iam.PolicyStatement(
-                    sid="FailedBatchesBucket",
-                    actions=["s3:ListBucket"],
-                    resources=[data.failed_batches_bucket_arn],
-                ),
+                *failed_batches_statements(data.failed_batches_bucket_arn),
                 through_service(self._key.key_arn, "s3", ("kms:GenerateDataKey",)),
                 data_key_statement(data.pii_key, "pii", "Decrypt", "GenerateDataKey"),
                 default_bus_statement(EVENT_SOURCE),
@@ -171,20 +159,6 @@ class LedgerStack(Stack):
             no_dead_letter_queue="Fed by streams, which have on-failure destinations.",
             memory_mb=PROJECT_MEMORY_MB,
             timeout_seconds=PROJECT_TIMEOUT_SECONDS,
-        )
-
-    def _scheduled(self, construct_id: str, name: str, make: _MakeSpec, minutes: int) -> None:
-        dead = DeadLetterQueue(self, f"{construct_id}DeadLetters", key=self._key).queue
-        rights = queue_statements("DeadLetters", dead.queue_arn, self._key.key_arn, "SendMessage")
-        function = self._function(construct_id, make(rights))
-        self.functions[name] = function
-        self._schedules[name] = Schedule(
-            self,
-            f"{construct_id}Schedule",
-            name=name,
-            minutes=minutes,
-            target=function.live,
-            dead_letters=dead,
         )
 
     def _holds(self, dead_letter_rights: list[iam.PolicyStatement]) -> FunctionSpec:
@@ -228,22 +202,3 @@ class LedgerStack(Stack):
             memory_mb=PROOF_MEMORY_MB,
             timeout_seconds=PROOF_TIMEOUT_SECONDS,
         )
-
-    def _tables(self, uses: permissions.TableUses) -> list[iam.PolicyStatement]:
-        return table_statements(self._data.tables, uses, table_key_arn=self._key.key_arn)
-
-    def _function(self, construct_id: str, spec: FunctionSpec) -> ServiceFunction:
-        return ServiceFunction(
-            self, construct_id, spec=spec, stage=self._stage, asset=self._asset, log_key=self._key
-        )
-
-    def _write_outputs(self) -> None:
-        functions = {
-            name: function.function.function_name for name, function in self.functions.items()
-        }
-        schedules = {
-            name: {"function": functions[name], "event": schedule.event}
-            for name, schedule in self._schedules.items()
-        }
-        CfnOutput(self, "Functions", value=self.to_json_string(functions))
-        CfnOutput(self, "Schedules", value=self.to_json_string(schedules))

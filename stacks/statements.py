@@ -176,3 +176,18 @@ def queue_statements(
         ),
         through_service(key_arn, "sqs", ("kms:Decrypt", "kms:GenerateDataKey")),
     ]
+
+
+def failed_batches_statements(bucket_arn: str) -> list[iam.PolicyStatement]:
+    """What Lambda needs in a function's name to put batches that it gives up into the bucket.
+
+    (Lambda Developer Guide, "Retain discarded records for a DynamoDB event source".)
+    """
+    return [
+        iam.PolicyStatement(
+            sid="FailedBatches", actions=["s3:PutObject"], resources=[f"{bucket_arn}/*"]
+        ),
+        iam.PolicyStatement(
+            sid="FailedBatchesBucket", actions=["s3:ListBucket"], resources=[bucket_arn]
+        ),
+    ]

@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-from aws_cdk import CfnOutput, Stack
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
@@ -15,13 +13,12 @@ from runtime.settings import DeliverSettings, RetriesSettings
 from stacks import permissions
 from stacks.constructs.acknowledge import acknowledge
 from stacks.constructs.alarms import unopenable_alarm
-from stacks.constructs.queues import DeadLetterQueue
-from stacks.constructs.schedule import Schedule
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
 from stacks.data import DELIVER_TIMEOUT_SECONDS, DataStack
 from stacks.environment import settings_for
+from stacks.functions_stack import FunctionsStack
 from stacks.stage import StageConfig
-from stacks.statements import data_key_statement, queue_statements, table_statements
+from stacks.statements import data_key_statement, queue_statements
 
 DELIVER_MEMORY_MB: Final = 512
 """It waits for others most of its time; ten endpoints at once want room for ten TLS sessions."""
@@ -30,7 +27,7 @@ DELIVER_BATCH: Final = 10
 RETRIES_TIMEOUT_SECONDS: Final = 120
 
 
-class WebhooksStack(Stack):
+class WebhooksStack(FunctionsStack):
     """Deliver (queue → merchants' endpoints) and retries (what is due → queue).
 
     Two functions, so that slow endpoints never keep the schedule waiting, and so that what looks
@@ -47,23 +44,12 @@ class WebhooksStack(Stack):
         asset: Path,
         **kwargs: Any,
     ) -> None:
-        super().__init__(scope, construct_id, **kwargs)
-        self._stage, self._data, self._asset = stage, data, asset
-        # By ARN: no construct here may write into the key's policy, which the data stack owns.
-        self._key = kms.Key.from_key_arn(self, "TableKey", data.table_key.key_arn)
+        super().__init__(scope, construct_id, stage=stage, data=data, asset=asset, **kwargs)
         self.deliver = self._sender()
-        dead = DeadLetterQueue(self, "RetriesDeadLetters", key=self._key).queue
-        rights = queue_statements("DeadLetters", dead.queue_arn, self._key.key_arn, "SendMessage")
-        self.retries = self._function("Retries", self._retries(rights))
-        self._schedule = Schedule(
-            self,
-            "RetriesSchedule",
-            name="retries",
-            minutes=stage.schedules.retries_minutes,
-            target=self.retries.live,
-            dead_letters=dead,
+        self.retries = self._scheduled(
+            "Retries", "retries", self._retries, stage.schedules.retries_minutes
         )
-        self._write_outputs()
+        self._write_outputs({"deliver": self.deliver, "retries": self.retries})
 
     def _sender(self) -> ServiceFunction:
         """Queue → deliver; what fails five times waits in the queue's dead letters."""
@@ -139,20 +125,3 @@ class WebhooksStack(Stack):
             no_dead_letter_queue="Failed runs go to an on-failure destination, with their error.",
             timeout_seconds=RETRIES_TIMEOUT_SECONDS,
         )
-
-    def _tables(self, uses: permissions.TableUses) -> list[iam.PolicyStatement]:
-        return table_statements(self._data.tables, uses, table_key_arn=self._key.key_arn)
-
-    def _function(self, construct_id: str, spec: FunctionSpec) -> ServiceFunction:
-        return ServiceFunction(
-            self, construct_id, spec=spec, stage=self._stage, asset=self._asset, log_key=self._key
-        )
-
-    def _write_outputs(self) -> None:
-        functions = {
-            "deliver": self.deliver.function.function_name,
-            "retries": self.retries.function.function_name,
-        }
-        schedules = {"retries": {"function": functions["retries"], "event": self._schedule.event}}
-        CfnOutput(self, "Functions", value=self.to_json_string(functions))
-        CfnOutput(self, "Schedules", value=self.to_json_string(schedules))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from aws_cdk import CfnOutput, Duration, Stack
+from aws_cdk import Duration
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
@@ -19,16 +17,15 @@ from runtime.settings import ReconcileSettings, ResolverSettings, RotationSettin
 from stacks import permissions
 from stacks.constructs.acknowledge import acknowledge
 from stacks.constructs.alarms import log_alarm, unopenable_alarm
-from stacks.constructs.queues import DeadLetterQueue, WorkQueue
-from stacks.constructs.schedule import Schedule
+from stacks.constructs.queues import WorkQueue
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
 from stacks.data import DataStack
 from stacks.environment import settings_for
+from stacks.functions_stack import FunctionsStack
 from stacks.stage import StageConfig
 from stacks.statements import (
     data_key_statement,
     queue_statements,
-    table_statements,
     through_service,
 )
 
@@ -42,10 +39,8 @@ ROTATION_TIMEOUT_SECONDS: Final = 900
 DELIVERY_ATTEMPTS: Final = 24
 OLDEST_DELIVERED_HOURS: Final = 24
 
-_MakeSpec = Callable[[list[iam.PolicyStatement]], FunctionSpec]
 
-
-class WorkersStack(Stack):
+class WorkersStack(FunctionsStack):
     """Reconcile (settlement files), the resolver (unfinished payments), rotation (of keys)."""
 
     def __init__(
@@ -58,12 +53,8 @@ class WorkersStack(Stack):
         asset: Path,
         **kwargs: Any,
     ) -> None:
-        super().__init__(scope, construct_id, **kwargs)
-        self._stage, self._data, self._asset = stage, data, asset
-        # By ARN: no construct here may write into the key's policy, which the data stack owns.
-        self._key = kms.Key.from_key_arn(self, "TableKey", data.table_key.key_arn)
+        super().__init__(scope, construct_id, stage=stage, data=data, asset=asset, **kwargs)
         self.reconcile = self._settlement_files()
-        self._schedules: dict[str, Schedule] = {}
         minutes = stage.schedules
         self.resolver = self._scheduled(
             "Resolver", "resolver", self._resolver, minutes.resolver_minutes
@@ -81,7 +72,9 @@ class WorkersStack(Stack):
             "Rotation", "rotation", self._rotation, minutes.rotation_minutes
         )
         unopenable_alarm(self, "RotationUnopenable", log_group=self.rotation.log_group)
-        self._write_outputs()
+        self._write_outputs(
+            {"reconcile": self.reconcile, "resolver": self.resolver, "rotation": self.rotation}
+        )
 
     def _settlement_files(self) -> ServiceFunction:
         """Bucket → EventBridge → queue → reconcile; what fails five times waits in dead letters."""
@@ -171,22 +164,6 @@ class WorkersStack(Stack):
             timeout_seconds=RECONCILE_TIMEOUT_SECONDS,
         )
 
-    def _scheduled(
-        self, construct_id: str, name: str, make: _MakeSpec, minutes: int
-    ) -> ServiceFunction:
-        dead = DeadLetterQueue(self, f"{construct_id}DeadLetters", key=self._key).queue
-        rights = queue_statements("DeadLetters", dead.queue_arn, self._key.key_arn, "SendMessage")
-        function = self._function(construct_id, make(rights))
-        self._schedules[name] = Schedule(
-            self,
-            f"{construct_id}Schedule",
-            name=name,
-            minutes=minutes,
-            target=function.live,
-            dead_letters=dead,
-        )
-        return function
-
     def _resolver(self, dead_letter_rights: list[iam.PolicyStatement]) -> FunctionSpec:
         data = self._data
         return FunctionSpec(
@@ -232,24 +209,3 @@ class WorkersStack(Stack):
             no_dead_letter_queue="Failed runs go to an on-failure destination, with their error.",
             timeout_seconds=ROTATION_TIMEOUT_SECONDS,
         )
-
-    def _tables(self, uses: permissions.TableUses) -> list[iam.PolicyStatement]:
-        return table_statements(self._data.tables, uses, table_key_arn=self._key.key_arn)
-
-    def _function(self, construct_id: str, spec: FunctionSpec) -> ServiceFunction:
-        return ServiceFunction(
-            self, construct_id, spec=spec, stage=self._stage, asset=self._asset, log_key=self._key
-        )
-
-    def _write_outputs(self) -> None:
-        functions = {
-            "reconcile": self.reconcile.function.function_name,
-            "resolver": self.resolver.function.function_name,
-            "rotation": self.rotation.function.function_name,
-        }
-        schedules = {
-            name: {"function": functions[name], "event": schedule.event}
-            for name, schedule in self._schedules.items()
-        }
-        CfnOutput(self, "Functions", value=self.to_json_string(functions))
-        CfnOutput(self, "Schedules", value=self.to_json_string(schedules))
