@@ -23,7 +23,7 @@ from tests.support.engines import Engine
 from tests.support.post_office import PostOffice
 from tests.support.stage import Stage, running_stage
 
-OPERATIONS = int(os.environ.get("OPERATIONS") or 400)
+OPERATIONS = int(os.environ.get("OPERATIONS") or 250)
 
 
 @pytest.fixture(scope="module")

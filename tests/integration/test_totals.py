@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -47,7 +48,7 @@ from tests.support.world import World, at_once
 
 S = PaymentStatus
 DAYS = 4
-CHANGES = 1_500
+CHANGES = int(os.environ.get("OPERATIONS") or 600)
 FAULT_RATE = 0.04
 
 
