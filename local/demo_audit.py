@@ -19,6 +19,7 @@ from local.verify_audit import told, verified
 TOLD_WITHIN_SECONDS: Final = 90.0
 POLL_SECONDS: Final = 0.3
 SHOWN_CHANGES: Final = 3
+SHORT_TEXT: Final = 20
 ARCHIVED_WITHIN_SECONDS: Final = 90.0
 
 
@@ -67,15 +68,26 @@ def _await_trail(client: ApiClient, payment_id: str, version: int) -> list[Any]:
 def _show(rows: list[Any], console: Console) -> None:
     table = Table("when", "what", "who", "from what to what", box=SIMPLE)
     for row in reversed(rows):
-        steps = [_step(row, name) for name in row["changes"] if name in row["old_values"]]
-        more = len(row["changes"]) - len(steps[:SHOWN_CHANGES])
-        told_changes = "\n".join([*steps[:SHOWN_CHANGES], *([f"and {more} more"] if more else [])])
-        table.add_row(row["timestamp"], row["action"], row["user_id"], told_changes)
+        steps = _steps(row)[:SHOWN_CHANGES]
+        more = len(row["changes"]) - len(steps)
+        rest = ([f"and {more} more"] if steps else [f"{more} values"]) if more else []
+        what = "\n".join([*steps, *rest])
+        table.add_row(row["timestamp"], row["action"], row["user_id"], what)
     console.print(table)
 
 
-def _step(row: Any, name: str) -> str:
-    return f"{name}: {row['old_values'][name]} → {row['new_values'].get(name, 'nothing')}"
+def _steps(row: Any) -> list[str]:
+    """What fits into a line, the status before the rest."""
+    old, new = row["old_values"], row["new_values"]
+    short = [
+        name for name in row["changes"] if _is_short(old.get(name)) and _is_short(new.get(name))
+    ]
+    short.sort(key=lambda name: (name != "status", name))
+    return [f"{name}: {old[name]} → {new[name]}" for name in short]
+
+
+def _is_short(value: Any) -> bool:
+    return isinstance(value, int) or (isinstance(value, str) and len(value) <= SHORT_TEXT)
 
 
 def _tamper(stack: Stack, payment_id: str, row: Any, console: Console) -> None:
