@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -35,7 +36,7 @@ from tests.support.ledger_truth import legs_in
 from tests.support.ledger_world import LedgerClient, LedgerWorld, Order
 from tests.support.world import at_once
 
-RACES = 500
+RACES = min(500, int(os.environ.get("OPERATIONS") or 200))
 HOLD = 10
 
 

@@ -34,7 +34,7 @@ from tests.support.world import World
 
 HALVES = 2
 """Towns of their own, so that two workers share the operations."""
-OPERATIONS = int(os.environ.get("OPERATIONS") or 1_200)
+OPERATIONS = int(os.environ.get("OPERATIONS") or 800)
 """Orders under keys of their own, of all halves together."""
 ENOUGH = 5_000
 """A shorter run need not meet everything that can happen."""
