@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -48,7 +47,7 @@ from tests.support.world import World, at_once
 
 S = PaymentStatus
 DAYS = 4
-CHANGES = int(os.environ.get("OPERATIONS") or 600)
+CHANGES = 1_500
 FAULT_RATE = 0.04
 
 
