@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 from runtime.domain.ids import created_at
 from runtime.domain.instants import to_instant
+from runtime.domain.summary import Summable
 from runtime.models.fields import Instant
 from runtime.models.payment import PaymentStatus
 from runtime.models.total import NOTHING, CountedPayment, Figures, Group
@@ -21,8 +22,8 @@ NOT_COUNTED: Final = frozenset({PaymentStatus.PENDING, PaymentStatus.PROCESSING}
 """A payment enters its merchant's lists, and totals, with its outcome."""
 
 
-class Countable(Protocol):
-    """What of a payment totals need: the row itself, or a view of it."""
+class Countable(Summable, Protocol):
+    """What of a payment totals need beside what is added up: the row itself, or a view of it."""
 
     @property
     def id(self) -> str:
@@ -47,31 +48,6 @@ class Countable(Protocol):
     @property
     def created_at(self) -> Instant:
         """When it was made."""
-        ...
-
-    @property
-    def status(self) -> PaymentStatus:
-        """Where it stands."""
-        ...
-
-    @property
-    def currency(self) -> str:
-        """The currency of all its amounts."""
-        ...
-
-    @property
-    def amount_captured(self) -> int:
-        """What was taken from the customer, in minor units."""
-        ...
-
-    @property
-    def amount_refunded(self) -> int:
-        """What was given back, in minor units."""
-        ...
-
-    @property
-    def fee(self) -> int:
-        """What the processor keeps, in minor units."""
         ...
 
 

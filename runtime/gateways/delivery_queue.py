@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
+from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel
 
 from runtime.errors import Unavailable
+from runtime.models.webhook import WebhookState
+from runtime.observability import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -30,6 +33,11 @@ class DeliveryOrder(BaseModel, frozen=True):
     version: int
     merchant_id: str
 
+    @classmethod
+    def of(cls, row: WebhookState) -> Self:
+        """The order that holds while `row` is as it is."""
+        return cls(id=row.id, version=row.version, merchant_id=row.merchant_id)
+
 
 class DeliveryQueue:
     """SQS. A merchant is a message group, so that one with many deliveries lets the others pass.
@@ -49,17 +57,24 @@ class DeliveryQueue:
     def send_all(
         self, orders: Sequence[DeliveryOrder], delay: timedelta = timedelta(0)
     ) -> frozenset[str]:
-        """Queue these orders; the ids of those that SQS did not take."""
+        """Queue these orders; the ids of those that SQS did not take.
+
+        An order whose answer was lost counts as not taken, and may be queued twice.
+        """
         assert timedelta(0) <= delay <= MAX_DELAY, f"SQS delays nothing by {delay}"
         refused: set[str] = set()
         for start in range(0, len(orders), MAX_BATCH):
-            batch = orders[start : start + MAX_BATCH]
-            answer = self._sqs.send_message_batch(
-                QueueUrl=self._queue_url,
-                Entries=[_entry(n, order, delay) for n, order in enumerate(batch)],
-            )
-            refused |= {batch[int(each["Id"])].id for each in answer.get("Failed", [])}
+            refused |= self._refused(orders[start : start + MAX_BATCH], delay)
         return frozenset(refused)
+
+    def _refused(self, batch: Sequence[DeliveryOrder], delay: timedelta) -> set[str]:
+        entries = [_entry(n, order, delay) for n, order in enumerate(batch)]
+        try:
+            answer = self._sqs.send_message_batch(QueueUrl=self._queue_url, Entries=entries)
+        except (BotoCoreError, ClientError):
+            logger.exception("deliveries were not queued", deliveries=len(batch))
+            return {order.id for order in batch}
+        return {batch[int(each["Id"])].id for each in answer.get("Failed", [])}
 
 
 def _entry(

@@ -227,9 +227,9 @@ def _wait(
         return Outcome.STALE
     if delay <= MAX_DELAY:
         try:
-            desk.queue.send(order_for(waiting), delay)
-        except Exception:  # noqa: BLE001 - the sweep finds it when its time has come
-            logger.exception("a delivery could not be queued", webhook=waiting.id)
+            desk.queue.send(DeliveryOrder.of(waiting), delay)
+        except Unavailable:  # the sweep finds it when its time has come
+            logger.warning("a delivery waits for the sweep", webhook=waiting.id)
     return outcome
 
 
@@ -314,8 +314,3 @@ def _next(row: StateT, desk: DeliveryDesk, now: datetime, **changes: Any) -> Sta
     context = ChangeContext(changed_by=DELIVERED_BY, request_id=desk.request_id(), cause=cause)
     stamped = {**context.stamp(), "version": row.version + 1, "updated_at": to_instant(now)}
     return row.model_copy(update={**changes, **stamped})
-
-
-def order_for(row: WebhookState) -> DeliveryOrder:
-    """The order that holds while `row` is as it is."""
-    return DeliveryOrder(id=row.id, version=row.version, merchant_id=row.merchant_id)

@@ -131,16 +131,13 @@ class WebhookProjection:
 
     def _queue(self, rows: Sequence[Webhook]) -> frozenset[str]:
         """Order what nobody has tried yet; the ids of those that could not be ordered."""
-        orders = [
-            DeliveryOrder(id=row.id, version=row.version, merchant_id=row.merchant_id)
-            for row in rows
-            if row.status is WebhookStatus.PENDING and row.attempts == 0
-        ]
-        try:
-            return self.queue.send_all(orders)
-        except Exception:  # noqa: BLE001 - all of them come again, and find their rows
-            logger.exception("webhooks could not be queued", webhooks=len(orders))
-            return frozenset(order.id for order in orders)
+        return self.queue.send_all(
+            [
+                DeliveryOrder.of(row)
+                for row in rows
+                if row.status is WebhookStatus.PENDING and row.attempts == 0
+            ]
+        )
 
 
 def shown(row: Row) -> Answer:

@@ -72,11 +72,7 @@ def _queue(page: Sequence[DueWebhook], desk: RetriesDesk, report: RetriesReport)
         for due, is_ours in zip(page, taken, strict=True)
         if is_ours
     ]
-    try:
-        unsent = len(desk.queue.send_all(orders))
-    except Exception:  # noqa: BLE001 - the log has it; they are due again when put off long enough
-        logger.exception("due webhooks could not be queued", webhooks=len(orders))
-        unsent = len(orders)
+    unsent = len(desk.queue.send_all(orders))  # due again when they were put off long enough
     report.queued += len(orders) - unsent
     report.failed += unsent
 
@@ -86,6 +82,6 @@ def _put_off(due: DueWebhook, desk: RetriesDesk) -> bool | None:
     now = desk.clock()
     try:
         return desk.webhooks.put_off(due, to_instant(now + QUEUED_GRACE), to_instant(now))
-    except Exception:  # noqa: BLE001 - the log has it, the others go on
+    except Exception:  # noqa: BLE001 - whatever it was, the others are due as well
         logger.exception("a due webhook could not be put off", webhook=due.id)
         return None

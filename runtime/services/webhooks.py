@@ -124,10 +124,9 @@ def redeliver(webhook_id: str, call: Call, desk: WebhookDesk) -> StoredAnswer:
 
 def _order(row: WebhookState, desk: WebhookDesk) -> None:
     try:
-        order = DeliveryOrder(id=row.id, version=row.version, merchant_id=row.merchant_id)
-        desk.queue.send(order)
-    except Exception:  # noqa: BLE001 - it is due, so the sweep queues it within a minute
-        logger.exception("a webhook could not be queued", webhook=row.id)
+        desk.queue.send(DeliveryOrder.of(row))
+    except Unavailable:  # it is due, so the sweep queues it within a minute
+        logger.warning("a webhook waits for the sweep", webhook=row.id)
 
 
 def _kept(webhook_id: str, call: Call, webhooks: WebhookRepository) -> WebhookState:

@@ -44,7 +44,7 @@ class Queue(DeliveryQueue):
     ) -> frozenset[str]:
         assert timedelta(0) <= delay <= timedelta(seconds=900)
         if not self.available:
-            raise OSError("SQS is away")
+            return frozenset(order.id for order in orders)
         for order in orders:
             seen_at = self.world.clock() + delay
             heapq.heappush(self.waiting, (seen_at, next(_numbers), order))
@@ -130,7 +130,7 @@ class Post:
         """A new delivery, stored and ordered as the projection does it."""
         row = new_row(self.world, merchant, **changes)
         assert self.world.store.put_new(row) is None
-        self.queue.send(DeliveryOrder(id=row.id, version=row.version, merchant_id=row.merchant_id))
+        self.queue.send(DeliveryOrder.of(row))
         return row
 
     def row(self, webhook_id: str) -> Webhook:
