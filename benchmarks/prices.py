@@ -17,7 +17,8 @@ from runtime.repositories.folding import FoldRepository
 from runtime.repositories.store import Store
 from runtime.services.entries_projection import EntriesProjection
 from runtime.services.folding_projection import FoldingProjection
-from runtime.services.projector import Kind, Projector, StreamRecord
+from runtime.services.projector import Projector
+from runtime.services.stream_records import Kind, StreamRecord
 from tests.support.fakes import ParkingLot
 from tests.support.world import World
 

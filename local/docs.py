@@ -14,7 +14,8 @@ from types import NoneType, UnionType
 from typing import Annotated, Final, Literal, Union, get_args, get_origin
 
 from local.workspace import PROJECT_ROOT
-from runtime.contract.endpoints import ENDPOINTS, Endpoint
+from runtime.contract.endpoint import Endpoint
+from runtime.contract.endpoints import ENDPOINTS
 from runtime.contract.openapi import openapi_document
 from runtime.models import ALL_TABLES
 from runtime.schema import IndexSchema, KeyAttribute, TableSchema

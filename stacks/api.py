@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Final
+from typing import Final, Unpack
 
 from aws_cdk import CfnOutput
 from aws_cdk import aws_iam as iam
@@ -15,10 +14,8 @@ from stacks import permissions
 from stacks.constructs.alarms import refusals_alarm, unopenable_alarm
 from stacks.constructs.http_api import HttpEndpoints
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
-from stacks.data import DataStack
 from stacks.environment import settings_for
-from stacks.functions_stack import FunctionsStack
-from stacks.stage import StageConfig
+from stacks.functions_stack import FunctionsStack, FunctionsStackProps
 from stacks.statements import data_key_statement, queue_statements
 
 QUERY_TIMEOUT_SECONDS: Final = 15
@@ -34,28 +31,21 @@ class ApiStack(FunctionsStack):
     """
 
     def __init__(
-        self,
-        scope: Construct,
-        construct_id: str,
-        *,
-        stage: StageConfig,
-        data: DataStack,
-        asset: Path,
-        **kwargs: Any,
+        self, scope: Construct, construct_id: str, **props: Unpack[FunctionsStackProps]
     ) -> None:
-        super().__init__(scope, construct_id, stage=stage, data=data, asset=asset, **kwargs)
+        super().__init__(scope, construct_id, **props)
         self.process = self._function("Process", self._process())
         self.query = self._function("Query", self._query())
         unopenable_alarm(self, "ProcessUnopenable", log_group=self.process.log_group)
         unopenable_alarm(self, "QueryUnopenable", log_group=self.query.log_group)
         self.authorizer: ServiceFunction | None = None
-        if stage.auth.mode == "lambda":
+        if self._stage.auth.mode == "lambda":
             self.authorizer = self._function("Authorizer", self._authorizer())
             refusals_alarm(self, "Refusals", log_group=self.authorizer.log_group)
         self.endpoints = HttpEndpoints(
             self,
             "Http",
-            stage=stage,
+            stage=self._stage,
             functions={"process": self.process.live, "query": self.query.live},
             authorizer=self.authorizer.live if self.authorizer else None,
             log_key=self._key,

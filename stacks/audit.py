@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Final
+from typing import Final, Unpack
 
 from aws_cdk import aws_iam as iam
 from constructs import Construct
@@ -15,10 +14,8 @@ from stacks import permissions
 from stacks.constructs.alarms import iterator_age_alarm, log_alarm
 from stacks.constructs.service_function import FunctionSpec
 from stacks.constructs.stream_source import StreamSource
-from stacks.data import DataStack
 from stacks.environment import settings_for
-from stacks.functions_stack import FunctionsStack
-from stacks.stage import StageConfig
+from stacks.functions_stack import FunctionsStack, FunctionsStackProps
 from stacks.statements import (
     failed_batches_statements,
     through_service,
@@ -38,18 +35,11 @@ class AuditStack(FunctionsStack):
     """Archive: fed by the audit log's stream, and by a schedule that signs roots."""
 
     def __init__(
-        self,
-        scope: Construct,
-        construct_id: str,
-        *,
-        stage: StageConfig,
-        data: DataStack,
-        asset: Path,
-        **kwargs: Any,
+        self, scope: Construct, construct_id: str, **props: Unpack[FunctionsStackProps]
     ) -> None:
-        super().__init__(scope, construct_id, stage=stage, data=data, asset=asset, **kwargs)
+        super().__init__(scope, construct_id, **props)
         self.archive = self._scheduled(
-            "Archive", SCHEDULE, self._archive, stage.schedules.archive_minutes
+            "Archive", SCHEDULE, self._archive, self._stage.schedules.archive_minutes
         )
         self._fed_by_the_stream()
         log_alarm(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, Unpack
 
 from aws_cdk import CfnOutput, Stack
 from aws_cdk import aws_iam as iam
@@ -23,23 +23,24 @@ MakeSpec = Callable[[list[iam.PolicyStatement]], FunctionSpec]
 """Makes a function's spec, given its rights to its dead letters."""
 
 
+class FunctionsStackProps(TypedDict):
+    """What every stack of functions is made from; `asset` is the directory of the built code."""
+
+    stage: StageConfig
+    data: DataStack
+    asset: Path
+
+
 class FunctionsStack(Stack):
     """Functions of one stage, of one built asset, over one data stack."""
 
     def __init__(
-        self,
-        scope: Construct,
-        construct_id: str,
-        *,
-        stage: StageConfig,
-        data: DataStack,
-        asset: Path,
-        **kwargs: Any,
+        self, scope: Construct, construct_id: str, **props: Unpack[FunctionsStackProps]
     ) -> None:
-        super().__init__(scope, construct_id, **kwargs)
-        self._stage, self._data, self._asset = stage, data, asset
+        super().__init__(scope, construct_id)
+        self._stage, self._data, self._asset = props["stage"], props["data"], props["asset"]
         # By ARN: no construct here may write into the key's policy, which the data stack owns.
-        self._key = kms.Key.from_key_arn(self, "TableKey", data.table_key.key_arn)
+        self._key = kms.Key.from_key_arn(self, "TableKey", self._data.table_key.key_arn)
         self._schedules: dict[str, Schedule] = {}
 
     def _tables(self, uses: TableUses) -> list[iam.PolicyStatement]:

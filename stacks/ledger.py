@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 from aws_cdk import aws_iam as iam
 from constructs import Construct
@@ -17,10 +16,8 @@ from stacks import permissions
 from stacks.constructs.alarms import alerts_alarm, iterator_age_alarm, log_alarm
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
 from stacks.constructs.stream_source import StreamSource
-from stacks.data import DataStack
 from stacks.environment import settings_for
-from stacks.functions_stack import FunctionsStack
-from stacks.stage import StageConfig
+from stacks.functions_stack import FunctionsStack, FunctionsStackProps
 from stacks.statements import (
     data_key_statement,
     default_bus_statement,
@@ -59,22 +56,15 @@ class LedgerStack(FunctionsStack):
     """Project (change streams), holds (expiry), totals (folding) and proof (of the books)."""
 
     def __init__(
-        self,
-        scope: Construct,
-        construct_id: str,
-        *,
-        stage: StageConfig,
-        data: DataStack,
-        asset: Path,
-        **kwargs: Any,
+        self, scope: Construct, construct_id: str, **props: Unpack[FunctionsStackProps]
     ) -> None:
-        super().__init__(scope, construct_id, stage=stage, data=data, asset=asset, **kwargs)
+        super().__init__(scope, construct_id, **props)
         self.functions: dict[str, ServiceFunction] = {"project": self._projector()}
         self.functions["holds"] = self._scheduled(
-            "Holds", "holds", self._holds, stage.schedules.holds_minutes
+            "Holds", "holds", self._holds, self._stage.schedules.holds_minutes
         )
         self.functions["totals"] = self._scheduled(
-            "Totals", "totals", self._totals, stage.schedules.totals_minutes
+            "Totals", "totals", self._totals, self._stage.schedules.totals_minutes
         )
         log_alarm(
             self,
@@ -85,7 +75,7 @@ class LedgerStack(FunctionsStack):
             description="A merchant's closed days wait to be folded; its summaries read more rows.",
         )
         self.functions["proof"] = self._scheduled(
-            "Proof", "proof", self._proof, stage.schedules.proof_minutes
+            "Proof", "proof", self._proof, self._stage.schedules.proof_minutes
         )
         log_alarm(
             self,

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Final
+from typing import Final, Unpack
 
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from runtime.settings import DeliverSettings, RetriesSettings
 from stacks import permissions
-from stacks.constructs.acknowledge import acknowledge
 from stacks.constructs.alarms import unopenable_alarm
+from stacks.constructs.queues import CONSUMER_ACTIONS, feed_from_queue
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
-from stacks.data import DELIVER_TIMEOUT_SECONDS, DataStack
+from stacks.data import DELIVER_TIMEOUT_SECONDS
 from stacks.environment import settings_for
-from stacks.functions_stack import FunctionsStack
-from stacks.stage import StageConfig
+from stacks.functions_stack import FunctionsStack, FunctionsStackProps
 from stacks.statements import data_key_statement, queue_statements
 
 DELIVER_MEMORY_MB: Final = 512
@@ -35,38 +32,25 @@ class WebhooksStack(FunctionsStack):
     """
 
     def __init__(
-        self,
-        scope: Construct,
-        construct_id: str,
-        *,
-        stage: StageConfig,
-        data: DataStack,
-        asset: Path,
-        **kwargs: Any,
+        self, scope: Construct, construct_id: str, **props: Unpack[FunctionsStackProps]
     ) -> None:
-        super().__init__(scope, construct_id, stage=stage, data=data, asset=asset, **kwargs)
+        super().__init__(scope, construct_id, **props)
         self.deliver = self._sender()
         self.retries = self._scheduled(
-            "Retries", "retries", self._retries, stage.schedules.retries_minutes
+            "Retries", "retries", self._retries, self._stage.schedules.retries_minutes
         )
         self._write_outputs({"deliver": self.deliver, "retries": self.retries})
 
     def _sender(self) -> ServiceFunction:
         """Queue → deliver; what fails five times waits in the queue's dead letters."""
         deliver = self._function("Deliver", self._deliver())
-        source = lambda_.EventSourceMapping(
+        feed_from_queue(
             self,
             "OrderToDeliver",
+            queue=self._data.deliveries.queue,
             target=deliver.live,
-            event_source_arn=self._data.deliveries.queue.queue_arn,
             batch_size=DELIVER_BATCH,
             max_concurrency=self._stage.concurrency.deliver,
-            report_batch_item_failures=True,
-        )
-        acknowledge(
-            source,
-            "Serverless-LambdaEventSourceMappingDestination",
-            "Lambda has these for streams only; here the queue's redrive policy keeps what failed.",
         )
         unopenable_alarm(self, "DeliverUnopenable", log_group=deliver.log_group)
         return deliver
@@ -93,10 +77,7 @@ class WebhooksStack(FunctionsStack):
                     "Deliveries",
                     data.deliveries.queue.queue_arn,
                     self._key.key_arn,
-                    "ChangeMessageVisibility",
-                    "DeleteMessage",
-                    "GetQueueAttributes",
-                    "ReceiveMessage",
+                    *CONSUMER_ACTIONS,
                     "SendMessage",
                 ),
             ],

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Final
+from typing import Final, Unpack
 
 from aws_cdk import Duration
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from runtime.models.change import NOT_VOIDED, UNKNOWN_TOO_OLD
 from runtime.settings import ReconcileSettings, ResolverSettings, RotationSettings
 from stacks import permissions
-from stacks.constructs.acknowledge import acknowledge
 from stacks.constructs.alarms import log_alarm, unopenable_alarm
-from stacks.constructs.queues import WorkQueue
+from stacks.constructs.queues import CONSUMER_ACTIONS, WorkQueue, feed_from_queue
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
-from stacks.data import DataStack
 from stacks.environment import settings_for
-from stacks.functions_stack import FunctionsStack
-from stacks.stage import StageConfig
+from stacks.functions_stack import FunctionsStack, FunctionsStackProps
 from stacks.statements import (
     data_key_statement,
     queue_statements,
@@ -44,18 +39,11 @@ class WorkersStack(FunctionsStack):
     """Reconcile (settlement files), the resolver (unfinished payments), rotation (of keys)."""
 
     def __init__(
-        self,
-        scope: Construct,
-        construct_id: str,
-        *,
-        stage: StageConfig,
-        data: DataStack,
-        asset: Path,
-        **kwargs: Any,
+        self, scope: Construct, construct_id: str, **props: Unpack[FunctionsStackProps]
     ) -> None:
-        super().__init__(scope, construct_id, stage=stage, data=data, asset=asset, **kwargs)
+        super().__init__(scope, construct_id, **props)
         self.reconcile = self._settlement_files()
-        minutes = stage.schedules
+        minutes = self._stage.schedules
         self.resolver = self._scheduled(
             "Resolver", "resolver", self._resolver, minutes.resolver_minutes
         )
@@ -106,19 +94,13 @@ class WorkersStack(FunctionsStack):
             ],
         )
         reconcile = self._function("Reconcile", self._reconcile(files))
-        source = lambda_.EventSourceMapping(
+        feed_from_queue(
             self,
             "FileToReconcile",
+            queue=files.queue,
             target=reconcile.live,
-            event_source_arn=files.queue.queue_arn,
             batch_size=1,
             max_concurrency=self._stage.concurrency.reconcile,
-            report_batch_item_failures=True,
-        )
-        acknowledge(
-            source,
-            "Serverless-LambdaEventSourceMappingDestination",
-            "Lambda has these for streams only; here the queue's redrive policy keeps what failed.",
         )
         return reconcile
 
@@ -147,10 +129,7 @@ class WorkersStack(FunctionsStack):
                     "FileQueue",
                     files.queue.queue_arn,
                     key_arn,
-                    "ChangeMessageVisibility",
-                    "DeleteMessage",
-                    "GetQueueAttributes",
-                    "ReceiveMessage",
+                    *CONSUMER_ACTIONS,
                     "SendMessage",
                 ),
             ],

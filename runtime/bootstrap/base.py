@@ -54,6 +54,7 @@ class FunctionServices:
         self.stage = settings.stage
         self.invocation = Invocation()
         self._tables = settings.table_names()
+        self.names_by_table = {physical: name for name, physical in self._tables.items()}
         self._key_arns = key_arns or {}
 
     def begin(self, context: LambdaContext) -> None:

@@ -37,7 +37,6 @@ class ProjectServices(FunctionServices):
 
     def __init__(self, settings: ProjectSettings) -> None:
         super().__init__(settings, {"pii": settings.pii_key_arn})
-        self.names_by_table = {name: schema for schema, name in settings.table_names().items()}
         self._settings = settings
         self._request_id = ""
         self._parking = FailedBatches(clients.s3(), settings.failed_batches_bucket)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from http import HTTPStatus
+from typing import Annotated, Any, Final
 
 from pydantic import Field, StringConstraints
 
 from runtime.contract.base import Answer, Body, Identifier, Page, PageQuery
+from runtime.contract.endpoint import Endpoint, Permission
 from runtime.models.account import AccountStatus, AccountType, Posting
 from runtime.models.currency import CurrencyCode
 from runtime.models.fields import Instant, MinorUnits
@@ -100,3 +102,111 @@ class EntryQuery(PageQuery, frozen=True):
 
 class EntryList(Page[EntryAnswer], frozen=True):
     """A page of a statement, newest first."""
+
+
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    Endpoint(
+        operation="createAccount",
+        method="POST",
+        path="/v1/accounts",
+        function="process",
+        summary="Open an account; an opening balance is booked as a transfer",
+        tag="accounts",
+        permission=Permission.ACCOUNTS,
+        body=AccountRequest,
+        idempotent="honoured",
+        answers={HTTPStatus.CREATED: AccountAnswer},
+        refusals=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    ),
+    Endpoint(
+        operation="getAccount",
+        method="GET",
+        path="/v1/accounts/{id}",
+        function="query",
+        summary="Read an account",
+        tag="accounts",
+        permission=Permission.ACCOUNTS,
+        answers={HTTPStatus.OK: AccountAnswer},
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+    Endpoint(
+        operation="listAccounts",
+        method="GET",
+        path="/v1/accounts",
+        function="query",
+        summary="List accounts of a customer, or of a status and type, newest first",
+        tag="accounts",
+        permission=Permission.ACCOUNTS,
+        query=AccountQuery,
+        answers={HTTPStatus.OK: AccountList},
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+    Endpoint(
+        operation="listEntries",
+        method="GET",
+        path="/v1/accounts/{id}/entries",
+        function="query",
+        summary="An account's statement, newest first",
+        tag="accounts",
+        permission=Permission.ACCOUNTS,
+        query=EntryQuery,
+        answers={HTTPStatus.OK: EntryList},
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+    Endpoint(
+        operation="deactivateAccount",
+        method="POST",
+        path="/v1/accounts/{id}/deactivate",
+        function="process",
+        summary="Let no transfer begin from or to an account",
+        tag="accounts",
+        permission=Permission.ADMIN,
+        body=AccountChange,
+        body_optional=True,
+        idempotent="honoured",
+        answers={HTTPStatus.OK: AccountAnswer},
+        refusals=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    ),
+    Endpoint(
+        operation="activateAccount",
+        method="POST",
+        path="/v1/accounts/{id}/activate",
+        function="process",
+        summary="Let an account take transfers again",
+        tag="accounts",
+        permission=Permission.ADMIN,
+        body=AccountChange,
+        body_optional=True,
+        idempotent="honoured",
+        answers={HTTPStatus.OK: AccountAnswer},
+        refusals=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    ),
+    Endpoint(
+        operation="unlockAccount",
+        method="POST",
+        path="/v1/accounts/{id}/unlock",
+        function="process",
+        summary="End an account's lock before its time",
+        tag="accounts",
+        permission=Permission.ADMIN,
+        body=AccountChange,
+        body_optional=True,
+        idempotent="honoured",
+        answers={HTTPStatus.OK: AccountAnswer},
+        refusals=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    ),
+    Endpoint(
+        operation="closeAccount",
+        method="POST",
+        path="/v1/accounts/{id}/close",
+        function="process",
+        summary="Close an account for good, only at zero",
+        tag="accounts",
+        permission=Permission.ADMIN,
+        body=AccountChange,
+        body_optional=True,
+        idempotent="honoured",
+        answers={HTTPStatus.OK: AccountAnswer},
+        refusals=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    ),
+)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from http import HTTPStatus
+from typing import Annotated, Final
 
 from pydantic import Field
 
 from runtime.contract.base import Answer, Page, PageQuery
+from runtime.contract.endpoint import Endpoint, Permission
 from runtime.models.alert import AlertType, Detail
 from runtime.models.fields import Instant
 
@@ -31,3 +33,18 @@ class AlertAnswer(Answer, frozen=True):
 
 class AlertList(Page[AlertAnswer], frozen=True):
     """A page of alerts."""
+
+
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    Endpoint(
+        operation="listAlerts",
+        method="GET",
+        path="/v1/alerts",
+        function="query",
+        summary="List alerts, newest first: a merchant its own, an operator everybody's",
+        tag="alerts",
+        permission=Permission.REPORTS,
+        query=AlertQuery,
+        answers={HTTPStatus.OK: AlertList},
+    ),
+)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from http import HTTPStatus
+from typing import Annotated, Final, Literal
 
 from pydantic import BeforeValidator, Field
 
 from runtime.contract.base import Answer, Body, Page, PageQuery, ShortText
+from runtime.contract.endpoint import Endpoint, Permission
 from runtime.models.fields import Instant
 
 KeyPermission = Literal["payments", "refunds", "customers", "accounts", "transfers", "reports"]
@@ -52,3 +54,46 @@ class NewApiKey(ApiKeyAnswer, frozen=True):
 
 class ApiKeyList(Page[ApiKeyAnswer], frozen=True):
     """A page of keys."""
+
+
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    Endpoint(
+        operation="createApiKey",
+        method="POST",
+        path="/v1/api-keys",
+        function="process",
+        summary="Make an API key for a merchant's machine client; its secret is shown once",
+        tag="api keys",
+        permission=Permission.ADMIN,
+        body=ApiKeyRequest,
+        idempotent="honoured",
+        answers={HTTPStatus.CREATED: NewApiKey},
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+    Endpoint(
+        operation="listApiKeys",
+        method="GET",
+        path="/v1/api-keys",
+        function="query",
+        summary="List a merchant's API keys, newest first, revoked ones included",
+        tag="api keys",
+        permission=Permission.ADMIN,
+        query=ApiKeyQuery,
+        answers={HTTPStatus.OK: ApiKeyList},
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+    Endpoint(
+        operation="revokeApiKey",
+        method="POST",
+        path="/v1/api-keys/{id}/revoke",
+        function="process",
+        summary="Revoke an API key for good",
+        tag="api keys",
+        permission=Permission.ADMIN,
+        body=ApiKeyChange,
+        body_optional=True,
+        idempotent="honoured",
+        answers={HTTPStatus.OK: ApiKeyAnswer},
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+)

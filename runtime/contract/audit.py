@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from http import HTTPStatus
+from typing import Annotated, Any, Final
 
 from pydantic import Field, StringConstraints
 
 from runtime.contract.base import Answer, Moment, Page, PageQuery, Query, ShortText
+from runtime.contract.endpoint import Endpoint, Permission
 from runtime.models.audit import EntityType
 from runtime.models.fields import Instant
 
@@ -80,3 +82,31 @@ class VerifyAnswer(Answer, frozen=True):
     length: int
     head_hash: str
     first_bad: BrokenAnswer | None
+
+
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    Endpoint(
+        operation="listAudit",
+        method="GET",
+        path="/v1/audit",
+        function="query",
+        summary="List audit rows of an entity, an action or a user, newest first",
+        tag="audit",
+        permission=Permission.REPORTS,
+        query=AuditQuery,
+        answers={HTTPStatus.OK: AuditList},
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+    Endpoint(
+        operation="verifyAudit",
+        method="GET",
+        path="/v1/audit/{entity_id}/verify",
+        function="query",
+        summary="Verify the chain of an entity's audit rows",
+        tag="audit",
+        permission=Permission.REPORTS,
+        query=VerifyQuery,
+        answers={HTTPStatus.OK: VerifyAnswer},
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeVar
 
-from runtime.contract.endpoints import Permission
+from runtime.contract.endpoint import Permission
 from runtime.errors import Forbidden, InvalidValue, NotFound
 from runtime.models.change import ChangeContext
 from runtime.models.fields import PLATFORM

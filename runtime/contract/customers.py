@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from http import HTTPStatus
+from typing import Annotated, Final, Self
 
 from pydantic import BaseModel, Field, Strict, StringConstraints, field_validator
 from pydantic.json_schema import SkipJsonSchema
@@ -19,6 +20,7 @@ from runtime.contract.base import (
     left_out,
     refuse_null,
 )
+from runtime.contract.endpoint import Endpoint, Permission
 from runtime.contract.merchants import Email
 from runtime.models.customer import CustomerProfile, MethodType, PaymentMethod
 from runtime.models.fields import Instant
@@ -126,3 +128,102 @@ class CustomerAnswer(Answer, frozen=True):
 
 class CustomerList(Page[CustomerAnswer], frozen=True):
     """A page of customers."""
+
+
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    Endpoint(
+        operation="createCustomer",
+        method="POST",
+        path="/v1/customers",
+        function="process",
+        summary="Register a customer; personal fields are stored enciphered",
+        tag="customers",
+        permission=Permission.CUSTOMERS,
+        body=CustomerRequest,
+        idempotent="honoured",
+        answers={HTTPStatus.CREATED: CustomerAnswer},
+    ),
+    Endpoint(
+        operation="getCustomer",
+        method="GET",
+        path="/v1/customers/{id}",
+        function="query",
+        summary="Read a customer",
+        tag="customers",
+        permission=Permission.CUSTOMERS,
+        answers={HTTPStatus.OK: CustomerAnswer},
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+    Endpoint(
+        operation="findCustomers",
+        method="GET",
+        path="/v1/customers",
+        function="query",
+        summary="Find customers by e-mail address, newest first",
+        tag="customers",
+        permission=Permission.CUSTOMERS,
+        query=CustomerQuery,
+        answers={HTTPStatus.OK: CustomerList},
+    ),
+    Endpoint(
+        operation="changeCustomer",
+        method="PATCH",
+        path="/v1/customers/{id}",
+        function="process",
+        summary="Change a customer",
+        tag="customers",
+        permission=Permission.CUSTOMERS,
+        body=CustomerPatch,
+        answers={HTTPStatus.OK: CustomerAnswer},
+        refusals=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    ),
+    Endpoint(
+        operation="eraseCustomer",
+        method="DELETE",
+        path="/v1/customers/{id}",
+        function="process",
+        summary="Erase a customer: its data keys are deleted; payments stay",
+        tag="customers",
+        permission=Permission.CUSTOMERS,
+        answers={HTTPStatus.NO_CONTENT: None},
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+    Endpoint(
+        operation="unlockCustomer",
+        method="POST",
+        path="/v1/customers/{id}/unlock",
+        function="process",
+        summary="End a customer's lock before its time",
+        tag="customers",
+        permission=Permission.ADMIN,
+        body=CustomerChange,
+        body_optional=True,
+        idempotent="honoured",
+        answers={HTTPStatus.OK: CustomerAnswer},
+        refusals=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    ),
+    Endpoint(
+        operation="addPaymentMethod",
+        method="POST",
+        path="/v1/customers/{id}/payment-methods",
+        function="process",
+        summary="Keep a way to pay; its token is enciphered and never shown",
+        tag="customers",
+        permission=Permission.CUSTOMERS,
+        body=MethodRequest,
+        idempotent="honoured",
+        answers={HTTPStatus.CREATED: StoredMethod},
+        refusals=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    ),
+    Endpoint(
+        operation="removePaymentMethod",
+        method="DELETE",
+        path="/v1/customers/{id}/payment-methods/{pm_id}",
+        function="process",
+        summary="Forget a way to pay and its token",
+        tag="customers",
+        permission=Permission.CUSTOMERS,
+        answers={HTTPStatus.NO_CONTENT: None},
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+)

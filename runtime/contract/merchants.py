@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from typing import Annotated, Any
+from http import HTTPStatus
+from typing import Annotated, Any, Final
 
 from pydantic import (
     AfterValidator,
@@ -18,6 +19,7 @@ from pydantic import (
 from pydantic.json_schema import SkipJsonSchema
 
 from runtime.contract.base import Answer, Body, ShortText, Version, left_out, refuse_null
+from runtime.contract.endpoint import Endpoint, Permission
 from runtime.models.fields import Instant
 from runtime.models.merchant import (
     MAX_INDEX_BUCKETS,
@@ -162,3 +164,53 @@ class NewMerchant(MerchantAnswer, frozen=True):
     """A merchant with its new webhook secret: no other answer shows it."""
 
     webhook_secret: str = Field(repr=False)
+
+
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    Endpoint(
+        operation="createMerchant",
+        method="POST",
+        path="/v1/merchants",
+        function="process",
+        summary="Register a merchant",
+        tag="merchants",
+        permission=Permission.ADMIN,
+        body=MerchantRequest,
+        idempotent="honoured",
+        answers={HTTPStatus.CREATED: NewMerchant},
+    ),
+    Endpoint(
+        operation="getMerchant",
+        method="GET",
+        path="/v1/merchants/{id}",
+        function="query",
+        summary="Read a merchant: an operator any, a merchant itself",
+        tag="merchants",
+        answers={HTTPStatus.OK: MerchantAnswer},
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+    Endpoint(
+        operation="changeMerchant",
+        method="PATCH",
+        path="/v1/merchants/{id}",
+        function="process",
+        summary="Change a merchant: an operator any, a merchant itself",
+        tag="merchants",
+        body=MerchantPatch,
+        answers={HTTPStatus.OK: MerchantAnswer},
+        refusals=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    ),
+    Endpoint(
+        operation="rotateWebhookSecret",
+        method="POST",
+        path="/v1/merchants/{id}/rotate-webhook-secret",
+        function="process",
+        summary="A new webhook secret, shown once; the old one also signs for 24 hours",
+        tag="merchants",
+        body=MerchantChange,
+        body_optional=True,
+        idempotent="honoured",
+        answers={HTTPStatus.OK: NewMerchant},
+        refusals=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    ),
+)

@@ -12,7 +12,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from runtime.contract.base import IDENTIFIER, MAX_IDEMPOTENCY_KEY, Query
-from runtime.contract.endpoints import ENDPOINTS, Endpoint
+from runtime.contract.endpoint import Endpoint
+from runtime.contract.endpoints import ENDPOINTS
 from runtime.contract.system import Problem
 
 API_VERSION: Final = "1.0.0"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from http import HTTPStatus
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, StringConstraints, field_validator
 from pydantic.json_schema import SkipJsonSchema
 
+from runtime.contract import processor_events
 from runtime.contract.base import (
     Answer,
     Body,
@@ -21,6 +23,7 @@ from runtime.contract.base import (
     left_out,
     refuse_null,
 )
+from runtime.contract.endpoint import Endpoint, Permission
 from runtime.models.currency import CurrencyCode
 from runtime.models.fields import MAX_AMOUNT_MINOR, Instant
 from runtime.models.payment import DisputeStatus, PaymentStatus
@@ -164,3 +167,121 @@ class PaymentSummary(Answer, frozen=True):
     total_count: int
     by_status: dict[PaymentStatus, int]
     by_currency: dict[str, CurrencySummary]
+
+
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    Endpoint(
+        operation="createPayment",
+        method="POST",
+        path="/v1/payments",
+        function="process",
+        summary="Charge a payment method, or authorize a charge",
+        tag="payments",
+        permission=Permission.PAYMENTS,
+        body=PaymentRequest,
+        idempotent="required",
+        answers={HTTPStatus.CREATED: PaymentAnswer, HTTPStatus.ACCEPTED: PaymentAnswer},
+        refusals=(
+            HTTPStatus.PAYMENT_REQUIRED,
+            HTTPStatus.NOT_FOUND,
+            HTTPStatus.CONFLICT,
+            HTTPStatus.LOCKED,
+            HTTPStatus.TOO_MANY_REQUESTS,
+        ),
+    ),
+    Endpoint(
+        operation="capturePayment",
+        method="POST",
+        path="/v1/payments/{id}/capture",
+        function="process",
+        summary="Capture an authorization, or a part of it",
+        tag="payments",
+        permission=Permission.PAYMENTS,
+        body=CaptureRequest,
+        body_optional=True,
+        idempotent="required",
+        answers={HTTPStatus.OK: PaymentDetail, HTTPStatus.ACCEPTED: PaymentDetail},
+        refusals=(HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    ),
+    Endpoint(
+        operation="cancelPayment",
+        method="POST",
+        path="/v1/payments/{id}/cancel",
+        function="process",
+        summary="Give an authorization back",
+        tag="payments",
+        permission=Permission.PAYMENTS,
+        body=CancelPaymentRequest,
+        body_optional=True,
+        idempotent="required",
+        answers={HTTPStatus.OK: PaymentDetail, HTTPStatus.ACCEPTED: PaymentDetail},
+        refusals=(HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    ),
+    Endpoint(
+        operation="refundPayment",
+        method="POST",
+        path="/v1/payments/{id}/refund",
+        function="process",
+        summary="Refund a payment, or a part of it",
+        tag="payments",
+        permission=Permission.REFUNDS,
+        body=RefundRequest,
+        body_optional=True,
+        idempotent="required",
+        answers={HTTPStatus.OK: PaymentDetail, HTTPStatus.ACCEPTED: PaymentDetail},
+        refusals=(HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    ),
+    Endpoint(
+        operation="getPayment",
+        method="GET",
+        path="/v1/payments/{id}",
+        function="query",
+        summary="Read a payment with its transactions (strongly consistent)",
+        tag="payments",
+        permission=Permission.PAYMENTS,
+        answers={HTTPStatus.OK: PaymentDetail},
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+    Endpoint(
+        operation="receiveProcessorEvent",
+        method="POST",
+        path="/v1/processor-events/{processor}",
+        function="process",
+        summary="Notifications of a processor, signed in its own way",
+        tag="payments",
+        public=True,
+        signed=True,
+        query=processor_events.EventQuery,
+        answers={HTTPStatus.OK: processor_events.EventAnswer},
+        refusals=(
+            HTTPStatus.UNAUTHORIZED,
+            HTTPStatus.NOT_FOUND,
+            HTTPStatus.CONFLICT,
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            HTTPStatus.SERVICE_UNAVAILABLE,
+        ),
+    ),
+    Endpoint(
+        operation="listPayments",
+        method="GET",
+        path="/v1/payments",
+        function="query",
+        summary="List payments, newest first",
+        tag="payments",
+        permission=Permission.PAYMENTS,
+        query=PaymentQuery,
+        answers={HTTPStatus.OK: PaymentList},
+    ),
+    Endpoint(
+        operation="summarizePayments",
+        method="GET",
+        path="/v1/payments/summary",
+        function="query",
+        summary="Count and add up payments by status and currency",
+        tag="payments",
+        permission=Permission.REPORTS,
+        query=SummaryQuery,
+        answers={HTTPStatus.OK: PaymentSummary},
+    ),
+)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+from typing import Final
+
 from pydantic import Field
 
 from runtime.contract.base import Answer
+from runtime.contract.endpoint import Endpoint, Permission
 from runtime.models.fields import Instant
 
 
@@ -33,3 +37,18 @@ class ProofAnswer(Answer, frozen=True):
     as_of: Instant = Field(description="Every operation until then has been proved.")
     completed_at: Instant
     checks: tuple[CheckAnswer, ...]
+
+
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    Endpoint(
+        operation="getProof",
+        method="GET",
+        path="/v1/proof",
+        function="query",
+        summary="The last completed proof of the books",
+        tag="proof",
+        permission=Permission.ADMIN,
+        answers={HTTPStatus.OK: ProofAnswer},
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+from typing import Final
+
 from runtime.contract.base import Answer, Page, PageQuery
+from runtime.contract.endpoint import Endpoint, Permission
 from runtime.models.fields import Instant
 from runtime.models.settlement import CurrencyTotal, LineStatus, SettlementStatus
 
@@ -60,3 +64,41 @@ class SettlementLineAnswer(Answer, frozen=True):
 
 class SettlementLineList(Page[SettlementLineAnswer], frozen=True):
     """A page of lines, in the order of the file."""
+
+
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    Endpoint(
+        operation="listSettlements",
+        method="GET",
+        path="/v1/settlements",
+        function="query",
+        summary="List settlements, newest day first",
+        tag="settlements",
+        permission=Permission.REPORTS,
+        query=SettlementQuery,
+        answers={HTTPStatus.OK: SettlementList},
+    ),
+    Endpoint(
+        operation="getSettlement",
+        method="GET",
+        path="/v1/settlements/{id}",
+        function="query",
+        summary="Read a settlement: its counts and totals",
+        tag="settlements",
+        permission=Permission.REPORTS,
+        answers={HTTPStatus.OK: SettlementAnswer},
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+    Endpoint(
+        operation="listSettlementLines",
+        method="GET",
+        path="/v1/settlements/{id}/lines",
+        function="query",
+        summary="List the lines of a settlement file with what became of each",
+        tag="settlements",
+        permission=Permission.REPORTS,
+        query=LineQuery,
+        answers={HTTPStatus.OK: SettlementLineList},
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from http import HTTPStatus
+from typing import Final, Literal
 
 from pydantic import BaseModel, Field
 
 from runtime.contract.base import Answer
+from runtime.contract.endpoint import Endpoint
 
 
 class Health(Answer, frozen=True):
@@ -35,3 +37,37 @@ class Problem(BaseModel, frozen=True):
     transfer_id: str | None = Field(
         default=None, description="The failed transfer in which the refusal is recorded."
     )
+
+
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    Endpoint(
+        operation="health",
+        method="GET",
+        path="/v1/health",
+        function="query",
+        summary="Whether the API answers",
+        tag="system",
+        public=True,
+        answers={HTTPStatus.OK: Health},
+    ),
+    Endpoint(
+        operation="openapi",
+        method="GET",
+        path="/v1/openapi.json",
+        function="query",
+        summary="This document",
+        tag="system",
+        public=True,
+        answers={HTTPStatus.OK: None},
+    ),
+    Endpoint(
+        operation="docs",
+        method="GET",
+        path="/v1/docs",
+        function="query",
+        summary="The documentation as a page that needs no outside host",
+        tag="system",
+        public=True,
+        answers={HTTPStatus.OK: None},
+    ),
+)

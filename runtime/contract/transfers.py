@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from http import HTTPStatus
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, Field
 
@@ -15,6 +16,7 @@ from runtime.contract.base import (
     Page,
     PageQuery,
 )
+from runtime.contract.endpoint import Endpoint, Permission
 from runtime.models.currency import CurrencyCode
 from runtime.models.fields import MAX_AMOUNT_MINOR, Instant
 from runtime.models.transfer import MAX_LEGS, Leg, TransferStatus
@@ -115,3 +117,71 @@ class TransferQuery(PageQuery, frozen=True):
 
 class TransferList(Page[TransferAnswer], frozen=True):
     """A page of transfers, newest first."""
+
+
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    Endpoint(
+        operation="createTransfer",
+        method="POST",
+        path="/v1/transfers",
+        function="process",
+        summary="Move money between accounts, or hold it",
+        tag="transfers",
+        permission=Permission.TRANSFERS,
+        body=TransferRequest,
+        idempotent="required",
+        answers={HTTPStatus.CREATED: TransferAnswer},
+        refusals=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.LOCKED),
+    ),
+    Endpoint(
+        operation="postTransfer",
+        method="POST",
+        path="/v1/transfers/{id}/post",
+        function="process",
+        summary="Move what was held, or a part of it",
+        tag="transfers",
+        permission=Permission.TRANSFERS,
+        body=PostRequest,
+        body_optional=True,
+        idempotent="required",
+        answers={HTTPStatus.OK: TransferAnswer},
+        refusals=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    ),
+    Endpoint(
+        operation="cancelTransfer",
+        method="POST",
+        path="/v1/transfers/{id}/cancel",
+        function="process",
+        summary="Give back what was held",
+        tag="transfers",
+        permission=Permission.TRANSFERS,
+        body=CancelRequest,
+        body_optional=True,
+        idempotent="required",
+        answers={HTTPStatus.OK: TransferAnswer},
+        refusals=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    ),
+    Endpoint(
+        operation="getTransfer",
+        method="GET",
+        path="/v1/transfers/{id}",
+        function="query",
+        summary="Read a transfer (strongly consistent)",
+        tag="transfers",
+        permission=Permission.TRANSFERS,
+        answers={HTTPStatus.OK: TransferAnswer},
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+    Endpoint(
+        operation="listTransfers",
+        method="GET",
+        path="/v1/transfers",
+        function="query",
+        summary="List transfers, newest first; failed attempts included",
+        tag="transfers",
+        permission=Permission.TRANSFERS,
+        query=TransferQuery,
+        answers={HTTPStatus.OK: TransferList},
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from http import HTTPStatus
+from typing import Annotated, Final
 
 from pydantic import BaseModel, Field, SerializeAsAny
 
 from runtime.contract.base import Answer, Body, Page, PageQuery
+from runtime.contract.endpoint import Endpoint, Permission
 from runtime.models.export import ExportStatus
 from runtime.models.fields import Instant
 from runtime.models.webhook import EventType, WebhookStatus
@@ -91,3 +93,43 @@ class LockedCustomer(Answer, frozen=True):
     version: int
     created_at: Instant
     updated_at: Instant
+
+
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    Endpoint(
+        operation="listWebhooks",
+        method="GET",
+        path="/v1/webhooks",
+        function="query",
+        summary="List webhooks with what became of each, newest first",
+        tag="webhooks",
+        permission=Permission.REPORTS,
+        query=WebhookQuery,
+        answers={HTTPStatus.OK: WebhookList},
+    ),
+    Endpoint(
+        operation="getWebhook",
+        method="GET",
+        path="/v1/webhooks/{id}",
+        function="query",
+        summary="Read a webhook: its attempts, and when it is tried again",
+        tag="webhooks",
+        permission=Permission.REPORTS,
+        answers={HTTPStatus.OK: WebhookAnswer},
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+    Endpoint(
+        operation="redeliverWebhook",
+        method="POST",
+        path="/v1/webhooks/{id}/redeliver",
+        function="process",
+        summary="Deliver a webhook once more, now, under the id that it has",
+        tag="webhooks",
+        permission=Permission.REPORTS,
+        body=WebhookChange,
+        body_optional=True,
+        idempotent="honoured",
+        answers={HTTPStatus.ACCEPTED: WebhookAnswer},
+        refusals=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    ),
+)

@@ -9,7 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from runtime.bootstrap.archive import ArchiveServices, archive_services
 from runtime.observability import logger
 from runtime.services.audit_archiving import archive_rows, close
-from runtime.services.projector import Kind, StreamRecord
+from runtime.services.stream_records import StreamRecord, batch_answer
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
@@ -27,19 +27,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def _archive(raw: list[dict[str, Any]], services: ArchiveServices) -> dict[str, Any]:
-    records = [_record(each) for each in raw]
-    failed = archive_rows(records, services.desk)
-    first = next((r.sequence_number for r in records if r.sequence_number in failed), None)
-    return {"batchItemFailures": [] if first is None else [{"itemIdentifier": first}]}
-
-
-def _record(raw: dict[str, Any]) -> StreamRecord:
-    image = raw["dynamodb"]
-    return StreamRecord(
-        table="audit_log",
-        kind=Kind(raw["eventName"]),
-        sequence_number=image["SequenceNumber"],
-        old=image.get("OldImage"),
-        new=image.get("NewImage"),
-        raw=raw,
-    )
+    records = [StreamRecord.of(each, services.names_by_table) for each in raw]
+    return batch_answer(records, archive_rows(records, services.desk))

@@ -11,7 +11,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel
 
 from runtime.contract.answers import StoredAnswer, problem, success
-from runtime.contract.endpoints import ENDPOINTS, Endpoint, Function
+from runtime.contract.endpoint import Endpoint, Function
+from runtime.contract.endpoints import ENDPOINTS
 from runtime.errors import Internal, MethodNotAllowed, NotFound, PlatformError, Unopenable
 from runtime.handlers.request import Request, read_request
 from runtime.observability import logger

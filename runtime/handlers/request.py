@@ -17,7 +17,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from runtime.contract.base import IDENTIFIER, Body, IdempotencyKey, Query
 from runtime.contract.call import Call
 from runtime.contract.caller import Caller
-from runtime.contract.endpoints import Endpoint
+from runtime.contract.endpoint import Endpoint
 from runtime.contract.processor_events import EventQuery
 from runtime.domain.card_data import find_card_data
 from runtime.domain.idempotency import fingerprint

@@ -27,7 +27,8 @@ from runtime.repositories.expressions import (
     put,
 )
 from runtime.repositories.expressions import below as older_than
-from runtime.repositories.store import Store, TransactionRefused
+from runtime.repositories.refusals import TransactionRefused
+from runtime.repositories.store import Store
 
 
 class AccountEntry(BaseModel, frozen=True):

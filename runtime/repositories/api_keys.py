@@ -15,7 +15,8 @@ from runtime.models.idempotency import IdempotencyRecord
 from runtime.models.scope import Scope
 from runtime.repositories.creation import create_once
 from runtime.repositories.expressions import Key, absent, change, equals, put
-from runtime.repositories.store import Store, TransactionRefused
+from runtime.repositories.refusals import TransactionRefused
+from runtime.repositories.store import Store
 
 
 class ApiKeyEntry(BaseModel, frozen=True):

@@ -9,7 +9,8 @@ from runtime.errors import AlreadyClaimed
 from runtime.models.idempotency import IdempotencyRecord
 from runtime.repositories import claims
 from runtime.repositories.expressions import Write
-from runtime.repositories.store import Store, TransactionRefused
+from runtime.repositories.refusals import TransactionRefused
+from runtime.repositories.store import Store
 
 
 def create_once(

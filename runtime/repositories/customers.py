@@ -30,7 +30,8 @@ from runtime.repositories.expressions import (
 )
 from runtime.repositories.expressions import below as older_than
 from runtime.repositories.merging import merge_newest_first
-from runtime.repositories.store import Store, TransactionRefused
+from runtime.repositories.refusals import TransactionRefused
+from runtime.repositories.store import Store
 
 KEYS_PAGE = 20
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from runtime.models.data_key import SWEEP, DataKey, SweepProgress
 from runtime.models.scope import EVERYBODY
 from runtime.repositories.expressions import absent, change, equals, put
-from runtime.repositories.store import Store, TransactionRefused
+from runtime.repositories.refusals import TransactionRefused
+from runtime.repositories.store import Store
 
 KEYS_PAGE = 20
 """Keys of one subject read at once; it gets a new one a year."""

@@ -24,7 +24,8 @@ from runtime.models.entry import Entry, entry_partition, fold_sequence
 from runtime.models.fields import Instant
 from runtime.models.scope import EVERYBODY
 from runtime.repositories.expressions import Put, Write, absent, equals, put, update
-from runtime.repositories.store import Store, TransactionRefused
+from runtime.repositories.refusals import TransactionRefused
+from runtime.repositories.store import Store
 
 MAX_FOLDED_AT_ONCE = 50
 """Entries of one commit: with the fold row half of DynamoDB's 100 actions, far below 4 MB."""

@@ -63,8 +63,9 @@ from runtime.repositories.expressions import (
     update,
 )
 from runtime.repositories.lock_out import Attempt, CountedAttempt, end_of_failures
+from runtime.repositories.refusals import TransactionRefused
 from runtime.repositories.side_writes import commit
-from runtime.repositories.store import Store, TransactionRefused
+from runtime.repositories.store import Store
 
 
 @dataclass(frozen=True, slots=True)

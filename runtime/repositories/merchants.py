@@ -15,7 +15,8 @@ from runtime.models.merchant import Merchant, MerchantProfile
 from runtime.models.scope import Scope
 from runtime.repositories.creation import create_once
 from runtime.repositories.expressions import absent, change, equals, put
-from runtime.repositories.store import Store, TransactionRefused
+from runtime.repositories.refusals import TransactionRefused
+from runtime.repositories.store import Store
 
 
 class MerchantConnection(BaseModel, frozen=True):

@@ -43,8 +43,9 @@ from runtime.repositories.payment_writes import (
     operation_step,
     payment_step,
 )
+from runtime.repositories.refusals import TransactionRefused
 from runtime.repositories.side_writes import LeftOut, SideWrites, commit
-from runtime.repositories.store import Store, TransactionRefused
+from runtime.repositories.store import Store
 
 OPEN_QUEUE = "open"
 _SAME_ID_PAGE = 10

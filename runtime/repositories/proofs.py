@@ -19,7 +19,8 @@ from runtime.errors import StaleWrite
 from runtime.models.proof import LATEST, OPEN_RUN, REPORT_PART, RUN_PART, ProofRow
 from runtime.models.scope import EVERYBODY
 from runtime.repositories.expressions import Put, absent, any_of, at_most, equals, put
-from runtime.repositories.store import Store, TransactionRefused
+from runtime.repositories.refusals import TransactionRefused
+from runtime.repositories.store import Store
 
 KEPT_DAYS = 90
 """How long the pieces of a run, and its own report, are kept; the latest report stays."""

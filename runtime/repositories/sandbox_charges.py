@@ -7,7 +7,8 @@ from typing import Literal
 from runtime.models.sandbox_charge import SandboxCharge
 from runtime.models.scope import EVERYBODY
 from runtime.repositories.expressions import Update, Write, absent, at_least, equals, put, update
-from runtime.repositories.store import Store, TransactionRefused
+from runtime.repositories.refusals import TransactionRefused
+from runtime.repositories.store import Store
 
 AUTHORIZED = "authorized"
 """State of a charge of which something is left to capture."""

@@ -12,7 +12,8 @@ from runtime.models.fields import Record
 from runtime.models.merchant import Merchant
 from runtime.models.scope import EVERYBODY
 from runtime.repositories.expressions import Key, change, equals
-from runtime.repositories.store import StalePage, Store, TransactionRefused
+from runtime.repositories.refusals import TransactionRefused
+from runtime.repositories.store import StalePage, Store
 
 SEALED_MODELS: tuple[type[Customer] | type[Merchant], ...] = (Customer, Merchant)
 """Lasting rows. Stored answers go after a day, and their keys stay."""

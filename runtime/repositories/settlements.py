@@ -14,7 +14,8 @@ from runtime.models.settlement import Settlement, SettlementLine
 from runtime.models.transaction import Transaction, TransactionStatus
 from runtime.models.transfer import Transfer
 from runtime.repositories.expressions import Key, Write, absent, change, equals, put
-from runtime.repositories.store import Store, TransactionRefused
+from runtime.repositories.refusals import TransactionRefused
+from runtime.repositories.store import Store
 
 LINES_PER_BUCKET = 10_000
 """Lines of one file that share a partition key: a million lines stand in a hundred partitions."""

@@ -13,7 +13,8 @@ from typing import Final, Protocol
 from runtime.observability import logger
 from runtime.repositories.codec import Item
 from runtime.repositories.expressions import Write
-from runtime.repositories.store import Store, TransactionRefused
+from runtime.repositories.refusals import TransactionRefused
+from runtime.repositories.store import Store
 
 MAX_ADAPTATIONS: Final = 8
 """Times that refused side writes are adapted to what stands there; then they are left out."""

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
@@ -31,6 +30,7 @@ from runtime.repositories.expressions import (
     Write,
     absent,
 )
+from runtime.repositories.refusals import transient_code, transient_reason
 from runtime.repositories.usage import Usage
 from runtime.schema import Row, TableSchema
 
@@ -64,29 +64,6 @@ BACKOFF_BASE_SECONDS = 0.025
 BACKOFF_CAP_SECONDS = 1.0
 ANSWER_MARGIN_SECONDS = 0.5
 """Time kept back to tell the caller that we are busy."""
-
-_TRANSIENT_REASONS = frozenset(
-    {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
-)
-_TRANSIENT_ERRORS = frozenset(
-    {
-        "InternalServerError",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "ServiceUnavailable",
-        "ThrottlingException",
-        "TransactionConflictException",
-        "TransactionInProgressException",
-    }
-)
-
-
-class TransactionRefused(Exception):
-    """Conditions failed: `failed` is the item as it stood, by the position of its refused write."""
-
-    def __init__(self, failed: Mapping[int, Mapping[str, Any]]) -> None:
-        super().__init__(f"conditions failed for writes {sorted(failed)}")
-        self.failed = failed
 
 
 @dataclass(frozen=True)
@@ -350,9 +327,9 @@ class Store:
             try:
                 self.client.transact_write_items(**request)  # type: ignore[arg-type]
             except self.client.exceptions.TransactionCanceledException as canceled:
-                reason = _judge(canceled.response.get("CancellationReasons", []), canceled)
+                reason = transient_reason(canceled)
             except ClientError as error:
-                reason = _transient_code(error)
+                reason = transient_code(error)
             except (ConnectionError, HTTPClientError) as lost:
                 reason = type(lost).__name__
             else:
@@ -368,7 +345,7 @@ class Store:
             try:
                 answer = call(**request)
             except ClientError as error:
-                reason = _transient_code(error)
+                reason = transient_code(error)
             except (ConnectionError, HTTPClientError) as lost:
                 reason = type(lost).__name__
             else:
@@ -435,31 +412,3 @@ def _items_read(answer: Mapping[str, Any]) -> int:
     if "Responses" in answer:
         return sum(len(items) for items in answer["Responses"].values())
     return int("Item" in answer)
-
-
-def _judge(reasons: Iterable[Any], canceled: ClientError) -> str:
-    """The transient reason of a canceled transaction.
-
-    Raises TransactionRefused when a condition failed, the error itself for every other reason.
-    """
-    listed = list(reasons)
-    failed = {
-        position: reason.get("Item", {})
-        for position, reason in enumerate(listed)
-        if reason.get("Code") == "ConditionalCheckFailed"
-    }
-    if failed:
-        raise TransactionRefused(failed) from canceled
-    codes = {reason.get("Code") for reason in listed} - {"None", None}
-    if codes and codes <= _TRANSIENT_REASONS:
-        return ", ".join(sorted(codes))
-    raise canceled
-
-
-def _transient_code(error: ClientError) -> str:
-    code = error.response.get("Error", {}).get("Code", "")
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    # A 5xx whose body nobody could read has no code of DynamoDB's, and is no answer either.
-    if code in _TRANSIENT_ERRORS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return code
-    raise error

@@ -40,7 +40,8 @@ from runtime.repositories.expressions import (
     update,
 )
 from runtime.repositories.merging import MAX_PARALLEL_BUCKETS
-from runtime.repositories.store import MAX_TRANSACTION_ITEMS, Store, TransactionRefused
+from runtime.repositories.refusals import TransactionRefused
+from runtime.repositories.store import MAX_TRANSACTION_ITEMS, Store
 
 DAYS_PAGE: Final = 1_000
 """Rows of one merchant or bucket that one Query reads: about 300 KB."""

@@ -31,7 +31,8 @@ from runtime.repositories.expressions import (
     update,
 )
 from runtime.repositories.merging import merge_newest_first
-from runtime.repositories.store import Store, TransactionRefused
+from runtime.repositories.refusals import TransactionRefused
+from runtime.repositories.store import Store
 
 _DELIVERIES = "whk_"
 _AFTER_ALL_IDS = "~"

@@ -28,7 +28,7 @@ from runtime.observability import logger
 from runtime.repositories.alerts import AlertRepository
 from runtime.repositories.velocity import VelocityRepository
 from runtime.services.alerts import record_finding
-from runtime.services.projector import Change, Failed, Kind
+from runtime.services.stream_records import Change, Failed, Kind
 
 PARALLEL_WRITES = 8
 """Alerts written at once: they are independent of each other, and a Lambda has CPU for few."""

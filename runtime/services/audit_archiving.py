@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import islice
 from typing import Any, Final
 
@@ -42,7 +42,7 @@ from runtime.observability import logger
 from runtime.repositories.alerts import AlertRepository
 from runtime.repositories.codec import Codec, Item
 from runtime.services.alerts import raise_alert
-from runtime.services.projector import Failed, Kind, StreamRecord
+from runtime.services.stream_records import Failed, Kind, StreamRecord
 
 UNREADABLE: Final = "unreadable"
 """The one member of a line for an item that is no audit row; its value is the item as it came."""
@@ -99,7 +99,7 @@ def archive_rows(records: Sequence[StreamRecord], desk: ArchiveDesk) -> Failed:
     if new:
         lines = [_line(rows[record.sequence_number], record.new or {}) for record in new]
         body = b"".join(line + b"\n" for line in lines)
-        day = segment_day(_arrival(new[0]), desk.clock())
+        day = segment_day(new[0].arrived_at, desk.clock())
         name = segment_name(day, new[0].sequence_number, len(new), body)
         try:
             is_new = desk.archive.add_segment(name, body)
@@ -144,7 +144,7 @@ def _ring(record: StreamRecord, kind: str, desk: ArchiveDesk) -> bool:
         kind=kind,
         record=record.sequence_number,
     )
-    at = _arrival(record)
+    at = record.arrived_at
     try:
         raise_alert(
             AlertType.OUT_OF_BAND,
@@ -160,12 +160,6 @@ def _ring(record: StreamRecord, kind: str, desk: ArchiveDesk) -> bool:
         logger.exception("an alert could not be raised", record=record.sequence_number)
         return False
     return True
-
-
-def _arrival(record: StreamRecord) -> datetime:
-    """When the stream says that the change was made, to the second."""
-    seconds: Any = record.raw["dynamodb"]["ApproximateCreationDateTime"]
-    return datetime.fromtimestamp(float(seconds), UTC)
 
 
 # -------------------------------------------------------------------- roots, by the clock

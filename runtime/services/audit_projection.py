@@ -35,7 +35,7 @@ from runtime.repositories.audit import AuditRepository
 from runtime.services.account_deltas import AccountDeltas
 from runtime.services.alerts import raise_alert
 from runtime.services.audit_rows import AUDITED, AuditRows, Told, is_rebuilt
-from runtime.services.projector import Failed, Kind, Parking, StreamRecord, put_aside
+from runtime.services.stream_records import Failed, Kind, Parking, StreamRecord, put_aside
 
 PARALLEL_ENTITIES: Final = 8
 """Chains written at once: they are independent, and a Lambda has CPU for few."""

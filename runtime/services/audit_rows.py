@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -33,7 +32,7 @@ from runtime.models.transaction import Transaction
 from runtime.models.transfer import Transfer
 from runtime.observability import logger
 from runtime.schema import Row
-from runtime.services.projector import StreamRecord
+from runtime.services.stream_records import StreamRecord
 
 AUDITED: Final[Mapping[str, tuple[EntityType, type[Row]]]] = {
     "accounts": (EntityType.ACCOUNT, Account),
@@ -105,10 +104,7 @@ class Told:
     @property
     def happened_at(self) -> Instant:
         """When the stream says that it happened."""
-        moment = self.record.raw.get("dynamodb", {}).get("ApproximateCreationDateTime")
-        if moment is None:
-            return text_of(self.record.new or self.record.old or {}, "updated_at")
-        return to_instant(datetime.fromtimestamp(float(moment), UTC))
+        return to_instant(self.record.arrived_at)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from runtime.models.change import ENTRY_CONFLICT, OUT_OF_BAND
 from runtime.models.entry import Entry, entry_partition, version_sequence
 from runtime.observability import logger
 from runtime.repositories.store import Store
-from runtime.services.projector import Change, Failed, Kind
+from runtime.services.stream_records import Change, Failed, Kind
 
 PARALLEL_WRITES = 8
 """Entries written at once: they are independent of each other, and a Lambda has CPU for few."""

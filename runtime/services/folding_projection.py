@@ -15,7 +15,7 @@ from runtime.models.transfer import Transfer, TransferStatus
 from runtime.observability import logger
 from runtime.repositories.accounts import AccountRepository
 from runtime.repositories.folding import FoldItem, FoldRepository, FoldTarget
-from runtime.services.projector import Change, Failed, Parking, put_aside
+from runtime.services.stream_records import Change, Failed, Parking, put_aside
 
 FOLDED_BY = "system:project"
 MAX_TARGETS_REMEMBERED = 10_000

@@ -7,10 +7,8 @@ be the same when it is done again.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from pydantic import ValidationError
@@ -19,7 +17,6 @@ from runtime.errors import IntegrityError, KeyForgotten
 from runtime.models import ALL_TABLES
 from runtime.models.account import Account
 from runtime.models.alert import Alert
-from runtime.models.change import PARKED
 from runtime.models.customer import CustomerState
 from runtime.models.export import Export
 from runtime.models.merchant import MerchantProfile
@@ -30,44 +27,7 @@ from runtime.models.transfer import Transfer
 from runtime.observability import logger
 from runtime.repositories.codec import Codec, Item
 from runtime.schema import Row
-
-
-class Kind(StrEnum):
-    """What happened to the row (the stream's eventName)."""
-
-    INSERT = "INSERT"
-    MODIFY = "MODIFY"
-    REMOVE = "REMOVE"
-
-
-@dataclass(frozen=True, slots=True)
-class StreamRecord:
-    """One record of a stream. `table` is the schema's name, `raw` the record as it came."""
-
-    table: str
-    kind: Kind
-    sequence_number: str
-    old: Item | None
-    new: Item | None
-    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One change of a row; `old` is None for a new row, `new` for one that was deleted.
-
-    `record` is what it was read from, for a projection that has to put it aside.
-    """
-
-    kind: Kind
-    sequence_number: str
-    old: Any
-    new: Any
-    record: StreamRecord | None = None
-
-
-Failed = frozenset[str]
-"""Sequence numbers of changes that were not done."""
+from runtime.services.stream_records import Change, Failed, Parking, StreamRecord, put_aside
 
 
 class Projection(Protocol):
@@ -83,14 +43,6 @@ class ImageProjection(Protocol):
 
     def __call__(self, records: Sequence[StreamRecord]) -> Failed:
         """Do all that can be done, and name the rest."""
-        ...
-
-
-class Parking(Protocol):
-    """Where a record is put aside that trying again will not help, until a person has looked."""
-
-    def park(self, table: str, sequence_number: str, raw: Mapping[str, Any], reason: str) -> None:
-        """Keep a record as it came. Raises what the place of keeping raises."""
         ...
 
 
@@ -168,26 +120,6 @@ class Projector:
             return None if item is None else self.codec.to_row(schema, item, model)
 
         return Change(record.kind, record.sequence_number, row(record.old), row(record.new), record)
-
-
-def put_aside(parking: Parking, record: StreamRecord, reason: str) -> bool:
-    """Park a record and ring for a person; False when it has to come again instead.
-
-    Called where an exception is handled, the log has it too.
-    """
-    logger.error(
-        PARKED,
-        table=record.table,
-        record=record.sequence_number,
-        reason=reason,
-        exc_info=sys.exc_info()[0] is not None,
-    )
-    try:
-        parking.park(record.table, record.sequence_number, record.raw, reason)
-    except Exception:  # noqa: BLE001 - whatever it was, the record is still in the stream
-        logger.exception("a record could not be parked", record=record.sequence_number)
-        return False
-    return True
 
 
 def _done(projection: Callable[[Any], Failed], given: Sequence[Change | StreamRecord]) -> Failed:

@@ -16,7 +16,7 @@ from runtime.models.payment import Payment
 from runtime.models.total import CountedPayment, Group
 from runtime.observability import logger
 from runtime.repositories.totals import CountedMeanwhile, TotalsRepository, fitting
-from runtime.services.projector import Change, Failed
+from runtime.services.stream_records import Change, Failed
 
 PARALLEL_GROUPS: Final = 8
 """Groups counted at once: their rows are not the same, and a Lambda has CPU for few threads."""

@@ -39,7 +39,7 @@ from runtime.repositories.store import Store
 from runtime.schema import Row
 from runtime.services.accounts import account_answer
 from runtime.services.merchant_profiles import MerchantProfiles
-from runtime.services.projector import Change, Failed
+from runtime.services.stream_records import Change, Failed
 from runtime.services.transfer_drafts import transfer_answer
 
 PARALLEL_WRITES: Final = 8

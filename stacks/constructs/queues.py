@@ -6,6 +6,7 @@ from typing import Final
 
 from aws_cdk import Duration
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
@@ -18,6 +19,16 @@ VISIBILITY_PER_TIMEOUT: Final = 6
 LONGEST_RETENTION_DAYS: Final = 14
 """SQS keeps a message no longer."""
 DATA_KEY_REUSE_HOURS: Final = 1
+
+
+CONSUMER_ACTIONS: Final = (
+    "ChangeMessageVisibility",
+    "DeleteMessage",
+    "GetQueueAttributes",
+    "ReceiveMessage",
+)
+"""What an event source mapping asks of a queue in its function's name (Lambda Developer Guide,
+"Configuring your Lambda function to use Amazon SQS")."""
 
 
 class DeadLetterQueue(Construct):
@@ -68,3 +79,29 @@ class WorkQueue(Construct):
             retention_period=Duration.days(LONGEST_RETENTION_DAYS),
             visibility_timeout=Duration.seconds(VISIBILITY_PER_TIMEOUT * consumer_timeout_seconds),
         )
+
+
+def feed_from_queue(
+    scope: Construct,
+    construct_id: str,
+    *,
+    queue: sqs.IQueue,
+    target: lambda_.Alias,
+    batch_size: int,
+    max_concurrency: int,
+) -> None:
+    """Hand a queue's messages to a function, which says which of them must come again."""
+    source = lambda_.EventSourceMapping(
+        scope,
+        construct_id,
+        target=target,
+        event_source_arn=queue.queue_arn,
+        batch_size=batch_size,
+        max_concurrency=max_concurrency,
+        report_batch_item_failures=True,
+    )
+    acknowledge(
+        source,
+        "Serverless-LambdaEventSourceMappingDestination",
+        "Lambda has these for streams only; here the queue's redrive policy keeps what failed.",
+    )

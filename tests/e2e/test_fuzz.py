@@ -23,7 +23,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from runtime.contract.endpoints import ENDPOINTS, Endpoint
+from runtime.contract.endpoint import Endpoint
+from runtime.contract.endpoints import ENDPOINTS
 from tests.e2e.conftest import Deployment
 from tests.support.tenant import Tenant, settle_in
 

@@ -35,7 +35,8 @@ from runtime.services.alerts_projection import (
     RuleProjection,
     VelocityProjection,
 )
-from runtime.services.projector import Kind, Projector, StreamRecord
+from runtime.services.projector import Projector
+from runtime.services.stream_records import Kind, StreamRecord, batch_answer
 from tests.support.engines import Engine
 from tests.support.fakes import START, FakeEvents, ParkingLot
 from tests.support.faults import Fault, Faults, at_call, seeded
@@ -251,19 +252,9 @@ def test_real_streams_in_a_storm_make_the_alerts_that_quiet_ones_would_have_made
     def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
         plan = seeded(f"storm-{next(numbers)}", rate=0.1, kills=0.02, kill_anywhere=True)
         store = world.store_on(Faults(plan).attach(world.engine.dynamodb()))
-        records = [
-            StreamRecord(
-                names[raw["eventSourceARN"].partition(":table/")[2].partition("/")[0]],
-                Kind(raw["eventName"]),
-                raw["dynamodb"]["SequenceNumber"],
-                raw["dynamodb"].get("OldImage"),
-                raw["dynamodb"].get("NewImage"),
-            )
-            for raw in event["Records"]
-        ]
+        records = [StreamRecord.of(raw, names) for raw in event["Records"]]
         failed = projector(world, store, EventBus(bus)).apply(records)  # type: ignore[arg-type]
-        first = next((r.sequence_number for r in records if r.sequence_number in failed), None)
-        return {"batchItemFailures": [] if first is None else [{"itemIdentifier": first}]}
+        return batch_answer(records, failed)
 
     tables = [world.tables["payments"], world.tables["alerts"]]
     poller = StreamPoller(world.engine, tables, handler, seed=f"{dice.random()}", faults=STORMY)

@@ -27,7 +27,7 @@ from runtime.models.alert import Alert
 from runtime.models.audit import AuditRow, EntityType
 from runtime.models.change import AUDIT_TAMPERED
 from runtime.services.audit_archiving import FORGED, ArchiveDesk, archive_rows, close
-from runtime.services.projector import Kind, StreamRecord
+from runtime.services.stream_records import Kind, StreamRecord
 from tests.support.audit_stage import AuditStage
 from tests.support.engines import Engine
 from tests.support.streams import SourceSettings, StreamFaults, StreamPoller

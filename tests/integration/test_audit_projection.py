@@ -17,7 +17,7 @@ from runtime.models.audit import AuditRow, EntityType
 from runtime.models.customer import Customer
 from runtime.models.transfer import Leg, Transfer
 from runtime.repositories.expressions import put
-from runtime.services.projector import StreamRecord
+from runtime.services.stream_records import StreamRecord
 from tests.support.audit_rows import (
     audit_projection,
     chain_of,
@@ -395,10 +395,6 @@ def test_a_forged_stamp_does_not_hide_a_change_of_money(forged: str, world: Worl
     assert [row.action for row in rows] == ["account_opened", "out_of_band"]
     (alert,) = outside_alerts(world)
     assert "balance changed by" in str(alert.detail["reason"])
-
-
-def test_version_keys_sort_in_the_order_of_versions() -> None:
-    assert version_key(9) < outside_key(9, "5") < version_key(10)
 
 
 def test_a_forged_time_is_told_by_the_time_of_the_stream(world: World) -> None:

@@ -32,7 +32,7 @@ from runtime.services.audit_verification import (
     VerificationReport,
     verify,
 )
-from runtime.services.projector import Kind, StreamRecord
+from runtime.services.stream_records import Kind, StreamRecord
 from tests.support.audit_rows import (
     audit_projection,
     chain_of,

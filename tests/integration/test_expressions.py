@@ -61,13 +61,13 @@ from runtime.repositories.folding import FoldRepository
 from runtime.repositories.merchants import MerchantRepository
 from runtime.repositories.payment_lists import PaymentLists
 from runtime.repositories.payments import PaymentRepository
+from runtime.repositories.refusals import TransactionRefused
 from runtime.repositories.sandbox_charges import SandboxChargeRepository
 from runtime.repositories.settlements import (
     ChunkContended,
     SettlementRepository,
     Settling,
 )
-from runtime.repositories.store import TransactionRefused
 from runtime.services.accounts import AccountDesk, create_account
 from runtime.services.customers import CustomerDesk, create_customer
 from runtime.services.merchant_profiles import MerchantProfiles

@@ -17,7 +17,7 @@ from runtime.repositories.alerts import AlertRepository
 from runtime.repositories.audit import AuditRepository
 from runtime.services.alerts import raise_alert
 from runtime.services.audit_rows import AuditRows, Told
-from runtime.services.projector import Kind, StreamRecord
+from runtime.services.stream_records import Kind, StreamRecord
 from tests.support.fakes import START
 from tests.support.http import OPERATOR, Context, functions, token_of
 from tests.support.stage import Stage
@@ -218,9 +218,11 @@ def test_the_archive_takes_rows_rings_for_edits_and_closes_what_it_has(stage: St
     row = AuditRows(lambda _: 1).of_version(told, version_key(1), GENESIS)
     item = project_services().store.codec.to_item(row)
     new = {"SequenceNumber": "1".zfill(21), "ApproximateCreationDateTime": 1_800_000_000}
+    arn = f"arn:aws:dynamodb:eu-west-1:1:table/{stage.tables['audit_log']}/stream/x"
     records = [
-        {"eventName": "INSERT", "dynamodb": {**new, "NewImage": item}},
+        {"eventSourceARN": arn, "eventName": "INSERT", "dynamodb": {**new, "NewImage": item}},
         {
+            "eventSourceARN": arn,
             "eventName": "REMOVE",
             "dynamodb": {**new, "SequenceNumber": "2".zfill(21), "OldImage": item},
         },

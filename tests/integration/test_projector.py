@@ -22,7 +22,8 @@ from runtime.repositories.folding import FoldItem, FoldRepository, FoldTarget
 from runtime.repositories.store import Store
 from runtime.services.entries_projection import EntriesProjection
 from runtime.services.folding_projection import FoldingProjection
-from runtime.services.projector import Change, Kind, Projector, StreamRecord
+from runtime.services.projector import Projector
+from runtime.services.stream_records import Change, Kind, StreamRecord
 from tests.support.fakes import ParkingLot
 from tests.support.faults import Faults, seeded
 from tests.support.world import SETUP, World, at_once

@@ -31,7 +31,8 @@ from runtime.models.alert import Alert
 from runtime.models.payment import Payment
 from runtime.repositories.alerts import AlertRepository
 from runtime.services.alerts_projection import RuleProjection
-from runtime.services.projector import Change, Kind, Projector, StreamRecord
+from runtime.services.projector import Projector
+from runtime.services.stream_records import Change, StreamRecord, batch_answer
 from tests.support.engines import Engine
 from tests.support.fakes import START
 from tests.support.streams import SourceSettings, StreamPoller
@@ -86,20 +87,8 @@ class Stand:
 
     def handler(self, event: dict[str, Any], _context: Any) -> dict[str, Any]:
         names = {physical: name for name, physical in self.world.tables.items()}
-        records = [
-            StreamRecord(
-                table=names[raw["eventSourceARN"].partition(":table/")[2].partition("/")[0]],
-                kind=Kind(raw["eventName"]),
-                sequence_number=raw["dynamodb"]["SequenceNumber"],
-                old=raw["dynamodb"].get("OldImage"),
-                new=raw["dynamodb"].get("NewImage"),
-                raw=raw,
-            )
-            for raw in event["Records"]
-        ]
-        failed = self.projector.apply(records)
-        first = next((r.sequence_number for r in records if r.sequence_number in failed), None)
-        return {"batchItemFailures": [] if first is None else [{"itemIdentifier": first}]}
+        records = [StreamRecord.of(raw, names) for raw in event["Records"]]
+        return batch_answer(records, self.projector.apply(records))
 
     def pay(self, count: int) -> list[str]:
         ids = []

@@ -11,6 +11,7 @@ import pytest
 from runtime.models.payment import Payment
 from runtime.models.sandbox_charge import SandboxCharge
 from runtime.repositories.expressions import shorter, update
+from runtime.repositories.refusals import TransactionRefused
 from runtime.repositories.sandbox_charges import (
     AUTHORIZED,
     CAPTURED,
@@ -18,7 +19,6 @@ from runtime.repositories.sandbox_charges import (
     Effect,
     SandboxChargeRepository,
 )
-from runtime.repositories.store import TransactionRefused
 from tests.support.world import World, at_once
 
 

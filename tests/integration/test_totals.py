@@ -21,7 +21,8 @@ from runtime.repositories.accounts import is_number_guard
 from runtime.repositories.codec import Codec
 from runtime.repositories.totals import TotalsRepository
 from runtime.services import payment_summary
-from runtime.services.projector import Kind, Projector, StreamRecord
+from runtime.services.projector import Projector
+from runtime.services.stream_records import StreamRecord, batch_answer
 from runtime.services.totals_reading import TotalsReader
 from tests.support.engines import Engine
 from tests.support.fakes import START, ParkingLot
@@ -75,6 +76,7 @@ def faulty(world: World, seed: str, kills: float = FAULT_RATE / 4) -> Any:
 def handler(world: World, seed: str) -> Handler:
     """The projector of payments as a function: an environment per thread, each with faults."""
     numbers, local = itertools.count(), threading.local()
+    names = {physical: name for name, physical in world.tables.items()}
 
     def invoke(event: dict[str, Any], _: Any) -> dict[str, Any]:
         if not hasattr(local, "projector"):
@@ -83,19 +85,8 @@ def handler(world: World, seed: str) -> Handler:
             local.projector = Projector(
                 codec, {"payments": (counting,)}, is_number_guard, ParkingLot()
             )
-        records = [
-            StreamRecord(
-                table="payments",
-                kind=Kind(raw["eventName"]),
-                sequence_number=raw["dynamodb"]["SequenceNumber"],
-                old=raw["dynamodb"].get("OldImage"),
-                new=raw["dynamodb"].get("NewImage"),
-            )
-            for raw in event["Records"]
-        ]
-        failed = local.projector.apply(records)
-        first = next((r.sequence_number for r in records if r.sequence_number in failed), None)
-        return {"batchItemFailures": [{"itemIdentifier": first}] if first else []}
+        records = [StreamRecord.of(raw, names) for raw in event["Records"]]
+        return batch_answer(records, local.projector.apply(records))
 
     return invoke
 

@@ -29,7 +29,6 @@ from runtime.services.webhook_delivery import (
     NO_ENDPOINT,
     Outcome,
     deliver,
-    order_for,
 )
 from runtime.services.webhook_projection import shown
 from tests.support.faults import Fault, Faults, ProcessKilled, at_call, seeded
@@ -140,7 +139,7 @@ def test_of_two_who_hold_one_order_one_sends(either_world: World) -> None:
     http = FakeHttp()
     post = Post(world, http)
     row = post.placed(world.merchant(webhook_url=URL))
-    outcomes = at_once(*[lambda: deliver(order_for(row), post.desk()) for _ in range(6)])
+    outcomes = at_once(*[lambda: deliver(DeliveryOrder.of(row), post.desk()) for _ in range(6)])
     assert sorted(map(str, outcomes)) == ["delivered"] + ["stale"] * 5
     assert len(http.sent) == 1
     assert post.row(row.id).attempts == 1
@@ -151,7 +150,7 @@ def test_an_order_that_comes_again_or_late_or_of_nothing_is_void(world: World) -
     post = Post(world, http)
     row = post.placed(world.merchant(webhook_url=URL))
     assert post.pump() == [Outcome.TO_RETRY]
-    assert deliver(order_for(row), post.desk()) is Outcome.STALE
+    assert deliver(DeliveryOrder.of(row), post.desk()) is Outcome.STALE
     assert deliver(DeliveryOrder(id="whk_none", version=1, merchant_id="m"), post.desk()) == "stale"
     assert len(http.sent) == 1
 
@@ -230,7 +229,7 @@ def test_a_claim_whose_answer_was_lost_is_still_ours(world: World) -> None:
     row = post.placed(world.merchant(webhook_url=URL))
     client = world.engine.dynamodb()
     Faults(at_call("UpdateItem", 1, Fault.ANSWER_LOST)).attach(client)
-    assert deliver(order_for(row), post.desk(world.store_on(client))) is Outcome.DELIVERED
+    assert deliver(DeliveryOrder.of(row), post.desk(world.store_on(client))) is Outcome.DELIVERED
     assert len(http.sent) == 1
 
 
@@ -241,7 +240,7 @@ def test_an_invocation_without_time_sends_nothing_and_takes_nothing(world: World
     desk = post.desk()
     tired = type(desk)(**{**desk.__dict__, "has_time": lambda: False})
     with pytest.raises(Unavailable):
-        deliver(order_for(row), tired)
+        deliver(DeliveryOrder.of(row), tired)
     assert post.row(row.id) == row
     assert http.sent == []
 
@@ -343,7 +342,9 @@ def test_after_a_rest_one_alone_finds_out(world: World) -> None:
     waiting = [row for row in map(post.row, (r.id for r in rows)) if not row.attempts]
     world.clock.advance(95)
     sent = len(http.sent)
-    outcomes = at_once(*[lambda row=row: deliver(order_for(row), post.desk()) for row in waiting])
+    outcomes = at_once(
+        *[lambda row=row: deliver(DeliveryOrder.of(row), post.desk()) for row in waiting]
+    )
     assert sorted(map(str, outcomes)) == ["postponed"] * 5 + ["to_retry"]
     assert len(http.sent) == sent + 1
 
@@ -431,7 +432,7 @@ def test_a_payload_that_does_not_open_ends_the_delivery_and_rings(
         UpdateExpression="SET payload = :p",
         ExpressionAttributeValues={":p": moved},
     )
-    assert deliver(order_for(one), post.desk()) is Outcome.STALE
+    assert deliver(DeliveryOrder.of(one), post.desk()) is Outcome.STALE
     state = post.webhooks.state(one.id, EVERYBODY)
     assert state is not None
     assert state.status is WebhookStatus.FAILED
@@ -469,7 +470,7 @@ def test_a_webhook_that_arrives_at_once_costs_two_writes_and_three_reads(world: 
     world.store.codec.prepare(row)
     price = price_of(lambda: store.put_new(row), client, world.client)
     assert (price.trips, price.requested) == (1, 3)  # the row, and an entry in each index
-    price = price_of(lambda: deliver(order_for(row), post.desk(store)), client, world.client)
+    price = price_of(lambda: deliver(DeliveryOrder.of(row), post.desk(store)), client, world.client)
     assert (price.trips, price.read_units) == (5, 3), price
     assert price.requested == 6, price.units
 

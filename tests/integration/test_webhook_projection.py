@@ -21,7 +21,8 @@ from runtime.repositories.expressions import change
 from runtime.repositories.merchants import MerchantRepository
 from runtime.repositories.store import Store
 from runtime.services.merchant_profiles import MerchantProfiles
-from runtime.services.projector import Change, Kind, Projector, StreamRecord
+from runtime.services.projector import Projector
+from runtime.services.stream_records import Change, Kind, StreamRecord
 from runtime.services.webhook_projection import WebhookProjection
 from tests.support.fakes import ParkingLot
 from tests.support.faults import Fault, Faults, at_call, seeded

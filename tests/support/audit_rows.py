@@ -19,7 +19,7 @@ from runtime.schema import Row
 from runtime.services.account_deltas import AccountDeltas
 from runtime.services.audit_projection import AuditProjection
 from runtime.services.audit_rows import AuditRows
-from runtime.services.projector import Kind, StreamRecord
+from runtime.services.stream_records import Kind, StreamRecord
 from tests.support.fakes import ParkingLot
 from tests.support.world import World
 

@@ -34,9 +34,10 @@ from runtime.services.folding_projection import FoldingProjection
 from runtime.services.hold_expiry import ExpiryDesk, ExpiryReport, expire_due_holds
 from runtime.services.holds import cancel_transfer, post_transfer
 from runtime.services.merchant_profiles import MerchantProfiles
-from runtime.services.projector import Kind, Projector, StreamRecord
+from runtime.services.projector import Projector
 from runtime.services.proof import prove
 from runtime.services.proof_work import ProofDesk
+from runtime.services.stream_records import StreamRecord, batch_answer
 from runtime.services.transfers import TransferDesk, create_transfer
 from runtime.settings import PaymentTiming
 from tests.support.fakes import ParkingLot
@@ -306,24 +307,10 @@ class LedgerWorld:
         def handler(event: dict[str, Any], _: Any) -> dict[str, Any]:
             if not hasattr(local, "projector"):
                 local.projector = environment()
-            records = [_stream_record(raw, names) for raw in event["Records"]]
-            failed = local.projector.apply(records)
-            numbers = [record.sequence_number for record in records]
-            first = next((number for number in numbers if number in failed), None)
-            return {"batchItemFailures": [{"itemIdentifier": first}] if first else []}
+            records = [StreamRecord.of(raw, names) for raw in event["Records"]]
+            return batch_answer(records, local.projector.apply(records))
 
         return handler
-
-
-def _stream_record(raw: dict[str, Any], names: dict[str, str]) -> StreamRecord:
-    image = raw["dynamodb"]
-    return StreamRecord(
-        table=names[raw["eventSourceARN"].split("/")[1]],
-        kind=Kind(raw["eventName"]),
-        sequence_number=image["SequenceNumber"],
-        old=image.get("OldImage"),
-        new=image.get("NewImage"),
-    )
 
 
 def _giving_up(dice: Random, patience: int | None) -> Callable[[], float]:

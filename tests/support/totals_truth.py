@@ -21,7 +21,7 @@ from runtime.repositories.store import Store
 from runtime.repositories.totals import TotalsRepository
 from runtime.schema import TableSchema
 from runtime.services.payment_summary import summarize_payments
-from runtime.services.projector import Change, Kind
+from runtime.services.stream_records import Change, Kind
 from runtime.services.totals_folding import FoldReport, TotalsDesk, fold_closed_days
 from runtime.services.totals_projection import TotalsProjection
 from tests.support.world import SETUP, World

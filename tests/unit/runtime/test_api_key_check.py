@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.contract.api_keys import KeyPermission, NewApiKey
-from runtime.contract.endpoints import Permission
+from runtime.contract.endpoint import Permission
 from runtime.domain.api_keys import HASH_SUBJECT, api_key_text, hash_of, prefix_of
 from runtime.domain.identity import Refusal, TokenRefused
 from runtime.errors import IntegrityError, KeyForgotten, KeysUnavailable, StaleWrite, Unavailable

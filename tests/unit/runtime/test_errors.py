@@ -23,12 +23,8 @@ from runtime.models.data_key import DataKey
 from runtime.models.scope import EVERYBODY
 from runtime.repositories.codec import Codec, NoCipher
 from runtime.repositories.expressions import absent, put
-from runtime.repositories.store import (
-    _TRANSIENT_ERRORS,
-    _TRANSIENT_REASONS,
-    Store,
-    TransactionRefused,
-)
+from runtime.repositories.refusals import TRANSIENT_ERRORS, TRANSIENT_REASONS, TransactionRefused
+from runtime.repositories.store import Store
 from tests.support.fakes import client_error
 
 CLASSES = {
@@ -179,8 +175,8 @@ ROW = DataKey(subject="s", key_id="k", wrapped="w", created_at="2026-01-01T00:00
 WRITE = put(ROW).when(absent("subject"))
 
 TRANSIENT: list[Exception] = [
-    *(client_error(code, "TransactWriteItems") for code in sorted(_TRANSIENT_ERRORS)),
-    *(canceled({"Code": "None"}, {"Code": code}) for code in sorted(_TRANSIENT_REASONS)),
+    *(client_error(code, "TransactWriteItems") for code in sorted(TRANSIENT_ERRORS)),
+    *(canceled({"Code": "None"}, {"Code": code}) for code in sorted(TRANSIENT_REASONS)),
     canceled({"Code": "TransactionConflict"}, {"Code": "ThrottlingError"}),
     ReadTimeoutError(endpoint_url="x"),
     ConnectTimeoutError(endpoint_url="x"),

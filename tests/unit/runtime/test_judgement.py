@@ -8,7 +8,8 @@ import pytest
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
 from runtime.contract.call import Call
-from runtime.contract.endpoints import ENDPOINTS, Endpoint
+from runtime.contract.endpoint import Endpoint
+from runtime.contract.endpoints import ENDPOINTS
 from runtime.errors import PlatformError
 from runtime.handlers.request import read_request
 from tests.support.http import OPERATOR, http_event, token_of

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 
-from runtime.contract.endpoints import ENDPOINTS, Endpoint
+from runtime.contract.endpoint import Endpoint
+from runtime.contract.endpoints import ENDPOINTS
 from runtime.contract.openapi import openapi_document
 from runtime.handlers import process, query
 from runtime.handlers.docs_page import docs_page

@@ -11,7 +11,8 @@ from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.contract.endpoints import ENDPOINTS, Endpoint, Permission
+from runtime.contract.endpoint import Endpoint, Permission
+from runtime.contract.endpoints import ENDPOINTS
 from runtime.contract.merchants import MerchantRequest
 from runtime.errors import PlatformError
 from runtime.handlers.request import (
