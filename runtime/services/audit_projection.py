@@ -142,15 +142,14 @@ class _Chain:
         known = 0 if head is None else version_in(head.sequence)
         if told.record.old is None or told.old_version > known + 1:
             return False
-        outside = told.old_version <= known
-        key = (
-            outside_key(known, told.record.sequence_number)
-            if outside
-            else version_key(told.old_version)
-        )
-        row = self.projection.rows.of_lost(told, key, self._head_hash(), outside=outside)
-        if outside:
-            self._tell(row, "the record of a change from outside was lost")
+        rows = self.projection.rows
+        if told.old_version > known:
+            key = version_key(told.old_version)
+            self._append(rows.of_lost_version(told, key, self._head_hash()))
+            return True
+        key = outside_key(known, told.record.sequence_number)
+        row = rows.of_lost_change_outside(told, key, self._head_hash())
+        self._tell(row, "the record of a change from outside was lost")
         self._append(row)
         return True
 

@@ -46,6 +46,7 @@ AUDITED: Final[Mapping[str, tuple[EntityType, type[Row]]]] = {
 """What is audited, by its table."""
 UNKNOWN_USER: Final = "unknown"
 """`user_id` of a change that was made outside."""
+_STAMP: Final = ("ip_address", "user_agent", "request_id", "cause")
 _KEYS: Final = frozenset({"id", "shard", "merchant_id"})
 """Said by the row's own attributes already."""
 
@@ -113,6 +114,58 @@ class AuditRows:
 
     buckets_of: Callable[[str], int]
 
+    def of_version(self, told: Told, sequence: str, previous: str) -> AuditRow:
+        """What the application changed."""
+        old, new = told.record.old, told.record.new or {}
+        hidden = _HIDDEN[told.record.table]
+        action = action_of(
+            told.entity_type,
+            None if old is None else shown(old, hidden),
+            shown(new, hidden),
+            changed_attributes(old or {}, new),
+        )
+        return self._stamped(_Step(told, action, old, new), new, sequence, previous)
+
+    def of_change_outside(self, told: Told, sequence: str, previous: str) -> AuditRow:
+        """What somebody changed or deleted past the application.
+
+        Whoever does that leaves the stamp of the change before standing, so it is not told.
+        """
+        return self._sealed(
+            _Step(told, OUT_OF_BAND_ACTION, told.record.old, told.record.new),
+            sequence=sequence,
+            prev_hash=previous,
+            timestamp=told.happened_at,
+            user_id=UNKNOWN_USER,
+        )
+
+    def of_lost_version(self, told: Told, sequence: str, previous: str) -> AuditRow:
+        """What the record's old image tells of the version before, whose record was lost."""
+        left = told.record.old or {}
+        return self._stamped(_Step(told, REBUILT, None, left), left, sequence, previous)
+
+    def of_lost_change_outside(self, told: Told, sequence: str, previous: str) -> AuditRow:
+        """What the record's old image tells of a change from outside, whose record was lost."""
+        return self._sealed(
+            _Step(told, OUT_OF_BAND_ACTION, None, told.record.old),
+            sequence=sequence,
+            prev_hash=previous,
+            timestamp=told.happened_at,
+            user_id=UNKNOWN_USER,
+            cause=REBUILT,
+        )
+
+    def _stamped(self, step: _Step, image: Image, sequence: str, previous: str) -> AuditRow:
+        """A row that says what the image's own stamp says: who, when, from where and why."""
+        return self._sealed(
+            step,
+            sequence=sequence,
+            prev_hash=previous,
+            timestamp=text_of(image, "updated_at"),
+            user_id=text_of(image, "changed_by"),
+            **{name: text_of(image, name) for name in _STAMP},
+        )
+
     def _buckets(self, owner: str) -> int:
         """The first bucket of an owner who is gone, or was edited past reading: it is always read.
 
@@ -124,67 +177,40 @@ class AuditRows:
             logger.warning("an owner's index buckets are not known", owner=owner)
             return 1
 
-    def of_version(self, told: Told, sequence: str, previous: str) -> AuditRow:
-        """What the application changed."""
-        new, old = told.record.new or {}, told.record.old
+    def _sealed(self, step: _Step, *, user_id: str, **said: str) -> AuditRow:
+        told, known = step.told, step.new or step.old or {}
+        old, new = step.old or {}, step.new or {}
         hidden = _HIDDEN[told.record.table]
-        changes = changed_attributes(old or {}, new)
-        old_shown = None if old is None else shown(old, hidden)
-        action = action_of(told.entity_type, old_shown, shown(new, hidden), changes)
-        return self._row(told, new, sequence, previous, action, told.record.old)
-
-    def of_change_outside(self, told: Told, sequence: str, previous: str) -> AuditRow:
-        """What somebody changed or deleted past the application."""
-        image = told.record.new or told.record.old or {}
-        row = self._row(
-            told, image, sequence, previous, OUT_OF_BAND_ACTION, told.record.old, outside=True
-        )
-        return row if told.record.new is not None else _deleted(row, told)
-
-    def of_lost(self, told: Told, sequence: str, previous: str, *, outside: bool) -> AuditRow:
-        """What the record's old image tells of the change before it, whose record was lost."""
-        image = told.record.old or {}
-        action = OUT_OF_BAND_ACTION if outside else REBUILT
-        row = self._row(told, image, sequence, previous, action, None, outside=outside)
-        return sealed(row.model_copy(update={"cause": REBUILT})) if outside else row
-
-    def _row(  # noqa: PLR0913 - a row is made of these
-        self,
-        told: Told,
-        image: Image,
-        sequence: str,
-        previous: str,
-        action: str,
-        before: Image | None,
-        *,
-        outside: bool = False,
-    ) -> AuditRow:
-        hidden = _HIDDEN[told.record.table]
-        changes = tuple(n for n in changed_attributes(before or {}, image) if n not in _KEYS)
-        owner = text_of(image, "merchant_id") or PLATFORM
-        user = UNKNOWN_USER if outside else text_of(image, "changed_by")
-        stamp = _no_stamp() if outside else _stamp_of(image)
+        changes = tuple(name for name in changed_attributes(old, new) if name not in _KEYS)
+        owner = text_of(known, "merchant_id") or PLATFORM
         return sealed(
             AuditRow(
                 entity_id=told.entity_id,
-                sequence=sequence,
-                action_bucket=bucket_for(action, told.entity_id, ACTION_BUCKETS),
-                user_bucket=bucket_for(user, told.entity_id, USER_BUCKETS),
+                action_bucket=bucket_for(step.action, told.entity_id, ACTION_BUCKETS),
+                user_bucket=bucket_for(user_id, told.entity_id, USER_BUCKETS),
                 merchant_bucket=bucket_for(owner, told.entity_id, self._buckets(owner)),
-                timestamp=told.happened_at if outside else text_of(image, "updated_at"),
                 entity_type=told.entity_type,
-                version=number_of(image, "version") or 0,
-                action=action,
-                user_id=user,
+                version=number_of(known, "version") or 0,
+                action=step.action,
+                user_id=user_id,
                 merchant_id=owner,
-                old_values=_only(changes, shown(before or {}, hidden)),
-                new_values=_only(changes, shown(image, hidden)),
+                old_values=_only(changes, shown(old, hidden)),
+                new_values=_only(changes, shown(new, hidden)),
                 changes=changes,
-                image_hash=image_hash(image),
-                prev_hash=previous,
-                **stamp,
+                image_hash=image_hash(step.new),
+                **said,
             )
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What one row tells: from which image to which; None: there was, or is, none."""
+
+    told: Told
+    action: str
+    old: Image | None
+    new: Image | None
 
 
 def is_rebuilt(row: AuditRow) -> bool:
@@ -194,29 +220,3 @@ def is_rebuilt(row: AuditRow) -> bool:
 
 def _only(names: tuple[str, ...], values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: values[name] for name in names if name in values}
-
-
-def _stamp_of(image: Image) -> dict[str, str]:
-    return {name: text_of(image, name) for name in _no_stamp()}
-
-
-def _no_stamp() -> dict[str, str]:
-    """Who changes a row past the application leaves the stamp of the change before standing."""
-    return {"ip_address": "", "user_agent": "", "request_id": "", "cause": ""}
-
-
-def _deleted(row: AuditRow, told: Told) -> AuditRow:
-    """A deletion: all that there was is old, nothing is new."""
-    was = told.record.old or {}
-    values = shown(was, _HIDDEN[told.record.table])
-    names = tuple(sorted(set(values) - _KEYS))
-    return sealed(
-        row.model_copy(
-            update={
-                "changes": names,
-                "old_values": _only(names, values),
-                "new_values": {},
-                "image_hash": "",
-            }
-        )
-    )
