@@ -107,13 +107,17 @@ class Reading(BaseModel):
     @property
     def agrees(self) -> bool:
         """Whether the entries that were read are exactly those of the balance."""
-        complete = not self.is_profile or self.next_version > self.version
-        return complete and self.total == self.balance
+        return not self.waits and self.total == self.balance
 
     @property
     def may_be_late(self) -> bool:
         """Whether waiting can help: entries of row 00 come from a stream, one per version."""
-        return not self.is_profile or self.next_version <= self.version
+        return not self.is_profile or self.waits
+
+    @property
+    def waits(self) -> bool:
+        """Whether an entry that row 00 has a version for was not read yet."""
+        return self.is_profile and self.next_version <= self.version
 
     def from_the_start(self) -> Reading:
         """The same row's reading, to be begun again."""
@@ -133,12 +137,13 @@ class Reading(BaseModel):
         A gap is taken for lateness while `patient`; the entry after it is to be offered again.
         """
         version = line.version
+        if patient and self.waits and version > self.next_version:
+            # Also of one that is newer than the row: what lies behind `after` is not read again.
+            return Step.GAP
         if version > self.version:
             self.newest = max(self.newest, version)
         elif version < 1:
             self._wrong(line, "a version of the row")
-        elif self.is_profile and version > self.next_version and patient:
-            return Step.GAP
         else:
             if self.is_profile:
                 self._step(line, version)
@@ -151,7 +156,7 @@ class Reading(BaseModel):
 
         Called once the reading agrees, or patience has come to its end.
         """
-        if self.is_profile and self.next_version <= self.version:
+        if self.waits:
             self._miss(self.next_version, self.version, "no entry")
         if self.total != self.balance:
             self.findings.violated(

@@ -102,8 +102,7 @@ def _put_away(reading: Reading, work: Work) -> None:
 
 def _ready_to_go_on(reading: Reading) -> Reading:
     """Row 00 is read on behind its gap; the sum of a fold row is begun again."""
-    waits = reading.is_profile and reading.next_version <= reading.version
-    return reading if waits else reading.from_the_start()
+    return reading if reading.waits else reading.from_the_start()
 
 
 def _revisit(work: Work) -> None:

@@ -276,6 +276,25 @@ def test_a_missing_entry_is_waited_for_and_then_named(
     assert named.found == (f"version {gone + 2}" if gone + 1 < len(lines) else "no entry")
 
 
+@given(changes_of_a_row, st.data())
+def test_entries_may_come_in_any_order_and_newer_ones_than_the_row_first(
+    changes: list[int], data: st.DataObject
+) -> None:
+    lines = profile_lines(changes)
+    row = row_of(lines[: data.draw(st.integers(1, len(lines)))])
+    there: list[Line] = []
+    reading = Reading.of(row, 0.0)
+    for line in data.draw(st.permutations(lines)):
+        there = sorted([*there, line], key=lambda each: each.sequence)
+        ahead = [each for each in there if each.sequence > (reading.after or "")]
+        for each in ahead:
+            if reading.offer(each, CUT_MARK, patient=True) is Step.GAP:
+                break
+    assert reading.agrees
+    reading.finish(row_of(lines))
+    assert not broken(reading)
+
+
 def test_an_entry_ahead_of_its_row_is_found() -> None:
     lines = profile_lines([5, 6])
     row = row_of(lines[:1])
