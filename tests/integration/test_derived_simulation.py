@@ -29,7 +29,7 @@ OPERATIONS = int(os.environ.get("OPERATIONS") or 250)
 @pytest.fixture(scope="module")
 def streaming_stage(ministack_engine: Engine, dynamodb_local_engine: Engine) -> Iterator[Stage]:
     """The deployed functions; tables and streams on AWS's own engine."""
-    with running_stage(ministack_engine, dynamodb_local_engine, streams=True) as stage:
+    with running_stage(ministack_engine, dynamodb_local_engine) as stage:
         yield stage
 
 

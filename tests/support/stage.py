@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.engines import Engine
 from tests.support.http import Functions, environment, functions, make_tables
+from tests.support.streams import StreamPoller
 
 HEADER = "payment_id,transaction_id,status,amount,fee,net,currency,processed_date,settlement_date"
 
@@ -41,28 +42,19 @@ class Stage:
         return self.aws.client("s3").put_object(Bucket=self.bucket, Key=key, Body=body)
 
     def project_payments(self) -> None:
-        """As if the stream had told of every payment that there is."""
-        name = self.tables["payments"]
-        items = self.dynamodb.scan(TableName=name, ConsistentRead=True)["Items"]
-        records = [
-            {
-                "eventName": "INSERT",
-                "eventSourceARN": f"arn:aws:dynamodb:eu-west-1:1:table/{name}/stream/1",
-                "dynamodb": {"SequenceNumber": f"{number:021d}", "NewImage": item},
-            }
-            for number, item in enumerate(items)
-        ]
-        assert self.api.project(*records) == {"batchItemFailures": []}
+        """Give the projector all that the payments' stream tells."""
+        function = self.api.modules["project"].handler
+        poller = StreamPoller(self.aws_tables, [self.tables["payments"]], function)
+        poller.drain()
+        assert not poller.errors
 
 
 @contextmanager
-def running_stage(
-    ministack_engine: Engine, tables_on: Engine, *, streams: bool = False
-) -> Iterator[Stage]:
-    """All services of the embedded AWS; the tables on `tables_on`."""
+def running_stage(ministack_engine: Engine, tables_on: Engine) -> Iterator[Stage]:
+    """All services of the embedded AWS; the tables and their streams on `tables_on`."""
     prefix = f"f{uuid.uuid4().hex[:10]}-"
     dynamodb = tables_on.dynamodb()
-    tables = make_tables(dynamodb, prefix, streams=streams)
+    tables = make_tables(dynamodb, prefix, streams=True)
     kms = ministack_engine.client("kms")
     arn = kms.create_key()["KeyMetadata"]["Arn"]
     signing = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
