@@ -18,6 +18,7 @@ from concurrent.futures import TimeoutError as LookupTimeout
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
+from http import HTTPStatus
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 from urllib.parse import urlsplit
@@ -25,15 +26,16 @@ from urllib.parse import urlsplit
 import certifi
 
 from runtime.domain.webhook_url import fault_of, is_public
+from runtime.observability import logger
 
 TOTAL_SECONDS: Final = 10.0
-"""One attempt in all: look-up, connection, TLS, request, headers and body."""
+"""One attempt in all: look-up, connection, TLS, request, status and headers of the answer."""
 CONNECT_SECONDS: Final = 4.0
 """One address; two that do not answer leave time for a third."""
 MAX_ADDRESSES: Final = 3
 """Of one name, tried one after the other."""
-MAX_ANSWER_BYTES: Final = 16 * 1024
-"""Read of an answer's body, and thrown away: only the status counts."""
+MAX_INTERIM: Final = 8
+"""Interim answers (1xx) that are passed over before the one that counts."""
 LOOKUP_THREADS: Final = 16
 USER_AGENT: Final = "payments-webhooks/1.0"
 HTTPS_PORT: Final = 443
@@ -69,7 +71,7 @@ def _connected(address: Address, port: int, seconds: float) -> socket.socket:
 
 @cache
 def _lookups() -> ThreadPoolExecutor:
-    """A look-up cannot be called off: what takes too long ends in a thread of its own."""
+    """A look-up under way cannot be called off: one that takes too long ends in its own thread."""
     return ThreadPoolExecutor(max_workers=LOOKUP_THREADS)
 
 
@@ -92,11 +94,18 @@ class WebhookHttp:
     total_seconds: float = TOTAL_SECONDS
 
     def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
-        """Send `body` once. Every failure of the other side is a reply, never an exception."""
+        """Send `body` once. Every failure of the other side is a reply, never an exception.
+
+        Nothing is read of an answer's body.
+        """
         try:
             return self._post(url, headers, body)
         except _Failed as failed:
             return Reply(failure=str(failed))
+        except Exception as error:  # noqa: BLE001 - what they send decides what a library raises
+            # Its message may repeat the URL, which may hold a secret.
+            logger.error("an attempt ended unforeseen", error=type(error).__name__)
+            return Reply(failure="the attempt came to nothing")
 
     def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
         fault = fault_of(url, allow_local=self.allow_local)
@@ -112,10 +121,10 @@ class WebhookHttp:
         with _alarm(raw, deadline) as rung:
             try:
                 with raw if is_local else self._secured(raw, host) as connection:
-                    answer = _answer(connection, parts.netloc, target, headers, body)
+                    reply = _exchanged(connection, parts.netloc, target, headers, body)
                     if rung.is_set():  # to the library, headers that end early are complete
                         raise _Failed(self._too_late())
-                    return _read(answer)
+                    return reply
             except (OSError, http.client.HTTPException) as error:
                 late = rung.is_set()
                 raise _Failed(self._too_late() if late else _reason(error)) from error
@@ -160,10 +169,26 @@ class WebhookHttp:
             return self.tls().wrap_socket(raw, server_hostname=host)
 
 
-def _answer(
+class _Answer(http.client.HTTPResponse):
+    """An answer whose interim ones, a few of them, are passed over (RFC 9110 section 15.2).
+
+    The library passes over 100 alone, and that without end. 101 is no interim answer to one who
+    has not asked for another protocol: nothing in ours follows it.
+    """
+
+    def _read_status(self) -> tuple[str, int, str]:
+        for _ in range(MAX_INTERIM + 1):
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if status >= HTTPStatus.OK or status == HTTPStatus.SWITCHING_PROTOCOLS:
+                return version, status, reason
+            http.client.parse_headers(self.fp)
+        raise _Failed("it sent interim answers (1xx) without end")
+
+
+def _exchanged(
     connection: socket.socket, netloc: str, target: str, headers: Mapping[str, str], body: bytes
-) -> http.client.HTTPResponse:
-    """One request, and its answer up to the body."""
+) -> Reply:
+    """One request, and the head of its answer: how long a body is said to be is theirs to say."""
     client = http.client.HTTPConnection(netloc)
     client.sock = connection
     client.putrequest("POST", target, skip_accept_encoding=True)
@@ -177,14 +202,9 @@ def _answer(
     for name, value in given.items():
         client.putheader(name, value)
     client.endheaders(body)
-    return client.getresponse()
-
-
-def _read(answer: http.client.HTTPResponse) -> Reply:
-    with answer, suppress(OSError, http.client.HTTPException):
-        # Politeness alone: who has told the status has answered, whatever becomes of the body.
-        answer.read(MAX_ANSWER_BYTES)
-    return Reply(status=answer.status, retry_after=answer.getheader("retry-after"))
+    with _Answer(connection, method="POST") as answer:
+        answer.begin()
+        return Reply(status=answer.status, retry_after=answer.getheader("retry-after"))
 
 
 @contextmanager

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
-from runtime.gateways.webhook_http import Address, Reply, WebhookHttp
+from runtime.gateways.webhook_http import LOOKUP_THREADS, Address, Reply, WebhookHttp
 from tests.support.receiver import (
     Flood,
     Receiver,
@@ -20,6 +22,7 @@ from tests.support.receiver import (
     hangs_up,
     misbehaving,
     never_answers,
+    says,
     speaks_no_http,
 )
 
@@ -100,12 +103,61 @@ def test_a_body_without_end_does_not_take_the_answer_back() -> None:
     assert took < 1.8
 
 
-def test_of_a_gigabyte_next_to_nothing_is_read() -> None:
-    flood = Flood()
+CHUNKED = "transfer-encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [f"content-length: {1024**3}\r\n\r\n", CHUNKED + "-1\r\n", CHUNKED + "-2\r\n", "\r\n"],
+)
+def test_of_a_gigabyte_nothing_is_read_however_it_is_announced(framing: str) -> None:
+    flood = Flood(framing)
     with misbehaving(flood) as port:
         assert LOCAL.post(f"http://127.0.0.1:{port}/", HEADERS, b"{}") == Reply(status=200)
         assert flood.ended.wait(timeout=10)
     assert flood.sent < 32 * 1024 * 1024  # what the buffers of two sockets hold
+
+
+HINTS = b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\n"
+FINAL = b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 7\r\n\r\n"
+
+
+@pytest.mark.parametrize("number", [b"100", b"102", b"103", b"199"])
+def test_an_interim_answer_is_none_and_the_next_one_counts(number: bytes) -> None:
+    interim = HINTS.replace(b"103", number)
+    with misbehaving(says(interim, interim, FINAL)) as port:
+        reply = LOCAL.post(f"http://127.0.0.1:{port}/", HEADERS, b"{}")
+    assert reply == Reply(status=429, retry_after="7")
+
+
+@pytest.mark.parametrize("number", [b"100", b"103"])
+def test_interim_answers_without_end_are_not_listened_to(number: bytes) -> None:
+    with misbehaving(says(HINTS.replace(b"103", number) * 1_000, FINAL)) as port:
+        reply = LOCAL.post(f"http://127.0.0.1:{port}/", HEADERS, b"{}")
+    assert reply == Reply(failure="it sent interim answers (1xx) without end")
+
+
+def test_who_changes_the_protocol_unasked_has_answered_with_that() -> None:
+    with misbehaving(says(HINTS.replace(b"103", b"101"), FINAL)) as port:
+        assert LOCAL.post(f"http://127.0.0.1:{port}/", HEADERS, b"{}") == Reply(status=101)
+
+
+def test_interim_answers_do_not_stop_the_clock() -> None:
+    started = time.monotonic()
+    with misbehaving(says(HINTS)) as port:
+        reply = LOCAL.post(f"http://127.0.0.1:{port}/", HEADERS, b"{}")
+        took = time.monotonic() - started
+    assert reply == Reply(failure="no answer within 1 s")
+    assert took < 1.8
+
+
+def test_what_the_library_raises_unforeseen_is_a_failure_too() -> None:
+    def odd(address: Address, port: int, seconds: float) -> socket.socket:
+        raise ValueError("of the library's own")
+
+    http = WebhookHttp(resolve=Network([PUBLIC]).resolve, connect=odd)
+    reply = http.post("https://hooks.example/", HEADERS, b"{}")
+    assert reply == Reply(failure="the attempt came to nothing")
 
 
 def test_other_failures_have_a_reason_that_merchants_understand() -> None:

@@ -156,18 +156,29 @@ def drips_body(connection: socket.socket) -> None:
         time.sleep(0.05)
 
 
-class Flood:
-    """Answers with a gigabyte, and counts what was taken of it."""
+def says(*lines: bytes) -> Callable[[socket.socket], None]:
+    """Answers with these bytes, and then no more."""
 
-    def __init__(self) -> None:
+    def serve(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(b"".join(lines))
+        never_answers(connection)
+
+    return serve
+
+
+class Flood:
+    """Answers with a gigabyte that `framing` announces, and counts what was taken of it."""
+
+    def __init__(self, framing: str = f"content-length: {1024**3}\r\n\r\n") -> None:
+        self.framing = framing
         self.sent = 0
         self.ended = threading.Event()
 
     def __call__(self, connection: socket.socket) -> None:
         connection.recv(65536)
-        head = f"HTTP/1.1 200 OK\r\ncontent-length: {1024**3}\r\n\r\n"
         try:
-            connection.sendall(head.encode())
+            connection.sendall(f"HTTP/1.1 200 OK\r\n{self.framing}".encode())
             chunk = b"x" * 65536
             while self.sent < 1024**3:
                 connection.sendall(chunk)
