@@ -138,6 +138,7 @@ class WebhookHttp:
         try:
             addresses = lookup.result(timeout=max(deadline - time.monotonic(), 0))
         except LookupTimeout as slow:
+            lookup.cancel()  # while it waits for a thread: the next ones need not wait for it
             raise _Failed("the host's name could not be looked up in time") from slow
         except (OSError, UnicodeError) as error:
             raise _Failed("the host's name has no address") from error

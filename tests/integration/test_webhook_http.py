@@ -272,6 +272,28 @@ def test_a_look_up_that_takes_too_long_ends_the_attempt() -> None:
     assert reply == Reply(failure="the host's name could not be looked up in time")
 
 
+def test_a_look_up_that_was_given_up_before_it_began_never_begins() -> None:
+    asked: list[str] = []
+    free = threading.Event()
+
+    def stuck(host: str, port: int) -> list[Address]:
+        asked.append(host)
+        free.wait(timeout=10)
+        return [ip_address(PUBLIC)]
+
+    http = WebhookHttp(resolve=stuck, total_seconds=0.2)
+    urls = [f"https://hooks-{n}.example/" for n in range(LOOKUP_THREADS + 4)]
+    try:
+        with ThreadPoolExecutor(max_workers=len(urls)) as pool:
+            replies = list(pool.map(lambda url: http.post(url, HEADERS, b"{}"), urls))
+        late = Reply(failure="the host's name could not be looked up in time")
+        assert replies == [late] * len(urls)
+    finally:
+        free.set()
+    time.sleep(0.2)  # those that still stood in line would have had their turn
+    assert len(asked) <= LOOKUP_THREADS
+
+
 def test_a_name_without_an_address_is_told() -> None:
     def unknown(host: str, port: int) -> list[Address]:
         raise socket.gaierror
