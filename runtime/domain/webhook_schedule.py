@@ -72,7 +72,7 @@ def _asked(text: str, now: datetime) -> timedelta | None:
         return timedelta(seconds=int(text)) if len(text) <= _DIGITS else MAX_RETRY_AFTER
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # no date, or numbers that are none of any date
         return None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now
 

@@ -60,6 +60,7 @@ DELIVERED_BY: Final = "system:deliver"
 NO_ENDPOINT: Final = "the merchant has no webhook_url any more"
 GONE: Final = "the endpoint answered 410 (gone): deliver one by hand, or change webhook_url"
 TOO_OLD: Final = "its time was over before it was delivered"
+BROKEN: Final = "the attempt came to nothing"
 UNREADABLE: Final = "its content could not be deciphered"
 
 _OK, _REDIRECTS, _REFUSALS = 200, 300, 400
@@ -184,12 +185,27 @@ def _attempt(
         desk.webhooks.move(row, claimed)
     except StaleWrite:
         return Outcome.STALE
-    body = row.payload.encode()
-    headers = signed_headers(row.id, began, body, endpoint.secrets(to_instant(began)))
-    reply = desk.http.post(url, headers, body)
+    reply = _sent(claimed, endpoint, url, began, desk)
     outcome = _settle(claimed, reply, desk)
     _note(row.merchant_id, url, health, reply, desk)
     return outcome
+
+
+def _sent(
+    claimed: Webhook, endpoint: WebhookEndpoint, url: str, began: datetime, desk: DeliveryDesk
+) -> Reply:
+    """What the endpoint said. Whatever is raised instead is a failure, and is written down as one.
+
+    What escaped here would leave a claim that nobody settles: due again each minute, with nothing
+    held against the endpoint.
+    """
+    try:
+        body = claimed.payload.encode()
+        headers = signed_headers(claimed.id, began, body, endpoint.secrets(to_instant(began)))
+        return desk.http.post(url, headers, body)
+    except Exception as error:  # noqa: BLE001 - and its message may repeat the URL or a secret
+        logger.error("an attempt broke", webhook=claimed.id, error=type(error).__name__)
+        return Reply(failure=BROKEN)
 
 
 def _settle(claimed: Webhook, reply: Reply, desk: DeliveryDesk) -> Outcome:
@@ -200,12 +216,20 @@ def _settle(claimed: Webhook, reply: Reply, desk: DeliveryDesk) -> Outcome:
         return _end(claimed, WebhookStatus.DELIVERED, None, desk, **told)
     if reply.status == HTTPStatus.GONE:
         return _end(claimed, WebhookStatus.FAILED, told["failure_reason"], desk, **told)
-    asked = retry_after(reply.status, reply.retry_after, now)
-    at = next_attempt(claimed, now, desk.schedule, asked, desk.chance())
+    at = next_attempt(claimed, now, desk.schedule, _asked(reply, now), desk.chance())
     if at is None:
         return _end(claimed, WebhookStatus.EXPIRED, told["failure_reason"], desk, **told)
     waiting = _next(claimed, desk, now, next_retry=to_instant(at), by_hand=None, **told)
     return _wait(claimed, waiting, at - now, Outcome.TO_RETRY, desk)
+
+
+def _asked(reply: Reply, now: datetime) -> timedelta | None:
+    """How long the endpoint asks to be left alone; what cannot be read asks for nothing."""
+    try:
+        return retry_after(reply.status, reply.retry_after, now)
+    except Exception as error:  # noqa: BLE001 - it is theirs, and the attempt has to be settled
+        logger.error("a Retry-After broke its reader", error=type(error).__name__)
+        return None
 
 
 def _postpone(row: Webhook, until: datetime, desk: DeliveryDesk) -> Outcome:

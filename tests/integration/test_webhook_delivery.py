@@ -105,6 +105,41 @@ def test_what_is_asked_for_by_retry_after_is_waited_for(either_world: World) -> 
     assert post.row(row.id).status is WebhookStatus.DELIVERED
 
 
+@pytest.mark.parametrize(
+    "header", ["Mon, 01 Jan 99999999999 00:00:00 GMT", "soon", "9" * 5_000, "\x00"]
+)
+def test_a_retry_after_that_nobody_can_read_is_a_failure_as_any_other(
+    world: World, header: str
+) -> None:
+    http = FakeHttp(lambda _: Reply(status=503, retry_after=header))
+    post = Post(world, http)
+    merchant = world.merchant(webhook_url=URL)
+    row = post.placed(merchant)
+    assert post.pump() == [Outcome.TO_RETRY]
+    waiting = post.row(row.id)
+    assert (waiting.attempts, waiting.response_code) == (1, 503)
+    assert moment(waiting.next_retry) > world.clock()
+    health = post.health(merchant, URL)
+    assert health is not None
+    assert health.failures == 1
+
+
+def test_an_attempt_that_raises_is_written_down_and_held_against_the_endpoint(
+    world: World,
+) -> None:
+    def breaks(_: str) -> Reply:
+        raise RuntimeError("of some library's own")
+
+    post = Post(world, FakeHttp(breaks))
+    merchant = world.merchant(webhook_url=URL)
+    rows = [post.placed(merchant) for _ in range(FAILURES_TO_OPEN + 1)]
+    outcomes = post.pump()
+    assert outcomes == [Outcome.TO_RETRY] * FAILURES_TO_OPEN + [Outcome.POSTPONED]
+    after = post.row(rows[0].id)
+    assert (after.attempts, after.response_code) == (1, None)
+    assert after.failure_reason == "the attempt came to nothing"
+
+
 def test_after_the_deadline_it_is_expired_and_nothing_more_is_sent(world: World) -> None:
     http = FakeHttp(lambda _: Reply(failure="no answer within 10 s"), clock=world.clock)
     merchant = world.merchant(webhook_url=URL)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from runtime.domain.instants import to_epoch_seconds, to_instant
 from runtime.domain.webhook_schedule import (
@@ -29,6 +31,19 @@ from runtime.settings import DeliverSettings
 
 NOW = datetime(2026, 3, 14, 9, 0, tzinfo=UTC)
 DEFAULT = RetrySchedule.parsed(DeliverSettings.model_fields["retry_delays_seconds"].default)
+WORDS = [
+    "Mon,",
+    "01",
+    "Jan",
+    "2026",
+    "9" * 11,
+    "00:00:00",
+    "24:61",
+    "GMT",
+    "-0000",
+    "+9999",
+    "Jan-",
+]
 HEALTHY = EndpointHealth(
     id="endpoint#1", merchant_id="mer_1", updated_at=to_instant(NOW), expires_at=1
 )
@@ -90,6 +105,10 @@ def test_jitter_only_lengthens_and_by_a_tenth_at_most(attempts: int) -> None:
         (429, "-5", None),
         (429, "١٢", None),
         (429, "Sat, 99 Mar 2026 99:10:00 GMT", None),
+        (429, "Mon, 01 Jan 99999999999 00:00:00 GMT", None),
+        (503, "Mon, 01 Jan 2026 00:00:00 +99999999999", None),
+        (503, "\x00", None),
+        (503, "", None),
         (429, None, None),
         (500, "120", None),
         (None, "120", None),
@@ -99,6 +118,12 @@ def test_a_receiver_may_say_when_but_within_bounds(
     status: int | None, header: str | None, expected: timedelta | None
 ) -> None:
     assert retry_after(status, header, NOW) == expected
+
+
+@given(words=st.lists(st.sampled_from(WORDS) | st.text(max_size=6), max_size=8))
+def test_whatever_stands_in_a_retry_after_is_within_bounds_or_nothing(words: list[str]) -> None:
+    asked = retry_after(503, " ".join(words), NOW)
+    assert asked is None or MIN_RETRY_AFTER <= asked <= MAX_RETRY_AFTER
 
 
 def test_the_next_attempt_is_planned_or_asked_for_and_never_beyond_the_deadline() -> None:
