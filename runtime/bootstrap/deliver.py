@@ -15,6 +15,7 @@ from runtime.gateways.webhook_http import TOTAL_SECONDS, WebhookHttp
 from runtime.repositories.merchants import MerchantRepository
 from runtime.repositories.webhooks import WebhookRepository
 from runtime.services.webhook_delivery import DeliveryDesk
+from runtime.services.webhook_endpoints import Endpoints
 from runtime.settings import DeliverSettings
 
 if TYPE_CHECKING:
@@ -31,9 +32,12 @@ class DeliverServices(FunctionServices):
         super().__init__(settings, {"pii": settings.pii_key_arn})
         self._request_id = ""
         attempt_seconds = TOTAL_SECONDS + WRITES_SECONDS
+        webhooks = WebhookRepository(self.store)
         self.desk = DeliveryDesk(
-            webhooks=WebhookRepository(self.store),
-            merchants=MerchantRepository(self.store),
+            webhooks=webhooks,
+            endpoints=Endpoints(
+                MerchantRepository(self.store), webhooks, lambda: datetime.now(UTC)
+            ),
             http=WebhookHttp(allow_local=settings.allow_local_webhooks),
             queue=DeliveryQueue(clients.sqs(), settings.delivery_queue_url),
             schedule=RetrySchedule.parsed(settings.retry_delays_seconds),
@@ -45,8 +49,9 @@ class DeliverServices(FunctionServices):
         )
 
     def begin(self, context: LambdaContext) -> None:
-        """Start the invocation's clock, and remember its id for what it changes."""
+        """Start the invocation's clock, remember its id for what it changes, read anew."""
         super().begin(context)
+        self.desk.endpoints.forget()
         self._request_id = context.aws_request_id
 
 

@@ -30,6 +30,7 @@ PROBE_LEASE: Final = timedelta(seconds=60)
 """How long the one attempt after a rest keeps all others away, unless it is answered before."""
 HEALTH_KEPT: Final = timedelta(days=30)
 """How long an endpoint's failures are remembered when nothing more is sent there."""
+_FORGIVEN: Final = {"failures": 0, "opened": 0, "open_until": None, "probe_until": None}
 _DOUBLINGS: Final = 10
 _DIGITS: Final = 10
 """Digits of a Retry-After in seconds; a longer number is none that anybody means."""
@@ -109,6 +110,7 @@ def verdict_on(health: EndpointHealth | None, now: datetime, *, by_hand: bool) -
     """Whether a delivery may be sent to an endpoint with this past. By hand it always may."""
     if health is None or by_hand:
         return Verdict.SEND
+    health = _remembered(health, now)
     if health.gone_at is not None:
         return Verdict.GONE
     if health.open_until is None:
@@ -131,11 +133,11 @@ def after_failure(health: EndpointHealth, now: datetime, *, gone: bool) -> Endpo
 
     Only a failure that meets no rest begins one: what was under way when it began says no more.
     """
+    health = _remembered(health, now)
     at = to_instant(now)
     failures = health.failures + 1
-    changes: dict[str, object] = {"failures": failures, **_stamp(health, now)}
-    if gone:
-        changes["gone_at"] = at
+    gone_at = at if gone else health.gone_at
+    changes: dict[str, object] = {"failures": failures, **_stamp(health, now, gone_at)}
     resting = health.open_until is not None and at < health.open_until
     if failures >= FAILURES_TO_OPEN and not resting:
         opened = health.opened + 1
@@ -144,16 +146,27 @@ def after_failure(health: EndpointHealth, now: datetime, *, gone: bool) -> Endpo
     return health.model_copy(update=changes)
 
 
-def after_success(health: EndpointHealth, now: datetime) -> EndpointHealth:
-    """The endpoint is well: nothing is held against it any more."""
-    forgiven = {"failures": 0, "opened": 0, "open_until": None, "probe_until": None}
-    return health.model_copy(update={**forgiven, "gone_at": None, **_stamp(health, now)})
+def after_success(health: EndpointHealth, now: datetime, *, by_hand: bool) -> EndpointHealth:
+    """The endpoint is well: nothing is held against it any more.
+
+    But that it is gone: only what was sent `by_hand` was sent after it had said so. Any other
+    success is of an attempt that was under way before.
+    """
+    gone_at = None if by_hand else health.gone_at
+    return health.model_copy(update={**_FORGIVEN, **_stamp(health, now, gone_at)})
 
 
 def probing(health: EndpointHealth, now: datetime) -> EndpointHealth:
     """Somebody finds out whether the endpoint is well; the others wait for it."""
     probe_until = to_instant(now + PROBE_LEASE)
-    return health.model_copy(update={"probe_until": probe_until, **_stamp(health, now)})
+    stamp = _stamp(health, now, health.gone_at)
+    return health.model_copy(update={"probe_until": probe_until, **stamp})
+
+
+def unprobed(probe: EndpointHealth, now: datetime) -> EndpointHealth:
+    """Nobody finds out after all: the next one may."""
+    stamp = _stamp(probe, now, probe.gone_at)
+    return probe.model_copy(update={"probe_until": None, **stamp})
 
 
 def is_blameless(health: EndpointHealth) -> bool:
@@ -161,9 +174,17 @@ def is_blameless(health: EndpointHealth) -> bool:
     return health.failures == 0 and health.open_until is None and health.gone_at is None
 
 
-def _stamp(health: EndpointHealth, now: datetime) -> dict[str, object]:
+def _remembered(health: EndpointHealth, now: datetime) -> EndpointHealth:
+    """What is still held against an endpoint: DynamoDB deletes a row late whose time is over."""
+    is_over = health.expires_at is not None and health.expires_at <= to_epoch_seconds(now)
+    return health.model_copy(update=_FORGIVEN) if is_over else health
+
+
+def _stamp(health: EndpointHealth, now: datetime, gone_at: str | None) -> dict[str, object]:
+    """One version on. That an endpoint is gone is not forgotten, however long nothing is sent."""
     return {
         "version": health.version + 1,
         "updated_at": to_instant(now),
-        "expires_at": to_epoch_seconds(now + HEALTH_KEPT),
+        "gone_at": gone_at,
+        "expires_at": None if gone_at else to_epoch_seconds(now + HEALTH_KEPT),
     }

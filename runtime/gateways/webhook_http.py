@@ -36,6 +36,8 @@ MAX_ADDRESSES: Final = 3
 """Of one name, tried one after the other."""
 MAX_INTERIM: Final = 8
 """Interim answers (1xx) that are passed over before the one that counts."""
+BROKEN: Final = "the attempt came to nothing"
+"""Why there is no status, where we do not know better ourselves."""
 LOOKUP_THREADS: Final = 16
 USER_AGENT: Final = "payments-webhooks/1.0"
 HTTPS_PORT: Final = 443
@@ -105,7 +107,7 @@ class WebhookHttp:
         except Exception as error:  # noqa: BLE001 - what they send decides what a library raises
             # Its message may repeat the URL, which may hold a secret.
             logger.error("an attempt ended unforeseen", error=type(error).__name__)
-            return Reply(failure="the attempt came to nothing")
+            return Reply(failure=BROKEN)
 
     def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
         fault = fault_of(url, allow_local=self.allow_local)

@@ -83,11 +83,13 @@ class Webhook(WebhookState, table="webhooks", frozen=True):
 
 
 class EndpointHealth(Row, frozen=True):
-    """Stands in the webhooks table for an endpoint that has failed, until it has long been well.
+    """What is held against an endpoint: a row of the webhooks table, from its first failure on.
 
-    `failures` in a row, `opened` times that it was rested because of them; no delivery before
-    `open_until`, then one `probe_until` whose answer or lapse nobody else is sent. `gone_at`: it
-    answered 410, and only a delivery asked for by hand goes there.
+    `failures` are those in a row, `opened` how often they rested it since it was last well. Until
+    `open_until` nothing is sent there. Then a first delivery finds out how it is, and until it is
+    answered, or `probe_until` is over, no other is sent. `gone_at`: it answered 410, and only what
+    is asked for by hand goes there. `expires_at`: when all this is forgotten; never while it is
+    gone.
     """
 
     id: str
@@ -99,7 +101,7 @@ class EndpointHealth(Row, frozen=True):
     probe_until: Instant | None = None
     gone_at: Instant | None = None
     updated_at: Instant
-    expires_at: EpochSeconds
+    expires_at: EpochSeconds | None = None
 
     table_schema = Webhook.table_schema
 

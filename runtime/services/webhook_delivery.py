@@ -9,7 +9,7 @@ the same id.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from http import HTTPStatus
@@ -20,9 +20,6 @@ from runtime.domain.instants import to_epoch_seconds, to_instant
 from runtime.domain.webhook_schedule import (
     RetrySchedule,
     Verdict,
-    after_failure,
-    after_success,
-    is_blameless,
     next_attempt,
     probing,
     rest_ends,
@@ -33,7 +30,7 @@ from runtime.domain.webhook_schedule import (
 from runtime.domain.webhook_signature import signed_headers
 from runtime.errors import IntegrityError, KeyForgotten, StaleWrite, Unavailable, Unopenable
 from runtime.gateways.delivery_queue import MAX_DELAY, DeliveryOrder, DeliveryQueue
-from runtime.gateways.webhook_http import Reply
+from runtime.gateways.webhook_http import BROKEN, Reply
 from runtime.models.change import ChangeContext
 from runtime.models.scope import EVERYBODY
 from runtime.models.webhook import (
@@ -41,11 +38,10 @@ from runtime.models.webhook import (
     Webhook,
     WebhookState,
     WebhookStatus,
-    endpoint_id,
 )
 from runtime.observability import logger
-from runtime.repositories.merchants import MerchantRepository, WebhookEndpoint
 from runtime.repositories.webhooks import WebhookRepository
+from runtime.services.webhook_endpoints import Endpoint, Endpoints
 
 ATTEMPT_LEASE: Final = timedelta(seconds=60)
 """Longer than an attempt (webhook_http.TOTAL_SECONDS) and the write after it may take."""
@@ -53,14 +49,11 @@ FINAL_KEPT: Final = timedelta(days=30)
 """How long a final delivery is shown, and can be asked for again."""
 POSTPONED_SPREAD: Final = timedelta(seconds=30)
 """Over so long those are spread that wait for the end of one rest."""
-MAX_NOTES: Final = 5
-"""Tries to note an endpoint's health while others note theirs."""
 DELIVERED_BY: Final = "system:deliver"
 
 NO_ENDPOINT: Final = "the merchant has no webhook_url any more"
 GONE: Final = "the endpoint answered 410 (gone): deliver one by hand, or change webhook_url"
 TOO_OLD: Final = "its time was over before it was delivered"
-BROKEN: Final = "the attempt came to nothing"
 UNREADABLE: Final = "its content could not be deciphered"
 
 _OK, _REDIRECTS, _REFUSALS = 200, 300, 400
@@ -97,7 +90,7 @@ class DeliveryDesk:
     """
 
     webhooks: WebhookRepository
-    merchants: MerchantRepository
+    endpoints: Endpoints
     http: Http
     queue: DeliveryQueue
     schedule: RetrySchedule
@@ -113,17 +106,18 @@ def deliver(order: DeliveryOrder, desk: DeliveryDesk) -> Outcome:
 
     Raises Unavailable, and then nothing was sent: the order may be given again.
     """
+    if not desk.has_time():
+        raise Unavailable("this invocation is too old for another attempt")
     row = _read(order, desk)
     if row is None:
         return Outcome.STALE
     now = desk.clock()
     if within_deadline(row, now) is None:
         return _end(row, WebhookStatus.EXPIRED, TOO_OLD, desk)
-    endpoint = desk.merchants.webhook_endpoint(row.merchant_id)
-    if endpoint is None or endpoint.webhook_url is None:
+    endpoint = desk.endpoints.of(row.merchant_id)
+    if endpoint is None:
         return _end(row, WebhookStatus.FAILED, NO_ENDPOINT, desk)
-    url = endpoint.webhook_url
-    health = desk.webhooks.health(row.merchant_id, url)
+    health = endpoint.health
     match verdict_on(health, now, by_hand=bool(row.by_hand)):
         case Verdict.GONE:
             return _end(row, WebhookStatus.FAILED, GONE, desk)
@@ -132,15 +126,25 @@ def deliver(order: DeliveryOrder, desk: DeliveryDesk) -> Outcome:
             return _postpone(row, rest_ends(health), desk)
         case Verdict.PROBE:
             assert health is not None, "who has no past has no rest"
-            probe = probing(health, now)
-            try:
-                desk.webhooks.note_health(health, probe)
-            except StaleWrite:  # somebody else finds out
-                return _postpone(row, rest_ends(probe), desk)
-            health = probe
+            return _find_out(row, endpoint, health, desk)
         case Verdict.SEND:
-            pass
-    return _attempt(row, endpoint, url, health, desk)
+            claimed = _claimed(row, endpoint, desk)
+            return Outcome.STALE if claimed is None else _attempt(claimed, endpoint, desk)
+
+
+def _find_out(
+    row: Webhook, endpoint: Endpoint, rested: EndpointHealth, desk: DeliveryDesk
+) -> Outcome:
+    """Be the one attempt after a rest, unless another one is."""
+    try:
+        probe = desk.endpoints.take_probe(rested)
+    except StaleWrite:
+        return _postpone(row, rest_ends(probing(rested, desk.clock())), desk)
+    claimed = _claimed(row, endpoint, desk)
+    if claimed is None:
+        desk.endpoints.give_back(probe)
+        return Outcome.STALE
+    return _attempt(claimed, replace(endpoint, health=probe), desk)
 
 
 def _read(order: DeliveryOrder, desk: DeliveryDesk) -> Webhook | None:
@@ -161,22 +165,15 @@ def _holds(order: DeliveryOrder, row: WebhookState) -> bool:
     return row.version == order.version and row.status is WebhookStatus.PENDING
 
 
-def _attempt(
-    row: Webhook,
-    endpoint: WebhookEndpoint,
-    url: str,
-    health: EndpointHealth | None,
-    desk: DeliveryDesk,
-) -> Outcome:
-    if not desk.has_time():
-        raise Unavailable("this invocation is too old for another attempt")
+def _claimed(row: Webhook, endpoint: Endpoint, desk: DeliveryDesk) -> Webhook | None:
+    """The row as ours for one attempt; None when somebody else has it."""
     began = desk.clock()
     claimed = _next(
         row,
         desk,
         began,
         attempts=row.attempts + 1,
-        url=url,
+        url=endpoint.url,
         last_attempt=to_instant(began),
         next_retry=to_instant(began + ATTEMPT_LEASE),
         cause=new_id("att", began),
@@ -184,25 +181,33 @@ def _attempt(
     try:
         desk.webhooks.move(row, claimed)
     except StaleWrite:
-        return Outcome.STALE
-    reply = _sent(claimed, endpoint, url, began, desk)
+        return None
+    return claimed
+
+
+def _attempt(claimed: Webhook, endpoint: Endpoint, desk: DeliveryDesk) -> Outcome:
+    """Send it, write down what came of it, and remember how the endpoint was."""
+    reply = _sent(claimed, endpoint, desk)
     outcome = _settle(claimed, reply, desk)
-    _note(row.merchant_id, url, health, reply, desk)
+    desk.endpoints.note(
+        endpoint,
+        delivered=_is_delivered(reply),
+        gone=reply.status == HTTPStatus.GONE,
+        by_hand=bool(claimed.by_hand),
+    )
     return outcome
 
 
-def _sent(
-    claimed: Webhook, endpoint: WebhookEndpoint, url: str, began: datetime, desk: DeliveryDesk
-) -> Reply:
+def _sent(claimed: Webhook, endpoint: Endpoint, desk: DeliveryDesk) -> Reply:
     """What the endpoint said. Whatever is raised instead is a failure, and is written down as one.
 
     What escaped here would leave a claim that nobody settles: due again each minute, with nothing
     held against the endpoint.
     """
     try:
-        body = claimed.payload.encode()
-        headers = signed_headers(claimed.id, began, body, endpoint.secrets(to_instant(began)))
-        return desk.http.post(url, headers, body)
+        body, now = claimed.payload.encode(), desk.clock()
+        headers = signed_headers(claimed.id, now, body, endpoint.secrets(now))
+        return desk.http.post(endpoint.url, headers, body)
     except Exception as error:  # noqa: BLE001 - and its message may repeat the URL or a secret
         logger.error("an attempt broke", webhook=claimed.id, error=type(error).__name__)
         return Reply(failure=BROKEN)
@@ -285,39 +290,6 @@ def _end(
     except StaleWrite:
         return Outcome.STALE
     return Outcome(status.value)
-
-
-def _note(
-    merchant_id: str, url: str, known: EndpointHealth | None, reply: Reply, desk: DeliveryDesk
-) -> None:
-    """Remember how the endpoint was. `known` is its past as it was read before the attempt."""
-    for _ in range(MAX_NOTES):
-        before = known or _newly_seen(merchant_id, url, desk.clock())
-        if _is_delivered(reply):
-            if is_blameless(before):
-                return
-            after = after_success(before, desk.clock())
-        else:
-            gone = reply.status == HTTPStatus.GONE
-            after = after_failure(before, desk.clock(), gone=gone)
-        try:
-            desk.webhooks.note_health(known, after)
-        except StaleWrite:
-            known = desk.webhooks.health(merchant_id, url)
-            continue
-        return
-    # Those who were faster have noted as much as is needed to open or close the circuit.
-    logger.warning("others noted how an endpoint was", endpoint=endpoint_id(merchant_id, url))
-
-
-def _newly_seen(merchant_id: str, url: str, now: datetime) -> EndpointHealth:
-    return EndpointHealth(
-        id=endpoint_id(merchant_id, url),
-        merchant_id=merchant_id,
-        version=0,
-        updated_at=to_instant(now),
-        expires_at=0,
-    )
 
 
 def _is_delivered(reply: Reply) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,12 +17,12 @@ from standardwebhooks import Webhook as Verifier
 from benchmarks.prices import price_of
 from runtime.contract.webhooks import WebhookBody
 from runtime.domain.instants import to_epoch_seconds, to_instant
-from runtime.domain.webhook_schedule import FAILURES_TO_OPEN
+from runtime.domain.webhook_schedule import FAILURES_TO_OPEN, HEALTH_KEPT
 from runtime.errors import Unavailable
 from runtime.gateways.delivery_queue import DeliveryOrder
 from runtime.gateways.webhook_http import Reply, WebhookHttp
 from runtime.models.scope import EVERYBODY
-from runtime.models.webhook import Webhook, WebhookStatus
+from runtime.models.webhook import EndpointHealth, Webhook, WebhookStatus, endpoint_id
 from runtime.repositories.merchants import MerchantRepository
 from runtime.services.webhook_delivery import (
     ATTEMPT_LEASE,
@@ -273,7 +275,7 @@ def test_an_invocation_without_time_sends_nothing_and_takes_nothing(world: World
     post = Post(world, http)
     row = post.placed(world.merchant(webhook_url=URL))
     desk = post.desk()
-    tired = type(desk)(**{**desk.__dict__, "has_time": lambda: False})
+    tired = replace(desk, has_time=lambda: False)
     with pytest.raises(Unavailable):
         deliver(DeliveryOrder.of(row), tired)
     assert post.row(row.id) == row
@@ -384,6 +386,60 @@ def test_after_a_rest_one_alone_finds_out(world: World) -> None:
     assert len(http.sent) == sent + 1
 
 
+def test_who_cannot_make_its_attempt_leaves_the_finding_out_to_the_next(world: World) -> None:
+    """Without time it takes nothing; with an order that is void meanwhile it gives it back."""
+    http = FakeHttp(lambda _: Reply(status=500))
+    post = Post(world, http)
+    merchant = world.merchant(webhook_url=URL)
+    rows = [post.placed(merchant) for _ in range(FAILURES_TO_OPEN + 2)]
+    post.pump()
+    world.clock.advance(95)
+    first, second = (post.row(row.id) for row in rows[FAILURES_TO_OPEN:])
+    rested = post.health(merchant, URL)
+    with pytest.raises(Unavailable):
+        deliver(DeliveryOrder.of(first), replace(post.desk(), has_time=lambda: False))
+    assert post.health(merchant, URL) == rested
+    desk = post.desk()
+    was_read = desk.endpoints.take_probe
+
+    def overtaken(health: EndpointHealth) -> EndpointHealth:
+        gone_on = first.model_copy(update={"version": first.version + 1})
+        post.webhooks.move(first, gone_on)
+        return was_read(health)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(desk.endpoints, "take_probe", overtaken)
+        assert deliver(DeliveryOrder.of(first), desk) is Outcome.STALE
+    assert deliver(DeliveryOrder.of(second), post.desk()) is Outcome.TO_RETRY
+    assert len(http.sent) == FAILURES_TO_OPEN + 1
+
+
+def test_of_an_invocation_one_alone_finds_out_and_the_endpoint_is_read_once(world: World) -> None:
+    http = FakeHttp(lambda _: Reply(status=500))
+    post = Post(world, http)
+    merchant = world.merchant(webhook_url=URL)
+    rows = [post.placed(merchant) for _ in range(FAILURES_TO_OPEN + 6)]
+    post.pump()
+    waiting = [row for row in map(post.row, (r.id for r in rows)) if not row.attempts]
+    world.clock.advance(95)
+    client = world.engine.dynamodb()
+    reads: Counter[str] = Counter()
+
+    def count(params: dict[str, Any], **_: object) -> None:
+        key = json.loads(params["body"])["Key"]["id"]["S"]
+        reads[key.partition("_")[0].partition("#")[0]] += 1
+
+    client.meta.events.register("before-call.dynamodb.GetItem", count)
+    desk = post.desk(world.store_on(client))
+    outcomes = at_once(*[lambda row=row: deliver(DeliveryOrder.of(row), desk) for row in waiting])
+    assert sorted(map(str, outcomes)) == ["postponed"] * 5 + ["to_retry"]
+    assert len(http.sent) == FAILURES_TO_OPEN + 1
+    assert (reads["whk"], reads["mer"], reads["endpoint"]) == (6, 1, 1), reads
+    desk.endpoints.forget()
+    desk.endpoints.of(merchant.id)
+    assert (reads["mer"], reads["endpoint"]) == (2, 2)
+
+
 def test_410_stops_the_endpoint_until_one_by_hand_arrives(either_world: World) -> None:
     world = either_world
     http = failing(410)
@@ -400,6 +456,56 @@ def test_410_stops_the_endpoint_until_one_by_hand_arrives(either_world: World) -
     fourth = post.placed(merchant)
     assert post.pump() == [Outcome.DELIVERED]
     assert post.row(fourth.id).status is WebhookStatus.DELIVERED
+
+
+def test_an_older_attempt_that_is_answered_after_a_410_does_not_open_the_endpoint_again(
+    world: World,
+) -> None:
+    def answered_late(_: str) -> Reply:
+        post.placed(merchant)
+        order = post.queue.due()
+        assert order is not None
+        assert deliver(order, post.desk(http=failing(410))) is Outcome.FAILED
+        return Reply(status=200)
+
+    post = Post(world, FakeHttp(answered_late))
+    merchant = world.merchant(webhook_url=URL)
+    post.placed(merchant)
+    assert post.pump() == [Outcome.DELIVERED]
+    following = post.placed(merchant)
+    assert post.pump() == [Outcome.FAILED]
+    assert post.row(following.id).failure_reason == GONE
+
+
+def test_410_is_not_forgotten_when_nothing_is_sent_for_long(world: World) -> None:
+    http = failing(410)
+    post = Post(world, http)
+    merchant = world.merchant(webhook_url=URL)
+    post.placed(merchant)
+    post.pump()
+    key = {"id": {"S": endpoint_id(merchant.id, URL)}}
+    stored = world.client.get_item(TableName=world.tables["webhooks"], Key=key)["Item"]
+    assert "expires_at" not in stored  # by which DynamoDB would delete it
+    world.clock.advance(timedelta(days=90).total_seconds())
+    post.placed(merchant)
+    assert post.pump() == [Outcome.FAILED]
+    assert len(http.sent) == 1
+
+
+def test_a_rest_that_is_long_over_is_none_though_its_row_is_still_there(world: World) -> None:
+    post = Post(world, FakeHttp(lambda _: Reply(status=500)))
+    merchant = world.merchant(webhook_url=URL)
+    for _ in range(FAILURES_TO_OPEN):
+        post.placed(merchant)
+    post.pump()
+    world.clock.advance(HEALTH_KEPT.total_seconds() + 1)
+    post.queue.waiting.clear()
+    rows = [post.placed(merchant) for _ in range(2)]
+    assert post.pump() == [Outcome.TO_RETRY] * 2  # and not one that finds out for the other
+    assert [post.row(row.id).attempts for row in rows] == [1, 1]
+    health = post.health(merchant, URL)
+    assert health is not None
+    assert (health.failures, health.opened, health.open_until) == (2, 0, None)
 
 
 def test_another_url_of_the_merchant_is_another_endpoint_and_gets_what_waits(

@@ -21,6 +21,7 @@ from runtime.repositories.merchants import MerchantRepository
 from runtime.repositories.store import Store
 from runtime.repositories.webhooks import WebhookRepository
 from runtime.services.webhook_delivery import DeliveryDesk, Http, Outcome, deliver
+from runtime.services.webhook_endpoints import Endpoints
 from runtime.services.webhook_retries import RetriesDesk, RetriesReport, queue_due
 from runtime.settings import DeliverSettings
 from tests.support.world import SETUP, World
@@ -88,9 +89,10 @@ class Post:
 
     def desk(self, store: Store | None = None, http: Http | None = None) -> DeliveryDesk:
         store = store or self.world.store
+        webhooks = WebhookRepository(store)
         return DeliveryDesk(
-            webhooks=WebhookRepository(store),
-            merchants=MerchantRepository(store),
+            webhooks=webhooks,
+            endpoints=Endpoints(MerchantRepository(store), webhooks, self.world.clock),
             http=http or self.http,
             queue=self.queue,
             schedule=SCHEDULE,

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from runtime.domain.instants import to_epoch_seconds, to_instant
 from runtime.domain.webhook_schedule import (
     FAILURES_TO_OPEN,
+    HEALTH_KEPT,
     LONGEST_REST,
     MAX_RETRY_AFTER,
     MIN_RETRY_AFTER,
@@ -24,6 +25,7 @@ from runtime.domain.webhook_schedule import (
     probing,
     rest_ends,
     retry_after,
+    unprobed,
     verdict_on,
 )
 from runtime.models.webhook import EndpointHealth, WebhookState
@@ -172,7 +174,7 @@ def test_one_finds_out_and_the_others_wait_for_it() -> None:
     assert verdict_on(probed, at, by_hand=False) is Verdict.REST
     assert rest_ends(probed) == at + PROBE_LEASE
     assert verdict_on(probed, at + PROBE_LEASE, by_hand=False) is Verdict.PROBE
-    well = after_success(probed, at)
+    well = after_success(probed, at, by_hand=False)
     assert is_blameless(well)
     assert verdict_on(well, at, by_hand=False) is Verdict.SEND
 
@@ -182,7 +184,42 @@ def test_an_endpoint_that_is_gone_gets_only_what_is_asked_for_by_hand() -> None:
     assert verdict_on(gone, NOW + timedelta(days=9), by_hand=False) is Verdict.GONE
     assert verdict_on(gone, NOW, by_hand=True) is Verdict.SEND
     assert not is_blameless(gone)
-    assert verdict_on(after_success(gone, NOW), NOW, by_hand=False) is Verdict.SEND
+    mended = after_success(gone, NOW, by_hand=True)
+    assert verdict_on(mended, NOW, by_hand=False) is Verdict.SEND
+    assert is_blameless(mended)
+
+
+def test_a_success_that_was_under_way_does_not_take_back_that_an_endpoint_is_gone() -> None:
+    gone = after_failure(failed_often(2), NOW, gone=True)
+    after = after_success(gone, NOW + timedelta(seconds=3), by_hand=False)
+    assert (after.failures, after.gone_at) == (0, gone.gone_at)
+    assert verdict_on(after, NOW, by_hand=False) is Verdict.GONE
+    failed_too = after_failure(after, NOW + timedelta(seconds=4), gone=False)
+    assert failed_too.gone_at == gone.gone_at
+
+
+def test_failures_are_forgotten_in_time_and_what_is_gone_is_not() -> None:
+    rested = failed_often(FAILURES_TO_OPEN)
+    assert rested.expires_at == to_epoch_seconds(NOW + HEALTH_KEPT)
+    over = NOW + HEALTH_KEPT  # the table deletes it some days later
+    assert verdict_on(rested, over - timedelta(seconds=1), by_hand=False) is Verdict.PROBE
+    assert verdict_on(rested, over, by_hand=False) is Verdict.SEND
+    anew = after_failure(rested, over, gone=False)
+    assert (anew.failures, anew.opened, anew.open_until) == (1, 0, None)
+    gone = after_failure(rested, NOW, gone=True)
+    later = after_failure(probing(gone, NOW), NOW, gone=False)
+    assert gone.expires_at is later.expires_at is None
+    assert verdict_on(later, NOW + timedelta(days=999), by_hand=False) is Verdict.GONE
+    mended = after_success(later, NOW, by_hand=True)
+    assert mended.expires_at == to_epoch_seconds(NOW + HEALTH_KEPT)
+
+
+def test_who_gives_the_finding_out_back_lets_the_next_one_do_it() -> None:
+    health = failed_often(FAILURES_TO_OPEN)
+    at = rest_ends(health)
+    given_back = unprobed(probing(health, at), at)
+    assert verdict_on(given_back, at, by_hand=False) is Verdict.PROBE
+    assert given_back.version == health.version + 2
 
 
 def test_of_an_endpoint_without_a_past_nothing_is_held() -> None:
