@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from runtime.models.audit import ROOT_MINUTES
 from runtime.settings import (
     LARGE_TRANSACTION_MINOR,
     MAX_VELOCITY_PAYMENTS,
@@ -144,8 +145,9 @@ class Schedules(_Part, frozen=True):
     holds_minutes: Annotated[int, Field(ge=1, le=60)] = 1
     totals_minutes: Annotated[int, Field(ge=5, le=1440)] = 60
     proof_minutes: Annotated[int, Field(ge=5, le=10_080)] = 1440
-    archive_minutes: Annotated[int, Field(ge=5, le=10_080)] = 1440
-    """Signed roots over the archive of the audit log; its rows are archived as they come."""
+    archive_minutes: Annotated[int, Field(ge=5, le=ROOT_MINUTES)] = ROOT_MINUTES
+    """Signed roots over the archive of the audit log; its rows are archived as they come. A day at
+    the most: a verification calls a segment that has waited twice as long a finding."""
     retries_minutes: Annotated[int, Field(ge=1, le=60)] = 1
     rotation_minutes: Annotated[int, Field(ge=5, le=10_080)] = 1440
     """The sweep for old keys; a new one begins a week after the last."""

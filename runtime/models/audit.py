@@ -20,6 +20,8 @@ USER_BUCKETS: Final = 128
 ROWS_PREFIX: Final = "rows/"
 ROOTS_PREFIX: Final = "roots/"
 """Where copies of the rows, and signed roots over them, lie in the archive's bucket."""
+ROOT_MINUTES: Final = 1440
+"""The longest time between two runs that sign roots: what is missing is noticed by the clock."""
 
 
 class EntityType(StrEnum):

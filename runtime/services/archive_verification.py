@@ -30,15 +30,15 @@ from runtime.domain.audit_archive import (
 from runtime.domain.instants import to_datetime
 from runtime.gateways.audit_archive import AuditArchive, ObjectVersion
 from runtime.gateways.verification_index import ArchivedRow, VerificationIndex
-from runtime.models.audit import ROOTS_PREFIX, ROWS_PREFIX
+from runtime.models.audit import ROOT_MINUTES, ROOTS_PREFIX, ROWS_PREFIX
 
 PARALLEL_READS: Final = 8
 READ_AHEAD: Final = 64
 """Segments in memory at once, of at most 6 MB each."""
 WRITING: Final = timedelta(minutes=5)
 """A segment that was being written while a root was made may be in the next one."""
-ROOT_OVERDUE: Final = timedelta(hours=50)
-"""Two runs of the daily schedule, and two hours."""
+ROOT_OVERDUE: Final = 2 * timedelta(minutes=ROOT_MINUTES) + timedelta(hours=2)
+"""One run may fail; the next one is given time."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

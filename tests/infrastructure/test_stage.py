@@ -76,6 +76,11 @@ def test_a_short_lease_is_refused_in_production_even_if_the_requests_are_shorter
         )
 
 
+def test_roots_are_signed_at_least_as_often_as_a_verification_expects() -> None:
+    with pytest.raises(StageError, match=r"archive_minutes: .* less than or equal to 1440"):
+        _stage("dev", schedules={"archive_minutes": 1441})
+
+
 def test_a_single_failure_cannot_lock_a_customer() -> None:
     with pytest.raises(StageError, match=r"lock_out\.after_failures: .* or equal to 2"):
         _stage("dev", lock_out={"after_failures": 1})
