@@ -20,14 +20,17 @@ CACHE_KIB: Final = 65_536
 
 _TABLES: Final = """
 CREATE TABLE rows (entity TEXT, sequence TEXT, version INTEGER, prev TEXT, hash TEXT,
-    holds INTEGER, image TEXT, at TEXT, PRIMARY KEY (entity, sequence)) WITHOUT ROWID;
+    holds INTEGER, image TEXT, at TEXT,
+    PRIMARY KEY (entity, sequence)) WITHOUT ROWID;
 CREATE TABLE archived (entity TEXT, sequence TEXT, hash TEXT,
     PRIMARY KEY (entity, sequence, hash)) WITHOUT ROWID;
 CREATE TABLE entities (entity TEXT PRIMARY KEY, version INTEGER, image TEXT) WITHOUT ROWID;
 CREATE TABLE segments (name TEXT PRIMARY KEY, written_at REAL, root INTEGER) WITHOUT ROWID;
+CREATE TABLE suspects (entity TEXT PRIMARY KEY, version INTEGER, image TEXT) WITHOUT ROWID;
 """
 _EVIDENCE: Final = """
-SELECT entity, sequence, 0 AS kind, version, prev, hash, holds, image, at FROM rows {where}
+SELECT entity, sequence, 0 AS kind, version, prev, hash, holds, image, at
+    FROM rows {where}
 UNION ALL
 SELECT entity, sequence, 1, 0, '', hash, 0, '', '' FROM archived {where}
 UNION ALL
@@ -67,6 +70,14 @@ class IndexedEntity:
     entity_id: str
     version: int
     image_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """An entity that has to be looked at again; `before`: what it was when no row told that."""
+
+    entity_id: str
+    before: IndexedEntity | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +159,28 @@ class VerificationIndex:
         for name, written_at in found:
             yield name, datetime.fromtimestamp(written_at).astimezone()
 
+    def suspect(self, suspect: Suspect) -> None:
+        """Keep an entity in mind, also while `evidence` is being read."""
+        before = suspect.before
+        told = (None, None) if before is None else (before.version, before.image_hash)
+        self._add("suspects", [(suspect.entity_id, *told)])
+
+    def clear(self, suspect: Suspect) -> None:
+        """An entity is suspected no longer."""
+        with self._lock:
+            self._database.execute("DELETE FROM suspects WHERE entity = ?", (suspect.entity_id,))
+
+    def suspects(self, after: str, limit: int) -> list[Suspect]:
+        """The first suspects behind an entity's id, in the order of ids."""
+        found = self._database.execute(
+            "SELECT entity, version, image FROM suspects WHERE entity > ? ORDER BY entity LIMIT ?",
+            (after, limit),
+        )
+        return [
+            Suspect(entity, None if version is None else IndexedEntity(entity, version, image))
+            for entity, version, image in found
+        ]
+
     def forget(self, entity_id: str) -> None:
         """Forget what the tables said of an entity, to read it again."""
         with self._lock:
@@ -198,9 +231,9 @@ def _places(lines: Iterator[Any]) -> Iterator[Place]:
     for sequence, together in groupby(lines, key=lambda line: line[1]):
         row: IndexedRow | None = None
         archived = []
-        for entity, _, kind, version, prev, hash_, holds, image, at in together:
+        for entity, _, kind, version, prev, hash_, holds, *rest in together:
             if kind == _ARCHIVED:
                 archived.append(hash_)
             else:
-                row = IndexedRow(entity, sequence, version, prev, hash_, bool(holds), image, at)
+                row = IndexedRow(entity, sequence, version, prev, hash_, bool(holds), *rest)
         yield Place(sequence, row, tuple(archived))

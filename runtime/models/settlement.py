@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import BaseModel, Field
 
 from runtime.models.fields import Instant, Record, SignedMinorUnits
 from runtime.schema import partition, sort
+
+SETTLEMENT_PREFIX: Final = "set_"
+"""Of ids that are made of a file's content, not of the time."""
 
 
 class SettlementStatus(StrEnum):

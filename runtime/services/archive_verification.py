@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import groupby, islice
 from typing import Any, Final
 
@@ -19,24 +19,30 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from pydantic import ValidationError
 
 from runtime.domain.audit_archive import (
+    LATE_DAYS,
     MAX_SEGMENTS_PER_ROOT,
     NO_ROOT,
     RootStatement,
     SignedRoot,
+    day_prefix,
     fault_of_names,
     read_segment_name,
     root_number,
 )
+from runtime.domain.ids import created_at
 from runtime.domain.instants import to_datetime
 from runtime.gateways.audit_archive import AuditArchive, ObjectVersion
 from runtime.gateways.verification_index import ArchivedRow, VerificationIndex
 from runtime.models.audit import ROOT_MINUTES, ROOTS_PREFIX, ROWS_PREFIX
+from runtime.models.settlement import SETTLEMENT_PREFIX
 
 PARALLEL_READS: Final = 8
 READ_AHEAD: Final = 64
 """Segments in memory at once, of at most 6 MB each."""
 WRITING: Final = timedelta(minutes=5)
 """A segment that was being written while a root was made may be in the next one."""
+_CLOCKS: Final = timedelta(days=1)
+"""No two clocks differ by more."""
 ROOT_OVERDUE: Final = 2 * timedelta(minutes=ROOT_MINUTES) + timedelta(hours=2)
 """One run may fail; the next one is given time."""
 
@@ -53,7 +59,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class ArchiveReader:
-    """Reads the archive into an index. `only` keeps rows of one entity alone."""
+    """Reads the archive into an index. `only`: the rows of one entity, from segments of its time.
+
+    Segments of other days are then known by their names alone, which is enough for the roots.
+    """
 
     archive: AuditArchive
     index: VerificationIndex
@@ -62,46 +71,74 @@ class ArchiveReader:
     only: str | None = None
     findings: list[Finding] = field(default_factory=list)
 
-    def read_segments(self) -> int:
-        """Read every segment that was not read yet, each in the version that was first written."""
-        count = 0
-        versions = self._new_segments()
+    def read_archive(self, now: datetime) -> int:
+        """Read every segment, each in the version that was first written, and judge every root.
+
+        How many roots there are. They are listed before the segments: the archive may be closed
+        while it is read, and what a root covers is there before the root.
+        """
+        roots = list(self._objects(ROOTS_PREFIX))
+        self._read_new(self._objects(ROWS_PREFIX), self._first_day(now))
+        self._check_roots(roots, now)
+        return len(roots)
+
+    def read_newest(self, since: datetime, now: datetime) -> None:
+        """Read the segments that have come since: they are called after no earlier day."""
+        day = since.date() - timedelta(days=LATE_DAYS)
+        while day <= now.date() + _CLOCKS:
+            self._read_new(self._objects(day_prefix(day)), day)
+            day += timedelta(days=1)
+
+    def _read_new(self, objects: Iterable[ObjectVersion], first_day: date) -> None:
+        versions = self._new_segments(objects, first_day)
         with ThreadPoolExecutor(PARALLEL_READS) as pool:
             while batch := list(islice(versions, READ_AHEAD)):
                 for rows, found in pool.map(self._read, batch):
                     self.index.add_archived(rows)
                     self.findings.extend(found)
-                    count += 1
                     self.progress(len(rows))
-        return count
 
-    def check_roots(self, now: datetime) -> int:
-        """Judge every root, and which segments they cover; how many roots there are."""
+    def _new_segments(
+        self, objects: Iterable[ObjectVersion], first_day: date
+    ) -> Iterator[ObjectVersion]:
+        """The segments that were not there before, and whose rows are wanted."""
+        for first in objects:
+            segment = read_segment_name(first.key)
+            if segment is None:
+                self._find(first.key, "it is called like no segment of ours")
+            elif self.index.add_segment(first.key, first.written_at) and segment.day >= first_day:
+                yield first
+
+    def _first_day(self, now: datetime) -> date:
+        """Before it there are no rows of the one entity that is wanted: an id says when it began.
+
+        Settlements are called after the content of their files.
+        """
+        identifier = (self.only or "").partition("#")[0]
+        if self.only is None or identifier.startswith(SETTLEMENT_PREFIX):
+            return date.min
+        try:
+            began = created_at(identifier)
+        except ValueError:
+            return date.min
+        return date.min if began > now else began.date() - _CLOCKS
+
+    def _check_roots(self, roots: Sequence[ObjectVersion], now: datetime) -> None:
         public = load_der_public_key(self.public_key)
         if not isinstance(public, ec.EllipticCurvePublicKey):
             raise TypeError("the public key of the roots is none of an elliptic curve")
         previous: RootStatement | None = None
-        count = 0
-        for first in self._objects(ROOTS_PREFIX):
-            count += 1
+        for number, first in enumerate(roots, start=1):
             root = self._root(first)
             if root is None:
                 continue
-            reason = _fault_of_root(root, first.key, previous, count, public)
+            reason = _fault_of_root(root, first.key, previous, number, public)
             if reason is not None:
                 self._find(first.key, reason)
             previous = root.statement
             for name in self.index.cover(root.names, root.statement.number):
                 self._find(name, f"root {root.statement.number} covers it, and it is gone")
         self._check_uncovered(previous, now)
-        return count
-
-    def _new_segments(self) -> Iterator[ObjectVersion]:
-        for first in self._objects(ROWS_PREFIX):
-            if read_segment_name(first.key) is None:
-                self._find(first.key, "it is called like no segment of ours")
-            elif self.index.add_segment(first.key, first.written_at):
-                yield first
 
     def _objects(self, prefix: str) -> Iterator[ObjectVersion]:
         """The first version of every object. What was put or hidden later changes nothing."""

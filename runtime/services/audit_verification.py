@@ -9,31 +9,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from runtime.domain.audit_chain import ChainCheck, Link, Unreadable, is_outside
+from runtime.domain.audit_chain import Link, Unreadable
 from runtime.domain.images import image_hash, number_of, text_of
 from runtime.domain.instants import to_instant
 from runtime.gateways.verification_index import (
     IndexedEntity,
     IndexedRow,
-    Place,
+    Suspect,
     VerificationIndex,
 )
 from runtime.models.audit import AuditRow
+from runtime.models.fields import Instant
 from runtime.repositories.audit import AuditRepository
 from runtime.repositories.audited import AuditedTables
 from runtime.repositories.codec import Item
 from runtime.services.archive_verification import ArchiveReader, Finding
 from runtime.services.audit_rows import AUDITED, entity_of
+from runtime.services.chain_looks import Look, look_at
 
 SCAN_SEGMENTS: Final = 8
 """Parts of a table read side by side: reading waits for DynamoDB, hashing for one processor."""
-MAX_SUSPECTS: Final = 10_000
-"""Entities that are looked at again; were there more, the projection would stand still."""
+LOOKED_AT_TOGETHER: Final = 64
+"""Suspects whose rows are in memory at once."""
 LOOK_AGAIN_SECONDS: Final = 2.0
 
 
@@ -51,7 +53,7 @@ class VerificationDesk:
     """What a verification works with.
 
     `grace`: so long after the change a row may be missing in the archive. `patience_seconds`: so
-    long what may be young is looked at again. `only`: one entity instead of all.
+    long what may be young is looked at again, and once at least. `only`: one entity, not all.
     """
 
     audit: AuditRepository
@@ -85,47 +87,22 @@ class VerificationReport:
         return not self.findings
 
 
-@dataclass
-class _Look:
-    """What a look at one entity found: what is wrong for good, and what may only be young."""
-
-    bad: Finding | None = None
-    unarchived: Finding | None = None
-    unarchived_at: str = ""
-    untold: str | None = None
-    length: int = 0
-    last: IndexedRow | None = None
-    version: int | None = None
-    young: bool = False
-
-    @property
-    def is_suspect(self) -> bool:
-        return self.unarchived is not None or self.untold is not None
-
-
 def verify(desk: VerificationDesk) -> VerificationReport:
-    """Verify everything, or one entity with the whole archive."""
+    """Verify everything, or one entity with what the archive may have of it."""
     began = desk.clock()
-    desk.reader.read_segments()
-    roots = desk.reader.check_roots(began)
+    roots = desk.reader.read_archive(began)
     _read_tables(desk)
-    findings = list(desk.reader.findings)
-    suspects: dict[str, _Look] = {}
+    findings: list[Finding] = []
     chains = 0
     for entity_id, item, places in desk.index.evidence(desk.only):
-        look = _look(entity_id, item, places)
+        look = look_at(entity_id, item, places)
         chains += 1
         desk.progress(Phase.CHAINS, 1)
         if look.bad is not None:
             findings.append(look.bad)
-        elif look.is_suspect and len(suspects) < MAX_SUSPECTS:
-            suspects[entity_id] = look
         elif look.is_suspect:
-            findings += _final(entity_id, look, began - desk.grace)
-    if suspects:
-        known = len(desk.reader.findings)
-        findings += _look_again(suspects, began, desk)
-        findings += desk.reader.findings[known:]
+            desk.index.suspect(_suspect(entity_id, look, None))
+    again = _look_again(began, desk)
     counts = desk.index.counts()
     return VerificationReport(
         rows=counts["rows"],
@@ -134,8 +111,8 @@ def verify(desk: VerificationDesk) -> VerificationReport:
         segments=counts["segments"],
         archived=counts["archived"],
         roots=roots,
-        young=sum(look.young for look in suspects.values()),
-        findings=tuple(sorted(set(findings))),
+        young=again.young,
+        findings=tuple(sorted({*desk.reader.findings, *findings, *again.findings})),
     )
 
 
@@ -144,7 +121,9 @@ def verify(desk: VerificationDesk) -> VerificationReport:
 
 def _read_tables(desk: VerificationDesk) -> None:
     if desk.only is not None:
-        _read_entity(desk.only, desk)
+        entities, rows = _read_entity(desk.only, desk)
+        desk.index.add_entities(entities)
+        desk.index.add_rows(rows)
         return
     for _, model in AUDITED.values():
 
@@ -163,20 +142,18 @@ def _read_tables(desk: VerificationDesk) -> None:
     _in_parallel(read_rows)
 
 
+def _read_entity(
+    entity_id: str, desk: VerificationDesk
+) -> tuple[list[IndexedEntity], list[IndexedRow]]:
+    """An entity as it is, and then its rows."""
+    items = [desk.tables.item(model, entity_id) for _, model in AUDITED.values()]
+    rows = [_indexed_row(entity_id, row) for row in desk.audit.chain(entity_id)]
+    return [_entity(item) for item in items if item is not None], rows
+
+
 def _in_parallel(read: Callable[[int], None]) -> None:
     with ThreadPoolExecutor(SCAN_SEGMENTS) as pool:
         list(pool.map(read, range(SCAN_SEGMENTS)))
-
-
-def _read_entity(entity_id: str, desk: VerificationDesk) -> None:
-    """Read an entity, and then its rows, anew."""
-    desk.index.forget(entity_id)
-    for _, model in AUDITED.values():
-        item = desk.tables.item(model, entity_id)
-        if item is not None:
-            desk.index.add_entities([_entity(item)])
-    rows = desk.audit.chain(entity_id)
-    desk.index.add_rows(_indexed_row(entity_id, row) for row in rows)
 
 
 def _entity(item: Item) -> IndexedEntity:
@@ -206,106 +183,69 @@ def _indexed_row(entity_id: str, row: AuditRow | Unreadable) -> IndexedRow:
 # -------------------------------------------------------------------- judging
 
 
-def _look(entity_id: str, item: IndexedEntity | None, places: Iterator[Place]) -> _Look:
-    """Follow one chain to its end, or to the first link that does not hold."""
-    look, check = _Look(version=None if item is None else item.version), ChainCheck()
-    told = newer = False
-    for place in places:
-        look.length += 1
-        reason = _fault(place, check)
-        if reason is not None:
-            look.bad = look.bad or Finding(entity_id, look.length, place.sequence, reason)
-            continue
-        assert place.row is not None, "a row that is missing is a fault"
-        if not place.archived and look.unarchived is None:
-            reason = f"it is of {place.row.timestamp}, and the archive does not have it"
-            look.unarchived = Finding(entity_id, look.length, place.sequence, reason)
-            look.unarchived_at = place.row.timestamp
-        look.last = place.row
-        if item is not None and _tells(place.row, item):
-            told, newer = True, False
-        elif not is_outside(place.sequence):
-            newer = True
-    look.untold = _untold(item, look, told=told, newer=newer)
-    return look
+@dataclass
+class _Again:
+    """What the looks at the suspects have come to."""
+
+    findings: list[Finding] = field(default_factory=list)
+    young: int = 0
 
 
-def _fault(place: Place, check: ChainCheck) -> str | None:
-    """Why this place of the chain does not hold, or None."""
-    row = place.row
-    if row is None:
-        return "it was archived, and is not in the table: it was deleted"
-    if len(place.archived) > 1:
-        return f"it was archived with {len(place.archived)} contents: somebody put it again"
-    link: Link | Unreadable = Unreadable(place.sequence)
-    if row.hash is not None:
-        link = Link(place.sequence, row.version, row.prev_hash, row.hash, row.holds)
-    broken = check.look_at(link)
-    if broken is not None:
-        return broken.reason
-    if place.archived and row.hash != place.archived[0]:
-        return "it is not the row that was archived: it was changed and hashed again"
-    return None
+def _suspect(entity_id: str, look: Look, before: IndexedEntity | None) -> Suspect:
+    """Remembers what no row tells yet. The first of it: what comes after, is told after it."""
+    return Suspect(entity_id, before or (None if look.untold is None else look.item))
 
 
-def _tells(row: IndexedRow, item: IndexedEntity) -> bool:
-    return (row.version, row.image_hash) == (item.version, item.image_hash)
-
-
-def _untold(item: IndexedEntity | None, look: _Look, *, told: bool, newer: bool) -> str | None:
-    """Why the newest row does not tell what the entity is."""
-    if look.last is None:
-        return None if item is None else "no row tells that it exists"
-    if item is None:
-        return "it is gone, and no row tells who deleted it" if look.last.image_hash else None
-    if not told:
-        return f"it is of version {item.version}, and no row tells it as it is: it was changed"
-    if newer:
-        return f"it is of version {item.version}, and later rows tell otherwise: it was put back"
-    return None
-
-
-def _look_again(
-    suspects: dict[str, _Look], began: datetime, desk: VerificationDesk
-) -> list[Finding]:
-    """Read what may be young until it has come, or patience ends; what is wrong then."""
-    findings: list[Finding] = []
-    waiting = dict(suspects)
-    waited = 0.0
-    while waiting and waited < desk.patience_seconds:
-        desk.sleep(LOOK_AGAIN_SECONDS)
-        waited += LOOK_AGAIN_SECONDS
-        desk.reader.read_segments()
-        for entity_id, before in list(waiting.items()):
-            _read_entity(entity_id, desk)
-            look = _look_at(entity_id, desk)
-            moved = look.version is not None and look.version != before.version
+def _look_again(began: datetime, desk: VerificationDesk) -> _Again:
+    """Look at every suspect once at least, and until patience has ended, unless it has cleared."""
+    again = _Again()
+    until = desk.clock() + timedelta(seconds=desk.patience_seconds)
+    while desk.index.suspects("", 1):
+        is_last = desk.clock() >= until
+        desk.reader.read_newest(began, desk.clock())
+        for suspect, look in _looks(desk):
             if look.bad is not None:
-                findings.append(look.bad)
-            if moved and look.untold is not None and before.untold is not None:
-                look.untold = None  # it changes faster than it can be looked at, and is told
-            if look.bad is not None or not look.is_suspect:
-                del waiting[entity_id]
-            else:
-                suspects[entity_id] = waiting[entity_id] = look
-    for entity_id, look in waiting.items():
-        findings += _final(entity_id, look, began - desk.grace)
-    return findings
+                again.findings.append(look.bad)
+            elif look.is_suspect and is_last:
+                _conclude(suspect.entity_id, look, to_instant(began - desk.grace), again)
+            elif look.is_suspect:
+                desk.index.suspect(_suspect(suspect.entity_id, look, suspect.before))
+                continue
+            desk.index.clear(suspect)
+        if desk.index.suspects("", 1):
+            desk.sleep(LOOK_AGAIN_SECONDS)
+    return again
 
 
-def _look_at(entity_id: str, desk: VerificationDesk) -> _Look:
-    for entity, item, places in desk.index.evidence(entity_id):
-        return _look(entity, item, places)
-    return _Look()
+def _looks(desk: VerificationDesk) -> Iterator[tuple[Suspect, Look]]:
+    """Every suspect, read anew: the item first, and then its rows."""
+
+    def read(suspect: Suspect) -> tuple[list[IndexedEntity], list[IndexedRow]]:
+        return _read_entity(suspect.entity_id, desk)
+
+    after = ""
+    with ThreadPoolExecutor(SCAN_SEGMENTS) as pool:
+        while batch := desk.index.suspects(after, LOOKED_AT_TOGETHER):
+            after = batch[-1].entity_id
+            for suspect, (entities, rows) in zip(batch, pool.map(read, batch), strict=True):
+                desk.index.forget(suspect.entity_id)
+                desk.index.add_entities(entities)
+                desk.index.add_rows(rows)
+                yield suspect, _look_at(suspect, desk)
 
 
-def _final(entity_id: str, look: _Look, oldest_young: datetime) -> list[Finding]:
+def _look_at(suspect: Suspect, desk: VerificationDesk) -> Look:
+    for entity_id, item, places in desk.index.evidence(suspect.entity_id):
+        return look_at(entity_id, item, places, suspect.before)
+    return Look()
+
+
+def _conclude(entity_id: str, look: Look, oldest_young: Instant, again: _Again) -> None:
     """What of a suspect is wrong after all: the first of it."""
-    if look.unarchived is not None:
-        if look.unarchived_at < to_instant(oldest_young):
-            return [look.unarchived]
-        look.young = True
+    if look.unarchived is not None and look.unarchived_at < oldest_young:
+        again.findings.append(look.unarchived)
+        return
+    again.young += look.unarchived is not None
     if look.untold is not None:
         sequence = "" if look.last is None else look.last.sequence
-        return [Finding(entity_id, look.length, sequence, look.untold)]
-    return []
+        again.findings.append(Finding(entity_id, look.length, sequence, look.untold))

@@ -28,7 +28,12 @@ from runtime.errors import NotFound, StaleWrite
 from runtime.gateways.settlement_files import MAX_LINE_BYTES, FileVersion, SettlementFiles
 from runtime.models.change import ChangeContext
 from runtime.models.merchant import MerchantProfile
-from runtime.models.settlement import LineStatus, Settlement, SettlementStatus
+from runtime.models.settlement import (
+    SETTLEMENT_PREFIX,
+    LineStatus,
+    Settlement,
+    SettlementStatus,
+)
 from runtime.repositories.settlements import ChunkContended, SettlementRepository
 from runtime.services.merchant_profiles import MerchantProfiles
 from runtime.services.settlement_chunk import chunk_of
@@ -124,7 +129,7 @@ def _open(
     content = hashlib.sha256("\n".join((merchant.id, day, sha256)).encode()).hexdigest()
     return desk.settlements.open(
         Settlement(
-            id=f"set_{content[:26].upper()}",
+            id=f"{SETTLEMENT_PREFIX}{content[:26].upper()}",
             merchant_id=merchant.id,
             date=day,
             status=SettlementStatus.PROCESSING,

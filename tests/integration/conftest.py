@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,8 @@ from local import ministack, ports, toolchain
 from local.progress import Progress
 from local.workspace import PROJECT_ROOT, Workspace
 from tests.support import dynamodb_local
+from tests.support.audit_stage import AuditStage
+from tests.support.auditor import Auditor
 from tests.support.engines import Engine
 from tests.support.stage import Stage, running_stage
 from tests.support.world import World
@@ -66,3 +69,13 @@ def stage(request: pytest.FixtureRequest, ministack_engine: Engine) -> Iterator[
         tables_on = request.getfixturevalue("dynamodb_local_engine")
     with running_stage(ministack_engine, tables_on) as running:
         yield running
+
+
+@pytest.fixture
+def auditor(world: World, ministack_engine: Engine, tmp_path: Path) -> Auditor:
+    return Auditor(world, AuditStage.on(ministack_engine), tmp_path)
+
+
+@pytest.fixture
+def either_auditor(either_world: World, ministack_engine: Engine, tmp_path: Path) -> Auditor:
+    return Auditor(either_world, AuditStage.on(ministack_engine), tmp_path)

@@ -1,0 +1,157 @@
+"""One entity under audit: what its chain, the archive and the item in its table say together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from runtime.domain.audit_chain import OUTSIDE, ChainCheck, Link, Unreadable, is_outside
+from runtime.domain.instants import to_datetime
+from runtime.gateways.verification_index import IndexedEntity, IndexedRow, Place
+from runtime.services.archive_verification import Finding
+
+LONGEST_REQUEST: Final = timedelta(minutes=15)
+"""Lambda's limit. A version's row says when its request began, a row from outside when the change
+was made: only what is further apart than this has a sure order."""
+
+
+@dataclass
+class Look:
+    """What a look at one entity found: what is wrong for good, and what may only be young."""
+
+    item: IndexedEntity | None = None
+    bad: Finding | None = None
+    unarchived: Finding | None = None
+    unarchived_at: str = ""
+    untold: str | None = None
+    length: int = 0
+    last: IndexedRow | None = None
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether it has to be looked at again before it is called wrong."""
+        return self.unarchived is not None or self.untold is not None
+
+
+def look_at(
+    entity_id: str,
+    item: IndexedEntity | None,
+    places: Iterator[Place],
+    before: IndexedEntity | None = None,
+) -> Look:
+    """Follow one chain to its end, or to the first link that does not hold.
+
+    `before`: what the item was at an earlier look, when no row told that. If one does now, and the
+    item is another again, then it changes faster than it can be looked at, and is told.
+    """
+    look, check, news = Look(item), ChainCheck(), _News(item, before)
+    for place in places:
+        look.length += 1
+        reason = _fault(place, check)
+        if reason is not None:
+            look.bad = look.bad or Finding(entity_id, look.length, place.sequence, reason)
+            continue
+        assert place.row is not None, "a row that is missing is a fault"
+        if not place.archived and look.unarchived is None:
+            reason = f"it is of {place.row.timestamp}, and the archive does not have it"
+            look.unarchived = Finding(entity_id, look.length, place.sequence, reason)
+            look.unarchived_at = place.row.timestamp
+        look.last = place.row
+        news.hear(place.row)
+    look.untold = news.fault()
+    return look
+
+
+def _fault(place: Place, check: ChainCheck) -> str | None:
+    """Why this place of the chain does not hold, or None."""
+    row = place.row
+    if row is None:
+        return "it was archived, and is not in the table: it was deleted"
+    if len(place.archived) > 1:
+        return f"it was archived with {len(place.archived)} contents: somebody put it again"
+    link: Link | Unreadable = Unreadable(place.sequence)
+    if row.hash is not None:
+        link = Link(place.sequence, row.version, row.prev_hash, row.hash, row.holds)
+    broken = check.look_at(link)
+    if broken is not None:
+        return broken.reason
+    if place.archived and row.hash != place.archived[0]:
+        return "it is not the row that was archived: it was changed and hashed again"
+    return None
+
+
+@dataclass
+class _News:
+    """Whether the rows tell what the item is, and nothing newer."""
+
+    item: IndexedEntity | None
+    before: IndexedEntity | None
+    _version: IndexedRow | None = None
+    _outside: IndexedRow | None = None
+    """The newest row of either kind."""
+    _before_was_told: bool = False
+    _told_by: IndexedRow | None = None
+    _overtaken_by: IndexedRow | None = None
+
+    def hear(self, row: IndexedRow) -> None:
+        """One row after the other, in the order of the chain."""
+        if self.before is not None and _tells(row, self.before):
+            self._before_was_told = True
+        if _tells(row, self.item):
+            newest = (self._version, self._outside)
+            newer = next((each for each in newest if each and _is_late(row, each)), None)
+            if newer is None or self._told_by is None:
+                self._told_by, self._overtaken_by = row, newer
+        elif self._told_by is not None and _is_newer(row, self._told_by):
+            self._overtaken_by = row
+        if not is_outside(row.sequence):
+            self._version = row
+        elif self._outside is None or not _is_late(row, self._outside):
+            self._outside = row
+
+    def fault(self) -> str | None:
+        """Why the newest row does not tell what the item is."""
+        is_any = self._version is not None or self._outside is not None
+        if self._told_by is not None and self._overtaken_by is None:
+            return None
+        if self.item is None:
+            return "it is gone, and no row tells who deleted it" if is_any else None
+        if self._before_was_told and self.item != self.before:
+            return None
+        version = self.item.version
+        if not is_any:
+            return "no row tells that it exists"
+        if self._told_by is None:
+            return f"it is of version {version}, and no row tells it as it is: it was changed"
+        return f"it is of version {version}, and later rows tell otherwise: it was put back"
+
+
+def _tells(row: IndexedRow, item: IndexedEntity | None) -> bool:
+    if item is None:
+        return not row.image_hash
+    return (row.version, row.image_hash) == (item.version, item.image_hash)
+
+
+def _is_newer(row: IndexedRow, other: IndexedRow) -> bool:
+    """Whether what the row tells surely happened after the other, behind which it stands.
+
+    A row that is in no version's place may have come late, and stands behind the newest version.
+    """
+    if not is_outside(row.sequence):
+        return True
+    if is_outside(other.sequence):
+        return _stream_number(row) > _stream_number(other)
+    return to_datetime(row.timestamp) > to_datetime(other.timestamp) + LONGEST_REQUEST
+
+
+def _is_late(row: IndexedRow, other: IndexedRow) -> bool:
+    """Whether what the row tells surely happened before the other, behind which it stands."""
+    if not is_outside(row.sequence):
+        return False
+    return is_outside(other.sequence) and _stream_number(row) < _stream_number(other)
+
+
+def _stream_number(row: IndexedRow) -> str:
+    return row.sequence.rpartition(OUTSIDE)[2]

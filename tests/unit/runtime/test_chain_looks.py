@@ -1,0 +1,136 @@
+"""What a chain says of its entity: rows from outside come late, and are told where they arrive."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import pytest
+
+from runtime.domain.audit_chain import GENESIS, outside_key, version_key
+from runtime.gateways.verification_index import IndexedEntity, IndexedRow, Place
+from runtime.services.chain_looks import Look, look_at
+
+ENTITY = "acc_a"
+GONE = ""
+
+
+def version(number: int, image: str) -> IndexedRow:
+    return row(version_key(number), number, image, "09:00:00")
+
+
+def outside(after: int, stream: int, image: str, at: str = "12:00:00") -> IndexedRow:
+    return row(outside_key(after, str(stream)), after, image, at)
+
+
+def late(behind: IndexedRow, stream: int, number: int, image: str) -> IndexedRow:
+    """A row whose record came when a row with a higher number, or a later version, was there."""
+    return row(f"{behind.sequence}#{stream:0>40}", number, image, "09:00:00")
+
+
+def row(sequence: str, number: int, image: str, at: str) -> IndexedRow:
+    time = f"2026-03-14T{at}.000Z"
+    return IndexedRow(ENTITY, sequence, number, "", f"hash-{sequence}", True, image, time)
+
+
+def item(number: int, image: str) -> IndexedEntity:
+    return IndexedEntity(ENTITY, number, image)
+
+
+def looked(
+    now: IndexedEntity | None, *rows: IndexedRow, before: IndexedEntity | None = None
+) -> Look:
+    """A look at rows that are archived and linked in the given order."""
+    return look_at(ENTITY, now, iter(linked(rows)), before)
+
+
+def linked(rows: Sequence[IndexedRow]) -> list[Place]:
+    hashes = [GENESIS, *(str(each.hash) for each in rows)]
+    places = []
+    for (previous, own), each in zip(pairwise(hashes), rows, strict=True):
+        linked_row = IndexedRow(
+            each.entity_id,
+            each.sequence,
+            each.version,
+            previous,
+            own,
+            True,
+            each.image_hash,
+            each.timestamp,
+        )
+        places.append(Place(each.sequence, linked_row, (own,)))
+    return places
+
+
+V1, V2 = version(1, "one"), version(2, "two")
+HAND, DELETED = outside(2, 8, "y"), outside(1, 8, GONE)
+
+
+@pytest.mark.parametrize(
+    ("now", "rows"),
+    [
+        pytest.param(item(2, "two"), [V1, V2], id="as the newest version left it"),
+        pytest.param(item(2, "x"), [V1, V2, outside(2, 9, "x")], id="as a hand left it"),
+        pytest.param(
+            item(2, "two"), [V1, V2, outside(2, 9, "x", at="09:14:00")], id="a change told late"
+        ),
+        pytest.param(
+            item(2, "y"),
+            [V1, V2, HAND, late(HAND, 7, 2, "x")],
+            id="the later of two hands told first",
+        ),
+        pytest.param(None, [V1, outside(1, 9, GONE)], id="deleted by hand"),
+        pytest.param(
+            None,
+            [V1, DELETED, late(DELETED, 7, 1, "x")],
+            id="deleted by hand, after a change that was told late",
+        ),
+        pytest.param(item(1, "one"), [V1, DELETED, outside(1, 9, "one")], id="put again"),
+    ],
+)
+def test_a_chain_tells_its_entity(now: IndexedEntity | None, rows: list[IndexedRow]) -> None:
+    look = looked(now, *rows)
+    assert (look.bad, look.untold, look.length) == (None, None, len(rows))
+
+
+@pytest.mark.parametrize(
+    ("now", "rows", "reason"),
+    [
+        pytest.param(item(1, "one"), [V1, V2], "put back", id="an older version"),
+        pytest.param(item(2, "x"), [V1, V2], "no row tells it as it is", id="another image"),
+        pytest.param(
+            item(2, "two"), [V1, V2, outside(2, 9, "x")], "put back", id="before a hand's change"
+        ),
+        pytest.param(
+            item(2, "x"),
+            [V1, V2, outside(2, 7, "x"), outside(2, 8, "y")],
+            "put back",
+            id="between two hands' changes",
+        ),
+        pytest.param(None, [V1, V2], "gone", id="deleted, and no row tells it"),
+        pytest.param(
+            None,
+            [V1, outside(1, 8, GONE), outside(1, 9, "one")],
+            "gone",
+            id="put again, then deleted, and no row tells it",
+        ),
+        pytest.param(item(1, "one"), [], "no row tells that it exists", id="no row"),
+    ],
+)
+def test_an_entity_that_its_chain_does_not_tell_is_suspect(
+    now: IndexedEntity | None, rows: list[IndexedRow], reason: str
+) -> None:
+    look = looked(now, *rows)
+    assert look.untold is not None
+    assert reason in look.untold
+    assert look.is_suspect
+
+
+def test_what_changes_faster_than_it_is_looked_at_is_told_once_a_row_tells_what_it_was() -> None:
+    before, now = item(2, "two"), item(3, "three")
+    assert looked(now, V1, before=before).is_suspect
+    assert not looked(now, V1, V2, before=before).is_suspect
+    # It stands still: then the last row has to tell it.
+    assert looked(before, V1, V2, version(3, "three"), before=before).is_suspect
+    # It is gone: then a row has to tell that.
+    assert looked(None, V1, V2, before=before).is_suspect
