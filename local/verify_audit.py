@@ -1,7 +1,7 @@
 """`make verify-audit`: verify the audit log of the local stage from here, and show how it goes.
 
-What it reads is what an auditor can read: the audit log, the audited tables, the archive's bucket,
-and the public key of the roots.
+What it reads is what an auditor can read: the audit log, the audited tables, the alerts, the
+archive's bucket, and the public key of the roots.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from local.stackfile import Stack
 from local.workspace import Workspace
 from runtime.gateways.audit_archive import AuditArchive
 from runtime.gateways.verification_index import VerificationIndex
+from runtime.repositories.alerts import AlertRepository
 from runtime.repositories.audit import AuditRepository
 from runtime.repositories.audited import AuditedTables
 from runtime.repositories.codec import Codec, NoCipher
@@ -102,6 +103,7 @@ def verified(
         )
         desk = VerificationDesk(
             audit=AuditRepository(store),
+            alerts=AlertRepository(store),
             tables=AuditedTables(store),
             reader=reader,
             index=index,

@@ -20,7 +20,7 @@ CACHE_KIB: Final = 65_536
 
 _TABLES: Final = """
 CREATE TABLE rows (entity TEXT, sequence TEXT, version INTEGER, prev TEXT, hash TEXT,
-    holds INTEGER, image TEXT, at TEXT,
+    holds INTEGER, image TEXT, at TEXT, action TEXT, alert TEXT,
     PRIMARY KEY (entity, sequence)) WITHOUT ROWID;
 CREATE TABLE archived (entity TEXT, sequence TEXT, hash TEXT,
     PRIMARY KEY (entity, sequence, hash)) WITHOUT ROWID;
@@ -29,12 +29,12 @@ CREATE TABLE segments (name TEXT PRIMARY KEY, written_at REAL, root INTEGER) WIT
 CREATE TABLE suspects (entity TEXT PRIMARY KEY, version INTEGER, image TEXT) WITHOUT ROWID;
 """
 _EVIDENCE: Final = """
-SELECT entity, sequence, 0 AS kind, version, prev, hash, holds, image, at
+SELECT entity, sequence, 0 AS kind, version, prev, hash, holds, image, at, action, alert
     FROM rows {where}
 UNION ALL
-SELECT entity, sequence, 1, 0, '', hash, 0, '', '' FROM archived {where}
+SELECT entity, sequence, 1, 0, '', hash, 0, '', '', '', '' FROM archived {where}
 UNION ALL
-SELECT entity, '', 2, version, '', '', 0, image, '' FROM entities {where}
+SELECT entity, '', 2, version, '', '', 0, image, '', '', '' FROM entities {where}
 ORDER BY 1, 2, 3, 6
 """
 _ARCHIVED, _ENTITY = 1, 2
@@ -42,7 +42,10 @@ _ARCHIVED, _ENTITY = 1, 2
 
 @dataclass(frozen=True, slots=True)
 class IndexedRow:
-    """A row of the audit table; `hash` is None of what is no audit row any more."""
+    """A row of the audit table; `hash` is None of what is no audit row any more.
+
+    `alert_id`: of a row that tells a change from outside, the alert that was raised about it.
+    """
 
     entity_id: str
     sequence: str
@@ -52,6 +55,8 @@ class IndexedRow:
     holds: bool
     image_hash: str
     timestamp: str
+    action: str = ""
+    alert_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +123,8 @@ class VerificationIndex:
                     row.holds,
                     row.image_hash,
                     row.timestamp,
+                    row.action,
+                    row.alert_id,
                 )
                 for row in rows
             ),

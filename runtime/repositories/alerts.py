@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 from pydantic import BaseModel
 
 from runtime.domain.buckets import ALERT_BUCKETS, all_buckets
 from runtime.models.alert import Alert
-from runtime.models.scope import Scope
+from runtime.models.scope import EVERYBODY, Scope
 from runtime.repositories.expressions import Condition, below, equals
 from runtime.repositories.merging import merge_newest_first
-from runtime.repositories.store import Store
+from runtime.repositories.store import MAX_TRANSACTION_ITEMS, Store
 
 EVERYBODY_NAME = "all"
 """What the buckets of everybody's alerts are called."""
@@ -22,6 +23,10 @@ class AlertEntry(BaseModel, frozen=True):
 
     id: str
     listed_at: str
+
+
+class _Raised(BaseModel, frozen=True):
+    id: str
 
 
 class AlertRepository:
@@ -59,3 +64,12 @@ class AlertRepository:
         if not alert_ids:
             return []
         return self._store.get_many(Alert, [{"id": each} for each in alert_ids], Alert, scope)
+
+    def raised(self, alert_ids: Iterable[str]) -> set[str]:
+        """Those of the ids of which there is an alert, strongly consistent, whatever it says."""
+        keys = ({"id": each} for each in dict.fromkeys(alert_ids))
+        found: set[str] = set()
+        while batch := list(islice(keys, MAX_TRANSACTION_ITEMS)):
+            rows = self._store.get_many(Alert, batch, _Raised, EVERYBODY)
+            found.update(row.id for row in rows)
+        return found

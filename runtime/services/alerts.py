@@ -7,8 +7,9 @@ from datetime import datetime
 from runtime.domain.alert_rules import Finding, Window
 from runtime.domain.buckets import ALERT_BUCKETS, bucket_for
 from runtime.domain.ids import repeatable_id
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_datetime, to_instant
 from runtime.models.alert import Alert, AlertType, Detail
+from runtime.models.audit import AuditRow
 from runtime.repositories.alerts import EVERYBODY_NAME, AlertRepository
 
 ALERT_PREFIX = "alr"
@@ -38,6 +39,25 @@ def raise_alert(  # noqa: PLR0913 - the parts of one alert
 def record_finding(finding: Finding, alerts: AlertRepository) -> bool:
     """Record the alert that a rule has found; whether it is the first of its window."""
     return alerts.record(alert_of(finding))
+
+
+def change_outside(row: AuditRow, reason: str = "") -> Finding:
+    """What the projector raises before it puts a row that tells a change from outside.
+
+    The alert's id follows from the row alone, so whoever has the row can look whether it was
+    raised.
+    """
+    at = to_datetime(row.timestamp)
+    detail: Detail = {"sequence": row.sequence, "attributes": list(row.changes), "reason": reason}
+    return Finding(
+        AlertType.OUT_OF_BAND,
+        row.entity_type,
+        row.entity_id,
+        row.merchant_id,
+        detail,
+        at,
+        Window(at, row.sequence),
+    )
 
 
 def alert_of(finding: Finding) -> Alert:

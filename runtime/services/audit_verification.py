@@ -1,8 +1,9 @@
 """The whole audit log verified: its chains, its archive, and the entities that it tells of.
 
-First the archive is read, then the entities, then the audit log: what is read later may know more,
-never less. So a row that was archived has to be in the table, and what an entity was has to be told
-by a row. What the archive or the log lacks may be young, and is looked at again.
+First the archive is read, then the entities, then the audit log, then alerts: what is read later
+may know more, never less. So a row that was archived has to be in the table, what an entity was has
+to be told by a row, and of a row from outside there has to be an alert. What the archive or the log
+lacks may be young, and is looked at again.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from runtime.domain.audit_actions import OUT_OF_BAND_ACTION
 from runtime.domain.audit_chain import Link, Unreadable
 from runtime.domain.images import image_hash, number_of, text_of
 from runtime.domain.instants import to_instant
@@ -25,12 +27,14 @@ from runtime.gateways.verification_index import (
 )
 from runtime.models.audit import AuditRow
 from runtime.models.fields import Instant
+from runtime.repositories.alerts import AlertRepository
 from runtime.repositories.audit import AuditRepository
 from runtime.repositories.audited import AuditedTables
 from runtime.repositories.codec import Item
+from runtime.services.alerts import alert_of, change_outside
 from runtime.services.archive_verification import ArchiveReader, Finding
 from runtime.services.audit_rows import AUDITED, entity_of
-from runtime.services.chain_looks import Look, look_at
+from runtime.services.chain_looks import Look, look_at, unheard
 
 SCAN_SEGMENTS: Final = 8
 """Parts of a table read side by side: reading waits for DynamoDB, hashing for one processor."""
@@ -57,6 +61,7 @@ class VerificationDesk:
     """
 
     audit: AuditRepository
+    alerts: AlertRepository
     tables: AuditedTables
     reader: ArchiveReader
     index: VerificationIndex
@@ -98,8 +103,9 @@ def verify(desk: VerificationDesk) -> VerificationReport:
         look = look_at(entity_id, item, places)
         chains += 1
         desk.progress(Phase.CHAINS, 1)
-        if look.bad is not None:
-            findings.append(look.bad)
+        bad = _bad(entity_id, look, desk)
+        if bad is not None:
+            findings.append(bad)
         elif look.is_suspect:
             desk.index.suspect(_suspect(entity_id, look, None))
     again = _look_again(began, desk)
@@ -177,6 +183,8 @@ def _indexed_row(entity_id: str, row: AuditRow | Unreadable) -> IndexedRow:
         link.holds,
         row.image_hash,
         row.timestamp,
+        row.action,
+        alert_of(change_outside(row)).id if row.action == OUT_OF_BAND_ACTION else "",
     )
 
 
@@ -189,6 +197,14 @@ class _Again:
 
     findings: list[Finding] = field(default_factory=list)
     young: int = 0
+
+
+def _bad(entity_id: str, look: Look, desk: VerificationDesk) -> Finding | None:
+    """The first link that is wrong for good."""
+    if not look.outside:
+        return look.bad
+    raised = desk.alerts.raised(row.alert_id for row in look.outside)
+    return unheard(look, entity_id, raised) or look.bad
 
 
 def _suspect(entity_id: str, look: Look, before: IndexedEntity | None) -> Suspect:
@@ -204,8 +220,9 @@ def _look_again(began: datetime, desk: VerificationDesk) -> _Again:
         is_last = desk.clock() >= until
         desk.reader.read_newest(began, desk.clock())
         for suspect, look in _looks(desk):
-            if look.bad is not None:
-                again.findings.append(look.bad)
+            bad = _bad(suspect.entity_id, look, desk)
+            if bad is not None:
+                again.findings.append(bad)
             elif look.is_suspect and is_last:
                 _conclude(suspect.entity_id, look, to_instant(began - desk.grace), again)
             elif look.is_suspect:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
+from runtime.domain.audit_actions import OUT_OF_BAND_ACTION, REBUILT
 from runtime.domain.audit_chain import OUTSIDE, ChainCheck, Link, Unreadable, is_outside
 from runtime.domain.instants import to_datetime
 from runtime.gateways.verification_index import IndexedEntity, IndexedRow, Place
@@ -15,6 +16,15 @@ from runtime.services.archive_verification import Finding
 LONGEST_REQUEST: Final = timedelta(minutes=15)
 """Lambda's limit. A version's row says when its request began, a row from outside when the change
 was made: only what is further apart than this has a sure order."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideRow:
+    """A row that tells a change from outside, and the alert that was raised before it was put."""
+
+    position: int
+    sequence: str
+    alert_id: str
 
 
 @dataclass
@@ -28,6 +38,8 @@ class Look:
     untold: str | None = None
     length: int = 0
     last: IndexedRow | None = None
+    outside: list[OutsideRow] = field(default_factory=list)
+    """Those before the first bad link."""
 
     @property
     def is_suspect(self) -> bool:
@@ -46,14 +58,17 @@ def look_at(
     `before`: what the item was at an earlier look, when no row told that. If one does now, and the
     item is another again, then it changes faster than it can be looked at, and is told.
     """
-    look, check, news = Look(item), ChainCheck(), _News(item, before)
+    look, check, news, versions = Look(item), ChainCheck(), _News(item, before), _Versions()
     for place in places:
         look.length += 1
-        reason = _fault(place, check)
+        reason = _fault(place, check) or versions.fault(place)
         if reason is not None:
             look.bad = look.bad or Finding(entity_id, look.length, place.sequence, reason)
             continue
         assert place.row is not None, "a row that is missing is a fault"
+        if look.bad is None and place.row.action == OUT_OF_BAND_ACTION:
+            told = OutsideRow(look.length, place.sequence, place.row.alert_id)
+            look.outside.append(told)
         if not place.archived and look.unarchived is None:
             reason = f"it is of {place.row.timestamp}, and the archive does not have it"
             look.unarchived = Finding(entity_id, look.length, place.sequence, reason)
@@ -62,6 +77,15 @@ def look_at(
         news.hear(place.row)
     look.untold = news.fault()
     return look
+
+
+def unheard(look: Look, entity_id: str, raised: set[str]) -> Finding | None:
+    """The first row from outside whose alert is not among those `raised`: nobody of ours put it."""
+    for row in look.outside:
+        if row.alert_id not in raised:
+            reason = "it tells a change from outside, and there is no alert of it: it is forged"
+            return Finding(entity_id, row.position, row.sequence, reason)
+    return None
 
 
 def _fault(place: Place, check: ChainCheck) -> str | None:
@@ -80,6 +104,29 @@ def _fault(place: Place, check: ChainCheck) -> str | None:
     if place.archived and row.hash != place.archived[0]:
         return "it is not the row that was archived: it was changed and hashed again"
     return None
+
+
+@dataclass
+class _Versions:
+    """Which versions have a row in their own place."""
+
+    _newest: int = 0
+    _open: list[range] = field(default_factory=list)
+    """Those before the newest that have none, or one that was rebuilt from what they left."""
+
+    def fault(self, place: Place) -> str | None:
+        """Why this row cannot tell its version: it came late, and was told in time as well."""
+        row = place.row
+        assert row is not None, "a row that is missing is a fault"
+        if not is_outside(row.sequence):
+            self._open.append(range(self._newest + 1, row.version + (row.action == REBUILT)))
+            self._newest = row.version
+            return None
+        if row.action == OUT_OF_BAND_ACTION or row.version > self._newest:
+            return None
+        if any(row.version in versions for versions in self._open):
+            return None
+        return f"it tells version {row.version}, and it has a row of its own: it is forged"
 
 
 @dataclass
@@ -150,7 +197,9 @@ def _is_late(row: IndexedRow, other: IndexedRow) -> bool:
     """Whether what the row tells surely happened before the other, behind which it stands."""
     if not is_outside(row.sequence):
         return False
-    return is_outside(other.sequence) and _stream_number(row) < _stream_number(other)
+    if is_outside(other.sequence):
+        return _stream_number(row) < _stream_number(other)
+    return row.action != OUT_OF_BAND_ACTION and row.version < other.version
 
 
 def _stream_number(row: IndexedRow) -> str:

@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 
+from runtime.domain.audit_actions import OUT_OF_BAND_ACTION
 from runtime.domain.audit_archive import RootStatement, SignedRoot, root_name, segment_name
 from runtime.domain.audit_chain import sealed, version_key
 from runtime.domain.canonical import canonical_json
 from runtime.domain.ids import new_id
 from runtime.gateways.verification_index import VerificationIndex
 from runtime.models.audit import AuditRow
+from runtime.repositories.alerts import AlertRepository
+from runtime.services.alerts import alert_of, change_outside
 from runtime.services.archive_verification import ArchiveReader
 from runtime.services.audit_verification import (
     Phase,
@@ -132,10 +135,15 @@ def test_an_inserted_row_is_found_whatever_it_says_of_itself(auditor: Auditor) -
     loose = rows[1].model_copy(update={"sequence": version_key(2) + "#" + "7".zfill(40)})
     auditor.world.put(sealed(loose))
     assert auditor.found() == [(entity, 3, loose.sequence)]
-    # Made to follow the row before, it is the next one that does not follow it.
-    fitting = sealed(loose.model_copy(update={"prev_hash": rows[1].hash}))
-    auditor.world.put(fitting)
-    auditor.archive([fitting])
+    # Made to follow the row before, it tells a version twice, or a change without an alert; and
+    # with an alert, it is the next one that does not follow it.
+    fitting = loose.model_copy(update={"prev_hash": rows[1].hash})
+    from_outside = sealed(fitting.model_copy(update={"action": OUT_OF_BAND_ACTION}))
+    for forged in (sealed(fitting), from_outside):
+        auditor.world.put(forged)
+        assert auditor.found() == [(entity, 3, loose.sequence)]
+    auditor.archive([from_outside])
+    AlertRepository(auditor.world.store).record(alert_of(change_outside(from_outside)))
     assert auditor.found() == [(entity, 4, version_key(3))]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from runtime.domain.audit_archive import day_prefix
+from runtime.domain.audit_chain import GENESIS, outside_key, sealed
 from runtime.gateways.audit_archive import AuditArchive, ObjectVersion
 from runtime.models.account import Account
 from runtime.models.audit import ROWS_PREFIX
@@ -136,6 +137,35 @@ def test_a_change_from_outside_that_was_told_holds(either_auditor: Auditor) -> N
     told_outside(auditor, gone := auditor.account(), None)
     auditor.world.delete(gone)
     assert auditor.found() == []
+
+
+def test_a_change_from_outside_that_nobody_was_alerted_to_is_found(
+    either_auditor: Auditor,
+) -> None:
+    auditor = either_auditor
+    last = auditor.chain(auditor.account().id)[-1]
+    forged = sealed(
+        last.model_copy(
+            update={
+                "sequence": outside_key(1, "99999"),
+                "action": "out_of_band",
+                "prev_hash": last.hash,
+                "image_hash": "00" * 32,
+            }
+        )
+    )
+    ghost = sealed(
+        forged.model_copy(update={"entity_id": "acc_ghost", "prev_hash": GENESIS, "image_hash": ""})
+    )
+    for row in (forged, ghost):
+        auditor.world.put(row)
+    auditor.archive([forged, ghost])
+    findings = auditor.verify().findings
+    assert {(f.subject, f.position, f.sequence) for f in findings} == {
+        (last.entity_id, 2, forged.sequence),
+        ("acc_ghost", 1, forged.sequence),
+    }
+    assert all("alert" in finding.reason for finding in findings)
 
 
 def test_an_entity_that_was_put_back_after_a_told_change_from_outside_is_found(

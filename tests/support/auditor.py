@@ -14,6 +14,7 @@ from runtime.gateways.audit_archive import AuditArchive
 from runtime.gateways.verification_index import VerificationIndex
 from runtime.models.account import Account
 from runtime.models.audit import AuditRow
+from runtime.repositories.alerts import AlertRepository
 from runtime.repositories.audit import AuditRepository
 from runtime.repositories.audited import AuditedTables
 from runtime.services.archive_verification import ArchiveReader, Finding
@@ -102,6 +103,7 @@ class Auditor:
         )
         desk = VerificationDesk(
             audit=AuditRepository(self.world.store),
+            alerts=AlertRepository(self.world.store),
             tables=AuditedTables(self.world.store),
             reader=reader,
             index=index,
