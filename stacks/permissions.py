@@ -93,7 +93,9 @@ QUERY: Final[TableUses] = {
     "accounts": _rows("GetItem", "BatchGetItem", "Query", query=("customer-index", "status-index")),
     "alerts": _rows("BatchGetItem", "PutItem", query=("gsi-everybody", "gsi-merchant")),
     "api_keys": _rows("BatchGetItem", query=("gsi-merchant",)),
-    "audit_log": _rows("BatchGetItem", "Query", query=("action-index", "user-index")),
+    "audit_log": _rows(
+        "BatchGetItem", "Query", query=("action-index", "gsi-merchant", "user-index")
+    ),
     "customers": _rows("GetItem", "BatchGetItem", query=("gsi-email",)),
     "entries": _rows("Query"),
     "keys": _rows("GetItem", "Query", "PutItem"),

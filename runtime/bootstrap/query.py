@@ -65,7 +65,7 @@ class QueryServices(FunctionServices):
             TotalsReader(TotalsRepository(self.store)),
         )
         self.api_keys = ApiKeyArchive(ApiKeyRepository(self.store), profiles, cursors)
-        self.audit = AuditTrail(AuditRepository(self.store), cursors)
+        self.audit = AuditTrail(AuditRepository(self.store), profiles, cursors)
         self.alerts = AlertArchive(AlertRepository(self.store), cursors)
         self.proofs = ProofRepository(self.store)
         self.settlements = SettlementArchive(SettlementRepository(self.store), cursors)

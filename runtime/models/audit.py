@@ -69,8 +69,8 @@ class AuditRow(Row, table="audit_log", stream=True, frozen=True):
     timestamp: Annotated[Instant, sort("action-index"), sort("user-index"), sort("gsi-merchant")]
     entity_type: EntityType
     version: int
-    action: str
-    user_id: str
+    action: Annotated[str, shown_in("gsi-merchant")]
+    user_id: Annotated[str, shown_in("gsi-merchant")]
     merchant_id: Annotated[str, shown_in("action-index", "user-index")]
     old_values: Values = Field(default_factory=dict)
     new_values: Values = Field(default_factory=dict)

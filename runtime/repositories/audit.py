@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby, islice
+from typing import Annotated
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, BeforeValidator, ValidationError
 
 from runtime.domain.audit_chain import Unreadable
 from runtime.domain.images import text_of
@@ -20,13 +21,25 @@ from runtime.repositories.store import Store
 CHAIN_PAGE = 200
 
 
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+_Text = Annotated[str | None, BeforeValidator(_text)]
+
+
 class AuditEntry(BaseModel, frozen=True):
-    """A row as the indexes by action and by user show it, however it was edited."""
+    """A row as an index shows it, however it was edited.
+
+    The platform's indexes say whose it is, a merchant's what was done and by whom.
+    """
 
     timestamp: str
     entity_id: str
     sequence: str
-    merchant_id: str
+    merchant_id: _Text = None
+    action: _Text = None
+    user_id: _Text = None
 
     @property
     def place(self) -> str:

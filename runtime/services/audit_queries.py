@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +24,7 @@ from runtime.models.audit import ACTION_BUCKETS, USER_BUCKETS, AuditRow
 from runtime.models.fields import Instant
 from runtime.models.scope import Scope
 from runtime.repositories.audit import AuditEntry, AuditRepository
+from runtime.services.merchant_profiles import MerchantProfiles
 from runtime.services.pages import Cursors, Slice, take_page
 from runtime.services.payment_queries import window_of
 
@@ -37,6 +39,7 @@ class AuditTrail:
     """What reading the audit log works with."""
 
     audit: AuditRepository
+    merchants: MerchantProfiles
     cursors: Cursors
 
 
@@ -137,15 +140,35 @@ def _of_index(
         index, buckets = "action-index", all_buckets(query.action, ACTION_BUCKETS)
     else:
         index, buckets = "user-index", all_buckets(str(query.user_id), USER_BUCKETS)
-    return take_page(
-        trail.audit.merged(
-            index,
-            buckets,
-            times,
-            before=position,
-            page_size=query.limit + 1 if scope.owner is None else FILTERED_PAGE,
-        ),
-        limit=query.limit,
-        position=lambda entry: entry.place,
-        matches=lambda entry: scope.admits(entry.merchant_id),
-    )
+    owner = scope.owner
+
+    def page(
+        index: str, buckets: Sequence[str], matches: Callable[[AuditEntry], bool]
+    ) -> Slice[AuditEntry]:
+        return take_page(
+            trail.audit.merged(
+                index,
+                buckets,
+                times,
+                before=position,
+                page_size=query.limit + 1 if owner is None else FILTERED_PAGE,
+            ),
+            limit=query.limit,
+            position=lambda entry: entry.place,
+            matches=matches,
+        )
+
+    if owner is None:
+        return page(index, buckets, lambda _: True)
+    own_buckets = all_buckets(owner, trail.merchants.index_buckets(owner))
+    own = page("gsi-merchant", own_buckets, lambda entry: _is_wanted(entry, query))
+    if own.next_position is None or len(own.entries) == query.limit:
+        return own
+    # The merchant has many others of its own. Both lists have the same rows in the same order:
+    # the better one is that which comes further down within the budget.
+    everybodys = page(index, buckets, lambda entry: scope.admits(entry.merchant_id))
+    return min(own, everybodys, key=lambda found: found.next_position or "")
+
+
+def _is_wanted(entry: AuditEntry, query: AuditQuery) -> bool:
+    return query.action in (None, entry.action) and query.user_id in (None, entry.user_id)

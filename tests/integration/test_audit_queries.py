@@ -15,12 +15,17 @@ from runtime.domain.buckets import bucket_for
 from runtime.errors import BadCursor, ChainTooLong, InvalidValue, NotFound
 from runtime.models.audit import ACTION_BUCKETS, USER_BUCKETS, AuditRow, EntityType
 from runtime.models.merchant import MerchantProfile
+from runtime.models.scope import Scope
 from runtime.repositories.audit import AuditRepository
 from runtime.services import audit_queries
+from runtime.services import pages as pages_module
 from runtime.services.audit_queries import AuditTrail, list_audit, verify_chain
+from runtime.services.merchant_profiles import MerchantProfiles
 from runtime.services.pages import Cursors
 from tests.support.world import CURSOR_KEY, World, pages
 
+BUCKETS = 4
+"""Of every merchant."""
 MINUTE = "2026-03-14T08:{:02d}:00.000Z"
 
 
@@ -41,7 +46,7 @@ def chain(
             sequence=version_key(version),
             action_bucket=bucket_for(values["action"], entity, ACTION_BUCKETS),
             user_bucket=bucket_for(values["user_id"], entity, USER_BUCKETS),
-            merchant_bucket=f"{owner}#000",
+            merchant_bucket=bucket_for(owner, entity, BUCKETS),
             entity_type=EntityType.PAYMENT,
             version=version,
             merchant_id=owner,
@@ -55,8 +60,17 @@ def chain(
     return rows
 
 
+class Buckets:
+    """Knows every merchant, and of it only its buckets."""
+
+    def profile(self, merchant_id: str, scope: Scope) -> MerchantProfile:
+        assert scope.admits(merchant_id)
+        return MerchantProfile.model_construct(id=merchant_id, index_buckets=BUCKETS)
+
+
 def trail(world: World) -> AuditTrail:
-    return AuditTrail(AuditRepository(world.store), Cursors(lambda: CURSOR_KEY))
+    merchants = MerchantProfiles(Buckets(), 0)
+    return AuditTrail(AuditRepository(world.store), merchants, Cursors(lambda: CURSOR_KEY))
 
 
 def as_merchant(world: World, merchant_id: str) -> Call:
@@ -138,6 +152,50 @@ def test_rows_of_an_action_or_user_are_merged_over_all_buckets_in_order(
     late = {by: value, "start_date": MINUTE.format(2)}
     expected = [row for row in wanted if row.timestamp >= MINUTE.format(2)]
     assert told(listed(either_world, as_operator(either_world), **late)) == newest_first(expected)
+
+
+@pytest.mark.parametrize("by", ["action", "user_id"])
+def test_a_small_merchant_gets_its_rows_at_once_however_busy_the_platform_is(
+    either_world: World, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    monkeypatch.setattr(pages_module, "READ_BUDGET", 5)
+    wanted = chain(either_world, "pay_a", 2, action="payment_succeeded", user_id="usr")
+    chain(either_world, "pay_o", 1, action="payment_failed", user_id="other")
+    for number in range(10):
+        entity = f"pay_{number}"
+        chain(either_world, entity, 3, "mer_b", action="payment_succeeded", user_id="usr")
+    value = "payment_succeeded" if by == "action" else "usr"
+    (page,) = listed(either_world, as_merchant(either_world, "mer_a"), **{by: value})
+    assert told(iter([page])) == newest_first(wanted)
+
+
+@pytest.mark.parametrize("by", ["action", "user_id"])
+def test_a_busy_merchant_gets_rows_of_a_rare_action_or_user_at_once(
+    either_world: World, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    monkeypatch.setattr(pages_module, "READ_BUDGET", 5)
+    wanted = chain(either_world, "pay_a", 1, action="payment_disputed", user_id="rare")
+    wanted += chain(either_world, "pay_b", 1, action="payment_disputed", user_id="rare")
+    for number in range(10):
+        chain(either_world, f"pay_{number}", 3)
+    value = "payment_disputed" if by == "action" else "rare"
+    (page,) = listed(either_world, as_merchant(either_world, "mer_a"), **{by: value})
+    assert told(iter([page])) == newest_first(wanted)
+
+
+def test_an_entry_that_was_edited_past_reading_takes_no_list_down(world: World) -> None:
+    rows = chain(world, "pay_a", 3, action="payment_succeeded", user_id="usr")
+    world.client.update_item(
+        TableName=world.tables["audit_log"],
+        Key={"entity_id": {"S": "pay_a"}, "sequence": {"S": version_key(2)}},
+        UpdateExpression="SET #action = :number REMOVE merchant_id, user_id",
+        ExpressionAttributeNames={"#action": "action"},
+        ExpressionAttributeValues={":number": {"N": "1"}},
+    )
+    left = newest_first([rows[0], rows[2]])
+    for caller in (as_merchant(world, "mer_a"), as_operator(world)):
+        for query in ({"action": "payment_succeeded"}, {"user_id": "usr"}):
+            assert told(listed(world, caller, **query)) == left
 
 
 def test_an_entity_of_another_merchant_is_not_found(world: World) -> None:
