@@ -5,75 +5,32 @@ from __future__ import annotations
 import json
 import random
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from runtime.domain.audit_chain import GENESIS, outside_key, version_in, version_key
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
-from runtime.models.account import Account
 from runtime.models.audit import AuditRow, EntityType
 from runtime.models.customer import Customer
-from runtime.models.transfer import Leg, Transfer
-from runtime.repositories.expressions import put
 from runtime.services.stream_records import StreamRecord
 from tests.support.audit_rows import (
+    account,
     audit_projection,
     chain_of,
+    debited,
     history,
     must_tell,
     next_version,
     outside_alerts,
     told,
+    transfer,
     versions_of,
 )
 from tests.support.fakes import ParkingLot
 from tests.support.faults import Faults, ProcessKilled, seeded
-from tests.support.world import SETUP, World, at_once
+from tests.support.world import World, at_once
 
 DONE: frozenset[str] = frozenset()
-
-
-def account(world: World, **more: Any) -> Account:
-    now = world.clock()
-    values: dict[str, Any] = {
-        "id": new_id("acc", now),
-        "account_type": "wallet",
-        "currency": "USD",
-        "created_at": to_instant(now),
-        "updated_at": to_instant(now),
-        **SETUP.stamp(),
-        **more,
-    }
-    return Account(**values)
-
-
-def transfer(world: World, account_id: str, amount: int, **more: Any) -> Transfer:
-    """A processed transfer that takes `amount` from the account; it is stored."""
-    now = world.clock()
-    transfer_id = new_id("trf", now)
-    values: dict[str, Any] = {
-        "id": transfer_id,
-        "operation_id": transfer_id,
-        "legs": (Leg(from_account_id=account_id, to_account_id="acc_b", amount=amount),),
-        "amount": amount,
-        "currency": "USD",
-        "status": "processed",
-        "created_at": to_instant(now),
-        "updated_at": to_instant(now),
-        **SETUP.stamp(),
-        **more,
-    }
-    row = Transfer(**values)
-    world.store.transact([put(row)], token=new_id("tst", now))
-    return row
-
-
-def debited(world: World, row: Account, amount: int) -> Account:
-    """The account after a transfer took `amount` from it."""
-    cause = transfer(world, row.id, amount).id
-    return next_version(row, balance=row.balance - amount, cause=cause)
 
 
 # ------------------------------------------------------------ what a row says

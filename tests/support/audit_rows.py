@@ -7,12 +7,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from runtime.domain.audit_chain import check_chain, is_outside
+from runtime.domain.ids import new_id
 from runtime.domain.images import image_hash
+from runtime.domain.instants import to_instant
+from runtime.models.account import Account
 from runtime.models.alert import Alert, AlertType
 from runtime.models.audit import AuditRow
+from runtime.models.transfer import Leg, Transfer
 from runtime.repositories.alerts import AlertRepository
 from runtime.repositories.audit import AuditRepository
 from runtime.repositories.codec import Item
+from runtime.repositories.expressions import put
 from runtime.repositories.store import Store
 from runtime.repositories.transfers import TransferRepository
 from runtime.schema import Row
@@ -21,7 +26,7 @@ from runtime.services.audit_projection import AuditProjection
 from runtime.services.audit_rows import AuditRows
 from runtime.services.stream_records import Kind, StreamRecord
 from tests.support.fakes import ParkingLot
-from tests.support.world import World
+from tests.support.world import SETUP, World
 
 _numbers = itertools.count(1)
 _images: dict[int, tuple[Row, Item]] = {}
@@ -61,11 +66,53 @@ def told(world: World, old: Row | None, new: Row | None, number: int | None = No
     return StreamRecord(row.table_schema.name, kind, sequence, images[0], images[1], raw)
 
 
+def account(world: World, **more: Any) -> Account:
+    """A new wallet, which is not stored."""
+    now = world.clock()
+    values: dict[str, Any] = {
+        "id": new_id("acc", now),
+        "account_type": "wallet",
+        "currency": "USD",
+        "created_at": to_instant(now),
+        "updated_at": to_instant(now),
+        **SETUP.stamp(),
+        **more,
+    }
+    return Account(**values)
+
+
+def transfer(world: World, account_id: str, amount: int, **more: Any) -> Transfer:
+    """A processed transfer that takes `amount` from the account; it is stored."""
+    now = world.clock()
+    transfer_id = new_id("trf", now)
+    values: dict[str, Any] = {
+        "id": transfer_id,
+        "operation_id": transfer_id,
+        "legs": (Leg(from_account_id=account_id, to_account_id="acc_b", amount=amount),),
+        "amount": amount,
+        "currency": "USD",
+        "status": "processed",
+        "created_at": to_instant(now),
+        "updated_at": to_instant(now),
+        **SETUP.stamp(),
+        **more,
+    }
+    row = Transfer(**values)
+    world.store.transact([put(row)], token=new_id("tst", now))
+    return row
+
+
 def next_version(row: Any, **changes: Any) -> Any:
     """The row as the application would leave it: one version more, with a cause of its own."""
     version = row.version + 1
     stamp = {"version": version, "cause": f"cause-{version}", "request_id": f"request-{version}"}
     return row.model_copy(update={**stamp, "changed_by": f"user-{version}", **changes})
+
+
+def debited(world: World, row: Account, amount: int) -> Account:
+    """The account after a transfer took `amount` from it."""
+    cause = transfer(world, row.id, amount).id
+    return next_version(row, balance=row.balance - amount, cause=cause)
 
 
 def history(
