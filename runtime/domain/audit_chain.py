@@ -29,9 +29,18 @@ def version_key(version: int) -> str:
     return f"{version:0{_VERSION_DIGITS}d}"
 
 
-def outside_key(version: int, stream_sequence: str) -> str:
-    """`sequence` of a row that tells a change made outside, after `version`."""
-    return f"{version_key(version)}{OUTSIDE}{stream_sequence:0>{_STREAM_DIGITS}}"
+def outside_key(version: int, stream_sequence: str, behind: str = "") -> str:
+    """`sequence` of a row that has no version's place, after `version` and sorting after `behind`.
+
+    Its last part is the number of the stream's record that it tells. A chain grows at its end
+    alone, so where a row with a higher number stands there, as much of that one's `sequence` comes
+    before the number as puts it behind.
+    """
+    place, *numbers = behind.split(OUTSIDE)
+    place, number = max(place, version_key(version)), _padded(stream_sequence)
+    while f"{place}{OUTSIDE}{number}" <= behind:
+        place = f"{place}{OUTSIDE}{numbers.pop(0)}"
+    return f"{place}{OUTSIDE}{number}"
 
 
 def version_in(sequence: str) -> int:
@@ -40,8 +49,30 @@ def version_in(sequence: str) -> int:
 
 
 def is_outside(sequence: str) -> bool:
-    """Whether the row tells a change made outside the application."""
+    """Whether the row has no version's place.
+
+    It tells a change made outside the application, or a version that came when later ones had been
+    told.
+    """
     return OUTSIDE in sequence
+
+
+def is_of_record(sequence: str, stream_sequence: str) -> bool:
+    """Whether the row has no version's place, and was made from this record of the stream."""
+    return _record_of(sequence) == _padded(stream_sequence)
+
+
+def is_before_record(sequence: str, stream_sequence: str) -> bool:
+    """Whether the row has no version's place, and was made from an earlier record of the stream."""
+    return is_outside(sequence) and _record_of(sequence) < _padded(stream_sequence)
+
+
+def _record_of(sequence: str) -> str:
+    return sequence.rpartition(OUTSIDE)[2]
+
+
+def _padded(stream_sequence: str) -> str:
+    return f"{stream_sequence:0>{_STREAM_DIGITS}}"
 
 
 def hash_of(row: AuditRow) -> str:
@@ -105,6 +136,7 @@ class ChainCheck:
 
     def __init__(self) -> None:
         self._before: Link | None = None
+        self._newest = 0
         self._length = 0
         self._bad: Broken | None = None
 
@@ -120,6 +152,7 @@ class ChainCheck:
             self._bad = Broken(row.sequence, self._length, reason)
         elif isinstance(row, Link):
             self._before = row
+            self._newest = max(self._newest, row.version)
         return self._bad
 
     def verdict(self) -> ChainVerdict:
@@ -141,15 +174,16 @@ class ChainCheck:
         return self._fault_of_sequence(row)
 
     def _fault_of_sequence(self, row: Link) -> str | None:
+        place = row.sequence.partition(OUTSIDE)[0]
         if is_outside(row.sequence):
-            return None
-        if row.sequence != version_key(row.version):
+            untold = place > version_key(self._newest)
+            return f"it stands after version {place}, which no row tells" if untold else None
+        if place != version_key(row.version):
             return f"it tells version {row.version}, which is not what its sequence says"
         known = 0 if self._before is None else self._before.version
         jumped = self._before is not None and is_outside(self._before.sequence)
-        if row.version != known + 1 and not jumped:
-            return f"version {known} is followed by version {row.version}"
-        return None
+        follows = row.version <= self._newest + 1 if jumped else row.version == known + 1
+        return None if follows else f"version {known} is followed by version {row.version}"
 
 
 def check_chain(rows: Iterable[AuditRow | Unreadable]) -> ChainVerdict:

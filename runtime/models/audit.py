@@ -55,10 +55,11 @@ class AuditRow(Row, table="audit_log", stream=True, frozen=True):
     """What one change did to one entity: old and new values, who, from where and why. Append only.
 
     `entity_id` is the row's id; of a fold row of an account it is `acc_x#07`. `sequence` is the
-    zero-padded version; a change made outside the application adds `#` and the stream's sequence
-    number. Sorted by it, the rows of an entity are a chain: `prev_hash` is the `hash` of the row
-    before. `image_hash` names the whole item as it was after the change, enciphered fields
-    included; it is empty where the item was deleted. How hashes are made: domain/audit_chain.py.
+    zero-padded version; a change made outside the application, and a version that came late, add
+    `#` and the stream's sequence number. Sorted by it, the rows of an entity are a chain:
+    `prev_hash` is the `hash` of the row before. `image_hash` names the whole item as it was after
+    the change, enciphered fields included; it is empty where the item was deleted. How hashes are
+    made: domain/audit_chain.py.
     """
 
     entity_id: Annotated[str, partition()]

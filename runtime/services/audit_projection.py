@@ -1,24 +1,27 @@
 """Every audited table's stream → the audit log: one row per version, one more per change outside.
 
 The rows of an entity are a chain in the order of its versions, so its records are worked off one
-after the other, and the next row is hashed over the last. A record may come again (its row is
-there, and tells the same image), late (newer rows are there), or not at all: what was lost is
-rebuilt from the next record's old image, and what cannot be rebuilt waits in the failed batches.
+after the other, and the next row is hashed over the last. A record may come again (a row tells it
+already), late (newer rows are there), or not at all: what was lost is rebuilt from the next
+record's old image, and what cannot be rebuilt waits in the failed batches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
 from pydantic import ValidationError
 
 from runtime.domain.alert_rules import Window
+from runtime.domain.audit_actions import REBUILT
 from runtime.domain.audit_chain import (
     GENESIS,
-    OUTSIDE,
+    is_before_record,
+    is_of_record,
     is_outside,
     outside_key,
     version_in,
@@ -34,20 +37,42 @@ from runtime.repositories.alerts import AlertRepository
 from runtime.repositories.audit import AuditRepository
 from runtime.services.account_deltas import AccountDeltas
 from runtime.services.alerts import raise_alert
-from runtime.services.audit_rows import AUDITED, AuditRows, Told, is_rebuilt
+from runtime.services.audit_rows import AUDITED, AuditRows, Told, is_rebuilt, trouble_of
 from runtime.services.stream_records import Failed, Kind, Parking, StreamRecord, put_aside
 
 PARALLEL_ENTITIES: Final = 8
 """Chains written at once: they are independent, and a Lambda has CPU for few."""
 RECENT_ROWS: Final = 10
-"""How far back a row is looked for that tells the image from which a record starts: only changes
-from outside whose records came late can stand behind it."""
+"""How far back a row is looked for that tells the image from which a record starts, where it stands
+before that image's version: only changes from outside whose records came late can be behind it."""
 MAX_TRIES: Final = 3
 """Of one record, when a row appears that was not there a moment ago."""
 
 
 class _Moved(Exception):
     """Another invocation has written a row of this entity meanwhile."""
+
+
+class _Hopeless(Exception):
+    """Trying the record again will not help; the text says why."""
+
+
+@contextmanager
+def _reading_the_log() -> Iterator[None]:
+    try:
+        yield
+    except ValidationError as error:
+        # It was edited past reading: who verifies it is told, and a person mends it.
+        raise _Hopeless("the end of its entity's chain cannot be read") from error
+
+
+@contextmanager
+def _making_a_row() -> Iterator[None]:
+    try:
+        yield
+    except (TypeError, ValueError, AssertionError) as error:
+        # Nobody's write but a hand's makes such an image, and it stays what it is.
+        raise _Hopeless("no audit row can be made of its images") from error
 
 
 @dataclass(frozen=True)
@@ -99,78 +124,117 @@ class _Chain:
     def _record(self, told: Told) -> bool:
         for _ in range(MAX_TRIES):
             try:
-                trouble = _trouble(told) or self.disowned.get(told.record.sequence_number)
-                return self._outside(told, trouble) if trouble else self._version(told)
+                return self._write(told)
             except _Moved:
                 self._recent = None
-            except ValidationError:
-                # The log was edited past reading: who verifies it is told, and a person mends it.
-                reason = "the end of its entity's chain cannot be read"
-                return put_aside(self.projection.parking, told.record, reason)
+            except _Hopeless as hopeless:
+                return put_aside(self.projection.parking, told.record, str(hopeless))
         raise RuntimeError(f"the chain of {self.entity_id} does not come to rest")
+
+    def _write(self, told: Told) -> bool:
+        """Write the row that tells the record, unless one does: then nothing is judged anew."""
+        trouble = trouble_of(told)
+        there = self._row_of_version(told) if trouble is None else None
+        same = there is not None and there.image_hash == told.new_hash
+        if same and self._was_deleted_before(told):
+            trouble = "the row was put back"
+        elif there is not None and there.action != REBUILT:
+            if same:
+                return True
+            trouble = f"version {told.new_version} was told otherwise before"
+        trouble = trouble or self.disowned.get(told.record.sequence_number)
+        past = self._past_of(told, foreign=trouble is not None)
+        if past.tells_it:
+            return True
+        if trouble is None and same:
+            return True  # the row was rebuilt, and rightly
+        if not past.leads_to_it and not self._rebuild(told):
+            reason = f"the record of a version before {told.old_version + 1} has not come"
+            return put_aside(self.projection.parking, told.record, reason)
+        if trouble is None:
+            self._version(told)
+        else:
+            self._outside(told, trouble)
+        return True
+
+    # ------------------------------------------------------------ what rows say already
+
+    def _row_of_version(self, told: Told) -> AuditRow | None:
+        """The row in the place of the record's version."""
+        head, key = self._head(), version_key(told.new_version)
+        if head is None or head.sequence < key:
+            return None
+        with _reading_the_log():
+            return self.projection.audit.get(self.entity_id, key)
+
+    def _was_deleted_before(self, told: Told) -> bool:
+        """Whether a row that is told already was deleted, and this record puts the same again."""
+        return told.record.kind is Kind.INSERT and any(
+            not row.image_hash and is_before_record(row.sequence, told.record.sequence_number)
+            for row in self._since(told)
+        )
+
+    def _past_of(self, told: Told, *, foreign: bool) -> _Past:
+        """What the rows from the version on say from which the record starts."""
+        leads = told.record.old is None
+        for row in self._since(told):
+            if _tells(row, told, foreign=foreign):
+                return _Past(tells_it=True)
+            leads = leads or row.image_hash == told.old_hash
+        head = self._head()
+        if not leads and head is not None and is_outside(head.sequence):
+            with _reading_the_log():
+                self._recent = self.projection.audit.latest(self.entity_id, RECENT_ROWS)
+            leads = any(row.image_hash == told.old_hash for row in self._recent)
+        return _Past(leads_to_it=leads)
+
+    def _since(self, told: Told) -> Iterator[AuditRow]:
+        head, first = self._head(), version_key(told.old_version)
+        if head is None:
+            return
+        if head.sequence <= first:
+            yield head  # as always, but for what is late or comes again
+            return
+        with _reading_the_log():
+            yield from self.projection.audit.since(self.entity_id, first)
 
     # ------------------------------------------------------------ what the application changed
 
-    def _version(self, told: Told) -> bool:
-        key = version_key(told.new_version)
-        head = self._head()
+    def _version(self, told: Told) -> None:
+        key, head = version_key(told.new_version), self._head()
         if head is not None and head.sequence >= key:
-            there = self.projection.audit.get(self.entity_id, key)
-            if there is not None and there.image_hash == told.new_hash:
-                return True
-            return self._outside(told, f"version {told.new_version} was told otherwise before")
-        if not self._continues(told) and not self._rebuild(told):
-            reason = f"the record of a version before {told.new_version} has not come"
-            return put_aside(self.projection.parking, told.record, reason)
-        self._append(self.projection.rows.of_version(told, key, self._head_hash()))
-        return True
-
-    def _continues(self, told: Told) -> bool:
-        """Whether a row tells the image from which this record starts: nothing is missing."""
-        head = self._head()
-        if told.record.kind is Kind.INSERT:
-            return True  # nothing comes before it, and its own row is not there
-        if head is None or head.image_hash == told.old_hash:
-            return head is not None
-        if is_outside(head.sequence):
-            self._recent = self.projection.audit.latest(self.entity_id, RECENT_ROWS)
-        return any(row.image_hash == told.old_hash for row in self._recent or ())
+            key = self._last_place(told)  # its own was passed over, or taken for what it left
+        with _making_a_row():
+            row = self.projection.rows.of_version(told, key, self._head_hash())
+        self._append(row)
 
     def _rebuild(self, told: Told) -> bool:
         """Write the row of the one change that is missing before this one, if it is only one."""
-        head = self._head()
-        known = 0 if head is None else version_in(head.sequence)
-        if told.record.old is None or told.old_version > known + 1:
-            return False
-        rows = self.projection.rows
-        if told.old_version > known:
-            key = version_key(told.old_version)
-            self._append(rows.of_lost_version(told, key, self._head_hash()))
-            return True
-        key = outside_key(known, told.record.sequence_number)
-        row = rows.of_lost_change_outside(told, key, self._head_hash())
-        self._tell(row, "the record of a change from outside was lost")
+        head, left, rows = self._head(), told.record.old or {}, self.projection.rows
+        with _making_a_row():
+            known = 0 if head is None else version_in(head.sequence)
+            if told.old_version > known:
+                if told.old_version > known + 1 or not is_instant(text_of(left, "updated_at")):
+                    return False
+                key = version_key(told.old_version)
+                row = rows.of_lost_version(told, key, self._head_hash())
+            else:
+                key = self._last_place(told)
+                row = rows.of_lost_change_outside(told, key, self._head_hash())
+        if is_rebuilt(row):
+            self._tell(row, "the record of a change from outside was lost")
         self._append(row)
         return True
 
     # ------------------------------------------------------------ what somebody else changed
 
-    def _outside(self, told: Told, trouble: str) -> bool:
-        number = told.record.sequence_number
-        first = outside_key(told.old_version, number)
-        for row in self.projection.audit.since(self.entity_id, version_key(told.old_version)):
-            if row.sequence.partition(OUTSIDE)[2] == first.partition(OUTSIDE)[2]:
-                return True
-            if is_rebuilt(row) and row.image_hash == told.new_hash:
-                return True
-        head = self._head()
-        known = 0 if head is None else version_in(head.sequence)
-        key = max(first, outside_key(known, number))
-        row = self.projection.rows.of_change_outside(told, key, self._head_hash())
+    def _outside(self, told: Told, trouble: str) -> None:
+        with _making_a_row():
+            key = self._last_place(told)
+            row = self.projection.rows.of_change_outside(told, key, self._head_hash())
         # The alert first: it is the same when it is raised again, and a row that is there ends it.
         self._tell(row, trouble)
         self._append(row)
-        return True
 
     def _tell(self, row: AuditRow, trouble: str) -> None:
         logger.error(
@@ -196,35 +260,40 @@ class _Chain:
 
     def _head(self) -> AuditRow | None:
         if self._recent is None:
-            self._recent = self.projection.audit.latest(self.entity_id, 1)
+            with _reading_the_log():
+                self._recent = self.projection.audit.latest(self.entity_id, 1)
         return self._recent[0] if self._recent else None
 
     def _head_hash(self) -> str:
         head = self._head()
         return GENESIS if head is None else head.hash
 
+    def _last_place(self, told: Told) -> str:
+        head = self._head()
+        behind = "" if head is None else head.sequence
+        return outside_key(told.old_version, told.record.sequence_number, behind)
+
     def _append(self, row: AuditRow) -> None:
-        there = self.projection.audit.append(row)
+        with _reading_the_log():
+            there = self.projection.audit.append(row)
         if there is not None and there.image_hash != row.image_hash:
             raise _Moved
         self._recent = [there or row, *(self._recent or ())]
 
 
-def _trouble(told: Told) -> str | None:
-    """What nobody who keeps to the rules has done: a write is one version more, with its cause."""
-    record = told.record
-    if record.new is None:
-        return "the row was deleted"
-    if not is_instant(text_of(record.new, "updated_at")):
-        return "its updated_at is no time"
-    if record.old is None:
-        return None if told.new_version == 1 else f"it began at version {told.new_version}"
-    if told.new_version != told.old_version + 1:
-        return f"version {told.old_version} became {told.new_version}"
-    if all(record.new.get(name) == record.old.get(name) for name in _FRESH):
-        return "nothing says who changed it"
-    return None
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """What rows say of a record: one tells it already; one tells the image from which it starts."""
+
+    tells_it: bool = False
+    leads_to_it: bool = False
 
 
-_FRESH: Final = ("cause", "request_id", "updated_at")
-"""Of these, every write of the application changes one at least."""
+def _tells(row: AuditRow, told: Told, *, foreign: bool) -> bool:
+    """Whether a row that has no version's place tells this record.
+
+    One that was rebuilt does not say who made the change: of the application's own that is known
+    once its record is there.
+    """
+    made = is_of_record(row.sequence, told.record.sequence_number) or (foreign and is_rebuilt(row))
+    return made and row.image_hash == told.new_hash

@@ -19,7 +19,7 @@ from runtime.domain.images import (
     shown,
     text_of,
 )
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import is_instant, to_instant
 from runtime.errors import NotFound
 from runtime.models.account import PROFILE_SHARD, Account
 from runtime.models.audit import ACTION_BUCKETS, USER_BUCKETS, AuditRow, EntityType
@@ -47,6 +47,8 @@ AUDITED: Final[Mapping[str, tuple[EntityType, type[Row]]]] = {
 UNKNOWN_USER: Final = "unknown"
 """`user_id` of a change that was made outside."""
 _STAMP: Final = ("ip_address", "user_agent", "request_id", "cause")
+_FRESH: Final = ("cause", "request_id", "updated_at")
+"""Of these, every write of the application changes one at least."""
 _KEYS: Final = frozenset({"id", "shard", "merchant_id"})
 """Said by the row's own attributes already."""
 
@@ -211,6 +213,24 @@ class _Step:
     action: str
     old: Image | None
     new: Image | None
+
+
+def trouble_of(told: Told) -> str | None:
+    """What nobody who keeps to the rules has done: a write is one version more, with its cause."""
+    record = told.record
+    if record.new is None:
+        return "the row was deleted"
+    if not is_instant(text_of(record.new, "updated_at")):
+        return "its updated_at is no time"
+    if record.old is None:
+        return None if told.new_version == 1 else f"it began at version {told.new_version}"
+    if text_of(record.new, "merchant_id") != text_of(record.old, "merchant_id"):
+        return "its owner changed"
+    if told.new_version != told.old_version + 1:
+        return f"version {told.old_version} became {told.new_version}"
+    if all(record.new.get(name) == record.old.get(name) for name in _FRESH):
+        return "nothing says who changed it"
+    return None
 
 
 def is_rebuilt(row: AuditRow) -> bool:

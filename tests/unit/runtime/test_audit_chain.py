@@ -15,6 +15,8 @@ from runtime.domain.audit_chain import (
     Unreadable,
     check_chain,
     hash_of,
+    is_before_record,
+    is_of_record,
     outside_key,
     sealed,
     version_in,
@@ -173,6 +175,63 @@ def test_a_change_made_outside_stands_in_the_chain_and_may_jump_versions() -> No
     rows.append(row(9, rows[-1].hash))
     assert check_chain(rows).valid
     assert [each.sequence for each in rows] == sorted(each.sequence for each in rows)
+
+
+def test_a_version_that_is_gone_is_found_also_where_a_change_made_outside_stands_behind_it() -> (
+    None
+):
+    rows = chain(3)
+    rows.append(row(3, rows[-1].hash, outside_key(3, "100")))
+    rows.append(row(4, rows[-1].hash))
+    assert check_chain(rows).valid
+    del rows[2]
+    bad = check_chain(rehashed(rows)).first_bad
+    assert bad is not None
+    assert (bad.sequence, bad.position) == (outside_key(3, "100"), 3)
+    assert "version 000000000003" in bad.reason
+
+
+def test_behind_a_change_made_outside_no_version_is_left_out_either() -> None:
+    rows = chain(2)
+    rows.append(row(2, rows[-1].hash, outside_key(2, "100")))
+    rows.append(row(4, rows[-1].hash))
+    bad = check_chain(rows).first_bad
+    assert bad is not None
+    assert bad.position == 4
+
+
+def test_a_version_that_came_late_stands_at_the_end_and_the_next_one_behind_it() -> None:
+    rows = chain(2)
+    rows.append(row(8, rows[-1].hash, outside_key(2, "100")))
+    rows.append(row(9, rows[-1].hash))
+    rows.append(row(3, rows[-1].hash, outside_key(2, "90", rows[-1].sequence)))
+    rows.append(row(10, rows[-1].hash))
+    assert check_chain(rows).valid
+
+
+@given(st.lists(st.tuples(st.integers(1, 3), st.integers(1, 10**39)), min_size=1, max_size=20))
+def test_whatever_comes_late_sorts_behind_what_stands_there_and_names_its_record(
+    changes: list[tuple[int, int]],
+) -> None:
+    behind = ""
+    for version, number in changes:
+        key = outside_key(version, str(number), behind)
+        assert key > behind
+        assert version_in(key) == max(version, version_in(behind) if behind else 0)
+        assert is_of_record(key, str(number))
+        assert not is_of_record(key, str(number + 1))
+        assert is_before_record(key, str(number + 1))
+        assert not is_before_record(key, str(number))
+        behind = key
+    assert not is_of_record(version_key(7), "7")
+    assert not is_before_record(version_key(7), "8")
+
+
+def test_edits_that_come_late_in_their_own_order_make_no_long_sequences() -> None:
+    behind = outside_key(2, "5000")
+    for number in range(1, 200):
+        behind = outside_key(2, str(number), behind)
+    assert len(behind) <= len(version_key(2)) + 2 * 41
 
 
 @given(st.lists(st.integers(1, 10**12 - 1), min_size=2, max_size=20, unique=True))
