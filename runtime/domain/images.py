@@ -1,6 +1,7 @@
 """Items as the change streams tell them (DynamoDB JSON): their hash, and what of them may be shown.
 
-Nothing is deciphered here: enciphered attributes are bytes, and only that they changed is told.
+A typed value is a map with one name, its type (DynamoDB API reference, AttributeValue). Nothing
+is deciphered here: enciphered attributes are bytes, and only that they changed is told.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _SETS: Final = frozenset({"SS", "NS", "BS"})
 
 def image_hash(image: Image | None) -> str:
     """SHA-256 of a whole item, hex; empty for none. Bytes may be given as such or as base64."""
-    return "" if image is None else digest(_comparable(dict(image)))
+    return "" if image is None else digest(_comparable({"M": image})["M"])
 
 
 def text_of(image: Image, name: str) -> str:
@@ -64,16 +65,20 @@ def plain(value: Mapping[str, Any]) -> Any:
     if kind in ("B", "BS"):
         return CHANGED
     if kind in _SETS:
-        return sorted(_number(member) if kind == "NS" else member for member in content)
+        values = (_number(member) if kind == "NS" else member for member in content)
+        return sorted(values, key=lambda value: (isinstance(value, str), value))
     return content
 
 
 def changed_attributes(old: Image, new: Image) -> tuple[str, ...]:
     """Names of the attributes that differ, but the stamp, sorted."""
-    names = {*old, *new} - STAMP
-    return tuple(
-        sorted(name for name in names if _comparable(old.get(name)) != _comparable(new.get(name)))
-    )
+    return tuple(sorted(name for name in {*old, *new} - STAMP if _differ(old, new, name)))
+
+
+def _differ(old: Image, new: Image, name: str) -> bool:
+    if name not in old or name not in new:
+        return True
+    return bool(_comparable(old[name]) != _comparable(new[name]))
 
 
 def _number(text: Any) -> int | str:
@@ -83,15 +88,20 @@ def _number(text: Any) -> int | str:
         return str(text)
 
 
-def _comparable(value: Any) -> Any:
-    """The same for what is the same to DynamoDB: sets have no order, bytes have two spellings."""
-    if isinstance(value, (bytes, bytearray)):
-        return base64.b64encode(value).decode()
-    if isinstance(value, Mapping):
-        return {
-            name: sorted(map(_comparable, member)) if name in _SETS else _comparable(member)
-            for name, member in value.items()
-        }
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [_comparable(member) for member in value]
-    return value
+def _comparable(value: Mapping[str, Any]) -> dict[str, Any]:
+    """A typed value, the same for what is the same to DynamoDB.
+
+    Sets have no order, bytes have two spellings, and names in a map are no types.
+    """
+    ((kind, content),) = value.items()
+    if kind == "M":
+        return {kind: {name: _comparable(member) for name, member in content.items()}}
+    if kind == "L":
+        return {kind: [_comparable(member) for member in content]}
+    if kind in _SETS:
+        return {kind: sorted(map(_text, content))}
+    return {kind: _text(content)}
+
+
+def _text(scalar: Any) -> Any:
+    return base64.b64encode(scalar).decode() if isinstance(scalar, (bytes, bytearray)) else scalar
