@@ -49,8 +49,8 @@ UNKNOWN_USER: Final = "unknown"
 _STAMP: Final = ("ip_address", "user_agent", "request_id", "cause")
 _FRESH: Final = ("cause", "request_id", "updated_at")
 """Of these, every write of the application changes one at least."""
-_KEYS: Final = frozenset({"id", "shard", "merchant_id"})
-"""Said by the row's own attributes already."""
+_KEYS: Final = frozenset({"id", "shard"})
+"""Said by the row's own attributes already, as is an owner who did not change."""
 
 
 def entity_of(image: Image) -> str:
@@ -183,8 +183,10 @@ class AuditRows:
         told, known = step.told, step.new or step.old or {}
         old, new = step.old or {}, step.new or {}
         hidden = _HIDDEN[told.record.table]
-        changes = tuple(name for name in changed_attributes(old, new) if name not in _KEYS)
-        owner = text_of(known, "merchant_id") or PLATFORM
+        said_already = _KEYS if _was_moved(step) else _KEYS | {"merchant_id"}
+        changes = tuple(each for each in changed_attributes(old, new) if each not in said_already)
+        # Of a row that was moved: the one who lost it has to hear of it.
+        owner = text_of(step.old or known, "merchant_id") or PLATFORM
         return sealed(
             AuditRow(
                 entity_id=told.entity_id,
@@ -231,6 +233,13 @@ def trouble_of(told: Told) -> str | None:
     if all(record.new.get(name) == record.old.get(name) for name in _FRESH):
         return "nothing says who changed it"
     return None
+
+
+def _was_moved(step: _Step) -> bool:
+    """Whether there was another owner before; the application never changes one."""
+    if step.old is None or step.new is None:
+        return False
+    return text_of(step.old, "merchant_id") != text_of(step.new, "merchant_id")
 
 
 def is_rebuilt(row: AuditRow) -> bool:
