@@ -148,7 +148,7 @@ PROJECT: Final[TableUses] = {
     "alerts": _rows("PutItem", stream=True),
     "audit_log": _rows("GetItem", "PutItem", "Query"),
     "customers": _rows(stream=True),
-    "entries": _rows("PutItem"),
+    "entries": _rows("BatchGetItem", "PutItem"),
     "exports": _rows(stream=True),
     "keys": _rows("GetItem", "Query", "PutItem"),
     "limits": _rows("BatchGetItem", "UpdateItem"),

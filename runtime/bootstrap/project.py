@@ -15,6 +15,7 @@ from runtime.gateways.failed_batches import FailedBatches
 from runtime.repositories.accounts import AccountRepository, is_number_guard
 from runtime.repositories.alerts import AlertRepository
 from runtime.repositories.audit import AuditRepository
+from runtime.repositories.entries import EntryRepository
 from runtime.repositories.folding import FoldRepository
 from runtime.repositories.totals import TotalsRepository
 from runtime.repositories.transfers import TransferRepository
@@ -86,7 +87,7 @@ class ProjectServices(FunctionServices):
         return AuditProjection(
             audit=AuditRepository(self.store),
             rows=AuditRows(self._profiles.index_buckets),
-            deltas=AccountDeltas(TransferRepository(self.store)),
+            deltas=AccountDeltas(TransferRepository(self.store), EntryRepository(self.store)),
             parking=self._parking,
             alerts=AlertRepository(self.store),
         )

@@ -35,6 +35,9 @@ def may_become(status: TransferStatus, after: TransferStatus) -> bool:
     return after in TRANSITIONS.get(status, frozenset())
 
 
+TRANSFER_PREFIX: Final = "trf_"
+SWEEP_PREFIX: Final = "swp_"
+"""What the ids of transfers, and of sweeps of fold rows into row 00, begin with."""
 FOLD_SHARDS: Final = 16
 """Fold rows of a folded account. Never change it: the row of an entry is what finds it again."""
 
@@ -136,6 +139,14 @@ def total_of(legs: Iterable[Leg]) -> int:
 def fold_shard(transfer_id: str) -> str:
     """Sort key of the fold row that takes a transfer, of every folded account: `01` to `16`."""
     return f"{crc32(transfer_id.encode()) % FOLD_SHARDS + 1:02d}"
+
+
+def is_sweep(operation_id: str, *, folded: bool) -> bool:
+    """Whether an operation only moved money between the rows of one account, which is no posting.
+
+    Only a folded account has rows to sweep; elsewhere an operation of this name moved money.
+    """
+    return folded and operation_id.startswith(SWEEP_PREFIX)
 
 
 def operation_time(operation_id: str) -> str:

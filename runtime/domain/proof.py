@@ -14,7 +14,7 @@ from zlib import crc32
 
 from pydantic import BaseModel, Field
 
-from runtime.domain.ledger import net_by_account, operation_time, posted_legs
+from runtime.domain.ledger import is_sweep, net_by_account, operation_time, posted_legs
 from runtime.models.fields import Instant
 from runtime.models.transfer import Leg, TransferStatus
 
@@ -23,7 +23,6 @@ BUCKETS: Final = 1024
 MODULUS: Final = 2**64
 MAX_NAMED_VIOLATIONS: Final = 100
 """Violations of one check that are told one by one; all are counted."""
-SWEEP_PREFIX: Final = "swp_"
 
 
 class CheckName(StrEnum):
@@ -213,12 +212,12 @@ def is_newer(operation_id: str, cut_mark: str) -> bool:
     return operation_time(operation_id) > cut_mark
 
 
-def is_posting(operation_id: str, amount: int) -> bool:
-    """Whether an entry is a transfer's.
+def is_posting(operation_id: str, amount: int, *, folded: bool) -> bool:
+    """Whether an entry has to be a transfer's; `folded`: its account is.
 
     Holds and changes of status move nothing; a sweep moves between the rows of one account.
     """
-    return amount != 0 and not operation_id.startswith(SWEEP_PREFIX)
+    return amount != 0 and not is_sweep(operation_id, folded=folded)
 
 
 def postings(

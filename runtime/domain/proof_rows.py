@@ -7,7 +7,7 @@ from enum import StrEnum
 from pydantic import BaseModel, Field
 
 from runtime.domain.proof import CheckName, Findings, Tally, is_newer, is_posting
-from runtime.models.account import PROFILE_SHARD
+from runtime.models.account import PROFILE_SHARD, Posting
 from runtime.models.entry import entry_partition
 
 
@@ -71,6 +71,7 @@ class Reading(BaseModel):
     currency: str
     balance: int
     version: int
+    folded: bool = False
     read_at: float
     after: str | None = None
     next_version: int = 1
@@ -91,6 +92,7 @@ class Reading(BaseModel):
             currency=row.currency,
             balance=row.balance,
             version=row.version,
+            folded=row.posting == Posting.FOLDED or row.shard != PROFILE_SHARD,
             read_at=read_at,
         )
 
@@ -127,6 +129,7 @@ class Reading(BaseModel):
             currency=self.currency,
             balance=self.balance,
             version=self.version,
+            folded=self.folded,
             read_at=self.read_at,
             again=True,
         )
@@ -188,7 +191,7 @@ class Reading(BaseModel):
         newer = is_newer(line.operation_id, cut_mark)
         if newer:
             self.newer += line.amount
-        if not is_posting(line.operation_id, line.amount):
+        if not is_posting(line.operation_id, line.amount, folded=self.folded):
             return
         if line.transfer_id is None:
             self._wrong(line, "a transfer", CheckName.TRANSFER_ENTRIES)

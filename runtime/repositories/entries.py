@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from runtime.domain.ledger import FOLD_SHARDS, operation_time
 from runtime.models.account import PROFILE_SHARD
-from runtime.models.entry import Entry, entry_partition
+from runtime.models.entry import Entry, entry_partition, fold_sequence
+from runtime.models.scope import EVERYBODY
 from runtime.repositories.expressions import below, equals
 from runtime.repositories.store import Store
 
@@ -44,6 +45,22 @@ class EntryRepository:
         return heapq.merge(
             row, *fold_rows, key=lambda entry: operation_time(entry.operation_id), reverse=True
         )
+
+    def of_sweep(self, account_id: str, operation_id: str) -> list[Entry]:
+        """What a sweep took out of the account's fold rows, strongly consistent.
+
+        Raises ValidationError where an entry was edited past reading.
+        """
+        sequence = fold_sequence(operation_id)
+        if not sequence:
+            return []
+        keys = [
+            {"account_shard": entry_partition(account_id, f"{shard:02d}"), "sequence": sequence}
+            for shard in range(1, FOLD_SHARDS + 1)
+        ]
+        entries = self._store.get_many(Entry, keys, Entry, EVERYBODY)
+        # A transfer's entry stands under its time part as well, whatever its prefix.
+        return [entry for entry in entries if entry.operation_id == operation_id]
 
     def _of_shard(
         self, account_id: str, shard: str, before: str | None, page_size: int

@@ -1,50 +1,79 @@
 """Changes of balances against the transfers that they name: a stamp is easily forged, money is not.
 
 Every change of the balance in row 00 of an account is a leg of a transfer, which `cause` names, or
-a sweep of the account's own fold rows. Transfers that moved money are never changed again, so what
-is read here is what it was then.
+a sweep of the account's own fold rows. Transfers that moved money are never changed again, and
+entries of sweeps never, so what is read here is what it was then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from pydantic import ValidationError
 
-from runtime.domain.images import number_of, text_of
-from runtime.domain.ledger import final_legs, net_by_account
-from runtime.models.account import PROFILE_SHARD
+from runtime.domain.images import Image, number_of, text_of
+from runtime.domain.ledger import SWEEP_PREFIX, TRANSFER_PREFIX
+from runtime.domain.proof import postings
+from runtime.models.account import PROFILE_SHARD, Posting
 from runtime.models.audit import EntityType
 from runtime.models.scope import EVERYBODY
-from runtime.models.transfer import Transfer, TransferStatus
+from runtime.models.transfer import Transfer
 from runtime.observability import logger
+from runtime.repositories.entries import EntryRepository
 from runtime.repositories.transfers import TransferRepository
 from runtime.services.audit_rows import Told
 
-TRANSFER_PREFIX: Final = "trf_"
-SWEEP_PREFIX: Final = "swp_"
 READ_AT_ONCE: Final = 100
 """Keys of one BatchGetItem (DynamoDB API reference)."""
+MAX_CAUSE: Final = 100
+"""Characters of what can be an id of ours. A longer one names nothing, and may be no key at all."""
 
 
 @dataclass(frozen=True)
 class AccountDeltas:
-    """Looks at the transfers behind changes of accounts."""
+    """Looks at the transfers, and at the entries of sweeps, behind changes of accounts."""
 
     transfers: TransferRepository
+    entries: EntryRepository
 
     def disowned(self, told: Sequence[Told]) -> dict[str, str]:
-        """Of the changes that no transfer explains: what is wrong, by their stream numbers."""
+        """Of the changes that nothing explains: what is wrong, by their stream numbers."""
         moved = [each for each in told if _delta(each)]
-        causes = {_cause(each) for each in moved}
-        known = self._read(sorted(cause for cause in causes if cause.startswith(TRANSFER_PREFIX)))
-        wrong = {each.record.sequence_number: _fault(each, known) for each in moved}
+        known = self._read(sorted({_cause(each) for each in moved}))
+        wrong = {each.record.sequence_number: self._fault(each, known) for each in moved}
         return {number: fault for number, fault in wrong.items() if fault is not None}
 
-    def _read(self, ids: Sequence[str]) -> dict[str, Transfer]:
-        """Those that are there and can be read."""
+    def _fault(self, told: Told, known: Mapping[str, Transfer]) -> str | None:
+        cause, delta = _cause(told), _delta(told)
+        if cause.startswith(SWEEP_PREFIX):
+            explained: int | None = self._swept(told)
+        elif cause in known:
+            explained = _moved_by(known[cause], _account(told))
+        else:
+            return f"its balance changed by {delta}, and its cause {cause!r} is no transfer"
+        if explained is None:
+            return f"its balance changed by {delta}, and {cause} contradicts itself"
+        if explained != delta:
+            return f"its balance changed by {delta}, and by {cause} it changes by {explained}"
+        return None
+
+    def _swept(self, told: Told) -> int | None:
+        """What a sweep has taken out of the account's fold rows; only folded ones have any."""
+        cause, images = _cause(told), (told.record.old or {}, told.record.new or {})
+        if len(cause) > MAX_CAUSE or not all(_is_folded(image) for image in images):
+            return 0
+        try:
+            return -sum(entry.amount for entry in self.entries.of_sweep(_account(told), cause))
+        except ValidationError:
+            logger.warning("an entry cannot be read", account=_account(told), operation=cause)
+            return None
+
+    def _read(self, causes: Sequence[str]) -> dict[str, Transfer]:
+        """The transfers among the causes that are there and can be read."""
+        ids = [each for each in causes if each.startswith(TRANSFER_PREFIX)]
+        ids = [each for each in ids if len(each) <= MAX_CAUSE]
         known: dict[str, Transfer] = {}
         for start in range(0, len(ids), READ_AT_ONCE):
             some = ids[start : start + READ_AT_ONCE]
@@ -64,19 +93,16 @@ class AccountDeltas:
             return []
 
 
-def _fault(told: Told, known: dict[str, Transfer]) -> str | None:
-    cause, delta = _cause(told), _delta(told)
-    if cause.startswith(SWEEP_PREFIX):
-        return None
-    transfer = known.get(cause)
-    if transfer is None:
-        return f"its balance changed by {delta}, and its cause {cause!r} is no transfer"
-    account = text_of(told.record.new or {}, "id")
-    moved = transfer.status is TransferStatus.PROCESSED
-    net = net_by_account(final_legs(transfer)).get(account, 0) if moved else 0
-    if net != delta:
-        return f"its balance changed by {delta}, and by transfer {cause} it changes by {net}"
-    return None
+def _moved_by(transfer: Transfer, account_id: str) -> int | None:
+    """What a transfer changes in the account; None when it was edited so that nobody can say."""
+    nets = postings(
+        transfer.id,
+        transfer.operation_id,
+        transfer.status,
+        transfer.legs,
+        transfer.posted_amount,
+    )
+    return None if nets is None else nets.get(account_id, 0)
 
 
 def _delta(told: Told) -> int:
@@ -91,3 +117,11 @@ def _delta(told: Told) -> int:
 
 def _cause(told: Told) -> str:
     return text_of(told.record.new or {}, "cause")
+
+
+def _account(told: Told) -> str:
+    return text_of(told.record.new or {}, "id")
+
+
+def _is_folded(image: Image) -> bool:
+    return text_of(image, "posting") == Posting.FOLDED

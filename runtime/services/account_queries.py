@@ -18,7 +18,7 @@ from runtime.contract.accounts import (
 from runtime.contract.call import Call
 from runtime.contract.caller import found
 from runtime.domain.buckets import all_buckets
-from runtime.domain.ledger import operation_time
+from runtime.domain.ledger import is_sweep, operation_time
 from runtime.errors import InvalidValue, NotFound
 from runtime.models.account import PROFILE_SHARD, Account, AccountStatus, AccountType, Posting
 from runtime.models.entry import Entry
@@ -35,8 +35,6 @@ STATUS_CHUNK = 1_000
 """Index entries of one status and type that are sorted together: `status-index` has no order of
 its own, so lists are newest first within each such chunk, and exactly so up to its size."""
 STATEMENT_PAGE = 100
-SWEEP_PREFIX = "swp_"
-"""Operations that move money between the rows of one folded account: no part of a statement."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,7 @@ def list_entries(
         entries_of(row, position, archive.entries),
         limit=query.limit,
         position=lambda entry: position_of(row, entry),
-        matches=lambda entry: entry.amount != 0 and not _is_sweep(entry),
+        matches=lambda entry: entry.amount != 0 and not _is_sweep(row, entry),
     )
     cursor = archive.cursors.cursor(query, page.next_position, "entries", account_id)
     return EntryList(
@@ -124,8 +122,9 @@ def position_of(row: Account, entry: Entry) -> str:
     return operation_time(entry.operation_id) if folded else entry.sequence
 
 
-def _is_sweep(entry: Entry) -> bool:
-    return entry.operation_id.startswith(SWEEP_PREFIX)
+def _is_sweep(row: Account, entry: Entry) -> bool:
+    """Money moved between the rows of one account: no part of a statement."""
+    return is_sweep(entry.operation_id, folded=row.posting is Posting.FOLDED)
 
 
 def _current(row: Account, archive: AccountArchive) -> AccountAnswer:

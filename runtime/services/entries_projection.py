@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from runtime.domain.ledger import SWEEP_PREFIX, TRANSFER_PREFIX
 from runtime.models.account import PROFILE_SHARD, Account
 from runtime.models.change import ENTRY_CONFLICT, OUT_OF_BAND
 from runtime.models.entry import Entry, entry_partition, version_sequence
@@ -15,7 +16,7 @@ from runtime.services.stream_records import Change, Failed, Kind
 
 PARALLEL_WRITES = 8
 """Entries written at once: they are independent of each other, and a Lambda has CPU for few."""
-_OPERATIONS = ("trf_", "swp_")
+_OPERATIONS = (TRANSFER_PREFIX, SWEEP_PREFIX)
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,7 @@ def _note_fresh(line: Line, reading: Reading, work: Work) -> None:
         return
     if not is_newer(line.operation_id, work.run.cut_mark):
         return
-    if not is_posting(line.operation_id, line.amount):
+    if not is_posting(line.operation_id, line.amount, folded=reading.folded):
         return
     if state.fresh_compared + len(state.fresh) >= MAX_FRESH_COMPARED:
         return

@@ -186,7 +186,7 @@ def _strays(work: Work) -> None:
         return
     batch: list[Line] = []
     for number, line in enumerate(work.books.lines(reading.name, reading.after), start=1):
-        if _is_suspect(line, reading.version, work.run.cut_mark, differing):
+        if _is_suspect(line, reading, work.run.cut_mark, differing):
             batch.append(line)
         reading.after = line.sequence
         if number % work.books.entries_page == 0 or len(batch) >= MAX_TRANSACTION_ITEMS:
@@ -197,12 +197,12 @@ def _strays(work: Work) -> None:
     work.state.reading = None
 
 
-def _is_suspect(line: Line, version: int, cut_mark: str, differing: frozenset[int]) -> bool:
+def _is_suspect(line: Line, reading: Reading, cut_mark: str, differing: frozenset[int]) -> bool:
     return (
         line.transfer_id is not None
-        and 0 < line.version <= version
+        and 0 < line.version <= reading.version
         and bucket_of(line.transfer_id) in differing
-        and is_posting(line.operation_id, line.amount)
+        and is_posting(line.operation_id, line.amount, folded=reading.folded)
         and not is_newer(line.operation_id, cut_mark)
     )
 

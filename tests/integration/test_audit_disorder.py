@@ -25,6 +25,7 @@ from tests.support.audit_rows import (
     must_tell,
     next_version,
     outside_alerts,
+    records_of,
     told,
     versions_of,
 )
@@ -37,10 +38,6 @@ DONE: frozenset[str] = frozenset()
 def by_hand(row: Any, **changes: Any) -> Any:
     """The row as somebody leaves it who writes past the application."""
     return row.model_copy(update=changes)
-
-
-def records_of(world: World, states: Sequence[Any]) -> list[StreamRecord]:
-    return [told(world, old, new) for old, new in zip([None, *states], states, strict=False)]
 
 
 def actions_of(rows: Sequence[AuditRow]) -> list[str]:

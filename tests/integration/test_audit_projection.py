@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 import random
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from runtime.domain.audit_chain import GENESIS, outside_key, version_in, version_key
+from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
+from runtime.models.account import Account
 from runtime.models.audit import AuditRow, EntityType
 from runtime.models.customer import Customer
+from runtime.repositories.expressions import put
+from runtime.repositories.folding import FoldItem, FoldRepository, FoldTarget
+from runtime.services.audit_rows import AuditRows, Told
 from runtime.services.stream_records import StreamRecord
 from tests.support.audit_rows import (
     account,
@@ -22,13 +28,14 @@ from tests.support.audit_rows import (
     must_tell,
     next_version,
     outside_alerts,
+    records_of,
     told,
     transfer,
     versions_of,
 )
 from tests.support.fakes import ParkingLot
 from tests.support.faults import Faults, ProcessKilled, seeded
-from tests.support.world import World, at_once
+from tests.support.world import SETUP, World, at_once
 
 DONE: frozenset[str] = frozenset()
 
@@ -352,6 +359,135 @@ def test_a_forged_stamp_does_not_hide_a_change_of_money(forged: str, world: Worl
     assert [row.action for row in rows] == ["account_opened", "out_of_band"]
     (alert,) = outside_alerts(world)
     assert "balance changed by" in str(alert.detail["reason"])
+
+
+def folded(world: World, **more: Any) -> Account:
+    """A folded account whose row 00 and one fold row with 70 are stored."""
+    row = account(world, posting="folded", **more)
+    shard = row.model_copy(update={"shard": "03", "balance": 70, "last_operation_id": "trf_0"})
+    world.store.transact([put(row), put(shard)], token=row.id)
+    return row
+
+
+def test_a_sweep_of_an_accounts_own_fold_rows_explains_its_balance(either_world: World) -> None:
+    world = either_world
+    first, operation = folded(world), new_id("swp", world.clock())
+    FoldRepository(world.store).sweep(first.id, operation, SETUP, world.clock())
+    (second,) = [row for row in world.rows(Account) if (row.id, row.shard) == (first.id, "00")]
+    assert second.balance == 70
+    assert audit_projection(world)(records_of(world, [first, second])) == DONE
+    must_tell(world, [first, second])
+    assert outside_alerts(world) == []
+
+
+@pytest.mark.parametrize(
+    "forged",
+    ["posting", "posting, changed with it", "amount", "no sweep", "a transfer's time", "no id"],
+)
+def test_a_forged_sweep_does_not_hide_a_change_of_money(forged: str, world: World) -> None:
+    first, operation = folded(world), new_id("swp", world.clock())
+    FoldRepository(world.store).sweep(first.id, operation, SETUP, world.clock())
+    cause, balance = operation, 70
+    if forged == "amount":
+        balance = 71
+    elif forged == "no sweep":
+        cause = new_id("swp", world.clock())
+    elif forged == "no id":
+        cause = "swp_"
+    elif forged == "a transfer's time":
+        moved = new_id("trf", world.clock())
+        item = FoldItem(moved, moved, -70, first.created_at)
+        target = FoldTarget(first.id, "platform", first.account_type, "USD")
+        FoldRepository(world.store).fold(target, "04", [item], SETUP, world.clock())
+        cause = item.operation_id.replace("trf_", "swp_")
+    elif forged.startswith("posting"):
+        first = first.model_copy(update={"posting": "immediate"})
+    second = next_version(first, balance=balance, cause=cause)
+    if forged == "posting, changed with it":
+        second = second.model_copy(update={"posting": "folded"})
+    assert audit_projection(world)(records_of(world, [first, second])) == DONE
+    assert [row.action for row in chain_of(world, first.id)] == ["account_opened", "out_of_band"]
+    (alert,) = outside_alerts(world)
+    assert "balance changed by" in str(alert.detail["reason"])
+
+
+def test_a_transfer_that_was_edited_past_sense_explains_nothing_and_holds_up_nobody(
+    world: World,
+) -> None:
+    first, other = account(world), account(world)
+    known = transfer(world, first.id, 30, operation_id="pst_1", posted_amount=31)
+    second = next_version(first, balance=-30, cause=known.id)
+    records = [*records_of(world, [first, second]), told(world, None, other)]
+    assert audit_projection(world)(records) == DONE
+    must_tell(world, [other])
+    (alert,) = outside_alerts(world)
+    assert "contradicts itself" in str(alert.detail["reason"])
+
+
+def test_a_cause_that_is_no_key_names_nothing_and_holds_up_nobody(world: World) -> None:
+    for cause in ("trf_" + "x" * 3000, "swp_" + "x" * 3000):
+        first, other = account(world, posting="folded"), account(world)
+        records = records_of(world, [first, next_version(first, balance=1, cause=cause)])
+        assert audit_projection(world)([*records, told(world, None, other)]) == DONE
+        must_tell(world, [other])
+    assert len(outside_alerts(world)) == 2
+
+
+# ------------------------------------------------------------ whose it is, and what it is
+
+
+def test_a_row_that_was_moved_to_another_owner_is_told_to_the_one_who_lost_it(
+    either_world: World,
+) -> None:
+    world = either_world
+    first = account(world, merchant_id="mer_a")
+    moved = first.model_copy(update={"merchant_id": "mer_b"})
+    forged = next_version(moved, merchant_id="mer_c")
+    assert audit_projection(world)(records_of(world, [first, moved, forged])) == DONE
+    _, row, again = chain_of(world, first.id)
+    assert (row.action, row.merchant_id, row.changes) == ("out_of_band", "mer_a", ("merchant_id",))
+    assert (row.old_values, row.new_values) == (
+        {"merchant_id": "mer_a"},
+        {"merchant_id": "mer_b"},
+    )
+    assert (again.action, again.merchant_id) == ("out_of_band", "mer_b")
+    assert {alert.merchant_id for alert in outside_alerts(world)} == {"mer_a", "mer_b"}
+
+
+def test_what_no_row_can_be_made_of_is_parked_and_holds_up_nobody(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states, records = history(world, account(world), {"held_in": 1}, {"held_in": 2})
+    other, others = history(world, account(world), {"held_in": 1})
+    parking = ParkingLot()
+    project = audit_projection(world, parking=parking)
+    of_version = AuditRows.of_version
+
+    def failing(rows: AuditRows, told: Told, sequence: str, previous: str) -> AuditRow:
+        if told.entity_id == states[0].id and told.new_version == 3:
+            raise TypeError("'<' not supported between 'int' and 'str'")
+        return of_version(rows, told, sequence, previous)
+
+    monkeypatch.setattr(AuditRows, "of_version", failing)
+    assert project([*records, *others]) == DONE
+    (reason,) = parking.parked.values()
+    assert reason == "no audit row can be made of its images"
+    must_tell(world, other)
+    monkeypatch.undo()
+    assert project(records[2:]) == DONE
+    must_tell(world, states)
+
+
+def test_a_version_that_was_lost_and_whose_time_is_none_is_not_taken_for_the_applications(
+    world: World,
+) -> None:
+    states, records = history(world, account(world), {"held_in": 1}, {"held_in": 2})
+    image = {**(records[2].old or {}), "updated_at": {"S": "yesterday"}}
+    parking = ParkingLot()
+    project = audit_projection(world, parking=parking)
+    assert project([records[0], replace(records[2], old=image)]) == DONE
+    assert list(parking.parked.values()) == ["the record of a version before 3 has not come"]
+    assert versions_of(chain_of(world, states[0].id)) == [1]
 
 
 def test_a_forged_time_is_told_by_the_time_of_the_stream(world: World) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
+from runtime.contract.accounts import EntryQuery
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.domain.ledger import ChartAccount, chart_account, fold_shard
@@ -17,11 +19,17 @@ from runtime.models.entry import Entry, entry_partition
 from runtime.models.merchant import MerchantProfile
 from runtime.models.transfer import Leg, Transfer
 from runtime.repositories.accounts import AccountRepository, is_number_guard
+from runtime.repositories.customers import CustomerRepository
+from runtime.repositories.entries import EntryRepository
 from runtime.repositories.expressions import change, put
 from runtime.repositories.folding import FoldItem, FoldRepository, FoldTarget
+from runtime.repositories.merchants import MerchantRepository
 from runtime.repositories.store import Store
-from runtime.services.entries_projection import EntriesProjection
+from runtime.services.account_queries import AccountArchive, list_entries
+from runtime.services.entries_projection import EntriesProjection, entry_of
 from runtime.services.folding_projection import FoldingProjection
+from runtime.services.merchant_profiles import MerchantProfiles
+from runtime.services.pages import Cursors
 from runtime.services.projector import Projector
 from runtime.services.stream_records import Change, Kind, StreamRecord
 from tests.support.fakes import ParkingLot
@@ -245,6 +253,30 @@ def test_sweeps_and_folds_at_once_neither_make_nor_lose_money(either_world: Worl
     (row,) = [each for each in world.rows(Account) if each.shard == "00"]
     assert row.balance == row.spendable
     assert row.balance + left == sum(item.amount for item in items)
+
+
+@pytest.mark.parametrize(("posting", "shown"), [("folded", [70]), ("immediate", [-5, 70])])
+def test_a_statement_leaves_out_sweeps_of_fold_rows_and_nothing_that_only_is_called_so(
+    posting: str, shown: list[int], world: World
+) -> None:
+    row = account(world, posting=posting)
+    moved, swept = transfer(world, 70).id, new_id("swp", world.clock())
+    states = [row]
+    for balance, cause in ((70, moved), (65, swept)):
+        stamp = {"version": states[-1].version + 1, "cause": cause, "last_operation_id": cause}
+        states.append(states[-1].model_copy(update={"balance": balance, **stamp}))
+    writes = [put(entry_of(old, new)) for old, new in pairwise(states)]
+    world.store.transact([put(states[-1]), *writes], token=new_id("tst", world.clock()))
+    archive = AccountArchive(
+        AccountRepository(world.store),
+        FoldRepository(world.store),
+        EntryRepository(world.store),
+        CustomerRepository(world.store),
+        MerchantProfiles(MerchantRepository(world.store), 0.0),
+        Cursors(lambda: b"k" * 32),
+    )
+    page = list_entries(row.id, EntryQuery(), world.call(None, operator=True), archive)
+    assert [entry.amount for entry in page.data] == shown
 
 
 def test_the_chart_profile_is_stored_once_and_never_over_another(world: World) -> None:

@@ -253,6 +253,24 @@ def plant_entry_of_nothing(books: Bookkeeper, _: list[Transfer]) -> None:
     books.world.put(entry_of(row, after))
 
 
+def plant_sweep_of_nothing(books: Bookkeeper, _: list[Transfer]) -> None:
+    """Money moved between two accounts that have no fold rows, as if it were swept from some."""
+    swept = new_id("swp", books.world.clock() - timedelta(hours=1))
+    for name, change in (("acc_a", -5), ("acc_b", 5)):
+        row = books.row(name)
+        after = row.model_copy(
+            update={
+                "balance": row.balance + change,
+                "spendable": row.spendable + change,
+                "version": row.version + 1,
+                "cause": swept,
+                "last_operation_id": swept,
+            }
+        )
+        books.world.put(after)
+        books.world.put(entry_of(row, after))
+
+
 def plant_account_gone(books: Bookkeeper, _: list[Transfer]) -> None:
     books.world.delete(books.row("acc_b"))
 
@@ -273,6 +291,7 @@ def plant_account_gone(books: Bookkeeper, _: list[Transfer]) -> None:
         (plant_transfer_without_entries, {"transfer_entries"}, "trf_"),
         (plant_version, {"account_entries"}, "acc_b#00"),
         (plant_entry_of_nothing, {"transfer_entries", "conservation"}, "acc_b#00@"),
+        (plant_sweep_of_nothing, {"transfer_entries"}, "acc_b#00@"),
         (plant_account_gone, {"transfer_entries", "conservation"}, "USD"),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",

@@ -17,6 +17,7 @@ from runtime.models.transfer import Leg, Transfer
 from runtime.repositories.alerts import AlertRepository
 from runtime.repositories.audit import AuditRepository
 from runtime.repositories.codec import Item
+from runtime.repositories.entries import EntryRepository
 from runtime.repositories.expressions import put
 from runtime.repositories.store import Store
 from runtime.repositories.transfers import TransferRepository
@@ -48,7 +49,7 @@ def audit_projection(
     return AuditProjection(
         audit=AuditRepository(store),
         rows=AuditRows(lambda _: 1),
-        deltas=AccountDeltas(TransferRepository(store)),
+        deltas=AccountDeltas(TransferRepository(store), EntryRepository(store)),
         parking=parking or ParkingLot(),
         alerts=AlertRepository(store),
     )
@@ -100,6 +101,11 @@ def transfer(world: World, account_id: str, amount: int, **more: Any) -> Transfe
     row = Transfer(**values)
     world.store.transact([put(row)], token=new_id("tst", now))
     return row
+
+
+def records_of(world: World, states: Sequence[Any]) -> list[StreamRecord]:
+    """The records that tell a row's states, one after the other."""
+    return [told(world, old, new) for old, new in zip([None, *states], states, strict=False)]
 
 
 def next_version(row: Any, **changes: Any) -> Any:

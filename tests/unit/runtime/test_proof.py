@@ -165,9 +165,19 @@ def test_part_of_a_hold_with_several_legs_contradicts_them() -> None:
 
 
 def test_holds_changes_of_status_and_sweeps_are_no_postings() -> None:
-    assert is_posting(BEFORE, 1)
-    assert not is_posting(BEFORE, 0)
-    assert not is_posting("swp_01", 1)
+    assert is_posting(BEFORE, 1, folded=True)
+    assert not is_posting(BEFORE, 0, folded=True)
+    assert not is_posting("swp_01", 1, folded=True)
+
+
+def test_a_sweep_of_an_account_that_is_not_folded_is_a_posting_without_a_transfer() -> None:
+    assert is_posting("swp_01", 1, folded=False)
+    lines = profile_lines([5], operation="swp_01")
+    row = row_of(lines)
+    assert read(row, lines).tally.prints, "it is compared with the transfers"
+    folded = read(row.model_copy(update={"posting": "folded"}), lines)
+    assert not folded.tally.prints
+    assert folded.from_the_start().folded
 
 
 @given(st.integers(-(10**6), 10**6), st.sampled_from(["trf", "pst", "swp", "exp"]))
