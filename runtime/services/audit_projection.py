@@ -16,7 +16,6 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from runtime.domain.alert_rules import Window
 from runtime.domain.audit_actions import REBUILT
 from runtime.domain.audit_chain import (
     GENESIS,
@@ -28,15 +27,14 @@ from runtime.domain.audit_chain import (
     version_key,
 )
 from runtime.domain.images import text_of
-from runtime.domain.instants import is_instant, to_datetime
-from runtime.models.alert import AlertType
+from runtime.domain.instants import is_instant
 from runtime.models.audit import AuditRow
 from runtime.models.change import OUT_OF_BAND
 from runtime.observability import logger
 from runtime.repositories.alerts import AlertRepository
 from runtime.repositories.audit import AuditRepository
 from runtime.services.account_deltas import AccountDeltas
-from runtime.services.alerts import raise_alert
+from runtime.services.alerts import change_outside, record_finding
 from runtime.services.audit_rows import AUDITED, AuditRows, Told, is_rebuilt, trouble_of
 from runtime.services.stream_records import Failed, Kind, Parking, StreamRecord, put_aside
 
@@ -244,17 +242,7 @@ class _Chain:
             attributes=row.changes,
             detail=trouble,
         )
-        at = to_datetime(row.timestamp)
-        raise_alert(
-            AlertType.OUT_OF_BAND,
-            self.projection.alerts,
-            entity_type=row.entity_type,
-            entity_id=row.entity_id,
-            merchant_id=row.merchant_id,
-            detail={"sequence": row.sequence, "attributes": list(row.changes), "reason": trouble},
-            at=at,
-            window=Window(at, row.sequence),
-        )
+        record_finding(change_outside(row, trouble), self.projection.alerts)
 
     # ------------------------------------------------------------ the end of the chain
 
