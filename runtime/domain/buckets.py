@@ -14,8 +14,14 @@ HOLD_QUEUE = "hold"
 HOLD_BUCKETS = 8
 """Buckets of the platform's queue of open holds (`expiry-index`)."""
 RETRY_QUEUE = "retry"
-RETRY_BUCKETS = 8
-"""Buckets of the platform's queue of undelivered webhooks (`gsi-retry`)."""
+RETRY_BUCKETS = 64
+"""Buckets of the platform's queue of undelivered webhooks (`gsi-retry`).
+
+A delivery that arrives at once writes there four times: 64 x 1,000 units are 16,000 a second.
+"""
+REST_QUEUE = "rest"
+REST_BUCKETS = 64
+"""Buckets beside them, of those that wait because their endpoint rests."""
 UNFOLDED_QUEUE = "unfolded"
 UNFOLDED_BUCKETS = 8
 """Buckets of the platform's queue of totals that are not folded (`gsi-unfolded`)."""
@@ -41,6 +47,20 @@ def bucket_for(name: str, identifier: str, buckets: int) -> str:
 def all_buckets(name: str, buckets: int) -> tuple[str, ...]:
     """The index keys that a reader must merge."""
     return tuple(bucket_key(name, bucket) for bucket in range(buckets))
+
+
+def retry_bucket(webhook_id: str) -> str:
+    """Where an undelivered webhook stands in `gsi-retry`."""
+    return bucket_for(RETRY_QUEUE, webhook_id, RETRY_BUCKETS)
+
+
+def rest_bucket(merchant_bucket: str) -> str:
+    """Where one stands whose endpoint rests, by its bucket among its merchant's.
+
+    So an ordinary merchant's all stand in one, where they are in the way of few others; those of a
+    merchant that has several buckets, because it has many events, in as many.
+    """
+    return bucket_for(REST_QUEUE, merchant_bucket, REST_BUCKETS)
 
 
 def account_status_bucket(owner: str, status: str, account_id: str, buckets: int) -> str:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from pydantic import BaseModel
 
+from runtime.domain.buckets import retry_bucket
 from runtime.errors import StaleWrite
 from runtime.models.fields import Instant
 from runtime.models.idempotency import IdempotencyRecord
@@ -104,9 +105,12 @@ class WebhookRepository:
             raise StaleWrite("webhooks", f"{before.id} has gone on meanwhile") from refused
 
     def put_off(self, due: DueWebhook, until: Instant, at: Instant) -> bool:
-        """Let nobody take `due` for due before `until`; False when it has gone on meanwhile."""
+        """Let nobody take `due` for due before `until`; False when it has gone on meanwhile.
+
+        Where it rested, it rests no more: it stands among the ordinary ones again.
+        """
         step = update(Webhook, {"id": due.id}).add(version=1)
-        step = step.assign(next_retry=until, updated_at=at)
+        step = step.assign(retry_bucket=retry_bucket(due.id), next_retry=until, updated_at=at)
         unchanged = (equals("version", due.version), equals("status", WebhookStatus.PENDING))
         return self._store.update_alone(step.when(*unchanged)) is None
 

@@ -15,6 +15,7 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, Final, Protocol, TypeVar
 
+from runtime.domain.buckets import rest_bucket, retry_bucket
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_epoch_seconds, to_instant
 from runtime.domain.webhook_schedule import (
@@ -175,6 +176,7 @@ def _claimed(row: Webhook, endpoint: Endpoint, desk: DeliveryDesk) -> Webhook | 
         attempts=row.attempts + 1,
         url=endpoint.url,
         last_attempt=to_instant(began),
+        retry_bucket=retry_bucket(row.id),
         next_retry=to_instant(began + ATTEMPT_LEASE),
         cause=new_id("att", began),
     )
@@ -238,12 +240,13 @@ def _asked(reply: Reply, now: datetime) -> timedelta | None:
 
 
 def _postpone(row: Webhook, until: datetime, desk: DeliveryDesk) -> Outcome:
-    """The endpoint is left alone: wait, and count no attempt."""
+    """The endpoint is left alone: wait, in no ordinary retry's way, and count no attempt."""
     now = desk.clock()
     at = within_deadline(row, max(until, now) + POSTPONED_SPREAD * desk.chance())
     if at is None:
         return _end(row, WebhookStatus.EXPIRED, TOO_OLD, desk)
-    waiting = _next(row, desk, now, next_retry=to_instant(at))
+    rest = rest_bucket(row.merchant_bucket)
+    waiting = _next(row, desk, now, retry_bucket=rest, next_retry=to_instant(at))
     return _wait(row, waiting, at - now, Outcome.POSTPONED, desk)
 
 

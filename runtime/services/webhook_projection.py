@@ -18,7 +18,7 @@ from runtime.contract.base import Answer
 from runtime.contract.payments import PaymentAnswer, TransactionAnswer
 from runtime.contract.settlements import SettlementAnswer
 from runtime.contract.webhooks import ExportData, LockedCustomer, WebhookBody
-from runtime.domain.buckets import RETRY_BUCKETS, RETRY_QUEUE, bucket_for
+from runtime.domain.buckets import bucket_for, retry_bucket
 from runtime.domain.instants import to_epoch_seconds, to_instant
 from runtime.domain.webhook_events import Event, event_of
 from runtime.errors import NotFound
@@ -108,7 +108,7 @@ class WebhookProjection:
             merchant_id=merchant.id,
             merchant_bucket=bucket_for(merchant.id, webhook_id, merchant.index_buckets),
             event_key=event_key(event.type, webhook_id),
-            retry_bucket=bucket_for(RETRY_QUEUE, webhook_id, RETRY_BUCKETS),
+            retry_bucket=retry_bucket(webhook_id),
             next_retry=to_instant(now + MESSAGE_GRACE),
             event_type=event.type,
             sequence=event.sequence,

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Final
 
-from runtime.domain.buckets import RETRY_BUCKETS, RETRY_QUEUE, all_buckets
-from runtime.domain.instants import to_instant
+from runtime.domain.buckets import (
+    REST_BUCKETS,
+    REST_QUEUE,
+    RETRY_BUCKETS,
+    RETRY_QUEUE,
+    all_buckets,
+)
+from runtime.domain.instants import to_epoch_seconds, to_instant
 from runtime.gateways.delivery_queue import DeliveryOrder, DeliveryQueue
 from runtime.observability import logger
 from runtime.repositories.webhooks import DueWebhook, WebhookRepository
 
-DUE_PAGE: Final = 100
-MAX_PER_BUCKET: Final = 1_250
-"""Deliveries of one bucket that one run queues, 10,000 in all; the next takes the rest."""
+DUE_PAGE: Final = 50
+"""Deliveries of one bucket that are queued before it is the next one's turn."""
+MAX_ORDINARY: Final = 10_000
+"""Deliveries that one run queues; the next takes the others."""
+MAX_RESTED: Final = 5_000
+"""Those of endpoints that rest, besides: whatever waits for them takes nothing from the others."""
+STRIDE: Final = 79
+"""From one run's first bucket to the next one's: it meets all 128, neighbours far apart."""
 PARALLEL_WRITES: Final = 8
 QUEUED_GRACE: Final = timedelta(minutes=5)
 """So long an order has to be worked on before its delivery is queued once more."""
@@ -44,21 +56,48 @@ class RetriesReport:
     finished: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class _Lane:
+    """What is due of one bucket of a queue."""
+
+    queue: str
+    due: Iterator[DueWebhook]
+
+
 def queue_due(desk: RetriesDesk) -> RetriesReport:
-    """Queue what is due, the longest waiting first. One that fails does not stop the others."""
+    """Queue what is due, the longest waiting of each bucket first. One that fails stops no other.
+
+    The buckets take turns, a page each, so that none is kept waiting by what stands in another.
+    """
     report = RetriesReport()
-    at = to_instant(desk.clock())
-    for bucket in all_buckets(RETRY_QUEUE, RETRY_BUCKETS):
-        due = islice(desk.webhooks.due(bucket, at, page_size=DUE_PAGE), MAX_PER_BUCKET)
-        taken = 0
-        while page := list(islice(due, DUE_PAGE)):
-            if desk.must_stop():
-                report.finished = False
-                return report
-            taken, report.due = taken + len(page), report.due + len(page)
-            _queue(page, desk, report)
-        report.finished = report.finished and taken < MAX_PER_BUCKET
+    lanes = _lanes(desk)
+    left = {RETRY_QUEUE: MAX_ORDINARY, REST_QUEUE: MAX_RESTED}
+    while lanes:
+        lane = lanes.popleft()
+        page = list(islice(lane.due, min(DUE_PAGE, left[lane.queue])))
+        if not page:
+            report.finished = report.finished and left[lane.queue] > 0
+            continue
+        if desk.must_stop():
+            report.finished = False
+            break
+        left[lane.queue] -= len(page)
+        report.due += len(page)
+        _queue(page, desk, report)
+        lanes.append(lane)
     return report
+
+
+def _lanes(desk: RetriesDesk) -> deque[_Lane]:
+    """Every bucket. Another one is the first each minute, should no run come to the last."""
+    now = desk.clock()
+    lanes = deque(
+        _Lane(queue, desk.webhooks.due(bucket, to_instant(now), page_size=DUE_PAGE))
+        for queue, buckets in ((RETRY_QUEUE, RETRY_BUCKETS), (REST_QUEUE, REST_BUCKETS))
+        for bucket in all_buckets(queue, buckets)
+    )
+    lanes.rotate(-to_epoch_seconds(now) // 60 * STRIDE)
+    return lanes
 
 
 def _queue(page: Sequence[DueWebhook], desk: RetriesDesk, report: RetriesReport) -> None:

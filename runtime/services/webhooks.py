@@ -11,7 +11,7 @@ from runtime.contract.answers import StoredAnswer
 from runtime.contract.call import Call
 from runtime.contract.caller import found
 from runtime.contract.webhooks import WebhookAnswer, WebhookList, WebhookQuery
-from runtime.domain.buckets import RETRY_BUCKETS, RETRY_QUEUE, all_buckets, bucket_for
+from runtime.domain.buckets import all_buckets, retry_bucket
 from runtime.domain.instants import to_epoch_seconds, to_instant
 from runtime.errors import StaleWrite, Unavailable
 from runtime.gateways.delivery_queue import DeliveryOrder, DeliveryQueue
@@ -97,7 +97,7 @@ def redeliver(webhook_id: str, call: Call, desk: WebhookDesk) -> StoredAnswer:
             row,
             {
                 "status": WebhookStatus.PENDING,
-                "retry_bucket": bucket_for(RETRY_QUEUE, row.id, RETRY_BUCKETS),
+                "retry_bucket": retry_bucket(row.id),
                 "next_retry": to_instant(call.now),
                 "attempts_before": row.attempts,
                 "by_hand": True,

@@ -14,7 +14,7 @@ from standardwebhooks import Webhook as Verifier
 
 from runtime.bootstrap.deliver import deliver_services
 from runtime.bootstrap.process import process_services
-from runtime.domain.buckets import RETRY_BUCKETS, RETRY_QUEUE, bucket_for
+from runtime.domain.buckets import bucket_for, retry_bucket
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_epoch_seconds, to_instant
 from runtime.gateways.delivery_queue import DeliveryOrder
@@ -48,7 +48,7 @@ def placed(stage: Stage, merchant: dict[str, Any], number: int = 0, **changes: A
             "merchant_id": merchant["id"],
             "merchant_bucket": bucket_for(merchant["id"], webhook_id, merchant["index_buckets"]),
             "event_key": event_key(kind, webhook_id),
-            "retry_bucket": bucket_for(RETRY_QUEUE, webhook_id, RETRY_BUCKETS),
+            "retry_bucket": retry_bucket(webhook_id),
             "next_retry": to_instant(moment),
             "event_type": kind,
             "sequence": 2,

@@ -16,14 +16,18 @@ from standardwebhooks import Webhook as Verifier
 
 from benchmarks.prices import price_of
 from runtime.contract.webhooks import WebhookBody
+from runtime.domain.buckets import bucket_for, rest_bucket, retry_bucket
 from runtime.domain.instants import to_epoch_seconds, to_instant
 from runtime.domain.webhook_schedule import FAILURES_TO_OPEN, HEALTH_KEPT
 from runtime.errors import Unavailable
 from runtime.gateways.delivery_queue import DeliveryOrder
 from runtime.gateways.webhook_http import Reply, WebhookHttp
+from runtime.models.merchant import MerchantProfile
 from runtime.models.scope import EVERYBODY
 from runtime.models.webhook import EndpointHealth, Webhook, WebhookStatus, endpoint_id
 from runtime.repositories.merchants import MerchantRepository
+from runtime.repositories.webhooks import DueWebhook, WebhookRepository
+from runtime.services import webhook_retries
 from runtime.services.webhook_delivery import (
     ATTEMPT_LEASE,
     FINAL_KEPT,
@@ -33,6 +37,7 @@ from runtime.services.webhook_delivery import (
     deliver,
 )
 from runtime.services.webhook_projection import shown
+from runtime.services.webhook_retries import DUE_PAGE
 from tests.support.faults import Fault, Faults, ProcessKilled, at_call, seeded
 from tests.support.receiver import Receiver
 from tests.support.webhooks import DEADLINE, FakeHttp, Post, moment, new_row
@@ -327,6 +332,70 @@ def test_sweeps_at_once_and_a_late_message_make_one_attempt(either_world: World)
     assert sorted(headers["webhook-id"] for _, headers, _ in http.sent) == [row.id for row in rows]
 
 
+def resting(post: Post, merchant: MerchantProfile, count: int) -> list[Webhook]:
+    """Deliveries that were put off because their endpoint rests, and are due now."""
+    rest = rest_bucket(bucket_for(merchant.id, "", 1))
+    return [post.placed(merchant, retry_bucket=rest) for _ in range(count)]
+
+
+def test_what_rests_stands_in_a_lane_of_its_own_until_it_is_queued_again(
+    either_world: World,
+) -> None:
+    world = either_world
+    post = Post(world, FakeHttp(lambda _: Reply(status=500)))
+    merchant = world.merchant(webhook_url=URL)
+    rows = [post.placed(merchant) for _ in range(FAILURES_TO_OPEN + 2)]
+    post.pump()
+    tried, rested = post.row(rows[0].id), [post.row(row.id) for row in rows[FAILURES_TO_OPEN:]]
+    assert tried.retry_bucket == retry_bucket(tried.id)
+    lane = rest_bucket(merchant_bucket=rested[0].merchant_bucket)
+    assert {row.retry_bucket for row in rested} == {lane}
+    post.queue.waiting.clear()
+    world.clock.advance(91)
+    assert post.sweep().queued >= 2
+    queued = [post.row(row.id) for row in rested]
+    assert [row.retry_bucket for row in queued] == [retry_bucket(row.id) for row in rested]
+    others = [Outcome.POSTPONED] * (len(rows) - 1)
+    assert sorted(post.pump()) == sorted([Outcome.TO_RETRY, *others])
+    after = [post.row(row.id) for row in rows]
+    assert [row.retry_bucket for row in after].count(lane) == len(others)
+    assert len([row for row in after if row.retry_bucket == retry_bucket(row.id)]) == 1
+
+
+def test_a_dead_endpoint_with_a_mountain_waiting_delays_no_ordinary_retry(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhook_retries, "MAX_RESTED", 60)
+    post = Post(world, FakeHttp())
+    dead, well = world.merchant(webhook_url=DEAD), world.merchant(webhook_url=URL)
+    mountain = resting(post, dead, 160)
+    world.clock.advance(1)
+    ordinary = [post.placed(well) for _ in range(20)]
+    post.queue.waiting.clear()
+    world.clock.advance(60)
+    report = post.sweep()
+    assert (report.queued, report.finished) == (80, False)
+    ids = {order.id for order in post.queue.history[-80:]}
+    assert {row.id for row in ordinary} < ids
+    assert len(ids & {row.id for row in mountain}) == 60
+    world.clock.advance(60)
+    assert post.sweep().queued == 60  # the mountain wears off, run by run
+
+
+@pytest.mark.parametrize("minute", range(3))
+def test_of_a_run_that_ends_early_every_bucket_has_had_its_turn(world: World, minute: int) -> None:
+    post = Post(world, FakeHttp())
+    dead, well = world.merchant(webhook_url=DEAD), world.merchant(webhook_url=URL)
+    resting(post, dead, DUE_PAGE * 3)
+    ordinary = {post.placed(well).id for _ in range(2)}
+    post.queue.waiting.clear()
+    world.clock.advance(61 + 60 * minute)
+    pages = iter([False] * 3 + [True])
+    report = post.sweep(must_stop=lambda: next(pages))
+    assert not report.finished
+    assert ordinary <= {order.id for order in post.queue.history[-report.queued :]}
+
+
 # ------------------------------------------------------------ endpoints
 
 
@@ -614,6 +683,36 @@ def test_a_webhook_that_arrives_at_once_costs_two_writes_and_three_reads(world: 
     price = price_of(lambda: deliver(DeliveryOrder.of(row), post.desk(store)), client, world.client)
     assert (price.trips, price.read_units) == (5, 3), price
     assert price.requested == 6, price.units
+
+
+def test_a_rest_costs_who_waits_three_units_to_be_put_off_and_three_to_be_queued_again(
+    world: World,
+) -> None:
+    post = Post(world, FakeHttp(lambda _: Reply(status=500)))
+    merchant = world.merchant(webhook_url=URL)
+    for _ in range(FAILURES_TO_OPEN):
+        post.placed(merchant)
+    post.pump()
+    client = world.engine.dynamodb()
+    store = world.store_on(client)
+    post.webhooks.get(post.placed(merchant).id)  # the key is in memory
+    for _ in range(2):  # the second time it comes out of the lane of what rests
+        order = post.queue.due()
+        assert order is not None
+        turn = price_of(lambda o=order: deliver(o, post.desk(store)), client, world.client)
+        assert post.row(order.id).attempts == 0
+        assert turn.requested == 3, turn.units
+        rested = DueWebhook.model_validate(post.row(order.id).model_dump())
+        put_off = price_of(
+            lambda due=rested: WebhookRepository(store).put_off(
+                due, to_instant(world.clock()), to_instant(world.clock())
+            ),
+            client,
+            world.client,
+        )
+        assert put_off.requested == 3, put_off.units
+        post.queue.waiting.clear()
+        post.queue.send(DeliveryOrder.of(post.row(order.id)))
 
 
 def test_a_delivery_that_does_not_open_is_ended_and_reported(world: World) -> None:
