@@ -78,6 +78,7 @@ class ProjectServices(FunctionServices):
             clock=lambda: datetime.now(UTC),
             request_id=lambda: self._request_id,
             deadline=timedelta(seconds=self._settings.webhook_deadline_seconds),
+            parking=self._parking,
         )
 
     def _totals(self) -> TotalsProjection:

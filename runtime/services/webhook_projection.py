@@ -1,8 +1,8 @@
-"""The change streams → webhooks: one row for each event and endpoint, and its first order.
+"""The change streams → webhooks: one row for each event of a merchant that has an endpoint.
 
-The row comes first and its message after it. A record that comes again finds the row, and sends
-the message again while nobody has tried it; a message that is lost all the same is made up for by
-the sweep of what is due (webhook_retries.py).
+A row is written before its order is sent, and is due a minute later. So an order that is lost, or
+that SQS does not take, is made up for by the sweep of what is due (webhook_retries.py). A record
+that comes again finds its row, and orders it again as long as nobody has tried it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
+
+from pydantic import ValidationError
 
 from runtime.contract.alerts import AlertAnswer
 from runtime.contract.base import Answer
@@ -39,7 +41,7 @@ from runtime.repositories.store import Store
 from runtime.schema import Row
 from runtime.services.accounts import account_answer
 from runtime.services.merchant_profiles import MerchantProfiles
-from runtime.services.stream_records import Change, Failed
+from runtime.services.stream_records import Change, Failed, Parking, put_aside
 from runtime.services.transfer_drafts import transfer_answer
 
 PARALLEL_WRITES: Final = 8
@@ -53,7 +55,8 @@ PROJECTED_BY: Final = "system:project"
 class WebhookProjection:
     """Puts a delivery for each event of a merchant that has an endpoint.
 
-    `deadline`: how long after its making a delivery is tried.
+    `deadline`: how long after its making a delivery is tried. `parking`: where a change goes that
+    no trying again would tell.
     """
 
     store: Store
@@ -62,21 +65,40 @@ class WebhookProjection:
     clock: Callable[[], datetime]
     request_id: Callable[[], str]
     deadline: timedelta
+    parking: Parking
 
     def __call__(self, changes: Sequence[Change]) -> Failed:
-        """Write and queue what is new. A change that could not be told of comes again."""
+        """Write what is new, and order it. A change that could not be told of comes again.
+
+        One that was written and not ordered does not: it is due in a minute anyway, and an outage
+        of the queue must not hold up what else is derived from the stream.
+        """
+        failed: set[str] = set()
         wanted = [
             (change.sequence_number, row)
             for change in changes
-            if (row := self._row_of(change)) is not None
+            if (row := self._readable(change, failed)) is not None
         ]
         if not wanted:
-            return frozenset()
+            return frozenset(failed)
         with ThreadPoolExecutor(max_workers=PARALLEL_WRITES) as pool:
             stored = list(pool.map(lambda each: self._put(each[1]), wanted))
-        failed = {number for (number, _), row in zip(wanted, stored, strict=True) if row is None}
-        unsent = self._queue([row for row in stored if row is not None])
-        return frozenset(failed | {number for number, row in wanted if row.id in unsent})
+        failed |= {number for (number, _), row in zip(wanted, stored, strict=True) if row is None}
+        self._order([row for row in stored if row is not None])
+        return frozenset(failed)
+
+    def _readable(self, change: Change, failed: set[str]) -> Webhook | None:
+        """What a change tells, if anything. One that never will be told is put aside."""
+        try:
+            return self._row_of(change)
+        except ValidationError:
+            reason = "its merchant, or what is told of it, cannot be read"
+            if change.record is None or not put_aside(self.parking, change.record, reason):
+                failed.add(change.sequence_number)
+        except Exception:  # noqa: BLE001 - this change comes again, the others are done
+            logger.exception("a change cannot be told of", record=change.sequence_number)
+            failed.add(change.sequence_number)
+        return None
 
     def _row_of(self, change: Change) -> Webhook | None:
         event = event_of(change.old, change.new)
@@ -129,15 +151,17 @@ class WebhookProjection:
             logger.exception("a webhook could not be written", webhook=row.id)
             return None
 
-    def _queue(self, rows: Sequence[Webhook]) -> frozenset[str]:
-        """Order what nobody has tried yet; the ids of those that could not be ordered."""
-        return self.queue.send_all(
+    def _order(self, rows: Sequence[Webhook]) -> None:
+        """Order what nobody has tried yet."""
+        unsent = self.queue.send_all(
             [
                 DeliveryOrder.of(row)
                 for row in rows
                 if row.status is WebhookStatus.PENDING and row.attempts == 0
             ]
         )
+        if unsent:
+            logger.warning("webhooks wait for the sweep", webhooks=len(unsent))
 
 
 def shown(row: Row) -> Answer:

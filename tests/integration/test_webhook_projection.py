@@ -8,10 +8,14 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from runtime.domain.instants import to_epoch_seconds, to_instant
+from runtime.errors import Unavailable
 from runtime.gateways.delivery_queue import DeliveryOrder, DeliveryQueue
 from runtime.models.alert import Alert
 from runtime.models.customer import Customer, CustomerState
+from runtime.models.merchant import MerchantProfile
 from runtime.models.payment import Payment
 from runtime.models.scope import EVERYBODY
 from runtime.models.transaction import Transaction
@@ -20,10 +24,12 @@ from runtime.repositories.customers import CustomerRepository
 from runtime.repositories.expressions import change
 from runtime.repositories.merchants import MerchantRepository
 from runtime.repositories.store import Store
+from runtime.repositories.webhooks import WebhookRepository
 from runtime.services.merchant_profiles import MerchantProfiles
 from runtime.services.projector import Projector
 from runtime.services.stream_records import Change, Kind, StreamRecord
 from runtime.services.webhook_projection import WebhookProjection
+from runtime.services.webhook_retries import RetriesDesk, queue_due
 from tests.support.fakes import ParkingLot
 from tests.support.faults import Fault, Faults, at_call, seeded
 from tests.support.world import World, at_once
@@ -33,7 +39,9 @@ DEADLINE = timedelta(days=3)
 TABLES = ("accounts", "alerts", "customers", "payments", "transactions", "transfers")
 
 
-def projection(world: World, store: Store | None = None) -> WebhookProjection:
+def projection(
+    world: World, store: Store | None = None, parking: ParkingLot | None = None
+) -> WebhookProjection:
     return WebhookProjection(
         store=store or world.store,
         merchants=MerchantProfiles(MerchantRepository(world.store), 0),
@@ -41,11 +49,14 @@ def projection(world: World, store: Store | None = None) -> WebhookProjection:
         clock=world.clock,
         request_id=lambda: "invocation",
         deadline=DEADLINE,
+        parking=parking or ParkingLot(),
     )
 
 
-def projector(world: World, store: Store | None = None) -> Projector:
-    mine = projection(world, store)
+def projector(
+    world: World, store: Store | None = None, parking: ParkingLot | None = None
+) -> Projector:
+    mine = projection(world, store, parking)
     return Projector(
         world.store.codec, dict.fromkeys(TABLES, (mine,)), lambda _: False, ParkingLot()
     )
@@ -124,16 +135,76 @@ def test_records_that_come_again_in_any_order_and_at_once_make_one_row_each(
     assert {order.id for order in orders(world)} == {row.id for row in rows}
 
 
-def test_with_faults_of_the_database_and_the_queue_nothing_is_lost(world: World) -> None:
+def test_an_outage_of_the_queue_holds_up_no_stream_and_the_sweep_sends_what_was_not(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
     merchant = world.merchant(webhook_url=URL)
     for number in range(5):
         world.paid(merchant, amount=100 + number)
     records = [record for payment in world.payments() for record in records_of(world, payment)]
     world.sqs.available = False
-    assert projector(world).apply(records) == {r.sequence_number for r in records[1::2]}
-    assert len(world.rows(Webhook)) == 5
+    assert projector(world).apply(records) == frozenset()
+    rows = world.rows(Webhook)
+    assert len(rows) == 5
     assert orders(world) == []
+    assert "webhooks wait for the sweep" in caplog.messages
     world.sqs.available = True
+    world.clock.advance(61)
+    queue = DeliveryQueue(world.sqs, "queue")  # type: ignore[arg-type]
+    desk = RetriesDesk(WebhookRepository(world.store), queue, world.clock, lambda: False)
+    assert queue_due(desk).queued == 5
+    assert {order.id for order in orders(world)} == {row.id for row in rows}
+
+
+def test_a_merchant_that_cannot_be_read_holds_up_no_other(world: World) -> None:
+    broken, well = world.merchant(webhook_url=URL), world.merchant(webhook_url=URL)
+    for merchant in (broken, well, broken):
+        world.paid(merchant)
+    payments = sorted(world.payments(), key=lambda each: each.id)
+    records = [record for payment in payments for record in records_of(world, payment)]
+    world.client.update_item(
+        TableName=world.tables["merchants"],
+        Key={"id": {"S": broken.id}},
+        UpdateExpression="SET webhook_url = :wrong",
+        ExpressionAttributeValues={":wrong": {"N": "1"}},
+    )
+    parking = ParkingLot()
+    assert projector(world, parking=parking).apply(records) == frozenset()
+    assert [row.merchant_id for row in world.rows(Webhook)] == [well.id]
+    assert set(parking.parked) == {
+        ("payments", f"{payment.id}-2") for payment in payments if payment.merchant_id == broken.id
+    }
+
+
+def test_a_merchant_that_cannot_be_asked_for_now_makes_its_own_records_come_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy, well = world.merchant(webhook_url=URL), world.merchant(webhook_url=URL)
+    for merchant in (busy, well):
+        world.paid(merchant)
+    payments = world.payments()
+    records = [record for payment in payments for record in records_of(world, payment)]
+    read = MerchantProfiles.require
+
+    def throttled(profiles: MerchantProfiles, merchant_id: str) -> MerchantProfile:
+        if merchant_id == busy.id:
+            raise Unavailable("throttled")
+        return read(profiles, merchant_id)
+
+    monkeypatch.setattr(MerchantProfiles, "require", throttled)
+    told = {payment.merchant_id: f"{payment.id}-2" for payment in payments}
+    assert projector(world).apply(records) == {told[busy.id]}
+    assert [row.merchant_id for row in world.rows(Webhook)] == [well.id]
+    monkeypatch.undo()
+    assert projector(world).apply(records) == frozenset()
+    assert len(world.rows(Webhook)) == len({order.id for order in orders(world)}) == 2
+
+
+def test_with_faults_of_the_database_nothing_is_lost(world: World) -> None:
+    merchant = world.merchant(webhook_url=URL)
+    for number in range(5):
+        world.paid(merchant, amount=100 + number)
+    records = [record for payment in world.payments() for record in records_of(world, payment)]
     client = world.engine.dynamodb()
     Faults(seeded("webhooks", 0.3)).attach(client)
     assert projector(world, world.store_on(client)).apply(records) == frozenset()
