@@ -10,6 +10,7 @@
     ├── MethodNotAllowed 405
     ├── Conflict 409 ─ IdempotencyInFlight · AlreadyExists · AlreadyPosted · AlreadyCanceled
     │                  · HoldExpired · BalanceNotZero · StaleVersion · InvalidState
+    │                  · SecretsStillSign
     ├── PayloadTooLarge 413
     ├── UnsupportedMediaType 415
     ├── Unprocessable 422 ─ InvalidValue · IdempotencyKeyReused · AmountTooLarge · CardDataRefused
@@ -245,6 +246,13 @@ class InvalidState(Conflict):
 
     code = "invalid_state"
     title = "The payment is in another state"
+
+
+class SecretsStillSign(Conflict):
+    """As many replaced webhook secrets as there may be still sign; the detail says until when."""
+
+    code = "secrets_still_sign"
+    title = "Too many webhook secrets change over"
 
 
 class PayloadTooLarge(PlatformError):

@@ -171,8 +171,7 @@ SENT_WITH: Final = (
     "merchant_id",
     "webhook_url",
     "webhook_secret",
-    "previous_webhook_secret",
-    "previous_secret_until",
+    "previous_webhook_secrets",
 )
 """What a webhook is sent with, of a merchant: its processor's keys are none of the sender's."""
 

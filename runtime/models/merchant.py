@@ -14,6 +14,8 @@ MAX_INDEX_BUCKETS = 256
 """Buckets that one merchant's index keys may be spread over; the number only grows."""
 MAX_WEBHOOK_URL = 2_048
 """Characters of a webhook URL."""
+MAX_PREVIOUS_SECRETS = 4
+"""Replaced webhook secrets that sign at one time, and so signatures beside the new one's."""
 MAX_PAYMENT_COUNT = 1_000_000_000
 """Largest limit of payments per minute or day."""
 
@@ -37,6 +39,13 @@ class RateLimits(BaseModel, frozen=True):
     max_payment_amount: Annotated[int, Field(ge=1, le=MAX_AMOUNT_MINOR)] | None = None
 
 
+class PreviousSecret(BaseModel, frozen=True):
+    """A webhook secret that was replaced, and until when it also signs."""
+
+    secret: Annotated[str, Field(repr=False)]
+    until: Instant
+
+
 class MerchantProfile(Record, frozen=True):
     """A merchant without its secrets: what nearly every reader needs, and no key to decrypt."""
 
@@ -54,12 +63,13 @@ class MerchantProfile(Record, frozen=True):
 class Merchant(MerchantProfile, table="merchants", stream=True, frozen=True):
     """A merchant. `processor_config` and the webhook secrets are enciphered and never shown.
 
-    The secret before the last rotation also signs until `previous_secret_until`.
+    Secrets that were replaced also sign, each until its own moment; the newest of them comes first.
     """
 
     processor_config: Annotated[dict[str, Any], Encrypted("pii"), Field(repr=False)] = Field(
         default_factory=dict
     )
     webhook_secret: Annotated[str, Encrypted("pii"), Field(repr=False)]
-    previous_webhook_secret: Annotated[str | None, Encrypted("pii"), Field(repr=False)] = None
-    previous_secret_until: Instant | None = None
+    previous_webhook_secrets: Annotated[
+        tuple[PreviousSecret, ...], Encrypted("pii"), Field(repr=False)
+    ] = ()

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from runtime.errors import StaleWrite
 from runtime.models.fields import Instant
 from runtime.models.idempotency import IdempotencyRecord
-from runtime.models.merchant import Merchant, MerchantProfile
+from runtime.models.merchant import Merchant, MerchantProfile, PreviousSecret
 from runtime.models.scope import Scope
 from runtime.repositories.creation import create_once
 from runtime.repositories.expressions import absent, change, equals, put
@@ -34,14 +34,12 @@ class WebhookEndpoint(BaseModel, frozen=True):
     merchant_id: str
     webhook_url: str | None = None
     webhook_secret: Annotated[str, Field(repr=False)]
-    previous_webhook_secret: Annotated[str | None, Field(repr=False)] = None
-    previous_secret_until: Instant | None = None
+    previous_webhook_secrets: Annotated[tuple[PreviousSecret, ...], Field(repr=False)] = ()
 
     def secrets(self, at: Instant) -> tuple[str, ...]:
-        """Those that sign at `at`: two while the merchant changes over."""
-        before = self.previous_webhook_secret
-        overlaps = before is not None and (self.previous_secret_until or "") > at
-        return (self.webhook_secret, before) if before and overlaps else (self.webhook_secret,)
+        """Those that sign at `at`: several while the merchant changes over."""
+        before = (each.secret for each in self.previous_webhook_secrets if each.until > at)
+        return (self.webhook_secret, *before)
 
 
 class MerchantRepository:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import os
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from http import HTTPStatus
 
 from runtime.contract.answers import StoredAnswer
@@ -20,12 +20,18 @@ from runtime.contract.merchants import (
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.domain.webhook_url import fault_of
-from runtime.errors import InvalidValue, StaleVersion, StaleWrite, Unavailable
+from runtime.errors import (
+    InvalidValue,
+    SecretsStillSign,
+    StaleVersion,
+    StaleWrite,
+    Unavailable,
+)
 from runtime.gateways.processors.connectors import check_config
 from runtime.models.fields import PLATFORM
-from runtime.models.merchant import Merchant
+from runtime.models.merchant import MAX_PREVIOUS_SECRETS, Merchant, PreviousSecret
 from runtime.repositories.merchants import MerchantRepository
-from runtime.services.idempotency import ClaimReader, create_once
+from runtime.services.idempotency import ClaimReader, create_once, earlier_answer
 from runtime.services.versions import next_version, writing
 
 WEBHOOK_SECRET_BYTES = 32
@@ -120,20 +126,21 @@ def change_merchant(
 def rotate_webhook_secret(merchant_id: str, call: Call, desk: MerchantDesk) -> StoredAnswer:
     """Give a merchant a new webhook secret, shown in this answer alone: 200.
 
-    The old one also signs for SECRET_OVERLAP. Raises NotFound.
+    The old one also signs for SECRET_OVERLAP, and so do those before it, each for its own. Raises
+    NotFound, and SecretsStillSign while as many as there may be do: none is cut short.
     """
     secret = _new_webhook_secret()
     for _ in range(MAX_ATTEMPTS):
         row = found(desk.merchants.get(merchant_id, call.scope), "merchant", merchant_id)
-        after = next_version(
-            row,
-            {
-                "webhook_secret": secret,
-                "previous_webhook_secret": row.webhook_secret,
-                "previous_secret_until": to_instant(call.now + SECRET_OVERLAP),
-            },
-            call,
-        )
+        try:
+            previous = _still_signing(row, call.now)
+        except SecretsStillSign:  # or this very request has made it so, and its answer was lost
+            repeated = earlier_answer(call, merchant_id, desk.claims)
+            if repeated is None:
+                raise
+            return repeated
+        changes = {"webhook_secret": secret, "previous_webhook_secrets": previous}
+        after = next_version(row, changes, call)
         try:
             return create_once(
                 call,
@@ -147,6 +154,21 @@ def rotate_webhook_secret(merchant_id: str, call: Call, desk: MerchantDesk) -> S
         except StaleWrite:
             continue
     raise Unavailable(f"merchant {merchant_id} is too busy to be changed; try again")
+
+
+def _still_signing(row: Merchant, now: datetime) -> tuple[PreviousSecret, ...]:
+    """The secrets that also sign from `now` on, when the one of now is replaced.
+
+    Raises SecretsStillSign.
+    """
+    earlier = [each for each in row.previous_webhook_secrets if each.until > to_instant(now)]
+    if len(earlier) >= MAX_PREVIOUS_SECRETS:
+        raise SecretsStillSign(
+            f"the last {len(earlier)} secrets still sign, each for a day from when it was replaced;"
+            f" rotate again after {earlier[-1].until}"
+        )
+    replaced = PreviousSecret(secret=row.webhook_secret, until=to_instant(now + SECRET_OVERLAP))
+    return (replaced, *earlier)
 
 
 def _require_callable(url: str, desk: MerchantDesk) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from runtime.bootstrap.process import process_services
 from runtime.contract.merchants import MerchantPatch
+from runtime.domain.instants import to_instant
 from runtime.errors import StaleVersion
-from runtime.models.merchant import Merchant
+from runtime.models.merchant import MAX_PREVIOUS_SECRETS, Merchant
+from runtime.repositories.merchants import MerchantRepository
 from runtime.services.merchants import change_merchant
 from tests.support.http import OPERATOR, Answered, token_of
 from tests.support.stage import Stage
@@ -113,10 +117,35 @@ def test_a_webhook_secret_is_shown_once_and_the_one_before_is_kept_for_a_day(
     items = stage.dynamodb.get_item(
         TableName=stage.tables["merchants"], Key={"id": {"S": shop["id"]}}
     )["Item"]
-    assert {"webhook_secret", "previous_webhook_secret", "previous_secret_until"} <= set(items)
+    assert {"webhook_secret", "previous_webhook_secrets"} <= set(items)
     text = repr(items)
     for secret in (shop["webhook_secret"], first.body["webhook_secret"]):
         assert secret not in text
+
+
+def test_each_secret_that_was_replaced_signs_for_its_own_day_and_none_is_cut_short(
+    stage: Stage,
+) -> None:
+    shop = stage.shop()
+    path = f"/v1/merchants/{shop['id']}"
+    secrets = [shop["webhook_secret"]]
+    for number in range(MAX_PREVIOUS_SECRETS):
+        key = {"idempotency-key": f"rotate-{number}"}
+        rotated = send(stage, "POST", f"{path}/rotate-webhook-secret", headers=key)
+        assert rotated.status == 200
+        secrets.insert(0, rotated.body["webhook_secret"])
+    store = process_services().store
+    endpoint = MerchantRepository(store).webhook_endpoint(shop["id"])
+    assert endpoint is not None
+    assert endpoint.secrets(to_instant(datetime.now(UTC))) == tuple(secrets)
+    tomorrow = to_instant(datetime.now(UTC) + timedelta(hours=24, seconds=1))
+    assert endpoint.secrets(tomorrow) == (secrets[0],)
+    refused = send(stage, "POST", f"{path}/rotate-webhook-secret")
+    assert (refused.status, refused.body["code"]) == (409, "secrets_still_sign")
+    assert endpoint.previous_webhook_secrets[-1].until in refused.body["detail"]
+    again = send(stage, "POST", f"{path}/rotate-webhook-secret", headers=key)
+    assert again.text == rotated.text, "the answer of the last one was lost"
+    assert send(stage, "GET", path).body["version"] == 1 + MAX_PREVIOUS_SECRETS
 
 
 def test_a_processor_configuration_goes_in_and_never_comes_out(stage: Stage) -> None:

@@ -22,7 +22,7 @@ from runtime.domain.webhook_schedule import FAILURES_TO_OPEN, HEALTH_KEPT
 from runtime.errors import Unavailable
 from runtime.gateways.delivery_queue import DeliveryOrder
 from runtime.gateways.webhook_http import Reply, WebhookHttp
-from runtime.models.merchant import MerchantProfile
+from runtime.models.merchant import MerchantProfile, PreviousSecret
 from runtime.models.scope import EVERYBODY
 from runtime.models.webhook import EndpointHealth, Webhook, WebhookStatus, endpoint_id
 from runtime.repositories.merchants import MerchantRepository
@@ -604,8 +604,7 @@ def test_while_a_secret_changes_over_both_verify_and_then_the_new_one_alone(
     merchant = world.merchant(
         webhook_url=URL,
         webhook_secret=SECRET,
-        previous_webhook_secret=OLD_SECRET,
-        previous_secret_until=until,
+        previous_webhook_secrets=(PreviousSecret(secret=OLD_SECRET, until=until),),
     )
     post.placed(merchant)
     post.pump()

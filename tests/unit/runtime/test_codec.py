@@ -97,7 +97,7 @@ def _holds_instant(annotation: Any) -> bool:
 _TIMES = frozenset(
     {"at", "timestamp", "created_at", "updated_at", "next_action_at", "next_retry", "locked_until"}
     | {"last_attempt", "processed_at", "settled_at", "completed_at", "revoked_at", "last_used_at"}
-    | {"lease_expires_at"}
+    | {"lease_expires_at", "until"}
 )
 
 

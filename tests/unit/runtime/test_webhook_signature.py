@@ -10,6 +10,7 @@ import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from runtime.domain.webhook_signature import signed_headers
+from runtime.models.merchant import PreviousSecret
 from runtime.repositories.merchants import WebhookEndpoint
 
 OLD = "whsec_" + base64.b64encode(b"o" * 32).decode()
@@ -43,8 +44,7 @@ def endpoint(until: str | None) -> WebhookEndpoint:
         id="mer_1",
         merchant_id="mer_1",
         webhook_secret=NEW,
-        previous_webhook_secret=OLD if until else None,
-        previous_secret_until=until,
+        previous_webhook_secrets=(PreviousSecret(secret=OLD, until=until),) if until else (),
     )
 
 
@@ -55,4 +55,15 @@ def test_while_a_secret_changes_over_both_sign() -> None:
     for secret in (OLD, NEW):
         Webhook(secret).verify(BODY, headers)
     assert endpoint("2026-03-15T09:00:00.000Z").secrets("2026-03-15T09:00:00.000Z") == (NEW,)
+    several = endpoint("2026-03-15T09:00:00.000Z").model_copy(
+        update={
+            "previous_webhook_secrets": (
+                PreviousSecret(secret=OLD, until="2026-03-15T09:00:00.000Z"),
+                PreviousSecret(secret="whsec_older", until="2026-03-14T12:00:00.000Z"),
+            )
+        }
+    )
+    assert several.secrets("2026-03-14T11:59:59.999Z") == (NEW, OLD, "whsec_older")
+    assert several.secrets("2026-03-14T12:00:00.000Z") == (NEW, OLD)
+    assert "whsec" not in repr(several)
     assert endpoint(None).secrets("2026-03-14T09:00:00.000Z") == (NEW,)
