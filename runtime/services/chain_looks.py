@@ -189,7 +189,8 @@ def _is_newer(row: IndexedRow, other: IndexedRow) -> bool:
     if not is_outside(row.sequence):
         return True
     if is_outside(other.sequence):
-        return _stream_number(row) > _stream_number(other)
+        # A change whose record was lost is told under the number of the record that tells of it.
+        return _stream_number(row) >= _stream_number(other)
     return to_datetime(row.timestamp) > to_datetime(other.timestamp) + LONGEST_REQUEST
 
 

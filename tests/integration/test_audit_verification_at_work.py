@@ -154,16 +154,15 @@ def test_a_change_from_outside_that_nobody_was_alerted_to_is_found(
             }
         )
     )
-    ghost = sealed(
-        forged.model_copy(update={"entity_id": "acc_ghost", "prev_hash": GENESIS, "image_hash": ""})
-    )
+    invented = {"entity_id": "acc_ghost", "sequence": outside_key(0, "99999"), "version": 0}
+    ghost = sealed(forged.model_copy(update={**invented, "prev_hash": GENESIS, "image_hash": ""}))
     for row in (forged, ghost):
         auditor.world.put(row)
     auditor.archive([forged, ghost])
     findings = auditor.verify().findings
     assert {(f.subject, f.position, f.sequence) for f in findings} == {
         (last.entity_id, 2, forged.sequence),
-        ("acc_ghost", 1, forged.sequence),
+        ("acc_ghost", 1, ghost.sequence),
     }
     assert all("alert" in finding.reason for finding in findings)
 

@@ -121,6 +121,12 @@ def test_a_chain_tells_its_entity(now: IndexedEntity | None, rows: list[IndexedR
             id="between two hands' changes",
         ),
         pytest.param(item(3, "three"), LATE_THIRD, "put back", id="a version that was told late"),
+        pytest.param(
+            item(2, "y"),
+            [V1, V2, HAND, late(HAND, 8, 2, "x", OUT_OF_BAND_ACTION)],
+            "put back",
+            id="to a hand's change that was rebuilt from the next one",
+        ),
         pytest.param(None, [V1, V2], "gone", id="deleted, and no row tells it"),
         pytest.param(
             None,
