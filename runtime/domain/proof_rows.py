@@ -60,7 +60,7 @@ class Step(StrEnum):
 
 
 class Reading(BaseModel):
-    """How far one row (balance and version as of `read_at`) has been compared with its entries.
+    """How far one row (its balance and version as read) has been compared with its entries.
 
     Its findings and sums count only once it is finished; a fold row that does not agree yet is read
     again from the start.
@@ -72,7 +72,8 @@ class Reading(BaseModel):
     balance: int
     version: int
     folded: bool = False
-    read_at: float
+    missed_since: float | None = None
+    """When what it lacks was first looked for again, in seconds since the epoch."""
     after: str | None = None
     next_version: int = 1
     total: int = 0
@@ -84,8 +85,8 @@ class Reading(BaseModel):
     tally: Tally = Field(default_factory=Tally)
 
     @classmethod
-    def of(cls, row: BalanceRow, read_at: float) -> Reading:
-        """A reading that has not begun; `read_at` in seconds since the epoch."""
+    def of(cls, row: BalanceRow) -> Reading:
+        """A reading that has not begun."""
         return cls(
             account_id=row.id,
             shard=row.shard,
@@ -93,7 +94,6 @@ class Reading(BaseModel):
             balance=row.balance,
             version=row.version,
             folded=row.posting == Posting.FOLDED or row.shard != PROFILE_SHARD,
-            read_at=read_at,
         )
 
     @property
@@ -111,9 +111,13 @@ class Reading(BaseModel):
         """Whether the entries that were read are exactly those of the balance."""
         return not self.waits and self.total == self.balance
 
-    @property
-    def may_be_late(self) -> bool:
-        """Whether waiting can help: entries of row 00 come from a stream, one per version."""
+    def may_be_late(self, row_now: BalanceRow | None) -> bool:
+        """Whether waiting can help: entries of row 00 come from a stream, one per version.
+
+        An entry and its row are one commit, yet read apart: `row_now` may not show it for a moment.
+        """
+        if self.agrees:
+            return self.newest > _version_of(row_now)
         return not self.is_profile or self.waits
 
     @property
@@ -130,7 +134,7 @@ class Reading(BaseModel):
             balance=self.balance,
             version=self.version,
             folded=self.folded,
-            read_at=self.read_at,
+            missed_since=self.missed_since,
             again=True,
         )
 
@@ -157,7 +161,7 @@ class Reading(BaseModel):
     def finish(self, row_now: BalanceRow | None) -> None:
         """Judge the whole. `row_now` is the row as it stands, read after the last entry.
 
-        Called once the reading agrees, or patience has come to its end.
+        Called once nothing can be late any more, or patience has come to its end.
         """
         if self.waits:
             self._miss(self.next_version, self.version, "no entry")
@@ -165,7 +169,7 @@ class Reading(BaseModel):
             self.findings.violated(
                 CheckName.ACCOUNT_ENTRIES, self.name, expected=self.total, found=self.balance
             )
-        now = row_now.version if row_now is not None else 0
+        now = _version_of(row_now)
         if self.newest > now:
             found = f"version {now}" if row_now is not None else "no such row"
             expected = f"version {self.newest}, as its entries"
@@ -211,3 +215,7 @@ class Reading(BaseModel):
         self, line: Line, expected: str, check: CheckName = CheckName.ACCOUNT_ENTRIES
     ) -> None:
         self.findings.violated(check, line.name, expected, "none")
+
+
+def _version_of(row: BalanceRow | None) -> int:
+    return row.version if row is not None else 0

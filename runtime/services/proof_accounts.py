@@ -6,6 +6,8 @@ it may change meanwhile. Entries of row 00 come from a stream: what is missing i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from runtime.domain.ledger import FOLD_SHARDS
 from runtime.domain.proof import CheckName, is_newer, is_posting
 from runtime.domain.proof_rows import BalanceRow, Line, Reading, Step
@@ -18,6 +20,9 @@ from runtime.services.proof_work import MAX_LATE, Fresh, Work
 MAX_FRESH_COMPARED = 10_000
 """Entries newer than the cut that a segment compares with their transfers. The next run's cut
 includes them all; these show a fresh error sooner."""
+MAX_LATE_PRINTS = 10_000
+"""Fingerprints (at most 1,024 of a row) that late rows may hold: a checkpoint with so many is
+some 150 KB, and DynamoDB takes 400."""
 _FOLD_ROWS = tuple(f"{shard:02d}" for shard in range(1, FOLD_SHARDS + 1))
 
 
@@ -40,7 +45,7 @@ def read_accounts(work: Work) -> None:
 
 def _begin(row: BalanceRow, work: Work) -> None:
     state = work.state
-    state.reading = Reading.of(row, work.now())
+    state.reading = Reading.of(row)
     state.findings.count(CheckName.ACCOUNT_ENTRIES)
     work.count()
     if not state.reading.is_profile:
@@ -73,7 +78,7 @@ def _go_on(work: Work) -> None:
         for id_, shard, currency in state.beyond:
             if (id_, shard) not in found:
                 missing = BalanceRow(id=id_, shard=shard, currency=currency)
-                reading = Reading.of(missing, work.now())
+                reading = Reading.of(missing)
                 _read(reading, work, pausing=False)
                 _put_away(reading, work)
         state.beyond = []
@@ -91,17 +96,20 @@ def _read(reading: Reading, work: Work, *, patient: bool = True, pausing: bool =
 
 
 def _put_away(reading: Reading, work: Work) -> None:
-    """Count the row, or put it with those whose entries are waited for."""
-    if not reading.agrees and reading.may_be_late:
+    """Count the row, or put it with those that are waited for."""
+    if not _counted(reading, work, patient=True):
         work.state.late_rows.append(_ready_to_go_on(reading))
-        while len(work.state.late_rows) >= MAX_LATE:
-            _revisit(work)
-        return
-    _count(reading, work)
+    while _too_many_are_late(work.state.late_rows):
+        _revisit(work)
+
+
+def _too_many_are_late(late_rows: Sequence[Reading]) -> bool:
+    prints = sum(len(reading.tally.prints) for reading in late_rows)
+    return len(late_rows) >= MAX_LATE or prints > MAX_LATE_PRINTS
 
 
 def _ready_to_go_on(reading: Reading) -> Reading:
-    """Row 00 is read on behind its gap; the sum of a fold row is begun again."""
+    """Row 00 is read on behind its gap; what else may be late is begun again."""
     return reading if reading.waits else reading.from_the_start()
 
 
@@ -109,25 +117,28 @@ def _revisit(work: Work) -> None:
     """Try the late rows once more, each as it was read then; judge those that are out of time."""
     still_late: list[Reading] = []
     for reading in work.state.late_rows:
-        patient = work.is_patient(reading.read_at)
+        reading.missed_since = work.first_missed(reading.missed_since)
+        patient = work.is_patient(reading.missed_since)
         _read(reading, work, patient=patient, pausing=False)
-        if reading.agrees or not patient:
-            _count(reading, work)
-        else:
+        if not _counted(reading, work, patient=patient):
             still_late.append(_ready_to_go_on(reading))
     work.state.late_rows = still_late
     if still_late:
         work.nap()
 
 
-def _count(reading: Reading, work: Work) -> None:
+def _counted(reading: Reading, work: Work, *, patient: bool) -> bool:
+    """Judge the row and count it, unless what it lacks may still come."""
     row_now = None
     if reading.newest > reading.version:
         key = (reading.account_id, reading.shard)
         row_now = work.books.rows([key]).get(key)
+    if patient and reading.may_be_late(row_now):
+        return False
     reading.finish(row_now)
     work.state.findings.add(reading.findings)
     work.state.tally.add(reading.tally)
+    return True
 
 
 def _note_fresh(line: Line, reading: Reading, work: Work) -> None:

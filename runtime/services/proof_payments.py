@@ -27,7 +27,7 @@ def read_payments(work: Work) -> None:
             payments = page.rows[start : start + PAYMENTS_AT_ONCE]
             transactions = _transactions(payments, work)
             state.late += [
-                LateItem(id=payment.id, seen_at=work.now())
+                LateItem(id=payment.id)
                 for payment in payments
                 if differences(payment, transactions)
             ]
@@ -65,8 +65,9 @@ def _revisit(work: Work) -> None:
     for item in work.state.late:
         payment = payments.get(item.id)
         wrong = differences(payment, transactions) if payment is not None else []
-        if wrong and work.is_patient(item.seen_at):
-            still_late.append(item)
+        since = work.first_missed(item.missed_since)
+        if wrong and work.is_patient(since):
+            still_late.append(LateItem(id=item.id, missed_since=since))
             continue
         for name, added, stored in wrong:
             work.state.findings.violated(

@@ -81,7 +81,7 @@ def drill_transfers(work: Work) -> None:
             work.count()
             old = not is_newer(transfer.operation_id, work.run.cut_mark)
             if old and bucket_of(transfer.id) in differing and _problems(transfer, work):
-                state.late.append(LateItem(id=transfer.id, seen_at=work.now()))
+                state.late.append(LateItem(id=transfer.id))
                 while len(state.late) >= MAX_LATE:
                     _revisit(work)
         work.step()
@@ -94,13 +94,13 @@ def _revisit(work: Work) -> None:
     still_late: list[LateItem] = []
     transfers = work.books.transfers_by_id([item.id for item in work.state.late])
     for item in work.state.late:
-        patient = work.is_patient(item.seen_at)
+        since = work.first_missed(item.missed_since)
         transfer = transfers.get(item.id)
         problems = _problems(transfer, work) if transfer is not None else []
         if not problems or transfer is None:
             continue
-        if patient:
-            still_late.append(item)
+        if work.is_patient(since):
+            still_late.append(LateItem(id=item.id, missed_since=since))
             continue
         for problem in problems:
             work.state.findings.violated(
@@ -174,7 +174,7 @@ def drill_entries(work: Work) -> None:
             if is_number_guard(row):
                 continue
             work.count()
-            state.reading = Reading.of(row, work.now())
+            state.reading = Reading.of(row)
             _strays(work)
         work.step()
     work.finish()

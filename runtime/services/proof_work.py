@@ -52,10 +52,13 @@ class Fresh(BaseModel, frozen=True):
 
 
 class LateItem(BaseModel, frozen=True):
-    """A transfer or payment that does not agree yet, first seen then (seconds since the epoch)."""
+    """A transfer or payment that does not agree yet.
+
+    `missed_since`: when it was first looked at again, in seconds since the epoch.
+    """
 
     id: str
-    seen_at: float
+    missed_since: float | None = None
 
 
 class SegmentState(BaseModel):
@@ -174,8 +177,15 @@ class Work:
         """Seconds since the epoch."""
         return self.desk.clock().timestamp()
 
+    def first_missed(self, since: float | None) -> float:
+        """When patience began: with the first look again, however long after what was missed.
+
+        So that nothing is judged by a single second look at a row that is changing.
+        """
+        return self.now() if since is None else since
+
     def is_patient(self, since: float) -> bool:
-        """Whether what was first missed at `since` may still come."""
+        """Whether what was first looked for again at `since` may still come."""
         return self.now() < since + self.desk.patience_seconds
 
     def nap(self) -> None:

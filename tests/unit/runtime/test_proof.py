@@ -216,7 +216,7 @@ def row_of(lines: Sequence[Line], shard: str = "00") -> BalanceRow:
 
 def read(row: BalanceRow, lines: Sequence[Line], *, stop_at: int = -1) -> Reading:
     """A reading to its end; at `stop_at` it is saved and taken up again."""
-    reading = Reading.of(row, 0.0)
+    reading = Reading.of(row)
     for number, line in enumerate(lines):
         if number == stop_at:
             reading = Reading.model_validate_json(reading.model_dump_json(exclude_defaults=True))
@@ -270,12 +270,12 @@ def test_a_missing_entry_is_waited_for_and_then_named(
     row = row_of(lines)
     gone = data.draw(st.integers(0, len(lines) - 1))
     left = [*lines[:gone], *lines[gone + 1 :]]
-    patient = Reading.of(row, 0.0)
+    patient = Reading.of(row)
     taken = [patient.offer(line, CUT_MARK, patient=True) for line in left]
     assert taken[:gone] == [Step.TAKEN] * gone
     assert Step.TAKEN not in taken[gone:]
     assert not patient.agrees
-    assert patient.may_be_late
+    assert patient.may_be_late(row)
     for line in lines[gone:]:
         patient.offer(line, CUT_MARK, patient=True)
     assert patient.agrees
@@ -293,7 +293,7 @@ def test_entries_may_come_in_any_order_and_newer_ones_than_the_row_first(
     lines = profile_lines(changes)
     row = row_of(lines[: data.draw(st.integers(1, len(lines)))])
     there: list[Line] = []
-    reading = Reading.of(row, 0.0)
+    reading = Reading.of(row)
     for line in data.draw(st.permutations(lines)):
         there = sorted([*there, line], key=lambda each: each.sequence)
         ahead = [each for each in there if each.sequence > (reading.after or "")]
@@ -313,7 +313,7 @@ def test_an_entry_ahead_of_its_row_is_found() -> None:
 
 def test_an_entry_that_came_while_the_row_went_on_is_no_alarm() -> None:
     lines = profile_lines([5, 6])
-    reading = Reading.of(row_of(lines[:1]), 0.0)
+    reading = Reading.of(row_of(lines[:1]))
     for line in lines:
         reading.offer(line, CUT_MARK, patient=True)
     assert reading.agrees
