@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import zip_longest
 from typing import Final
 
@@ -64,19 +64,38 @@ def resolve_due(
             fate = resolve(identifier, desk, request_id)
         except Exception as fault:  # noqa: BLE001 - one payment's fault must not keep others waiting
             logger.exception("a payment could not be resolved", payment=identifier)
-            if isinstance(fault, Internal):
-                logger.error(fault.code, detail=fault.detail)
-            if isinstance(fault, Unopenable):
-                trouble.unopened(fault)
+            _tell(fault, trouble)
             counts["failed"] += 1
-            continue
-        counts[fate] += 1
-        since = _too_old_since(identifier, desk)
-        if fate is Fate.WAITING and desk.clock() > since:
-            logger.error(UNKNOWN_TOO_OLD, payment=identifier, since=str(created_at(identifier)))
-            trouble.unknown_too_old(lambda: _row(identifier, desk), since)  # noqa: B023 - run at once
+            still_open = True
+        else:
+            counts[fate] += 1
+            still_open = fate is Fate.WAITING
+        if still_open and _is_too_old(identifier, desk, trouble):
             counts["too_old"] += 1
     return _report(len(due), counts)
+
+
+def _tell(fault: Exception, trouble: TroubleReports) -> None:
+    if isinstance(fault, Internal):
+        logger.error(fault.code, detail=fault.detail)
+    if isinstance(fault, Unopenable):
+        trouble.unopened(fault)
+
+
+def _is_too_old(identifier: str, desk: PaymentDesk, trouble: TroubleReports) -> bool:
+    """Whether a payment or operation has been open for too long: then a person hears of it."""
+    try:
+        made_at = created_at(identifier)
+    except ValueError:
+        # No id of ours: somebody has put the row there, so that nobody knows how old it is.
+        logger.error(UNKNOWN_TOO_OLD, payment=identifier, since="nobody knows")
+        return True
+    since = made_at + timedelta(seconds=desk.timing.unknown_too_old_seconds)
+    if desk.clock() <= since:
+        return False
+    logger.error(UNKNOWN_TOO_OLD, payment=identifier, since=str(made_at))
+    trouble.unknown_too_old(identifier, lambda: _row(identifier, desk), since)
+    return True
 
 
 def _report(due: int, counts: Mapping[str, int], *, stopped_early: bool = False) -> ResolverReport:
@@ -103,10 +122,6 @@ def _due(desk: PaymentDesk) -> Iterator[tuple[str, Resolve]]:
     ]
     for pair in zip_longest(payments, operations):
         yield from (each for each in pair if each is not None)
-
-
-def _too_old_since(identifier: str, desk: PaymentDesk) -> datetime:
-    return created_at(identifier) + timedelta(seconds=desk.timing.unknown_too_old_seconds)
 
 
 def _row(identifier: str, desk: PaymentDesk) -> Payment | Transaction | None:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from pydantic import ValidationError
+
 from runtime.domain.alert_rules import Finding, Window
 from runtime.errors import Unopenable
 from runtime.models.alert import AlertType
@@ -33,13 +35,13 @@ class TroubleReports:
         self._report(lambda: _unopened(error, self.clock()))
 
     def unknown_too_old(
-        self, read: Callable[[], Payment | Transaction | None], since: datetime
+        self, entity_id: str, read: Callable[[], Payment | Transaction | None], since: datetime
     ) -> None:
-        """A processor has not said for too long what became of a row: one alert for good.
+        """Nobody has known for too long what became of a row: one alert for good.
 
-        `since` is when it became too old.
+        `since` is when it became too old. A row that cannot even be read is told without amount.
         """
-        self._report(lambda: _too_old(read(), since))
+        self._report(lambda: _too_old(entity_id, read, since))
 
     def _report(self, find: Callable[[], Finding | None]) -> None:
         try:
@@ -74,10 +76,18 @@ def _unopened(error: Unopenable, now: datetime) -> Finding:
     )
 
 
-def _too_old(row: Payment | Transaction | None, since: datetime) -> Finding | None:
+def _too_old(
+    entity_id: str, read: Callable[[], Payment | Transaction | None], since: datetime
+) -> Finding | None:
+    try:
+        row = read()
+    except ValidationError:
+        entity_type = "payment" if entity_id.startswith("pay_") else "transaction"
+        detail: dict[str, str | int | list[str]] = {"reason": "its row cannot be read"}
+        return Finding(AlertType.UNKNOWN_TOO_OLD, entity_type, entity_id, PLATFORM, detail, since)
     if row is None:
         return None
-    detail: dict[str, str | int | list[str]] = {"amount": row.amount, "currency": row.currency}
+    detail = {"amount": row.amount, "currency": row.currency}
     entity_type = "payment"
     if isinstance(row, Transaction):
         entity_type = "transaction"

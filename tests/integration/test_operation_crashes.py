@@ -377,6 +377,38 @@ def test_a_processor_that_stays_silent_is_asked_ever_more_rarely_and_reported_wh
     world.must_agree()
 
 
+class Faulty:
+    """A connector with a fault of ours, whatever it is asked."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        def fail(*_: Any, **__: Any) -> None:
+            raise RuntimeError(f"{name} is broken")
+
+        return fail
+
+
+@pytest.mark.parametrize("lose", [_lost_charge, _lost_refund])
+def test_what_fails_at_every_run_is_told_when_it_is_too_old_like_what_waits(
+    world: World,
+    shop: MerchantProfile,
+    lose: Callable[[World, MerchantProfile], None],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    lose(world, shop)
+    lost = open_row(world)
+    told = []
+    for seconds in (600, world.timing.unknown_too_old_seconds, 3_600):
+        world.clock.advance(seconds)
+        caplog.clear()
+        report = world.resolve(processor=Faulty())  # type: ignore[arg-type]
+        assert (report.due, report.failed) == (1, 1)
+        told.append(report.too_old)
+        assert caplog.messages.count(UNKNOWN_TOO_OLD) == report.too_old
+    assert told == [0, 1, 1]
+    (alert,) = world.rows(Alert)
+    assert (alert.type, alert.entity_id) == (AlertType.UNKNOWN_TOO_OLD, lost.id)
+
+
 def test_a_payment_past_its_lease_is_visibly_unknown_and_its_key_says_so(
     world: World, shop: MerchantProfile
 ) -> None:

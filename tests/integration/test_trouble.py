@@ -9,6 +9,8 @@ import pytest
 from runtime.domain.ids import new_id
 from runtime.errors import IntegrityError, KeyForgotten, SealedPlace, Unavailable, Unopenable
 from runtime.models.alert import Alert, AlertType
+from runtime.models.fields import PLATFORM
+from runtime.models.payment import Payment
 from runtime.repositories.alerts import AlertRepository
 from runtime.services.trouble import TroubleReports
 from tests.support.faults import Fault, Faults, at_call
@@ -55,7 +57,7 @@ def test_an_alert_that_cannot_be_raised_is_forgotten_without_a_word_to_the_calle
         raise Unavailable("the database is busy")
 
     TroubleReports(nowhere, world.clock).unopened(failure(NAME))
-    world.trouble().unknown_too_old(nowhere, world.clock())  # type: ignore[arg-type]
+    world.trouble().unknown_too_old("pay_1", nowhere, world.clock())  # type: ignore[arg-type]
     assert world.rows(Alert) == []
     message = "an alert of our own trouble could not be raised"
     assert caplog.messages.count(message) == 3
@@ -67,11 +69,24 @@ def test_what_became_too_old_is_one_alert_however_often_it_is_met(world: World) 
     payment = world.payment()
     since = world.clock()
     for _ in range(3):
-        world.trouble().unknown_too_old(lambda: payment, since)
-    world.trouble().unknown_too_old(lambda: None, since)
+        world.trouble().unknown_too_old(payment_id, lambda: payment, since)
+    world.trouble().unknown_too_old(payment_id, lambda: None, since)
     (row,) = world.rows(Alert)
     assert (row.type, row.entity_id) == (AlertType.UNKNOWN_TOO_OLD, payment_id)
     assert row.detail == {"entity_type": "payment", "amount": 1000, "currency": "USD"}
     later = payment.model_copy(update={"id": new_id("pay", since + timedelta(days=1))})
-    world.trouble().unknown_too_old(lambda: later, since + timedelta(days=1))
+    world.trouble().unknown_too_old(later.id, lambda: later, since + timedelta(days=1))
     assert len(world.rows(Alert)) == 2
+
+
+def test_what_is_too_old_and_cannot_even_be_read_is_told_all_the_same(world: World) -> None:
+    def unreadable() -> Payment:
+        return Payment.model_validate({"id": "pay_1"})
+
+    since = world.clock()
+    for _ in range(2):
+        world.trouble().unknown_too_old("pay_1", unreadable, since)
+    (row,) = world.rows(Alert)
+    assert (row.type, row.entity_id) == (AlertType.UNKNOWN_TOO_OLD, "pay_1")
+    assert row.merchant_id == PLATFORM
+    assert row.detail == {"entity_type": "payment", "reason": "its row cannot be read"}
