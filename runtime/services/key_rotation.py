@@ -126,6 +126,9 @@ def _swept(
                 failed += 1
                 logger.error(error.code, detail=error.detail)
                 desk.trouble.unopened(error)
+            except StaleWrite as busy:
+                failed += 1  # nothing is wrong with it: the next sweep finds it again
+                logger.warning("a row was too busy to be enciphered anew", detail=str(busy))
         done = page.last_key is None
         progress = progress.model_copy(
             update={
@@ -165,7 +168,8 @@ def _renew(
         except StaleWrite:
             continue
         return 1
-    raise IntegrityError(f"{dict(key)} changed {MAX_ATTEMPTS} times while it was enciphered anew")
+    table = model.table_schema.name
+    raise StaleWrite(table, f"{dict(key)} changed {MAX_ATTEMPTS} times while it was renewed")
 
 
 def _new_index(row: Customer | Merchant, desk: RotationDesk) -> dict[str, Any]:

@@ -232,6 +232,33 @@ def test_a_row_that_cannot_be_opened_is_counted_and_keeps_the_old_index_key(worl
     assert report.retired == ()
 
 
+def test_a_row_that_never_rests_is_left_for_the_next_sweep_and_rings_nobody(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    merchant = world.merchant()
+    busy, _ = people(world, merchant, 2).values()
+    world.clock.advance(YEAR_SECONDS)
+    world.forget_keys()
+    renew = sealed_rows.SealedRows.renew
+
+    def overtaken(self: sealed_rows.SealedRows, row: Any, *rest: Any, **more: Any) -> None:
+        if row.id == busy:
+            world.client.update_item(
+                TableName=world.tables["customers"],
+                Key={"id": {"S": busy}},
+                UpdateExpression="ADD version :one",
+                ExpressionAttributeValues={":one": {"N": "1"}},
+            )
+        renew(self, row, *rest, **more)
+
+    monkeypatch.setattr(sealed_rows.SealedRows, "renew", overtaken)
+    progress = sweep(desk(world), "r").progress["customers"]
+    assert (progress.renewed, progress.failed) == (1, 1)
+    assert world.rows(Alert) == []
+    monkeypatch.undo()
+    assert sweep(desk(world), "r", again=True).progress["customers"].renewed == 1
+
+
 def test_customers_changed_and_erased_during_a_sweep_are_neither_lost_nor_brought_back(
     world: World,
 ) -> None:
