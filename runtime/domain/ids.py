@@ -44,8 +44,12 @@ def highest_id(prefix: str, moment: datetime) -> str:
 
 
 def created_at(identifier: str) -> datetime:
-    """When an id was made. Raises ValueError if it holds no ULID."""
-    return _EPOCH + ULID.from_str(identifier.partition("_")[2]).milliseconds * _MILLISECOND
+    """When an id was made. Raises ValueError if it holds no ULID, or one past the year 9999."""
+    milliseconds = ULID.from_str(identifier.partition("_")[2]).milliseconds
+    try:
+        return _EPOCH + milliseconds * _MILLISECOND
+    except OverflowError as overflow:
+        raise ValueError(f"{identifier} is of no date that there is") from overflow
 
 
 def _ulid(moment: datetime) -> ULID:
@@ -54,4 +58,5 @@ def _ulid(moment: datetime) -> ULID:
 
 
 def _milliseconds(moment: datetime) -> int:
-    return (moment - _EPOCH) // _MILLISECOND
+    # A ULID's time begins with the epoch; no id of ours is older.
+    return max((moment - _EPOCH) // _MILLISECOND, 0)

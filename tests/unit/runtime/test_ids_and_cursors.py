@@ -50,6 +50,18 @@ def test_a_repeatable_id_is_made_of_its_moment_and_its_meaning(moment: datetime)
     assert len(others | {one}) == 4
 
 
+def test_what_holds_a_time_of_no_calendar_has_no_time() -> None:
+    with pytest.raises(ValueError, match="no date that there is"):
+        created_at("pay_7ZZZZZZZZZZZZZZZZZZZZZZZZZ")
+
+
+def test_no_id_is_older_than_the_epoch() -> None:
+    moment = datetime(1969, 7, 20, tzinfo=UTC)
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    assert created_at(repeatable_id("alr", moment, "x")) == epoch
+    assert lowest_id("pay", moment) < new_id("pay", epoch) < highest_id("pay", epoch)
+
+
 def test_ids_are_unique_within_a_millisecond() -> None:
     moment = datetime(2026, 1, 1, tzinfo=UTC)
     assert len({new_id("pay", moment) for _ in range(10_000)}) == 10_000
