@@ -83,20 +83,21 @@ class Store:
 
     def get(self, model: type[Row], key: Key, view: type[View], scope: Scope) -> View | None:
         """The row at `key`, strongly consistent; None if there is none in `scope`."""
-        schema = TableSchema.of(model)
-        names = {f"#{name}": name for name in (*view.model_fields, *_judged(schema, scope))}
-        answer = self._patiently(
-            self.client.get_item,
-            TableName=self.tables[schema.name],
-            Key={name: serialize(value) for name, value in key.items()},
-            ConsistentRead=True,
-            ProjectionExpression=", ".join(names),
-            ExpressionAttributeNames=names,
-        )
-        item = answer.get("Item")
-        if not item or not _in_scope(item, scope):
-            return None
-        return self.codec.to_row(schema, item, view)
+        read = self._get(model, key, view, scope)
+        answer = self._patiently(self.client.get_item, ConsistentRead=True, **read)
+        return self._seen(model, answer, view, scope)
+
+    def get_settled(
+        self, model: type[Row], key: Key, view: type[View], scope: Scope
+    ) -> View | None:
+        """Like `get`, but never in the middle of a transaction on the row: it is waited for.
+
+        Other reads may see some rows of a commit before others (DynamoDB Developer Guide, "DynamoDB
+        transactions: isolation levels"); one of TransactGetItems is before or after all of it.
+        """
+        read = self._get(model, key, view, scope)
+        answer = self._patiently(self.client.transact_get_items, TransactItems=[{"Get": read}])
+        return self._seen(model, answer["Responses"][0], view, scope)
 
     def get_many(
         self, model: type[Row], keys: Sequence[Key], view: type[View], scope: Scope
@@ -338,12 +339,32 @@ class Store:
             self._back_off(attempt, reason)
             attempt += 1
 
+    def _get(self, model: type[Row], key: Key, view: type[View], scope: Scope) -> dict[str, Any]:
+        schema = TableSchema.of(model)
+        names = {f"#{name}": name for name in (*view.model_fields, *_judged(schema, scope))}
+        return {
+            "TableName": self.tables[schema.name],
+            "Key": {name: serialize(value) for name, value in key.items()},
+            "ProjectionExpression": ", ".join(names),
+            "ExpressionAttributeNames": names,
+        }
+
+    def _seen(
+        self, model: type[Row], answer: Mapping[str, Any], view: type[View], scope: Scope
+    ) -> View | None:
+        item = answer.get("Item")
+        if not item or not _in_scope(item, scope):
+            return None
+        return self.codec.to_row(TableSchema.of(model), item, view)
+
     def _patiently(self, call: Callable[..., Any], **request: Any) -> Any:
         attempt = 0
         while True:
             self.usage.called()
             try:
                 answer = call(**request)
+            except self.client.exceptions.TransactionCanceledException as canceled:
+                reason = transient_reason(canceled)
             except ClientError as error:
                 reason = transient_code(error)
             except (ConnectionError, HTTPClientError) as lost:
@@ -410,5 +431,8 @@ def _items_read(answer: Mapping[str, Any]) -> int:
     if "Items" in answer:
         return len(answer["Items"])
     if "Responses" in answer:
-        return sum(len(items) for items in answer["Responses"].values())
+        responses = answer["Responses"]
+        if isinstance(responses, list):
+            return sum("Item" in each for each in responses)
+        return sum(len(items) for items in responses.values())
     return int("Item" in answer)

@@ -103,9 +103,9 @@ class TotalsRepository:
     # ------------------------------------------------------------ reading
 
     def mark(self, merchant_id: str) -> int:
-        """How often figures of the merchant have moved, strongly consistent."""
+        """How often figures of the merchant have moved: no move is under way as it is read."""
         key = {"id": merchant_id, "item": MARK_ITEM}
-        mark = self._store.get(Total, key, TotalsMark, EVERYBODY)
+        mark = self._store.get_settled(Total, key, TotalsMark, EVERYBODY)
         return 0 if mark is None else mark.version
 
     def between_days(self, keys: Sequence[str], first_day: str, last_day: str) -> list[Total]:

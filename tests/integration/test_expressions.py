@@ -33,6 +33,7 @@ from runtime.models.payment import Payment, PaymentStatus
 from runtime.models.sandbox_charge import SandboxCharge
 from runtime.models.scope import EVERYBODY
 from runtime.models.settlement import Settlement
+from runtime.models.total import MARK_ITEM, Total
 from runtime.models.transaction import Transaction
 from runtime.models.transfer import Transfer
 from runtime.repositories import claims
@@ -41,6 +42,7 @@ from runtime.repositories.claims import ClaimRepository
 from runtime.repositories.customers import CustomerRepository
 from runtime.repositories.data_keys import DataKeyRepository
 from runtime.repositories.expressions import (
+    Key,
     Update,
     above,
     absent,
@@ -68,11 +70,12 @@ from runtime.repositories.settlements import (
     SettlementRepository,
     Settling,
 )
+from runtime.repositories.totals import TotalsRepository
 from runtime.services.accounts import AccountDesk, create_account
 from runtime.services.customers import CustomerDesk, create_customer
 from runtime.services.merchant_profiles import MerchantProfiles
 from runtime.services.merchants import MerchantDesk, create_merchant
-from tests.support.faults import Fault, Faults, first_tries
+from tests.support.faults import Fault, Faults, ItemLocks, first_tries
 from tests.support.world import SETUP, World, at_once
 
 
@@ -256,11 +259,27 @@ def test_reads_of_every_kind_survive_transient_faults(world: World, fault: Fault
     start, end = world.clock() - timedelta(days=1), world.clock()
     figures = list(PaymentLists(store).figures([f"{merchant.id}#000"], start, end, 2))
     assert len(figures) == 5
+    assert TotalsRepository(store).mark(merchant.id) == 0
     assert {operation for operation, _, _ in faults.injected} == {
         "GetItem",
         "BatchGetItem",
         "Query",
+        "TransactGetItems",
     }
+
+
+def test_a_settled_read_waits_for_the_commit_that_it_meets(either_world: World) -> None:
+    """And what it is then told is what the commit has made of the row."""
+    world = either_world
+    mark: Key = {"id": "mer_1", "item": MARK_ITEM}
+    world.store.transact([update(Total, mark).count(version=1)], token="one")
+    locks = ItemLocks(world.key_names, hold_seconds=0.3)
+    writer = world.store_on(locks.attach(world.engine.dynamodb()))
+    reader = world.store_on(locks.attach(world.engine.dynamodb()))
+    writer.transact([update(Total, mark).count(version=1)], token="two")
+    assert TotalsRepository(reader).mark("mer_1") == 2
+    assert reader.usage.counts()["retries"] > 0
+    assert TotalsRepository(reader).mark("mer_2") == 0
 
 
 def test_a_read_that_never_succeeds_ends_as_unavailable(world: World) -> None:

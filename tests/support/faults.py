@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 COMMIT = "TransactWriteItems"
+SETTLED_READ = "TransactGetItems"
 PLAIN_WRITES = ("PutItem", "UpdateItem", "DeleteItem")
 _ENDPOINT = "http://engine"
 
@@ -112,7 +113,9 @@ def seeded(seed: str, rate: float, kills: float = 0.0, *, kill_anywhere: bool = 
 def _faults_of(operation: str) -> tuple[Fault, ...]:
     if operation == COMMIT:
         return TRANSIENT
-    return _PLAIN_WRITE_FAULTS if operation in PLAIN_WRITES else _READ_FAULTS
+    # A settled read meets commits as a plain write does.
+    meets_commits = operation in (*PLAIN_WRITES, SETTLED_READ)
+    return _PLAIN_WRITE_FAULTS if meets_commits else _READ_FAULTS
 
 
 @dataclass
@@ -187,6 +190,8 @@ class ItemLocks:
             return self._before_commit(params, context)
         if model.name in PLAIN_WRITES:
             return self._before_plain_write(params, context)
+        if model.name == SETTLED_READ:
+            return self._before_settled_read(params)
         return None
 
     def _before_commit(self, params: Any, context: Any) -> Any:
@@ -200,6 +205,14 @@ class ItemLocks:
                 return _canceled(["TransactionConflict" if each else "None" for each in busy])
             context["locked"] = items
             self._until.update(dict.fromkeys(items, float("inf")))
+        return None
+
+    def _before_settled_read(self, params: Any) -> Any:
+        items = [self._item(*action.values()) for action in _actions(params)]
+        with self._lock:
+            busy = [self._until.get(item, 0.0) > time.monotonic() for item in items]
+        if any(busy):
+            return _canceled(["TransactionConflict" if each else "None" for each in busy])
         return None
 
     def _before_plain_write(self, params: Any, context: Any) -> Any:
