@@ -9,7 +9,7 @@ each of its parts (PutItem, UpdateItem, ConditionCheckItem).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 Action = Literal[
@@ -21,6 +21,7 @@ Action = Literal[
     "Scan",
     "UpdateItem",
 ]
+KeyedAction = Literal["DeleteItem", "UpdateItem"]
 WRITES: Final[frozenset[Action]] = frozenset({"PutItem", "UpdateItem"})
 
 
@@ -31,15 +32,15 @@ class TableUse:
     actions: tuple[Action, ...]
     queried_indexes: tuple[str, ...] = ()
     reads_stream: bool = False
-    deletable: tuple[str, ...] = ()
-    """Patterns of the partition keys whose rows may be deleted."""
+    by_key: Mapping[KeyedAction, tuple[str, ...]] = field(default_factory=dict)
+    """Actions on some rows only: patterns of their partition keys."""
     attributes: tuple[str, ...] = ()
     """What alone may be read of the rows, by name; none: everything."""
 
     @property
     def writes(self) -> bool:
         """Whether any action changes a row."""
-        return bool(self.deletable) or not WRITES.isdisjoint(self.actions)
+        return bool(self.by_key) or not WRITES.isdisjoint(self.actions)
 
 
 TableUses = Mapping[str, TableUse]
@@ -51,6 +52,8 @@ FORGETTABLE_KEYS: Final = ("pci#cus_*", "pii#cus_*")
 
 FOLDABLE_TOTALS: Final = ("mer_*#*",)
 """Rows of merchants' buckets: neither a folded day nor what a payment is counted with."""
+FOLDED_TOTALS: Final = ("mer_*",)
+"""Rows of merchants, folded days and marks among them: never what a payment is counted with."""
 
 
 def _rows(
@@ -58,9 +61,12 @@ def _rows(
     query: tuple[str, ...] = (),
     stream: bool = False,
     delete: tuple[str, ...] = (),
+    update: tuple[str, ...] = (),
     only: tuple[str, ...] = (),
 ) -> TableUse:
-    return TableUse(actions, query, stream, delete, only)
+    keyed: dict[KeyedAction, tuple[str, ...]] = {"DeleteItem": delete, "UpdateItem": update}
+    by_key = {action: patterns for action, patterns in keyed.items() if patterns}
+    return TableUse(actions, query, stream, by_key, only)
 
 
 AUTHORIZER: Final[TableUses] = {
@@ -193,7 +199,11 @@ HOLDS: Final[TableUses] = {
 
 TOTALS: Final[TableUses] = {
     "totals": _rows(
-        "BatchGetItem", "GetItem", "UpdateItem", query=("gsi-unfolded",), delete=FOLDABLE_TOTALS
+        "BatchGetItem",
+        "GetItem",
+        query=("gsi-unfolded",),
+        delete=FOLDABLE_TOTALS,
+        update=FOLDED_TOTALS,
     ),
 }
 

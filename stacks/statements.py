@@ -15,7 +15,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 
 from stacks.constructs.schema_table import SchemaTable, pascal
-from stacks.permissions import TableUses
+from stacks.permissions import KeyedAction, TableUses
 
 ENCRYPTION_CONTEXT: Final = ("purpose", "subject")
 """Every wrapped data key names what it is for and whose it is; a call that does not is refused."""
@@ -47,8 +47,10 @@ def table_statements(
     streams = [_stream_arn(tables[name]) for name, use in uses.items() if use.reads_stream]
     for name, use in uses.items():
         arn = tables[name].table.table_arn
-        if use.deletable:
-            statements.append(_deletion_statement(pascal(name), arn, use.deletable))
+        statements += [
+            _keyed_statement(pascal(name), arn, action, patterns)
+            for action, patterns in use.by_key.items()
+        ]
         known = (tables[name].schema.index(index).name for index in use.queried_indexes)
         indexes += [f"{arn}/index/{index}" for index in known]
     if indexes:
@@ -102,11 +104,13 @@ def _only(attributes: tuple[str, ...]) -> dict[str, dict[str, str | list[str]]]:
     }
 
 
-def _deletion_statement(sid: str, arn: str, patterns: tuple[str, ...]) -> iam.PolicyStatement:
-    """DeleteItem on the rows whose partition key is like one of `patterns`, and on no other."""
+def _keyed_statement(
+    table: str, arn: str, action: KeyedAction, patterns: tuple[str, ...]
+) -> iam.PolicyStatement:
+    """`action` on the rows whose partition key is like one of `patterns`, and on no other."""
     return iam.PolicyStatement(
-        sid=f"{sid}Deletion",
-        actions=["dynamodb:DeleteItem"],
+        sid=f"{table}{action}",
+        actions=[f"dynamodb:{action}"],
         resources=[arn],
         conditions={
             "ForAllValues:StringLike": {"dynamodb:LeadingKeys": list(patterns)},

@@ -78,10 +78,8 @@ def _declared(uses: TableUses) -> dict[str, set[str]]:
     allowed: dict[str, set[str]] = {}
     for name, use in uses.items():
         arn = f"${{{table_logical_id(name)}.Arn}}"
-        if use.actions:
-            allowed[arn] = {f"dynamodb:{action}" for action in use.actions}
-        if use.deletable:
-            allowed[arn].add("dynamodb:DeleteItem")
+        if actions := (*use.actions, *use.by_key):
+            allowed[arn] = {f"dynamodb:{action}" for action in actions}
         if use.reads_stream:
             stream = f"${{{table_logical_id(name)}.StreamArn}}"
             allowed[stream] = {f"dynamodb:{action}" for action in STREAM_ACTIONS}
@@ -221,9 +219,10 @@ def test_a_policy_fits_into_what_iam_stores(stage: Synthesized) -> None:
             assert size < MAX_POLICY_CHARACTERS, service
 
 
-DELETABLE = {
-    "process": ("keys", ["pci#cus_*", "pii#cus_*"]),
-    "totals": ("totals", ["mer_*#*"]),
+BY_KEY = {
+    ("process", "DeleteItem"): ("keys", ["pci#cus_*", "pii#cus_*"]),
+    ("totals", "DeleteItem"): ("totals", ["mer_*#*"]),
+    ("totals", "UpdateItem"): ("totals", ["mer_*"]),
 }
 
 
@@ -234,16 +233,20 @@ def test_two_may_scan_and_only_customers_keys_and_folded_rows_may_be_deleted(
         statements = stage.statements_of(service)
         actions = {action for statement in statements for action in statement["Action"]}
         assert ("dynamodb:Scan" in actions) == (service in ("proof", "rotation")), service
-        deletions = [each for each in statements if "dynamodb:DeleteItem" in each["Action"]]
-        assert len(deletions) == (service in DELETABLE), service
-        for deletion in deletions:
-            table, keys = DELETABLE[service]
-            assert deletion["Action"] == ["dynamodb:DeleteItem"]
-            assert deletion["Resource"] == [f"${{{table_logical_id(table)}.Arn}}"]
-            assert deletion["Condition"] == {
-                "ForAllValues:StringLike": {"dynamodb:LeadingKeys": keys},
-                "Null": {"dynamodb:LeadingKeys": "false"},
-            }
+        assert ("dynamodb:DeleteItem" in actions) == ((service, "DeleteItem") in BY_KEY), service
+
+
+def test_what_is_allowed_of_some_rows_only_is_tied_to_their_keys(stage: Synthesized) -> None:
+    for (service, action), (table, keys) in BY_KEY.items():
+        (statement,) = (
+            each for each in stage.statements_of(service) if f"dynamodb:{action}" in each["Action"]
+        )
+        assert statement["Action"] == [f"dynamodb:{action}"]
+        assert statement["Resource"] == [f"${{{table_logical_id(table)}.Arn}}"]
+        assert statement["Condition"] == {
+            "ForAllValues:StringLike": {"dynamodb:LeadingKeys": keys},
+            "Null": {"dynamodb:LeadingKeys": "false"},
+        }
 
 
 def test_the_sender_of_webhooks_reads_of_a_merchant_only_what_it_sends_with(

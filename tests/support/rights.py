@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from runtime.models import ALL_TABLES
 from stacks.permissions import TableUse, TableUses
 
 if TYPE_CHECKING:
@@ -15,11 +18,13 @@ if TYPE_CHECKING:
 _PARTS = {
     "ConditionCheck": "ConditionCheckItem",
     "Delete": "DeleteItem",
+    "Get": "GetItem",
     "Put": "PutItem",
     "Update": "UpdateItem",
 }
 """A transaction needs the right to each of its parts (DynamoDB Developer Guide, "Using IAM with
 DynamoDB transactions")."""
+_PARTITIONS = {schema.name: schema.key_names[0] for schema in ALL_TABLES}
 
 
 def hold_to(client: DynamoDBClient, uses: TableUses, tables: Mapping[str, str]) -> None:
@@ -28,16 +33,35 @@ def hold_to(client: DynamoDBClient, uses: TableUses, tables: Mapping[str, str]) 
 
     def judge(params: dict[str, Any], model: Any, **_: Any) -> None:
         _judge_attributes(model.name, params, uses, names)
-        for action, table, index in _actions(model.name, params):
-            use = uses.get(names.get(table, table))
-            allowed: tuple[str, ...] = ()
-            if use is not None:
-                allowed = use.queried_indexes if index else _allowed(use)
-            if (index or action) not in allowed:
-                place = names.get(table, table) + (f"/index/{index}" if index else "")
-                raise _denied(model.name, f"no right to {action} on {place}")
+        for right in _rights(model.name, params):
+            place = names.get(right.table, right.table)
+            if not _is_given(right, place, uses.get(place)):
+                place += f"/index/{right.index}" if right.index else ""
+                raise _denied(model.name, f"no right to {right.action} on {place}")
 
     client.meta.events.register("provide-client-params.dynamodb", judge)
+
+
+@dataclass(frozen=True, slots=True)
+class _Right:
+    """What a call, or one part of it, needs: `key` is that of the one row it is for."""
+
+    action: str
+    table: str
+    index: str | None = None
+    key: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _is_given(right: _Right, table: str, use: TableUse | None) -> bool:
+    if use is None:
+        return False
+    if right.index:
+        return right.index in use.queried_indexes
+    if right.action in use.actions:
+        return True
+    patterns = next((each for action, each in use.by_key.items() if action == right.action), ())
+    partition = right.key.get(_PARTITIONS.get(table, ""), {}).get("S", "")
+    return any(fnmatchcase(partition, pattern) for pattern in patterns)
 
 
 def _judge_attributes(
@@ -55,11 +79,6 @@ def _judge_attributes(
         raise _denied(operation, f"no right to {wanted - set(use.attributes)} of {table}")
 
 
-def _allowed(use: TableUse) -> tuple[str, ...]:
-    # Which keys may be deleted is a condition of the policy; the template's tests hold it.
-    return (*use.actions, "DeleteItem") if use.deletable else use.actions
-
-
 def _denied(operation: str, message: str) -> ClientError:
     return ClientError(
         {
@@ -70,14 +89,15 @@ def _denied(operation: str, message: str) -> ClientError:
     )
 
 
-def _actions(operation: str, params: Mapping[str, Any]) -> Iterator[tuple[str, str, str | None]]:
-    """Action, table and index of each right that a call needs."""
-    if operation == "TransactWriteItems":
+def _rights(operation: str, params: Mapping[str, Any]) -> Iterator[_Right]:
+    """Each right that a call needs."""
+    if operation in ("TransactGetItems", "TransactWriteItems"):
         for part in params["TransactItems"]:
             ((kind, body),) = part.items()
-            yield _PARTS[kind], body["TableName"], None
+            yield _Right(_PARTS[kind], body["TableName"], key=body.get("Key", {}))
     elif operation == "BatchGetItem":
         for table in params["RequestItems"]:
-            yield operation, table, None
+            yield _Right(operation, table)
     else:
-        yield operation, params["TableName"], params.get("IndexName")
+        key = params.get("Key", {})
+        yield _Right(operation, params["TableName"], params.get("IndexName"), key)
