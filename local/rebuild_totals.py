@@ -32,7 +32,6 @@ from runtime.repositories.payments import PaymentRepository
 from runtime.repositories.store import Store
 from runtime.repositories.totals import TotalsRepository
 from runtime.repositories.totals_books import TotalsBooks
-from runtime.services.merchant_profiles import MerchantProfiles
 from runtime.services.totals_check import CheckDesk, CheckReport, Difference, check_totals
 from runtime.services.totals_look import LookDesk
 from runtime.services.totals_reading import TotalsReader
@@ -42,8 +41,6 @@ if TYPE_CHECKING:
 
 PATIENT_SECONDS: Final = 60.0
 """How long one call may be retried while the tables are busy."""
-REMEMBER_SECONDS: Final = 60.0
-"""How long a merchant's number of buckets is remembered."""
 _TABLES: Final = ("merchants", "payments", "totals")
 _AMOUNTS: Final = frozenset({"captured", "refunded", "fees"})
 
@@ -96,7 +93,7 @@ def _desk(
     mine = {name: tables[name] for name in _TABLES}
     store = Store(client, mine, Codec(NoCipher()), lambda: PATIENT_SECONDS)
     totals, payments = TotalsRepository(store), PaymentRepository(store)
-    merchants = MerchantProfiles(MerchantRepository(store), REMEMBER_SECONDS)
+    merchants = MerchantRepository(store)
     return CheckDesk(
         books=TotalsBooks(store),
         totals=totals,

@@ -17,15 +17,14 @@ from runtime.domain.totals import (
     is_counted_right,
     merchant_group,
 )
-from runtime.errors import NotFound
 from runtime.models.merchant import MAX_INDEX_BUCKETS
-from runtime.models.scope import EVERYBODY
+from runtime.models.scope import EVERYBODY, Scope
 from runtime.models.total import NOTHING, Figures, Group, Total
+from runtime.repositories.merchants import MerchantRepository
 from runtime.repositories.payment_lists import PaymentFigures, PaymentLists
 from runtime.repositories.payments import PaymentRepository
 from runtime.repositories.store import MAX_TRANSACTION_ITEMS
 from runtime.repositories.totals import TotalsRepository
-from runtime.services.merchant_profiles import MerchantProfiles
 from runtime.services.totals_reading import TotalsReader
 
 LIST_PAGE: Final = 1_000
@@ -33,13 +32,16 @@ LIST_PAGE: Final = 1_000
 
 @dataclass(frozen=True)
 class LookDesk:
-    """What a look works with."""
+    """What a look works with.
+
+    It remembers no merchant: looks that share a number of buckets may agree on one too few.
+    """
 
     totals: TotalsRepository
     reader: TotalsReader
     payments: PaymentRepository
     lists: PaymentLists
-    merchants: MerchantProfiles
+    merchants: MerchantRepository
 
     def keys_of(self, merchant_id: str) -> tuple[str, ...]:
         """The merchant's own key in totals, and those of its buckets."""
@@ -47,10 +49,8 @@ class LookDesk:
 
     def buckets_of(self, merchant_id: str) -> tuple[str, ...]:
         """All buckets of a merchant; as many as any could have, if there is no such merchant."""
-        try:
-            buckets = self.merchants.index_buckets(merchant_id)
-        except NotFound:
-            buckets = MAX_INDEX_BUCKETS
+        merchant = self.merchants.profile(merchant_id, Scope(merchant_id))
+        buckets = MAX_INDEX_BUCKETS if merchant is None else merchant.index_buckets
         return all_buckets(merchant_id, buckets)
 
 

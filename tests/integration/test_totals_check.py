@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from runtime.models.merchant import MerchantProfile
+from runtime.models.merchant import Merchant, MerchantProfile
 from runtime.models.payment import Payment, PaymentStatus
 from runtime.models.total import Figures, Group, Total
 from runtime.repositories.merchants import MerchantRepository
@@ -18,7 +18,6 @@ from runtime.repositories.payment_lists import PaymentLists
 from runtime.repositories.payments import PaymentRepository
 from runtime.repositories.totals import TotalsRepository
 from runtime.repositories.totals_books import TotalsBooks
-from runtime.services.merchant_profiles import MerchantProfiles
 from runtime.services.totals_check import CheckDesk, CheckReport, check_totals
 from runtime.services.totals_look import LookDesk
 from runtime.services.totals_reading import TotalsReader
@@ -43,13 +42,13 @@ DAYS = 3
 def desk(world: World, **changes: Any) -> CheckDesk:
     """The check's services; `sleep` is what happens while it waits."""
     totals, payments = TotalsRepository(world.store), PaymentRepository(world.store)
-    profiles = MerchantProfiles(MerchantRepository(world.store), 3600)
+    merchants = MerchantRepository(world.store)
     values: dict[str, Any] = {
         "books": TotalsBooks(world.store, page_size=40),
         "totals": totals,
         "payments": payments,
         "look": LookDesk(
-            totals, TotalsReader(totals), payments, PaymentLists(world.store), profiles
+            totals, TotalsReader(totals), payments, PaymentLists(world.store), merchants
         ),
         "clock": world.clock,
         "sleep": lambda _: None,
@@ -289,6 +288,28 @@ def test_a_wrong_total_is_found_and_repaired_while_payments_and_folding_go_on(
     assert isinstance(report, CheckReport), report
     assert isinstance(made, int), made
     assert [each.group for each in report.differences] == [group]
+    totals_must_be_exact(world)
+
+
+def test_a_merchant_that_gets_more_buckets_during_a_check_is_not_repaired(
+    world: World, dice: Random
+) -> None:
+    """A payment of the first bucket is counted in the third, with another one of its batch."""
+    shop = world.merchant(index_buckets=1)
+    checking = desk(world)
+    assert check_totals(checking, repair=True).holds
+    (row,) = (each for each in world.rows(Merchant) if each.id == shop.id)
+    world.put(row.model_copy(update={"index_buckets": 4, "version": row.version + 1}))
+    paid = [
+        a_payment(shop, world.clock(), amount_captured=100, merchant_bucket=f"{shop.id}#{number}")
+        for number in ("002", "000")
+    ]
+    for payment in paid:
+        world.put(payment)
+    assert projection(world)([a_change(None, each) for each in paid]) == frozenset()
+    assert [total.id for total in total_rows(world)] == [f"{shop.id}#002"]
+    report = check_totals(checking, repair=True)
+    assert (report.holds, report.differences) == (True, [])
     totals_must_be_exact(world)
 
 
