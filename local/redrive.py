@@ -26,6 +26,8 @@ MAX_PAYLOAD_BYTES: Final = 6 * 1024 * 1024
 """Of one synchronous invocation (Lambda quotas: 6 MB)."""
 ENVELOPE_BYTES: Final = 64
 """More than `{"Records": []}` around the records."""
+LIVE: Final = "live"
+"""The alias that the streams invoke too: after a rollback it is not what was deployed last."""
 PROJECTOR: Final = "project"
 FUNCTION_OF_TABLE: Final = {"audit_log": "archive"}
 """Which function a table's stream feeds; all others feed the projector."""
@@ -211,7 +213,7 @@ def _event(records: Sequence[bytes]) -> bytes:
 
 def _invoke(target: Target, function: str, payload: bytes) -> None:
     try:
-        answer = target.invoker.invoke(FunctionName=function, Payload=payload)
+        answer = target.invoker.invoke(FunctionName=function, Qualifier=LIVE, Payload=payload)
         said = json.loads(answer["Payload"].read() or b"null")
     except (BotoCoreError, ClientError, ValueError) as error:
         raise Remains(f"{function} could not be invoked ({error})") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from local.redrive import LIVE
 from runtime.errors import IntegrityError, KeyForgotten
 from runtime.settings import (
     ArchiveSettings,
@@ -108,7 +109,7 @@ def test_a_function_is_invoked_by_its_alias_only(service: str, stage: Synthesize
         for alias in stage.all("AWS::Lambda::Alias")
         if alias.properties["FunctionName"] == {"Ref": function.logical_id}
     ]
-    assert [alias.properties["Name"] for alias in aliases] == ["live"]
+    assert [alias.properties["Name"] for alias in aliases] == [LIVE]
     for permission in stage.all("AWS::Lambda::Permission"):
         assert permission.properties["FunctionName"] != {"Ref": function.logical_id}
 

@@ -16,6 +16,7 @@ import pytest
 from local.errors import LocalError
 from local.progress import Progress
 from local.redrive import (
+    LIVE,
     MAX_PAYLOAD_BYTES,
     RedriveReport,
     Target,
@@ -49,7 +50,8 @@ class InProcess:
     handlers: Mapping[str, Callable[[dict[str, Any], Any], Any]]
     payloads: list[int] = field(default_factory=list)
 
-    def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:
+    def invoke(self, *, FunctionName: str, Qualifier: str, Payload: bytes) -> dict[str, Any]:
+        assert Qualifier == LIVE
         self.payloads.append(len(Payload))
         assert len(Payload) <= MAX_PAYLOAD_BYTES
         try:
