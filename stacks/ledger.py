@@ -117,7 +117,7 @@ class LedgerStack(FunctionsStack):
         data = self._data
         return FunctionSpec(
             module="project",
-            description="Derives entries and folded balances from the change streams",
+            description="Derives entries, audit rows, webhooks, totals, alerts from the streams",
             settings=settings_for(
                 ProjectSettings,
                 stage=self._stage,

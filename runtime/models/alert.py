@@ -42,8 +42,9 @@ Detail = dict[str, str | int | list[str]]
 class Alert(Row, table="alerts", stream=True, frozen=True):
     """One alert. Its id is made of type, entity and window, so a repetition is the same row.
 
-    `listed_at` is the time it was raised and its id: the order of both lists. `created_at` may be
-    later than the time in the id, which is when the window began.
+    `listed_at` is `created_at` and the id: the order of both lists. `created_at` is when it
+    happened, which may be long before it was found out, and later than the time in the id, which is
+    when the window began.
     """
 
     id: Annotated[str, partition()]

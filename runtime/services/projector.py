@@ -13,7 +13,6 @@ from typing import Any, Final, Protocol
 
 from pydantic import ValidationError
 
-from runtime.errors import IntegrityError, KeyForgotten
 from runtime.models import ALL_TABLES
 from runtime.models.account import Account
 from runtime.models.alert import Alert
@@ -104,7 +103,7 @@ class Projector:
         for record in records:
             try:
                 changes.append(self._change(record, model))
-            except (ValidationError, IntegrityError, KeyForgotten):
+            except ValidationError:
                 # It never will be one. A fault of ours is another thing, and comes again.
                 if not put_aside(self.parking, record, "it is no row of its table"):
                     failed.add(record.sequence_number)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from runtime.domain.buckets import bucket_key
 from runtime.domain.ids import new_id
 from runtime.domain.totals import changes_totals, is_counted, merchant_group, step_to
 from runtime.errors import Unavailable
@@ -57,8 +56,8 @@ class TotalsProjection:
         """Count payments of one group that may be counted by others as well. Raises Unavailable."""
         known: dict[str, CountedPayment | None] = dict(read)
         # The first one's bucket is as good as any: ids are spread evenly, and so are first ones.
-        # One that somebody took out of its lists by hand is counted in the bucket that all have.
-        bucket = payments[0].merchant_bucket or bucket_key(payments[0].merchant_id, 0)
+        bucket = payments[0].merchant_bucket
+        assert bucket is not None, "a payment that is in no list has no totals to change"
         for _ in range(MAX_ATTEMPTS):
             steps = [step_to(each, known.get(each.id), bucket) for each in payments]
             taken = fitting([step for step in steps if step is not None])
