@@ -6,10 +6,11 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from random import Random
 
 import pytest
@@ -29,9 +30,12 @@ PROOFS = 2
 CUT = timedelta(seconds=6)
 """Longer than any request of these tests, which run against an engine on this machine."""
 PATIENCE_SECONDS = 60.0
-TICK_SECONDS = 0.05
+TICK_SECONDS = 0.1
 MAX_TICK_SECONDS = 0.5
-"""A machine that stood still for longer has not made any entry late."""
+MOVE_SECONDS = 0.25
+"""Between two moves of one client: what runs away from the proof only makes it longer."""
+STUCK_SECONDS = 300.0
+"""Of the machine: no stream is so slow, so the poller is dead."""
 
 
 @pytest.fixture
@@ -44,25 +48,50 @@ def ledger(dynamodb_local_engine: Engine, dice: Random) -> Iterator[LedgerWorld]
     ledger.world.drop()
 
 
-@contextmanager
-def time_passing(ledger: LedgerWorld) -> Iterator[None]:
-    """The tests' clock goes as the machine's does, so that the cut means something."""
-    stop = threading.Event()
+@dataclass
+class Time:
+    """The tests' clock: it goes as the machine's, but for none who is slow on a busy machine.
 
-    def tick() -> None:
-        before = time.monotonic()
+    It stands still while the stream is behind and while a request takes long, so that neither the
+    cut nor the proof's patience says anything about the machine.
+    """
+
+    ledger: LedgerWorld
+    begun: dict[int, datetime] = field(default_factory=dict)
+    """When the request under way began, by client."""
+
+    @contextmanager
+    def passing(self) -> Iterator[None]:
+        stop = threading.Event()
+        with ThreadPoolExecutor(1) as pool:
+            ticking = pool.submit(self._tick, stop)
+            try:
+                yield
+            finally:
+                stop.set()
+                ticking.result()
+
+    def wait(self, span: timedelta) -> None:
+        """Until so much has passed."""
+        end = self.ledger.world.clock() + span
+        while self.ledger.world.clock() < end:
+            time.sleep(TICK_SECONDS)
+
+    def _tick(self, stop: threading.Event) -> None:
+        clock, before = self.ledger.world.clock, time.monotonic()
         while not stop.wait(TICK_SECONDS):
+            deadline = time.monotonic() + STUCK_SECONDS
+            there = self.ledger.poller.lengths()
+            while not (stop.is_set() or self._nobody_is_late(there)):
+                assert time.monotonic() < deadline, "the streams do not move"
+                stop.wait(TICK_SECONDS)
             now = time.monotonic()
-            ledger.world.clock.advance(min(now - before, MAX_TICK_SECONDS))
+            clock.advance(min(now - before, MAX_TICK_SECONDS))
             before = now
 
-    ticker = threading.Thread(target=tick)
-    ticker.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        ticker.join()
+    def _nobody_is_late(self, there: Mapping[tuple[str, int], int]) -> bool:
+        now, begun = self.ledger.world.clock(), list(self.begun.values())
+        return self.ledger.poller.has_done(there) and all(now - each < CUT / 2 for each in begun)
 
 
 def move(ledger: LedgerWorld, accounts: list[str], client: LedgerClient, dice: Random) -> None:
@@ -85,16 +114,23 @@ def move(ledger: LedgerWorld, accounts: list[str], client: LedgerClient, dice: R
 
 
 @contextmanager
-def moving(ledger: LedgerWorld, accounts: list[str]) -> Iterator[list[int]]:
+def moving(now: Time, accounts: list[str]) -> Iterator[list[int]]:
     """Clients that move money until the block ends; how often each did."""
+    ledger, clock = now.ledger, now.ledger.world.clock
     stop = threading.Event()
     moves = [0] * MOVERS
 
     def work(number: int) -> None:
         dice = Random(f"{ledger.seed}-{number}")
         client = ledger.client(f"mover-{number}")
-        while not stop.is_set():
+        moves_at = clock()
+        while not stop.wait(TICK_SECONDS):
+            if clock() < moves_at:
+                continue
+            now.begun[number] = clock()
             move(ledger, accounts, client, dice)
+            del now.begun[number]
+            moves_at += timedelta(seconds=MOVE_SECONDS)
             moves[number] += 1
 
     with ThreadPoolExecutor(MOVERS) as pool:
@@ -135,8 +171,9 @@ def test_no_run_raises_an_alarm_while_money_moves_and_entries_are_late(ledger: L
     accounts = [ledger.open(opening=opening) for opening in openings]
     accounts += [ledger.open(folded=True), ledger.open(opening=40_000, folded=True)]
     drilled: list[Phase] = []
-    with time_passing(ledger), ledger.poller.running(workers=2), moving(ledger, accounts) as moves:
-        time.sleep(CUT.total_seconds())
+    now = Time(ledger)
+    with now.passing(), ledger.poller.running(workers=2), moving(now, accounts) as moves:
+        now.wait(CUT)
         reports = [proved(ledger, drilled) for _ in range(PROOFS)]
     print([{c.name.value: c.counted for c in r.checks} for r in reports], moves, len(drilled))
     for report in reports:
@@ -150,8 +187,9 @@ def test_no_run_raises_an_alarm_while_money_moves_and_entries_are_late(ledger: L
 def test_one_unit_that_appears_under_load_is_found(ledger: LedgerWorld) -> None:
     accounts = [ledger.open(opening=50_000) for _ in range(3)]
     quiet = ledger.open(opening=700)
-    with time_passing(ledger), ledger.poller.running(workers=2), moving(ledger, accounts):
-        time.sleep(CUT.total_seconds())
+    now = Time(ledger)
+    with now.passing(), ledger.poller.running(workers=2), moving(now, accounts):
+        now.wait(CUT)
         (row,) = (r for r in ledger.world.rows(Account) if r.id == quiet and r.shard == "00")
         forged = {"balance": row.balance + 1, "spendable": row.spendable + 1}
         ledger.world.put(row.model_copy(update=forged))

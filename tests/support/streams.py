@@ -14,7 +14,7 @@ import json
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -192,6 +192,17 @@ class StreamPoller:
                 stop.set()
             for thread in threads:
                 thread.result()
+
+    def lengths(self) -> dict[tuple[str, int], int]:
+        """How many records each shard has, those of just now included."""
+        self._read()
+        with self._lock:
+            return {name: len(shard.records) for name, shard in self.shards.items()}
+
+    def has_done(self, lengths: Mapping[tuple[str, int], int]) -> bool:
+        """Whether so many records of each shard have been delivered."""
+        with self._lock:
+            return all(self.shards[name].position >= most for name, most in lengths.items())
 
     # ------------------------------------------------------------ reading
 
