@@ -154,7 +154,7 @@ PROJECT: Final[TableUses] = {
     "alerts": _rows("PutItem", stream=True),
     "audit_log": _rows("GetItem", "PutItem", "Query"),
     "customers": _rows(stream=True),
-    "entries": _rows("BatchGetItem", "PutItem"),
+    "entries": _rows("GetItem", "PutItem"),
     "exports": _rows(stream=True),
     "keys": _rows("GetItem", "Query", "PutItem"),
     "limits": _rows("BatchGetItem", "UpdateItem"),
@@ -163,7 +163,7 @@ PROJECT: Final[TableUses] = {
     "settlements": _rows(stream=True),
     "totals": _rows("BatchGetItem", "PutItem", "UpdateItem"),
     "transactions": _rows(stream=True),
-    "transfers": _rows("BatchGetItem", stream=True),
+    "transfers": _rows("BatchGetItem", "GetItem", stream=True),
     "webhooks": _rows("PutItem"),
 }
 

@@ -47,7 +47,7 @@ class EntryRepository:
         )
 
     def of_sweep(self, account_id: str, operation_id: str) -> list[Entry]:
-        """What a sweep took out of the account's fold rows, strongly consistent.
+        """What a sweep took out of the account's fold rows, with all that was committed before.
 
         Raises ValidationError where an entry was edited past reading.
         """
@@ -58,7 +58,7 @@ class EntryRepository:
             {"account_shard": entry_partition(account_id, f"{shard:02d}"), "sequence": sequence}
             for shard in range(1, FOLD_SHARDS + 1)
         ]
-        entries = self._store.get_many(Entry, keys, Entry, EVERYBODY)
+        entries = self._store.get_settled(Entry, keys, Entry, EVERYBODY)
         # A transfer's entry stands under its time part as well, whatever its prefix.
         return [entry for entry in entries if entry.operation_id == operation_id]
 

@@ -88,16 +88,18 @@ class Store:
         return self._seen(model, answer, view, scope)
 
     def get_settled(
-        self, model: type[Row], key: Key, view: type[View], scope: Scope
-    ) -> View | None:
-        """Like `get`, but never in the middle of a transaction on the row: it is waited for.
+        self, model: type[Row], keys: Sequence[Key], view: type[View], scope: Scope
+    ) -> list[View]:
+        """Like `get_many`, but never in the middle of a commit: one on any row is waited for.
 
         Other reads may see some rows of a commit before others (DynamoDB Developer Guide, "DynamoDB
-        transactions: isolation levels"); one of TransactGetItems is before or after all of it.
+        transactions: isolation levels"); this one is before or after all of it. It costs twice.
         """
-        read = self._get(model, key, view, scope)
-        answer = self._patiently(self.client.transact_get_items, TransactItems=[{"Get": read}])
-        return self._seen(model, answer["Responses"][0], view, scope)
+        assert 0 < len(keys) <= MAX_TRANSACTION_ITEMS, f"{len(keys)} keys in one transaction"
+        reads = [{"Get": self._get(model, key, view, scope)} for key in keys]
+        answer = self._patiently(self.client.transact_get_items, TransactItems=reads)
+        rows = (self._seen(model, each, view, scope) for each in answer["Responses"])
+        return [row for row in rows if row is not None]
 
     def get_many(
         self, model: type[Row], keys: Sequence[Key], view: type[View], scope: Scope

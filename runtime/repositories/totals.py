@@ -105,8 +105,9 @@ class TotalsRepository:
     def mark(self, merchant_id: str) -> int:
         """How often figures of the merchant have moved: no move is under way as it is read."""
         key = {"id": merchant_id, "item": MARK_ITEM}
-        mark = self._store.get_settled(Total, key, TotalsMark, EVERYBODY)
-        return 0 if mark is None else mark.version
+        return sum(
+            mark.version for mark in self._store.get_settled(Total, [key], TotalsMark, EVERYBODY)
+        )
 
     def between_days(self, keys: Sequence[str], first_day: str, last_day: str) -> list[Total]:
         """The rows of a merchant (`mer_x`) and its buckets between two days, both included.

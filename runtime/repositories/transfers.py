@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from runtime.models.fields import Instant
 from runtime.models.scope import Scope
 from runtime.models.transfer import Transfer, TransferStatus
-from runtime.repositories.expressions import at_most, below, equals
+from runtime.repositories.expressions import Key, at_most, below, equals
 from runtime.repositories.merging import merge_newest_first
 from runtime.repositories.store import Store
 
@@ -45,6 +45,11 @@ class TransferRepository:
         return self._store.get_many(
             Transfer, [{"id": each} for each in transfer_ids], Transfer, scope
         )
+
+    def get_settled(self, transfer_ids: Sequence[str], scope: Scope) -> list[Transfer]:
+        """Those that exist, with all that was committed before; at most MAX_TRANSACTION_ITEMS."""
+        keys: list[Key] = [{"id": each} for each in transfer_ids]
+        return self._store.get_settled(Transfer, keys, Transfer, scope) if keys else []
 
     def newest_first(
         self, buckets: Sequence[str], index: str, *, after_id: str | None, page_size: int

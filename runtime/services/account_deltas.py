@@ -7,7 +7,7 @@ entries of sweeps never, so what is read here is what it was then.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,7 +18,7 @@ from runtime.domain.ledger import SWEEP_PREFIX, TRANSFER_PREFIX
 from runtime.domain.proof import postings
 from runtime.models.account import PROFILE_SHARD, Posting
 from runtime.models.audit import EntityType
-from runtime.models.scope import EVERYBODY
+from runtime.models.scope import EVERYBODY, Scope
 from runtime.models.transfer import Transfer
 from runtime.observability import logger
 from runtime.repositories.entries import EntryRepository
@@ -26,7 +26,8 @@ from runtime.repositories.transfers import TransferRepository
 from runtime.services.audit_rows import Told
 
 READ_AT_ONCE: Final = 100
-"""Keys of one BatchGetItem (DynamoDB API reference)."""
+"""Keys of one BatchGetItem or TransactGetItems (DynamoDB API reference)."""
+ReadTransfers = Callable[[Sequence[str], Scope], list[Transfer]]
 MAX_CAUSE: Final = 100
 """Characters of what can be an id of ours. A longer one names nothing, and may be no key at all."""
 
@@ -41,8 +42,11 @@ class AccountDeltas:
     def disowned(self, told: Sequence[Told]) -> dict[str, str]:
         """Of the changes that nothing explains: what is wrong, by their stream numbers."""
         moved = [each for each in told if _delta(each)]
-        known = self._read(sorted({_cause(each) for each in moved}))
-        wrong = {each.record.sequence_number: self._fault(each, known) for each in moved}
+        known = self._read(_causes(moved), self.transfers.get_many)
+        doubted = [each for each in moved if self._fault(each, known) is not None]
+        # The stream may tell of one row of a commit before a plain read shows the others.
+        known |= self._read(_causes(doubted), self.transfers.get_settled)
+        wrong = {each.record.sequence_number: self._fault(each, known) for each in doubted}
         return {number: fault for number, fault in wrong.items() if fault is not None}
 
     def _fault(self, told: Told, known: Mapping[str, Transfer]) -> str | None:
@@ -70,7 +74,7 @@ class AccountDeltas:
             logger.warning("an entry cannot be read", account=_account(told), operation=cause)
             return None
 
-    def _read(self, causes: Sequence[str]) -> dict[str, Transfer]:
+    def _read(self, causes: Sequence[str], get: ReadTransfers) -> dict[str, Transfer]:
         """The transfers among the causes that are there and can be read."""
         ids = [each for each in causes if each.startswith(TRANSFER_PREFIX)]
         ids = [each for each in ids if len(each) <= MAX_CAUSE]
@@ -78,19 +82,20 @@ class AccountDeltas:
         for start in range(0, len(ids), READ_AT_ONCE):
             some = ids[start : start + READ_AT_ONCE]
             try:
-                rows = self.transfers.get_many(some, EVERYBODY)
+                rows = get(some, EVERYBODY)
             except ValidationError:
                 # One of them was edited past reading; it explains nothing, and the others do.
-                rows = [row for each in some for row in self._read_one(each)]
+                rows = [row for each in some for row in _read_one(each, get)]
             known |= {row.id: row for row in rows}
         return known
 
-    def _read_one(self, transfer_id: str) -> list[Transfer]:
-        try:
-            return self.transfers.get_many([transfer_id], EVERYBODY)
-        except ValidationError:
-            logger.warning("a transfer cannot be read", transfer=transfer_id)
-            return []
+
+def _read_one(transfer_id: str, get: ReadTransfers) -> list[Transfer]:
+    try:
+        return get([transfer_id], EVERYBODY)
+    except ValidationError:
+        logger.warning("a transfer cannot be read", transfer=transfer_id)
+        return []
 
 
 def _moved_by(transfer: Transfer, account_id: str) -> int | None:
@@ -113,6 +118,10 @@ def _delta(told: Told) -> int:
     if text_of(new, "shard") != PROFILE_SHARD:
         return 0  # a fold row takes many transfers at once; its entries name each
     return (number_of(new, "balance") or 0) - (number_of(old, "balance") or 0)
+
+
+def _causes(told: Sequence[Told]) -> list[str]:
+    return sorted({_cause(each) for each in told})
 
 
 def _cause(told: Told) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,8 +16,11 @@ from runtime.domain.instants import to_instant
 from runtime.models.account import Account
 from runtime.models.audit import AuditRow, EntityType
 from runtime.models.customer import Customer
+from runtime.models.scope import Scope
+from runtime.models.transfer import Transfer, TransferStatus
 from runtime.repositories.expressions import put
 from runtime.repositories.folding import FoldItem, FoldRepository, FoldTarget
+from runtime.repositories.transfers import TransferRepository
 from runtime.services.audit_rows import AuditRows, Told
 from runtime.services.stream_records import StreamRecord
 from tests.support.audit_rows import (
@@ -339,6 +343,25 @@ def test_a_balance_that_its_transfer_explains_is_the_applications_own(either_wor
     assert audit_projection(world)(records) == DONE
     rows = must_tell(world, states)
     assert [row.action for row in rows] == ["account_opened", "balance_debited", "balance_debited"]
+    assert outside_alerts(world) == []
+
+
+@pytest.mark.parametrize("shown", ["nothing", "the hold before it was posted"])
+def test_a_transfer_that_a_plain_read_shows_a_moment_later_explains_its_balance(
+    shown: str, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def plainly(repository: TransferRepository, ids: Sequence[str], scope: Scope) -> list[Transfer]:
+        rows = repository.get_settled(ids, scope) if shown != "nothing" else []
+        return [row.model_copy(update={"status": TransferStatus.PENDING}) for row in rows]
+
+    monkeypatch.setattr(TransferRepository, "get_many", plainly)
+    first = account(world)
+    second = debited(world, first, 30)
+    assert audit_projection(world)([told(world, None, first), told(world, first, second)]) == DONE
+    assert [row.action for row in chain_of(world, first.id)] == [
+        "account_opened",
+        "balance_debited",
+    ]
     assert outside_alerts(world) == []
 
 
