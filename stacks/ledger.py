@@ -13,7 +13,12 @@ from runtime.models.change import ENTRY_CONFLICT, NOT_FOLDED, OUT_OF_BAND, PARKE
 from runtime.models.proof import BOOKS_CONTRADICT
 from runtime.settings import HoldsSettings, ProjectSettings, ProofSettings, TotalsSettings
 from stacks import permissions
-from stacks.constructs.alarms import alerts_alarm, iterator_age_alarm, log_alarm
+from stacks.constructs.alarms import (
+    alerts_alarm,
+    iterator_age_alarm,
+    log_alarm,
+    unopenable_alarm,
+)
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
 from stacks.constructs.stream_source import StreamSource
 from stacks.environment import settings_for
@@ -111,6 +116,7 @@ class LedgerStack(FunctionsStack):
             description="A row was changed past the platform, or its record parked; see the log.",
         )
         alerts_alarm(self, "Alerts", log_group=project.log_group)
+        unopenable_alarm(self, "ProjectUnopenable", log_group=project.log_group)
         return project
 
     def _project(self) -> FunctionSpec:

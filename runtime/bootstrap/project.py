@@ -79,6 +79,7 @@ class ProjectServices(FunctionServices):
             request_id=lambda: self._request_id,
             deadline=timedelta(seconds=self._settings.webhook_deadline_seconds),
             parking=self._parking,
+            unopened=self.trouble.unopened,
         )
 
     def _totals(self) -> TotalsProjection:

@@ -50,6 +50,8 @@ FINAL_KEPT: Final = timedelta(days=30)
 """How long a final delivery is shown, and can be asked for again."""
 POSTPONED_SPREAD: Final = timedelta(seconds=30)
 """Over so long those are spread that wait for the end of one rest."""
+UNREADABLE_REST: Final = timedelta(hours=1)
+"""Between two looks at a merchant whose secret does not open."""
 DELIVERED_BY: Final = "system:deliver"
 
 NO_ENDPOINT: Final = "the merchant has no webhook_url any more"
@@ -86,8 +88,8 @@ class Http(Protocol):
 class DeliveryDesk:
     """What delivering works with. `chance` throws the jitter's dice, a number in [0, 1).
 
-    `unopened` is told of a delivery that does not open. `has_time` says whether the invocation
-    lasts for one more attempt.
+    `unopened` is told of a delivery, or a merchant's secret, that does not open. `has_time` says
+    whether the invocation lasts for one more attempt.
     """
 
     webhooks: WebhookRepository
@@ -115,7 +117,12 @@ def deliver(order: DeliveryOrder, desk: DeliveryDesk) -> Outcome:
     now = desk.clock()
     if within_deadline(row, now) is None:
         return _end(row, WebhookStatus.EXPIRED, TOO_OLD, desk)
-    endpoint = desk.endpoints.of(row.merchant_id)
+    try:
+        endpoint = desk.endpoints.of(row.merchant_id)
+    except (IntegrityError, KeyForgotten) as error:
+        # The merchant's secret does not open. Within the days that are left it may be put right.
+        _ring(error, row.id, desk)
+        return _postpone(row, now + UNREADABLE_REST, desk)
     if endpoint is None:
         return _end(row, WebhookStatus.FAILED, NO_ENDPOINT, desk)
     health = endpoint.health
@@ -153,13 +160,17 @@ def _read(order: DeliveryOrder, desk: DeliveryDesk) -> Webhook | None:
     try:
         row = desk.webhooks.get(order.id)
     except (IntegrityError, KeyForgotten) as error:
-        logger.exception(error.code, webhook=order.id)
-        desk.unopened(error)
+        _ring(error, order.id, desk)
         state = desk.webhooks.state(order.id, EVERYBODY)
         if state is not None and _holds(order, state):
             _end(state, WebhookStatus.FAILED, UNREADABLE, desk)
         return None
     return row if row is not None and _holds(order, row) else None
+
+
+def _ring(error: Unopenable, webhook_id: str, desk: DeliveryDesk) -> None:
+    logger.exception(error.code, webhook=webhook_id)
+    desk.unopened(error)
 
 
 def _holds(order: DeliveryOrder, row: WebhookState) -> bool:

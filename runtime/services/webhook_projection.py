@@ -23,7 +23,7 @@ from runtime.contract.webhooks import ExportData, LockedCustomer, WebhookBody
 from runtime.domain.buckets import bucket_for, retry_bucket
 from runtime.domain.instants import to_epoch_seconds, to_instant
 from runtime.domain.webhook_events import Event, event_of
-from runtime.errors import NotFound
+from runtime.errors import IntegrityError, KeyForgotten, NotFound, Unopenable
 from runtime.gateways.delivery_queue import DeliveryOrder, DeliveryQueue
 from runtime.models.account import Account
 from runtime.models.alert import Alert
@@ -56,7 +56,7 @@ class WebhookProjection:
     """Puts a delivery for each event of a merchant that has an endpoint.
 
     `deadline`: how long after its making a delivery is tried. `parking`: where a change goes that
-    no trying again would tell.
+    no trying again would tell. `unopened` is told of a data key that does not open.
     """
 
     store: Store
@@ -66,6 +66,7 @@ class WebhookProjection:
     request_id: Callable[[], str]
     deadline: timedelta
     parking: Parking
+    unopened: Callable[[Unopenable], None]
 
     def __call__(self, changes: Sequence[Change]) -> Failed:
         """Write what is new, and order it. A change that could not be told of comes again.
@@ -147,6 +148,10 @@ class WebhookProjection:
         """The row as it is stored; None if it could not be."""
         try:
             return self.store.put_new(row) or row
+        except (IntegrityError, KeyForgotten) as error:
+            logger.exception(error.code, webhook=row.id, detail=error.detail)
+            self.unopened(error)
+            return None
         except Exception:  # noqa: BLE001 - this change comes again, the others are done
             logger.exception("a webhook could not be written", webhook=row.id)
             return None

@@ -188,7 +188,7 @@ def test_a_field_that_does_not_open_rings(stage: Synthesized) -> None:
         for each in stage.all("AWS::Logs::MetricFilter")
         if each.properties["MetricTransformations"][0]["MetricName"] == "FieldsThatDoNotOpen"
     ]
-    assert len(filters) == 5, "process, query, resolver, rotation, deliver"
+    assert len(filters) == 6, "process, query, resolver, rotation, deliver, project"
     for each in filters:
         for code in (IntegrityError.code, KeyForgotten.code):
             assert f'"{code}"' in each.properties["FilterPattern"]

@@ -17,7 +17,7 @@ from standardwebhooks import Webhook as Verifier
 from benchmarks.prices import price_of
 from runtime.contract.webhooks import WebhookBody
 from runtime.domain.buckets import bucket_for, rest_bucket, retry_bucket
-from runtime.domain.instants import to_epoch_seconds, to_instant
+from runtime.domain.instants import to_datetime, to_epoch_seconds, to_instant
 from runtime.domain.webhook_schedule import FAILURES_TO_OPEN, HEALTH_KEPT
 from runtime.errors import Unavailable
 from runtime.gateways.delivery_queue import DeliveryOrder
@@ -712,6 +712,31 @@ def test_a_rest_costs_who_waits_three_units_to_be_put_off_and_three_to_be_queued
         assert put_off.requested == 3, put_off.units
         post.queue.waiting.clear()
         post.queue.send(DeliveryOrder.of(post.row(order.id)))
+
+
+def test_a_merchant_whose_secret_does_not_open_is_reported_and_waits_until_it_is_put_right(
+    world: World,
+) -> None:
+    http = FakeHttp()
+    post = Post(world, http)
+    merchant = world.merchant(webhook_url=URL)
+    other = world.merchant(webhook_url=URL)
+    row = post.placed(merchant)
+    table = world.tables["merchants"]
+    items = {each["id"]["S"]: each for each in world.client.scan(TableName=table)["Items"]}
+    swapped = {**items[merchant.id], "webhook_secret": items[other.id]["webhook_secret"]}
+    world.client.put_item(TableName=table, Item=swapped)
+    assert post.pump() == [Outcome.POSTPONED]
+    assert http.sent == []
+    (error,) = post.unopened
+    assert error.place is not None
+    assert (error.place.key, error.place.attribute) == (merchant.id, "webhook_secret")
+    waiting = post.row(row.id)
+    assert (waiting.status, waiting.attempts) == (WebhookStatus.PENDING, 0)
+    world.client.put_item(TableName=table, Item=items[merchant.id])
+    assert waiting.next_retry is not None
+    post.pass_time(to_datetime(waiting.next_retry) + timedelta(minutes=2))
+    assert post.row(row.id).status is WebhookStatus.DELIVERED
 
 
 def test_a_delivery_that_does_not_open_is_ended_and_reported(world: World) -> None:

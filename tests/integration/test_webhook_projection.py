@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from runtime.domain.instants import to_epoch_seconds, to_instant
-from runtime.errors import Unavailable
+from runtime.errors import Unavailable, Unopenable
 from runtime.gateways.delivery_queue import DeliveryOrder, DeliveryQueue
 from runtime.models.alert import Alert
 from runtime.models.customer import Customer, CustomerState
+from runtime.models.data_key import DataKey
 from runtime.models.merchant import MerchantProfile
 from runtime.models.payment import Payment
 from runtime.models.scope import EVERYBODY
@@ -40,7 +41,10 @@ TABLES = ("accounts", "alerts", "customers", "payments", "transactions", "transf
 
 
 def projection(
-    world: World, store: Store | None = None, parking: ParkingLot | None = None
+    world: World,
+    store: Store | None = None,
+    parking: ParkingLot | None = None,
+    unopened: Callable[[Unopenable], None] = lambda _: None,
 ) -> WebhookProjection:
     return WebhookProjection(
         store=store or world.store,
@@ -50,13 +54,17 @@ def projection(
         request_id=lambda: "invocation",
         deadline=DEADLINE,
         parking=parking or ParkingLot(),
+        unopened=unopened,
     )
 
 
 def projector(
-    world: World, store: Store | None = None, parking: ParkingLot | None = None
+    world: World,
+    store: Store | None = None,
+    parking: ParkingLot | None = None,
+    unopened: Callable[[Unopenable], None] = lambda _: None,
 ) -> Projector:
-    mine = projection(world, store, parking)
+    mine = projection(world, store, parking, unopened)
     return Projector(
         world.store.codec, dict.fromkeys(TABLES, (mine,)), lambda _: False, ParkingLot()
     )
@@ -112,6 +120,25 @@ def test_a_payment_becomes_one_enciphered_delivery_and_one_order(either_world: W
         TableName=world.tables["webhooks"], Key={"id": {"S": row.id}}, ConsistentRead=True
     )["Item"]
     assert "4711" not in str(stored)
+
+
+def test_a_merchant_whose_data_key_does_not_open_is_reported_and_its_record_comes_again(
+    world: World,
+) -> None:
+    merchant = world.merchant(webhook_url=URL)
+    world.merchant(webhook_url=URL)  # of another, whose key will stand in its place
+    world.paid(merchant)
+    keys = {row.subject: row for row in world.rows(DataKey)}
+    mine = keys.pop(f"pii#{merchant.id}")
+    other = next(row for subject, row in keys.items() if subject.startswith("pii#mer_"))
+    world.put(mine.model_copy(update={"wrapped": other.wrapped}))
+    world.forget_keys()
+    told: list[Unopenable] = []
+    records = records_of(world, world.payment())
+    failed = projector(world, unopened=told.append).apply(records)
+    assert failed == {records[-1].sequence_number}
+    assert len(told) == 1
+    assert world.rows(Webhook) == []
 
 
 def test_records_that_come_again_in_any_order_and_at_once_make_one_row_each(
