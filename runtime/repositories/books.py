@@ -19,7 +19,10 @@ from runtime.repositories.store import MAX_TRANSACTION_ITEMS, ScanPage, Store, V
 from runtime.schema import Row
 
 SEGMENTS = 8
-"""Parts of a table that are read at once, each with a checkpoint of its own."""
+"""Parts of a table that are read at once, each with a checkpoint of its own.
+
+Whoever changes the number restarts the run that is under way: its parts were others.
+"""
 SCAN_PAGE = 250
 """Rows of one Scan call: of accounts, each then costs a Query."""
 ENTRIES_PAGE = 500
@@ -74,9 +77,15 @@ class Books:
     """Accounts, transfers, entries, payments and transactions."""
 
     def __init__(
-        self, store: Store, *, scan_page: int = SCAN_PAGE, entries_page: int = ENTRIES_PAGE
+        self,
+        store: Store,
+        *,
+        segments: int = SEGMENTS,
+        scan_page: int = SCAN_PAGE,
+        entries_page: int = ENTRIES_PAGE,
     ) -> None:
         self._store = store
+        self.segments = segments
         self._scan_page = scan_page
         self.entries_page = entries_page
 
@@ -86,7 +95,7 @@ class Books:
             Account,
             BalanceRow,
             segment=segment,
-            total_segments=SEGMENTS,
+            total_segments=self.segments,
             page_size=self._scan_page,
             start_after=start_after,
         )
@@ -97,7 +106,7 @@ class Books:
             Transfer,
             TransferFacts,
             segment=segment,
-            total_segments=SEGMENTS,
+            total_segments=self.segments,
             page_size=self._scan_page,
             start_after=start_after,
         )
@@ -108,7 +117,7 @@ class Books:
             Payment,
             PaymentFacts,
             segment=segment,
-            total_segments=SEGMENTS,
+            total_segments=self.segments,
             page_size=self._scan_page,
             start_after=start_after,
         )

@@ -19,7 +19,6 @@ from runtime.domain.proof import Findings, ProofReport, Tally, report_of
 from runtime.errors import StaleWrite
 from runtime.models.proof import segment_part
 from runtime.observability import logger
-from runtime.repositories.books import SEGMENTS
 from runtime.repositories.proofs import Stored
 from runtime.services.proof_accounts import read_accounts
 from runtime.services.proof_payments import read_payments
@@ -127,7 +126,7 @@ class _Invocation:
     def _read_phase(self) -> bool:
         """Whether every segment of the phase has been read to its end."""
         with ThreadPoolExecutor(max_workers=self.desk.parallel) as pool:
-            return all(list(pool.map(self._read_segment, range(SEGMENTS))))
+            return all(list(pool.map(self._read_segment, range(self.desk.books.segments))))
 
     def _read_segment(self, segment: int) -> bool:
         if self._stopped():
@@ -157,7 +156,7 @@ class _Invocation:
     def _sum(self, *phases: Phase) -> tuple[Findings, Tally]:
         findings, tally = Findings(), Tally()
         for phase in phases:
-            for segment in range(SEGMENTS):
+            for segment in range(self.desk.books.segments):
                 part = segment_part(phase, segment)
                 stored = self.desk.proofs.segment(self.state.run_id, part, SegmentState)
                 if stored is not None:

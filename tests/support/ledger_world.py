@@ -256,7 +256,7 @@ class LedgerWorld:
         self.world.clock.advance(2 * CUT.total_seconds())
         desk = ProofDesk(
             proofs=ProofRepository(self.world.store),
-            books=ProofBooks(self.world.store),
+            books=ProofBooks(self.world.store, segments=2),
             clock=self.world.clock,
             sleep=self.world.clock.advance,
             must_stop=lambda: False,
