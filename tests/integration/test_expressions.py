@@ -272,11 +272,11 @@ def test_a_settled_read_waits_for_the_commit_that_it_meets(either_world: World) 
     """And what it is then told is what the commit has made of the row."""
     world = either_world
     mark: Key = {"id": "mer_1", "item": MARK_ITEM}
-    world.store.transact([update(Total, mark).count(version=1)], token="one")
+    world.store.transact([update(Total, mark).count(version=1)], token=uuid.uuid4().hex)
     locks = ItemLocks(world.key_names, hold_seconds=0.3)
     writer = world.store_on(locks.attach(world.engine.dynamodb()))
     reader = world.store_on(locks.attach(world.engine.dynamodb()))
-    writer.transact([update(Total, mark).count(version=1)], token="two")
+    writer.transact([update(Total, mark).count(version=1)], token=uuid.uuid4().hex)
     assert TotalsRepository(reader).mark("mer_1") == 2
     assert reader.usage.counts()["retries"] > 0
     assert TotalsRepository(reader).mark("mer_2") == 0
