@@ -25,7 +25,7 @@ from tests.support.ledger_world import LedgerClient, LedgerWorld, Order
 from tests.support.streams import STORMY
 
 CLIENTS = 16
-OPERATIONS = int(os.environ.get("OPERATIONS") or 1_000)
+OPERATIONS = int(os.environ.get("OPERATIONS") or 600)
 """Of all clients together, on each engine."""
 FAULT_RATE, KILL_RATE = 0.04, 0.01
 PATIENCE = 12

@@ -51,7 +51,9 @@ def running(log: Path) -> Iterator[str]:
     """The endpoint URL of a fresh, empty engine; it ends with the block."""
     home = _fetched()
     port = _free_port()
-    command = ["java", "-Xmx512m", "-Djava.library.path=./DynamoDBLocal_lib", "-jar"]
+    # One of some processes on two processors: it is here to be started, not to be tuned for hours.
+    lean = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+    command = ["java", *lean, "-Djava.library.path=./DynamoDBLocal_lib", "-jar"]
     command += ["DynamoDBLocal.jar", "-inMemory", "-sharedDb", "-disableTelemetry", "-port"]
     with log.open("wb") as output:
         process = subprocess.Popen(
