@@ -81,7 +81,9 @@ logs: venv ## print what a function has written lately  [ARGS="process --since 5
 .PHONY: test
 test: node ## everything that must hold before a merge
 	@# Two that use one processor each, side by side; the others use what there is.
-	@$(MAKE) --no-print-directory --jobs=2 lint test-infrastructure
+	@$(MAKE) --no-print-directory lint & lint=$$!; \
+		$(MAKE) --no-print-directory test-infrastructure; templates=$$?; \
+		wait $$lint && exit $$templates
 	@$(MAKE) --no-print-directory test-unit test-integration test-e2e
 	@echo 'All checks passed.'
 
