@@ -104,8 +104,8 @@ class WebhookHttp:
             return self._post(url, headers, body)
         except _Failed as failed:
             return Reply(failure=str(failed))
-        except Exception as error:  # noqa: BLE001 - what they send decides what a library raises
-            # Its message may repeat the URL, which may hold a secret.
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            # What they send decides what the library raises, and its message may repeat the URL.
             logger.error("an attempt ended unforeseen", error=type(error).__name__)
             return Reply(failure=BROKEN)
 

@@ -234,20 +234,12 @@ def _settle(claimed: Webhook, reply: Reply, desk: DeliveryDesk) -> Outcome:
         return _end(claimed, WebhookStatus.DELIVERED, None, desk, **told)
     if reply.status == HTTPStatus.GONE:
         return _end(claimed, WebhookStatus.FAILED, told["failure_reason"], desk, **told)
-    at = next_attempt(claimed, now, desk.schedule, _asked(reply, now), desk.chance())
+    asked = retry_after(reply.status, reply.retry_after, now)
+    at = next_attempt(claimed, now, desk.schedule, asked, desk.chance())
     if at is None:
         return _end(claimed, WebhookStatus.EXPIRED, told["failure_reason"], desk, **told)
     waiting = _next(claimed, desk, now, next_retry=to_instant(at), by_hand=None, **told)
     return _wait(claimed, waiting, at - now, Outcome.TO_RETRY, desk)
-
-
-def _asked(reply: Reply, now: datetime) -> timedelta | None:
-    """How long the endpoint asks to be left alone; what cannot be read asks for nothing."""
-    try:
-        return retry_after(reply.status, reply.retry_after, now)
-    except Exception as error:  # noqa: BLE001 - it is theirs, and the attempt has to be settled
-        logger.error("a Retry-After broke its reader", error=type(error).__name__)
-        return None
 
 
 def _postpone(row: Webhook, until: datetime, desk: DeliveryDesk) -> Outcome:
