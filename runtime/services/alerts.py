@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from runtime.domain.alert_rules import Finding, Window
 from runtime.domain.buckets import ALERT_BUCKETS, bucket_for
 from runtime.domain.ids import repeatable_id
@@ -15,29 +13,12 @@ from runtime.repositories.alerts import EVERYBODY_NAME, AlertRepository
 ALERT_PREFIX = "alr"
 
 
-def raise_alert(  # noqa: PLR0913 - the parts of one alert
-    alert_type: AlertType,
-    alerts: AlertRepository,
-    *,
-    entity_type: str,
-    entity_id: str,
-    merchant_id: str,
-    detail: Detail,
-    at: datetime,
-    window: Window | None = None,
-) -> bool:
-    """Record an alert about an entity; whether it is the first of its `window`.
+def record_finding(finding: Finding, alerts: AlertRepository) -> bool:
+    """Record the alert of a finding; whether it is the first of its window.
 
-    `at` is when what it is about happened, not when it was found out: without a window it is the
-    window, so that a stream record that comes again raises the alert that it raised before.
+    One that is found again, by a stream record that comes again say, is the alert that is there.
     Raises what writing a row raises.
     """
-    finding = Finding(alert_type, entity_type, entity_id, merchant_id, detail, at, window)
-    return record_finding(finding, alerts)
-
-
-def record_finding(finding: Finding, alerts: AlertRepository) -> bool:
-    """Record the alert that a rule has found; whether it is the first of its window."""
     return alerts.record(alert_of(finding))
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from runtime.domain.alert_rules import Window
+from runtime.domain.alert_rules import Finding, Window
 from runtime.domain.audit_archive import (
     LATE_DAYS,
     MAX_SEGMENTS_PER_ROOT,
@@ -41,7 +41,7 @@ from runtime.models.fields import PLATFORM
 from runtime.observability import logger
 from runtime.repositories.alerts import AlertRepository
 from runtime.repositories.codec import Codec, Item
-from runtime.services.alerts import raise_alert
+from runtime.services.alerts import record_finding
 from runtime.services.stream_records import Failed, Kind, StreamRecord
 
 UNREADABLE: Final = "unreadable"
@@ -145,17 +145,17 @@ def _ring(record: StreamRecord, kind: str, desk: ArchiveDesk) -> bool:
         record=record.sequence_number,
     )
     at = record.arrived_at
+    tampering = Finding(
+        AlertType.OUT_OF_BAND,
+        "audit_row",
+        entity_id,
+        text_of(item, "merchant_id") or PLATFORM,
+        {"sequence": sequence, "kind": kind},
+        at,
+        Window(at, record.sequence_number),
+    )
     try:
-        raise_alert(
-            AlertType.OUT_OF_BAND,
-            desk.alerts,
-            entity_type="audit_row",
-            entity_id=entity_id,
-            merchant_id=text_of(item, "merchant_id") or PLATFORM,
-            detail={"sequence": sequence, "kind": kind},
-            at=at,
-            window=Window(at, record.sequence_number),
-        )
+        record_finding(tampering, desk.alerts)
     except Exception:  # noqa: BLE001 - the record comes again
         logger.exception("an alert could not be raised", record=record.sequence_number)
         return False

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from runtime.domain.alert_rules import Window
+from runtime.domain.alert_rules import Finding, Window
 from runtime.models.alert import Alert, AlertType
 from runtime.models.scope import EVERYBODY, Scope
 from runtime.repositories.alerts import AlertRepository
-from runtime.services.alerts import raise_alert
+from runtime.services.alerts import record_finding
 from tests.support.fakes import START
 from tests.support.world import World, at_once
 
@@ -25,7 +25,7 @@ def raised(world: World, **changes: Any) -> bool:
         "at": START,
         **changes,
     }
-    return raise_alert(AlertType.OUT_OF_BAND, AlertRepository(world.store), **values)
+    return record_finding(Finding(AlertType.OUT_OF_BAND, **values), AlertRepository(world.store))
 
 
 def test_an_alert_that_is_raised_again_is_the_row_that_is_there(either_world: World) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from runtime.contract.alerts import AlertAnswer
 from runtime.domain.alert_rules import (
+    Finding,
     large_payment,
     large_transfer,
     lock_out,
@@ -28,7 +29,7 @@ from runtime.models.payment import Payment
 from runtime.repositories.alerts import AlertRepository
 from runtime.repositories.store import Store
 from runtime.repositories.velocity import KEPT_FOR, MOST_KEPT, VelocityRepository
-from runtime.services.alerts import raise_alert
+from runtime.services.alerts import record_finding
 from runtime.services.alerts_projection import (
     AnnouncementProjection,
     Bus,
@@ -350,15 +351,15 @@ def test_the_row_that_was_written_before_the_function_died_is_found_by_its_succe
 
 def alerts_of(world: World, count: int) -> list[Alert]:
     for number in range(count):
-        raise_alert(
+        finding = Finding(
             AlertType.OUT_OF_BAND if number % 2 else AlertType.LARGE_TRANSACTION,
-            AlertRepository(world.store),
             entity_type="payment",
             entity_id=f"pay_{number}",
             merchant_id="mer_1",
             detail={"amount": number},
             at=START + timedelta(seconds=number),
         )
+        record_finding(finding, AlertRepository(world.store))
     return sorted(world.rows(Alert), key=lambda row: row.listed_at)
 
 

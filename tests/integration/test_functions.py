@@ -11,11 +11,12 @@ from typing import Any
 from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
 
 from runtime.bootstrap.project import project_services
+from runtime.domain.alert_rules import Finding
 from runtime.domain.audit_chain import GENESIS, version_key
 from runtime.models.alert import AlertType
 from runtime.repositories.alerts import AlertRepository
 from runtime.repositories.audit import AuditRepository
-from runtime.services.alerts import raise_alert
+from runtime.services.alerts import record_finding
 from runtime.services.audit_rows import AuditRows, Told
 from runtime.services.stream_records import Kind, StreamRecord
 from tests.support.fakes import START
@@ -164,15 +165,15 @@ def test_alerts_are_listed_to_their_merchant_and_all_of_them_to_an_operator(stag
 
 
 def alert(stage: Stage, merchant_id: str, number: int) -> None:
-    assert raise_alert(
+    finding = Finding(
         AlertType.LARGE_TRANSACTION,
-        AlertRepository(project_services().store),
         entity_type="payment",
         entity_id=f"{merchant_id}_{number}",
         merchant_id=merchant_id,
         detail={"amount": number},
         at=START + timedelta(seconds=number),
     )
+    assert record_finding(finding, AlertRepository(project_services().store))
 
 
 def listed_alerts(stage: Stage, who: dict[str, str], more: str = "") -> list[dict[str, Any]]:
