@@ -27,6 +27,7 @@ MERCHANT_PERMISSIONS: Final = (
     "accounts",
     "transfers",
     "reports",
+    "merchant",
 )
 OPERATOR_PERMISSION: Final = "admin"
 _KEY_FILE_MODE: Final = 0o600

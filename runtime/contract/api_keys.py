@@ -11,7 +11,9 @@ from runtime.contract.base import Answer, Body, Page, PageQuery, ShortText
 from runtime.contract.endpoint import Endpoint, Permission
 from runtime.models.fields import Instant
 
-KeyPermission = Literal["payments", "refunds", "customers", "accounts", "transfers", "reports"]
+KeyPermission = Literal[
+    "payments", "refunds", "customers", "accounts", "transfers", "reports", "merchant"
+]
 """All permissions but `admin`: no machine client is an operator."""
 
 

@@ -14,7 +14,10 @@ Function = Literal["process", "query"]
 
 
 class Permission(StrEnum):
-    """What a token may allow; `admin` implies all others."""
+    """What a token may allow; an operator's `admin` implies all others.
+
+    `merchant`: the merchant's own profile, its webhooks and their secrets.
+    """
 
     PAYMENTS = "payments"
     REFUNDS = "refunds"
@@ -22,6 +25,7 @@ class Permission(StrEnum):
     ACCOUNTS = "accounts"
     TRANSFERS = "transfers"
     REPORTS = "reports"
+    MERCHANT = "merchant"
     ADMIN = "admin"
 
 

@@ -68,7 +68,8 @@ WebhookSecret = Annotated[
 
 Features = Annotated[frozenset[ShortText], Field(max_length=50)]
 IndexBuckets = Annotated[int, Field(ge=1, le=MAX_INDEX_BUCKETS)]
-OPERATORS_MEMBERS = ("rate_limits", "status", "processor", "index_buckets")
+OPERATORS_MEMBERS = ("rate_limits", "status", "processor", "processor_config", "index_buckets")
+"""A merchant that set its processor's secrets could sign for its processor, and be believed."""
 
 
 class RequestedLimits(RateLimits, frozen=True, extra="forbid", strict=True):
@@ -103,7 +104,7 @@ class MerchantPatch(Body, frozen=True):
     """What to change of a merchant; what is left out stays.
 
     `version` is the one that was read: a merchant that was changed since is left alone (409).
-    Limits, status, processor and index buckets are for operators.
+    Limits, status, index buckets, the processor and its configuration are for operators.
     """
 
     version: Version
@@ -134,7 +135,7 @@ class MerchantPatch(Body, frozen=True):
 
     @classmethod
     def reserved_for_operators(cls, document: Mapping[str, Any]) -> str | None:
-        """A merchant does not set its own limits."""
+        """A merchant sets neither its own limits nor its processor."""
         reserved = (name for name in OPERATORS_MEMBERS if name in document)
         return next(reserved, super().reserved_for_operators(document))
 
@@ -196,6 +197,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         function="process",
         summary="Change a merchant: an operator any, a merchant itself",
         tag="merchants",
+        permission=Permission.MERCHANT,
         body=MerchantPatch,
         answers={HTTPStatus.OK: MerchantAnswer},
         refusals=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
@@ -207,6 +209,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         function="process",
         summary="A new webhook secret, shown once; each old one also signs for 24 hours",
         tag="merchants",
+        permission=Permission.MERCHANT,
         body=MerchantChange,
         body_optional=True,
         idempotent="honoured",

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 MAX_PERMISSIONS = 32
-"""Permissions of one credential; there are seven."""
+"""Permissions of one credential; there are eight."""
 
 _MERCHANT_ID: Final = re.compile(r"mer_[0-9A-Za-z]{1,40}")
 

@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 from local.api_client import ApiClient
-from local.auth import Grant, token
+from local.auth import MERCHANT_PERMISSIONS, Grant, token
 from local.aws import Clients
 from local.cdk import STRIPE_VARIABLE
 from local.deploy import down, up
@@ -21,7 +21,6 @@ from local.stackfile import Stack
 from local.workspace import Workspace
 
 STATE_DIRECTORY = Path(".local-e2e")
-MERCHANT_PERMISSIONS = ("payments", "refunds", "customers", "accounts", "transfers", "reports")
 
 SUMMED_WITHIN_SECONDS = 20.0
 

@@ -23,6 +23,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from local.auth import MERCHANT_PERMISSIONS
 from runtime.contract.endpoint import Endpoint
 from runtime.contract.endpoints import ENDPOINTS
 from tests.e2e.conftest import Deployment
@@ -72,9 +73,8 @@ def test_every_answer_is_as_the_document_says(
     deployment: Deployment,
 ) -> None:
     operation = document[endpoint.path][endpoint.method]
-    permissions = ("payments", "refunds", "customers", "accounts", "transfers", "reports")
     bearers = [
-        deployment.bearer(tenant.merchant_id, *permissions),
+        deployment.bearer(tenant.merchant_id, *MERCHANT_PERMISSIONS),
         deployment.bearer(None, "admin"),
     ]
 

@@ -20,6 +20,7 @@ import boto3
 import pytest
 
 from local.api_client import ApiClient, Reply
+from local.auth import MERCHANT_PERMISSIONS
 from local.cdk import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY
 from tests.e2e.conftest import Deployment, Shop
 
@@ -80,21 +81,18 @@ def story(deployment: Deployment) -> Story:
         },
     )
     story.shown_once[webhook_secret] = 1
-    shop = Shop(made["id"], deployment.client(made["id"], *_EVERYTHING))
+    shop = Shop(made["id"], deployment.client(made["id"], *MERCHANT_PERMISSIONS))
     _secrets_of_the_merchant(story, operator, made["id"])
     _people(story, Teller(story, shop.client))
     _payments(story, Teller(story, shop.client))
     _what_is_refused(story, Teller(story, shop.client))
     _machine_client(story, operator, deployment, made["id"])
-    bearer = deployment.bearer(made["id"], *_EVERYTHING)
+    bearer = deployment.bearer(made["id"], *MERCHANT_PERMISSIONS)
     story.secret.append(bearer.rpartition(".")[2])
     ApiClient(deployment.stack.api_url, bearer).get("/v1/payments").require(200)
     ApiClient(deployment.stack.api_url, bearer[:-3] + "AAA").get("/v1/payments")
     time.sleep(SETTLE_SECONDS)
     return story
-
-
-_EVERYTHING = ("payments", "refunds", "customers", "accounts", "transfers", "reports")
 
 
 def _secrets_of_the_merchant(story: Story, operator: Teller, merchant_id: str) -> None:

@@ -11,8 +11,9 @@ from uuid import uuid4
 from standardwebhooks import Webhook as Verifier
 
 from local.api_client import ApiClient
+from local.auth import MERCHANT_PERMISSIONS
 from local.schedules import tick
-from tests.e2e.conftest import MERCHANT_PERMISSIONS, Deployment
+from tests.e2e.conftest import Deployment
 from tests.support.receiver import Received, Receiver
 
 PATIENCE_SECONDS = 30.0

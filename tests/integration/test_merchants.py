@@ -61,17 +61,31 @@ def test_of_changes_to_one_version_at_once_exactly_one_wins(world: World) -> Non
         {"rate_limits": {}},
         {"status": "active"},
         {"processor": "sandbox"},
+        {"processor_config": {"api_key": "sk_mine", "webhook_secret": "a secret of my own"}},
         {"index_buckets": 4},
         {"merchant_id": "mer_other"},
     ],
 )
 def test_a_merchant_does_not_set_its_own_limits(stage: Stage, reserved: dict[str, Any]) -> None:
     shop = stage.shop()
-    own = token_of(shop["id"], "reports")
+    own = token_of(shop["id"], "merchant")
     path = f"/v1/merchants/{shop['id']}"
     refused = send(stage, "PATCH", path, {"version": 1, **reserved}, who=own)
-    assert refused.status == 403
+    assert (refused.status, refused.body["param"]) == (403, next(iter(reserved)))
     assert send(stage, "PATCH", path, {"version": 1, "name": "Mine"}, who=own).status == 200
+
+
+def test_who_lacks_the_permission_merchant_redirects_nobodys_webhooks(stage: Stage) -> None:
+    shop = stage.shop()
+    path = f"/v1/merchants/{shop['id']}"
+    everything_else = "payments refunds customers accounts transfers reports"
+    hook = {"version": 1, "webhook_url": "https://hooks.example.com/taken"}
+    for lacking in ("reports", everything_else):
+        who = token_of(shop["id"], lacking)
+        assert send(stage, "PATCH", path, hook, who=who).status == 403
+        assert send(stage, "POST", f"{path}/rotate-webhook-secret", {}, who=who).status == 403
+    assert send(stage, "GET", path).body["version"] == 1
+    assert send(stage, "PATCH", path, hook, who=token_of(shop["id"], "merchant")).status == 200
 
 
 def test_buckets_only_grow_and_webhooks_go_where_they_may(stage: Stage) -> None:

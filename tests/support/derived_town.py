@@ -284,7 +284,7 @@ class DerivedTown:
         )
 
 
-ALL_RIGHTS = "payments refunds reports customers accounts transfers"
+ALL_RIGHTS = "payments refunds reports customers accounts transfers merchant"
 _MIX = {
     DerivedTown.pay: 30,
     DerivedTown.capture: 8,

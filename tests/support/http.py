@@ -44,7 +44,7 @@ from stacks import permissions
 from tests.support.rights import hold_to
 
 _numbers = itertools.count(1)
-EVERYTHING = "payments reports customers accounts transfers"
+EVERYTHING = "payments reports customers accounts transfers merchant"
 
 
 @dataclass(frozen=True)
