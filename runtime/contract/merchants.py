@@ -140,8 +140,10 @@ class MerchantPatch(Body, frozen=True):
         return next(reserved, super().reserved_for_operators(document))
 
 
-class MerchantChange(Body, frozen=True):
-    """A change that needs no more words."""
+class SecretRotation(Body, frozen=True):
+    """A new webhook secret. `revoke_old`: no earlier one signs any more, from now on."""
+
+    revoke_old: bool = False
 
 
 class MerchantAnswer(Answer, frozen=True):
@@ -207,10 +209,10 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="POST",
         path="/v1/merchants/{id}/rotate-webhook-secret",
         function="process",
-        summary="A new webhook secret, shown once; each old one also signs for 24 hours",
+        summary="A new webhook secret, shown once; old ones also sign for 24 hours, or not at all",
         tag="merchants",
         permission=Permission.MERCHANT,
-        body=MerchantChange,
+        body=SecretRotation,
         body_optional=True,
         idempotent="honoured",
         answers={HTTPStatus.OK: NewMerchant},

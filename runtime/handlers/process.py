@@ -12,7 +12,12 @@ from runtime.contract.customers import (
     CustomerRequest,
     MethodRequest,
 )
-from runtime.contract.merchants import MerchantAnswer, MerchantPatch, MerchantRequest
+from runtime.contract.merchants import (
+    MerchantAnswer,
+    MerchantPatch,
+    MerchantRequest,
+    SecretRotation,
+)
 from runtime.contract.payments import CaptureRequest, PaymentRequest, RefundRequest
 from runtime.contract.processor_events import EventAnswer
 from runtime.contract.transfers import PostRequest, TransferRequest
@@ -77,7 +82,9 @@ def patch_merchant(request: Request) -> MerchantAnswer:
 def post_rotation(request: Request) -> StoredAnswer:
     """POST /v1/merchants/{id}/rotate-webhook-secret."""
     desk = process_services().merchant_desk
-    return rotate_webhook_secret(request.path_id, request.authenticated, desk)
+    return rotate_webhook_secret(
+        request.path_id, request.body(SecretRotation), request.authenticated, desk
+    )
 
 
 @handler.handles("createApiKey")

@@ -16,6 +16,7 @@ from runtime.contract.merchants import (
     MerchantPatch,
     MerchantRequest,
     NewMerchant,
+    SecretRotation,
 )
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
@@ -123,17 +124,20 @@ def change_merchant(
     return MerchantAnswer.of(after)
 
 
-def rotate_webhook_secret(merchant_id: str, call: Call, desk: MerchantDesk) -> StoredAnswer:
+def rotate_webhook_secret(
+    merchant_id: str, request: SecretRotation, call: Call, desk: MerchantDesk
+) -> StoredAnswer:
     """Give a merchant a new webhook secret, shown in this answer alone: 200.
 
-    The old one also signs for SECRET_OVERLAP, and so do those before it, each for its own. Raises
-    NotFound, and SecretsStillSign while as many as there may be do: none is cut short.
+    The old one also signs for SECRET_OVERLAP, and so do those before it, each for its own, unless
+    the request revokes them. Raises NotFound, and SecretsStillSign while as many as there may be
+    do: none is cut short unasked.
     """
     secret = _new_webhook_secret()
     for _ in range(MAX_ATTEMPTS):
         row = found(desk.merchants.get(merchant_id, call.scope), "merchant", merchant_id)
         try:
-            previous = _still_signing(row, call.now)
+            previous = () if request.revoke_old else _still_signing(row, call.now)
         except SecretsStillSign:  # or this very request has made it so, and its answer was lost
             repeated = earlier_answer(call, merchant_id, desk.claims)
             if repeated is None:
@@ -165,7 +169,8 @@ def _still_signing(row: Merchant, now: datetime) -> tuple[PreviousSecret, ...]:
     if len(earlier) >= MAX_PREVIOUS_SECRETS:
         raise SecretsStillSign(
             f"the last {len(earlier)} secrets still sign, each for a day from when it was replaced;"
-            f" rotate again after {earlier[-1].until}"
+            f' rotate again after {earlier[-1].until}, or with "revoke_old": true, which ends all'
+            " of them at once"
         )
     replaced = PreviousSecret(secret=row.webhook_secret, until=to_instant(now + SECRET_OVERLAP))
     return (replaced, *earlier)

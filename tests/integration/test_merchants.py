@@ -162,6 +162,28 @@ def test_each_secret_that_was_replaced_signs_for_its_own_day_and_none_is_cut_sho
     assert send(stage, "GET", path).body["version"] == 1 + MAX_PREVIOUS_SECRETS
 
 
+def test_a_leaked_secret_is_cut_off_at_once_also_when_too_many_still_sign(stage: Stage) -> None:
+    shop = stage.shop()
+    path = f"/v1/merchants/{shop['id']}/rotate-webhook-secret"
+    for _ in range(MAX_PREVIOUS_SECRETS):
+        assert send(stage, "POST", path).status == 200
+    refused = send(stage, "POST", path, {"revoke_old": False})
+    assert refused.body["code"] == "secrets_still_sign"
+    assert '"revoke_old": true' in refused.body["detail"]
+    key = {"idempotency-key": "leaked"}
+    own = token_of(shop["id"], "merchant")
+    rotated = send(stage, "POST", path, {"revoke_old": True}, headers=key, who=own)
+    assert rotated.status == 200, rotated.text
+    endpoint = MerchantRepository(process_services().store).webhook_endpoint(shop["id"])
+    assert endpoint is not None
+    assert endpoint.secrets(to_instant(datetime.now(UTC))) == (rotated.body["webhook_secret"],)
+    again = send(stage, "POST", path, {"revoke_old": True}, headers=key, who=own)
+    assert again.text == rotated.text
+    other = send(stage, "POST", path, {}, headers=key, who=own)
+    assert other.body["code"] == "idempotency_key_reused"
+    assert send(stage, "POST", path, {"revoke_old": "yes"}).body["param"] == "revoke_old"
+
+
 def test_a_processor_configuration_goes_in_and_never_comes_out(stage: Stage) -> None:
     shop = stage.shop(processor_config={"api_key": "sk_marked_one"})
     path = f"/v1/merchants/{shop['id']}"
