@@ -36,12 +36,13 @@ def payment_desk_of(services: FunctionServices, timing: PaymentTiming) -> Paymen
 def _connectors(services: FunctionServices, timing: PaymentTiming) -> Connectors:
     """Every processor there is; a merchant names its own."""
 
-    def sandbox(config: Callable[[], ProcessorConfig]) -> Processor:
+    def sandbox(merchant_id: str, config: Callable[[], ProcessorConfig]) -> Processor:
         return SandboxProcessor(
             SandboxChargeRepository(services.store),
             fee_basis_points=timing.sandbox_fee_basis_points,
             fee_fixed_minor=timing.sandbox_fee_fixed_minor,
             config=config,
+            account=merchant_id,
         )
 
     stripe = StripeOptions(timing.stripe_api_base, timing.processor_timeout_seconds)

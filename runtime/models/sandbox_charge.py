@@ -12,12 +12,14 @@ class SandboxCharge(Row, table="sandbox_charges", frozen=True):
     """What the sandbox did when first asked with `reference`; it answers the same ever after.
 
     A charge's row also has what is left to capture and to refund of it. A capture, refund or void
-    has a row of its own, and names the charge's reference as `charge`.
+    has a row of its own, and names the charge's reference as `charge`. `account`: for whom it was
+    done.
     """
 
     reference: Annotated[str, partition()]
     kind: str = "charge"
     charge: str | None = None
+    account: str | None = None
     state: str
     processor_id: str
     amount: MinorUnits

@@ -25,8 +25,8 @@ class ConfigReader(Protocol):
         ...
 
 
-Factory = Callable[[Callable[[], ProcessorConfig]], Processor]
-"""Makes a connector; what it is given reads the merchant's configuration when it is called."""
+Factory = Callable[[str, Callable[[], ProcessorConfig]], Processor]
+"""Makes a merchant's connector, of its id and what reads its configuration when it is called."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class StripeOptions:
     api_base: str
     timeout_seconds: int
 
-    def connector(self, config: Callable[[], ProcessorConfig]) -> Processor:
+    def connector(self, _merchant_id: str, config: Callable[[], ProcessorConfig]) -> Processor:
         """A connector with the merchant's own key."""
         # Imported here: Stripe's library takes a tenth of a second that only its merchants need.
         from runtime.gateways.processors.stripe import (  # noqa: PLC0415
@@ -93,7 +93,7 @@ class Connectors:
                 raise NotFound(f"no merchant {merchant_id}", param="merchant_id")
             return found
 
-        connector = self._factories[processor](config)
+        connector = self._factories[processor](merchant_id, config)
         self._known[key] = (self._monotonic() + self._remember_seconds, connector)
         self._known.move_to_end(key)
         if len(self._known) > MAX_REMEMBERED:

@@ -27,6 +27,8 @@ from runtime.repositories.sandbox_charges import AUTHORIZED, CAPTURED, VOIDED, E
 
 SLOW_SECONDS = 2.0
 MEMORY = timedelta(days=90)
+SHARED_ACCOUNT: Final = "shared"
+"""Account of a sandbox that is made for no merchant in particular."""
 _DECLINED: Final = "declined"
 _FORBIDDEN: Final = "forbidden"
 _APPROVED_STATES: Final = frozenset({AUTHORIZED, CAPTURED, VOIDED})
@@ -86,7 +88,8 @@ class ChargeMemory(Protocol):
 class SandboxProcessor:
     """A Processor (port.py). Its fee is a share in basis points plus a fixed part (minor units).
 
-    `config` gives the merchant's `processor_config`; only notifications need it.
+    `config` gives the merchant's `processor_config`; only notifications need it. `account` is the
+    account at the sandbox: each merchant has one of its own, named by the merchant's id.
     """
 
     memory: ChargeMemory
@@ -94,6 +97,7 @@ class SandboxProcessor:
     fee_fixed_minor: int
     sleep: Callable[[float], None] = time.sleep
     config: Callable[[], ProcessorConfig] = dict
+    account: str = SHARED_ACCOUNT
 
     @property
     def captures_in_parts(self) -> bool:
@@ -115,7 +119,7 @@ class SandboxProcessor:
         self.sleep(behaviour.delay_seconds)
         if not behaviour.reaches_processor:
             raise ProcessorUnknown("the sandbox did not receive the request")
-        remembered = self._remember(request, self._new_charge(request, behaviour))
+        remembered = self._remember(self._new_charge(request, behaviour), request.at)
         if not behaviour.answer_arrives:
             raise ProcessorUnknown("the sandbox's answer was lost")
         return _answer(remembered)
@@ -130,18 +134,18 @@ class SandboxProcessor:
     def forbid(self, request: ChargeRequest) -> ProcessorAnswer | None:
         """Remember the reference as one that must not be charged, unless it was."""
         tombstone = _row(request, _FORBIDDEN, "canceled", "Canceled before it was charged")
-        remembered = self._remember(request, tombstone)
+        remembered = self._remember(tombstone, request.at)
         return None if remembered.state == _FORBIDDEN else _answer(remembered)
 
     def operate(self, request: OperationRequest) -> ProcessorAnswer:
         """Capture, refund or void, or answer as before for a known reference."""
         token = new_id("sbt", request.at)
-        done = self.memory.operate(self._new_operation(request), _effect_of(request), token=token)
+        operation = self._ours(self._new_operation(request))
+        done = self.memory.operate(operation, _effect_of(request), token=token)
         if done is None:
             code = f"{request.kind}_refused"
             text = f"The charge does not allow this {request.kind}"
-            refusal = _operation_row(request, _DECLINED, code, text)
-            done = self.memory.remember(refusal, token=new_id("sbt", request.at))
+            done = self._remember(_operation_row(request, _DECLINED, code, text), request.at)
         return _answer(done)
 
     def find_operation(self, request: OperationRequest) -> ProcessorAnswer | None:
@@ -153,8 +157,11 @@ class SandboxProcessor:
         """A notification signed with the merchant's `webhook_secret`."""
         return read_sandbox_event(headers, body, self.config(), now)
 
-    def _remember(self, request: ChargeRequest, charge: SandboxCharge) -> SandboxCharge:
-        return self.memory.remember(charge, token=new_id("sbt", request.at))
+    def _remember(self, row: SandboxCharge, at: datetime) -> SandboxCharge:
+        return self.memory.remember(self._ours(row), token=new_id("sbt", at))
+
+    def _ours(self, row: SandboxCharge) -> SandboxCharge:
+        return row.model_copy(update={"account": self.account})
 
     def _new_charge(self, request: ChargeRequest, behaviour: Behaviour) -> SandboxCharge:
         if behaviour.decline_code is not None:

@@ -25,14 +25,14 @@ class Configs:
         return self.known.get(merchant_id)
 
 
-def eager(config: Callable[[], Any]) -> Any:
+def eager(_merchant_id: str, config: Callable[[], Any]) -> Any:
     """A connector that needs the configuration to be made."""
     return ("eager", config())
 
 
-def lazy(config: Callable[[], Any]) -> Any:
+def lazy(merchant_id: str, config: Callable[[], Any]) -> Any:
     """A connector that reads the configuration when it needs it."""
-    return ("lazy", config)
+    return ("lazy", merchant_id, config)
 
 
 def some(configs: Configs, seconds: float = 5.0) -> tuple[Connectors, list[float]]:
@@ -64,7 +64,7 @@ def test_a_connector_is_kept_for_seconds_and_then_made_anew() -> None:
 def test_a_processor_that_needs_no_configuration_costs_no_read() -> None:
     configs = Configs({})
     connectors, _ = some(configs)
-    connectors.of("mer_1", "lazy")
+    assert connectors.of("mer_1", "lazy")[:2] == ("lazy", "mer_1")  # type: ignore[index]
     assert configs.asked == []
 
 
