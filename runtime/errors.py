@@ -10,7 +10,7 @@
     ├── MethodNotAllowed 405
     ├── Conflict 409 ─ IdempotencyInFlight · AlreadyExists · AlreadyPosted · AlreadyCanceled
     │                  · HoldExpired · BalanceNotZero · StaleVersion · InvalidState
-    │                  · SecretsStillSign
+    │                  · SecretsStillSign · ProcessorAccountRemoved
     ├── PayloadTooLarge 413
     ├── UnsupportedMediaType 415
     ├── Unprocessable 422 ─ InvalidValue · IdempotencyKeyReused · AmountTooLarge · CardDataRefused
@@ -253,6 +253,13 @@ class SecretsStillSign(Conflict):
 
     code = "secrets_still_sign"
     title = "Too many webhook secrets change over"
+
+
+class ProcessorAccountRemoved(Conflict):
+    """The account that the payment was sent to has no key here any more: nobody can ask it."""
+
+    code = "processor_account_removed"
+    title = "The key of the payment's processor account was removed"
 
 
 class PayloadTooLarge(PlatformError):

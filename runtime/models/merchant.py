@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -19,6 +20,9 @@ MAX_PREVIOUS_SECRETS = 4
 MAX_PAYMENT_COUNT = 1_000_000_000
 """Largest limit of payments per minute or day."""
 
+
+MAX_EARLIER_ACCOUNTS = 10
+"""Accounts at processors whose keys are kept after a merchant has moved on from them."""
 
 ProcessorName = Literal["sandbox", "stripe"]
 """Processors that a merchant can be paid through (gateways/processors/connectors.py)."""
@@ -46,6 +50,19 @@ class PreviousSecret(BaseModel, frozen=True):
     until: Instant
 
 
+class ProcessorAccount(BaseModel, frozen=True):
+    """An account at a processor that a merchant used before, and how it was last reached.
+
+    `account` as the processor calls it; None where payments that name no account were sent.
+    `left_at`: when the merchant moved to another.
+    """
+
+    processor: ProcessorName
+    account: str | None
+    config: Annotated[dict[str, Any], Field(repr=False)]
+    left_at: Instant
+
+
 class MerchantProfile(Record, frozen=True):
     """A merchant without its secrets: what nearly every reader needs, and no key to decrypt."""
 
@@ -54,6 +71,7 @@ class MerchantProfile(Record, frozen=True):
     name: str
     status: MerchantStatus = MerchantStatus.ACTIVE
     processor: ProcessorName
+    processor_account: str | None = None
     webhook_url: str | None = None
     features: frozenset[str] = frozenset()
     rate_limits: RateLimits = RateLimits()
@@ -61,15 +79,46 @@ class MerchantProfile(Record, frozen=True):
 
 
 class Merchant(MerchantProfile, table="merchants", stream=True, frozen=True):
-    """A merchant. `processor_config` and the webhook secrets are enciphered and never shown.
+    """A merchant. Processor configurations and webhook secrets are enciphered and never shown.
 
-    Secrets that were replaced also sign, each until its own moment; the newest of them comes first.
+    `processor_config` is that of `processor_account`, to which new payments are sent. What was sent
+    to another account before is asked about there, by `earlier_accounts`. Secrets that were
+    replaced also sign, each until its own moment; the newest of them comes first.
     """
 
     processor_config: Annotated[dict[str, Any], Encrypted("pii"), Field(repr=False)] = Field(
         default_factory=dict
     )
+    earlier_accounts: Annotated[
+        tuple[ProcessorAccount, ...], Encrypted("pii"), Field(repr=False)
+    ] = ()
     webhook_secret: Annotated[str, Encrypted("pii"), Field(repr=False)]
     previous_webhook_secrets: Annotated[
         tuple[PreviousSecret, ...], Encrypted("pii"), Field(repr=False)
     ] = ()
+
+
+class ProcessorConnection(BaseModel, frozen=True):
+    """How a merchant is connected to processors: its account of now, and those before it."""
+
+    id: str
+    merchant_id: str
+    processor: ProcessorName
+    processor_account: str | None = None
+    processor_config: Annotated[dict[str, Any], Field(repr=False)] = Field(default_factory=dict)
+    earlier_accounts: Annotated[tuple[ProcessorAccount, ...], Field(repr=False)] = ()
+
+    def config_of(self, processor: str, account: str | None) -> Mapping[str, Any] | None:
+        """The latest configuration of this very account; None where none is kept."""
+        return self.configs_of(processor).get(account)
+
+    def configs_of(self, processor: str) -> dict[str | None, Mapping[str, Any]]:
+        """The configurations of all kept accounts at a processor, by account."""
+        configs: dict[str | None, Mapping[str, Any]] = {
+            each.account: each.config
+            for each in self.earlier_accounts
+            if each.processor == processor
+        }
+        if processor == self.processor:
+            configs[self.processor_account] = self.processor_config
+        return configs

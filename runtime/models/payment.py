@@ -92,6 +92,8 @@ class Payment(Record, table="payments", stream=True, frozen=True):
     pending_refund_minor: MinorUnits = 0
     payment_method: str
     processor: str
+    processor_account: str | None = None
+    """Where it was sent, as the processor calls the account: everything about it is asked there."""
     description: str | None = None
     statement_descriptor: str | None = None
     metadata: dict[str, str] = Field(default_factory=dict)

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, Field
 
 from runtime.errors import StaleWrite
 from runtime.models.fields import Instant
 from runtime.models.idempotency import IdempotencyRecord
-from runtime.models.merchant import Merchant, MerchantProfile, PreviousSecret
+from runtime.models.merchant import (
+    Merchant,
+    MerchantProfile,
+    PreviousSecret,
+    ProcessorConnection,
+)
 from runtime.models.scope import Scope
 from runtime.repositories.creation import create_once
 from runtime.repositories.expressions import absent, change, equals, put
 from runtime.repositories.refusals import TransactionRefused
 from runtime.repositories.store import Store
-
-
-class MerchantConnection(BaseModel, frozen=True):
-    """How a merchant is connected to its processor."""
-
-    id: str
-    merchant_id: str
-    processor_config: Annotated[dict[str, Any], Field(repr=False)] = Field(default_factory=dict)
 
 
 class WebhookEndpoint(BaseModel, frozen=True):
@@ -79,10 +75,9 @@ class MerchantRepository:
         """A merchant without its secrets, strongly consistent; no key is needed to read it."""
         return self._store.get(Merchant, {"id": merchant_id}, MerchantProfile, scope)
 
-    def processor_config(self, merchant_id: str, scope: Scope) -> Mapping[str, Any] | None:
-        """What a connector needs to act for a merchant, deciphered; None for no such merchant."""
-        row = self._store.get(Merchant, {"id": merchant_id}, MerchantConnection, scope)
-        return None if row is None else row.processor_config
+    def connection(self, merchant_id: str, scope: Scope) -> ProcessorConnection | None:
+        """What connectors need to act for a merchant, deciphered; None for no such merchant."""
+        return self._store.get(Merchant, {"id": merchant_id}, ProcessorConnection, scope)
 
     def webhook_endpoint(self, merchant_id: str) -> WebhookEndpoint | None:
         """What a webhook is sent with, deciphered; None for no such merchant."""

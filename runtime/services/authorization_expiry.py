@@ -46,7 +46,7 @@ def expire_authorization(
     operation = _void(payment, amount, now, desk, request_id)
     try:
         desk.payments.begin_operation(operation, None, now, token=new_id("opn", now))
-        processor = desk.connectors.of(payment.merchant_id, payment.processor)
+        processor = desk.connectors.of_payment(payment)
         reply = processor.operate(operation_request(operation, payment))
         settle_operation(operation, reply, None, desk, request_id=request_id)
         if isinstance(reply, Refused):

@@ -118,7 +118,7 @@ def _ask(payment: Payment, now: datetime, desk: PaymentDesk) -> ProcessorAnswer 
     "Not found" is final only when the request cannot be on its way any more, and after the
     reference was forbidden there.
     """
-    processor = desk.connectors.of(payment.merchant_id, payment.processor)
+    processor = desk.connectors.of_payment(payment)
     request = charge_request(payment)
     try:
         reply = processor.find(request)

@@ -46,7 +46,7 @@ def resolve_operation(operation_id: str, desk: PaymentDesk, request_id: str) -> 
 def _ask(
     operation: Transaction, payment: Payment, now: datetime, desk: PaymentDesk
 ) -> ProcessorAnswer | None:
-    processor = desk.connectors.of(payment.merchant_id, payment.processor)
+    processor = desk.connectors.of_payment(payment)
     request = operation_request(operation, payment)
     begun = to_datetime(operation.created_at)
     try:

@@ -127,7 +127,7 @@ class OperationStep:
         where "all that is left" has become another amount.
         """
         # Made before the intent: what is wrong with the merchant's configuration shows here.
-        connector = self.desk.connectors.of(self.merchant.id, self.payment.processor)
+        connector = self.desk.connectors.of_payment(self.payment)
         self._connector = connector
         self._refuse_what_may_not_be(connector)
         for _ in range(MAX_ATTEMPTS):

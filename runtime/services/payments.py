@@ -70,7 +70,7 @@ class Charge:
         Raises AlreadyClaimed, NotFound, InvalidValue, AmountTooLarge, RateLimited, Locked.
         """
         # Made before the intent: what is wrong with the merchant's configuration shows here.
-        self._connector = self.desk.connectors.of(self.merchant.id, self.payment.processor)
+        self._connector = self.desk.connectors.of_payment(self.payment)
         self._token = _processor_token(self.request, self.merchant, self._connector, self.desk)
         self._connector.check_method(self._token)
         _refuse_what_the_merchant_may_not(self.request, self.merchant)
@@ -220,6 +220,7 @@ def _intent(
         capture_method=request.capture_method,
         payment_method=request.payment_method,
         processor=merchant.processor,
+        processor_account=merchant.processor_account,
         description=request.description,
         statement_descriptor=request.statement_descriptor,
         metadata=request.metadata,

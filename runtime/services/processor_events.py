@@ -15,8 +15,7 @@ from runtime.contract.processor_events import EventAnswer, EventResult
 from runtime.domain.disputes import DISPUTE_STATUS
 from runtime.domain.idempotency import event_key
 from runtime.domain.processor_events import EventKind, ProcessorEvent
-from runtime.errors import BadSignature, InvalidValue, NotFound, Unavailable
-from runtime.gateways.processors.port import Processor
+from runtime.errors import BadSignature, NotFound, Unavailable
 from runtime.models.change import ChangeContext
 from runtime.models.merchant import MerchantProfile
 from runtime.models.payment import Payment, PaymentStatus
@@ -57,8 +56,7 @@ def receive_event(notification: Notification, desk: PaymentDesk) -> EventAnswer:
     if not desk.connectors.knows(notification.processor):
         raise NotFound(f"there is no processor {notification.processor}")
     merchant = _merchant(notification, desk)
-    connector = _connector(merchant, notification, desk)
-    event = connector.read_event(notification.headers, notification.body, notification.now)
+    event = _genuine(merchant, notification, desk)
     result = _apply(event, merchant, notification, desk)
     logger.info("processor event", event=event.id, kind=event.kind, result=result)
     return EventAnswer(id=event.id, result=result)
@@ -74,13 +72,17 @@ def _merchant(notification: Notification, desk: PaymentDesk) -> MerchantProfile:
         raise BadSignature(_NOT_THEIRS) from unknown
 
 
-def _connector(
+def _genuine(
     merchant: MerchantProfile, notification: Notification, desk: PaymentDesk
-) -> Processor:
-    try:
-        return desk.connectors.of(merchant.id, notification.processor)
-    except InvalidValue as not_connected:
-        raise BadSignature(_NOT_THEIRS) from not_connected
+) -> ProcessorEvent:
+    """The event, if it is signed with the secret of any of the merchant's kept accounts."""
+    refused = BadSignature(_NOT_THEIRS)
+    for connector in desk.connectors.kept(merchant.id, notification.processor).values():
+        try:
+            return connector.read_event(notification.headers, notification.body, notification.now)
+        except BadSignature as of_this_account:
+            refused = of_this_account
+    raise refused
 
 
 def _apply(

@@ -173,7 +173,13 @@ class World:
 
     def connectors(self, processor: Processor) -> Connectors:
         """Every merchant is connected to `processor`."""
-        return Connectors(MerchantRepository(self.store), {"sandbox": lambda *_: processor}, 0)
+
+        def factory(*_: object) -> Processor:
+            return processor
+
+        return Connectors(
+            MerchantRepository(self.store), {"sandbox": factory, "stripe": factory}, 0
+        )
 
     def sandbox(self, store: Store | None = None) -> SandboxProcessor:
         """The sandbox processor; it never really waits."""

@@ -1,4 +1,4 @@
-"""Which connector a payment goes through: chosen per merchant, made with the merchant's secrets."""
+"""Which connector a payment goes through: made with the keys of the account that it was sent to."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from runtime.errors import NotFound
+from runtime.errors import NotFound, ProcessorAccountRemoved
 from runtime.gateways.processors.port import Processor, ProcessorConfig
-from runtime.models.merchant import ProcessorName
+from runtime.models.merchant import ProcessorConnection, ProcessorName
+from runtime.models.payment import Payment
 from runtime.models.scope import Scope
 
 MAX_REMEMBERED: Final = 500
 """Connectors that one execution environment keeps at hand."""
 
 
-class ConfigReader(Protocol):
+class ConnectionReader(Protocol):
     """Where merchants' processor configurations are read."""
 
-    def processor_config(self, merchant_id: str, scope: Scope) -> ProcessorConfig | None:
-        """The deciphered configuration; None for no such merchant."""
+    def connection(self, merchant_id: str, scope: Scope) -> ProcessorConnection | None:
+        """The deciphered configurations; None for no such merchant."""
         ...
 
 
 Factory = Callable[[str, Callable[[], ProcessorConfig]], Processor]
-"""Makes a merchant's connector, of its id and what reads its configuration when it is called."""
+"""Makes a merchant's connector, of its id and what reads the account's configuration if called."""
 
 
 @dataclass(frozen=True)
@@ -61,36 +62,53 @@ def check_config(processor: ProcessorName, config: ProcessorConfig) -> None:
 
 
 class Connectors:
-    """Connectors by merchant and processor, kept for `remember_seconds`."""
+    """Connectors by merchant, processor and account, kept for `remember_seconds`.
+
+    The connector of an account is made with that account's own keys or not at all: another
+    account does not know the payment, and its "never seen" would be taken for "not charged".
+    """
 
     def __init__(
         self,
-        configs: ConfigReader,
+        connections: ConnectionReader,
         factories: Mapping[str, Factory],
         remember_seconds: float,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._configs = configs
+        self._connections = connections
         self._factories = factories
         self._remember_seconds = remember_seconds
         self._monotonic = monotonic
-        self._known: OrderedDict[tuple[str, str], tuple[float, Processor]] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str, str | None], tuple[float, Processor]] = (
+            OrderedDict()
+        )
 
     def knows(self, processor: str) -> bool:
         """Whether there is such a processor."""
         return processor in self._factories
 
-    def of(self, merchant_id: str, processor: str) -> Processor:
-        """The merchant's connector. Raises NotFound for a merchant that does not exist."""
-        key = (merchant_id, processor)
+    def of_payment(self, payment: Payment) -> Processor:
+        """The connector of the account to which the payment was sent. Raises as `of` does."""
+        return self.of(payment.merchant_id, payment.processor, payment.processor_account)
+
+    def of(self, merchant_id: str, processor: str, account: str | None) -> Processor:
+        """The connector of a merchant's account.
+
+        `account` None: the one to which payments that name none were sent. Raises NotFound for a
+        merchant that does not exist, ProcessorAccountRemoved where no key of the account is kept.
+        """
+        key = (merchant_id, processor, account)
         known = self._known.get(key)
         if known is not None and known[0] > self._monotonic():
             return known[1]
 
         def config() -> ProcessorConfig:
-            found = self._configs.processor_config(merchant_id, Scope(merchant_id))
+            found = self._connection(merchant_id).config_of(processor, account)
             if found is None:
-                raise NotFound(f"no merchant {merchant_id}", param="merchant_id")
+                raise ProcessorAccountRemoved(
+                    f"no key of the {processor} account {account} is kept for {merchant_id}; "
+                    "to work with its payments again, an operator configures one"
+                )
             return found
 
         connector = self._factories[processor](merchant_id, config)
@@ -99,3 +117,18 @@ class Connectors:
         if len(self._known) > MAX_REMEMBERED:
             self._known.popitem(last=False)
         return connector
+
+    def kept(self, merchant_id: str, processor: str) -> dict[str | None, Processor]:
+        """The connectors of all of a merchant's accounts at a processor, by account.
+
+        A notification names no account: whose it is says the secret that it was signed with.
+        Raises NotFound for a merchant that does not exist.
+        """
+        configs = self._connection(merchant_id).configs_of(processor)
+        return {account: self.of(merchant_id, processor, account) for account in configs}
+
+    def _connection(self, merchant_id: str) -> ProcessorConnection:
+        found = self._connections.connection(merchant_id, Scope(merchant_id))
+        if found is None:
+            raise NotFound(f"no merchant {merchant_id}", param="merchant_id")
+        return found

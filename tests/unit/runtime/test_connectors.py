@@ -1,4 +1,4 @@
-"""Connectors are chosen per merchant and processor, with the merchant's own configuration."""
+"""Connectors are chosen per merchant, processor and account, with that account's own keys."""
 
 from __future__ import annotations
 
@@ -8,19 +8,37 @@ from typing import Any
 
 import pytest
 
-from runtime.errors import InvalidValue, NotFound
+from runtime.errors import InvalidValue, NotFound, ProcessorAccountRemoved
 from runtime.gateways.processors.connectors import MAX_REMEMBERED, Connectors, check_config
+from runtime.models.merchant import ProcessorAccount, ProcessorConnection
 from runtime.models.scope import Scope
+
+LEFT = "2026-11-30T00:00:00.000Z"
+
+
+def connected(account: str | None, config: Any, *earlier: ProcessorAccount) -> ProcessorConnection:
+    return ProcessorConnection(
+        id="mer_1",
+        merchant_id="mer_1",
+        processor="stripe",
+        processor_account=account,
+        processor_config=config,
+        earlier_accounts=earlier,
+    )
+
+
+def left(account: str | None, config: Any, processor: Any = "stripe") -> ProcessorAccount:
+    return ProcessorAccount(processor=processor, account=account, config=config, left_at=LEFT)
 
 
 @dataclass
-class Configs:
-    """Configurations by merchant, and who asked for them."""
+class Connections:
+    """Connections by merchant, and who asked for them."""
 
-    known: dict[str, dict[str, Any]]
+    known: dict[str, ProcessorConnection]
     asked: list[tuple[str, Scope]] = field(default_factory=list)
 
-    def processor_config(self, merchant_id: str, scope: Scope) -> dict[str, Any] | None:
+    def connection(self, merchant_id: str, scope: Scope) -> ProcessorConnection | None:
         self.asked.append((merchant_id, scope))
         return self.known.get(merchant_id)
 
@@ -35,63 +53,104 @@ def lazy(merchant_id: str, config: Callable[[], Any]) -> Any:
     return ("lazy", merchant_id, config)
 
 
-def some(configs: Configs, seconds: float = 5.0) -> tuple[Connectors, list[float]]:
+def some(connections: Connections, seconds: float = 5.0) -> tuple[Connectors, list[float]]:
     clock = [0.0]
-    factories = {"eager": eager, "lazy": lazy}
-    return Connectors(configs, factories, seconds, lambda: clock[0]), clock
+    factories = {"stripe": eager, "sandbox": lazy}
+    return Connectors(connections, factories, seconds, lambda: clock[0]), clock
 
 
 def test_each_merchant_gets_a_connector_with_its_own_configuration() -> None:
-    configs = Configs({"mer_1": {"key": 1}, "mer_2": {"key": 2}})
-    connectors, _ = some(configs)
-    assert connectors.of("mer_1", "eager") == ("eager", {"key": 1})
-    assert connectors.of("mer_2", "eager") == ("eager", {"key": 2})
-    assert configs.asked == [("mer_1", Scope("mer_1")), ("mer_2", Scope("mer_2"))]
+    connections = Connections(
+        {"mer_1": connected("acct_1", {"key": 1}), "mer_2": connected("acct_1", {"key": 2})}
+    )
+    connectors, _ = some(connections)
+    assert connectors.of("mer_1", "stripe", "acct_1") == ("eager", {"key": 1})
+    assert connectors.of("mer_2", "stripe", "acct_1") == ("eager", {"key": 2})
+    assert connections.asked == [("mer_1", Scope("mer_1")), ("mer_2", Scope("mer_2"))]
+
+
+def test_what_was_sent_to_an_account_is_asked_there_whatever_the_merchant_uses_now() -> None:
+    moved = connected("acct_new", {"key": "new"}, left("acct_old", {"key": "old"}))
+    connectors, _ = some(Connections({"mer_1": moved}))
+    assert connectors.of("mer_1", "stripe", "acct_new") == ("eager", {"key": "new"})
+    assert connectors.of("mer_1", "stripe", "acct_old") == ("eager", {"key": "old"})
+    assert connectors.kept("mer_1", "stripe") == {
+        "acct_new": ("eager", {"key": "new"}),
+        "acct_old": ("eager", {"key": "old"}),
+    }
+
+
+@pytest.mark.parametrize(
+    ("stored", "account"),
+    [
+        (connected("acct_new", {"key": "new"}), "acct_old"),
+        (connected("acct_new", {"key": "new"}), None),
+        (connected("acct_1", {"key": "1"}, left(None, {}, "sandbox")), None),
+        (connected(None, {"key": "nameless"}), "acct_old"),
+    ],
+    ids=["another account", "one that names none", "another processor", "not known which"],
+)
+def test_no_connector_is_made_from_the_keys_of_another_account(
+    stored: ProcessorConnection, account: str | None
+) -> None:
+    connectors, _ = some(Connections({"mer_1": stored}))
+    with pytest.raises(ProcessorAccountRemoved):
+        connectors.of("mer_1", "stripe", account)
+
+
+def test_payments_from_before_accounts_were_known_are_asked_about_where_they_were_sent() -> None:
+    connections = Connections({"mer_1": connected(None, {"key": "first"})})
+    connectors, clock = some(connections)
+    assert connectors.of("mer_1", "stripe", None) == ("eager", {"key": "first"})
+    connections.known["mer_1"] = connected("acct_2", {"key": "2"}, left(None, {"key": "first"}))
+    clock[0] = 5.1
+    assert connectors.of("mer_1", "stripe", None) == ("eager", {"key": "first"})
 
 
 def test_a_connector_is_kept_for_seconds_and_then_made_anew() -> None:
-    configs = Configs({"mer_1": {"key": "old"}})
-    connectors, clock = some(configs)
-    connectors.of("mer_1", "eager")
-    configs.known["mer_1"] = {"key": "new"}
+    connections = Connections({"mer_1": connected("acct_1", {"key": "old"})})
+    connectors, clock = some(connections)
+    connectors.of("mer_1", "stripe", "acct_1")
+    connections.known["mer_1"] = connected("acct_1", {"key": "new"})
     clock[0] = 4.9
-    assert connectors.of("mer_1", "eager") == ("eager", {"key": "old"})
+    assert connectors.of("mer_1", "stripe", "acct_1") == ("eager", {"key": "old"})
     clock[0] = 5.1
-    assert connectors.of("mer_1", "eager") == ("eager", {"key": "new"})
-    assert len(configs.asked) == 2
+    assert connectors.of("mer_1", "stripe", "acct_1") == ("eager", {"key": "new"})
+    assert len(connections.asked) == 2
 
 
 def test_a_processor_that_needs_no_configuration_costs_no_read() -> None:
-    configs = Configs({})
-    connectors, _ = some(configs)
-    assert connectors.of("mer_1", "lazy")[:2] == ("lazy", "mer_1")  # type: ignore[index]
-    assert configs.asked == []
+    connections = Connections({})
+    connectors, _ = some(connections)
+    assert connectors.of("mer_1", "sandbox", "sandbox")[:2] == ("lazy", "mer_1")  # type: ignore[index]
+    assert connections.asked == []
 
 
 def test_a_merchant_that_does_not_exist_has_no_connector_and_is_not_remembered() -> None:
-    configs = Configs({})
-    connectors, _ = some(configs)
+    connections = Connections({})
+    connectors, _ = some(connections)
     for _ in range(2):
         with pytest.raises(NotFound, match="mer_1"):
-            connectors.of("mer_1", "eager")
-    assert len(configs.asked) == 2
+            connectors.of("mer_1", "stripe", "acct_1")
+    assert len(connections.asked) == 2
 
 
 def test_no_more_connectors_are_kept_than_there_is_room_for() -> None:
-    configs = Configs({f"mer_{n}": {} for n in range(MAX_REMEMBERED + 1)})
-    connectors, _ = some(configs)
+    known = {f"mer_{n}": connected("acct_1", {}) for n in range(MAX_REMEMBERED + 1)}
+    connections = Connections(known)
+    connectors, _ = some(connections)
     for n in range(MAX_REMEMBERED + 1):
-        connectors.of(f"mer_{n}", "eager")
-    asked = len(configs.asked)
-    connectors.of(f"mer_{MAX_REMEMBERED}", "eager")
-    assert len(configs.asked) == asked
-    connectors.of("mer_0", "eager")
-    assert len(configs.asked) == asked + 1
+        connectors.of(f"mer_{n}", "stripe", "acct_1")
+    asked = len(connections.asked)
+    connectors.of(f"mer_{MAX_REMEMBERED}", "stripe", "acct_1")
+    assert len(connections.asked) == asked
+    connectors.of("mer_0", "stripe", "acct_1")
+    assert len(connections.asked) == asked + 1
 
 
 def test_only_processors_that_there_are_are_known() -> None:
-    connectors, _ = some(Configs({}))
-    assert connectors.knows("lazy")
+    connectors, _ = some(Connections({}))
+    assert connectors.knows("sandbox")
     assert not connectors.knows("nobody")
 
 
