@@ -7,9 +7,12 @@ not depend on it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
+from runtime.domain.ids import created_at
+from runtime.domain.instants import to_instant
+from runtime.domain.posting_ids import dispute_posting_id
 from runtime.domain.processor_events import EventKind, ProcessorEvent
 from runtime.models.payment import Dispute, DisputeStatus, Payment
 
@@ -29,12 +32,19 @@ class DisputeStep:
     fee_minor: int = 0
     returned_minor: int = 0
 
+    def booked_by(self, transfer_id: str) -> DisputeStep:
+        """The step with the transfer that books it."""
+        known = (*self.dispute.transfer_ids, transfer_id)
+        return replace(self, dispute=self.dispute.model_copy(update={"transfer_ids": known}))
+
 
 def dispute_step(payment: Payment, event: ProcessorEvent) -> DisputeStep | None:
     """What the notification changes of the payment's dispute; None: nothing is new."""
     assert event.dispute_id is not None, f"{event.id} is about no dispute"
     before = (payment.disputes or {}).get(event.dispute_id)
-    known = before or Dispute(status=DisputeStatus.OPENED, amount=event.amount_minor)
+    known = before or Dispute(
+        status=DisputeStatus.OPENED, amount=event.amount_minor, since=to_instant(event.at)
+    )
     status = _status_after(before, DISPUTE_STATUS[event.kind])
     # Won before it was seen to be opened: nothing was taken that could be given back, yet.
     withdrawn = known.withdrawn or event.kind is not EventKind.DISPUTE_WON
@@ -57,6 +67,12 @@ def dispute_step(payment: Payment, event: ProcessorEvent) -> DisputeStep | None:
         fee_minor=after.fee - known.fee,
         returned_minor=known.amount if returned and not known.returned else 0,
     )
+
+
+def next_posting_id(payment_id: str, dispute_id: str, dispute: Dispute) -> str:
+    """The transfer that books the next step of the dispute."""
+    since, step = dispute.since or to_instant(created_at(payment_id)), len(dispute.transfer_ids) + 1
+    return dispute_posting_id(payment_id, dispute_id, since, step)
 
 
 def changes_after(payment: Payment, dispute_id: str, step: DisputeStep) -> dict[str, object]:

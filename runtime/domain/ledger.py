@@ -38,6 +38,9 @@ def may_become(status: TransferStatus, after: TransferStatus) -> bool:
 TRANSFER_PREFIX: Final = "trf_"
 SWEEP_PREFIX: Final = "swp_"
 """What the ids of transfers, and of sweeps of fold rows into row 00, begin with."""
+POST_PREFIX: Final = "pst_"
+HOLD_ENDS: Final = (POST_PREFIX, "cnl_", "exp_")
+"""What the ids of operations that end a hold begin with: a post, a cancel, an expiry."""
 FOLD_SHARDS: Final = 16
 """Fold rows of a folded account. Never change it: the row of an entry is what finds it again."""
 
@@ -120,7 +123,7 @@ def posted_legs(legs: tuple[Leg, ...], posted: int) -> tuple[Leg, ...]:
 
 def final_legs(transfer: Transfer) -> tuple[Leg, ...]:
     """The legs of a processed transfer as they were moved: of a hold, as much as was posted."""
-    if transfer.operation_id == transfer.id:
+    if not transfer.operation_id.startswith(POST_PREFIX):
         return transfer.legs
     assert transfer.posted_amount is not None, f"{transfer.id} is not processed"
     return posted_legs(transfer.legs, transfer.posted_amount)
@@ -147,6 +150,11 @@ def is_sweep(operation_id: str, *, folded: bool) -> bool:
     Only a folded account has rows to sweep; elsewhere an operation of this name moved money.
     """
     return folded and operation_id.startswith(SWEEP_PREFIX)
+
+
+def is_hold_end(operation_id: str) -> bool:
+    """Whether an operation posted, canceled or expired a hold."""
+    return operation_id.startswith(HOLD_ENDS)
 
 
 def operation_time(operation_id: str) -> str:

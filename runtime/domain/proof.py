@@ -14,7 +14,7 @@ from zlib import crc32
 
 from pydantic import BaseModel, Field
 
-from runtime.domain.ledger import is_sweep, net_by_account, operation_time, posted_legs
+from runtime.domain.ledger import POST_PREFIX, is_sweep, net_by_account, operation_time, posted_legs
 from runtime.models.fields import Instant
 from runtime.models.transfer import Leg, TransferStatus
 
@@ -221,7 +221,6 @@ def is_posting(operation_id: str, amount: int, *, folded: bool) -> bool:
 
 
 def postings(
-    transfer_id: str,
     operation_id: str,
     status: str,
     legs: tuple[Leg, ...],
@@ -234,7 +233,7 @@ def postings(
     if status != TransferStatus.PROCESSED:
         return {}
     moved: Iterable[Leg] = legs
-    if operation_id != transfer_id:
+    if operation_id.startswith(POST_PREFIX):
         total = sum(leg.amount for leg in legs)
         posted = total if posted_amount is None else posted_amount
         if posted != total and (len(legs) != 1 or not 0 < posted < total):

@@ -37,7 +37,8 @@ class DisputeStatus(StrEnum):
 class Dispute(BaseModel, frozen=True):
     """A customer's bank takes money back. `withheld` is what can not be refunded meanwhile.
 
-    `withdrawn`, `returned`: whether the chargeback, and its reversal, are booked.
+    `withdrawn`, `returned`: whether the chargeback, and its reversal, are booked, by the transfers
+    `transfer_ids`, in order. `since` is when it was first seen.
     """
 
     status: DisputeStatus
@@ -46,6 +47,8 @@ class Dispute(BaseModel, frozen=True):
     withheld: MinorUnits = 0
     withdrawn: bool = False
     returned: bool = False
+    since: Instant | None = None
+    transfer_ids: tuple[str, ...] = ()
 
 
 MAX_DISPUTES = 10

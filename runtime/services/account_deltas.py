@@ -101,7 +101,6 @@ def _read_one(transfer_id: str, get: ReadTransfers) -> list[Transfer]:
 def _moved_by(transfer: Transfer, account_id: str) -> int | None:
     """What a transfer changes in the account; None when it was edited so that nobody can say."""
     nets = postings(
-        transfer.id,
         transfer.operation_id,
         transfer.status,
         transfer.legs,

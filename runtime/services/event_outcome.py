@@ -9,11 +9,12 @@ from typing import Final
 
 from runtime.contract.processor_events import EventResult
 from runtime.domain.buckets import bucket_for
-from runtime.domain.disputes import changes_after, dispute_step
+from runtime.domain.disputes import changes_after, dispute_step, next_posting_id
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_epoch_seconds, to_instant
-from runtime.domain.ledger import chargeback_legs, reversal_legs
+from runtime.domain.ledger import chargeback_legs, reversal_legs, total_of
 from runtime.domain.payment_operations import after_failed_refund
+from runtime.domain.posting_ids import returned_refund_posting_id
 from runtime.domain.processor_events import ProcessorEvent
 from runtime.errors import AlreadyClaimed, CurrencyMismatch, InvalidState, StaleWrite, Unavailable
 from runtime.models.change import ChangeContext
@@ -25,7 +26,7 @@ from runtime.models.transaction import AuditStep, Transaction, TransactionStatus
 from runtime.models.transfer import Leg, Transfer
 from runtime.repositories.payment_writes import EventWrites
 from runtime.services.payment_desk import PaymentDesk
-from runtime.services.payment_outcome import booking_of
+from runtime.services.payment_outcome import Posting, booking_of
 
 MAX_ATTEMPTS: Final = 100
 """Attempts to write one event on a payment that others change meanwhile."""
@@ -78,14 +79,18 @@ def apply_dispute(payment: Payment, event: ProcessorEvent, desk: EventDesk) -> E
         step = dispute_step(payment, event)
         if step is None:
             return EventResult.UNCHANGED
-        after = _next(payment, changes_after(payment, dispute_id, step), desk)
         legs = (
             *chargeback_legs(
                 payment.merchant_id, payment.currency, step.withdrawn_minor, step.fee_minor
             ),
             *reversal_legs(payment.merchant_id, payment.currency, step.returned_minor),
         )
-        writes = EventWrites(payment, after, transfer=_booking(payment, legs, desk))
+        posting_id = next_posting_id(payment.id, dispute_id, step.dispute)
+        booking = _booking(payment, posting_id, legs, desk)
+        if booking is not None:
+            step = step.booked_by(booking.id)
+        after = _next(payment, changes_after(payment, dispute_id, step), desk)
+        writes = EventWrites(payment, after, transfer=booking)
         try:
             return _commit(writes, claim, desk)
         except StaleWrite:
@@ -117,9 +122,8 @@ def take_back_refund(refund: Transaction, desk: EventDesk) -> EventResult:
         payment = _again(refund.payment_id, desk)
         after = _next(payment, after_failed_refund(payment, refund.amount), desk)
         legs = reversal_legs(payment.merchant_id, payment.currency, refund.amount)
-        writes = EventWrites(
-            payment, after, (refund, after_refund), transfer=_booking(payment, legs, desk)
-        )
+        booking = _booking(payment, returned_refund_posting_id(refund.id), legs, desk)
+        writes = EventWrites(payment, after, (refund, after_refund), transfer=booking)
         try:
             return _commit(writes, claim, desk)
         except StaleWrite as stale:
@@ -155,10 +159,12 @@ def _next(payment: Payment, changes: dict[str, object], desk: EventDesk) -> Paym
     )
 
 
-def _booking(payment: Payment, legs: Sequence[Leg], desk: EventDesk) -> Transfer | None:
+def _booking(
+    payment: Payment, posting_id: str, legs: Sequence[Leg], desk: EventDesk
+) -> Transfer | None:
     """One transfer of everything that moves; None where nothing does."""
     moving = tuple(leg for leg in legs if leg.amount)
     if not moving:
         return None
-    amount = sum(leg.amount for leg in moving)
-    return booking_of(payment, moving, amount, desk.merchant, desk.now, desk.context)
+    posting = Posting(posting_id, moving, total_of(moving))
+    return booking_of(payment, posting, desk.merchant, desk.now, desk.context)

@@ -11,12 +11,14 @@ from runtime.domain.instants import to_instant
 from runtime.domain.ledger import capture_legs, refund_legs
 from runtime.domain.payment_operations import changes_after
 from runtime.domain.payments import Approved, ProcessorAnswer, may_become
+from runtime.domain.posting_ids import posting_id
 from runtime.models.merchant import MerchantProfile
 from runtime.models.payment import Payment, PaymentStatus
 from runtime.models.transaction import AuditStep, Transaction, TransactionStatus, TransactionType
 from runtime.models.transfer import Transfer
 from runtime.repositories.payment_writes import OutcomeWrites
 from runtime.services.payment_outcome import (
+    Posting,
     booking_of,
     context_of,
     listed,
@@ -123,4 +125,5 @@ def _booking(
         if operation.type is TransactionType.CAPTURE
         else refund_legs(merchant.id, payment.currency, amount)
     )
-    return booking_of(payment, legs, amount, merchant, now, context_of(operation, operation.id))
+    posting = Posting(posting_id(operation.id), legs, amount)
+    return booking_of(payment, posting, merchant, now, context_of(operation, operation.id))

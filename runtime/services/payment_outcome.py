@@ -10,6 +10,7 @@ from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.domain.ledger import accounts_of, capture_legs
 from runtime.domain.payments import Approved, ProcessorAnswer, Refused, may_become, status_after
+from runtime.domain.posting_ids import charge_transaction_id, posting_id, posting_operation_id
 from runtime.models.change import ChangeContext
 from runtime.models.fields import Instant
 from runtime.models.merchant import MerchantProfile
@@ -26,6 +27,15 @@ from runtime.repositories.payment_writes import OutcomeWrites
 NOT_CHARGED = Refused(None, "processor_unreachable", "The processor never received the charge")
 _NOT_LEASED = {"lease_owner": None, "lease_expires_at": None}
 _CLOSED = {"open_bucket": None, "next_action_at": None}
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """What is to be booked of a fact: `id` is derived from it (domain/posting_ids.py)."""
+
+    id: str
+    legs: tuple[Leg, ...]
+    amount: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +77,8 @@ def outcome_of(
     elif captures:
         taken = payment.amount
         legs = capture_legs(merchant.id, payment.currency, taken, reply.fee_minor)
-        transfer = booking_of(payment, legs, taken, merchant, now, context_of(payment))
+        posting = Posting(posting_id(transaction.id), legs, taken)
+        transfer = booking_of(payment, posting, merchant, now, context_of(payment))
         changes |= {"amount_captured": taken, "refundable_minor": taken, "fee": reply.fee_minor}
     else:
         expiry = to_instant(now + timedelta(seconds=authorized_seconds))
@@ -137,26 +148,24 @@ def unsettled_bucket(transaction_id: str, merchant: MerchantProfile, now: dateti
 
 def booking_of(
     payment: Payment,
-    legs: tuple[Leg, ...],
-    amount: int,
+    posting: Posting,
     merchant: MerchantProfile,
     now: datetime,
     context: ChangeContext,
 ) -> Transfer:
     """The transfer of something that happened at the processor: folded accounts, no guards."""
     at = to_instant(now)
-    transfer_id = new_id("trf", now)
     return Transfer(
-        id=transfer_id,
+        id=posting.id,
         merchant_id=merchant.id,
-        merchant_bucket=bucket_for(merchant.id, transfer_id, merchant.index_buckets),
-        operation_id=transfer_id,
-        folded_accounts=accounts_of(legs),
-        legs=legs,
-        amount=amount,
+        merchant_bucket=bucket_for(merchant.id, posting.id, merchant.index_buckets),
+        operation_id=posting_operation_id(now),
+        folded_accounts=accounts_of(posting.legs),
+        legs=posting.legs,
+        amount=posting.amount,
         currency=payment.currency,
         status=TransferStatus.PROCESSED,
-        posted_amount=amount,
+        posted_amount=posting.amount,
         processed_at=at,
         payment_id=payment.id,
         created_at=at,
@@ -171,7 +180,7 @@ def _transaction(
     at: Instant = to_instant(now)
     approved = isinstance(reply, Approved)
     captures = payment.capture_method == "automatic"
-    transaction_id = new_id("txn", now)
+    transaction_id = charge_transaction_id(payment.id)
     status = TransactionStatus.SUCCEEDED if approved else TransactionStatus.FAILED
     return Transaction(
         id=transaction_id,

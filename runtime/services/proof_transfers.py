@@ -49,7 +49,6 @@ def _add(transfer: TransferFacts, work: Work) -> None:
 def posted_by(transfer: TransferFacts) -> dict[str, int] | None:
     """What the transfer has changed in each account; None when its legs contradict it."""
     return postings(
-        transfer.id,
         transfer.operation_id,
         transfer.status,
         transfer.legs,

@@ -11,6 +11,7 @@ from runtime.domain.buckets import bucket_for
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.domain.ledger import accounts_of, settlement_legs
+from runtime.domain.posting_ids import posting_operation_id, settlement_posting_id
 from runtime.domain.settlement import InvalidLine, ParsedLine, Verdict, add_line, judge
 from runtime.models.change import ChangeContext
 from runtime.models.merchant import MerchantProfile
@@ -121,13 +122,13 @@ def _settle(line: ParsedLine, draft: _Draft, run: _Run) -> None:
 
 def _booking(line: ParsedLine, transaction: Transaction, run: _Run) -> Transfer:
     merchant, at = run.merchant, to_instant(run.now)
-    transfer_id = new_id("trf", run.now)
+    transfer_id = settlement_posting_id(transaction.id)
     legs = settlement_legs(merchant.id, line.currency, line.net, line.fee)
     return Transfer(
         id=transfer_id,
         merchant_id=merchant.id,
         merchant_bucket=bucket_for(merchant.id, transfer_id, merchant.index_buckets),
-        operation_id=transfer_id,
+        operation_id=posting_operation_id(run.now),
         folded_accounts=accounts_of(legs),
         legs=legs,
         amount=line.amount,

@@ -9,7 +9,7 @@ from runtime.contract.call import Call
 from runtime.contract.caller import found
 from runtime.contract.transfers import TransferAnswer, TransferList, TransferQuery
 from runtime.domain.buckets import all_buckets
-from runtime.domain.ledger import TRANSFER_PREFIX
+from runtime.domain.ledger import TRANSFER_PREFIX, is_hold_end
 from runtime.models.transfer import Transfer, TransferStatus
 from runtime.repositories.transfers import TransferEntry, TransferRepository
 from runtime.services.account_queries import (
@@ -79,7 +79,7 @@ def _of_account(
         position=lambda entry: position_of(account, entry),
         matches=lambda entry: (
             entry.transfer_id is not None
-            and (entry.transfer_id == entry.operation_id or entry.fold_version is not None)
+            and (entry.fold_version is not None or not is_hold_end(entry.operation_id))
             and entry.transfer_id.startswith(TRANSFER_PREFIX)
         ),
     )

@@ -141,7 +141,7 @@ def test_a_processed_transfer_posts_what_its_final_legs_move(
         request_id="test",
         cause="test",
     )
-    found = postings(transfer.id, transfer.operation_id, "processed", transfer.legs, posted)
+    found = postings(transfer.operation_id, "processed", transfer.legs, posted)
     moved = net_by_account(final_legs(transfer))
     assert found == {account: net for account, net in moved.items() if net}
     assert sum((found or {}).values()) == 0
@@ -150,18 +150,18 @@ def test_a_processed_transfer_posts_what_its_final_legs_move(
 @pytest.mark.parametrize("status", [s for s in TransferStatus if s is not TransferStatus.PROCESSED])
 def test_a_transfer_that_is_not_processed_posts_nothing(status: TransferStatus) -> None:
     leg = Leg(from_account_id="acc_a", to_account_id="acc_b", amount=5)
-    assert postings("trf_1", "trf_1", status, (leg,), None) == {}
+    assert postings("trf_1", status, (leg,), None) == {}
 
 
 @pytest.mark.parametrize("posted", [0, -1, 11])
 def test_legs_that_contradict_what_was_posted_are_told_from_none(posted: int) -> None:
     leg = Leg(from_account_id="acc_a", to_account_id="acc_b", amount=10)
-    assert postings("trf_1", "pst_2", "processed", (leg,), posted) is None
+    assert postings("pst_2", "processed", (leg,), posted) is None
 
 
 def test_part_of_a_hold_with_several_legs_contradicts_them() -> None:
     leg = Leg(from_account_id="acc_a", to_account_id="acc_b", amount=10)
-    assert postings("trf_1", "pst_2", "processed", (leg, leg), 19) is None
+    assert postings("pst_2", "processed", (leg, leg), 19) is None
 
 
 def test_holds_changes_of_status_and_sweeps_are_no_postings() -> None:
