@@ -11,7 +11,7 @@ Powertools is wrapped around our own sale, of which our claim is left out.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import SimpleNamespace
@@ -229,8 +229,10 @@ def _typed(row: dict[str, Any]) -> dict[str, Any]:
 class Unclaimed(Store):
     """The store without our claims: what is left of a sale's writes is its work."""
 
-    def transact(self, writes: Sequence[Write], *, token: str) -> None:
-        """The writes that are no claim's."""
+    def transact(
+        self, writes: Sequence[Write], *, token: str, decisive: Collection[int] = ()
+    ) -> None:
+        """The writes that are no claim's; `decisive` names what is not there."""
         work = [write for write in writes if not _is_claim(write)]
         super().transact(work, token=token)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from runtime.domain.instants import to_epoch_seconds
@@ -9,6 +10,7 @@ from runtime.models.idempotency import ClaimState, IdempotencyRecord
 from runtime.models.scope import EVERYBODY
 from runtime.repositories.expressions import (
     Put,
+    Write,
     absent,
     all_of,
     any_of,
@@ -30,6 +32,14 @@ def take(claim: IdempotencyRecord, now: datetime) -> Put:
 def complete(claim: IdempotencyRecord) -> Put:
     """Store the answer, if the claim is still the one that its owner took."""
     return put(claim).when(equals("owner", claim.owner), equals("state", ClaimState.IN_PROGRESS))
+
+
+def judged_first(writes: Sequence[Write], claim: IdempotencyRecord | None) -> tuple[int, ...]:
+    """The position of the claim that `writes` end with, for Store.transact.
+
+    Whoever was answered before is answered that again: no other refusal matters beside it.
+    """
+    return () if claim is None else (len(writes) - 1,)
 
 
 class ClaimRepository:

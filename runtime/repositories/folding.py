@@ -125,7 +125,10 @@ class FoldRepository:
             entries = [_entry(target, shard, item, after.version) for item in left]
             writes: list[Write] = [put(entry).when(absent("account_shard")) for entry in entries]
             try:
-                self._store.transact([*writes, _replace(before, after)], token=new_id("fld", now))
+                writes.append(_replace(before, after))
+                # Whatever has failed, the row is read again: waiting for the rest would be in vain.
+                every = range(len(writes))
+                self._store.transact(writes, token=new_id("fld", now), decisive=every)
             except TransactionRefused as refused:
                 left = [item for at, item in enumerate(left) if at not in refused.failed]
             else:
@@ -161,7 +164,8 @@ class FoldRepository:
                 after = _emptied(row, operation_id, context, at)
                 writes += [_replace(row, after), put(_swept(row, after)).when(absent("sequence"))]
             try:
-                self._store.transact(writes, token=f"{operation_id}-{attempt}")
+                every = range(len(writes))
+                self._store.transact(writes, token=f"{operation_id}-{attempt}", decisive=every)
             except TransactionRefused as refused:
                 if 0 in refused.failed:
                     raise AssertionError(f"{account_id} is no folded account") from refused

@@ -225,7 +225,11 @@ class LedgerRepository:
         if wanted.claim is not None:
             writes.append(claims.take(wanted.claim, wanted.operation.now))
         try:
-            self._store.transact(writes, token=wanted.operation.id)
+            self._store.transact(
+                writes,
+                token=wanted.operation.id,
+                decisive=claims.judged_first(writes, wanted.claim),
+            )
         except TransactionRefused as refused:
             raise self._refusal(wanted, refused.failed) from refused
 
@@ -261,7 +265,13 @@ class LedgerRepository:
             writes.append(claims.take(claim, now))
         counted = [] if attempt is None else [CountedAttempt(attempt, self._store.codec)]
         try:
-            commit(self._store, writes, counted, token=token)
+            commit(
+                self._store,
+                writes,
+                counted,
+                token=token,
+                decisive=claims.judged_first(writes, claim),
+            )
         except TransactionRefused as refused:
             raise self._taken(refused, len(writes) - 1) from refused
 
@@ -288,7 +298,11 @@ class LedgerRepository:
         if wanted.claim is not None:
             writes.append(claims.take(wanted.claim, wanted.operation.now))
         try:
-            self._store.transact(writes, token=wanted.operation.id)
+            self._store.transact(
+                writes,
+                token=wanted.operation.id,
+                decisive=claims.judged_first(writes, wanted.claim),
+            )
         except TransactionRefused as refused:
             if wanted.claim is not None and len(writes) - 1 in refused.failed:
                 raise self._taken(refused, len(writes) - 1) from refused

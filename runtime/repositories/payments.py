@@ -102,7 +102,7 @@ class PaymentRepository:
             writes.append(customer_check(payment, payment.customer_id))
         token = f"{claim.owner}-b" if payment.follows_failure else claim.owner
         try:
-            self._store.transact(writes, token=token)
+            self._store.transact(writes, token=token, decisive=(0,))
         except TransactionRefused as refused:
             first = min(refused.failed)
             if first == 0:
@@ -132,7 +132,7 @@ class PaymentRepository:
         if claim is not None:
             writes.append(claims.take(claim, now))
         try:
-            self._store.transact(writes, token=token)
+            self._store.transact(writes, token=token, decisive=claims.judged_first(writes, claim))
         except TransactionRefused as refused:
             if claim is not None and len(writes) - 1 in refused.failed:
                 raise AlreadyClaimed(self._claim(refused.failed[len(writes) - 1])) from refused
@@ -157,7 +157,9 @@ class PaymentRepository:
         if writes.attempt is not None:
             side.append(CountedAttempt(writes.attempt, self._store.codec))
         try:
-            commit(self._store, writes.rendered(), side, token=token)
+            commit(
+                self._store, writes.rendered(), side, token=token, decisive=_judged_first(writes)
+            )
         except TransactionRefused as refused:
             raise _stale(writes, refused) from refused
 
@@ -173,7 +175,7 @@ class PaymentRepository:
             unchanged = equals("version", before.version), equals("status", before.status)
             items.append(change(before, after).when(*unchanged))
         try:
-            self._store.transact(items, token=token)
+            self._store.transact(items, token=token, decisive=(0,))
         except TransactionRefused as refused:
             if 0 in refused.failed:
                 raise AlreadyClaimed(self._claim(refused.failed[0])) from refused
@@ -253,6 +255,11 @@ class PaymentRepository:
 
     def _claim(self, item: Any) -> IdempotencyRecord:
         return self._store.codec.to_row(IdempotencyRecord.table_schema, item, IdempotencyRecord)
+
+
+def _judged_first(writes: OutcomeWrites) -> tuple[int, ...]:
+    """Of an outcome's writes: the operation that was pending, or the payment."""
+    return (0,) if writes.transaction_before is None else (1,)
 
 
 def _stale(writes: OutcomeWrites, refused: TransactionRefused) -> StaleWrite:

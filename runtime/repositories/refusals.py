@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from http import HTTPStatus
 from typing import Any
 
 from botocore.exceptions import ClientError
 
+_CONDITION_FAILED = "ConditionalCheckFailed"
 TRANSIENT_REASONS = frozenset(
     {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 )
@@ -33,8 +34,12 @@ class TransactionRefused(Exception):
         self.failed = failed
 
 
-def transient_reason(canceled: ClientError) -> str:
+def transient_reason(canceled: ClientError, decisive: Collection[int] = ()) -> str:
     """The transient reason of a canceled transaction.
+
+    One answer may mix reasons: the condition of one item failed while another item was in conflict
+    or throttled, so that its own condition was not judged (API reference, CancellationReason). Then
+    the verdict is not known yet, unless one of the `decisive` writes has failed.
 
     Raises TransactionRefused when a condition failed, the error itself for every other reason.
     """
@@ -43,13 +48,14 @@ def transient_reason(canceled: ClientError) -> str:
     failed = {
         position: reason.get("Item", {})
         for position, reason in enumerate(listed)
-        if reason.get("Code") == "ConditionalCheckFailed"
+        if reason.get("Code") == _CONDITION_FAILED
     }
-    if failed:
+    codes = {reason.get("Code") for reason in listed} - {"None", None, _CONDITION_FAILED}
+    passing = codes & TRANSIENT_REASONS
+    if failed and (not passing or not failed.keys().isdisjoint(decisive)):
         raise TransactionRefused(failed) from canceled
-    codes = {reason.get("Code") for reason in listed} - {"None", None}
-    if codes and codes <= TRANSIENT_REASONS:
-        return ", ".join(sorted(codes))
+    if passing and (failed or codes <= TRANSIENT_REASONS):
+        return ", ".join(sorted(passing))
     raise canceled
 
 

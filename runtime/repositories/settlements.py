@@ -98,7 +98,8 @@ class SettlementRepository:
             writes.append(change(settled.before, settled.after).when(*unchanged))
             writes.append(put(settled.booking).when(absent("id")))
         try:
-            self._store.transact(writes, token=token)
+            # Whatever has failed, the chunk is read again.
+            self._store.transact(writes, token=token, decisive=range(len(writes)))
         except TransactionRefused as refused:
             if 0 in refused.failed:
                 raise StaleWrite("settlements", f"{before.id} was taken further") from refused

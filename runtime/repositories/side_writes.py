@@ -5,7 +5,7 @@ Money that has moved is booked whatever became of the request's claim or of the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Final, Protocol
@@ -49,9 +49,16 @@ class LeftOut:
 
 
 def commit(
-    store: Store, required: Sequence[Write], side: Sequence[SideWrites], *, token: str
+    store: Store,
+    required: Sequence[Write],
+    side: Sequence[SideWrites],
+    *,
+    token: str,
+    decisive: Collection[int] = (),
 ) -> None:
     """All of `required` or nothing, with as much of `side` as its conditions allow.
+
+    `decisive`: positions in `required`, see Store.transact.
 
     Raises TransactionRefused when one of `required` is refused, Unavailable.
     """
@@ -59,7 +66,8 @@ def commit(
     for attempt in count():
         writes = [*required, *(write for each in taken for write in each.writes)]
         try:
-            return store.transact(writes, token=f"{token}-{attempt}" if attempt else token)
+            named = f"{token}-{attempt}" if attempt else token
+            return store.transact(writes, token=named, decisive=decisive)
         except TransactionRefused as refused:
             if any(position < len(required) for position in refused.failed):
                 raise

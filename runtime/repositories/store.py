@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -314,8 +314,14 @@ class Store:
             if last_key is None:
                 return
 
-    def transact(self, writes: Sequence[Write], *, token: str) -> None:
+    def transact(
+        self, writes: Sequence[Write], *, token: str, decisive: Collection[int] = ()
+    ) -> None:
         """All writes or none. `token` (at most 36 characters) names this attempt for DynamoDB.
+
+        Where the condition of one write failed while another's was not judged, because its item was
+        busy, all of it is tried again. Not so when one of the positions `decisive` has failed:
+        whoever judges the refusal then asks for no other one.
 
         Raises TransactionRefused when a condition failed, Unavailable when time ran out.
         """
@@ -330,7 +336,7 @@ class Store:
             try:
                 self.client.transact_write_items(**request)  # type: ignore[arg-type]
             except self.client.exceptions.TransactionCanceledException as canceled:
-                reason = transient_reason(canceled)
+                reason = transient_reason(canceled, decisive)
             except ClientError as error:
                 reason = transient_code(error)
             except (ConnectionError, HTTPClientError) as lost:

@@ -90,7 +90,8 @@ class TotalsRepository:
         """Count all of the payments, with what it changes in the sums. Raises CountedMeanwhile."""
         writes = _writes(steps)
         try:
-            self._store.transact(writes, token=token)
+            # Each step is judged by itself: what was counted meanwhile is known at once.
+            self._store.transact(writes, token=token, decisive=range(len(writes)))
         except TransactionRefused as refused:
             to_row, schema = self._store.codec.to_row, Total.table_schema
             raise CountedMeanwhile(
@@ -174,7 +175,7 @@ class TotalsRepository:
 
     def _move(self, writes: Sequence[Write], token: str) -> None:
         try:
-            self._store.transact(writes, token=token)
+            self._store.transact(writes, token=token, decisive=range(len(writes)))
         except TransactionRefused as refused:
             raise MovedMeanwhile(str(refused)) from refused
 

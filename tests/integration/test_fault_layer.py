@@ -18,6 +18,7 @@ from botocore.exceptions import (
 )
 
 from runtime.models.idempotency import IdempotencyRecord
+from runtime.repositories.refusals import TRANSIENT_REASONS
 from tests.support.faults import (
     COMMIT,
     Fault,
@@ -27,6 +28,7 @@ from tests.support.faults import (
     at_call,
     at_commit,
     at_step,
+    every_commit,
     seeded,
 )
 from tests.support.world import World
@@ -124,7 +126,7 @@ def test_a_plain_write_stops_a_commit_only_while_it_runs_and_no_other_plain_writ
 
 
 @pytest.mark.parametrize("faults_first", [True, False])
-@pytest.mark.parametrize("fault", list(Fault))
+@pytest.mark.parametrize("fault", [each for each in Fault if each is not Fault.MIXED])
 def test_no_fault_leaves_an_item_locked_for_ever_in_whatever_order_they_are_attached(
     world: World, fault: Fault, faults_first: bool
 ) -> None:
@@ -142,6 +144,41 @@ def test_no_fault_leaves_an_item_locked_for_ever_in_whatever_order_they_are_atta
     commit(world, client, "a")
     client.put_item(TableName=table(world), Item={"key": {"S": "a"}})
     assert locks.conflicts == locks.plain_conflicts == 0
+
+
+def test_a_mixed_refusal_keeps_a_failed_condition_and_hides_another_or_adds_an_item_in_conflict(
+    world: World,
+) -> None:
+    def reasons(client: Any, *keys: str) -> tuple[str, ...]:
+        puts = [
+            {
+                "Put": {
+                    "TableName": table(world),
+                    "Item": {"key": {"S": key}},
+                    "ConditionExpression": "attribute_not_exists(#k)",
+                    "ExpressionAttributeNames": {"#k": "key"},
+                }
+            }
+            for key in keys
+        ]
+        with pytest.raises(ClientError) as refused:
+            client.transact_write_items(TransactItems=puts)
+        listed: Any = refused.value.response["CancellationReasons"]  # type: ignore[typeddict-item]
+        return tuple(each["Code"] for each in listed)
+
+    failed = "ConditionalCheckFailed"
+    client = Faults(every_commit(Fault.MIXED)).attach(world.engine.dynamodb())
+    commit(world, client, "a", "b")
+    assert read(world, "a"), "what is not refused is done"
+    for _ in range(12):
+        one_failed, two_failed = reasons(client, "a", "new"), reasons(client, "a", "b")
+        assert one_failed[0] == failed
+        assert one_failed[1] in TRANSIENT_REASONS
+        assert sum(code == failed for code in two_failed) == 1
+        assert sum(code in TRANSIENT_REASONS for code in two_failed) == 1
+    both = {reasons(client, "a", "b").index(failed) for _ in range(12)}
+    assert both == {0, 1}, "any of them may be hidden"
+    assert reasons(client, "a") == (failed,), "there is nothing to mix"
 
 
 def test_a_process_can_be_killed_at_any_step_and_at_the_nth_call_of_any_operation(
@@ -174,8 +211,8 @@ def test_a_plain_write_is_never_canceled_and_a_read_never_conflicts() -> None:
     for operation in (COMMIT, "PutItem", "GetItem"):
         told[operation] = {fault for _ in range(500) if (fault := plan(operation, 0)) is not None}
     assert {Fault.CONFLICT, Fault.IN_PROGRESS} <= told[COMMIT]
-    assert told[COMMIT] - told["PutItem"] == {Fault.IN_PROGRESS}
-    assert told[COMMIT] - told["GetItem"] == {Fault.CONFLICT, Fault.IN_PROGRESS}
+    assert told[COMMIT] - told["PutItem"] == {Fault.IN_PROGRESS, Fault.MIXED}
+    assert told[COMMIT] - told["GetItem"] == {Fault.CONFLICT, Fault.IN_PROGRESS, Fault.MIXED}
 
 
 def test_each_clients_faults_are_the_same_again_however_the_threads_take_turns(

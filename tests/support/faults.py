@@ -34,6 +34,9 @@ class Fault(StrEnum):
     """What can go wrong with one call."""
 
     CONFLICT = "conflict"
+    MIXED = "mixed"
+    """A commit that is refused is told of one failed condition less, or of one item more that is in
+    conflict: `busy` where a condition was not judged. What is not refused is done."""
     THROTTLED = "throttled"
     IN_PROGRESS = "in_progress"
     INTERNAL = "internal"
@@ -46,6 +49,7 @@ class Fault(StrEnum):
 
 TRANSIENT = (
     Fault.CONFLICT,
+    Fault.MIXED,
     Fault.THROTTLED,
     Fault.IN_PROGRESS,
     Fault.INTERNAL,
@@ -53,8 +57,11 @@ TRANSIENT = (
     Fault.UNREACHED,
     Fault.ANSWER_LOST,
 )
-_READ_FAULTS = tuple(f for f in TRANSIENT if f not in (Fault.CONFLICT, Fault.IN_PROGRESS))
-_PLAIN_WRITE_FAULTS = tuple(f for f in TRANSIENT if f is not Fault.IN_PROGRESS)
+_COMMITS_ALONE = (Fault.MIXED, Fault.IN_PROGRESS)
+_PLAIN_WRITE_FAULTS = tuple(f for f in TRANSIENT if f not in _COMMITS_ALONE)
+_READ_FAULTS = tuple(f for f in _PLAIN_WRITE_FAULTS if f is not Fault.CONFLICT)
+_BUSY_CODES = ("TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded")
+"""Why DynamoDB did not judge an item's condition (API reference, CancellationReason)."""
 _KILLS = (Fault.KILLED_BEFORE, Fault.KILLED_AFTER)
 
 
@@ -140,20 +147,57 @@ class Faults:
             fault = self.plan(model.name, number)
             if fault is not None:
                 self.injected.append((model.name, number, fault))
-        context["fault"] = fault
+        context["fault"], context["number"] = fault, number
         if fault is Fault.KILLED_BEFORE:
             raise ProcessKilled(f"before {model.name} {number}")
         if fault is Fault.UNREACHED:
             raise EndpointConnectionError(endpoint_url=_ENDPOINT)
         return _refusal(fault, params)
 
-    def _after(self, model: Any, context: Any, http_response: Any, **_: Any) -> None:
+    def _after(self, model: Any, context: Any, parsed: Any, **_: Any) -> None:
         fault = context.get("fault")
+        if fault is Fault.MIXED:
+            _mix(parsed.get("CancellationReasons", []), random.Random(context["number"]))
         if fault is Fault.KILLED_AFTER:
             raise ProcessKilled(f"after {model.name}")
         if fault is Fault.ANSWER_LOST:
             even = self.calls[model.name] % 2 == 0
             raise (ReadTimeoutError if even else ConnectionClosedError)(endpoint_url=_ENDPOINT)
+
+
+@dataclass
+class BusyItem:
+    """One item of the first refused commits is in conflict: its condition was not judged.
+
+    Another commit is just taking effect there: until the next attempt plain reads of `hidden`, a
+    table, see nothing of it yet. For a test that must say which item; `Fault.MIXED` draws.
+    """
+
+    position: int
+    hidden: str = ""
+    refusals: int = 1
+    met: int = 0
+    _busy: bool = False
+
+    def attach(self, client: DynamoDBClient) -> DynamoDBClient:
+        """`client`, now with that conflict."""
+        client.meta.events.register("before-call.dynamodb", self._before)
+        client.meta.events.register(f"after-call.dynamodb.{COMMIT}", self._after)
+        return client
+
+    def _before(self, model: Any, params: Any, **_: Any) -> Any:
+        if model.name == COMMIT:
+            self._busy = False
+        elif self._busy and json.loads(params["body"]).get("TableName") == self.hidden:
+            return SimpleNamespace(status_code=200, headers={}), {}
+        return None
+
+    def _after(self, parsed: Any, **_: Any) -> None:
+        reasons = parsed.get("CancellationReasons", [])
+        if reasons and self.met < self.refusals:
+            self.met += 1
+            self._busy = True
+            reasons[self.position] = {"Code": "TransactionConflict"}
 
 
 @dataclass
@@ -237,6 +281,18 @@ class ItemLocks:
         table = request["TableName"]
         holder = request.get("Key") or request["Item"]
         return json.dumps([table, *(holder[name] for name in self.key_names[table])])
+
+
+def _mix(reasons: list[dict[str, Any]], dice: random.Random) -> None:
+    """Turn one reason into a conflict or throttling, so that at least one failed condition stays.
+
+    Of several that failed any may be hidden; a single one is told beside an item that is busy.
+    """
+    failed = [at for at, each in enumerate(reasons) if each["Code"] == "ConditionalCheckFailed"]
+    fine = [at for at, each in enumerate(reasons) if each["Code"] == "None"]
+    may_be_busy = fine if len(failed) == 1 else [*failed, *fine]
+    if failed and may_be_busy:
+        reasons[dice.choice(may_be_busy)] = {"Code": dice.choice(_BUSY_CODES)}
 
 
 def _actions(params: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -235,7 +235,7 @@ def test_a_failed_condition_names_its_writes_and_brings_the_items_as_they_stood(
     fault = canceled(
         {"Code": "None"},
         {"Code": "ConditionalCheckFailed", "Item": item},
-        {"Code": "TransactionConflict"},
+        {"Code": "None"},
         {"Code": "ConditionalCheckFailed"},
     )
     made, slept = store(Client(fault))
@@ -243,6 +243,34 @@ def test_a_failed_condition_names_its_writes_and_brings_the_items_as_they_stood(
         made.transact([WRITE], token="t")
     assert refused.value.failed == {1: item, 3: {}}
     assert slept == []
+
+
+@pytest.mark.parametrize("busy", sorted(TRANSIENT_REASONS))
+def test_a_failed_condition_beside_an_item_that_nobody_judged_is_tried_again(busy: str) -> None:
+    item = {"subject": {"S": "s"}}
+    mixed = canceled({"Code": busy}, {"Code": "ConditionalCheckFailed", "Item": item})
+    verdict = canceled({"Code": "ConditionalCheckFailed"}, {"Code": "None"})
+    client = Client(mixed, mixed, verdict)
+    made, slept = store(client)
+    with pytest.raises(TransactionRefused) as refused:
+        made.transact([WRITE], token="t")
+    assert refused.value.failed == {0: {}}, "what was judged last"
+    assert client.requests[0] == client.requests[1] == client.requests[2]
+    assert len(slept) == 2
+    made, _ = store(Client(mixed), seconds=0.4)
+    with pytest.raises(Unavailable, match=busy):
+        made.transact([WRITE], token="t")
+
+
+def test_a_decisive_condition_that_failed_is_the_verdict_whatever_else_is_in_conflict() -> None:
+    mixed = canceled({"Code": "ConditionalCheckFailed"}, {"Code": "TransactionConflict"})
+    made, slept = store(Client(mixed, mixed))
+    with pytest.raises(TransactionRefused) as refused:
+        made.transact([WRITE], token="t", decisive=(0,))
+    assert refused.value.failed == {0: {}}
+    assert slept == []
+    made.transact([WRITE], token="t", decisive=(1,))
+    assert len(slept) == 1
 
 
 @pytest.mark.parametrize(
