@@ -6,7 +6,7 @@ run that goes on where another stopped gives what an uninterrupted one gives.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from hashlib import blake2b
 from typing import Final
@@ -15,6 +15,7 @@ from zlib import crc32
 from pydantic import BaseModel, Field
 
 from runtime.domain.ledger import POST_PREFIX, is_sweep, net_by_account, operation_time, posted_legs
+from runtime.domain.proof_holds import NOTHING_HELD, Held, print_of_held
 from runtime.models.fields import Instant
 from runtime.models.transfer import Leg, TransferStatus
 
@@ -31,6 +32,7 @@ class CheckName(StrEnum):
     ACCOUNT_ENTRIES = "account_entries"
     RUNNING_BALANCES = "running_balances"
     SPENDABLE = "spendable"
+    OPEN_HOLDS = "open_holds"
     CONSERVATION = "conservation"
     TRANSFER_ENTRIES = "transfer_entries"
     PAYMENT_TOTALS = "payment_totals"
@@ -115,6 +117,7 @@ class Tally(BaseModel):
     """Fingerprints and sums of some part of the books."""
 
     prints: dict[int, int] = Field(default_factory=dict)
+    holds: dict[int, int] = Field(default_factory=dict)
     currencies: dict[str, CurrencySums] = Field(default_factory=dict)
 
     def post(self, transfer_id: str, operation_id: str, account_id: str, amount: int) -> None:
@@ -123,24 +126,40 @@ class Tally(BaseModel):
         print_ = fingerprint(operation_id, account_id, amount)
         self.prints[bucket] = (self.prints.get(bucket, 0) + print_) % MODULUS
 
+    def hold(self, account_id: str, held: Held) -> None:
+        """Count what is held of an account; its parts add up to the whole."""
+        if held != NOTHING_HELD:
+            bucket = bucket_of(account_id)
+            print_ = print_of_held(account_id, held)
+            self.holds[bucket] = (self.holds.get(bucket, 0) + print_) % MODULUS
+
     def sums(self, currency: str) -> CurrencySums:
         """The sums of one currency."""
         return self.currencies.setdefault(currency, CurrencySums())
 
     def add(self, other: Tally) -> None:
         """Take over another part's fingerprints and sums."""
-        for bucket, sum_ in other.prints.items():
-            self.prints[bucket] = (self.prints.get(bucket, 0) + sum_) % MODULUS
+        for mine, theirs in ((self.prints, other.prints), (self.holds, other.holds)):
+            for bucket, sum_ in theirs.items():
+                mine[bucket] = (mine.get(bucket, 0) + sum_) % MODULUS
         for currency, sums in other.currencies.items():
             self.sums(currency).add(sums)
 
     def differing(self, other: Tally) -> frozenset[int]:
         """Buckets whose postings are not the same on both sides."""
-        return frozenset(
-            bucket
-            for bucket in self.prints.keys() | other.prints.keys()
-            if self.prints.get(bucket, 0) != other.prints.get(bucket, 0)
-        )
+        return _differing(self.prints, other.prints)
+
+    def differing_holds(self, other: Tally) -> frozenset[int]:
+        """Buckets of accounts of which not the same is held on both sides."""
+        return _differing(self.holds, other.holds)
+
+
+def _differing(ours: Mapping[int, int], theirs: Mapping[int, int]) -> frozenset[int]:
+    return frozenset(
+        bucket
+        for bucket in ours.keys() | theirs.keys()
+        if ours.get(bucket, 0) != theirs.get(bucket, 0)
+    )
 
 
 class CheckReport(BaseModel, frozen=True):

@@ -7,6 +7,7 @@ from enum import StrEnum
 from pydantic import BaseModel, Field
 
 from runtime.domain.proof import CheckName, Findings, Tally, is_newer, is_posting
+from runtime.domain.proof_holds import Held
 from runtime.models.account import PROFILE_SHARD, Posting
 from runtime.models.entry import entry_partition
 
@@ -20,6 +21,8 @@ class Line(BaseModel, frozen=True):
     operation_id: str = ""
     account_id: str = ""
     amount: int = 0
+    held_out: int = 0
+    held_in: int = 0
     balance_after: int | None = None
     fold_version: int | None = None
 
@@ -71,6 +74,8 @@ class Reading(BaseModel):
     currency: str
     balance: int
     version: int
+    held_out: int = 0
+    held_in: int = 0
     folded: bool = False
     missed_since: float | None = None
     """When what it lacks was first looked for again, in seconds since the epoch."""
@@ -80,6 +85,8 @@ class Reading(BaseModel):
     running: int | None = 0
     newest: int = 0
     newer: int = 0
+    newer_held_out: int = 0
+    newer_held_in: int = 0
     again: bool = False
     findings: Findings = Field(default_factory=Findings)
     tally: Tally = Field(default_factory=Tally)
@@ -93,6 +100,8 @@ class Reading(BaseModel):
             currency=row.currency,
             balance=row.balance,
             version=row.version,
+            held_out=row.held_out,
+            held_in=row.held_in,
             folded=row.posting == Posting.FOLDED or row.shard != PROFILE_SHARD,
         )
 
@@ -125,6 +134,12 @@ class Reading(BaseModel):
         """Whether an entry that row 00 has a version for was not read yet."""
         return self.is_profile and self.next_version <= self.version
 
+    @property
+    def held_at_cut(self) -> Held:
+        """What was held when the cut was made, by the row and its entries since."""
+        held_in = 0 if self.folded else self.held_in - self.newer_held_in
+        return Held(self.held_out - self.newer_held_out, held_in)
+
     def from_the_start(self) -> Reading:
         """The same row's reading, to be begun again."""
         return Reading(
@@ -133,6 +148,8 @@ class Reading(BaseModel):
             currency=self.currency,
             balance=self.balance,
             version=self.version,
+            held_out=self.held_out,
+            held_in=self.held_in,
             folded=self.folded,
             missed_since=self.missed_since,
             again=True,
@@ -175,6 +192,8 @@ class Reading(BaseModel):
             expected = f"version {self.newest}, as its entries"
             self.findings.violated(CheckName.ACCOUNT_ENTRIES, self.name, expected, found)
         self.tally.sums(self.currency).balances += self.balance - self.newer
+        if self.is_profile:
+            self.tally.hold(self.account_id, self.held_at_cut)
 
     def _step(self, line: Line, version: int) -> None:
         """The entry follows the one before it, without a gap and to the unit."""
@@ -195,6 +214,8 @@ class Reading(BaseModel):
         newer = is_newer(line.operation_id, cut_mark)
         if newer:
             self.newer += line.amount
+            self.newer_held_out += line.held_out
+            self.newer_held_in += line.held_in
         if not is_posting(line.operation_id, line.amount, folded=self.folded):
             return
         if line.transfer_id is None:

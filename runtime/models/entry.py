@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from runtime.models.fields import Instant, SignedMinorUnits
-from runtime.schema import Row, partition, sort
+from runtime.schema import Row, UnlessDefault, partition, sort
 
 
 class Entry(Row, table="entries", frozen=True):
@@ -15,6 +15,8 @@ class Entry(Row, table="entries", frozen=True):
     changes of status have the amount 0. Of a fold row there is an entry per operation, `sequence`
     being the time-sortable part of its id; `fold_version` is the version of the fold row that first
     holds the amount, and no balance is exact at that instant, so `balance_after` is absent.
+
+    `held_out` and `held_in` are what the operation changed of what is held; mostly nothing.
     """
 
     account_shard: Annotated[str, partition()]
@@ -23,6 +25,8 @@ class Entry(Row, table="entries", frozen=True):
     operation_id: str
     account_id: str
     amount: SignedMinorUnits
+    held_out: Annotated[SignedMinorUnits, UnlessDefault()] = 0
+    held_in: Annotated[SignedMinorUnits, UnlessDefault()] = 0
     balance_after: SignedMinorUnits | None = None
     fold_version: int | None = None
     currency: str

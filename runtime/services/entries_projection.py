@@ -51,14 +51,16 @@ class EntriesProjection:
 
 def entry_of(old: Account | None, new: Account) -> Entry:
     """The entry of the step from `old` to `new`."""
-    before = old.balance if old is not None else 0
+    before = (old.balance, old.held_out, old.held_in) if old is not None else (0, 0, 0)
     return Entry(
         account_shard=entry_partition(new.id, PROFILE_SHARD),
         sequence=version_sequence(new.version),
         transfer_id=new.cause if new.cause.startswith(_OPERATIONS) else None,
         operation_id=new.last_operation_id or "",
         account_id=new.id,
-        amount=new.balance - before,
+        amount=new.balance - before[0],
+        held_out=new.held_out - before[1],
+        held_in=new.held_in - before[2],
         balance_after=new.balance,
         currency=new.currency,
         created_at=new.updated_at,

@@ -21,6 +21,7 @@ from runtime.models.proof import segment_part
 from runtime.observability import logger
 from runtime.repositories.proofs import Stored
 from runtime.services.proof_accounts import read_accounts
+from runtime.services.proof_holds import drill_held, drill_holds
 from runtime.services.proof_payments import read_payments
 from runtime.services.proof_transfers import drill_entries, drill_transfers, read_transfers
 from runtime.services.proof_work import OutOfTime, Phase, ProofDesk, RunState, SegmentState, Work
@@ -31,6 +32,8 @@ _READ: Final[Mapping[Phase, Callable[[Work], None]]] = MappingProxyType(
         Phase.TRANSFERS: read_transfers,
         Phase.DRILL_TRANSFERS: drill_transfers,
         Phase.DRILL_ENTRIES: drill_entries,
+        Phase.DRILL_HELD: drill_held,
+        Phase.DRILL_HOLDS: drill_holds,
         Phase.PAYMENTS: read_payments,
     }
 )
@@ -146,12 +149,18 @@ class _Invocation:
         return self._failed.is_set() or self.desk.must_stop()
 
     def _after(self, phase: Phase) -> Phase:
+        state = self.state
         if phase is Phase.TRANSFERS:
             entries, transfers = self._sum(Phase.ACCOUNTS)[1], self._sum(Phase.TRANSFERS)[1]
-            differing = entries.differing(transfers)
-            self.state.differing = sorted(differing)
-            return Phase.DRILL_TRANSFERS if differing else Phase.PAYMENTS
-        return _PHASES[_PHASES.index(phase) + 1]
+            state.differing = sorted(entries.differing(transfers))
+            state.differing_holds = sorted(entries.differing_holds(transfers))
+        left_out: set[Phase] = set()
+        if not state.differing:
+            left_out |= {Phase.DRILL_TRANSFERS, Phase.DRILL_ENTRIES}
+        if not state.differing_holds:
+            left_out |= {Phase.DRILL_HELD, Phase.DRILL_HOLDS}
+        behind = _PHASES[_PHASES.index(phase) + 1 :]
+        return next(each for each in behind if each not in left_out)
 
     def _sum(self, *phases: Phase) -> tuple[Findings, Tally]:
         findings, tally = Findings(), Tally()

@@ -51,6 +51,7 @@ def _begin(row: BalanceRow, work: Work) -> None:
     if not state.reading.is_profile:
         return
     state.findings.count(CheckName.SPENDABLE)
+    state.findings.count(CheckName.OPEN_HOLDS)
     _judge_spendable(row, work)
     if row.posting == Posting.FOLDED:
         state.beyond = [(row.id, shard, row.currency) for shard in _FOLD_ROWS]

@@ -14,6 +14,7 @@ from runtime.domain.proof import CheckName, bucket_of, is_newer, is_posting, pos
 from runtime.domain.proof_rows import BalanceRow, Line, Reading
 from runtime.repositories.books import TransferFacts, is_number_guard
 from runtime.repositories.store import MAX_TRANSACTION_ITEMS
+from runtime.services.proof_holds import held_of
 from runtime.services.proof_work import MAX_LATE, LateItem, Work
 
 
@@ -26,6 +27,8 @@ def read_transfers(work: Work) -> None:
             work.count()
             state.findings.count(CheckName.TRANSFER_ENTRIES)
             _add(transfer, work)
+            for account_id, held in held_of(transfer, work.run.cut_mark).items():
+                state.tally.hold(account_id, held)
         work.step()
     work.finish()
 

@@ -31,12 +31,14 @@ PARALLEL_SEGMENTS = 4
 
 
 class Phase(StrEnum):
-    """What is read, in this order. The drills are left out when transfers and entries agree."""
+    """What is read, in this order. Drills are left out where what they look into agrees."""
 
     ACCOUNTS = "accounts"
     TRANSFERS = "transfers"
     DRILL_TRANSFERS = "drill_transfers"
     DRILL_ENTRIES = "drill_entries"
+    DRILL_HELD = "drill_held"
+    DRILL_HOLDS = "drill_holds"
     PAYMENTS = "payments"
     DONE = "done"
 
@@ -78,12 +80,13 @@ class SegmentState(BaseModel):
 
 
 class RunState(BaseModel):
-    """The run as a whole. `differing` are the buckets that must be drilled into."""
+    """The run as a whole. `differing…` are buckets that must be drilled into."""
 
     run_id: str
     cut: Instant
     phase: Phase = Phase.ACCOUNTS
     differing: list[int] = Field(default_factory=list)
+    differing_holds: list[int] = Field(default_factory=list)
 
     @property
     def cut_mark(self) -> str:

@@ -17,6 +17,7 @@ from runtime.contract.answers import StoredAnswer
 from runtime.contract.transfers import PostRequest, TransferRequest
 from runtime.domain.ledger import opening_account
 from runtime.domain.lock_out import LockOut
+from runtime.domain.proof import ProofReport
 from runtime.repositories.accounts import AccountRepository, is_number_guard
 from runtime.repositories.books import Books as ProofBooks
 from runtime.repositories.claims import ClaimRepository
@@ -253,6 +254,11 @@ class LedgerWorld:
 
     def must_be_proved(self) -> None:
         """The project's own proof finds nothing, once all is older than its cut."""
+        report = self.prove()
+        assert report.holds, report
+
+    def prove(self) -> ProofReport:
+        """The project's own proof of all that is there now."""
         self.world.clock.advance(2 * CUT.total_seconds())
         desk = ProofDesk(
             proofs=ProofRepository(self.world.store),
@@ -265,7 +271,7 @@ class LedgerWorld:
         )
         report = prove(desk).report
         assert report is not None, "the proof does not come to an end"
-        assert report.holds, report
+        return report
 
     # ------------------------------------------------------------ what stands behind
 

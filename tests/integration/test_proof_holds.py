@@ -1,0 +1,112 @@
+"""The proof of open holds: what is held of an account is what its open holds set aside."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from random import Random
+from typing import Any
+
+import pytest
+
+from runtime.domain.ids import new_id
+from runtime.models.account import Account
+from runtime.models.transfer import Transfer, TransferStatus
+from tests.support.engines import Engine
+from tests.support.ledger_world import LedgerWorld
+
+Found = list[tuple[str, Any, Any]]
+
+
+@pytest.fixture
+def ledger(dynamodb_local_engine: Engine, dice: Random) -> Iterator[LedgerWorld]:
+    ledger = LedgerWorld(dynamodb_local_engine, str(dice.random()))
+    logging.disable(logging.CRITICAL)
+    yield ledger
+    logging.disable(logging.NOTSET)
+    ledger.world.drop()
+
+
+def found_by(ledger: LedgerWorld) -> dict[str, Found]:
+    """What each check names; one that holds is left out."""
+    ledger.poller.drain()
+    return {
+        check.name.value: [(v.id, v.expected, v.found) for v in check.violations]
+        for check in ledger.prove().checks
+        if not check.holds
+    }
+
+
+def row_of(ledger: LedgerWorld, hold_id: str) -> Transfer:
+    (row,) = (each for each in ledger.world.rows(Transfer) if each.id == hold_id)
+    return row
+
+
+def change_row(ledger: LedgerWorld, hold_id: str, **changes: Any) -> None:
+    row = row_of(ledger, hold_id)
+    changes |= {"version": row.version + 1, "cause": new_id("cnl", ledger.world.clock())}
+    ledger.world.put(row.model_copy(update=changes))
+
+
+def canceled_by_hand(ledger: LedgerWorld, hold_id: str) -> None:
+    ended = {"status": TransferStatus.CANCELED, "hold_bucket": None, "status_bucket": None}
+    change_row(ledger, hold_id, **ended)
+
+
+def deleted(ledger: LedgerWorld, hold_id: str) -> None:
+    ledger.world.delete(row_of(ledger, hold_id))
+
+
+@pytest.mark.parametrize("end", [canceled_by_hand, deleted])
+def test_4000_that_are_held_by_no_hold_are_named(
+    ledger: LedgerWorld, end: Callable[[LedgerWorld, str], None]
+) -> None:
+    payer, payee = ledger.open(opening=5_000), ledger.open()
+    ledger.hold(payer, payee, 300)
+    end(ledger, ledger.hold(payer, payee, 4_000))
+    assert sorted(found_by(ledger)["open_holds"]) == sorted(
+        [(f"{payer}#00 held_out", 300, 4_300), (f"{payee}#00 held_in", 300, 4_300)]
+    )
+
+
+def test_a_hold_that_its_accounts_do_not_know_is_named(ledger: LedgerWorld) -> None:
+    payer, payee = ledger.open(opening=5_000), ledger.open()
+    row = row_of(ledger, ledger.hold(payer, payee, 70))
+    invented = new_id("trf", ledger.world.clock())
+    ledger.world.put(row.model_copy(update={"id": invented, "operation_id": invented}))
+    found = found_by(ledger)["open_holds"]
+    assert {each for each, _, _ in found} == {invented}
+    assert len(found) == 2
+
+
+def test_an_account_that_released_an_open_hold_is_named(ledger: LedgerWorld) -> None:
+    payer, payee = ledger.open(opening=5_000), ledger.open()
+    hold_id = ledger.hold(payer, payee, 70)
+    before = row_of(ledger, hold_id)
+    assert ledger.calm.send(ledger.cancel_order(hold_id)).status == 200
+    ledger.world.put(before)
+    assert sorted(found_by(ledger)["open_holds"]) == sorted(
+        [(f"{payer}#00 held_out", 70, 0), (f"{payee}#00 held_in", 70, 0)]
+    )
+
+
+def test_holds_that_begin_and_end_around_the_cut_are_no_contradiction(ledger: LedgerWorld) -> None:
+    payer, payee = ledger.open(opening=50_000), ledger.open(folded=True)
+    other = ledger.open(opening=500, folded=True)
+    ledger.poller.drain()
+    holds = [ledger.hold(payer, payee, amount) for amount in range(10, 20)]
+    holds += [ledger.hold(other, payer, 5)]
+    ledger.calm.send(ledger.post_order(holds[0], 3))
+    ledger.poller.drain()
+    ledger.world.clock.advance(120)  # all of that is older than the cut, and what follows is not
+    advance, ledger.world.clock.advance = ledger.world.clock.advance, lambda _: None
+    ledger.calm.send(ledger.cancel_order(holds[1]))
+    ledger.calm.send(ledger.post_order(holds[2], 4))
+    ledger.calm.send(ledger.post_order(holds[-1]))
+    ledger.hold(payer, payee, 21)
+    ledger.poller.drain()
+    assert ledger.prove().holds
+    ledger.world.clock.advance = advance
+    assert found_by(ledger) == {}
+    rows = {row.id: row for row in ledger.world.rows(Account) if row.shard == "00"}
+    assert rows[payer].held_out == sum(range(13, 20)) + 21
