@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from benchmarks import bytecode, encryption, sale, transfer
+from benchmarks import bytecode, card_scan, encryption, sale, transfer
 from local.errors import LocalError
 from local.progress import Progress
 
@@ -19,6 +19,7 @@ _MEASUREMENTS = {
     "sale": sale.run,
     "encryption": encryption.run,
     "bytecode": bytecode.run,
+    "card-scan": card_scan.run,
 }
 
 

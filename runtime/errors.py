@@ -27,6 +27,7 @@
 
 `code` is stable and snake_case, `detail` is one sentence with the values that matter, `param` names
 the field at fault. A service raises; only the HTTP layer knows how a problem document looks.
+What a caller sent is put into a message by `runtime.echo.echoed` alone.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, ClassVar
+
+from runtime.echo import safe
 
 if TYPE_CHECKING:
     from runtime.models.account import Account
@@ -49,8 +52,8 @@ class PlatformError(Exception):
     retry_after_seconds: int | None = None
 
     def __init__(self, detail: str, *, param: str | None = None) -> None:
-        super().__init__(detail)
-        self.detail = detail
+        self.detail = safe(detail)
+        super().__init__(self.detail)
         self.param = param
         self.transfer_id: str | None = None
         """The failed transfer in which this refusal is recorded."""

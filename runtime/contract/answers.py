@@ -8,6 +8,7 @@ from http import HTTPStatus
 from pydantic import BaseModel
 
 from runtime.contract.system import Problem
+from runtime.echo import echoed_path
 from runtime.errors import PlatformError
 
 PROBLEM_TYPE_BASE = "https://payments.invalid/problems/"
@@ -46,7 +47,7 @@ def problem(error: PlatformError, *, instance: str, request_id: str) -> StoredAn
         "title": error.title,
         "status": int(status),
         "detail": f"see the log of request {request_id}" if internal else error.detail,
-        "instance": instance,
+        "instance": echoed_path(instance),
         "code": error.code,
         "param": error.param,
         "request_id": request_id,

@@ -40,7 +40,7 @@ Moment = Annotated[
 ]
 
 
-class Body(BaseModel, frozen=True, extra="forbid", strict=True):
+class Body(BaseModel, frozen=True, extra="forbid", strict=True, hide_input_in_errors=True):
     """A JSON request body: unknown members and implicit conversions are refused."""
 
     merchant_id: ActingFor = None
@@ -79,7 +79,7 @@ WholeNumber = BeforeValidator(_digits_only)
 """For integers of a query string: pydantic alone would also read 5.0, 1_0 and +5."""
 
 
-class Query(BaseModel, frozen=True, extra="forbid"):
+class Query(BaseModel, frozen=True, extra="forbid", hide_input_in_errors=True):
     """A query string: unknown parameters are refused."""
 
     merchant_id: ActingFor = None
@@ -92,7 +92,7 @@ class PageQuery(Query, frozen=True):
     cursor: str | None = None
 
 
-class Answer(BaseModel, frozen=True, populate_by_name=True):
+class Answer(BaseModel, frozen=True, populate_by_name=True, hide_input_in_errors=True):
     """A JSON answer; made from a stored row by the names of its attributes."""
 
     @classmethod

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from runtime.contract.endpoint import Permission
+from runtime.echo import echoed
 from runtime.errors import Forbidden, InvalidValue, NotFound
 from runtime.models.change import ChangeContext
 from runtime.models.fields import PLATFORM
@@ -79,5 +80,5 @@ class Caller:
 def found(row: RowT | None, kind: str, identifier: str) -> RowT:
     """`row`, if the reader's scope had it. Raises NotFound: somebody else's is none."""
     if row is None:
-        raise NotFound(f"no {kind} {identifier}")
+        raise NotFound(f"no {kind} {echoed(identifier)}")
     return row

@@ -37,7 +37,9 @@ class PaymentRequest(Body, frozen=True):
 
     amount: Amount
     currency: CurrencyCode
-    payment_method: Annotated[str, StringConstraints(min_length=3, max_length=255)]
+    payment_method: Annotated[
+        str, StringConstraints(min_length=3, max_length=255), Field(repr=False)
+    ]
     customer_id: Identifier | None = None
     description: Description | None = None
     metadata: Metadata = Field(default_factory=dict)

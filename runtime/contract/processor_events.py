@@ -19,7 +19,7 @@ class EventResult(StrEnum):
     IGNORED = "ignored"
 
 
-class EventQuery(BaseModel, frozen=True, extra="forbid"):
+class EventQuery(BaseModel, frozen=True, extra="forbid", hide_input_in_errors=True):
     """Whose processor calls: the merchant is part of the URL that it was given."""
 
     merchant_id: Annotated[

@@ -18,7 +18,7 @@ class Health(Answer, frozen=True):
     stage: str
 
 
-class Problem(BaseModel, frozen=True):
+class Problem(BaseModel, frozen=True, hide_input_in_errors=True):
     """An error: RFC 9457 application/problem+json."""
 
     type: str = Field(description="A stable URI per code.")

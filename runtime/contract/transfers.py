@@ -28,7 +28,7 @@ MAX_HOLD_SECONDS = 31 * 24 * 3600
 Amount = Annotated[int, Field(ge=1, le=MAX_AMOUNT_MINOR)]
 
 
-class LegRequest(BaseModel, frozen=True, extra="forbid", strict=True):
+class LegRequest(BaseModel, frozen=True, extra="forbid", strict=True, hide_input_in_errors=True):
     """`amount` minor units from one account to another."""
 
     from_account_id: Identifier

@@ -55,7 +55,7 @@ class WebhookList(Page[WebhookAnswer], frozen=True):
     """A page of deliveries, newest first."""
 
 
-class WebhookBody(BaseModel, frozen=True):
+class WebhookBody(BaseModel, frozen=True, hide_input_in_errors=True):
     """What a merchant's endpoint receives. `data` is the resource as it stood, as the API shows it.
 
     `id` is the same at every attempt; of two events about one resource, the one with the higher

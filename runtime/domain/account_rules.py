@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from runtime.domain.ledger import Movement
+from runtime.echo import echoed
 from runtime.errors import (
     CurrencyMismatch,
     Forbidden,
@@ -56,7 +57,7 @@ def ownership_refusal(touched: Sequence[Touched], terms: Terms) -> NotFound | No
 
 def unknown_account(movement: Movement, terms: Terms) -> NotFound:
     """There is no such account, or not for this caller."""
-    return NotFound(f"no account {movement.account_id}", param=_param(movement, terms))
+    return NotFound(f"no account {echoed(movement.account_id)}", param=_param(movement, terms))
 
 
 def first_refusal(touched: Sequence[Touched], terms: Terms) -> PlatformError | None:

@@ -1,21 +1,26 @@
-"""Card numbers and security codes never belong here: find what looks like one in a request."""
+"""Card numbers and security codes never belong here: find what looks like one in a request.
+
+This runs on every request: a document costs time in proportion to its length.
+"""
 
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Final
 
-FEWEST_DIGITS = 13
-MOST_DIGITS = 19
-_RUN = re.compile(r"[0-9](?:[\s.\-\u2013_/]?[0-9])*")
-_SEPARATORS = re.compile(r"[^0-9]")
-_DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
-_HEX_LETTERS = frozenset("abcdefABCDEF")
-_CODE_NAMES = frozenset(
+from runtime.card_numbers import FEWEST_DIGITS, holds_card_number
+
+_OWN_ID: Final = re.compile(r"[a-z]{2,8}_[0-9A-HJKMNP-TV-Z]{26}")
+"""A whole value that is an id of ours: one in ten million has digits that pass the check."""
+_SMALLEST: Final = 10 ** (FEWEST_DIGITS - 1)
+_CODE_NAMES: Final = frozenset(
     {"cvv", "cvc", "cvv2", "cvc2", "cid", "csc", "security_code", "card_number", "pan"}
 )
+
+Link = tuple[Any, str] | None
+"""A path from its end: the way to the container, and a name in it."""
+_WHOLE: Final[Link] = (None, "")
 
 
 def find_card_data(document: Any) -> str | None:
@@ -23,78 +28,58 @@ def find_card_data(document: Any) -> str | None:
 
     A card number is 13 to 19 digits, in groups or not, that pass the Luhn check (ISO/IEC 7812-1
     annex B); a security code is known by its name. Digits that are part of a longer word, such as
-    a UUID, and telephone numbers in international form (a `phone` that begins with +) are neither.
+    a UUID, an id of ours, and a telephone number in international form (a `phone` that begins with
+    +) are neither.
     """
-    return next(_suspects(document, ""), None)
+    suspect = _suspect(document, None)
+    return None if suspect is None else ".".join(_names(suspect)) or "body"
 
 
-def _suspects(value: Any, path: str) -> Iterator[str]:
+def _suspect(value: Any, path: Link) -> Link:
+    """Where the first suspect in `value` is. The path is put together once, not at every step."""
     if isinstance(value, dict):
-        for name, member in value.items():
-            inner = f"{path}.{name}" if path else str(name)
-            if _holds_card_number(str(name)):
-                # The name itself must not be repeated in the refusal.
-                yield path or "body"
-            elif _plain(str(name)) in _CODE_NAMES:
-                yield inner
-            elif not _is_telephone_number(str(name), member):
-                yield from _suspects(member, inner)
-    elif isinstance(value, list):
-        for position, member in enumerate(value):
-            yield from _suspects(member, f"{path}.{position}")
-    elif isinstance(value, (str, int, float)) and _holds_card_number(str(value)):
-        yield path
+        return _suspect_member(value, path)
+    if isinstance(value, list):
+        members = ((n, member) for n, member in enumerate(value) if not _is_harmless(member))
+        return next(filter(None, (_suspect(member, (path, str(n))) for n, member in members)), None)
+    if isinstance(value, (str, int, float)) and holds_card_number(str(value)):
+        return path or _WHOLE
+    return None
 
 
-def _plain(name: str) -> str:
+def _suspect_member(members: dict[Any, Any], path: Link) -> Link:
+    for name, member in ((str(name), member) for name, member in members.items()):
+        if holds_card_number(name):
+            # The name itself must not be repeated in the refusal.
+            return path or _WHOLE
+        if _plain_name(name) in _CODE_NAMES:
+            return path, name
+        if _is_harmless(member) or _is_telephone_number(name, member):
+            continue
+        found = _suspect(member, (path, name))
+        if found is not None:
+            return found
+    return None
+
+
+def _names(link: Link) -> Iterator[str]:
+    if link is not None:
+        yield from _names(link[0])
+        if link[1] or link[0] is not None:
+            yield link[1]
+
+
+def _is_harmless(value: Any) -> bool:
+    """Whether no look at each character is needed: it has too few of them, or is an id of ours."""
+    if isinstance(value, str):
+        short = len(value) < FEWEST_DIGITS and value.isascii()
+        return short or _OWN_ID.fullmatch(value) is not None
+    return isinstance(value, int) and -_SMALLEST < value < _SMALLEST
+
+
+def _plain_name(name: str) -> str:
     return name.strip().lower().replace("-", "_").replace(" ", "_")
 
 
 def _is_telephone_number(name: str, value: Any) -> bool:
     return name == "phone" and isinstance(value, str) and value.startswith("+")
-
-
-def _holds_card_number(text: str) -> bool:
-    plain = unicodedata.normalize("NFKC", text)
-    return any(_is_card_number(_own_groups(plain, run)) for run in _RUN.finditer(plain))
-
-
-def _own_groups(text: str, run: re.Match[str]) -> Sequence[str]:
-    """The groups of a run of digits, without those that belong to a UUID beside it."""
-    groups = _SEPARATORS.split(run.group())
-    hyphens = [separator == "-" for separator in _SEPARATORS.findall(run.group())]
-    first, last = 0, len(groups)
-    if _hangs_on(text[: run.start()][-2:]):
-        first = _length_of_chain(hyphens)
-    if _hangs_on(text[run.end() : run.end() + 2][::-1]):
-        last -= _length_of_chain(hyphens[::-1])
-    return groups[first:last]
-
-
-def _hangs_on(neighbours: str) -> bool:
-    """Whether the nearest character (the last one) is a hex letter, or a hyphen after one."""
-    nearest = neighbours[-1:]
-    return nearest in _HEX_LETTERS or (nearest == "-" and neighbours[:1] in _HEX_LETTERS)
-
-
-def _length_of_chain(hyphens: Sequence[bool]) -> int:
-    """Groups joined by hyphens, counted from the first one."""
-    return 1 + next((n for n, joined in enumerate(hyphens) if not joined), len(hyphens))
-
-
-def _is_card_number(groups: Sequence[str]) -> bool:
-    """Whether neighbouring groups are one together: a date or a code may stand beside it."""
-    for first in range(len(groups)):
-        number = ""
-        for group in groups[first:]:
-            number += group
-            if len(number) > MOST_DIGITS:
-                break
-            if len(number) >= FEWEST_DIGITS and _passes_luhn(number):
-                return True
-    return False
-
-
-def _passes_luhn(number: str) -> bool:
-    digits = [int(character) for character in reversed(number)]
-    return (sum(digits[::2]) + sum(_DOUBLED[digit] for digit in digits[1::2])) % 10 == 0

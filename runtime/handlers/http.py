@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from runtime.contract.answers import StoredAnswer, problem, success
 from runtime.contract.endpoint import Endpoint, Function
 from runtime.contract.endpoints import ENDPOINTS
+from runtime.echo import echoed_path
 from runtime.errors import Internal, MethodNotAllowed, NotFound, PlatformError, Unopenable
 from runtime.handlers.request import Request, read_request
 from runtime.observability import logger
@@ -93,7 +94,7 @@ class HttpFunction:
     def _problem(self, error: PlatformError) -> Response[str]:
         event = self._app.current_event
         if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            logger.error(error.code, detail=error.detail, path=event.raw_path)
+            logger.error(error.code, detail=error.detail, route=event.route_key)
         else:
             logger.info("refused", code=error.code, status=int(error.status))
         answer = problem(
@@ -119,12 +120,13 @@ class HttpFunction:
 
     def _no_such_route(self, _: Exception) -> Response[str]:
         event = self._app.current_event
+        path = echoed_path(event.raw_path)
         methods = (e.method for e in ENDPOINTS if _same_path(e.path, event.raw_path))
         allow = tuple(dict.fromkeys(methods))
         if allow and event.http_method not in allow:
-            detail = f"{event.raw_path} takes {', '.join(allow)}, not {event.http_method}"
+            detail = f"{path} takes {', '.join(allow)}, not {event.http_method}"
             return self._problem(MethodNotAllowed(detail, allow=allow))
-        return self._problem(NotFound(f"there is nothing at {event.raw_path}"))
+        return self._problem(NotFound(f"there is nothing at {path}"))
 
 
 def _same_path(pattern: str, path: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NoReturn, TypeVar
@@ -21,6 +21,7 @@ from runtime.contract.endpoint import Endpoint
 from runtime.contract.processor_events import EventQuery
 from runtime.domain.card_data import find_card_data
 from runtime.domain.idempotency import fingerprint
+from runtime.echo import echoed, echoed_path
 from runtime.errors import (
     AmountTooLarge,
     CardDataRefused,
@@ -46,7 +47,6 @@ MAX_BODY_BYTES = 64 * 1024
 MAX_NOTIFICATION_BYTES = 256 * 1024
 """Far above the events of processors, which carry one object."""
 
-MAX_NAME_CHARACTERS = 100
 MAX_JSON_DEPTH = 20
 """Requests need three levels; what reads them recursively must not be sent to its limit."""
 
@@ -105,7 +105,7 @@ def read_request(
     if caller is not None:
         _refuse_forbidden(endpoint, caller, event)
     if not all(re.fullmatch(IDENTIFIER, each) for each in members.values()):
-        raise NotFound(f"there is nothing at {event.raw_path[:100]}")
+        raise NotFound(f"there is nothing at {echoed_path(event.raw_path)}")
     if endpoint.signed:
         notification = _notification(endpoint, event, members["processor"], now)
         return Request(endpoint, members, None, None, None, notification)
@@ -116,8 +116,13 @@ def read_request(
     key = _idempotency_key(endpoint, event, document)
     if caller is None:
         return Request(endpoint, members, None, None, query)
-    _refuse_card_data(event, document)
-    body = _body(endpoint, raw) if endpoint.body else None
+    body = _body(endpoint, raw, document)
+    _refuse_card_data(
+        {
+            "idempotency_key": event.headers.get("idempotency-key"),
+            **(event.query_string_parameters or {}),
+        }
+    )
     # Not as it was sent: two spellings of one path must not be two scopes of one key.
     path = endpoint.path.format(**members)
     call = Call(
@@ -201,7 +206,7 @@ def _json_body(event: APIGatewayProxyEventV2) -> tuple[dict[str, Any], bytes]:
     if len(raw) > MAX_BODY_BYTES:
         raise PayloadTooLarge(f"the body has {len(raw)} bytes; {MAX_BODY_BYTES} are read")
     if media_type != "application/json":
-        raise UnsupportedMediaType(f"Content-Type is {media_type!r}; send application/json")
+        raise UnsupportedMediaType(f"Content-Type is {echoed(media_type)!r}; send application/json")
     try:
         document = json.loads(raw, object_pairs_hook=_unambiguous, parse_constant=_no_json_number)
     except (ValueError, RecursionError) as error:
@@ -248,7 +253,8 @@ def _query(endpoint: Endpoint, event: APIGatewayProxyEventV2) -> BaseModel | Non
     given = event.query_string_parameters or {}
     repeated = _repeated(event.raw_query_string or "")
     if repeated is not None:
-        raise InvalidParameter(f"{repeated} is given more than once", param=repeated)
+        name = echoed(repeated)
+        raise InvalidParameter(f"{name} is given more than once", param=name)
     shape = endpoint.query or Query
     try:
         return shape.model_validate(dict(given))
@@ -288,26 +294,27 @@ def _idempotency_key(
         ) from error
 
 
-def _refuse_card_data(event: APIGatewayProxyEventV2, document: Mapping[str, Any]) -> None:
-    elsewhere = {
-        "idempotency_key": event.headers.get("idempotency-key"),
-        **(event.query_string_parameters or {}),
-    }
-    suspect = find_card_data(document) or find_card_data(elsewhere)
+def _refuse_card_data(document: Mapping[str, Any]) -> None:
+    suspect = find_card_data(document)
     if suspect is not None:
+        name = _path(suspect.split("."))
         raise CardDataRefused(
-            f"{_short(suspect)} looks like a card number or a security code; "
-            "send the processor's token",
-            param=_short(suspect),
+            f"{name} looks like a card number or a security code; send the processor's token",
+            param=name,
         )
 
 
-def _body(endpoint: Endpoint, raw: bytes) -> BaseModel:
-    assert endpoint.body is not None
+def _body(endpoint: Endpoint, raw: bytes, document: Mapping[str, Any]) -> BaseModel | None:
+    """The validated body. Card data in it is refused before anything else that is wrong with it."""
+    if endpoint.body is None:
+        return None
     try:
-        return endpoint.body.model_validate_json(raw)
+        body = endpoint.body.model_validate_json(raw)
     except ValidationError as error:
+        _refuse_card_data(document)
         _refuse(error, UnknownField)
+    _refuse_card_data(document)
+    return body
 
 
 def _refuse(error: ValidationError, unknown: type[UnknownField | UnknownParameter]) -> NoReturn:
@@ -331,10 +338,6 @@ def _refuse(error: ValidationError, unknown: type[UnknownField | UnknownParamete
     raise InvalidValue(f"{name}: {message}", param=name) from None
 
 
-def _path(location: tuple[int | str, ...]) -> str:
-    return _short(".".join(str(part) for part in location) or "body")
-
-
-def _short(name: str) -> str:
-    """What a caller calls a member is repeated, but not at any length."""
-    return name if len(name) <= MAX_NAME_CHARACTERS else f"{name[:MAX_NAME_CHARACTERS]}…"
+def _path(location: Iterable[int | str]) -> str:
+    """Where something is; a caller's own names are repeated like any other value of its."""
+    return ".".join(echoed(str(part)) for part in location) or "body"

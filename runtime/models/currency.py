@@ -13,6 +13,8 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
+from runtime.echo import echoed
+
 _CODES_BY_DECIMALS: Final[Mapping[int, str]] = {
     0: ("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF "),
     2: (
@@ -37,7 +39,7 @@ DECIMALS: Final[Mapping[str, int]] = MappingProxyType(
 def _known(code: str) -> str:
     if code not in DECIMALS:
         raise ValueError(
-            f"{code!r} is no ISO 4217 code of a currency with minor units, such as USD"
+            f"{echoed(code)!r} is no ISO 4217 code of a currency with minor units, such as USD"
         )
     return code
 

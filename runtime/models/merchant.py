@@ -35,7 +35,7 @@ class MerchantStatus(StrEnum):
     INACTIVE = "inactive"
 
 
-class RateLimits(BaseModel, frozen=True):
+class RateLimits(BaseModel, frozen=True, hide_input_in_errors=True):
     """A merchant's limits: payments per UTC minute and day, and its largest one in minor units."""
 
     payments_per_minute: Annotated[int, Field(ge=1, le=MAX_PAYMENT_COUNT)] | None = None
@@ -43,7 +43,7 @@ class RateLimits(BaseModel, frozen=True):
     max_payment_amount: Annotated[int, Field(ge=1, le=MAX_AMOUNT_MINOR)] | None = None
 
 
-class PreviousSecret(BaseModel, frozen=True):
+class PreviousSecret(BaseModel, frozen=True, hide_input_in_errors=True):
     """A webhook secret that was replaced, and until when it also signs."""
 
     secret: Annotated[str, Field(repr=False)]

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from pydantic import BaseModel
 
+from runtime.echo import echoed
 from runtime.errors import AlreadyExists, NotFound, StaleWrite
 from runtime.models.account import PROFILE_SHARD, Account, AccountNumberGuard, AccountType
 from runtime.models.customer import Customer
@@ -76,10 +77,11 @@ class AccountRepository:
         except TransactionRefused as refused:
             if account.customer_id is not None and len(writes) - 1 in refused.failed:
                 raise NotFound(
-                    f"no customer {account.customer_id}; create it first", param="customer_id"
+                    f"no customer {echoed(account.customer_id)}; create it first",
+                    param="customer_id",
                 ) from refused
             raise AlreadyExists(
-                f"account number {account.account_number} is taken", param="account_number"
+                "another account of this merchant has this number", param="account_number"
             ) from refused
 
     def alter(

@@ -19,7 +19,7 @@ from runtime.repositories.refusals import TransactionRefused
 from runtime.repositories.store import Store
 
 
-class ApiKeyEntry(BaseModel, frozen=True):
+class ApiKeyEntry(BaseModel, frozen=True, hide_input_in_errors=True):
     """A key as `gsi-merchant` shows it."""
 
     prefix: str

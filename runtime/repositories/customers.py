@@ -36,14 +36,14 @@ from runtime.repositories.store import Store
 KEYS_PAGE = 20
 
 
-class CustomerOwner(BaseModel, frozen=True):
+class CustomerOwner(BaseModel, frozen=True, hide_input_in_errors=True):
     """Whose customer it is; no key is needed to read it."""
 
     id: str
     merchant_id: str
 
 
-class CustomerLock(BaseModel, frozen=True):
+class CustomerLock(BaseModel, frozen=True, hide_input_in_errors=True):
     """Whose customer it is, its failures in a row and its lock; no key is needed to read it."""
 
     id: str
@@ -53,7 +53,7 @@ class CustomerLock(BaseModel, frozen=True):
     erased_at: Instant | None = None
 
 
-class CustomerStanding(BaseModel, frozen=True):
+class CustomerStanding(BaseModel, frozen=True, hide_input_in_errors=True):
     """A customer without a personal field."""
 
     id: str
@@ -62,7 +62,7 @@ class CustomerStanding(BaseModel, frozen=True):
     erased_at: Instant | None = None
 
 
-class CustomerTokens(BaseModel, frozen=True):
+class CustomerTokens(BaseModel, frozen=True, hide_input_in_errors=True):
     """What a payment by a stored method reads of its customer."""
 
     id: str
@@ -71,7 +71,7 @@ class CustomerTokens(BaseModel, frozen=True):
     payment_tokens: Annotated[dict[str, str], Field(repr=False)] = Field(default_factory=dict)
 
 
-class CustomerEntry(BaseModel, frozen=True):
+class CustomerEntry(BaseModel, frozen=True, hide_input_in_errors=True):
     """A customer as the index of e-mail addresses shows it."""
 
     id: str

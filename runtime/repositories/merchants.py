@@ -23,7 +23,7 @@ from runtime.repositories.refusals import TransactionRefused
 from runtime.repositories.store import Store
 
 
-class WebhookEndpoint(BaseModel, frozen=True):
+class WebhookEndpoint(BaseModel, frozen=True, hide_input_in_errors=True):
     """Where a merchant is told of events, and what it is convinced by."""
 
     id: str

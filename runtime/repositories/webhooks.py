@@ -40,14 +40,14 @@ _AFTER_ALL_IDS = "~"
 """Sorts behind every id of a delivery."""
 
 
-class WebhookEntry(BaseModel, frozen=True):
+class WebhookEntry(BaseModel, frozen=True, hide_input_in_errors=True):
     """A delivery as `gsi-merchant` shows it."""
 
     id: str
     status: WebhookStatus
 
 
-class DueWebhook(BaseModel, frozen=True):
+class DueWebhook(BaseModel, frozen=True, hide_input_in_errors=True):
     """A delivery as `gsi-retry` shows it."""
 
     id: str

@@ -19,6 +19,7 @@ from runtime.contract.call import Call
 from runtime.contract.caller import found
 from runtime.domain.buckets import all_buckets
 from runtime.domain.ledger import is_sweep, operation_time
+from runtime.echo import echoed
 from runtime.errors import InvalidValue, NotFound
 from runtime.models.account import PROFILE_SHARD, Account, AccountStatus, AccountType, Posting
 from runtime.models.entry import Entry
@@ -105,7 +106,7 @@ def owner_of_list(customer_id: str | None, call: Call, customers: CustomerReposi
         return owner
     customer = customers.owner(customer_id, call.scope)
     if customer is None:
-        raise NotFound(f"no customer {customer_id}", param="customer_id")
+        raise NotFound(f"no customer {echoed(customer_id)}", param="customer_id")
     return customer.merchant_id
 
 

@@ -20,6 +20,7 @@ from runtime.contract.customers import (
 from runtime.domain.buckets import bucket_for
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
+from runtime.echo import echoed
 from runtime.errors import InvalidValue, StaleVersion, StaleWrite, Unavailable
 from runtime.gateways.field_encryption import FieldEncryption, normalised
 from runtime.models.customer import Customer, CustomerProfile
@@ -201,7 +202,7 @@ def alter(
 def _require_method(row: CustomerProfile, method_id: str | None) -> None:
     if method_id is not None and method_id not in {method.id for method in row.payment_methods}:
         raise InvalidValue(
-            f"customer {row.id} has no payment method {method_id}", param="default_method"
+            f"customer {row.id} has no payment method {echoed(method_id)}", param="default_method"
         )
 
 

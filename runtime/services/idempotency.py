@@ -76,7 +76,7 @@ def same_request(record: IdempotencyRecord, call: Call) -> None:
     """Raises IdempotencyKeyReused when the key was taken by another payload."""
     if record.fingerprint != call.fingerprint:
         raise IdempotencyKeyReused(
-            f"the key {call.idempotency_key!r} was used with another body; "
+            "this Idempotency-Key was used with another body; "
             "repeat the same request or take a new key"
         )
 
@@ -85,9 +85,7 @@ def stored_answer(record: IdempotencyRecord, call: Call) -> StoredAnswer:
     """The answer to repeat. Raises IdempotencyKeyReused, IdempotencyInFlight."""
     same_request(record, call)
     if record.status_code is None or record.response_body is None:
-        raise IdempotencyInFlight(
-            f"the first request with the key {call.idempotency_key!r} is still running"
-        )
+        raise IdempotencyInFlight("the first request with this Idempotency-Key is still running")
     return StoredAnswer(record.status_code, record.response_body).again()
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from runtime.domain.buckets import PLATFORM_BUCKETS
+from runtime.echo import echoed
 from runtime.errors import NotFound
 from runtime.models.fields import PLATFORM
 from runtime.models.merchant import MerchantProfile
@@ -49,7 +50,7 @@ class MerchantProfiles:
             return known[1]
         profile = self._reader.profile(merchant_id, Scope(merchant_id))
         if profile is None:
-            raise NotFound(f"no merchant {merchant_id}", param="merchant_id")
+            raise NotFound(f"no merchant {echoed(merchant_id)}", param="merchant_id")
         self._known[merchant_id] = (self._monotonic() + self._remember_seconds, profile)
         self._known.move_to_end(merchant_id)
         if len(self._known) > MAX_REMEMBERED:

@@ -9,6 +9,7 @@ from runtime.contract.call import Call
 from runtime.contract.caller import found
 from runtime.contract.customers import MethodRequest, StoredMethod
 from runtime.domain.ids import new_id
+from runtime.echo import echoed
 from runtime.errors import NotFound, StaleWrite, TooManyMethods
 from runtime.models.customer import MAX_PAYMENT_METHODS, Customer, PaymentMethod
 from runtime.services.customers import MAX_ATTEMPTS, CustomerDesk, too_busy
@@ -45,7 +46,9 @@ def remove_method(customer_id: str, method_id: str, call: Call, desk: CustomerDe
         row = _customer(customer_id, call, desk)
         left = tuple(method for method in row.payment_methods if method.id != method_id)
         if len(left) == len(row.payment_methods):
-            raise NotFound(f"customer {customer_id} has no payment method {method_id}")
+            raise NotFound(
+                f"customer {echoed(customer_id)} has no payment method {echoed(method_id)}"
+            )
         tokens = {name: token for name, token in row.payment_tokens.items() if name != method_id}
         default = None if row.default_method == method_id else row.default_method
         changes = {"payment_methods": left, "payment_tokens": tokens, "default_method": default}

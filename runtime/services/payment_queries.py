@@ -18,6 +18,7 @@ from runtime.contract.payments import (
 from runtime.domain.buckets import all_buckets
 from runtime.domain.instants import end_of, start_of
 from runtime.domain.payment_operations import fit_together
+from runtime.echo import echoed
 from runtime.errors import InvalidValue
 from runtime.models.merchant import MerchantProfile
 from runtime.models.payment import Payment, PaymentStatus
@@ -108,7 +109,8 @@ def window_of(
     end = _moment(end_of, end_text, "end_date") if end_text is not None else now
     if start_text is not None and end_text is not None and start > end:
         raise InvalidValue(
-            f"start_date {start_text} is after end_date {end_text}", param="start_date"
+            f"start_date {echoed(start_text)} is after end_date {echoed(end_text)}",
+            param="start_date",
         )
     # Ids cannot say a time before 1970, and no payment is older than the platform.
     return max(start, _FIRST_DAY), max(end, _FIRST_DAY)
@@ -118,7 +120,7 @@ def _moment(read: Callable[[str], datetime], text: str, param: str) -> datetime:
     try:
         return read(text)
     except (ValueError, OverflowError) as error:
-        raise InvalidValue(f"{param} {text!r} is no day or time: {error}", param=param) from error
+        raise InvalidValue(f"{param} {echoed(text)!r} is no day or time", param=param) from error
 
 
 def _index_for(query: PaymentQuery, merchant: MerchantProfile) -> tuple[str, tuple[str, ...]]:

@@ -12,6 +12,7 @@ from runtime.domain.buckets import OPEN_BUCKETS, bucket_for
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_datetime, to_instant
 from runtime.domain.payments import ProcessorAnswer
+from runtime.echo import echoed
 from runtime.errors import (
     AmountTooLarge,
     FailedBefore,
@@ -164,7 +165,7 @@ def _processor_token(
         tokens = desk.customers.tokens(request.customer_id, Scope(merchant.id))
         if token not in tokens:
             raise NotFound(
-                f"customer {request.customer_id} has no payment method {token}",
+                f"customer {echoed(request.customer_id)} has no such payment method",
                 param="payment_method",
             )
         token = tokens[token]

@@ -15,6 +15,7 @@ from runtime.contract.processor_events import EventAnswer, EventResult
 from runtime.domain.disputes import DISPUTE_STATUS
 from runtime.domain.idempotency import event_key
 from runtime.domain.processor_events import EventKind, ProcessorEvent
+from runtime.echo import echoed
 from runtime.errors import BadSignature, NotFound, Unavailable
 from runtime.models.change import ChangeContext
 from runtime.models.merchant import MerchantProfile
@@ -54,7 +55,7 @@ def receive_event(notification: Notification, desk: PaymentDesk) -> EventAnswer:
     processor should send it again.
     """
     if not desk.connectors.knows(notification.processor):
-        raise NotFound(f"there is no processor {notification.processor}")
+        raise NotFound(f"there is no processor {echoed(notification.processor)}")
     merchant = _merchant(notification, desk)
     event = _genuine(merchant, notification, desk)
     result = _apply(event, merchant, notification, desk)

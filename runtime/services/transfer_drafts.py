@@ -12,6 +12,7 @@ from runtime.domain.buckets import HOLD_BUCKETS, HOLD_QUEUE, bucket_for
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.domain.ledger import Movement, movements_at_once, movements_of_hold, total_of
+from runtime.echo import echoed
 from runtime.errors import AmountTooLarge, InvalidValue, SameAccount
 from runtime.models.fields import MAX_AMOUNT_MINOR, PLATFORM
 from runtime.models.transfer import Leg, Transfer, TransferStatus
@@ -44,7 +45,7 @@ def legs_of(request: TransferRequest) -> tuple[Leg, ...]:
     for leg in legs:
         if leg.from_account_id == leg.to_account_id:
             raise SameAccount(
-                f"{leg.from_account_id} is both source and destination",
+                f"{echoed(leg.from_account_id)} is both source and destination",
                 param="to_account_id" if request.legs is None else "legs",
             )
     total = total_of(legs)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from runtime.echo import echoed
 from runtime.errors import NotFound, ProcessorAccountRemoved
 from runtime.gateways.processors.port import Processor, ProcessorConfig
 from runtime.models.merchant import ProcessorConnection, ProcessorName
@@ -130,5 +131,5 @@ class Connectors:
     def _connection(self, merchant_id: str) -> ProcessorConnection:
         found = self._connections.connection(merchant_id, Scope(merchant_id))
         if found is None:
-            raise NotFound(f"no merchant {merchant_id}", param="merchant_id")
+            raise NotFound(f"no merchant {echoed(merchant_id)}", param="merchant_id")
         return found

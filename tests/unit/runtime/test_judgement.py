@@ -66,3 +66,18 @@ def test_a_card_number_is_refused_in_a_header_and_in_a_query() -> None:
 def test_two_spellings_of_a_path_are_one_path() -> None:
     plain, odd = judged(PAY, body=GOOD), judged(PAY, "/v1/payments\n", body=GOOD)
     assert (odd.path, odd.fingerprint) == (plain.path, plain.fingerprint)
+
+
+@pytest.mark.parametrize(
+    "flaw",
+    [
+        {"cvv": "123"},
+        {"colour": "4242 4242 4242 4242"},
+        {"colour": "red", "description": "4242424242424242"},
+        {"amount": -1, "metadata": {"4242424242424242": "x"}},
+    ],
+)
+def test_card_data_is_refused_as_such_whatever_else_is_wrong_with_the_body(
+    flaw: dict[str, Any],
+) -> None:
+    assert refusal(PAY, body={**GOOD, **flaw}) == (422, "card_data_refused")
