@@ -50,7 +50,7 @@ class PreviousSecret(BaseModel, frozen=True, hide_input_in_errors=True):
     until: Instant
 
 
-class ProcessorAccount(BaseModel, frozen=True):
+class ProcessorAccount(BaseModel, frozen=True, hide_input_in_errors=True):
     """An account at a processor that a merchant used before, and how it was last reached.
 
     `account` as the processor calls it; None where payments that name no account were sent.
@@ -98,7 +98,7 @@ class Merchant(MerchantProfile, table="merchants", stream=True, frozen=True):
     ] = ()
 
 
-class ProcessorConnection(BaseModel, frozen=True):
+class ProcessorConnection(BaseModel, frozen=True, hide_input_in_errors=True):
     """How a merchant is connected to processors: its account of now, and those before it."""
 
     id: str
