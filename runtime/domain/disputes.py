@@ -1,36 +1,32 @@
-"""Disputes: what a processor's notification changes, whatever the order in which they come. Pure.
+"""Disputes: what must be booked so that the books say what the processor says. Pure.
 
-A dispute withdraws its amount and a fee when it is opened, and returns the amount when it is won.
-Each is booked once. News may come twice, late, or before older news: what the end looks like does
-not depend on it.
+A dispute withdraws an amount and a fee; both may come back, in part or in full, whatever its
+outcome. What is kept of a dispute is what was booked for it so far, so a step is the difference
+between that and the processor's present totals: news that come twice, late or out of order end
+alike, because the processor is asked each time.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final
 
 from runtime.domain.ids import created_at
 from runtime.domain.instants import to_instant
 from runtime.domain.posting_ids import dispute_posting_id
-from runtime.domain.processor_events import EventKind, ProcessorEvent
+from runtime.domain.processor_events import DisputeState
 from runtime.models.payment import Dispute, DisputeStatus, Payment
-
-DISPUTE_STATUS: Final = {
-    EventKind.DISPUTE_OPENED: DisputeStatus.OPENED,
-    EventKind.DISPUTE_WON: DisputeStatus.WON,
-    EventKind.DISPUTE_LOST: DisputeStatus.LOST,
-}
 
 
 @dataclass(frozen=True, slots=True)
 class DisputeStep:
-    """What one notification changes: the dispute, and what must be booked now (minor units)."""
+    """The dispute after a step, and what must be booked for it now, in minor units.
+
+    `taken_minor` leaves the merchant's receivable, `fee_minor` too; negative ones come back.
+    """
 
     dispute: Dispute
-    withdrawn_minor: int = 0
+    taken_minor: int = 0
     fee_minor: int = 0
-    returned_minor: int = 0
 
     def booked_by(self, transfer_id: str) -> DisputeStep:
         """The step with the transfer that books it."""
@@ -38,34 +34,34 @@ class DisputeStep:
         return replace(self, dispute=self.dispute.model_copy(update={"transfer_ids": known}))
 
 
-def dispute_step(payment: Payment, event: ProcessorEvent) -> DisputeStep | None:
-    """What the notification changes of the payment's dispute; None: nothing is new."""
-    assert event.dispute_id is not None, f"{event.id} is about no dispute"
-    before = (payment.disputes or {}).get(event.dispute_id)
+def dispute_step(payment: Payment, state: DisputeState) -> DisputeStep | None:
+    """What the processor's state changes of the payment's dispute; None: nothing is new.
+
+    An inquiry, for which no money has moved yet, is nothing.
+    """
+    before = (payment.disputes or {}).get(state.id)
+    moved = state.withdrawn_minor or state.reinstated_minor or state.fee_minor
+    if before is None and not moved:
+        return None
     known = before or Dispute(
-        status=DisputeStatus.OPENED, amount=event.amount_minor, since=to_instant(event.at)
+        status=state.status, amount=state.amount_minor, since=to_instant(state.created_at)
     )
-    status = _status_after(before, DISPUTE_STATUS[event.kind])
-    # Won before it was seen to be opened: nothing was taken that could be given back, yet.
-    withdrawn = known.withdrawn or event.kind is not EventKind.DISPUTE_WON
-    returned = withdrawn and status is DisputeStatus.WON
-    fee = max(known.fee, event.fee_minor)
     after = known.model_copy(
         update={
-            "status": status,
-            "fee": fee if withdrawn else 0,
-            "withdrawn": withdrawn,
-            "returned": returned,
-            "withheld": _withheld(payment, known, withdrawn=withdrawn, returned=returned),
+            "status": state.status,
+            "amount": state.amount_minor,
+            "withdrawn": state.withdrawn_minor,
+            "returned": state.reinstated_minor,
+            "fee": state.fee_minor,
+            "withheld": _withheld(payment, known, state),
         }
     )
     if after == before:
         return None
     return DisputeStep(
         dispute=after,
-        withdrawn_minor=known.amount if withdrawn and not known.withdrawn else 0,
+        taken_minor=_kept(after) - _kept(known),
         fee_minor=after.fee - known.fee,
-        returned_minor=known.amount if returned and not known.returned else 0,
     )
 
 
@@ -88,17 +84,12 @@ def changes_after(payment: Payment, dispute_id: str, step: DisputeStep) -> dict[
     }
 
 
-def _status_after(before: Dispute | None, told: DisputeStatus) -> DisputeStatus:
-    """Won and lost are final, whatever comes after them."""
-    if before is None or before.status is DisputeStatus.OPENED:
-        return told
-    return before.status
+def _kept(dispute: Dispute) -> int:
+    """What the customer's bank has of it now."""
+    return dispute.withdrawn - dispute.returned
 
 
-def _withheld(payment: Payment, known: Dispute, *, withdrawn: bool, returned: bool) -> int:
-    """What cannot be refunded because the dispute has taken it: as much as was still there."""
-    if returned or not withdrawn:
-        return 0
-    if known.withdrawn:
-        return known.withheld
-    return min(known.amount, payment.refundable_minor)
+def _withheld(payment: Payment, known: Dispute, state: DisputeState) -> int:
+    """What cannot be refunded because the dispute has taken it: as much as is there."""
+    kept = max(0, state.withdrawn_minor - state.reinstated_minor)
+    return min(kept, payment.refundable_minor + known.withheld)

@@ -2,7 +2,7 @@
 
 Chart per currency (from → to). Capture: clearing → receivable (gross), receivable → fees (the
 processor's fee). Refund: receivable → clearing (the fee is not returned). Chargeback: receivable →
-clearing, and its fee receivable → fees; what is won or comes back: clearing → receivable.
+clearing, and its fee receivable → fees; what is reinstated or comes back, the other way.
 Settlement line: receivable → clearing (net), fees → clearing (fee). So clearing and fees return to
 zero when everything is settled. Opening balance: opening → account.
 """
@@ -219,16 +219,24 @@ def refund_legs(merchant_id: str, currency: str, amount: int) -> tuple[Leg, ...]
     return (Leg(from_account_id=receivable, to_account_id=clearing, amount=amount),)
 
 
-def chargeback_legs(merchant_id: str, currency: str, amount: int, fee: int) -> tuple[Leg, ...]:
-    """What a dispute withdraws from the merchant's receivable, and the processor's fee for it."""
-    receivable, fees = receivable_account(merchant_id, currency), fees_account(currency)
-    kept = Leg(from_account_id=receivable, to_account_id=fees, amount=fee)
-    taken = refund_legs(merchant_id, currency, amount)
-    return (*taken, kept) if fee else taken
+def dispute_legs(merchant_id: str, currency: str, taken: int, fee: int) -> tuple[Leg, ...]:
+    """What a dispute takes from the merchant's receivable, and the processor's fee for it.
+
+    Negative ones come back to it. No legs where nothing moves.
+    """
+    receivable = receivable_account(merchant_id, currency)
+    others = ((clearing_account(currency), taken), (fees_account(currency), fee))
+    return tuple(
+        Leg(from_account_id=receivable, to_account_id=other, amount=amount)
+        if amount > 0
+        else Leg(from_account_id=other, to_account_id=receivable, amount=-amount)
+        for other, amount in others
+        if amount
+    )
 
 
 def reversal_legs(merchant_id: str, currency: str, amount: int) -> tuple[Leg, ...]:
-    """What comes back to the receivable: a dispute that was won, a refund that was returned."""
+    """What comes back to the receivable: a refund that was returned."""
     clearing, receivable = clearing_account(currency), receivable_account(merchant_id, currency)
     return (Leg(from_account_id=clearing, to_account_id=receivable, amount=amount),)
 

@@ -1,4 +1,8 @@
-"""What a processor's notification says, whatever the processor calls it."""
+"""What a processor says, whatever the processor calls it.
+
+A notification is a hint: it names something that changed. What became of it is read from the
+processor itself, as one of the states below.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +10,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from runtime.models.payment import DisputeStatus
+
 
 class EventKind(StrEnum):
-    """What happened at the processor.
-
-    `charge_changed` and `operation_changed` are only hints: what became of the charge, capture,
-    refund or void is asked of the processor itself. `refund_failed` takes back a refund that had
-    succeeded. `ignored` is genuine, and nothing that concerns us.
-    """
+    """What a notification is about. `ignored` is genuine, and nothing that concerns us."""
 
     CHARGE_CHANGED = "charge_changed"
     OPERATION_CHANGED = "operation_changed"
     REFUND_FAILED = "refund_failed"
-    DISPUTE_OPENED = "dispute_opened"
-    DISPUTE_WON = "dispute_won"
-    DISPUTE_LOST = "dispute_lost"
+    DISPUTE_CHANGED = "dispute_changed"
     IGNORED = "ignored"
 
 
@@ -29,8 +28,8 @@ class ProcessorEvent:
     """One notification. `id` is the processor's and stays the same when it is sent again.
 
     `charge_id` is what the processor calls the charge, `reference` our own id that it carried (a
-    payment's or a transaction's), where it carried one. `dispute_id`, `amount_minor`, `currency`
-    and `fee_minor` are a dispute's: what is withdrawn, and what the processor takes for it.
+    payment's or a transaction's), where it carried one. `object_id`: the processor's id of the
+    dispute or refund.
     """
 
     id: str
@@ -38,7 +37,71 @@ class ProcessorEvent:
     at: datetime
     charge_id: str | None = None
     reference: str | None = None
-    dispute_id: str | None = None
-    amount_minor: int = 0
-    currency: str = ""
+    object_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DisputeState:
+    """A dispute as the processor has it now. Amounts in minor units of `currency`, all in total.
+
+    `amount_minor` is what the customer's bank disputes, `withdrawn_minor` what was taken for it so
+    far, `reinstated_minor` what of that was given back, `fee_minor` what the processor keeps.
+    `charge_id` and `reference` name the charge, as in ProcessorEvent.
+    """
+
+    id: str
+    status: DisputeStatus
+    created_at: datetime
+    currency: str
+    amount_minor: int
+    withdrawn_minor: int
+    reinstated_minor: int = 0
     fee_minor: int = 0
+    charge_id: str | None = None
+    reference: str | None = None
+
+
+class RefundFate(StrEnum):
+    """What became of a refund at the processor; a failed one did not reach the customer."""
+
+    PENDING = "pending"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class RefundState:
+    """A refund as the processor has it now; the amount in minor units of `currency`."""
+
+    id: str
+    fate: RefundFate
+    created_at: datetime
+    amount_minor: int
+    currency: str
+
+
+class Unapplied(StrEnum):
+    """Why something that the processor says cannot be booked as it is."""
+
+    UNKNOWN_PAYMENT = "unknown_payment"
+    UNKNOWN_REFUND = "unknown_refund"
+    CURRENCY_MISMATCH = "currency_mismatch"
+    AMOUNT_MISMATCH = "amount_mismatch"
+    TOO_MANY_DISPUTES = "too_many_disputes"
+    PROCESSOR_ACCOUNT_REMOVED = "processor_account_removed"
+
+
+class NotApplicable(Exception):
+    """What the processor says cannot be booked: a person has to look at it.
+
+    `since`: when the dispute or refund began, by the processor. `payment_id` where it is known.
+    """
+
+    def __init__(
+        self, reason: Unapplied, detail: str, since: datetime, payment_id: str | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+        self.since = since
+        self.payment_id = payment_id

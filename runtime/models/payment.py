@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from runtime.models.fields import Instant, MinorUnits, Record
 from runtime.schema import UnlessDefault, partition, shown_in, sort
@@ -37,22 +37,36 @@ class DisputeStatus(StrEnum):
 class Dispute(BaseModel, frozen=True):
     """A customer's bank takes money back. `withheld` is what can not be refunded meanwhile.
 
-    `withdrawn`, `returned`: whether the chargeback, and its reversal, are booked, by the transfers
-    `transfer_ids`, in order. `since` is when it was first seen.
+    `amount` is what the bank disputes; `withdrawn`, `returned` and `fee` are what is booked of it
+    so far in total, by the transfers `transfer_ids`, in order. `since` is when it began.
     """
 
     status: DisputeStatus
     amount: MinorUnits
     fee: MinorUnits = 0
     withheld: MinorUnits = 0
-    withdrawn: bool = False
-    returned: bool = False
+    withdrawn: MinorUnits = 0
+    returned: MinorUnits = 0
     since: Instant | None = None
     transfer_ids: tuple[str, ...] = ()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _in_full(cls, stored: Any) -> Any:
+        """Rows of before said only whether the whole amount was withdrawn and returned."""
+        if not isinstance(stored, dict):
+            return stored
+        sums = {
+            name: stored.get("amount", 0) if stored[name] else 0
+            for name in ("withdrawn", "returned")
+            if isinstance(stored.get(name), bool)
+        }
+        return {**stored, **sums}
 
-MAX_DISPUTES = 10
-"""Disputes of one payment: they are read and written as one value."""
+
+MAX_DISPUTES = 100
+"""Disputes of one payment. They are read and written as one value of some 20 KB then, far below
+DynamoDB's 400 KB of an item; one more is kept beside it (models/processor_event.py)."""
 
 _LISTED = ("gsi-merchant", "gsi-merchant-status", "gsi-customer")
 

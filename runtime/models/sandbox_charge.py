@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from runtime.models.fields import EpochSeconds, Instant, MinorUnits
-from runtime.schema import Row, Ttl, partition
+from runtime.schema import Row, Ttl, partition, sort
 
 
 class SandboxCharge(Row, table="sandbox_charges", frozen=True):
@@ -14,6 +14,10 @@ class SandboxCharge(Row, table="sandbox_charges", frozen=True):
     A charge's row also has what is left to capture and to refund of it. A capture, refund or void
     has a row of its own, and names the charge's reference as `charge`. `account`: for whom it was
     done.
+
+    A dispute has a row as well: of what the sandbox was told about it by who keeps its secret
+    (`event_id`: the last time; `told_at`: how old that news is; `revision`: how often). It stands
+    in `gsi-changed`, as a refund does that came back, so that what changed lately can be asked for.
     """
 
     reference: Annotated[str, partition()]
@@ -28,6 +32,13 @@ class SandboxCharge(Row, table="sandbox_charges", frozen=True):
     capturable: MinorUnits | None = None
     refundable: MinorUnits | None = None
     refunds_fail: bool | None = None
+    changed_account: Annotated[str | None, partition("gsi-changed")] = None
+    changed_at: Annotated[Instant | None, sort("gsi-changed")] = None
+    event_id: str | None = None
+    told_at: EpochSeconds | None = None
+    revision: int | None = None
+    charge_id: str | None = None
+    reinstated: MinorUnits | None = None
     response_code: str
     response_text: str
     created_at: Instant

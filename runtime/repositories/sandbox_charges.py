@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
+from pydantic import BaseModel
+
+from runtime.models.fields import Instant
 from runtime.models.sandbox_charge import SandboxCharge
 from runtime.models.scope import EVERYBODY
 from runtime.repositories.expressions import Update, Write, absent, at_least, equals, put, update
@@ -14,8 +18,17 @@ AUTHORIZED = "authorized"
 """State of a charge of which something is left to capture."""
 CAPTURED = "approved"
 VOIDED = "voided"
+RETURNED = "returned"
+"""State of a refund that had been made, and came back from the customer's bank."""
+CHARGE, REFUND, DISPUTE = "charge", "refund", "dispute"
+"""Kinds of rows."""
+_CHANGED_PAGE = 100
 
 Effect = Literal["capture", "final_capture", "refund", "void"]
+
+
+class _Changed(BaseModel, frozen=True):
+    reference: str
 
 
 class SandboxChargeRepository:
@@ -49,6 +62,47 @@ class SandboxChargeRepository:
     def recall(self, reference: str) -> SandboxCharge | None:
         """What is remembered for a reference, strongly consistent."""
         return self._store.get(SandboxCharge, {"reference": reference}, SandboxCharge, EVERYBODY)
+
+    def note(self, before: SandboxCharge | None, after: SandboxCharge, *, token: str) -> bool:
+        """Remember what became of a dispute; False where somebody has said more meanwhile."""
+        unchanged = absent("reference") if before is None else equals("revision", before.revision)
+        try:
+            self._store.transact([put(after).when(unchanged)], token=token)
+        except TransactionRefused:
+            return False
+        return True
+
+    def bring_back(
+        self, refund: SandboxCharge, event_id: str, changed_at: Instant, *, token: str
+    ) -> None:
+        """Let a refund come back from the customer's bank: once, and its charge has it again."""
+        assert refund.charge is not None, f"{refund.reference} names no charge"
+        returned = update(SandboxCharge, {"reference": refund.reference}).assign(
+            state=RETURNED,
+            response_code="refund_failed",
+            response_text="The customer's bank sent the refund back",
+            event_id=event_id,
+            changed_account=refund.account,
+            changed_at=changed_at,
+        )
+        charge = update(SandboxCharge, {"reference": refund.charge}).add(refundable=refund.amount)
+        writes = [
+            returned.when(equals("state", CAPTURED), equals("kind", REFUND)),
+            charge.when(equals("kind", CHARGE)),
+        ]
+        try:
+            self._store.transact(writes, token=token)
+        except TransactionRefused as refused:
+            if 0 not in refused.failed:
+                raise
+
+    def changed(self, account: str, since: Instant) -> Iterator[str]:
+        """References of an account's disputes and returned refunds that changed since then."""
+        key = (equals("changed_account", account), at_least("changed_at", since))
+        rows = self._store.query(
+            SandboxCharge, _Changed, key, page_size=_CHANGED_PAGE, index="gsi-changed"
+        )
+        return (row.reference for row in rows)
 
     def _row(self, refused: TransactionRefused, position: int) -> SandboxCharge:
         item = refused.failed[position]

@@ -1,22 +1,38 @@
-"""What a processor's notification changes of a payment and the books, in one commit per event."""
+"""What the processor's answer about a dispute or a refund changes, in one commit per event.
+
+The payment is read before the processor is asked, and the commit compares its version. So whoever
+wins has asked last, and the books end with what the processor says last.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple, Protocol
 
 from runtime.contract.processor_events import EventResult
 from runtime.domain.buckets import bucket_for
-from runtime.domain.disputes import changes_after, dispute_step, next_posting_id
+from runtime.domain.disputes import (
+    DisputeStep,
+    changes_after,
+    dispute_step,
+    next_posting_id,
+)
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_epoch_seconds, to_instant
-from runtime.domain.ledger import chargeback_legs, reversal_legs, total_of
+from runtime.domain.ledger import dispute_legs, reversal_legs, total_of
 from runtime.domain.payment_operations import after_failed_refund
 from runtime.domain.posting_ids import returned_refund_posting_id
-from runtime.domain.processor_events import ProcessorEvent
-from runtime.errors import AlreadyClaimed, CurrencyMismatch, InvalidState, StaleWrite, Unavailable
+from runtime.domain.processor_events import (
+    DisputeState,
+    NotApplicable,
+    ProcessorEvent,
+    RefundFate,
+    Unapplied,
+)
+from runtime.echo import echoed
+from runtime.errors import AlreadyClaimed, StaleWrite, Unavailable
+from runtime.gateways.processors.port import Processor
 from runtime.models.change import ChangeContext
 from runtime.models.idempotency import ClaimState, IdempotencyRecord
 from runtime.models.merchant import MerchantProfile
@@ -24,22 +40,32 @@ from runtime.models.payment import MAX_DISPUTES, Payment
 from runtime.models.scope import Scope
 from runtime.models.transaction import AuditStep, Transaction, TransactionStatus
 from runtime.models.transfer import Leg, Transfer
+from runtime.observability import logger
 from runtime.repositories.payment_writes import EventWrites
 from runtime.services.payment_desk import PaymentDesk
 from runtime.services.payment_outcome import Posting, booking_of
 
-MAX_ATTEMPTS: Final = 100
-"""Attempts to write one event on a payment that others change meanwhile."""
+MAX_ATTEMPTS: Final = 20
+"""Attempts to write one event on a payment that others change meanwhile; each asks anew."""
 EVENTS_KEPT: Final = timedelta(days=30)
 """How long an event's id is remembered; Stripe, for one, repeats events for three days."""
+PATIENCE: Final = timedelta(hours=1)
+"""So long an event about something that we do not know is asked for again: the answer of the
+charge itself may still be on its way. Later it is kept for a person to look at."""
+_DONE: Final = (TransactionStatus.SUCCEEDED, TransactionStatus.SETTLED)
 
 
 @dataclass(frozen=True, slots=True)
 class EventDesk:
-    """With what one event is applied: whose it is, under which key it is remembered, and when."""
+    """With what one event is applied: whose it is, under which key it is remembered, and when.
+
+    `connector`: of the processor account that sent it.
+    """
 
     payments: PaymentDesk
     merchant: MerchantProfile
+    processor: str
+    connector: Processor
     key: str
     context: ChangeContext
     now: datetime
@@ -61,75 +87,168 @@ class EventDesk:
         )
 
 
-def apply_dispute(payment: Payment, event: ProcessorEvent, desk: EventDesk) -> EventResult:
-    """Withdraw, return or note what the event says of a dispute, on the payment as it has become.
+class Outcome(NamedTuple):
+    """What became of an event, and since when the processor has what it is about, if it has it."""
 
-    Raises CurrencyMismatch, InvalidState (too many disputes), Unavailable.
+    result: EventResult
+    since: datetime | None = None
+
+
+class _Charge(NamedTuple):
+    """How a processor names a charge: by its own id, and by the reference that we gave it."""
+
+    charge_id: str | None
+    reference: str | None
+
+
+def apply_dispute(event: ProcessorEvent, desk: EventDesk) -> Outcome:
+    """Book what the processor says of a dispute, on the payment that the processor names.
+
+    Raises NotApplicable, ProcessorUnknown, Unavailable.
     """
-    assert event.dispute_id is not None, f"{event.id} is about no dispute"
-    dispute_id, claim = event.dispute_id, desk.claim()
-    if event.currency != payment.currency:
-        raise CurrencyMismatch(
-            f"{payment.id} is in {payment.currency}, the dispute in {event.currency}"
-        )
-    for _ in range(MAX_ATTEMPTS):
-        known = payment.disputes or {}
-        if dispute_id not in known and len(known) >= MAX_DISPUTES:
-            raise InvalidState(f"{payment.id} has {MAX_DISPUTES} disputes and takes no more")
-        step = dispute_step(payment, event)
-        if step is None:
-            return EventResult.UNCHANGED
-        legs = (
-            *chargeback_legs(
-                payment.merchant_id, payment.currency, step.withdrawn_minor, step.fee_minor
-            ),
-            *reversal_legs(payment.merchant_id, payment.currency, step.returned_minor),
-        )
-        posting_id = next_posting_id(payment.id, dispute_id, step.dispute)
-        booking = _booking(payment, posting_id, legs, desk)
-        if booking is not None:
-            step = step.booked_by(booking.id)
-        after = _next(payment, changes_after(payment, dispute_id, step), desk)
-        writes = EventWrites(payment, after, transfer=booking)
-        try:
-            return _commit(writes, claim, desk)
-        except StaleWrite:
-            payment = _again(payment.id, desk)
-    raise Unavailable(f"{payment.id} changed too often meanwhile; send it again")
-
-
-def take_back_refund(refund: Transaction, desk: EventDesk) -> EventResult:
-    """A refund that had succeeded did not reach the customer: the merchant has it again."""
+    assert event.object_id is not None, f"{event.id} is about no dispute"
     claim = desk.claim()
-    if refund.status is not TransactionStatus.SUCCEEDED:
-        return EventResult.UNCHANGED
-    at, failed = to_instant(desk.now), TransactionStatus.FAILED
-    after_refund = refund.model_copy(
-        update={
-            **desk.context.stamp(),
-            "status": failed,
-            "response_code": "refund_failed",
-            "response_text": "The refund was returned to the processor",
-            "audit_trail": (
-                *refund.audit_trail,
-                AuditStep(status=failed, at=at, by=desk.context.changed_by),
-            ),
-            "version": refund.version + 1,
-            "updated_at": at,
-        }
-    )
+    charge = _Charge(event.charge_id, event.reference)
     for _ in range(MAX_ATTEMPTS):
-        payment = _again(refund.payment_id, desk)
-        after = _next(payment, after_failed_refund(payment, refund.amount), desk)
-        legs = reversal_legs(payment.merchant_id, payment.currency, refund.amount)
-        booking = _booking(payment, returned_refund_posting_id(refund.id), legs, desk)
-        writes = EventWrites(payment, after, (refund, after_refund), transfer=booking)
+        payment = payment_of(charge, desk)
+        state = _connector_of(payment, desk).find_dispute(event.object_id)
+        if state is None:
+            logger.warning("the processor has no such dispute", event=event.id)
+            return Outcome(EventResult.IGNORED)
+        named = _Charge(state.charge_id, state.reference)
+        if named != charge:
+            charge = named  # what a notification says of it is not believed either
+            continue
+        payment = _disputable(payment, event, state, desk)
+        step = dispute_step(payment, state)
+        if step is None:
+            return Outcome(EventResult.UNCHANGED, state.created_at)
         try:
-            return _commit(writes, claim, desk)
+            result = _commit(_dispute_writes(payment, state, step, desk), claim, desk)
+            return Outcome(result, state.created_at)
+        except StaleWrite:
+            continue
+    raise Unavailable(
+        f"what {echoed(event.id)} is about changed too often meanwhile; send it again"
+    )
+
+
+def _disputable(
+    payment: Payment | None, event: ProcessorEvent, state: DisputeState, desk: EventDesk
+) -> Payment:
+    """The payment, if the dispute can be booked on it. Raises NotApplicable, Unavailable."""
+    if payment is None or payment.amount_captured == 0:
+        named = state.reference or state.charge_id
+        require_patience(event, desk)
+        raise NotApplicable(
+            Unapplied.UNKNOWN_PAYMENT,
+            f"dispute {state.id} is about {named}, which is no payment that was captured here",
+            state.created_at,
+        )
+    if state.currency != payment.currency:
+        raise NotApplicable(
+            Unapplied.CURRENCY_MISMATCH,
+            f"{payment.id} is in {payment.currency}, dispute {state.id} in {state.currency}",
+            state.created_at,
+            payment.id,
+        )
+    known = payment.disputes or {}
+    if state.id not in known and len(known) >= MAX_DISPUTES:
+        raise NotApplicable(
+            Unapplied.TOO_MANY_DISPUTES,
+            f"{payment.id} has {len(known)} disputes already, dispute {state.id} is one more",
+            state.created_at,
+            payment.id,
+        )
+    return payment
+
+
+def _dispute_writes(
+    payment: Payment, state: DisputeState, step: DisputeStep, desk: EventDesk
+) -> EventWrites:
+    legs = dispute_legs(payment.merchant_id, payment.currency, step.taken_minor, step.fee_minor)
+    posting_id = next_posting_id(payment.id, state.id, step.dispute)
+    booking = _booking(payment, posting_id, legs, desk)
+    if booking is not None:
+        step = step.booked_by(booking.id)
+    after = _next(payment, changes_after(payment, state.id, step), desk)
+    return EventWrites(payment, after, transfer=booking)
+
+
+def take_back_refund(refund: Transaction, event: ProcessorEvent, desk: EventDesk) -> Outcome:
+    """A refund that had succeeded did not reach the customer: the merchant has it again.
+
+    If the processor says so. Raises NotApplicable, ProcessorUnknown, Unavailable.
+    """
+    claim = desk.claim()
+    if refund.status not in _DONE:
+        return Outcome(EventResult.UNCHANGED)
+    payment = _again(refund.payment_id, desk)
+    state = _connector_of(payment, desk).find_refund(refund.id, refund.processor_id)
+    if state is None or state.fate is not RefundFate.FAILED:
+        logger.warning("the processor says of no refund that it failed", event=event.id)
+        return Outcome(EventResult.IGNORED if state is None else EventResult.UNCHANGED)
+    if (state.amount_minor, state.currency) != (refund.amount, refund.currency):
+        raise NotApplicable(
+            Unapplied.AMOUNT_MISMATCH,
+            f"{refund.id} is {refund.amount} {refund.currency}, the processor's refund {state.id} "
+            f"{state.amount_minor} {state.currency}",
+            state.created_at,
+            payment.id,
+        )
+    legs = reversal_legs(payment.merchant_id, payment.currency, refund.amount)
+    for _ in range(MAX_ATTEMPTS):
+        after = _next(payment, after_failed_refund(payment, refund.amount), desk)
+        booking = _booking(payment, returned_refund_posting_id(refund.id), legs, desk)
+        writes = EventWrites(payment, after, (refund, _failed(refund, desk)), transfer=booking)
+        try:
+            return Outcome(_commit(writes, claim, desk), state.created_at)
         except StaleWrite as stale:
+            payment = _again(refund.payment_id, desk)
             if stale.table == "transactions":
-                return EventResult.DUPLICATE
+                refund = _refund_again(refund.id, desk)
+                if refund.status not in _DONE:
+                    return Outcome(EventResult.DUPLICATE, state.created_at)
     raise Unavailable(f"{refund.payment_id} changed too often meanwhile; send it again")
+
+
+def require_patience(event: ProcessorEvent, desk: EventDesk) -> None:
+    """Raises Unavailable while what the event is about may still become known here."""
+    if desk.now - event.at < PATIENCE:
+        raise Unavailable(
+            f"{echoed(event.id)} is about nothing that is known yet; send it again later"
+        )
+
+
+class NamesCharge(Protocol):
+    """What names a charge: an event, or a processor's answer."""
+
+    @property
+    def charge_id(self) -> str | None:
+        """What the processor calls it."""
+
+    @property
+    def reference(self) -> str | None:
+        """Our id that it carried."""
+
+
+def payment_of(charge: NamesCharge, desk: EventDesk) -> Payment | None:
+    """The merchant's payment that a processor calls so."""
+    payments, owner = desk.payments.payments, Scope(desk.merchant.id)
+    if charge.reference is not None and charge.reference.startswith("pay_"):
+        return payments.get(charge.reference, owner)
+    if charge.charge_id is None:
+        return None
+    for payment_id in payments.of_processor_id(charge.charge_id, owner):
+        return payments.get(payment_id, owner)
+    return None
+
+
+def _connector_of(payment: Payment | None, desk: EventDesk) -> Processor:
+    """Of the account that the payment was sent to; of an unknown one, who sent the event."""
+    if payment is None or payment.processor != desk.processor:
+        return desk.connector
+    return desk.payments.connectors.of_payment(payment)
 
 
 def _commit(writes: EventWrites, claim: IdempotencyRecord, desk: EventDesk) -> EventResult:
@@ -148,6 +267,28 @@ def _again(payment_id: str, desk: EventDesk) -> Payment:
     return payment
 
 
+def _refund_again(refund_id: str, desk: EventDesk) -> Transaction:
+    refund = desk.payments.payments.transaction(refund_id, Scope(desk.merchant.id))
+    assert refund is not None, f"{refund_id} is never deleted"
+    return refund
+
+
+def _failed(refund: Transaction, desk: EventDesk) -> Transaction:
+    at, failed = to_instant(desk.now), TransactionStatus.FAILED
+    step = AuditStep(status=failed, at=at, by=desk.context.changed_by)
+    return refund.model_copy(
+        update={
+            **desk.context.stamp(),
+            "status": failed,
+            "response_code": "refund_failed",
+            "response_text": "The refund was returned to the processor",
+            "audit_trail": (*refund.audit_trail, step),
+            "version": refund.version + 1,
+            "updated_at": at,
+        }
+    )
+
+
 def _next(payment: Payment, changes: dict[str, object], desk: EventDesk) -> Payment:
     return payment.model_copy(
         update={
@@ -160,11 +301,10 @@ def _next(payment: Payment, changes: dict[str, object], desk: EventDesk) -> Paym
 
 
 def _booking(
-    payment: Payment, posting_id: str, legs: Sequence[Leg], desk: EventDesk
+    payment: Payment, posting_id: str, legs: tuple[Leg, ...], desk: EventDesk
 ) -> Transfer | None:
     """One transfer of everything that moves; None where nothing does."""
-    moving = tuple(leg for leg in legs if leg.amount)
-    if not moving:
+    if not legs:
         return None
-    posting = Posting(posting_id, moving, total_of(moving))
+    posting = Posting(posting_id, legs, total_of(legs))
     return booking_of(payment, posting, desk.merchant, desk.now, desk.context)

@@ -1,36 +1,48 @@
 """Notifications of processors: disputes, refunds that come back, and hints to ask again.
 
 A notification is judged by the processor's own signature with the secret of the merchant that its
-URL names, and applied once per event id. It may come twice, late, or before older ones.
+URL names, and applied once per event id. It may come twice, late, or before older ones. It is a
+hint, not a fact: what is booked is what the processor says when it is asked with our own key.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from runtime.contract.processor_events import EventAnswer, EventResult
-from runtime.domain.disputes import DISPUTE_STATUS
 from runtime.domain.idempotency import event_key
-from runtime.domain.processor_events import EventKind, ProcessorEvent
+from runtime.domain.processor_events import EventKind, NotApplicable, ProcessorEvent, Unapplied
 from runtime.echo import echoed
-from runtime.errors import BadSignature, NotFound, Unavailable
+from runtime.errors import (
+    BadSignature,
+    CurrencyMismatch,
+    InvalidState,
+    NotFound,
+    ProcessorUnknown,
+    Unavailable,
+)
+from runtime.gateways.processors.port import Processor
 from runtime.models.change import ChangeContext
 from runtime.models.merchant import MerchantProfile
-from runtime.models.payment import Payment, PaymentStatus
+from runtime.models.payment import PaymentStatus
 from runtime.models.scope import Scope
 from runtime.models.transaction import Transaction, TransactionStatus, TransactionType
 from runtime.observability import logger
 from runtime.services.charge_resolution import resolve_payment
-from runtime.services.event_outcome import EventDesk, apply_dispute, take_back_refund
+from runtime.services.event_outcome import (
+    EventDesk,
+    Outcome,
+    apply_dispute,
+    payment_of,
+    require_patience,
+    take_back_refund,
+)
 from runtime.services.operation_resolution import resolve_operation
 from runtime.services.payment_desk import PaymentDesk
 
-PATIENCE: Final = timedelta(hours=1)
-"""So long a notification about something that we do not know is asked for again: the answer of the
-charge itself may still be on its way. Later it is somebody else's."""
 _NOT_THEIRS: Final = "the signature does not belong to this merchant"
 
 
@@ -49,7 +61,7 @@ class Notification:
 
 
 def receive_event(notification: Notification, desk: PaymentDesk) -> EventAnswer:
-    """Apply a genuine notification once.
+    """Apply what the processor says about a genuine notification, once.
 
     Raises NotFound for an unknown processor, BadSignature, MalformedJson, and Unavailable where the
     processor should send it again.
@@ -57,8 +69,23 @@ def receive_event(notification: Notification, desk: PaymentDesk) -> EventAnswer:
     if not desk.connectors.knows(notification.processor):
         raise NotFound(f"there is no processor {echoed(notification.processor)}")
     merchant = _merchant(notification, desk)
-    event = _genuine(merchant, notification, desk)
-    result = _apply(event, merchant, notification, desk)
+    event, connector = _genuine(merchant, notification, desk)
+    booking = EventDesk(
+        payments=desk,
+        merchant=merchant,
+        processor=notification.processor,
+        connector=connector,
+        key=event_key(merchant.id, notification.processor, event.id),
+        context=ChangeContext(
+            changed_by=f"processor {notification.processor}",
+            request_id=notification.request_id,
+            cause=event.id,
+            ip_address=notification.ip_address,
+            user_agent=notification.user_agent,
+        ),
+        now=notification.now,
+    )
+    result = apply_event(event, booking)
     logger.info("processor event", event=event.id, kind=event.kind, result=result)
     return EventAnswer(id=event.id, result=result)
 
@@ -75,99 +102,107 @@ def _merchant(notification: Notification, desk: PaymentDesk) -> MerchantProfile:
 
 def _genuine(
     merchant: MerchantProfile, notification: Notification, desk: PaymentDesk
-) -> ProcessorEvent:
-    """The event, if it is signed with the secret of any of the merchant's kept accounts."""
+) -> tuple[ProcessorEvent, Processor]:
+    """The event, and the connector of the kept account with whose secret it is signed."""
     refused = BadSignature(_NOT_THEIRS)
     for connector in desk.connectors.kept(merchant.id, notification.processor).values():
         try:
-            return connector.read_event(notification.headers, notification.body, notification.now)
+            event = connector.read_event(notification.headers, notification.body, notification.now)
         except BadSignature as of_this_account:
             refused = of_this_account
+        else:
+            return event, connector
     raise refused
 
 
-def _apply(
-    event: ProcessorEvent, merchant: MerchantProfile, notification: Notification, desk: PaymentDesk
-) -> EventResult:
+def apply_event(event: ProcessorEvent, desk: EventDesk) -> EventResult:
+    """Have the books say what the processor says of what the event is about.
+
+    Raises Unavailable where it has to come again.
+    """
+    try:
+        return outcome_of(event, desk).result
+    except NotApplicable as impossible:
+        logger.warning("a processor event is not applied", event=event.id, why=impossible.detail)
+        if impossible.reason in (Unapplied.UNKNOWN_PAYMENT, Unapplied.UNKNOWN_REFUND):
+            return EventResult.IGNORED
+        if impossible.reason is Unapplied.CURRENCY_MISMATCH:
+            raise CurrencyMismatch(impossible.detail) from impossible
+        raise InvalidState(impossible.detail) from impossible
+
+
+def outcome_of(event: ProcessorEvent, desk: EventDesk) -> Outcome:
+    """Ask the processor, and book what it says.
+
+    Raises NotApplicable where that cannot be booked, Unavailable where it has to come again.
+    """
     if event.kind is EventKind.IGNORED:
-        return EventResult.IGNORED
-    key = event_key(merchant.id, notification.processor, event.id)
-    if desk.claims.read(key) is not None:
-        return EventResult.DUPLICATE
-    if event.kind in (EventKind.CHARGE_CHANGED, EventKind.OPERATION_CHANGED):
-        return _ask_now(event, merchant, notification, desk)
-    context = ChangeContext(
-        changed_by=f"processor {notification.processor}",
-        request_id=notification.request_id,
-        cause=event.id,
-        ip_address=notification.ip_address,
-        user_agent=notification.user_agent,
-    )
-    booking = EventDesk(desk, merchant, key, context, notification.now)
-    if event.kind in DISPUTE_STATUS:
-        payment = _payment(event, merchant, desk)
-        if payment is None or payment.amount_captured == 0:
-            return _not_ours(event, notification)
-        return apply_dispute(payment, event, booking)
-    refund = _refund(event, merchant, desk)
-    if refund is None:
-        return _not_ours(event, notification)
+        return Outcome(EventResult.IGNORED)
+    if desk.payments.claims.read(desk.key) is not None:
+        return Outcome(EventResult.DUPLICATE)
+    try:
+        if event.kind is EventKind.DISPUTE_CHANGED:
+            return apply_dispute(event, desk)
+        if event.kind is EventKind.REFUND_FAILED:
+            return _refund_failed(event, desk)
+    except ProcessorUnknown as silent:
+        raise Unavailable(
+            f"the processor does not say what {echoed(event.id)} is about"
+        ) from silent
+    return Outcome(_ask_now(event, desk))
+
+
+def _refund_failed(event: ProcessorEvent, desk: EventDesk) -> Outcome:
+    """A refund that is under way is finished first; while somebody else does, the event waits."""
+    refund = _operation(event, desk)
+    if refund is None or refund.type is not TransactionType.REFUND:
+        return _unknown_refund(event, desk)
     if refund.status is TransactionStatus.PENDING:
-        return _resolved(resolve_operation, refund.id, notification, desk)
-    return take_back_refund(refund, booking)
+        resolve_operation(refund.id, desk.payments, desk.context.request_id)
+        refund = _operation(event, desk)
+        assert refund is not None, f"{event.reference} is never deleted"
+        if refund.status is TransactionStatus.PENDING:
+            raise Unavailable(f"{refund.id} is being made just now; send {echoed(event.id)} again")
+        if refund.status is TransactionStatus.FAILED:
+            return Outcome(EventResult.APPLIED)
+    return take_back_refund(refund, event, desk)
 
 
-def _ask_now(
-    event: ProcessorEvent, merchant: MerchantProfile, notification: Notification, desk: PaymentDesk
-) -> EventResult:
-    """A hint is not believed: what became of it is asked of the processor."""
+def _unknown_refund(event: ProcessorEvent, desk: EventDesk) -> Outcome:
+    """What was not refunded by this platform is ignored; what says that it was, is not."""
+    if event.reference is None or not event.reference.startswith("txn_"):
+        return Outcome(EventResult.IGNORED)
+    require_patience(event, desk)
+    state = desk.connector.find_refund(event.reference, event.object_id)
+    if state is None:
+        logger.warning("the processor has no such refund", event=event.id)
+        return Outcome(EventResult.IGNORED)
+    raise NotApplicable(
+        Unapplied.UNKNOWN_REFUND,
+        f"refund {state.id} of {state.amount_minor} {state.currency} names {event.reference}, "
+        "which is no refund that was made here",
+        state.created_at,
+    )
+
+
+def _ask_now(event: ProcessorEvent, desk: EventDesk) -> EventResult:
+    """A hint about what may be under way: if it is, it is finished now."""
+    payments, request_id = desk.payments, desk.context.request_id
     if event.kind is EventKind.OPERATION_CHANGED:
-        operation = _refund(event, merchant, desk, any_kind=True)
+        operation = _operation(event, desk)
         if operation is None:
             return EventResult.IGNORED
-        return _resolved(resolve_operation, operation.id, notification, desk)
-    payment = _payment(event, merchant, desk)
+        resolve_operation(operation.id, payments, request_id)
+        return EventResult.APPLIED
+    payment = payment_of(event, desk)
     if payment is None or payment.status is PaymentStatus.REQUIRES_CAPTURE:
         return EventResult.IGNORED
-    return _resolved(resolve_payment, payment.id, notification, desk)
-
-
-def _resolved(
-    resolve: Callable[[str, PaymentDesk, str], object],
-    identifier: str,
-    notification: Notification,
-    desk: PaymentDesk,
-) -> EventResult:
-    resolve(identifier, desk, notification.request_id)
+    resolve_payment(payment.id, payments, request_id)
     return EventResult.APPLIED
 
 
-def _payment(event: ProcessorEvent, merchant: MerchantProfile, desk: PaymentDesk) -> Payment | None:
-    """The merchant's payment that the notification is about."""
-    owner = Scope(merchant.id)
-    if event.reference is not None and event.reference.startswith("pay_"):
-        return desk.payments.get(event.reference, owner)
-    if event.charge_id is None:
-        return None
-    for payment_id in desk.payments.of_processor_id(event.charge_id, owner):
-        return desk.payments.get(payment_id, owner)
-    return None
-
-
-def _refund(
-    event: ProcessorEvent, merchant: MerchantProfile, desk: PaymentDesk, *, any_kind: bool = False
-) -> Transaction | None:
+def _operation(event: ProcessorEvent, desk: EventDesk) -> Transaction | None:
+    """The merchant's capture, refund or void that the event names."""
     if event.reference is None or not event.reference.startswith("txn_"):
         return None
-    found = desk.payments.transaction(event.reference, Scope(merchant.id))
-    if found is None or any_kind or found.type is TransactionType.REFUND:
-        return found
-    return None
-
-
-def _not_ours(event: ProcessorEvent, notification: Notification) -> EventResult:
-    """Asked for again while it is young; then nobody here will ever know it."""
-    if notification.now - event.at < PATIENCE:
-        raise Unavailable(f"{event.id} is about nothing that is known yet; send it again later")
-    logger.warning("a processor event about nothing of ours", event=event.id, kind=event.kind)
-    return EventResult.IGNORED
+    return desk.payments.payments.transaction(event.reference, Scope(desk.merchant.id))

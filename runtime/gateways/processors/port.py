@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
 from runtime.domain.payments import ProcessorAnswer
-from runtime.domain.processor_events import ProcessorEvent
+from runtime.domain.processor_events import DisputeState, ProcessorEvent, RefundState
 from runtime.models.transaction import TransactionType
 
 ProcessorConfig = Mapping[str, Any]
@@ -88,6 +88,24 @@ class Processor(Protocol):
 
     def find_operation(self, request: OperationRequest) -> ProcessorAnswer | None:
         """What became of a capture, refund or void; None: never seen."""
+        ...
+
+    def find_dispute(self, dispute_id: str) -> DisputeState | None:
+        """A dispute as it stands now, by the processor's id; None: it has no such dispute."""
+        ...
+
+    def find_refund(self, reference: str, refund_id: str | None) -> RefundState | None:
+        """A refund as it stands now, by our id of its transaction and the processor's own.
+
+        None: the processor has no such refund.
+        """
+        ...
+
+    def recent_events(self, since: datetime) -> Iterator[ProcessorEvent]:
+        """What has happened to disputes and refunds since then, as the processor remembers it.
+
+        Each has the id of the notification that was, or should have been, sent about it.
+        """
         ...
 
     def read_event(self, headers: Mapping[str, str], body: bytes, now: datetime) -> ProcessorEvent:

@@ -8,7 +8,7 @@ own, so that it would notice if we asked for more than there is.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol
@@ -17,13 +17,21 @@ from runtime.domain.ids import new_id
 from runtime.domain.instants import to_epoch_seconds, to_instant
 from runtime.domain.money import fee_of
 from runtime.domain.payments import Approved, ProcessorAnswer, Refused
-from runtime.domain.processor_events import ProcessorEvent
+from runtime.domain.processor_events import DisputeState, ProcessorEvent, RefundState
 from runtime.errors import InvalidValue, ProcessorUnknown
 from runtime.gateways.processors.port import ChargeRequest, OperationRequest, ProcessorConfig
-from runtime.gateways.processors.sandbox_events import read_sandbox_event
+from runtime.gateways.processors.sandbox_disputes import (
+    NewsMemory,
+    dispute_reference,
+    dispute_state,
+    hint_about,
+    refund_state,
+    remember,
+)
+from runtime.gateways.processors.sandbox_events import hint_of, read_sandbox_event
 from runtime.models.sandbox_charge import SandboxCharge
 from runtime.models.transaction import TransactionType
-from runtime.repositories.sandbox_charges import AUTHORIZED, CAPTURED, VOIDED, Effect
+from runtime.repositories.sandbox_charges import AUTHORIZED, CAPTURED, REFUND, VOIDED, Effect
 
 SLOW_SECONDS = 2.0
 MEMORY = timedelta(days=90)
@@ -66,8 +74,12 @@ BEHAVIOURS: Final[Mapping[str, Behaviour]] = {
 """`tok_error` answers 5xx though the charge was made; asked again by reference, it says so."""
 
 
-class ChargeMemory(Protocol):
+class ChargeMemory(NewsMemory, Protocol):
     """Where the sandbox remembers."""
+
+    def changed(self, account: str, since: str) -> Iterator[str]:
+        """References of an account's disputes and returned refunds that changed since then."""
+        ...
 
     def remember(self, charge: SandboxCharge, *, token: str) -> SandboxCharge:
         """Store `charge`, or return what was remembered for its reference before."""
@@ -77,10 +89,6 @@ class ChargeMemory(Protocol):
         self, operation: SandboxCharge, effect: Effect, *, token: str
     ) -> SandboxCharge | None:
         """Do it, or return what was remembered for it; None where the charge does not allow it."""
-        ...
-
-    def recall(self, reference: str) -> SandboxCharge | None:
-        """What is remembered for a reference."""
         ...
 
 
@@ -153,9 +161,32 @@ class SandboxProcessor:
         remembered = self.memory.recall(request.reference)
         return _answer(remembered) if remembered else None
 
+    def find_dispute(self, dispute_id: str) -> DisputeState | None:
+        """What is remembered of a dispute of this account."""
+        row = self.memory.recall(dispute_reference(self.account, dispute_id))
+        return None if row is None else dispute_state(row)
+
+    def find_refund(self, reference: str, refund_id: str | None) -> RefundState | None:
+        """What is remembered of a refund; its reference is enough."""
+        row = self.memory.recall(reference)
+        return None if row is None or row.kind != REFUND else refund_state(row)
+
+    def recent_events(self, since: datetime) -> Iterator[ProcessorEvent]:
+        """What was told about disputes and returned refunds of this account since then."""
+        for reference in self.memory.changed(self.account, to_instant(since)):
+            row = self.memory.recall(reference)
+            hint = hint_about(row) if row is not None else None
+            if hint is not None:
+                yield hint
+
     def read_event(self, headers: Mapping[str, str], body: bytes, now: datetime) -> ProcessorEvent:
-        """A notification signed with the merchant's `webhook_secret`."""
-        return read_sandbox_event(headers, body, self.config(), now)
+        """A notification signed with the merchant's `webhook_secret`, which an operator keeps.
+
+        What it says has happened at the sandbox from now on.
+        """
+        told = read_sandbox_event(headers, body, self.config(), now)
+        remember(told, self.account, self.memory, now, MEMORY)
+        return hint_of(told)
 
     def _remember(self, row: SandboxCharge, at: datetime) -> SandboxCharge:
         return self.memory.remember(self._ours(row), token=new_id("sbt", at))

@@ -11,6 +11,7 @@ import hmac
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Annotated, Final
 
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
@@ -19,6 +20,7 @@ from runtime.domain.processor_events import EventKind, ProcessorEvent
 from runtime.errors import BadSignature, MalformedJson
 from runtime.gateways.processors.port import ProcessorConfig
 from runtime.models.fields import MAX_AMOUNT_MINOR
+from runtime.models.payment import DisputeStatus
 
 SIGNATURE_HEADER: Final = "sandbox-signature"
 TOLERANCE_SECONDS: Final = 300
@@ -30,18 +32,43 @@ _Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 _Amount = Annotated[int, Field(ge=0, le=MAX_AMOUNT_MINOR)]
 
 
+class SandboxEventType(StrEnum):
+    """What has happened at the sandbox."""
+
+    CHARGE_CHANGED = "charge_changed"
+    OPERATION_CHANGED = "operation_changed"
+    REFUND_FAILED = "refund_failed"
+    DISPUTE_OPENED = "dispute_opened"
+    DISPUTE_WON = "dispute_won"
+    DISPUTE_LOST = "dispute_lost"
+    IGNORED = "ignored"
+
+
+DISPUTE_EVENTS: Final[Mapping[SandboxEventType, DisputeStatus]] = {
+    SandboxEventType.DISPUTE_OPENED: DisputeStatus.OPENED,
+    SandboxEventType.DISPUTE_WON: DisputeStatus.WON,
+    SandboxEventType.DISPUTE_LOST: DisputeStatus.LOST,
+}
+
+
 class SandboxEvent(BaseModel, frozen=True, extra="forbid"):
-    """The body of a notification; amounts in minor units, `created` in epoch seconds."""
+    """The body of a notification; amounts in minor units, `created` in epoch seconds.
+
+    `fee` and `reinstated` are totals: a fee of 0 gives it back. `silent`: the sandbox remembers it
+    and notifies nobody, so that only the daily poll finds it.
+    """
 
     id: _Name
-    type: EventKind
+    type: SandboxEventType
     created: Annotated[int, Field(ge=0, le=10**11)]
     reference: _Name | None = None
     charge_id: _Name | None = None
     dispute_id: _Name | None = None
-    amount: _Amount = 0
+    amount: _Amount | None = None
     currency: Annotated[str, StringConstraints(max_length=3)] = ""
-    fee: _Amount = 0
+    fee: _Amount | None = None
+    reinstated: _Amount | None = None
+    silent: bool = False
 
 
 def sign_sandbox_event(body: bytes, secret: str, at_seconds: int) -> str:
@@ -52,7 +79,7 @@ def sign_sandbox_event(body: bytes, secret: str, at_seconds: int) -> str:
 
 def read_sandbox_event(
     headers: Mapping[str, str], body: bytes, config: ProcessorConfig, now: datetime
-) -> ProcessorEvent:
+) -> SandboxEvent:
     """The genuine notification. Raises BadSignature, MalformedJson."""
     secret = config.get("webhook_secret")
     if not isinstance(secret, str) or len(secret) < SHORTEST_SECRET:
@@ -68,19 +95,29 @@ def read_sandbox_event(
     if abs(now.timestamp() - at_seconds) > TOLERANCE_SECONDS:
         raise BadSignature(f"{SIGNATURE_HEADER} is more than {TOLERANCE_SECONDS} s old")
     try:
-        event = SandboxEvent.model_validate_json(body)
+        return SandboxEvent.model_validate_json(body)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
         name = ".".join(str(part) for part in problem["loc"])
         raise MalformedJson(f"the notification's {name or 'body'}: {problem['msg']}") from None
+
+
+def hint_of(told: SandboxEvent) -> ProcessorEvent:
+    """What the notification is about; what became of that, the sandbox itself says."""
     return ProcessorEvent(
-        id=event.id,
-        kind=event.type,
-        at=datetime.fromtimestamp(event.created, UTC),
-        charge_id=event.charge_id,
-        reference=event.reference,
-        dispute_id=event.dispute_id,
-        amount_minor=event.amount,
-        currency=event.currency,
-        fee_minor=event.fee,
+        id=told.id,
+        kind=EventKind.IGNORED if told.silent else _KINDS[told.type],
+        at=datetime.fromtimestamp(told.created, UTC),
+        charge_id=told.charge_id,
+        reference=told.reference,
+        object_id=told.dispute_id,
     )
+
+
+_KINDS: Final[Mapping[SandboxEventType, EventKind]] = {
+    SandboxEventType.CHARGE_CHANGED: EventKind.CHARGE_CHANGED,
+    SandboxEventType.OPERATION_CHANGED: EventKind.OPERATION_CHANGED,
+    SandboxEventType.REFUND_FAILED: EventKind.REFUND_FAILED,
+    SandboxEventType.IGNORED: EventKind.IGNORED,
+    **dict.fromkeys(DISPUTE_EVENTS, EventKind.DISPUTE_CHANGED),
+}

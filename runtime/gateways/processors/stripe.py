@@ -7,15 +7,16 @@ docs/processors.md says what else Stripe does in its own way.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeVar
 
 import stripe
 
 from runtime.domain.payments import Approved, ProcessorAnswer, Refused
-from runtime.domain.processor_events import ProcessorEvent
-from runtime.errors import InvalidValue, ProcessorUnknown
+from runtime.domain.processor_events import DisputeState, ProcessorEvent, RefundState
+from runtime.errors import InvalidValue, MalformedJson, ProcessorUnknown
 from runtime.gateways.processors.port import ChargeRequest, OperationRequest
 from runtime.gateways.processors.stripe_amounts import NotInStripesUnits, to_stripe
 from runtime.gateways.processors.stripe_answers import (
@@ -36,9 +37,12 @@ from runtime.gateways.processors.stripe_client import (
     http_client,
     stripe_config,
 )
-from runtime.gateways.processors.stripe_events import read_stripe_event
+from runtime.gateways.processors.stripe_disputes import dispute_state, refund_state
+from runtime.gateways.processors.stripe_events import POLLED_TYPES, hint_of, read_stripe_event
 from runtime.gateways.processors.stripe_shapes import PaymentIntent
 from runtime.models.transaction import TransactionType
+
+Found = TypeVar("Found")
 
 __all__ = ["StripeConfig", "StripeProcessor", "stripe_config"]
 
@@ -150,6 +154,28 @@ class StripeProcessor:
         except stripe.StripeError as error:
             raise unknown(error) from None
 
+    def find_dispute(self, dispute_id: str) -> DisputeState | None:
+        """A dispute as it stands now."""
+        found = _there(lambda: self.api.dispute(dispute_id))
+        return None if found is None else dispute_state(found)
+
+    def find_refund(self, reference: str, refund_id: str | None) -> RefundState | None:
+        """A refund as it stands now; without Stripe's own id there is none to read."""
+        if refund_id is None:
+            return None
+        found = _there(lambda: self.api.refund_by_id(refund_id))
+        return None if found is None else refund_state(found)
+
+    def recent_events(self, since: datetime) -> Iterator[ProcessorEvent]:
+        """Stripe's own events about disputes and refunds since then."""
+        try:
+            for event in self.api.events(POLLED_TYPES, int(since.timestamp())):
+                yield hint_of(event)
+        except stripe.StripeError as error:
+            raise unknown(error) from None
+        except MalformedJson as unreadable:
+            raise ProcessorUnknown(f"Stripe: {unreadable.detail}") from None
+
     def read_event(self, headers: Mapping[str, str], body: bytes, now: datetime) -> ProcessorEvent:
         """A notification signed with the merchant's `webhook_secret`."""
         return read_stripe_event(headers, body, self.webhook_secret, now)
@@ -206,6 +232,18 @@ class StripeProcessor:
             if (refund.metadata or {}).get(REFERENCE) == request.reference:
                 return refund_answer(refund)
         return None
+
+
+def _there(read: Callable[[], Found]) -> Found | None:
+    """What `read` reads; None where Stripe has no such object. Raises ProcessorUnknown."""
+    try:
+        return read()
+    except stripe.InvalidRequestError as error:
+        if failure_of(error).code == "resource_missing":
+            return None
+        raise unknown(error) from None
+    except stripe.StripeError as error:
+        raise unknown(error) from None
 
 
 def _closing_answer(request: OperationRequest, intent: PaymentIntent) -> ProcessorAnswer | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field, ValidationError
 from runtime.errors import InvalidValue, ProcessorUnknown
 from runtime.gateways.processors.port import ChargeRequest, OperationRequest
 from runtime.gateways.processors.stripe_amounts import to_stripe
-from runtime.gateways.processors.stripe_shapes import PaymentIntent, Refund
+from runtime.gateways.processors.stripe_shapes import Dispute, PaymentIntent, Refund
 
 if TYPE_CHECKING:
     from stripe.params import PaymentIntentCreateParams
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT_SECONDS: Final = 3.0
 MAX_REFUNDS: Final = 100
 """As many transactions as a payment of ours can have, and as many as Stripe lists at once."""
+MAX_EVENTS: Final = 100
+"""Events of one page: as many as Stripe lists at once."""
 REFERENCE: Final = "reference"
 FORBIDDEN_REFERENCE: Final = "forbidden_reference"
 METHOD: Final = re.compile(
@@ -168,6 +170,22 @@ class StripeApi:
         """All refunds of a charge, also those that were not asked for here."""
         found = self.client.v1.refunds.list({"payment_intent": intent_id, "limit": MAX_REFUNDS})
         return [_shape(Refund, refund) for refund in found.data]
+
+    def refund_by_id(self, refund_id: str) -> Refund:
+        """The latest state of one refund."""
+        return _shape(Refund, self.client.v1.refunds.retrieve(refund_id))
+
+    def dispute(self, dispute_id: str) -> Dispute:
+        """The latest state of one dispute, with the charge that it is about."""
+        found = self.client.v1.disputes.retrieve(dispute_id, {"expand": ["payment_intent"]})
+        return _shape(Dispute, found)
+
+    def events(self, types: Sequence[str], since_seconds: int) -> Iterator[dict[str, Any]]:
+        """Events of some types since then, the newest first; Stripe keeps them for 30 days."""
+        found = self.client.v1.events.list(
+            {"types": list(types), "created": {"gte": since_seconds}, "limit": MAX_EVENTS}
+        )
+        return (event.to_dict() for event in found.auto_paging_iter())
 
     def _create(self, params: PaymentIntentCreateParams, key: str) -> PaymentIntent:
         created = self.client.v1.payment_intents.create(params, {"idempotency_key": key})

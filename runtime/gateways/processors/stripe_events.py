@@ -12,9 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from runtime.domain.processor_events import EventKind, ProcessorEvent
 from runtime.errors import BadSignature, MalformedJson
-from runtime.gateways.processors.stripe_amounts import from_stripe
 from runtime.gateways.processors.stripe_shapes import Dispute, Event, PaymentIntent, Refund
-from runtime.models.currency import DECIMALS
 
 SIGNATURE_HEADER: Final = "stripe-signature"
 TOLERANCE_SECONDS: Final = 300
@@ -32,7 +30,12 @@ def read_stripe_event(
 ) -> ProcessorEvent:
     """The genuine notification. Raises BadSignature, MalformedJson."""
     _require_signature(headers.get(SIGNATURE_HEADER, ""), body, secret, now)
-    event = _read(Event, body)
+    return hint_of(body)
+
+
+def hint_of(document: object) -> ProcessorEvent:
+    """What an event, a body or an object of Stripe's, is about. Raises MalformedJson."""
+    event = _read(Event, document)
     reader = _READERS.get(event.type)
     if reader is None and event.type.startswith(_CHARGE_PREFIX):
         reader = _charge_changed
@@ -80,7 +83,7 @@ def _refund_changed(event: Event) -> ProcessorEvent:
         return _ignored(event)
     failed = refund.status in _REFUND_FAILED
     kind = EventKind.REFUND_FAILED if failed else EventKind.OPERATION_CHANGED
-    return _event(event, kind, charge_id=refund.payment_intent, reference=reference)
+    return _event(event, kind, refund.payment_intent, reference, refund.id)
 
 
 def _dispute_created(event: Event) -> ProcessorEvent:
@@ -88,40 +91,21 @@ def _dispute_created(event: Event) -> ProcessorEvent:
     dispute = _read(Dispute, event.data.object)
     if not any(moved.amount < 0 for moved in dispute.balance_transactions):
         return _ignored(event)
-    return _disputed(event, EventKind.DISPUTE_OPENED)
+    return _disputed(event)
 
 
 def _dispute_closed(event: Event) -> ProcessorEvent:
-    outcomes = {"won": EventKind.DISPUTE_WON, "lost": EventKind.DISPUTE_LOST}
-    kind = outcomes.get(_read(Dispute, event.data.object).status)
-    return _ignored(event) if kind is None else _disputed(event, kind)
+    decided = _read(Dispute, event.data.object).status in ("won", "lost")
+    return _disputed(event) if decided else _ignored(event)
 
 
-def _disputed(event: Event, kind: EventKind) -> ProcessorEvent:
+def _disputed(event: Event) -> ProcessorEvent:
     dispute = _read(Dispute, event.data.object)
-    if dispute.payment_intent is None or dispute.status.startswith(_INQUIRY_PREFIX):
+    intent = dispute.payment_intent
+    if intent is None or dispute.status.startswith(_INQUIRY_PREFIX):
         return _ignored(event)
-    currency = dispute.currency.upper()
-    if currency not in DECIMALS:
-        raise MalformedJson(f"the notification's data.object.currency: {currency} is unknown")
-    return ProcessorEvent(
-        id=event.id,
-        kind=kind,
-        at=_at(event),
-        charge_id=dispute.payment_intent,
-        dispute_id=dispute.id,
-        amount_minor=from_stripe(dispute.amount, currency),
-        currency=currency,
-        fee_minor=_fee_minor(dispute, currency),
-    )
-
-
-def _fee_minor(dispute: Dispute, currency: str) -> int:
-    """What Stripe keeps for the dispute so far; 0 where the balance has another currency."""
-    fees = sum(
-        moved.fee for moved in dispute.balance_transactions if moved.currency.upper() == currency
-    )
-    return max(0, from_stripe(fees, currency))
+    charge_id = intent if isinstance(intent, str) else intent.id
+    return _event(event, EventKind.DISPUTE_CHANGED, charge_id, object_id=dispute.id)
 
 
 def _ignored(event: Event) -> ProcessorEvent:
@@ -129,9 +113,13 @@ def _ignored(event: Event) -> ProcessorEvent:
 
 
 def _event(
-    event: Event, kind: EventKind, *, charge_id: str | None = None, reference: str | None = None
+    event: Event,
+    kind: EventKind,
+    charge_id: str | None = None,
+    reference: str | None = None,
+    object_id: str | None = None,
 ) -> ProcessorEvent:
-    return ProcessorEvent(event.id, kind, _at(event), charge_id, reference)
+    return ProcessorEvent(event.id, kind, _at(event), charge_id, reference, object_id)
 
 
 def _at(event: Event) -> datetime:
@@ -140,8 +128,8 @@ def _at(event: Event) -> datetime:
 
 _READERS: Final[Mapping[str, Callable[[Event], ProcessorEvent]]] = {
     "charge.dispute.created": _dispute_created,
-    "charge.dispute.funds_withdrawn": lambda e: _disputed(e, EventKind.DISPUTE_OPENED),
-    "charge.dispute.funds_reinstated": lambda e: _disputed(e, EventKind.DISPUTE_WON),
+    "charge.dispute.funds_withdrawn": _disputed,
+    "charge.dispute.funds_reinstated": _disputed,
     "charge.dispute.closed": _dispute_closed,
     "charge.refund.updated": _refund_changed,
     "refund.created": _refund_changed,
@@ -149,3 +137,6 @@ _READERS: Final[Mapping[str, Callable[[Event], ProcessorEvent]]] = {
     "refund.updated": _refund_changed,
 }
 """By type. Events of PaymentIntents are all hints; whatever else there is does not concern us."""
+
+POLLED_TYPES: Final = tuple(name for name in _READERS if name != "refund.created")
+"""What the daily poll asks for. Of refunds only what may have failed: every refund is created."""

@@ -58,6 +58,9 @@ class Refund(_Shape, frozen=True):
 
     id: str
     status: str
+    amount: int = 0
+    currency: str = ""
+    created: int = 0
     payment_intent: str | None = None
     pending_reason: str | None = None
     failure_reason: str | None = None
@@ -71,7 +74,8 @@ class Dispute(_Shape, frozen=True):
     status: str
     amount: int
     currency: str
-    payment_intent: str | None = None
+    created: int = 0
+    payment_intent: PaymentIntent | str | None = None
     balance_transactions: tuple[BalanceTransaction, ...] = ()
 
 

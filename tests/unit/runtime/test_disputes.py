@@ -1,23 +1,33 @@
-"""Disputes end alike in whatever order their news come, and however often."""
+"""The books say of a dispute what the processor says last, whatever was heard before."""
 
 from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime
-from itertools import permutations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.domain.disputes import changes_after, dispute_step
-from runtime.domain.ledger import chargeback_legs, reversal_legs
-from runtime.domain.processor_events import EventKind, ProcessorEvent
-from runtime.models.payment import DisputeStatus, Payment, PaymentStatus
+from runtime.domain.disputes import (
+    DisputeStep,
+    changes_after,
+    dispute_step,
+    next_posting_id,
+)
+from runtime.domain.ledger import dispute_legs
+from runtime.domain.processor_events import DisputeState
+from runtime.models.payment import Dispute, DisputeStatus, Payment, PaymentStatus
 
 NOW = datetime(2026, 3, 14, tzinfo=UTC)
-OPENED, WON, LOST = EventKind.DISPUTE_OPENED, EventKind.DISPUTE_WON, EventKind.DISPUTE_LOST
-SOME = st.lists(st.sampled_from([OPENED, WON]), min_size=1, max_size=6)
+OPENED, WON, LOST = DisputeStatus.OPENED, DisputeStatus.WON, DisputeStatus.LOST
+AMOUNTS = st.integers(0, 1000)
+STATES = st.builds(
+    lambda status, withdrawn, reinstated, fee: says(status, "dp_1", withdrawn, reinstated, fee),
+    st.sampled_from([OPENED, WON, LOST]),
+    AMOUNTS,
+    AMOUNTS,
+    st.integers(0, 50),
+)
 
 
 def a_payment(captured: int = 1000, refunded: int = 0) -> Payment:
@@ -41,34 +51,27 @@ def a_payment(captured: int = 1000, refunded: int = 0) -> Payment:
     )
 
 
-def news(
-    kind: EventKind, dispute: str = "dp_1", amount: int = 600, fee: int = 15
-) -> ProcessorEvent:
-    return ProcessorEvent(
-        id=f"evt_{kind}",
-        kind=kind,
-        at=NOW,
-        dispute_id=dispute,
-        amount_minor=amount,
-        currency="USD",
-        fee_minor=fee,
-    )
+def says(
+    status: DisputeStatus,
+    dispute: str = "dp_1",
+    withdrawn: int = 600,
+    reinstated: int = 0,
+    fee: int = 15,
+) -> DisputeState:
+    """What the processor says of a dispute."""
+    return DisputeState(dispute, status, NOW, "USD", 600, withdrawn, reinstated, fee)
 
 
-def told(payment: Payment, *events: ProcessorEvent) -> tuple[Payment, Counter[str]]:
-    """The payment after the events, and what was booked, by account."""
+def told(payment: Payment, *states: DisputeState) -> tuple[Payment, Counter[str]]:
+    """The payment after it was heard of these states, and what was booked, by account."""
     booked: Counter[str] = Counter()
-    for event in events:
-        step = dispute_step(payment, event)
+    for state in states:
+        step = dispute_step(payment, state)
         if step is None:
             continue
-        assert event.dispute_id is not None
-        payment = payment.model_copy(update=changes_after(payment, event.dispute_id, step))
-        legs = (
-            *chargeback_legs("mer_1", "USD", step.withdrawn_minor, step.fee_minor),
-            *reversal_legs("mer_1", "USD", step.returned_minor),
-        )
-        for leg in legs:
+        payment = payment.model_copy(update=changes_after(payment, state.id, step))
+        for leg in dispute_legs("mer_1", "USD", step.taken_minor, step.fee_minor):
+            assert leg.amount > 0
             booked[leg.from_account_id] -= leg.amount
             booked[leg.to_account_id] += leg.amount
         must_add_up(payment)
@@ -81,91 +84,111 @@ def must_add_up(payment: Payment) -> None:
     assert payment.refundable_minor + payment.amount_refunded + withheld == payment.amount_captured
 
 
+def must_say(booked: Counter[str], state: DisputeState) -> None:
+    """The books have moved as much as the processor says in total."""
+    kept = state.withdrawn_minor - state.reinstated_minor
+    assert booked["acc_clearing_USD"] == kept
+    assert booked["acc_fees_USD"] == state.fee_minor
+    assert booked["acc_receivable_mer_1_USD"] == -kept - state.fee_minor
+
+
 def test_an_opened_dispute_withdraws_its_amount_and_fee_and_keeps_them_from_being_refunded() -> (
     None
 ):
-    payment, booked = told(a_payment(), news(OPENED))
-    assert payment.dispute_status is DisputeStatus.OPENED
+    payment, booked = told(a_payment(), says(OPENED))
+    assert payment.dispute_status is OPENED
     assert payment.refundable_minor == 400
-    assert booked["acc_receivable_mer_1_USD"] == -615
-    assert booked["acc_clearing_USD"] == 600
-    assert booked["acc_fees_USD"] == 15
+    must_say(booked, says(OPENED))
 
 
-def test_a_won_dispute_returns_the_amount_but_not_the_fee() -> None:
-    payment, booked = told(a_payment(), news(OPENED), news(WON))
-    assert payment.dispute_status is DisputeStatus.WON
+def test_a_won_dispute_returns_what_was_reinstated_but_not_the_fee() -> None:
+    payment, booked = told(a_payment(), says(OPENED), says(WON, reinstated=600))
+    assert payment.dispute_status is WON
     assert payment.refundable_minor == 1000
     assert booked["acc_receivable_mer_1_USD"] == -15
-    assert booked["acc_clearing_USD"] == 0
 
 
-def test_a_lost_dispute_leaves_the_amount_withdrawn_for_good() -> None:
-    payment, booked = told(a_payment(), news(OPENED), news(LOST))
-    assert payment.dispute_status is DisputeStatus.LOST
+def test_a_dispute_that_is_won_before_its_money_is_back_returns_nothing_yet() -> None:
+    payment, booked = told(a_payment(), says(OPENED), says(WON))
+    assert payment.dispute_status is WON
     assert payment.refundable_minor == 400
-    assert booked["acc_receivable_mer_1_USD"] == -615
+    must_say(booked, says(OPENED))
 
 
-def test_a_dispute_that_was_lost_before_it_was_seen_to_be_opened_is_withdrawn_once() -> None:
-    assert told(a_payment(), news(LOST), news(OPENED)) == told(
-        a_payment(), news(OPENED), news(LOST)
-    )
+def test_what_is_reinstated_may_be_less_than_was_withdrawn_and_more() -> None:
+    for reinstated in (450, 700):
+        payment, booked = told(a_payment(), says(OPENED), says(WON, reinstated=reinstated))
+        must_say(booked, says(WON, reinstated=reinstated))
+        assert payment.refundable_minor == min(1000, 400 + reinstated)
 
 
-def test_a_dispute_that_was_won_before_it_was_seen_to_be_opened_moves_nothing_until_then() -> None:
-    early, nothing = told(a_payment(), news(WON))
-    assert early.dispute_status is DisputeStatus.WON
-    assert not +nothing
-    assert early.refundable_minor == 1000
-    assert told(a_payment(), news(WON), news(OPENED)) == told(a_payment(), news(OPENED), news(WON))
+def test_a_fee_that_comes_back_is_booked_back() -> None:
+    payment, booked = told(a_payment(), says(OPENED), says(WON, reinstated=600, fee=0))
+    assert not +booked
+    assert (payment.disputes or {})["dp_1"].fee == 0
 
 
-@pytest.mark.parametrize("end", [WON, LOST])
-def test_every_order_of_repeated_news_ends_alike(end: EventKind) -> None:
-    ends = {
-        repr(told(a_payment(), *map(news, order)))
-        for order in set(permutations([OPENED, OPENED, end, end]))
-    }
-    assert len(ends) == 1
+def test_won_after_lost_and_lost_after_won_end_as_the_processor_says_last() -> None:
+    lost, won = says(LOST), says(WON, reinstated=600)
+    payment, booked = told(a_payment(), says(OPENED), lost, won)
+    assert (payment.dispute_status, payment.refundable_minor) == (WON, 1000)
+    must_say(booked, won)
+    payment, booked = told(a_payment(), says(OPENED), won, lost)
+    assert (payment.dispute_status, payment.refundable_minor) == (LOST, 400)
+    must_say(booked, lost)
 
 
-@given(SOME)
-def test_what_is_withdrawn_and_returned_is_booked_once_each(kinds: list[EventKind]) -> None:
-    payment, booked = told(a_payment(), *map(news, kinds))
-    withdrawn, won = OPENED in kinds, WON in kinds
-    assert booked["acc_fees_USD"] == (15 if withdrawn else 0)
-    assert booked["acc_clearing_USD"] == (600 if withdrawn and not won else 0)
+def test_a_dispute_that_is_first_heard_of_when_it_is_won_is_booked_out_and_back() -> None:
+    won = says(WON, reinstated=600)
+    payment, booked = told(a_payment(), won)
+    assert payment.refundable_minor == 1000
+    must_say(booked, won)
+
+
+def test_an_inquiry_for_which_nothing_has_moved_is_nothing() -> None:
+    assert dispute_step(a_payment(), says(OPENED, withdrawn=0, fee=0)) is None
+
+
+@given(st.lists(STATES, min_size=1, max_size=8), st.data())
+def test_whatever_was_heard_how_often_and_in_whatever_order_the_books_say_what_was_said_last(
+    states: list[DisputeState], data: st.DataObject
+) -> None:
+    repeated = [state for state in states for _ in range(data.draw(st.integers(1, 2)))]
+    heard = [*data.draw(st.permutations(repeated)), states[-1]]
+    payment, booked = told(a_payment(), *heard)
+    must_say(booked, states[-1])
     assert sum(booked.values()) == 0
-    must_add_up(payment)
-
-
-def test_a_fee_that_becomes_known_later_is_booked_by_itself() -> None:
-    payment, booked = told(a_payment(), news(OPENED, fee=0), news(OPENED, fee=15))
-    assert booked["acc_fees_USD"] == 15
-    assert booked["acc_clearing_USD"] == 600
-    assert (payment.disputes or {})["dp_1"].fee == 15
+    if payment.disputes:
+        assert payment.dispute_status is states[-1].status
+    assert told(payment, states[-1]) == (payment, Counter())
 
 
 def test_a_dispute_over_more_than_is_left_withholds_only_what_is_left() -> None:
-    payment, booked = told(a_payment(1000, refunded=700), news(OPENED))
+    payment, booked = told(a_payment(1000, refunded=700), says(OPENED))
     assert payment.refundable_minor == 0
     assert booked["acc_clearing_USD"] == 600
-    payment, _ = told(payment, news(WON))
+    payment, _ = told(payment, says(WON, reinstated=600))
     assert payment.refundable_minor == 300
 
 
 def test_a_payment_stays_disputed_while_one_of_its_disputes_is_open() -> None:
-    payment, _ = told(
-        a_payment(), news(OPENED, "dp_1", 100), news(OPENED, "dp_2", 200), news(WON, "dp_1", 100)
-    )
-    assert payment.dispute_status is DisputeStatus.OPENED
+    one, other = says(OPENED, "dp_1", 100), says(OPENED, "dp_2", 200)
+    payment, _ = told(a_payment(), one, other, says(WON, "dp_1", 100, 100))
+    assert payment.dispute_status is OPENED
     assert payment.refundable_minor == 800
-    payment, _ = told(payment, news(LOST, "dp_2", 200))
-    assert payment.dispute_status is DisputeStatus.LOST
+    payment, _ = told(payment, says(LOST, "dp_2", 200))
+    assert payment.dispute_status is LOST
 
 
-def test_what_was_won_stays_won_whatever_is_told_later() -> None:
-    payment, booked = told(a_payment(), news(OPENED), news(WON), news(LOST))
-    assert payment.dispute_status is DisputeStatus.WON
-    assert booked["acc_clearing_USD"] == 0
+def test_what_was_stored_before_amounts_were_kept_is_read_as_the_whole_amount() -> None:
+    stored = {"status": "won", "amount": 600, "fee": 15, "withdrawn": True, "returned": False}
+    read = Dispute.model_validate(stored)
+    assert (read.withdrawn, read.returned) == (600, 0)
+
+
+def test_every_step_that_books_something_is_named_by_a_transfer_of_its_own() -> None:
+    known = Dispute(status=OPENED, amount=600, since="2026-03-14T00:00:00.000Z")
+    first = next_posting_id("pay_1", "dp_1", known)
+    booked = DisputeStep(known, 600).booked_by(first).dispute
+    assert booked.transfer_ids == (first,)
+    assert next_posting_id("pay_1", "dp_1", booked) != first

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from runtime.domain.payments import Approved, Refused
+from runtime.domain.processor_events import EventKind, RefundFate
 from runtime.errors import InvalidValue, ProcessorUnknown
 from runtime.gateways.processors.port import ChargeRequest, OperationRequest
 from runtime.gateways.processors.sandbox import BEHAVIOURS, SLOW_SECONDS, SandboxProcessor
+from runtime.gateways.processors.sandbox_events import SIGNATURE_HEADER, sign_sandbox_event
+from runtime.models.payment import DisputeStatus
 from runtime.models.sandbox_charge import SandboxCharge
 from runtime.models.transaction import TransactionType
-from runtime.repositories.sandbox_charges import Effect
+from runtime.repositories.sandbox_charges import RETURNED, Effect
 
 
 class Memory:
@@ -39,6 +45,30 @@ class Memory:
 
     def recall(self, reference: str) -> SandboxCharge | None:
         return self.rows.get(reference)
+
+    def note(self, before: SandboxCharge | None, after: SandboxCharge, *, token: str) -> bool:
+        assert len(token) <= 36
+        assert self.rows.get(after.reference) == before
+        self.rows[after.reference] = after
+        return True
+
+    def bring_back(
+        self, refund: SandboxCharge, event_id: str, changed_at: str, *, token: str
+    ) -> None:
+        assert len(token) <= 36
+        self.rows[refund.reference] = refund.model_copy(
+            update={
+                "state": RETURNED,
+                "event_id": event_id,
+                "changed_at": changed_at,
+                "changed_account": refund.account,
+            }
+        )
+
+    def changed(self, account: str, since: str) -> Iterator[str]:
+        for row in self.rows.values():
+            if row.changed_account == account and (row.changed_at or "") >= since:
+                yield row.reference
 
 
 @pytest.fixture
@@ -214,3 +244,92 @@ def test_an_operation_that_its_charge_does_not_allow_is_refused_ever_after(
 
 def test_the_sandbox_captures_in_parts(sandbox: SandboxProcessor) -> None:
     assert sandbox.captures_in_parts
+
+
+SECRET = "a secret of the sandbox"
+
+
+def tell(sandbox: SandboxProcessor, type_: str, **members: Any) -> EventKind:
+    """A notification signed with the account's secret; what kind of hint it is."""
+    news = {"id": f"evt_{type_}", "type": type_, "created": int(AT.timestamp()), **members}
+    body = json.dumps(news).encode()
+    signature = sign_sandbox_event(body, SECRET, int(AT.timestamp()))
+    return sandbox.read_event({SIGNATURE_HEADER: signature}, body, AT).kind
+
+
+def account(memory: Memory, name: str = "mer_1") -> SandboxProcessor:
+    secret = {"webhook_secret": SECRET}
+    return SandboxProcessor(memory, 290, 30, config=lambda: secret, account=name)
+
+
+DISPUTE = {"dispute_id": "dp_1", "reference": "pay_1", "amount": 600, "currency": "USD", "fee": 15}
+
+
+def test_a_dispute_is_what_the_sandbox_was_told_of_it_last(memory: Memory) -> None:
+    ours = account(memory)
+    assert ours.find_dispute("dp_1") is None
+    assert tell(ours, "dispute_opened", **DISPUTE) is EventKind.DISPUTE_CHANGED
+    opened = ours.find_dispute("dp_1")
+    assert opened is not None
+    assert (opened.status, opened.amount_minor, opened.currency) == ("opened", 600, "USD")
+    assert (opened.withdrawn_minor, opened.reinstated_minor, opened.fee_minor) == (600, 0, 15)
+    tell(ours, "dispute_won", dispute_id="dp_1", reinstated=500, fee=0)
+    won = ours.find_dispute("dp_1")
+    assert won is not None
+    assert (won.status, won.reference, won.created_at) == ("won", "pay_1", opened.created_at)
+    assert (won.withdrawn_minor, won.reinstated_minor, won.fee_minor) == (600, 500, 0)
+
+
+def test_an_old_opening_does_not_open_a_decided_dispute_and_an_old_decision_does_not_hold(
+    memory: Memory,
+) -> None:
+    ours, now = account(memory), int(AT.timestamp())
+    tell(ours, "dispute_won", **DISPUTE, created=now)
+    tell(ours, "dispute_opened", **DISPUTE, created=now + 9)
+    tell(ours, "dispute_lost", **DISPUTE, created=now - 9)
+    state = ours.find_dispute("dp_1")
+    assert state is not None
+    assert (state.status, state.reinstated_minor) == (DisputeStatus.WON, 600)
+    tell(ours, "dispute_lost", **DISPUTE, created=now + 1)
+    state = ours.find_dispute("dp_1")
+    assert state is not None
+    assert (state.status, state.reinstated_minor) == (DisputeStatus.LOST, 0)
+
+
+def test_what_one_account_is_told_is_nothing_that_happened_to_another(memory: Memory) -> None:
+    ours, theirs = account(memory, "mer_1"), account(memory, "mer_2")
+    theirs.charge(request("tok_approved"))
+    theirs.operate(operation(TransactionType.REFUND))
+    tell(ours, "dispute_opened", **DISPUTE)
+    tell(ours, "refund_failed", reference="txn_1")
+    assert theirs.find_dispute("dp_1") is None
+    refund = theirs.find_refund("txn_1", None)
+    assert refund is not None
+    assert refund.fate is RefundFate.SUCCEEDED
+
+
+def test_a_refund_that_came_back_is_refused_whoever_asks_for_it_again(memory: Memory) -> None:
+    ours = account(memory)
+    assert ours.find_refund("txn_1", None) is None
+    ours.charge(request("tok_approved"))
+    assert isinstance(ours.operate(operation(TransactionType.REFUND)), Approved)
+    assert tell(ours, "refund_failed", reference="txn_1") is EventKind.REFUND_FAILED
+    refund = ours.find_refund("txn_1", None)
+    assert refund is not None
+    assert (refund.fate, refund.amount_minor) == (RefundFate.FAILED, 400)
+    assert isinstance(ours.operate(operation(TransactionType.REFUND)), Refused)
+    assert isinstance(ours.find_operation(operation(TransactionType.REFUND)), Refused)
+
+
+def test_what_was_told_silently_is_only_found_by_asking_what_is_new(memory: Memory) -> None:
+    ours = account(memory)
+    ours.charge(request("tok_approved"))
+    ours.operate(operation(TransactionType.REFUND))
+    assert tell(ours, "dispute_opened", **DISPUTE, silent=True) is EventKind.IGNORED
+    assert tell(ours, "refund_failed", reference="txn_1", silent=True) is EventKind.IGNORED
+    found = {hint.id: hint for hint in ours.recent_events(AT)}
+    assert found["evt_dispute_opened"].kind is EventKind.DISPUTE_CHANGED
+    assert found["evt_dispute_opened"].object_id == "dp_1"
+    assert found["evt_refund_failed"].reference == "txn_1"
+    assert list(ours.recent_events(AT + timedelta(seconds=1))) == []
+    assert list(account(memory, "mer_2").recent_events(AT)) == []

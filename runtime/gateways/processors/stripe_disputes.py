@@ -1,0 +1,83 @@
+"""What Stripe's disputes and refunds say, as states of ours. docs/processors.md has it in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from runtime.domain.processor_events import DisputeState, RefundFate, RefundState
+from runtime.gateways.processors.stripe_amounts import from_stripe
+from runtime.gateways.processors.stripe_client import REFERENCE
+from runtime.gateways.processors.stripe_shapes import (
+    BalanceTransaction,
+    Dispute,
+    PaymentIntent,
+    Refund,
+)
+from runtime.models.currency import DECIMALS
+from runtime.models.payment import DisputeStatus
+
+_STATUS: Final[Mapping[str, DisputeStatus]] = {
+    "won": DisputeStatus.WON,
+    "lost": DisputeStatus.LOST,
+}
+"""Every other status of Stripe's is a dispute that is not decided."""
+_FATES: Final[Mapping[str, RefundFate]] = {
+    "succeeded": RefundFate.SUCCEEDED,
+    "failed": RefundFate.FAILED,
+    "canceled": RefundFate.FAILED,
+}
+
+
+def dispute_state(dispute: Dispute) -> DisputeState:
+    """The dispute, with what its balance transactions withdrew, reinstated and cost in total.
+
+    They are in the currency of the merchant's balance. Where that is the dispute's own, their
+    amounts are what is booked. In another one they cannot be compared with the payment: then the
+    disputed amount counts as withdrawn, or reinstated, as soon as anything was, and the fee as
+    unknown (0); the settlement file shows the difference.
+    """
+    currency = dispute.currency.upper()
+    amount = _ours(dispute.amount, currency)
+    moved = dispute.balance_transactions
+    comparable = all(each.currency.upper() == currency for each in moved)
+    taken = sum(-each.amount for each in moved if each.amount < 0)
+    given_back = sum(each.amount for each in moved if each.amount > 0)
+    intent = dispute.payment_intent
+    charge_id = intent.id if isinstance(intent, PaymentIntent) else intent
+    reference = intent.metadata.get(REFERENCE) if isinstance(intent, PaymentIntent) else None
+    return DisputeState(
+        id=dispute.id,
+        status=_STATUS.get(dispute.status, DisputeStatus.OPENED),
+        created_at=datetime.fromtimestamp(dispute.created, UTC),
+        currency=currency,
+        amount_minor=amount,
+        withdrawn_minor=_ours(taken, currency) if comparable else amount * bool(taken),
+        reinstated_minor=_ours(given_back, currency) if comparable else amount * bool(given_back),
+        fee_minor=_fee_minor(moved, currency) if comparable else 0,
+        charge_id=charge_id,
+        reference=reference,
+    )
+
+
+def refund_state(refund: Refund) -> RefundState:
+    """The refund; what is neither done nor failed is still under way."""
+    currency = refund.currency.upper()
+    return RefundState(
+        id=refund.id,
+        fate=_FATES.get(refund.status, RefundFate.PENDING),
+        created_at=datetime.fromtimestamp(refund.created, UTC),
+        amount_minor=_ours(refund.amount, currency),
+        currency=currency,
+    )
+
+
+def _fee_minor(moved: Iterable[BalanceTransaction], currency: str) -> int:
+    """What Stripe keeps; a fee that it returned has its own, negative, transaction."""
+    return max(0, _ours(sum(each.fee for each in moved), currency))
+
+
+def _ours(amount: int, currency: str) -> int:
+    """In minor units; of a currency that is unknown here, as Stripe counts it."""
+    return from_stripe(amount, currency) if currency in DECIMALS else amount

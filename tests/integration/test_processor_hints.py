@@ -1,0 +1,311 @@
+"""A notification is a hint: what is booked is what the processor says when it is asked.
+
+On the runtime's own desks, with a processor whose notifications say whatever a test wants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from runtime.contract.processor_events import EventResult
+from runtime.domain.processor_events import (
+    DisputeState,
+    EventKind,
+    ProcessorEvent,
+    RefundFate,
+    RefundState,
+)
+from runtime.errors import ProcessorUnknown, Unavailable
+from runtime.models.merchant import MerchantProfile
+from runtime.models.payment import DisputeStatus
+from runtime.models.transaction import Transaction, TransactionStatus
+from runtime.services.processor_events import Notification, receive_event
+from tests.support.world import World
+
+OLD = timedelta(hours=2)
+
+
+@dataclass
+class Teller:
+    """The sandbox, but that a test says what its notifications are and what it knows of disputes.
+
+    `disputes` and `refunds` are its truth; None stands for a processor that cannot be reached.
+    """
+
+    inner: Any
+    event: ProcessorEvent | None = None
+    disputes: dict[str, DisputeState] | None = field(default_factory=dict)
+    refunds: dict[str, RefundState] | None = field(default_factory=dict)
+    before_answer: Callable[[], None] = lambda: None
+    after_operation: Callable[[], None] = lambda: None
+    asked: int = 0
+
+    def read_event(self, *_: Any) -> ProcessorEvent:
+        assert self.event is not None
+        return self.event
+
+    def find_dispute(self, dispute_id: str) -> DisputeState | None:
+        self.asked += 1
+        if self.disputes is None:
+            raise ProcessorUnknown("nothing was heard")
+        state = self.disputes.get(dispute_id)
+        self.before_answer()
+        return state
+
+    def find_refund(self, reference: str, refund_id: str | None) -> RefundState | None:
+        self.asked += 1
+        if self.refunds is None:
+            raise ProcessorUnknown("nothing was heard")
+        return self.refunds.get(reference)
+
+    def operate(self, request: Any) -> Any:
+        answer = self.inner.operate(request)
+        self.after_operation()
+        return answer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+class Town:
+    """A shop with a paid payment, and its processor."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.shop: MerchantProfile = world.merchant(processor_config={"webhook_secret": "x" * 16})
+        self.processor = Teller(world.sandbox())
+        self.desk = world.desk(processor=self.processor)  # type: ignore[arg-type]
+        self.payment_id = world.paid(self.shop, amount=1000, desk=self.desk)
+
+    def refund(self, amount: int = 400) -> Transaction:
+        answer = self.world.operate(
+            self.shop, self.payment_id, "refund", amount=amount, desk=self.desk
+        )
+        assert answer.status == 200, answer
+        return self.refunds()[-1]
+
+    def refunds(self) -> list[Transaction]:
+        return [each for each in self.world.rows(Transaction) if each.type == "refund"]
+
+    def hear(self, kind: EventKind, event_id: str = "evt_1", **about: Any) -> EventResult:
+        """The processor sends a notification."""
+        at = about.pop("at", self.world.clock())
+        self.processor.event = ProcessorEvent(event_id, kind, at, **about)
+        heard = Notification("sandbox", self.shop.id, {}, b"", self.world.clock(), "req", "", "")
+        return receive_event(heard, self.desk).result
+
+    def hear_of_dispute(self, event_id: str = "evt_1", **about: Any) -> EventResult:
+        about = {"reference": self.payment_id, "object_id": "dp_1", **about}
+        return self.hear(EventKind.DISPUTE_CHANGED, event_id, **about)
+
+    def dispute(self, status: DisputeStatus = DisputeStatus.OPENED, **more: Any) -> DisputeState:
+        """What the processor has of a dispute of 600 from now on."""
+        state = DisputeState(
+            id="dp_1",
+            status=status,
+            created_at=datetime(2026, 3, 1, tzinfo=UTC),
+            currency="USD",
+            amount_minor=600,
+            withdrawn_minor=600,
+            fee_minor=15,
+            reference=self.payment_id,
+        )
+        state = replace(state, **more)
+        assert self.processor.disputes is not None
+        self.processor.disputes[state.id] = state
+        return state
+
+    def returned(self, refund: Transaction, **more: Any) -> None:
+        """From now on the processor says that the refund failed, unless `more` says otherwise."""
+        state = RefundState(
+            "re_1", RefundFate.FAILED, self.world.clock(), refund.amount, refund.currency
+        )
+        assert self.processor.refunds is not None
+        self.processor.refunds[refund.id] = replace(state, **more)
+
+    def receivable(self) -> int:
+        return self.world.balances()[f"acc_receivable_{self.shop.id}_USD"]
+
+
+@pytest.fixture
+def town(world: World) -> Town:
+    return Town(world)
+
+
+# ------------------------------------------------------------------ refunds
+
+
+@pytest.mark.parametrize("fate", [None, RefundFate.SUCCEEDED, RefundFate.PENDING])
+def test_a_forged_failure_of_a_refund_moves_nothing_unless_the_processor_says_so_too(
+    town: Town, fate: RefundFate | None
+) -> None:
+    refund = town.refund()
+    before = town.receivable()
+    if fate is not None:
+        town.returned(refund, fate=fate)
+    result = town.hear(EventKind.REFUND_FAILED, reference=refund.id)
+    assert result is (EventResult.IGNORED if fate is None else EventResult.UNCHANGED)
+    assert town.processor.asked == 1
+    assert town.receivable() == before
+    assert town.refunds() == [refund]
+
+
+def test_a_refund_that_the_processor_says_has_failed_is_taken_back_once(town: Town) -> None:
+    refund = town.refund()
+    before = town.receivable()
+    town.returned(refund)
+    assert town.hear(EventKind.REFUND_FAILED, reference=refund.id) is EventResult.APPLIED
+    again = town.hear(EventKind.REFUND_FAILED, "evt_2", reference=refund.id)
+    assert again is EventResult.UNCHANGED
+    assert town.receivable() == before + 400
+    assert town.world.payment().refundable_minor == 1000
+
+
+def test_a_settled_refund_that_fails_later_is_taken_back_as_well(town: Town) -> None:
+    refund = town.refund()
+    settled = refund.model_copy(update={"status": TransactionStatus.SETTLED, "version": 3})
+    town.world.put(settled)
+    before = town.receivable()
+    town.returned(refund)
+    assert town.hear(EventKind.REFUND_FAILED, reference=refund.id) is EventResult.APPLIED
+    assert town.receivable() == before + 400
+
+
+def test_while_the_processor_cannot_be_reached_nothing_is_booked_and_nothing_claimed(
+    town: Town,
+) -> None:
+    refund = town.refund()
+    town.processor.refunds = town.processor.disputes = None
+    claims = town.world.claims()
+    for kind, about in (
+        (EventKind.REFUND_FAILED, {"reference": refund.id}),
+        (EventKind.DISPUTE_CHANGED, {"reference": town.payment_id, "object_id": "dp_1"}),
+    ):
+        with pytest.raises(Unavailable) as refused:
+            town.hear(kind, **about)
+        assert refused.value.retry_after_seconds >= 1
+    assert town.world.claims() == claims
+    assert town.world.payment().disputes is None
+
+
+def test_a_failure_that_meets_the_lease_of_its_own_refund_waits_and_comes_again(
+    town: Town,
+) -> None:
+    """The processor answers "succeeded" and says "failed" before the answer is written down."""
+    met: list[Exception] = []
+
+    def hear_at_once() -> None:
+        (pending,) = town.refunds()
+        try:
+            town.hear(EventKind.REFUND_FAILED, reference=pending.id)
+        except Unavailable as wait:
+            met.append(wait)
+
+    town.processor.after_operation = hear_at_once
+    refund = town.refund()
+    assert len(met) == 1
+    assert not [claim for claim in town.world.claims() if "EVENT" in claim.key]
+    assert refund.status is TransactionStatus.SUCCEEDED
+    before = town.receivable()
+    town.returned(refund)
+    assert town.hear(EventKind.REFUND_FAILED, reference=refund.id) is EventResult.APPLIED
+    assert town.receivable() == before + 400
+    assert town.refunds()[0].status is TransactionStatus.FAILED
+
+
+def test_a_failure_that_meets_a_refund_whose_request_died_has_it_finished(town: Town) -> None:
+    def die() -> None:
+        raise RuntimeError("killed")
+
+    town.processor.after_operation = die
+    with pytest.raises(RuntimeError):
+        town.refund()
+    (pending,) = town.refunds()
+    town.world.clock.advance(3600)
+    town.returned(pending)
+    assert town.hear(EventKind.REFUND_FAILED, reference=pending.id) is EventResult.APPLIED
+    payment = town.world.payment()
+    assert (payment.amount_refunded, payment.pending_refund_minor) == (0, 0)
+
+
+# ----------------------------------------------------------------- disputes
+
+
+def test_a_dispute_that_the_processor_does_not_have_books_nothing(town: Town) -> None:
+    before = town.world.balances()
+    assert town.hear_of_dispute() is EventResult.IGNORED
+    assert town.world.balances() == before
+    assert town.world.payment().disputes is None
+
+
+def test_the_payment_is_the_one_that_the_processor_names_not_the_notification(town: Town) -> None:
+    other = town.world.paid(town.shop, amount=2000, desk=town.desk)
+    town.dispute()
+    assert town.hear_of_dispute(reference=other) is EventResult.APPLIED
+    disputed = {each.id: each.dispute_status for each in town.world.payments()}
+    assert disputed == {town.payment_id: DisputeStatus.OPENED, other: None}
+
+
+def test_amounts_and_status_are_the_processors_however_often_it_is_told_of(town: Town) -> None:
+    before = town.receivable()
+    town.dispute()
+    assert town.hear_of_dispute() is EventResult.APPLIED
+    assert town.receivable() == before - 615
+    town.dispute(DisputeStatus.LOST)
+    assert town.hear_of_dispute("evt_2") is EventResult.APPLIED
+    town.dispute(DisputeStatus.WON, reinstated_minor=580, fee_minor=0)
+    assert town.hear_of_dispute("evt_3") is EventResult.APPLIED
+    assert town.hear_of_dispute("evt_4") is EventResult.UNCHANGED
+    assert town.receivable() == before - 20
+    assert town.world.payment().dispute_status is DisputeStatus.WON
+
+
+def test_who_is_overtaken_asks_the_processor_again(town: Town) -> None:
+    """One has read "opened" and is slow; another books "won". The slow one must not undo that."""
+    before = town.receivable()
+    town.dispute()
+    overtaken: list[EventResult] = []
+
+    def overtake() -> None:
+        town.processor.before_answer = lambda: None
+        slow = town.processor.event
+        town.dispute(DisputeStatus.WON, reinstated_minor=600)
+        overtaken.append(town.hear_of_dispute("evt_fast"))
+        town.processor.event = slow
+
+    town.processor.before_answer = overtake
+    town.hear_of_dispute("evt_slow")
+    assert overtaken == [EventResult.APPLIED]
+    assert town.world.payment().dispute_status is DisputeStatus.WON
+    assert town.receivable() == before - 15
+
+
+def test_a_dispute_that_comes_before_the_charge_is_written_down_comes_again(town: Town) -> None:
+    world = town.world
+
+    def hear_at_once() -> None:
+        (begun,) = [each for each in world.payments() if each.id != town.payment_id]
+        town.dispute(reference=begun.id)
+        with pytest.raises(Unavailable):
+            town.hear_of_dispute(reference=begun.id)
+
+    charge = town.processor.inner.charge
+
+    class Early:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(charge.__self__, name)
+
+        def charge(self, request: Any) -> Any:
+            answer = charge(request)
+            hear_at_once()
+            return answer
+
+    town.processor.inner = Early()
+    paid = world.paid(town.shop, amount=1000, desk=town.desk)
+    assert not [claim for claim in world.claims() if "EVENT" in claim.key]
+    assert town.hear_of_dispute(reference=paid) is EventResult.APPLIED
