@@ -285,10 +285,14 @@ class ProofSettings(Settings, frozen=True):
     stop_before_timeout_seconds: Annotated[int, Field(ge=5, le=300)] = 30
 
 
+LONGEST_CACHE_SECONDS: Final = 300
+
+
 class AuthorizerSettings(Settings, frozen=True):
     """The function that judges bearer tokens and API keys.
 
     At most one source of public keys, for RS256 and ES256. HS256 only where its secret is given.
+    `cache_seconds`: how long the gateway keeps an answer.
     """
 
     issuer: Annotated[str, Field(min_length=1)]
@@ -296,10 +300,13 @@ class AuthorizerSettings(Settings, frozen=True):
     api_keys_table: str
     keys_table: str
     index_key_arn: str
+    cache_seconds: Annotated[int, Field(ge=0, le=LONGEST_CACHE_SECONDS)] = 60
     jwks_url: str | None = None
     jwks_secret_arn: str | None = None
     hs256_secret_arn: str | None = None
     jwks_cache_seconds: Annotated[int, Field(ge=1, le=86_400)] = 300
+    jwks_max_stale_seconds: Annotated[int, Field(ge=1, le=7 * 86_400)] = 3_600
+    """How long known keys serve on while their source cannot be read."""
     leeway_seconds: Annotated[int, Field(ge=0, le=60)] = 5
 
     @model_validator(mode="after")
@@ -308,4 +315,6 @@ class AuthorizerSettings(Settings, frozen=True):
             raise ValueError("give jwks_url or jwks_secret_arn, and not both")
         if (self.jwks_url or self.jwks_secret_arn or self.hs256_secret_arn) is None:
             raise ValueError("give jwks_url or jwks_secret_arn, or hs256_secret_arn, or both kinds")
+        if self.jwks_max_stale_seconds < self.jwks_cache_seconds:
+            raise ValueError("jwks_max_stale_seconds is below jwks_cache_seconds")
         return self

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
 MAX_PERMISSIONS = 32
-"""Permissions of one credential; there are eight."""
+"""Permissions of one credential; there are eight; a scope names other systems' beside."""
+MAX_CLAIM_CHARACTERS: Final = 255
+"""Of `sub` (as in OpenID Connect Core 1.0, section 2), of one permission and of a key's id.
+
+They become attributes of every row that the caller changes, and `sub` the key of an index of the
+audit log: 255 characters are at most 1,020 bytes, and DynamoDB takes 2,048 in a partition key and
+1,024 in a sort key (DynamoDB Developer Guide, "Constraints", partition keys and sort keys).
+"""
+API_KEY_SUBJECT: Final = "key:"
+"""Begins the subject of every API key; its prefix follows."""
 
 _MERCHANT_ID: Final = re.compile(r"mer_[0-9A-Za-z]{1,40}")
+_RESERVED_BEGINNINGS: Final = (API_KEY_SUBJECT, "system:", "processor ")
+_RESERVED: Final = frozenset({"authorization expiry", "reconcile", "resolver", "unknown"})
+"""Names under which API keys, processors and the platform itself stand in the audit log: a token
+that had one would put its own doings on their account."""
 
 
 class Refusal(StrEnum):
@@ -20,6 +34,7 @@ class Refusal(StrEnum):
     TOO_LONG = "too_long"
     MALFORMED = "malformed"
     ALGORITHM = "algorithm"
+    TYPE = "type"
     UNKNOWN_KEY = "unknown_key"
     SIGNATURE = "signature"
     EXPIRED = "expired"
@@ -45,24 +60,53 @@ class TokenRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What an accepted credential says."""
+    """What an accepted credential says. `expires_at`: seconds of the epoch, None for API keys."""
 
     subject: str
     merchant_id: str | None
     permissions: tuple[str, ...]
+    expires_at: int | None = None
 
 
-def identity_of(subject: Any, merchant_id: Any, permissions: Any) -> Identity:
-    """The identity in claims whose origin is proven. Raises TokenRefused for odd ones."""
+def identity_of_token(claims: Mapping[str, Any], permissions: Any, expires_at: int) -> Identity:
+    """The identity in a token's claims, whose origin is proven. Raises TokenRefused for odd ones.
+
+    A `merchant_id` that is there and null is not one that is absent: only the latter is an
+    operator's.
+    """
+    if "merchant_id" in claims and claims["merchant_id"] is None:
+        raise TokenRefused(Refusal.CLAIMS, "merchant_id is there and names nobody")
+    subject = claims.get("sub")
+    if isinstance(subject, str) and is_reserved(subject):
+        raise TokenRefused(Refusal.CLAIMS, "sub is a name that no token may have")
+    return identity_of(subject, claims.get("merchant_id"), permissions, expires_at)
+
+
+def identity_of(
+    subject: Any, merchant_id: Any, permissions: Any, expires_at: int | None = None
+) -> Identity:
+    """The identity that these values are. Raises TokenRefused for odd ones."""
     well_formed = isinstance(permissions, list) and all(isinstance(p, str) for p in permissions)
     if not well_formed or len(permissions) > MAX_PERMISSIONS:
         raise TokenRefused(Refusal.CLAIMS, "permissions is not a short list of strings")
-    if any(permission.split() != [permission] for permission in permissions):
-        raise TokenRefused(Refusal.CLAIMS, "a permission is empty or holds white space")
+    if any(each.split() != [each] or not _is_name(each) for each in permissions):
+        raise TokenRefused(Refusal.CLAIMS, "a permission is empty, too long or not one word")
     if merchant_id is not None and not (
         isinstance(merchant_id, str) and _MERCHANT_ID.fullmatch(merchant_id)
     ):
         raise TokenRefused(Refusal.CLAIMS, "merchant_id is no merchant's id")
-    if not (isinstance(subject, str) and subject):
-        raise TokenRefused(Refusal.CLAIMS, "sub is no text, or empty")
-    return Identity(subject, merchant_id, tuple(permissions))
+    if not _is_name(subject):
+        raise TokenRefused(
+            Refusal.CLAIMS, f"sub is not 1 to {MAX_CLAIM_CHARACTERS} printable characters"
+        )
+    return Identity(subject, merchant_id, tuple(permissions), expires_at)
+
+
+def is_reserved(subject: str) -> bool:
+    """Whether something other than a token acts under this name."""
+    return subject.startswith(_RESERVED_BEGINNINGS) or subject in _RESERVED
+
+
+def _is_name(value: Any) -> bool:
+    """Printable text of bounded length: no control character, no half of a surrogate pair."""
+    return isinstance(value, str) and 0 < len(value) <= MAX_CLAIM_CHARACTERS and value.isprintable()

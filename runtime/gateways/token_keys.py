@@ -1,7 +1,8 @@
 """What tokens are verified with: the issuer's public keys, and where a stage asks for it a secret.
 
-Both are read when first needed, again when stale, and never more often than every MIN_ASK_SECONDS.
-While their source does not answer, what is known serves on, for at most MAX_STALE_SECONDS.
+Both are read when first needed and again when stale. While their source does not answer, or answers
+nonsense, what is known serves on, for at most `max_stale_seconds`, and the source is asked again
+after pauses that double from MIN_ASK_SECONDS to MAX_ASK_SECONDS: no request asks for itself.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ import base64
 import json
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-import jwt
-from botocore.exceptions import BotoCoreError, ClientError
-from jwt import PyJWK, PyJWKClient, PyJWKSet
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from jwt import PyJWK, PyJWKSet
 
 from runtime.domain.identity import Refusal, TokenRefused
 from runtime.observability import logger
@@ -22,15 +23,28 @@ from runtime.observability import logger
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
-JWKS_TIMEOUT_SECONDS = 3
-MIN_ASK_SECONDS = 10.0
-MAX_STALE_SECONDS = 3_600.0
+MIN_ASK_SECONDS: Final = 10.0
+MAX_ASK_SECONDS: Final = 60.0
+MAX_STALE_SECONDS: Final = 3_600.0
+"""How long keys serve on whose source cannot be read: a key that the issuer withdraws while it
+answers is refused after `keep_seconds` already."""
 MIN_SECRET_BYTES: Final = 32
 """RFC 7518 section 3.2: a key of HS256 is at least as long as its hash."""
+MIN_RSA_BITS: Final = 2_048
+"""RFC 7518 section 3.3."""
 
 JwksSource = Callable[[], dict[str, Any]]
 SecretSource = Callable[[], str]
 Known = TypeVar("Known")
+
+
+@dataclass(frozen=True, slots=True)
+class _Times:
+    """When a value is read again, how long it may serve at most, and by which clock."""
+
+    keep_seconds: float
+    max_stale_seconds: float
+    monotonic: Callable[[], float]
 
 
 class _Remembered(Generic[Known]):
@@ -39,42 +53,42 @@ class _Remembered(Generic[Known]):
     def __init__(
         self,
         read: Callable[[], Known],
-        keep_seconds: float,
-        monotonic: Callable[[], float],
         what: str,
+        times: _Times,
     ) -> None:
         self._read = read
-        self._keep_seconds = keep_seconds
-        self._monotonic = monotonic
         self._what = what
+        self._times = times
         self._known: Known | None = None
-        self._read_at = self._tried_at = float("-inf")
+        self._read_at = self._next_try_at = float("-inf")
+        self._failures = 0
 
     def value(self, suffices: Callable[[Known], bool] = lambda _: True) -> Known:
         """The value; asked for again when stale, or when what is known does not suffice.
 
         Raises TokenRefused while there is none that is not too old.
         """
-        now = self._monotonic()
-        stale = now - self._read_at >= self._keep_seconds
+        now = self._times.monotonic()
+        stale = now - self._read_at >= self._times.keep_seconds
         if stale or self._known is None or not suffices(self._known):
             self._ask(now)
-        too_old = now - self._read_at > max(MAX_STALE_SECONDS, self._keep_seconds)
-        if self._known is None or too_old:
+        if self._known is None or now - self._read_at > self._times.max_stale_seconds:
             raise TokenRefused(Refusal.KEYS_UNREADABLE, f"{self._what} could not be read")
         return self._known
 
     def _ask(self, now: float) -> None:
-        if now - self._tried_at < MIN_ASK_SECONDS:
+        if now < self._next_try_at:
             return
-        self._tried_at = now
         try:
             self._known = self._read()
-        except (jwt.PyJWTError, BotoCoreError, ClientError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever a source answers, no request may fail
             # The type alone: what a parser says of a secret may quote it.
             logger.error(f"{self._what} could not be read", error=type(error).__name__)
-            return
-        self._read_at = now
+            pause = min(MIN_ASK_SECONDS * 2**self._failures, MAX_ASK_SECONDS)
+            self._failures = min(self._failures + 1, 16)
+        else:
+            self._read_at, self._failures, pause = now, 0, MIN_ASK_SECONDS
+        self._next_try_at = now + pause
 
 
 class PublicKeys:
@@ -84,24 +98,43 @@ class PublicKeys:
         self,
         source: JwksSource,
         keep_seconds: float,
+        max_stale_seconds: float = MAX_STALE_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        def read() -> dict[str, PyJWK]:
-            published = PyJWKSet.from_dict(source()).keys
-            return {key.key_id: key for key in published if key.key_id}
-
-        self._keys = _Remembered(read, keep_seconds, monotonic, "the issuer's public keys")
+        times = _Times(keep_seconds, max_stale_seconds, monotonic)
+        self._keys = _Remembered(lambda: _usable_keys(source()), "the issuer's public keys", times)
 
     def key(self, kid: str) -> PyJWK:
         """The public key named `kid`. Raises TokenRefused, also when the issuer cannot be asked.
 
         An unknown kid may be a new key, so it asks the issuer again, but not more often than every
-        MIN_ASK_SECONDS.
+        MIN_ASK_SECONDS whatever tokens name.
         """
         known = self._keys.value(lambda keys: kid in keys)
         if kid not in known:
             raise TokenRefused(Refusal.UNKNOWN_KEY, "no public key has the token's kid")
         return known[kid]
+
+
+def _usable_keys(document: Any) -> dict[str, PyJWK]:
+    """The keys of a JWK set (RFC 7517 section 5) by `kid`, without those that must not be used.
+
+    Raises whatever for a document that is no such set, and ValueError for one without such a key.
+    """
+    usable: dict[str, PyJWK] = {}
+    for jwk in document["keys"]:
+        try:
+            (key,) = PyJWKSet([jwk]).keys
+        except Exception as error:  # noqa: BLE001 - one that cannot be read must not spoil the others
+            logger.warning("a public key cannot be read", error=type(error).__name__)
+            continue
+        if isinstance(key.key, RSAPublicKey) and key.key.key_size < MIN_RSA_BITS:
+            logger.warning("a public key is too short", kid=key.key_id, bits=key.key.key_size)
+        elif isinstance(key.key_id, str):
+            usable[key.key_id] = key
+    if not usable:
+        raise ValueError("there is no usable key")
+    return usable
 
 
 class SharedSecret:
@@ -111,6 +144,7 @@ class SharedSecret:
         self,
         source: SecretSource,
         keep_seconds: float,
+        max_stale_seconds: float = MAX_STALE_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         def read() -> bytes:
@@ -119,7 +153,8 @@ class SharedSecret:
                 raise ValueError(f"the secret of HS256 has fewer than {MIN_SECRET_BYTES} bytes")
             return secret
 
-        self._secret = _Remembered(read, keep_seconds, monotonic, "the secret of HS256")
+        times = _Times(keep_seconds, max_stale_seconds, monotonic)
+        self._secret = _Remembered(read, "the secret of HS256", times)
 
     def __repr__(self) -> str:
         return "SharedSecret(…)"
@@ -127,11 +162,6 @@ class SharedSecret:
     def value(self) -> bytes:
         """The secret. Raises TokenRefused when it is too short or cannot be read."""
         return self._secret.value()
-
-
-def jwks_from_url(url: str) -> JwksSource:
-    """Public keys published by the issuer."""
-    return PyJWKClient(url, cache_jwk_set=False, timeout=JWKS_TIMEOUT_SECONDS).fetch_data
 
 
 def jwks_from_secret(client: SecretsManagerClient, secret_arn: str) -> JwksSource:

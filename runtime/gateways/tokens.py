@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 import jwt
 from jwt import PyJWK
 
-from runtime.domain.identity import Identity, Refusal, TokenRefused, identity_of
+from runtime.domain.identity import (
+    MAX_CLAIM_CHARACTERS,
+    Identity,
+    Refusal,
+    TokenRefused,
+    identity_of_token,
+)
 from runtime.gateways.token_keys import PublicKeys, SharedSecret
 
 if TYPE_CHECKING:
@@ -17,6 +23,13 @@ if TYPE_CHECKING:
 PUBLIC_KEY_ALGORITHMS: Final = ("RS256", "ES256")
 HMAC_ALGORITHM: Final = "HS256"
 REQUIRED_CLAIMS: Final = ("sub", "iss", "aud", "exp", "permissions")
+TOKEN_TYPES: Final = frozenset({"jwt", "at+jwt"})
+"""What `typ` may say, in small letters and without `application/` (RFC 7515 section 4.1.9).
+
+A JWT, or an access token (RFC 9068 section 2.1): a token that the same issuer made for another use
+says so (RFC 8725 section 3.11). `typ` may be absent: RFC 7519 section 5.1 leaves it to the issuer,
+and many leave it out.
+"""
 MAX_TOKEN_CHARACTERS = 8_192
 """API Gateway passes 10,240 bytes of headers in all; a token above this is no token of ours."""
 
@@ -51,7 +64,9 @@ def judge_token(token: str, keys: TokenKeys, settings: AuthorizerSettings) -> Id
             Refusal.TOO_LONG, f"the token is longer than {MAX_TOKEN_CHARACTERS} characters"
         )
     try:
-        key, algorithms = _key_for(jwt.get_unverified_header(token), keys)
+        header = jwt.get_unverified_header(token)
+        _refuse_other_types(header)
+        key, algorithms = _key_for(header, keys)
         claims = jwt.decode(
             token,
             key,
@@ -63,7 +78,16 @@ def judge_token(token: str, keys: TokenKeys, settings: AuthorizerSettings) -> Id
         )
     except jwt.PyJWTError as error:
         raise TokenRefused(_reason_of(error), type(error).__name__) from error
-    return identity_of(claims["sub"], claims.get("merchant_id"), claims["permissions"])
+    expires_at = int(claims["exp"]) + settings.leeway_seconds
+    return identity_of_token(claims, claims["permissions"], expires_at)
+
+
+def _refuse_other_types(header: dict[str, Any]) -> None:
+    kind = header.get("typ")
+    if kind is None:
+        return
+    if not isinstance(kind, str) or kind.lower().removeprefix("application/") not in TOKEN_TYPES:
+        raise TokenRefused(Refusal.TYPE, "typ says that the token is for another use")
 
 
 def _key_for(header: dict[str, Any], keys: TokenKeys) -> tuple[PyJWK | bytes, list[str]]:
@@ -78,8 +102,8 @@ def _key_for(header: dict[str, Any], keys: TokenKeys) -> tuple[PyJWK | bytes, li
     if algorithm not in PUBLIC_KEY_ALGORITHMS or keys.public is None:
         raise TokenRefused(Refusal.ALGORITHM, "the token's algorithm is not one of this stage's")
     kid = header.get("kid")
-    if not isinstance(kid, str):
-        raise TokenRefused(Refusal.UNKNOWN_KEY, "the token names no kid")
+    if not isinstance(kid, str) or len(kid) > MAX_CLAIM_CHARACTERS:
+        raise TokenRefused(Refusal.UNKNOWN_KEY, "the token names no kid that a key can have")
     return keys.public.key(kid), list(PUBLIC_KEY_ALGORITHMS)
 
 

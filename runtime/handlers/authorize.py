@@ -11,11 +11,11 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from runtime.domain.api_keys import MARK
 from runtime.domain.identity import Identity, Refusal, TokenRefused
 from runtime.gateways import clients
+from runtime.gateways.jwks_http import jwks_from_url
 from runtime.gateways.token_keys import (
     PublicKeys,
     SharedSecret,
     jwks_from_secret,
-    jwks_from_url,
     text_of_secret,
 )
 from runtime.gateways.tokens import TokenKeys, judge_token
@@ -77,14 +77,14 @@ def machine_clients() -> MachineClients:
 @cache
 def _keys() -> TokenKeys:
     settings = _settings()
-    keep = settings.jwks_cache_seconds
+    keep, max_stale = settings.jwks_cache_seconds, settings.jwks_max_stale_seconds
     public = secret = None
     if settings.jwks_url is not None:
-        public = PublicKeys(jwks_from_url(settings.jwks_url), keep)
+        public = PublicKeys(jwks_from_url(settings.jwks_url), keep, max_stale)
     elif settings.jwks_secret_arn is not None:
         source = jwks_from_secret(clients.secrets_manager(), settings.jwks_secret_arn)
-        public = PublicKeys(source, keep)
+        public = PublicKeys(source, keep, max_stale)
     if settings.hs256_secret_arn is not None:
         text = text_of_secret(clients.secrets_manager(), settings.hs256_secret_arn)
-        secret = SharedSecret(text, keep)
+        secret = SharedSecret(text, keep, max_stale)
     return TokenKeys(public, secret)

@@ -8,7 +8,13 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from runtime.domain.api_keys import HASH_SUBJECT, hash_of, is_hash_of, prefix_of
-from runtime.domain.identity import Identity, Refusal, TokenRefused, identity_of
+from runtime.domain.identity import (
+    API_KEY_SUBJECT,
+    Identity,
+    Refusal,
+    TokenRefused,
+    identity_of,
+)
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_datetime, to_instant
 from runtime.errors import IntegrityError, KeyForgotten, StaleWrite, Unavailable
@@ -86,7 +92,7 @@ def judge_api_key(text: str, presented: Presented, gate: ApiKeyGate) -> Identity
         raise TokenRefused(Refusal.API_KEY_WRONG, f"this is not API key {prefix}")
     if row.revoked_at is not None:
         raise TokenRefused(Refusal.API_KEY_REVOKED, f"API key {prefix} is revoked")
-    identity = identity_of(f"key:{prefix}", row.merchant_id, sorted(row.permissions))
+    identity = identity_of(f"{API_KEY_SUBJECT}{prefix}", row.merchant_id, sorted(row.permissions))
     _note_use(row, identity, presented, gate.uses)
     return identity
 

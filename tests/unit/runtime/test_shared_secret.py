@@ -94,7 +94,7 @@ def test_a_secret_that_is_short_or_no_base64_accepts_nothing(text: str) -> None:
 
 def test_a_new_secret_is_taken_when_the_old_one_is_stale() -> None:
     texts, clock = [TEXT], [0.0]
-    secret = SharedSecret(lambda: texts[-1], 300, lambda: clock[0])
+    secret = SharedSecret(lambda: texts[-1], 300, monotonic=lambda: clock[0])
     assert secret.value() == SECRET
     texts.append(base64.b64encode(b"n" * 32).decode())
     assert secret.value() == SECRET

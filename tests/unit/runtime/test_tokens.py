@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import http.client
 import json
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -18,13 +20,34 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
-from runtime.domain.identity import MAX_PERMISSIONS, Refusal, TokenRefused
-from runtime.gateways.token_keys import MAX_STALE_SECONDS, MIN_ASK_SECONDS, PublicKeys
+from runtime.domain.identity import (
+    MAX_CLAIM_CHARACTERS,
+    MAX_PERMISSIONS,
+    Refusal,
+    TokenRefused,
+)
+from runtime.gateways.token_keys import (
+    MAX_ASK_SECONDS,
+    MAX_STALE_SECONDS,
+    MIN_ASK_SECONDS,
+    PublicKeys,
+)
 from runtime.gateways.tokens import MAX_TOKEN_CHARACTERS, TokenKeys, judge_token
+from runtime.services import (
+    authorization_expiry,
+    charge_resolution,
+    folding_projection,
+    hold_expiry,
+    key_rotation,
+    reconciliation,
+    webhook_delivery,
+)
+from runtime.services.audit_rows import UNKNOWN_USER
 from runtime.settings import AuthorizerSettings
 
 RSA = rsa.generate_private_key(65537, 2048)
 STRANGER = rsa.generate_private_key(65537, 2048)
+WEAK = rsa.generate_private_key(65537, 1024)  # noqa: S505 - to be refused
 EC = ec.generate_private_key(ec.SECP256R1())
 SETTINGS = AuthorizerSettings(
     stage="test",
@@ -46,6 +69,7 @@ def jwks() -> dict[str, Any]:
         "keys": [
             {**json.loads(RSAAlgorithm.to_jwk(RSA.public_key())), "kid": "rsa-1", "alg": "RS256"},
             {**json.loads(ECAlgorithm.to_jwk(EC.public_key())), "kid": "ec-1", "alg": "ES256"},
+            {**json.loads(RSAAlgorithm.to_jwk(WEAK.public_key())), "kid": "weak", "alg": "RS256"},
         ]
     }
 
@@ -72,10 +96,13 @@ def signed(
     key: Any = RSA,
     algorithm: str = "RS256",
     kid: str | None = "rsa-1",
+    typ: Any = "JWT",
     **changes: Any,
 ) -> str:
-    headers = {} if kid is None else {"kid": kid}
-    return jwt.encode(body or claims(**changes), key, algorithm, headers=headers)
+    headers = {"typ": typ} if kid is None else {"kid": kid, "typ": typ}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", jwt.InsecureKeyLengthWarning)
+        return jwt.encode(body or claims(**changes), key, algorithm, headers=headers)
 
 
 def part(value: Any) -> str:
@@ -96,6 +123,49 @@ def test_an_elliptic_curve_key_will_do_too() -> None:
 
 def test_an_operators_token_names_no_merchant() -> None:
     assert judge_token(signed(merchant_id=...), KEYS, SETTINGS).merchant_id is None
+
+
+@pytest.mark.parametrize(
+    "typ", ["JWT", "jwt", "at+jwt", "AT+JWT", "application/at+jwt", "application/JWT", None, ""]
+)
+def test_a_token_may_say_that_it_is_a_jwt_or_an_access_token_or_nothing(typ: Any) -> None:
+    assert judge_token(signed(typ=typ), KEYS, SETTINGS).subject == "user-1"
+
+
+@pytest.mark.parametrize("character", ["x", "\U0001d11e"])
+def test_claims_of_the_greatest_length_are_accepted(character: str) -> None:
+    text, word = character * MAX_CLAIM_CHARACTERS, "p" * MAX_CLAIM_CHARACTERS
+    identity = judge_token(signed(sub=text, permissions=[word]), KEYS, SETTINGS)
+    assert (identity.subject, identity.permissions) == (text, (word,))
+    assert len(text.encode()) <= 1_024, "DynamoDB's limit for the key of an index is 2,048 bytes"
+
+
+def test_an_identity_ends_with_its_token_and_what_is_forgiven_of_a_clock() -> None:
+    exp = int(time.time()) + 600
+    identity = judge_token(signed(exp=exp), KEYS, SETTINGS)
+    assert identity.expires_at == exp + SETTINGS.leeway_seconds
+
+
+OWN_NAMES = (
+    authorization_expiry.EXPIRY,
+    charge_resolution.RESOLVER,
+    folding_projection.FOLDED_BY,
+    hold_expiry.EXPIRED_BY,
+    key_rotation.ROTATED_BY,
+    reconciliation.RECONCILER,
+    webhook_delivery.DELIVERED_BY,
+    "processor stripe",
+    "key:0aZ9bY8cX7dW",
+    "key:",
+    UNKNOWN_USER,
+)
+
+
+@pytest.mark.parametrize("name", OWN_NAMES)
+def test_no_token_takes_a_name_under_which_the_platform_or_an_api_key_acts(name: str) -> None:
+    with pytest.raises(TokenRefused) as refused:
+        judge_token(signed(sub=name), KEYS, SETTINGS)
+    assert refused.value.reason is Refusal.CLAIMS
 
 
 def signed_with_the_public_key(algorithm: str) -> str:
@@ -161,6 +231,21 @@ REFUSED: dict[str, Callable[[], str]] = {
     "merchant is the platform": lambda: signed(merchant_id="platform"),
     "merchant is no id": lambda: signed(merchant_id="mer_1#2"),
     "merchant is a list": lambda: signed(merchant_id=["mer_1"]),
+    "merchant is null": lambda: signed(merchant_id=None),
+    "merchant is false": lambda: signed(merchant_id=False),
+    "merchant is too long": lambda: signed(merchant_id="mer_" + "1" * MAX_CLAIM_CHARACTERS),
+    "sub of 256 characters": lambda: signed(sub="x" * (MAX_CLAIM_CHARACTERS + 1)),
+    "sub of 2,100 characters": lambda: signed(sub="x" * 2_100),
+    "sub with a newline": lambda: signed(sub="user\n1"),
+    "sub with half a character": lambda: signed(sub="user-\ud800"),
+    "sub of an API key": lambda: signed(sub="key:0aZ9bY8cX7dW"),
+    "a permission that is too long": lambda: signed(permissions=["p" * 256]),
+    "a permission with a control character": lambda: signed(permissions=["p\x00"]),
+    "kid is too long": lambda: signed(kid="k" * (MAX_CLAIM_CHARACTERS + 1)),
+    "typ of another use": lambda: signed(typ="logout+jwt"),
+    "typ of an id token": lambda: signed(typ="application/dpop+jwt"),
+    "typ with a parameter": lambda: signed(typ="JWT; x=1"),
+    "signed with a weak key": lambda: signed(key=WEAK, kid="weak"),
 }
 
 
@@ -185,7 +270,13 @@ REASONS: dict[Refusal, tuple[str, ...]] = {
         "tampered payload",
         "no signature",
     ),
-    Refusal.UNKNOWN_KEY: ("unknown kid", "no kid"),
+    Refusal.UNKNOWN_KEY: (
+        "unknown kid",
+        "no kid",
+        "kid is too long",
+        "signed with a weak key",
+    ),
+    Refusal.TYPE: ("typ of another use", "typ of an id token", "typ with a parameter"),
     Refusal.MALFORMED: ("two parts", "empty", "exp is text"),
     Refusal.TOO_LONG: ("too long", "a megabyte"),
 }
@@ -226,23 +317,48 @@ def test_a_clock_a_little_behind_is_forgiven() -> None:
 
 
 class Issuer:
-    """An issuer that can change its keys and be away."""
+    """An issuer that can change its keys, be away, and answer nonsense."""
 
     def __init__(self) -> None:
         self.asked = 0
-        self.away = False
         self.kids = ["a"]
+        self.instead: Any = None
 
     def __call__(self) -> dict[str, Any]:
         self.asked += 1
-        if self.away:
-            raise ValueError("no answer")
+        if isinstance(self.instead, Exception):
+            raise self.instead
+        if self.instead is not None:
+            nonsense: dict[str, Any] = self.instead
+            return nonsense
         (key, *_) = jwks()["keys"]
         return {"keys": [{**key, "kid": kid} for kid in self.kids]}
 
 
+AWAY = ValueError("no answer")
+BAD_ANSWERS: tuple[Any, ...] = (
+    AWAY,
+    TimeoutError("slow"),
+    http.client.IncompleteRead(b"{"),
+    RecursionError(),
+    [],
+    [{"keys": []}],
+    "keys",
+    7,
+    {},
+    {"keys": None},
+    {"keys": []},
+    {"keys": {}},
+    {"keys": "text"},
+    {"keys": [7, None, []]},
+    {"keys": [{"kty": "RSA", "kid": "a"}]},
+    {"keys": [{"kty": "RSA", "kid": "a", "n": 1, "e": []}]},
+    {"keys": [{"kty": ["RSA"], "kid": {}}]},
+)
+
+
 def keys_of(issuer: Issuer, clock: list[float]) -> PublicKeys:
-    return PublicKeys(issuer, 300, lambda: clock[0])
+    return PublicKeys(issuer, 300, monotonic=lambda: clock[0])
 
 
 def test_keys_are_read_once_and_again_when_stale() -> None:
@@ -270,19 +386,71 @@ def test_a_new_kid_is_found_soon_but_unknown_ones_do_not_make_us_ask_each_time()
     assert issuer.asked == 2
 
 
-def test_known_keys_outlast_a_short_absence_of_the_issuer_and_not_a_long_one() -> None:
+@pytest.mark.parametrize("answer", BAD_ANSWERS, ids=repr)
+def test_known_keys_serve_on_through_bad_answers_until_they_are_too_old(answer: Any) -> None:
     issuer, clock = Issuer(), [0.0]
     keys = keys_of(issuer, clock)
     keys.key("a")
-    issuer.away = True
-    clock[0] = 1000.0
-    assert keys.key("a")
-    clock[0] = MAX_STALE_SECONDS + 301
-    with pytest.raises(TokenRefused):
+    issuer.instead = answer
+    for clock[0] in (1000.0, 2000.0, MAX_STALE_SECONDS):
+        assert keys.key("a")
+    clock[0] = MAX_STALE_SECONDS + 1
+    with pytest.raises(TokenRefused) as refused:
         keys.key("a")
-    issuer.away = False
-    clock[0] += MIN_ASK_SECONDS
+    assert refused.value.reason is Refusal.KEYS_UNREADABLE
+    issuer.instead = None
+    clock[0] += MAX_ASK_SECONDS
     assert keys.key("a")
+
+
+@pytest.mark.parametrize("answer", BAD_ANSWERS, ids=repr)
+def test_a_bad_answer_is_not_asked_for_again_at_each_request(answer: Any) -> None:
+    issuer, clock = Issuer(), [0.0]
+    keys = keys_of(issuer, clock)
+    keys.key("a")
+    issuer.instead = answer
+    for clock[0] in range(300, 310):
+        assert keys.key("a")
+    assert issuer.asked == 2
+    issuer.asked = 0
+    for clock[0] in range(310, 1_500):
+        assert keys.key("a")
+    assert issuer.asked <= 1_190 / MAX_ASK_SECONDS + 3, "the pauses grow to the longest one"
+
+
+def test_an_issuer_that_never_answered_is_not_asked_at_each_request_either() -> None:
+    issuer, clock = Issuer(), [0.0]
+    issuer.instead = AWAY
+    keys = keys_of(issuer, clock)
+    for clock[0] in range(10):
+        with pytest.raises(TokenRefused):
+            keys.key("a")
+    assert issuer.asked == 1
+    issuer.instead = None
+    clock[0] = 2 * MIN_ASK_SECONDS
+    assert keys.key("a")
+
+
+def test_keys_that_were_read_again_are_asked_for_as_soon_as_ever() -> None:
+    issuer, clock = Issuer(), [0.0]
+    keys = keys_of(issuer, clock)
+    issuer.instead = AWAY
+    for clock[0] in (0.0, 20.0, 60.0):
+        with pytest.raises(TokenRefused):
+            keys.key("a")
+    issuer.instead = None
+    clock[0] = 120.0
+    keys.key("a")
+    issuer.kids.append("b")
+    clock[0] += MIN_ASK_SECONDS
+    assert keys.key("b")
+
+
+def test_one_unusable_key_does_not_spoil_the_others() -> None:
+    good, *_ = jwks()["keys"]
+    odd = [7, None, {"kty": "RSA", "kid": "x"}, {"kty": "RSA", "kid": ["y"], "n": {}}]
+    keys = PublicKeys(lambda: {"keys": [*odd, good]}, 300)
+    assert keys.key("rsa-1")
 
 
 def test_a_withdrawn_key_is_refused_when_the_keys_were_read_again() -> None:
@@ -297,7 +465,7 @@ def test_a_withdrawn_key_is_refused_when_the_keys_were_read_again() -> None:
 
 def test_an_issuer_that_never_answered_means_no_token_is_good() -> None:
     issuer = Issuer()
-    issuer.away = True
+    issuer.instead = AWAY
     with pytest.raises(TokenRefused) as refused:
         judge_token(signed(), TokenKeys(keys_of(issuer, [0.0])), SETTINGS)
     assert refused.value.reason is Refusal.KEYS_UNREADABLE
