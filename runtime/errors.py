@@ -34,7 +34,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from runtime.echo import safe
 
@@ -114,11 +114,28 @@ class BadCursor(BadRequest):
 
 
 class Unauthorized(PlatformError):
-    """No valid token."""
+    """Nobody vouches for the request: no credential, or one that is not accepted.
+
+    `challenge` is the answer's WWW-Authenticate (RFC 6750 section 3): it names an error only where
+    a credential was sent, and never which one of the many.
+    """
 
     status = HTTPStatus.UNAUTHORIZED
     code = "unauthorized"
     title = "A valid bearer token is required"
+    challenge: str | None = 'Bearer realm="payments"'
+
+    @classmethod
+    def missing(cls) -> Self:
+        """No credential was sent."""
+        return cls("send Authorization: Bearer, with a token or an API key")
+
+    @classmethod
+    def invalid(cls) -> Self:
+        """One was sent, and is not accepted."""
+        error = cls("the bearer token is not valid, or not any more; get a new one")
+        error.challenge = f'{cls.challenge}, error="invalid_token"'
+        return error
 
 
 class BadSignature(Unauthorized):
@@ -126,6 +143,7 @@ class BadSignature(Unauthorized):
 
     code = "bad_signature"
     title = "The notification's signature is not valid"
+    challenge = None
 
 
 class Declined(PlatformError):

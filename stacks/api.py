@@ -131,6 +131,7 @@ class ApiStack(FunctionsStack):
                 service="authorizer",
                 issuer=auth.issuer,
                 audience=auth.audience,
+                cache_seconds=auth.cache_seconds,
                 jwks_url=auth.jwks_url,
                 jwks_secret_arn=jwks_arn,
                 hs256_secret_arn=hs256_arn,

@@ -1,4 +1,8 @@
-"""The gateway's authorizer: who is it, as a simple response. Every failure is a refusal."""
+"""The gateway's authorizer: who is it, as a simple response. Every failure is a refusal.
+
+It lets every request pass with a context that says so: what it refuses, the functions answer with a
+problem document (domain/authorizer_context.py).
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from runtime.domain.api_keys import MARK
+from runtime.domain.authorizer_context import Context, context_of, refusing_context
 from runtime.domain.identity import Identity, Refusal, TokenRefused
 from runtime.gateways import clients
 from runtime.gateways.jwks_http import jwks_from_url
@@ -20,31 +25,33 @@ from runtime.gateways.token_keys import (
 )
 from runtime.gateways.tokens import TokenKeys, judge_token
 from runtime.observability import logger
-from runtime.settings import ACCESS_REFUSED, AuthorizerSettings
+from runtime.settings import ACCESS_REFUSED, LONGEST_CACHE_SECONDS, AuthorizerSettings
 
 if TYPE_CHECKING:
     from runtime.handlers.machine_clients import MachineClients
 
-_REFUSAL: dict[str, Any] = {"isAuthorized": False, "context": {}}
 _SCHEME = "bearer "
 
 
 def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
     """API Gateway's payload 2.0 authorizer with simple responses."""
     try:
-        identity = _judge(_bearer(event), event)
+        context = context_of(_judge(_bearer(event), event))
     except TokenRefused as refused:
         logger.warning(ACCESS_REFUSED, reason=refused.reason, detail=str(refused))
-        return _REFUSAL
+        context = _refusing(refused.reason)
     except Exception:  # noqa: BLE001 - the boundary: whatever fails here must refuse
         logger.exception(ACCESS_REFUSED, reason=Refusal.FAILURE)
-        return _REFUSAL
-    context = {
-        "sub": identity.subject,
-        "merchant_id": identity.merchant_id or "",
-        "permissions": " ".join(identity.permissions),
-    }
+        context = _refusing(Refusal.FAILURE)
     return {"isAuthorized": True, "context": context}
+
+
+def _refusing(reason: Refusal) -> Context:
+    try:
+        kept_seconds = _settings().cache_seconds
+    except Exception:  # noqa: BLE001 - it is what failed, and has been logged
+        kept_seconds = LONGEST_CACHE_SECONDS
+    return refusing_context(reason, kept_seconds)
 
 
 def _judge(credential: str, event: dict[str, Any]) -> Identity:

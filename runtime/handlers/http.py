@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel
 
@@ -14,14 +16,23 @@ from runtime.contract.answers import StoredAnswer, problem, success
 from runtime.contract.endpoint import Endpoint, Function
 from runtime.contract.endpoints import ENDPOINTS
 from runtime.echo import echoed_path
-from runtime.errors import Internal, MethodNotAllowed, NotFound, PlatformError, Unopenable
+from runtime.errors import (
+    Internal,
+    MethodNotAllowed,
+    NotFound,
+    PlatformError,
+    Unauthorized,
+    Unopenable,
+)
 from runtime.handlers.request import Request, read_request
+from runtime.handlers.vouched import caller_of
 from runtime.observability import logger
 from runtime.repositories.usage import Usage
 from runtime.services.trouble import TroubleReports
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"
+_OPEN = tuple(endpoint for endpoint in ENDPOINTS if endpoint.public)
 Handler = Callable[[Request], StoredAnswer | BaseModel | Response[str]]
 
 
@@ -67,6 +78,9 @@ class HttpFunction:
         """Lambda's entry point."""
         assert not self._missing, f"the contract's {sorted(self._missing)} have no handler"
         logger.set_correlation_id(event.get("requestContext", {}).get("requestId"))
+        refusal = _refusal_of_nobody(event)
+        if refusal is not None:
+            return _as_sent(_problem(refusal, APIGatewayProxyEventV2(event)))
         self._begin(context)
         return self._app.resolve(event, context)
 
@@ -79,44 +93,17 @@ class HttpFunction:
         except PlatformError as error:
             if self._trouble is not None and isinstance(error, Unopenable):
                 self._trouble().unopened(error)
-            return self._problem(error)
+            return _problem(error, event)
         except Exception:  # noqa: BLE001 - the boundary: a caller gets a 500, the log the reason
             logger.exception("unexpected failure", operation=endpoint.operation)
-            return self._problem(Internal("see the log"))
+            return _problem(Internal("see the log"), event)
         if isinstance(answer, Response):
             return answer
         if isinstance(answer, BaseModel):
             answer = success(HTTPStatus.OK, answer)
         database = self._usage().counts()
         logger.info("served", operation=endpoint.operation, status=answer.status, database=database)
-        return self._shape(answer)
-
-    def _problem(self, error: PlatformError) -> Response[str]:
-        event = self._app.current_event
-        if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            logger.error(error.code, detail=error.detail, route=event.route_key)
-        else:
-            logger.info("refused", code=error.code, status=int(error.status))
-        answer = problem(
-            error, instance=event.raw_path, request_id=event.request_context.request_id
-        )
-        headers: dict[str, str] = {}
-        if error.retry_after_seconds is not None:
-            headers["Retry-After"] = str(error.retry_after_seconds)
-        if isinstance(error, MethodNotAllowed):
-            headers["Allow"] = ", ".join(error.allow)
-        return self._shape(answer, headers)
-
-    def _shape(self, answer: StoredAnswer, extra: dict[str, str] | None = None) -> Response[str]:
-        headers: dict[str, Any] = {
-            "Cache-Control": "no-store",
-            "X-Request-Id": self._app.current_event.request_context.request_id,
-            **(extra or {}),
-        }
-        if answer.replayed:
-            headers["Idempotent-Replayed"] = "true"
-        content_type = PROBLEM if answer.is_problem else JSON
-        return Response(answer.status, content_type, answer.body, headers)
+        return _shape(answer, event)
 
     def _no_such_route(self, _: Exception) -> Response[str]:
         event = self._app.current_event
@@ -125,8 +112,64 @@ class HttpFunction:
         allow = tuple(dict.fromkeys(methods))
         if allow and event.http_method not in allow:
             detail = f"{path} takes {', '.join(allow)}, not {event.http_method}"
-            return self._problem(MethodNotAllowed(detail, allow=allow))
-        return self._problem(NotFound(f"there is nothing at {path}"))
+            return _problem(MethodNotAllowed(detail, allow=allow), event)
+        return _problem(NotFound(f"there is nothing at {path}"), event)
+
+
+def _refusal_of_nobody(event: dict[str, Any]) -> PlatformError | None:
+    """Why nobody may be answered: before routing, before anything is read or built.
+
+    Refusal is the default. Only a public endpoint of the contract, by its method and path, is
+    served without an identity; whatever else somebody asks for, it must be known who.
+    """
+    request = APIGatewayProxyEventV2(event)
+    if any(e.method == request.http_method and _same_path(e.path, request.raw_path) for e in _OPEN):
+        return None
+    try:
+        caller_of(request, time.time())
+    except PlatformError as refusal:
+        return refusal
+    return None
+
+
+def _problem(error: PlatformError, event: APIGatewayProxyEventV2) -> Response[str]:
+    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        logger.error(error.code, detail=error.detail, route=event.route_key)
+    else:
+        logger.info("refused", code=error.code, status=int(error.status))
+    answer = problem(error, instance=event.raw_path, request_id=event.request_context.request_id)
+    headers: dict[str, str] = {}
+    if error.retry_after_seconds is not None:
+        headers["Retry-After"] = str(error.retry_after_seconds)
+    if isinstance(error, MethodNotAllowed):
+        headers["Allow"] = ", ".join(error.allow)
+    if isinstance(error, Unauthorized) and error.challenge is not None:
+        headers["WWW-Authenticate"] = error.challenge
+    return _shape(answer, event, headers)
+
+
+def _shape(
+    answer: StoredAnswer, event: APIGatewayProxyEventV2, extra: dict[str, str] | None = None
+) -> Response[str]:
+    headers: dict[str, Any] = {
+        "Cache-Control": "no-store",
+        "X-Request-Id": event.request_context.request_id,
+        **(extra or {}),
+    }
+    if answer.replayed:
+        headers["Idempotent-Replayed"] = "true"
+    content_type = PROBLEM if answer.is_problem else JSON
+    return Response(answer.status, content_type, answer.body, headers)
+
+
+def _as_sent(answer: Response[str]) -> dict[str, Any]:
+    """An answer as the gateway takes it (payload 2.0), without the router's help."""
+    return {
+        "statusCode": answer.status_code,
+        "headers": answer.headers,
+        "body": answer.body,
+        "isBase64Encoded": False,
+    }
 
 
 def _same_path(pattern: str, path: str) -> bool:

@@ -12,41 +12,50 @@ from typing import Any, Final
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
 from runtime.contract.caller import Caller
-from runtime.domain.identity import Identity, Refusal, TokenRefused, identity_of
+from runtime.domain.authorizer_context import identity_in
+from runtime.domain.identity import Identity, Refusal, TokenRefused, identity_of_token
 from runtime.errors import Unauthorized
 from runtime.observability import logger
 
 MAX_USER_AGENT = 256
+MAX_ADDRESS = 64
+"""Characters of an IPv6 address with a zone; the gateway writes it."""
 
 _SECONDS: Final = re.compile(r"\d{1,12}(\.\d{1,12})?(e\+?\d{1,2})?", re.IGNORECASE)
 """API Gateway passes every claim as text, numbers as Go prints them: 1700000000 or 1.7e+09."""
 
 
 def caller_of(event: APIGatewayProxyEventV2, now_seconds: float) -> Caller:
-    """The caller of a route that is not public. Raises Unauthorized."""
+    """The caller of a route that is not public. Raises Unauthorized, Unavailable.
+
+    A request of which no authorizer has vouched for an identity, completely, is nobody's.
+    """
     context = event.request_context
-    identity = _identity(dict(context.get("authorizer") or {}), now_seconds)
+    identity = _identity(context.get("authorizer"), now_seconds)
     return Caller(
         subject=identity.subject,
         merchant_id=identity.merchant_id,
         permissions=frozenset(identity.permissions),
         request_id=context.request_id,
-        ip_address=context.http.source_ip or "",
+        ip_address=(context.http.source_ip or "")[:MAX_ADDRESS],
         user_agent=(context.http.get("userAgent") or "")[:MAX_USER_AGENT],
     )
 
 
-def _identity(vouched: Mapping[str, Any], now_seconds: float) -> Identity:
-    ours, claims = vouched.get("lambda"), (vouched.get("jwt") or {}).get("claims")
+def _identity(vouched: Any, now_seconds: float) -> Identity:
+    if not isinstance(vouched, Mapping):
+        raise Unauthorized.missing()
+    jwt = vouched.get("jwt")
+    if not jwt:
+        return identity_in(vouched.get("lambda"), now_seconds)
+    claims = jwt.get("claims") if isinstance(jwt, Mapping) else None
+    if not isinstance(claims, Mapping) or not claims or vouched.get("lambda"):
+        raise Unauthorized.invalid()
     try:
-        if isinstance(claims, Mapping) and claims and not ours:
-            return _of_claims(claims, now_seconds)
-        if ours and not claims and ours.get("sub"):
-            permissions = tuple(ours.get("permissions", "").split())
-            return Identity(ours["sub"], ours.get("merchant_id") or None, permissions)
+        return _of_claims(claims, now_seconds)
     except TokenRefused as refused:
         logger.warning("odd claims", reason=refused.reason, detail=str(refused))
-    raise Unauthorized("send a valid token: Authorization: Bearer <JWT>")
+        raise Unauthorized.invalid() from refused
 
 
 def _of_claims(claims: Mapping[str, Any], now_seconds: float) -> Identity:
@@ -60,6 +69,4 @@ def _of_claims(claims: Mapping[str, Any], now_seconds: float) -> Identity:
     # A list comes as "[a b]": its first and last scope would be words of another meaning.
     if not isinstance(scope, str) or scope.startswith("["):
         raise TokenRefused(Refusal.CLAIMS, "scope is no text of words with spaces between them")
-    if claims.get("merchant_id", "") is None:
-        raise TokenRefused(Refusal.CLAIMS, "merchant_id is there and names nobody")
-    return identity_of(claims.get("sub"), claims.get("merchant_id"), scope.split())
+    return identity_of_token(claims, scope.split(), int(float(expires)))

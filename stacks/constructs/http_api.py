@@ -128,7 +128,7 @@ class HttpEndpoints(Construct):
         """Keeps the authorizer of `$default` from refusing a browser's preflight.
 
         A browser sends no token with it. API Gateway answers it from the CORS configuration; what
-        is no preflight comes to the function and gets a 405, or a 404.
+        is no preflight comes to the function and gets a 401.
         """
         route = apigw.HttpRoute(
             self,

@@ -25,7 +25,7 @@ def _path(endpoint: Endpoint) -> str:
 @pytest.mark.parametrize("endpoint", PROTECTED, ids=lambda e: e.operation)
 def test_no_route_answers_without_a_token(endpoint: Endpoint, deployment: Deployment) -> None:
     stranger = ApiClient(deployment.stack.api_url, None)
-    assert stranger.send(endpoint.method, _path(endpoint)).status in (401, 403)
+    assert stranger.send(endpoint.method, _path(endpoint)).status == 401
 
 
 @pytest.mark.parametrize(
@@ -63,12 +63,28 @@ def test_tokens_that_are_not_quite_right_are_refused(deployment: Deployment, sho
         "unknown kid": jwt.encode(good, key, algorithm="RS256", headers={"kid": "other"}),
         "no algorithm": jwt.encode(good, None, algorithm="none", headers=header),
         "tampered": valid[:-6] + ("AAAAAA" if not valid.endswith("AAAAAA") else "BBBBBB"),
+        "another type": jwt.encode(
+            good, key, algorithm="RS256", headers={**header, "typ": "x+jwt"}
+        ),
+        "no merchant": signed({**good, "merchant_id": None}),
+        "a name that is too long": signed({**good, "sub": "x" * 2_100}),
+        "an API key's name": signed({**good, "sub": "key:0aZ9bY8cX7dW"}),
         "garbage": "not.a.token",
     }
     assert ApiClient(deployment.stack.api_url, valid).get("/v1/payments").status == 200
     for name, bearer in refused.items():
         reply = ApiClient(deployment.stack.api_url, bearer).get("/v1/payments")
-        assert reply.status in (401, 403), name
+        assert reply.require(401)["code"] == "unauthorized", name
+        assert reply.headers["content-type"] == "application/problem+json", name
+        assert reply.headers["www-authenticate"].startswith("Bearer"), name
+
+
+def test_a_refused_token_is_told_before_what_is_asked_for(deployment: Deployment) -> None:
+    expired = token(Grant(("payments",), ttl_seconds=-60), deployment.workspace)
+    client = ApiClient(deployment.stack.api_url, expired)
+    for method, path in (("GET", "/v1/nothing"), ("DELETE", "/v1/payments"), ("POST", "/v1/x/y")):
+        assert client.send(method, path).require(401)["instance"] == path
+    assert client.get("/v1/health").status == 200
 
 
 def test_another_merchants_resources_are_not_found(deployment: Deployment, shop: Shop) -> None:

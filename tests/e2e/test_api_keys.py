@@ -12,7 +12,7 @@ from tests.e2e.conftest import Deployment, Shop
 CACHE_SECONDS = 5
 """The stage's `auth.cache_seconds`: a key refused to a route may serve it on for so long."""
 MARGIN_SECONDS = 10
-REFUSED = (401, 403)
+REFUSED = 401
 
 
 @pytest.mark.slow
@@ -41,8 +41,8 @@ def test_a_key_serves_its_machine_client_until_it_is_revoked(
     revoked = operator.post(f"/v1/api-keys/{made['id']}/revoke", {}).require(200)
     assert revoked["revoked_at"] is not None
     # Nothing was cached for this route, so the revocation is seen at once.
-    assert till.get("/v1/transfers").status in REFUSED
-    assert _refused_within(till, CACHE_SECONDS + MARGIN_SECONDS).status in REFUSED
+    assert till.get("/v1/transfers").status == REFUSED
+    assert _refused_within(till, CACHE_SECONDS + MARGIN_SECONDS).status == REFUSED
 
 
 def test_a_key_of_nobody_is_refused(deployment: Deployment, shop: Shop) -> None:
@@ -52,13 +52,13 @@ def test_a_key_of_nobody_is_refused(deployment: Deployment, shop: Shop) -> None:
     ).require(201)
     secret: str = made["secret"]
     for wrong in (secret[:-1], secret[:-6] + "AAAAAA", f"sk_{'0' * 12}{secret[15:]}"):
-        assert ApiClient(deployment.stack.api_url, wrong).get("/v1/payments").status in REFUSED
+        assert ApiClient(deployment.stack.api_url, wrong).get("/v1/payments").status == REFUSED
 
 
 def _refused_within(client: ApiClient, seconds: float) -> Reply:
     ends = time.monotonic() + seconds
     reply = client.get("/v1/payments")
-    while reply.status not in REFUSED and time.monotonic() < ends:
+    while reply.status != REFUSED and time.monotonic() < ends:
         time.sleep(2)
         reply = client.get("/v1/payments")
     return reply

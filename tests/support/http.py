@@ -23,6 +23,8 @@ from runtime.bootstrap.resolve import resolver_services
 from runtime.bootstrap.retries import retries_services
 from runtime.bootstrap.rotate import rotation_services
 from runtime.bootstrap.totals import totals_services
+from runtime.domain.authorizer_context import context_of
+from runtime.domain.identity import Identity
 from runtime.models import ALL_TABLES
 from runtime.settings import (
     ArchiveSettings,
@@ -114,11 +116,15 @@ def http_event(
     }
 
 
+FOREVER = 9_999_999_999
+
+
 def token_of(
     merchant: str | None, permissions: str = EVERYTHING, sub: str = "user"
 ) -> dict[str, str]:
     """What the authorizer vouches for."""
-    return {"sub": sub, "merchant_id": merchant or "", "permissions": permissions}
+    identity = Identity(sub, merchant, tuple(permissions.split()), FOREVER)
+    return dict(context_of(identity))
 
 
 OPERATOR = token_of(None, "admin", "operator")

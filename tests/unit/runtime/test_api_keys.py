@@ -14,7 +14,8 @@ from moto import mock_aws
 from runtime.observability import logger
 from tests.support.http import Functions, environment, functions, make_tables, token_of
 
-REFUSED = {"isAuthorized": False, "context": {}}
+REFUSED = {"isAuthorized": True, "context": {"version": "1", "outcome": "invalid"}}
+UNDECIDED = {"version": "1", "outcome": "undecided", "retry_after": "60"}
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +49,10 @@ def make(api: Functions, shop: str, **changes: Any) -> dict[str, Any]:
     return made
 
 
+def is_good(api: Functions, secret: str) -> bool:
+    return bool(api.judge(secret)["context"]["outcome"] == "verified")
+
+
 def stored(prefix: str) -> dict[str, Any]:
     item: dict[str, Any] = boto3.client("dynamodb").get_item(
         TableName="api_keys", Key={"prefix": {"S": prefix}}
@@ -71,7 +76,14 @@ def test_a_key_opens_what_it_was_made_for(api: Functions, shop: str) -> None:
     vouched = api.judge(made["secret"])
     assert vouched == {
         "isAuthorized": True,
-        "context": {"sub": f"key:{made['id']}", "merchant_id": shop, "permissions": "payments"},
+        "context": {
+            "version": "1",
+            "outcome": "verified",
+            "sub": f"key:{made['id']}",
+            "merchant_id": shop,
+            "permissions": "payments",
+            "expires_at": "",
+        },
     }
     assert api("GET", "/v1/payments", authorizer=vouched["context"]).status == 200
     assert api("GET", "/v1/transfers", authorizer=vouched["context"]).status == 403
@@ -81,7 +93,7 @@ def test_a_key_opens_what_it_was_made_for(api: Functions, shop: str) -> None:
 def test_the_use_of_a_key_is_noted_once(api: Functions, shop: str) -> None:
     made = make(api, shop)
     for _ in range(3):
-        assert api.judge(made["secret"])["isAuthorized"]
+        assert is_good(api, made["secret"])
     (row,) = api("GET", "/v1/api-keys", query=f"merchant_id={shop}").body["data"]
     assert row["last_used_at"] >= made["created_at"]
     assert row["version"] == 2
@@ -100,7 +112,7 @@ def test_a_use_that_the_table_refuses_to_note_lets_the_caller_in(
         raise client.exceptions.ResourceNotFoundException({"Error": {}}, "TransactWriteItems")
 
     monkeypatch.setattr(client, "transact_write_items", denied)
-    assert api.judge(made["secret"])["isAuthorized"]
+    assert is_good(api, made["secret"])
     assert warned == ["the use was not noted (ResourceNotFoundException)"]
 
 
@@ -108,7 +120,7 @@ def test_a_revoked_key_opens_nothing_and_stays_listed(
     api: Functions, shop: str, reasons: list[str]
 ) -> None:
     made = make(api, shop)
-    assert api.judge(made["secret"])["isAuthorized"]
+    assert is_good(api, made["secret"])
     path = f"/v1/api-keys/{made['id']}/revoke"
     first = api("POST", path)
     assert (first.status, first.body["id"], first.body["version"]) == (200, made["id"], 3)
@@ -190,7 +202,7 @@ def test_only_operators_make_see_and_revoke_keys(api: Functions, shop: str) -> N
         assert api("GET", "/v1/api-keys", authorizer=who).status == 403
         path = f"/v1/api-keys/{made['id']}/revoke"
         assert api("POST", path, authorizer=who).status == 403
-    assert api.judge(made["secret"])["isAuthorized"]
+    assert is_good(api, made["secret"])
 
 
 def test_a_list_names_its_merchant_and_a_key_that_is_not_there_is_not_found(
@@ -212,6 +224,14 @@ def test_a_stranger_is_refused_for_reasons_that_only_the_log_knows(
     assert reasons == ["api_key_wrong", "api_key_unknown", "malformed"]
 
 
+def test_a_refused_key_is_answered_as_a_refused_token_is(api: Functions, shop: str) -> None:
+    refused = api.judge(make(api, shop)["secret"][:-10] + "A" * 10)
+    answer = api("GET", "/v1/payments", authorizer=refused["context"])
+    assert (answer.status, answer.body["code"]) == (401, "unauthorized")
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
+
+
 def test_without_key_material_every_key_is_refused(
     api: Functions, shop: str, reasons: list[str]
 ) -> None:
@@ -224,7 +244,7 @@ def test_without_key_material_every_key_is_refused(
         UpdateExpression="SET hash_key_id = :gone",
         ExpressionAttributeValues={":gone": {"S": "k000000009"}},
     )
-    assert api.judge(made["secret"]) == REFUSED
+    assert api.judge(made["secret"])["context"] == UNDECIDED
     assert reasons == ["keys_unreadable"]
 
 
@@ -242,7 +262,7 @@ def test_a_fault_of_ours_is_a_refusal_whose_trace_does_not_show_the_secret(
         raise ValueError(f"cannot read {request}")
 
     monkeypatch.setattr(client, "get_item", broken)
-    assert api.judge(secret) == REFUSED
+    assert api.judge(secret)["context"] == UNDECIDED
     (trace,) = traces
     assert "cannot read" in trace
     assert secret[-43:] not in trace

@@ -1,8 +1,9 @@
-"""The gateway's authorizer: every failure is a refusal, none is an exception."""
+"""The gateway's authorizer: every failure is a refusal, which a function answers."""
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,13 +11,19 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from runtime.domain.identity import Refusal
+from runtime.domain.authorizer_context import identity_in, refusing_context
+from runtime.domain.identity import Identity, Refusal
+from runtime.errors import Unauthorized, Unavailable
 from runtime.handlers import authorize
 from runtime.observability import logger
 from runtime.settings import ACCESS_REFUSED
 from tests.unit.runtime.test_tokens import REASON_OF, REFUSED, SETTINGS, jwks, signed
 
 CONTEXT: Any = None
+NOW = time.time()
+MISSING = {"isAuthorized": True, "context": {"version": "1", "outcome": "missing"}}
+INVALID = {"isAuthorized": True, "context": {"version": "1", "outcome": "invalid"}}
+UNDECIDED = {"version": "1", "outcome": "undecided"}
 
 
 @pytest.fixture(scope="module")
@@ -56,11 +63,21 @@ def ask(authorization: str | None) -> dict[str, Any]:
 @pytest.mark.usefixtures("secret")
 @pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER  "])
 def test_a_good_token_is_vouched_for(scheme: str) -> None:
-    answer = ask(scheme + signed())
+    exp = int(NOW) + 600
+    answer = ask(scheme + signed(exp=exp))
     assert answer == {
         "isAuthorized": True,
-        "context": {"sub": "user-1", "merchant_id": "mer_1", "permissions": "payments reports"},
+        "context": {
+            "version": "1",
+            "outcome": "verified",
+            "sub": "user-1",
+            "merchant_id": "mer_1",
+            "permissions": "payments reports",
+            "expires_at": str(exp + SETTINGS.leeway_seconds),
+        },
     }
+    said = Identity("user-1", "mer_1", ("payments", "reports"), exp + SETTINGS.leeway_seconds)
+    assert identity_in(answer["context"], NOW) == said
 
 
 @pytest.mark.usefixtures("secret")
@@ -73,9 +90,9 @@ def test_an_operators_context_names_no_merchant() -> None:
 def test_a_flawed_token_is_refused_without_a_reason_that_only_the_log_knows(
     flaw: str, lines: list[tuple[str, str]]
 ) -> None:
-    assert ask("Bearer " + REFUSED[flaw]()) == {"isAuthorized": False, "context": {}}
+    assert ask("Bearer " + REFUSED[flaw]()) == (MISSING if flaw == "empty" else INVALID)
     reason = Refusal.MISSING if flaw == "empty" else REASON_OF.get(flaw, Refusal.CLAIMS)
-    assert lines == [(ACCESS_REFUSED, reason)]
+    assert (ACCESS_REFUSED, reason) in lines
 
 
 @pytest.mark.usefixtures("secret")
@@ -83,14 +100,14 @@ def test_a_flawed_token_is_refused_without_a_reason_that_only_the_log_knows(
 def test_what_is_no_bearer_token_is_refused(
     header: str | None, lines: list[tuple[str, str]]
 ) -> None:
-    assert ask(header)["isAuthorized"] is False
+    assert ask(header) == MISSING
     assert lines == [(ACCESS_REFUSED, Refusal.MISSING)]
 
 
 @pytest.mark.usefixtures("secret")
 @pytest.mark.parametrize("event", [{}, {"headers": None}, {"headers": {"authorization": None}}])
 def test_an_event_of_another_shape_is_refused(event: dict[str, Any]) -> None:
-    assert authorize.handler(event, CONTEXT)["isAuthorized"] is False
+    assert authorize.handler(event, CONTEXT) == MISSING
 
 
 def test_an_authorizer_without_settings_refuses(
@@ -99,6 +116,30 @@ def test_an_authorizer_without_settings_refuses(
     authorize._settings.cache_clear()
     authorize._keys.cache_clear()
     monkeypatch.delenv("ISSUER", raising=False)
-    assert ask("Bearer " + signed())["isAuthorized"] is False
+    answer = ask("Bearer " + signed())
+    assert answer["context"] == {**UNDECIDED, "retry_after": "300"}
     assert lines == [(ACCESS_REFUSED, Refusal.FAILURE)]
     authorize._settings.cache_clear()
+
+
+@pytest.mark.usefixtures("lines")
+def test_a_token_that_could_not_be_judged_may_come_again_once_the_gateway_forgets_the_answer(
+    secret: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JWKS_SECRET_ARN", secret + "-gone")
+    monkeypatch.setenv("CACHE_SECONDS", "45")
+    for remembered in (authorize._settings, authorize._keys):
+        remembered.cache_clear()
+    answer = ask("Bearer " + signed())
+    for remembered in (authorize._settings, authorize._keys):
+        remembered.cache_clear()
+    assert answer["context"] == {**UNDECIDED, "retry_after": "45"}
+    with pytest.raises(Unavailable) as refused:
+        identity_in(answer["context"], NOW)
+    assert refused.value.retry_after_seconds == 45
+
+
+@pytest.mark.parametrize("reason", list(Refusal))
+def test_no_refusal_is_an_identity(reason: Refusal) -> None:
+    with pytest.raises((Unauthorized, Unavailable)):
+        identity_in(refusing_context(reason, 60), NOW)

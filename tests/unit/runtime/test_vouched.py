@@ -81,6 +81,13 @@ def test_a_time_is_read_however_the_gateway_writes_it(exp: str) -> None:
         {"merchant_id": "mer_1#2"},
         {"merchant_id": "[mer_1]"},
         {"merchant_id": ["mer_1"]},
+        {"merchant_id": "<nil>"},
+        {"sub": "x" * 256},
+        {"sub": "x" * 2_100},
+        {"sub": "user\n1"},
+        {"sub": "key:0aZ9bY8cX7dW"},
+        {"sub": "system:project"},
+        {"scope": "p" * 256},
     ],
     ids=str,
 )
