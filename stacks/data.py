@@ -11,11 +11,13 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from runtime.models import ALL_TABLES
+from stacks import permissions
 from stacks.append_only import append_only, one_archivist
 from stacks.constructs.customer_key import CustomerKey, SigningKey
 from stacks.constructs.private_bucket import PrivateBucket
 from stacks.constructs.queues import WorkQueue
 from stacks.constructs.schema_table import SchemaTable, pascal
+from stacks.key_users import only_listed_roles
 from stacks.stage import PROD, StageConfig
 
 SETTLEMENT_COLD_AFTER_DAYS: Final = 90
@@ -58,6 +60,12 @@ class DataStack(Stack):
             stage=stage,
         ).key
         self._let_services_use_the_table_key()
+        for key, users in (
+            (self.pii_key, permissions.DATA_KEY_USERS["pii"]),
+            (self.pci_key, permissions.DATA_KEY_USERS["pci"]),
+        ):
+            for statement in only_listed_roles(users, stage):
+                key.add_to_resource_policy(statement)
         policies = {"audit_log": append_only(f"payments-{stage.name}-{APPENDING_ROLE}")}
         self.tables = {
             schema.name: SchemaTable(

@@ -22,6 +22,7 @@ Action = Literal[
     "UpdateItem",
 ]
 KeyedAction = Literal["DeleteItem", "UpdateItem"]
+KeyAction = Literal["Decrypt", "GenerateDataKey"]
 WRITES: Final[frozenset[Action]] = frozenset({"PutItem", "UpdateItem"})
 
 
@@ -68,6 +69,24 @@ def _rows(
     by_key = {action: patterns for action, patterns in keyed.items() if patterns}
     return TableUse(actions, query, stream, by_key, only)
 
+
+DATA_KEY_USERS: Final[Mapping[Literal["pii", "pci"], Mapping[str, tuple[KeyAction, ...]]]] = {
+    "pci": {
+        "api-Process": ("Decrypt", "GenerateDataKey"),
+        "workers-Rotation": ("Decrypt", "GenerateDataKey"),
+    },
+    "pii": {
+        "api-Process": ("Decrypt", "GenerateDataKey"),
+        "api-Query": ("Decrypt",),
+        "ledger-Project": ("Decrypt", "GenerateDataKey"),
+        "webhooks-Deliver": ("Decrypt",),
+        "workers-Resolver": ("Decrypt", "GenerateDataKey"),
+        "workers-Rotation": ("Decrypt", "GenerateDataKey"),
+    },
+}
+"""Who opens data keys and makes new ones, by purpose: stack and construct of the function. The
+keys' own policies deny it to everybody else: a function that is not here cannot, whatever its role
+allows (stacks/key_users.py)."""
 
 AUTHORIZER: Final[TableUses] = {
     "api_keys": _rows("GetItem", "UpdateItem"),

@@ -28,6 +28,11 @@ MAX_API_INTEGRATION_SECONDS: Final = 30
 """An HTTP API gives an integration this long (API Gateway quota, not adjustable)."""
 MAX_AUTHORIZER_CACHE_SECONDS: Final = 300
 """Our own bound: an answer cached for a token outlives the token by at most this."""
+MAX_ROLE_PATH: Final = 512 + 64
+"""Characters of a role's path and name (IAM quotas)."""
+MAX_STAGE_NAME: Final = 12
+"""Policies know our roles by how their names begin. CloudFormation cuts the names of roles to 64
+characters: payments-<stage>-webhooks-DeliverRole<hash>-<random> must not be cut."""
 MIN_SAFE_LEASE_SECONDS: Final = 30
 """Below this a lease could end while a slow processor call of its owner still runs."""
 
@@ -180,7 +185,7 @@ class AlertThresholds(_Part, frozen=True):
 class StageConfig(_Part, frozen=True):
     """One stage: everything that the stacks ask about it."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{1,15}$")]
+    name: Annotated[str, Field(pattern=rf"^[a-z][a-z0-9]{{1,{MAX_STAGE_NAME - 1}}}$")]
     auth: AuthConfig
     data: DataConfig
     log_retention_days: LogRetentionDays
@@ -199,6 +204,12 @@ class StageConfig(_Part, frozen=True):
     proof_patience_seconds: Annotated[int, Field(ge=1, le=600)] = 60
     archive_window_seconds: Annotated[int, Field(ge=0, le=60)] = 30
     """How long audit rows wait for others before they are archived together."""
+    break_glass_role: Annotated[
+        str | None, Field(pattern=r"^[A-Za-z0-9_+=,.@/-]+$", max_length=MAX_ROLE_PATH)
+    ] = None
+    """Name, with its path if it has one, of the role with which people may open personal fields and
+    payment methods in an emergency. None: nobody may but the functions. Its own policy has to allow
+    kms:Decrypt as well."""
     allow_local_webhooks: bool = False
     stripe_api_base: StripeApiBase = STRIPE_API_BASE
     cors_origins: tuple[Annotated[str, Field(pattern=r"^https?://[^\s/*]+$")], ...] = ()
