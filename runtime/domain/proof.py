@@ -36,6 +36,8 @@ class CheckName(StrEnum):
     CONSERVATION = "conservation"
     TRANSFER_ENTRIES = "transfer_entries"
     PAYMENT_TOTALS = "payment_totals"
+    PAYMENT_CEILINGS = "payment_ceilings"
+    PAYMENT_POSTINGS = "payment_postings"
 
 
 class Violation(BaseModel, frozen=True):
@@ -118,6 +120,7 @@ class Tally(BaseModel):
 
     prints: dict[int, int] = Field(default_factory=dict)
     holds: dict[int, int] = Field(default_factory=dict)
+    booked: dict[int, int] = Field(default_factory=dict)
     currencies: dict[str, CurrencySums] = Field(default_factory=dict)
 
     def post(self, transfer_id: str, operation_id: str, account_id: str, amount: int) -> None:
@@ -133,13 +136,24 @@ class Tally(BaseModel):
             print_ = print_of_held(account_id, held)
             self.holds[bucket] = (self.holds.get(bucket, 0) + print_) % MODULUS
 
+    def book(self, payment_id: str, transfer_id: str, nets: Mapping[str, int]) -> None:
+        """Count one posting of a payment: all that it changes, in one fingerprint."""
+        bucket = bucket_of(payment_id)
+        whole = " ".join(f"{account}={net}" for account, net in sorted(nets.items()))
+        print_ = fingerprint(transfer_id, f"{payment_id}\0{whole}", len(nets))
+        self.booked[bucket] = (self.booked.get(bucket, 0) + print_) % MODULUS
+
     def sums(self, currency: str) -> CurrencySums:
         """The sums of one currency."""
         return self.currencies.setdefault(currency, CurrencySums())
 
     def add(self, other: Tally) -> None:
         """Take over another part's fingerprints and sums."""
-        for mine, theirs in ((self.prints, other.prints), (self.holds, other.holds)):
+        for mine, theirs in (
+            (self.prints, other.prints),
+            (self.holds, other.holds),
+            (self.booked, other.booked),
+        ):
             for bucket, sum_ in theirs.items():
                 mine[bucket] = (mine.get(bucket, 0) + sum_) % MODULUS
         for currency, sums in other.currencies.items():
@@ -152,6 +166,10 @@ class Tally(BaseModel):
     def differing_holds(self, other: Tally) -> frozenset[int]:
         """Buckets of accounts of which not the same is held on both sides."""
         return _differing(self.holds, other.holds)
+
+    def differing_bookings(self, other: Tally) -> frozenset[int]:
+        """Buckets of payments of which not the same is posted on both sides."""
+        return _differing(self.booked, other.booked)
 
 
 def _differing(ours: Mapping[int, int], theirs: Mapping[int, int]) -> frozenset[int]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pydantic import BaseModel
 
 from runtime.domain.ledger import fold_shard
+from runtime.domain.proof_postings import PaymentFacts, TransactionFacts
 from runtime.domain.proof_rows import BalanceRow, Line
 from runtime.models.account import Account
 from runtime.models.entry import Entry, entry_partition, fold_sequence
@@ -47,25 +48,7 @@ class TransferFacts(BaseModel, frozen=True):
     legs: tuple[LooseLeg, ...] = ()
     posted_amount: int | None = None
     folded_accounts: tuple[str, ...] = ()
-
-
-class PaymentFacts(BaseModel, frozen=True):
-    """A payment's totals, and where its transactions are."""
-
-    id: str
-    amount_captured: int = 0
-    amount_refunded: int = 0
-    transaction_ids: tuple[str, ...] = ()
-
-
-class TransactionFacts(BaseModel, frozen=True):
-    """What a transaction adds to its payment's totals."""
-
-    id: str
-    payment_id: str = ""
-    type: str = ""
-    status: str = ""
-    amount: int = 0
+    payment_id: str | None = None
 
 
 class _EntryKey(BaseModel, frozen=True):

@@ -23,6 +23,7 @@ from runtime.repositories.proofs import Stored
 from runtime.services.proof_accounts import read_accounts
 from runtime.services.proof_holds import drill_held, drill_holds
 from runtime.services.proof_payments import read_payments
+from runtime.services.proof_postings import drill_payments, drill_postings
 from runtime.services.proof_transfers import drill_entries, drill_transfers, read_transfers
 from runtime.services.proof_work import OutOfTime, Phase, ProofDesk, RunState, SegmentState, Work
 
@@ -35,6 +36,8 @@ _READ: Final[Mapping[Phase, Callable[[Work], None]]] = MappingProxyType(
         Phase.DRILL_HELD: drill_held,
         Phase.DRILL_HOLDS: drill_holds,
         Phase.PAYMENTS: read_payments,
+        Phase.DRILL_PAYMENTS: drill_payments,
+        Phase.DRILL_POSTINGS: drill_postings,
     }
 )
 _PHASES: Final = tuple(Phase)
@@ -154,11 +157,16 @@ class _Invocation:
             entries, transfers = self._sum(Phase.ACCOUNTS)[1], self._sum(Phase.TRANSFERS)[1]
             state.differing = sorted(entries.differing(transfers))
             state.differing_holds = sorted(entries.differing_holds(transfers))
+        if phase is Phase.PAYMENTS:
+            booked, due = self._sum(Phase.TRANSFERS)[1], self._sum(Phase.PAYMENTS)[1]
+            state.differing_bookings = sorted(booked.differing_bookings(due))
         left_out: set[Phase] = set()
         if not state.differing:
             left_out |= {Phase.DRILL_TRANSFERS, Phase.DRILL_ENTRIES}
         if not state.differing_holds:
             left_out |= {Phase.DRILL_HELD, Phase.DRILL_HOLDS}
+        if not state.differing_bookings:
+            left_out |= {Phase.DRILL_PAYMENTS, Phase.DRILL_POSTINGS}
         behind = _PHASES[_PHASES.index(phase) + 1 :]
         return next(each for each in behind if each not in left_out)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from runtime.domain.proof import CheckName, bucket_of, is_newer, is_posting, postings
 from runtime.domain.proof_rows import BalanceRow, Line, Reading
+from runtime.models.transfer import TransferStatus
 from runtime.repositories.books import TransferFacts, is_number_guard
 from runtime.repositories.store import MAX_TRANSACTION_ITEMS
 from runtime.services.proof_holds import held_of
@@ -47,6 +48,8 @@ def _add(transfer: TransferFacts, work: Work) -> None:
         return
     for account_id, net in nets.items():
         work.state.tally.post(transfer.id, transfer.operation_id, account_id, net)
+    if transfer.payment_id is not None and transfer.status == TransferStatus.PROCESSED:
+        work.state.tally.book(transfer.payment_id, transfer.id, nets)
 
 
 def posted_by(transfer: TransferFacts) -> dict[str, int] | None:

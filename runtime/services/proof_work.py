@@ -40,6 +40,8 @@ class Phase(StrEnum):
     DRILL_HELD = "drill_held"
     DRILL_HOLDS = "drill_holds"
     PAYMENTS = "payments"
+    DRILL_PAYMENTS = "drill_payments"
+    DRILL_POSTINGS = "drill_postings"
     DONE = "done"
 
 
@@ -87,6 +89,7 @@ class RunState(BaseModel):
     phase: Phase = Phase.ACCOUNTS
     differing: list[int] = Field(default_factory=list)
     differing_holds: list[int] = Field(default_factory=list)
+    differing_bookings: list[int] = Field(default_factory=list)
 
     @property
     def cut_mark(self) -> str:

@@ -1,0 +1,212 @@
+"""What must be posted of a payment, and what its ceilings must be, by its transactions. Pure.
+
+The trail of a transaction says what happened and when: it succeeded (a capture or refund is
+posted), it was settled (the opposite is posted), it failed after it had succeeded (the money came
+back). Each of these was committed with its posting, under an operation of the same millisecond, so
+both sides agree on what is older than the cut.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+
+from runtime.domain.ledger import (
+    capture_legs,
+    clearing_account,
+    fees_account,
+    net_by_account,
+    receivable_account,
+    refund_legs,
+)
+from runtime.domain.posting_ids import (
+    posting_id,
+    returned_refund_posting_id,
+    settlement_posting_id,
+)
+from runtime.models.fields import Instant
+from runtime.models.payment import PaymentStatus
+from runtime.models.transaction import TransactionStatus, TransactionType
+from runtime.models.transfer import Leg
+
+DONE = frozenset({TransactionStatus.SUCCEEDED, TransactionStatus.SETTLED})
+_POSTED_TYPES = frozenset({TransactionType.CAPTURE, TransactionType.REFUND})
+Nets = Mapping[str, int]
+
+
+class DisputeFacts(BaseModel, frozen=True):
+    """What is booked of a dispute, and by which transfers."""
+
+    amount: int = 0
+    fee: int = 0
+    withheld: int = 0
+    withdrawn: int | bool = 0
+    returned: int | bool = 0
+    transfer_ids: tuple[str, ...] = ()
+
+    @property
+    def taken(self) -> int:
+        """What is withdrawn and was not returned. True means all of it."""
+        withdrawn, returned = (
+            self.amount if each is True else int(each) for each in (self.withdrawn, self.returned)
+        )
+        return withdrawn - returned
+
+
+class PaymentFacts(BaseModel, frozen=True):
+    """A payment's totals and ceilings, and where its transactions are."""
+
+    id: str
+    merchant_id: str = ""
+    currency: str = ""
+    status: str = ""
+    amount: int = 0
+    amount_captured: int = 0
+    amount_refunded: int = 0
+    fee: int = 0
+    capturable_minor: int = 0
+    refundable_minor: int = 0
+    pending_capture_minor: int = 0
+    pending_refund_minor: int = 0
+    disputes: dict[str, DisputeFacts] | None = None
+    transaction_ids: tuple[str, ...] = ()
+
+
+class StepFacts(BaseModel, frozen=True):
+    """One step of a transaction's trail."""
+
+    status: str = ""
+    at: str = ""
+
+
+class TransactionFacts(BaseModel, frozen=True):
+    """What a transaction adds to its payment's totals, and what it has posted."""
+
+    id: str
+    payment_id: str = ""
+    type: str = ""
+    status: str = ""
+    amount: int = 0
+    fee: int = 0
+    processed_at: str | None = None
+    audit_trail: tuple[StepFacts, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedPosting:
+    """A transfer that must exist: of which fact, what it changes in each account, and when."""
+
+    id: str
+    fact: str
+    nets: Nets
+    at: Instant
+
+
+def expected_postings(
+    each: TransactionFacts, merchant_id: str, currency: str
+) -> Iterator[ExpectedPosting]:
+    """All that must be posted of one transaction."""
+    if each.type not in _POSTED_TYPES:
+        return
+    happened = {step.status: step.at for step in each.audit_trail}
+    if each.status in DONE:
+        happened.setdefault(TransactionStatus.SUCCEEDED, each.processed_at or "")
+    if TransactionStatus.SUCCEEDED not in happened:
+        return
+    captured = each.type == TransactionType.CAPTURE
+    nets = nets_of(
+        capture_legs(merchant_id, currency, each.amount, each.fee)
+        if captured
+        else refund_legs(merchant_id, currency, each.amount)
+    )
+    back = {account: -net for account, net in nets.items()}
+    done_at = happened[TransactionStatus.SUCCEEDED]
+    yield ExpectedPosting(posting_id(each.id), f"{each.id} {each.type}", nets, done_at)
+    if TransactionStatus.SETTLED in happened:
+        settled_at = happened[TransactionStatus.SETTLED]
+        fact = f"{each.id} settled"
+        yield ExpectedPosting(settlement_posting_id(each.id), fact, back, settled_at)
+    if TransactionStatus.FAILED in happened and not captured:
+        returned_at = happened[TransactionStatus.FAILED]
+        fact = f"{each.id} returned"
+        yield ExpectedPosting(returned_refund_posting_id(each.id), fact, back, returned_at)
+
+
+def dispute_nets(merchant_id: str, currency: str, taken: int, fee: int) -> Nets:
+    """What all postings of a dispute together have changed: `taken` is net of what was returned."""
+    changes = {
+        receivable_account(merchant_id, currency): -taken - fee,
+        clearing_account(currency): taken,
+        fees_account(currency): fee,
+    }
+    return {account: net for account, net in changes.items() if net}
+
+
+def nets_of(legs: Iterable[Leg]) -> dict[str, int]:
+    """What legs change in each account, where they change anything."""
+    return {account: net for account, net in net_by_account(legs).items() if net}
+
+
+def added_up(nets: Iterable[Nets]) -> dict[str, int]:
+    """The sum of several changes, where anything is left."""
+    total: Counter[str] = Counter()
+    for each in nets:
+        for account, net in each.items():
+            total[account] += net
+    return {account: net for account, net in total.items() if net}
+
+
+def shown(nets: Nets) -> str:
+    """Changes as a report names them."""
+    return ", ".join(f"{net} on {account}" for account, net in sorted(nets.items())) or "nothing"
+
+
+# -------------------------------------------------------------------- ceilings
+
+
+def totals_that_differ(
+    payment: PaymentFacts, transactions: Sequence[TransactionFacts]
+) -> list[tuple[str, int, int]]:
+    """Each total that is not the sum of its transactions: its name, the sum, what is stored."""
+    done: Counter[str] = Counter()
+    fees = 0
+    for each in transactions:
+        if each.status in DONE:
+            done[each.type] += each.amount
+            fees += each.fee
+    return _differing(
+        ("amount_captured", done[TransactionType.CAPTURE], payment.amount_captured),
+        ("amount_refunded", done[TransactionType.REFUND], payment.amount_refunded),
+        ("fee", fees, payment.fee),
+    )
+
+
+def ceilings_that_differ(
+    payment: PaymentFacts, transactions: Sequence[TransactionFacts], withheld: int
+) -> list[tuple[str, int, int]]:
+    """Each ceiling that is not what is left: its name, what it must be, what is stored.
+
+    Captured = refunded + pending refund + refundable + `withheld` by disputes; while an
+    authorization can be captured, amount = captured + pending capture + capturable.
+    """
+    pending: Counter[str] = Counter()
+    for each in transactions:
+        if each.status == TransactionStatus.PENDING:
+            pending[each.type] += each.amount
+    capturable = 0
+    if payment.status == PaymentStatus.REQUIRES_CAPTURE:
+        capturable = payment.amount - payment.amount_captured - payment.pending_capture_minor
+    taken = payment.amount_refunded + payment.pending_refund_minor + withheld
+    return _differing(
+        ("pending_capture", pending[TransactionType.CAPTURE], payment.pending_capture_minor),
+        ("pending_refund", pending[TransactionType.REFUND], payment.pending_refund_minor),
+        ("capturable", capturable, payment.capturable_minor),
+        ("refundable", payment.amount_captured - taken, payment.refundable_minor),
+    )
+
+
+def _differing(*compared: tuple[str, int, int]) -> list[tuple[str, int, int]]:
+    return [(name, right, there) for name, right, there in compared if right != there]

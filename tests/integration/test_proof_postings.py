@@ -1,0 +1,312 @@
+"""The proof of payments: each fact is posted exactly once, and ceilings are what is left."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from random import Random
+from typing import Any
+
+import pytest
+
+from runtime.domain.disputes import changes_after, dispute_step, next_posting_id
+from runtime.domain.ids import new_id
+from runtime.domain.instants import to_instant
+from runtime.domain.ledger import dispute_legs, reversal_legs, total_of
+from runtime.domain.posting_ids import returned_refund_posting_id
+from runtime.domain.processor_events import DisputeState
+from runtime.errors import PlatformError
+from runtime.models.merchant import MerchantProfile
+from runtime.models.payment import DisputeStatus, Payment
+from runtime.models.transaction import AuditStep, Transaction, TransactionStatus
+from runtime.models.transfer import Leg, Transfer
+from runtime.repositories.books import Books
+from runtime.repositories.proofs import ProofRepository
+from runtime.services.payment_outcome import Posting, booking_of
+from runtime.services.proof import prove
+from runtime.services.proof_work import Phase, ProofDesk
+from tests.support.world import (
+    SETUP,
+    World,
+    settlement_file,
+    settlement_key,
+    settlement_line,
+)
+
+CUT = timedelta(seconds=30)
+CHECKS = ("payment_totals", "payment_ceilings", "payment_postings")
+Found = dict[str, list[tuple[str, Any, Any]]]
+
+
+@dataclass
+class Shop:
+    """A merchant with payments of every kind, and a proof of them."""
+
+    world: World
+    phases: list[Phase] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.merchant: MerchantProfile = self.world.merchant()
+
+    def prove(self, cut: timedelta = CUT) -> Found:
+        """What the checks of payments name; those that hold are left out."""
+        desk = ProofDesk(
+            proofs=ProofRepository(self.world.store),
+            books=Books(self.world.store, segments=2, scan_page=5),
+            clock=self.world.clock,
+            sleep=self.world.clock.advance,
+            must_stop=lambda: False,
+            cut=cut,
+            patience_seconds=1.0,
+            progress=lambda phase, _rows: self.phases.append(phase),
+        )
+        report = prove(desk).report
+        assert report is not None
+        return {
+            check.name.value: [(v.id, v.expected, v.found) for v in check.violations]
+            for check in report.checks
+            if check.name.value in CHECKS and not check.holds
+        }
+
+    def trade(self) -> None:
+        """A sale, one refunded in part, one captured in parts, one voided, one declined."""
+        self.paid(amount=900)
+        self.operate(self.paid(amount=5_000), "refund", amount=1_200)
+        parts = self.paid(amount=3_000, capture_method="manual")
+        self.operate(parts, "capture", amount=800, final=False)
+        self.operate(parts, "capture", amount=700)
+        self.operate(self.paid(amount=40, capture_method="manual"), "cancel")
+        self.paid(amount=60, capture_method="manual")
+        self.world.pay(self.merchant, payment_method="tok_declined")
+        self.pass_the_cut()
+
+    def pass_the_cut(self) -> None:
+        self.world.clock.advance(2 * CUT.total_seconds())
+
+    def paid(self, **body: Any) -> str:
+        return self.world.paid(self.merchant, **body)
+
+    def operate(self, payment_id: str, what: str, **body: Any) -> None:
+        assert self.world.operate(self.merchant, payment_id, what, **body).status == 200
+
+    def payment(self, payment_id: str) -> Payment:
+        (row,) = (each for each in self.world.payments() if each.id == payment_id)
+        return row
+
+    def transactions(self, kind: str) -> list[Transaction]:
+        """Those that succeeded, oldest first."""
+        rows = [row for row in self.world.rows(Transaction) if row.type == kind]
+        done = (row for row in rows if row.status is TransactionStatus.SUCCEEDED)
+        return sorted(done, key=lambda row: row.id)
+
+    def posting_of(self, transaction: Transaction) -> Transfer:
+        name = f"trf_{transaction.id[4:]}"
+        (row,) = (each for each in self.world.rows(Transfer) if each.id == name)
+        return row
+
+    def post(self, payment: Payment, identifier: str, legs: tuple[Leg, ...]) -> str:
+        """A posting as a service would write it."""
+        posting = Posting(identifier, legs, total_of(legs))
+        now = self.world.clock()
+        self.world.put(booking_of(payment, posting, self.merchant, now, SETUP))
+        return identifier
+
+    def disputed(self, payment_id: str, *, returned: int = 0) -> None:
+        """600 of the payment are charged back, with a fee of 15; `returned` comes back."""
+        opened = DisputeState("dp_1", DisputeStatus.OPENED, self.world.clock(), "USD", 600, 600)
+        opened = replace(opened, fee_minor=15)
+        won = replace(opened, status=DisputeStatus.WON, reinstated_minor=returned)
+        for state in (opened, won) if returned else (opened,):
+            payment = self.payment(payment_id)
+            step = dispute_step(payment, state)
+            assert step is not None
+            legs = dispute_legs(self.merchant.id, "USD", step.taken_minor, step.fee_minor)
+            posting_id = next_posting_id(payment_id, state.id, step.dispute)
+            step = step.booked_by(self.post(payment, posting_id, legs))
+            self.world.put(payment.model_copy(update=changes_after(payment, state.id, step)))
+
+
+@pytest.fixture
+def shop(world: World) -> Shop:
+    return Shop(world)
+
+
+def test_what_is_posted_once_is_proved_without_a_second_look(shop: Shop) -> None:
+    shop.trade()
+    shop.disputed(shop.paid(amount=2_000))
+    shop.disputed(shop.paid(amount=2_000), returned=450)
+    settled, *_ = shop.transactions("capture")
+    lines = [settlement_line(settled)]
+    key = settlement_key(shop.merchant)
+    shop.world.s3.objects[key] = settlement_file(lines)
+    assert shop.world.reconcile(key).status == "completed"
+    shop.pass_the_cut()
+    assert shop.prove() == {}
+    assert Phase.DRILL_PAYMENTS not in shop.phases
+    assert Phase.DRILL_POSTINGS not in shop.phases
+
+
+def test_a_refund_that_came_back_is_posted_twice_and_proved(shop: Shop) -> None:
+    payment_id = shop.paid(amount=5_000)
+    shop.operate(payment_id, "refund", amount=1_200)
+    (refund,) = shop.transactions("refund")
+    shop.world.clock.advance(3_600)
+    returned_at = shop.payment(payment_id)
+    legs = reversal_legs(shop.merchant.id, "USD", 1_200)
+    shop.post(returned_at, returned_refund_posting_id(refund.id), legs)
+    failed = AuditStep(status="failed", at=to_instant(shop.world.clock()), by="x")
+    trail = (*refund.audit_trail, failed)
+    shop.world.put(refund.model_copy(update={"status": "failed", "audit_trail": trail}))
+    changes = {"amount_refunded": 0, "refundable_minor": 5_000}
+    shop.world.put(returned_at.model_copy(update=changes))
+    shop.pass_the_cut()
+    assert shop.prove() == {}
+
+
+def test_a_capture_posted_twice_is_named(shop: Shop) -> None:
+    shop.trade()
+    (posting, *_) = (shop.posting_of(each) for each in shop.transactions("capture"))
+    second = new_id("trf", shop.world.clock())
+    shop.world.put(posting.model_copy(update={"id": second}))
+    shop.pass_the_cut()
+    ((name, expected, _),) = shop.prove()["payment_postings"]
+    assert name == second
+    assert posting.payment_id is not None
+    assert posting.payment_id in expected
+
+
+def test_a_capture_without_a_posting_is_named(shop: Shop) -> None:
+    shop.trade()
+    capture = shop.transactions("capture")[0]
+    posting = shop.posting_of(capture)
+    shop.world.delete(posting)
+    ((name, expected, found),) = shop.prove()["payment_postings"]
+    assert name == f"{capture.id} capture"
+    assert posting.id in expected
+    assert found == "no posting"
+
+
+def test_a_dispute_without_its_reversal_is_named(shop: Shop) -> None:
+    payment_id = shop.paid(amount=2_000)
+    shop.disputed(payment_id, returned=600)
+    (reversal,) = (
+        row
+        for row in shop.world.rows(Transfer)
+        if row.payment_id == payment_id and row.amount == 600 and len(row.legs) == 1
+    )
+    shop.world.delete(reversal)
+    shop.pass_the_cut()
+    found = shop.prove()["payment_postings"]
+    assert {name for name, _, _ in found} == {f"{payment_id} dp_1"}
+    assert (f"{payment_id} dp_1", f"posted by {reversal.id}", "no posting") in found
+
+
+def plant_amount(shop: Shop) -> str:
+    """A refund is posted with one unit too much."""
+    (refund,) = shop.transactions("refund")
+    posting = shop.posting_of(refund)
+    legs = (posting.legs[0].model_copy(update={"amount": 1_201}),)
+    shop.world.put(posting.model_copy(update={"legs": legs, "amount": 1_201}))
+    return f"{refund.id} refund"
+
+
+def plant_fee(shop: Shop) -> str:
+    """The fee of a capture is not posted."""
+    capture = shop.transactions("capture")[0]
+    posting = shop.posting_of(capture)
+    assert len(posting.legs) == 2
+    shop.world.put(posting.model_copy(update={"legs": posting.legs[:1]}))
+    return f"{capture.id} capture"
+
+
+def plant_other_payment(shop: Shop) -> str:
+    """The posting of one payment says that it is another's."""
+    one, other, *_ = shop.transactions("capture")
+    posting = shop.posting_of(one)
+    shop.world.put(posting.model_copy(update={"payment_id": other.payment_id}))
+    return f"{one.id} capture"
+
+
+def plant_settled(shop: Shop) -> str:
+    """A capture is settled, and the line is not posted."""
+    capture = shop.transactions("capture")[0]
+    at = capture.processed_at
+    trail = (*capture.audit_trail, AuditStep(status="settled", at=at, by="x"))
+    changes = {"status": TransactionStatus.SETTLED, "audit_trail": trail, "settled_at": at}
+    shop.world.put(capture.model_copy(update=changes))
+    return f"{capture.id} settled"
+
+
+@pytest.mark.parametrize("plant", [plant_amount, plant_fee, plant_other_payment, plant_settled])
+def test_a_posting_that_is_not_its_fact_is_named(shop: Shop, plant: Callable[[Shop], str]) -> None:
+    shop.trade()
+    name = plant(shop)
+    shop.pass_the_cut()
+    assert name in {each for each, _, _ in shop.prove()["payment_postings"]}
+
+
+def test_a_total_or_ceiling_that_is_not_what_is_left_is_named(shop: Shop) -> None:
+    shop.trade()
+    payment = shop.world.payments()[1]
+    checks = {
+        "payment_totals": ("amount_captured", "amount_refunded", "fee"),
+        "payment_ceilings": ("refundable", "capturable", "pending_capture", "pending_refund"),
+    }
+    for check, names in checks.items():
+        for name in names:
+            field_name = name if name in Payment.model_fields else f"{name}_minor"
+            stored = getattr(payment, field_name) + 1
+            shop.world.put(payment.model_copy(update={field_name: stored}))
+            found = {each: (right, there) for each, right, there in shop.prove()[check]}
+            right, there = found[f"{payment.id} {name}"]
+            assert (right + 1, there) == (stored, stored)
+    shop.world.put(payment)
+    assert shop.prove() == {}
+
+
+# -------------------------------------------------------------------- while money moves
+
+
+@contextmanager
+def trading(shop: Shop, dice: Random) -> Iterator[list[int]]:
+    """Sales, captures and refunds, by three clients, until the block ends."""
+    stop, done = threading.Event(), [0, 0, 0]
+
+    def work(number: int) -> None:
+        own = Random(f"{dice.random()}-{number}")
+        while not stop.is_set():
+            try:
+                manual = own.random() < 0.4
+                method = "manual" if manual else "automatic"
+                payment_id = shop.paid(amount=1_000, capture_method=method)
+                if manual:
+                    shop.operate(payment_id, "capture", amount=400, final=own.random() < 0.5)
+                shop.operate(payment_id, "refund", amount=own.randrange(1, 300))
+            except PlatformError:
+                continue
+            done[number] += 1
+
+    with ThreadPoolExecutor(3) as pool:
+        workers = [pool.submit(work, number) for number in range(3)]
+        try:
+            yield done
+        finally:
+            stop.set()
+            for worker in workers:
+                worker.result()
+
+
+def test_no_run_raises_an_alarm_while_payments_go_on(shop: Shop, dice: Random) -> None:
+    shop.trade()
+    with trading(shop, dice) as done:
+        for _ in range(4):
+            shop.world.clock.advance(1)
+            # A cut of no age at all: what is under way is newer than it by the clock alone.
+            assert shop.prove(timedelta(milliseconds=500)) == {}
+    assert sum(done) > 10
+    shop.pass_the_cut()
+    assert shop.prove() == {}
