@@ -11,12 +11,13 @@
     ├── Conflict 409 ─ IdempotencyInFlight · AlreadyExists · AlreadyPosted · AlreadyCanceled
     │                  · HoldExpired · BalanceNotZero · StaleVersion · InvalidState
     │                  · SecretsStillSign · ProcessorAccountRemoved
+    │                  · ProcessorInUse
     ├── PayloadTooLarge 413
     ├── UnsupportedMediaType 415
     ├── Unprocessable 422 ─ InvalidValue · IdempotencyKeyReused · AmountTooLarge · CardDataRefused
     │                       · InactiveMerchant · SummaryTooLarge · SameAccount · InactiveAccount
     │                       · CurrencyMismatch · InsufficientFunds · ExceedsHold
-    │                       · TooManyMethods · ChainTooLong
+    │                       · TooManyMethods · ChainTooLong · WrongProcessorMode
     ├── Locked 423
     ├── RateLimited 429
     ├── Internal 500 ─ IntegrityError · KeyForgotten
@@ -283,6 +284,13 @@ class ProcessorAccountRemoved(Conflict):
     title = "The key of the payment's processor account was removed"
 
 
+class ProcessorInUse(Conflict):
+    """Something at the processor account is open, or was not answered yet: its key is needed."""
+
+    code = "processor_in_use"
+    title = "The processor account is in use"
+
+
 class PayloadTooLarge(PlatformError):
     """The body is larger than this API reads."""
 
@@ -336,6 +344,13 @@ class InactiveMerchant(Unprocessable):
     """The merchant may not take payments now."""
 
     code = "inactive_merchant"
+
+
+class WrongProcessorMode(Unprocessable):
+    """Test keys, or the sandbox, on a stage for people's money; or live keys on one for tests."""
+
+    code = "processor_mode"
+    title = "The processor's mode is not this stage's"
 
 
 class SummaryTooLarge(Unprocessable):

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
+from runtime.models.merchant import ProcessorMode
+
 LARGE_TRANSACTION_MINOR: Final = 1_000_000
 """From this amount on, in minor units of any currency, a payment or transfer is worth an alert."""
 VELOCITY_PAYMENTS: Final = 5
@@ -93,6 +95,8 @@ class PaymentTiming(Settings, frozen=True):
     lock_after_failures: Annotated[int, Field(ge=2, le=100)] = 3
     """So many failed payments or transfers of a customer in a row lock it."""
     lock_seconds: Annotated[int, Field(ge=1, le=31 * 86_400)] = 1_800
+    processors: ProcessorMode = "test"
+    """The only mode of processors' keys that are used here; the sandbox is one of `test`."""
     stripe_api_base: StripeApiBase = STRIPE_API_BASE
     sandbox_fee_basis_points: Annotated[int, Field(ge=0, le=MAX_FEE_BASIS_POINTS)] = 290
     sandbox_fee_fixed_minor: Annotated[int, Field(ge=0, le=MAX_FEE_FIXED_MINOR)] = 30

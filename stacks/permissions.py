@@ -105,10 +105,12 @@ PROCESS: Final[TableUses] = {
     "keys": _rows("GetItem", "Query", "PutItem", delete=FORGETTABLE_KEYS),
     "limits": _rows("UpdateItem"),
     "merchants": _rows("GetItem", "PutItem", "UpdateItem"),
-    "payments": _rows("GetItem", "PutItem", "UpdateItem"),
+    "payments": _rows(
+        "GetItem", "BatchGetItem", "PutItem", "UpdateItem", query=("gsi-merchant-status",)
+    ),
     "sandbox_charges": _rows("GetItem", "PutItem", "UpdateItem"),
     "transactions": _rows(
-        "GetItem", "BatchGetItem", "PutItem", "UpdateItem", query=("gsi-processor",)
+        "GetItem", "BatchGetItem", "PutItem", "UpdateItem", query=("gsi-open", "gsi-processor")
     ),
     "transfers": _rows("GetItem", "PutItem", "UpdateItem"),
     "webhooks": _rows("GetItem", "UpdateItem"),

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from runtime.models.audit import ROOT_MINUTES
+from runtime.models.merchant import ProcessorMode
 from runtime.settings import (
     LARGE_TRANSACTION_MINOR,
     MAX_VELOCITY_PAYMENTS,
@@ -188,6 +189,10 @@ class StageConfig(_Part, frozen=True):
     name: Annotated[str, Field(pattern=rf"^[a-z][a-z0-9]{{1,{MAX_STAGE_NAME - 1}}}$")]
     auth: AuthConfig
     data: DataConfig
+    processors: ProcessorMode
+    """Whether people's money is moved: in `live` neither the sandbox nor test keys are used, in
+    `test` no live keys. What was stored in one mode means nothing in the other: a stage keeps
+    its mode."""
     log_retention_days: LogRetentionDays
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     intent_lease_seconds: Annotated[int, Field(ge=5, le=900)] = 60
@@ -273,6 +278,20 @@ class StageConfig(_Part, frozen=True):
     def _prod_keeps_its_data(self) -> Self:
         if self.name == PROD and not (self.data.retain and self.data.deletion_protection):
             raise ValueError("prod must set data.retain and data.deletion_protection")
+        return self
+
+    @model_validator(mode="after")
+    def _money_is_real_where_it_is_kept(self) -> Self:
+        if self.name == PROD and self.processors != "live":
+            raise ValueError('prod must set processors "live": its payments are people\'s')
+        if self.name == LOCAL and self.processors != "test":
+            raise ValueError(
+                'local must set processors "test": a machine is no place for live keys'
+            )
+        if self.processors == "live" and not (self.data.retain and self.data.deletion_protection):
+            raise ValueError(
+                'a stage with processors "live" must set data.retain and data.deletion_protection'
+            )
         return self
 
     def refuse_deploying_placeholders(self) -> None:

@@ -28,13 +28,15 @@ def payment_desk_of(services: FunctionServices, timing: PaymentTiming) -> Paymen
         claims=ClaimRepository(store),
         limits=RateLimiter(LimitRepository(store)),
         merchants=services.profiles_for(timing.merchant_cache_seconds),
-        connectors=_connectors(services, timing),
+        connectors=connectors_of(services, timing, timing.processor_timeout_seconds),
         timing=timing,
     )
 
 
-def _connectors(services: FunctionServices, timing: PaymentTiming) -> Connectors:
-    """Every processor there is; a merchant names its own."""
+def connectors_of(
+    services: FunctionServices, timing: PaymentTiming, timeout_seconds: float
+) -> Connectors:
+    """Every processor there is; a merchant names its own. The timeout is that of one call."""
 
     def sandbox(merchant_id: str, config: Callable[[], ProcessorConfig]) -> Processor:
         return SandboxProcessor(
@@ -45,7 +47,7 @@ def _connectors(services: FunctionServices, timing: PaymentTiming) -> Connectors
             account=merchant_id,
         )
 
-    stripe = StripeOptions(timing.stripe_api_base, timing.processor_timeout_seconds)
+    stripe = StripeOptions(timing.stripe_api_base, timeout_seconds)
     return Connectors(
         MerchantRepository(services.store),
         {"sandbox": sandbox, "stripe": stripe.connector},

@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import cache
 
 from runtime.bootstrap.base import FunctionServices
-from runtime.bootstrap.payments import payment_desk_of
+from runtime.bootstrap.payments import connectors_of, payment_desk_of
 from runtime.gateways import clients
 from runtime.gateways.delivery_queue import DeliveryQueue
 from runtime.repositories.accounts import AccountRepository
@@ -17,6 +17,7 @@ from runtime.repositories.customers import CustomerRepository
 from runtime.repositories.folding import FoldRepository
 from runtime.repositories.ledger import LedgerRepository
 from runtime.repositories.merchants import MerchantRepository
+from runtime.repositories.payment_lists import PaymentLists
 from runtime.repositories.transfers import TransferRepository
 from runtime.repositories.webhooks import WebhookRepository
 from runtime.services.accounts import AccountDesk
@@ -24,6 +25,7 @@ from runtime.services.api_keys import ApiKeyDesk
 from runtime.services.customers import CustomerDesk
 from runtime.services.folded_accounts import FoldedAccounts
 from runtime.services.merchants import MerchantDesk
+from runtime.services.processor_configuration import ProcessorDesk
 from runtime.services.transfers import TransferDesk
 from runtime.services.webhooks import WebhookDesk
 from runtime.settings import ProcessSettings
@@ -47,6 +49,7 @@ class ProcessServices(FunctionServices):
         self.merchant_desk = MerchantDesk(
             MerchantRepository(self.store),
             claims,
+            self._processor_desk(settings),
             allow_local_webhooks=settings.allow_local_webhooks,
         )
         self.customer_desk = CustomerDesk(
@@ -72,6 +75,16 @@ class ProcessServices(FunctionServices):
             DeliveryQueue(clients.sqs(), settings.delivery_queue_url),
             claims,
             timedelta(seconds=settings.webhook_deadline_seconds),
+        )
+
+    def _processor_desk(self, settings: ProcessSettings) -> ProcessorDesk:
+        # Whose a key is takes two calls, and the request has time for one of full length.
+        each_seconds = settings.processor_timeout_seconds / 2
+        return ProcessorDesk(
+            connectors_of(self, settings, each_seconds),
+            self.payment_desk.payments,
+            PaymentLists(self.store),
+            settings.processors,
         )
 
 

@@ -18,7 +18,7 @@ from pydantic import (
 )
 from pydantic.json_schema import SkipJsonSchema
 
-from runtime.contract.base import Answer, Body, ShortText, Version, left_out, refuse_null
+from runtime.contract.base import Answer, Body, Page, ShortText, Version, left_out, refuse_null
 from runtime.contract.endpoint import Endpoint, Permission
 from runtime.models.fields import Instant
 from runtime.models.merchant import (
@@ -81,7 +81,10 @@ class MerchantRequest(Body, frozen=True):
 
     name: ShortText
     email: Email
-    processor: ProcessorName = "sandbox"
+    processor: Annotated[
+        ProcessorName | None,
+        Field(description="Default: sandbox. Required on a stage for live payments."),
+    ] = None
     processor_config: dict[str, Any] = Field(default_factory=dict, repr=False)
     webhook_url: Annotated[
         str | None,
@@ -155,12 +158,28 @@ class MerchantAnswer(Answer, frozen=True):
     status: MerchantStatus
     webhook_url: str | None
     processor: str
+    processor_account: Annotated[
+        str | None,
+        Field(description="The account to which new payments go, as the processor calls it."),
+    ]
     features: Annotated[tuple[str, ...], BeforeValidator(sorted)]
     rate_limits: RateLimits
     index_buckets: int
     version: int
     created_at: Instant
     updated_at: Instant
+
+
+class ProcessorAccountAnswer(Answer, frozen=True):
+    """An account at a processor whose keys are kept. `left_at`: null for the one in use."""
+
+    processor: str
+    account: str
+    left_at: Instant | None
+
+
+class ProcessorAccountList(Page[ProcessorAccountAnswer], frozen=True):
+    """All of them: the one in use first, then the one left last."""
 
 
 class NewMerchant(MerchantAnswer, frozen=True):
@@ -216,6 +235,28 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         body_optional=True,
         idempotent="honoured",
         answers={HTTPStatus.OK: NewMerchant},
+        refusals=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    ),
+    Endpoint(
+        operation="listProcessorAccounts",
+        method="GET",
+        path="/v1/merchants/{id}/processor-accounts",
+        function="query",
+        summary="List the processor accounts whose keys are kept for a merchant",
+        tag="merchants",
+        permission=Permission.ADMIN,
+        answers={HTTPStatus.OK: ProcessorAccountList},
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+    Endpoint(
+        operation="removeProcessorAccount",
+        method="DELETE",
+        path="/v1/merchants/{id}/processor-accounts/{account}",
+        function="process",
+        summary="Forget the keys of a processor account that a merchant has left",
+        tag="merchants",
+        permission=Permission.ADMIN,
+        answers={HTTPStatus.NO_CONTENT: None},
         refusals=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
     ),
 )

@@ -63,6 +63,8 @@ _TOUCHED: Final[Mapping[EntityType, tuple[tuple[str, str], ...]]] = {
         ("webhook_secret", "webhook_secret_rotated"),
         ("processor_config", "processor_config_changed"),
         ("processor", "processor_changed"),
+        ("processor_account", "processor_changed"),
+        ("earlier_configs", "processor_config_changed"),
         ("webhook_url", "webhook_url_changed"),
         ("rate_limits", "rate_limits_changed"),
         ("index_buckets", "index_buckets_raised"),

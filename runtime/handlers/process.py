@@ -41,6 +41,7 @@ from runtime.services.holds import cancel_transfer, post_transfer
 from runtime.services.merchants import (
     change_merchant,
     create_merchant,
+    remove_processor_account,
     rotate_webhook_secret,
 )
 from runtime.services.payment_methods import add_method, remove_method
@@ -85,6 +86,14 @@ def post_rotation(request: Request) -> StoredAnswer:
     return rotate_webhook_secret(
         request.path_id, request.body(SecretRotation), request.authenticated, desk
     )
+
+
+@handler.handles("removeProcessorAccount")
+def delete_processor_account(request: Request) -> StoredAnswer:
+    """DELETE /v1/merchants/{id}/processor-accounts/{account}."""
+    desk = process_services().merchant_desk
+    account = request.path["account"]
+    return remove_processor_account(request.path_id, account, request.authenticated, desk)
 
 
 @handler.handles("createApiKey")

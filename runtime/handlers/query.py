@@ -19,7 +19,7 @@ from runtime.contract.alerts import AlertList, AlertQuery
 from runtime.contract.api_keys import ApiKeyList, ApiKeyQuery
 from runtime.contract.audit import AuditList, AuditQuery, VerifyAnswer, VerifyQuery
 from runtime.contract.customers import CustomerAnswer, CustomerList, CustomerQuery
-from runtime.contract.merchants import MerchantAnswer
+from runtime.contract.merchants import MerchantAnswer, ProcessorAccountList
 from runtime.contract.openapi import openapi_document
 from runtime.contract.payments import (
     PaymentDetail,
@@ -54,7 +54,7 @@ from runtime.services import (
     webhooks,
 )
 from runtime.services.customers import find_customers, get_customer
-from runtime.services.merchants import get_merchant
+from runtime.services.merchants import get_merchant, list_accounts_at_processors
 from runtime.services.proof_queries import get_proof
 
 handler = HttpFunction(
@@ -69,6 +69,13 @@ handler = HttpFunction(
 def read_merchant(request: Request) -> MerchantAnswer:
     """GET /v1/merchants/{id}."""
     return get_merchant(request.path_id, request.authenticated, query_services().merchants)
+
+
+@handler.handles("listProcessorAccounts")
+def list_processor_accounts(request: Request) -> ProcessorAccountList:
+    """GET /v1/merchants/{id}/processor-accounts."""
+    merchants = query_services().merchants
+    return list_accounts_at_processors(request.path_id, request.authenticated, merchants)
 
 
 @handler.handles("listApiKeys")

@@ -28,6 +28,10 @@ ProcessorName = Literal["sandbox", "stripe"]
 """Processors that a merchant can be paid through (gateways/processors/connectors.py)."""
 
 
+ProcessorMode = Literal["test", "live"]
+"""Two worlds that never meet: play money, or people's."""
+
+
 class MerchantStatus(StrEnum):
     """An inactive merchant can read, not take payments."""
 
@@ -50,17 +54,21 @@ class PreviousSecret(BaseModel, frozen=True, hide_input_in_errors=True):
     until: Instant
 
 
-class ProcessorAccount(BaseModel, frozen=True, hide_input_in_errors=True):
-    """An account at a processor that a merchant used before, and how it was last reached.
+class ProcessorAccount(BaseModel, frozen=True):
+    """An account at a processor that a merchant used before.
 
     `account` as the processor calls it; None where payments that name no account were sent.
     `left_at`: when the merchant moved to another.
     """
 
     processor: ProcessorName
-    account: str | None
-    config: Annotated[dict[str, Any], Field(repr=False)]
+    account: str | None = None
     left_at: Instant
+
+    @property
+    def config_key(self) -> str:
+        """Under which its configuration stands among the merchant's."""
+        return f"{self.processor}/{self.account or ''}"
 
 
 class MerchantProfile(Record, frozen=True):
@@ -82,31 +90,41 @@ class Merchant(MerchantProfile, table="merchants", stream=True, frozen=True):
     """A merchant. Processor configurations and webhook secrets are enciphered and never shown.
 
     `processor_config` is that of `processor_account`, to which new payments are sent. What was sent
-    to another account before is asked about there, by `earlier_accounts`. Secrets that were
-    replaced also sign, each until its own moment; the newest of them comes first.
+    to another account before is asked about there: `earlier_configs` has how each of
+    `earlier_accounts` was last reached. Secrets that were replaced also sign, each until its own
+    moment; the newest of them comes first.
     """
 
     processor_config: Annotated[dict[str, Any], Encrypted("pii"), Field(repr=False)] = Field(
         default_factory=dict
     )
-    earlier_accounts: Annotated[
-        tuple[ProcessorAccount, ...], Encrypted("pii"), Field(repr=False)
-    ] = ()
+    earlier_accounts: tuple[ProcessorAccount, ...] = ()
+    earlier_configs: Annotated[dict[str, dict[str, Any]], Encrypted("pii"), Field(repr=False)] = (
+        Field(default_factory=dict)
+    )
     webhook_secret: Annotated[str, Encrypted("pii"), Field(repr=False)]
     previous_webhook_secrets: Annotated[
         tuple[PreviousSecret, ...], Encrypted("pii"), Field(repr=False)
     ] = ()
 
 
-class ProcessorConnection(BaseModel, frozen=True, hide_input_in_errors=True):
-    """How a merchant is connected to processors: its account of now, and those before it."""
+class MerchantAccounts(BaseModel, frozen=True):
+    """A merchant's accounts at processors, without the keys to them."""
 
     id: str
     merchant_id: str
     processor: ProcessorName
     processor_account: str | None = None
+    earlier_accounts: tuple[ProcessorAccount, ...] = ()
+
+
+class ProcessorConnection(MerchantAccounts, frozen=True, hide_input_in_errors=True):
+    """How a merchant is connected to processors: its account of now, and those before it."""
+
     processor_config: Annotated[dict[str, Any], Field(repr=False)] = Field(default_factory=dict)
-    earlier_accounts: Annotated[tuple[ProcessorAccount, ...], Field(repr=False)] = ()
+    earlier_configs: Annotated[dict[str, dict[str, Any]], Field(repr=False)] = Field(
+        default_factory=dict
+    )
 
     def config_of(self, processor: str, account: str | None) -> Mapping[str, Any] | None:
         """The latest configuration of this very account; None where none is kept."""
@@ -115,7 +133,7 @@ class ProcessorConnection(BaseModel, frozen=True, hide_input_in_errors=True):
     def configs_of(self, processor: str) -> dict[str | None, Mapping[str, Any]]:
         """The configurations of all kept accounts at a processor, by account."""
         configs: dict[str | None, Mapping[str, Any]] = {
-            each.account: each.config
+            each.account: self.earlier_configs[each.config_key]
             for each in self.earlier_accounts
             if each.processor == processor
         }

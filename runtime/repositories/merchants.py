@@ -12,6 +12,7 @@ from runtime.models.fields import Instant
 from runtime.models.idempotency import IdempotencyRecord
 from runtime.models.merchant import (
     Merchant,
+    MerchantAccounts,
     MerchantProfile,
     PreviousSecret,
     ProcessorConnection,
@@ -78,6 +79,10 @@ class MerchantRepository:
     def connection(self, merchant_id: str, scope: Scope) -> ProcessorConnection | None:
         """What connectors need to act for a merchant, deciphered; None for no such merchant."""
         return self._store.get(Merchant, {"id": merchant_id}, ProcessorConnection, scope)
+
+    def accounts(self, merchant_id: str, scope: Scope) -> MerchantAccounts | None:
+        """A merchant's accounts at processors; no key is needed to read them."""
+        return self._store.get(Merchant, {"id": merchant_id}, MerchantAccounts, scope)
 
     def webhook_endpoint(self, merchant_id: str) -> WebhookEndpoint | None:
         """What a webhook is sent with, deciphered; None for no such merchant."""

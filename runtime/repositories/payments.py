@@ -220,6 +220,11 @@ class PaymentRepository:
         """The payments that exist, in the given order; at most MAX_TRANSACTION_ITEMS ids."""
         return self._store.get_many(Payment, [{"id": each} for each in payment_ids], Payment, scope)
 
+    def operations(self, transaction_ids: Sequence[str], scope: Scope) -> list[Transaction]:
+        """The transactions in `scope`, in the given order; at most MAX_TRANSACTION_ITEMS ids."""
+        keys = [{"id": each} for each in transaction_ids]
+        return self._store.get_many(Transaction, keys, Transaction, scope)
+
     def transactions_of(self, payment: Payment) -> list[Transaction]:
         """What the processor did for the payment, oldest first, strongly consistent."""
         keys = [{"id": each} for each in payment.transaction_ids]

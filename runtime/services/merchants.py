@@ -16,6 +16,8 @@ from runtime.contract.merchants import (
     MerchantPatch,
     MerchantRequest,
     NewMerchant,
+    ProcessorAccountAnswer,
+    ProcessorAccountList,
     SecretRotation,
 )
 from runtime.domain.ids import new_id
@@ -28,11 +30,19 @@ from runtime.errors import (
     StaleWrite,
     Unavailable,
 )
-from runtime.gateways.processors.connectors import check_config
 from runtime.models.fields import PLATFORM
 from runtime.models.merchant import MAX_PREVIOUS_SECRETS, Merchant, PreviousSecret
 from runtime.repositories.merchants import MerchantRepository
 from runtime.services.idempotency import ClaimReader, create_once, earlier_answer
+from runtime.services.processor_configuration import (
+    PROCESSOR_FIELDS,
+    UNNAMED,
+    ProcessorDesk,
+    account_of,
+    default_processor,
+    processor_changes,
+    removal,
+)
 from runtime.services.versions import next_version, writing
 
 WEBHOOK_SECRET_BYTES = 32
@@ -49,19 +59,24 @@ class MerchantDesk:
 
     merchants: MerchantRepository
     claims: ClaimReader
+    processors: ProcessorDesk
     allow_local_webhooks: bool = False
 
 
 def create_merchant(request: MerchantRequest, call: Call, desk: MerchantDesk) -> StoredAnswer:
     """Register a merchant. Its webhook secret is shown in this answer and never again.
 
-    Raises InvalidValue for a webhook URL that must not be called, or for a configuration that the
-    processor cannot work with.
+    Raises InvalidValue for a webhook URL that must not be called, and what `account_of` raises.
     """
     if request.webhook_url is not None:
         _require_callable(request.webhook_url, desk)
-    check_config(request.processor, request.processor_config)
+    # Before the processor is asked: a repetition gets its answer whatever the processor says now.
+    repeated = earlier_answer(call, PLATFORM, desk.claims)
+    if repeated is not None:
+        return repeated
     merchant_id = new_id("mer", call.now)
+    processor = request.processor or default_processor(desk.processors)
+    account = account_of(merchant_id, processor, request.processor_config, desk.processors)
     secret = request.webhook_secret or _new_webhook_secret()
     now = to_instant(call.now)
     merchant = Merchant(
@@ -69,7 +84,8 @@ def create_merchant(request: MerchantRequest, call: Call, desk: MerchantDesk) ->
         merchant_id=merchant_id,
         name=request.name,
         email=request.email,
-        processor=request.processor,
+        processor=processor,
+        processor_account=account,
         processor_config=request.processor_config,
         webhook_url=request.webhook_url,
         webhook_secret=secret,
@@ -98,7 +114,10 @@ def get_merchant(merchant_id: str, call: Call, merchants: MerchantRepository) ->
 def change_merchant(
     merchant_id: str, request: MerchantPatch, call: Call, desk: MerchantDesk
 ) -> MerchantAnswer:
-    """Change what the request names. Raises NotFound, StaleVersion, InvalidValue."""
+    """Change what the request names.
+
+    Raises NotFound, StaleVersion, InvalidValue, and what `processor_changes` raises.
+    """
     row = found(desk.merchants.get(merchant_id, call.scope), "merchant", merchant_id)
     if request.version != row.version:
         raise StaleVersion(
@@ -114,14 +133,50 @@ def change_merchant(
         )
     if not changes:
         return MerchantAnswer.of(row)
+    if not changes.keys().isdisjoint(PROCESSOR_FIELDS):
+        changes |= processor_changes(row, changes, desk.processors, call.now)
     after = next_version(row, changes, call)
-    check_config(after.processor, after.processor_config)
     try:
         token = new_id("chg", call.now)
         desk.merchants.alter(row, after, None, token=token, now=call.now)
     except StaleWrite as stale:
         raise StaleVersion(f"merchant {row.id} was changed just now", param="version") from stale
     return MerchantAnswer.of(after)
+
+
+def list_accounts_at_processors(
+    merchant_id: str, call: Call, merchants: MerchantRepository
+) -> ProcessorAccountList:
+    """The accounts whose keys are kept for a merchant. Raises NotFound."""
+    row = found(merchants.accounts(merchant_id, call.scope), "merchant", merchant_id)
+    kept = tuple(
+        ProcessorAccountAnswer(
+            processor=each.processor, account=each.account or UNNAMED, left_at=each.left_at
+        )
+        for each in reversed(row.earlier_accounts)
+    )
+    now = ProcessorAccountAnswer(
+        processor=row.processor, account=row.processor_account or UNNAMED, left_at=None
+    )
+    return ProcessorAccountList(data=(now, *kept), has_more=False, next_cursor=None)
+
+
+def remove_processor_account(
+    merchant_id: str, account: str, call: Call, desk: MerchantDesk
+) -> StoredAnswer:
+    """Forget the keys of an account that the merchant has left: 204.
+
+    Raises NotFound for an account whose keys are not kept, ProcessorInUse, StaleVersion.
+    """
+    row = found(desk.merchants.get(merchant_id, call.scope), "merchant", merchant_id)
+    changes = removal(row, None if account == UNNAMED else account, desk.processors, call.now)
+    after = next_version(row, changes, call)
+    try:
+        token = new_id("chg", call.now)
+        desk.merchants.alter(row, after, None, token=token, now=call.now)
+    except StaleWrite as stale:
+        raise StaleVersion(f"merchant {row.id} was changed just now") from stale
+    return StoredAnswer(int(HTTPStatus.NO_CONTENT), "")
 
 
 def rotate_webhook_secret(

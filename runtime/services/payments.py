@@ -32,6 +32,7 @@ from runtime.services.lock_out import answered_charge
 from runtime.services.payment_answers import charge_answer, charge_as_it_stands
 from runtime.services.payment_desk import PaymentDesk
 from runtime.services.payment_outcome import outcome_of, status_bucket, without_answer
+from runtime.services.processor_configuration import refuse_other_mode
 from runtime.services.processor_steps import commit_outcome, run_once
 
 _STORED_PREFIX = "pm_"
@@ -72,6 +73,7 @@ class Charge:
         """
         # Made before the intent: what is wrong with the merchant's configuration shows here.
         self._connector = self.desk.connectors.of_payment(self.payment)
+        refuse_other_mode(self.payment.processor, self._connector, self.desk.timing.processors)
         self._token = _processor_token(self.request, self.merchant, self._connector, self.desk)
         self._connector.check_method(self._token)
         _refuse_what_the_merchant_may_not(self.request, self.merchant)

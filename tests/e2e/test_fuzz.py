@@ -57,6 +57,7 @@ def real(parameters: Mapping[str, Any] | None, path: str, tenant: Tenant) -> dic
     exists = {
         "id": tenant.ids.get(kind, "nothing"),
         "pm_id": tenant.ids["payment_method"],
+        "account": "sandbox",
         "entity_id": tenant.ids["payment"],
         "processor": "sandbox",
     }

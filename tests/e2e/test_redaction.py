@@ -23,6 +23,7 @@ from local.api_client import ApiClient, Reply
 from local.auth import MERCHANT_PERMISSIONS
 from local.cdk import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY
 from tests.e2e.conftest import Deployment, Shop
+from tests.support.stripe_proxy import StripeProxy
 
 CARD = "4539 1488 0343 6467"
 PLAIN_CARD = CARD.replace(" ", "")
@@ -64,7 +65,14 @@ class Teller:
 
 
 @pytest.fixture(scope="module")
-def story(deployment: Deployment) -> Story:
+def stripe(stripe_port: int) -> Iterator[StripeProxy]:
+    """It only says whose a key is: nothing is charged there."""
+    with StripeProxy("http://127.0.0.1:9", stripe_port) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def story(deployment: Deployment, stripe: StripeProxy) -> Story:
     story = Story()
     operator = Teller(story, deployment.operator)
     webhook_secret = "whsec_" + base64.b64encode(uuid4().bytes * 2).decode()
@@ -104,6 +112,24 @@ def _secrets_of_the_merchant(story: Story, operator: Teller, merchant_id: str) -
     operator("PATCH", path, {"version": 2, "processor_config": {"api_key": config}})
     operator("PATCH", path, {"version": 2, "processor_config": {"api_key": config}})
     operator("PATCH", path, {"version": 3, "processor_config": config})
+    keys = [
+        f"sk_test_{marked('first')}",
+        f"sk_test_{marked('second')}",
+        f"sk_live_{marked('live')}",
+    ]
+    signing = marked("whsec_")
+    story.secret += [*keys, signing]
+    for version, key in enumerate(keys, start=3):
+        config_of_stripe = {"api_key": key, "webhook_secret": signing}
+        body = {"version": version, "processor": "stripe", "processor_config": config_of_stripe}
+        moved = operator("PATCH", path, body)
+        assert moved.get("code", "") == ("processor_mode" if "_live_" in key else ""), moved
+    kept = operator("GET", f"{path}/processor-accounts")["data"]
+    assert [each["processor"] for each in kept] == ["stripe", "stripe", "sandbox"]
+    operator("DELETE", f"{path}/processor-accounts/{kept[0]['account']}")
+    operator("DELETE", f"{path}/processor-accounts/{kept[1]['account']}")
+    back = {"version": 6, "processor": "sandbox", "processor_config": {}}
+    assert operator("PATCH", path, back)["processor_account"] == "sandbox"
     operator("GET", path)
 
 

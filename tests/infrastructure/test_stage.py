@@ -66,6 +66,30 @@ def test_settings_of_the_local_stage_are_refused_elsewhere(
         _stage(name, **{setting: value})
 
 
+@pytest.mark.parametrize(
+    ("name", "changed", "said"),
+    [
+        ("prod", {"processors": "test"}, 'prod must set processors "live"'),
+        ("local", {"processors": "live"}, 'local must set processors "test"'),
+        ("dev", {"processors": "live"}, "must set data.retain and data.deletion_protection"),
+        ("dev", {"processors": "sandbox"}, "processors: Input should be 'test' or 'live'"),
+    ],
+)
+def test_a_stage_is_for_test_or_for_live_payments_and_not_for_both(
+    name: str, changed: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(StageError, match=said):
+        _stage(name, **changed)
+
+
+def test_a_stage_names_its_mode() -> None:
+    stages = copy.deepcopy(cdk_json_context()["stages"])
+    modes = {name: settings.pop("processors") for name, settings in stages.items()}
+    assert modes == {"dev": "test", "staging": "test", "prod": "live", "local": "test"}
+    with pytest.raises(StageError, match="stage dev: processors: Field required"):
+        StageConfig.named("dev", stages)
+
+
 def test_a_short_lease_is_refused_in_production_even_if_the_requests_are_shorter() -> None:
     with pytest.raises(StageError, match="local may use: intent_lease_seconds under 30"):
         _stage(

@@ -74,7 +74,7 @@ from runtime.repositories.totals import TotalsRepository
 from runtime.services.accounts import AccountDesk, create_account
 from runtime.services.customers import CustomerDesk, create_customer
 from runtime.services.merchant_profiles import MerchantProfiles
-from runtime.services.merchants import MerchantDesk, create_merchant
+from runtime.services.merchants import create_merchant
 from tests.support.faults import Fault, Faults, ItemLocks, first_tries
 from tests.support.world import SETUP, World, at_once
 
@@ -499,7 +499,7 @@ Create = Callable[[World, Any, str | None], Any]
 
 def _merchant(world: World, _: Any, key: str | None) -> Any:
     body = {"name": "Shop", "email": "shop@example.com"}
-    desk = MerchantDesk(MerchantRepository(world.store), ClaimRepository(world.store))
+    desk = world.merchant_desk()
     call = world.call(None, body, key, path="/v1/merchants", operator=True)
     return create_merchant(MerchantRequest.model_validate(body), call, desk)
 

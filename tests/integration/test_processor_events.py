@@ -94,6 +94,27 @@ def dispute(payment: Any, kind: str = "dispute_opened", **more: Any) -> dict[str
     return {"kind": kind, **told, "fee": 15, **more}
 
 
+def test_a_merchant_does_not_forge_what_its_processor_says(shop: Shop) -> None:
+    """It asks for a refund, and then says itself that the money came back."""
+    payment = shop.pay()
+    refunded = shop.post(f"/v1/payments/{payment['id']}/refund", {}).body
+    before = shop.balances()
+    path = f"/v1/merchants/{shop.merchant_id}"
+    everything = "payments refunds customers accounts transfers reports merchant"
+    mine = "a secret that the merchant has set"
+    changed = shop.stage.api(
+        "PATCH",
+        path,
+        {"version": 1, "processor_config": {"webhook_secret": mine}},
+        authorizer=token_of(shop.merchant_id, everything),
+    )
+    assert (changed.status, changed.body["param"]) == (403, "processor_config")
+    reference = refunded["transactions"][-1]["id"]
+    assert shop.tell("refund_failed", signed_with=mine, reference=reference).status == 401
+    assert shop.balances() == before
+    assert shop.payment(payment["id"])["amount_refunded"] == payment["amount"]
+
+
 def test_a_dispute_is_withdrawn_noted_and_returned_when_it_is_won(shop: Shop) -> None:
     payment = shop.pay()
     receivable = f"acc_receivable_{shop.merchant_id}_USD"

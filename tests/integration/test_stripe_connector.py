@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 import pytest
 
 from runtime.domain.payments import Approved, ProcessorAnswer, Refused
-from runtime.errors import ProcessorUnknown
-from runtime.gateways.processors.port import ChargeRequest, OperationRequest
+from runtime.errors import InvalidValue, ProcessorUnknown
+from runtime.gateways.processors.port import ChargeRequest, OperationRequest, ProcessorIdentity
 from runtime.gateways.processors.stripe import StripeProcessor, stripe_config
 from runtime.models.transaction import TransactionType
 from tests.support.localstripe import stand_in_for_stripe
@@ -91,6 +91,29 @@ def charges_of(proxy: StripeProxy, request: ChargeRequest) -> list[dict[str, Any
         for intent in proxy.intents()
         if intent["metadata"].get("reference") == request.reference
     ]
+
+
+def test_each_key_is_of_the_account_and_mode_that_stripe_says(proxy: StripeProxy) -> None:
+    proxy.accounts |= {"sk_test_first": "acct_1", "rk_test_second": "acct_1"}
+    for key in ("sk_test_first", "rk_test_second"):
+        assert connector(proxy, key).identify() == ProcessorIdentity("acct_1", "test")
+    other = connector(proxy, "sk_live_other").identify()
+    assert other.mode == "live"
+    assert other.account != "acct_1"
+
+
+@pytest.mark.parametrize("key", [WRONG_KEY, RESTRICTED_KEY])
+def test_a_key_that_stripe_refuses_belongs_to_nobody(proxy: StripeProxy, key: str) -> None:
+    with pytest.raises(InvalidValue, match="Stripe refuses api_key") as refused:
+        connector(proxy, key).identify()
+    assert refused.value.param == "processor_config"
+    assert key not in refused.value.detail
+
+
+def test_whose_a_key_is_stays_open_where_nobody_answers() -> None:
+    nobody = StripeProcessor.of(stripe_config({"api_key": KEY}), "http://127.0.0.1:9", 1)
+    with pytest.raises(ProcessorUnknown):
+        nobody.identify()
 
 
 def test_a_sale_is_charged_once_with_its_fee_and_carries_our_reference(

@@ -63,6 +63,8 @@ class StripeProxy:
     port: int
     faults: deque[Fault] = field(default_factory=deque)
     search_shows_new: bool = True
+    accounts: dict[str, str] = field(default_factory=dict)
+    """Whose a key is, where it is not `rules.account_of_key`: Stripe gives an account many keys."""
     requests: list[tuple[str, str, Mapping[str, str]]] = field(default_factory=list)
     _keys: dict[tuple[str, str], _Kept] = field(default_factory=dict)
     _by_reference: dict[str, str] = field(default_factory=dict)
@@ -116,6 +118,9 @@ class StripeProxy:
         problem = rules.key_problem(api_key)
         if problem is not None:
             return problem
+        who = rules.identity(method, target, api_key, self.accounts)
+        if who is not None:
+            return who
         if method != "POST" or idempotency_key is None:
             return self._do(method, target, params)
         request = (urlsplit(target).path, tuple(sorted(params.items())))

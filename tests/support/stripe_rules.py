@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -47,6 +48,24 @@ def key_problem(api_key: str) -> tuple[int, Json] | None:
         return 401, error(None, f"Invalid API Key provided: {api_key}")
     if api_key == RESTRICTED_KEY:
         return 403, error(None, "The provided key does not have the required permissions")
+    return None
+
+
+def account_of_key(api_key: str) -> str:
+    """An account for each key, unless a test says otherwise."""
+    return "acct_" + hashlib.sha256(api_key.encode()).hexdigest()[:16]
+
+
+def identity(
+    method: str, target: str, api_key: str, accounts: Mapping[str, str]
+) -> tuple[int, Json] | None:
+    """What Stripe says of the key itself: whose it is, and in which mode its balance is."""
+    if (method, target) == ("GET", "/v1/account"):
+        account = accounts.get(api_key, account_of_key(api_key))
+        return 200, {"id": account, "object": "account", "charges_enabled": True}
+    if (method, target) == ("GET", "/v1/balance"):
+        live = "_live_" in api_key
+        return 200, {"object": "balance", "livemode": live, "available": [], "pending": []}
     return None
 
 

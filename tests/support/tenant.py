@@ -37,6 +37,7 @@ def fill(path: str, ids: dict[str, str], instead: str | None = None) -> str:
         path.replace("{id}", own)
         .replace("{pm_id}", ids["payment_method"])
         .replace("{entity_id}", audited)
+        .replace("{account}", "sandbox")
     )
 
 

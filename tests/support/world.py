@@ -68,6 +68,7 @@ from runtime.services.payment_operations import (
 from runtime.services.payment_queries import PaymentArchive
 from runtime.services.payment_resolution import ResolverReport, resolve_due
 from runtime.services.payments import create_payment
+from runtime.services.processor_configuration import ProcessorDesk
 from runtime.services.reconciliation import FileReport, ReconciliationDesk, reconcile_file
 from runtime.services.settlement_queries import SettlementArchive
 from runtime.services.totals_reading import TotalsReader
@@ -201,7 +202,18 @@ class World:
 
     def merchant_desk(self) -> MerchantDesk:
         """What merchants are changed with."""
-        return MerchantDesk(MerchantRepository(self.store), ClaimRepository(self.store))
+        return MerchantDesk(
+            MerchantRepository(self.store), ClaimRepository(self.store), self.processor_desk()
+        )
+
+    def processor_desk(self, connectors: Connectors | None = None) -> ProcessorDesk:
+        """What merchants are connected to their processors with."""
+        return ProcessorDesk(
+            connectors or self.connectors(self.sandbox()),
+            PaymentRepository(self.store),
+            PaymentLists(self.store),
+            self.timing.processors,
+        )
 
     def archive(self) -> PaymentArchive:
         """What lists read."""

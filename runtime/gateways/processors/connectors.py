@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from runtime.echo import echoed
 from runtime.errors import NotFound, ProcessorAccountRemoved
 from runtime.gateways.processors.port import Processor, ProcessorConfig
-from runtime.models.merchant import ProcessorConnection, ProcessorName
+from runtime.models.merchant import ProcessorConnection
 from runtime.models.payment import Payment
 from runtime.models.scope import Scope
 
@@ -36,7 +36,7 @@ class StripeOptions:
     """Where Stripe is, and how long a call may take."""
 
     api_base: str
-    timeout_seconds: int
+    timeout_seconds: float
 
     def connector(self, _merchant_id: str, config: Callable[[], ProcessorConfig]) -> Processor:
         """A connector with the merchant's own key."""
@@ -47,19 +47,6 @@ class StripeOptions:
         )
 
         return StripeProcessor.of(stripe_config(config()), self.api_base, self.timeout_seconds)
-
-    @staticmethod
-    def check(config: ProcessorConfig) -> None:
-        """Raises InvalidValue for a configuration that the connector could not work with."""
-        from runtime.gateways.processors.stripe import stripe_config  # noqa: PLC0415
-
-        stripe_config(config)
-
-
-def check_config(processor: ProcessorName, config: ProcessorConfig) -> None:
-    """Raises InvalidValue (param `processor_config`) for what the processor cannot work with."""
-    if processor == "stripe":
-        StripeOptions.check(config)
 
 
 class Connectors:
@@ -118,6 +105,13 @@ class Connectors:
         if len(self._known) > MAX_REMEMBERED:
             self._known.popitem(last=False)
         return connector
+
+    def with_config(self, merchant_id: str, processor: str, config: ProcessorConfig) -> Processor:
+        """A connector of a configuration that is not stored; it is not kept.
+
+        Raises InvalidValue (param `processor_config`) for what the processor cannot work with.
+        """
+        return self._factories[processor](merchant_id, lambda: config)
 
     def kept(self, merchant_id: str, processor: str) -> dict[str | None, Processor]:
         """The connectors of all of a merchant's accounts at a processor, by account.

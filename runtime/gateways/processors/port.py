@@ -9,10 +9,19 @@ from typing import Any, Protocol
 
 from runtime.domain.payments import ProcessorAnswer
 from runtime.domain.processor_events import DisputeState, ProcessorEvent, RefundState
+from runtime.models.merchant import ProcessorMode
 from runtime.models.transaction import TransactionType
 
 ProcessorConfig = Mapping[str, Any]
 """A merchant's `processor_config`, deciphered. Nobody logs it or keeps it longer than seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessorIdentity:
+    """Whose keys a connector has: the account, as the processor calls it, and its mode."""
+
+    account: str
+    mode: ProcessorMode
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +66,19 @@ class Processor(Protocol):
     says that the processor does not know yet: then only asking again can tell. A refusal is an
     answer (`Refused`), never an exception.
     """
+
+    @property
+    def mode(self) -> ProcessorMode:
+        """In which world the keys are, as far as they show it themselves."""
+        ...
+
+    def identify(self) -> ProcessorIdentity:
+        """Whose keys these are, by the processor's own word.
+
+        Raises InvalidValue (param `processor_config`) for keys that the processor refuses, or that
+        are not of the mode that they show.
+        """
+        ...
 
     @property
     def captures_in_parts(self) -> bool:

@@ -19,7 +19,12 @@ from runtime.domain.money import fee_of
 from runtime.domain.payments import Approved, ProcessorAnswer, Refused
 from runtime.domain.processor_events import DisputeState, ProcessorEvent, RefundState
 from runtime.errors import InvalidValue, ProcessorUnknown
-from runtime.gateways.processors.port import ChargeRequest, OperationRequest, ProcessorConfig
+from runtime.gateways.processors.port import (
+    ChargeRequest,
+    OperationRequest,
+    ProcessorConfig,
+    ProcessorIdentity,
+)
 from runtime.gateways.processors.sandbox_disputes import (
     NewsMemory,
     dispute_reference,
@@ -29,6 +34,7 @@ from runtime.gateways.processors.sandbox_disputes import (
     remember,
 )
 from runtime.gateways.processors.sandbox_events import hint_of, read_sandbox_event
+from runtime.models.merchant import ProcessorMode
 from runtime.models.sandbox_charge import SandboxCharge
 from runtime.models.transaction import TransactionType
 from runtime.repositories.sandbox_charges import AUTHORIZED, CAPTURED, REFUND, VOIDED, Effect
@@ -37,6 +43,8 @@ SLOW_SECONDS = 2.0
 MEMORY = timedelta(days=90)
 SHARED_ACCOUNT: Final = "shared"
 """Account of a sandbox that is made for no merchant in particular."""
+IDENTITY: Final = ProcessorIdentity("sandbox", "test")
+"""Each merchant's account at the sandbox has this name: it has only one, whatever its keys."""
 _DECLINED: Final = "declined"
 _FORBIDDEN: Final = "forbidden"
 _APPROVED_STATES: Final = frozenset({AUTHORIZED, CAPTURED, VOIDED})
@@ -106,6 +114,15 @@ class SandboxProcessor:
     sleep: Callable[[float], None] = time.sleep
     config: Callable[[], ProcessorConfig] = dict
     account: str = SHARED_ACCOUNT
+
+    @property
+    def mode(self) -> ProcessorMode:
+        """No money moves here."""
+        return IDENTITY.mode
+
+    def identify(self) -> ProcessorIdentity:
+        """The merchant's only account."""
+        return IDENTITY
 
     @property
     def captures_in_parts(self) -> bool:

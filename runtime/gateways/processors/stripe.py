@@ -17,7 +17,7 @@ import stripe
 from runtime.domain.payments import Approved, ProcessorAnswer, Refused
 from runtime.domain.processor_events import DisputeState, ProcessorEvent, RefundState
 from runtime.errors import InvalidValue, MalformedJson, ProcessorUnknown
-from runtime.gateways.processors.port import ChargeRequest, OperationRequest
+from runtime.gateways.processors.port import ChargeRequest, OperationRequest, ProcessorIdentity
 from runtime.gateways.processors.stripe_amounts import NotInStripesUnits, to_stripe
 from runtime.gateways.processors.stripe_answers import (
     CANCELED,
@@ -25,6 +25,7 @@ from runtime.gateways.processors.stripe_answers import (
     charge_answer,
     failure_of,
     fee_minor,
+    is_certain,
     refund_answer,
     refusal,
     unknown,
@@ -40,6 +41,7 @@ from runtime.gateways.processors.stripe_client import (
 from runtime.gateways.processors.stripe_disputes import dispute_state, refund_state
 from runtime.gateways.processors.stripe_events import POLLED_TYPES, hint_of, read_stripe_event
 from runtime.gateways.processors.stripe_shapes import PaymentIntent
+from runtime.models.merchant import ProcessorMode
 from runtime.models.transaction import TransactionType
 
 Found = TypeVar("Found")
@@ -53,6 +55,7 @@ class StripeProcessor:
 
     api: StripeApi
     webhook_secret: str | None = field(repr=False)
+    mode: ProcessorMode
 
     @classmethod
     def of(
@@ -69,7 +72,27 @@ class StripeProcessor:
             http_client=network or http_client(timeout_seconds),
             max_network_retries=0,
         )
-        return cls(StripeApi(client), config.webhook_secret)
+        return cls(StripeApi(client), config.webhook_secret, config.mode)
+
+    def identify(self) -> ProcessorIdentity:
+        """Whose key it is. What its prefix says and what Stripe says of its mode must agree."""
+        try:
+            identity = ProcessorIdentity(self.api.account_id(), self.api.mode())
+        except stripe.StripeError as error:
+            if not is_certain(error):
+                raise unknown(error) from None
+            raise InvalidValue(
+                f"Stripe refuses api_key (HTTP {error.http_status}): it should be valid, and may "
+                "read the account and its balance",
+                param="processor_config",
+            ) from None
+        if identity.mode != self.mode:
+            raise InvalidValue(
+                f"api_key is called a {self.mode} key, and Stripe says that it is a "
+                f"{identity.mode} key",
+                param="processor_config",
+            )
+        return identity
 
     @property
     def captures_in_parts(self) -> bool:

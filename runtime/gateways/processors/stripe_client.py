@@ -18,7 +18,14 @@ from pydantic import BaseModel, Field, ValidationError
 from runtime.errors import InvalidValue, ProcessorUnknown
 from runtime.gateways.processors.port import ChargeRequest, OperationRequest
 from runtime.gateways.processors.stripe_amounts import to_stripe
-from runtime.gateways.processors.stripe_shapes import Dispute, PaymentIntent, Refund
+from runtime.gateways.processors.stripe_shapes import (
+    Account,
+    Balance,
+    Dispute,
+    PaymentIntent,
+    Refund,
+)
+from runtime.models.merchant import ProcessorMode
 
 if TYPE_CHECKING:
     from stripe.params import PaymentIntentCreateParams
@@ -54,6 +61,11 @@ class StripeConfig(BaseModel, frozen=True, hide_input_in_errors=True):
     api_key: Annotated[str, Field(pattern=r"^(sk|rk)_(test|live)_[A-Za-z0-9_]+$", repr=False)]
     webhook_secret: Annotated[str | None, Field(pattern=r"^whsec_\S+$", repr=False)] = None
 
+    @property
+    def mode(self) -> ProcessorMode:
+        """What the key's prefix says (Stripe's documentation, "API keys")."""
+        return "live" if self.api_key.split("_")[1] == "live" else "test"
+
 
 def stripe_config(config: Mapping[str, Any]) -> StripeConfig:
     """The configuration. Raises InvalidValue, which names what is wrong and never its value."""
@@ -84,6 +96,14 @@ class StripeApi:
     """Stripe's API, with one merchant's key."""
 
     client: stripe.StripeClient = field(repr=False)
+
+    def account_id(self) -> str:
+        """The account that the key belongs to."""
+        return _shape(Account, self.client.v1.accounts.retrieve_current()).id
+
+    def mode(self) -> ProcessorMode:
+        """The mode of the balance that the key works on."""
+        return "live" if _shape(Balance, self.client.v1.balance.retrieve()).livemode else "test"
 
     def charge(self, request: ChargeRequest) -> PaymentIntent:
         """Create and confirm. Where the customer would have to act, it is a refusal instead.

@@ -79,6 +79,18 @@ class Dispute(_Shape, frozen=True):
     balance_transactions: tuple[BalanceTransaction, ...] = ()
 
 
+class Account(_Shape, frozen=True):
+    """Whom a key belongs to."""
+
+    id: str
+
+
+class Balance(_Shape, frozen=True):
+    """A balance at Stripe; of it we read only in which mode it is."""
+
+    livemode: bool
+
+
 class EventData(_Shape, frozen=True):
     """What an event is about, as it stood then."""
 

@@ -9,26 +9,31 @@ from typing import Any
 import pytest
 
 from runtime.errors import InvalidValue, NotFound, ProcessorAccountRemoved
-from runtime.gateways.processors.connectors import MAX_REMEMBERED, Connectors, check_config
+from runtime.gateways.processors.connectors import MAX_REMEMBERED, Connectors, StripeOptions
 from runtime.models.merchant import ProcessorAccount, ProcessorConnection
 from runtime.models.scope import Scope
 
 LEFT = "2026-11-30T00:00:00.000Z"
 
 
-def connected(account: str | None, config: Any, *earlier: ProcessorAccount) -> ProcessorConnection:
+def connected(
+    account: str | None, config: Any, *earlier: tuple[ProcessorAccount, Any]
+) -> ProcessorConnection:
     return ProcessorConnection(
         id="mer_1",
         merchant_id="mer_1",
         processor="stripe",
         processor_account=account,
         processor_config=config,
-        earlier_accounts=earlier,
+        earlier_accounts=tuple(each for each, _ in earlier),
+        earlier_configs={each.config_key: keys for each, keys in earlier},
     )
 
 
-def left(account: str | None, config: Any, processor: Any = "stripe") -> ProcessorAccount:
-    return ProcessorAccount(processor=processor, account=account, config=config, left_at=LEFT)
+def left(
+    account: str | None, config: Any, processor: Any = "stripe"
+) -> tuple[ProcessorAccount, Any]:
+    return ProcessorAccount(processor=processor, account=account, left_at=LEFT), config
 
 
 @dataclass
@@ -154,11 +159,19 @@ def test_only_processors_that_there_are_are_known() -> None:
     assert not connectors.knows("nobody")
 
 
-def test_a_merchant_of_stripe_needs_stripes_key_and_one_of_the_sandbox_nothing() -> None:
-    check_config("sandbox", {"anything": "goes"})
-    check_config("stripe", {"api_key": "sk_test_0123456789abcdef"})
+def test_a_connector_of_keys_that_are_not_stored_is_not_kept() -> None:
+    connections = Connections({"mer_1": connected("acct_1", {"key": "stored"})})
+    connectors, _ = some(connections)
+    assert connectors.with_config("mer_1", "stripe", {"key": "new"}) == ("eager", {"key": "new"})
+    assert connectors.of("mer_1", "stripe", "acct_1") == ("eager", {"key": "stored"})
+
+
+def test_a_merchant_of_stripe_needs_stripes_key() -> None:
+    stripe = StripeOptions("https://stripe.invalid", 1)
+    for right, mode in (("sk_test_0123456789abcdef", "test"), ("rk_live_0123", "live")):
+        assert stripe.connector("mer_1", lambda key=right: {"api_key": key}).mode == mode  # type: ignore[misc]
     for wrong in ({}, {"api_key": "pk_test_x"}, {"api_key": 7}):
         with pytest.raises(InvalidValue) as refused:
-            check_config("stripe", wrong)
+            stripe.connector("mer_1", lambda config=wrong: config)  # type: ignore[misc]
         assert refused.value.param == "processor_config"
         assert "pk_test_x" not in refused.value.detail

@@ -115,7 +115,13 @@ def log() -> Iterator[io.StringIO]:
     logger.registered_handler.setStream(before)  # type: ignore[attr-defined]
 
 
-_MEMBERS: Final = {"id": "x", "pm_id": "x", "entity_id": "x", "processor": "sandbox"}
+_MEMBERS: Final = {
+    "id": "x",
+    "pm_id": "x",
+    "entity_id": "x",
+    "processor": "sandbox",
+    "account": "x",
+}
 
 
 def _secret_fields(shape: type[BaseModel] | None) -> set[str]:

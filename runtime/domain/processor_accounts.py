@@ -1,0 +1,68 @@
+"""Which processor accounts' keys a merchant keeps when it gets new ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from runtime.models.fields import Instant
+from runtime.models.merchant import Merchant, ProcessorAccount, ProcessorName
+
+Config = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierAccounts:
+    """The accounts that a merchant has left, and their configurations by `config_key`."""
+
+    accounts: tuple[ProcessorAccount, ...]
+    configs: dict[str, Config]
+
+    @classmethod
+    def of(cls, row: Merchant) -> EarlierAccounts:
+        """Those of the merchant as it stands."""
+        return cls(row.earlier_accounts, row.earlier_configs)
+
+    def without(self, account: ProcessorAccount) -> EarlierAccounts:
+        """One fewer, with its keys."""
+        others = tuple(each for each in self.accounts if each.config_key != account.config_key)
+        configs = {key: of for key, of in self.configs.items() if key != account.config_key}
+        return EarlierAccounts(others, configs)
+
+    def plus(self, account: ProcessorAccount, config: Config) -> EarlierAccounts:
+        """One more, left last."""
+        others = self.without(account)
+        return EarlierAccounts(
+            (*others.accounts, account), {**others.configs, account.config_key: config}
+        )
+
+    def changes(self) -> dict[str, Any]:
+        """The fields of the merchant that say so."""
+        return {"earlier_accounts": self.accounts, "earlier_configs": self.configs}
+
+
+def accounts_after_move(
+    row: Merchant, uses: ProcessorAccount, config: Config, *, moves: bool
+) -> EarlierAccounts:
+    """The earlier accounts of `row` once it uses `uses` with `config`.
+
+    `moves`: it is another account than the present one, whose keys are kept then. So are those of
+    payments that name no account, from before accounts were stored, under None; the account that
+    they mean gets a name now, and where it gets a new key, so do they.
+    """
+    earlier = EarlierAccounts.of(row)
+    replaced = earlier.configs.get(uses.config_key) if moves else row.processor_config
+    unnamed = _at(uses.processor, None, uses.left_at).config_key
+    configs = {
+        key: config if key == unnamed and of == replaced else of
+        for key, of in earlier.configs.items()
+    }
+    earlier = EarlierAccounts(earlier.accounts, configs).without(uses)
+    if moves or row.processor_account is None:
+        left = _at(row.processor, row.processor_account, uses.left_at)
+        return earlier.plus(left, row.processor_config if moves else config)
+    return earlier
+
+
+def _at(processor: ProcessorName, account: str | None, left_at: Instant) -> ProcessorAccount:
+    return ProcessorAccount(processor=processor, account=account, left_at=left_at)

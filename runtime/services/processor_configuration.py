@@ -1,0 +1,189 @@
+"""How a merchant is connected to its processor: whose keys these are, and when they may change.
+
+Safety does not rest on what is refused here, for indexes lag: it rests on every payment naming the
+account it was sent to, and on that account's keys being kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any, Final
+
+from runtime.domain.buckets import all_buckets
+from runtime.domain.instants import to_instant
+from runtime.domain.processor_accounts import EarlierAccounts, accounts_after_move
+from runtime.echo import echoed
+from runtime.errors import (
+    InvalidValue,
+    NotFound,
+    PlatformError,
+    ProcessorInUse,
+    ProcessorUnknown,
+    Unavailable,
+    WrongProcessorMode,
+)
+from runtime.gateways.processors.connectors import Connectors
+from runtime.gateways.processors.port import Processor, ProcessorConfig
+from runtime.models.merchant import (
+    MAX_EARLIER_ACCOUNTS,
+    Merchant,
+    ProcessorAccount,
+    ProcessorMode,
+    ProcessorName,
+)
+from runtime.models.payment import Payment, PaymentStatus
+from runtime.models.scope import Scope
+from runtime.repositories.payment_lists import PaymentLists
+from runtime.repositories.payments import PaymentRepository
+
+PROCESSOR_FIELDS: Final = frozenset({"processor", "processor_config"})
+UNNAMED: Final = "unnamed"
+"""What the account is called to which payments that name none were sent."""
+OPEN_STATUSES: Final = (
+    PaymentStatus.PENDING,
+    PaymentStatus.PROCESSING,
+    PaymentStatus.UNKNOWN,
+    PaymentStatus.REQUIRES_CAPTURE,
+)
+LOOKED_AT: Final = 100
+"""So many open payments, and so many open operations, are looked at: as many as one read takes."""
+_BEGINNING: Final = datetime(2000, 1, 1, tzinfo=UTC)
+_FAR: Final = timedelta(days=365)
+
+
+@dataclass(frozen=True)
+class ProcessorDesk:
+    """What connecting a merchant to a processor works with. `mode`: the only one on this stage."""
+
+    connectors: Connectors
+    payments: PaymentRepository
+    lists: PaymentLists
+    mode: ProcessorMode
+
+
+def default_processor(desk: ProcessorDesk) -> ProcessorName:
+    """The processor of a merchant that names none. Raises InvalidValue where money is real."""
+    if desk.mode == "live":
+        raise InvalidValue("processor is required: this stage is live", param="processor")
+    return "sandbox"
+
+
+def refuse_other_mode(
+    processor: str, connector: Processor, mode: ProcessorMode, *, param: str | None = None
+) -> None:
+    """Raises WrongProcessorMode unless the connector's keys are of the stage's mode."""
+    if connector.mode != mode:
+        theirs = f"{processor} with a {connector.mode} key"
+        what = "the sandbox" if processor == "sandbox" else theirs
+        raise WrongProcessorMode(
+            f"this stage takes {mode} payments: it cannot use {what}", param=param
+        )
+
+
+def account_of(
+    merchant_id: str, processor: ProcessorName, config: ProcessorConfig, desk: ProcessorDesk
+) -> str:
+    """The account whose keys `config` has, by the processor's own word.
+
+    Raises InvalidValue for keys that the processor cannot work with or refuses, WrongProcessorMode,
+    Unavailable where the processor does not answer.
+    """
+    connector = desk.connectors.with_config(merchant_id, processor, config)
+    param = "processor" if processor == "sandbox" else "processor_config"
+    refuse_other_mode(processor, connector, desk.mode, param=param)
+    try:
+        return connector.identify().account
+    except ProcessorUnknown as silent:
+        raise Unavailable(f"{silent}; nothing was changed, try again") from silent
+
+
+def processor_changes(
+    row: Merchant, changes: Mapping[str, Any], desk: ProcessorDesk, now: datetime
+) -> dict[str, Any]:
+    """What also changes of a merchant with its processor or configuration.
+
+    Raises what `account_of` raises, and ProcessorInUse where the merchant would move to another
+    account while something is open at the one that it has.
+    """
+    processor: ProcessorName = changes.get("processor", row.processor)
+    config: dict[str, Any] = changes.get("processor_config", row.processor_config)
+    account = account_of(row.id, processor, config, desk)
+    moves = (processor, account) != (row.processor, _present_account(row, config, desk))
+    if moves:
+        _refuse_while_open(row, row.processor, row.processor_account, desk, now)
+    uses = ProcessorAccount(processor=processor, account=account, left_at=to_instant(now))
+    earlier = accounts_after_move(row, uses, config, moves=moves)
+    if len(earlier.accounts) > MAX_EARLIER_ACCOUNTS:
+        raise ProcessorInUse(
+            f"the keys of {MAX_EARLIER_ACCOUNTS} earlier accounts are kept for {row.id}: remove one"
+        )
+    return {"processor_account": account, **earlier.changes()}
+
+
+def removal(
+    row: Merchant, account: str | None, desk: ProcessorDesk, now: datetime
+) -> dict[str, Any]:
+    """The change that forgets an account's keys. Raises NotFound, ProcessorInUse."""
+    if account == row.processor_account:
+        raise ProcessorInUse(f"{row.id} sends its payments there: let it use another one first")
+    leaves = [each for each in row.earlier_accounts if each.account == account]
+    if not leaves:
+        raise NotFound(f"no keys of the account {echoed(account or UNNAMED)} are kept for {row.id}")
+    for each in leaves:
+        _refuse_while_open(row, each.processor, account, desk, now)
+    stay = EarlierAccounts.of(row)
+    for each in leaves:
+        stay = stay.without(each)
+    return stay.changes()
+
+
+def _present_account(row: Merchant, config: ProcessorConfig, desk: ProcessorDesk) -> str | None:
+    """The account in use. Not stored where it was set up before anybody asked: then asked now."""
+    if row.processor_account is not None:
+        return row.processor_account
+    try:
+        connector = desk.connectors.with_config(row.id, row.processor, row.processor_config)
+        return connector.identify().account
+    except (PlatformError, ProcessorUnknown):
+        # Revoked, perhaps: then nobody can tell, and it counts as another one.
+        return None
+
+
+def _refuse_while_open(
+    row: Merchant, processor: str, account: str | None, desk: ProcessorDesk, now: datetime
+) -> None:
+    """Raises ProcessorInUse for the first open payment or operation there that indexes show."""
+
+    def is_there(payment: Payment | None) -> bool:
+        return payment is not None and (payment.processor, payment.processor_account) == (
+            processor,
+            account,
+        )
+
+    scope = Scope(row.id)
+    buckets = [b for s in OPEN_STATUSES for b in all_buckets(f"{row.id}#{s}", row.index_buckets)]
+    entries = desk.lists.newest_first(
+        buckets,
+        "gsi-merchant-status",
+        _BEGINNING,
+        now + _FAR,
+        after_id=None,
+        page_size=LOOKED_AT,
+    )
+    ids = [entry.id for entry in islice(entries, LOOKED_AT)]
+    payments = desk.payments.get_many(ids, scope) if ids else []
+    open_ids = [p.id for p in payments if is_there(p) and p.status in OPEN_STATUSES]
+    if not open_ids:
+        due = desk.payments.due_operations(now + _FAR, LOOKED_AT)
+        operations = desk.payments.operations(due, scope) if due else []
+        open_ids = [
+            each.id for each in operations if is_there(desk.payments.get(each.payment_id, scope))
+        ]
+    if open_ids:
+        raise ProcessorInUse(
+            f"{open_ids[0]} is open at the {processor} account {account or UNNAMED}: let it come "
+            "to its end first. A new key of the same account can be set at any time"
+        )

@@ -1,0 +1,402 @@
+"""A merchant moves between accounts at a processor: nothing is asked where it was not sent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+
+from runtime.contract.answers import StoredAnswer
+from runtime.contract.merchants import MerchantAnswer, MerchantPatch, MerchantRequest
+from runtime.errors import (
+    BadSignature,
+    InvalidValue,
+    NotFound,
+    ProcessorAccountRemoved,
+    ProcessorInUse,
+    ProcessorUnknown,
+    Unavailable,
+    WrongProcessorMode,
+)
+from runtime.gateways.processors.connectors import Connectors
+from runtime.gateways.processors.port import Processor, ProcessorConfig, ProcessorIdentity
+from runtime.gateways.processors.sandbox import SandboxProcessor
+from runtime.gateways.processors.sandbox_events import SIGNATURE_HEADER, sign_sandbox_event
+from runtime.models.merchant import MAX_EARLIER_ACCOUNTS, Merchant, MerchantProfile, ProcessorMode
+from runtime.models.payment import PaymentStatus
+from runtime.models.sandbox_charge import SandboxCharge
+from runtime.models.scope import Scope
+from runtime.models.transaction import Transaction, TransactionStatus
+from runtime.repositories.merchants import MerchantRepository
+from runtime.repositories.sandbox_charges import SandboxChargeRepository
+from runtime.services.merchants import (
+    MerchantDesk,
+    change_merchant,
+    create_merchant,
+    list_accounts_at_processors,
+    remove_processor_account,
+)
+from runtime.services.payment_desk import PaymentDesk
+from runtime.services.payment_resolution import resolve_due
+from runtime.services.processor_events import Notification, receive_event
+from tests.support.engines import Engine
+from tests.support.processors import unheard, unreached
+from tests.support.world import Hooked, World
+
+A1, A2, B, LIVE = "sk_test_A_1", "sk_test_A_2", "sk_test_B_1", "sk_live_A_1"
+
+
+class Account(Hooked):
+    """One account at a processor: a sandbox with a memory of its own, known by any of its keys."""
+
+    def __init__(self, inner: Processor, name: str, key: str) -> None:
+        super().__init__(inner)
+        self.account = f"acct_{name}"
+        self.mode: ProcessorMode = "live" if "_live_" in key else "test"
+
+    def identify(self) -> ProcessorIdentity:
+        return ProcessorIdentity(self.account, self.mode)
+
+
+@dataclass
+class Bank:
+    """A processor with several accounts; which one a request reaches is up to its key."""
+
+    world: World
+    memories: dict[str, World]
+    wrap: Callable[[Processor], Processor] = lambda account: account
+    silent: bool = False
+    asked: list[str] = field(default_factory=list)
+
+    def connector(self, _merchant_id: str, config: Callable[[], ProcessorConfig]) -> Processor:
+        key = str(config().get("api_key", ""))
+        if self.silent:
+            return Silent()  # type: ignore[return-value]
+        name = key.split("_")[2] if key.count("_") == 3 else ""
+        if name not in self.memories:
+            raise InvalidValue("the processor refuses the key", param="processor_config")
+        self.asked.append(name)
+        memory = SandboxChargeRepository(self.memories[name].store)
+        sandbox = SandboxProcessor(memory, 290, 30, sleep=lambda _: None, config=config)
+        return self.wrap(Account(sandbox, name, key))
+
+    def connectors(self) -> Connectors:
+        def sandbox(*_: object) -> Processor:
+            return self.world.sandbox()
+
+        factories = {"stripe": self.connector, "sandbox": sandbox}
+        return Connectors(MerchantRepository(self.world.store), factories, 0)
+
+    def payment_desk(self) -> PaymentDesk:
+        return replace(self.world.desk(), connectors=self.connectors())
+
+    def merchant_desk(self, mode: ProcessorMode = "test") -> MerchantDesk:
+        processors = replace(self.world.processor_desk(self.connectors()), mode=mode)
+        return replace(self.world.merchant_desk(), processors=processors)
+
+    def done_at(self, name: str) -> list[str]:
+        """What the account has done."""
+        return sorted(each.kind for each in self.memories[name].rows(SandboxCharge))
+
+    def resolve(self) -> None:
+        report = self.world.trouble()
+        resolve_due(self.payment_desk(), self.world.store, "resolver-run", report)
+
+
+class Silent:
+    """A processor that does not answer."""
+
+    mode = "test"
+
+    def identify(self) -> ProcessorIdentity:
+        raise ProcessorUnknown("nothing was heard")
+
+
+@pytest.fixture
+def bank(world: World, dynamodb_local_engine: Engine) -> Bank:
+    engine = dynamodb_local_engine
+    return Bank(world, {"A": World(engine), "B": World(engine)})
+
+
+def register(
+    bank: Bank, desk: MerchantDesk | None = None, key: str | None = None, **body: Any
+) -> Any:
+    full = {"name": "Shop", "email": "shop@example.com", **body}
+    call = bank.world.call(None, full, key, path="/v1/merchants", operator=True)
+    return create_merchant(MerchantRequest(**full), call, desk or bank.merchant_desk())
+
+
+def shop_of(bank: Bank, key: str = A1) -> MerchantProfile:
+    made = register(bank, processor="stripe", processor_config=stripe_keys(key))
+    profile = MerchantRepository(bank.world.store).profile(json.loads(made.body)["id"], Scope(None))
+    assert profile is not None
+    return profile
+
+
+def stripe_keys(key: str) -> dict[str, Any]:
+    return {"api_key": key, "webhook_secret": f"whsec_of_{key}"}
+
+
+def change(
+    bank: Bank, shop: MerchantProfile, desk: MerchantDesk | None = None, **body: Any
+) -> MerchantAnswer:
+    stored = MerchantRepository(bank.world.store).get(shop.id, Scope(None))
+    assert stored is not None
+    full = {"version": stored.version, **body}
+    call = bank.world.call(None, full, path=f"/v1/merchants/{shop.id}", operator=True)
+    return change_merchant(shop.id, MerchantPatch(**full), call, desk or bank.merchant_desk())
+
+
+def use_key(bank: Bank, shop: MerchantProfile, key: str, desk: MerchantDesk | None = None) -> Any:
+    return change(bank, shop, desk, processor_config=stripe_keys(key))
+
+
+def unseeing(desk: MerchantDesk) -> MerchantDesk:
+    """As when the indexes lag: nothing that is open shows."""
+
+    class Nothing:
+        def newest_first(self, *_: Any, **__: Any) -> Any:
+            return iter(())
+
+    lists: Any = Nothing()
+    payments: Any = Hooked(desk.processors.payments)
+    payments.due_operations = lambda *_: []
+    return replace(desk, processors=replace(desk.processors, lists=lists, payments=payments))
+
+
+def kept(bank: Bank, shop: MerchantProfile) -> list[tuple[str, bool]]:
+    call = bank.world.call(None, operator=True)
+    merchants = MerchantRepository(bank.world.store)
+    listed = list_accounts_at_processors(shop.id, call, merchants)
+    return [(each.account, each.left_at is None) for each in listed.data]
+
+
+def remove(bank: Bank, shop: MerchantProfile, account: str) -> StoredAnswer:
+    call = bank.world.call(None, {}, operator=True)
+    return remove_processor_account(shop.id, account, call, bank.merchant_desk())
+
+
+def tell(bank: Bank, shop: MerchantProfile, secret: str) -> None:
+    """A hint about the only payment, signed with `secret`."""
+    now = bank.world.clock()
+    told = {"id": "evt_1", "type": "charge_changed", "created": int(now.timestamp())}
+    body = json.dumps({**told, "reference": bank.world.payment().id}).encode()
+    signature = sign_sandbox_event(body, secret, int(now.timestamp()))
+    headers = {SIGNATURE_HEADER: signature}
+    notification = Notification("stripe", shop.id, headers, body, now, "req-event", "", "")
+    receive_event(notification, bank.payment_desk())
+
+
+def test_a_merchant_has_the_account_that_its_key_belongs_to_and_so_have_its_payments(
+    bank: Bank, world: World
+) -> None:
+    shop = shop_of(bank)
+    assert shop.processor_account == "acct_A"
+    world.paid(shop, desk=bank.payment_desk())
+    assert (world.payment().processor, world.payment().processor_account) == ("stripe", "acct_A")
+    plain = json.loads(register(bank).body)
+    assert (plain["processor"], plain["processor_account"]) == ("sandbox", "sandbox")
+
+
+def test_a_charge_that_is_unknown_is_asked_about_where_it_was_sent_whatever_the_merchant_uses(
+    bank: Bank, world: World
+) -> None:
+    shop = shop_of(bank)
+    world.pay(shop, payment_method="tok_timeout", desk=bank.payment_desk())
+    assert world.payment().status is PaymentStatus.UNKNOWN
+    with pytest.raises(ProcessorInUse, match=world.payment().id):
+        use_key(bank, shop, B)
+    use_key(bank, shop, B, unseeing(bank.merchant_desk()))
+    world.clock.advance(300)
+    bank.resolve()
+    after = world.payment()
+    assert (after.status, after.failure_code) == (PaymentStatus.SUCCEEDED, None)
+    assert bank.done_at("B") == []
+    world.operate(shop, after.id, "refund", desk=bank.payment_desk())
+    assert bank.done_at("A") == ["charge", "refund"]
+
+
+@pytest.mark.parametrize("what", ["authorized", "refund without an answer"])
+def test_nobody_moves_while_something_is_open_and_may_after_it(
+    bank: Bank, world: World, what: str
+) -> None:
+    shop = shop_of(bank)
+    manual = {"capture_method": "manual"} if what == "authorized" else {}
+    payment = world.paid(shop, desk=bank.payment_desk(), **manual)
+    if what != "authorized":
+        bank.wrap = unreached
+        world.operate(shop, payment, "refund", desk=bank.payment_desk())
+        bank.wrap = lambda account: account
+        (refund,) = [t for t in world.rows(Transaction) if t.type == "refund"]
+        assert refund.status is TransactionStatus.PENDING
+    for moving in ({"processor_config": stripe_keys(B)}, {"processor": "sandbox"}):
+        with pytest.raises(ProcessorInUse):
+            change(bank, shop, **moving)
+    assert use_key(bank, shop, A2).processor_account == "acct_A"
+    if what == "authorized":
+        world.operate(shop, payment, "cancel", desk=bank.payment_desk())
+    else:
+        world.clock.advance(300)
+        bank.resolve()
+    assert use_key(bank, shop, B).processor_account == "acct_B"
+    assert kept(bank, shop) == [("acct_B", True), ("acct_A", False)]
+
+
+def test_another_merchants_open_payments_hold_nobody(bank: Bank, world: World) -> None:
+    busy, shop = shop_of(bank), shop_of(bank)
+    world.pay(busy, payment_method="tok_timeout", desk=bank.payment_desk())
+    bank.wrap = unheard
+    world.pay(busy, desk=bank.payment_desk())
+    bank.wrap = lambda account: account
+    assert use_key(bank, shop, B).processor_account == "acct_B"
+
+
+def test_an_account_is_asked_with_its_latest_key(bank: Bank, world: World) -> None:
+    shop = shop_of(bank)
+    payment = world.paid(shop, desk=bank.payment_desk())
+    use_key(bank, shop, A2)
+    use_key(bank, shop, B)
+    connection = MerchantRepository(world.store).connection(shop.id, Scope(shop.id))
+    assert connection is not None
+    assert connection.config_of("stripe", "acct_A") == stripe_keys(A2)
+    assert connection.config_of("stripe", "acct_B") == stripe_keys(B)
+    world.operate(shop, payment, "refund", desk=bank.payment_desk())
+    assert bank.done_at("A") == ["charge", "refund"]
+    item = repr(world.client.scan(TableName=world.tables["merchants"])["Items"])
+    assert "sk_test" not in item
+    assert "whsec_of" not in item
+
+
+def test_what_an_account_left_behind_tells_is_judged_by_its_own_secret(
+    bank: Bank, world: World
+) -> None:
+    shop = shop_of(bank)
+    world.pay(shop, payment_method="tok_timeout", desk=bank.payment_desk())
+    use_key(bank, shop, B, unseeing(bank.merchant_desk()))
+    world.clock.advance(300)
+    with pytest.raises(BadSignature):
+        tell(bank, shop, "a secret of somebody")
+    assert world.payment().status is PaymentStatus.UNKNOWN
+    tell(bank, shop, stripe_keys(A1)["webhook_secret"])
+    assert world.payment().status is PaymentStatus.SUCCEEDED
+    remove(bank, shop, "acct_A")
+    with pytest.raises(BadSignature):
+        tell(bank, shop, stripe_keys(A1)["webhook_secret"])
+    tell(bank, shop, stripe_keys(B)["webhook_secret"])
+
+
+def test_an_operator_forgets_an_account_that_nothing_needs(bank: Bank, world: World) -> None:
+    shop = shop_of(bank)
+    payment = world.paid(shop, desk=bank.payment_desk())
+    with pytest.raises(ProcessorInUse, match="use another one first"):
+        remove(bank, shop, "acct_A")
+    held = world.paid(shop, desk=bank.payment_desk(), capture_method="manual")
+    use_key(bank, shop, B, unseeing(bank.merchant_desk()))
+    with pytest.raises(ProcessorInUse, match=held):
+        remove(bank, shop, "acct_A")
+    world.operate(shop, held, "cancel", desk=bank.payment_desk())
+    with pytest.raises(NotFound):
+        remove(bank, shop, "acct_C")
+    assert remove(bank, shop, "acct_A").status == HTTPStatus.NO_CONTENT
+    assert kept(bank, shop) == [("acct_B", True)]
+    with pytest.raises(ProcessorAccountRemoved, match="acct_A"):
+        world.operate(shop, payment, "refund", desk=bank.payment_desk())
+    assert bank.done_at("B") == []
+
+
+def test_only_so_many_accounts_are_kept(bank: Bank) -> None:
+    shop = shop_of(bank)
+    names = [f"C{number}" for number in range(MAX_EARLIER_ACCOUNTS + 1)]
+    bank.memories |= dict.fromkeys(names, bank.memories["B"])
+    for name in names[:-1]:
+        use_key(bank, shop, f"sk_test_{name}_1")
+    with pytest.raises(ProcessorInUse, match="remove one"):
+        use_key(bank, shop, f"sk_test_{names[-1]}_1")
+    assert remove(bank, shop, "acct_A").status == HTTPStatus.NO_CONTENT
+    use_key(bank, shop, f"sk_test_{names[-1]}_1")
+
+
+@pytest.mark.parametrize(
+    ("mode", "wrong"),
+    [
+        ("live", {"processor": "sandbox"}),
+        ("live", {"processor": "stripe", "processor_config": stripe_keys(A1)}),
+        ("test", {"processor": "stripe", "processor_config": stripe_keys(LIVE)}),
+    ],
+)
+def test_test_and_live_never_meet(bank: Bank, mode: ProcessorMode, wrong: dict[str, Any]) -> None:
+    with pytest.raises(WrongProcessorMode) as refused:
+        register(bank, bank.merchant_desk(mode), **wrong)
+    assert refused.value.status == HTTPStatus.UNPROCESSABLE_ENTITY
+    assert "sk_" not in refused.value.detail
+    shop = shop_of(bank) if mode == "live" else None
+    if shop is not None:
+        with pytest.raises(WrongProcessorMode):
+            change(bank, shop, bank.merchant_desk(mode), **wrong)
+    stored = bank.world.rows(Merchant)
+    assert [row.version for row in stored] == [1] * len(stored)
+
+
+def test_a_live_stage_has_no_default_processor(bank: Bank) -> None:
+    live = bank.merchant_desk("live")
+    with pytest.raises(InvalidValue) as refused:
+        register(bank, live)
+    assert refused.value.param == "processor"
+    keys = stripe_keys(LIVE)
+    made = register(bank, live, processor="stripe", processor_config=keys)
+    assert json.loads(made.body)["processor_account"] == "acct_A"
+
+
+def test_what_was_stored_in_the_other_mode_is_refused_at_the_charge(
+    bank: Bank, world: World
+) -> None:
+    shop = shop_of(bank)
+    plain = world.merchant()
+    desk = bank.payment_desk()
+    live = replace(desk, timing=desk.timing.model_copy(update={"processors": "live"}))
+    for each in (shop, plain):
+        with pytest.raises(WrongProcessorMode):
+            world.pay(each, desk=live)
+    assert bank.done_at("A") == []
+    assert world.charges() == []
+
+
+def test_keys_are_stored_only_if_the_processor_knows_them(bank: Bank, world: World) -> None:
+    shop = shop_of(bank)
+    with pytest.raises(InvalidValue, match="refuses the key"):
+        use_key(bank, shop, "sk_test_nobody_1")
+    bank.silent = True
+    with pytest.raises(Unavailable, match="nothing was changed"):
+        use_key(bank, shop, A2)
+    with pytest.raises(Unavailable):
+        register(bank, processor="stripe", processor_config=stripe_keys(A1))
+    assert [row.version for row in world.rows(Merchant)] == [1]
+    change(bank, shop, name="No key, so nobody is asked")
+
+
+def test_a_repetition_is_answered_though_the_processor_is_silent(bank: Bank) -> None:
+    body = {"processor": "stripe", "processor_config": stripe_keys(A1)}
+    first = register(bank, key="once", **body)
+    bank.silent = True
+    assert register(bank, key="once", **body).body == first.body
+
+
+def test_a_merchant_from_before_accounts_were_stored_gets_new_keys_and_loses_nothing(
+    bank: Bank, world: World
+) -> None:
+    shop = world.merchant(processor="stripe", processor_config=stripe_keys(A1))
+    world.pay(shop, payment_method="tok_timeout", desk=bank.payment_desk())
+    assert world.payment().processor_account is None
+    with pytest.raises(ProcessorInUse):
+        use_key(bank, shop, B)
+    assert use_key(bank, shop, A2).processor_account == "acct_A"
+    assert kept(bank, shop) == [("acct_A", True), ("unnamed", False)]
+    use_key(bank, shop, B, unseeing(bank.merchant_desk()))
+    world.clock.advance(300)
+    bank.resolve()
+    assert world.payment().status is PaymentStatus.SUCCEEDED
+    assert bank.done_at("B") == []
