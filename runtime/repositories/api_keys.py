@@ -15,7 +15,7 @@ from runtime.models.idempotency import IdempotencyRecord
 from runtime.models.scope import Scope
 from runtime.repositories.creation import create_once
 from runtime.repositories.expressions import Key, absent, change, equals, put
-from runtime.repositories.refusals import TransactionRefused
+from runtime.repositories.refusals import InvalidRequest, TransactionRefused
 from runtime.repositories.store import Store
 
 
@@ -67,7 +67,7 @@ class ApiKeyRepository:
             self._store.transact([step], token=token)
         except TransactionRefused as refused:
             raise StaleWrite("api_keys", f"{before.prefix} was changed meanwhile") from refused
-        except (BotoCoreError, ClientError) as error:
+        except (BotoCoreError, ClientError, InvalidRequest) as error:
             raise Unavailable(f"the use was not noted ({type(error).__name__})") from error
 
     def newest_first(

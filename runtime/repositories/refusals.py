@@ -9,6 +9,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 _CONDITION_FAILED = "ConditionalCheckFailed"
+_INVALID_REASON = "ValidationError"
+_INVALID_ERROR = "ValidationException"
 TRANSIENT_REASONS = frozenset(
     {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 )
@@ -34,6 +36,13 @@ class TransactionRefused(Exception):
         self.failed = failed
 
 
+class InvalidRequest(Exception):
+    """DynamoDB refuses a request as invalid, and always will: a key is too long, an item too large.
+
+    (Developer Guide, "Constraints"; API reference, CancellationReason and Common Errors.)
+    """
+
+
 def transient_reason(canceled: ClientError, decisive: Collection[int] = ()) -> str:
     """The transient reason of a canceled transaction.
 
@@ -41,7 +50,8 @@ def transient_reason(canceled: ClientError, decisive: Collection[int] = ()) -> s
     or throttled, so that its own condition was not judged (API reference, CancellationReason). Then
     the verdict is not known yet, unless one of the `decisive` writes has failed.
 
-    Raises TransactionRefused when a condition failed, the error itself for every other reason.
+    Raises TransactionRefused when a condition failed, InvalidRequest when a write is none that
+    DynamoDB takes, the error itself for every other reason.
     """
     response: Any = canceled.response
     listed = response.get("CancellationReasons", [])
@@ -56,14 +66,20 @@ def transient_reason(canceled: ClientError, decisive: Collection[int] = ()) -> s
         raise TransactionRefused(failed) from canceled
     if passing and (failed or codes <= TRANSIENT_REASONS):
         return ", ".join(sorted(passing))
+    if _INVALID_REASON in codes:
+        messages = (each.get("Message") for each in listed if each.get("Code") == _INVALID_REASON)
+        raise InvalidRequest("; ".join(filter(None, messages))) from canceled
     raise canceled
 
 
 def transient_code(error: ClientError) -> str:
-    """The code of an error that passes; raises every other one."""
-    code = error.response.get("Error", {}).get("Code", "")
+    """The code of an error that passes; raises every other one, InvalidRequest among them."""
+    said = error.response.get("Error", {})
+    code = said.get("Code", "")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     # A 5xx whose body nobody could read has no code of DynamoDB's, and is no answer either.
     if code in TRANSIENT_ERRORS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return code
+    if code == _INVALID_ERROR:
+        raise InvalidRequest(said.get("Message", "")) from error
     raise error

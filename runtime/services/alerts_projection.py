@@ -26,6 +26,7 @@ from runtime.models.alert import ALERT_RAISED, EVENT_SOURCE, Alert
 from runtime.models.payment import Payment
 from runtime.observability import logger
 from runtime.repositories.alerts import AlertRepository
+from runtime.repositories.refusals import InvalidRequest
 from runtime.repositories.velocity import VelocityRepository
 from runtime.services.alerts import record_finding
 from runtime.services.stream_records import Change, Failed, Kind
@@ -151,6 +152,8 @@ def _undone(do: Callable[[Work], None], pieces: Sequence[Work]) -> list[Work]:
     def is_done(piece: Work) -> bool:
         try:
             do(piece)
+        except InvalidRequest:
+            raise
         except Exception:  # noqa: BLE001 - this piece comes again, the others are done
             logger.exception("an alert could not be raised")
             return False

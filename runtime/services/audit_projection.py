@@ -33,10 +33,18 @@ from runtime.models.change import OUT_OF_BAND
 from runtime.observability import logger
 from runtime.repositories.alerts import AlertRepository
 from runtime.repositories.audit import AuditRepository
+from runtime.repositories.refusals import InvalidRequest
 from runtime.services.account_deltas import AccountDeltas
 from runtime.services.alerts import change_outside, record_finding
 from runtime.services.audit_rows import AUDITED, AuditRows, Told, is_rebuilt, trouble_of
-from runtime.services.stream_records import Failed, Kind, Parking, StreamRecord, put_aside
+from runtime.services.stream_records import (
+    INVALID,
+    Failed,
+    Kind,
+    Parking,
+    StreamRecord,
+    put_aside,
+)
 
 PARALLEL_ENTITIES: Final = 8
 """Chains written at once: they are independent, and a Lambda has CPU for few."""
@@ -127,6 +135,8 @@ class _Chain:
                 self._recent = None
             except _Hopeless as hopeless:
                 return put_aside(self.projection.parking, told.record, str(hopeless))
+            except InvalidRequest:
+                return put_aside(self.projection.parking, told.record, INVALID)
         raise RuntimeError(f"the chain of {self.entity_id} does not come to rest")
 
     def _write(self, told: Told) -> bool:

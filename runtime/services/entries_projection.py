@@ -11,6 +11,7 @@ from runtime.models.account import PROFILE_SHARD, Account
 from runtime.models.change import ENTRY_CONFLICT, OUT_OF_BAND
 from runtime.models.entry import Entry, entry_partition, version_sequence
 from runtime.observability import logger
+from runtime.repositories.refusals import InvalidRequest
 from runtime.repositories.store import Store
 from runtime.services.stream_records import Change, Failed, Kind
 
@@ -40,6 +41,8 @@ class EntriesProjection:
         entry = entry_of(change.old, change.new)
         try:
             there = self.store.put_new(entry)
+        except InvalidRequest:
+            raise
         except Exception:  # noqa: BLE001 - this change comes again, the others are done
             logger.exception("an entry could not be written", entry=entry.account_shard)
             return False

@@ -15,6 +15,7 @@ from runtime.models.transfer import Transfer, TransferStatus
 from runtime.observability import logger
 from runtime.repositories.accounts import AccountRepository
 from runtime.repositories.folding import FoldItem, FoldRepository, FoldTarget
+from runtime.repositories.refusals import InvalidRequest
 from runtime.services.stream_records import Change, Failed, Parking, put_aside
 
 FOLDED_BY = "system:project"
@@ -48,6 +49,8 @@ class FoldingProjection:
                 self._fold(account_id, shard, members[0][1], [item for _, _, item in members])
             except NotFound as unknown:
                 failed |= self._put_aside({number for number, _, _ in members}, changes, unknown)
+            except InvalidRequest:
+                raise
             except Exception:  # noqa: BLE001 - these come again, the other rows are done
                 logger.exception("a fold row could not be written", account=account_id, row=shard)
                 failed |= {sequence for sequence, _, _ in members}

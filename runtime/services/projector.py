@@ -25,15 +25,26 @@ from runtime.models.transaction import Transaction
 from runtime.models.transfer import Transfer
 from runtime.observability import logger
 from runtime.repositories.codec import Codec, Item
+from runtime.repositories.refusals import InvalidRequest
 from runtime.schema import Row
-from runtime.services.stream_records import Change, Failed, Parking, StreamRecord, put_aside
+from runtime.services.stream_records import (
+    INVALID,
+    Change,
+    Failed,
+    Parking,
+    StreamRecord,
+    put_aside,
+)
 
 
 class Projection(Protocol):
     """Derives something from the changes of one table, read as rows of its model."""
 
     def __call__(self, changes: Sequence[Change]) -> Failed:
-        """Do all that can be done, and name the rest."""
+        """Do all that can be done, and name the rest.
+
+        Raises InvalidRequest when DynamoDB takes something of one of the changes never.
+        """
         ...
 
 
@@ -88,11 +99,11 @@ class Projector:
         for table, given in by_table.items():
             model = STREAMED[table]
             for image_projection in self.images:
-                failed |= _done(image_projection, given)
+                failed |= self._done(image_projection, given)
             projections = self.projections.get(table, ())
             changes = self._readable(given, model, failed) if projections else []
             for projection in projections:
-                failed |= _done(projection, changes)
+                failed |= self._done(projection, changes)
         return frozenset(failed)
 
     def _readable(
@@ -120,10 +131,27 @@ class Projector:
 
         return Change(record.kind, record.sequence_number, row(record.old), row(record.new), record)
 
+    def _done(
+        self, projection: Callable[[Any], Failed], given: Sequence[Change] | Sequence[StreamRecord]
+    ) -> Failed:
+        if not given:
+            return frozenset()
+        try:
+            return projection(given)
+        except InvalidRequest:
+            if len(given) == 1:
+                # No trying again makes its key shorter or its item smaller.
+                kept = put_aside(self.parking, _record_of(given[0]), INVALID)
+                return frozenset() if kept else frozenset({given[0].sequence_number})
+        except Exception:  # noqa: BLE001 - all of its changes come again; the others were done
+            logger.exception("a projection failed", changes=len(given))
+            return frozenset(each.sequence_number for each in given)
+        # One of them it is. Each half is done again, in order: what was done counts once.
+        half = len(given) // 2
+        return self._done(projection, given[:half]) | self._done(projection, given[half:])
 
-def _done(projection: Callable[[Any], Failed], given: Sequence[Change | StreamRecord]) -> Failed:
-    try:
-        return projection(given) if given else frozenset()
-    except Exception:  # noqa: BLE001 - all of its changes come again; the others were done
-        logger.exception("a projection failed", changes=len(given))
-        return frozenset(each.sequence_number for each in given)
+
+def _record_of(given: Change | StreamRecord) -> StreamRecord:
+    record = given.record if isinstance(given, Change) else given
+    assert record is not None, "the projector made the change from a record"
+    return record

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
 from runtime.models.change import PARKED
 from runtime.observability import logger
@@ -83,6 +83,10 @@ def batch_answer(records: Sequence[StreamRecord], failed: Failed) -> dict[str, A
     assert not strangers, f"{sorted(strangers)} failed, and are not in the batch"
     first = next((number for number in numbers if number in failed), None)
     return {"batchItemFailures": [] if first is None else [{"itemIdentifier": first}]}
+
+
+INVALID: Final = "DynamoDB refuses what would be derived from it as invalid"
+"""Reason of a record that is put aside: the log has DynamoDB's own words, and whose work it was."""
 
 
 class Parking(Protocol):

@@ -14,6 +14,7 @@ from runtime.errors import Unavailable
 from runtime.models.payment import Payment
 from runtime.models.total import CountedPayment, Group
 from runtime.observability import logger
+from runtime.repositories.refusals import InvalidRequest
 from runtime.repositories.totals import CountedMeanwhile, TotalsRepository, fitting
 from runtime.services.stream_records import Change, Failed
 
@@ -43,6 +44,8 @@ class TotalsProjection:
         def count(group: list[Change]) -> Failed:
             try:
                 self._count([change.new for change in group], counted)
+            except InvalidRequest:
+                raise
             except Exception:  # noqa: BLE001 - these come again, the other groups are done
                 logger.exception("totals could not be counted", payment=group[0].new.id)
                 return frozenset(change.sequence_number for change in group)

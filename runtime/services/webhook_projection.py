@@ -37,6 +37,7 @@ from runtime.models.transaction import Transaction
 from runtime.models.transfer import Transfer
 from runtime.models.webhook import Webhook, WebhookStatus, event_key
 from runtime.observability import logger
+from runtime.repositories.refusals import InvalidRequest
 from runtime.repositories.store import Store
 from runtime.schema import Row
 from runtime.services.accounts import account_answer
@@ -96,6 +97,8 @@ class WebhookProjection:
             reason = "its merchant, or what is told of it, cannot be read"
             if change.record is None or not put_aside(self.parking, change.record, reason):
                 failed.add(change.sequence_number)
+        except InvalidRequest:
+            raise
         except Exception:  # noqa: BLE001 - this change comes again, the others are done
             logger.exception("a change cannot be told of", record=change.sequence_number)
             failed.add(change.sequence_number)
@@ -152,6 +155,8 @@ class WebhookProjection:
             logger.exception(error.code, webhook=row.id, detail=error.detail)
             self.unopened(error)
             return None
+        except InvalidRequest:
+            raise
         except Exception:  # noqa: BLE001 - this change comes again, the others are done
             logger.exception("a webhook could not be written", webhook=row.id)
             return None

@@ -22,7 +22,7 @@ from runtime.repositories.codec import Codec
 from runtime.repositories.totals import TotalsRepository
 from runtime.services import payment_summary
 from runtime.services.projector import Projector
-from runtime.services.stream_records import StreamRecord, batch_answer
+from runtime.services.stream_records import Kind, StreamRecord, batch_answer
 from runtime.services.totals_reading import TotalsReader
 from tests.support.engines import Engine
 from tests.support.fakes import START, ParkingLot
@@ -279,10 +279,11 @@ def test_a_batch_of_new_payments_of_one_day_is_one_commit_and_no_read(world: Wor
     assert (row.count_succeeded, row.version) == (99, 1)
 
 
-def test_a_damaged_total_keeps_its_own_payments_waiting_and_no_others(world: World) -> None:
+def test_a_damaged_total_parks_its_own_payments_and_holds_up_no_others(world: World) -> None:
     good, bad = world.merchant(), world.merchant()
     payments = [a_payment(shop, world.clock()) for shop in (good, bad, good)]
-    work = projection(world)
+    parking, codec = ParkingLot(), world.store.codec
+    work = Projector(codec, {"payments": (projection(world),)}, is_number_guard, parking)
     broken = payments[1]
     world.client.put_item(
         TableName=world.tables["totals"],
@@ -292,7 +293,12 @@ def test_a_damaged_total_keeps_its_own_payments_waiting_and_no_others(world: Wor
             "count_succeeded": {"S": "no number"},
         },
     )
-    assert work([a_change(None, each) for each in payments]) == {f"{broken.id}@1"}
+    records = [
+        StreamRecord("payments", Kind.INSERT, f"{each.id}@1", None, codec.to_item(each))
+        for each in payments
+    ]
+    assert work.apply(records) == frozenset()
+    assert list(parking.parked) == [("payments", f"{broken.id}@1")]
     assert counted_rows(world).keys() == {payments[0].id, payments[2].id}
 
 

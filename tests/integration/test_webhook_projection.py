@@ -64,10 +64,9 @@ def projector(
     parking: ParkingLot | None = None,
     unopened: Callable[[Unopenable], None] = lambda _: None,
 ) -> Projector:
+    parking = parking or ParkingLot()
     mine = projection(world, store, parking, unopened)
-    return Projector(
-        world.store.codec, dict.fromkeys(TABLES, (mine,)), lambda _: False, ParkingLot()
-    )
+    return Projector(world.store.codec, dict.fromkeys(TABLES, (mine,)), lambda _: False, parking)
 
 
 def orders(world: World) -> list[DeliveryOrder]:
@@ -201,6 +200,21 @@ def test_a_merchant_that_cannot_be_read_holds_up_no_other(world: World) -> None:
     assert set(parking.parked) == {
         ("payments", f"{payment.id}-2") for payment in payments if payment.merchant_id == broken.id
     }
+
+
+def test_a_merchant_whose_id_is_no_key_holds_up_no_other(world: World) -> None:
+    """DynamoDB takes 2,048 bytes in a partition key; such a row was put by hand."""
+    merchant = world.merchant(webhook_url=URL)
+    world.paid(merchant)
+    payment = world.payment()
+    foreign = payment.model_copy(update={"id": "pay_foreign", "merchant_id": "m" * 2_100})
+    poison, good = records_of(world, foreign), records_of(world, payment)
+    parking = ParkingLot()
+    records = [good[0], poison[0], poison[1], good[1]]
+    assert projector(world, parking=parking).apply(records) == frozenset()
+    assert list(parking.parked) == [("payments", poison[1].sequence_number)]
+    assert [row.payment_id for row in world.rows(Webhook)] == [payment.id]
+    assert len(orders(world)) == 1
 
 
 def test_a_merchant_that_cannot_be_asked_for_now_makes_its_own_records_come_again(
