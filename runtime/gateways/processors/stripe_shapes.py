@@ -6,9 +6,13 @@ object or its id.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StringConstraints
+
+StripeId = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+"""As long as Stripe says that its ids may become (docs.stripe.com/upgrades). They are keys of
+indexes: one of more than 2,048 bytes would make the whole commit of an outcome invalid."""
 
 
 class _Shape(BaseModel, frozen=True):
@@ -26,7 +30,7 @@ class BalanceTransaction(_Shape, frozen=True):
 class Charge(_Shape, frozen=True):
     """One attempt to charge. `balance_transaction` is null until the money is taken."""
 
-    id: str
+    id: StripeId
     balance_transaction: BalanceTransaction | str | None = None
 
 
@@ -44,7 +48,7 @@ class Failure(_Shape, frozen=True):
 class PaymentIntent(_Shape, frozen=True):
     """A charge of ours, from its authorization on. `amount_received`: what was captured."""
 
-    id: str
+    id: StripeId
     status: str
     currency: str
     amount_received: int | None = None
@@ -56,7 +60,7 @@ class PaymentIntent(_Shape, frozen=True):
 class Refund(_Shape, frozen=True):
     """Money on its way back to the customer."""
 
-    id: str
+    id: StripeId
     status: str
     amount: int = 0
     currency: str = ""
@@ -70,7 +74,7 @@ class Refund(_Shape, frozen=True):
 class Dispute(_Shape, frozen=True):
     """A charge that the customer's bank questions. The transactions are what moved for it."""
 
-    id: str
+    id: StripeId
     status: str
     amount: int
     currency: str
@@ -100,7 +104,7 @@ class EventData(_Shape, frozen=True):
 class Event(_Shape, frozen=True):
     """A notification. `created` in seconds since the epoch."""
 
-    id: str
+    id: StripeId
     type: str
     created: int
     data: EventData

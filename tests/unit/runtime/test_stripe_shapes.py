@@ -198,6 +198,7 @@ def test_what_stripe_did_not_begin_is_refused(status: int, body: Any, code: str)
         (502, b"<html>bad gateway</html>"),
         (200, b"<html>maintenance</html>"),
         (200, {"object": "payment_intent"}),
+        (200, intent(id="pi_" + "x" * 2_100)),
         library.APIConnectionError("no answer"),
     ],
 )
