@@ -36,12 +36,16 @@ from runtime.settings import ProofSettings
 
 PATIENT_SECONDS: Final = 60.0
 """How long one call may be retried while the tables are busy."""
-_TABLES: Final = {
+TABLE_OF: Final = {
     Phase.ACCOUNTS: "accounts",
     Phase.TRANSFERS: "transfers",
     Phase.DRILL_TRANSFERS: "transfers",
     Phase.DRILL_ENTRIES: "accounts",
+    Phase.DRILL_HELD: "accounts",
+    Phase.DRILL_HOLDS: "transfers",
     Phase.PAYMENTS: "payments",
+    Phase.DRILL_PAYMENTS: "payments",
+    Phase.DRILL_POSTINGS: "transfers",
 }
 
 
@@ -105,7 +109,7 @@ def _watched(
         def counted(phase: Phase, rows: int) -> None:
             with lock:
                 if phase not in tasks:
-                    table = tables[_TABLES[phase]]
+                    table = tables[TABLE_OF[phase]]
                     about = clients.dynamodb.describe_table(TableName=table)["Table"]["ItemCount"]
                     title = phase.value.replace("_", " ")
                     tasks[phase] = bars.add_task(title, total=about or None)

@@ -11,7 +11,7 @@ anew in each attempt, says when it was committed.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from runtime.domain.ids import created_at, new_id, repeatable_id
@@ -19,6 +19,7 @@ from runtime.domain.instants import to_datetime
 from runtime.models.fields import Instant
 
 _TRANSFER, _TRANSACTION = "trf", "txn"
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _OPERATION: Final = "pos"
 """Prefix of the operation ids of postings."""
 
@@ -40,12 +41,12 @@ def posting_id(transaction_id: str) -> str:
 
 def returned_refund_posting_id(transaction_id: str) -> str:
     """The transfer of a refund that had succeeded and came back."""
-    return _hashed(created_at(transaction_id), "returned", transaction_id)
+    return _hashed(_time_of(transaction_id), "returned", transaction_id)
 
 
 def settlement_posting_id(transaction_id: str) -> str:
     """The transfer of the settlement line of a transaction, whichever file has it."""
-    return _hashed(created_at(transaction_id), "settled", transaction_id)
+    return _hashed(_time_of(transaction_id), "settled", transaction_id)
 
 
 def dispute_posting_id(payment_id: str, dispute_id: str, since: Instant, step: int) -> str:
@@ -60,6 +61,14 @@ def dispute_posting_id(payment_id: str, dispute_id: str, since: Instant, step: i
 
 def _hashed(moment: datetime, *meaning: str) -> str:
     return repeatable_id(_TRANSFER, moment, *meaning)
+
+
+def _time_of(identifier: str) -> datetime:
+    """When an id was made; the epoch for one that was made by hand and holds no time."""
+    try:
+        return created_at(identifier)
+    except ValueError:
+        return _EPOCH
 
 
 def _unique_part(identifier: str) -> str:

@@ -59,6 +59,11 @@ def test_each_step_of_each_dispute_has_an_id_of_its_own() -> None:
         dispute_posting_id("pay_1", "dp_1", SINCE, 0)
 
 
+def test_an_id_that_holds_no_time_has_postings_all_the_same() -> None:
+    assert returned_refund_posting_id("by hand") == returned_refund_posting_id("by hand")
+    assert settlement_posting_id("by hand") != settlement_posting_id("by foot")
+
+
 def test_an_attempts_operation_is_of_its_own_time() -> None:
     later = NOW + timedelta(hours=3)
     assert created_at(posting_operation_id(later)) == later

@@ -20,6 +20,8 @@ from runtime.services.proof_work import Phase, ProofDesk, RunState, SegmentState
 
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
 LONG_AGO = NOW - timedelta(days=1)
+CAPTURE = new_id("txn", LONG_AGO)
+REFUNDS = tuple(new_id("txn", LONG_AGO) for _ in range(3))
 ITEM_BYTES = 400 * 1024
 """Amazon DynamoDB Developer Guide, "Quotas": of one item."""
 
@@ -84,8 +86,13 @@ def violated(findings: Findings) -> set[str]:
 
 
 def refunded(times: int, stored: int) -> PaymentFacts:
-    ids = ("txn_c", *(f"txn_{number}" for number in range(times)))
-    return PaymentFacts(id="pay_1", amount_captured=9, amount_refunded=stored, transaction_ids=ids)
+    return PaymentFacts(
+        id="pay_1",
+        amount_captured=9,
+        amount_refunded=stored,
+        refundable_minor=9 - stored,
+        transaction_ids=(CAPTURE, *REFUNDS[:times]),
+    )
 
 
 def transactions(refunds: int) -> dict[str, TransactionFacts]:
@@ -94,8 +101,8 @@ def transactions(refunds: int) -> dict[str, TransactionFacts]:
             id=name, payment_id="pay_1", type=kind, status="succeeded", amount=amount
         )
 
-    refunds_ = {f"txn_{n}": fact(f"txn_{n}", "refund", 1) for n in range(refunds)}
-    return {"txn_c": fact("txn_c", "capture", 9), **refunds_}
+    refunds_ = {name: fact(name, "refund", 1) for name in REFUNDS[:refunds]}
+    return {CAPTURE: fact(CAPTURE, "capture", 9), **refunds_}
 
 
 def test_a_payment_in_flight_at_two_looks_far_apart_is_looked_at_once_more() -> None:
