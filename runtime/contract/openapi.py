@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -52,6 +53,11 @@ def openapi_document() -> dict[str, Any]:
             },
         },
     }
+
+
+def openapi_text() -> str:
+    """The document as it is served."""
+    return json.dumps(openapi_document(), separators=(",", ":"))
 
 
 def _models() -> Iterator[tuple[type[BaseModel], Mode]]:
@@ -124,7 +130,7 @@ def _inlined(member: Any, definitions: dict[str, Any]) -> Any:
 
 def _responses(endpoint: Endpoint, names: Names) -> Iterator[tuple[str, dict[str, Any]]]:
     for status, answer in endpoint.answers.items():
-        if status is HTTPStatus.NO_CONTENT:
+        if status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
             yield str(int(status)), {"description": status.phrase}
             continue
         if answer is None:

@@ -58,7 +58,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         summary="This document",
         tag="system",
         public=True,
-        answers={HTTPStatus.OK: None},
+        answers={HTTPStatus.OK: None, HTTPStatus.NOT_MODIFIED: None},
     ),
     Endpoint(
         operation="docs",
@@ -68,6 +68,6 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         summary="The documentation as a page that needs no outside host",
         tag="system",
         public=True,
-        answers={HTTPStatus.OK: None},
+        answers={HTTPStatus.OK: None, HTTPStatus.NOT_MODIFIED: None},
     ),
 )

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from http import HTTPStatus
-
 from aws_lambda_powertools.event_handler import Response
 
 from runtime.bootstrap.query import query_services
@@ -20,7 +17,7 @@ from runtime.contract.api_keys import ApiKeyList, ApiKeyQuery
 from runtime.contract.audit import AuditList, AuditQuery, VerifyAnswer, VerifyQuery
 from runtime.contract.customers import CustomerAnswer, CustomerList, CustomerQuery
 from runtime.contract.merchants import MerchantAnswer, ProcessorAccountList
-from runtime.contract.openapi import openapi_document
+from runtime.contract.openapi import openapi_text
 from runtime.contract.payments import (
     PaymentDetail,
     PaymentList,
@@ -39,8 +36,9 @@ from runtime.contract.settlements import (
 from runtime.contract.system import Health
 from runtime.contract.transfers import TransferAnswer, TransferList, TransferQuery
 from runtime.contract.webhooks import WebhookAnswer, WebhookList, WebhookQuery
-from runtime.handlers.docs_page import docs_page
+from runtime.handlers.docs_page import DOCS_PAGE
 from runtime.handlers.http import JSON, HttpFunction
+from runtime.handlers.public_text import PublicText
 from runtime.handlers.request import Request
 from runtime.services import (
     account_queries,
@@ -63,6 +61,8 @@ handler = HttpFunction(
     usage=lambda: query_services().store.usage,
     trouble=lambda: query_services().trouble,
 )
+
+_OPENAPI = PublicText(content_type=JSON, content=openapi_text, plain=openapi_text, headers={})
 
 
 @handler.handles("getMerchant")
@@ -231,12 +231,12 @@ def health(_: Request) -> Health:
 
 
 @handler.handles("openapi")
-def openapi(_: Request) -> Response[str]:
+def openapi(request: Request) -> Response[str]:
     """GET /v1/openapi.json."""
-    return Response(HTTPStatus.OK, JSON, json.dumps(openapi_document()))
+    return _OPENAPI.answer(request.headers)
 
 
 @handler.handles("docs")
-def docs(_: Request) -> Response[str]:
+def docs(request: Request) -> Response[str]:
     """GET /v1/docs."""
-    return docs_page()
+    return DOCS_PAGE.answer(request.headers)

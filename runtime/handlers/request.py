@@ -6,7 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import parse_qsl
@@ -56,7 +56,10 @@ _key = TypeAdapter(IdempotencyKey)
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request whose form has been judged. `path` has the members of the path by name."""
+    """A request whose form has been judged. `path` has the members of the path by name.
+
+    `headers` are those of a request on a public route, by names in lower case.
+    """
 
     endpoint: Endpoint
     path: Mapping[str, str]
@@ -64,6 +67,7 @@ class Request:
     raw_body: BaseModel | None
     raw_query: BaseModel | None
     raw_notification: Notification | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def path_id(self) -> str:
@@ -115,7 +119,8 @@ def read_request(
     query = _query(endpoint, event)
     key = _idempotency_key(endpoint, event, document)
     if caller is None:
-        return Request(endpoint, members, None, None, query)
+        headers = {name.lower(): value for name, value in event.headers.items()}
+        return Request(endpoint, members, None, None, query, headers=headers)
     body = _body(endpoint, raw, document)
     _refuse_card_data(
         {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import itertools
 import json
 from collections.abc import Callable, Mapping
@@ -146,7 +147,9 @@ class Functions:
     def send(self, name: str, event: dict[str, Any]) -> Answered:
         answer = self.modules[name].handler(event, Context())
         text = answer["body"]
-        kind = answer["headers"]["Content-Type"]
+        if answer.get("isBase64Encoded"):
+            text = gzip.decompress(base64.b64decode(text)).decode()
+        kind = answer["headers"].get("Content-Type", "")
         body = json.loads(text) if "json" in kind and text else text
         return Answered(answer["statusCode"], body, answer["headers"], text)
 

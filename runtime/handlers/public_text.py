@@ -1,0 +1,82 @@
+"""Texts that everybody may read, made once per process: compressed, and asked for again in vain.
+
+Anybody can ask for them at any rate, so an answer must be small: gzip where the client takes it
+(RFC 9110 section 12.5.3), 304 without a body where it has the text already (section 13.1.2).
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from http import HTTPStatus
+from typing import Final
+
+from aws_lambda_powertools.event_handler import Response
+
+CACHE_SECONDS: Final = 3_600
+"""How long a client need not ask again; the texts change with a deployment."""
+_GZIP_NAMES: Final = frozenset({"gzip", "x-gzip", "*"})
+
+
+@dataclass(frozen=True)
+class PublicText:
+    """A text by `content`, which is called once; `plain` is for clients that take no gzip."""
+
+    content_type: str
+    content: Callable[[], str]
+    plain: Callable[[], str]
+    headers: Mapping[str, str]
+
+    def answer(self, request_headers: Mapping[str, str]) -> Response[str]:
+        """200 with the text, or 304. `request_headers` by names in lower case."""
+        zipped = takes_gzip(request_headers.get("accept-encoding", ""))
+        tag, body = self._zipped if zipped else self._plain
+        headers = {
+            **self.headers,
+            "Cache-Control": f"public, max-age={CACHE_SECONDS}",
+            "ETag": tag,
+            "Vary": "Accept-Encoding",
+        }
+        if _has(tag, request_headers.get("if-none-match", "")):
+            return Response(HTTPStatus.NOT_MODIFIED, None, "", headers)
+        if zipped:
+            headers["Content-Encoding"] = "gzip"
+        response = Response(HTTPStatus.OK, self.content_type, body, headers)
+        # The gateway decodes it, and sends bytes.
+        response.base64_encoded = zipped
+        return response
+
+    @cached_property
+    def _zipped(self) -> tuple[str, str]:
+        """ETag, and the body as API Gateway takes bytes: in base64."""
+        small = gzip.compress(self.content().encode(), mtime=0)
+        return _tag(small), base64.b64encode(small).decode("ascii")
+
+    @cached_property
+    def _plain(self) -> tuple[str, str]:
+        text = self.plain()
+        return _tag(text.encode()), text
+
+
+def takes_gzip(accept_encoding: str) -> bool:
+    """Whether a client says so. One that says nothing may have no means to unpack it."""
+    for each in accept_encoding.lower().split(","):
+        coding, _, parameters = each.partition(";")
+        if coding.strip() in _GZIP_NAMES:
+            weight = parameters.replace(" ", "").removeprefix("q=")
+            return weight.strip("0.") != "" or weight == ""
+    return False
+
+
+def _tag(content: bytes) -> str:
+    return f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+
+
+def _has(tag: str, if_none_match: str) -> bool:
+    """Whether the client's texts are among them this one (weak comparison, as RFC 9110 says)."""
+    told = (each.strip().removeprefix("W/") for each in if_none_match.split(","))
+    return any(each in (tag, "*") for each in told)
