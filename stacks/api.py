@@ -148,6 +148,7 @@ class ApiStack(FunctionsStack):
             ],
             memory_mb=AUTHORIZER_MEMORY_MB,
             timeout_seconds=AUTHORIZER_TIMEOUT_SECONDS,
+            reserved_concurrency=self._stage.concurrency.authorizer,
         )
 
     def _secret_arn(self, construct_id: str, name: str | None) -> str | None:

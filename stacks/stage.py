@@ -128,15 +128,43 @@ class LambdaRuntime(_Part, frozen=True):
 
 
 class Throttling(_Part, frozen=True):
-    """Requests that the API accepts, over all callers: steady rate, and bucket size."""
+    """Requests that the API accepts, over all callers: steady rate, and bucket size.
+
+    What needs no token has buckets of its own on each route, so that it takes nobody's place:
+    `public_*` for health, documentation and unknown paths, `events_*` for processors' notifications
+    (a processor sends again what was answered 429).
+    """
 
     rate_per_second: Annotated[int, Field(ge=1)] = 1000
     burst: Annotated[int, Field(ge=1)] = 500
+    public_rate_per_second: Annotated[int, Field(ge=1)] = 50
+    public_burst: Annotated[int, Field(ge=1)] = 100
+    events_rate_per_second: Annotated[int, Field(ge=1)] = 100
+    events_burst: Annotated[int, Field(ge=1)] = 200
+
+    @model_validator(mode="after")
+    def _leaves_room(self) -> Self:
+        for name, rate in (
+            ("public_rate_per_second", self.public_rate_per_second),
+            ("events_rate_per_second", self.events_rate_per_second),
+        ):
+            if rate > self.rate_per_second:
+                raise ValueError(
+                    f"{name} ({rate}) must not exceed rate_per_second ({self.rate_per_second})"
+                )
+        return self
 
 
 class Concurrency(_Part, frozen=True):
-    """Executions at once. None: only the account's own limit; a number is reserved from it."""
+    """Executions at once. None: only the account's own limit; a number is reserved from it.
 
+    Reserve for process and authorizer where other functions, `query` among them, could fill the
+    account: what is reserved is theirs, and no more than that. An account keeps 100 unreserved, so
+    one with a limit of 10 can reserve nothing (Lambda Developer Guide, "Configuring reserved
+    concurrency").
+    """
+
+    authorizer: Annotated[int | None, Field(ge=1)] = None
     process: Annotated[int | None, Field(ge=1)] = None
     query: Annotated[int | None, Field(ge=1)] = None
     reconcile: Annotated[int, Field(ge=2, le=1000)] = 5

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from aws_cdk import ArnFormat, Duration, Stack
@@ -78,14 +78,17 @@ class HttpEndpoints(Construct):
             cors_preflight=_cors(stage),
             create_default_stage=False,
         )
-        for endpoint in ENDPOINTS:
-            self._route(endpoint)
-        self._no_route(functions["query"])
+        routes = [(endpoint, self._route(endpoint)) for endpoint in ENDPOINTS]
+        signed = [route for each, route in routes if each.signed]
+        public = [route for each, route in routes if each.public and not each.signed]
+        public.append(self._no_route(functions["query"]))
         if stage.cors_origins:
-            self._preflight()
-        self._stage(stage, log_key)
+            public.append(self._preflight())
+        resource, limits = self._stage(stage, log_key), stage.throttling
+        _throttle(resource, public, limits.public_rate_per_second, limits.public_burst)
+        _throttle(resource, signed, limits.events_rate_per_second, limits.events_burst)
 
-    def _route(self, endpoint: Endpoint) -> None:
+    def _route(self, endpoint: Endpoint) -> apigw.HttpRoute:
         route = apigw.HttpRoute(
             self,
             endpoint.operation,
@@ -103,10 +106,11 @@ class HttpEndpoints(Construct):
                 if endpoint.signed
                 else f"{endpoint.path} is public: it tells nothing about any merchant.",
             )
+        return route
 
-    def _no_route(self, function: lambda_.IFunction) -> None:
+    def _no_route(self, function: lambda_.IFunction) -> apigw.HttpRoute:
         """Answers 404 and 405 in our own problem format, and only to callers with a token."""
-        apigw.HttpRoute(
+        route = apigw.HttpRoute(
             self,
             "NoRoute",
             http_api=self.api,
@@ -123,8 +127,9 @@ class HttpEndpoints(Construct):
                 service="execute-api", resource=self.api.api_id, resource_name="*/$default"
             ),
         )
+        return route
 
-    def _preflight(self) -> None:
+    def _preflight(self) -> apigw.HttpRoute:
         """Keeps the authorizer of `$default` from refusing a browser's preflight.
 
         A browser sends no token with it. API Gateway answers it from the CORS configuration; what
@@ -142,8 +147,9 @@ class HttpEndpoints(Construct):
             "AwsSolutions-APIG4",
             "Browsers ask for permission without a token; the answer tells nothing but our routes.",
         )
+        return route
 
-    def _stage(self, stage: StageConfig, log_key: kms.IKey) -> None:
+    def _stage(self, stage: StageConfig, log_key: kms.IKey) -> apigw.CfnStage:
         access_log = encrypted_log_group(self, "AccessLog", stage=stage, key=log_key)
         http_stage = apigw.HttpStage(
             self,
@@ -167,6 +173,27 @@ class HttpEndpoints(Construct):
             ),
             format=json.dumps(ACCESS_LOG_FIELDS),
         )
+        return resource
+
+
+def _throttle(
+    resource: apigw.CfnStage, routes: Iterable[apigw.HttpRoute], rate: int, burst: int
+) -> None:
+    """Give each route a bucket of its own in the stage, which can be made only after the route."""
+    children = [route.node.default_child for route in routes]
+    keyed = [child for child in children if isinstance(child, apigw.CfnRoute)]
+    settings = {
+        # What is said of a route replaces what the stage says of all.
+        "DetailedMetricsEnabled": True,
+        "ThrottlingRateLimit": rate,
+        "ThrottlingBurstLimit": burst,
+    }
+    resource.route_settings = {
+        **(resource.route_settings or {}),
+        **{child.route_key: settings for child in keyed},
+    }
+    for child in keyed:
+        resource.add_dependency(child)
 
 
 def _authorizer(

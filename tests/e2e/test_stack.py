@@ -44,6 +44,10 @@ def test_health_and_the_documentation_need_no_token(deployment: Deployment) -> N
     assert page.headers["content-type"].startswith("text/html")
     assert '<script src="' not in page.text
     assert "createPayment" in page.text
+    assert page.headers["content-encoding"] == "gzip"
+    known = {"If-None-Match": page.headers["etag"]}
+    again = anybody.send("GET", "/v1/docs", headers=known)
+    assert (again.status, again.text) == (304, "")
 
 
 def test_the_schedule_fires_and_finishes_a_payment_whose_answer_was_lost(shop: Shop) -> None:

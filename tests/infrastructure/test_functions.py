@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from pathlib import Path
+
 import pytest
 
 from local.redrive import LIVE
@@ -192,3 +195,25 @@ def test_a_field_that_does_not_open_rings(stage: Synthesized) -> None:
     for each in filters:
         for code in (IntegrityError.code, KeyForgotten.code):
             assert f'"{code}"' in each.properties["FilterPattern"]
+
+
+def _reserved(stage: Synthesized) -> dict[str, int]:
+    return {
+        service: function.properties["ReservedConcurrentExecutions"]
+        for service, function in stage.functions().items()
+        if "ReservedConcurrentExecutions" in function.properties
+    }
+
+
+def test_concurrency_is_reserved_only_where_a_stage_says_so(
+    stage: Synthesized, asset: Path, tmp_path: Path
+) -> None:
+    assert not {"authorizer", "process", "query"} & set(_reserved(stage)), (
+        "an account with a concurrency of 10 could not deploy"
+    )
+    if stage.stacks.data.stack_name != "payments-dev-data":
+        return
+    context = copy.deepcopy(cdk_json_context())
+    context["stages"]["dev"]["concurrency"] = {"authorizer": 50, "process": 400}
+    reserving = Synthesized.make("dev", asset, tmp_path, context)
+    assert _reserved(reserving).items() >= {"authorizer": 50, "process": 400}.items()

@@ -106,6 +106,30 @@ def test_requests_are_throttled_and_logged(stage: Synthesized) -> None:
     assert "DestinationArn" in properties["AccessLogSettings"]
 
 
+def test_what_needs_no_token_has_buckets_of_its_own(stage: Synthesized) -> None:
+    (resource,) = stage.all("AWS::ApiGatewayV2::Stage")
+    buckets = resource.properties["RouteSettings"]
+    public = {f"{e.method} {e.path}" for e in ENDPOINTS if e.public}
+    assert set(buckets) == {*public, "$default"}
+    whole = resource.properties["DefaultRouteSettings"]
+    for key, bucket in buckets.items():
+        assert bucket["ThrottlingRateLimit"] <= whole["ThrottlingRateLimit"] / 5, key
+        assert bucket["ThrottlingBurstLimit"] >= 32, "so many at once are let through"
+        assert bucket["DetailedMetricsEnabled"] == whole["DetailedMetricsEnabled"], key
+    events = buckets["POST /v1/processor-events/{processor}"]
+    assert events["ThrottlingRateLimit"] > buckets["GET /v1/docs"]["ThrottlingRateLimit"]
+
+
+def test_the_stage_is_made_after_the_routes_whose_buckets_it_names(
+    with_origins: Synthesized,
+) -> None:
+    (resource,) = with_origins.all("AWS::ApiGatewayV2::Stage")
+    routes = _routes(with_origins)
+    named = {routes[key].logical_id for key in resource.properties["RouteSettings"]}
+    assert named <= set(resource.body["DependsOn"])
+    assert "OPTIONS /{proxy+}" in resource.properties["RouteSettings"]
+
+
 def test_the_access_log_holds_no_token_no_id_and_no_query(stage: Synthesized) -> None:
     logged = json.loads(_stage(stage)["AccessLogSettings"]["Format"])
     secret = ("header", "path", "query", "authorizer.claims", "authorizer.principal", "body")

@@ -194,3 +194,11 @@ def test_a_stage_with_a_real_issuer_can_be_deployed() -> None:
     stage = _stage("prod", auth=auth)
     stage.refuse_deploying_placeholders()
     assert not stage.auth.is_placeholder
+
+
+def test_routes_without_a_token_cannot_be_let_take_all_requests() -> None:
+    for setting in ("public_rate_per_second", "events_rate_per_second"):
+        with pytest.raises(
+            StageError, match=rf"{setting} \(1001\) must not exceed rate_per_second"
+        ):
+            _stage("dev", throttling={setting: 1001})
