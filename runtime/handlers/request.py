@@ -37,7 +37,7 @@ from runtime.errors import (
     UnknownParameter,
     UnsupportedMediaType,
 )
-from runtime.handlers.vouched import MAX_USER_AGENT, caller_of
+from runtime.handlers.vouched import caller_of, user_agent_of
 from runtime.models.fields import MAX_AMOUNT_MINOR
 from runtime.services.processor_events import Notification
 
@@ -201,7 +201,7 @@ def _notification(
         now=now,
         request_id=event.request_context.request_id,
         ip_address=sender.source_ip or "",
-        user_agent=(sender.get("userAgent") or "")[:MAX_USER_AGENT],
+        user_agent=user_agent_of(event),
     )
 
 

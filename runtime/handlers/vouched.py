@@ -14,6 +14,7 @@ from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 from runtime.contract.caller import Caller
 from runtime.domain.authorizer_context import identity_in
 from runtime.domain.identity import Identity, Refusal, TokenRefused, identity_of_token
+from runtime.echo import safe
 from runtime.errors import Unauthorized
 from runtime.observability import logger
 
@@ -38,8 +39,13 @@ def caller_of(event: APIGatewayProxyEventV2, now_seconds: float) -> Caller:
         permissions=frozenset(identity.permissions),
         request_id=context.request_id,
         ip_address=(context.http.source_ip or "")[:MAX_ADDRESS],
-        user_agent=(context.http.get("userAgent") or "")[:MAX_USER_AGENT],
+        user_agent=user_agent_of(event),
     )
+
+
+def user_agent_of(event: APIGatewayProxyEventV2) -> str:
+    """What the client calls itself, as the audit log may keep it for years."""
+    return safe((event.request_context.http.get("userAgent") or "")[:MAX_USER_AGENT])
 
 
 def _identity(vouched: Any, now_seconds: float) -> Identity:

@@ -81,3 +81,10 @@ def test_card_data_is_refused_as_such_whatever_else_is_wrong_with_the_body(
     flaw: dict[str, Any],
 ) -> None:
     assert refusal(PAY, body={**GOOD, **flaw}) == (422, "card_data_refused")
+
+
+def test_a_card_number_in_a_clients_name_is_not_kept() -> None:
+    event = http_event("GET", LIST.path, authorizer=token_of("mer_1"))
+    event["requestContext"]["http"]["userAgent"] = "shop 4242 4242 4242 4242"
+    request = read_request(LIST, APIGatewayProxyEventV2(event), {})
+    assert request.authenticated.caller.user_agent == "…"
