@@ -14,11 +14,12 @@ from runtime.models.fields import Instant
 KeyPermission = Literal[
     "payments", "refunds", "customers", "accounts", "transfers", "reports", "merchant"
 ]
-"""All permissions but `admin`: no machine client is an operator."""
+"""All permissions but `admin`: no machine client is an operator. A key has none that its maker
+lacks."""
 
 
 class ApiKeyRequest(Body, frozen=True):
-    """A new key of the merchant that `merchant_id` names."""
+    """A new key of the token's merchant, or for an operator of the one that `merchant_id` names."""
 
     name: ShortText
     permissions: Annotated[frozenset[KeyPermission], Field(min_length=1)]
@@ -66,7 +67,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         function="process",
         summary="Make an API key for a merchant's machine client; its secret is shown once",
         tag="api keys",
-        permission=Permission.ADMIN,
+        permission=Permission.MERCHANT,
         body=ApiKeyRequest,
         idempotent="honoured",
         answers={HTTPStatus.CREATED: NewApiKey},
@@ -79,7 +80,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         function="query",
         summary="List a merchant's API keys, newest first, revoked ones included",
         tag="api keys",
-        permission=Permission.ADMIN,
+        permission=Permission.MERCHANT,
         query=ApiKeyQuery,
         answers={HTTPStatus.OK: ApiKeyList},
         refusals=(HTTPStatus.NOT_FOUND,),
@@ -91,7 +92,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         function="process",
         summary="Revoke an API key for good",
         tag="api keys",
-        permission=Permission.ADMIN,
+        permission=Permission.MERCHANT,
         body=ApiKeyChange,
         body_optional=True,
         idempotent="honoured",

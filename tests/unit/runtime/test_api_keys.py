@@ -194,15 +194,86 @@ def test_a_key_that_must_not_be_is_refused(
     assert (answer.status, answer.body["param"]) == (status, param)
 
 
-def test_only_operators_make_see_and_revoke_keys(api: Functions, shop: str) -> None:
+def test_only_operators_and_holders_of_merchant_make_see_and_revoke_keys(
+    api: Functions, shop: str
+) -> None:
     made = make(api, shop)
-    for who in (token_of(shop), token_of(shop, "admin payments")):
+    for who in (token_of(shop, "payments reports"), token_of(shop, "admin payments")):
         body = {"name": "till", "permissions": ["payments"]}
         assert api("POST", "/v1/api-keys", body, authorizer=who).status == 403
         assert api("GET", "/v1/api-keys", authorizer=who).status == 403
         path = f"/v1/api-keys/{made['id']}/revoke"
         assert api("POST", path, authorizer=who).status == 403
     assert is_good(api, made["secret"])
+
+
+def test_a_merchant_makes_sees_and_revokes_its_own_keys_and_nobody_elses(
+    api: Functions, shop: str
+) -> None:
+    who, other = token_of(shop, "merchant payments"), token_of(make_other(api), "merchant")
+    body = {"name": "till", "permissions": ["payments", "merchant"]}
+    made = api("POST", "/v1/api-keys", body, authorizer=who)
+    assert (made.status, made.body["merchant_id"]) == (201, shop)
+    assert is_good(api, made.body["secret"])
+    (row,) = api("GET", "/v1/api-keys", authorizer=who).body["data"]
+    assert row["id"] == made.body["id"]
+    assert api("GET", "/v1/api-keys", authorizer=other).body["data"] == []
+    path = f"/v1/api-keys/{row['id']}/revoke"
+    assert api("POST", path, authorizer=other).status == 404
+    assert is_good(api, made.body["secret"])
+    assert api("POST", path, authorizer=who).status == 200
+    assert not is_good(api, made.body["secret"])
+
+
+@pytest.mark.parametrize(
+    ("held", "asked", "status"),
+    [
+        ("merchant", ["merchant"], 201),
+        ("merchant payments refunds", ["payments", "refunds"], 201),
+        ("merchant payments", ["payments", "refunds"], 403),
+        ("merchant", ["reports"], 403),
+        ("merchant admin", ["reports"], 403),
+        ("merchant admin", ["admin"], 422),
+        ("merchant payments admin", ["payments", "admin"], 422),
+        ("payments", ["payments"], 403),
+    ],
+)
+def test_a_key_may_do_nothing_that_its_maker_may_not(
+    held: str, asked: list[str], status: int, api: Functions, shop: str
+) -> None:
+    body = {"name": "till", "permissions": asked}
+    answer = api("POST", "/v1/api-keys", body, authorizer=token_of(shop, held))
+    assert answer.status == status, answer.text
+    if status == 403 and "merchant" in held:
+        assert answer.body["param"] == "permissions"
+        assert answer.body["code"] == "forbidden"
+    listed = api("GET", "/v1/api-keys", query=f"merchant_id={shop}").body["data"]
+    assert len(listed) == (status == 201)
+
+
+def test_a_key_makes_no_key_that_may_do_more_than_itself(api: Functions, shop: str) -> None:
+    parent = make(api, shop, permissions=["merchant", "reports"])
+    who = api.judge(parent["secret"])["context"]
+    child = api("POST", "/v1/api-keys", {"name": "b", "permissions": ["reports"]}, authorizer=who)
+    assert child.status == 201
+    more = {"name": "c", "permissions": ["reports", "payments"]}
+    assert api("POST", "/v1/api-keys", more, authorizer=who).status == 403
+
+
+def test_a_repetition_shows_no_key_to_whom_it_may_do_more(api: Functions, shop: str) -> None:
+    headers = {"idempotency-key": "till"}
+    body = {"name": "till", "permissions": ["payments"]}
+    made = api(
+        "POST",
+        "/v1/api-keys",
+        body,
+        headers=headers,
+        authorizer=token_of(shop, "merchant payments"),
+    )
+    lesser = token_of(shop, "merchant")
+    again = api("POST", "/v1/api-keys", body, headers=headers, authorizer=lesser)
+    assert (made.status, again.status) == (201, 403)
+    assert made.body["secret"] not in again.text
 
 
 def test_a_list_names_its_merchant_and_a_key_that_is_not_there_is_not_found(
