@@ -60,6 +60,10 @@ proof: venv ## prove that the books of the local stage balance, started if neede
 verify-audit: venv ## verify the audit log of the local stage, its archive and roots  [ARGS="--entity acc_…"]
 	@$(PY) -m local verify-audit $(ARGS)
 
+.PHONY: rebuild-balances
+rebuild-balances: venv ## compare hot accounts with the transfers, in the local stage  [ARGS="--repair --stage prod"]
+	@$(PY) -m local rebuild-balances $(ARGS)
+
 .PHONY: rebuild-totals
 rebuild-totals: venv ## compare the totals with the payments, in the local stage  [ARGS="--repair --stage prod"]
 	@$(PY) -m local rebuild-totals $(ARGS)

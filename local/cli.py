@@ -131,6 +131,14 @@ def _rebuild_totals(options: argparse.Namespace, workspace: Workspace, progress:
     rebuild_totals(workspace, progress, repair=options.repair, stage=options.stage)
 
 
+def _rebuild_balances(
+    options: argparse.Namespace, workspace: Workspace, progress: Progress
+) -> None:
+    from local.rebuild_balances import rebuild_balances
+
+    rebuild_balances(workspace, progress, repair=options.repair, stage=options.stage)
+
+
 def _rotate_keys(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
     from local.rotation import rotate_keys
 
@@ -234,11 +242,16 @@ def _add_upkeep(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     audit = commands.add_parser("verify-audit", help="verify the audit log against its archive")
     audit.add_argument("--entity", metavar="acc_…", help="only what the log tells of it")
     audit.set_defaults(command=_verify_audit)
-    rebuild = commands.add_parser("rebuild-totals", help="compare the totals with the payments")
-    rebuild.add_argument("--repair", action="store_true", help="put right what is wrong")
-    stage_help = "a stage in AWS, by your credentials (default: the local one)"
-    rebuild.add_argument("--stage", default=None, metavar="NAME", help=stage_help)
-    rebuild.set_defaults(command=_rebuild_totals)
+    rebuilds: tuple[tuple[str, str, Command], ...] = (
+        ("rebuild-totals", "compare the totals with the payments", _rebuild_totals),
+        ("rebuild-balances", "compare hot accounts with the transfers", _rebuild_balances),
+    )
+    for name, about, command in rebuilds:
+        rebuild = commands.add_parser(name, help=about)
+        rebuild.add_argument("--repair", action="store_true", help="put right what is wrong")
+        stage_help = "a stage in AWS, by your credentials (default: the local one)"
+        rebuild.add_argument("--stage", default=None, metavar="NAME", help=stage_help)
+        rebuild.set_defaults(command=command)
     rotate = commands.add_parser("rotate-keys", help="encipher again what old keys enciphered")
     rotate.add_argument("--index", action="store_true", help="make a new key of e-mail indexes")
     rotate.set_defaults(command=_rotate_keys)

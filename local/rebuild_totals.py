@@ -5,7 +5,6 @@ In the local stage, or with `--stage NAME` in your own AWS account, by your cred
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -15,15 +14,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
-from local.aws import Clients
-from local.deploy import up
-from local.deployed import names_of
 from local.errors import LocalError
-from local.ports import parse_port
 from local.progress import Progress
+from local.stage_tables import stage_tables
 from local.workspace import Workspace
 from runtime.domain.money import format_amount
-from runtime.gateways import clients
 from runtime.models.total import FIGURES
 from runtime.repositories.codec import Codec, NoCipher
 from runtime.repositories.merchants import MerchantRepository
@@ -58,13 +53,7 @@ def rebuild_totals(
         TotalsAreWrong: totals differ from the payments, and are not repaired.
         LocalError: the stage is not deployed, or cannot be reached.
     """
-    if stage is None:
-        port = os.environ.get("PORT") or None
-        stack = up(workspace, None if port is None else parse_port(port), progress)
-        client = Clients(stack.aws_endpoint_url).dynamodb
-        tables: Mapping[str, str] = stack.tables
-    else:
-        client, tables = clients.dynamodb(), names_of(stage, "data", "Tables")
+    client, tables = stage_tables(workspace, progress, stage)
     columns = (
         TextColumn("{task.description:<10}"),
         BarColumn(),

@@ -152,6 +152,14 @@ class Books:
         ]
         return list(self._in_batches(Entry, keys, Line))
 
+    def entries_there(self, keys: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Those of the keys (partition, sequence) under which there is an entry."""
+        wanted: list[Key] = [
+            {"account_shard": partition, "sequence": sequence} for partition, sequence in keys
+        ]
+        found = self._in_batches(Entry, wanted, _EntryKey)
+        return {(key.account_shard, key.sequence) for key in found}
+
     def payments_by_id(self, ids: Sequence[str]) -> dict[str, PaymentFacts]:
         """Payments by id, as they stand now; those that do not exist are left out."""
         wanted: list[Key] = [{"id": each} for each in dict.fromkeys(ids)]

@@ -1,0 +1,125 @@
+"""`make rebuild-balances`: compare hot accounts with the transfers, name what they lack, add it.
+
+In the local stage, or with `--stage NAME` in your own AWS account, by your credentials.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+
+from local.errors import LocalError
+from local.progress import Progress
+from local.stage_tables import stage_tables
+from local.workspace import Workspace
+from runtime.domain.ids import new_id
+from runtime.domain.money import format_amount
+from runtime.repositories.accounts import AccountRepository
+from runtime.repositories.books import Books
+from runtime.repositories.codec import Codec, NoCipher
+from runtime.repositories.folding import FoldRepository
+from runtime.repositories.store import Store
+from runtime.repositories.transfers import TransferRepository
+from runtime.services.balances_check import (
+    CUT,
+    BalanceDifference,
+    BalancesDesk,
+    BalancesReport,
+    check_balances,
+)
+from runtime.services.folding_projection import FoldingProjection
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+PATIENT_SECONDS: Final = 60.0
+"""How long one call may be retried while the tables are busy."""
+_TABLES: Final = ("accounts", "entries", "transfers")
+
+
+class BalancesAreWrong(LocalError):
+    """Hot accounts lack transfers, which were not added."""
+
+
+def rebuild_balances(
+    workspace: Workspace, progress: Progress, *, repair: bool, stage: str | None
+) -> None:
+    """Check all hot accounts and print what was found.
+
+    Raises:
+        BalancesAreWrong: hot accounts lack transfers, and are not repaired.
+        LocalError: the stage is not deployed, or cannot be reached.
+    """
+    client, tables = stage_tables(workspace, progress, stage)
+    columns = (
+        TextColumn("{task.description:<10}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Bars(*columns, console=progress.console) as bars:
+        task = bars.add_task("transfers", total=None)
+        desk = _desk(client, tables, lambda rows: bars.advance(task, rows))
+        report = check_balances(desk, repair=repair)
+        bars.update(task, total=bars.tasks[task].completed)
+    _print(report)
+
+
+def _desk(
+    client: DynamoDBClient, tables: Mapping[str, str], counted: Callable[[int], None]
+) -> BalancesDesk:
+    mine = {name: tables[name] for name in _TABLES}
+    store = Store(client, mine, Codec(NoCipher()), lambda: PATIENT_SECONDS)
+    folds = FoldRepository(store)
+    run_id = new_id("rbd", datetime.now(UTC))
+
+    def clock() -> datetime:
+        return datetime.now(UTC)
+
+    return BalancesDesk(
+        books=Books(store),
+        transfers=TransferRepository(store),
+        folds=folds,
+        folding=FoldingProjection(
+            folds, AccountRepository(store), clock, lambda: run_id, _NoParking()
+        ),
+        clock=clock,
+        progress=counted,
+    )
+
+
+class _NoParking:
+    """What is folded here came from no stream, so there is no record to park."""
+
+    def park(self, table: str, sequence_number: str, raw: Mapping[str, Any], reason: str) -> None:
+        raise AssertionError(f"{sequence_number} of {table} came from no stream: {reason}")
+
+
+def _print(report: BalancesReport) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    minutes = int(CUT.total_seconds() // 60)
+    console.print(f"{report.transfers} transfers; those of the last {minutes} minutes are left out")
+    left = {each.account_id for each in report.left}
+    for each in report.differences:
+        became = "[red]wrong[/]" if each.account_id in left else "[green]repaired[/]"
+        console.print(f"  {each.account_id}: {_told(each)}, {became}")
+    if not report.holds:
+        raise BalancesAreWrong(
+            "Hot accounts lack transfers.",
+            hint='Add them: make rebuild-balances ARGS="--repair"; see docs/operations.md.',
+        )
+    console.print("The hot accounts have all of their transfers.")
+
+
+def _told(each: BalanceDifference) -> str:
+    expected, found = (format_amount(sum_, each.currency) for sum_ in (each.expected, each.found))
+    more = ", …" if each.missing > len(each.named) else ""
+    return (
+        f"expected {expected}, found {found}; {each.missing} transfers are missing: "
+        f"{', '.join(each.named)}{more}"
+    )

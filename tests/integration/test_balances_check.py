@@ -1,0 +1,195 @@
+"""`make rebuild-balances`: what the stream lost of hot accounts is named, and added once."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from random import Random
+from typing import Any
+
+import pytest
+
+from runtime.domain.ledger import receivable_account
+from runtime.models.account import Account
+from runtime.models.entry import Entry
+from runtime.models.merchant import MerchantProfile
+from runtime.models.transfer import Transfer
+from runtime.repositories.accounts import AccountRepository
+from runtime.repositories.books import Books
+from runtime.repositories.folding import FoldRepository
+from runtime.repositories.store import Store
+from runtime.repositories.transfers import TransferRepository
+from runtime.services.balances_check import BalancesDesk, BalancesReport, check_balances
+from runtime.services.folding_projection import FoldingProjection
+from tests.support.engines import Engine
+from tests.support.fakes import ParkingLot
+from tests.support.faults import Faults, ProcessKilled, seeded
+from tests.support.ledger_world import LedgerWorld
+
+
+@dataclass
+class Losses:
+    """A ledger whose stream can lose all records of transfers."""
+
+    ledger: LedgerWorld
+    losing: bool = False
+    kept: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        deliver = self.ledger.poller.handler
+        lost = self.ledger.world.tables["transfers"]
+
+        def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+            if self.losing and f"table/{lost}/" in event["Records"][0]["eventSourceARN"]:
+                return {"batchItemFailures": []}
+            return deliver(event, context)
+
+        self.ledger.poller.handler = handler
+
+    @property
+    def merchant(self) -> MerchantProfile:
+        return self.ledger.merchant
+
+    def sell(self, *amounts: int) -> set[str]:
+        """Sales of these amounts; the ids of their postings."""
+        before = {row.id for row in self.ledger.world.rows(Transfer)}
+        for amount in amounts:
+            self.ledger.world.paid(self.merchant, amount=amount)
+        self.ledger.poller.drain()
+        return {row.id for row in self.ledger.world.rows(Transfer)} - before
+
+    def lose(self, *amounts: int) -> set[str]:
+        """Sales that the stream never tells of, all older than the cut."""
+        self.losing = True
+        lost = self.sell(*amounts)
+        self.losing = False
+        self.ledger.world.clock.advance(3_600)
+        return lost
+
+    def desk(self, store: Store | None = None) -> BalancesDesk:
+        store, clock = store or self.ledger.world.store, self.ledger.world.clock
+        folds = FoldRepository(store)
+        folding = FoldingProjection(
+            folds, AccountRepository(store), clock, lambda: "rbd_test", ParkingLot()
+        )
+        return BalancesDesk(
+            books=Books(store, segments=2, scan_page=4),
+            transfers=TransferRepository(store),
+            folds=folds,
+            folding=folding,
+            clock=clock,
+        )
+
+    def check(self, *, repair: bool = False) -> BalancesReport:
+        return check_balances(self.desk(), repair=repair)
+
+    def balance(self) -> int:
+        name = receivable_account(self.merchant.id, "USD")
+        return sum(row.balance for row in self.ledger.world.rows(Account) if row.id == name)
+
+
+@pytest.fixture
+def losses(dynamodb_local_engine: Engine, dice: Random) -> Iterator[Losses]:
+    ledger = LedgerWorld(dynamodb_local_engine, str(dice.random()))
+    logging.disable(logging.CRITICAL)
+    yield Losses(ledger)
+    logging.disable(logging.NOTSET)
+    ledger.world.drop()
+
+
+def state_of(losses: Losses) -> tuple[list[Account], list[Entry]]:
+    rows = losses.ledger.world.rows(Account), losses.ledger.world.rows(Entry)
+    return (
+        sorted(rows[0], key=lambda row: (row.id, row.shard)),
+        sorted(rows[1], key=lambda row: (row.account_shard, row.sequence)),
+    )
+
+
+def test_transfers_that_the_stream_lost_are_named_added_and_proved(losses: Losses) -> None:
+    losses.sell(1_000, 2_000)
+    before = losses.balance()
+    lost = losses.lose(3_000, 500, 70)
+    assert not losses.ledger.prove().holds
+    report = losses.check()
+    receivable = receivable_account(losses.merchant.id, "USD")
+    (difference,) = (each for each in report.differences if each.account_id == receivable)
+    assert set(difference.named) == lost
+    assert (difference.missing, difference.found) == (3, before)
+    assert losses.balance() == before, "only a repair may change anything"
+    repaired = losses.check(repair=True)
+    assert repaired.holds
+    assert repaired.repaired == 3
+    assert losses.balance() == difference.expected
+    losses.ledger.must_be_proved()
+
+
+def test_a_second_repair_changes_nothing(losses: Losses) -> None:
+    losses.lose(3_000, 500)
+    losses.check(repair=True)
+    before = state_of(losses)
+    again = losses.check(repair=True)
+    assert (again.holds, again.differences, again.repaired) == (True, [], 0)
+    assert state_of(losses) == before
+
+
+def test_what_the_stream_brings_after_a_repair_is_not_added_twice(losses: Losses) -> None:
+    for amount in (3_000, 500):
+        losses.ledger.world.paid(losses.merchant, amount=amount)
+    losses.ledger.world.clock.advance(3_600)
+    assert losses.check(repair=True).repaired == 2  # the stream was only late
+    before = losses.balance()
+    losses.ledger.poller.drain()
+    assert losses.balance() == before
+    losses.ledger.must_be_proved()
+
+
+def test_younger_transfers_are_left_to_the_stream(losses: Losses) -> None:
+    losses.ledger.world.paid(losses.merchant, amount=900)
+    assert losses.check(repair=True).differences == []
+    losses.ledger.world.clock.advance(timedelta(hours=1).total_seconds())
+    assert losses.check().differences != []
+
+
+@pytest.mark.parametrize("round_", range(3))
+def test_a_repair_that_is_killed_and_run_again_is_right(
+    losses: Losses, dice: Random, round_: int
+) -> None:
+    losses.sell(50)
+    losses.lose(*range(100, 112))
+    world, kills = losses.ledger.world, 0
+    for attempt in range(40):
+        plan = seeded(f"{dice.random()}-{round_}-{attempt}", 0.02, 0.06, kill_anywhere=True)
+        store = world.store_on(Faults(plan).attach(world.engine.dynamodb()), seed=attempt)
+        try:
+            if check_balances(losses.desk(store), repair=True).holds:
+                break
+        except ProcessKilled:
+            kills += 1
+    assert losses.check(repair=True).holds
+    losses.ledger.poller.drain()
+    assert kills
+    print(f"killed {kills} times")
+    losses.ledger.must_be_proved()
+
+
+def test_a_repair_runs_while_money_moves(losses: Losses) -> None:
+    losses.lose(*range(100, 120))
+    stop = threading.Event()
+
+    def sell_on() -> None:
+        while not stop.is_set():
+            losses.ledger.world.paid(losses.merchant, amount=10)
+            losses.ledger.poller.drain()
+
+    seller = threading.Thread(target=sell_on)
+    seller.start()
+    try:
+        assert losses.check(repair=True).holds
+    finally:
+        stop.set()
+        seller.join(60)
+    losses.ledger.poller.drain()
+    losses.ledger.must_be_proved()
