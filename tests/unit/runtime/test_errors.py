@@ -23,7 +23,12 @@ from runtime.models.data_key import DataKey
 from runtime.models.scope import EVERYBODY
 from runtime.repositories.codec import Codec, NoCipher
 from runtime.repositories.expressions import absent, put
-from runtime.repositories.refusals import TRANSIENT_ERRORS, TRANSIENT_REASONS, TransactionRefused
+from runtime.repositories.refusals import (
+    TRANSIENT_ERRORS,
+    TRANSIENT_REASONS,
+    InvalidRequest,
+    TransactionRefused,
+)
 from runtime.repositories.store import Store
 from tests.support.fakes import client_error
 
@@ -210,12 +215,10 @@ def test_a_fault_that_lasts_ends_as_unavailable_before_lambda_stops_us(fault: Ex
 @pytest.mark.parametrize(
     "fault",
     [
-        client_error("ValidationException", "TransactWriteItems"),
         client_error("AccessDeniedException", "TransactWriteItems"),
         client_error("IdempotentParameterMismatchException", "TransactWriteItems"),
         client_error("ResourceNotFoundException", "TransactWriteItems"),
         canceled({"Code": "ItemCollectionSizeLimitExceeded"}),
-        canceled({"Code": "ValidationError"}, {"Code": "TransactionConflict"}),
         canceled({"Code": "None"}),
         canceled(),
     ],
@@ -227,6 +230,23 @@ def test_a_fault_of_ours_is_raised_as_it_is_and_never_tried_again(fault: Excepti
     with pytest.raises(ClientError) as raised:
         made.transact([WRITE], token="t")
     assert raised.value is fault
+    assert len(client.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        client_error("ValidationException", "TransactWriteItems"),
+        canceled({"Code": "ValidationError"}, {"Code": "TransactionConflict"}),
+    ],
+    ids=str,
+)
+def test_what_dynamodb_never_takes_is_told_apart_and_never_tried_again(fault: Exception) -> None:
+    client = Client(fault)
+    made, _ = store(client)
+    with pytest.raises(InvalidRequest) as raised:
+        made.transact([WRITE], token="t")
+    assert raised.value.__cause__ is fault
     assert len(client.requests) == 1
 
 
