@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 
@@ -23,6 +24,15 @@ class ApiKeyRequest(Body, frozen=True):
 
     name: ShortText
     permissions: Annotated[frozenset[KeyPermission], Field(min_length=1)]
+
+    @classmethod
+    def hands_on(cls, document: Mapping[str, Any]) -> frozenset[str]:
+        """A key may do no more than who makes it, who could otherwise let himself in by it."""
+        given = document.get("permissions")
+        words = given if isinstance(given, list) else []
+        return frozenset(get_args(KeyPermission)) & {
+            each for each in words if isinstance(each, str)
+        }
 
 
 class ApiKeyChange(Body, frozen=True):

@@ -53,6 +53,11 @@ class Body(BaseModel, frozen=True, extra="forbid", strict=True, hide_input_in_er
         """The member of an unvalidated body that only an operator may send as it is, or None."""
         return "merchant_id" if document.get("merchant_id") is not None else None
 
+    @classmethod
+    def hands_on(cls, document: Mapping[str, Any]) -> frozenset[str]:
+        """Permissions that an unvalidated body gives to others: its sender must have them."""
+        return frozenset()
+
 
 Version = Annotated[int, Field(ge=1, description="The version that the change is meant for.")]
 

@@ -115,7 +115,7 @@ def read_request(
         return Request(endpoint, members, None, None, None, notification)
     document, raw = _document(endpoint, event)
     if caller is not None and endpoint.body is not None and not caller.is_operator:
-        _refuse_reserved(endpoint.body, document)
+        _refuse_reserved(endpoint.body, document, caller)
     query = _query(endpoint, event)
     key = _idempotency_key(endpoint, event, document)
     if caller is None:
@@ -158,10 +158,18 @@ def _refuse_forbidden(endpoint: Endpoint, caller: Caller, event: APIGatewayProxy
         raise Forbidden("merchant_id is for operators; yours is in your token", param="merchant_id")
 
 
-def _refuse_reserved(shape: type[BaseModel], document: Mapping[str, Any]) -> None:
-    reserved = shape.reserved_for_operators(document) if issubclass(shape, Body) else None
+def _refuse_reserved(shape: type[BaseModel], document: Mapping[str, Any], caller: Caller) -> None:
+    if not issubclass(shape, Body):
+        return
+    reserved = shape.reserved_for_operators(document)
     if reserved is not None:
         raise Forbidden(f"{reserved}, as it is given here, is for operators", param=reserved)
+    lacking = sorted(shape.hands_on(document) - caller.permissions)
+    if lacking:
+        raise Forbidden(
+            f"this token lacks {', '.join(lacking)} and cannot give it to others",
+            param="permissions",
+        )
 
 
 def _acting_for(body: BaseModel | None, query: BaseModel | None) -> str | None:

@@ -14,11 +14,10 @@ from runtime.contract.api_keys import (
     ApiKeyList,
     ApiKeyQuery,
     ApiKeyRequest,
-    KeyPermission,
     NewApiKey,
 )
 from runtime.contract.call import Call
-from runtime.contract.caller import Caller, found
+from runtime.contract.caller import found
 from runtime.domain.api_keys import (
     HASH_SUBJECT,
     PREFIX_ALPHABET,
@@ -28,7 +27,7 @@ from runtime.domain.api_keys import (
     hash_of,
 )
 from runtime.domain.instants import to_instant
-from runtime.errors import Forbidden, StaleWrite, Unavailable
+from runtime.errors import StaleWrite, Unavailable
 from runtime.gateways.key_ring import KeyPurpose
 from runtime.models.api_key import ApiKey
 from runtime.models.scope import Scope
@@ -73,10 +72,8 @@ class ApiKeyArchive:
 def create_api_key(request: ApiKeyRequest, call: Call, desk: ApiKeyDesk) -> StoredAnswer:
     """Make a key. Its secret is shown in this answer and its repetitions, and never again.
 
-    Raises Forbidden for a permission that the maker lacks, InvalidValue when no merchant is named,
-    NotFound for an unknown one.
+    Raises InvalidValue when no merchant is named, NotFound for an unknown one.
     """
-    _refuse_more_than(call.caller, request.permissions)
     merchant = desk.merchants.require(call.caller.merchant(call.acting_for))
     prefix = "".join(secrets.choice(PREFIX_ALPHABET) for _ in range(PREFIX_CHARACTERS))
     secret = api_key_text(prefix, secrets.token_bytes(RANDOM_BYTES))
@@ -101,21 +98,6 @@ def create_api_key(request: ApiKeyRequest, call: Call, desk: ApiKeyDesk) -> Stor
         claims=desk.claims,
         index_buckets=merchant.index_buckets,
     )
-
-
-def _refuse_more_than(maker: Caller, permissions: frozenset[KeyPermission]) -> None:
-    """A key may do no more than who makes it, who could otherwise let himself in by it.
-
-    Judged before a repeated request finds its answer, which has the secret.
-    """
-    if maker.is_operator:
-        return
-    lacking = sorted(permissions - maker.permissions)
-    if lacking:
-        raise Forbidden(
-            f"this token lacks {', '.join(lacking)}, so a key that it makes cannot have it",
-            param="permissions",
-        )
 
 
 def revoke_api_key(prefix: str, call: Call, desk: ApiKeyDesk) -> StoredAnswer:

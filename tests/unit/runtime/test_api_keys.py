@@ -251,6 +251,27 @@ def test_a_key_may_do_nothing_that_its_maker_may_not(
     assert len(listed) == (status == 201)
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"name": ""}, {"colour": "red"}, {"name": "4242424242424242"}, {"name": ...}]
+)
+def test_what_the_maker_lacks_is_judged_before_what_else_is_wrong(
+    wrong: dict[str, Any], api: Functions, shop: str
+) -> None:
+    body = {"name": "till", "permissions": ["reports", 7, "everything"], **wrong}
+    body = {name: value for name, value in body.items() if value is not ...}
+    answer = api("POST", "/v1/api-keys", body, authorizer=token_of(shop, "merchant"))
+    assert (answer.status, answer.body["param"]) == (403, "permissions")
+
+
+@pytest.mark.parametrize("permissions", [None, "reports", {"reports": True}, [["reports"]], [7]])
+def test_permissions_of_another_form_are_a_wrong_value(
+    permissions: Any, api: Functions, shop: str
+) -> None:
+    body = {"name": "till", "permissions": permissions}
+    answer = api("POST", "/v1/api-keys", body, authorizer=token_of(shop, "merchant"))
+    assert (answer.status, answer.body["code"]) == (422, "invalid_value")
+
+
 def test_a_key_makes_no_key_that_may_do_more_than_itself(api: Functions, shop: str) -> None:
     parent = make(api, shop, permissions=["merchant", "reports"])
     who = api.judge(parent["secret"])["context"]
