@@ -1,0 +1,74 @@
+"""Work of many owners, taken by turns, so that nobody's many keep another's few waiting. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+
+class FairQueue(Generic[Item]):
+    """Whoever has fewest in flight is served first, equals by turns; at most `per_owner` each.
+
+    So an owner whose work takes long holds what it has, and what becomes free goes to the others.
+    An owner's own items come in the order in which they were added.
+    """
+
+    def __init__(self, per_owner: int) -> None:
+        assert per_owner > 0, "nothing would ever be taken"
+        self._waiting: dict[str, deque[Item]] = {}
+        self._in_flight: dict[str, int] = {}
+        self._turns: list[dict[str, None]] = [{} for _ in range(per_owner)]
+        """Owners that have something waiting, by how many they have in flight, next one first."""
+        self.waiting = 0
+        """Items that nobody has taken yet."""
+        self.in_flight = 0
+        """Items that were taken and are not done."""
+
+    @property
+    def has_next(self) -> bool:
+        """Whether something may be taken now."""
+        return any(self._turns)
+
+    def add(self, owner: str, item: Item) -> None:
+        """One more item, behind the owner's others."""
+        if owner not in self._waiting:
+            self._waiting[owner] = deque()
+            self._wait_for_turn(owner)
+        self._waiting[owner].append(item)
+        self.waiting += 1
+
+    def take(self) -> tuple[str, Item] | None:
+        """The next owner's first item; None while no owner may have one more in flight."""
+        turns = next(filter(None, self._turns), None)
+        if turns is None:
+            return None
+        owner = next(iter(turns))
+        del turns[owner]
+        item = self._waiting[owner].popleft()
+        self._in_flight[owner] = self._in_flight.get(owner, 0) + 1
+        self.waiting -= 1
+        self.in_flight += 1
+        if self._waiting[owner]:
+            self._wait_for_turn(owner)
+        else:
+            del self._waiting[owner]
+        return owner, item
+
+    def done(self, owner: str) -> None:
+        """One of the owner's items in flight is done."""
+        before = self._in_flight[owner]
+        if owner in self._waiting and before < len(self._turns):
+            del self._turns[before][owner]
+        self._in_flight[owner] = before - 1
+        if before == 1:
+            del self._in_flight[owner]
+        self.in_flight -= 1
+        if owner in self._waiting:
+            self._wait_for_turn(owner)
+
+    def _wait_for_turn(self, owner: str) -> None:
+        in_flight = self._in_flight.get(owner, 0)
+        if in_flight < len(self._turns):
+            self._turns[in_flight][owner] = None

@@ -1,0 +1,130 @@
+"""A run over many merchants' payments, in virtual time: who waits how long, and for whom."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+
+from runtime.services.fair_run import Due, RunLimits, WorkerThreads, run_fairly
+from tests.support.resolver_model import Shop, VirtualTown, one_by_one
+
+STUCK = 10_000
+HOUR = 3_600.0
+LIMITS = RunLimits(workers=64, per_owner=16)
+
+
+def town_with_a_stuck_shop(payments: int = STUCK) -> VirtualTown:
+    town = VirtualTown()
+    stuck = Shop("stuck", 10.0, answers=False)
+    for _ in range(payments):
+        town.add(stuck, age_seconds=HOUR)
+    return town
+
+
+def test_ten_thousand_stuck_at_one_merchant_keep_no_others_waiting_for_two_minutes() -> None:
+    """Whenever theirs become due: before a run, while one begins things, and while one ends."""
+    town = town_with_a_stuck_shop()
+    healthy = Shop("healthy", 0.1)
+    for second in range(0, 240, 7):
+        town.add(healthy, due_at=float(second))
+    town.run_every_minute(partial(town.run, LIMITS), until=lambda: town.now > 300)
+    assert len(town.delays["healthy"]) == 35
+    assert max(town.delays["healthy"]) < 60.0
+    assert town.most_in_flight["stuck"] == LIMITS.per_owner
+    assert len(town.open) == STUCK, "nobody gave up on them"
+    asked = [times for name, times in town.asked.items() if name.startswith("stuck")]
+    assert sum(asked) > 300, "and they are asked about all the while"
+
+
+def test_one_by_one_three_hundred_are_enough_to_keep_another_waiting_for_half_an_hour() -> None:
+    town = town_with_a_stuck_shop(300)
+    town.add(Shop("healthy", 0.1), due_at=1.0)
+    town.run_every_minute(partial(one_by_one, town), until=lambda: "healthy" in town.delays)
+    assert town.delays["healthy"][0] > HOUR / 2
+
+
+@pytest.mark.parametrize("shops", [1, 30])
+def test_three_thousand_a_minute_are_resolved_with_a_processor_of_100_ms(shops: int) -> None:
+    town = VirtualTown()
+    for number in range(3_000):
+        town.add(Shop(f"shop-{number % shops}", 0.1))
+    town.run(LIMITS)
+    assert town.open == {}
+    assert town.now < 60.0
+    assert max(town.most_in_flight.values()) <= LIMITS.per_owner
+    assert set(town.asked.values()) == {1}, "each once"
+
+
+def test_a_run_ends_before_the_next_one_begins_however_much_is_due() -> None:
+    town = town_with_a_stuck_shop()
+    town.run(LIMITS)
+    assert town.now < 60.0
+
+
+def test_many_stuck_merchants_take_turns_with_the_others() -> None:
+    town = VirtualTown()
+    for number in range(50):
+        for _ in range(40):
+            town.add(Shop(f"stuck-{number}", 10.0, answers=False), age_seconds=HOUR)
+    for second in range(0, 300, 7):
+        town.add(Shop("healthy", 0.1), due_at=float(second))
+    town.run_every_minute(partial(town.run, LIMITS), until=lambda: town.now > 400)
+    assert len(town.delays["healthy"]) == 43
+    assert max(town.delays["healthy"]) < 60.0
+
+
+def test_without_time_nothing_is_begun_and_what_is_left_is_said() -> None:
+    town = VirtualTown()
+    for _ in range(3):
+        town.add(Shop("shop", 0.1))
+    with WorkerThreads(2) as workers:
+        run = run_fairly(town.look, workers, LIMITS, lambda: False, lambda: town.now)
+    assert (run.due, run.left, run.results) == (3, 3, [])
+
+
+# -------------------------------------------------------------------- threads
+
+
+def test_threads_work_side_by_side_for_each_owner_only_so_many() -> None:
+    lock, working, most = threading.Lock(), {"a": 0, "b": 0}, {"a": 0, "b": 0}
+
+    def work(owner: str) -> str:
+        with lock:
+            working[owner] += 1
+            most[owner] = max(most[owner], working[owner])
+        time.sleep(0.005)
+        with lock:
+            working[owner] -= 1
+        return owner
+
+    dues = [Due(f"{owner}{n}", owner, partial(work, owner)) for n in range(20) for owner in "ab"]
+    limits = RunLimits(workers=8, per_owner=3)
+    with WorkerThreads[str](limits.workers) as workers:
+        run = run_fairly(lambda: dues, workers, limits, lambda: True, time.monotonic)
+    assert sorted(run.results) == ["a"] * 20 + ["b"] * 20
+    assert all(1 < each <= 3 for each in most.values()), most
+
+
+def test_what_a_work_raises_ends_the_run_after_the_others_at_work_have_ended() -> None:
+    done: list[int] = []
+    both = threading.Barrier(2)
+
+    def work(number: int) -> None:
+        both.wait(10)
+        if number == 0:
+            raise KeyError("not an error that a work may raise")
+        time.sleep(0.05)
+        done.append(number)
+
+    def look() -> Iterator[Due[None]]:
+        for number in range(3):
+            yield Due(str(number), "a", partial(work, number))
+
+    limits = RunLimits(workers=2, per_owner=2)
+    with pytest.raises(KeyError), WorkerThreads[None](limits.workers) as workers:
+        run_fairly(look, workers, limits, lambda: True, time.monotonic)
+    assert done == [1]
