@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Protocol
 
@@ -13,6 +12,7 @@ from runtime.errors import NotFound
 from runtime.models.fields import PLATFORM
 from runtime.models.merchant import MerchantProfile
 from runtime.models.scope import Scope
+from runtime.remembered import Remembered
 
 MAX_REMEMBERED = 1_000
 
@@ -35,9 +35,9 @@ class MerchantProfiles:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._reader = reader
-        self._remember_seconds = remember_seconds
-        self._monotonic = monotonic
-        self._known: OrderedDict[str, tuple[float, MerchantProfile]] = OrderedDict()
+        self._known: Remembered[str, MerchantProfile] = Remembered(
+            remember_seconds, MAX_REMEMBERED, monotonic
+        )
 
     def index_buckets(self, owner: str) -> int:
         """Into how many buckets the owner's rows are spread. Raises NotFound."""
@@ -46,13 +46,9 @@ class MerchantProfiles:
     def require(self, merchant_id: str) -> MerchantProfile:
         """The merchant, at most `remember_seconds` old. Raises NotFound."""
         known = self._known.get(merchant_id)
-        if known is not None and known[0] > self._monotonic():
-            return known[1]
+        if known is not None:
+            return known
         profile = self._reader.profile(merchant_id, Scope(merchant_id))
         if profile is None:
             raise NotFound(f"no merchant {echoed(merchant_id)}", param="merchant_id")
-        self._known[merchant_id] = (self._monotonic() + self._remember_seconds, profile)
-        self._known.move_to_end(merchant_id)
-        if len(self._known) > MAX_REMEMBERED:
-            self._known.popitem(last=False)
-        return profile
+        return self._known.keep(merchant_id, profile)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -14,6 +13,7 @@ from runtime.gateways.processors.port import Processor, ProcessorConfig
 from runtime.models.merchant import ProcessorConnection
 from runtime.models.payment import Payment
 from runtime.models.scope import Scope
+from runtime.remembered import Remembered
 
 MAX_REMEMBERED: Final = 500
 """Connectors that one execution environment keeps at hand."""
@@ -65,10 +65,8 @@ class Connectors:
     ) -> None:
         self._connections = connections
         self._factories = factories
-        self._remember_seconds = remember_seconds
-        self._monotonic = monotonic
-        self._known: OrderedDict[tuple[str, str, str | None], tuple[float, Processor]] = (
-            OrderedDict()
+        self._known: Remembered[tuple[str, str, str | None], Processor] = Remembered(
+            remember_seconds, MAX_REMEMBERED, monotonic
         )
 
     def knows(self, processor: str) -> bool:
@@ -87,8 +85,8 @@ class Connectors:
         """
         key = (merchant_id, processor, account)
         known = self._known.get(key)
-        if known is not None and known[0] > self._monotonic():
-            return known[1]
+        if known is not None:
+            return known
 
         def config() -> ProcessorConfig:
             found = self._connection(merchant_id).config_of(processor, account)
@@ -99,12 +97,7 @@ class Connectors:
                 )
             return found
 
-        connector = self._factories[processor](merchant_id, config)
-        self._known[key] = (self._monotonic() + self._remember_seconds, connector)
-        self._known.move_to_end(key)
-        if len(self._known) > MAX_REMEMBERED:
-            self._known.popitem(last=False)
-        return connector
+        return self._known.keep(key, self._factories[processor](merchant_id, config))
 
     def with_config(self, merchant_id: str, processor: str, config: ProcessorConfig) -> Processor:
         """A connector of a configuration that is not stored; it is not kept.
