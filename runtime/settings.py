@@ -28,6 +28,18 @@ MAX_FEE_FIXED_MINOR = 1_000_000
 ACCESS_REFUSED: Final = "token refused"
 """Log message of the authorizer, with its `reason`. A metric counts it and an alarm listens."""
 
+OPEN_BUCKETS: Final = 128
+"""Buckets of the platform's queues of open payments and operations (`gsi-open`), where a stage does
+not say otherwise.
+
+A sale goes into its queue and out of it, so 128 buckets of 1,000 write units a second hold 64,000
+sales a second. The number may grow at any time: readers read as many buckets as the setting says.
+It never shrinks: nobody would look into those that are left out.
+"""
+FEWEST_OPEN_BUCKETS: Final = 8
+"""As many as there were before it was a setting."""
+MOST_OPEN_BUCKETS: Final = 256
+
 STRIPE_API_BASE: Final = "https://api.stripe.com"
 _THIS_MACHINE: Final = frozenset({"127.0.0.1", "localhost"})
 
@@ -47,6 +59,9 @@ def _keeps_secrets(base: str) -> str:
 StripeApiBase = Annotated[str, AfterValidator(_keeps_secrets)]
 """Where Stripe's API is."""
 
+
+OpenBuckets = Annotated[int, Field(ge=FEWEST_OPEN_BUCKETS, le=MOST_OPEN_BUCKETS)]
+"""Over how many buckets open payments and operations are spread."""
 
 WebhookDeadline = Annotated[int, Field(ge=60, le=14 * 86_400)]
 """Seconds for which a webhook is tried, from when it was made or asked for again."""
@@ -97,6 +112,7 @@ class PaymentTiming(Settings, frozen=True):
     lock_seconds: Annotated[int, Field(ge=1, le=31 * 86_400)] = 1_800
     processors: ProcessorMode = "test"
     """The only mode of processors' keys that are used here; the sandbox is one of `test`."""
+    open_buckets: OpenBuckets = OPEN_BUCKETS
     stripe_api_base: StripeApiBase = STRIPE_API_BASE
     sandbox_fee_basis_points: Annotated[int, Field(ge=0, le=MAX_FEE_BASIS_POINTS)] = 290
     sandbox_fee_fixed_minor: Annotated[int, Field(ge=0, le=MAX_FEE_FIXED_MINOR)] = 30

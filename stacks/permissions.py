@@ -157,7 +157,7 @@ RESOLVER: Final[TableUses] = {
     "idempotency": _rows("GetItem", "PutItem"),
     "keys": _rows("GetItem", "Query", "PutItem"),
     "merchants": _rows("GetItem"),
-    "payments": _rows("GetItem", "UpdateItem", query=("gsi-open",)),
+    "payments": _rows("GetItem", "BatchGetItem", "UpdateItem", query=("gsi-open",)),
     "sandbox_charges": _rows("GetItem", "PutItem", "UpdateItem"),
     "transactions": _rows("GetItem", "BatchGetItem", "PutItem", "UpdateItem", query=("gsi-open",)),
     "transfers": _rows("PutItem"),

@@ -17,8 +17,10 @@ from runtime.models.merchant import ProcessorMode
 from runtime.settings import (
     LARGE_TRANSACTION_MINOR,
     MAX_VELOCITY_PAYMENTS,
+    OPEN_BUCKETS,
     STRIPE_API_BASE,
     VELOCITY_PAYMENTS,
+    OpenBuckets,
     StripeApiBase,
 )
 
@@ -244,6 +246,9 @@ class StageConfig(_Part, frozen=True):
     payment methods in an emergency. None: nobody may but the functions. Its own policy has to allow
     kms:Decrypt as well."""
     allow_local_webhooks: bool = False
+    open_buckets: OpenBuckets = OPEN_BUCKETS
+    """Index buckets of open payments: 500 sales a second each. Raise it at any time, never lower
+    it: what stands in buckets that are left out is not looked at any more."""
     stripe_api_base: StripeApiBase = STRIPE_API_BASE
     cors_origins: tuple[Annotated[str, Field(pattern=r"^https?://[^\s/*]+$")], ...] = ()
 

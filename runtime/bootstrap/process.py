@@ -17,6 +17,8 @@ from runtime.repositories.customers import CustomerRepository
 from runtime.repositories.folding import FoldRepository
 from runtime.repositories.ledger import LedgerRepository
 from runtime.repositories.merchants import MerchantRepository
+from runtime.repositories.merging import MAX_PARALLEL_BUCKETS
+from runtime.repositories.open_queue import OpenQueue
 from runtime.repositories.payment_lists import PaymentLists
 from runtime.repositories.transfers import TransferRepository
 from runtime.repositories.webhooks import WebhookRepository
@@ -84,6 +86,7 @@ class ProcessServices(FunctionServices):
             connectors_of(self, settings, each_seconds),
             self.payment_desk.payments,
             PaymentLists(self.store),
+            OpenQueue(self.store, settings.open_buckets, MAX_PARALLEL_BUCKETS),
             settings.processors,
         )
 

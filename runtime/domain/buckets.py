@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from zlib import crc32
 
-OPEN_BUCKETS = 8
-"""Buckets of the platform's queue of open payments (`gsi-open`): 8 x 1,000 write units a second."""
+OPEN_QUEUE = "open"
+"""The platform's queues of open payments and operations (`gsi-open`), in as many buckets as the
+stage says (`open_buckets` in runtime/settings.py)."""
 HOLD_QUEUE = "hold"
 HOLD_BUCKETS = 8
 """Buckets of the platform's queue of open holds (`expiry-index`)."""

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from itertools import islice
 from typing import Any
 
 from pydantic import BaseModel
 
-from runtime.domain.buckets import OPEN_BUCKETS, all_buckets
-from runtime.domain.instants import to_instant
 from runtime.domain.limits import Limit
 from runtime.errors import AlreadyClaimed, FailedBefore, StaleWrite
 from runtime.models.customer import Customer
-from runtime.models.fields import Instant
 from runtime.models.idempotency import IdempotencyRecord
 from runtime.models.payment import MAX_TRANSACTIONS, Payment
 from runtime.models.scope import Scope
@@ -28,7 +24,6 @@ from runtime.repositories.customers import (
 from runtime.repositories.expressions import (
     Write,
     absent,
-    at_most,
     change,
     equals,
     put,
@@ -47,18 +42,12 @@ from runtime.repositories.refusals import TransactionRefused
 from runtime.repositories.side_writes import LeftOut, SideWrites, commit
 from runtime.repositories.store import Store
 
-OPEN_QUEUE = "open"
 _SAME_ID_PAGE = 10
 """Transactions that a processor may call the same: a charge and its captures."""
 
 
 class _Entry(BaseModel, frozen=True):
     id: str
-
-
-class _Open(BaseModel, frozen=True):
-    id: str
-    next_action_at: Instant
 
 
 class OperationRefused(Exception):
@@ -231,23 +220,6 @@ class PaymentRepository:
         assert len(keys) <= MAX_TRANSACTIONS, f"{payment.id} has {len(keys)} transactions"
         owner = Scope(payment.merchant_id)
         return self._store.get_many(Transaction, keys, Transaction, owner) if keys else []
-
-    def due(self, now: datetime, limit: int) -> list[str]:
-        """Ids of up to `limit` payments that somebody must come back to now, oldest first."""
-        return self._due(Payment, now, limit)
-
-    def due_operations(self, now: datetime, limit: int) -> list[str]:
-        """Ids of up to `limit` captures, refunds and voids without an answer, oldest first."""
-        return self._due(Transaction, now, limit)
-
-    def _due(self, model: type[Payment | Transaction], now: datetime, limit: int) -> list[str]:
-        found: list[_Open] = []
-        for bucket in all_buckets(OPEN_QUEUE, OPEN_BUCKETS):
-            conditions = (equals("open_bucket", bucket), at_most("next_action_at", to_instant(now)))
-            rows = self._store.query(model, _Open, conditions, page_size=limit, index="gsi-open")
-            found += islice(rows, limit)
-        found.sort(key=lambda row: row.next_action_at)
-        return [row.id for row in found[:limit]]
 
     def _customer_refusal(self, payment: Payment, item: Item) -> Exception:
         assert payment.customer_id is not None, f"{payment.id} is for no customer"

@@ -83,6 +83,12 @@ def _void(
 ) -> Transaction:
     operation_id = new_id("txn", now)
     context = ChangeContext(changed_by=EXPIRY, request_id=request_id, cause=operation_id)
-    begun = Begun(at=now, lease=desk.resolver_lease, owner=operation_id, context=context)
+    begun = Begun(
+        at=now,
+        lease=desk.resolver_lease,
+        owner=operation_id,
+        context=context,
+        open_bucket=desk.open_bucket(operation_id),
+    )
     wanted = Wanted(TransactionType.VOID, reason=EXPIRED)
     return pending_operation(operation_id, wanted, amount, payment, begun)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from runtime.domain.buckets import OPEN_QUEUE, bucket_for
 from runtime.domain.lock_out import LockOut
 from runtime.gateways.processors.connectors import Connectors
 from runtime.repositories.customers import CustomerRepository
@@ -33,6 +34,10 @@ class PaymentDesk:
     def lock_out(self) -> LockOut:
         """After how many failures, and for how long, a customer is locked."""
         return LockOut(self.timing.lock_after_failures, self.timing.lock_seconds)
+
+    def open_bucket(self, identifier: str) -> str:
+        """Where a payment or operation waits until somebody comes back to it."""
+        return bucket_for(OPEN_QUEUE, identifier, self.timing.open_buckets)
 
     @property
     def intent_lease(self) -> timedelta:

@@ -11,7 +11,6 @@ from runtime.contract.answers import StoredAnswer
 from runtime.contract.call import Call
 from runtime.contract.caller import found
 from runtime.contract.payments import CaptureRequest, RefundRequest
-from runtime.domain.buckets import OPEN_BUCKETS, bucket_for
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_datetime, to_instant
 from runtime.domain.payment_operations import ceiling_of, refusal_of
@@ -31,7 +30,7 @@ from runtime.models.merchant import MerchantProfile, MerchantStatus
 from runtime.models.payment import Payment
 from runtime.models.scope import Scope
 from runtime.models.transaction import AuditStep, Transaction, TransactionStatus, TransactionType
-from runtime.repositories.payments import OPEN_QUEUE, OperationRefused
+from runtime.repositories.payments import OperationRefused
 from runtime.services.idempotency import new_claim
 from runtime.services.operation_outcome import operation_outcome, replaced
 from runtime.services.payment_answers import operation_answer, operation_as_it_stands
@@ -54,12 +53,16 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """When and by whom an operation was begun, and for how long it is theirs alone."""
+    """When and by whom an operation was begun, and for how long it is theirs alone.
+
+    `open_bucket`: where it waits for its answer.
+    """
 
     at: datetime
     lease: timedelta
     owner: str
     context: ChangeContext
+    open_bucket: str
     claim_key: str | None = None
 
 
@@ -190,6 +193,7 @@ class OperationStep:
             lease=self.desk.intent_lease,
             owner=claim.owner,
             context=self.call.caller.change(cause=self.operation_id),
+            open_bucket=self.desk.open_bucket(self.operation_id),
             claim_key=claim.key,
         )
         return pending_operation(self.operation_id, wanted, amount, payment, begun)
@@ -217,7 +221,7 @@ def pending_operation(
         id=operation_id,
         merchant_id=payment.merchant_id,
         payment_id=payment.id,
-        open_bucket=bucket_for(OPEN_QUEUE, operation_id, OPEN_BUCKETS),
+        open_bucket=begun.open_bucket,
         next_action_at=lease_end,
         type=wanted.kind,
         amount=amount,

@@ -3,16 +3,20 @@
 Charges, captures, refunds and voids whose request died or whose answer was lost are finished by
 asking the processor; authorizations that have expired are voided. Each is leased before it is asked
 about, so two runs at once do not both finish it. There is never a second charge.
+
+Merchants take turns, and each has only so many in flight: a processor that is slow, or does not
+answer, keeps its own merchants' payments waiting and nobody else's.
 """
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from itertools import zip_longest
-from typing import Final
 
 from runtime.domain.ids import created_at
 from runtime.errors import Internal, Unopenable
@@ -21,16 +25,17 @@ from runtime.models.payment import Payment
 from runtime.models.scope import EVERYBODY
 from runtime.models.transaction import Transaction
 from runtime.observability import logger
+from runtime.repositories.merging import MAX_PARALLEL_BUCKETS
+from runtime.repositories.open_queue import Model, OpenQueue
 from runtime.repositories.store import Store
 from runtime.services.charge_resolution import Fate, resolve_payment
+from runtime.services.fair_run import ONE_BY_ONE, Due, RunLimits, WorkerThreads, run_fairly
 from runtime.services.operation_resolution import resolve_operation
 from runtime.services.payment_desk import PaymentDesk
 from runtime.services.trouble import TroubleReports
 
-MAX_PER_RUN: Final = 100
-"""Payments, and operations, that one run looks at."""
-
 Resolve = Callable[[str, PaymentDesk, str], Fate]
+Counts = Counter[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,27 +57,79 @@ class ResolverReport:
 
 
 def resolve_due(
-    desk: PaymentDesk, store: Store, request_id: str, trouble: TroubleReports
+    desk: PaymentDesk,
+    store: Store,
+    request_id: str,
+    trouble: TroubleReports,
+    limits: RunLimits = ONE_BY_ONE,
 ) -> ResolverReport:
-    """Look at everything that is due, oldest first, while there is time for another one."""
-    due = list(_due(desk))
-    counts: Counter[str] = Counter()
-    for identifier, resolve in due:
-        if store.remaining_seconds() < 2 * desk.timing.processor_timeout_seconds:
-            return _report(len(due), counts, stopped_early=True)
-        try:
-            fate = resolve(identifier, desk, request_id)
-        except Exception as fault:  # noqa: BLE001 - one payment's fault must not keep others waiting
-            logger.exception("a payment could not be resolved", payment=identifier)
-            _tell(fault, trouble)
-            counts["failed"] += 1
-            still_open = True
-        else:
-            counts[fate] += 1
-            still_open = fate is Fate.WAITING
-        if still_open and _is_too_old(identifier, desk, trouble):
-            counts["too_old"] += 1
-    return _report(len(due), counts)
+    """Look at all that is due, merchants by turns, each one's oldest first, while there is time."""
+    at_once = min(limits.workers, MAX_PARALLEL_BUCKETS)
+    queue = OpenQueue(store, desk.timing.open_buckets, at_once)
+    owners: dict[str, str] = {}
+
+    def resolve(identifier: str, resolve_one: Resolve) -> Counts:
+        return _resolved(identifier, resolve_one, desk, request_id, trouble)
+
+    def look() -> Iterator[Due[Counts]]:
+        """Payments and operations by turns: many of the one do not keep the other waiting."""
+        payments = _due(queue, Payment, owners, partial(resolve, resolve_one=resolve_payment), desk)
+        operations = _due(
+            queue, Transaction, owners, partial(resolve, resolve_one=resolve_operation), desk
+        )
+        for pair in zip_longest(payments, operations):
+            yield from (each for each in pair if each is not None)
+
+    def has_time() -> bool:
+        return store.remaining_seconds() >= 2 * desk.timing.processor_timeout_seconds
+
+    with WorkerThreads[Counts](limits.workers) as workers:
+        run = run_fairly(look, workers, limits, has_time, time.monotonic)
+    counts = sum(run.results, Counter[str]())
+    return ResolverReport(
+        due=run.due,
+        resolved=counts[Fate.RESOLVED],
+        waiting=counts[Fate.WAITING],
+        over=counts[Fate.OVER],
+        failed=counts["failed"],
+        too_old=counts["too_old"],
+        stopped_early=run.left > 0,
+    )
+
+
+def _due(
+    queue: OpenQueue,
+    model: Model,
+    owners: dict[str, str],
+    resolve: Callable[[str], Counts],
+    desk: PaymentDesk,
+) -> list[Due[Counts]]:
+    """What is due of one table, oldest first, by merchant; `owners` remembers whose they are.
+
+    A row that says nothing of its merchant waits with others of that kind.
+    """
+    due = queue.due(model, desk.clock())
+    new = [each for each in due if each not in owners]
+    found = queue.owners(model, new)
+    owners.update({each: found.get(each, "") for each in new})
+    return [Due(each, owners[each], partial(resolve, each)) for each in due]
+
+
+def _resolved(
+    identifier: str, resolve: Resolve, desk: PaymentDesk, request_id: str, trouble: TroubleReports
+) -> Counts:
+    """One payment or operation, and what became of it; its fault keeps no other one waiting."""
+    try:
+        fate = resolve(identifier, desk, request_id)
+    except Exception as fault:  # noqa: BLE001 - see above
+        logger.exception("a payment could not be resolved", payment=identifier)
+        _tell(fault, trouble)
+        counts, still_open = Counter(["failed"]), True
+    else:
+        counts, still_open = Counter([fate.value]), fate is Fate.WAITING
+    if still_open and _is_too_old(identifier, desk, trouble):
+        counts["too_old"] += 1
+    return counts
 
 
 def _tell(fault: Exception, trouble: TroubleReports) -> None:
@@ -96,32 +153,6 @@ def _is_too_old(identifier: str, desk: PaymentDesk, trouble: TroubleReports) -> 
     logger.error(UNKNOWN_TOO_OLD, payment=identifier, since=str(made_at))
     trouble.unknown_too_old(identifier, lambda: _row(identifier, desk), since)
     return True
-
-
-def _report(due: int, counts: Mapping[str, int], *, stopped_early: bool = False) -> ResolverReport:
-    return ResolverReport(
-        due=due,
-        resolved=counts["resolved"],
-        waiting=counts["waiting"],
-        over=counts["over"],
-        failed=counts["failed"],
-        too_old=counts["too_old"],
-        stopped_early=stopped_early,
-    )
-
-
-def _due(desk: PaymentDesk) -> Iterator[tuple[str, Resolve]]:
-    """Payments and operations by turns: many of the one do not keep the other waiting."""
-    now = desk.clock()
-    payments: list[tuple[str, Resolve]] = [
-        (payment_id, resolve_payment) for payment_id in desk.payments.due(now, MAX_PER_RUN)
-    ]
-    operations: list[tuple[str, Resolve]] = [
-        (operation_id, resolve_operation)
-        for operation_id in desk.payments.due_operations(now, MAX_PER_RUN)
-    ]
-    for pair in zip_longest(payments, operations):
-        yield from (each for each in pair if each is not None)
 
 
 def _row(identifier: str, desk: PaymentDesk) -> Payment | Transaction | None:

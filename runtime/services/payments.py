@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from runtime.contract.answers import StoredAnswer
 from runtime.contract.call import Call
 from runtime.contract.payments import PaymentRequest
-from runtime.domain.buckets import OPEN_BUCKETS, bucket_for
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_datetime, to_instant
 from runtime.domain.payments import ProcessorAnswer
@@ -26,7 +25,6 @@ from runtime.models.idempotency import IdempotencyRecord
 from runtime.models.merchant import MerchantProfile, MerchantStatus
 from runtime.models.payment import Payment, PaymentStatus
 from runtime.models.scope import Scope
-from runtime.repositories.payments import OPEN_QUEUE
 from runtime.services.idempotency import new_claim
 from runtime.services.lock_out import answered_charge
 from runtime.services.payment_answers import charge_answer, charge_as_it_stands
@@ -215,7 +213,7 @@ def _intent(
         merchant_status_bucket=status_bucket(merchant, payment_id, status),
         customer_id=request.customer_id,
         idempotency_scope=claim.key,
-        open_bucket=bucket_for(OPEN_QUEUE, payment_id, OPEN_BUCKETS),
+        open_bucket=desk.open_bucket(payment_id),
         next_action_at=lease_end,
         status=status,
         amount=request.amount,

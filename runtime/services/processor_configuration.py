@@ -36,6 +36,8 @@ from runtime.models.merchant import (
 )
 from runtime.models.payment import Payment, PaymentStatus
 from runtime.models.scope import Scope
+from runtime.models.transaction import Transaction
+from runtime.repositories.open_queue import OpenQueue
 from runtime.repositories.payment_lists import PaymentLists
 from runtime.repositories.payments import PaymentRepository
 
@@ -49,7 +51,7 @@ OPEN_STATUSES: Final = (
     PaymentStatus.REQUIRES_CAPTURE,
 )
 LOOKED_AT: Final = 100
-"""So many open payments, and so many open operations, are looked at: as many as one read takes."""
+"""So many open payments of the merchant, and so many operations, are looked at: one read's."""
 _BEGINNING: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _FAR: Final = timedelta(days=365)
 
@@ -61,6 +63,7 @@ class ProcessorDesk:
     connectors: Connectors
     payments: PaymentRepository
     lists: PaymentLists
+    queue: OpenQueue
     mode: ProcessorMode
 
 
@@ -177,8 +180,10 @@ def _refuse_while_open(
     payments = desk.payments.get_many(ids, scope) if ids else []
     open_ids = [p.id for p in payments if is_there(p) and p.status in OPEN_STATUSES]
     if not open_ids:
-        due = desk.payments.due_operations(now + _FAR, LOOKED_AT)
-        operations = desk.payments.operations(due, scope) if due else []
+        due = desk.queue.due(Transaction, now + _FAR)
+        owners = desk.queue.owners(Transaction, due)
+        mine = [each for each in due if owners.get(each) == row.id][:LOOKED_AT]
+        operations = desk.payments.operations(mine, scope) if mine else []
         open_ids = [
             each.id for each in operations if is_there(desk.payments.get(each.payment_id, scope))
         ]

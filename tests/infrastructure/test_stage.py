@@ -37,6 +37,13 @@ def test_a_misspelt_setting_is_refused_by_name() -> None:
         _stage("dev", log_retention=3)
 
 
+def test_open_payments_are_spread_over_128_buckets_and_never_fewer_than_there_were() -> None:
+    assert _stage("prod").open_buckets == 128
+    assert _stage("local").open_buckets == 8
+    with pytest.raises(StageError, match="open_buckets: Input should be greater than or equal"):
+        _stage("prod", open_buckets=4)
+
+
 def test_a_stage_cannot_be_changed_afterwards() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         _stage("dev").log_level = "DEBUG"  # type: ignore[misc]

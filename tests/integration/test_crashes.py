@@ -276,17 +276,6 @@ def test_the_resolver_stops_in_time_and_goes_on_in_the_next_run(world: World) ->
     assert world.resolve().resolved == 2
 
 
-def test_the_resolver_takes_the_oldest_due_payments_first_and_no_more_than_it_may(
-    world: World,
-) -> None:
-    merchant = world.merchant()
-    for n in range(5):
-        world.pay(merchant, f"k{n}", payment_method="tok_timeout")
-    desk = world.desk()
-    due = desk.payments.due(world.clock(), 3)
-    assert due == [row.id for row in world.payments()][:3]
-
-
 def test_a_payment_begun_for_a_customer_of_somebody_else_does_not_exist_and_charges_nothing(
     world: World,
 ) -> None:

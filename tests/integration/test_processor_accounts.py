@@ -162,10 +162,14 @@ def unseeing(desk: MerchantDesk) -> MerchantDesk:
         def newest_first(self, *_: Any, **__: Any) -> Any:
             return iter(())
 
-    lists: Any = Nothing()
-    payments: Any = Hooked(desk.processors.payments)
-    payments.due_operations = lambda *_: []
-    return replace(desk, processors=replace(desk.processors, lists=lists, payments=payments))
+        def due(self, *_: Any) -> Any:
+            return []
+
+        def owners(self, *_: Any) -> Any:
+            return {}
+
+    nothing: Any = Nothing()
+    return replace(desk, processors=replace(desk.processors, lists=nothing, queue=nothing))
 
 
 def kept(bank: Bank, shop: MerchantProfile) -> list[tuple[str, bool]]:

@@ -38,6 +38,8 @@ class Fault(StrEnum):
     """A commit that is refused is told of one failed condition less, or of one item more that is in
     conflict: `busy` where a condition was not judged. What is not refused is done."""
     THROTTLED = "throttled"
+    THROTTLED_INDEX = "throttled_index"
+    """Of a commit: its first item cannot be written, because an index takes no more just now."""
     IN_PROGRESS = "in_progress"
     INTERNAL = "internal"
     BAD_GATEWAY = "bad_gateway"
@@ -51,13 +53,14 @@ TRANSIENT = (
     Fault.CONFLICT,
     Fault.MIXED,
     Fault.THROTTLED,
+    Fault.THROTTLED_INDEX,
     Fault.IN_PROGRESS,
     Fault.INTERNAL,
     Fault.BAD_GATEWAY,
     Fault.UNREACHED,
     Fault.ANSWER_LOST,
 )
-_COMMITS_ALONE = (Fault.MIXED, Fault.IN_PROGRESS)
+_COMMITS_ALONE = (Fault.MIXED, Fault.THROTTLED_INDEX, Fault.IN_PROGRESS)
 _PLAIN_WRITE_FAULTS = tuple(f for f in TRANSIENT if f not in _COMMITS_ALONE)
 _READ_FAULTS = tuple(f for f in _PLAIN_WRITE_FAULTS if f is not Fault.CONFLICT)
 _BUSY_CODES = ("TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded")
@@ -304,6 +307,8 @@ def _refusal(fault: Fault | None, params: Mapping[str, Any]) -> Any:
     match fault:
         case Fault.CONFLICT:
             return _conflict(params)
+        case Fault.THROTTLED_INDEX:
+            return _canceled(["ThrottlingError", *["None"] * (len(_actions(params)) - 1)])
         case Fault.THROTTLED:
             return _error("ThrottlingException", 400)
         case Fault.IN_PROGRESS:

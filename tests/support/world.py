@@ -47,6 +47,7 @@ from runtime.repositories.customers import CustomerRepository
 from runtime.repositories.data_keys import DataKeyRepository
 from runtime.repositories.limits import LimitRepository
 from runtime.repositories.merchants import MerchantRepository
+from runtime.repositories.open_queue import OpenQueue
 from runtime.repositories.payment_lists import PaymentLists
 from runtime.repositories.payments import PaymentRepository
 from runtime.repositories.sandbox_charges import SandboxChargeRepository
@@ -55,6 +56,7 @@ from runtime.repositories.store import Store
 from runtime.repositories.totals import TotalsRepository
 from runtime.schema import Row, TableSchema
 from runtime.services.customers import CustomerDesk
+from runtime.services.fair_run import ONE_BY_ONE, RunLimits
 from runtime.services.limits import RateLimiter
 from runtime.services.merchant_profiles import MerchantProfiles
 from runtime.services.merchants import MerchantDesk
@@ -73,7 +75,7 @@ from runtime.services.reconciliation import FileReport, ReconciliationDesk, reco
 from runtime.services.settlement_queries import SettlementArchive
 from runtime.services.totals_reading import TotalsReader
 from runtime.services.trouble import TroubleReports
-from runtime.settings import PaymentTiming
+from runtime.settings import FEWEST_OPEN_BUCKETS, PaymentTiming
 from tests.support.engines import Engine
 from tests.support.fakes import Clock, FakeKms, FakeS3, FakeSqs
 from tests.support.lazy_tables import LazyEngine, LazyTables
@@ -85,7 +87,9 @@ if TYPE_CHECKING:
 RowT = TypeVar("RowT", bound=Row)
 Result = TypeVar("Result")
 
-TIMING = PaymentTiming(stage="test", service="test", sandbox_fee_basis_points=290)
+TIMING = PaymentTiming(
+    stage="test", service="test", sandbox_fee_basis_points=290, open_buckets=FEWEST_OPEN_BUCKETS
+)
 SETUP = ChangeContext(changed_by="test", request_id="set-up", cause="set-up")
 _KEY_ARNS = {"pii": "arn:pii", "pci": "arn:pci", "index": "arn:index"}
 CURSOR_KEY = b"the key of the cursors of the tests"
@@ -212,6 +216,7 @@ class World:
             connectors or self.connectors(self.sandbox()),
             PaymentRepository(self.store),
             PaymentLists(self.store),
+            OpenQueue(self.store, self.timing.open_buckets),
             self.timing.processors,
         )
 
@@ -351,11 +356,15 @@ class World:
         return cancel_payment(payment_id, call, desk)
 
     def resolve(
-        self, store: Store | None = None, processor: Processor | None = None
+        self,
+        store: Store | None = None,
+        processor: Processor | None = None,
+        limits: RunLimits = ONE_BY_ONE,
     ) -> ResolverReport:
-        """One run of the resolver."""
+        """One run of the resolver, one thing after the other unless `limits` say otherwise."""
         store = store or self.store
-        return resolve_due(self.desk(store, processor), store, "resolver-run", self.trouble())
+        desk = self.desk(store, processor)
+        return resolve_due(desk, store, "resolver-run", self.trouble(), limits)
 
     def trouble(self) -> TroubleReports:
         """Where a function tells of what it stumbles over."""

@@ -1,0 +1,279 @@
+"""Many merchants' payments in one run: side by side, by turns, each resolved once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from runtime.domain.ids import new_id
+from runtime.domain.instants import to_instant
+from runtime.errors import ProcessorUnknown, Unavailable
+from runtime.gateways.processors.port import Processor
+from runtime.models.merchant import MerchantProfile
+from runtime.models.payment import Payment, PaymentStatus
+from runtime.models.transaction import Transaction, TransactionStatus
+from runtime.repositories.open_queue import OpenQueue
+from runtime.services.fair_run import RunLimits
+from runtime.services.payment_desk import PaymentDesk
+from tests.support.faults import COMMIT, Fault, Faults
+from tests.support.world import Hooked, World, at_once
+
+LIMITS = RunLimits(workers=12, per_owner=3)
+MERCHANTS, EACH = 4, 9
+
+
+class Counted:
+    """A processor that takes its time, and counts by merchant who asks at once."""
+
+    def __init__(self, inner: Processor, owners: dict[str, str]) -> None:
+        self._inner, self._owners = inner, owners
+        self._lock = threading.Lock()
+        self._working: Counter[str] = Counter()
+        self.most: Counter[str] = Counter()
+        self.asked: Counter[str] = Counter()
+
+    def find(self, request: Any) -> Any:
+        return self._slowly(request.reference, lambda: self._inner.find(request))
+
+    def find_operation(self, request: Any) -> Any:
+        return self._slowly(request.reference, lambda: self._inner.find_operation(request))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def _slowly(self, reference: str, ask: Any) -> Any:
+        owner = self._owners[reference]
+        with self._lock:
+            self.asked[reference] += 1
+            self._working[owner] += 1
+            self.most[owner] = max(self.most[owner], self._working[owner])
+        time.sleep(0.02)
+        try:
+            return ask()
+        finally:
+            with self._lock:
+                self._working[owner] -= 1
+
+
+@pytest.fixture
+def merchants(world: World) -> list[MerchantProfile]:
+    return [world.merchant() for _ in range(MERCHANTS)]
+
+
+def unheard(world: World) -> PaymentDesk:
+    """What an operation's answer is lost with."""
+
+    def lose() -> None:
+        raise ProcessorUnknown("the answer was lost")
+
+    return world.desk(processor=Hooked(world.sandbox(), after=lose))
+
+
+def open_things(world: World, merchants: list[MerchantProfile]) -> dict[str, str]:
+    """Payments and refunds whose answers were lost: the id of each, and its merchant's."""
+    for merchant in merchants:
+        for number in range(EACH):
+            if number % 3:
+                world.pay(merchant, payment_method="tok_timeout")
+            else:
+                world.operate(merchant, world.paid(merchant), "refund", desk=unheard(world))
+    unknown = [each for each in world.payments() if each.status is PaymentStatus.UNKNOWN]
+    return {each.id: each.merchant_id for each in [*unknown, *_pending(world)]}
+
+
+def _pending(world: World) -> list[Transaction]:
+    return [e for e in world.rows(Transaction) if e.status is TransactionStatus.PENDING]
+
+
+def test_all_are_resolved_once_side_by_side_and_of_each_merchant_only_so_many(
+    world: World, merchants: list[MerchantProfile]
+) -> None:
+    owners = open_things(world, merchants)
+    processor = Counted(world.sandbox(), owners)
+    world.clock.advance(120)
+    report = world.resolve(processor=processor, limits=LIMITS)  # type: ignore[arg-type]
+    assert (report.due, report.resolved, report.failed) == (len(owners), len(owners), 0)
+    assert dict(processor.asked) == dict.fromkeys(owners, 1)
+    assert set(processor.most) == {merchant.id for merchant in merchants}
+    assert all(1 < most <= LIMITS.per_owner for most in processor.most.values()), processor.most
+    assert not report.stopped_early
+    assert world.resolve().due == 0
+    world.must_agree()
+
+
+def test_two_runs_at_once_resolve_each_once(world: World, merchants: list[MerchantProfile]) -> None:
+    owners = open_things(world, merchants)
+    processor = Counted(world.sandbox(), owners)
+    world.clock.advance(120)
+
+    def run() -> Any:
+        return world.resolve(processor=processor, limits=LIMITS)  # type: ignore[arg-type]
+
+    reports = at_once(run, run)
+    assert sum(report.resolved for report in reports) == len(owners), reports
+    assert all(report.failed == 0 for report in reports)
+    assert dict(processor.asked) == dict.fromkeys(owners, 1)
+    world.must_agree()
+
+
+def test_faults_of_one_merchants_payments_do_not_keep_others_from_being_resolved(
+    world: World, merchants: list[MerchantProfile]
+) -> None:
+    owners = open_things(world, merchants)
+    key = {"id": {"S": merchants[0].id}}
+    world.client.delete_item(TableName=world.tables["merchants"], Key=key)
+    world.clock.advance(120)
+    report = world.resolve(limits=LIMITS)
+    assert (report.resolved, report.failed) == (EACH * (MERCHANTS - 1), EACH)
+    assert report.due == len(owners)
+
+
+def test_more_stuck_payments_than_a_run_once_took_do_not_hide_another_merchants(
+    world: World,
+) -> None:
+    """Older ones, a hundred and more, whose processor says of each that it does not know."""
+    stuck, other = world.merchant(), world.merchant()
+    world.pay(stuck, payment_method="tok_timeout")
+    template = world.payment()
+    world.delete(template)
+    for _ in range(110):
+        identifier = new_id("pay", world.clock())
+        bucket = world.desk().open_bucket(identifier)
+        world.put(template.model_copy(update={"id": identifier, "open_bucket": bucket}))
+    world.clock.advance(1)
+    world.pay(other, payment_method="tok_timeout")
+
+    class Failing(Hooked):
+        def find(self, request: Any) -> Any:
+            if request.reference < wanted.id:
+                raise ProcessorUnknown("a 500 that is kept under the key")
+            return self._inner.find(request)
+
+    (wanted,) = (each for each in world.payments() if each.merchant_id == other.id)
+    world.clock.advance(60)
+    world.resolve(processor=Failing(world.sandbox()))
+    (wanted,) = (each for each in world.payments() if each.merchant_id == other.id)
+    assert wanted.status is PaymentStatus.SUCCEEDED
+
+
+def test_what_becomes_due_during_a_run_is_resolved_in_it(world: World) -> None:
+    merchant, late = world.merchant(), world.merchant()
+    world.pay(merchant, payment_method="tok_timeout")
+    first = world.payment().id
+
+    class Slow(Hooked):
+        def find(self, request: Any) -> Any:
+            if request.reference == first:
+                world.pay(late, payment_method="tok_timeout")
+                time.sleep(0.2)
+            return self._inner.find(request)
+
+    limits = replace(LIMITS, look_seconds=0.05)
+    report = world.resolve(processor=Slow(world.sandbox()), limits=limits)
+    assert (report.due, report.resolved) == (2, 2)
+
+
+# -------------------------------------------------------------------- the queue
+
+
+def test_behind_very_many_of_one_merchant_what_has_just_become_due_is_seen(world: World) -> None:
+    stuck, other = world.merchant(), world.merchant()
+    for _ in range(60):
+        world.pay(stuck, payment_method="tok_timeout")
+    world.clock.advance(1)
+    world.pay(other, payment_method="tok_timeout")
+    (wanted,) = (each.id for each in world.payments() if each.merchant_id == other.id)
+    queue = OpenQueue(world.store, world.timing.open_buckets, at_once=4, most=8)
+    due = queue.due(Payment, world.clock())
+    assert wanted in due
+    assert len(due) == len(set(due)) <= 16
+    assert queue.owners(Payment, due)[wanted] == other.id
+
+
+def test_a_stage_may_raise_the_number_of_buckets_and_nothing_is_left_behind(
+    world: World,
+) -> None:
+    merchant = world.merchant()
+    for _ in range(6):
+        world.pay(merchant, payment_method="tok_timeout")
+    world.timing = world.timing.model_copy(update={"open_buckets": 64})
+    for _ in range(6):
+        world.pay(merchant, payment_method="tok_timeout")
+    buckets = {row.open_bucket for row in world.payments()}
+    assert any(int((bucket or "").rpartition("#")[2]) >= 8 for bucket in buckets), buckets
+    queue = OpenQueue(world.store, 64)
+    due = queue.due(Payment, world.clock())
+    assert due == sorted(row.id for row in world.payments()), "oldest first, of all buckets"
+    report = world.resolve()
+    assert (report.due, report.resolved) == (12, 12)
+
+
+def test_a_row_that_says_nothing_of_its_merchant_keeps_nobody_waiting(world: World) -> None:
+    merchant = world.merchant()
+    world.pay(merchant, payment_method="tok_timeout")
+    stray = {
+        "id": {"S": "stray"},
+        "open_bucket": {"S": "open#000"},
+        "next_action_at": {"S": to_instant(world.clock())},
+    }
+    world.client.put_item(TableName=world.tables["payments"], Item=stray)
+    report = world.resolve(limits=LIMITS)
+    assert (report.due, report.resolved, report.failed) == (2, 1, 1)
+
+
+# -------------------------------------------------------------------- an index that is throttled
+
+
+OUTCOME = 3  # after the intent, and the sandbox's own memory of the charge
+
+
+def test_an_outcome_whose_index_is_throttled_is_written_while_there_is_time(
+    world: World,
+) -> None:
+    """A request's time ends before its lease, so nobody else has taken the payment meanwhile."""
+    merchant, seconds = world.merchant(), [29.0]
+    assert seconds[0] < world.timing.intent_lease_seconds
+
+    def throttled(called: str, number: int) -> Fault | None:
+        outcome = called == COMMIT and number >= OUTCOME
+        return Fault.THROTTLED_INDEX if outcome and seconds[0] > 2 else None
+
+    def sleep(slept: float) -> None:
+        seconds[0] -= slept
+
+    faults = Faults(throttled)
+    store = world.store_on(
+        faults.attach(world.engine.dynamodb()), remaining_seconds=lambda: seconds[0], sleep=sleep
+    )
+    answer = world.pay(merchant, "k", desk=world.desk(store))
+    assert (answer.status, answer.replayed) == (201, False)
+    assert len(faults.injected) > 20, "for 27 seconds"
+    assert world.pay(merchant, "k") == answer.again()
+    world.must_agree()
+
+
+def test_an_outcome_whose_index_is_throttled_to_the_end_is_finished_by_the_resolver(
+    world: World,
+) -> None:
+    merchant, seconds = world.merchant(), [29.0]
+
+    def throttled(called: str, number: int) -> Fault | None:
+        return Fault.THROTTLED_INDEX if called == COMMIT and number >= OUTCOME else None
+
+    def sleep(slept: float) -> None:
+        seconds[0] -= slept
+
+    client = Faults(throttled).attach(world.engine.dynamodb())
+    store = world.store_on(client, remaining_seconds=lambda: seconds[0], sleep=sleep)
+    with pytest.raises(Unavailable):
+        world.pay(merchant, "k", desk=world.desk(store))
+    assert seconds[0] < 2.0, "not before"
+    world.resolve_until_quiet()
+    assert world.pay(merchant, "k").status == 201
+    assert len(world.charges()) == 1
+    world.must_agree()
