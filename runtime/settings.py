@@ -36,6 +36,13 @@ A sale goes into its queue and out of it, so 128 buckets of 1,000 write units a 
 sales a second. The number may grow at any time: readers read as many buckets as the setting says.
 It never shrinks: nobody would look into those that are left out.
 """
+RESOLVER_WORKERS: Final = 64
+RESOLVER_WORKERS_PER_MERCHANT: Final = 16
+"""A processor that answers in 100 ms is asked a hundred times a second, as often as Stripe allows
+(Stripe documentation, "Rate limits")."""
+MAX_RESOLVER_WORKERS: Final = 128
+"""As many threads as one function has CPU for, while most of them wait."""
+
 FEWEST_OPEN_BUCKETS: Final = 8
 """As many as there were before it was a setting."""
 MOST_OPEN_BUCKETS: Final = 256
@@ -194,6 +201,13 @@ class ResolverSettings(PaymentTiming, frozen=True):
     transactions_table: str
     transfers_table: str
     pii_key_arn: str
+    workers: Annotated[int, Field(ge=1, le=MAX_RESOLVER_WORKERS)] = RESOLVER_WORKERS
+    """Payments and operations that one run asks about at once."""
+    workers_per_merchant: Annotated[int, Field(ge=1, le=MAX_RESOLVER_WORKERS)] = (
+        RESOLVER_WORKERS_PER_MERCHANT
+    )
+    begin_seconds: Annotated[int, Field(ge=1, le=900)] = 40
+    """For so long a run begins to ask about something; then it ends, and the next one does."""
 
 
 class RotationSettings(Settings, frozen=True):

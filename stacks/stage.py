@@ -16,8 +16,11 @@ from runtime.models.audit import ROOT_MINUTES
 from runtime.models.merchant import ProcessorMode
 from runtime.settings import (
     LARGE_TRANSACTION_MINOR,
+    MAX_RESOLVER_WORKERS,
     MAX_VELOCITY_PAYMENTS,
     OPEN_BUCKETS,
+    RESOLVER_WORKERS,
+    RESOLVER_WORKERS_PER_MERCHANT,
     STRIPE_API_BASE,
     VELOCITY_PAYMENTS,
     OpenBuckets,
@@ -189,6 +192,22 @@ class Schedules(_Part, frozen=True):
     """The sweep for old keys; a new one begins a week after the last."""
 
 
+class Resolver(_Part, frozen=True):
+    """How many payments one run of the resolver asks about at once, and how many of a merchant."""
+
+    workers: Annotated[int, Field(ge=2, le=MAX_RESOLVER_WORKERS)] = RESOLVER_WORKERS
+    workers_per_merchant: Annotated[int, Field(ge=1)] = RESOLVER_WORKERS_PER_MERCHANT
+
+    @model_validator(mode="after")
+    def _leaves_workers_for_others(self) -> Self:
+        if self.workers_per_merchant >= self.workers:
+            raise ValueError(
+                f"workers_per_merchant ({self.workers_per_merchant}) must be less than workers "
+                f"({self.workers}): one merchant's slow processor would keep all others waiting"
+            )
+        return self
+
+
 class Webhooks(_Part, frozen=True):
     """How long a webhook is tried, and how long after each attempt the next one comes."""
 
@@ -232,6 +251,7 @@ class StageConfig(_Part, frozen=True):
     throttling: Throttling = Throttling()
     concurrency: Concurrency = Concurrency()
     schedules: Schedules = Schedules()
+    resolver: Resolver = Resolver()
     lock_out: LockOut = LockOut()
     alerts: AlertThresholds = AlertThresholds()
     webhooks: Webhooks = Webhooks()

@@ -18,6 +18,7 @@ from stacks.constructs.queues import CONSUMER_ACTIONS, WorkQueue, feed_from_queu
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
 from stacks.environment import settings_for
 from stacks.functions_stack import FunctionsStack, FunctionsStackProps
+from stacks.stage import StageConfig
 from stacks.statements import (
     data_key_statement,
     queue_statements,
@@ -29,6 +30,10 @@ RECONCILE_TIMEOUT_SECONDS: Final = 300
 RECONCILE_MEMORY_MB: Final = 1769
 """One whole virtual processor (Lambda Developer Guide): matching is work of the processor."""
 RESOLVER_TIMEOUT_SECONDS: Final = 120
+RESOLVER_MEMORY_MB: Final = 1769
+"""One whole virtual processor: each payment costs some 9 ms of it, and many come at once."""
+SHORTEST_BEGIN_SECONDS: Final = 20
+"""A run begins things for so long, though what it has begun may then still go on in the next."""
 ROTATION_TIMEOUT_SECONDS: Final = 900
 """Lambda's longest (Lambda quotas)."""
 DELIVERY_ATTEMPTS: Final = 24
@@ -154,6 +159,9 @@ class WorkersStack(FunctionsStack):
                 tables=data.tables,
                 service="resolver",
                 pii_key_arn=data.pii_key.key_arn,
+                workers=self._stage.resolver.workers,
+                workers_per_merchant=self._stage.resolver.workers_per_merchant,
+                begin_seconds=_begin_seconds(self._stage),
             ),
             statements=[
                 *self._tables(permissions.RESOLVER),
@@ -161,6 +169,7 @@ class WorkersStack(FunctionsStack):
                 *dead_letter_rights,
             ],
             no_dead_letter_queue="Failed runs go to an on-failure destination, with their error.",
+            memory_mb=RESOLVER_MEMORY_MB,
             timeout_seconds=RESOLVER_TIMEOUT_SECONDS,
         )
 
@@ -188,3 +197,12 @@ class WorkersStack(FunctionsStack):
             no_dead_letter_queue="Failed runs go to an on-failure destination, with their error.",
             timeout_seconds=ROTATION_TIMEOUT_SECONDS,
         )
+
+
+def _begin_seconds(stage: StageConfig) -> int:
+    """For how long a run begins things, so that all of them have ended when the next one begins.
+
+    Asking about one payment takes two calls of the processor at the most.
+    """
+    interval = min(60 * stage.schedules.resolver_minutes, RESOLVER_TIMEOUT_SECONDS)
+    return max(SHORTEST_BEGIN_SECONDS, interval - 2 * stage.processor_timeout_seconds)

@@ -7,6 +7,7 @@ from functools import cache
 
 from runtime.bootstrap.base import FunctionServices
 from runtime.bootstrap.payments import payment_desk_of
+from runtime.services.fair_run import RunLimits
 from runtime.settings import ResolverSettings
 
 
@@ -16,6 +17,11 @@ class ResolverServices(FunctionServices):
     def __init__(self, settings: ResolverSettings) -> None:
         super().__init__(settings, {"pii": settings.pii_key_arn})
         self.payment_desk = payment_desk_of(self, settings)
+        self.limits = RunLimits(
+            workers=settings.workers,
+            per_owner=settings.workers_per_merchant,
+            begin_seconds=settings.begin_seconds,
+        )
 
 
 @cache

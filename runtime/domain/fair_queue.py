@@ -21,8 +21,6 @@ class FairQueue(Generic[Item]):
         self._in_flight: dict[str, int] = {}
         self._turns: list[dict[str, None]] = [{} for _ in range(per_owner)]
         """Owners that have something waiting, by how many they have in flight, next one first."""
-        self.waiting = 0
-        """Items that nobody has taken yet."""
         self.in_flight = 0
         """Items that were taken and are not done."""
 
@@ -31,13 +29,16 @@ class FairQueue(Generic[Item]):
         """Whether something may be taken now."""
         return any(self._turns)
 
+    def waiting_of(self) -> dict[str, int]:
+        """Items that nobody has taken yet, by owner."""
+        return {owner: len(items) for owner, items in self._waiting.items()}
+
     def add(self, owner: str, item: Item) -> None:
         """One more item, behind the owner's others."""
         if owner not in self._waiting:
             self._waiting[owner] = deque()
             self._wait_for_turn(owner)
         self._waiting[owner].append(item)
-        self.waiting += 1
 
     def take(self) -> tuple[str, Item] | None:
         """The next owner's first item; None while no owner may have one more in flight."""
@@ -48,7 +49,6 @@ class FairQueue(Generic[Item]):
         del turns[owner]
         item = self._waiting[owner].popleft()
         self._in_flight[owner] = self._in_flight.get(owner, 0) + 1
-        self.waiting -= 1
         self.in_flight += 1
         if self._waiting[owner]:
             self._wait_for_turn(owner)

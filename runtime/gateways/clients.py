@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.config import Config
 
+from runtime.repositories.merging import MAX_PARALLEL_BUCKETS
+from runtime.settings import MAX_RESOLVER_WORKERS
+
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_events import EventBridgeClient
@@ -19,8 +22,9 @@ CONNECT_TIMEOUT_SECONDS = 2
 READ_TIMEOUT_SECONDS = 5
 MAX_ATTEMPTS = 3
 
-MAX_CONNECTIONS = 16
-"""As many as the parallel reads of index buckets."""
+MAX_CONNECTIONS = MAX_RESOLVER_WORKERS + MAX_PARALLEL_BUCKETS
+"""As many as the resolver's workers, with the parallel reads of index buckets beside them. Each is
+opened when it is first needed."""
 
 _CONFIG = Config(
     max_pool_connections=MAX_CONNECTIONS,

@@ -17,7 +17,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     services = resolver_services()
     services.begin(context)
     report = resolve_due(
-        services.payment_desk, services.store, context.aws_request_id, services.trouble
+        services.payment_desk,
+        services.store,
+        context.aws_request_id,
+        services.trouble,
+        services.limits,
     )
     logger.info("resolved", schedule=event.get("schedule"), **asdict(report))
     return asdict(report)

@@ -6,7 +6,7 @@ The plan is pure (domain/fair_queue.py); what takes time comes in: `look` finds 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
@@ -94,10 +94,10 @@ class WorkerThreads(Generic[Result]):
 
 @dataclass(frozen=True, slots=True)
 class FairRun(Generic[Result]):
-    """What one run did. `due` were seen, each once; `left` of them were not begun."""
+    """What one run did. `due` were seen, each once; `left` of them, by owner, were not begun."""
 
     due: int
-    left: int
+    left: Mapping[str, int]
     results: list[Result]
 
 
@@ -129,7 +129,7 @@ def run_fairly(
             if in_time and (taken := queue.take()) is not None:
                 workers.begin(partial(_done, *taken))
         if not queue.in_flight:
-            return FairRun(len(seen), queue.waiting, results)
+            return FairRun(len(seen), queue.waiting_of(), results)
         until_the_next_look = max(0.0, look_at - monotonic()) if in_time else None
         for ended in workers.ended(until_the_next_look):
             queue.done(ended.owner)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from itertools import zip_longest
+from typing import Final
 
 from runtime.domain.ids import created_at
 from runtime.errors import Internal, Unopenable
@@ -33,6 +34,9 @@ from runtime.services.fair_run import ONE_BY_ONE, Due, RunLimits, WorkerThreads,
 from runtime.services.operation_resolution import resolve_operation
 from runtime.services.payment_desk import PaymentDesk
 from runtime.services.trouble import TroubleReports
+
+MERCHANTS_NAMED: Final = 5
+"""Of those whose payments are left to the next run, the ones with most of them."""
 
 Resolve = Callable[[str, PaymentDesk, str], Fate]
 Counts = Counter[str]
@@ -86,6 +90,9 @@ def resolve_due(
     with WorkerThreads[Counts](limits.workers) as workers:
         run = run_fairly(look, workers, limits, has_time, time.monotonic)
     counts = sum(run.results, Counter[str]())
+    if run.left:
+        most = dict(Counter(run.left).most_common(MERCHANTS_NAMED))
+        logger.warning("payments are left to the next run", merchants=most)
     return ResolverReport(
         due=run.due,
         resolved=counts[Fate.RESOLVED],
@@ -93,7 +100,7 @@ def resolve_due(
         over=counts[Fate.OVER],
         failed=counts["failed"],
         too_old=counts["too_old"],
-        stopped_early=run.left > 0,
+        stopped_early=bool(run.left),
     )
 
 

@@ -44,6 +44,12 @@ def test_open_payments_are_spread_over_128_buckets_and_never_fewer_than_there_we
         _stage("prod", open_buckets=4)
 
 
+def test_no_merchant_may_have_all_workers_of_the_resolver() -> None:
+    assert _stage("prod", resolver={"workers": 8, "workers_per_merchant": 7}).resolver.workers == 8
+    with pytest.raises(StageError, match=r"workers_per_merchant \(8\) must be less than workers"):
+        _stage("prod", resolver={"workers": 8, "workers_per_merchant": 8})
+
+
 def test_a_stage_cannot_be_changed_afterwards() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         _stage("dev").log_level = "DEBUG"  # type: ignore[misc]

@@ -82,6 +82,18 @@ def test_every_schedule_runs_its_function_by_the_alias(stage: Synthesized) -> No
     }
 
 
+def test_a_run_of_the_resolver_has_ended_when_the_next_one_begins(stage: Synthesized) -> None:
+    resolver = stage.functions()["resolver"].properties
+    environment = resolver["Environment"]["Variables"]
+    begins, asks = int(environment["BEGIN_SECONDS"]), int(environment["PROCESSOR_TIMEOUT_SECONDS"])
+    assert begins + 2 * asks <= 60
+    assert begins + 2 * asks < resolver["Timeout"]
+    assert resolver["MemorySize"] >= 1769, "one whole virtual processor"
+    assert int(environment["WORKERS_PER_MERCHANT"]) < int(environment["WORKERS"])
+    process = stage.functions()["process"].properties["Environment"]["Variables"]
+    assert process["OPEN_BUCKETS"] == environment["OPEN_BUCKETS"], "as many"
+
+
 def test_a_failed_run_of_a_schedule_is_kept(stage: Synthesized) -> None:
     configs = stage.all("AWS::Lambda::EventInvokeConfig")
     assert len(configs) == len(_rules(stage, "ScheduleExpression"))

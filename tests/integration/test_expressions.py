@@ -61,6 +61,7 @@ from runtime.repositories.expressions import (
 )
 from runtime.repositories.folding import FoldRepository
 from runtime.repositories.merchants import MerchantRepository
+from runtime.repositories.open_queue import OpenQueue
 from runtime.repositories.payment_lists import PaymentLists
 from runtime.repositories.payments import PaymentRepository
 from runtime.repositories.refusals import TransactionRefused
@@ -413,10 +414,13 @@ def test_due_payments_are_read_by_their_time_and_only_while_open(either_world: W
     for token in ("tok_timeout", "tok_approved", "tok_timeout", "tok_declined"):
         world.pay(merchant, payment_method=token)
     open_ids = [row.id for row in world.payments() if row.open_bucket is not None]
-    payments = PaymentRepository(world.store)
-    assert payments.due(world.clock(), 10) == open_ids
+    queue = OpenQueue(world.store, world.timing.open_buckets)
+    assert queue.due(Payment, world.clock()) == open_ids
     assert len(open_ids) == 2
-    assert payments.due(world.clock() - timedelta(hours=1), 10) == []
+    assert queue.due(Payment, world.clock() - timedelta(hours=1)) == []
+    assert queue.owners(Payment, [*open_ids, "pay_of_nobody"]) == dict.fromkeys(
+        open_ids, merchant.id
+    )
 
 
 def test_a_rows_repeated_creation_returns_the_first(either_world: World) -> None:

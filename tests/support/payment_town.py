@@ -18,7 +18,7 @@ from runtime.gateways.processors.sandbox import BEHAVIOURS
 from runtime.models.merchant import MerchantProfile
 from runtime.repositories.store import Store
 from runtime.services.payment_desk import PaymentDesk
-from runtime.settings import PaymentTiming
+from runtime.settings import FEWEST_OPEN_BUCKETS, PaymentTiming
 from tests.support.faults import Faults, seeded
 from tests.support.ledger_world import LedgerWorld
 from tests.support.payment_story import PAY, Order, Story
@@ -33,7 +33,11 @@ TOKENS = [token for token in BEHAVIOURS if token != "tok_slow"]
 HOT = 12
 """Payments on which most operations are asked for, by whoever."""
 TIMING = PaymentTiming(
-    stage="test", service="test", authorization_seconds=1_800, unknown_too_old_seconds=3_600
+    stage="test",
+    service="test",
+    authorization_seconds=1_800,
+    unknown_too_old_seconds=3_600,
+    open_buckets=FEWEST_OPEN_BUCKETS,
 )
 
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from itertools import count
 
 from runtime.domain.payment_operations import ask_again_after
 from runtime.services.fair_run import Due, Ended, RunLimits, run_fairly
@@ -63,7 +62,6 @@ class VirtualTown:
     asked: Counter[str] = field(default_factory=Counter)
     most_in_flight: Counter[str] = field(default_factory=Counter)
     _in_flight: Counter[str] = field(default_factory=Counter)
-    _numbers: Iterable[int] = field(default_factory=count)
 
     def add(self, shop: Shop, *, due_at: float = 0.0, age_seconds: float = 0.0) -> str:
         """One more payment, from then on due."""
@@ -71,13 +69,13 @@ class VirtualTown:
         self.open[identifier] = OpenPayment(shop, due_at, due_at - age_seconds, due_at)
         return identifier
 
-    def look(self) -> list[Due[Work]]:
-        """All that is due, oldest first."""
+    def look(self, most: int | None = None) -> list[Due[Work]]:
+        """All that is due, or the first of it, oldest first."""
         self.now += LOOK_SECONDS
         due = [(each.due_at, name) for name, each in self.open.items() if each.due_at <= self.now]
         return [
             Due(name, self.open[name].shop.name, partial(self.begun, name))
-            for _, name in sorted(due)
+            for _, name in (sorted(due) if most is None else heapq.nsmallest(most, due))
         ]
 
     def begun(self, identifier: str) -> Work:
@@ -123,12 +121,11 @@ class VirtualWorkers:
 
     town: VirtualTown
     _ends: list[tuple[float, int, Ended[Work]]] = field(default_factory=list)
-    _numbers: Iterable[int] = field(default_factory=count)
 
     def begin(self, work: Callable[[], Ended[Work]]) -> None:
         """It ends when its processor has answered."""
         ended = work()
-        number = len(self.town.asked) + self.town.asked.total()
+        number = self.town.asked.total()  # of two that end at once the first begun ends first
         heapq.heappush(self._ends, (self.town.now + ended.result.seconds, number, ended))
 
     def ended(self, within_seconds: float | None) -> list[Ended[Work]]:
@@ -146,7 +143,7 @@ class VirtualWorkers:
 def one_by_one(town: VirtualTown, *, most: int = 100, seconds: float = 100.0) -> None:
     """A run as it was: the hundred oldest, one after the other, for so long."""
     ends = town.now + seconds
-    for due in town.look()[:most]:
+    for due in town.look(most):
         if town.now >= ends:
             return
         work = due.do()

@@ -83,7 +83,7 @@ def test_without_time_nothing_is_begun_and_what_is_left_is_said() -> None:
         town.add(Shop("shop", 0.1))
     with WorkerThreads(2) as workers:
         run = run_fairly(town.look, workers, LIMITS, lambda: False, lambda: town.now)
-    assert (run.due, run.left, run.results) == (3, 3, [])
+    assert (run.due, run.left, run.results) == (3, {"shop": 3}, [])
 
 
 # -------------------------------------------------------------------- threads

@@ -1,0 +1,161 @@
+"""The resolver beside a merchant whose processor is stuck: one by one as it was, and side by side.
+
+Delays come from a model in virtual time (tests/support/resolver_model.py) in which the run itself
+is real. The processor's time of one payment is measured, on this machine and an engine of tables.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.emulator import table_engine
+from benchmarks.prices import price_of
+from local.progress import Progress
+from runtime.services.fair_run import RunLimits
+from runtime.settings import (
+    FEWEST_OPEN_BUCKETS,
+    MOST_OPEN_BUCKETS,
+    OPEN_BUCKETS,
+    RESOLVER_WORKERS,
+    RESOLVER_WORKERS_PER_MERCHANT,
+)
+from tests.support.resolver_model import AGE, MINUTE, Shop, VirtualTown, one_by_one
+from tests.support.world import World
+
+LIMITS: Final = RunLimits(
+    workers=RESOLVER_WORKERS, per_owner=RESOLVER_WORKERS_PER_MERCHANT, begin_seconds=40
+)
+PARTITION_WRITE_UNITS: Final = 1_000
+"""A second, of one partition key (DynamoDB Developer Guide, "Designing partition keys")."""
+BACKLOG: Final = 3_000
+LOST: Final = 200
+"""Payments of the measured run."""
+
+
+@dataclass(frozen=True)
+class Story:
+    """So many payments of one merchant are stuck for so long each."""
+
+    name: str
+    stuck: int
+    seconds: float
+
+
+STORIES: Final = (
+    Story("2,500 of one merchant, each answered with an error at once", 2_500, 0.0),
+    Story("10,000 of one merchant, 10 s each", 10_000, 10.0),
+)
+
+
+def run(console: Console, progress: Progress) -> None:
+    """Measure and print."""
+    with progress.step("Run the resolver's model"):
+        delays = [
+            (story.name, _delay(story, side_by_side=False), _delay(story, side_by_side=True))
+            for story in STORIES
+        ]
+        backlogs = [
+            (
+                f"{BACKLOG:,} due at once of {shops} merchant{'s' * (shops > 1)}, processor 100 ms",
+                _backlog(shops, side_by_side=False),
+                _backlog(shops, side_by_side=True),
+            )
+            for shops in (1, 30)
+        ]
+    logging.disable(logging.WARNING)  # each payment says that its answer was lost
+    with table_engine(progress) as engine, progress.step(f"Resolve {LOST} on {engine.name}"):
+        one, many = _measured(World(engine), RunLimits()), _measured(World(engine), LIMITS)
+        units = _open_units(World(engine))
+    logging.disable(logging.NOTSET)
+    _print(console, "Another merchant's payment, due after them, waits at most", delays)
+    _print(console, "The last one is resolved after", backlogs)
+    console.print(
+        f"One payment takes {1000 * one[0]:.1f} ms of this machine's processor (its engine's "
+        f"not counted), which the model leaves out: {BACKLOG:,} take {BACKLOG * one[0]:.0f} s. "
+        f"{LOST} in {one[1]:.1f} s one by one, {many[1]:.1f} s side by side.\n"
+    )
+    _print_capacity(console, units)
+
+
+def _delay(story: Story, *, side_by_side: bool) -> float:
+    """Seconds for which another merchant's payment waits at most, whenever it becomes due."""
+    town = VirtualTown()
+    stuck = Shop("stuck", story.seconds, answers=False)
+    for _ in range(story.stuck):
+        town.add(stuck, age_seconds=AGE.total_seconds())
+    instants = range(1, 300, 7)
+    for second in instants:
+        town.add(Shop("other", 0.1), due_at=float(second))
+    waits = town.delays.setdefault("other", [])
+    town.run_every_minute(_runs(town, side_by_side), until=lambda: len(waits) == len(instants))
+    return max(waits)
+
+
+def _backlog(shops: int, *, side_by_side: bool) -> float:
+    """Seconds until all are resolved, with a processor that takes 100 ms."""
+    town = VirtualTown()
+    for number in range(BACKLOG):
+        town.add(Shop(f"shop-{number % shops}", 0.1))
+    town.run_every_minute(_runs(town, side_by_side), until=lambda: not town.open)
+    return town.now
+
+
+def _runs(town: VirtualTown, side_by_side: bool) -> Callable[[], None]:
+    return partial(town.run, LIMITS) if side_by_side else partial(one_by_one, town)
+
+
+def _measured(world: World, limits: RunLimits) -> tuple[float, float]:
+    """Seconds of the processor for one payment, and of the whole run."""
+    merchants = [world.merchant() for _ in range(8)]
+    for number in range(LOST):
+        world.pay(merchants[number % len(merchants)], payment_method="tok_timeout")
+    busy, began = time.process_time(), time.monotonic()
+    report = world.resolve(limits=limits)
+    assert report.resolved == LOST, report  # noqa: S101 - else the figure means nothing
+    return (time.process_time() - busy) / LOST, time.monotonic() - began
+
+
+def _open_units(world: World) -> int:
+    """Write units of one sale in `gsi-open` of the payments table."""
+    merchant, client = world.merchant(), world.engine.dynamodb()
+    desk = world.desk(world.store_on(client))
+    world.pay(merchant, desk=desk)
+    price = price_of(lambda: world.pay(merchant, desk=desk), client, world.client)
+    return price.units[world.tables["payments"], "gsi-open"]
+
+
+# -------------------------------------------------------------------- tables
+
+
+def _print(console: Console, title: str, rows: list[tuple[str, float, float]]) -> None:
+    table = Table(title=title)
+    table.add_column("")
+    table.add_column("one by one", justify="right")
+    table.add_column("by turns, side by side", justify="right")
+    for name, before, after in rows:
+        table.add_row(name, _duration(before), _duration(after))
+    console.print(table)
+
+
+def _print_capacity(console: Console, units: int) -> None:
+    table = Table(title=f"Sales a second that gsi-open holds, {units} write units each")
+    table.add_column("buckets", justify="right")
+    table.add_column("sales/s, all merchants", justify="right")
+    for buckets in (FEWEST_OPEN_BUCKETS, OPEN_BUCKETS, MOST_OPEN_BUCKETS):
+        table.add_row(str(buckets), f"{buckets * PARTITION_WRITE_UNITS // units:,}")
+    console.print(table)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 2 * MINUTE:
+        return f"{seconds:.0f} s"
+    minutes = seconds / MINUTE
+    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
