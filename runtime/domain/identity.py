@@ -20,6 +20,9 @@ audit log: 255 characters are at most 1,020 bytes, and DynamoDB takes 2,048 in a
 API_KEY_SUBJECT: Final = "key:"
 """Begins the subject of every API key; its prefix follows."""
 
+LATEST_END: Final = 10**12 - 1
+"""Seconds of the epoch: tokens do not last for 30,000 years."""
+
 _MERCHANT_ID: Final = re.compile(r"mer_[0-9A-Za-z]{1,40}")
 _RESERVED_BEGINNINGS: Final = (API_KEY_SUBJECT, "system:", "processor ")
 _RESERVED: Final = frozenset({"authorization expiry", "reconcile", "resolver", "unknown"})
@@ -76,6 +79,8 @@ def identity_of_token(claims: Mapping[str, Any], permissions: Any, expires_at: i
     """
     if "merchant_id" in claims and claims["merchant_id"] is None:
         raise TokenRefused(Refusal.CLAIMS, "merchant_id is there and names nobody")
+    if expires_at > LATEST_END:
+        raise TokenRefused(Refusal.CLAIMS, "exp is no time in seconds; milliseconds, perhaps")
     subject = claims.get("sub")
     if isinstance(subject, str) and is_reserved(subject):
         raise TokenRefused(Refusal.CLAIMS, "sub is a name that no token may have")

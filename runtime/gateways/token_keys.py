@@ -119,6 +119,7 @@ class PublicKeys:
 def _usable_keys(document: Any) -> dict[str, PyJWK]:
     """The keys of a JWK set (RFC 7517 section 5) by `kid`, without those that must not be used.
 
+    Those are keys for something else than signatures (section 4.2), and short ones.
     Raises whatever for a document that is no such set, and ValueError for one without such a key.
     """
     usable: dict[str, PyJWK] = {}
@@ -127,6 +128,8 @@ def _usable_keys(document: Any) -> dict[str, PyJWK]:
             (key,) = PyJWKSet([jwk]).keys
         except Exception as error:  # noqa: BLE001 - one that cannot be read must not spoil the others
             logger.warning("a public key cannot be read", error=type(error).__name__)
+            continue
+        if key.public_key_use not in (None, "sig"):
             continue
         if isinstance(key.key, RSAPublicKey) and key.key.key_size < MIN_RSA_BITS:
             logger.warning("a public key is too short", kid=key.key_id, bits=key.key.key_size)

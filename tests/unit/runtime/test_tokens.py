@@ -70,6 +70,7 @@ def jwks() -> dict[str, Any]:
             {**json.loads(RSAAlgorithm.to_jwk(RSA.public_key())), "kid": "rsa-1", "alg": "RS256"},
             {**json.loads(ECAlgorithm.to_jwk(EC.public_key())), "kid": "ec-1", "alg": "ES256"},
             {**json.loads(RSAAlgorithm.to_jwk(WEAK.public_key())), "kid": "weak", "alg": "RS256"},
+            {**json.loads(RSAAlgorithm.to_jwk(STRANGER.public_key())), "kid": "enc", "use": "enc"},
         ]
     }
 
@@ -245,6 +246,8 @@ REFUSED: dict[str, Callable[[], str]] = {
     "typ of another use": lambda: signed(typ="logout+jwt"),
     "typ of an id token": lambda: signed(typ="application/dpop+jwt"),
     "typ with a parameter": lambda: signed(typ="JWT; x=1"),
+    "signed with a key for encryption": lambda: signed(key=STRANGER, kid="enc"),
+    "exp in milliseconds": lambda: signed(exp=int(time.time() + 600) * 1000),
     "signed with a weak key": lambda: signed(key=WEAK, kid="weak"),
 }
 
@@ -275,6 +278,7 @@ REASONS: dict[Refusal, tuple[str, ...]] = {
         "no kid",
         "kid is too long",
         "signed with a weak key",
+        "signed with a key for encryption",
     ),
     Refusal.TYPE: ("typ of another use", "typ of an id token", "typ with a parameter"),
     Refusal.MALFORMED: ("two parts", "empty", "exp is text"),
