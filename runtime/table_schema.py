@@ -64,8 +64,8 @@ class ShownIn:
 class UnlessDefault:
     """A new row is stored without the field while it has its default, which readers then find.
 
-    It costs no bytes before it says something. Not for what a condition compares or a write adds
-    to: those need the attribute to be there.
+    It costs no bytes before it says something. A write adds to it by `Update.count` alone, and a
+    condition on it has to mean the same where the attribute is absent.
     """
 
 

@@ -104,9 +104,9 @@ class Payment(Record, table="payments", stream=True, frozen=True):
 
     capture_method: Annotated[Literal["automatic", "manual"], UnlessDefault()] = "automatic"
     capturable_minor: MinorUnits = 0
-    refundable_minor: MinorUnits = 0
-    pending_capture_minor: MinorUnits = 0
-    pending_refund_minor: MinorUnits = 0
+    refundable_minor: Annotated[MinorUnits, UnlessDefault()] = 0
+    pending_capture_minor: Annotated[MinorUnits, UnlessDefault()] = 0
+    pending_refund_minor: Annotated[MinorUnits, UnlessDefault()] = 0
     payment_method: str
     processor: str
     processor_account: str | None = None

@@ -16,6 +16,7 @@ from runtime.repositories.expressions import (
     Update,
     Write,
     absent,
+    any_of,
     at_least,
     change,
     check,
@@ -114,7 +115,7 @@ def begin_on_payment(operation: Transaction) -> Update:
         shorter("transaction_ids", MOST_BEFORE[operation.type]),
     )
     if operation.type is TransactionType.REFUND:
-        return step.add(refundable_minor=-amount, pending_refund_minor=amount).when(
+        return step.count(refundable_minor=-amount, pending_refund_minor=amount).when(
             *owned,
             one_of("status", REFUNDABLE_STATUSES),
             at_least("refundable_minor", amount),
@@ -124,11 +125,11 @@ def begin_on_payment(operation: Transaction) -> Update:
         equals("status", PaymentStatus.REQUIRES_CAPTURE),
         absent("closing_id"),
     )
-    alone = equals("pending_capture_minor", 0)
+    alone = any_of(absent("pending_capture_minor"), equals("pending_capture_minor", 0))
     if operation.type is TransactionType.VOID:
         rest = equals("capturable_minor", amount)
         return step.assign(closing_id=operation.id).when(*not_closing, alone, rest)
-    capture = step.add(capturable_minor=-amount, pending_capture_minor=amount)
+    capture = step.add(capturable_minor=-amount).count(pending_capture_minor=amount)
     enough = at_least("capturable_minor", amount)
     if operation.final:
         return capture.assign(closing_id=operation.id).when(*not_closing, alone, enough)

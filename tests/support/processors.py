@@ -37,6 +37,7 @@ class Dead:
     """A processor that answers nothing at all."""
 
     captures_in_parts = True
+    mode = "test"
 
     def check_method(self, payment_method: str) -> None:
         """Every method will do."""
@@ -49,6 +50,7 @@ class Answering:
     """A processor that gives one answer to every capture, refund and void, and does nothing."""
 
     captures_in_parts = True
+    mode = "test"
 
     def __init__(self, answer: ProcessorAnswer) -> None:
         self._answer = answer
@@ -107,6 +109,7 @@ class BadLine:
     """
 
     captures_in_parts = True
+    mode = "test"
 
     def __init__(
         self,

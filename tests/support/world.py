@@ -259,6 +259,7 @@ class World:
             "name": "Shop",
             "email": "shop@example.com",
             "processor": "sandbox",
+            "processor_account": None if "processor" in changes else "sandbox",
             "webhook_secret": "whsec_" + "A" * 44,
             "created_at": to_instant(now),
             "updated_at": to_instant(now),
