@@ -33,6 +33,7 @@ class CheckName(StrEnum):
     RUNNING_BALANCES = "running_balances"
     SPENDABLE = "spendable"
     OPEN_HOLDS = "open_holds"
+    FLOORS = "floors"
     CONSERVATION = "conservation"
     TRANSFER_ENTRIES = "transfer_entries"
     PAYMENT_TOTALS = "payment_totals"

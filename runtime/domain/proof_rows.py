@@ -46,6 +46,7 @@ class BalanceRow(BaseModel, frozen=True):
     shard: str
     currency: str = ""
     posting: str = ""
+    account_type: str = ""
     version: int = 0
     balance: int = 0
     held_out: int = 0

@@ -117,6 +117,28 @@ class Books:
             consistent=True,
         )
 
+    def newest_lines(self, account_shard: str) -> Iterator[Line]:
+        """Entries of one row of an account, the last one first."""
+        return self._store.query(
+            Entry,
+            Line,
+            [equals("account_shard", account_shard)],
+            page_size=self.entries_page,
+            newest_first=True,
+            consistent=True,
+        )
+
+    def rows_of(self, account_id: str) -> list[BalanceRow]:
+        """All rows of one account."""
+        rows = self._store.query(
+            Account,
+            BalanceRow,
+            [equals("id", account_id)],
+            page_size=self._scan_page,
+            consistent=True,
+        )
+        return list(rows)
+
     def rows(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], BalanceRow]:
         """Rows of accounts by (id, shard); those that do not exist are left out."""
         wanted: list[Key] = [{"id": id_, "shard": shard} for id_, shard in dict.fromkeys(keys)]
