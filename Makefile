@@ -72,6 +72,10 @@ rebuild-totals: venv ## compare the totals with the payments, in the local stage
 rotate-keys: venv ## encipher again what old keys enciphered, in the local stage  [ARGS="--index"]
 	@$(PY) -m local rotate-keys $(ARGS)
 
+.PHONY: apply-processor-events
+apply-processor-events: venv ## try again what processors said and could not be applied  [ARGS="--stage prod"]
+	@$(PY) -m local apply-processor-events $(ARGS)
+
 .PHONY: redrive
 redrive: venv ## project again what the change streams gave up  [ARGS="--dry-run | --stage prod"]
 	@$(PY) -m local redrive $(ARGS)

@@ -145,6 +145,12 @@ def _rotate_keys(options: argparse.Namespace, workspace: Workspace, progress: Pr
     rotate_keys(workspace, progress, new_index_key=options.index)
 
 
+def _apply_events(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
+    from local.apply_processor_events import apply_processor_events
+
+    apply_processor_events(workspace, progress, stage=options.stage)
+
+
 def _redrive(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
     from local.redrive import list_batches, redrive, require_nothing_left
     from local.redrive_target import deployed_target, local_target
@@ -242,6 +248,7 @@ def _add_upkeep(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     audit = commands.add_parser("verify-audit", help="verify the audit log against its archive")
     audit.add_argument("--entity", metavar="acc_…", help="only what the log tells of it")
     audit.set_defaults(command=_verify_audit)
+    stage_help = "a stage in AWS, by your credentials (default: the local one)"
     rebuilds: tuple[tuple[str, str, Command], ...] = (
         ("rebuild-totals", "compare the totals with the payments", _rebuild_totals),
         ("rebuild-balances", "compare hot accounts with the transfers", _rebuild_balances),
@@ -249,12 +256,16 @@ def _add_upkeep(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     for name, about, command in rebuilds:
         rebuild = commands.add_parser(name, help=about)
         rebuild.add_argument("--repair", action="store_true", help="put right what is wrong")
-        stage_help = "a stage in AWS, by your credentials (default: the local one)"
         rebuild.add_argument("--stage", default=None, metavar="NAME", help=stage_help)
         rebuild.set_defaults(command=command)
     rotate = commands.add_parser("rotate-keys", help="encipher again what old keys enciphered")
     rotate.add_argument("--index", action="store_true", help="make a new key of e-mail indexes")
     rotate.set_defaults(command=_rotate_keys)
+    events = commands.add_parser(
+        "apply-processor-events", help="try again what processors said and could not be applied"
+    )
+    events.add_argument("--stage", default=None, metavar="NAME", help=stage_help)
+    events.set_defaults(command=_apply_events)
     redrive = commands.add_parser("redrive", help="project again what the streams gave up")
     redrive.add_argument("--dry-run", action="store_true", help="only list what lies there")
     redrive.add_argument(

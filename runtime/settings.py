@@ -120,6 +120,9 @@ class PaymentTiming(Settings, frozen=True):
     processors: ProcessorMode = "test"
     """The only mode of processors' keys that are used here; the sandbox is one of `test`."""
     open_buckets: OpenBuckets = OPEN_BUCKETS
+    max_disputes: Annotated[int, Field(ge=10, le=1_000)] = 100
+    """Disputes of one payment; one more is kept for a person. They stand in the payment's row, some
+    300 bytes each, and DynamoDB's items end at 400 KB."""
     stripe_api_base: StripeApiBase = STRIPE_API_BASE
     sandbox_fee_basis_points: Annotated[int, Field(ge=0, le=MAX_FEE_BASIS_POINTS)] = 290
     sandbox_fee_fixed_minor: Annotated[int, Field(ge=0, le=MAX_FEE_FIXED_MINOR)] = 30
@@ -138,6 +141,7 @@ class ProcessSettings(PaymentTiming, frozen=True):
     limits_table: str
     merchants_table: str
     payments_table: str
+    processor_events_table: str
     sandbox_charges_table: str
     transactions_table: str
     transfers_table: str
@@ -163,6 +167,7 @@ class QuerySettings(Settings, frozen=True):
     keys_table: str
     merchants_table: str
     payments_table: str
+    processor_events_table: str
     proofs_table: str
     settlement_lines_table: str
     settlements_table: str
@@ -188,8 +193,8 @@ class ReconcileSettings(Settings, frozen=True):
     stop_before_timeout_seconds: Annotated[int, Field(ge=5, le=300)] = 30
 
 
-class ResolverSettings(PaymentTiming, frozen=True):
-    """The scheduled function that finishes payments whose request died or whose answer was lost."""
+class FinishingSettings(PaymentTiming, frozen=True):
+    """What functions that finish unanswered charges, captures, refunds and voids have in common."""
 
     alerts_table: str
     customers_table: str
@@ -201,6 +206,11 @@ class ResolverSettings(PaymentTiming, frozen=True):
     transactions_table: str
     transfers_table: str
     pii_key_arn: str
+
+
+class ResolverSettings(FinishingSettings, frozen=True):
+    """The scheduled function that finishes payments whose request died or whose answer was lost."""
+
     workers: Annotated[int, Field(ge=1, le=MAX_RESOLVER_WORKERS)] = RESOLVER_WORKERS
     """Payments and operations that one run asks about at once."""
     workers_per_merchant: Annotated[int, Field(ge=1, le=MAX_RESOLVER_WORKERS)] = (
@@ -208,6 +218,17 @@ class ResolverSettings(PaymentTiming, frozen=True):
     )
     begin_seconds: Annotated[int, Field(ge=1, le=900)] = 40
     """For so long a run begins to ask about something; then it ends, and the next one does."""
+
+
+class PollSettings(FinishingSettings, frozen=True):
+    """The scheduled function that asks processors what no notification told.
+
+    `poll_days`: from how long ago on; rounds that are a day apart overlap by the rest.
+    """
+
+    processor_events_table: str
+    poll_days: Annotated[int, Field(ge=1, le=30)] = 3
+    stop_before_timeout_seconds: Annotated[int, Field(ge=5, le=300)] = 30
 
 
 class RotationSettings(Settings, frozen=True):

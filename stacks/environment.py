@@ -53,4 +53,5 @@ def _timing(stage: StageConfig) -> dict[str, int | str]:
         "stripe_api_base": stage.stripe_api_base,
         "lock_after_failures": stage.lock_out.after_failures,
         "lock_seconds": stage.lock_out.seconds,
+        "max_disputes": stage.processor_events.max_disputes,
     }

@@ -1,9 +1,9 @@
 """Who may do what: the DynamoDB actions of every function, one table per function.
 
 A function that touches something new gets it here and nowhere else. No batch write, no wildcard;
-Scan for the proof and the change of keys, which read everything; DeleteItem for customers' data
-keys, and for rows of totals that have moved into another, alone. A transaction needs the right to
-each of its parts (PutItem, UpdateItem, ConditionCheckItem).
+Scan for the proof, the change of keys and the poll, which read every row, or every merchant;
+DeleteItem for customers' data keys, and for rows of totals that have moved into another, alone. A
+transaction needs the right to each of its parts (PutItem, UpdateItem, ConditionCheckItem).
 """
 
 from __future__ import annotations
@@ -80,6 +80,7 @@ DATA_KEY_USERS: Final[Mapping[Literal["pii", "pci"], Mapping[str, tuple[KeyActio
         "api-Query": ("Decrypt",),
         "ledger-Project": ("Decrypt", "GenerateDataKey"),
         "webhooks-Deliver": ("Decrypt",),
+        "workers-Poll": ("Decrypt", "GenerateDataKey"),
         "workers-Resolver": ("Decrypt", "GenerateDataKey"),
         "workers-Rotation": ("Decrypt", "GenerateDataKey"),
     },
@@ -108,6 +109,7 @@ PROCESS: Final[TableUses] = {
     "payments": _rows(
         "GetItem", "BatchGetItem", "PutItem", "UpdateItem", query=("gsi-merchant-status",)
     ),
+    "processor_events": _rows("GetItem", "PutItem", "UpdateItem"),
     "sandbox_charges": _rows("GetItem", "PutItem", "UpdateItem"),
     "transactions": _rows(
         "GetItem", "BatchGetItem", "PutItem", "UpdateItem", query=("gsi-open", "gsi-processor")
@@ -132,6 +134,7 @@ QUERY: Final[TableUses] = {
         "BatchGetItem",
         query=("gsi-merchant", "gsi-merchant-status", "gsi-customer"),
     ),
+    "processor_events": _rows("BatchGetItem", query=("gsi-merchant", "gsi-status")),
     "proofs": _rows("GetItem"),
     "settlement_lines": _rows("Query"),
     "settlements": _rows("GetItem", "BatchGetItem", query=("gsi-merchant",)),
@@ -162,6 +165,18 @@ RESOLVER: Final[TableUses] = {
     "transactions": _rows("GetItem", "BatchGetItem", "PutItem", "UpdateItem", query=("gsi-open",)),
     "transfers": _rows("PutItem"),
 }
+
+POLL: Final[TableUses] = {
+    **RESOLVER,
+    "merchants": _rows("GetItem", "Scan"),
+    "processor_events": _rows("GetItem", "PutItem", "UpdateItem", query=("gsi-status",)),
+    "sandbox_charges": _rows("GetItem", "PutItem", "UpdateItem", query=("gsi-changed",)),
+    "transactions": _rows(
+        "GetItem", "BatchGetItem", "PutItem", "UpdateItem", query=("gsi-open", "gsi-processor")
+    ),
+}
+"""The resolver's, because a refund that is still under way is finished first, as the resolver does;
+and what it polls by."""
 
 ROTATE: Final[TableUses] = {
     "alerts": _rows("PutItem"),

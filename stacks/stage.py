@@ -188,6 +188,8 @@ class Schedules(_Part, frozen=True):
     """Signed roots over the archive of the audit log; its rows are archived as they come. A day at
     the most: a verification calls a segment that has waited twice as long a finding."""
     retries_minutes: Annotated[int, Field(ge=1, le=60)] = 1
+    poll_minutes: Annotated[int, Field(ge=5, le=1440)] = 1440
+    """How often processors are asked what no notification told."""
     rotation_minutes: Annotated[int, Field(ge=5, le=10_080)] = 1440
     """The sweep for old keys; a new one begins a week after the last."""
 
@@ -232,6 +234,13 @@ class AlertThresholds(_Part, frozen=True):
     velocity_payments: Annotated[int, Field(ge=2, le=MAX_VELOCITY_PAYMENTS)] = VELOCITY_PAYMENTS
 
 
+class ProcessorEvents(_Part, frozen=True):
+    """How many disputes of one payment are booked, and how many days back the poll asks."""
+
+    max_disputes: Annotated[int, Field(ge=10, le=1_000)] = 100
+    poll_days: Annotated[int, Field(ge=1, le=30)] = 3
+
+
 class StageConfig(_Part, frozen=True):
     """One stage: everything that the stacks ask about it."""
 
@@ -254,6 +263,7 @@ class StageConfig(_Part, frozen=True):
     resolver: Resolver = Resolver()
     lock_out: LockOut = LockOut()
     alerts: AlertThresholds = AlertThresholds()
+    processor_events: ProcessorEvents = ProcessorEvents()
     webhooks: Webhooks = Webhooks()
     proof_cut_seconds: Annotated[int, Field(ge=1, le=86_400)] = 360
     proof_patience_seconds: Annotated[int, Field(ge=1, le=600)] = 60

@@ -20,6 +20,8 @@ from stacks.permissions import KeyedAction, TableUses
 ENCRYPTION_CONTEXT: Final = ("purpose", "subject")
 """Every wrapped data key names what it is for and whose it is; a call that does not is refused."""
 
+INDEXES: Final = "Indexes"
+"""Name of the statement about indexes; it has a policy of its own (service_function.py)."""
 STREAM_ACTIONS: Final = ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")
 """Lambda Developer Guide, "Process DynamoDB records with Lambda": execution role permissions."""
 
@@ -56,7 +58,7 @@ def table_statements(
     if indexes:
         # One statement for all: a managed policy holds 6,144 characters.
         statements.append(
-            iam.PolicyStatement(sid="Indexes", actions=["dynamodb:Query"], resources=indexes)
+            iam.PolicyStatement(sid=INDEXES, actions=["dynamodb:Query"], resources=indexes)
         )
     if streams:
         statements.append(

@@ -10,8 +10,8 @@ from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from runtime.models.change import NOT_VOIDED, UNKNOWN_TOO_OLD
-from runtime.settings import ReconcileSettings, ResolverSettings, RotationSettings
+from runtime.models.change import NOT_VOIDED, POLL_UNFINISHED, UNKNOWN_TOO_OLD
+from runtime.settings import PollSettings, ReconcileSettings, ResolverSettings, RotationSettings
 from stacks import permissions
 from stacks.constructs.alarms import log_alarm, unopenable_alarm
 from stacks.constructs.queues import CONSUMER_ACTIONS, WorkQueue, feed_from_queue
@@ -34,6 +34,7 @@ RESOLVER_MEMORY_MB: Final = 1769
 """One whole virtual processor: each payment costs some 9 ms of it, and many come at once."""
 SHORTEST_BEGIN_SECONDS: Final = 20
 """A run begins things for so long, though what it has begun may then still go on in the next."""
+POLL_TIMEOUT_SECONDS: Final = 900
 ROTATION_TIMEOUT_SECONDS: Final = 900
 """Lambda's longest (Lambda quotas)."""
 DELIVERY_ATTEMPTS: Final = 24
@@ -41,7 +42,7 @@ OLDEST_DELIVERED_HOURS: Final = 24
 
 
 class WorkersStack(FunctionsStack):
-    """Reconcile (settlement files), the resolver (unfinished payments), rotation (of keys)."""
+    """Reconcile (settlement files), resolver (unfinished payments), rotation (of keys), poll."""
 
     def __init__(
         self, scope: Construct, construct_id: str, **props: Unpack[FunctionsStackProps]
@@ -65,9 +66,28 @@ class WorkersStack(FunctionsStack):
             "Rotation", "rotation", self._rotation, minutes.rotation_minutes
         )
         unopenable_alarm(self, "RotationUnopenable", log_group=self.rotation.log_group)
+        self.poll = self._polled(minutes.poll_minutes)
         self._write_outputs(
-            {"reconcile": self.reconcile, "resolver": self.resolver, "rotation": self.rotation}
+            {
+                "reconcile": self.reconcile,
+                "resolver": self.resolver,
+                "rotation": self.rotation,
+                "poll": self.poll,
+            }
         )
+
+    def _polled(self, minutes: int) -> ServiceFunction:
+        function = self._scheduled("Poll", "poll", self._poll, minutes)
+        log_alarm(
+            self,
+            "PollUnfinished",
+            log_group=function.log_group,
+            messages=(POLL_UNFINISHED,),
+            metric_name="PollUnfinished",
+            description="One run of the poll does not get round all merchants: let it run oftener.",
+        )
+        unopenable_alarm(self, "PollUnopenable", log_group=function.log_group)
+        return function
 
     def _settlement_files(self) -> ServiceFunction:
         """Bucket → EventBridge → queue → reconcile; what fails five times waits in dead letters."""
@@ -171,6 +191,28 @@ class WorkersStack(FunctionsStack):
             no_dead_letter_queue="Failed runs go to an on-failure destination, with their error.",
             memory_mb=RESOLVER_MEMORY_MB,
             timeout_seconds=RESOLVER_TIMEOUT_SECONDS,
+        )
+
+    def _poll(self, dead_letter_rights: list[iam.PolicyStatement]) -> FunctionSpec:
+        data = self._data
+        return FunctionSpec(
+            module="poll",
+            description="Asks processors for disputes and failed refunds that no event told",
+            settings=settings_for(
+                PollSettings,
+                stage=self._stage,
+                tables=data.tables,
+                service="poll",
+                pii_key_arn=data.pii_key.key_arn,
+                poll_days=self._stage.processor_events.poll_days,
+            ),
+            statements=[
+                *self._tables(permissions.POLL),
+                data_key_statement(data.pii_key, "pii", "Decrypt", "GenerateDataKey"),
+                *dead_letter_rights,
+            ],
+            no_dead_letter_queue="Failed runs go to an on-failure destination, with their error.",
+            timeout_seconds=POLL_TIMEOUT_SECONDS,
         )
 
     def _rotation(self, dead_letter_rights: list[iam.PolicyStatement]) -> FunctionSpec:

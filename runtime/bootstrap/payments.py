@@ -8,12 +8,16 @@ from runtime.bootstrap.base import FunctionServices
 from runtime.gateways.processors.connectors import Connectors, StripeOptions
 from runtime.gateways.processors.port import Processor, ProcessorConfig
 from runtime.gateways.processors.sandbox import SandboxProcessor
+from runtime.repositories.alerts import AlertRepository
 from runtime.repositories.claims import ClaimRepository
 from runtime.repositories.customers import CustomerRepository
 from runtime.repositories.limits import LimitRepository
 from runtime.repositories.merchants import MerchantRepository
 from runtime.repositories.payments import PaymentRepository
+from runtime.repositories.processor_events import KeptEventRepository
 from runtime.repositories.sandbox_charges import SandboxChargeRepository
+from runtime.services.kept_event_routes import ProcessorEventDesk
+from runtime.services.kept_events import KeptEvents
 from runtime.services.limits import RateLimiter
 from runtime.services.payment_desk import PaymentDesk
 from runtime.settings import PaymentTiming
@@ -31,6 +35,15 @@ def payment_desk_of(services: FunctionServices, timing: PaymentTiming) -> Paymen
         connectors=connectors_of(services, timing, timing.processor_timeout_seconds),
         timing=timing,
     )
+
+
+def processor_event_desk_of(
+    services: FunctionServices, payments: PaymentDesk
+) -> ProcessorEventDesk:
+    """What processors' events are applied with, on the tables of this function."""
+    store = services.store
+    kept = KeptEvents(KeptEventRepository(store), AlertRepository(store))
+    return ProcessorEventDesk(payments, kept)
 
 
 def connectors_of(

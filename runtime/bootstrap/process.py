@@ -7,7 +7,11 @@ from datetime import timedelta
 from functools import cache
 
 from runtime.bootstrap.base import FunctionServices
-from runtime.bootstrap.payments import connectors_of, payment_desk_of
+from runtime.bootstrap.payments import (
+    connectors_of,
+    payment_desk_of,
+    processor_event_desk_of,
+)
 from runtime.gateways import clients
 from runtime.gateways.delivery_queue import DeliveryQueue
 from runtime.repositories.accounts import AccountRepository
@@ -46,6 +50,7 @@ class ProcessServices(FunctionServices):
             },
         )
         self.payment_desk = payment_desk_of(self, settings)
+        self.processor_event_desk = processor_event_desk_of(self, self.payment_desk)
         claims = ClaimRepository(self.store)
         profiles = self.payment_desk.merchants
         self.merchant_desk = MerchantDesk(

@@ -16,6 +16,7 @@ from runtime.repositories.folding import FoldRepository
 from runtime.repositories.merchants import MerchantRepository
 from runtime.repositories.payment_lists import PaymentLists
 from runtime.repositories.payments import PaymentRepository
+from runtime.repositories.processor_events import KeptEventRepository
 from runtime.repositories.proofs import ProofRepository
 from runtime.repositories.settlements import SettlementRepository
 from runtime.repositories.totals import TotalsRepository
@@ -26,6 +27,7 @@ from runtime.services.alert_queries import AlertArchive
 from runtime.services.api_keys import ApiKeyArchive
 from runtime.services.audit_queries import AuditTrail
 from runtime.services.customers import CustomerArchive
+from runtime.services.kept_event_routes import KeptEventArchive
 from runtime.services.pages import Cursors
 from runtime.services.payment_queries import PaymentArchive
 from runtime.services.settlement_queries import SettlementArchive
@@ -67,6 +69,7 @@ class QueryServices(FunctionServices):
         self.api_keys = ApiKeyArchive(ApiKeyRepository(self.store), profiles, cursors)
         self.audit = AuditTrail(AuditRepository(self.store), profiles, cursors)
         self.alerts = AlertArchive(AlertRepository(self.store), cursors)
+        self.processor_events = KeptEventArchive(KeptEventRepository(self.store), cursors)
         self.proofs = ProofRepository(self.store)
         self.settlements = SettlementArchive(SettlementRepository(self.store), cursors)
         self.webhooks = WebhookArchive(WebhookRepository(self.store), profiles, cursors)

@@ -8,7 +8,6 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, StringConstraints, field_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from runtime.contract import processor_events
 from runtime.contract.base import (
     Answer,
     Body,
@@ -243,26 +242,6 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         permission=Permission.PAYMENTS,
         answers={HTTPStatus.OK: PaymentDetail},
         refusals=(HTTPStatus.NOT_FOUND,),
-    ),
-    Endpoint(
-        operation="receiveProcessorEvent",
-        method="POST",
-        path="/v1/processor-events/{processor}",
-        function="process",
-        summary="Notifications of a processor, signed in its own way",
-        tag="payments",
-        public=True,
-        signed=True,
-        query=processor_events.EventQuery,
-        answers={HTTPStatus.OK: processor_events.EventAnswer},
-        refusals=(
-            HTTPStatus.UNAUTHORIZED,
-            HTTPStatus.NOT_FOUND,
-            HTTPStatus.CONFLICT,
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            HTTPStatus.SERVICE_UNAVAILABLE,
-        ),
     ),
     Endpoint(
         operation="listPayments",

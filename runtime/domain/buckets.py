@@ -28,6 +28,8 @@ UNFOLDED_BUCKETS = 8
 """Buckets of the platform's queue of totals that are not folded (`gsi-unfolded`)."""
 PLATFORM_BUCKETS = 8
 """Buckets of the platform's own accounts and transfers, as a merchant has `index_buckets`."""
+KEPT_EVENT_BUCKETS = 4
+"""Buckets of each list of processor events that could not be applied: they are few."""
 ALERT_BUCKETS = 8
 """Buckets of each list of alerts, a merchant's as well as everybody's: 8 x 1,000 alerts a second.
 

@@ -85,10 +85,10 @@ class Unapplied(StrEnum):
 
     UNKNOWN_PAYMENT = "unknown_payment"
     UNKNOWN_REFUND = "unknown_refund"
+    CHARGE_MISMATCH = "charge_mismatch"
     CURRENCY_MISMATCH = "currency_mismatch"
     AMOUNT_MISMATCH = "amount_mismatch"
     TOO_MANY_DISPUTES = "too_many_disputes"
-    PROCESSOR_ACCOUNT_REMOVED = "processor_account_removed"
 
 
 class NotApplicable(Exception):

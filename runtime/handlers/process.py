@@ -38,6 +38,7 @@ from runtime.services.customers import (
     unlock_customer,
 )
 from runtime.services.holds import cancel_transfer, post_transfer
+from runtime.services.kept_event_routes import apply_kept_event
 from runtime.services.merchants import (
     change_merchant,
     create_merchant,
@@ -192,7 +193,14 @@ def post_refund(request: Request) -> StoredAnswer:
 @handler.handles("receiveProcessorEvent")
 def post_processor_event(request: Request) -> EventAnswer:
     """POST /v1/processor-events/{processor}."""
-    return receive_event(request.notification, process_services().payment_desk)
+    return receive_event(request.notification, process_services().processor_event_desk)
+
+
+@handler.handles("applyProcessorEvent")
+def post_apply(request: Request) -> StoredAnswer:
+    """POST /v1/processor-events/{id}/apply."""
+    desk = process_services().processor_event_desk
+    return apply_kept_event(request.path_id, request.authenticated, desk)
 
 
 @handler.handles("deactivateAccount")

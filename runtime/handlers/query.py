@@ -25,6 +25,7 @@ from runtime.contract.payments import (
     PaymentSummary,
     SummaryQuery,
 )
+from runtime.contract.processor_events import KeptEventList, KeptEventQuery
 from runtime.contract.proof import ProofAnswer
 from runtime.contract.settlements import (
     LineQuery,
@@ -52,6 +53,7 @@ from runtime.services import (
     webhooks,
 )
 from runtime.services.customers import find_customers, get_customer
+from runtime.services.kept_event_routes import list_kept_events
 from runtime.services.merchants import get_merchant, list_accounts_at_processors
 from runtime.services.proof_queries import get_proof
 
@@ -240,3 +242,10 @@ def openapi(request: Request) -> Response[str]:
 def docs(request: Request) -> Response[str]:
     """GET /v1/docs."""
     return DOCS_PAGE.answer(request.headers)
+
+
+@handler.handles("listProcessorEvents")
+def list_processor_events(request: Request) -> KeptEventList:
+    """GET /v1/processor-events."""
+    archive = query_services().processor_events
+    return list_kept_events(request.query(KeptEventQuery), request.authenticated, archive)

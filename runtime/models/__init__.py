@@ -19,6 +19,7 @@ from runtime.models.idempotency import IdempotencyRecord
 from runtime.models.limit import LimitCounter
 from runtime.models.merchant import Merchant
 from runtime.models.payment import Payment
+from runtime.models.processor_event import KeptEvent
 from runtime.models.proof import ProofRow
 from runtime.models.sandbox_charge import SandboxCharge
 from runtime.models.settlement import Settlement, SettlementLine
@@ -42,6 +43,7 @@ ALL_TABLES: Final[tuple[TableSchema, ...]] = tuple(
         Settlement,
         SettlementLine,
         Webhook,
+        KeptEvent,
         AuditRow,
         Export,
         Alert,

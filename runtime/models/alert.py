@@ -26,12 +26,14 @@ class AlertType(StrEnum):
     OUT_OF_BAND = "out_of_band"
     DECRYPTION_FAILURE = "decryption_failure"
     UNKNOWN_TOO_OLD = "unknown_too_old"
+    PROCESSOR_EVENT_UNAPPLIED = "processor_event_unapplied"
 
 
 SERIOUS: Final = (
     AlertType.OUT_OF_BAND,
     AlertType.DECRYPTION_FAILURE,
     AlertType.UNKNOWN_TOO_OLD,
+    AlertType.PROCESSOR_EVENT_UNAPPLIED,
 )
 """Alerts about the platform itself: these ring."""
 

@@ -64,10 +64,6 @@ class Dispute(BaseModel, frozen=True):
         return {**stored, **sums}
 
 
-MAX_DISPUTES = 100
-"""Disputes of one payment. They are read and written as one value of some 20 KB then, far below
-DynamoDB's 400 KB of an item; one more is kept beside it (models/processor_event.py)."""
-
 _LISTED = ("gsi-merchant", "gsi-merchant-status", "gsi-customer")
 
 

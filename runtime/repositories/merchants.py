@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
@@ -39,6 +41,18 @@ class WebhookEndpoint(BaseModel, frozen=True, hide_input_in_errors=True):
         return (self.webhook_secret, *before)
 
 
+@dataclass(frozen=True, slots=True)
+class MerchantPage:
+    """Ids of some merchants, and after which one the next page begins; None at the end."""
+
+    ids: tuple[str, ...]
+    last: str | None
+
+
+class _Named(BaseModel, frozen=True):
+    id: str
+
+
 class MerchantRepository:
     """The merchants table."""
 
@@ -71,6 +85,20 @@ class MerchantRepository:
             create_once(self._store, [step], claim, token=token, now=now)
         except TransactionRefused as refused:
             raise StaleWrite("merchants", f"{before.id} was changed meanwhile") from refused
+
+    def pages(self, after: str | None, *, page_size: int) -> Iterator[MerchantPage]:
+        """Every merchant there is, in the table's own order, after `after`."""
+        start = None if after is None else {"id": after}
+        for page in self._store.scan(
+            Merchant,
+            _Named,
+            segment=0,
+            total_segments=1,
+            page_size=page_size,
+            start_after=start,
+        ):
+            last = page.last_key["id"] if page.last_key else None
+            yield MerchantPage(tuple(row.id for row in page.rows), str(last) if last else None)
 
     def profile(self, merchant_id: str, scope: Scope) -> MerchantProfile | None:
         """A merchant without its secrets, strongly consistent; no key is needed to read it."""

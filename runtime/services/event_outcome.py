@@ -31,12 +31,12 @@ from runtime.domain.processor_events import (
     Unapplied,
 )
 from runtime.echo import echoed
-from runtime.errors import AlreadyClaimed, StaleWrite, Unavailable
+from runtime.errors import AlreadyClaimed, ProcessorAccountRemoved, StaleWrite, Unavailable
 from runtime.gateways.processors.port import Processor
 from runtime.models.change import ChangeContext
 from runtime.models.idempotency import ClaimState, IdempotencyRecord
 from runtime.models.merchant import MerchantProfile
-from runtime.models.payment import MAX_DISPUTES, Payment
+from runtime.models.payment import Payment
 from runtime.models.scope import Scope
 from runtime.models.transaction import AuditStep, Transaction, TransactionStatus
 from runtime.models.transfer import Leg, Transfer
@@ -59,12 +59,13 @@ _DONE: Final = (TransactionStatus.SUCCEEDED, TransactionStatus.SETTLED)
 class EventDesk:
     """With what one event is applied: whose it is, under which key it is remembered, and when.
 
-    `connector`: of the processor account that sent it.
+    `connector`: of the processor account that sent it, `account`.
     """
 
     payments: PaymentDesk
     merchant: MerchantProfile
     processor: str
+    account: str | None
     connector: Processor
     key: str
     context: ChangeContext
@@ -145,6 +146,14 @@ def _disputable(
             f"dispute {state.id} is about {named}, which is no payment that was captured here",
             state.created_at,
         )
+    if None not in (state.reference, state.charge_id) and state.charge_id != payment.charge_id:
+        raise NotApplicable(
+            Unapplied.CHARGE_MISMATCH,
+            f"dispute {state.id} names {payment.id}, and is about the charge {state.charge_id}; "
+            f"that payment is {payment.charge_id}",
+            state.created_at,
+            payment.id,
+        )
     if state.currency != payment.currency:
         raise NotApplicable(
             Unapplied.CURRENCY_MISMATCH,
@@ -153,7 +162,7 @@ def _disputable(
             payment.id,
         )
     known = payment.disputes or {}
-    if state.id not in known and len(known) >= MAX_DISPUTES:
+    if state.id not in known and len(known) >= desk.payments.timing.max_disputes:
         raise NotApplicable(
             Unapplied.TOO_MANY_DISPUTES,
             f"{payment.id} has {len(known)} disputes already, dispute {state.id} is one more",
@@ -248,7 +257,12 @@ def _connector_of(payment: Payment | None, desk: EventDesk) -> Processor:
     """Of the account that the payment was sent to; of an unknown one, who sent the event."""
     if payment is None or payment.processor != desk.processor:
         return desk.connector
-    return desk.payments.connectors.of_payment(payment)
+    try:
+        return desk.payments.connectors.of_payment(payment)
+    except ProcessorAccountRemoved:
+        # Nobody can ask that account, and no notification of its can be genuine: whoever sent this
+        # one says whether it has what it is about.
+        return desk.connector
 
 
 def _commit(writes: EventWrites, claim: IdempotencyRecord, desk: EventDesk) -> EventResult:

@@ -21,6 +21,7 @@ from stacks.constructs.acknowledge import acknowledge
 from stacks.constructs.alarms import METRICS_NAMESPACE, error_alarm
 from stacks.constructs.log_group import encrypted_log_group
 from stacks.stage import LambdaRuntime, StageConfig
+from stacks.statements import INDEXES
 
 LIVE: Final = "live"
 """Alias that everything invokes; a deployment moves it to a new version in one step."""
@@ -34,6 +35,7 @@ HandlerModule = Literal[
     "authorize",
     "deliver",
     "holds",
+    "poll",
     "process",
     "project",
     "proof",
@@ -131,15 +133,18 @@ class ServiceFunction(Construct):
             statements=[*_own_logs_and_traces(log_group), *elsewhere],
         )
         policies = [policy]
-        if on_tables:
-            # Of its own: IAM stores at most 6,144 characters of one policy.
-            tables = iam.ManagedPolicy(
-                self,
-                "TablesPolicy",
-                description=f"All that {spec.settings.service} may do with tables",
-                statements=on_tables,
-            )
-            policies.append(tables)
+        # Of their own: IAM stores at most 6,144 characters of one policy, of which a role has ten.
+        for construct_id, what, statements in (
+            ("TablesPolicy", "tables", [each for each in on_tables if each.sid != INDEXES]),
+            ("IndexesPolicy", "indexes", [each for each in on_tables if each.sid == INDEXES]),
+        ):
+            if statements:
+                description = f"All that {spec.settings.service} may do with {what}"
+                policies.append(
+                    iam.ManagedPolicy(
+                        self, construct_id, description=description, statements=statements
+                    )
+                )
         acknowledge(
             policy,
             "AwsSolutions-IAM5[Resource::*]",

@@ -170,7 +170,7 @@ def test_a_charge_that_never_arrived_is_forbidden_and_fails(
     assert "reference" not in carried[0]["metadata"]
 
 
-def test_a_dispute_is_believed_if_stripe_signed_it(
+def test_a_dispute_is_booked_if_stripe_signed_it_and_says_so_when_it_is_asked(
     deployment: Deployment, shop: Shop, stripe: StripeProxy
 ) -> None:
     paid = pay(shop)
@@ -179,8 +179,25 @@ def test_a_dispute_is_believed_if_stripe_signed_it(
     body = json.dumps(event("charge.dispute.created", about, created=int(time.time())))
     forged = notify(deployment, shop, body, "whsec_of_somebody_else")
     assert forged.require(401)["code"] == "bad_signature"
-    notify(deployment, shop, body, SIGNING_SECRET).require(200)
+    unheard_of = notify(deployment, shop, body, SIGNING_SECRET).require(200)
+    assert unheard_of["result"] == "ignored"
+    stripe.disputes[about["id"]] = about
+    assert notify(deployment, shop, body, SIGNING_SECRET).require(200)["result"] == "applied"
     assert read(shop, paid["id"])["dispute_status"] == "opened"
+
+
+def test_the_poll_finds_a_dispute_that_no_notification_told(
+    deployment: Deployment, shop: Shop, stripe: StripeProxy
+) -> None:
+    paid = pay(shop)
+    intent_id = at_stripe(stripe, paid["id"])["id"]
+    moved = balance_transaction(-1000, 1500)
+    about = dispute("lost", moved, id="du_untold", payment_intent=intent_id)
+    stripe.disputes[about["id"]] = about
+    stripe.events.append(event("charge.dispute.closed", about, id="evt_untold"))
+    report, _ = tick(deployment.stack, "poll")
+    assert report["finished"]
+    assert read(shop, paid["id"])["dispute_status"] == "lost"
 
 
 def test_the_charges_at_stripe_are_ours_to_the_unit(shop: Shop, stripe: StripeProxy) -> None:

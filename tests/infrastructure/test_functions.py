@@ -15,6 +15,7 @@ from runtime.settings import (
     DeliverSettings,
     HoldsSettings,
     PaymentTiming,
+    PollSettings,
     ProcessSettings,
     ProjectSettings,
     ProofSettings,
@@ -40,6 +41,7 @@ SETTINGS: dict[str, type[Settings]] = {
     "query": QuerySettings,
     "reconcile": ReconcileSettings,
     "resolver": ResolverSettings,
+    "poll": PollSettings,
     "retries": RetriesSettings,
     "rotation": RotationSettings,
     "totals": TotalsSettings,
@@ -55,6 +57,7 @@ HANDLERS = {
     "query": "runtime.handlers.query.handler",
     "reconcile": "runtime.handlers.reconcile.handler",
     "resolver": "runtime.handlers.resolve.handler",
+    "poll": "runtime.handlers.poll.handler",
     "retries": "runtime.handlers.retries.handler",
     "rotation": "runtime.handlers.rotate.handler",
     "totals": "runtime.handlers.totals.handler",
@@ -191,7 +194,7 @@ def test_a_field_that_does_not_open_rings(stage: Synthesized) -> None:
         for each in stage.all("AWS::Logs::MetricFilter")
         if each.properties["MetricTransformations"][0]["MetricName"] == "FieldsThatDoNotOpen"
     ]
-    assert len(filters) == 6, "process, query, resolver, rotation, deliver, project"
+    assert len(filters) == 7, "process, query, resolver, rotation, poll, deliver, project"
     for each in filters:
         for code in (IntegrityError.code, KeyForgotten.code):
             assert f'"{code}"' in each.properties["FilterPattern"]

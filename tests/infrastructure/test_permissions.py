@@ -13,6 +13,7 @@ from runtime.settings import (
     AuthorizerSettings,
     DeliverSettings,
     HoldsSettings,
+    PollSettings,
     ProcessSettings,
     ProjectSettings,
     ProofSettings,
@@ -49,6 +50,7 @@ USES: dict[str, tuple[TableUses, type[Settings]]] = {
     "retries": (permissions.RETRIES, RetriesSettings),
     "rotation": (permissions.ROTATE, RotationSettings),
     "resolver": (permissions.RESOLVER, ResolverSettings),
+    "poll": (permissions.POLL, PollSettings),
     "totals": (permissions.TOTALS, TotalsSettings),
 }
 every_function_with_tables = pytest.mark.parametrize("service", USES)
@@ -68,6 +70,7 @@ DATA_KEY_ACTIONS: dict[str, dict[str, set[str]]] = {
     "proof": {},
     "reconcile": {},
     "resolver": {"PiiKey": USE_AND_MAKE},
+    "poll": {"PiiKey": USE_AND_MAKE},
     "rotation": {"PiiKey": USE_AND_MAKE, "PciKey": USE_AND_MAKE, "IndexKey": USE_AND_MAKE},
     "totals": {},
     "authorizer": {"IndexKey": {"Decrypt"}},
@@ -176,7 +179,7 @@ def test_every_roles_policies_are_managed_so_that_a_reviewer_can_find_them(
     for role in stage.all("AWS::IAM::Role"):
         assert "Policies" not in role.properties
         policies = role.properties["ManagedPolicyArns"]
-        assert 1 <= len(policies) <= 2
+        assert 1 <= len(policies) <= 3
         assert all(list(arn) == ["Ref"] for arn in policies)
 
 
@@ -226,13 +229,13 @@ BY_KEY = {
 }
 
 
-def test_two_may_scan_and_only_customers_keys_and_folded_rows_may_be_deleted(
+def test_three_may_scan_and_only_customers_keys_and_folded_rows_may_be_deleted(
     stage: Synthesized,
 ) -> None:
     for service in USES:
         statements = stage.statements_of(service)
         actions = {action for statement in statements for action in statement["Action"]}
-        assert ("dynamodb:Scan" in actions) == (service in ("proof", "rotation")), service
+        assert ("dynamodb:Scan" in actions) == (service in ("proof", "rotation", "poll")), service
         assert ("dynamodb:DeleteItem" in actions) == ((service, "DeleteItem") in BY_KEY), service
 
 

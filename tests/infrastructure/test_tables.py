@@ -103,6 +103,7 @@ def test_the_logical_ids_of_the_tables_never_change(stage: Synthesized) -> None:
         "LimitsTable",
         "MerchantsTable",
         "PaymentsTable",
+        "ProcessorEventsTable",
         "ProofsTable",
         "SandboxChargesTable",
         "SettlementLinesTable",

@@ -76,6 +76,7 @@ def test_every_schedule_runs_its_function_by_the_alias(stage: Synthesized) -> No
         "holds": "rate(1 minute)",
         "retries": "rate(1 minute)",
         "rotation": "rate(1 day)",
+        "poll": "rate(1 day)",
         "totals": "rate(1 hour)",
         "proof": "rate(1 hour)" if local else "rate(1 day)",
         "archive": "rate(1 day)",
@@ -102,7 +103,7 @@ def test_a_failed_run_of_a_schedule_is_kept(stage: Synthesized) -> None:
         destination = config.properties["DestinationConfig"]["OnFailure"]["Destination"]
         assert destination["Fn::GetAtt"][0] in _dead_letter_queues(stage)
         kept.add(stage.flat(destination))
-    for service in ("resolver", "rotation", "holds", "totals", "proof", "retries"):
+    for service in ("resolver", "rotation", "poll", "holds", "totals", "proof", "retries"):
         rights = [s for s in stage.statements_of(service) if s["Action"] == ["sqs:SendMessage"]]
         assert kept & {resource for statement in rights for resource in statement["Resource"]}
 
@@ -196,6 +197,7 @@ def test_alerts_are_counted_by_type_and_the_serious_ones_ring(stage: Synthesized
         AlertType.OUT_OF_BAND,
         AlertType.DECRYPTION_FAILURE,
         AlertType.UNKNOWN_TOO_OLD,
+        AlertType.PROCESSOR_EVENT_UNAPPLIED,
     }
     assert '"alert_raised"' in pattern
     (alarm,) = (
@@ -229,10 +231,10 @@ def test_every_queue_is_encrypted_with_our_key(stage: Synthesized) -> None:
 
 def test_the_outputs_tell_how_to_run_a_schedule_by_hand(stage: Synthesized) -> None:
     functions = stage.output("workers", "Functions")
-    assert set(functions) == {"reconcile", "resolver", "rotation"}
+    assert set(functions) == {"reconcile", "resolver", "rotation", "poll"}
     assert stage.output("workers", "Schedules") == {
         name: {"function": functions[name], "event": {"schedule": name}}
-        for name in ("resolver", "rotation")
+        for name in ("resolver", "rotation", "poll")
     }
     functions = stage.output("ledger", "Functions")
     assert set(functions) == {"project", "holds", "totals", "proof"}

@@ -65,6 +65,19 @@ class Shop:
         path = f"/v1/processor-events/{processor}"
         return self.stage.api("POST", path, raw=body, query=query, headers=headers, authorizer=None)
 
+    def kept(self, status: str = "unapplied") -> list[Any]:
+        """What of the merchant's could not be applied, for an operator."""
+        query = f"merchant_id={self.merchant_id}&status={status}"
+        answer = self.stage.api("GET", "/v1/processor-events", query=query)
+        assert answer.status == 200, answer.text
+        rows: list[Any] = answer.body["data"]
+        return rows
+
+    def apply(self, event_id: str, headers: dict[str, str] | None = None) -> Answered:
+        """An operator has a kept event applied again."""
+        path = f"/v1/processor-events/{event_id}/apply"
+        return self.stage.api("POST", path, headers=headers)
+
     def balances(self) -> Counter[str]:
         """Of the merchant's own bookings."""
         found: Counter[str] = Counter()
@@ -244,7 +257,7 @@ def test_another_merchants_payment_is_not_reached_by_a_genuine_notification(
     other = Shop(stage)
     theirs = other.pay()
     told = shop.tell(**dispute(theirs), created=int(time.time()) - 2 * HOUR)
-    assert told.body["result"] == "ignored"
+    assert told.body["result"] == "kept"
     assert other.payment(theirs["id"])["dispute_status"] is None
 
 
@@ -252,16 +265,140 @@ def test_what_is_not_known_yet_is_asked_for_again_while_it_is_young(shop: Shop) 
     unknown = {"id": "pay_01KKNS5TM4QP61VS8JRRZ78SN4"}
     young = shop.tell(**dispute(unknown))
     assert (young.status, young.headers["Retry-After"]) == (503, "1")
+    assert shop.kept() == []
     old = shop.tell(**dispute(unknown), created=int(time.time()) - 2 * HOUR)
-    assert (old.status, old.body["result"]) == (200, "ignored")
+    assert (old.status, old.body["result"]) == (200, "kept")
+    (kept,) = shop.kept()
+    assert (kept["reason"], kept["status"]) == ("unknown_payment", "unapplied")
+    assert unknown["id"] in kept["detail"]
 
 
-def test_a_dispute_in_another_currency_is_refused_and_books_nothing(shop: Shop) -> None:
+def test_a_dispute_in_another_currency_is_kept_and_alerted_and_books_nothing(shop: Shop) -> None:
     payment = shop.pay()
     before = shop.balances()
-    answer = shop.tell(**dispute(payment, currency="EUR"))
-    assert (answer.status, answer.body["code"]) == (422, "currency_mismatch")
+    for event_id in ("evt_1", "evt_2"):
+        answer = shop.tell(**dispute(payment, id=event_id, currency="EUR"))
+        assert (answer.status, answer.body["result"]) == (200, "kept")
     assert shop.balances() == before
+    (kept,) = shop.kept()
+    assert (kept["reason"], kept["payment_id"]) == ("currency_mismatch", payment["id"])
+    assert (kept["attempts"], kept["event_id"], kept["object_id"]) == (2, "evt_2", "dp_1")
+    (alert,) = shop.items("alerts")
+    assert alert["type"]["S"] == "processor_event_unapplied"
+    assert alert["entity_id"]["S"] == kept["id"]
+    refused = shop.apply(kept["id"])
+    assert (refused.status, refused.body["code"]) == (409, "invalid_state")
+    assert "EUR" in refused.body["detail"]
+    assert shop.kept()[0]["attempts"] == 3
+
+
+def test_a_kept_dispute_is_applied_once_however_often_it_is_asked_for(shop: Shop) -> None:
+    payment = shop.pay()
+    shop.tell(**dispute(payment, currency="EUR"))
+    (kept,) = shop.kept()
+    # The sandbox is put right; nobody is told.
+    shop.tell(**dispute(payment, id="evt_2", silent=True))
+    before = shop.balances()["acc_clearing_USD"]
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: shop.apply(kept["id"]), range(4)))
+    assert {each.status for each in answers} == {200}
+    assert {each.body["status"] for each in answers} == {"applied"}
+    again = shop.apply(kept["id"], {"idempotency-key": "one"})
+    assert (again.status, again.body["applied_at"]) == (200, answers[0].body["applied_at"])
+    assert shop.balances()["acc_clearing_USD"] == before + 600
+    assert shop.payment(payment["id"])["dispute_status"] == "opened"
+    assert shop.kept() == []
+    assert [each["id"] for each in shop.kept("applied")] == [kept["id"]]
+
+
+def test_a_kept_event_is_settled_by_the_notification_that_can_be_applied(shop: Shop) -> None:
+    payment = shop.pay()
+    shop.tell(**dispute(payment, currency="EUR"))
+    assert len(shop.kept()) == 1
+    assert shop.tell(**dispute(payment, id="evt_2")).body["result"] == "applied"
+    assert shop.kept() == []
+
+
+def test_an_eleventh_dispute_is_booked_like_the_ten_before(shop: Shop) -> None:
+    payment = shop.pay(amount=20_000)
+    for n in range(11):
+        more = {"id": f"evt_{n}", "dispute_id": f"dp_{n}", "amount": 100, "fee": 0}
+        assert shop.tell(**dispute(payment, **more)).body["result"] == "applied"
+    refused = shop.post(f"/v1/payments/{payment['id']}/refund", {"amount": 20_000 - 1099})
+    assert refused.body["code"] == "amount_too_large"
+
+
+def test_another_merchants_refund_is_not_reached_by_a_genuine_notification(
+    shop: Shop, stage: Stage
+) -> None:
+    other = Shop(stage)
+    payment = other.pay()
+    refunded = other.post(f"/v1/payments/{payment['id']}/refund", {"amount": 300}).body
+    theirs = next(each for each in refunded["transactions"] if each["type"] == "refund")
+    old = int(time.time()) - 2 * HOUR
+    told = shop.tell("refund_failed", reference=theirs["id"], created=old)
+    assert told.body["result"] == "ignored"
+    assert shop.kept() == []
+    assert other.tell("refund_failed", reference="txn_1").status == 503
+    assert other.payment(payment["id"])["amount_refunded"] == 300
+
+
+def test_kept_events_are_for_operators(shop: Shop) -> None:
+    shop.tell(**dispute({"id": "pay_1"}), created=int(time.time()) - 2 * HOUR)
+    (kept,) = shop.kept()
+    listed = shop.stage.api("GET", "/v1/processor-events", authorizer=shop.token)
+    applied = shop.post(f"/v1/processor-events/{kept['id']}/apply", {})
+    assert (listed.status, applied.status) == (403, 403)
+    assert shop.apply("pev_01KKNS5TM4QP61VS8JRRZ78SN4").status == 404
+    assert shop.apply("poll").status == 404
+    everybody = shop.stage.api("GET", "/v1/processor-events", query="status=unapplied&limit=100")
+    assert kept in everybody.body["data"]
+
+
+def test_kept_events_are_listed_in_pages_newest_first(shop: Shop) -> None:
+    old = int(time.time()) - 2 * HOUR
+    for n in range(5):
+        told = {"id": f"evt_{n}", "dispute_id": f"dp_{n}", "created": old + n}
+        shop.tell(**dispute({"id": "pay_1"}, **told))
+    path, whose = "/v1/processor-events", f"merchant_id={shop.merchant_id}&limit=2"
+    pages, cursor = [], ""
+    while True:
+        page = shop.stage.api("GET", path, query=f"{whose}{cursor}").body
+        pages.append([each["object_id"] for each in page["data"]])
+        if not page["has_more"]:
+            break
+        cursor = f"&cursor={page['next_cursor']}"
+    assert pages == [["dp_4", "dp_3"], ["dp_2", "dp_1"], ["dp_0"]]
+
+
+def test_the_poll_applies_what_no_notification_told(shop: Shop) -> None:
+    payment = shop.pay()
+    path = f"/v1/payments/{payment['id']}/refund"
+    refund = shop.post(path, {"amount": 300}).body["transactions"][-1]
+    before = shop.balances()
+    assert shop.tell(**dispute(payment, silent=True)).body["result"] == "ignored"
+    shop.tell("refund_failed", reference=refund["id"], silent=True)
+    assert shop.balances() == before
+    first = shop.stage.api.poll()
+    assert (first["finished"], first["failed"]) == (True, 0)
+    after = shop.payment(payment["id"])
+    assert (after["dispute_status"], after["amount_refunded"]) == ("opened", 0)
+    assert shop.balances()["acc_clearing_USD"] == before["acc_clearing_USD"] + 600 - 300
+    booked = shop.balances()
+    shop.stage.api.poll()
+    assert shop.balances() == booked
+
+
+def test_the_poll_tries_what_is_kept_again(shop: Shop) -> None:
+    payment = shop.pay()
+    shop.tell(**dispute(payment, currency="EUR"))
+    (kept,) = shop.kept()
+    shop.stage.api.poll()
+    assert [each["id"] for each in shop.kept()] == [kept["id"]]
+    shop.tell(**dispute(payment, id="evt_2", silent=True))
+    shop.stage.api.poll()
+    assert shop.kept() == []
+    assert shop.payment(payment["id"])["dispute_status"] == "opened"
 
 
 def test_what_nobody_can_read_is_refused_though_it_is_signed(shop: Shop) -> None:

@@ -5,7 +5,7 @@ On the runtime's own desks, with a processor whose notifications say whatever a 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,17 +13,24 @@ from typing import Any
 import pytest
 
 from runtime.contract.processor_events import EventResult
+from runtime.domain.ids import new_id
+from runtime.domain.instants import to_datetime
 from runtime.domain.processor_events import (
     DisputeState,
     EventKind,
     ProcessorEvent,
     RefundFate,
     RefundState,
+    Unapplied,
 )
-from runtime.errors import ProcessorUnknown, Unavailable
+from runtime.errors import InvalidState, ProcessorUnknown, Unavailable
 from runtime.models.merchant import MerchantProfile
 from runtime.models.payment import DisputeStatus
+from runtime.models.processor_event import KeptEvent, ProcessorEventStatus
 from runtime.models.transaction import Transaction, TransactionStatus
+from runtime.repositories.merchants import MerchantRepository
+from runtime.services.event_poll import PollDesk, PollReport, poll
+from runtime.services.kept_event_routes import apply_kept_event
 from runtime.services.processor_events import Notification, receive_event
 from tests.support.world import World
 
@@ -97,7 +104,7 @@ class Town:
         at = about.pop("at", self.world.clock())
         self.processor.event = ProcessorEvent(event_id, kind, at, **about)
         heard = Notification("sandbox", self.shop.id, {}, b"", self.world.clock(), "req", "", "")
-        return receive_event(heard, self.desk).result
+        return receive_event(heard, self.world.event_desk(self.desk)).result
 
     def hear_of_dispute(self, event_id: str = "evt_1", **about: Any) -> EventResult:
         about = {"reference": self.payment_id, "object_id": "dp_1", **about}
@@ -127,6 +134,12 @@ class Town:
         )
         assert self.processor.refunds is not None
         self.processor.refunds[refund.id] = replace(state, **more)
+
+    def poll_desk(self) -> PollDesk:
+        """What the daily poll works with; the tables end with a round by default."""
+        events = self.world.event_desk(self.desk)
+        merchants = MerchantRepository(self.world.store)
+        return PollDesk(events, merchants, timedelta(days=3), lambda: False)
 
     def receivable(self) -> int:
         return self.world.balances()[f"acc_receivable_{self.shop.id}_USD"]
@@ -233,6 +246,32 @@ def test_a_failure_that_meets_a_refund_whose_request_died_has_it_finished(town: 
     assert (payment.amount_refunded, payment.pending_refund_minor) == (0, 0)
 
 
+def test_a_refund_of_another_amount_than_ours_is_kept_and_not_taken_back(town: Town) -> None:
+    refund = town.refund()
+    before = town.receivable()
+    town.returned(refund, amount_minor=399)
+    assert town.hear(EventKind.REFUND_FAILED, reference=refund.id) is EventResult.KEPT
+    assert town.receivable() == before
+    (kept,) = town.world.rows(KeptEvent)
+    assert (kept.reason, kept.payment_id) == (Unapplied.AMOUNT_MISMATCH, town.payment_id)
+
+
+def test_a_failed_refund_that_says_it_is_ours_and_is_unknown_for_an_hour_is_kept(
+    town: Town,
+) -> None:
+    unknown = new_id("txn", town.world.clock())
+    old = town.world.clock() - OLD
+    about: dict[str, Any] = {"reference": unknown, "object_id": "re_9", "at": old}
+    assert town.hear(EventKind.REFUND_FAILED, **about) is EventResult.IGNORED
+    assert town.processor.refunds is not None
+    town.processor.refunds[unknown] = RefundState("re_9", RefundFate.FAILED, old, 5, "USD")
+    with pytest.raises(Unavailable):
+        town.hear(EventKind.REFUND_FAILED, **{**about, "at": town.world.clock()})
+    assert town.hear(EventKind.REFUND_FAILED, **about) is EventResult.KEPT
+    (kept,) = town.world.rows(KeptEvent)
+    assert (kept.reason, kept.reference) == (Unapplied.UNKNOWN_REFUND, unknown)
+
+
 # ----------------------------------------------------------------- disputes
 
 
@@ -249,6 +288,16 @@ def test_the_payment_is_the_one_that_the_processor_names_not_the_notification(to
     assert town.hear_of_dispute(reference=other) is EventResult.APPLIED
     disputed = {each.id: each.dispute_status for each in town.world.payments()}
     assert disputed == {town.payment_id: DisputeStatus.OPENED, other: None}
+
+
+def test_a_dispute_that_names_a_payment_and_another_charge_is_kept(town: Town) -> None:
+    """Our reference stands in metadata, which whoever owns the processor account can edit."""
+    before = town.receivable()
+    town.dispute(charge_id="pi_of_something_else")
+    assert town.hear_of_dispute() is EventResult.KEPT
+    (kept,) = town.world.rows(KeptEvent)
+    assert kept.reason == Unapplied.CHARGE_MISMATCH
+    assert town.receivable() == before
 
 
 def test_amounts_and_status_are_the_processors_however_often_it_is_told_of(town: Town) -> None:
@@ -309,3 +358,74 @@ def test_a_dispute_that_comes_before_the_charge_is_written_down_comes_again(town
     paid = world.paid(town.shop, amount=1000, desk=town.desk)
     assert not [claim for claim in world.claims() if "EVENT" in claim.key]
     assert town.hear_of_dispute(reference=paid) is EventResult.APPLIED
+
+
+def test_one_dispute_more_than_a_payment_takes_is_kept_and_applied_when_it_may(
+    town: Town,
+) -> None:
+    few = replace(town.desk, timing=town.world.timing.model_copy(update={"max_disputes": 10}))
+    more, town.desk = town.desk, few
+    for n in range(11):
+        town.dispute(id=f"dp_{n}", withdrawn_minor=10, fee_minor=0)
+        result = town.hear_of_dispute(f"evt_{n}", object_id=f"dp_{n}")
+        assert result is (EventResult.APPLIED if n < 10 else EventResult.KEPT)
+    before = town.receivable()
+    (kept,) = town.world.rows(KeptEvent)
+    assert kept.reason == Unapplied.TOO_MANY_DISPUTES
+    call = town.world.call(None, {}, "a key", path="/apply", operator=True)
+    with pytest.raises(InvalidState, match="is one more"):
+        apply_kept_event(kept.id, call, town.world.event_desk(few))
+    answers = [apply_kept_event(kept.id, call, town.world.event_desk(more)) for _ in range(2)]
+    assert [answer.replayed for answer in answers] == [False, True]
+    assert answers[0].body == answers[1].body
+    assert town.receivable() == before - 10
+    (kept,) = town.world.rows(KeptEvent)
+    assert kept.status is ProcessorEventStatus.APPLIED
+
+
+def test_a_payment_that_becomes_known_after_an_hour_gets_its_dispute_from_the_poll(
+    town: Town,
+) -> None:
+    unknown = new_id("pay", town.world.clock())
+    town.dispute(reference=unknown)
+    old = town.world.clock() - OLD
+    assert town.hear_of_dispute(reference=unknown, at=old) is EventResult.KEPT
+    payment = town.world.payment()
+    town.world.put(payment.model_copy(update={"id": unknown}))
+    report = poll(town.poll_desk(), "poll-1")
+    assert (report.finished, report.applied, report.failed) == (True, 1, 0)
+    disputed = {each.id: each.dispute_status for each in town.world.payments()}
+    assert disputed[unknown] is DisputeStatus.OPENED
+
+
+def test_a_processor_that_does_not_answer_the_poll_keeps_no_other_merchant_waiting(
+    town: Town,
+) -> None:
+    town.world.merchant()
+    asked: list[datetime] = []
+
+    def recent_events(since: datetime) -> Iterator[ProcessorEvent]:
+        asked.append(since)
+        raise ProcessorUnknown("nothing was heard")
+
+    town.processor.recent_events = recent_events  # type: ignore[attr-defined]
+    report = poll(town.poll_desk(), "poll-1")
+    assert (report.finished, report.merchants, report.failed) == (True, 2, len(asked))
+    assert {each.date() for each in asked} == {(town.world.clock() - timedelta(days=3)).date()}
+
+
+def test_a_poll_that_runs_out_of_time_goes_on_where_it_was_and_the_next_round_overlaps(
+    town: Town,
+) -> None:
+    def days_back(report: PollReport) -> int:
+        return (town.world.clock() - to_datetime(report.since)).days
+
+    stopped = poll(replace(town.poll_desk(), must_stop=lambda: True), "poll-1")
+    assert (stopped.finished, days_back(stopped)) == (False, 3)
+    town.world.clock.advance(5 * 86_400)
+    resumed = poll(town.poll_desk(), "poll-2")
+    assert (resumed.finished, days_back(resumed)) == (True, 8), "the same round"
+    town.world.clock.advance(86_400)
+    assert days_back(poll(town.poll_desk(), "poll-3")) == 6, "back to the last one's begin"
+    town.world.clock.advance(86_400)
+    assert days_back(poll(town.poll_desk(), "poll-4")) == 3

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 from runtime.bootstrap.archive import archive_services
 from runtime.bootstrap.deliver import deliver_services
 from runtime.bootstrap.holds import holds_services
+from runtime.bootstrap.poll import poll_services
 from runtime.bootstrap.process import process_services
 from runtime.bootstrap.project import project_services
 from runtime.bootstrap.proof import proof_services
@@ -32,6 +33,7 @@ from runtime.settings import (
     AuthorizerSettings,
     DeliverSettings,
     HoldsSettings,
+    PollSettings,
     ProcessSettings,
     ProjectSettings,
     ProofSettings,
@@ -190,6 +192,10 @@ class Functions:
         """The resolver's schedule fires."""
         return self.modules["resolve"].handler({"schedule": "resolver"}, Context())
 
+    def poll(self) -> Any:
+        """The schedule that polls processors fires."""
+        return self.modules["poll"].handler({"schedule": "poll"}, Context())
+
     def project(self, *records: dict[str, Any]) -> Any:
         """A batch of a table's change stream."""
         return self.modules["project"].handler({"Records": list(records)}, Context())
@@ -270,6 +276,7 @@ def environment(
         DeliverSettings,
         RetriesSettings,
         HoldsSettings,
+        PollSettings,
         TotalsSettings,
         ProjectSettings,
         ProofSettings,
@@ -287,6 +294,7 @@ def functions() -> Functions:
         authorize,
         deliver,
         holds,
+        poll,
         process,
         project,
         proof,
@@ -307,6 +315,7 @@ def functions() -> Functions:
         (deliver_services, permissions.DELIVER),
         (retries_services, permissions.RETRIES),
         (holds_services, permissions.HOLDS),
+        (poll_services, permissions.POLL),
         (totals_services, permissions.TOTALS),
         (project_services, permissions.PROJECT),
         (proof_services, permissions.PROOF),
@@ -332,6 +341,7 @@ def functions() -> Functions:
             "resolve": resolve,
             "rotate": rotate,
             "holds": holds,
+            "poll": poll,
             "totals": totals,
             "project": project,
             "proof": proof,

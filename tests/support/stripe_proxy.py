@@ -25,6 +25,7 @@ Json = dict[str, Any]
 
 UPSTREAM_TIMEOUT_SECONDS: Final = 20.0
 _INTENTS: Final = "/v1/payment_intents"
+_DISPUTES: Final = "/v1/disputes/"
 _INTENT: Final = re.compile(r"/v1/payment_intents/(pi_\w+)(?:/(\w+))?")
 _QUERY: Final = re.compile(r"metadata\['reference'\]:'([^']+)'")
 _IDEMPOTENCY: Final = "idempotency_error"
@@ -65,6 +66,10 @@ class StripeProxy:
     search_shows_new: bool = True
     accounts: dict[str, str] = field(default_factory=dict)
     """Whose a key is, where it is not `rules.account_of_key`: Stripe gives an account many keys."""
+    disputes: dict[str, Json] = field(default_factory=dict)
+    """By id, as a test has them; `payment_intent` is an id."""
+    events: list[Json] = field(default_factory=list)
+    """What has happened, the newest last, whoever was told of it."""
     requests: list[tuple[str, str, Mapping[str, str]]] = field(default_factory=list)
     _keys: dict[tuple[str, str], _Kept] = field(default_factory=dict)
     _by_reference: dict[str, str] = field(default_factory=dict)
@@ -149,6 +154,15 @@ class StripeProxy:
             return self._refund(params)
         if method == "GET" and path == "/v1/refunds":
             return self._refunds(target)
+        if method == "GET" and path.startswith(_DISPUTES):
+            return self._dispute(path.removeprefix(_DISPUTES))
+        if method == "GET" and path == "/v1/events":
+            return 200, {
+                "object": "list",
+                "data": self.events[::-1],
+                "has_more": False,
+                "url": path,
+            }
         found = _INTENT.fullmatch(path)
         if found is None:
             return self._ask(method, target, params)
@@ -159,6 +173,15 @@ class StripeProxy:
         if status == 200:
             return status, self._shown(answer)
         return self._problem(status, answer, intent_id if method == "POST" else None)
+
+    def _dispute(self, dispute_id: str) -> tuple[int, Json]:
+        """As a test has it, with the charge that it is about."""
+        dispute = self.disputes.get(dispute_id)
+        if dispute is None:
+            return 404, rules.error("resource_missing", "No such dispute", param="dispute")
+        status, intent = self._ask("GET", f"{_INTENTS}/{dispute['payment_intent']}")
+        assert status == 200, "a dispute is about a charge"
+        return 200, {**dispute, "payment_intent": self._shown(intent)}
 
     def _search(self, target: str) -> tuple[int, Json]:
         query = dict(parse_qsl(urlsplit(target).query))["query"]

@@ -94,7 +94,7 @@ def dispute(status: str, *moved: Json, **members: Any) -> Json:
     }
 
 
-def event(type_: str, about: Json, created: int = 1_767_225_600) -> Json:
+def event(type_: str, about: Json, created: int = 1_767_225_600, **members: Any) -> Json:
     return {
         "id": "evt_1NG8Du2eZvKYlo2CUI79vXWy",
         "object": "event",
@@ -104,6 +104,7 @@ def event(type_: str, about: Json, created: int = 1_767_225_600) -> Json:
         "livemode": False,
         "pending_webhooks": 1,
         "type": type_,
+        **members,
     }
 
 

@@ -50,6 +50,7 @@ from runtime.repositories.merchants import MerchantRepository
 from runtime.repositories.open_queue import OpenQueue
 from runtime.repositories.payment_lists import PaymentLists
 from runtime.repositories.payments import PaymentRepository
+from runtime.repositories.processor_events import KeptEventRepository
 from runtime.repositories.sandbox_charges import SandboxChargeRepository
 from runtime.repositories.settlements import SettlementRepository
 from runtime.repositories.store import Store
@@ -57,6 +58,8 @@ from runtime.repositories.totals import TotalsRepository
 from runtime.schema import Row, TableSchema
 from runtime.services.customers import CustomerDesk
 from runtime.services.fair_run import ONE_BY_ONE, RunLimits
+from runtime.services.kept_event_routes import ProcessorEventDesk
+from runtime.services.kept_events import KeptEvents
 from runtime.services.limits import RateLimiter
 from runtime.services.merchant_profiles import MerchantProfiles
 from runtime.services.merchants import MerchantDesk
@@ -175,6 +178,11 @@ class World:
             timing=self.timing,
             clock=self.clock,
         )
+
+    def event_desk(self, payments: PaymentDesk) -> ProcessorEventDesk:
+        """What processors' events are applied with."""
+        kept = KeptEvents(KeptEventRepository(self.store), AlertRepository(self.store))
+        return ProcessorEventDesk(payments, kept)
 
     def connectors(self, processor: Processor) -> Connectors:
         """Every merchant is connected to `processor`."""

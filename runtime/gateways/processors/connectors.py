@@ -69,6 +69,11 @@ class Connectors:
             remember_seconds, MAX_REMEMBERED, monotonic
         )
 
+    @property
+    def processors(self) -> tuple[str, ...]:
+        """The names of all processors that there are."""
+        return tuple(self._factories)
+
     def knows(self, processor: str) -> bool:
         """Whether there is such a processor."""
         return processor in self._factories

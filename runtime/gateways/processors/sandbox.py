@@ -184,9 +184,11 @@ class SandboxProcessor:
         return None if row is None else dispute_state(row)
 
     def find_refund(self, reference: str, refund_id: str | None) -> RefundState | None:
-        """What is remembered of a refund; its reference is enough."""
+        """What is remembered of a refund of this account; its reference is enough."""
         row = self.memory.recall(reference)
-        return None if row is None or row.kind != REFUND else refund_state(row)
+        if row is None or row.kind != REFUND or row.account not in (None, self.account):
+            return None
+        return refund_state(row)
 
     def recent_events(self, since: datetime) -> Iterator[ProcessorEvent]:
         """What was told about disputes and returned refunds of this account since then."""

@@ -130,7 +130,10 @@ class StripeProcessor:
             intent = None if intent_id is None else self.api.read(intent_id)
         except stripe.StripeError as error:
             raise unknown(error) from None
-        return None if intent is None else self._answer(intent)
+        if intent is None:
+            return None
+        _require_ours(intent, request)
+        return self._answer(intent)
 
     def forbid(self, request: ChargeRequest) -> ProcessorAnswer | None:
         """Use up the reference's idempotency key, so that Stripe refuses a charge that comes later.
@@ -255,6 +258,18 @@ class StripeProcessor:
             if (refund.metadata or {}).get(REFERENCE) == request.reference:
                 return refund_answer(refund)
         return None
+
+
+def _require_ours(intent: PaymentIntent, request: ChargeRequest) -> None:
+    """Raises ProcessorUnknown for what carries our reference, and is not what we asked for.
+
+    Metadata can be edited in Stripe's dashboard; amount and currency cannot once it is confirmed.
+    """
+    asked = to_stripe(request.amount_minor, request.currency), request.currency
+    if (intent.amount, intent.currency.upper()) != asked:
+        raise ProcessorUnknown(
+            f"Stripe: {intent.id} carries our reference, and another amount than ours"
+        )
 
 
 def _there(read: Callable[[], Found]) -> Found | None:

@@ -51,6 +51,7 @@ class PaymentIntent(_Shape, frozen=True):
     id: StripeId
     status: str
     currency: str
+    amount: int | None = None
     amount_received: int | None = None
     metadata: dict[str, str] = Field(default_factory=dict)
     latest_charge: Charge | str | None = None

@@ -1,0 +1,36 @@
+"""Behind the schedule that polls processors."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from functools import cache
+
+from runtime.bootstrap.base import FunctionServices
+from runtime.bootstrap.payments import payment_desk_of, processor_event_desk_of
+from runtime.repositories.merchants import MerchantRepository
+from runtime.services.event_poll import PollDesk
+from runtime.settings import PollSettings
+
+
+class PollServices(FunctionServices):
+    """Behind handlers/poll.py."""
+
+    def __init__(self, settings: PollSettings) -> None:
+        super().__init__(settings, {"pii": settings.pii_key_arn})
+        self._stop_before_timeout_seconds = settings.stop_before_timeout_seconds
+        self.poll_desk = PollDesk(
+            events=processor_event_desk_of(self, payment_desk_of(self, settings)),
+            merchants=MerchantRepository(self.store),
+            overlap=timedelta(days=settings.poll_days),
+            must_stop=self._must_stop,
+        )
+
+    def _must_stop(self) -> bool:
+        return self.invocation.remaining_seconds() < self._stop_before_timeout_seconds
+
+
+@cache
+def poll_services() -> PollServices:
+    """Built from the environment at the first event."""
+    return PollServices(PollSettings.from_environment(os.environ))

@@ -1,0 +1,108 @@
+"""From a hint to its outcome: what it is about is asked of the processor, and booked.
+
+Shared by notifications, by the daily poll, and by kept events that are applied again.
+"""
+
+from __future__ import annotations
+
+from runtime.contract.processor_events import EventResult
+from runtime.domain.processor_events import (
+    EventKind,
+    NotApplicable,
+    ProcessorEvent,
+    RefundFate,
+    Unapplied,
+)
+from runtime.echo import echoed
+from runtime.errors import ProcessorUnknown, Unavailable
+from runtime.models.payment import PaymentStatus
+from runtime.models.scope import Scope
+from runtime.models.transaction import Transaction, TransactionStatus, TransactionType
+from runtime.observability import logger
+from runtime.services.charge_resolution import resolve_payment
+from runtime.services.event_outcome import (
+    EventDesk,
+    Outcome,
+    apply_dispute,
+    payment_of,
+    require_patience,
+    take_back_refund,
+)
+from runtime.services.operation_resolution import resolve_operation
+
+
+def outcome_of(event: ProcessorEvent, desk: EventDesk) -> Outcome:
+    """Ask the processor, and book what it says.
+
+    Raises NotApplicable where that cannot be booked, Unavailable where it has to come again.
+    """
+    if event.kind is EventKind.IGNORED:
+        return Outcome(EventResult.IGNORED)
+    if desk.payments.claims.read(desk.key) is not None:
+        return Outcome(EventResult.DUPLICATE)
+    try:
+        if event.kind is EventKind.DISPUTE_CHANGED:
+            return apply_dispute(event, desk)
+        if event.kind is EventKind.REFUND_FAILED:
+            return _refund_failed(event, desk)
+    except ProcessorUnknown as silent:
+        raise Unavailable(
+            f"the processor does not say what {echoed(event.id)} is about"
+        ) from silent
+    return Outcome(_ask_now(event, desk))
+
+
+def _refund_failed(event: ProcessorEvent, desk: EventDesk) -> Outcome:
+    """A refund that is under way is finished first; while somebody else does, the event waits."""
+    refund = _operation(event, desk)
+    if refund is None or refund.type is not TransactionType.REFUND:
+        return _unknown_refund(event, desk)
+    if refund.status is TransactionStatus.PENDING:
+        resolve_operation(refund.id, desk.payments, desk.context.request_id)
+        refund = _operation(event, desk)
+        assert refund is not None, f"{event.reference} is never deleted"
+        if refund.status is TransactionStatus.PENDING:
+            raise Unavailable(f"{refund.id} is being made just now; send {echoed(event.id)} again")
+        if refund.status is TransactionStatus.FAILED:
+            return Outcome(EventResult.APPLIED)
+    return take_back_refund(refund, event, desk)
+
+
+def _unknown_refund(event: ProcessorEvent, desk: EventDesk) -> Outcome:
+    """What was not refunded by this platform is ignored; what says that it was, is not."""
+    if event.reference is None or not event.reference.startswith("txn_"):
+        return Outcome(EventResult.IGNORED)
+    require_patience(event, desk)
+    state = desk.connector.find_refund(event.reference, event.object_id)
+    if state is None or state.fate is not RefundFate.FAILED:
+        logger.warning("the processor says of no refund that it failed", event=event.id)
+        return Outcome(EventResult.IGNORED)
+    raise NotApplicable(
+        Unapplied.UNKNOWN_REFUND,
+        f"refund {state.id} of {state.amount_minor} {state.currency} names {event.reference}, "
+        "which is no refund that was made here",
+        state.created_at,
+    )
+
+
+def _ask_now(event: ProcessorEvent, desk: EventDesk) -> EventResult:
+    """A hint about what may be under way: if it is, it is finished now."""
+    payments, request_id = desk.payments, desk.context.request_id
+    if event.kind is EventKind.OPERATION_CHANGED:
+        operation = _operation(event, desk)
+        if operation is None:
+            return EventResult.IGNORED
+        resolve_operation(operation.id, payments, request_id)
+        return EventResult.APPLIED
+    payment = payment_of(event, desk)
+    if payment is None or payment.status is PaymentStatus.REQUIRES_CAPTURE:
+        return EventResult.IGNORED
+    resolve_payment(payment.id, payments, request_id)
+    return EventResult.APPLIED
+
+
+def _operation(event: ProcessorEvent, desk: EventDesk) -> Transaction | None:
+    """The merchant's capture, refund or void that the event names."""
+    if event.reference is None or not event.reference.startswith("txn_"):
+        return None
+    return desk.payments.payments.transaction(event.reference, Scope(desk.merchant.id))

@@ -1,0 +1,217 @@
+"""The daily poll: processors are asked what no notification told, and kept events are tried again.
+
+A round goes through all merchants, and may be stopped anywhere: the next run goes on there. Rounds
+overlap by days, and what a notification told before is known by its id.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from runtime.contract.processor_events import EventResult
+from runtime.domain.idempotency import event_key
+from runtime.domain.ids import new_id
+from runtime.domain.instants import to_datetime, to_instant
+from runtime.domain.processor_events import EventKind, ProcessorEvent
+from runtime.errors import InvalidState, PlatformError, ProcessorUnknown, Unavailable
+from runtime.models.change import POLL_UNFINISHED, ChangeContext
+from runtime.models.processor_event import PollProgress, ProcessorEventStatus
+from runtime.models.scope import EVERYBODY
+from runtime.observability import logger
+from runtime.repositories.merchants import MerchantPage, MerchantRepository
+from runtime.repositories.processor_events import first_round
+from runtime.services.event_outcome import EventDesk
+from runtime.services.kept_event_routes import ProcessorEventDesk, apply_row
+from runtime.services.kept_events import applied, apply_event, event_of
+
+POLLED_BY: Final = "system:poll"
+PARALLEL_MERCHANTS: Final = 8
+"""Merchants whose processors are asked at once: most of the time is spent waiting for an answer."""
+MERCHANTS_PER_PAGE: Final = 100
+_TOLD_OF: Final = (EventKind.DISPUTE_CHANGED, EventKind.REFUND_FAILED)
+"""What moves money without our asking. The rest is the resolver's."""
+
+
+@dataclass(frozen=True)
+class PollDesk:
+    """What polling works with. `must_stop` says that the invocation's time runs out."""
+
+    events: ProcessorEventDesk
+    merchants: MerchantRepository
+    overlap: timedelta
+    must_stop: Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class PollReport:
+    """What one run did. `finished`: the round is over; otherwise the next run goes on with it.
+
+    `applied`: disputes and refunds that no notification had told of, and kept ones that could be
+    applied now. `kept` ones wait for an operator, `waiting` ones for the next round. `failed`:
+    merchants or events that met a fault; the log has it.
+    """
+
+    finished: bool
+    since: str
+    merchants: int
+    applied: int
+    kept: int
+    waiting: int
+    failed: int
+
+
+def poll(desk: PollDesk, request_id: str) -> PollReport:
+    """Go on with the round, or begin one, while there is time."""
+    progress = _begun(desk)
+    counts: Counter[str] = Counter()
+    for page in desk.merchants.pages(progress.last_merchant, page_size=MERCHANTS_PER_PAGE):
+        if desk.must_stop():
+            logger.error(POLL_UNFINISHED, since=progress.since, last=progress.last_merchant)
+            return _report(progress, counts, finished=False)
+        counts += _poll_page(page, progress, desk, request_id)
+        progress = progress.model_copy(update={"last_merchant": page.last})
+        _note(progress, desk)
+    counts += _try_kept_again(desk, request_id)
+    now = to_instant(desk.events.payments.clock())
+    _note(progress.model_copy(update={"finished_at": now, "last_merchant": None}), desk)
+    return _report(progress, counts, finished=True)
+
+
+def _begun(desk: PollDesk) -> PollProgress:
+    """The unfinished round, or a new one: at least `overlap` back, and to the last one's begin."""
+    now, last = desk.events.payments.clock(), desk.events.kept.events.poll_progress()
+    if last is not None and last.finished_at is None:
+        return last
+    since = to_instant(now - desk.overlap)
+    if last is not None:
+        since = min(since, last.started_at)
+    begun = first_round(to_instant(now), since)
+    _note(begun, desk)
+    return begun
+
+
+def _note(progress: PollProgress, desk: PollDesk) -> None:
+    token = new_id("pol", desk.events.payments.clock())
+    desk.events.kept.events.note_progress(progress, token=token)
+
+
+def _poll_page(
+    page: MerchantPage, progress: PollProgress, desk: PollDesk, request_id: str
+) -> Counter[str]:
+    def one(merchant_id: str) -> Counter[str]:
+        return _poll_merchant(merchant_id, progress, desk, request_id)
+
+    with ThreadPoolExecutor(max_workers=PARALLEL_MERCHANTS) as pool:
+        return sum(pool.map(one, page.ids), Counter({"merchants": len(page.ids)}))
+
+
+def _poll_merchant(
+    merchant_id: str, progress: PollProgress, desk: PollDesk, request_id: str
+) -> Counter[str]:
+    """Ask all of a merchant's accounts; one that fails keeps no other from being asked."""
+    connectors, counts = desk.events.payments.connectors, Counter[str]()
+    for processor in connectors.processors:
+        try:
+            kept = connectors.kept(merchant_id, processor)
+        except Exception:  # noqa: BLE001 - one merchant's fault must not keep others waiting
+            logger.exception("a merchant's accounts cannot be read", merchant=merchant_id)
+            counts["failed"] += 1
+            continue
+        for account, connector in kept.items():
+            try:
+                for event in connector.recent_events(to_datetime(progress.since)):
+                    if event.kind in _TOLD_OF:
+                        booking = _booking(event, merchant_id, processor, account, desk, request_id)
+                        counts[_applied(event, booking, desk)] += 1
+            except Exception as fault:  # noqa: BLE001 - as above; the next round asks again
+                if isinstance(fault, ProcessorUnknown):
+                    logger.warning("a processor does not answer the poll", merchant=merchant_id)
+                else:
+                    logger.exception("a poll failed", merchant=merchant_id, processor=processor)
+                counts["failed"] += 1
+    return counts
+
+
+def _booking(
+    event: ProcessorEvent,
+    merchant_id: str,
+    processor: str,
+    account: str | None,
+    desk: PollDesk,
+    request_id: str,
+) -> EventDesk:
+    payments = desk.events.payments
+    return EventDesk(
+        payments=payments,
+        merchant=payments.merchants.require(merchant_id),
+        processor=processor,
+        account=account,
+        connector=payments.connectors.of(merchant_id, processor, account),
+        key=event_key(merchant_id, processor, event.id),
+        context=_context(event.id, request_id),
+        now=payments.clock(),
+    )
+
+
+def _applied(event: ProcessorEvent, booking: EventDesk, desk: PollDesk) -> str:
+    """As what the event counts."""
+    try:
+        result = apply_event(event, booking, desk.events.kept)
+    except Unavailable:
+        return "waiting"
+    except Exception:  # noqa: BLE001 - one event's fault must not keep others waiting
+        logger.exception("a polled event failed", event=event.id, merchant=booking.merchant.id)
+        return "failed"
+    if result is EventResult.APPLIED:
+        logger.warning("no notification told of this", event=event.id, kind=event.kind)
+    return result.value
+
+
+def _try_kept_again(desk: PollDesk, request_id: str) -> Counter[str]:
+    """What is kept may be applied by now: its payment has become known, say."""
+    events, counts = desk.events.kept.events, Counter[str]()
+    unapplied = (ProcessorEventStatus.UNAPPLIED,)
+    for entry in events.newest_first(None, unapplied, after_id=None):
+        if desk.must_stop():
+            break
+        row = events.get(entry.id, EVERYBODY)
+        if row is None or row.status is not ProcessorEventStatus.UNAPPLIED:
+            continue
+        now = desk.events.payments.clock()
+        context = _context(event_of(row).id, request_id)
+        try:
+            apply_row(row, desk.events, context, now)
+            changes = {**context.stamp(), "version": row.version + 1, **applied(row, now)}
+            after = row.model_copy(update=changes)
+            events.alter(row, after, None, token=new_id("pea", now))
+            counts["applied"] += 1
+        except InvalidState:
+            counts["kept"] += 1
+        except PlatformError as refused:
+            logger.warning("a kept event waits", kept=row.id, code=refused.code)
+            counts["waiting"] += 1
+        except Exception:  # noqa: BLE001 - one event's fault must not keep others waiting
+            logger.exception("a kept event failed", kept=row.id)
+            counts["failed"] += 1
+    return counts
+
+
+def _context(event_id: str, request_id: str) -> ChangeContext:
+    return ChangeContext(changed_by=POLLED_BY, request_id=request_id, cause=event_id)
+
+
+def _report(progress: PollProgress, counts: Counter[str], *, finished: bool) -> PollReport:
+    return PollReport(
+        finished=finished,
+        since=progress.since,
+        merchants=counts["merchants"],
+        applied=counts["applied"],
+        kept=counts["kept"],
+        waiting=counts["waiting"],
+        failed=counts["failed"],
+    )

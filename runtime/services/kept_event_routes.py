@@ -1,0 +1,139 @@
+"""Kept processor events as operators see them: a page of them, and one applied again by hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
+from typing import Final
+
+from runtime.contract.answers import StoredAnswer, success
+from runtime.contract.call import Call
+from runtime.contract.caller import found
+from runtime.contract.processor_events import (
+    EventResult,
+    KeptEventAnswer,
+    KeptEventList,
+    KeptEventQuery,
+)
+from runtime.domain.idempotency import event_key
+from runtime.domain.processor_events import NotApplicable
+from runtime.errors import InvalidState, StaleWrite, Unavailable
+from runtime.models.change import ChangeContext
+from runtime.models.processor_event import KeptEvent, ProcessorEventStatus
+from runtime.repositories.processor_events import KeptEventRepository
+from runtime.services.event_hints import outcome_of
+from runtime.services.event_outcome import EventDesk
+from runtime.services.idempotency import create_once, earlier_answer
+from runtime.services.kept_events import KeptEvents, applied, event_of
+from runtime.services.pages import Cursors, take_page
+from runtime.services.payment_desk import PaymentDesk
+from runtime.services.versions import next_version, writing
+
+MAX_ATTEMPTS: Final = 5
+"""Attempts to apply one kept event that is told of again meanwhile."""
+
+
+@dataclass(frozen=True)
+class ProcessorEventDesk:
+    """What processors' events are applied with."""
+
+    payments: PaymentDesk
+    kept: KeptEvents
+
+
+@dataclass(frozen=True)
+class KeptEventArchive:
+    """What reading kept events works with."""
+
+    events: KeptEventRepository
+    cursors: Cursors
+
+
+def list_kept_events(query: KeptEventQuery, call: Call, archive: KeptEventArchive) -> KeptEventList:
+    """A page of everybody's kept events, or of the merchant's that is named, newest first.
+
+    Raises BadCursor.
+    """
+    owner = call.scope.owner
+    whose = ("processor_events", owner or "everybody")
+    statuses = tuple(ProcessorEventStatus) if query.status is None else (query.status,)
+    entries = archive.events.newest_first(
+        owner, statuses, after_id=archive.cursors.position(query, *whose)
+    )
+    page = take_page(
+        entries,
+        limit=query.limit,
+        position=lambda entry: entry.id,
+        matches=lambda _: True,
+    )
+    rows = archive.events.get_many([entry.id for entry in page.entries], call.scope)
+    cursor = archive.cursors.cursor(query, page.next_position, *whose)
+    return KeptEventList(
+        data=tuple(KeptEventAnswer.of(row) for row in rows if row.status in statuses),
+        has_more=cursor is not None,
+        next_cursor=cursor,
+    )
+
+
+def apply_kept_event(event_id: str, call: Call, desk: ProcessorEventDesk) -> StoredAnswer:
+    """Ask the processor again, and book what it says: once, whoever asks and however often.
+
+    Raises NotFound; InvalidState where it still cannot be applied, with the reason;
+    ProcessorAccountRemoved; Unavailable while the processor does not answer.
+    """
+    for _ in range(MAX_ATTEMPTS):
+        row = found(desk.kept.events.get(event_id, call.scope), "processor event", event_id)
+        repeated = earlier_answer(call, row.merchant_id, desk.payments.claims)
+        if repeated is not None:
+            return repeated
+        if row.status is ProcessorEventStatus.APPLIED:
+            return success(HTTPStatus.OK, KeptEventAnswer.of(row))
+        apply_row(row, desk, call.caller.change(row.event_id), call.now)
+        after = next_version(row, applied(row, call.now), call)
+        try:
+            return create_once(
+                call,
+                row.merchant_id,
+                KeptEventAnswer.of(after),
+                writing(desk.kept.events, row, after, call),
+                claims=desk.payments.claims,
+                status=HTTPStatus.OK,
+            )
+        except StaleWrite:
+            continue
+    raise Unavailable(f"{event_id} changes too often; try again")
+
+
+def apply_row(
+    row: KeptEvent, desk: ProcessorEventDesk, context: ChangeContext, now: datetime
+) -> None:
+    """Ask the processor again, and book what it says. The row is left as it is.
+
+    Raises InvalidState where that still cannot be, after noting the reason in the row.
+    """
+    booking = booking_desk(row, desk, context, now)
+    event = event_of(row)
+    try:
+        outcome = outcome_of(event, booking)
+    except NotApplicable as why:
+        desk.kept.keep(event, why, booking)
+        raise InvalidState(f"{row.id} still cannot be applied: {why.detail}") from why
+    if outcome.result is EventResult.IGNORED:
+        raise InvalidState(f"{row.id} cannot be applied: the processor has no such object now")
+
+
+def booking_desk(
+    row: KeptEvent, desk: ProcessorEventDesk, context: ChangeContext, now: datetime
+) -> EventDesk:
+    """With what the row's event is applied. Raises NotFound, ProcessorAccountRemoved."""
+    return EventDesk(
+        payments=desk.payments,
+        merchant=desk.payments.merchants.require(row.merchant_id),
+        processor=row.processor,
+        account=row.account,
+        connector=desk.payments.connectors.of(row.merchant_id, row.processor, row.account),
+        key=event_key(row.merchant_id, row.processor, row.event_id),
+        context=context,
+        now=now,
+    )

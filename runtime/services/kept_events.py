@@ -1,0 +1,168 @@
+"""What a processor says and the books cannot take as it is: kept, alerted, and applied again.
+
+A dispute or returned refund has one row, whatever was told of it and how often. To apply it is to
+ask the processor anew, by the same way as a notification; so it is booked once, whoever tries.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from runtime.contract.processor_events import EventResult
+from runtime.domain.alert_rules import Finding, Window
+from runtime.domain.buckets import KEPT_EVENT_BUCKETS, bucket_for
+from runtime.domain.ids import new_id, repeatable_id
+from runtime.domain.instants import to_datetime, to_instant
+from runtime.domain.processor_events import EventKind, NotApplicable, ProcessorEvent
+from runtime.errors import StaleWrite, Unavailable
+from runtime.models.alert import AlertType, Detail
+from runtime.models.processor_event import KeptEvent, ProcessorEventStatus
+from runtime.models.scope import Scope
+from runtime.observability import logger
+from runtime.repositories.alerts import AlertRepository
+from runtime.repositories.processor_events import KeptEventRepository
+from runtime.services.alerts import record_finding
+from runtime.services.event_hints import outcome_of
+from runtime.services.event_outcome import EventDesk
+
+MAX_ATTEMPTS: Final = 10
+"""Attempts to write one row that others write meanwhile."""
+_UNAPPLIED, _APPLIED = ProcessorEventStatus.UNAPPLIED, ProcessorEventStatus.APPLIED
+
+
+@dataclass(frozen=True)
+class KeptEvents:
+    """Where events are kept, and who hears of it."""
+
+    events: KeptEventRepository
+    alerts: AlertRepository
+
+    def keep(self, event: ProcessorEvent, why: NotApplicable, desk: EventDesk) -> KeptEvent:
+        """Keep what cannot be applied, and raise an alert: one per object and reason.
+
+        The alert comes first: it is the same one when the event comes again.
+        """
+        kept_id = _kept_id(event, why.since, desk)
+        record_finding(_finding(kept_id, event, why, desk), self.alerts)
+        for _ in range(MAX_ATTEMPTS):
+            before = self.events.get(kept_id, Scope(desk.merchant.id))
+            after = _kept(kept_id, before, event, why, desk)
+            try:
+                self.events.keep(before, after, token=new_id("pek", desk.now))
+            except StaleWrite:
+                continue
+            logger.warning(
+                "a processor event is kept", event=event.id, kept=kept_id, reason=why.reason
+            )
+            return after
+        raise Unavailable(f"{kept_id} changes too often; send it again")
+
+    def settle(self, event: ProcessorEvent, since: datetime, desk: EventDesk) -> None:
+        """What is booked now was perhaps kept before: it waits for nobody any more."""
+        row = self.events.get(_kept_id(event, since, desk), Scope(desk.merchant.id))
+        if row is None or row.status is _APPLIED:
+            return
+        changes = {**desk.context.stamp(), "version": row.version + 1, **applied(row, desk.now)}
+        try:
+            self.events.alter(
+                row, row.model_copy(update=changes), None, token=new_id("pea", desk.now)
+            )
+        except StaleWrite:
+            # Told of again meanwhile; whoever applies it next finds nothing new, and says so.
+            logger.info("a kept event changed while it was applied", kept=row.id)
+
+
+def apply_event(event: ProcessorEvent, desk: EventDesk, kept: KeptEvents) -> EventResult:
+    """Have the books say what the processor says of what the event is about, or keep it.
+
+    Raises Unavailable where it has to come again.
+    """
+    try:
+        outcome = outcome_of(event, desk)
+    except NotApplicable as why:
+        kept.keep(event, why, desk)
+        return EventResult.KEPT
+    if outcome.since is not None:
+        kept.settle(event, outcome.since, desk)
+    return outcome.result
+
+
+def event_of(row: KeptEvent) -> ProcessorEvent:
+    """The event that is kept."""
+    return ProcessorEvent(
+        id=row.event_id,
+        kind=EventKind(row.kind),
+        at=to_datetime(row.event_at),
+        charge_id=row.charge_id,
+        reference=row.reference,
+        object_id=row.object_id,
+    )
+
+
+def applied(row: KeptEvent, now: datetime) -> dict[str, Any]:
+    """What changes of a kept event that is applied."""
+    at = to_instant(now)
+    bucket = bucket_for(_APPLIED, row.id, KEPT_EVENT_BUCKETS)
+    return {"status": _APPLIED, "status_bucket": bucket, "applied_at": at, "updated_at": at}
+
+
+def _kept_id(event: ProcessorEvent, since: datetime, desk: EventDesk) -> str:
+    is_dispute = event.kind is EventKind.DISPUTE_CHANGED
+    about = event.object_id if is_dispute else event.reference
+    assert about is not None, f"{event.id} is about nothing"
+    kind = "dispute" if is_dispute else "refund"
+    return repeatable_id("pev", since, desk.merchant.id, desk.processor, kind, about)
+
+
+def _kept(
+    kept_id: str,
+    before: KeptEvent | None,
+    event: ProcessorEvent,
+    why: NotApplicable,
+    desk: EventDesk,
+) -> KeptEvent:
+    at = to_instant(desk.now)
+    return KeptEvent(
+        id=kept_id,
+        merchant_bucket=bucket_for(desk.merchant.id, kept_id, KEPT_EVENT_BUCKETS),
+        status_bucket=bucket_for(_UNAPPLIED, kept_id, KEPT_EVENT_BUCKETS),
+        status=_UNAPPLIED,
+        reason=why.reason,
+        detail=why.detail,
+        processor=desk.processor,
+        account=desk.account,
+        kind=event.kind,
+        event_id=event.id,
+        event_at=to_instant(event.at),
+        charge_id=event.charge_id,
+        reference=event.reference,
+        object_id=event.object_id,
+        payment_id=why.payment_id,
+        attempts=before.attempts + 1 if before else 1,
+        merchant_id=desk.merchant.id,
+        version=before.version + 1 if before else 1,
+        created_at=before.created_at if before else at,
+        updated_at=at,
+        **desk.context.stamp(),
+    )
+
+
+def _finding(kept_id: str, event: ProcessorEvent, why: NotApplicable, desk: EventDesk) -> Finding:
+    detail: Detail = {
+        "reason": why.reason.value,
+        "processor": desk.processor,
+        "about": event.object_id or event.reference or "",
+    }
+    if why.payment_id is not None:
+        detail["payment_id"] = why.payment_id
+    return Finding(
+        AlertType.PROCESSOR_EVENT_UNAPPLIED,
+        "processor_event",
+        kept_id,
+        desk.merchant.id,
+        detail,
+        desk.now,
+        Window(why.since, why.reason),
+    )
