@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -34,15 +36,27 @@ REPORT_SECONDS: Final = 1.5
 class Invocation:
     """How long the running invocation may still take. Lambda runs one at a time per environment."""
 
+    monotonic: Callable[[], float] = time.monotonic
     _ends: float = field(default=0.0)
+    _own: threading.local = field(default_factory=threading.local, repr=False)
 
     def begin(self, context: LambdaContext) -> None:
         """A new invocation has begun."""
-        self._ends = time.monotonic() + context.get_remaining_time_in_millis() / 1000
+        self._ends = self.monotonic() + context.get_remaining_time_in_millis() / 1000
 
     def remaining_seconds(self) -> float:
-        """Seconds until Lambda stops us."""
-        return self._ends - time.monotonic()
+        """Seconds until Lambda stops us, or until what this thread does must have ended."""
+        ends: float = getattr(self._own, "ends", self._ends)
+        return min(ends, self._ends) - self.monotonic()
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """What this thread does meanwhile has only so many seconds."""
+        self._own.ends = self.monotonic() + seconds
+        try:
+            yield
+        finally:
+            del self._own.ends
 
 
 class FunctionServices:

@@ -22,6 +22,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         context.aws_request_id,
         services.trouble,
         services.limits,
+        services.invocation.within,
     )
     logger.info("resolved", schedule=event.get("schedule"), **asdict(report))
     return asdict(report)

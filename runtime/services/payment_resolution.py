@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -40,6 +41,12 @@ MERCHANTS_NAMED: Final = 5
 
 Resolve = Callable[[str, PaymentDesk, str], Fate]
 Counts = Counter[str]
+Within = Callable[[float], AbstractContextManager[None]]
+"""Bounds the seconds of what a thread does inside of it."""
+
+
+def _as_long_as_the_run(_seconds: float) -> AbstractContextManager[None]:
+    return nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +73,19 @@ def resolve_due(
     request_id: str,
     trouble: TroubleReports,
     limits: RunLimits = ONE_BY_ONE,
+    within: Within = _as_long_as_the_run,
 ) -> ResolverReport:
-    """Look at all that is due, merchants by turns, each one's oldest first, while there is time."""
+    """Look at all that is due, merchants by turns, each one's oldest first, while there is time.
+
+    Each is worked on `within` its lease: afterwards another run may take it.
+    """
     at_once = min(limits.workers, MAX_PARALLEL_BUCKETS)
     queue = OpenQueue(store, desk.timing.open_buckets, at_once)
     owners: dict[str, str] = {}
 
     def resolve(identifier: str, resolve_one: Resolve) -> Counts:
-        return _resolved(identifier, resolve_one, desk, request_id, trouble)
+        with within(desk.resolver_lease.total_seconds()):
+            return _resolved(identifier, resolve_one, desk, request_id, trouble)
 
     def look() -> Iterator[Due[Counts]]:
         """Payments and operations by turns: many of the one do not keep the other waiting."""

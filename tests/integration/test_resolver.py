@@ -6,10 +6,12 @@ import threading
 import time
 from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from runtime.bootstrap.base import Invocation
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.errors import ProcessorUnknown, Unavailable
@@ -18,8 +20,9 @@ from runtime.models.merchant import MerchantProfile
 from runtime.models.payment import Payment, PaymentStatus
 from runtime.models.transaction import Transaction, TransactionStatus
 from runtime.repositories.open_queue import OpenQueue
-from runtime.services.fair_run import RunLimits
+from runtime.services.fair_run import ONE_BY_ONE, RunLimits
 from runtime.services.payment_desk import PaymentDesk
+from runtime.services.payment_resolution import resolve_due
 from tests.support.faults import COMMIT, Fault, Faults
 from tests.support.world import Hooked, World, at_once
 
@@ -276,4 +279,35 @@ def test_an_outcome_whose_index_is_throttled_to_the_end_is_finished_by_the_resol
     world.resolve_until_quiet()
     assert world.pay(merchant, "k").status == 201
     assert len(world.charges()) == 1
+    world.must_agree()
+
+
+def test_a_run_tries_a_throttled_outcome_again_until_its_lease_ends_and_then_goes_on(
+    world: World,
+) -> None:
+    """And not until the run's own time ends, two minutes later: others wait."""
+    for _ in range(2):
+        world.pay(world.merchant(), payment_method="tok_timeout")
+    lease, seconds = 2 * world.timing.processor_timeout_seconds, [0.0]
+
+    def throttled(called: str, number: int) -> Fault | None:
+        outcome = called == COMMIT and number > 1
+        return Fault.THROTTLED_INDEX if outcome and seconds[0] < lease else None
+
+    def sleep(slept: float) -> None:
+        seconds[0] += slept
+
+    invocation = Invocation(monotonic=lambda: seconds[0])
+    context: Any = SimpleNamespace(get_remaining_time_in_millis=lambda: 120_000)
+    invocation.begin(context)
+    store = world.store_on(
+        Faults(throttled).attach(world.engine.dynamodb()),
+        remaining_seconds=invocation.remaining_seconds,
+        sleep=sleep,
+    )
+    desk = world.desk(store, world.sandbox())
+    report = resolve_due(desk, store, "run", world.trouble(), ONE_BY_ONE, invocation.within)
+    assert (report.resolved, report.failed) == (1, 1)
+    assert lease - 2 < seconds[0] < lease + 2
+    world.resolve_until_quiet()
     world.must_agree()
