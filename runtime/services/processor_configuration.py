@@ -114,7 +114,7 @@ def processor_changes(
     processor: ProcessorName = changes.get("processor", row.processor)
     config: dict[str, Any] = changes.get("processor_config", row.processor_config)
     account = account_of(row.id, processor, config, desk)
-    moves = (processor, account) != (row.processor, _present_account(row, config, desk))
+    moves = (processor, account) != (row.processor, _present_account(row, desk))
     if moves:
         _refuse_while_open(row, row.processor, row.processor_account, desk, now)
     uses = ProcessorAccount(processor=processor, account=account, left_at=to_instant(now))
@@ -143,7 +143,7 @@ def removal(
     return stay.changes()
 
 
-def _present_account(row: Merchant, config: ProcessorConfig, desk: ProcessorDesk) -> str | None:
+def _present_account(row: Merchant, desk: ProcessorDesk) -> str | None:
     """The account in use. Not stored where it was set up before anybody asked: then asked now."""
     if row.processor_account is not None:
         return row.processor_account

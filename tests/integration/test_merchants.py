@@ -17,6 +17,8 @@ from runtime.repositories.merchants import MerchantRepository
 from runtime.services.merchants import change_merchant
 from tests.support.http import OPERATOR, Answered, token_of
 from tests.support.stage import Stage
+from tests.support.stripe_proxy import StripeProxy
+from tests.support.stripe_rules import WRONG_KEY
 from tests.support.world import World
 
 
@@ -193,6 +195,44 @@ def test_a_processor_configuration_goes_in_and_never_comes_out(stage: Stage) -> 
     assert "sk_marked" not in changed.text + send(stage, "GET", path).text + repr(shop)
     items = stage.dynamodb.scan(TableName=stage.tables["merchants"])["Items"]
     assert "sk_marked" not in repr(items)
+
+
+def test_an_operator_moves_a_merchant_between_accounts_and_forgets_the_one_it_left(
+    stage: Stage,
+) -> None:
+    with StripeProxy("http://127.0.0.1:9", stage.stripe_port) as stripe:
+        stripe.accounts |= {"sk_test_a": "acct_a", "sk_test_a_new": "acct_a"}
+        keys = {"api_key": "sk_test_a", "webhook_secret": "whsec_of_stripe"}
+        shop = stage.shop(processor="stripe", processor_config=keys)
+        path = f"/v1/merchants/{shop['id']}"
+        assert (shop["processor_account"], shop["processor"]) == ("acct_a", "stripe")
+        newer = {"version": 1, "processor_config": {"api_key": "sk_test_a_new"}}
+        assert send(stage, "PATCH", path, newer).body["processor_account"] == "acct_a"
+        refused = send(
+            stage, "PATCH", path, {"version": 2, "processor_config": {"api_key": WRONG_KEY}}
+        )
+        assert (refused.status, refused.body["param"]) == (422, "processor_config")
+        assert WRONG_KEY not in refused.text
+        live = {"version": 2, "processor_config": {"api_key": "sk_live_x"}}
+        assert send(stage, "PATCH", path, live).body["code"] == "processor_mode"
+        other = {"version": 2, "processor": "sandbox", "processor_config": {}}
+        assert send(stage, "PATCH", path, other).body["processor_account"] == "sandbox"
+    back = {"version": 3, "processor": "stripe", "processor_config": keys}
+    assert send(stage, "PATCH", path, back).status == 503
+    accounts = f"{path}/processor-accounts"
+    for method, where in (("GET", accounts), ("DELETE", f"{accounts}/acct_a")):
+        assert send(stage, method, where, who=token_of(shop["id"], "merchant")).status == 403
+    listed = send(stage, "GET", accounts).body["data"]
+    assert [(each["account"], each["left_at"] is None) for each in listed] == [
+        ("sandbox", True),
+        ("acct_a", False),
+    ]
+    in_use = send(stage, "DELETE", f"{accounts}/sandbox")
+    assert (in_use.status, in_use.body["code"]) == (409, "processor_in_use")
+    assert send(stage, "DELETE", f"{accounts}/acct_a").status == 204
+    assert send(stage, "DELETE", f"{accounts}/acct_a").status == 404
+    assert len(send(stage, "GET", accounts).body["data"]) == 1
+    assert send(stage, "GET", path).body["version"] == 4
 
 
 def test_another_merchant_is_not_found(stage: Stage) -> None:

@@ -27,7 +27,7 @@ from runtime.gateways.processors.port import Processor, ProcessorConfig, Process
 from runtime.gateways.processors.sandbox import SandboxProcessor
 from runtime.gateways.processors.sandbox_events import SIGNATURE_HEADER, sign_sandbox_event
 from runtime.models.merchant import MAX_EARLIER_ACCOUNTS, Merchant, MerchantProfile, ProcessorMode
-from runtime.models.payment import PaymentStatus
+from runtime.models.payment import Payment, PaymentStatus
 from runtime.models.sandbox_charge import SandboxCharge
 from runtime.models.scope import Scope
 from runtime.models.transaction import Transaction, TransactionStatus
@@ -179,9 +179,11 @@ def kept(bank: Bank, shop: MerchantProfile) -> list[tuple[str, bool]]:
     return [(each.account, each.left_at is None) for each in listed.data]
 
 
-def remove(bank: Bank, shop: MerchantProfile, account: str) -> StoredAnswer:
+def remove(
+    bank: Bank, shop: MerchantProfile, account: str, desk: MerchantDesk | None = None
+) -> StoredAnswer:
     call = bank.world.call(None, {}, operator=True)
-    return remove_processor_account(shop.id, account, call, bank.merchant_desk())
+    return remove_processor_account(shop.id, account, call, desk or bank.merchant_desk())
 
 
 def tell(bank: Bank, shop: MerchantProfile, secret: str) -> None:
@@ -310,6 +312,26 @@ def test_an_operator_forgets_an_account_that_nothing_needs(bank: Bank, world: Wo
     with pytest.raises(ProcessorAccountRemoved, match="acct_A"):
         world.operate(shop, payment, "refund", desk=bank.payment_desk())
     assert bank.done_at("B") == []
+
+
+def test_what_nobody_can_be_asked_about_stays_unknown_and_holds_nothing_else_up(
+    bank: Bank, world: World
+) -> None:
+    shop = shop_of(bank)
+    world.pay(shop, payment_method="tok_timeout", desk=bank.payment_desk())
+    stranded = world.payment()
+    use_key(bank, shop, B, unseeing(bank.merchant_desk()))
+    remove(bank, shop, "acct_A", unseeing(bank.merchant_desk()))
+    world.pay(shop, payment_method="tok_timeout", desk=bank.payment_desk())
+    world.clock.advance(4000)
+    bank.resolve()
+    rows = {row.id: row for row in world.rows(Payment)}
+    assert rows.pop(stranded.id).status is PaymentStatus.UNKNOWN
+    assert [row.status for row in rows.values()] == [PaymentStatus.SUCCEEDED]
+    use_key(bank, shop, A2, unseeing(bank.merchant_desk()))
+    world.clock.advance(4000)
+    bank.resolve()
+    assert {row.status for row in world.rows(Payment)} == {PaymentStatus.SUCCEEDED}
 
 
 def test_only_so_many_accounts_are_kept(bank: Bank) -> None:

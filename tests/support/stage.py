@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from local.ports import free_port
 from tests.support.engines import Engine
 from tests.support.http import Functions, environment, functions, make_tables
 from tests.support.streams import StreamPoller
@@ -28,6 +29,8 @@ class Stage:
     bucket: str
     queue_url: str
     tables: dict[str, str]
+    stripe_port: int
+    """Where the functions look for Stripe; nobody is there unless a test is."""
 
     def shop(self, **settings: Any) -> dict[str, Any]:
         email = f"{uuid.uuid4().hex}@example.com"
@@ -76,4 +79,15 @@ def running_stage(ministack_engine: Engine, tables_on: Engine) -> Iterator[Stage
         machine.setenv("AWS_ENDPOINT_URL", ministack_engine.endpoint_url or "")
         machine.setenv("AWS_ENDPOINT_URL_DYNAMODB", tables_on.endpoint_url or "")
         machine.setenv("NO_PROXY", "127.0.0.1")
-        yield Stage(functions(), ministack_engine, tables_on, dynamodb, bucket, queue_url, tables)
+        stripe_port = free_port()
+        machine.setenv("STRIPE_API_BASE", f"http://127.0.0.1:{stripe_port}")
+        yield Stage(
+            functions(),
+            ministack_engine,
+            tables_on,
+            dynamodb,
+            bucket,
+            queue_url,
+            tables,
+            stripe_port,
+        )
