@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 import requests
 import stripe
 from pydantic import BaseModel, Field, ValidationError
+from requests.adapters import HTTPAdapter
 
 from runtime.errors import InvalidValue, ProcessorUnknown
 from runtime.gateways.processors.port import ChargeRequest, OperationRequest
@@ -26,6 +27,7 @@ from runtime.gateways.processors.stripe_shapes import (
     Refund,
 )
 from runtime.models.merchant import ProcessorMode
+from runtime.settings import MAX_RESOLVER_WORKERS
 
 if TYPE_CHECKING:
     from stripe.params import PaymentIntentCreateParams
@@ -87,6 +89,10 @@ def http_client(timeout_seconds: float) -> stripe.HTTPClient:
     session = requests.Session()
     session.trust_env = False
     session.headers["Connection"] = "close"
+    # As many threads may call at once; the pool would complain of each one more than its size.
+    adapter = HTTPAdapter(pool_connections=1, pool_maxsize=MAX_RESOLVER_WORKERS)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
     connect_seconds = min(CONNECT_TIMEOUT_SECONDS, timeout_seconds)
     return stripe.RequestsClient(timeout=(connect_seconds, timeout_seconds), session=session)
 
