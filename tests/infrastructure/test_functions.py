@@ -134,7 +134,7 @@ def test_an_intents_lease_outlives_every_request_that_can_hold_it(
 @pytest.mark.parametrize("service", ["process", "resolver"])
 def test_only_production_moves_peoples_money(service: str, stage: Synthesized) -> None:
     environment = _environment(stage, stage.functions()[service])
-    assert environment["PROCESSORS"] == ("live" if stage.name == "prod" else "test")
+    assert environment["PROCESSORS"] == ("live" if environment["STAGE"] == "prod" else "test")
 
 
 @pytest.mark.parametrize("service", ["process", "resolver"])
