@@ -115,7 +115,7 @@ class BadCursor(BadRequest):
 
 
 class Unauthorized(PlatformError):
-    """Nobody vouches for the request: no credential, or one that is not accepted.
+    """The request is not authenticated: no credential, or one that is not accepted.
 
     `challenge` is the answer's WWW-Authenticate (RFC 6750 section 3): it names an error only where
     a credential was sent, and never which one of the many.

@@ -1,9 +1,9 @@
 """What our authorizer tells the functions through the gateway's context: an identity, or a refusal.
 
-A gateway whose authorizer refuses answers for itself, with 403 and a body of its own. So ours lets
-every request pass and says in the context whose it is, or that nobody vouches for it, and the
-functions answer. They take nothing but a complete identity in the version that they know:
-everything else is nobody's request.
+When an authorizer refuses, API Gateway answers 403 with a body of its own. So ours lets every
+request pass, with a context that holds the verified identity or says that the credential is
+refused, and the functions answer. They accept only a complete identity in the version that they
+know; everything else is unauthenticated (docs/decisions/0108).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _RETRY_AFTER: Final = re.compile(r"[1-9][0-9]{0,2}")
 
 
 class Outcome(StrEnum):
-    """What became of the credential; the caller learns no more than this."""
+    """What became of the credential. The caller is told no more than this."""
 
     VERIFIED = "verified"
     MISSING = "missing"
@@ -53,7 +53,7 @@ def context_of(identity: Identity) -> Context:
     expires_at = identity.expires_at
     return {
         "version": VERSION,
-        "outcome": Outcome.VERIFIED,
+        "outcome": Outcome.VERIFIED.value,
         "sub": identity.subject,
         "merchant_id": identity.merchant_id or "",
         "permissions": " ".join(identity.permissions),
@@ -75,7 +75,7 @@ def refusing_context(reason: Refusal, retry_after_seconds: int) -> Context:
 
 
 def identity_in(context: object, now_seconds: float) -> Identity:
-    """The identity that a context vouches for. Raises Unauthorized; Unavailable when undecided."""
+    """The verified identity in a context. Raises Unauthorized; Unavailable when undecided."""
     if not isinstance(context, Mapping) or context.get("version") != VERSION:
         raise Unauthorized.missing()
     match context.get("outcome"):

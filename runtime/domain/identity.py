@@ -26,8 +26,8 @@ LATEST_END: Final = 10**12 - 1
 _MERCHANT_ID: Final = re.compile(r"mer_[0-9A-Za-z]{1,40}")
 _RESERVED_BEGINNINGS: Final = (API_KEY_SUBJECT, "system:", "processor ")
 _RESERVED: Final = frozenset({"authorization expiry", "reconcile", "resolver", "unknown"})
-"""Names under which API keys, processors and the platform itself stand in the audit log: a token
-that had one would put its own doings on their account."""
+"""Names that API keys, processors and the platform itself have in the audit log: a token with such
+a subject could not be told from them there."""
 
 
 class Refusal(StrEnum):
@@ -78,7 +78,7 @@ def identity_of_token(claims: Mapping[str, Any], permissions: Any, expires_at: i
     operator's.
     """
     if "merchant_id" in claims and claims["merchant_id"] is None:
-        raise TokenRefused(Refusal.CLAIMS, "merchant_id is there and names nobody")
+        raise TokenRefused(Refusal.CLAIMS, "merchant_id is null")
     if expires_at > LATEST_END:
         raise TokenRefused(Refusal.CLAIMS, "exp is no time in seconds; milliseconds, perhaps")
     subject = claims.get("sub")

@@ -78,7 +78,7 @@ class HttpFunction:
         """Lambda's entry point."""
         assert not self._missing, f"the contract's {sorted(self._missing)} have no handler"
         logger.set_correlation_id(event.get("requestContext", {}).get("requestId"))
-        refusal = _refusal_of_nobody(event)
+        refusal = _refuse_unauthenticated(event)
         if refusal is not None:
             return _as_sent(_problem(refusal, APIGatewayProxyEventV2(event)))
         self._begin(context)
@@ -116,11 +116,11 @@ class HttpFunction:
         return _problem(NotFound(f"there is nothing at {path}"), event)
 
 
-def _refusal_of_nobody(event: dict[str, Any]) -> PlatformError | None:
-    """Why nobody may be answered: before routing, before anything is read or built.
+def _refuse_unauthenticated(event: dict[str, Any]) -> PlatformError | None:
+    """The refusal of a request without a verified identity; None for one that may be routed.
 
-    Refusal is the default. Only a public endpoint of the contract, by its method and path, is
-    served without an identity; whatever else somebody asks for, it must be known who.
+    Judged before routing and before anything is built or read. Refusal is the default: only public
+    endpoints of the contract, by method and path, are served without an identity.
     """
     request = APIGatewayProxyEventV2(event)
     if any(e.method == request.http_method and _same_path(e.path, request.raw_path) for e in _OPEN):

@@ -29,7 +29,7 @@ _SECONDS: Final = re.compile(r"\d{1,12}(\.\d{1,12})?(e\+?\d{1,2})?", re.IGNORECA
 def caller_of(event: APIGatewayProxyEventV2, now_seconds: float) -> Caller:
     """The caller of a route that is not public. Raises Unauthorized, Unavailable.
 
-    A request of which no authorizer has vouched for an identity, completely, is nobody's.
+    A request without a complete identity, verified by an authorizer, is unauthenticated.
     """
     context = event.request_context
     identity = _identity(context.get("authorizer"), now_seconds)

@@ -50,8 +50,8 @@ def transient_reason(canceled: ClientError, decisive: Collection[int] = ()) -> s
     or throttled, so that its own condition was not judged (API reference, CancellationReason). Then
     the verdict is not known yet, unless one of the `decisive` writes has failed.
 
-    Raises TransactionRefused when a condition failed, InvalidRequest when a write is none that
-    DynamoDB takes, the error itself for every other reason.
+    Raises TransactionRefused when a condition failed, InvalidRequest when a write is invalid, the
+    error itself for every other reason.
     """
     response: Any = canceled.response
     listed = response.get("CancellationReasons", [])

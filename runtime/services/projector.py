@@ -43,7 +43,7 @@ class Projection(Protocol):
     def __call__(self, changes: Sequence[Change]) -> Failed:
         """Do all that can be done, and name the rest.
 
-        Raises InvalidRequest when DynamoDB takes something of one of the changes never.
+        Raises InvalidRequest when DynamoDB refuses as invalid what follows from one of the changes.
         """
         ...
 
@@ -140,13 +140,13 @@ class Projector:
             return projection(given)
         except InvalidRequest:
             if len(given) == 1:
-                # No trying again makes its key shorter or its item smaller.
+                # A retry makes no key shorter and no item smaller.
                 kept = put_aside(self.parking, _record_of(given[0]), INVALID)
                 return frozenset() if kept else frozenset({given[0].sequence_number})
         except Exception:  # noqa: BLE001 - all of its changes come again; the others were done
             logger.exception("a projection failed", changes=len(given))
             return frozenset(each.sequence_number for each in given)
-        # One of them it is. Each half is done again, in order: what was done counts once.
+        # It is one of several. Each half is projected again, in order: every change counts once.
         half = len(given) // 2
         return self._done(projection, given[:half]) | self._done(projection, given[half:])
 

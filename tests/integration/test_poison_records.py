@@ -1,4 +1,4 @@
-"""Records of which DynamoDB takes nothing: parked at once, while all others are projected."""
+"""Records whose projection DynamoDB refuses as invalid are parked, and all others projected."""
 
 from __future__ import annotations
 

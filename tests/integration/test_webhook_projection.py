@@ -202,7 +202,7 @@ def test_a_merchant_that_cannot_be_read_holds_up_no_other(world: World) -> None:
     }
 
 
-def test_a_merchant_whose_id_is_no_key_holds_up_no_other(world: World) -> None:
+def test_a_merchant_whose_id_is_too_long_for_a_key_holds_up_no_other(world: World) -> None:
     """DynamoDB takes 2,048 bytes in a partition key; such a row was put by hand."""
     merchant = world.merchant(webhook_url=URL)
     world.paid(merchant)

@@ -241,7 +241,7 @@ def test_a_fault_of_ours_is_raised_as_it_is_and_never_tried_again(fault: Excepti
     ],
     ids=str,
 )
-def test_what_dynamodb_never_takes_is_told_apart_and_never_tried_again(fault: Exception) -> None:
+def test_an_invalid_request_is_an_error_of_its_own_and_never_tried_again(fault: Exception) -> None:
     client = Client(fault)
     made, _ = store(client)
     with pytest.raises(InvalidRequest) as raised:

@@ -1,4 +1,4 @@
-"""What DynamoDB takes never is found among the records of a batch, and parked."""
+"""A record whose projection DynamoDB refuses as invalid is found in its batch, and parked."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def records(count: int) -> list[StreamRecord]:
 
 
 class Deriving:
-    """Derives something from each record once, but for those that DynamoDB does not take."""
+    """Derives something from each record once, but for those whose write is invalid."""
 
     def __init__(self, poison: frozenset[int], failing: frozenset[int] = frozenset()) -> None:
         self.poison, self.failing = poison, failing

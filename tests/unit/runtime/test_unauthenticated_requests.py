@@ -1,4 +1,4 @@
-"""A request for which nobody vouches is answered 401 by every function, whatever it asks for."""
+"""An unauthenticated request is answered 401 by every function, whatever it asks for."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def but(good: dict[str, str], **changes: Any) -> dict[str, Any]:
     return {"lambda": {name: value for name, value in changed.items() if value is not ...}}
 
 
-UNVOUCHED: dict[str, Any] = {
+UNVERIFIED: dict[str, Any] = {
     "nothing": None,
     "an empty authorizer": {},
     "text": "admin",
@@ -110,12 +110,12 @@ def must_be_refused(answer: Answered, path: str) -> None:
     assert answer.body["type"].endswith("/unauthorized")
 
 
-@pytest.mark.parametrize("authorizer", list(UNVOUCHED))
+@pytest.mark.parametrize("authorizer", list(UNVERIFIED))
 def test_every_route_of_every_function_answers_401(authorizer: str) -> None:
     """Nothing is set up for these functions: whatever came before the refusal would fail."""
     for endpoint in PROTECTED:
         path = endpoint.path.replace("{id}", "x_1").replace("{pm_id}", "pm_1")
-        answer = asked(endpoint.function, endpoint.method, path, UNVOUCHED[authorizer], raw="{")
+        answer = asked(endpoint.function, endpoint.method, path, UNVERIFIED[authorizer], raw="{")
         must_be_refused(answer, path)
 
 
@@ -125,7 +125,7 @@ def test_every_route_of_every_function_answers_401(authorizer: str) -> None:
 def test_what_is_no_route_answers_401_too(
     function: str, authorizer: str, method: str, path: str
 ) -> None:
-    must_be_refused(asked(function, method, path, UNVOUCHED[authorizer]), path)
+    must_be_refused(asked(function, method, path, UNVERIFIED[authorizer]), path)
 
 
 @pytest.mark.parametrize("endpoint", PROTECTED, ids=lambda endpoint: endpoint.operation)
@@ -151,10 +151,10 @@ def test_the_challenge_names_an_error_only_where_a_credential_was_sent() -> None
         return answer.headers["WWW-Authenticate"]
 
     assert challenge(None) == 'Bearer realm="payments"'
-    assert challenge(UNVOUCHED["refused: missing"]) == 'Bearer realm="payments"'
+    assert challenge(UNVERIFIED["refused: missing"]) == 'Bearer realm="payments"'
     invalid = 'Bearer realm="payments", error="invalid_token"'
-    assert challenge(UNVOUCHED["refused: expired"]) == invalid
-    assert challenge(UNVOUCHED["refused: signature"]) == invalid
+    assert challenge(UNVERIFIED["refused: expired"]) == invalid
+    assert challenge(UNVERIFIED["refused: signature"]) == invalid
 
 
 def test_why_a_credential_was_refused_is_not_told() -> None:
@@ -179,8 +179,8 @@ def test_public_routes_are_served_without_a_name(
     for endpoint in served:
         path = endpoint.path.replace("{processor}", "sandbox")
         event = http_event(endpoint.method, path, raw="{}")
-        if UNVOUCHED[authorizer] is not None:
-            event["requestContext"]["authorizer"] = UNVOUCHED[authorizer]
+        if UNVERIFIED[authorizer] is not None:
+            event["requestContext"]["authorizer"] = UNVERIFIED[authorizer]
         answer = FUNCTIONS.modules[endpoint.function].handler(event, Context())
         assert "WWW-Authenticate" not in answer["headers"], endpoint.operation
     assert len(begun) == len(served)
