@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 PATIENT_SECONDS: Final = 60.0
 """How long one call may be retried while the tables are busy."""
+REBUILT_BY: Final = "system:rebuild-balances"
+"""Who has changed a balance, in the audit log; CloudTrail knows whose credentials it were."""
 _TABLES: Final = ("accounts", "entries", "transfers")
 
 
@@ -86,7 +88,7 @@ def _desk(
         transfers=TransferRepository(store),
         folds=folds,
         folding=FoldingProjection(
-            folds, AccountRepository(store), clock, lambda: run_id, _NoParking()
+            folds, AccountRepository(store), clock, lambda: run_id, _NoParking(), REBUILT_BY
         ),
         clock=clock,
         progress=counted,

@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -24,6 +25,7 @@ from runtime.models.scope import EVERYBODY
 from runtime.models.transfer import Transfer
 from runtime.repositories.books import Books, TransferFacts
 from runtime.repositories.folding import FoldRepository
+from runtime.repositories.refusals import InvalidRequest
 from runtime.repositories.transfers import TransferRepository
 from runtime.services.folding_projection import FoldingProjection
 from runtime.services.proof_transfers import posted_by
@@ -190,11 +192,19 @@ class _Adding:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, missing: Sequence[_Missing]) -> None:
+        """Add these. What DynamoDB refuses, whatever is tried, stays missing and is reported."""
         ids = list(dict.fromkeys(each.transfer_id for each in missing))
-        rows = self.desk.transfers.get_many(ids, EVERYBODY)
+        changes = [_as_inserted(row) for row in self.desk.transfers.get_many(ids, EVERYBODY)]
         with self._lock:  # the projection remembers accounts, and is one invocation's
-            failed = self.desk.folding([_as_inserted(row) for row in rows])
-            self.added += len(rows) - len(failed)
+            try:
+                self._fold(changes)
+            except InvalidRequest:
+                for change in changes:
+                    with suppress(InvalidRequest):
+                        self._fold([change])
+
+    def _fold(self, changes: Sequence[Change]) -> None:
+        self.added += len(changes) - len(self.desk.folding(changes))
 
 
 def _as_inserted(transfer: Transfer) -> Change:

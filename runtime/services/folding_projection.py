@@ -31,6 +31,7 @@ class FoldingProjection:
     clock: Callable[[], datetime]
     request_id: Callable[[], str]
     parking: Parking
+    folded_by: str = FOLDED_BY
     _targets: OrderedDict[str, FoldTarget] = field(default_factory=OrderedDict)
 
     def __call__(self, changes: Sequence[Change]) -> Failed:
@@ -72,7 +73,7 @@ class FoldingProjection:
     ) -> None:
         now = self.clock()
         context = ChangeContext(
-            changed_by=FOLDED_BY, request_id=self.request_id(), cause=transfer.id
+            changed_by=self.folded_by, request_id=self.request_id(), cause=transfer.id
         )
         target = self._target(account_id, transfer, context, now)
         self.folds.fold(target, shard, items, context, now)
