@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -97,8 +98,9 @@ class Shop:
 
 
 @pytest.fixture
-def shop(stage: Stage) -> Shop:
-    return Shop(stage)
+def shop(stage: Stage) -> Iterator[Shop]:
+    yield Shop(stage)
+    assert stage.payments_that_contradict() == []
 
 
 def dispute(payment: Any, kind: str = "dispute_opened", **more: Any) -> dict[str, Any]:

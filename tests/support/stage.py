@@ -6,11 +6,18 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from local.ports import free_port
+from runtime.repositories.books import Books
+from runtime.repositories.codec import Codec, NoCipher
+from runtime.repositories.proofs import ProofRepository
+from runtime.repositories.store import Store
+from runtime.services.proof import prove
+from runtime.services.proof_work import ProofDesk
 from tests.support.engines import Engine
 from tests.support.http import Functions, environment, functions, make_tables
 from tests.support.streams import StreamPoller
@@ -50,6 +57,23 @@ class Stage:
         poller = StreamPoller(self.aws_tables, [self.tables["payments"]], function)
         poller.drain()
         assert not poller.errors
+
+    def payments_that_contradict(self) -> list[str]:
+        """What the project's own proof finds wrong with payments and their postings."""
+        store = Store(self.dynamodb, self.tables, Codec(NoCipher()), lambda: 60.0)
+        desk = ProofDesk(
+            proofs=ProofRepository(store),
+            books=Books(store, segments=1),
+            clock=lambda: datetime.now(UTC),
+            sleep=lambda _: None,
+            must_stop=lambda: False,
+            cut=timedelta(0),
+            patience_seconds=0.0,
+        )
+        report = prove(desk).report
+        assert report is not None
+        checks = (check for check in report.checks if check.name.value.startswith("payment_"))
+        return [str(violation) for check in checks for violation in check.violations]
 
 
 @contextmanager
