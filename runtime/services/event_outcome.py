@@ -138,12 +138,14 @@ def _disputable(
     payment: Payment | None, event: ProcessorEvent, state: DisputeState, desk: EventDesk
 ) -> Payment:
     """The payment, if the dispute can be booked on it. Raises NotApplicable, Unavailable."""
-    if payment is None or payment.amount_captured == 0:
+    is_theirs = payment is not None and payment.processor == desk.processor
+    if payment is None or not is_theirs or payment.amount_captured == 0:
         named = state.reference or state.charge_id
         require_patience(event, desk)
         raise NotApplicable(
             Unapplied.UNKNOWN_PAYMENT,
-            f"dispute {state.id} is about {named}, which is no payment that was captured here",
+            f"dispute {state.id} is about {named}, which is no payment that was captured here "
+            f"by {desk.processor}",
             state.created_at,
         )
     if None not in (state.reference, state.charge_id) and state.charge_id != payment.charge_id:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import time
+from typing import Any
 
 import httpx
+import pytest
 
+from local.apply_processor_events import apply_processor_events
+from local.errors import LocalError
+from local.progress import Progress
 from runtime.gateways.processors.sandbox_events import SIGNATURE_HEADER, sign_sandbox_event
-from tests.e2e.conftest import Deployment
+from tests.e2e.conftest import Deployment, Shop
 
 SECRET = "a secret of the sandbox"
 SALE = {"amount": 1000, "currency": "USD", "payment_method": "tok_approved"}
@@ -44,3 +49,34 @@ def test_a_signed_dispute_comes_in_without_a_token_and_an_unsigned_one_does_not(
     assert read["dispute_status"] == "opened"
     refused = shop.client.post(f"/v1/payments/{paid['id']}/refund", {"amount": 601}, key="two")
     assert refused.require(422)["code"] == "amount_too_large"
+
+
+def test_what_is_kept_is_applied_by_the_command_once_the_processor_says_what_can_be(
+    deployment: Deployment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop = deployment.shop(processor_config={"webhook_secret": SECRET})
+    paid = shop.client.post("/v1/payments", SALE, key="one").require(201)
+    about = {"reference": paid["id"], "dispute_id": "dp_1", "amount": 400}
+    assert tell(deployment, shop, id="evt_1", currency="EUR", **about)["result"] == "kept"
+    with pytest.raises(LocalError, match="could not be applied"):
+        apply_processor_events(deployment.workspace, Progress(), stage=None)
+    tell(deployment, shop, id="evt_2", currency="USD", silent=True, **about)
+    assert "EUR" in capsys.readouterr().out
+    apply_processor_events(deployment.workspace, Progress(), stage=None)
+    assert "applied" in capsys.readouterr().out
+    read = shop.client.get(f"/v1/payments/{paid['id']}").require(200)
+    assert read["dispute_status"] == "opened"
+
+
+def tell(deployment: Deployment, shop: Shop, **event: Any) -> Any:
+    """A signed notification of an opened dispute; its answer."""
+    now = int(time.time())
+    body = json.dumps({"type": "dispute_opened", "created": now, **event}).encode()
+    url = f"{deployment.stack.api_url}/v1/processor-events/sandbox?merchant_id={shop.merchant_id}"
+    headers = {
+        "content-type": "application/json",
+        SIGNATURE_HEADER: sign_sandbox_event(body, SECRET, now),
+    }
+    answer = httpx.post(url, content=body, headers=headers, timeout=30)
+    assert answer.status_code == 200, answer.text
+    return answer.json()

@@ -290,6 +290,16 @@ def test_the_payment_is_the_one_that_the_processor_names_not_the_notification(to
     assert disputed == {town.payment_id: DisputeStatus.OPENED, other: None}
 
 
+def test_one_processor_disputes_no_payment_of_another(town: Town) -> None:
+    payment = town.world.payment()
+    town.world.put(payment.model_copy(update={"processor": "stripe"}))
+    before = town.receivable()
+    town.dispute()
+    old = town.world.clock() - OLD
+    assert town.hear_of_dispute(at=old) is EventResult.KEPT
+    assert town.receivable() == before
+
+
 def test_a_dispute_that_names_a_payment_and_another_charge_is_kept(town: Town) -> None:
     """Our reference stands in metadata, which whoever owns the processor account can edit."""
     before = town.receivable()
