@@ -18,7 +18,6 @@ from pydantic import BaseModel
 
 from runtime.domain.buckets import OPEN_QUEUE, all_buckets
 from runtime.domain.instants import to_instant
-from runtime.models.fields import Instant
 from runtime.models.payment import Payment
 from runtime.models.scope import EVERYBODY
 from runtime.models.transaction import Transaction
@@ -35,15 +34,17 @@ Found = TypeVar("Found")
 
 
 class Open(BaseModel, frozen=True):
-    """A payment or operation as `gsi-open` shows it."""
+    """A payment or operation as `gsi-open` shows it, whoever has put it there."""
 
     id: str
-    next_action_at: Instant
+    next_action_at: str
 
 
 class _Owned(BaseModel, frozen=True):
+    """Whose a row is; a row that was put there by hand may say anything, and hides no other."""
+
     id: str
-    merchant_id: str | None = None
+    merchant_id: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,8 @@ class OpenQueue:
             for start in range(0, len(identifiers), MAX_TRANSACTION_ITEMS)
         ]
         found = self._over(batches, lambda some: self._owners(model, some))
-        return {row.id: row.merchant_id for some in found for row in some if row.merchant_id}
+        rows = (row for some in found for row in some)
+        return {row.id: row.merchant_id for row in rows if isinstance(row.merchant_id, str)}
 
     def _of_bucket(self, model: Model, bucket: str, now: datetime) -> list[Open]:
         conditions = (equals("open_bucket", bucket), at_most("next_action_at", to_instant(now)))

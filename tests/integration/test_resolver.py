@@ -216,13 +216,21 @@ def test_a_stage_may_raise_the_number_of_buckets_and_nothing_is_left_behind(
     assert (report.due, report.resolved) == (12, 12)
 
 
-def test_a_row_that_says_nothing_of_its_merchant_keeps_nobody_waiting(world: World) -> None:
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"merchant_id": {"N": "5"}}, {"next_action_at": {"S": "0"}}],
+    ids=["no merchant", "no merchant's id", "no time"],
+)
+def test_a_row_that_was_put_there_by_hand_keeps_nobody_waiting(
+    world: World, more: dict[str, Any]
+) -> None:
     merchant = world.merchant()
     world.pay(merchant, payment_method="tok_timeout")
     stray = {
         "id": {"S": "stray"},
         "open_bucket": {"S": "open#000"},
         "next_action_at": {"S": to_instant(world.clock())},
+        **more,
     }
     world.client.put_item(TableName=world.tables["payments"], Item=stray)
     report = world.resolve(limits=LIMITS)
