@@ -9,9 +9,9 @@
     ├── NotFound 404
     ├── MethodNotAllowed 405
     ├── Conflict 409 ─ IdempotencyInFlight · AlreadyExists · AlreadyPosted · AlreadyCanceled
-    │                  · HoldExpired · BalanceNotZero · StaleVersion · InvalidState
-    │                  · SecretsStillSign · ProcessorAccountRemoved
-    │                  · ProcessorInUse
+    │                  · HoldExpired · BalanceNotZero · OpenHolds · AccountInUse
+    │                  · StaleVersion · InvalidState · SecretsStillSign
+    │                  · ProcessorAccountRemoved · ProcessorInUse
     ├── PayloadTooLarge 413
     ├── UnsupportedMediaType 415
     ├── Unprocessable 422 ─ InvalidValue · IdempotencyKeyReused · AmountTooLarge · CardDataRefused
@@ -24,7 +24,7 @@
     └── Unavailable 503 (retryable) ─ KeysUnavailable
 
     Not for a caller; each is caught by the service that can do something about it:
-    AlreadyClaimed · StaleWrite · ProcessorUnknown · TouchesFolded · NeedsSweep · FailedBefore
+    AlreadyClaimed · StaleWrite · ProcessorUnknown · TouchesFolded · FailedBefore
 
 `code` is stable and snake_case, `detail` is one sentence with the values that matter, `param` names
 the field at fault. A service raises; only the HTTP layer knows how a problem document looks.
@@ -250,10 +250,24 @@ class HoldExpired(Conflict):
 
 
 class BalanceNotZero(Conflict):
-    """The account still has money, or money on its way."""
+    """The account that is to be closed still has money."""
 
     code = "balance_not_zero"
     title = "Only an account at zero can be closed"
+
+
+class OpenHolds(Conflict):
+    """Money is held from or towards the account that is to be closed."""
+
+    code = "open_holds"
+    title = "Holds on the account are open"
+
+
+class AccountInUse(Conflict):
+    """Payments are booked on the account that is to be closed."""
+
+    code = "account_in_use"
+    title = "The account is in use"
 
 
 class StaleVersion(Conflict):
@@ -495,20 +509,11 @@ class ProcessorUnknown(Exception):
 
 
 class TouchesFolded(Exception):
-    """A credit met folded accounts, whose rows requests leave alone. `accounts` as they stand."""
+    """A transfer met folded accounts, which it must touch otherwise. `accounts` as they stand."""
 
     def __init__(self, accounts: tuple[Account, ...]) -> None:
         super().__init__(f"folded: {', '.join(account.id for account in accounts)}")
         self.accounts = accounts
-
-
-class NeedsSweep(Exception):
-    """Row 00 of a folded account lacks funds that its fold rows may have; else it is `refusal`."""
-
-    def __init__(self, account_id: str, refusal: InsufficientFunds) -> None:
-        super().__init__(f"{account_id}: {refusal.detail}")
-        self.account_id = account_id
-        self.refusal = refusal
 
 
 class FailedBefore(Exception):

@@ -183,6 +183,7 @@ class QuerySettings(Settings, frozen=True):
 class ReconcileSettings(Settings, frozen=True):
     """The function that reads settlement files."""
 
+    accounts_table: str
     merchants_table: str
     settlement_lines_table: str
     settlements_table: str
@@ -196,6 +197,7 @@ class ReconcileSettings(Settings, frozen=True):
 class FinishingSettings(PaymentTiming, frozen=True):
     """What functions that finish unanswered charges, captures, refunds and voids have in common."""
 
+    accounts_table: str
     alerts_table: str
     customers_table: str
     idempotency_table: str

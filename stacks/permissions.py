@@ -147,6 +147,7 @@ QUERY: Final[TableUses] = {
 }
 
 RECONCILE: Final[TableUses] = {
+    "accounts": _rows("UpdateItem"),
     "merchants": _rows("GetItem"),
     "settlement_lines": _rows("PutItem"),
     "settlements": _rows("GetItem", "PutItem", "UpdateItem"),
@@ -155,6 +156,7 @@ RECONCILE: Final[TableUses] = {
 }
 
 RESOLVER: Final[TableUses] = {
+    "accounts": _rows("UpdateItem"),
     "alerts": _rows("PutItem"),
     "customers": _rows("UpdateItem"),
     "idempotency": _rows("GetItem", "PutItem"),

@@ -112,6 +112,20 @@ def movements_of_post(legs: tuple[Leg, ...], posted: int) -> tuple[Movement, ...
     )
 
 
+def left_to_request(hold: Transfer, movements: Iterable[Movement]) -> tuple[Movement, ...]:
+    """What the end of a hold changes in its own commit: of folded accounts only what they hold.
+
+    Nothing of those that began before `held_in` was kept for folded accounts.
+    """
+    return tuple(
+        Movement(movement.account_id, held_in=movement.held_in)
+        if movement.account_id in hold.folded_accounts
+        else movement
+        for movement in movements
+        if movement.account_id not in hold.folded_accounts or hold.held_in_counted
+    )
+
+
 def posted_legs(legs: tuple[Leg, ...], posted: int) -> tuple[Leg, ...]:
     """The legs as they were posted."""
     if posted == total_of(legs):
@@ -127,11 +141,6 @@ def final_legs(transfer: Transfer) -> tuple[Leg, ...]:
         return transfer.legs
     assert transfer.posted_amount is not None, f"{transfer.id} is not processed"
     return posted_legs(transfer.legs, transfer.posted_amount)
-
-
-def accounts_of(legs: Iterable[Leg]) -> tuple[str, ...]:
-    """Every account that the legs name, once."""
-    return tuple(net_by_account(legs))
 
 
 def total_of(legs: Iterable[Leg]) -> int:
@@ -164,6 +173,10 @@ def operation_time(operation_id: str) -> str:
 
 # -------------------------------------------------------------------- the chart
 
+_RECEIVABLE: Final = "acc_receivable_"
+_CHART: Final = ("acc_clearing_", "acc_fees_", "acc_opening_", _RECEIVABLE)
+"""What the ids of the chart's accounts begin with. Clearing, fees and opening have no floor."""
+
 
 @dataclass(frozen=True, slots=True)
 class ChartAccount:
@@ -192,7 +205,17 @@ def opening_account(currency: str) -> str:
 
 def receivable_account(merchant_id: str, currency: str) -> str:
     """Folded account of what a merchant is owed, one per currency."""
-    return f"acc_receivable_{merchant_id}_{currency}"
+    return f"{_RECEIVABLE}{merchant_id}_{currency}"
+
+
+def is_receivable(account_id: str) -> bool:
+    """Whether it is what a merchant is owed: of the chart, only these have a floor."""
+    return account_id.startswith(_RECEIVABLE)
+
+
+def is_of_chart(account_id: str) -> bool:
+    """Whether the account exists by rule, because payments and openings are booked on it."""
+    return account_id.startswith(_CHART)
 
 
 def chart_account(account_id: str, merchant_id: str, currency: str) -> ChartAccount | None:

@@ -36,13 +36,16 @@ def was_open(transfer_id: str, operation_id: str, status: str, cut_mark: str) ->
     return is_hold_end(operation_id) and operation_time(operation_id) > cut_mark
 
 
-def held_by(legs: Iterable[Leg], folded_accounts: Iterable[str]) -> dict[str, Held]:
-    """What an open hold holds of each account; what comes to a folded one is not kept there."""
-    folded = frozenset(folded_accounts)
+def held_by(legs: Iterable[Leg], uncounted: Iterable[str] = ()) -> dict[str, Held]:
+    """What an open hold holds of each account.
+
+    `uncounted`: the folded accounts of a hold that began before `held_in` was kept for them.
+    """
+    left_out = frozenset(uncounted)
     held = {
         each.account_id: Held(each.held_out, each.held_in)
         for each in movements_of_hold(legs)
-        if each.account_id not in folded
+        if each.account_id not in left_out
     }
     return {account: each for account, each in held.items() if each != NOTHING_HELD}
 

@@ -138,8 +138,7 @@ class Reading(BaseModel):
     @property
     def held_at_cut(self) -> Held:
         """What was held when the cut was made, by the row and its entries since."""
-        held_in = 0 if self.folded else self.held_in - self.newer_held_in
-        return Held(self.held_out - self.newer_held_out, held_in)
+        return Held(self.held_out - self.newer_held_out, self.held_in - self.newer_held_in)
 
     def from_the_start(self) -> Reading:
         """The same row's reading, to be begun again."""

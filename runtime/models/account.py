@@ -9,7 +9,7 @@ from runtime.models.fields import Instant, Record, SignedMinorUnits
 from runtime.schema import Row, partition, sort
 
 PROFILE_SHARD = "00"
-"""Sort key of the row that holds the profile and the balance; fold rows have others."""
+"""Sort key of the row that holds the profile and the balance; a hot account has more rows."""
 
 
 class AccountType(StrEnum):
@@ -38,8 +38,10 @@ class Posting(StrEnum):
 
 
 class Account(Record, table="accounts", stream=True, frozen=True):
-    """An account's profile and balance (shard `00`), or one of a folded account's fold rows.
+    """An account's profile and balance (shard `00`), or one of a folded account's shards.
 
+    Credit shards (`01` to `16`) are raised by the change stream, debit shards (`d00` to `d63`) are
+    lowered by refunds, chargebacks and settled lines; the account's balance is the sum of its rows.
     `spendable` = balance - held_out + credit_limit is kept beside them, because a DynamoDB
     condition cannot do arithmetic.
     """

@@ -12,9 +12,10 @@ class Entry(Row, table="entries", frozen=True):
     """What one operation changed in one account, and the exact balance after it.
 
     Of row `00` there is an entry per version, `sequence` being the version in 12 digits; holds and
-    changes of status have the amount 0. Of a fold row there is an entry per operation, `sequence`
-    being the time-sortable part of its id; `fold_version` is the version of the fold row that first
-    holds the amount, and no balance is exact at that instant, so `balance_after` is absent.
+    changes of status have the amount 0. Of a hot account's shard there is an entry per operation,
+    `sequence` being the time-sortable part of its id; `fold_version` is the version of the shard
+    that first holds the amount, and no balance of the account is exact at that instant, so
+    `balance_after` is absent.
 
     `held_out` and `held_in` are what the operation changed of what is held; mostly nothing.
     """

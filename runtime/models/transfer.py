@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from runtime.models.fields import Instant, MinorUnits, Record
-from runtime.schema import partition, shown_in, sort
+from runtime.schema import UnlessDefault, partition, shown_in, sort
 
 MAX_LEGS = 20
 """Legs of one transfer: with the claim and the transfer row far below DynamoDB's 100 actions."""
@@ -38,7 +38,9 @@ class Transfer(Record, table="transfers", stream=True, frozen=True):
     Immutable once final: a correction is a new transfer. `operation_id` names what brought it to
     its present state: the transfer itself, or the post, cancel or expiry of a hold.
     `folded_accounts` are those whose change is not in this commit: the change stream folds it from
-    this row. A hold stands in `expiry-index` until it is resolved.
+    this row. `debited_accounts` are hot accounts whose row `debit_shard` this commit lowers instead
+    of row `00`. `held_in_counted`: this hold stands in `held_in` of its folded accounts as well. A
+    hold stands in `expiry-index` until it is resolved.
     """
 
     id: Annotated[
@@ -50,6 +52,9 @@ class Transfer(Record, table="transfers", stream=True, frozen=True):
     hold_bucket: Annotated[str | None, partition("expiry-index")] = None
     operation_id: str
     folded_accounts: tuple[str, ...] = ()
+    debited_accounts: Annotated[tuple[str, ...], UnlessDefault()] = ()
+    debit_shard: str | None = None
+    held_in_counted: Annotated[bool, UnlessDefault()] = False
     legs: Annotated[tuple[Leg, ...], Field(min_length=1, max_length=MAX_LEGS)]
     amount: MinorUnits
     currency: str

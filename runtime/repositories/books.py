@@ -48,6 +48,9 @@ class TransferFacts(BaseModel, frozen=True):
     legs: tuple[LooseLeg, ...] = ()
     posted_amount: int | None = None
     folded_accounts: tuple[str, ...] = ()
+    debited_accounts: tuple[str, ...] = ()
+    debit_shard: str | None = None
+    held_in_counted: bool = False
     payment_id: str | None = None
 
 
@@ -159,6 +162,10 @@ class Books:
         shard, sequence = fold_shard(transfer.id), fold_sequence(transfer.operation_id)
         known = {
             (entry_partition(account, shard), sequence) for account in transfer.folded_accounts
+        }
+        known |= {
+            (entry_partition(account, transfer.debit_shard or ""), sequence)
+            for account in transfer.debited_accounts
         }
         indexed = self._store.query(
             Entry,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from runtime.domain.ledger import FOLD_SHARDS, operation_time
+from runtime.domain.hot_accounts import shards_of
+from runtime.domain.ledger import operation_time
 from runtime.models.account import PROFILE_SHARD
 from runtime.models.entry import Entry, entry_partition, fold_sequence
 from runtime.models.scope import EVERYBODY
@@ -26,28 +27,32 @@ class EntryRepository:
         return self._of_shard(account_id, PROFILE_SHARD, before_sequence, page_size)
 
     def of_folded(
-        self, account_id: str, *, before_operation: str | None, page_size: int
+        self,
+        account_id: str,
+        shards: Iterable[str],
+        *,
+        before_operation: str | None,
+        page_size: int,
     ) -> Iterator[Entry]:
-        """Entries of a folded account, row 00 and fold rows merged, newest operation first.
+        """Entries of a folded account, row 00 and `shards` merged, newest operation first.
 
         `before_operation` is an operation's time part (domain.ledger.operation_time).
         """
-        fold_rows = [
-            self._of_shard(account_id, f"{shard:02d}", before_operation, page_size)
-            for shard in range(1, FOLD_SHARDS + 1)
+        of_shards = [
+            self._of_shard(account_id, shard, before_operation, page_size) for shard in shards
         ]
-        # Row 00 is in the order of versions; it has few entries: debits, sweeps, changes of status.
+        # Row 00 is in the order of versions; it has few entries: payouts, holds, consolidations.
         row = (
             entry
             for entry in self._of_shard(account_id, PROFILE_SHARD, None, page_size)
             if before_operation is None or operation_time(entry.operation_id) < before_operation
         )
         return heapq.merge(
-            row, *fold_rows, key=lambda entry: operation_time(entry.operation_id), reverse=True
+            row, *of_shards, key=lambda entry: operation_time(entry.operation_id), reverse=True
         )
 
     def of_sweep(self, account_id: str, operation_id: str) -> list[Entry]:
-        """What a sweep took out of the account's fold rows, with all that was committed before.
+        """What a sweep took out of the account's shards, with all that was committed before.
 
         Raises ValidationError where an entry was edited past reading.
         """
@@ -55,8 +60,8 @@ class EntryRepository:
         if not sequence:
             return []
         keys = [
-            {"account_shard": entry_partition(account_id, f"{shard:02d}"), "sequence": sequence}
-            for shard in range(1, FOLD_SHARDS + 1)
+            {"account_shard": entry_partition(account_id, shard), "sequence": sequence}
+            for shard in shards_of(account_id)
         ]
         entries = self._store.get_settled(Entry, keys, Entry, EVERYBODY)
         # A transfer's entry stands under its time part as well, whatever its prefix.

@@ -131,6 +131,7 @@ class Update:
     appended: Mapping[str, Any] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
     members: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    initial: Mapping[str, Any] = field(default_factory=dict)
     sealed: tuple[str, ...] = ()
     """Encrypted attributes that take their value from `row`, enciphered when it is written."""
     row: BaseModel | None = None
@@ -160,6 +161,10 @@ class Update:
         """Give attributes these values."""
         return replace(self, assigned={**self.assigned, **values})
 
+    def begin_with(self, **values: Any) -> Update:
+        """Give attributes these values, unless the row has them already."""
+        return replace(self, initial={**self.initial, **values})
+
     def when(self, *conditions: Condition) -> Update:
         """Only if all conditions hold of the row as it stands."""
         return replace(self, condition=all_of(*conditions))
@@ -168,6 +173,9 @@ class Update:
         """The UpdateExpression."""
         clauses = []
         terms = [f"{rendering.name(n)} = {rendering.value(v)}" for n, v in self.assigned.items()]
+        for name, value in self.initial.items():
+            attribute = rendering.name(name)
+            terms.append(f"{attribute} = if_not_exists({attribute}, {rendering.value(value)})")
         for name, change in self.increments.items():
             attribute, operator = rendering.name(name), "+" if change > 0 else "-"
             terms.append(f"{attribute} = {attribute} {operator} {rendering.value(abs(change))}")

@@ -1,37 +1,42 @@
-"""Folded accounts: many transfers added to a fold row in one commit, each exactly once.
+"""Folded accounts: many transfers added to a credit shard in one commit, each exactly once.
 
-An entry is put, if it does not exist, in the same transaction as the fold row's new sum; so a
-transfer that comes again finds its entry and adds nothing. A transfer always meets the same fold
-row (domain.ledger.fold_shard), whoever folds it.
+An entry is put, if it does not exist, in the same transaction as the shard's new sum; so a transfer
+that comes again finds its entry and adds nothing. A transfer always meets the same credit shard
+(domain.ledger.fold_shard), whoever folds it. What the shards hold can be consolidated into row 00.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from pydantic import BaseModel
+
 from runtime.domain.buckets import account_status_bucket
+from runtime.domain.hot_accounts import HotBalance, debit_shards
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
-from runtime.domain.ledger import ChartAccount
+from runtime.domain.ledger import ChartAccount, is_receivable
 from runtime.errors import Unavailable
 from runtime.models.account import PROFILE_SHARD, Account, AccountStatus, AccountType, Posting
 from runtime.models.change import ChangeContext
 from runtime.models.entry import Entry, entry_partition, fold_sequence
 from runtime.models.fields import Instant
 from runtime.models.scope import EVERYBODY
-from runtime.repositories.expressions import Put, Write, absent, equals, put, update
+from runtime.repositories.expressions import Put, Write, above, absent, equals, put, update
 from runtime.repositories.refusals import TransactionRefused
 from runtime.repositories.store import Store
 
 MAX_FOLDED_AT_ONCE = 50
 """Entries of one commit: with the fold row half of DynamoDB's 100 actions, far below 4 MB."""
+MAX_CONSOLIDATED_AT_ONCE = 49
+"""Shards of one commit: each with its entry, and row 00, below DynamoDB's 100 actions."""
 MAX_ATTEMPTS = 50
-"""Commits of one fold or sweep that others disturb; each one that fails means that another's, or a
-part of our own, is done."""
+"""Commits of one fold or consolidation that others disturb; each one that fails means that
+another's, or a part of our own, is done."""
 MAX_PROFILES_REMEMBERED = 10_000
 ROWS_PAGE = 100
 
@@ -56,6 +61,20 @@ class FoldItem:
     processed_at: Instant
 
 
+ChangeOf = Callable[[str], ChangeContext]
+"""The stamp of an operation, by its id."""
+
+
+class _Spendable(BaseModel, frozen=True):
+    version: int
+    spendable: int
+
+
+class _Shard(BaseModel, frozen=True):
+    shard: str
+    balance: int
+
+
 class FoldRepository:
     """The rows of folded accounts, with their entries."""
 
@@ -64,7 +83,7 @@ class FoldRepository:
         self._profiles: OrderedDict[str, None] = OrderedDict()
 
     def rows_of(self, account_id: str) -> list[Account]:
-        """Row 00 and the fold rows of an account, strongly consistent."""
+        """Row 00 and the shards of an account, strongly consistent."""
         rows = self._store.query(
             Account, Account, [equals("id", account_id)], page_size=ROWS_PAGE, consistent=True
         )
@@ -135,20 +154,54 @@ class FoldRepository:
                 return
         raise Unavailable(f"fold row {target.account_id}#{shard} is too busy")
 
-    def sweep(
-        self, account_id: str, operation_id: str, context: ChangeContext, now: datetime
-    ) -> int:
-        """Move what the fold rows hold into row 00, where a debit can be guarded.
+    def balance_of(self, account_id: str) -> HotBalance:
+        """A hot account for a guarded debit: row 00 first, then all shards, strongly consistent.
 
-        Returns the sum moved, in minor units. Raises Unavailable.
+        In this order, because consolidation, the only one to lower a credit shard, steps the
+        version of row 00. Version 0 where there is no such account.
         """
-        for attempt in range(MAX_ATTEMPTS):
-            rows = [row for row in self.rows_of(account_id) if row.shard != PROFILE_SHARD]
-            full = [row for row in rows if row.balance]
+        key = {"id": account_id, "shard": PROFILE_SHARD}
+        row = self._store.get(Account, key, _Spendable, EVERYBODY)
+        shards = self._store.query(
+            Account,
+            _Shard,
+            [equals("id", account_id), above("shard", PROFILE_SHARD)],
+            page_size=ROWS_PAGE,
+            consistent=True,
+        )
+        balances = {shard.shard: shard.balance for shard in shards}
+        debits = debit_shards() if is_receivable(account_id) else ()
+        return HotBalance(
+            version=row.version if row is not None else 0,
+            spendable=row.spendable if row is not None else 0,
+            in_shards=sum(balances.values()),
+            debits={shard: balances.get(shard, 0) for shard in debits},
+        )
+
+    def consolidate(self, account_id: str, change: ChangeOf, now: datetime) -> int:
+        """Move what the shards hold into row 00; the account's total stays what it is.
+
+        In parts, each an operation of its own: a commit takes half a hundred shards. Returns the
+        sum moved, in minor units. Raises Unavailable.
+        """
+        moved = 0
+        for _ in range(MAX_ATTEMPTS):
+            full = [row for row in self.rows_of(account_id) if _is_full_shard(row)]
             if not full:
+                return moved
+            moved += self._consolidate(account_id, full[:MAX_CONSOLIDATED_AT_ONCE], change, now)
+        raise Unavailable(f"the shards of {account_id} are too busy to be consolidated; try again")
+
+    def _consolidate(
+        self, account_id: str, shards: Sequence[Account], change: ChangeOf, now: datetime
+    ) -> int:
+        """One part; shards that others change meanwhile are left out. Returns the sum moved."""
+        operation_id, at = new_id("swp", now), to_instant(now)
+        context, left = change(operation_id), list(shards)
+        for attempt in range(MAX_ATTEMPTS):
+            if not left:
                 return 0
-            total = sum(row.balance for row in full)
-            at = to_instant(now)
+            total = sum(row.balance for row in left)
             into = (
                 update(Account, {"id": account_id, "shard": PROFILE_SHARD})
                 .add(balance=total, spendable=total, version=1)
@@ -160,7 +213,7 @@ class FoldRepository:
                 .when(equals("posting", Posting.FOLDED))
             )
             writes: list[Write] = [into]
-            for row in full:
+            for row in left:
                 after = _emptied(row, operation_id, context, at)
                 writes += [_replace(row, after), put(_swept(row, after)).when(absent("sequence"))]
             try:
@@ -169,9 +222,18 @@ class FoldRepository:
             except TransactionRefused as refused:
                 if 0 in refused.failed:
                     raise AssertionError(f"{account_id} is no folded account") from refused
+                left = [
+                    row
+                    for place, row in enumerate(left)
+                    if not refused.failed.keys() & {2 * place + 1, 2 * place + 2}
+                ]
             else:
                 return total
-        raise Unavailable(f"the fold rows of {account_id} are too busy")
+        return 0
+
+
+def _is_full_shard(row: Account) -> bool:
+    return row.shard != PROFILE_SHARD and row.balance != 0
 
 
 def _replace(before: Account | None, after: Account) -> Put:

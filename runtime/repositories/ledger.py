@@ -1,40 +1,38 @@
-"""The ledger's writes: one transaction per operation, no read before it.
+"""The ledger's writes: one transaction per operation, and no read before it but of hot accounts.
 
 Every expression of the ledger is built here. A transaction has the claim, the transfer and the row
-`00` of each immediate account; accounts whose posting is folded are left to the change stream.
+`00` of each immediate account. Credits of hot accounts are left to the change stream; a debit of
+one is guarded by its whole balance, as it was read before (`HotBalance`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from runtime.domain.account_rules import (
-    ORDINARY_TYPES,
     Terms,
     Touched,
     first_refusal,
     ownership_refusal,
     unknown_account,
 )
-from runtime.domain.instants import to_instant
+from runtime.domain.hot_accounts import DEBIT_SHARDS, HotBalance
 from runtime.domain.ledger import Movement
 from runtime.errors import (
     AlreadyClaimed,
     FailedBefore,
     InsufficientFunds,
     Internal,
-    NeedsSweep,
+    InvalidValue,
     PlatformError,
     StaleWrite,
     TouchesFolded,
 )
-from runtime.models.account import PROFILE_SHARD, Account, AccountStatus, Posting
-from runtime.models.change import ChangeContext
+from runtime.models.account import Account, Posting
 from runtime.models.customer import Customer
-from runtime.models.fields import Instant
 from runtime.models.idempotency import IdempotencyRecord
 from runtime.models.transfer import Transfer, TransferStatus
 from runtime.repositories import claims
@@ -47,46 +45,38 @@ from runtime.repositories.customers import (
 )
 from runtime.repositories.expressions import (
     Check,
-    Condition,
-    Key,
     Update,
     Write,
     above,
     absent,
-    at_least,
     at_most,
     change,
     check,
     equals,
-    one_of,
     put,
-    update,
 )
 from runtime.repositories.lock_out import Attempt, CountedAttempt, end_of_failures
+from runtime.repositories.movements import (
+    Operation,
+    begin_hot_movement,
+    begin_movement,
+    debit_shard_checks,
+    resolve_movement,
+)
 from runtime.repositories.refusals import TransactionRefused
 from runtime.repositories.side_writes import commit
-from runtime.repositories.store import Store
+from runtime.repositories.store import MAX_TRANSACTION_ITEMS, Store
 
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One operation on the ledger: its id (also the attempt's token), who, and when."""
-
-    id: str
-    transfer_id: str
-    change: ChangeContext
-    now: datetime
-
-    @property
-    def at(self) -> Instant:
-        """When, as it is stored."""
-        return to_instant(self.now)
+HOT_CONFLICT_CAP_SECONDS: Final = 0.05
+"""Longest pause between two tries of a debit that refunds are in the way of."""
 
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
     """A transfer or hold to be begun. `movements` leaves out what is folded later.
 
+    `hot`: those of the movements whose accounts are known to be hot, with the balance as it was
+    read where the movement is a debit; None where it only adds to what is held for the account.
     `versions` are the versions that accounts must still have, where balances were promised.
     `after_failures`: the customer's last attempt failed, and this one ends the count.
     """
@@ -98,6 +88,7 @@ class Beginning:
     claim: IdempotencyRecord | None
     versions: Mapping[str, int] = field(default_factory=dict)
     after_failures: bool = False
+    hot: Mapping[str, HotBalance | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,89 +102,6 @@ class Resolution:
     claim: IdempotencyRecord | None
 
 
-# -------------------------------------------------------------------- expressions
-
-
-def begin_movement(
-    movement: Movement, terms: Terms, operation: Operation, version: int | None = None
-) -> Update | Check:
-    """Change an account, or only check it, unless a rule of the ledger forbids it.
-
-    Conditions cannot do arithmetic, so `spendable` (balance - held_out + credit_limit) is kept
-    beside the balance, and the floor is a comparison with it.
-    """
-    conditions = (*_usable(terms), *_rules_of(movement, terms))
-    if version is not None:
-        conditions = (*conditions, equals("version", version))
-    if movement.is_nothing:
-        return check(Account, account_key(movement.account_id), *conditions)
-    return _moved(movement, operation).when(*conditions)
-
-
-def resolve_movement(movement: Movement, operation: Operation) -> Update:
-    """What a hold's end changes in an account; neither lock nor status nor funds forbid it."""
-    held = [at_least("held_out", -movement.held_out), at_least("held_in", -movement.held_in)]
-    return _moved(movement, operation).when(*held)
-
-
-def lock_account(account_id: str, owner: str, until: Instant, operation: Operation) -> Update:
-    """Lock an immediate account of `owner`, unless a lock stands."""
-    return stamped(
-        update(Account, account_key(account_id)).assign(locked_until=until), operation
-    ).when(
-        equals("merchant_id", owner),
-        equals("posting", Posting.IMMEDIATE),
-        unlocked(operation.at),
-    )
-
-
-def account_key(account_id: str) -> Key:
-    """Key of an account's profile and balance."""
-    return {"id": account_id, "shard": PROFILE_SHARD}
-
-
-def _moved(movement: Movement, operation: Operation) -> Update:
-    return stamped(
-        update(Account, account_key(movement.account_id)).add(
-            balance=movement.balance,
-            held_out=movement.held_out,
-            held_in=movement.held_in,
-            spendable=movement.spendable,
-        ),
-        operation,
-    )
-
-
-def stamped(written: Update, operation: Operation) -> Update:
-    """Version + 1, and who, when, why and by which operation: what the entry is made from."""
-    return written.add(version=1).assign(
-        last_operation_id=operation.id,
-        updated_at=operation.at,
-        **{**operation.change.stamp(), "cause": operation.transfer_id},
-    )
-
-
-def _usable(terms: Terms) -> tuple[Condition, ...]:
-    usable: tuple[Condition, ...] = (
-        equals("status", AccountStatus.ACTIVE),
-        equals("currency", terms.currency),
-    )
-    if terms.ordinary_only:
-        usable = (
-            *usable,
-            one_of("account_type", ORDINARY_TYPES),
-            equals("posting", Posting.IMMEDIATE),
-        )
-    return usable if terms.owner is None else (*usable, equals("merchant_id", terms.owner))
-
-
-def _rules_of(movement: Movement, terms: Terms) -> tuple[Condition, ...]:
-    if movement.spendable < 0:
-        return (at_least("spendable", -movement.spendable), unlocked(terms.at))
-    # A folded account is credited by its fold rows alone; only a debit needs its row 00.
-    return () if terms.ordinary_only else (equals("posting", Posting.IMMEDIATE),)
-
-
 def _of_customer(wanted: Beginning) -> tuple[Update | Check, ...]:
     transfer, at = wanted.transfer, wanted.operation.at
     customer_id, owner = transfer.customer_id, transfer.merchant_id
@@ -205,31 +113,34 @@ def _of_customer(wanted: Beginning) -> tuple[Update | Check, ...]:
     return (check(Customer, {"id": customer_id}, *may),)
 
 
-# -------------------------------------------------------------------- commits
-
-
 class LedgerRepository:
     """The tables that an operation on the ledger writes in one commit."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        # Each of a receivable's debit shards may be locked for a moment by a refund, and none for
+        # long: waiting longer and longer would only let a payout starve.
+        self._eager = replace(store, conflict_cap_seconds=HOT_CONFLICT_CAP_SECONDS)
 
     def begin(self, wanted: Beginning) -> None:
         """All of a transfer or hold, or nothing.
 
         Raises, judged in this order: NotFound for what is another's, AlreadyClaimed, NotFound,
-        Forbidden, InactiveAccount, CurrencyMismatch, Locked, InsufficientFunds (of a folded
-        account: NeedsSweep); TouchesFolded; StaleWrite when `versions` have passed; FailedBefore.
+        Forbidden, InactiveAccount, CurrencyMismatch, Locked, InsufficientFunds; TouchesFolded for
+        hot accounts that `hot` lacks; StaleWrite when `versions` or balances of hot accounts have
+        passed; FailedBefore. InvalidValue for more than one commit can hold.
         """
         writes: list[Write] = [*self._touches(wanted), put(wanted.transfer).when(absent("id"))]
         if wanted.claim is not None:
             writes.append(claims.take(wanted.claim, wanted.operation.now))
+        claimed, first_check = claims.judged_first(writes, wanted.claim), len(writes)
+        writes += _shard_checks(wanted)
+        _must_fit(len(writes))
+        # A debit shard that lost too much is read again, whatever else is busy.
+        decisive = (*claimed, *range(first_check, len(writes)))
+        store = self._eager if wanted.hot else self._store
         try:
-            self._store.transact(
-                writes,
-                token=wanted.operation.id,
-                decisive=claims.judged_first(writes, wanted.claim),
-            )
+            store.transact(writes, token=wanted.operation.id, decisive=decisive)
         except TransactionRefused as refused:
             raise self._refusal(wanted, refused.failed) from refused
 
@@ -240,6 +151,8 @@ class LedgerRepository:
             for touch in self._touches(wanted)
             if touch.condition is not None
         ]
+        checks += _shard_checks(wanted)
+        _must_fit(len(checks))
         if not checks:
             return
         try:
@@ -312,23 +225,17 @@ class LedgerRepository:
 
     def _touches(self, wanted: Beginning) -> list[Update | Check]:
         """What stands first in the transaction: the accounts, then the customer."""
-        accounts = (
-            begin_movement(
-                movement,
-                wanted.terms,
-                wanted.operation,
-                wanted.versions.get(movement.account_id),
-            )
-            for movement in wanted.movements
-        )
-        return [*accounts, *_of_customer(wanted)]
+        return [
+            *(_touch(movement, wanted) for movement in wanted.movements),
+            *_of_customer(wanted),
+        ]
 
     # ------------------------------------------------------------ refusals, from the old items
 
     def _refusal(self, wanted: Beginning, failed: Mapping[int, Mapping[str, Any]]) -> Exception:
         movements, terms = wanted.movements, wanted.terms
         touched = [
-            (movement, self._account(failed[position]))
+            (movement, _whole(self._account(failed[position]), wanted))
             for position, movement in enumerate(movements)
             if failed.get(position)
         ]
@@ -367,21 +274,63 @@ class LedgerRepository:
         return AlreadyClaimed(self._claim(item)) if item else refused
 
 
+def _touch(movement: Movement, wanted: Beginning) -> Update | Check:
+    terms, operation, account_id = wanted.terms, wanted.operation, movement.account_id
+    if account_id in wanted.hot:
+        return begin_hot_movement(movement, terms, operation, wanted.hot[account_id])
+    return begin_movement(movement, terms, operation, wanted.versions.get(account_id))
+
+
+def _shard_checks(wanted: Beginning) -> list[Check]:
+    seen = ((movement, wanted.hot.get(movement.account_id)) for movement in wanted.movements)
+    return [
+        each
+        for movement, balance in seen
+        if balance is not None
+        for each in debit_shard_checks(movement, balance)
+    ]
+
+
+def _must_fit(writes: int) -> None:
+    if writes > MAX_TRANSACTION_ITEMS:
+        raise InvalidValue(
+            f"the transfer needs {writes} writes, and one commit takes {MAX_TRANSACTION_ITEMS}: a "
+            f"debit of a receivable looks at its {DEBIT_SHARDS} debit shards; split the transfer",
+            param="legs",
+        )
+
+
+def _whole(account: Account, wanted: Beginning) -> Account:
+    """A hot account with what its shards held, so that it can be judged like any other."""
+    seen = wanted.hot.get(account.id)
+    if seen is None or seen.version != account.version:
+        return account
+    return account.model_copy(
+        update={
+            "balance": account.balance + seen.in_shards,
+            "spendable": account.spendable + seen.in_shards,
+        }
+    )
+
+
 def _account_refusal(touched: Sequence[Touched], wanted: Beginning) -> Exception:
     """The refusal by the rules, or what the service can do something about."""
     refusal = first_refusal(touched, wanted.terms)
-    if isinstance(refusal, InsufficientFunds):
-        for movement, account in touched:
-            short = account.spendable + movement.spendable < 0
-            if short and account.posting is Posting.FOLDED:
-                return NeedsSweep(account.id, refusal)
-    if refusal is not None:
+    if refusal is not None and not isinstance(refusal, InsufficientFunds):
         return refusal
-    folded = tuple(
+    met = tuple(
         account
-        for movement, account in touched
-        if account.posting is Posting.FOLDED and movement.spendable >= 0
+        for _, account in touched
+        if account.posting is Posting.FOLDED and account.id not in wanted.hot
     )
-    if folded:
-        return TouchesFolded(folded)
-    return StaleWrite("accounts", "a balance moved on")
+    if met:
+        return TouchesFolded(met)
+    moved_on = any(_has_moved_on(account, wanted) for _, account in touched)
+    if refusal is None or moved_on:
+        return StaleWrite("accounts", "a balance moved on")
+    return refusal
+
+
+def _has_moved_on(account: Account, wanted: Beginning) -> bool:
+    seen = wanted.hot.get(account.id)
+    return seen is not None and seen.version != account.version

@@ -10,6 +10,7 @@ from runtime.models.customer import Customer
 from runtime.models.payment import Payment, PaymentStatus
 from runtime.models.transaction import Transaction, TransactionStatus, TransactionType
 from runtime.models.transfer import Transfer
+from runtime.repositories.booking import booked
 from runtime.repositories.customers import customer_of, unlocked, without_failures
 from runtime.repositories.expressions import (
     Check,
@@ -44,14 +45,14 @@ class OutcomeWrites:
     attempt: Attempt | None = None
 
     def rendered(self) -> list[Write]:
-        """Payment, transaction, booking, in this order."""
+        """Payment, transaction, booking with its debits, in this order."""
         writes: list[Write] = [payment_step(self.before, self.after)]
         if self.transaction_before is None:
             writes.append(put(self.transaction).when(absent("id")))
         else:
             writes.append(operation_step(self.transaction_before, self.transaction))
         if self.transfer is not None:
-            writes.append(put(self.transfer).when(absent("id")))
+            writes += booked(self.transfer)
         return writes
 
 

@@ -16,6 +16,7 @@ from runtime.models.payment import MAX_TRANSACTIONS, Payment
 from runtime.models.scope import Scope
 from runtime.models.transaction import Transaction
 from runtime.repositories import claims
+from runtime.repositories.booking import booked
 from runtime.repositories.codec import Item
 from runtime.repositories.customers import (
     CustomerLock,
@@ -158,7 +159,7 @@ class PaymentRepository:
         """What a notification changes, once per `claim`. Raises AlreadyClaimed, StaleWrite."""
         items: list[Write] = [claims.take(claim, now), payment_step(writes.before, writes.after)]
         if writes.transfer is not None:
-            items.append(put(writes.transfer).when(absent("id")))
+            items += booked(writes.transfer)
         if writes.transaction is not None:
             before, after = writes.transaction
             unchanged = equals("version", before.version), equals("status", before.status)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
 _CONDITION_FAILED = "ConditionalCheckFailed"
 _INVALID_REASON = "ValidationError"
 _INVALID_ERROR = "ValidationException"
-TRANSIENT_REASONS = frozenset(
-    {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
-)
+CONFLICT: Final = "TransactionConflict"
+"""Another transaction is at work on the same item."""
+TRANSIENT_REASONS = frozenset({CONFLICT, "ThrottlingError", "ProvisionedThroughputExceeded"})
 """Of a canceled transaction, by its parts (DynamoDB API reference, TransactWriteItems)."""
 TRANSIENT_ERRORS = frozenset(
     {

@@ -13,6 +13,7 @@ from runtime.models.scope import EVERYBODY, Scope
 from runtime.models.settlement import Settlement, SettlementLine
 from runtime.models.transaction import Transaction, TransactionStatus
 from runtime.models.transfer import Transfer
+from runtime.repositories.booking import booked
 from runtime.repositories.expressions import Key, Write, absent, change, equals, put
 from runtime.repositories.refusals import TransactionRefused
 from runtime.repositories.store import Store
@@ -96,7 +97,7 @@ class SettlementRepository:
                 equals("status", TransactionStatus.SUCCEEDED),
             )
             writes.append(change(settled.before, settled.after).when(*unchanged))
-            writes.append(put(settled.booking).when(absent("id")))
+            writes += booked(settled.booking)
         try:
             # Whatever has failed, the chunk is read again.
             self._store.transact(writes, token=token, decisive=range(len(writes)))

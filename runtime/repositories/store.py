@@ -30,7 +30,7 @@ from runtime.repositories.expressions import (
     Write,
     absent,
 )
-from runtime.repositories.refusals import transient_code, transient_reason
+from runtime.repositories.refusals import CONFLICT, transient_code, transient_reason
 from runtime.repositories.usage import Usage
 from runtime.schema import Row, TableSchema
 
@@ -70,7 +70,8 @@ ANSWER_MARGIN_SECONDS = 0.5
 class Store:
     """Typed access to the tables that this function's settings name.
 
-    `remaining_seconds` says how long the invocation may still run.
+    `remaining_seconds` says how long the invocation may still run. `conflict_cap_seconds` is the
+    longest pause after a conflict alone: short where many others lock an item for milliseconds.
     """
 
     client: DynamoDBClient
@@ -80,6 +81,7 @@ class Store:
     sleep: Callable[[float], None] = time.sleep
     jitter: random.Random = field(default_factory=random.Random)
     usage: Usage = field(default_factory=Usage)
+    conflict_cap_seconds: float = BACKOFF_CAP_SECONDS
 
     def get(self, model: type[Row], key: Key, view: type[View], scope: Scope) -> View | None:
         """The row at `key`, strongly consistent; None if there is none in `scope`."""
@@ -384,7 +386,8 @@ class Store:
             attempt += 1
 
     def _back_off(self, attempt: int, reason: str) -> None:
-        ceiling = min(BACKOFF_CAP_SECONDS, BACKOFF_BASE_SECONDS * 2 ** min(attempt, 16))
+        cap = self.conflict_cap_seconds if reason == CONFLICT else BACKOFF_CAP_SECONDS
+        ceiling = min(cap, BACKOFF_BASE_SECONDS * 2 ** min(attempt, 16))
         delay = self.jitter.uniform(0, ceiling)
         if self.remaining_seconds() < delay + ANSWER_MARGIN_SECONDS:
             raise Unavailable(f"the database was busy for too long ({reason}); try again")

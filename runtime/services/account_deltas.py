@@ -1,8 +1,8 @@
 """Changes of balances against the transfers that they name: a stamp is easily forged, money is not.
 
-Every change of the balance in row 00 of an account is a leg of a transfer, which `cause` names, or
-a sweep of the account's own fold rows. Transfers that moved money are never changed again, and
-entries of sweeps never, so what is read here is what it was then.
+Every change of the balance in row 00 or a debit shard of an account is a leg of a transfer, which
+`cause` names, or a sweep of the account's own shards into row 00. Transfers that moved money are
+never changed again, and entries of sweeps never, so what is read here is what it was then.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from runtime.domain.hot_accounts import is_debit_shard
 from runtime.domain.images import Image, number_of, text_of
 from runtime.domain.ledger import SWEEP_PREFIX, TRANSFER_PREFIX
 from runtime.domain.proof import postings
 from runtime.models.account import PROFILE_SHARD, Posting
 from runtime.models.audit import EntityType
+from runtime.models.entry import entry_partition
 from runtime.models.scope import EVERYBODY, Scope
 from runtime.models.transfer import Transfer
 from runtime.observability import logger
@@ -54,7 +56,7 @@ class AccountDeltas:
         if cause.startswith(SWEEP_PREFIX):
             explained: int | None = self._swept(told)
         elif cause in known:
-            explained = _moved_by(known[cause], _account(told))
+            explained = _moved_by(known[cause], _account(told), _shard(told))
         else:
             return f"its balance changed by {delta}, and its cause {cause!r} is no transfer"
         if explained is None:
@@ -64,15 +66,20 @@ class AccountDeltas:
         return None
 
     def _swept(self, told: Told) -> int | None:
-        """What a sweep has taken out of the account's fold rows; only folded ones have any."""
+        """What a sweep has taken out of this shard, or out of all into row 00."""
         cause, images = _cause(told), (told.record.old or {}, told.record.new or {})
         if len(cause) > MAX_CAUSE or not all(_is_folded(image) for image in images):
             return 0
+        account, shard = _account(told), _shard(told)
         try:
-            return -sum(entry.amount for entry in self.entries.of_sweep(_account(told), cause))
+            taken = self.entries.of_sweep(account, cause)
         except ValidationError:
-            logger.warning("an entry cannot be read", account=_account(told), operation=cause)
+            logger.warning("an entry cannot be read", account=account, operation=cause)
             return None
+        if shard == PROFILE_SHARD:
+            return -sum(entry.amount for entry in taken)
+        own = entry_partition(account, shard)
+        return sum(entry.amount for entry in taken if entry.account_shard == own)
 
     def _read(self, causes: Sequence[str], get: ReadTransfers) -> dict[str, Transfer]:
         """The transfers among the causes that are there and can be read."""
@@ -98,8 +105,16 @@ def _read_one(transfer_id: str, get: ReadTransfers) -> list[Transfer]:
         return []
 
 
-def _moved_by(transfer: Transfer, account_id: str) -> int | None:
-    """What a transfer changes in the account; None when it was edited so that nobody can say."""
+def _moved_by(transfer: Transfer, account_id: str, shard: str) -> int | None:
+    """What a transfer changes in a row of the account; None when nobody can say any more.
+
+    What is folded, or taken from a debit shard, leaves row 00 as it is.
+    """
+    debited = account_id in transfer.debited_accounts
+    if account_id in transfer.folded_accounts:
+        return 0
+    if shard != (transfer.debit_shard if debited else PROFILE_SHARD):
+        return 0
     nets = postings(
         transfer.operation_id,
         transfer.status,
@@ -110,12 +125,13 @@ def _moved_by(transfer: Transfer, account_id: str) -> int | None:
 
 
 def _delta(told: Told) -> int:
-    """Change of a balance in row 00, in minor units; 0 for everything else."""
+    """Change of a balance in row 00 or a debit shard, in minor units; 0 for everything else."""
     new, old = told.record.new, told.record.old or {}
     if told.entity_type is not EntityType.ACCOUNT or new is None:
         return 0
-    if text_of(new, "shard") != PROFILE_SHARD:
-        return 0  # a fold row takes many transfers at once; its entries name each
+    shard = text_of(new, "shard")
+    if shard != PROFILE_SHARD and not is_debit_shard(shard):
+        return 0  # a credit shard takes many transfers at once; its entries name each
     return (number_of(new, "balance") or 0) - (number_of(old, "balance") or 0)
 
 
@@ -129,6 +145,10 @@ def _cause(told: Told) -> str:
 
 def _account(told: Told) -> str:
     return text_of(told.record.new or {}, "id")
+
+
+def _shard(told: Told) -> str:
+    return text_of(told.record.new or {}, "shard")
 
 
 def _is_folded(image: Image) -> bool:

@@ -83,7 +83,7 @@ def list_entries(
     row = found(archive.accounts.get(account_id, call.scope), "account", account_id)
     position = archive.cursors.position(query, "entries", account_id)
     page = take_page(
-        entries_of(row, position, archive.entries),
+        entries_of(row, position, archive),
         limit=query.limit,
         position=lambda entry: position_of(row, entry),
         matches=lambda entry: entry.amount != 0 and not _is_sweep(row, entry),
@@ -110,11 +110,16 @@ def owner_of_list(customer_id: str | None, call: Call, customers: CustomerReposi
     return customer.merchant_id
 
 
-def entries_of(row: Account, position: str | None, entries: EntryRepository) -> Iterator[Entry]:
+def entries_of(row: Account, position: str | None, archive: AccountArchive) -> Iterator[Entry]:
     """Everything that changed the account, newest first, older than `position`."""
-    if row.posting is Posting.FOLDED:
-        return entries.of_folded(row.id, before_operation=position, page_size=STATEMENT_PAGE)
-    return entries.of_row(row.id, before_sequence=position, page_size=STATEMENT_PAGE)
+    if row.posting is not Posting.FOLDED:
+        return archive.entries.of_row(row.id, before_sequence=position, page_size=STATEMENT_PAGE)
+    # A shard is there before its first entry, and most accounts have few.
+    rows = archive.folds.rows_of(row.id)
+    shards = [each.shard for each in rows if each.shard != PROFILE_SHARD]
+    return archive.entries.of_folded(
+        row.id, shards, before_operation=position, page_size=STATEMENT_PAGE
+    )
 
 
 def position_of(row: Account, entry: Entry) -> str:

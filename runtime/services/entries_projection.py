@@ -1,4 +1,4 @@
-"""Accounts' stream → entries: one per version of row 00, with the exact balance after it."""
+"""Accounts' stream → entries: one per version of row 00, or of a debit shard of a hot account."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from runtime.domain.hot_accounts import is_debit_shard
 from runtime.domain.ledger import SWEEP_PREFIX, TRANSFER_PREFIX
 from runtime.models.account import PROFILE_SHARD, Account
 from runtime.models.change import ENTRY_CONFLICT, OUT_OF_BAND
-from runtime.models.entry import Entry, entry_partition, version_sequence
+from runtime.models.entry import Entry, entry_partition, fold_sequence, version_sequence
 from runtime.observability import logger
 from runtime.repositories.refusals import InvalidRequest
 from runtime.repositories.store import Store
@@ -22,12 +23,12 @@ _OPERATIONS = (TRANSFER_PREFIX, SWEEP_PREFIX)
 
 @dataclass(frozen=True)
 class EntriesProjection:
-    """Puts the entries of immediate accounts, and of what operators debit from folded ones."""
+    """Puts the entries of immediate accounts, and of all debits of folded ones."""
 
     store: Store
 
     def __call__(self, changes: Sequence[Change]) -> Failed:
-        """Write an entry for each new version of a row 00."""
+        """Write an entry for each new version of a row 00 or a debit shard."""
         wanted = [change for change in changes if _is_a_version(change)]
         with ThreadPoolExecutor(max_workers=PARALLEL_WRITES) as pool:
             done = list(pool.map(self._write, wanted))
@@ -55,16 +56,19 @@ class EntriesProjection:
 def entry_of(old: Account | None, new: Account) -> Entry:
     """The entry of the step from `old` to `new`."""
     before = (old.balance, old.held_out, old.held_in) if old is not None else (0, 0, 0)
+    exact = new.shard == PROFILE_SHARD
+    operation_id = new.last_operation_id or ""
     return Entry(
-        account_shard=entry_partition(new.id, PROFILE_SHARD),
-        sequence=version_sequence(new.version),
+        account_shard=entry_partition(new.id, new.shard),
+        sequence=version_sequence(new.version) if exact else fold_sequence(operation_id),
         transfer_id=new.cause if new.cause.startswith(_OPERATIONS) else None,
-        operation_id=new.last_operation_id or "",
+        operation_id=operation_id,
         account_id=new.id,
         amount=new.balance - before[0],
         held_out=new.held_out - before[1],
         held_in=new.held_in - before[2],
-        balance_after=new.balance,
+        balance_after=new.balance if exact else None,
+        fold_version=None if exact else new.version,
         currency=new.currency,
         created_at=new.updated_at,
     )
@@ -76,7 +80,8 @@ def _is_a_version(change: Change) -> bool:
     if trouble is not None:
         logger.error(OUT_OF_BAND, account=row.id, shard=row.shard, detail=trouble)
         return False
-    return row.shard == PROFILE_SHARD  # a fold row's entries are written with it
+    # The entries of a credit shard are written with it.
+    return row.shard == PROFILE_SHARD or is_debit_shard(row.shard)
 
 
 def _trouble(change: Change) -> str | None:

@@ -1,4 +1,4 @@
-"""Transfers' stream → fold rows: what transfers leave to the folded accounts that they name."""
+"""Transfers' stream → credit shards: what transfers leave to the folded accounts that they name."""
 
 from __future__ import annotations
 
@@ -36,18 +36,21 @@ class FoldingProjection:
 
     def __call__(self, changes: Sequence[Change]) -> Failed:
         """Fold by account and row, so that each row is written once for many transfers."""
-        groups: dict[tuple[str, str], list[tuple[str, Transfer, FoldItem]]] = {}
+        groups: dict[tuple[str, str], list[tuple[str, Transfer, FoldItem | None]]] = {}
         for change in changes:
             if not _became_processed(change):
                 continue
             transfer: Transfer = change.new
-            for account_id, item in items_of(transfer):
+            # What was debited in the fact's own commit is not folded, but needs its profile too.
+            debited = [(account_id, None) for account_id in transfer.debited_accounts]
+            for account_id, item in [*items_of(transfer), *debited]:
                 place = (account_id, fold_shard(transfer.id))
                 groups.setdefault(place, []).append((change.sequence_number, transfer, item))
         failed: set[str] = set()
         for (account_id, shard), members in groups.items():
             try:
-                self._fold(account_id, shard, members[0][1], [item for _, _, item in members])
+                items = [item for _, _, item in members if item is not None]
+                self._fold(account_id, shard, members[0][1], items)
             except NotFound as unknown:
                 failed |= self._put_aside({number for number, _, _ in members}, changes, unknown)
             except InvalidRequest:

@@ -14,13 +14,14 @@ from itertools import islice
 from runtime.domain.buckets import HOLD_BUCKETS, HOLD_QUEUE, all_buckets
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
-from runtime.domain.ledger import movements_of_release
+from runtime.domain.ledger import left_to_request, movements_of_release
 from runtime.errors import StaleWrite
 from runtime.models.change import ChangeContext
 from runtime.models.scope import EVERYBODY
 from runtime.models.transfer import Transfer, TransferStatus
 from runtime.observability import logger
-from runtime.repositories.ledger import LedgerRepository, Operation, Resolution
+from runtime.repositories.ledger import LedgerRepository, Resolution
+from runtime.repositories.movements import Operation
 from runtime.repositories.transfers import TransferRepository
 from runtime.services.holds import resolved
 
@@ -80,7 +81,7 @@ def _expire(transfer_id: str, request_id: str, desk: ExpiryDesk, report: ExpiryR
     operation = _operation(hold, request_id, desk.clock())
     after = resolved(hold, TransferStatus.EXPIRED, operation)
     movements = movements_of_release(hold.legs)
-    touched = tuple(m for m in movements if m.account_id not in hold.folded_accounts)
+    touched = left_to_request(hold, movements)
     try:
         desk.ledger.resolve(Resolution(hold, after, touched, operation, None))
     except StaleWrite:

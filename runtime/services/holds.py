@@ -15,7 +15,12 @@ from runtime.contract.caller import found
 from runtime.contract.transfers import PostRequest
 from runtime.domain.ids import created_at, new_id
 from runtime.domain.instants import to_epoch_seconds
-from runtime.domain.ledger import may_become, movements_of_post, movements_of_release
+from runtime.domain.ledger import (
+    left_to_request,
+    may_become,
+    movements_of_post,
+    movements_of_release,
+)
 from runtime.errors import (
     AlreadyCanceled,
     AlreadyClaimed,
@@ -31,7 +36,8 @@ from runtime.errors import (
 from runtime.models.fields import Instant
 from runtime.models.idempotency import IdempotencyRecord
 from runtime.models.transfer import Transfer, TransferStatus
-from runtime.repositories.ledger import Operation, Resolution
+from runtime.repositories.ledger import Resolution
+from runtime.repositories.movements import Operation
 from runtime.services.idempotency import completed, earlier_answer, new_claim, stored_answer
 from runtime.services.transfer_drafts import transfer_answer
 from runtime.services.transfers import TransferDesk
@@ -99,8 +105,7 @@ def _resolution(hold: Transfer, after: Transfer, operation: Operation) -> Resolu
         if after.posted_amount is None
         else movements_of_post(hold.legs, after.posted_amount)
     )
-    touched = tuple(m for m in movements if m.account_id not in hold.folded_accounts)
-    return Resolution(hold, after, touched, operation, None)
+    return Resolution(hold, after, left_to_request(hold, movements), operation, None)
 
 
 def _resolve(

@@ -13,8 +13,8 @@ from runtime.domain.payments import ProcessorAnswer, Refused
 from runtime.errors import Locked, PlatformError
 from runtime.models.payment import Payment
 from runtime.models.transfer import Transfer
-from runtime.repositories.ledger import Operation, lock_account
 from runtime.repositories.lock_out import Attempt
+from runtime.repositories.movements import Operation, lock_account
 from runtime.services.payment_outcome import context_of
 
 

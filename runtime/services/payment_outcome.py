@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from runtime.domain.buckets import bucket_for
+from runtime.domain.hot_accounts import accounts_of_fact
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
-from runtime.domain.ledger import accounts_of, capture_legs
+from runtime.domain.ledger import capture_legs
 from runtime.domain.payments import Approved, ProcessorAnswer, Refused, may_become, status_after
 from runtime.domain.posting_ids import charge_transaction_id, posting_id, posting_operation_id
 from runtime.models.change import ChangeContext
@@ -153,14 +154,14 @@ def booking_of(
     now: datetime,
     context: ChangeContext,
 ) -> Transfer:
-    """The transfer of something that happened at the processor: folded accounts, no guards."""
+    """The transfer of what happened at the processor: no funds, status or lock guard it."""
     at = to_instant(now)
     return Transfer(
         id=posting.id,
         merchant_id=merchant.id,
         merchant_bucket=bucket_for(merchant.id, posting.id, merchant.index_buckets),
         operation_id=posting_operation_id(now),
-        folded_accounts=accounts_of(posting.legs),
+        **accounts_of_fact(posting.id, posting.legs),
         legs=posting.legs,
         amount=posting.amount,
         currency=payment.currency,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from runtime.domain.ledger import FOLD_SHARDS
+from runtime.domain.hot_accounts import credit_shards
 from runtime.domain.proof import CheckName, is_newer, is_posting
 from runtime.domain.proof_rows import BalanceRow, Line, Reading, Step
 from runtime.models.account import Posting
@@ -24,7 +24,6 @@ includes them all; these show a fresh error sooner."""
 MAX_LATE_PRINTS = 10_000
 """Fingerprints (at most 1,024 of a row) that late rows may hold: a checkpoint with so many is
 some 150 KB, and DynamoDB takes 400."""
-_FOLD_ROWS = tuple(f"{shard:02d}" for shard in range(1, FOLD_SHARDS + 1))
 
 
 def read_accounts(work: Work) -> None:
@@ -58,7 +57,9 @@ def _begin(row: BalanceRow, work: Work) -> None:
     _judge_spendable(row, work)
     look_at_floor(row, work)
     if row.posting == Posting.FOLDED:
-        state.beyond = [(row.id, shard, row.currency) for shard in _FOLD_ROWS]
+        # Not debit shards: that many reads of nothing for each merchant. A posting that stands on a
+        # row that is not there is missed in the second phase.
+        state.beyond = [(row.id, shard, row.currency) for shard in credit_shards()]
 
 
 def _judge_spendable(row: BalanceRow, work: Work) -> None:

@@ -12,7 +12,7 @@ from runtime.domain.ledger import TRANSFER_PREFIX
 from runtime.domain.proof import CheckName, bucket_of, is_newer
 from runtime.domain.proof_holds import NOTHING_HELD, Held, held_by, was_open
 from runtime.domain.proof_rows import BalanceRow, Line
-from runtime.models.account import PROFILE_SHARD, Posting
+from runtime.models.account import PROFILE_SHARD
 from runtime.models.entry import entry_partition
 from runtime.repositories.books import TransferFacts, is_number_guard
 from runtime.repositories.store import MAX_TRANSACTION_ITEMS
@@ -23,7 +23,7 @@ def held_of(transfer: TransferFacts, cut_mark: str) -> dict[str, Held]:
     """What the transfer held of each account at the cut; nothing where it was no open hold."""
     if not was_open(transfer.id, transfer.operation_id, transfer.status, cut_mark):
         return {}
-    return held_by(transfer.legs, transfer.folded_accounts)
+    return held_by(transfer.legs, () if transfer.held_in_counted else transfer.folded_accounts)
 
 
 # -------------------------------------------------------------------- accounts
@@ -58,7 +58,7 @@ def _differs(row: BalanceRow, work: Work) -> bool:
 
 def _compared(row: BalanceRow, work: Work) -> tuple[Held, Held | None]:
     """What the row held at the cut, and what its open holds add up to (None: entries are late)."""
-    found = Held(row.held_out, 0 if row.posting == Posting.FOLDED else row.held_in)
+    found = Held(row.held_out, row.held_in)
     expected, last = NOTHING_HELD, 0
     batch: list[Line] = []
     for line in work.books.lines(entry_partition(row.id, row.shard), None):
@@ -66,8 +66,7 @@ def _compared(row: BalanceRow, work: Work) -> tuple[Held, Held | None]:
             break
         last = line.version
         if is_newer(line.operation_id, work.run.cut_mark):
-            coming = 0 if row.posting == Posting.FOLDED else line.held_in
-            found = Held(found.out - line.held_out, found.coming - coming)
+            found = Held(found.out - line.held_out, found.coming - line.held_in)
         elif line.transfer_id == line.operation_id and (line.held_out or line.held_in):
             batch.append(line)
         if len(batch) >= MAX_TRANSACTION_ITEMS:

@@ -38,8 +38,8 @@ from runtime.repositories.settlements import ChunkContended, SettlementRepositor
 from runtime.services.merchant_profiles import MerchantProfiles
 from runtime.services.settlement_chunk import chunk_of
 
-CHUNK_LINES = 30
-"""Lines of one transaction: 3 writes each and the checkpoint stay below DynamoDB's 100."""
+CHUNK_LINES = 24
+"""Lines of one transaction: 4 writes each and the checkpoint stay below DynamoDB's 100."""
 MAX_CHUNK_TRIES = 5
 RECONCILER = "reconcile"
 _KEY = re.compile(r"reconciliation/(?P<merchant>mer_[0-9A-Z]{26})/(?P<date>\d{4}-\d{2}-\d{2})\.csv")

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from runtime.domain.buckets import bucket_for
+from runtime.domain.hot_accounts import accounts_of_fact
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
-from runtime.domain.ledger import accounts_of, settlement_legs
+from runtime.domain.ledger import settlement_legs
 from runtime.domain.posting_ids import posting_operation_id, settlement_posting_id
 from runtime.domain.settlement import InvalidLine, ParsedLine, Verdict, add_line, judge
 from runtime.models.change import ChangeContext
@@ -98,7 +99,8 @@ def chunk_of(
 def _settle(line: ParsedLine, draft: _Draft, run: _Run) -> None:
     before = draft.ours[line.transaction_id]
     at = to_instant(run.now)
-    booking = _booking(line, before, run)
+    taken = tuple(each.booking.debit_shard or "" for each in draft.settling)
+    booking = _booking(line, before, run, taken)
     step = AuditStep(status=TransactionStatus.SETTLED, at=at, by=run.context.changed_by)
     after = before.model_copy(
         update={
@@ -120,7 +122,10 @@ def _settle(line: ParsedLine, draft: _Draft, run: _Run) -> None:
     draft.settling.append(Settling(before, after, booking))
 
 
-def _booking(line: ParsedLine, transaction: Transaction, run: _Run) -> Transfer:
+def _booking(
+    line: ParsedLine, transaction: Transaction, run: _Run, taken: Sequence[str]
+) -> Transfer:
+    """The transfer of a matched line; `taken` are debit shards that the chunk lowers already."""
     merchant, at = run.merchant, to_instant(run.now)
     transfer_id = settlement_posting_id(transaction.id)
     legs = settlement_legs(merchant.id, line.currency, line.net, line.fee)
@@ -129,7 +134,7 @@ def _booking(line: ParsedLine, transaction: Transaction, run: _Run) -> Transfer:
         merchant_id=merchant.id,
         merchant_bucket=bucket_for(merchant.id, transfer_id, merchant.index_buckets),
         operation_id=posting_operation_id(run.now),
-        folded_accounts=accounts_of(legs),
+        **accounts_of_fact(transfer_id, legs, taken),
         legs=legs,
         amount=line.amount,
         currency=line.currency,

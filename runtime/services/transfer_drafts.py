@@ -16,7 +16,7 @@ from runtime.echo import echoed
 from runtime.errors import AmountTooLarge, InvalidValue, SameAccount
 from runtime.models.fields import MAX_AMOUNT_MINOR, PLATFORM
 from runtime.models.transfer import Leg, Transfer, TransferStatus
-from runtime.repositories.ledger import Operation
+from runtime.repositories.movements import Operation
 
 
 @dataclass(frozen=True, slots=True)

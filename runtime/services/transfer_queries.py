@@ -74,7 +74,7 @@ def _of_account(
     row = archive.accounts.accounts.get(account_id, call.scope)
     account = found(row, "account", account_id)
     page = take_page(
-        entries_of(account, position, archive.accounts.entries),
+        entries_of(account, position, archive.accounts),
         limit=query.limit,
         position=lambda entry: position_of(account, entry),
         matches=lambda entry: (

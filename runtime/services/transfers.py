@@ -1,13 +1,13 @@
-"""Moving money at once, or holding it: one commit, and no read before it.
+"""Moving money at once, or holding it: one commit, and no read before it but of hot accounts.
 
 What makes another attempt worthwhile (a folded account met for the first time, balances that moved
-on under `expand`, fold rows to be swept) begins anew under a new id: nothing of a refused attempt
-is left behind.
+on under `expand` or under the debit of a hot account) begins anew under a new id: nothing of a
+refused attempt is left behind.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
@@ -15,6 +15,7 @@ from runtime.contract.answers import StoredAnswer, problem, success
 from runtime.contract.call import Call
 from runtime.contract.transfers import TransferRequest
 from runtime.domain.account_rules import Touched, first_refusal, ownership_refusal
+from runtime.domain.hot_accounts import HotBalance
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_epoch_seconds
 from runtime.domain.ledger import Movement
@@ -26,13 +27,12 @@ from runtime.errors import (
     InactiveAccount,
     InsufficientFunds,
     Locked,
-    NeedsSweep,
     PlatformError,
     StaleWrite,
     TouchesFolded,
     Unavailable,
 )
-from runtime.models.account import PROFILE_SHARD, Account
+from runtime.models.account import Account
 from runtime.models.idempotency import IdempotencyRecord
 from runtime.models.scope import EVERYBODY
 from runtime.models.transfer import Transfer, TransferStatus
@@ -76,6 +76,25 @@ class _Promise:
     balances: dict[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class _Split:
+    """An attempt's movements by how they are made.
+
+    `touched` are made in the commit, `hot` ones among them on hot accounts; `credited` are left to
+    the change stream. `folded` are the accounts that it will have to credit, now or after a post.
+    """
+
+    touched: tuple[Movement, ...]
+    hot: Mapping[str, HotBalance | None]
+    credited: tuple[Touched, ...]
+    folded: tuple[str, ...]
+
+    @property
+    def counts_held_in(self) -> bool:
+        """Whether the commit adds to what is held for a hot account."""
+        return any(seen is None for seen in self.hot.values())
+
+
 def create_transfer(request: TransferRequest, call: Call, desk: TransferDesk) -> StoredAnswer:
     """Move money at once (processed), or set it aside (pending): 201.
 
@@ -83,7 +102,6 @@ def create_transfer(request: TransferRequest, call: Call, desk: TransferDesk) ->
     Forbidden, Locked, InvalidValue, SameAccount, AmountTooLarge, IdempotencyKeyReused, Unavailable.
     """
     index_buckets = desk.merchants.index_buckets(call.caller.owner(call.acting_for))
-    swept: set[str] = set()
     met: dict[str, Account] = {}
     failed_before = False
     for _ in range(MAX_ATTEMPTS):
@@ -97,29 +115,7 @@ def create_transfer(request: TransferRequest, call: Call, desk: TransferDesk) ->
             failed_before = True
         except StaleWrite:
             continue
-        except NeedsSweep as short:
-            if short.account_id in swept or not _swept(short, attempt, call, request, desk):
-                return _refused(short.refusal, attempt, call, request, desk)
-            if request.dry_run:
-                return success(HTTPStatus.CREATED, transfer_answer(attempt.transfer))
-            swept.add(short.account_id)
     raise Unavailable("the accounts' balances changed too often meanwhile; try again")
-
-
-def _swept(
-    short: NeedsSweep, attempt: Draft, call: Call, request: TransferRequest, desk: TransferDesk
-) -> bool:
-    """Whether the fold rows, now swept into row 00 unless nothing may be written, are enough."""
-    (movement,) = (m for m in attempt.movements if m.account_id == short.account_id)
-    rows = desk.folds.rows_of(short.account_id)
-    available = sum(row.spendable if row.shard == PROFILE_SHARD else row.balance for row in rows)
-    if available + movement.spendable < 0:
-        return False
-    if not request.dry_run:
-        operation_id = new_id("swp", call.now)
-        change = call.caller.change(cause=operation_id)
-        desk.folds.sweep(short.account_id, operation_id, change, call.now)
-    return True
 
 
 def _begin(
@@ -129,33 +125,28 @@ def _begin(
     desk: TransferDesk,
     met: Mapping[str, Account],
 ) -> StoredAnswer:
-    """One attempt. Raises TouchesFolded, FailedBefore, StaleWrite, NeedsSweep: worth another."""
-    folded = [
-        (movement, account)
-        for movement in attempt.movements
-        if movement.spendable >= 0
-        and (account := met.get(movement.account_id) or desk.folded.get(movement.account_id))
-    ]
-    left_alone = {movement.account_id for movement, _ in folded}
-    touched = tuple(m for m in attempt.movements if m.account_id not in left_alone)
-    names = tuple(m.account_id for m, _ in folded if not m.is_nothing)
-    transfer = attempt.transfer.model_copy(update={"folded_accounts": names})
-    promise = _promise(attempt, request, touched, desk)
+    """One attempt. Raises TouchesFolded, FailedBefore, StaleWrite: worth another."""
+    split = _split(attempt, desk, met)
+    transfer = attempt.transfer.model_copy(
+        update={"folded_accounts": split.folded, "held_in_counted": split.counts_held_in}
+    )
+    promise = _promise(attempt, request, split, desk)
     answer = success(
         HTTPStatus.CREATED, transfer_answer(transfer, promise.balances if promise else None)
     )
     claim = _claim(attempt, answer, call)
     wanted = Beginning(
         transfer,
-        touched,
+        split.touched,
         attempt.terms,
         attempt.operation,
         claim,
         promise.versions if promise else {},
         attempt.after_failures,
+        split.hot,
     )
     try:
-        _judge_folded(folded, attempt)
+        _judge_credited(split.credited, attempt)
         if request.dry_run:
             desk.ledger.try_out(wanted)
         else:
@@ -167,19 +158,50 @@ def _begin(
     return answer
 
 
-def _judge_folded(folded: list[Touched], attempt: Draft) -> None:
-    """Folded accounts are judged by what is remembered of them: the commit does not touch them."""
-    refusal = ownership_refusal(folded, attempt.terms) or first_refusal(folded, attempt.terms)
+def _split(attempt: Draft, desk: TransferDesk, met: Mapping[str, Account]) -> _Split:
+    """What the commit touches, and what it leaves to the change stream.
+
+    A credit of a hot account is left; a debit needs its balance, read here; a hold for it stands in
+    its row 00. For who may not touch hot accounts, no account is known to be one.
+    """
+    credited: list[Touched] = []
+    touched: list[Movement] = []
+    folded: list[str] = []
+    hot: dict[str, HotBalance | None] = {}
+    for movement in attempt.movements:
+        name = movement.account_id
+        known = met.get(name) or desk.folded.get(name)
+        if known is None or attempt.terms.ordinary_only:
+            touched.append(movement)
+            continue
+        if movement.spendable < 0:
+            hot[name] = desk.folds.balance_of(name)
+        elif movement.held_in:
+            hot[name] = None
+        else:
+            credited.append((movement, known))
+        if name in hot:
+            touched.append(movement)
+        if movement.spendable >= 0 and not movement.is_nothing:
+            folded.append(name)
+    return _Split(tuple(touched), hot, tuple(credited), tuple(folded))
+
+
+def _judge_credited(credited: Sequence[Touched], attempt: Draft) -> None:
+    """Hot accounts that are only credited are judged by what is remembered of them."""
+    refusal = ownership_refusal(credited, attempt.terms) or first_refusal(credited, attempt.terms)
     if refusal is not None:
         raise refusal
 
 
 def _promise(
-    attempt: Draft, request: TransferRequest, touched: tuple[Movement, ...], desk: TransferDesk
+    attempt: Draft, request: TransferRequest, split: _Split, desk: TransferDesk
 ) -> _Promise | None:
+    """Of immediate accounts: nobody can say the exact balance of a hot one after a transfer."""
     if "balances_after" not in request.expand:
         return None
-    rows = desk.accounts.get_many([m.account_id for m in touched], EVERYBODY)
+    wanted = [m.account_id for m in split.touched if m.account_id not in split.hot]
+    rows = desk.accounts.get_many(wanted, EVERYBODY)
     change = {m.account_id: m.balance for m in attempt.movements}
     return _Promise(
         versions={row.id: row.version for row in rows},

@@ -13,6 +13,7 @@ import pytest
 from runtime.domain.audit_chain import GENESIS, outside_key, version_in, version_key
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
+from runtime.domain.ledger import receivable_account
 from runtime.models.account import Account
 from runtime.models.audit import AuditRow, EntityType
 from runtime.models.customer import Customer
@@ -392,11 +393,19 @@ def folded(world: World, **more: Any) -> Account:
     return row
 
 
-def test_a_sweep_of_an_accounts_own_fold_rows_explains_its_balance(either_world: World) -> None:
+def consolidated(world: World, account_id: str) -> Account:
+    """Row 00 of the account, with what its shards held."""
+    FoldRepository(world.store).consolidate(account_id, lambda _: SETUP, world.clock())
+    (row,) = [row for row in world.rows(Account) if (row.id, row.shard) == (account_id, "00")]
+    return row
+
+
+def test_a_consolidation_of_an_accounts_own_shards_explains_its_balance(
+    either_world: World,
+) -> None:
     world = either_world
-    first, operation = folded(world), new_id("swp", world.clock())
-    FoldRepository(world.store).sweep(first.id, operation, SETUP, world.clock())
-    (second,) = [row for row in world.rows(Account) if (row.id, row.shard) == (first.id, "00")]
+    first = folded(world)
+    second = consolidated(world, first.id)
     assert second.balance == 70
     assert audit_projection(world)(records_of(world, [first, second])) == DONE
     must_tell(world, [first, second])
@@ -408,9 +417,8 @@ def test_a_sweep_of_an_accounts_own_fold_rows_explains_its_balance(either_world:
     ["posting", "posting, changed with it", "amount", "no sweep", "a transfer's time", "no id"],
 )
 def test_a_forged_sweep_does_not_hide_a_change_of_money(forged: str, world: World) -> None:
-    first, operation = folded(world), new_id("swp", world.clock())
-    FoldRepository(world.store).sweep(first.id, operation, SETUP, world.clock())
-    cause, balance = operation, 70
+    first = folded(world)
+    cause, balance = consolidated(world, first.id).cause, 70
     if forged == "amount":
         balance = 71
     elif forged == "no sweep":
@@ -432,6 +440,37 @@ def test_a_forged_sweep_does_not_hide_a_change_of_money(forged: str, world: Worl
     assert [row.action for row in chain_of(world, first.id)] == ["account_opened", "out_of_band"]
     (alert,) = outside_alerts(world)
     assert "balance changed by" in str(alert.detail["reason"])
+
+
+def debited_shard(world: World) -> tuple[Account, Account]:
+    """A debit shard of a receivable before and after a refund of 30."""
+    receivable = receivable_account("mer_1", "USD")
+    fact = transfer(world, receivable, 30, debited_accounts=(receivable,), debit_shard="d07")
+    before = account(world, id=receivable, shard="d07", posting="folded")
+    return before, next_version(before, balance=-30, cause=fact.id)
+
+
+def test_a_debit_shard_is_explained_by_the_fact_that_names_it(world: World) -> None:
+    first, second = debited_shard(world)
+    assert audit_projection(world)(records_of(world, [first, second])) == DONE
+    name = f"{first.id}#d07"
+    assert [row.action for row in chain_of(world, name)] == ["account_opened", "balance_debited"]
+    assert outside_alerts(world) == []
+
+
+@pytest.mark.parametrize("forged", ["another shard", "row 00", "another amount"])
+def test_a_fact_explains_nothing_but_its_debit_shard(forged: str, world: World) -> None:
+    first, second = debited_shard(world)
+    change: dict[str, Any] = {
+        "another shard": {"shard": "d08"},
+        "row 00": {"shard": "00"},
+        "another amount": {"balance": -31},
+    }[forged]
+    kept = {name: value for name, value in change.items() if name == "shard"}
+    first, second = first.model_copy(update=kept), second.model_copy(update=change)
+    assert audit_projection(world)(records_of(world, [first, second])) == DONE
+    rows = chain_of(world, first.id if forged == "row 00" else f"{first.id}#{first.shard}")
+    assert rows[-1].action == "out_of_band"
 
 
 def test_a_transfer_that_was_edited_past_sense_explains_nothing_and_holds_up_nobody(

@@ -220,10 +220,10 @@ def test_the_charts_accounts_are_opened_when_they_are_first_met(world: World) ->
     assert {row.version for row in profiles.values()} == {1}
 
 
-# ------------------------------------------------------------ sweeping
+# ------------------------------------------------------------ consolidating
 
 
-def test_sweeps_and_folds_at_once_neither_make_nor_lose_money(either_world: World) -> None:
+def test_consolidations_and_folds_at_once_neither_make_nor_lose_money(either_world: World) -> None:
     world = either_world
     world.store.transact(
         [put(account(world, posting="folded"))], token=new_id("tst", world.clock())
@@ -238,15 +238,16 @@ def test_sweeps_and_folds_at_once_neither_make_nor_lose_money(either_world: Worl
         for item in mine:
             folds.fold(TARGET, fold_shard(item.transfer_id), [item], SETUP, world.clock())
 
-    def sweep() -> int:
+    def consolidate() -> int:
         folds = FoldRepository(world.store)
-        return sum(
-            folds.sweep("acc_f", new_id("swp", world.clock()), SETUP, world.clock())
-            for _ in range(10)
-        )
+        return sum(folds.consolidate("acc_f", lambda _: SETUP, world.clock()) for _ in range(10))
 
     outcomes = at_once(
-        lambda: fold(items[:40]), lambda: fold(items[40:]), lambda: fold(items), sweep, sweep
+        lambda: fold(items[:40]),
+        lambda: fold(items[40:]),
+        lambda: fold(items),
+        consolidate,
+        consolidate,
     )
     assert not [each for each in outcomes if isinstance(each, Exception)]
     left = folded_sum(world)

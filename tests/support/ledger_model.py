@@ -137,7 +137,7 @@ class LedgerModel:
             account = self.accounts[name]
             if change < 0:
                 account.held_out += sign * -change
-            elif not account.folded:  # nothing of a hold is seen on a folded receiver
+            else:
                 account.held_in += sign * change
 
     @staticmethod

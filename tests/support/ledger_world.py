@@ -41,6 +41,7 @@ from runtime.services.proof_work import ProofDesk
 from runtime.services.stream_records import StreamRecord, batch_answer
 from runtime.services.transfers import TransferDesk, create_transfer
 from runtime.settings import PaymentTiming
+from tests.support.commit_watch import CommitWatch
 from tests.support.fakes import ParkingLot
 from tests.support.faults import Faults, ItemLocks, seeded
 from tests.support.ledger_model import LedgerModel, ModelAccount
@@ -103,12 +104,17 @@ class LedgerClient:
         call = self._world.call(order.body, order.key, order.path)
         body = json.dumps(order.body)
         if order.path == TRANSFERS:
-            request = TransferRequest.model_validate_json(body)
+            request = self.request(order)
             return lambda: create_transfer(request, call, self.desk)
         if order.path.endswith("/post"):
             to_post = PostRequest.model_validate_json(body)
             return lambda: post_transfer(order.transfer_id, to_post, call, self.desk)
         return lambda: cancel_transfer(order.transfer_id, call, self.desk)
+
+    @staticmethod
+    def request(order: Order) -> TransferRequest:
+        """The body of a transfer or hold."""
+        return TransferRequest.model_validate_json(json.dumps(order.body))
 
     def forget_folded(self) -> None:
         """Remember nothing of folded accounts."""
@@ -149,6 +155,12 @@ class LedgerWorld:
         self.profiles = MerchantProfiles(MerchantRepository(self.world.store), 3600)
         self.merchant = self.world.merchant(index_buckets=2)
         self.locks = ItemLocks(self.world.key_names, hold_seconds=self.lock_seconds)
+        self.watch = CommitWatch(
+            self.world.engine.dynamodb(),
+            self.world.tables["accounts"],
+            self.world.tables["transfers"],
+        )
+        self.watch.attach(self.world.client)
         self.numbers = itertools.count()
         self.calm = LedgerClient(self, self.world.store)
         self.parking = ParkingLot()
@@ -249,6 +261,7 @@ class LedgerWorld:
             story.apply_to(self.model, orders, books)
             story.must_be_of(self.merchant.id, orders, books)
         books.must_hold(self.model)
+        assert self.watch.below == [], "a debit was accepted that the account could not bear"
         self.must_be_proved()
         return books
 
@@ -277,6 +290,7 @@ class LedgerWorld:
 
     def _store(self, faults: Faults, name: str, patience: int | None = None) -> Store:
         client = self.locks.attach(faults.attach(self.world.engine.dynamodb()))
+        self.watch.attach(client)
         return self.world.store_on(
             client,
             remaining_seconds=_giving_up(Random(f"{self.seed}-{name}"), patience),

@@ -1,0 +1,344 @@
+"""Hot accounts: a guarded debit sees the whole balance, and what facts take is gone at once."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from runtime.contract.accounts import EntryQuery
+from runtime.contract.answers import StoredAnswer
+from runtime.domain.hot_accounts import (
+    DEBIT_SHARDS,
+    HotBalance,
+    debit_shard,
+    debit_shards,
+    is_debit_shard,
+)
+from runtime.domain.ledger import receivable_account
+from runtime.errors import Forbidden, InvalidValue, PlatformError
+from runtime.models.account import Account
+from runtime.models.entry import Entry
+from runtime.models.transaction import Transaction
+from runtime.models.transfer import Transfer
+from runtime.repositories.accounts import AccountRepository
+from runtime.repositories.customers import CustomerRepository
+from runtime.repositories.entries import EntryRepository
+from runtime.repositories.folding import FoldRepository
+from runtime.services.account_queries import AccountArchive, get_account, list_entries
+from runtime.services.pages import Cursors
+from runtime.services.transfers import create_transfer
+from tests.support.engines import Engine
+from tests.support.ledger_world import LedgerWorld
+from tests.support.world import (
+    CURSOR_KEY,
+    SETUP,
+    at_once,
+    pages,
+    settlement_file,
+    settlement_key,
+    settlement_line,
+)
+
+
+class Shop:
+    """A merchant with payments, its receivable, and the account that payouts go to."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.ledger = LedgerWorld(engine, seed="hot")
+        self.world, self.merchant = self.ledger.world, self.ledger.merchant
+        self.receivable = receivable_account(self.merchant.id, "USD")
+        self.bank = self.ledger.open()
+        self.folds = FoldRepository(self.world.store)
+
+    def project(self) -> None:
+        self.ledger.poller.drain()
+
+    def rows(self) -> dict[str, int]:
+        rows = self.world.rows(Account)
+        return {row.shard: row.balance for row in rows if row.id == self.receivable}
+
+    def total(self) -> int:
+        return sum(self.rows().values())
+
+    def sell(self, amount: int) -> str:
+        payment = self.world.paid(self.merchant, amount=amount)
+        self.project()
+        return payment
+
+    def pay_out(self, amount: int, **more: Any) -> StoredAnswer:
+        return self.ledger.calm.send(self.ledger.order(self.receivable, self.bank, amount, **more))
+
+    def refund(self, payment_id: str, amount: int) -> None:
+        answer = self.world.operate(self.merchant, payment_id, "refund", amount=amount)
+        assert answer.status == 200, answer
+
+    def settle(self) -> None:
+        """A settlement file of every capture."""
+        captures = [row for row in self.world.rows(Transaction) if row.status == "succeeded"]
+        key = settlement_key(self.merchant)
+        lines = [settlement_line(row) for row in captures if row.type == "capture"]
+        self.world.s3.objects[key] = settlement_file(lines)
+        self.world.reconcile(key)
+
+    def between_read_and_commit(self, *happen: Callable[[], object]) -> None:
+        """Let something happen after each of the next looks at the balance."""
+        calm = self.ledger.calm
+        calm.desk = replace(calm.desk, folds=_Interrupted(self.world.store, list(happen)))
+
+    def archive(self) -> AccountArchive:
+        store = self.world.store
+        return AccountArchive(
+            AccountRepository(store),
+            self.folds,
+            EntryRepository(store),
+            CustomerRepository(store),
+            self.ledger.profiles,
+            Cursors(lambda: CURSOR_KEY),
+        )
+
+
+class _Interrupted(FoldRepository):
+    def __init__(self, store: Any, happen: list[Callable[[], object]]) -> None:
+        super().__init__(store)
+        self._happen = happen
+        self.looks = 0
+
+    def balance_of(self, account_id: str) -> HotBalance:
+        seen = super().balance_of(account_id)
+        self.looks += 1
+        if self._happen:
+            self._happen.pop(0)()
+        return seen
+
+
+@pytest.fixture
+def shop(dynamodb_local_engine: Engine) -> Iterator[Shop]:
+    shop = Shop(dynamodb_local_engine)
+    yield shop
+    shop.world.drop()
+
+
+def code(answer: StoredAnswer) -> str | None:
+    found: str | None = json.loads(answer.body).get("code")
+    return found
+
+
+# ------------------------------------------------------------ what a refund has taken
+
+
+def test_a_payout_of_what_a_refund_has_taken_is_refused(shop: Shop) -> None:
+    payment = shop.sell(10_000)
+    assert shop.pay_out(1).status == 201
+    shop.refund(payment, 9_000)
+    refused = shop.pay_out(9_679)
+    assert (refused.status, code(refused)) == (422, "insufficient_funds")
+    assert "available 679, requested 9679" in json.loads(refused.body)["detail"]
+    assert shop.pay_out(679).status == 201
+    shop.project()
+    assert shop.total() == 0
+    shop.ledger.must_be_proved()
+
+
+def test_a_hold_and_a_dry_run_see_what_a_refund_has_taken(shop: Shop) -> None:
+    payment = shop.sell(10_000)
+    shop.refund(payment, 9_000)
+    assert code(shop.pay_out(681, hold=True)) == "insufficient_funds"
+    with pytest.raises(PlatformError, match="available 680, requested 681"):
+        shop.pay_out(681, dry_run=True)
+    assert shop.pay_out(680, dry_run=True).status == 201
+    held = json.loads(shop.pay_out(680, hold=True).body)["id"]
+    assert code(shop.pay_out(1)) == "insufficient_funds"
+    assert shop.ledger.calm.send(shop.ledger.post_order(held, 670)).status == 200
+    assert code(shop.pay_out(11)) == "insufficient_funds"
+    assert shop.pay_out(10).status == 201
+    shop.project()
+    assert shop.total() == 0
+    shop.ledger.must_be_proved()
+
+
+def test_credits_in_any_shard_are_spendable_at_once_and_row_00_may_go_below_zero(
+    shop: Shop,
+) -> None:
+    for amount in (1_000, 2_000, 3_000):
+        shop.sell(amount)
+    assert shop.pay_out(shop.total()).status == 201
+    assert shop.rows()["00"] < 0
+    assert shop.total() == 0
+    assert code(shop.pay_out(1)) == "insufficient_funds"
+    shop.project()
+    shop.ledger.must_be_proved()
+
+
+def test_a_capture_whose_fee_is_above_it_debits_at_once_and_opens_the_receivable(
+    shop: Shop,
+) -> None:
+    shop.world.paid(shop.merchant, amount=10)
+    assert [shard for shard, each in shop.rows().items() if is_debit_shard(shard) and each == -20]
+    shop.project()
+    assert shop.rows()["00"] == 0, "the profile is there although nothing was folded"
+    assert code(shop.pay_out(1)) == "insufficient_funds"
+    shop.ledger.must_be_proved()
+
+
+# ------------------------------------------------------------ races
+
+
+def test_a_refund_between_read_and_commit_within_the_slack_lets_a_payout_pass(
+    shop: Shop,
+) -> None:
+    payment = shop.sell(100_000)
+    slack = DEBIT_SHARDS * 100
+    shop.between_read_and_commit(lambda: shop.refund(payment, 100))
+    assert shop.pay_out(shop.total() - slack).status == 201
+    assert shop.ledger.calm.desk.folds.looks == 1  # type: ignore[attr-defined]
+    assert shop.total() == slack - 100
+
+
+def test_a_first_refund_beyond_the_slack_makes_a_payout_look_again(shop: Shop) -> None:
+    payment = shop.sell(10_000)
+    shop.between_read_and_commit(lambda: shop.refund(payment, 9_000))
+    assert not [shard for shard in shop.rows() if is_debit_shard(shard)]
+    refused = shop.pay_out(9_680)
+    assert code(refused) == "insufficient_funds"
+    assert "available 680" in json.loads(refused.body)["detail"]
+    shop.between_read_and_commit(lambda: shop.refund(payment, 10))
+    assert code(shop.pay_out(680)) == "insufficient_funds"
+    assert shop.total() == 670
+
+
+def test_a_consolidation_between_read_and_commit_makes_a_payout_look_again(shop: Shop) -> None:
+    payment = shop.sell(10_000)
+    shop.refund(payment, 9_000)
+    shop.between_read_and_commit(
+        lambda: shop.folds.consolidate(shop.receivable, lambda _: SETUP, shop.world.clock())
+    )
+    assert shop.pay_out(680).status == 201
+    assert shop.ledger.calm.desk.folds.looks == 2  # type: ignore[attr-defined]
+    assert shop.total() == 0
+
+
+def test_payouts_and_refunds_at_once_never_take_more_than_there_is(shop: Shop) -> None:
+    payments = [shop.sell(1_000) for _ in range(4)]
+    there = shop.total()
+
+    def refund(payment: str) -> None:
+        for _ in range(3):
+            shop.refund(payment, 100)
+
+    def pay_out() -> int:
+        calm = shop.ledger.client("payer")
+        orders = [shop.ledger.order(shop.receivable, shop.bank, 450) for _ in range(4)]
+        return sum(calm.send(order).status == 201 for order in orders)
+
+    results = at_once(*(lambda p=p: refund(p) for p in payments), *[pay_out] * 3)
+    assert not [each for each in results if isinstance(each, Exception)], results
+    paid = sum(each for each in results if isinstance(each, int))
+    # Refunds have happened: they may leave less than nothing. A payout may not.
+    assert shop.total() == there - 4 * 300 - paid * 450 < 450, "payouts did not starve"
+    watch = shop.ledger.watch
+    assert (watch.looked[shop.receivable], watch.below) == (paid, [])
+    shop.project()
+    shop.ledger.must_be_proved()
+
+
+# ------------------------------------------------------------ what else reads the balance
+
+
+def test_a_balance_and_a_statement_show_debits_once_and_without_the_stream_of_transfers(
+    shop: Shop,
+) -> None:
+    payments = [shop.sell(1_000) for _ in range(3)]
+    for payment in payments:
+        for amount in (10, 20, 30):
+            shop.refund(payment, amount)
+    call = shop.ledger.call({}, None, f"/v1/accounts/{shop.receivable}")
+    account = get_account(shop.receivable, call, shop.archive())
+    assert account.balance == account.available == shop.total() == 3 * 941 - 180
+    assert shop.pay_out(100).status == 201
+    shop.project()
+
+    def page(cursor: str | None) -> Any:
+        query = EntryQuery(limit=2, cursor=cursor)
+        return list_entries(shop.receivable, query, call, shop.archive())
+
+    lines = [line for each in pages(page) for line in each.data]
+    amounts = Counter(line.amount for line in lines)
+    assert amounts == {941: 3, -10: 3, -20: 3, -30: 3, -100: 1}
+
+
+def test_an_entry_of_a_debit_shard_names_its_transfer_and_is_written_once(shop: Shop) -> None:
+    payment = shop.sell(1_000)
+    shop.refund(payment, 10)
+    shop.project()
+    (fact,) = [row for row in shop.world.rows(Transfer) if row.debited_accounts]
+    assert fact.debit_shard == debit_shard(fact.id)
+    place = f"{shop.receivable}#{fact.debit_shard}"
+    (entry,) = [row for row in shop.world.rows(Entry) if row.account_shard == place]
+    assert (entry.transfer_id, entry.operation_id) == (fact.id, fact.operation_id)
+    assert (entry.amount, entry.balance_after, entry.fold_version) == (-10, None, 1)
+    assert shop.receivable not in fact.folded_accounts
+
+
+def test_consolidating_moves_every_shard_into_row_00_and_changes_no_total(shop: Shop) -> None:
+    payment = shop.sell(100_000)
+    for _ in range(60):
+        shop.refund(payment, 7)
+        shop.world.clock.advance(0.001)
+    before = shop.rows()
+    assert len(before) > 30
+    moved = shop.folds.consolidate(shop.receivable, lambda _: SETUP, shop.world.clock())
+    after = shop.rows()
+    assert moved == after["00"] == sum(before.values())
+    assert {balance for shard, balance in after.items() if shard != "00"} == {0}
+    shop.project()
+    shop.ledger.must_be_proved()
+    assert shop.folds.consolidate(shop.receivable, lambda _: SETUP, shop.world.clock()) == 0
+
+
+def test_a_settled_file_debits_a_shard_for_each_line_of_a_chunk(shop: Shop) -> None:
+    world = shop.world
+    payments = [world.paid(shop.merchant, amount=1_000) for _ in range(DEBIT_SHARDS // 2)]
+    assert len(payments) == DEBIT_SHARDS // 2
+    shop.project()
+    shop.settle()
+    shop.project()
+    facts = [row for row in world.rows(Transfer) if row.settlement_id]
+    assert len(facts) == len(payments)
+    assert {row.debit_shard for row in facts} <= set(debit_shards())
+    assert shop.total() == 0
+    shop.ledger.must_be_proved()
+
+
+# ------------------------------------------------------------ who may, and how much
+
+
+def test_a_merchants_own_token_cannot_debit_its_receivable(shop: Shop) -> None:
+    shop.sell(10_000)
+    order = shop.ledger.order(shop.receivable, shop.bank, 1)
+    request = shop.ledger.calm.request(order)
+    call = shop.world.call(shop.merchant, order.body, order.key, path="/v1/transfers")
+    for _ in range(2):
+        with pytest.raises(Forbidden):
+            create_transfer(request, call, shop.ledger.calm.desk)
+        assert shop.pay_out(1).status == 201  # by now the account is known to be hot
+
+
+def test_a_transfer_that_no_commit_can_hold_is_refused_by_its_size(shop: Shop) -> None:
+    world = shop.world
+    other = world.merchant()
+    world.paid(other, amount=10_000)
+    shop.sell(10_000)
+    theirs = receivable_account(other.id, "USD")
+    legs = [
+        {"from_account_id": source, "to_account_id": shop.bank, "amount": 1}
+        for source in (shop.receivable, theirs)
+    ]
+    order = shop.ledger.order(legs=legs)
+    call = world.call(None, order.body, order.key, path="/v1/transfers", operator=True)
+    with pytest.raises(InvalidValue, match="one commit takes 100"):
+        create_transfer(shop.ledger.calm.request(order), call, shop.ledger.calm.desk)
