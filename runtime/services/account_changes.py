@@ -12,7 +12,15 @@ from runtime.contract.caller import found
 from runtime.domain.buckets import account_status_bucket
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_datetime
-from runtime.errors import BalanceNotZero, Conflict, StaleWrite, Unavailable
+from runtime.domain.ledger import is_of_chart
+from runtime.errors import (
+    AccountInUse,
+    BalanceNotZero,
+    Conflict,
+    OpenHolds,
+    StaleWrite,
+    Unavailable,
+)
 from runtime.models.account import Account, AccountStatus, Posting
 from runtime.services.accounts import AccountDesk, account_answer
 from runtime.services.idempotency import create_once, earlier_answer
@@ -43,23 +51,48 @@ def unlock_account(account_id: str, call: Call, desk: AccountDesk) -> StoredAnsw
 
 
 def close_account(account_id: str, call: Call, desk: AccountDesk) -> StoredAnswer:
-    """Close an account for good, only at zero. Raises BalanceNotZero, Conflict."""
+    """Close an account for good, only at zero and without holds.
+
+    Raises AccountInUse, OpenHolds, BalanceNotZero, Conflict.
+    """
+    emptied = False
 
     def closed(row: Account) -> Account:
+        nonlocal emptied
         if row.status is AccountStatus.CLOSED:
             return row
+        _must_be_closable(row)
         balance = row.balance
         if row.posting is Posting.FOLDED:
-            _must_have_rested(row, call)
+            if not emptied:
+                _must_have_rested(row, call)
             balance = sum(each.balance for each in desk.folds.rows_of(row.id))
-        if balance or row.held_out or row.held_in:
+        if balance:
             raise BalanceNotZero(
-                f"account {row.id} has a balance of {balance}, {row.held_out} held and "
-                f"{row.held_in} on its way; bring all to zero first"
+                f"account {row.id} has a balance of {balance}; bring it to zero first"
             )
+        if row.posting is Posting.FOLDED and not emptied:
+            # A closed account is at zero in each of its rows. Where that takes a commit, `row` is
+            # old by now, and is read again.
+            desk.folds.consolidate(row.id, call.caller.change, call.now)
+            emptied = True
         return _to(row, AccountStatus.CLOSED)
 
     return _alter(account_id, closed, call, desk)
+
+
+def _must_be_closable(row: Account) -> None:
+    """A hold steps the version of row 00, hot or not, so none begins unseen."""
+    if is_of_chart(row.id):
+        raise AccountInUse(
+            f"{row.id} is an account of the chart, which payments and settlements are booked on "
+            "without asking; it stays open"
+        )
+    if row.held_out or row.held_in:
+        raise OpenHolds(
+            f"account {row.id} has {row.held_out} held and {row.held_in} on its way; post or "
+            "cancel these holds first"
+        )
 
 
 def _must_have_rested(row: Account, call: Call) -> None:

@@ -19,8 +19,9 @@ from runtime.domain.hot_accounts import (
     debit_shards,
     is_debit_shard,
 )
+from runtime.domain.ids import new_id
 from runtime.domain.ledger import receivable_account
-from runtime.errors import Forbidden, InvalidValue, PlatformError
+from runtime.errors import AccountInUse, Forbidden, InvalidValue, OpenHolds, PlatformError
 from runtime.models.account import Account
 from runtime.models.entry import Entry
 from runtime.models.transaction import Transaction
@@ -28,7 +29,9 @@ from runtime.models.transfer import Transfer
 from runtime.repositories.accounts import AccountRepository
 from runtime.repositories.customers import CustomerRepository
 from runtime.repositories.entries import EntryRepository
+from runtime.repositories.expressions import put
 from runtime.repositories.folding import FoldRepository
+from runtime.services.account_changes import FOLDED_REST, close_account, deactivate_account
 from runtime.services.account_queries import AccountArchive, get_account, list_entries
 from runtime.services.pages import Cursors
 from runtime.services.transfers import create_transfer
@@ -342,3 +345,109 @@ def test_a_transfer_that_no_commit_can_hold_is_refused_by_its_size(shop: Shop) -
     call = world.call(None, order.body, order.key, path="/v1/transfers", operator=True)
     with pytest.raises(InvalidValue, match="one commit takes 100"):
         create_transfer(shop.ledger.calm.request(order), call, shop.ledger.calm.desk)
+
+
+# ------------------------------------------------------------ holds, and the end of an account
+
+
+def held(shop: Shop, account_id: str) -> tuple[int, int, int]:
+    """(balance of all rows, held_out, held_in) of an account."""
+    rows = [row for row in shop.world.rows(Account) if row.id == account_id]
+    sums = (sum(getattr(row, name) for row in rows) for name in ("balance", "held_out", "held_in"))
+    balance, held_out, held_in = sums
+    return balance, held_out, held_in
+
+
+def close(shop: Shop, account_id: str, *, rested: bool = True) -> StoredAnswer:
+    path, desk = f"/v1/accounts/{account_id}/close", shop.ledger.calm.account_desk
+    if rested:
+        call = shop.world.call(None, {}, path=path, operator=True)
+        deactivate_account(account_id, call, desk)
+        shop.world.clock.advance(FOLDED_REST.total_seconds() + 1)
+    call = shop.world.call(None, {}, path=path, operator=True)
+    return close_account(account_id, call, desk)
+
+
+def test_a_hold_towards_a_hot_account_is_counted_until_its_end(shop: Shop) -> None:
+    payer, hot = shop.ledger.open(opening=1_000), shop.ledger.open(folded=True)
+    first, second, third = (shop.ledger.hold(payer, hot, amount) for amount in (100, 200, 300))
+    assert held(shop, hot) == (0, 0, 600)
+    calm = shop.ledger.calm
+    calm.send(shop.ledger.post_order(first, 60))
+    shop.ledger.model.post(first, 60)
+    calm.send(shop.ledger.cancel_order(second))
+    shop.ledger.model.release(second, "canceled")
+    assert held(shop, hot) == (0, 0, 300)
+    (hold,) = [row for row in shop.world.rows(Transfer) if row.id == third]
+    assert (hold.folded_accounts, hold.held_in_counted) == ((hot,), True)
+    shop.world.clock.advance(8 * 86_400)
+    calm.expire()
+    shop.ledger.model.release(third, "expired")
+    shop.project()
+    assert held(shop, hot) == (60, 0, 0)
+    shop.ledger.must_balance()
+
+
+def test_an_account_with_open_holds_does_not_close(shop: Shop) -> None:
+    payer, hot = shop.ledger.open(opening=100), shop.ledger.open(folded=True)
+    shop.project()
+    hold = shop.ledger.hold(payer, hot, 100)
+    with pytest.raises(OpenHolds, match="0 held and 100 on its way"):
+        close(shop, hot)
+    with pytest.raises(OpenHolds, match="100 held and 0 on its way"):
+        close(shop, payer, rested=False)
+    shop.ledger.calm.send(shop.ledger.cancel_order(hold))
+    shop.world.clock.advance(FOLDED_REST.total_seconds() + 1)
+    assert close(shop, hot, rested=False).status == 200
+
+
+def test_a_hold_is_judged_by_the_hot_account_as_it_stands_not_as_it_is_remembered(
+    shop: Shop,
+) -> None:
+    payer, hot = shop.ledger.open(opening=100), shop.ledger.open(folded=True)
+    calm = shop.ledger.calm
+    calm.send(shop.ledger.order(payer, hot, 1))  # it is known to be hot, and remembered as active
+    shop.project()
+    calm.send(shop.ledger.order(hot, payer, 1))
+    shop.project()
+    assert close(shop, hot).status == 200
+    refused = calm.send(shop.ledger.order(payer, hot, 10, hold=True))
+    assert code(refused) == "inactive_account"
+
+
+def test_a_closed_hot_account_is_at_zero_in_each_of_its_rows(shop: Shop) -> None:
+    payer, hot = shop.ledger.open(opening=100), shop.ledger.open(folded=True)
+    shop.ledger.calm.send(shop.ledger.order(payer, hot, 70))
+    shop.project()
+    shop.ledger.calm.send(shop.ledger.order(hot, payer, 70))
+    rows = {row.shard: row.balance for row in shop.world.rows(Account) if row.id == hot}
+    assert sorted(rows.values()) == [-70, 70]
+    answer = close(shop, hot)
+    assert json.loads(answer.body)["status"] == "closed"
+    assert {row.balance for row in shop.world.rows(Account) if row.id == hot} == {0}
+    shop.project()
+    shop.ledger.must_be_proved()
+
+
+def test_an_account_of_the_chart_does_not_close_once_it_was_used(shop: Shop) -> None:
+    shop.sell(1_000)
+    shop.ledger.open(opening=1)
+    shop.project()
+    for account in (shop.receivable, "acc_clearing_USD", "acc_fees_USD", "acc_opening_USD"):
+        with pytest.raises(AccountInUse, match="stays open"):
+            close(shop, account)
+
+
+def test_a_hold_that_began_before_it_was_counted_is_released_without_it(shop: Shop) -> None:
+    payer, hot = shop.ledger.open(opening=100), shop.ledger.open(folded=True)
+    hold = shop.ledger.hold(payer, hot, 100)
+    (row,) = [row for row in shop.world.rows(Transfer) if row.id == hold]
+    (account,) = [each for each in shop.world.rows(Account) if each.id == hot]
+    as_before = [
+        put(row.model_copy(update={"held_in_counted": False})),
+        put(account.model_copy(update={"held_in": 0})),
+    ]
+    shop.world.store.transact(as_before, token=new_id("tst", shop.world.clock()))
+    assert shop.ledger.calm.send(shop.ledger.post_order(hold)).status == 200
+    shop.project()
+    assert held(shop, hot) == (100, 0, 0)

@@ -451,7 +451,7 @@ def test_an_account_is_closed_only_at_zero_and_for_good(teller: Teller) -> None:
     assert (full.status, full.body["code"]) == (409, "balance_not_zero")
     held = teller.transfer(order(a, b, 10, hold=True)).body["id"]
     coming = teller.post(f"/v1/accounts/{b}/close", who=OPERATOR)
-    assert (coming.status, coming.body["code"]) == (409, "balance_not_zero")
+    assert (coming.status, coming.body["code"]) == (409, "open_holds")
     assert teller.post(f"/v1/transfers/{held}/post").status == 200
     same = key()
     closed = teller.post(f"/v1/accounts/{a}/close", who=OPERATOR, headers=same)
