@@ -10,13 +10,14 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from benchmarks import bytecode, card_scan, encryption, resolver, sale, transfer
+from benchmarks import bytecode, card_scan, encryption, payout, resolver, sale, transfer
 from local.errors import LocalError
 from local.progress import Progress
 
 _MEASUREMENTS = {
     "transfer": transfer.run,
     "sale": sale.run,
+    "payout": payout.run,
     "resolver": resolver.run,
     "encryption": encryption.run,
     "bytecode": bytecode.run,
