@@ -195,11 +195,10 @@ class ReconcileSettings(Settings, frozen=True):
 
 
 class FinishingSettings(PaymentTiming, frozen=True):
-    """What functions that finish unanswered charges, captures, refunds and voids have in common."""
+    """What functions that finish unanswered captures, refunds and voids have in common."""
 
     accounts_table: str
     alerts_table: str
-    customers_table: str
     idempotency_table: str
     keys_table: str
     merchants_table: str
@@ -213,6 +212,7 @@ class FinishingSettings(PaymentTiming, frozen=True):
 class ResolverSettings(FinishingSettings, frozen=True):
     """The scheduled function that finishes payments whose request died or whose answer was lost."""
 
+    customers_table: str
     workers: Annotated[int, Field(ge=1, le=MAX_RESOLVER_WORKERS)] = RESOLVER_WORKERS
     """Payments and operations that one run asks about at once."""
     workers_per_merchant: Annotated[int, Field(ge=1, le=MAX_RESOLVER_WORKERS)] = (

@@ -169,16 +169,15 @@ RESOLVER: Final[TableUses] = {
 }
 
 POLL: Final[TableUses] = {
-    **RESOLVER,
+    **{name: use for name, use in RESOLVER.items() if name != "customers"},
     "merchants": _rows("GetItem", "Scan"),
+    "payments": _rows("GetItem", "UpdateItem"),
     "processor_events": _rows("GetItem", "PutItem", "UpdateItem", query=("gsi-status",)),
     "sandbox_charges": _rows("GetItem", "PutItem", "UpdateItem", query=("gsi-changed",)),
-    "transactions": _rows(
-        "GetItem", "BatchGetItem", "PutItem", "UpdateItem", query=("gsi-open", "gsi-processor")
-    ),
+    "transactions": _rows("GetItem", "BatchGetItem", "UpdateItem", query=("gsi-processor",)),
 }
-"""The resolver's, because a refund that is still under way is finished first, as the resolver does;
-and what it polls by."""
+"""What a fact is booked with, as by the resolver: a refund that is still under way is finished
+first. And what it polls by."""
 
 ROTATE: Final[TableUses] = {
     "alerts": _rows("PutItem"),

@@ -167,9 +167,10 @@ def _applied(event: ProcessorEvent, booking: EventDesk, desk: PollDesk) -> str:
     except Exception:  # noqa: BLE001 - one event's fault must not keep others waiting
         logger.exception("a polled event failed", event=event.id, merchant=booking.merchant.id)
         return "failed"
-    if result is EventResult.APPLIED:
-        logger.warning("no notification told of this", event=event.id, kind=event.kind)
-    return result.value
+    if result is not EventResult.APPLIED:
+        return "known"  # what is kept counts when it is tried again
+    logger.warning("no notification told of this", event=event.id, kind=event.kind)
+    return "applied"
 
 
 def _try_kept_again(desk: PollDesk, request_id: str) -> Counter[str]:
