@@ -144,12 +144,13 @@ def test_what_is_marked_so_is_left_out_of_the_item_while_it_has_its_default() ->
             "amount_captured": 0,
             "fee": 0,
             "refundable_minor": 0,
+            "capturable_minor": 0,
             "capture_method": "automatic",
         }
     )
     item = CODEC.to_item(row)
-    assert not {"amount_captured", "fee", "capture_method"} & set(item)
-    assert item["refundable_minor"] == {"N": "0"}, "conditions compare it"
+    assert not {"amount_captured", "fee", "refundable_minor", "capture_method"} & set(item)
+    assert item["capturable_minor"] == {"N": "0"}, "a write adds to it"
     assert CODEC.to_row(schema, item, Payment) == row
 
 

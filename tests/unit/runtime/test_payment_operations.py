@@ -89,7 +89,7 @@ def begun(payment: Payment, operation: Transaction) -> Payment:
     """The payment after the operation's first commit: what the very write of it changes."""
     write = begin_on_payment(operation)
     changes: dict[str, Any] = dict(write.assigned)
-    for name, change in write.increments.items():
+    for name, change in {**write.increments, **write.counts}.items():
         changes[name] = getattr(payment, name) + change
     for name, member in write.appended.items():
         changes[name] = (*getattr(payment, name), member)
