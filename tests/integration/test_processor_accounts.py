@@ -194,7 +194,7 @@ def tell(bank: Bank, shop: MerchantProfile, secret: str) -> None:
     signature = sign_sandbox_event(body, secret, int(now.timestamp()))
     headers = {SIGNATURE_HEADER: signature}
     notification = Notification("stripe", shop.id, headers, body, now, "req-event", "", "")
-    receive_event(notification, bank.payment_desk())
+    receive_event(notification, bank.world.event_desk(bank.payment_desk()))
 
 
 def test_a_merchant_has_the_account_that_its_key_belongs_to_and_so_have_its_payments(
