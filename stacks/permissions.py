@@ -245,7 +245,7 @@ TOTALS: Final[TableUses] = {
 }
 
 PROOF: Final[TableUses] = {
-    "accounts": _rows("BatchGetItem", "Scan"),
+    "accounts": _rows("BatchGetItem", "Query", "Scan"),
     "entries": _rows("BatchGetItem", "Query", query=("transfer-index",)),
     "payments": _rows("BatchGetItem", "Scan"),
     "proofs": _rows("GetItem", "PutItem"),

@@ -41,11 +41,13 @@ from runtime.services.proof_work import ProofDesk
 from runtime.services.stream_records import StreamRecord, batch_answer
 from runtime.services.transfers import TransferDesk, create_transfer
 from runtime.settings import PaymentTiming
+from stacks import permissions
 from tests.support.commit_watch import CommitWatch
 from tests.support.fakes import ParkingLot
 from tests.support.faults import Faults, ItemLocks, seeded
 from tests.support.ledger_model import LedgerModel, ModelAccount
 from tests.support.ledger_truth import TRANSFERS, Books, Story, legs_in
+from tests.support.rights import hold_to
 from tests.support.streams import QUIET, Handler, SourceSettings, StreamFaults, StreamPoller
 from tests.support.world import TIMING, World
 
@@ -273,9 +275,12 @@ class LedgerWorld:
     def prove(self) -> ProofReport:
         """The project's own proof of all that is there now."""
         self.world.clock.advance(2 * CUT.total_seconds())
+        client = self.world.engine.dynamodb()
+        hold_to(client, permissions.PROOF, self.world.tables)
+        store = self.world.store_on(client)
         desk = ProofDesk(
-            proofs=ProofRepository(self.world.store),
-            books=ProofBooks(self.world.store, segments=2),
+            proofs=ProofRepository(store),
+            books=ProofBooks(store, segments=2),
             clock=self.world.clock,
             sleep=self.world.clock.advance,
             must_stop=lambda: False,

@@ -18,8 +18,10 @@ from runtime.repositories.proofs import ProofRepository
 from runtime.repositories.store import Store
 from runtime.services.proof import prove
 from runtime.services.proof_work import ProofDesk
+from stacks import permissions
 from tests.support.engines import Engine
 from tests.support.http import Functions, environment, functions, make_tables
+from tests.support.rights import hold_to
 from tests.support.streams import StreamPoller
 
 HEADER = "payment_id,transaction_id,status,amount,fee,net,currency,processed_date,settlement_date"
@@ -60,7 +62,9 @@ class Stage:
 
     def payments_that_contradict(self) -> list[str]:
         """What the project's own proof finds wrong with payments and their postings."""
-        store = Store(self.dynamodb, self.tables, Codec(NoCipher()), lambda: 60.0)
+        client = self.aws_tables.dynamodb()
+        hold_to(client, permissions.PROOF, self.tables)
+        store = Store(client, self.tables, Codec(NoCipher()), lambda: 60.0)
         desk = ProofDesk(
             proofs=ProofRepository(store),
             books=Books(store, segments=1),
