@@ -22,6 +22,7 @@ from runtime.domain.money import format_amount
 from runtime.repositories.accounts import AccountRepository
 from runtime.repositories.books import Books
 from runtime.repositories.codec import Codec, NoCipher
+from runtime.repositories.entries import EntryRepository
 from runtime.repositories.folding import FoldRepository
 from runtime.repositories.store import Store
 from runtime.repositories.transfers import TransferRepository
@@ -90,6 +91,7 @@ def _desk(
         folding=FoldingProjection(
             folds, AccountRepository(store), clock, lambda: run_id, _NoParking(), REBUILT_BY
         ),
+        entries=EntryRepository(store),
         clock=clock,
         progress=counted,
     )
@@ -122,6 +124,6 @@ def _told(each: BalanceDifference) -> str:
     expected, found = (format_amount(sum_, each.currency) for sum_ in (each.expected, each.found))
     more = ", …" if each.missing > len(each.named) else ""
     return (
-        f"expected {expected}, found {found}; {each.missing} transfers are missing: "
+        f"expected {expected}, found {found}; {each.missing} transfers have no entry: "
         f"{', '.join(each.named)}{more}"
     )

@@ -15,7 +15,7 @@ from runtime.repositories.store import Store
 
 
 class EntryRepository:
-    """The entries table, read."""
+    """The entries table."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -50,6 +50,10 @@ class EntryRepository:
         return heapq.merge(
             row, *of_shards, key=lambda entry: operation_time(entry.operation_id), reverse=True
         )
+
+    def put_new(self, entry: Entry) -> bool:
+        """Write an entry, unless there is one under its key; whether it was written."""
+        return self._store.put_new(entry) is None
 
     def of_sweep(self, account_id: str, operation_id: str) -> list[Entry]:
         """What a sweep took out of the account's shards, with all that was committed before.

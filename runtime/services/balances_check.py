@@ -5,25 +5,31 @@ record (it keeps records for 24 hours), the account has no entry of the transfer
 that follow from the transfer, so what is missing is found by reading, and it is added by the same
 code that the projector uses: an entry and the sum are one commit, which happens once however often
 and by whomever it is tried. So a repair can run while money moves, be killed, and be run again.
+
+What a fact took from a debit shard in its own commit needs no repair of the balance. Only its entry
+may be missing, which the change stream of accounts writes; it is written after that stream cannot
+bring it any more.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from runtime.domain.ids import highest_id
+from runtime.domain.ids import created_at, highest_id
+from runtime.domain.instants import to_instant
 from runtime.domain.ledger import fold_shard, operation_time
 from runtime.domain.proof import is_newer
-from runtime.models.entry import entry_partition, fold_sequence
+from runtime.models.entry import Entry, entry_partition, fold_sequence
 from runtime.models.scope import EVERYBODY
 from runtime.models.transfer import Transfer
 from runtime.repositories.books import Books, TransferFacts
+from runtime.repositories.entries import EntryRepository
 from runtime.repositories.folding import FoldRepository
 from runtime.repositories.refusals import InvalidRequest
 from runtime.repositories.transfers import TransferRepository
@@ -33,6 +39,9 @@ from runtime.services.stream_records import Change, Kind
 
 CUT: Final = timedelta(minutes=10)
 """Younger operations are left to the stream, which may only be late with them."""
+DEBIT_CUT: Final = timedelta(hours=25)
+"""Younger entries of debit shards may still come: DynamoDB Streams keep a record for 24 hours
+(Amazon DynamoDB Developer Guide, "Change data capture for DynamoDB Streams")."""
 MAX_NAMED: Final = 10
 """Missing transfers that a difference names; all are counted."""
 TRANSFERS_AT_ONCE: Final = 50
@@ -47,14 +56,19 @@ class BalancesDesk:
     transfers: TransferRepository
     folds: FoldRepository
     folding: FoldingProjection
+    entries: EntryRepository
     clock: Callable[[], datetime]
     progress: Callable[[int], None] = lambda _rows: None
     cut: timedelta = CUT
+    debit_cut: timedelta = DEBIT_CUT
 
 
 @dataclass
 class Lacking:
-    """What one account has no entries of: how many transfers, their sum, and the first of them."""
+    """What one account has no entries of: how many transfers, and the first of them.
+
+    `amount` is the sum of those that its balance lacks as well.
+    """
 
     currency: str
     transfers: int = 0
@@ -64,7 +78,10 @@ class Lacking:
 
 @dataclass(frozen=True, slots=True)
 class BalanceDifference:
-    """A hot account whose balance is wrong, in minor units."""
+    """A hot account without entries of `missing` transfers; `named` are the first of them.
+
+    Its balance in minor units is as it should be where it only lacks entries of debit shards.
+    """
 
     account_id: str
     currency: str
@@ -91,30 +108,51 @@ class BalancesReport:
 
 @dataclass(frozen=True, slots=True)
 class _Missing:
-    """A transfer, and what it would change in an account that has no entry of it."""
+    """A transfer, and what it changes in an account that has no entry of it.
+
+    `debit_shard`: the row that has been lowered already; None where the balance lacks it too.
+    """
 
     transfer_id: str
+    operation_id: str
     account_id: str
     currency: str
     amount: int
+    debit_shard: str | None = None
 
 
 def check_balances(desk: BalancesDesk, *, repair: bool = False) -> BalancesReport:
     """Compare hot accounts with all transfers until the cut; add what is missing, if `repair`."""
     report = BalancesReport()
-    cut_mark = operation_time(highest_id("cut", desk.clock() - desk.cut))
-    report.transfers, lacking = _read(desk, cut_mark, lambda _: None)
+    cuts = _Cuts.of(desk)
+    report.transfers, lacking = _read(desk, cuts, lambda _: None)
     report.differences = report.left = _differences(lacking, desk)
     if repair and report.differences:
         adding = _Adding(desk)
-        _read(desk, cut_mark, adding.add)
+        _read(desk, cuts, adding.add)
         report.repaired = adding.added
-        report.left = _differences(_read(desk, cut_mark, lambda _: None)[1], desk)
+        report.left = _differences(_read(desk, cuts, lambda _: None)[1], desk)
     return report
 
 
+@dataclass(frozen=True, slots=True)
+class _Cuts:
+    """Time parts of ids: what is newer is left to the streams of transfers and of accounts."""
+
+    folded: str
+    debited: str
+
+    @classmethod
+    def of(cls, desk: BalancesDesk) -> _Cuts:
+        now = desk.clock()
+        folded, debited = (
+            operation_time(highest_id("cut", now - each)) for each in (desk.cut, desk.debit_cut)
+        )
+        return cls(folded, debited)
+
+
 def _read(
-    desk: BalancesDesk, cut_mark: str, on_missing: Callable[[Sequence[_Missing]], None]
+    desk: BalancesDesk, cuts: _Cuts, on_missing: Callable[[Sequence[_Missing]], None]
 ) -> tuple[int, dict[str, Lacking]]:
     """Read every transfer once; how many there are, and what accounts lack of them."""
     lacking: dict[str, Lacking] = {}
@@ -125,7 +163,7 @@ def _read(
         for page in desk.books.transfers(segment, None):
             for start in range(0, len(page.rows), TRANSFERS_AT_ONCE):
                 some = page.rows[start : start + TRANSFERS_AT_ONCE]
-                missing = _missing(some, cut_mark, desk)
+                missing = _missing(some, cuts, desk)
                 with lock:
                     _count(missing, lacking)
                 if missing:
@@ -138,30 +176,37 @@ def _read(
         return sum(pool.map(read, range(desk.books.segments))), lacking
 
 
-def _missing(
-    transfers: Sequence[TransferFacts], cut_mark: str, desk: BalancesDesk
-) -> list[_Missing]:
-    """What folded accounts have no entry of. A transfer that contradicts itself is the proof's."""
-    wanted: dict[tuple[str, str], _Missing] = {}
-    for transfer in transfers:
-        if is_newer(transfer.operation_id, cut_mark):
-            continue
-        nets = posted_by(transfer) or {}
-        shard, sequence = fold_shard(transfer.id), fold_sequence(transfer.operation_id)
-        for account_id in transfer.folded_accounts:
-            net = nets.get(account_id, 0)
-            if net:
-                key = (entry_partition(account_id, shard), sequence)
-                wanted[key] = _Missing(transfer.id, account_id, transfer.currency, net)
+def _missing(transfers: Sequence[TransferFacts], cuts: _Cuts, desk: BalancesDesk) -> list[_Missing]:
+    """What hot accounts have no entry of. A transfer that contradicts itself is the proof's."""
+    wanted = {_key_of(each): each for transfer in transfers for each in _changes(transfer, cuts)}
     there = desk.books.entries_there(list(wanted))
     return [each for key, each in wanted.items() if key not in there]
+
+
+def _changes(transfer: TransferFacts, cuts: _Cuts) -> Iterator[_Missing]:
+    """What must have an entry by now on a shard of a hot account."""
+    nets = posted_by(transfer) or {}
+    of_commit = is_newer(transfer.operation_id, cuts.debited)
+    debited = () if of_commit else transfer.debited_accounts
+    folded = () if is_newer(transfer.operation_id, cuts.folded) else transfer.folded_accounts
+    for accounts, shard in ((folded, None), (debited, transfer.debit_shard)):
+        for account_id in accounts:
+            if net := nets.get(account_id, 0):
+                yield _Missing(
+                    transfer.id, transfer.operation_id, account_id, transfer.currency, net, shard
+                )
+
+
+def _key_of(each: _Missing) -> tuple[str, str]:
+    shard = each.debit_shard or fold_shard(each.transfer_id)
+    return entry_partition(each.account_id, shard), fold_sequence(each.operation_id)
 
 
 def _count(missing: Sequence[_Missing], lacking: dict[str, Lacking]) -> None:
     for each in missing:
         account = lacking.setdefault(each.account_id, Lacking(each.currency))
         account.transfers += 1
-        account.amount += each.amount
+        account.amount += each.amount if each.debit_shard is None else 0
         if len(account.named) < MAX_NAMED:
             account.named.append(each.transfer_id)
 
@@ -193,15 +238,30 @@ class _Adding:
 
     def add(self, missing: Sequence[_Missing]) -> None:
         """Add these. What DynamoDB refuses, whatever is tried, stays missing and is reported."""
-        ids = list(dict.fromkeys(each.transfer_id for each in missing))
-        changes = [_as_inserted(row) for row in self.desk.transfers.get_many(ids, EVERYBODY)]
+        lacking = (each.transfer_id for each in missing if each.debit_shard is None)
+        ids = list(dict.fromkeys(lacking))
+        rows = self.desk.transfers.get_many(ids, EVERYBODY)
         with self._lock:  # the projection remembers accounts, and is one invocation's
             try:
-                self._fold(changes)
+                self._fold([_as_inserted(row) for row in rows])
             except InvalidRequest:
-                for change in changes:
+                for row in rows:
                     with suppress(InvalidRequest):
-                        self._fold([change])
+                        self._fold([_as_inserted(row)])
+            self._write([each for each in missing if each.debit_shard is not None])
+
+    def _write(self, missing: Sequence[_Missing]) -> None:
+        """Write entries of debit shards; each is of a version of its shard that has none."""
+        places = {(each.account_id, each.debit_shard or "") for each in missing}
+        for place, row in self.desk.books.rows(sorted(places)).items():
+            ours = [e for e in missing if (e.account_id, e.debit_shard) == place]
+            ours.sort(key=lambda each: operation_time(each.operation_id))
+            lines = self.desk.books.lines(entry_partition(*place), None)
+            taken = {line.version for line in lines}
+            free = (each for each in range(1, row.version + 1) if each not in taken)
+            for each in ours:
+                entry = _entry(each, next(free, row.version), self.desk.clock())
+                self.added += self.desk.entries.put_new(entry)
 
     def _fold(self, changes: Sequence[Change]) -> None:
         self.added += len(changes) - len(self.desk.folding(changes))
@@ -210,3 +270,26 @@ class _Adding:
 def _as_inserted(transfer: Transfer) -> Change:
     """The change that the stream should have brought. Numbers only tell changes apart."""
     return Change(Kind.INSERT, transfer.id, None, transfer)
+
+
+def _entry(each: _Missing, version: int, now: datetime) -> Entry:
+    """The entry as the stream of accounts would have written it."""
+    partition, sequence = _key_of(each)
+    return Entry(
+        account_shard=partition,
+        sequence=sequence,
+        transfer_id=each.transfer_id,
+        operation_id=each.operation_id,
+        account_id=each.account_id,
+        amount=each.amount,
+        fold_version=version,
+        currency=each.currency,
+        created_at=to_instant(_committed_at(each, now)),
+    )
+
+
+def _committed_at(each: _Missing, now: datetime) -> datetime:
+    try:
+        return created_at(each.operation_id)
+    except ValueError:
+        return now  # an id made by hand holds no time

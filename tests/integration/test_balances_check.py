@@ -19,6 +19,7 @@ from runtime.models.merchant import MerchantProfile
 from runtime.models.transfer import Transfer
 from runtime.repositories.accounts import AccountRepository
 from runtime.repositories.books import Books
+from runtime.repositories.entries import EntryRepository
 from runtime.repositories.folding import FoldRepository
 from runtime.repositories.store import Store
 from runtime.repositories.transfers import TransferRepository
@@ -36,14 +37,16 @@ class Losses:
 
     ledger: LedgerWorld
     losing: bool = False
+    tables: tuple[str, ...] = ("transfers",)
     kept: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         deliver = self.ledger.poller.handler
-        lost = self.ledger.world.tables["transfers"]
 
         def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-            if self.losing and f"table/{lost}/" in event["Records"][0]["eventSourceARN"]:
+            source = event["Records"][0]["eventSourceARN"]
+            lost = (self.ledger.world.tables[name] for name in self.tables)
+            if self.losing and any(f"table/{name}/" in source for name in lost):
                 return {"batchItemFailures": []}
             return deliver(event, context)
 
@@ -80,6 +83,7 @@ class Losses:
             transfers=TransferRepository(store),
             folds=folds,
             folding=folding,
+            entries=EntryRepository(store),
             clock=clock,
         )
 
@@ -192,4 +196,26 @@ def test_a_repair_runs_while_money_moves(losses: Losses) -> None:
         stop.set()
         seller.join(60)
     losses.ledger.poller.drain()
+    losses.ledger.must_be_proved()
+
+
+def test_entries_of_debit_shards_that_the_stream_lost_are_written_again(losses: Losses) -> None:
+    world, merchant = losses.ledger.world, losses.merchant
+    losses.sell(50)
+    payment_id = world.paid(merchant, amount=20_000)
+    losses.ledger.poller.drain()
+    losses.tables, losses.losing = ("accounts", "transfers"), True
+    for amount in range(100, 180):  # more than there are shards: some are lowered twice
+        assert world.operate(merchant, payment_id, "refund", amount=amount).status == 200
+    losses.ledger.poller.drain()
+    losses.losing = False
+    world.clock.advance(3_600)
+    before = losses.balance()
+    receivable = receivable_account(merchant.id, "USD")
+    assert receivable not in {each.account_id for each in losses.check(repair=True).differences}
+    world.clock.advance(timedelta(hours=25).total_seconds())
+    (difference,) = (e for e in losses.check(repair=True).differences if e.account_id == receivable)
+    assert (difference.missing, difference.expected, difference.found) == (80, before, before)
+    assert losses.check().differences == []
+    assert losses.balance() == before
     losses.ledger.must_be_proved()
