@@ -45,7 +45,7 @@ from stacks import permissions
 from tests.support.commit_watch import CommitWatch
 from tests.support.fakes import ParkingLot
 from tests.support.faults import Faults, ItemLocks, seeded
-from tests.support.ledger_model import LedgerModel, ModelAccount
+from tests.support.ledger_model import LedgerModel, ModelAccount, net_of
 from tests.support.ledger_truth import TRANSFERS, Books, Story, legs_in
 from tests.support.rights import hold_to
 from tests.support.streams import QUIET, Handler, SourceSettings, StreamFaults, StreamPoller
@@ -259,6 +259,7 @@ class LedgerWorld:
         """
         self.poller.drain(workers=2)
         books = Books(self)
+        self._model_facts(books)
         if story is not None:
             story.apply_to(self.model, orders, books)
             story.must_be_of(self.merchant.id, orders, books)
@@ -266,6 +267,16 @@ class LedgerWorld:
         assert self.watch.below == [], "a debit was accepted that the account could not bear"
         self.must_be_proved()
         return books
+
+    def _model_facts(self, books: Books) -> None:
+        """What payments have booked is judged with them; the ledger must have done just that."""
+        for row in books.transfers.values():
+            if row.payment_id is None:
+                continue
+            legs = [(leg.from_account_id, leg.to_account_id, leg.amount) for leg in row.legs]
+            for name in net_of(legs):
+                self.model.accounts.setdefault(name, ModelAccount(row.currency, folded=True))
+            self.model.transfer(row.id, legs)
 
     def must_be_proved(self) -> None:
         """The project's own proof finds nothing, once all is older than its cut."""
