@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from runtime.models.fields import Instant
@@ -16,7 +16,7 @@ class EarlierAccounts:
     """The accounts that a merchant has left, and their configurations by `config_key`."""
 
     accounts: tuple[ProcessorAccount, ...]
-    configs: dict[str, Config]
+    configs: dict[str, Config] = field(repr=False)
 
     @classmethod
     def of(cls, row: Merchant) -> EarlierAccounts:

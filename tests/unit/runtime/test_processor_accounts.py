@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from runtime.domain.processor_accounts import accounts_after_move
+from runtime.domain.processor_accounts import EarlierAccounts, accounts_after_move
 from runtime.models.merchant import Merchant, ProcessorAccount
 
 Kept = tuple[ProcessorAccount, Any]
@@ -72,3 +72,9 @@ def test_where_that_account_gets_a_new_key_so_do_payments_that_name_none() -> No
     )
     another = merchant("acct_2", NEW, left(None, OLD, THEN))
     assert after(another, "acct_2", NEWER, moves=False) == (left(None, OLD, THEN),)
+
+
+def test_kept_keys_are_not_shown_where_the_accounts_are_printed() -> None:
+    shown = repr(EarlierAccounts.of(merchant("acct_2", NEW, left("acct_1", {"api_key": "sk_x"}))))
+    assert "acct_1" in shown
+    assert "sk_x" not in shown
