@@ -35,6 +35,7 @@ from runtime.services.idempotency import new_claim
 from runtime.services.operation_outcome import operation_outcome, replaced
 from runtime.services.payment_answers import operation_answer, operation_as_it_stands
 from runtime.services.payment_desk import PaymentDesk
+from runtime.services.processor_configuration import refuse_other_mode
 from runtime.services.processor_steps import commit_outcome, run_once
 
 MAX_ATTEMPTS: Final = 100
@@ -199,11 +200,15 @@ class OperationStep:
         return pending_operation(self.operation_id, wanted, amount, payment, begun)
 
     def _refuse_what_may_not_be(self, connector: Processor) -> None:
-        """An inactive merchant gives back, but takes nothing; not all processors take in parts."""
+        """Who is inactive, or of the other mode, gives back, but takes nothing.
+
+        Not all processors take in parts.
+        """
         if self.wanted.kind is not TransactionType.CAPTURE:
             return
         if self.merchant.status is not MerchantStatus.ACTIVE:
             raise InactiveMerchant(f"merchant {self.merchant.id} is {self.merchant.status}")
+        refuse_other_mode(self.payment.processor, connector, self.desk.timing.processors)
         if not self.wanted.final and not connector.captures_in_parts:
             raise InvalidValue(
                 f"{self.payment.processor} captures an authorization once; leave final out",

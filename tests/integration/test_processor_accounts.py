@@ -391,6 +391,17 @@ def test_what_was_stored_in_the_other_mode_is_refused_at_the_charge(
     assert world.charges() == []
 
 
+def test_no_money_is_captured_in_the_other_mode_but_given_back(bank: Bank, world: World) -> None:
+    plain = world.merchant()
+    authorized = world.paid(plain, capture_method="manual")
+    desk = world.desk()
+    live = replace(desk, timing=desk.timing.model_copy(update={"processors": "live"}))
+    with pytest.raises(WrongProcessorMode):
+        world.operate(plain, authorized, "capture", desk=live)
+    assert world.operate(plain, authorized, "cancel", desk=live).status == HTTPStatus.OK
+    assert "capture" not in {each.kind for each in world.charges()}
+
+
 def test_keys_are_stored_only_if_the_processor_knows_them(bank: Bank, world: World) -> None:
     shop = shop_of(bank)
     with pytest.raises(InvalidValue, match="refuses the key"):
