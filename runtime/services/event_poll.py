@@ -7,7 +7,7 @@ overlap by days, and what a notification told before is known by its id.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,6 +19,7 @@ from runtime.domain.ids import new_id
 from runtime.domain.instants import to_datetime, to_instant
 from runtime.domain.processor_events import EventKind, ProcessorEvent
 from runtime.errors import InvalidState, PlatformError, ProcessorUnknown, Unavailable
+from runtime.gateways.processors.port import Processor
 from runtime.models.change import POLL_UNFINISHED, ChangeContext
 from runtime.models.processor_event import PollProgress, ProcessorEventStatus
 from runtime.models.scope import EVERYBODY
@@ -33,6 +34,8 @@ POLLED_BY: Final = "system:poll"
 PARALLEL_MERCHANTS: Final = 8
 """Merchants whose processors are asked at once: most of the time is spent waiting for an answer."""
 MERCHANTS_PER_PAGE: Final = 100
+_CUT: Final = "cut"
+"""How merchants count whose news were not all heard when the time was over."""
 _TOLD_OF: Final = (EventKind.DISPUTE_CHANGED, EventKind.REFUND_FAILED)
 """What moves money without our asking. The rest is the resolver's."""
 
@@ -69,17 +72,30 @@ def poll(desk: PollDesk, request_id: str) -> PollReport:
     """Go on with the round, or begin one, while there is time."""
     progress = _begun(desk)
     counts: Counter[str] = Counter()
-    for page in desk.merchants.pages(progress.last_merchant, page_size=MERCHANTS_PER_PAGE):
+    pages = desk.merchants.pages(progress.last_merchant, page_size=MERCHANTS_PER_PAGE)
+    for number, page in enumerate(pages):
         if desk.must_stop():
-            logger.error(POLL_UNFINISHED, since=progress.since, last=progress.last_merchant)
-            return _report(progress, counts, finished=False)
-        counts += _poll_page(page, progress, desk, request_id)
+            return _unfinished(progress, counts)
+        polled = _poll_page(page, progress, desk, request_id)
+        counts += polled
+        if polled[_CUT] and number > 0:
+            return _unfinished(progress, counts)
+        if polled[_CUT]:
+            # It had all the time that a run has. To begin with it again would keep all others
+            # waiting for ever; the next round asks the same merchants again.
+            logger.error(POLL_UNFINISHED, since=progress.since, left_out=polled[_CUT])
         progress = progress.model_copy(update={"last_merchant": page.last})
         _note(progress, desk)
     counts += _try_kept_again(desk, request_id)
     now = to_instant(desk.events.payments.clock())
     _note(progress.model_copy(update={"finished_at": now, "last_merchant": None}), desk)
     return _report(progress, counts, finished=True)
+
+
+def _unfinished(progress: PollProgress, counts: Counter[str]) -> PollReport:
+    """The next run goes on with the page after `progress`."""
+    logger.error(POLL_UNFINISHED, since=progress.since, last=progress.last_merchant)
+    return _report(progress, counts, finished=False)
 
 
 def _begun(desk: PollDesk) -> PollProgress:
@@ -113,7 +129,10 @@ def _poll_page(
 def _poll_merchant(
     merchant_id: str, progress: PollProgress, desk: PollDesk, request_id: str
 ) -> Counter[str]:
-    """Ask all of a merchant's accounts; one that fails keeps no other from being asked."""
+    """Ask all of a merchant's accounts; one that fails keeps no other from being asked.
+
+    When the time is over, what was not heard counts as cut.
+    """
     connectors, counts = desk.events.payments.connectors, Counter[str]()
     for processor in connectors.processors:
         try:
@@ -123,11 +142,14 @@ def _poll_merchant(
             counts["failed"] += 1
             continue
         for account, connector in kept.items():
+            if connector.mode != desk.events.payments.timing.processors:
+                continue
             try:
-                for event in connector.recent_events(to_datetime(progress.since)):
-                    if event.kind in _TOLD_OF:
-                        booking = _booking(event, merchant_id, processor, account, desk, request_id)
-                        counts[_applied(event, booking, desk)] += 1
+                for event in _told(connector, progress, desk):
+                    booking = _booking(event, merchant_id, processor, account, desk, request_id)
+                    counts[_applied(event, booking, desk)] += 1
+            except _OutOfTime:
+                return counts + Counter({_CUT: 1})
             except Exception as fault:  # noqa: BLE001 - as above; the next round asks again
                 if isinstance(fault, ProcessorUnknown):
                     logger.warning("a processor does not answer the poll", merchant=merchant_id)
@@ -135,6 +157,24 @@ def _poll_merchant(
                     logger.exception("a poll failed", merchant=merchant_id, processor=processor)
                 counts["failed"] += 1
     return counts
+
+
+def _told(connector: Processor, progress: PollProgress, desk: PollDesk) -> Iterator[ProcessorEvent]:
+    """What the account tells of that moves money. Raises _OutOfTime, and what the connector does.
+
+    However much there is: it is the account's own doing.
+    """
+    if desk.must_stop():
+        raise _OutOfTime
+    for event in connector.recent_events(to_datetime(progress.since)):
+        if desk.must_stop():
+            raise _OutOfTime
+        if event.kind in _TOLD_OF:
+            yield event
+
+
+class _OutOfTime(Exception):
+    """The run has to end before everything was heard."""
 
 
 def _booking(
@@ -214,5 +254,5 @@ def _report(progress: PollProgress, counts: Counter[str], *, finished: bool) -> 
         applied=counts["applied"],
         kept=counts["kept"],
         waiting=counts["waiting"],
-        failed=counts["failed"],
+        failed=counts["failed"] + counts[_CUT],
     )

@@ -87,10 +87,16 @@ def _merchant(notification: Notification, desk: PaymentDesk) -> MerchantProfile:
 def _genuine(
     merchant: MerchantProfile, notification: Notification, desk: PaymentDesk
 ) -> tuple[ProcessorEvent, str | None]:
-    """The event, and the kept account with whose secret it is signed."""
+    """The event, and the kept account with whose secret it is signed.
+
+    An account of the other mode says nothing here: of play money whoever has its secret, which a
+    merchant may, decides what has happened.
+    """
     refused = BadSignature(_NOT_THEIRS)
     kept = desk.connectors.kept(merchant.id, notification.processor)
     for account, connector in kept.items():
+        if connector.mode != desk.timing.processors:
+            continue
         try:
             event = connector.read_event(notification.headers, notification.body, notification.now)
         except BadSignature as of_this_account:

@@ -23,7 +23,7 @@ from runtime.domain.processor_events import (
     RefundState,
     Unapplied,
 )
-from runtime.errors import InvalidState, ProcessorUnknown, Unavailable
+from runtime.errors import BadSignature, InvalidState, ProcessorUnknown, Unavailable
 from runtime.models.merchant import MerchantProfile
 from runtime.models.payment import DisputeStatus
 from runtime.models.processor_event import KeptEvent, ProcessorEventStatus
@@ -140,6 +140,11 @@ class Town:
         events = self.world.event_desk(self.desk)
         merchants = MerchantRepository(self.world.store)
         return PollDesk(events, merchants, timedelta(days=3), lambda: False)
+
+    def processor_names(self) -> tuple[str, ...]:
+        """At all of which `processor` is asked for the shop's news, or for another merchant's."""
+        kept = (self.desk.connectors.kept(self.shop.id, p) for p in ("sandbox", "stripe"))
+        return tuple(str(account) for each in kept for account in each)
 
     def receivable(self) -> int:
         return self.world.balances()[f"acc_receivable_{self.shop.id}_USD"]
@@ -439,3 +444,55 @@ def test_a_poll_that_runs_out_of_time_goes_on_where_it_was_and_the_next_round_ov
     assert days_back(poll(town.poll_desk(), "poll-3")) == 6, "back to the last one's begin"
     town.world.clock.advance(86_400)
     assert days_back(poll(town.poll_desk(), "poll-4")) == 3
+
+
+def test_a_merchant_with_endless_news_does_not_keep_the_poll_from_all_others(town: Town) -> None:
+    heard: list[str] = []
+
+    def recent_events(_: datetime) -> Iterator[ProcessorEvent]:
+        for n in range(1_000):
+            heard.append(f"evt_{n}")
+            yield ProcessorEvent(heard[-1], EventKind.OPERATION_CHANGED, town.world.clock())
+
+    town.processor.recent_events = recent_events  # type: ignore[attr-defined]
+    short = replace(town.poll_desk(), must_stop=lambda: len(heard) >= 3)
+    stopped = poll(short, "poll-1")
+    assert (len(heard), stopped.failed) == (3, 1)
+    heard.clear()
+    town.processor.recent_events = lambda _: iter(())  # type: ignore[attr-defined]
+    assert poll(town.poll_desk(), "poll-2").failed == 0
+
+
+def test_a_page_of_merchants_that_the_time_did_not_suffice_for_comes_first_in_the_next_run(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.services.event_poll.MERCHANTS_PER_PAGE", 1)
+    town.world.merchant()
+    asked: list[datetime] = []
+
+    def recent_events(since: datetime) -> Iterator[ProcessorEvent]:
+        asked.append(since)
+        yield ProcessorEvent("evt_1", EventKind.OPERATION_CHANGED, town.world.clock())
+
+    town.processor.recent_events = recent_events  # type: ignore[attr-defined]
+    per_merchant = len(town.processor_names())
+    over = replace(town.poll_desk(), must_stop=lambda: len(asked) > per_merchant)
+    assert poll(over, "poll-1").finished is False
+    asked.clear()
+    rest = poll(town.poll_desk(), "poll-2")
+    assert (rest.finished, rest.merchants, len(asked)) == (True, 1, per_merchant)
+
+
+def test_on_a_live_stage_nothing_counts_that_the_sandbox_is_told(town: Town) -> None:
+    timing = town.desk.timing.model_copy(update={"processors": "live"})
+    before = town.receivable()
+    town.desk = replace(town.desk, timing=timing)
+    town.dispute(DisputeStatus.WON, withdrawn_minor=0, reinstated_minor=1_000_000)
+    with pytest.raises(BadSignature):
+        town.hear_of_dispute()
+    told = ProcessorEvent(
+        "evt_2", EventKind.DISPUTE_CHANGED, town.world.clock(), None, town.payment_id, "dp_1"
+    )
+    town.processor.recent_events = lambda _: iter((told,))  # type: ignore[attr-defined]
+    assert poll(town.poll_desk(), "poll-1").applied == 0
+    assert town.receivable() == before
