@@ -142,7 +142,7 @@ class LedgerRepository:
         try:
             store.transact(writes, token=wanted.operation.id, decisive=decisive)
         except TransactionRefused as refused:
-            raise self._refusal(wanted, refused.failed) from refused
+            raise self._refusal(wanted, refused.failed, claimed) from refused
 
     def try_out(self, wanted: Beginning) -> None:
         """Judge a transfer without writing anything. Raises what `begin` raises."""
@@ -232,7 +232,13 @@ class LedgerRepository:
 
     # ------------------------------------------------------------ refusals, from the old items
 
-    def _refusal(self, wanted: Beginning, failed: Mapping[int, Mapping[str, Any]]) -> Exception:
+    def _refusal(
+        self,
+        wanted: Beginning,
+        failed: Mapping[int, Mapping[str, Any]],
+        claimed: Sequence[int] = (),
+    ) -> Exception:
+        """The refusal by what has failed. `claimed`: where the claim stands, if there is one."""
         movements, terms = wanted.movements, wanted.terms
         touched = [
             (movement, _whole(self._account(failed[position]), wanted))
@@ -242,14 +248,13 @@ class LedgerRepository:
         anothers = ownership_refusal(touched, terms)
         if anothers is not None:
             return anothers
-        after_touches = len(movements) + (wanted.transfer.customer_id is not None)
-        claim_item = failed.get(after_touches + 1)
-        if claim_item is not None:
-            return AlreadyClaimed(self._claim(claim_item))
+        for position in claimed:
+            if position in failed:
+                return AlreadyClaimed(self._claim(failed[position]))
         missing = [m for position, m in enumerate(movements) if failed.get(position) == {}]
         if missing:
             return unknown_account(missing[0], terms)
-        if len(movements) in failed:
+        if wanted.transfer.customer_id is not None and len(movements) in failed:
             refusal = self._customer_refusal(wanted.transfer, failed[len(movements)], terms)
             if refusal is not None or not touched:
                 return refusal or FailedBefore(f"{wanted.transfer.customer_id} has failed before")

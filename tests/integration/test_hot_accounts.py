@@ -20,16 +20,17 @@ from runtime.domain.hot_accounts import (
     is_debit_shard,
 )
 from runtime.domain.ids import new_id
+from runtime.domain.instants import to_instant
 from runtime.domain.ledger import receivable_account
 from runtime.errors import AccountInUse, Forbidden, InvalidValue, OpenHolds, PlatformError
-from runtime.models.account import Account
+from runtime.models.account import Account, AccountType, Posting
 from runtime.models.entry import Entry
 from runtime.models.transaction import Transaction
 from runtime.models.transfer import Transfer
 from runtime.repositories.accounts import AccountRepository
 from runtime.repositories.customers import CustomerRepository
 from runtime.repositories.entries import EntryRepository
-from runtime.repositories.expressions import put
+from runtime.repositories.expressions import absent, put
 from runtime.repositories.folding import FoldRepository
 from runtime.services.account_changes import FOLDED_REST, close_account, deactivate_account
 from runtime.services.account_queries import AccountArchive, get_account, list_entries
@@ -223,6 +224,34 @@ def test_a_consolidation_between_read_and_commit_makes_a_payout_look_again(shop:
     assert shop.pay_out(680).status == 201
     assert shop.ledger.calm.desk.folds.looks == 2  # type: ignore[attr-defined]
     assert shop.total() == 0
+
+
+@pytest.mark.parametrize("shard", ["d00", "d01"])
+def test_a_dry_run_looks_again_whichever_shard_has_lost_too_much(shop: Shop, shard: str) -> None:
+    shop.sell(10_000)
+    assert shop.pay_out(1).status == 201
+    shop.between_read_and_commit(lambda: lower(shop, shard, 1_000))
+    with pytest.raises(PlatformError, match="available 8679, requested 9679"):
+        shop.pay_out(9_679, dry_run=True)
+
+
+def lower(shop: Shop, shard: str, amount: int) -> None:
+    """A fact that meets this debit shard, as much of it as a guard sees."""
+    now = shop.world.clock()
+    row = Account(
+        id=shop.receivable,
+        shard=shard,
+        merchant_id=shop.merchant.id,
+        account_type=AccountType.MERCHANT,
+        currency="USD",
+        posting=Posting.FOLDED,
+        balance=-amount,
+        last_operation_id=new_id("pos", now),
+        created_at=to_instant(now),
+        updated_at=to_instant(now),
+        **SETUP.stamp(),
+    )
+    shop.world.store.transact([put(row).when(absent("id"))], token=new_id("tst", now))
 
 
 def test_payouts_and_refunds_at_once_never_take_more_than_there_is(shop: Shop) -> None:
