@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import heapq
+from bisect import insort
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from typing import Final
 
 from runtime.domain.hot_accounts import shards_of
+from runtime.domain.instants import to_datetime
 from runtime.domain.ledger import operation_time
 from runtime.models.account import PROFILE_SHARD
 from runtime.models.entry import Entry, entry_partition, fold_sequence
 from runtime.models.scope import EVERYBODY
 from runtime.repositories.expressions import below, equals
 from runtime.repositories.store import Store
+
+LONGEST_COMMIT: Final = timedelta(minutes=1)
+"""From when an operation begins, which its id says, until it is committed: twice the time that a
+request has."""
 
 
 class EntryRepository:
@@ -44,12 +52,10 @@ class EntryRepository:
         # Row 00 is in the order of versions; it has few entries: payouts, holds, consolidations.
         row = (
             entry
-            for entry in self._of_shard(account_id, PROFILE_SHARD, None, page_size)
-            if before_operation is None or operation_time(entry.operation_id) < before_operation
+            for entry in _by_operation(self._of_shard(account_id, PROFILE_SHARD, None, page_size))
+            if before_operation is None or _operation(entry) < before_operation
         )
-        return heapq.merge(
-            row, *of_shards, key=lambda entry: operation_time(entry.operation_id), reverse=True
-        )
+        return heapq.merge(row, *of_shards, key=_operation, reverse=True)
 
     def put_new(self, entry: Entry) -> bool:
         """Write an entry, unless there is one under its key; whether it was written."""
@@ -82,3 +88,22 @@ class EntryRepository:
             newest_first=True,
             page_size=page_size,
         )
+
+
+def _operation(entry: Entry) -> str:
+    return operation_time(entry.operation_id)
+
+
+def _by_operation(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Entries that come with the newest version first, with the newest operation first.
+
+    The two differ where an operation was overtaken by one that began after it.
+    """
+    waiting: list[Entry] = []
+    for entry in entries:
+        insort(waiting, entry, key=_operation)
+        # What is still unread was committed before this entry, so it began before this instant.
+        unread_before = to_datetime(entry.created_at) + LONGEST_COMMIT
+        while to_datetime(waiting[-1].created_at) > unread_before:
+            yield waiting.pop()
+    yield from reversed(waiting)

@@ -303,6 +303,26 @@ def test_a_balance_and_a_statement_show_debits_once_and_without_the_stream_of_tr
     assert amounts == {941: 3, -10: 3, -20: 3, -30: 3, -100: 1}
 
 
+def test_a_statement_shows_a_payout_that_was_overtaken_on_any_page(shop: Shop) -> None:
+    payer, hot = shop.ledger.open(opening=1_000), shop.ledger.open(folded=True)
+    calm = shop.ledger.calm
+    assert calm.send(shop.ledger.order(payer, hot, 500)).status == 201
+    shop.project()
+    first = calm.prepare(shop.ledger.order(hot, payer, 1))
+    shop.world.clock.advance(0.01)
+    second = calm.prepare(shop.ledger.order(hot, payer, 2))
+    assert [each().status for each in (second, first)] == [201, 201]
+    shop.world.clock.advance(120)
+    assert calm.send(shop.ledger.order(hot, payer, 3)).status == 201
+    shop.project()
+    call = shop.ledger.call({}, None, f"/v1/accounts/{hot}")
+
+    def page(cursor: str | None) -> Any:
+        return list_entries(hot, EntryQuery(limit=1, cursor=cursor), call, shop.archive())
+
+    assert [line.amount for each in pages(page) for line in each.data] == [-3, -2, -1, 500]
+
+
 def test_an_entry_of_a_debit_shard_names_its_transfer_and_is_written_once(shop: Shop) -> None:
     payment = shop.sell(1_000)
     shop.refund(payment, 10)
