@@ -20,7 +20,7 @@ from runtime.domain.hot_accounts import HotBalance, debit_shards
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.domain.ledger import ChartAccount, is_receivable
-from runtime.errors import Unavailable
+from runtime.errors import StaleWrite, Unavailable
 from runtime.models.account import PROFILE_SHARD, Account, AccountStatus, AccountType, Posting
 from runtime.models.change import ChangeContext
 from runtime.models.entry import Entry, entry_partition, fold_sequence
@@ -178,26 +178,45 @@ class FoldRepository:
             debits={shard: balances.get(shard, 0) for shard in debits},
         )
 
-    def consolidate(self, account_id: str, change: ChangeOf, now: datetime) -> int:
+    def consolidate(
+        self,
+        account_id: str,
+        change: ChangeOf,
+        now: datetime,
+        *,
+        status: AccountStatus | None = None,
+    ) -> int:
         """Move what the shards hold into row 00; the account's total stays what it is.
 
-        In parts, each an operation of its own: a commit takes half a hundred shards. Returns the
-        sum moved, in minor units. Raises Unavailable.
+        In parts, each an operation of its own: a commit takes half a hundred shards. `status`: what
+        the account must be at each commit. On AWS it must be inactive: a plain read in the middle
+        of a commit may see the money in row 00 already and in its shard still, and then a debit of
+        an active account would spend it twice. Returns the sum moved, in minor units. Raises
+        StaleWrite where the account has become something else, Unavailable.
         """
         moved = 0
         for _ in range(MAX_ATTEMPTS):
             full = [row for row in self.rows_of(account_id) if _is_full_shard(row)]
             if not full:
                 return moved
-            moved += self._consolidate(account_id, full[:MAX_CONSOLIDATED_AT_ONCE], change, now)
+            some = full[:MAX_CONSOLIDATED_AT_ONCE]
+            moved += self._consolidate(account_id, some, change, now, status)
         raise Unavailable(f"the shards of {account_id} are too busy to be consolidated; try again")
 
     def _consolidate(
-        self, account_id: str, shards: Sequence[Account], change: ChangeOf, now: datetime
+        self,
+        account_id: str,
+        shards: Sequence[Account],
+        change: ChangeOf,
+        now: datetime,
+        status: AccountStatus | None,
     ) -> int:
         """One part; shards that others change meanwhile are left out. Returns the sum moved."""
         operation_id, at = new_id("swp", now), to_instant(now)
         context, left = change(operation_id), list(shards)
+        must_be = [equals("posting", Posting.FOLDED)]
+        if status is not None:
+            must_be.append(equals("status", status))
         for attempt in range(MAX_ATTEMPTS):
             if not left:
                 return 0
@@ -210,7 +229,7 @@ class FoldRepository:
                     updated_at=at,
                     **{**context.stamp(), "cause": operation_id},
                 )
-                .when(equals("posting", Posting.FOLDED))
+                .when(*must_be)
             )
             writes: list[Write] = [into]
             for row in left:
@@ -221,7 +240,7 @@ class FoldRepository:
                 self._store.transact(writes, token=f"{operation_id}-{attempt}", decisive=every)
             except TransactionRefused as refused:
                 if 0 in refused.failed:
-                    raise AssertionError(f"{account_id} is no folded account") from refused
+                    raise StaleWrite("accounts", f"{account_id} is not {status}") from refused
                 left = [
                     row
                     for place, row in enumerate(left)

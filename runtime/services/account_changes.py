@@ -64,8 +64,7 @@ def close_account(account_id: str, call: Call, desk: AccountDesk) -> StoredAnswe
         _must_be_closable(row)
         balance = row.balance
         if row.posting is Posting.FOLDED:
-            if not emptied:
-                _must_have_rested(row, call)
+            _must_have_rested(row, call, emptied=emptied)
             balance = sum(each.balance for each in desk.folds.rows_of(row.id))
         if balance:
             raise BalanceNotZero(
@@ -74,7 +73,7 @@ def close_account(account_id: str, call: Call, desk: AccountDesk) -> StoredAnswe
         if row.posting is Posting.FOLDED and not emptied:
             # A closed account is at zero in each of its rows. Where that takes a commit, `row` is
             # old by now, and is read again.
-            desk.folds.consolidate(row.id, call.caller.change, call.now)
+            desk.folds.consolidate(row.id, call.caller.change, call.now, status=row.status)
             emptied = True
         return _to(row, AccountStatus.CLOSED)
 
@@ -95,9 +94,10 @@ def _must_be_closable(row: Account) -> None:
         )
 
 
-def _must_have_rested(row: Account, call: Call) -> None:
-    rested = call.now - to_datetime(row.updated_at)
-    if row.status is not AccountStatus.INACTIVE or rested < FOLDED_REST:
+def _must_have_rested(row: Account, call: Call, *, emptied: bool) -> None:
+    """`emptied`: it had rested, and its shards were consolidated since."""
+    rested = emptied or call.now - to_datetime(row.updated_at) >= FOLDED_REST
+    if row.status is not AccountStatus.INACTIVE or not rested:
         minutes = int(FOLDED_REST.total_seconds() // 60)
         raise Conflict(
             f"a folded account is closed once it was inactive for {minutes} minutes; "
@@ -122,8 +122,8 @@ def _alter(account_id: str, step: _Step, call: Call, desk: AccountDesk) -> Store
         if earlier is not None:
             return earlier
         row = found(desk.accounts.get(account_id, call.scope), "account", account_id)
-        after = _stamped(row, step(row), call, desk)
         try:
+            after = _stamped(row, step(row), call, desk)
             return create_once(
                 call,
                 owner,

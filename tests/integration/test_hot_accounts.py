@@ -22,7 +22,7 @@ from runtime.domain.hot_accounts import (
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.domain.ledger import receivable_account
-from runtime.errors import AccountInUse, Forbidden, InvalidValue, OpenHolds, PlatformError
+from runtime.errors import AccountInUse, Conflict, Forbidden, InvalidValue, OpenHolds, PlatformError
 from runtime.models.account import Account, AccountType, Posting
 from runtime.models.entry import Entry
 from runtime.models.transaction import Transaction
@@ -476,6 +476,31 @@ def test_a_closed_hot_account_is_at_zero_in_each_of_its_rows(shop: Shop) -> None
     assert {row.balance for row in shop.world.rows(Account) if row.id == hot} == {0}
     shop.project()
     shop.ledger.must_be_proved()
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_account_that_is_activated_while_it_is_emptied_does_not_close(
+    shop: Shop, when: str
+) -> None:
+    payer, hot = shop.ledger.open(opening=100), shop.ledger.open(folded=True)
+    calm = shop.ledger.calm
+    calm.send(shop.ledger.order(payer, hot, 70))
+    shop.project()
+    calm.send(shop.ledger.order(hot, payer, 70))
+
+    class Activated(FoldRepository):
+        def consolidate(self, account_id: str, *args: Any, **more: Any) -> int:
+            if when == "before":
+                calm.set_active(hot, True)
+            moved = super().consolidate(account_id, *args, **more)
+            calm.set_active(hot, True)
+            return moved
+
+    calm.account_desk = replace(calm.account_desk, folds=Activated(shop.world.store))
+    with pytest.raises(Conflict, match="is active since"):
+        close(shop, hot)
+    rows = [row.balance for row in shop.world.rows(Account) if row.id == hot]
+    assert sorted(rows) == ([-70, 70] if when == "before" else [0, 0]), "never while it is active"
 
 
 def test_an_account_of_the_chart_does_not_close_once_it_was_used(shop: Shop) -> None:
