@@ -193,14 +193,23 @@ class StripeProcessor:
         return None if found is None else refund_state(found)
 
     def recent_events(self, since: datetime) -> Iterator[ProcessorEvent]:
-        """Stripe's own events about disputes and refunds since then."""
+        """Stripe's own events about disputes and refunds since then.
+
+        One that cannot be read keeps no other from being heard: it is told of at the end.
+        """
+        unreadable: MalformedJson | None = None
         try:
             for event in self.api.events(POLLED_TYPES, int(since.timestamp())):
-                yield hint_of(event)
+                try:
+                    hint = hint_of(event)
+                except MalformedJson as odd:
+                    unreadable = odd
+                else:
+                    yield hint
         except stripe.StripeError as error:
             raise unknown(error) from None
-        except MalformedJson as unreadable:
-            raise ProcessorUnknown(f"Stripe: {unreadable.detail}") from None
+        if unreadable is not None:
+            raise ProcessorUnknown(f"Stripe: {unreadable.detail}")
 
     def read_event(self, headers: Mapping[str, str], body: bytes, now: datetime) -> ProcessorEvent:
         """A notification signed with the merchant's `webhook_secret`."""

@@ -150,7 +150,19 @@ def test_what_happened_lately_is_read_from_stripes_own_events() -> None:
 
 
 def test_events_that_cannot_be_read_are_no_answer() -> None:
-    for silence in ((500, error("api_error")), (200, {"object": "list", "data": [{"id": "evt"}]})):
+    unreadable = {"object": "list", "data": [{"id": "evt"}], "has_more": False}
+    for silence in ((500, error("api_error")), (200, unreadable)):
         processor, _ = stripe_that_answers(silence)
         with pytest.raises(ProcessorUnknown):
             list(processor.recent_events(datetime(2026, 1, 1, tzinfo=UTC)))
+
+
+def test_an_event_that_cannot_be_read_keeps_no_other_from_being_heard() -> None:
+    told = [{"id": "evt"}, event("refund.failed", refund("failed"))]
+    processor, _ = stripe_that_answers(
+        (200, {"object": "list", "data": told, "has_more": False, "url": "/v1/events"})
+    )
+    heard = processor.recent_events(datetime(2026, 1, 1, tzinfo=UTC))
+    assert next(heard).kind is EventKind.REFUND_FAILED
+    with pytest.raises(ProcessorUnknown):
+        next(heard)
