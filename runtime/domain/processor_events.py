@@ -71,13 +71,17 @@ class RefundFate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RefundState:
-    """A refund as the processor has it now; the amount in minor units of `currency`."""
+    """A refund as the processor has it now; the amount in minor units of `currency`.
+
+    `reference`: our transaction's id, if the refund carries it.
+    """
 
     id: str
     fate: RefundFate
     created_at: datetime
     amount_minor: int
     currency: str
+    reference: str | None = None
 
 
 class Unapplied(StrEnum):

@@ -69,13 +69,20 @@ def _refund_failed(event: ProcessorEvent, desk: EventDesk) -> Outcome:
 
 
 def _unknown_refund(event: ProcessorEvent, desk: EventDesk) -> Outcome:
-    """What was not refunded by this platform is ignored; what says that it was, is not."""
+    """What was not refunded by this platform is ignored; what says that it was, is not.
+
+    The refund has to say so itself: of one that failed, whoever has the secret for notifications
+    could otherwise let any number be kept.
+    """
     if event.reference is None or not event.reference.startswith("txn_"):
         return Outcome(EventResult.IGNORED)
     require_patience(event, desk)
     state = desk.connector.find_refund(event.reference, event.object_id)
     if state is None or state.fate is not RefundFate.FAILED:
         logger.warning("the processor says of no refund that it failed", event=event.id)
+        return Outcome(EventResult.IGNORED)
+    if state.reference != event.reference:
+        logger.warning("the processor's refund names another one than its event", event=event.id)
         return Outcome(EventResult.IGNORED)
     raise NotApplicable(
         Unapplied.UNKNOWN_REFUND,

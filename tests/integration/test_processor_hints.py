@@ -269,7 +269,11 @@ def test_a_failed_refund_that_says_it_is_ours_and_is_unknown_for_an_hour_is_kept
     about: dict[str, Any] = {"reference": unknown, "object_id": "re_9", "at": old}
     assert town.hear(EventKind.REFUND_FAILED, **about) is EventResult.IGNORED
     assert town.processor.refunds is not None
-    town.processor.refunds[unknown] = RefundState("re_9", RefundFate.FAILED, old, 5, "USD")
+    state = RefundState("re_9", RefundFate.FAILED, old, 5, "USD", new_id("txn", old))
+    town.processor.refunds[unknown] = state
+    assert town.hear(EventKind.REFUND_FAILED, **about) is EventResult.IGNORED
+    assert town.world.rows(KeptEvent) == []
+    town.processor.refunds[unknown] = replace(state, reference=unknown)
     with pytest.raises(Unavailable):
         town.hear(EventKind.REFUND_FAILED, **{**about, "at": town.world.clock()})
     assert town.hear(EventKind.REFUND_FAILED, **about) is EventResult.KEPT

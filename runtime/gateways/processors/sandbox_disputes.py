@@ -148,7 +148,12 @@ def refund_state(row: SandboxCharge) -> RefundState:
     """The refund as the sandbox says it is."""
     fate = RefundFate.SUCCEEDED if row.state == CAPTURED else RefundFate.FAILED
     return RefundState(
-        row.processor_id, fate, to_datetime(row.created_at), row.amount, row.currency
+        row.processor_id,
+        fate,
+        to_datetime(row.created_at),
+        row.amount,
+        row.currency,
+        row.reference,
     )
 
 

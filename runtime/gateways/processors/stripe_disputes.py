@@ -70,6 +70,7 @@ def refund_state(refund: Refund) -> RefundState:
         created_at=datetime.fromtimestamp(refund.created, UTC),
         amount_minor=_ours(refund.amount, currency),
         currency=currency,
+        reference=(refund.metadata or {}).get(REFERENCE),
     )
 
 
