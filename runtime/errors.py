@@ -278,10 +278,10 @@ class StaleVersion(Conflict):
 
 
 class InvalidState(Conflict):
-    """The payment stands where this step is not allowed; the detail says where."""
+    """A payment or processor event is where this step is not allowed; the detail says where."""
 
     code = "invalid_state"
-    title = "The payment is in another state"
+    title = "The present state does not allow this"
 
 
 class SecretsStillSign(Conflict):

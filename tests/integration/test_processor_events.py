@@ -290,6 +290,7 @@ def test_a_dispute_in_another_currency_is_kept_and_alerted_and_books_nothing(sho
     assert alert["entity_id"]["S"] == kept["id"]
     refused = shop.apply(kept["id"])
     assert (refused.status, refused.body["code"]) == (409, "invalid_state")
+    assert "payment" not in refused.body["title"]
     assert "EUR" in refused.body["detail"]
     assert shop.kept()[0]["attempts"] == 3
 
