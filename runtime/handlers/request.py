@@ -50,6 +50,9 @@ MAX_NOTIFICATION_BYTES = 256 * 1024
 MAX_JSON_DEPTH = 20
 """Requests need three levels; what reads them recursively must not be sent to its limit."""
 
+MAX_JSON_DIGITS = 4300
+"""Of one whole number: Python's own limit, because the conversion takes quadratic time."""
+
 Shape = TypeVar("Shape", bound=BaseModel)
 _key = TypeAdapter(IdempotencyKey)
 
@@ -221,7 +224,12 @@ def _json_body(event: APIGatewayProxyEventV2) -> tuple[dict[str, Any], bytes]:
     if media_type != "application/json":
         raise UnsupportedMediaType(f"Content-Type is {echoed(media_type)!r}; send application/json")
     try:
-        document = json.loads(raw, object_pairs_hook=_unambiguous, parse_constant=_no_json_number)
+        document = json.loads(
+            raw,
+            object_pairs_hook=_unambiguous,
+            parse_int=_integer,
+            parse_constant=_no_json_number,
+        )
     except (ValueError, RecursionError) as error:
         raise MalformedJson(f"the body is no JSON: {error}") from error
     if not isinstance(document, dict):
@@ -254,6 +262,12 @@ def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(document) < len(pairs):
         raise ValueError("a member is given twice")
     return document
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > MAX_JSON_DIGITS:
+        raise ValueError(f"a number has {len(digits)} digits; at most {MAX_JSON_DIGITS} are read")
+    return int(digits)
 
 
 def _no_json_number(constant: str) -> NoReturn:

@@ -209,6 +209,15 @@ def test_what_is_no_json_object_in_utf8_is_malformed(raw: str | bytes) -> None:
     assert refusal(raw=raw)[:2] == (400, "malformed_json")
 
 
+def test_a_number_that_is_too_long_is_refused_in_words_of_the_api() -> None:
+    with pytest.raises(PlatformError) as refused:
+        read(raw='{"a": ' + "9" * 5_000 + "}")
+    assert (
+        refused.value.detail
+        == "the body is no JSON: a number has 5000 digits; at most 4300 are read"
+    )
+
+
 @pytest.mark.parametrize("depth", [1, 10, 19, 20, 21, 100, 400, 900, 985, 1_000, 2_000])
 def test_no_depth_of_nesting_makes_the_reading_fail(depth: int) -> None:
     raw = '{"metadata":' + '{"a":' * depth + "1" + "}" * depth + "}"
