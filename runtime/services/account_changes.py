@@ -22,7 +22,7 @@ from runtime.errors import (
     Unavailable,
 )
 from runtime.models.account import Account, AccountStatus, Posting
-from runtime.services.accounts import AccountDesk, account_answer
+from runtime.services.accounts import AccountDesk, whole_account
 from runtime.services.idempotency import create_once, earlier_answer
 from runtime.services.versions import next_version, writing
 
@@ -127,7 +127,7 @@ def _alter(account_id: str, step: _Step, call: Call, desk: AccountDesk) -> Store
             return create_once(
                 call,
                 owner,
-                account_answer(after),
+                whole_account(after, desk.folds),
                 writing(desk.accounts, row, after, call),
                 claims=desk.claims,
                 index_buckets=buckets,

@@ -28,7 +28,7 @@ from runtime.repositories.accounts import AccountRepository
 from runtime.repositories.customers import CustomerRepository
 from runtime.repositories.entries import EntryRepository
 from runtime.repositories.folding import FoldRepository
-from runtime.services.accounts import account_answer
+from runtime.services.accounts import whole_account
 from runtime.services.merchant_profiles import MerchantProfiles
 from runtime.services.pages import Cursors, Slice, take_page
 
@@ -134,14 +134,7 @@ def _is_sweep(row: Account, entry: Entry) -> bool:
 
 
 def _current(row: Account, archive: AccountArchive) -> AccountAnswer:
-    if row.posting is not Posting.FOLDED:
-        return account_answer(row)
-    rows = archive.folds.rows_of(row.id)
-    folded = sum(each.balance for each in rows if each.shard != PROFILE_SHARD)
-    whole = row.model_copy(
-        update={"balance": row.balance + folded, "spendable": row.spendable + folded}
-    )
-    return account_answer(whole, as_of=max(each.updated_at for each in rows))
+    return whole_account(row, archive.folds)
 
 
 def _matches(row: Account, query: AccountQuery) -> bool:

@@ -14,7 +14,7 @@ from runtime.domain.instants import to_instant
 from runtime.domain.ledger import opening_account
 from runtime.domain.money import format_amount
 from runtime.errors import MissingIdempotencyKey
-from runtime.models.account import Account, AccountStatus, Posting
+from runtime.models.account import PROFILE_SHARD, Account, AccountStatus, Posting
 from runtime.models.fields import Instant
 from runtime.models.transfer import Leg, Transfer, TransferStatus
 from runtime.repositories.accounts import AccountRepository
@@ -65,6 +65,18 @@ def account_answer(account: Account, as_of: Instant | None = None) -> AccountAns
         "as_of": (as_of or account.updated_at) if folded else None,
     }
     return AccountAnswer.model_validate(values)
+
+
+def whole_account(row: Account, folds: FoldRepository) -> AccountAnswer:
+    """The public shape of an account, of its row 00 and, of a folded one, its shards as stored."""
+    if row.posting is not Posting.FOLDED:
+        return account_answer(row)
+    shards = [each for each in folds.rows_of(row.id) if each.shard != PROFILE_SHARD]
+    sharded = sum(each.balance for each in shards)
+    whole = row.model_copy(
+        update={"balance": row.balance + sharded, "spendable": row.spendable + sharded}
+    )
+    return account_answer(whole, as_of=max(each.updated_at for each in (row, *shards)))
 
 
 def _new_account(request: AccountRequest, call: Call, owner: str, buckets: int) -> Account:

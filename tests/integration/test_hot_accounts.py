@@ -450,6 +450,16 @@ def test_an_account_with_open_holds_does_not_close(shop: Shop) -> None:
     assert close(shop, hot, rested=False).status == 200
 
 
+def test_a_change_of_a_hot_account_answers_its_whole_balance(shop: Shop) -> None:
+    payer, hot = shop.ledger.open(opening=100), shop.ledger.open(folded=True)
+    shop.ledger.calm.send(shop.ledger.order(payer, hot, 70))
+    shop.project()
+    call = shop.world.call(None, {}, path=f"/v1/accounts/{hot}/deactivate", operator=True)
+    answer = json.loads(deactivate_account(hot, call, shop.ledger.calm.account_desk).body)
+    assert (answer["status"], answer["balance"], answer["available"]) == ("inactive", 70, 70)
+    assert answer["as_of"] == answer["updated_at"]
+
+
 def test_a_hold_is_judged_by_the_hot_account_as_it_stands_not_as_it_is_remembered(
     shop: Shop,
 ) -> None:
