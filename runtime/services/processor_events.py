@@ -25,7 +25,10 @@ from runtime.services.kept_event_routes import ProcessorEventDesk
 from runtime.services.kept_events import apply_event
 from runtime.services.payment_desk import PaymentDesk
 
-_NOT_THEIRS: Final = "the signature does not belong to this merchant"
+_NOT_THEIRS: Final = (
+    "the signature is missing, too old, or not made with the secret of the merchant in the URL"
+)
+"""One answer for all causes, also for a merchant that does not exist; the log has the cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,7 @@ def _genuine(
     An account of the other mode says nothing here: of play money whoever has its secret, which a
     merchant may, decides what has happened.
     """
-    refused = BadSignature(_NOT_THEIRS)
+    reasons: set[str] = set()
     kept = desk.connectors.kept(merchant.id, notification.processor)
     for account, connector in kept.items():
         if connector.mode != desk.timing.processors:
@@ -100,7 +103,8 @@ def _genuine(
         try:
             event = connector.read_event(notification.headers, notification.body, notification.now)
         except BadSignature as of_this_account:
-            refused = of_this_account
+            reasons.add(of_this_account.detail)
         else:
             return event, account
-    raise refused
+    logger.warning("a notification is refused", merchant_id=merchant.id, reasons=sorted(reasons))
+    raise BadSignature(_NOT_THEIRS)
