@@ -152,7 +152,7 @@ class LedgerRepository:
             if touch.condition is not None
         ]
         checks += _shard_checks(wanted)
-        _must_fit(len(checks))
+        _must_fit(len(checks) + 1 + (wanted.claim is not None))  # as many as `begin` writes
         if not checks:
             return
         try:

@@ -396,6 +396,19 @@ def test_a_transfer_that_no_commit_can_hold_is_refused_by_its_size(shop: Shop) -
         create_transfer(shop.ledger.calm.request(order), call, shop.ledger.calm.desk)
 
 
+def test_a_dry_run_refuses_what_only_the_commit_is_too_small_for(shop: Shop) -> None:
+    shop.sell(10_000)
+    assert shop.pay_out(1).status == 201  # by now the receivable is known to be hot
+    legs = [{"from_account_id": shop.receivable, "to_account_id": shop.bank, "amount": 1}]
+    legs += [
+        {"from_account_id": f"acc_{number}_a", "to_account_id": f"acc_{number}_b", "amount": 1}
+        for number in range(17)
+    ]
+    for dry_run in (True, False):
+        with pytest.raises(InvalidValue, match="needs 102 writes"):
+            shop.ledger.calm.send(shop.ledger.order(legs=legs, dry_run=dry_run))
+
+
 # ------------------------------------------------------------ holds, and the end of an account
 
 
