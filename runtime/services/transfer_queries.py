@@ -10,6 +10,8 @@ from runtime.contract.caller import found
 from runtime.contract.transfers import TransferAnswer, TransferList, TransferQuery
 from runtime.domain.buckets import all_buckets
 from runtime.domain.ledger import TRANSFER_PREFIX, is_hold_end
+from runtime.models.entry import Entry
+from runtime.models.scope import EVERYBODY
 from runtime.models.transfer import Transfer, TransferStatus
 from runtime.repositories.transfers import TransferEntry, TransferRepository
 from runtime.services.account_queries import (
@@ -77,14 +79,26 @@ def _of_account(
         entries_of(account, position, archive.accounts),
         limit=query.limit,
         position=lambda entry: position_of(account, entry),
-        matches=lambda entry: (
-            entry.transfer_id is not None
-            and (entry.fold_version is not None or not is_hold_end(entry.operation_id))
-            and entry.transfer_id.startswith(TRANSFER_PREFIX)
-        ),
+        matches=lambda entry: _stands_for_its_transfer(entry, archive),
     )
     ids = tuple(entry.transfer_id for entry in page.entries if entry.transfer_id is not None)
     return Slice(ids, page.next_position)
+
+
+def _stands_for_its_transfer(entry: Entry, archive: TransferArchive) -> bool:
+    """Whether it is the one of a transfer's entries of an account by which the transfer is listed.
+
+    The end of a hold is so only where the account has no entry of its beginning: a hot account, and
+    a hold that began before it was counted there.
+    """
+    if entry.transfer_id is None or not entry.transfer_id.startswith(TRANSFER_PREFIX):
+        return False
+    if not is_hold_end(entry.operation_id):
+        return True
+    if entry.fold_version is None:
+        return False
+    hold = archive.transfers.get(entry.transfer_id, EVERYBODY)
+    return hold is not None and not hold.held_in_counted
 
 
 def _of_index(

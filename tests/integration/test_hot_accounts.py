@@ -12,6 +12,7 @@ import pytest
 
 from runtime.contract.accounts import EntryQuery
 from runtime.contract.answers import StoredAnswer
+from runtime.contract.transfers import TransferQuery
 from runtime.domain.hot_accounts import (
     DEBIT_SHARDS,
     HotBalance,
@@ -32,9 +33,11 @@ from runtime.repositories.customers import CustomerRepository
 from runtime.repositories.entries import EntryRepository
 from runtime.repositories.expressions import absent, put
 from runtime.repositories.folding import FoldRepository
+from runtime.repositories.transfers import TransferRepository
 from runtime.services.account_changes import FOLDED_REST, close_account, deactivate_account
 from runtime.services.account_queries import AccountArchive, get_account, list_entries
 from runtime.services.pages import Cursors
+from runtime.services.transfer_queries import TransferArchive, list_transfers
 from runtime.services.transfers import create_transfer
 from tests.support.engines import Engine
 from tests.support.ledger_world import LedgerWorld
@@ -448,6 +451,23 @@ def test_a_hold_towards_a_hot_account_is_counted_until_its_end(shop: Shop) -> No
     shop.project()
     assert held(shop, hot) == (60, 0, 0)
     shop.ledger.must_balance()
+
+
+def test_a_hold_towards_a_hot_account_is_listed_once_where_it_began(shop: Shop) -> None:
+    payer, hot = shop.ledger.open(opening=1_000), shop.ledger.open(folded=True)
+    holds = [shop.ledger.hold(payer, hot, amount) for amount in (100, 200, 300)]
+    shop.ledger.calm.send(shop.ledger.post_order(holds[0]))
+    shop.ledger.calm.send(shop.ledger.cancel_order(holds[1]))
+    shop.project()
+    call = shop.ledger.call({}, None, "/v1/transfers")
+    archive = TransferArchive(TransferRepository(shop.world.store), shop.archive())
+
+    def page(cursor: str | None) -> Any:
+        query = TransferQuery(account_id=hot, limit=1, cursor=cursor)
+        return list_transfers(query, call, archive)
+
+    listed = [row.id for each in pages(page) for row in each.data]
+    assert sorted(listed) == sorted(holds)
 
 
 def test_an_account_with_open_holds_does_not_close(shop: Shop) -> None:
