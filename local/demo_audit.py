@@ -44,7 +44,7 @@ def audit(stack: Stack, client: ApiClient, payment_id: str, console: Console) ->
     hold(report.holds, "; ".join(map(told, report.findings)))
     console.print(
         f"   It agrees with {report.archived} rows in locked storage, under {report.roots} signed "
-        f"roots (the last is number {closed['last_number']})."
+        f"root{'' if report.roots == 1 else 's'} (the last is number {closed['last_number']})."
     )
     _tamper(stack, payment_id, rows[-1], console)
     hold(verified(stack, only=payment_id).holds, "the row that was put back does not hold")

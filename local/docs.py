@@ -57,7 +57,7 @@ def api_routes() -> str:
         "shapes and tries them, `docs/openapi.json` is the same as OpenAPI 3.1. Amounts are",
         "integers in minor units. Errors are RFC 9457 problem documents with a stable `code`.",
         "Every route that is not public answers 401 (`unauthorized`) to a credential that is",
-        "missing, not valid or not any more, before it looks at anything else, and 503 with",
+        "missing, invalid or expired, before it looks at anything else, and 503 with",
         "Retry-After while credentials cannot be checked. Without an Authorization header it is",
         'API Gateway that answers, 401 with the body `{"message":"Unauthorized"}`; where a stage',
         "leaves tokens to it (`auth.mode` `jwt`) it answers for all of them, and 403 for a scope.",

@@ -134,7 +134,7 @@ class Unauthorized(PlatformError):
     @classmethod
     def invalid(cls) -> Self:
         """One was sent, and is not accepted."""
-        error = cls("the bearer token is not valid, or not any more; get a new one")
+        error = cls("the bearer token is invalid or has expired; get a new one")
         error.challenge = f'{cls.challenge}, error="invalid_token"'
         return error
 
@@ -364,7 +364,7 @@ class WrongProcessorMode(Unprocessable):
     """Test keys, or the sandbox, on a stage for people's money; or live keys on one for tests."""
 
     code = "processor_mode"
-    title = "The processor's mode is not this stage's"
+    title = "The processor's mode does not match this stage"
 
 
 class SummaryTooLarge(Unprocessable):

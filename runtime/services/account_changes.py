@@ -84,8 +84,8 @@ def _must_be_closable(row: Account) -> None:
     """A hold steps the version of row 00, hot or not, so none begins unseen."""
     if is_of_chart(row.id):
         raise AccountInUse(
-            f"{row.id} is an account of the chart, which payments and settlements are booked on "
-            "without asking; it stays open"
+            f"{row.id} is an account of the chart: payments and settlements can be booked on it at "
+            "any time, so it stays open"
         )
     if row.held_out or row.held_in:
         raise OpenHolds(

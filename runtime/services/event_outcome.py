@@ -227,7 +227,8 @@ def require_patience(event: ProcessorEvent, desk: EventDesk) -> None:
     """Raises Unavailable while what the event is about may still become known here."""
     if desk.now - event.at < PATIENCE:
         raise Unavailable(
-            f"{echoed(event.id)} is about nothing that is known yet; send it again later"
+            f"{echoed(event.id)} is about a payment or refund that is not known here yet; "
+            "send it again later"
         )
 
 
