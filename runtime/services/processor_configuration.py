@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from itertools import islice
 from typing import Any, Final
 
@@ -54,6 +55,15 @@ LOOKED_AT: Final = 100
 """So many open payments of the merchant, and so many operations, are looked at: one read's."""
 _BEGINNING: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _FAR: Final = timedelta(days=365)
+
+
+class Refused(Enum):
+    """In place of an account: the processor refuses its keys."""
+
+    REFUSED = "refused"
+
+
+REFUSED: Final = Refused.REFUSED
 
 
 @dataclass(frozen=True)
@@ -114,8 +124,9 @@ def processor_changes(
     processor: ProcessorName = changes.get("processor", row.processor)
     config: dict[str, Any] = changes.get("processor_config", row.processor_config)
     account = account_of(row.id, processor, config, desk)
-    moves = (processor, account) != (row.processor, _present_account(row, desk))
-    if moves:
+    present = _present_account(row, desk)
+    moves = (processor, account) != (row.processor, present)
+    if moves and present is not REFUSED:
         _refuse_while_open(row, row.processor, row.processor_account, desk, now)
     uses = ProcessorAccount(processor=processor, account=account, left_at=to_instant(now))
     earlier = accounts_after_move(row, uses, config, moves=moves)
@@ -143,15 +154,20 @@ def removal(
     return stay.changes()
 
 
-def _present_account(row: Merchant, desk: ProcessorDesk) -> str | None:
-    """The account in use. Not stored where it was set up before anybody asked: then asked now."""
+def _present_account(row: Merchant, desk: ProcessorDesk) -> str | Refused | None:
+    """The account in use. Not stored where it was set up before anybody asked: then asked now.
+
+    None where nobody can tell just now: it counts as another one. REFUSED where the processor does
+    not take its keys: revoked ones end nothing that is open there, and nobody shall wait for it.
+    """
     if row.processor_account is not None:
         return row.processor_account
     try:
         connector = desk.connectors.with_config(row.id, row.processor, row.processor_config)
         return connector.identify().account
+    except InvalidValue:
+        return REFUSED
     except (PlatformError, ProcessorUnknown):
-        # Revoked, perhaps: then nobody can tell, and it counts as another one.
         return None
 
 

@@ -49,6 +49,8 @@ from tests.support.world import Hooked, World
 
 A1, A2, B, LIVE = "sk_test_A_1", "sk_test_A_2", "sk_test_B_1", "sk_live_A_1"
 
+REVOKED = {"api_key": "sk_test_nobody_1"}
+
 
 class Account(Hooked):
     """One account at a processor: a sandbox with a memory of its own, known by any of its keys."""
@@ -389,6 +391,25 @@ def test_what_was_stored_in_the_other_mode_is_refused_at_the_charge(
             world.pay(each, desk=live)
     assert bank.done_at("A") == []
     assert world.charges() == []
+
+
+def test_a_revoked_key_of_an_account_that_nobody_named_can_be_replaced(
+    bank: Bank, world: World
+) -> None:
+    """What is open there cannot end any more; a merchant must not wait for that."""
+    shop = shop_of(bank)
+    bank.wrap = unheard
+    world.pay(shop, desk=bank.payment_desk())
+    bank.wrap = lambda account: account
+    (row,) = world.rows(Merchant)
+    world.put(row.model_copy(update={"processor_account": None, "processor_config": REVOKED}))
+    (payment,) = world.payments()
+    world.put(payment.model_copy(update={"processor_account": None}))
+    assert use_key(bank, shop, A2).processor_account == "acct_A"
+    assert kept(bank, shop) == [("acct_A", True), ("unnamed", False)]
+    bank.resolve()
+    (still,) = world.payments()
+    assert still.status is not PaymentStatus.FAILED, "nobody could say that it was not charged"
 
 
 def test_no_money_is_captured_in_the_other_mode_but_given_back(bank: Bank, world: World) -> None:
