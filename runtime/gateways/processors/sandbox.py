@@ -33,7 +33,11 @@ from runtime.gateways.processors.sandbox_disputes import (
     refund_state,
     remember,
 )
-from runtime.gateways.processors.sandbox_events import hint_of, read_sandbox_event
+from runtime.gateways.processors.sandbox_events import (
+    check_secret,
+    hint_of,
+    read_sandbox_event,
+)
 from runtime.models.merchant import ProcessorMode
 from runtime.models.sandbox_charge import SandboxCharge
 from runtime.models.transaction import TransactionType
@@ -121,7 +125,8 @@ class SandboxProcessor:
         return IDENTITY.mode
 
     def identify(self) -> ProcessorIdentity:
-        """The merchant's only account."""
+        """The merchant's only account. Raises InvalidValue for too short a webhook secret."""
+        check_secret(self.config())
         return IDENTITY
 
     @property

@@ -12,12 +12,12 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeGuard
 
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
 from runtime.domain.processor_events import EventKind, ProcessorEvent
-from runtime.errors import BadSignature, MalformedJson
+from runtime.errors import BadSignature, InvalidValue, MalformedJson
 from runtime.gateways.processors.port import ProcessorConfig
 from runtime.models.fields import MAX_AMOUNT_MINOR
 from runtime.models.payment import DisputeStatus
@@ -77,12 +77,25 @@ def sign_sandbox_event(body: bytes, secret: str, at_seconds: int) -> str:
     return f"t={at_seconds},v1={signature.hexdigest()}"
 
 
+def check_secret(config: ProcessorConfig) -> None:
+    """Raises InvalidValue for a webhook secret by which no notification would be believed."""
+    if "webhook_secret" in config and not _is_secret(config["webhook_secret"]):
+        raise InvalidValue(
+            f"webhook_secret should be a text of at least {SHORTEST_SECRET} characters",
+            param="processor_config",
+        )
+
+
+def _is_secret(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and len(value) >= SHORTEST_SECRET
+
+
 def read_sandbox_event(
     headers: Mapping[str, str], body: bytes, config: ProcessorConfig, now: datetime
 ) -> SandboxEvent:
     """The genuine notification. Raises BadSignature, MalformedJson."""
     secret = config.get("webhook_secret")
-    if not isinstance(secret, str) or len(secret) < SHORTEST_SECRET:
+    if not _is_secret(secret):
         raise BadSignature(
             f"the merchant's processor_config has no webhook_secret of {SHORTEST_SECRET} characters"
         )

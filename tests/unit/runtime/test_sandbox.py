@@ -262,6 +262,21 @@ def account(memory: Memory, name: str = "mer_1") -> SandboxProcessor:
     return SandboxProcessor(memory, 290, 30, config=lambda: secret, account=name)
 
 
+@pytest.mark.parametrize("secret", ["fifteen letters", "", None, 16])
+def test_a_secret_by_which_no_notification_is_believed_is_refused_when_it_is_set(
+    memory: Memory, secret: object
+) -> None:
+    config = {"webhook_secret": secret}
+    ours = SandboxProcessor(memory, 290, 30, config=lambda: config)
+    with pytest.raises(InvalidValue, match="at least 16 characters") as refused:
+        ours.identify()
+    assert refused.value.param == "processor_config"
+
+
+def test_a_secret_is_not_needed_to_be_paid(memory: Memory, sandbox: SandboxProcessor) -> None:
+    assert sandbox.identify() == account(memory).identify()
+
+
 DISPUTE = {"dispute_id": "dp_1", "reference": "pay_1", "amount": 600, "currency": "USD", "fee": 15}
 
 
