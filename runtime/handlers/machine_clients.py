@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from runtime.domain.identity import Identity
+from runtime.echo import safe
 from runtime.gateways import clients
 from runtime.gateways.key_ring import KeyPurpose, KeyRing
 from runtime.repositories.api_keys import ApiKeyRepository
@@ -54,6 +55,6 @@ class MachineClients:
             now=datetime.now(UTC),
             request_id=context.get("requestId") or "unknown",
             ip_address=http.get("sourceIp") or "",
-            user_agent=(http.get("userAgent") or "")[:MAX_USER_AGENT],
+            user_agent=safe((http.get("userAgent") or "")[:MAX_USER_AGENT]),
         )
         return judge_api_key(text, presented, self._gate)

@@ -155,7 +155,9 @@ class Functions:
         body = json.loads(text) if "json" in kind and text else text
         return Answered(answer["statusCode"], body, answer["headers"], text)
 
-    def judge(self, credential: str, route: str = "GET /v1/payments") -> dict[str, Any]:
+    def judge(
+        self, credential: str, route: str = "GET /v1/payments", user_agent: str = "tests"
+    ) -> dict[str, Any]:
         """The authorizer's answer to a bearer credential."""
         event = {
             "version": "2.0",
@@ -164,7 +166,7 @@ class Functions:
             "headers": {"authorization": f"Bearer {credential}"},
             "requestContext": {
                 "requestId": f"request-{next(_numbers)}",
-                "http": {"sourceIp": "192.0.2.1", "userAgent": "tests"},
+                "http": {"sourceIp": "192.0.2.1", "userAgent": user_agent},
             },
         }
         answer: dict[str, Any] = self.modules["authorize"].handler(event, Context())

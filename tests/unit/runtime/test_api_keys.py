@@ -100,6 +100,16 @@ def test_the_use_of_a_key_is_noted_once(api: Functions, shop: str) -> None:
     assert stored(made["id"])["changed_by"] == {"S": f"key:{made['id']}"}
 
 
+def test_no_card_number_in_a_clients_name_is_kept_with_a_keys_use(
+    api: Functions, shop: str
+) -> None:
+    made = make(api, shop)
+    api.judge(made["secret"], user_agent="shop 4242 4242 4242 4242")
+    row = stored(made["id"])
+    assert row["version"] == {"N": "2"}
+    assert row["user_agent"] == {"S": "…"}
+
+
 def test_a_use_that_the_table_refuses_to_note_lets_the_caller_in(
     api: Functions, shop: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
