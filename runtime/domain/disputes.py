@@ -84,6 +84,23 @@ def changes_after(payment: Payment, dispute_id: str, step: DisputeStep) -> dict[
     }
 
 
+def refundable_again(payment: Payment, amount: int) -> dict[str, object]:
+    """The payment's fields after `amount` more of it could be refunded.
+
+    What a dispute has taken beyond what it could withhold then comes first: else it would be
+    refunded to a customer whose bank has it already.
+    """
+    disputes, left = dict(payment.disputes or {}), amount
+    for dispute_id, dispute in disputes.items():
+        more = min(left, max(0, _kept(dispute) - dispute.withheld))
+        if more:
+            withheld = dispute.withheld + more
+            disputes[dispute_id] = dispute.model_copy(update={"withheld": withheld})
+            left -= more
+    refundable: dict[str, object] = {"refundable_minor": payment.refundable_minor + left}
+    return refundable if left == amount else {**refundable, "disputes": disputes}
+
+
 def _kept(dispute: Dispute) -> int:
     """What the customer's bank has of it now."""
     return dispute.withdrawn - dispute.returned

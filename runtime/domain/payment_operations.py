@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from runtime.domain.disputes import refundable_again
 from runtime.domain.payments import Approved, ProcessorAnswer
 from runtime.errors import AmountTooLarge, InvalidState, PlatformError
 from runtime.models.payment import MAX_TRANSACTIONS, Payment, PaymentStatus
@@ -111,7 +112,7 @@ def changes_after(
     captured: dict[str, Any] = {
         "pending_capture_minor": pending,
         "amount_captured": payment.amount_captured + amount,
-        "refundable_minor": payment.refundable_minor + amount,
+        **refundable_again(payment, amount),
         "fee": payment.fee + answer.fee_minor,
     }
     in_full = payment.capturable_minor == 0 and pending == 0
@@ -126,10 +127,7 @@ def _after_refund(payment: Payment, amount: int, *, approved: bool) -> dict[str,
     if approved:
         refunded = payment.amount_refunded + amount
         return {"pending_refund_minor": pending, "amount_refunded": refunded}
-    return {
-        "pending_refund_minor": pending,
-        "refundable_minor": payment.refundable_minor + amount,
-    }
+    return {"pending_refund_minor": pending, **refundable_again(payment, amount)}
 
 
 def _closed(payment: Payment, captured_now: int = 0) -> dict[str, Any]:
@@ -150,7 +148,7 @@ def after_failed_refund(payment: Payment, amount: int) -> dict[str, Any]:
     assert payment.amount_refunded >= amount, f"{payment.id} has not refunded {amount}"
     return {
         "amount_refunded": payment.amount_refunded - amount,
-        "refundable_minor": payment.refundable_minor + amount,
+        **refundable_again(payment, amount),
     }
 
 

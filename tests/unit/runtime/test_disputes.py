@@ -13,8 +13,10 @@ from runtime.domain.disputes import (
     changes_after,
     dispute_step,
     next_posting_id,
+    refundable_again,
 )
 from runtime.domain.ledger import dispute_legs
+from runtime.domain.payment_operations import after_failed_refund
 from runtime.domain.processor_events import DisputeState
 from runtime.models.payment import Dispute, DisputeStatus, Payment, PaymentStatus
 
@@ -192,3 +194,33 @@ def test_every_step_that_books_something_is_named_by_a_transfer_of_its_own() -> 
     booked = DisputeStep(known, 600).booked_by(first).dispute
     assert booked.transfer_ids == (first,)
     assert next_posting_id("pay_1", "dp_1", booked) != first
+
+
+def test_a_refund_that_comes_back_is_not_refundable_where_a_dispute_has_taken_the_money() -> None:
+    payment, _ = told(a_payment(captured=600, refunded=600), says(OPENED))
+    assert (payment.refundable_minor, withheld(payment)) == (0, 0), "there was nothing to withhold"
+    after = payment.model_copy(update=after_failed_refund(payment, 600))
+    assert (after.refundable_minor, withheld(after)) == (0, 600)
+    reinstated, _ = told(after, says(WON, reinstated=600))
+    assert (reinstated.refundable_minor, withheld(reinstated)) == (600, 0)
+
+
+@given(
+    refunded=st.integers(0, 1000),
+    back=st.integers(0, 1000),
+    taken=st.lists(AMOUNTS, max_size=3),
+)
+def test_what_disputes_have_taken_is_withheld_before_anything_is_refundable_again(
+    refunded: int, back: int, taken: list[int]
+) -> None:
+    back = min(back, refunded)
+    states = [says(OPENED, f"dp_{n}", withdrawn) for n, withdrawn in enumerate(taken)]
+    payment, _ = told(a_payment(refunded=refunded), *states)
+    after = payment.model_copy(update=refundable_again(payment, back))
+    assert after.refundable_minor + withheld(after) == 1000 - refunded + back
+    assert withheld(after) == min(sum(taken), 1000 - refunded + back)
+
+
+def withheld(payment: Payment) -> int:
+    """What disputes keep from being refunded."""
+    return sum(each.withheld for each in (payment.disputes or {}).values())
