@@ -21,6 +21,8 @@ _CODE_NAMES: Final = frozenset(
 Link = tuple[Any, str] | None
 """A path from its end: the way to the container, and a name in it."""
 _WHOLE: Final[Link] = (None, "")
+_BETWEEN: Final = "\0\0"
+"""Between two texts: neither digits nor separators, and as many as a run of digits is judged by."""
 
 
 def find_card_data(document: Any) -> str | None:
@@ -31,35 +33,64 @@ def find_card_data(document: Any) -> str | None:
     a UUID, an id of ours, and a telephone number in international form (a `phone` that begins with
     +) are neither.
     """
-    suspect = _suspect(document, None)
+    texts: list[tuple[str, Link]] = []
+    code = _collect(document, None, texts)
+    number = _first_number(texts)
+    suspect = code if number is None else number
     return None if suspect is None else ".".join(_names(suspect)) or "body"
 
 
-def _suspect(value: Any, path: Link) -> Link:
-    """Where the first suspect in `value` is. The path is put together once, not at every step."""
+def _collect(value: Any, path: Link, texts: list[tuple[str, Link]]) -> Link:
+    """The first member that is named like a security code, or None; all `texts` before it.
+
+    A path is put together once, not at every step.
+    """
     if isinstance(value, dict):
-        return _suspect_member(value, path)
+        return _collect_members(value, path, texts)
     if isinstance(value, list):
         members = ((n, member) for n, member in enumerate(value) if not _is_harmless(member))
-        return next(filter(None, (_suspect(member, (path, str(n))) for n, member in members)), None)
-    if isinstance(value, (str, int, float)) and holds_card_number(str(value)):
-        return path or _WHOLE
+        codes = (_collect(member, (path, str(n)), texts) for n, member in members)
+        return next(filter(None, codes), None)
+    if isinstance(value, (str, int, float)):
+        texts.append((str(value), path or _WHOLE))
     return None
 
 
-def _suspect_member(members: dict[Any, Any], path: Link) -> Link:
+def _collect_members(members: dict[Any, Any], path: Link, texts: list[tuple[str, Link]]) -> Link:
     for name, member in ((str(name), member) for name, member in members.items()):
-        if holds_card_number(name):
-            # The name itself must not be repeated in the refusal.
-            return path or _WHOLE
+        if not _is_short(name):
+            # A name that is a card number must not be repeated in the refusal.
+            texts.append((name, path or _WHOLE))
         if _plain_name(name) in _CODE_NAMES:
             return path, name
         if _is_harmless(member) or _is_telephone_number(name, member):
             continue
-        found = _suspect(member, (path, name))
-        if found is not None:
-            return found
+        code = _collect(member, (path, name), texts)
+        if code is not None:
+            return code
     return None
+
+
+def _first_number(texts: list[tuple[str, Link]]) -> Link:
+    """Where the first text with a card number stands, or None.
+
+    All are searched in one piece, halves only where there is one: thousands of short texts cost as
+    little as one long text.
+    """
+    if not _one_holds_number(texts):
+        return None
+    first, end = 0, len(texts)
+    while end - first > 1:
+        middle = (first + end) // 2
+        if _one_holds_number(texts[first:middle]):
+            end = middle
+        else:
+            first = middle
+    return texts[first][1]
+
+
+def _one_holds_number(texts: list[tuple[str, Link]]) -> bool:
+    return bool(texts) and holds_card_number(_BETWEEN.join(text for text, _ in texts))
 
 
 def _names(link: Link) -> Iterator[str]:
@@ -72,9 +103,12 @@ def _names(link: Link) -> Iterator[str]:
 def _is_harmless(value: Any) -> bool:
     """Whether no look at each character is needed: it has too few of them, or is an id of ours."""
     if isinstance(value, str):
-        short = len(value) < FEWEST_DIGITS and value.isascii()
-        return short or _OWN_ID.fullmatch(value) is not None
+        return _is_short(value) or _OWN_ID.fullmatch(value) is not None
     return isinstance(value, int) and -_SMALLEST < value < _SMALLEST
+
+
+def _is_short(text: str) -> bool:
+    return len(text) < FEWEST_DIGITS and text.isascii()
 
 
 def _plain_name(name: str) -> str:

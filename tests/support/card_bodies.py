@@ -35,6 +35,8 @@ def worst_bodies() -> dict[str, dict[str, Any]]:
         "combining marks in the wrong order": {"description": marks},
         "a list of numbers": {"metadata": [1] * (_ROOM // 3)},
         "a list of texts": {"metadata": ["1"] * (_ROOM // 5)},
+        "a list of 13 digits each": {"metadata": [1234567890123] * (_ROOM // 14)},
+        "a list of short texts with accents": {"metadata": ["\u00e91"] * (_ROOM // 6)},
         "a list under a long name": {"n" * (_ROOM // 2): [1] * (_ROOM // 6)},
         "many names": {f"{number:05x}": 1 for number in range(_ROOM // 12)},
     }

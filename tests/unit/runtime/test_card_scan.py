@@ -105,3 +105,22 @@ def test_an_id_of_ours_is_no_card_number_whatever_its_digits_are() -> None:
     document: dict[str, Any] = {"from_account_id": digits, "legs": [{"to_account_id": digits}]}
     assert find_card_data(document) is None
     assert find_card_data({"note": f"{digits}."}) == "note"
+
+
+TEXTS = st.lists(
+    st.one_of(
+        st.sampled_from([CARD, CARD[:8], CARD[8:], f"{CARD[:13]}-", "b", f"{CARD}a", "1", "é"]),
+        st.text(alphabet=f"0123456789 -ab{chr(0)}", max_size=20),
+    ),
+    max_size=12,
+)
+
+
+@given(TEXTS)
+def test_texts_are_searched_together_and_judged_one_by_one(texts: list[str]) -> None:
+    """The first text with a card number is named; no number reaches from one text into the next."""
+    holding = (str(at) for at, text in enumerate(texts) if holds_card_number_by_definition(text))
+    assert find_card_data(texts) == next(holding, None)
+    named = {f"n{at}": text for at, text in enumerate(texts)}
+    first = find_card_data({**named, "cvv": "123"})
+    assert first == next((name for name, text in named.items() if find_card_data(text)), "cvv")
