@@ -135,6 +135,7 @@ def bodies(operation: str, own: Tenant, theirs: Tenant) -> Iterator[dict[str, An
             {"merchant_id": other["merchant"], "name": "k", "permissions": ["reports"]}
         ],
         "revokeApiKey": [{}],
+        "applyProcessorEvent": [{}],
         "redeliverWebhook": [{}],
     }
     assert operation in recipes, f"say how {operation} could name another merchant's things"
