@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from typing import Final
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
 from rich.text import Text
 
 from local.errors import LocalError
@@ -21,6 +23,16 @@ class Progress:
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True, highlight=False)
+
+    def rows(self) -> Bars:
+        """Bars that count the rows of tables as they are read."""
+        columns = (
+            TextColumn("{task.description:<16}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
+        return Bars(*columns, console=self.console)
 
     @contextmanager
     def step(self, title: str) -> Iterator[None]:

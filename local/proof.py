@@ -14,8 +14,7 @@ from typing import Final
 
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bars
+from rich.progress import TaskID
 from rich.table import Column, Table
 
 from local.aws import Clients
@@ -98,13 +97,7 @@ def _watched(
     tasks: dict[Phase, TaskID] = {}
     lock = threading.Lock()
     tables = settings.table_names()
-    columns = (
-        TextColumn("{task.description:<16}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Bars(*columns, console=progress.console) as bars:
+    with progress.rows() as bars:
 
         def counted(phase: Phase, rows: int) -> None:
             with lock:

@@ -10,8 +10,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bars
 
 from local.errors import LocalError
 from local.progress import Progress
@@ -29,7 +27,7 @@ from runtime.repositories.transfers import TransferRepository
 from runtime.services.balances_check import (
     CUT,
     BalanceDifference,
-    BalancesDesk,
+    BalancesDependencies,
     BalancesReport,
     check_balances,
 )
@@ -59,13 +57,7 @@ def rebuild_balances(
         LocalError: the stage is not deployed, or cannot be reached.
     """
     client, tables = stage_tables(workspace, progress, stage)
-    columns = (
-        TextColumn("{task.description:<10}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Bars(*columns, console=progress.console) as bars:
+    with progress.rows() as bars:
         task = bars.add_task("transfers", total=None)
         desk = _desk(client, tables, lambda rows: bars.advance(task, rows))
         report = check_balances(desk, repair=repair)
@@ -75,7 +67,7 @@ def rebuild_balances(
 
 def _desk(
     client: DynamoDBClient, tables: Mapping[str, str], counted: Callable[[int], None]
-) -> BalancesDesk:
+) -> BalancesDependencies:
     mine = {name: tables[name] for name in _TABLES}
     store = Store(client, mine, Codec(NoCipher()), lambda: PATIENT_SECONDS)
     folds = FoldRepository(store)
@@ -84,7 +76,7 @@ def _desk(
     def clock() -> datetime:
         return datetime.now(UTC)
 
-    return BalancesDesk(
+    return BalancesDependencies(
         books=Books(store),
         transfers=TransferRepository(store),
         folds=folds,

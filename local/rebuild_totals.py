@@ -11,8 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bars
+from rich.progress import TaskID
 
 from local.errors import LocalError
 from local.progress import Progress
@@ -54,13 +53,7 @@ def rebuild_totals(
         LocalError: the stage is not deployed, or cannot be reached.
     """
     client, tables = stage_tables(workspace, progress, stage)
-    columns = (
-        TextColumn("{task.description:<10}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Bars(*columns, console=progress.console) as bars:
+    with progress.rows() as bars:
         tasks: dict[str, TaskID] = {}
 
         def counted(table: str, rows: int) -> None:

@@ -49,7 +49,7 @@ TRANSFERS_AT_ONCE: Final = 50
 
 
 @dataclass(frozen=True)
-class BalancesDesk:
+class BalancesDependencies:
     """What a check works with. `progress` hears how many transfers were read."""
 
     books: Books
@@ -121,7 +121,7 @@ class _Missing:
     debit_shard: str | None = None
 
 
-def check_balances(desk: BalancesDesk, *, repair: bool = False) -> BalancesReport:
+def check_balances(desk: BalancesDependencies, *, repair: bool = False) -> BalancesReport:
     """Compare hot accounts with all transfers until the cut; add what is missing, if `repair`."""
     report = BalancesReport()
     cuts = _Cuts.of(desk)
@@ -143,7 +143,7 @@ class _Cuts:
     debited: str
 
     @classmethod
-    def of(cls, desk: BalancesDesk) -> _Cuts:
+    def of(cls, desk: BalancesDependencies) -> _Cuts:
         now = desk.clock()
         folded, debited = (
             operation_time(highest_id("cut", now - each)) for each in (desk.cut, desk.debit_cut)
@@ -152,7 +152,7 @@ class _Cuts:
 
 
 def _read(
-    desk: BalancesDesk, cuts: _Cuts, on_missing: Callable[[Sequence[_Missing]], None]
+    desk: BalancesDependencies, cuts: _Cuts, on_missing: Callable[[Sequence[_Missing]], None]
 ) -> tuple[int, dict[str, Lacking]]:
     """Read every transfer once; how many there are, and what accounts lack of them."""
     lacking: dict[str, Lacking] = {}
@@ -176,7 +176,9 @@ def _read(
         return sum(pool.map(read, range(desk.books.segments))), lacking
 
 
-def _missing(transfers: Sequence[TransferFacts], cuts: _Cuts, desk: BalancesDesk) -> list[_Missing]:
+def _missing(
+    transfers: Sequence[TransferFacts], cuts: _Cuts, desk: BalancesDependencies
+) -> list[_Missing]:
     """What hot accounts have no entry of. A transfer that contradicts itself is the proof's."""
     wanted = {_key_of(each): each for transfer in transfers for each in _changes(transfer, cuts)}
     there = desk.books.entries_there(list(wanted))
@@ -211,7 +213,9 @@ def _count(missing: Sequence[_Missing], lacking: dict[str, Lacking]) -> None:
             account.named.append(each.transfer_id)
 
 
-def _differences(lacking: dict[str, Lacking], desk: BalancesDesk) -> list[BalanceDifference]:
+def _differences(
+    lacking: dict[str, Lacking], desk: BalancesDependencies
+) -> list[BalanceDifference]:
     differences = []
     for account_id, lacks in sorted(lacking.items()):
         found = sum(row.balance for row in desk.folds.rows_of(account_id))
@@ -232,7 +236,7 @@ def _differences(lacking: dict[str, Lacking], desk: BalancesDesk) -> list[Balanc
 class _Adding:
     """Adds missing transfers as the projector does, one batch at a time."""
 
-    desk: BalancesDesk
+    desk: BalancesDependencies
     added: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 

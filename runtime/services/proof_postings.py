@@ -7,17 +7,20 @@ its posting, but read apart from it; what does not agree is read again for a whi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from runtime.domain.proof import CheckName, bucket_of, is_newer
 from runtime.domain.proof_postings import ExpectedPosting, PaymentFacts, shown
 from runtime.models.transfer import TransferStatus
 from runtime.repositories.books import TransferFacts
+from runtime.repositories.store import ScanPage
 from runtime.services.proof_payments import PAYMENTS_AT_ONCE, Wrong, disputed, known_of
 from runtime.services.proof_transfers import posted_by
 from runtime.services.proof_work import MAX_LATE, LateItem, Work
 
 _CHECK = CheckName.PAYMENT_POSTINGS
+Row = TypeVar("Row", PaymentFacts, TransferFacts)
 
 
 def drill_payments(work: Work) -> None:
@@ -25,21 +28,16 @@ def drill_payments(work: Work) -> None:
 
     Raises OutOfTime, StaleWrite.
     """
-    state, differing = work.state, frozenset(work.run.differing_bookings)
-    for page in work.books.payments(work.segment, state.cursor):
-        chosen = [payment for payment in page.rows if bucket_of(payment.id) in differing]
+    differing = frozenset(work.run.differing_bookings)
+
+    def wrong_among(payments: Sequence[PaymentFacts]) -> Iterator[str]:
+        chosen = [payment for payment in payments if bucket_of(payment.id) in differing]
         for start in range(0, len(chosen), PAYMENTS_AT_ONCE):
-            wrong = _not_posted(chosen[start : start + PAYMENTS_AT_ONCE], work)
-            state.late += [LateItem(id=each) for each in wrong]
-        if page.rows:
-            state.cursor = {"id": page.rows[-1].id}
-        work.count(len(page.rows))
-        while len(state.late) >= MAX_LATE:
-            _revisit_payments(work)
-        work.step()
-    while state.late:
-        _revisit_payments(work)
-    work.finish()
+            yield from _not_posted(chosen[start : start + PAYMENTS_AT_ONCE], work)
+
+    _drill(
+        work.books.payments(work.segment, work.state.cursor), wrong_among, _revisit_payments, work
+    )
 
 
 def _not_posted(payments: Sequence[PaymentFacts], work: Work) -> dict[str, list[Wrong]]:
@@ -83,19 +81,12 @@ def drill_postings(work: Work) -> None:
 
     Raises OutOfTime, StaleWrite.
     """
-    state = work.state
-    for page in work.books.transfers(work.segment, state.cursor):
-        wrong = _without_fact([each for each in page.rows if _is_due(each, work)], work)
-        state.late += [LateItem(id=each) for each in wrong]
-        if page.rows:
-            state.cursor = {"id": page.rows[-1].id}
-        work.count(len(page.rows))
-        while len(state.late) >= MAX_LATE:
-            _revisit_transfers(work)
-        work.step()
-    while state.late:
-        _revisit_transfers(work)
-    work.finish()
+
+    def wrong_among(transfers: Sequence[TransferFacts]) -> Iterable[str]:
+        return _without_fact([each for each in transfers if _is_due(each, work)], work)
+
+    pages = work.books.transfers(work.segment, work.state.cursor)
+    _drill(pages, wrong_among, _revisit_transfers, work)
 
 
 def _is_due(transfer: TransferFacts, work: Work) -> bool:
@@ -132,6 +123,27 @@ def _without_fact(transfers: Sequence[TransferFacts], work: Work) -> dict[str, l
 def _revisit_transfers(work: Work) -> None:
     transfers = work.books.transfers_by_id([item.id for item in work.state.late])
     _settle(_without_fact(list(transfers.values()), work), work)
+
+
+def _drill(
+    pages: Iterable[ScanPage[Row]],
+    wrong_among: Callable[[Sequence[Row]], Iterable[str]],
+    revisit: Callable[[Work], None],
+    work: Work,
+) -> None:
+    """Read rows page by page; those that do not agree are read again until patience ends."""
+    state = work.state
+    for page in pages:
+        state.late += [LateItem(id=each) for each in wrong_among(page.rows)]
+        if page.rows:
+            state.cursor = {"id": page.rows[-1].id}
+        work.count(len(page.rows))
+        while len(state.late) >= MAX_LATE:
+            revisit(work)
+        work.step()
+    while state.late:
+        revisit(work)
+    work.finish()
 
 
 def _settle(wrong: dict[str, list[Wrong]], work: Work) -> None:

@@ -23,7 +23,7 @@ from runtime.repositories.entries import EntryRepository
 from runtime.repositories.folding import FoldRepository
 from runtime.repositories.store import Store
 from runtime.repositories.transfers import TransferRepository
-from runtime.services.balances_check import BalancesDesk, BalancesReport, check_balances
+from runtime.services.balances_check import BalancesDependencies, BalancesReport, check_balances
 from runtime.services.folding_projection import FoldingProjection
 from tests.support.engines import Engine
 from tests.support.fakes import ParkingLot
@@ -72,13 +72,13 @@ class Losses:
         self.ledger.world.clock.advance(3_600)
         return lost
 
-    def desk(self, store: Store | None = None) -> BalancesDesk:
+    def desk(self, store: Store | None = None) -> BalancesDependencies:
         store, clock = store or self.ledger.world.store, self.ledger.world.clock
         folds = FoldRepository(store)
         folding = FoldingProjection(
             folds, AccountRepository(store), clock, lambda: "rbd_test", ParkingLot()
         )
-        return BalancesDesk(
+        return BalancesDependencies(
             books=Books(store, segments=2, scan_page=4),
             transfers=TransferRepository(store),
             folds=folds,
