@@ -84,7 +84,7 @@ class WorkersStack(FunctionsStack):
             log_group=function.log_group,
             messages=(POLL_UNFINISHED,),
             metric_name="PollUnfinished",
-            description="One run of the poll does not get round all merchants: let it run oftener.",
+            description="One run of the poll does not reach all merchants: let it run more often.",
         )
         unopenable_alarm(self, "PollUnopenable", log_group=function.log_group)
         return function

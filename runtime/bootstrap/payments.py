@@ -16,7 +16,7 @@ from runtime.repositories.merchants import MerchantRepository
 from runtime.repositories.payments import PaymentRepository
 from runtime.repositories.processor_events import KeptEventRepository
 from runtime.repositories.sandbox_charges import SandboxChargeRepository
-from runtime.services.kept_event_routes import ProcessorEventDesk
+from runtime.services.kept_event_routes import ProcessorEventDependencies
 from runtime.services.kept_events import KeptEvents
 from runtime.services.limits import RateLimiter
 from runtime.services.payment_desk import PaymentDesk
@@ -39,11 +39,11 @@ def payment_desk_of(services: FunctionServices, timing: PaymentTiming) -> Paymen
 
 def processor_event_desk_of(
     services: FunctionServices, payments: PaymentDesk
-) -> ProcessorEventDesk:
+) -> ProcessorEventDependencies:
     """What processors' events are applied with, on the tables of this function."""
     store = services.store
     kept = KeptEvents(KeptEventRepository(store), AlertRepository(store))
-    return ProcessorEventDesk(payments, kept)
+    return ProcessorEventDependencies(payments, kept)
 
 
 def connectors_of(

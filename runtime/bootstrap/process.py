@@ -31,7 +31,7 @@ from runtime.services.api_keys import ApiKeyDesk
 from runtime.services.customers import CustomerDesk
 from runtime.services.folded_accounts import FoldedAccounts
 from runtime.services.merchants import MerchantDesk
-from runtime.services.processor_configuration import ProcessorDesk
+from runtime.services.processor_configuration import ProcessorDependencies
 from runtime.services.transfers import TransferDesk
 from runtime.services.webhooks import WebhookDesk
 from runtime.settings import ProcessSettings
@@ -84,10 +84,10 @@ class ProcessServices(FunctionServices):
             timedelta(seconds=settings.webhook_deadline_seconds),
         )
 
-    def _processor_desk(self, settings: ProcessSettings) -> ProcessorDesk:
+    def _processor_desk(self, settings: ProcessSettings) -> ProcessorDependencies:
         # Whose a key is takes two calls, and the request has time for one of full length.
         each_seconds = settings.processor_timeout_seconds / 2
-        return ProcessorDesk(
+        return ProcessorDependencies(
             connectors_of(self, settings, each_seconds),
             self.payment_desk.payments,
             PaymentLists(self.store),

@@ -27,7 +27,7 @@ from runtime.services.alert_queries import AlertArchive
 from runtime.services.api_keys import ApiKeyArchive
 from runtime.services.audit_queries import AuditTrail
 from runtime.services.customers import CustomerArchive
-from runtime.services.kept_event_routes import KeptEventArchive
+from runtime.services.kept_event_routes import KeptEventReads
 from runtime.services.pages import Cursors
 from runtime.services.payment_queries import PaymentArchive
 from runtime.services.settlement_queries import SettlementArchive
@@ -69,7 +69,7 @@ class QueryServices(FunctionServices):
         self.api_keys = ApiKeyArchive(ApiKeyRepository(self.store), profiles, cursors)
         self.audit = AuditTrail(AuditRepository(self.store), profiles, cursors)
         self.alerts = AlertArchive(AlertRepository(self.store), cursors)
-        self.processor_events = KeptEventArchive(KeptEventRepository(self.store), cursors)
+        self.processor_events = KeptEventReads(KeptEventRepository(self.store), cursors)
         self.proofs = ProofRepository(self.store)
         self.settlements = SettlementArchive(SettlementRepository(self.store), cursors)
         self.webhooks = WebhookArchive(WebhookRepository(self.store), profiles, cursors)

@@ -1,4 +1,4 @@
-"""Shapes of the route that processors call, and of those for what it could not apply."""
+"""Shapes of the route that processors call, and of the routes for kept events."""
 
 from __future__ import annotations
 

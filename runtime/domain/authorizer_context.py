@@ -1,9 +1,9 @@
-"""What our authorizer tells the functions through the gateway's context: an identity, or a refusal.
+"""The context that the authorizer passes to the functions: an identity, or a refusal.
 
-When an authorizer refuses, API Gateway answers 403 with a body of its own. So ours lets every
-request pass, with a context that holds the verified identity or says that the credential is
-refused, and the functions answer. They accept only a complete identity in the version that they
-know; everything else is unauthenticated (docs/decisions/0108).
+When an authorizer denies a request, API Gateway answers 403 with its own body. So ours allows every
+request, with a context that holds the verified identity or marks the credential as refused, and the
+functions answer. They accept only a complete identity in the version that they know; everything
+else is unauthenticated (docs/decisions/0108).
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from runtime.domain.identity import (
 from runtime.errors import Unauthorized, Unavailable
 
 VERSION: Final = "1"
-"""Of the context's form. A function that is to read a newer one must be deployed before the
-authorizer writes it, since answers are cached and both are deployed apart."""
+"""The version of the context's format. Functions that read a newer version must be deployed before
+the authorizer writes it: answers are cached, and both are deployed separately."""
 
 Context = Mapping[str, str]
 _SECONDS: Final = re.compile(r"[0-9]{1,12}")
@@ -32,7 +32,7 @@ _RETRY_AFTER: Final = re.compile(r"[1-9][0-9]{0,2}")
 
 
 class Outcome(StrEnum):
-    """What became of the credential. The caller is told no more than this."""
+    """The result of checking the credential. The caller gets no more detail than this."""
 
     VERIFIED = "verified"
     MISSING = "missing"
@@ -45,7 +45,7 @@ _OUTCOMES: Final = {
     Refusal.KEYS_UNREADABLE: Outcome.UNDECIDED,
     Refusal.FAILURE: Outcome.UNDECIDED,
 }
-"""Every other reason is about the credential itself."""
+"""Every other reason concerns the credential itself."""
 
 
 def context_of(identity: Identity) -> Context:
@@ -62,10 +62,10 @@ def context_of(identity: Identity) -> Context:
 
 
 def refusing_context(reason: Refusal, retry_after_seconds: int) -> Context:
-    """The context of a refused one.
+    """The context of a refused credential.
 
-    What could not be decided may be asked again after `retry_after_seconds`, for which the gateway
-    keeps the answer.
+    If it could not be decided, the caller may retry after `retry_after_seconds`, which is how long
+    the gateway caches the answer.
     """
     outcome = _OUTCOMES.get(reason, Outcome.INVALID)
     context = {"version": VERSION, "outcome": outcome.value}
@@ -97,7 +97,7 @@ def _complete(context: Mapping[Any, Any], now_seconds: float) -> Identity:
     subject, merchant_id, permissions, ends = (str(value) for value in values)
     is_key = subject.startswith(API_KEY_SUBJECT) and merchant_id != ""
     if _SECONDS.fullmatch(ends):
-        # The gateway may keep the answer for longer than the token is good.
+        # The gateway may cache the answer for longer than the token is valid.
         if int(ends) <= now_seconds:
             raise Unauthorized.invalid()
     elif ends or not is_key:

@@ -1,9 +1,9 @@
-"""Disputes: what must be booked so that the books say what the processor says. Pure.
+"""Disputes: what must be booked so that the books match the processor. Pure.
 
 A dispute withdraws an amount and a fee; both may come back, in part or in full, whatever its
-outcome. What is kept of a dispute is what was booked for it so far, so a step is the difference
-between that and the processor's present totals: news that come twice, late or out of order end
-alike, because the processor is asked each time.
+outcome. The totals booked so far are stored with the dispute. A step is the difference between
+them and the processor's current totals. The processor is asked each time, so events that arrive
+twice, late or out of order give the same result.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from runtime.models.payment import Dispute, DisputeStatus, Payment
 class DisputeStep:
     """The dispute after a step, and what must be booked for it now, in minor units.
 
-    `taken_minor` leaves the merchant's receivable, `fee_minor` too; negative ones come back.
+    `taken_minor` and `fee_minor` leave the merchant's receivable; negative amounts return to it.
     """
 
     dispute: Dispute
@@ -35,9 +35,9 @@ class DisputeStep:
 
 
 def dispute_step(payment: Payment, state: DisputeState) -> DisputeStep | None:
-    """What the processor's state changes of the payment's dispute; None: nothing is new.
+    """The step from the payment's dispute to the processor's state; None if nothing is new.
 
-    An inquiry, for which no money has moved yet, is nothing.
+    An inquiry, for which no money has moved yet, is not recorded.
     """
     before = (payment.disputes or {}).get(state.id)
     moved = state.withdrawn_minor or state.reinstated_minor or state.fee_minor
@@ -85,10 +85,10 @@ def changes_after(payment: Payment, dispute_id: str, step: DisputeStep) -> dict[
 
 
 def refundable_again(payment: Payment, amount: int) -> dict[str, object]:
-    """The payment's fields after `amount` more of it could be refunded.
+    """The payment's fields once `amount` more of it becomes refundable.
 
-    What a dispute has taken beyond what it could withhold then comes first: else it would be
-    refunded to a customer whose bank has it already.
+    Amounts that a dispute took but could not withhold are withheld first. Otherwise they would be
+    refunded to a customer whose bank already has them.
     """
     disputes, left = dict(payment.disputes or {}), amount
     for dispute_id, dispute in disputes.items():
@@ -102,11 +102,11 @@ def refundable_again(payment: Payment, amount: int) -> dict[str, object]:
 
 
 def _kept(dispute: Dispute) -> int:
-    """What the customer's bank has of it now."""
+    """The amount that the customer's bank has now."""
     return dispute.withdrawn - dispute.returned
 
 
 def _withheld(payment: Payment, known: Dispute, state: DisputeState) -> int:
-    """What cannot be refunded because the dispute has taken it: as much as is there."""
+    """The amount withheld from refunds for the dispute, at most what is refundable."""
     kept = max(0, state.withdrawn_minor - state.reinstated_minor)
     return min(kept, payment.refundable_minor + known.withheld)

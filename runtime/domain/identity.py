@@ -9,16 +9,16 @@ from enum import StrEnum
 from typing import Any, Final
 
 MAX_PERMISSIONS = 32
-"""Permissions of one credential; there are eight; a scope names other systems' beside."""
+"""Permissions of one credential. We have eight; a scope may also list those of other systems."""
 MAX_CLAIM_CHARACTERS: Final = 255
-"""Of `sub` (as in OpenID Connect Core 1.0, section 2), of one permission and of a key's id.
+"""The limit for `sub` (as in OpenID Connect Core 1.0, section 2), a permission and a key id.
 
 They become attributes of every row that the caller changes, and `sub` the key of an index of the
 audit log: 255 characters are at most 1,020 bytes, and DynamoDB takes 2,048 in a partition key and
 1,024 in a sort key (DynamoDB Developer Guide, "Constraints", partition keys and sort keys).
 """
 API_KEY_SUBJECT: Final = "key:"
-"""Begins the subject of every API key; its prefix follows."""
+"""The start of every API key's subject; the key's prefix follows."""
 
 LATEST_END: Final = 10**12 - 1
 """Seconds of the epoch: tokens do not last for 30,000 years."""
@@ -26,8 +26,8 @@ LATEST_END: Final = 10**12 - 1
 _MERCHANT_ID: Final = re.compile(r"mer_[0-9A-Za-z]{1,40}")
 _RESERVED_BEGINNINGS: Final = (API_KEY_SUBJECT, "system:", "processor ")
 _RESERVED: Final = frozenset({"authorization expiry", "reconcile", "resolver", "unknown"})
-"""Names that API keys, processors and the platform itself have in the audit log: a token with such
-a subject could not be told from them there."""
+"""Names of API keys, processors and the platform itself in the audit log: a token with such a
+subject could not be distinguished from them there."""
 
 
 class Refusal(StrEnum):
@@ -63,7 +63,7 @@ class TokenRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What an accepted credential says. `expires_at`: seconds of the epoch, None for API keys."""
+    """The content of an accepted credential. `expires_at`: epoch seconds, None for API keys."""
 
     subject: str
     merchant_id: str | None
@@ -72,10 +72,9 @@ class Identity:
 
 
 def identity_of_token(claims: Mapping[str, Any], permissions: Any, expires_at: int) -> Identity:
-    """The identity in a token's claims, whose origin is proven. Raises TokenRefused for odd ones.
+    """The identity in verified token claims. Raises TokenRefused for malformed claims.
 
-    A `merchant_id` that is there and null is not one that is absent: only the latter is an
-    operator's.
+    A null `merchant_id` differs from an absent one: only an operator's token omits it.
     """
     if "merchant_id" in claims and claims["merchant_id"] is None:
         raise TokenRefused(Refusal.CLAIMS, "merchant_id is null")
@@ -90,7 +89,7 @@ def identity_of_token(claims: Mapping[str, Any], permissions: Any, expires_at: i
 def identity_of(
     subject: Any, merchant_id: Any, permissions: Any, expires_at: int | None = None
 ) -> Identity:
-    """The identity that these values are. Raises TokenRefused for odd ones."""
+    """The identity with these values. Raises TokenRefused for malformed values."""
     well_formed = isinstance(permissions, list) and all(isinstance(p, str) for p in permissions)
     if not well_formed or len(permissions) > MAX_PERMISSIONS:
         raise TokenRefused(Refusal.CLAIMS, "permissions is not a short list of strings")
@@ -108,10 +107,10 @@ def identity_of(
 
 
 def is_reserved(subject: str) -> bool:
-    """Whether something other than a token acts under this name."""
+    """Whether this name is reserved for actors other than tokens."""
     return subject.startswith(_RESERVED_BEGINNINGS) or subject in _RESERVED
 
 
 def _is_name(value: Any) -> bool:
-    """Printable text of bounded length: no control character, no half of a surrogate pair."""
+    """Printable text of bounded length, without control characters or lone surrogates."""
     return isinstance(value, str) and 0 < len(value) <= MAX_CLAIM_CHARACTERS and value.isprintable()

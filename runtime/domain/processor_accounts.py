@@ -1,4 +1,4 @@
-"""Which processor accounts' keys a merchant keeps when it gets new ones."""
+"""The earlier processor accounts whose keys a merchant keeps when it gets new ones."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ class EarlierAccounts:
 
     @classmethod
     def of(cls, row: Merchant) -> EarlierAccounts:
-        """Those of the merchant as it stands."""
+        """The earlier accounts in the merchant's row."""
         return cls(row.earlier_accounts, row.earlier_configs)
 
     def without(self, account: ProcessorAccount) -> EarlierAccounts:
-        """One fewer, with its keys."""
+        """Without this account and its keys."""
         others = tuple(each for each in self.accounts if each.config_key != account.config_key)
         configs = {key: of for key, of in self.configs.items() if key != account.config_key}
         return EarlierAccounts(others, configs)
 
     def plus(self, account: ProcessorAccount, config: Config) -> EarlierAccounts:
-        """One more, left last."""
+        """With this account added as the last one left."""
         others = self.without(account)
         return EarlierAccounts(
             (*others.accounts, account), {**others.configs, account.config_key: config}
         )
 
     def changes(self) -> dict[str, Any]:
-        """The fields of the merchant that say so."""
+        """The merchant's fields that store them."""
         return {"earlier_accounts": self.accounts, "earlier_configs": self.configs}
 
 
@@ -46,9 +46,9 @@ def accounts_after_move(
 ) -> EarlierAccounts:
     """The earlier accounts of `row` once it uses `uses` with `config`.
 
-    `moves`: it is another account than the present one, whose keys are kept then. So are those of
-    payments that name no account, from before accounts were stored, under None; the account that
-    they mean gets a name now, and where it gets a new key, so do they.
+    `moves`: `uses` is not the present account, whose keys are then kept. Payments from before
+    accounts were stored do not name one; their keys are kept under None. The account that they
+    mean is named now, and if it gets a new key, the entry under None gets it too.
     """
     earlier = EarlierAccounts.of(row)
     replaced = earlier.configs.get(uses.config_key) if moves else row.processor_config

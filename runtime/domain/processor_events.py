@@ -1,6 +1,6 @@
-"""What a processor says, whatever the processor calls it.
+"""Events and states of processors, independent of the processor's own terms.
 
-A notification is a hint: it names something that changed. What became of it is read from the
+A notification is a hint: it names an object that changed. The object's state is read from the
 processor itself, as one of the states below.
 """
 
@@ -14,7 +14,7 @@ from runtime.models.payment import DisputeStatus
 
 
 class EventKind(StrEnum):
-    """What a notification is about. `ignored` is genuine, and nothing that concerns us."""
+    """The subject of a notification. `ignored`: genuine, but not relevant here."""
 
     CHARGE_CHANGED = "charge_changed"
     OPERATION_CHANGED = "operation_changed"
@@ -42,11 +42,11 @@ class ProcessorEvent:
 
 @dataclass(frozen=True, slots=True)
 class DisputeState:
-    """A dispute as the processor has it now. Amounts in minor units of `currency`, all in total.
+    """The current state of a dispute. Amounts are totals in minor units of `currency`.
 
-    `amount_minor` is what the customer's bank disputes, `withdrawn_minor` what was taken for it so
-    far, `reinstated_minor` what of that was given back, `fee_minor` what the processor keeps.
-    `charge_id` and `reference` name the charge, as in ProcessorEvent.
+    `amount_minor` is the disputed amount, `withdrawn_minor` the amount taken so far,
+    `reinstated_minor` the part of it that was returned, `fee_minor` what the processor keeps.
+    `charge_id` and `reference` identify the charge, as in ProcessorEvent.
     """
 
     id: str
@@ -62,7 +62,7 @@ class DisputeState:
 
 
 class RefundFate(StrEnum):
-    """What became of a refund at the processor; a failed one did not reach the customer."""
+    """The outcome of a refund at the processor; a failed one did not reach the customer."""
 
     PENDING = "pending"
     SUCCEEDED = "succeeded"
@@ -71,7 +71,7 @@ class RefundFate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RefundState:
-    """A refund as the processor has it now; the amount in minor units of `currency`.
+    """The current state of a refund at the processor; the amount in minor units of `currency`.
 
     `reference`: our transaction's id, if the refund carries it.
     """
@@ -85,7 +85,7 @@ class RefundState:
 
 
 class Unapplied(StrEnum):
-    """Why something that the processor says cannot be booked as it is."""
+    """Why a processor's answer cannot be booked."""
 
     UNKNOWN_PAYMENT = "unknown_payment"
     UNKNOWN_REFUND = "unknown_refund"
@@ -96,9 +96,9 @@ class Unapplied(StrEnum):
 
 
 class NotApplicable(Exception):
-    """What the processor says cannot be booked: a person has to look at it.
+    """The processor's answer cannot be booked: an operator has to review it.
 
-    `since`: when the dispute or refund began, by the processor. `payment_id` where it is known.
+    `since`: when the dispute or refund began at the processor. `payment_id`: if it is known.
     """
 
     def __init__(

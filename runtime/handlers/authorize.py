@@ -1,7 +1,7 @@
-"""The gateway's authorizer: who is it, as a simple response. Every failure is a refusal.
+"""The gateway's authorizer: identifies the caller, in a simple response. Failures are refusals.
 
-It lets every request pass with a context that says so: what it refuses, the functions answer with a
-problem document (domain/authorizer_context.py).
+It allows every request and passes the result in the context. The functions answer a refused
+credential with a problem document (domain/authorizer_context.py).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
 def _refusing(reason: Refusal) -> Context:
     try:
         kept_seconds = _settings().cache_seconds
-    except Exception:  # noqa: BLE001 - it is what failed, and has been logged
+    except Exception:  # noqa: BLE001 - the error has been logged
         kept_seconds = LONGEST_CACHE_SECONDS
     return refusing_context(reason, kept_seconds)
 

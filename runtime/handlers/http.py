@@ -119,8 +119,8 @@ class HttpFunction:
 def _refuse_unauthenticated(event: dict[str, Any]) -> PlatformError | None:
     """The refusal of a request without a verified identity; None for one that may be routed.
 
-    Judged before routing and before anything is built or read. Refusal is the default: only public
-    endpoints of the contract, by method and path, are served without an identity.
+    Checked before routing and before anything is built or read. Requests are refused by default:
+    only public endpoints of the contract, by method and path, are served without an identity.
     """
     request = APIGatewayProxyEventV2(event)
     if any(e.method == request.http_method and _same_path(e.path, request.raw_path) for e in _OPEN):
@@ -163,7 +163,7 @@ def _shape(
 
 
 def _as_sent(answer: Response[str]) -> dict[str, Any]:
-    """An answer as the gateway takes it (payload 2.0), without the router's help."""
+    """A response in the gateway's format (payload 2.0), built without the router."""
     return {
         "statusCode": answer.status_code,
         "headers": answer.headers,

@@ -44,7 +44,7 @@ def caller_of(event: APIGatewayProxyEventV2, now_seconds: float) -> Caller:
 
 
 def user_agent_of(event: APIGatewayProxyEventV2) -> str:
-    """What the client calls itself, as the audit log may keep it for years."""
+    """The client's user agent, in a form that the audit log may keep for years."""
     return safe((event.request_context.http.get("userAgent") or "")[:MAX_USER_AGENT])
 
 

@@ -21,7 +21,7 @@ NOT_FOLDED: Final = "totals_not_folded"
 NOT_VOIDED: Final = "authorization_not_voided"
 """Log message: a processor refuses to void an expired authorization. An alarm listens for it."""
 POLL_UNFINISHED: Final = "poll_unfinished"
-"""Log message: one run of the poll did not get round all merchants. An alarm listens for it."""
+"""Log message: one run of the poll did not reach all merchants. An alarm listens for it."""
 UNKNOWN_TOO_OLD: Final = "unknown_too_old"
 """Log message: a processor has not said for too long what became of something. An alarm listens."""
 

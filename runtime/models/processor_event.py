@@ -1,4 +1,4 @@
-"""What a processor says and the books cannot take as it is: kept until it is applied."""
+"""Processor events that cannot be booked: kept until they are applied."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ class KeptEvent(Record, table="processor_events", frozen=True):
 
 
 class PollProgress(Row, frozen=True):
-    """How far the daily poll has come: a row of the processor_events table.
+    """The progress of the daily poll: a row of the processor_events table.
 
-    `since`: what happened before then was asked for by an earlier round. `last_merchant`: where an
-    unfinished round goes on.
+    `since`: earlier events were polled by an earlier round. `last_merchant`: an unfinished round
+    resumes after it.
     """
 
     id: str

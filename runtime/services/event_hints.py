@@ -1,6 +1,6 @@
-"""From a hint to its outcome: what it is about is asked of the processor, and booked.
+"""Turn a hint into an outcome: ask the processor about its object, and book the answer.
 
-Shared by notifications, by the daily poll, and by kept events that are applied again.
+Shared by notifications, the daily poll, and kept events that are applied again.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from runtime.services.operation_resolution import resolve_operation
 
 
 def outcome_of(event: ProcessorEvent, desk: EventDesk) -> Outcome:
-    """Ask the processor, and book what it says.
+    """Ask the processor, and book its answer.
 
-    Raises NotApplicable where that cannot be booked, Unavailable where it has to come again.
+    Raises NotApplicable if the answer cannot be booked, Unavailable if the event must be resent.
     """
     if event.kind is EventKind.IGNORED:
         return Outcome(EventResult.IGNORED)
@@ -53,7 +53,7 @@ def outcome_of(event: ProcessorEvent, desk: EventDesk) -> Outcome:
 
 
 def _refund_failed(event: ProcessorEvent, desk: EventDesk) -> Outcome:
-    """A refund that is under way is finished first; while somebody else does, the event waits."""
+    """Finish a pending refund first; the event waits while another process is finishing it."""
     refund = _operation(event, desk)
     if refund is None or refund.type is not TransactionType.REFUND:
         return _unknown_refund(event, desk)
@@ -69,10 +69,10 @@ def _refund_failed(event: ProcessorEvent, desk: EventDesk) -> Outcome:
 
 
 def _unknown_refund(event: ProcessorEvent, desk: EventDesk) -> Outcome:
-    """What was not refunded by this platform is ignored; what says that it was, is not.
+    """Ignore refunds that were not made by this platform, unless they carry our reference.
 
-    The refund has to say so itself: of one that failed, whoever has the secret for notifications
-    could otherwise let any number be kept.
+    The reference is read from the processor's failed refund, not from the event. Otherwise anyone
+    with the webhook secret could cause any number of events to be kept.
     """
     if event.reference is None or not event.reference.startswith("txn_"):
         return Outcome(EventResult.IGNORED)
@@ -93,7 +93,7 @@ def _unknown_refund(event: ProcessorEvent, desk: EventDesk) -> Outcome:
 
 
 def _ask_now(event: ProcessorEvent, desk: EventDesk) -> EventResult:
-    """A hint about what may be under way: if it is, it is finished now."""
+    """Finish the payment or operation that the hint is about, if it is still pending."""
     payments, request_id = desk.payments, desk.context.request_id
     if event.kind is EventKind.OPERATION_CHANGED:
         operation = _operation(event, desk)

@@ -1,7 +1,7 @@
-"""What the processor's answer about a dispute or a refund changes, in one commit per event.
+"""Book the processor's answer about a dispute or a refund, in one commit per event.
 
-The payment is read before the processor is asked, and the commit compares its version. So whoever
-wins has asked last, and the books end with what the processor says last.
+The payment is read before the processor is asked, and the commit checks its version. A concurrent
+writer therefore has to ask again, and the books end with the processor's latest state.
 """
 
 from __future__ import annotations
@@ -46,20 +46,20 @@ from runtime.services.payment_desk import PaymentDesk
 from runtime.services.payment_outcome import Posting, booking_of
 
 MAX_ATTEMPTS: Final = 20
-"""Attempts to write one event on a payment that others change meanwhile; each asks anew."""
+"""Attempts to book one event on a payment under concurrent writes; each one asks anew."""
 EVENTS_KEPT: Final = timedelta(days=30)
 """How long an event's id is remembered; Stripe, for one, repeats events for three days."""
 PATIENCE: Final = timedelta(hours=1)
-"""So long an event about something that we do not know is asked for again: the answer of the
-charge itself may still be on its way. Later it is kept for a person to look at."""
+"""How long an event about an unknown object is asked for again: the answer to the charge itself
+may still be on its way. After that the event is kept for an operator to review."""
 _DONE: Final = (TransactionStatus.SUCCEEDED, TransactionStatus.SETTLED)
 
 
 @dataclass(frozen=True, slots=True)
 class EventDesk:
-    """With what one event is applied: whose it is, under which key it is remembered, and when.
+    """The context for applying one event: its merchant, its idempotency key and the time.
 
-    `connector`: of the processor account that sent it, `account`.
+    `connector`: the connector of `account`, the processor account that sent the event.
     """
 
     payments: PaymentDesk
@@ -89,21 +89,21 @@ class EventDesk:
 
 
 class Outcome(NamedTuple):
-    """What became of an event, and since when the processor has what it is about, if it has it."""
+    """The result of an event, and when its object began at the processor, if it exists there."""
 
     result: EventResult
     since: datetime | None = None
 
 
 class _Charge(NamedTuple):
-    """How a processor names a charge: by its own id, and by the reference that we gave it."""
+    """How a processor identifies a charge: its own id, and the reference that we gave it."""
 
     charge_id: str | None
     reference: str | None
 
 
 def apply_dispute(event: ProcessorEvent, desk: EventDesk) -> Outcome:
-    """Book what the processor says of a dispute, on the payment that the processor names.
+    """Book the processor's state of a dispute on the payment that the processor names.
 
     Raises NotApplicable, ProcessorUnknown, Unavailable.
     """
@@ -118,7 +118,7 @@ def apply_dispute(event: ProcessorEvent, desk: EventDesk) -> Outcome:
             return Outcome(EventResult.IGNORED)
         named = _Charge(state.charge_id, state.reference)
         if named != charge:
-            charge = named  # what a notification says of it is not believed either
+            charge = named  # the notification's charge is not trusted either
             continue
         payment = _disputable(payment, event, state, desk)
         step = dispute_step(payment, state)
@@ -187,9 +187,9 @@ def _dispute_writes(
 
 
 def take_back_refund(refund: Transaction, event: ProcessorEvent, desk: EventDesk) -> Outcome:
-    """A refund that had succeeded did not reach the customer: the merchant has it again.
+    """Return a succeeded refund that did not reach the customer to the merchant.
 
-    If the processor says so. Raises NotApplicable, ProcessorUnknown, Unavailable.
+    Only if the processor confirms it. Raises NotApplicable, ProcessorUnknown, Unavailable.
     """
     claim = desk.claim()
     if refund.status not in _DONE:
@@ -224,7 +224,7 @@ def take_back_refund(refund: Transaction, event: ProcessorEvent, desk: EventDesk
 
 
 def require_patience(event: ProcessorEvent, desk: EventDesk) -> None:
-    """Raises Unavailable while what the event is about may still become known here."""
+    """Raises Unavailable while the event's payment or refund may still be recorded here."""
     if desk.now - event.at < PATIENCE:
         raise Unavailable(
             f"{echoed(event.id)} is about a payment or refund that is not known here yet; "
@@ -233,19 +233,19 @@ def require_patience(event: ProcessorEvent, desk: EventDesk) -> None:
 
 
 class NamesCharge(Protocol):
-    """What names a charge: an event, or a processor's answer."""
+    """An event or a processor's answer that identifies a charge."""
 
     @property
     def charge_id(self) -> str | None:
-        """What the processor calls it."""
+        """The processor's id of the charge."""
 
     @property
     def reference(self) -> str | None:
-        """Our id that it carried."""
+        """Our own id, as sent with the charge."""
 
 
 def payment_of(charge: NamesCharge, desk: EventDesk) -> Payment | None:
-    """The merchant's payment that a processor calls so."""
+    """The merchant's payment for this charge; None if it is not known."""
     payments, owner = desk.payments.payments, Scope(desk.merchant.id)
     if charge.reference is not None and charge.reference.startswith("pay_"):
         return payments.get(charge.reference, owner)
@@ -257,14 +257,14 @@ def payment_of(charge: NamesCharge, desk: EventDesk) -> Payment | None:
 
 
 def _connector_of(payment: Payment | None, desk: EventDesk) -> Processor:
-    """Of the account that the payment was sent to; of an unknown one, who sent the event."""
+    """The connector of the payment's account; the event's sender if the payment is unknown."""
     if payment is None or payment.processor != desk.processor:
         return desk.connector
     try:
         return desk.payments.connectors.of_payment(payment)
     except ProcessorAccountRemoved:
-        # Nobody can ask that account, and no notification of its can be genuine: whoever sent this
-        # one says whether it has what it is about.
+        # The removed account cannot be asked, and its notifications cannot be verified. So the
+        # account that sent this event is asked whether it has the object.
         return desk.connector
 
 

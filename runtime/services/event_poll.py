@@ -1,7 +1,7 @@
-"""The daily poll: processors are asked what no notification told, and kept events are tried again.
+"""The daily poll: find events whose notification never arrived, and retry kept events.
 
-A round goes through all merchants, and may be stopped anywhere: the next run goes on there. Rounds
-overlap by days, and what a notification told before is known by its id.
+A round covers all merchants and can stop anywhere; the next run resumes there. Rounds overlap by
+days, and events that were already received are recognized by their id.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ from runtime.observability import logger
 from runtime.repositories.merchants import MerchantPage, MerchantRepository
 from runtime.repositories.processor_events import first_round
 from runtime.services.event_outcome import EventDesk
-from runtime.services.kept_event_routes import ProcessorEventDesk, apply_row
+from runtime.services.kept_event_routes import ProcessorEventDependencies, apply_row
 from runtime.services.kept_events import applied, apply_event, event_of
 
 POLLED_BY: Final = "system:poll"
 PARALLEL_MERCHANTS: Final = 8
-"""Merchants whose processors are asked at once: most of the time is spent waiting for an answer."""
+"""Merchants polled in parallel: most of the time is spent waiting for answers."""
 MERCHANTS_PER_PAGE: Final = 100
 _CUT: Final = "cut"
-"""How merchants count whose news were not all heard when the time was over."""
+"""The counter of merchants whose events were not all read before time ran out."""
 _TOLD_OF: Final = (EventKind.DISPUTE_CHANGED, EventKind.REFUND_FAILED)
-"""What moves money without our asking. The rest is the resolver's."""
+"""Events that move money without a request of ours. The resolver handles the others."""
 
 
 @dataclass(frozen=True)
 class PollDesk:
-    """What polling works with. `must_stop` says that the invocation's time runs out."""
+    """Dependencies of polling. `must_stop` is true when the invocation is about to time out."""
 
-    events: ProcessorEventDesk
+    events: ProcessorEventDependencies
     merchants: MerchantRepository
     overlap: timedelta
     must_stop: Callable[[], bool]
@@ -52,11 +52,11 @@ class PollDesk:
 
 @dataclass(frozen=True, slots=True)
 class PollReport:
-    """What one run did. `finished`: the round is over; otherwise the next run goes on with it.
+    """The result of one run. `finished`: the round is complete; otherwise the next run resumes it.
 
-    `applied`: disputes and refunds that no notification had told of, and kept ones that could be
+    `applied`: disputes and refunds for which no notification arrived, and kept ones that could be
     applied now. `kept` ones wait for an operator, `waiting` ones for the next round. `failed`:
-    merchants or events that met a fault; the log has it.
+    merchants or events with an error; the error is in the log.
     """
 
     finished: bool
@@ -69,7 +69,7 @@ class PollReport:
 
 
 def poll(desk: PollDesk, request_id: str) -> PollReport:
-    """Go on with the round, or begin one, while there is time."""
+    """Resume the round, or begin a new one, while there is time."""
     progress = _begun(desk)
     counts: Counter[str] = Counter()
     pages = desk.merchants.pages(progress.last_merchant, page_size=MERCHANTS_PER_PAGE)
@@ -81,8 +81,8 @@ def poll(desk: PollDesk, request_id: str) -> PollReport:
         if polled[_CUT] and number > 0:
             return _unfinished(progress, counts)
         if polled[_CUT]:
-            # It had all the time that a run has. To begin with it again would keep all others
-            # waiting for ever; the next round asks the same merchants again.
+            # This page used the whole run. Starting with it again would block all others
+            # forever; the next round asks the same merchants again.
             logger.error(POLL_UNFINISHED, since=progress.since, left_out=polled[_CUT])
         progress = progress.model_copy(update={"last_merchant": page.last})
         _note(progress, desk)
@@ -93,13 +93,13 @@ def poll(desk: PollDesk, request_id: str) -> PollReport:
 
 
 def _unfinished(progress: PollProgress, counts: Counter[str]) -> PollReport:
-    """The next run goes on with the page after `progress`."""
+    """Report an unfinished round; the next run resumes with the page after `progress`."""
     logger.error(POLL_UNFINISHED, since=progress.since, last=progress.last_merchant)
     return _report(progress, counts, finished=False)
 
 
 def _begun(desk: PollDesk) -> PollProgress:
-    """The unfinished round, or a new one: at least `overlap` back, and to the last one's begin."""
+    """The unfinished round, or a new one: from the earlier of `overlap` ago and the last start."""
     now, last = desk.events.payments.clock(), desk.events.kept.events.poll_progress()
     if last is not None and last.finished_at is None:
         return last
@@ -129,15 +129,15 @@ def _poll_page(
 def _poll_merchant(
     merchant_id: str, progress: PollProgress, desk: PollDesk, request_id: str
 ) -> Counter[str]:
-    """Ask all of a merchant's accounts; one that fails keeps no other from being asked.
+    """Ask all of a merchant's accounts; a failing account does not block the others.
 
-    When the time is over, what was not heard counts as cut.
+    If time runs out, the merchant counts as cut.
     """
     connectors, counts = desk.events.payments.connectors, Counter[str]()
     for processor in connectors.processors:
         try:
             kept = connectors.kept(merchant_id, processor)
-        except Exception:  # noqa: BLE001 - one merchant's fault must not keep others waiting
+        except Exception:  # noqa: BLE001 - one merchant's error must not block others
             logger.exception("a merchant's accounts cannot be read", merchant=merchant_id)
             counts["failed"] += 1
             continue
@@ -160,9 +160,9 @@ def _poll_merchant(
 
 
 def _told(connector: Processor, progress: PollProgress, desk: PollDesk) -> Iterator[ProcessorEvent]:
-    """What the account tells of that moves money. Raises _OutOfTime, and what the connector does.
+    """The account's recent events that move money. Raises _OutOfTime and the connector's errors.
 
-    However much there is: it is the account's own doing.
+    The number is not limited: it depends only on the account's own activity.
     """
     if desk.must_stop():
         raise _OutOfTime
@@ -174,7 +174,7 @@ def _told(connector: Processor, progress: PollProgress, desk: PollDesk) -> Itera
 
 
 class _OutOfTime(Exception):
-    """The run has to end before everything was heard."""
+    """The run has to end before all events were read."""
 
 
 def _booking(
@@ -199,22 +199,22 @@ def _booking(
 
 
 def _applied(event: ProcessorEvent, booking: EventDesk, desk: PollDesk) -> str:
-    """As what the event counts."""
+    """Apply the event, and return the counter that it belongs to."""
     try:
         result = apply_event(event, booking, desk.events.kept)
     except Unavailable:
         return "waiting"
-    except Exception:  # noqa: BLE001 - one event's fault must not keep others waiting
+    except Exception:  # noqa: BLE001 - one event's error must not block others
         logger.exception("a polled event failed", event=event.id, merchant=booking.merchant.id)
         return "failed"
     if result is not EventResult.APPLIED:
-        return "known"  # what is kept counts when it is tried again
+        return "known"  # kept events are counted when they are retried
     logger.warning("no notification told of this", event=event.id, kind=event.kind)
     return "applied"
 
 
 def _try_kept_again(desk: PollDesk, request_id: str) -> Counter[str]:
-    """What is kept may be applied by now: its payment has become known, say."""
+    """Retry kept events; some can be applied by now, for example once the payment is known."""
     events, counts = desk.events.kept.events, Counter[str]()
     unapplied = (ProcessorEventStatus.UNAPPLIED,)
     for entry in events.newest_first(None, unapplied, after_id=None):
@@ -236,7 +236,7 @@ def _try_kept_again(desk: PollDesk, request_id: str) -> Counter[str]:
         except PlatformError as refused:
             logger.warning("a kept event waits", kept=row.id, code=refused.code)
             counts["waiting"] += 1
-        except Exception:  # noqa: BLE001 - one event's fault must not keep others waiting
+        except Exception:  # noqa: BLE001 - one event's error must not block others
             logger.exception("a kept event failed", kept=row.id)
             counts["failed"] += 1
     return counts

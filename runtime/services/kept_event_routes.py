@@ -1,4 +1,4 @@
-"""Kept processor events as operators see them: a page of them, and one applied again by hand."""
+"""Routes for operators: list kept processor events, and apply one again."""
 
 from __future__ import annotations
 
@@ -31,27 +31,27 @@ from runtime.services.payment_desk import PaymentDesk
 from runtime.services.versions import next_version, writing
 
 MAX_ATTEMPTS: Final = 5
-"""Attempts to apply one kept event that is told of again meanwhile."""
+"""Attempts to apply one kept event while its row changes concurrently."""
 
 
 @dataclass(frozen=True)
-class ProcessorEventDesk:
-    """What processors' events are applied with."""
+class ProcessorEventDependencies:
+    """Dependencies for applying processor events."""
 
     payments: PaymentDesk
     kept: KeptEvents
 
 
 @dataclass(frozen=True)
-class KeptEventArchive:
-    """What reading kept events works with."""
+class KeptEventReads:
+    """Dependencies for reading kept events."""
 
     events: KeptEventRepository
     cursors: Cursors
 
 
-def list_kept_events(query: KeptEventQuery, call: Call, archive: KeptEventArchive) -> KeptEventList:
-    """A page of everybody's kept events, or of the merchant's that is named, newest first.
+def list_kept_events(query: KeptEventQuery, call: Call, archive: KeptEventReads) -> KeptEventList:
+    """A page of kept events of all merchants, or of the given merchant, newest first.
 
     Raises BadCursor.
     """
@@ -76,10 +76,10 @@ def list_kept_events(query: KeptEventQuery, call: Call, archive: KeptEventArchiv
     )
 
 
-def apply_kept_event(event_id: str, call: Call, desk: ProcessorEventDesk) -> StoredAnswer:
-    """Ask the processor again, and book what it says: once, whoever asks and however often.
+def apply_kept_event(event_id: str, call: Call, desk: ProcessorEventDependencies) -> StoredAnswer:
+    """Ask the processor again, and book its answer once, however often this is called.
 
-    Raises NotFound; InvalidState where it still cannot be applied, with the reason;
+    Raises NotFound; InvalidState with the reason if it still cannot be applied;
     ProcessorAccountRemoved; Unavailable while the processor does not answer.
     """
     for _ in range(MAX_ATTEMPTS):
@@ -106,11 +106,11 @@ def apply_kept_event(event_id: str, call: Call, desk: ProcessorEventDesk) -> Sto
 
 
 def apply_row(
-    row: KeptEvent, desk: ProcessorEventDesk, context: ChangeContext, now: datetime
+    row: KeptEvent, desk: ProcessorEventDependencies, context: ChangeContext, now: datetime
 ) -> None:
-    """Ask the processor again, and book what it says. The row is left as it is.
+    """Ask the processor again, and book its answer. On success the row is not changed.
 
-    Raises InvalidState where that still cannot be, after noting the reason in the row.
+    Raises InvalidState if it still cannot be booked, after storing the reason in the row.
     """
     booking = booking_desk(row, desk, context, now)
     event = event_of(row)
@@ -124,9 +124,9 @@ def apply_row(
 
 
 def booking_desk(
-    row: KeptEvent, desk: ProcessorEventDesk, context: ChangeContext, now: datetime
+    row: KeptEvent, desk: ProcessorEventDependencies, context: ChangeContext, now: datetime
 ) -> EventDesk:
-    """With what the row's event is applied. Raises NotFound, ProcessorAccountRemoved."""
+    """The context for applying the row's event. Raises NotFound, ProcessorAccountRemoved."""
     return EventDesk(
         payments=desk.payments,
         merchant=desk.payments.merchants.require(row.merchant_id),

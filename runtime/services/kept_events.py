@@ -1,7 +1,7 @@
-"""What a processor says and the books cannot take as it is: kept, alerted, and applied again.
+"""Events that cannot be booked: they are kept, raise an alert, and can be applied again.
 
-A dispute or returned refund has one row, whatever was told of it and how often. To apply it is to
-ask the processor anew, by the same way as a notification; so it is booked once, whoever tries.
+A dispute or returned refund has one row, however many notifications arrive for it. Applying it asks
+the processor again, on the same path as a notification, so it is booked once, however often tried.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from runtime.services.event_hints import outcome_of
 from runtime.services.event_outcome import EventDesk
 
 MAX_ATTEMPTS: Final = 10
-"""Attempts to write one row that others write meanwhile."""
+"""Attempts to write one row under concurrent writes."""
 _UNAPPLIED, _APPLIED = ProcessorEventStatus.UNAPPLIED, ProcessorEventStatus.APPLIED
 
 
 @dataclass(frozen=True)
 class KeptEvents:
-    """Where events are kept, and who hears of it."""
+    """The store for kept events, and the alerts that they raise."""
 
     events: KeptEventRepository
     alerts: AlertRepository
@@ -42,7 +42,7 @@ class KeptEvents:
     def keep(self, event: ProcessorEvent, why: NotApplicable, desk: EventDesk) -> KeptEvent:
         """Keep what cannot be applied, and raise an alert: one per object and reason.
 
-        The alert comes first: it is the same one when the event comes again.
+        The alert is raised first; a repeated event raises the same alert.
         """
         kept_id = _kept_id(event, why.since, desk)
         record_finding(_finding(kept_id, event, why, desk), self.alerts)
@@ -60,7 +60,7 @@ class KeptEvents:
         raise Unavailable(f"{kept_id} changes too often; send it again")
 
     def settle(self, event: ProcessorEvent, since: datetime, desk: EventDesk) -> None:
-        """What is booked now was perhaps kept before: it waits for nobody any more."""
+        """Mark the kept event, if there is one, as applied once its object is booked."""
         row = self.events.get(_kept_id(event, since, desk), Scope(desk.merchant.id))
         if row is None or row.status is _APPLIED:
             return
@@ -70,14 +70,14 @@ class KeptEvents:
                 row, row.model_copy(update=changes), None, token=new_id("pea", desk.now)
             )
         except StaleWrite:
-            # Told of again meanwhile; whoever applies it next finds nothing new, and says so.
+            # The event arrived again meanwhile; the next attempt finds nothing new to book.
             logger.info("a kept event changed while it was applied", kept=row.id)
 
 
 def apply_event(event: ProcessorEvent, desk: EventDesk, kept: KeptEvents) -> EventResult:
-    """Have the books say what the processor says of what the event is about, or keep it.
+    """Book the processor's current state of the event's object, or keep the event.
 
-    Raises Unavailable where it has to come again.
+    Raises Unavailable if the event must be sent again.
     """
     try:
         outcome = outcome_of(event, desk)
@@ -102,7 +102,7 @@ def event_of(row: KeptEvent) -> ProcessorEvent:
 
 
 def applied(row: KeptEvent, now: datetime) -> dict[str, Any]:
-    """What changes of a kept event that is applied."""
+    """The fields that change when a kept event is applied."""
     at = to_instant(now)
     bucket = bucket_for(_APPLIED, row.id, KEPT_EVENT_BUCKETS)
     return {"status": _APPLIED, "status_bucket": bucket, "applied_at": at, "updated_at": at}

@@ -37,7 +37,7 @@ from runtime.services.idempotency import ClaimReader, create_once, earlier_answe
 from runtime.services.processor_configuration import (
     PROCESSOR_FIELDS,
     UNNAMED,
-    ProcessorDesk,
+    ProcessorDependencies,
     account_of,
     default_processor,
     processor_changes,
@@ -59,7 +59,7 @@ class MerchantDesk:
 
     merchants: MerchantRepository
     claims: ClaimReader
-    processors: ProcessorDesk
+    processors: ProcessorDependencies
     allow_local_webhooks: bool = False
 
 

@@ -1,7 +1,7 @@
-"""How a merchant is connected to its processor: whose keys these are, and when they may change.
+"""How a merchant is connected to its processor: which account, and when it may change.
 
-Safety does not rest on what is refused here, for indexes lag: it rests on every payment naming the
-account it was sent to, and on that account's keys being kept.
+Safety does not depend on the checks here, because indexes lag. It depends on every payment storing
+the account that it was sent to, and on that account's keys being kept.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from runtime.repositories.payments import PaymentRepository
 
 PROCESSOR_FIELDS: Final = frozenset({"processor", "processor_config"})
 UNNAMED: Final = "unnamed"
-"""What the account is called to which payments that name none were sent."""
+"""The name for the account of payments that do not name one."""
 OPEN_STATUSES: Final = (
     PaymentStatus.PENDING,
     PaymentStatus.PROCESSING,
@@ -52,13 +52,13 @@ OPEN_STATUSES: Final = (
     PaymentStatus.REQUIRES_CAPTURE,
 )
 LOOKED_AT: Final = 100
-"""So many open payments of the merchant, and so many operations, are looked at: one read's."""
+"""The number of open payments, and of operations, of the merchant that are checked: one read."""
 _BEGINNING: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _FAR: Final = timedelta(days=365)
 
 
 class Refused(Enum):
-    """In place of an account: the processor refuses its keys."""
+    """Used in place of an account when the processor rejects its keys."""
 
     REFUSED = "refused"
 
@@ -67,8 +67,8 @@ REFUSED: Final = Refused.REFUSED
 
 
 @dataclass(frozen=True)
-class ProcessorDesk:
-    """What connecting a merchant to a processor works with. `mode`: the only one on this stage."""
+class ProcessorDependencies:
+    """Dependencies for connecting merchants. `mode`: the only processor mode on this stage."""
 
     connectors: Connectors
     payments: PaymentRepository
@@ -77,8 +77,8 @@ class ProcessorDesk:
     mode: ProcessorMode
 
 
-def default_processor(desk: ProcessorDesk) -> ProcessorName:
-    """The processor of a merchant that names none. Raises InvalidValue where money is real."""
+def default_processor(desk: ProcessorDependencies) -> ProcessorName:
+    """The default processor of a merchant. Raises InvalidValue in live mode."""
     if desk.mode == "live":
         raise InvalidValue("processor is required: this stage is live", param="processor")
     return "sandbox"
@@ -97,12 +97,12 @@ def refuse_other_mode(
 
 
 def account_of(
-    merchant_id: str, processor: ProcessorName, config: ProcessorConfig, desk: ProcessorDesk
+    merchant_id: str, processor: ProcessorName, config: ProcessorConfig, desk: ProcessorDependencies
 ) -> str:
-    """The account whose keys `config` has, by the processor's own word.
+    """The account that the keys in `config` belong to, as the processor reports it.
 
-    Raises InvalidValue for keys that the processor cannot work with or refuses, WrongProcessorMode,
-    Unavailable where the processor does not answer.
+    Raises InvalidValue for keys that are unusable or that the processor rejects,
+    WrongProcessorMode, Unavailable if the processor does not answer.
     """
     connector = desk.connectors.with_config(merchant_id, processor, config)
     param = "processor" if processor == "sandbox" else "processor_config"
@@ -114,12 +114,12 @@ def account_of(
 
 
 def processor_changes(
-    row: Merchant, changes: Mapping[str, Any], desk: ProcessorDesk, now: datetime
+    row: Merchant, changes: Mapping[str, Any], desk: ProcessorDependencies, now: datetime
 ) -> dict[str, Any]:
-    """What also changes of a merchant with its processor or configuration.
+    """The other merchant fields that change with its processor or configuration.
 
-    Raises what `account_of` raises, and ProcessorInUse where the merchant would move to another
-    account while something is open at the one that it has.
+    Raises what `account_of` raises, and ProcessorInUse if the merchant would move to another
+    account while a payment or operation is open at the present one.
     """
     processor: ProcessorName = changes.get("processor", row.processor)
     config: dict[str, Any] = changes.get("processor_config", row.processor_config)
@@ -138,9 +138,9 @@ def processor_changes(
 
 
 def removal(
-    row: Merchant, account: str | None, desk: ProcessorDesk, now: datetime
+    row: Merchant, account: str | None, desk: ProcessorDependencies, now: datetime
 ) -> dict[str, Any]:
-    """The change that forgets an account's keys. Raises NotFound, ProcessorInUse."""
+    """The change that deletes an account's keys. Raises NotFound, ProcessorInUse."""
     if account == row.processor_account:
         raise ProcessorInUse(f"{row.id} sends its payments there: let it use another one first")
     leaves = [each for each in row.earlier_accounts if each.account == account]
@@ -154,11 +154,11 @@ def removal(
     return stay.changes()
 
 
-def _present_account(row: Merchant, desk: ProcessorDesk) -> str | Refused | None:
-    """The account in use. Not stored where it was set up before anybody asked: then asked now.
+def _present_account(row: Merchant, desk: ProcessorDependencies) -> str | Refused | None:
+    """The account in use. If it is not stored yet, the processor is asked.
 
-    None where nobody can tell just now: it counts as another one. REFUSED where the processor does
-    not take its keys: revoked ones end nothing that is open there, and nobody shall wait for it.
+    None if it cannot be determined now; it then counts as a different account. REFUSED if the
+    processor rejects the keys: revoked keys cannot finish open payments, so the move need not wait.
     """
     if row.processor_account is not None:
         return row.processor_account
@@ -172,7 +172,7 @@ def _present_account(row: Merchant, desk: ProcessorDesk) -> str | Refused | None
 
 
 def _refuse_while_open(
-    row: Merchant, processor: str, account: str | None, desk: ProcessorDesk, now: datetime
+    row: Merchant, processor: str, account: str | None, desk: ProcessorDependencies, now: datetime
 ) -> None:
     """Raises ProcessorInUse for the first open payment or operation there that indexes show."""
 

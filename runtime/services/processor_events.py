@@ -1,8 +1,8 @@
-"""Notifications of processors: disputes, refunds that come back, and hints to ask again.
+"""Notifications from processors: disputes, returned refunds, and hints to ask again.
 
-A notification is judged by the processor's own signature with the secret of the merchant that its
-URL names, and applied once per event id. It may come twice, late, or before older ones. It is a
-hint, not a fact: what is booked is what the processor says when it is asked with our own key.
+The processor's signature is verified with the secret of the merchant that the URL names, and each
+event id is applied once. Notifications may arrive twice, late or out of order. A notification is
+only a hint: what is booked is the state that we read from the processor with our own key.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from runtime.models.change import ChangeContext
 from runtime.models.merchant import MerchantProfile
 from runtime.observability import logger
 from runtime.services.event_outcome import EventDesk
-from runtime.services.kept_event_routes import ProcessorEventDesk
+from runtime.services.kept_event_routes import ProcessorEventDependencies
 from runtime.services.kept_events import apply_event
 from runtime.services.payment_desk import PaymentDesk
 
 _NOT_THEIRS: Final = (
     "the signature is missing, too old, or not made with the secret of the merchant in the URL"
 )
-"""One answer for all causes, also for a merchant that does not exist; the log has the cause."""
+"""The same answer for all causes, including an unknown merchant; the log has the cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,8 @@ class Notification:
     user_agent: str
 
 
-def receive_event(notification: Notification, desk: ProcessorEventDesk) -> EventAnswer:
-    """Apply what the processor says about a genuine notification, once, or keep it.
+def receive_event(notification: Notification, desk: ProcessorEventDependencies) -> EventAnswer:
+    """Verify a notification, then apply the processor's current state once, or keep the event.
 
     Raises NotFound for an unknown processor, BadSignature, MalformedJson, and Unavailable where the
     processor should send it again.
@@ -90,10 +90,10 @@ def _merchant(notification: Notification, desk: PaymentDesk) -> MerchantProfile:
 def _genuine(
     merchant: MerchantProfile, notification: Notification, desk: PaymentDesk
 ) -> tuple[ProcessorEvent, str | None]:
-    """The event, and the kept account with whose secret it is signed.
+    """The event, and the kept account whose secret signed it.
 
-    An account of the other mode says nothing here: of play money whoever has its secret, which a
-    merchant may, decides what has happened.
+    Accounts of the other mode are not accepted. In test mode, whoever has the secret (possibly the
+    merchant) decides what has happened.
     """
     reasons: set[str] = set()
     kept = desk.connectors.kept(merchant.id, notification.processor)

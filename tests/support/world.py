@@ -58,7 +58,7 @@ from runtime.repositories.totals import TotalsRepository
 from runtime.schema import Row, TableSchema
 from runtime.services.customers import CustomerDesk
 from runtime.services.fair_run import ONE_BY_ONE, RunLimits
-from runtime.services.kept_event_routes import ProcessorEventDesk
+from runtime.services.kept_event_routes import ProcessorEventDependencies
 from runtime.services.kept_events import KeptEvents
 from runtime.services.limits import RateLimiter
 from runtime.services.merchant_profiles import MerchantProfiles
@@ -73,7 +73,7 @@ from runtime.services.payment_operations import (
 from runtime.services.payment_queries import PaymentArchive
 from runtime.services.payment_resolution import ResolverReport, resolve_due
 from runtime.services.payments import create_payment
-from runtime.services.processor_configuration import ProcessorDesk
+from runtime.services.processor_configuration import ProcessorDependencies
 from runtime.services.reconciliation import FileReport, ReconciliationDesk, reconcile_file
 from runtime.services.settlement_queries import SettlementArchive
 from runtime.services.totals_reading import TotalsReader
@@ -179,10 +179,10 @@ class World:
             clock=self.clock,
         )
 
-    def event_desk(self, payments: PaymentDesk) -> ProcessorEventDesk:
+    def event_desk(self, payments: PaymentDesk) -> ProcessorEventDependencies:
         """What processors' events are applied with."""
         kept = KeptEvents(KeptEventRepository(self.store), AlertRepository(self.store))
-        return ProcessorEventDesk(payments, kept)
+        return ProcessorEventDependencies(payments, kept)
 
     def connectors(self, processor: Processor) -> Connectors:
         """Every merchant is connected to `processor`."""
@@ -218,9 +218,9 @@ class World:
             MerchantRepository(self.store), ClaimRepository(self.store), self.processor_desk()
         )
 
-    def processor_desk(self, connectors: Connectors | None = None) -> ProcessorDesk:
+    def processor_desk(self, connectors: Connectors | None = None) -> ProcessorDependencies:
         """What merchants are connected to their processors with."""
-        return ProcessorDesk(
+        return ProcessorDependencies(
             connectors or self.connectors(self.sandbox()),
             PaymentRepository(self.store),
             PaymentLists(self.store),

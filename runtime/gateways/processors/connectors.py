@@ -1,4 +1,4 @@
-"""Which connector a payment goes through: made with the keys of the account that it was sent to."""
+"""Connectors for payments, each built with the keys of the account the payment was sent to."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class ConnectionReader(Protocol):
     """Where merchants' processor configurations are read."""
 
     def connection(self, merchant_id: str, scope: Scope) -> ProcessorConnection | None:
-        """The deciphered configurations; None for no such merchant."""
+        """The decrypted configurations; None if the merchant does not exist."""
         ...
 
 
 Factory = Callable[[str, Callable[[], ProcessorConfig]], Processor]
-"""Makes a merchant's connector, of its id and what reads the account's configuration if called."""
+"""Builds a merchant's connector from its id and a function that reads its configuration."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ class StripeOptions:
 class Connectors:
     """Connectors by merchant, processor and account, kept for `remember_seconds`.
 
-    The connector of an account is made with that account's own keys or not at all: another
-    account does not know the payment, and its "never seen" would be taken for "not charged".
+    An account's connector is only ever built with that account's own keys. Another account does
+    not know the payment, and its "never seen" would be taken for "not charged".
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Connectors:
 
     @property
     def processors(self) -> tuple[str, ...]:
-        """The names of all processors that there are."""
+        """The names of all available processors."""
         return tuple(self._factories)
 
     def knows(self, processor: str) -> bool:
@@ -85,8 +85,8 @@ class Connectors:
     def of(self, merchant_id: str, processor: str, account: str | None) -> Processor:
         """The connector of a merchant's account.
 
-        `account` None: the one to which payments that name none were sent. Raises NotFound for a
-        merchant that does not exist, ProcessorAccountRemoved where no key of the account is kept.
+        `account` None: the account of payments that do not name one. Raises NotFound for a
+        merchant that does not exist, ProcessorAccountRemoved if no key of the account is kept.
         """
         key = (merchant_id, processor, account)
         known = self._known.get(key)
@@ -105,16 +105,16 @@ class Connectors:
         return self._known.keep(key, self._factories[processor](merchant_id, config))
 
     def with_config(self, merchant_id: str, processor: str, config: ProcessorConfig) -> Processor:
-        """A connector of a configuration that is not stored; it is not kept.
+        """A connector for a configuration that is not stored; the connector is not cached.
 
-        Raises InvalidValue (param `processor_config`) for what the processor cannot work with.
+        Raises InvalidValue (param `processor_config`) for an unusable configuration.
         """
         return self._factories[processor](merchant_id, lambda: config)
 
     def kept(self, merchant_id: str, processor: str) -> dict[str | None, Processor]:
         """The connectors of all of a merchant's accounts at a processor, by account.
 
-        A notification names no account: whose it is says the secret that it was signed with.
+        A notification does not name its account; the secret that signed it identifies the account.
         Raises NotFound for a merchant that does not exist.
         """
         configs = self._connection(merchant_id).configs_of(processor)

@@ -18,7 +18,7 @@ ProcessorConfig = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class ProcessorIdentity:
-    """Whose keys a connector has: the account, as the processor calls it, and its mode."""
+    """The owner of a connector's keys: the account, by the processor's id, and its mode."""
 
     account: str
     mode: ProcessorMode
@@ -69,14 +69,14 @@ class Processor(Protocol):
 
     @property
     def mode(self) -> ProcessorMode:
-        """In which world the keys are, as far as they show it themselves."""
+        """The mode of the keys, as far as the keys themselves show it."""
         ...
 
     def identify(self) -> ProcessorIdentity:
-        """Whose keys these are, by the processor's own word.
+        """The owner of these keys, as the processor reports it.
 
-        Raises InvalidValue (param `processor_config`) for keys that the processor refuses, or that
-        are not of the mode that they show.
+        Raises InvalidValue (param `processor_config`) for keys that the processor rejects, or whose
+        mode differs from the one that they show.
         """
         ...
 
@@ -113,20 +113,20 @@ class Processor(Protocol):
         ...
 
     def find_dispute(self, dispute_id: str) -> DisputeState | None:
-        """A dispute as it stands now, by the processor's id; None: it has no such dispute."""
+        """The current state of a dispute, by the processor's id; None if it does not exist."""
         ...
 
     def find_refund(self, reference: str, refund_id: str | None) -> RefundState | None:
-        """A refund as it stands now, by our id of its transaction and the processor's own.
+        """The current state of a refund, by our transaction id and the processor's id.
 
-        None: the processor has no such refund.
+        None if the processor has no such refund.
         """
         ...
 
     def recent_events(self, since: datetime) -> Iterator[ProcessorEvent]:
-        """What has happened to disputes and refunds since then, as the processor remembers it.
+        """The processor's own events about disputes and refunds since then.
 
-        Each has the id of the notification that was, or should have been, sent about it.
+        Each has the id of the notification that was, or should have been, sent for it.
         """
         ...
 

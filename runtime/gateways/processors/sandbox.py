@@ -46,9 +46,9 @@ from runtime.repositories.sandbox_charges import AUTHORIZED, CAPTURED, REFUND, V
 SLOW_SECONDS = 2.0
 MEMORY = timedelta(days=90)
 SHARED_ACCOUNT: Final = "shared"
-"""Account of a sandbox that is made for no merchant in particular."""
+"""The account of a sandbox that is not built for a specific merchant."""
 IDENTITY: Final = ProcessorIdentity("sandbox", "test")
-"""Each merchant's account at the sandbox has this name: it has only one, whatever its keys."""
+"""Every merchant's account at the sandbox has this name: it has one account, for all keys."""
 _DECLINED: Final = "declined"
 _FORBIDDEN: Final = "forbidden"
 _APPROVED_STATES: Final = frozenset({AUTHORIZED, CAPTURED, VOIDED})
@@ -109,7 +109,7 @@ class SandboxProcessor:
     """A Processor (port.py). Its fee is a share in basis points plus a fixed part (minor units).
 
     `config` gives the merchant's `processor_config`; only notifications need it. `account` is the
-    account at the sandbox: each merchant has one of its own, named by the merchant's id.
+    account at the sandbox: each merchant has its own, identified by the merchant's id.
     """
 
     memory: ChargeMemory
@@ -121,7 +121,7 @@ class SandboxProcessor:
 
     @property
     def mode(self) -> ProcessorMode:
-        """No money moves here."""
+        """The sandbox's mode; it does not move money."""
         return IDENTITY.mode
 
     def identify(self) -> ProcessorIdentity:
@@ -184,19 +184,19 @@ class SandboxProcessor:
         return _answer(remembered) if remembered else None
 
     def find_dispute(self, dispute_id: str) -> DisputeState | None:
-        """What is remembered of a dispute of this account."""
+        """The stored state of a dispute of this account."""
         row = self.memory.recall(dispute_reference(self.account, dispute_id))
         return None if row is None else dispute_state(row)
 
     def find_refund(self, reference: str, refund_id: str | None) -> RefundState | None:
-        """What is remembered of a refund of this account; its reference is enough."""
+        """The stored state of a refund of this account; only the reference is used."""
         row = self.memory.recall(reference)
         if row is None or row.kind != REFUND or row.account not in (None, self.account):
             return None
         return refund_state(row)
 
     def recent_events(self, since: datetime) -> Iterator[ProcessorEvent]:
-        """What was told about disputes and returned refunds of this account since then."""
+        """Events about disputes and returned refunds of this account since then."""
         for reference in self.memory.changed(self.account, to_instant(since)):
             row = self.memory.recall(reference)
             hint = hint_about(row) if row is not None else None
@@ -206,7 +206,7 @@ class SandboxProcessor:
     def read_event(self, headers: Mapping[str, str], body: bytes, now: datetime) -> ProcessorEvent:
         """A notification signed with the merchant's `webhook_secret`, which an operator keeps.
 
-        What it says has happened at the sandbox from now on.
+        The sandbox stores its content, and reports it from now on.
         """
         told = read_sandbox_event(headers, body, self.config(), now)
         remember(told, self.account, self.memory, now, MEMORY)

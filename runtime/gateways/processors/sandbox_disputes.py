@@ -1,8 +1,8 @@
-"""What the sandbox processor remembers of disputes and of refunds that came back.
+"""The sandbox processor's stored disputes and returned refunds.
 
-Nothing happens at the sandbox by itself. Whoever keeps the merchant's `webhook_secret`, which is an
-operator, tells it by a signed notification what has happened; the sandbox remembers that, and
-answers from its memory when it is asked.
+Nothing happens at the sandbox by itself. An operator, who keeps the merchant's `webhook_secret`,
+sends a signed notification of what has happened. The sandbox stores it, and answers later requests
+from what it stored.
 """
 
 from __future__ import annotations
@@ -30,36 +30,36 @@ from runtime.models.sandbox_charge import SandboxCharge
 from runtime.repositories.sandbox_charges import CAPTURED, DISPUTE, REFUND, RETURNED
 
 MAX_ATTEMPTS: Final = 10
-"""Attempts to remember one piece of news about a dispute that others tell of meanwhile."""
+"""Attempts to store one event of a dispute under concurrent writes."""
 
 
 class NewsMemory(Protocol):
-    """Where the sandbox remembers disputes."""
+    """The sandbox's store for disputes and returned refunds."""
 
     def recall(self, reference: str) -> SandboxCharge | None:
-        """What is remembered for a reference."""
+        """The row stored for a reference."""
         ...
 
     def note(self, before: SandboxCharge | None, after: SandboxCharge, *, token: str) -> bool:
-        """Remember what became of a dispute; False where somebody has said more meanwhile."""
+        """Store a dispute's new state; False if it was changed concurrently."""
         ...
 
     def bring_back(
         self, refund: SandboxCharge, event_id: str, changed_at: str, *, token: str
     ) -> None:
-        """Let a refund come back from the customer's bank, once."""
+        """Mark a refund as returned by the customer's bank, once."""
         ...
 
 
 def dispute_reference(account: str, dispute_id: str) -> str:
-    """Under which a dispute is remembered: two accounts may call theirs alike."""
+    """The key of a dispute; it has the account because dispute ids may repeat across accounts."""
     return f"dispute#{account}#{dispute_id}"
 
 
 def remember(
     told: SandboxEvent, account: str, memory: NewsMemory, now: datetime, kept: timedelta
 ) -> None:
-    """Let what is told have happened at the sandbox. Raises Unavailable."""
+    """Store what the notification says has happened. Raises Unavailable."""
     if told.type is SandboxEventType.REFUND_FAILED:
         refund = memory.recall(told.reference or "")
         if refund is not None and (refund.kind, refund.account) == (REFUND, account):
@@ -84,11 +84,11 @@ def dispute_after(
     now: datetime,
     kept: timedelta,
 ) -> SandboxCharge | None:
-    """The dispute's row after the news; None where they are older than what is known.
+    """The dispute's row after the event; None if the event is older than the stored state.
 
-    A dispute that was decided is not open again; of two decisions the younger one holds. The whole
-    amount is withdrawn when it is opened, and reinstated when it is won, unless the news say how
-    much. What they do not say stays as it was.
+    A decided dispute is not reopened; of two decisions the later one applies. The whole amount is
+    withdrawn when the dispute is opened, and reinstated when it is won, unless the event gives an
+    amount. Fields that the event does not have stay unchanged.
     """
     assert told.dispute_id is not None, f"{told.id} is about no dispute"
     status = DISPUTE_EVENTS[told.type]
@@ -129,7 +129,7 @@ def _is_newer(before: SandboxCharge, told: SandboxEvent, status: DisputeStatus) 
 
 
 def dispute_state(row: SandboxCharge) -> DisputeState:
-    """The dispute as the sandbox says it is."""
+    """The dispute's state at the sandbox."""
     return DisputeState(
         id=row.processor_id,
         status=DisputeStatus(row.state),
@@ -145,7 +145,7 @@ def dispute_state(row: SandboxCharge) -> DisputeState:
 
 
 def refund_state(row: SandboxCharge) -> RefundState:
-    """The refund as the sandbox says it is."""
+    """The refund's state at the sandbox."""
     fate = RefundFate.SUCCEEDED if row.state == CAPTURED else RefundFate.FAILED
     return RefundState(
         row.processor_id,
@@ -158,7 +158,7 @@ def refund_state(row: SandboxCharge) -> RefundState:
 
 
 def hint_about(row: SandboxCharge) -> ProcessorEvent | None:
-    """The notification that was sent about the row's last change, or should have been."""
+    """The notification that was, or should have been, sent for the row's last change."""
     if row.event_id is None or row.changed_at is None:
         return None
     at = to_datetime(row.changed_at)

@@ -54,8 +54,8 @@ DISPUTE_EVENTS: Final[Mapping[SandboxEventType, DisputeStatus]] = {
 class SandboxEvent(BaseModel, frozen=True, extra="forbid"):
     """The body of a notification; amounts in minor units, `created` in epoch seconds.
 
-    `fee` and `reinstated` are totals: a fee of 0 gives it back. `silent`: the sandbox remembers it
-    and notifies nobody, so that only the daily poll finds it.
+    `fee` and `reinstated` are totals: a fee of 0 returns it. `silent`: the sandbox stores it
+    without a notification, so that only the daily poll finds it.
     """
 
     id: _Name
@@ -78,7 +78,7 @@ def sign_sandbox_event(body: bytes, secret: str, at_seconds: int) -> str:
 
 
 def check_secret(config: ProcessorConfig) -> None:
-    """Raises InvalidValue for a webhook secret by which no notification would be believed."""
+    """Raises InvalidValue for a webhook secret with which no notification would be accepted."""
     if "webhook_secret" in config and not _is_secret(config["webhook_secret"]):
         raise InvalidValue(
             f"webhook_secret should be a text of at least {SHORTEST_SECRET} characters",
@@ -116,7 +116,7 @@ def read_sandbox_event(
 
 
 def hint_of(told: SandboxEvent) -> ProcessorEvent:
-    """What the notification is about; what became of that, the sandbox itself says."""
+    """The object of the notification; its state is read from the sandbox."""
     return ProcessorEvent(
         id=told.id,
         kind=EventKind.IGNORED if told.silent else _KINDS[told.type],

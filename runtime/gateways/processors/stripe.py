@@ -75,7 +75,7 @@ class StripeProcessor:
         return cls(StripeApi(client), config.webhook_secret, config.mode)
 
     def identify(self) -> ProcessorIdentity:
-        """Whose key it is. What its prefix says and what Stripe says of its mode must agree."""
+        """The owner of the key. The mode in its prefix and the mode at Stripe must agree."""
         try:
             identity = ProcessorIdentity(self.api.account_id(), self.api.mode())
         except stripe.StripeError as error:
@@ -181,12 +181,12 @@ class StripeProcessor:
             raise unknown(error) from None
 
     def find_dispute(self, dispute_id: str) -> DisputeState | None:
-        """A dispute as it stands now."""
+        """The current state of a dispute."""
         found = _there(lambda: self.api.dispute(dispute_id))
         return None if found is None else dispute_state(found)
 
     def find_refund(self, reference: str, refund_id: str | None) -> RefundState | None:
-        """A refund as it stands now; without Stripe's own id there is none to read."""
+        """The current state of a refund; it can only be read by Stripe's own id."""
         if refund_id is None:
             return None
         found = _there(lambda: self.api.refund_by_id(refund_id))
@@ -195,7 +195,7 @@ class StripeProcessor:
     def recent_events(self, since: datetime) -> Iterator[ProcessorEvent]:
         """Stripe's own events about disputes and refunds since then.
 
-        One that cannot be read keeps no other from being heard: it is told of at the end.
+        An unreadable event does not block the others: it is reported at the end.
         """
         unreadable: MalformedJson | None = None
         try:
@@ -270,7 +270,7 @@ class StripeProcessor:
 
 
 def _require_ours(intent: PaymentIntent, request: ChargeRequest) -> None:
-    """Raises ProcessorUnknown for what carries our reference, and is not what we asked for.
+    """Raises ProcessorUnknown for an object with our reference that is not what we requested.
 
     Metadata can be edited in Stripe's dashboard; amount and currency cannot once it is confirmed.
     """
@@ -282,7 +282,7 @@ def _require_ours(intent: PaymentIntent, request: ChargeRequest) -> None:
 
 
 def _there(read: Callable[[], Found]) -> Found | None:
-    """What `read` reads; None where Stripe has no such object. Raises ProcessorUnknown."""
+    """The result of `read`; None if Stripe has no such object. Raises ProcessorUnknown."""
     try:
         return read()
     except stripe.InvalidRequestError as error:

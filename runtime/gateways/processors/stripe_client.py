@@ -36,7 +36,7 @@ CONNECT_TIMEOUT_SECONDS: Final = 3.0
 MAX_REFUNDS: Final = 100
 """As many transactions as a payment of ours can have, and as many as Stripe lists at once."""
 MAX_EVENTS: Final = 100
-"""Events of one page: as many as Stripe lists at once."""
+"""Events in one page: the most that Stripe lists at once."""
 REFERENCE: Final = "reference"
 FORBIDDEN_REFERENCE: Final = "forbidden_reference"
 METHOD: Final = re.compile(
@@ -65,7 +65,7 @@ class StripeConfig(BaseModel, frozen=True, hide_input_in_errors=True):
 
     @property
     def mode(self) -> ProcessorMode:
-        """What the key's prefix says (Stripe's documentation, "API keys")."""
+        """The mode in the key's prefix (Stripe's documentation, "API keys")."""
         return "live" if self.api_key.split("_")[1] == "live" else "test"
 
 
@@ -89,7 +89,7 @@ def http_client(timeout_seconds: float) -> stripe.HTTPClient:
     session = requests.Session()
     session.trust_env = False
     session.headers["Connection"] = "close"
-    # As many threads may call at once; the pool would complain of each one more than its size.
+    # So many threads may call at once; the pool logs a warning for each one above its size.
     adapter = HTTPAdapter(pool_connections=1, pool_maxsize=MAX_RESOLVER_WORKERS)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
@@ -202,12 +202,12 @@ class StripeApi:
         return _shape(Refund, self.client.v1.refunds.retrieve(refund_id))
 
     def dispute(self, dispute_id: str) -> Dispute:
-        """The latest state of one dispute, with the charge that it is about."""
+        """The latest state of one dispute, with its charge."""
         found = self.client.v1.disputes.retrieve(dispute_id, {"expand": ["payment_intent"]})
         return _shape(Dispute, found)
 
     def events(self, types: Sequence[str], since_seconds: int) -> Iterator[dict[str, Any]]:
-        """Events of some types since then, the newest first; Stripe keeps them for 30 days."""
+        """Events of the given types since then, newest first; Stripe keeps them for 30 days."""
         found = self.client.v1.events.list(
             {"types": list(types), "created": {"gte": since_seconds}, "limit": MAX_EVENTS}
         )

@@ -1,4 +1,4 @@
-"""What Stripe's disputes and refunds say, as states of ours. docs/processors.md has it in words."""
+"""Map Stripe's disputes and refunds to our states; docs/processors.md describes the mapping."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _STATUS: Final[Mapping[str, DisputeStatus]] = {
     "won": DisputeStatus.WON,
     "lost": DisputeStatus.LOST,
 }
-"""Every other status of Stripe's is a dispute that is not decided."""
+"""Every other status at Stripe is an undecided dispute."""
 _FATES: Final[Mapping[str, RefundFate]] = {
     "succeeded": RefundFate.SUCCEEDED,
     "failed": RefundFate.FAILED,
@@ -31,12 +31,12 @@ _FATES: Final[Mapping[str, RefundFate]] = {
 
 
 def dispute_state(dispute: Dispute) -> DisputeState:
-    """The dispute, with what its balance transactions withdrew, reinstated and cost in total.
+    """The dispute, with the totals withdrawn, reinstated and charged by its balance transactions.
 
-    They are in the currency of the merchant's balance. Where that is the dispute's own, their
-    amounts are what is booked. In another one they cannot be compared with the payment: then the
-    disputed amount counts as withdrawn, or reinstated, as soon as anything was, and the fee as
-    unknown (0); the settlement file shows the difference.
+    They are in the currency of the merchant's balance. If that is the dispute's currency, their
+    amounts are booked. Otherwise they cannot be compared with the payment: the disputed amount then
+    counts as withdrawn, or reinstated, as soon as anything was, and the fee as unknown (0). The
+    settlement file shows the difference.
     """
     currency = dispute.currency.upper()
     amount = _ours(dispute.amount, currency)
@@ -62,7 +62,7 @@ def dispute_state(dispute: Dispute) -> DisputeState:
 
 
 def refund_state(refund: Refund) -> RefundState:
-    """The refund; what is neither done nor failed is still under way."""
+    """The refund; it is pending if it has neither succeeded nor failed."""
     currency = refund.currency.upper()
     return RefundState(
         id=refund.id,
@@ -75,10 +75,10 @@ def refund_state(refund: Refund) -> RefundState:
 
 
 def _fee_minor(moved: Iterable[BalanceTransaction], currency: str) -> int:
-    """What Stripe keeps; a fee that it returned has its own, negative, transaction."""
+    """The fee that Stripe keeps; a returned fee has its own, negative, transaction."""
     return max(0, _ours(sum(each.fee for each in moved), currency))
 
 
 def _ours(amount: int, currency: str) -> int:
-    """In minor units; of a currency that is unknown here, as Stripe counts it."""
+    """The amount in minor units; for an unknown currency, in Stripe's own unit."""
     return from_stripe(amount, currency) if currency in DECIMALS else amount

@@ -34,7 +34,7 @@ def read_stripe_event(
 
 
 def hint_of(document: object) -> ProcessorEvent:
-    """What an event, a body or an object of Stripe's, is about. Raises MalformedJson."""
+    """The hint in a Stripe event, given as a body or an object. Raises MalformedJson."""
     event = _read(Event, document)
     reader = _READERS.get(event.type)
     if reader is None and event.type.startswith(_CHARGE_PREFIX):
@@ -139,4 +139,4 @@ _READERS: Final[Mapping[str, Callable[[Event], ProcessorEvent]]] = {
 """By type. Events of PaymentIntents are all hints; whatever else there is does not concern us."""
 
 POLLED_TYPES: Final = tuple(name for name in _READERS if name != "refund.created")
-"""What the daily poll asks for. Of refunds only what may have failed: every refund is created."""
+"""Types that the daily poll lists. `refund.created` is left out: every refund is created."""

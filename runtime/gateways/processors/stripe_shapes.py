@@ -11,8 +11,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, StringConstraints
 
 StripeId = Annotated[str, StringConstraints(min_length=1, max_length=255)]
-"""As long as Stripe says that its ids may become (docs.stripe.com/upgrades). They are keys of
-indexes: one of more than 2,048 bytes would make the whole commit of an outcome invalid."""
+"""The maximum length that Stripe documents for its ids (docs.stripe.com/upgrades). They are index
+keys: one of more than 2,048 bytes would make the whole commit of an outcome invalid."""
 
 
 class _Shape(BaseModel, frozen=True):
@@ -85,13 +85,13 @@ class Dispute(_Shape, frozen=True):
 
 
 class Account(_Shape, frozen=True):
-    """Whom a key belongs to."""
+    """The account that a key belongs to."""
 
     id: str
 
 
 class Balance(_Shape, frozen=True):
-    """A balance at Stripe; of it we read only in which mode it is."""
+    """A balance at Stripe; only its mode is read."""
 
     livemode: bool
 
