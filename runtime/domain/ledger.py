@@ -4,7 +4,8 @@ Chart per currency (from → to). Capture: clearing → receivable (gross), rece
 processor's fee). Refund: receivable → clearing (the fee is not returned). Chargeback: receivable →
 clearing, and its fee receivable → fees; what is reinstated or comes back, the other way.
 Settlement line: receivable → clearing (net), fees → clearing (fee). So clearing and fees return to
-zero when everything is settled. Opening balance: opening → account.
+zero when everything is settled. What is written off: clearing → write-off. Opening balance:
+opening → account.
 """
 
 from __future__ import annotations
@@ -174,8 +175,8 @@ def operation_time(operation_id: str) -> str:
 # -------------------------------------------------------------------- the chart
 
 _RECEIVABLE: Final = "acc_receivable_"
-_CHART: Final = ("acc_clearing_", "acc_fees_", "acc_opening_", _RECEIVABLE)
-"""What the ids of the chart's accounts begin with. Clearing, fees and opening have no floor."""
+_CHART: Final = ("acc_clearing_", "acc_fees_", "acc_opening_", "acc_writeoff_", _RECEIVABLE)
+"""What the ids of the chart's accounts begin with. Only receivables have a floor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +204,11 @@ def opening_account(currency: str) -> str:
     return f"acc_opening_{currency}"
 
 
+def write_off_account(currency: str) -> str:
+    """Folded account of differences in settlements that the platform bears, one per currency."""
+    return f"acc_writeoff_{currency}"
+
+
 def receivable_account(merchant_id: str, currency: str) -> str:
     """Folded account of what a merchant is owed, one per currency."""
     return f"{_RECEIVABLE}{merchant_id}_{currency}"
@@ -220,8 +226,8 @@ def is_of_chart(account_id: str) -> bool:
 
 def chart_account(account_id: str, merchant_id: str, currency: str) -> ChartAccount | None:
     """The account of the chart that `account_id` is, for a transfer of `merchant_id`, or None."""
-    platforms = (clearing_account(currency), fees_account(currency), opening_account(currency))
-    if account_id in platforms:
+    platforms = (clearing_account, fees_account, opening_account, write_off_account)
+    if account_id in {account(currency) for account in platforms}:
         return ChartAccount(account_id, PLATFORM, AccountType.SYSTEM, currency)
     if account_id == receivable_account(merchant_id, currency):
         return ChartAccount(account_id, merchant_id, AccountType.MERCHANT, currency)

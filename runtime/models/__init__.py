@@ -22,7 +22,8 @@ from runtime.models.payment import Payment
 from runtime.models.processor_event import KeptEvent
 from runtime.models.proof import ProofRow
 from runtime.models.sandbox_charge import SandboxCharge
-from runtime.models.settlement import Settlement, SettlementLine
+from runtime.models.settlement import Settlement, SettlementIdentity, SettlementLine
+from runtime.models.settlement_file import SettlementChunk, SettlementFile
 from runtime.models.total import Total
 from runtime.models.transaction import Transaction
 from runtime.models.transfer import Transfer
@@ -42,6 +43,9 @@ ALL_TABLES: Final[tuple[TableSchema, ...]] = tuple(
         IdempotencyRecord,
         Settlement,
         SettlementLine,
+        SettlementIdentity,
+        SettlementFile,
+        SettlementChunk,
         Webhook,
         KeptEvent,
         AuditRow,

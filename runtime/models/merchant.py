@@ -47,6 +47,21 @@ class RateLimits(BaseModel, frozen=True, hide_input_in_errors=True):
     max_payment_amount: Annotated[int, Field(ge=1, le=MAX_AMOUNT_MINOR)] | None = None
 
 
+MAX_TOLERANCE_MINOR = 1_000
+"""Largest difference between a settlement line and our books that is accepted by itself."""
+
+
+class ReconciliationTerms(BaseModel, frozen=True, hide_input_in_errors=True):
+    """How exactly, and how soon, a merchant's payments must be found in settlement files.
+
+    `tolerance_minor`: a difference of amount or fee up to so many minor units still matches.
+    `sla_days`: after so many days what is in no file is missing.
+    """
+
+    tolerance_minor: Annotated[int, Field(ge=0, le=MAX_TOLERANCE_MINOR)] = 0
+    sla_days: Annotated[int, Field(ge=0, le=90)] = 7
+
+
 class PreviousSecret(BaseModel, frozen=True, hide_input_in_errors=True):
     """A webhook secret that was replaced, and until when it also signs."""
 
@@ -83,6 +98,7 @@ class MerchantProfile(Record, frozen=True):
     webhook_url: str | None = None
     features: frozenset[str] = frozenset()
     rate_limits: RateLimits = RateLimits()
+    reconciliation: ReconciliationTerms = ReconciliationTerms()
     index_buckets: Annotated[int, Field(ge=1, le=MAX_INDEX_BUCKETS)] = 1
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-from runtime.models.fields import Instant, MinorUnits, Record
+from runtime.models.fields import Instant, MinorUnits, Record, SignedMinorUnits
 from runtime.schema import UnlessDefault, partition, shown_in, sort
 
 MAX_TRANSACTIONS = 100
@@ -38,7 +38,8 @@ class Dispute(BaseModel, frozen=True):
     """A customer's bank takes money back. `withheld` is what can not be refunded meanwhile.
 
     `amount` is what the bank disputes; `withdrawn`, `returned` and `fee` are what is booked of it
-    so far in total, by the transfers `transfer_ids`, in order. `since` is when it began.
+    so far in total, by the transfers `transfer_ids`, in order. `since` is when it began. What was
+    found of it in settlement files: `settled_withdrawn`, `settled_returned`, `settled_fee`.
     """
 
     status: DisputeStatus
@@ -47,6 +48,9 @@ class Dispute(BaseModel, frozen=True):
     withheld: MinorUnits = 0
     withdrawn: MinorUnits = 0
     returned: MinorUnits = 0
+    settled_withdrawn: MinorUnits = 0
+    settled_returned: MinorUnits = 0
+    settled_fee: SignedMinorUnits = 0
     since: Instant | None = None
     transfer_ids: tuple[str, ...] = ()
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import BaseModel
 
-from runtime.models.fields import Instant, MinorUnits, Record
-from runtime.schema import partition, sort
+from runtime.models.fields import Instant, MinorUnits, Record, SignedMinorUnits
+from runtime.schema import UnlessDefault, partition, sort
 
 
 class TransactionType(StrEnum):
@@ -35,6 +35,19 @@ class AuditStep(BaseModel, frozen=True):
     status: TransactionStatus
     at: Instant
     by: str
+
+
+class GroupedLine(BaseModel, frozen=True):
+    """A settlement line about a payment that does not fit its captures alone, in minor units.
+
+    A processor reports a capture in part as the whole charge and a negative reversal of the rest:
+    together they fit.
+    """
+
+    settlement_id: str
+    line: int
+    amount: SignedMinorUnits
+    fee: SignedMinorUnits
 
 
 class Transaction(Record, table="transactions", stream=True, frozen=True):
@@ -65,4 +78,13 @@ class Transaction(Record, table="transactions", stream=True, frozen=True):
     lease_expires_at: Instant | None = None
     settlement_id: str | None = None
     settled_at: Instant | None = None
+    settlement_line: int | None = None
+    learned_fee: Annotated[MinorUnits, UnlessDefault()] = 0
+    """How much of `fee` the processor had not reported before its settlement file did."""
+    settlement_group: Annotated[tuple[GroupedLine, ...], UnlessDefault()] = ()
+    missing_in: str | None = None
+    """The settlement of what is in no file, and its line, where this was found to be missing."""
+    missing_line: int | None = None
+    return_settlement_id: str | None = None
+    """Where a refund that came back was found in a file."""
     audit_trail: tuple[AuditStep, ...] = ()

@@ -1,0 +1,1 @@
+"""Layouts of settlement files: one module each reads a processor's columns into common lines."""

@@ -1,0 +1,94 @@
+"""Settlement files: each object of the settlement bucket, and the chunks it is worked in."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from runtime.models.fields import Instant, Record
+from runtime.models.settlement import SettlementDelta, SettlementFormat
+from runtime.schema import Row, partition, shown_in, sort
+
+FILE_PREFIX: Final = "fil"
+CHUNK_LINES: Final = 1_000
+"""Records of one chunk, and so of one message: some 40 transactions."""
+MAX_FILE_NAME: Final = 200
+"""Characters of a file's name."""
+
+
+class FileStatus(StrEnum):
+    """`received`: asked for, or put into the bucket, and not planned yet."""
+
+    RECEIVED = "received"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    COMPLETED_WITH_EXCEPTIONS = "completed_with_exceptions"
+    REJECTED = "rejected"
+
+
+class SettlementFile(Record, table="settlement_files", stream=True, frozen=True):
+    """One object of the settlement bucket.
+
+    `merchant_status` is merchant and status, for lists of one status. `sha256` is that of the
+    object's bytes; one that the caller named beforehand must equal it. `read_key` is the object
+    whose byte ranges the chunks name: the file itself, or the UTF-8 CSV it was converted to.
+    """
+
+    id: Annotated[str, partition(), sort("gsi-merchant"), sort("gsi-status")]
+    merchant_id: Annotated[str, partition("gsi-merchant")]
+    merchant_status: Annotated[str, partition("gsi-status")]
+    name: str
+    key: str
+    status: Annotated[FileStatus, shown_in("gsi-merchant")]
+    reason: str | None = None
+    version_id: str | None = None
+    sha256: str | None = None
+    expected_sha256: str | None = None
+    size: int | None = None
+    format: SettlementFormat | None = None
+    date: str | None = None
+    read_key: str | None = None
+    read_etag: str | None = None
+    header: str | None = None
+    delimiter: str = ","
+    chunks: int = 0
+    chunks_done: int = 0
+    lines: int = 0
+    settlement_ids: tuple[str, ...] = ()
+    upload_expires_at: Instant | None = None
+    completed_at: Instant | None = None
+
+
+class SettlementChunk(Row, table="settlement_chunks", frozen=True):
+    """A byte range of a file, and how far it is worked.
+
+    It begins at byte `start`, physical line `first_line`, and ends before byte `end`. Lines before
+    byte `next_offset` are done, `lines_done` of them; `next_line` is the physical line there.
+    `repeats`: ordinals of lines whose content came before in the file, by physical line. `deltas`:
+    what the chunk's lines change in each settlement, by its id.
+    """
+
+    id: Annotated[str, partition()]
+    file_id: str
+    merchant_id: str
+    number: int
+    start: int
+    end: int
+    first_line: int
+    lines: int
+    next_offset: int
+    next_line: int
+    lines_done: int = 0
+    done: bool = False
+    repeats: dict[str, int] = Field(default_factory=dict)
+    deltas: dict[str, SettlementDelta] = Field(default_factory=dict)
+    version: int = 1
+    updated_at: Instant
+    cause: str
+
+
+def chunk_id(file_id: str, number: int) -> str:
+    """The key of a chunk: every one is a partition of its own."""
+    return f"{file_id}#{number:06d}"
