@@ -9,7 +9,7 @@ from runtime.bootstrap.base import FunctionServices
 from runtime.gateways import clients
 from runtime.gateways.settlement_files import SettlementFiles
 from runtime.repositories.settlements import SettlementRepository
-from runtime.services.reconciliation import ReconciliationDesk
+from runtime.services.reconciliation.file_run import ReconciliationDesk
 from runtime.settings import ReconcileSettings
 
 

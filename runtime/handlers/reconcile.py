@@ -17,7 +17,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from runtime.bootstrap.reconcile import reconcile_services
 from runtime.gateways.settlement_files import FileVersion
 from runtime.observability import logger
-from runtime.services.reconciliation import reconcile_file
+from runtime.services.reconciliation.file_run import reconcile_file
 
 _processor = BatchProcessor(event_type=EventType.SQS)
 

@@ -17,7 +17,7 @@ from runtime.models.merchant import MerchantProfile
 from runtime.models.settlement import LineStatus, Settlement, SettlementLine, SettlementStatus
 from runtime.models.transaction import Transaction
 from runtime.models.transfer import Transfer
-from runtime.services.reconciliation import CHUNK_LINES, UnusableFile
+from runtime.services.reconciliation.file_run import CHUNK_LINES, UnusableFile
 from tests.support.faults import Fault, Faults, ProcessKilled, at_commit, seeded
 from tests.support.world import (
     World,

@@ -74,7 +74,7 @@ from runtime.services.payment_queries import PaymentArchive
 from runtime.services.payment_resolution import ResolverReport, resolve_due
 from runtime.services.payments import create_payment
 from runtime.services.processor_configuration import ProcessorDependencies
-from runtime.services.reconciliation import FileReport, ReconciliationDesk, reconcile_file
+from runtime.services.reconciliation.file_run import FileReport, ReconciliationDesk, reconcile_file
 from runtime.services.settlement_queries import SettlementArchive
 from runtime.services.totals_reading import TotalsReader
 from runtime.services.trouble import TroubleReports

@@ -36,7 +36,7 @@ from runtime.models.settlement import (
 )
 from runtime.repositories.settlements import ChunkContended, SettlementRepository
 from runtime.services.merchant_profiles import MerchantProfiles
-from runtime.services.settlement_chunk import chunk_of
+from runtime.services.reconciliation.file_chunk import chunk_of
 
 CHUNK_LINES = 24
 """Lines of one transaction: 4 writes each and the checkpoint stay below DynamoDB's 100."""

@@ -1,0 +1,1 @@
+"""Reconciliation: files of processors against what is booked of payments."""
