@@ -40,7 +40,8 @@ class Transfer(Record, table="transfers", stream=True, frozen=True):
     `folded_accounts` are those whose change is not in this commit: the change stream folds it from
     this row. `debited_accounts` are hot accounts whose row `debit_shard` this commit lowers instead
     of row `00`. `held_in_counted`: this hold stands in `held_in` of its folded accounts as well. A
-    hold stands in `expiry-index` until it is resolved.
+    hold stands in `expiry-index` until it is resolved. A posting of a settlement books all lines
+    `settlement_lines` of `settlement_id`; each of them names it in its `bookings`.
     """
 
     id: Annotated[
@@ -68,3 +69,4 @@ class Transfer(Record, table="transfers", stream=True, frozen=True):
     metadata: dict[str, str] = Field(default_factory=dict)
     payment_id: str | None = None
     settlement_id: str | None = None
+    settlement_lines: Annotated[tuple[int, ...], UnlessDefault()] = ()
