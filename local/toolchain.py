@@ -81,6 +81,11 @@ def localstripe_python(workspace: Workspace, progress: Progress) -> Path:
     return _own_environment(workspace, "localstripe", progress, "Install the stand-in for Stripe")
 
 
+def beancount_python(workspace: Workspace, progress: Progress) -> Path:
+    """The interpreter of Beancount's own environment, `bean-check` beside it."""
+    return _own_environment(workspace, "beancount", progress, "Install Beancount")
+
+
 def _own_environment(workspace: Workspace, tool: str, progress: Progress, step: str) -> Path:
     requirements = workspace.root / f"requirements-{tool}.txt"
     environment = workspace.tools / f"{tool}-venv"

@@ -79,7 +79,14 @@ MAKERS: dict[str, tuple[type[Row], dict[str, Any]]] = {
     ),
     "exports": (
         Export,
-        {"id": "exp_1", "kind": "payments", "format": "csv", "expires_at": 1, "status": "running"},
+        {
+            "id": "exp_1",
+            "kind": "payments",
+            "format": "csv",
+            "until": AT,
+            "expires_at": 1,
+            "status": "running",
+        },
     ),
     "accounts": (Account, {"id": "acc_1", "account_type": "wallet", "currency": "USD"}),
     "customers": (CustomerState, {"id": "cus_1", "merchant_bucket": "mer_1#000"}),
