@@ -299,6 +299,7 @@ def _failed(refund: Transaction, desk: EventDesk) -> Transaction:
             "status": failed,
             "response_code": "refund_failed",
             "response_text": "The refund was returned to the processor",
+            "unsettled_bucket": None,
             "audit_trail": (*refund.audit_trail, step),
             "version": refund.version + 1,
             "updated_at": at,

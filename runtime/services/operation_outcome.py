@@ -71,13 +71,14 @@ def answered_operation(
     approved = isinstance(reply, Approved)
     status = TransactionStatus.SUCCEEDED if approved else TransactionStatus.FAILED
     captured = approved and operation.type is TransactionType.CAPTURE
+    reported = approved and operation.type is not TransactionType.VOID
     step = AuditStep(status=status, at=at, by=operation.changed_by)
     return operation.model_copy(
         update={
             **ANSWERED,
             "status": status,
             "processor_id": reply.processor_id,
-            "unsettled_bucket": unsettled_bucket(operation.id, merchant, now) if captured else None,
+            "unsettled_bucket": unsettled_bucket(operation.id, merchant, now) if reported else None,
             "fee": reply.fee_minor if isinstance(reply, Approved) and captured else 0,
             "response_code": response_code_of(reply),
             "response_text": reply.response_text,

@@ -142,7 +142,7 @@ def context_of(row: Payment | Transaction, cause: str | None = None) -> ChangeCo
 
 
 def unsettled_bucket(transaction_id: str, merchant: MerchantProfile, now: datetime) -> str:
-    """Key in `gsi-unsettled`, where captures wait for their settlement file."""
+    """Key in `gsi-unsettled`, where captures and refunds wait for their settlement file."""
     day = f"{merchant.id}#{to_instant(now)[:10]}"
     return bucket_for(day, transaction_id, merchant.index_buckets)
 
