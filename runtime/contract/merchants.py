@@ -27,6 +27,7 @@ from runtime.models.merchant import (
     MerchantStatus,
     ProcessorName,
     RateLimits,
+    ReconciliationTerms,
 )
 
 WHSEC = "whsec_"
@@ -68,12 +69,23 @@ WebhookSecret = Annotated[
 
 Features = Annotated[frozenset[ShortText], Field(max_length=50)]
 IndexBuckets = Annotated[int, Field(ge=1, le=MAX_INDEX_BUCKETS)]
-OPERATORS_MEMBERS = ("rate_limits", "status", "processor", "processor_config", "index_buckets")
+OPERATORS_MEMBERS = (
+    "rate_limits",
+    "reconciliation",
+    "status",
+    "processor",
+    "processor_config",
+    "index_buckets",
+)
 """A merchant that set its processor's secrets could sign for its processor, and be believed."""
 
 
 class RequestedLimits(RateLimits, frozen=True, extra="forbid", strict=True):
     """Limits as a request gives them: a misspelt one must not be no limit."""
+
+
+class RequestedTerms(ReconciliationTerms, frozen=True, extra="forbid", strict=True):
+    """Terms of reconciliation as a request gives them; what is left out has its default."""
 
 
 class MerchantRequest(Body, frozen=True):
@@ -100,6 +112,7 @@ class MerchantRequest(Body, frozen=True):
     ] = None
     features: Features = frozenset()
     rate_limits: RequestedLimits = RequestedLimits()
+    reconciliation: RequestedTerms = RequestedTerms()
     index_buckets: IndexBuckets = 1
 
 
@@ -107,7 +120,8 @@ class MerchantPatch(Body, frozen=True):
     """What to change of a merchant; what is left out stays.
 
     `version` is the one that was read: a merchant that was changed since is left alone (409).
-    Limits, status, index buckets, the processor and its configuration are for operators.
+    Limits, terms of reconciliation, status, index buckets, the processor and its configuration
+    are for operators.
     """
 
     version: Version
@@ -123,6 +137,7 @@ class MerchantPatch(Body, frozen=True):
     ] = None
     features: Features | SkipJsonSchema[None] = left_out()
     rate_limits: RequestedLimits | SkipJsonSchema[None] = left_out()
+    reconciliation: RequestedTerms | SkipJsonSchema[None] = left_out()
     index_buckets: IndexBuckets | SkipJsonSchema[None] = left_out()
 
     _not_null = field_validator(
@@ -133,12 +148,13 @@ class MerchantPatch(Body, frozen=True):
         "processor_config",
         "features",
         "rate_limits",
+        "reconciliation",
         "index_buckets",
     )(refuse_null)
 
     @classmethod
     def reserved_for_operators(cls, document: Mapping[str, Any]) -> str | None:
-        """A merchant sets neither its own limits nor its processor."""
+        """A merchant sets neither its own limits and terms nor its processor."""
         reserved = (name for name in OPERATORS_MEMBERS if name in document)
         return next(reserved, super().reserved_for_operators(document))
 
@@ -164,6 +180,7 @@ class MerchantAnswer(Answer, frozen=True):
     ]
     features: Annotated[tuple[str, ...], BeforeValidator(sorted)]
     rate_limits: RateLimits
+    reconciliation: ReconciliationTerms
     index_buckets: int
     version: int
     created_at: Instant

@@ -67,6 +67,7 @@ _TOUCHED: Final[Mapping[EntityType, tuple[tuple[str, str], ...]]] = {
         ("earlier_configs", "processor_config_changed"),
         ("webhook_url", "webhook_url_changed"),
         ("rate_limits", "rate_limits_changed"),
+        ("reconciliation", "reconciliation_terms_changed"),
         ("index_buckets", "index_buckets_raised"),
         ("features", "features_changed"),
     ),

@@ -91,6 +91,7 @@ def create_merchant(request: MerchantRequest, call: Call, desk: MerchantDesk) ->
         webhook_secret=secret,
         features=request.features,
         rate_limits=request.rate_limits,
+        reconciliation=request.reconciliation,
         index_buckets=request.index_buckets,
         created_at=now,
         updated_at=now,

@@ -40,6 +40,14 @@ def test_a_merchant_is_changed_under_the_version_that_was_read(stage: Stage) -> 
     assert send(stage, "PATCH", path, {"version": 2, "email": None}).status == 422
 
 
+def test_terms_of_reconciliation_are_shown_and_changed_as_a_whole(stage: Stage) -> None:
+    shop = stage.shop(reconciliation={"tolerance_minor": 5})
+    assert shop["reconciliation"] == {"tolerance_minor": 5, "sla_days": 7}
+    change = {"version": 1, "reconciliation": {"sla_days": 3}}
+    changed = send(stage, "PATCH", f"/v1/merchants/{shop['id']}", change)
+    assert changed.body["reconciliation"] == {"tolerance_minor": 0, "sla_days": 3}
+
+
 def test_of_changes_to_one_version_at_once_exactly_one_wins(world: World) -> None:
     merchant = world.merchant()
     desk = world.merchant_desk()
@@ -61,6 +69,7 @@ def test_of_changes_to_one_version_at_once_exactly_one_wins(world: World) -> Non
     "reserved",
     [
         {"rate_limits": {}},
+        {"reconciliation": {"tolerance_minor": 1_000}},
         {"status": "active"},
         {"processor": "sandbox"},
         {"processor_config": {"api_key": "sk_mine", "webhook_secret": "a secret of my own"}},

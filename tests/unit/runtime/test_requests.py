@@ -427,6 +427,23 @@ def test_a_merchants_limits_are_judged_as_strictly_as_the_rest(
     assert refusal(CREATE, body=body, authorizer=OPERATOR) == expected
 
 
+@pytest.mark.parametrize(
+    ("terms", "expected"),
+    [
+        ({"sla": 5}, (400, "unknown_field", "reconciliation.sla")),
+        ({"sla_days": "5"}, (422, "invalid_value", "reconciliation.sla_days")),
+        ({"sla_days": 91}, (422, "invalid_value", "reconciliation.sla_days")),
+        ({"tolerance_minor": -1}, (422, "invalid_value", "reconciliation.tolerance_minor")),
+        ({"tolerance_minor": 1_001}, (422, "invalid_value", "reconciliation.tolerance_minor")),
+    ],
+)
+def test_a_merchants_terms_of_reconciliation_are_judged_as_strictly(
+    terms: dict[str, Any], expected: tuple[int, str, str]
+) -> None:
+    body = {"name": "Shop", "email": "shop@example.com", "reconciliation": terms}
+    assert refusal(CREATE, body=body, authorizer=OPERATOR) == expected
+
+
 @pytest.mark.parametrize("size", [24, 32, 64])
 def test_a_webhook_secret_of_24_to_64_bytes_is_taken(size: int) -> None:
     secret = "whsec_" + base64.b64encode(bytes(range(size))).decode()
