@@ -1,0 +1,54 @@
+"""Decimal texts as exact minor units. No float, no rounding."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+from runtime.domain.settlement_formats.layout import Unreadable
+from runtime.echo import echoed
+from runtime.models.currency import DECIMALS
+from runtime.models.fields import MAX_AMOUNT_MINOR
+
+_DECIMAL = re.compile(r"-?[0-9]{1,20}(?:\.(?P<decimals>[0-9]{1,20}))?")
+_WHOLE = re.compile(r"-?[0-9]{1,20}")
+
+
+def whole_minor_units(column: str, text: str) -> int:
+    """A whole number of minor units. Raises Unreadable."""
+    if not _WHOLE.fullmatch(text):
+        raise Unreadable(f"{column} {echoed(text)!r} is not a whole number of minor units")
+    return _bounded(column, text, int(text))
+
+
+def minor_units(column: str, text: str, currency: str, written: int | None = None) -> int:
+    """An amount in major units, such as 24.05, as minor units of `currency`.
+
+    `written` is how many decimals the processor writes, where it differs from ISO 4217's. More
+    decimals than that are refused, as is a value that ISO's minor unit cannot express. Raises
+    Unreadable.
+    """
+    match = _DECIMAL.fullmatch(text)
+    if match is None:
+        raise Unreadable(f"{column} {echoed(text)!r} is not a decimal number such as 24.05")
+    decimals = DECIMALS[currency]
+    allowed = decimals if written is None else written
+    if len(match["decimals"] or "") > allowed:
+        raise Unreadable(
+            f"{column} {echoed(text)!r} has more decimals than {currency} has ({allowed})"
+        )
+    exact = Decimal(text).scaleb(decimals)
+    if exact != exact.to_integral_value():
+        raise Unreadable(
+            f"{column} {echoed(text)!r} is not a whole number of the smallest unit of {currency}"
+        )
+    return _bounded(column, text, int(exact))
+
+
+def _bounded(column: str, text: str, amount: int) -> int:
+    if abs(amount) > MAX_AMOUNT_MINOR:
+        raise Unreadable(
+            f"{column} {echoed(text)} is beyond the largest amount of {MAX_AMOUNT_MINOR} "
+            "minor units"
+        )
+    return amount

@@ -1,0 +1,189 @@
+"""What every layout of settlement files has in common: columns found by name, cells read strictly.
+
+A layout is bound to one file's header. Columns may stand in any order, unknown ones are ignored. A
+cell that cannot be read makes its line unreadable, with the column, the value and what is wrong.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Final, NoReturn
+
+from runtime.domain.settlement_formats.line import ImportedLine, UnreadableLine
+from runtime.echo import echoed
+from runtime.models.currency import DECIMALS
+from runtime.models.settlement import SettlementFormat
+
+MAX_CELL_CHARACTERS: Final = 4_096
+"""Of a column that is read. No processor documents longer values."""
+CONTENT_HASH_CHARACTERS: Final = 32
+"""Of the SHA-256 that stands for the content of a line without an id: 128 bits."""
+_SEPARATOR = "\x1f"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a file cannot be read at all, and what to do about it."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What planning a file needs to know of a line.
+
+    `content_identity` only of lines that have no id of their own: those may repeat to the letter,
+    and the planner numbers the repetitions.
+    """
+
+    payout_reference: str | None = None
+    content_identity: str | None = None
+
+
+class Unreadable(Exception):
+    """A line cannot be read; the message says why."""
+
+
+class Row:
+    """The cells of one line by the names of their columns, stripped."""
+
+    __slots__ = ("_cells", "_positions")
+
+    def __init__(self, positions: Mapping[str, int], cells: Sequence[str]) -> None:
+        self._positions = positions
+        self._cells = cells
+
+    def text(self, column: str) -> str:
+        """The cell, or an empty text where the file has no such column. Raises Unreadable."""
+        position = self._positions.get(column)
+        if position is None:
+            return ""
+        cell = self._cells[position].strip()
+        if len(cell) > MAX_CELL_CHARACTERS:
+            raise Unreadable(f"{column} is longer than {MAX_CELL_CHARACTERS} characters")
+        return cell
+
+    def filled(self, column: str) -> str:
+        """The cell, which must not be empty. Raises Unreadable."""
+        return self.text(column) or _empty(column)
+
+    def currency(self, column: str) -> str:
+        """An ISO 4217 code. Raises Unreadable."""
+        code = self.filled(column)
+        if code not in DECIMALS:
+            raise Unreadable(f"{column} {echoed(code)!r} is not an ISO 4217 currency code")
+        return code
+
+
+class Layout(ABC):
+    """A layout, bound to the header of one file: column names of `needed` and `optional` are known.
+
+    Names are compared without regard to case and surrounding blanks.
+    """
+
+    format: ClassVar[SettlementFormat]
+    title: ClassVar[str]
+    needed: ClassVar[tuple[str, ...]]
+    optional: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, header: Sequence[str]) -> None:
+        names = [normalized(name) for name in header]
+        known = {normalized(name): name for name in (*self.needed, *self.optional)}
+        self._width = len(names)
+        self._positions = {known[name]: at for at, name in enumerate(names) if name in known}
+
+    @classmethod
+    def refusal(cls, header: Sequence[str]) -> Refusal | None:
+        """Why a file of this layout with this header cannot be read; None if it can."""
+        counts = Counter(normalized(name) for name in header)
+        missing = [name for name in cls.needed if normalized(name) not in counts]
+        if missing:
+            return Refusal(
+                f"This is a file in the layout of {cls.title} without the column"
+                f"{'s' * (len(missing) > 1)} {', '.join(missing)}. Export it again with "
+                f"{'them' if len(missing) > 1 else 'it'}."
+            )
+        known = (*cls.needed, *cls.optional)
+        twice = [name for name in known if counts[normalized(name)] > 1]
+        if twice:
+            return Refusal(
+                f"The file has the column {twice[0]} more than once. Export it with one only."
+            )
+        return None
+
+    def parse(self, number: int, cells: Sequence[str]) -> ImportedLine | UnreadableLine | None:
+        """Read one record. `number` is the physical line on which it begins, from 1.
+
+        None for a blank record, and for one that is not a line of the settlement.
+        """
+        if not any(cell.strip() for cell in cells):
+            return None
+        row = Row(self._positions, cells)
+        reference = None
+        try:
+            self._check_width(cells)
+            reference = self._payout_reference(row)
+            return self._line(number, row)
+        except Unreadable as unreadable:
+            return UnreadableLine(number, str(unreadable), reference)
+
+    def outline(self, cells: Sequence[str]) -> Outline:
+        """The payout of a record and, if it has no id of its own, its content's identity.
+
+        Cheap; of a record that cannot be read it says what it can.
+        """
+        if len(cells) != self._width:
+            return Outline()
+        row = Row(self._positions, cells)
+        try:
+            content = self._content_identity(row) if not self._own_identity(row) else None
+            return Outline(self._payout_reference(row), content)
+        except Unreadable:
+            return Outline()
+
+    def _check_width(self, cells: Sequence[str]) -> None:
+        if len(cells) != self._width:
+            raise Unreadable(f"{len(cells)} columns instead of {self._width}")
+
+    def _identity(self, row: Row) -> str:
+        return self._own_identity(row) or self._content_identity(row)
+
+    def _content_identity(self, row: Row) -> str:
+        """Of all columns that are known, so that one that is added changes nothing."""
+        content = _SEPARATOR.join(row.text(name) for name in (*self.needed, *self.optional))
+        return f"content:{hashlib.sha256(content.encode(errors='surrogatepass')).hexdigest()[:CONTENT_HASH_CHARACTERS]}"
+
+    @abstractmethod
+    def _line(self, number: int, row: Row) -> ImportedLine: ...
+
+    @abstractmethod
+    def _own_identity(self, row: Row) -> str | None: ...
+
+    @abstractmethod
+    def _payout_reference(self, row: Row) -> str | None: ...
+
+
+def normalized(name: str) -> str:
+    """A column's name as names are compared."""
+    return name.strip().casefold()
+
+
+def check_sum(names: tuple[str, str, str], amount: int, fee: int, net: int) -> None:
+    """Amount less fee must be net, in minor units. Raises Unreadable with the three values."""
+    if amount - fee != net:
+        what = (f"{name} {value}" for name, value in zip(names, (amount, fee, net), strict=True))
+        gross, cost, rest = what
+        raise Unreadable(f"{gross} less {cost} is not {rest} (minor units)")
+
+
+def distinct(values: Iterable[str]) -> tuple[str, ...]:
+    """The values that are not empty, each once, in their order."""
+    return tuple(dict.fromkeys(value for value in values if value))
+
+
+def _empty(column: str) -> NoReturn:
+    raise Unreadable(f"{column} is empty")
