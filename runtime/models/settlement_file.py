@@ -9,11 +9,20 @@ from pydantic import Field
 
 from runtime.models.fields import Instant, Record
 from runtime.models.settlement import SettlementDelta, SettlementFormat
-from runtime.schema import Row, partition, shown_in, sort
+from runtime.schema import Row, UnlessDefault, partition, shown_in, sort
 
 FILE_PREFIX: Final = "fil"
 CHUNK_LINES: Final = 1_000
 """Records of one chunk, and so of one message: some 40 transactions."""
+CHUNK_BYTES: Final = 4 * 1024 * 1024
+"""A chunk is read as a whole; ordinary ones have a tenth of that."""
+CHUNK_PAYOUTS: Final = 50
+"""Settlements of one chunk: their sums stand in its row."""
+MAX_FILE_PAYOUTS: Final = 1_000
+"""Settlements of one file: their ids stand in its row."""
+MAX_FILE_BYTES: Final = 1024 * 1024 * 1024
+MAX_FILE_LINES: Final = 2_000_000
+"""A planner keeps eight bytes of each line's identity."""
 MAX_FILE_NAME: Final = 200
 """Characters of a file's name."""
 
@@ -33,7 +42,8 @@ class SettlementFile(Record, table="settlement_files", stream=True, frozen=True)
 
     `merchant_status` is merchant and status, for lists of one status. `sha256` is that of the
     object's bytes; one that the caller named beforehand must equal it. `read_key` is the object
-    whose byte ranges the chunks name: the file itself, or the UTF-8 CSV it was converted to.
+    whose byte ranges the chunks name: the file itself, or the UTF-8 CSV it was converted to; its
+    version and entity tag are those of the bytes that were planned.
     """
 
     id: Annotated[str, partition(), sort("gsi-merchant"), sort("gsi-status")]
@@ -50,6 +60,7 @@ class SettlementFile(Record, table="settlement_files", stream=True, frozen=True)
     format: SettlementFormat | None = None
     date: str | None = None
     read_key: str | None = None
+    read_version_id: str | None = None
     read_etag: str | None = None
     header: str | None = None
     delimiter: str = ","
@@ -64,10 +75,10 @@ class SettlementFile(Record, table="settlement_files", stream=True, frozen=True)
 class SettlementChunk(Row, table="settlement_chunks", frozen=True):
     """A byte range of a file, and how far it is worked.
 
-    It begins at byte `start`, physical line `first_line`, and ends before byte `end`. Lines before
-    byte `next_offset` are done, `lines_done` of them; `next_line` is the physical line there.
-    `repeats`: ordinals of lines whose content came before in the file, by physical line. `deltas`:
-    what the chunk's lines change in each settlement, by its id.
+    It begins at byte `start`, physical line `first_line`, and ends before byte `end`. The first
+    `lines_done` of its lines are done. `repeats`: how often a line's identity came before in the
+    file, by physical line. `duplicates`: those of them that have an id of their own, which no other
+    line may have. `deltas`: what the chunk's lines change in each settlement, by its id.
     """
 
     id: Annotated[str, partition()]
@@ -78,11 +89,10 @@ class SettlementChunk(Row, table="settlement_chunks", frozen=True):
     end: int
     first_line: int
     lines: int
-    next_offset: int
-    next_line: int
     lines_done: int = 0
     done: bool = False
-    repeats: dict[str, int] = Field(default_factory=dict)
+    repeats: Annotated[dict[str, int], UnlessDefault()] = Field(default_factory=dict)
+    duplicates: Annotated[tuple[int, ...], UnlessDefault()] = ()
     deltas: dict[str, SettlementDelta] = Field(default_factory=dict)
     version: int = 1
     updated_at: Instant

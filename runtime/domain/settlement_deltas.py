@@ -1,0 +1,151 @@
+"""Sums of settlement lines: added up per chunk, and once per file in the settlement. Pure.
+
+A corrected file takes away what its lines counted before and adds what they count now, so sums may
+be negative in a delta; in a settlement they are those of the lines as they stand.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Final, TypeVar
+
+from runtime.models.settlement import (
+    CurrencyTotal,
+    LineStatus,
+    LineType,
+    Settlement,
+    SettlementDelta,
+    TypeTotal,
+)
+
+MAX_PAYOUT_LINES: Final = 100
+"""Payout lines that a settlement remembers, the first ones: one per currency is corrected."""
+
+TotalT = TypeVar("TotalT", CurrencyTotal, TypeTotal)
+
+
+def combined(first: SettlementDelta, second: SettlementDelta) -> SettlementDelta:
+    """Both changes as one. `date` is the later one."""
+    return SettlementDelta(
+        counts=summed_counts(first.counts, second.counts),
+        open_exceptions=first.open_exceptions + second.open_exceptions,
+        totals=summed_totals(first.totals, second.totals),
+        by_type=summed_types(first.by_type, second.by_type),
+        payout=summed_amounts(first.payout, second.payout),
+        buckets=_united(first.buckets, second.buckets),
+        payout_lines=_united(first.payout_lines, second.payout_lines)[:MAX_PAYOUT_LINES],
+        date=max(filter(None, (first.date, second.date)), default=None),
+    )
+
+
+def by_settlement(
+    chunks: Iterable[Mapping[str, SettlementDelta]],
+) -> dict[str, SettlementDelta]:
+    """The changes of all chunks of a file, by settlement."""
+    found: dict[str, SettlementDelta] = {}
+    for deltas in chunks:
+        for settlement_id, delta in deltas.items():
+            before = found.get(settlement_id)
+            found[settlement_id] = delta if before is None else combined(before, delta)
+    return found
+
+
+def with_delta(settlement: Settlement, delta: SettlementDelta, file_id: str) -> Settlement:
+    """The settlement with the lines of one file in its sums, which are added once per file.
+
+    `remainder` is computed anew.
+    """
+    assert file_id not in settlement.added_files, f"{file_id} is in the sums of {settlement.id}"
+    counts = summed_counts(settlement.counts, delta.counts)
+    by_type = summed_types(settlement.by_type, delta.by_type)
+    payout = summed_amounts(settlement.payout, delta.payout)
+    lines = _united(settlement.payout_lines, delta.payout_lines)
+    return settlement.model_copy(
+        update={
+            "added_files": (*settlement.added_files, file_id),
+            "counts": counts,
+            "open_exceptions": settlement.open_exceptions + delta.open_exceptions,
+            "totals": summed_totals(settlement.totals, delta.totals),
+            "by_type": by_type,
+            "payout": payout,
+            "remainder": remainders(payout, by_type),
+            "line_buckets": _united(settlement.line_buckets, delta.buckets),
+            "payout_lines": lines[:MAX_PAYOUT_LINES],
+            "lines_done": counts_of_lines(counts),
+        }
+    )
+
+
+def remainders(
+    payout: Mapping[str, int], by_type: Mapping[str, Mapping[str, TypeTotal]]
+) -> dict[str, int]:
+    """Payout less the net of all other lines, in every currency that was paid out."""
+    found = {}
+    for currency, paid in payout.items():
+        nets = (
+            totals[currency].net
+            for kind, totals in by_type.items()
+            if kind != LineType.PAYOUT and currency in totals
+        )
+        found[currency] = paid - sum(nets)
+    return found
+
+
+def counts_of_lines(counts: Mapping[LineStatus, int]) -> int:
+    """How many lines there are, whatever their status."""
+    return sum(counts.values())
+
+
+def summed_counts(
+    first: Mapping[LineStatus, int], second: Mapping[LineStatus, int]
+) -> dict[LineStatus, int]:
+    """Counts of lines by status; a status without lines is left out."""
+    return _without_zeros(Counter(first), second)
+
+
+def summed_amounts(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:
+    """Amounts by currency. A sum of zero stays: something was there."""
+    return {name: first.get(name, 0) + second.get(name, 0) for name in sorted({*first, *second})}
+
+
+def summed_totals(first: Mapping[str, TotalT], second: Mapping[str, TotalT]) -> dict[str, TotalT]:
+    """Totals by currency; what came to nothing is left out."""
+    found = dict(first)
+    for currency, total in second.items():
+        before = found.get(currency)
+        after = total if before is None else _sum(before, total)
+        if any(after.model_dump().values()):
+            found[currency] = after
+        else:
+            found.pop(currency, None)
+    return found
+
+
+def summed_types(
+    first: Mapping[str, Mapping[str, TypeTotal]], second: Mapping[str, Mapping[str, TypeTotal]]
+) -> dict[str, dict[str, TypeTotal]]:
+    """Totals by type and currency; what came to nothing is left out."""
+    found = {}
+    for kind in sorted({*first, *second}):
+        totals = summed_totals(dict(first.get(kind, {})), second.get(kind, {}))
+        if totals:
+            found[kind] = totals
+    return found
+
+
+def _sum(first: TotalT, second: TotalT) -> TotalT:
+    added = second.model_dump()
+    return type(first)(**{name: value + added[name] for name, value in first.model_dump().items()})
+
+
+def _without_zeros(
+    counts: Counter[LineStatus], more: Mapping[LineStatus, int]
+) -> dict[LineStatus, int]:
+    for status, count in more.items():
+        counts[status] += count
+    return {status: count for status, count in counts.items() if count}
+
+
+def _united(first: Iterable[int], second: Iterable[int]) -> tuple[int, ...]:
+    return tuple(sorted({*first, *second}))
