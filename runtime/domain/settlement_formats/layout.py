@@ -155,7 +155,8 @@ class Layout(ABC):
     def _content_identity(self, row: Row) -> str:
         """Of all columns that are known, so that one that is added changes nothing."""
         content = _SEPARATOR.join(row.text(name) for name in (*self.needed, *self.optional))
-        return f"content:{hashlib.sha256(content.encode(errors='surrogatepass')).hexdigest()[:CONTENT_HASH_CHARACTERS]}"
+        digest = hashlib.sha256(content.encode(errors="surrogatepass")).hexdigest()
+        return f"content:{digest[:CONTENT_HASH_CHARACTERS]}"
 
     @abstractmethod
     def _line(self, number: int, row: Row) -> ImportedLine: ...
