@@ -10,7 +10,7 @@ from runtime.echo import echoed
 from runtime.models.currency import DECIMALS
 from runtime.models.fields import MAX_AMOUNT_MINOR
 
-_DECIMAL = re.compile(r"-?[0-9]{1,20}(?:\.(?P<decimals>[0-9]{1,20}))?")
+_DECIMAL = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?")
 _WHOLE = re.compile(r"-?[0-9]{1,20}")
 
 
@@ -28,21 +28,26 @@ def minor_units(column: str, text: str, currency: str, written: int | None = Non
     decimals than that are refused, as is a value that ISO's minor unit cannot express. Raises
     Unreadable.
     """
-    match = _DECIMAL.fullmatch(text)
-    if match is None:
-        raise Unreadable(f"{column} {echoed(text)!r} is not a decimal number such as 24.05")
+    exact = decimal_of(column, text)
     decimals = DECIMALS[currency]
     allowed = decimals if written is None else written
-    if len(match["decimals"] or "") > allowed:
+    if len(text.partition(".")[2]) > allowed:
         raise Unreadable(
             f"{column} {echoed(text)!r} has more decimals than {currency} has ({allowed})"
         )
-    exact = Decimal(text).scaleb(decimals)
-    if exact != exact.to_integral_value():
+    amount = exact.scaleb(decimals)
+    if amount != amount.to_integral_value():
         raise Unreadable(
             f"{column} {echoed(text)!r} is not a whole number of the smallest unit of {currency}"
         )
-    return _bounded(column, text, int(exact))
+    return _bounded(column, text, int(amount))
+
+
+def decimal_of(column: str, text: str) -> Decimal:
+    """A plain decimal number, exactly. Raises Unreadable."""
+    if not _DECIMAL.fullmatch(text):
+        raise Unreadable(f"{column} {echoed(text)!r} is not a decimal number such as 24.05")
+    return Decimal(text)
 
 
 def _bounded(column: str, text: str, amount: int) -> int:

@@ -49,7 +49,7 @@ class CanonicalLayout(Layout):
         amount, fee, net = (
             whole_minor_units(name, row.filled(name)) for name in ("amount", "fee", "net")
         )
-        currency = row.currency("currency")
+        currency = row.currency("currency", any_case=False)
         check_sum(("amount", "fee", "net"), amount, fee, net)
         about_dispute = kind in _DISPUTES
         return ImportedLine(

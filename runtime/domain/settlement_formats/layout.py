@@ -71,28 +71,39 @@ class Row:
         """The cell, which must not be empty. Raises Unreadable."""
         return self.text(column) or _empty(column)
 
-    def currency(self, column: str) -> str:
-        """An ISO 4217 code. Raises Unreadable."""
+    def currency(self, column: str, *, any_case: bool = True) -> str:
+        """An ISO 4217 code, in capitals whatever the file has. Raises Unreadable."""
         code = self.filled(column)
+        if any_case:
+            code = code.upper()
         if code not in DECIMALS:
             raise Unreadable(f"{column} {echoed(code)!r} is not an ISO 4217 currency code")
         return code
 
 
 class Layout(ABC):
-    """A layout, bound to the header of one file: column names of `needed` and `optional` are known.
+    """A layout, bound to the header of one file.
 
-    Names are compared without regard to case and surrounding blanks.
+    Of each tuple in `one_of`, one column must be there. Names are compared without regard to case
+    and surrounding blanks.
     """
 
     format: ClassVar[SettlementFormat]
     title: ClassVar[str]
     needed: ClassVar[tuple[str, ...]]
+    one_of: ClassVar[tuple[tuple[str, ...], ...]] = ()
     optional: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def known(cls) -> tuple[str, ...]:
+        """All columns that are read."""
+        return distinct(
+            (*cls.needed, *(name for names in cls.one_of for name in names), *cls.optional)
+        )
 
     def __init__(self, header: Sequence[str]) -> None:
         names = [normalized(name) for name in header]
-        known = {normalized(name): name for name in (*self.needed, *self.optional)}
+        known = {normalized(name): name for name in self.known()}
         self._width = len(names)
         self._positions = {known[name]: at for at, name in enumerate(names) if name in known}
 
@@ -100,19 +111,23 @@ class Layout(ABC):
     def refusal(cls, header: Sequence[str]) -> Refusal | None:
         """Why a file of this layout with this header cannot be read; None if it can."""
         counts = Counter(normalized(name) for name in header)
+        file = f"This is a file in the layout of {cls.title}"
         missing = [name for name in cls.needed if normalized(name) not in counts]
         if missing:
+            columns = "column" if len(missing) == 1 else "columns"
             return Refusal(
-                f"This is a file in the layout of {cls.title} without the column"
-                f"{'s' * (len(missing) > 1)} {', '.join(missing)}. Export it again with "
-                f"{'them' if len(missing) > 1 else 'it'}."
+                f"{file} without the {columns} {', '.join(missing)}. Export it with all of them."
             )
-        known = (*cls.needed, *cls.optional)
-        twice = [name for name in known if counts[normalized(name)] > 1]
-        if twice:
-            return Refusal(
-                f"The file has the column {twice[0]} more than once. Export it with one only."
-            )
+        for names in cls.one_of:
+            if not any(normalized(name) in counts for name in names):
+                return Refusal(
+                    f"{file} without any of the columns {', '.join(names)}. Export it with one."
+                )
+        for name in cls.known():
+            if counts[normalized(name)] > 1:
+                return Refusal(
+                    f"{file} with the column {name} more than once. Export it with one only."
+                )
         return None
 
     def parse(self, number: int, cells: Sequence[str]) -> ImportedLine | UnreadableLine | None:
@@ -154,7 +169,7 @@ class Layout(ABC):
 
     def _content_identity(self, row: Row) -> str:
         """Of all columns that are known, so that one that is added changes nothing."""
-        content = _SEPARATOR.join(row.text(name) for name in (*self.needed, *self.optional))
+        content = _SEPARATOR.join(row.text(name) for name in self.known())
         digest = hashlib.sha256(content.encode(errors="surrogatepass")).hexdigest()
         return f"content:{digest[:CONTENT_HASH_CHARACTERS]}"
 
