@@ -233,6 +233,17 @@ class PollSettings(FinishingSettings, frozen=True):
     stop_before_timeout_seconds: Annotated[int, Field(ge=5, le=300)] = 30
 
 
+class MissingSettings(Settings, frozen=True):
+    """The scheduled function that looks for what no settlement file has named in time."""
+
+    merchants_table: str
+    settlement_chunks_table: str
+    settlement_lines_table: str
+    settlements_table: str
+    transactions_table: str
+    stop_before_timeout_seconds: Annotated[int, Field(ge=5, le=300)] = 30
+
+
 class RotationSettings(Settings, frozen=True):
     """The scheduled function that enciphers again what old keys enciphered."""
 

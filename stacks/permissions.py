@@ -1,9 +1,9 @@
 """Who may do what: the DynamoDB actions of every function, one table per function.
 
 A function that touches something new gets it here and nowhere else. No batch write, no wildcard;
-Scan for the proof, the change of keys and the poll, which read every row, or every merchant;
-DeleteItem for customers' data keys, and for rows of totals that have moved into another, alone. A
-transaction needs the right to each of its parts (PutItem, UpdateItem, ConditionCheckItem).
+Scan for the proof, the change of keys, the poll and the sweep, which read every row, or every
+merchant; DeleteItem for customers' data keys, and for rows of totals that have moved into another,
+alone. A transaction needs the right to each of its parts (PutItem, UpdateItem, ConditionCheckItem).
 """
 
 from __future__ import annotations
@@ -153,6 +153,14 @@ RECONCILE: Final[TableUses] = {
     "settlements": _rows("GetItem", "PutItem", "UpdateItem"),
     "transactions": _rows("BatchGetItem", "UpdateItem"),
     "transfers": _rows("PutItem"),
+}
+
+MISSING: Final[TableUses] = {
+    "merchants": _rows("GetItem", "Scan"),
+    "settlement_chunks": _rows("GetItem", "PutItem"),
+    "settlement_lines": _rows("PutItem"),
+    "settlements": _rows("GetItem", "PutItem", "UpdateItem"),
+    "transactions": _rows("BatchGetItem", "UpdateItem", query=("gsi-unsettled",)),
 }
 
 RESOLVER: Final[TableUses] = {

@@ -190,6 +190,8 @@ class Schedules(_Part, frozen=True):
     retries_minutes: Annotated[int, Field(ge=1, le=60)] = 1
     poll_minutes: Annotated[int, Field(ge=5, le=1440)] = 1440
     """How often processors are asked what no notification told."""
+    missing_minutes: Annotated[int, Field(ge=5, le=1440)] = 1440
+    """How often captures and refunds are looked for that no settlement file names."""
     rotation_minutes: Annotated[int, Field(ge=5, le=10_080)] = 1440
     """The sweep for old keys; a new one begins a week after the last."""
 

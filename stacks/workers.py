@@ -10,8 +10,14 @@ from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from runtime.models.change import NOT_VOIDED, POLL_UNFINISHED, UNKNOWN_TOO_OLD
-from runtime.settings import PollSettings, ReconcileSettings, ResolverSettings, RotationSettings
+from runtime.models.change import MISSING_UNFINISHED, NOT_VOIDED, POLL_UNFINISHED, UNKNOWN_TOO_OLD
+from runtime.settings import (
+    MissingSettings,
+    PollSettings,
+    ReconcileSettings,
+    ResolverSettings,
+    RotationSettings,
+)
 from stacks import permissions
 from stacks.constructs.alarms import log_alarm, unopenable_alarm
 from stacks.constructs.queues import CONSUMER_ACTIONS, WorkQueue, feed_from_queue
@@ -35,6 +41,7 @@ RESOLVER_MEMORY_MB: Final = 1769
 SHORTEST_BEGIN_SECONDS: Final = 20
 """A run begins things for so long, though what it has begun may then still go on in the next."""
 POLL_TIMEOUT_SECONDS: Final = 900
+MISSING_TIMEOUT_SECONDS: Final = 900
 ROTATION_TIMEOUT_SECONDS: Final = 900
 """Lambda's longest (Lambda quotas)."""
 DELIVERY_ATTEMPTS: Final = 24
@@ -42,7 +49,7 @@ OLDEST_DELIVERED_HOURS: Final = 24
 
 
 class WorkersStack(FunctionsStack):
-    """Reconcile (settlement files), resolver (unfinished payments), rotation (of keys), poll."""
+    """Reconcile and missing (settlement files), resolver (payments), rotation (of keys), poll."""
 
     def __init__(
         self, scope: Construct, construct_id: str, **props: Unpack[FunctionsStackProps]
@@ -67,9 +74,11 @@ class WorkersStack(FunctionsStack):
         )
         unopenable_alarm(self, "RotationUnopenable", log_group=self.rotation.log_group)
         self.poll = self._polled(minutes.poll_minutes)
+        self.missing = self._swept(minutes.missing_minutes)
         self._write_outputs(
             {
                 "reconcile": self.reconcile,
+                "missing": self.missing,
                 "resolver": self.resolver,
                 "rotation": self.rotation,
                 "poll": self.poll,
@@ -87,6 +96,19 @@ class WorkersStack(FunctionsStack):
             description="One run of the poll does not reach all merchants: let it run more often.",
         )
         unopenable_alarm(self, "PollUnopenable", log_group=function.log_group)
+        return function
+
+    def _swept(self, minutes: int) -> ServiceFunction:
+        function = self._scheduled("Missing", "missing", self._missing, minutes)
+        log_alarm(
+            self,
+            "MissingUnfinished",
+            log_group=function.log_group,
+            messages=(MISSING_UNFINISHED,),
+            metric_name="MissingUnfinished",
+            description="One run of the sweep for missing transactions does not reach all merchants"
+            ": let it run more often.",
+        )
         return function
 
     def _settlement_files(self) -> ServiceFunction:
@@ -213,6 +235,18 @@ class WorkersStack(FunctionsStack):
             ],
             no_dead_letter_queue="Failed runs go to an on-failure destination, with their error.",
             timeout_seconds=POLL_TIMEOUT_SECONDS,
+        )
+
+    def _missing(self, dead_letter_rights: list[iam.PolicyStatement]) -> FunctionSpec:
+        return FunctionSpec(
+            module="missing",
+            description="Looks for transactions that no settlement file has named in time",
+            settings=settings_for(
+                MissingSettings, stage=self._stage, tables=self._data.tables, service="missing"
+            ),
+            statements=[*self._tables(permissions.MISSING), *dead_letter_rights],
+            no_dead_letter_queue="Failed runs go to an on-failure destination, with their error.",
+            timeout_seconds=MISSING_TIMEOUT_SECONDS,
         )
 
     def _rotation(self, dead_letter_rights: list[iam.PolicyStatement]) -> FunctionSpec:

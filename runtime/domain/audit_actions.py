@@ -43,7 +43,11 @@ _MOVED: Final[Mapping[EntityType, tuple[tuple[str, int, str], ...]]] = {
         ("failed_attempts", _UP, "attempt_failed"),
         ("failed_attempts", _DOWN, "attempts_forgotten"),
     ),
-    EntityType.SETTLEMENT: (("lines_done", _UP, "settlement_progressed"),),
+    EntityType.SETTLEMENT: (
+        ("lines_done", _UP, "settlement_progressed"),
+        ("open_exceptions", _DOWN, "exception_resolved"),
+        ("open_exceptions", _UP, "exception_reopened"),
+    ),
 }
 """Numbers by the direction of their change; the first that moved names it. A balance before what
 is held: the post of a hold moves both, and pays."""
@@ -71,7 +75,10 @@ _TOUCHED: Final[Mapping[EntityType, tuple[tuple[str, str], ...]]] = {
         ("index_buckets", "index_buckets_raised"),
         ("features", "features_changed"),
     ),
-    EntityType.TRANSACTION: (("next_action_at", "next_look_planned"),),
+    EntityType.TRANSACTION: (
+        ("next_action_at", "next_look_planned"),
+        ("missing_in", "transaction_missing"),
+    ),
 }
 _CREATED: Final[Mapping[EntityType, str]] = {
     EntityType.ACCOUNT: "account_opened",

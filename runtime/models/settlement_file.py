@@ -99,6 +99,34 @@ class SettlementChunk(Row, table="settlement_chunks", frozen=True):
     cause: str
 
 
+class SweepRound(Row, frozen=True):
+    """The progress of the sweep for what no file names: a row of the settlement_chunks table.
+
+    `last_merchant`: an unfinished round resumes after it.
+    """
+
+    id: str
+    started_at: Instant
+    last_merchant: str | None = None
+    finished_at: Instant | None = None
+
+    table_schema = SettlementChunk.table_schema
+
+
+class SweptDays(Row, frozen=True):
+    """Through which day a merchant's unsettled transactions are swept, all of them.
+
+    A row of the settlement_chunks table. Nothing enters an earlier day any more: what waits for a
+    file stands under the day on which it began to wait.
+    """
+
+    id: str
+    merchant_id: str
+    through: str
+
+    table_schema = SettlementChunk.table_schema
+
+
 def chunk_id(file_id: str, number: int) -> str:
     """The key of a chunk: every one is a partition of its own."""
     return f"{file_id}#{number:06d}"

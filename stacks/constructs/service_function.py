@@ -35,6 +35,7 @@ HandlerModule = Literal[
     "authorize",
     "deliver",
     "holds",
+    "missing",
     "poll",
     "process",
     "project",

@@ -13,6 +13,7 @@ from runtime.settings import (
     AuthorizerSettings,
     DeliverSettings,
     HoldsSettings,
+    MissingSettings,
     PollSettings,
     ProcessSettings,
     ProjectSettings,
@@ -50,6 +51,7 @@ USES: dict[str, tuple[TableUses, type[Settings]]] = {
     "retries": (permissions.RETRIES, RetriesSettings),
     "rotation": (permissions.ROTATE, RotationSettings),
     "resolver": (permissions.RESOLVER, ResolverSettings),
+    "missing": (permissions.MISSING, MissingSettings),
     "poll": (permissions.POLL, PollSettings),
     "totals": (permissions.TOTALS, TotalsSettings),
 }
@@ -229,13 +231,14 @@ BY_KEY = {
 }
 
 
-def test_three_may_scan_and_only_customers_keys_and_folded_rows_may_be_deleted(
+def test_four_may_scan_and_only_customers_keys_and_folded_rows_may_be_deleted(
     stage: Synthesized,
 ) -> None:
     for service in USES:
         statements = stage.statements_of(service)
         actions = {action for statement in statements for action in statement["Action"]}
-        assert ("dynamodb:Scan" in actions) == (service in ("proof", "rotation", "poll")), service
+        scans = service in ("missing", "poll", "proof", "rotation")
+        assert ("dynamodb:Scan" in actions) == scans, service
         assert ("dynamodb:DeleteItem" in actions) == ((service, "DeleteItem") in BY_KEY), service
 
 

@@ -77,6 +77,7 @@ def test_every_schedule_runs_its_function_by_the_alias(stage: Synthesized) -> No
         "retries": "rate(1 minute)",
         "rotation": "rate(1 day)",
         "poll": "rate(1 day)",
+        "missing": "rate(1 day)",
         "totals": "rate(1 hour)",
         "proof": "rate(1 hour)" if local else "rate(1 day)",
         "archive": "rate(1 day)",
@@ -103,7 +104,8 @@ def test_a_failed_run_of_a_schedule_is_kept(stage: Synthesized) -> None:
         destination = config.properties["DestinationConfig"]["OnFailure"]["Destination"]
         assert destination["Fn::GetAtt"][0] in _dead_letter_queues(stage)
         kept.add(stage.flat(destination))
-    for service in ("resolver", "rotation", "poll", "holds", "totals", "proof", "retries"):
+    scheduled = ("resolver", "rotation", "poll", "missing", "holds", "totals", "proof", "retries")
+    for service in scheduled:
         rights = [s for s in stage.statements_of(service) if s["Action"] == ["sqs:SendMessage"]]
         assert kept & {resource for statement in rights for resource in statement["Resource"]}
 
@@ -231,10 +233,10 @@ def test_every_queue_is_encrypted_with_our_key(stage: Synthesized) -> None:
 
 def test_the_outputs_tell_how_to_run_a_schedule_by_hand(stage: Synthesized) -> None:
     functions = stage.output("workers", "Functions")
-    assert set(functions) == {"reconcile", "resolver", "rotation", "poll"}
+    assert set(functions) == {"reconcile", "missing", "resolver", "rotation", "poll"}
     assert stage.output("workers", "Schedules") == {
         name: {"function": functions[name], "event": {"schedule": name}}
-        for name in ("resolver", "rotation", "poll")
+        for name in ("resolver", "rotation", "poll", "missing")
     }
     functions = stage.output("ledger", "Functions")
     assert set(functions) == {"project", "holds", "totals", "proof"}

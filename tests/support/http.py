@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 from runtime.bootstrap.archive import archive_services
 from runtime.bootstrap.deliver import deliver_services
 from runtime.bootstrap.holds import holds_services
+from runtime.bootstrap.missing import missing_services
 from runtime.bootstrap.poll import poll_services
 from runtime.bootstrap.process import process_services
 from runtime.bootstrap.project import project_services
@@ -33,6 +34,7 @@ from runtime.settings import (
     AuthorizerSettings,
     DeliverSettings,
     HoldsSettings,
+    MissingSettings,
     PollSettings,
     ProcessSettings,
     ProjectSettings,
@@ -198,6 +200,10 @@ class Functions:
         """The schedule that polls processors fires."""
         return self.modules["poll"].handler({"schedule": "poll"}, Context())
 
+    def sweep_missing(self) -> Any:
+        """The schedule that looks for missing transactions fires."""
+        return self.modules["missing"].handler({"schedule": "missing"}, Context())
+
     def project(self, *records: dict[str, Any]) -> Any:
         """A batch of a table's change stream."""
         return self.modules["project"].handler({"Records": list(records)}, Context())
@@ -278,6 +284,7 @@ def environment(
         DeliverSettings,
         RetriesSettings,
         HoldsSettings,
+        MissingSettings,
         PollSettings,
         TotalsSettings,
         ProjectSettings,
@@ -296,6 +303,7 @@ def functions() -> Functions:
         authorize,
         deliver,
         holds,
+        missing,
         poll,
         process,
         project,
@@ -317,6 +325,7 @@ def functions() -> Functions:
         (deliver_services, permissions.DELIVER),
         (retries_services, permissions.RETRIES),
         (holds_services, permissions.HOLDS),
+        (missing_services, permissions.MISSING),
         (poll_services, permissions.POLL),
         (totals_services, permissions.TOTALS),
         (project_services, permissions.PROJECT),
@@ -343,6 +352,7 @@ def functions() -> Functions:
             "resolve": resolve,
             "rotate": rotate,
             "holds": holds,
+            "missing": missing,
             "poll": poll,
             "totals": totals,
             "project": project,

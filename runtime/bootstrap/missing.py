@@ -1,0 +1,33 @@
+"""Behind the sweep for what no settlement file names."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from functools import cache
+
+from runtime.bootstrap.base import FunctionServices
+from runtime.repositories.merchants import MerchantRepository
+from runtime.repositories.unsettled import UnsettledRepository
+from runtime.services.reconciliation.unsettled import SweepDependencies
+from runtime.settings import MissingSettings
+
+
+class MissingServices(FunctionServices):
+    """Behind handlers/missing.py."""
+
+    def __init__(self, settings: MissingSettings) -> None:
+        super().__init__(settings)
+        margin = settings.stop_before_timeout_seconds
+        self.dependencies = SweepDependencies(
+            unsettled=UnsettledRepository(self.store),
+            merchants=MerchantRepository(self.store),
+            clock=lambda: datetime.now(UTC),
+            must_stop=lambda: self.invocation.remaining_seconds() < margin,
+        )
+
+
+@cache
+def missing_services() -> MissingServices:
+    """Built from the environment at the first event."""
+    return MissingServices(MissingSettings.from_environment(os.environ))
