@@ -143,6 +143,7 @@ class ProcessSettings(PaymentTiming, frozen=True):
     payments_table: str
     processor_events_table: str
     sandbox_charges_table: str
+    settlement_files_table: str
     transactions_table: str
     transfers_table: str
     webhooks_table: str
@@ -150,6 +151,7 @@ class ProcessSettings(PaymentTiming, frozen=True):
     pci_key_arn: str
     index_key_arn: str
     delivery_queue_url: str
+    settlement_bucket: str
     webhook_deadline_seconds: WebhookDeadline = 3 * 86_400
     allow_local_webhooks: bool = False
     """For the local stage: webhooks to http on this machine."""
@@ -169,6 +171,7 @@ class QuerySettings(Settings, frozen=True):
     payments_table: str
     processor_events_table: str
     proofs_table: str
+    settlement_files_table: str
     settlement_lines_table: str
     settlements_table: str
     totals_table: str

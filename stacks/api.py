@@ -9,6 +9,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
+from runtime.models.settlement_file import RECONCILIATION_PREFIX
 from runtime.settings import AuthorizerSettings, ProcessSettings, QuerySettings
 from stacks import permissions
 from stacks.constructs.alarms import refusals_alarm, unopenable_alarm
@@ -16,7 +17,7 @@ from stacks.constructs.http_api import HttpEndpoints
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
 from stacks.environment import settings_for
 from stacks.functions_stack import FunctionsStack, FunctionsStackProps
-from stacks.statements import data_key_statement, queue_statements
+from stacks.statements import data_key_statement, queue_statements, through_service
 
 QUERY_TIMEOUT_SECONDS: Final = 15
 AUTHORIZER_TIMEOUT_SECONDS: Final = 5
@@ -72,6 +73,7 @@ class ApiStack(FunctionsStack):
                 pci_key_arn=data.pci_key.key_arn,
                 index_key_arn=data.index_key.key_arn,
                 delivery_queue_url=data.deliveries.queue.queue_url,
+                settlement_bucket=data.settlement_bucket.bucket_name,
                 allow_local_webhooks=self._stage.allow_local_webhooks,
                 webhook_deadline_seconds=self._stage.webhooks.deadline_seconds,
             ),
@@ -86,7 +88,19 @@ class ApiStack(FunctionsStack):
                 data_key_statement(data.pii_key, "pii", "Decrypt", "GenerateDataKey"),
                 data_key_statement(data.pci_key, "pci", "Decrypt", "GenerateDataKey"),
                 data_key_statement(data.index_key, "index", "Decrypt", "GenerateDataKey"),
+                # Upload links are signed with this role: what it may not do, they do not either.
+                iam.PolicyStatement(
+                    sid="UploadLinks",
+                    actions=["s3:PutObject"],
+                    resources=[f"{data.settlement_bucket_arn}/{RECONCILIATION_PREFIX}*"],
+                ),
+                through_service(self._key.key_arn, "s3", ("kms:GenerateDataKey",)),
             ],
+            wildcard_resources={
+                f"{data.settlement_bucket_export}/{RECONCILIATION_PREFIX}*": (
+                    "Each file has a key of its own; only the prefix is ours."
+                )
+            },
             memory_mb=HTTP_MEMORY_MB,
             timeout_seconds=self._stage.process_timeout_seconds,
             reserved_concurrency=self._stage.concurrency.process,

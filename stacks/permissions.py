@@ -111,6 +111,7 @@ PROCESS: Final[TableUses] = {
     ),
     "processor_events": _rows("GetItem", "PutItem", "UpdateItem"),
     "sandbox_charges": _rows("GetItem", "PutItem", "UpdateItem"),
+    "settlement_files": _rows("PutItem"),
     "transactions": _rows(
         "GetItem", "BatchGetItem", "PutItem", "UpdateItem", query=("gsi-open", "gsi-processor")
     ),
@@ -136,6 +137,7 @@ QUERY: Final[TableUses] = {
     ),
     "processor_events": _rows("BatchGetItem", query=("gsi-merchant", "gsi-status")),
     "proofs": _rows("GetItem"),
+    "settlement_files": _rows("GetItem", "BatchGetItem", query=("gsi-merchant", "gsi-status")),
     "settlement_lines": _rows("Query"),
     "settlements": _rows("GetItem", "BatchGetItem", query=("gsi-merchant",)),
     "totals": _rows("GetItem", "Query"),

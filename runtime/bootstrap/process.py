@@ -14,6 +14,7 @@ from runtime.bootstrap.payments import (
 )
 from runtime.gateways import clients
 from runtime.gateways.delivery_queue import DeliveryQueue
+from runtime.gateways.signed_links import SignedLinks
 from runtime.repositories.accounts import AccountRepository
 from runtime.repositories.api_keys import ApiKeyRepository
 from runtime.repositories.claims import ClaimRepository
@@ -24,6 +25,7 @@ from runtime.repositories.merchants import MerchantRepository
 from runtime.repositories.merging import MAX_PARALLEL_BUCKETS
 from runtime.repositories.open_queue import OpenQueue
 from runtime.repositories.payment_lists import PaymentLists
+from runtime.repositories.settlement_files import SettlementFileRepository
 from runtime.repositories.transfers import TransferRepository
 from runtime.repositories.webhooks import WebhookRepository
 from runtime.services.accounts import AccountDesk
@@ -32,6 +34,7 @@ from runtime.services.customers import CustomerDesk
 from runtime.services.folded_accounts import FoldedAccounts
 from runtime.services.merchants import MerchantDesk
 from runtime.services.processor_configuration import ProcessorDependencies
+from runtime.services.reconciliation.file_routes import SettlementFileDependencies
 from runtime.services.transfers import TransferDesk
 from runtime.services.webhooks import WebhookDesk
 from runtime.settings import ProcessSettings
@@ -82,6 +85,13 @@ class ProcessServices(FunctionServices):
             DeliveryQueue(clients.sqs(), settings.delivery_queue_url),
             claims,
             timedelta(seconds=settings.webhook_deadline_seconds),
+        )
+
+        self.settlement_files = SettlementFileDependencies(
+            SettlementFileRepository(self.store),
+            SignedLinks(clients.signing_s3(), settings.settlement_bucket),
+            profiles,
+            claims,
         )
 
     def _processor_desk(self, settings: ProcessSettings) -> ProcessorDependencies:

@@ -18,6 +18,7 @@ from runtime.repositories.payment_lists import PaymentLists
 from runtime.repositories.payments import PaymentRepository
 from runtime.repositories.processor_events import KeptEventRepository
 from runtime.repositories.proofs import ProofRepository
+from runtime.repositories.settlement_files import SettlementFileRepository
 from runtime.repositories.settlements import SettlementRepository
 from runtime.repositories.totals import TotalsRepository
 from runtime.repositories.transfers import TransferRepository
@@ -30,6 +31,7 @@ from runtime.services.customers import CustomerArchive
 from runtime.services.kept_event_routes import KeptEventReads
 from runtime.services.pages import Cursors
 from runtime.services.payment_queries import PaymentArchive
+from runtime.services.reconciliation.file_routes import SettlementFileReads
 from runtime.services.settlement_queries import SettlementArchive
 from runtime.services.totals_reading import TotalsReader
 from runtime.services.transfer_queries import TransferArchive
@@ -71,6 +73,7 @@ class QueryServices(FunctionServices):
         self.alerts = AlertArchive(AlertRepository(self.store), cursors)
         self.processor_events = KeptEventReads(KeptEventRepository(self.store), cursors)
         self.proofs = ProofRepository(self.store)
+        self.settlement_files = SettlementFileReads(SettlementFileRepository(self.store), cursors)
         self.settlements = SettlementArchive(SettlementRepository(self.store), cursors)
         self.webhooks = WebhookArchive(WebhookRepository(self.store), profiles, cursors)
 

@@ -3,30 +3,61 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Final
+from typing import Annotated, Final
 
-from runtime.contract.base import Answer, Page, PageQuery
+from pydantic import Field
+
+from runtime.contract.base import Answer, Moment, Page, PageQuery
 from runtime.contract.endpoint import Endpoint, Permission
 from runtime.models.fields import Instant
-from runtime.models.settlement import CurrencyTotal, LineStatus, SettlementStatus
+from runtime.models.settlement import (
+    CurrencyTotal,
+    ExpectedAmounts,
+    LineStatus,
+    LineType,
+    Resolution,
+    SettlementFormat,
+    SettlementStatus,
+    TypeTotal,
+)
 
 
 class SettlementQuery(PageQuery, frozen=True):
-    """Settlements have no filters of their own."""
+    """Settlements of one status, or of days from `start_date` to `end_date`."""
+
+    status: SettlementStatus | None = None
+    start_date: Moment | None = None
+    end_date: Moment | None = None
 
 
 class SettlementAnswer(Answer, frozen=True):
-    """One settlement file: what its lines turned out to be; totals are those of matched lines."""
+    """What a payout, or a canonical file, came to. Amounts in minor units, by currency."""
 
     id: str
     merchant_id: str
     date: str
+    format: Annotated[
+        SettlementFormat,
+        Field(description="`unsettled`: what a day's files should have held, and did not."),
+    ]
+    payout_reference: Annotated[str | None, Field(description="The processor's id of the payout.")]
     status: SettlementStatus
     source: str
     sha256: str
     rejection_reason: str | None
+    file_ids: tuple[str, ...]
     counts: dict[LineStatus, int]
-    totals: dict[str, CurrencyTotal]
+    open_exceptions: Annotated[
+        int, Field(description="Lines that need a decision and have no resolution yet.")
+    ]
+    totals: Annotated[dict[str, CurrencyTotal], Field(description="Of matched captures.")]
+    by_type: Annotated[
+        dict[str, dict[str, TypeTotal]], Field(description="Of all lines, by type and currency.")
+    ]
+    payout: Annotated[dict[str, int], Field(description="What was paid out.")]
+    remainder: Annotated[
+        dict[str, int], Field(description="Payout less the net of all other lines; 0: explained.")
+    ]
     completed_at: Instant | None
     version: int
     created_at: Instant
@@ -38,26 +69,40 @@ class SettlementList(Page[SettlementAnswer], frozen=True):
 
 
 class LineQuery(PageQuery, frozen=True):
-    """Lines of one status, or all."""
+    """Lines of one status or type, or all."""
 
     status: LineStatus | None = None
+    type: LineType | None = None
 
 
 class SettlementLineAnswer(Answer, frozen=True):
-    """One line as it was read (minor units), its status, and why."""
+    """One line as it was read (signed minor units), its status, and why."""
 
     settlement_id: str
     line: int
+    file_id: str | None
+    file_line: Annotated[int | None, Field(description="Physical line of its file, from 1.")]
+    type: LineType | None
+    category: Annotated[str | None, Field(description="What the processor calls it.")]
     status: LineStatus
     reason: str | None
     payment_id: str | None
     transaction_id: str | None
+    dispute_id: str | None
+    processor_ids: tuple[str, ...]
     amount: int | None
     fee: int | None
     net: int | None
     currency: str | None
+    presented_amount: Annotated[int | None, Field(description="What the customer was charged.")]
+    presented_currency: str | None
     processed_date: str | None
     settlement_date: str | None
+    expected: Annotated[
+        ExpectedAmounts | None, Field(description="What we have booked of what it is about.")
+    ]
+    resolution: Resolution | None
+    version: int
     created_at: Instant
     updated_at: Instant
 
@@ -83,7 +128,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="GET",
         path="/v1/settlements/{id}",
         function="query",
-        summary="Read a settlement: its counts and totals",
+        summary="Read a settlement: its counts, its sums, and its payout explained",
         tag="settlements",
         permission=Permission.REPORTS,
         answers={HTTPStatus.OK: SettlementAnswer},
@@ -94,7 +139,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="GET",
         path="/v1/settlements/{id}/lines",
         function="query",
-        summary="List the lines of a settlement file with what became of each",
+        summary="List the lines of a settlement with what became of each",
         tag="settlements",
         permission=Permission.REPORTS,
         query=LineQuery,

@@ -56,6 +56,15 @@ def s3() -> S3Client:
     return boto3.client("s3", config=_CONFIG)
 
 
+def signing_s3() -> S3Client:
+    """S3 for signed links: signature version 4, which encrypted objects need, and this region.
+
+    The bucket stands in the path, so that one host is reached in AWS and in the local stage.
+    """
+    signing = Config(signature_version="s3v4", s3={"addressing_style": "path"})
+    return boto3.client("s3", config=_CONFIG.merge(signing))
+
+
 def sqs() -> SQSClient:
     """SQS."""
     return boto3.client("sqs", config=_CONFIG)

@@ -20,6 +20,7 @@ from runtime.contract.merchants import (
 )
 from runtime.contract.payments import CaptureRequest, PaymentRequest, RefundRequest
 from runtime.contract.processor_events import EventAnswer
+from runtime.contract.settlement_files import SettlementFileRequest
 from runtime.contract.transfers import PostRequest, TransferRequest
 from runtime.handlers.http import HttpFunction
 from runtime.handlers.request import Request
@@ -53,6 +54,7 @@ from runtime.services.payment_operations import (
 )
 from runtime.services.payments import create_payment
 from runtime.services.processor_events import receive_event
+from runtime.services.reconciliation.file_routes import create_settlement_file
 from runtime.services.transfers import create_transfer
 from runtime.services.webhooks import redeliver
 
@@ -256,3 +258,10 @@ def post_cancel(request: Request) -> StoredAnswer:
 def post_redelivery(request: Request) -> StoredAnswer:
     """POST /v1/webhooks/{id}/redeliver."""
     return redeliver(request.path_id, request.authenticated, process_services().webhook_desk)
+
+
+@handler.handles("createSettlementFile")
+def post_settlement_file(request: Request) -> StoredAnswer:
+    """POST /v1/settlement-files."""
+    body, dependencies = request.body(SettlementFileRequest), process_services().settlement_files
+    return create_settlement_file(body, request.authenticated, dependencies)

@@ -27,6 +27,11 @@ from runtime.contract.payments import (
 )
 from runtime.contract.processor_events import KeptEventList, KeptEventQuery
 from runtime.contract.proof import ProofAnswer
+from runtime.contract.settlement_files import (
+    SettlementFileAnswer,
+    SettlementFileList,
+    SettlementFileQuery,
+)
 from runtime.contract.settlements import (
     LineQuery,
     SettlementAnswer,
@@ -56,6 +61,7 @@ from runtime.services.customers import find_customers, get_customer
 from runtime.services.kept_event_routes import list_kept_events
 from runtime.services.merchants import get_merchant, list_accounts_at_processors
 from runtime.services.proof_queries import get_proof
+from runtime.services.reconciliation import file_routes
 
 handler = HttpFunction(
     "query",
@@ -182,6 +188,20 @@ def list_settlement_lines(request: Request) -> SettlementLineList:
     archive = query_services().settlements
     query = request.query(LineQuery)
     return settlement_queries.list_lines(request.path_id, query, request.authenticated, archive)
+
+
+@handler.handles("listSettlementFiles")
+def list_files(request: Request) -> SettlementFileList:
+    """GET /v1/settlement-files."""
+    query, reads = request.query(SettlementFileQuery), query_services().settlement_files
+    return file_routes.list_settlement_files(query, request.authenticated, reads)
+
+
+@handler.handles("getSettlementFile")
+def read_file(request: Request) -> SettlementFileAnswer:
+    """GET /v1/settlement-files/{id}."""
+    reads = query_services().settlement_files
+    return file_routes.get_settlement_file(request.path_id, request.authenticated, reads)
 
 
 @handler.handles("listAlerts")

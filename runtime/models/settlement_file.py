@@ -12,6 +12,8 @@ from runtime.models.settlement import SettlementDelta, SettlementFormat
 from runtime.schema import Row, UnlessDefault, partition, shown_in, sort
 
 FILE_PREFIX: Final = "fil"
+RECONCILIATION_PREFIX: Final = "reconciliation/"
+"""Where in the settlement bucket files are put, by hand or by an upload link."""
 CHUNK_LINES: Final = 1_000
 """Records of one chunk, and so of one message: some 40 transactions."""
 CHUNK_BYTES: Final = 4 * 1024 * 1024
@@ -130,3 +132,8 @@ class SweptDays(Row, frozen=True):
 def chunk_id(file_id: str, number: int) -> str:
     """The key of a chunk: every one is a partition of its own."""
     return f"{file_id}#{number:06d}"
+
+
+def merchant_status(merchant_id: str, status: FileStatus) -> str:
+    """Where a file stands in `gsi-status`."""
+    return f"{merchant_id}#{status}"

@@ -8,18 +8,25 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from runtime.domain.buckets import bucket_key
+from runtime.domain.settlement_lines import line_bucket
 from runtime.errors import StaleWrite
 from runtime.models.scope import EVERYBODY, Scope
-from runtime.models.settlement import Settlement, SettlementLine
+from runtime.models.settlement import Settlement, SettlementLine, SettlementStatus
 from runtime.models.transaction import Transaction, TransactionStatus
 from runtime.models.transfer import Transfer
 from runtime.repositories.booking import booked
-from runtime.repositories.expressions import Key, Write, absent, change, equals, put
+from runtime.repositories.expressions import (
+    Key,
+    Write,
+    above,
+    absent,
+    between,
+    change,
+    equals,
+    put,
+)
 from runtime.repositories.refusals import TransactionRefused
 from runtime.repositories.store import Store
-
-LINES_PER_BUCKET = 10_000
-"""Lines of one file that share a partition key: a million lines stand in a hundred partitions."""
 
 
 class SettlementEntry(BaseModel, frozen=True):
@@ -28,6 +35,15 @@ class SettlementEntry(BaseModel, frozen=True):
     id: str
     merchant_id: str
     date: str
+    status: SettlementStatus
+
+
+@dataclass(frozen=True, slots=True)
+class DayRange:
+    """Days from `first` to `last` (YYYY-MM-DD), both included."""
+
+    first: str
+    last: str
 
 
 class ChunkContended(Exception):
@@ -41,11 +57,6 @@ class Settling:
     before: Transaction
     after: Transaction
     booking: Transfer
-
-
-def line_bucket(settlement_id: str, line: int) -> str:
-    """Partition of one line."""
-    return bucket_key(settlement_id, line // LINES_PER_BUCKET)
 
 
 class SettlementRepository:
@@ -119,13 +130,13 @@ class SettlementRepository:
         return self._store.get(Settlement, {"id": settlement_id}, Settlement, scope)
 
     def newest_first(
-        self, merchant_id: str, *, start_after: Key | None, page_size: int
+        self, merchant_id: str, days: DayRange, *, start_after: Key | None, page_size: int
     ) -> Iterator[SettlementEntry]:
-        """A merchant's settlements, newest day first."""
+        """A merchant's settlements of some days, newest day first."""
         return self._store.query(
             Settlement,
             SettlementEntry,
-            [equals("merchant_id", merchant_id)],
+            [equals("merchant_id", merchant_id), between("date", days.first, days.last)],
             index="gsi-merchant",
             newest_first=True,
             start_after=start_after,
@@ -141,16 +152,21 @@ class SettlementRepository:
     def lines_after(
         self, settlement: Settlement, line: int, page_size: int
     ) -> Iterator[SettlementLine]:
-        """The lines of a settlement after number `line`, in the order of the file."""
-        first, last = (line + 1) // LINES_PER_BUCKET, settlement.last_line // LINES_PER_BUCKET
-        for bucket in range(first, last + 1):
-            partition_key = bucket_key(settlement.id, bucket)
+        """The lines of a settlement after number `line`, in the order of their numbers.
+
+        So those of its first file come first, in the order of the file, then what each later file
+        has added. Only partitions that are known to hold lines are read.
+        """
+        first = line_bucket(line + 1)
+        for bucket in sorted(settlement.line_buckets):
+            if bucket < first:
+                continue
             yield from self._store.query(
                 SettlementLine,
                 SettlementLine,
-                [equals("settlement_bucket", partition_key)],
-                start_after={"settlement_bucket": partition_key, "line": line}
-                if bucket == first
-                else None,
+                [
+                    equals("settlement_bucket", bucket_key(settlement.id, bucket)),
+                    above("line", line),
+                ],
                 page_size=page_size,
             )

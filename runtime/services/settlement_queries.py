@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
 
 from runtime.contract.call import Call
 from runtime.contract.caller import found
@@ -15,13 +17,21 @@ from runtime.contract.settlements import (
     SettlementList,
     SettlementQuery,
 )
+from runtime.domain.instants import end_of, start_of
 from runtime.models.scope import Scope
 from runtime.models.settlement import SettlementLine
 from runtime.repositories.expressions import Key
-from runtime.repositories.settlements import SettlementEntry, SettlementRepository
+from runtime.repositories.settlements import DayRange, SettlementEntry, SettlementRepository
 from runtime.services.pages import Cursors, take_page
+from runtime.services.payment_queries import window_of
 
-LINES_PAGE = 200
+LINES_PAGE: Final = 200
+"""Lines of one read call: some 100 KB."""
+FILTERED_PAGE: Final = 100
+"""Entries of one read call where many of them may not match."""
+FIRST_DAY: Final = "0001-01-01"
+LAST_DAY: Final = "9999-12-31"
+"""A file may name any day."""
 
 
 @dataclass(frozen=True)
@@ -41,19 +51,25 @@ def get_settlement(settlement_id: str, call: Call, archive: SettlementArchive) -
 def list_settlements(
     query: SettlementQuery, call: Call, archive: SettlementArchive
 ) -> SettlementList:
-    """A page of the merchant's settlements, newest day first. Raises BadCursor."""
+    """A page of the merchant's settlements, newest day first. Raises BadCursor, InvalidValue."""
     merchant_id = call.caller.merchant(call.acting_for)
     position = archive.cursors.position(query, "settlements", merchant_id)
     entries = archive.settlements.newest_first(
         merchant_id,
+        _days(query, call.now),
         start_after=_key_of(merchant_id, position) if position else None,
-        page_size=query.limit + 1,
+        page_size=query.limit + 1 if query.status is None else FILTERED_PAGE,
     )
-    page = take_page(entries, limit=query.limit, position=_position_of, matches=lambda _: True)
+    page = take_page(
+        entries,
+        limit=query.limit,
+        position=_position_of,
+        matches=lambda entry: query.status in (None, entry.status),
+    )
     rows = archive.settlements.get_many([entry.id for entry in page.entries], Scope(merchant_id))
     cursor = archive.cursors.cursor(query, page.next_position, "settlements", merchant_id)
     return SettlementList(
-        data=tuple(SettlementAnswer.of(row) for row in rows),
+        data=tuple(SettlementAnswer.of(row) for row in rows if query.status in (None, row.status)),
         has_more=cursor is not None,
         next_cursor=cursor,
     )
@@ -81,8 +97,16 @@ def list_lines(
     )
 
 
+def _days(query: SettlementQuery, now: datetime) -> DayRange:
+    """The days that a query names, both included. Raises InvalidValue."""
+    window_of(query.start_date, query.end_date, now)
+    first = FIRST_DAY if query.start_date is None else start_of(query.start_date).date().isoformat()
+    last = LAST_DAY if query.end_date is None else end_of(query.end_date).date().isoformat()
+    return DayRange(first, last)
+
+
 def _matches(line: SettlementLine, query: LineQuery) -> bool:
-    return query.status in (None, line.status)
+    return query.status in (None, line.status) and query.type in (None, line.type)
 
 
 def _position_of(entry: SettlementEntry) -> str:

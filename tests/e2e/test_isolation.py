@@ -27,6 +27,7 @@ HARMLESS_QUERY = {
     "limit",
     "status",
     "account_type",
+    "type",
     "start_date",
     "end_date",
     "min_amount",
@@ -137,6 +138,7 @@ def bodies(operation: str, own: Tenant, theirs: Tenant) -> Iterator[dict[str, An
         "revokeApiKey": [{}],
         "applyProcessorEvent": [{}],
         "redeliverWebhook": [{}],
+        "createSettlementFile": [{"name": "a.csv", "merchant_id": other["merchant"]}],
     }
     assert operation in recipes, f"say how {operation} could name another merchant's things"
     yield from recipes[operation]

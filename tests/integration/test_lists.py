@@ -9,6 +9,7 @@ import pytest
 
 from runtime.contract.payments import PaymentQuery, SummaryQuery
 from runtime.contract.settlements import LineQuery, SettlementQuery
+from runtime.domain.settlement_lines import line_bucket, line_partition
 from runtime.errors import BadCursor, InvalidValue, NotFound
 from runtime.models.merchant import MerchantProfile
 from runtime.models.payment import PaymentStatus
@@ -279,13 +280,14 @@ def test_lines_beyond_one_partition_are_read_in_the_order_of_the_file(world: Wor
     world.reconcile(key)
     (settlement,) = world.rows(Settlement)
     (line,) = world.rows(SettlementLine)
-    numbers = [2, 9_998, 9_999, 10_000, 10_001, 20_000, 30_005]
+    numbers = [2, 998, 999, 1_000, 1_001, 2_000, 3_005, 10_000_002, 10_000_003, 20_000_002]
     for number in numbers[1:]:
-        bucket = f"{settlement.id}#{number // 10_000:03}"
+        bucket = line_partition(settlement.id, number)
         copy = line.model_copy(update={"line": number, "settlement_bucket": bucket})
         item = world.store.codec.to_item(copy)
         world.client.put_item(TableName=world.tables["settlement_lines"], Item=item)
-    after = settlement.model_copy(update={"last_line": 30_005})
+    buckets = {line_bucket(number) for number in numbers}
+    after = settlement.model_copy(update={"line_buckets": tuple(buckets)})
     world.client.put_item(
         TableName=world.tables["settlements"], Item=world.store.codec.to_item(after)
     )

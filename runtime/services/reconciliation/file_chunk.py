@@ -14,12 +14,18 @@ from runtime.domain.instants import to_instant
 from runtime.domain.ledger import settlement_legs
 from runtime.domain.posting_ids import posting_operation_id, settlement_posting_id
 from runtime.domain.settlement import InvalidLine, ParsedLine, Verdict, add_line, judge
+from runtime.domain.settlement_lines import line_bucket, line_partition
 from runtime.models.change import ChangeContext
 from runtime.models.merchant import MerchantProfile
-from runtime.models.settlement import CurrencyTotal, LineStatus, Settlement, SettlementLine
+from runtime.models.settlement import (
+    CurrencyTotal,
+    LineStatus,
+    Settlement,
+    SettlementLine,
+)
 from runtime.models.transaction import AuditStep, Transaction, TransactionStatus
 from runtime.models.transfer import Transfer, TransferStatus
-from runtime.repositories.settlements import Settling, line_bucket
+from runtime.repositories.settlements import Settling
 
 _READ_ATTRIBUTES = (
     "payment_id",
@@ -88,6 +94,9 @@ def chunk_of(
             "totals": draft.totals,
             "lines_done": settlement.lines_done + len(lines),
             "last_line": lines[-1].number,
+            "line_buckets": tuple(
+                sorted({*settlement.line_buckets, *(line_bucket(n.number) for n in lines)})
+            ),
             "updated_at": to_instant(now),
             "version": settlement.version + 1,
             "cause": operation,
@@ -160,7 +169,7 @@ def _stored_line(line: ParsedLine | InvalidLine, verdict: Verdict, run: _Run) ->
         else {}
     )
     return SettlementLine(
-        settlement_bucket=line_bucket(settlement.id, line.number),
+        settlement_bucket=line_partition(settlement.id, line.number),
         line=line.number,
         exception_bucket=bucket_for(merchant.id, key, merchant.index_buckets)
         if exceptional

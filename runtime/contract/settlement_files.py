@@ -1,0 +1,141 @@
+"""Shapes of the settlement file routes."""
+
+from __future__ import annotations
+
+import unicodedata
+from http import HTTPStatus
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from runtime.contract.base import Answer, Body, Page, PageQuery
+from runtime.contract.endpoint import Endpoint, Permission
+from runtime.models.fields import Instant
+from runtime.models.settlement import SettlementFormat
+from runtime.models.settlement_file import MAX_FILE_NAME, FileStatus
+
+_SEPARATORS: Final = "/\\"
+_INVISIBLE: Final = ("C", "Zl", "Zp")
+"""Unicode categories of control, format and unassigned characters, and of line breaks."""
+
+
+def checked_file_name(name: str) -> str:
+    """The name, if an object can have it. Raises ValueError with what is wrong with it."""
+    if not name.strip():
+        raise ValueError("should be the file's name, such as payout.csv")
+    if any(separator in name for separator in _SEPARATORS):
+        raise ValueError("should be a name without / and \\, not a path")
+    if name.startswith("."):
+        raise ValueError("should not begin with a dot")
+    if any(unicodedata.category(each).startswith(_INVISIBLE) for each in name):
+        raise ValueError("should have no control characters, line breaks or invisible characters")
+    return name
+
+
+FileName = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=MAX_FILE_NAME),
+    AfterValidator(checked_file_name),
+]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$"), AfterValidator(str.lower)]
+
+
+class SettlementFileRequest(Body, frozen=True):
+    """A file that will be uploaded. A name such as 2026-03-15.csv gives the settlement's date."""
+
+    name: Annotated[FileName, Field(description="Without a path: payout-2026-03-15.csv.")]
+    sha256: Annotated[
+        Sha256 | None,
+        Field(description="Of the file's bytes, in hex. A file with another one is rejected."),
+    ] = None
+
+
+class FileProgress(Answer, frozen=True):
+    """How far a file is processed: a chunk has at most 1,000 lines."""
+
+    chunks: int
+    chunks_done: int
+    lines: int
+
+
+class SettlementFileAnswer(Answer, frozen=True):
+    """One object of the settlement bucket, and what became of it."""
+
+    id: str
+    merchant_id: str
+    name: str
+    key: Annotated[str, Field(description="Of the object in the settlement bucket.")]
+    format: SettlementFormat | None
+    status: FileStatus
+    reason: Annotated[
+        str | None, Field(description="Why it was rejected, or what it is waiting for.")
+    ]
+    settlement_ids: tuple[str, ...]
+    progress: FileProgress
+    sha256: str | None
+    size: Annotated[int | None, Field(description="In bytes.")]
+    date: str | None
+    upload_expires_at: Instant | None
+    completed_at: Instant | None
+    version: int
+    created_at: Instant
+    updated_at: Instant
+
+
+class NewSettlementFile(SettlementFileAnswer, frozen=True):
+    """A file to upload: PUT its bytes to `upload_url`, with `upload_headers`, once."""
+
+    upload_url: Annotated[str, Field(repr=False)]
+    upload_headers: Annotated[
+        dict[str, str], Field(description="Headers to send with the PUT; part of the signature.")
+    ]
+    expires_at: Annotated[Instant, Field(description="Of the upload URL.")]
+
+
+class SettlementFileQuery(PageQuery, frozen=True):
+    """Files of one status, or all."""
+
+    status: FileStatus | None = None
+
+
+class SettlementFileList(Page[SettlementFileAnswer], frozen=True):
+    """A page of files, newest first."""
+
+
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    Endpoint(
+        operation="createSettlementFile",
+        method="POST",
+        path="/v1/settlement-files",
+        function="process",
+        summary="Get a link to upload a settlement file of a processor, or ours",
+        tag="settlements",
+        permission=Permission.MERCHANT,
+        body=SettlementFileRequest,
+        idempotent="honoured",
+        answers={HTTPStatus.CREATED: NewSettlementFile},
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+    Endpoint(
+        operation="listSettlementFiles",
+        method="GET",
+        path="/v1/settlement-files",
+        function="query",
+        summary="List settlement files, newest first; those put into the bucket are listed too",
+        tag="settlements",
+        permission=Permission.REPORTS,
+        query=SettlementFileQuery,
+        answers={HTTPStatus.OK: SettlementFileList},
+    ),
+    Endpoint(
+        operation="getSettlementFile",
+        method="GET",
+        path="/v1/settlement-files/{id}",
+        function="query",
+        summary="Read a settlement file: its status, its progress, and its settlements",
+        tag="settlements",
+        permission=Permission.REPORTS,
+        answers={HTTPStatus.OK: SettlementFileAnswer},
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+)
