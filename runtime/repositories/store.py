@@ -109,13 +109,19 @@ class Store:
         """The rows at `keys` that exist in `scope`, strongly consistent, in the order of `keys`."""
         assert len(keys) <= MAX_TRANSACTION_ITEMS, f"{len(keys)} keys in one batch"
         schema = TableSchema.of(model)
-        _judged(schema, scope)
+        asked = (*schema.key_names, *view.model_fields, *_judged(schema, scope))
+        names = {f"#{name}": name for name in asked}
+        projection = {
+            "ConsistentRead": True,
+            "ProjectionExpression": ", ".join(names),
+            "ExpressionAttributeNames": names,
+        }
         table = self.tables[schema.name]
         found: dict[tuple[Any, ...], View] = {}
         wanted: list[dict[str, Any]] = [{n: serialize(v) for n, v in key.items()} for key in keys]
         attempt = 0
         while wanted:
-            request = {table: {"Keys": wanted, "ConsistentRead": True}}
+            request = {table: {"Keys": wanted, **projection}}
             answer = self._patiently(self.client.batch_get_item, RequestItems=request)
             for item in answer["Responses"].get(table, []):
                 if not _in_scope(item, scope):

@@ -68,15 +68,21 @@ def _judge_attributes(
     operation: str, params: Mapping[str, Any], uses: TableUses, names: Mapping[str, str]
 ) -> None:
     """Of some tables a function may read what it names, and name no more than it was given."""
-    table = names.get(params.get("TableName", ""), "")
-    use = uses.get(table)
-    if operation != "GetItem" or use is None or not use.attributes:
-        return
-    placeholders = params.get("ExpressionAttributeNames", {})
-    projection = params.get("ProjectionExpression", "")
-    wanted = {placeholders.get(each.strip(), each.strip()) for each in projection.split(",")}
-    if not wanted <= set(use.attributes):
-        raise _denied(operation, f"no right to {wanted - set(use.attributes)} of {table}")
+    reads: dict[str, Mapping[str, Any]] = {}
+    if operation == "GetItem":
+        reads = {params["TableName"]: params}
+    elif operation == "BatchGetItem":
+        reads = params["RequestItems"]
+    for physical, read in reads.items():
+        table = names.get(physical, "")
+        use = uses.get(table)
+        if use is None or not use.attributes:
+            continue
+        placeholders = read.get("ExpressionAttributeNames", {})
+        projection = read.get("ProjectionExpression", "")
+        wanted = {placeholders.get(each.strip(), each.strip()) for each in projection.split(",")}
+        if not wanted <= set(use.attributes):
+            raise _denied(operation, f"no right to {wanted - set(use.attributes)} of {table}")
 
 
 def _denied(operation: str, message: str) -> ClientError:
