@@ -166,6 +166,7 @@ class QuerySettings(Settings, frozen=True):
     audit_log_table: str
     customers_table: str
     entries_table: str
+    idempotency_table: str
     keys_table: str
     merchants_table: str
     payments_table: str

@@ -119,21 +119,35 @@ PROCESS: Final[TableUses] = {
     "webhooks": _rows("GetItem", "UpdateItem"),
 }
 
+CLAIM_SHOWN: Final = (
+    "key",
+    "merchant_id",
+    "created_at",
+    "state",
+    "resource_id",
+    "status_code",
+    "expires_at",
+)
+"""What is listed of a request that was answered: never the answer, enciphered as it is."""
+
 QUERY: Final[TableUses] = {
-    "accounts": _rows("GetItem", "BatchGetItem", "Query", query=("customer-index", "status-index")),
+    "accounts": _rows(
+        "GetItem", "BatchGetItem", "Query", query=("customer-index", "number-index", "status-index")
+    ),
     "alerts": _rows("BatchGetItem", "PutItem", query=("gsi-everybody", "gsi-merchant")),
     "api_keys": _rows("BatchGetItem", query=("gsi-merchant",)),
     "audit_log": _rows(
         "BatchGetItem", "Query", query=("action-index", "gsi-merchant", "user-index")
     ),
-    "customers": _rows("GetItem", "BatchGetItem", query=("gsi-email",)),
+    "customers": _rows("GetItem", "BatchGetItem", query=("gsi-email", "gsi-merchant")),
     "entries": _rows("Query"),
+    "idempotency": _rows("BatchGetItem", query=("gsi-merchant",), only=CLAIM_SHOWN),
     "keys": _rows("GetItem", "Query", "PutItem"),
-    "merchants": _rows("GetItem"),
+    "merchants": _rows("GetItem", "BatchGetItem", query=("gsi-email", "gsi-list")),
     "payments": _rows(
         "GetItem",
         "BatchGetItem",
-        query=("gsi-merchant", "gsi-merchant-status", "gsi-customer"),
+        query=("gsi-merchant", "gsi-merchant-status", "gsi-customer", "gsi-idempotency"),
     ),
     "processor_events": _rows("BatchGetItem", query=("gsi-merchant", "gsi-status")),
     "proofs": _rows("GetItem"),

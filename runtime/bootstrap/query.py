@@ -10,6 +10,7 @@ from runtime.repositories.accounts import AccountRepository
 from runtime.repositories.alerts import AlertRepository
 from runtime.repositories.api_keys import ApiKeyRepository
 from runtime.repositories.audit import AuditRepository
+from runtime.repositories.claims import ClaimRepository
 from runtime.repositories.customers import CustomerRepository
 from runtime.repositories.entries import EntryRepository
 from runtime.repositories.folding import FoldRepository
@@ -28,7 +29,9 @@ from runtime.services.alert_queries import AlertArchive
 from runtime.services.api_keys import ApiKeyArchive
 from runtime.services.audit_queries import AuditTrail
 from runtime.services.customers import CustomerArchive
+from runtime.services.idempotency_queries import IdempotencyReads
 from runtime.services.kept_event_routes import KeptEventReads
+from runtime.services.merchants import MerchantReads
 from runtime.services.pages import Cursors
 from runtime.services.payment_queries import PaymentArchive
 from runtime.services.reconciliation.file_routes import SettlementFileReads
@@ -48,9 +51,10 @@ class QueryServices(FunctionServices):
         super().__init__(settings, {"pii": settings.pii_key_arn, "index": settings.index_key_arn})
         cursors = Cursors(self._cursor_key)
         self.merchants = MerchantRepository(self.store)
+        self.merchant_reads = MerchantReads(self.merchants, cursors)
         self.customers = CustomerRepository(self.store)
-        self.customer_archive = CustomerArchive(self.customers, self.encryption, cursors)
         profiles = self.profiles_for(settings.merchant_cache_seconds)
+        self.customer_archive = CustomerArchive(self.customers, profiles, self.encryption, cursors)
         self.accounts = AccountArchive(
             AccountRepository(self.store),
             FoldRepository(self.store),
@@ -71,6 +75,7 @@ class QueryServices(FunctionServices):
         self.api_keys = ApiKeyArchive(ApiKeyRepository(self.store), profiles, cursors)
         self.audit = AuditTrail(AuditRepository(self.store), profiles, cursors)
         self.alerts = AlertArchive(AlertRepository(self.store), cursors)
+        self.idempotency = IdempotencyReads(ClaimRepository(self.store), profiles, cursors)
         self.processor_events = KeptEventReads(KeptEventRepository(self.store), cursors)
         self.proofs = ProofRepository(self.store)
         self.settlement_files = SettlementFileReads(SettlementFileRepository(self.store), cursors)

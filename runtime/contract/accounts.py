@@ -14,13 +14,15 @@ from runtime.models.account import AccountStatus, AccountType, Posting
 from runtime.models.currency import CurrencyCode
 from runtime.models.fields import Instant, MinorUnits
 
+AccountNumber = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{4,34}$")]
+"""The owner's own number of an account, unique among its accounts."""
 _OPERATORS_TYPES = (AccountType.MERCHANT, AccountType.SYSTEM)
 
 
 class AccountRequest(Body, frozen=True):
     """A new account; an opening balance is booked as a transfer, and needs an Idempotency-Key."""
 
-    account_number: Annotated[str | None, StringConstraints(pattern=r"^[A-Za-z0-9-]{4,34}$")] = None
+    account_number: AccountNumber | None = None
     customer_id: Identifier | None = None
     account_type: AccountType
     currency: CurrencyCode
@@ -72,8 +74,12 @@ class AccountChange(Body, frozen=True):
 
 
 class AccountQuery(PageQuery, frozen=True):
-    """By customer, or by status and type together."""
+    """By number, by customer, or by status and type together; what else is given must be so too.
 
+    An operator who gives no merchant_id finds the accounts with a number whoever has them.
+    """
+
+    account_number: AccountNumber | None = None
     customer_id: Identifier | None = None
     status: AccountStatus | None = None
     account_type: AccountType | None = None
@@ -134,7 +140,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="GET",
         path="/v1/accounts",
         function="query",
-        summary="List accounts of a customer, or of a status and type, newest first",
+        summary="List accounts by number, by customer, or by status and type, newest first",
         tag="accounts",
         permission=Permission.ACCOUNTS,
         query=AccountQuery,

@@ -59,9 +59,11 @@ class CustomerChange(Body, frozen=True):
 
 
 class CustomerQuery(PageQuery, frozen=True):
-    """A look-up by e-mail address, ignoring case."""
+    """All customers, or those with an e-mail address, ignoring case."""
 
-    email: Annotated[str, StringConstraints(min_length=3, max_length=254), Field(repr=False)]
+    email: Annotated[
+        str | None, StringConstraints(min_length=3, max_length=254), Field(repr=False)
+    ] = None
 
 
 class MethodRequest(Body, frozen=True):
@@ -159,7 +161,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="GET",
         path="/v1/customers",
         function="query",
-        summary="Find customers by e-mail address, newest first",
+        summary="List customers, or find them by e-mail address, newest first",
         tag="customers",
         permission=Permission.CUSTOMERS,
         query=CustomerQuery,

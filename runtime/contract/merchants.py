@@ -18,7 +18,16 @@ from pydantic import (
 )
 from pydantic.json_schema import SkipJsonSchema
 
-from runtime.contract.base import Answer, Body, Page, ShortText, Version, left_out, refuse_null
+from runtime.contract.base import (
+    Answer,
+    Body,
+    Page,
+    PageQuery,
+    ShortText,
+    Version,
+    left_out,
+    refuse_null,
+)
 from runtime.contract.endpoint import Endpoint, Permission
 from runtime.models.fields import Instant
 from runtime.models.merchant import (
@@ -187,6 +196,16 @@ class MerchantAnswer(Answer, frozen=True):
     updated_at: Instant
 
 
+class MerchantQuery(PageQuery, frozen=True):
+    """All merchants, or those with an e-mail address, exactly as it was registered."""
+
+    email: Email | None = None
+
+
+class MerchantList(Page[MerchantAnswer], frozen=True):
+    """A page of merchants, newest first."""
+
+
 class ProcessorAccountAnswer(Answer, frozen=True):
     """An account at a processor whose keys are kept. `left_at`: null for the one in use."""
 
@@ -227,6 +246,17 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         tag="merchants",
         answers={HTTPStatus.OK: MerchantAnswer},
         refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+    Endpoint(
+        operation="listMerchants",
+        method="GET",
+        path="/v1/merchants",
+        function="query",
+        summary="List merchants, or find them by e-mail address, newest first",
+        tag="merchants",
+        permission=Permission.ADMIN,
+        query=MerchantQuery,
+        answers={HTTPStatus.OK: MerchantList},
     ),
     Endpoint(
         operation="changeMerchant",

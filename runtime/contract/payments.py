@@ -12,6 +12,7 @@ from runtime.contract.base import (
     Answer,
     Body,
     Description,
+    IdempotencyKey,
     Identifier,
     Metadata,
     Moment,
@@ -125,10 +126,14 @@ class PaymentDetail(PaymentAnswer, frozen=True):
 
 
 class PaymentQuery(PageQuery, frozen=True):
-    """Filters of the payment list."""
+    """Filters of the payment list.
+
+    With `idempotency_key`: the payments that were made under it, a day or more apart.
+    """
 
     status: PaymentStatus | None = None
     customer_id: Identifier | None = None
+    idempotency_key: IdempotencyKey | None = None
     start_date: Moment | None = None
     end_date: Moment | None = None
     min_amount: Annotated[int | None, Field(ge=0), WholeNumber] = None

@@ -30,6 +30,9 @@ PLATFORM_BUCKETS = 8
 """Buckets of the platform's own accounts and transfers, as a merchant has `index_buckets`."""
 KEPT_EVENT_BUCKETS = 4
 """Buckets of each list of processor events that could not be applied: they are few."""
+MERCHANT_LIST = "merchant"
+MERCHANT_LIST_BUCKETS = 4
+"""Buckets of the list of all merchants (`gsi-list`), which is written when one is registered."""
 ALERT_BUCKETS = 8
 """Buckets of each list of alerts, a merchant's as well as everybody's: 8 x 1,000 alerts a second.
 
@@ -64,6 +67,11 @@ def rest_bucket(merchant_bucket: str) -> str:
     merchant that has several buckets, because it has many events, in as many.
     """
     return bucket_for(REST_QUEUE, merchant_bucket, REST_BUCKETS)
+
+
+def merchant_list_bucket(merchant_id: str) -> str:
+    """The key of a merchant in the list of all merchants."""
+    return bucket_for(MERCHANT_LIST, merchant_id, MERCHANT_LIST_BUCKETS)
 
 
 def account_status_bucket(owner: str, status: str, account_id: str, buckets: int) -> str:

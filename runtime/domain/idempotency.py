@@ -7,11 +7,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final, Protocol
 
 from runtime.domain.instants import to_epoch_seconds
-from runtime.models.idempotency import ClaimState, IdempotencyRecord
+from runtime.models.idempotency import ClaimState
+
+_EVENT: Final = "EVENT"
+_PARTS: Final = 4
+"""Parts of a record's key. Neither an id nor a path of ours has the `#` that parts them."""
+
+
+class Kept(Protocol):
+    """A record, as much of it as says whether its answer is still repeated."""
+
+    @property
+    def state(self) -> ClaimState:
+        """Whether the request has been answered."""
+
+    @property
+    def expires_at(self) -> int | None:
+        """Until when its answer is repeated, in seconds since the epoch."""
 
 
 def fingerprint(method: str, path: str, body: Any) -> str:
@@ -25,12 +42,30 @@ def claim_key(merchant_id: str, method: str, path: str, key: str) -> str:
     return "#".join((merchant_id, method, path, key))
 
 
+@dataclass(frozen=True, slots=True)
+class KeyParts:
+    """What a record's key says of the request, and the key that the caller sent with it."""
+
+    method: str
+    path: str
+    key: str
+
+
+def parts_of(record_key: str) -> KeyParts | None:
+    """What `claim_key` put together; None for a notification's key, which no caller has sent."""
+    parts = record_key.split("#", 3)
+    if len(parts) != _PARTS or parts[1] == _EVENT:
+        return None
+    _, method, path, key = parts
+    return KeyParts(method, path, key)
+
+
 def event_key(merchant_id: str, processor: str, event_id: str) -> str:
     """The record's key of a processor's notification, which is applied once."""
-    return "#".join((merchant_id, "EVENT", processor, event_id))
+    return "#".join((merchant_id, _EVENT, processor, event_id))
 
 
-def is_expired(record: IdempotencyRecord, now: datetime) -> bool:
+def is_expired(record: Kept, now: datetime) -> bool:
     """Whether a completed answer has been kept long enough; a claim in progress never expires."""
     return (
         record.state is ClaimState.COMPLETED

@@ -16,7 +16,13 @@ from runtime.contract.alerts import AlertList, AlertQuery
 from runtime.contract.api_keys import ApiKeyList, ApiKeyQuery
 from runtime.contract.audit import AuditList, AuditQuery, VerifyAnswer, VerifyQuery
 from runtime.contract.customers import CustomerAnswer, CustomerList, CustomerQuery
-from runtime.contract.merchants import MerchantAnswer, ProcessorAccountList
+from runtime.contract.idempotency_keys import IdempotencyKeyList, IdempotencyKeyQuery
+from runtime.contract.merchants import (
+    MerchantAnswer,
+    MerchantList,
+    MerchantQuery,
+    ProcessorAccountList,
+)
 from runtime.contract.openapi import openapi_text
 from runtime.contract.payments import (
     PaymentDetail,
@@ -51,6 +57,7 @@ from runtime.services import (
     alert_queries,
     api_keys,
     audit_queries,
+    idempotency_queries,
     payment_queries,
     payment_summary,
     settlement_queries,
@@ -59,7 +66,11 @@ from runtime.services import (
 )
 from runtime.services.customers import find_customers, get_customer
 from runtime.services.kept_event_routes import list_kept_events
-from runtime.services.merchants import get_merchant, list_accounts_at_processors
+from runtime.services.merchants import (
+    get_merchant,
+    list_accounts_at_processors,
+    list_merchants,
+)
 from runtime.services.proof_queries import get_proof
 from runtime.services.reconciliation import file_routes
 
@@ -77,6 +88,13 @@ _OPENAPI = PublicText(content_type=JSON, content=openapi_text, plain=openapi_tex
 def read_merchant(request: Request) -> MerchantAnswer:
     """GET /v1/merchants/{id}."""
     return get_merchant(request.path_id, request.authenticated, query_services().merchants)
+
+
+@handler.handles("listMerchants")
+def find_merchants(request: Request) -> MerchantList:
+    """GET /v1/merchants."""
+    reads = query_services().merchant_reads
+    return list_merchants(request.query(MerchantQuery), request.authenticated, reads)
 
 
 @handler.handles("listProcessorAccounts")
@@ -101,7 +119,7 @@ def read_customer(request: Request) -> CustomerAnswer:
 
 @handler.handles("findCustomers")
 def list_customers(request: Request) -> CustomerList:
-    """GET /v1/customers?email=."""
+    """GET /v1/customers."""
     archive = query_services().customer_archive
     return find_customers(request.query(CustomerQuery), request.authenticated, archive)
 
@@ -165,6 +183,14 @@ def summarize_payments(request: Request) -> PaymentSummary:
     archive = query_services().payments
     query = request.query(SummaryQuery)
     return payment_summary.summarize_payments(query, request.authenticated, archive)
+
+
+@handler.handles("listIdempotencyKeys")
+def list_idempotency_keys(request: Request) -> IdempotencyKeyList:
+    """GET /v1/idempotency-keys."""
+    reads = query_services().idempotency
+    query = request.query(IdempotencyKeyQuery)
+    return idempotency_queries.list_keys(query, request.authenticated, reads)
 
 
 @handler.handles("listSettlements")

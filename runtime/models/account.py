@@ -76,5 +76,11 @@ class AccountNumberGuard(Row, frozen=True):
     @classmethod
     def of(cls, account: Account) -> AccountNumberGuard:
         """The guard of an account's number, among the accounts of its owner."""
-        number = f"number#{account.merchant_id}#{account.account_number}"
-        return cls(id=number, guards=account.id)
+        assert account.account_number is not None, f"{account.id} has no number"
+        key = cls.key_of(account.merchant_id, account.account_number)
+        return cls(id=key, guards=account.id)
+
+    @staticmethod
+    def key_of(owner: str, number: str) -> str:
+        """Partition key of the guard of `number` among the accounts of `owner`."""
+        return f"number#{owner}#{number}"

@@ -38,7 +38,7 @@ class CustomerState(Record, frozen=True):
     """A customer without a personal field: no key at all is needed."""
 
     id: Annotated[str, partition(), sort("gsi-merchant"), sort("gsi-email")]
-    merchant_bucket: Annotated[str, partition("gsi-merchant")]
+    merchant_bucket: Annotated[str | None, partition("gsi-merchant")] = None
     failed_attempts: int = 0
     locked_until: Instant | None = None
     erased_at: Instant | None = None

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from runtime.models.fields import MAX_AMOUNT_MINOR, Instant, Record
-from runtime.schema import Encrypted, partition
+from runtime.schema import Encrypted, partition, sort
 
 MAX_INDEX_BUCKETS = 256
 """Buckets that one merchant's index keys may be spread over; the number only grows."""
@@ -89,7 +89,9 @@ class ProcessorAccount(BaseModel, frozen=True):
 class MerchantProfile(Record, frozen=True):
     """A merchant without its secrets: what nearly every reader needs, and no key to decrypt."""
 
-    id: Annotated[str, partition()]
+    id: Annotated[str, partition(), sort("gsi-list")]
+    list_bucket: Annotated[str | None, partition("gsi-list")] = None
+    """Of a merchant registered before there was the list: absent until its next change."""
     email: Annotated[str, partition("gsi-email")]
     name: str
     status: MerchantStatus = MerchantStatus.ACTIVE

@@ -12,7 +12,7 @@ from runtime.errors import AlreadyExists, NotFound, StaleWrite
 from runtime.models.account import PROFILE_SHARD, Account, AccountNumberGuard, AccountType
 from runtime.models.customer import Customer
 from runtime.models.idempotency import IdempotencyRecord
-from runtime.models.scope import Scope
+from runtime.models.scope import EVERYBODY, Scope
 from runtime.models.transfer import Transfer
 from runtime.repositories.codec import Item
 from runtime.repositories.creation import create_once
@@ -122,6 +122,26 @@ class AccountRepository:
             [equals("customer_id", customer_id), *older],
             index="customer-index",
             newest_first=True,
+            page_size=page_size,
+        )
+
+    def of_owners_number(self, owner: str, number: str) -> str | None:
+        """Id of the owner's account with this number, strongly consistent: by its guard."""
+        key = _key(AccountNumberGuard.key_of(owner, number))
+        guard = self._store.get(Account, key, AccountNumberGuard, EVERYBODY)
+        return None if guard is None else guard.guards
+
+    def of_number(
+        self, number: str, *, start_after: str | None, page_size: int
+    ) -> Iterator[AccountEntry]:
+        """Accounts with this number, whosever they are, in a stable order without a meaning."""
+        start = None if start_after is None else {"account_number": number, **_key(start_after)}
+        return self._store.query(
+            Account,
+            AccountEntry,
+            [equals("account_number", number)],
+            index="number-index",
+            start_after=start,
             page_size=page_size,
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby, islice
+from itertools import islice
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ValidationError
@@ -15,7 +15,7 @@ from runtime.models.fields import Instant
 from runtime.models.scope import EVERYBODY, Scope
 from runtime.repositories.codec import Item
 from runtime.repositories.expressions import Key, at_least, below, between, equals
-from runtime.repositories.merging import merge_newest_first
+from runtime.repositories.merging import in_order_of_place, merge_newest_first
 from runtime.repositories.store import Store
 
 CHAIN_PAGE = 200
@@ -136,7 +136,7 @@ class AuditRepository:
             return iter(())
         key = AuditRow.table_schema.index(index).partition_key.name
         readers = [
-            _steady(
+            in_order_of_place(
                 self._store.query(
                     AuditRow,
                     AuditEntry,
@@ -144,7 +144,9 @@ class AuditRepository:
                     page_size=page_size,
                     index=index,
                     newest_first=True,
-                )
+                ),
+                time=lambda entry: entry.timestamp,
+                place=lambda entry: entry.place,
             )
             for bucket in buckets
         ]
@@ -169,9 +171,3 @@ class AuditRepository:
             return self._store.get_many(AuditRow, [key], AuditRow, scope)
         except ValidationError:
             return []
-
-
-def _steady(entries: Iterator[AuditEntry]) -> Iterator[AuditEntry]:
-    """The entries of one moment in the order of their places: an index promises none."""
-    for _, together in groupby(entries, key=lambda entry: entry.timestamp):
-        yield from sorted(together, key=lambda entry: entry.place, reverse=True)

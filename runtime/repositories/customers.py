@@ -72,7 +72,7 @@ class CustomerTokens(BaseModel, frozen=True, hide_input_in_errors=True):
 
 
 class CustomerEntry(BaseModel, frozen=True, hide_input_in_errors=True):
-    """A customer as the index of e-mail addresses shows it."""
+    """A customer as an index shows it."""
 
     id: str
 
@@ -149,21 +149,31 @@ class CustomerRepository:
         self, email_indexes: Sequence[str], *, after_id: str | None, page_size: int
     ) -> Iterator[CustomerEntry]:
         """Customers whose e-mail address has one of these blind indexes, newest first."""
-        readers = [self._of_index(each, after_id, page_size) for each in email_indexes]
-        return merge_newest_first(readers, key=lambda entry: entry.id)
+        return self._merged("gsi-email", email_indexes, after_id, page_size)
 
-    def _of_index(
-        self, email_index: str, after_id: str | None, page_size: int
+    def newest_first(
+        self, buckets: Sequence[str], *, after_id: str | None, page_size: int
     ) -> Iterator[CustomerEntry]:
+        """A merchant's customers, merged over its buckets; those erased are not among them."""
+        return self._merged("gsi-merchant", buckets, after_id, page_size)
+
+    def _merged(
+        self, index: str, partitions: Sequence[str], after_id: str | None, page_size: int
+    ) -> Iterator[CustomerEntry]:
+        key = Customer.table_schema.index(index).partition_key.name
         older = () if after_id is None else (older_than("id", after_id),)
-        return self._store.query(
-            Customer,
-            CustomerEntry,
-            [equals("email_index", email_index), *older],
-            index="gsi-email",
-            newest_first=True,
-            page_size=page_size,
-        )
+        readers = [
+            self._store.query(
+                Customer,
+                CustomerEntry,
+                [equals(key, partition), *older],
+                index=index,
+                newest_first=True,
+                page_size=page_size,
+            )
+            for partition in partitions
+        ]
+        return merge_newest_first(readers, key=lambda entry: entry.id)
 
     def alter(
         self,
@@ -193,11 +203,14 @@ class CustomerRepository:
     ) -> None:
         """Delete a customer's data keys and everything personal of its row, in one commit.
 
+        The row leaves all lists.
+
         Nothing is deciphered: what cannot be opened can still be erased. Raises StaleWrite when
         the customer was changed since it was read.
         """
         schema = Customer.table_schema
-        personal = (*schema.encrypted, *schema.blind_indexes, "default_method")
+        listed = schema.index("gsi-merchant").partition_key.name
+        personal = (*schema.encrypted, *schema.blind_indexes, "default_method", listed)
         step = (
             Update(schema, {"id": before.id}, removed=personal)
             .assign(version=before.version + 1, updated_at=at, erased_at=at, metadata={})

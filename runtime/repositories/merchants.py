@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
@@ -21,7 +21,8 @@ from runtime.models.merchant import (
 )
 from runtime.models.scope import Scope
 from runtime.repositories.creation import create_once
-from runtime.repositories.expressions import absent, change, equals, put
+from runtime.repositories.expressions import absent, below, change, equals, put
+from runtime.repositories.merging import merge_newest_first
 from runtime.repositories.refusals import TransactionRefused
 from runtime.repositories.store import Store
 
@@ -50,6 +51,12 @@ class MerchantPage:
 
 
 class _Named(BaseModel, frozen=True):
+    id: str
+
+
+class MerchantEntry(BaseModel, frozen=True):
+    """A merchant as an index shows it."""
+
     id: str
 
 
@@ -99,6 +106,45 @@ class MerchantRepository:
         ):
             last = page.last_key["id"] if page.last_key else None
             yield MerchantPage(tuple(row.id for row in page.rows), str(last) if last else None)
+
+    def newest_first(
+        self, buckets: Sequence[str], *, after_id: str | None, page_size: int
+    ) -> Iterator[MerchantEntry]:
+        """All merchants that stand in the list, merged over its buckets, newest first."""
+        older = () if after_id is None else (below("id", after_id),)
+        readers = [
+            self._store.query(
+                Merchant,
+                MerchantEntry,
+                [equals("list_bucket", bucket), *older],
+                index="gsi-list",
+                newest_first=True,
+                page_size=page_size,
+            )
+            for bucket in buckets
+        ]
+        return merge_newest_first(readers, key=lambda entry: entry.id)
+
+    def of_email(
+        self, email: str, *, start_after: str | None, page_size: int
+    ) -> Iterator[MerchantEntry]:
+        """Merchants with exactly this address, in a stable order without a meaning."""
+        start = None if start_after is None else {"email": email, "id": start_after}
+        return self._store.query(
+            Merchant,
+            MerchantEntry,
+            [equals("email", email)],
+            index="gsi-email",
+            start_after=start,
+            page_size=page_size,
+        )
+
+    def profiles(self, merchant_ids: Sequence[str], scope: Scope) -> list[MerchantProfile]:
+        """The merchants in `scope`, in the given order; no key is needed to read them."""
+        if not merchant_ids:
+            return []
+        keys = [{"id": each} for each in merchant_ids]
+        return self._store.get_many(Merchant, keys, MerchantProfile, scope)
 
     def profile(self, merchant_id: str, scope: Scope) -> MerchantProfile | None:
         """A merchant without its secrets, strongly consistent; no key is needed to read it."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
 from typing import TypeVar
 
 MAX_PARALLEL_BUCKETS = 16
@@ -22,6 +23,17 @@ def merge_newest_first(
     with ThreadPoolExecutor(max_workers=MAX_PARALLEL_BUCKETS) as pool:
         started = list(pool.map(_started, readers))
     return heapq.merge(*started, key=key, reverse=True)
+
+
+def in_order_of_place(
+    entries: Iterable[Entry], *, time: Callable[[Entry], str], place: Callable[[Entry], str]
+) -> Iterator[Entry]:
+    """Entries that come in the order of time, newest first: those of one moment by their places.
+
+    An index promises no order of entries with the same sort key.
+    """
+    for _, together in groupby(entries, key=time):
+        yield from sorted(together, key=place, reverse=True)
 
 
 def _started(reader: Iterator[Entry]) -> Iterator[Entry]:

@@ -25,6 +25,12 @@ class PaymentEntry(BaseModel, frozen=True):
     status: PaymentStatus | None = None
 
 
+class PaymentKey(BaseModel, frozen=True):
+    """A payment as `gsi-idempotency` shows it."""
+
+    id: str
+
+
 class PaymentFigures(BaseModel, frozen=True):
     """What a summary adds up of a payment, as `gsi-merchant` shows it (minor units)."""
 
@@ -59,6 +65,22 @@ class PaymentLists:
         ids = _ids_between(start, end, after_id)
         entries = self._merged(PaymentEntry, buckets, index, ids, page_size)
         return (entry for entry in entries if entry.id != after_id)
+
+    def of_scope(
+        self, idempotency_scope: str, *, start_after: str | None, page_size: int
+    ) -> Iterator[PaymentKey]:
+        """Payments made under one claim's key, in a stable order without a meaning."""
+        start = None
+        if start_after is not None:
+            start = {"idempotency_scope": idempotency_scope, "id": start_after}
+        return self._store.query(
+            Payment,
+            PaymentKey,
+            [equals("idempotency_scope", idempotency_scope)],
+            index="gsi-idempotency",
+            start_after=start,
+            page_size=page_size,
+        )
 
     def figures(
         self, buckets: Sequence[str], start: datetime, end: datetime, page_size: int

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 
 from runtime.contract.accounts import (
     AccountAnswer,
@@ -30,11 +28,14 @@ from runtime.repositories.entries import EntryRepository
 from runtime.repositories.folding import FoldRepository
 from runtime.services.accounts import whole_account
 from runtime.services.merchant_profiles import MerchantProfiles
-from runtime.services.pages import Cursors, Slice, take_page
+from runtime.services.pages import (
+    UNORDERED_CHUNK,
+    Cursors,
+    Slice,
+    newest_of_chunk,
+    take_page,
+)
 
-STATUS_CHUNK = 1_000
-"""Index entries of one status and type that are sorted together: `status-index` has no order of
-its own, so lists are newest first within each such chunk, and exactly so up to its size."""
 STATEMENT_PAGE = 100
 
 
@@ -57,16 +58,27 @@ def get_account(account_id: str, call: Call, archive: AccountArchive) -> Account
 
 
 def list_accounts(query: AccountQuery, call: Call, archive: AccountArchive) -> AccountList:
-    """A page of accounts of a customer, or of a status and type. Raises BadCursor, NotFound."""
+    """A page of accounts with a number, of a customer, or of a status and type.
+
+    An operator who acts for nobody finds a number whoever has it. Raises BadCursor, NotFound,
+    InvalidValue.
+    """
     owner = owner_of_list(query.customer_id, call, archive.customers)
+    scope = Scope(owner)
+    if query.account_number is not None and query.customer_id is None:
+        scope = call.scope
     position = archive.cursors.position(query, "accounts", owner)
-    if query.customer_id is not None:
+    if query.account_number is not None:
+        page = _of_number(query.account_number, query, scope, position, archive)
+    elif query.customer_id is not None:
         page = _of_customer(query.customer_id, query, position, archive)
     elif query.status is not None and query.account_type is not None:
         page = _of_status(query, query.status, query.account_type, owner, position, archive)
     else:
-        raise InvalidValue("give customer_id, or status and account_type", param="customer_id")
-    rows = archive.accounts.get_many(page.entries, Scope(owner))
+        raise InvalidValue(
+            "give account_number, customer_id, or status and account_type", param="customer_id"
+        )
+    rows = archive.accounts.get_many(page.entries, scope)
     current = (row for row in rows if _matches(row, query))
     cursor = archive.cursors.cursor(query, page.next_position, "accounts", owner)
     return AccountList(
@@ -138,7 +150,11 @@ def _current(row: Account, archive: AccountArchive) -> AccountAnswer:
 
 
 def _matches(row: Account, query: AccountQuery) -> bool:
-    return query.status in (None, row.status) and query.account_type in (None, row.account_type)
+    return (
+        query.status in (None, row.status)
+        and query.account_type in (None, row.account_type)
+        and query.customer_id in (None, row.customer_id)
+    )
 
 
 def _of_customer(
@@ -161,35 +177,28 @@ def _of_status(
     position: str | None,
     archive: AccountArchive,
 ) -> Slice[str]:
-    """One page out of a chunk: its entries sorted, newest first.
+    def read(bucket: str, start_after: str | None) -> Iterator[str]:
+        entries = archive.accounts.of_status(
+            bucket, account_type, start_after=start_after, page_size=UNORDERED_CHUNK
+        )
+        return (entry.id for entry in entries)
 
-    The position says where the chunk begins in the index, and after which id the page goes on.
-    """
     buckets = all_buckets(f"{owner}#{status}", archive.merchants.index_buckets(owner))
-    chunk_start, after_id = json.loads(position) if position else ([0, None], None)
-    places = list(islice(_places(buckets, account_type, chunk_start, archive), STATUS_CHUNK + 1))
-    chunk = places[:STATUS_CHUNK]
-    ids = sorted((account_id for _, account_id in chunk), reverse=True)
-    left = [account_id for account_id in ids if after_id is None or account_id < after_id]
-    taken = tuple(left[: query.limit])
-    if len(left) > query.limit:
-        return Slice(taken, json.dumps([chunk_start, taken[-1]]))
-    if len(places) > STATUS_CHUNK:
-        return Slice(taken, json.dumps([list(chunk[-1]), None]))
-    return Slice(taken, None)
+    return newest_of_chunk(buckets, read, limit=query.limit, position=position)
 
 
-def _places(
-    buckets: Sequence[str],
-    account_type: AccountType,
-    start: Sequence[int | str | None],
-    archive: AccountArchive,
-) -> Iterator[tuple[int, str]]:
-    """Number of the bucket and id of the account, in the order of the index."""
-    first, start_after = int(start[0] or 0), start[1]
-    for number, bucket in enumerate(buckets[first:], start=first):
-        begin = str(start_after) if number == first and start_after is not None else None
-        for entry in archive.accounts.of_status(
-            bucket, account_type, start_after=begin, page_size=STATUS_CHUNK
-        ):
-            yield number, entry.id
+def _of_number(
+    number: str, query: AccountQuery, scope: Scope, position: str | None, archive: AccountArchive
+) -> Slice[str]:
+    """A number is unique among the accounts of one owner; an operator asks for all owners'."""
+    if scope.owner is not None:
+        account_id = archive.accounts.of_owners_number(scope.owner, number)
+        return Slice(() if account_id is None else (account_id,), None)
+
+    def read(number: str, start_after: str | None) -> Iterator[str]:
+        entries = archive.accounts.of_number(
+            number, start_after=start_after, page_size=UNORDERED_CHUNK
+        )
+        return (entry.id for entry in entries)
+
+    return newest_of_chunk((number,), read, limit=query.limit, position=position)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -17,7 +17,7 @@ from runtime.contract.customers import (
     CustomerQuery,
     CustomerRequest,
 )
-from runtime.domain.buckets import bucket_for
+from runtime.domain.buckets import all_buckets, bucket_for
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.echo import echoed
@@ -25,7 +25,7 @@ from runtime.errors import InvalidValue, StaleVersion, StaleWrite, Unavailable
 from runtime.gateways.field_encryption import FieldEncryption, normalised
 from runtime.models.customer import Customer, CustomerProfile
 from runtime.models.scope import Scope
-from runtime.repositories.customers import CustomerRepository
+from runtime.repositories.customers import CustomerEntry, CustomerRepository
 from runtime.services.idempotency import ClaimReader, create_once
 from runtime.services.merchant_profiles import MerchantProfiles
 from runtime.services.pages import Cursors, take_page
@@ -50,6 +50,7 @@ class CustomerArchive:
     """What finding customers works with."""
 
     customers: CustomerRepository
+    merchants: MerchantProfiles
     encryption: FieldEncryption
     cursors: Cursors
 
@@ -95,28 +96,39 @@ def get_customer(customer_id: str, call: Call, customers: CustomerRepository) ->
 
 
 def find_customers(query: CustomerQuery, call: Call, archive: CustomerArchive) -> CustomerList:
-    """A page of the merchant's customers with this e-mail address. Raises BadCursor."""
+    """A page of the merchant's customers, or of those with an e-mail address, newest first.
+
+    Each one that is shown is deciphered under a data key of its own. Raises BadCursor, NotFound.
+    """
     merchant_id = call.caller.merchant(call.acting_for)
     page = take_page(
-        archive.customers.of_email(
-            archive.encryption.blind_indexes(merchant_id, query.email),
-            after_id=archive.cursors.position(query, "customers", merchant_id),
-            page_size=query.limit + 1,
-        ),
+        _entries(query, merchant_id, archive),
         limit=query.limit,
         position=lambda entry: entry.id,
         matches=lambda _: True,
     )
     rows = archive.customers.get_many([entry.id for entry in page.entries], Scope(merchant_id))
     # A hash of 128 bits is no proof, and the index may lag behind a changed address.
-    wanted = normalised(query.email)
-    same = (row for row in rows if normalised(row.email or "") == wanted)
+    wanted = None if query.email is None else normalised(query.email)
+    same = (row for row in rows if wanted in (None, normalised(row.email or "")))
     cursor = archive.cursors.cursor(query, page.next_position, "customers", merchant_id)
     return CustomerList(
         data=tuple(CustomerAnswer.of(row) for row in same),
         has_more=cursor is not None,
         next_cursor=cursor,
     )
+
+
+def _entries(
+    query: CustomerQuery, merchant_id: str, archive: CustomerArchive
+) -> Iterator[CustomerEntry]:
+    after_id = archive.cursors.position(query, "customers", merchant_id)
+    page_size = query.limit + 1
+    if query.email is not None:
+        indexes = archive.encryption.blind_indexes(merchant_id, query.email)
+        return archive.customers.of_email(indexes, after_id=after_id, page_size=page_size)
+    buckets = all_buckets(merchant_id, archive.merchants.index_buckets(merchant_id))
+    return archive.customers.newest_first(buckets, after_id=after_id, page_size=page_size)
 
 
 def change_customer(

@@ -129,10 +129,12 @@ def _resolve(
             _must_be_open(hold, operation.at)
             wanted = end(hold, operation)
         except (Conflict, ExceedsHold, InvalidValue) as refusal:
-            return earlier_answer(call, owner, desk.claims) or _refused(refusal, claim, call, desk)
+            return earlier_answer(call, owner, desk.claims) or _refused(
+                refusal, hold.id, claim, call, desk
+            )
         answer = success(HTTPStatus.OK, transfer_answer(wanted.after))
         try:
-            desk.ledger.resolve(replace(wanted, claim=_answered(claim, answer, call)))
+            desk.ledger.resolve(replace(wanted, claim=_answered(claim, hold.id, answer, call)))
         except AlreadyClaimed as earlier:
             if earlier.record.owner != operation_id:
                 return stored_answer(earlier.record, call)
@@ -169,14 +171,18 @@ def _amount_to_post(hold: Transfer, request: PostRequest) -> int:
 
 
 def _refused(
-    refusal: PlatformError, claim: IdempotencyRecord | None, call: Call, desk: TransferDesk
+    refusal: PlatformError,
+    hold_id: str,
+    claim: IdempotencyRecord | None,
+    call: Call,
+    desk: TransferDesk,
 ) -> StoredAnswer:
     """Store the refusal, and answer it. Raises what is not stored."""
     if not isinstance(refusal, ExceedsHold):
         raise refusal
     answer = problem(refusal, instance=call.path, request_id=call.caller.request_id)
     if claim is not None:
-        kept = _answered(claim, answer, call)
+        kept = _answered(claim, hold_id, answer, call)
         try:
             desk.ledger.refuse(None, kept, token=claim.owner, now=call.now)
         except AlreadyClaimed as first:
@@ -186,6 +192,6 @@ def _refused(
 
 
 def _answered(
-    claim: IdempotencyRecord | None, answer: StoredAnswer, call: Call
+    claim: IdempotencyRecord | None, hold_id: str, answer: StoredAnswer, call: Call
 ) -> IdempotencyRecord | None:
-    return claim and completed(claim, answer, to_epoch_seconds(call.now))
+    return claim and completed(claim, answer, to_epoch_seconds(call.now), resource_id=hold_id)

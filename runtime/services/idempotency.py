@@ -59,12 +59,20 @@ def new_claim(
 
 
 def completed(
-    claim: IdempotencyRecord, answer: StoredAnswer, call_time_seconds: int
+    claim: IdempotencyRecord,
+    answer: StoredAnswer,
+    call_time_seconds: int,
+    *,
+    resource_id: str | None = None,
 ) -> IdempotencyRecord:
-    """The claim with its answer, kept for 24 hours."""
+    """The claim with its answer, kept for 24 hours.
+
+    `resource_id`: what the request made or changed; unless the claim has said so from its start.
+    """
     return claim.model_copy(
         update={
             "state": ClaimState.COMPLETED,
+            "resource_id": claim.resource_id or resource_id,
             "status_code": answer.status,
             "response_body": answer.body,
             "expires_at": call_time_seconds + int(KEPT.total_seconds()),
@@ -130,7 +138,8 @@ def create_once(  # noqa: PLR0913 - what is written, where, and what it answers
         repeated = earlier_answer(call, merchant_id, claims)
         if repeated is not None:
             return repeated
-        claim = completed(claim, answer, to_epoch_seconds(call.now))
+        made = getattr(body, "id", None)
+        claim = completed(claim, answer, to_epoch_seconds(call.now), resource_id=made)
     try:
         store(claim, attempt)
     except AlreadyClaimed as earlier:

@@ -1,9 +1,10 @@
-"""Merchants: register, read, change, give a new webhook secret."""
+"""Merchants: register, read, list, change, give a new webhook secret."""
 
 from __future__ import annotations
 
 import base64
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -13,12 +14,20 @@ from runtime.contract.call import Call
 from runtime.contract.caller import found
 from runtime.contract.merchants import (
     MerchantAnswer,
+    MerchantList,
     MerchantPatch,
+    MerchantQuery,
     MerchantRequest,
     NewMerchant,
     ProcessorAccountAnswer,
     ProcessorAccountList,
     SecretRotation,
+)
+from runtime.domain.buckets import (
+    MERCHANT_LIST,
+    MERCHANT_LIST_BUCKETS,
+    all_buckets,
+    merchant_list_bucket,
 )
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
@@ -34,6 +43,13 @@ from runtime.models.fields import PLATFORM
 from runtime.models.merchant import MAX_PREVIOUS_SECRETS, Merchant, PreviousSecret
 from runtime.repositories.merchants import MerchantRepository
 from runtime.services.idempotency import ClaimReader, create_once, earlier_answer
+from runtime.services.pages import (
+    UNORDERED_CHUNK,
+    Cursors,
+    Slice,
+    newest_of_chunk,
+    take_page,
+)
 from runtime.services.processor_configuration import (
     PROCESSOR_FIELDS,
     UNNAMED,
@@ -63,6 +79,14 @@ class MerchantDesk:
     allow_local_webhooks: bool = False
 
 
+@dataclass(frozen=True)
+class MerchantReads:
+    """What listing merchants works with."""
+
+    merchants: MerchantRepository
+    cursors: Cursors
+
+
 def create_merchant(request: MerchantRequest, call: Call, desk: MerchantDesk) -> StoredAnswer:
     """Register a merchant. Its webhook secret is shown in this answer and never again.
 
@@ -82,6 +106,7 @@ def create_merchant(request: MerchantRequest, call: Call, desk: MerchantDesk) ->
     merchant = Merchant(
         id=merchant_id,
         merchant_id=merchant_id,
+        list_bucket=merchant_list_bucket(merchant_id),
         name=request.name,
         email=request.email,
         processor=processor,
@@ -112,6 +137,49 @@ def get_merchant(merchant_id: str, call: Call, merchants: MerchantRepository) ->
     return MerchantAnswer.of(row)
 
 
+def list_merchants(query: MerchantQuery, call: Call, reads: MerchantReads) -> MerchantList:
+    """A page of all merchants, or of those with an e-mail address, newest first. For operators.
+
+    Raises BadCursor.
+    """
+    position = reads.cursors.position(query, "merchants")
+    if query.email is None:
+        page = _of_list(query, position, reads)
+    else:
+        page = _of_email(query.email, query, position, reads)
+    rows = reads.merchants.profiles(page.entries, call.scope)
+    # The index of addresses may lag behind a changed one.
+    current = (row for row in rows if query.email in (None, row.email))
+    cursor = reads.cursors.cursor(query, page.next_position, "merchants")
+    return MerchantList(
+        data=tuple(MerchantAnswer.of(row) for row in current),
+        has_more=cursor is not None,
+        next_cursor=cursor,
+    )
+
+
+def _of_list(query: MerchantQuery, position: str | None, reads: MerchantReads) -> Slice[str]:
+    entries = reads.merchants.newest_first(
+        all_buckets(MERCHANT_LIST, MERCHANT_LIST_BUCKETS),
+        after_id=position,
+        page_size=query.limit + 1,
+    )
+    ids = (entry.id for entry in entries)
+    return take_page(ids, limit=query.limit, position=str, matches=lambda _: True)
+
+
+def _of_email(
+    email: str, query: MerchantQuery, position: str | None, reads: MerchantReads
+) -> Slice[str]:
+    def read(email: str, start_after: str | None) -> Iterator[str]:
+        entries = reads.merchants.of_email(
+            email, start_after=start_after, page_size=UNORDERED_CHUNK
+        )
+        return (entry.id for entry in entries)
+
+    return newest_of_chunk((email,), read, limit=query.limit, position=position)
+
+
 def change_merchant(
     merchant_id: str, request: MerchantPatch, call: Call, desk: MerchantDesk
 ) -> MerchantAnswer:
@@ -134,6 +202,8 @@ def change_merchant(
         )
     if not changes:
         return MerchantAnswer.of(row)
+    if row.list_bucket is None:
+        changes["list_bucket"] = merchant_list_bucket(row.id)
     if not changes.keys().isdisjoint(PROCESSOR_FIELDS):
         changes |= processor_changes(row, changes, desk.processors, call.now)
     after = next_version(row, changes, call)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -16,7 +16,8 @@ from runtime.contract.payments import (
     PaymentQuery,
 )
 from runtime.domain.buckets import all_buckets
-from runtime.domain.instants import end_of, start_of
+from runtime.domain.idempotency import claim_key
+from runtime.domain.instants import end_of, start_of, to_instant
 from runtime.domain.payment_operations import fit_together
 from runtime.echo import echoed
 from runtime.errors import InvalidValue
@@ -27,7 +28,14 @@ from runtime.repositories.customers import CustomerRepository
 from runtime.repositories.payment_lists import PaymentEntry, PaymentLists
 from runtime.repositories.payments import PaymentRepository
 from runtime.services.merchant_profiles import MerchantProfiles
-from runtime.services.pages import Cursors, take_page
+from runtime.services.pages import (
+    UNORDERED_CHUNK,
+    Cursors,
+    Slice,
+    newest_of_chunk,
+    take_page,
+)
+from runtime.services.payment_answers import PATH as PAYMENTS_PATH
 from runtime.services.payment_answers import detail_of
 from runtime.services.totals_reading import TotalsReader
 
@@ -73,32 +81,71 @@ def list_payments(query: PaymentQuery, call: Call, archive: PaymentArchive) -> P
         owner = archive.customers.owner(query.customer_id, Scope(merchant.id))
         found(owner, "customer", query.customer_id)
     start, end = window_of(query.start_date, query.end_date, call.now)
-    after_id = archive.cursors.position(query, "payments", merchant.id)
-    index, buckets = _index_for(query, merchant)
-    filtered = query.min_amount is not None or query.max_amount is not None
-    entries = archive.lists.newest_first(
-        buckets,
-        index,
-        start,
-        end,
-        after_id=after_id,
-        page_size=FILTERED_PAGE if filtered else query.limit + 1,
-    )
-    page = take_page(
-        entries,
-        limit=query.limit,
-        position=lambda entry: entry.id,
-        matches=lambda entry: _matches(entry, query),
-    )
-    ids = [entry.id for entry in page.entries]
-    rows = archive.payments.get_many(ids, Scope(merchant.id)) if ids else []
+    position = archive.cursors.position(query, "payments", merchant.id)
+    if query.idempotency_key is not None:
+        rows, next_position = _of_key(query, (start, end), position, merchant, archive)
+    else:
+        page = _of_list(query, (start, end), position, merchant, archive)
+        ids, next_position = [entry.id for entry in page.entries], page.next_position
+        rows = archive.payments.get_many(ids, Scope(merchant.id)) if ids else []
     current = (row for row in rows if query.status in (None, row.status))
-    cursor = archive.cursors.cursor(query, page.next_position, "payments", merchant.id)
+    cursor = archive.cursors.cursor(query, next_position, "payments", merchant.id)
     return PaymentList(
         data=tuple(PaymentAnswer.of(row) for row in current),
         has_more=cursor is not None,
         next_cursor=cursor,
     )
+
+
+def _of_list(
+    query: PaymentQuery,
+    window: tuple[datetime, datetime],
+    after_id: str | None,
+    merchant: MerchantProfile,
+    archive: PaymentArchive,
+) -> Slice[PaymentEntry]:
+    index, buckets = _index_for(query, merchant)
+    filtered = query.min_amount is not None or query.max_amount is not None
+    entries = archive.lists.newest_first(
+        buckets,
+        index,
+        *window,
+        after_id=after_id,
+        page_size=FILTERED_PAGE if filtered else query.limit + 1,
+    )
+    return take_page(
+        entries,
+        limit=query.limit,
+        position=lambda entry: entry.id,
+        matches=lambda entry: _matches(entry, query),
+    )
+
+
+def _of_key(
+    query: PaymentQuery,
+    window: tuple[datetime, datetime],
+    position: str | None,
+    merchant: MerchantProfile,
+    archive: PaymentArchive,
+) -> tuple[list[Payment], str | None]:
+    """Those made under one key: few, for a key is free again after a day. Filters meet the rows."""
+
+    def read(scope: str, start_after: str | None) -> Iterator[str]:
+        entries = archive.lists.of_scope(scope, start_after=start_after, page_size=UNORDERED_CHUNK)
+        return (entry.id for entry in entries)
+
+    scope = claim_key(merchant.id, "POST", PAYMENTS_PATH, str(query.idempotency_key))
+    page = newest_of_chunk((scope,), read, limit=query.limit, position=position)
+    rows = archive.payments.get_many(page.entries, Scope(merchant.id)) if page.entries else []
+    first, last = (to_instant(moment) for moment in window)
+    wanted = (
+        row
+        for row in rows
+        if first <= row.created_at <= last
+        and query.customer_id in (None, row.customer_id)
+        and _is_between(row.amount, query)
+    )
+    return list(wanted), page.next_position
 
 
 def window_of(
@@ -135,6 +182,10 @@ def _index_for(query: PaymentQuery, merchant: MerchantProfile) -> tuple[str, tup
 def _matches(entry: PaymentEntry, query: PaymentQuery) -> bool:
     if entry.status is not None and query.status not in (None, entry.status):
         return False
-    if query.min_amount is not None and entry.amount < query.min_amount:
+    return _is_between(entry.amount, query)
+
+
+def _is_between(amount: int, query: PaymentQuery) -> bool:
+    if query.min_amount is not None and amount < query.min_amount:
         return False
-    return query.max_amount is None or entry.amount <= query.max_amount
+    return query.max_amount is None or amount <= query.max_amount

@@ -214,7 +214,8 @@ def _claim(attempt: Draft, answer: StoredAnswer, call: Call) -> IdempotencyRecor
     claim = new_claim(
         call, transfer.merchant_id, owner=transfer.id, index_buckets=attempt.index_buckets
     )
-    return claim and completed(claim, answer, to_epoch_seconds(call.now))
+    seconds = to_epoch_seconds(call.now)
+    return claim and completed(claim, answer, seconds, resource_id=transfer.id)
 
 
 def _refused(

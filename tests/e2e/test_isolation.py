@@ -34,6 +34,8 @@ HARMLESS_QUERY = {
     "max_amount",
 }
 ID_QUERY = {"customer_id", "account_id", "merchant_id"}
+WORD_QUERY = {"account_number", "email", "idempotency_key"}
+"""Filters by what a merchant has named itself: another's find nothing."""
 ALONE = {"entity_id": "payment"}
 """Queries that take no other beside them, and whose id they could name."""
 NEEDED_QUERY: dict[str, dict[str, str]] = {
@@ -192,7 +194,7 @@ def test_no_filter_and_no_cursor_opens_another_merchants_lists(
         if method != "GET":
             continue
         members = {p["name"] for p in operation["parameters"] if p["in"] == "query"}
-        unknown = members - HARMLESS_QUERY - ID_QUERY - set(ALONE) - {"cursor", "email"}
+        unknown = members - HARMLESS_QUERY - ID_QUERY - WORD_QUERY - set(ALONE) - {"cursor"}
         assert not unknown, f"say how {name} could name another merchant's things by {unknown}"
         own = fill(path, stranger.ids)
         needed = NEEDED_QUERY.get(name, {})
@@ -211,12 +213,30 @@ def test_no_filter_and_no_cursor_opens_another_merchants_lists(
                     continue
                 reply = stranger.client.get(own, **{**needed, "cursor": cursor})
                 assert reply.status in SEALED, f"{name} takes a cursor that is not its own"
-        if "email" in members:
-            reply = stranger.client.get(own, email=f"{tenant.marker}@people.example")
-            assert reply.require(200)["data"] == []
+        for member in members & WORD_QUERY:
+            reply = stranger.client.get(own, **{member: tenant.words[member]})
+            must_tell_nothing(reply, tenant, f"{name}?{member}", tenant.words[member])
+            operators = reply.status == 403 and name == "listMerchants"
+            assert operators or reply.require(200)["data"] == [], f"{name}?{member}"
         if "{" not in path:
             reply = stranger.client.get(own, **needed)
             must_tell_nothing(reply, tenant, name, "")
+
+
+def test_what_a_merchant_has_named_itself_finds_its_own(tenant: Tenant) -> None:
+    found = {
+        member: tenant.client.get(path, **{member: tenant.words[member]}).require(200)["data"]
+        for member, path in (
+            ("account_number", "/v1/accounts"),
+            ("email", "/v1/customers"),
+            ("idempotency_key", "/v1/payments"),
+        )
+    }
+    assert {member: [row["id"] for row in rows] for member, rows in found.items()} == {
+        "account_number": [tenant.ids["account"]],
+        "email": [tenant.ids["customer"]],
+        "idempotency_key": [tenant.ids["authorization"]],
+    }
 
 
 def test_a_cursor_serves_only_the_filters_it_was_made_with(stranger: Tenant) -> None:

@@ -7,6 +7,8 @@ import re
 
 import pytest
 
+from runtime.repositories.claims import ClaimView
+from runtime.repositories.codec import OWNER
 from runtime.repositories.merchants import WebhookEndpoint
 from runtime.settings import (
     ArchiveSettings,
@@ -276,6 +278,19 @@ def test_the_sender_of_webhooks_reads_of_a_merchant_only_what_it_sends_with(
         "ForAllValues:StringEquals": {"dynamodb:Attributes": list(permissions.SENT_WITH)},
         "Null": {"dynamodb:Attributes": "false"},
         "StringEqualsIfExists": {"dynamodb:Select": "SPECIFIC_ATTRIBUTES"},
+    }
+
+
+def test_who_lists_answered_requests_cannot_read_their_answers(stage: Synthesized) -> None:
+    assert set(permissions.CLAIM_SHOWN) == {*ClaimView.model_fields, OWNER}
+    (claims,) = (
+        statement
+        for statement in stage.statements_of("query")
+        if statement["Resource"] == [f"${{{table_logical_id('idempotency')}.Arn}}"]
+    )
+    assert claims["Action"] == ["dynamodb:BatchGetItem"]
+    assert claims["Condition"]["ForAllValues:StringEquals"] == {
+        "dynamodb:Attributes": list(permissions.CLAIM_SHOWN)
     }
 
 

@@ -66,7 +66,9 @@ def key_ids(world: World, model: type[Customer] | type[Merchant]) -> set[str]:
 
 def found(world: World, merchant: MerchantProfile, email: str) -> list[str]:
     customers = CustomerRepository(world.store)
-    archive = CustomerArchive(customers, world.encryption, Cursors(lambda: CURSOR_KEY))
+    archive = CustomerArchive(
+        customers, world.profiles(), world.encryption, Cursors(lambda: CURSOR_KEY)
+    )
     page = find_customers(CustomerQuery(email=email), world.call(merchant), archive)
     return [each.id for each in page.data]
 

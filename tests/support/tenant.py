@@ -11,6 +11,8 @@ from local.api_client import ApiClient
 
 _USD = {"currency": "USD"}
 PATIENCE_SECONDS = 30.0
+LONGEST_NUMBER = 34
+"""Characters of an account's number."""
 
 
 @dataclass
@@ -21,6 +23,8 @@ class Tenant:
     client: ApiClient
     ids: dict[str, str] = field(default_factory=dict)
     cursors: dict[str, str] = field(default_factory=dict)
+    words: dict[str, str] = field(default_factory=dict)
+    """By the name of the filter that finds something of the merchant's by it."""
     marker: str = field(default_factory=lambda: f"marked{uuid4().hex}")
 
     def at(self, path: str) -> str:
@@ -47,13 +51,21 @@ def settle_in(merchant_id: str, client: ApiClient, operator: ApiClient) -> Tenan
     mark, ids = tenant.marker, tenant.ids
     ids["merchant"] = merchant_id
 
-    def made(path: str, body: dict[str, Any], by: ApiClient = client) -> str:
-        identifier: str = by.post(path, body, key=uuid4().hex).require(200, 201)["id"]
+    def made(
+        path: str, body: dict[str, Any], by: ApiClient = client, key: str | None = None
+    ) -> str:
+        identifier: str = by.post(path, body, key=key or uuid4().hex).require(200, 201)["id"]
         return identifier
+
+    tenant.words = {
+        "account_number": mark[:LONGEST_NUMBER],
+        "email": f"{mark}@people.example",
+        "idempotency_key": mark,
+    }
 
     person = {
         "name": mark,
-        "email": f"{mark}@people.example",
+        "email": tenant.words["email"],
         "phone": "+49 30 5550 123",
         "metadata": {"note": mark},
     }
@@ -63,7 +75,8 @@ def settle_in(merchant_id: str, client: ApiClient, operator: ApiClient) -> Tenan
     machine = {"merchant_id": merchant_id, "name": mark, "permissions": ["reports"]}
     ids["api_key"] = made("/v1/api-keys", machine, operator)
     wallet = {"account_type": "wallet", "customer_id": ids["customer"], **_USD}
-    ids["account"] = made("/v1/accounts", wallet)
+    numbered = {**wallet, "account_number": tenant.words["account_number"]}
+    ids["account"] = made("/v1/accounts", numbered)
     funded = {"account_type": "wallet", "opening_balance": 1000, "merchant_id": merchant_id, **_USD}
     ids["funded_account"] = made("/v1/accounts", funded, operator)
     moved = {
@@ -87,7 +100,9 @@ def settle_in(merchant_id: str, client: ApiClient, operator: ApiClient) -> Tenan
             **_USD,
         }
         ids["payment"] = made("/v1/payments", sale)
-    ids["authorization"] = made("/v1/payments", {**sale, "capture_method": "manual"})
+    authorized = {**sale, "capture_method": "manual"}
+    key = tenant.words["idempotency_key"]
+    ids["authorization"] = made("/v1/payments", authorized, key=key)
     refund = {"amount": 10, "reason": mark}
     refunded = client.post(f"/v1/payments/{ids['payment']}/refund", refund, key=uuid4().hex)
     ids["transaction"] = refunded.require(200)["transactions"][-1]["id"]

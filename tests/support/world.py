@@ -19,7 +19,7 @@ from runtime.contract.answers import StoredAnswer
 from runtime.contract.call import Call
 from runtime.contract.caller import Caller
 from runtime.contract.payments import CaptureRequest, PaymentRequest, RefundRequest
-from runtime.domain.buckets import bucket_for
+from runtime.domain.buckets import bucket_for, merchant_list_bucket
 from runtime.domain.idempotency import fingerprint
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
@@ -228,6 +228,10 @@ class World:
             self.timing.processors,
         )
 
+    def profiles(self) -> MerchantProfiles:
+        """Merchants' settings, never remembered."""
+        return MerchantProfiles(MerchantRepository(self.store), 0)
+
     def archive(self) -> PaymentArchive:
         """What lists read."""
         return PaymentArchive(
@@ -264,6 +268,7 @@ class World:
         values: dict[str, Any] = {
             "id": merchant_id,
             "merchant_id": merchant_id,
+            "list_bucket": merchant_list_bucket(merchant_id),
             "name": "Shop",
             "email": "shop@example.com",
             "processor": "sandbox",
@@ -337,9 +342,9 @@ class World:
         call = self.call(merchant, full, key)
         return create_payment(PaymentRequest(**full), call, desk or self.desk())
 
-    def paid(self, merchant: MerchantProfile, **body: Any) -> str:
+    def paid(self, merchant: MerchantProfile, key: str | None = None, **body: Any) -> str:
         """Id of a payment that has succeeded, or is authorized where `body` asks for that."""
-        answer = self.pay(merchant, **body)
+        answer = self.pay(merchant, key, **body)
         assert answer.status == HTTPStatus.CREATED, answer
         return str(json.loads(answer.body)["id"])
 

@@ -381,7 +381,7 @@ EXPECTED = {
     },
     "transactions": {"gsi-open", "gsi-payment", "gsi-processor", "gsi-unsettled"},
     "customers": {"gsi-merchant", "gsi-email"},
-    "merchants": {"gsi-email"},
+    "merchants": {"gsi-email", "gsi-list"},
     "idempotency": {"gsi-merchant"},
     "settlements": {"gsi-merchant"},
     "settlement_lines": {"gsi-exception", "gsi-transaction"},

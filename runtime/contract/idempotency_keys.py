@@ -1,0 +1,53 @@
+"""Shapes of the list of a merchant's recent requests."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from runtime.contract.base import Answer, Page, PageQuery
+from runtime.contract.endpoint import Endpoint, Permission
+from runtime.models.fields import Instant
+
+
+class IdempotencyKeyQuery(PageQuery, frozen=True):
+    """Pages of requests."""
+
+
+class IdempotencyKeyAnswer(Answer, frozen=True):
+    """A request that was sent with an Idempotency-Key, and is repeated until it expires.
+
+    The answer itself is not shown: repeat the request to get it. `status_code` and `expires_at` are
+    null while the request is under way.
+    """
+
+    key: str
+    method: str
+    path: str
+    status_code: int | None
+    resource_id: Annotated[
+        str | None, Field(description="What it made or changed; null where it says none.")
+    ]
+    created_at: Instant
+    expires_at: Instant | None
+
+
+class IdempotencyKeyList(Page[IdempotencyKeyAnswer], frozen=True):
+    """A page of requests, newest first."""
+
+
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    Endpoint(
+        operation="listIdempotencyKeys",
+        method="GET",
+        path="/v1/idempotency-keys",
+        function="query",
+        summary="List recent requests that were sent with an Idempotency-Key, newest first",
+        tag="idempotency keys",
+        permission=Permission.REPORTS,
+        query=IdempotencyKeyQuery,
+        answers={HTTPStatus.OK: IdempotencyKeyList},
+    ),
+)

@@ -1,0 +1,278 @@
+"""Look-ups: what can be found by what, and that nobody finds what is another merchant's.
+
+Every read goes through a client that is held to the rights of the function behind GET.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+import runtime.services.pages as pages_module
+from runtime.contract.accounts import AccountQuery, AccountRequest
+from runtime.contract.call import Call
+from runtime.contract.customers import CustomerQuery
+from runtime.contract.idempotency_keys import IdempotencyKeyQuery
+from runtime.contract.merchants import MerchantPatch, MerchantQuery
+from runtime.contract.payments import PaymentQuery
+from runtime.domain.idempotency import event_key
+from runtime.domain.instants import to_epoch_seconds
+from runtime.errors import InvalidValue
+from runtime.models.idempotency import ClaimState, IdempotencyRecord
+from runtime.models.merchant import MerchantProfile
+from runtime.repositories.accounts import AccountRepository
+from runtime.repositories.claims import ClaimRepository
+from runtime.repositories.customers import CustomerRepository
+from runtime.repositories.entries import EntryRepository
+from runtime.repositories.folding import FoldRepository
+from runtime.repositories.merchants import MerchantRepository
+from runtime.repositories.payment_lists import PaymentLists
+from runtime.repositories.payments import PaymentRepository
+from runtime.repositories.totals import TotalsRepository
+from runtime.services.account_queries import AccountArchive, list_accounts
+from runtime.services.accounts import AccountDesk, create_account
+from runtime.services.customers import CustomerArchive, erase_customer, find_customers
+from runtime.services.idempotency_queries import IdempotencyReads, list_keys
+from runtime.services.merchant_profiles import MerchantProfiles
+from runtime.services.merchants import MerchantReads, change_merchant, list_merchants
+from runtime.services.pages import Cursors
+from runtime.services.payment_queries import PaymentArchive, list_payments
+from runtime.services.totals_reading import TotalsReader
+from stacks import permissions
+from tests.support.rights import hold_to
+from tests.support.world import CURSOR_KEY, World, pages
+
+
+@dataclass
+class Desk:
+    """The reading side, by the rights of the function behind GET, on a world's tables."""
+
+    world: World
+
+    def __post_init__(self) -> None:
+        client = self.world.engine.dynamodb()
+        hold_to(client, permissions.QUERY, self.world.tables)
+        store = self.world.store_on(client)
+        cursors = Cursors(lambda: CURSOR_KEY)
+        customers = CustomerRepository(store)
+        merchants = MerchantRepository(store)
+        profiles = MerchantProfiles(merchants, 0)
+        self.customers = CustomerArchive(customers, profiles, self.world.encryption, cursors)
+        self.merchants = MerchantReads(merchants, cursors)
+        self.accounts = AccountArchive(
+            AccountRepository(store),
+            FoldRepository(store),
+            EntryRepository(store),
+            customers,
+            profiles,
+            cursors,
+        )
+        self.payments = PaymentArchive(
+            PaymentRepository(store),
+            PaymentLists(store),
+            profiles,
+            customers,
+            cursors,
+            TotalsReader(TotalsRepository(store)),
+        )
+        self.keys = IdempotencyReads(ClaimRepository(store), profiles, cursors)
+
+    def operator(self, acting_for: str | None = None) -> Call:
+        return self.world.call(None, operator=True, acting_for=acting_for)
+
+    def account(self, merchant: MerchantProfile | None, number: str, key: str | None = None) -> str:
+        """Id of a new wallet; without a merchant it is the platform's."""
+        store = self.world.store
+        desk = AccountDesk(
+            AccountRepository(store),
+            FoldRepository(store),
+            self.world.profiles(),
+            ClaimRepository(store),
+        )
+        body = {"account_type": "wallet", "currency": "USD", "account_number": number}
+        call = self.world.call(merchant, body, key, path="/v1/accounts", operator=merchant is None)
+        answer = create_account(AccountRequest.model_validate_json(json.dumps(body)), call, desk)
+        return str(json.loads(answer.body)["id"])
+
+
+@pytest.fixture
+def desk(world: World) -> Desk:
+    return Desk(world)
+
+
+def ids(read: Callable[[str | None], Any]) -> list[str]:
+    return [row.id for page in pages(read) for row in page.data]
+
+
+def test_customers_are_listed_newest_first_until_they_are_erased(desk: Desk, world: World) -> None:
+    shop, other = world.merchant(index_buckets=4), world.merchant()
+    mine = [world.customer(shop, f"c{n}@example.com") for n in range(5)]
+    world.customer(other)
+
+    def listed(merchant: MerchantProfile, **query: Any) -> list[str]:
+        def read(cursor: str | None) -> Any:
+            asked = CustomerQuery(cursor=cursor, **query)
+            return find_customers(asked, world.call(merchant), desk.customers)
+
+        return ids(read)
+
+    assert listed(shop, limit=2) == listed(shop) == sorted(mine, reverse=True)
+    erase_customer(mine[3], world.call(shop, {}), world.customer_desk())
+    assert listed(shop, limit=4) == sorted({*mine} - {mine[3]}, reverse=True)
+    assert listed(shop, email="C1@example.com") == [mine[1]]
+    assert listed(other, email="c1@example.com") == []
+
+
+def test_operators_find_merchants_by_address_and_in_a_list(desk: Desk, world: World) -> None:
+    mine = [world.merchant(email="shared@example.com").id for _ in range(5)]
+    older = world.merchant(email="older@example.com", list_bucket=None)
+
+    def listed(**query: Any) -> list[str]:
+        def read(cursor: str | None) -> Any:
+            asked = MerchantQuery(cursor=cursor, **query)
+            return list_merchants(asked, desk.operator(), desk.merchants)
+
+        return ids(read)
+
+    newest_first = sorted(mine, reverse=True)
+    assert listed(limit=2) == listed(limit=100) == newest_first
+    assert listed(limit=2, email="shared@example.com") == newest_first
+    assert listed(email="nobody@example.com") == []
+    assert listed(email="older@example.com") == [older.id]
+    renamed = MerchantPatch(version=1, name="Older")
+    change_merchant(older.id, renamed, world.call(older, {}), world.merchant_desk())
+    assert listed() == [older.id, *newest_first], "the next change has brought it in"
+
+
+def test_an_account_is_found_by_its_number_by_its_owner_alone(
+    desk: Desk, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shops = [world.merchant() for _ in range(3)]
+    same = [desk.account(shop, "4711-0815") for shop in shops]
+    own = desk.account(shops[0], "0000-0001")
+
+    def found(call: Call, **query: Any) -> list[str]:
+        def read(cursor: str | None) -> Any:
+            return list_accounts(AccountQuery(cursor=cursor, **query), call, desk.accounts)
+
+        return ids(read)
+
+    assert found(world.call(shops[0]), account_number="4711-0815") == [same[0]]
+    assert found(world.call(shops[1]), account_number="0000-0001") == []
+    assert found(world.call(shops[0]), account_number="0000-0001", status="closed") == []
+    assert found(desk.operator(shops[0].id), account_number="0000-0001") == [own]
+    everybodys = found(desk.operator(), account_number="4711-0815")
+    assert everybodys == sorted(same, reverse=True)
+    monkeypatch.setattr(pages_module, "UNORDERED_CHUNK", 2)
+    in_parts = found(desk.operator(), account_number="4711-0815", limit=1)
+    assert sorted(in_parts) == sorted(same)
+    with pytest.raises(InvalidValue) as refused:
+        found(world.call(shops[0]))
+    assert "account_number" in refused.value.detail
+
+
+def test_a_payment_is_found_by_the_key_it_was_made_under(desk: Desk, world: World) -> None:
+    shop, other = world.merchant(), world.merchant()
+    first = world.paid(shop, "order#1", amount=700)
+    world.paid(shop, "order#2")
+
+    def found(merchant: MerchantProfile, **query: Any) -> list[str]:
+        def read(cursor: str | None) -> Any:
+            asked = PaymentQuery(cursor=cursor, **query)
+            return list_payments(asked, world.call(merchant), desk.payments)
+
+        return ids(read)
+
+    assert found(shop, idempotency_key="order#1") == [first]
+    assert found(shop, idempotency_key="order#1", limit=1, max_amount=700) == [first]
+    assert found(shop, idempotency_key="order#1", status="failed") == []
+    assert found(shop, idempotency_key="order#1", min_amount=701) == []
+    assert found(shop, idempotency_key="order#1", end_date="2020-01-01") == []
+    assert found(shop, idempotency_key="order#3") == []
+    assert found(other, idempotency_key="order#1") == []
+    world.clock.advance(2 * 86_400)
+    second = world.paid(shop, "order#1", amount=701)
+    for limit in (1, 2):
+        assert found(shop, idempotency_key="order#1", limit=limit) == [second, first]
+
+
+def test_recent_requests_are_listed_without_their_answers(desk: Desk, world: World) -> None:
+    shop, other = world.merchant(index_buckets=4), world.merchant()
+    made = {f"order#{n}": world.paid(shop, f"order#{n}") for n in range(3)}
+    world.pay(shop, "unanswered", payment_method="tok_timeout")
+    made["wallet"] = desk.account(shop, "4711-0815", "wallet")
+    world.pay(other, "theirs")
+    desk.account(None, "4711-0816", "platforms")
+    at = world.clock()
+    for name, expires_at in (("told", None), ("old", to_epoch_seconds(at) - 1)):
+        notified = event_key(shop.id, "sandbox", name)
+        key = notified if name == "told" else f"{shop.id}#POST#/v1/payments#{name}"
+        world.put(
+            world.claims()[0].model_copy(
+                update={
+                    "key": key,
+                    "merchant_id": shop.id,
+                    "merchant_bucket": f"{shop.id}#000",
+                    "state": ClaimState.COMPLETED,
+                    "expires_at": expires_at,
+                }
+            )
+        )
+    world.lose_keys()
+
+    def listed(call: Call, limit: int = 20) -> dict[str, Any]:
+        def read(cursor: str | None) -> Any:
+            return list_keys(IdempotencyKeyQuery(cursor=cursor, limit=limit), call, desk.keys)
+
+        rows = [row for page in pages(read) for row in page.data]
+        times = [row.created_at for row in rows]
+        assert times == sorted(times, reverse=True)
+        assert len({row.key for row in rows}) == len(rows)
+        return {row.key: row for row in rows}
+
+    rows = listed(world.call(shop))
+    assert rows.keys() == {*made, "unanswered"}
+    assert listed(world.call(shop), limit=2) == rows
+    assert {key: rows[key].resource_id for key in made} == made
+    assert (rows["order#1"].method, rows["order#1"].path) == ("POST", "/v1/payments")
+    assert (rows["order#1"].status_code, rows["wallet"].path) == (201, "/v1/accounts")
+    assert rows["order#1"].expires_at > rows["order#1"].created_at
+    unanswered = rows["unanswered"]
+    assert (unanswered.status_code, unanswered.expires_at) == (None, None)
+    assert unanswered.resource_id.startswith("pay_")
+    assert listed(world.call(other)).keys() == {"theirs"}
+    assert listed(desk.operator()).keys() == {"platforms"}
+    assert listed(desk.operator(other.id)).keys() == {"theirs"}
+
+
+def test_requests_of_one_moment_are_each_listed_once(desk: Desk, world: World) -> None:
+    shop = world.merchant()
+    moment = world.call(shop).now
+    for n in range(7):
+        world.put(
+            IdempotencyRecord(
+                key=f"{shop.id}#POST#/v1/accounts#k{n}",
+                merchant_bucket=f"{shop.id}#000",
+                created_at="2026-03-14T09:00:00.000Z",
+                merchant_id=shop.id,
+                key_subject=shop.id,
+                request_id="r",
+                fingerprint="f",
+                owner="o",
+                state=ClaimState.COMPLETED,
+                status_code=201,
+                expires_at=to_epoch_seconds(moment) + 60,
+            )
+        )
+    seen: list[str] = []
+    for page in pages(
+        lambda cursor: list_keys(
+            IdempotencyKeyQuery(cursor=cursor, limit=2), world.call(shop), desk.keys
+        )
+    ):
+        seen += [row.key for row in page.data]
+    assert seen == [f"k{n}" for n in reversed(range(7))]
