@@ -152,10 +152,12 @@ QUERY: Final[TableUses] = {
     "processor_events": _rows("BatchGetItem", query=("gsi-merchant", "gsi-status")),
     "proofs": _rows("GetItem"),
     "settlement_files": _rows("GetItem", "BatchGetItem", query=("gsi-merchant", "gsi-status")),
-    "settlement_lines": _rows("Query"),
+    "settlement_lines": _rows("BatchGetItem", "Query", query=("gsi-transaction",)),
     "settlements": _rows("GetItem", "BatchGetItem", query=("gsi-merchant",)),
     "totals": _rows("GetItem", "Query"),
-    "transactions": _rows("BatchGetItem"),
+    "transactions": _rows(
+        "GetItem", "BatchGetItem", query=("gsi-merchant", "gsi-payment", "gsi-processor")
+    ),
     "transfers": _rows(
         "GetItem", "BatchGetItem", query=("customer-index", "merchant-index", "status-index")
     ),

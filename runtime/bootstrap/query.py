@@ -22,6 +22,7 @@ from runtime.repositories.proofs import ProofRepository
 from runtime.repositories.settlement_files import SettlementFileRepository
 from runtime.repositories.settlements import SettlementRepository
 from runtime.repositories.totals import TotalsRepository
+from runtime.repositories.transaction_lists import TransactionLists
 from runtime.repositories.transfers import TransferRepository
 from runtime.repositories.webhooks import WebhookRepository
 from runtime.services.account_queries import AccountArchive
@@ -37,6 +38,7 @@ from runtime.services.payment_queries import PaymentArchive
 from runtime.services.reconciliation.file_routes import SettlementFileReads
 from runtime.services.settlement_queries import SettlementArchive
 from runtime.services.totals_reading import TotalsReader
+from runtime.services.transaction_queries import TransactionReads
 from runtime.services.transfer_queries import TransferArchive
 from runtime.services.webhooks import WebhookArchive
 from runtime.settings import QuerySettings
@@ -71,6 +73,13 @@ class QueryServices(FunctionServices):
             self.customers,
             cursors,
             TotalsReader(TotalsRepository(self.store)),
+        )
+        self.transactions = TransactionReads(
+            TransactionLists(self.store),
+            PaymentRepository(self.store),
+            PaymentLists(self.store),
+            profiles,
+            cursors,
         )
         self.api_keys = ApiKeyArchive(ApiKeyRepository(self.store), profiles, cursors)
         self.audit = AuditTrail(AuditRepository(self.store), profiles, cursors)

@@ -22,6 +22,7 @@ from runtime.contract import (
     settlement_files,
     settlements,
     system,
+    transactions,
     transfers,
     webhooks,
 )
@@ -34,6 +35,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *accounts.ENDPOINTS,
     *transfers.ENDPOINTS,
     *payments.ENDPOINTS,
+    *transactions.ENDPOINTS,
     *idempotency_keys.ENDPOINTS,
     *processor_events.ENDPOINTS,
     *settlement_files.ENDPOINTS,

@@ -18,7 +18,7 @@ from runtime.domain.ids import created_at, new_id, repeatable_id
 from runtime.domain.instants import to_datetime
 from runtime.models.fields import Instant
 
-_TRANSFER, _TRANSACTION = "trf", "txn"
+_TRANSFER, _TRANSACTION, _PAYMENT = "trf", "txn", "pay"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _OPERATION: Final = "pos"
 """Prefix of the operation ids of postings."""
@@ -32,6 +32,11 @@ def posting_operation_id(now: datetime) -> str:
 def charge_transaction_id(payment_id: str) -> str:
     """The one transaction that a payment's charge has: its authorization or its capture."""
     return f"{_TRANSACTION}_{_unique_part(payment_id)}"
+
+
+def payment_id_of_charge(transaction_id: str) -> str:
+    """The payment whose charge this transaction is; of another one, the id of none."""
+    return f"{_PAYMENT}_{_unique_part(transaction_id)}"
 
 
 def posting_id(transaction_id: str) -> str:

@@ -46,6 +46,7 @@ from runtime.contract.settlements import (
     SettlementQuery,
 )
 from runtime.contract.system import Health
+from runtime.contract.transactions import TransactionDetail, TransactionList, TransactionQuery
 from runtime.contract.transfers import TransferAnswer, TransferList, TransferQuery
 from runtime.contract.webhooks import WebhookAnswer, WebhookList, WebhookQuery
 from runtime.handlers.docs_page import DOCS_PAGE
@@ -61,6 +62,7 @@ from runtime.services import (
     payment_queries,
     payment_summary,
     settlement_queries,
+    transaction_queries,
     transfer_queries,
     webhooks,
 )
@@ -183,6 +185,21 @@ def summarize_payments(request: Request) -> PaymentSummary:
     archive = query_services().payments
     query = request.query(SummaryQuery)
     return payment_summary.summarize_payments(query, request.authenticated, archive)
+
+
+@handler.handles("getTransaction")
+def read_transaction(request: Request) -> TransactionDetail:
+    """GET /v1/transactions/{id}."""
+    reads = query_services().transactions
+    return transaction_queries.get_transaction(request.path_id, request.authenticated, reads)
+
+
+@handler.handles("listTransactions")
+def list_transactions(request: Request) -> TransactionList:
+    """GET /v1/transactions."""
+    reads = query_services().transactions
+    query = request.query(TransactionQuery)
+    return transaction_queries.list_transactions(query, request.authenticated, reads)
 
 
 @handler.handles("listIdempotencyKeys")

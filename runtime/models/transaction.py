@@ -54,10 +54,15 @@ class Transaction(Record, table="transactions", stream=True, frozen=True):
     """Something that a processor does for a payment.
 
     A charge's is written with its answer. A capture, refund or void of an authorization is written
-    before the processor is asked, pending, and stands in `gsi-open` until the answer is known.
+    before the processor is asked, pending, and stands in `gsi-open` until the answer is known. It
+    also stands in `gsi-merchant`; a charge does not: its id follows from its payment's, which has a
+    list of its own.
     """
 
-    id: Annotated[str, partition(), sort("gsi-payment"), sort("gsi-unsettled")]
+    id: Annotated[
+        str, partition(), sort("gsi-payment"), sort("gsi-unsettled"), sort("gsi-merchant")
+    ]
+    merchant_bucket: Annotated[str | None, partition("gsi-merchant")] = None
     open_bucket: Annotated[str | None, partition("gsi-open")] = None
     next_action_at: Annotated[Instant | None, sort("gsi-open")] = None
     payment_id: Annotated[str, partition("gsi-payment")]

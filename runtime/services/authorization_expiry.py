@@ -18,6 +18,7 @@ from runtime.services.payment_desk import PaymentDesk
 from runtime.services.payment_operations import (
     Begun,
     Wanted,
+    operation_bucket,
     operation_request,
     pending_operation,
     settle_operation,
@@ -88,6 +89,7 @@ def _void(
         lease=desk.resolver_lease,
         owner=operation_id,
         context=context,
+        merchant_bucket=operation_bucket(operation_id, desk.merchants.require(payment.merchant_id)),
         open_bucket=desk.open_bucket(operation_id),
     )
     wanted = Wanted(TransactionType.VOID, reason=EXPIRED)

@@ -11,6 +11,7 @@ from runtime.contract.answers import StoredAnswer
 from runtime.contract.call import Call
 from runtime.contract.caller import found
 from runtime.contract.payments import CaptureRequest, RefundRequest
+from runtime.domain.buckets import bucket_for
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_datetime, to_instant
 from runtime.domain.payment_operations import ceiling_of, refusal_of
@@ -56,13 +57,15 @@ class Wanted:
 class Begun:
     """When and by whom an operation was begun, and for how long it is theirs alone.
 
-    `open_bucket`: where it waits for its answer.
+    `merchant_bucket`: where it stands in its merchant's list; `open_bucket`: where it waits for its
+    answer.
     """
 
     at: datetime
     lease: timedelta
     owner: str
     context: ChangeContext
+    merchant_bucket: str
     open_bucket: str
     claim_key: str | None = None
 
@@ -194,6 +197,7 @@ class OperationStep:
             lease=self.desk.intent_lease,
             owner=claim.owner,
             context=self.call.caller.change(cause=self.operation_id),
+            merchant_bucket=operation_bucket(self.operation_id, self.merchant),
             open_bucket=self.desk.open_bucket(self.operation_id),
             claim_key=claim.key,
         )
@@ -216,6 +220,11 @@ class OperationStep:
             )
 
 
+def operation_bucket(operation_id: str, merchant: MerchantProfile) -> str:
+    """Key of a capture, refund or void in the list of its merchant's operations."""
+    return bucket_for(merchant.id, operation_id, merchant.index_buckets)
+
+
 def pending_operation(
     operation_id: str, wanted: Wanted, amount: int, payment: Payment, begun: Begun
 ) -> Transaction:
@@ -226,6 +235,7 @@ def pending_operation(
         id=operation_id,
         merchant_id=payment.merchant_id,
         payment_id=payment.id,
+        merchant_bucket=begun.merchant_bucket,
         open_bucket=begun.open_bucket,
         next_action_at=lease_end,
         type=wanted.kind,

@@ -42,7 +42,8 @@ from runtime.services.totals_reading import TotalsReader
 FILTERED_PAGE = 100
 MAX_READS_AGAIN: Final = 4
 """Of a payment and its transactions, by turns, until two that were read one after the other fit."""
-_FIRST_DAY = datetime(2020, 1, 1, tzinfo=UTC)
+FIRST_DAY: Final = datetime(2020, 1, 1, tzinfo=UTC)
+"""Nothing of the platform's is older."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ def window_of(
     start_text: str | None, end_text: str | None, now: datetime
 ) -> tuple[datetime, datetime]:
     """What a query's start_date and end_date mean, in UTC; `now` ends it. Raises InvalidValue."""
-    start = _moment(start_of, start_text, "start_date") if start_text is not None else _FIRST_DAY
+    start = _moment(start_of, start_text, "start_date") if start_text is not None else FIRST_DAY
     end = _moment(end_of, end_text, "end_date") if end_text is not None else now
     if start_text is not None and end_text is not None and start > end:
         raise InvalidValue(
@@ -160,7 +161,7 @@ def window_of(
             param="start_date",
         )
     # Ids cannot say a time before 1970, and no payment is older than the platform.
-    return max(start, _FIRST_DAY), max(end, _FIRST_DAY)
+    return max(start, FIRST_DAY), max(end, FIRST_DAY)
 
 
 def _moment(read: Callable[[str], datetime], text: str, param: str) -> datetime:

@@ -34,14 +34,15 @@ HARMLESS_QUERY = {
     "max_amount",
 }
 ID_QUERY = {"customer_id", "account_id", "merchant_id"}
-WORD_QUERY = {"account_number", "email", "idempotency_key"}
-"""Filters by what a merchant has named itself: another's find nothing."""
-ALONE = {"entity_id": "payment"}
+WORD_QUERY = {"account_number", "email", "idempotency_key", "processor_id"}
+"""Filters by what a merchant, or its processor, has named: another's find nothing."""
+ALONE = {"entity_id": "payment", "payment_id": "payment"}
 """Queries that take no other beside them, and whose id they could name."""
 NEEDED_QUERY: dict[str, dict[str, str]] = {
     "findCustomers": {"email": "nobody@people.example"},
     "listAccounts": {"status": "active", "account_type": "wallet"},
     "listAudit": {"action": "payment_succeeded"},
+    "listTransactions": {"status": "succeeded"},
 }
 CROSS_KIND = (
     "merchant",
@@ -230,12 +231,14 @@ def test_what_a_merchant_has_named_itself_finds_its_own(tenant: Tenant) -> None:
             ("account_number", "/v1/accounts"),
             ("email", "/v1/customers"),
             ("idempotency_key", "/v1/payments"),
+            ("processor_id", "/v1/transactions"),
         )
     }
     assert {member: [row["id"] for row in rows] for member, rows in found.items()} == {
         "account_number": [tenant.ids["account"]],
         "email": [tenant.ids["customer"]],
         "idempotency_key": [tenant.ids["authorization"]],
+        "processor_id": [tenant.ids["transaction"]],
     }
 
 

@@ -19,11 +19,14 @@ from runtime.contract.customers import CustomerQuery
 from runtime.contract.idempotency_keys import IdempotencyKeyQuery
 from runtime.contract.merchants import MerchantPatch, MerchantQuery
 from runtime.contract.payments import PaymentQuery
+from runtime.contract.transactions import TransactionQuery
 from runtime.domain.idempotency import event_key
 from runtime.domain.instants import to_epoch_seconds
-from runtime.errors import InvalidValue
+from runtime.errors import InvalidValue, NotFound
 from runtime.models.idempotency import ClaimState, IdempotencyRecord
 from runtime.models.merchant import MerchantProfile
+from runtime.models.settlement import LineStatus, SettlementLine
+from runtime.models.transaction import Transaction, TransactionStatus
 from runtime.repositories.accounts import AccountRepository
 from runtime.repositories.claims import ClaimRepository
 from runtime.repositories.customers import CustomerRepository
@@ -33,6 +36,7 @@ from runtime.repositories.merchants import MerchantRepository
 from runtime.repositories.payment_lists import PaymentLists
 from runtime.repositories.payments import PaymentRepository
 from runtime.repositories.totals import TotalsRepository
+from runtime.repositories.transaction_lists import TransactionLists
 from runtime.services.account_queries import AccountArchive, list_accounts
 from runtime.services.accounts import AccountDesk, create_account
 from runtime.services.customers import CustomerArchive, erase_customer, find_customers
@@ -42,9 +46,14 @@ from runtime.services.merchants import MerchantReads, change_merchant, list_merc
 from runtime.services.pages import Cursors
 from runtime.services.payment_queries import PaymentArchive, list_payments
 from runtime.services.totals_reading import TotalsReader
+from runtime.services.transaction_queries import (
+    TransactionReads,
+    get_transaction,
+    list_transactions,
+)
 from stacks import permissions
 from tests.support.rights import hold_to
-from tests.support.world import CURSOR_KEY, World, pages
+from tests.support.world import CURSOR_KEY, SETUP, World, pages
 
 
 @dataclass
@@ -78,6 +87,13 @@ class Desk:
             customers,
             cursors,
             TotalsReader(TotalsRepository(store)),
+        )
+        self.transactions = TransactionReads(
+            TransactionLists(store),
+            PaymentRepository(store),
+            PaymentLists(store),
+            profiles,
+            cursors,
         )
         self.keys = IdempotencyReads(ClaimRepository(store), profiles, cursors)
 
@@ -276,3 +292,99 @@ def test_requests_of_one_moment_are_each_listed_once(desk: Desk, world: World) -
     ):
         seen += [row.key for row in page.data]
     assert seen == [f"k{n}" for n in reversed(range(7))]
+
+
+def transactions(desk: Desk, call: Call, **query: Any) -> list[str]:
+    def read(cursor: str | None) -> Any:
+        return list_transactions(TransactionQuery(cursor=cursor, **query), call, desk.transactions)
+
+    return ids(read)
+
+
+def test_transactions_are_found_by_payment_processor_id_and_status(
+    desk: Desk, world: World
+) -> None:
+    shop, other = world.merchant(index_buckets=4), world.merchant()
+    first = world.paid(shop)
+    world.pay(shop, payment_method="tok_declined")
+    authorized = world.paid(shop, capture_method="manual")
+    world.operate(shop, authorized, "capture", amount=300, final=False)
+    world.paid(shop)
+    world.operate(shop, first, "refund", amount=10)
+    refused = world.paid(shop, payment_method="tok_refund_fails")
+    world.operate(shop, refused, "refund", amount=10)
+    theirs = world.paid(other)
+    world.operate(other, theirs, "refund", amount=10)
+    rows = sorted(world.rows(Transaction), key=lambda row: row.id, reverse=True)
+    settled = next(row for row in reversed(rows) if row.payment_id == first)
+    world.put(settled.model_copy(update={"status": TransactionStatus.SETTLED}))
+    pending = next(row for row in rows if row.payment_id == authorized)
+    world.put(pending.model_copy(update={"status": TransactionStatus.PENDING}))
+    rows = sorted(world.rows(Transaction), key=lambda row: row.id, reverse=True)
+
+    def expected(merchant: MerchantProfile, **wanted: str) -> list[str]:
+        name, value = next(iter(wanted.items()))
+        return [
+            row.id for row in rows if row.merchant_id == merchant.id and getattr(row, name) == value
+        ]
+
+    for limit in (1, 3, 100):
+        for status in TransactionStatus:
+            mine = transactions(desk, world.call(shop), status=status, limit=limit)
+            assert mine == expected(shop, status=status), status
+            assert mine, f"there is one that has {status}"
+        for payment in (first, authorized, refused):
+            found = transactions(desk, world.call(shop), payment_id=payment, limit=limit)
+            assert found == expected(shop, payment_id=payment)
+        for row in rows:
+            if row.processor_id is None:
+                continue
+            whose, stranger = (shop, other) if row.merchant_id == shop.id else (other, shop)
+            known = {"processor_id": row.processor_id}
+            found = transactions(desk, world.call(whose), limit=limit, **known)
+            assert found == expected(whose, **known)
+            assert row.id in found
+            page = list_transactions(
+                TransactionQuery(limit=1, **known), world.call(stranger), desk.transactions
+            )
+            assert (page.data, page.has_more) == ((), False), "not even that there is more"
+            assert transactions(desk, desk.operator(), **known) == found
+    with pytest.raises(NotFound):
+        transactions(desk, world.call(shop), payment_id=theirs)
+
+
+@pytest.mark.parametrize("query", [{}, {"status": "failed", "processor_id": "ch_1"}])
+def test_transactions_are_looked_up_by_exactly_one_thing(
+    desk: Desk, world: World, query: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidValue) as refused:
+        transactions(desk, world.call(world.merchant()), **query)
+    assert refused.value.param == "payment_id"
+
+
+def test_a_transaction_shows_its_own_merchants_settlement_lines(desk: Desk, world: World) -> None:
+    shop, other = world.merchant(), world.merchant()
+    payment = world.paid(shop)
+    (row,) = (row for row in world.rows(Transaction) if row.payment_id == payment)
+    for merchant, settlement, line in ((shop, "set_B", 9), (shop, "set_A", 7), (other, "set_C", 2)):
+        world.put(
+            SettlementLine(
+                settlement_bucket=f"{settlement}#000",
+                line=line,
+                settlement_id=settlement,
+                merchant_id=merchant.id,
+                transaction_id=row.id,
+                status=LineStatus.MATCHED,
+                created_at=row.created_at,
+                updated_at=row.updated_at,
+                **SETUP.stamp(),
+            )
+        )
+    seen = get_transaction(row.id, world.call(shop), desk.transactions)
+    assert (seen.id, seen.payment_id, seen.amount) == (row.id, payment, 1000)
+    assert [(each.settlement_id, each.line, each.status) for each in seen.settlement_lines] == [
+        ("set_A", 7, "matched"),
+        ("set_B", 9, "matched"),
+    ]
+    with pytest.raises(NotFound):
+        get_transaction(row.id, world.call(other), desk.transactions)

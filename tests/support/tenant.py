@@ -105,7 +105,9 @@ def settle_in(merchant_id: str, client: ApiClient, operator: ApiClient) -> Tenan
     ids["authorization"] = made("/v1/payments", authorized, key=key)
     refund = {"amount": 10, "reason": mark}
     refunded = client.post(f"/v1/payments/{ids['payment']}/refund", refund, key=uuid4().hex)
-    ids["transaction"] = refunded.require(200)["transactions"][-1]["id"]
+    transaction = refunded.require(200)["transactions"][-1]
+    ids["transaction"] = transaction["id"]
+    tenant.words["processor_id"] = transaction["processor_id"]
     ids["settlement_file"] = made("/v1/settlement-files", {"name": f"{mark}.csv"})
     if operator.get(f"/v1/merchants/{merchant_id}").require(200)["webhook_url"] is not None:
         ids["webhook"] = _told_of(ids["payment"], client)

@@ -1,0 +1,99 @@
+"""Transactions as their list indexes show them, and the settlement lines that are about one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Final
+
+from pydantic import BaseModel
+
+from runtime.models.scope import Scope
+from runtime.models.settlement import LineStatus, SettlementLine
+from runtime.models.transaction import Transaction
+from runtime.repositories.expressions import below, equals
+from runtime.repositories.merging import merge_newest_first
+from runtime.repositories.store import MAX_TRANSACTION_ITEMS, Store
+
+LINES_SHOWN: Final = MAX_TRANSACTION_ITEMS
+"""Settlement lines that are read of one transaction: it has one, and some more when files were
+corrected or a line came twice."""
+
+
+class _Entry(BaseModel, frozen=True):
+    id: str
+
+
+class LineView(BaseModel, frozen=True):
+    """A settlement line as a transaction shows it."""
+
+    settlement_bucket: str
+    settlement_id: str
+    line: int
+    status: LineStatus
+
+
+class _LineKey(BaseModel, frozen=True):
+    settlement_bucket: str
+    line: int
+
+
+class TransactionLists:
+    """Reads of the indexes of transactions, and of lines by transaction; they may lag seconds."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def of_payment(self, payment_id: str, *, after_id: str | None, page_size: int) -> Iterator[str]:
+        """Ids of what was done for a payment, newest first, older than `after_id`."""
+        return self._newest_first("gsi-payment", payment_id, after_id, page_size)
+
+    def operations(
+        self, buckets: Sequence[str], *, after_id: str | None, page_size: int
+    ) -> Iterator[str]:
+        """Ids of a merchant's captures, refunds and voids of authorizations, newest first."""
+        readers = [
+            self._newest_first("gsi-merchant", bucket, after_id, page_size) for bucket in buckets
+        ]
+        return merge_newest_first(readers, key=str)
+
+    def of_processor_id(self, processor_id: str, *, page_size: int) -> Iterator[str]:
+        """Ids of what a processor calls so, whosever it is, in no order that means anything."""
+        entries = self._store.query(
+            Transaction,
+            _Entry,
+            [equals("processor_id", processor_id)],
+            index="gsi-processor",
+            page_size=page_size,
+        )
+        return (entry.id for entry in entries)
+
+    def lines_of(self, transaction_id: str, scope: Scope) -> list[LineView]:
+        """The settlement lines in `scope` that are about a transaction, at most LINES_SHOWN."""
+        entries = self._store.query(
+            SettlementLine,
+            _LineKey,
+            [equals("transaction_id", transaction_id)],
+            index="gsi-transaction",
+            page_size=LINES_SHOWN,
+        )
+        keys = [entry.model_dump() for entry in islice(entries, LINES_SHOWN)]
+        if not keys:
+            return []
+        lines = self._store.get_many(SettlementLine, keys, LineView, scope)
+        return sorted(lines, key=lambda line: (line.settlement_id, line.line))
+
+    def _newest_first(
+        self, index: str, partition: str, after_id: str | None, page_size: int
+    ) -> Iterator[str]:
+        key = Transaction.table_schema.index(index).partition_key.name
+        older = () if after_id is None else (below("id", after_id),)
+        entries = self._store.query(
+            Transaction,
+            _Entry,
+            [equals(key, partition), *older],
+            index=index,
+            newest_first=True,
+            page_size=page_size,
+        )
+        return (entry.id for entry in entries)
