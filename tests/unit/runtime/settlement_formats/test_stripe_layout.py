@@ -46,10 +46,8 @@ def read(**changes: str) -> ImportedLine:
 
 
 def cells(**changes: str) -> list[str]:
-    row = {
-        **CHARGE,
-        **{key.replace("__", "[") + "]" * ("__" in key): value for key, value in changes.items()},
-    }
+    references = {f"{of}_reference": f"{of}_metadata[reference]" for of in ("payment", "refund")}
+    row = {**CHARGE, **{references.get(name, name): value for name, value in changes.items()}}
     return [row.get(name, "") for name in STRIPE_HEADER]
 
 
