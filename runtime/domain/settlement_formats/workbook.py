@@ -1,0 +1,175 @@
+"""Excel workbooks as the CSV that Excel would have saved. Pure; read with calamine.
+
+What of a cell becomes which text:
+- a whole number: its digits, without `.0`;
+- another number: 15 significant digits, which is what Excel keeps and shows, so 24.05 stored as
+  24.049999999999997 is 24.05; never in scientific notation;
+- a date or time: ISO 8601;
+- a line break inside a text: a blank, so that row and line numbers are the same.
+Numbers of more than 15 digits, such as long references in cells that are not text, have lost their
+last digits to Excel: such a workbook is refused.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import io
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, SheetVisibleEnum
+
+from runtime.domain.settlement_formats.detect import layout_of
+from runtime.domain.settlement_formats.layout import Layout, Refusal
+
+MAX_WORKBOOK_BYTES: Final = 16 * 1024 * 1024
+"""Of the file as it is uploaded: some 300,000 lines."""
+MAX_UNPACKED_BYTES: Final = 192 * 1024 * 1024
+"""Of what the file unpacks to."""
+MAX_CELLS: Final = 2_000_000
+"""Rows times columns of one sheet, all of which are in memory at once (32 bytes each)."""
+EXACT_DIGITS: Final = 15
+"""Significant digits that Excel keeps of a number."""
+_EXACT_BELOW = 10.0**EXACT_DIGITS
+_READ_BYTES = 1024 * 1024
+_CELL = re.compile(rb"""r\s*=\s*["']([A-Z]{1,3})([0-9]{1,7})["']""")
+_OVERLAP_BYTES = 64
+"""Of two blocks that are read, for a cell's name that lies across both."""
+_AS_CSV = "Save the sheet as CSV and upload that."
+
+_Cell = str | float | datetime.date | datetime.time | datetime.timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """The sheet of a workbook that has a known header, as CSV: one line per row, header first.
+
+    Each line ends in a line feed. `lines` may be gone through once, and raises UnusableCell.
+    """
+
+    name: str
+    layout: Layout
+    lines: Iterator[str]
+
+
+class UnusableCell(ValueError):
+    """A cell holds what cannot be written as text without a guess; the message says what to do."""
+
+
+def read_workbook(content: bytes) -> Sheet | Refusal:
+    """The first visible sheet whose first row is the header of a known layout."""
+    refusal = _too_large(content)
+    if refusal is not None:
+        return refusal
+    try:
+        book = CalamineWorkbook.from_filelike(io.BytesIO(content))
+        refusals: list[Refusal] = []
+        for about in book.sheets_metadata:
+            if about.visible is not SheetVisibleEnum.Visible:
+                continue
+            found = _sheet(about.name, book.get_sheet_by_name(about.name))
+            if isinstance(found, Sheet):
+                return found
+            refusals.append(found)
+    except (CalamineError, UnusableCell) as error:
+        return Refusal(f"The workbook cannot be read ({type(error).__name__}). {_AS_CSV}")
+    if len(refusals) == 1:
+        return refusals[0]
+    return Refusal(
+        f"None of the {len(refusals)} sheets begins with the header of a known settlement file. "
+        f"{_AS_CSV}"
+    )
+
+
+def _sheet(name: str, sheet: CalamineSheet) -> Sheet | Refusal:
+    rows = iter(sheet.iter_rows())
+    header = [_text(cell) for cell in next(rows, [])]
+    layout = layout_of(header)
+    if isinstance(layout, Refusal):
+        return layout
+    return Sheet(name, layout, _lines(header, rows))
+
+
+def _lines(header: Sequence[str], rows: Iterator[Sequence[_Cell]]) -> Iterator[str]:
+    yield _csv(header)
+    for row in rows:
+        yield _csv([_text(cell) for cell in row])
+
+
+def _csv(cells: Sequence[str]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(cells)
+    return line.getvalue()
+
+
+def _text(cell: _Cell) -> str:
+    if isinstance(cell, str):
+        return " ".join(cell.splitlines()) if not cell.isprintable() else cell
+    if isinstance(cell, bool):
+        return str(cell).upper()
+    if isinstance(cell, int | float):
+        return _number(cell)
+    if isinstance(cell, datetime.timedelta):
+        return str(cell)
+    return cell.isoformat()
+
+
+def _number(number: float) -> str:
+    if not abs(number) < _EXACT_BELOW:
+        raise UnusableCell(
+            f"A cell holds the number {number!r}; Excel has rounded it to {EXACT_DIGITS} digits. "
+            "Export the report as CSV and upload that, without opening it in Excel."
+        )
+    return f"{Decimal(f'{number:.{EXACT_DIGITS}g}'):f}"
+
+
+def _too_large(content: bytes) -> Refusal | None:
+    """Bounds, before anything is unpacked into memory."""
+    if len(content) > MAX_WORKBOOK_BYTES:
+        return Refusal(f"The workbook is larger than {_mebibytes(MAX_WORKBOOK_BYTES)}. {_AS_CSV}")
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            parts = archive.infolist()
+            if sum(each.file_size for each in parts) > MAX_UNPACKED_BYTES:
+                limit = _mebibytes(MAX_UNPACKED_BYTES)
+                return Refusal(f"The workbook unpacks to more than {limit}. {_AS_CSV}")
+            if any(_area(archive, each) > MAX_CELLS for each in parts):
+                return Refusal(
+                    f"A sheet of the workbook has more than {MAX_CELLS} cells. {_AS_CSV}"
+                )
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, OSError, ValueError):
+        return Refusal(f"The workbook is damaged or protected by a password. {_AS_CSV}")
+    return None
+
+
+def _mebibytes(size: int) -> str:
+    return f"{size // 1024**2} MiB"
+
+
+def _area(archive: zipfile.ZipFile, part: zipfile.ZipInfo) -> int:
+    """Cells from the first to the farthest that a part names, filled or not.
+
+    All of them are put into memory: one cell in the last row and column makes 17 thousand million.
+    """
+    rows = columns = 0
+    rest = b""
+    with archive.open(part) as stream:
+        while block := stream.read(_READ_BYTES):
+            text = rest + block
+            for column, row in _CELL.findall(text):
+                rows, columns = max(rows, int(row)), max(columns, _column(column))
+            rest = text[-_OVERLAP_BYTES:]
+    return rows * columns
+
+
+def _column(letters: bytes) -> int:
+    number = 0
+    for letter in letters:
+        number = number * 26 + letter - ord("A") + 1
+    return number
