@@ -45,6 +45,10 @@ TABLE_OF: Final = {
     Phase.PAYMENTS: "payments",
     Phase.DRILL_PAYMENTS: "payments",
     Phase.DRILL_POSTINGS: "transfers",
+    Phase.SETTLEMENT_LINES: "settlement_lines",
+    Phase.DRILL_SETTLEMENTS: "transfers",
+    Phase.DRILL_LINES: "settlement_lines",
+    Phase.DRILL_SETTLED: "payments",
 }
 
 

@@ -349,6 +349,7 @@ class ProofSettings(Settings, frozen=True):
     entries_table: str
     payments_table: str
     proofs_table: str
+    settlement_lines_table: str
     transactions_table: str
     transfers_table: str
     cut_seconds: Annotated[int, Field(ge=1, le=86_400)] = 900

@@ -275,6 +275,7 @@ PROOF: Final[TableUses] = {
     "entries": _rows("BatchGetItem", "Query", query=("transfer-index",)),
     "payments": _rows("BatchGetItem", "Scan"),
     "proofs": _rows("GetItem", "PutItem"),
+    "settlement_lines": _rows("BatchGetItem", "Scan", query=("gsi-transaction",)),
     "transactions": _rows("BatchGetItem"),
     "transfers": _rows("BatchGetItem", "Scan"),
 }

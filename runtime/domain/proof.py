@@ -16,6 +16,8 @@ from pydantic import BaseModel, Field
 
 from runtime.domain.ledger import POST_PREFIX, is_sweep, net_by_account, operation_time, posted_legs
 from runtime.domain.proof_holds import NOTHING_HELD, Held, print_of_held
+from runtime.domain.proof_settlements import print_of_posting, print_of_settled
+from runtime.domain.settlement_flows import Move
 from runtime.models.fields import Instant
 from runtime.models.transfer import Leg, TransferStatus
 
@@ -39,6 +41,7 @@ class CheckName(StrEnum):
     PAYMENT_TOTALS = "payment_totals"
     PAYMENT_CEILINGS = "payment_ceilings"
     PAYMENT_POSTINGS = "payment_postings"
+    SETTLEMENT_POSTINGS = "settlement_postings"
 
 
 class Violation(BaseModel, frozen=True):
@@ -117,32 +120,44 @@ class CurrencySums(BaseModel):
 
 
 class Tally(BaseModel):
-    """Fingerprints and sums of some part of the books."""
+    """Fingerprints by bucket, and sums, of some part of the books.
+
+    `prints` of transfers, `holds` of accounts, `booked` of payments; `settlements` of transfers
+    that settle, `settled` of payments that are.
+    """
 
     prints: dict[int, int] = Field(default_factory=dict)
     holds: dict[int, int] = Field(default_factory=dict)
     booked: dict[int, int] = Field(default_factory=dict)
+    settlements: dict[int, int] = Field(default_factory=dict)
+    settled: dict[int, int] = Field(default_factory=dict)
     currencies: dict[str, CurrencySums] = Field(default_factory=dict)
 
     def post(self, transfer_id: str, operation_id: str, account_id: str, amount: int) -> None:
         """Count one posting: what an operation changed in an account."""
-        bucket = bucket_of(transfer_id)
-        print_ = fingerprint(operation_id, account_id, amount)
-        self.prints[bucket] = (self.prints.get(bucket, 0) + print_) % MODULUS
+        _count(self.prints, transfer_id, fingerprint(operation_id, account_id, amount))
 
     def hold(self, account_id: str, held: Held) -> None:
         """Count what is held of an account; its parts add up to the whole."""
         if held != NOTHING_HELD:
-            bucket = bucket_of(account_id)
-            print_ = print_of_held(account_id, held)
-            self.holds[bucket] = (self.holds.get(bucket, 0) + print_) % MODULUS
+            _count(self.holds, account_id, print_of_held(account_id, held))
 
     def book(self, payment_id: str, transfer_id: str, nets: Mapping[str, int]) -> None:
         """Count one posting of a payment: all that it changes, in one fingerprint."""
-        bucket = bucket_of(payment_id)
         whole = " ".join(f"{account}={net}" for account, net in sorted(nets.items()))
         print_ = fingerprint(transfer_id, f"{payment_id}\0{whole}", len(nets))
-        self.booked[bucket] = (self.booked.get(bucket, 0) + print_) % MODULUS
+        _count(self.booked, payment_id, print_)
+
+    def post_settlement(
+        self, transfer_id: str, settlement_id: str, moves: Iterable[Move], lines: int
+    ) -> None:
+        """Count what a transfer moves for so many lines of a settlement, or a part of that."""
+        print_ = print_of_posting(transfer_id, settlement_id, moves, lines)
+        _count(self.settlements, transfer_id, print_)
+
+    def settle(self, payment_id: str, nets: Mapping[str, int]) -> None:
+        """Count what is settled of a payment, or a part of that."""
+        _count(self.settled, payment_id, print_of_settled(payment_id, nets))
 
     def sums(self, currency: str) -> CurrencySums:
         """The sums of one currency."""
@@ -154,27 +169,23 @@ class Tally(BaseModel):
             (self.prints, other.prints),
             (self.holds, other.holds),
             (self.booked, other.booked),
+            (self.settlements, other.settlements),
+            (self.settled, other.settled),
         ):
             for bucket, sum_ in theirs.items():
                 mine[bucket] = (mine.get(bucket, 0) + sum_) % MODULUS
         for currency, sums in other.currencies.items():
             self.sums(currency).add(sums)
 
-    def differing(self, other: Tally) -> frozenset[int]:
-        """Buckets whose postings are not the same on both sides."""
-        return _differing(self.prints, other.prints)
 
-    def differing_holds(self, other: Tally) -> frozenset[int]:
-        """Buckets of accounts of which not the same is held on both sides."""
-        return _differing(self.holds, other.holds)
-
-    def differing_bookings(self, other: Tally) -> frozenset[int]:
-        """Buckets of payments of which not the same is posted on both sides."""
-        return _differing(self.booked, other.booked)
+def _count(prints: dict[int, int], identifier: str, print_: int) -> None:
+    bucket = bucket_of(identifier)
+    prints[bucket] = (prints.get(bucket, 0) + print_) % MODULUS
 
 
-def _differing(ours: Mapping[int, int], theirs: Mapping[int, int]) -> frozenset[int]:
-    return frozenset(
+def differing(ours: Mapping[int, int], theirs: Mapping[int, int]) -> list[int]:
+    """Buckets whose fingerprints are not the same on both sides, in order."""
+    return sorted(
         bucket
         for bucket in ours.keys() | theirs.keys()
         if ours.get(bucket, 0) != theirs.get(bucket, 0)

@@ -52,9 +52,10 @@ def held_by(legs: Iterable[Leg], uncounted: Iterable[str] = ()) -> dict[str, Hel
 
 def print_of_held(account_id: str, held: Held) -> int:
     """A sum that stands for what is held: linear, so that holds add up to what an account has."""
-    return held.out * _weight(account_id, "out") + held.coming * _weight(account_id, "in")
+    return held.out * weight(account_id, "out") + held.coming * weight(account_id, "in")
 
 
-def _weight(account_id: str, side: str) -> int:
-    text = f"{account_id}\0{side}".encode()
+def weight(*of: str) -> int:
+    """64 bits, never zero, that amounts of one thing are multiplied by before they are added up."""
+    text = "\0".join(of).encode()
     return int.from_bytes(blake2b(text, digest_size=8).digest(), "big") | 1

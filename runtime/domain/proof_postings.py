@@ -1,9 +1,9 @@
 """What must be posted of a payment, and what its ceilings must be, by its transactions. Pure.
 
 The trail of a transaction says what happened and when: it succeeded (a capture or refund is
-posted), it was settled (the opposite is posted), it failed after it had succeeded (the money came
-back). Each of these was committed with its posting, under an operation of the same millisecond, so
-both sides agree on what is older than the cut.
+posted), it failed after it had succeeded (the money came back). Each of these was committed with
+its posting, under an operation of the same millisecond, so both sides agree on what is older than
+the cut. What settles it is a posting of its settlement (proof_settlements.py).
 """
 
 from __future__ import annotations
@@ -14,23 +14,11 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from runtime.domain.ledger import (
-    capture_legs,
-    clearing_account,
-    fees_account,
-    net_by_account,
-    receivable_account,
-    refund_legs,
-)
-from runtime.domain.posting_ids import (
-    posting_id,
-    returned_refund_posting_id,
-    settlement_posting_id,
-)
+from runtime.domain.ledger import clearing_account, fees_account, receivable_account
+from runtime.domain.posting_ids import posting_id, returned_refund_posting_id
 from runtime.models.fields import Instant
 from runtime.models.payment import PaymentStatus
 from runtime.models.transaction import TransactionStatus, TransactionType
-from runtime.models.transfer import Leg
 
 DONE = frozenset({TransactionStatus.SUCCEEDED, TransactionStatus.SETTLED})
 _POSTED_TYPES = frozenset({TransactionType.CAPTURE, TransactionType.REFUND})
@@ -38,13 +26,16 @@ Nets = Mapping[str, int]
 
 
 class DisputeFacts(BaseModel, frozen=True):
-    """What is booked of a dispute, and by which transfers."""
+    """What is booked of a dispute, by which transfers, and what of it is settled."""
 
     amount: int = 0
     fee: int = 0
     withheld: int = 0
     withdrawn: int | bool = 0
     returned: int | bool = 0
+    settled_withdrawn: int = 0
+    settled_returned: int = 0
+    settled_fee: int = 0
     transfer_ids: tuple[str, ...] = ()
 
     @property
@@ -91,7 +82,9 @@ class TransactionFacts(BaseModel, frozen=True):
     status: str = ""
     amount: int = 0
     fee: int = 0
+    learned_fee: int = 0
     processed_at: str | None = None
+    return_settlement_id: str | None = None
     audit_trail: tuple[StepFacts, ...] = ()
 
 
@@ -108,46 +101,43 @@ class ExpectedPosting:
 def expected_postings(
     each: TransactionFacts, merchant_id: str, currency: str
 ) -> Iterator[ExpectedPosting]:
-    """All that must be posted of one transaction."""
+    """All that must be posted of one transaction, but for what settles it.
+
+    A fee that was learned from a settlement file is booked by the settlement.
+    """
     if each.type not in _POSTED_TYPES:
         return
-    happened = {step.status: step.at for step in each.audit_trail}
+    happened: dict[str, Instant] = {}
+    for step in each.audit_trail:
+        if step.status != TransactionStatus.FAILED or TransactionStatus.SUCCEEDED in happened:
+            happened.setdefault(step.status, step.at)
     if each.status in DONE:
         happened.setdefault(TransactionStatus.SUCCEEDED, each.processed_at or "")
     if TransactionStatus.SUCCEEDED not in happened:
         return
     captured = each.type == TransactionType.CAPTURE
-    nets = nets_of(
-        capture_legs(merchant_id, currency, each.amount, each.fee)
-        if captured
-        else refund_legs(merchant_id, currency, each.amount)
-    )
+    amount, fee = (each.amount, each.fee - each.learned_fee) if captured else (-each.amount, 0)
+    nets = fact_nets(merchant_id, currency, amount, fee)
     back = {account: -net for account, net in nets.items()}
     done_at = happened[TransactionStatus.SUCCEEDED]
     yield ExpectedPosting(posting_id(each.id), f"{each.id} {each.type}", nets, done_at)
-    if TransactionStatus.SETTLED in happened:
-        settled_at = happened[TransactionStatus.SETTLED]
-        fact = f"{each.id} settled"
-        yield ExpectedPosting(settlement_posting_id(each.id), fact, back, settled_at)
     if TransactionStatus.FAILED in happened and not captured:
         returned_at = happened[TransactionStatus.FAILED]
         fact = f"{each.id} returned"
         yield ExpectedPosting(returned_refund_posting_id(each.id), fact, back, returned_at)
 
 
-def dispute_nets(merchant_id: str, currency: str, taken: int, fee: int) -> Nets:
-    """What all postings of a dispute together have changed: `taken` is net of what was returned."""
+def fact_nets(merchant_id: str, currency: str, amount: int, fee: int) -> Nets:
+    """What the postings of a fact have changed: `amount` is negative where money goes back.
+
+    Of a dispute it is what it has taken, net of what was returned.
+    """
     changes = {
-        receivable_account(merchant_id, currency): -taken - fee,
-        clearing_account(currency): taken,
+        receivable_account(merchant_id, currency): amount - fee,
+        clearing_account(currency): -amount,
         fees_account(currency): fee,
     }
     return {account: net for account, net in changes.items() if net}
-
-
-def nets_of(legs: Iterable[Leg]) -> dict[str, int]:
-    """What legs change in each account, where they change anything."""
-    return {account: net for account, net in net_by_account(legs).items() if net}
 
 
 def added_up(nets: Iterable[Nets]) -> dict[str, int]:

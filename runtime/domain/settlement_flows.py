@@ -46,22 +46,34 @@ def reversed_flows(flows: Flows) -> Flows:
     return Flows(**{name: -amount for name, amount in flows.model_dump().items()})
 
 
-def flow_legs(flows: Flows, merchant_id: str, currency: str) -> tuple[Leg, ...]:
-    """The legs of one transfer that books the flows; none where nothing moves."""
+Move = tuple[str, str, int]
+"""From which account, to which, and how much: more than nothing."""
+
+
+def flow_moves(flows: Flows, merchant_id: str, currency: str) -> tuple[Move, ...]:
+    """What the flows move, one by one; none where nothing moves."""
     accounts = {
         "receivable": receivable_account(merchant_id, currency),
         "clearing": clearing_account(currency),
         "fees": fees_account(currency),
         "write_off": write_off_account(currency),
     }
-    legs = []
+    moves = []
     for name, source, target in _ROUTES:
         amount: int = getattr(flows, name)
         if amount:
             ends = (accounts[source], accounts[target])
             payer, payee = ends if amount > 0 else ends[::-1]
-            legs.append(Leg(from_account_id=payer, to_account_id=payee, amount=abs(amount)))
-    return tuple(legs)
+            moves.append((payer, payee, abs(amount)))
+    return tuple(moves)
+
+
+def flow_legs(flows: Flows, merchant_id: str, currency: str) -> tuple[Leg, ...]:
+    """The legs of one transfer that books the flows; none where nothing moves."""
+    return tuple(
+        Leg(from_account_id=payer, to_account_id=payee, amount=amount)
+        for payer, payee, amount in flow_moves(flows, merchant_id, currency)
+    )
 
 
 class Amounts(BaseModel, frozen=True):

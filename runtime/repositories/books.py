@@ -9,10 +9,14 @@ from pydantic import BaseModel
 from runtime.domain.ledger import fold_shard
 from runtime.domain.proof_postings import PaymentFacts, TransactionFacts
 from runtime.domain.proof_rows import BalanceRow, Line
+from runtime.domain.proof_settlements import LineFacts
+from runtime.domain.settlement_flows import Move
+from runtime.domain.settlement_lines import line_partition
 from runtime.models.account import Account
 from runtime.models.entry import Entry, entry_partition, fold_sequence
 from runtime.models.payment import Payment
 from runtime.models.scope import EVERYBODY
+from runtime.models.settlement import SettlementLine
 from runtime.models.transaction import Transaction
 from runtime.models.transfer import Leg, Transfer
 from runtime.repositories.expressions import Key, equals
@@ -52,6 +56,13 @@ class TransferFacts(BaseModel, frozen=True):
     debit_shard: str | None = None
     held_in_counted: bool = False
     payment_id: str | None = None
+    settlement_id: str | None = None
+    settlement_lines: tuple[int, ...] = ()
+
+    @property
+    def moves(self) -> list[Move]:
+        """What its legs move, one by one."""
+        return [(leg.from_account_id, leg.to_account_id, leg.amount) for leg in self.legs]
 
 
 class _EntryKey(BaseModel, frozen=True):
@@ -59,8 +70,13 @@ class _EntryKey(BaseModel, frozen=True):
     sequence: str
 
 
+class _LineKey(BaseModel, frozen=True):
+    settlement_bucket: str
+    line: int
+
+
 class Books:
-    """Accounts, transfers, entries, payments and transactions."""
+    """Accounts, transfers, entries, payments, transactions and settlement lines."""
 
     def __init__(
         self,
@@ -102,6 +118,19 @@ class Books:
         return self._store.scan(
             Payment,
             PaymentFacts,
+            segment=segment,
+            total_segments=self.segments,
+            page_size=self._scan_page,
+            start_after=start_after,
+        )
+
+    def settlement_lines(
+        self, segment: int, start_after: Key | None
+    ) -> Iterator[ScanPage[LineFacts]]:
+        """Lines of settlements, page by page."""
+        return self._store.scan(
+            SettlementLine,
+            LineFacts,
             segment=segment,
             total_segments=self.segments,
             page_size=self._scan_page,
@@ -198,6 +227,35 @@ class Books:
         """Transactions by id; those that do not exist are left out."""
         wanted: list[Key] = [{"id": each} for each in dict.fromkeys(ids)]
         return {row.id: row for row in self._in_batches(Transaction, wanted, TransactionFacts)}
+
+    def lines_of_settlement(self, settlement_id: str, numbers: Sequence[int]) -> list[LineFacts]:
+        """Lines of a settlement by their numbers; those that do not exist are left out."""
+        wanted = dict.fromkeys((line_partition(settlement_id, each), each) for each in numbers)
+        return self._settlement_lines(list(wanted))
+
+    def lines_of_transactions(self, ids: Sequence[str]) -> list[LineFacts]:
+        """All lines that name one of the transactions, as they stand now.
+
+        They are found through an index, which may not know yet of a line that is a second old.
+        """
+        found = [
+            (key.settlement_bucket, key.line)
+            for each in ids
+            for key in self._store.query(
+                SettlementLine,
+                _LineKey,
+                [equals("transaction_id", each)],
+                index="gsi-transaction",
+                page_size=self._scan_page,
+            )
+        ]
+        return self._settlement_lines(found)
+
+    def _settlement_lines(self, keys: Sequence[tuple[str, int]]) -> list[LineFacts]:
+        wanted: list[Key] = [
+            {"settlement_bucket": partition, "line": number} for partition, number in keys
+        ]
+        return list(self._in_batches(SettlementLine, wanted, LineFacts))
 
     def _in_batches(
         self, model: type[Row], keys: Sequence[Key], view: type[View]

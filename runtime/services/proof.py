@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
-from runtime.domain.proof import Findings, ProofReport, Tally, report_of
+from runtime.domain.proof import Findings, ProofReport, Tally, differing, report_of
 from runtime.errors import StaleWrite
 from runtime.models.proof import segment_part
 from runtime.observability import logger
@@ -24,6 +24,12 @@ from runtime.services.proof_accounts import read_accounts
 from runtime.services.proof_holds import drill_held, drill_holds
 from runtime.services.proof_payments import read_payments
 from runtime.services.proof_postings import drill_payments, drill_postings
+from runtime.services.proof_settlements import (
+    drill_lines,
+    drill_settled,
+    drill_settlements,
+    read_lines,
+)
 from runtime.services.proof_transfers import drill_entries, drill_transfers, read_transfers
 from runtime.services.proof_work import OutOfTime, Phase, ProofDesk, RunState, SegmentState, Work
 
@@ -38,6 +44,10 @@ _READ: Final[Mapping[Phase, Callable[[Work], None]]] = MappingProxyType(
         Phase.PAYMENTS: read_payments,
         Phase.DRILL_PAYMENTS: drill_payments,
         Phase.DRILL_POSTINGS: drill_postings,
+        Phase.SETTLEMENT_LINES: read_lines,
+        Phase.DRILL_SETTLEMENTS: drill_settlements,
+        Phase.DRILL_LINES: drill_lines,
+        Phase.DRILL_SETTLED: drill_settled,
     }
 )
 _PHASES: Final = tuple(Phase)
@@ -152,14 +162,8 @@ class _Invocation:
         return self._failed.is_set() or self.desk.must_stop()
 
     def _after(self, phase: Phase) -> Phase:
+        self._compare(phase)
         state = self.state
-        if phase is Phase.TRANSFERS:
-            entries, transfers = self._sum(Phase.ACCOUNTS)[1], self._sum(Phase.TRANSFERS)[1]
-            state.differing = sorted(entries.differing(transfers))
-            state.differing_holds = sorted(entries.differing_holds(transfers))
-        if phase is Phase.PAYMENTS:
-            booked, due = self._sum(Phase.TRANSFERS)[1], self._sum(Phase.PAYMENTS)[1]
-            state.differing_bookings = sorted(booked.differing_bookings(due))
         left_out: set[Phase] = set()
         if not state.differing:
             left_out |= {Phase.DRILL_TRANSFERS, Phase.DRILL_ENTRIES}
@@ -167,8 +171,30 @@ class _Invocation:
             left_out |= {Phase.DRILL_HELD, Phase.DRILL_HOLDS}
         if not state.differing_bookings:
             left_out |= {Phase.DRILL_PAYMENTS, Phase.DRILL_POSTINGS}
+        if not state.differing_settlements:
+            left_out.add(Phase.DRILL_SETTLEMENTS)
+        if not state.differing_settled:
+            left_out.add(Phase.DRILL_SETTLED)
+        if not (state.differing_settlements or state.differing_settled):
+            left_out.add(Phase.DRILL_LINES)
         behind = _PHASES[_PHASES.index(phase) + 1 :]
         return next(each for each in behind if each not in left_out)
+
+    def _compare(self, phase: Phase) -> None:
+        """Find what must be drilled into, once both of its sides have been read."""
+        state = self.state
+        if phase is Phase.TRANSFERS:
+            entries, transfers = self._sum(Phase.ACCOUNTS)[1], self._sum(Phase.TRANSFERS)[1]
+            state.differing = differing(entries.prints, transfers.prints)
+            state.differing_holds = differing(entries.holds, transfers.holds)
+        if phase is Phase.PAYMENTS:
+            transfers, payments = self._sum(Phase.TRANSFERS)[1], self._sum(Phase.PAYMENTS)[1]
+            state.differing_bookings = differing(transfers.booked, payments.booked)
+        if phase is Phase.SETTLEMENT_LINES:
+            transfers, payments = self._sum(Phase.TRANSFERS)[1], self._sum(Phase.PAYMENTS)[1]
+            lines = self._sum(Phase.SETTLEMENT_LINES)[1]
+            state.differing_settlements = differing(transfers.settlements, lines.settlements)
+            state.differing_settled = differing(payments.settled, lines.settled)
 
     def _sum(self, *phases: Phase) -> tuple[Findings, Tally]:
         findings, tally = Findings(), Tally()

@@ -1,7 +1,8 @@
 """Phase of a proof: every payment's totals, ceilings and disputes against what they are made of.
 
 It also adds up what must be posted of each payment, to be compared with the transfers of the
-second phase (see proof_postings.py).
+second phase (proof_postings.py), and what is settled of it, to be compared with settlement lines
+(proof_settlements.py).
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from runtime.domain.proof_postings import (
     TransactionFacts,
     added_up,
     ceilings_that_differ,
-    dispute_nets,
     expected_postings,
+    fact_nets,
     shown,
     totals_that_differ,
 )
+from runtime.domain.proof_settlements import settled_nets
 from runtime.repositories.books import TransferFacts
 from runtime.services.proof_transfers import posted_by
 from runtime.services.proof_work import MAX_LATE, LateItem, Work
@@ -141,7 +143,7 @@ def _of(dispute_id: str, dispute: DisputeFacts, known: Known) -> Iterator[Wrong]
             yield Wrong(CheckName.PAYMENT_POSTINGS, name, expected, "no posting")
         else:
             posted.append(posted_by(transfer) or {})
-    right = dispute_nets(payment.merchant_id, payment.currency, dispute.taken, dispute.fee)
+    right = fact_nets(payment.merchant_id, payment.currency, -dispute.taken, dispute.fee)
     there = added_up(posted)
     if there != right:
         yield Wrong(CheckName.PAYMENT_POSTINGS, name, shown(right), shown(there))
@@ -153,6 +155,7 @@ def _add_up(known: Known, work: Work) -> None:
     for posting in known.postings():
         if posting.at <= work.run.cut:
             tally.book(payment.id, posting.id, posting.nets)
+    tally.settle(payment.id, settled_nets(payment, known.transactions, work.run.cut))
     for transfer in known.dispute_transfers.values():
         if not is_newer(transfer.operation_id, work.run.cut_mark):
             tally.book(payment.id, transfer.id, posted_by(transfer) or {})

@@ -35,7 +35,7 @@ def drill_payments(work: Work) -> None:
         for start in range(0, len(chosen), PAYMENTS_AT_ONCE):
             yield from _not_posted(chosen[start : start + PAYMENTS_AT_ONCE], work)
 
-    _drill(
+    drill_rows(
         work.books.payments(work.segment, work.state.cursor), wrong_among, _revisit_payments, work
     )
 
@@ -70,7 +70,7 @@ def _compared(
 
 def _revisit_payments(work: Work) -> None:
     payments = work.books.payments_by_id([item.id for item in work.state.late])
-    _settle(_not_posted(list(payments.values()), work), work)
+    name_lasting(_not_posted(list(payments.values()), work), work)
 
 
 # -------------------------------------------------------------------- postings
@@ -86,12 +86,13 @@ def drill_postings(work: Work) -> None:
         return _without_fact([each for each in transfers if _is_due(each, work)], work)
 
     pages = work.books.transfers(work.segment, work.state.cursor)
-    _drill(pages, wrong_among, _revisit_transfers, work)
+    drill_rows(pages, wrong_among, _revisit_transfers, work)
 
 
 def _is_due(transfer: TransferFacts, work: Work) -> bool:
     return (
         transfer.payment_id is not None
+        and transfer.settlement_id is None
         and transfer.status == TransferStatus.PROCESSED
         and bucket_of(transfer.payment_id) in work.run.differing_bookings
         and not is_newer(transfer.operation_id, work.run.cut_mark)
@@ -111,7 +112,7 @@ def _without_fact(transfers: Sequence[TransferFacts], work: Work) -> dict[str, l
             Wrong(
                 _CHECK,
                 each.id,
-                f"a capture, refund, dispute or settlement of {each.payment_id}",
+                f"a capture, refund or dispute of {each.payment_id}",
                 shown(posted_by(each) or {}),
             )
         ]
@@ -122,10 +123,10 @@ def _without_fact(transfers: Sequence[TransferFacts], work: Work) -> dict[str, l
 
 def _revisit_transfers(work: Work) -> None:
     transfers = work.books.transfers_by_id([item.id for item in work.state.late])
-    _settle(_without_fact(list(transfers.values()), work), work)
+    name_lasting(_without_fact(list(transfers.values()), work), work)
 
 
-def _drill(
+def drill_rows(
     pages: Iterable[ScanPage[Row]],
     wrong_among: Callable[[Sequence[Row]], Iterable[str]],
     revisit: Callable[[Work], None],
@@ -146,7 +147,7 @@ def _drill(
     work.finish()
 
 
-def _settle(wrong: dict[str, list[Wrong]], work: Work) -> None:
+def name_lasting(wrong: dict[str, list[Wrong]], work: Work) -> None:
     """Name what stays wrong once patience has come to its end."""
     still_late: list[LateItem] = []
     for item in work.state.late:

@@ -28,6 +28,7 @@ def read_transfers(work: Work) -> None:
             work.count()
             state.findings.count(CheckName.TRANSFER_ENTRIES)
             _add(transfer, work)
+            _add_settlement(transfer, work)
             for account_id, held in held_of(transfer, work.run.cut_mark).items():
                 state.tally.hold(account_id, held)
         work.step()
@@ -48,8 +49,21 @@ def _add(transfer: TransferFacts, work: Work) -> None:
         return
     for account_id, net in nets.items():
         work.state.tally.post(transfer.id, transfer.operation_id, account_id, net)
+    if transfer.settlement_id is not None:
+        return  # a posting of settlement lines, not of one payment
     if transfer.payment_id is not None and transfer.status == TransferStatus.PROCESSED:
         work.state.tally.book(transfer.payment_id, transfer.id, nets)
+
+
+def _add_settlement(transfer: TransferFacts, work: Work) -> None:
+    """Its own id says whether it is older than the cut, since its lines know only that."""
+    settlement_id = transfer.settlement_id
+    if settlement_id is None or is_newer(transfer.id, work.run.cut_mark):
+        return
+    if transfer.status == TransferStatus.PROCESSED:
+        work.state.tally.post_settlement(
+            transfer.id, settlement_id, transfer.moves, len(transfer.settlement_lines)
+        )
 
 
 def posted_by(transfer: TransferFacts) -> dict[str, int] | None:

@@ -42,6 +42,10 @@ class Phase(StrEnum):
     PAYMENTS = "payments"
     DRILL_PAYMENTS = "drill_payments"
     DRILL_POSTINGS = "drill_postings"
+    SETTLEMENT_LINES = "settlement_lines"
+    DRILL_SETTLEMENTS = "drill_settlements"
+    DRILL_LINES = "drill_lines"
+    DRILL_SETTLED = "drill_settled"
     DONE = "done"
 
 
@@ -68,7 +72,7 @@ class LateItem(BaseModel, frozen=True):
 class SegmentState(BaseModel):
     """How far a segment is. Saved as a whole, so that every state is one that was true."""
 
-    cursor: dict[str, str] | None = None
+    cursor: dict[str, str | int] | None = None
     done: bool = False
     counted: int = 0
     findings: Findings = Field(default_factory=Findings)
@@ -90,6 +94,8 @@ class RunState(BaseModel):
     differing: list[int] = Field(default_factory=list)
     differing_holds: list[int] = Field(default_factory=list)
     differing_bookings: list[int] = Field(default_factory=list)
+    differing_settlements: list[int] = Field(default_factory=list)
+    differing_settled: list[int] = Field(default_factory=list)
 
     @property
     def cut_mark(self) -> str:

@@ -1,0 +1,113 @@
+"""A merchant with payments of every kind, and a proof of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+from runtime.domain.disputes import changes_after, dispute_step, next_posting_id
+from runtime.domain.ledger import dispute_legs, total_of
+from runtime.domain.processor_events import DisputeState
+from runtime.models.merchant import MerchantProfile
+from runtime.models.payment import DisputeStatus, Payment
+from runtime.models.transaction import Transaction, TransactionStatus
+from runtime.models.transfer import Leg, Transfer
+from runtime.repositories.books import Books
+from runtime.repositories.proofs import ProofRepository
+from runtime.services.payment_outcome import Posting, booking_of
+from runtime.services.proof import prove
+from runtime.services.proof_work import Phase, ProofDesk
+from tests.support.world import SETUP, World
+
+CUT = timedelta(seconds=30)
+CHECKS = ("payment_totals", "payment_ceilings", "payment_postings", "settlement_postings")
+Found = dict[str, list[tuple[str, Any, Any]]]
+
+
+@dataclass
+class Shop:
+    """A merchant with payments of every kind, and a proof of them."""
+
+    world: World
+    phases: list[Phase] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.merchant: MerchantProfile = self.world.merchant()
+
+    def prove(self, cut: timedelta = CUT) -> Found:
+        """What the checks of payments name; those that hold are left out."""
+        desk = ProofDesk(
+            proofs=ProofRepository(self.world.store),
+            books=Books(self.world.store, segments=2, scan_page=5),
+            clock=self.world.clock,
+            sleep=self.world.clock.advance,
+            must_stop=lambda: False,
+            cut=cut,
+            patience_seconds=1.0,
+            progress=lambda phase, _rows: self.phases.append(phase),
+        )
+        report = prove(desk).report
+        assert report is not None
+        return {
+            check.name.value: [(v.id, v.expected, v.found) for v in check.violations]
+            for check in report.checks
+            if check.name.value in CHECKS and not check.holds
+        }
+
+    def trade(self) -> None:
+        """A sale, one refunded in part, one captured in parts, one voided, one declined."""
+        self.paid(amount=900)
+        self.operate(self.paid(amount=5_000), "refund", amount=1_200)
+        parts = self.paid(amount=3_000, capture_method="manual")
+        self.operate(parts, "capture", amount=800, final=False)
+        self.operate(parts, "capture", amount=700)
+        self.operate(self.paid(amount=40, capture_method="manual"), "cancel")
+        self.paid(amount=60, capture_method="manual")
+        self.world.pay(self.merchant, payment_method="tok_declined")
+        self.pass_the_cut()
+
+    def pass_the_cut(self) -> None:
+        self.world.clock.advance(2 * CUT.total_seconds())
+
+    def paid(self, **body: Any) -> str:
+        return self.world.paid(self.merchant, **body)
+
+    def operate(self, payment_id: str, what: str, **body: Any) -> None:
+        assert self.world.operate(self.merchant, payment_id, what, **body).status == 200
+
+    def payment(self, payment_id: str) -> Payment:
+        (row,) = (each for each in self.world.payments() if each.id == payment_id)
+        return row
+
+    def transactions(self, kind: str) -> list[Transaction]:
+        """Those that succeeded, oldest first."""
+        rows = [row for row in self.world.rows(Transaction) if row.type == kind]
+        done = (row for row in rows if row.status is TransactionStatus.SUCCEEDED)
+        return sorted(done, key=lambda row: row.id)
+
+    def posting_of(self, transaction: Transaction) -> Transfer:
+        name = f"trf_{transaction.id[4:]}"
+        (row,) = (each for each in self.world.rows(Transfer) if each.id == name)
+        return row
+
+    def post(self, payment: Payment, identifier: str, legs: tuple[Leg, ...]) -> str:
+        """A posting as a service would write it."""
+        posting = Posting(identifier, legs, total_of(legs))
+        now = self.world.clock()
+        self.world.put(booking_of(payment, posting, self.merchant, now, SETUP))
+        return identifier
+
+    def disputed(self, payment_id: str, *, returned: int = 0) -> None:
+        """600 of the payment are charged back, with a fee of 15; `returned` comes back."""
+        opened = DisputeState("dp_1", DisputeStatus.OPENED, self.world.clock(), "USD", 600, 600)
+        opened = replace(opened, fee_minor=15)
+        won = replace(opened, status=DisputeStatus.WON, reinstated_minor=returned)
+        for state in (opened, won) if returned else (opened,):
+            payment = self.payment(payment_id)
+            step = dispute_step(payment, state)
+            assert step is not None
+            legs = dispute_legs(self.merchant.id, "USD", step.taken_minor, step.fee_minor)
+            posting_id = next_posting_id(payment_id, state.id, step.dispute)
+            step = step.booked_by(self.post(payment, posting_id, legs))
+            self.world.put(payment.model_copy(update=changes_after(payment, state.id, step)))
