@@ -152,11 +152,13 @@ QUERY: Final[TableUses] = {
     "processor_events": _rows("BatchGetItem", query=("gsi-merchant", "gsi-status")),
     "proofs": _rows("GetItem"),
     "settlement_files": _rows("GetItem", "BatchGetItem", query=("gsi-merchant", "gsi-status")),
-    "settlement_lines": _rows("BatchGetItem", "Query", query=("gsi-transaction",)),
+    "settlement_lines": _rows("BatchGetItem", "Query", query=("gsi-exception", "gsi-transaction")),
     "settlements": _rows("GetItem", "BatchGetItem", query=("gsi-merchant",)),
     "totals": _rows("GetItem", "Query"),
     "transactions": _rows(
-        "GetItem", "BatchGetItem", query=("gsi-merchant", "gsi-payment", "gsi-processor")
+        "GetItem",
+        "BatchGetItem",
+        query=("gsi-merchant", "gsi-payment", "gsi-processor", "gsi-unsettled"),
     ),
     "transfers": _rows(
         "GetItem", "BatchGetItem", query=("customer-index", "merchant-index", "status-index")

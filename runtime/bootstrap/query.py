@@ -20,10 +20,12 @@ from runtime.repositories.payments import PaymentRepository
 from runtime.repositories.processor_events import KeptEventRepository
 from runtime.repositories.proofs import ProofRepository
 from runtime.repositories.settlement_files import SettlementFileRepository
+from runtime.repositories.settlement_lines import SettlementLineRepository
 from runtime.repositories.settlements import SettlementRepository
 from runtime.repositories.totals import TotalsRepository
 from runtime.repositories.transaction_lists import TransactionLists
 from runtime.repositories.transfers import TransferRepository
+from runtime.repositories.unsettled import UnsettledRepository
 from runtime.repositories.webhooks import WebhookRepository
 from runtime.services.account_queries import AccountArchive
 from runtime.services.alert_queries import AlertArchive
@@ -35,6 +37,7 @@ from runtime.services.kept_event_routes import KeptEventReads
 from runtime.services.merchants import MerchantReads
 from runtime.services.pages import Cursors
 from runtime.services.payment_queries import PaymentArchive
+from runtime.services.reconciliation.exceptions import ExceptionReads
 from runtime.services.reconciliation.file_routes import SettlementFileReads
 from runtime.services.settlement_queries import SettlementArchive
 from runtime.services.totals_reading import TotalsReader
@@ -89,6 +92,13 @@ class QueryServices(FunctionServices):
         self.proofs = ProofRepository(self.store)
         self.settlement_files = SettlementFileReads(SettlementFileRepository(self.store), cursors)
         self.settlements = SettlementArchive(SettlementRepository(self.store), cursors)
+        self.exceptions = ExceptionReads(
+            SettlementLineRepository(self.store),
+            SettlementRepository(self.store),
+            UnsettledRepository(self.store),
+            profiles,
+            cursors,
+        )
         self.webhooks = WebhookArchive(WebhookRepository(self.store), profiles, cursors)
 
     def _cursor_key(self) -> bytes:

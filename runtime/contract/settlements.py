@@ -15,7 +15,7 @@ from runtime.models.settlement import (
     ExpectedAmounts,
     LineStatus,
     LineType,
-    Resolution,
+    ResolutionAction,
     SettlementFormat,
     SettlementStatus,
     TypeTotal,
@@ -75,11 +75,18 @@ class LineQuery(PageQuery, frozen=True):
     type: LineType | None = None
 
 
-class SettlementLineAnswer(Answer, frozen=True):
-    """One line as it was read (signed minor units), its status, and why."""
+class ResolutionAnswer(Answer, frozen=True):
+    """How a person closed an exception."""
 
-    settlement_id: str
-    line: int
+    action: ResolutionAction
+    note: str
+    by: str
+    at: Instant
+
+
+class LineFacts(Answer, frozen=True):
+    """What a line says (signed minor units), its status, and why."""
+
     file_id: str | None
     file_line: Annotated[int | None, Field(description="Physical line of its file, from 1.")]
     type: LineType | None
@@ -101,10 +108,17 @@ class SettlementLineAnswer(Answer, frozen=True):
     expected: Annotated[
         ExpectedAmounts | None, Field(description="What we have booked of what it is about.")
     ]
-    resolution: Resolution | None
+    resolution: ResolutionAnswer | None
     version: int
     created_at: Instant
     updated_at: Instant
+
+
+class SettlementLineAnswer(LineFacts, frozen=True):
+    """One line of a settlement."""
+
+    settlement_id: str
+    line: int
 
 
 class SettlementLineList(Page[SettlementLineAnswer], frozen=True):

@@ -38,6 +38,7 @@ from runtime.contract.settlement_files import (
     SettlementFileList,
     SettlementFileQuery,
 )
+from runtime.contract.settlement_lines import ExceptionList, ExceptionQuery
 from runtime.contract.settlements import (
     LineQuery,
     SettlementAnswer,
@@ -74,7 +75,7 @@ from runtime.services.merchants import (
     list_merchants,
 )
 from runtime.services.proof_queries import get_proof
-from runtime.services.reconciliation import file_routes
+from runtime.services.reconciliation import exceptions, file_routes
 
 handler = HttpFunction(
     "query",
@@ -223,6 +224,13 @@ def read_settlement(request: Request) -> SettlementAnswer:
     """GET /v1/settlements/{id}."""
     archive = query_services().settlements
     return settlement_queries.get_settlement(request.path_id, request.authenticated, archive)
+
+
+@handler.handles("listExceptions")
+def list_exceptions(request: Request) -> ExceptionList:
+    """GET /v1/settlement-lines."""
+    query, reads = request.query(ExceptionQuery), query_services().exceptions
+    return exceptions.list_exceptions(query, request.authenticated, reads)
 
 
 @handler.handles("listSettlementLines")

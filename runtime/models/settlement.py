@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, Field
 
@@ -119,15 +119,6 @@ class ResolutionAction(StrEnum):
     IGNORE = "ignore"
 
 
-class Resolution(BaseModel, frozen=True):
-    """Who closed an exception, when and why. `superseded`: a later file did."""
-
-    action: ResolutionAction
-    note: str
-    by: str
-    at: Instant
-
-
 class ExpectedAmounts(BaseModel, frozen=True):
     """What we have booked of what a line is about, in minor units: what the line was compared with.
 
@@ -138,6 +129,38 @@ class ExpectedAmounts(BaseModel, frozen=True):
     fee: SignedMinorUnits = 0
     currency: str
     status: str | None = None
+
+
+class BeforeLink(BaseModel, frozen=True):
+    """What a line was taken for before it was linked to a transaction, so that it can be undone."""
+
+    status: LineStatus
+    reason: str | None = None
+    type: LineType | None = None
+    payment_id: str | None = None
+    transaction_id: str | None = None
+    expected: ExpectedAmounts | None = None
+
+
+class Resolution(BaseModel, frozen=True):
+    """Who closed an exception, when and why."""
+
+    action: ResolutionAction
+    note: str
+    by: str
+    at: Instant
+    linked: BeforeLink | None = None
+
+
+class LastResolution(BaseModel, frozen=True):
+    """What was decided last about a line of a settlement; `undo` reopened it.
+
+    It stands with the settlement so that each decision is a row of the audit log.
+    """
+
+    line: int
+    action: ResolutionAction | Literal["undo"]
+    note: str
 
 
 class SettlementDelta(BaseModel, frozen=True):
@@ -188,6 +211,7 @@ class Settlement(Record, table="settlements", stream=True, frozen=True):
     lines_done: int = 0
     last_line: int = 0
     completed_at: Instant | None = None
+    last_resolution: LastResolution | None = None
 
 
 class SettlementLine(Record, table="settlement_lines", stream=True, frozen=True):
