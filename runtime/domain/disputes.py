@@ -52,7 +52,8 @@ def dispute_step(payment: Payment, state: DisputeState) -> DisputeStep | None:
             "amount": state.amount_minor,
             "withdrawn": state.withdrawn_minor,
             "returned": state.reinstated_minor,
-            "fee": state.fee_minor,
+            # What a settlement file has said of it before is booked.
+            "fee": max(0, state.fee_minor - known.learned_fee),
             "withheld": _withheld(payment, known, state),
         }
     )

@@ -22,13 +22,14 @@ so the number may grow; whoever lowers it consolidates the shards that fall away
 _DEBIT_PREFIX: Final = "d"
 
 
-def debit_shard(transfer_id: str, taken: Iterable[str] = ()) -> str:
+def debit_shard(transfer_id: str, taken: Iterable[str] = (), first: int | None = None) -> str:
     """Sort key of the debit shard that a fact lowers: by its id, the next one where it is `taken`.
 
     DynamoDB takes an item only once in a transaction: facts that share one must not share a shard.
+    `first`: the number of the shard to try first, where those who work at once have numbers.
     """
     used = frozenset(taken)
-    first = crc32(transfer_id.encode())
+    first = crc32(transfer_id.encode()) if first is None else first
     for step in range(DEBIT_SHARDS):
         shard = _shard((first + step) % DEBIT_SHARDS)
         if shard not in used:
@@ -65,10 +66,11 @@ class FactAccounts(TypedDict):
 
 
 def accounts_of_fact(
-    transfer_id: str, legs: Iterable[Leg], taken: Iterable[str] = ()
+    transfer_id: str, legs: Iterable[Leg], taken: Iterable[str] = (), first: int | None = None
 ) -> FactAccounts:
     """Which accounts of a fact are debited in its own commit, on which shard; others are folded.
 
+    `taken` and `first` as for `debit_shard`.
     Debited are receivables whose net is negative: the platform's own accounts have no floor that a
     late debit could pass, and a capture net of its fee is a credit.
     """
@@ -77,7 +79,7 @@ def accounts_of_fact(
     return FactAccounts(
         folded_accounts=tuple(name for name in nets if name not in debited),
         debited_accounts=debited,
-        debit_shard=debit_shard(transfer_id, taken) if debited else None,
+        debit_shard=debit_shard(transfer_id, taken, first) if debited else None,
     )
 
 

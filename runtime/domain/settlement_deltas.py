@@ -8,21 +8,86 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
+from runtime.domain.settlement_lines import line_bucket
 from runtime.models.settlement import (
+    NO_EXCEPTION,
     CurrencyTotal,
     LineStatus,
     LineType,
     Settlement,
     SettlementDelta,
+    SettlementLine,
     TypeTotal,
 )
 
 MAX_PAYOUT_LINES: Final = 100
 """Payout lines that a settlement remembers, the first ones: one per currency is corrected."""
 
+UNCLASSIFIED: Final = "unclassified"
+"""Type of lines in `by_type` whose category is not known: they count in the remainder too."""
+
+CONTROL_TOTALS: Final = (LineStatus.MATCHED, LineStatus.AMOUNT_MISMATCH)
+"""Statuses of payout lines that say what was paid out; a duplicate says nothing new."""
+
 TotalT = TypeVar("TotalT", CurrencyTotal, TypeTotal)
+
+
+def of_line(line: SettlementLine) -> SettlementDelta:
+    """What one line counts in its settlement.
+
+    A superseded one is still a line, and its amounts are another settlement's. A payout is counted
+    as the sum paid out, its own fee included.
+    """
+    found = SettlementDelta(
+        counts={line.status: 1},
+        open_exceptions=int(is_open_exception(line)),
+        buckets=(line_bucket(line.line),),
+        payout_lines=(line.line,) if line.type is LineType.PAYOUT else (),
+    )
+    if line.currency is None or line.status is LineStatus.SUPERSEDED:
+        return found
+    amounts = {name: getattr(line, name) or 0 for name in ("amount", "fee", "net")}
+    kind = UNCLASSIFIED if line.type is None else str(line.type)
+    counted: dict[str, Any] = {"by_type": {kind: {line.currency: TypeTotal(count=1, **amounts)}}}
+    if line.status is LineStatus.MATCHED and line.type is LineType.CAPTURE:
+        counted["totals"] = {line.currency: CurrencyTotal(**amounts)}
+    if line.type is LineType.PAYOUT and line.status in CONTROL_TOTALS:
+        counted["payout"] = {line.currency: -amounts["net"]}
+    return found.model_copy(update=counted)
+
+
+def is_open_exception(line: SettlementLine) -> bool:
+    """Whether a person has to act on the line."""
+    return line.status not in NO_EXCEPTION and line.resolution is None
+
+
+def of_change(before: SettlementLine | None, after: SettlementLine) -> SettlementDelta:
+    """What a line that is new, or changes, changes in its settlement."""
+    counted = of_line(after)
+    return counted if before is None else combined(counted, _negative(of_line(before)))
+
+
+def _negative(delta: SettlementDelta) -> SettlementDelta:
+    """The opposite counts and sums, of lines that stand where they stood."""
+
+    def opposite(total: TotalT) -> TotalT:
+        values = {name: -value for name, value in total.model_dump().items()}
+        return type(total)(**values)
+
+    return SettlementDelta(
+        counts={status: -count for status, count in delta.counts.items()},
+        open_exceptions=-delta.open_exceptions,
+        totals={currency: opposite(total) for currency, total in delta.totals.items()},
+        by_type={
+            kind: {currency: opposite(total) for currency, total in totals.items()}
+            for kind, totals in delta.by_type.items()
+        },
+        payout={currency: -paid for currency, paid in delta.payout.items()},
+        buckets=delta.buckets,
+        payout_lines=delta.payout_lines,
+    )
 
 
 def combined(first: SettlementDelta, second: SettlementDelta) -> SettlementDelta:

@@ -46,6 +46,22 @@ def reversed_flows(flows: Flows) -> Flows:
     return Flows(**{name: -amount for name, amount in flows.model_dump().items()})
 
 
+def batch_legs(flows: Iterable[Flows], merchant_id: str, currency: str) -> tuple[Leg, ...]:
+    """The legs of one transfer that books several lines: at most two of each flow.
+
+    What runs one way is added up apart from what runs the other way, so that lines which cancel
+    each other out, such as a capture and its refund, are in the transfer all the same.
+    """
+    one_way, other_way = Counter[str](), Counter[str]()
+    for each in flows:
+        for name, amount in each.model_dump().items():
+            (one_way if amount > 0 else other_way)[name] += amount
+    return (
+        *flow_legs(Flows(**one_way), merchant_id, currency),
+        *flow_legs(Flows(**other_way), merchant_id, currency),
+    )
+
+
 Move = tuple[str, str, int]
 """From which account, to which, and how much: more than nothing."""
 

@@ -39,7 +39,8 @@ class Dispute(BaseModel, frozen=True):
 
     `amount` is what the bank disputes; `withdrawn`, `returned` and `fee` are what is booked of it
     so far in total, by the transfers `transfer_ids`, in order. `since` is when it began. What was
-    found of it in settlement files: `settled_withdrawn`, `settled_returned`, `settled_fee`.
+    found of it in settlement files: `settled_withdrawn`, `settled_returned`, `settled_fee`, and
+    `learned_fee`, which the processor had not reported before and which is not part of `fee`.
     """
 
     status: DisputeStatus
@@ -51,6 +52,7 @@ class Dispute(BaseModel, frozen=True):
     settled_withdrawn: MinorUnits = 0
     settled_returned: MinorUnits = 0
     settled_fee: SignedMinorUnits = 0
+    learned_fee: MinorUnits = 0
     since: Instant | None = None
     transfer_ids: tuple[str, ...] = ()
 

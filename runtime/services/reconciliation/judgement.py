@@ -1,0 +1,354 @@
+"""Judging one line after the other, each on what those before it have left, in memory only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any, Final
+
+from runtime.domain.instants import to_instant
+from runtime.domain.settlement_counterparts import HAS_COUNTERPART, counterparts_of, named_by
+from runtime.domain.settlement_formats.line import SETTLED, ImportedLine, References, UnreadableLine
+from runtime.domain.settlement_identities import identity_id, line_number, unreadable_id
+from runtime.domain.settlement_lines import line_partition
+from runtime.domain.settlement_matching import (
+    Counterpart,
+    Verdict,
+    accept_flows,
+    closing_flows,
+    compare,
+    joined,
+    member_flows,
+    stated,
+    together,
+)
+from runtime.echo import echoed
+from runtime.models.settlement import (
+    LineStatus,
+    LineType,
+    Settlement,
+    SettlementFormat,
+    SettlementIdentity,
+    SettlementLine,
+)
+from runtime.models.transaction import GroupedLine, Transaction
+from runtime.services.reconciliation.draft import Draft, LineKey, key_of
+
+MAX_GROUP: Final = 20
+"""Lines of one payment that may wait for each other: with its captures they fit one commit."""
+_READ: Final = (
+    "type",
+    "category",
+    "amount",
+    "fee",
+    "net",
+    "currency",
+    "presented_amount",
+    "presented_currency",
+)
+"""What makes a line another one when it comes again."""
+_KEPT: Final = (*_READ, "identity", "processed_date", "settlement_date")
+"""What is stored of a line as it was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a line of a file goes: its settlement, and the file's position among its files.
+
+    `file_settlement`: the settlement of the file's name, where lines stand that name no payout.
+    """
+
+    settlement: Settlement
+    file_settlement: str
+    file_id: str
+    layout: SettlementFormat
+
+    @property
+    def position(self) -> int:
+        """How many files the settlement had before this one."""
+        return self.settlement.file_ids.index(self.file_id)
+
+    def key(self, number: int) -> LineKey:
+        """The key of a physical line of the file."""
+        return self.settlement.id, line_number(self.position, number)
+
+
+def judge(
+    line: ImportedLine | UnreadableLine, place: Place, draft: Draft, *, duplicate: bool = False
+) -> None:
+    """Judge a line and put all that it changes into the draft.
+
+    A line that came in an earlier file and is matched, or resolved by a person, stays as it is
+    unless it says something else now; every other one is judged again. In whichever order two files
+    are worked, the later one decides. `duplicate`: another line of the file has the same id.
+    """
+    identity = identity_id(draft.attempt.merchant.id, place.layout, place.settlement.id, line)
+    known = draft.identity(identity)
+    if known is not None and known.file_id >= place.file_id:
+        return
+    if isinstance(line, ImportedLine):
+        _supersede_unreadable(line, place, draft)
+    before = None if known is None else draft.line((known.settlement_id, known.line))
+    key = place.key(line.number)
+    if before is not None and before.settlement_id != place.settlement.id:
+        _supersede(before, key, draft)
+        before = None
+    if before is not None:
+        key = key_of(before)
+    draft.identities[identity] = SettlementIdentity(
+        id=identity,
+        merchant_id=draft.attempt.merchant.id,
+        settlement_id=key[0],
+        line=key[1],
+        file_id=place.file_id,
+        file_line=line.number,
+        created_at=known.created_at if known is not None else to_instant(draft.attempt.now),
+    )
+    if before is not None and _stays(before, line):
+        return
+    if before is not None:
+        draft.withdraw(before)
+        # Taking one line back may have changed others, and never the line itself.
+    row = _as_read(line, key, place, draft, before)
+    draft.put_line(row)
+    draft.put_line(_judged(line, row, draft, duplicate=duplicate))
+
+
+def _stays(before: SettlementLine, line: ImportedLine | UnreadableLine) -> bool:
+    if isinstance(line, UnreadableLine):
+        return before.status is LineStatus.INVALID and before.reason == line.reason
+    done = before.status is LineStatus.MATCHED or before.resolution is not None
+    payment_id = line.references.payment_id
+    return (
+        done
+        and line.status == SETTLED
+        and all(getattr(before, name) == getattr(line, name) for name in _READ)
+        and (payment_id is None or before.payment_id in (None, payment_id))
+    )
+
+
+def _supersede(before: SettlementLine, by: LineKey, draft: Draft) -> None:
+    """A later file says elsewhere what this line said."""
+    draft.withdraw(before)
+    reason = f"a later file has it in {by[0]}, line {by[1]}"
+    draft.put_line(before.model_copy(update={"status": LineStatus.SUPERSEDED, "reason": reason}))
+
+
+def _supersede_unreadable(line: ImportedLine, place: Place, draft: Draft) -> None:
+    """What an earlier file had on the same physical line, and could not be read, can be now."""
+    for settlement in {place.settlement.id, place.file_settlement}:
+        known = draft.identity(unreadable_id(draft.attempt.merchant.id, settlement, line.number))
+        if known is None or known.file_id >= place.file_id:
+            continue
+        before = draft.line((known.settlement_id, known.line))
+        if before is not None and before.status is LineStatus.INVALID:
+            _supersede(before, place.key(line.number), draft)
+
+
+def _as_read(
+    line: ImportedLine | UnreadableLine,
+    key: LineKey,
+    place: Place,
+    draft: Draft,
+    before: SettlementLine | None,
+) -> SettlementLine:
+    """The row of a line without a verdict."""
+    attempt = draft.attempt
+    at = to_instant(attempt.now)
+    read: dict[str, Any] = {"file_id": place.file_id, "file_line": line.number}
+    if isinstance(line, ImportedLine):
+        references = line.references
+        read |= {name: getattr(line, name) for name in _KEPT}
+        read |= {
+            "payment_id": references.payment_id,
+            "transaction_id": references.transaction_id,
+            "dispute_id": references.dispute_id,
+            "processor_ids": references.processor_ids,
+        }
+    else:
+        read |= dict.fromkeys((*_KEPT, "payment_id", "transaction_id", "dispute_id"))
+    if before is not None:
+        return before.model_copy(update={**read, "resolution": None, "expected": None})
+    return SettlementLine(
+        settlement_bucket=line_partition(*key),
+        line=key[1],
+        settlement_id=key[0],
+        status=LineStatus.INVALID,
+        merchant_id=attempt.merchant.id,
+        created_at=at,
+        updated_at=at,
+        **read,
+        **attempt.context.stamp(),
+    )
+
+
+def _judged(
+    line: ImportedLine | UnreadableLine, row: SettlementLine, draft: Draft, *, duplicate: bool
+) -> SettlementLine:
+    if isinstance(line, UnreadableLine):
+        return _with(row, Verdict(LineStatus.INVALID, line.reason))
+    if line.type is None:
+        reason = f"the category {echoed(line.category)!r} is not known"
+        return _with(row, Verdict(LineStatus.UNCLASSIFIED, reason))
+    if duplicate:
+        reason = f"another line of the file has the same id {echoed(line.identity)}"
+        return _with(row, Verdict(LineStatus.DUPLICATE, reason))
+    if line.type in HAS_COUNTERPART:
+        return _settled(line, row, draft)
+    if line.status != SETTLED:
+        reason = f"the file says {echoed(line.status)!r}, not {SETTLED!r}"
+        return _with(row, Verdict(LineStatus.STATUS_MISMATCH, reason))
+    if line.type is not LineType.PAYOUT:
+        draft.book(key_of(row), accept_flows(line, None))
+    return _with(row, Verdict(LineStatus.MATCHED))
+
+
+def _settled(line: ImportedLine, row: SettlementLine, draft: Draft) -> SettlementLine:
+    """Settle what the line is about, if it is as it is booked."""
+    found = counterparts_of(line, draft)
+    if isinstance(found, Verdict):
+        return _named(_with(row, found), named_by(line, draft))
+    key, tolerance = key_of(row), draft.attempt.merchant.reconciliation.tolerance_minor
+    ours = _fitting(line, found, draft, tolerance)
+    if ours is None:
+        return _waiting(line, row, found, draft)
+    whole = together(line, ours.members) if ours.members else line
+    verdict = compare(whole, ours, tolerance)
+    row = _about(_with(row, verdict), ours)
+    if verdict.status is LineStatus.MATCHED:
+        draft.settle(ours, key, verdict.learned_fee)
+        if ours.members:
+            _complete(line, row, ours, draft)
+        else:
+            draft.book(key, verdict.flows)
+    return row
+
+
+def _fitting(
+    line: ImportedLine, found: Sequence[Counterpart], draft: Draft, tolerance: int
+) -> Counterpart | None:
+    """What the line fits by its amount, alone or with lines that waited for it.
+
+    None where it does not fit, and may yet with others. An exact amount goes before one within the
+    tolerance, and a single capture before all of them together.
+    """
+    first = found[0]
+    amount, currency = stated(line)
+    if line.type is not LineType.CAPTURE or first.charge_id is None or currency != first.currency:
+        return first
+    members = _members(first.charge_id, draft)
+    whole = amount + sum(each.amount for each in members)
+    options = [*found, joined(found)] if len(found) > 1 else found
+    for within, ours in product((0, tolerance), options):
+        if amount > 0 and abs(amount - ours.ours.amount) <= within:
+            return ours
+        if members and abs(whole - ours.ours.amount) <= within:
+            return replace(ours, members=members)
+    return None
+
+
+def _members(charge_id: str, draft: Draft) -> tuple[GroupedLine, ...]:
+    """Lines of a payment that wait for others; not those that a person has resolved."""
+
+    def waits(member: GroupedLine) -> bool:
+        line = draft.line((member.settlement_id, member.line))
+        mismatch = line is not None and line.status is LineStatus.AMOUNT_MISMATCH
+        return mismatch and line is not None and line.resolution is None
+
+    return tuple(each for each in draft.group_of(charge_id) if waits(each))
+
+
+def _waiting(
+    line: ImportedLine, row: SettlementLine, found: Sequence[Counterpart], draft: Draft
+) -> SettlementLine:
+    """The line joins those of its payment that wait for each other."""
+    ours = joined(found)
+    assert ours.charge_id is not None, f"{ours.payment_id} has no charge"
+    verdict = compare(line, ours, 0)
+    if len(draft.group_of(ours.charge_id)) < MAX_GROUP:
+        draft.join_group(ours.charge_id, _member(line, row))
+        verdict = replace(
+            verdict, reason=f"{verdict.reason}; other lines of {ours.payment_id} may make it up"
+        )
+    return _about(_with(row, verdict), ours)
+
+
+def _complete(line: ImportedLine, row: SettlementLine, ours: Counterpart, draft: Draft) -> None:
+    """A line and those that waited for it settle the captures together."""
+    assert ours.charge_id is not None, f"{ours.payment_id} has no charge"
+    whole = together(line, ours.members)
+    draft.book(key_of(row), closing_flows(line, whole, ours))
+    draft.join_group(ours.charge_id, _member(line, row))
+    for member in ours.members:
+        waited = draft.line((member.settlement_id, member.line))
+        assert waited is not None, f"{member} of {ours.charge_id} was not read"
+        draft.book(key_of(waited), member_flows(read_again(waited)))
+        matched = Verdict(
+            LineStatus.MATCHED, f"together with {row.settlement_id}, line {row.line}", ours.expected
+        )
+        draft.put_line(_about(_with(waited, matched), ours))
+
+
+def _member(line: ImportedLine, row: SettlementLine) -> GroupedLine:
+    amount, _ = stated(line)
+    return GroupedLine(settlement_id=row.settlement_id, line=row.line, amount=amount, fee=line.fee)
+
+
+def read_again(row: SettlementLine) -> ImportedLine:
+    """A stored line as it was read. What it was found to be about takes the place of its own ids.
+
+    Only of lines that could be read.
+    """
+    assert None not in (row.amount, row.fee, row.net, row.currency), f"{key_of(row)} is unreadable"
+    return ImportedLine(
+        number=row.file_line or row.line,
+        identity=row.identity or "",
+        type=row.type,
+        category=row.category or "",
+        amount=row.amount or 0,
+        fee=row.fee or 0,
+        net=row.net or 0,
+        currency=row.currency or "",
+        references=References(
+            payment_id=row.payment_id,
+            transaction_id=row.transaction_id,
+            dispute_id=row.dispute_id,
+            processor_ids=row.processor_ids,
+        ),
+        presented_amount=row.presented_amount,
+        presented_currency=row.presented_currency,
+        processed_date=row.processed_date,
+        settlement_date=row.settlement_date,
+    )
+
+
+def _with(row: SettlementLine, verdict: Verdict) -> SettlementLine:
+    return row.model_copy(
+        update={
+            "status": verdict.status,
+            "reason": verdict.reason,
+            "expected": verdict.expected,
+        }
+    )
+
+
+def _named(row: SettlementLine, named: Transaction | None) -> SettlementLine:
+    """The row with our transaction that the line names, where it names one."""
+    if named is None:
+        return row
+    about = {"payment_id": named.payment_id, "transaction_id": row.transaction_id or named.id}
+    return row.model_copy(update=about)
+
+
+def _about(row: SettlementLine, ours: Counterpart) -> SettlementLine:
+    """The row with what it was compared with: its transaction, or the charge of several."""
+    single = len(ours.transactions) == 1 and not ours.members
+    transaction_id = ours.transactions[0] if single else ours.returned or ours.charge_id
+    return row.model_copy(
+        update={
+            "payment_id": ours.payment_id,
+            "transaction_id": transaction_id,
+            "dispute_id": ours.dispute_id or row.dispute_id,
+        }
+    )
