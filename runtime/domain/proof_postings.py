@@ -84,6 +84,8 @@ class TransactionFacts(BaseModel, frozen=True):
     fee: int = 0
     learned_fee: int = 0
     processed_at: str | None = None
+    settlement_id: str | None = None
+    settled_at: str | None = None
     return_settlement_id: str | None = None
     audit_trail: tuple[StepFacts, ...] = ()
 

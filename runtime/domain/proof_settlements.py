@@ -23,9 +23,11 @@ from runtime.domain.settlement_flows import Move, added, flow_moves
 from runtime.domain.settlement_lines import FIRST_MISSING_LINE
 from runtime.models.fields import Instant
 from runtime.models.settlement import Flows, LineStatus, LineType, ResolutionAction
-from runtime.models.transaction import TransactionStatus, TransactionType
+from runtime.models.transaction import TransactionType
 
 NOTHING_BOOKED = Flows()
+_OF_FACTS = frozenset(LineType) - {LineType.FEE, LineType.ADJUSTMENT, LineType.PAYOUT}
+"""Lines that settle what was booked when it happened."""
 _BOOKS_NOTHING = frozenset({LineStatus.SUPERSEDED, LineStatus.EXPECTED})
 
 
@@ -57,6 +59,7 @@ class LineFacts(BaseModel, frozen=True):
     fee: int | None = None
     net: int | None = None
     currency: str | None = None
+    presented_amount: int | None = None
     presented_currency: str | None = None
     bookings: tuple[BookingFacts, ...] = ()
     resolution: ResolutionFacts | None = None
@@ -65,6 +68,12 @@ class LineFacts(BaseModel, frozen=True):
     def name(self) -> str:
         """How a report calls it."""
         return f"{self.settlement_id} line {self.line}"
+
+    @property
+    def is_exchanged(self) -> bool:
+        """Whether the customer paid in another currency than the line is settled in."""
+        named = self.presented_currency not in {None, self.currency}
+        return named and self.presented_amount is not None
 
     def moves_of(self, booking: BookingFacts) -> tuple[Move, ...]:
         """What one of its bookings moves."""
@@ -163,11 +172,13 @@ def _net_and_fee(line: LineFacts) -> tuple[int, int] | None:
     net, fee = line.net or 0, line.fee or 0
     if line.line >= FIRST_MISSING_LINE:
         return 0, 0
+    if line.status == LineStatus.MATCHED and line.type == LineType.FEE:
+        return net, -net
     if line.status == LineStatus.CURRENCY_MISMATCH or line.type == LineType.PAYOUT:
         return None
-    if line.presented_currency not in {None, line.currency}:
-        return -fee, fee
-    return (net, -net) if line.type == LineType.FEE else (net, fee)
+    if line.is_exchanged and line.type in _OF_FACTS:
+        return None if line.resolution is not None else (-fee, fee)
+    return net, fee
 
 
 def _booked(bookings: Iterable[BookingFacts]) -> dict[str, Flows]:
@@ -225,16 +236,13 @@ def settled_nets(
 
 
 def was_settled(each: TransactionFacts, until: Instant | None = None) -> bool:
-    """Whether its trail says that it is settled, at `until` or now; to succeed again undoes it."""
-    settled = False
-    for step in each.audit_trail:
-        if until is not None and step.at > until:
-            break
-        if step.status == TransactionStatus.SETTLED:
-            settled = True
-        elif step.status == TransactionStatus.SUCCEEDED:
-            settled = False
-    return settled
+    """Whether a settlement has it, now or as far as is known at `until`.
+
+    One whose settlement was corrected since counts as of the correction.
+    """
+    if each.settlement_id is None:
+        return False
+    return until is None or each.settled_at is None or each.settled_at <= until
 
 
 def print_of_settled(payment_id: str, nets: Nets) -> int:
