@@ -36,12 +36,13 @@ class Refusal:
 class Outline:
     """What planning a file needs to know of a line.
 
-    `content_identity` only of lines that have no id of their own: those may repeat to the letter,
-    and the planner numbers the repetitions.
+    `own_identity`: its own id, which no other line may have. `content_identity` only of lines that
+    have none: those may repeat to the letter, and the planner numbers the repetitions.
     """
 
     payout_reference: str | None = None
     content_identity: str | None = None
+    own_identity: str | None = None
 
 
 class Unreadable(Exception):
@@ -147,7 +148,7 @@ class Layout(ABC):
             return UnreadableLine(number, str(unreadable), reference)
 
     def outline(self, cells: Sequence[str]) -> Outline:
-        """The payout of a record and, if it has no id of its own, its content's identity.
+        """The payout of a record, and its own id or its content's identity.
 
         Cheap; of a record that cannot be read it says what it can.
         """
@@ -155,8 +156,9 @@ class Layout(ABC):
             return Outline()
         row = Row(self._positions, cells)
         try:
-            content = self._content_identity(row) if not self._own_identity(row) else None
-            return Outline(self._payout_reference(row), content)
+            own = self._own_identity(row) or None
+            content = None if own else self._content_identity(row)
+            return Outline(self._payout_reference(row), content, own)
         except Unreadable:
             return Outline()
 

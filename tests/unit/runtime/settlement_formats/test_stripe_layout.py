@@ -182,7 +182,7 @@ def test_an_unpaid_line_belongs_to_no_payout() -> None:
     line = layout().parse(2, row)
     assert isinstance(line, ImportedLine)
     assert (line.payout_reference, line.settlement_date) == (None, None)
-    assert layout().outline(row) == Outline()
+    assert layout().outline(row) == Outline(own_identity="txn_1A")
 
 
 def test_the_report_of_payouts_is_read_too() -> None:
