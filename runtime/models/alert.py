@@ -27,6 +27,7 @@ class AlertType(StrEnum):
     DECRYPTION_FAILURE = "decryption_failure"
     UNKNOWN_TOO_OLD = "unknown_too_old"
     PROCESSOR_EVENT_UNAPPLIED = "processor_event_unapplied"
+    SETTLEMENT_FILE_REJECTED = "settlement_file_rejected"
 
 
 SERIOUS: Final = (

@@ -40,7 +40,7 @@ class FileStatus(StrEnum):
 
 
 class SettlementFile(Record, table="settlement_files", stream=True, frozen=True):
-    """One object of the settlement bucket.
+    """One object of the settlement bucket: one version of it, by `version_id` and `etag`.
 
     `merchant_status` is merchant and status, for lists of one status. `sha256` is that of the
     object's bytes; one that the caller named beforehand must equal it. `read_key` is the object
@@ -56,6 +56,7 @@ class SettlementFile(Record, table="settlement_files", stream=True, frozen=True)
     status: Annotated[FileStatus, shown_in("gsi-merchant")]
     reason: str | None = None
     version_id: str | None = None
+    etag: str | None = None
     sha256: str | None = None
     expected_sha256: str | None = None
     size: int | None = None

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 _CONDITION_FAILED = "ConditionalCheckFailed"
 _INVALID_REASON = "ValidationError"
@@ -83,3 +83,8 @@ def transient_code(error: ClientError) -> str:
     if code == _INVALID_ERROR:
         raise InvalidRequest(said.get("Message", "")) from error
     raise error
+
+
+def is_from_aws(error: Exception) -> bool:
+    """Whether an AWS service, or the way to it, is the cause; what is invalid is our own fault."""
+    return isinstance(error, BotoCoreError | ClientError)

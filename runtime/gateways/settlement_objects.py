@@ -1,0 +1,156 @@
+"""The settlement bucket: its objects are read as streams, by version and by byte range."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
+from io import BufferedReader, RawIOBase
+from typing import TYPE_CHECKING, Any, Final
+
+from boto3.s3.transfer import TransferConfig
+from botocore.exceptions import ClientError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+    from botocore.response import StreamingBody
+    from mypy_boto3_s3 import S3Client
+
+READ_BYTES: Final = 256 * 1024
+PART_BYTES: Final = 8 * 1024 * 1024
+"""Of a multipart upload, so all that is held of an object while it is written."""
+MAX_COPY_BYTES: Final = 5 * 1024**3
+"""The largest object that one CopyObject copies (S3 API reference, CopyObject)."""
+_ONE_PART_AT_A_TIME: Final = TransferConfig(
+    multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, use_threads=False
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectVersion:
+    """The bytes that one object had at one time: `etag` names them, `version_id` where S3 has one.
+
+    Whatever is put under the key later is another one.
+    """
+
+    key: str
+    etag: str
+    version_id: str | None = None
+
+    def arguments(self) -> dict[str, str]:
+        """How they are read, or nothing at all: S3 answers 412 once others are in their place."""
+        named = {} if self.version_id is None else {"VersionId": self.version_id}
+        return {"Key": self.key, "IfMatch": self.etag, **named}
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object as it was found: its version, its size in bytes, and when it was put."""
+
+    version: ObjectVersion
+    size: int
+    put_at: datetime
+
+
+@dataclass(frozen=True)
+class SettlementObjects:
+    """The objects of the settlement bucket."""
+
+    s3: S3Client
+    bucket: str
+
+    def find(self, key: str, version_id: str | None = None) -> StoredObject | None:
+        """The object, or one version of it; None where there is none any more."""
+        named: Any = {} if version_id is None else {"VersionId": version_id}
+        try:
+            answer = self.s3.head_object(Bucket=self.bucket, Key=key, **named)
+        except ClientError as error:
+            if _status_of(error) in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
+                return None  # 405 for a delete marker (S3 API reference, HeadObject)
+            raise
+        found = ObjectVersion(key, answer["ETag"], _version_of(answer, version_id))
+        return StoredObject(found, answer["ContentLength"], answer["LastModified"])
+
+    def blocks(
+        self, version: ObjectVersion, start: int = 0, end: int | None = None
+    ) -> Iterator[bytes]:
+        """Bytes from `start` up to `end`, or to the last one.
+
+        Raises ClientError, PreconditionFailed among others where the object was replaced.
+        """
+        if start == end:
+            return
+        arguments: Any = version.arguments()
+        if start or end is not None:
+            arguments["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
+        answer = self.s3.get_object(Bucket=self.bucket, **arguments)
+        yield from _blocks(answer["Body"])
+
+    def write(self, key: str, blocks: Iterable[bytes]) -> ObjectVersion:
+        """Put an object as its bytes are made, a part at a time."""
+        # Multipart uploads of unknown length are s3transfer's work (boto3's upload_fileobj).
+        stream = BufferedReader(_Stream(blocks), READ_BYTES)
+        self.s3.upload_fileobj(stream, self.bucket, key, Config=_ONE_PART_AT_A_TIME)
+        found = self.find(key)
+        assert found is not None, f"{key} was put and is not there"
+        return found.version
+
+    def move(self, stored: StoredObject, key: str) -> bool:
+        """Copy the object to `key`, then delete this version of it; False where it is too large.
+
+        Again, it does the same again. What was put under its old key since then stays.
+        """
+        if stored.size > MAX_COPY_BYTES:
+            return False
+        source = stored.version
+        named: Any = {} if source.version_id is None else {"VersionId": source.version_id}
+        copied: Any = {"Bucket": self.bucket, "Key": source.key, **named}
+        self.s3.copy_object(
+            Bucket=self.bucket,
+            Key=key,
+            CopySource=copied,
+            CopySourceIfMatch=source.etag,
+            TaggingDirective="REPLACE",  # to copy tags takes rights to read them
+        )
+        self.s3.delete_object(Bucket=self.bucket, Key=source.key, **named)
+        return True
+
+
+class _Stream(RawIOBase):
+    """Blocks of bytes as a file that is read once, from its start to its end."""
+
+    def __init__(self, blocks: Iterable[bytes]) -> None:
+        self._blocks = iter(blocks)
+        self._rest = b""
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Fill the buffer with what comes next; 0 at the end."""
+        target = memoryview(buffer).cast("B")
+        while not self._rest:
+            block = next(self._blocks, None)
+            if block is None:
+                return 0
+            self._rest = block
+        count = min(len(target), len(self._rest))
+        target[:count], self._rest = self._rest[:count], self._rest[count:]
+        return count
+
+
+def _blocks(body: StreamingBody) -> Iterator[bytes]:
+    return iter(lambda: body.read(READ_BYTES), b"")
+
+
+def _version_of(answer: Any, asked: str | None) -> str | None:
+    """S3 names no version, or "null", in a bucket that keeps none."""
+    version: str | None = answer.get("VersionId", asked)
+    return None if version == "null" else version
+
+
+def _status_of(error: ClientError) -> int:
+    status: int = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return status

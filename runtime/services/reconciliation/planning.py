@@ -1,0 +1,346 @@
+"""Planning a settlement file: what arrived is recorded, sniffed, and cut into chunks.
+
+Every step can be made again: the row of an object is the same whenever its event comes, and the
+chunks are a function of the object's bytes. Chunks are replaced only while nobody works on them.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final
+
+from runtime.domain.ids import repeatable_id
+from runtime.domain.settlement_formats.detect import layout_of
+from runtime.domain.settlement_formats.layout import Layout, Refusal
+from runtime.domain.settlement_plan import (
+    NO_REPEATS,
+    FilePlan,
+    Repeats,
+    repeats_by_chunk,
+)
+from runtime.domain.settlement_records import Record, read_records
+from runtime.errors import NotFound, StaleWrite
+from runtime.gateways.settlement_objects import ObjectVersion, StoredObject
+from runtime.gateways.settlement_queue import ChunkMessage, CloseMessage, ObjectCreated
+from runtime.models.fields import PLATFORM
+from runtime.models.settlement_file import (
+    FILE_PREFIX,
+    MAX_FILE_BYTES,
+    MAX_FILE_NAME,
+    FileStatus,
+    SettlementChunk,
+    SettlementFile,
+    chunk_id,
+    merchant_status,
+)
+from runtime.observability import logger
+from runtime.repositories.settlement_chunks import MAX_CHUNKS_WRITTEN
+from runtime.services.reconciliation.dependencies import (
+    ReconciliationDependencies,
+    Step,
+    is_final,
+    stepped,
+)
+from runtime.services.reconciliation.rejection import (
+    REJECTED_PREFIX,
+    Rejection,
+    move_away,
+    reject,
+)
+from runtime.services.reconciliation.sources import (
+    CONVERTED_PREFIX,
+    Source,
+    readable_source,
+    watched,
+)
+
+_OWN_PREFIXES: Final = (REJECTED_PREFIX, CONVERTED_PREFIX)
+_KEY: Final = re.compile(
+    r"reconciliation/(?P<merchant>[^/]+)/(?:(?P<file>fil_[0-9A-HJKMNP-TV-Z]{26})/)?(?P<name>[^/]+)"
+)
+_DATED: Final = re.compile(r"(\d{4}-\d{2}-\d{2})\.[A-Za-z]+")
+_WHERE: Final = (
+    "Put settlement files under reconciliation/<merchant id>/<file name>, or upload them with "
+    "POST /v1/settlement-files."
+)
+MAX_BINDINGS: Final = 5
+"""Times that a row is read again because somebody else changed it meanwhile."""
+
+
+def plan_file(
+    arrived: ObjectCreated, request_id: str, dependencies: ReconciliationDependencies
+) -> None:
+    """Plan the file that an object is, and queue its chunks; or reject it.
+
+    Again, it queues what is not done yet. Raises NoTimeLeft, StaleWrite.
+    """
+    if arrived.key.startswith(_OWN_PREFIXES) or arrived.key.endswith("/"):
+        return  # what the function itself wrote, and the folders of S3's console
+    stored = dependencies.objects.find(arrived.key, arrived.version_id)
+    if stored is None:
+        logger.warning("an object was gone before it was read", version=arrived.version_id)
+        return
+    file = _row_of(stored, request_id, dependencies)
+    if file.status is FileStatus.REJECTED:
+        move_away(stored, dependencies)
+    if is_final(file):
+        return
+    if file.status is FileStatus.RECEIVED:
+        try:
+            file = _planned(file, stored, request_id, dependencies)
+        except Rejection as rejection:
+            reject(file, stored, rejection.reason, request_id, dependencies)
+            return
+    queue_work(file, dependencies)
+
+
+def queue_work(file: SettlementFile, dependencies: ReconciliationDependencies) -> None:
+    """Queue every chunk of the file that is not done, or its closing. Raises Unavailable."""
+    if file.chunks_done == file.chunks:
+        dependencies.queue.send([CloseMessage(file_id=file.id)], file.merchant_id)
+        return
+    left = [chunk.number for chunk in dependencies.chunks.chunks(file) if not chunk.done]
+    messages = [ChunkMessage(file_id=file.id, number=number) for number in left]
+    dependencies.queue.send(messages, file.merchant_id)
+
+
+# ---------------------------------------------------------------- the row of an object
+
+
+def _row_of(
+    stored: StoredObject, request_id: str, dependencies: ReconciliationDependencies
+) -> SettlementFile:
+    """The row of this version of an object: the one of its upload, or one of its own."""
+    match = _KEY.fullmatch(stored.version.key)
+    if match is not None and match["file"] is not None:
+        for _ in range(MAX_BINDINGS):
+            announced = dependencies.chunks.file(match["file"])
+            if announced is None or announced.key != stored.version.key:
+                break
+            if announced.etag is not None:
+                if _is_of(announced, stored.version):
+                    return announced
+                break  # another version was put under its key: a file of its own
+            step = Step.begin("bnd", request_id, dependencies.clock())
+            bound = stepped(announced, step, **_binding(stored))
+            try:
+                dependencies.chunks.advance(announced, bound, token=step.token)
+            except StaleWrite:
+                continue
+            return bound
+    return dependencies.chunks.put_new_file(_new_row(stored, request_id, dependencies))
+
+
+def _new_row(
+    stored: StoredObject, request_id: str, dependencies: ReconciliationDependencies
+) -> SettlementFile:
+    version = stored.version
+    step = Step.begin("arr", request_id, dependencies.clock())
+    named = version.version_id or version.etag
+    owner = _owner(version.key, dependencies) or PLATFORM
+    return SettlementFile(
+        id=repeatable_id(FILE_PREFIX, stored.put_at, version.key, named),
+        merchant_id=owner,
+        merchant_status=merchant_status(owner, FileStatus.RECEIVED),
+        name=version.key.rpartition("/")[2][:MAX_FILE_NAME],
+        key=version.key,
+        status=FileStatus.RECEIVED,
+        created_at=step.at,
+        updated_at=step.at,
+        **step.context.stamp(),
+    ).model_copy(update=_binding(stored))
+
+
+def _binding(stored: StoredObject) -> dict[str, Any]:
+    """What ties a row to one version of its object."""
+    version = stored.version
+    return {"version_id": version.version_id, "etag": version.etag, "size": stored.size}
+
+
+def _is_of(file: SettlementFile, version: ObjectVersion) -> bool:
+    return (file.version_id, file.etag) == (version.version_id, version.etag)
+
+
+def _owner(key: str, dependencies: ReconciliationDependencies) -> str | None:
+    """The merchant whose folder the object lies in."""
+    match = _KEY.fullmatch(key)
+    if match is None:
+        return None
+    try:
+        return dependencies.merchants.require(match["merchant"]).id
+    except NotFound:
+        return None
+
+
+# ---------------------------------------------------------------- planning
+
+
+@dataclass(frozen=True, slots=True)
+class _Scanned:
+    """What reading the file once has found."""
+
+    sha256: str
+    layout: Layout
+    header: tuple[str, ...]
+    plan: FilePlan
+
+
+def _planned(
+    file: SettlementFile,
+    stored: StoredObject,
+    request_id: str,
+    dependencies: ReconciliationDependencies,
+) -> SettlementFile:
+    """The file with its chunks, at work. Raises Rejection, NoTimeLeft, StaleWrite."""
+    _check_place(file, stored)
+    source = readable_source(file, stored, dependencies)
+    scanned = _scanned(source, dependencies)
+    sha256 = source.sha256 or scanned.sha256
+    if file.expected_sha256 not in (None, sha256):
+        raise Rejection(
+            f"The file's SHA-256 is {sha256}, but {file.expected_sha256} was announced. "
+            "Create a new settlement file and upload it again."
+        )
+    rows = _chunk_rows(file, source, scanned, request_id, dependencies)
+    for start in range(0, len(rows), MAX_CHUNKS_WRITTEN):
+        token = Step.begin("pln", request_id, dependencies.clock()).token
+        part = rows[start : start + MAX_CHUNKS_WRITTEN]
+        try:
+            dependencies.chunks.put_chunks(file, part, token=token)
+        except StaleWrite:
+            return _planned_by_another(file, dependencies)
+    step = Step.begin("pln", request_id, dependencies.clock())
+    planned = stepped(
+        file,
+        step,
+        status=FileStatus.PROCESSING,
+        sha256=sha256,
+        format=scanned.layout.format,
+        date=_date_of(file.name) or scanned.plan.date,
+        read_key=source.version.key,
+        read_version_id=source.version.version_id,
+        read_etag=source.version.etag,
+        header=_as_text(scanned.header),
+        delimiter=source.delimiter,
+        chunks=len(rows),
+        lines=scanned.plan.lines,
+    )
+    try:
+        dependencies.chunks.advance(file, planned, token=step.token)
+    except StaleWrite:
+        return _planned_by_another(file, dependencies)
+    return planned
+
+
+def _planned_by_another(
+    file: SettlementFile, dependencies: ReconciliationDependencies
+) -> SettlementFile:
+    """The file as another planner left it. Raises StaleWrite while it is not planned yet."""
+    now = dependencies.chunks.file(file.id)
+    if now is None or now.status is FileStatus.RECEIVED:
+        raise StaleWrite("settlement_files", f"{file.id} changed while it was planned")
+    return now
+
+
+def _check_place(file: SettlementFile, stored: StoredObject) -> None:
+    """Raises Rejection."""
+    if file.merchant_id == PLATFORM:
+        match = _KEY.fullmatch(file.key)
+        problem = "is not in a merchant's folder" if match is None else "is of no known merchant"
+        raise Rejection(f"The file {problem}. {_WHERE}")
+    if stored.size == 0:
+        raise Rejection("The file is empty. Export it again.")
+    if stored.size > MAX_FILE_BYTES:
+        raise Rejection(
+            f"The file has {stored.size} bytes; at most {MAX_FILE_BYTES} are read. Split it, with "
+            "the header in each part, and upload the parts."
+        )
+
+
+def _scanned(source: Source, dependencies: ReconciliationDependencies) -> _Scanned:
+    digest = hashlib.sha256()
+    records = _records(source, dependencies, digest)
+    header = next((record for record in records if not record.is_blank), None)
+    if header is None:
+        raise Rejection("The file has no lines. Export it again.")
+    if header.reason is not None:
+        raise Rejection(f"The first line is {header.reason}. Export the file again as CSV.")
+    layout = layout_of(header.cells)
+    if isinstance(layout, Refusal):
+        raise Rejection(layout.reason)
+    plan = FilePlan(layout)
+    refusal = plan.add(records)
+    if refusal is not None:
+        raise Rejection(refusal.reason)
+    return _Scanned(digest.hexdigest(), layout, header.cells, plan)
+
+
+def _chunk_rows(
+    file: SettlementFile,
+    source: Source,
+    scanned: _Scanned,
+    request_id: str,
+    dependencies: ReconciliationDependencies,
+) -> list[SettlementChunk]:
+    plan = scanned.plan
+    repeats: dict[int, Repeats] = {}
+    repeated = plan.repeated()
+    if repeated:
+        records = _records(source, dependencies, after=scanned.header)
+        repeats = repeats_by_chunk(scanned.layout, records, plan.chunks, repeated)
+    step = Step.begin("pln", request_id, dependencies.clock())
+    return [
+        SettlementChunk(
+            id=chunk_id(file.id, number),
+            file_id=file.id,
+            merchant_id=file.merchant_id,
+            number=number,
+            start=bounds.start,
+            end=bounds.end,
+            first_line=bounds.first_line,
+            lines=bounds.lines,
+            repeats=repeats.get(number, NO_REPEATS).ordinals,
+            duplicates=tuple(repeats.get(number, NO_REPEATS).duplicates),
+            updated_at=step.at,
+            cause=step.token,
+        )
+        for number, bounds in enumerate(plan.chunks)
+    ]
+
+
+def _records(
+    source: Source,
+    dependencies: ReconciliationDependencies,
+    digest: hashlib._Hash | None = None,
+    *,
+    after: tuple[str, ...] | None = None,
+) -> Iterator[Record]:
+    """The file's records, those behind its header where `after` is the header."""
+    blocks = dependencies.objects.blocks(source.version)
+    records = read_records(watched(blocks, dependencies, digest), source.delimiter)
+    if after is not None:
+        next(record for record in records if not record.is_blank)
+    return records
+
+
+def _date_of(name: str) -> str | None:
+    """The settlement's date, where the file's name is one."""
+    match = _DATED.fullmatch(name)
+    if match is None:
+        return None
+    try:
+        return date.fromisoformat(match[1]).isoformat()
+    except ValueError:
+        return None
+
+
+def _as_text(header: tuple[str, ...]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(header)
+    return text.getvalue()

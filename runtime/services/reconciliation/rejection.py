@@ -1,0 +1,99 @@
+"""What is not a settlement file: recorded with its reason, alerted, and moved out of the way."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+from runtime.domain.alert_rules import Finding, Window
+from runtime.domain.instants import to_instant
+from runtime.echo import echoed_path, safe
+from runtime.errors import StaleWrite
+from runtime.gateways.settlement_objects import StoredObject
+from runtime.models.alert import AlertType
+from runtime.models.fields import PLATFORM
+from runtime.models.settlement import SETTLEMENT_PREFIX, Settlement, SettlementStatus
+from runtime.models.settlement_file import FileStatus, SettlementFile
+from runtime.observability import logger
+from runtime.services.alerts import record_finding
+from runtime.services.reconciliation.dependencies import (
+    ReconciliationDependencies,
+    Step,
+    stepped,
+)
+
+REJECTED_PREFIX: Final = "rejected/"
+_DAY: Final = len("YYYY-MM-DD")
+
+
+class Rejection(Exception):
+    """An object is not a settlement file; `reason` says why, and what to do about it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = safe(reason)
+
+
+def reject(
+    file: SettlementFile,
+    stored: StoredObject,
+    reason: str,
+    request_id: str,
+    dependencies: ReconciliationDependencies,
+) -> None:
+    """Record a rejection and move the object away. Nothing of it was booked.
+
+    Every part can be done again, and the row is written after what it promises.
+    """
+    step = Step.begin("rej", request_id, dependencies.clock())
+    if file.merchant_id != PLATFORM:
+        dependencies.chunks.put_new_settlement(_rejected_settlement(file, stored, reason, step))
+    record_finding(_finding(file, stored, reason), dependencies.alerts)
+    rejected = stepped(file, step, status=FileStatus.REJECTED, reason=reason, completed_at=step.at)
+    try:
+        dependencies.chunks.advance(file, rejected, token=step.token)
+    except StaleWrite:
+        now = dependencies.chunks.file(file.id)
+        if now is None or now.status is not FileStatus.REJECTED:
+            raise
+    move_away(stored, dependencies)
+    logger.info("rejected", file=file.id, reason=reason)
+
+
+def move_away(stored: StoredObject, dependencies: ReconciliationDependencies) -> None:
+    """Move a rejected object. One that is too large to be copied stays where it is."""
+    if not dependencies.objects.move(stored, f"{REJECTED_PREFIX}{stored.version.key}"):
+        logger.warning("a rejected object is too large to be moved", size=stored.size)
+
+
+def _finding(file: SettlementFile, stored: StoredObject, reason: str) -> Finding:
+    return Finding(
+        AlertType.SETTLEMENT_FILE_REJECTED,
+        "settlement_file",
+        file.id,
+        file.merchant_id,
+        {"key": echoed_path(file.key), "reason": reason},
+        stored.put_at,
+        Window(stored.put_at),
+    )
+
+
+def _rejected_settlement(
+    file: SettlementFile, stored: StoredObject, reason: str, step: Step
+) -> Settlement:
+    """What GET /v1/settlements shows of a rejected file."""
+    content = hashlib.sha256(f"{file.merchant_id}\nrejected\n{file.id}".encode()).hexdigest()
+    return Settlement(
+        id=f"{SETTLEMENT_PREFIX}{content[:26].upper()}",
+        merchant_id=file.merchant_id,
+        date=to_instant(stored.put_at)[:_DAY],
+        status=SettlementStatus.REJECTED,
+        source=file.key,
+        sha256=file.sha256 or "",
+        rejection_reason=reason,
+        file_ids=(file.id,),
+        completed_at=step.at,
+        created_at=step.at,
+        updated_at=step.at,
+        **step.context.stamp(),
+    )
