@@ -31,6 +31,7 @@ from runtime.services.account_queries import AccountArchive
 from runtime.services.alert_queries import AlertArchive
 from runtime.services.api_keys import ApiKeyArchive
 from runtime.services.audit_queries import AuditTrail
+from runtime.services.balance_queries import BalanceReads
 from runtime.services.customers import CustomerArchive
 from runtime.services.idempotency_queries import IdempotencyReads
 from runtime.services.kept_event_routes import KeptEventReads
@@ -60,10 +61,13 @@ class QueryServices(FunctionServices):
         self.customers = CustomerRepository(self.store)
         profiles = self.profiles_for(settings.merchant_cache_seconds)
         self.customer_archive = CustomerArchive(self.customers, profiles, self.encryption, cursors)
+        accounts, folds = AccountRepository(self.store), FoldRepository(self.store)
+        entries = EntryRepository(self.store)
+        self.balances = BalanceReads(accounts, folds, entries)
         self.accounts = AccountArchive(
-            AccountRepository(self.store),
-            FoldRepository(self.store),
-            EntryRepository(self.store),
+            accounts,
+            folds,
+            entries,
             self.customers,
             profiles,
             cursors,

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field, StringConstraints
 
-from runtime.contract.base import Answer, Body, Identifier, Page, PageQuery
+from runtime.contract.base import Answer, Body, Identifier, Page, PageQuery, Query
 from runtime.contract.endpoint import Endpoint, Permission
 from runtime.models.account import AccountStatus, AccountType, Posting
 from runtime.models.currency import CurrencyCode
@@ -16,6 +16,8 @@ from runtime.models.fields import Instant, MinorUnits
 
 AccountNumber = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{4,34}$")]
 """The owner's own number of an account, unique among its accounts."""
+MAX_MOMENT = 64
+"""Characters of a time: nobody needs more than forty fractional digits."""
 _OPERATORS_TYPES = (AccountType.MERCHANT, AccountType.SYSTEM)
 
 
@@ -110,6 +112,37 @@ class EntryList(Page[EntryAnswer], frozen=True):
     """A page of a statement, newest first."""
 
 
+class BalanceQuery(Query, frozen=True):
+    """The moment to look at: not in the future, at most as exact as a millisecond."""
+
+    at: Annotated[
+        str,
+        StringConstraints(
+            max_length=MAX_MOMENT,
+            # A plus sign that a client did not escape arrives as a space.
+            pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+ ]00:00)?$",
+        ),
+        Field(
+            description="An ISO 8601 time in UTC with any number of fractional digits; of these"
+            " three count, the rest is cut off."
+        ),
+    ]
+
+
+class BalanceAnswer(Answer, frozen=True):
+    """What an account's balance was at a moment, in minor units of its currency.
+
+    `sequence` is that of the last entry until then: null before there was one, and on folded
+    accounts, whose balance is a sum over entries of several rows. Those are exact for what has been
+    posted to them: credits arrive within seconds. A request that began before `at` may be committed
+    until a minute later.
+    """
+
+    balance: int
+    at: Instant
+    sequence: str | None
+
+
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     Endpoint(
         operation="createAccount",
@@ -157,6 +190,18 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         permission=Permission.ACCOUNTS,
         query=EntryQuery,
         answers={HTTPStatus.OK: EntryList},
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+    Endpoint(
+        operation="getBalance",
+        method="GET",
+        path="/v1/accounts/{id}/balance",
+        function="query",
+        summary="An account's balance at a moment",
+        tag="accounts",
+        permission=Permission.ACCOUNTS,
+        query=BalanceQuery,
+        answers={HTTPStatus.OK: BalanceAnswer},
         refusals=(HTTPStatus.NOT_FOUND,),
     ),
     Endpoint(

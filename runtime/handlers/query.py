@@ -9,6 +9,8 @@ from runtime.contract.accounts import (
     AccountAnswer,
     AccountList,
     AccountQuery,
+    BalanceAnswer,
+    BalanceQuery,
     EntryList,
     EntryQuery,
 )
@@ -59,6 +61,7 @@ from runtime.services import (
     alert_queries,
     api_keys,
     audit_queries,
+    balance_queries,
     idempotency_queries,
     payment_queries,
     payment_summary,
@@ -148,6 +151,14 @@ def list_entries(request: Request) -> EntryList:
     archive = query_services().accounts
     query = request.query(EntryQuery)
     return account_queries.list_entries(request.path_id, query, request.authenticated, archive)
+
+
+@handler.handles("getBalance")
+def read_balance(request: Request) -> BalanceAnswer:
+    """GET /v1/accounts/{id}/balance."""
+    reads = query_services().balances
+    query = request.query(BalanceQuery)
+    return balance_queries.get_balance(request.path_id, query, request.authenticated, reads)
 
 
 @handler.handles("getTransfer")

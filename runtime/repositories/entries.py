@@ -5,21 +5,35 @@ from __future__ import annotations
 import heapq
 from bisect import insort
 from collections.abc import Iterable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
+from pydantic import BaseModel
+
 from runtime.domain.hot_accounts import shards_of
+from runtime.domain.ids import highest_id, lowest_id
 from runtime.domain.instants import to_datetime
 from runtime.domain.ledger import operation_time
 from runtime.models.account import PROFILE_SHARD
 from runtime.models.entry import Entry, entry_partition, fold_sequence
+from runtime.models.fields import Instant
 from runtime.models.scope import EVERYBODY
-from runtime.repositories.expressions import below, equals
+from runtime.repositories.expressions import Condition, at_least, at_most, below, equals
 from runtime.repositories.store import Store
 
 LONGEST_COMMIT: Final = timedelta(minutes=1)
 """From when an operation begins, which its id says, until it is committed: twice the time that a
 request has."""
+
+
+class EntryLine(BaseModel, frozen=True):
+    """Of an entry what a balance is found by."""
+
+    sequence: str
+    amount: int
+    created_at: Instant
+    balance_after: int | None = None
+    fold_version: int | None = None
 
 
 class EntryRepository:
@@ -56,6 +70,51 @@ class EntryRepository:
             if before_operation is None or _operation(entry) < before_operation
         )
         return heapq.merge(row, *of_shards, key=_operation, reverse=True)
+
+    def lines_down(self, account_id: str, sequence: str, page_size: int) -> Iterator[EntryLine]:
+        """Entries of row 00 from `sequence` down, the newest version first, consistent."""
+        return self._lines(
+            account_id, PROFILE_SHARD, at_most("sequence", sequence), page_size, newest_first=True
+        )
+
+    def lines_until(
+        self, account_id: str, shard: str, moment: datetime, page_size: int
+    ) -> Iterator[EntryLine]:
+        """Entries of a shard by operations that began until `moment`, the oldest first."""
+        last = operation_time(highest_id("", moment))
+        return self._lines(account_id, shard, at_most("sequence", last), page_size)
+
+    def lines_since(
+        self, account_id: str, shard: str, moment: datetime, page_size: int
+    ) -> Iterator[EntryLine]:
+        """Entries of a shard by operations that began since `moment`, the oldest first."""
+        first = operation_time(lowest_id("", moment))
+        return self._lines(account_id, shard, at_least("sequence", first), page_size)
+
+    def has_operation(self, account_id: str, shard: str, operation_id: str) -> bool:
+        """Whether a shard has its entry of an operation."""
+        sequence = fold_sequence(operation_id)
+        lines = self._lines(account_id, shard, equals("sequence", sequence), page_size=1)
+        return next(lines, None) is not None
+
+    def _lines(
+        self,
+        account_id: str,
+        shard: str,
+        where: Condition,
+        page_size: int,
+        *,
+        newest_first: bool = False,
+    ) -> Iterator[EntryLine]:
+        partition = entry_partition(account_id, shard)
+        return self._store.query(
+            Entry,
+            EntryLine,
+            [equals("account_shard", partition), where],
+            newest_first=newest_first,
+            page_size=page_size,
+            consistent=True,
+        )
 
     def put_new(self, entry: Entry) -> bool:
         """Write an entry, unless there is one under its key; whether it was written."""
