@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from runtime.models import ALL_TABLES
 from runtime.repositories.claims import ClaimView
 from runtime.repositories.codec import OWNER
 from runtime.repositories.merchants import WebhookEndpoint
@@ -58,6 +59,8 @@ USES: dict[str, tuple[TableUses, type[Settings]]] = {
     "totals": (permissions.TOTALS, TotalsSettings),
 }
 every_function_with_tables = pytest.mark.parametrize("service", USES)
+NOT_READ_YET = {("exports", "gsi-merchant"), ("exports", "gsi-status")}
+"""Indexes whose reader is still to come, with the exports: nothing else belongs here."""
 USE_AND_MAKE = {"Decrypt", "GenerateDataKey"}
 MAX_POLICY_CHARACTERS = 6144
 """IAM quota of a managed policy; white space is not counted."""
@@ -111,6 +114,22 @@ def test_a_function_may_do_with_the_tables_exactly_what_is_declared(
 ) -> None:
     uses, _ = USES[service]
     assert _allowed(stage.statements_of(service), "dynamodb") == _declared(uses)
+
+
+@pytest.mark.parametrize(
+    ("table", "index"),
+    [(schema.name, index.name) for schema in ALL_TABLES for index in schema.indexes],
+)
+def test_some_function_reads_each_index(table: str, index: str) -> None:
+    """An index costs a write whenever a row enters it: one that nothing reads is wasted."""
+    readers = [
+        service
+        for service, (uses, _) in USES.items()
+        if table in uses and index in uses[table].queried_indexes
+    ]
+    waits = (table, index) in NOT_READ_YET
+    assert readers or waits, f"no function queries {table}/{index}: remove it or give it a reader"
+    assert not (readers and waits), f"{table}/{index} has a reader now: take it off the list"
 
 
 @every_function_with_tables
