@@ -80,6 +80,24 @@ ADYEN_HEADER: Final = (
     "Booking Date TimeZone",
     "Payment Fees (NC)",
 )
+PAYPAL_HEADER: Final = (
+    "CH",
+    "Transaction ID",
+    "Invoice ID",
+    "PayPal Reference ID",
+    "PayPal Reference ID Type",
+    "Transaction Event Code",
+    "Transaction Initiation Date",
+    "Transaction Completion Date",
+    "Transaction Debit or Credit",
+    "Gross Transaction Amount",
+    "Gross Transaction Currency",
+    "Fee Debit or Credit",
+    "Fee Amount",
+    "Fee Currency",
+    "Custom Field",
+    "Consumer ID",
+)
 ADYEN_DECIMALS: Final = {"CLP": 2, "ISK": 2, "CVE": 0, "IDR": 0}
 
 
@@ -166,15 +184,38 @@ def adyen(line: ImportedLine) -> dict[str, str]:
     }
 
 
+def paypal(line: ImportedLine) -> dict[str, str]:
+    """Cells of a record SB of PayPal's settlement report. `processor_ids`: its own, the other's."""
+    own, other = (*line.references.processor_ids, "", "")[:2]
+    return {
+        "CH": "SB",
+        "Transaction ID": own,
+        "Invoice ID": line.references.payment_id or "",
+        "PayPal Reference ID": other,
+        "Transaction Event Code": line.category,
+        "Transaction Initiation Date": _pacific(line.processed_date),
+        "Transaction Completion Date": _pacific(line.settlement_date),
+        "Transaction Debit or Credit": "DR" if line.amount < 0 else "CR",
+        "Gross Transaction Amount": _hundredths(line.amount, line.currency),
+        "Gross Transaction Currency": line.currency,
+        "Fee Debit or Credit": "CR" if line.fee < 0 else "DR",
+        "Fee Amount": _hundredths(line.fee, line.currency),
+        "Fee Currency": line.currency,
+        "Custom Field": line.references.transaction_id or "",
+    }
+
+
 RENDERERS: Final[Mapping[SettlementFormat, Callable[[ImportedLine], dict[str, str]]]] = {
     SettlementFormat.CANONICAL: canonical,
     SettlementFormat.STRIPE: stripe,
     SettlementFormat.ADYEN: adyen,
+    SettlementFormat.PAYPAL: paypal,
 }
 HEADERS: Final[Mapping[SettlementFormat, tuple[str, ...]]] = {
     SettlementFormat.CANONICAL: CANONICAL_HEADER,
     SettlementFormat.STRIPE: STRIPE_HEADER,
     SettlementFormat.ADYEN: ADYEN_HEADER,
+    SettlementFormat.PAYPAL: PAYPAL_HEADER,
 }
 
 
@@ -191,6 +232,16 @@ def table(
 
 def _midnight(day: str | None) -> str:
     return f"{day} 00:00:00" if day else ""
+
+
+def _pacific(day: str | None) -> str:
+    return f"{day.replace('-', '/')} 12:30:00 -0800" if day else ""
+
+
+def _hundredths(amount_minor: int, currency: str) -> str:
+    hundredths, rest = divmod(abs(amount_minor) * 100, 10 ** DECIMALS[currency])
+    assert not rest, f"{amount_minor} {currency} has no whole number of hundredths"
+    return str(hundredths)
 
 
 def _adyen_major(amount_minor: int, currency: str) -> str:

@@ -43,6 +43,22 @@ def minor_units(column: str, text: str, currency: str, written: int | None = Non
     return _bounded(column, text, int(amount))
 
 
+def from_hundredths(column: str, text: str, currency: str) -> int:
+    """An unsigned number of hundredths of `currency`, whatever its decimals, as minor units.
+
+    Raises Unreadable, also where the minor unit cannot express it.
+    """
+    if not _WHOLE.fullmatch(text) or text.startswith("-"):
+        raise Unreadable(f"{column} {echoed(text)!r} is not an unsigned whole number of hundredths")
+    amount, rest = divmod(int(text) * 10 ** DECIMALS[currency], 100)
+    if rest:
+        raise Unreadable(
+            f"{column} {echoed(text)!r} (hundredths) is not a whole number of the smallest unit of "
+            f"{currency}"
+        )
+    return _bounded(column, text, amount)
+
+
 def decimal_of(column: str, text: str) -> Decimal:
     """A plain decimal number, exactly. Raises Unreadable."""
     if not _DECIMAL.fullmatch(text):

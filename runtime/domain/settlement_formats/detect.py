@@ -8,10 +8,16 @@ from typing import Final
 from runtime.domain.settlement_formats.adyen import AdyenLayout
 from runtime.domain.settlement_formats.canonical import HEADER, CanonicalLayout
 from runtime.domain.settlement_formats.layout import Layout, Refusal, normalized
+from runtime.domain.settlement_formats.paypal import PayPalLayout
 from runtime.domain.settlement_formats.stripe import StripeLayout
 from runtime.echo import NOT_REPEATED, echoed
 
-LAYOUTS: Final[tuple[type[Layout], ...]] = (CanonicalLayout, StripeLayout, AdyenLayout)
+LAYOUTS: Final[tuple[type[Layout], ...]] = (
+    CanonicalLayout,
+    StripeLayout,
+    AdyenLayout,
+    PayPalLayout,
+)
 RECOGNIZED_SHARE: Final = 0.5
 """Of a layout's needed columns: a header with fewer is not taken for that layout."""
 SHOWN_NAMES: Final = 6

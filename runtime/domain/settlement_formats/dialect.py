@@ -6,16 +6,20 @@ Only what is unambiguous is read. A refusal says what the file is and what to do
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from runtime.domain.settlement_formats.detect import layout_of
 from runtime.domain.settlement_formats.layout import Layout, Refusal, Unreadable
+from runtime.domain.settlement_formats.paypal import COLUMNS, PREAMBLE
 from runtime.domain.settlement_formats.records import cells_of
 
 HEAD_BYTES: Final = 64 * 1024
 """Of a file are read to tell what it is. The header of a report has some two thousand."""
+MAX_PREAMBLE_RECORDS: Final = 8
+"""Records of a PayPal report before the one that names its columns: there are one to three."""
 DELIMITERS: Final = (",", ";", "\t")
 UTF_8: Final = "utf-8"
 
@@ -48,6 +52,7 @@ _TEXTS: Final = (
     ("[", f"This is a JSON file. {_EXPORT_CSV}"),
     ("{\\rtf", f"This is a text document (RTF). {_EXPORT_CSV}"),
 )
+_KIND = re.compile(r'"?(?P<kind>[A-Z]{2})"?[,;\t]')
 _UTF_16_SAMPLE = 64
 """Bytes by which UTF-16 without a byte order mark is known: the names of columns are ASCII."""
 
@@ -126,25 +131,48 @@ def _encoding(head: bytes) -> tuple[str, int]:
 
 
 def _header(text: str, *, whole: bool) -> str | Refusal:
-    """The first record, up to a line end outside quotes."""
+    """The record that names the columns: the first, or PayPal's behind those before it."""
+    start = 0
+    for _ in range(MAX_PREAMBLE_RECORDS + 1):
+        end = _record_end(text, start)
+        record = text[start:end].rstrip("\r")
+        if end is None and (refusal := _endless(record, whole=whole)) is not None:
+            return refusal
+        kind = _KIND.match(record)
+        if kind is None or kind["kind"] not in PREAMBLE:
+            return record
+        if end is None:
+            break
+        start = end + 1
+    return Refusal(
+        f"This is a report of PayPal without the record {COLUMNS}, which names its columns. "
+        "Download it again."
+    )
+
+
+def _record_end(text: str, start: int) -> int | None:
+    """Where the record that begins at `start` has its line feed, outside quotes."""
     quoted = False
-    for at, character in enumerate(text):
-        if character == '"':
+    for at in range(start, len(text)):
+        if text[at] == '"':
             quoted = not quoted
-        elif character == "\n" and not quoted:
-            return text[:at].rstrip("\r")
-    line = text.split("\n", 1)[0]
-    if "\r" in line.rstrip("\r"):
+        elif text[at] == "\n" and not quoted:
+            return at
+    return None
+
+
+def _endless(record: str, *, whole: bool) -> Refusal | None:
+    if "\r" in record.split("\n", 1)[0]:
         return Refusal(
             "The lines of the file end in a carriage return alone, as on old Macs. Save it with "
             "Windows or Unix line ends."
         )
-    if not whole:
-        return Refusal(
-            f"The first line of the file is longer than {HEAD_BYTES} bytes, so this is not a "
-            f"settlement file. {_EXPORT_CSV}"
-        )
-    return text
+    if whole:
+        return None
+    return Refusal(
+        f"The first line of the file is longer than {HEAD_BYTES} bytes, so this is not a "
+        f"settlement file. {_EXPORT_CSV}"
+    )
 
 
 def _delimited(encoding: str, start: int, header: str) -> TextFile | Refusal:

@@ -86,7 +86,7 @@ class Layout(ABC):
     """A layout, bound to the header of one file.
 
     Of each tuple in `one_of`, one column must be there. Names are compared without regard to case
-    and surrounding blanks.
+    and to how many blanks are in them.
     """
 
     format: ClassVar[SettlementFormat]
@@ -136,7 +136,7 @@ class Layout(ABC):
 
         None for a blank record, and for one that is not a line of the settlement.
         """
-        if not any(cell.strip() for cell in cells):
+        if not self._is_line(cells):
             return None
         row = Row(self._positions, cells)
         reference = None
@@ -152,7 +152,7 @@ class Layout(ABC):
 
         Cheap; of a record that cannot be read it says what it can.
         """
-        if len(cells) != self._width:
+        if len(cells) != self._width or not self._is_line(cells):
             return Outline()
         row = Row(self._positions, cells)
         try:
@@ -161,6 +161,10 @@ class Layout(ABC):
             return Outline(self._payout_reference(row), content, own)
         except Unreadable:
             return Outline()
+
+    def _is_line(self, cells: Sequence[str]) -> bool:
+        """Whether a record is a line of the settlement at all."""
+        return any(cell.strip() for cell in cells)
 
     def _check_width(self, cells: Sequence[str]) -> None:
         if len(cells) != self._width:
@@ -187,7 +191,7 @@ class Layout(ABC):
 
 def normalized(name: str) -> str:
     """A column's name as names are compared."""
-    return name.strip().casefold()
+    return " ".join(name.split()).casefold()
 
 
 def check_sum(names: tuple[str, str, str], amount: int, fee: int, net: int) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.domain.ids import new_id
-from runtime.domain.settlement_formats import adyen, stripe
+from runtime.domain.settlement_formats import adyen, paypal, stripe
 from runtime.domain.settlement_formats.detect import LAYOUTS, layout_of
 from runtime.domain.settlement_formats.layout import Layout
 from runtime.domain.settlement_formats.line import ImportedLine, References
@@ -120,10 +120,29 @@ def adyen_lines(draw: st.DrawFn) -> ImportedLine:
     )
 
 
+@st.composite
+def paypal_lines(draw: st.DrawFn) -> ImportedLine:
+    category = draw(st.sampled_from([*sorted(paypal.TYPES), "T9900"]))
+    kind = paypal.TYPES.get(category)
+    code = draw(currencies)
+    own, other = f"O{draw(ids)}", f"R{draw(ids)}"
+    return replace(
+        line(draw, kind, category, 10 ** max(0, DECIMALS[code] - 2), code),
+        identity=f"{own}:{category}:{code}",
+        references=References(
+            payment_id=draw(st.sampled_from([None, OWN_PAYMENT])),
+            transaction_id=draw(st.sampled_from([None, OWN_TRANSACTION])),
+            dispute_id=own if kind in DISPUTES else None,
+            processor_ids=(own, other),
+        ),
+    )
+
+
 LINES = {
     SettlementFormat.CANONICAL: canonical_lines(),
     SettlementFormat.STRIPE: stripe_lines(),
     SettlementFormat.ADYEN: adyen_lines(),
+    SettlementFormat.PAYPAL: paypal_lines(),
 }
 every_line = st.sampled_from(sorted(LINES)).flatmap(
     lambda name: LINES[name].map(lambda read: (name, read))
@@ -136,7 +155,8 @@ def test_a_line_is_read_as_it_was_written_whatever_the_order_of_columns(
 ) -> None:
     layout_name, expected = written
     header = list(HEADERS[layout_name])
-    chance.shuffle(header)  # type: ignore[attr-defined]
+    if layout_name is not SettlementFormat.PAYPAL:  # whose records begin with their kind
+        chance.shuffle(header)  # type: ignore[attr-defined]
     text = table(header, [RENDERERS[layout_name](expected)], delimiter=delimiter)
     first, record, _ = text.split("\n")
     layout = layout_of(cells_of(first, delimiter))
