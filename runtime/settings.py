@@ -179,6 +179,7 @@ class QuerySettings(Settings, frozen=True):
     transactions_table: str
     transfers_table: str
     webhooks_table: str
+    export_bucket: str
     pii_key_arn: str
     index_key_arn: str
     merchant_cache_seconds: Annotated[int, Field(ge=0, le=300)] = 5

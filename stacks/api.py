@@ -9,6 +9,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
+from runtime.models.settlement import REPORTS_PREFIX
 from runtime.models.settlement_file import RECONCILIATION_PREFIX
 from runtime.settings import AuthorizerSettings, ProcessSettings, QuerySettings
 from stacks import permissions
@@ -119,12 +120,25 @@ class ApiStack(FunctionsStack):
                 service="query",
                 pii_key_arn=data.pii_key.key_arn,
                 index_key_arn=data.index_key.key_arn,
+                export_bucket=data.export_bucket.bucket_name,
             ),
             statements=[
                 *self._tables(permissions.QUERY),
                 data_key_statement(data.pii_key, "pii", "Decrypt"),
                 data_key_statement(data.index_key, "index", "Decrypt", "GenerateDataKey"),
+                # Links are signed with this role: what it may not do, they do not either.
+                iam.PolicyStatement(
+                    sid="Reports",
+                    actions=["s3:GetObject", "s3:PutObject"],
+                    resources=[f"{data.export_bucket_arn}/{REPORTS_PREFIX}*"],
+                ),
+                through_service(self._key.key_arn, "s3", ("kms:Decrypt", "kms:GenerateDataKey")),
             ],
+            wildcard_resources={
+                f"{data.export_bucket_export}/{REPORTS_PREFIX}*": (
+                    "Each report has a key of its own; only the prefix is ours."
+                )
+            },
             memory_mb=HTTP_MEMORY_MB,
             timeout_seconds=QUERY_TIMEOUT_SECONDS,
             reserved_concurrency=self._stage.concurrency.query,

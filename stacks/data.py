@@ -101,6 +101,10 @@ class DataStack(Stack):
             lifecycle=[s3.LifecycleRule(expiration=Duration.days(EXPORT_KEPT_DAYS)), _tidy()],
             data=stage.data,
         ).bucket
+        self.export_bucket_export = f"{construct_id}-export-bucket-arn"
+        self.export_bucket_arn = self.export_value(
+            self.export_bucket.bucket_arn, name=self.export_bucket_export
+        )
         self._failed_batches(construct_id, access_logs)
         self._audit_archive(construct_id, access_logs)
         self.deliveries = WorkQueue(

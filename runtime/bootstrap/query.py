@@ -6,6 +6,9 @@ import os
 from functools import cache
 
 from runtime.bootstrap.base import FunctionServices
+from runtime.gateways import clients
+from runtime.gateways.report_files import ReportFiles
+from runtime.gateways.signed_links import SignedLinks
 from runtime.repositories.accounts import AccountRepository
 from runtime.repositories.alerts import AlertRepository
 from runtime.repositories.api_keys import ApiKeyRepository
@@ -40,6 +43,7 @@ from runtime.services.pages import Cursors
 from runtime.services.payment_queries import PaymentArchive
 from runtime.services.reconciliation.exceptions import ExceptionReads
 from runtime.services.reconciliation.file_routes import SettlementFileReads
+from runtime.services.reconciliation.report import ReportDependencies
 from runtime.services.settlement_queries import SettlementArchive
 from runtime.services.totals_reading import TotalsReader
 from runtime.services.transaction_queries import TransactionReads
@@ -94,14 +98,23 @@ class QueryServices(FunctionServices):
         self.idempotency = IdempotencyReads(ClaimRepository(self.store), profiles, cursors)
         self.processor_events = KeptEventReads(KeptEventRepository(self.store), cursors)
         self.proofs = ProofRepository(self.store)
-        self.settlement_files = SettlementFileReads(SettlementFileRepository(self.store), cursors)
-        self.settlements = SettlementArchive(SettlementRepository(self.store), cursors)
+        files, settlements = SettlementFileRepository(self.store), SettlementRepository(self.store)
+        self.settlement_files = SettlementFileReads(files, cursors)
+        self.settlements = SettlementArchive(settlements, cursors)
         self.exceptions = ExceptionReads(
             SettlementLineRepository(self.store),
-            SettlementRepository(self.store),
+            settlements,
             UnsettledRepository(self.store),
             profiles,
             cursors,
+        )
+        s3 = clients.signing_s3()
+        self.reports = ReportDependencies(
+            settlements,
+            files,
+            profiles,
+            ReportFiles(s3, settings.export_bucket),
+            SignedLinks(s3, settings.export_bucket),
         )
         self.webhooks = WebhookArchive(WebhookRepository(self.store), profiles, cursors)
 

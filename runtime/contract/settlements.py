@@ -125,6 +125,22 @@ class SettlementLineList(Page[SettlementLineAnswer], frozen=True):
     """A page of lines, in the order of the file."""
 
 
+class SettlementReportAnswer(Answer, frozen=True):
+    """Links to the report of a settlement as it stands now. They need no token: keep them safe."""
+
+    url: Annotated[
+        str, Field(repr=False, description="A page to read or print, which loads nothing else.")
+    ]
+    csv_url: Annotated[
+        str | None,
+        Field(
+            repr=False,
+            description="All lines as CSV; null above 10,000 lines: export settlement_lines.",
+        ),
+    ]
+    expires_at: Instant
+
+
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     Endpoint(
         operation="listSettlements",
@@ -158,6 +174,17 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         permission=Permission.REPORTS,
         query=LineQuery,
         answers={HTTPStatus.OK: SettlementLineList},
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+    Endpoint(
+        operation="getSettlementReport",
+        method="GET",
+        path="/v1/settlements/{id}/report",
+        function="query",
+        summary="Get links to a printable report of a settlement, and to its lines as CSV",
+        tag="settlements",
+        permission=Permission.REPORTS,
+        answers={HTTPStatus.OK: SettlementReportAnswer},
         refusals=(HTTPStatus.NOT_FOUND,),
     ),
 )

@@ -47,6 +47,7 @@ from runtime.contract.settlements import (
     SettlementLineList,
     SettlementList,
     SettlementQuery,
+    SettlementReportAnswer,
 )
 from runtime.contract.system import Health
 from runtime.contract.transactions import TransactionDetail, TransactionList, TransactionQuery
@@ -79,6 +80,7 @@ from runtime.services.merchants import (
 )
 from runtime.services.proof_queries import get_proof
 from runtime.services.reconciliation import exceptions, file_routes
+from runtime.services.reconciliation.report import make_report
 
 handler = HttpFunction(
     "query",
@@ -250,6 +252,13 @@ def list_settlement_lines(request: Request) -> SettlementLineList:
     archive = query_services().settlements
     query = request.query(LineQuery)
     return settlement_queries.list_lines(request.path_id, query, request.authenticated, archive)
+
+
+@handler.handles("getSettlementReport")
+def read_settlement_report(request: Request) -> SettlementReportAnswer:
+    """GET /v1/settlements/{id}/report."""
+    dependencies = query_services().reports
+    return make_report(request.path_id, request.authenticated, dependencies)
 
 
 @handler.handles("listSettlementFiles")

@@ -17,6 +17,8 @@ LINES_PER_BUCKET: Final = 1_000
 of which each takes 500 lines a second (DynamoDB: 1,000 write units, twice in a transaction)."""
 LATER_FILE_LINES: Final = 10_000_000
 """What the numbers of lines are raised by, for each file that a settlement had before theirs."""
+REPORTS_PREFIX: Final = "reports/"
+"""Where in the export bucket the reports of settlements lie."""
 MAX_NOTE: Final = 500
 """Characters of the note of a resolution."""
 

@@ -259,6 +259,7 @@ def environment(
         "pci_key_arn": key_arn,
         "index_key_arn": key_arn,
         "settlement_bucket": bucket,
+        "export_bucket": bucket,
         "continuation_queue_url": queue_url,
         "delivery_queue_url": queue_url,
         "failed_batches_bucket": bucket,

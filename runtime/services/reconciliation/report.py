@@ -1,0 +1,128 @@
+"""The report of a settlement: a printable page and its lines as CSV, by signed links."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import islice
+from typing import Final
+
+from runtime.contract.call import Call
+from runtime.contract.caller import found
+from runtime.contract.settlements import SettlementReportAnswer
+from runtime.domain.export_rows import csv_lines
+from runtime.domain.instants import to_instant
+from runtime.domain.settlement_reports.lines import COLUMNS, line_cells
+from runtime.domain.settlement_reports.page import Report, report_page
+from runtime.gateways.report_files import CSV, HTML, ReportFiles
+from runtime.gateways.signed_links import LINK_SECONDS, SignedLinks
+from runtime.models.scope import Scope
+from runtime.models.settlement import (
+    NO_EXCEPTION,
+    REPORTS_PREFIX,
+    Settlement,
+    SettlementLine,
+)
+from runtime.repositories.settlement_files import SettlementFileRepository
+from runtime.repositories.settlements import SettlementRepository
+from runtime.services.merchant_profiles import MerchantProfiles
+
+MAX_REPORT_LINES: Final = 10_000
+"""Lines of a settlement whose report has them as CSV: what one request can read. For more there is
+the export of settlement lines."""
+MAX_SHOWN_LINES: Final = 250
+"""Open exceptions, and resolved ones, on the page."""
+MAX_SHOWN_FILES: Final = 50
+"""Files that the page names, the last ones."""
+LINES_PAGE: Final = 1_000
+"""Lines of one read call; DynamoDB ends it at 1 MB."""
+
+
+@dataclass(frozen=True)
+class ReportDependencies:
+    """Dependencies for making reports."""
+
+    settlements: SettlementRepository
+    files: SettlementFileRepository
+    merchants: MerchantProfiles
+    reports: ReportFiles
+    links: SignedLinks
+
+
+@dataclass
+class _Chosen:
+    """Lines for the page, the first ones of each kind."""
+
+    open: list[SettlementLine] = field(default_factory=list)
+    resolved: list[SettlementLine] = field(default_factory=list)
+
+    def take(self, line: SettlementLine) -> None:
+        if line.resolution is not None:
+            chosen = self.resolved
+        elif line.status not in NO_EXCEPTION:
+            chosen = self.open
+        else:
+            return
+        if len(chosen) < MAX_SHOWN_LINES:
+            chosen.append(line)
+
+
+def make_report(
+    settlement_id: str, call: Call, dependencies: ReportDependencies
+) -> SettlementReportAnswer:
+    """Write the report as the settlement stands now, and answer with links to it.
+
+    `csv_url` is None for a settlement of more than MAX_REPORT_LINES lines. Raises NotFound.
+    """
+    settlement = found(
+        dependencies.settlements.get(settlement_id, call.scope), "settlement", settlement_id
+    )
+    links, chosen = dependencies.links, _Chosen()
+    base = f"{settlement.merchant_id}/{settlement.id}/v{settlement.version}"
+    name = f"settlement-{settlement.date}-{settlement.payout_reference or settlement.id}"
+    csv_url = None
+    if sum(settlement.counts.values()) <= MAX_REPORT_LINES:
+        rows = _cells(_lines(settlement, dependencies), chosen)
+        dependencies.reports.put(f"{base}.csv", csv_lines(rows), CSV)
+        csv_url = links.download(f"{REPORTS_PREFIX}{base}.csv", f"{name}.csv")
+    else:
+        for line in _lines(settlement, dependencies):
+            chosen.take(line)
+    page = report_page(_report(settlement, chosen, call, dependencies))
+    dependencies.reports.put(f"{base}.html", page.encode(), HTML)
+    return SettlementReportAnswer(
+        url=links.download(f"{REPORTS_PREFIX}{base}.html", f"{name}.html", inline=True),
+        csv_url=csv_url,
+        expires_at=to_instant(call.now + timedelta(seconds=LINK_SECONDS)),
+    )
+
+
+def _lines(settlement: Settlement, dependencies: ReportDependencies) -> Iterator[SettlementLine]:
+    """The first MAX_REPORT_LINES lines."""
+    lines = dependencies.settlements.lines_after(settlement, 0, LINES_PAGE)
+    return islice(lines, MAX_REPORT_LINES)
+
+
+def _cells(
+    lines: Iterator[SettlementLine], chosen: _Chosen
+) -> Iterator[list[str] | list[str | int | None]]:
+    yield list(COLUMNS)
+    for line in lines:
+        chosen.take(line)
+        yield line_cells(line)
+
+
+def _report(
+    settlement: Settlement, chosen: _Chosen, call: Call, dependencies: ReportDependencies
+) -> Report:
+    own = Scope(settlement.merchant_id)
+    return Report(
+        settlement=settlement,
+        merchant_name=dependencies.merchants.require(settlement.merchant_id).name,
+        files=dependencies.files.get_many(settlement.file_ids[-MAX_SHOWN_FILES:], own),
+        open_lines=chosen.open,
+        resolved_lines=chosen.resolved,
+        made_at=to_instant(call.now),
+        made_for=call.caller.subject,
+    )
