@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from runtime.contract.accounts import (
     AccountAnswer,
@@ -37,6 +38,20 @@ from runtime.services.pages import (
 )
 
 STATEMENT_PAGE = 100
+
+
+class StatementReads(Protocol):
+    """What a statement is read from."""
+
+    @property
+    def folds(self) -> FoldRepository:
+        """The rows of folded accounts."""
+        ...
+
+    @property
+    def entries(self) -> EntryRepository:
+        """The entries."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -98,7 +113,7 @@ def list_entries(
         entries_of(row, position, archive),
         limit=query.limit,
         position=lambda entry: position_of(row, entry),
-        matches=lambda entry: entry.amount != 0 and not _is_sweep(row, entry),
+        matches=lambda entry: is_statement_line(row, entry),
     )
     cursor = archive.cursors.cursor(query, page.next_position, "entries", account_id)
     return EntryList(
@@ -122,7 +137,7 @@ def owner_of_list(customer_id: str | None, call: Call, customers: CustomerReposi
     return customer.merchant_id
 
 
-def entries_of(row: Account, position: str | None, archive: AccountArchive) -> Iterator[Entry]:
+def entries_of(row: Account, position: str | None, archive: StatementReads) -> Iterator[Entry]:
     """Everything that changed the account, newest first, older than `position`."""
     if row.posting is not Posting.FOLDED:
         return archive.entries.of_row(row.id, before_sequence=position, page_size=STATEMENT_PAGE)
@@ -140,9 +155,10 @@ def position_of(row: Account, entry: Entry) -> str:
     return operation_time(entry.operation_id) if folded else entry.sequence
 
 
-def _is_sweep(row: Account, entry: Entry) -> bool:
-    """Money moved between the rows of one account: no part of a statement."""
-    return is_sweep(entry.operation_id, folded=row.posting is Posting.FOLDED)
+def is_statement_line(row: Account, entry: Entry) -> bool:
+    """Whether a statement shows the entry: not money moved between the rows of one account."""
+    folded = row.posting is Posting.FOLDED
+    return entry.amount != 0 and not is_sweep(entry.operation_id, folded=folded)
 
 
 def _current(row: Account, archive: AccountArchive) -> AccountAnswer:

@@ -161,7 +161,7 @@ def _of_index(
     if owner is None:
         return page(index, buckets, lambda _: True)
     own_buckets = all_buckets(owner, trail.merchants.index_buckets(owner))
-    own = page("gsi-merchant", own_buckets, lambda entry: _is_wanted(entry, query))
+    own = page("gsi-merchant", own_buckets, lambda entry: is_wanted(entry, query))
     if own.next_position is None or len(own.entries) == query.limit:
         return own
     # The merchant has many others of its own. Both lists have the same rows in the same order:
@@ -170,5 +170,6 @@ def _of_index(
     return min(own, everybodys, key=lambda found: found.next_position or "")
 
 
-def _is_wanted(entry: AuditEntry, query: AuditQuery) -> bool:
+def is_wanted(entry: AuditEntry, query: AuditQuery) -> bool:
+    """Whether an entry of a merchant's own index is one that the query asks for."""
     return query.action in (None, entry.action) and query.user_id in (None, entry.user_id)

@@ -105,7 +105,7 @@ def _of_list(
     merchant: MerchantProfile,
     archive: PaymentArchive,
 ) -> Slice[PaymentEntry]:
-    index, buckets = _index_for(query, merchant)
+    index, buckets = index_for(query, merchant)
     filtered = query.min_amount is not None or query.max_amount is not None
     entries = archive.lists.newest_first(
         buckets,
@@ -118,7 +118,7 @@ def _of_list(
         entries,
         limit=query.limit,
         position=lambda entry: entry.id,
-        matches=lambda entry: _matches(entry, query),
+        matches=lambda entry: matches(entry, query),
     )
 
 
@@ -171,7 +171,8 @@ def _moment(read: Callable[[str], datetime], text: str, param: str) -> datetime:
         raise InvalidValue(f"{param} {echoed(text)!r} is no day or time", param=param) from error
 
 
-def _index_for(query: PaymentQuery, merchant: MerchantProfile) -> tuple[str, tuple[str, ...]]:
+def index_for(query: PaymentQuery, merchant: MerchantProfile) -> tuple[str, tuple[str, ...]]:
+    """The list index that answers a query, and the keys of it that must be merged."""
     if query.customer_id is not None:
         return "gsi-customer", (query.customer_id,)
     if query.status not in (None, PaymentStatus.SUCCEEDED):
@@ -180,7 +181,8 @@ def _index_for(query: PaymentQuery, merchant: MerchantProfile) -> tuple[str, tup
     return "gsi-merchant", all_buckets(merchant.id, merchant.index_buckets)
 
 
-def _matches(entry: PaymentEntry, query: PaymentQuery) -> bool:
+def matches(entry: PaymentEntry, query: PaymentQuery) -> bool:
+    """Whether an entry of a list index is one that the query asks for."""
     if entry.status is not None and query.status not in (None, entry.status):
         return False
     return _is_between(entry.amount, query)

@@ -56,7 +56,7 @@ def list_settlements(
     position = archive.cursors.position(query, "settlements", merchant_id)
     entries = archive.settlements.newest_first(
         merchant_id,
-        _days(query, call.now),
+        days_of(query.start_date, query.end_date, call.now),
         start_after=_key_of(merchant_id, position) if position else None,
         page_size=query.limit + 1 if query.status is None else FILTERED_PAGE,
     )
@@ -87,7 +87,7 @@ def list_lines(
         archive.settlements.lines_after(settlement, int(position or 0), LINES_PAGE),
         limit=query.limit,
         position=lambda line: str(line.line),
-        matches=lambda line: _matches(line, query),
+        matches=lambda line: matches(line, query),
     )
     cursor = archive.cursors.cursor(query, page.next_position, "lines", settlement.id)
     return SettlementLineList(
@@ -97,15 +97,16 @@ def list_lines(
     )
 
 
-def _days(query: SettlementQuery, now: datetime) -> DayRange:
-    """The days that a query names, both included. Raises InvalidValue."""
-    window_of(query.start_date, query.end_date, now)
-    first = FIRST_DAY if query.start_date is None else start_of(query.start_date).date().isoformat()
-    last = LAST_DAY if query.end_date is None else end_of(query.end_date).date().isoformat()
+def days_of(start_date: str | None, end_date: str | None, now: datetime) -> DayRange:
+    """The days that are named, both included. Raises InvalidValue."""
+    window_of(start_date, end_date, now)
+    first = FIRST_DAY if start_date is None else start_of(start_date).date().isoformat()
+    last = LAST_DAY if end_date is None else end_of(end_date).date().isoformat()
     return DayRange(first, last)
 
 
-def _matches(line: SettlementLine, query: LineQuery) -> bool:
+def matches(line: SettlementLine, query: LineQuery) -> bool:
+    """Whether a line is one that the query asks for."""
     return query.status in (None, line.status) and query.type in (None, line.type)
 
 

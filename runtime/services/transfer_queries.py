@@ -20,6 +20,7 @@ from runtime.services.account_queries import (
     owner_of_list,
     position_of,
 )
+from runtime.services.merchant_profiles import MerchantProfiles
 from runtime.services.pages import Slice, take_page
 from runtime.services.transfer_drafts import transfer_answer
 
@@ -51,7 +52,7 @@ def list_transfers(query: TransferQuery, call: Call, archive: TransferArchive) -
     else:
         page = _of_index(query, owner, position, archive)
     rows = archive.transfers.get_many(page.entries, call.caller.scope(None))
-    shown = (row for row in rows if _is_current(row, query))
+    shown = (row for row in rows if is_current(row, query))
     cursor = cursors.cursor(query, page.next_position, "transfers", owner)
     return TransferList(
         data=tuple(transfer_answer(row) for row in shown),
@@ -60,7 +61,7 @@ def list_transfers(query: TransferQuery, call: Call, archive: TransferArchive) -
     )
 
 
-def _is_current(row: Transfer, query: TransferQuery) -> bool:
+def is_current(row: Transfer, query: TransferQuery) -> bool:
     """Whether the row still is what an index, which lags behind, said it was."""
     return query.status in (None, row.status) and query.customer_id in (None, row.customer_id)
 
@@ -79,13 +80,13 @@ def _of_account(
         entries_of(account, position, archive.accounts),
         limit=query.limit,
         position=lambda entry: position_of(account, entry),
-        matches=lambda entry: _stands_for_its_transfer(entry, archive),
+        matches=lambda entry: stands_for_its_transfer(entry, archive.transfers),
     )
     ids = tuple(entry.transfer_id for entry in page.entries if entry.transfer_id is not None)
     return Slice(ids, page.next_position)
 
 
-def _stands_for_its_transfer(entry: Entry, archive: TransferArchive) -> bool:
+def stands_for_its_transfer(entry: Entry, transfers: TransferRepository) -> bool:
     """Whether it is the one of a transfer's entries of an account by which the transfer is listed.
 
     The end of a hold is so only where the account has no entry of its beginning: a hot account, and
@@ -97,14 +98,14 @@ def _stands_for_its_transfer(entry: Entry, archive: TransferArchive) -> bool:
         return True
     if entry.fold_version is None:
         return False
-    hold = archive.transfers.get(entry.transfer_id, EVERYBODY)
+    hold = transfers.get(entry.transfer_id, EVERYBODY)
     return hold is not None and not hold.held_in_counted
 
 
 def _of_index(
     query: TransferQuery, owner: str, position: str | None, archive: TransferArchive
 ) -> Slice[str]:
-    index, buckets = _index_for(query, owner, archive)
+    index, buckets = index_for(query, owner, archive.accounts.merchants)
     page = take_page(
         archive.transfers.newest_first(
             buckets,
@@ -114,21 +115,23 @@ def _of_index(
         ),
         limit=query.limit,
         position=lambda entry: entry.id,
-        matches=_matching(query),
+        matches=matching(query),
     )
     return Slice(tuple(entry.id for entry in page.entries), page.next_position)
 
 
-def _matching(query: TransferQuery) -> Callable[[TransferEntry], bool]:
+def matching(query: TransferQuery) -> Callable[[TransferEntry], bool]:
+    """Whether an entry of a list index is one that the query asks for."""
     return lambda entry: entry.status is None or query.status in (None, entry.status)
 
 
-def _index_for(
-    query: TransferQuery, owner: str, archive: TransferArchive
+def index_for(
+    query: TransferQuery, owner: str, merchants: MerchantProfiles
 ) -> tuple[str, tuple[str, ...]]:
+    """The list index that answers a query, and the keys of it that must be merged."""
     if query.customer_id is not None:
         return "customer-index", (query.customer_id,)
-    buckets = archive.accounts.merchants.index_buckets(owner)
+    buckets = merchants.index_buckets(owner)
     if query.status in _IN_STATUS_INDEX:
         return "status-index", all_buckets(f"{owner}#{query.status}", buckets)
     return "merchant-index", all_buckets(owner, buckets)
