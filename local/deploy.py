@@ -29,6 +29,7 @@ WORKERS_STACK: Final = "payments-local-workers"
 LEDGER_STACK: Final = "payments-local-ledger"
 AUDIT_STACK: Final = "payments-local-audit"
 WEBHOOKS_STACK: Final = "payments-local-webhooks"
+EXPORTS_STACK: Final = "payments-local-exports"
 _STACKS: Final = (
     DATA_STACK,
     API_STACK,
@@ -36,6 +37,7 @@ _STACKS: Final = (
     LEDGER_STACK,
     AUDIT_STACK,
     WEBHOOKS_STACK,
+    EXPORTS_STACK,
 )
 
 # A change in any of these asks for a new deployment.

@@ -136,6 +136,7 @@ class ProcessSettings(PaymentTiming, frozen=True):
     api_keys_table: str
     customers_table: str
     entries_table: str
+    exports_table: str
     idempotency_table: str
     keys_table: str
     limits_table: str
@@ -167,6 +168,7 @@ class QuerySettings(Settings, frozen=True):
     customers_table: str
     entries_table: str
     idempotency_table: str
+    exports_table: str
     keys_table: str
     merchants_table: str
     payments_table: str
@@ -196,6 +198,26 @@ class ReconcileSettings(Settings, frozen=True):
     transfers_table: str
     settlement_bucket: str
     continuation_queue_url: str
+    stop_before_timeout_seconds: Annotated[int, Field(ge=5, le=300)] = 30
+
+
+class ExportSettings(Settings, frozen=True):
+    """The function that writes exports."""
+
+    accounts_table: str
+    audit_log_table: str
+    entries_table: str
+    exports_table: str
+    merchants_table: str
+    payments_table: str
+    settlement_lines_table: str
+    settlements_table: str
+    transactions_table: str
+    transfers_table: str
+    export_bucket: str
+    export_queue_url: str
+    settle_seconds: Annotated[int, Field(ge=0, le=600)] = 60
+    """How long books wait until they are read: then what began before is committed, and derived."""
     stop_before_timeout_seconds: Annotated[int, Field(ge=5, le=300)] = 30
 
 
@@ -290,6 +312,7 @@ class ProjectSettings(Settings, frozen=True):
     webhooks_table: str
     pii_key_arn: str
     delivery_queue_url: str
+    export_queue_url: str
     failed_batches_bucket: str
     merchant_cache_seconds: Annotated[int, Field(ge=0, le=300)] = 5
     webhook_deadline_seconds: WebhookDeadline = 3 * 86_400

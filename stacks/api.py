@@ -9,6 +9,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
+from runtime.models.export import EXPORT_PREFIX
 from runtime.models.settlement import REPORTS_PREFIX
 from runtime.models.settlement_file import RECONCILIATION_PREFIX
 from runtime.settings import AuthorizerSettings, ProcessSettings, QuerySettings
@@ -132,12 +133,20 @@ class ApiStack(FunctionsStack):
                     actions=["s3:GetObject", "s3:PutObject"],
                     resources=[f"{data.export_bucket_arn}/{REPORTS_PREFIX}*"],
                 ),
+                iam.PolicyStatement(
+                    sid="ExportLinks",
+                    actions=["s3:GetObject"],
+                    resources=[f"{data.export_bucket_arn}/{EXPORT_PREFIX}*"],
+                ),
                 through_service(self._key.key_arn, "s3", ("kms:Decrypt", "kms:GenerateDataKey")),
             ],
             wildcard_resources={
                 f"{data.export_bucket_export}/{REPORTS_PREFIX}*": (
                     "Each report has a key of its own; only the prefix is ours."
-                )
+                ),
+                f"{data.export_bucket_export}/{EXPORT_PREFIX}*": (
+                    "Each export has names of its own; only the prefix is ours."
+                ),
             },
             memory_mb=HTTP_MEMORY_MB,
             timeout_seconds=QUERY_TIMEOUT_SECONDS,

@@ -14,6 +14,7 @@ from stacks.api import ApiStack
 from stacks.audit import AuditStack
 from stacks.constructs.service_function import target_runtime
 from stacks.data import DataStack
+from stacks.exports import ExportsStack
 from stacks.lambda_asset import LambdaTarget, lambda_asset
 from stacks.ledger import LedgerStack
 from stacks.stage import StageConfig, StageError
@@ -31,6 +32,7 @@ class Stacks:
     ledger: LedgerStack
     audit: AuditStack
     webhooks: WebhooksStack
+    exports: ExportsStack
 
 
 def compose(app: cdk.App) -> Stacks:
@@ -57,6 +59,7 @@ def compose(app: cdk.App) -> Stacks:
         ledger=LedgerStack(app, f"{prefix}-ledger", stage=stage, data=data, asset=asset),
         audit=AuditStack(app, f"{prefix}-audit", stage=stage, data=data, asset=asset),
         webhooks=WebhooksStack(app, f"{prefix}-webhooks", stage=stage, data=data, asset=asset),
+        exports=ExportsStack(app, f"{prefix}-exports", stage=stage, data=data, asset=asset),
     )
     cdk.Tags.of(app).add("application", "payments")
     cdk.Tags.of(app).add("stage", stage.name)

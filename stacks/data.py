@@ -38,10 +38,13 @@ its roots, after `payments-<stage>-`."""
 
 DELIVER_TIMEOUT_SECONDS: Final = 60
 """Of the function that the queue of deliveries feeds."""
+EXPORT_TIMEOUT_SECONDS: Final = 300
+"""Of the function that the queue of export jobs feeds: half an hour after it died, another goes on.
+"""
 
 
 class DataStack(Stack):
-    """Keys by purpose, tables by schema name, the buckets, and the queue of deliveries."""
+    """Keys by purpose, tables by schema name, the buckets, and the queues that streams feed."""
 
     def __init__(
         self, scope: Construct, construct_id: str, *, stage: StageConfig, **kwargs: Any
@@ -112,6 +115,12 @@ class DataStack(Stack):
             "Deliveries",
             key=self.table_key,
             consumer_timeout_seconds=DELIVER_TIMEOUT_SECONDS,
+        )
+        self.export_jobs = WorkQueue(
+            self,
+            "ExportJobs",
+            key=self.table_key,
+            consumer_timeout_seconds=EXPORT_TIMEOUT_SECONDS,
         )
         self._write_outputs()
 

@@ -77,5 +77,4 @@ class FunctionsStack(Stack):
             for name, schedule in self._schedules.items()
         }
         CfnOutput(self, "Functions", value=self.to_json_string(names))
-        if schedules:
-            CfnOutput(self, "Schedules", value=self.to_json_string(schedules))
+        CfnOutput(self, "Schedules", value=self.to_json_string(schedules))

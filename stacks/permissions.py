@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from runtime.models.merchant import MerchantProfile
+
 Action = Literal[
     "BatchGetItem",
     "ConditionCheckItem",
@@ -102,6 +104,7 @@ PROCESS: Final[TableUses] = {
     "api_keys": _rows("GetItem", "PutItem", "UpdateItem"),
     "customers": _rows("GetItem", "PutItem", "UpdateItem", "ConditionCheckItem"),
     "entries": _rows("PutItem"),
+    "exports": _rows("PutItem"),
     "idempotency": _rows("GetItem", "PutItem"),
     "keys": _rows("GetItem", "Query", "PutItem", delete=FORGETTABLE_KEYS),
     "limits": _rows("UpdateItem"),
@@ -142,6 +145,7 @@ QUERY: Final[TableUses] = {
     "customers": _rows("GetItem", "BatchGetItem", query=("gsi-email", "gsi-merchant")),
     "entries": _rows("Query"),
     "idempotency": _rows("BatchGetItem", query=("gsi-merchant",), only=CLAIM_SHOWN),
+    "exports": _rows("GetItem", "BatchGetItem", query=("gsi-merchant", "gsi-status")),
     "keys": _rows("GetItem", "Query", "PutItem"),
     "merchants": _rows("GetItem", "BatchGetItem", query=("gsi-email", "gsi-list")),
     "payments": _rows(
@@ -164,6 +168,26 @@ QUERY: Final[TableUses] = {
         "GetItem", "BatchGetItem", query=("customer-index", "merchant-index", "status-index")
     ),
     "webhooks": _rows("GetItem", "BatchGetItem", query=("gsi-merchant",)),
+}
+
+PROFILE: Final = tuple(MerchantProfile.model_fields)
+"""A merchant without what is enciphered of it."""
+
+EXPORT: Final[TableUses] = {
+    "accounts": _rows("GetItem", "Query", query=("status-index",)),
+    "audit_log": _rows("BatchGetItem", "Query", query=("gsi-merchant",)),
+    "entries": _rows("Query"),
+    "exports": _rows("GetItem", "UpdateItem"),
+    "merchants": _rows("GetItem", only=PROFILE),
+    "payments": _rows(
+        "GetItem", "BatchGetItem", query=("gsi-customer", "gsi-merchant", "gsi-merchant-status")
+    ),
+    "settlement_lines": _rows("Query"),
+    "settlements": _rows("GetItem", query=("gsi-merchant",)),
+    "transactions": _rows("GetItem", "BatchGetItem", query=("gsi-processor",)),
+    "transfers": _rows(
+        "GetItem", "BatchGetItem", query=("customer-index", "merchant-index", "status-index")
+    ),
 }
 
 RECONCILE: Final[TableUses] = {

@@ -174,6 +174,7 @@ class Concurrency(_Part, frozen=True):
     query: Annotated[int | None, Field(ge=1)] = None
     reconcile: Annotated[int, Field(ge=2, le=1000)] = 5
     deliver: Annotated[int, Field(ge=2, le=1000)] = 20
+    export: Annotated[int, Field(ge=2, le=1000)] = 5
     """At least 2: the smallest maximum concurrency of an SQS event source."""
 
 

@@ -19,6 +19,7 @@ from runtime.repositories.accounts import AccountRepository
 from runtime.repositories.api_keys import ApiKeyRepository
 from runtime.repositories.claims import ClaimRepository
 from runtime.repositories.customers import CustomerRepository
+from runtime.repositories.exports import ExportRepository
 from runtime.repositories.folding import FoldRepository
 from runtime.repositories.ledger import LedgerRepository
 from runtime.repositories.merchants import MerchantRepository
@@ -31,6 +32,7 @@ from runtime.repositories.webhooks import WebhookRepository
 from runtime.services.accounts import AccountDesk
 from runtime.services.api_keys import ApiKeyDesk
 from runtime.services.customers import CustomerDesk
+from runtime.services.exports.requests import ExportRequests
 from runtime.services.folded_accounts import FoldedAccounts
 from runtime.services.merchants import MerchantDesk
 from runtime.services.processor_configuration import ProcessorDependencies
@@ -79,6 +81,14 @@ class ProcessServices(FunctionServices):
             folded=FoldedAccounts(settings.merchant_cache_seconds),
             claims=claims,
             lock_out=self.payment_desk.lock_out,
+        )
+        self.exports = ExportRequests(
+            ExportRepository(self.store),
+            profiles,
+            CustomerRepository(self.store),
+            accounts,
+            self.payment_desk.payments,
+            claims,
         )
         self.webhook_desk = WebhookDesk(
             WebhookRepository(self.store),

@@ -11,6 +11,7 @@ from runtime.bootstrap.alerts import alert_projections
 from runtime.bootstrap.base import FunctionServices
 from runtime.gateways import clients
 from runtime.gateways.delivery_queue import DeliveryQueue
+from runtime.gateways.export_queue import ExportQueue
 from runtime.gateways.failed_batches import FailedBatches
 from runtime.repositories.accounts import AccountRepository, is_number_guard
 from runtime.repositories.alerts import AlertRepository
@@ -23,6 +24,7 @@ from runtime.services.account_deltas import AccountDeltas
 from runtime.services.audit_projection import AuditProjection
 from runtime.services.audit_rows import AuditRows
 from runtime.services.entries_projection import EntriesProjection
+from runtime.services.exports.orders import ExportOrders
 from runtime.services.folding_projection import FoldingProjection
 from runtime.services.projector import Projector
 from runtime.services.totals_projection import TotalsProjection
@@ -50,7 +52,7 @@ class ProjectServices(FunctionServices):
                 "accounts": (EntriesProjection(self.store), webhooks, *alerts["accounts"]),
                 "alerts": (webhooks, *alerts["alerts"]),
                 "customers": (webhooks, *alerts["customers"]),
-                "exports": (webhooks,),
+                "exports": (webhooks, self._export_orders()),
                 "payments": (webhooks, self._totals(), *alerts["payments"]),
                 "settlements": (webhooks,),
                 "transactions": (webhooks,),
@@ -81,6 +83,9 @@ class ProjectServices(FunctionServices):
             parking=self._parking,
             unopened=self.trouble.unopened,
         )
+
+    def _export_orders(self) -> ExportOrders:
+        return ExportOrders(ExportQueue(clients.sqs(), self._settings.export_queue_url))
 
     def _totals(self) -> TotalsProjection:
         return TotalsProjection(TotalsRepository(self.store), lambda: datetime.now(UTC))

@@ -9,6 +9,7 @@ from runtime.bootstrap.base import FunctionServices
 from runtime.gateways import clients
 from runtime.gateways.report_files import ReportFiles
 from runtime.gateways.signed_links import SignedLinks
+from runtime.models.export import Export
 from runtime.repositories.accounts import AccountRepository
 from runtime.repositories.alerts import AlertRepository
 from runtime.repositories.api_keys import ApiKeyRepository
@@ -16,6 +17,7 @@ from runtime.repositories.audit import AuditRepository
 from runtime.repositories.claims import ClaimRepository
 from runtime.repositories.customers import CustomerRepository
 from runtime.repositories.entries import EntryRepository
+from runtime.repositories.exports import ExportRepository
 from runtime.repositories.folding import FoldRepository
 from runtime.repositories.merchants import MerchantRepository
 from runtime.repositories.payment_lists import PaymentLists
@@ -36,6 +38,7 @@ from runtime.services.api_keys import ApiKeyArchive
 from runtime.services.audit_queries import AuditTrail
 from runtime.services.balance_queries import BalanceReads
 from runtime.services.customers import CustomerArchive
+from runtime.services.exports.queries import ExportQueries
 from runtime.services.idempotency_queries import IdempotencyReads
 from runtime.services.kept_event_routes import KeptEventReads
 from runtime.services.merchants import MerchantReads
@@ -109,14 +112,21 @@ class QueryServices(FunctionServices):
             cursors,
         )
         s3 = clients.signing_s3()
+        self._links = SignedLinks(s3, settings.export_bucket)
         self.reports = ReportDependencies(
             settlements,
             files,
             profiles,
             ReportFiles(s3, settings.export_bucket),
-            SignedLinks(s3, settings.export_bucket),
+            self._links,
         )
+        self.exports = ExportQueries(ExportRepository(self.store), cursors, self._export_link)
         self.webhooks = WebhookArchive(WebhookRepository(self.store), profiles, cursors)
+
+    def _export_link(self, export: Export) -> str:
+        assert export.object_key is not None, f"{export.id} is completed and has no object"
+        name = f"{export.id}-{export.object_key.rpartition('/')[2]}"
+        return self._links.download(export.object_key, name)
 
     def _cursor_key(self) -> bytes:
         return self.key_ring.key_for_writing("index", _CURSOR_SUBJECT)[1]

@@ -12,6 +12,7 @@ from runtime.contract.customers import (
     CustomerRequest,
     MethodRequest,
 )
+from runtime.contract.exports import ExportRequest
 from runtime.contract.merchants import (
     MerchantAnswer,
     MerchantPatch,
@@ -38,6 +39,7 @@ from runtime.services.customers import (
     erase_customer,
     unlock_customer,
 )
+from runtime.services.exports.requests import create_export
 from runtime.services.holds import cancel_transfer, post_transfer
 from runtime.services.kept_event_routes import apply_kept_event
 from runtime.services.merchants import (
@@ -265,3 +267,10 @@ def post_settlement_file(request: Request) -> StoredAnswer:
     """POST /v1/settlement-files."""
     body, dependencies = request.body(SettlementFileRequest), process_services().settlement_files
     return create_settlement_file(body, request.authenticated, dependencies)
+
+
+@handler.handles("createExport")
+def post_export(request: Request) -> StoredAnswer:
+    """POST /v1/exports."""
+    dependencies = process_services().exports
+    return create_export(request.body(ExportRequest), request.authenticated, dependencies)

@@ -18,6 +18,7 @@ from runtime.contract.alerts import AlertList, AlertQuery
 from runtime.contract.api_keys import ApiKeyList, ApiKeyQuery
 from runtime.contract.audit import AuditList, AuditQuery, VerifyAnswer, VerifyQuery
 from runtime.contract.customers import CustomerAnswer, CustomerList, CustomerQuery
+from runtime.contract.exports import ExportAnswer, ExportList, ExportQuery
 from runtime.contract.idempotency_keys import IdempotencyKeyList, IdempotencyKeyQuery
 from runtime.contract.merchants import (
     MerchantAnswer,
@@ -72,6 +73,7 @@ from runtime.services import (
     webhooks,
 )
 from runtime.services.customers import find_customers, get_customer
+from runtime.services.exports import queries as export_queries
 from runtime.services.kept_event_routes import list_kept_events
 from runtime.services.merchants import (
     get_merchant,
@@ -280,6 +282,21 @@ def list_alerts(request: Request) -> AlertList:
     """GET /v1/alerts."""
     archive = query_services().alerts
     return alert_queries.list_alerts(request.query(AlertQuery), request.authenticated, archive)
+
+
+@handler.handles("listExports")
+def list_exports(request: Request) -> ExportList:
+    """GET /v1/exports."""
+    exports = query_services().exports
+    query = request.query(ExportQuery)
+    return export_queries.list_exports(query, request.authenticated, exports)
+
+
+@handler.handles("getExport")
+def read_export(request: Request) -> ExportAnswer:
+    """GET /v1/exports/{id}."""
+    exports = query_services().exports
+    return export_queries.get_export(request.path_id, request.authenticated, exports)
 
 
 @handler.handles("listWebhooks")

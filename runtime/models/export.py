@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import BaseModel, Field
 
 from runtime.models.fields import EpochSeconds, Instant, Record
-from runtime.schema import Ttl, partition, sort
+from runtime.schema import Ttl, partition, shown_in, sort
+
+EXPORT_PREFIX: Final = "exports/"
+"""What the names of all objects of exports begin with."""
 
 
 class ExportKind(StrEnum):
@@ -65,7 +68,7 @@ class Export(Record, table="exports", stream=True, frozen=True):
     format: ExportFormat
     filters: dict[str, str] = Field(default_factory=dict)
     until: Instant
-    status: ExportStatus = ExportStatus.QUEUED
+    status: Annotated[ExportStatus, shown_in("gsi-merchant")] = ExportStatus.QUEUED
     failure_reason: str | None = None
 
     object_key: str | None = None

@@ -34,6 +34,7 @@ HandlerModule = Literal[
     "archive",
     "authorize",
     "deliver",
+    "export",
     "holds",
     "missing",
     "poll",

@@ -73,6 +73,7 @@ class Synthesized:
                 stacks.ledger,
                 stacks.audit,
                 stacks.webhooks,
+                stacks.exports,
             )
         }
         return Synthesized(app, stacks, templates, directory)

@@ -51,7 +51,7 @@ def test_a_stage_whose_tokens_the_gateway_judges_passes_the_same_rules(
 
 def test_the_linter_finds_nothing(cloud_stage: Synthesized) -> None:
     templates = sorted(cloud_stage.directory.glob("*.template.json"))
-    assert len(templates) == 6
+    assert len(templates) == 7
     assert [finding for template in templates for finding in _lint(template)] == []
 
 

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 
 from runtime.bootstrap.archive import archive_services
 from runtime.bootstrap.deliver import deliver_services
+from runtime.bootstrap.export import export_services
 from runtime.bootstrap.holds import holds_services
 from runtime.bootstrap.missing import missing_services
 from runtime.bootstrap.poll import poll_services
@@ -33,6 +34,7 @@ from runtime.settings import (
     ArchiveSettings,
     AuthorizerSettings,
     DeliverSettings,
+    ExportSettings,
     HoldsSettings,
     MissingSettings,
     PollSettings,
@@ -229,6 +231,11 @@ class Functions:
         records = [{"messageId": each, "body": body} for each, body in messages]
         return self.modules["deliver"].handler({"Records": records}, Context())
 
+    def export(self, *messages: tuple[str, str]) -> Any:
+        """Messages of the queue of exports: their ids and bodies."""
+        records = [{"messageId": each, "body": body} for each, body in messages]
+        return self.modules["export"].handler({"Records": records}, Context(300))
+
     def queue_retries(self) -> Any:
         """The schedule of due webhooks fires."""
         return self.modules["retries"].handler({"schedule": "retries"}, Context())
@@ -264,6 +271,8 @@ def environment(
         "delivery_queue_url": queue_url,
         "failed_batches_bucket": bucket,
         "audit_bucket": bucket,
+        "export_queue_url": queue_url,
+        "settle_seconds": 0,
         "audit_key_arn": audit_key_arn,
         "intent_lease_seconds": 5,
         "open_buckets": 8,
@@ -283,6 +292,7 @@ def environment(
         ResolverSettings,
         RotationSettings,
         DeliverSettings,
+        ExportSettings,
         RetriesSettings,
         HoldsSettings,
         MissingSettings,
@@ -303,6 +313,7 @@ def functions() -> Functions:
         archive,
         authorize,
         deliver,
+        export,
         holds,
         missing,
         poll,
@@ -324,6 +335,7 @@ def functions() -> Functions:
         (resolver_services, permissions.RESOLVER),
         (rotation_services, permissions.ROTATE),
         (deliver_services, permissions.DELIVER),
+        (export_services, permissions.EXPORT),
         (retries_services, permissions.RETRIES),
         (holds_services, permissions.HOLDS),
         (missing_services, permissions.MISSING),
@@ -346,6 +358,7 @@ def functions() -> Functions:
             "archive": archive,
             "authorize": authorize,
             "deliver": deliver,
+            "export": export,
             "retries": retries,
             "process": process,
             "query": query,

@@ -29,6 +29,7 @@ def outputs() -> dict[str, dict[str, str]]:
             "Functions": '{"deliver": "deliver-1"}',
             "Schedules": '{"retries": {"function": "retries-1", "event": {"do": "retry"}}}',
         },
+        "payments-local-exports": {"Functions": '{"export": "export-1"}', "Schedules": "{}"},
         "payments-local-ledger": {
             "Functions": '{"holds": "holds-1"}',
             "Schedules": '{"holds": {"function": "holds-1", "event": {"do": "expire"}}}',
@@ -63,6 +64,7 @@ def test_the_file_has_the_promised_names(tmp_path: Path) -> None:
             "holds": "holds-1",
             "archive": "archive-1",
             "deliver": "deliver-1",
+            "export": "export-1",
         },
         "schedules": {
             "resolver": {"function": "reconcile-1", "event": {"do": "resolve"}},

@@ -1,0 +1,201 @@
+"""Shapes of the export routes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Annotated, Final
+
+from pydantic import Field, StringConstraints
+
+from runtime.contract.accounts import EntryAnswer
+from runtime.contract.audit import AuditQuery, AuditRowAnswer, EntityId
+from runtime.contract.base import (
+    Answer,
+    Body,
+    Identifier,
+    Moment,
+    Page,
+    PageQuery,
+    Query,
+    ShortText,
+)
+from runtime.contract.endpoint import Endpoint, Permission
+from runtime.contract.payments import PaymentAnswer, PaymentQuery, TransactionAnswer
+from runtime.contract.settlements import LineQuery, SettlementLineAnswer
+from runtime.contract.transfers import TransferAnswer, TransferQuery
+from runtime.models.export import ExportFormat, ExportKind, ExportStatus
+from runtime.models.fields import Instant
+from runtime.models.transaction import TransactionStatus
+
+Word = Annotated[str, StringConstraints(pattern=r"^[a-z_]{1,64}$")]
+
+
+class TransactionFilters(Query, frozen=True):
+    """Filters of exported transactions."""
+
+    payment_id: Identifier | None = None
+    processor_id: ShortText | None = None
+    status: TransactionStatus | None = None
+
+
+class EntryFilters(Query, frozen=True):
+    """One account's entries, or those of all accounts."""
+
+    account_id: Identifier | None = None
+
+
+class LineFilters(LineQuery, frozen=True):
+    """One settlement's lines, or those of all settlements of some days."""
+
+    settlement_id: Identifier | None = None
+    start_date: Moment | None = None
+    end_date: Moment | None = None
+
+
+class ExportedEntry(EntryAnswer, frozen=True):
+    """A line of a statement, with the account that it is of."""
+
+    account_id: str
+    currency: str
+
+
+FILTERS: Final[Mapping[ExportKind, type[Query]]] = {
+    ExportKind.PAYMENTS: PaymentQuery,
+    ExportKind.TRANSACTIONS: TransactionFilters,
+    ExportKind.TRANSFERS: TransferQuery,
+    ExportKind.ENTRIES: EntryFilters,
+    ExportKind.AUDIT: AuditQuery,
+    ExportKind.SETTLEMENT_LINES: LineFilters,
+}
+"""Filters by kind: those of the kind's list, by the same model."""
+ROWS: Final[Mapping[ExportKind, type[Answer]]] = {
+    ExportKind.PAYMENTS: PaymentAnswer,
+    ExportKind.TRANSACTIONS: TransactionAnswer,
+    ExportKind.TRANSFERS: TransferAnswer,
+    ExportKind.ENTRIES: ExportedEntry,
+    ExportKind.AUDIT: AuditRowAnswer,
+    ExportKind.SETTLEMENT_LINES: SettlementLineAnswer,
+}
+"""The public shape of an exported row; its fields, in their order, are the columns of CSV."""
+
+
+def filter_names(kind: ExportKind) -> tuple[str, ...]:
+    """What exports of a kind can be narrowed by.
+
+    Not by an idempotency key, which few payments have in common, and which a request has itself.
+    """
+    others = {*PageQuery.model_fields, "idempotency_key"}
+    return tuple(name for name in FILTERS[kind].model_fields if name not in others)
+
+
+class ExportRequest(Body, frozen=True):
+    """What to export: the rows of a list of the API, narrowed by the filters of that list."""
+
+    kind: ExportKind
+    format: Annotated[ExportFormat, Field(description="`beancount`: of entries alone.")] = (
+        ExportFormat.CSV
+    )
+    account_id: Annotated[Identifier | None, Field(description="transfers, entries")] = None
+    action: Annotated[Word | None, Field(description="audit")] = None
+    customer_id: Annotated[Identifier | None, Field(description="payments, transfers")] = None
+    end_date: Annotated[Moment | None, Field(description="payments, audit, settlement_lines")] = (
+        None
+    )
+    entity_id: Annotated[EntityId | None, Field(description="audit")] = None
+    max_amount: Annotated[int | None, Field(ge=0, description="payments")] = None
+    min_amount: Annotated[int | None, Field(ge=0, description="payments")] = None
+    payment_id: Annotated[Identifier | None, Field(description="transactions")] = None
+    processor_id: Annotated[ShortText | None, Field(description="transactions")] = None
+    settlement_id: Annotated[Identifier | None, Field(description="settlement_lines")] = None
+    start_date: Annotated[Moment | None, Field(description="payments, audit, settlement_lines")] = (
+        None
+    )
+    status: Annotated[Word | None, Field(description="all but entries and audit")] = None
+    type: Annotated[Word | None, Field(description="settlement_lines")] = None
+    user_id: Annotated[ShortText | None, Field(description="audit")] = None
+
+    def filters(self) -> dict[str, str]:
+        """The filters that are given, by name."""
+        given = self.model_dump(
+            mode="json",
+            exclude={"kind", "format", "merchant_id", "idempotency_key"},
+            exclude_none=True,
+        )
+        return {name: str(value) for name, value in given.items()}
+
+
+class ExportAnswer(Answer, frozen=True):
+    """An export. `progress` counts the rows that are written, `rows` all of them when completed.
+
+    `result_url` is signed for 15 minutes; every answer has a new one while the file is kept.
+    `sha256` and `size` (bytes) are of the file. What was made after `until` is not in it.
+    """
+
+    id: str
+    merchant_id: str
+    kind: ExportKind
+    format: ExportFormat
+    filters: dict[str, str]
+    until: Instant
+    status: ExportStatus
+    failure_reason: str | None
+    progress: int = Field(validation_alias="rows_done")
+    rows: int | None
+    size: int | None
+    sha256: str | None
+    result_url: str | None = None
+    completed_at: Instant | None
+    expires_at: Instant
+    version: int
+    created_at: Instant
+    updated_at: Instant
+
+
+class ExportQuery(PageQuery, frozen=True):
+    """Exports of one status, or all."""
+
+    status: ExportStatus | None = None
+
+
+class ExportList(Page[ExportAnswer], frozen=True):
+    """A page of exports, newest first."""
+
+
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    Endpoint(
+        operation="createExport",
+        method="POST",
+        path="/v1/exports",
+        function="process",
+        summary="Have the rows of a list written into a file",
+        tag="exports",
+        permission=Permission.REPORTS,
+        body=ExportRequest,
+        idempotent="honoured",
+        answers={HTTPStatus.ACCEPTED: ExportAnswer},
+        refusals=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    ),
+    Endpoint(
+        operation="listExports",
+        method="GET",
+        path="/v1/exports",
+        function="query",
+        summary="List exports, newest first",
+        tag="exports",
+        permission=Permission.REPORTS,
+        query=ExportQuery,
+        answers={HTTPStatus.OK: ExportList},
+    ),
+    Endpoint(
+        operation="getExport",
+        method="GET",
+        path="/v1/exports/{id}",
+        function="query",
+        summary="Read an export: how far it is, and its file once it is completed",
+        tag="exports",
+        permission=Permission.REPORTS,
+        answers={HTTPStatus.OK: ExportAnswer},
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+)

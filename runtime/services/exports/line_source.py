@@ -1,0 +1,67 @@
+"""Exported settlement lines: the newest settlement first, its lines in the order of the file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+
+from runtime.contract.caller import found
+from runtime.contract.exports import LineFilters
+from runtime.contract.settlements import SettlementLineAnswer
+from runtime.models.scope import Scope
+from runtime.models.settlement import Settlement
+from runtime.repositories.expressions import Key
+from runtime.services.exports.chunks import Chunk, RowWriter, selections
+from runtime.services.exports.reads import INDEX_PAGE, ExportReads, Whose
+from runtime.services.settlement_queries import days_of, matches
+
+LINES_PAGE: Final = 200
+
+
+class LineSource:
+    """Of one settlement, or of all. A position is a settlement's place and a line of it."""
+
+    def __init__(
+        self, query: LineFilters, whose: Whose, reads: ExportReads, writer: RowWriter
+    ) -> None:
+        self._query, self._whose, self._reads, self._writer = query, whose, reads, writer
+        self.header = writer.header
+
+    def chunks(self, position: str | None) -> Iterator[Chunk]:
+        """As Source."""
+        query, reads = self._query, self._reads.settlements
+        owner = Scope(self._whose.owner)
+        place: list[Any] | None = json.loads(position) if position else None
+        if query.settlement_id is not None:
+            named = reads.get(query.settlement_id, owner)
+            settlement = found(named, "settlement", query.settlement_id)
+            yield from self._of_settlement(settlement, place[2] if place else 0)
+            return
+        if place is not None:
+            begun = reads.get(place[1], owner)
+            yield from self._of_settlement(begun, place[2]) if begun is not None else ()
+        for entry in reads.newest_first(
+            self._whose.owner,
+            days_of(query.start_date, query.end_date, self._whose.moment),
+            start_after=self._key(place[0], place[1]) if place else None,
+            page_size=INDEX_PAGE,
+        ):
+            listed = reads.get(entry.id, owner)
+            if listed is not None:
+                yield from self._of_settlement(listed, 0)
+
+    def _key(self, date: str, settlement_id: str) -> Key:
+        return {"merchant_id": self._whose.owner, "date": date, "id": settlement_id}
+
+    def _of_settlement(self, settlement: Settlement, after: int) -> Iterator[Chunk]:
+        until, query = self._whose.until, self._query
+        lines = self._reads.settlements.lines_after(settlement, after, LINES_PAGE)
+        for each in selections(
+            lines,
+            position=lambda line: str(line.line),
+            matches=lambda line: line.created_at <= until and matches(line, query),
+        ):
+            rows = [SettlementLineAnswer.of(line) for line in each.entries]
+            place = [settlement.date, settlement.id, int(each.position)]
+            yield self._writer.chunk(rows, json.dumps(place))

@@ -1,0 +1,63 @@
+"""What exports are read from, and for whom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from runtime.domain.instants import to_datetime
+from runtime.models.fields import PLATFORM, Instant
+from runtime.models.scope import Scope
+from runtime.repositories.accounts import AccountRepository
+from runtime.repositories.audit import AuditRepository
+from runtime.repositories.entries import EntryRepository
+from runtime.repositories.folding import FoldRepository
+from runtime.repositories.payment_lists import PaymentLists
+from runtime.repositories.payments import PaymentRepository
+from runtime.repositories.settlements import SettlementRepository
+from runtime.repositories.transfers import TransferRepository
+from runtime.services.merchant_profiles import MerchantProfiles
+
+INDEX_PAGE: Final = 1_000
+"""Entries that a query of one key of an index gives at once."""
+MERGED_PAGE: Final = 100
+"""Of each of several keys that are merged: a page of all of them is in memory at once."""
+
+
+@dataclass(frozen=True)
+class ExportReads:
+    """The tables that exports are read from."""
+
+    payments: PaymentRepository
+    payment_lists: PaymentLists
+    transfers: TransferRepository
+    accounts: AccountRepository
+    folds: FoldRepository
+    entries: EntryRepository
+    audit: AuditRepository
+    settlements: SettlementRepository
+    merchants: MerchantProfiles
+
+
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """Whose rows an export has, and until when."""
+
+    owner: str
+    until: Instant
+
+    @property
+    def scope(self) -> Scope:
+        """What its reader may see: an operator who named no merchant sees everything."""
+        return Scope(None if self.owner == PLATFORM else self.owner)
+
+    @property
+    def moment(self) -> datetime:
+        """`until`, as a time."""
+        return to_datetime(self.until)
+
+
+def page_size_of(keys: int) -> int:
+    """Entries to ask for at once, where so many keys of an index are merged."""
+    return INDEX_PAGE if keys == 1 else MERGED_PAGE

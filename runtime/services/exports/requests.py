@@ -1,0 +1,132 @@
+"""Asking for an export: the job's row is written, and its stream queues it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+
+from pydantic import ValidationError
+
+from runtime.contract.answers import StoredAnswer
+from runtime.contract.base import Query
+from runtime.contract.call import Call
+from runtime.contract.caller import found
+from runtime.contract.exports import FILTERS, ExportRequest, filter_names
+from runtime.domain.ids import new_id
+from runtime.domain.instants import to_epoch_seconds, to_instant
+from runtime.errors import InvalidValue
+from runtime.models.export import Export, ExportFormat, ExportKind, ExportStatus
+from runtime.models.fields import PLATFORM
+from runtime.models.scope import Scope
+from runtime.repositories.accounts import AccountRepository
+from runtime.repositories.customers import CustomerRepository
+from runtime.repositories.exports import ExportRepository
+from runtime.repositories.payments import PaymentRepository
+from runtime.services.exports.jobs import KEPT, open_status
+from runtime.services.exports.queries import export_answer
+from runtime.services.idempotency import ClaimReader, create_once
+from runtime.services.merchant_profiles import MerchantProfiles
+from runtime.services.payment_queries import window_of
+
+_OF_THE_PLATFORM: Final = frozenset({ExportKind.TRANSFERS, ExportKind.ENTRIES, ExportKind.AUDIT})
+"""Kinds of which the platform has rows of its own."""
+
+
+@dataclass(frozen=True)
+class ExportRequests:
+    """What asking for exports works with."""
+
+    exports: ExportRepository
+    merchants: MerchantProfiles
+    customers: CustomerRepository
+    accounts: AccountRepository
+    payments: PaymentRepository
+    claims: ClaimReader
+
+
+def create_export(request: ExportRequest, call: Call, dependencies: ExportRequests) -> StoredAnswer:
+    """Have a list written into a file: 202.
+
+    Raises NotFound for what is not the caller's, InvalidValue for a filter that the kind has not,
+    or a value that it does not take.
+    """
+    owner = _owner(request.kind, call)
+    buckets = dependencies.merchants.index_buckets(owner)
+    if request.format is ExportFormat.BEANCOUNT and request.kind is not ExportKind.ENTRIES:
+        raise InvalidValue(
+            f"beancount is a format of entries, not of {request.kind}; take csv or jsonl",
+            param="format",
+        )
+    query = _judged(request, call)
+    _must_exist(request, Scope(None if owner == PLATFORM else owner), dependencies)
+    export = _row(request, owner, _canonical(query), call)
+    return create_once(
+        call,
+        owner,
+        export_answer(export),
+        lambda claim, token: dependencies.exports.create(export, claim, token=token, now=call.now),
+        claims=dependencies.claims,
+        index_buckets=buckets,
+        status=HTTPStatus.ACCEPTED,
+    )
+
+
+def _owner(kind: ExportKind, call: Call) -> str:
+    if kind in _OF_THE_PLATFORM:
+        return call.caller.owner(call.acting_for)
+    return call.caller.merchant(call.acting_for)
+
+
+def _judged(request: ExportRequest, call: Call) -> Query:
+    """The filters as the kind's own list takes them."""
+    given, known = request.filters(), filter_names(request.kind)
+    for name in given:
+        if name not in known:
+            raise InvalidValue(
+                f"{request.kind} have no filter {name}; theirs are {', '.join(known)}", param=name
+            )
+    try:
+        query = FILTERS[request.kind].model_validate(given)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        name = str(first["loc"][0]) if first["loc"] else "kind"
+        raise InvalidValue(f"{name}: {first['msg']}", param=name) from None
+    window_of(request.start_date, request.end_date, call.now)
+    return query
+
+
+def _canonical(query: Query) -> dict[str, str]:
+    values = query.model_dump(mode="json", exclude_none=True, exclude={"limit", "cursor"})
+    return {name: str(value) for name, value in values.items()}
+
+
+def _must_exist(request: ExportRequest, scope: Scope, dependencies: ExportRequests) -> None:
+    """What is named is the caller's. Entities and settlements are judged by the worker."""
+    if request.customer_id is not None:
+        found(
+            dependencies.customers.owner(request.customer_id, scope),
+            "customer",
+            request.customer_id,
+        )
+    if request.account_id is not None:
+        found(dependencies.accounts.get(request.account_id, scope), "account", request.account_id)
+    if request.payment_id is not None:
+        found(dependencies.payments.get(request.payment_id, scope), "payment", request.payment_id)
+
+
+def _row(request: ExportRequest, owner: str, filters: dict[str, str], call: Call) -> Export:
+    now = to_instant(call.now)
+    return Export(
+        id=new_id("exp", call.now),
+        merchant_id=owner,
+        open_status=open_status(owner, ExportStatus.QUEUED),
+        kind=request.kind,
+        format=request.format,
+        filters=filters,
+        until=now,
+        expires_at=to_epoch_seconds(call.now + KEPT),
+        created_at=now,
+        updated_at=now,
+        **call.caller.change(cause=call.caller.request_id).stamp(),
+    )

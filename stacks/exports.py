@@ -1,0 +1,87 @@
+"""What writes exports: the function behind the queue of export jobs."""
+
+from __future__ import annotations
+
+from typing import Final, Unpack
+
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from runtime.models.export import EXPORT_PREFIX
+from runtime.settings import ExportSettings
+from stacks import permissions
+from stacks.constructs.queues import CONSUMER_ACTIONS, feed_from_queue
+from stacks.constructs.service_function import FunctionSpec, ServiceFunction
+from stacks.data import EXPORT_TIMEOUT_SECONDS
+from stacks.environment import settings_for
+from stacks.functions_stack import FunctionsStack, FunctionsStackProps
+from stacks.statements import queue_statements, through_service
+
+EXPORT_MEMORY_MB: Final = 1769
+"""One whole virtual processor (Lambda Developer Guide): rows become text there."""
+
+
+class ExportsStack(FunctionsStack):
+    """Export (queue → files). Its role reads tables that no secret and no personal field is in."""
+
+    def __init__(
+        self, scope: Construct, construct_id: str, **props: Unpack[FunctionsStackProps]
+    ) -> None:
+        super().__init__(scope, construct_id, **props)
+        self.export = self._worker()
+        self._write_outputs({"export": self.export})
+
+    def _worker(self) -> ServiceFunction:
+        """Queue → export; what fails five times waits in the queue's dead letters."""
+        export = self._function("Export", self._export())
+        feed_from_queue(
+            self,
+            "JobToExport",
+            queue=self._data.export_jobs.queue,
+            target=export.live,
+            batch_size=1,
+            max_concurrency=self._stage.concurrency.export,
+        )
+        return export
+
+    def _export(self) -> FunctionSpec:
+        data, key_arn = self._data, self._key.key_arn
+        return FunctionSpec(
+            module="export",
+            description="Writes exports of lists and books",
+            settings=settings_for(
+                ExportSettings,
+                stage=self._stage,
+                tables=data.tables,
+                service="export",
+                export_bucket=data.export_bucket.bucket_name,
+                export_queue_url=data.export_jobs.queue.queue_url,
+                settle_seconds=self._stage.proof_patience_seconds,
+            ),
+            statements=[
+                *self._tables(permissions.EXPORT),
+                iam.PolicyStatement(
+                    sid="Files",
+                    actions=["s3:GetObject", "s3:PutObject"],
+                    resources=[f"{data.export_bucket_arn}/{EXPORT_PREFIX}*"],
+                ),
+                # Parts of an upload are enciphered with the object's data key, which is opened for
+                # each of them (S3 User Guide, "Multipart upload API and permissions").
+                through_service(key_arn, "s3", ("kms:Decrypt", "kms:GenerateDataKey")),
+                *queue_statements(
+                    "Jobs",
+                    data.export_jobs.queue.queue_arn,
+                    key_arn,
+                    *CONSUMER_ACTIONS,
+                    "SendMessage",
+                ),
+            ],
+            wildcard_resources={
+                f"{data.export_bucket_export}/{EXPORT_PREFIX}*": (
+                    "Each export has names of its own; only the prefix is ours."
+                )
+            },
+            no_dead_letter_queue="Fed by a queue, whose own redrive policy keeps what failed.",
+            memory_mb=EXPORT_MEMORY_MB,
+            timeout_seconds=EXPORT_TIMEOUT_SECONDS,
+        )

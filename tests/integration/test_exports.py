@@ -1,0 +1,362 @@
+"""Exports are exactly the rows of their lists, whatever happens to the workers that write them."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from runtime.domain.buckets import bucket_for
+from runtime.domain.ids import new_id
+from runtime.domain.instants import to_instant
+from runtime.errors import Forbidden, InvalidValue, NotFound, StaleWrite
+from runtime.models.export import ExportStatus
+from runtime.models.merchant import MerchantProfile
+from runtime.models.payment import Payment, PaymentStatus
+from runtime.services.exports.jobs import ExportBusy
+from runtime.services.exports.writing import MAX_TRIES
+from tests.support.exporting import LIFE_SECONDS, Exporting, FakeUploads, table_of
+from tests.support.faults import Fault, Faults, ProcessKilled, at_step
+from tests.support.world import SETUP, World
+
+PAYMENTS = 230
+"""Three chunks of rows."""
+
+
+def stored(world: World, shop: MerchantProfile, count: int, **changes: Any) -> list[Payment]:
+    """Payments as they stand after their charge, newest first."""
+    rows = []
+    for number in range(count):
+        now = world.clock()
+        payment_id = new_id("pay", now)
+        values = {
+            "id": payment_id,
+            "merchant_id": shop.id,
+            "merchant_bucket": bucket_for(shop.id, payment_id, shop.index_buckets),
+            "status": PaymentStatus.SUCCEEDED,
+            "amount": 1000 + number,
+            "amount_captured": 1000 + number,
+            "currency": "USD",
+            "payment_method": "tok_approved",
+            "processor": "sandbox",
+            "created_at": to_instant(now),
+            "updated_at": to_instant(now),
+            **SETUP.stamp(),
+            **changes,
+        }
+        row = Payment(**values)
+        world.put(row)
+        rows.append(row)
+    return rows[::-1]
+
+
+@pytest.fixture
+def exporting(world: World) -> Exporting:
+    return Exporting(world)
+
+
+def expected_lines(rows: list[Payment], exporting: Exporting, shop: MerchantProfile) -> bytes:
+    """What an undisturbed worker writes, whose rows are compared with the stored ones."""
+    export = exporting.done(exporting.ask(shop, kind="payments", format="jsonl"))
+    content = exporting.file(export)
+    told = [json.loads(line) for line in content.splitlines()]
+    assert [each["id"] for each in told] == [row.id for row in rows]
+    assert [each["amount"] for each in told] == [row.amount for row in rows]
+    assert export.rows == len(rows)
+    return content
+
+
+class Killer:
+    """Ends the process at the n-th call of all, to the tables or to S3."""
+
+    def __init__(self, world: World, number: int, fault: Fault) -> None:
+        self._plan = at_step(number, fault)
+        self.faults = Faults(self._plan)
+        self.store = world.store_on(self.faults.attach(world.engine.dynamodb()))
+        self._doomed = False
+        self.killed = False
+
+    def around(self, operation: str, done: bool) -> None:
+        if not done:
+            fault = self._plan(operation, 0)
+            if fault is Fault.KILLED_BEFORE:
+                self.killed = True
+                raise ProcessKilled
+            self._doomed = fault is Fault.KILLED_AFTER
+        elif self._doomed:
+            self.killed = True
+            raise ProcessKilled
+
+
+@pytest.mark.parametrize("life", [LIFE_SECONDS, 1.0], ids=["with time", "without time"])
+def test_a_worker_that_dies_at_any_call_leaves_a_job_that_becomes_the_same_file(
+    world: World, exporting: Exporting, life: float
+) -> None:
+    shop = world.merchant(index_buckets=2)
+    rows = stored(world, shop, PAYMENTS)
+    expected = expected_lines(rows, exporting, shop)
+    exporting.part_bytes = 40_000  # a part for each chunk
+    died = 0
+    for number in itertools.count(1):
+        export_id = exporting.ask(shop, kind="payments", format="jsonl")
+        killer = Killer(world, number, Fault.KILLED_BEFORE)
+        exporting.s3.around = killer.around
+        try:
+            exporting.turn(export_id, store=killer.store, remaining_seconds=lambda: life)
+        except ProcessKilled:
+            died += 1
+        else:
+            break
+        finally:
+            exporting.s3.around = lambda operation, done: None
+        world.clock.advance(LIFE_SECONDS + 60)
+        export = exporting.done(export_id)
+        assert exporting.file(export) == expected, f"killed at call {number}"
+        assert export.rows == len(rows)
+    assert died > (20 if life == LIFE_SECONDS else 8), "reads, parts, and their notes"
+
+
+def test_time_that_runs_out_after_every_chunk_makes_the_same_file(
+    world: World, exporting: Exporting
+) -> None:
+    shop = world.merchant()
+    rows = stored(world, shop, PAYMENTS)
+    expected = expected_lines(rows, exporting, shop)
+    export_id = exporting.ask(shop, kind="payments", format="jsonl")
+    turns = 0
+    while exporting.turn(export_id, remaining_seconds=lambda: 1.0).next_in_seconds is not None:
+        turns += 1
+        row = exporting.row(export_id)
+        assert row.lease_owner is None, "the next worker may begin at once"
+    assert turns == 4, "three chunks, of which each was left for another, and the digest"
+    export = exporting.row(export_id)
+    assert exporting.file(export) == expected
+    assert export.rows == PAYMENTS
+
+
+def test_two_workers_at_once_are_one_worker_and_one_that_is_told_so(
+    world: World, exporting: Exporting
+) -> None:
+    shop = world.merchant()
+    expected = expected_lines(stored(world, shop, 3), exporting, shop)
+    export_id = exporting.ask(shop, kind="payments", format="jsonl")
+    refused = []
+
+    def second(operation: str, done: bool) -> None:
+        if operation == "UploadPart" and not done:
+            with pytest.raises(ExportBusy) as busy:
+                exporting.turn(export_id)
+            refused.append(busy)
+
+    exporting.s3.around = second
+    exporting.turn(export_id)
+    assert len(refused) == 1
+    assert exporting.file(exporting.row(export_id)) == expected
+    assert exporting.turn(export_id).next_in_seconds is None, (
+        "a message that comes late does nothing"
+    )
+
+
+def test_a_part_of_a_worker_that_was_given_up_is_not_in_the_file(
+    world: World, exporting: Exporting
+) -> None:
+    """The first worker stands still before it sends a part, is succeeded, and sends it then."""
+    shop = world.merchant()
+    rows = stored(world, shop, PAYMENTS)
+    expected = expected_lines(rows, exporting, shop)
+    exporting.part_bytes = 40_000
+    export_id = exporting.ask(shop, kind="payments", format="jsonl")
+    uploads = itertools.count(1)
+
+    def stand_still(operation: str, done: bool) -> None:
+        if operation == "UploadPart" and not done and next(uploads) == 2:
+            exporting.s3.around = lambda operation, done: None
+            world.clock.advance(LIFE_SECONDS + 60)
+            # The row that the second worker would write has changed meanwhile.
+            world.put(rows[150].model_copy(update={"description": "later", "version": 2}))
+            exporting.part_bytes = 10_000_000
+            taken = exporting.turn(export_id, remaining_seconds=lambda: 1.0)
+            assert taken.next_in_seconds == 0
+            exporting.part_bytes = 40_000
+
+    exporting.s3.around = stand_still
+    with pytest.raises(StaleWrite):
+        exporting.turn(export_id)
+    export = exporting.done(export_id)
+    lines = exporting.file(export).splitlines()
+    assert len(lines) == PAYMENTS
+    assert json.loads(lines[150])["description"] == "later"
+    changed = [each for each, was in zip(lines, expected.splitlines(), strict=True) if each != was]
+    assert len(changed) == 1
+
+
+def test_an_export_that_comes_no_further_fails_visibly(world: World, exporting: Exporting) -> None:
+    shop = world.merchant()
+    stored(world, shop, 1)
+    export_id = exporting.ask(shop, kind="payments")
+
+    def broken(operation: str, done: bool) -> None:
+        if operation == "UploadPart":
+            raise RuntimeError("no")
+
+    exporting.s3.around = broken
+    for _ in range(MAX_TRIES):
+        with pytest.raises(RuntimeError):
+            exporting.turn(export_id)
+        world.clock.advance(LIFE_SECONDS + 60)
+    assert exporting.turn(export_id).next_in_seconds is None
+    export = exporting.row(export_id)
+    assert export.status is ExportStatus.FAILED
+    assert export.failure_reason == f"it came no further in {MAX_TRIES} tries"
+    assert export.open_status is None
+
+
+def test_the_same_filters_as_in_the_list(world: World, exporting: Exporting) -> None:
+    shop, other = world.merchant(index_buckets=2), world.merchant()
+    rows = stored(world, shop, 5)
+    stored(world, other, 2)
+    customer = world.customer(shop)
+    theirs = stored(world, shop, 2, customer_id=customer)
+
+    def ids(**filters: Any) -> list[str]:
+        return [row["id"] for row in exporting.made(shop, kind="payments", **filters)]
+
+    everything = [row.id for row in (*theirs, *rows)]
+    assert ids() == everything
+    assert ids(customer_id=customer) == [row.id for row in theirs]
+    assert ids(min_amount=1003) == [rows[1].id, rows[0].id][::-1]
+    assert ids(status="failed") == []
+    assert ids(start_date="2026-03-14", end_date="2026-03-14") == everything
+    assert ids(end_date="2026-03-13") == []
+    acted = exporting.ask(None, acting_for=shop.id, kind="payments", format="jsonl")
+    assert exporting.done(acted).rows == 7
+
+
+def test_what_was_made_after_the_export_was_asked_for_is_not_in_it(
+    world: World, exporting: Exporting
+) -> None:
+    shop = world.merchant()
+    (before,) = stored(world, shop, 1)
+    export_id = exporting.ask(shop, kind="payments", format="jsonl")
+    stored(world, shop, 1)
+    (line,) = exporting.file(exporting.done(export_id)).splitlines()
+    assert json.loads(line)["id"] == before.id
+
+
+def test_csv_has_the_fields_of_the_list_and_no_formula(world: World, exporting: Exporting) -> None:
+    shop = world.merchant()
+    formula = '=HYPERLINK("https://evil.example")'
+    stored(world, shop, 1, description=formula, metadata={"=1+1": "+2"})
+    content = exporting.file(exporting.done(exporting.ask(shop, kind="payments")))
+    columns, (row,) = table_of(content)
+    (exact,) = exporting.made(shop, kind="payments")
+    assert list(columns) == list(exact), "the documented fields, in their order"
+    assert row["description"] == "'" + formula
+    assert row["amount"] == "1000"
+    assert json.loads(row["metadata"]) == {"=1+1": "+2"}
+    assert exact["description"] == formula
+
+
+def test_nothing_to_export_is_a_file_all_the_same(world: World, exporting: Exporting) -> None:
+    shop = world.merchant()
+    for format_, content in (("jsonl", b""), ("csv", None)):
+        export = exporting.done(exporting.ask(shop, kind="payments", format=format_))
+        assert export.rows == 0
+        told = exporting.file(export)
+        assert told == content or told.count(b"\r\n") == 1
+
+
+def test_transactions_transfers_entries_and_audit_rows_of_a_merchant(
+    world: World, exporting: Exporting
+) -> None:
+    shop, other = world.merchant(), world.merchant()
+    paid = [world.paid(shop, amount=1000 + n) for n in range(3)]
+    world.paid(other)
+    world.operate(shop, paid[0], "refund", amount=10)
+    transactions = exporting.made(shop, kind="transactions")
+    assert [row["payment_id"] for row in transactions] == [paid[2], paid[1], paid[0], paid[0]]
+    refunds = exporting.made(shop, kind="transactions", payment_id=paid[0], status="succeeded")
+    assert [row["type"] for row in refunds] == ["capture", "refund"]
+    processor_id = refunds[1]["processor_id"]
+    (refund,) = exporting.made(shop, kind="transactions", processor_id=processor_id)
+    assert refund == refunds[1]
+    transfers = exporting.made(shop, kind="transfers")
+    assert len(transfers) == 4
+    assert all(row["merchant_id"] == shop.id for row in transfers)
+    assert exporting.made(shop, kind="audit") == []
+    assert exporting.made(shop, kind="entries") == []
+
+
+@pytest.mark.parametrize(
+    ("ask", "error"),
+    [
+        (lambda e, shop, other: e.ask(shop, kind="payments", account_id="acc_1"), InvalidValue),
+        (lambda e, shop, other: e.ask(shop, kind="payments", status="gone"), InvalidValue),
+        (lambda e, shop, other: e.ask(shop, kind="payments", format="beancount"), InvalidValue),
+        (
+            lambda e, shop, other: e.ask(shop, kind="payments", start_date="2026-02-30"),
+            InvalidValue,
+        ),
+        (lambda e, shop, other: e.ask(None, kind="payments"), InvalidValue),
+        (
+            lambda e, shop, other: e.ask(shop, kind="payments", acting_for=other.id),
+            Forbidden,
+        ),
+        (
+            lambda e, shop, other: e.ask(
+                shop, kind="payments", customer_id=e.world.customer(other)
+            ),
+            NotFound,
+        ),
+        (
+            lambda e, shop, other: e.ask(shop, kind="transactions", payment_id=e.world.paid(other)),
+            NotFound,
+        ),
+        (
+            lambda e, shop, other: e.ask(shop, kind="entries", account_id="acc_clearing_USD"),
+            NotFound,
+        ),
+    ],
+)
+def test_what_cannot_be_exported_is_refused_at_once(
+    world: World,
+    exporting: Exporting,
+    ask: Callable[[Exporting, MerchantProfile, MerchantProfile], str],
+    error: type[Exception],
+) -> None:
+    shop, other = world.merchant(), world.merchant()
+    with pytest.raises(error):
+        ask(exporting, shop, other)
+
+
+def test_an_unknown_filter_is_told_which_there_are(world: World, exporting: Exporting) -> None:
+    with pytest.raises(InvalidValue, match="theirs are payment_id, processor_id, status") as said:
+        exporting.ask(world.merchant(), kind="transactions", min_amount=1)
+    assert said.value.param == "min_amount"
+
+
+def test_the_same_request_again_is_the_same_export(world: World, exporting: Exporting) -> None:
+    shop = world.merchant()
+    first = exporting.ask(shop, key="k", kind="payments")
+    assert exporting.ask(shop, key="k", kind="payments") == first
+
+
+def test_another_merchants_settlement_or_entity_fails_without_a_row(
+    world: World, exporting: Exporting
+) -> None:
+    shop = world.merchant()
+    for body in (
+        {"kind": "settlement_lines", "settlement_id": "set_of_another"},
+        {"kind": "audit", "entity_id": "pay_of_another"},
+    ):
+        export_id = exporting.ask(shop, **body)
+        exporting.turn(export_id)
+        export = exporting.row(export_id)
+        assert export.status is ExportStatus.FAILED
+        assert export.failure_reason is not None
+        assert export.failure_reason.startswith("no ")
+    assert not any(key.endswith(".csv") for key in exporting.s3.objects)
+    assert isinstance(exporting.s3, FakeUploads)
