@@ -143,6 +143,14 @@ def bodies(operation: str, own: Tenant, theirs: Tenant) -> Iterator[dict[str, An
         "revokeApiKey": [{}],
         "applyProcessorEvent": [{}],
         "redeliverWebhook": [{}],
+        "createExport": [
+            {"kind": "payments", "merchant_id": other["merchant"]},
+            {"kind": "payments", "customer_id": other["customer"]},
+            {"kind": "transactions", "payment_id": other["payment"]},
+            {"kind": "transfers", "customer_id": other["customer"]},
+            {"kind": "transfers", "account_id": other["account"]},
+            {"kind": "entries", "account_id": other["funded_account"]},
+        ],
         "createSettlementFile": [{"name": "a.csv", "merchant_id": other["merchant"]}],
     }
     assert operation in recipes, f"say how {operation} could name another merchant's things"

@@ -54,7 +54,7 @@ def settle_in(merchant_id: str, client: ApiClient, operator: ApiClient) -> Tenan
     def made(
         path: str, body: dict[str, Any], by: ApiClient = client, key: str | None = None
     ) -> str:
-        identifier: str = by.post(path, body, key=key or uuid4().hex).require(200, 201)["id"]
+        identifier: str = by.post(path, body, key=key or uuid4().hex).require(200, 201, 202)["id"]
         return identifier
 
     tenant.words = {
@@ -109,6 +109,7 @@ def settle_in(merchant_id: str, client: ApiClient, operator: ApiClient) -> Tenan
     ids["transaction"] = transaction["id"]
     tenant.words["processor_id"] = transaction["processor_id"]
     ids["settlement_file"] = made("/v1/settlement-files", {"name": f"{mark}.csv"})
+    ids["export"] = made("/v1/exports", {"kind": "payments", "format": "jsonl"})
     if operator.get(f"/v1/merchants/{merchant_id}").require(200)["webhook_url"] is not None:
         ids["webhook"] = _told_of(ids["payment"], client)
     for path, query in (
