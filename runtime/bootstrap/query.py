@@ -104,8 +104,9 @@ class QueryServices(FunctionServices):
         files, settlements = SettlementFileRepository(self.store), SettlementRepository(self.store)
         self.settlement_files = SettlementFileReads(files, cursors)
         self.settlements = SettlementArchive(settlements, cursors)
+        lines = SettlementLineRepository(self.store)
         self.exceptions = ExceptionReads(
-            SettlementLineRepository(self.store),
+            lines,
             settlements,
             UnsettledRepository(self.store),
             profiles,
@@ -115,6 +116,7 @@ class QueryServices(FunctionServices):
         self._links = SignedLinks(s3, settings.export_bucket)
         self.reports = ReportDependencies(
             settlements,
+            lines,
             files,
             profiles,
             ReportFiles(s3, settings.export_bucket),

@@ -46,10 +46,13 @@ def _open_row(line: SettlementLine) -> Markup:
     )
 
 
-def resolved_section(lines: Sequence[SettlementLine]) -> list[Markup]:
-    """How exceptions were resolved, by whom, when and why."""
-    if not lines:
+def resolved_section(lines: Sequence[SettlementLine], count: int) -> list[Markup]:
+    """How exceptions were resolved, by whom, when and why; `count` is how many there are."""
+    if not count:
         return []
+    heading = element("h2", f"Resolved exceptions ({count})")
+    if not lines:
+        return [heading, _not_all(0)]
     rows = []
     for line in lines:
         resolution = line.resolution
@@ -67,7 +70,8 @@ def resolved_section(lines: Sequence[SettlementLine]) -> list[Markup]:
             )
         )
     columns = ("Line", "What", "Status", "Net", "Resolved by", "Note", "Who and when")
-    return [element("h2", "Resolved exceptions"), table(columns, rows, numbers=(3,))]
+    rest = [_not_all(len(lines))] if len(lines) < count else []
+    return [heading, table(columns, rows, numbers=(3,)), *rest]
 
 
 def _not_all(shown: int) -> Markup:

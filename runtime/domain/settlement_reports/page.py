@@ -15,7 +15,7 @@ from runtime.domain.settlement_reports.style import STYLE
 from runtime.domain.settlement_reports.sums import capture_section, payout_section, status_section
 from runtime.domain.settlement_reports.tables import NOTHING, shown_amount, table
 from runtime.models.fields import Instant
-from runtime.models.settlement import Settlement, SettlementLine, SettlementStatus
+from runtime.models.settlement import NO_EXCEPTION, Settlement, SettlementLine, SettlementStatus
 from runtime.models.settlement_file import SettlementFile
 
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
@@ -49,7 +49,7 @@ def report_page(report: Report) -> str:
         *status_section(settlement),
         *capture_section(settlement),
         *open_section(report.open_lines, settlement.open_exceptions),
-        *resolved_section(report.resolved_lines),
+        *resolved_section(report.resolved_lines, _resolved_count(settlement)),
         *_files(report.files),
         _footer(report),
     )
@@ -111,6 +111,13 @@ def _facts(report: Report) -> Markup:
         for part in (element("dt", name), element("dd", value))
     ]
     return element("dl", joined(parts))
+
+
+def _resolved_count(settlement: Settlement) -> int:
+    exceptions = sum(
+        count for status, count in settlement.counts.items() if status not in NO_EXCEPTION
+    )
+    return exceptions - settlement.open_exceptions
 
 
 def _files(files: Sequence[SettlementFile]) -> list[Markup]:

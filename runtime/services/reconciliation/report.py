@@ -13,18 +13,20 @@ from runtime.contract.caller import found
 from runtime.contract.settlements import SettlementReportAnswer
 from runtime.domain.export_rows import csv_lines
 from runtime.domain.instants import to_instant
+from runtime.domain.settlement_lines import (
+    EXCEPTION_STATUSES,
+    exception_buckets,
+    exception_range,
+)
 from runtime.domain.settlement_reports.lines import COLUMNS, line_cells
 from runtime.domain.settlement_reports.page import Report, report_page
+from runtime.domain.settlement_resolutions import is_open
 from runtime.gateways.report_files import CSV, HTML, ReportFiles
 from runtime.gateways.signed_links import LINK_SECONDS, SignedLinks
 from runtime.models.scope import Scope
-from runtime.models.settlement import (
-    NO_EXCEPTION,
-    REPORTS_PREFIX,
-    Settlement,
-    SettlementLine,
-)
+from runtime.models.settlement import REPORTS_PREFIX, Settlement, SettlementLine
 from runtime.repositories.settlement_files import SettlementFileRepository
+from runtime.repositories.settlement_lines import SettlementLineRepository
 from runtime.repositories.settlements import SettlementRepository
 from runtime.services.merchant_profiles import MerchantProfiles
 
@@ -37,6 +39,8 @@ MAX_SHOWN_FILES: Final = 50
 """Files that the page names, the last ones."""
 LINES_PAGE: Final = 1_000
 """Lines of one read call; DynamoDB ends it at 1 MB."""
+ROWS_AT_ONCE: Final = 100
+"""Rows of one read by their keys: DynamoDB's limit."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class ReportDependencies:
     """Dependencies for making reports."""
 
     settlements: SettlementRepository
+    lines: SettlementLineRepository
     files: SettlementFileRepository
     merchants: MerchantProfiles
     reports: ReportFiles
@@ -60,7 +65,7 @@ class _Chosen:
     def take(self, line: SettlementLine) -> None:
         if line.resolution is not None:
             chosen = self.resolved
-        elif line.status not in NO_EXCEPTION:
+        elif is_open(line):
             chosen = self.open
         else:
             return
@@ -73,7 +78,8 @@ def make_report(
 ) -> SettlementReportAnswer:
     """Write the report as the settlement stands now, and answer with links to it.
 
-    `csv_url` is None for a settlement of more than MAX_REPORT_LINES lines. Raises NotFound.
+    `csv_url` is None for a settlement of more than MAX_REPORT_LINES lines, whose page shows open
+    exceptions, and no resolved ones. Raises NotFound.
     """
     settlement = found(
         dependencies.settlements.get(settlement_id, call.scope), "settlement", settlement_id
@@ -83,12 +89,12 @@ def make_report(
     name = f"settlement-{settlement.date}-{settlement.payout_reference or settlement.id}"
     csv_url = None
     if sum(settlement.counts.values()) <= MAX_REPORT_LINES:
-        rows = _cells(_lines(settlement, dependencies), chosen)
+        lines = dependencies.settlements.lines_after(settlement, 0, LINES_PAGE)
+        rows = _cells(islice(lines, MAX_REPORT_LINES), chosen)
         dependencies.reports.put(f"{base}.csv", csv_lines(rows), CSV)
         csv_url = links.download(f"{REPORTS_PREFIX}{base}.csv", f"{name}.csv")
     else:
-        for line in _lines(settlement, dependencies):
-            chosen.take(line)
+        chosen.open += _listed(settlement, dependencies)
     page = report_page(_report(settlement, chosen, call, dependencies))
     dependencies.reports.put(f"{base}.html", page.encode(), HTML)
     return SettlementReportAnswer(
@@ -98,10 +104,26 @@ def make_report(
     )
 
 
-def _lines(settlement: Settlement, dependencies: ReportDependencies) -> Iterator[SettlementLine]:
-    """The first MAX_REPORT_LINES lines."""
-    lines = dependencies.settlements.lines_after(settlement, 0, LINES_PAGE)
-    return islice(lines, MAX_REPORT_LINES)
+def _listed(settlement: Settlement, dependencies: ReportDependencies) -> list[SettlementLine]:
+    """The first open exceptions of a settlement with too many lines to look at each."""
+    merchant = dependencies.merchants.require(settlement.merchant_id)
+    of = (settlement.date, settlement.id)
+    entries = dependencies.lines.exceptions(
+        exception_buckets(merchant.id, merchant.index_buckets),
+        [
+            (status, exception_range(status, settlement=of))
+            for status in EXCEPTION_STATUSES
+            if settlement.counts.get(status)
+        ],
+        after=None,
+        page_size=ROWS_AT_ONCE,
+    )
+    first = list(islice(entries, MAX_SHOWN_LINES))
+    rows: list[SettlementLine] = []
+    for start in range(0, len(first), ROWS_AT_ONCE):
+        some = first[start : start + ROWS_AT_ONCE]
+        rows += dependencies.lines.get_many(some, Scope(merchant.id))
+    return sorted(filter(is_open, rows), key=lambda row: row.line)
 
 
 def _cells(

@@ -227,7 +227,8 @@ def test_a_resolved_exception_names_who_closed_it_when_and_why() -> None:
     resolution = Resolution(
         action=ResolutionAction.WRITE_OFF, note="agreed by phone", by="ada", at=NOW
     )
-    text = shown(report(resolved=[line(resolution=resolution)]))
+    of = settlement(open_exceptions=0)
+    text = shown(report(of, resolved=[line(resolution=resolution)]))
     assert f"write off agreed by phone ada, {NOW}" in text
 
 
@@ -241,7 +242,11 @@ def test_every_value_is_escaped() -> None:
         expected=ExpectedAmounts(amount=1, currency="USD", status=HOSTILE),
     )
     page = report(
-        settlement(payout_reference=HOSTILE, by_type={HOSTILE: total(1, 1, 0)}),
+        settlement(
+            payout_reference=HOSTILE,
+            by_type={HOSTILE: total(1, 1, 0)},
+            counts={LineStatus.AMOUNT_MISMATCH: 2},
+        ),
         [hostile],
         [hostile.model_copy(update={"resolution": resolution})],
         merchant_name=HOSTILE,

@@ -16,7 +16,7 @@ import pytest
 from moto import mock_aws
 
 from runtime.domain.ids import new_id
-from runtime.domain.settlement_lines import line_partition
+from runtime.domain.settlement_lines import exception_bucket, exception_key, line_partition
 from runtime.models.fields import Record
 from runtime.models.settlement import (
     LineStatus,
@@ -307,7 +307,7 @@ def test_a_report_is_a_page_and_a_csv_by_signed_links(api: Functions, shop: str)
     assert page["ContentType"] == "text/html; charset=utf-8"
     text = page["Body"].read().decode()
     assert "Open exceptions (1)" in text
-    assert "Resolved exceptions" in text
+    assert "Resolved exceptions (1)" in text
     assert ">Shop, 2026-03-15<" in text
     lines = boto3.client("s3").get_object(Bucket="bucket", Key=f"{base}.csv")["Body"].read()
     rows = list(csv.DictReader(io.StringIO(lines.decode())))
@@ -315,14 +315,27 @@ def test_a_report_is_a_page_and_a_csv_by_signed_links(api: Functions, shop: str)
     assert [row["resolution_note"] for row in rows] == ["", "", "'=2+3"]
 
 
-def test_a_report_of_too_many_lines_has_no_csv_and_says_how_many_there_are(
+def test_a_report_of_too_many_lines_has_no_csv_but_shows_its_exceptions(
     api: Functions, shop: str
 ) -> None:
-    settlement = settled(shop, counts={LineStatus.MATCHED: MAX_REPORT_LINES, LineStatus.INVALID: 1})
+    counts = {LineStatus.MATCHED: MAX_REPORT_LINES, LineStatus.INVALID: 150}
+    settlement = settled(shop, counts=counts, open_exceptions=120)
+    for number in range(120):
+        put_lines(
+            settlement,
+            {number: LineStatus.INVALID},
+            exception_bucket=exception_bucket(shop, settlement.id, number, 1),
+            exception_key=exception_key(LineStatus.INVALID, settlement.date, settlement.id, number),
+            reason=f"no. {number}.",
+        )
     path = f"/v1/settlements/{settlement.id}/report"
     answer = api("GET", path, authorizer=token_of(shop, "reports"))
     assert answer.body["csv_url"] is None
-    assert answer.body["url"]
+    key = f"reports/{shop}/{settlement.id}/v1.html"
+    text = boto3.client("s3").get_object(Bucket="bucket", Key=key)["Body"].read().decode()
+    assert [text.count(f": no. {number}.<") for number in range(120)] == [1] * 120
+    assert "Resolved exceptions (30)" in text
+    assert "Shown here: 0." in text
 
 
 def test_nothing_of_another_merchants_settlement_is_shown(api: Functions, shop: str) -> None:
