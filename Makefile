@@ -9,7 +9,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 STAGE ?= dev
 ARGS ?=
-export PORT
+export PORT FILE MERCHANT
 # The oldest Node that we support is past its end of life; jsii would say so in every synthesis.
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION ?= 20
 
@@ -48,6 +48,10 @@ token: venv ## print a signed token  [ARGS="--merchant mer_… --permissions pay
 .PHONY: seed
 seed: venv ## create a merchant, customers and accounts in the local stage, started if needed
 	@$(PY) -m local seed $(ARGS)
+
+.PHONY: upload-settlement
+upload-settlement: venv ## upload a settlement file, show what it came to  [FILE=… MERCHANT=mer_… ARGS="--stage prod"]
+	@$(PY) -m local upload-settlement --file "$$FILE" --merchant "$$MERCHANT" $(ARGS)
 
 .PHONY: tick
 tick: venv ## run one schedule of the local stage now  [ARGS="resolver"]

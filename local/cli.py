@@ -151,6 +151,16 @@ def _apply_events(options: argparse.Namespace, workspace: Workspace, progress: P
     apply_processor_events(workspace, progress, stage=options.stage)
 
 
+def _upload_settlement(
+    options: argparse.Namespace, workspace: Workspace, progress: Progress
+) -> None:
+    from local.upload_settlement import upload_settlement
+
+    upload_settlement(
+        workspace, progress, file=options.file, merchant=options.merchant, stage=options.stage
+    )
+
+
 def _redrive(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
     from local.redrive import list_batches, redrive, require_nothing_left
     from local.redrive_target import deployed_target, local_target
@@ -234,6 +244,15 @@ def _parser() -> argparse.ArgumentParser:
 
     seed = commands.add_parser("seed", help="create a merchant, customers and accounts")
     seed.set_defaults(command=_seed)
+    upload = commands.add_parser(
+        "upload-settlement", help="upload a settlement file and show what it came to"
+    )
+    upload.add_argument("--file", default="", metavar="PATH")
+    upload.add_argument("--merchant", default="", metavar="mer_…")
+    upload.add_argument(
+        "--stage", default=None, metavar="NAME", help="a stage in AWS (token: $PAYMENTS_TOKEN)"
+    )
+    upload.set_defaults(command=_upload_settlement)
     _add_upkeep(commands)
     demo = commands.add_parser("demo", help="the whole system in one story")
     demo.set_defaults(command=_demo)

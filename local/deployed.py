@@ -20,14 +20,23 @@ def names_of(stage: str, stack: str, output: str) -> dict[str, str]:
     Raises:
         LocalError: no credentials, or no such stage in this account and region.
     """
+    names: dict[str, str] = json.loads(output_of(stage, stack, output))
+    return names
+
+
+def output_of(stage: str, stack: str, output: str) -> str:
+    """One output of a stack as it is: `api`, `ApiUrl` for one.
+
+    Raises:
+        LocalError: no credentials, or no such stage in this account and region.
+    """
     try:
         cloudformation: CloudFormationClient = boto3.client("cloudformation")
         (found,) = cloudformation.describe_stacks(StackName=f"payments-{stage}-{stack}")["Stacks"]
         outputs = {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])}
-        names: dict[str, str] = json.loads(outputs[output])
+        return outputs[output]
     except (BotoCoreError, ClientError, KeyError) as error:
         raise LocalError(
             f"The stage {stage!r} could not be found: {error}.",
             hint="AWS_PROFILE and AWS_REGION choose the account; is this version deployed there?",
         ) from error
-    return names
