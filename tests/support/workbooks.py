@@ -14,6 +14,8 @@ _MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 _OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _PACKAGE = "http://schemas.openxmlformats.org/package/2006/relationships"
 _TYPES = "http://schemas.openxmlformats.org/package/2006/content-types"
+_ALWAYS = (2026, 1, 1, 0, 0, 0)
+"""Date of the parts, which are not compressed, so that the same cells give the same bytes."""
 _STYLES = {"number": 0, "date": 1}
 
 
@@ -25,7 +27,7 @@ def workbook(
 ) -> bytes:
     """The bytes of an .xlsx with these sheets."""
     packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
+    with zipfile.ZipFile(packed, "w") as file:
         parts = {
             "[Content_Types].xml": _content_types(len(sheets)),
             "_rels/.rels": _relations({"rId1": ("officeDocument", "xl/workbook.xml")}),
@@ -47,7 +49,9 @@ def workbook(
         for number, rows in enumerate(sheets.values(), start=1):
             parts[f"xl/worksheets/sheet{number}.xml"] = _sheet(rows, first_row)
         for name, text in parts.items():
-            file.writestr(name, f'<?xml version="1.0" encoding="UTF-8"?>{text}')
+            file.writestr(
+                zipfile.ZipInfo(name, _ALWAYS), f'<?xml version="1.0" encoding="UTF-8"?>{text}'
+            )
     return packed.getvalue()
 
 

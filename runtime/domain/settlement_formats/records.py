@@ -1,11 +1,10 @@
-"""Records of delimited text: a record may run over several physical lines inside quotes."""
+"""Cells of one record of delimited text. settlement_records.py reads whole files."""
 
 from __future__ import annotations
 
 import csv
 
-from runtime.domain.settlement_formats.layout import Layout, Unreadable
-from runtime.domain.settlement_formats.line import ImportedLine, UnreadableLine
+from runtime.domain.settlement_formats.layout import Unreadable
 
 
 def cells_of(record: str, delimiter: str = ",") -> list[str]:
@@ -14,14 +13,3 @@ def cells_of(record: str, delimiter: str = ",") -> list[str]:
         return next(csv.reader([record], delimiter=delimiter, strict=True), [])
     except csv.Error as error:
         raise Unreadable(f"not readable as CSV: {error}") from error
-
-
-def parse_record(
-    layout: Layout, number: int, record: str, delimiter: str = ","
-) -> ImportedLine | UnreadableLine | None:
-    """Read one record of a file of `layout`; see Layout.parse."""
-    try:
-        cells = cells_of(record, delimiter)
-    except Unreadable as unreadable:
-        return UnreadableLine(number, str(unreadable))
-    return layout.parse(number, cells)

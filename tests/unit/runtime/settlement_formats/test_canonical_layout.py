@@ -8,9 +8,14 @@ from hypothesis import strategies as st
 
 from runtime.domain.settlement_formats.canonical import HEADER, CanonicalLayout
 from runtime.domain.settlement_formats.detect import layout_of
-from runtime.domain.settlement_formats.layout import MAX_CELL_CHARACTERS, Layout, Refusal
+from runtime.domain.settlement_formats.layout import (
+    MAX_CELL_CHARACTERS,
+    Layout,
+    Refusal,
+    Unreadable,
+)
 from runtime.domain.settlement_formats.line import ImportedLine, References, UnreadableLine
-from runtime.domain.settlement_formats.records import parse_record
+from runtime.domain.settlement_formats.records import cells_of
 from runtime.models.fields import MAX_AMOUNT_MINOR
 from runtime.models.settlement import LineType
 
@@ -174,13 +179,13 @@ def test_a_blank_record_is_not_a_line(blank: list[str]) -> None:
 def test_a_record_is_read_from_text_with_quotes_and_line_breaks() -> None:
     header = (*HEADER, "note")
     text = ",".join(GOOD.values()) + ',"two\nlines, ""quoted"""'
-    assert parse_record(layout(header), 2, text) == layout().parse(2, cells())
+    assert layout(header).parse(2, cells_of(text)) == layout().parse(2, cells())
 
 
 @pytest.mark.parametrize("text", ['"open', 'a"b"c,"x"y', "a\nb"])
 def test_text_that_is_not_csv_is_unreadable(text: str) -> None:
-    line = parse_record(layout(), 4, text)
-    assert isinstance(line, UnreadableLine)
+    with pytest.raises(Unreadable, match="not readable as CSV"):
+        cells_of(text)
 
 
 @pytest.mark.parametrize("name", HEADER)

@@ -13,7 +13,8 @@ from runtime.domain.settlement_formats import adyen, paypal, stripe
 from runtime.domain.settlement_formats.detect import LAYOUTS, layout_of
 from runtime.domain.settlement_formats.layout import Layout
 from runtime.domain.settlement_formats.line import ImportedLine, References
-from runtime.domain.settlement_formats.records import cells_of, parse_record
+from runtime.domain.settlement_formats.records import cells_of
+from runtime.domain.settlement_records import read_records
 from runtime.models.currency import DECIMALS
 from runtime.models.settlement import LineType, SettlementFormat
 from tests.support.settlement_render import ADYEN_DECIMALS, HEADERS, RENDERERS, table
@@ -162,7 +163,7 @@ def test_a_line_is_read_as_it_was_written_whatever_the_order_of_columns(
     layout = layout_of(cells_of(first, delimiter))
     assert isinstance(layout, Layout), layout
     assert layout.format is layout_name
-    assert parse_record(layout, expected.number, record, delimiter) == expected
+    assert layout.parse(expected.number, cells_of(record, delimiter)) == expected
     outline = layout.outline(cells_of(record, delimiter))
     assert outline.payout_reference == expected.payout_reference
     assert outline.content_identity is None
@@ -187,8 +188,7 @@ def test_any_cells_are_read_or_refused_and_never_fail(
 @given(st.sampled_from(LAYOUTS), st.binary(max_size=300))
 def test_random_bytes_are_read_or_refused_and_never_fail(kind: type[Layout], noise: bytes) -> None:
     layout = kind(HEADERS[kind.format])
-    text = noise.decode("utf-8", "replace")
-    parse_record(layout, 2, text)
-    cells = text.split(",")
-    layout_of(cells)
-    layout.outline(cells)
+    layout_of(noise.decode("utf-8", "replace").split(","))
+    for record in read_records([noise], ","):
+        layout.parse(record.line, record.cells)
+        layout.outline(record.cells)
