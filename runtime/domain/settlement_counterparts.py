@@ -152,8 +152,9 @@ def _no_open_capture(
         amount, currency = stated(line)
         return Verdict(
             LineStatus.AMOUNT_MISMATCH,
-            f"{named.payment_id} is settled, and the file takes back "
+            f"the captures of {named.payment_id} are settled, and the file takes back "
             f"{format_amount(-amount, currency)}",
+            waits=True,
         )
     if settled:
         return Verdict(LineStatus.DUPLICATE, _settled_by(settled[-1]))

@@ -51,7 +51,7 @@ class Verdict:
     """What a line came to. `flows` by currency: what it moves in the books, nothing unless matched.
 
     `learned_fee`: how much of the line's fee was not known before, in minor units; negative where
-    a learned one comes back. `waits`: the line may fit together with others of its payment.
+    a learned one comes back. `waits`: other lines of the payment may make it up.
     """
 
     status: LineStatus

@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Final
 
 from runtime.domain.instants import to_instant
 from runtime.domain.posting_ids import charge_transaction_id
@@ -23,6 +24,7 @@ from runtime.models.settlement import (
     Flows,
     LineStatus,
     LineType,
+    ResolutionAction,
     Settlement,
     SettlementIdentity,
     SettlementLine,
@@ -34,6 +36,9 @@ from runtime.models.transaction import (
     TransactionStatus,
 )
 from runtime.services.payment_outcome import unsettled_bucket
+
+_TAKEN_OVER: Final = (ResolutionAction.ACCEPT, ResolutionAction.WRITE_OFF)
+"""Resolutions that book a difference in fees as such, and learn nothing."""
 
 LineKey = tuple[str, int]
 """A line's settlement and number."""
@@ -281,7 +286,7 @@ class Draft:
         settled = self.transaction(line.transaction_id) if line.transaction_id else None
         if settled is not None and _settled_by(settled, key):
             self.unsettle(settled.id)
-        if line.status is not LineStatus.MATCHED and line.resolution is None:
+        if not has_settled(line):
             return
         if line.type is LineType.REFUND_FAILURE and settled is not None:
             if settled.return_settlement_id == key[0]:
@@ -373,6 +378,13 @@ def key_of(line: SettlementLine) -> LineKey:
     return line.settlement_id, line.line
 
 
+def has_settled(line: SettlementLine) -> bool:
+    """Whether a line has settled what it is about: it matched, or a person has decided so."""
+    if line.resolution is not None:
+        return line.resolution.action is not ResolutionAction.IGNORE
+    return line.status is LineStatus.MATCHED
+
+
 def settled_part(line: SettlementLine) -> tuple[Amounts, int]:
     """What of our own amounts a line has settled, and how much of a fee was learned from it."""
     own = Amounts(amount=line.amount or 0, fee=line.fee or 0)
@@ -380,7 +392,8 @@ def settled_part(line: SettlementLine) -> tuple[Amounts, int]:
         return own, 0
     ours = Amounts(amount=line.expected.amount, fee=line.expected.fee)
     exchanged = line.expected.currency != line.currency
-    learned = own.fee if not (exchanged or ours.fee or line.resolution) else 0
+    taken_over = line.resolution is not None and line.resolution.action in _TAKEN_OVER
+    learned = own.fee if not (exchanged or ours.fee or taken_over) else 0
     return ours, learned
 
 

@@ -8,7 +8,9 @@ from itertools import product
 from typing import Any, Final
 
 from runtime.domain.instants import to_instant
+from runtime.domain.posting_ids import charge_transaction_id
 from runtime.domain.settlement_counterparts import HAS_COUNTERPART, counterparts_of, named_by
+from runtime.domain.settlement_flows import cost
 from runtime.domain.settlement_formats.line import SETTLED, ImportedLine, References, UnreadableLine
 from runtime.domain.settlement_identities import identity_id, line_number, unreadable_id
 from runtime.domain.settlement_lines import line_partition
@@ -25,6 +27,7 @@ from runtime.domain.settlement_matching import (
 )
 from runtime.echo import echoed
 from runtime.models.settlement import (
+    Flows,
     LineStatus,
     LineType,
     Settlement,
@@ -113,6 +116,8 @@ def judge(
     row = _as_read(line, key, place, draft, before)
     draft.put_line(row)
     draft.put_line(_judged(line, row, draft, duplicate=duplicate))
+    for charge_id in _charges(before, draft.line(key)):
+        _try_members_again(charge_id, key, draft)
 
 
 def _stays(before: SettlementLine, line: ImportedLine | UnreadableLine) -> bool:
@@ -200,15 +205,24 @@ def _judged(
         reason = f"the file says {echoed(line.status)!r}, not {SETTLED!r}"
         return _with(row, Verdict(LineStatus.STATUS_MISMATCH, reason))
     if line.type is not LineType.PAYOUT:
-        draft.book(key_of(row), accept_flows(line, None))
+        draft.book(key_of(row), flows_of_its_own(line))
     return _with(row, Verdict(LineStatus.MATCHED))
+
+
+def flows_of_its_own(line: ImportedLine) -> dict[str, Flows]:
+    """What a line books that has no counterpart, by currency."""
+    if line.type is LineType.FEE:
+        return {line.currency: cost(line.net)}
+    return accept_flows(line, None)
 
 
 def _settled(line: ImportedLine, row: SettlementLine, draft: Draft) -> SettlementLine:
     """Settle what the line is about, if it is as it is booked."""
-    found = counterparts_of(line, draft)
+    found, named = counterparts_of(line, draft), named_by(line, draft)
     if isinstance(found, Verdict):
-        return _named(_with(row, found), named_by(line, draft))
+        if found.waits and named is not None:
+            _join(charge_transaction_id(named.payment_id), line, row, draft)
+        return _named(_with(row, found), named)
     key, tolerance = key_of(row), draft.attempt.merchant.reconciliation.tolerance_minor
     ours = _fitting(line, found, draft, tolerance)
     if ours is None:
@@ -218,7 +232,7 @@ def _settled(line: ImportedLine, row: SettlementLine, draft: Draft) -> Settlemen
     row = _about(_with(row, verdict), ours)
     if verdict.status is LineStatus.MATCHED:
         draft.settle(ours, key, verdict.learned_fee)
-        if ours.members:
+        if ours.members or len(ours.transactions) > 1:
             _complete(line, row, ours, draft)
         else:
             draft.book(key, verdict.flows)
@@ -266,16 +280,43 @@ def _waiting(
     ours = joined(found)
     assert ours.charge_id is not None, f"{ours.payment_id} has no charge"
     verdict = compare(line, ours, 0)
-    if len(draft.group_of(ours.charge_id)) < MAX_GROUP:
-        draft.join_group(ours.charge_id, _member(line, row))
-        verdict = replace(
-            verdict, reason=f"{verdict.reason}; other lines of {ours.payment_id} may make it up"
-        )
-    return _about(_with(row, verdict), ours)
+    _join(ours.charge_id, line, row, draft)
+    reason = f"{verdict.reason}; other lines of {ours.payment_id} may make it up"
+    return _about(_with(row, replace(verdict, reason=reason)), ours)
+
+
+def _join(charge_id: str, line: ImportedLine, row: SettlementLine, draft: Draft) -> None:
+    if len(draft.group_of(charge_id)) < MAX_GROUP:
+        draft.join_group(charge_id, _member(line, row))
+
+
+def _charges(*lines: SettlementLine | None) -> set[str]:
+    """Charges of the payments whose captures these lines are about."""
+    return {
+        charge_transaction_id(line.payment_id)
+        for line in lines
+        if line is not None and line.type is LineType.CAPTURE and line.payment_id is not None
+    }
+
+
+def _try_members_again(charge_id: str, key: LineKey, draft: Draft) -> None:
+    """What waits may fit now that the line `key` is judged: it may have left a capture open."""
+    for member in _members(charge_id, draft):
+        waiting = draft.line((member.settlement_id, member.line))
+        if waiting is None or key_of(waiting) == key or waiting.payment_id is None:
+            continue
+        line = replace(read_again(waiting), references=References(payment_id=waiting.payment_id))
+        if isinstance(counterparts_of(line, draft), Verdict):
+            return
+        draft.withdraw(waiting)
+        draft.put_line(_settled(line, waiting, draft))
 
 
 def _complete(line: ImportedLine, row: SettlementLine, ours: Counterpart, draft: Draft) -> None:
-    """A line and those that waited for it settle the captures together."""
+    """A line settles several captures, or one together with lines that waited for it.
+
+    The charge remembers it as a group, by which all of it can be taken back.
+    """
     assert ours.charge_id is not None, f"{ours.payment_id} has no charge"
     whole = together(line, ours.members)
     draft.book(key_of(row), closing_flows(line, whole, ours))
