@@ -273,13 +273,21 @@ class SettlementBooks:
     def bookings_must_fit(self) -> None:
         """A matched line has booked its net and fee; what is open or superseded, nothing."""
         for line in self.lines():
+            if line.resolution is not None:
+                continue
             nets: Counter[str] = Counter()
             for booking in line.bookings:
                 for name, amount in booking.flows:
                     nets[booking.currency, name] += amount
             left = {name: amount for name, amount in nets.items() if amount}
-            if line.status != "matched":
+            if line.status != "matched" or line.type == "payout":
                 assert not left, line
+            elif line.presented_currency in (None, line.currency) and line.file_id is not None:
+                assert line.currency is not None
+                assert nets[line.currency, "net"] == line.net
+                assert nets[line.currency, "fee"] == (
+                    -(line.net or 0) if line.type == "fee" else line.fee
+                )
 
 
 def _sums(delta: SettlementDelta) -> Any:
