@@ -2,50 +2,322 @@
 
 from __future__ import annotations
 
-from runtime.models.settlement import LineStatus, LineType, SettlementLine
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from runtime.domain.settlement_deltas import by_settlement
+from runtime.domain.settlement_formats.line import ImportedLine, References, UnreadableLine
+from runtime.errors import StaleWrite
+from runtime.models.payment import Payment
+from runtime.models.settlement import (
+    LineStatus,
+    LineType,
+    Settlement,
+    SettlementIdentity,
+    SettlementLine,
+)
+from runtime.models.settlement_file import SettlementChunk
 from runtime.models.transaction import Transaction, TransactionType
 from runtime.models.transfer import Transfer
-from tests.support.settlement_batches import file_of, line_of, read_line, settle
-from tests.support.world import World
+from runtime.repositories.store import Store
+from runtime.schema import TableSchema
+from tests.support.proved_shop import Shop
+from tests.support.settlement_batches import (
+    chunk_of,
+    file_of,
+    line_of,
+    read_line,
+    settle,
+    settle_chunk,
+)
+from tests.support.world import World, at_once
 
 
-def transactions(world: World, kind: TransactionType) -> list[Transaction]:
+@pytest.fixture
+def shop(world: World) -> Shop:
+    return Shop(world)
+
+
+def of_type(world: World, kind: TransactionType) -> list[Transaction]:
     rows = [row for row in world.rows(Transaction) if row.type is kind]
     return sorted(rows, key=lambda row: row.id)
 
 
-def lines_of(world: World) -> dict[int, SettlementLine]:
-    return {row.line: row for row in world.rows(SettlementLine)}
-
-
 def statuses(world: World) -> dict[int, LineStatus]:
-    return {number: row.status for number, row in sorted(lines_of(world).items())}
+    rows = sorted(world.rows(SettlementLine), key=lambda row: (row.settlement_id, row.line))
+    return {row.line: row.status for row in rows}
 
 
-def test_a_payout_of_captures_refunds_fees_and_adjustments_leaves_nothing_in_the_books(
-    world: World,
+def postings(world: World) -> list[Transfer]:
+    rows = [row for row in world.rows(Transfer) if row.settlement_id is not None]
+    return sorted(rows, key=lambda row: row.id)
+
+
+def nothing_is_left(world: World) -> bool:
+    return set(world.balances().values()) <= {0}
+
+
+def forget_fees(world: World, payment_id: str) -> None:
+    """As if the processor had not said its fee: nothing of it is booked."""
+    for row in world.rows(Transaction):
+        if row.payment_id == payment_id and row.fee:
+            world.put(row.model_copy(update={"fee": 0}))
+            posting = next(t for t in world.rows(Transfer) if t.id == f"trf_{row.id[4:]}")
+            legs = tuple(
+                leg for leg in posting.legs if not leg.to_account_id.startswith("acc_fees")
+            )
+            world.put(posting.model_copy(update={"legs": legs}))
+    (payment,) = (each for each in world.payments() if each.id == payment_id)
+    world.put(payment.model_copy(update={"fee": 0}))
+
+
+def test_one_file_with_lines_of_every_type_leaves_nothing_in_the_books(
+    world: World, shop: Shop
 ) -> None:
-    shop = world.merchant()
-    first, second = world.paid(shop, amount=1000), world.paid(shop, amount=500)
-    world.operate(shop, first, "refund", amount=1000)
-    captures = transactions(world, TransactionType.CAPTURE)
-    (refund,) = transactions(world, TransactionType.REFUND)
-    total = sum(row.amount - row.fee for row in captures) - refund.amount - 50 + 20
+    sale = shop.paid(amount=1000)
+    shop.operate(sale, "refund", amount=1000)
+    disputed = shop.paid(amount=1000)
+    shop.disputed(disputed, returned=600)
+    lost = shop.paid(amount=1000)
+    shop.disputed(lost)
+    parts = shop.paid(amount=3000, capture_method="manual")
+    shop.operate(parts, "capture", amount=800)
+    for payment_id in (sale, disputed, lost, parts):
+        forget_fees(world, payment_id)
+    charges = {row.payment_id: row for row in of_type(world, TransactionType.CAPTURE)}
+    (refund,) = of_type(world, TransactionType.REFUND)
+    by_processor = References(processor_ids=("unknown", charges[disputed].processor_id or ""))
+    euros = {"amount": 950, "fee": 40, "currency": "EUR"}
     lines = [
-        line_of(2, captures[0]),
-        line_of(3, captures[1]),
-        line_of(4, refund),
-        read_line(5, type=LineType.FEE, amount=-50),
-        read_line(6, type=LineType.ADJUSTMENT, amount=20),
-        read_line(7, type=LineType.PAYOUT, amount=-total),
+        line_of(2, charges[sale], fee=59),
+        line_of(3, refund),
+        read_line(4, references=by_processor, fee=10),
+        read_line(5, type=LineType.DISPUTE, amount=-600, fee=15, references=by_processor),
+        read_line(6, type=LineType.DISPUTE_REVERSAL, amount=600, references=by_processor),
+        line_of(7, charges[lost], **euros, presented_amount=1000, presented_currency="USD"),
+        read_line(
+            8,
+            type=LineType.DISPUTE,
+            amount=-600,
+            fee=15,
+            references=References(payment_id=lost, dispute_id="dp_1"),
+        ),
+        read_line(9, amount=3000, fee=90, references=References(payment_id=parts)),
+        read_line(10, amount=-2200, fee=-60, references=References(payment_id=parts)),
+        read_line(11, type=LineType.FEE, amount=-50),
+        read_line(12, type=LineType.ADJUSTMENT, amount=20),
+        read_line(13, type=LineType.PAYOUT, amount=-800),
     ]
-    chunk = settle(world, shop, file_of(world, shop), lines)
+    chunk = settle(world, shop.merchant, file_of(world, shop.merchant), lines)
     assert set(statuses(world).values()) == {LineStatus.MATCHED}
-    assert {row.status for row in world.rows(Transaction)} == {"settled"}
-    assert set(world.balances().values()) <= {0}
+    assert nothing_is_left(world)
     (delta,) = chunk.deltas.values()
-    assert delta.counts == {LineStatus.MATCHED: 6}
-    assert delta.payout == {"USD": total}
-    posted = [row for row in world.rows(Transfer) if row.settlement_id is not None]
-    assert [row.settlement_lines for row in posted] == [(2, 3, 4, 5, 6)]
-    assert second
+    assert (delta.counts, delta.payout) == ({LineStatus.MATCHED: 12}, {"USD": 800})
+    assert [(row.currency, row.settlement_lines) for row in postings(world)] == [
+        ("EUR", (7,)),
+        ("USD", (2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12)),
+    ]
+    after = {row.payment_id: row for row in of_type(world, TransactionType.CAPTURE)}
+    assert after[sale].learned_fee == 59
+    assert shop.payment(parts).fee == 30
+    shop.pass_the_cut()
+    assert shop.prove() == {}
+
+
+def test_the_same_lines_again_change_no_line_and_post_nothing(world: World, shop: Shop) -> None:
+    shop.paid(amount=1000)
+    (capture,) = of_type(world, TransactionType.CAPTURE)
+    lines = [line_of(2, capture), line_of(3, capture, identity="x"), UnreadableLine(4, "broken")]
+    settle(world, shop.merchant, file_of(world, shop.merchant), lines)
+    before = [sorted(world.rows(model), key=str) for model in (SettlementLine, Transfer, Payment)]
+    chunk = settle(world, shop.merchant, file_of(world, shop.merchant), lines)
+    after = [sorted(world.rows(model), key=str) for model in (SettlementLine, Transfer, Payment)]
+    assert after == before
+    (delta,) = chunk.deltas.values()
+    assert (delta.counts, delta.by_type, delta.open_exceptions) == ({}, {}, 0)
+
+
+def test_a_corrected_file_takes_back_what_was_posted_and_posts_what_is_right(
+    world: World, shop: Shop
+) -> None:
+    shop.paid(amount=1000)
+    (capture,) = of_type(world, TransactionType.CAPTURE)
+    shop.paid(amount=500)
+    right = [line_of(2, capture), read_line(3, type=LineType.FEE, amount=-60)]
+    wrong = [line_of(2, capture), read_line(3, type=LineType.FEE, amount=-50)]
+    files = [file_of(world, shop.merchant) for _ in range(3)]
+    chunks = [settle(world, shop.merchant, files[0], wrong)]
+    chunks.append(settle(world, shop.merchant, files[1], right))
+    moved = [replace(line, payout_reference="po_1") for line in right]
+    chunks.append(settle(world, shop.merchant, files[2], moved))
+    counts = [delta.counts for delta in by_settlement([c.deltas for c in chunks]).values()]
+    assert counts == [{LineStatus.SUPERSEDED: 2}, {LineStatus.MATCHED: 2}]
+    costs = [
+        leg.amount
+        for row in postings(world)
+        for leg in row.legs
+        if "receivable" in leg.from_account_id and "fees" in leg.to_account_id
+    ]
+    assert costs == [50, 10, 60]
+    (balance,) = {left for name, left in world.balances().items() if "clearing" in name}
+    assert balance == -500
+    shop.pass_the_cut()
+    assert shop.prove() == {}
+
+
+# -------------------------------------------------------------------- others at work
+
+
+def test_of_two_workers_on_one_chunk_one_settles_it(world: World, shop: Shop) -> None:
+    lines = sales(world, shop, 30)
+    file = file_of(world, shop.merchant)
+    chunk = chunk_of(world, file, lines)
+
+    def work() -> SettlementChunk:
+        return settle_chunk(world, shop.merchant, file, chunk, lines)
+
+    outcomes = at_once(work, work)
+    assert StaleWrite in {type(each) for each in outcomes}
+    (stored,) = world.rows(SettlementChunk)
+    settle_chunk(world, shop.merchant, file, stored, lines)
+    assert set(statuses(world).values()) == {LineStatus.MATCHED}
+    assert nothing_is_left(world)
+
+
+def test_two_chunks_that_share_payments_settle_each_of_them_once(world: World, shop: Shop) -> None:
+    sales(world, shop, 8)
+    for row in world.payments():
+        forget_fees(world, row.id)
+    charges = of_type(world, TransactionType.CAPTURE)
+    halves = [
+        [
+            read_line(
+                2 + n + 100 * half,
+                identity=f"{half}-{n}",
+                amount=600 if half else charge.amount - 600,
+                fee=half,
+                references=References(payment_id=charge.payment_id),
+            )
+            for n, charge in enumerate(charges)
+        ]
+        for half in (0, 1)
+    ]
+    file = file_of(world, shop.merchant)
+    chunks = [chunk_of(world, file, lines, n) for n, lines in enumerate(halves)]
+    outcomes = at_once(
+        *(
+            lambda c=chunk, part=lines: settle_chunk(world, shop.merchant, file, c, part)
+            for chunk, lines in zip(chunks, halves, strict=True)
+        )
+    )
+    assert [each for each in outcomes if isinstance(each, Exception)] == []
+    assert set(statuses(world).values()) == {LineStatus.MATCHED}
+    assert len(statuses(world)) == 16
+    assert nothing_is_left(world)
+    assert {row.fee for row in world.payments()} == {1}
+    deltas = by_settlement([each.deltas for each in outcomes if isinstance(each, SettlementChunk)])
+    (delta,) = deltas.values()
+    assert delta.counts == {LineStatus.MATCHED: 16}
+    shop.pass_the_cut()
+    assert shop.prove() == {}
+
+
+def sales(world: World, shop: Shop, count: int) -> list[ImportedLine]:
+    for _ in range(count):
+        shop.paid(amount=1000)
+    charges = of_type(world, TransactionType.CAPTURE)
+    return [line_of(2 + n, row) for n, row in enumerate(charges)]
+
+
+class Meddling(Store):
+    """A store on which something happens just before its first commit of more than one write."""
+
+    meddle: Callable[[], None] | None = None
+
+    def transact(self, writes: Sequence[Any], **options: Any) -> None:
+        meddle = self.__dict__.get("meddle")
+        if meddle is not None and len(writes) > 1:
+            object.__setattr__(self, "meddle", None)
+            meddle()
+        super().transact(writes, **options)
+
+
+def meddling(world: World, meddle: Callable[[], None]) -> Store:
+    store = Meddling(
+        world.store.client, world.tables, world.store.codec, lambda: 60.0, lambda _: None
+    )
+    object.__setattr__(store, "meddle", meddle)
+    return store
+
+
+@pytest.mark.parametrize("model", [Transaction, Payment, SettlementLine, SettlementIdentity])
+def test_what_changes_after_it_was_read_is_read_and_judged_again(
+    world: World, shop: Shop, model: type[Any]
+) -> None:
+    """Each row of the commit in turn; a line that comes again changes all of them."""
+    sale = shop.paid(amount=1000)
+    forget_fees(world, sale)
+    (capture,) = of_type(world, TransactionType.CAPTURE)
+    settle(world, shop.merchant, file_of(world, shop.merchant), [line_of(2, capture, fee=20)])
+    met: list[str] = []
+
+    def meddle() -> None:
+        (row,) = world.rows(model)
+        changes = (
+            {"file_id": "fil_0"} if model is SettlementIdentity else {"version": row.version + 1}
+        )
+        world.put(row.model_copy(update=changes))
+        met.append(TableSchema.of(model).name)
+
+    file = file_of(world, shop.merchant)
+    line = line_of(2, capture, fee=30)
+    settle(world, shop.merchant, file, [line], store=meddling(world, meddle))
+    assert met == [TableSchema.of(model).name]
+    assert nothing_is_left(world)
+    assert world.payment().fee == 30
+    (row,) = world.rows(SettlementLine)
+    assert [booking.flows.fee for booking in row.bookings] == [20, 10]
+
+
+def test_another_worker_that_has_passed_the_checkpoint_stops_this_one(
+    world: World, shop: Shop
+) -> None:
+    lines = sales(world, shop, 2)
+    file = file_of(world, shop.merchant)
+    chunk = chunk_of(world, file, lines)
+
+    def meddle() -> None:
+        settle_chunk(world, shop.merchant, file, chunk, lines)
+
+    with pytest.raises(StaleWrite):
+        settle_chunk(world, shop.merchant, file, chunk, lines, store=meddling(world, meddle))
+    assert len(postings(world)) == 1
+    assert nothing_is_left(world)
+
+
+def test_more_lines_than_one_transaction_holds_are_settled_in_several(
+    world: World, shop: Shop
+) -> None:
+    lines = sales(world, shop, 50)
+    chunk = settle(world, shop.merchant, file_of(world, shop.merchant), lines)
+    assert chunk.version > 2
+    taken = [len(row.settlement_lines) for row in postings(world)]
+    assert sum(taken) == 50
+    assert max(taken) <= 33
+    assert nothing_is_left(world)
+    (settlement,) = world.rows(Settlement)
+    assert settlement.file_ids == (chunk.file_id,)
+
+
+def test_rows_of_another_merchant_are_not_met(world: World, shop: Shop) -> None:
+    other = Shop(world)
+    other.paid(amount=1000)
+    (capture,) = of_type(world, TransactionType.CAPTURE)
+    by_processor = References(processor_ids=(capture.processor_id or "",))
+    lines = [line_of(2, capture), read_line(3, references=by_processor)]
+    settle(world, shop.merchant, file_of(world, shop.merchant), lines)
+    assert set(statuses(world).values()) == {LineStatus.UNEXPECTED}
+    assert postings(world) == []

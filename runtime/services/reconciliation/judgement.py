@@ -115,7 +115,8 @@ def judge(
         # Taking one line back may have changed others, and never the line itself.
     row = _as_read(line, key, place, draft, before)
     draft.put_line(row)
-    draft.put_line(_judged(line, row, draft, duplicate=duplicate))
+    after = _judged(line, row, draft, duplicate=duplicate)
+    draft.put_line(before if before is not None and _is_as(before, after) else after)
     for charge_id in _charges(before, draft.line(key)):
         _try_members_again(charge_id, key, draft)
 
@@ -131,6 +132,12 @@ def _stays(before: SettlementLine, line: ImportedLine | UnreadableLine) -> bool:
         and all(getattr(before, name) == getattr(line, name) for name in _READ)
         and (payment_id is None or before.payment_id in (None, payment_id))
     )
+
+
+def _is_as(before: SettlementLine, after: SettlementLine) -> bool:
+    """Whether a line came to the same again, only from another file."""
+    where = {"file_id": before.file_id, "file_line": before.file_line}
+    return after.model_copy(update=where) == before
 
 
 def _supersede(before: SettlementLine, by: LineKey, draft: Draft) -> None:

@@ -16,7 +16,7 @@ from runtime.models.settlement import (
     SettlementLine,
 )
 from runtime.models.transaction import TransactionStatus
-from tests.support.settlement_batches import read_line
+from tests.support.settlement_batches import CONTEXT, read_line
 from tests.support.settlement_books import SettlementBooks
 
 
@@ -432,19 +432,14 @@ def test_what_was_missing_is_matched_by_the_line_that_it_is_found_in() -> None:
     (name,) = books.found.transactions
     place = books.place("unsettled", "fil_0")
     missing = SettlementLine(
-        **{
-            **books.found.transactions[name].model_dump(include=set(Resolution.model_fields)),
-            "settlement_bucket": "b",
-            "settlement_id": place.settlement.id,
-            "line": 1 << 51,
-            "status": LineStatus.MISSING,
-            "merchant_id": "mer_1",
-            "created_at": "2026-03-15T12:00:00.000Z",
-            "updated_at": "2026-03-15T12:00:00.000Z",
-            "changed_by": "sweep",
-            "request_id": "r",
-            "cause": "c",
-        }
+        settlement_bucket="b",
+        settlement_id=place.settlement.id,
+        line=1 << 51,
+        status=LineStatus.MISSING,
+        merchant_id="mer_1",
+        created_at="2026-03-15T12:00:00.000Z",
+        updated_at="2026-03-15T12:00:00.000Z",
+        **CONTEXT.stamp(),
     )
     books.found.lines[place.settlement.id, missing.line] = missing
     was = {"missing_in": place.settlement.id, "missing_line": missing.line}
