@@ -131,12 +131,10 @@ class AccountRepository:
         guard = self._store.get(Account, key, AccountNumberGuard, EVERYBODY)
         return None if guard is None else guard.guards
 
-    def of_number(
-        self, number: str, *, start_after: str | None, page_size: int
-    ) -> Iterator[AccountEntry]:
-        """Accounts with this number, whosever they are, in a stable order without a meaning."""
+    def of_number(self, number: str, start_after: str | None, page_size: int) -> Iterator[str]:
+        """Ids of accounts with this number, whosever they are, in a stable order of no meaning."""
         start = None if start_after is None else {"account_number": number, **_key(start_after)}
-        return self._store.query(
+        entries = self._store.query(
             Account,
             AccountEntry,
             [equals("account_number", number)],
@@ -144,14 +142,15 @@ class AccountRepository:
             start_after=start,
             page_size=page_size,
         )
+        return (entry.id for entry in entries)
 
     def of_status(
-        self, bucket: str, account_type: AccountType, *, start_after: str | None, page_size: int
-    ) -> Iterator[AccountEntry]:
-        """Accounts of one status bucket and type, in no order that means anything but is stable."""
+        self, bucket: str, account_type: AccountType, start_after: str | None, page_size: int
+    ) -> Iterator[str]:
+        """Ids of accounts of one status bucket and type, in a stable order of no meaning."""
         key = {"status_bucket": bucket, "account_type": account_type.value}
         start = None if start_after is None else {**key, **_key(start_after)}
-        return self._store.query(
+        entries = self._store.query(
             Account,
             AccountEntry,
             [equals("status_bucket", bucket), equals("account_type", account_type)],
@@ -159,6 +158,7 @@ class AccountRepository:
             start_after=start,
             page_size=page_size,
         )
+        return (entry.id for entry in entries)
 
 
 def _key(account_id: str) -> Key:

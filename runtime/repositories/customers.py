@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from runtime.domain.account_rules import is_locked
-from runtime.errors import Locked, NotFound, PlatformError, StaleWrite
+from runtime.errors import KeyForgotten, Locked, NotFound, PlatformError, StaleWrite
 from runtime.models.change import ChangeContext
 from runtime.models.customer import Customer, CustomerProfile
 from runtime.models.data_key import DataKey, key_owner
@@ -28,8 +28,7 @@ from runtime.repositories.expressions import (
     equals,
     put,
 )
-from runtime.repositories.expressions import below as older_than
-from runtime.repositories.merging import merge_newest_first
+from runtime.repositories.id_lists import IdEntry, IdLists
 from runtime.repositories.refusals import TransactionRefused
 from runtime.repositories.store import Store
 
@@ -71,12 +70,6 @@ class CustomerTokens(BaseModel, frozen=True, hide_input_in_errors=True):
     payment_tokens: Annotated[dict[str, str], Field(repr=False)] = Field(default_factory=dict)
 
 
-class CustomerEntry(BaseModel, frozen=True, hide_input_in_errors=True):
-    """A customer as an index shows it."""
-
-    id: str
-
-
 def customer_of(merchant_id: str) -> tuple[Condition, ...]:
     """The row at a customer's key is a customer of this merchant, and not an erased one."""
     return equals("merchant_id", merchant_id), absent("erased_at")
@@ -110,6 +103,7 @@ class CustomerRepository:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._lists = IdLists(store, Customer, IdEntry)
 
     def create(
         self, customer: Customer, claim: IdempotencyRecord | None, *, token: str, now: datetime
@@ -120,7 +114,12 @@ class CustomerRepository:
 
     def get(self, customer_id: str, scope: Scope) -> CustomerProfile | None:
         """A customer, deciphered, without tokens; None for an erased one too."""
-        row = self._store.get(Customer, {"id": customer_id}, CustomerProfile, scope)
+        try:
+            row = self._store.get(Customer, {"id": customer_id}, CustomerProfile, scope)
+        except KeyForgotten:
+            if self.standing(customer_id, scope) is not None:
+                raise
+            return None  # erased between the reading of the row and that of its key
         return None if row is None or row.erased_at else row
 
     def get_with_tokens(self, customer_id: str, scope: Scope) -> Customer | None:
@@ -138,7 +137,11 @@ class CustomerRepository:
         if not customer_ids:
             return []
         keys = [{"id": each} for each in customer_ids]
-        rows = self._store.get_many(Customer, keys, CustomerProfile, scope)
+        try:
+            rows = self._store.get_many(Customer, keys, CustomerProfile, scope)
+        except KeyForgotten:
+            found = (self.get(each, scope) for each in customer_ids)
+            return [row for row in found if row is not None]
         return [row for row in rows if row.erased_at is None]
 
     def owner(self, customer_id: str, scope: Scope) -> CustomerOwner | None:
@@ -147,33 +150,19 @@ class CustomerRepository:
 
     def of_email(
         self, email_indexes: Sequence[str], *, after_id: str | None, page_size: int
-    ) -> Iterator[CustomerEntry]:
+    ) -> Iterator[IdEntry]:
         """Customers whose e-mail address has one of these blind indexes, newest first."""
-        return self._merged("gsi-email", email_indexes, after_id, page_size)
+        return self._lists.newest_first(
+            "gsi-email", email_indexes, after_id=after_id, page_size=page_size
+        )
 
     def newest_first(
         self, buckets: Sequence[str], *, after_id: str | None, page_size: int
-    ) -> Iterator[CustomerEntry]:
+    ) -> Iterator[IdEntry]:
         """A merchant's customers, merged over its buckets; those erased are not among them."""
-        return self._merged("gsi-merchant", buckets, after_id, page_size)
-
-    def _merged(
-        self, index: str, partitions: Sequence[str], after_id: str | None, page_size: int
-    ) -> Iterator[CustomerEntry]:
-        key = Customer.table_schema.index(index).partition_key.name
-        older = () if after_id is None else (older_than("id", after_id),)
-        readers = [
-            self._store.query(
-                Customer,
-                CustomerEntry,
-                [equals(key, partition), *older],
-                index=index,
-                newest_first=True,
-                page_size=page_size,
-            )
-            for partition in partitions
-        ]
-        return merge_newest_first(readers, key=lambda entry: entry.id)
+        return self._lists.newest_first(
+            "gsi-merchant", buckets, after_id=after_id, page_size=page_size
+        )
 
     def alter(
         self,

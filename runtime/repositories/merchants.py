@@ -21,8 +21,8 @@ from runtime.models.merchant import (
 )
 from runtime.models.scope import Scope
 from runtime.repositories.creation import create_once
-from runtime.repositories.expressions import absent, below, change, equals, put
-from runtime.repositories.merging import merge_newest_first
+from runtime.repositories.expressions import absent, change, equals, put
+from runtime.repositories.id_lists import IdEntry, IdLists
 from runtime.repositories.refusals import TransactionRefused
 from runtime.repositories.store import Store
 
@@ -54,17 +54,12 @@ class _Named(BaseModel, frozen=True):
     id: str
 
 
-class MerchantEntry(BaseModel, frozen=True):
-    """A merchant as an index shows it."""
-
-    id: str
-
-
 class MerchantRepository:
     """The merchants table."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._lists = IdLists(store, Merchant, IdEntry)
 
     def create(
         self, merchant: Merchant, claim: IdempotencyRecord | None, *, token: str, now: datetime
@@ -109,35 +104,22 @@ class MerchantRepository:
 
     def newest_first(
         self, buckets: Sequence[str], *, after_id: str | None, page_size: int
-    ) -> Iterator[MerchantEntry]:
+    ) -> Iterator[IdEntry]:
         """All merchants that stand in the list, merged over its buckets, newest first."""
-        older = () if after_id is None else (below("id", after_id),)
-        readers = [
-            self._store.query(
-                Merchant,
-                MerchantEntry,
-                [equals("list_bucket", bucket), *older],
-                index="gsi-list",
-                newest_first=True,
-                page_size=page_size,
-            )
-            for bucket in buckets
-        ]
-        return merge_newest_first(readers, key=lambda entry: entry.id)
+        return self._lists.newest_first("gsi-list", buckets, after_id=after_id, page_size=page_size)
 
-    def of_email(
-        self, email: str, *, start_after: str | None, page_size: int
-    ) -> Iterator[MerchantEntry]:
-        """Merchants with exactly this address, in a stable order without a meaning."""
+    def of_email(self, email: str, start_after: str | None, page_size: int) -> Iterator[str]:
+        """Ids of merchants with exactly this address, in a stable order without a meaning."""
         start = None if start_after is None else {"email": email, "id": start_after}
-        return self._store.query(
+        entries = self._store.query(
             Merchant,
-            MerchantEntry,
+            IdEntry,
             [equals("email", email)],
             index="gsi-email",
             start_after=start,
             page_size=page_size,
         )
+        return (entry.id for entry in entries)
 
     def profiles(self, merchant_ids: Sequence[str], scope: Scope) -> list[MerchantProfile]:
         """The merchants in `scope`, in the given order; no key is needed to read them."""

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from runtime.domain.ids import highest_id, lowest_id
 from runtime.models.payment import Payment, PaymentStatus
 from runtime.repositories.expressions import between, equals
+from runtime.repositories.id_lists import IdEntry
 from runtime.repositories.merging import merge_newest_first
 from runtime.repositories.store import Store
 
@@ -23,12 +24,6 @@ class PaymentEntry(BaseModel, frozen=True):
     id: str
     amount: int
     status: PaymentStatus | None = None
-
-
-class PaymentKey(BaseModel, frozen=True):
-    """A payment as `gsi-idempotency` shows it."""
-
-    id: str
 
 
 class PaymentFigures(BaseModel, frozen=True):
@@ -67,20 +62,21 @@ class PaymentLists:
         return (entry for entry in entries if entry.id != after_id)
 
     def of_scope(
-        self, idempotency_scope: str, *, start_after: str | None, page_size: int
-    ) -> Iterator[PaymentKey]:
-        """Payments made under one claim's key, in a stable order without a meaning."""
+        self, idempotency_scope: str, start_after: str | None, page_size: int
+    ) -> Iterator[str]:
+        """Ids of payments made under one claim's key, in a stable order without a meaning."""
         start = None
         if start_after is not None:
             start = {"idempotency_scope": idempotency_scope, "id": start_after}
-        return self._store.query(
+        entries = self._store.query(
             Payment,
-            PaymentKey,
+            IdEntry,
             [equals("idempotency_scope", idempotency_scope)],
             index="gsi-idempotency",
             start_after=start,
             page_size=page_size,
         )
+        return (entry.id for entry in entries)
 
     def figures(
         self, buckets: Sequence[str], start: datetime, end: datetime, page_size: int

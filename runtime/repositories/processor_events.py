@@ -6,16 +6,14 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import chain
 
-from pydantic import BaseModel
-
 from runtime.domain.buckets import KEPT_EVENT_BUCKETS, all_buckets
 from runtime.errors import StaleWrite
 from runtime.models.idempotency import IdempotencyRecord
 from runtime.models.processor_event import KeptEvent, PollProgress, ProcessorEventStatus
 from runtime.models.scope import EVERYBODY, Scope
 from runtime.repositories.creation import create_once
-from runtime.repositories.expressions import Condition, absent, below, change, equals, put
-from runtime.repositories.merging import merge_newest_first
+from runtime.repositories.expressions import absent, change, equals, put
+from runtime.repositories.id_lists import IdEntry, IdLists
 from runtime.repositories.refusals import TransactionRefused
 from runtime.repositories.store import Store
 
@@ -25,10 +23,9 @@ _EVENT_PREFIX = "pev_"
 _PAGE = 100
 
 
-class KeptEntry(BaseModel, frozen=True):
+class KeptEntry(IdEntry, frozen=True):
     """A kept event as its list indexes show it; `status` only among a merchant's."""
 
-    id: str
     status: ProcessorEventStatus | None = None
 
 
@@ -87,21 +84,9 @@ class KeptEventRepository:
         """A merchant's, or everybody's, with one of the statuses, newest first."""
         names = [merchant_id] if merchant_id is not None else list(statuses)
         index = "gsi-status" if merchant_id is None else "gsi-merchant"
-        key = KeptEvent.table_schema.index(index).partition_key.name
-        older: tuple[Condition, ...] = () if after_id is None else (below("id", after_id),)
         buckets = chain.from_iterable(all_buckets(name, KEPT_EVENT_BUCKETS) for name in names)
-        readers = [
-            self._store.query(
-                KeptEvent,
-                KeptEntry,
-                (equals(key, bucket), *older),
-                page_size=_PAGE,
-                index=index,
-                newest_first=True,
-            )
-            for bucket in buckets
-        ]
-        merged = merge_newest_first(readers, key=lambda entry: entry.id)
+        lists = IdLists(self._store, KeptEvent, KeptEntry)
+        merged = lists.newest_first(index, tuple(buckets), after_id=after_id, page_size=_PAGE)
         return (entry for entry in merged if entry.status in (None, *statuses))
 
     def get_many(self, event_ids: Sequence[str], scope: Scope) -> list[KeptEvent]:

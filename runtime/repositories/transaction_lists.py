@@ -11,17 +11,13 @@ from pydantic import BaseModel
 from runtime.models.scope import Scope
 from runtime.models.settlement import LineStatus, SettlementLine
 from runtime.models.transaction import Transaction
-from runtime.repositories.expressions import below, equals
-from runtime.repositories.merging import merge_newest_first
+from runtime.repositories.expressions import equals
+from runtime.repositories.id_lists import IdEntry, IdLists
 from runtime.repositories.store import MAX_TRANSACTION_ITEMS, Store
 
 LINES_SHOWN: Final = MAX_TRANSACTION_ITEMS
 """Settlement lines that are read of one transaction: it has one, and some more when files were
 corrected or a line came twice."""
-
-
-class _Entry(BaseModel, frozen=True):
-    id: str
 
 
 class LineView(BaseModel, frozen=True):
@@ -43,25 +39,23 @@ class TransactionLists:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._lists = IdLists(store, Transaction, IdEntry)
 
     def of_payment(self, payment_id: str, *, after_id: str | None, page_size: int) -> Iterator[str]:
         """Ids of what was done for a payment, newest first, older than `after_id`."""
-        return self._newest_first("gsi-payment", payment_id, after_id, page_size)
+        return self._newest_first("gsi-payment", (payment_id,), after_id, page_size)
 
     def operations(
         self, buckets: Sequence[str], *, after_id: str | None, page_size: int
     ) -> Iterator[str]:
         """Ids of a merchant's captures, refunds and voids of authorizations, newest first."""
-        readers = [
-            self._newest_first("gsi-merchant", bucket, after_id, page_size) for bucket in buckets
-        ]
-        return merge_newest_first(readers, key=str)
+        return self._newest_first("gsi-merchant", buckets, after_id, page_size)
 
     def of_processor_id(self, processor_id: str, *, page_size: int) -> Iterator[str]:
         """Ids of what a processor calls so, whosever it is, in no order that means anything."""
         entries = self._store.query(
             Transaction,
-            _Entry,
+            IdEntry,
             [equals("processor_id", processor_id)],
             index="gsi-processor",
             page_size=page_size,
@@ -84,16 +78,9 @@ class TransactionLists:
         return sorted(lines, key=lambda line: (line.settlement_id, line.line))
 
     def _newest_first(
-        self, index: str, partition: str, after_id: str | None, page_size: int
+        self, index: str, partitions: Sequence[str], after_id: str | None, page_size: int
     ) -> Iterator[str]:
-        key = Transaction.table_schema.index(index).partition_key.name
-        older = () if after_id is None else (below("id", after_id),)
-        entries = self._store.query(
-            Transaction,
-            _Entry,
-            [equals(key, partition), *older],
-            index=index,
-            newest_first=True,
-            page_size=page_size,
+        entries = self._lists.newest_first(
+            index, partitions, after_id=after_id, page_size=page_size
         )
         return (entry.id for entry in entries)

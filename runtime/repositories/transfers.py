@@ -9,15 +9,14 @@ from pydantic import BaseModel
 from runtime.models.fields import Instant
 from runtime.models.scope import Scope
 from runtime.models.transfer import Transfer, TransferStatus
-from runtime.repositories.expressions import Key, at_most, below, equals
-from runtime.repositories.merging import merge_newest_first
+from runtime.repositories.expressions import Key, at_most, equals
+from runtime.repositories.id_lists import IdEntry, IdLists
 from runtime.repositories.store import Store
 
 
-class TransferEntry(BaseModel, frozen=True):
+class TransferEntry(IdEntry, frozen=True):
     """A transfer as its list indexes show it; `status` is absent where the index key says it."""
 
-    id: str
     status: TransferStatus | None = None
 
 
@@ -55,20 +54,8 @@ class TransferRepository:
         self, buckets: Sequence[str], index: str, *, after_id: str | None, page_size: int
     ) -> Iterator[TransferEntry]:
         """Entries of some keys of an index, newest first, older than `after_id`."""
-        older = () if after_id is None else (below("id", after_id),)
-        key_name = Transfer.table_schema.index(index).partition_key.name
-        readers = [
-            self._store.query(
-                Transfer,
-                TransferEntry,
-                [equals(key_name, bucket), *older],
-                index=index,
-                newest_first=True,
-                page_size=page_size,
-            )
-            for bucket in buckets
-        ]
-        return merge_newest_first(readers, key=lambda entry: entry.id)
+        lists = IdLists(self._store, Transfer, TransferEntry)
+        return lists.newest_first(index, buckets, after_id=after_id, page_size=page_size)
 
     def due_holds(self, bucket: str, at: Instant, *, page_size: int) -> Iterator[DueHold]:
         """Open holds of one bucket whose time was over at `at`, the oldest first."""

@@ -193,14 +193,15 @@ def _of_status(
     position: str | None,
     archive: AccountArchive,
 ) -> Slice[str]:
-    def read(bucket: str, start_after: str | None) -> Iterator[str]:
-        entries = archive.accounts.of_status(
-            bucket, account_type, start_after=start_after, page_size=UNORDERED_CHUNK
-        )
-        return (entry.id for entry in entries)
-
     buckets = all_buckets(f"{owner}#{status}", archive.merchants.index_buckets(owner))
-    return newest_of_chunk(buckets, read, limit=query.limit, position=position)
+    return newest_of_chunk(
+        buckets,
+        lambda bucket, start: archive.accounts.of_status(
+            bucket, account_type, start, UNORDERED_CHUNK
+        ),
+        limit=query.limit,
+        position=position,
+    )
 
 
 def _of_number(
@@ -211,10 +212,9 @@ def _of_number(
         account_id = archive.accounts.of_owners_number(scope.owner, number)
         return Slice(() if account_id is None else (account_id,), None)
 
-    def read(number: str, start_after: str | None) -> Iterator[str]:
-        entries = archive.accounts.of_number(
-            number, start_after=start_after, page_size=UNORDERED_CHUNK
-        )
-        return (entry.id for entry in entries)
-
-    return newest_of_chunk((number,), read, limit=query.limit, position=position)
+    return newest_of_chunk(
+        (number,),
+        lambda number, start: archive.accounts.of_number(number, start, UNORDERED_CHUNK),
+        limit=query.limit,
+        position=position,
+    )

@@ -25,7 +25,8 @@ from runtime.errors import InvalidValue, StaleVersion, StaleWrite, Unavailable
 from runtime.gateways.field_encryption import FieldEncryption, normalised
 from runtime.models.customer import Customer, CustomerProfile
 from runtime.models.scope import Scope
-from runtime.repositories.customers import CustomerEntry, CustomerRepository
+from runtime.repositories.customers import CustomerRepository
+from runtime.repositories.id_lists import IdEntry
 from runtime.services.idempotency import ClaimReader, create_once
 from runtime.services.merchant_profiles import MerchantProfiles
 from runtime.services.pages import Cursors, take_page
@@ -119,9 +120,7 @@ def find_customers(query: CustomerQuery, call: Call, archive: CustomerArchive) -
     )
 
 
-def _entries(
-    query: CustomerQuery, merchant_id: str, archive: CustomerArchive
-) -> Iterator[CustomerEntry]:
+def _entries(query: CustomerQuery, merchant_id: str, archive: CustomerArchive) -> Iterator[IdEntry]:
     after_id = archive.cursors.position(query, "customers", merchant_id)
     page_size = query.limit + 1
     if query.email is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -146,7 +145,12 @@ def list_merchants(query: MerchantQuery, call: Call, reads: MerchantReads) -> Me
     if query.email is None:
         page = _of_list(query, position, reads)
     else:
-        page = _of_email(query.email, query, position, reads)
+        page = newest_of_chunk(
+            (query.email,),
+            lambda email, start: reads.merchants.of_email(email, start, UNORDERED_CHUNK),
+            limit=query.limit,
+            position=position,
+        )
     rows = reads.merchants.profiles(page.entries, call.scope)
     # The index of addresses may lag behind a changed one.
     current = (row for row in rows if query.email in (None, row.email))
@@ -166,18 +170,6 @@ def _of_list(query: MerchantQuery, position: str | None, reads: MerchantReads) -
     )
     ids = (entry.id for entry in entries)
     return take_page(ids, limit=query.limit, position=str, matches=lambda _: True)
-
-
-def _of_email(
-    email: str, query: MerchantQuery, position: str | None, reads: MerchantReads
-) -> Slice[str]:
-    def read(email: str, start_after: str | None) -> Iterator[str]:
-        entries = reads.merchants.of_email(
-            email, start_after=start_after, page_size=UNORDERED_CHUNK
-        )
-        return (entry.id for entry in entries)
-
-    return newest_of_chunk((email,), read, limit=query.limit, position=position)
 
 
 def change_merchant(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -130,13 +130,13 @@ def _of_key(
     archive: PaymentArchive,
 ) -> tuple[list[Payment], str | None]:
     """Those made under one key: few, for a key is free again after a day. Filters meet the rows."""
-
-    def read(scope: str, start_after: str | None) -> Iterator[str]:
-        entries = archive.lists.of_scope(scope, start_after=start_after, page_size=UNORDERED_CHUNK)
-        return (entry.id for entry in entries)
-
     scope = claim_key(merchant.id, "POST", PAYMENTS_PATH, str(query.idempotency_key))
-    page = newest_of_chunk((scope,), read, limit=query.limit, position=position)
+    page = newest_of_chunk(
+        (scope,),
+        lambda scope, start: archive.lists.of_scope(scope, start, UNORDERED_CHUNK),
+        limit=query.limit,
+        position=position,
+    )
     rows = archive.payments.get_many(page.entries, Scope(merchant.id)) if page.entries else []
     first, last = (to_instant(moment) for moment in window)
     wanted = (

@@ -63,9 +63,9 @@ class Desk:
     world: World
 
     def __post_init__(self) -> None:
-        client = self.world.engine.dynamodb()
-        hold_to(client, permissions.QUERY, self.world.tables)
-        store = self.world.store_on(client)
+        self.client = self.world.engine.dynamodb()
+        hold_to(self.client, permissions.QUERY, self.world.tables)
+        store = self.world.store_on(self.client)
         cursors = Cursors(lambda: CURSOR_KEY)
         customers = CustomerRepository(store)
         merchants = MerchantRepository(store)
@@ -388,3 +388,18 @@ def test_a_transaction_shows_its_own_merchants_settlement_lines(desk: Desk, worl
     ]
     with pytest.raises(NotFound):
         get_transaction(row.id, world.call(other), desk.transactions)
+
+
+def test_a_customer_erased_while_a_list_is_read_does_not_spoil_it(desk: Desk, world: World) -> None:
+    shop = world.merchant()
+    mine = [world.customer(shop, f"c{n}@example.com") for n in range(3)]
+    world.forget_keys()
+
+    def erase(**_: Any) -> None:
+        """As soon as the rows have been read, before their keys are."""
+        desk.client.meta.events.unregister("after-call.dynamodb.BatchGetItem", erase)
+        erase_customer(mine[1], world.call(shop, {}), world.customer_desk())
+
+    desk.client.meta.events.register("after-call.dynamodb.BatchGetItem", erase)
+    page = find_customers(CustomerQuery(), world.call(shop), desk.customers)
+    assert [row.id for row in page.data] == [mine[2], mine[0]]

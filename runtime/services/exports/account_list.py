@@ -41,8 +41,4 @@ def _listed(owner: str, reads: ExportReads) -> Iterable[str]:
     for status in _READ_IN_ORDER:
         for bucket in all_buckets(f"{owner}#{status}", buckets):
             for account_type in AccountType:
-                entries = reads.accounts.of_status(
-                    bucket, account_type, start_after=None, page_size=INDEX_PAGE
-                )
-                for entry in entries:
-                    yield entry.id
+                yield from reads.accounts.of_status(bucket, account_type, None, INDEX_PAGE)
