@@ -12,12 +12,14 @@
     │                  · HoldExpired · BalanceNotZero · OpenHolds · AccountInUse
     │                  · StaleVersion · InvalidState · SecretsStillSign
     │                  · ProcessorAccountRemoved · ProcessorInUse
+    │                  · AlreadyResolved · NotResolved
     ├── PayloadTooLarge 413
     ├── UnsupportedMediaType 415
     ├── Unprocessable 422 ─ InvalidValue · IdempotencyKeyReused · AmountTooLarge · CardDataRefused
     │                       · InactiveMerchant · SummaryTooLarge · SameAccount · InactiveAccount
     │                       · CurrencyMismatch · InsufficientFunds · ExceedsHold
     │                       · TooManyMethods · ChainTooLong · WrongProcessorMode
+    │                       · ActionNotApplicable · LineDoesNotFit
     ├── Locked 423
     ├── RateLimited 429
     ├── Internal 500 ─ IntegrityError · KeyForgotten
@@ -305,6 +307,20 @@ class ProcessorInUse(Conflict):
     title = "The processor account is in use"
 
 
+class AlreadyResolved(Conflict):
+    """The settlement line needs no decision (any more); the detail says why."""
+
+    code = "already_resolved"
+    title = "The settlement line needs no decision"
+
+
+class NotResolved(Conflict):
+    """There is no decision about the settlement line that could be undone."""
+
+    code = "not_resolved"
+    title = "The settlement line has no decision to undo"
+
+
 class PayloadTooLarge(PlatformError):
     """The body is larger than this API reads."""
 
@@ -419,6 +435,20 @@ class TooManyMethods(Unprocessable):
 
     code = "too_many_payment_methods"
     title = "The customer has too many payment methods"
+
+
+class ActionNotApplicable(Unprocessable):
+    """This cannot be done about the settlement line; the detail says what can."""
+
+    code = "action_not_applicable"
+    title = "The action does not fit the settlement line"
+
+
+class LineDoesNotFit(Unprocessable):
+    """The settlement line is not about that transaction; the detail has both values."""
+
+    code = "line_does_not_fit"
+    title = "The settlement line does not match the transaction"
 
 
 class Locked(PlatformError):

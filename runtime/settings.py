@@ -145,6 +145,8 @@ class ProcessSettings(PaymentTiming, frozen=True):
     processor_events_table: str
     sandbox_charges_table: str
     settlement_files_table: str
+    settlement_lines_table: str
+    settlements_table: str
     transactions_table: str
     transfers_table: str
     webhooks_table: str

@@ -115,6 +115,8 @@ PROCESS: Final[TableUses] = {
     "processor_events": _rows("GetItem", "PutItem", "UpdateItem"),
     "sandbox_charges": _rows("GetItem", "PutItem", "UpdateItem"),
     "settlement_files": _rows("PutItem"),
+    "settlement_lines": _rows("GetItem", "BatchGetItem", "UpdateItem"),
+    "settlements": _rows("BatchGetItem", "UpdateItem"),
     "transactions": _rows(
         "GetItem", "BatchGetItem", "PutItem", "UpdateItem", query=("gsi-open", "gsi-processor")
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 from functools import cache
+from typing import Final
 
 from runtime.bootstrap.base import FunctionServices
 from runtime.bootstrap.payments import (
@@ -27,6 +28,8 @@ from runtime.repositories.merging import MAX_PARALLEL_BUCKETS
 from runtime.repositories.open_queue import OpenQueue
 from runtime.repositories.payment_lists import PaymentLists
 from runtime.repositories.settlement_files import SettlementFileRepository
+from runtime.repositories.settlement_lines import SettlementLineRepository
+from runtime.repositories.settlement_resolutions import ResolutionRepository
 from runtime.repositories.transfers import TransferRepository
 from runtime.repositories.webhooks import WebhookRepository
 from runtime.services.accounts import AccountDesk
@@ -37,9 +40,13 @@ from runtime.services.folded_accounts import FoldedAccounts
 from runtime.services.merchants import MerchantDesk
 from runtime.services.processor_configuration import ProcessorDependencies
 from runtime.services.reconciliation.file_routes import SettlementFileDependencies
+from runtime.services.reconciliation.resolutions import ResolutionDependencies
 from runtime.services.transfers import TransferDesk
 from runtime.services.webhooks import WebhookDesk
 from runtime.settings import ProcessSettings
+
+BULK_MARGIN_SECONDS: Final = 5
+"""Time that a request for many lines keeps back to answer."""
 
 
 class ProcessServices(FunctionServices):
@@ -97,6 +104,13 @@ class ProcessServices(FunctionServices):
             timedelta(seconds=settings.webhook_deadline_seconds),
         )
 
+        self.resolutions = ResolutionDependencies(
+            ResolutionRepository(self.store),
+            SettlementLineRepository(self.store),
+            profiles,
+            claims,
+            must_stop=lambda: self.invocation.remaining_seconds() < BULK_MARGIN_SECONDS,
+        )
         self.settlement_files = SettlementFileDependencies(
             SettlementFileRepository(self.store),
             SignedLinks(clients.signing_s3(), settings.settlement_bucket),

@@ -58,6 +58,11 @@ class Body(BaseModel, frozen=True, extra="forbid", strict=True, hide_input_in_er
         """Permissions that an unvalidated body gives to others: its sender must have them."""
         return frozenset()
 
+    @classmethod
+    def also_needs(cls, document: Mapping[str, Any]) -> Mapping[str, str]:
+        """Permissions that an unvalidated body needs beside the route's, each with what for."""
+        return {}
+
 
 Version = Annotated[int, Field(ge=1, description="The version that the change is meant for.")]
 

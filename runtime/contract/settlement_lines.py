@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints, model_validator
 
@@ -14,6 +15,7 @@ from runtime.contract.system import Problem
 from runtime.models.settlement import (
     MAX_NOTE,
     NO_EXCEPTION,
+    DecidedAction,
     LineStatus,
     LineType,
     ResolutionAction,
@@ -25,7 +27,8 @@ MAX_BULK: Final = 100
 """Lines that one request decides about."""
 MAX_LINE: Final = 2**52 - 1
 
-Action = Literal["accept", "write_off", "link", "ignore", "undo"]
+MOVES_MONEY: Final = ("accept", "write_off", "link", "undo")
+"""What also needs the permission `transfers`."""
 
 
 def _is_listed(status: LineStatus) -> LineStatus:
@@ -82,7 +85,7 @@ class ExceptionList(Page[ExceptionAnswer], frozen=True):
 class Decision(BaseModel, frozen=True, extra="forbid", strict=True, hide_input_in_errors=True):
     """What to do about a line."""
 
-    action: Action
+    action: DecidedAction
     note: Annotated[
         str,
         StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_NOTE),
@@ -102,6 +105,11 @@ class Decision(BaseModel, frozen=True, extra="forbid", strict=True, hide_input_i
 class ResolveRequest(Decision, Body, frozen=True):
     """What to do about one line."""
 
+    @classmethod
+    def also_needs(cls, document: Mapping[str, Any]) -> Mapping[str, str]:
+        """All but ignore move money."""
+        return _needs([document])
+
 
 class LineDecision(Decision, frozen=True):
     """What to do about which line."""
@@ -118,6 +126,18 @@ class BulkResolveRequest(Body, frozen=True):
         # In JSON it is a list; strict mode would want a tuple.
         Field(min_length=1, max_length=MAX_BULK, strict=False),
     ]
+
+    @classmethod
+    def also_needs(cls, document: Mapping[str, Any]) -> Mapping[str, str]:
+        """All but ignore move money."""
+        lines = document.get("lines")
+        return _needs(lines if isinstance(lines, list) else [])
+
+
+def _needs(decisions: Iterable[Any]) -> Mapping[str, str]:
+    actions = (each.get("action") for each in decisions if isinstance(each, dict))
+    moving = next((each for each in actions if each in MOVES_MONEY), None)
+    return {} if moving is None else {Permission.TRANSFERS.value: moving}
 
 
 class ResolvedItem(Answer, frozen=True):
@@ -151,5 +171,30 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         query=ExceptionQuery,
         answers={HTTPStatus.OK: ExceptionList},
         refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+    Endpoint(
+        operation="resolveException",
+        method="POST",
+        path="/v1/settlement-lines/{settlement_id}/{line}/resolve",
+        function="process",
+        summary="Decide about a settlement line, or undo a decision; all but ignore need transfers",
+        tag="settlements",
+        permission=Permission.REPORTS,
+        body=ResolveRequest,
+        idempotent="required",
+        answers={HTTPStatus.OK: SettlementLineAnswer},
+        refusals=_REFUSALS,
+    ),
+    Endpoint(
+        operation="resolveExceptions",
+        method="POST",
+        path="/v1/settlement-lines/resolve",
+        function="process",
+        summary="Decide about up to 100 settlement lines, each judged and booked alone",
+        tag="settlements",
+        permission=Permission.REPORTS,
+        body=BulkResolveRequest,
+        idempotent="required",
+        answers={HTTPStatus.OK: BulkResolveAnswer},
     ),
 )

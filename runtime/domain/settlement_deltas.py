@@ -117,18 +117,20 @@ def by_settlement(
 
 
 def with_delta(settlement: Settlement, delta: SettlementDelta, file_id: str) -> Settlement:
-    """The settlement with the lines of one file in its sums, which are added once per file.
-
-    `remainder` is computed anew.
-    """
+    """The settlement with the lines of one file in its sums, which are added once per file."""
     assert file_id not in settlement.added_files, f"{file_id} is in the sums of {settlement.id}"
+    added_files = (*settlement.added_files, file_id)
+    return with_sums(settlement, delta).model_copy(update={"added_files": added_files})
+
+
+def with_sums(settlement: Settlement, delta: SettlementDelta) -> Settlement:
+    """The settlement with a change of its lines in its sums. `remainder` is computed anew."""
     counts = summed_counts(settlement.counts, delta.counts)
     by_type = summed_types(settlement.by_type, delta.by_type)
     payout = summed_amounts(settlement.payout, delta.payout)
     lines = _united(settlement.payout_lines, delta.payout_lines)
     return settlement.model_copy(
         update={
-            "added_files": (*settlement.added_files, file_id),
             "counts": counts,
             "open_exceptions": settlement.open_exceptions + delta.open_exceptions,
             "totals": summed_totals(settlement.totals, delta.totals),

@@ -4,7 +4,8 @@
 |---|---|---|---|
 | amount_mismatch, fee_mismatch, currency_mismatch | yes | to another transaction | yes |
 | amount_mismatch of a payout (its remainder) | yes | no | yes |
-| status_mismatch, duplicate, unexpected, unclassified | yes, against nothing of ours | yes | yes |
+| status_mismatch | yes, against nothing of ours unless it has happened meanwhile | yes | yes |
+| duplicate, unexpected, unclassified | yes, against nothing of ours | yes | yes |
 | missing | yes, against nothing of the file's | no | yes |
 | invalid | only with readable amounts | only with readable amounts | yes |
 """
@@ -39,6 +40,17 @@ _APPLICABLE: Final[Mapping[LineStatus, tuple[ResolutionAction, ...]]] = {
     LineStatus.INVALID: _ALL,
     LineStatus.MISSING: _NOT_LINKED,
 }
+AGAINST_OURS: Final = frozenset(
+    {
+        LineStatus.AMOUNT_MISMATCH,
+        LineStatus.FEE_MISMATCH,
+        LineStatus.CURRENCY_MISMATCH,
+        LineStatus.STATUS_MISMATCH,
+        LineStatus.MISSING,
+    }
+)
+"""Lines that are compared with what we have booked when they are accepted or written off, if that
+is not settled yet. The others are booked against nothing of ours."""
 _WITHOUT_COUNTERPART: Final = frozenset({LineType.FEE, LineType.ADJUSTMENT, LineType.PAYOUT})
 """Lines that are about no transaction."""
 

@@ -22,6 +22,7 @@ from runtime.contract.merchants import (
 from runtime.contract.payments import CaptureRequest, PaymentRequest, RefundRequest
 from runtime.contract.processor_events import EventAnswer
 from runtime.contract.settlement_files import SettlementFileRequest
+from runtime.contract.settlement_lines import BulkResolveRequest, ResolveRequest
 from runtime.contract.transfers import PostRequest, TransferRequest
 from runtime.handlers.http import HttpFunction
 from runtime.handlers.request import Request
@@ -57,6 +58,7 @@ from runtime.services.payment_operations import (
 from runtime.services.payments import create_payment
 from runtime.services.processor_events import receive_event
 from runtime.services.reconciliation.file_routes import create_settlement_file
+from runtime.services.reconciliation.resolutions import resolve_exception, resolve_exceptions
 from runtime.services.transfers import create_transfer
 from runtime.services.webhooks import redeliver
 
@@ -260,6 +262,20 @@ def post_cancel(request: Request) -> StoredAnswer:
 def post_redelivery(request: Request) -> StoredAnswer:
     """POST /v1/webhooks/{id}/redeliver."""
     return redeliver(request.path_id, request.authenticated, process_services().webhook_desk)
+
+
+@handler.handles("resolveException")
+def post_resolution(request: Request) -> StoredAnswer:
+    """POST /v1/settlement-lines/{settlement_id}/{line}/resolve."""
+    body, dependencies = request.body(ResolveRequest), process_services().resolutions
+    return resolve_exception(request.path, body, request.authenticated, dependencies)
+
+
+@handler.handles("resolveExceptions")
+def post_resolutions(request: Request) -> StoredAnswer:
+    """POST /v1/settlement-lines/resolve."""
+    body, dependencies = request.body(BulkResolveRequest), process_services().resolutions
+    return resolve_exceptions(body, request.authenticated, dependencies)
 
 
 @handler.handles("createSettlementFile")

@@ -167,6 +167,9 @@ def _refuse_reserved(shape: type[BaseModel], document: Mapping[str, Any], caller
     reserved = shape.reserved_for_operators(document)
     if reserved is not None:
         raise Forbidden(f"{reserved}, as it is given here, is for operators", param=reserved)
+    for permission, what_for in shape.also_needs(document).items():
+        if permission not in caller.permissions:
+            raise Forbidden(f"this token lacks the permission {permission}, which {what_for} needs")
     lacking = sorted(shape.hands_on(document) - caller.permissions)
     if lacking:
         raise Forbidden(

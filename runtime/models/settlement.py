@@ -121,6 +121,10 @@ class ResolutionAction(StrEnum):
     IGNORE = "ignore"
 
 
+DecidedAction = Literal["accept", "write_off", "link", "ignore", "undo"]
+"""What may be decided about a line: an action, or that the last one is undone."""
+
+
 class ExpectedAmounts(BaseModel, frozen=True):
     """What we have booked of what a line is about, in minor units: what the line was compared with.
 
@@ -161,7 +165,7 @@ class LastResolution(BaseModel, frozen=True):
     """
 
     line: int
-    action: ResolutionAction | Literal["undo"]
+    action: DecidedAction
     note: str
 
 

@@ -60,6 +60,8 @@ def real(parameters: Mapping[str, Any] | None, path: str, tenant: Tenant) -> dic
         "account": "sandbox",
         "entity_id": tenant.ids["payment"],
         "processor": "sandbox",
+        "settlement_id": tenant.ids.get("settlement", "nothing"),
+        "line": "2",
     }
     return {name: exists[name] for name in parameters or {}}
 

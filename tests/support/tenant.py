@@ -42,6 +42,8 @@ def fill(path: str, ids: dict[str, str], instead: str | None = None) -> str:
         .replace("{pm_id}", ids["payment_method"])
         .replace("{entity_id}", audited)
         .replace("{account}", "sandbox")
+        .replace("{settlement_id}", ids.get("settlement", "nothing"))
+        .replace("{line}", ids.get("settlement_line", "2"))
     )
 
 

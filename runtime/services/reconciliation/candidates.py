@@ -33,14 +33,24 @@ def read_candidates(
     found.identities = rows.identities(_identities(lines, places, attempt, settlements))
     known = [(each.settlement_id, each.line) for each in found.identities.values()]
     found.lines = rows.lines(known)
-    before = list(found.lines.values())
     read = [line for line in lines if isinstance(line, ImportedLine)]
-    about = [line for line in read if line.type in HAS_COUNTERPART]
-    found.transactions = rows.transactions(chain(_named_ids(about), _ids_of_lines(before)))
+    read_about(read, list(found.lines.values()), draft, rows)
+    return draft
+
+
+def read_about(
+    lines: Sequence[ImportedLine],
+    before: Sequence[SettlementLine],
+    draft: Draft,
+    rows: SettlementBatchRepository,
+) -> None:
+    """Read what `lines` may be about, and what stored lines `before` have settled or wait with."""
+    about = [line for line in lines if line.type in HAS_COUNTERPART]
+    named = chain(_named_ids(about), _ids_of_lines(before))
+    draft.found.transactions = rows.transactions(named)
     _read_of_processor(about, draft, rows)
     _read_payments(about, before, draft, rows)
     _read_other_lines(draft, rows)
-    return draft
 
 
 def _identities(

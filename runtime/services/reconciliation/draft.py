@@ -280,18 +280,31 @@ class Draft:
 
     def withdraw(self, line: SettlementLine) -> None:
         """Take back all that a line has booked and settled; the line itself is left as it is."""
-        key = key_of(line)
-        self.take_back(key)
+        self.take_back(key_of(line))
         self._leave_group(line)
-        settled = self.transaction(line.transaction_id) if line.transaction_id else None
-        if settled is not None and _settled_by(settled, key):
-            self.unsettle(settled.id)
+        self._release(line)
+
+    def reopen(self, line: SettlementLine) -> None:
+        """Take back what a decision about a line has booked and settled, and nothing else.
+
+        Other lines of its payment stay as they are.
+        """
+        self.take_back(key_of(line))
+        self._release(line)
+
+    def _release(self, line: SettlementLine) -> None:
+        key = key_of(line)
+        about = self.transaction(line.transaction_id) if line.transaction_id else None
+        others = self.transactions_of(line.payment_id) if line.payment_id else ()
+        for each in {row.id: row for row in (*others, *([about] if about else ()))}.values():
+            if _settled_by(each, key):
+                self.unsettle(each.id)
         if not has_settled(line):
             return
-        if line.type is LineType.REFUND_FAILURE and settled is not None:
-            if settled.return_settlement_id == key[0]:
-                after = settled.model_copy(update={"return_settlement_id": None})
-                self.transactions[settled.id] = after
+        if line.type is LineType.REFUND_FAILURE and about is not None:
+            if about.return_settlement_id == key[0]:
+                after = about.model_copy(update={"return_settlement_id": None})
+                self.transactions[about.id] = after
         elif line.type in (LineType.DISPUTE, LineType.DISPUTE_REVERSAL):
             self._withdraw_dispute(line)
 
@@ -379,10 +392,15 @@ def key_of(line: SettlementLine) -> LineKey:
 
 
 def has_settled(line: SettlementLine) -> bool:
-    """Whether a line has settled what it is about: it matched, or a person has decided so."""
-    if line.resolution is not None:
-        return line.resolution.action is not ResolutionAction.IGNORE
-    return line.status is LineStatus.MATCHED
+    """Whether a line has settled something of ours: it matched, or a person has decided so.
+
+    A line that was accepted or written off against nothing of ours has no `expected`.
+    """
+    if line.resolution is None:
+        return line.status is LineStatus.MATCHED
+    if line.resolution.action in _TAKEN_OVER:
+        return line.expected is not None
+    return line.resolution.action is ResolutionAction.LINK
 
 
 def settled_part(line: SettlementLine) -> tuple[Amounts, int]:

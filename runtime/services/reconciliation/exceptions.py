@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Final
 
 from runtime.contract.call import Call
+from runtime.contract.caller import found
 from runtime.contract.settlement_lines import ExceptionAnswer, ExceptionList, ExceptionQuery
 from runtime.contract.settlements import SettlementLineAnswer
 from runtime.domain.instants import to_instant
@@ -107,8 +108,9 @@ def _ranges(
     if query.settlement_id is None:
         newest = newest_day(today, query.min_age_days) if query.min_age_days else None
         return [(status, exception_range(status, newest_day=newest)) for status in statuses]
-    settlement = reads.settlements.get(query.settlement_id, Scope(merchant.id))
-    if settlement is None or settlement.date > newest_day(today, query.min_age_days):
+    stored = reads.settlements.get(query.settlement_id, Scope(merchant.id))
+    settlement = found(stored, "settlement", query.settlement_id)
+    if query.min_age_days and settlement.date > newest_day(today, query.min_age_days):
         return []
     of = (settlement.date, settlement.id)
     return [(status, exception_range(status, settlement=of)) for status in statuses]

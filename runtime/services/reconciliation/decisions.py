@@ -1,0 +1,273 @@
+"""What each decision about an exception books and settles, in memory only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from runtime.domain.instants import to_instant
+from runtime.domain.settlement_counterparts import (
+    HAS_COUNTERPART,
+    counterparts_of,
+    named_by,
+)
+from runtime.domain.settlement_flows import NOTHING, Amounts, accepted, written_off
+from runtime.domain.settlement_formats.line import ImportedLine, References
+from runtime.domain.settlement_matching import (
+    Counterpart,
+    Verdict,
+    accept_flows,
+    compare,
+    joined,
+    stated,
+    write_off_flows,
+)
+from runtime.domain.settlement_resolutions import AGAINST_OURS, actions_for, is_open
+from runtime.echo import echoed
+from runtime.errors import (
+    ActionNotApplicable,
+    AlreadyResolved,
+    LineDoesNotFit,
+    NotFound,
+    NotResolved,
+)
+from runtime.models.settlement import (
+    BeforeLink,
+    Flows,
+    LineStatus,
+    LineType,
+    Resolution,
+    ResolutionAction,
+    SettlementLine,
+)
+from runtime.models.transaction import Transaction, TransactionStatus, TransactionType
+from runtime.services.reconciliation.draft import Draft, key_of
+from runtime.services.reconciliation.judgement import read_again
+
+UNDO: Final = "undo"
+_LINKED_AS: Final = {
+    TransactionType.AUTHORIZATION: LineType.CAPTURE,
+    TransactionType.CAPTURE: LineType.CAPTURE,
+    TransactionType.REFUND: LineType.REFUND,
+}
+"""What an unclassified line becomes by the transaction that it is linked to."""
+_FLOWS: Final[Mapping[ResolutionAction, Callable[[Amounts, Amounts], Flows]]] = {
+    ResolutionAction.ACCEPT: accepted,
+    ResolutionAction.WRITE_OFF: written_off,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A decision as it was asked for. `action`: a ResolutionAction, or undo."""
+
+    action: str
+    note: str
+    transaction_id: str | None = None
+
+
+def decide(line: SettlementLine, wanted: Wanted, draft: Draft) -> None:
+    """Put a decision about a line, with all that it changes, into the draft.
+
+    Raises AlreadyResolved, NotResolved, ActionNotApplicable, LineDoesNotFit, NotFound.
+    """
+    if wanted.action == UNDO:
+        _undo(line, draft)
+        return
+    action = ResolutionAction(wanted.action)
+    _must_apply(action, line)
+    attempt = draft.attempt
+    resolution = Resolution(
+        action=action,
+        note=wanted.note,
+        by=attempt.context.changed_by,
+        at=to_instant(attempt.now),
+    )
+    if action is ResolutionAction.LINK:
+        assert wanted.transaction_id is not None, "a link names its transaction"
+        _link(line, wanted.transaction_id, resolution, draft)
+        return
+    if action is not ResolutionAction.IGNORE:
+        line = _book(line, action, draft)
+    draft.put_line(line.model_copy(update={"resolution": resolution}))
+
+
+def about(line: SettlementLine, wanted: Wanted) -> ImportedLine | None:
+    """The line as it was read, naming what a decision says it is about; None for unreadable ones.
+
+    It says which rows the decision needs.
+    """
+    if None in (line.amount, line.fee, line.net, line.currency):
+        return None
+    read = read_again(line)
+    if wanted.transaction_id is None:
+        return read
+    references = References(
+        transaction_id=wanted.transaction_id, dispute_id=read.references.dispute_id
+    )
+    return replace(read, type=read.type or LineType.CAPTURE, references=references)
+
+
+def _must_apply(action: ResolutionAction, line: SettlementLine) -> None:
+    name = _name(line)
+    if line.resolution is not None:
+        done = line.resolution
+        raise AlreadyResolved(f"{name} was resolved at {done.at} ({done.action}); undo that first")
+    if not is_open(line):
+        raise AlreadyResolved(f"{name} is {line.status}: there is nothing to decide")
+    possible = actions_for(line)
+    if action not in possible:
+        what = f"{line.type} line that is {line.status}" if line.type else f"{line.status} line"
+        raise ActionNotApplicable(
+            f"{action} does not fit a {what}; possible: {', '.join(possible)}", param="action"
+        )
+
+
+def _name(line: SettlementLine) -> str:
+    return f"line {line.line} of {line.settlement_id}"
+
+
+# -------------------------------------------------------------------- accept, write off
+
+
+def _book(line: SettlementLine, action: ResolutionAction, draft: Draft) -> SettlementLine:
+    """Book the line by the file, and the difference to our books as the action says."""
+    key = key_of(line)
+    if line.type is LineType.PAYOUT:
+        draft.book(key, _remainder(line, action, draft))
+        return line
+    ours = _counterpart(line, draft)
+    draft.book(key, _flows(line, ours, action))
+    if ours is None:
+        return line.model_copy(update={"expected": None})
+    draft.settle(ours, key)
+    return line.model_copy(update={"expected": ours.expected})
+
+
+def _remainder(line: SettlementLine, action: ResolutionAction, draft: Draft) -> dict[str, Flows]:
+    """What was paid out beyond the lines, or less than they say."""
+    assert line.currency is not None, f"{_name(line)} is a payout of some currency"
+    remainder = draft.found.settlements[line.settlement_id].remainder.get(line.currency, 0)
+    return {line.currency: _FLOWS[action](Amounts(amount=remainder), NOTHING)}
+
+
+def _counterpart(line: SettlementLine, draft: Draft) -> Counterpart | None:
+    """What the line is about and is not settled yet; None where it is about nothing of ours.
+
+    Raises ActionNotApplicable while its outcome is unknown.
+    """
+    read = read_again(line)
+    if line.status not in AGAINST_OURS or read.type not in HAS_COUNTERPART:
+        return None
+    found = counterparts_of(read, draft)
+    if isinstance(found, Verdict):
+        if line.status is LineStatus.MISSING:
+            raise ActionNotApplicable(f"{_name(line)}: {found.reason}", param="action")
+        _must_be_known(named_by(read, draft))
+        return None
+    whole = joined(found)
+    alike = (each for each in (*found, whole) if each.expected == line.expected)
+    return next(alike, whole if read.type is LineType.CAPTURE else found[0])
+
+
+def _must_be_known(named: Transaction | None) -> None:
+    if named is not None and named.status is TransactionStatus.PENDING:
+        raise ActionNotApplicable(
+            f"the outcome of {named.id} is not known yet; decide when it is, or ignore the line",
+            param="action",
+        )
+
+
+def _flows(
+    line: SettlementLine, ours: Counterpart | None, action: ResolutionAction
+) -> Mapping[str, Flows]:
+    read, book = read_again(line), _FLOWS[action]
+    if line.status is LineStatus.MISSING:
+        assert ours is not None, f"what {_name(line)} misses is not known"
+        return {ours.currency: book(NOTHING, ours.ours)}
+    if ours is not None and stated(read)[1] != ours.currency:
+        # Nothing of ours came in our currency, and something in another one.
+        return {
+            ours.currency: book(NOTHING, ours.ours),
+            read.currency: book(Amounts(amount=read.amount, fee=read.fee), NOTHING),
+        }
+    if action is ResolutionAction.ACCEPT:
+        return accept_flows(read, ours)
+    return write_off_flows(read, ours)
+
+
+# -------------------------------------------------------------------- link
+
+
+def _link(line: SettlementLine, transaction_id: str, resolution: Resolution, draft: Draft) -> None:
+    """The line is about this transaction: it must match it like any other line."""
+    transaction = draft.transaction(transaction_id)
+    if transaction is None:
+        raise NotFound(f"no transaction {echoed(transaction_id)}", param="transaction_id")
+    read = about(line, Wanted(ResolutionAction.LINK, resolution.note, transaction_id))
+    assert read is not None, f"{_name(line)} cannot be read"
+    read = replace(read, type=line.type or _LINKED_AS.get(transaction.type, LineType.CAPTURE))
+    ours, verdict = _fitting(read, draft)
+    if verdict.status is not LineStatus.MATCHED or ours is None:
+        raise LineDoesNotFit(
+            f"{_name(line)} does not match {transaction.id}: {verdict.reason}",
+            param="transaction_id",
+        )
+    key = key_of(line)
+    draft.settle(ours, key, verdict.learned_fee)
+    draft.book(key, verdict.flows)
+    before = BeforeLink(**{name: getattr(line, name) for name in BeforeLink.model_fields})
+    draft.put_line(
+        line.model_copy(
+            update={
+                "status": LineStatus.MATCHED,
+                "reason": verdict.reason,
+                "type": read.type,
+                "payment_id": ours.payment_id,
+                "transaction_id": transaction.id,
+                "dispute_id": ours.dispute_id or line.dispute_id,
+                "expected": verdict.expected,
+                "resolution": resolution.model_copy(update={"linked": before}),
+            }
+        )
+    )
+
+
+def _fitting(read: ImportedLine, draft: Draft) -> tuple[Counterpart | None, Verdict]:
+    """What of the transaction the line matches, or the first difference."""
+    found = counterparts_of(read, draft)
+    if isinstance(found, Verdict):
+        return None, found
+    tolerance = draft.attempt.merchant.reconciliation.tolerance_minor
+    options = [*found, joined(found)] if len(found) > 1 else found
+    judged = [(ours, compare(read, ours, tolerance)) for ours in options]
+    fits = (each for each in judged if each[1].status is LineStatus.MATCHED)
+    return next(fits, judged[0])
+
+
+# -------------------------------------------------------------------- undo
+
+
+def _undo(line: SettlementLine, draft: Draft) -> None:
+    """The line needs a decision again, and what the last one booked and settled is taken back."""
+    done = line.resolution
+    if line.status is LineStatus.SUPERSEDED:
+        raise AlreadyResolved(f"{_name(line)} was superseded: {line.reason}")
+    if done is None:
+        raise NotResolved(f"{_name(line)} is {line.status}, and no person has decided about it")
+    if done.action is not ResolutionAction.IGNORE:
+        draft.reopen(line)
+    changes: dict[str, object] = {"resolution": None}
+    if done.linked is not None:
+        changes |= {name: getattr(done.linked, name) for name in BeforeLink.model_fields}
+    if line.status is LineStatus.MISSING and line.transaction_id is not None:
+        _miss_again(line, line.transaction_id, draft)
+    draft.put_line(line.model_copy(update=changes))
+
+
+def _miss_again(line: SettlementLine, transaction_id: str, draft: Draft) -> None:
+    transaction = draft.transaction(transaction_id)
+    assert transaction is not None, f"{transaction_id} of {_name(line)} was not read"
+    marks = {"missing_in": line.settlement_id, "missing_line": line.line}
+    draft.transactions[transaction.id] = transaction.model_copy(update=marks)

@@ -1,0 +1,437 @@
+"""Decisions about exceptions: what each books and settles, and that it can be undone."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from runtime.domain.settlement_formats.line import References, UnreadableLine
+from runtime.errors import (
+    ActionNotApplicable,
+    AlreadyResolved,
+    IdempotencyKeyReused,
+    LineDoesNotFit,
+    NotFound,
+    NotResolved,
+)
+from runtime.models.merchant import ReconciliationTerms
+from runtime.models.settlement import (
+    LineStatus,
+    LineType,
+    SettlementLine,
+    SettlementStatus,
+)
+from runtime.models.transaction import Transaction, TransactionStatus
+from runtime.models.transfer import Transfer
+from runtime.repositories.merchants import MerchantRepository
+from runtime.repositories.unsettled import UnsettledRepository
+from runtime.services.reconciliation.unsettled import SweepDependencies, sweep_missing
+from tests.support.decisions import Decisions
+from tests.support.proved_shop import Shop
+from tests.support.settlement_batches import line_of, read_line
+from tests.support.world import World, at_once
+
+
+@pytest.fixture
+def shop(world: World) -> Shop:
+    return Shop(world)
+
+
+@pytest.fixture
+def decisions(shop: Shop) -> Decisions:
+    return Decisions(shop.world, shop.merchant)
+
+
+def unknown(number: int, **changes: Any) -> Any:
+    references = References(transaction_id="txn_of_somebody")
+    return read_line(number, **{"references": references, **changes})
+
+
+def difference(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
+    names = {*before, *after}
+    moved = {name: after.get(name, 0) - before.get(name, 0) for name in names}
+    return {name: amount for name, amount in moved.items() if amount}
+
+
+CAPTURES = 5
+"""Sales of 1000 with a fee of 59 each; the last one is in no file."""
+
+
+def mixed(shop: Shop, decisions: Decisions) -> dict[int, SettlementLine]:
+    """A payout with one exception of every kind, and a missing capture; lines by number."""
+    payments = [shop.paid(amount=1000) for _ in range(CAPTURES)]
+    shop.operate(payments[0], "refund", amount=400)
+    shop.disputed(payments[0])
+    captures = shop.transactions("capture")
+    (refund,) = shop.transactions("refund")
+    dispute = References(payment_id=payments[0], dispute_id="dp_1")
+    settlement = decisions.close(
+        [
+            line_of(2, captures[0]),
+            line_of(3, captures[1], amount=900),
+            line_of(4, captures[2], fee=80),
+            line_of(5, captures[3], currency="EUR"),
+            line_of(6, refund, amount=-450),
+            read_line(
+                7, type=LineType.DISPUTE, amount=-500, fee=15, references=dispute, identity="dp"
+            ),
+            line_of(8, captures[0], identity="again"),
+            unknown(9, amount=500, fee=10),
+            read_line(10, type=None, category="mystery", amount=-70),
+            UnreadableLine(11, "11 columns instead of 9"),
+            read_line(12, type=LineType.PAYOUT, amount=-1000),
+        ]
+    )
+    shop.pass_the_cut()
+    assert settlement.status is SettlementStatus.COMPLETED_WITH_EXCEPTIONS
+    return decisions.lines()
+
+
+CAPTURE = {"receivable USD": -941, "acc_clearing_USD": 1000, "acc_fees_USD": -59}
+"""What settling one does, with no difference."""
+
+
+def with_written_off(settled: dict[str, int], amount: int, currency: str = "USD") -> dict[str, int]:
+    """What settling does when the platform takes `amount`."""
+    receivable, written_off = f"receivable {currency}", f"written off {currency}"
+    moved = {
+        **settled,
+        receivable: settled.get(receivable, 0) - amount,
+        written_off: amount,
+    }
+    return {name: value for name, value in moved.items() if value}
+
+
+REFUND = {"receivable USD": 400, "acc_clearing_USD": -400}
+DISPUTE = {"receivable USD": 615, "acc_clearing_USD": -600, "acc_fees_USD": -15}
+BOOKED: dict[int, tuple[LineStatus, dict[str, int], dict[str, int]]] = {
+    3: (LineStatus.AMOUNT_MISMATCH, CAPTURE, with_written_off(CAPTURE, -100)),
+    4: (LineStatus.FEE_MISMATCH, CAPTURE, with_written_off(CAPTURE, -21)),
+    5: (
+        LineStatus.CURRENCY_MISMATCH,
+        CAPTURE,
+        with_written_off(with_written_off(CAPTURE, -941), 941, "EUR"),
+    ),
+    6: (LineStatus.AMOUNT_MISMATCH, REFUND, with_written_off(REFUND, -50)),
+    7: (LineStatus.AMOUNT_MISMATCH, DISPUTE, with_written_off(DISPUTE, 100)),
+    8: (LineStatus.DUPLICATE, {}, with_written_off({}, 941)),
+    9: (LineStatus.UNEXPECTED, {}, with_written_off({}, 490)),
+    10: (LineStatus.UNCLASSIFIED, {}, with_written_off({}, -70)),
+}
+"""By line: its status, and what accept and write_off move, in minor units."""
+
+
+def test_every_decision_books_to_the_unit_and_is_undone_to_the_unit(
+    shop: Shop, decisions: Decisions
+) -> None:
+    lines = mixed(shop, decisions)
+    remainder = decisions.settlement(lines[12].settlement_id).remainder["USD"]
+    booked = {
+        **BOOKED,
+        12: (LineStatus.AMOUNT_MISMATCH, {}, with_written_off({}, remainder)),
+    }
+    assert {n: lines[n].status for n in booked} == {n: each[0] for n, each in booked.items()}
+    before = decisions.balances()
+    for number, (status, *moves) in booked.items():
+        for action, expected in zip(("accept", "write_off"), moves, strict=True):
+            answer = json.loads(decisions.resolve(lines[number], action).body)
+            assert (answer["status"], answer["resolution"]["action"]) == (status, action)
+            after = decisions.balances()
+            assert difference(before, after) == expected, (number, action)
+            decisions.must_count()
+            reopened = json.loads(decisions.resolve(lines[number], "undo").body)
+            assert (reopened["status"], reopened["resolution"]) == (status, None)
+            assert decisions.balances() == before, (number, action)
+            decisions.must_count()
+    now = decisions.lines()
+    for number, line in now.items():
+        assert line.exception_key == lines[number].exception_key
+        assert line.transaction_id == lines[number].transaction_id
+    rows = shop.world.rows(Transaction)
+    assert [row.status for row in rows].count(TransactionStatus.SETTLED) == 1
+    shop.pass_the_cut()
+    assert shop.prove() == {}
+
+
+@pytest.mark.parametrize("action", ["accept", "write_off"])
+def test_a_settlement_whose_exceptions_are_all_resolved_is_completed_and_the_books_hold(
+    shop: Shop, decisions: Decisions, action: str
+) -> None:
+    lines = mixed(shop, decisions)
+    for number in sorted(BOOKED):
+        decisions.resolve(lines[number], action)
+    decisions.resolve(lines[11], "ignore")
+    settlement = decisions.settlement(lines[12].settlement_id)
+    assert (settlement.open_exceptions, settlement.completed_at) == (1, None)
+    decisions.resolve(lines[12], action)
+    settlement = decisions.settlement(lines[12].settlement_id)
+    assert settlement.status is SettlementStatus.COMPLETED
+    assert settlement.completed_at is not None
+    assert settlement.last_resolution is not None
+    assert settlement.last_resolution.model_dump() == {
+        "line": 12,
+        "action": action,
+        "note": "as agreed",
+    }
+    decisions.must_count()
+    settled = {r.id for r in shop.world.rows(Transaction) if r.status is TransactionStatus.SETTLED}
+    assert len(settled) == CAPTURES  # all captures but one, and the refund
+    shop.pass_the_cut()
+    assert shop.prove() == {}
+    for transfer in shop.world.rows(Transfer):
+        if transfer.settlement_id is not None:
+            assert len(transfer.settlement_lines) == 1 or 2 in transfer.settlement_lines
+    decisions.resolve(lines[12], "undo")
+    settlement = decisions.settlement(lines[12].settlement_id)
+    assert settlement.status is SettlementStatus.COMPLETED_WITH_EXCEPTIONS
+    decisions.must_count()
+
+
+def test_what_is_missing_is_accepted_or_written_off_and_missing_again_when_undone(
+    shop: Shop, decisions: Decisions
+) -> None:
+    world = shop.world
+    payment_id = shop.paid(amount=1000)
+    shop.operate(payment_id, "refund", amount=400)
+    world.clock.advance(8 * 86_400)
+    sweeping = SweepDependencies(
+        UnsettledRepository(world.store),
+        MerchantRepository(world.store),
+        world.clock,
+        lambda: False,
+    )
+    assert sweep_missing(sweeping, "sweep").missing == 2
+    before = decisions.balances()
+    moves = {
+        LineType.CAPTURE: (CAPTURE, with_written_off(CAPTURE, -941)),
+        LineType.REFUND: (REFUND, with_written_off(REFUND, 400)),
+    }
+    for line in world.rows(SettlementLine):
+        assert line.type is not None
+        for action, expected in zip(("accept", "write_off"), moves[line.type], strict=True):
+            decisions.resolve(line, action)
+            assert difference(before, decisions.balances()) == expected
+            row = decisions.transaction(line.transaction_id)
+            assert row.status is TransactionStatus.SETTLED
+            assert (row.settlement_id, row.settlement_line) == (line.settlement_id, line.line)
+            assert row.unsettled_bucket is None
+            decisions.must_count()
+            shop.pass_the_cut()
+            assert shop.prove() == {}
+            decisions.resolve(line, "undo")
+            row = decisions.transaction(line.transaction_id)
+            assert row.status is TransactionStatus.SUCCEEDED
+            assert (row.missing_in, row.missing_line) == (line.settlement_id, line.line)
+            assert decisions.balances() == before
+        with pytest.raises(ActionNotApplicable, match="possible: accept, write_off, ignore"):
+            decisions.resolve(line, "link", transaction_id="txn_1")
+        decisions.resolve(line, "ignore")
+        assert decisions.balances() == before
+    decisions.must_count()
+    world.clock.advance(30 * 86_400)
+    assert sweep_missing(sweeping, "sweep").missing == 0
+    shop.pass_the_cut()
+    assert shop.prove() == {}
+
+
+def test_a_line_is_linked_to_the_transaction_that_it_matches_and_to_no_other(
+    shop: Shop, decisions: Decisions
+) -> None:
+    payments = [shop.paid(amount=amount) for amount in (1000, 700)]
+    shop.operate(payments[0], "refund", amount=300)
+    captures, (refund,) = shop.transactions("capture"), shop.transactions("refund")
+    decisions.close(
+        [
+            unknown(2, amount=1000, fee=59),
+            unknown(3, amount=-300, type=LineType.REFUND),
+            read_line(4, type=None, category="mystery", amount=700, fee=50),
+        ]
+    )
+    stranger = decisions.world.merchant()
+    decisions.world.paid(stranger, amount=1000)
+    lines, before = decisions.lines(), decisions.balances()
+    with pytest.raises(LineDoesNotFit, match=r"expected amount 7\.00 USD, the file says 10\.00"):
+        decisions.resolve(lines[2], "link", transaction_id=captures[1].id)
+    with pytest.raises(LineDoesNotFit, match="refund"):
+        decisions.resolve(lines[2], "link", transaction_id=refund.id)
+    with pytest.raises(NotFound):
+        decisions.resolve(lines[2], "link", transaction_id="txn_nothing")
+    (theirs,) = (r for r in decisions.world.rows(Transaction) if r.merchant_id == stranger.id)
+    with pytest.raises(NotFound):
+        decisions.resolve(lines[2], "link", transaction_id=theirs.id)
+    decisions.must_count()
+    links = {2: captures[0], 3: refund, 4: captures[1]}
+    for number, transaction in links.items():
+        answer = json.loads(
+            decisions.resolve(lines[number], "link", transaction_id=transaction.id).body
+        )
+        assert (answer["status"], answer["transaction_id"]) == ("matched", transaction.id)
+        assert answer["payment_id"] == transaction.payment_id
+        assert answer["resolution"]["action"] == "link"
+        assert decisions.transaction(transaction.id).status is TransactionStatus.SETTLED
+    decisions.must_count()
+    settlement = decisions.settlement(lines[2].settlement_id)
+    assert settlement.status is SettlementStatus.COMPLETED
+    assert settlement.totals["USD"].amount == 1700
+    shop.pass_the_cut()
+    assert shop.prove() == {}
+    with pytest.raises(AlreadyResolved):
+        decisions.resolve(lines[2], "accept")
+    for number, transaction in links.items():
+        undone = json.loads(decisions.resolve(lines[number], "undo").body)
+        assert (undone["status"], undone["type"]) == (lines[number].status, lines[number].type)
+        assert undone["transaction_id"] == lines[number].transaction_id
+        assert decisions.transaction(transaction.id).status is TransactionStatus.SUCCEEDED
+    assert decisions.balances() == before
+    decisions.must_count()
+    shop.pass_the_cut()
+    assert shop.prove() == {}
+
+
+def test_a_line_that_is_linked_teaches_a_fee_that_nobody_knew(world: World) -> None:
+    free = world.merchant(reconciliation=ReconciliationTerms(tolerance_minor=0))
+    decisions = Decisions(world, free)
+    payment_id = world.paid(free, amount=1000)
+    (row,) = world.rows(Transaction)
+    (payment,) = world.payments()
+    world.put(row.model_copy(update={"fee": 0}))
+    world.put(payment.model_copy(update={"fee": 0}))
+    decisions.close([unknown(2, amount=1000, fee=40)])
+    (line,) = world.rows(SettlementLine)
+    decisions.resolve(line, "link", transaction_id=row.id)
+    assert (decisions.transaction(row.id).fee, world.payment().fee) == (40, 40)
+    decisions.resolve(line, "undo")
+    assert (decisions.transaction(row.id).fee, world.payment().fee) == (0, 0)
+    assert payment_id == payment.id
+
+
+def test_of_decisions_at_once_one_wins_and_the_others_are_told(
+    shop: Shop, decisions: Decisions
+) -> None:
+    shop.paid(amount=1000)
+    (capture,) = shop.transactions("capture")
+    decisions.close([line_of(2, capture, amount=900), unknown(3, amount=5)])
+    lines, before = decisions.lines(), decisions.balances()
+    actions = ("accept", "write_off", "ignore", "accept")
+    results = at_once(*[lambda a=each: decisions.resolve(lines[2], a) for each in actions])
+    refused = [each for each in results if isinstance(each, Exception)]
+    assert len(refused) == len(actions) - 1
+    assert {type(each) for each in refused} == {AlreadyResolved}
+    decisions.must_count()
+    # Other lines of one settlement wait for each other, and none is refused.
+    undone = at_once(
+        lambda: decisions.resolve(lines[2], "undo"), lambda: decisions.resolve(lines[3], "ignore")
+    )
+    assert not any(isinstance(each, Exception) for each in undone)
+    assert decisions.balances() == before
+    decisions.must_count()
+    with pytest.raises(NotResolved):
+        decisions.resolve(lines[2], "undo")
+
+
+def test_the_same_request_is_answered_again_and_another_one_under_its_key_is_refused(
+    shop: Shop, decisions: Decisions
+) -> None:
+    shop.paid(amount=1000)
+    (capture,) = shop.transactions("capture")
+    decisions.close([line_of(2, capture, amount=900)])
+    (line,) = decisions.lines().values()
+    first = decisions.resolve(line, "accept", key="once")
+    after = decisions.balances()
+    again = decisions.resolve(line, "accept", key="once")
+    assert (again.body, again.replayed) == (first.body, True)
+    assert decisions.balances() == after
+    with pytest.raises(IdempotencyKeyReused):
+        decisions.resolve(line, "write_off", key="once")
+
+
+def test_what_a_later_file_has_superseded_is_not_resolved(shop: Shop, decisions: Decisions) -> None:
+    shop.paid(amount=1000)
+    (capture,) = shop.transactions("capture")
+    decisions.close([line_of(2, capture, amount=900)])
+    (line,) = decisions.lines().values()
+    decisions.resolve(line, "write_off")
+    decisions.close([line_of(2, capture)])
+    (after,) = decisions.lines().values()
+    assert (after.status, after.resolution) == (LineStatus.MATCHED, None)
+    assert decisions.balances() == {}
+    for action in ("accept", "ignore"):
+        with pytest.raises(AlreadyResolved, match="is matched: there is nothing to decide"):
+            decisions.resolve(line, action)
+    with pytest.raises(NotResolved):
+        decisions.resolve(line, "undo")
+    decisions.must_count()
+
+
+def test_of_many_decisions_each_is_judged_alone(shop: Shop, decisions: Decisions) -> None:
+    shop.paid(amount=1000)
+    (capture,) = shop.transactions("capture")
+    decisions.close([line_of(2, capture, amount=900), unknown(3, amount=5), unknown(4, amount=6)])
+    lines = decisions.lines()
+    settlement_id = lines[2].settlement_id
+
+    def item(line: int, action: str, **more: Any) -> dict[str, Any]:
+        return {"settlement_id": settlement_id, "line": line, "action": action, **more}
+
+    items = (
+        item(2, "accept"),
+        item(3, "link", transaction_id=capture.id),
+        item(3, "ignore"),
+        item(3, "accept"),
+        item(99, "accept"),
+        item(4, "undo"),
+        {**item(4, "accept"), "settlement_id": "set_of_somebody"},
+    )
+    told = decisions.bulk(*items)
+    codes = [
+        (each["status_code"], None if each["problem"] is None else each["problem"]["code"])
+        for each in told["data"]
+    ]
+    assert codes == [
+        (200, None),
+        (422, "line_does_not_fit"),
+        (200, None),
+        (409, "already_resolved"),
+        (404, "not_found"),
+        (409, "not_resolved"),
+        (404, "not_found"),
+    ]
+    assert (told["resolved"], told["failed"]) == (2, 5)
+    assert told["data"][0]["result"]["resolution"]["action"] == "accept"
+    decisions.must_count()
+    after = decisions.balances()
+    assert decisions.bulk(*items) == told
+    assert decisions.balances() == after
+
+
+def test_many_decisions_that_were_cut_go_on_when_the_request_comes_again(
+    shop: Shop, decisions: Decisions
+) -> None:
+    decisions.close([unknown(number, amount=number) for number in range(2, 6)])
+    lines = decisions.lines()
+    items = [
+        {"settlement_id": line.settlement_id, "line": line.line, "action": "write_off"}
+        for line in lines.values()
+    ]
+    left = iter([False, False, True, True])
+    cut = decisions.bulk(*items, must_stop=lambda: next(left))
+    assert [each["status_code"] for each in cut["data"]] == [200, 200, 503, 503]
+    told = decisions.bulk(*items)
+    assert [each["status_code"] for each in told["data"]] == [200] * 4
+    assert decisions.balances() == with_written_off({}, sum(range(2, 6)))
+    assert decisions.bulk(*items) == told
+    assert decisions.balances() == with_written_off({}, sum(range(2, 6)))
+    decisions.must_count()
+
+
+def test_nobody_decides_about_another_merchants_line(shop: Shop, decisions: Decisions) -> None:
+    decisions.close([unknown(2, amount=5)])
+    (line,) = decisions.lines().values()
+    other = Decisions(decisions.world, decisions.world.merchant())
+    for action in ("accept", "ignore", "undo"):
+        with pytest.raises(NotFound):
+            other.resolve(line, action)
+    with pytest.raises(NotFound):
+        decisions.resolve((line.settlement_id, 10**15), "ignore")

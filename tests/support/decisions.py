@@ -1,0 +1,145 @@
+"""Settlements with exceptions, closed as their file would be, and decisions about them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from runtime.contract.answers import StoredAnswer
+from runtime.contract.settlement_lines import BulkResolveRequest, ResolveRequest
+from runtime.domain.ledger import receivable_account, write_off_account
+from runtime.domain.settlement_deltas import with_delta
+from runtime.models.merchant import MerchantProfile
+from runtime.models.settlement import (
+    Settlement,
+    SettlementFormat,
+    SettlementLine,
+    SettlementStatus,
+)
+from runtime.models.transaction import Transaction
+from runtime.repositories.claims import ClaimRepository
+from runtime.repositories.merchants import MerchantRepository
+from runtime.repositories.settlement_lines import SettlementLineRepository
+from runtime.repositories.settlement_resolutions import ResolutionRepository
+from runtime.repositories.store import Store
+from runtime.services.merchant_profiles import MerchantProfiles
+from runtime.services.reconciliation.closing import explained
+from runtime.services.reconciliation.resolutions import (
+    ResolutionDependencies,
+    resolve_exception,
+    resolve_exceptions,
+)
+from tests.support.settlement_batches import Line, file_of, settle
+from tests.support.world import World
+
+
+@dataclass
+class Decisions:
+    """Decisions of one merchant's user about lines of its settlements."""
+
+    world: World
+    merchant: MerchantProfile
+    keys: int = 0
+
+    def dependencies(self, store: Store | None = None) -> ResolutionDependencies:
+        store = store or self.world.store
+        return ResolutionDependencies(
+            ResolutionRepository(store),
+            SettlementLineRepository(store),
+            MerchantProfiles(MerchantRepository(self.world.store), 0),
+            ClaimRepository(store),
+            self.world.clock,
+        )
+
+    def close(self, lines: Sequence[Line], **file: Any) -> Settlement:
+        """A file with these lines, of one payout, reconciled to its end; its settlement."""
+        made = file_of(self.world, self.merchant, SettlementFormat.STRIPE, **file)
+        chunk = settle(self.world, self.merchant, made, lines)
+        closed = None
+        for settlement_id, delta in chunk.deltas.items():
+            summed = with_delta(self.settlement(settlement_id), delta, made.id)
+            payouts = [self.line(settlement_id, number) for number in summed.payout_lines]
+            summed, changed = explained(summed, payouts, self.merchant)
+            for _, after in changed:
+                self.world.put(after)
+            closed = summed.model_copy(
+                update={
+                    "status": SettlementStatus.COMPLETED_WITH_EXCEPTIONS
+                    if summed.open_exceptions
+                    else SettlementStatus.COMPLETED
+                }
+            )
+            self.world.put(closed)
+        assert closed is not None
+        return closed
+
+    def resolve(
+        self,
+        line: SettlementLine | tuple[str, int],
+        action: str,
+        *,
+        key: str | None = None,
+        store: Store | None = None,
+        **body: Any,
+    ) -> StoredAnswer:
+        """POST /v1/settlement-lines/{settlement_id}/{line}/resolve."""
+        place = line if isinstance(line, tuple) else (line.settlement_id, line.line)
+        self.keys += 1
+        path = f"/v1/settlement-lines/{place[0]}/{place[1]}/resolve"
+        full = {"action": action, "note": "as agreed", **body}
+        call = self.world.call(self.merchant, full, key or f"resolve-{self.keys}", path=path)
+        members = {"settlement_id": place[0], "line": str(place[1])}
+        return resolve_exception(members, ResolveRequest(**full), call, self.dependencies(store))
+
+    def bulk(
+        self, *lines: dict[str, Any], key: str = "bulk", store: Store | None = None, **more: Any
+    ) -> dict[str, Any]:
+        """POST /v1/settlement-lines/resolve; what it answers."""
+        full = {"lines": [{"note": "as agreed", **line} for line in lines]}
+        call = self.world.call(self.merchant, full, key, path="/v1/settlement-lines/resolve")
+        request = BulkResolveRequest.model_validate_json(json.dumps(full))
+        dependencies = replace(self.dependencies(store), **more)
+        answer = resolve_exceptions(request, call, dependencies)
+        assert answer.status == 200
+        told: dict[str, Any] = json.loads(answer.body)
+        return told
+
+    # ------------------------------------------------------------ the truth
+
+    def settlement(self, settlement_id: str) -> Settlement:
+        (row,) = (row for row in self.world.rows(Settlement) if row.id == settlement_id)
+        return row
+
+    def line(self, settlement_id: str, number: int) -> SettlementLine:
+        rows = self.world.rows(SettlementLine)
+        (row,) = (r for r in rows if (r.settlement_id, r.line) == (settlement_id, number))
+        return row
+
+    def lines(self) -> dict[int, SettlementLine]:
+        return {row.line: row for row in self.world.rows(SettlementLine)}
+
+    def transaction(self, transaction_id: str | None) -> Transaction:
+        (row,) = (row for row in self.world.rows(Transaction) if row.id == transaction_id)
+        return row
+
+    def balances(self) -> dict[str, int]:
+        """Every account that is not at zero; the merchant's receivables and write-offs by name."""
+        found: Counter[str] = self.world.balances()
+        names = {}
+        for currency in ("USD", "EUR"):
+            names[receivable_account(self.merchant.id, currency)] = f"receivable {currency}"
+            names[write_off_account(currency)] = f"written off {currency}"
+        return {names.get(name, name): amount for name, amount in found.items() if amount}
+
+    def must_count(self) -> None:
+        """Every settlement counts its lines as they stand, and is completed if none is open."""
+        for settlement in self.world.rows(Settlement):
+            lines = [r for r in self.world.rows(SettlementLine) if r.settlement_id == settlement.id]
+            assert settlement.counts == Counter(line.status for line in lines)
+            opened = sum(line.exception_key is not None for line in lines)
+            assert settlement.open_exceptions == opened
+            done = settlement.status is SettlementStatus.COMPLETED
+            assert done == (opened == 0)
