@@ -31,7 +31,7 @@ def print_summary(
     `query` names the merchant where an operator asks.
     """
     out = console or Console(highlight=False, soft_wrap=True)
-    name = settlement["payout_reference"] or settlement["source"]
+    name = settlement["payout_reference"] or settlement["source"].rpartition("/")[2]
     out.print(
         f"\n[bold]{escape(name)}[/bold]  {settlement['id']}  {settlement['format']}, "
         f"{settlement['date']}: {settlement['status'].replace('_', ' ')}"

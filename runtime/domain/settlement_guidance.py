@@ -47,8 +47,7 @@ GUIDANCE: Final[Mapping[LineStatus, Guidance]] = {
         "Status differs",
         "The payment or refund did not succeed in our books, or the line itself is not settled.",
         "Look at the payment. If it is still open, wait until it is finished and upload the file "
-        "again. If the processor is right and we are not, resolve it with a person who may move "
-        "money.",
+        "again. Otherwise accept the line for the merchant, write it off, or ignore it.",
     ),
     LineStatus.DUPLICATE: Guidance(
         "Duplicate",

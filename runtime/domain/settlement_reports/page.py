@@ -38,7 +38,7 @@ class Report:
 def report_page(report: Report) -> str:
     """The whole page."""
     settlement = report.settlement
-    title = f"Settlement {settlement.payout_reference or settlement.source}"
+    title = f"Settlement {name_of(settlement)}"
     body = element(
         "body",
         element("h1", title),
@@ -63,6 +63,11 @@ def report_page(report: Report) -> str:
         element("style", Markup(STYLE)),
     )
     return "<!doctype html>\n" + element("html", head, body, lang="en") + "\n"
+
+
+def name_of(settlement: Settlement) -> str:
+    """What people know a settlement by: the processor's id of the payout, or the file's name."""
+    return settlement.payout_reference or settlement.source.rpartition("/")[2]
 
 
 def verdict_of(settlement: Settlement) -> str:
