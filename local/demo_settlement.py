@@ -18,7 +18,7 @@ from local.aws import Clients
 from local.demo_checks import StoryBroken, hold
 from local.stackfile import Stack
 from runtime.domain.money import format_amount
-from runtime.domain.settlement import HEADER
+from runtime.domain.settlement_formats.canonical import HEADER
 
 SETTLED_WITHIN_SECONDS: Final = 90.0
 POLL_SECONDS: Final = 0.3

@@ -193,13 +193,18 @@ class ReconcileSettings(Settings, frozen=True):
     """The function that reads settlement files."""
 
     accounts_table: str
+    alerts_table: str
     merchants_table: str
+    payments_table: str
+    settlement_chunks_table: str
+    settlement_files_table: str
+    settlement_identities_table: str
     settlement_lines_table: str
     settlements_table: str
     transactions_table: str
     transfers_table: str
     settlement_bucket: str
-    continuation_queue_url: str
+    settlement_queue_url: str
     stop_before_timeout_seconds: Annotated[int, Field(ge=5, le=300)] = 30
 
 

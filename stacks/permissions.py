@@ -194,10 +194,15 @@ EXPORT: Final[TableUses] = {
 
 RECONCILE: Final[TableUses] = {
     "accounts": _rows("UpdateItem"),
+    "alerts": _rows("PutItem"),
     "merchants": _rows("GetItem"),
-    "settlement_lines": _rows("PutItem"),
-    "settlements": _rows("GetItem", "PutItem", "UpdateItem"),
-    "transactions": _rows("BatchGetItem", "UpdateItem"),
+    "payments": _rows("BatchGetItem", "UpdateItem"),
+    "settlement_chunks": _rows("BatchGetItem", "GetItem", "PutItem", "UpdateItem"),
+    "settlement_files": _rows("ConditionCheckItem", "GetItem", "PutItem", "UpdateItem"),
+    "settlement_identities": _rows("BatchGetItem", "PutItem", "UpdateItem"),
+    "settlement_lines": _rows("BatchGetItem", "PutItem", "UpdateItem"),
+    "settlements": _rows("BatchGetItem", "GetItem", "PutItem", "UpdateItem"),
+    "transactions": _rows("BatchGetItem", "UpdateItem", query=("gsi-processor",)),
     "transfers": _rows("PutItem"),
 }
 

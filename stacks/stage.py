@@ -172,7 +172,8 @@ class Concurrency(_Part, frozen=True):
     authorizer: Annotated[int | None, Field(ge=1)] = None
     process: Annotated[int | None, Field(ge=1)] = None
     query: Annotated[int | None, Field(ge=1)] = None
-    reconcile: Annotated[int, Field(ge=2, le=1000)] = 5
+    reconcile: Annotated[int, Field(ge=2, le=1000)] = 20
+    """Chunks of settlement files at once: 1,000 lines each."""
     deliver: Annotated[int, Field(ge=2, le=1000)] = 20
     export: Annotated[int, Field(ge=2, le=1000)] = 5
     """At least 2: the smallest maximum concurrency of an SQS event source."""

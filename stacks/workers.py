@@ -31,7 +31,8 @@ from stacks.statements import (
     through_service,
 )
 
-SETTLEMENT_PREFIX: Final = "reconciliation/"
+WRITTEN_PREFIXES: Final = ("converted/", "rejected/")
+"""Where the function itself puts objects: what it can read, and what was no settlement file."""
 RECONCILE_TIMEOUT_SECONDS: Final = 300
 RECONCILE_MEMORY_MB: Final = 1769
 """One whole virtual processor (Lambda Developer Guide): matching is work of the processor."""
@@ -112,7 +113,11 @@ class WorkersStack(FunctionsStack):
         return function
 
     def _settlement_files(self) -> ServiceFunction:
-        """Bucket → EventBridge → queue → reconcile; what fails five times waits in dead letters."""
+        """Bucket → EventBridge → queue → reconcile; what fails five times waits in dead letters.
+
+        Every object is announced, so that a file in a wrong place is seen and rejected too. A file
+        is worked in chunks, whose messages the function puts into the same queue.
+        """
         files = WorkQueue(
             self,
             "SettlementFiles",
@@ -122,14 +127,11 @@ class WorkersStack(FunctionsStack):
         events.Rule(
             self,
             "FileArrived",
-            description="A settlement file was put into the bucket",
+            description="Something was put into the bucket of settlement files",
             event_pattern=events.EventPattern(
                 source=["aws.s3"],
                 detail_type=["Object Created"],
-                detail={
-                    "bucket": {"name": [self._data.settlement_bucket.bucket_name]},
-                    "object": {"key": [{"prefix": SETTLEMENT_PREFIX}]},
-                },
+                detail={"bucket": {"name": [self._data.settlement_bucket.bucket_name]}},
             ),
             targets=[
                 targets.SqsQueue(
@@ -162,16 +164,11 @@ class WorkersStack(FunctionsStack):
                 tables=data.tables,
                 service="reconcile",
                 settlement_bucket=data.settlement_bucket.bucket_name,
-                continuation_queue_url=files.queue.queue_url,
+                settlement_queue_url=files.queue.queue_url,
             ),
             statements=[
                 *self._tables(permissions.RECONCILE),
-                iam.PolicyStatement(
-                    sid="Files",
-                    actions=["s3:GetObject", "s3:GetObjectVersion"],
-                    resources=[f"{data.settlement_bucket_arn}/{SETTLEMENT_PREFIX}*"],
-                ),
-                through_service(key_arn, "s3", ("kms:Decrypt",)),
+                *self._settlement_objects(),
                 *queue_statements(
                     "FileQueue",
                     files.queue.queue_arn,
@@ -181,14 +178,41 @@ class WorkersStack(FunctionsStack):
                 ),
             ],
             wildcard_resources={
-                f"{data.settlement_bucket_export}/{SETTLEMENT_PREFIX}*": (
-                    "Whoever sends a file names it; only the prefix is ours."
-                )
+                f"{data.settlement_bucket_export}/*": "Whoever sends a file names it.",
+                **{
+                    f"{data.settlement_bucket_export}/{prefix}*": (
+                        "Objects are named by their files; only the prefix is ours."
+                    )
+                    for prefix in WRITTEN_PREFIXES
+                },
             },
             no_dead_letter_queue="Fed by a queue, whose own redrive policy keeps what failed.",
             memory_mb=RECONCILE_MEMORY_MB,
             timeout_seconds=RECONCILE_TIMEOUT_SECONDS,
         )
+
+    def _settlement_objects(self) -> list[iam.PolicyStatement]:
+        """Read every object; write what was converted or rejected; delete what was moved away."""
+        bucket = self._data.settlement_bucket_arn
+        return [
+            iam.PolicyStatement(
+                sid="Files",
+                actions=[
+                    "s3:DeleteObjectVersion",
+                    "s3:GetObject",
+                    "s3:GetObjectVersion",
+                ],
+                resources=[f"{bucket}/*"],
+            ),
+            iam.PolicyStatement(
+                sid="WrittenFiles",
+                actions=["s3:AbortMultipartUpload", "s3:PutObject"],
+                resources=[f"{bucket}/{prefix}*" for prefix in WRITTEN_PREFIXES],
+            ),
+            # Without it S3 answers 403 for an object that is gone, as for one that is not ours.
+            iam.PolicyStatement(sid="Bucket", actions=["s3:ListBucket"], resources=[bucket]),
+            through_service(self._key.key_arn, "s3", ("kms:Decrypt", "kms:GenerateDataKey")),
+        ]
 
     def _resolver(self, dead_letter_rights: list[iam.PolicyStatement]) -> FunctionSpec:
         data = self._data

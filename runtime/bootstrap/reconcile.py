@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from functools import cache
+from functools import cache, partial
 
 from runtime.bootstrap.base import FunctionServices
 from runtime.gateways import clients
-from runtime.gateways.settlement_files import SettlementFiles
-from runtime.repositories.settlements import SettlementRepository
-from runtime.services.reconciliation.file_run import ReconciliationDesk
+from runtime.gateways.settlement_files import SettlementObjects
+from runtime.gateways.settlement_queue import SettlementQueue
+from runtime.repositories.alerts import AlertRepository
+from runtime.repositories.settlement_chunks import SettlementChunkRepository
+from runtime.services.reconciliation.batch import BatchDependencies, record_batch
+from runtime.services.reconciliation.dependencies import ReconciliationDependencies
 from runtime.settings import ReconcileSettings
 
 
@@ -19,15 +22,13 @@ class ReconcileServices(FunctionServices):
     def __init__(self, settings: ReconcileSettings) -> None:
         super().__init__(settings)
         margin = settings.stop_before_timeout_seconds
-        self.desk = ReconciliationDesk(
-            files=SettlementFiles(
-                clients.s3(),
-                clients.sqs(),
-                settings.settlement_bucket,
-                settings.continuation_queue_url,
-            ),
-            settlements=SettlementRepository(self.store),
+        self.reconciliation = ReconciliationDependencies(
+            objects=SettlementObjects(clients.s3(), settings.settlement_bucket),
+            queue=SettlementQueue(clients.sqs(), settings.settlement_queue_url),
+            chunks=SettlementChunkRepository(self.store),
             merchants=self.profiles_for(0),
+            alerts=AlertRepository(self.store),
+            record=partial(record_batch, dependencies=BatchDependencies(self.store)),
             must_stop=lambda: self.invocation.remaining_seconds() < margin,
         )
 

@@ -1,104 +1,172 @@
-"""Settlement files in S3: read as a stream, with bounded lines; nothing holds a file in memory."""
+"""The settlement bucket: its objects are read as streams, by version and by byte range."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NotRequired, TypedDict
+from datetime import datetime
+from http import HTTPStatus
+from io import BufferedReader, RawIOBase
+from typing import TYPE_CHECKING, Any, Final
+
+from boto3.s3.transfer import TransferConfig
+from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
     from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_sqs import SQSClient
 
-READ_BYTES = 1024 * 1024
-MAX_LINE_BYTES = 4_096
-"""A settlement line is some two hundred bytes; one that never ends must not fill the memory."""
-
-
-class GetArguments(TypedDict):
-    """What names an object to GetObject."""
-
-    Key: str
-    VersionId: NotRequired[str]
+READ_BYTES: Final = 256 * 1024
+PART_BYTES: Final = 8 * 1024 * 1024
+"""Of a multipart upload, so all that is held of an object while it is written."""
+MAX_COPY_BYTES: Final = 5 * 1024**3
+"""The largest object that one CopyObject copies (S3 API reference, CopyObject)."""
+_ONE_PART_AT_A_TIME: Final = TransferConfig(
+    multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, use_threads=False
+)
 
 
 @dataclass(frozen=True, slots=True)
-class FileVersion:
-    """One object of the bucket, and which of its versions: a later upload is another file."""
+class ObjectVersion:
+    """The bytes that one object had at one time: `etag` names them, `version_id` where S3 has one.
+
+    Whatever is put under the key later is another one.
+    """
 
     key: str
+    etag: str
     version_id: str | None = None
 
-    def arguments(self) -> GetArguments:
-        """How GetObject is asked for it."""
-        if self.version_id is None:
-            return {"Key": self.key}
-        return {"Key": self.key, "VersionId": self.version_id}
+    def arguments(self) -> dict[str, str]:
+        """How they are read, or nothing at all: S3 answers 412 once others are in their place."""
+        named = {} if self.version_id is None else {"VersionId": self.version_id}
+        return {"Key": self.key, "IfMatch": self.etag, **named}
 
 
 @dataclass(frozen=True, slots=True)
-class FileDigest:
-    """SHA-256 of an object's bytes (hex), and the entity tag that names these bytes to S3."""
+class StoredObject:
+    """An object as it was found: its version, its size in bytes, and when it was put."""
 
-    sha256: str
-    etag: str
+    version: ObjectVersion
+    size: int
+    put_at: datetime
 
 
 @dataclass(frozen=True)
-class SettlementFiles:
-    """The settlement bucket, and the queue through which a long file asks to be continued."""
+class SettlementObjects:
+    """The objects of the settlement bucket."""
 
     s3: S3Client
-    sqs: SQSClient
     bucket: str
-    queue_url: str
 
-    def digest(self, file: FileVersion) -> FileDigest:
-        """Fingerprints of the file."""
-        answer = self.s3.get_object(Bucket=self.bucket, **file.arguments())
-        digest = hashlib.sha256()
-        for chunk in _chunks(answer["Body"]):
-            digest.update(chunk)
-        return FileDigest(digest.hexdigest(), answer["ETag"])
+    def find(self, key: str, version_id: str | None = None) -> StoredObject | None:
+        """The object, or one version of it; None where there is none any more."""
+        named: Any = {} if version_id is None else {"VersionId": version_id}
+        try:
+            answer = self.s3.head_object(Bucket=self.bucket, Key=key, **named)
+        except ClientError as error:
+            if _status_of(error) in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
+                return None  # 405 for a delete marker (S3 API reference, HeadObject)
+            raise
+        found = ObjectVersion(key, answer["ETag"], _version_of(answer, version_id))
+        return StoredObject(found, answer["ContentLength"], answer["LastModified"])
 
-    def lines(self, file: FileVersion, digest: FileDigest) -> Iterator[str | None]:
-        """The file's lines without their ends; None for one that is longer than MAX_LINE_BYTES.
+    def blocks(
+        self, version: ObjectVersion, start: int = 0, end: int | None = None
+    ) -> Iterator[bytes]:
+        """Bytes from `start` up to `end`, or to the last one.
 
-        Raises ClientError (PreconditionFailed) when the object was replaced since `digest`.
+        Raises ClientError, PreconditionFailed among others where the object was replaced.
         """
-        answer = self.s3.get_object(Bucket=self.bucket, IfMatch=digest.etag, **file.arguments())
-        return split_lines(_chunks(answer["Body"]))
+        if start == end:
+            return
+        arguments: Any = version.arguments()
+        if start or end is not None:
+            arguments["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
+        answer = self.s3.get_object(Bucket=self.bucket, **arguments)
+        blocks = _blocks(answer["Body"])
+        if "Range" in arguments and not answer.get("ContentRange"):
+            # Who serves a range may answer with the whole (RFC 9110 section 14.2).
+            blocks = _cut(blocks, start, end)
+        yield from blocks
 
-    def ask_to_continue(self, message: str) -> None:
-        """Queue another run over the same file."""
-        self.sqs.send_message(QueueUrl=self.queue_url, MessageBody=message)
+    def write(self, key: str, blocks: Iterable[bytes]) -> ObjectVersion:
+        """Put an object as its bytes are made, a part at a time."""
+        # Multipart uploads of unknown length are s3transfer's work (boto3's upload_fileobj).
+        stream = BufferedReader(_Stream(blocks), READ_BYTES)
+        self.s3.upload_fileobj(stream, self.bucket, key, Config=_ONE_PART_AT_A_TIME)
+        found = self.find(key)
+        assert found is not None, f"{key} was put and is not there"
+        return found.version
+
+    def move(self, stored: StoredObject, key: str) -> bool:
+        """Copy the object to `key`, then delete this version of it; False where it is too large.
+
+        Again, it does the same again. What was put under its old key since then stays.
+        """
+        if stored.size > MAX_COPY_BYTES:
+            return False
+        source = stored.version
+        named: Any = {} if source.version_id is None else {"VersionId": source.version_id}
+        copied: Any = {"Bucket": self.bucket, "Key": source.key, **named}
+        self.s3.copy_object(
+            Bucket=self.bucket,
+            Key=key,
+            CopySource=copied,
+            CopySourceIfMatch=source.etag,
+            TaggingDirective="REPLACE",  # to copy tags takes rights to read them
+        )
+        self.s3.delete_object(Bucket=self.bucket, Key=source.key, **named)
+        return True
 
 
-def split_lines(chunks: Iterable[bytes]) -> Iterator[str | None]:
-    """Lines of a UTF-8 stream (a byte order mark is dropped, bad bytes become U+FFFD).
+class _Stream(RawIOBase):
+    """Blocks of bytes as a file that is read once, from its start to its end."""
 
-    A line above MAX_LINE_BYTES is given as None; no more of it than that is ever held.
-    """
-    held, too_long, first = b"", False, True
-    for chunk in chunks:
-        *complete, tail = chunk.split(b"\n")
-        for piece in complete:
-            line = held + piece
-            yield None if too_long or len(line) > MAX_LINE_BYTES else _text(line, first)
-            held, too_long, first = b"", False, False
-        held += tail
-        if len(held) > MAX_LINE_BYTES:
-            held, too_long = b"", True
-    if held or too_long:
-        yield None if too_long else _text(held, first)
+    def __init__(self, blocks: Iterable[bytes]) -> None:
+        self._blocks = iter(blocks)
+        self._rest = b""
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Fill the buffer with what comes next; 0 at the end."""
+        target = memoryview(buffer).cast("B")
+        while not self._rest:
+            block = next(self._blocks, None)
+            if block is None:
+                return 0
+            self._rest = block
+        count = min(len(target), len(self._rest))
+        target[:count], self._rest = self._rest[:count], self._rest[count:]
+        return count
 
 
-def _text(line: bytes, first: bool) -> str:
-    text = line.rstrip(b"\r").decode("utf-8", "replace")
-    return text.removeprefix("\ufeff") if first else text
-
-
-def _chunks(body: StreamingBody) -> Iterator[bytes]:
+def _blocks(body: StreamingBody) -> Iterator[bytes]:
     return iter(lambda: body.read(READ_BYTES), b"")
+
+
+def _cut(blocks: Iterable[bytes], start: int, end: int | None) -> Iterator[bytes]:
+    """The part of a whole object that was asked for."""
+    at = 0
+    for block in blocks:
+        if end is not None and at >= end:
+            return
+        part = block[max(start - at, 0) : None if end is None else end - at]
+        at += len(block)
+        if part:
+            yield part
+
+
+def _version_of(answer: Any, asked: str | None) -> str | None:
+    """S3 names no version, or "null", in a bucket that keeps none."""
+    version: str | None = answer.get("VersionId", asked)
+    return None if version == "null" else version
+
+
+def _status_of(error: ClientError) -> int:
+    status: int = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return status

@@ -9,23 +9,14 @@ from pydantic import BaseModel
 
 from runtime.domain.buckets import bucket_key
 from runtime.domain.settlement_lines import line_bucket
-from runtime.errors import StaleWrite
-from runtime.models.scope import EVERYBODY, Scope
+from runtime.models.scope import Scope
 from runtime.models.settlement import Settlement, SettlementLine, SettlementStatus
-from runtime.models.transaction import Transaction, TransactionStatus
-from runtime.models.transfer import Transfer
-from runtime.repositories.booking import booked
 from runtime.repositories.expressions import (
     Key,
-    Write,
     above,
-    absent,
     between,
-    change,
     equals,
-    put,
 )
-from runtime.repositories.refusals import TransactionRefused
 from runtime.repositories.store import Store
 
 
@@ -46,84 +37,11 @@ class DayRange:
     last: str
 
 
-class ChunkContended(Exception):
-    """A transaction of the chunk changed after it was read; read again and judge again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settling:
-    """A matched line's effect: the transaction before and after, and what is booked for it."""
-
-    before: Transaction
-    after: Transaction
-    booking: Transfer
-
-
 class SettlementRepository:
-    """The settlements and settlement_lines tables, and the transactions that settle."""
+    """The settlements and settlement_lines tables, as lists and reports read them."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-
-    def open(self, settlement: Settlement, *, token: str) -> Settlement:
-        """The settlement of that id: the one that exists, or this one, now stored."""
-        try:
-            self._store.transact([put(settlement).when(absent("id"))], token=token)
-        except TransactionRefused as refused:
-            item = refused.failed[0]
-            return self._store.codec.to_row(Settlement.table_schema, item, Settlement)
-        return settlement
-
-    def transactions(self, transaction_ids: Sequence[str]) -> dict[str, Transaction]:
-        """Our transactions by id, strongly consistent; unknown ids are left out."""
-        keys: list[Key] = [{"id": each} for each in dict.fromkeys(transaction_ids)]
-        if not keys:
-            return {}
-        return {
-            row.id: row for row in self._store.get_many(Transaction, keys, Transaction, EVERYBODY)
-        }
-
-    def record_chunk(
-        self,
-        before: Settlement,
-        after: Settlement,
-        lines: Sequence[SettlementLine],
-        settling: Sequence[Settling],
-        *,
-        token: str,
-    ) -> None:
-        """Lines, settled transactions, bookings and the checkpoint in one commit.
-
-        Raises StaleWrite when another run has passed this checkpoint, ChunkContended when one of
-        the transactions is not as it was read.
-        """
-        checkpoint = change(before, after).when(
-            equals("version", before.version), equals("lines_done", before.lines_done)
-        )
-        writes: list[Write] = [checkpoint]
-        writes += [put(line).when(absent("line")) for line in lines]
-        for settled in settling:
-            unchanged = (
-                equals("version", settled.before.version),
-                equals("status", TransactionStatus.SUCCEEDED),
-            )
-            writes.append(change(settled.before, settled.after).when(*unchanged))
-            writes += booked(settled.booking)
-        try:
-            # Whatever has failed, the chunk is read again.
-            self._store.transact(writes, token=token, decisive=range(len(writes)))
-        except TransactionRefused as refused:
-            if 0 in refused.failed:
-                raise StaleWrite("settlements", f"{before.id} was taken further") from refused
-            raise ChunkContended from refused
-
-    def advance(self, before: Settlement, after: Settlement, *, token: str) -> None:
-        """One step of the settlement alone. Raises StaleWrite."""
-        step = change(before, after).when(equals("version", before.version))
-        try:
-            self._store.transact([step], token=token)
-        except TransactionRefused as refused:
-            raise StaleWrite("settlements", f"{before.id} was taken further") from refused
 
     def get(self, settlement_id: str, scope: Scope) -> Settlement | None:
         """A settlement, strongly consistent."""

@@ -175,14 +175,16 @@ OBJECTS = {
     "s3:GetObject": {
         "AuditBucket": {"roots/*"},
         "ExportBucket": {"exports/*", "reports/*"},
-        "SettlementBucket": {"reconciliation/*"},
+        "SettlementBucket": {"*"},
     },
-    "s3:GetObjectVersion": {"SettlementBucket": {"reconciliation/*"}},
+    "s3:GetObjectVersion": {"SettlementBucket": {"*"}},
+    "s3:DeleteObjectVersion": {"SettlementBucket": {"*"}},
+    "s3:AbortMultipartUpload": {"SettlementBucket": {"converted/*", "rejected/*"}},
     "s3:PutObject": {
         "AuditBucket": {"rows/*", "roots/*"},
         "ExportBucket": {"exports/*", "reports/*"},
         "FailedBatches": {"*"},
-        "SettlementBucket": {"reconciliation/*"},
+        "SettlementBucket": {"converted/*", "reconciliation/*", "rejected/*"},
     },
 }
 """What functions may do with many objects, by a part of their bucket's name."""

@@ -37,7 +37,7 @@ def _rules(stage: Synthesized, kind: str) -> list[Resource]:
     return [rule for rule in stage.all("AWS::Events::Rule") if kind in rule.properties]
 
 
-def test_only_files_under_the_prefix_of_the_settlement_bucket_start_a_reconciliation(
+def test_every_object_of_the_settlement_bucket_is_announced_and_none_of_another(
     stage: Synthesized,
 ) -> None:
     (rule,) = _rules(stage, "EventPattern")
@@ -46,9 +46,26 @@ def test_only_files_under_the_prefix_of_the_settlement_bucket_start_a_reconcilia
     assert stage.flat(bucket).startswith("${SettlementBucket")
     assert pattern["source"] == ["aws.s3"]
     assert pattern["detail-type"] == ["Object Created"]
-    assert pattern["detail"]["object"]["key"] == [{"prefix": "reconciliation/"}]
+    assert set(pattern["detail"]) == {"bucket"}
     (target,) = rule.properties["Targets"]
     assert target["Arn"]["Fn::GetAtt"][0].startswith("SettlementFilesQueue")
+
+
+def test_the_function_of_settlement_files_writes_and_deletes_no_more_than_it_must(
+    stage: Synthesized,
+) -> None:
+    rights: dict[str, set[str]] = {}
+    for statement in stage.statements_of("reconcile"):
+        for resource in map(stage.flat, statement["Resource"]):
+            if "SettlementBucket" in resource:
+                rights.setdefault(resource.partition("/")[2], set()).update(statement["Action"])
+    written = {"s3:AbortMultipartUpload", "s3:PutObject"}
+    assert rights == {
+        "": {"s3:ListBucket"},
+        "*": {"s3:DeleteObjectVersion", "s3:GetObject", "s3:GetObjectVersion"},
+        "converted/*": written,
+        "rejected/*": written,
+    }
 
 
 def test_a_file_is_taken_alone_and_hidden_for_six_timeouts(stage: Synthesized) -> None:

@@ -32,10 +32,8 @@ from runtime.models.limit import CustomerMinute, LimitCounter
 from runtime.models.payment import Payment, PaymentStatus
 from runtime.models.sandbox_charge import SandboxCharge
 from runtime.models.scope import EVERYBODY
-from runtime.models.settlement import Settlement
 from runtime.models.total import MARK_ITEM, Total
 from runtime.models.transaction import Transaction
-from runtime.models.transfer import Transfer
 from runtime.repositories import claims
 from runtime.repositories.accounts import AccountRepository
 from runtime.repositories.claims import ClaimRepository
@@ -66,11 +64,6 @@ from runtime.repositories.payment_lists import PaymentLists
 from runtime.repositories.payments import PaymentRepository
 from runtime.repositories.refusals import TransactionRefused
 from runtime.repositories.sandbox_charges import SandboxChargeRepository
-from runtime.repositories.settlements import (
-    ChunkContended,
-    SettlementRepository,
-    Settling,
-)
 from runtime.repositories.totals import TotalsRepository
 from runtime.services.accounts import AccountDesk, create_account
 from runtime.services.customers import CustomerDesk, create_customer
@@ -379,35 +372,6 @@ def test_an_intent_never_overwrites_a_payment_of_the_same_id(world: World) -> No
     assert len(world.claims()) == 1
 
 
-def test_a_chunk_settles_no_transaction_that_changed_since_it_was_read(world: World) -> None:
-    repository = SettlementRepository(world.store)
-    world.pay(world.merchant())
-    (stored,) = world.rows(Transaction)
-    stale = stored.model_copy(update={"version": stored.version + 1})
-    settled = stale.model_copy(update={"status": "settled", "version": stale.version + 1})
-    settlement = repository.open(_settlement(), token=fresh())
-    after = settlement.model_copy(update={"version": 2, "lines_done": 1})
-    (transfer,) = world.rows(Transfer)
-    booking = transfer.model_copy(update={"id": f"{transfer.id}S"})
-    settling = [Settling(stale, settled, booking)]
-    with pytest.raises(ChunkContended):
-        repository.record_chunk(settlement, after, [], settling, token=fresh())
-    assert world.rows(Transaction) == [stored]
-    assert repository.get(settlement.id, EVERYBODY) == settlement
-
-
-def test_a_chunk_that_starts_from_an_old_checkpoint_writes_nothing(world: World) -> None:
-    repository = SettlementRepository(world.store)
-    first = repository.open(_settlement(), token=fresh())
-    second = first.model_copy(update={"version": 2, "lines_done": 30})
-    repository.record_chunk(first, second, [], [], token=fresh())
-    for stale in (first, second.model_copy(update={"lines_done": 0})):
-        other = stale.model_copy(update={"version": stale.version + 1, "lines_done": 60})
-        with pytest.raises(StaleWrite, match="taken further"):
-            repository.record_chunk(stale, other, [], [], token=fresh())
-    assert repository.get(first.id, EVERYBODY) == second
-
-
 def test_due_payments_are_read_by_their_time_and_only_while_open(either_world: World) -> None:
     world = either_world
     merchant = world.merchant()
@@ -461,38 +425,6 @@ def test_views_read_only_what_they_need(either_world: World) -> None:
     assert world.kms.decrypted == opened
     assert MerchantRepository(world.store).profile("mer_nobody", EVERYBODY) is None
     assert CustomerRepository(world.store).owner("cus_nobody", EVERYBODY) is None
-
-
-def _settlement() -> Settlement:
-    return Settlement(
-        id="set_1",
-        merchant_id="mer_1",
-        date="2026-03-15",
-        status="processing",
-        source="k",
-        sha256="s",
-        created_at="2026-01-01T00:00:00.000Z",
-        updated_at="2026-01-01T00:00:00.000Z",
-        changed_by="t",
-        request_id="r",
-        cause="c",
-    )
-
-
-def test_a_settlement_advances_by_version_only(either_world: World) -> None:
-    world = either_world
-    repository = SettlementRepository(world.store)
-    first = _settlement()
-    assert repository.open(first, token=fresh()) == first
-    assert repository.open(first.model_copy(update={"source": "x"}), token=fresh()) == first
-    second = first.model_copy(update={"version": 2, "last_line": 5})
-    repository.advance(first, second, token=fresh())
-    with pytest.raises(StaleWrite):
-        repository.advance(first, second, token=fresh())
-    assert repository.get("set_1", EVERYBODY) == second
-    assert repository.get_many([], EVERYBODY) == []
-    assert repository.transactions([]) == {}
-    assert repository.transactions(["txn_x", "txn_x"]) == {}
 
 
 # ------------------------------------------------------------ creations, with and without a key

@@ -1,9 +1,7 @@
-"""Fakes at the ports: KMS, S3 and SQS in memory, and a clock that tests move."""
+"""Fakes at the ports: KMS, EventBridge, parked records, and a clock that tests move."""
 
 from __future__ import annotations
 
-import hashlib
-import io
 import os
 import threading
 from collections.abc import Callable, Mapping
@@ -72,27 +70,6 @@ class FakeKms:
 
 
 @dataclass
-class FakeS3:
-    """Objects by key, read as streams; `on_read` runs after each GetObject has begun."""
-
-    objects: dict[str, bytes] = field(default_factory=dict)
-    on_read: Callable[[str], None] = lambda key: None
-
-    def get_object(
-        self, *, Bucket: str, Key: str, IfMatch: str | None = None, VersionId: str | None = None
-    ) -> dict[str, Any]:
-        assert VersionId is None, "versions are S3's own; they are tried on the embedded AWS"
-        if Key not in self.objects:
-            raise client_error("NoSuchKey", "GetObject")
-        body = self.objects[Key]
-        etag = f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
-        if IfMatch is not None and IfMatch != etag:
-            raise client_error("PreconditionFailed", "GetObject")
-        self.on_read(Key)
-        return {"Body": io.BytesIO(body), "ETag": etag}
-
-
-@dataclass
 class ParkingLot:
     """Remembers which records were put aside, and why."""
 
@@ -102,29 +79,6 @@ class ParkingLot:
     def park(self, table: str, sequence_number: str, raw: Mapping[str, Any], reason: str) -> None:
         self.parked[table, sequence_number] = reason
         self.raw.append(raw)
-
-
-@dataclass
-class FakeSqs:
-    """Remembers what was sent."""
-
-    sent: list[str] = field(default_factory=list)
-    batched: list[dict[str, Any]] = field(default_factory=list)
-    available: bool = True
-
-    def send_message(self, *, QueueUrl: str, MessageBody: str) -> dict[str, Any]:
-        self.sent.append(MessageBody)
-        return {"MessageId": str(len(self.sent))}
-
-    def send_message_batch(
-        self, *, QueueUrl: str, Entries: list[dict[str, Any]]
-    ) -> dict[str, list[dict[str, Any]]]:
-        """`batched` are the entries as they came."""
-        assert 1 <= len(Entries) <= 10, "as many as SQS takes"
-        if not self.available:
-            raise client_error("ServiceUnavailable", "SendMessageBatch", 503)
-        self.batched += Entries
-        return {"Successful": [{"Id": entry["Id"]} for entry in Entries], "Failed": []}
 
 
 @dataclass

@@ -176,13 +176,20 @@ class Functions:
         answer: dict[str, Any] = self.modules["authorize"].handler(event, Context())
         return answer
 
-    def reconcile(self, *keys: str, **detail: Any) -> Any:
-        """Settlement files announced through the queue."""
+    def reconcile(self, *keys: str, seconds: float = 60.0, **detail: Any) -> Any:
+        """Settlement files announced through the queue; what they queue themselves waits there."""
+        return self.reconcile_messages(
+            *(json.dumps({"detail": {"object": {"key": key, **detail}}}) for key in keys),
+            seconds=seconds,
+        )
+
+    def reconcile_messages(self, *bodies: str, seconds: float = 60.0) -> Any:
+        """A batch of messages of the queue of settlement files."""
         records = [
             {
-                "messageId": f"message-{key}",
+                "messageId": f"message-{number}",
                 "receiptHandle": "handle",
-                "body": json.dumps({"detail": {"object": {"key": key, **detail}}}),
+                "body": body,
                 "attributes": {},
                 "messageAttributes": {},
                 "md5OfBody": "",
@@ -190,9 +197,19 @@ class Functions:
                 "eventSourceARN": "arn:aws:sqs:eu-west-1:1:queue",
                 "awsRegion": "eu-west-1",
             }
-            for key in keys
+            for number, body in enumerate(bodies)
         ]
-        return self.modules["reconcile"].handler({"Records": records}, Context())
+        return self.modules["reconcile"].handler({"Records": records}, Context(seconds))
+
+    def work_settlement_queue(self, sqs: Any, queue_url: str) -> int:
+        """Hand over what waits in the queue of settlement files, until nothing does; how much."""
+        worked = 0
+        while messages := sqs.receive_message(QueueUrl=queue_url).get("Messages", []):
+            for message in messages:
+                assert self.reconcile_messages(message["Body"])["batchItemFailures"] == []
+                sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
+                worked += 1
+        return worked
 
     def resolve(self) -> Any:
         """The resolver's schedule fires."""
@@ -267,7 +284,7 @@ def environment(
         "index_key_arn": key_arn,
         "settlement_bucket": bucket,
         "export_bucket": bucket,
-        "continuation_queue_url": queue_url,
+        "settlement_queue_url": queue_url,
         "delivery_queue_url": queue_url,
         "failed_batches_bucket": bucket,
         "audit_bucket": bucket,

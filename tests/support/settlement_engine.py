@@ -1,16 +1,12 @@
 """The engine of settlement files in memory: a versioned bucket, a queue, tables, and crashes.
 
-Every call to one of them is a step. `kill_at` ends the process before or after the step of that
-number, as a crash does: what was done stays done, and nobody gets an answer.
+Every call to one of them is a step. `Steps.kill_at` ends the process before or after the step of
+that number, as a crash does: what was done stays done, and nobody gets an answer.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,12 +15,9 @@ from runtime.domain.settlement_deltas import combined
 from runtime.domain.settlement_formats.line import ImportedLine
 from runtime.domain.settlement_lines import line_bucket, line_partition
 from runtime.errors import NotFound, StaleWrite
-from runtime.gateways.settlement_objects import SettlementObjects
+from runtime.gateways.settlement_files import SettlementObjects
 from runtime.gateways.settlement_queue import (
-    ChunkMessage,
-    ObjectCreated,
     SettlementQueue,
-    read_message,
 )
 from runtime.models.alert import Alert
 from runtime.models.change import ChangeContext
@@ -45,135 +38,16 @@ from runtime.models.settlement_file import (
     SettlementFile,
     chunk_id,
 )
-from runtime.services.reconciliation.chunks import work_chunk
-from runtime.services.reconciliation.closing import close_file
 from runtime.services.reconciliation.dependencies import Line, ReconciliationDependencies
-from runtime.services.reconciliation.planning import plan_file
-from tests.support.fakes import Clock, client_error
+from runtime.services.reconciliation.messages import handle_message
+from tests.support.fakes import Clock
 from tests.support.faults import ProcessKilled
+from tests.support.settlement_fakes import FakeBucket, FakeQueue, Steps, object_created
 
 SHOP = "mer_01KKMT9200XCDX7SXNA4CE7V13"
 BATCH = 7
 """Lines of one commit of the fake matcher."""
 AT = "2026-03-14T09:00:00.000Z"
-
-
-@dataclass
-class Steps:
-    """Counts calls, and ends the process at one of them."""
-
-    kill_at: int | None = None
-    after: bool = False
-    made: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def __call__(self, call: Callable[[], Any]) -> Any:
-        with self._lock:
-            self.made += 1
-            dies = self.made == self.kill_at
-        if dies and not self.after:
-            raise ProcessKilled(f"before step {self.made}")
-        result = call()
-        if dies:
-            raise ProcessKilled(f"after step {self.made}")
-        return result
-
-
-@dataclass
-class FakeBucket:
-    """S3 with versions: what is put under a key again is another version of it."""
-
-    steps: Steps = field(default_factory=Steps)
-    versions: dict[str, list[tuple[str, bytes, Any]]] = field(default_factory=dict)
-    clock: Clock = field(default_factory=Clock)
-    on_read: Callable[[str], None] = lambda key: None
-    most_read: int = 0
-    _numbers: int = 0
-
-    def put(self, key: str, body: bytes) -> str:
-        self._numbers += 1
-        version = f"v{self._numbers}"
-        self.versions.setdefault(key, []).append((version, body, self.clock()))
-        return version
-
-    @property
-    def objects(self) -> dict[str, bytes]:
-        """What stands under each key now."""
-        return {key: found[-1][1] for key, found in self.versions.items() if found}
-
-    def _find(self, key: str, version_id: str | None, operation: str) -> tuple[str, bytes, Any]:
-        for found in reversed(self.versions.get(key, [])):
-            if version_id in (None, found[0]):
-                return found
-        raise client_error("404", operation, 404)
-
-    def head_object(self, *, Bucket: str, Key: str, VersionId: str | None = None) -> Any:
-        version, body, at = self.steps(lambda: self._find(Key, VersionId, "HeadObject"))
-        return {
-            "ETag": _etag(body),
-            "VersionId": version,
-            "ContentLength": len(body),
-            "LastModified": at,
-        }
-
-    def get_object(
-        self,
-        *,
-        Bucket: str,
-        Key: str,
-        IfMatch: str | None = None,
-        VersionId: str | None = None,
-        Range: str | None = None,
-    ) -> Any:
-        _, body, _ = self.steps(lambda: self._find(Key, VersionId, "GetObject"))
-        if IfMatch is not None and IfMatch != _etag(body):
-            raise client_error("PreconditionFailed", "GetObject", 412)
-        if Range is not None:
-            first, _, last = Range.removeprefix("bytes=").partition("-")
-            body = body[int(first) : int(last) + 1 if last else None]
-        self.on_read(Key)
-        self.most_read = max(self.most_read, len(body))
-        return {"Body": io.BytesIO(body), "ETag": _etag(body)}
-
-    def upload_fileobj(self, stream: Any, bucket: str, key: str, Config: Any) -> None:
-        body = stream.read()
-        self.steps(lambda: self.put(key, body))
-
-    def copy_object(self, *, Bucket: str, Key: str, CopySource: Any, **_: Any) -> Any:
-        source = self._find(CopySource["Key"], CopySource.get("VersionId"), "CopyObject")
-        self.steps(lambda: self.put(Key, source[1]))
-
-    def delete_object(self, *, Bucket: str, Key: str, VersionId: str | None = None) -> Any:
-        def delete() -> None:
-            found = self.versions.get(Key, [])
-            self.versions[Key] = [each for each in found if VersionId not in (None, each[0])]
-
-        self.steps(delete)
-
-
-def _etag(body: bytes) -> str:
-    return f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
-
-
-@dataclass
-class FakeQueue:
-    """SQS: a message stays until whoever received it says that it is done."""
-
-    steps: Steps = field(default_factory=Steps)
-    waiting: deque[str] = field(default_factory=deque)
-    refuse: int = 0
-
-    def send_message_batch(self, *, QueueUrl: str, Entries: list[dict[str, Any]]) -> Any:
-        assert 1 <= len(Entries) <= 10, "as many as SQS takes"
-        assert all(entry["MessageGroupId"] for entry in Entries)
-
-        def send() -> Any:
-            refused = Entries[: self.refuse]
-            self.refuse = 0
-            self.waiting.extend(entry["MessageBody"] for entry in Entries[len(refused) :])
-            return {"Failed": [{"Id": entry["Id"]} for entry in refused]}
-
-        return self.steps(send)
 
 
 @dataclass
@@ -444,7 +318,7 @@ class SettlementEngine:
 
     def __post_init__(self) -> None:
         self.clock = Clock()
-        self.bucket = FakeBucket(self.steps)
+        self.bucket = FakeBucket(self.steps, clock=self.clock)
         self.queue = FakeQueue(self.steps)
         self.tables = FakeTables(self.steps)
         self.matcher = FakeMatcher(self.tables)
@@ -472,20 +346,11 @@ class SettlementEngine:
         return version
 
     def announce(self, key: str, version: str | None) -> None:
-        uploaded = {"key": key, **({} if version is None else {"version-id": version})}
-        event = {"source": "aws.s3", "detail": {"object": uploaded}}
-        self.queue.waiting.append(json.dumps(event))
+        self.queue.waiting.append(object_created(key, version))
 
     def handle(self, body: str) -> None:
         """One message, as the function handles it."""
-        dependencies = self.dependencies()
-        match read_message(body):
-            case ObjectCreated() as arrived:
-                plan_file(arrived, "message", dependencies)
-            case ChunkMessage() as message:
-                work_chunk(message, "message", dependencies)
-            case message:
-                close_file(message.file_id, "message", dependencies)
+        handle_message(body, "message", self.dependencies())
 
     def run(self, *, each_twice: bool = False, crashes: int = 0) -> None:
         """Handle messages until none is left. One whose process ended comes again."""
@@ -515,5 +380,5 @@ class SettlementEngine:
             "lines": {k: v.model_dump(exclude=moving) for k, v in self.tables.line_rows.items()},
             "chunks": {k: v.model_dump(exclude=moving) for k, v in self.tables.rows.items()},
             "alerts": {k: v.model_dump() for k, v in self.tables.alerts.items()},
-            "objects": self.bucket.objects,
+            "objects": dict(self.bucket.objects),
         }

@@ -60,6 +60,10 @@ class Stage:
         poller.drain()
         assert not poller.errors
 
+    def work_settlement_queue(self) -> int:
+        """Work the queue of settlement files until it is empty; how many messages it had."""
+        return self.api.work_settlement_queue(self.aws.client("sqs"), self.queue_url)
+
     def payments_that_contradict(self) -> list[str]:
         """What the project's own proof finds wrong with payments and their postings."""
         client = self.aws_tables.dynamodb()

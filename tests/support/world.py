@@ -11,6 +11,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from http import HTTPStatus
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -29,7 +30,8 @@ from runtime.gateways.key_ring import MAX_CACHE_SECONDS, KeyRing
 from runtime.gateways.processors.connectors import Connectors
 from runtime.gateways.processors.port import Processor
 from runtime.gateways.processors.sandbox import SandboxProcessor
-from runtime.gateways.settlement_files import FileVersion, SettlementFiles
+from runtime.gateways.settlement_files import SettlementObjects
+from runtime.gateways.settlement_queue import SettlementQueue
 from runtime.models import ALL_TABLES
 from runtime.models.change import ChangeContext
 from runtime.models.customer import Customer
@@ -38,6 +40,7 @@ from runtime.models.merchant import Merchant, MerchantProfile
 from runtime.models.payment import Payment
 from runtime.models.sandbox_charge import SandboxCharge
 from runtime.models.scope import EVERYBODY
+from runtime.models.settlement_file import SettlementFile
 from runtime.models.transaction import Transaction
 from runtime.models.transfer import Transfer
 from runtime.repositories.alerts import AlertRepository
@@ -52,6 +55,7 @@ from runtime.repositories.payment_lists import PaymentLists
 from runtime.repositories.payments import PaymentRepository
 from runtime.repositories.processor_events import KeptEventRepository
 from runtime.repositories.sandbox_charges import SandboxChargeRepository
+from runtime.repositories.settlement_chunks import SettlementChunkRepository
 from runtime.repositories.settlements import SettlementRepository
 from runtime.repositories.store import Store
 from runtime.repositories.totals import TotalsRepository
@@ -74,15 +78,18 @@ from runtime.services.payment_queries import PaymentArchive
 from runtime.services.payment_resolution import ResolverReport, resolve_due
 from runtime.services.payments import create_payment
 from runtime.services.processor_configuration import ProcessorDependencies
-from runtime.services.reconciliation.file_run import FileReport, ReconciliationDesk, reconcile_file
+from runtime.services.reconciliation.batch import BatchDependencies, record_batch
+from runtime.services.reconciliation.dependencies import ReconciliationDependencies
+from runtime.services.reconciliation.messages import handle_message
 from runtime.services.settlement_queries import SettlementArchive
 from runtime.services.totals_reading import TotalsReader
 from runtime.services.trouble import TroubleReports
 from runtime.settings import FEWEST_OPEN_BUCKETS, PaymentTiming
 from tests.support.engines import Engine
-from tests.support.fakes import Clock, FakeKms, FakeS3, FakeSqs
+from tests.support.fakes import Clock, FakeKms
 from tests.support.lazy_tables import LazyEngine, LazyTables
 from tests.support.payment_truth import payments_must_agree
+from tests.support.settlement_fakes import FakeBucket, FakeQueue, object_created
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -111,7 +118,7 @@ class World:
         self.timing = timing
         self.clock = Clock()
         self.kms = FakeKms()
-        self.s3, self.sqs = FakeS3(), FakeSqs()
+        self.s3, self.sqs = FakeBucket(clock=self.clock), FakeQueue()
         self.tables = {schema.name: f"{prefix}-{schema.name}" for schema in ALL_TABLES}
         self.key_names = {self.tables[s.name]: s.key_names for s in ALL_TABLES}
         wanted = {}
@@ -249,12 +256,17 @@ class World:
 
     def reconciliation(
         self, store: Store | None = None, must_stop: Callable[[], bool] = lambda: False
-    ) -> ReconciliationDesk:
+    ) -> ReconciliationDependencies:
         """What reconciling works with."""
-        return ReconciliationDesk(
-            files=SettlementFiles(self.s3, self.sqs, "settlements", "queue"),  # type: ignore[arg-type]
-            settlements=SettlementRepository(store or self.store),
-            merchants=MerchantProfiles(MerchantRepository(self.store), 0),
+        store = store or self.store
+        batches = BatchDependencies(store, self.clock)
+        return ReconciliationDependencies(
+            objects=SettlementObjects(self.s3, "settlements"),  # type: ignore[arg-type]
+            queue=SettlementQueue(self.sqs, "queue"),  # type: ignore[arg-type]
+            chunks=SettlementChunkRepository(store),
+            merchants=self.profiles(),
+            alerts=AlertRepository(store),
+            record=partial(record_batch, dependencies=batches),
             must_stop=must_stop,
             clock=self.clock,
         )
@@ -392,9 +404,21 @@ class World:
                 return
         raise AssertionError("the resolver does not come to an end")
 
-    def reconcile(self, key: str, desk: ReconciliationDesk | None = None) -> FileReport:
-        """One run over a settlement file."""
-        return reconcile_file(FileVersion(key), "message", desk or self.reconciliation())
+    def reconcile(
+        self, key: str, dependencies: ReconciliationDependencies | None = None
+    ) -> SettlementFile:
+        """The event of a settlement file, and every message that follows from it."""
+        self.sqs.waiting.append(object_created(key, self.s3.current(key)))
+        self.work_queue(dependencies)
+        files = [row for row in self.rows(SettlementFile) if row.key == key]
+        return max(files, key=lambda row: row.id)
+
+    def work_queue(self, dependencies: ReconciliationDependencies | None = None) -> None:
+        """Handle messages about settlement files until none is left; one that fails stays."""
+        while self.sqs.waiting:
+            body = self.sqs.waiting[0]
+            handle_message(body, "message", dependencies or self.reconciliation())
+            self.sqs.waiting.remove(body)
 
     # ------------------------------------------------------------ the truth
 

@@ -16,8 +16,8 @@ from runtime.domain.settlement_formats.layout import Layout
 from runtime.domain.settlement_formats.line import UnreadableLine
 from runtime.domain.settlement_formats.records import cells_of
 from runtime.domain.settlement_records import Record, read_records
-from runtime.errors import PlatformError, StaleWrite
-from runtime.gateways.settlement_objects import ObjectVersion
+from runtime.errors import StaleWrite, Unavailable
+from runtime.gateways.settlement_files import ObjectVersion
 from runtime.gateways.settlement_queue import ChunkMessage, CloseMessage
 from runtime.models.merchant import MerchantProfile
 from runtime.models.settlement_file import FileStatus, SettlementChunk, SettlementFile
@@ -152,7 +152,7 @@ class _ChunkWork:
 
 def _is_bug(error: Exception) -> bool:
     """Whether an error is the fault of what is processed, not of the time or the services used."""
-    passing = isinstance(error, StaleWrite | NoTimeLeft | PlatformError | MemoryError | OSError)
+    passing = isinstance(error, StaleWrite | NoTimeLeft | Unavailable | MemoryError | OSError)
     return not passing and not is_from_aws(error)
 
 

@@ -10,8 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from runtime.domain.settlement_deltas import by_settlement, summed_counts, with_delta
-from runtime.domain.settlement_lines import exception_bucket, exception_key
+from runtime.domain.settlement_deltas import (
+    CONTROL_TOTALS,
+    by_settlement,
+    is_open_exception,
+    summed_counts,
+    with_delta,
+)
 from runtime.errors import StaleWrite
 from runtime.gateways.settlement_queue import CloseMessage
 from runtime.models.merchant import MerchantProfile
@@ -31,12 +36,10 @@ from runtime.services.reconciliation.dependencies import (
     Step,
     stepped,
 )
+from runtime.services.reconciliation.posting import indexed
 
 MAX_TRIES: Final = 10
 """Times that a settlement is read again because somebody else changed it meanwhile."""
-
-_CONTROL_TOTALS: Final = (LineStatus.MATCHED, LineStatus.AMOUNT_MISMATCH)
-"""Statuses of payout lines that count; a duplicate or superseded one is no control total."""
 
 
 def close_file(file_id: str, request_id: str, dependencies: ReconciliationDependencies) -> None:
@@ -103,15 +106,16 @@ def explained(
     seen: set[str] = set()
     for line in lines:
         currency = line.currency
-        if currency is None or currency in seen or line.status not in _CONTROL_TOTALS:
+        if currency is None or currency in seen or line.status not in CONTROL_TOTALS:
             continue
         seen.add(currency)
-        after = _judged(line, settlement.remainder.get(currency, 0), settlement.date, merchant)
-        if after is line:
+        judged = _judged(line, settlement.remainder.get(currency, 0))
+        if judged is line:
             continue
+        after = indexed(judged, settlement.date, merchant.index_buckets)
         changed.append((line, after))
         counts = summed_counts(settlement.counts, {line.status: -1})
-        opened = _is_open(after) - _is_open(line)
+        opened = is_open_exception(after) - is_open_exception(line)
         settlement = settlement.model_copy(
             update={
                 "counts": summed_counts(counts, {after.status: 1}),
@@ -121,9 +125,7 @@ def explained(
     return settlement, changed
 
 
-def _judged(
-    line: SettlementLine, remainder: int, day: str, merchant: MerchantProfile
-) -> SettlementLine:
+def _judged(line: SettlementLine, remainder: int) -> SettlementLine:
     """The payout line as its remainder makes it; the same one where nothing changes."""
     amount, currency = line.amount, line.currency
     assert amount is not None, "a payout line was read"
@@ -137,8 +139,6 @@ def _judged(
                 "reason": None,
                 "expected": None,
                 "resolution": None,
-                "exception_bucket": None,
-                "exception_key": None,
             }
         )
     expected = ExpectedAmounts(amount=amount + remainder, fee=line.fee or 0, currency=currency)
@@ -153,18 +153,8 @@ def _judged(
             ),
             "expected": expected,
             "resolution": None,
-            "exception_bucket": exception_bucket(
-                line.merchant_id, line.settlement_id, line.line, merchant.index_buckets
-            ),
-            "exception_key": exception_key(
-                LineStatus.AMOUNT_MISMATCH, day, line.settlement_id, line.line
-            ),
         }
     )
-
-
-def _is_open(line: SettlementLine) -> bool:
-    return line.exception_key is not None
 
 
 def _stepped(settlement: Settlement, step: Step) -> Settlement:

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.domain.settlement_formats.line import ImportedLine, UnreadableLine
-from runtime.gateways.settlement_objects import SettlementObjects
+from runtime.gateways.settlement_files import SettlementObjects
 from runtime.gateways.settlement_queue import SettlementQueue
 from runtime.models.change import ChangeContext
 from runtime.models.fields import Instant

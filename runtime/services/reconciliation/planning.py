@@ -26,7 +26,7 @@ from runtime.domain.settlement_plan import (
 )
 from runtime.domain.settlement_records import Record, read_records
 from runtime.errors import NotFound, StaleWrite
-from runtime.gateways.settlement_objects import ObjectVersion, StoredObject
+from runtime.gateways.settlement_files import ObjectVersion, StoredObject
 from runtime.gateways.settlement_queue import ChunkMessage, CloseMessage, ObjectCreated
 from runtime.models.fields import PLATFORM
 from runtime.models.settlement_file import (

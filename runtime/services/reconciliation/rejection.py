@@ -9,7 +9,7 @@ from runtime.domain.alert_rules import Finding, Window
 from runtime.domain.instants import to_instant
 from runtime.echo import echoed_path, safe
 from runtime.errors import StaleWrite
-from runtime.gateways.settlement_objects import StoredObject
+from runtime.gateways.settlement_files import StoredObject
 from runtime.models.alert import AlertType
 from runtime.models.fields import PLATFORM
 from runtime.models.settlement import SETTLEMENT_PREFIX, Settlement, SettlementStatus

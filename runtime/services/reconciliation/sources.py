@@ -22,7 +22,7 @@ from runtime.domain.settlement_formats.workbook import (
     UnusableCell,
     read_workbook,
 )
-from runtime.gateways.settlement_objects import ObjectVersion, StoredObject
+from runtime.gateways.settlement_files import ObjectVersion, StoredObject
 from runtime.models.settlement_file import SettlementFile
 from runtime.services.reconciliation.dependencies import NoTimeLeft, ReconciliationDependencies
 from runtime.services.reconciliation.rejection import Rejection

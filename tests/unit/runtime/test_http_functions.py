@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -236,15 +237,18 @@ def test_public_routes_answer_without_a_token(api: Functions) -> None:
     assert page.headers["Content-Type"].startswith("text/html")
 
 
-def test_a_settlement_file_of_a_bad_name_fails_alone(api: Functions, shop: dict[str, Any]) -> None:
+def test_a_message_that_cannot_be_read_fails_alone(api: Functions, shop: dict[str, Any]) -> None:
     good = f"reconciliation/{shop['id']}/2026-03-15.csv"
     header = (
         "payment_id,transaction_id,status,amount,fee,net,currency,processed_date,settlement_date"
     )
     boto3.client("s3").put_object(Bucket="bucket", Key=good, Body=f"{header}\nbroken\n".encode())
-    answer = api.reconcile(good, "elsewhere/x.csv")
+    arrived = json.dumps({"detail": {"object": {"key": good}}})
+    answer = api.reconcile_messages("nothing", arrived)
     failed = [each["itemIdentifier"] for each in answer["batchItemFailures"]]
-    assert failed == ["message-elsewhere/x.csv"]
+    assert failed == ["message-0"]
+    sqs = boto3.client("sqs")
+    assert api.work_settlement_queue(sqs, sqs.get_queue_url(QueueName="queue")["QueueUrl"]) == 1
     who = token_of(shop["id"])
     (settlement,) = api("GET", "/v1/settlements", authorizer=who).body["data"]
     assert settlement["status"] == "completed_with_exceptions"

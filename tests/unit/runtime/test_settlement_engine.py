@@ -23,7 +23,8 @@ from runtime.services.reconciliation.chunks import NOT_PROCESSED
 from runtime.services.reconciliation.dependencies import NoTimeLeft
 from tests.support.fakes import START
 from tests.support.faults import ProcessKilled
-from tests.support.settlement_engine import AT, SHOP, SettlementEngine, Steps
+from tests.support.settlement_engine import AT, SHOP, SettlementEngine
+from tests.support.settlement_fakes import Steps
 from tests.support.workbooks import Cell, workbook
 from tests.support.world import at_once
 
