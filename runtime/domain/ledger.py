@@ -39,6 +39,8 @@ def may_become(status: TransferStatus, after: TransferStatus) -> bool:
 TRANSFER_PREFIX: Final = "trf_"
 SWEEP_PREFIX: Final = "swp_"
 """What the ids of transfers, and of sweeps of fold rows into row 00, begin with."""
+CHANGE_PREFIX: Final = "chg_"
+"""What the ids of changes begin with that move no money: of a profile, a status, a lock."""
 POST_PREFIX: Final = "pst_"
 HOLD_ENDS: Final = (POST_PREFIX, "cnl_", "exp_")
 """What the ids of operations that end a hold begin with: a post, a cancel, an expiry."""

@@ -9,7 +9,7 @@ from runtime.contract.call import Call
 from runtime.contract.caller import found
 from runtime.contract.transfers import TransferAnswer, TransferList, TransferQuery
 from runtime.domain.buckets import all_buckets
-from runtime.domain.ledger import TRANSFER_PREFIX, is_hold_end
+from runtime.domain.ledger import CHANGE_PREFIX, TRANSFER_PREFIX, is_hold_end
 from runtime.models.entry import Entry
 from runtime.models.scope import EVERYBODY
 from runtime.models.transfer import Transfer, TransferStatus
@@ -89,10 +89,13 @@ def _of_account(
 def stands_for_its_transfer(entry: Entry, transfers: TransferRepository) -> bool:
     """Whether it is the one of a transfer's entries of an account by which the transfer is listed.
 
-    The end of a hold is so only where the account has no entry of its beginning: a hot account, and
-    a hold that began before it was counted there.
+    Not the one of a profile that was stored because of the transfer: it moved nothing. The end of a
+    hold is so only where the account has no entry of its beginning: a hot account, and a hold that
+    began before it was counted there.
     """
     if entry.transfer_id is None or not entry.transfer_id.startswith(TRANSFER_PREFIX):
+        return False
+    if entry.operation_id.startswith(CHANGE_PREFIX):
         return False
     if not is_hold_end(entry.operation_id):
         return True
