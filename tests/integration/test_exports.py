@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -13,11 +15,13 @@ from runtime.domain.buckets import bucket_for
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.errors import Forbidden, InvalidValue, NotFound, StaleWrite
-from runtime.models.export import ExportStatus
+from runtime.gateways.export_files import ExportFiles
+from runtime.models.export import ExportFormat, ExportStatus
 from runtime.models.merchant import MerchantProfile
 from runtime.models.payment import Payment, PaymentStatus
 from runtime.services.exports.jobs import ExportBusy
 from runtime.services.exports.writing import MAX_TRIES
+from tests.support.engines import Engine
 from tests.support.exporting import LIFE_SECONDS, Exporting, FakeUploads, table_of
 from tests.support.faults import Fault, Faults, ProcessKilled, at_step
 from tests.support.world import SETUP, World
@@ -360,3 +364,23 @@ def test_another_merchants_settlement_or_entity_fails_without_a_row(
         assert export.failure_reason.startswith("no ")
     assert not any(key.endswith(".csv") for key in exporting.s3.objects)
     assert isinstance(exporting.s3, FakeUploads)
+
+
+def test_an_emulated_s3_takes_what_is_uploaded_as_the_fake_does(ministack_engine: Engine) -> None:
+    s3 = ministack_engine.client("s3")
+    bucket = f"exports-{uuid.uuid4().hex}"
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    files = ExportFiles(s3, bucket)
+    key, whole = "exports/mer_1/exp_1/export.jsonl", [b"x" * 5 * 1024 * 1024, b"y" * 10]
+    upload = files.begin(key, ExportFormat.JSONL)
+    # The number between them was kept free for a worker that was given up, and sends it late.
+    parts = [files.upload(key, upload, n, part) for n, part in zip((1, 3), whole, strict=True)]
+    files.upload(key, upload, 2, b"late")
+    files.complete(key, upload, parts)
+    files.complete(key, upload, parts)
+    assert files.size(key) == sum(map(len, whole))
+    assert files.sha256(key) == hashlib.sha256(b"".join(whole)).hexdigest()
+    files.put_empty(f"{key}.empty", ExportFormat.JSONL)
+    files.put_empty(f"{key}.empty", ExportFormat.JSONL)
+    files.leave(f"{key}.tail", b"tail")
+    assert (files.size(f"{key}.empty"), files.left(f"{key}.tail")) == (0, b"tail")
