@@ -532,3 +532,23 @@ def test_stored_rows_have_what_entries_and_proofs_are_made_from(
         assert set(item) <= set(Account.model_fields)
         assert item["last_operation_id"]["S"] == item["cause"]["S"] == done
         assert (item["version"]["N"], item["spendable"]["N"]) == ("2", str(spendable))
+
+
+def test_the_list_of_keys_names_what_each_request_made_even_where_it_was_refused(
+    teller: Teller,
+) -> None:
+    rich, poor = teller.account(100), teller.account()
+    usd = {"from_account_id": rich, "to_account_id": poor, "currency": "USD"}
+    hold = teller.transfer({**usd, "amount": 60, "hold": True}, headers=key("hold")).body["id"]
+    assert teller.post(f"/v1/transfers/{hold}/post", headers=key("post")).status == 200
+    refused = teller.transfer({**usd, "amount": 60}, headers=key("refused"))
+    assert refused.status == 422
+    rows = teller.get("/v1/idempotency-keys")["data"]
+    mine = [row for row in rows if row["key"] in ("hold", "post", "refused")]
+    failed = teller.get("/v1/transfers", "status=failed")["data"][0]["id"]
+    assert [(row["key"], row["status_code"], row["resource_id"]) for row in mine] == [
+        ("refused", 422, failed),
+        ("post", 200, hold),
+        ("hold", 201, hold),
+    ]
+    assert mine[1]["path"] == f"/v1/transfers/{hold}/post"
