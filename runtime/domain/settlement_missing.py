@@ -160,7 +160,7 @@ def with_missing_lines(
         update={
             **context.stamp(),
             "status": SettlementStatus.COMPLETED_WITH_EXCEPTIONS,
-            "completed_at": None,
+            "completed_at": at,
             "counts": summed_counts(before.counts, Counter(line.status for line in lines)),
             "open_exceptions": before.open_exceptions + len(lines),
             "by_type": by_type,

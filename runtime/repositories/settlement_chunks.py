@@ -19,6 +19,7 @@ from runtime.models.settlement_file import (
 )
 from runtime.repositories.expressions import Key, Write, change, check, equals, put, update
 from runtime.repositories.refusals import TransactionRefused
+from runtime.repositories.settlement_writes import SettlementWrites
 from runtime.repositories.store import MAX_TRANSACTION_ITEMS, Store
 
 MAX_CHUNKS_WRITTEN = 50
@@ -107,16 +108,16 @@ class SettlementChunkRepository:
         self,
         before: Settlement,
         after: Settlement,
-        lines: Sequence[tuple[SettlementLine, SettlementLine]],
+        settling: SettlementWrites,
         *,
         token: str,
     ) -> None:
-        """A settlement with the sums of a file, and its payout lines before and after.
+        """A settlement with the sums of a file, and what its payout lines change.
 
         Raises StaleWrite when one of them is not as it was read.
         """
         writes: list[Write] = [change(before, after).when(equals("version", before.version))]
-        writes += [change(old, new).when(equals("version", old.version)) for old, new in lines]
+        writes += settling.rendered()
         self._commit(writes, f"{before.id} was taken further", token)
 
     def _commit(self, writes: Sequence[Write], detail: str, token: str) -> None:

@@ -164,11 +164,12 @@ def test_a_settlement_whose_exceptions_are_all_resolved_is_completed_and_the_boo
         decisions.resolve(lines[number], action)
     decisions.resolve(lines[11], "ignore")
     settlement = decisions.settlement(lines[12].settlement_id)
-    assert (settlement.open_exceptions, settlement.completed_at) == (1, None)
+    assert settlement.open_exceptions == 1
+    closed_at = settlement.completed_at
     decisions.resolve(lines[12], action)
     settlement = decisions.settlement(lines[12].settlement_id)
     assert settlement.status is SettlementStatus.COMPLETED
-    assert settlement.completed_at is not None
+    assert (settlement.completed_at or "") > (closed_at or "9999")
     assert settlement.last_resolution is not None
     assert settlement.last_resolution.model_dump() == {
         "line": 12,
@@ -362,6 +363,46 @@ def test_what_a_later_file_has_superseded_is_not_resolved(shop: Shop, decisions:
             decisions.resolve(line, action)
     with pytest.raises(NotResolved):
         decisions.resolve(line, "undo")
+    decisions.must_count()
+
+
+def test_a_remainder_that_a_later_file_explains_is_not_booked_any_more(
+    shop: Shop, decisions: Decisions
+) -> None:
+    shop.paid(amount=1000)
+    shop.paid(amount=500)
+    first, second = shop.transactions("capture")
+    payout = read_line(9, type=LineType.PAYOUT, amount=-941 - 455)
+    settlement = decisions.close([line_of(2, first), payout])
+    assert settlement.remainder == {"USD": 455}
+    line = decisions.line(settlement.id, 9)
+    decisions.resolve(line, "write_off")
+    assert decisions.balances()["written off USD"] == 455
+    again = decisions.close([line_of(2, first), payout])
+    assert decisions.line(settlement.id, 9).resolution is not None
+    assert again.status is SettlementStatus.COMPLETED
+    explained = decisions.close([line_of(3, second)])
+    assert (explained.id, explained.remainder) == (settlement.id, {"USD": 0})
+    line = decisions.line(settlement.id, 9)
+    assert (line.status, line.resolution) == (LineStatus.MATCHED, None)
+    assert decisions.balances() == {}
+    decisions.must_count()
+    shop.pass_the_cut()
+    assert shop.prove() == {}
+
+
+def test_a_line_may_be_resolved_before_its_file_is_closed(shop: Shop, decisions: Decisions) -> None:
+    shop.paid(amount=1000)
+    (capture,) = shop.transactions("capture")
+    file, _ = decisions.record([line_of(2, capture, amount=900), unknown(3, amount=5)])
+    lines = decisions.lines()
+    decisions.resolve(lines[2], "accept")
+    decisions.resolve(lines[3], "ignore")
+    settlement = decisions.settlement(lines[2].settlement_id)
+    assert settlement.status is SettlementStatus.PROCESSING
+    decisions.end(file)
+    settlement = decisions.settlement(lines[2].settlement_id)
+    assert settlement.status is SettlementStatus.COMPLETED
     decisions.must_count()
 
 

@@ -11,7 +11,6 @@ from typing import Any
 from runtime.contract.answers import StoredAnswer
 from runtime.contract.settlement_lines import BulkResolveRequest, ResolveRequest
 from runtime.domain.ledger import receivable_account, write_off_account
-from runtime.domain.settlement_deltas import with_delta
 from runtime.models.merchant import MerchantProfile
 from runtime.models.settlement import (
     Settlement,
@@ -19,14 +18,17 @@ from runtime.models.settlement import (
     SettlementLine,
     SettlementStatus,
 )
+from runtime.models.settlement_file import SettlementChunk, SettlementFile
 from runtime.models.transaction import Transaction
 from runtime.repositories.claims import ClaimRepository
 from runtime.repositories.merchants import MerchantRepository
+from runtime.repositories.settlement_chunks import SettlementChunkRepository
 from runtime.repositories.settlement_lines import SettlementLineRepository
 from runtime.repositories.settlement_resolutions import ResolutionRepository
 from runtime.repositories.store import Store
 from runtime.services.merchant_profiles import MerchantProfiles
-from runtime.services.reconciliation.closing import explained
+from runtime.services.reconciliation.closing import close_file
+from runtime.services.reconciliation.dependencies import ReconciliationDependencies
 from runtime.services.reconciliation.resolutions import (
     ResolutionDependencies,
     resolve_exception,
@@ -56,25 +58,30 @@ class Decisions:
 
     def close(self, lines: Sequence[Line], **file: Any) -> Settlement:
         """A file with these lines, of one payout, reconciled to its end; its settlement."""
+        made, chunk = self.record(lines, **file)
+        self.end(made)
+        return self.settlement(next(iter(chunk.deltas)))
+
+    def record(self, lines: Sequence[Line], **file: Any) -> tuple[SettlementFile, SettlementChunk]:
+        """The lines of a file, recorded; the file is not closed."""
+        file = {"chunks": 1, "chunks_done": 1, **file}
         made = file_of(self.world, self.merchant, SettlementFormat.STRIPE, **file)
-        chunk = settle(self.world, self.merchant, made, lines)
-        closed = None
-        for settlement_id, delta in chunk.deltas.items():
-            summed = with_delta(self.settlement(settlement_id), delta, made.id)
-            payouts = [self.line(settlement_id, number) for number in summed.payout_lines]
-            summed, changed = explained(summed, payouts, self.merchant)
-            for _, after in changed:
-                self.world.put(after)
-            closed = summed.model_copy(
-                update={
-                    "status": SettlementStatus.COMPLETED_WITH_EXCEPTIONS
-                    if summed.open_exceptions
-                    else SettlementStatus.COMPLETED
-                }
-            )
-            self.world.put(closed)
-        assert closed is not None
-        return closed
+        self.world.put(made)
+        return made, settle(self.world, self.merchant, made, lines)
+
+    def end(self, file: SettlementFile) -> None:
+        """Close a file whose lines are recorded."""
+        dependencies = ReconciliationDependencies(
+            objects=None,  # type: ignore[arg-type]
+            queue=None,  # type: ignore[arg-type]
+            chunks=SettlementChunkRepository(self.world.store),
+            merchants=MerchantProfiles(MerchantRepository(self.world.store), 0),
+            alerts=None,  # type: ignore[arg-type]
+            record=None,  # type: ignore[arg-type]
+            must_stop=lambda: False,
+            clock=self.world.clock,
+        )
+        close_file(file.id, "close", dependencies)
 
     def resolve(
         self,

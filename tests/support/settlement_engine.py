@@ -38,6 +38,7 @@ from runtime.models.settlement_file import (
     SettlementFile,
     chunk_id,
 )
+from runtime.repositories.settlement_writes import SettlementWrites
 from runtime.services.reconciliation.dependencies import Line, ReconciliationDependencies
 from runtime.services.reconciliation.messages import handle_message
 from tests.support.fakes import Clock
@@ -126,16 +127,17 @@ class FakeTables:
         self,
         before: Settlement,
         after: Settlement,
-        lines: Sequence[tuple[SettlementLine, SettlementLine]],
+        settling: SettlementWrites,
         *,
         token: str,
     ) -> None:
         def write() -> None:
             self._must_be(self.settlements[before.id], before)
-            for old, _ in lines:
+            for old, _ in settling.lines:
+                assert old is not None
                 self._must_be(self.line_rows[old.settlement_id, old.line], old)
             self.settlements[before.id] = after
-            for _, new in lines:
+            for _, new in settling.lines:
                 self.line_rows[new.settlement_id, new.line] = new
 
         self._step(write)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from runtime.domain.instants import to_datetime
 from runtime.domain.settlement_deltas import (
     CONTROL_TOTALS,
     by_settlement,
@@ -30,13 +31,15 @@ from runtime.models.settlement import (
 )
 from runtime.models.settlement_file import FileStatus, SettlementFile
 from runtime.observability import logger
+from runtime.repositories.settlement_writes import SettlementWrites
 from runtime.services.reconciliation.dependencies import (
     NoTimeLeft,
     ReconciliationDependencies,
     Step,
     stepped,
 )
-from runtime.services.reconciliation.posting import indexed
+from runtime.services.reconciliation.draft import Attempt, Draft, Found, key_of
+from runtime.services.reconciliation.posting import indexed, writes_of
 
 MAX_TRIES: Final = 10
 """Times that a settlement is read again because somebody else changed it meanwhile."""
@@ -85,9 +88,9 @@ def _closed(
         lines = dependencies.chunks.lines(settlement_id, after.payout_lines)
         after, changed = explained(after, lines, merchant)
         after = _stepped(after, step)
-        changed = [(old, _stepped_line(new, step)) for old, new in changed]
+        settling = _payouts_of(changed, after, merchant, step)
         try:
-            dependencies.chunks.close(before, after, changed, token=step.token)
+            dependencies.chunks.close(before, after, settling, token=step.token)
         except StaleWrite:
             continue
         return after
@@ -177,10 +180,20 @@ def _stepped(settlement: Settlement, step: Step) -> Settlement:
     )
 
 
-def _stepped_line(line: SettlementLine, step: Step) -> SettlementLine:
-    return line.model_copy(
-        update={"version": line.version + 1, "updated_at": step.at, **step.context.stamp()}
-    )
+def _payouts_of(
+    changed: Iterable[tuple[SettlementLine, SettlementLine]],
+    settlement: Settlement,
+    merchant: MerchantProfile,
+    step: Step,
+) -> SettlementWrites:
+    """The payout lines that change. What a person had booked of a remainder is taken back."""
+    draft = Draft(Found(), Attempt(merchant, step.context, to_datetime(step.at)))
+    draft.found.settlements = {settlement.id: settlement}
+    for before, after in changed:
+        draft.found.lines[key_of(before)] = before
+        draft.put_line(after)
+        draft.take_back(key_of(before))
+    return writes_of(draft, step.token)
 
 
 def _end(

@@ -264,7 +264,7 @@ def _step(
         status = _COUNTED[open_ones]
         changes["status"] = status
         if status is not before.status:
-            changes["completed_at"] = None if open_ones else to_instant(now)
+            changes["completed_at"] = to_instant(now)
     if last is not None:
         changes["last_resolution"] = last
     return before, summed.model_copy(update=changes)
