@@ -25,7 +25,7 @@ MAX_AGE_DAYS: Final = 3_650
 """Ten years: nothing here is older."""
 MAX_BULK: Final = 100
 """Lines that one request decides about."""
-MAX_LINE: Final = 2**52 - 1
+MAX_LINE: Final = 10**12 - 1
 
 MOVES_MONEY: Final = ("accept", "write_off", "link", "undo")
 """What also needs the permission `transfers`."""

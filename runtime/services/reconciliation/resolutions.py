@@ -62,7 +62,7 @@ from runtime.services.reconciliation.posting import writes_of
 MAX_ATTEMPTS: Final = 20
 """Readings of a line whose settlement others change meanwhile: each failure means that another
 decision, or a file, has got on."""
-LONGEST_NUMBER: Final = 16
+LONGEST_NUMBER: Final = 12
 """Digits of the largest line number."""
 _OPERATION: Final = "rsl"
 _NO_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -7,6 +7,7 @@ from datetime import date
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runtime.domain.card_data import find_card_data
 from runtime.domain.settlement_lines import (
     EXCEPTION_STATUSES,
     FIRST_MISSING_LINE,
@@ -25,7 +26,7 @@ from runtime.domain.settlement_lines import (
 from runtime.models.settlement import LineStatus
 
 DAYS = st.dates(date(2020, 1, 1), date(2099, 12, 31)).map(date.isoformat)
-LINES = st.integers(1, 2**52 - 1)
+LINES = st.integers(1, 2**39 - 1)
 
 
 @given(lower=LINES, higher=LINES)
@@ -38,12 +39,13 @@ def test_lines_of_a_lower_partition_have_lower_numbers(lower: int, higher: int) 
 
 
 @given(transaction=st.text(min_size=1), attempt=st.integers(0, 9))
-def test_the_line_of_a_missing_transaction_is_exact_in_json_and_in_16_partitions(
+def test_the_line_of_a_missing_transaction_is_no_card_number_and_in_16_partitions(
     transaction: str, attempt: int
 ) -> None:
     line = missing_line(transaction, attempt)
     assert line == missing_line(transaction, attempt)
-    assert FIRST_MISSING_LINE <= line < 2**52
+    assert FIRST_MISSING_LINE <= line < 2**39
+    assert find_card_data({"line": line, "again": str(line)}) is None
     assert 16 <= line_bucket(line) < 32
 
 
