@@ -61,6 +61,21 @@ CASES: list[tuple[EntityType, dict[str, Any] | None, dict[str, Any], str]] = [
     (CUSTOMER, {"email": "changed"}, {"erased_at": "now"}, "customer_erased"),
     (MERCHANT, {"webhook_url": "a"}, {"webhook_url": "b"}, "webhook_url_changed"),
     (SETTLEMENT, {"lines_done": 1}, {"lines_done": 9}, "settlement_progressed"),
+    (SETTLEMENT, {"open_exceptions": 3}, {"open_exceptions": 2}, "exception_resolved"),
+    (SETTLEMENT, {"open_exceptions": 2}, {"open_exceptions": 3}, "exception_reopened"),
+    (
+        SETTLEMENT,
+        {"status": "completed_with_exceptions", "open_exceptions": 1},
+        {"status": "completed", "open_exceptions": 0},
+        "settlement_completed",
+    ),
+    (TRANSACTION, {}, {"missing_in": "set_1"}, "transaction_missing"),
+    (
+        MERCHANT,
+        {"reconciliation": {"sla_days": 7}},
+        {"reconciliation": {"sla_days": 3}},
+        "reconciliation_terms_changed",
+    ),
     (
         SETTLEMENT,
         {"status": "processing", "lines_done": 1},

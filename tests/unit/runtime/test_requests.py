@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from runtime.contract.endpoint import Endpoint, Permission
 from runtime.contract.endpoints import ENDPOINTS
 from runtime.contract.merchants import MerchantRequest
-from runtime.errors import PlatformError
+from runtime.errors import Forbidden, PlatformError
 from runtime.handlers.request import (
     MAX_BODY_BYTES,
     MAX_NOTIFICATION_BYTES,
@@ -442,6 +442,20 @@ def test_a_merchants_terms_of_reconciliation_are_judged_as_strictly(
 ) -> None:
     body = {"name": "Shop", "email": "shop@example.com", "reconciliation": terms}
     assert refusal(CREATE, body=body, authorizer=OPERATOR) == expected
+
+
+def test_a_decision_that_moves_money_needs_another_permission_and_says_which() -> None:
+    def body(*actions: str) -> dict[str, Any]:
+        one = {"settlement_id": "set_1", "line": 2, "note": "n"}
+        return {"lines": [{**one, "action": action} for action in actions]}
+
+    endpoint, reports = BY_NAME["resolveExceptions"], token_of("mer_1", "reports")
+    with pytest.raises(Forbidden, match="lacks the permission transfers, which accept needs"):
+        read(endpoint, body=body("ignore", "accept"), authorizer=reports)
+    assert read(endpoint, body=body("ignore"), authorizer=reports)
+    both = token_of("mer_1", "reports transfers")
+    assert read(endpoint, body=body("accept"), authorizer=both)
+    assert read(endpoint, body=body("accept"), authorizer=OPERATOR)
 
 
 @pytest.mark.parametrize("size", [24, 32, 64])

@@ -138,6 +138,8 @@ def alert(kind: str, entity_id: str = "pay_1") -> Alert:
         ("settlements", "processing", "completed_with_exceptions", "settlement.exceptions"),
         ("settlements", "processing", "rejected", "settlement.exceptions"),
         ("settlements", "processing", "processing", None),
+        ("settlements", "completed_with_exceptions", "completed", "settlement.completed"),
+        ("settlements", "completed", "completed_with_exceptions", "settlement.exceptions"),
         ("exports", "running", "completed", "export.completed"),
         ("exports", "running", "failed", None),
     ],
