@@ -270,15 +270,3 @@ def reversal_legs(merchant_id: str, currency: str, amount: int) -> tuple[Leg, ..
     """What comes back to the receivable: a refund that was returned."""
     clearing, receivable = clearing_account(currency), receivable_account(merchant_id, currency)
     return (Leg(from_account_id=clearing, to_account_id=receivable, amount=amount),)
-
-
-def settlement_legs(merchant_id: str, currency: str, net: int, fee: int) -> tuple[Leg, ...]:
-    """What a matched line pays: the net from the receivable, the fee from the fees account.
-
-    A fee above the amount makes the net negative, and its leg runs the other way.
-    """
-    clearing, receivable = clearing_account(currency), receivable_account(merchant_id, currency)
-    source, target = (receivable, clearing) if net >= 0 else (clearing, receivable)
-    paid = Leg(from_account_id=source, to_account_id=target, amount=abs(net))
-    kept = Leg(from_account_id=fees_account(currency), to_account_id=clearing, amount=fee)
-    return tuple(leg for leg in (paid, kept) if leg.amount)

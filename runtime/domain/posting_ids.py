@@ -2,11 +2,12 @@
 
 A transfer is put only if its id does not exist, so the key refuses a second posting of one fact,
 whatever else went wrong. The capture or refund `txn_X` is booked by `trf_X`, and the transaction of
-the charge of `pay_X` is `txn_X`. What has no transaction of its own is named by a hash.
+the charge of `pay_X` is `txn_X`. What has no transaction of its own is named by a hash. Lines of
+settlements are posted by the batch and have no such names: docs/decisions/0038.
 
 The time in such an id is that of what is booked. It may be older than the posting by hours (an
-operation that the resolver finished) or weeks (a settled line). Its `operation_id`, which is made
-anew in each attempt, says when it was committed.
+operation that the resolver finished). Its `operation_id`, which is made anew in each attempt, says
+when it was committed.
 """
 
 from __future__ import annotations
@@ -47,11 +48,6 @@ def posting_id(transaction_id: str) -> str:
 def returned_refund_posting_id(transaction_id: str) -> str:
     """The transfer of a refund that had succeeded and came back."""
     return _hashed(_time_of(transaction_id), "returned", transaction_id)
-
-
-def settlement_posting_id(transaction_id: str) -> str:
-    """The transfer of the settlement line of a transaction, whichever file has it."""
-    return _hashed(_time_of(transaction_id), "settled", transaction_id)
 
 
 def dispute_posting_id(payment_id: str, dispute_id: str, since: Instant, step: int) -> str:

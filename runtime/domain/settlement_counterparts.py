@@ -61,11 +61,16 @@ def counterparts_of(line: ImportedLine, rows: Rows) -> tuple[Counterpart, ...] |
 
 
 def named_by(line: ImportedLine, rows: Rows) -> Transaction | None:
-    """The transaction that a line names: by our ids, or else by a processor's."""
+    """The transaction that a line names: by our ids, or else by a processor's.
+
+    Where it names a transaction of ours that does not exist, no other id takes its place.
+    """
     named = named_by_us(line, rows)
     if named is not None:
         agrees = line.references.payment_id in (None, named.payment_id)
         return named if agrees else None
+    if line.references.transaction_id is not None:
+        return None
     for processor_id in line.references.processor_ids:
         found = rows.of_processor(processor_id)
         if found:

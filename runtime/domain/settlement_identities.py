@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from typing import Final
 
+from runtime.domain.settlement_formats.layout import CONTENT_IDENTITY
 from runtime.domain.settlement_formats.line import ImportedLine, UnreadableLine
 from runtime.models.settlement import LATER_FILE_LINES, SETTLEMENT_PREFIX, SettlementFormat
 
@@ -26,22 +28,44 @@ def settlement_id(
     return f"{SETTLEMENT_PREFIX}{digest[:_ID_CHARACTERS].upper()}"
 
 
-def identity_id(
+@dataclass(frozen=True, slots=True)
+class IdentityIds:
+    """Keys of a line in settlement_identities.
+
+    `here`: the key of a line that stays beside the same line in another settlement; None where a
+    line is in one settlement at a time.
+    """
+
+    id: str
+    here: str | None = None
+
+
+def identity_ids(
     merchant_id: str,
     layout: SettlementFormat,
     settlement: str,
     line: ImportedLine | UnreadableLine,
-) -> str:
-    """The key of a line in settlement_identities.
+    *,
+    duplicate: bool = False,
+) -> IdentityIds:
+    """The keys of a line.
 
-    A processor's ids are unique, so such a line is the same in whichever settlement it comes. Our
-    own layout has no ids of lines: a payment that stands in two of its files was paid out twice,
-    and the second one must be a duplicate. A line that cannot be read is known by its place.
+    A processor's ids are unique, so such a line is the same in whichever settlement it comes, and
+    the latest file says in which it is. Our own layout has no ids of lines, only of what they are
+    about: where two of its files both say that a payment was paid out, the second is a duplicate
+    beside the first. Its lines without an id are known by their content, which another file may
+    repeat; so are `duplicate` ones, which have the id of another line of their file. A line that
+    cannot be read is known by its place.
     """
     if isinstance(line, UnreadableLine):
-        return unreadable_id(merchant_id, settlement, line.number)
-    scope = settlement if layout is SettlementFormat.CANONICAL else ""
-    return _keyed(merchant_id, layout, scope, line.identity)
+        return IdentityIds(unreadable_id(merchant_id, settlement, line.number))
+    anywhere = _keyed(merchant_id, layout, "", line.identity)
+    if layout is not SettlementFormat.CANONICAL:
+        return IdentityIds(anywhere)
+    here = _keyed(merchant_id, layout, settlement, line.identity)
+    if duplicate or line.identity.startswith(CONTENT_IDENTITY):
+        return IdentityIds(here)
+    return IdentityIds(anywhere, here)
 
 
 def unreadable_id(merchant_id: str, settlement: str, number: int) -> str:

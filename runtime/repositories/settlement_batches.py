@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import Final, TypeVar
 
 from pydantic import BaseModel
@@ -26,7 +27,12 @@ PARALLEL_QUERIES: Final = 8
 _SAME_ID_PAGE: Final = 10
 """Transactions that a processor may call the same: a charge and its captures."""
 
+MAX_LINES_ABOUT: Final = 50
+"""Lines about one transaction that are judged again with one of them."""
+
 RowT = TypeVar("RowT", bound=Row)
+LineKey = tuple[str, int]
+"""A line's settlement and number."""
 
 
 class BatchContended(Exception):
@@ -35,6 +41,11 @@ class BatchContended(Exception):
 
 class _Entry(BaseModel, frozen=True):
     id: str
+
+
+class _LineEntry(BaseModel, frozen=True):
+    settlement_bucket: str
+    line: int
 
 
 class SettlementBatchRepository:
@@ -52,7 +63,7 @@ class SettlementBatchRepository:
         """Where the lines of these identities stand."""
         return {row.id: row for row in self._read(SettlementIdentity, _by_id(ids))}
 
-    def lines(self, keys: Iterable[tuple[str, int]]) -> dict[tuple[str, int], SettlementLine]:
+    def lines(self, keys: Iterable[LineKey]) -> dict[LineKey, SettlementLine]:
         """Lines by settlement and number."""
         wanted: list[Key] = [
             {"settlement_bucket": line_partition(*key), "line": key[1]}
@@ -74,6 +85,25 @@ class SettlementBatchRepository:
             return {}
         with ThreadPoolExecutor(max_workers=PARALLEL_QUERIES) as pool:
             return dict(zip(processor_ids, pool.map(self._ids_of, processor_ids), strict=True))
+
+    def keys_about(self, transaction_ids: Collection[str]) -> dict[str, tuple[LineKey, ...]]:
+        """Keys of the lines about each of these transactions, as of a moment ago."""
+        if not transaction_ids:
+            return {}
+        with ThreadPoolExecutor(max_workers=PARALLEL_QUERIES) as pool:
+            found = pool.map(self._keys_about, transaction_ids)
+            return dict(zip(transaction_ids, found, strict=True))
+
+    def _keys_about(self, transaction_id: str) -> tuple[LineKey, ...]:
+        entries = self._store.query(
+            SettlementLine,
+            _LineEntry,
+            [equals("transaction_id", transaction_id)],
+            page_size=MAX_LINES_ABOUT,
+            index="gsi-transaction",
+        )
+        keys = ((each.settlement_bucket.partition("#")[0], each.line) for each in entries)
+        return tuple(islice(keys, MAX_LINES_ABOUT))
 
     def _ids_of(self, processor_id: str) -> tuple[str, ...]:
         entries = self._store.query(

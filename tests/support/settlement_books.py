@@ -34,8 +34,8 @@ from runtime.models.transaction import (
 )
 from runtime.models.transfer import Leg
 from runtime.services.reconciliation.draft import Attempt, Draft, Found
-from runtime.services.reconciliation.judgement import Place, judge
 from runtime.services.reconciliation.posting import writes_of
+from runtime.services.reconciliation.recording import Place, judge
 
 START = datetime(2026, 3, 15, 12, tzinfo=UTC)
 CONTEXT = ChangeContext(changed_by="reconcile", request_id="message", cause="bat_1")
@@ -63,6 +63,9 @@ class SettlementBooks:
         self.found = Found()
         self.balances: Counter[str] = Counter()
         self.deltas: list[dict[str, SettlementDelta]] = []
+        self.layout = SettlementFormat.STRIPE
+        self.file_name = "payouts.csv"
+        self.duplicates: frozenset[int] = frozenset()
 
     # ------------------------------------------------------------ facts
 
@@ -190,7 +193,7 @@ class SettlementBooks:
     def place(self, payout: str | None, file_id: str) -> Place:
         """Where a line of a payout goes."""
         identifier, by_name = (
-            settlement_id(self.merchant.id, SettlementFormat.STRIPE, name, "payouts.csv")
+            settlement_id(self.merchant.id, self.layout, name, self.file_name)
             for name in (payout, None)
         )
         known = self.found.settlements.get(identifier)
@@ -200,8 +203,8 @@ class SettlementBooks:
                 merchant_id=self.merchant.id,
                 date="2026-03-15",
                 status=SettlementStatus.PROCESSING,
-                format=SettlementFormat.STRIPE,
-                source="payouts.csv",
+                format=self.layout,
+                source=self.file_name,
                 sha256="",
                 file_ids=(),
                 **_STAMP,
@@ -210,12 +213,17 @@ class SettlementBooks:
             files = (*known.file_ids, file_id)
             known = known.model_copy(update={"file_ids": files, "version": known.version + 1})
         self.found.settlements[identifier] = known
-        return Place(known, by_name, file_id, SettlementFormat.STRIPE)
+        return Place(known, by_name, file_id, self.layout, self.duplicates)
 
     def settle(self, file_id: str, lines: Sequence[ImportedLine | UnreadableLine]) -> None:
         """One batch of a file, written as its commit would be."""
         self.now += timedelta(seconds=1)
         places = [self.place(line.payout_reference, file_id) for line in lines]
+        self.found.about = {}
+        for key, row in sorted(self.found.lines.items()):
+            if row.transaction_id is not None:
+                keys = self.found.about.get(row.transaction_id, ())
+                self.found.about[row.transaction_id] = (*keys, key)
         draft = Draft(self.found, Attempt(self.merchant, CONTEXT, self.now))
         for processor_id, ids in self._by_processor().items():
             self.found.by_processor[processor_id] = ids

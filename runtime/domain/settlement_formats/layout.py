@@ -22,6 +22,8 @@ MAX_CELL_CHARACTERS: Final = 4_096
 """Of a column that is read. No processor documents longer values."""
 CONTENT_HASH_CHARACTERS: Final = 32
 """Of the SHA-256 that stands for the content of a line without an id: 128 bits."""
+CONTENT_IDENTITY: Final = "content:"
+"""What the identities of lines without an id begin with."""
 _SEPARATOR = "\x1f"
 
 
@@ -177,7 +179,7 @@ class Layout(ABC):
         """Of all columns that are known, so that one that is added changes nothing."""
         content = _SEPARATOR.join(row.text(name) for name in self.known())
         digest = hashlib.sha256(content.encode(errors="surrogatepass")).hexdigest()
-        return f"content:{digest[:CONTENT_HASH_CHARACTERS]}"
+        return f"{CONTENT_IDENTITY}{digest[:CONTENT_HASH_CHARACTERS]}"
 
     @abstractmethod
     def _line(self, number: int, row: Row) -> ImportedLine: ...

@@ -29,8 +29,8 @@ from runtime.repositories.settlement_writes import SettlementWrites
 from runtime.repositories.store import MAX_TRANSACTION_ITEMS, Store
 from runtime.services.reconciliation.candidates import Lines, read_candidates
 from runtime.services.reconciliation.draft import Attempt, Draft
-from runtime.services.reconciliation.judgement import Place, judge
 from runtime.services.reconciliation.posting import writes_of
+from runtime.services.reconciliation.recording import Place, judge
 
 MAX_BATCH_LINES: Final = 48
 """Lines that one batch reads for: each writes at least itself and its identity, and what they may
@@ -71,7 +71,7 @@ def record_batch(
     some = lines[:MAX_BATCH_LINES]
     for _ in range(MAX_TRIES):
         attempt = Attempt(merchant, context, dependencies.clock())
-        places, settlements = _places(some, file, attempt, rows)
+        places, settlements = _places(some, chunk, file, attempt, rows)
         draft = read_candidates(some, places, attempt, settlements, rows)
         batch = _fill(some, places, chunk, draft)
         try:
@@ -97,7 +97,7 @@ def _fill(
     taken = 0
     for line in lines:
         further = draft.copy()
-        judge(line, places[line.number], further, duplicate=line.number in chunk.duplicates)
+        judge(line, places[line.number], further)
         if taken and not further.size().fits(MAX_WRITES):
             break
         draft, taken = further, taken + 1
@@ -124,7 +124,11 @@ def _fill(
 
 
 def _places(
-    lines: Lines, file: SettlementFile, attempt: Attempt, rows: SettlementBatchRepository
+    lines: Lines,
+    chunk: SettlementChunk,
+    file: SettlementFile,
+    attempt: Attempt,
+    rows: SettlementBatchRepository,
 ) -> tuple[dict[int, Place], dict[str, Settlement]]:
     """Where each line goes, by its number. Opens the settlements that the file is the first of."""
     layout = file.format
@@ -139,8 +143,11 @@ def _places(
         if known is None or file.id not in known.file_ids:
             joined = _joined(ids[line.payout_reference], known, line, file, attempt, rows)
             settlements[joined.id] = joined
+    duplicates = frozenset(chunk.duplicates)
     places = {
-        line.number: Place(settlements[ids[line.payout_reference]], ids[None], file.id, layout)
+        line.number: Place(
+            settlements[ids[line.payout_reference]], ids[None], file.id, layout, duplicates
+        )
         for line in lines
     }
     return places, settlements

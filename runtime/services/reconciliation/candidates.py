@@ -9,12 +9,13 @@ from typing import Final
 from runtime.domain.posting_ids import charge_transaction_id
 from runtime.domain.settlement_counterparts import HAS_COUNTERPART, named_by, named_by_us
 from runtime.domain.settlement_formats.line import ImportedLine, UnreadableLine
-from runtime.domain.settlement_identities import identity_id, unreadable_id
+from runtime.domain.settlement_identities import IdentityIds, identity_ids, unreadable_id
 from runtime.models.settlement import LineStatus, LineType, Settlement, SettlementLine
 from runtime.models.transaction import Transaction, TransactionType
 from runtime.repositories.settlement_batches import SettlementBatchRepository
 from runtime.services.reconciliation.draft import Attempt, Draft, Found
-from runtime.services.reconciliation.judgement import Place
+from runtime.services.reconciliation.recording import Place, about_of, stays
+from runtime.services.reconciliation.settled_parts import has_settled
 
 Lines = Sequence[ImportedLine | UnreadableLine]
 _ABOUT_DISPUTES: Final = (LineType.DISPUTE, LineType.DISPUTE_REVERSAL)
@@ -31,8 +32,10 @@ def read_candidates(
     found = Found(settlements=dict(settlements))
     draft = Draft(found, attempt)
     found.identities = rows.identities(_identities(lines, places, attempt, settlements))
+    _read_known_here(lines, places, draft, rows)
     known = [(each.settlement_id, each.line) for each in found.identities.values()]
     found.lines = rows.lines(known)
+    _read_related(lines, places, draft, rows)
     read = [line for line in lines if isinstance(line, ImportedLine)]
     read_about(read, list(found.lines.values()), draft, rows)
     return draft
@@ -63,13 +66,51 @@ def _identities(
     merchant_id = attempt.merchant.id
     for line in lines:
         place = places[line.number]
-        yield identity_id(merchant_id, place.layout, place.settlement.id, line)
+        yield _ids(line, place, attempt).id
         if isinstance(line, UnreadableLine):
             continue
         for settlement_id in {place.settlement.id, place.file_settlement}:
             settlement = settlements.get(settlement_id)
             if settlement is not None and settlement.counts.get(LineStatus.INVALID):
                 yield unreadable_id(merchant_id, settlement_id, line.number)
+
+
+def _ids(line: ImportedLine | UnreadableLine, place: Place, attempt: Attempt) -> IdentityIds:
+    return identity_ids(
+        attempt.merchant.id,
+        place.layout,
+        place.settlement.id,
+        line,
+        duplicate=line.number in place.duplicates,
+    )
+
+
+def _read_known_here(
+    lines: Lines, places: Mapping[int, Place], draft: Draft, rows: SettlementBatchRepository
+) -> None:
+    """Of lines that stand in another settlement already, whether they stand in this one as well."""
+    found, wanted = draft.found, []
+    for line in lines:
+        ids = _ids(line, places[line.number], draft.attempt)
+        known = found.identities.get(ids.id)
+        elsewhere = known is not None and known.settlement_id != places[line.number].settlement.id
+        if elsewhere and ids.here is not None:
+            wanted.append(ids.here)
+    found.identities |= rows.identities(wanted)
+
+
+def _read_related(
+    lines: Lines, places: Mapping[int, Place], draft: Draft, rows: SettlementBatchRepository
+) -> None:
+    """Other lines about what a line had settled that says something else now."""
+    found, about = draft.found, set[str]()
+    for line in lines:
+        known = found.identities.get(_ids(line, places[line.number], draft.attempt).id)
+        before = None if known is None else found.lines.get((known.settlement_id, known.line))
+        if before is not None and has_settled(before) and not stays(before, line):
+            about |= about_of(before)
+    found.about = rows.keys_about(sorted(about))
+    found.lines |= rows.lines(key for keys in found.about.values() for key in keys)
 
 
 def _named_ids(lines: Iterable[ImportedLine]) -> Iterable[str]:
@@ -96,8 +137,12 @@ def _ids_of_lines(lines: Iterable[SettlementLine]) -> Iterable[str]:
 def _read_of_processor(
     lines: Iterable[ImportedLine], draft: Draft, rows: SettlementBatchRepository
 ) -> None:
-    """Only of lines without a reference of ours that is known here."""
-    unknown = [line for line in lines if named_by_us(line, draft) is None]
+    """Only of lines that name no transaction of ours, and no payment that is known here."""
+    unknown = [
+        line
+        for line in lines
+        if line.references.transaction_id is None and named_by_us(line, draft) is None
+    ]
     ids = dict.fromkeys(chain.from_iterable(line.references.processor_ids for line in unknown))
     draft.found.by_processor = rows.ids_of_processor(tuple(ids))
     named = chain.from_iterable(draft.found.by_processor.values())

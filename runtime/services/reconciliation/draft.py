@@ -10,21 +10,19 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final
 
 from runtime.domain.instants import to_instant
 from runtime.domain.posting_ids import charge_transaction_id
-from runtime.domain.settlement_flows import Amounts, added, reversed_flows
+from runtime.domain.settlement_flows import added, reversed_flows
 from runtime.domain.settlement_matching import Counterpart
 from runtime.models.change import ChangeContext
 from runtime.models.fields import MAX_AMOUNT_MINOR
 from runtime.models.merchant import MerchantProfile
-from runtime.models.payment import Dispute, Payment
+from runtime.models.payment import Payment
 from runtime.models.settlement import (
     Flows,
     LineStatus,
     LineType,
-    ResolutionAction,
     Settlement,
     SettlementIdentity,
     SettlementLine,
@@ -35,18 +33,18 @@ from runtime.models.transaction import (
     Transaction,
     TransactionStatus,
 )
+from runtime.repositories.settlement_batches import LineKey
 from runtime.services.payment_outcome import unsettled_bucket
-
-_TAKEN_OVER: Final = (ResolutionAction.ACCEPT, ResolutionAction.WRITE_OFF)
-"""Resolutions that book a difference in fees as such, and learn nothing."""
-
-LineKey = tuple[str, int]
-"""A line's settlement and number."""
+from runtime.services.reconciliation.settled_parts import DisputePart, has_settled, settled_part
 
 
 @dataclass(slots=True)
 class Found:
-    """A merchant's rows as they were read; `by_processor`: ids of transactions by processor id."""
+    """A merchant's rows as they were read.
+
+    `by_processor`: ids of transactions by processor id; `about`: keys of lines by transaction, of
+    those whose lines change.
+    """
 
     settlements: dict[str, Settlement] = field(default_factory=dict)
     identities: dict[str, SettlementIdentity] = field(default_factory=dict)
@@ -54,6 +52,7 @@ class Found:
     transactions: dict[str, Transaction] = field(default_factory=dict)
     payments: dict[str, Payment] = field(default_factory=dict)
     by_processor: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    about: dict[str, tuple[LineKey, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,27 +74,6 @@ class Size:
     def fits(self, most_writes: int) -> bool:
         """Whether one transaction holds it."""
         return self.writes <= most_writes and self.largest_leg <= MAX_AMOUNT_MINOR
-
-
-@dataclass(frozen=True, slots=True)
-class DisputePart:
-    """What a line settles of a dispute, in minor units; negative amounts take it back."""
-
-    amount: int
-    fee: int
-    learned_fee: int
-    reversal: bool
-
-    def added_to(self, dispute: Dispute) -> Dispute:
-        """The dispute with this part of it settled."""
-        which = "settled_returned" if self.reversal else "settled_withdrawn"
-        return dispute.model_copy(
-            update={
-                which: getattr(dispute, which) + self.amount,
-                "settled_fee": dispute.settled_fee + self.fee,
-                "learned_fee": dispute.learned_fee + self.learned_fee,
-            }
-        )
 
 
 @dataclass(slots=True)
@@ -389,30 +367,6 @@ class Draft:
 def key_of(line: SettlementLine) -> LineKey:
     """A line's settlement and number."""
     return line.settlement_id, line.line
-
-
-def has_settled(line: SettlementLine) -> bool:
-    """Whether a line has settled something of ours: it matched, or a person has decided so.
-
-    A line that was accepted or written off against nothing of ours has no `expected`.
-    """
-    if line.resolution is None:
-        return line.status is LineStatus.MATCHED
-    if line.resolution.action in _TAKEN_OVER:
-        return line.expected is not None
-    return line.resolution.action is ResolutionAction.LINK
-
-
-def settled_part(line: SettlementLine) -> tuple[Amounts, int]:
-    """What of our own amounts a line has settled, and how much of a fee was learned from it."""
-    own = Amounts(amount=line.amount or 0, fee=line.fee or 0)
-    if line.expected is None:
-        return own, 0
-    ours = Amounts(amount=line.expected.amount, fee=line.expected.fee)
-    exchanged = line.expected.currency != line.currency
-    taken_over = line.resolution is not None and line.resolution.action in _TAKEN_OVER
-    learned = own.fee if not (exchanged or ours.fee or taken_over) else 0
-    return ours, learned
 
 
 def _settled_by(transaction: Transaction, key: LineKey) -> bool:

@@ -1,19 +1,16 @@
-"""Judging one line after the other, each on what those before it have left, in memory only."""
+"""What a line comes to, and what it settles and books, on what the lines before it have left."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
-from typing import Any, Final
+from typing import Final
 
-from runtime.domain.instants import to_instant
 from runtime.domain.posting_ids import charge_transaction_id
 from runtime.domain.settlement_counterparts import HAS_COUNTERPART, counterparts_of, named_by
 from runtime.domain.settlement_flows import cost
 from runtime.domain.settlement_formats.line import SETTLED, ImportedLine, References, UnreadableLine
-from runtime.domain.settlement_identities import identity_id, line_number, unreadable_id
-from runtime.domain.settlement_lines import line_partition
 from runtime.domain.settlement_matching import (
     Counterpart,
     Verdict,
@@ -30,184 +27,39 @@ from runtime.models.settlement import (
     Flows,
     LineStatus,
     LineType,
-    Settlement,
-    SettlementFormat,
-    SettlementIdentity,
     SettlementLine,
 )
 from runtime.models.transaction import GroupedLine, Transaction
-from runtime.services.reconciliation.draft import Draft, LineKey, key_of
+from runtime.repositories.settlement_batches import LineKey
+from runtime.services.reconciliation.draft import Draft, key_of
 
+_WAITING: Final = (LineStatus.AMOUNT_MISMATCH, LineStatus.FEE_MISMATCH)
+"""Statuses of lines that others of their payment may make up."""
 MAX_GROUP: Final = 20
 """Lines of one payment that may wait for each other: with its captures they fit one commit."""
-_READ: Final = (
-    "type",
-    "category",
-    "amount",
-    "fee",
-    "net",
-    "currency",
-    "presented_amount",
-    "presented_currency",
-)
-"""What makes a line another one when it comes again."""
-_KEPT: Final = (*_READ, "identity", "processed_date", "settlement_date")
-"""What is stored of a line as it was read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a line of a file goes: its settlement, and the file's position among its files.
-
-    `file_settlement`: the settlement of the file's name, where lines stand that name no payout.
-    """
-
-    settlement: Settlement
-    file_settlement: str
-    file_id: str
-    layout: SettlementFormat
-
-    @property
-    def position(self) -> int:
-        """How many files the settlement had before this one."""
-        return self.settlement.file_ids.index(self.file_id)
-
-    def key(self, number: int) -> LineKey:
-        """The key of a physical line of the file."""
-        return self.settlement.id, line_number(self.position, number)
-
-
-def judge(
-    line: ImportedLine | UnreadableLine, place: Place, draft: Draft, *, duplicate: bool = False
-) -> None:
-    """Judge a line and put all that it changes into the draft.
-
-    A line that came in an earlier file and is matched, or resolved by a person, stays as it is
-    unless it says something else now; every other one is judged again. In whichever order two files
-    are worked, the later one decides. `duplicate`: another line of the file has the same id.
-    """
-    identity = identity_id(draft.attempt.merchant.id, place.layout, place.settlement.id, line)
-    known = draft.identity(identity)
-    if known is not None and known.file_id >= place.file_id:
-        return
-    if isinstance(line, ImportedLine):
-        _supersede_unreadable(line, place, draft)
-    before = None if known is None else draft.line((known.settlement_id, known.line))
-    key = place.key(line.number)
-    if before is not None and before.settlement_id != place.settlement.id:
-        _supersede(before, key, draft)
-        before = None
-    if before is not None:
-        key = key_of(before)
-    draft.identities[identity] = SettlementIdentity(
-        id=identity,
-        merchant_id=draft.attempt.merchant.id,
-        settlement_id=key[0],
-        line=key[1],
-        file_id=place.file_id,
-        file_line=line.number,
-        created_at=known.created_at if known is not None else to_instant(draft.attempt.now),
-    )
-    if before is not None and _stays(before, line):
-        return
-    if before is not None:
-        draft.withdraw(before)
-        # Taking one line back may have changed others, and never the line itself.
-    row = _as_read(line, key, place, draft, before)
-    draft.put_line(row)
-    after = _judged(line, row, draft, duplicate=duplicate)
-    draft.put_line(before if before is not None and _is_as(before, after) else after)
-    for charge_id in _charges(before, draft.line(key)):
-        _try_members_again(charge_id, key, draft)
-
-
-def _stays(before: SettlementLine, line: ImportedLine | UnreadableLine) -> bool:
-    if isinstance(line, UnreadableLine):
-        return before.status is LineStatus.INVALID and before.reason == line.reason
-    done = before.status is LineStatus.MATCHED or before.resolution is not None
-    payment_id = line.references.payment_id
-    return (
-        done
-        and line.status == SETTLED
-        and all(getattr(before, name) == getattr(line, name) for name in _READ)
-        and (payment_id is None or before.payment_id in (None, payment_id))
-    )
-
-
-def _is_as(before: SettlementLine, after: SettlementLine) -> bool:
-    """Whether a line came to the same again, only from another file."""
-    where = {"file_id": before.file_id, "file_line": before.file_line}
-    return after.model_copy(update=where) == before
-
-
-def _supersede(before: SettlementLine, by: LineKey, draft: Draft) -> None:
-    """A later file says elsewhere what this line said."""
-    draft.withdraw(before)
-    reason = f"a later file has it in {by[0]}, line {by[1]}"
-    draft.put_line(before.model_copy(update={"status": LineStatus.SUPERSEDED, "reason": reason}))
-
-
-def _supersede_unreadable(line: ImportedLine, place: Place, draft: Draft) -> None:
-    """What an earlier file had on the same physical line, and could not be read, can be now."""
-    for settlement in {place.settlement.id, place.file_settlement}:
-        known = draft.identity(unreadable_id(draft.attempt.merchant.id, settlement, line.number))
-        if known is None or known.file_id >= place.file_id:
-            continue
-        before = draft.line((known.settlement_id, known.line))
-        if before is not None and before.status is LineStatus.INVALID:
-            _supersede(before, place.key(line.number), draft)
-
-
-def _as_read(
+def judged(
     line: ImportedLine | UnreadableLine,
-    key: LineKey,
-    place: Place,
+    row: SettlementLine,
     draft: Draft,
-    before: SettlementLine | None,
+    *,
+    duplicate_of: str | None = None,
 ) -> SettlementLine:
-    """The row of a line without a verdict."""
-    attempt = draft.attempt
-    at = to_instant(attempt.now)
-    read: dict[str, Any] = {"file_id": place.file_id, "file_line": line.number}
-    if isinstance(line, ImportedLine):
-        references = line.references
-        read |= {name: getattr(line, name) for name in _KEPT}
-        read |= {
-            "payment_id": references.payment_id,
-            "transaction_id": references.transaction_id,
-            "dispute_id": references.dispute_id,
-            "processor_ids": references.processor_ids,
-        }
-    else:
-        read |= dict.fromkeys((*_KEPT, "payment_id", "transaction_id", "dispute_id"))
-    if before is not None:
-        return before.model_copy(update={**read, "resolution": None, "expected": None})
-    return SettlementLine(
-        settlement_bucket=line_partition(*key),
-        line=key[1],
-        settlement_id=key[0],
-        status=LineStatus.INVALID,
-        merchant_id=attempt.merchant.id,
-        created_at=at,
-        updated_at=at,
-        **read,
-        **attempt.context.stamp(),
-    )
+    """The row of a line with its verdict; what it settles and books is put into the draft.
 
-
-def _judged(
-    line: ImportedLine | UnreadableLine, row: SettlementLine, draft: Draft, *, duplicate: bool
-) -> SettlementLine:
+    `duplicate_of`: why the line is a duplicate, whatever it is about.
+    """
     if isinstance(line, UnreadableLine):
         return _with(row, Verdict(LineStatus.INVALID, line.reason))
     if line.type is None:
         reason = f"the category {echoed(line.category)!r} is not known"
         return _with(row, Verdict(LineStatus.UNCLASSIFIED, reason))
-    if duplicate:
-        reason = f"another line of the file has the same id {echoed(line.identity)}"
-        return _with(row, Verdict(LineStatus.DUPLICATE, reason))
+    if duplicate_of is not None:
+        named = named_by(line, draft) if line.type in HAS_COUNTERPART else None
+        return _named(_with(row, Verdict(LineStatus.DUPLICATE, duplicate_of)), named)
     if line.type in HAS_COUNTERPART:
-        return _settled(line, row, draft)
+        return settled(line, row, draft)
     if line.status != SETTLED:
         reason = f"the file says {echoed(line.status)!r}, not {SETTLED!r}"
         return _with(row, Verdict(LineStatus.STATUS_MISMATCH, reason))
@@ -223,7 +75,7 @@ def flows_of_its_own(line: ImportedLine) -> dict[str, Flows]:
     return accept_flows(line, None)
 
 
-def _settled(line: ImportedLine, row: SettlementLine, draft: Draft) -> SettlementLine:
+def settled(line: ImportedLine, row: SettlementLine, draft: Draft) -> SettlementLine:
     """Settle what the line is about, if it is as it is booked."""
     found, named = counterparts_of(line, draft), named_by(line, draft)
     if isinstance(found, Verdict):
@@ -243,6 +95,8 @@ def _settled(line: ImportedLine, row: SettlementLine, draft: Draft) -> Settlemen
             _complete(line, row, ours, draft)
         else:
             draft.book(key, verdict.flows)
+    elif ours.members and ours.charge_id is not None:
+        _join(ours.charge_id, line, row, draft)
     return row
 
 
@@ -274,8 +128,7 @@ def _members(charge_id: str, draft: Draft) -> tuple[GroupedLine, ...]:
 
     def waits(member: GroupedLine) -> bool:
         line = draft.line((member.settlement_id, member.line))
-        mismatch = line is not None and line.status is LineStatus.AMOUNT_MISMATCH
-        return mismatch and line is not None and line.resolution is None
+        return line is not None and line.status in _WAITING and line.resolution is None
 
     return tuple(each for each in draft.group_of(charge_id) if waits(each))
 
@@ -297,7 +150,7 @@ def _join(charge_id: str, line: ImportedLine, row: SettlementLine, draft: Draft)
         draft.join_group(charge_id, _member(line, row))
 
 
-def _charges(*lines: SettlementLine | None) -> set[str]:
+def charges_of(*lines: SettlementLine | None) -> set[str]:
     """Charges of the payments whose captures these lines are about."""
     return {
         charge_transaction_id(line.payment_id)
@@ -306,7 +159,7 @@ def _charges(*lines: SettlementLine | None) -> set[str]:
     }
 
 
-def _try_members_again(charge_id: str, key: LineKey, draft: Draft) -> None:
+def try_members_again(charge_id: str, key: LineKey, draft: Draft) -> None:
     """What waits may fit now that the line `key` is judged: it may have left a capture open."""
     for member in _members(charge_id, draft):
         waiting = draft.line((member.settlement_id, member.line))
@@ -316,7 +169,7 @@ def _try_members_again(charge_id: str, key: LineKey, draft: Draft) -> None:
         if isinstance(counterparts_of(line, draft), Verdict):
             return
         draft.withdraw(waiting)
-        draft.put_line(_settled(line, waiting, draft))
+        draft.put_line(settled(line, waiting, draft))
 
 
 def _complete(line: ImportedLine, row: SettlementLine, ours: Counterpart, draft: Draft) -> None:

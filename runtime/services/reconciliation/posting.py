@@ -18,8 +18,9 @@ from runtime.domain.settlement_lines import exception_bucket, exception_key
 from runtime.models.fields import Record
 from runtime.models.settlement import Flows, LineBooking, SettlementDelta, SettlementLine
 from runtime.models.transfer import Transfer, TransferStatus
+from runtime.repositories.settlement_batches import LineKey
 from runtime.repositories.settlement_writes import SettlementWrites
-from runtime.services.reconciliation.draft import Attempt, Draft, LineKey
+from runtime.services.reconciliation.draft import Attempt, Draft
 
 RecordT = TypeVar("RecordT", bound=Record)
 

@@ -26,9 +26,10 @@ from runtime.domain.ledger import (
     receivable_account,
     refund_legs,
     reversal_legs,
-    settlement_legs,
 )
+from runtime.domain.settlement_flows import flow_legs
 from runtime.models.account import PROFILE_SHARD
+from runtime.models.settlement import Flows
 
 RECEIVABLE = receivable_account("mer_1", "USD")
 CLEARING, FEES = clearing_account("USD"), fees_account("USD")
@@ -99,8 +100,8 @@ def test_facts_of_one_commit_never_share_a_shard(ids: list[str]) -> None:
         (dispute_legs("mer_1", "USD", 500, 1_500), (RECEIVABLE,)),
         (dispute_legs("mer_1", "USD", -500, 0), ()),
         (reversal_legs("mer_1", "USD", 500), ()),
-        (settlement_legs("mer_1", "USD", 971, 29), (RECEIVABLE,)),
-        (settlement_legs("mer_1", "USD", -20, 30), ()),
+        (flow_legs(Flows(net=971, fee=29), "mer_1", "USD"), (RECEIVABLE,)),
+        (flow_legs(Flows(net=-20, fee=30), "mer_1", "USD"), ()),
     ],
     ids=[
         "sale",

@@ -9,10 +9,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from runtime.domain.ledger import capture_legs, settlement_legs
+from runtime.domain.ledger import capture_legs
 from runtime.domain.money import fee_of, format_amount
+from runtime.domain.settlement_flows import flow_legs
 from runtime.models.currency import DECIMALS
 from runtime.models.fields import MAX_AMOUNT_MINOR
+from runtime.models.settlement import Flows
 from runtime.settings import MAX_FEE_BASIS_POINTS, MAX_FEE_FIXED_MINOR
 
 amounts = st.integers(1, MAX_AMOUNT_MINOR)
@@ -84,7 +86,7 @@ def test_a_capture_and_its_settlement_take_clearing_and_fees_back_to_zero(
     fee = fee_of(amount, basis_points=basis_points, fixed_minor=fixed)
     legs = [
         *capture_legs("mer_1", "USD", amount, fee),
-        *settlement_legs("mer_1", "USD", amount - fee, fee),
+        *flow_legs(Flows(net=amount - fee, fee=fee), "mer_1", "USD"),
     ]
     balance: dict[str, int] = {}
     for leg in legs:

@@ -14,7 +14,6 @@ from runtime.domain.posting_ids import (
     posting_id,
     posting_operation_id,
     returned_refund_posting_id,
-    settlement_posting_id,
 )
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -36,14 +35,10 @@ def test_all_that_is_booked_of_one_transaction_has_different_ids_of_its_time() -
     ids = [
         posting_id(transaction_id),
         returned_refund_posting_id(transaction_id),
-        settlement_posting_id(transaction_id),
     ]
-    assert len(set(ids)) == 3
+    assert len(set(ids)) == 2
     assert {created_at(each) for each in ids} == {NOW}
-    assert ids[1:] == [
-        returned_refund_posting_id(transaction_id),
-        settlement_posting_id(transaction_id),
-    ]
+    assert ids[1] == returned_refund_posting_id(transaction_id)
 
 
 def test_each_step_of_each_dispute_has_an_id_of_its_own() -> None:
@@ -61,7 +56,7 @@ def test_each_step_of_each_dispute_has_an_id_of_its_own() -> None:
 
 def test_an_id_that_holds_no_time_has_postings_all_the_same() -> None:
     assert returned_refund_posting_id("by hand") == returned_refund_posting_id("by hand")
-    assert settlement_posting_id("by hand") != settlement_posting_id("by foot")
+    assert returned_refund_posting_id("by hand") != returned_refund_posting_id("by foot")
 
 
 def test_an_attempts_operation_is_of_its_own_time() -> None:

@@ -13,6 +13,7 @@ from runtime.models.settlement import (
     LineType,
     Resolution,
     ResolutionAction,
+    SettlementFormat,
     SettlementLine,
 )
 from runtime.models.transaction import TransactionStatus
@@ -449,3 +450,115 @@ def test_what_was_missing_is_matched_by_the_line_that_it_is_found_in() -> None:
     assert (found.status, found.exception_key) == (LineStatus.MATCHED, None)
     assert (found.reason or "").startswith("found in set_")
     assert books.deltas[-1][place.settlement.id].open_exceptions == -1
+
+
+# -------------------------------------------------------------------- our own layout, by any name
+
+
+def canonical(name: str, books: SettlementBooks | None = None) -> SettlementBooks:
+    books = books or SettlementBooks()
+    books.layout, books.file_name = SettlementFormat.CANONICAL, name
+    return books
+
+
+def test_a_corrected_file_of_another_name_supersedes_what_was_wrong() -> None:
+    books = canonical("16.csv")
+    line = capture(books.pay(1000), identity="capture:txn_1")
+    wrong = judged(books, replace(line, amount=900, net=900))
+    canonical("16-corrected.csv", books)
+    row = judged(books, line, file_id="fil_2")
+    old = books.found.lines[wrong.settlement_id, wrong.line]
+    assert (old.status, row.status) == (LineStatus.SUPERSEDED, LineStatus.MATCHED)
+    assert row.settlement_id != old.settlement_id
+
+
+def test_what_two_files_say_was_paid_out_is_a_duplicate_in_the_second() -> None:
+    books = canonical("16.csv")
+    line = capture(books.pay(1000), identity="capture:txn_1")
+    first = judged(books, line)
+    canonical("17.csv", books)
+    for file_id in ("fil_2", "fil_3"):
+        books.settle(file_id, [line])
+        (second,) = (row for row in books.lines() if row.settlement_id != first.settlement_id)
+        assert second.status is LineStatus.DUPLICATE
+        assert second.reason == f"{first.settlement_id}, line 2, is the same already"
+        assert second.transaction_id == first.transaction_id
+    assert books.found.lines[first.settlement_id, 2] == first
+    books.deltas_must_add_up()
+
+
+def test_a_duplicate_is_matched_once_the_first_file_says_something_else() -> None:
+    books = canonical("16.csv")
+    payment_id = books.pay(1000)
+    line = capture(payment_id, identity="capture:txn_1")
+    first = judged(books, line)
+    canonical("17.csv", books)
+    books.settle("fil_2", [line])
+    canonical("16.csv", books)
+    books.settle("fil_3", [replace(line, amount=900, net=900)])
+    assert {row.status for row in books.lines()} == {"amount_mismatch", "matched"}
+    assert books.found.lines[first.settlement_id, 2].status is LineStatus.AMOUNT_MISMATCH
+    assert books.unsettled() == {}
+    books.deltas_must_add_up()
+
+
+def test_lines_without_an_id_are_those_of_their_file() -> None:
+    books = canonical("16.csv")
+    line = read_line(2, type=LineType.FEE, amount=-50, identity="content:abc")
+    books.settle("fil_1", [line])
+    canonical("17.csv", books)
+    books.settle("fil_2", [line])
+    assert [row.status for row in books.lines()] == ["matched", "matched"]
+
+
+def test_lines_with_one_id_in_a_file_are_duplicates_but_for_the_first() -> None:
+    books = canonical("16.csv")
+    line = capture(books.pay(1000), identity="capture:txn_1")
+    twice = replace(line, number=3, identity="capture:txn_1#2")
+    books.duplicates = frozenset({3})
+    for file_id in ("fil_1", "fil_2"):
+        books.settle(file_id, [twice, line])
+        assert [row.status for row in books.lines()] == ["matched", "duplicate"]
+
+
+# -------------------------------------------------------------------- lines in each other's way
+
+
+def test_a_duplicate_is_matched_once_the_line_in_its_way_is_about_another_payment() -> None:
+    books = SettlementBooks()
+    first, second = books.pay(1000), books.pay(1000)
+    judged(books, capture(first), capture(first, 3))
+    books.settle("fil_2", [capture(second)])
+    assert {row.status for row in books.lines()} == {LineStatus.MATCHED}
+    assert books.unsettled() == {}
+
+
+def test_a_reversal_is_judged_again_when_the_fee_of_its_dispute_is_corrected() -> None:
+    books = SettlementBooks()
+    payment_id = books.pay(1000)
+    books.dispute(payment_id, "dp_1", amount=600, withdrawn=600, returned=600, fee=15)
+    judged(books, capture(payment_id), dispute(payment_id, 3, -600, 16))
+    books.settle("fil_2", [dispute(payment_id, 4, 600)])
+    assert books.line("line-4").status is LineStatus.FEE_MISMATCH
+    books.settle("fil_2", [dispute(payment_id, 3, -600, 15)])
+    assert {row.status for row in books.lines()} == {LineStatus.MATCHED}
+    assert books.unsettled() == {}
+
+
+def test_a_group_with_a_wrong_fee_is_matched_once_that_is_corrected() -> None:
+    books = SettlementBooks()
+    payment_id = books.pay(1000, parts=[600], fee=20)
+    judged(books, capture(payment_id, fee=34), capture(payment_id, 3, amount=-400, fee=-15))
+    assert books.line("line-3").status is LineStatus.FEE_MISMATCH
+    books.settle("fil_2", [capture(payment_id, 3, amount=-400, fee=-15)])
+    books.settle("fil_2", [capture(payment_id, fee=35)])
+    assert {row.status for row in books.lines()} == {LineStatus.MATCHED}
+    assert books.unsettled() == {}
+
+
+def test_a_refund_that_names_an_unknown_transaction_is_unexpected_whatever_else_it_names() -> None:
+    books = SettlementBooks()
+    payment_id = books.pay(1000)
+    named = References("", "txn_x", processor_ids=(f"pi_{payment_id}",))
+    row = judged(books, read_line(2, type=LineType.REFUND, amount=-10, references=named))
+    assert row.status is LineStatus.UNEXPECTED
