@@ -39,10 +39,10 @@ from runtime.services import (
     folding_projection,
     hold_expiry,
     key_rotation,
-    reconciliation,
     webhook_delivery,
 )
 from runtime.services.audit_rows import UNKNOWN_USER
+from runtime.services.reconciliation.dependencies import RECONCILER
 from runtime.settings import AuthorizerSettings
 
 RSA = rsa.generate_private_key(65537, 2048)
@@ -153,7 +153,7 @@ OWN_NAMES = (
     folding_projection.FOLDED_BY,
     hold_expiry.EXPIRED_BY,
     key_rotation.ROTATED_BY,
-    reconciliation.RECONCILER,
+    RECONCILER,
     webhook_delivery.DELIVERED_BY,
     "processor stripe",
     "key:0aZ9bY8cX7dW",
