@@ -40,6 +40,18 @@ One number for all, so that whoever raises an alert has no merchant to read firs
 """
 
 
+LEAST_UNSETTLED_BUCKETS = 4
+"""Buckets of what waits for settlement files, for each merchant and day, at the least.
+
+A file of a million lines takes as many entries out within minutes, also for a merchant whose sales
+fit one bucket: 4 x 1,000 units a second."""
+
+
+def unsettled_buckets(index_buckets: int) -> int:
+    """Into how many buckets a merchant's day is spread in `gsi-unsettled`."""
+    return max(index_buckets, LEAST_UNSETTLED_BUCKETS)
+
+
 def bucket_key(name: str, bucket: int) -> str:
     """The index key of one bucket: `mer_x#007`."""
     return f"{name}#{bucket:03d}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from runtime.domain.buckets import all_buckets
+from runtime.domain.buckets import all_buckets, unsettled_buckets
 from runtime.models.merchant import MerchantProfile
 from runtime.models.scope import EVERYBODY, Scope
 from runtime.models.settlement import Settlement, SettlementLine
@@ -69,7 +69,9 @@ class UnsettledRepository:
                 index="gsi-unsettled",
                 newest_first=True,
             )
-            for bucket in all_buckets(f"{merchant.id}#{day}", merchant.index_buckets)
+            for bucket in all_buckets(
+                f"{merchant.id}#{day}", unsettled_buckets(merchant.index_buckets)
+            )
         ]
         return merge_newest_first(readers, key=lambda entry: entry.id)
 

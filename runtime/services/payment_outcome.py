@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from runtime.domain.buckets import bucket_for
+from runtime.domain.buckets import bucket_for, unsettled_buckets
 from runtime.domain.hot_accounts import accounts_of_fact
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
@@ -144,7 +144,7 @@ def context_of(row: Payment | Transaction, cause: str | None = None) -> ChangeCo
 def unsettled_bucket(transaction_id: str, merchant: MerchantProfile, now: datetime) -> str:
     """Key in `gsi-unsettled`, where captures and refunds wait for their settlement file."""
     day = f"{merchant.id}#{to_instant(now)[:10]}"
-    return bucket_for(day, transaction_id, merchant.index_buckets)
+    return bucket_for(day, transaction_id, unsettled_buckets(merchant.index_buckets))
 
 
 def booking_of(

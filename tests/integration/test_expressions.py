@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 from runtime.contract.accounts import AccountRequest
 from runtime.contract.customers import CustomerRequest
 from runtime.contract.merchants import MerchantRequest
+from runtime.domain.buckets import all_buckets, unsettled_buckets
 from runtime.domain.instants import to_instant
 from runtime.errors import (
     AlreadyClaimed,
@@ -584,7 +585,9 @@ def test_payments_and_transactions_stand_in_the_indexes_that_the_model_promises(
     by_payment = found("gsi-payment", "payment_id", good.id, transactions)
     assert tuple(by_payment) == good.transaction_ids
     (capture,) = [row for row in world.rows(Transaction) if row.payment_id == good.id]
-    assert found("gsi-unsettled", "unsettled_bucket", f"{merchant.id}#2026-03-14#000", transactions)
+    day = all_buckets(f"{merchant.id}#2026-03-14", unsettled_buckets(merchant.index_buckets))
+    waiting = [found("gsi-unsettled", "unsettled_bucket", each, transactions) for each in day]
+    assert sorted(waiting) == [[], [], [], [capture.id]]
     assert found("gsi-processor", "processor_id", capture.processor_id or "", transactions) == [
         capture.id
     ]
