@@ -10,7 +10,16 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from benchmarks import bytecode, card_scan, encryption, payout, resolver, sale, transfer
+from benchmarks import (
+    bytecode,
+    card_scan,
+    encryption,
+    payout,
+    reconcile,
+    resolver,
+    sale,
+    transfer,
+)
 from local.errors import LocalError
 from local.progress import Progress
 
@@ -19,6 +28,7 @@ _MEASUREMENTS = {
     "sale": sale.run,
     "payout": payout.run,
     "resolver": resolver.run,
+    "reconcile": reconcile.run,
     "encryption": encryption.run,
     "bytecode": bytecode.run,
     "card-scan": card_scan.run,

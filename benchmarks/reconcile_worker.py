@@ -1,0 +1,147 @@
+"""One worker of settlement files in a process of its own, as Lambda has it: its time and memory.
+
+Reads an Order as JSON from its standard input, and answers with a Report on its standard output.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import resource
+import sys
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from benchmarks.meter import Traffic
+from runtime.gateways.settlement_files import SettlementObjects
+from runtime.gateways.settlement_queue import SettlementQueue
+from runtime.observability import logger
+from runtime.repositories.alerts import AlertRepository
+from runtime.repositories.codec import Codec, NoCipher
+from runtime.repositories.merchants import MerchantRepository
+from runtime.repositories.settlement_chunks import SettlementChunkRepository
+from runtime.repositories.store import Store
+from runtime.services.merchant_profiles import MerchantProfiles
+from runtime.services.reconciliation.batch import BatchDependencies, record_batch
+from runtime.services.reconciliation.dependencies import ReconciliationDependencies
+from runtime.services.reconciliation.messages import handle_message
+from tests.support.engines import Engine
+
+_INVOCATION_SECONDS: Final = 3_600.0
+_KILOBYTES_PER_MEGABYTE: Final = 1_024
+PUT_AT: Final = datetime(2026, 3, 15, tzinfo=UTC)
+
+
+class Order(BaseModel, frozen=True):
+    """Messages to handle, one after the other, on the tables of an engine; `path`: the file."""
+
+    endpoint_url: str | None
+    tables: dict[str, str]
+    path: str
+    messages: tuple[str, ...]
+
+
+class Report(BaseModel, frozen=True):
+    """What handling them took. `peak_mb`: resident memory of the whole process."""
+
+    seconds: float
+    cpu_seconds: float
+    peak_mb: float
+    calls: int
+    conflicts: int
+    sent: tuple[str, ...]
+
+
+@dataclass
+class DiskBucket:
+    """S3 in a file of this machine: nothing of it is in memory but what is read."""
+
+    path: Path
+
+    def _entity_tag(self) -> str:
+        digest = hashlib.md5(str(self.path.stat().st_size).encode(), usedforsecurity=False)
+        return f'"{digest.hexdigest()}"'
+
+    def head_object(self, **_: Any) -> dict[str, Any]:
+        """The one object."""
+        size = self.path.stat().st_size
+        return {"ETag": self._entity_tag(), "ContentLength": size, "LastModified": PUT_AT}
+
+    def get_object(self, *, Range: str | None = None, **_: Any) -> dict[str, Any]:
+        """The object, or a range of it."""
+        stream = self.path.open("rb")
+        if Range is None:
+            return {"Body": stream}
+        first, last = Range.removeprefix("bytes=").split("-")
+        with stream:
+            stream.seek(int(first))
+            body = stream.read(int(last) - int(first) + 1 if last else -1)
+        return {"Body": io.BytesIO(body), "ContentRange": Range}
+
+
+@dataclass
+class MemoryQueue:
+    """SQS that keeps what was sent."""
+
+    sent: list[str] = field(default_factory=list)
+
+    def send_message_batch(self, *, Entries: list[dict[str, Any]], **_: Any) -> dict[str, Any]:
+        """Keep the messages' bodies."""
+        self.sent += [entry["MessageBody"] for entry in Entries]
+        return {}
+
+
+def dependencies_on(store: Store, path: Path, queue: MemoryQueue) -> ReconciliationDependencies:
+    """What reconciling works with, on a file of this machine."""
+    bucket: Any = DiskBucket(path)
+    sqs: Any = queue
+    return ReconciliationDependencies(
+        objects=SettlementObjects(bucket, "settlements"),
+        queue=SettlementQueue(sqs, "queue"),
+        chunks=SettlementChunkRepository(store),
+        merchants=MerchantProfiles(MerchantRepository(store), 0),
+        alerts=AlertRepository(store),
+        record=partial(record_batch, dependencies=BatchDependencies(store)),
+        must_stop=lambda: False,
+    )
+
+
+def work(order: Order) -> Report:
+    """Handle the messages."""
+    client = Engine("bench", order.endpoint_url).dynamodb()
+    traffic = Traffic()
+    traffic.attach(client)
+    store = Store(client, order.tables, Codec(NoCipher()), lambda: _INVOCATION_SECONDS)
+    queue = MemoryQueue()
+    dependencies = dependencies_on(store, Path(order.path), queue)
+    began, cpu = time.monotonic(), time.process_time()
+    for message in order.messages:
+        handle_message(message, "bench", dependencies)
+    return Report(
+        seconds=time.monotonic() - began,
+        cpu_seconds=time.process_time() - cpu,
+        peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _KILOBYTES_PER_MEGABYTE,
+        calls=traffic.round_trips,
+        conflicts=traffic.conflicts,
+        sent=tuple(queue.sent),
+    )
+
+
+def main() -> None:
+    """Work one order."""
+    logger.setLevel("ERROR")
+    report = work(Order.model_validate_json(sys.stdin.read()))
+    sys.stdout.write(report.model_dump_json())
+    sys.stdout.flush()
+    os._exit(0)  # connections of botocore's pool would be closed one by one
+
+
+if __name__ == "__main__":
+    main()
