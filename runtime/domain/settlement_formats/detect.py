@@ -8,7 +8,7 @@ from typing import Final
 from runtime.domain.settlement_formats.adyen import AdyenLayout
 from runtime.domain.settlement_formats.canonical import HEADER, CanonicalLayout
 from runtime.domain.settlement_formats.layout import Layout, Refusal, normalized
-from runtime.domain.settlement_formats.paypal import PayPalLayout
+from runtime.domain.settlement_formats.paypal import PREAMBLE, PayPalLayout
 from runtime.domain.settlement_formats.stripe import StripeLayout
 from runtime.echo import NOT_REPEATED, echoed
 
@@ -35,6 +35,11 @@ def layout_of(header: Sequence[str]) -> Layout | Refusal:
     if share < RECOGNIZED_SHARE:
         return Refusal(_unknown(header))
     return best.refusal(header) or best(header)
+
+
+def is_preamble(cells: Sequence[str]) -> bool:
+    """Whether a record stands before the one that names the columns: PayPal's reports have some."""
+    return bool(cells) and cells[0].strip() in PREAMBLE
 
 
 def _share(layout: type[Layout], names: set[str]) -> float:

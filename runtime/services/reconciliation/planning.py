@@ -16,7 +16,7 @@ from datetime import date
 from typing import Any, Final
 
 from runtime.domain.ids import repeatable_id
-from runtime.domain.settlement_formats.detect import layout_of
+from runtime.domain.settlement_formats.detect import is_preamble, layout_of
 from runtime.domain.settlement_formats.layout import Layout, Refusal
 from runtime.domain.settlement_plan import (
     NO_REPEATS,
@@ -266,7 +266,8 @@ def _check_place(file: SettlementFile, stored: StoredObject) -> None:
 def _scanned(source: Source, dependencies: ReconciliationDependencies) -> _Scanned:
     digest = hashlib.sha256()
     records = _records(source, dependencies, digest)
-    header = next((record for record in records if not record.is_blank), None)
+    named = (each for each in records if not (each.is_blank or is_preamble(each.cells)))
+    header = next(named, None)
     if header is None:
         raise Rejection("The file has no lines. Export it again.")
     if header.reason is not None:
@@ -325,7 +326,7 @@ def _records(
     blocks = dependencies.objects.blocks(source.version)
     records = read_records(watched(blocks, dependencies, digest), source.delimiter)
     if after is not None:
-        next(record for record in records if not record.is_blank)
+        next(record for record in records if record.cells == after)
     return records
 
 

@@ -25,6 +25,7 @@ from tests.support.fakes import START
 from tests.support.faults import ProcessKilled
 from tests.support.settlement_engine import AT, SHOP, SettlementEngine
 from tests.support.settlement_fakes import Steps
+from tests.support.settlement_render import PAYPAL_HEADER
 from tests.support.workbooks import Cell, workbook
 from tests.support.world import at_once
 
@@ -180,6 +181,30 @@ def test_utf_16_is_converted_and_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert engine.bucket.objects[file.read_key] == some_file().replace(b",", b";")
     (settlement,) = engine.tables.settlements.values()
     assert settlement.counts == {"matched": 34, "invalid": 1, "duplicate": 1}
+
+
+def test_the_columns_of_a_paypal_report_are_found_behind_the_records_before_them() -> None:
+    engine = SettlementEngine()
+    names = ",".join(f'"{name}"' for name in PAYPAL_HEADER)
+    lines = [_paypal_line(f"7{n // 2}") for n in range(2 * CHUNK)]
+    body = "\r\n".join(['"RH","2026/01/07","A"', "SH,2026/01/06", names, *lines, "SF,USD,1", ""])
+    engine.drop(KEY, body.encode())
+    engine.run()
+    assert the_file(engine).format == "paypal"
+    (settlement,) = engine.tables.settlements.values()
+    assert settlement.counts == {"matched": CHUNK, "duplicate": CHUNK}
+
+
+def _paypal_line(own: str) -> str:
+    cells = {
+        "CH": "SB",
+        "Transaction ID": own,
+        "Transaction Event Code": "T0006",
+        "Transaction Debit or Credit": "CR",
+        "Gross Transaction Amount": "5200",
+        "Gross Transaction Currency": "USD",
+    }
+    return ",".join(cells.get(name, "") for name in PAYPAL_HEADER)
 
 
 def test_a_workbook_is_converted_and_read() -> None:

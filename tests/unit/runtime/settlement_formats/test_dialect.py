@@ -88,35 +88,35 @@ def test_an_excel_workbook_is_one() -> None:
     assert sniff(archive("[Content_Types].xml", "xl/workbook.xml"), whole=True) == WorkbookFile()
 
 
-@pytest.mark.parametrize(
-    ("head", "reason"),
-    [
-        (b"", "The file is empty"),
-        (b"\xef\xbb\xbf", "blank lines only"),
-        (b"\n \r\n\n", "blank lines only"),
-        (b"%PDF-1.7\n%\xe2", "This is a PDF. Export the report as CSV"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\x00\x00", "old Excel workbook (.xls)"),
-        (gzip.compress(b"a,b\n"), "This is a gzip archive. Unpack it"),
-        (archive("report.csv"), "This is a ZIP archive. Unpack it"),
-        (archive("[Content_Types].xml", "word/document.xml"), "an Office document"),
-        (archive(), "This is a ZIP archive"),
-        (b"  <!DOCTYPE html><html>", "This is a web page"),
-        (b"<html>\n<body>", "This is a web page"),
-        (b"<?xml version='1.0'?>", "This is an XML file"),
-        (json.dumps({"a": 1}).encode(), "This is a JSON file"),
-        (b'\xef\xbb\xbf[{"a": 1}]', "This is a JSON file"),
-        (b"{\\rtf1\\ansi", "This is a text document (RTF)"),
-        (b"\x00\x01\x02\x03\x04", "This is not a text file"),
-        (b"\x89PNG\r\n\x1a\n", "This is an image"),
-        (b"a,b,c\n1,2,3\n", "The first line begins with the columns a, b, c, which is not"),
-        (b"a;b\n", "The first line begins with the columns a, b, which is not"),
-        (b"\na,b\n", "The first line is blank"),
-        (b'"never closed\n', "not readable as CSV"),
-        (header(SettlementFormat.CANONICAL).encode() + b"\rpay_1,txn_1", "carriage return alone"),
-        (header(SettlementFormat.STRIPE).replace(",net,", ",").encode(), "without the column net"),
-        (header(SettlementFormat.STRIPE, "|").encode(), "which is not the header of a known"),
-    ],
-)
+REFUSED = [
+    (b"", "The file is empty"),
+    (b"\xef\xbb\xbf", "blank lines only"),
+    (b"\n \r\n\n", "blank lines only"),
+    (b"%PDF-1.7\n%\xe2", "This is a PDF. Export the report as CSV"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\x00\x00", "old Excel workbook (.xls)"),
+    (gzip.compress(b"a,b\n", mtime=0), "This is a gzip archive. Unpack it"),
+    (archive("report.csv"), "This is a ZIP archive. Unpack it"),
+    (archive("[Content_Types].xml", "word/document.xml"), "an Office document"),
+    (archive(), "This is a ZIP archive"),
+    (b"  <!DOCTYPE html><html>", "This is a web page"),
+    (b"<html>\n<body>", "This is a web page"),
+    (b"<?xml version='1.0'?>", "This is an XML file"),
+    (json.dumps({"a": 1}).encode(), "This is a JSON file"),
+    (b'\xef\xbb\xbf[{"a": 1}]', "This is a JSON file"),
+    (b"{\\rtf1\\ansi", "This is a text document (RTF)"),
+    (b"\x00\x01\x02\x03\x04", "This is not a text file"),
+    (b"\x89PNG\r\n\x1a\n", "This is an image"),
+    (b"a,b,c\n1,2,3\n", "The first line begins with the columns a, b, c, which is not"),
+    (b"a;b\n", "The first line begins with the columns a, b, which is not"),
+    (b"\na,b\n", "The first line is blank"),
+    (b'"never closed\n', "not readable as CSV"),
+    (header(SettlementFormat.CANONICAL).encode() + b"\rpay_1,txn_1", "carriage return alone"),
+    (header(SettlementFormat.STRIPE).replace(",net,", ",").encode(), "without the column net"),
+    (header(SettlementFormat.STRIPE, "|").encode(), "which is not the header of a known"),
+]
+
+
+@pytest.mark.parametrize(("head", "reason"), REFUSED, ids=[reason for _, reason in REFUSED])
 def test_what_cannot_be_read_is_refused_with_what_it_is_and_what_to_do(
     head: bytes, reason: str
 ) -> None:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import pytest
 
-from runtime.domain.ids import new_id
 from runtime.domain.settlement_formats.detect import layout_of
 from runtime.domain.settlement_formats.layout import Layout, Outline, Refusal
 from runtime.domain.settlement_formats.line import ImportedLine, References, UnreadableLine
@@ -14,8 +11,7 @@ from runtime.domain.settlement_formats.stripe import StripeLayout
 from runtime.models.settlement import LineType, SettlementFormat
 from tests.support.settlement_render import STRIPE_HEADER
 
-NOW = datetime(2026, 3, 14, tzinfo=UTC)
-PAYMENT, REFUND = new_id("pay", NOW), new_id("txn", NOW)
+PAYMENT, REFUND = "pay_01KKMT9200SSS41CQTFFSXF5GB", "txn_01KKMT9200HT2XT6BA1SKFCDQD"
 CHARGE = {
     "automatic_payout_id": "po_1",
     "automatic_payout_effective_at_utc": "2026-01-31 00:00:00",
