@@ -1,0 +1,206 @@
+"""Exports of payments: rows a second, memory, and whether every row and the digest are right."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.emulator import table_engine
+from benchmarks.export_worker import Done, Job, export_reads
+from benchmarks.meter import Meter
+from local.progress import Progress
+from runtime.domain.buckets import bucket_for
+from runtime.domain.ids import new_id
+from runtime.domain.instants import to_instant
+from runtime.models.export import Export, ExportFormat, ExportStatus
+from runtime.models.merchant import MerchantProfile
+from runtime.models.payment import Payment, PaymentStatus
+from runtime.models.scope import EVERYBODY
+from runtime.repositories.exports import ExportRepository
+from runtime.services.exports.sources import source_of
+from tests.support.engines import Engine
+from tests.support.exporting import Exporting
+from tests.support.world import SETUP, World
+
+SIZES: Final = (1_000, 10_000, 100_000)
+BUCKETS: Final = 8
+"""Index buckets of the merchant, which the worker merges."""
+PUTS_AT_ONCE: Final = 25
+"""Items of one BatchWriteItem."""
+WRITERS: Final = 4
+METERED: Final = 1_000
+MIB: Final = 1024
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One export, and whether it is what the payments are."""
+
+    rows: int
+    megabytes: float
+    done: Done
+    sums_equal: bool
+    digest_right: bool
+
+
+def run(console: Console, progress: Progress) -> None:
+    """Measure and print."""
+    logging.disable(logging.WARNING)
+    with table_engine(progress) as engine:
+        measured, units = [], 0.0
+        for size in SIZES:
+            world = World(engine)
+            with progress.step(f"Put {size:,} payments into {engine.name}"):
+                shop, total = _payments(world, size)
+            for format_ in (ExportFormat.CSV, ExportFormat.JSONL):
+                with progress.step(f"Export {size:,} payments as {format_}"):
+                    measured.append((format_, _measured(engine, world, shop, format_, total)))
+            if size == METERED:
+                units = _read_units(world, shop)
+            world.drop()
+    logging.disable(logging.NOTSET)
+    _print(console, measured)
+    console.print(
+        f"Read units of 1,000 payments: {units:.0f} (rows strongly consistent by their keys, "
+        f"{BUCKETS} index buckets merged)."
+    )
+
+
+def _payments(world: World, count: int) -> tuple[MerchantProfile, int]:
+    """A merchant with so many payments, and the sum of their amounts."""
+    shop = world.merchant(index_buckets=BUCKETS)
+    table, rows = world.tables["payments"], [_payment(world, shop, n) for n in range(count)]
+    world.put(rows[0])  # the table is made when it is first asked for
+
+    def put(start: int) -> None:
+        some = rows[start : start + PUTS_AT_ONCE]
+        puts: Any = [{"PutRequest": {"Item": world.store.codec.to_item(row)}} for row in some]
+        while puts:
+            answer = world.client.batch_write_item(RequestItems={table: puts})
+            puts = answer["UnprocessedItems"].get(table, [])
+
+    with ThreadPoolExecutor(max_workers=WRITERS) as pool:
+        list(pool.map(put, range(0, count, PUTS_AT_ONCE)))
+    return shop, sum(row.amount for row in rows)
+
+
+def _payment(world: World, shop: MerchantProfile, number: int) -> Payment:
+    now = world.clock()
+    payment_id = new_id("pay", now)
+    return Payment(
+        id=payment_id,
+        merchant_id=shop.id,
+        merchant_bucket=bucket_for(shop.id, payment_id, BUCKETS),
+        status=PaymentStatus.SUCCEEDED,
+        amount=1_000 + number % 9_973,
+        amount_captured=1_000 + number % 9_973,
+        fee=59,
+        currency="USD",
+        payment_method="tok_approved",
+        processor="sandbox",
+        processor_account="sandbox",
+        description=f"Order {number}",
+        metadata={"order": str(number), "channel": "web"},
+        created_at=to_instant(now),
+        updated_at=to_instant(now),
+        **SETUP.stamp(),
+    )
+
+
+def _asked(world: World, shop: MerchantProfile, format_: ExportFormat) -> str:
+    return Exporting(world).ask(shop, kind="payments", format=str(format_))
+
+
+def _measured(
+    engine: Engine, world: World, shop: MerchantProfile, format_: ExportFormat, total: int
+) -> Measured:
+    export_id = _asked(world, shop, format_)
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        file = directory / "job.json"
+        job = Job(
+            endpoint_url=engine.endpoint_url or "",
+            tables=world.tables,
+            export_id=export_id,
+            directory=directory,
+        )
+        file.write_text(job.model_dump_json())
+        subprocess.run([sys.executable, "-m", "benchmarks.export_worker", str(file)], check=True)
+        done = Done.model_validate_json(file.with_suffix(".done").read_text())
+        export = ExportRepository(world.store).get(export_id, EVERYBODY)
+        assert export is not None  # noqa: S101 - it was just asked for
+        assert export.status is ExportStatus.COMPLETED, export  # noqa: S101
+        content = (directory / (export.object_key or "").replace("/", "_")).read_bytes()
+    return Measured(
+        rows=export.rows or 0,
+        megabytes=len(content) / MIB**2,
+        done=done,
+        sums_equal=_told(content, format_) == (export.rows, total),
+        digest_right=hashlib.sha256(content).hexdigest() == export.sha256,
+    )
+
+
+def _told(content: bytes, format_: ExportFormat) -> tuple[int, int]:
+    """Rows of a file, each counted once, and the sum of their amounts."""
+    if format_ is ExportFormat.JSONL:
+        rows = [json.loads(line) for line in content.splitlines()]
+    else:
+        header, *lines = content.decode().splitlines()
+        names = header.split(",")
+        # Whatever is quoted comes after the first columns.
+        rows = [dict(zip(names, line.split(","), strict=False)) for line in lines]
+    return len({row["id"] for row in rows}), sum(int(row["amount"]) for row in rows)
+
+
+def _read_units(world: World, shop: MerchantProfile) -> float:
+    """Read units of an export's source, per 1,000 rows."""
+    repository = ExportRepository(world.store)
+    export: Export | None = repository.get(_asked(world, shop, ExportFormat.JSONL), EVERYBODY)
+    assert export is not None  # noqa: S101 - it was just asked for
+    client, meter = world.engine.dynamodb(), Meter(world.client)
+    meter.attach(client)
+    reads = export_reads(world.store_on(client))
+    rows = sum(chunk.rows for chunk in source_of(export, (), reads).chunks(None))
+    return meter.read_units / rows * METERED
+
+
+def _print(console: Console, measured: list[tuple[ExportFormat, Measured]]) -> None:
+    table = Table(title="Exports of payments, one worker in a process of its own")
+    for name in (
+        "payments",
+        "format",
+        "rows/s",
+        "seconds",
+        "MB",
+        "calls per 1,000",
+        "memory before",
+        "memory at most",
+        "count and sum",
+        "SHA-256",
+    ):
+        table.add_column(name, justify="right")
+    for format_, each in measured:
+        table.add_row(
+            f"{each.rows:,}",
+            str(format_),
+            f"{each.rows / each.done.seconds:,.0f}",
+            f"{each.done.seconds:.1f}",
+            f"{each.megabytes:.1f}",
+            f"{1_000 * each.done.round_trips / each.rows:.1f}",
+            f"{each.done.before_kb / MIB:.0f} MB",
+            f"{each.done.peak_kb / MIB:.0f} MB",
+            "equal" if each.sums_equal else "WRONG",
+            "right" if each.digest_right else "WRONG",
+        )
+    console.print(table)
