@@ -21,7 +21,7 @@
     │                       · TooManyMethods · ChainTooLong · WrongProcessorMode
     │                       · ActionNotApplicable · LineDoesNotFit
     ├── Locked 423
-    ├── RateLimited 429
+    ├── RateLimited 429 ─ TooManyExports
     ├── Internal 500 ─ IntegrityError · KeyForgotten
     └── Unavailable 503 (retryable) ─ KeysUnavailable
 
@@ -469,6 +469,13 @@ class RateLimited(PlatformError):
     def __init__(self, detail: str, *, retry_after_seconds: int) -> None:
         super().__init__(detail)
         self.retry_after_seconds = retry_after_seconds
+
+
+class TooManyExports(RateLimited):
+    """So many exports of this owner wait or are being written."""
+
+    code = "too_many_exports"
+    title = "Too many exports at once"
 
 
 class Internal(PlatformError):

@@ -104,7 +104,7 @@ PROCESS: Final[TableUses] = {
     "api_keys": _rows("GetItem", "PutItem", "UpdateItem"),
     "customers": _rows("GetItem", "PutItem", "UpdateItem", "ConditionCheckItem"),
     "entries": _rows("PutItem"),
-    "exports": _rows("PutItem"),
+    "exports": _rows("PutItem", query=("gsi-status",)),
     "idempotency": _rows("GetItem", "PutItem"),
     "keys": _rows("GetItem", "Query", "PutItem", delete=FORGETTABLE_KEYS),
     "limits": _rows("UpdateItem"),

@@ -174,7 +174,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         body=ExportRequest,
         idempotent="honoured",
         answers={HTTPStatus.ACCEPTED: ExportAnswer},
-        refusals=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+        refusals=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS),
     ),
     Endpoint(
         operation="listExports",

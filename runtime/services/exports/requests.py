@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from http import HTTPStatus
+from itertools import chain, islice
 from typing import Final
 
 from pydantic import ValidationError
@@ -15,9 +16,10 @@ from runtime.contract.caller import found
 from runtime.contract.exports import FILTERS, ExportRequest, filter_names
 from runtime.domain.ids import new_id
 from runtime.domain.instants import to_epoch_seconds, to_instant
-from runtime.errors import InvalidValue
+from runtime.errors import InvalidValue, TooManyExports
 from runtime.models.export import Export, ExportFormat, ExportKind, ExportStatus
 from runtime.models.fields import PLATFORM
+from runtime.models.idempotency import IdempotencyRecord
 from runtime.models.scope import Scope
 from runtime.repositories.accounts import AccountRepository
 from runtime.repositories.customers import CustomerRepository
@@ -29,6 +31,9 @@ from runtime.services.idempotency import ClaimReader, create_once
 from runtime.services.merchant_profiles import MerchantProfiles
 from runtime.services.payment_queries import window_of
 
+MAX_OPEN: Final = 20
+"""Exports of one owner that wait or are being written; about, for their index lags a moment."""
+RETRY_SECONDS: Final = 60
 _OF_THE_PLATFORM: Final = frozenset({ExportKind.TRANSFERS, ExportKind.ENTRIES, ExportKind.AUDIT})
 """Kinds of which the platform has rows of its own."""
 
@@ -48,8 +53,8 @@ class ExportRequests:
 def create_export(request: ExportRequest, call: Call, dependencies: ExportRequests) -> StoredAnswer:
     """Have a list written into a file: 202.
 
-    Raises NotFound for what is not the caller's, InvalidValue for a filter that the kind has not,
-    or a value that it does not take.
+    Raises NotFound for what is not the caller's, InvalidValue for a filter that the kind does not
+    have or a value that it does not take, TooManyExports.
     """
     owner = _owner(request.kind, call)
     buckets = dependencies.merchants.index_buckets(owner)
@@ -61,11 +66,16 @@ def create_export(request: ExportRequest, call: Call, dependencies: ExportReques
     query = _judged(request, call)
     _must_exist(request, Scope(None if owner == PLATFORM else owner), dependencies)
     export = _row(request, owner, _canonical(query), call)
+
+    def store(claim: IdempotencyRecord | None, token: str) -> None:
+        _leave_room(owner, dependencies.exports)
+        dependencies.exports.create(export, claim, token=token, now=call.now)
+
     return create_once(
         call,
         owner,
         export_answer(export),
-        lambda claim, token: dependencies.exports.create(export, claim, token=token, now=call.now),
+        store,
         claims=dependencies.claims,
         index_buckets=buckets,
         status=HTTPStatus.ACCEPTED,
@@ -113,6 +123,18 @@ def _must_exist(request: ExportRequest, scope: Scope, dependencies: ExportReques
         found(dependencies.accounts.get(request.account_id, scope), "account", request.account_id)
     if request.payment_id is not None:
         found(dependencies.payments.get(request.payment_id, scope), "payment", request.payment_id)
+
+
+def _leave_room(owner: str, exports: ExportRepository) -> None:
+    queues = (open_status(owner, each) for each in (ExportStatus.QUEUED, ExportStatus.RUNNING))
+    entries = chain.from_iterable(
+        exports.newest_first("gsi-status", key, after_id=None, page_size=MAX_OPEN) for key in queues
+    )
+    if len(list(islice(entries, MAX_OPEN))) == MAX_OPEN:
+        raise TooManyExports(
+            f"{MAX_OPEN} exports wait or are being written; ask again when some are completed",
+            retry_after_seconds=RETRY_SECONDS,
+        )
 
 
 def _row(request: ExportRequest, owner: str, filters: dict[str, str], call: Call) -> Export:
