@@ -10,15 +10,7 @@ from runtime.bootstrap.base import FunctionServices
 from runtime.gateways import clients
 from runtime.gateways.export_files import ExportFiles
 from runtime.gateways.export_queue import ExportQueue
-from runtime.repositories.accounts import AccountRepository
-from runtime.repositories.audit import AuditRepository
-from runtime.repositories.entries import EntryRepository
 from runtime.repositories.exports import ExportRepository
-from runtime.repositories.folding import FoldRepository
-from runtime.repositories.payment_lists import PaymentLists
-from runtime.repositories.payments import PaymentRepository
-from runtime.repositories.settlements import SettlementRepository
-from runtime.repositories.transfers import TransferRepository
 from runtime.services.exports.jobs import Jobs
 from runtime.services.exports.reads import ExportReads
 from runtime.services.exports.writing import ExportDependencies
@@ -40,17 +32,7 @@ class ExportServices(FunctionServices):
                 self.invocation.remaining_seconds,
             ),
             files=ExportFiles(clients.s3(), settings.export_bucket),
-            reads=ExportReads(
-                payments=PaymentRepository(self.store),
-                payment_lists=PaymentLists(self.store),
-                transfers=TransferRepository(self.store),
-                accounts=AccountRepository(self.store),
-                folds=FoldRepository(self.store),
-                entries=EntryRepository(self.store),
-                audit=AuditRepository(self.store),
-                settlements=SettlementRepository(self.store),
-                merchants=self.profiles_for(PROFILES_REMEMBERED_SECONDS),
-            ),
+            reads=ExportReads.on(self.store, self.profiles_for(PROFILES_REMEMBERED_SECONDS)),
             margin_seconds=settings.stop_before_timeout_seconds,
             settle=timedelta(seconds=settings.settle_seconds),
         )

@@ -18,18 +18,12 @@ from runtime.models.export import Export, ExportStatus
 from runtime.models.merchant import MerchantProfile
 from runtime.models.scope import EVERYBODY
 from runtime.repositories.accounts import AccountRepository
-from runtime.repositories.audit import AuditRepository
 from runtime.repositories.claims import ClaimRepository
 from runtime.repositories.customers import CustomerRepository
-from runtime.repositories.entries import EntryRepository
 from runtime.repositories.exports import ExportRepository
-from runtime.repositories.folding import FoldRepository
 from runtime.repositories.merchants import MerchantRepository
-from runtime.repositories.payment_lists import PaymentLists
 from runtime.repositories.payments import PaymentRepository
-from runtime.repositories.settlements import SettlementRepository
 from runtime.repositories.store import Store
-from runtime.repositories.transfers import TransferRepository
 from runtime.services.exports.jobs import Jobs
 from runtime.services.exports.reads import ExportReads
 from runtime.services.exports.requests import ExportRequests, create_export
@@ -158,18 +152,8 @@ class Exporting:
         return str(json.loads(answer.body)["id"])
 
     def reads(self, store: Store | None = None) -> ExportReads:
-        store = store or self.world.store
-        return ExportReads(
-            payments=PaymentRepository(store),
-            payment_lists=PaymentLists(store),
-            transfers=TransferRepository(store),
-            accounts=AccountRepository(store),
-            folds=FoldRepository(store),
-            entries=EntryRepository(store),
-            audit=AuditRepository(store),
-            settlements=SettlementRepository(store),
-            merchants=MerchantProfiles(MerchantRepository(store), 0),
-        )
+        merchants = MerchantProfiles(MerchantRepository(self.world.store), 0)
+        return ExportReads.on(store or self.world.store, merchants)
 
     def turn(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, Self
 
 from runtime.domain.instants import to_datetime
 from runtime.models.fields import PLATFORM, Instant
@@ -16,6 +16,7 @@ from runtime.repositories.folding import FoldRepository
 from runtime.repositories.payment_lists import PaymentLists
 from runtime.repositories.payments import PaymentRepository
 from runtime.repositories.settlements import SettlementRepository
+from runtime.repositories.store import Store
 from runtime.repositories.transfers import TransferRepository
 from runtime.services.merchant_profiles import MerchantProfiles
 
@@ -38,6 +39,21 @@ class ExportReads:
     audit: AuditRepository
     settlements: SettlementRepository
     merchants: MerchantProfiles
+
+    @classmethod
+    def on(cls, store: Store, merchants: MerchantProfiles) -> Self:
+        """All of them on one store."""
+        return cls(
+            payments=PaymentRepository(store),
+            payment_lists=PaymentLists(store),
+            transfers=TransferRepository(store),
+            accounts=AccountRepository(store),
+            folds=FoldRepository(store),
+            entries=EntryRepository(store),
+            audit=AuditRepository(store),
+            settlements=SettlementRepository(store),
+            merchants=merchants,
+        )
 
 
 @dataclass(frozen=True, slots=True)

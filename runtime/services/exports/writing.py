@@ -124,16 +124,14 @@ class _Work:
     _text: bytearray = field(default_factory=bytearray)
     _rows: int = 0
     _position: str | None = None
-    _taken_as: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._taken_as = self.export.version
+    _has_read: bool = False
 
     def go_on(self) -> bool:
         """Read and write until all is done (True), or time is over."""
         return (self.export.read_all or self._read()) and self._finish()
 
     def _read(self) -> bool:
+        self._has_read = True
         source = source_of(self.export, self._accounts(), self.dependencies.reads)
         self._rows, self._position = self.export.rows_done, self.export.position
         self._text += self._left(source.header())
@@ -227,8 +225,8 @@ class _Work:
         else:
             files.complete(key, export.upload_id, export.parts)
         size = files.size(key)
-        is_fresh = export.version == self._taken_as
-        if self.dependencies.must_stop(size / DIGEST_BYTES_PER_SECOND) and not is_fresh:
+        # A turn that has read nothing has as much time as there can be.
+        if self._has_read and self.dependencies.must_stop(size / DIGEST_BYTES_PER_SECOND):
             self.export = self.dependencies.jobs.release(export, tries=0)
             return False
         self.export = self.dependencies.jobs.complete(export, size, files.sha256(key))
