@@ -28,12 +28,12 @@ from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, Shee
 from runtime.domain.settlement_formats.detect import layout_of
 from runtime.domain.settlement_formats.layout import Layout, Refusal
 
-MAX_WORKBOOK_BYTES: Final = 16 * 1024 * 1024
-"""Of the file as it is uploaded: some 300,000 lines."""
-MAX_UNPACKED_BYTES: Final = 192 * 1024 * 1024
+MAX_WORKBOOK_BYTES: Final = 8 * 1024 * 1024
+"""Of the file as it is uploaded: some 100,000 lines."""
+MAX_UNPACKED_BYTES: Final = 96 * 1024 * 1024
 """Of what the file unpacks to."""
-MAX_CELLS: Final = 2_000_000
-"""Rows times columns of one sheet, all of which are in memory at once (32 bytes each)."""
+MAX_CELLS: Final = 1_000_000
+"""Rows times columns of one sheet, all of which are in memory at once: some 70 MB, measured."""
 EXACT_DIGITS: Final = 15
 """Significant digits that Excel keeps of a number."""
 _EXACT_BELOW = 10.0**EXACT_DIGITS
