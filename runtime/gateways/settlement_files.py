@@ -100,11 +100,8 @@ class SettlementObjects:
         assert found is not None, f"{key} was put and is not there"
         return found.version
 
-    def move(self, stored: StoredObject, key: str) -> bool:
-        """Copy the object to `key`, then delete this version of it; False where it is too large.
-
-        Again, it does the same again. What was put under its old key since then stays.
-        """
+    def copy(self, stored: StoredObject, key: str) -> bool:
+        """Copy the object to `key`; False where it is too large for that."""
         if stored.size > MAX_COPY_BYTES:
             return False
         source = stored.version
@@ -117,8 +114,12 @@ class SettlementObjects:
             CopySourceIfMatch=source.etag,
             TaggingDirective="REPLACE",  # to copy tags takes rights to read them
         )
-        self.s3.delete_object(Bucket=self.bucket, Key=source.key, **named)
         return True
+
+    def delete(self, version: ObjectVersion) -> None:
+        """Delete this version. What was put under its key since then stays."""
+        named: Any = {} if version.version_id is None else {"VersionId": version.version_id}
+        self.s3.delete_object(Bucket=self.bucket, Key=version.key, **named)
 
 
 class _Stream(RawIOBase):

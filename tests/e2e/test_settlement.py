@@ -9,7 +9,8 @@ from local.api_client import ApiClient
 from tests.e2e.conftest import Deployment, Shop
 
 HEADER = "payment_id,transaction_id,status,amount,fee,net,currency,processed_date,settlement_date"
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0
+WORKING = {"received", "processing"}
 
 
 def _pay(client: ApiClient, key: str) -> tuple[str, str]:
@@ -35,6 +36,16 @@ def _await(shop: Shop, count: int) -> list[Any]:
             return list(found)
         time.sleep(0.2)
     raise AssertionError(f"no {count} finished settlements within {PATIENCE_SECONDS} s")
+
+
+def _await_files(shop: Shop, count: int) -> list[Any]:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        found = shop.client.get("/v1/settlement-files").require(200)["data"]
+        if len(found) == count and not WORKING & {each["status"] for each in found}:
+            return list(found)
+        time.sleep(0.2)
+    raise AssertionError(f"no {count} finished files within {PATIENCE_SECONDS} s")
 
 
 def test_every_line_gets_its_status_and_matched_ones_are_settled(
@@ -100,18 +111,23 @@ def test_the_same_file_again_changes_nothing(deployment: Deployment, shop: Shop)
     later = f"{payment},{transaction},settled,1000,59,941,USD,2026-01-01,2026-01-03"
     _drop(deployment, other, "2026-01-03", later)
     _await(other, 1)
-    assert shop.client.get("/v1/settlements").require(200)["data"] == [first]
+    _await_files(shop, 2)
+    (second,) = shop.client.get("/v1/settlements").require(200)["data"]
+    for name in ("id", "status", "counts", "totals", "by_type", "lines"):
+        assert second.get(name) == first.get(name), name
     assert first["status"] == "completed"
 
 
-def test_a_file_with_another_header_is_rejected_with_the_reason(
+def test_a_file_with_another_header_is_rejected_with_the_reason_and_moved(
     deployment: Deployment, shop: Shop
 ) -> None:
-    deployment.aws.files.put_object(
-        Bucket=deployment.stack.buckets["settlement"],
-        Key=f"reconciliation/{shop.merchant_id}/2026-01-04.csv",
-        Body=b"id;amount\n1;2\n",
-    )
+    bucket = deployment.stack.buckets["settlement"]
+    key = f"reconciliation/{shop.merchant_id}/2026-01-04.csv"
+    deployment.aws.files.put_object(Bucket=bucket, Key=key, Body=b"id;amount\n1;2\n")
     (settlement,) = _await(shop, 1)
     assert settlement["status"] == "rejected"
-    assert "id;amount" in settlement["rejection_reason"]
+    assert "begins with the columns id" in settlement["rejection_reason"]
+    (file,) = _await_files(shop, 1)
+    assert (file["status"], file["reason"]) == ("rejected", settlement["rejection_reason"])
+    moved = deployment.aws.files.get_object(Bucket=bucket, Key=f"rejected/{key}")
+    assert moved["Body"].read() == b"id;amount\n1;2\n"

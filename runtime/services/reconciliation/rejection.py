@@ -49,6 +49,7 @@ def reject(
     if file.merchant_id != PLATFORM:
         dependencies.chunks.put_new_settlement(_rejected_settlement(file, stored, reason, step))
     record_finding(_finding(file, stored, reason), dependencies.alerts)
+    is_copied = _copied(stored, dependencies)
     rejected = stepped(file, step, status=FileStatus.REJECTED, reason=reason, completed_at=step.at)
     try:
         dependencies.chunks.advance(file, rejected, token=step.token)
@@ -56,14 +57,22 @@ def reject(
         now = dependencies.chunks.file(file.id)
         if now is None or now.status is not FileStatus.REJECTED:
             raise
-    move_away(stored, dependencies)
+    if is_copied:
+        dependencies.objects.delete(stored.version)
     logger.info("rejected", file=file.id, reason=reason)
 
 
 def move_away(stored: StoredObject, dependencies: ReconciliationDependencies) -> None:
-    """Move a rejected object. One that is too large to be copied stays where it is."""
-    if not dependencies.objects.move(stored, f"{REJECTED_PREFIX}{stored.version.key}"):
+    """Finish moving a rejected object. One that is too large to be copied stays where it is."""
+    if _copied(stored, dependencies):
+        dependencies.objects.delete(stored.version)
+
+
+def _copied(stored: StoredObject, dependencies: ReconciliationDependencies) -> bool:
+    copied = dependencies.objects.copy(stored, f"{REJECTED_PREFIX}{stored.version.key}")
+    if not copied:
         logger.warning("a rejected object is too large to be moved", size=stored.size)
+    return copied
 
 
 def _finding(file: SettlementFile, stored: StoredObject, reason: str) -> Finding:
