@@ -121,6 +121,8 @@ _MEMBERS: Final = {
     "entity_id": "x",
     "processor": "sandbox",
     "account": "x",
+    "settlement_id": "x",
+    "line": "2",
 }
 
 
