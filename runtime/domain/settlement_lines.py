@@ -10,9 +10,11 @@ from typing import Final
 from runtime.domain.buckets import all_buckets, bucket_for, bucket_key
 from runtime.models.settlement import LINES_PER_BUCKET, NO_EXCEPTION, LineStatus
 
+FEWEST_EXCEPTION_BUCKETS: Final = 4
 MOST_EXCEPTION_BUCKETS: Final = 8
-"""Buckets of one merchant's open exceptions: 8 x 1,000 a second. A list without a status reads
-every bucket once for each status, so there are fewer than of a merchant's payments."""
+"""Buckets of one merchant's open exceptions, at 1,000 a second each: a file of a million lines that
+is another merchant's makes a million within minutes. A list without a status reads every bucket
+once for each status, so there are no more."""
 EXCEPTION_STATUSES: Final = tuple(status for status in LineStatus if status not in NO_EXCEPTION)
 """Statuses of lines that a person has to act on."""
 
@@ -47,13 +49,16 @@ def missing_line(transaction_id: str, attempt: int = 0) -> int:
 
 def exception_bucket(merchant_id: str, settlement_id: str, line: int, index_buckets: int) -> str:
     """Under which key of `gsi-exception` an open exception stands."""
-    buckets = min(index_buckets, MOST_EXCEPTION_BUCKETS)
-    return bucket_for(merchant_id, f"{settlement_id}#{line}", buckets)
+    return bucket_for(merchant_id, f"{settlement_id}#{line}", _buckets(index_buckets))
 
 
 def exception_buckets(merchant_id: str, index_buckets: int) -> tuple[str, ...]:
     """All of a merchant's keys of `gsi-exception`."""
-    return all_buckets(merchant_id, min(index_buckets, MOST_EXCEPTION_BUCKETS))
+    return all_buckets(merchant_id, _buckets(index_buckets))
+
+
+def _buckets(index_buckets: int) -> int:
+    return min(max(index_buckets, FEWEST_EXCEPTION_BUCKETS), MOST_EXCEPTION_BUCKETS)
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -12,6 +12,7 @@ from runtime.contract.call import Call
 from runtime.contract.caller import found
 from runtime.contract.settlement_lines import ExceptionAnswer, ExceptionList, ExceptionQuery
 from runtime.contract.settlements import SettlementLineAnswer
+from runtime.domain.buckets import unsettled_buckets
 from runtime.domain.instants import to_instant
 from runtime.domain.settlement_lines import (
     EXCEPTION_STATUSES,
@@ -203,7 +204,7 @@ class _Walk:
             while ids := [entry.id for entry in islice(entries, ROWS_AT_ONCE)]:
                 for row in unsettled.transactions(ids, Scope(self._merchant.id)):
                     yield self._day, row
-            read += self._merchant.index_buckets
+            read += unsettled_buckets(self._merchant.index_buckets)
             before = date.fromisoformat(self._day) - timedelta(days=1)
             self._day, self._after = before.isoformat(), None
 

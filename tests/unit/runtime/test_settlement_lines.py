@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from runtime.domain.card_data import find_card_data
 from runtime.domain.settlement_lines import (
     EXCEPTION_STATUSES,
+    FEWEST_EXCEPTION_BUCKETS,
     FIRST_MISSING_LINE,
     MOST_EXCEPTION_BUCKETS,
     ExceptionKey,
@@ -90,12 +91,12 @@ def test_a_range_of_a_status_has_no_other_status_and_one_of_a_settlement_no_othe
             assert not of_one[0] <= key <= of_one[1]
 
 
-def test_exceptions_of_many_index_buckets_are_listed_from_few() -> None:
-    assert exception_buckets("mer_1", 1) == ("mer_1#000",)
-    assert len(exception_buckets("mer_1", 256)) == MOST_EXCEPTION_BUCKETS
-    for line in range(100):
-        bucket = exception_bucket("mer_1", "set_1", line, 256)
-        assert bucket in exception_buckets("mer_1", 256)
+def test_exceptions_stand_in_at_least_four_buckets_and_at_most_eight() -> None:
+    counts = {n: len(exception_buckets("mer_1", n)) for n in (1, 4, 5, 8, 256)}
+    assert counts == {1: FEWEST_EXCEPTION_BUCKETS, 4: 4, 5: 5, 8: 8, 256: MOST_EXCEPTION_BUCKETS}
+    for buckets in counts:
+        used = {exception_bucket("mer_1", "set_1", line, buckets) for line in range(200)}
+        assert used == set(exception_buckets("mer_1", buckets))
 
 
 def test_the_age_of_an_exception_is_in_whole_days() -> None:
