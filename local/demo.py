@@ -33,7 +33,15 @@ PAGE: Final = 8
 SUMMED_WITHIN_SECONDS: Final = 20.0
 """Totals follow the payments by way of their stream."""
 POLL_SECONDS: Final = 0.5
-_PERMISSIONS: Final = ("payments", "refunds", "customers", "accounts", "transfers", "reports")
+_PERMISSIONS: Final = (
+    "payments",
+    "refunds",
+    "customers",
+    "accounts",
+    "transfers",
+    "reports",
+    "merchant",
+)
 _SUMMED: Final = ("captured", "refunded", "fees", "net")
 _CREATED, _DECLINED = 201, 402
 
@@ -72,26 +80,32 @@ def demo(workspace: Workspace, progress: Progress) -> None:
     console = _console()
     console.print(f"\n[bold]A payment platform, deployed by the CDK to[/bold] {stack.api_url}\n")
     with demo_webhooks.receiving() as receiver:
-        _tell(stack, workspace, receiver, console)
+        _tell(stack, workspace, receiver, progress, console)
 
 
-def _tell(stack: Stack, workspace: Workspace, receiver: WebhookReceiver, console: Console) -> None:
+def _tell(
+    stack: Stack,
+    workspace: Workspace,
+    receiver: WebhookReceiver,
+    progress: Progress,
+    console: Console,
+) -> None:
     """The story, with a merchant whose endpoint listens on this machine."""
     merchant, client = _open_shop(stack, workspace, receiver, console)
     taken = _take_payments(client, console)
     _replay(client, taken, console)
     operated = demo_operations.operate(stack, client, console)
     _list(client, [t.payment_id for t in taken] + [o.payment_id for o in operated], console)
-    settled = demo_settlement.settle(
-        stack, client, merchant, [t.payment_id for t in taken if t.status == _CREATED], console
-    )
+    charged = [one.payment_id for one in operated]
+    charged += [one.payment_id for one in taken if one.status == _CREATED]
+    told = demo_settlement.settle(client, charged, progress, console)
     _summary(client, taken, operated, console)
     operator = ApiClient.of_operator(stack, workspace)
     demo_ledger.keep_books(stack, operator, client, merchant, console)
     news = [*(one.news for one in taken), *demo_operations.news_of(operated)]
-    demo_webhooks.hear(receiver, [*news, ("settlement.exceptions", settled)], console)
+    demo_webhooks.hear(receiver, [*news, *told], console)
     demo_audit.audit(stack, client, operated[0].payment_id, console)
-    _where_to_go(stack, merchant, settled, console)
+    _where_to_go(stack, merchant, told[0][1], console)
 
 
 def _console() -> Console:
@@ -212,7 +226,7 @@ def _summary(
         amounts = (format_amount(total[name], code) for name in _SUMMED)
         table.add_row(code, str(total["count"]), *amounts)
     counts = ", ".join(f"{count} {status}" for status, count in summary["by_status"].items())
-    console.print(f"\n11. The summary: {summary['total_count']} payments ({counts})")
+    console.print(f"\n13. The summary: {summary['total_count']} payments ({counts})")
     console.print(table)
 
 

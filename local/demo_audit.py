@@ -32,7 +32,7 @@ def audit(stack: Stack, client: ApiClient, payment_id: str, console: Console) ->
     payment = client.get(f"/v1/payments/{payment_id}").require(200)
     rows = _await_trail(client, payment_id, payment["version"])
     console.print(
-        f"16. The audit trail of [cyan]{payment_id}[/cyan], made by the change streams: one row "
+        f"18. The audit trail of [cyan]{payment_id}[/cyan], made by the change streams: one row "
         "per version"
     )
     _show(rows, console)

@@ -31,7 +31,7 @@ def keep_books(
     wallet = _open(operator, merchant, OPENING)
     savings = _open(operator, merchant, 0)
     console.print(
-        f"12. Two accounts: [cyan]{wallet}[/cyan] with "
+        f"14. Two accounts: [cyan]{wallet}[/cyan] with "
         f"{format_amount(OPENING, CURRENCY)}, [cyan]{savings}[/cyan] with nothing"
     )
     _move(client, wallet, savings, console)
@@ -101,7 +101,7 @@ def _statement(client: ApiClient, wallet: str, console: Console) -> None:
     for line in lines:
         amounts = (format_amount(line[name], CURRENCY) for name in ("amount", "balance_after"))
         table.add_row(line["transfer_id"], *amounts)
-    console.print("\n13. The wallet's statement, derived from the change stream:")
+    console.print("\n15. The wallet's statement, derived from the change stream:")
     console.print(table)
     balances = [line["balance_after"] for line in lines]
     hold(balances == [50_000, 70_000, OPENING], f"the statement's balances are {balances}")
@@ -124,6 +124,6 @@ def _prove(stack: Stack, operator: ApiClient, console: Console) -> None:
         table.add_row(
             check["name"], str(check["counted"]), "yes" if check["holds"] else "[red]no[/]"
         )
-    console.print("14. The proof of the books: every account, entry, transfer and payment is read")
+    console.print("16. The proof of the books: every account, entry, transfer and payment is read")
     console.print(table)
     hold(proof["holds"], f"the books do not balance: {proof['checks']}")

@@ -113,7 +113,7 @@ def hear(receiver: WebhookReceiver, news: Sequence[News], console: Console) -> N
     """
     events = receiver.await_news(news)
     console.print(
-        f"\n15. The merchant's receiver has verified {len(events)} webhooks by their signatures, "
+        f"\n17. The merchant's receiver has verified {len(events)} webhooks by their signatures, "
         "each by the\n    sequence of what it is about:\n"
     )
     table = Table(

@@ -1,0 +1,58 @@
+"""The demo's file is one that the importer reads, and its payouts are the sums of their lines."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from typing import Any
+
+from local.demo_payout_file import ACCOUNT_FEE, SHORT_BY, payout_file
+from runtime.domain.settlement_formats.detect import layout_of
+from runtime.domain.settlement_formats.layout import Layout
+from runtime.domain.settlement_formats.line import ImportedLine
+from runtime.models.settlement import LineType, SettlementFormat
+
+
+def payment(number: int, currency: str, refund: int = 0) -> dict[str, Any]:
+    capture = {
+        "id": f"txn_{number:026}",
+        "payment_id": f"pay_{number:026}",
+        "type": "capture",
+        "status": "succeeded",
+        "amount": 2500,
+        "fee": 95,
+        "currency": currency,
+        "processor_id": f"ch_{number}",
+    }
+    changes = {"id": f"txn_9{number:025}", "type": "refund", "amount": refund, "fee": 0}
+    refunds = [{**capture, **changes}] if refund else []
+    return {"transactions": [{**capture, "type": "authorization"}, capture, *refunds]}
+
+
+def test_every_payout_is_the_sum_of_its_lines_and_one_line_is_short() -> None:
+    payments = [
+        payment(1, "USD"),
+        payment(2, "JPY", refund=500),
+        payment(3, "USD"),
+        payment(4, "JPY"),
+    ]
+    file = payout_file(payments)
+    header, *rows = csv.reader(io.StringIO(file.content.decode()))
+    layout = layout_of(header)
+    assert isinstance(layout, Layout)
+    assert layout.format is SettlementFormat.STRIPE
+    lines = [layout.parse(number, row) for number, row in enumerate(rows, start=2)]
+    nets: Counter[str] = Counter()
+    paid: Counter[str] = Counter()
+    payouts: dict[str, set[str | None]] = {}
+    for line in lines:
+        assert isinstance(line, ImportedLine), line
+        payouts.setdefault(line.currency, set()).add(line.payout_reference)
+        (paid if line.type is LineType.PAYOUT else nets)[line.currency] += line.net
+    assert dict(nets) == file.paid == {code: -amount for code, amount in paid.items()}
+    assert file.paid["USD"] == 2 * 2405 - SHORT_BY - ACCOUNT_FEE
+    assert file.paid["JPY"] == 2 * 2405 - 500
+    assert all(len(names) == 1 for names in payouts.values())
+    assert file.wrong_transaction == f"txn_{3:026}"
+    assert file.lines == {"USD": 3, "JPY": 3}
