@@ -200,7 +200,7 @@ RECONCILE: Final[TableUses] = {
     "settlement_chunks": _rows("BatchGetItem", "GetItem", "PutItem", "UpdateItem"),
     "settlement_files": _rows("ConditionCheckItem", "GetItem", "PutItem", "UpdateItem"),
     "settlement_identities": _rows("BatchGetItem", "PutItem", "UpdateItem"),
-    "settlement_lines": _rows("BatchGetItem", "PutItem", "UpdateItem"),
+    "settlement_lines": _rows("BatchGetItem", "PutItem", "UpdateItem", query=("gsi-transaction",)),
     "settlements": _rows("BatchGetItem", "GetItem", "PutItem", "UpdateItem"),
     "transactions": _rows("BatchGetItem", "UpdateItem", query=("gsi-processor",)),
     "transfers": _rows("PutItem"),

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -30,6 +31,7 @@ _DATED_LINES: Final = 100
 """Lines in which a date is looked for."""
 _SHARDS: Final = 64
 """Parts in which hashes are compared, so that they are never all Python objects at once."""
+_HASHES_OF_SHARD: Final = 2 ** (8 * _HASH_BYTES) // _SHARDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +99,15 @@ class FilePlan:
         self._cut()
         return None
 
-    def repeated(self) -> frozenset[int]:
-        """Hashes of the identities that came more than once."""
-        shards: list[array[int]] = [array("Q") for _ in range(_SHARDS)]
+    def repeated(self) -> array[int]:
+        """Hashes of the identities that came more than once, sorted."""
+        shards = [array("Q") for _ in range(_SHARDS)]
         for each in self._hashes:
-            shards[each % _SHARDS].append(each)
-        return frozenset(
-            each for shard in shards for each, count in Counter(shard).items() if count > 1
-        )
+            shards[each // _HASHES_OF_SHARD].append(each)
+        found = array("Q")
+        for shard in shards:
+            found.extend(sorted(each for each, count in Counter(shard).items() if count > 1))
+        return found
 
     def _cut_before(self, record: Record, outline: Outline) -> None:
         if self._first is None:
@@ -143,38 +146,35 @@ class FilePlan:
 
 
 def repeats_by_chunk(
-    layout: Layout,
-    records: Iterable[Record],
-    chunks: list[ChunkBounds],
-    repeated: frozenset[int],
-) -> dict[int, Repeats]:
-    """The repeats of each chunk, by its number, in a second reading of the file's records.
+    layout: Layout, records: Iterable[Record], chunks: Sequence[ChunkBounds], repeated: array[int]
+) -> Iterator[Repeats]:
+    """The repeats of each chunk, in their order, in a second reading of the file's records.
 
     `repeated` are the hashes that FilePlan found. Most files have none, and need no second reading.
     """
-    found: dict[int, Repeats] = defaultdict(lambda: Repeats({}, []))
-    seen: Counter[int] = Counter()
-    for number, record in _by_chunk(records, chunks):
-        outline = layout.outline(record.cells)
-        identity = outline.own_identity or outline.content_identity
-        if identity is None or (hashed := _hash(identity)) not in repeated:
-            continue
-        seen[hashed] += 1
-        if seen[hashed] > 1:
-            found[number].ordinals[str(record.line)] = seen[hashed]
-            if outline.own_identity:
-                found[number].duplicates.append(record.line)
-    return found
-
-
-def _by_chunk(records: Iterable[Record], chunks: list[ChunkBounds]) -> Iterator[tuple[int, Record]]:
-    number = 0
+    seen = array("L", bytes(repeated.itemsize * len(repeated)))
+    number, found = 0, Repeats({}, [])
     for record in records:
         if record.is_blank:
             continue
         while record.start >= chunks[number].end:
-            number += 1
-        yield number, record
+            yield found
+            number, found = number + 1, Repeats({}, [])
+        outline = layout.outline(record.cells)
+        identity = outline.own_identity or outline.content_identity
+        if identity is None:
+            continue
+        hashed = _hash(identity)
+        place = bisect_left(repeated, hashed)
+        if place == len(repeated) or repeated[place] != hashed:
+            continue
+        seen[place] += 1
+        if seen[place] > 1:
+            found.ordinals[str(record.line)] = seen[place]
+            if outline.own_identity:
+                found.duplicates.append(record.line)
+    if chunks:
+        yield found
 
 
 def _hash(identity: str) -> int:

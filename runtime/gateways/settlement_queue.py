@@ -54,7 +54,7 @@ _WORK: Final[TypeAdapter[WorkMessage]] = TypeAdapter(
 
 
 def read_message(body: str) -> ObjectCreated | WorkMessage:
-    """The message as it came. Raises ValueError for anything that nobody of us has sent."""
+    """The message as it came. Raises ValueError for any other."""
     document = json.loads(body)
     if not isinstance(document, dict) or "kind" in document:
         return _WORK.validate_python(document)

@@ -102,7 +102,7 @@ def test_a_long_file_is_worked_in_chunks_through_the_queue_and_asks_to_be_contin
     assert settlement["counts"] == {"unexpected": 1_500}
 
 
-def test_what_is_no_settlement_file_is_rejected_and_moved(stage: Stage) -> None:
+def test_an_object_in_a_wrong_place_is_rejected_and_moved(stage: Stage) -> None:
     key = f"elsewhere/{new_id('key', datetime.now(UTC))}.csv"
     version = stage.put(key, "x")["VersionId"]
     for _ in range(2):  # the event may come twice

@@ -48,7 +48,9 @@ def work_chunk(
     StaleWrite when others kept changing what the chunk settles, Unavailable.
     """
     file = dependencies.chunks.file(message.file_id)
-    if file is None or file.status is not FileStatus.PROCESSING:
+    if file is None:
+        raise LookupError(f"there is no file {message.file_id}")
+    if file.status is not FileStatus.PROCESSING:
         return  # late: the file is closed
     chunk = dependencies.chunks.chunk(file.id, message.number)
     if chunk is None:

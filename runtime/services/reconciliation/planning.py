@@ -13,9 +13,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Final
+from itertools import islice, repeat
+from typing import Final
 
-from runtime.domain.ids import repeatable_id
 from runtime.domain.settlement_formats.detect import is_preamble, layout_of
 from runtime.domain.settlement_formats.layout import Layout, Refusal
 from runtime.domain.settlement_plan import (
@@ -25,22 +25,20 @@ from runtime.domain.settlement_plan import (
     repeats_by_chunk,
 )
 from runtime.domain.settlement_records import Record, read_records
-from runtime.errors import NotFound, StaleWrite
-from runtime.gateways.settlement_files import ObjectVersion, StoredObject
+from runtime.errors import StaleWrite
+from runtime.gateways.settlement_files import StoredObject
 from runtime.gateways.settlement_queue import ChunkMessage, CloseMessage, ObjectCreated
 from runtime.models.fields import PLATFORM
 from runtime.models.settlement_file import (
-    FILE_PREFIX,
     MAX_FILE_BYTES,
-    MAX_FILE_NAME,
     FileStatus,
     SettlementChunk,
     SettlementFile,
     chunk_id,
-    merchant_status,
 )
 from runtime.observability import logger
 from runtime.repositories.settlement_chunks import MAX_CHUNKS_WRITTEN
+from runtime.services.reconciliation.arrivals import lies_in_a_folder, row_of
 from runtime.services.reconciliation.dependencies import (
     ReconciliationDependencies,
     Step,
@@ -61,16 +59,11 @@ from runtime.services.reconciliation.sources import (
 )
 
 _OWN_PREFIXES: Final = (REJECTED_PREFIX, CONVERTED_PREFIX)
-_KEY: Final = re.compile(
-    r"reconciliation/(?P<merchant>[^/]+)/(?:(?P<file>fil_[0-9A-HJKMNP-TV-Z]{26})/)?(?P<name>[^/]+)"
-)
 _DATED: Final = re.compile(r"(\d{4}-\d{2}-\d{2})\.[A-Za-z]+")
 _WHERE: Final = (
     "Put settlement files under reconciliation/<merchant id>/<file name>, or upload them with "
     "POST /v1/settlement-files."
 )
-MAX_BINDINGS: Final = 5
-"""Times that a row is read again because somebody else changed it meanwhile."""
 
 
 def plan_file(
@@ -80,13 +73,15 @@ def plan_file(
 
     Again, it queues what is not done yet. Raises NoTimeLeft, StaleWrite.
     """
-    if arrived.key.startswith(_OWN_PREFIXES) or arrived.key.endswith("/"):
-        return  # what the function itself wrote, and the folders of S3's console
+    if arrived.key.startswith(_OWN_PREFIXES):
+        return  # what the function itself wrote
     stored = dependencies.objects.find(arrived.key, arrived.version_id)
     if stored is None:
         logger.warning("an object was gone before it was read", version=arrived.version_id)
         return
-    file = _row_of(stored, request_id, dependencies)
+    if stored.size == 0 and arrived.key.endswith("/"):
+        return  # a folder that was made in S3's console
+    file = row_of(stored, request_id, dependencies)
     if file.status is FileStatus.REJECTED:
         move_away(stored, dependencies)
     if is_final(file):
@@ -108,74 +103,6 @@ def queue_work(file: SettlementFile, dependencies: ReconciliationDependencies) -
     left = [chunk.number for chunk in dependencies.chunks.chunks(file) if not chunk.done]
     messages = [ChunkMessage(file_id=file.id, number=number) for number in left]
     dependencies.queue.send(messages, file.merchant_id)
-
-
-# ---------------------------------------------------------------- the row of an object
-
-
-def _row_of(
-    stored: StoredObject, request_id: str, dependencies: ReconciliationDependencies
-) -> SettlementFile:
-    """The row of this version of an object: the one of its upload, or one of its own."""
-    match = _KEY.fullmatch(stored.version.key)
-    if match is not None and match["file"] is not None:
-        for _ in range(MAX_BINDINGS):
-            announced = dependencies.chunks.file(match["file"])
-            if announced is None or announced.key != stored.version.key:
-                break
-            if announced.etag is not None:
-                if _is_of(announced, stored.version):
-                    return announced
-                break  # another version was put under its key: a file of its own
-            step = Step.begin("bnd", request_id, dependencies.clock())
-            bound = stepped(announced, step, **_binding(stored))
-            try:
-                dependencies.chunks.advance(announced, bound, token=step.token)
-            except StaleWrite:
-                continue
-            return bound
-    return dependencies.chunks.put_new_file(_new_row(stored, request_id, dependencies))
-
-
-def _new_row(
-    stored: StoredObject, request_id: str, dependencies: ReconciliationDependencies
-) -> SettlementFile:
-    version = stored.version
-    step = Step.begin("arr", request_id, dependencies.clock())
-    named = version.version_id or version.etag
-    owner = _owner(version.key, dependencies) or PLATFORM
-    return SettlementFile(
-        id=repeatable_id(FILE_PREFIX, stored.put_at, version.key, named),
-        merchant_id=owner,
-        merchant_status=merchant_status(owner, FileStatus.RECEIVED),
-        name=version.key.rpartition("/")[2][:MAX_FILE_NAME],
-        key=version.key,
-        status=FileStatus.RECEIVED,
-        created_at=step.at,
-        updated_at=step.at,
-        **step.context.stamp(),
-    ).model_copy(update=_binding(stored))
-
-
-def _binding(stored: StoredObject) -> dict[str, Any]:
-    """What ties a row to one version of its object."""
-    version = stored.version
-    return {"version_id": version.version_id, "etag": version.etag, "size": stored.size}
-
-
-def _is_of(file: SettlementFile, version: ObjectVersion) -> bool:
-    return (file.version_id, file.etag) == (version.version_id, version.etag)
-
-
-def _owner(key: str, dependencies: ReconciliationDependencies) -> str | None:
-    """The merchant whose folder the object lies in."""
-    match = _KEY.fullmatch(key)
-    if match is None:
-        return None
-    try:
-        return dependencies.merchants.require(match["merchant"]).id
-    except NotFound:
-        return None
 
 
 # ---------------------------------------------------------------- planning
@@ -208,9 +135,8 @@ def _planned(
             "Create a new settlement file and upload it again."
         )
     rows = _chunk_rows(file, source, scanned, request_id, dependencies)
-    for start in range(0, len(rows), MAX_CHUNKS_WRITTEN):
+    while part := list(islice(rows, MAX_CHUNKS_WRITTEN)):
         token = Step.begin("pln", request_id, dependencies.clock()).token
-        part = rows[start : start + MAX_CHUNKS_WRITTEN]
         try:
             dependencies.chunks.put_chunks(file, part, token=token)
         except StaleWrite:
@@ -228,7 +154,7 @@ def _planned(
         read_etag=source.version.etag,
         header=_as_text(scanned.header),
         delimiter=source.delimiter,
-        chunks=len(rows),
+        chunks=len(scanned.plan.chunks),
         lines=scanned.plan.lines,
     )
     try:
@@ -251,9 +177,9 @@ def _planned_by_another(
 def _check_place(file: SettlementFile, stored: StoredObject) -> None:
     """Raises Rejection."""
     if file.merchant_id == PLATFORM:
-        match = _KEY.fullmatch(file.key)
-        problem = "is not in a merchant's folder" if match is None else "is of no known merchant"
-        raise Rejection(f"The file {problem}. {_WHERE}")
+        unknown = "in the folder of an unknown merchant"
+        where = unknown if lies_in_a_folder(file.key) else "not in a merchant's folder"
+        raise Rejection(f"The file is {where}. {_WHERE}")
     if stored.size == 0:
         raise Rejection("The file is empty. Export it again.")
     if stored.size > MAX_FILE_BYTES:
@@ -288,16 +214,18 @@ def _chunk_rows(
     scanned: _Scanned,
     request_id: str,
     dependencies: ReconciliationDependencies,
-) -> list[SettlementChunk]:
+) -> Iterator[SettlementChunk]:
+    """The chunks, one after the other: where lines repeat, the file is read a second time."""
     plan = scanned.plan
-    repeats: dict[int, Repeats] = {}
+    repeats: Iterator[Repeats] = repeat(NO_REPEATS)
     repeated = plan.repeated()
     if repeated:
         records = _records(source, dependencies, after=scanned.header)
         repeats = repeats_by_chunk(scanned.layout, records, plan.chunks, repeated)
     step = Step.begin("pln", request_id, dependencies.clock())
-    return [
-        SettlementChunk(
+    for number, bounds in enumerate(plan.chunks):
+        found = next(repeats)
+        yield SettlementChunk(
             id=chunk_id(file.id, number),
             file_id=file.id,
             merchant_id=file.merchant_id,
@@ -306,13 +234,11 @@ def _chunk_rows(
             end=bounds.end,
             first_line=bounds.first_line,
             lines=bounds.lines,
-            repeats=repeats.get(number, NO_REPEATS).ordinals,
-            duplicates=tuple(repeats.get(number, NO_REPEATS).duplicates),
+            repeats=found.ordinals,
+            duplicates=tuple(found.duplicates),
             updated_at=step.at,
             cause=step.token,
         )
-        for number, bounds in enumerate(plan.chunks)
-    ]
 
 
 def _records(

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from runtime.domain.ids import new_id
-from runtime.domain.settlement_formats.canonical import HEADER
+from runtime.domain.settlement_formats.canonical import HEADER, CanonicalLayout
 from runtime.domain.settlement_records import MAX_RECORD_BYTES
 from runtime.errors import StaleWrite, Unavailable
 from runtime.models.alert import AlertType
@@ -412,6 +412,23 @@ def test_a_line_at_which_the_code_fails_is_invalid_and_the_others_are_done() -> 
     assert the_file(engine).status is FileStatus.COMPLETED_WITH_EXCEPTIONS
 
 
+def test_a_line_at_which_reading_fails_for_a_bug_is_invalid_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    parse = CanonicalLayout.parse
+
+    def faulty(layout: CanonicalLayout, number: int, cells: Any) -> Any:
+        assert number != 5, "a bug"
+        return parse(layout, number, cells)
+
+    monkeypatch.setattr(CanonicalLayout, "parse", faulty)
+    engine = SettlementEngine()
+    engine.drop(KEY, file_of([line(n) for n in range(5)]))
+    engine.run()
+    found = {row.line: row.reason for row in engine.tables.line_rows.values()}
+    assert [n for n, reason in found.items() if reason == NOT_PROCESSED] == [5]
+
+
 def test_a_chunk_of_nothing_but_poison_ends_as_exceptions() -> None:
     engine = SettlementEngine()
     engine.matcher.poison = {n: ValueError("a bug") for n in range(100)}
@@ -493,7 +510,7 @@ def test_late_messages_of_a_closed_file_change_nothing() -> None:
         '{"source": "aws.ec2", "detail": {"object": {"key": "a"}}}',
     ],
 )
-def test_a_message_that_nobody_of_us_has_sent_is_an_error(body: str) -> None:
+def test_any_other_message_is_an_error(body: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         SettlementEngine().handle(body)
 
@@ -543,11 +560,12 @@ def test_an_event_of_an_object_that_is_gone_is_passed_over() -> None:
 
 
 @pytest.mark.parametrize("key", ["rejected/x.csv", "converted/fil_1.csv", "reconciliation/"])
-def test_what_the_function_wrote_itself_and_folders_are_ignored(key: str) -> None:
+def test_what_the_function_wrote_itself_and_empty_folders_are_ignored(key: str) -> None:
     engine = SettlementEngine()
     engine.drop(key, b"")
     engine.run()
     assert engine.tables.files == {}
+    assert engine.bucket.objects == {key: b""}
 
 
 # ---------------------------------------------------------------- rejections
@@ -559,16 +577,18 @@ REJECTED = [
     (KEY, b"%PDF-1.7 ...", "This is a PDF"),
     (KEY, b",".join(n.encode() for n in HEADER[1:]) + b"\n", "without the column payment_id"),
     (KEY, b"a" * 100_000, "."),
-    (f"reconciliation/{NOBODY}/2026-03-15.csv", file_of([]), "is of no known merchant"),
-    ("somewhere.csv", file_of([]), "is not in a merchant's folder"),
-    (f"reconciliation/{SHOP}/a/b/c.csv", file_of([]), "is not in a merchant's folder"),
+    (
+        f"reconciliation/{NOBODY}/2026-03-15.csv",
+        file_of([]),
+        "in the folder of an unknown merchant",
+    ),
+    ("somewhere.csv", file_of([]), "not in a merchant's folder"),
+    (f"reconciliation/{SHOP}/a/b/c.csv", file_of([]), "not in a merchant's folder"),
 ]
 
 
 @pytest.mark.parametrize(("key", "body", "reason"), REJECTED, ids=[r for _, _, r in REJECTED])
-def test_what_is_no_settlement_file_is_rejected_alerted_and_moved(
-    key: str, body: bytes, reason: str
-) -> None:
+def test_other_objects_are_rejected_alerted_and_moved(key: str, body: bytes, reason: str) -> None:
     engine = SettlementEngine()
     engine.drop(key, body)
     engine.run()
