@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -20,15 +21,18 @@ from runtime.models.merchant import ReconciliationTerms
 from runtime.models.settlement import (
     LineStatus,
     LineType,
+    Settlement,
     SettlementLine,
     SettlementStatus,
 )
 from runtime.models.transaction import Transaction, TransactionStatus
 from runtime.models.transfer import Transfer
 from runtime.repositories.merchants import MerchantRepository
+from runtime.repositories.store import Store
 from runtime.repositories.unsettled import UnsettledRepository
 from runtime.services.reconciliation.unsettled import SweepDependencies, sweep_missing
 from tests.support.decisions import Decisions
+from tests.support.faults import Fault, Faults, ProcessKilled, at_commit
 from tests.support.proved_shop import Shop
 from tests.support.settlement_batches import line_of, read_line
 from tests.support.world import World, at_once
@@ -53,6 +57,11 @@ def difference(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
     names = {*before, *after}
     moved = {name: after.get(name, 0) - before.get(name, 0) for name in names}
     return {name: amount for name, amount in moved.items() if amount}
+
+
+def store_with(world: World, commit: int, fault: Fault) -> Store:
+    """A store on which something goes wrong at one commit."""
+    return world.store_on(Faults(at_commit(commit, fault)).attach(world.engine.dynamodb()))
 
 
 CAPTURES = 5
@@ -306,6 +315,110 @@ def test_a_line_that_is_linked_teaches_a_fee_that_nobody_knew(world: World) -> N
     decisions.resolve(line, "undo")
     assert (decisions.transaction(row.id).fee, world.payment().fee) == (0, 0)
     assert payment_id == payment.id
+
+
+def test_a_decision_about_what_was_missing_closes_the_missing_line_as_well(
+    shop: Shop, decisions: Decisions
+) -> None:
+    world = shop.world
+    for _ in range(2):
+        shop.paid(amount=1000)
+    captures = shop.transactions("capture")
+    world.clock.advance(8 * 86_400)
+    unsettled, merchants = UnsettledRepository(world.store), MerchantRepository(world.store)
+    sweeping = SweepDependencies(unsettled, merchants, world.clock, lambda: False)
+    assert sweep_missing(sweeping, "sweep").missing == 2
+    decisions.close([line_of(2, captures[0], amount=900), unknown(3, amount=1000, fee=59)])
+    lines = decisions.lines()
+    decisions.resolve(lines[2], "accept")
+    decisions.resolve(lines[3], "link", transaction_id=captures[1].id)
+    found = [row for row in world.rows(SettlementLine) if row.line not in (2, 3)]
+    assert [row.status for row in found] == [LineStatus.MATCHED] * 2
+    decisions.must_count()
+    assert {row.status for row in world.rows(Settlement)} == {SettlementStatus.COMPLETED}
+    assert decisions.balances() == {}
+    shop.pass_the_cut()
+    assert shop.prove() == {}
+
+
+def test_of_lines_that_wait_for_each_other_one_is_decided_and_the_other_stays(
+    shop: Shop, decisions: Decisions
+) -> None:
+    payment_id = shop.paid(amount=1000, capture_method="manual")
+    shop.operate(payment_id, "capture", amount=600)
+    (capture,) = shop.transactions("capture")
+    of_it = References(payment_id=payment_id)
+    decisions.close([read_line(2, amount=1000, fee=capture.fee, references=of_it)])
+    line, before = decisions.lines()[2], decisions.balances()
+    assert line.status is LineStatus.AMOUNT_MISMATCH
+    decisions.resolve(line, "accept")
+    assert decisions.transaction(capture.id).status is TransactionStatus.SETTLED
+    decisions.resolve(line, "undo")
+    assert decisions.balances() == before
+    # It waits again: the reversal of the rest makes both fit.
+    reversal = read_line(3, amount=-400, category="reversal", references=of_it)
+    decisions.close([read_line(2, amount=1000, fee=capture.fee, references=of_it), reversal])
+    assert {row.status for row in decisions.lines().values()} == {LineStatus.MATCHED}
+    assert decisions.balances() == {}
+    decisions.must_count()
+    shop.pass_the_cut()
+    assert shop.prove() == {}
+
+
+def test_a_line_that_was_exchanged_is_settled_in_the_payments_currency(
+    shop: Shop, decisions: Decisions
+) -> None:
+    shop.paid(amount=1000)
+    (capture,) = shop.transactions("capture")
+    exchanged = {"presented_amount": 900, "presented_currency": "USD"}
+    decisions.close([line_of(2, capture, amount=800, fee=40, currency="EUR", **exchanged)])
+    (line,) = decisions.lines().values()
+    before = decisions.balances()
+    for action, written_off in (("accept", {}), ("write_off", {"written off USD": -100})):
+        decisions.resolve(line, action)
+        after = decisions.balances()
+        assert {name: after[name] for name in written_off} == written_off
+        assert not {"acc_clearing_USD", "acc_fees_USD", "acc_clearing_EUR"} & set(after), action
+        shop.pass_the_cut()
+        assert shop.prove() == {}
+        decisions.resolve(line, "undo")
+        assert decisions.balances() == before
+
+
+def test_a_decision_whose_answer_was_lost_or_whose_process_died_is_made_once(
+    shop: Shop, decisions: Decisions
+) -> None:
+    decisions.close([unknown(2, amount=70), unknown(3, amount=30)])
+    lines = decisions.lines()
+    for number, fault in ((2, Fault.ANSWER_LOST), (3, Fault.KILLED_AFTER)):
+        with suppress(ProcessKilled):
+            faulty = store_with(shop.world, 1, fault)
+            decisions.resolve(lines[number], "write_off", key=f"once-{number}", store=faulty)
+        again = decisions.resolve(lines[number], "write_off", key=f"once-{number}")
+        assert (again.status, again.replayed) == (200, True)
+    assert decisions.balances() == with_written_off({}, 100)
+    decisions.must_count()
+
+
+def test_many_decisions_whose_process_died_at_any_commit_are_made_once(
+    shop: Shop, decisions: Decisions
+) -> None:
+    decisions.close([unknown(number, amount=number) for number in (2, 3, 4)])
+    items = [
+        {"settlement_id": line.settlement_id, "line": line.line, "action": "write_off"}
+        for line in decisions.lines().values()
+    ]
+    killed = [(2, Fault.KILLED_BEFORE), *((n, Fault.KILLED_AFTER) for n in (1, 3, 4))]
+    for commit, fault in killed:
+        key = f"bulk-{commit}-{fault}"
+        with suppress(ProcessKilled):
+            decisions.bulk(*items, key=key, store=store_with(shop.world, commit, fault))
+        told = decisions.bulk(*items, key=key)
+        assert [each["status_code"] for each in told["data"]] == [200] * 3
+        assert decisions.balances() == with_written_off({}, 2 + 3 + 4)
+        decisions.bulk(*({**each, "action": "undo"} for each in items), key=f"undo-{key}")
+        assert decisions.balances() == {}
+    decisions.must_count()
 
 
 def test_of_decisions_at_once_one_wins_and_the_others_are_told(
