@@ -7,9 +7,10 @@ from typing import Final, Unpack
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from runtime.models.export import EXPORT_PREFIX
+from runtime.models.export import EXPORT_GIVEN_UP, EXPORT_PREFIX
 from runtime.settings import ExportSettings
 from stacks import permissions
+from stacks.constructs.alarms import log_alarm
 from stacks.constructs.queues import CONSUMER_ACTIONS, feed_from_queue
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
 from stacks.data import EXPORT_TIMEOUT_SECONDS
@@ -41,6 +42,14 @@ class ExportsStack(FunctionsStack):
             target=export.live,
             batch_size=1,
             max_concurrency=self._stage.concurrency.export,
+        )
+        log_alarm(
+            self,
+            "ExportGivenUp",
+            log_group=export.log_group,
+            messages=(EXPORT_GIVEN_UP,),
+            metric_name="ExportsGivenUp",
+            description="An export came no further in several tries and is failed; see the log.",
         )
         return export
 

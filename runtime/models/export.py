@@ -14,6 +14,10 @@ EXPORT_PREFIX: Final = "exports/"
 """What the names of all objects of exports begin with."""
 
 
+EXPORT_GIVEN_UP: Final = "export_given_up"
+"""Log message: an export came no further in several tries. An alarm listens for it."""
+
+
 class ExportKind(StrEnum):
     """What is exported: the rows of one list of the API."""
 

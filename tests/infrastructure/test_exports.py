@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runtime.models.export import EXPORT_PREFIX
+from runtime.models.export import EXPORT_GIVEN_UP, EXPORT_PREFIX
 from runtime.models.merchant import MerchantProfile
 from stacks import permissions
 from stacks.constructs.schema_table import table_logical_id
@@ -77,3 +77,18 @@ def test_files_are_kept_as_long_as_the_rows_that_name_them(stage: Synthesized) -
 def test_the_outputs_name_the_worker(stage: Synthesized) -> None:
     assert set(stage.output("exports", "Functions")) == {"export"}
     assert stage.output("exports", "Schedules") == {}
+
+
+def test_an_export_that_is_given_up_rings(stage: Synthesized) -> None:
+    group = stage.functions()["export"].properties["LoggingConfig"]["LogGroup"]
+    (lines,) = (
+        each
+        for each in stage.all("AWS::Logs::MetricFilter")
+        if each.properties["LogGroupName"] == group
+    )
+    assert f'"{EXPORT_GIVEN_UP}"' in lines.properties["FilterPattern"]
+    (metric,) = lines.properties["MetricTransformations"]
+    assert any(
+        alarm.properties["MetricName"] == metric["MetricName"]
+        for alarm in stage.all("AWS::CloudWatch::Alarm")
+    )

@@ -20,7 +20,7 @@ from typing import Final
 from runtime.domain.instants import to_datetime
 from runtime.errors import PlatformError
 from runtime.gateways.export_files import ExportFiles
-from runtime.models.export import EXPORT_PREFIX, Export, ExportFormat, ExportKind
+from runtime.models.export import EXPORT_GIVEN_UP, EXPORT_PREFIX, Export, ExportFormat, ExportKind
 from runtime.models.scope import EVERYBODY
 from runtime.observability import logger
 from runtime.services.exports.account_list import accounts_of
@@ -92,6 +92,7 @@ def write_export(export_id: str, worker: str, dependencies: ExportDependencies) 
         return Turn(export, wait)
     export = jobs.take(export, worker)
     if export.tries > MAX_TRIES:
+        logger.error(EXPORT_GIVEN_UP, export=export.id, kind=export.kind, rows=export.rows_done)
         return Turn(jobs.fail(export, f"it came no further in {MAX_TRIES} tries"))
     work = _Work(export, dependencies)
     try:
