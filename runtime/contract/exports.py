@@ -19,9 +19,11 @@ from runtime.contract.base import (
     PageQuery,
     Query,
     ShortText,
+    WholeNumber,
 )
 from runtime.contract.endpoint import Endpoint, Permission
 from runtime.contract.payments import PaymentAnswer, PaymentQuery, TransactionAnswer
+from runtime.contract.settlement_lines import MAX_AGE_DAYS
 from runtime.contract.settlements import LineQuery, SettlementLineAnswer
 from runtime.contract.transfers import TransferAnswer, TransferQuery
 from runtime.models.export import ExportFormat, ExportKind, ExportStatus
@@ -46,9 +48,13 @@ class EntryFilters(Query, frozen=True):
 
 
 class LineFilters(LineQuery, frozen=True):
-    """One settlement's lines, or those of all settlements of some days."""
+    """One settlement's lines, or those of all settlements of some days.
+
+    With `min_age_days`: exceptions without a resolution, of settlements at least so old.
+    """
 
     settlement_id: Identifier | None = None
+    min_age_days: Annotated[int | None, Field(ge=0, le=MAX_AGE_DAYS), WholeNumber] = None
     start_date: Moment | None = None
     end_date: Moment | None = None
 
@@ -104,6 +110,9 @@ class ExportRequest(Body, frozen=True):
     )
     entity_id: Annotated[EntityId | None, Field(description="audit")] = None
     max_amount: Annotated[int | None, Field(ge=0, description="payments")] = None
+    min_age_days: Annotated[
+        int | None, Field(ge=0, le=MAX_AGE_DAYS, description="settlement_lines")
+    ] = None
     min_amount: Annotated[int | None, Field(ge=0, description="payments")] = None
     payment_id: Annotated[Identifier | None, Field(description="transactions")] = None
     processor_id: Annotated[ShortText | None, Field(description="transactions")] = None

@@ -58,6 +58,12 @@ def test_lines_come_by_settlement_the_newest_first_and_in_the_order_of_their_fil
     wrong = [("set_new", 1_500), ("set_old", 1_500)]
     assert places(exporting.made(shop, status="fee_mismatch", **kind)) == wrong
     assert places(exporting.made(shop, type="refund", **kind)) == wrong
+    # The clock of the tests stands at 2026-03-14: the older settlement is 72 days old.
+    assert places(exporting.made(shop, min_age_days=71, **kind)) == wrong
+    assert places(exporting.made(shop, min_age_days=72, **kind)) == wrong[1:]
+    aged = {"min_age_days": 72, "settlement_id": "set_new"}
+    assert places(exporting.made(shop, **aged, **kind)) == []
+    assert places(exporting.made(shop, min_age_days=73, start_date="2026-01-02", **kind)) == []
     day = {"start_date": "2026-01-01", "end_date": "2026-01-01"}
     assert places(exporting.made(shop, **day, **kind)) == everything[104:]
 

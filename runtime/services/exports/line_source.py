@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any, Final
 
 from runtime.contract.caller import found
@@ -12,6 +13,7 @@ from runtime.contract.settlements import SettlementLineAnswer
 from runtime.models.scope import Scope
 from runtime.models.settlement import Settlement
 from runtime.repositories.expressions import Key
+from runtime.repositories.settlements import DayRange
 from runtime.services.exports.chunks import Chunk, RowWriter, selections
 from runtime.services.exports.reads import INDEX_PAGE, ExportReads, Whose
 from runtime.services.settlement_queries import days_of, matches
@@ -31,25 +33,36 @@ class LineSource:
     def chunks(self, position: str | None) -> Iterator[Chunk]:
         """As Source."""
         query, reads = self._query, self._reads.settlements
-        owner = Scope(self._whose.owner)
+        owner, days = Scope(self._whose.owner), self._days()
         place: list[Any] | None = json.loads(position) if position else None
         if query.settlement_id is not None:
             named = reads.get(query.settlement_id, owner)
             settlement = found(named, "settlement", query.settlement_id)
-            yield from self._of_settlement(settlement, place[2] if place else 0)
+            if days.first <= settlement.date <= days.last:
+                yield from self._of_settlement(settlement, place[2] if place else 0)
+            return
+        if days.first > days.last:  # DynamoDB refuses a range without a day
             return
         if place is not None:
             begun = reads.get(place[1], owner)
             yield from self._of_settlement(begun, place[2]) if begun is not None else ()
         for entry in reads.newest_first(
             self._whose.owner,
-            days_of(query.start_date, query.end_date, self._whose.moment),
+            days,
             start_after=self._key(place[0], place[1]) if place else None,
             page_size=INDEX_PAGE,
         ):
             listed = reads.get(entry.id, owner)
             if listed is not None:
                 yield from self._of_settlement(listed, 0)
+
+    def _days(self) -> DayRange:
+        """Days of the settlements whose lines are wanted."""
+        days = days_of(self._query.start_date, self._query.end_date, self._whose.moment)
+        if self._query.min_age_days is None:
+            return days
+        oldest = (self._whose.moment - timedelta(days=self._query.min_age_days)).date()
+        return DayRange(days.first, min(days.last, oldest.isoformat()))
 
     def _key(self, date: str, settlement_id: str) -> Key:
         return {"merchant_id": self._whose.owner, "date": date, "id": settlement_id}
@@ -60,7 +73,11 @@ class LineSource:
         for each in selections(
             lines,
             position=lambda line: str(line.line),
-            matches=lambda line: line.created_at <= until and matches(line, query),
+            matches=lambda line: (
+                line.created_at <= until
+                and matches(line, query)
+                and (query.min_age_days is None or line.exception_key is not None)
+            ),
         ):
             rows = [SettlementLineAnswer.of(line) for line in each.entries]
             place = [settlement.date, settlement.id, int(each.position)]
