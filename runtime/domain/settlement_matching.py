@@ -90,10 +90,17 @@ def compare(line: ImportedLine, ours: Counterpart, tolerance: int) -> Verdict:
             f"expected {ours.currency}, the file says {currency}",
             ours.expected,
         )
-    if abs(amount - ours.ours.amount) > tolerance:
+    if abs(amount - ours.ours.amount) > tolerance or amount * ours.ours.amount < 0:
         return Verdict(
             LineStatus.AMOUNT_MISMATCH,
             _differs("amount", ours.ours.amount, amount, currency),
+            ours.expected,
+        )
+    if amount * line.amount < 0 and not ours.members:
+        return Verdict(
+            LineStatus.AMOUNT_MISMATCH,
+            f"{format_amount(amount, currency)} cannot come to "
+            f"{format_amount(line.amount, line.currency)}: one came in, the other went out",
             ours.expected,
         )
     return _compare_fee(line, ours, tolerance, amount)
@@ -111,7 +118,7 @@ def _compare_fee(line: ImportedLine, ours: Counterpart, tolerance: int, amount: 
             f"{format_amount(abs(line.amount), line.currency)}",
             ours.expected,
         )
-    if not unknown and abs(line.fee - known) > tolerance:
+    if not unknown and (abs(line.fee - known) > tolerance or line.fee * known < 0):
         reason = _differs("fee", known, line.fee, line.currency)
         return Verdict(LineStatus.FEE_MISMATCH, reason, ours.expected)
     differs = exchanged or (line.amount, line.fee) != (ours.ours.amount, known)

@@ -33,6 +33,7 @@ from runtime.models.transaction import (
     TransactionType,
 )
 from runtime.models.transfer import Leg
+from runtime.services.reconciliation.decisions import Wanted, decide
 from runtime.services.reconciliation.draft import Attempt, Draft, Found
 from runtime.services.reconciliation.posting import writes_of
 from runtime.services.reconciliation.recording import Place, judge
@@ -230,6 +231,16 @@ class SettlementBooks:
         for line, place in zip(lines, places, strict=True):
             draft = draft.copy()
             judge(line, place, draft)
+        self._write(draft)
+
+    def decide(self, identity: str, action: str, transaction_id: str | None = None) -> None:
+        """A person's decision about the line of an identity, written as its commit would be."""
+        self.now += timedelta(seconds=1)
+        draft = Draft(self.found, Attempt(self.merchant, CONTEXT, self.now))
+        decide(self.line(identity), Wanted(action, "as agreed", transaction_id), draft)
+        self._write(draft)
+
+    def _write(self, draft: Draft) -> None:
         writes = writes_of(draft, "cause")
         for before, line in writes.lines:
             key = (line.settlement_id, line.line)

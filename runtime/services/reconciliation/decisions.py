@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -43,9 +43,10 @@ from runtime.models.settlement import (
 )
 from runtime.models.transaction import Transaction, TransactionStatus, TransactionType
 from runtime.services.reconciliation.draft import Draft, key_of
-from runtime.services.reconciliation.judgement import read_again
+from runtime.services.reconciliation.judgement import read_again, with_counterpart
 
 UNDO: Final = "undo"
+_REFUNDS: Final = (LineType.REFUND, LineType.REFUND_FAILURE)
 _LINKED_AS: Final = {
     TransactionType.AUTHORIZATION: LineType.CAPTURE,
     TransactionType.CAPTURE: LineType.CAPTURE,
@@ -142,7 +143,8 @@ def _book(line: SettlementLine, action: ResolutionAction, draft: Draft) -> Settl
     if ours is None:
         return line.model_copy(update={"expected": None})
     draft.settle(ours, key)
-    return line.model_copy(update={"expected": ours.expected})
+    settled = line.model_copy(update={"expected": ours.expected})
+    return with_counterpart(settled, ours)  # by which it is found when this is undone
 
 
 def _remainder(line: SettlementLine, action: ResolutionAction, draft: Draft) -> dict[str, Flows]:
@@ -164,15 +166,27 @@ def _counterpart(line: SettlementLine, draft: Draft) -> Counterpart | None:
     if isinstance(found, Verdict):
         if line.status is LineStatus.MISSING:
             raise ActionNotApplicable(f"{_name(line)}: {found.reason}", param="action")
-        _must_be_known(named_by(read, draft))
+        for each in _named_refunds_or_other(read, draft):
+            _must_be_known(each)
         return None
     whole = joined(found)
     alike = (each for each in (*found, whole) if each.expected == line.expected)
     return next(alike, whole if read.type is LineType.CAPTURE else found[0])
 
 
-def _must_be_known(named: Transaction | None) -> None:
-    if named is not None and named.status is TransactionStatus.PENDING:
+def _named_refunds_or_other(read: ImportedLine, draft: Draft) -> Sequence[Transaction]:
+    """The transaction that a line names; of a refund that names its payment, all its refunds."""
+    named = named_by(read, draft)
+    if named is None:
+        return ()
+    if read.type not in _REFUNDS or named.type is TransactionType.REFUND:
+        return (named,)
+    everything = draft.transactions_of(named.payment_id)
+    return [each for each in everything if each.type is TransactionType.REFUND]
+
+
+def _must_be_known(named: Transaction) -> None:
+    if named.status is TransactionStatus.PENDING:
         raise ActionNotApplicable(
             f"the outcome of {named.id} is not known yet; decide when it is, or ignore the line",
             param="action",

@@ -318,7 +318,10 @@ class Draft:
         self.transactions[charge_id] = charge.model_copy(update={"settlement_group": group})
 
     def _leave_group(self, line: SettlementLine) -> None:
-        """Take a line out of its group; where the group was complete, it is not any more."""
+        """Take a line out of its group; where it had completed it with others, they wait again.
+
+        Others of the payment that wait, or that a person has resolved, stay as they are.
+        """
         if line.payment_id is None:
             return
         charge_id, key = charge_transaction_id(line.payment_id), key_of(line)
@@ -328,7 +331,14 @@ class Draft:
             return
         charge = self._transaction(charge_id)
         self.transactions[charge_id] = charge.model_copy(update={"settlement_group": left})
-        members = {(each.settlement_id, each.line) for each in group}
+        if not _matched_with_others(line):
+            return
+        others = [
+            each
+            for each in left
+            if (row := self.line((each.settlement_id, each.line))) and _matched_with_others(row)
+        ]
+        members = {key, *((each.settlement_id, each.line) for each in others)}
         payment = self.payment(line.payment_id)
         names = payment.transaction_ids if payment is not None else (charge_id,)
         captures = [each for name in names if (each := self.transaction(name)) is not None]
@@ -337,7 +347,7 @@ class Draft:
             return
         for transaction_id in settled:
             self.unsettle(transaction_id)
-        for member in left:
+        for member in others:
             self._wait_again(member, line.payment_id)
 
     def _wait_again(self, member: GroupedLine, payment_id: str) -> None:
@@ -349,7 +359,6 @@ class Draft:
             "status": LineStatus.AMOUNT_MISMATCH,
             "reason": f"does not fit the captures of {payment_id} alone any more: another line of "
             "it has changed",
-            "resolution": None,
         }
         self.put_line(line.model_copy(update=waiting))
 
@@ -367,6 +376,11 @@ class Draft:
 def key_of(line: SettlementLine) -> LineKey:
     """A line's settlement and number."""
     return line.settlement_id, line.line
+
+
+def _matched_with_others(member: SettlementLine) -> bool:
+    """Whether a line of a group is not only waiting in it."""
+    return member.status is LineStatus.MATCHED and member.resolution is None
 
 
 def _settled_by(transaction: Transaction, key: LineKey) -> bool:

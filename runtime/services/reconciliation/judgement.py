@@ -88,7 +88,7 @@ def settled(line: ImportedLine, row: SettlementLine, draft: Draft) -> Settlement
         return _waiting(line, row, found, draft)
     whole = together(line, ours.members) if ours.members else line
     verdict = compare(whole, ours, tolerance)
-    row = _about(_with(row, verdict), ours)
+    row = with_counterpart(_with(row, verdict), ours)
     if verdict.status is LineStatus.MATCHED:
         draft.settle(ours, key, verdict.learned_fee)
         if ours.members or len(ours.transactions) > 1:
@@ -112,7 +112,7 @@ def _fitting(
     amount, currency = stated(line)
     if line.type is not LineType.CAPTURE or first.charge_id is None or currency != first.currency:
         return first
-    members = _members(first.charge_id, draft)
+    members = _members(first.charge_id, draft, line.currency)
     whole = amount + sum(each.amount for each in members)
     options = [*found, joined(found)] if len(found) > 1 else found
     for within, ours in product((0, tolerance), options):
@@ -123,12 +123,17 @@ def _fitting(
     return None
 
 
-def _members(charge_id: str, draft: Draft) -> tuple[GroupedLine, ...]:
-    """Lines of a payment that wait for others; not those that a person has resolved."""
+def _members(charge_id: str, draft: Draft, currency: str | None = None) -> tuple[GroupedLine, ...]:
+    """Lines of a payment that wait for others; not those that a person has resolved.
+
+    `currency`: only those settled in it. Amounts and fees of two currencies cannot be added up.
+    """
 
     def waits(member: GroupedLine) -> bool:
         line = draft.line((member.settlement_id, member.line))
-        return line is not None and line.status in _WAITING and line.resolution is None
+        if line is None or currency not in (None, line.currency):
+            return False
+        return line.status in _WAITING and line.resolution is None
 
     return tuple(each for each in draft.group_of(charge_id) if waits(each))
 
@@ -142,7 +147,7 @@ def _waiting(
     verdict = compare(line, ours, 0)
     _join(ours.charge_id, line, row, draft)
     reason = f"{verdict.reason}; other lines of {ours.payment_id} may make it up"
-    return _about(_with(row, replace(verdict, reason=reason)), ours)
+    return with_counterpart(_with(row, replace(verdict, reason=reason)), ours)
 
 
 def _join(charge_id: str, line: ImportedLine, row: SettlementLine, draft: Draft) -> None:
@@ -188,7 +193,7 @@ def _complete(line: ImportedLine, row: SettlementLine, ours: Counterpart, draft:
         matched = Verdict(
             LineStatus.MATCHED, f"together with {row.settlement_id}, line {row.line}", ours.expected
         )
-        draft.put_line(_about(_with(waited, matched), ours))
+        draft.put_line(with_counterpart(_with(waited, matched), ours))
 
 
 def _member(line: ImportedLine, row: SettlementLine) -> GroupedLine:
@@ -199,9 +204,13 @@ def _member(line: ImportedLine, row: SettlementLine) -> GroupedLine:
 def read_again(row: SettlementLine) -> ImportedLine:
     """A stored line as it was read. What it was found to be about takes the place of its own ids.
 
-    Only of lines that could be read.
+    Only of lines that could be read. The charge stands with a refund or dispute for its payment.
     """
     assert None not in (row.amount, row.fee, row.net, row.currency), f"{key_of(row)} is unreadable"
+    transaction_id = row.transaction_id
+    if row.type is not LineType.CAPTURE and row.payment_id is not None:
+        by_payment = transaction_id == charge_transaction_id(row.payment_id)
+        transaction_id = None if by_payment else transaction_id
     return ImportedLine(
         number=row.file_line or row.line,
         identity=row.identity or "",
@@ -213,7 +222,7 @@ def read_again(row: SettlementLine) -> ImportedLine:
         currency=row.currency or "",
         references=References(
             payment_id=row.payment_id,
-            transaction_id=row.transaction_id,
+            transaction_id=transaction_id,
             dispute_id=row.dispute_id,
             processor_ids=row.processor_ids,
         ),
@@ -242,7 +251,7 @@ def _named(row: SettlementLine, named: Transaction | None) -> SettlementLine:
     return row.model_copy(update=about)
 
 
-def _about(row: SettlementLine, ours: Counterpart) -> SettlementLine:
+def with_counterpart(row: SettlementLine, ours: Counterpart) -> SettlementLine:
     """The row with what it was compared with: its transaction, or the charge of several."""
     single = len(ours.transactions) == 1 and not ours.members
     transaction_id = ours.transactions[0] if single else ours.returned or ours.charge_id
