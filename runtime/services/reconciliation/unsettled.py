@@ -242,8 +242,10 @@ def _found(
 
 
 def _taken_by_others(found: Sequence[FoundMissing], refused: TransactionRefused) -> Iterator[str]:
-    """Transactions whose number of a line another transaction has: they get another."""
+    """Transactions whose number of a line is taken: they get another.
+
+    By another transaction, or by the same one that was missing, found and taken back in one day.
+    """
     for position, each in enumerate(found, start=1):
-        there = refused.failed.get(position, {}).get("transaction_id", {}).get("S")
-        if there is not None and there != each.before.id:
+        if "transaction_id" in refused.failed.get(position, {}):
             yield each.before.id
