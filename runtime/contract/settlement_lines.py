@@ -106,6 +106,11 @@ class ResolveRequest(Decision, Body, frozen=True):
     """What to do about one line."""
 
     @classmethod
+    def reserved_for_operators(cls, document: Mapping[str, Any]) -> str | None:
+        """Also a write-off: the platform pays for it."""
+        return super().reserved_for_operators(document) or _reserved([document])
+
+    @classmethod
     def also_needs(cls, document: Mapping[str, Any]) -> Mapping[str, str]:
         """All but ignore move money."""
         return _needs([document])
@@ -128,10 +133,24 @@ class BulkResolveRequest(Body, frozen=True):
     ]
 
     @classmethod
+    def reserved_for_operators(cls, document: Mapping[str, Any]) -> str | None:
+        """Also a write-off: the platform pays for it."""
+        return super().reserved_for_operators(document) or _reserved(_lines(document))
+
+    @classmethod
     def also_needs(cls, document: Mapping[str, Any]) -> Mapping[str, str]:
         """All but ignore move money."""
-        lines = document.get("lines")
-        return _needs(lines if isinstance(lines, list) else [])
+        return _needs(_lines(document))
+
+
+def _lines(document: Mapping[str, Any]) -> list[Any]:
+    lines = document.get("lines")
+    return lines if isinstance(lines, list) else []
+
+
+def _reserved(decisions: Iterable[Any]) -> str | None:
+    actions = (each.get("action") for each in decisions if isinstance(each, dict))
+    return "action" if ResolutionAction.WRITE_OFF in actions else None
 
 
 def _needs(decisions: Iterable[Any]) -> Mapping[str, str]:
@@ -177,7 +196,10 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="POST",
         path="/v1/settlement-lines/{settlement_id}/{line}/resolve",
         function="process",
-        summary="Decide about a settlement line, or undo a decision; all but ignore need transfers",
+        summary=(
+            "Decide about a settlement line, or undo a decision; all but ignore need transfers, "
+            "and write_off is for operators"
+        ),
         tag="settlements",
         permission=Permission.REPORTS,
         body=ResolveRequest,
@@ -190,7 +212,10 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="POST",
         path="/v1/settlement-lines/resolve",
         function="process",
-        summary="Decide about up to 100 settlement lines, each judged and booked alone",
+        summary=(
+            "Decide about up to 100 settlement lines, each judged and booked alone; write_off is "
+            "for operators"
+        ),
         tag="settlements",
         permission=Permission.REPORTS,
         body=BulkResolveRequest,

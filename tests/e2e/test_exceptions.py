@@ -53,8 +53,11 @@ def test_a_settlement_is_completed_by_the_decision_about_its_last_exception(
     decision = {"action": "write_off", "note": "agreed with the processor"}
     reports = deployment.client(shop.merchant_id, "reports")
     refused = reports.post(path, decision, key="refused").require(403)
+    assert "operators" in refused["detail"]
+    accepted = {**decision, "action": "accept"}
+    refused = reports.post(path, accepted, key="refused").require(403)
     assert "transfers" in refused["detail"]
-    resolved = shop.client.post(path, decision, key="decide").require(200)
+    resolved = deployment.operator.post(path, decision, key="decide").require(200)
     assert resolved["resolution"]["note"] == decision["note"]
     assert shop.client.post(path, decision, key="again").require(409)["code"] == "already_resolved"
     ignored = {"settlement_id": settlement["id"], "line": unexpected["line"], "action": "ignore"}

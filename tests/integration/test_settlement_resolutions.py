@@ -12,6 +12,7 @@ from runtime.domain.settlement_formats.line import References, UnreadableLine
 from runtime.errors import (
     ActionNotApplicable,
     AlreadyResolved,
+    Forbidden,
     IdempotencyKeyReused,
     LineDoesNotFit,
     NotFound,
@@ -206,12 +207,7 @@ def test_what_is_missing_is_accepted_or_written_off_and_missing_again_when_undon
     payment_id = shop.paid(amount=1000)
     shop.operate(payment_id, "refund", amount=400)
     world.clock.advance(8 * 86_400)
-    sweeping = SweepDependencies(
-        UnsettledRepository(world.store),
-        MerchantRepository(world.store),
-        world.clock,
-        lambda: False,
-    )
+    sweeping = _sweeping(world)
     assert sweep_missing(sweeping, "sweep").missing == 2
     before = decisions.balances()
     moves = {
@@ -589,3 +585,70 @@ def test_nobody_decides_about_another_merchants_line(shop: Shop, decisions: Deci
             other.resolve(line, action)
     with pytest.raises(NotFound):
         decisions.resolve((line.settlement_id, 10**15), "ignore")
+
+
+def test_a_merchant_decides_at_its_own_cost_only(shop: Shop, decisions: Decisions) -> None:
+    world = shop.world
+    refunded, missing = shop.paid(amount=1000), shop.paid(amount=1000)
+    shop.operate(refunded, "refund", amount=400)
+    (refund,) = shop.transactions("refund")
+    payment_ids = {row.payment_id: row for row in shop.transactions("capture")}
+    decisions.close(
+        [
+            line_of(2, payment_ids[refunded], amount=900),
+            line_of(3, refund, amount=-1),
+            unknown(4, amount=5000),
+        ]
+    )
+    mine = Decisions(world, shop.merchant, keys=1000, by_operator=False)
+    lines = decisions.lines()
+    before = mine.balances()
+    for number in (2, 3, 4):
+        with pytest.raises(Forbidden, match="is the platform's: ask an operator"):
+            mine.resolve(lines[number], "write_off")
+    with pytest.raises(Forbidden, match=r"gives 3\.99 USD back .* ask an operator"):
+        mine.resolve(lines[3], "accept")
+    told = mine.bulk({"settlement_id": lines[3].settlement_id, "line": 3, "action": "accept"})
+    assert told["data"][0]["status_code"] == 403
+    assert mine.balances() == before
+    decisions.resolve(lines[2], "write_off")
+    with pytest.raises(Forbidden):
+        mine.resolve(lines[2], "undo")
+    mine.resolve(lines[4], "accept")
+    assert mine.balances().get("receivable USD") == before["receivable USD"] - 841
+    decisions.resolve(lines[3], "accept")
+    world.clock.advance(8 * 86_400)
+    sweep_missing(_sweeping(world), "sweep")
+    (late,) = (row for row in world.rows(SettlementLine) if row.status is LineStatus.MISSING)
+    assert late.payment_id == missing
+    mine.resolve(late, "accept")
+    assert decisions.balances() == {"receivable USD": 100, "written off USD": -100}
+    shop.pass_the_cut()
+    assert shop.prove() == {}
+
+
+def test_what_is_missing_again_on_the_day_it_was_found_gets_a_line_of_its_own(
+    world: World,
+) -> None:
+    shop = Shop(world)
+    terms = ReconciliationTerms(sla_days=0)
+    shop.merchant = world.merchant(reconciliation=terms)
+    decisions = Decisions(world, shop.merchant)
+    shop.paid(amount=1000)
+    assert sweep_missing(_sweeping(world), "sweep").missing == 1
+    (capture,) = shop.transactions("capture")
+    decisions.close([line_of(2, capture)])
+    decisions.close([line_of(2, capture, amount=900)])
+    report = sweep_missing(_sweeping(world), "sweep")
+    assert (report.missing, report.failed) == (1, 0)
+    lines = [row for row in world.rows(SettlementLine) if row.file_id is None]
+    assert sorted(row.status for row in lines) == ["matched", "missing"]
+
+
+def _sweeping(world: World) -> SweepDependencies:
+    return SweepDependencies(
+        UnsettledRepository(world.store),
+        MerchantRepository(world.store),
+        world.clock,
+        lambda: False,
+    )

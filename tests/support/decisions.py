@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from runtime.contract.answers import StoredAnswer
+from runtime.contract.call import Call
 from runtime.contract.settlement_lines import BulkResolveRequest, ResolveRequest
 from runtime.domain.ledger import receivable_account, write_off_account
 from runtime.models.merchant import MerchantProfile
@@ -40,11 +41,12 @@ from tests.support.world import World
 
 @dataclass
 class Decisions:
-    """Decisions of one merchant's user about lines of its settlements."""
+    """Decisions about lines of a merchant's settlements, by an operator or by its own user."""
 
     world: World
     merchant: MerchantProfile
     keys: int = 0
+    by_operator: bool = True
 
     def dependencies(self, store: Store | None = None) -> ResolutionDependencies:
         store = store or self.world.store
@@ -97,7 +99,7 @@ class Decisions:
         self.keys += 1
         path = f"/v1/settlement-lines/{place[0]}/{place[1]}/resolve"
         full = {"action": action, "note": "as agreed", **body}
-        call = self.world.call(self.merchant, full, key or f"resolve-{self.keys}", path=path)
+        call = self._call(full, key or f"resolve-{self.keys}", path)
         members = {"settlement_id": place[0], "line": str(place[1])}
         return resolve_exception(members, ResolveRequest(**full), call, self.dependencies(store))
 
@@ -106,13 +108,19 @@ class Decisions:
     ) -> dict[str, Any]:
         """POST /v1/settlement-lines/resolve; what it answers."""
         full = {"lines": [{"note": "as agreed", **line} for line in lines]}
-        call = self.world.call(self.merchant, full, key, path="/v1/settlement-lines/resolve")
+        call = self._call(full, key, "/v1/settlement-lines/resolve")
         request = BulkResolveRequest.model_validate_json(json.dumps(full))
         dependencies = replace(self.dependencies(store), **more)
         answer = resolve_exceptions(request, call, dependencies)
         assert answer.status == 200
         told: dict[str, Any] = json.loads(answer.body)
         return told
+
+    def _call(self, body: dict[str, Any], key: str, path: str) -> Call:
+        acting_for = self.merchant.id if self.by_operator else None
+        return self.world.call(
+            self.merchant, body, key, path=path, operator=self.by_operator, acting_for=acting_for
+        )
 
     # ------------------------------------------------------------ the truth
 

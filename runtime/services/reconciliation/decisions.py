@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from runtime.domain.instants import to_instant
+from runtime.domain.money import format_amount
 from runtime.domain.settlement_counterparts import (
     HAS_COUNTERPART,
     counterparts_of,
@@ -28,6 +29,7 @@ from runtime.echo import echoed
 from runtime.errors import (
     ActionNotApplicable,
     AlreadyResolved,
+    Forbidden,
     LineDoesNotFit,
     NotFound,
     NotResolved,
@@ -46,6 +48,7 @@ from runtime.services.reconciliation.draft import Draft, key_of
 from runtime.services.reconciliation.judgement import read_again, with_counterpart
 
 UNDO: Final = "undo"
+_FOR_OPERATORS: Final = "ask an operator to decide about it"
 _REFUNDS: Final = (LineType.REFUND, LineType.REFUND_FAILURE)
 _LINKED_AS: Final = {
     TransactionType.AUTHORIZATION: LineType.CAPTURE,
@@ -92,6 +95,27 @@ def decide(line: SettlementLine, wanted: Wanted, draft: Draft) -> None:
     if action is not ResolutionAction.IGNORE:
         line = _book(line, action, draft)
     draft.put_line(line.model_copy(update={"resolution": resolution}))
+
+
+def must_be_the_merchants(line: SettlementLine, wanted: Wanted, draft: Draft) -> None:
+    """A decision, as it stands in the draft, costs nobody but the merchant. Raises Forbidden.
+
+    What is written off, or was, is the platform's. So is what a merchant would get back by its own
+    word: of a refund or dispute that no file takes from it in full (docs/decisions/0054).
+    """
+    undone = line.resolution.action if wanted.action == UNDO and line.resolution else None
+    if ResolutionAction.WRITE_OFF in (wanted.action, undone):
+        raise Forbidden(f"what is written off is the platform's: {_FOR_OPERATORS}", param="action")
+    if wanted.action != ResolutionAction.ACCEPT:
+        return
+    for currency, flows in draft.all_booked(key_of(line)).items():
+        gain = flows.adjusted - flows.cost
+        if gain > 0 and gain > flows.net:
+            raise Forbidden(
+                f"accepting {_name(line)} gives {format_amount(gain, currency)} back that was "
+                f"taken from the merchant before, and no file says that it came: {_FOR_OPERATORS}",
+                param="action",
+            )
 
 
 def about(line: SettlementLine, wanted: Wanted) -> ImportedLine | None:

@@ -55,7 +55,12 @@ from runtime.services.idempotency import (
 )
 from runtime.services.merchant_profiles import MerchantProfiles
 from runtime.services.reconciliation.candidates import read_about
-from runtime.services.reconciliation.decisions import Wanted, about, decide
+from runtime.services.reconciliation.decisions import (
+    Wanted,
+    about,
+    decide,
+    must_be_the_merchants,
+)
 from runtime.services.reconciliation.draft import Attempt, Draft, Found, key_of
 from runtime.services.reconciliation.posting import writes_of
 
@@ -99,7 +104,7 @@ def resolve_exception(
 ) -> StoredAnswer:
     """Decide about the line at `place` (settlement_id and line), or undo a decision: 200.
 
-    Raises NotFound, AlreadyResolved, NotResolved, ActionNotApplicable, LineDoesNotFit.
+    Raises NotFound, AlreadyResolved, NotResolved, ActionNotApplicable, LineDoesNotFit, Forbidden.
     """
     settlement_id, line = place["settlement_id"], _number(place["line"])
     owner = call.caller.owner(call.acting_for)
@@ -233,6 +238,8 @@ def _prepare(
     read = about(line, wanted)
     read_about([] if read is None else [read], [line], draft, rows)
     decide(line, wanted, draft)
+    if not call.caller.is_operator:
+        must_be_the_merchants(line, wanted, draft)
     writes = writes_of(draft, cause)
     last = LastResolution(line=line.line, action=decision.action, note=decision.note)
     steps = tuple(

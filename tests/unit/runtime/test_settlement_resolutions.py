@@ -146,3 +146,18 @@ def test_a_merchants_unsettled_day_has_one_settlement_whoever_makes_it() -> None
     others = [("mer_2", "2026-03-14"), ("mer_1", "2026-03-15")]
     assert first not in {unsettled_settlement_id(*each) for each in others}
     assert first.startswith("set_")
+
+
+@pytest.mark.parametrize("shape", [ResolveRequest, BulkResolveRequest])
+def test_a_write_off_is_for_operators_in_every_request_that_has_one(
+    shape: type[ResolveRequest | BulkResolveRequest],
+) -> None:
+    def body(action: object) -> dict[str, Any]:
+        if shape is ResolveRequest:
+            return {"action": action}
+        return {"lines": [{"action": "accept"}, {"action": action}, "odd"]}
+
+    assert shape.reserved_for_operators(body("write_off")) == "action"
+    assert shape.reserved_for_operators(body("accept")) is None
+    assert shape.reserved_for_operators({**body("ignore"), "merchant_id": "mer_1"}) == "merchant_id"
+    assert shape.reserved_for_operators({"lines": "odd", "action": ["write_off"]}) is None
