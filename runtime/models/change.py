@@ -8,7 +8,7 @@ from typing import Final, TypedDict
 OUT_OF_BAND: Final = "out_of_band"
 """Log message: a row was changed or deleted past the ledger. An alarm listens for it."""
 UNOPENABLE: Final = ("integrity_error", "key_forgotten")
-"""Log messages, codes of errors.py: an enciphered field did not open. An alarm listens for it."""
+"""Log messages, codes of errors: an enciphered field did not open. An alarm listens for it."""
 ENTRY_CONFLICT: Final = "entry_conflict"
 """Log message: an entry is not what its account's change says. An alarm listens for it."""
 

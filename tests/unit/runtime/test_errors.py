@@ -35,7 +35,9 @@ from tests.support.fakes import client_error
 CLASSES = {
     each.__name__: each
     for each in vars(errors).values()
-    if isinstance(each, type) and issubclass(each, Exception) and each.__module__ == errors.__name__
+    if isinstance(each, type)
+    and issubclass(each, Exception)
+    and each.__module__.startswith(f"{errors.__name__}.")
 }
 
 
