@@ -169,6 +169,9 @@ def totals_that_differ(
         if each.status in DONE:
             done[each.type] += each.amount
             fees += each.fee
+        else:
+            # A refund came back, and the fee that its settlement line had did not.
+            fees += each.learned_fee
     return _differing(
         ("amount_captured", done[TransactionType.CAPTURE], payment.amount_captured),
         ("amount_refunded", done[TransactionType.REFUND], payment.amount_refunded),

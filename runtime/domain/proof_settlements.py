@@ -75,6 +75,11 @@ class LineFacts(BaseModel, frozen=True):
         named = self.presented_currency not in {None, self.currency}
         return named and self.presented_amount is not None
 
+    @property
+    def is_written_off(self) -> bool:
+        """Whether the platform bears its difference."""
+        return self.resolution is not None and self.resolution.action == ResolutionAction.WRITE_OFF
+
     def moves_of(self, booking: BookingFacts) -> tuple[Move, ...]:
         """What one of its bookings moves."""
         return flow_moves(booking.flows, self.merchant_id, booking.currency)
@@ -148,7 +153,7 @@ def _against_amounts(line: LineFacts, booked: Mapping[str, Flows]) -> Iterator[t
     if right is not None and (flows.net, flows.fee) != right:
         expected = f"net {right[0]} and fee {right[1]} {currency}"
         yield expected, _shown(flows, currency)
-    if line.resolution is not None and line.resolution.action == ResolutionAction.WRITE_OFF:
+    if line.is_written_off:
         return
     for each, flows in booked.items():
         if flows.written_off or flows.written_off_fee:
@@ -172,7 +177,7 @@ def _net_and_fee(line: LineFacts) -> tuple[int, int] | None:
     net, fee = line.net or 0, line.fee or 0
     if line.line >= FIRST_MISSING_LINE:
         return 0, 0
-    if line.status == LineStatus.MATCHED and line.type == LineType.FEE:
+    if line.type == LineType.FEE and not line.is_written_off:
         return net, -net
     if line.status == LineStatus.CURRENCY_MISMATCH or line.type == LineType.PAYOUT:
         return None

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+from random import Random
 from typing import Any
 
 import pytest
@@ -18,6 +23,7 @@ from runtime.models.transaction import AuditStep, Transaction, TransactionStatus
 from runtime.models.transfer import Transfer
 from runtime.services.proof_work import Phase
 from tests.support.proved_shop import Shop
+from tests.support.settlement_town import Town
 from tests.support.world import SETUP, World
 
 SETTLEMENT = "set_A"
@@ -304,3 +310,45 @@ def test_a_fee_line_that_leaves_something_on_fees_is_named(shop: Shop) -> None:
         "0 on acc_fees_USD, as of a line without a payment",
         "-10",
     ) in found_by(shop)[f"{SETTLEMENT} line 2"]
+
+
+# -------------------------------------------------------------------- while files are reconciled
+
+
+@contextmanager
+def reconciling(town: Town, dice: Random) -> Iterator[list[int]]:
+    """Payments, and files of them, damaged and corrected, until the block ends."""
+    stop, rounds = threading.Event(), [0]
+
+    def work() -> None:
+        while not stop.is_set():
+            town.trade(3, calm=True)
+            payout = town.pay_out()
+            town.drop([payout], town.damaged)
+            town.reconciler.work(dice)
+            town.drop([payout])
+            town.reconciler.work(dice)
+            rounds[0] += 1
+
+    with ThreadPoolExecutor(1) as pool:
+        working = pool.submit(work)
+        try:
+            yield rounds
+        finally:
+            stop.set()
+            working.result()
+
+
+def test_no_run_raises_an_alarm_while_settlements_are_booked(world: World, dice: Random) -> None:
+    town = Town(Shop(world), dice)
+    with reconciling(town, dice) as rounds:
+        for _ in range(4):
+            world.clock.advance(1)
+            # A cut of no age at all: what is under way is newer than it by the clock alone.
+            assert town.shop.prove(timedelta(milliseconds=500)) == {}
+    assert rounds[0] > 0
+    assert world.rows(SettlementLine)
+    town.shop.pass_the_cut()
+    town.shop.phases.clear()
+    assert town.shop.prove() == {}
+    assert Phase.DRILL_SETTLEMENTS not in town.shop.phases

@@ -71,7 +71,7 @@ def _payment_must_add_up(payment: Payment, transactions: list[Transaction]) -> N
     if payment.status in (PaymentStatus.CANCELED, PaymentStatus.FAILED):
         assert payment.amount_captured == 0, payment
         assert payment.open_bucket is None, payment
-    fees = sum(e.fee for e in transactions if e.status in DONE)
+    fees = sum(e.fee if e.status in DONE else e.learned_fee for e in transactions)
     assert payment.fee == fees, payment
 
 

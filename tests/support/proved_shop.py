@@ -35,11 +35,11 @@ class Shop:
     def __post_init__(self) -> None:
         self.merchant: MerchantProfile = self.world.merchant()
 
-    def prove(self, cut: timedelta = CUT) -> Found:
-        """What the checks of payments name; those that hold are left out."""
+    def prove(self, cut: timedelta = CUT, *, page: int = 5) -> Found:
+        """What the checks of payments and settlements name; those that hold are left out."""
         desk = ProofDesk(
             proofs=ProofRepository(self.world.store),
-            books=Books(self.world.store, segments=2, scan_page=5),
+            books=Books(self.world.store, segments=2, scan_page=page),
             clock=self.world.clock,
             sleep=self.world.clock.advance,
             must_stop=lambda: False,

@@ -17,6 +17,7 @@ from runtime.domain.proof_postings import (
     TransactionFacts,
     added_up,
     fact_nets,
+    totals_that_differ,
 )
 from runtime.domain.proof_settlements import (
     BookingFacts,
@@ -181,6 +182,13 @@ def test_what_is_settled_later_is_left_out_until_then() -> None:
     assert settled_nets(a_payment(), [later], LATER) == settled_nets(a_payment(), [later])
 
 
+def test_a_fee_that_was_learned_stays_with_the_payment_when_its_refund_comes_back() -> None:
+    refund = a_capture(type="refund", status="failed", amount=400, fee=5, learned_fee=5)
+    payment = a_payment().model_copy(update={"fee": 5})
+    assert totals_that_differ(payment, [refund]) == []
+    assert totals_that_differ(a_payment(), [refund]) == [("fee", 5, 0)]
+
+
 @given(st.lists(minor, min_size=1, max_size=6))
 def test_lines_of_a_payment_add_up_to_what_is_settled_of_it(parts: list[int]) -> None:
     prints = [print_of_settled("pay_A", {CLEARING: each, FEES: -each}) for each in parts]
@@ -218,6 +226,13 @@ SOUND: dict[str, dict[str, Any]] = {
         "fee": 0,
         "net": -50,
         "bookings": (booked(cost(-50)),),
+    },
+    "a fee that is written off": {
+        **resolved_by(ResolutionAction.WRITE_OFF, written_off(Amounts(amount=-50), Amounts())),
+        "type": LineType.FEE,
+        "payment_id": None,
+        "fee": 0,
+        "net": -50,
     },
     "an adjustment": {
         "type": LineType.ADJUSTMENT,
