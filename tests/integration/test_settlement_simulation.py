@@ -104,7 +104,7 @@ def test_a_capture_and_its_full_refund_in_one_file_leave_nothing_behind(world: W
     (refund,) = town.shop.transactions("refund")
     town.moved("refund", payment.id, transaction_id=refund.id, amount=-refund.amount)
     town.drop([town.pay_out(everything=True)])
-    town.reconciler.run()
+    world.work_queue()
     must_balance(town)
     must_be_paid_out(town)
     assert {row.status for row in world.rows(Transaction)} == {TransactionStatus.SETTLED}

@@ -1,57 +1,36 @@
-"""The engine of settlement files over a shop's own tables; the bucket and the queue are fakes."""
+"""Workers on a world's settlement files: several at once, some messages twice, some that die."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from dataclasses import dataclass, field, replace
 from random import Random
-from typing import Any
 
 from runtime.errors import StaleWrite
-from runtime.gateways.settlement_objects import SettlementObjects
-from runtime.gateways.settlement_queue import SettlementQueue
-from runtime.repositories.alerts import AlertRepository
-from runtime.repositories.merchants import MerchantRepository
-from runtime.repositories.settlement_chunks import SettlementChunkRepository
-from runtime.services.merchant_profiles import MerchantProfiles
-from runtime.services.reconciliation.batch import BatchDependencies, record_batch
 from runtime.services.reconciliation.dependencies import ReconciliationDependencies
+from runtime.services.reconciliation.messages import handle_message
 from tests.support.faults import ProcessKilled
-from tests.support.settlement_engine import SettlementEngine
+from tests.support.settlement_fakes import Steps
 from tests.support.world import World
 
 WORKERS = 2
 
 
-class Reconciler(SettlementEngine):
-    """Plans, works and closes files on the tables of a world."""
+@dataclass
+class Reconciler:
+    """Works what is in the world's queue until nothing is left."""
 
-    def __init__(self, world: World) -> None:
-        super().__init__()
-        self.world = world
-        self.clock = self.bucket.clock = world.clock
+    world: World
+    steps: Steps = field(default_factory=Steps)
 
-    def dependencies(self) -> ReconciliationDependencies:
-        world = self.world
-        bucket: Any = self.bucket
-        queue: Any = self.queue
-        batches = BatchDependencies(world.store, world.clock)
-        record = partial(record_batch, dependencies=batches)
-        return ReconciliationDependencies(
-            objects=SettlementObjects(bucket, "settlements"),
-            queue=SettlementQueue(queue, "queue"),
-            chunks=SettlementChunkRepository(world.store),
-            merchants=MerchantProfiles(MerchantRepository(world.store), 0),
-            alerts=AlertRepository(world.store),
-            record=lambda *given: self.steps(lambda: record(*given)),
-            must_stop=self.must_stop,
-            clock=world.clock,
-        )
+    def __post_init__(self) -> None:
+        self.world.s3.steps = self.world.sqs.steps = self.steps
 
     def work(self, dice: Random) -> None:
         """Handle all messages by several workers at once: some twice, some by one that dies."""
-        while self.queue.waiting:
-            bodies = [self.queue.waiting.popleft() for _ in range(len(self.queue.waiting))]
+        queue = self.world.sqs.waiting
+        while queue:
+            bodies = [queue.popleft() for _ in range(len(queue))]
             bodies += dice.sample(bodies, len(bodies) // 3)
             dice.shuffle(bodies)
             if dice.random() < 0.3:
@@ -60,12 +39,18 @@ class Reconciler(SettlementEngine):
             with ThreadPoolExecutor(WORKERS) as pool:
                 again = list(pool.map(self._handled, bodies))
             self.steps.kill_at = None
-            self.queue.waiting.extend(body for body in again if body is not None)
+            queue.extend(body for body in again if body is not None)
 
     def _handled(self, body: str) -> str | None:
         """The message, if it must come again: its worker died, or another one was faster."""
         try:
-            self.handle(body)
+            handle_message(body, "message", self._dependencies())
         except (ProcessKilled, StaleWrite):
             return body
         return None
+
+    def _dependencies(self) -> ReconciliationDependencies:
+        """As the world's; a worker may die before and after each commit of lines as well."""
+        usual = self.world.reconciliation()
+        record = usual.record
+        return replace(usual, record=lambda *given: self.steps(lambda: record(*given)))

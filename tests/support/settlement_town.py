@@ -31,6 +31,7 @@ from runtime.models.transaction import AuditStep, Transaction, TransactionStatus
 from tests.support.decisions import Decisions
 from tests.support.proved_shop import Shop
 from tests.support.reconciler import Reconciler
+from tests.support.settlement_fakes import object_created
 from tests.support.settlement_render import HEADERS, stripe, table
 
 DISPUTE_FEE = 15
@@ -267,9 +268,10 @@ class Town:
             lines = change(lines)
         header = HEADERS[SettlementFormat.STRIPE]
         body = table(header, [stripe(line) for line in lines]).encode()
-        key = f"reconciliation/{self.shop.merchant.id}/{self._name('file')}.csv"
-        self.shop.world.clock.advance(1)
-        self.reconciler.drop(key, body)
+        world, name = self.shop.world, self._name("file")
+        key = f"reconciliation/{self.shop.merchant.id}/{name}.csv"
+        world.clock.advance(1)
+        world.sqs.waiting.append(object_created(key, world.s3.put(key, body)))
 
     def damaged(self, lines: Sequence[ImportedLine]) -> list[ImportedLine]:
         """A file with errors, which a later one corrects."""
