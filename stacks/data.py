@@ -11,6 +11,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from runtime.models import ALL_TABLES
+from runtime.models.settlement_file import CONVERTED_PREFIX
 from stacks import permissions
 from stacks.append_only import append_only, one_archivist
 from stacks.constructs.customer_key import CustomerKey, SigningKey
@@ -21,6 +22,8 @@ from stacks.key_users import only_listed_roles
 from stacks.stage import PROD, StageConfig
 
 SETTLEMENT_COLD_AFTER_DAYS: Final = 90
+CONVERTED_KEPT_DAYS: Final = 30
+"""Longer than a message about a chunk can wait anywhere; the file itself stays."""
 EXPORT_KEPT_DAYS: Final = 7
 """As long as the row of the export."""
 FAILED_BATCHES_KEPT_DAYS: Final = 365
@@ -87,7 +90,13 @@ class DataStack(Stack):
             "Settlement",
             key=self.table_key,
             access_logs=access_logs,
-            lifecycle=[_cold_after(SETTLEMENT_COLD_AFTER_DAYS), _tidy()],
+            lifecycle=[
+                _cold_after(SETTLEMENT_COLD_AFTER_DAYS),
+                s3.LifecycleRule(
+                    prefix=CONVERTED_PREFIX, expiration=Duration.days(CONVERTED_KEPT_DAYS)
+                ),
+                _tidy(),
+            ],
             data=stage.data,
         )
         settlement.send_events()

@@ -11,6 +11,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from runtime.models.change import MISSING_UNFINISHED, NOT_VOIDED, POLL_UNFINISHED, UNKNOWN_TOO_OLD
+from runtime.models.settlement_file import CONVERTED_PREFIX, REJECTED_PREFIX
 from runtime.settings import (
     MissingSettings,
     PollSettings,
@@ -31,8 +32,8 @@ from stacks.statements import (
     through_service,
 )
 
-WRITTEN_PREFIXES: Final = ("converted/", "rejected/")
-"""Where the function itself puts objects: what it can read, and what was no settlement file."""
+WRITTEN_PREFIXES: Final = (CONVERTED_PREFIX, REJECTED_PREFIX)
+"""Where reconcile itself puts objects."""
 RECONCILE_TIMEOUT_SECONDS: Final = 300
 RECONCILE_MEMORY_MB: Final = 1769
 """One whole virtual processor (Lambda Developer Guide): matching is work of the processor."""

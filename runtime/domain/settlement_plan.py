@@ -151,11 +151,12 @@ def repeats_by_chunk(
     """The repeats of each chunk, in their order, in a second reading of the file's records.
 
     `repeated` are the hashes that FilePlan found. Most files have none, and need no second reading.
+    Records before the first chunk are its header.
     """
     seen = array("L", bytes(repeated.itemsize * len(repeated)))
     number, found = 0, Repeats({}, [])
     for record in records:
-        if record.is_blank:
+        if record.is_blank or record.start < chunks[0].start:
             continue
         while record.start >= chunks[number].end:
             yield found

@@ -14,6 +14,10 @@ from runtime.schema import Row, UnlessDefault, partition, shown_in, sort
 FILE_PREFIX: Final = "fil"
 RECONCILIATION_PREFIX: Final = "reconciliation/"
 """Where in the settlement bucket files are put, by hand or by an upload link."""
+CONVERTED_PREFIX: Final = "converted/"
+"""Where the UTF-8 text of files in other encodings, and of workbooks, is written."""
+REJECTED_PREFIX: Final = "rejected/"
+"""Where objects are moved that are not settlement files."""
 CHUNK_LINES: Final = 1_000
 """Records of one chunk, and so of one message: some 40 transactions."""
 CHUNK_BYTES: Final = 4 * 1024 * 1024

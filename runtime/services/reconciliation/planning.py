@@ -30,7 +30,9 @@ from runtime.gateways.settlement_files import StoredObject
 from runtime.gateways.settlement_queue import ChunkMessage, CloseMessage, ObjectCreated
 from runtime.models.fields import PLATFORM
 from runtime.models.settlement_file import (
+    CONVERTED_PREFIX,
     MAX_FILE_BYTES,
+    REJECTED_PREFIX,
     FileStatus,
     SettlementChunk,
     SettlementFile,
@@ -46,13 +48,11 @@ from runtime.services.reconciliation.dependencies import (
     stepped,
 )
 from runtime.services.reconciliation.rejection import (
-    REJECTED_PREFIX,
     Rejection,
     move_away,
     reject,
 )
 from runtime.services.reconciliation.sources import (
-    CONVERTED_PREFIX,
     Source,
     readable_source,
     watched,
@@ -220,7 +220,7 @@ def _chunk_rows(
     repeats: Iterator[Repeats] = repeat(NO_REPEATS)
     repeated = plan.repeated()
     if repeated:
-        records = _records(source, dependencies, after=scanned.header)
+        records = _records(source, dependencies)
         repeats = repeats_by_chunk(scanned.layout, records, plan.chunks, repeated)
     step = Step.begin("pln", request_id, dependencies.clock())
     for number, bounds in enumerate(plan.chunks):
@@ -245,15 +245,10 @@ def _records(
     source: Source,
     dependencies: ReconciliationDependencies,
     digest: hashlib._Hash | None = None,
-    *,
-    after: tuple[str, ...] | None = None,
 ) -> Iterator[Record]:
-    """The file's records, those behind its header where `after` is the header."""
+    """The file's records, its header among them."""
     blocks = dependencies.objects.blocks(source.version)
-    records = read_records(watched(blocks, dependencies, digest), source.delimiter)
-    if after is not None:
-        next(record for record in records if record.cells == after)
-    return records
+    return read_records(watched(blocks, dependencies, digest), source.delimiter)
 
 
 def _date_of(name: str) -> str | None:

@@ -13,7 +13,7 @@ from runtime.gateways.settlement_files import StoredObject
 from runtime.models.alert import AlertType
 from runtime.models.fields import PLATFORM
 from runtime.models.settlement import SETTLEMENT_PREFIX, Settlement, SettlementStatus
-from runtime.models.settlement_file import FileStatus, SettlementFile
+from runtime.models.settlement_file import REJECTED_PREFIX, FileStatus, SettlementFile
 from runtime.observability import logger
 from runtime.services.alerts import record_finding
 from runtime.services.reconciliation.dependencies import (
@@ -22,7 +22,6 @@ from runtime.services.reconciliation.dependencies import (
     stepped,
 )
 
-REJECTED_PREFIX: Final = "rejected/"
 _DAY: Final = len("YYYY-MM-DD")
 
 

@@ -23,11 +23,10 @@ from runtime.domain.settlement_formats.workbook import (
     read_workbook,
 )
 from runtime.gateways.settlement_files import ObjectVersion, StoredObject
-from runtime.models.settlement_file import SettlementFile
+from runtime.models.settlement_file import CONVERTED_PREFIX, SettlementFile
 from runtime.services.reconciliation.dependencies import NoTimeLeft, ReconciliationDependencies
 from runtime.services.reconciliation.rejection import Rejection
 
-CONVERTED_PREFIX: Final = "converted/"
 WORKBOOK_DELIMITER: Final = ","
 _LINES_WRITTEN: Final = 1_000
 """Lines of a workbook that are handed on at once."""
