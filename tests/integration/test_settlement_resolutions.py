@@ -337,6 +337,36 @@ def test_a_decision_about_what_was_missing_closes_the_missing_line_as_well(
     assert shop.prove() == {}
 
 
+def test_what_was_missing_and_comes_late_is_matched_and_its_day_completed(
+    shop: Shop, decisions: Decisions
+) -> None:
+    world = shop.world
+    for _ in range(3):
+        shop.paid(amount=1000)
+    captures = shop.transactions("capture")
+    world.clock.advance(8 * 86_400)
+    unsettled, merchants = UnsettledRepository(world.store), MerchantRepository(world.store)
+    sweeping = SweepDependencies(unsettled, merchants, world.clock, lambda: False)
+    assert sweep_missing(sweeping, "sweep").missing == 3
+    lines = {row.transaction_id: row for row in world.rows(SettlementLine)}
+    decisions.resolve(lines[captures[0].id], "ignore")
+    decisions.resolve(lines[captures[1].id], "accept")
+    decisions.close([line_of(number, row) for number, row in enumerate(captures, start=2)])
+    late = decisions.lines()
+    assert [late[number].status for number in (2, 3, 4)] == ["matched", "duplicate", "matched"]
+    after = {row.transaction_id: row for row in world.rows(SettlementLine) if row.line > 4}
+    statuses = [after[each.id].status for each in captures]
+    assert statuses == [LineStatus.MATCHED, LineStatus.MISSING, LineStatus.MATCHED]
+    decisions.must_count()
+    day = decisions.settlement(lines[captures[0].id].settlement_id)
+    assert day.status is SettlementStatus.COMPLETED
+    assert sweep_missing(sweeping, "sweep").missing == 0
+    decisions.resolve(late[3], "accept")
+    assert decisions.balances() == {}
+    shop.pass_the_cut()
+    assert shop.prove() == {}
+
+
 def test_of_lines_that_wait_for_each_other_one_is_decided_and_the_other_stays(
     shop: Shop, decisions: Decisions
 ) -> None:
