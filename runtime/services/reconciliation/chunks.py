@@ -84,7 +84,10 @@ class _ChunkWork:
     dependencies: ReconciliationDependencies
 
     def run(self, chunk: SettlementChunk, request_id: str) -> bool:
-        """Whether the chunk is done; False when time was nearly over before."""
+        """Whether the chunk is done; False when time was nearly over, or AWS too busy, before.
+
+        What has come further asks for another run: a message that fails is hidden for half an hour.
+        """
         lines = list(_lines(self.file, chunk, self.dependencies))
         begun_at, standstills = chunk.lines_done, 0
         while not chunk.done:
@@ -98,6 +101,11 @@ class _ChunkWork:
                     chunk, standstills = self._recorded(offered, chunk, request_id), 0
                 else:
                     chunk = self._finished(chunk, request_id)
+            except Unavailable:
+                if chunk.lines_done == begun_at:
+                    raise
+                logger.warning("AWS is busy", chunk=chunk.id, lines_done=chunk.lines_done)
+                return False
             except StaleWrite:
                 now = self._read_again(chunk)
                 standstills = standstills + 1 if now.version == chunk.version else 0

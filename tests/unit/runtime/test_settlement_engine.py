@@ -449,6 +449,19 @@ def test_what_passes_is_no_fault_of_a_line(error: Exception) -> None:
     assert engine.tables.line_rows == {}
 
 
+def test_a_chunk_that_came_further_before_aws_was_busy_asks_to_be_continued() -> None:
+    engine = SettlementEngine()
+    engine.drop(KEY, file_of([line(n) for n in range(CHUNK)]))
+    engine.handle(engine.queue.waiting.popleft())
+    engine.matcher.poison = {10: Unavailable("throttled")}
+    (body,) = engine.queue.waiting
+    engine.handle(engine.queue.waiting.popleft())
+    assert (list(engine.queue.waiting), len(engine.tables.line_rows)) == ([body], 7)
+    engine.matcher.poison = {}
+    engine.run()
+    assert the_file(engine).status is FileStatus.COMPLETED
+
+
 def test_when_time_is_nearly_over_a_chunk_asks_to_be_continued() -> None:
     engine = SettlementEngine()
     engine.drop(KEY, file_of([line(n) for n in range(CHUNK)]))
