@@ -28,14 +28,14 @@ GUIDANCE: Final[Mapping[LineStatus, Guidance]] = {
         "The payment was found, but the file names another amount. On a payout line: the payout "
         "is not the sum of its lines.",
         "Compare both amounts with the processor's dashboard. If the file is right, accept it: the "
-        "difference is the merchant's. If the platform bears it, write it off. If the file is "
-        "wrong, ask for a corrected one and upload it.",
+        "difference is the merchant's. If the platform bears it, an operator writes it off. If the "
+        "file is wrong, ask for a corrected one and upload it.",
     ),
     LineStatus.FEE_MISMATCH: Guidance(
         "Fee differs",
         "The amount agrees, but we knew another fee, or the fee is higher than the amount.",
-        "Check the processor's price list. Accept to charge the merchant the file's fee, or write "
-        "the difference off.",
+        "Check the processor's price list. Accept to charge the merchant the file's fee, or have "
+        "the difference written off.",
     ),
     LineStatus.CURRENCY_MISMATCH: Guidance(
         "Currency differs",
@@ -47,13 +47,13 @@ GUIDANCE: Final[Mapping[LineStatus, Guidance]] = {
         "Status differs",
         "The payment or refund did not succeed in our books, or the line itself is not settled.",
         "Look at the payment. If it is still open, wait until it is finished and upload the file "
-        "again. Otherwise accept the line for the merchant, write it off, or ignore it.",
+        "again. Otherwise accept the line for the merchant, have it written off, or ignore it.",
     ),
     LineStatus.DUPLICATE: Guidance(
         "Duplicate",
         "The same line, or another line about the same payment, was already settled.",
-        "If the processor really paid twice, accept or write off; if it is the same payment in "
-        "two files, ignore it.",
+        "If the processor really paid twice, accept it or have it written off; if it is the same "
+        "payment in two files, ignore it.",
     ),
     LineStatus.UNEXPECTED: Guidance(
         "Not ours",
@@ -64,7 +64,7 @@ GUIDANCE: Final[Mapping[LineStatus, Guidance]] = {
     LineStatus.UNCLASSIFIED: Guidance(
         "Unknown category",
         "The processor's category is not one that the platform knows, so nothing is booked.",
-        "Find out what it is. Accept it as an adjustment of the merchant, write it off, or "
+        "Find out what it is. Accept it as an adjustment of the merchant, have it written off, or "
         "ignore it.",
     ),
     LineStatus.INVALID: Guidance(
@@ -79,7 +79,7 @@ GUIDANCE: Final[Mapping[LineStatus, Guidance]] = {
         "Missing",
         "We have it, but no file named it within the merchant's time limit.",
         "Export the processor's next report; a late line is matched by itself. If it never comes, "
-        "ask the processor, then accept or write off.",
+        "ask the processor, then accept it or have it written off.",
     ),
     LineStatus.SUPERSEDED: Guidance(
         "Superseded", "A later file names the same line, and that one counts."
