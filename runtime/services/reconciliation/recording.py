@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from runtime.domain.instants import to_instant
@@ -20,6 +20,7 @@ from runtime.models.settlement import (
     SettlementIdentity,
     SettlementLine,
 )
+from runtime.models.transaction import TransactionType
 from runtime.repositories.settlement_batches import LineKey
 from runtime.services.reconciliation.draft import Draft, key_of
 from runtime.services.reconciliation.judgement import (
@@ -77,6 +78,7 @@ def judge(line: ImportedLine | UnreadableLine, place: Place, draft: Draft) -> No
     unless it says something else now; every other one is judged again. In whichever order two files
     are worked, the later one decides.
     """
+    line = _of_its_type(line, draft)
     seen = _seen(line, place, draft)
     if seen.known is not None and seen.known.file_id >= place.file_id:
         return
@@ -109,6 +111,17 @@ def judge(line: ImportedLine | UnreadableLine, place: Place, draft: Draft) -> No
     for changed in (before, seen.elsewhere):
         if changed is not None and has_settled(changed):
             _judge_others_again(changed, draft)
+
+
+def _of_its_type(
+    line: ImportedLine | UnreadableLine, draft: Draft
+) -> ImportedLine | UnreadableLine:
+    """In our own layout without types, the sign and the transaction say what is a refund."""
+    if isinstance(line, UnreadableLine) or line.type is not LineType.CAPTURE or line.amount >= 0:
+        return line
+    named = draft.transaction(line.references.transaction_id or "")
+    refund = named is not None and named.type is TransactionType.REFUND
+    return replace(line, type=LineType.REFUND) if refund else line
 
 
 @dataclass(frozen=True, slots=True)

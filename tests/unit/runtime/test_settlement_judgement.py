@@ -472,6 +472,17 @@ def test_a_corrected_file_of_another_name_supersedes_what_was_wrong() -> None:
     assert row.settlement_id != old.settlement_id
 
 
+def test_a_negative_line_without_a_type_about_a_refund_is_that_refunds() -> None:
+    books = canonical("16.csv")
+    payment_id = books.pay(1000)
+    named = References(payment_id, books.refund(payment_id, 400))
+    line = capture(payment_id, 3, amount=-400, references=named)
+    row = judged(books, capture(payment_id), line)
+    assert (row.status, row.type) == (LineStatus.MATCHED, LineType.REFUND)
+    assert judged(books, line, file_id="fil_2") == row
+    assert books.unsettled() == {}
+
+
 def test_what_two_files_say_was_paid_out_is_a_duplicate_in_the_second() -> None:
     books = canonical("16.csv")
     line = capture(books.pay(1000), identity="capture:txn_1")
