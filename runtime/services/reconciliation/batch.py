@@ -32,9 +32,9 @@ from runtime.services.reconciliation.draft import Attempt, Draft
 from runtime.services.reconciliation.posting import writes_of
 from runtime.services.reconciliation.recording import Place, judge
 
-MAX_BATCH_LINES: Final = 48
-"""Lines that one batch reads for: each writes at least itself and its identity, and what they may
-be about fits into one batch read of each table."""
+MAX_BATCH_LINES: Final = 33
+"""Lines that one batch reads for: a matched one writes itself, its identity and its transaction, so
+that hardly any is read in vain."""
 MAX_WRITES: Final = MAX_TRANSACTION_ITEMS - 1
 """Writes of a batch beside the chunk's checkpoint."""
 MAX_TRIES: Final = 20
