@@ -266,8 +266,10 @@ def about_of(line: SettlementLine) -> set[str]:
 
 def _judge_others_again(before: SettlementLine, draft: Draft) -> None:
     """What a line had settled before it changed may be what others are about."""
-    found = draft.found.about
-    for key in sorted({key for name in about_of(before) for key in found.get(name, ())}):
+    about = about_of(before)
+    keys = {key for name in about for key in draft.found.about.get(name, ())}
+    keys |= {key for key, row in draft.lines.items() if row.transaction_id in about}
+    for key in sorted(keys):
         row = draft.line(key)
         if row is None or key == key_of(before) or not _may_match_now(row):
             continue

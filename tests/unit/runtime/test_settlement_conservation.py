@@ -175,7 +175,7 @@ def must_be_settled(books: SettlementBooks) -> None:
 
 
 @given(stories(), st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_whatever_the_order_and_the_batches_everything_is_settled(
     story: Story, data: st.DataObject
 ) -> None:
@@ -194,7 +194,7 @@ def test_whatever_the_order_and_the_batches_everything_is_settled(
 
 
 @given(stories(), st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_corrected_file_settles_what_a_wrong_one_had_otherwise(
     story: Story, data: st.DataObject
 ) -> None:

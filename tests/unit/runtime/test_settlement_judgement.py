@@ -556,6 +556,17 @@ def test_a_reversal_is_judged_again_when_the_fee_of_its_dispute_is_corrected() -
     assert books.unsettled() == {}
 
 
+def test_a_dispute_is_judged_again_with_its_reversal_in_one_batch() -> None:
+    books = SettlementBooks()
+    payment_id = books.pay(1000)
+    books.dispute(payment_id, "dp_1", amount=600, withdrawn=600, returned=250)
+    taken, back = dispute(payment_id, 3, -600), dispute(payment_id, 4, 250)
+    books.settle("fil_1", [replace(taken, type=None), replace(back, fee=1, net=249)])
+    books.settle("fil_2", [capture(payment_id), taken, back])
+    assert {row.status for row in books.lines()} == {LineStatus.MATCHED}
+    assert books.unsettled() == {}
+
+
 def test_a_group_with_a_wrong_fee_is_matched_once_that_is_corrected() -> None:
     books = SettlementBooks()
     payment_id = books.pay(1000, parts=[600], fee=20)
