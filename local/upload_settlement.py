@@ -29,6 +29,8 @@ FINISHED_WITHIN_SECONDS: Final = 1_800.0
 """A million lines take some 15 minutes."""
 NOTICE_AFTER_SECONDS: Final = 60.0
 POLL_SECONDS: Final = 0.5
+MOST_SETTLEMENTS: Final = 20
+"""Payouts of one file that are read and printed; a file may have a thousand."""
 READ_BYTES: Final = 1024 * 1024
 _WAITING: Final = ("received", "processing")
 _MESSAGE: Final = re.compile(r"<Code>(.*?)</Code>\s*<Message>(.*?)</Message>", re.DOTALL)
@@ -36,7 +38,7 @@ _MESSAGE: Final = re.compile(r"<Code>(.*?)</Code>\s*<Message>(.*?)</Message>", r
 
 @dataclass(frozen=True)
 class Uploaded:
-    """The row of a file that was processed, and its settlements."""
+    """The row of a file that was processed, and its settlements, the first ones."""
 
     file: Any
     settlements: tuple[Any, ...]
@@ -68,6 +70,9 @@ def upload_settlement(
     uploaded = upload(path, target, progress)
     for settlement in uploaded.settlements:
         print_summary(settlement, target.client, target.query())
+    more = len(uploaded.file["settlement_ids"]) - len(uploaded.settlements)
+    if more > 0:
+        progress.say(f"The file has {more} payouts more: GET /v1/settlements lists them.")
 
 
 def upload(path: Path, target: Target, progress: Progress) -> Uploaded:
@@ -86,7 +91,7 @@ def upload(path: Path, target: Target, progress: Progress) -> Uploaded:
         )
     settlements = tuple(
         target.client.get(f"/v1/settlements/{each}").require(HTTPStatus.OK)
-        for each in file["settlement_ids"]
+        for each in file["settlement_ids"][:MOST_SETTLEMENTS]
     )
     return Uploaded(file, settlements)
 
