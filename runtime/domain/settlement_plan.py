@@ -17,6 +17,7 @@ from typing import Final
 from runtime.domain.settlement_formats.layout import Layout, Outline, Refusal
 from runtime.domain.settlement_formats.line import ImportedLine
 from runtime.domain.settlement_records import Record
+from runtime.models.settlement import LATER_FILE_LINES
 from runtime.models.settlement_file import (
     CHUNK_BYTES,
     CHUNK_LINES,
@@ -81,6 +82,12 @@ class FilePlan:
     def add(self, records: Iterable[Record]) -> Refusal | None:
         """Take records up, but for blank ones. A refusal where the file is too much for one."""
         for record in records:
+            if record.next_line > LATER_FILE_LINES:
+                return Refusal(
+                    f"The file has {LATER_FILE_LINES} physical lines or more, blank ones and line "
+                    "breaks inside cells included. Remove the blank lines, or split it, with the "
+                    "header in each part, and upload the parts."
+                )
             if record.is_blank:
                 continue
             outline = self.layout.outline(record.cells)

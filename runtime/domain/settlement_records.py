@@ -17,8 +17,12 @@ from typing import Final
 MAX_RECORD_BYTES: Final = 64 * 1024
 """A line of a processor's report has some hundred bytes; one that never ends must not fill the
 memory."""
+MAX_RECORD_LINES: Final = 32
+"""Physical lines of one record. Each line may open a quote that none closes: then so many are
+looked at for every line, and no more."""
 _BYTE_ORDER_MARK = "\ufeff"
 _QUOTE = '"'
+_OPEN_QUOTE: Final = f"a quote is open for more than {MAX_RECORD_LINES} lines"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,8 @@ def _cells(
         nonlocal count
         size, line = 0, first
         while line.text is not None and (size := size + line.size) <= MAX_RECORD_BYTES:
+            if count == MAX_RECORD_LINES:
+                raise csv.Error(_OPEN_QUOTE)
             count += 1
             yield line.text
             following = lines.look(count - 1)

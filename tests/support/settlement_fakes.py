@@ -14,6 +14,9 @@ from typing import Any
 from tests.support.fakes import Clock, client_error
 from tests.support.faults import ProcessKilled
 
+LONGEST_KEY = 1_024
+"""Bytes of an object's key (S3 User Guide, "Naming Amazon S3 objects")."""
+
 
 @dataclass
 class Steps:
@@ -48,6 +51,8 @@ class FakeBucket:
     _numbers: int = 0
 
     def put(self, key: str, body: bytes) -> str:
+        if len(key.encode()) > LONGEST_KEY:
+            raise client_error("KeyTooLongError", "PutObject")
         self._numbers += 1
         version = f"v{self._numbers}"
         self.versions.setdefault(key, []).append((version, body, self.clock()))

@@ -18,8 +18,9 @@ from runtime.echo import echoed
 from runtime.models.currency import DECIMALS
 from runtime.models.settlement import SettlementFormat
 
-MAX_CELL_CHARACTERS: Final = 4_096
-"""Of a column that is read. No processor documents longer values."""
+MAX_CELL_CHARACTERS: Final = 512
+"""Of a column that is read. No processor documents longer values (Stripe: metadata of 500), and in
+UTF-8 it is at most as long as a key of DynamoDB may be: 2,048 bytes."""
 CONTENT_HASH_CHARACTERS: Final = 32
 """Of the SHA-256 that stands for the content of a line without an id: 128 bits."""
 CONTENT_IDENTITY: Final = "content:"

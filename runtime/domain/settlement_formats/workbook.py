@@ -12,6 +12,7 @@ last digits to Excel: such a workbook is refused.
 
 from __future__ import annotations
 
+import copy
 import csv
 import datetime
 import io
@@ -38,9 +39,19 @@ EXACT_DIGITS: Final = 15
 """Significant digits that Excel keeps of a number."""
 _EXACT_BELOW = 10.0**EXACT_DIGITS
 _READ_BYTES = 1024 * 1024
-_CELL = re.compile(rb"""r\s*=\s*["']([A-Z]{1,3})([0-9]{1,7})["']""")
-_OVERLAP_BYTES = 64
+_NAMED: Final = rb"""\s*=\s*["']"""
+_TOKENS: Final = re.compile(
+    rb"<(?:[^\s<>/:]*:)?(?P<cell>c)(?=[\s/>])(?:\s+r" + _NAMED + rb"([A-Za-z]+)([0-9]+))?"
+    rb"|r(?<![\w:.-]r)" + _NAMED + rb"([A-Za-z]*)([0-9]*)"
+    rb"|(sheetData)"
+)
+"""What says how large a sheet is: cells by their names (A1), rows by their numbers. Whatever else
+looks like a name only makes the sheet larger."""
+_OVERLAP_BYTES: Final = 1024
 """Of two blocks that are read, for a cell's name that lies across both."""
+_BLANKS: Final = bytes.maketrans(b"\t\r\n", b"   ")
+_RUNS: Final = (b" " * (_OVERLAP_BYTES // 4), b"0" * (_OVERLAP_BYTES // 4))
+"""What nobody writes, but to make a name longer than the overlap."""
 _AS_CSV = "Save the sheet as CSV and upload that."
 
 _Cell = str | float | datetime.date | datetime.time | datetime.timedelta
@@ -130,20 +141,39 @@ def _number(number: float) -> str:
 
 
 def _too_large(content: bytes) -> Refusal | None:
-    """Bounds, before anything is unpacked into memory."""
+    """Bounds, before anything is unpacked into memory. What the file says of itself proves nothing.
+
+    A file of 2 KB can have one cell in the last row and column: 17 thousand million, all of which
+    calamine puts into memory, or ends the process.
+    """
     if len(content) > MAX_WORKBOOK_BYTES:
         return Refusal(f"The workbook is larger than {_mebibytes(MAX_WORKBOOK_BYTES)}. {_AS_CSV}")
+    unpacked = 0
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            parts = archive.infolist()
-            if sum(each.file_size for each in parts) > MAX_UNPACKED_BYTES:
-                limit = _mebibytes(MAX_UNPACKED_BYTES)
-                return Refusal(f"The workbook unpacks to more than {limit}. {_AS_CSV}")
-            if any(_area(archive, each) > MAX_CELLS for each in parts):
-                return Refusal(
-                    f"A sheet of the workbook has more than {MAX_CELLS} cells. {_AS_CSV}"
-                )
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, OSError, ValueError):
+            for part in archive.infolist():
+                extent = _extent(archive, part, MAX_UNPACKED_BYTES - unpacked)
+                unpacked += extent.size
+                if unpacked > MAX_UNPACKED_BYTES:
+                    limit = _mebibytes(MAX_UNPACKED_BYTES)
+                    return Refusal(f"The workbook unpacks to more than {limit}. {_AS_CSV}")
+                if extent.is_sheet and extent.has_odd_names:
+                    return Refusal(
+                        "The workbook does not name its cells (A1) as Excel does. Open it in Excel "
+                        f"and save it again. Or: {_AS_CSV}"
+                    )
+                if extent.is_sheet and extent.cells > MAX_CELLS:
+                    return Refusal(
+                        f"A sheet of the workbook has more than {MAX_CELLS} cells. {_AS_CSV}"
+                    )
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        RuntimeError,
+        EOFError,
+        OSError,
+        ValueError,
+    ):
         return Refusal(f"The workbook is damaged or protected by a password. {_AS_CSV}")
     return None
 
@@ -152,24 +182,59 @@ def _mebibytes(size: int) -> str:
     return f"{size // 1024**2} MiB"
 
 
-def _area(archive: zipfile.ZipFile, part: zipfile.ZipInfo) -> int:
-    """Cells from the first to the farthest that a part names, filled or not.
+@dataclass
+class _Extent:
+    """What a part unpacks to: its bytes, and from the first cell to the farthest, filled or not."""
 
-    All of them are put into memory: one cell in the last row and column makes 17 thousand million.
-    """
-    rows = columns = 0
-    rest = b""
-    with archive.open(part) as stream:
-        while block := stream.read(_READ_BYTES):
+    size: int = 0
+    rows: int = 0
+    columns: int = 0
+    is_sheet: bool = False
+    has_odd_names: bool = False
+
+    @property
+    def cells(self) -> int:
+        return self.rows * self.columns
+
+    @property
+    def is_too_much(self) -> bool:
+        return self.is_sheet and (self.has_odd_names or self.cells > MAX_CELLS)
+
+    def take(self, text: bytes, end: int) -> None:
+        """Count what begins before `end`."""
+        plain = text.translate(_BLANKS)
+        self.has_odd_names |= any(run in plain for run in _RUNS)
+        for token in _TOKENS.finditer(text):
+            if token.start() >= end:
+                return
+            cell, *names, sheet = token.groups()
+            self.is_sheet |= sheet is not None
+            self.has_odd_names |= cell is not None and names[0] is None
+            letters, digits = names[0] or names[2], names[1] or names[3]
+            self.columns = max(self.columns, _column(letters or b""))
+            self.rows = max(self.rows, int(digits or 0))
+
+
+def _extent(archive: zipfile.ZipFile, part: zipfile.ZipInfo, most: int) -> _Extent:
+    """The extent of a part, of which no more than a little over `most` bytes are unpacked."""
+    real = copy.copy(part)
+    # The directory may say less than what comes, with the CRC of that: calamine unpacks it all.
+    real.file_size = most + 1
+    del real.CRC
+    extent, rest = _Extent(), b""
+    with archive.open(real) as stream:
+        while not extent.is_too_much and (block := stream.read(_READ_BYTES)):
+            extent.size += len(block)
             text = rest + block
-            for column, row in _CELL.findall(text):
-                rows, columns = max(rows, int(row)), max(columns, _column(column))
-            rest = text[-_OVERLAP_BYTES:]
-    return rows * columns
+            end = max(len(text) - _OVERLAP_BYTES, 0)
+            extent.take(text, end)
+            rest = text[end:]
+    extent.take(rest, len(rest))
+    return extent
 
 
 def _column(letters: bytes) -> int:
     number = 0
-    for letter in letters:
+    for letter in letters.upper():
         number = number * 26 + letter - ord("A") + 1
     return number

@@ -22,6 +22,8 @@ from runtime.services.reconciliation.dependencies import (
     stepped,
 )
 
+MAX_KEY_BYTES: Final = 1024
+"""Of an object's key, in UTF-8 (S3 User Guide, "Naming Amazon S3 objects")."""
 _DAY: Final = len("YYYY-MM-DD")
 
 
@@ -68,10 +70,18 @@ def move_away(stored: StoredObject, dependencies: ReconciliationDependencies) ->
 
 
 def _copied(stored: StoredObject, dependencies: ReconciliationDependencies) -> bool:
-    copied = dependencies.objects.copy(stored, f"{REJECTED_PREFIX}{stored.version.key}")
+    copied = dependencies.objects.copy(stored, _rejected_key(stored.version.key))
     if not copied:
         logger.warning("a rejected object is too large to be moved", size=stored.size)
     return copied
+
+
+def _rejected_key(key: str) -> str:
+    """Where an object is moved to; by the hash of its key where the prefix makes that too long."""
+    moved = f"{REJECTED_PREFIX}{key}"
+    if len(moved.encode()) <= MAX_KEY_BYTES:
+        return moved
+    return f"{REJECTED_PREFIX}{hashlib.sha256(key.encode()).hexdigest()}"
 
 
 def _finding(file: SettlementFile, stored: StoredObject, reason: str) -> Finding:

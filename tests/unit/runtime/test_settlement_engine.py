@@ -24,7 +24,7 @@ from runtime.services.reconciliation.dependencies import NoTimeLeft
 from tests.support.fakes import START
 from tests.support.faults import ProcessKilled
 from tests.support.settlement_engine import AT, SHOP, SettlementEngine
-from tests.support.settlement_fakes import Steps
+from tests.support.settlement_fakes import LONGEST_KEY, Steps
 from tests.support.settlement_render import PAYPAL_HEADER
 from tests.support.workbooks import Cell, workbook
 from tests.support.world import at_once
@@ -617,6 +617,42 @@ def test_other_objects_are_rejected_alerted_and_moved(key: str, body: bytes, rea
     whose = file.merchant_id
     assert shown == ([("rejected", file.reason)] if whose == SHOP else [])
     assert alert.merchant_id == whose
+
+
+@pytest.mark.parametrize(
+    "name", ["a" * 1_000, "ä" * 500, "../../x", "a\nb", "%2e%2e#?&+ .csv", "\u202e\ufeff"]
+)
+@pytest.mark.parametrize("folder", ["", "reconciliation/", f"reconciliation/{SHOP}x/"])
+def test_an_object_of_any_name_is_moved_once_and_listed(folder: str, name: str) -> None:
+    engine = SettlementEngine()
+    key = (folder + name).encode()[:LONGEST_KEY].decode(errors="ignore")
+    engine.drop(key, b"no header\n")
+    engine.run(each_twice=True)
+    assert (the_file(engine).status, the_file(engine).key) == (FileStatus.REJECTED, key)
+    (moved,) = engine.bucket.objects
+    assert moved.startswith("rejected/")
+
+
+def test_the_longest_key_is_moved_under_a_shorter_one() -> None:
+    engine = SettlementEngine()
+    key = f"reconciliation/{SHOP}/".ljust(LONGEST_KEY, "a")
+    engine.drop(key, b"no header\n")
+    engine.drop(key[:-1] + "b", b"no header\n")
+    engine.run()
+    assert len(engine.bucket.objects) == 2
+    assert {file.status for file in engine.tables.files.values()} == {FileStatus.REJECTED}
+
+
+@pytest.mark.parametrize("blank", ["\n", '"\n"\n', " \r\n"])
+def test_a_file_of_more_physical_lines_than_lines_have_numbers_is_rejected(
+    blank: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.domain.settlement_plan.LATER_FILE_LINES", 20)
+    engine = SettlementEngine()
+    engine.drop(KEY, file_of([line(1)]) + (blank * 20 + line(2)).encode())
+    engine.run()
+    assert the_file(engine).status is FileStatus.REJECTED
+    assert "20 physical lines" in (the_file(engine).reason or "")
 
 
 def test_a_file_that_is_not_the_one_announced_is_rejected() -> None:

@@ -6,12 +6,18 @@ import csv
 import io
 import tracemalloc
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.domain.settlement_records import MAX_RECORD_BYTES, Record, read_records
+from runtime.domain.settlement_records import (
+    MAX_RECORD_BYTES,
+    MAX_RECORD_LINES,
+    Record,
+    read_records,
+)
 
 BOM = b"\xef\xbb\xbf"
 
@@ -114,7 +120,7 @@ def test_a_quote_that_is_never_closed_costs_its_own_line_alone() -> None:
     found = records(body)
     assert [found[0].cells, found[2].cells] == [("a", "1"), ("c", "3")]
     assert (found[1].cells, found[1].line, found[1].next_line) == ((), 2, 3)
-    assert found[1].reason == "not readable as CSV: unexpected end of data"
+    assert found[1].reason == "not readable as CSV: a quote is open for more than 32 lines"
     assert len(found) == 20_003
 
 
@@ -162,3 +168,38 @@ def test_a_file_of_unclosed_quotes_is_read_in_linear_time() -> None:
     found = records(body)
     assert sum(record.reason is None for record in found) == 5_000
     assert found[-1].end == len(body)
+
+
+def test_a_record_of_too_many_physical_lines_is_an_open_quote() -> None:
+    def lines(breaks: int) -> bytes:
+        return b'"' + b"a\n" * breaks + b'",1\nb,2\n'
+
+    first, second = records(lines(MAX_RECORD_LINES - 1))
+    assert (first.reason, second.cells, second.line) == (None, ("b", "2"), MAX_RECORD_LINES + 1)
+    found = records(lines(MAX_RECORD_LINES))
+    assert (
+        found[0].reason
+        == f"not readable as CSV: a quote is open for more than {MAX_RECORD_LINES} lines"
+    )
+    assert (found[1].cells, found[-1].cells) == (("a",), ("b", "2"))
+
+
+def test_lines_that_each_open_a_quote_are_looked_at_a_bounded_number_of_times(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked = 0
+    reader = csv.reader
+
+    def counted(lines: Iterator[str]) -> Iterator[str]:
+        nonlocal looked
+        for line in lines:
+            looked += 1
+            yield line
+
+    def counting(lines: Iterator[str], **options: Any) -> Any:
+        return reader(counted(lines), **options)
+
+    monkeypatch.setattr("runtime.domain.settlement_records.csv.reader", counting)
+    count = 500
+    assert len(records(b'a","\n' * count)) == count
+    assert looked <= count * (MAX_RECORD_LINES + 1)

@@ -149,7 +149,7 @@ def test_an_unknown_type_is_left_unclassified() -> None:
         ({"currency": "usd"}, "currency 'usd' is not an ISO 4217 currency code"),
         ({"currency": "XXX"}, "not an ISO 4217"),
         ({"net": "940"}, "amount 1000 less fee 59 is not net 940"),
-        ({"payment_id": "p" * (MAX_CELL_CHARACTERS + 1)}, "payment_id is longer than 4096"),
+        ({"payment_id": "p" * (MAX_CELL_CHARACTERS + 1)}, "payment_id is longer than 512"),
         ({"processed_date": "14.03.2026"}, "processed_date '14.03.2026' is not a date"),
         ({"settlement_date": "2026-02-30"}, "settlement_date '2026-02-30' is not a date"),
         ({"type": "refund", "transaction_id": ""}, "transaction_id is empty"),

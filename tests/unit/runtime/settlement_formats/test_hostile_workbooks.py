@@ -1,0 +1,88 @@
+"""Workbooks that were made to fill the memory, or to end the process, are refused before that."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+import zlib
+
+import pytest
+
+from runtime.domain.settlement_formats import workbook as reader
+from runtime.domain.settlement_formats.layout import Refusal
+from runtime.domain.settlement_formats.workbook import Sheet, read_workbook
+from tests.support.settlement_render import CANONICAL_HEADER
+from tests.support.workbooks import workbook
+
+SHEET = "xl/worksheets/sheet1.xml"
+PLAIN = workbook({"A": [CANONICAL_HEADER]})
+
+
+def with_rows(rows: str, *, behind: bytes = b"") -> bytes:
+    """The workbook with these rows below its header; `behind` ends the sheet's XML."""
+    with zipfile.ZipFile(io.BytesIO(PLAIN)) as plain:
+        parts = {each: plain.read(each) for each in plain.namelist()}
+    parts[SHEET] = parts[SHEET].replace(b"</sheetData>", rows.encode() + b"</sheetData>") + behind
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in parts.items():
+            file.writestr(name, content)
+    return packed.getvalue()
+
+
+def refusal(content: bytes) -> str:
+    refused = read_workbook(content)
+    assert isinstance(refused, Refusal), refused
+    return refused.reason
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        '<row r="2"><c r="XFD2"><v>1</v></c><c r="A1048576"><v>1</v></c></row>',
+        '<row r="2"><c r="xfd2"><v>1</v></c><c r="a1048576"><v>1</v></c></row>',
+        f'<row r="2"><c r="XFD2"><v>1</v></c><c r="A{"0" * 5_000}1048576"><v>1</v></c></row>',
+        f'<row r="2"><c r="XFD2"><v>1</v></c><c r{" " * 5_000}="A1048576"><v>1</v></c></row>',
+        f'<row r="2"><c r="{"A" * 5_000}2"><v>1</v></c></row>',
+    ],
+    ids=["plainly", "in lower case", "with zeros", "with blanks", "beyond the last column"],
+)
+@pytest.mark.parametrize("padding", [0, 2_000])
+def test_a_cell_far_away_is_seen_however_it_is_named(
+    rows: str, padding: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "_READ_BYTES", 1_500)
+    reason = refusal(with_rows("x" * padding + rows))
+    assert "more than 1000000 cells" in reason or "does not name its cells" in reason
+
+
+@pytest.mark.parametrize(
+    "cell", ["<c>", "<c/>", '<c s="1">', "<x:c>", "<c s=' r=\"A1\"'>", '<c r="">', "<c\tt='n'>"]
+)
+def test_a_cell_without_a_name_is_refused(cell: str) -> None:
+    row = f'<row r="1048576">{cell}<v>1</v></c></row>'
+    assert "does not name its cells" in refusal(with_rows(row))
+
+
+def test_other_parts_and_attributes_are_not_taken_for_cells() -> None:
+    rows = '<row r="2"><c r="A2" t="inlineStr"><is><t>error="Bad", &lt;c></t></is></c></row>'
+    assert isinstance(read_workbook(with_rows(rows)), Sheet)
+
+
+def test_a_part_that_says_that_it_is_small_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "MAX_UNPACKED_BYTES", 100_000)
+    content = with_rows("", behind=b" " * 200_000)
+    assert "unpacks to more than" in refusal(content)
+    assert "unpacks to more than" in refusal(_saying(content, size=500))
+
+
+def _saying(content: bytes, size: int) -> bytes:
+    """The workbook with another size, and its CRC, in the directory entry of its sheet."""
+    with zipfile.ZipFile(io.BytesIO(content)) as file:
+        beginning = file.read(SHEET)[:size]
+    forged = bytearray(content)
+    entry = content.index(SHEET.encode(), content.index(b"PK\x01\x02")) - 46
+    struct.pack_into("<I", forged, entry + 16, zlib.crc32(beginning))
+    struct.pack_into("<I", forged, entry + 24, size)
+    return bytes(forged)
