@@ -91,6 +91,7 @@ class ExportsStack(FunctionsStack):
                 )
             },
             no_dead_letter_queue="Fed by a queue, whose own redrive policy keeps what failed.",
+            sends_to_itself=True,
             memory_mb=EXPORT_MEMORY_MB,
             timeout_seconds=EXPORT_TIMEOUT_SECONDS,
         )

@@ -82,6 +82,7 @@ class WebhooksStack(FunctionsStack):
                 ),
             ],
             no_dead_letter_queue="Fed by a queue, whose own redrive policy keeps what failed.",
+            sends_to_itself=True,
             memory_mb=DELIVER_MEMORY_MB,
             timeout_seconds=DELIVER_TIMEOUT_SECONDS,
         )

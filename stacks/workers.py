@@ -188,6 +188,7 @@ class WorkersStack(FunctionsStack):
                 },
             },
             no_dead_letter_queue="Fed by a queue, whose own redrive policy keeps what failed.",
+            sends_to_itself=True,
             memory_mb=RECONCILE_MEMORY_MB,
             timeout_seconds=RECONCILE_TIMEOUT_SECONDS,
         )

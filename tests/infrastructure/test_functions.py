@@ -232,3 +232,22 @@ def test_concurrency_is_reserved_only_where_a_stage_says_so(
     context["stages"]["dev"]["concurrency"] = {"authorizer": 50, "process": 400}
     reserving = Synthesized.make("dev", asset, tmp_path, context)
     assert _reserved(reserving).items() >= {"authorizer": 50, "process": 400}.items()
+
+
+def test_a_function_that_feeds_itself_is_not_taken_for_a_runaway_loop(stage: Synthesized) -> None:
+    allowed = {
+        name
+        for name, function in stage.functions().items()
+        if function.properties.get("RecursiveLoop") == "Allow"
+    }
+    assert allowed == {name for name in stage.functions() if _feeds_itself(name, stage)}
+
+
+def _feeds_itself(name: str, stage: Synthesized) -> bool:
+    """Whether a function may receive from a queue and send to it."""
+    queues: dict[str, set[str]] = {}
+    for statement in stage.statements_of(name):
+        for action in statement["Action"]:
+            queues.setdefault(action, set()).update(map(stage.flat, statement["Resource"]))
+    received = queues.get("sqs:ReceiveMessage", set())
+    return not received.isdisjoint(queues.get("sqs:SendMessage", set()))
