@@ -138,9 +138,15 @@ class BalanceAnswer(Answer, frozen=True):
     until a minute later.
     """
 
-    balance: int
-    at: Instant
-    sequence: str | None
+    balance: Annotated[int, Field(description="Minor units.")]
+    at: Annotated[Instant, Field(description="The moment asked for, cut off to milliseconds.")]
+    sequence: Annotated[
+        str | None,
+        Field(
+            description="Of the last entry until then; null before the first one, and on"
+            " folded accounts."
+        ),
+    ]
 
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (

@@ -99,7 +99,9 @@ class PageQuery(Query, frozen=True):
     """A query of a list."""
 
     limit: Annotated[int, Field(ge=1, le=MAX_PAGE), WholeNumber] = DEFAULT_PAGE
-    cursor: str | None = None
+    cursor: Annotated[
+        str | None, Field(description="`next_cursor` of the page before, with the same filters.")
+    ] = None
 
 
 class Answer(BaseModel, frozen=True, populate_by_name=True, hide_input_in_errors=True):
@@ -118,5 +120,8 @@ class Page(Answer, Generic[Item], frozen=True):
     """One page of a list, newest first; `next_cursor` is null on the last one."""
 
     data: tuple[Item, ...]
-    has_more: bool
-    next_cursor: str | None
+    has_more: Annotated[bool, Field(description="Whether there is another page.")]
+    next_cursor: Annotated[
+        str | None,
+        Field(description="Send it as `cursor` to get the next page; null on the last one."),
+    ]

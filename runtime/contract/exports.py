@@ -98,31 +98,55 @@ def filter_names(kind: ExportKind) -> tuple[str, ...]:
 class ExportRequest(Body, frozen=True):
     """What to export: the rows of a list of the API, narrowed by the filters of that list."""
 
-    kind: ExportKind
-    format: Annotated[ExportFormat, Field(description="`beancount`: of entries alone.")] = (
+    kind: Annotated[ExportKind, Field(description="The list to export.")]
+    format: Annotated[ExportFormat, Field(description="`beancount` is for entries alone.")] = (
         ExportFormat.CSV
     )
-    account_id: Annotated[Identifier | None, Field(description="transfers, entries")] = None
-    action: Annotated[Word | None, Field(description="audit")] = None
-    customer_id: Annotated[Identifier | None, Field(description="payments, transfers")] = None
-    end_date: Annotated[Moment | None, Field(description="payments, audit, settlement_lines")] = (
-        None
-    )
-    entity_id: Annotated[EntityId | None, Field(description="audit")] = None
-    max_amount: Annotated[int | None, Field(ge=0, description="payments")] = None
-    min_age_days: Annotated[
-        int | None, Field(ge=0, le=MAX_AGE_DAYS, description="settlement_lines")
+    account_id: Annotated[
+        Identifier | None, Field(description="Filters transfers and entries.")
     ] = None
-    min_amount: Annotated[int | None, Field(ge=0, description="payments")] = None
-    payment_id: Annotated[Identifier | None, Field(description="transactions")] = None
-    processor_id: Annotated[ShortText | None, Field(description="transactions")] = None
-    settlement_id: Annotated[Identifier | None, Field(description="settlement_lines")] = None
-    start_date: Annotated[Moment | None, Field(description="payments, audit, settlement_lines")] = (
+    action: Annotated[Word | None, Field(description="Filters audit rows.")] = None
+    customer_id: Annotated[
+        Identifier | None, Field(description="Filters payments and transfers.")
+    ] = None
+    end_date: Annotated[
+        Moment | None,
+        Field(
+            description="Filters payments, audit rows and settlement lines: the last day or time."
+        ),
+    ] = None
+    entity_id: Annotated[EntityId | None, Field(description="Filters audit rows.")] = None
+    max_amount: Annotated[int | None, Field(ge=0, description="Filters payments; minor units.")] = (
         None
     )
-    status: Annotated[Word | None, Field(description="all but entries and audit")] = None
-    type: Annotated[Word | None, Field(description="settlement_lines")] = None
-    user_id: Annotated[ShortText | None, Field(description="audit")] = None
+    min_age_days: Annotated[
+        int | None,
+        Field(
+            ge=0,
+            le=MAX_AGE_DAYS,
+            description="Filters settlement lines: open exceptions at least so many days old.",
+        ),
+    ] = None
+    min_amount: Annotated[int | None, Field(ge=0, description="Filters payments; minor units.")] = (
+        None
+    )
+    payment_id: Annotated[Identifier | None, Field(description="Filters transactions.")] = None
+    processor_id: Annotated[ShortText | None, Field(description="Filters transactions.")] = None
+    settlement_id: Annotated[Identifier | None, Field(description="Filters settlement lines.")] = (
+        None
+    )
+    start_date: Annotated[
+        Moment | None,
+        Field(
+            description="Filters payments, audit rows and settlement lines: the first day or time."
+        ),
+    ] = None
+    status: Annotated[
+        Word | None,
+        Field(description="A status of the kind's list; not for entries and audit rows."),
+    ] = None
+    type: Annotated[Word | None, Field(description="Filters settlement lines.")] = None
+    user_id: Annotated[ShortText | None, Field(description="Filters audit rows.")] = None
 
     def filters(self) -> dict[str, str]:
         """The filters that are given, by name."""
@@ -141,21 +165,30 @@ class ExportAnswer(Answer, frozen=True):
     `sha256` and `size` (bytes) are of the file. What was made after `until` is not in it.
     """
 
-    id: str
+    id: Annotated[str, Field(description="Begins with exp_.")]
     merchant_id: str
     kind: ExportKind
     format: ExportFormat
-    filters: dict[str, str]
-    until: Instant
+    filters: Annotated[dict[str, str], Field(description="The filters of the request.")]
+    until: Annotated[
+        Instant, Field(description="Moment of the request: what was made later is not in the file.")
+    ]
     status: ExportStatus
-    failure_reason: str | None
-    progress: int = Field(validation_alias="rows_done")
-    rows: int | None
-    size: int | None
-    sha256: str | None
-    result_url: str | None = None
+    failure_reason: Annotated[str | None, Field(description="Why it failed; null otherwise.")]
+    progress: int = Field(validation_alias="rows_done", description="Rows written so far.")
+    rows: Annotated[
+        int | None, Field(description="All rows of the file; null until it is completed.")
+    ]
+    size: Annotated[int | None, Field(description="Bytes of the file; null until it is completed.")]
+    sha256: Annotated[
+        str | None, Field(description="Of the file's bytes, in hex; null until it is completed.")
+    ]
+    result_url: Annotated[
+        str | None,
+        Field(description="Signed link to the file for 15 minutes; each answer has a new one."),
+    ] = None
     completed_at: Instant | None
-    expires_at: Instant
+    expires_at: Annotated[Instant, Field(description="When the file and this export are deleted.")]
     version: int
     created_at: Instant
     updated_at: Instant
@@ -164,7 +197,7 @@ class ExportAnswer(Answer, frozen=True):
 class ExportQuery(PageQuery, frozen=True):
     """Exports of one status, or all."""
 
-    status: ExportStatus | None = None
+    status: Annotated[ExportStatus | None, Field(description="Only exports of this status.")] = None
 
 
 class ExportList(Page[ExportAnswer], frozen=True):

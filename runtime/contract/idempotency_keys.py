@@ -23,15 +23,21 @@ class IdempotencyKeyAnswer(Answer, frozen=True):
     null while the request is under way.
     """
 
-    key: str
-    method: str
-    path: str
-    status_code: int | None
+    key: Annotated[str, Field(description="The key as it was sent.")]
+    method: Annotated[str, Field(description="HTTP method of the request.")]
+    path: Annotated[str, Field(description="Path of the request.")]
+    status_code: Annotated[
+        int | None,
+        Field(description="HTTP status of the stored answer; null while the request is under way."),
+    ]
     resource_id: Annotated[
         str | None, Field(description="What it made or changed; null where it says none.")
     ]
     created_at: Instant
-    expires_at: Instant | None
+    expires_at: Annotated[
+        Instant | None,
+        Field(description="When the key can be used anew; null while the request is under way."),
+    ]
 
 
 class IdempotencyKeyList(Page[IdempotencyKeyAnswer], frozen=True):

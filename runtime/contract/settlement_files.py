@@ -53,30 +53,43 @@ class SettlementFileRequest(Body, frozen=True):
 class FileProgress(Answer, frozen=True):
     """How far a file is processed: a chunk has at most 1,000 lines."""
 
-    chunks: int
-    chunks_done: int
-    lines: int
+    chunks: Annotated[int, Field(description="Parts that the file was cut into; 0 before.")]
+    chunks_done: Annotated[int, Field(description="Parts whose lines are all recorded.")]
+    lines: Annotated[int, Field(description="Lines of the file, without its header.")]
 
 
 class SettlementFileAnswer(Answer, frozen=True):
     """One object of the settlement bucket, and what became of it."""
 
-    id: str
+    id: Annotated[str, Field(description="Begins with fil_.")]
     merchant_id: str
     name: str
     key: Annotated[str, Field(description="Of the object in the settlement bucket.")]
-    format: SettlementFormat | None
+    format: Annotated[
+        SettlementFormat | None,
+        Field(description="Layout that its header was recognised as; null until then."),
+    ]
     status: FileStatus
     reason: Annotated[
         str | None, Field(description="Why it was rejected, or what it is waiting for.")
     ]
-    settlement_ids: tuple[str, ...]
+    settlement_ids: Annotated[
+        tuple[str, ...],
+        Field(description="Settlements that its lines belong to: one for each payout."),
+    ]
     progress: FileProgress
-    sha256: str | None
+    sha256: Annotated[
+        str | None, Field(description="Of the file's bytes, in hex; null until they are read.")
+    ]
     size: Annotated[int | None, Field(description="In bytes.")]
-    date: str | None
-    upload_expires_at: Instant | None
-    completed_at: Instant | None
+    date: Annotated[
+        str | None, Field(description="Day that the file's name or its lines give, as YYYY-MM-DD.")
+    ]
+    upload_expires_at: Annotated[
+        Instant | None,
+        Field(description="When the upload link ends; null for files put into the bucket."),
+    ]
+    completed_at: Annotated[Instant | None, Field(description="When its last line was recorded.")]
     version: int
     created_at: Instant
     updated_at: Instant
@@ -85,7 +98,7 @@ class SettlementFileAnswer(Answer, frozen=True):
 class NewSettlementFile(SettlementFileAnswer, frozen=True):
     """A file to upload: PUT its bytes to `upload_url`, with `upload_headers`, once."""
 
-    upload_url: Annotated[str, Field(repr=False)]
+    upload_url: Annotated[str, Field(repr=False, description="Signed for one PUT of the file.")]
     upload_headers: Annotated[
         dict[str, str], Field(description="Headers to send with the PUT; part of the signature.")
     ]
@@ -95,7 +108,7 @@ class NewSettlementFile(SettlementFileAnswer, frozen=True):
 class SettlementFileQuery(PageQuery, frozen=True):
     """Files of one status, or all."""
 
-    status: FileStatus | None = None
+    status: Annotated[FileStatus | None, Field(description="Only files of this status.")] = None
 
 
 class SettlementFileList(Page[SettlementFileAnswer], frozen=True):

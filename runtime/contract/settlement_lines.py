@@ -46,13 +46,15 @@ class ExceptionQuery(PageQuery, frozen=True):
     """
 
     status: Annotated[LineStatus, AfterValidator(_is_listed)] | None = None
-    type: LineType | None = None
+    type: Annotated[LineType | None, Field(description="Only lines of this type.")] = None
     min_age_days: Annotated[
         int,
         Field(ge=0, le=MAX_AGE_DAYS, description="Days since the settlement's date, at least."),
         WholeNumber,
     ] = 0
-    settlement_id: Identifier | None = None
+    settlement_id: Annotated[
+        Identifier | None, Field(description="Only lines of this settlement.")
+    ] = None
 
 
 class Suggestion(Answer, frozen=True):
@@ -60,14 +62,17 @@ class Suggestion(Answer, frozen=True):
 
     transaction_id: str
     payment_id: str
-    why: str
+    why: Annotated[str, Field(description="What speaks for it.")]
 
 
 class ExceptionAnswer(LineFacts, frozen=True):
     """A line that needs a decision, or one that is expected (of no settlement yet)."""
 
-    settlement_id: str | None
-    line: int | None
+    settlement_id: Annotated[str | None, Field(description="Null while it is expected.")]
+    line: Annotated[
+        int | None,
+        Field(description="Number of the line within the settlement; null while it is expected."),
+    ]
     age_days: Annotated[int, Field(description="Whole days since the settlement's date.")]
     actions: Annotated[
         tuple[ResolutionAction, ...], Field(description="What can be done about it.")
@@ -117,9 +122,9 @@ class ResolveRequest(Decision, Body, frozen=True):
 
 
 class LineDecision(Decision, frozen=True):
-    """What to do about which line."""
+    """What to do about one of several lines."""
 
-    settlement_id: Identifier
+    settlement_id: Annotated[Identifier, Field(description="Settlement of the line.")]
     line: Annotated[int, Field(ge=0, le=MAX_LINE)]
 
 
@@ -164,17 +169,26 @@ class ResolvedItem(Answer, frozen=True):
 
     settlement_id: str
     line: int
-    status_code: int
-    result: SettlementLineAnswer | None
-    problem: Problem | None
+    status_code: Annotated[
+        int, Field(description="HTTP status that this decision alone would have had.")
+    ]
+    result: Annotated[
+        SettlementLineAnswer | None,
+        Field(description="The line after the decision; null if it failed."),
+    ]
+    problem: Annotated[
+        Problem | None, Field(description="Why the decision failed; null if it did not.")
+    ]
 
 
 class BulkResolveAnswer(Answer, frozen=True):
     """An answer for each decision, in their order. Some may have failed."""
 
     data: tuple[ResolvedItem, ...]
-    resolved: int
-    failed: int
+    resolved: Annotated[int, Field(description="Decisions that were carried out.")]
+    failed: Annotated[
+        int, Field(description="Decisions that were refused; each item's `problem` says why.")
+    ]
 
 
 _REFUSALS: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)

@@ -33,20 +33,22 @@ class SettlementQuery(PageQuery, frozen=True):
 class SettlementAnswer(Answer, frozen=True):
     """What a payout, or a canonical file, came to. Amounts in minor units, by currency."""
 
-    id: str
+    id: Annotated[str, Field(description="Begins with set_.")]
     merchant_id: str
-    date: str
+    date: Annotated[str, Field(description="Day of the payout, as YYYY-MM-DD.")]
     format: Annotated[
         SettlementFormat,
         Field(description="`unsettled`: what a day's files should have held, and did not."),
     ]
     payout_reference: Annotated[str | None, Field(description="The processor's id of the payout.")]
     status: SettlementStatus
-    source: str
-    sha256: str
-    rejection_reason: str | None
-    file_ids: tuple[str, ...]
-    counts: dict[LineStatus, int]
+    source: Annotated[str, Field(description="Key of the first file in the settlement bucket.")]
+    sha256: Annotated[str, Field(description="Of the first file's bytes, in hex.")]
+    rejection_reason: Annotated[
+        str | None, Field(description="Why a rejected file could not be read.")
+    ]
+    file_ids: Annotated[tuple[str, ...], Field(description="Files that its lines came from.")]
+    counts: Annotated[dict[LineStatus, int], Field(description="Lines by status.")]
     open_exceptions: Annotated[
         int, Field(description="Lines that need a decision and have no resolution yet.")
     ]
@@ -71,44 +73,64 @@ class SettlementList(Page[SettlementAnswer], frozen=True):
 class LineQuery(PageQuery, frozen=True):
     """Lines of one status or type, or all."""
 
-    status: LineStatus | None = None
-    type: LineType | None = None
+    status: Annotated[LineStatus | None, Field(description="Only lines of this status.")] = None
+    type: Annotated[LineType | None, Field(description="Only lines of this type.")] = None
 
 
 class ResolutionAnswer(Answer, frozen=True):
     """How a person closed an exception."""
 
     action: ResolutionAction
-    note: str
-    by: str
+    note: Annotated[str, Field(description="Why, in the words of who decided.")]
+    by: Annotated[str, Field(description="User or API key that decided.")]
     at: Instant
 
 
 class LineFacts(Answer, frozen=True):
     """What a line says (signed minor units), its status, and why."""
 
-    file_id: str | None
+    file_id: Annotated[
+        str | None,
+        Field(description="File that the line came from; null for lines of `unsettled`."),
+    ]
     file_line: Annotated[int | None, Field(description="Physical line of its file, from 1.")]
     type: LineType | None
     category: Annotated[str | None, Field(description="What the processor calls it.")]
     status: LineStatus
-    reason: str | None
-    payment_id: str | None
-    transaction_id: str | None
-    dispute_id: str | None
-    processor_ids: tuple[str, ...]
-    amount: int | None
-    fee: int | None
-    net: int | None
-    currency: str | None
+    reason: Annotated[
+        str | None, Field(description="Why it has its status, with the values that were compared.")
+    ]
+    payment_id: Annotated[str | None, Field(description="Payment that it is about.")]
+    transaction_id: Annotated[str | None, Field(description="Transaction that it is about.")]
+    dispute_id: Annotated[
+        str | None, Field(description="The processor's id of the dispute that it is about.")
+    ]
+    processor_ids: Annotated[
+        tuple[str, ...], Field(description="Ids by which the processor's file names it.")
+    ]
+    amount: Annotated[
+        int | None, Field(description="Gross amount, minor units; negative where money was taken.")
+    ]
+    fee: Annotated[
+        int | None, Field(description="The processor's fee, minor units; a cost is positive.")
+    ]
+    net: Annotated[int | None, Field(description="Amount less fee, minor units.")]
+    currency: Annotated[str | None, Field(description="Currency of amount, fee and net.")]
     presented_amount: Annotated[int | None, Field(description="What the customer was charged.")]
-    presented_currency: str | None
-    processed_date: str | None
-    settlement_date: str | None
+    presented_currency: Annotated[str | None, Field(description="Currency of `presented_amount`.")]
+    processed_date: Annotated[
+        str | None, Field(description="Day on which the processor carried it out, as YYYY-MM-DD.")
+    ]
+    settlement_date: Annotated[
+        str | None, Field(description="Day on which it was paid out, as YYYY-MM-DD.")
+    ]
     expected: Annotated[
         ExpectedAmounts | None, Field(description="What we have booked of what it is about.")
     ]
-    resolution: ResolutionAnswer | None
+    resolution: Annotated[
+        ResolutionAnswer | None,
+        Field(description="The decision about it; null while there is none."),
+    ]
     version: int
     created_at: Instant
     updated_at: Instant
@@ -118,7 +140,7 @@ class SettlementLineAnswer(LineFacts, frozen=True):
     """One line of a settlement."""
 
     settlement_id: str
-    line: int
+    line: Annotated[int, Field(description="Number of the line within the settlement.")]
 
 
 class SettlementLineList(Page[SettlementLineAnswer], frozen=True):
@@ -138,7 +160,7 @@ class SettlementReportAnswer(Answer, frozen=True):
             description="All lines as CSV; null above 10,000 lines: export settlement_lines.",
         ),
     ]
-    expires_at: Instant
+    expires_at: Annotated[Instant, Field(description="When both links end.")]
 
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Final
+from typing import Annotated, Final
+
+from pydantic import Field
 
 from runtime.contract.base import Answer, Identifier, Page, PageQuery, ShortText
 from runtime.contract.endpoint import Endpoint, Permission
@@ -11,16 +13,27 @@ from runtime.contract.payments import TransactionAnswer
 from runtime.models.settlement import LineStatus
 from runtime.models.transaction import TransactionStatus
 
+_ONE_FILTER: Final = " Exactly one of payment_id, processor_id and status is needed."
+
 
 class TransactionQuery(PageQuery, frozen=True):
     """Exactly one of the three: of a payment, by the processor's id, or in a status.
 
-    What a processor calls by one id may be several: a charge and its captures.
+    One id of a processor can stand for several transactions: a charge and its captures.
     """
 
-    payment_id: Identifier | None = None
-    processor_id: ShortText | None = None
-    status: TransactionStatus | None = None
+    payment_id: Annotated[
+        Identifier | None,
+        Field(description="Transactions of this payment." + _ONE_FILTER),
+    ] = None
+    processor_id: Annotated[
+        ShortText | None,
+        Field(description="Transactions that the processor calls by this id." + _ONE_FILTER),
+    ] = None
+    status: Annotated[
+        TransactionStatus | None,
+        Field(description="Transactions in this status." + _ONE_FILTER),
+    ] = None
 
 
 class TransactionList(Page[TransactionAnswer], frozen=True):
@@ -31,14 +44,17 @@ class LineOfTransaction(Answer, frozen=True):
     """A settlement line that is about a transaction, and what became of it."""
 
     settlement_id: str
-    line: int
-    status: LineStatus
+    line: Annotated[int, Field(description="Number of the line within the settlement.")]
+    status: Annotated[LineStatus, Field(description="How the line compares with the transaction.")]
 
 
 class TransactionDetail(TransactionAnswer, frozen=True):
     """A transaction with the lines of settlement files that are about it."""
 
-    settlement_lines: tuple[LineOfTransaction, ...]
+    settlement_lines: Annotated[
+        tuple[LineOfTransaction, ...],
+        Field(description="Lines of settlements that are about it, matched or not."),
+    ]
 
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (

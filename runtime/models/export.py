@@ -38,7 +38,7 @@ class ExportFormat(StrEnum):
 
 
 class ExportStatus(StrEnum):
-    """Open ones (queued, running) stand in `gsi-status`."""
+    """How far an export is. Once it is completed, its file can be downloaded."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -60,6 +60,8 @@ class Export(Record, table="exports", stream=True, frozen=True):
     is written; `parts` are uploaded, and `tail` is the version whose object has what is written
     after the last part. `next_part` skips a number whenever a worker takes over from another, whose
     last part may still arrive. `accounts` is the version whose object lists the accounts.
+
+    `open_status` is the status of queued and running ones, for `gsi-status`.
 
     A worker has the job until `lease_expires_at`. `tries` counts those who have taken it since it
     last came further.

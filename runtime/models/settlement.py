@@ -24,7 +24,7 @@ MAX_NOTE: Final = 500
 
 
 class SettlementFormat(StrEnum):
-    """Layouts of settlement files. `unsettled` is none: what is in no file at all."""
+    """Layouts of settlement files; `unsettled` collects what is in no file at all."""
 
     CANONICAL = "canonical"
     STRIPE = "stripe"
@@ -43,7 +43,7 @@ class SettlementStatus(StrEnum):
 
 
 class LineType(StrEnum):
-    """What a line is about."""
+    """What kind of movement a line reports."""
 
     CAPTURE = "capture"
     REFUND = "refund"

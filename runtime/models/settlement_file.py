@@ -34,7 +34,7 @@ MAX_FILE_NAME: Final = 200
 
 
 class FileStatus(StrEnum):
-    """`received`: asked for, or put into the bucket, and not planned yet."""
+    """How far a file is. `received`: announced, or in the bucket, and not read yet."""
 
     RECEIVED = "received"
     PROCESSING = "processing"
