@@ -25,6 +25,7 @@ from runtime.models.settlement_file import (
     merchant_status,
 )
 from runtime.repositories.settlement_chunks import SettlementChunkRepository, stepped_chunk
+from runtime.repositories.settlement_writes import SettlementWrites
 from tests.support.world import World
 
 AT = "2026-03-14T09:00:00.000Z"
@@ -77,6 +78,10 @@ def a_settlement() -> Settlement:
         sha256="s",
         **STAMP,
     )
+
+
+def writes(*lines: tuple[SettlementLine, SettlementLine]) -> SettlementWrites:
+    return SettlementWrites(lines=lines)
 
 
 def test_a_file_is_put_once_and_advances_by_version(either_world: World) -> None:
@@ -160,10 +165,10 @@ def test_a_settlement_and_its_payout_line_are_closed_together_or_not_at_all(worl
     changed = line.model_copy(update={"version": 2, "status": LineStatus.AMOUNT_MISMATCH})
     stale = line.model_copy(update={"version": 5})
     with pytest.raises(StaleWrite):
-        rows.close(before, after, [(stale, changed)], token=fresh(world))
+        rows.close(before, after, writes((stale, changed)), token=fresh(world))
     assert rows.settlement("set_1") == before
-    rows.close(before, after, [(line, changed)], token=fresh(world))
+    rows.close(before, after, writes((line, changed)), token=fresh(world))
     assert rows.settlement("set_1") == after
     assert rows.lines("set_1", [7]) == [changed]
     with pytest.raises(StaleWrite):
-        rows.close(before, after, [], token=fresh(world))
+        rows.close(before, after, writes(), token=fresh(world))
