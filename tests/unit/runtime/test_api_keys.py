@@ -9,10 +9,10 @@ from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from runtime.observability import logger
-from tests.support.http import Functions, environment, functions, make_tables, token_of
+from tests.support.http import Functions, token_of
+from tests.support.moto_stage import functions_on_moto
 
 REFUSED = {"isAuthorized": True, "context": {"version": "1", "outcome": "invalid"}}
 UNDECIDED = {"version": "1", "outcome": "undecided", "retry_after": "60"}
@@ -20,12 +20,8 @@ UNDECIDED = {"version": "1", "outcome": "undecided", "retry_after": "60"}
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[Functions]:
-    with pytest.MonkeyPatch.context() as machine, mock_aws():
-        tables = make_tables(boto3.client("dynamodb"))
-        arn = boto3.client("kms").create_key()["KeyMetadata"]["Arn"]
-        for name, value in environment(tables, key_arn=arn).items():
-            machine.setenv(name, value)
-        yield functions()
+    with functions_on_moto() as made:
+        yield made
 
 
 @pytest.fixture

@@ -6,9 +6,7 @@ import io
 from collections.abc import Iterator
 from typing import Any, Final
 
-import boto3
 import pytest
-from moto import mock_aws
 from pydantic import BaseModel, ValidationError
 
 from runtime.contract.base import Answer, Body, Query
@@ -21,11 +19,9 @@ from runtime.schema import Row
 from tests.support.http import (
     OPERATOR,
     Functions,
-    environment,
-    functions,
     http_event,
-    make_tables,
 )
+from tests.support.moto_stage import functions_on_moto
 
 CARD = "4539148803436467"
 LONG = "toolong" + "q" * MAX_ECHOED
@@ -98,13 +94,8 @@ def test_what_is_wrong_with_a_shape_is_told_without_its_input() -> None:
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[Functions]:
-    with pytest.MonkeyPatch.context() as machine, mock_aws():
-        tables = make_tables(boto3.client("dynamodb"))
-        arn = boto3.client("kms").create_key()["KeyMetadata"]["Arn"]
-        queue = boto3.client("sqs").create_queue(QueueName="queue")["QueueUrl"]
-        for name, value in environment(tables, key_arn=arn, queue_url=queue).items():
-            machine.setenv(name, value)
-        yield functions()
+    with functions_on_moto() as made:
+        yield made
 
 
 @pytest.fixture

@@ -8,34 +8,23 @@ from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from tests.support.http import (
     EVERYTHING,
     OPERATOR,
     Functions,
-    environment,
-    functions,
     http_event,
-    make_tables,
     token_of,
 )
+from tests.support.moto_stage import functions_on_moto
 
 KEY = {"idempotency-key": "k"}
 
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[Functions]:
-    with pytest.MonkeyPatch.context() as machine, mock_aws():
-        tables = make_tables(boto3.client("dynamodb"))
-        arn = boto3.client("kms").create_key()["KeyMetadata"]["Arn"]
-        boto3.client("s3").create_bucket(
-            Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
-        )
-        queue = boto3.client("sqs").create_queue(QueueName="queue")["QueueUrl"]
-        for name, value in environment(tables, key_arn=arn, queue_url=queue).items():
-            machine.setenv(name, value)
-        yield functions()
+    with functions_on_moto() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

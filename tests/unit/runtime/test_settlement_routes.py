@@ -13,7 +13,6 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from runtime.domain.ids import new_id
 from runtime.domain.settlement_lines import exception_bucket, exception_key, line_partition
@@ -34,11 +33,9 @@ from tests.support.http import (
     OPERATOR,
     Answered,
     Functions,
-    environment,
-    functions,
-    make_tables,
     token_of,
 )
+from tests.support.moto_stage import functions_on_moto
 
 PATH = "/v1/settlement-files"
 FILE = {"name": "2026-03-15.csv"}
@@ -47,16 +44,8 @@ SHA256 = hashlib.sha256(b"a file").hexdigest()
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[Functions]:
-    with pytest.MonkeyPatch.context() as machine, mock_aws():
-        tables = make_tables(boto3.client("dynamodb"))
-        arn = boto3.client("kms").create_key()["KeyMetadata"]["Arn"]
-        boto3.client("s3").create_bucket(
-            Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
-        )
-        queue = boto3.client("sqs").create_queue(QueueName="queue")["QueueUrl"]
-        for name, value in environment(tables, key_arn=arn, queue_url=queue).items():
-            machine.setenv(name, value)
-        yield functions()
+    with functions_on_moto() as made:
+        yield made
 
 
 @pytest.fixture
