@@ -6,7 +6,14 @@ from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BaseModel, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+)
 
 from runtime.contract.base import Answer, Body, Identifier, Page, PageQuery, WholeNumber
 from runtime.contract.endpoint import Endpoint, Permission
@@ -97,14 +104,18 @@ class Decision(BaseModel, frozen=True, extra="forbid", strict=True, hide_input_i
         Field(description="Why; kept with the line and in the audit log."),
     ]
     transaction_id: Annotated[
-        Identifier | None, Field(description="For link: the transaction that the line is about.")
+        Identifier | None,
+        Field(
+            description="For link: the transaction that the line is about.", validate_default=True
+        ),
     ] = None
 
-    @model_validator(mode="after")
-    def _names_what_it_links(self) -> Decision:
-        if (self.action == "link") != (self.transaction_id is not None):
+    @field_validator("transaction_id")
+    @classmethod
+    def _is_for_link_alone(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if "action" in info.data and (info.data["action"] == "link") != (value is not None):
             raise ValueError("link needs a transaction_id, and no other action takes one")
-        return self
+        return value
 
 
 class ResolveRequest(Decision, Body, frozen=True):

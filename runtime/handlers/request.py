@@ -313,7 +313,8 @@ def _idempotency_key(
     if key is None:
         if endpoint.idempotent == "required":
             raise MissingIdempotencyKey(
-                "send an Idempotency-Key header: a value of your own that is new for each payment"
+                "send an Idempotency-Key header: a value of your own, a new one for each request "
+                "that repeats no other"
             )
         return None
     try:
@@ -364,7 +365,8 @@ def _refuse(error: ValidationError, unknown: type[UnknownField | UnknownParamete
             f"{name}: one operation moves at most {MAX_AMOUNT_MINOR} minor units",
             param=name,
         ) from None
-    message = first["msg"].removeprefix("Value error, ")
+    # JSON has lists; that they are tuples here is nobody's concern.
+    message = first["msg"].removeprefix("Value error, ").replace("Tuple", "List")
     raise InvalidValue(f"{name}: {message}", param=name) from None
 
 

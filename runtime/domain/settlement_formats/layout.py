@@ -10,11 +10,12 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Final, NoReturn
 
+from runtime.card_numbers import holds_card_number
 from runtime.domain.settlement_formats.line import ImportedLine, UnreadableLine
-from runtime.echo import echoed
+from runtime.echo import NOT_REPEATED, echoed
 from runtime.models.currency import DECIMALS
 from runtime.models.settlement import SettlementFormat
 
@@ -146,7 +147,7 @@ class Layout(ABC):
         try:
             self._check_width(cells)
             reference = self._payout_reference(row)
-            return self._line(number, row)
+            return _without_card_number(self._line(number, row))
         except Unreadable as unreadable:
             return UnreadableLine(number, str(unreadable), reference)
 
@@ -195,6 +196,13 @@ class Layout(ABC):
 def normalized(name: str) -> str:
     """A column's name as names are compared."""
     return " ".join(name.split()).casefold()
+
+
+def _without_card_number(line: ImportedLine) -> ImportedLine:
+    """The line; a category that nobody knows is shown to people, so it must be none."""
+    if line.type is None and holds_card_number(line.category):
+        return replace(line, category=NOT_REPEATED)
+    return line
 
 
 def check_sum(names: tuple[str, str, str], amount: int, fee: int, net: int) -> None:

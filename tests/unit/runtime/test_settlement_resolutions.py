@@ -105,6 +105,14 @@ def test_a_decision_says_what_and_why(body: dict[str, Any], names: str) -> None:
         ResolveRequest.model_validate(body)
 
 
+def test_a_decision_that_links_nothing_or_too_much_names_the_field() -> None:
+    one = {"settlement_id": "set_1", "line": 2, "action": "link", "note": "n"}
+    for body in ({"lines": [one]}, {"lines": [{**one, "action": "undo", "transaction_id": "t"}]}):
+        with pytest.raises(ValidationError) as refused:
+            BulkResolveRequest.model_validate(body)
+        assert refused.value.errors()[0]["loc"] == ("lines", 0, "transaction_id")
+
+
 def test_one_request_decides_about_up_to_a_hundred_lines() -> None:
     one = {"settlement_id": "set_1", "line": 2, "action": "ignore", "note": "n"}
     assert BulkResolveRequest.model_validate({"lines": [one] * MAX_BULK})

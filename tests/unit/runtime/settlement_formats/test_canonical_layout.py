@@ -16,6 +16,7 @@ from runtime.domain.settlement_formats.layout import (
 )
 from runtime.domain.settlement_formats.line import ImportedLine, References, UnreadableLine
 from runtime.domain.settlement_formats.records import cells_of
+from runtime.echo import NOT_REPEATED
 from runtime.models.fields import MAX_AMOUNT_MINOR
 from runtime.models.settlement import LineType
 
@@ -221,3 +222,16 @@ def test_amounts_survive_the_text_to_the_unit(amount: int, fee: int) -> None:
     if abs(net) <= MAX_AMOUNT_MINOR:
         line = parsed(amount=str(amount), fee=str(fee), net=str(net))
         assert (line.amount, line.fee, line.net) == (amount, fee, net)
+
+
+@pytest.mark.parametrize("category", ["4111 1111 1111 1111", "paid with 4111111111111111"])
+def test_a_category_that_looks_like_a_card_number_is_shown_to_nobody(category: str) -> None:
+    line = parsed(type=category)
+    assert (line.type, line.category) == (None, NOT_REPEATED)
+    assert parsed(type="chargeback fee").category == "chargeback fee"
+
+
+def test_no_cell_that_cannot_be_read_repeats_a_card_number() -> None:
+    for name in GOOD:
+        line = layout().parse(2, cells(**{name: "4111 1111 1111 1111"}))
+        assert "1111" not in getattr(line, "reason", "")
