@@ -80,7 +80,11 @@ class Stage:
         )
         report = prove(desk).report
         assert report is not None
-        checks = (check for check in report.checks if check.name.value.startswith("payment_"))
+        checks = (
+            check
+            for check in report.checks
+            if check.name.value.startswith(("payment_", "settlement_"))
+        )
         return [str(violation) for check in checks for violation in check.violations]
 
 
