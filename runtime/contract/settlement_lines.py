@@ -82,7 +82,8 @@ class ExceptionAnswer(LineFacts, frozen=True):
     ]
     age_days: Annotated[int, Field(description="Whole days since the settlement's date.")]
     actions: Annotated[
-        tuple[ResolutionAction, ...], Field(description="What can be done about it.")
+        tuple[ResolutionAction, ...],
+        Field(description="What the caller's kind of user can do about it."),
     ]
     suggestion: Annotated[
         Suggestion | None,

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Final
 
 from runtime.contract.call import Call
-from runtime.contract.caller import found
+from runtime.contract.caller import Caller, found
 from runtime.contract.settlement_lines import ExceptionAnswer, ExceptionList, ExceptionQuery
 from runtime.contract.settlements import SettlementLineAnswer
 from runtime.domain.buckets import unsettled_buckets
@@ -30,7 +30,12 @@ from runtime.domain.settlement_missing import (
 from runtime.domain.settlement_resolutions import actions_for
 from runtime.models.merchant import MerchantProfile
 from runtime.models.scope import Scope
-from runtime.models.settlement import ExpectedAmounts, LineStatus, SettlementLine
+from runtime.models.settlement import (
+    ExpectedAmounts,
+    LineStatus,
+    ResolutionAction,
+    SettlementLine,
+)
 from runtime.models.transaction import Transaction
 from runtime.repositories.settlement_lines import ExceptionEntry, SettlementLineRepository
 from runtime.repositories.settlements import SettlementRepository
@@ -98,7 +103,8 @@ def _open(
     )
     suggestions = Suggestions(reads.unsettled, merchant)
     rows = [row for _, row in page.entries if row is not None]
-    return tuple(_answer(row, today, suggestions) for row in rows), page.next_position
+    answers = (_answer(row, call.caller, today, suggestions) for row in rows)
+    return tuple(answers), page.next_position
 
 
 def _ranges(
@@ -132,13 +138,19 @@ def _with_rows(
         size = ROWS_AT_ONCE
 
 
-def _answer(row: SettlementLine, today: date, suggestions: Suggestions) -> ExceptionAnswer:
+def _answer(
+    row: SettlementLine, caller: Caller, today: date, suggestions: Suggestions
+) -> ExceptionAnswer:
     assert row.exception_key is not None, f"{row.settlement_id}, line {row.line} is listed"
     key = read_exception_key(row.exception_key)
     return ExceptionAnswer(
         **SettlementLineAnswer.of(row).model_dump(),
         age_days=key.age_days(today),
-        actions=actions_for(row),
+        actions=tuple(
+            each
+            for each in actions_for(row)
+            if caller.is_operator or each is not ResolutionAction.WRITE_OFF
+        ),
         suggestion=suggestions.of(row, key.day),
     )
 
