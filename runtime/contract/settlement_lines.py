@@ -83,7 +83,7 @@ class ExceptionAnswer(LineFacts, frozen=True):
     age_days: Annotated[int, Field(description="Whole days since the settlement's date.")]
     actions: Annotated[
         tuple[ResolutionAction, ...],
-        Field(description="What the caller's kind of user can do about it."),
+        Field(description="What can be done about it; only operators see write_off."),
     ]
     suggestion: Annotated[
         Suggestion | None,
