@@ -173,6 +173,7 @@ class ExportAnswer(Answer, frozen=True):
     until: Annotated[
         Instant, Field(description="Moment of the request: what was made later is not in the file.")
     ]
+    requested_by: Annotated[str | None, Field(description="Who asked for it.")]
     status: ExportStatus
     failure_reason: Annotated[str | None, Field(description="Why it failed; null otherwise.")]
     progress: int = Field(validation_alias="rows_done", description="Rows written so far.")

@@ -89,6 +89,10 @@ class SettlementFileAnswer(Answer, frozen=True):
         Instant | None,
         Field(description="When the upload link ends; null for files put into the bucket."),
     ]
+    requested_by: Annotated[
+        str | None,
+        Field(description="Who asked for the upload link; null for files put into the bucket."),
+    ]
     completed_at: Annotated[Instant | None, Field(description="When its last line was recorded.")]
     version: int
     created_at: Instant

@@ -74,6 +74,7 @@ class Export(Record, table="exports", stream=True, frozen=True):
     format: ExportFormat
     filters: dict[str, str] = Field(default_factory=dict)
     until: Instant
+    requested_by: str | None = None
     status: Annotated[ExportStatus, shown_in("gsi-merchant")] = ExportStatus.QUEUED
     failure_reason: str | None = None
 

@@ -47,7 +47,8 @@ class SettlementFile(Record, table="settlement_files", stream=True, frozen=True)
     """One object of the settlement bucket: one version of it, by `version_id` and `etag`.
 
     `merchant_status` is merchant and status, for lists of one status. `sha256` is that of the
-    object's bytes; one that the caller named beforehand must equal it. `read_key` is the object
+    object's bytes; one that the caller named beforehand must equal it. `requested_by` got the link
+    to upload it; absent of a file that was put into the bucket. `read_key` is the object
     whose byte ranges the chunks name: the file itself, or the UTF-8 CSV it was converted to; its
     version and entity tag are those of the bytes that were planned.
     """
@@ -76,6 +77,7 @@ class SettlementFile(Record, table="settlement_files", stream=True, frozen=True)
     lines: int = 0
     settlement_ids: tuple[str, ...] = ()
     upload_expires_at: Instant | None = None
+    requested_by: str | None = None
     completed_at: Instant | None = None
 
 

@@ -59,6 +59,20 @@ def test_the_audit_archive_is_locked_for_seven_years(stage: Synthesized) -> None
         assert not {name for name in rule if "xpiration" in name}
 
 
+def test_of_the_settlement_bucket_nothing_is_forgotten_but_conversions(stage: Synthesized) -> None:
+    (bucket,) = (
+        each
+        for each in stage.all("AWS::S3::Bucket")
+        if each.logical_id.startswith("SettlementBucket")
+    )
+    expiring = [
+        (rule.get("Prefix"), rule["ExpirationInDays"])
+        for rule in bucket.properties["LifecycleConfiguration"]["Rules"]
+        if "ExpirationInDays" in rule
+    ]
+    assert expiring == [("converted/", 30)]
+
+
 def test_production_keeps_its_keys_buckets_and_logs(prod: Synthesized) -> None:
     kept = prod.all("AWS::KMS::Key", "AWS::S3::Bucket", "AWS::Logs::LogGroup")
     for resource in kept:

@@ -147,6 +147,7 @@ def _row(request: ExportRequest, owner: str, filters: dict[str, str], call: Call
         format=request.format,
         filters=filters,
         until=now,
+        requested_by=call.caller.subject,
         expires_at=to_epoch_seconds(call.now + KEPT),
         created_at=now,
         updated_at=now,

@@ -76,6 +76,7 @@ def create_settlement_file(
         status=FileStatus.RECEIVED,
         expected_sha256=request.sha256,
         upload_expires_at=expires_at,
+        requested_by=call.caller.subject,
         created_at=now,
         updated_at=now,
         **call.caller.change(cause=call.caller.request_id).stamp(),

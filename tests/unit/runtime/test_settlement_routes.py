@@ -70,6 +70,7 @@ def test_an_announced_file_has_a_link_that_is_signed_for_its_own_key(
     assert body["key"] == f"reconciliation/{shop}/{body['id']}/2026-03-15.csv"
     assert body["expires_at"] == body["upload_expires_at"]
     assert body["upload_headers"] == {}
+    assert body["requested_by"] == "user"
     url = urlsplit(body["upload_url"])
     assert url.scheme == "https"
     assert unquote(url.path) == f"/bucket/{body['key']}"
