@@ -118,7 +118,7 @@ def _compare_fee(line: ImportedLine, ours: Counterpart, tolerance: int, amount: 
             f"{format_amount(abs(line.amount), line.currency)}",
             ours.expected,
         )
-    if not unknown and (abs(line.fee - known) > tolerance or line.fee * known < 0):
+    if not unknown and not _near(line.fee, ours, tolerance):
         reason = _differs("fee", known, line.fee, line.currency)
         return Verdict(LineStatus.FEE_MISMATCH, reason, ours.expected)
     differs = exchanged or (line.amount, line.fee) != (ours.ours.amount, known)
@@ -127,8 +127,24 @@ def _compare_fee(line: ImportedLine, ours: Counterpart, tolerance: int, amount: 
         _within(line, ours, amount),
         ours.expected if differs else None,
         accept_flows(line, ours),
-        learned_fee=0 if exchanged or not unknown else line.fee,
+        learned_fee=_learned(line, ours),
     )
+
+
+def _near(fee: int, ours: Counterpart, tolerance: int) -> bool:
+    """Whether a fee is like the one that is known, or takes back what was learned of a dispute."""
+    known = ours.ours.fee
+    if ours.least_fee <= fee - known <= 0:
+        return True
+    may_differ = fee >= known or ours.dispute_id is None
+    return abs(fee - known) <= (tolerance if may_differ else 0) and fee * known >= 0
+
+
+def _learned(line: ImportedLine, ours: Counterpart) -> int:
+    """How much of the fee was not known. Of a dispute every difference is: it has several lines."""
+    if is_exchanged(line) or (ours.ours.fee and ours.dispute_id is None):
+        return 0
+    return line.fee - ours.ours.fee
 
 
 def accept_flows(line: ImportedLine, ours: Counterpart | None) -> dict[str, Flows]:
@@ -209,7 +225,8 @@ def _within(line: ImportedLine, ours: Counterpart, amount: int) -> str | None:
     if amount != ours.ours.amount:
         difference = _differs("amount", ours.ours.amount, amount, ours.currency)
         return f"{difference}: within the merchant's tolerance"
-    if not is_exchanged(line) and ours.ours.fee not in (0, line.fee):
+    forgotten = ours.least_fee <= line.fee - ours.ours.fee < 0
+    if not is_exchanged(line) and ours.ours.fee not in (0, line.fee) and not forgotten:
         difference = _differs("fee", ours.ours.fee, line.fee, ours.currency)
         return f"{difference}: within the merchant's tolerance"
     return None

@@ -47,12 +47,11 @@ def has_settled(line: SettlementLine) -> bool:
 
 
 def settled_part(line: SettlementLine) -> tuple[Amounts, int]:
-    """What of our own amounts a line has settled, and how much of a fee was learned from it."""
+    """What of a dispute's amounts a line has settled, and how much of its fee was learned."""
     own = Amounts(amount=line.amount or 0, fee=line.fee or 0)
     if line.expected is None:
         return own, 0
     ours = Amounts(amount=line.expected.amount, fee=line.expected.fee)
     exchanged = line.expected.currency != line.currency
     taken_over = line.resolution is not None and line.resolution.action in _TAKEN_OVER
-    learned = own.fee if not (exchanged or ours.fee or taken_over) else 0
-    return ours, learned
+    return ours, 0 if exchanged or taken_over else own.fee - ours.fee

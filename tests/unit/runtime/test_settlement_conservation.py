@@ -176,17 +176,21 @@ def must_be_settled(books: SettlementBooks) -> None:
 
 @given(stories(), st.data())
 @settings(max_examples=40, deadline=None)
-def test_whatever_the_order_and_the_batches_everything_is_settled(
+def test_whatever_the_order_the_batches_and_the_files_everything_is_settled(
     story: Story, data: st.DataObject
 ) -> None:
     straight, mixed = SettlementBooks(), SettlementBooks()
     settle(straight, "fil_1", told(story, straight), 100)
     must_be_settled(straight)
     lines = data.draw(st.permutations(told(story, mixed)))
-    settle(mixed, "fil_1", lines, data.draw(st.integers(1, 5)))
-    must_be_settled(mixed)
-    again = data.draw(st.permutations(lines))
-    settle(mixed, "fil_2", again, data.draw(st.integers(1, 5)))
+    size = data.draw(st.integers(1, 5))
+    batches = [
+        (file_id, lines[start : start + size])
+        for file_id in ("fil_1", "fil_2")
+        for start in range(0, len(lines), size)
+    ]
+    for file_id, batch in data.draw(st.permutations(batches)):
+        mixed.settle(file_id, batch)
     must_be_settled(mixed)
     assert len(mixed.lines()) == len(lines)
     assert sorted(end_of(mixed)[0]) == sorted(end_of(straight)[0])
