@@ -84,9 +84,9 @@ def _print_exceptions(
     wanted = {**query, "settlement_id": settlement["id"], "limit": MOST_SHOWN}
     lines = client.get("/v1/settlement-lines", **wanted).require(HTTPStatus.OK)["data"]
     table = Table("line", "what", "status", "why", "possible", box=SIMPLE)
-    for line in lines:
+    for line in sorted(lines, key=lambda each: each["line"]):
         table.add_row(
-            str(line["file_line"] or line["line"]),
+            _number(line),
             escape(line["type"] or line["category"] or "-"),
             f"[red]{line['status']}[/]",
             escape(line["reason"] or ""),
@@ -99,3 +99,9 @@ def _print_exceptions(
     if settlement["open_exceptions"] > len(lines):
         out.print(f"  {len(lines)} are shown; the report and its CSV have more.")
     out.print(f"  Resolve one: POST /v1/settlement-lines/{settlement['id']}/<line>/resolve")
+
+
+def _number(line: Any) -> str:
+    """What the path to resolve a line names; and where it is in its file, if that differs."""
+    number, in_file = line["line"], line["file_line"]
+    return str(number) if in_file in (None, number) else f"{number} (file: {in_file})"

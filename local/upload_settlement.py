@@ -72,7 +72,7 @@ def upload_settlement(
         print_summary(settlement, target.client, target.query())
     more = len(uploaded.file["settlement_ids"]) - len(uploaded.settlements)
     if more > 0:
-        progress.say(f"The file has {more} payouts more: GET /v1/settlements lists them.")
+        progress.say(f"The file has {more} more payouts: GET /v1/settlements lists them.")
 
 
 def upload(path: Path, target: Target, progress: Progress) -> Uploaded:
@@ -87,8 +87,11 @@ def upload(path: Path, target: Target, progress: Progress) -> Uploaded:
     if file["status"] == "rejected":
         raise LocalError(
             f"{path.name} was rejected: {file['reason']}",
-            hint="docs/reconciliation.md lists the layouts that are read, and how to export them.",
+            hint="docs/settlement-layouts.md says what a file needs, docs/reconciliation.md how to "
+            "export it.",
         )
+    if not file["settlement_ids"]:
+        progress.note(f"{path.name} has a header and no lines: there is nothing to settle.")
     settlements = tuple(
         target.client.get(f"/v1/settlements/{each}").require(HTTPStatus.OK)
         for each in file["settlement_ids"][:MOST_SETTLEMENTS]

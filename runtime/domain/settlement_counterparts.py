@@ -54,7 +54,8 @@ def counterparts_of(line: ImportedLine, rows: Rows) -> tuple[Counterpart, ...] |
         return Verdict(LineStatus.UNEXPECTED, _unknown(line))
     if line.status != SETTLED:
         return Verdict(
-            LineStatus.STATUS_MISMATCH, f"the file says {echoed(line.status)!r}, not {SETTLED!r}"
+            LineStatus.STATUS_MISMATCH,
+            f"the line's status is {echoed(line.status)!r}; only {SETTLED!r} lines are final",
         )
     assert line.type is not None, f"line {line.number} is of no known type"
     return _FINDERS[line.type](line, named, rows)

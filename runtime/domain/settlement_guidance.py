@@ -46,8 +46,9 @@ GUIDANCE: Final[Mapping[LineStatus, Guidance]] = {
     LineStatus.STATUS_MISMATCH: Guidance(
         "Status differs",
         "The payment or refund did not succeed in our books, or the line itself is not settled.",
-        "Look at the payment. If it is still open, wait until it is finished and upload the file "
-        "again. Otherwise accept the line for the merchant, have it written off, or ignore it.",
+        "Check the payment and the status in the file. If either is still open, wait until it is "
+        "final and upload the file again. Otherwise accept the line for the merchant, have it "
+        "written off, or ignore it.",
     ),
     LineStatus.DUPLICATE: Guidance(
         "Duplicate",
@@ -69,7 +70,7 @@ GUIDANCE: Final[Mapping[LineStatus, Guidance]] = {
     ),
     LineStatus.INVALID: Guidance(
         "Unreadable",
-        "The line could not be read, or its own amounts contradict each other.",
+        "The line could not be read, or its own amounts contradict each other. It is in no sum.",
         "Correct the file at its source, and upload it again under the same name.",
     ),
     LineStatus.EXPECTED: Guidance(

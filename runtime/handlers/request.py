@@ -166,7 +166,7 @@ def _refuse_reserved(shape: type[BaseModel], document: Mapping[str, Any], caller
         return
     reserved = shape.reserved_for_operators(document)
     if reserved is not None:
-        raise Forbidden(f"{reserved}, as it is given here, is for operators", param=reserved)
+        raise Forbidden(f"only an operator may send this {reserved}", param=reserved)
     for permission, what_for in shape.also_needs(document).items():
         if permission not in caller.permissions:
             raise Forbidden(f"this token lacks the permission {permission}, which {what_for} needs")

@@ -613,6 +613,8 @@ def test_nobody_decides_about_another_merchants_line(shop: Shop, decisions: Deci
     for action in ("accept", "ignore", "undo"):
         with pytest.raises(NotFound):
             other.resolve(line, action)
+    with pytest.raises(NotFound, match=f"no line 99 of a settlement {line.settlement_id}"):
+        decisions.resolve((line.settlement_id, 99), "ignore")
     with pytest.raises(NotFound):
         decisions.resolve((line.settlement_id, 10**15), "ignore")
 

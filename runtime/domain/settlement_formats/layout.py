@@ -119,19 +119,20 @@ class Layout(ABC):
         file = f"This is a file in the layout of {cls.title}"
         missing = [name for name in cls.needed if normalized(name) not in counts]
         if missing:
-            columns = "column" if len(missing) == 1 else "columns"
+            columns, them = ("column", "it") if len(missing) == 1 else ("columns", "them")
             return Refusal(
-                f"{file} without the {columns} {', '.join(missing)}. Export it with all of them."
+                f"{file} without the {columns} {', '.join(missing)}. Export it again with {them}."
             )
         for names in cls.one_of:
             if not any(normalized(name) in counts for name in names):
                 return Refusal(
-                    f"{file} without any of the columns {', '.join(names)}. Export it with one."
+                    f"{file} without any of the columns {', '.join(names)}. Export it again with "
+                    "one of them."
                 )
         for name in cls.known():
             if counts[normalized(name)] > 1:
                 return Refusal(
-                    f"{file} with the column {name} more than once. Export it with one only."
+                    f"{file} with the column {name} more than once. Export it again with only one."
                 )
         return None
 

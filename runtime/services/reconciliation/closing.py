@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from runtime.domain.instants import to_datetime
+from runtime.domain.money import format_amount
 from runtime.domain.settlement_deltas import (
     CONTROL_TOTALS,
     by_settlement,
@@ -151,8 +152,9 @@ def _judged(line: SettlementLine, remainder: int) -> SettlementLine:
         update={
             "status": LineStatus.AMOUNT_MISMATCH,
             "reason": (
-                f"the lines of this payout come to {-expected.amount}, the payout is {-amount}: "
-                f"{remainder} {currency} (minor units) is not explained"
+                f"the lines of this payout add up to {format_amount(-expected.amount, currency)}, "
+                f"the payout is {format_amount(-amount, currency)}: "
+                f"{format_amount(remainder, currency)} is not explained"
             ),
             "expected": expected,
             "resolution": None,

@@ -16,7 +16,6 @@ from typing import Final
 
 from runtime.contract.answers import StoredAnswer, problem, success
 from runtime.contract.call import Call
-from runtime.contract.caller import found
 from runtime.contract.settlement_lines import (
     BulkResolveAnswer,
     BulkResolveRequest,
@@ -30,7 +29,8 @@ from runtime.contract.system import Problem
 from runtime.domain.ids import new_id, repeatable_id
 from runtime.domain.instants import to_epoch_seconds, to_instant
 from runtime.domain.settlement_deltas import with_sums
-from runtime.errors import AlreadyClaimed, Internal, PlatformError, Unavailable
+from runtime.echo import echoed
+from runtime.errors import AlreadyClaimed, Internal, NotFound, PlatformError, Unavailable
 from runtime.models.change import ChangeContext
 from runtime.models.idempotency import IdempotencyRecord
 from runtime.models.scope import Scope
@@ -225,8 +225,10 @@ def _prepare(
     dependencies: ResolutionDependencies,
 ) -> _Prepared:
     """Read what the decision is about, and make it in memory. Raises what `decide` raises."""
-    stored = dependencies.lines.get(*place, call.scope)
-    line = found(stored, "settlement line", f"{place[0]}/{place[1]}")
+    settlement_id, number = place
+    line = dependencies.lines.get(*place, call.scope)
+    if line is None:
+        raise NotFound(f"no line {number} of a settlement {echoed(settlement_id)}")
     merchant = dependencies.merchants.require(line.merchant_id)
     rows = SettlementBatchRepository(dependencies.resolutions.store, Scope(merchant.id))
     now = dependencies.clock()

@@ -39,7 +39,7 @@ SETTLEMENT: dict[str, Any] = {
     "remainder": {"USD": -100},
 }
 LINE: dict[str, Any] = {
-    "line": 3,
+    "line": 10_000_003,
     "file_line": 3,
     "type": "capture",
     "category": "[red]charge[/]",
@@ -114,6 +114,23 @@ def test_a_refusal_of_the_api_is_repeated_with_its_detail(tmp_path: Path, status
     assert asked[0]["sha256"] == hashlib.sha256(b"a file").hexdigest()
 
 
+def test_a_file_without_lines_is_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = {"id": "fil_1", "upload_url": "http://s3.invalid/x", "upload_headers": {}}
+    progress = {"chunks": 0, "chunks_done": 0, "lines": 0}
+    file = {"status": "completed", "settlement_ids": [], "progress": progress}
+
+    def answers(request: httpx.Request) -> httpx.Response:
+        status, body = (201, made) if request.method == "POST" else (200, file)
+        return httpx.Response(status, json=body)
+
+    monkeypatch.setattr(httpx, "put", lambda *_, **__: httpx.Response(200))
+    path, out = tmp_path / "po.csv", io.StringIO()
+    path.write_text("a,b")
+    uploaded = upload(path, Target(client_of(answers), None), Progress(Console(file=out)))
+    assert uploaded.settlements == ()
+    assert "po.csv has a header and no lines" in out.getvalue()
+
+
 def test_the_summary_explains_the_payout_and_says_what_to_do() -> None:
     def answers(request: httpx.Request) -> httpx.Response:
         if request.url.path.endswith("/report"):
@@ -134,4 +151,5 @@ def test_the_summary_explains_the_payout_and_says_what_to_do() -> None:
     ):
         assert any(all(cell in printed for cell in row) for printed in text.splitlines()), row
     assert "Compare both amounts" in text
+    assert "10000003 (file: 3)" in text, "the path to resolve a line names its number"
     assert "http://report.invalid/x" in text

@@ -374,8 +374,8 @@ def test_a_payout_that_is_not_explained_is_a_mismatch_with_what_its_lines_come_t
     assert row.expected is not None
     assert row.expected.amount == -34_000
     assert row.reason == (
-        "the lines of this payout come to 34000, the payout is 33990: "
-        "-10 USD (minor units) is not explained"
+        "the lines of this payout add up to 340.00 USD, the payout is 339.90 USD: "
+        "-0.10 USD is not explained"
     )
     assert row.exception_key == f"amount_mismatch#2026-03-15#{settlement.id}#{38:016d}"
 

@@ -39,7 +39,7 @@ def judged(books: SettlementBooks, *lines: ImportedLine, file_id: str = "fil_1")
         ({"amount": 999}, "amount_mismatch", "expected amount 10.00 USD, the file says 9.99 USD"),
         ({"currency": "EUR"}, "currency_mismatch", "expected USD, the file says EUR"),
         ({"fee": 30}, "fee_mismatch", "expected fee 0.29 USD, the file says 0.30 USD"),
-        ({"status": "pending"}, "status_mismatch", "the file says 'pending', not 'settled'"),
+        ({"status": "pending"}, "status_mismatch", "status is 'pending'; only 'settled'"),
         ({"type": None, "category": "reserve"}, "unclassified", "category 'reserve' is not known"),
         ({"type": LineType.REFUND}, "unexpected", "no refund of pay_"),
         ({"references": References()}, "unexpected", "the line names no payment"),
