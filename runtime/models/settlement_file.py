@@ -29,6 +29,10 @@ MAX_FILE_PAYOUTS: Final = 1_000
 MAX_FILE_BYTES: Final = 1024 * 1024 * 1024
 MAX_FILE_LINES: Final = 2_000_000
 """A planner keeps eight bytes of each line's identity."""
+MAX_SETTLEMENT_FILES: Final = 1_000
+MAX_SETTLEMENT_BUCKETS: Final = 40_000
+"""Files of one settlement, and partitions of its lines: their names stand in its row, in 62 bytes
+and 7 each."""
 MAX_FILE_NAME: Final = 200
 """Characters of a file's name."""
 

@@ -18,6 +18,7 @@ from typing import Final
 
 from runtime.domain.settlement_formats.detect import is_preamble, layout_of
 from runtime.domain.settlement_formats.layout import Layout, Refusal
+from runtime.domain.settlement_identities import settlement_id
 from runtime.domain.settlement_plan import (
     NO_REPEATS,
     FilePlan,
@@ -29,9 +30,12 @@ from runtime.errors import StaleWrite
 from runtime.gateways.settlement_files import StoredObject
 from runtime.gateways.settlement_queue import ChunkMessage, CloseMessage, ObjectCreated
 from runtime.models.fields import PLATFORM
+from runtime.models.settlement import LINES_PER_BUCKET
 from runtime.models.settlement_file import (
     CONVERTED_PREFIX,
     MAX_FILE_BYTES,
+    MAX_SETTLEMENT_BUCKETS,
+    MAX_SETTLEMENT_FILES,
     REJECTED_PREFIX,
     FileStatus,
     SettlementChunk,
@@ -128,6 +132,7 @@ def _planned(
     _check_place(file, stored)
     source = readable_source(file, stored, dependencies)
     scanned = _scanned(source, dependencies)
+    _check_room(file, scanned, dependencies)
     sha256 = source.sha256 or scanned.sha256
     if file.expected_sha256 not in (None, sha256):
         raise Rejection(
@@ -186,6 +191,23 @@ def _check_place(file: SettlementFile, stored: StoredObject) -> None:
         raise Rejection(
             f"The file has {stored.size} bytes; at most {MAX_FILE_BYTES} are read. Split it, with "
             "the header in each part, and upload the parts."
+        )
+
+
+def _check_room(
+    file: SettlementFile, scanned: _Scanned, dependencies: ReconciliationDependencies
+) -> None:
+    """Whether the settlement of the file's name can have one more. Raises Rejection."""
+    layout = scanned.layout.format
+    known = dependencies.chunks.settlement(settlement_id(file.merchant_id, layout, None, file.name))
+    if known is None or file.id in known.file_ids:
+        return
+    buckets = len(known.line_buckets) + scanned.plan.lines // LINES_PER_BUCKET
+    if len(known.file_ids) >= MAX_SETTLEMENT_FILES or buckets >= MAX_SETTLEMENT_BUCKETS:
+        raise Rejection(
+            f"Files with this name make one settlement, which has had {len(known.file_ids)} of "
+            "them. Give every settlement's file a name of its own, such as its date, and upload it "
+            "again."
         )
 
 

@@ -13,11 +13,23 @@ import pytest
 
 from runtime.domain.ids import new_id
 from runtime.domain.settlement_formats.canonical import HEADER, CanonicalLayout
+from runtime.domain.settlement_identities import settlement_id
 from runtime.domain.settlement_records import MAX_RECORD_BYTES
 from runtime.errors import StaleWrite, Unavailable
 from runtime.models.alert import AlertType
-from runtime.models.settlement import LineStatus, SettlementStatus
-from runtime.models.settlement_file import FileStatus, SettlementFile, merchant_status
+from runtime.models.settlement import (
+    LineStatus,
+    Settlement,
+    SettlementFormat,
+    SettlementStatus,
+)
+from runtime.models.settlement_file import (
+    MAX_SETTLEMENT_BUCKETS,
+    MAX_SETTLEMENT_FILES,
+    FileStatus,
+    SettlementFile,
+    merchant_status,
+)
 from runtime.services.reconciliation import planning
 from runtime.services.reconciliation.chunks import NOT_PROCESSED
 from runtime.services.reconciliation.dependencies import NoTimeLeft
@@ -687,6 +699,40 @@ def test_a_file_that_is_too_much_for_one_is_rejected(
     engine.drop(KEY, file_of(lines, (*header.split(","), "source_id")))
     engine.run()
     assert reason in (the_file(engine).reason or "")
+
+
+@pytest.mark.parametrize(
+    "full",
+    [
+        {"file_ids": tuple(f"fil_{n}" for n in range(MAX_SETTLEMENT_FILES))},
+        {"line_buckets": tuple(range(MAX_SETTLEMENT_BUCKETS))},
+    ],
+    ids=["files", "lines"],
+)
+def test_one_name_for_ever_is_refused_before_its_settlement_is_too_large(
+    full: dict[str, Any],
+) -> None:
+    engine = SettlementEngine()
+    key = f"reconciliation/{SHOP}/settlement.csv"
+    known = settlement_id(SHOP, SettlementFormat.CANONICAL, None, "settlement.csv")
+    engine.tables.settlements[known] = Settlement(
+        id=known,
+        merchant_id=SHOP,
+        date="2026-03-14",
+        status=SettlementStatus.COMPLETED,
+        source=key,
+        sha256="",
+        created_at=AT,
+        updated_at=AT,
+        changed_by="test",
+        request_id="test",
+        cause="test",
+        **full,
+    )
+    engine.drop(key, file_of([line(1)]))
+    engine.run()
+    assert the_file(engine).status is FileStatus.REJECTED
+    assert "a name of its own" in (the_file(engine).reason or "")
 
 
 def test_killed_while_it_rejects_a_file_it_ends_the_same() -> None:
