@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from runtime.domain.proof_postings import PaymentFacts, TransactionFacts, totals_that_differ
+from runtime.domain.proof_settlements import (
+    LineFacts,
+    line_contradictions,
+    settled_nets,
+    settling,
+)
 from runtime.domain.settlement_formats.line import ImportedLine, References
 from runtime.errors import ActionNotApplicable
 from runtime.models.settlement import LineType
@@ -165,3 +173,45 @@ def test_what_a_person_decided_stays_when_other_lines_of_the_payment_change() ->
     assert len(decided.bookings) == 1
     books.settle("fil_3", [reversal])
     assert statuses(books) == {2: "matched", 3: "matched", 4: "amount_mismatch"}
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_fee_learned_of_a_refund_that_came_back_is_in_the_payments_total_and_proved(
+    late: bool,
+) -> None:
+    books = SettlementBooks()
+    payment_id = books.pay(1000, fee=29)
+    refund_id = books.refund(payment_id, 400)
+    out = about(payment_id, 2, -400, fee=5, type=LineType.REFUND)
+    back = about(payment_id, 3, 400, type=LineType.REFUND_FAILURE)
+    if late:
+        books.come_back(refund_id)
+        books.settle("fil_1", [about(payment_id, 1, 1000, fee=29), out])
+    else:
+        books.settle("fil_1", [about(payment_id, 1, 1000, fee=29), out])
+        books.come_back(refund_id)
+    must_prove(books)
+    books.settle("fil_2", [back])
+    assert set(statuses(books).values()) == {"matched"}
+    must_prove(books)
+    books.settle("fil_3", [replace(out, fee=6, net=-406)])
+    must_prove(books)
+
+
+def must_prove(books: SettlementBooks) -> None:
+    for payment in books.found.payments.values():
+        facts = PaymentFacts(**payment.model_dump())
+        transactions = [
+            TransactionFacts(**books.found.transactions[each].model_dump())
+            for each in payment.transaction_ids
+        ]
+        wrong = [each for each in totals_that_differ(facts, transactions) if each[0] == "fee"]
+        assert not wrong
+        bookings = Counter[str]()
+        for line in books.lines():
+            if line.payment_id == payment.id:
+                of_line = LineFacts(**line.model_dump())
+                assert not list(line_contradictions(of_line))
+                bookings.update(settling(of_line, of_line.bookings))
+        booked = {account: net for account, net in bookings.items() if net}
+        assert booked == settled_nets(facts, transactions)
