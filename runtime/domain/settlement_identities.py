@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +15,17 @@ from runtime.models.settlement import LATER_FILE_LINES, SETTLEMENT_PREFIX, Settl
 _ID_CHARACTERS: Final = 26
 _IDENTITY_CHARACTERS: Final = 32
 """Of a SHA-256 in hexadecimal: 128 bits."""
+
+
+ORDINAL: Final = re.compile(r"#([0-9]+)$")
+"""Ends the identity of a line that repeats another one's of its file: the second has 2. An id
+that ends so by itself has an ordinal too: 1 if it is the first."""
+
+
+def is_repeated(identity: str) -> bool:
+    """Whether a line has the identity of one before it in its file."""
+    found = ORDINAL.search(identity)
+    return found is not None and found[1] != "1"
 
 
 def settlement_id(

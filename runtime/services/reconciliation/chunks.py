@@ -15,6 +15,7 @@ from runtime.domain.settlement_formats.detect import layout_of
 from runtime.domain.settlement_formats.layout import Layout
 from runtime.domain.settlement_formats.line import UnreadableLine
 from runtime.domain.settlement_formats.records import cells_of
+from runtime.domain.settlement_identities import ORDINAL
 from runtime.domain.settlement_records import Record, read_records
 from runtime.errors import StaleWrite, Unavailable
 from runtime.gateways.settlement_files import ObjectVersion
@@ -201,8 +202,15 @@ def _parsed(record: Record, *, layout: Layout, chunk_id: str) -> Line | None:
 
 
 def _numbered(line: Line, repeats: Mapping[str, int]) -> Line:
-    """The line with its ordinal behind its identity, where that came before in the file."""
+    """The line with its ordinal behind its identity, where that came before in the file.
+
+    One that ends like that by itself has always an ordinal, so that it is never taken for another.
+    """
+    if isinstance(line, UnreadableLine):
+        return line
     ordinal = repeats.get(str(line.number))
-    if ordinal is None or isinstance(line, UnreadableLine):
+    if ordinal is None and ORDINAL.search(line.identity):
+        ordinal = 1
+    if ordinal is None:
         return line
     return replace(line, identity=f"{line.identity}#{ordinal}")

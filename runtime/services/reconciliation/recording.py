@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -10,7 +9,12 @@ from runtime.domain.instants import to_instant
 from runtime.domain.posting_ids import charge_transaction_id
 from runtime.domain.settlement_deltas import is_open_exception
 from runtime.domain.settlement_formats.line import SETTLED, ImportedLine, UnreadableLine
-from runtime.domain.settlement_identities import identity_ids, line_number, unreadable_id
+from runtime.domain.settlement_identities import (
+    identity_ids,
+    is_repeated,
+    line_number,
+    unreadable_id,
+)
 from runtime.domain.settlement_lines import line_partition
 from runtime.models.settlement import (
     LineStatus,
@@ -242,8 +246,6 @@ def _as_read(
     )
 
 
-_REPEATED: Final = re.compile(r"#[0-9]+$")
-"""Ends the identity of a line that repeats another one's of its file."""
 _MAY_MATCH_NOW: Final = {
     LineType.DISPUTE: (LineStatus.AMOUNT_MISMATCH, LineStatus.FEE_MISMATCH, LineStatus.DUPLICATE),
     LineType.DISPUTE_REVERSAL: (
@@ -279,7 +281,7 @@ def _judge_others_again(before: SettlementLine, draft: Draft) -> None:
 
 
 def _may_match_now(row: SettlementLine) -> bool:
-    if row.status is LineStatus.DUPLICATE and _REPEATED.search(row.identity or ""):
+    if row.status is LineStatus.DUPLICATE and is_repeated(row.identity or ""):
         return False
     return (
         row.type is not None

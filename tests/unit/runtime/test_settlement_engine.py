@@ -141,6 +141,18 @@ def test_the_lowest_line_of_an_id_is_the_line_and_the_others_are_duplicates() ->
     assert set(identities.values()) == {1}
 
 
+def test_an_id_that_looks_like_a_repetition_of_another_one_is_an_id_of_its_own() -> None:
+    engine = SettlementEngine()
+    lines = [line(n) for n in range(3 * CHUNK)]
+    lines[12] = lines[4]
+    lines[25] = lines[20] = line(20, transaction_id="txn_4#2")
+    lines[26] = line(26, transaction_id="txn_4#2#1")
+    engine.drop(KEY, file_of(lines))
+    engine.run()
+    rows = engine.tables.line_rows.values()
+    assert len({row.identity for row in rows}) == len(rows) == len(lines)
+
+
 def test_lines_without_an_id_are_numbered_among_their_likes() -> None:
     engine = SettlementEngine()
     fee = line(1, -50, "fee", payment_id="", transaction_id="")
