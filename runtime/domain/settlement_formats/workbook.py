@@ -33,6 +33,8 @@ MAX_WORKBOOK_BYTES: Final = 8 * 1024 * 1024
 """Of the file as it is uploaded: some 100,000 lines."""
 MAX_UNPACKED_BYTES: Final = 96 * 1024 * 1024
 """Of what the file unpacks to."""
+MAX_COUNTED: Final = 10_000_000
+"""Texts that a workbook may say to have. What unpacks to MAX_UNPACKED_BYTES has fewer."""
 MAX_CELLS: Final = 1_000_000
 """Rows times columns of one sheet, all of which are in memory at once: some 70 MB, measured."""
 EXACT_DIGITS: Final = 15
@@ -43,10 +45,11 @@ _NAMED: Final = rb"""\s*=\s*["']"""
 _TOKENS: Final = re.compile(
     rb"<(?:[^\s<>/:]*:)?(?P<cell>c)(?=[\s/>])(?:\s+r" + _NAMED + rb"([A-Za-z]+)([0-9]+))?"
     rb"|r(?<![\w:.-]r)" + _NAMED + rb"([A-Za-z]*)([0-9]*)"
-    rb"|(sheetData)"
+    rb"|[cC]ount" + _NAMED + rb"([0-9]*)"
+    rb"|(sheetData|<(?:[^\s<>/:]*:)?sst[\s>])"
 )
-"""What says how large a sheet is: cells by their names (A1), rows by their numbers. Whatever else
-looks like a name only makes the sheet larger."""
+"""What says how large a sheet is: cells by their names (A1), rows by their numbers; and how many
+texts or others there are said to be. What only looks like such a name makes a part larger."""
 _OVERLAP_BYTES: Final = 1024
 """Of two blocks that are read, for a cell's name that lies across both."""
 _BLANKS: Final = bytes.maketrans(b"\t\r\n", b"   ")
@@ -88,7 +91,11 @@ def read_workbook(content: bytes) -> Sheet | Refusal:
             if isinstance(found, Sheet):
                 return found
             refusals.append(found)
-    except (CalamineError, UnusableCell) as error:
+    except BaseException as error:
+        # A panic of calamine's (in Rust) is no Exception, and no module has its class.
+        is_panic = type(error).__name__ == "PanicException"
+        if not (is_panic or isinstance(error, CalamineError | UnusableCell)):
+            raise
         return Refusal(f"The workbook cannot be read ({type(error).__name__}). {_AS_CSV}")
     if len(refusals) == 1:
         return refusals[0]
@@ -157,12 +164,14 @@ def _too_large(content: bytes) -> Refusal | None:
                 if unpacked > MAX_UNPACKED_BYTES:
                     limit = _mebibytes(MAX_UNPACKED_BYTES)
                     return Refusal(f"The workbook unpacks to more than {limit}. {_AS_CSV}")
-                if extent.is_sheet and extent.has_odd_names:
+                if extent.is_read and extent.has_odd_names:
                     return Refusal(
                         "The workbook does not name its cells (A1) as Excel does. Open it in Excel "
                         f"and save it again. Or: {_AS_CSV}"
                     )
-                if extent.is_sheet and extent.cells > MAX_CELLS:
+                if extent.is_read and extent.counted > MAX_COUNTED:
+                    raise zipfile.BadZipFile
+                if extent.is_read and extent.cells > MAX_CELLS:
                     return Refusal(
                         f"A sheet of the workbook has more than {MAX_CELLS} cells. {_AS_CSV}"
                     )
@@ -184,12 +193,17 @@ def _mebibytes(size: int) -> str:
 
 @dataclass
 class _Extent:
-    """What a part unpacks to: its bytes, and from the first cell to the farthest, filled or not."""
+    """What a part unpacks to: its bytes, and from the first cell to the farthest, filled or not.
+
+    `counted`: the largest number of things that it says to have, for which calamine makes room.
+    `is_read`: it holds cells, or their texts.
+    """
 
     size: int = 0
     rows: int = 0
     columns: int = 0
-    is_sheet: bool = False
+    counted: int = 0
+    is_read: bool = False
     has_odd_names: bool = False
 
     @property
@@ -198,7 +212,8 @@ class _Extent:
 
     @property
     def is_too_much(self) -> bool:
-        return self.is_sheet and (self.has_odd_names or self.cells > MAX_CELLS)
+        too_many = self.cells > MAX_CELLS or self.counted > MAX_COUNTED
+        return self.is_read and (self.has_odd_names or too_many)
 
     def take(self, text: bytes, end: int) -> None:
         """Count what begins before `end`."""
@@ -207,8 +222,9 @@ class _Extent:
         for token in _TOKENS.finditer(text):
             if token.start() >= end:
                 return
-            cell, *names, sheet = token.groups()
-            self.is_sheet |= sheet is not None
+            cell, *names, count, is_read = token.groups()
+            self.is_read |= is_read is not None
+            self.counted = max(self.counted, int(count or 0))
             self.has_odd_names |= cell is not None and names[0] is None
             letters, digits = names[0] or names[2], names[1] or names[3]
             self.columns = max(self.columns, _column(letters or b""))

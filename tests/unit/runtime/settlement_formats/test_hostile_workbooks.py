@@ -15,15 +15,35 @@ from runtime.domain.settlement_formats.workbook import Sheet, read_workbook
 from tests.support.settlement_render import CANONICAL_HEADER
 from tests.support.workbooks import workbook
 
+OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+RELATIONS = "xl/_rels/workbook.xml.rels"
+MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 SHEET = "xl/worksheets/sheet1.xml"
 PLAIN = workbook({"A": [CANONICAL_HEADER]})
 
 
 def with_rows(rows: str, *, behind: bytes = b"") -> bytes:
     """The workbook with these rows below its header; `behind` ends the sheet's XML."""
-    with zipfile.ZipFile(io.BytesIO(PLAIN)) as plain:
-        parts = {each: plain.read(each) for each in plain.namelist()}
+    parts = _parts()
     parts[SHEET] = parts[SHEET].replace(b"</sheetData>", rows.encode() + b"</sheetData>") + behind
+    return _packed(parts)
+
+
+def with_texts(texts: str) -> bytes:
+    """The workbook with these shared texts."""
+    parts = _parts()
+    related = f'<Relationship Id="rId9" Type="{OFFICE}/sharedStrings" Target="sharedStrings.xml"/>'
+    parts[RELATIONS] = parts[RELATIONS].replace(b"</Rel", related.encode() + b"</Rel")
+    parts["xl/sharedStrings.xml"] = texts.encode()
+    return _packed(parts)
+
+
+def _parts() -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(PLAIN)) as plain:
+        return {each: plain.read(each) for each in plain.namelist()}
+
+
+def _packed(parts: dict[str, bytes]) -> bytes:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
         for name, content in parts.items():
@@ -63,6 +83,31 @@ def test_a_cell_far_away_is_seen_however_it_is_named(
 def test_a_cell_without_a_name_is_refused(cell: str) -> None:
     row = f'<row r="1048576">{cell}<v>1</v></c></row>'
     assert "does not name its cells" in refusal(with_rows(row))
+
+
+@pytest.mark.parametrize(
+    "count", ["18446744073709551615", "99999999999", f"{'0' * 5_000}99999999999"]
+)
+def test_a_number_of_texts_that_is_not_true_is_refused(count: str) -> None:
+    texts = f'<sst xmlns="{MAIN}" uniqueCount="{count}"><si><t>x</t></si></sst>'
+    reason = refusal(with_texts(texts))
+    assert "is damaged" in reason or "does not name" in reason
+    honest = f'<sst xmlns="{MAIN}" count="1" uniqueCount="1"><si><t>x</t></si></sst>'
+    assert isinstance(read_workbook(with_texts(honest)), Sheet)
+
+
+def test_a_panic_of_the_reader_is_a_refusal_and_an_end_of_the_process_is_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def opened(*_: object) -> None:
+        raise ended
+
+    monkeypatch.setattr(reader.CalamineWorkbook, "from_filelike", opened, raising=True)
+    ended: BaseException = type("PanicException", (BaseException,), {})()
+    assert "cannot be read" in refusal(PLAIN)
+    ended = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        read_workbook(PLAIN)
 
 
 def test_other_parts_and_attributes_are_not_taken_for_cells() -> None:
