@@ -204,7 +204,11 @@ def _end(
     request_id: str,
     dependencies: ReconciliationDependencies,
 ) -> None:
-    """The file's own status; another run may have ended it already."""
+    """The file's own status; another run may have ended it already.
+
+    It is that of the settlements which name the file. Others only lost an exception to it.
+    """
+    settlements = [each for each in settlements if file.id in each.file_ids]
     step = Step.begin("end", request_id, dependencies.clock())
     ended = stepped(
         file,

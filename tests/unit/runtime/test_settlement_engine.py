@@ -20,6 +20,7 @@ from runtime.models.alert import AlertType
 from runtime.models.settlement import (
     LineStatus,
     Settlement,
+    SettlementDelta,
     SettlementFormat,
     SettlementStatus,
 )
@@ -118,6 +119,38 @@ def test_a_file_without_exceptions_is_completed() -> None:
     engine.run()
     assert the_file(engine).status is FileStatus.COMPLETED
     assert [each.status for each in engine.tables.settlements.values()] == ["completed"]
+
+
+def test_a_file_is_as_its_own_settlements_are_whatever_else_its_lines_have_changed() -> None:
+    engine = SettlementEngine()
+    engine.drop(KEY, file_of([line(n) for n in range(3)]))
+    engine.handle(engine.queue.waiting.popleft())
+    tables = engine.tables
+    (chunk,) = tables.rows.values()
+    found = SettlementDelta(
+        counts={LineStatus.MISSING: -1, LineStatus.MATCHED: 1}, open_exceptions=-1
+    )
+    tables.rows[chunk.id] = chunk.model_copy(update={"deltas": {"set_unsettled": found}})
+    tables.settlements["set_unsettled"] = Settlement(
+        id="set_unsettled",
+        merchant_id=SHOP,
+        date="2026-03-10",
+        status=SettlementStatus.COMPLETED_WITH_EXCEPTIONS,
+        source="unsettled",
+        sha256="",
+        counts={LineStatus.MISSING: 2},
+        open_exceptions=2,
+        created_at=AT,
+        updated_at=AT,
+        changed_by="test",
+        request_id="test",
+        cause="test",
+    )
+    engine.run()
+    assert tables.settlements["set_unsettled"].open_exceptions == 1
+    file = the_file(engine)
+    assert file.status is FileStatus.COMPLETED
+    assert "set_unsettled" not in file.settlement_ids
 
 
 def test_a_file_of_a_header_alone_is_completed_with_nothing() -> None:
