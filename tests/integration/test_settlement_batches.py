@@ -171,6 +171,20 @@ def test_a_corrected_file_takes_back_what_was_posted_and_posts_what_is_right(
 # -------------------------------------------------------------------- others at work
 
 
+def test_what_a_file_at_work_could_not_read_is_superseded_by_a_later_one(
+    world: World, shop: Shop
+) -> None:
+    payment_id = shop.paid(amount=1000)
+    (capture,) = shop.transactions("capture")
+    first = file_of(world, shop.merchant)
+    settle(world, shop.merchant, first, [UnreadableLine(2, "fee '1,0O' is no number")])
+    settle(world, shop.merchant, file_of(world, shop.merchant), [line_of(2, capture)])
+    found = {row.status: row for row in world.rows(SettlementLine)}
+    assert set(found) == {LineStatus.SUPERSEDED, LineStatus.MATCHED}
+    assert found[LineStatus.MATCHED].payment_id == payment_id
+    assert found[LineStatus.SUPERSEDED].exception_key is None
+
+
 def test_of_two_workers_on_one_chunk_one_settles_it(world: World, shop: Shop) -> None:
     lines = sales(world, shop, 30)
     file = file_of(world, shop.merchant)

@@ -71,8 +71,14 @@ def _identities(
             continue
         for settlement_id in {place.settlement.id, place.file_settlement}:
             settlement = settlements.get(settlement_id)
-            if settlement is not None and settlement.counts.get(LineStatus.INVALID):
+            if settlement is not None and _may_have_unreadable(settlement, place.file_id):
                 yield unreadable_id(merchant_id, settlement_id, line.number)
+
+
+def _may_have_unreadable(settlement: Settlement, file_id: str) -> bool:
+    """Whether another file may have had lines that could not be read. One at work counts later."""
+    at_work = set(settlement.file_ids) - {*settlement.added_files, file_id}
+    return bool(at_work) or settlement.counts.get(LineStatus.INVALID, 0) > 0
 
 
 def _ids(line: ImportedLine | UnreadableLine, place: Place, attempt: Attempt) -> IdentityIds:
