@@ -22,6 +22,10 @@ MAX_RECORD_LINES: Final = 32
 looked at for every line, and no more."""
 _BYTE_ORDER_MARK = "\ufeff"
 _QUOTE = '"'
+_PLAIN_WORDS: Final = {
+    "new-line character seen": "a carriage return stands in a cell without quotes",
+    "unexpected end of data": "a quote is opened and never closed",
+}
 _OPEN_QUOTE: Final = f"a quote is open for more than {MAX_RECORD_LINES} lines"
 
 
@@ -123,8 +127,13 @@ def _cells(
         cells = next(csv.reader(pulled(), delimiter=delimiter, strict=True))
     except csv.Error as error:
         # The first line alone is at fault, as far as anybody can say: the others are read again.
-        return (), 1, f"not readable as CSV: {error}"
+        return (), 1, f"not readable as CSV: {_in_plain_words(str(error))}"
     return tuple(cells), count, None
+
+
+def _in_plain_words(error: str) -> str:
+    """An error of the csv module for those who have the file, not the program."""
+    return next((words for begin, words in _PLAIN_WORDS.items() if error.startswith(begin)), error)
 
 
 def _physical_lines(blocks: Iterable[bytes], *, is_start: bool) -> Iterator[_PhysicalLine]:

@@ -203,3 +203,14 @@ def test_lines_that_each_open_a_quote_are_looked_at_a_bounded_number_of_times(
     count = 500
     assert len(records(b'a","\n' * count)) == count
     assert looked <= count * (MAX_RECORD_LINES + 1)
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b'a\rb,"c"\n', "a carriage return stands in a cell without quotes"),
+        (b'a,"b\n', "a quote is opened and never closed"),
+    ],
+)
+def test_what_is_wrong_is_said_to_those_who_have_the_file(body: bytes, why: str) -> None:
+    assert [record.reason for record in records(body)] == [f"not readable as CSV: {why}"]
