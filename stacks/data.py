@@ -85,38 +85,8 @@ class DataStack(Stack):
             for schema in ALL_TABLES
         }
         access_logs = self._access_logs()
-        settlement = PrivateBucket(
-            self,
-            "Settlement",
-            key=self.table_key,
-            access_logs=access_logs,
-            lifecycle=[
-                _cold_after(SETTLEMENT_COLD_AFTER_DAYS),
-                s3.LifecycleRule(
-                    prefix=CONVERTED_PREFIX, expiration=Duration.days(CONVERTED_KEPT_DAYS)
-                ),
-                _tidy(),
-            ],
-            data=stage.data,
-        )
-        settlement.send_events()
-        self.settlement_bucket = settlement.bucket
-        self.settlement_bucket_export = f"{construct_id}-settlement-bucket-arn"
-        self.settlement_bucket_arn = self.export_value(
-            self.settlement_bucket.bucket_arn, name=self.settlement_bucket_export
-        )
-        self.export_bucket = PrivateBucket(
-            self,
-            "Export",
-            key=self.table_key,
-            access_logs=access_logs,
-            lifecycle=[s3.LifecycleRule(expiration=Duration.days(EXPORT_KEPT_DAYS)), _tidy()],
-            data=stage.data,
-        ).bucket
-        self.export_bucket_export = f"{construct_id}-export-bucket-arn"
-        self.export_bucket_arn = self.export_value(
-            self.export_bucket.bucket_arn, name=self.export_bucket_export
-        )
+        self._settlement_files(construct_id, access_logs)
+        self._exports(construct_id, access_logs)
         self._failed_batches(construct_id, access_logs)
         self._audit_archive(construct_id, access_logs)
         self.deliveries = WorkQueue(
@@ -132,6 +102,44 @@ class DataStack(Stack):
             consumer_timeout_seconds=EXPORT_TIMEOUT_SECONDS,
         )
         self._write_outputs()
+
+    def _settlement_files(self, construct_id: str, access_logs: s3.Bucket) -> None:
+        """Where settlement files are uploaded, converted, and moved when they are rejected."""
+        settlement = PrivateBucket(
+            self,
+            "Settlement",
+            key=self.table_key,
+            access_logs=access_logs,
+            lifecycle=[
+                _cold_after(SETTLEMENT_COLD_AFTER_DAYS),
+                s3.LifecycleRule(
+                    prefix=CONVERTED_PREFIX, expiration=Duration.days(CONVERTED_KEPT_DAYS)
+                ),
+                _tidy(),
+            ],
+            data=self._stage.data,
+        )
+        settlement.send_events()
+        self.settlement_bucket = settlement.bucket
+        self.settlement_bucket_export = f"{construct_id}-settlement-bucket-arn"
+        self.settlement_bucket_arn = self.export_value(
+            self.settlement_bucket.bucket_arn, name=self.settlement_bucket_export
+        )
+
+    def _exports(self, construct_id: str, access_logs: s3.Bucket) -> None:
+        """Where exports and reports are written for a few days."""
+        self.export_bucket = PrivateBucket(
+            self,
+            "Export",
+            key=self.table_key,
+            access_logs=access_logs,
+            lifecycle=[s3.LifecycleRule(expiration=Duration.days(EXPORT_KEPT_DAYS)), _tidy()],
+            data=self._stage.data,
+        ).bucket
+        self.export_bucket_export = f"{construct_id}-export-bucket-arn"
+        self.export_bucket_arn = self.export_value(
+            self.export_bucket.bucket_arn, name=self.export_bucket_export
+        )
 
     def _failed_batches(self, construct_id: str, access_logs: s3.Bucket) -> None:
         """Where batches of the change streams lie that could not be projected, with their rows."""
