@@ -10,7 +10,7 @@ from zlib import crc32
 
 OPEN_QUEUE = "open"
 """The platform's queues of open payments and operations (`gsi-open`), in as many buckets as the
-stage says (`open_buckets` in runtime/settings.py)."""
+stage says (`open_buckets` in runtime/settings/payments.py)."""
 HOLD_QUEUE = "hold"
 HOLD_BUCKETS = 8
 """Buckets of the platform's queue of open holds (`expiry-index`)."""

@@ -1,0 +1,85 @@
+"""One frozen model per Lambda: the stack writes the environment from it, the runtime reads it back.
+
+Field `intent_lease_seconds` is the variable `INTENT_LEASE_SECONDS`. Field `payments_table` holds
+the physical name of the table `payments`; a function can reach no table it does not name.
+"""
+
+from __future__ import annotations
+
+from runtime.settings.access import (
+    ACCESS_REFUSED,
+    LONGEST_CACHE_SECONDS,
+    AuthorizerSettings,
+    RotationSettings,
+)
+from runtime.settings.api import ProcessSettings, QuerySettings
+from runtime.settings.base import Settings
+from runtime.settings.derived import (
+    LARGE_TRANSACTION_MINOR,
+    MAX_VELOCITY_PAYMENTS,
+    VELOCITY_PAYMENTS,
+    ArchiveSettings,
+    DeliverSettings,
+    ProjectSettings,
+    RetriesSettings,
+    TotalsSettings,
+    WebhookDeadline,
+)
+from runtime.settings.files import ExportSettings, MissingSettings, ReconcileSettings
+from runtime.settings.ledger import HoldsSettings, ProofSettings
+from runtime.settings.payments import (
+    FEWEST_OPEN_BUCKETS,
+    MAX_FEE_BASIS_POINTS,
+    MAX_FEE_FIXED_MINOR,
+    MAX_RESOLVER_WORKERS,
+    MOST_OPEN_BUCKETS,
+    OPEN_BUCKETS,
+    RESOLVER_WORKERS,
+    RESOLVER_WORKERS_PER_MERCHANT,
+    STRIPE_API_BASE,
+    FinishingSettings,
+    OpenBuckets,
+    PaymentTiming,
+    PollSettings,
+    ResolverSettings,
+    StripeApiBase,
+)
+
+__all__ = [
+    "ACCESS_REFUSED",
+    "FEWEST_OPEN_BUCKETS",
+    "LARGE_TRANSACTION_MINOR",
+    "LONGEST_CACHE_SECONDS",
+    "MAX_FEE_BASIS_POINTS",
+    "MAX_FEE_FIXED_MINOR",
+    "MAX_RESOLVER_WORKERS",
+    "MAX_VELOCITY_PAYMENTS",
+    "MOST_OPEN_BUCKETS",
+    "OPEN_BUCKETS",
+    "RESOLVER_WORKERS",
+    "RESOLVER_WORKERS_PER_MERCHANT",
+    "STRIPE_API_BASE",
+    "VELOCITY_PAYMENTS",
+    "ArchiveSettings",
+    "AuthorizerSettings",
+    "DeliverSettings",
+    "ExportSettings",
+    "FinishingSettings",
+    "HoldsSettings",
+    "MissingSettings",
+    "OpenBuckets",
+    "PaymentTiming",
+    "PollSettings",
+    "ProcessSettings",
+    "ProjectSettings",
+    "ProofSettings",
+    "QuerySettings",
+    "ReconcileSettings",
+    "ResolverSettings",
+    "RetriesSettings",
+    "RotationSettings",
+    "Settings",
+    "StripeApiBase",
+    "TotalsSettings",
+    "WebhookDeadline",
+]
