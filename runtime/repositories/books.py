@@ -43,7 +43,7 @@ class LooseLeg(Leg, frozen=True):
 
 
 class TransferFacts(BaseModel, frozen=True):
-    """A transfer as it stands, whatever somebody has made of it."""
+    """A transfer as it is stored, also with values that no code writes."""
 
     id: str
     operation_id: str = ""
@@ -93,49 +93,21 @@ class Books:
 
     def accounts(self, segment: int, start_after: Key | None) -> Iterator[ScanPage[BalanceRow]]:
         """Rows of the accounts table, page by page."""
-        return self._store.scan(
-            Account,
-            BalanceRow,
-            segment=segment,
-            total_segments=self.segments,
-            page_size=self._scan_page,
-            start_after=start_after,
-        )
+        return self._pages(Account, BalanceRow, segment, start_after)
 
     def transfers(self, segment: int, start_after: Key | None) -> Iterator[ScanPage[TransferFacts]]:
         """Transfers, page by page."""
-        return self._store.scan(
-            Transfer,
-            TransferFacts,
-            segment=segment,
-            total_segments=self.segments,
-            page_size=self._scan_page,
-            start_after=start_after,
-        )
+        return self._pages(Transfer, TransferFacts, segment, start_after)
 
     def payments(self, segment: int, start_after: Key | None) -> Iterator[ScanPage[PaymentFacts]]:
         """Payments, page by page."""
-        return self._store.scan(
-            Payment,
-            PaymentFacts,
-            segment=segment,
-            total_segments=self.segments,
-            page_size=self._scan_page,
-            start_after=start_after,
-        )
+        return self._pages(Payment, PaymentFacts, segment, start_after)
 
     def settlement_lines(
         self, segment: int, start_after: Key | None
     ) -> Iterator[ScanPage[LineFacts]]:
         """Lines of settlements, page by page."""
-        return self._store.scan(
-            SettlementLine,
-            LineFacts,
-            segment=segment,
-            total_segments=self.segments,
-            page_size=self._scan_page,
-            start_after=start_after,
-        )
+        return self._pages(SettlementLine, LineFacts, segment, start_after)
 
     def lines(self, account_shard: str, after: str | None) -> Iterator[Line]:
         """Entries of one row of an account behind the sequence `after`, in order."""
@@ -250,6 +222,18 @@ class Books:
             )
         ]
         return self._settlement_lines(found)
+
+    def _pages(
+        self, model: type[Row], view: type[View], segment: int, start_after: Key | None
+    ) -> Iterator[ScanPage[View]]:
+        return self._store.scan(
+            model,
+            view,
+            segment=segment,
+            total_segments=self.segments,
+            page_size=self._scan_page,
+            start_after=start_after,
+        )
 
     def _settlement_lines(self, keys: Sequence[tuple[str, int]]) -> list[LineFacts]:
         wanted: list[Key] = [
