@@ -17,7 +17,7 @@ from runtime.models.fields import Instant, MinorUnits
 AccountNumber = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{4,34}$")]
 """The owner's own number of an account, unique among its accounts."""
 MAX_MOMENT = 64
-"""Characters of a time: nobody needs more than forty fractional digits."""
+"""Characters of a time: enough for forty fractional digits."""
 _OPERATORS_TYPES = (AccountType.MERCHANT, AccountType.SYSTEM)
 
 
@@ -78,7 +78,7 @@ class AccountChange(Body, frozen=True):
 class AccountQuery(PageQuery, frozen=True):
     """By number, by customer, or by status and type together; what else is given must be so too.
 
-    An operator who gives no merchant_id finds the accounts with a number whoever has them.
+    An operator who gives no merchant_id finds a number among the accounts of all merchants.
     """
 
     account_number: AccountNumber | None = None
@@ -113,7 +113,7 @@ class EntryList(Page[EntryAnswer], frozen=True):
 
 
 class BalanceQuery(Query, frozen=True):
-    """The moment to look at: not in the future, at most as exact as a millisecond."""
+    """The moment to read: not in the future, at most as exact as a millisecond."""
 
     at: Annotated[
         str,

@@ -145,7 +145,7 @@ class BulkResolveRequest(Body, frozen=True):
 
     lines: Annotated[
         tuple[LineDecision, ...],
-        # In JSON it is a list; strict mode would want a tuple.
+        # In JSON it is a list; strict mode would require a tuple.
         Field(min_length=1, max_length=MAX_BULK, strict=False),
     ]
 

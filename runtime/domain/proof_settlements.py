@@ -46,7 +46,7 @@ class ResolutionFacts(BaseModel, frozen=True):
 
 
 class LineFacts(BaseModel, frozen=True):
-    """A settlement line as it stands, whatever somebody has made of it."""
+    """A settlement line as it is stored, also with values that no code writes."""
 
     settlement_bucket: str
     line: int

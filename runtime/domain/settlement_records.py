@@ -132,7 +132,7 @@ def _cells(
 
 
 def _in_plain_words(error: str) -> str:
-    """An error of the csv module for those who have the file, not the program."""
+    """An error of the csv module, in words for the person who has the file."""
     return next((words for begin, words in _PLAIN_WORDS.items() if error.startswith(begin)), error)
 
 

@@ -1,4 +1,4 @@
-"""What every error has that a caller may be told."""
+"""What all errors that callers see have in common."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from runtime.echo import safe
 
 
 class PlatformError(Exception):
-    """Base of what a caller may be told."""
+    """Base of the errors that callers see."""
 
     status: ClassVar[HTTPStatus] = HTTPStatus.INTERNAL_SERVER_ERROR
     code: ClassVar[str] = "internal_error"

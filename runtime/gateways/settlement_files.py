@@ -87,7 +87,7 @@ class SettlementObjects:
         answer = self.s3.get_object(Bucket=self.bucket, **arguments)
         blocks = _blocks(answer["Body"])
         if "Range" in arguments and not answer.get("ContentRange"):
-            # Who serves a range may answer with the whole (RFC 9110 section 14.2).
+            # A server may answer a range with the whole object (RFC 9110 section 14.2).
             blocks = _cut(blocks, start, end)
         yield from blocks
 

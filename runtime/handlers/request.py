@@ -365,7 +365,7 @@ def _refuse(error: ValidationError, unknown: type[UnknownField | UnknownParamete
             f"{name}: one operation moves at most {MAX_AMOUNT_MINOR} minor units",
             param=name,
         ) from None
-    # JSON has lists; that they are tuples here is nobody's concern.
+    # Callers send JSON, which has lists; our tuples would only confuse them.
     message = first["msg"].removeprefix("Value error, ").replace("Tuple", "List")
     raise InvalidValue(f"{name}: {message}", param=name) from None
 

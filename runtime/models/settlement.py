@@ -188,9 +188,9 @@ class SettlementDelta(BaseModel, frozen=True):
 
 
 class Settlement(Record, table="settlements", stream=True, frozen=True):
-    """One payout of a processor, or one canonical file, from the files that speak of it.
+    """One payout of a processor, or one canonical file, from all files with lines of it.
 
-    `file_ids` in the order in which they first spoke of it; `added_files` are those whose lines
+    `file_ids` in the order in which they first had one; `added_files` are those whose lines
     are in the sums. `remainder` by currency is the payout less the net of all other lines.
     `line_buckets`: the partitions of settlement_lines in which its lines stand.
     """

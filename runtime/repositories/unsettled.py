@@ -120,7 +120,7 @@ class UnsettledRepository:
         return self._store.get(SettlementChunk, {"id": _SWEEP}, SweepRound, EVERYBODY)
 
     def note_round(self, progress: SweepRound, *, token: str) -> None:
-        """Remember it, whoever else sweeps: to look twice changes nothing."""
+        """Store how far the round is, unconditionally: a merchant may be swept twice."""
         self._store.transact([put(progress)], token=token)
 
     def swept(self, merchant_id: str) -> SweptDays | None:
@@ -135,7 +135,7 @@ class UnsettledRepository:
 
 
 def first_round(started_at: str) -> SweepRound:
-    """A round that has looked at nobody yet."""
+    """A round in which no merchant is done yet."""
     return SweepRound(id=_SWEEP, started_at=started_at)
 
 

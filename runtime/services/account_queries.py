@@ -75,8 +75,8 @@ def get_account(account_id: str, call: Call, archive: AccountArchive) -> Account
 def list_accounts(query: AccountQuery, call: Call, archive: AccountArchive) -> AccountList:
     """A page of accounts with a number, of a customer, or of a status and type.
 
-    An operator who acts for nobody finds a number whoever has it. Raises BadCursor, NotFound,
-    InvalidValue.
+    An operator who names no merchant finds a number in all merchants. Raises BadCursor,
+    NotFound, InvalidValue.
     """
     owner = owner_of_list(query.customer_id, call, archive.customers)
     scope = Scope(owner)

@@ -56,7 +56,10 @@ def _add(transfer: TransferFacts, work: Work) -> None:
 
 
 def _add_settlement(transfer: TransferFacts, work: Work) -> None:
-    """Its own id says whether it is older than the cut, since its lines know only that."""
+    """Add up what it moves for its settlement.
+
+    Lines name their transfers only by id, so the id decides whether it is older than the cut.
+    """
     settlement_id = transfer.settlement_id
     if settlement_id is None or is_newer(transfer.id, work.run.cut_mark):
         return

@@ -200,7 +200,7 @@ def normalized(name: str) -> str:
 
 
 def _without_card_number(line: ImportedLine) -> ImportedLine:
-    """The line; a category that nobody knows is shown to people, so it must be none."""
+    """The line, its unknown category left out if it contains a card number: people are shown it."""
     if line.type is None and holds_card_number(line.category):
         return replace(line, category=NOT_REPEATED)
     return line

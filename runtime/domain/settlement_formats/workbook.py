@@ -54,7 +54,7 @@ _OVERLAP_BYTES: Final = 1024
 """Of two blocks that are read, for a cell's name that lies across both."""
 _BLANKS: Final = bytes.maketrans(b"\t\r\n", b"   ")
 _RUNS: Final = (b" " * (_OVERLAP_BYTES // 4), b"0" * (_OVERLAP_BYTES // 4))
-"""What nobody writes, but to make a name longer than the overlap."""
+"""Padding that makes a cell's name longer than the overlap; only hostile files have it."""
 _AS_CSV = "Save the sheet as CSV and upload that."
 
 _Cell = str | float | datetime.date | datetime.time | datetime.timedelta
@@ -92,7 +92,7 @@ def read_workbook(content: bytes) -> Sheet | Refusal:
                 return found
             refusals.append(found)
     except BaseException as error:
-        # A panic of calamine's (in Rust) is no Exception, and no module has its class.
+        # A panic of calamine (in Rust) is not an Exception, and its class cannot be imported.
         is_panic = type(error).__name__ == "PanicException"
         if not (is_panic or isinstance(error, CalamineError | UnusableCell)):
             raise

@@ -66,7 +66,7 @@ def report_page(report: Report) -> str:
 
 
 def name_of(settlement: Settlement) -> str:
-    """What people know a settlement by: the processor's id of the payout, or the file's name."""
+    """How people name a settlement: the processor's id of the payout, or the file's name."""
     return settlement.payout_reference or settlement.source.rpartition("/")[2]
 
 

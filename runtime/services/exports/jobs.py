@@ -88,7 +88,7 @@ class Jobs:
         )
 
     def fail(self, export: Export, reason: str) -> Export:
-        """It cannot be made; `reason` is for whoever asked for it."""
+        """End an export that cannot be made; `reason` is shown in it."""
         return self.release(
             export, status=ExportStatus.FAILED, open_status=None, failure_reason=reason
         )

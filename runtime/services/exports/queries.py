@@ -1,4 +1,4 @@
-"""Exports as those who asked for them see them: one, and a page of them."""
+"""Reading exports: one, and a page of them."""
 
 from __future__ import annotations
 

@@ -163,7 +163,7 @@ def _judged(line: SettlementLine, remainder: int) -> SettlementLine:
 
 
 def _stepped(settlement: Settlement, step: Step) -> Settlement:
-    """The settlement, completed unless another file that speaks of it is still at work."""
+    """The settlement, completed unless another of its files is still being processed."""
     waits = set(settlement.file_ids) - set(settlement.added_files)
     if waits:
         status = SettlementStatus.PROCESSING

@@ -98,7 +98,7 @@ def decide(line: SettlementLine, wanted: Wanted, draft: Draft) -> None:
 
 
 def must_be_the_merchants(line: SettlementLine, wanted: Wanted, draft: Draft) -> None:
-    """A decision, as it stands in the draft, costs nobody but the merchant. Raises Forbidden.
+    """Require that a decision costs only the merchant itself. Raises Forbidden.
 
     What is written off, or was, is the platform's. So is what a merchant would get back by its own
     word: of a refund or dispute that no file takes from it in full (docs/decisions/0054).
