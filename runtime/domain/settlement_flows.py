@@ -41,6 +41,14 @@ def added(flows: Iterable[Flows]) -> Flows:
     return Flows(**total)
 
 
+def by_currency(*parts: tuple[str, Flows]) -> dict[str, Flows]:
+    """Flows by currency; those of one currency are added up."""
+    sums: dict[str, Flows] = {}
+    for currency, flows in parts:
+        sums[currency] = added((sums.get(currency, Flows()), flows))
+    return sums
+
+
 def reversed_flows(flows: Flows) -> Flows:
     """The flows that undo these."""
     return Flows(**{name: -amount for name, amount in flows.model_dump().items()})

@@ -411,6 +411,21 @@ def test_a_line_that_was_exchanged_is_settled_in_the_payments_currency(
         assert decisions.balances() == before
 
 
+def test_a_line_in_our_currency_for_what_a_customer_paid_in_another_settles_both(
+    shop: Shop, decisions: Decisions
+) -> None:
+    shop.paid(amount=1000)
+    (capture,) = shop.transactions("capture")
+    exchanged = {"presented_amount": 900, "presented_currency": "EUR"}
+    decisions.close([line_of(2, capture, amount=1000, fee=59, currency="USD", **exchanged)])
+    (line,) = decisions.lines().values()
+    assert line.status == LineStatus.CURRENCY_MISMATCH
+    decisions.resolve(line, "accept")
+    assert not {"acc_clearing_USD", "acc_fees_USD"} & set(decisions.balances())
+    shop.pass_the_cut()
+    assert shop.prove() == {}
+
+
 def test_a_decision_whose_answer_was_lost_or_whose_process_died_is_made_once(
     shop: Shop, decisions: Decisions
 ) -> None:

@@ -13,7 +13,13 @@ from runtime.domain.settlement_counterparts import (
     counterparts_of,
     named_by,
 )
-from runtime.domain.settlement_flows import NOTHING, Amounts, accepted, written_off
+from runtime.domain.settlement_flows import (
+    NOTHING,
+    Amounts,
+    accepted,
+    by_currency,
+    written_off,
+)
 from runtime.domain.settlement_formats.line import ImportedLine, References
 from runtime.domain.settlement_matching import (
     Counterpart,
@@ -226,10 +232,11 @@ def _flows(
         return {ours.currency: book(NOTHING, ours.ours)}
     if ours is not None and stated(read)[1] != ours.currency:
         # Nothing of ours came in our currency, and something in another one.
-        return {
-            ours.currency: book(NOTHING, ours.ours),
-            read.currency: book(Amounts(amount=read.amount, fee=read.fee), NOTHING),
-        }
+        stands = book(Amounts(amount=read.amount, fee=read.fee), NOTHING)
+        return by_currency(
+            (ours.currency, book(NOTHING, ours.ours)),
+            (read.currency, stands),
+        )
     if action is ResolutionAction.ACCEPT:
         return accept_flows(read, ours)
     return write_off_flows(read, ours)
