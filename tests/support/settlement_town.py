@@ -22,7 +22,6 @@ from runtime.domain.settlement_formats.stripe import TYPES
 from runtime.domain.settlement_resolutions import actions_for
 from runtime.models.payment import DisputeStatus
 from runtime.models.settlement import (
-    LineType,
     ResolutionAction,
     SettlementFormat,
     SettlementLine,
@@ -283,25 +282,13 @@ class Town:
             elif throw < 0.2:
                 self.seen["another amount"] += 1
                 found.append(replace(line, amount=line.amount + 1, net=line.net + 1))
-            elif throw < 0.3 and self._fee_stands_alone(line):
+            elif throw < 0.3:
                 self.seen["another fee"] += 1
                 fee = line.fee + self.dice.choice([1, 10**6])
                 found.append(replace(line, fee=fee, net=line.amount - fee))
             else:
                 found.append(line)
         return found or list(lines)
-
-    def _fee_stands_alone(self, line: ImportedLine) -> bool:
-        """Whether no other line's fee is judged by the fee of this one."""
-        together = {
-            each.references.payment_id
-            for payout in self.payouts
-            for each in payout.lines
-            if each.category == "partial_capture_reversal"
-        }
-        named = line.references.payment_id
-        disputed = line.type in (LineType.DISPUTE, LineType.DISPUTE_REVERSAL)
-        return not disputed and (named is None or named not in together)
 
     # ---------------------------------------------------------------- decisions
 
