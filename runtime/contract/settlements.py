@@ -23,9 +23,11 @@ from runtime.models.settlement import (
 
 
 class SettlementQuery(PageQuery, frozen=True):
-    """Settlements of one status, or of days from `start_date` to `end_date`."""
+    """Settlements of one status, of days from `start_date` to `end_date`, or both."""
 
-    status: SettlementStatus | None = None
+    status: Annotated[
+        SettlementStatus | None, Field(description="Only settlements of this status.")
+    ] = None
     start_date: Moment | None = None
     end_date: Moment | None = None
 
