@@ -136,7 +136,7 @@ def _lose_an_answer(stack: Stack, client: ApiClient, console: Console) -> str:
     hold(len(charges) == 1, f"{len(charges)} charges were made instead of one")
     console.print(
         f"7. The processor's answer about {_shown(LOST)} gets lost: the payment is "
-        f"[yellow]202 unknown[/], for nobody may guess;\n   the resolver asks what became of "
+        f"[yellow]202 unknown[/]: it may be charged or not;\n   the resolver asks what became of "
         f"it, and the same request now says [green]201 succeeded[/]: one payment, one charge"
     )
     identifier: str = found["id"]

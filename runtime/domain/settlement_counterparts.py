@@ -44,6 +44,14 @@ class Rows(Protocol):
         ...
 
 
+def not_final(line: ImportedLine) -> Verdict:
+    """The verdict on a line that is not settled yet, by its own words."""
+    return Verdict(
+        LineStatus.STATUS_MISMATCH,
+        f"the line's status is {echoed(line.status)!r}; only {SETTLED!r} lines are final",
+    )
+
+
 def counterparts_of(line: ImportedLine, rows: Rows) -> tuple[Counterpart, ...] | Verdict:
     """What a line with a counterpart may be about, the likeliest first, or why it is about nothing.
 
@@ -53,10 +61,7 @@ def counterparts_of(line: ImportedLine, rows: Rows) -> tuple[Counterpart, ...] |
     if named is None:
         return Verdict(LineStatus.UNEXPECTED, _unknown(line))
     if line.status != SETTLED:
-        return Verdict(
-            LineStatus.STATUS_MISMATCH,
-            f"the line's status is {echoed(line.status)!r}; only {SETTLED!r} lines are final",
-        )
+        return not_final(line)
     assert line.type is not None, f"line {line.number} is of no known type"
     return _FINDERS[line.type](line, named, rows)
 

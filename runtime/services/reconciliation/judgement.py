@@ -8,7 +8,12 @@ from itertools import product
 from typing import Final
 
 from runtime.domain.posting_ids import charge_transaction_id
-from runtime.domain.settlement_counterparts import HAS_COUNTERPART, counterparts_of, named_by
+from runtime.domain.settlement_counterparts import (
+    HAS_COUNTERPART,
+    counterparts_of,
+    named_by,
+    not_final,
+)
 from runtime.domain.settlement_flows import cost
 from runtime.domain.settlement_formats.line import SETTLED, ImportedLine, References, UnreadableLine
 from runtime.domain.settlement_matching import (
@@ -61,8 +66,7 @@ def judged(
     if line.type in HAS_COUNTERPART:
         return settled(line, row, draft)
     if line.status != SETTLED:
-        reason = f"the file says {echoed(line.status)!r}, not {SETTLED!r}"
-        return _with(row, Verdict(LineStatus.STATUS_MISMATCH, reason))
+        return _with(row, not_final(line))
     if line.type is not LineType.PAYOUT:
         draft.book(key_of(row), flows_of_its_own(line))
     return _with(row, Verdict(LineStatus.MATCHED))
