@@ -14,7 +14,7 @@ from rich.table import Column, Table
 from local.api_client import ApiClient
 from runtime.domain.money import decimal_text
 from runtime.domain.settlement_guidance import GUIDANCE
-from runtime.models.settlement import LineStatus, LineType, SettlementFormat
+from runtime.models.settlement import LineStatus, LineType
 
 MOST_SHOWN: Final = 20
 """Exceptions that are printed; the report has more."""
@@ -32,8 +32,6 @@ def print_summary(
     """
     out = console or Console(highlight=False, soft_wrap=True)
     name = settlement["payout_reference"] or settlement["source"].rpartition("/")[2]
-    if settlement["format"] == SettlementFormat.UNSETTLED:
-        name = "What had been missing"
     out.print(
         f"\n[bold]{escape(name)}[/bold]  {settlement['id']}  {settlement['format']}, "
         f"{settlement['date']}: {settlement['status'].replace('_', ' ')}"

@@ -131,17 +131,6 @@ def test_a_file_without_lines_is_called_so(tmp_path: Path, monkeypatch: pytest.M
     assert "po.csv has a header and no lines" in out.getvalue()
 
 
-def test_the_summary_names_what_a_file_has_found_of_what_was_missing() -> None:
-    def answers(_: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, json={"url": "http://report.invalid/x"})
-
-    missing = {"format": "unsettled", "payout_reference": None, "source": "unsettled"}
-    settlement = {**SETTLEMENT, **missing, "open_exceptions": 0}
-    out = io.StringIO()
-    print_summary(settlement, client_of(answers), {}, Console(file=out, width=200))
-    assert "What had been missing" in out.getvalue()
-
-
 def test_the_summary_explains_the_payout_and_says_what_to_do() -> None:
     def answers(request: httpx.Request) -> httpx.Response:
         if request.url.path.endswith("/report"):
