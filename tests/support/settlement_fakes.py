@@ -147,17 +147,25 @@ def _etag(body: bytes) -> str:
 
 @dataclass
 class FakeQueue:
-    """SQS: a message stays until whoever received it says that it is done."""
+    """SQS: a message stays until whoever received it says that it is done.
+
+    `batched`: the entries as they were sent. `refuse`: how many of the next batch it does not take.
+    """
 
     steps: Steps = field(default_factory=Steps)
     waiting: deque[str] = field(default_factory=deque)
+    batched: list[dict[str, Any]] = field(default_factory=list)
     refuse: int = 0
+    available: bool = True
 
     def send_message_batch(self, *, QueueUrl: str, Entries: list[dict[str, Any]]) -> Any:
         assert 1 <= len(Entries) <= 10, "as many as SQS takes"
         assert all(entry["MessageGroupId"] for entry in Entries)
+        if not self.available:
+            raise client_error("ServiceUnavailable", "SendMessageBatch", 503)
 
         def send() -> Any:
+            self.batched += Entries
             refused = Entries[: self.refuse]
             self.refuse = 0
             self.waiting.extend(entry["MessageBody"] for entry in Entries[len(refused) :])
