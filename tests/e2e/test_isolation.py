@@ -156,6 +156,18 @@ def bodies(operation: str, own: Tenant, theirs: Tenant) -> Iterator[dict[str, An
         "revokeApiKey": [{}],
         "applyProcessorEvent": [{}],
         "redeliverWebhook": [{}],
+        **_settlement_bodies(theirs),
+    }
+    assert operation in recipes, f"say how {operation} could name another merchant's things"
+    yield from recipes[operation]
+
+
+def _settlement_bodies(theirs: Tenant) -> dict[str, list[dict[str, Any]]]:
+    """Bodies about exports, settlement files and exceptions."""
+    other = theirs.ids
+    decision = {"action": "ignore", "note": "n"}
+    line = {"settlement_id": other["settlement"], "line": int(other["settlement_line"])}
+    return {
         "createExport": [
             {"kind": "payments", "merchant_id": other["merchant"]},
             {"kind": "payments", "customer_id": other["customer"]},
@@ -165,17 +177,13 @@ def bodies(operation: str, own: Tenant, theirs: Tenant) -> Iterator[dict[str, An
             {"kind": "entries", "account_id": other["funded_account"]},
         ],
         "createSettlementFile": [{"name": "a.csv", "merchant_id": other["merchant"]}],
+        "resolveException": [
+            decision,
+            {**decision, "action": "accept"},
+            {**decision, "action": "link", "transaction_id": other["transaction"]},
+        ],
+        "resolveExceptions": [{"lines": [{**line, **decision}]}],
     }
-    decision = {"action": "ignore", "note": "n"}
-    recipes["resolveException"] = [
-        decision,
-        {**decision, "action": "accept"},
-        {**decision, "action": "link", "transaction_id": other["transaction"]},
-    ]
-    line = {"settlement_id": other["settlement"], "line": int(other["settlement_line"])}
-    recipes["resolveExceptions"] = [{"lines": [{**line, **decision}]}]
-    assert operation in recipes, f"say how {operation} could name another merchant's things"
-    yield from recipes[operation]
 
 
 def must_be_sealed(reply: Reply, theirs: Tenant, what: str, sent: str) -> None:

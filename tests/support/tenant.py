@@ -114,14 +114,19 @@ def settle_in(merchant_id: str, client: ApiClient, operator: ApiClient) -> Tenan
     ids["export"] = made("/v1/exports", {"kind": "payments", "format": "jsonl"})
     if operator.get(f"/v1/merchants/{merchant_id}").require(200)["webhook_url"] is not None:
         ids["webhook"] = _told_of(ids["payment"], client)
+    _take_cursors(tenant)
+    return tenant
+
+
+def _take_cursors(tenant: Tenant) -> None:
+    """Keep a cursor of each list that has more than one page."""
     for path, query in (
         ("/v1/payments", {}),
         ("/v1/transfers", {}),
         ("/v1/accounts", {"status": "active", "account_type": "wallet"}),
     ):
-        page = client.get(path, limit=1, **query).require(200)
+        page = tenant.client.get(path, limit=1, **query).require(200)
         tenant.cursors[path] = page["next_cursor"]
-    return tenant
 
 
 def _told_of(payment_id: str, client: ApiClient) -> str:

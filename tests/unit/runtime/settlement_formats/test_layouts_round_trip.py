@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from runtime.domain.ids import new_id
 from runtime.domain.settlement_formats import adyen, paypal, stripe
 from runtime.domain.settlement_formats.detect import LAYOUTS, layout_of
-from runtime.domain.settlement_formats.layout import Layout
-from runtime.domain.settlement_formats.line import ImportedLine, References
+from runtime.domain.settlement_formats.layout import Layout, Outline, Refusal
+from runtime.domain.settlement_formats.line import ImportedLine, References, UnreadableLine
 from runtime.domain.settlement_formats.records import cells_of
 from runtime.domain.settlement_records import read_records
 from runtime.models.currency import DECIMALS
@@ -188,7 +188,8 @@ def test_any_cells_are_read_or_refused_and_never_fail(
 @given(st.sampled_from(LAYOUTS), st.binary(max_size=300))
 def test_random_bytes_are_read_or_refused_and_never_fail(kind: type[Layout], noise: bytes) -> None:
     layout = kind(HEADERS[kind.format])
-    layout_of(noise.decode("utf-8", "replace").split(","))
+    assert isinstance(layout_of(noise.decode("utf-8", "replace").split(",")), Layout | Refusal)
     for record in read_records([noise], ","):
-        layout.parse(record.line, record.cells)
-        layout.outline(record.cells)
+        read = layout.parse(record.line, record.cells)
+        assert isinstance(read, ImportedLine | UnreadableLine | None)
+        assert isinstance(layout.outline(record.cells), Outline)
