@@ -34,7 +34,7 @@ MARGIN_SECONDS: Final = 30.0
 
 
 class Job(BaseModel, frozen=True):
-    """What a worker is told: its engine, its tables, the export, and where objects lie."""
+    """The arguments of a worker: engine, tables, export and the folder of its objects."""
 
     endpoint_url: str
     tables: dict[str, str]

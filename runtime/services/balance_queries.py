@@ -122,7 +122,9 @@ def _moment(text: str, now: datetime) -> datetime:
     try:
         at = start_of(f"{seconds}.{digits[:_MILLISECONDS]:0<{_MILLISECONDS}}" if dot else seconds)
     except (ValueError, OverflowError) as error:
-        raise InvalidValue(f"at {echoed(text)!r} is no time", param="at") from error
+        raise InvalidValue(
+            f"at {echoed(text)!r} is not a time such as 2026-03-14T09:30:00Z", param="at"
+        ) from error
     if at > now:
         raise InvalidValue(
             f"at {echoed(text)} is in the future: it is {to_instant(now)} now", param="at"

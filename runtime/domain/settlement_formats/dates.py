@@ -62,12 +62,13 @@ def day_in_zone(column: str, text: str, zone_column: str, zone: str) -> str | No
 
 
 def _moment(column: str, text: str) -> datetime:
-    if _MOMENT.fullmatch(text):
-        try:
-            return datetime.fromisoformat(text)
-        except ValueError:
-            pass
-    raise Unreadable(f"{column} {echoed(text)!r} is not a date such as 2026-03-14")
+    refusal = Unreadable(f"{column} {echoed(text)!r} is not a date such as 2026-03-14")
+    if not _MOMENT.fullmatch(text):
+        raise refusal
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:  # a day such as 30 February
+        raise refusal from None
 
 
 def _in_utc(column: str, text: str, moment: datetime) -> str:

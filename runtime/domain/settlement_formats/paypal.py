@@ -1,7 +1,7 @@
 """PayPal: settlement report (STL), one file per day and account.
 
 Source: developer.paypal.com/docs/reports/sftp-reports/settlement-report and …/reference/tcodes.
-Records are of several kinds: `CH` names the columns, `SB` is a line, others are no lines. Amounts
+Records are of several kinds: `CH` names the columns, `SB` is a line, others are not. Amounts
 are unsigned hundredths of the currency, yen too; the column beside says debit (DR) or credit (CR).
 """
 

@@ -179,8 +179,8 @@ def _item(
     if refusal is not None:
         status = refusal.status
         path = f"/v1/settlement-lines/{place[0]}/{place[1]}/resolve"
-        told = problem(refusal, instance=path, request_id=call.caller.request_id)
-        shown = Problem.model_validate_json(told.body)
+        answer = problem(refusal, instance=path, request_id=call.caller.request_id)
+        shown = Problem.model_validate_json(answer.body)
     return ResolvedItem(
         settlement_id=place[0],
         line=place[1],
