@@ -321,8 +321,7 @@ def test_a_decision_about_what_was_missing_closes_the_missing_line_as_well(
         shop.paid(amount=1000)
     captures = shop.transactions("capture")
     world.clock.advance(8 * 86_400)
-    unsettled, merchants = UnsettledRepository(world.store), MerchantRepository(world.store)
-    sweeping = SweepDependencies(unsettled, merchants, world.clock, lambda: False)
+    sweeping = _sweeping(world)
     assert sweep_missing(sweeping, "sweep").missing == 2
     decisions.close([line_of(2, captures[0], amount=900), unknown(3, amount=1000, fee=59)])
     lines = decisions.lines()
@@ -345,8 +344,7 @@ def test_what_was_missing_and_comes_late_is_matched_and_its_day_completed(
         shop.paid(amount=1000)
     captures = shop.transactions("capture")
     world.clock.advance(8 * 86_400)
-    unsettled, merchants = UnsettledRepository(world.store), MerchantRepository(world.store)
-    sweeping = SweepDependencies(unsettled, merchants, world.clock, lambda: False)
+    sweeping = _sweeping(world)
     assert sweep_missing(sweeping, "sweep").missing == 3
     lines = {row.transaction_id: row for row in world.rows(SettlementLine)}
     decisions.resolve(lines[captures[0].id], "ignore")
