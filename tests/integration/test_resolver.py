@@ -28,14 +28,16 @@ from tests.support.world import Hooked, World, at_once
 
 LIMITS = RunLimits(workers=12, per_owner=3)
 MERCHANTS, EACH = 4, 9
+LONGEST_WAIT_SECONDS = 60.0
 
 
 class Counted:
-    """A processor that takes its time, and counts by merchant who asks at once."""
+    """A processor that counts by merchant who asks at once; the first waits for a second."""
 
     def __init__(self, inner: Processor, owners: dict[str, str]) -> None:
         self._inner, self._owners = inner, owners
         self._lock = threading.Lock()
+        self._two_at_once = {owner: threading.Event() for owner in owners.values()}
         self._working: Counter[str] = Counter()
         self.most: Counter[str] = Counter()
         self.asked: Counter[str] = Counter()
@@ -55,8 +57,10 @@ class Counted:
             self.asked[reference] += 1
             self._working[owner] += 1
             self.most[owner] = max(self.most[owner], self._working[owner])
-        time.sleep(0.02)
+            if self._working[owner] > 1:
+                self._two_at_once[owner].set()
         try:
+            self._two_at_once[owner].wait(LONGEST_WAIT_SECONDS)
             return ask()
         finally:
             with self._lock:
