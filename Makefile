@@ -21,7 +21,7 @@ LOCKED := requirements-lambda.txt requirements.txt requirements-ministack.txt \
 	requirements-localstripe.txt requirements-beancount.txt
 COMPILE := $(PY) -m piptools compile --quiet --generate-hashes --allow-unsafe --strip-extras \
 	--no-config --no-emit-options --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
-TYPED := -p runtime -p stacks -p local -p benchmarks
+TYPED := -p runtime -p stacks -p local -p benchmarks -p simulation
 
 # -------------------------------------------------------------------- for people
 

@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from runtime.gateways import clients
+from runtime.bootstrap.outside import real_outside
+from runtime.core.outside import Outside
 from runtime.gateways.field_encryption import FieldEncryption
 from runtime.gateways.key_ring import KeyPurpose, KeyRing
 from runtime.repositories.alerts import AlertRepository
@@ -63,8 +64,12 @@ class FunctionServices:
     """What every function needs: its settings, its tables, its time."""
 
     def __init__(
-        self, settings: Settings, key_arns: Mapping[KeyPurpose, str] | None = None
+        self,
+        settings: Settings,
+        key_arns: Mapping[KeyPurpose, str] | None = None,
+        outside: Outside | None = None,
     ) -> None:
+        self.outside = outside or real_outside()
         self.stage = settings.stage
         self.invocation = Invocation()
         self._tables = settings.table_names()
@@ -79,12 +84,12 @@ class FunctionServices:
     @cached_property
     def client(self) -> DynamoDBClient:
         """The one DynamoDB client."""
-        return clients.dynamodb()
+        return self.outside.aws.dynamodb()
 
     @cached_property
     def kms(self) -> KMSClient:
         """The one KMS client."""
-        return clients.kms()
+        return self.outside.aws.kms()
 
     @cached_property
     def key_ring(self) -> KeyRing:

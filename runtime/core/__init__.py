@@ -1,0 +1,1 @@
+"""What every capability builds on, and what itself builds on nothing of ours."""

@@ -1,0 +1,1 @@
+"""The whole platform on one thread, in virtual time, from one seed; for tests and benchmarks."""
