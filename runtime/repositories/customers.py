@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, Field
 
@@ -33,6 +33,8 @@ from runtime.repositories.refusals import TransactionRefused
 from runtime.repositories.store import Store
 
 KEYS_PAGE = 20
+
+ViewT = TypeVar("ViewT", bound=BaseModel)
 
 
 class CustomerOwner(BaseModel, frozen=True, hide_input_in_errors=True):
@@ -114,23 +116,30 @@ class CustomerRepository:
 
     def get(self, customer_id: str, scope: Scope) -> CustomerProfile | None:
         """A customer, deciphered, without tokens; None for an erased one too."""
-        try:
-            row = self._store.get(Customer, {"id": customer_id}, CustomerProfile, scope)
-        except KeyForgotten:
-            if self.standing(customer_id, scope) is not None:
-                raise
-            return None  # erased between the reading of the row and that of its key
+        row = self._unerased(customer_id, CustomerProfile, scope)
         return None if row is None or row.erased_at else row
 
     def get_with_tokens(self, customer_id: str, scope: Scope) -> Customer | None:
-        """A customer with the processors' tokens of its payment methods."""
-        row = self._store.get(Customer, {"id": customer_id}, Customer, scope)
+        """A customer with the processors' tokens of its payment methods; None once erased."""
+        row = self._unerased(customer_id, Customer, scope)
         return None if row is None or row.erased_at else row
 
     def tokens(self, customer_id: str, scope: Scope) -> Mapping[str, str]:
-        """The processors' tokens of a customer by its payment methods' ids."""
-        row = self._store.get(Customer, {"id": customer_id}, CustomerTokens, scope)
+        """The processors' tokens of a customer by its payment methods' ids; none once erased."""
+        row = self._unerased(customer_id, CustomerTokens, scope)
         return {} if row is None or row.erased_at else row.payment_tokens
+
+    def _unerased(self, customer_id: str, shape: type[ViewT], scope: Scope) -> ViewT | None:
+        """The row, decrypted; None if it was erased between the reads of it and of its key.
+
+        Raises KeyForgotten for a customer that was not erased and has no data key.
+        """
+        try:
+            return self._store.get(Customer, {"id": customer_id}, shape, scope)
+        except KeyForgotten:
+            if self.standing(customer_id, scope) is not None:
+                raise
+            return None
 
     def get_many(self, customer_ids: Sequence[str], scope: Scope) -> list[CustomerProfile]:
         """The customers that exist and are not erased, in the given order."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +15,8 @@ import pytest
 from runtime.contract.customers import MethodRequest
 from runtime.errors import NotFound
 from runtime.models.customer import Customer
+from runtime.models.scope import Scope
+from runtime.repositories.customers import CustomerRepository
 from runtime.services.customers import erase_customer
 from runtime.services.payment_methods import add_method
 from tests.support.http import OPERATOR, Answered, token_of
@@ -226,6 +230,45 @@ def test_a_customer_erased_while_it_is_changed_stays_erased(world: World) -> Non
         assert (row.email, row.payment_methods, row.payment_tokens) == (None, (), {})
         with pytest.raises(NotFound):
             add_method(one, MethodRequest(**CARD), world.call(merchant, CARD), desk)
+
+
+class ErasedMeanwhile:
+    """A client of the database; the customer that it reads first is erased right after that."""
+
+    def __init__(self, client: Any, erase: Callable[[], Any]) -> None:
+        self._client, self._erase = client, erase
+
+    def get_item(self, **request: Any) -> Any:
+        answer = self._client.get_item(**request)
+        erase, self._erase = self._erase, lambda: None
+        erase()
+        return answer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+
+def test_a_customer_erased_while_a_payment_method_is_added_is_not_found(world: World) -> None:
+    merchant, desk = world.merchant(), world.customer_desk()
+    one = world.customer(merchant)
+    client = ErasedMeanwhile(
+        world.client, lambda: erase_customer(one, world.call(merchant), world.customer_desk())
+    )
+    desk = replace(desk, customers=CustomerRepository(world.store_on(client)))
+    with pytest.raises(NotFound):
+        add_method(one, MethodRequest(**CARD), world.call(merchant, CARD), desk)
+
+
+def test_a_customer_erased_while_it_is_charged_has_no_payment_methods(world: World) -> None:
+    merchant = world.merchant()
+    one = world.customer(merchant)
+    add_method(
+        one, MethodRequest(**CARD), world.call(merchant, CARD, key="m"), world.customer_desk()
+    )
+    client = ErasedMeanwhile(
+        world.client, lambda: erase_customer(one, world.call(merchant), world.customer_desk())
+    )
+    assert CustomerRepository(world.store_on(client)).tokens(one, Scope(merchant.id)) == {}
 
 
 def test_an_erased_customer_is_gone_with_its_keys_and_its_payments_stay(
