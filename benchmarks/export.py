@@ -20,8 +20,8 @@ from benchmarks.emulator import table_engine
 from benchmarks.export_worker import Done, Job, export_reads
 from benchmarks.meter import Meter
 from local.progress import Progress
+from runtime.bootstrap.outside import real_outside
 from runtime.domain.buckets import bucket_for
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.models.export import Export, ExportFormat, ExportStatus
 from runtime.models.merchant import MerchantProfile
@@ -97,7 +97,7 @@ def _payments(world: World, count: int) -> tuple[MerchantProfile, int]:
 
 def _payment(world: World, shop: MerchantProfile, number: int) -> Payment:
     now = world.clock()
-    payment_id = new_id("pay", now)
+    payment_id = real_outside().new_id("pay", now)
     return Payment(
         id=payment_id,
         merchant_id=shop.id,

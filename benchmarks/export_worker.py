@@ -9,7 +9,7 @@ import hashlib
 import io
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -18,6 +18,7 @@ from typing import IO, Any, Final
 from pydantic import BaseModel
 
 from benchmarks.meter import Traffic
+from runtime.bootstrap.outside import real_outside
 from runtime.gateways.export_files import ExportFiles
 from runtime.repositories.codec import Codec, NoCipher
 from runtime.repositories.exports import ExportRepository
@@ -110,7 +111,8 @@ def work(job: Job) -> Done:
     def remaining() -> float:
         return ends - time.monotonic()
 
-    store = Store(client, job.tables, Codec(NoCipher()), remaining, time.sleep, Random(0))
+    outside = replace(real_outside(), chance=Random(0))
+    store = Store(client, job.tables, Codec(NoCipher()), remaining, outside)
     dependencies = ExportDependencies(
         jobs=Jobs(ExportRepository(store), lambda: datetime.now(UTC), remaining),
         files=ExportFiles(DiskUploads(job.directory), "exports"),  # type: ignore[arg-type]

@@ -20,6 +20,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from benchmarks.meter import Traffic
+from runtime.bootstrap.outside import real_outside
 from runtime.gateways.settlement_files import SettlementObjects
 from runtime.gateways.settlement_queue import SettlementQueue
 from runtime.observability import logger
@@ -118,7 +119,8 @@ def work(order: Order) -> Report:
     client = Engine("bench", order.endpoint_url).dynamodb()
     traffic = Traffic()
     traffic.attach(client)
-    store = Store(client, order.tables, Codec(NoCipher()), lambda: _INVOCATION_SECONDS)
+    codec, outside = Codec(NoCipher()), real_outside()
+    store = Store(client, order.tables, codec, lambda: _INVOCATION_SECONDS, outside)
     queue = MemoryQueue()
     dependencies = dependencies_on(store, Path(order.path), queue)
     began, cpu = time.monotonic(), time.process_time()

@@ -25,14 +25,14 @@ from aws_lambda_powertools.utilities.idempotency import (
 
 from benchmarks.rival_tables import Layout
 from benchmarks.sale_till import SALE, USER_AGENT, Till
-from runtime.domain.ids import new_id
+from runtime.bootstrap.outside import real_outside
 from runtime.domain.instants import to_epoch_seconds, to_instant
 from runtime.domain.payments import Approved
 from runtime.gateways.processors.port import ChargeRequest, Processor
 from runtime.models.idempotency import IdempotencyRecord
 from runtime.repositories.codec import serialize
 from runtime.repositories.expressions import Put, Write
-from runtime.repositories.store import Store
+from runtime.repositories.store import BACKOFF_CAP_SECONDS, Store
 
 Sell = Callable[[str, str | None], object]
 """Sells once per idempotency key, to a customer if one is named."""
@@ -189,7 +189,7 @@ class GoSales:
 
 def _payment(merchant_id: str, key: str, customer_id: str | None, now: datetime) -> dict[str, Any]:
     return {
-        "id": new_id("pay", now),
+        "id": real_outside().new_id("pay", now),
         "merchant_id": merchant_id,
         "idempotency_key": key,
         **owned(customer_id),
@@ -206,7 +206,7 @@ def _transaction(payment: dict[str, Any], now: datetime) -> dict[str, Any]:
     made = {"type": "capture", "amount": payment["amount"]}
     step = {"timestamp": to_instant(now), "action": "transaction_created", "changes": made}
     return {
-        "id": new_id("txn", now),
+        "id": real_outside().new_id("txn", now),
         "payment_id": payment["id"],
         **made,
         "status": "pending",
@@ -230,11 +230,16 @@ class Unclaimed(Store):
     """The store without our claims: what is left of a sale's writes is its work."""
 
     def transact(
-        self, writes: Sequence[Write], *, token: str, decisive: Collection[int] = ()
+        self,
+        writes: Sequence[Write],
+        *,
+        token: str,
+        decisive: Collection[int] = (),
+        conflict_cap_seconds: float = BACKOFF_CAP_SECONDS,
     ) -> None:
         """The writes that are no claim's; `decisive` names what is not there."""
         work = [write for write in writes if not _is_claim(write)]
-        super().transact(work, token=token)
+        super().transact(work, token=token, conflict_cap_seconds=conflict_cap_seconds)
 
 
 def _is_claim(write: Write) -> bool:
@@ -249,7 +254,8 @@ def by_powertools(
     remaining_milliseconds: int = LONG_MILLISECONDS,
 ) -> Sell:
     """Our sale inside of `idempotent_function`, with its payload checked, its answer kept a day."""
-    store = Unclaimed(client, till.store.tables, till.store.codec, till.store.remaining_seconds)
+    ours = till.store
+    store = Unclaimed(client, ours.tables, ours.codec, ours.remaining_seconds, ours.outside)
     desk = till.desk_on(store, processor)
     context: Any = SimpleNamespace(get_remaining_time_in_millis=lambda: remaining_milliseconds)
     config = IdempotencyConfig(

@@ -24,6 +24,7 @@ from local.ports import parse_port
 from local.progress import Progress
 from local.stackfile import Stack
 from local.workspace import Workspace
+from runtime.bootstrap.outside import real_outside
 from runtime.domain.proof import ProofReport
 from runtime.repositories.books import Books
 from runtime.repositories.codec import Codec, NoCipher
@@ -68,7 +69,11 @@ def proof(workspace: Workspace, progress: Progress, *, restart: bool) -> None:
     clients = Clients(stack.aws_endpoint_url)
     settings = _settings(stack, clients)
     store = Store(
-        clients.dynamodb, settings.table_names(), Codec(NoCipher()), lambda: PATIENT_SECONDS
+        clients.dynamodb,
+        settings.table_names(),
+        Codec(NoCipher()),
+        lambda: PATIENT_SECONDS,
+        real_outside(),
     )
     desk = ProofDesk(
         proofs=ProofRepository(store),

@@ -15,7 +15,7 @@ from local.errors import LocalError
 from local.progress import Progress
 from local.stage_tables import stage_tables
 from local.workspace import Workspace
-from runtime.domain.ids import new_id
+from runtime.bootstrap.outside import real_outside
 from runtime.domain.money import format_amount
 from runtime.repositories.accounts import AccountRepository
 from runtime.repositories.books import Books
@@ -69,9 +69,9 @@ def _desk(
     client: DynamoDBClient, tables: Mapping[str, str], counted: Callable[[int], None]
 ) -> BalancesDependencies:
     mine = {name: tables[name] for name in _TABLES}
-    store = Store(client, mine, Codec(NoCipher()), lambda: PATIENT_SECONDS)
+    store = Store(client, mine, Codec(NoCipher()), lambda: PATIENT_SECONDS, real_outside())
     folds = FoldRepository(store)
-    run_id = new_id("rbd", datetime.now(UTC))
+    run_id = real_outside().new_id("rbd", datetime.now(UTC))
 
     def clock() -> datetime:
         return datetime.now(UTC)

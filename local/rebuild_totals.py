@@ -17,6 +17,7 @@ from local.errors import LocalError
 from local.progress import Progress
 from local.stage_tables import stage_tables
 from local.workspace import Workspace
+from runtime.bootstrap.outside import real_outside
 from runtime.domain.money import format_amount
 from runtime.models.total import FIGURES
 from runtime.repositories.codec import Codec, NoCipher
@@ -73,7 +74,7 @@ def _desk(
     client: DynamoDBClient, tables: Mapping[str, str], counted: Callable[[str, int], None]
 ) -> CheckDesk:
     mine = {name: tables[name] for name in _TABLES}
-    store = Store(client, mine, Codec(NoCipher()), lambda: PATIENT_SECONDS)
+    store = Store(client, mine, Codec(NoCipher()), lambda: PATIENT_SECONDS, real_outside())
     totals, payments = TotalsRepository(store), PaymentRepository(store)
     merchants = MerchantRepository(store)
     return CheckDesk(

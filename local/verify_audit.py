@@ -28,6 +28,7 @@ from local.ports import parse_port
 from local.progress import Progress
 from local.stackfile import Stack
 from local.workspace import Workspace
+from runtime.bootstrap.outside import real_outside
 from runtime.gateways.audit_archive import AuditArchive
 from runtime.gateways.verification_index import VerificationIndex
 from runtime.repositories.alerts import AlertRepository
@@ -90,7 +91,13 @@ def verified(
     """Verify a deployed stage; a bar per phase on `console`, if there is one."""
     clients = Clients(stack.aws_endpoint_url)
     settings = _settings(stack, clients)
-    store = Store(clients.dynamodb, stack.tables, Codec(NoCipher()), lambda: PATIENT_SECONDS)
+    store = Store(
+        clients.dynamodb,
+        stack.tables,
+        Codec(NoCipher()),
+        lambda: PATIENT_SECONDS,
+        real_outside(),
+    )
     key = clients.keys.get_public_key(KeyId=settings.audit_key_arn)["PublicKey"]
     with tempfile.TemporaryDirectory() as directory, _Counters(console) as advance:
         index = VerificationIndex(Path(directory) / "verification.sqlite")

@@ -95,7 +95,11 @@ class FunctionServices:
     def key_ring(self) -> KeyRing:
         """Data keys; the keys table itself holds nothing that we encipher."""
         plain = Store(
-            self.client, self._tables, Codec(NoCipher()), self.invocation.remaining_seconds
+            self.client,
+            self._tables,
+            Codec(NoCipher()),
+            self.invocation.remaining_seconds,
+            self.outside,
         )
         return KeyRing(self.kms, DataKeyRepository(plain), self._key_arns)
 
@@ -108,7 +112,8 @@ class FunctionServices:
     def store(self) -> Store:
         """The tables of this function."""
         codec = Codec(self.encryption if self._key_arns else NoCipher())
-        return Store(self.client, self._tables, codec, self.invocation.remaining_seconds)
+        remaining_seconds = self.invocation.remaining_seconds
+        return Store(self.client, self._tables, codec, remaining_seconds, self.outside)
 
     @cached_property
     def trouble(self) -> TroubleReports:
@@ -121,7 +126,8 @@ class FunctionServices:
         def remaining_seconds() -> float:
             return min(ends - time.monotonic(), self.invocation.remaining_seconds())
 
-        plain = Store(self.client, self._tables, Codec(NoCipher()), remaining_seconds)
+        codec = Codec(NoCipher())
+        plain = Store(self.client, self._tables, codec, remaining_seconds, self.outside)
         return AlertRepository(plain)
 
     def profiles_for(self, remember_seconds: float) -> MerchantProfiles:

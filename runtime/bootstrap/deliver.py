@@ -42,7 +42,7 @@ class DeliverServices(FunctionServices):
             queue=DeliveryQueue(clients.sqs(), settings.delivery_queue_url),
             schedule=RetrySchedule.parsed(settings.retry_delays_seconds),
             clock=lambda: datetime.now(UTC),
-            chance=self.store.jitter.random,
+            chance=self.outside.chance.random,
             request_id=lambda: self._request_id,
             unopened=self.trouble.unopened,
             has_time=lambda: self.invocation.remaining_seconds() > attempt_seconds,

@@ -16,6 +16,8 @@ from random import Random
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
+from runtime.core.ids import RANDOM_BYTES, id_at
+
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_events import EventBridgeClient
@@ -91,3 +93,7 @@ class Outside:
     threads: Callable[[int], Threads]
     lock: Callable[[], AbstractContextManager[Any]]
     aws: AwsClients
+
+    def new_id(self, prefix: str, moment: datetime) -> str:
+        """A fresh id such as `pay_01J…` whose time part is `moment`, to the millisecond."""
+        return id_at(prefix, moment, self.entropy(RANDOM_BYTES))

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from runtime.bootstrap.outside import real_outside
 from runtime.domain.identity import Identity
 from runtime.echo import safe
 from runtime.gateways import clients
@@ -36,6 +37,7 @@ class MachineClients:
             settings.table_names(),
             Codec(NoCipher()),
             lambda: self._ends - time.monotonic(),
+            real_outside(),
         )
         # Noting a use never waits: somebody is waiting for the answer.
         at_once = replace(self.store, remaining_seconds=lambda: 0.0)

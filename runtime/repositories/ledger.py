@@ -8,7 +8,7 @@ one is guarded by its whole balance, as it was read before (`HotBalance`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
@@ -65,7 +65,7 @@ from runtime.repositories.movements import (
 )
 from runtime.repositories.refusals import TransactionRefused
 from runtime.repositories.side_writes import commit
-from runtime.repositories.store import MAX_TRANSACTION_ITEMS, Store
+from runtime.repositories.store import BACKOFF_CAP_SECONDS, MAX_TRANSACTION_ITEMS, Store
 
 HOT_CONFLICT_CAP_SECONDS: Final = 0.05
 """Longest pause between two tries of a debit that refunds are in the way of."""
@@ -118,9 +118,6 @@ class LedgerRepository:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        # Each of a receivable's debit shards may be locked for a moment by a refund, and none for
-        # long: waiting longer and longer would only let a payout starve.
-        self._eager = replace(store, conflict_cap_seconds=HOT_CONFLICT_CAP_SECONDS)
 
     def begin(self, wanted: Beginning) -> None:
         """All of a transfer or hold, or nothing.
@@ -138,9 +135,12 @@ class LedgerRepository:
         _must_fit(len(writes))
         # A debit shard that lost too much is read again, whatever else is busy.
         decisive = (*claimed, *range(first_check, len(writes)))
-        store = self._eager if wanted.hot else self._store
+        # Each of a receivable's debit shards may be locked for a moment by a refund, and none for
+        # long: waiting longer and longer would only let a payout starve.
+        cap = HOT_CONFLICT_CAP_SECONDS if wanted.hot else BACKOFF_CAP_SECONDS
+        token = wanted.operation.id
         try:
-            store.transact(writes, token=wanted.operation.id, decisive=decisive)
+            self._store.transact(writes, token=token, decisive=decisive, conflict_cap_seconds=cap)
         except TransactionRefused as refused:
             raise self._refusal(wanted, refused.failed, claimed) from refused
 

@@ -7,8 +7,6 @@ ClientRequestToken, with full jitter, inside the time that the invocation has le
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
 from pydantic import BaseModel
 
+from runtime.core.outside import Outside
 from runtime.errors import Unavailable
 from runtime.models.scope import Scope
 from runtime.repositories.codec import OWNER, Codec, Item, deserialize_key, serialize
@@ -70,18 +69,18 @@ ANSWER_MARGIN_SECONDS = 0.5
 class Store:
     """Typed access to the tables that this function's settings name.
 
-    `remaining_seconds` says how long the invocation may still run. `conflict_cap_seconds` is the
-    longest pause after a conflict alone: short where many others lock an item for milliseconds.
+    `remaining_seconds` says how long the invocation may still run. `usage` counts what was asked.
     """
 
     client: DynamoDBClient
     tables: Mapping[str, str]
     codec: Codec
     remaining_seconds: Callable[[], float]
-    sleep: Callable[[float], None] = time.sleep
-    jitter: random.Random = field(default_factory=random.Random)
-    usage: Usage = field(default_factory=Usage)
-    conflict_cap_seconds: float = BACKOFF_CAP_SECONDS
+    outside: Outside
+    usage: Usage = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "usage", Usage(self.outside.lock()))
 
     def get(self, model: type[Row], key: Key, view: type[View], scope: Scope) -> View | None:
         """The row at `key`, strongly consistent; None if there is none in `scope`."""
@@ -323,13 +322,19 @@ class Store:
                 return
 
     def transact(
-        self, writes: Sequence[Write], *, token: str, decisive: Collection[int] = ()
+        self,
+        writes: Sequence[Write],
+        *,
+        token: str,
+        decisive: Collection[int] = (),
+        conflict_cap_seconds: float = BACKOFF_CAP_SECONDS,
     ) -> None:
         """All writes or none. `token` (at most 36 characters) names this attempt for DynamoDB.
 
         Where the condition of one write failed while another's was not judged, because its item was
         busy, all of it is tried again. Not so when one of the positions `decisive` has failed:
-        whoever judges the refusal then asks for no other one.
+        whoever judges the refusal then asks for no other one. `conflict_cap_seconds` is the longest
+        pause after a conflict alone: short where many others lock an item for milliseconds.
 
         Raises TransactionRefused when a condition failed, Unavailable when time ran out.
         """
@@ -352,7 +357,7 @@ class Store:
             else:
                 self.usage.moved(len(writes))
                 return
-            self._back_off(attempt, reason)
+            self._back_off(attempt, reason, conflict_cap_seconds)
             attempt += 1
 
     def _get(self, model: type[Row], key: Key, view: type[View], scope: Scope) -> dict[str, Any]:
@@ -391,14 +396,16 @@ class Store:
             self._back_off(attempt, reason)
             attempt += 1
 
-    def _back_off(self, attempt: int, reason: str) -> None:
-        cap = self.conflict_cap_seconds if reason == CONFLICT else BACKOFF_CAP_SECONDS
+    def _back_off(
+        self, attempt: int, reason: str, conflict_cap_seconds: float = BACKOFF_CAP_SECONDS
+    ) -> None:
+        cap = conflict_cap_seconds if reason == CONFLICT else BACKOFF_CAP_SECONDS
         ceiling = min(cap, BACKOFF_BASE_SECONDS * 2 ** min(attempt, 16))
-        delay = self.jitter.uniform(0, ceiling)
+        delay = self.outside.chance.uniform(0, ceiling)
         if self.remaining_seconds() < delay + ANSWER_MARGIN_SECONDS:
             raise Unavailable(f"the database was busy for too long ({reason}); try again")
         self.usage.retried()
-        self.sleep(delay)
+        self.outside.sleep(delay)
 
     def _sealed(self, write: Update) -> Update:
         """The update with its encrypted attributes enciphered."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import threading
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass
@@ -13,10 +14,12 @@ class Usage:
     A request may read index buckets on several threads, so the counts are kept under a lock.
     """
 
+    _lock: AbstractContextManager[Any] = field(
+        default_factory=nullcontext, repr=False, compare=False
+    )
     _round_trips: int = 0
     _items: int = 0
     _retries: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def called(self) -> None:
         """A call goes out."""

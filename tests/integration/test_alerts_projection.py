@@ -20,7 +20,6 @@ from runtime.domain.alert_rules import (
     lock_out,
     minute_of,
 )
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.gateways.event_bus import MAX_ENTRIES, EventBus
 from runtime.models.alert import ALERT_RAISED, Alert, AlertType
@@ -41,6 +40,7 @@ from runtime.services.stream_records import Kind, StreamRecord, batch_answer
 from tests.support.engines import Engine
 from tests.support.fakes import START, FakeEvents, ParkingLot
 from tests.support.faults import Fault, Faults, at_call, seeded
+from tests.support.outside import new_id
 from tests.support.streams import QUIET, STORMY, StreamPoller
 from tests.support.world import SETUP, World, at_once
 

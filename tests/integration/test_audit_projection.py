@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from runtime.domain.audit_chain import GENESIS, outside_key, version_in, version_key
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.domain.ledger import receivable_account
 from runtime.models.account import Account
@@ -40,6 +39,7 @@ from tests.support.audit_rows import (
 )
 from tests.support.fakes import ParkingLot
 from tests.support.faults import Faults, ProcessKilled, seeded
+from tests.support.outside import new_id
 from tests.support.world import SETUP, World, at_once
 
 DONE: frozenset[str] = frozenset()

@@ -13,7 +13,6 @@ from runtime.domain.audit_actions import OUT_OF_BAND_ACTION
 from runtime.domain.audit_archive import RootStatement, SignedRoot, root_name, segment_name
 from runtime.domain.audit_chain import sealed, version_key
 from runtime.domain.canonical import canonical_json
-from runtime.domain.ids import new_id
 from runtime.gateways.verification_index import VerificationIndex
 from runtime.models.audit import AuditRow
 from runtime.repositories.alerts import AlertRepository
@@ -30,6 +29,7 @@ from tests.support.audit_rows import (
 from tests.support.audit_stage import AuditStage
 from tests.support.auditor import Auditor
 from tests.support.engines import Engine
+from tests.support.outside import new_id
 
 STEPS: tuple[dict[str, Any], ...] = tuple(
     {"status": "inactive" if number % 2 else "active"} for number in range(1, 5)

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from runtime.domain.buckets import bucket_for
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.errors import Forbidden, InvalidValue, NotFound, StaleWrite, TooManyExports
 from runtime.gateways.export_files import ExportFiles
@@ -25,6 +24,7 @@ from runtime.services.exports.writing import MAX_TRIES
 from tests.support.engines import Engine
 from tests.support.exporting import LIFE_SECONDS, Exporting, FakeUploads, table_of
 from tests.support.faults import Fault, Faults, ProcessKilled, at_step
+from tests.support.outside import new_id
 from tests.support.world import SETUP, World
 
 PAYMENTS = 230

@@ -12,7 +12,6 @@ from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingErro
 from runtime.bootstrap.project import project_services
 from runtime.domain.alert_rules import Finding
 from runtime.domain.audit_chain import GENESIS, version_key
-from runtime.domain.ids import new_id
 from runtime.models.alert import AlertType
 from runtime.repositories.alerts import AlertRepository
 from runtime.repositories.audit import AuditRepository
@@ -21,6 +20,7 @@ from runtime.services.audit_rows import AuditRows, Told
 from runtime.services.stream_records import Kind, StreamRecord
 from tests.support.fakes import START
 from tests.support.http import OPERATOR, functions, token_of
+from tests.support.outside import new_id
 from tests.support.stage import Stage
 
 

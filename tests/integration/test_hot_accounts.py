@@ -20,7 +20,6 @@ from runtime.domain.hot_accounts import (
     debit_shards,
     is_debit_shard,
 )
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.domain.ledger import receivable_account
 from runtime.errors import AccountInUse, Conflict, Forbidden, InvalidValue, OpenHolds, PlatformError
@@ -41,6 +40,7 @@ from runtime.services.transfer_queries import TransferArchive, list_transfers
 from runtime.services.transfers import create_transfer
 from tests.support.engines import Engine
 from tests.support.ledger_world import LedgerWorld
+from tests.support.outside import new_id
 from tests.support.world import (
     CURSOR_KEY,
     SETUP,

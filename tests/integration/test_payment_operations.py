@@ -10,7 +10,6 @@ import pytest
 
 from runtime.contract.answers import StoredAnswer
 from runtime.contract.payments import PaymentQuery
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.domain.payment_operations import MOST_BEFORE, refusal_of
 from runtime.domain.payments import Refused
@@ -22,6 +21,7 @@ from runtime.models.sandbox_charge import SandboxCharge
 from runtime.models.transaction import Transaction, TransactionStatus, TransactionType
 from runtime.repositories.payments import OperationRefused, PaymentRepository
 from runtime.services.payment_queries import get_payment, list_payments
+from tests.support.outside import new_id
 from tests.support.processors import Answering, unheard, unreached
 from tests.support.world import (
     SETUP,

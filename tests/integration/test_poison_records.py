@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from runtime.domain.alert_rules import large_payment
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.gateways.failed_batches import PARKED_PREFIX
 from runtime.models.account import Account
@@ -35,6 +34,7 @@ from runtime.services.totals_projection import TotalsProjection
 from tests.support.audit_rows import account, audit_projection, next_version, told
 from tests.support.engines import Engine
 from tests.support.fakes import ParkingLot
+from tests.support.outside import new_id
 from tests.support.stage import Stage, running_stage
 from tests.support.streams import SourceSettings, StreamPoller
 from tests.support.world import SETUP, World

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from runtime.contract.processor_events import EventResult
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_datetime
 from runtime.domain.processor_events import (
     DisputeState,
@@ -32,6 +31,7 @@ from runtime.repositories.merchants import MerchantRepository
 from runtime.services.event_poll import PollDesk, PollReport, poll
 from runtime.services.kept_event_routes import apply_kept_event
 from runtime.services.processor_events import Notification, receive_event
+from tests.support.outside import new_id
 from tests.support.world import World
 
 OLD = timedelta(hours=2)

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from runtime.contract.accounts import EntryQuery
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.domain.ledger import ChartAccount, chart_account, fold_shard
 from runtime.models.account import Account, AccountType
@@ -34,6 +33,7 @@ from runtime.services.projector import Projector
 from runtime.services.stream_records import Change, Kind, StreamRecord
 from tests.support.fakes import ParkingLot
 from tests.support.faults import Faults, seeded
+from tests.support.outside import new_id
 from tests.support.world import SETUP, World, at_once
 
 TARGET = FoldTarget("acc_f", "platform", AccountType.SYSTEM, "USD")

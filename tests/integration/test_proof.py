@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.domain.ledger import fold_shard, net_by_account
 from runtime.models.account import Account
@@ -23,6 +22,7 @@ from runtime.repositories.proofs import ProofRepository
 from runtime.services.entries_projection import entry_of
 from runtime.services.proof import prove
 from runtime.services.proof_work import ProofDesk
+from tests.support.outside import new_id
 from tests.support.world import SETUP, World
 
 CUT = timedelta(seconds=30)

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.domain.ledger import receivable_account
 from runtime.models.account import Account
 from runtime.models.transfer import Leg, Transfer
 from tests.support.engines import Engine
 from tests.support.ledger_world import LedgerWorld
+from tests.support.outside import new_id
 from tests.support.world import SETUP
 
 

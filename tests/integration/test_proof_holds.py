@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from runtime.domain.ids import new_id
 from runtime.models.account import Account
 from runtime.models.transfer import Transfer, TransferStatus
 from tests.support.engines import Engine
 from tests.support.ledger_world import LedgerWorld
+from tests.support.outside import new_id
 
 Found = list[tuple[str, Any, Any]]
 

@@ -11,7 +11,6 @@ from random import Random
 
 import pytest
 
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.domain.ledger import reversal_legs
 from runtime.domain.posting_ids import returned_refund_posting_id
@@ -20,6 +19,7 @@ from runtime.models.payment import Payment
 from runtime.models.transaction import AuditStep
 from runtime.models.transfer import Transfer
 from runtime.services.proof_work import Phase
+from tests.support.outside import new_id
 from tests.support.proved_shop import Shop
 from tests.support.world import World
 

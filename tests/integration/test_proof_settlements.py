@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.domain.ledger import total_of
 from runtime.domain.posting_ids import posting_operation_id
@@ -22,6 +21,7 @@ from runtime.models.settlement import Flows, LineBooking, LineStatus, LineType, 
 from runtime.models.transaction import AuditStep, Transaction, TransactionStatus
 from runtime.models.transfer import Transfer
 from runtime.services.proof_work import Phase
+from tests.support.outside import new_id
 from tests.support.proved_shop import Shop
 from tests.support.settlement_town import Town
 from tests.support.world import SETUP, World

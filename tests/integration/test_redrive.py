@@ -25,7 +25,6 @@ from local.redrive import (
     require_nothing_left,
 )
 from runtime.domain.alert_rules import large_payment
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.gateways.failed_batches import PARKED_PREFIX, FailedBatches
 from runtime.models.alert import Alert
@@ -36,6 +35,7 @@ from runtime.services.projector import Projector
 from runtime.services.stream_records import Change, StreamRecord, batch_answer
 from tests.support.engines import Engine
 from tests.support.fakes import START
+from tests.support.outside import new_id
 from tests.support.streams import SourceSettings, StreamPoller
 from tests.support.world import SETUP, World
 

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from runtime.bootstrap.base import Invocation
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.errors import ProcessorUnknown, Unavailable
 from runtime.gateways.processors.port import Processor
@@ -24,6 +23,7 @@ from runtime.services.fair_run import ONE_BY_ONE, RunLimits
 from runtime.services.payment_desk import PaymentDesk
 from runtime.services.payment_resolution import resolve_due
 from tests.support.faults import COMMIT, Fault, Faults
+from tests.support.outside import new_id
 from tests.support.world import Hooked, World, at_once
 
 LIMITS = RunLimits(workers=12, per_owner=3)

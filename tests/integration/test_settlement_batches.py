@@ -261,7 +261,7 @@ class Meddling(Store):
 
 def meddling(world: World, meddle: Callable[[], None]) -> Store:
     store = Meddling(
-        world.store.client, world.tables, world.store.codec, lambda: 60.0, lambda _: None
+        world.store.client, world.tables, world.store.codec, lambda: 60.0, world.outside
     )
     object.__setattr__(store, "meddle", meddle)
     return store

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from runtime.domain.ids import new_id
 from runtime.domain.settlement_lines import line_partition
 from runtime.errors import StaleWrite
 from runtime.models.change import ChangeContext
@@ -26,6 +25,7 @@ from runtime.models.settlement_file import (
 )
 from runtime.repositories.settlement_chunks import SettlementChunkRepository, stepped_chunk
 from runtime.repositories.settlement_writes import SettlementWrites
+from tests.support.outside import new_id
 from tests.support.world import World
 
 AT = "2026-03-14T09:00:00.000Z"

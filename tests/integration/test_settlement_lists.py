@@ -9,7 +9,6 @@ import pytest
 
 from runtime.contract.settlement_files import SettlementFileQuery
 from runtime.contract.settlements import SettlementQuery
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.models.settlement import Settlement, SettlementStatus
 from runtime.models.settlement_file import FileStatus, SettlementFile, merchant_status
@@ -21,6 +20,7 @@ from runtime.services.reconciliation.file_routes import (
     list_settlement_files,
 )
 from runtime.services.settlement_queries import list_settlements
+from tests.support.outside import new_id
 from tests.support.world import World, pages
 
 

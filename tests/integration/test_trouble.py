@@ -6,7 +6,6 @@ from datetime import timedelta
 
 import pytest
 
-from runtime.domain.ids import new_id
 from runtime.errors import IntegrityError, KeyForgotten, SealedPlace, Unavailable, Unopenable
 from runtime.models.alert import Alert, AlertType
 from runtime.models.fields import PLATFORM
@@ -14,6 +13,7 @@ from runtime.models.payment import Payment
 from runtime.repositories.alerts import AlertRepository
 from runtime.services.trouble import TroubleReports
 from tests.support.faults import Fault, Faults, at_call
+from tests.support.outside import new_id
 from tests.support.world import World
 
 NAME = SealedPlace("customers", "cus_1", "name", "mer_1")

@@ -15,12 +15,12 @@ from standardwebhooks import Webhook as Verifier
 from runtime.bootstrap.deliver import deliver_services
 from runtime.bootstrap.process import process_services
 from runtime.domain.buckets import bucket_for, retry_bucket
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_epoch_seconds, to_instant
 from runtime.gateways.delivery_queue import DeliveryOrder
 from runtime.gateways.webhook_http import WebhookHttp
 from runtime.models.webhook import Webhook, WebhookStatus, event_key
 from tests.support.http import token_of
+from tests.support.outside import new_id
 from tests.support.receiver import Receiver, misbehaving, never_answers
 from tests.support.stage import Stage
 from tests.support.world import SETUP

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from runtime.domain.audit_chain import check_chain, is_outside
-from runtime.domain.ids import new_id
 from runtime.domain.images import image_hash
 from runtime.domain.instants import to_instant
 from runtime.models.account import Account
@@ -27,6 +26,7 @@ from runtime.services.audit_projection import AuditProjection
 from runtime.services.audit_rows import AuditRows
 from runtime.services.stream_records import Kind, StreamRecord
 from tests.support.fakes import ParkingLot
+from tests.support.outside import new_id
 from tests.support.world import SETUP, World
 
 _numbers = itertools.count(1)

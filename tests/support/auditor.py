@@ -8,7 +8,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.gateways.audit_archive import AuditArchive
 from runtime.gateways.verification_index import VerificationIndex
@@ -29,6 +28,7 @@ from runtime.services.audit_verification import (
 from runtime.services.stream_records import Kind, StreamRecord
 from tests.support.audit_rows import audit_projection, chain_of, history, image_of
 from tests.support.audit_stage import AuditStage
+from tests.support.outside import new_id
 from tests.support.world import SETUP, World
 
 

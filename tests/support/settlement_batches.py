@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.domain.settlement_formats.line import ImportedLine, References, UnreadableLine
 from runtime.models.change import ChangeContext
@@ -15,6 +14,7 @@ from runtime.models.settlement_file import FileStatus, SettlementChunk, Settleme
 from runtime.models.transaction import Transaction, TransactionType
 from runtime.repositories.store import Store
 from runtime.services.reconciliation.batch import BatchDependencies, record_batch
+from tests.support.outside import new_id
 from tests.support.world import World
 
 CONTEXT = ChangeContext(changed_by="reconcile", request_id="message", cause="bat_1")

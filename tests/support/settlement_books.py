@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from runtime.domain.disputes import changes_after, dispute_step, next_posting_id
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.domain.ledger import capture_legs, dispute_legs, refund_legs, reversal_legs
 from runtime.domain.posting_ids import charge_transaction_id
@@ -37,6 +36,7 @@ from runtime.services.reconciliation.decisions import Wanted, decide
 from runtime.services.reconciliation.draft import Attempt, Draft, Found
 from runtime.services.reconciliation.posting import writes_of
 from runtime.services.reconciliation.recording import Place, judge
+from tests.support.outside import new_id
 
 START = datetime(2026, 3, 15, 12, tzinfo=UTC)
 CONTEXT = ChangeContext(changed_by="reconcile", request_id="message", cause="bat_1")

@@ -21,6 +21,7 @@ from runtime.services.proof_work import ProofDesk
 from stacks import permissions
 from tests.support.engines import Engine
 from tests.support.http import Functions, environment, functions, make_tables
+from tests.support.outside import OUTSIDE
 from tests.support.rights import hold_to
 from tests.support.streams import StreamPoller
 
@@ -68,7 +69,7 @@ class Stage:
         """What the project's own proof finds wrong with payments and their postings."""
         client = self.aws_tables.dynamodb()
         hold_to(client, permissions.PROOF, self.tables)
-        store = Store(client, self.tables, Codec(NoCipher()), lambda: 60.0)
+        store = Store(client, self.tables, Codec(NoCipher()), lambda: 60.0, OUTSIDE)
         desk = ProofDesk(
             proofs=ProofRepository(store),
             books=Books(store, segments=1),

@@ -10,7 +10,6 @@ from typing import Any
 
 from runtime.contract.payments import PaymentSummary, SummaryQuery
 from runtime.domain.buckets import bucket_for
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.domain.summary import Summary, summarize
 from runtime.domain.totals import added_up, contribution_of, figures_of, is_counted, merchant_group
@@ -24,6 +23,7 @@ from runtime.services.payment_summary import summarize_payments
 from runtime.services.stream_records import Change, Kind
 from runtime.services.totals_folding import FoldReport, TotalsDesk, fold_closed_days
 from runtime.services.totals_projection import TotalsProjection
+from tests.support.outside import new_id
 from tests.support.world import SETUP, World
 
 S = PaymentStatus

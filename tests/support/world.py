@@ -11,6 +11,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
 from random import Random
@@ -22,7 +23,6 @@ from runtime.contract.caller import Caller
 from runtime.contract.payments import CaptureRequest, PaymentRequest, RefundRequest
 from runtime.domain.buckets import bucket_for, merchant_list_bucket
 from runtime.domain.idempotency import fingerprint
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.domain.payment_operations import LONGEST_RETRY
 from runtime.gateways.field_encryption import FieldEncryption
@@ -88,6 +88,7 @@ from runtime.settings import FEWEST_OPEN_BUCKETS, PaymentTiming
 from tests.support.engines import Engine
 from tests.support.fakes import Clock, FakeKms
 from tests.support.lazy_tables import LazyEngine, LazyTables
+from tests.support.outside import new_id, outside
 from tests.support.payment_truth import payments_must_agree
 from tests.support.settlement_fakes import FakeBucket, FakeQueue, object_created
 
@@ -133,7 +134,8 @@ class World:
         self.engine = LazyEngine(engine.name, engine.endpoint_url, self._tables)
         self.client = self.engine.dynamodb()
         self._keys_made = 0
-        plain = Store(self.client, self.tables, Codec(NoCipher()), lambda: 60.0)
+        self.outside = outside(now=self.clock)
+        plain = Store(self.client, self.tables, Codec(NoCipher()), lambda: 60.0, self.outside)
         self._ring_seconds = 0.0
         self.key_ring = KeyRing(
             self.kms,  # type: ignore[arg-type]
@@ -169,8 +171,8 @@ class World:
         seed: int = 0,
     ) -> Store:
         """The tables, reached through `client`."""
-        codec = Codec(self.encryption)
-        return Store(client, self.tables, codec, remaining_seconds, sleep, Random(seed))
+        with_chance = replace(self.outside, sleep=sleep, chance=Random(seed))
+        return Store(client, self.tables, Codec(self.encryption), remaining_seconds, with_chance)
 
     def desk(self, store: Store | None = None, processor: Processor | None = None) -> PaymentDesk:
         """The payment desk; `store` may be a faulty one. The sandbox keeps its own connection."""

@@ -18,7 +18,6 @@ from runtime.domain.alert_rules import (
     lock_out,
     minute_of,
 )
-from runtime.domain.ids import new_id
 from runtime.models.account import Account
 from runtime.models.alert import AlertType
 from runtime.models.customer import CustomerState
@@ -26,6 +25,7 @@ from runtime.models.payment import Payment
 from runtime.models.transfer import Leg, Transfer
 from runtime.services.alerts import alert_of
 from tests.support.fakes import START
+from tests.support.outside import new_id
 
 THRESHOLD = 1_000_000
 STAMP = {

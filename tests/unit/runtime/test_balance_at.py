@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from runtime.contract.accounts import BalanceAnswer, BalanceQuery
 from runtime.contract.call import Call
 from runtime.contract.caller import Caller
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.domain.ledger import operation_time
 from runtime.errors import InvalidValue, NotFound, Unavailable
@@ -25,6 +24,7 @@ from runtime.models.scope import Scope
 from runtime.repositories.entries import EntryLine
 from runtime.services import balance_queries
 from runtime.services.balance_queries import BalanceReads, get_balance
+from tests.support.outside import new_id
 
 START = datetime(2026, 3, 14, 9, 0, tzinfo=UTC)
 SETUP = ChangeContext(changed_by="test", request_id="test", cause="test").stamp()

@@ -31,6 +31,7 @@ from runtime.repositories.refusals import (
 )
 from runtime.repositories.store import Store
 from tests.support.fakes import client_error
+from tests.support.outside import outside
 
 CLASSES = {
     each.__name__: each
@@ -174,7 +175,8 @@ def canceled(*reasons: dict[str, Any]) -> ClientError:
 
 def store(client: Client, seconds: float = 60.0) -> tuple[Store, list[float]]:
     slept: list[float] = []
-    made = Store(client, {"keys": "t"}, Codec(NoCipher()), lambda: seconds, slept.append)  # type: ignore[arg-type]
+    waiting = outside(sleep=slept.append)
+    made = Store(client, {"keys": "t"}, Codec(NoCipher()), lambda: seconds, waiting)  # type: ignore[arg-type]
     return made, slept
 
 

@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runtime.bootstrap.outside import real_outside
 from runtime.domain.cursors import MAX_CURSOR_CHARACTERS, seal, unseal
-from runtime.domain.ids import created_at, highest_id, lowest_id, new_id, repeatable_id
+from runtime.domain.ids import created_at, highest_id, lowest_id, repeatable_id
 from runtime.domain.instants import end_of, start_of, to_datetime, to_epoch_seconds, to_instant
 from runtime.errors import BadCursor
 
 KEY = b"k" * 32
+new_id = real_outside().new_id
 moments = st.integers(0, 180 * 365 * 86_400_000_000).map(
     lambda microseconds: datetime(2020, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
 )

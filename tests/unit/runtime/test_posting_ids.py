@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from runtime.domain.ids import created_at, new_id
+from runtime.domain.ids import created_at
 from runtime.domain.instants import to_instant
 from runtime.domain.posting_ids import (
     charge_transaction_id,
@@ -15,6 +15,7 @@ from runtime.domain.posting_ids import (
     posting_operation_id,
     returned_refund_posting_id,
 )
+from tests.support.outside import new_id
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SINCE = to_instant(NOW)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.domain.ids import highest_id, new_id
+from runtime.domain.ids import highest_id
 from runtime.domain.ledger import final_legs, net_by_account, operation_time
 from runtime.domain.proof import (
     MAX_NAMED_VIOLATIONS,
@@ -28,6 +28,7 @@ from runtime.domain.proof import (
 from runtime.domain.proof_rows import BalanceRow, Line, Reading, Step
 from runtime.models.entry import entry_partition, version_sequence
 from runtime.models.transfer import Leg, Transfer, TransferStatus
+from tests.support.outside import new_id
 
 NOW = datetime(2026, 3, 14, 9, 0, tzinfo=UTC)
 AT = "2026-03-14T09:00:00.000Z"

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from runtime.domain.ids import new_id
 from runtime.domain.proof import Findings
 from runtime.domain.proof_rows import BalanceRow, Line
 from runtime.models.entry import entry_partition, fold_sequence, version_sequence
@@ -17,6 +16,7 @@ from runtime.repositories.store import ScanPage
 from runtime.services.proof_accounts import read_accounts
 from runtime.services.proof_payments import read_payments
 from runtime.services.proof_work import Phase, ProofDesk, RunState, SegmentState, Work
+from tests.support.outside import new_id
 
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
 LONG_AGO = NOW - timedelta(days=1)

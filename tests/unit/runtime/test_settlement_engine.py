@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from runtime.domain.ids import new_id
 from runtime.domain.settlement_formats.canonical import HEADER, CanonicalLayout
 from runtime.domain.settlement_identities import settlement_id
 from runtime.domain.settlement_records import MAX_RECORD_BYTES
@@ -36,6 +35,7 @@ from runtime.services.reconciliation.chunks import NOT_PROCESSED
 from runtime.services.reconciliation.dependencies import NoTimeLeft
 from tests.support.fakes import START
 from tests.support.faults import ProcessKilled
+from tests.support.outside import new_id
 from tests.support.settlement_engine import AT, SHOP, SettlementEngine
 from tests.support.settlement_fakes import LONGEST_KEY, Steps
 from tests.support.settlement_render import PAYPAL_HEADER

@@ -15,7 +15,6 @@ import boto3
 import pytest
 
 from runtime.domain.card_data import find_card_data
-from runtime.domain.ids import new_id
 from runtime.domain.settlement_lines import exception_bucket, exception_key, line_partition
 from runtime.models.fields import Record
 from runtime.models.settlement import (
@@ -37,6 +36,7 @@ from tests.support.http import (
     token_of,
 )
 from tests.support.moto_stage import functions_on_moto
+from tests.support.outside import new_id
 
 PATH = "/v1/settlement-files"
 FILE = {"name": "2026-03-15.csv"}

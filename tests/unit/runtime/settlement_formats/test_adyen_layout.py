@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from runtime.domain.ids import new_id
 from runtime.domain.settlement_formats.adyen import AdyenLayout
 from runtime.domain.settlement_formats.detect import layout_of
 from runtime.domain.settlement_formats.layout import Layout, Refusal
 from runtime.domain.settlement_formats.line import ImportedLine, References, UnreadableLine
 from runtime.models.settlement import LineType
+from tests.support.outside import new_id
 from tests.support.settlement_render import ADYEN_HEADER
 
 NOW = datetime(2026, 3, 14, tzinfo=UTC)

@@ -8,7 +8,6 @@ from datetime import UTC, date, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.domain.ids import new_id
 from runtime.domain.settlement_formats import adyen, paypal, stripe
 from runtime.domain.settlement_formats.detect import LAYOUTS, layout_of
 from runtime.domain.settlement_formats.layout import Layout, Outline, Refusal
@@ -17,6 +16,7 @@ from runtime.domain.settlement_formats.records import cells_of
 from runtime.domain.settlement_records import read_records
 from runtime.models.currency import DECIMALS
 from runtime.models.settlement import LineType, SettlementFormat
+from tests.support.outside import new_id
 from tests.support.settlement_render import ADYEN_DECIMALS, HEADERS, RENDERERS, table
 
 NOW = datetime(2026, 3, 14, tzinfo=UTC)

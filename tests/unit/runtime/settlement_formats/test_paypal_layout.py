@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from runtime.domain.ids import new_id
 from runtime.domain.settlement_formats.dialect import TextFile, sniff
 from runtime.domain.settlement_formats.layout import Outline, Refusal
 from runtime.domain.settlement_formats.line import ImportedLine, References, UnreadableLine
 from runtime.domain.settlement_formats.paypal import PayPalLayout
 from runtime.domain.settlement_formats.records import cells_of
 from runtime.models.settlement import LineType
+from tests.support.outside import new_id
 from tests.support.settlement_render import PAYPAL_HEADER
 
 PAYMENT = new_id("pay", datetime(2026, 3, 14, tzinfo=UTC))

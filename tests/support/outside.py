@@ -1,0 +1,53 @@
+"""What tests take from outside: real threads and locks, a clock of their own, repeatable chance."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import count
+from random import Random
+from typing import Any
+
+from runtime.bootstrap.outside import RealThreads
+from runtime.core.outside import Outside
+from runtime.gateways import clients
+
+_COUNT_BYTES = 4
+_drawn = count()
+
+
+def entropy(size: int) -> bytes:
+    """Bytes that no other draw has, each draw above the one before.
+
+    So ids are in the order of their making within one millisecond too, in which a test may make
+    many.
+    """
+    if size <= _COUNT_BYTES:
+        return os.urandom(size)
+    return next(_drawn).to_bytes(_COUNT_BYTES, "big") + os.urandom(size - _COUNT_BYTES)
+
+
+OUTSIDE = Outside(
+    now=lambda: datetime.now(UTC),
+    monotonic=time.monotonic,
+    sleep=time.sleep,
+    chance=Random(0),
+    entropy=entropy,
+    threads=RealThreads,
+    lock=threading.Lock,
+    aws=clients,
+)
+"""The real clock."""
+
+
+def outside(**changes: Any) -> Outside:
+    """The outside of one test: it never really waits, unless `changes` say so."""
+    return replace(OUTSIDE, **{"sleep": lambda _: None, "chance": Random(0), **changes})
+
+
+def new_id(prefix: str, moment: datetime) -> str:
+    """A fresh id of that time."""
+    return OUTSIDE.new_id(prefix, moment)
