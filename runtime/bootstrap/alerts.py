@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
+from runtime.bootstrap.base import FunctionServices
 from runtime.domain.alert_rules import large_payment, large_transfer, lock_out
-from runtime.gateways import clients
 from runtime.gateways.event_bus import EventBus
 from runtime.repositories.alerts import AlertRepository
-from runtime.repositories.store import Store
 from runtime.repositories.velocity import VelocityRepository
 from runtime.services.alerts_projection import (
     AnnouncementProjection,
@@ -21,15 +20,16 @@ from runtime.settings import ProjectSettings
 
 
 def alert_projections(
-    store: Store, settings: ProjectSettings
+    services: FunctionServices, settings: ProjectSettings
 ) -> Mapping[str, tuple[Projection, ...]]:
     """The projections of each table whose changes raise alerts, or are alerts."""
+    store = services.store
     alerts = AlertRepository(store)
     large = settings.large_transaction_minor
     locked = RuleProjection(lock_out, alerts)
     return {
         "accounts": (locked,),
-        "alerts": (AnnouncementProjection(EventBus(clients.events())),),
+        "alerts": (AnnouncementProjection(EventBus(services.outside.aws.events())),),
         "customers": (locked,),
         "payments": (
             RuleProjection(partial(large_payment, threshold_minor=large), alerts),

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
 from functools import cache
 
 from runtime.bootstrap.base import FunctionServices
-from runtime.gateways import clients
+from runtime.core.outside import Outside
 from runtime.gateways.audit_archive import AuditArchive, RootSigner
 from runtime.repositories.alerts import AlertRepository
 from runtime.services.audit_archiving import ArchiveDesk
@@ -17,15 +16,15 @@ from runtime.settings import ArchiveSettings
 class ArchiveServices(FunctionServices):
     """Behind handlers/archive.py."""
 
-    def __init__(self, settings: ArchiveSettings) -> None:
-        super().__init__(settings)
+    def __init__(self, settings: ArchiveSettings, outside: Outside | None = None) -> None:
+        super().__init__(settings, outside=outside)
         margin = settings.stop_before_timeout_seconds
         self.desk = ArchiveDesk(
-            archive=AuditArchive(clients.s3(), settings.audit_bucket),
+            archive=AuditArchive(self.outside.aws.s3(), settings.audit_bucket),
             signer=RootSigner(self.kms, settings.audit_key_arn),
             alerts=AlertRepository(self.store),
             codec=self.store.codec,
-            clock=lambda: datetime.now(UTC),
+            clock=self.outside.now,
             must_stop=lambda: self.invocation.remaining_seconds() < margin,
         )
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import cached_property
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from runtime.bootstrap.outside import real_outside
@@ -32,14 +31,17 @@ if TYPE_CHECKING:
 REPORT_SECONDS: Final = 1.5
 """How long a function tries to raise an alert about a trouble of its own, its answer waiting."""
 
+_own_end: ContextVar[float] = ContextVar("own_end", default=inf)
+"""When what this thread does must have ended. Other threads, and other greenlets, have their own:
+neither a thread nor a greenlet begins with the context of the one that started it."""
+
 
 @dataclass
 class Invocation:
     """How long the running invocation may still take. Lambda runs one at a time per environment."""
 
-    monotonic: Callable[[], float] = time.monotonic
+    monotonic: Callable[[], float]
     _ends: float = field(default=0.0)
-    _own: threading.local = field(default_factory=threading.local, repr=False)
 
     def begin(self, context: LambdaContext) -> None:
         """A new invocation has begun."""
@@ -47,17 +49,16 @@ class Invocation:
 
     def remaining_seconds(self) -> float:
         """Seconds until Lambda stops us, or until what this thread does must have ended."""
-        ends: float = getattr(self._own, "ends", self._ends)
-        return min(ends, self._ends) - self.monotonic()
+        return min(_own_end.get(), self._ends) - self.monotonic()
 
     @contextmanager
     def within(self, seconds: float) -> Iterator[None]:
         """What this thread does meanwhile has only so many seconds."""
-        self._own.ends = self.monotonic() + seconds
+        before = _own_end.set(self.monotonic() + seconds)
         try:
             yield
         finally:
-            del self._own.ends
+            _own_end.reset(before)
 
 
 class FunctionServices:
@@ -71,7 +72,7 @@ class FunctionServices:
     ) -> None:
         self.outside = outside or real_outside()
         self.stage = settings.stage
-        self.invocation = Invocation()
+        self.invocation = Invocation(self.outside.monotonic)
         self._tables = settings.table_names()
         self.names_by_table = {physical: name for name, physical in self._tables.items()}
         self._key_arns = key_arns or {}
@@ -94,14 +95,14 @@ class FunctionServices:
     @cached_property
     def key_ring(self) -> KeyRing:
         """Data keys; the keys table itself holds nothing that we encipher."""
-        plain = Store(
-            self.client,
-            self._tables,
-            Codec(NoCipher()),
-            self.invocation.remaining_seconds,
-            self.outside,
+        plain = self._store_of(Codec(NoCipher()), self.invocation.remaining_seconds)
+        return KeyRing(
+            self.kms,
+            DataKeyRepository(plain),
+            self._key_arns,
+            self.outside.monotonic,
+            self.outside.now,
         )
-        return KeyRing(self.kms, DataKeyRepository(plain), self._key_arns)
 
     @cached_property
     def encryption(self) -> FieldEncryption:
@@ -112,24 +113,27 @@ class FunctionServices:
     def store(self) -> Store:
         """The tables of this function."""
         codec = Codec(self.encryption if self._key_arns else NoCipher())
-        remaining_seconds = self.invocation.remaining_seconds
-        return Store(self.client, self._tables, codec, remaining_seconds, self.outside)
+        return self._store_of(codec, self.invocation.remaining_seconds)
 
     @cached_property
     def trouble(self) -> TroubleReports:
         """Alerts about what this function stumbles over; its settings name the alerts table."""
-        return TroubleReports(self._alerts_in_brief, lambda: datetime.now(UTC))
+        return TroubleReports(self._alerts_in_brief, self.outside.now)
 
     def _alerts_in_brief(self) -> AlertRepository:
-        ends = time.monotonic() + REPORT_SECONDS
+        monotonic = self.outside.monotonic
+        ends = monotonic() + REPORT_SECONDS
 
         def remaining_seconds() -> float:
-            return min(ends - time.monotonic(), self.invocation.remaining_seconds())
+            return min(ends - monotonic(), self.invocation.remaining_seconds())
 
-        codec = Codec(NoCipher())
-        plain = Store(self.client, self._tables, codec, remaining_seconds, self.outside)
-        return AlertRepository(plain)
+        return AlertRepository(self._store_of(Codec(NoCipher()), remaining_seconds))
 
     def profiles_for(self, remember_seconds: float) -> MerchantProfiles:
         """Merchants' settings, remembered for so long."""
-        return MerchantProfiles(MerchantRepository(self.store), remember_seconds)
+        return MerchantProfiles(
+            MerchantRepository(self.store), remember_seconds, self.outside.monotonic
+        )
+
+    def _store_of(self, codec: Codec, remaining_seconds: Callable[[], float]) -> Store:
+        return Store(self.client, self._tables, codec, remaining_seconds, self.outside)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from runtime.bootstrap.base import FunctionServices
+from runtime.core.outside import Outside
 from runtime.domain.webhook_schedule import RetrySchedule
-from runtime.gateways import clients
 from runtime.gateways.delivery_queue import DeliveryQueue
 from runtime.gateways.webhook_http import TOTAL_SECONDS, WebhookHttp
 from runtime.repositories.merchants import MerchantRepository
 from runtime.repositories.webhooks import WebhookRepository
-from runtime.services.webhook_delivery import DeliveryDesk
+from runtime.services.webhook_delivery import DeliveryDesk, Http
 from runtime.services.webhook_endpoints import Endpoints
 from runtime.settings import DeliverSettings
 
@@ -28,20 +27,23 @@ WRITES_SECONDS: Final = 5.0
 class DeliverServices(FunctionServices):
     """Behind handlers/deliver.py."""
 
-    def __init__(self, settings: DeliverSettings) -> None:
-        super().__init__(settings, {"pii": settings.pii_key_arn})
+    def __init__(
+        self,
+        settings: DeliverSettings,
+        outside: Outside | None = None,
+        http: Http | None = None,
+    ) -> None:
+        super().__init__(settings, {"pii": settings.pii_key_arn}, outside)
         self._request_id = ""
         attempt_seconds = TOTAL_SECONDS + WRITES_SECONDS
         webhooks = WebhookRepository(self.store)
         self.desk = DeliveryDesk(
             webhooks=webhooks,
-            endpoints=Endpoints(
-                MerchantRepository(self.store), webhooks, lambda: datetime.now(UTC)
-            ),
-            http=WebhookHttp(allow_local=settings.allow_local_webhooks),
-            queue=DeliveryQueue(clients.sqs(), settings.delivery_queue_url),
+            endpoints=Endpoints(MerchantRepository(self.store), webhooks, self.outside.now),
+            http=http or WebhookHttp(allow_local=settings.allow_local_webhooks),
+            queue=DeliveryQueue(self.outside.aws.sqs(), settings.delivery_queue_url),
             schedule=RetrySchedule.parsed(settings.retry_delays_seconds),
-            clock=lambda: datetime.now(UTC),
+            clock=self.outside.now,
             chance=self.outside.chance.random,
             request_id=lambda: self._request_id,
             unopened=self.trouble.unopened,

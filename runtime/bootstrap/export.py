@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import cache
 
 from runtime.bootstrap.base import FunctionServices
-from runtime.gateways import clients
+from runtime.core.outside import Outside
 from runtime.gateways.export_files import ExportFiles
 from runtime.gateways.export_queue import ExportQueue
 from runtime.repositories.exports import ExportRepository
@@ -22,16 +22,16 @@ PROFILES_REMEMBERED_SECONDS = 60
 class ExportServices(FunctionServices):
     """Behind handlers/export.py."""
 
-    def __init__(self, settings: ExportSettings) -> None:
-        super().__init__(settings)
-        self.queue = ExportQueue(clients.sqs(), settings.export_queue_url)
+    def __init__(self, settings: ExportSettings, outside: Outside | None = None) -> None:
+        super().__init__(settings, outside=outside)
+        self.queue = ExportQueue(self.outside.aws.sqs(), settings.export_queue_url)
         self.dependencies = ExportDependencies(
             jobs=Jobs(
                 ExportRepository(self.store),
-                lambda: datetime.now(UTC),
+                self.outside.now,
                 self.invocation.remaining_seconds,
             ),
-            files=ExportFiles(clients.s3(), settings.export_bucket),
+            files=ExportFiles(self.outside.aws.s3(), settings.export_bucket),
             reads=ExportReads.on(self.store, self.profiles_for(PROFILES_REMEMBERED_SECONDS)),
             margin_seconds=settings.stop_before_timeout_seconds,
             settle=timedelta(seconds=settings.settle_seconds),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
 from functools import cache
 
 from runtime.bootstrap.base import FunctionServices
+from runtime.core.outside import Outside
 from runtime.repositories.ledger import LedgerRepository
 from runtime.repositories.transfers import TransferRepository
 from runtime.services.hold_expiry import ExpiryDesk
@@ -16,13 +16,13 @@ from runtime.settings import HoldsSettings
 class HoldsServices(FunctionServices):
     """Behind handlers/holds.py."""
 
-    def __init__(self, settings: HoldsSettings) -> None:
-        super().__init__(settings)
+    def __init__(self, settings: HoldsSettings, outside: Outside | None = None) -> None:
+        super().__init__(settings, outside=outside)
         margin = settings.stop_before_timeout_seconds
         self.desk = ExpiryDesk(
             ledger=LedgerRepository(self.store),
             transfers=TransferRepository(self.store),
-            clock=lambda: datetime.now(UTC),
+            clock=self.outside.now,
             must_stop=lambda: self.invocation.remaining_seconds() < margin,
         )
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
 from functools import cache
 
 from runtime.bootstrap.base import FunctionServices
+from runtime.core.outside import Outside
 from runtime.repositories.merchants import MerchantRepository
 from runtime.repositories.unsettled import UnsettledRepository
 from runtime.services.reconciliation.unsettled import SweepDependencies
@@ -16,13 +16,13 @@ from runtime.settings import MissingSettings
 class MissingServices(FunctionServices):
     """Behind handlers/missing.py."""
 
-    def __init__(self, settings: MissingSettings) -> None:
-        super().__init__(settings)
+    def __init__(self, settings: MissingSettings, outside: Outside | None = None) -> None:
+        super().__init__(settings, outside=outside)
         margin = settings.stop_before_timeout_seconds
         self.dependencies = SweepDependencies(
             unsettled=UnsettledRepository(self.store),
             merchants=MerchantRepository(self.store),
-            clock=lambda: datetime.now(UTC),
+            clock=self.outside.now,
             must_stop=lambda: self.invocation.remaining_seconds() < margin,
         )
 

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
 
 from runtime.bootstrap.base import FunctionServices
-from runtime.gateways.processors.connectors import Connectors, StripeOptions
+from runtime.gateways.processors.connectors import (
+    Connectors,
+    Factory,
+    StripeHttp,
+    StripeOptions,
+)
 from runtime.gateways.processors.port import Processor, ProcessorConfig
 from runtime.gateways.processors.sandbox import SandboxProcessor
 from runtime.repositories.alerts import AlertRepository
@@ -23,7 +30,23 @@ from runtime.services.payment_desk import PaymentDesk
 from runtime.settings import PaymentTiming
 
 
-def payment_desk_of(services: FunctionServices, timing: PaymentTiming) -> PaymentDesk:
+@dataclass(frozen=True)
+class PaymentPartners:
+    """What stands for the processors instead of themselves; None: they do.
+
+    `stripe_http` makes what sends requests to Stripe, in place of its own library's client.
+    """
+
+    stripe_http: StripeHttp | None = None
+    sandbox: Factory | None = None
+
+
+THEMSELVES: Final = PaymentPartners()
+
+
+def payment_desk_of(
+    services: FunctionServices, timing: PaymentTiming, partners: PaymentPartners | None = None
+) -> PaymentDesk:
     """The payment use-cases' tools, on the tables of this function."""
     store = services.store
     return PaymentDesk(
@@ -32,8 +55,9 @@ def payment_desk_of(services: FunctionServices, timing: PaymentTiming) -> Paymen
         claims=ClaimRepository(store),
         limits=RateLimiter(LimitRepository(store)),
         merchants=services.profiles_for(timing.merchant_cache_seconds),
-        connectors=connectors_of(services, timing, timing.processor_timeout_seconds),
+        connectors=connectors_of(services, timing, timing.processor_timeout_seconds, partners),
         timing=timing,
+        clock=services.outside.now,
     )
 
 
@@ -47,22 +71,28 @@ def processor_event_desk_of(
 
 
 def connectors_of(
-    services: FunctionServices, timing: PaymentTiming, timeout_seconds: float
+    services: FunctionServices,
+    timing: PaymentTiming,
+    timeout_seconds: float,
+    partners: PaymentPartners | None = None,
 ) -> Connectors:
     """Every processor there is; a merchant names its own. The timeout is that of one call."""
+    partners = partners or THEMSELVES
 
     def sandbox(merchant_id: str, config: Callable[[], ProcessorConfig]) -> Processor:
         return SandboxProcessor(
             SandboxChargeRepository(services.store),
             fee_basis_points=timing.sandbox_fee_basis_points,
             fee_fixed_minor=timing.sandbox_fee_fixed_minor,
+            sleep=services.outside.sleep,
             config=config,
             account=merchant_id,
         )
 
-    stripe = StripeOptions(timing.stripe_api_base, timeout_seconds)
+    stripe = StripeOptions(timing.stripe_api_base, timeout_seconds, partners.stripe_http)
     return Connectors(
         MerchantRepository(services.store),
-        {"sandbox": sandbox, "stripe": stripe.connector},
+        {"sandbox": partners.sandbox or sandbox, "stripe": stripe.connector},
         timing.merchant_cache_seconds,
+        services.outside.monotonic,
     )

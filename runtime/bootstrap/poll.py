@@ -7,7 +7,8 @@ from datetime import timedelta
 from functools import cache
 
 from runtime.bootstrap.base import FunctionServices
-from runtime.bootstrap.payments import payment_desk_of, processor_event_desk_of
+from runtime.bootstrap.payments import PaymentPartners, payment_desk_of, processor_event_desk_of
+from runtime.core.outside import Outside
 from runtime.repositories.merchants import MerchantRepository
 from runtime.services.event_poll import PollDesk
 from runtime.settings import PollSettings
@@ -16,11 +17,16 @@ from runtime.settings import PollSettings
 class PollServices(FunctionServices):
     """Behind handlers/poll.py."""
 
-    def __init__(self, settings: PollSettings) -> None:
-        super().__init__(settings, {"pii": settings.pii_key_arn})
+    def __init__(
+        self,
+        settings: PollSettings,
+        outside: Outside | None = None,
+        partners: PaymentPartners | None = None,
+    ) -> None:
+        super().__init__(settings, {"pii": settings.pii_key_arn}, outside)
         self._stop_before_timeout_seconds = settings.stop_before_timeout_seconds
         self.poll_desk = PollDesk(
-            events=processor_event_desk_of(self, payment_desk_of(self, settings)),
+            events=processor_event_desk_of(self, payment_desk_of(self, settings, partners)),
             merchants=MerchantRepository(self.store),
             overlap=timedelta(days=settings.poll_days),
             must_stop=self._must_stop,

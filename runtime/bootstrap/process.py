@@ -9,11 +9,12 @@ from typing import Final
 
 from runtime.bootstrap.base import FunctionServices
 from runtime.bootstrap.payments import (
+    PaymentPartners,
     connectors_of,
     payment_desk_of,
     processor_event_desk_of,
 )
-from runtime.gateways import clients
+from runtime.core.outside import Outside
 from runtime.gateways.delivery_queue import DeliveryQueue
 from runtime.gateways.signed_links import SignedLinks
 from runtime.repositories.accounts import AccountRepository
@@ -52,7 +53,12 @@ BULK_MARGIN_SECONDS: Final = 5
 class ProcessServices(FunctionServices):
     """Behind handlers/process.py."""
 
-    def __init__(self, settings: ProcessSettings) -> None:
+    def __init__(
+        self,
+        settings: ProcessSettings,
+        outside: Outside | None = None,
+        partners: PaymentPartners | None = None,
+    ) -> None:
         super().__init__(
             settings,
             {
@@ -60,15 +66,16 @@ class ProcessServices(FunctionServices):
                 "pci": settings.pci_key_arn,
                 "index": settings.index_key_arn,
             },
+            outside,
         )
-        self.payment_desk = payment_desk_of(self, settings)
+        self.payment_desk = payment_desk_of(self, settings, partners)
         self.processor_event_desk = processor_event_desk_of(self, self.payment_desk)
         claims = ClaimRepository(self.store)
         profiles = self.payment_desk.merchants
         self.merchant_desk = MerchantDesk(
             MerchantRepository(self.store),
             claims,
-            self._processor_desk(settings),
+            self._processor_desk(settings, partners),
             allow_local_webhooks=settings.allow_local_webhooks,
         )
         self.customer_desk = CustomerDesk(
@@ -85,7 +92,7 @@ class ProcessServices(FunctionServices):
             accounts=accounts,
             folds=folds,
             merchants=profiles,
-            folded=FoldedAccounts(settings.merchant_cache_seconds),
+            folded=FoldedAccounts(settings.merchant_cache_seconds, self.outside.monotonic),
             claims=claims,
             lock_out=self.payment_desk.lock_out,
         )
@@ -99,7 +106,7 @@ class ProcessServices(FunctionServices):
         )
         self.webhook_desk = WebhookDesk(
             WebhookRepository(self.store),
-            DeliveryQueue(clients.sqs(), settings.delivery_queue_url),
+            DeliveryQueue(self.outside.aws.sqs(), settings.delivery_queue_url),
             claims,
             timedelta(seconds=settings.webhook_deadline_seconds),
         )
@@ -109,20 +116,23 @@ class ProcessServices(FunctionServices):
             SettlementLineRepository(self.store),
             profiles,
             claims,
+            clock=self.outside.now,
             must_stop=lambda: self.invocation.remaining_seconds() < BULK_MARGIN_SECONDS,
         )
         self.settlement_files = SettlementFileDependencies(
             SettlementFileRepository(self.store),
-            SignedLinks(clients.signing_s3(), settings.settlement_bucket),
+            SignedLinks(self.outside.aws.signing_s3(), settings.settlement_bucket),
             profiles,
             claims,
         )
 
-    def _processor_desk(self, settings: ProcessSettings) -> ProcessorDependencies:
+    def _processor_desk(
+        self, settings: ProcessSettings, partners: PaymentPartners | None
+    ) -> ProcessorDependencies:
         # Whose a key is takes two calls, and the request has time for one of full length.
         each_seconds = settings.processor_timeout_seconds / 2
         return ProcessorDependencies(
-            connectors_of(self, settings, each_seconds),
+            connectors_of(self, settings, each_seconds, partners),
             self.payment_desk.payments,
             PaymentLists(self.store),
             OpenQueue(self.store, settings.open_buckets, MAX_PARALLEL_BUCKETS),

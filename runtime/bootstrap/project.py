@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING
 
 from runtime.bootstrap.alerts import alert_projections
 from runtime.bootstrap.base import FunctionServices
-from runtime.gateways import clients
+from runtime.core.outside import Outside
 from runtime.gateways.delivery_queue import DeliveryQueue
 from runtime.gateways.export_queue import ExportQueue
 from runtime.gateways.failed_batches import FailedBatches
@@ -38,14 +38,14 @@ if TYPE_CHECKING:
 class ProjectServices(FunctionServices):
     """Behind handlers/project.py."""
 
-    def __init__(self, settings: ProjectSettings) -> None:
-        super().__init__(settings, {"pii": settings.pii_key_arn})
+    def __init__(self, settings: ProjectSettings, outside: Outside | None = None) -> None:
+        super().__init__(settings, {"pii": settings.pii_key_arn}, outside)
         self._settings = settings
         self._request_id = ""
-        self._parking = FailedBatches(clients.s3(), settings.failed_batches_bucket)
+        self._parking = FailedBatches(self.outside.aws.s3(), settings.failed_batches_bucket)
         self._profiles = self.profiles_for(settings.merchant_cache_seconds)
         webhooks = self._webhooks()
-        alerts = alert_projections(self.store, settings)
+        alerts = alert_projections(self, settings)
         self.projector = Projector(
             codec=self.store.codec,
             projections={
@@ -67,7 +67,7 @@ class ProjectServices(FunctionServices):
         return FoldingProjection(
             folds=FoldRepository(self.store),
             accounts=AccountRepository(self.store),
-            clock=lambda: datetime.now(UTC),
+            clock=self.outside.now,
             request_id=lambda: self._request_id,
             parking=self._parking,
         )
@@ -76,8 +76,8 @@ class ProjectServices(FunctionServices):
         return WebhookProjection(
             store=self.store,
             merchants=self._profiles,
-            queue=DeliveryQueue(clients.sqs(), self._settings.delivery_queue_url),
-            clock=lambda: datetime.now(UTC),
+            queue=DeliveryQueue(self.outside.aws.sqs(), self._settings.delivery_queue_url),
+            clock=self.outside.now,
             request_id=lambda: self._request_id,
             deadline=timedelta(seconds=self._settings.webhook_deadline_seconds),
             parking=self._parking,
@@ -85,10 +85,10 @@ class ProjectServices(FunctionServices):
         )
 
     def _export_orders(self) -> ExportOrders:
-        return ExportOrders(ExportQueue(clients.sqs(), self._settings.export_queue_url))
+        return ExportOrders(ExportQueue(self.outside.aws.sqs(), self._settings.export_queue_url))
 
     def _totals(self) -> TotalsProjection:
-        return TotalsProjection(TotalsRepository(self.store), lambda: datetime.now(UTC))
+        return TotalsProjection(TotalsRepository(self.store), self.outside.now)
 
     def _audit(self) -> AuditProjection:
         return AuditProjection(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import cache
 
 from runtime.bootstrap.base import FunctionServices
+from runtime.core.outside import Outside
 from runtime.repositories.books import Books
 from runtime.repositories.proofs import ProofRepository
 from runtime.services.proof_work import ProofDesk
@@ -17,14 +17,14 @@ from runtime.settings import ProofSettings
 class ProofServices(FunctionServices):
     """Behind handlers/proof.py."""
 
-    def __init__(self, settings: ProofSettings) -> None:
-        super().__init__(settings)
+    def __init__(self, settings: ProofSettings, outside: Outside | None = None) -> None:
+        super().__init__(settings, outside=outside)
         margin = settings.stop_before_timeout_seconds
         self.desk = ProofDesk(
             proofs=ProofRepository(self.store),
             books=Books(self.store),
-            clock=lambda: datetime.now(UTC),
-            sleep=time.sleep,
+            clock=self.outside.now,
+            sleep=self.outside.sleep,
             must_stop=lambda: self.invocation.remaining_seconds() < margin,
             cut=timedelta(seconds=settings.cut_seconds),
             patience_seconds=settings.patience_seconds,

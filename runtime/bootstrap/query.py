@@ -6,7 +6,7 @@ import os
 from functools import cache
 
 from runtime.bootstrap.base import FunctionServices
-from runtime.gateways import clients
+from runtime.core.outside import Outside
 from runtime.gateways.report_files import ReportFiles
 from runtime.gateways.signed_links import SignedLinks
 from runtime.models.export import Export
@@ -60,8 +60,10 @@ _CURSOR_SUBJECT = "cursor"
 class QueryServices(FunctionServices):
     """Behind handlers/query.py."""
 
-    def __init__(self, settings: QuerySettings) -> None:
-        super().__init__(settings, {"pii": settings.pii_key_arn, "index": settings.index_key_arn})
+    def __init__(self, settings: QuerySettings, outside: Outside | None = None) -> None:
+        super().__init__(
+            settings, {"pii": settings.pii_key_arn, "index": settings.index_key_arn}, outside
+        )
         cursors = Cursors(self._cursor_key)
         self.merchants = MerchantRepository(self.store)
         self.merchant_reads = MerchantReads(self.merchants, cursors)
@@ -86,7 +88,7 @@ class QueryServices(FunctionServices):
             profiles,
             self.customers,
             cursors,
-            TotalsReader(TotalsRepository(self.store)),
+            TotalsReader(TotalsRepository(self.store), self.outside.sleep),
         )
         self.transactions = TransactionReads(
             TransactionLists(self.store),
@@ -112,7 +114,7 @@ class QueryServices(FunctionServices):
             profiles,
             cursors,
         )
-        s3 = clients.signing_s3()
+        s3 = self.outside.aws.signing_s3()
         self._links = SignedLinks(s3, settings.export_bucket)
         self.reports = ReportDependencies(
             settlements,

@@ -6,7 +6,7 @@ import os
 from functools import cache, partial
 
 from runtime.bootstrap.base import FunctionServices
-from runtime.gateways import clients
+from runtime.core.outside import Outside
 from runtime.gateways.settlement_files import SettlementObjects
 from runtime.gateways.settlement_queue import SettlementQueue
 from runtime.repositories.alerts import AlertRepository
@@ -19,16 +19,19 @@ from runtime.settings import ReconcileSettings
 class ReconcileServices(FunctionServices):
     """Behind handlers/reconcile.py."""
 
-    def __init__(self, settings: ReconcileSettings) -> None:
-        super().__init__(settings)
+    def __init__(self, settings: ReconcileSettings, outside: Outside | None = None) -> None:
+        super().__init__(settings, outside=outside)
         margin = settings.stop_before_timeout_seconds
         self.reconciliation = ReconciliationDependencies(
-            objects=SettlementObjects(clients.s3(), settings.settlement_bucket),
-            queue=SettlementQueue(clients.sqs(), settings.settlement_queue_url),
+            objects=SettlementObjects(self.outside.aws.s3(), settings.settlement_bucket),
+            queue=SettlementQueue(self.outside.aws.sqs(), settings.settlement_queue_url),
             chunks=SettlementChunkRepository(self.store),
             merchants=self.profiles_for(0),
             alerts=AlertRepository(self.store),
-            record=partial(record_batch, dependencies=BatchDependencies(self.store)),
+            record=partial(
+                record_batch, dependencies=BatchDependencies(self.store, self.outside.now)
+            ),
+            clock=self.outside.now,
             must_stop=lambda: self.invocation.remaining_seconds() < margin,
         )
 

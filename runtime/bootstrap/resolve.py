@@ -6,7 +6,8 @@ import os
 from functools import cache
 
 from runtime.bootstrap.base import FunctionServices
-from runtime.bootstrap.payments import payment_desk_of
+from runtime.bootstrap.payments import PaymentPartners, payment_desk_of
+from runtime.core.outside import Outside
 from runtime.services.fair_run import RunLimits
 from runtime.settings import ResolverSettings
 
@@ -14,9 +15,14 @@ from runtime.settings import ResolverSettings
 class ResolverServices(FunctionServices):
     """Behind handlers/resolve.py."""
 
-    def __init__(self, settings: ResolverSettings) -> None:
-        super().__init__(settings, {"pii": settings.pii_key_arn})
-        self.payment_desk = payment_desk_of(self, settings)
+    def __init__(
+        self,
+        settings: ResolverSettings,
+        outside: Outside | None = None,
+        partners: PaymentPartners | None = None,
+    ) -> None:
+        super().__init__(settings, {"pii": settings.pii_key_arn}, outside)
+        self.payment_desk = payment_desk_of(self, settings, partners)
         self.limits = RunLimits(
             workers=settings.workers,
             per_owner=settings.workers_per_merchant,

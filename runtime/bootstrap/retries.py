@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
 from functools import cache
 
 from runtime.bootstrap.base import FunctionServices
-from runtime.gateways import clients
+from runtime.core.outside import Outside
 from runtime.gateways.delivery_queue import DeliveryQueue
 from runtime.repositories.webhooks import WebhookRepository
 from runtime.services.webhook_retries import RetriesDesk
@@ -17,13 +16,13 @@ from runtime.settings import RetriesSettings
 class RetriesServices(FunctionServices):
     """Behind handlers/retries.py."""
 
-    def __init__(self, settings: RetriesSettings) -> None:
-        super().__init__(settings)
+    def __init__(self, settings: RetriesSettings, outside: Outside | None = None) -> None:
+        super().__init__(settings, outside=outside)
         margin = settings.stop_before_timeout_seconds
         self.desk = RetriesDesk(
             webhooks=WebhookRepository(self.store),
-            queue=DeliveryQueue(clients.sqs(), settings.delivery_queue_url),
-            clock=lambda: datetime.now(UTC),
+            queue=DeliveryQueue(self.outside.aws.sqs(), settings.delivery_queue_url),
+            clock=self.outside.now,
             must_stop=lambda: self.invocation.remaining_seconds() < margin,
         )
 

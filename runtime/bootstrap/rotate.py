@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
 from functools import cache
 
 from runtime.bootstrap.base import FunctionServices
+from runtime.core.outside import Outside
 from runtime.repositories.data_keys import DataKeyRepository
 from runtime.repositories.sealed_rows import SealedRows
 from runtime.services.key_rotation import RotationDesk
@@ -16,7 +16,7 @@ from runtime.settings import RotationSettings
 class RotationServices(FunctionServices):
     """Behind handlers/rotate.py."""
 
-    def __init__(self, settings: RotationSettings) -> None:
+    def __init__(self, settings: RotationSettings, outside: Outside | None = None) -> None:
         super().__init__(
             settings,
             {
@@ -24,6 +24,7 @@ class RotationServices(FunctionServices):
                 "pci": settings.pci_key_arn,
                 "index": settings.index_key_arn,
             },
+            outside,
         )
         margin = settings.stop_before_timeout_seconds
         self.desk = RotationDesk(
@@ -31,7 +32,7 @@ class RotationServices(FunctionServices):
             keys=DataKeyRepository(self.store),
             ring=self.key_ring,
             encryption=self.encryption,
-            clock=lambda: datetime.now(UTC),
+            clock=self.outside.now,
             trouble=self.trouble,
             must_stop=lambda: self.invocation.remaining_seconds() < margin,
         )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
 from functools import cache
 
 from runtime.bootstrap.base import FunctionServices
+from runtime.core.outside import Outside
 from runtime.repositories.totals import TotalsRepository
 from runtime.services.totals_folding import TotalsDesk
 from runtime.settings import TotalsSettings
@@ -15,12 +15,12 @@ from runtime.settings import TotalsSettings
 class TotalsServices(FunctionServices):
     """Behind handlers/totals.py."""
 
-    def __init__(self, settings: TotalsSettings) -> None:
-        super().__init__(settings)
+    def __init__(self, settings: TotalsSettings, outside: Outside | None = None) -> None:
+        super().__init__(settings, outside=outside)
         margin = settings.stop_before_timeout_seconds
         self.desk = TotalsDesk(
             totals=TotalsRepository(self.store),
-            clock=lambda: datetime.now(UTC),
+            clock=self.outside.now,
             must_stop=lambda: self.invocation.remaining_seconds() < margin,
         )
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel
 
+from runtime.bootstrap.base import FunctionServices
 from runtime.contract.answers import StoredAnswer, problem, success
 from runtime.contract.endpoint import Endpoint, Function
 from runtime.contract.endpoints import ENDPOINTS
@@ -27,72 +28,96 @@ from runtime.errors import (
 from runtime.handlers.request import Request, read_request
 from runtime.handlers.vouched import caller_of
 from runtime.observability import logger
-from runtime.repositories.usage import Usage
-from runtime.services.trouble import TroubleReports
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"
 _OPEN = tuple(endpoint for endpoint in ENDPOINTS if endpoint.public)
-Handler = Callable[[Request], StoredAnswer | BaseModel | Response[str]]
+ServicesT = TypeVar("ServicesT", bound=FunctionServices)
+Answer = StoredAnswer | BaseModel | Response[str]
+Operation = Callable[[Request, ServicesT], Answer]
+"""What one operation of the contract does."""
+OperationT = TypeVar("OperationT", bound=Callable[..., Answer])
 
 
-class HttpFunction:
-    """The Lambda handler of one function of the API.
+class Routes(Generic[ServicesT]):
+    """The operations of one function of the API, declared once for all of its environments."""
 
-    Every endpoint that the contract gives to `function` must be registered before the first event.
-    `usage` tells what the running request has asked of the database, for the log. `trouble` is
-    told of fields that do not open.
+    def __init__(self, function: Function) -> None:
+        self.endpoints = {e.operation: e for e in ENDPOINTS if e.function == function}
+        self.operations: dict[str, Operation[ServicesT]] = {}
+
+    def handles(self, operation: str) -> Callable[[OperationT], OperationT]:
+        """Register what one operation of the contract does."""
+        assert operation in self.endpoints, f"{operation} is not of this function's contract"
+
+        def register(work: OperationT) -> OperationT:
+            self.operations[operation] = work
+            return work
+
+        return register
+
+    @property
+    def missing(self) -> set[str]:
+        """Operations that the contract gives to this function, and that nothing is declared for."""
+        return set(self.endpoints) - set(self.operations)
+
+
+class HttpFunction(Generic[ServicesT]):
+    """The Lambda handler of one function of the API in one execution environment.
+
+    `services` are asked for at each event, so that they can be built at the first one. `now` is
+    the clock where it is known before they are built: requests without an identity are then
+    refused before anything is.
     """
 
     def __init__(
         self,
-        function: Function,
-        begin: Callable[[LambdaContext], None],
-        usage: Callable[[], Usage] = Usage,
-        trouble: Callable[[], TroubleReports] | None = None,
+        routes: Routes[ServicesT],
+        services: Callable[[], ServicesT],
+        now: Callable[[], datetime] | None = None,
     ) -> None:
-        self._endpoints = {e.operation: e for e in ENDPOINTS if e.function == function}
-        self._begin = begin
-        self._usage = usage
-        self._trouble = trouble
-        self._missing = set(self._endpoints)
+        assert not routes.missing, f"the contract's {sorted(routes.missing)} have no handler"
+        self._services = services
+        self._now = now or self._services_now
         self._app = APIGatewayHttpResolver()
         self._app.not_found(self._no_such_route)
-
-    def handles(self, operation: str) -> Callable[[Handler], Handler]:
-        """Register the handler of one operation of the contract."""
-        endpoint = self._endpoints[operation]
-
-        def register(handler: Handler) -> Handler:
-            def serve(**path: str) -> Response[str]:
-                return self._serve(endpoint, handler, path)
-
+        for operation, work in routes.operations.items():
+            endpoint = routes.endpoints[operation]
             rule = endpoint.path.replace("{", "<").replace("}", ">")
-            self._app.route(rule, method=endpoint.method)(serve)
-            self._missing.discard(operation)
-            return handler
-
-        return register
+            self._app.route(rule, method=endpoint.method)(self._serving(endpoint, work))
 
     def __call__(self, event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         """Lambda's entry point."""
-        assert not self._missing, f"the contract's {sorted(self._missing)} have no handler"
         logger.set_correlation_id(event.get("requestContext", {}).get("requestId"))
-        refusal = _refuse_unauthenticated(event)
+        refusal = _refuse_unauthenticated(event, self._now().timestamp())
         if refusal is not None:
             return _as_sent(_problem(refusal, APIGatewayProxyEventV2(event)))
-        self._begin(context)
+        self._services().begin(context)
         return self._app.resolve(event, context)
 
+    def _services_now(self) -> datetime:
+        return self._services().outside.now()
+
+    def _serving(
+        self, endpoint: Endpoint, work: Operation[ServicesT]
+    ) -> Callable[..., Response[str]]:
+        def serve(**path: str) -> Response[str]:
+            return self._serve(endpoint, work, path)
+
+        return serve
+
     def _serve(
-        self, endpoint: Endpoint, handler: Handler, path: Mapping[str, str]
+        self, endpoint: Endpoint, work: Operation[ServicesT], path: Mapping[str, str]
     ) -> Response[str]:
+        # Powertools keeps it on a class: another environment's may be there after the first call
+        # that leaves the process.
         event = self._app.current_event
+        services = self._services()
         try:
-            answer = handler(read_request(endpoint, event, path))
+            answer = work(read_request(endpoint, event, path, services.outside.now()), services)
         except PlatformError as error:
-            if self._trouble is not None and isinstance(error, Unopenable):
-                self._trouble().unopened(error)
+            if isinstance(error, Unopenable):
+                services.trouble.unopened(error)
             return _problem(error, event)
         except Exception:  # noqa: BLE001 - the boundary: a caller gets a 500, the log the reason
             logger.exception("unexpected failure", operation=endpoint.operation)
@@ -101,7 +126,7 @@ class HttpFunction:
             return answer
         if isinstance(answer, BaseModel):
             answer = success(HTTPStatus.OK, answer)
-        database = self._usage().counts()
+        database = services.store.usage.counts()
         logger.info("served", operation=endpoint.operation, status=answer.status, database=database)
         return _shape(answer, event)
 
@@ -116,7 +141,7 @@ class HttpFunction:
         return _problem(NotFound(f"there is nothing at {path}"), event)
 
 
-def _refuse_unauthenticated(event: dict[str, Any]) -> PlatformError | None:
+def _refuse_unauthenticated(event: dict[str, Any], now_seconds: float) -> PlatformError | None:
     """The refusal of a request without a verified identity; None for one that may be routed.
 
     Checked before routing and before anything is built or read. Requests are refused by default:
@@ -126,7 +151,7 @@ def _refuse_unauthenticated(event: dict[str, Any]) -> PlatformError | None:
     if any(e.method == request.http_method and _same_path(e.path, request.raw_path) for e in _OPEN):
         return None
     try:
-        caller_of(request, time.time())
+        caller_of(request, now_seconds)
     except PlatformError as refusal:
         return refusal
     return None

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from runtime.bootstrap.process import process_services
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+from runtime.bootstrap.outside import real_outside
+from runtime.bootstrap.process import ProcessServices, process_services
 from runtime.contract.accounts import AccountRequest
 from runtime.contract.answers import StoredAnswer
 from runtime.contract.api_keys import ApiKeyRequest
@@ -24,7 +29,7 @@ from runtime.contract.processor_events import EventAnswer
 from runtime.contract.settlement_files import SettlementFileRequest
 from runtime.contract.settlement_lines import BulkResolveRequest, ResolveRequest
 from runtime.contract.transfers import PostRequest, TransferRequest
-from runtime.handlers.http import HttpFunction
+from runtime.handlers.http import HttpFunction, Routes
 from runtime.handlers.request import Request
 from runtime.services.account_changes import (
     activate_account,
@@ -62,231 +67,236 @@ from runtime.services.reconciliation.resolutions import resolve_exception, resol
 from runtime.services.transfers import create_transfer
 from runtime.services.webhooks import redeliver
 
-handler = HttpFunction(
-    "process",
-    begin=lambda context: process_services().begin(context),
-    usage=lambda: process_services().store.usage,
-    trouble=lambda: process_services().trouble,
-)
+ROUTES: Final[Routes[ProcessServices]] = Routes("process")
 
 
-@handler.handles("createMerchant")
-def post_merchant(request: Request) -> StoredAnswer:
+@ROUTES.handles("createMerchant")
+def post_merchant(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/merchants."""
-    desk = process_services().merchant_desk
+    desk = services.merchant_desk
     return create_merchant(request.body(MerchantRequest), request.authenticated, desk)
 
 
-@handler.handles("changeMerchant")
-def patch_merchant(request: Request) -> MerchantAnswer:
+@ROUTES.handles("changeMerchant")
+def patch_merchant(request: Request, services: ProcessServices) -> MerchantAnswer:
     """PATCH /v1/merchants/{id}."""
-    desk = process_services().merchant_desk
+    desk = services.merchant_desk
     return change_merchant(
         request.path_id, request.body(MerchantPatch), request.authenticated, desk
     )
 
 
-@handler.handles("rotateWebhookSecret")
-def post_rotation(request: Request) -> StoredAnswer:
+@ROUTES.handles("rotateWebhookSecret")
+def post_rotation(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/merchants/{id}/rotate-webhook-secret."""
-    desk = process_services().merchant_desk
+    desk = services.merchant_desk
     return rotate_webhook_secret(
         request.path_id, request.body(SecretRotation), request.authenticated, desk
     )
 
 
-@handler.handles("removeProcessorAccount")
-def delete_processor_account(request: Request) -> StoredAnswer:
+@ROUTES.handles("removeProcessorAccount")
+def delete_processor_account(request: Request, services: ProcessServices) -> StoredAnswer:
     """DELETE /v1/merchants/{id}/processor-accounts/{account}."""
-    desk = process_services().merchant_desk
+    desk = services.merchant_desk
     account = request.path["account"]
     return remove_processor_account(request.path_id, account, request.authenticated, desk)
 
 
-@handler.handles("createApiKey")
-def post_api_key(request: Request) -> StoredAnswer:
+@ROUTES.handles("createApiKey")
+def post_api_key(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/api-keys."""
-    desk = process_services().api_key_desk
+    desk = services.api_key_desk
     return create_api_key(request.body(ApiKeyRequest), request.authenticated, desk)
 
 
-@handler.handles("revokeApiKey")
-def post_revoke(request: Request) -> StoredAnswer:
+@ROUTES.handles("revokeApiKey")
+def post_revoke(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/api-keys/{id}/revoke."""
-    desk = process_services().api_key_desk
+    desk = services.api_key_desk
     return revoke_api_key(request.path_id, request.authenticated, desk)
 
 
-@handler.handles("createCustomer")
-def post_customer(request: Request) -> StoredAnswer:
+@ROUTES.handles("createCustomer")
+def post_customer(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/customers."""
-    desk = process_services().customer_desk
+    desk = services.customer_desk
     return create_customer(request.body(CustomerRequest), request.authenticated, desk)
 
 
-@handler.handles("changeCustomer")
-def patch_customer(request: Request) -> CustomerAnswer:
+@ROUTES.handles("changeCustomer")
+def patch_customer(request: Request, services: ProcessServices) -> CustomerAnswer:
     """PATCH /v1/customers/{id}."""
-    desk = process_services().customer_desk
+    desk = services.customer_desk
     return change_customer(
         request.path_id, request.body(CustomerPatch), request.authenticated, desk
     )
 
 
-@handler.handles("eraseCustomer")
-def delete_customer(request: Request) -> StoredAnswer:
+@ROUTES.handles("eraseCustomer")
+def delete_customer(request: Request, services: ProcessServices) -> StoredAnswer:
     """DELETE /v1/customers/{id}."""
-    desk = process_services().customer_desk
+    desk = services.customer_desk
     return erase_customer(request.path_id, request.authenticated, desk)
 
 
-@handler.handles("unlockCustomer")
-def post_customer_unlock(request: Request) -> StoredAnswer:
+@ROUTES.handles("unlockCustomer")
+def post_customer_unlock(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/customers/{id}/unlock."""
-    desk = process_services().customer_desk
+    desk = services.customer_desk
     return unlock_customer(request.path_id, request.authenticated, desk)
 
 
-@handler.handles("addPaymentMethod")
-def post_method(request: Request) -> StoredAnswer:
+@ROUTES.handles("addPaymentMethod")
+def post_method(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/customers/{id}/payment-methods."""
-    desk = process_services().customer_desk
+    desk = services.customer_desk
     return add_method(request.path_id, request.body(MethodRequest), request.authenticated, desk)
 
 
-@handler.handles("removePaymentMethod")
-def delete_method(request: Request) -> StoredAnswer:
+@ROUTES.handles("removePaymentMethod")
+def delete_method(request: Request, services: ProcessServices) -> StoredAnswer:
     """DELETE /v1/customers/{id}/payment-methods/{pm_id}."""
-    desk = process_services().customer_desk
+    desk = services.customer_desk
     return remove_method(request.path_id, request.path["pm_id"], request.authenticated, desk)
 
 
-@handler.handles("createAccount")
-def post_account(request: Request) -> StoredAnswer:
+@ROUTES.handles("createAccount")
+def post_account(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/accounts."""
-    desk = process_services().account_desk
+    desk = services.account_desk
     return create_account(request.body(AccountRequest), request.authenticated, desk)
 
 
-@handler.handles("createPayment")
-def post_payment(request: Request) -> StoredAnswer:
+@ROUTES.handles("createPayment")
+def post_payment(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/payments."""
-    desk = process_services().payment_desk
+    desk = services.payment_desk
     return create_payment(request.body(PaymentRequest), request.authenticated, desk)
 
 
-@handler.handles("capturePayment")
-def post_capture(request: Request) -> StoredAnswer:
+@ROUTES.handles("capturePayment")
+def post_capture(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/payments/{id}/capture."""
-    desk, body = process_services().payment_desk, request.body(CaptureRequest)
+    desk, body = services.payment_desk, request.body(CaptureRequest)
     return capture_payment(request.path_id, body, request.authenticated, desk)
 
 
-@handler.handles("cancelPayment")
-def post_cancel_payment(request: Request) -> StoredAnswer:
+@ROUTES.handles("cancelPayment")
+def post_cancel_payment(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/payments/{id}/cancel."""
-    desk = process_services().payment_desk
+    desk = services.payment_desk
     return cancel_payment(request.path_id, request.authenticated, desk)
 
 
-@handler.handles("refundPayment")
-def post_refund(request: Request) -> StoredAnswer:
+@ROUTES.handles("refundPayment")
+def post_refund(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/payments/{id}/refund."""
-    desk, body = process_services().payment_desk, request.body(RefundRequest)
+    desk, body = services.payment_desk, request.body(RefundRequest)
     return refund_payment(request.path_id, body, request.authenticated, desk)
 
 
-@handler.handles("receiveProcessorEvent")
-def post_processor_event(request: Request) -> EventAnswer:
+@ROUTES.handles("receiveProcessorEvent")
+def post_processor_event(request: Request, services: ProcessServices) -> EventAnswer:
     """POST /v1/processor-events/{processor}."""
-    return receive_event(request.notification, process_services().processor_event_desk)
+    return receive_event(request.notification, services.processor_event_desk)
 
 
-@handler.handles("applyProcessorEvent")
-def post_apply(request: Request) -> StoredAnswer:
+@ROUTES.handles("applyProcessorEvent")
+def post_apply(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/processor-events/{id}/apply."""
-    desk = process_services().processor_event_desk
+    desk = services.processor_event_desk
     return apply_kept_event(request.path_id, request.authenticated, desk)
 
 
-@handler.handles("deactivateAccount")
-def post_deactivate(request: Request) -> StoredAnswer:
+@ROUTES.handles("deactivateAccount")
+def post_deactivate(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/accounts/{id}/deactivate."""
-    desk = process_services().account_desk
+    desk = services.account_desk
     return deactivate_account(request.path_id, request.authenticated, desk)
 
 
-@handler.handles("activateAccount")
-def post_activate(request: Request) -> StoredAnswer:
+@ROUTES.handles("activateAccount")
+def post_activate(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/accounts/{id}/activate."""
-    desk = process_services().account_desk
+    desk = services.account_desk
     return activate_account(request.path_id, request.authenticated, desk)
 
 
-@handler.handles("unlockAccount")
-def post_unlock(request: Request) -> StoredAnswer:
+@ROUTES.handles("unlockAccount")
+def post_unlock(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/accounts/{id}/unlock."""
-    desk = process_services().account_desk
+    desk = services.account_desk
     return unlock_account(request.path_id, request.authenticated, desk)
 
 
-@handler.handles("closeAccount")
-def post_close(request: Request) -> StoredAnswer:
+@ROUTES.handles("closeAccount")
+def post_close(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/accounts/{id}/close."""
-    desk = process_services().account_desk
+    desk = services.account_desk
     return close_account(request.path_id, request.authenticated, desk)
 
 
-@handler.handles("createTransfer")
-def post_transfers(request: Request) -> StoredAnswer:
+@ROUTES.handles("createTransfer")
+def post_transfers(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/transfers."""
-    desk = process_services().transfer_desk
+    desk = services.transfer_desk
     return create_transfer(request.body(TransferRequest), request.authenticated, desk)
 
 
-@handler.handles("postTransfer")
-def post_post(request: Request) -> StoredAnswer:
+@ROUTES.handles("postTransfer")
+def post_post(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/transfers/{id}/post."""
-    desk = process_services().transfer_desk
+    desk = services.transfer_desk
     return post_transfer(request.path_id, request.body(PostRequest), request.authenticated, desk)
 
 
-@handler.handles("cancelTransfer")
-def post_cancel(request: Request) -> StoredAnswer:
+@ROUTES.handles("cancelTransfer")
+def post_cancel(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/transfers/{id}/cancel."""
-    desk = process_services().transfer_desk
+    desk = services.transfer_desk
     return cancel_transfer(request.path_id, request.authenticated, desk)
 
 
-@handler.handles("redeliverWebhook")
-def post_redelivery(request: Request) -> StoredAnswer:
+@ROUTES.handles("redeliverWebhook")
+def post_redelivery(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/webhooks/{id}/redeliver."""
-    return redeliver(request.path_id, request.authenticated, process_services().webhook_desk)
+    return redeliver(request.path_id, request.authenticated, services.webhook_desk)
 
 
-@handler.handles("resolveException")
-def post_resolution(request: Request) -> StoredAnswer:
+@ROUTES.handles("resolveException")
+def post_resolution(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/settlement-lines/{settlement_id}/{line}/resolve."""
-    body, dependencies = request.body(ResolveRequest), process_services().resolutions
+    body, dependencies = request.body(ResolveRequest), services.resolutions
     return resolve_exception(request.path, body, request.authenticated, dependencies)
 
 
-@handler.handles("resolveExceptions")
-def post_resolutions(request: Request) -> StoredAnswer:
+@ROUTES.handles("resolveExceptions")
+def post_resolutions(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/settlement-lines/resolve."""
-    body, dependencies = request.body(BulkResolveRequest), process_services().resolutions
+    body, dependencies = request.body(BulkResolveRequest), services.resolutions
     return resolve_exceptions(body, request.authenticated, dependencies)
 
 
-@handler.handles("createSettlementFile")
-def post_settlement_file(request: Request) -> StoredAnswer:
+@ROUTES.handles("createSettlementFile")
+def post_settlement_file(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/settlement-files."""
-    body, dependencies = request.body(SettlementFileRequest), process_services().settlement_files
+    body, dependencies = request.body(SettlementFileRequest), services.settlement_files
     return create_settlement_file(body, request.authenticated, dependencies)
 
 
-@handler.handles("createExport")
-def post_export(request: Request) -> StoredAnswer:
+@ROUTES.handles("createExport")
+def post_export(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/exports."""
-    dependencies = process_services().exports
+    dependencies = services.exports
     return create_export(request.body(ExportRequest), request.authenticated, dependencies)
+
+
+def handler_for(
+    services: Callable[[], ProcessServices], now: Callable[[], datetime] | None = None
+) -> HttpFunction[ProcessServices]:
+    """The handler of one execution environment, on its services."""
+    return HttpFunction(ROUTES, services, now)
+
+
+handler = handler_for(process_services, real_outside().now)

@@ -6,16 +6,15 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from runtime.bootstrap.proof import proof_services
+from runtime.bootstrap.proof import ProofServices, proof_services
+from runtime.handlers.environments import Event, per_environment
 from runtime.models.proof import BOOKS_CONTRADICT
 from runtime.observability import logger
 from runtime.services.proof import prove
 
 
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+def prove_books(event: Event, context: LambdaContext, services: ProofServices) -> dict[str, Any]:
     """One invocation's share of a run; its report, once completed, is the answer."""
-    services = proof_services()
-    services.begin(context)
     outcome = prove(services.desk)
     answer = outcome.answer()
     if outcome.report is not None and not outcome.report.holds:
@@ -23,3 +22,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     else:
         logger.info("proved", schedule=event.get("schedule"), **answer)
     return answer
+
+
+handler_for = per_environment(prove_books)
+handler = handler_for(proof_services)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
 from aws_lambda_powertools.event_handler import Response
 
-from runtime.bootstrap.query import query_services
+from runtime.bootstrap.outside import real_outside
+from runtime.bootstrap.query import QueryServices, query_services
 from runtime.contract.accounts import (
     AccountAnswer,
     AccountList,
@@ -55,7 +60,7 @@ from runtime.contract.transactions import TransactionDetail, TransactionList, Tr
 from runtime.contract.transfers import TransferAnswer, TransferList, TransferQuery
 from runtime.contract.webhooks import WebhookAnswer, WebhookList, WebhookQuery
 from runtime.handlers.docs_page import DOCS_PAGE
-from runtime.handlers.http import JSON, HttpFunction
+from runtime.handlers.http import JSON, HttpFunction, Routes
 from runtime.handlers.public_text import PublicText
 from runtime.handlers.request import Request
 from runtime.services import (
@@ -84,276 +89,281 @@ from runtime.services.proof_queries import get_proof
 from runtime.services.reconciliation import exceptions, file_routes
 from runtime.services.reconciliation.report import make_report
 
-handler = HttpFunction(
-    "query",
-    begin=lambda context: query_services().begin(context),
-    usage=lambda: query_services().store.usage,
-    trouble=lambda: query_services().trouble,
-)
+ROUTES: Final[Routes[QueryServices]] = Routes("query")
 
 _OPENAPI = PublicText(content_type=JSON, content=openapi_text, plain=openapi_text, headers={})
 
 
-@handler.handles("getMerchant")
-def read_merchant(request: Request) -> MerchantAnswer:
+@ROUTES.handles("getMerchant")
+def read_merchant(request: Request, services: QueryServices) -> MerchantAnswer:
     """GET /v1/merchants/{id}."""
-    return get_merchant(request.path_id, request.authenticated, query_services().merchants)
+    return get_merchant(request.path_id, request.authenticated, services.merchants)
 
 
-@handler.handles("listMerchants")
-def find_merchants(request: Request) -> MerchantList:
+@ROUTES.handles("listMerchants")
+def find_merchants(request: Request, services: QueryServices) -> MerchantList:
     """GET /v1/merchants."""
-    reads = query_services().merchant_reads
+    reads = services.merchant_reads
     return list_merchants(request.query(MerchantQuery), request.authenticated, reads)
 
 
-@handler.handles("listProcessorAccounts")
-def list_processor_accounts(request: Request) -> ProcessorAccountList:
+@ROUTES.handles("listProcessorAccounts")
+def list_processor_accounts(request: Request, services: QueryServices) -> ProcessorAccountList:
     """GET /v1/merchants/{id}/processor-accounts."""
-    merchants = query_services().merchants
+    merchants = services.merchants
     return list_accounts_at_processors(request.path_id, request.authenticated, merchants)
 
 
-@handler.handles("listApiKeys")
-def list_api_keys(request: Request) -> ApiKeyList:
+@ROUTES.handles("listApiKeys")
+def list_api_keys(request: Request, services: QueryServices) -> ApiKeyList:
     """GET /v1/api-keys."""
-    archive = query_services().api_keys
+    archive = services.api_keys
     return api_keys.list_api_keys(request.query(ApiKeyQuery), request.authenticated, archive)
 
 
-@handler.handles("getCustomer")
-def read_customer(request: Request) -> CustomerAnswer:
+@ROUTES.handles("getCustomer")
+def read_customer(request: Request, services: QueryServices) -> CustomerAnswer:
     """GET /v1/customers/{id}."""
-    return get_customer(request.path_id, request.authenticated, query_services().customers)
+    return get_customer(request.path_id, request.authenticated, services.customers)
 
 
-@handler.handles("findCustomers")
-def list_customers(request: Request) -> CustomerList:
+@ROUTES.handles("findCustomers")
+def list_customers(request: Request, services: QueryServices) -> CustomerList:
     """GET /v1/customers."""
-    archive = query_services().customer_archive
+    archive = services.customer_archive
     return find_customers(request.query(CustomerQuery), request.authenticated, archive)
 
 
-@handler.handles("getAccount")
-def read_account(request: Request) -> AccountAnswer:
+@ROUTES.handles("getAccount")
+def read_account(request: Request, services: QueryServices) -> AccountAnswer:
     """GET /v1/accounts/{id}."""
-    archive = query_services().accounts
+    archive = services.accounts
     return account_queries.get_account(request.path_id, request.authenticated, archive)
 
 
-@handler.handles("listAccounts")
-def list_accounts(request: Request) -> AccountList:
+@ROUTES.handles("listAccounts")
+def list_accounts(request: Request, services: QueryServices) -> AccountList:
     """GET /v1/accounts."""
-    archive = query_services().accounts
+    archive = services.accounts
     query = request.query(AccountQuery)
     return account_queries.list_accounts(query, request.authenticated, archive)
 
 
-@handler.handles("listEntries")
-def list_entries(request: Request) -> EntryList:
+@ROUTES.handles("listEntries")
+def list_entries(request: Request, services: QueryServices) -> EntryList:
     """GET /v1/accounts/{id}/entries."""
-    archive = query_services().accounts
+    archive = services.accounts
     query = request.query(EntryQuery)
     return account_queries.list_entries(request.path_id, query, request.authenticated, archive)
 
 
-@handler.handles("getBalance")
-def read_balance(request: Request) -> BalanceAnswer:
+@ROUTES.handles("getBalance")
+def read_balance(request: Request, services: QueryServices) -> BalanceAnswer:
     """GET /v1/accounts/{id}/balance."""
-    reads = query_services().balances
+    reads = services.balances
     query = request.query(BalanceQuery)
     return balance_queries.get_balance(request.path_id, query, request.authenticated, reads)
 
 
-@handler.handles("getTransfer")
-def read_transfer(request: Request) -> TransferAnswer:
+@ROUTES.handles("getTransfer")
+def read_transfer(request: Request, services: QueryServices) -> TransferAnswer:
     """GET /v1/transfers/{id}."""
-    archive = query_services().transfers
+    archive = services.transfers
     return transfer_queries.get_transfer(request.path_id, request.authenticated, archive)
 
 
-@handler.handles("listTransfers")
-def list_transfers(request: Request) -> TransferList:
+@ROUTES.handles("listTransfers")
+def list_transfers(request: Request, services: QueryServices) -> TransferList:
     """GET /v1/transfers."""
-    archive = query_services().transfers
+    archive = services.transfers
     query = request.query(TransferQuery)
     return transfer_queries.list_transfers(query, request.authenticated, archive)
 
 
-@handler.handles("getPayment")
-def read_payment(request: Request) -> PaymentDetail:
+@ROUTES.handles("getPayment")
+def read_payment(request: Request, services: QueryServices) -> PaymentDetail:
     """GET /v1/payments/{id}."""
-    archive = query_services().payments
+    archive = services.payments
     return payment_queries.get_payment(request.path_id, request.authenticated, archive)
 
 
-@handler.handles("listPayments")
-def list_payments(request: Request) -> PaymentList:
+@ROUTES.handles("listPayments")
+def list_payments(request: Request, services: QueryServices) -> PaymentList:
     """GET /v1/payments."""
-    archive = query_services().payments
+    archive = services.payments
     query = request.query(PaymentQuery)
     return payment_queries.list_payments(query, request.authenticated, archive)
 
 
-@handler.handles("summarizePayments")
-def summarize_payments(request: Request) -> PaymentSummary:
+@ROUTES.handles("summarizePayments")
+def summarize_payments(request: Request, services: QueryServices) -> PaymentSummary:
     """GET /v1/payments/summary."""
-    archive = query_services().payments
+    archive = services.payments
     query = request.query(SummaryQuery)
     return payment_summary.summarize_payments(query, request.authenticated, archive)
 
 
-@handler.handles("getTransaction")
-def read_transaction(request: Request) -> TransactionDetail:
+@ROUTES.handles("getTransaction")
+def read_transaction(request: Request, services: QueryServices) -> TransactionDetail:
     """GET /v1/transactions/{id}."""
-    reads = query_services().transactions
+    reads = services.transactions
     return transaction_queries.get_transaction(request.path_id, request.authenticated, reads)
 
 
-@handler.handles("listTransactions")
-def list_transactions(request: Request) -> TransactionList:
+@ROUTES.handles("listTransactions")
+def list_transactions(request: Request, services: QueryServices) -> TransactionList:
     """GET /v1/transactions."""
-    reads = query_services().transactions
+    reads = services.transactions
     query = request.query(TransactionQuery)
     return transaction_queries.list_transactions(query, request.authenticated, reads)
 
 
-@handler.handles("listIdempotencyKeys")
-def list_idempotency_keys(request: Request) -> IdempotencyKeyList:
+@ROUTES.handles("listIdempotencyKeys")
+def list_idempotency_keys(request: Request, services: QueryServices) -> IdempotencyKeyList:
     """GET /v1/idempotency-keys."""
-    reads = query_services().idempotency
+    reads = services.idempotency
     query = request.query(IdempotencyKeyQuery)
     return idempotency_queries.list_keys(query, request.authenticated, reads)
 
 
-@handler.handles("listSettlements")
-def list_settlements(request: Request) -> SettlementList:
+@ROUTES.handles("listSettlements")
+def list_settlements(request: Request, services: QueryServices) -> SettlementList:
     """GET /v1/settlements."""
-    archive = query_services().settlements
+    archive = services.settlements
     query = request.query(SettlementQuery)
     return settlement_queries.list_settlements(query, request.authenticated, archive)
 
 
-@handler.handles("getSettlement")
-def read_settlement(request: Request) -> SettlementAnswer:
+@ROUTES.handles("getSettlement")
+def read_settlement(request: Request, services: QueryServices) -> SettlementAnswer:
     """GET /v1/settlements/{id}."""
-    archive = query_services().settlements
+    archive = services.settlements
     return settlement_queries.get_settlement(request.path_id, request.authenticated, archive)
 
 
-@handler.handles("listExceptions")
-def list_exceptions(request: Request) -> ExceptionList:
+@ROUTES.handles("listExceptions")
+def list_exceptions(request: Request, services: QueryServices) -> ExceptionList:
     """GET /v1/settlement-lines."""
-    query, reads = request.query(ExceptionQuery), query_services().exceptions
+    query, reads = request.query(ExceptionQuery), services.exceptions
     return exceptions.list_exceptions(query, request.authenticated, reads)
 
 
-@handler.handles("listSettlementLines")
-def list_settlement_lines(request: Request) -> SettlementLineList:
+@ROUTES.handles("listSettlementLines")
+def list_settlement_lines(request: Request, services: QueryServices) -> SettlementLineList:
     """GET /v1/settlements/{id}/lines."""
-    archive = query_services().settlements
+    archive = services.settlements
     query = request.query(LineQuery)
     return settlement_queries.list_lines(request.path_id, query, request.authenticated, archive)
 
 
-@handler.handles("getSettlementReport")
-def read_settlement_report(request: Request) -> SettlementReportAnswer:
+@ROUTES.handles("getSettlementReport")
+def read_settlement_report(request: Request, services: QueryServices) -> SettlementReportAnswer:
     """GET /v1/settlements/{id}/report."""
-    dependencies = query_services().reports
+    dependencies = services.reports
     return make_report(request.path_id, request.authenticated, dependencies)
 
 
-@handler.handles("listSettlementFiles")
-def list_files(request: Request) -> SettlementFileList:
+@ROUTES.handles("listSettlementFiles")
+def list_files(request: Request, services: QueryServices) -> SettlementFileList:
     """GET /v1/settlement-files."""
-    query, reads = request.query(SettlementFileQuery), query_services().settlement_files
+    query, reads = request.query(SettlementFileQuery), services.settlement_files
     return file_routes.list_settlement_files(query, request.authenticated, reads)
 
 
-@handler.handles("getSettlementFile")
-def read_file(request: Request) -> SettlementFileAnswer:
+@ROUTES.handles("getSettlementFile")
+def read_file(request: Request, services: QueryServices) -> SettlementFileAnswer:
     """GET /v1/settlement-files/{id}."""
-    reads = query_services().settlement_files
+    reads = services.settlement_files
     return file_routes.get_settlement_file(request.path_id, request.authenticated, reads)
 
 
-@handler.handles("listAlerts")
-def list_alerts(request: Request) -> AlertList:
+@ROUTES.handles("listAlerts")
+def list_alerts(request: Request, services: QueryServices) -> AlertList:
     """GET /v1/alerts."""
-    archive = query_services().alerts
+    archive = services.alerts
     return alert_queries.list_alerts(request.query(AlertQuery), request.authenticated, archive)
 
 
-@handler.handles("listExports")
-def list_exports(request: Request) -> ExportList:
+@ROUTES.handles("listExports")
+def list_exports(request: Request, services: QueryServices) -> ExportList:
     """GET /v1/exports."""
-    exports = query_services().exports
+    exports = services.exports
     query = request.query(ExportQuery)
     return export_queries.list_exports(query, request.authenticated, exports)
 
 
-@handler.handles("getExport")
-def read_export(request: Request) -> ExportAnswer:
+@ROUTES.handles("getExport")
+def read_export(request: Request, services: QueryServices) -> ExportAnswer:
     """GET /v1/exports/{id}."""
-    exports = query_services().exports
+    exports = services.exports
     return export_queries.get_export(request.path_id, request.authenticated, exports)
 
 
-@handler.handles("listWebhooks")
-def list_webhooks(request: Request) -> WebhookList:
+@ROUTES.handles("listWebhooks")
+def list_webhooks(request: Request, services: QueryServices) -> WebhookList:
     """GET /v1/webhooks."""
-    archive = query_services().webhooks
+    archive = services.webhooks
     return webhooks.list_webhooks(request.query(WebhookQuery), request.authenticated, archive)
 
 
-@handler.handles("getWebhook")
-def read_webhook(request: Request) -> WebhookAnswer:
+@ROUTES.handles("getWebhook")
+def read_webhook(request: Request, services: QueryServices) -> WebhookAnswer:
     """GET /v1/webhooks/{id}."""
-    archive = query_services().webhooks
+    archive = services.webhooks
     return webhooks.get_webhook(request.path_id, request.authenticated, archive)
 
 
-@handler.handles("listAudit")
-def list_audit(request: Request) -> AuditList:
+@ROUTES.handles("listAudit")
+def list_audit(request: Request, services: QueryServices) -> AuditList:
     """GET /v1/audit."""
-    trail = query_services().audit
+    trail = services.audit
     return audit_queries.list_audit(request.query(AuditQuery), request.authenticated, trail)
 
 
-@handler.handles("verifyAudit")
-def verify_audit(request: Request) -> VerifyAnswer:
+@ROUTES.handles("verifyAudit")
+def verify_audit(request: Request, services: QueryServices) -> VerifyAnswer:
     """GET /v1/audit/{entity_id}/verify."""
-    trail, query = query_services().audit, request.query(VerifyQuery)
+    trail, query = services.audit, request.query(VerifyQuery)
     entity_id = request.path["entity_id"]
     return audit_queries.verify_chain(entity_id, query, request.authenticated, trail)
 
 
-@handler.handles("getProof")
-def read_proof(_: Request) -> ProofAnswer:
+@ROUTES.handles("getProof")
+def read_proof(_: Request, services: QueryServices) -> ProofAnswer:
     """GET /v1/proof."""
-    return get_proof(query_services().proofs)
+    return get_proof(services.proofs)
 
 
-@handler.handles("health")
-def health(_: Request) -> Health:
+@ROUTES.handles("health")
+def health(_: Request, services: QueryServices) -> Health:
     """GET /v1/health."""
-    return Health(stage=query_services().stage)
+    return Health(stage=services.stage)
 
 
-@handler.handles("openapi")
-def openapi(request: Request) -> Response[str]:
+@ROUTES.handles("openapi")
+def openapi(request: Request, services: QueryServices) -> Response[str]:
     """GET /v1/openapi.json."""
     return _OPENAPI.answer(request.headers)
 
 
-@handler.handles("docs")
-def docs(request: Request) -> Response[str]:
+@ROUTES.handles("docs")
+def docs(request: Request, services: QueryServices) -> Response[str]:
     """GET /v1/docs."""
     return DOCS_PAGE.answer(request.headers)
 
 
-@handler.handles("listProcessorEvents")
-def list_processor_events(request: Request) -> KeptEventList:
+@ROUTES.handles("listProcessorEvents")
+def list_processor_events(request: Request, services: QueryServices) -> KeptEventList:
     """GET /v1/processor-events."""
-    archive = query_services().processor_events
+    archive = services.processor_events
     return list_kept_events(request.query(KeptEventQuery), request.authenticated, archive)
+
+
+def handler_for(
+    services: Callable[[], QueryServices], now: Callable[[], datetime] | None = None
+) -> HttpFunction[QueryServices]:
+    """The handler of one execution environment, on its services."""
+    return HttpFunction(ROUTES, services, now)
+
+
+handler = handler_for(query_services, real_outside().now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
 from aws_lambda_powertools.utilities.batch import (
     BatchProcessor,
@@ -13,19 +13,26 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from runtime.bootstrap.reconcile import reconcile_services
+from runtime.bootstrap.reconcile import ReconcileServices, reconcile_services
+from runtime.handlers.environments import Event, per_environment
 from runtime.services.reconciliation.messages import handle_message
 
-_processor = BatchProcessor(event_type=EventType.SQS)
 
-
-def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+def reconcile(
+    event: Event, context: LambdaContext, services: ReconcileServices
+) -> PartialItemFailureResponse:
     """Do what each message asks for; what fails returns to the queue, and at last to its DLQ."""
-    reconcile_services().begin(context)
     return process_partial_response(
-        event=event, record_handler=_reconcile, processor=_processor, context=context
+        event=event,
+        record_handler=partial(_reconcile, services),
+        processor=BatchProcessor(event_type=EventType.SQS),
+        context=context,
     )
 
 
-def _reconcile(record: SQSRecord) -> None:
-    handle_message(record.body, record.message_id, reconcile_services().reconciliation)
+def _reconcile(services: ReconcileServices, record: SQSRecord) -> None:
+    handle_message(record.body, record.message_id, services.reconciliation)
+
+
+handler_for = per_environment(reconcile)
+handler = handler_for(reconcile_services)

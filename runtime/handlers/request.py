@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import parse_qsl
 
@@ -101,13 +101,12 @@ class Request:
 
 
 def read_request(
-    endpoint: Endpoint, event: APIGatewayProxyEventV2, members: Mapping[str, str]
+    endpoint: Endpoint, event: APIGatewayProxyEventV2, members: Mapping[str, str], now: datetime
 ) -> Request:
-    """Judge the form of a request; `members` are those of its path.
+    """Judge the form of a request that arrived `now`; `members` are those of its path.
 
     Raises the PlatformError of the first thing that is wrong.
     """
-    now = datetime.now(UTC)
     caller = None if endpoint.public else caller_of(event, now.timestamp())
     if caller is not None:
         _refuse_forbidden(endpoint, caller, event)

@@ -7,15 +7,14 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from runtime.bootstrap.resolve import resolver_services
+from runtime.bootstrap.resolve import ResolverServices, resolver_services
+from runtime.handlers.environments import Event, per_environment
 from runtime.observability import logger
 from runtime.services.payment_resolution import resolve_due
 
 
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+def resolve(event: Event, context: LambdaContext, services: ResolverServices) -> dict[str, Any]:
     """One run over the due payments; its report is the answer."""
-    services = resolver_services()
-    services.begin(context)
     report = resolve_due(
         services.payment_desk,
         services.store,
@@ -26,3 +25,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     )
     logger.info("resolved", schedule=event.get("schedule"), **asdict(report))
     return asdict(report)
+
+
+handler_for = per_environment(resolve)
+handler = handler_for(resolver_services)

@@ -10,15 +10,14 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from runtime.bootstrap.rotate import rotation_services
+from runtime.bootstrap.rotate import RotationServices, rotation_services
+from runtime.handlers.environments import Event, per_environment
 from runtime.observability import logger
 from runtime.services.key_rotation import new_index_key, sweep
 
 
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+def rotate(event: Event, context: LambdaContext, services: RotationServices) -> dict[str, Any]:
     """One invocation's share of a sweep, and how far it has come."""
-    services = rotation_services()
-    services.begin(context)
     if event.get("new_index_key"):
         answer: dict[str, Any] = {"written_by_from": new_index_key(services.desk)}
     else:
@@ -26,3 +25,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         answer = sweep(services.desk, context.aws_request_id, again=again).answer()
     logger.info("keys", **answer)
     return answer
+
+
+handler_for = per_environment(rotate)
+handler = handler_for(rotation_services)

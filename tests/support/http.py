@@ -8,15 +8,17 @@ import itertools
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qsl
 
 from runtime.bootstrap.archive import archive_services
+from runtime.bootstrap.authorize import authorizer_services
 from runtime.bootstrap.deliver import deliver_services
 from runtime.bootstrap.export import export_services
 from runtime.bootstrap.holds import holds_services
 from runtime.bootstrap.missing import missing_services
+from runtime.bootstrap.outside import real_outside
 from runtime.bootstrap.poll import poll_services
 from runtime.bootstrap.process import process_services
 from runtime.bootstrap.project import project_services
@@ -30,6 +32,7 @@ from runtime.bootstrap.totals import totals_services
 from runtime.domain.authorizer_context import context_of
 from runtime.domain.identity import Identity
 from runtime.models import ALL_TABLES
+from runtime.repositories.usage import Usage
 from runtime.settings import (
     ArchiveSettings,
     AuthorizerSettings,
@@ -79,6 +82,20 @@ class Context:
 
     def get_remaining_time_in_millis(self) -> int:
         return self._milliseconds
+
+
+class StubServices:
+    """Services of a function whose requests need none of them."""
+
+    stage = "test"
+
+    def __init__(self) -> None:
+        self.outside = real_outside()
+        self.begun = 0
+        self.store = SimpleNamespace(usage=Usage())
+
+    def begin(self, _: Any) -> None:
+        self.begun += 1
 
 
 def http_event(
@@ -366,9 +383,8 @@ def functions() -> Functions:
         each.cache_clear()  # type: ignore[attr-defined]
         made = each()
         hold_to(made.client, uses, made.store.tables)
-    for remembered in (authorize._settings, authorize._keys, authorize.machine_clients):
-        remembered.cache_clear()
-    gate = authorize.machine_clients()
+    authorizer_services.cache_clear()
+    gate = authorizer_services().machine_clients
     hold_to(gate.store.client, permissions.AUTHORIZER, gate.store.tables)
     return Functions(
         {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from runtime.echo import echoed
 from runtime.errors import NotFound, ProcessorAccountRemoved
@@ -14,6 +14,9 @@ from runtime.models.merchant import ProcessorConnection
 from runtime.models.payment import Payment
 from runtime.models.scope import Scope
 from runtime.remembered import Remembered
+
+if TYPE_CHECKING:
+    import stripe
 
 MAX_REMEMBERED: Final = 500
 """Connectors that one execution environment keeps at hand."""
@@ -30,13 +33,17 @@ class ConnectionReader(Protocol):
 Factory = Callable[[str, Callable[[], ProcessorConfig]], Processor]
 """Builds a merchant's connector from its id and a function that reads its configuration."""
 
+StripeHttp = Callable[[float], "stripe.HTTPClient"]
+"""Makes what sends requests to Stripe, from the seconds that one may take."""
+
 
 @dataclass(frozen=True)
 class StripeOptions:
-    """Where Stripe is, and how long a call may take."""
+    """Where Stripe is, how long a call may take, and what sends it, if not Stripe's library."""
 
     api_base: str
     timeout_seconds: float
+    http: StripeHttp | None = None
 
     def connector(self, _merchant_id: str, config: Callable[[], ProcessorConfig]) -> Processor:
         """A connector with the merchant's own key."""
@@ -46,7 +53,10 @@ class StripeOptions:
             stripe_config,
         )
 
-        return StripeProcessor.of(stripe_config(config()), self.api_base, self.timeout_seconds)
+        network = None if self.http is None else self.http(self.timeout_seconds)
+        return StripeProcessor.of(
+            stripe_config(config()), self.api_base, self.timeout_seconds, network
+        )
 
 
 class Connectors:

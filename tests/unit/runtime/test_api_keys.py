@@ -10,6 +10,7 @@ from typing import Any
 import boto3
 import pytest
 
+from runtime.bootstrap.authorize import authorizer_services
 from runtime.observability import logger
 from tests.support.http import Functions, token_of
 from tests.support.moto_stage import functions_on_moto
@@ -112,7 +113,7 @@ def test_a_use_that_the_table_refuses_to_note_lets_the_caller_in(
     made = make(api, shop)
     warned: list[str] = []
     monkeypatch.setattr(logger, "warning", lambda _, **fields: warned.append(fields["detail"]))
-    client = api.modules["authorize"].machine_clients().store.client
+    client = authorizer_services().machine_clients.store.client
 
     def denied(**_: Any) -> None:
         raise client.exceptions.ResourceNotFoundException({"Error": {}}, "TransactWriteItems")
@@ -354,7 +355,7 @@ def test_a_fault_of_ours_is_a_refusal_whose_trace_does_not_show_the_secret(
     monkeypatch.setattr(
         logger, "exception", lambda *_, **fields: traces.append(f"{fields}{format_exc()}")
     )
-    client = api.modules["authorize"].machine_clients().store.client
+    client = authorizer_services().machine_clients.store.client
 
     def broken(**request: Any) -> None:
         raise ValueError(f"cannot read {request}")

@@ -11,6 +11,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from runtime.bootstrap.authorize import authorizer_services
 from runtime.domain.authorizer_context import identity_in, refusing_context
 from runtime.domain.identity import Identity, Refusal
 from runtime.errors import Unauthorized, Unavailable
@@ -35,11 +36,9 @@ def secret() -> Iterator[str]:
         settings = SETTINGS.model_copy(update={"jwks_url": None, "jwks_secret_arn": made["ARN"]})
         for name, value in settings.environment().items():
             machine.setenv(name, value)
-        authorize._settings.cache_clear()
-        authorize._keys.cache_clear()
+        authorizer_services.cache_clear()
         yield made["ARN"]
-        authorize._settings.cache_clear()
-        authorize._keys.cache_clear()
+        authorizer_services.cache_clear()
 
 
 @pytest.fixture
@@ -114,13 +113,12 @@ def test_an_event_of_another_shape_is_refused(event: dict[str, Any]) -> None:
 def test_an_authorizer_without_settings_refuses(
     monkeypatch: pytest.MonkeyPatch, lines: list[tuple[str, str]]
 ) -> None:
-    authorize._settings.cache_clear()
-    authorize._keys.cache_clear()
+    authorizer_services.cache_clear()
     monkeypatch.delenv("ISSUER", raising=False)
     answer = ask("Bearer " + signed())
     assert answer["context"] == {**UNDECIDED, "retry_after": "300"}
     assert lines == [(ACCESS_REFUSED, Refusal.FAILURE)]
-    authorize._settings.cache_clear()
+    authorizer_services.cache_clear()
 
 
 @pytest.mark.usefixtures("lines")
@@ -129,11 +127,9 @@ def test_a_token_that_could_not_be_judged_may_come_again_once_the_gateway_forget
 ) -> None:
     monkeypatch.setenv("JWKS_SECRET_ARN", secret + "-gone")
     monkeypatch.setenv("CACHE_SECONDS", "45")
-    for remembered in (authorize._settings, authorize._keys):
-        remembered.cache_clear()
+    authorizer_services.cache_clear()
     answer = ask("Bearer " + signed())
-    for remembered in (authorize._settings, authorize._keys):
-        remembered.cache_clear()
+    authorizer_services.cache_clear()
     assert answer["context"] == {**UNDECIDED, "retry_after": "45"}
     with pytest.raises(Unavailable) as refused:
         identity_in(answer["context"], NOW)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -26,7 +27,9 @@ def judged(endpoint: Endpoint, path: str = "", **more: Any) -> Call:
         path or endpoint.path,
         **{"authorizer": token_of("mer_1"), "headers": {"idempotency-key": "k"}, **more},
     )
-    return read_request(endpoint, APIGatewayProxyEventV2(event), {"id": "x"}).authenticated
+    return read_request(
+        endpoint, APIGatewayProxyEventV2(event), {"id": "x"}, datetime.now(UTC)
+    ).authenticated
 
 
 def refusal(endpoint: Endpoint, **more: Any) -> tuple[int, str]:
@@ -86,5 +89,5 @@ def test_card_data_is_refused_as_such_whatever_else_is_wrong_with_the_body(
 def test_a_card_number_in_a_clients_name_is_not_kept() -> None:
     event = http_event("GET", LIST.path, authorizer=token_of("mer_1"))
     event["requestContext"]["http"]["userAgent"] = "shop 4242 4242 4242 4242"
-    request = read_request(LIST, APIGatewayProxyEventV2(event), {})
+    request = read_request(LIST, APIGatewayProxyEventV2(event), {}, datetime.now(UTC))
     assert request.authenticated.caller.user_agent == "…"

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 
+from runtime.bootstrap.query import QueryServices, query_services
 from runtime.contract.endpoint import Endpoint
 from runtime.contract.endpoints import ENDPOINTS
 from runtime.contract.openapi import openapi_document
 from runtime.handlers import process, query
 from runtime.handlers.docs_page import DOCS_PAGE
-from runtime.handlers.http import HttpFunction
+from runtime.handlers.http import HttpFunction, Routes
 
 PINNED = Path(__file__).resolve().parents[3] / "docs" / "openapi.json"
 
@@ -80,10 +81,8 @@ def test_money_moving_routes_demand_a_key_and_reading_ones_never_do() -> None:
 
 @pytest.mark.parametrize(("name", "module"), [("process", process), ("query", query)])
 def test_every_endpoint_has_a_handler(name: str, module: object) -> None:
-    function: HttpFunction = module.handler  # type: ignore[attr-defined]
-    assert function._missing == set()
     mine = {e.operation for e in ENDPOINTS if e.function == name}
-    assert set(function._endpoints) == mine
+    assert set(module.ROUTES.operations) == mine  # type: ignore[attr-defined]
 
 
 def test_reading_is_the_query_functions_and_changing_the_process_functions() -> None:
@@ -91,10 +90,16 @@ def test_reading_is_the_query_functions_and_changing_the_process_functions() -> 
         assert (endpoint.function == "query") == (endpoint.method == "GET"), endpoint.operation
 
 
-def test_a_function_with_a_missing_handler_refuses_its_first_event() -> None:
-    function = HttpFunction("query", begin=lambda context: None)
+def test_a_function_cannot_be_made_while_a_handler_is_missing() -> None:
+    routes: Routes[QueryServices] = Routes("query")
     with pytest.raises(AssertionError, match="have no handler"):
-        function({}, None)  # type: ignore[arg-type]
+        HttpFunction(routes, query_services)
+
+
+def test_another_functions_operation_cannot_be_declared() -> None:
+    routes: Routes[QueryServices] = Routes("query")
+    with pytest.raises(AssertionError, match="createPayment is not of"):
+        routes.handles("createPayment")
 
 
 def test_the_documentation_page_needs_no_outside_host() -> None:

@@ -12,7 +12,7 @@ import pytest
 from runtime.contract.openapi import openapi_document
 from runtime.handlers import query
 from runtime.handlers.public_text import takes_gzip
-from tests.support.http import Context, http_event
+from tests.support.http import Context, StubServices, http_event
 
 MOST_BYTES = {
     ("/v1/docs", "gzip"): 500_000,
@@ -24,14 +24,12 @@ MOST_BYTES = {
 ROUTES = ("/v1/docs", "/v1/openapi.json")
 
 
-@pytest.fixture(autouse=True)
-def _a_stage(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(query.handler, "_begin", lambda _: None)
+HANDLER = query.handler_for(StubServices)  # type: ignore[arg-type,return-value]
 
 
 def ask(path: str, **headers: str) -> dict[str, Any]:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    answer: dict[str, Any] = query.handler(http_event("GET", path, headers=named), Context())  # type: ignore[arg-type]
+    answer: dict[str, Any] = HANDLER(http_event("GET", path, headers=named), Context())  # type: ignore[arg-type]
     return answer
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -39,7 +40,7 @@ def read(endpoint: Endpoint = PAY, body: Any = _MISSING, path_id: str = "", **mo
             more["body"] = GOOD if body is _MISSING else body
     event = APIGatewayProxyEventV2(http_event(endpoint.method, endpoint.path, **more))
     members = {"processor": "sandbox"} if endpoint.signed else {}
-    return read_request(endpoint, event, {"id": path_id} if path_id else members)
+    return read_request(endpoint, event, {"id": path_id} if path_id else members, datetime.now(UTC))
 
 
 def refusal(*args: Any, **more: Any) -> tuple[int, str, str | None]:

@@ -11,8 +11,15 @@ from runtime.contract.endpoints import ENDPOINTS
 from runtime.domain.authorizer_context import refusing_context
 from runtime.domain.identity import MAX_PERMISSIONS, Refusal
 from runtime.handlers import process, query
-from runtime.repositories.usage import Usage
-from tests.support.http import OPERATOR, Answered, Context, Functions, http_event, token_of
+from tests.support.http import (
+    OPERATOR,
+    Answered,
+    Context,
+    Functions,
+    StubServices,
+    http_event,
+    token_of,
+)
 
 FUNCTIONS = Functions({"process": process, "query": query})
 GOOD = token_of("mer_1", " ".join(["payments", "refunds", "customers", "accounts", "reports"]))
@@ -168,27 +175,26 @@ def test_why_a_credential_was_refused_is_not_told() -> None:
 
 
 @pytest.mark.parametrize("authorizer", ["nothing", "refused: expired", "text"])
-def test_public_routes_are_served_without_a_name(
-    authorizer: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    begun: list[str] = []
-    for name, module in FUNCTIONS.modules.items():
-        monkeypatch.setattr(module.handler, "_begin", lambda _, name=name: begun.append(name))
-        monkeypatch.setattr(module.handler, "_usage", Usage)
+def test_public_routes_are_served_without_a_name(authorizer: str) -> None:
+    services = StubServices()
+    handlers = {
+        name: module.handler_for(lambda: services) for name, module in FUNCTIONS.modules.items()
+    }
     served = [endpoint for endpoint in ENDPOINTS if endpoint.public]
     for endpoint in served:
         path = endpoint.path.replace("{processor}", "sandbox")
         event = http_event(endpoint.method, path, raw="{}")
         if UNVERIFIED[authorizer] is not None:
             event["requestContext"]["authorizer"] = UNVERIFIED[authorizer]
-        answer = FUNCTIONS.modules[endpoint.function].handler(event, Context())
+        answer = handlers[endpoint.function](event, Context())
         assert "WWW-Authenticate" not in answer["headers"], endpoint.operation
-    assert len(begun) == len(served)
+    assert services.begun == len(served)
 
 
 def test_an_api_keys_identity_needs_no_end() -> None:
     """It is let through to the router: a path that does not exist is a 404."""
     key = but(GOOD, sub="key:0aZ9bY8cX7dW", expires_at="")
-    with pytest.MonkeyPatch.context() as machine:
-        machine.setattr(query.handler, "_begin", lambda _: None)
-        assert asked("query", "GET", "/v1/nothing", key).status == 404
+    event = http_event("GET", "/v1/nothing")
+    event["requestContext"]["authorizer"] = key
+    handler = query.handler_for(StubServices)  # type: ignore[arg-type,return-value]
+    assert handler(event, Context())["statusCode"] == 404  # type: ignore[arg-type]

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any, Final
 
-from runtime.bootstrap.outside import real_outside
+from runtime.core.outside import Outside
 from runtime.domain.identity import Identity
 from runtime.echo import safe
-from runtime.gateways import clients
 from runtime.gateways.key_ring import KeyPurpose, KeyRing
 from runtime.repositories.api_keys import ApiKeyRepository
 from runtime.repositories.codec import Codec, NoCipher
@@ -30,31 +27,38 @@ MAX_USER_AGENT: Final = 256
 class MachineClients:
     """Judges API keys, with this function's tables and keys."""
 
-    def __init__(self, settings: AuthorizerSettings) -> None:
+    def __init__(self, settings: AuthorizerSettings, outside: Outside) -> None:
+        self._outside = outside
         self._ends = 0.0
         self.store = Store(
-            clients.dynamodb(),
+            outside.aws.dynamodb(),
             settings.table_names(),
             Codec(NoCipher()),
-            lambda: self._ends - time.monotonic(),
-            real_outside(),
+            lambda: self._ends - outside.monotonic(),
+            outside,
         )
         # Noting a use never waits: somebody is waiting for the answer.
         at_once = replace(self.store, remaining_seconds=lambda: 0.0)
         arns: dict[KeyPurpose, str] = {"index": settings.index_key_arn}
         self._gate = ApiKeyGate(
             reader=ApiKeyRepository(self.store),
-            hash_keys=KeyRing(clients.kms(), DataKeyRepository(self.store), arns),
+            hash_keys=KeyRing(
+                outside.aws.kms(),
+                DataKeyRepository(self.store),
+                arns,
+                outside.monotonic,
+                outside.now,
+            ),
             uses=ApiKeyRepository(at_once),
         )
 
     def judge(self, text: str, event: Mapping[str, Any]) -> Identity:
         """The identity of a good key. Raises TokenRefused."""
-        self._ends = time.monotonic() + BUDGET_SECONDS
+        self._ends = self._outside.monotonic() + BUDGET_SECONDS
         context = event.get("requestContext") or {}
         http = context.get("http") or {}
         presented = Presented(
-            now=datetime.now(UTC),
+            now=self._outside.now(),
             request_id=context.get("requestId") or "unknown",
             ip_address=http.get("sourceIp") or "",
             user_agent=safe((http.get("userAgent") or "")[:MAX_USER_AGENT]),

@@ -1,0 +1,83 @@
+"""Several execution environments of a function in one process have nothing in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+from runtime.bootstrap.outside import real_outside
+from runtime.contract.system import Health
+from runtime.errors import NotFound
+from runtime.handlers.environments import per_environment
+from runtime.handlers.http import HttpFunction, Routes
+from runtime.handlers.request import Request
+from tests.support.http import Context, StubServices, http_event, token_of
+
+
+class Calling(StubServices):
+    """Services that, while a request is served, let another environment serve one."""
+
+    def __init__(self, meanwhile: Callable[[], Any] = lambda: None) -> None:
+        super().__init__()
+        self.meanwhile = meanwhile
+
+
+def routes() -> Routes[Any]:
+    """Every operation fails, after another environment has served a request."""
+    made: Routes[Any] = Routes("query")
+
+    def work(request: Request, services: Calling) -> Health:
+        services.meanwhile()
+        raise NotFound("gone", param=request.endpoint.operation)
+
+    for operation in made.endpoints:
+        made.handles(operation)(work)
+    return made
+
+
+def asked(handler: HttpFunction[Any], path: str) -> dict[str, Any]:
+    event = http_event("GET", path, authorizer=token_of("mer_1"))
+    answer = handler(event, Context())  # type: ignore[arg-type]
+    assert answer["headers"]["X-Request-Id"] == event["requestContext"]["requestId"]
+    assert f'"instance":"{path}"' in answer["body"].replace(": ", ":")
+    return answer
+
+
+def test_a_request_keeps_its_own_event_while_another_environment_serves_one() -> None:
+    table = routes()
+    other = HttpFunction(table, Calling)
+    services = Calling(lambda: asked(other, "/v1/payments/pay_2"))
+    handler: HttpFunction[Any] = HttpFunction(table, lambda: services)
+    assert asked(handler, "/v1/payments/pay_1")["statusCode"] == 404
+    assert asked(handler, "/v1/nothing")["statusCode"] == 404
+
+
+def test_a_requests_time_is_its_environments() -> None:
+    late = Calling()
+    late.outside = replace(real_outside(), now=lambda: datetime(2300, 1, 1, tzinfo=UTC))
+    event = http_event("GET", "/v1/payments", authorizer=token_of("mer_1"))
+    handler: HttpFunction[Any] = HttpFunction(routes(), lambda: late)
+    assert handler(event, Context())["statusCode"] == 401, "the token is over"  # type: ignore[arg-type]
+    assert late.begun == 0
+    before: HttpFunction[Any] = HttpFunction(routes(), lambda: late, real_outside().now)
+    assert before(event, Context())["statusCode"] == 401  # type: ignore[arg-type]
+    assert late.begun == 1, "it was good on its way here"
+
+
+def test_services_are_asked_for_at_each_event_and_begun_with_its_context() -> None:
+    made: list[Any] = []
+
+    def services() -> Any:
+        made.append(SimpleNamespace(begin=begun.append))
+        return made[-1]
+
+    begun: list[Any] = []
+    handler = per_environment(lambda event, context, own: (event, own))(services)
+    assert made == []
+    context: Any = Context()
+    assert handler({"n": 1}, context) == ({"n": 1}, made[0])
+    assert handler({"n": 2}, context) == ({"n": 2}, made[1])
+    assert begun == [context, context]
