@@ -137,6 +137,10 @@ test-faults: venv ## payments, the ledger and all that is derived, under faults;
 test-e2e: venv node ## over HTTP, against an emulator of its own
 	$(PY) -m pytest tests/e2e $(ARGS)
 
+.PHONY: mutation-check
+mutation-check: venv ## plant faults in a copy; say which the simulation and the tests find  [OPERATIONS= ARGS="--only NAME"]
+	@$(PY) -m simulation.mutations --tests $(if $(OPERATIONS),--operations $(OPERATIONS)) $(ARGS)
+
 .PHONY: fuzz
 fuzz: venv node ## many requests made up from the OpenAPI document, to a stack of its own  [EXAMPLES=]
 	FUZZ_EXAMPLES=$(or $(EXAMPLES),200) $(PY) -m pytest tests/e2e/test_fuzz.py $(ARGS)

@@ -1,0 +1,1 @@
+"""Planted faults: what does the simulation find, and what do the tests find?"""

@@ -1,0 +1,131 @@
+"""Faults of what follows from the change streams: totals, audit log, webhooks, verification."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from simulation.mutations.mutation import Mutation, fault, fault_of
+
+_TOTALS: Final = "domain/totals.py"
+_TOTAL_ROWS: Final = "repositories/totals.py"
+_AUDIT: Final = "services/audit_projection.py"
+_DELIVERY: Final = "services/webhook_delivery.py"
+
+DERIVED: Final[tuple[Mutation, ...]] = (
+    fault(
+        "failed-records-forgotten",
+        "Lambda is told that all records of a batch were done",
+        "services/stream_records.py",
+        "first = next((number for number in numbers if number in failed), None)",
+        "first = None",
+        why="a throttled write loses entries, credits and audit rows for good",
+    ),
+    fault_of(
+        "derived-row-overwritten",
+        "a derived row is written whether it is there or not",
+        (
+            "repositories/store.py",
+            "                ConditionExpression=condition,\n"
+            "                ExpressionAttributeNames=rendering.names,\n"
+            '                ReturnValuesOnConditionCheckFailure="ALL_OLD",\n',
+            "",
+        ),
+        why="a record that comes again resets a delivery, and a late one rewrites the audit log",
+    ),
+    fault(
+        "totals-counted-twice",
+        "a payment is counted without a look at what it is counted with",
+        _TOTAL_ROWS,
+        "put(step.after).when(*_still(step.before))",
+        "put(step.after)",
+        why="a merchant's revenue shows payments twice",
+    ),
+    fault(
+        "totals-go-back",
+        "an older version of a payment is counted after a newer one",
+        _TOTALS,
+        "if counted is not None and counted.version >= payment.version:",
+        "if counted is not None and counted.version == payment.version:",
+        why="a stream record that comes late takes a refund out of the totals",
+    ),
+    fault(
+        "totals-keep-old-state",
+        "what a payment was counted with before is not taken away",
+        _TOTALS,
+        "NOTHING.minus(figures_of(self.before))",
+        "NOTHING",
+        why="every refund adds the payment to the totals once more",
+    ),
+    fault(
+        "totals-lost-while-folding",
+        "rows of closed days are deleted without a look at their version",
+        _TOTAL_ROWS,
+        'delete(row).when(equals("version", row.version))',
+        "delete(row)",
+        why="a refund that is counted while yesterday is folded vanishes from the totals",
+    ),
+    fault(
+        "audit-unchained",
+        "a row of the audit log is not hashed over the one before it",
+        _AUDIT,
+        "return GENESIS if head is None else head.hash",
+        "return GENESIS",
+        why="rows can be removed from the log, and nobody notices",
+    ),
+    fault(
+        "audit-told-twice",
+        "a record that comes again is told again",
+        _AUDIT,
+        "            if same:\n                return True\n            trouble",
+        "            trouble",
+        why="the log tells of changes from outside that nobody has made",
+    ),
+    fault(
+        "hand-edit-unnoticed",
+        "a version that jumps is no sign of a change made past the application",
+        "services/audit_rows.py",
+        "if told.new_version != told.old_version + 1:",
+        "if told.new_version < told.old_version:",
+        why="a balance that somebody edits raises no alert",
+    ),
+    fault(
+        "webhook-id-by-chance",
+        "the id of a delivery is not derived from the change alone",
+        "domain/webhook_events.py",
+        "            self.subject_id,\n            str(self.sequence),",
+        "            str(id(self)),\n            str(self.sequence),",
+        why="a record that comes twice is told twice, under ids that a receiver cannot compare",
+    ),
+    fault(
+        "refusal-taken-as-delivered",
+        "an endpoint that answers 404 counts as reached",
+        _DELIVERY,
+        "return reply.status is not None and _OK <= reply.status < _REDIRECTS",
+        "return reply.status is not None and _OK <= reply.status < 500",
+        why="webhooks are lost while a receiver is misconfigured",
+    ),
+    fault(
+        "crashed-delivery-forgotten",
+        "a delivery that is being tried is due to nobody",
+        _DELIVERY,
+        "        retry_bucket=retry_bucket(row.id),\n",
+        "        retry_bucket=None,\n",
+        why="a function that dies during an attempt loses the webhook",
+    ),
+    fault(
+        "unwritten-webhook-forgotten",
+        "a webhook that could not be written is not asked for again",
+        "services/webhook_projection.py",
+        "for (number, _), row in zip(wanted, stored, strict=True) if row is None",
+        "for (number, _), row in ()",
+        why="a throttled write loses the webhook",
+    ),
+    fault(
+        "delivery-unclaimed",
+        "a step of a delivery does not compare the version that was read",
+        "repositories/webhooks.py",
+        'return change(before, after, Webhook).when(equals("version", before.version))',
+        'return change(before, after, Webhook).when(absent("no_such_attribute"))',
+        why="two messages of one delivery are sent side by side, and a delivered one fails",
+    ),
+)

@@ -1,0 +1,121 @@
+"""Trying a fault: the simulation from several seeds, and the tests of the mutated files."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from simulation.mutations.related_tests import related_tests
+
+SEED: Final = "mutation"
+"""Seeds are this and a number, so that every fault meets the same histories."""
+SIMULATION_SECONDS: Final = 600.0
+TESTS_SECONDS: Final = 900.0
+_LAST_LINE: Final = re.compile(r"history sha256:[0-9a-f]{64} .*?operations (\d+).*violations (\d+)")
+_FAILED: Final = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
+_TESTS_FAILED: Final = 1
+"""pytest's exit status for tests that failed; others say that it could not run them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What found a fault, or how much was tried in vain.
+
+    `by`: a seed, or a test; None: nothing did. `operations` of the simulation until then, over all
+    seeds; 0 for tests. `detail`: the first words of what was found.
+    """
+
+    by: str | None
+    operations: int
+    seconds: float
+    detail: str = ""
+
+
+def simulate(root: Path, *, operations: int, per_seed: int) -> Found:
+    """Run the simulation of the tree `root` from one seed after the other.
+
+    At most `operations` in all, `per_seed` from each. What ends without a history (a crash, or no
+    end) counts as found: the product does that to nobody when it is sound.
+    """
+    began, done, number = time.monotonic(), 0, 0
+    while done < operations:
+        number += 1
+        seed, wanted = f"{SEED}-{number}", min(per_seed, operations - done)
+        command = ("-m", "simulation", "--seed", seed, "--operations", str(wanted))
+        status, output = _run(root, command, SIMULATION_SECONDS)
+        reported = _LAST_LINE.search(output)
+        done += int(reported[1]) if reported else wanted
+        if status != 0:
+            detail = _first_words(output) if reported else f"no history: {_first_words(output)}"
+            return Found(seed, done, time.monotonic() - began, detail)
+        if reported is None:
+            raise RuntimeError(f"the simulation printed no history:\n{output[-2000:]}")
+    return Found(None, done, time.monotonic() - began)
+
+
+def run_tests(root: Path, paths: Sequence[str]) -> Found:
+    """Run the tests of the files `paths` in the tree `root`, until the first one fails."""
+    began = time.monotonic()
+    tests = related_tests(paths)
+    unit = [test for test in tests if "/unit/" in test]
+    integration = [test for test in tests if "/unit/" not in test]
+    for some in (unit, integration):
+        found = _first_failure(root, some) if some else None
+        if found is not None:
+            return Found(found[0], 0, time.monotonic() - began, found[1])
+    return Found(None, 0, time.monotonic() - began)
+
+
+def _first_failure(root: Path, tests: Sequence[str]) -> tuple[str, str] | None:
+    """The first test that fails, and what it says; None: all pass.
+
+    Raises RuntimeError where pytest cannot run them.
+    """
+    arguments = ("-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests)
+    status, output = _run(root, arguments, TESTS_SECONDS)
+    if status == 0:
+        return None
+    if status is None:
+        return "no end", f"{len(tests)} files of tests did not end in {TESTS_SECONDS:.0f} s"
+    failed = _FAILED.search(output)
+    if status != _TESTS_FAILED or failed is None:
+        raise RuntimeError(f"pytest ended with {status}:\n{output[-3000:]}")
+    return failed[1].removeprefix("tests/"), _first_words(output)
+
+
+def _run(root: Path, arguments: Sequence[str], seconds: float) -> tuple[int | None, str]:
+    """Exit status (None: it did not end in time) and output of Python in the tree `root`."""
+    environment = {**os.environ, "PYTHONPATH": str(root), "CI": "1"}
+    process = subprocess.Popen(
+        (sys.executable, *arguments),
+        cwd=root,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    try:
+        output, _ = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        # With all that it has started: engines of tests, processes of the simulation.
+        os.killpg(process.pid, signal.SIGKILL)
+        output, _ = process.communicate()
+        return None, output
+    return process.returncode, output
+
+
+def _first_words(output: str) -> str:
+    """The line that says most of what went wrong, shortened."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    telling = [line for line in lines if line.startswith(("E  ", "t=", "Violation", "violation"))]
+    return (telling or lines or [""])[0].removeprefix("E").strip()[:160]

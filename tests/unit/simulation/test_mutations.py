@@ -1,0 +1,107 @@
+"""The table of planted faults says of today's code what it says, and the tool takes it back."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from simulation.mutations.mutation import DoesNotMatch, Edit, Mutation
+from simulation.mutations.related_tests import RELATED, related_tests
+from simulation.mutations.report import Result, load, save, summary, table
+from simulation.mutations.scratch import Scratch
+from simulation.mutations.table import BY_NAME, MUTATIONS
+from simulation.mutations.trials import Found
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_the_table_has_sixty_faults_and_nine_defects_each_under_its_own_name() -> None:
+    assert len(BY_NAME) == len(MUTATIONS)
+    assert sum(not each.defect for each in MUTATIONS) >= 60
+    assert sum(each.defect for each in MUTATIONS) == 9
+    assert all(re.fullmatch(r"[a-z]+(-[a-z]+)+", name) for name in BY_NAME)
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda each: each.name)
+def test_a_fault_matches_the_code_once_and_still_compiles(mutation: Mutation) -> None:
+    for path, text in mutation.texts(ROOT).items():
+        assert text != (ROOT / path).read_text("utf-8")
+        compile(text, path, "exec")
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda each: each.name)
+def test_the_tests_of_a_mutated_file_exist(mutation: Mutation) -> None:
+    tests = related_tests(mutation.paths)
+    assert tests
+    assert all((ROOT / name).is_file() for name in tests)
+
+
+def test_tests_are_named_for_nothing_that_is_never_mutated() -> None:
+    paths = {path.removeprefix("runtime/") for each in MUTATIONS for path in each.paths}
+    assert all(any(path.startswith(start) for path in paths) for start in RELATED)
+
+
+def test_a_file_without_tests_is_an_error() -> None:
+    with pytest.raises(LookupError, match=r"runtime/nothing\.py"):
+        related_tests(["runtime/nothing.py"])
+
+
+@pytest.mark.parametrize("text", ["nothing of it", "twice and twice"])
+def test_text_that_is_missing_or_there_twice_is_an_error(text: str) -> None:
+    with pytest.raises(DoesNotMatch):
+        Edit("a.py", "twice", "once").applied(text)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    project = tmp_path / "project"
+    (project / "runtime").mkdir(parents=True)
+    (project / "runtime/a.py").write_text("limit = 1\n")
+    return project
+
+
+MUTATION = Mutation(
+    "limit-off", "the limit is 2", "too much", (Edit("runtime/a.py", "= 1", "= 2"),)
+)
+
+
+def test_a_fault_is_planted_in_the_copy_and_taken_back(project: Path, tmp_path: Path) -> None:
+    scratch = Scratch(project, tmp_path / "copy")
+    with scratch.planted(MUTATION):
+        assert (scratch.root / "runtime/a.py").read_text() == "limit = 2\n"
+        assert (project / "runtime/a.py").read_text() == "limit = 1\n"
+    assert (scratch.root / "runtime/a.py").read_text() == "limit = 1\n"
+
+
+def test_each_planting_has_a_time_of_its_own(project: Path, tmp_path: Path) -> None:
+    """Python takes a compiled file for up to date by size and whole seconds."""
+    scratch = Scratch(project, tmp_path / "copy")
+    times = []
+    for _ in range(2):
+        with scratch.planted(MUTATION):
+            times.append(int((scratch.root / "runtime/a.py").stat().st_mtime))
+        times.append(int((scratch.root / "runtime/a.py").stat().st_mtime))
+    assert len(set(times)) == len(times)
+
+
+def test_results_are_kept_and_shown(tmp_path: Path) -> None:
+    file = tmp_path / "kept" / "results.json"
+    assert load(file) == {}
+    by_test = Found("integration/test_limits.py::test_one[a]", 0, 1.5, "assert 2 == 1")
+    results = {"limit-off": Result(Found("mutation-1", 42, 3.0), by_test)}
+    save(file, results)
+    assert load(file) == results
+    assert table([MUTATION], results).splitlines()[-1] == (
+        "| `limit-off` | the limit is 2: too much | 42 · mutation-1 | `test_limits::test_one` |"
+    )
+
+
+def test_a_summary_names_what_nothing_has_found() -> None:
+    results = {"limit-off": Result(Found(None, 6_000, 9.0), None)}
+    assert summary([MUTATION], results).splitlines() == [
+        "1 of 1 faults tried, 0 found",
+        "by the simulation 0 of 1, by tests 0 of 0",
+        "not found: limit-off",
+    ]
