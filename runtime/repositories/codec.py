@@ -217,8 +217,9 @@ def _plain(value: Any) -> Any:
         return {str(_plain(n)): _plain(v) for n, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(member) for member in value]
-    if isinstance(value, frozenset):
-        return {_plain(member) for member in value}
+    if isinstance(value, (set, frozenset)):
+        # A set that has an order: that of a Python set is another one in every process.
+        return dict.fromkeys(sorted(_plain(member) for member in value)).keys()
     return value
 
 

@@ -237,7 +237,7 @@ def _agreed(looks: Sequence[Look]) -> _Verdict:
 
 def _repair(group: Group, verdict: _Verdict, desk: CheckDesk) -> None:
     """Count the miscounted payments as they stand, then add what the rows lack."""
-    for payment_id in verdict.miscounted:
+    for payment_id in sorted(verdict.miscounted):
         _count_again(payment_id, desk)
     after = _verdict(group, desk)
     if after.lacking is None or after.lacking == NOTHING:

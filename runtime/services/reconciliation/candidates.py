@@ -69,7 +69,7 @@ def _identities(
         yield _ids(line, place, attempt).id
         if isinstance(line, UnreadableLine):
             continue
-        for settlement_id in {place.settlement.id, place.file_settlement}:
+        for settlement_id in place.settlement_ids:
             settlement = settlements.get(settlement_id)
             if settlement is not None and _may_have_unreadable(settlement, place.file_id):
                 yield unreadable_id(merchant_id, settlement_id, line.number)

@@ -159,13 +159,14 @@ def _join(charge_id: str, line: ImportedLine, row: SettlementLine, draft: Draft)
         draft.join_group(charge_id, _member(line, row))
 
 
-def charges_of(*lines: SettlementLine | None) -> set[str]:
-    """Charges of the payments whose captures these lines are about."""
-    return {
+def charges_of(*lines: SettlementLine | None) -> tuple[str, ...]:
+    """Charges of the payments whose captures these lines are about, each once, in their order."""
+    charges = (
         charge_transaction_id(line.payment_id)
         for line in lines
         if line is not None and line.type is LineType.CAPTURE and line.payment_id is not None
-    }
+    )
+    return tuple(dict.fromkeys(charges))
 
 
 def try_members_again(charge_id: str, key: LineKey, draft: Draft) -> None:

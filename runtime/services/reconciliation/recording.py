@@ -70,6 +70,11 @@ class Place:
         """How many files the settlement had before this one."""
         return self.settlement.file_ids.index(self.file_id)
 
+    @property
+    def settlement_ids(self) -> tuple[str, ...]:
+        """The line's settlement, and that of the file's name where it is another one."""
+        return tuple(dict.fromkeys((self.settlement.id, self.file_settlement)))
+
     def key(self, number: int) -> LineKey:
         """The key of a physical line of the file."""
         return self.settlement.id, line_number(self.position, number)
@@ -200,7 +205,7 @@ def _supersede(before: SettlementLine, by: LineKey, draft: Draft) -> None:
 
 def _supersede_unreadable(line: ImportedLine, place: Place, draft: Draft) -> None:
     """What an earlier file had on the same physical line, and could not be read, can be now."""
-    for settlement in {place.settlement.id, place.file_settlement}:
+    for settlement in place.settlement_ids:
         known = draft.identity(unreadable_id(draft.attempt.merchant.id, settlement, line.number))
         if known is None or known.file_id >= place.file_id:
             continue

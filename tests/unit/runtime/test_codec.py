@@ -31,6 +31,7 @@ from runtime.repositories.expressions import (
     key_of,
     one_of,
     put,
+    update,
 )
 from runtime.schema import TableSchema
 
@@ -263,3 +264,19 @@ def test_a_guard_of_an_account_number_stands_in_the_accounts_table() -> None:
     assert TableSchema.of(type(guard)).name == "accounts"
     assert key_of(guard) == {"id": "number#mer_1#A-1", "shard": "00"}
     assert put(guard).condition is None
+
+
+@given(st.sets(st.text(min_size=1), min_size=1) | st.sets(st.integers(), min_size=1))
+def test_a_set_goes_out_in_the_order_of_its_members(members: set[Any]) -> None:
+    ((kind, sent),) = serialize(frozenset(members)).items()
+    numbers = kind == "NS"
+    assert kind in ("NS", "SS")
+    assert [int(each) if numbers else each for each in sent] == sorted(members)
+
+
+def test_members_are_put_into_a_set_in_their_order() -> None:
+    names = frozenset(f"pay_{number}" for number in range(40))
+    rendering = Rendering(serialize)
+    add = update(Payment, {"id": "pay_1"}).include(names=names)
+    assert add.expression(rendering) == "ADD #names :v0"
+    assert rendering.values[":v0"]["SS"] == sorted(names)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from runtime.domain.posting_ids import charge_transaction_id
 from runtime.domain.settlement_formats.line import ImportedLine, References, UnreadableLine
 from runtime.models.settlement import (
     LineStatus,
@@ -17,6 +18,7 @@ from runtime.models.settlement import (
     SettlementLine,
 )
 from runtime.models.transaction import TransactionStatus
+from runtime.services.reconciliation.judgement import charges_of
 from tests.support.settlement_batches import CONTEXT, read_line
 from tests.support.settlement_books import SettlementBooks
 
@@ -601,3 +603,15 @@ def test_a_refund_that_names_an_unknown_transaction_is_unexpected_whatever_else_
     named = References("", "txn_x", processor_ids=(f"pi_{payment_id}",))
     row = judged(books, read_line(2, type=LineType.REFUND, amount=-10, references=named))
     assert row.status is LineStatus.UNEXPECTED
+
+
+def test_charges_and_settlements_come_in_the_order_of_the_lines_not_of_a_hash() -> None:
+    books = SettlementBooks()
+    payments = [books.pay(1000) for _ in range(8)]
+    lines = [judged(books, capture(each, n, amount=1000)) for n, each in enumerate(payments, 2)]
+    charges = tuple(charge_transaction_id(each) for each in payments)
+    assert charges_of(*lines, None, lines[0]) == charges
+    assert charges_of(*reversed(lines)) == charges[::-1]
+    place = books.place("po_1", "fil_9")
+    assert place.settlement_ids == (place.settlement.id, place.file_settlement)
+    assert books.place(None, "fil_9").settlement_ids == (place.file_settlement,)
