@@ -57,7 +57,9 @@ class AlertRepository:
             )
             for bucket in all_buckets(merchant_id or EVERYBODY_NAME, ALERT_BUCKETS)
         ]
-        return merge_newest_first(readers, key=lambda entry: entry.listed_at)
+        return merge_newest_first(
+            readers, self._store.outside.threads, key=lambda entry: entry.listed_at
+        )
 
     def get_many(self, alert_ids: Sequence[str], scope: Scope) -> list[Alert]:
         """The alerts that exist in `scope`, strongly consistent, in the given order."""

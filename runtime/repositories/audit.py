@@ -150,7 +150,9 @@ class AuditRepository:
             )
             for bucket in buckets
         ]
-        entries = merge_newest_first(readers, key=lambda entry: entry.place)
+        entries = merge_newest_first(
+            readers, self._store.outside.threads, key=lambda entry: entry.place
+        )
         return (entry for entry in entries if before is None or entry.place < before)
 
     def get_many(self, entries: Sequence[AuditEntry], scope: Scope) -> list[AuditRow]:

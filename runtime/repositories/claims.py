@@ -98,7 +98,9 @@ class ClaimRepository:
             )
             for bucket in buckets
         ]
-        entries = merge_newest_first(readers, key=lambda entry: entry.place)
+        entries = merge_newest_first(
+            readers, self._store.outside.threads, key=lambda entry: entry.place
+        )
         return (entry for entry in entries if before is None or entry.place < before)
 
     def views(self, keys: Sequence[str], scope: Scope) -> list[ClaimView]:

@@ -17,7 +17,6 @@ from pydantic import BaseModel
 
 from runtime.domain.buckets import account_status_bucket
 from runtime.domain.hot_accounts import HotBalance, debit_shards
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.domain.ledger import ChartAccount, is_receivable
 from runtime.errors import StaleWrite, Unavailable
@@ -102,13 +101,15 @@ class FoldRepository:
             currency=account.currency,
             status=status,
             posting=Posting.FOLDED,
-            last_operation_id=new_id("chg", now),
+            last_operation_id=self._store.outside.new_id("chg", now),
             created_at=at,
             updated_at=at,
             **context.stamp(),
         )
         with suppress(TransactionRefused):  # it is there: stored by another, or forgotten by us
-            self._store.transact([put(profile).when(absent("id"))], token=new_id("prf", now))
+            self._store.transact(
+                [put(profile).when(absent("id"))], token=self._store.outside.new_id("prf", now)
+            )
         self._profiles[account.id] = None
         if len(self._profiles) > MAX_PROFILES_REMEMBERED:
             self._profiles.popitem(last=False)
@@ -147,7 +148,9 @@ class FoldRepository:
                 writes.append(_replace(before, after))
                 # Whatever has failed, the row is read again: waiting for the rest would be in vain.
                 every = range(len(writes))
-                self._store.transact(writes, token=new_id("fld", now), decisive=every)
+                self._store.transact(
+                    writes, token=self._store.outside.new_id("fld", now), decisive=every
+                )
             except TransactionRefused as refused:
                 left = [item for at, item in enumerate(left) if at not in refused.failed]
             else:
@@ -212,7 +215,7 @@ class FoldRepository:
         status: AccountStatus | None,
     ) -> int:
         """One part; shards that others change meanwhile are left out. Returns the sum moved."""
-        operation_id, at = new_id("swp", now), to_instant(now)
+        operation_id, at = self._store.outside.new_id("swp", now), to_instant(now)
         context, left = change(operation_id), list(shards)
         must_be = [equals("posting", Posting.FOLDED)]
         if status is not None:

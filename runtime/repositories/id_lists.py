@@ -48,4 +48,4 @@ class IdLists(Generic[Entry]):
             )
             for partition in partitions
         ]
-        return merge_newest_first(readers, key=lambda entry: entry.id)
+        return merge_newest_first(readers, self.store.outside.threads, key=lambda entry: entry.id)

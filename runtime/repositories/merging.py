@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from typing import TypeVar
+
+from runtime.core.outside import Threads
 
 MAX_PARALLEL_BUCKETS = 16
 """First pages read at once: there are up to 256 buckets, and a Lambda has CPU for few threads."""
@@ -15,12 +16,15 @@ Entry = TypeVar("Entry")
 
 
 def merge_newest_first(
-    readers: Sequence[Iterator[Entry]], *, key: Callable[[Entry], str]
+    readers: Sequence[Iterator[Entry]],
+    threads: Callable[[int], Threads],
+    *,
+    key: Callable[[Entry], str],
 ) -> Iterator[Entry]:
     """Merge readers that each yield in descending `key` order, first pages read in parallel."""
     if len(readers) == 1:
         return readers[0]
-    with ThreadPoolExecutor(max_workers=MAX_PARALLEL_BUCKETS) as pool:
+    with threads(MAX_PARALLEL_BUCKETS) as pool:
         started = list(pool.map(_started, readers))
     return heapq.merge(*started, key=key, reverse=True)
 

@@ -8,7 +8,6 @@ longest, and what has just become due.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -103,5 +102,5 @@ class OpenQueue:
     ) -> list[Iterable[Found]]:
         if self.at_once == 1 or len(parts) < 2:
             return [read(part) for part in parts]
-        with ThreadPoolExecutor(max_workers=self.at_once) as pool:
+        with self.store.outside.threads(self.at_once) as pool:
             return list(pool.map(read, parts))

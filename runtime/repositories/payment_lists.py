@@ -108,7 +108,7 @@ class PaymentLists:
             )
             for bucket in buckets
         ]
-        return merge_newest_first(readers, key=lambda row: row.id)
+        return merge_newest_first(readers, self._store.outside.threads, key=lambda row: row.id)
 
 
 def _ids_between(start: datetime, end: datetime, after_id: str | None = None) -> tuple[str, str]:

@@ -12,7 +12,6 @@ from typing import Generic, TypeVar
 
 from pydantic import BaseModel
 
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_epoch_seconds, to_instant
 from runtime.domain.proof import ProofReport
 from runtime.errors import StaleWrite
@@ -134,6 +133,6 @@ class ProofRepository:
 
     def _commit(self, *writes: Put, now: datetime) -> None:
         try:
-            self._store.transact(writes, token=new_id("prf", now))
+            self._store.transact(writes, token=self._store.outside.new_id("prf", now))
         except TransactionRefused as refused:
             raise StaleWrite("proofs", "another worker goes on with this run") from refused

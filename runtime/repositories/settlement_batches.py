@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Final, TypeVar
 
@@ -83,14 +82,14 @@ class SettlementBatchRepository:
         """Ids of the transactions that a processor calls so, whosever they are."""
         if not processor_ids:
             return {}
-        with ThreadPoolExecutor(max_workers=PARALLEL_QUERIES) as pool:
+        with self._store.outside.threads(PARALLEL_QUERIES) as pool:
             return dict(zip(processor_ids, pool.map(self._ids_of, processor_ids), strict=True))
 
     def keys_about(self, transaction_ids: Collection[str]) -> dict[str, tuple[LineKey, ...]]:
         """Keys of the lines about each of these transactions, as of a moment ago."""
         if not transaction_ids:
             return {}
-        with ThreadPoolExecutor(max_workers=PARALLEL_QUERIES) as pool:
+        with self._store.outside.threads(PARALLEL_QUERIES) as pool:
             found = pool.map(self._keys_about, transaction_ids)
             return dict(zip(transaction_ids, found, strict=True))
 

@@ -74,5 +74,7 @@ class SettlementLineRepository:
         ]
         if not readers:
             return iter(())
-        merged = merge_newest_first(readers, key=lambda entry: entry.order)
+        merged = merge_newest_first(
+            readers, self._store.outside.threads, key=lambda entry: entry.order
+        )
         return (entry for entry in merged if entry.order != after)

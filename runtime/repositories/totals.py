@@ -8,7 +8,6 @@ reads rows of a merchant apart from each other compares the mark before and afte
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from pydantic import BaseModel
@@ -119,7 +118,7 @@ class TotalsRepository:
         def read(key: str) -> list[Total]:
             return list(self._query(key, first_day, last_day + _AFTER_EVERY_CURRENCY))
 
-        with ThreadPoolExecutor(max_workers=MAX_PARALLEL_BUCKETS) as pool:
+        with self._store.outside.threads(MAX_PARALLEL_BUCKETS) as pool:
             return [row for rows in pool.map(read, keys) for row in rows]
 
     def of_group(self, keys: Sequence[str], group: Group) -> list[Total]:
@@ -128,7 +127,7 @@ class TotalsRepository:
         def read(key: str) -> list[Total]:
             return list(self._query(key, group.item, group.item))
 
-        with ThreadPoolExecutor(max_workers=MAX_PARALLEL_BUCKETS) as pool:
+        with self._store.outside.threads(MAX_PARALLEL_BUCKETS) as pool:
             return [row for rows in pool.map(read, keys) for row in rows]
 
     def _query(self, key: str, low: str, high: str) -> Iterator[Total]:

@@ -73,7 +73,7 @@ class UnsettledRepository:
                 f"{merchant.id}#{day}", unsettled_buckets(merchant.index_buckets)
             )
         ]
-        return merge_newest_first(readers, key=lambda entry: entry.id)
+        return merge_newest_first(readers, self._store.outside.threads, key=lambda entry: entry.id)
 
     def transactions(self, transaction_ids: Sequence[str], scope: Scope) -> list[Transaction]:
         """The transactions that exist, strongly consistent, in the given order."""

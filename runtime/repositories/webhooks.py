@@ -152,7 +152,9 @@ class WebhookRepository:
             for bucket in buckets
             for kind in types
         ]
-        merged = merge_newest_first(readers, key=lambda entry: entry.id)
+        merged = merge_newest_first(
+            readers, self._store.outside.threads, key=lambda entry: entry.id
+        )
         return (entry for entry in merged if entry.id != after_id)
 
     def health(self, merchant_id: str, url: str) -> EndpointHealth | None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runtime.bootstrap.outside import RealThreads
 from runtime.domain.buckets import all_buckets, bucket_for, bucket_key
 from runtime.repositories.merging import merge_newest_first
 
@@ -47,7 +48,9 @@ def test_merged_buckets_read_in_descending_order_without_loss(
     shelves: list[list[str]] = [[] for _ in range(buckets)]
     for id_ in sorted(ids, reverse=True):
         shelves[int(id_) % buckets].append(id_)
-    merged = merge_newest_first([iter(shelf) for shelf in shelves], key=lambda row: row)
+    merged = merge_newest_first(
+        [iter(shelf) for shelf in shelves], RealThreads, key=lambda row: row
+    )
     assert list(merged) == sorted(ids, reverse=True)
 
 
@@ -59,6 +62,6 @@ def test_merging_reads_no_further_than_it_is_read() -> None:
             read.append(number)
             yield f"{number:06}"
 
-    merged = merge_newest_first([shelf(1000), shelf(999)], key=lambda row: row)
+    merged = merge_newest_first([shelf(1000), shelf(999)], RealThreads, key=lambda row: row)
     assert [next(merged) for _ in range(3)] == ["001000", "000999", "000998"]
     assert len(read) <= 6
