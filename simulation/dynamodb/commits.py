@@ -1,0 +1,58 @@
+"""What a write does once it is decided: tables, indexes, streams, and whoever looks on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from simulation.dynamodb.indexes import Key
+from simulation.dynamodb.streams import StreamEntry
+from simulation.dynamodb.tables import Change, Table
+
+Place = tuple[str, Key]
+"""An item, by the name of its table and its key."""
+
+
+class Commits:
+    """The one way in which items change; `now` in seconds, `index_lag` of each single change."""
+
+    def __init__(self, now: Callable[[], float], index_lag: Callable[[], float]) -> None:
+        self.now = now
+        self._index_lag = index_lag
+        self._sequence = 0
+        self.locks: dict[Place, Any] = {}
+        """The transaction that is at work on an item."""
+        self.on_commit: list[Callable[[list[Change]], None]] = []
+        self.on_record: list[Callable[[Table, StreamEntry], None]] = []
+
+    def commit(self, changes: list[Change], *, by_expiry: bool = False) -> None:
+        """Apply all of them, and tell those who look on."""
+        self.apply(changes, by_expiry=by_expiry)
+        self.tell(changes)
+
+    def tell(self, changes: list[Change]) -> None:
+        """Tell those who look on that this is decided."""
+        for listener in self.on_commit:
+            listener(changes)
+
+    def apply(self, changes: Sequence[Change], *, by_expiry: bool = False) -> None:
+        """Let the changes be seen. What changes nothing leaves no trace (Developer Guide, Streams).
+
+        Source: "Change data capture for DynamoDB Streams": an operation that does not change any
+        data writes no stream record.
+        """
+        now = self.now()
+        for change in changes:
+            table, key, old, new = change
+            if new is old or new == old:
+                continue
+            self._sequence += 1
+            table.store(key, new)
+            for index in table.indexes.values():
+                if index.concerns(old, new):
+                    index.tell(now + self._index_lag(), self._sequence, key, new)
+            if table.stream is not None:
+                entry = StreamEntry(self._sequence, key, old, new, now, by_expiry)
+                table.stream.append(entry)
+                for listener in self.on_record:
+                    listener(table, entry)

@@ -1,0 +1,1 @@
+"""DynamoDB's expressions, as far as the runtime builds them: each is read once, then a closure."""

@@ -1,0 +1,153 @@
+"""Reads by key: of one item, of many, and of many at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from runtime.domain.capacity import Consistency
+from simulation.dynamodb.capacity import Consumed, consistency_of
+from simulation.dynamodb.catalog import Catalog
+from simulation.dynamodb.commits import Commits
+from simulation.dynamodb.errors import CONFLICT, NOT_REFUSED, canceled, invalid
+from simulation.dynamodb.expressions.compiled import compiled
+from simulation.dynamodb.indexes import Key
+from simulation.dynamodb.requests import (
+    PROJECTION_PARTS,
+    Answer,
+    Request,
+    answer,
+    judge_length,
+    only,
+    projected,
+)
+from simulation.dynamodb.sizes import BATCH_BYTES, MAX_TRANSACTION_BYTES, size_of
+from simulation.dynamodb.tables import Table
+from simulation.dynamodb.values import Item, canonical_item
+
+MAX_KEYS: Final = 100
+_CAPACITY: Final = frozenset({"ReturnConsumedCapacity"})
+_ONE: Final = PROJECTION_PARTS | {"TableName", "Key"}
+_GET: Final = _ONE | _CAPACITY | {"ConsistentRead"}
+_OF_TABLE: Final = PROJECTION_PARTS | {"Keys", "ConsistentRead"}
+_BATCH: Final = _CAPACITY | {"RequestItems"}
+_TRANSACTION: Final = _CAPACITY | {"TransactItems"}
+_FEW: Final = 10
+"""Fewer items than this cannot be too large together."""
+
+
+@dataclass
+class _Room:
+    """What one batch may still answer."""
+
+    size: int
+    keys: int
+
+    def takes(self, item: Item | None) -> bool:
+        """Whether there is room for one more, which is taken."""
+        self.keys -= 1
+        self.size -= 0 if item is None else size_of(item)
+        return self.size >= 0 and self.keys >= 0
+
+
+class Reads:
+    """GetItem, BatchGetItem, TransactGetItems."""
+
+    def __init__(self, catalog: Catalog, commits: Commits) -> None:
+        self._catalog = catalog
+        self._commits = commits
+        self.keys_served: Callable[[int], int] = lambda keys: keys
+        """How many of so many keys a BatchGetItem answers; the others stay unprocessed."""
+
+    def get_item(self, **request: Any) -> Answer:
+        """As the operation of this name; also an eventually consistent read sees the newest."""
+        only(request, _GET, "GetItem")
+        consumed = Consumed(request)
+        table, key, wanted = self._asked(request)
+        item = table.items.get(key)
+        if consumed.wanted:
+            consumed.read_item(table, item, consistency_of(request))
+        if item is None:
+            return answer(**consumed.one())
+        return answer(Item=projected(item, wanted), **consumed.one())
+
+    def batch_get_item(self, **request: Any) -> Answer:
+        """As the operation of this name. The items come in no order that was asked for."""
+        only(request, _BATCH, "BatchGetItem")
+        consumed = Consumed(request)
+        asked: dict[str, Any] = request["RequestItems"]
+        keys = sum(len(each["Keys"]) for each in asked.values())
+        judge_length("requestItems", keys, MAX_KEYS)
+        room = _Room(BATCH_BYTES, self.keys_served(keys))
+        found: dict[str, list[Any]] = {}
+        left: dict[str, Any] = {}
+        for name, of_table in asked.items():
+            only(of_table, _OF_TABLE, "BatchGetItem")
+            found[name], unread = self._batch(name, of_table, room, consumed)
+            if unread:
+                left[name] = {**of_table, "Keys": unread}
+        return answer(Responses=found, UnprocessedKeys=left, **consumed.all())
+
+    def transact_get_items(self, **request: Any) -> Answer:
+        """As the operation of this name: before or after all of a commit, never in its middle."""
+        only(request, _TRANSACTION, "TransactGetItems")
+        consumed = Consumed(request)
+        gets = [each["Get"] for each in request["TransactItems"]]
+        judge_length("transactItems", len(gets), MAX_KEYS)
+        for get in gets:
+            only(get, _ONE, "Get")
+        asked = [self._asked(get) for get in gets]
+        places = [(table.name, key) for table, key, _ in asked]
+        if len(set(places)) != len(places):
+            raise invalid("Transaction request cannot include multiple operations on one item")
+        locks = self._commits.locks
+        if locks and any(place in locks for place in places):
+            raise canceled([CONFLICT if place in locks else NOT_REFUSED for place in places])
+        items = [table.items.get(key) for table, key, _ in asked]
+        if len(items) > _FEW and sum(map(size_of, filter(None, items))) > MAX_TRANSACTION_BYTES:
+            raise invalid("Payload in response is too large.")
+        for (table, _, _), item in zip(asked, items, strict=True):
+            consumed.read_item(table, item, Consistency.TRANSACTIONAL)
+        responses = [
+            {} if item is None else {"Item": projected(item, wanted)}
+            for (_, _, wanted), item in zip(asked, items, strict=True)
+        ]
+        return answer(Responses=responses, **consumed.all("Read"))
+
+    def _asked(self, request: Request) -> tuple[Table, Key, tuple[str, ...] | None]:
+        table = self._catalog.table(request["TableName"])
+        wanted = projection_of(request)
+        key = table.key(canonical_item(request["Key"]))
+        table.judge_key_sizes(key)
+        return table, key, wanted
+
+    def _batch(
+        self, name: str, request: Request, room: _Room, consumed: Consumed
+    ) -> tuple[list[Any], list[Any]]:
+        """The items of one table, and the keys that there is no `room` for any more."""
+        table = self._catalog.table(name)
+        wanted = projection_of(request)
+        keys = [table.key(canonical_item(key)) for key in request["Keys"]]
+        for key in keys:
+            table.judge_key_sizes(key)
+        if len(set(keys)) != len(keys):
+            raise invalid("Provided list of item keys contains duplicates")
+        found: list[Any] = []
+        for number, key in enumerate(keys):
+            item = table.items.get(key)
+            if not room.takes(item):
+                return found[::-1], list(request["Keys"][number:])
+            consumed.read_item(table, item, consistency_of(request))
+            if item is not None:
+                found.append(projected(item, wanted))
+        return found[::-1], []
+
+
+def projection_of(request: Request) -> tuple[str, ...] | None:
+    """The attributes that a read asks for; None for all of them."""
+    if "ProjectionExpression" in request:
+        return compiled(request).projection
+    if request.get("ExpressionAttributeNames"):
+        raise invalid("ExpressionAttributeNames can only be specified when using expressions")
+    return None
