@@ -1,0 +1,1 @@
+"""What is watched: invariants after every commit, and histories judged from outside."""

@@ -1,0 +1,104 @@
+"""Idempotency keys judged from outside: each is a register that is written once.
+
+The first final answer to a key is its value. Every later request with the key and the same payload
+is answered exactly that, marked as replayed; one with another payload never is. While the first
+request runs, others are told so. What is not final writes nothing: 4xx of requests that were not
+taken on, 5xx, and 202 of a payment whose outcome nobody knows yet.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+STORED_REFUSALS: Final = frozenset(
+    {
+        *("insufficient_funds", "inactive_account", "currency_mismatch", "exceeds_hold"),
+        *("declined", "refund_failed"),
+    }
+)
+"""Codes of refusals that are answers: they are stored under the key (docs/api.md, idempotency)."""
+KEPT_SECONDS: Final = 24 * 3600.0
+"""For so long an answer is repeated."""
+
+
+class RegisterKey(NamedTuple):
+    """What one key stands for: another path or merchant makes it another key."""
+
+    merchant: str
+    method: str
+    path: str
+    key: str
+
+
+@dataclass(frozen=True)
+class KeyedCall:
+    """One request with an idempotency key, and its answer; `status` is None where none arrived."""
+
+    register: RegisterKey
+    payload: str
+    began: float
+    ended: float
+    status: int | None = None
+    body: str = ""
+    code: str = ""
+    replayed: bool = False
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the answer is one that the key keeps. 202 of a payment says: not known yet."""
+        if self.status is None or self.status >= 400:
+            return self.code in STORED_REFUSALS
+        return self.status != 202 or not self.register.path.startswith("/v1/payments")
+
+    def __str__(self) -> str:
+        told = "nothing" if self.status is None else f"{self.status} {self.code}".strip()
+        again = ", replayed" if self.replayed else ""
+        return f"[{self.began:.3f}, {self.ended:.3f}] answered {told}{again}"
+
+
+def register_faults(calls: Iterable[KeyedCall]) -> list[str]:
+    """What no single value of each key can explain; empty if one can."""
+    by_key: dict[RegisterKey, list[KeyedCall]] = defaultdict(list)
+    for call in calls:
+        by_key[call.register].append(call)
+    return [
+        f"key {key.key} of {key.method} {key.path}: {fault}"
+        for key, history in by_key.items()
+        for fault in _faults(history)
+    ]
+
+
+def _faults(history: list[KeyedCall]) -> list[str]:
+    final = sorted((call for call in history if call.is_final), key=lambda call: call.ended)
+    if not final:
+        return []
+    first, faults = final[0], []
+    for call in final[1:]:
+        if call.began > first.ended + KEPT_SECONDS / 2:
+            continue  # the answer may have been forgotten: a new register
+        if call.payload != first.payload:
+            faults.append(f"two payloads have answers: {first}; {call}")
+        elif (call.status, call.body) != (first.status, first.body):
+            faults.append(f"two answers to one key: {first}: {first.body}; {call}: {call.body}")
+    originals = [call for call in final if not call.replayed]
+    if len(originals) > 1 and not faults and originals[1].began <= first.ended + KEPT_SECONDS / 2:
+        faults.append(f"done twice: {originals[0]}; {originals[1]}")
+    faults += [fault for call in history for fault in _after(call, first)]
+    return faults
+
+
+def _after(call: KeyedCall, first: KeyedCall) -> list[str]:
+    """A request that began when the key had its value must be told that value, or an error."""
+    if not first.ended < call.began < first.ended + KEPT_SECONDS / 2 or call.status is None:
+        return []
+    if call.payload != first.payload:
+        wrong = call.status < 400
+        return [f"another payload was accepted: {first}; {call}"] if wrong else []
+    if call.is_final:
+        return [] if call.replayed else [f"not marked as replayed: {first}; {call}"]
+    if call.status < 400 or call.code == "idempotency_in_flight":
+        return [f"the answer was forgotten: {first}; {call}"]
+    return []

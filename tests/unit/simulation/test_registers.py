@@ -1,0 +1,86 @@
+"""Answers to idempotency keys: one value each, once it is written."""
+
+from __future__ import annotations
+
+import pytest
+
+from simulation.watch.registers import KEPT_SECONDS, KeyedCall, RegisterKey, register_faults
+
+KEY = RegisterKey("mer_1", "POST", "/v1/transfers", "k")
+PAYMENT = RegisterKey("mer_1", "POST", "/v1/payments", "k")
+
+
+def call(began, ended, status=None, body="", *, code="", replayed=False, payload="a", key=KEY):
+    return KeyedCall(key, payload, began, ended, status, body, code, replayed)
+
+
+def first(**changes):
+    return call(1, 2, 201, "one", **changes)
+
+
+GOOD = {
+    "nothing": [],
+    "repeated": [first(), call(3, 4, 201, "one", replayed=True)],
+    "the first answer was lost": [call(0, 9), call(3, 4, 201, "one", replayed=True)],
+    "in flight, then answered": [
+        first(),
+        call(1.1, 1.5, 409, code="idempotency_in_flight"),
+        call(3, 4, 201, "one", replayed=True),
+    ],
+    "trouble writes nothing": [
+        call(0, 1, 503, code="unavailable"),
+        call(2, 3, 404, code="not_found"),
+        call(4, 5, 422, code="invalid_value"),
+        call(6, 7, 201, "one"),
+    ],
+    "trouble after the answer": [first(), call(3, 4, 503, code="unavailable")],
+    "another payload is refused": [
+        first(),
+        call(3, 4, 422, code="idempotency_key_reused", payload="b"),
+    ],
+    "a refusal is repeated": [
+        call(1, 2, 422, "no", code="insufficient_funds"),
+        call(3, 4, 422, "no", code="insufficient_funds", replayed=True),
+    ],
+    "an unknown payment is not decided yet": [
+        call(1, 2, 202, "unknown", key=PAYMENT),
+        call(3, 4, 202, "unknown, later", key=PAYMENT),
+        call(5, 6, 201, "one", key=PAYMENT, replayed=True),
+        call(7, 8, 201, "one", key=PAYMENT, replayed=True),
+    ],
+    "forgotten after a day": [first(), call(KEPT_SECONDS + 10, KEPT_SECONDS + 11, 201, "two")],
+    "keys of two paths have nothing to do with each other": [
+        first(),
+        call(3, 4, 201, "two", key=PAYMENT),
+    ],
+}
+
+
+@pytest.mark.parametrize("calls", GOOD.values(), ids=GOOD)
+def test_one_value_explains(calls):
+    assert register_faults(calls) == []
+
+
+BAD = {
+    "two answers": [first(), call(3, 4, 201, "two", replayed=True)],
+    "done twice, and told the same": [first(), call(1.5, 4, 201, "one")],
+    "another status": [first(), call(3, 4, 200, "one", replayed=True)],
+    "not marked": [call(0, 9), call(1, 2, 201, "one", replayed=True), call(3, 4, 201, "one")],
+    "two payloads": [first(), call(1.5, 4, 201, "two", payload="b")],
+    "forgotten": [first(), call(3, 4, 409, code="idempotency_in_flight")],
+    "a decided payment becomes unknown": [
+        call(1, 2, 201, "one", key=PAYMENT),
+        call(3, 4, 202, "unknown", key=PAYMENT),
+    ],
+    "a refusal turns into success": [
+        call(1, 2, 422, "no", code="insufficient_funds"),
+        call(3, 4, 201, "yes"),
+    ],
+}
+
+
+@pytest.mark.parametrize("calls", BAD.values(), ids=BAD)
+def test_no_value_explains(calls):
+    faults = register_faults(calls)
+    assert faults
+    assert all("key k of POST /v1/" in fault for fault in faults)
