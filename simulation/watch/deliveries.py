@@ -1,0 +1,61 @@
+"""Webhook deliveries, alerts and settlement lines after every commit: what is said stays said."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from simulation.watch.commits import Commit, RowChange
+from simulation.watch.values import number, text
+
+_DELIVERY: Final = ("event_type", "sequence", "merchant_id", "payment_id", "event_key", "payload")
+_LINE: Final = ("settlement_id", "identity", "merchant_id")
+ATTEMPTS: Final = 1
+"""One commit claims one attempt."""
+
+
+class DeliveryRule:
+    """A delivery's event never changes, and each attempt is claimed on its own."""
+
+    tables = ("webhooks",)
+
+    def look(self, commit: Commit) -> None:
+        """Judge one commit that touches deliveries; rows of endpoints are left out."""
+        for change in commit.of("webhooks"):
+            fault = _fault(change)
+            if fault is not None and not commit.by_hand:
+                commit.report("webhook", f"{change.key[0]} {fault}")
+
+
+class LineRule:
+    """A settlement line keeps its identity, and its bookings are only added to."""
+
+    tables = ("settlement_lines",)
+
+    def look(self, commit: Commit) -> None:
+        """Judge one commit that touches settlement lines."""
+        for key, old, new in commit.of("settlement_lines"):
+            if old is None or new is None or commit.by_hand:
+                continue
+            for name in _LINE:
+                if old.get(name) != new.get(name):
+                    commit.report("settlement line", f"{key} changes its {name}")
+            before = old.get("bookings", {}).get("L", [])
+            after = new.get("bookings", {}).get("L", [])
+            if after[: len(before)] != before:
+                commit.report("settlement line", f"{key} forgets what was booked of it")
+
+
+def _fault(change: RowChange) -> str | None:
+    key, old, new = change
+    if key[0].startswith("endpoint#") or old is None or new is None:
+        return None
+    for name in _DELIVERY:
+        if old.get(name) != new.get(name):
+            return f"changes its {name}"
+    more = number(new, "attempts") - number(old, "attempts")
+    if not 0 <= more <= ATTEMPTS:
+        return f"counts {more} attempts at once"
+    final = text(old, "status") != "pending"
+    if final and text(new, "status") == "pending" and "by_hand" not in new:
+        return f"was {text(old, 'status')}, and is sent again without anybody asking"
+    return None
