@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Self
 
 from simulation.watch.audit import AuditRule
-from simulation.watch.commits import CommitWatch, DatabaseLike, Rule, Violation
+from simulation.watch.commits import Rule
 from simulation.watch.deliveries import DeliveryRule, LineRule
 from simulation.watch.edges import StateMachines
 from simulation.watch.keys import KeyRule
@@ -23,6 +23,11 @@ class Rules:
     payments: PaymentRule = field(default_factory=PaymentRule)
     audit: AuditRule = field(default_factory=AuditRule)
 
+    @classmethod
+    def at(cls, epoch: float) -> Self:
+        """Rules of a world whose virtual time begins at this Unix time, in seconds."""
+        return cls(KeyRule(epoch))
+
     @property
     def all(self) -> tuple[Rule, ...]:
         """In the order in which they judge a commit."""
@@ -35,20 +40,3 @@ class Rules:
             DeliveryRule(),
             LineRule(),
         )
-
-
-def watch_commits(
-    now: Callable[[], float],
-    database: DatabaseLike,
-    tables: Mapping[str, str],
-    *,
-    epoch: float,
-    on_violation: Callable[[Violation], None] = lambda _: None,
-) -> tuple[CommitWatch, Rules]:
-    """Watch all commits from now on; the database must still be empty.
-
-    `now`: virtual seconds. `tables`: physical names by schema name. `epoch`: Unix time of virtual
-    time 0, in seconds.
-    """
-    rules = Rules(KeyRule(epoch))
-    return CommitWatch(now, database, tables, rules.all, on_violation), rules

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from boto3.dynamodb.types import TypeSerializer
 
 from runtime.models import ALL_TABLES
-from simulation.watch.rules import watch_commits
+from simulation.watch.watching import CommitWatch
 
 _serialize = TypeSerializer().serialize
 KEYS = {schema.name: schema.key_names for schema in ALL_TABLES}
@@ -36,12 +36,13 @@ class HandMade:
         self.rows: dict[tuple[str, tuple[Any, ...]], dict[str, Any]] = {}
         self.time = 0.0
         tables = {schema.name: f"t-{schema.name}" for schema in ALL_TABLES}
-        self.watch, self.rules = watch_commits(lambda: self.time, self, tables, epoch=1_000_000.0)
+        self.watch = CommitWatch(lambda: self.time, self, tables, epoch=1_000_000.0, stops=False)
+        self.rules = self.watch.rules
 
     @property
     def found(self) -> list[str]:
         """The rules that were violated so far, in order."""
-        return [violation.rule for violation in self.watch.violations]
+        return [finding.rule for finding in self.watch.findings]
 
     def commit(self, **rows: Any) -> None:
         """Put rows, by table: each a dict of its attributes, or several. None values are left out.

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from simulation.tasks import Violation
 from tests.support.commits import HandMade
 
 GENESIS = "0" * 64
@@ -331,8 +332,15 @@ def test_a_line_keeps_what_was_booked_of_it(engine):
 def test_a_violation_says_when_and_what(engine):
     engine.commit(idempotency=claim())
     engine.commit(payments=payment())
-    (violation,) = engine.watch.violations
-    assert str(violation).startswith("t=2.000 commit 2: idempotency key: pay_1 is made without")
+    (finding,) = engine.watch.findings
+    assert str(finding).startswith("t=2.000 commit 2: idempotency key: pay_1 is made without")
+
+
+def test_a_violation_ends_the_run_unless_it_is_collected(engine):
+    engine.watch.stops = True
+    engine.commit(idempotency=claim())
+    with pytest.raises(Violation, match="commit 2: idempotency key"):
+        engine.commit(payments=payment())
 
 
 HISTORY = """
