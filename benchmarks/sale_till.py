@@ -82,7 +82,8 @@ class Till:
         """A request of the merchant's backend, under a key of its own unless `key` is given."""
         print_ = fingerprint("POST", path, dict(body))
         key = key or str(uuid.uuid4())
-        return Call(self.caller, "POST", path, self.world.clock(), print_, None, key)
+        now, entropy = self.world.clock(), self.world.outside.entropy
+        return Call(self.caller, "POST", path, now, print_, None, key, entropy=entropy)
 
     def sell(
         self, key: str | None = None, desk: PaymentDesk | None = None, **changes: Any

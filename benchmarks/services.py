@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, Final
 
 import boto3
 
+from runtime.bootstrap.outside import real_outside
 from runtime.bootstrap.process import ProcessServices
 from runtime.contract.call import Call
 from runtime.contract.caller import Caller
@@ -52,5 +52,13 @@ def services_of() -> tuple[ProcessServices, str]:
 
 def a_call(caller: Caller, key: str) -> Call:
     """A request under an idempotency key of its own."""
-    now = datetime.now(UTC)
-    return Call(caller, "POST", "/v1/payments", now, fingerprint=key, idempotency_key=key)
+    outside = real_outside()
+    return Call(
+        caller,
+        "POST",
+        "/v1/payments",
+        outside.now(),
+        fingerprint=key,
+        idempotency_key=key,
+        entropy=outside.entropy,
+    )

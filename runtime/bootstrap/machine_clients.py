@@ -50,6 +50,7 @@ class MachineClients:
                 outside.now,
             ),
             uses=ApiKeyRepository(at_once),
+            outside=outside,
         )
 
     def judge(self, text: str, event: Mapping[str, Any]) -> Identity:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from runtime.contract.caller import Caller
+from runtime.core.ids import RANDOM_BYTES, id_at
 from runtime.models.scope import Scope
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Who asks, when, for whom, and what makes the request the same when it comes again."""
+    """Who asks, when, for whom, and what makes the request the same when it comes again.
+
+    `entropy` gives unpredictable bytes, as in `Outside`.
+    """
 
     caller: Caller
     method: str
@@ -20,8 +25,13 @@ class Call:
     fingerprint: str
     acting_for: str | None = None
     idempotency_key: str | None = None
+    entropy: Callable[[int], bytes] = field(kw_only=True, repr=False, compare=False)
 
     @property
     def scope(self) -> Scope:
         """What exists for this request; every read of a repository takes it."""
         return self.caller.scope(self.acting_for)
+
+    def new_id(self, prefix: str) -> str:
+        """A fresh id of something that the request makes: its time is that of the request."""
+        return id_at(prefix, self.now, self.entropy(RANDOM_BYTES))

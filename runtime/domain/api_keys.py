@@ -13,10 +13,22 @@ MARK: Final = "sk_"
 PREFIX_CHARACTERS: Final = 12
 PREFIX_ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 RANDOM_BYTES: Final = 32
+PREFIX_RANDOM_BYTES: Final = 16
+"""Of which a prefix is made: so many more bits than it has that no prefix is likelier."""
 HASH_SUBJECT: Final = "api-keys"
 """Owner of the data key (purpose index) under which API keys are hashed."""
 
 _FORM: Final = re.compile(rf"{MARK}([0-9A-Za-z]{{{PREFIX_CHARACTERS}}})_[0-9A-Za-z_-]{{43}}")
+
+
+def prefix_from(random: bytes) -> str:
+    """A prefix made of random bytes."""
+    assert len(random) == PREFIX_RANDOM_BYTES, "a prefix is made of another number of bytes"
+    left, letters = int.from_bytes(random, "big"), ""
+    for _ in range(PREFIX_CHARACTERS):
+        left, letter = divmod(left, len(PREFIX_ALPHABET))
+        letters += PREFIX_ALPHABET[letter]
+    return letters
 
 
 def api_key_text(prefix: str, random: bytes) -> str:

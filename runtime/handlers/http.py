@@ -114,7 +114,7 @@ class HttpFunction(Generic[ServicesT]):
         event = self._app.current_event
         services = self._services()
         try:
-            answer = work(read_request(endpoint, event, path, services.outside.now()), services)
+            answer = work(read_request(endpoint, event, path, services.outside), services)
         except PlatformError as error:
             if isinstance(error, Unopenable):
                 services.trouble.unopened(error)

@@ -19,6 +19,7 @@ from runtime.contract.call import Call
 from runtime.contract.caller import Caller
 from runtime.contract.endpoint import Endpoint
 from runtime.contract.processor_events import EventQuery
+from runtime.core.outside import Outside
 from runtime.domain.card_data import find_card_data
 from runtime.domain.idempotency import fingerprint
 from runtime.echo import echoed, echoed_path
@@ -101,12 +102,13 @@ class Request:
 
 
 def read_request(
-    endpoint: Endpoint, event: APIGatewayProxyEventV2, members: Mapping[str, str], now: datetime
+    endpoint: Endpoint, event: APIGatewayProxyEventV2, members: Mapping[str, str], outside: Outside
 ) -> Request:
-    """Judge the form of a request that arrived `now`; `members` are those of its path.
+    """Judge the form of a request that arrives now; `members` are those of its path.
 
     Raises the PlatformError of the first thing that is wrong.
     """
+    now = outside.now()
     caller = None if endpoint.public else caller_of(event, now.timestamp())
     if caller is not None:
         _refuse_forbidden(endpoint, caller, event)
@@ -140,6 +142,7 @@ def read_request(
         fingerprint=fingerprint(endpoint.method, path, _payload(document)),
         acting_for=_acting_for(body, query),
         idempotency_key=key,
+        entropy=outside.entropy,
     )
     return Request(endpoint, members, call, body, query)
 

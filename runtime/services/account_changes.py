@@ -10,7 +10,6 @@ from runtime.contract.answers import StoredAnswer
 from runtime.contract.call import Call
 from runtime.contract.caller import found
 from runtime.domain.buckets import account_status_bucket
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_datetime
 from runtime.domain.ledger import is_of_chart
 from runtime.errors import (
@@ -144,7 +143,7 @@ def _stamped(row: Account, after: Account, call: Call, desk: AccountDesk) -> Acc
         after,
         {
             "status_bucket": account_status_bucket(row.merchant_id, after.status, row.id, buckets),
-            "last_operation_id": new_id("chg", call.now),
+            "last_operation_id": call.new_id("chg"),
         },
         call,
     )

@@ -9,7 +9,6 @@ from runtime.contract.accounts import AccountAnswer, AccountRequest
 from runtime.contract.answers import StoredAnswer
 from runtime.contract.call import Call
 from runtime.domain.buckets import account_status_bucket, bucket_for
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.domain.ledger import opening_account
 from runtime.domain.money import format_amount
@@ -80,7 +79,7 @@ def whole_account(row: Account, folds: FoldRepository) -> AccountAnswer:
 
 
 def _new_account(request: AccountRequest, call: Call, owner: str, buckets: int) -> Account:
-    account_id = new_id("acc", call.now)
+    account_id = call.new_id("acc")
     status = AccountStatus.ACTIVE
     now = to_instant(call.now)
     return Account(
@@ -95,7 +94,7 @@ def _new_account(request: AccountRequest, call: Call, owner: str, buckets: int) 
         posting=request.posting,
         credit_limit=request.credit_limit,
         spendable=request.credit_limit,
-        last_operation_id=new_id("chg", call.now),
+        last_operation_id=call.new_id("chg"),
         created_at=now,
         updated_at=now,
         **call.caller.change(cause=call.caller.request_id).stamp(),
@@ -118,7 +117,7 @@ def _with_opening(account: Account, opening: Transfer) -> Account:
 
 def _opening(account: Account, request: AccountRequest, call: Call, buckets: int) -> Transfer:
     opening = opening_account(account.currency)
-    transfer_id = new_id("trf", call.now)
+    transfer_id = call.new_id("trf")
     folded = (opening, account.id) if account.posting is Posting.FOLDED else (opening,)
     amount = request.opening_balance
     return Transfer(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
+from runtime.core.outside import Outside
 from runtime.domain.api_keys import HASH_SUBJECT, hash_of, is_hash_of, prefix_of
 from runtime.domain.identity import (
     API_KEY_SUBJECT,
@@ -15,7 +15,6 @@ from runtime.domain.identity import (
     TokenRefused,
     identity_of,
 )
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_datetime, to_instant
 from runtime.errors import IntegrityError, KeyForgotten, StaleWrite, Unavailable
 from runtime.gateways.key_ring import KeyPurpose
@@ -26,10 +25,7 @@ from runtime.observability import logger
 
 USE_NOTED_EVERY: Final = timedelta(hours=1)
 """`last_used_at` is at most so much behind: noting each use would cost a write per request."""
-
-_NOBODYS_KEY: Final = os.urandom(32)
-_NOBODYS_HASH: Final = hash_of(os.urandom(32), "nobody")
-"""Compared for an unknown prefix, so that it takes the time of a wrong key."""
+_KEY_BYTES: Final = 32
 
 
 class ApiKeyReader(Protocol):
@@ -58,11 +54,23 @@ class HashKeys(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ApiKeyGate:
-    """What judging keys works with."""
+    """Dependencies of judging keys.
+
+    A text with an unknown prefix is compared with `nobodys_hash` under `nobodys_key`, so that it
+    takes the time of a wrong key.
+    """
 
     reader: ApiKeyReader
     hash_keys: HashKeys
     uses: UseNotes
+    outside: Outside
+    nobodys_key: bytes = field(init=False, repr=False)
+    nobodys_hash: str = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        entropy = self.outside.entropy
+        object.__setattr__(self, "nobodys_key", entropy(_KEY_BYTES))
+        object.__setattr__(self, "nobodys_hash", hash_of(entropy(_KEY_BYTES), "nobody"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +90,10 @@ def judge_api_key(text: str, presented: Presented, gate: ApiKeyGate) -> Identity
         raise TokenRefused(Refusal.MALFORMED, "this begins like an API key and is none")
     try:
         row = gate.reader.get(prefix, EVERYBODY)
-        hash_key = _hash_key(row, gate.hash_keys)
+        hash_key = _hash_key(row, gate)
     except (IntegrityError, KeyForgotten, Unavailable) as error:
         raise TokenRefused(Refusal.KEYS_UNREADABLE, type(error).__name__) from error
-    good = is_hash_of(row.key_hash if row else _NOBODYS_HASH, hash_key, text)
+    good = is_hash_of(row.key_hash if row else gate.nobodys_hash, hash_key, text)
     if row is None:
         raise TokenRefused(Refusal.API_KEY_UNKNOWN, "no API key has this prefix")
     if not good:
@@ -93,17 +101,17 @@ def judge_api_key(text: str, presented: Presented, gate: ApiKeyGate) -> Identity
     if row.revoked_at is not None:
         raise TokenRefused(Refusal.API_KEY_REVOKED, f"API key {prefix} is revoked")
     identity = identity_of(f"{API_KEY_SUBJECT}{prefix}", row.merchant_id, sorted(row.permissions))
-    _note_use(row, identity, presented, gate.uses)
+    _note_use(row, identity, presented, gate)
     return identity
 
 
-def _hash_key(row: ApiKey | None, hash_keys: HashKeys) -> bytes:
+def _hash_key(row: ApiKey | None, gate: ApiKeyGate) -> bytes:
     if row is None:
-        return _NOBODYS_KEY
-    return hash_keys.key_for_reading("index", HASH_SUBJECT, row.hash_key_id)
+        return gate.nobodys_key
+    return gate.hash_keys.key_for_reading("index", HASH_SUBJECT, row.hash_key_id)
 
 
-def _note_use(row: ApiKey, identity: Identity, presented: Presented, uses: UseNotes) -> None:
+def _note_use(row: ApiKey, identity: Identity, presented: Presented, gate: ApiKeyGate) -> None:
     """Never fails the request: who may not be noted may still come in."""
     last = row.last_used_at
     if last is not None and presented.now - to_datetime(last) < USE_NOTED_EVERY:
@@ -118,7 +126,8 @@ def _note_use(row: ApiKey, identity: Identity, presented: Presented, uses: UseNo
     ).stamp()
     step = {**stamp, "last_used_at": now, "updated_at": now, "version": row.version + 1}
     try:
-        uses.note_use(row, row.model_copy(update=step), token=new_id("use", presented.now))
+        token = gate.outside.new_id("use", presented.now)
+        gate.uses.note_use(row, row.model_copy(update=step), token=token)
     except StaleWrite:
         return
     except Unavailable as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Protocol
@@ -20,11 +19,11 @@ from runtime.contract.call import Call
 from runtime.contract.caller import found
 from runtime.domain.api_keys import (
     HASH_SUBJECT,
-    PREFIX_ALPHABET,
-    PREFIX_CHARACTERS,
+    PREFIX_RANDOM_BYTES,
     RANDOM_BYTES,
     api_key_text,
     hash_of,
+    prefix_from,
 )
 from runtime.domain.instants import to_instant
 from runtime.errors import StaleWrite, Unavailable
@@ -75,8 +74,8 @@ def create_api_key(request: ApiKeyRequest, call: Call, desk: ApiKeyDesk) -> Stor
     Raises InvalidValue when no merchant is named, NotFound for an unknown one.
     """
     merchant = desk.merchants.require(call.caller.merchant(call.acting_for))
-    prefix = "".join(secrets.choice(PREFIX_ALPHABET) for _ in range(PREFIX_CHARACTERS))
-    secret = api_key_text(prefix, secrets.token_bytes(RANDOM_BYTES))
+    prefix = prefix_from(call.entropy(PREFIX_RANDOM_BYTES))
+    secret = api_key_text(prefix, call.entropy(RANDOM_BYTES))
     hash_key_id, hash_key = desk.hash_keys.key_for_writing("index", HASH_SUBJECT)
     now = to_instant(call.now)
     api_key = ApiKey(

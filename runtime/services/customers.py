@@ -18,7 +18,6 @@ from runtime.contract.customers import (
     CustomerRequest,
 )
 from runtime.domain.buckets import all_buckets, bucket_for
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.echo import echoed
 from runtime.errors import InvalidValue, StaleVersion, StaleWrite, Unavailable
@@ -59,7 +58,7 @@ class CustomerArchive:
 def create_customer(request: CustomerRequest, call: Call, desk: CustomerDesk) -> StoredAnswer:
     """Register a customer of the caller's merchant. Raises NotFound for an unknown merchant."""
     merchant = desk.merchants.require(call.caller.merchant(call.acting_for))
-    customer_id = new_id("cus", call.now)
+    customer_id = call.new_id("cus")
     now = to_instant(call.now)
     customer = Customer(
         id=customer_id,
@@ -179,7 +178,7 @@ def erase_customer(customer_id: str, call: Call, desk: CustomerDesk) -> StoredAn
     for _ in range(MAX_ATTEMPTS):
         row = found(desk.customers.standing(customer_id, call.scope), "customer", customer_id)
         context = call.caller.change(cause=call.caller.request_id)
-        token = new_id("del", call.now)
+        token = call.new_id("del")
         try:
             desk.customers.erase(row, to_instant(call.now), context, token=token)
         except StaleWrite:
@@ -203,7 +202,7 @@ def alter(
             return CustomerAnswer.of(row)
         after = next_version(row, changes, call)
         try:
-            writing(desk.customers, row, after, call)(None, new_id("chg", call.now))
+            writing(desk.customers, row, after, call)(None, call.new_id("chg"))
         except StaleWrite:
             continue
         return CustomerAnswer.of(after)

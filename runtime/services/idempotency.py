@@ -13,7 +13,6 @@ from runtime.contract.answers import StoredAnswer, success
 from runtime.contract.call import Call
 from runtime.domain.buckets import bucket_for
 from runtime.domain.idempotency import claim_key, is_expired
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_epoch_seconds, to_instant
 from runtime.errors import (
     AlreadyClaimed,
@@ -128,7 +127,7 @@ def create_once(  # noqa: PLR0913 - what is written, where, and what it answers
 
     A repetition of the request gets the first answer. `subject`: see `new_claim`.
     """
-    attempt = new_id("att", call.now)
+    attempt = call.new_id("att")
     answer = success(status, body)
     claim = new_claim(
         call, merchant_id, owner=attempt, index_buckets=index_buckets, subject=subject

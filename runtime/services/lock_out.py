@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from runtime.contract.call import Call
-from runtime.domain.ids import new_id
 from runtime.domain.ledger import Movement
 from runtime.domain.lock_out import SAY_NOTHING_OF_THE_CUSTOMER, LockOut
 from runtime.domain.payments import ProcessorAnswer, Refused
@@ -52,7 +51,7 @@ def refused_transfer(
         return None
     request_id = call.caller.request_id
     change = Operation(
-        new_id("chg", call.now), request_id, call.caller.change(cause=request_id), call.now
+        call.new_id("chg"), request_id, call.caller.change(cause=request_id), call.now
     )
     return Attempt(
         customer_id=failed.customer_id,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -28,7 +27,6 @@ from runtime.domain.buckets import (
     all_buckets,
     merchant_list_bucket,
 )
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.domain.webhook_url import fault_of
 from runtime.errors import (
@@ -97,10 +95,10 @@ def create_merchant(request: MerchantRequest, call: Call, desk: MerchantDesk) ->
     repeated = earlier_answer(call, PLATFORM, desk.claims)
     if repeated is not None:
         return repeated
-    merchant_id = new_id("mer", call.now)
+    merchant_id = call.new_id("mer")
     processor = request.processor or default_processor(desk.processors)
     account = account_of(merchant_id, processor, request.processor_config, desk.processors)
-    secret = request.webhook_secret or _new_webhook_secret()
+    secret = request.webhook_secret or _new_webhook_secret(call)
     now = to_instant(call.now)
     merchant = Merchant(
         id=merchant_id,
@@ -200,7 +198,7 @@ def change_merchant(
         changes |= processor_changes(row, changes, desk.processors, call.now)
     after = next_version(row, changes, call)
     try:
-        token = new_id("chg", call.now)
+        token = call.new_id("chg")
         desk.merchants.alter(row, after, None, token=token, now=call.now)
     except StaleWrite as stale:
         raise StaleVersion(f"merchant {row.id} was changed just now", param="version") from stale
@@ -235,7 +233,7 @@ def remove_processor_account(
     changes = removal(row, None if account == UNNAMED else account, desk.processors, call.now)
     after = next_version(row, changes, call)
     try:
-        token = new_id("chg", call.now)
+        token = call.new_id("chg")
         desk.merchants.alter(row, after, None, token=token, now=call.now)
     except StaleWrite as stale:
         raise StaleVersion(f"merchant {row.id} was changed just now") from stale
@@ -251,7 +249,7 @@ def rotate_webhook_secret(
     the request revokes them. Raises NotFound, and SecretsStillSign while as many as there may be
     do: none is cut short unasked.
     """
-    secret = _new_webhook_secret()
+    secret = _new_webhook_secret(call)
     for _ in range(MAX_ATTEMPTS):
         row = found(desk.merchants.get(merchant_id, call.scope), "merchant", merchant_id)
         try:
@@ -301,5 +299,5 @@ def _require_callable(url: str, desk: MerchantDesk) -> None:
         raise InvalidValue(f"webhook_url {fault}", param="webhook_url")
 
 
-def _new_webhook_secret() -> str:
-    return "whsec_" + base64.b64encode(os.urandom(WEBHOOK_SECRET_BYTES)).decode()
+def _new_webhook_secret(call: Call) -> str:
+    return "whsec_" + base64.b64encode(call.entropy(WEBHOOK_SECRET_BYTES)).decode()

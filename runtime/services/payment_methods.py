@@ -8,7 +8,6 @@ from runtime.contract.answers import StoredAnswer
 from runtime.contract.call import Call
 from runtime.contract.caller import found
 from runtime.contract.customers import MethodRequest, StoredMethod
-from runtime.domain.ids import new_id
 from runtime.echo import echoed
 from runtime.errors import NotFound, StaleWrite, TooManyMethods
 from runtime.models.customer import MAX_PAYMENT_METHODS, Customer, PaymentMethod
@@ -21,7 +20,7 @@ def add_method(
     customer_id: str, request: MethodRequest, call: Call, desk: CustomerDesk
 ) -> StoredAnswer:
     """Keep a way to pay: 201 without its token. Raises NotFound, TooManyMethods."""
-    method_id = new_id("pm", call.now)
+    method_id = call.new_id("pm")
     method = PaymentMethod(id=method_id, **request.model_dump(include=_SHOWN))
     for _ in range(MAX_ATTEMPTS):
         row = _customer(customer_id, call, desk)
@@ -54,7 +53,7 @@ def remove_method(customer_id: str, method_id: str, call: Call, desk: CustomerDe
         changes = {"payment_methods": left, "payment_tokens": tokens, "default_method": default}
         after = next_version(row, changes, call)
         try:
-            writing(desk.customers, row, after, call)(None, new_id("chg", call.now))
+            writing(desk.customers, row, after, call)(None, call.new_id("chg"))
         except StaleWrite:
             continue
         return StoredAnswer(int(HTTPStatus.NO_CONTENT), "")

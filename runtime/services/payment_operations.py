@@ -100,7 +100,7 @@ def refund_payment(
 def _operate(payment_id: str, wanted: Wanted, call: Call, desk: PaymentDesk) -> StoredAnswer:
     payment = found(desk.payments.get(payment_id, call.scope), "payment", payment_id)
     merchant = desk.merchants.require(payment.merchant_id)
-    attempt, operation_id = new_id("att", call.now), new_id("txn", call.now)
+    attempt, operation_id = call.new_id("att"), call.new_id("txn")
     claim = new_claim(call, merchant.id, owner=attempt, index_buckets=merchant.index_buckets)
     assert claim is not None, "the route requires an idempotency key"
     claim = claim.model_copy(update={"resource_id": operation_id})
@@ -141,7 +141,7 @@ class OperationStep:
             self._operation = self._draft(claim)
             try:
                 self.desk.payments.begin_operation(
-                    self._operation, claim, self.call.now, token=new_id("opn", self.call.now)
+                    self._operation, claim, self.call.now, token=self.call.new_id("opn")
                 )
             except OperationRefused as refused:
                 self.payment = refused.payment

@@ -45,7 +45,7 @@ def create_payment(request: PaymentRequest, call: Call, desk: PaymentDesk) -> St
     Unavailable.
     """
     merchant = desk.merchants.require(call.caller.merchant(call.acting_for))
-    attempt = new_id("att", call.now)
+    attempt = call.new_id("att")
     claim = new_claim(call, merchant.id, owner=attempt, index_buckets=merchant.index_buckets)
     assert claim is not None, "the route requires an idempotency key"
     payment = _intent(request, call, merchant, claim, desk)
@@ -203,7 +203,7 @@ def _intent(
     claim: IdempotencyRecord,
     desk: PaymentDesk,
 ) -> Payment:
-    payment_id = new_id("pay", call.now)
+    payment_id = call.new_id("pay")
     now = to_instant(call.now)
     lease_end = to_instant(call.now + desk.intent_lease)
     status = PaymentStatus.PROCESSING

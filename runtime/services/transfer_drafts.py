@@ -9,7 +9,6 @@ from runtime.contract.call import Call
 from runtime.contract.transfers import DEFAULT_HOLD_SECONDS, TransferAnswer, TransferRequest
 from runtime.domain.account_rules import Terms
 from runtime.domain.buckets import HOLD_BUCKETS, HOLD_QUEUE, bucket_for
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.domain.ledger import Movement, movements_at_once, movements_of_hold, total_of
 from runtime.echo import echoed
@@ -78,7 +77,7 @@ def draft(request: TransferRequest, call: Call, index_buckets: int) -> Draft:
     """A fresh attempt, under a new id."""
     legs = legs_of(request)
     owner = call.caller.owner(call.acting_for)
-    transfer_id = new_id("trf", call.now)
+    transfer_id = call.new_id("trf")
     merchants = owner != PLATFORM
     return Draft(
         transfer=_transfer(request, call, transfer_id, legs, index_buckets),

@@ -16,7 +16,6 @@ from runtime.contract.call import Call
 from runtime.contract.transfers import TransferRequest
 from runtime.domain.account_rules import Touched, first_refusal, ownership_refusal
 from runtime.domain.hot_accounts import HotBalance
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_epoch_seconds
 from runtime.domain.ledger import Movement
 from runtime.domain.lock_out import LockOut
@@ -235,7 +234,7 @@ def _refused(
     claim = None if isinstance(refusal, Locked) else _claim(attempt, answer, call)
     try:
         counted = refused_transfer(failed, attempt.movements, refusal, call, desk.lock_out)
-        desk.ledger.refuse(failed, claim, counted, token=new_id("ref", call.now), now=call.now)
+        desk.ledger.refuse(failed, claim, counted, token=call.new_id("ref"), now=call.now)
     except AlreadyClaimed as earlier:
         return _earlier(earlier, attempt, call, answer)
     if claim is None:

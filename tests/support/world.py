@@ -339,7 +339,8 @@ class World:
             request_id=f"req-{uuid.uuid4().hex[:8]}",
         )
         print_ = fingerprint(method, path, body or {})
-        return Call(caller, method, path, now, print_, acting_for, key)
+        entropy = self.outside.entropy
+        return Call(caller, method, path, now, print_, acting_for, key, entropy=entropy)
 
     def pay(
         self,

@@ -14,7 +14,6 @@ from runtime.contract.base import Query
 from runtime.contract.call import Call
 from runtime.contract.caller import found
 from runtime.contract.exports import FILTERS, ExportRequest, filter_names
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_epoch_seconds, to_instant
 from runtime.errors import InvalidValue, TooManyExports
 from runtime.models.export import Export, ExportFormat, ExportKind, ExportStatus
@@ -140,7 +139,7 @@ def _leave_room(owner: str, exports: ExportRepository) -> None:
 def _row(request: ExportRequest, owner: str, filters: dict[str, str], call: Call) -> Export:
     now = to_instant(call.now)
     return Export(
-        id=new_id("exp", call.now),
+        id=call.new_id("exp"),
         merchant_id=owner,
         open_status=open_status(owner, ExportStatus.QUEUED),
         kind=request.kind,

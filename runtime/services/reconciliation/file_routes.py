@@ -17,7 +17,6 @@ from runtime.contract.settlement_files import (
     SettlementFileQuery,
     SettlementFileRequest,
 )
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.domain.settlement_file_names import upload_key
 from runtime.gateways.signed_links import LINK_SECONDS, SignedLinks
@@ -66,7 +65,7 @@ def create_settlement_file(
     merchant = dependencies.merchants.require(call.caller.merchant(call.acting_for))
     now = to_instant(call.now)
     expires_at = to_instant(call.now + timedelta(seconds=LINK_SECONDS))
-    file_id = new_id(FILE_PREFIX, call.now)
+    file_id = call.new_id(FILE_PREFIX)
     file = SettlementFile(
         id=file_id,
         merchant_id=merchant.id,

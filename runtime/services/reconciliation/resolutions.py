@@ -110,7 +110,7 @@ def resolve_exception(
     owner = call.caller.owner(call.acting_for)
     buckets = dependencies.merchants.index_buckets(owner)
     for _ in range(MAX_ATTEMPTS):
-        cause = new_id(_OPERATION, call.now)
+        cause = call.new_id(_OPERATION)
         try:
             prepared = _prepare((settlement_id, line), request, cause, call, dependencies)
         except PlatformError:
@@ -150,7 +150,7 @@ def resolve_exceptions(
     answer = success(HTTPStatus.OK, body)
     if any(item.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR for item in items):
         return answer  # a repetition tries these again
-    attempt = new_id(_OPERATION, call.now)
+    attempt = call.new_id(_OPERATION)
     buckets = dependencies.merchants.index_buckets(owner)
     claim = _answered(new_claim(call, owner, owner=attempt, index_buckets=buckets), answer, call)
     assert claim is not None, "the route requires an Idempotency-Key"

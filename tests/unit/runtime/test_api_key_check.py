@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import os
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import Any, get_args
 
 import pytest
@@ -14,7 +16,16 @@ from hypothesis import strategies as st
 
 from runtime.contract.api_keys import KeyPermission, NewApiKey
 from runtime.contract.endpoint import Permission
-from runtime.domain.api_keys import HASH_SUBJECT, api_key_text, hash_of, prefix_of
+from runtime.domain.api_keys import (
+    HASH_SUBJECT,
+    PREFIX_ALPHABET,
+    PREFIX_CHARACTERS,
+    PREFIX_RANDOM_BYTES,
+    api_key_text,
+    hash_of,
+    prefix_from,
+    prefix_of,
+)
 from runtime.domain.identity import Refusal, TokenRefused
 from runtime.errors import IntegrityError, KeyForgotten, KeysUnavailable, StaleWrite, Unavailable
 from runtime.models.api_key import ApiKey
@@ -26,6 +37,7 @@ from runtime.services.api_key_check import (
     Presented,
     judge_api_key,
 )
+from tests.support.outside import OUTSIDE
 
 HASH_KEY = bytes(range(32, 64))
 PREFIX = "0aZ9bY8cX7dW"
@@ -80,7 +92,7 @@ class Gate:
         self.noted.append(after)
 
     def judge(self, text: str = TEXT, presented: Presented = PRESENTED) -> Any:
-        return judge_api_key(text, presented, ApiKeyGate(self, self, self))
+        return judge_api_key(text, presented, ApiKeyGate(self, self, self, OUTSIDE))
 
     def refusal(self, text: str = TEXT) -> Refusal:
         with pytest.raises(TokenRefused) as refused:
@@ -102,6 +114,29 @@ def test_a_key_has_one_form() -> None:
     assert (mark, prefix) == ("sk", PREFIX)
     assert len(base64.urlsafe_b64decode(secret + "=")) == 32
     assert prefix_of(TEXT) == PREFIX
+
+
+@given(st.binary(min_size=PREFIX_RANDOM_BYTES, max_size=PREFIX_RANDOM_BYTES))
+def test_a_prefix_is_made_of_random_bytes_and_of_nothing_else(random: bytes) -> None:
+    prefix = prefix_from(random)
+    assert prefix_of(api_key_text(prefix, bytes(32))) == prefix
+    assert prefix_from(random) == prefix
+
+
+def test_every_letter_is_as_likely_in_a_prefix() -> None:
+    dice, drawn = Random(4), 10_000
+    letters = Counter("".join(prefix_from(dice.randbytes(16)) for _ in range(drawn)))
+    assert set(letters) == set(PREFIX_ALPHABET)
+    even = drawn * PREFIX_CHARACTERS / len(PREFIX_ALPHABET)
+    assert all(0.8 * even < count < 1.2 * even for count in letters.values())
+
+
+def test_each_gate_compares_unknown_keys_with_a_hash_of_its_own() -> None:
+    fakes = Gate()
+    one, other = (ApiKeyGate(fakes, fakes, fakes, OUTSIDE) for _ in range(2))
+    assert len({one.nobodys_key, other.nobodys_key, one.nobodys_hash, other.nobodys_hash}) == 4
+    assert len(one.nobodys_key) == 32
+    assert one.nobodys_hash not in repr(one)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from runtime.models.scope import Scope
 from runtime.repositories.entries import EntryLine
 from runtime.services import balance_queries
 from runtime.services.balance_queries import BalanceReads, get_balance
-from tests.support.outside import new_id
+from tests.support.outside import entropy, new_id
 
 START = datetime(2026, 3, 14, 9, 0, tzinfo=UTC)
 SETUP = ChangeContext(changed_by="test", request_id="test", cause="test").stamp()
@@ -112,7 +112,7 @@ def balance_at(
 ) -> BalanceAnswer:
     text = at if isinstance(at, str) else to_instant(moment(at))
     caller = Caller("user", merchant, frozenset({"accounts"}), "request")
-    call = Call(caller, "GET", "/v1/accounts/acc_x/balance", moment(now), "", None, None)
+    call = Call(caller, "GET", "/v1/accounts/acc_x/balance", moment(now), "", entropy=entropy)
     return get_balance("acc_x", BalanceQuery(at=text), call, BalanceReads(books, books, books))
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.bootstrap.outside import real_outside
+from runtime.contract.call import Call
+from runtime.contract.caller import Caller
+from runtime.core.ids import id_at
 from runtime.domain.cursors import MAX_CURSOR_CHARACTERS, seal, unseal
 from runtime.domain.ids import created_at, highest_id, lowest_id, repeatable_id
 from runtime.domain.instants import end_of, start_of, to_datetime, to_epoch_seconds, to_instant
@@ -67,6 +72,17 @@ def test_no_id_is_older_than_the_epoch() -> None:
 def test_ids_are_unique_within_a_millisecond() -> None:
     moment = datetime(2026, 1, 1, tzinfo=UTC)
     assert len({new_id("pay", moment) for _ in range(10_000)}) == 10_000
+
+
+def test_an_id_is_made_of_its_time_and_the_entropy_that_is_given() -> None:
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    one, again = (replace(real_outside(), entropy=Random(3).randbytes) for _ in range(2))
+    made = [one.new_id("pay", moment), one.new_id("pay", moment)]
+    assert made == [again.new_id("pay", moment), again.new_id("pay", moment)]
+    assert made[0] == id_at("pay", moment, Random(3).randbytes(10))
+    caller = Caller("user", "mer_1", frozenset({"payments"}), "request")
+    call = Call(caller, "POST", "/v1/payments", moment, "print", entropy=Random(3).randbytes)
+    assert [call.new_id("pay"), call.new_id("pay")] == made
 
 
 def test_what_holds_no_ulid_has_no_time() -> None:

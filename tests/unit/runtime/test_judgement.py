@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from runtime.contract.endpoints import ENDPOINTS
 from runtime.errors import PlatformError
 from runtime.handlers.request import read_request
 from tests.support.http import OPERATOR, http_event, token_of
+from tests.support.outside import OUTSIDE
 
 BY_NAME = {endpoint.operation: endpoint for endpoint in ENDPOINTS}
 PAY, LIST, OPEN = (BY_NAME[n] for n in ("createPayment", "listPayments", "createAccount"))
@@ -27,9 +27,7 @@ def judged(endpoint: Endpoint, path: str = "", **more: Any) -> Call:
         path or endpoint.path,
         **{"authorizer": token_of("mer_1"), "headers": {"idempotency-key": "k"}, **more},
     )
-    return read_request(
-        endpoint, APIGatewayProxyEventV2(event), {"id": "x"}, datetime.now(UTC)
-    ).authenticated
+    return read_request(endpoint, APIGatewayProxyEventV2(event), {"id": "x"}, OUTSIDE).authenticated
 
 
 def refusal(endpoint: Endpoint, **more: Any) -> tuple[int, str]:
@@ -89,5 +87,5 @@ def test_card_data_is_refused_as_such_whatever_else_is_wrong_with_the_body(
 def test_a_card_number_in_a_clients_name_is_not_kept() -> None:
     event = http_event("GET", LIST.path, authorizer=token_of("mer_1"))
     event["requestContext"]["http"]["userAgent"] = "shop 4242 4242 4242 4242"
-    request = read_request(LIST, APIGatewayProxyEventV2(event), {}, datetime.now(UTC))
+    request = read_request(LIST, APIGatewayProxyEventV2(event), {}, OUTSIDE)
     assert request.authenticated.caller.user_agent == "…"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -23,6 +22,7 @@ from runtime.handlers.request import (
     read_request,
 )
 from tests.support.http import EVERYTHING, OPERATOR, http_event, token_of
+from tests.support.outside import OUTSIDE
 
 BY_NAME = {endpoint.operation: endpoint for endpoint in ENDPOINTS}
 PAY = BY_NAME["createPayment"]
@@ -40,7 +40,7 @@ def read(endpoint: Endpoint = PAY, body: Any = _MISSING, path_id: str = "", **mo
             more["body"] = GOOD if body is _MISSING else body
     event = APIGatewayProxyEventV2(http_event(endpoint.method, endpoint.path, **more))
     members = {"processor": "sandbox"} if endpoint.signed else {}
-    return read_request(endpoint, event, {"id": path_id} if path_id else members, datetime.now(UTC))
+    return read_request(endpoint, event, {"id": path_id} if path_id else members, OUTSIDE)
 
 
 def refusal(*args: Any, **more: Any) -> tuple[int, str, str | None]:
