@@ -54,9 +54,19 @@ def legs_of(row: Item) -> Legs:
 def moved_legs(row: Item) -> Legs:
     """The legs of a processed transfer as they were moved: of a hold, what was posted of it."""
     legs, posted = legs_of(row), number(row, "posted_amount")
-    if posted == sum(amount for _, _, amount in legs):
+    if not text(row, "operation_id").startswith(_POST) or posted == total_of(legs):
         return legs
     return tuple((source, target, posted) for source, target, _ in legs)
+
+
+def total_of(legs: Legs) -> int:
+    """The sum of all legs."""
+    return sum(amount for _, _, amount in legs)
+
+
+def is_posting(row: Item) -> bool:
+    """Whether the transfer books what happened to a payment or settlement: fees are legs too."""
+    return bool(text(row, "payment_id") or text(row, "settlement_id"))
 
 
 def net_of(legs: Legs) -> dict[str, int]:
@@ -105,8 +115,8 @@ def transfer_faults(change: RowChange) -> list[str]:
     if new is None:
         return []
     faults = []
-    total = sum(amount for _, _, amount in legs_of(new))
-    if total != number(new, "amount") or total <= 0:
+    total = total_of(legs_of(new))
+    if total <= 0 or not (is_posting(new) or total == number(new, "amount")):
         faults.append(f"has legs of {total}, and the amount {number(new, 'amount')}")
     if text(new, "status") == "processed" and not 0 < number(new, "posted_amount") <= total:
         faults.append(f"posts {number(new, 'posted_amount')} of {total}")
@@ -125,6 +135,8 @@ def transfer_faults(change: RowChange) -> list[str]:
     return faults
 
 
+_POST: Final = "pst_"
+"""What the id of an operation begins with that posts a hold."""
 _FIXED: Final = (
     *("legs", "amount", "currency", "merchant_id", "customer_id", "payment_id", "settlement_id"),
     *("folded_accounts", "debited_accounts", "debit_shard", "held_in_counted", "expires_at"),

@@ -200,6 +200,27 @@ def test_a_refund_lowers_a_debit_shard(engine):
     assert engine.found == []
 
 
+def test_a_capture_and_its_fee_are_two_legs(engine):
+    """The amount of a posting is the gross; the fee goes out of it."""
+    engine.commit(
+        transfers={
+            **transfer(
+                1,
+                ("acc_clearing_USD", "acc_receivable_m_USD", 100),
+                ("acc_receivable_m_USD", "acc_fees_USD", 3),
+                operation_id="pos_1",
+                payment_id="pay_1",
+                folded_accounts=["acc_clearing_USD", "acc_receivable_m_USD", "acc_fees_USD"],
+            ),
+            "amount": 100,
+            "posted_amount": 100,
+        }
+    )
+    owed = engine.rules.ledger.owed
+    assert owed["acc_receivable_m_USD", "pos_1"] == 97
+    assert engine.found == []
+
+
 # -------------------------------------------------------------------- what is wrong
 
 
