@@ -1,0 +1,56 @@
+"""Everything that clients sent and heard, and everything that merchants' endpoints received."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from simulation.platform.http import HttpRequest, HttpResponse
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One attempt at a request, in virtual seconds. `response` None: the client heard nothing.
+
+    `ended` is when the client heard the answer or gave up; what it asked for may still be done
+    later. None: it is still waiting.
+    """
+
+    number: int
+    request_id: str
+    """API Gateway's id of it, which rows carry as their `request_id`."""
+    request: HttpRequest
+    began: float
+    response: HttpResponse | None = None
+    ended: float | None = None
+
+
+@dataclass
+class History:
+    """All exchanges, in the order in which they began."""
+
+    exchanges: list[Exchange] = field(default_factory=list)
+
+    def begin(self, request: HttpRequest, now: float) -> Exchange:
+        """A client has sent a request."""
+        number = len(self.exchanges)
+        exchange = Exchange(number, f"req-{number:06d}", request, now)
+        self.exchanges.append(exchange)
+        return exchange
+
+    def __iter__(self) -> Iterator[Exchange]:
+        return iter(self.exchanges)
+
+    def __len__(self) -> int:
+        return len(self.exchanges)
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookReceived:
+    """A webhook as an endpoint received it. `status` is what it answered, None: nothing."""
+
+    at: float
+    merchant_id: str
+    webhook_id: str
+    body: bytes
+    status: int | None
