@@ -1,0 +1,33 @@
+"""Plans: operations spread over clients, and smaller plans made of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from simulation.platform.plan import MOST_CLIENTS, ClientKind, Plan
+
+
+@pytest.mark.parametrize("operations", [1, 7, 100, 2_000, 20_001])
+def test_a_plan_has_as_many_operations_as_asked_for(operations: int) -> None:
+    plan = Plan.drawn("1", operations)
+    assert plan.operations == operations
+    assert 1 <= len(plan.clients) <= MOST_CLIENTS
+    assert len({client.name for client in plan.clients}) == len(plan.clients)
+
+
+def test_a_plan_follows_from_its_seed() -> None:
+    assert Plan.drawn("1", 500) == Plan.drawn("1", 500)
+    assert Plan.drawn("1", 500) != Plan.drawn("2", 500)
+
+
+def test_a_smaller_plan_leaves_the_other_clients_as_they_are() -> None:
+    plan = Plan.drawn("1", 500)
+    first, second, *_ = plan.clients
+    smaller = plan.without(first.name).limited(second.name, 3)
+    assert smaller.clients[1:] == plan.clients[2:]
+    assert (smaller.clients[0].seed, smaller.clients[0].operations) == (second.seed, 3)
+
+
+def test_a_plan_of_some_kinds_has_no_others() -> None:
+    plan = Plan.drawn("1", 50, kinds=[ClientKind.CARDS, ClientKind.BANK])
+    assert {client.kind for client in plan.clients} == {ClientKind.CARDS, ClientKind.BANK}
