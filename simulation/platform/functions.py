@@ -1,0 +1,181 @@
+"""Every function of the platform, built in each simulated environment as in a Lambda one.
+
+Timeouts are those of the stacks (stacks/api.py, data.py, ledger.py, workers.py, webhooks.py,
+audit.py); the simulation cannot import them, a test compares them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from runtime.bootstrap.archive import ArchiveServices
+from runtime.bootstrap.authorize import AuthorizerServices
+from runtime.bootstrap.deliver import DeliverServices
+from runtime.bootstrap.export import ExportServices
+from runtime.bootstrap.holds import HoldsServices
+from runtime.bootstrap.missing import MissingServices
+from runtime.bootstrap.payments import PaymentPartners
+from runtime.bootstrap.poll import PollServices
+from runtime.bootstrap.process import ProcessServices
+from runtime.bootstrap.project import ProjectServices
+from runtime.bootstrap.proof import ProofServices
+from runtime.bootstrap.query import QueryServices
+from runtime.bootstrap.reconcile import ReconcileServices
+from runtime.bootstrap.resolve import ResolverServices
+from runtime.bootstrap.retries import RetriesServices
+from runtime.bootstrap.rotate import RotationServices
+from runtime.bootstrap.totals import TotalsServices
+from runtime.core.outside import Outside
+from runtime.handlers import (
+    archive,
+    authorize,
+    deliver,
+    export,
+    holds,
+    missing,
+    poll,
+    process,
+    project,
+    proof,
+    query,
+    reconcile,
+    resolve,
+    retries,
+    rotate,
+    totals,
+)
+from runtime.services.webhook_delivery import Http
+from runtime.settings import (
+    ArchiveSettings,
+    AuthorizerSettings,
+    DeliverSettings,
+    ExportSettings,
+    HoldsSettings,
+    MissingSettings,
+    PollSettings,
+    ProcessSettings,
+    ProjectSettings,
+    ProofSettings,
+    QuerySettings,
+    ReconcileSettings,
+    ResolverSettings,
+    RetriesSettings,
+    RotationSettings,
+    Settings,
+    TotalsSettings,
+)
+from simulation.environments import Environment, Handler, LambdaFunction
+from simulation.platform.settings import StageSettings
+from simulation.scheduler import Scheduler
+
+
+@dataclass(frozen=True)
+class Partners:
+    """Who is at the other end of what the functions send, besides AWS."""
+
+    payments: PaymentPartners
+    endpoints: Http
+
+
+class Services(Protocol):
+    """What a function is built from."""
+
+
+Make = Callable[[Any, Outside, Partners], Any]
+
+
+@dataclass(frozen=True)
+class FunctionSpec:
+    """One function: its settings, its timeout in seconds, its services, and its handler on them."""
+
+    settings: type[Settings]
+    seconds: float
+    services: Make
+    handler_for: Callable[[Callable[[], Any]], Callable[[dict[str, Any], Any], Any]]
+
+    def build(
+        self, name: str, stage: StageSettings, outside: Outside, partners: Partners
+    ) -> Handler:
+        """The handler of a new environment."""
+        services = self.services(stage.of(self.settings, name), outside, partners)
+        return self.handler_for(lambda: services)
+
+
+def _alone(services: Callable[[Any, Outside], Any]) -> Make:
+    return lambda settings, outside, _partners: services(settings, outside)
+
+
+def _paying(services: Callable[[Any, Outside, PaymentPartners], Any]) -> Make:
+    return lambda settings, outside, partners: services(settings, outside, partners.payments)
+
+
+def _delivering(settings: Any, outside: Outside, partners: Partners) -> DeliverServices:
+    return DeliverServices(settings, outside, partners.endpoints)
+
+
+FUNCTIONS: Final[Mapping[str, FunctionSpec]] = {
+    "archive": FunctionSpec(ArchiveSettings, 900, _alone(ArchiveServices), archive.handler_for),
+    "authorizer": FunctionSpec(
+        AuthorizerSettings, 5, _alone(AuthorizerServices), authorize.handler_for
+    ),
+    "deliver": FunctionSpec(DeliverSettings, 60, _delivering, deliver.handler_for),
+    "export": FunctionSpec(ExportSettings, 300, _alone(ExportServices), export.handler_for),
+    "holds": FunctionSpec(HoldsSettings, 120, _alone(HoldsServices), holds.handler_for),
+    "missing": FunctionSpec(MissingSettings, 900, _alone(MissingServices), missing.handler_for),
+    "poll": FunctionSpec(PollSettings, 900, _paying(PollServices), poll.handler_for),
+    "process": FunctionSpec(ProcessSettings, 29, _paying(ProcessServices), process.handler_for),
+    "project": FunctionSpec(ProjectSettings, 60, _alone(ProjectServices), project.handler_for),
+    "proof": FunctionSpec(ProofSettings, 900, _alone(ProofServices), proof.handler_for),
+    "query": FunctionSpec(QuerySettings, 15, _alone(QueryServices), query.handler_for),
+    "reconcile": FunctionSpec(
+        ReconcileSettings, 300, _alone(ReconcileServices), reconcile.handler_for
+    ),
+    "resolver": FunctionSpec(ResolverSettings, 120, _paying(ResolverServices), resolve.handler_for),
+    "retries": FunctionSpec(RetriesSettings, 120, _alone(RetriesServices), retries.handler_for),
+    "rotation": FunctionSpec(RotationSettings, 900, _alone(RotationServices), rotate.handler_for),
+    "totals": FunctionSpec(TotalsSettings, 300, _alone(TotalsServices), totals.handler_for),
+}
+
+
+class Functions:
+    """All functions of a stage. A deployment gives new environments other settings.
+
+    `outside_of` makes what a new environment takes from outside.
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        stage: StageSettings,
+        partners: Partners,
+        outside_of: Callable[[Environment], Outside],
+    ) -> None:
+        self._partners, self._outside_of = partners, outside_of
+        self.stage = stage
+        self.deployments = 1
+        self.by_name = {
+            name: LambdaFunction(
+                scheduler, name, self._build(name, spec, stage), seconds=spec.seconds
+            )
+            for name, spec in FUNCTIONS.items()
+        }
+
+    def __getitem__(self, name: str) -> LambdaFunction:
+        return self.by_name[name]
+
+    def deploy(self, stage: StageSettings) -> None:
+        """New environments have these settings; those that are warm may serve for a while."""
+        self.stage = stage
+        self.deployments += 1
+        for name, spec in FUNCTIONS.items():
+            self.by_name[name].deploy(self._build(name, spec, stage))
+
+    def _build(
+        self, name: str, spec: FunctionSpec, stage: StageSettings
+    ) -> Callable[[Environment], Handler]:
+        def build(environment: Environment) -> Handler:
+            return spec.build(name, stage, self._outside_of(environment), self._partners)
+
+        return build
