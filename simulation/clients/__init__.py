@@ -1,0 +1,1 @@
+"""What merchants, operators and banks do in the simulated world."""

@@ -1,0 +1,17 @@
+"""Which class does what a kind of client does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from simulation.clients.cards import CardsClient, StripeClient
+from simulation.clients.client import Client
+from simulation.clients.transfers import TransfersClient
+from simulation.platform.plan import ClientKind
+
+CLIENTS: Final[Mapping[ClientKind, type[Client]]] = {
+    ClientKind.CARDS: CardsClient,
+    ClientKind.STRIPE: StripeClient,
+    ClientKind.TRANSFERS: TransfersClient,
+}

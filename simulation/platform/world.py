@@ -1,0 +1,212 @@
+"""One world: the platform with everything around it, on one thread, from one seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from random import Random
+from typing import Any, Final
+
+from runtime.bootstrap.payments import PaymentPartners
+from runtime.core.outside import Outside
+from runtime.gateways.processors.port import Processor, ProcessorConfig
+from runtime.gateways.processors.sandbox import SandboxProcessor
+from runtime.models import ALL_TABLES
+from runtime.repositories.codec import Codec, NoCipher
+from runtime.repositories.sandbox_charges import SandboxChargeRepository
+from runtime.repositories.store import Store
+from simulation.aws.account import AwsAccount
+from simulation.aws.sqs import Queue
+from simulation.clients.client import Client
+from simulation.clients.kinds import CLIENTS
+from simulation.clients.town import Builder, Town
+from simulation.dynamodb import InMemoryClient, InMemoryDynamoDB
+from simulation.environments import Environment
+from simulation.faults import FaultRates, PartnerRates
+from simulation.outside import BEGINNING, outside_for
+from simulation.platform.functions import FUNCTIONS, Functions, Partners
+from simulation.platform.gateway import Gateway
+from simulation.platform.history import History
+from simulation.platform.http import HttpRequest, HttpResponse
+from simulation.platform.plan import Part, Plan
+from simulation.platform.receivers import Endpoints, ReceiverRates
+from simulation.platform.sandbox import SandboxLine
+from simulation.platform.settings import (
+    BUCKETS,
+    DELIVERIES,
+    EXPORT_JOBS,
+    QUEUES,
+    SETTLEMENT_FILES,
+    StageSettings,
+)
+from simulation.platform.stripe_network import StripeNetwork
+from simulation.platform.stripe_server import StripeServer
+from simulation.scheduler import Scheduler
+from simulation.tasks import Task
+from simulation.watch.watching import CommitWatch
+
+LONGEST_INDEX_LAG: Final = 0.5
+"""Seconds until an index shows a change; mostly far less."""
+VISIBILITY_PER_TIMEOUT: Final = 6
+"""A message stays hidden for six times its consumer's timeout (stacks/constructs/queues.py)."""
+CONSUMERS: Final = {DELIVERIES: "deliver", EXPORT_JOBS: "export", SETTLEMENT_FILES: "reconcile"}
+"""Who works on the messages of each queue."""
+
+
+class Platform:
+    """The whole platform in virtual time.
+
+    `watch` judges and hashes every commit from the first one on; what it finds ends the run with a
+    Violation, unless `stops` is False.
+    """
+
+    def __init__(self, seed: str, plan: Plan, *, stops: bool = True) -> None:
+        self.seed, self.plan = seed, plan
+        self.scheduler = scheduler = Scheduler(seed, FaultRates.calm())
+        lag = Random(f"{seed}-lag")
+        self.database = InMemoryDynamoDB(
+            now=lambda: scheduler.now,
+            epoch=BEGINNING.timestamp(),
+            index_lag=lambda: lag.random() ** 4 * LONGEST_INDEX_LAG,
+        )
+        self.tables = {schema.name: f"{schema.name}" for schema in ALL_TABLES}
+        self.watch = CommitWatch(
+            lambda: scheduler.now,
+            self.database,
+            self.tables,
+            epoch=BEGINNING.timestamp(),
+            stops=stops,
+        )
+        self._make_tables()
+        self.aws = AwsAccount(scheduler, self.database, PartnerRates.calm())
+        self.queues = {
+            name: self._make_queue(name, function) for name, function in CONSUMERS.items()
+        }
+        for bucket in BUCKETS:
+            self.aws.s3.create(bucket)
+        self.line = PartnerRates.calm()
+        """The line to processors and endpoints."""
+        self.history = History()
+        self.stripe = StripeServer(
+            lambda: BEGINNING.timestamp() + scheduler.now, Random(f"{seed}-stripe")
+        )
+        self.endpoints = Endpoints(
+            scheduler, lambda: self.line, Random(f"{seed}-endpoints"), ReceiverRates.calm()
+        )
+        self.deliveries = self.endpoints.received
+        urls = {setting: self.queues[name].url for setting, name in QUEUES.items()}
+        stage = StageSettings(self.tables, urls)
+        self._sandbox_store = self._store_of_the_sandbox()
+        self.functions = Functions(scheduler, stage, self._partners(stage), self._outside_of)
+        self.gateway = Gateway(self.functions)
+        self.town: Town | None = None
+        self.clients: list[Client] = []
+        self.impatience = 0.0
+        self._beside = 0
+
+    # ------------------------------------------------------------ building
+
+    def _make_tables(self) -> None:
+        for schema in ALL_TABLES:
+            name = self.tables[schema.name]
+            self.database.create_table(**schema.create_table_arguments(name))
+            if schema.ttl_attribute:
+                self.database.update_time_to_live(
+                    TableName=name,
+                    TimeToLiveSpecification={
+                        "Enabled": True,
+                        "AttributeName": schema.ttl_attribute,
+                    },
+                )
+
+    def _make_queue(self, name: str, function: str) -> Queue:
+        seconds = FUNCTIONS[function].seconds * VISIBILITY_PER_TIMEOUT
+        return self.aws.sqs.create(name, visibility_seconds=seconds)
+
+    def _outside_of(self, environment: Environment) -> Outside:
+        return outside_for(self.scheduler, environment, self.aws.clients(environment))
+
+    def _store_of_the_sandbox(self) -> Store:
+        outside = outside_for(self.scheduler, None, self.aws.clients(None))
+        client: Any = InMemoryClient(self.database)
+        return Store(client, self.tables, Codec(NoCipher()), lambda: 60.0, outside)
+
+    def _partners(self, stage: StageSettings) -> Partners:
+        memory, timing = SandboxChargeRepository(self._sandbox_store), stage.timing
+
+        def sandbox(merchant_id: str, config: Callable[[], ProcessorConfig]) -> Processor:
+            inner = SandboxProcessor(
+                memory,
+                fee_basis_points=timing.sandbox_fee_basis_points,
+                fee_fixed_minor=timing.sandbox_fee_fixed_minor,
+                sleep=lambda _: None,
+                config=config,
+                account=merchant_id,
+            )
+            return SandboxLine(inner, self.scheduler, lambda: self.line)
+
+        def stripe_http(seconds: float) -> StripeNetwork:
+            return StripeNetwork(self.stripe, self.scheduler, lambda: self.line, seconds)
+
+        return Partners(PaymentPartners(stripe_http, sandbox), self.endpoints)
+
+    # ------------------------------------------------------------ what clients see
+
+    def api(self, request: HttpRequest, impatience: float | None = None) -> HttpResponse:
+        """One attempt at a request. Raises ClientGone after `impatience` seconds."""
+        exchange = self.history.begin(request, self.scheduler.now)
+        try:
+            response = self.gateway.send(request, exchange.request_id, impatience)
+            exchange.response = response
+        finally:
+            exchange.ended = self.scheduler.now
+        return response
+
+    def sleep(self, seconds: float) -> None:
+        """Let others go on for so long."""
+        self.scheduler.sleep(seconds)
+
+    def beside(self, work: Callable[[], None], name: str) -> None:
+        """Have something done at the same time; the run waits for it."""
+
+        def counted() -> None:
+            work()
+            self._beside -= 1
+
+        self._beside += 1
+        self.scheduler.spawn(counted, name)
+
+    def open_stripe_account(self, api_key: str) -> None:
+        """An account at Stripe with this key."""
+        self.stripe.open_account(api_key)
+
+    # ------------------------------------------------------------ running
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether something was found: a run ends then."""
+        return bool(self.gateway.crashes)
+
+    def run(self) -> None:
+        """Build the town, then let all clients do what they are planned to."""
+        self.town = Builder(self, self.seed).build()
+        if Part.FAULTS in self.plan.parts:
+            self._let_things_go_wrong()
+        self.clients = [CLIENTS[each.kind](each, self, self.town) for each in self.plan.clients]
+        tasks = [
+            self.scheduler.spawn(partial(client.work, number), f"{client.plan.name}.{number}")
+            for client in self.clients
+            for number in range(client.workers)
+        ]
+        self.scheduler.run(until=lambda: self.has_failed or self._are_done(tasks))
+
+    def _are_done(self, tasks: list[Task]) -> bool:
+        return self._beside == 0 and all(task.done for task in tasks)
+
+    def _let_things_go_wrong(self) -> None:
+        dice = Random(f"{self.seed}-rates")
+        self.scheduler.rates = FaultRates.swarm(dice)
+        self.aws.rates = PartnerRates.aws(dice)
+        self.line = PartnerRates.swarm(dice)
+        self.endpoints.rates = ReceiverRates()
+        self.impatience = self.scheduler.rates.impatient
