@@ -123,7 +123,9 @@ def _refusals() -> dict[str, float]:
     """CPU milliseconds of refusing tokens that are wrong in ways of different cost."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     public: dict[str, Any] = RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
-    issuers = PublicKeys(lambda: {"keys": [{**public, "kid": "k", "alg": "RS256"}]}, 300)
+    issuers = PublicKeys(
+        lambda: {"keys": [{**public, "kid": "k", "alg": "RS256"}]}, 300, time.monotonic
+    )
     keys = TokenKeys(issuers)
     settings = AuthorizerSettings(
         stage="bench",

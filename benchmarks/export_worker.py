@@ -99,7 +99,7 @@ class DiskUploads:
 
 def export_reads(store: Store) -> ExportReads:
     """All that exports read, on a store."""
-    return ExportReads.on(store, MerchantProfiles(MerchantRepository(store), 60))
+    return ExportReads.on(store, MerchantProfiles(MerchantRepository(store), 60, store.outside))
 
 
 def work(job: Job) -> Done:

@@ -107,7 +107,7 @@ def dependencies_on(store: Store, path: Path, queue: MemoryQueue) -> Reconciliat
         objects=SettlementObjects(bucket, "settlements"),
         queue=SettlementQueue(sqs, "queue"),
         chunks=SettlementChunkRepository(store),
-        merchants=MerchantProfiles(MerchantRepository(store), 0),
+        merchants=MerchantProfiles(MerchantRepository(store), 0, store.outside),
         alerts=AlertRepository(store),
         record=partial(record_batch, dependencies=BatchDependencies(store)),
         must_stop=lambda: False,

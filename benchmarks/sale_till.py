@@ -74,7 +74,7 @@ class Till:
 
     def desk_on(self, store: Store, processor: Processor | None = None) -> PaymentDesk:
         """The payment desk on `store`, remembering merchants' settings."""
-        merchants = MerchantProfiles(MerchantRepository(store), CACHE_SECONDS)
+        merchants = MerchantProfiles(MerchantRepository(store), CACHE_SECONDS, store.outside)
         desk = self.world.desk(store, processor or self.processor)
         return replace(desk, merchants=merchants)
 

@@ -124,7 +124,7 @@ class _Bench:
         store = world.store_on(client, remaining_seconds=self._left, sleep=time.sleep)
         self._store = store
         merchant = world.merchant()
-        profiles = MerchantProfiles(MerchantRepository(store), 300)
+        profiles = MerchantProfiles(MerchantRepository(store), 300, store.outside)
         claims, accounts = ClaimRepository(store), AccountRepository(store)
         folds = FoldRepository(store)
         desk = TransferDesk(

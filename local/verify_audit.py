@@ -100,7 +100,7 @@ def verified(
     )
     key = clients.keys.get_public_key(KeyId=settings.audit_key_arn)["PublicKey"]
     with tempfile.TemporaryDirectory() as directory, _Counters(console) as advance:
-        index = VerificationIndex(Path(directory) / "verification.sqlite")
+        index = VerificationIndex(Path(directory) / "verification.sqlite", real_outside().lock())
         reader = ArchiveReader(
             AuditArchive(clients.files, settings.audit_bucket),
             index,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
-from collections.abc import Callable
 from typing import Generic, TypeVar
+
+from runtime.core.outside import Outside
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -17,12 +17,12 @@ class Remembered(Generic[Key, Value]):
     Several threads may ask at once; then two may make the same value, and the later one is kept.
     """
 
-    def __init__(self, seconds: float, most: int, monotonic: Callable[[], float]) -> None:
+    def __init__(self, seconds: float, most: int, outside: Outside) -> None:
         self._seconds = seconds
         self._most = most
-        self._monotonic = monotonic
+        self._monotonic = outside.monotonic
         self._known: OrderedDict[Key, tuple[float, Value]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = outside.lock()
 
     def get(self, key: Key) -> Value | None:
         """What is known of `key`, unless it is too old."""

@@ -54,15 +54,15 @@ class AuthorizerServices:
         keep, max_stale = settings.jwks_cache_seconds, settings.jwks_max_stale_seconds
         public = secret = None
         if settings.jwks_url is not None:
-            public = PublicKeys(self._jwks(settings.jwks_url), keep, max_stale, monotonic)
+            public = PublicKeys(self._jwks(settings.jwks_url), keep, monotonic, max_stale)
         elif settings.jwks_secret_arn is not None:
             secrets = self.outside.aws.secrets_manager()
             source = jwks_from_secret(secrets, settings.jwks_secret_arn)
-            public = PublicKeys(source, keep, max_stale, monotonic)
+            public = PublicKeys(source, keep, monotonic, max_stale)
         if settings.hs256_secret_arn is not None:
             secrets = self.outside.aws.secrets_manager()
             text = text_of_secret(secrets, settings.hs256_secret_arn)
-            secret = SharedSecret(text, keep, max_stale, monotonic)
+            secret = SharedSecret(text, keep, monotonic, max_stale)
         return TokenKeys(public, secret)
 
 

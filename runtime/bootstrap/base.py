@@ -96,18 +96,12 @@ class FunctionServices:
     def key_ring(self) -> KeyRing:
         """Data keys; the keys table itself holds nothing that we encipher."""
         plain = self._store_of(Codec(NoCipher()), self.invocation.remaining_seconds)
-        return KeyRing(
-            self.kms,
-            DataKeyRepository(plain),
-            self._key_arns,
-            self.outside.monotonic,
-            self.outside.now,
-        )
+        return KeyRing(self.kms, DataKeyRepository(plain), self._key_arns, self.outside)
 
     @cached_property
     def encryption(self) -> FieldEncryption:
         """Field encryption with this function's keys."""
-        return FieldEncryption(self.key_ring)
+        return FieldEncryption(self.key_ring, self.outside.entropy)
 
     @cached_property
     def store(self) -> Store:
@@ -131,9 +125,7 @@ class FunctionServices:
 
     def profiles_for(self, remember_seconds: float) -> MerchantProfiles:
         """Merchants' settings, remembered for so long."""
-        return MerchantProfiles(
-            MerchantRepository(self.store), remember_seconds, self.outside.monotonic
-        )
+        return MerchantProfiles(MerchantRepository(self.store), remember_seconds, self.outside)
 
     def _store_of(self, codec: Codec, remaining_seconds: Callable[[], float]) -> Store:
         return Store(self.client, self._tables, codec, remaining_seconds, self.outside)

@@ -42,13 +42,7 @@ class MachineClients:
         arns: dict[KeyPurpose, str] = {"index": settings.index_key_arn}
         self._gate = ApiKeyGate(
             reader=ApiKeyRepository(self.store),
-            hash_keys=KeyRing(
-                outside.aws.kms(),
-                DataKeyRepository(self.store),
-                arns,
-                outside.monotonic,
-                outside.now,
-            ),
+            hash_keys=KeyRing(outside.aws.kms(), DataKeyRepository(self.store), arns, outside),
             uses=ApiKeyRepository(at_once),
             outside=outside,
         )

@@ -84,7 +84,7 @@ def connectors_of(
             SandboxChargeRepository(services.store),
             fee_basis_points=timing.sandbox_fee_basis_points,
             fee_fixed_minor=timing.sandbox_fee_fixed_minor,
-            sleep=services.outside.sleep,
+            outside=services.outside,
             config=config,
             account=merchant_id,
         )
@@ -94,5 +94,5 @@ def connectors_of(
         MerchantRepository(services.store),
         {"sandbox": partners.sandbox or sandbox, "stripe": stripe.connector},
         timing.merchant_cache_seconds,
-        services.outside.monotonic,
+        services.outside,
     )

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import unicodedata
+from collections.abc import Callable
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -31,10 +31,14 @@ BLIND_INDEX_SUBJECT: Final = "blind-index"
 
 
 class FieldEncryption:
-    """Enciphers and opens single attributes, and makes the blind indexes that find them."""
+    """Enciphers and opens single attributes, and makes the blind indexes that find them.
 
-    def __init__(self, keys: KeyRing) -> None:
+    `entropy` gives unpredictable bytes, for the nonces.
+    """
+
+    def __init__(self, keys: KeyRing, entropy: Callable[[int], bytes]) -> None:
         self._keys = keys
+        self._entropy = entropy
 
     def prepare(self, purpose: Purpose, subject: str) -> None:
         """Have the subject's key at hand, made now if it has none. Raises KeysUnavailable."""
@@ -43,7 +47,7 @@ class FieldEncryption:
     def encrypt(self, place: Place, plaintext: bytes) -> bytes:
         """Encipher for `place`."""
         key_id, key = self._keys.key_for_writing(place.purpose, place.subject)
-        nonce = os.urandom(_NONCE_BYTES)
+        nonce = self._entropy(_NONCE_BYTES)
         sealed = AESGCM(key).encrypt(nonce, plaintext, _bound_to(place, key_id))
         return VERSION + key_id.encode() + nonce + sealed
 

@@ -5,18 +5,16 @@ A warm function calls KMS not at all. Deleting a subject's row in the keys table
 
 from __future__ import annotations
 
-import threading
-import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
-from ulid import ULID
 
+from runtime.core.outside import Outside
 from runtime.domain.instants import to_datetime, to_instant
 from runtime.errors import IntegrityError, KeyForgotten, KeysUnavailable
 from runtime.models.data_key import DataKey, key_owner
@@ -70,16 +68,15 @@ class KeyRing:
         kms: KMSClient,
         store: KeyStore,
         key_arns: Mapping[KeyPurpose, str],
-        monotonic: Callable[[], float] = time.monotonic,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        outside: Outside,
     ) -> None:
         self._kms = kms
         self._store = store
         self._key_arns = key_arns
-        self._monotonic = monotonic
-        self._clock = clock
+        self._outside = outside
+        self._monotonic = outside.monotonic
         self._cache: OrderedDict[tuple[KeyPurpose, str, str], tuple[float, OpenKey]] = OrderedDict()
-        self._lock = threading.Lock()  # several rows are enciphered at once where streams are read
+        self._lock = outside.lock()  # several rows are enciphered at once where streams are read
         self._found_by: dict[str, tuple[float, list[OpenKey]]] = {}
 
     def __repr__(self) -> str:
@@ -147,7 +144,7 @@ class KeyRing:
 
     def _youngest(self, purpose: KeyPurpose, rows: list[DataKey]) -> DataKey | None:
         """The youngest key in use, unless it is so old that a successor is wanted."""
-        now = self._clock()
+        now = self._outside.now()
         active = [row for row in rows if (row.active_from or "") <= to_instant(now)]
         # Index keys have no successor but by `succeed`: what was written must be found again.
         too_old = purpose != "index" and active and _age(active[0], now) >= ROTATE_AFTER
@@ -166,14 +163,15 @@ class KeyRing:
                 KeySpec="AES_256",
                 EncryptionContext=_context(purpose, subject),
             )
+        now = self._outside.now()
         row = DataKey(
             subject=key_owner(purpose, subject),
             key_id=key_id,
             wrapped=made["CiphertextBlob"].hex(),
-            created_at=to_instant(self._clock()),
+            created_at=to_instant(now),
             active_from=active_from,
         )
-        stored = self._store.create(row, token=str(ULID()))
+        stored = self._store.create(row, token=self._outside.new_id("key", now))
         if stored.wrapped != row.wrapped:
             return stored, self._unwrap(purpose, subject, stored)
         return row, self._keep(purpose, subject, key_id, OpenKey(key_id, made["Plaintext"]))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
@@ -98,8 +97,8 @@ class PublicKeys:
         self,
         source: JwksSource,
         keep_seconds: float,
+        monotonic: Callable[[], float],
         max_stale_seconds: float = MAX_STALE_SECONDS,
-        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         times = _Times(keep_seconds, max_stale_seconds, monotonic)
         self._keys = _Remembered(lambda: _usable_keys(source()), "the issuer's public keys", times)
@@ -147,8 +146,8 @@ class SharedSecret:
         self,
         source: SecretSource,
         keep_seconds: float,
+        monotonic: Callable[[], float],
         max_stale_seconds: float = MAX_STALE_SECONDS,
-        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         def read() -> bytes:
             secret = base64.b64decode(source().strip(), validate=True)

@@ -7,8 +7,8 @@ them, and to follow a chain, they have to be in the order of entity and sequence
 from __future__ import annotations
 
 import sqlite3
-import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, groupby
@@ -95,11 +95,14 @@ class Place:
 
 
 class VerificationIndex:
-    """A SQLite file; several threads may add to it. Nothing in it outlives the verification."""
+    """A SQLite file; several threads may add to it. Nothing in it outlives the verification.
 
-    def __init__(self, file: Path) -> None:
+    `lock` keeps their statements apart.
+    """
+
+    def __init__(self, file: Path, lock: AbstractContextManager[Any]) -> None:
         self._database = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
-        self._lock = threading.Lock()
+        self._lock = lock
         self._database.execute("PRAGMA journal_mode = OFF")
         self._database.execute("PRAGMA synchronous = OFF")
         self._database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")

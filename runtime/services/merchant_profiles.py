@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Protocol
 
+from runtime.core.outside import Outside
 from runtime.domain.buckets import PLATFORM_BUCKETS
 from runtime.echo import echoed
 from runtime.errors import NotFound
@@ -28,15 +27,10 @@ class ProfileReader(Protocol):
 class MerchantProfiles:
     """A bounded memory of merchants that exist; absence is never remembered."""
 
-    def __init__(
-        self,
-        reader: ProfileReader,
-        remember_seconds: float,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, reader: ProfileReader, remember_seconds: float, outside: Outside) -> None:
         self._reader = reader
         self._known: Remembered[str, MerchantProfile] = Remembered(
-            remember_seconds, MAX_REMEMBERED, monotonic
+            remember_seconds, MAX_REMEMBERED, outside
         )
 
     def index_buckets(self, owner: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from random import Random
 from typing import Any, Final
@@ -139,7 +140,7 @@ class Platform:
                 memory,
                 fee_basis_points=timing.sandbox_fee_basis_points,
                 fee_fixed_minor=timing.sandbox_fee_fixed_minor,
-                sleep=lambda _: None,
+                outside=replace(self._sandbox_store.outside, sleep=lambda _: None),
                 config=config,
                 account=merchant_id,
             )

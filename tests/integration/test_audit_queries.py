@@ -22,6 +22,7 @@ from runtime.services import pages as pages_module
 from runtime.services.audit_queries import AuditTrail, list_audit, verify_chain
 from runtime.services.merchant_profiles import MerchantProfiles
 from runtime.services.pages import Cursors
+from tests.support.outside import OUTSIDE
 from tests.support.world import CURSOR_KEY, World, pages
 
 BUCKETS = 4
@@ -69,7 +70,7 @@ class Buckets:
 
 
 def trail(world: World) -> AuditTrail:
-    merchants = MerchantProfiles(Buckets(), 0)
+    merchants = MerchantProfiles(Buckets(), 0, OUTSIDE)
     return AuditTrail(AuditRepository(world.store), merchants, Cursors(lambda: CURSOR_KEY))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from datetime import timedelta
+from threading import Lock
 from typing import Any
 
 import pytest
@@ -351,7 +352,7 @@ def test_a_segment_that_a_root_covers_and_that_is_gone_is_found(auditor: Auditor
     elsewhere = AuditStage.on(Engine("ministack", auditor.stage.s3.meta.endpoint_url))
     elsewhere.archive.add_root(root)
     moved = Auditor(auditor.world, elsewhere, auditor.directory)
-    index = VerificationIndex(auditor.directory / "moved.sqlite")
+    index = VerificationIndex(auditor.directory / "moved.sqlite", Lock())
     reader = ArchiveReader(elsewhere.archive, index, auditor.stage.public_key())
     assert reader.read_archive(auditor.world.clock()) == 1
     assert [(f.subject, f.reason) for f in reader.findings] == [

@@ -442,7 +442,7 @@ def _merchant(world: World, _: Any, key: str | None) -> Any:
 
 
 def _profiles(world: World) -> MerchantProfiles:
-    return MerchantProfiles(MerchantRepository(world.store), 0)
+    return world.profiles()
 
 
 def _customer(world: World, merchant: Any, key: str | None) -> Any:
@@ -523,7 +523,7 @@ def test_an_account_of_a_foreign_customer_is_not_found_and_nothing_is_taken(worl
 
 def test_two_that_make_a_data_key_at_once_end_with_one(world: World) -> None:
     rings = [
-        KeyRing(world.kms, DataKeyRepository(world.store), {"pii": "arn:pii"})  # type: ignore[arg-type]
+        KeyRing(world.kms, DataKeyRepository(world.store), {"pii": "arn:pii"}, world.outside)  # type: ignore[arg-type]
         for _ in range(16)
     ]
     keys = at_once(*[lambda r=ring: r.key_for_writing("pii", "cus_1") for ring in rings])

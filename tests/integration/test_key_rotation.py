@@ -215,7 +215,7 @@ def ring_of_another_function(world: World) -> KeyRing:
     """Data keys as another function has them: none remembered."""
     arns: dict[KeyPurpose, str] = {"pii": "arn:pii", "pci": "arn:pci", "index": "arn:index"}
     keys = DataKeyRepository(world.store)
-    return KeyRing(world.kms, keys, arns, clock=world.clock)  # type: ignore[arg-type]
+    return KeyRing(world.kms, keys, arns, world.outside)  # type: ignore[arg-type]
 
 
 def test_a_row_that_cannot_be_opened_is_counted_and_keeps_the_old_index_key(world: World) -> None:

@@ -52,6 +52,7 @@ from runtime.services.transaction_queries import (
     list_transactions,
 )
 from stacks import permissions
+from tests.support.outside import OUTSIDE
 from tests.support.rights import hold_to
 from tests.support.world import CURSOR_KEY, SETUP, World, pages
 
@@ -69,7 +70,7 @@ class Desk:
         cursors = Cursors(lambda: CURSOR_KEY)
         customers = CustomerRepository(store)
         merchants = MerchantRepository(store)
-        profiles = MerchantProfiles(merchants, 0)
+        profiles = MerchantProfiles(merchants, 0, OUTSIDE)
         self.customers = CustomerArchive(customers, profiles, self.world.encryption, cursors)
         self.merchants = MerchantReads(merchants, cursors)
         self.accounts = AccountArchive(

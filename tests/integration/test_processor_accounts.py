@@ -44,6 +44,7 @@ from runtime.services.payment_desk import PaymentDesk
 from runtime.services.payment_resolution import resolve_due
 from runtime.services.processor_events import Notification, receive_event
 from tests.support.engines import Engine
+from tests.support.outside import outside
 from tests.support.processors import unheard, unreached
 from tests.support.world import Hooked, World
 
@@ -83,7 +84,7 @@ class Bank:
             raise InvalidValue("the processor refuses the key", param="processor_config")
         self.asked.append(name)
         memory = SandboxChargeRepository(self.memories[name].store)
-        sandbox = SandboxProcessor(memory, 290, 30, sleep=lambda _: None, config=config)
+        sandbox = SandboxProcessor(memory, 290, 30, outside(), config=config)
         return self.wrap(Account(sandbox, name, key))
 
     def connectors(self) -> Connectors:
@@ -91,7 +92,7 @@ class Bank:
             return self.world.sandbox()
 
         factories = {"stripe": self.connector, "sandbox": sandbox}
-        return Connectors(MerchantRepository(self.world.store), factories, 0)
+        return Connectors(MerchantRepository(self.world.store), factories, 0, self.world.outside)
 
     def payment_desk(self) -> PaymentDesk:
         return replace(self.world.desk(), connectors=self.connectors())

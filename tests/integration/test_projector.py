@@ -22,12 +22,10 @@ from runtime.repositories.customers import CustomerRepository
 from runtime.repositories.entries import EntryRepository
 from runtime.repositories.expressions import change, put
 from runtime.repositories.folding import FoldItem, FoldRepository, FoldTarget
-from runtime.repositories.merchants import MerchantRepository
 from runtime.repositories.store import Store
 from runtime.services.account_queries import AccountArchive, list_entries
 from runtime.services.entries_projection import EntriesProjection, entry_of
 from runtime.services.folding_projection import FoldingProjection
-from runtime.services.merchant_profiles import MerchantProfiles
 from runtime.services.pages import Cursors
 from runtime.services.projector import Projector
 from runtime.services.stream_records import Change, Kind, StreamRecord
@@ -273,7 +271,7 @@ def test_a_statement_leaves_out_sweeps_of_fold_rows_and_nothing_that_only_is_cal
         FoldRepository(world.store),
         EntryRepository(world.store),
         CustomerRepository(world.store),
-        MerchantProfiles(MerchantRepository(world.store), 0.0),
+        world.profiles(),
         Cursors(lambda: b"k" * 32),
     )
     page = list_entries(row.id, EntryQuery(), world.call(None, operator=True), archive)

@@ -12,11 +12,9 @@ from runtime.errors import BadCursor, Forbidden, InvalidValue, NotFound
 from runtime.models.merchant import MerchantProfile, ReconciliationTerms
 from runtime.models.settlement import LineStatus, LineType, Resolution, ResolutionAction
 from runtime.models.transaction import Transaction
-from runtime.repositories.merchants import MerchantRepository
 from runtime.repositories.settlement_lines import SettlementLineRepository
 from runtime.repositories.settlements import SettlementRepository
 from runtime.repositories.unsettled import UnsettledRepository
-from runtime.services.merchant_profiles import MerchantProfiles
 from runtime.services.pages import Cursors
 from runtime.services.reconciliation import exceptions
 from runtime.services.reconciliation.exceptions import ExceptionReads, list_exceptions
@@ -34,7 +32,7 @@ def reads(world: World) -> ExceptionReads:
         SettlementLineRepository(world.store),
         SettlementRepository(world.store),
         UnsettledRepository(world.store),
-        MerchantProfiles(MerchantRepository(world.store), 0),
+        world.profiles(),
         Cursors(lambda: CURSOR_KEY),
     )
 
@@ -153,7 +151,7 @@ def test_a_line_that_was_resolved_after_the_index_was_read_is_left_out(world: Wo
         Lagging(world.store),
         SettlementRepository(world.store),
         UnsettledRepository(world.store),
-        MerchantProfiles(MerchantRepository(world.store), 0),
+        world.profiles(),
         Cursors(lambda: CURSOR_KEY),
     )
     page = list_exceptions(ExceptionQuery(limit=2), world.call(merchant), late)

@@ -23,7 +23,6 @@ from runtime.models.transaction import Transaction
 from runtime.models.webhook import Webhook, WebhookStatus
 from runtime.repositories.customers import CustomerRepository
 from runtime.repositories.expressions import change
-from runtime.repositories.merchants import MerchantRepository
 from runtime.repositories.store import Store
 from runtime.repositories.webhooks import WebhookRepository
 from runtime.services.merchant_profiles import MerchantProfiles
@@ -48,7 +47,7 @@ def projection(
 ) -> WebhookProjection:
     return WebhookProjection(
         store=store or world.store,
-        merchants=MerchantProfiles(MerchantRepository(world.store), 0),
+        merchants=world.profiles(),
         queue=DeliveryQueue(world.sqs, "queue"),  # type: ignore[arg-type]
         clock=world.clock,
         request_id=lambda: "invocation",

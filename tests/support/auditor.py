@@ -97,7 +97,8 @@ class Auditor:
             self.world.clock.advance(seconds)
             sleep(seconds)
 
-        index = VerificationIndex(self.directory / f"{new_id('idx', self.world.clock())}.sqlite")
+        file = self.directory / f"{new_id('idx', self.world.clock())}.sqlite"
+        index = VerificationIndex(file, self.world.outside.lock())
         reader = ArchiveReader(
             archive or self.stage.archive, index, self.stage.public_key(), lambda _: None, only
         )

@@ -22,12 +22,10 @@ from runtime.models.settlement import (
 from runtime.models.settlement_file import SettlementChunk, SettlementFile
 from runtime.models.transaction import Transaction
 from runtime.repositories.claims import ClaimRepository
-from runtime.repositories.merchants import MerchantRepository
 from runtime.repositories.settlement_chunks import SettlementChunkRepository
 from runtime.repositories.settlement_lines import SettlementLineRepository
 from runtime.repositories.settlement_resolutions import ResolutionRepository
 from runtime.repositories.store import Store
-from runtime.services.merchant_profiles import MerchantProfiles
 from runtime.services.reconciliation.closing import close_file
 from runtime.services.reconciliation.dependencies import ReconciliationDependencies
 from runtime.services.reconciliation.resolutions import (
@@ -53,7 +51,7 @@ class Decisions:
         return ResolutionDependencies(
             ResolutionRepository(store),
             SettlementLineRepository(store),
-            MerchantProfiles(MerchantRepository(self.world.store), 0),
+            self.world.profiles(),
             ClaimRepository(store),
             self.world.clock,
         )
@@ -77,7 +75,7 @@ class Decisions:
             objects=None,  # type: ignore[arg-type]
             queue=None,  # type: ignore[arg-type]
             chunks=SettlementChunkRepository(self.world.store),
-            merchants=MerchantProfiles(MerchantRepository(self.world.store), 0),
+            merchants=self.world.profiles(),
             alerts=None,  # type: ignore[arg-type]
             record=None,  # type: ignore[arg-type]
             must_stop=lambda: False,

@@ -131,7 +131,7 @@ class Exporting:
         store = self.world.store
         dependencies = ExportRequests(
             ExportRepository(store),
-            MerchantProfiles(MerchantRepository(store), 0),
+            MerchantProfiles(MerchantRepository(store), 0, store.outside),
             CustomerRepository(store),
             AccountRepository(store),
             PaymentRepository(store),
@@ -152,7 +152,7 @@ class Exporting:
         return str(json.loads(answer.body)["id"])
 
     def reads(self, store: Store | None = None) -> ExportReads:
-        merchants = MerchantProfiles(MerchantRepository(self.world.store), 0)
+        merchants = self.world.profiles()
         return ExportReads.on(store or self.world.store, merchants)
 
     def turn(

@@ -154,7 +154,9 @@ class LedgerWorld:
 
     def __post_init__(self) -> None:
         self.world = World(self.engine, self.timing, streams=True)
-        self.profiles = MerchantProfiles(MerchantRepository(self.world.store), 3600)
+        self.profiles = MerchantProfiles(
+            MerchantRepository(self.world.store), 3600, self.world.outside
+        )
         self.merchant = self.world.merchant(index_buckets=2)
         self.locks = ItemLocks(self.world.key_names, hold_seconds=self.lock_seconds)
         self.watch = CommitWatch(

@@ -141,10 +141,9 @@ class World:
             self.kms,  # type: ignore[arg-type]
             DataKeyRepository(plain),
             _KEY_ARNS,  # type: ignore[arg-type]
-            monotonic=lambda: self._ring_seconds,
-            clock=self.clock,
+            replace(self.outside, monotonic=lambda: self._ring_seconds),
         )
-        self.encryption = FieldEncryption(self.key_ring)
+        self.encryption = FieldEncryption(self.key_ring, self.outside.entropy)
         self.store = self.store_on(self.client)
 
     def lose_keys(self) -> None:
@@ -182,7 +181,7 @@ class World:
             customers=CustomerRepository(store),
             claims=ClaimRepository(store),
             limits=RateLimiter(LimitRepository(store)),
-            merchants=MerchantProfiles(MerchantRepository(self.store), 0),
+            merchants=self.profiles(),
             connectors=self.connectors(processor or self.sandbox(store)),
             timing=self.timing,
             clock=self.clock,
@@ -200,7 +199,7 @@ class World:
             return processor
 
         return Connectors(
-            MerchantRepository(self.store), {"sandbox": factory, "stripe": factory}, 0
+            MerchantRepository(self.store), {"sandbox": factory, "stripe": factory}, 0, self.outside
         )
 
     def sandbox(self, store: Store | None = None) -> SandboxProcessor:
@@ -209,14 +208,14 @@ class World:
             SandboxChargeRepository(store or self.store),
             fee_basis_points=self.timing.sandbox_fee_basis_points,
             fee_fixed_minor=self.timing.sandbox_fee_fixed_minor,
-            sleep=lambda _: None,
+            outside=self.outside,
         )
 
     def customer_desk(self) -> CustomerDesk:
         """What customers and their payment methods are changed with."""
         return CustomerDesk(
             CustomerRepository(self.store),
-            MerchantProfiles(MerchantRepository(self.store), 0),
+            self.profiles(),
             self.encryption,
             ClaimRepository(self.store),
         )
@@ -239,14 +238,14 @@ class World:
 
     def profiles(self) -> MerchantProfiles:
         """Merchants' settings, never remembered."""
-        return MerchantProfiles(MerchantRepository(self.store), 0)
+        return MerchantProfiles(MerchantRepository(self.store), 0, self.outside)
 
     def archive(self) -> PaymentArchive:
         """What lists read."""
         return PaymentArchive(
             PaymentRepository(self.store),
             PaymentLists(self.store),
-            MerchantProfiles(MerchantRepository(self.store), 0),
+            self.profiles(),
             CustomerRepository(self.store),
             Cursors(lambda: CURSOR_KEY),
             TotalsReader(TotalsRepository(self.store)),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
+from runtime.core.outside import Outside
 from runtime.echo import echoed
 from runtime.errors import NotFound, ProcessorAccountRemoved
 from runtime.gateways.processors.port import Processor, ProcessorConfig
@@ -71,12 +71,12 @@ class Connectors:
         connections: ConnectionReader,
         factories: Mapping[str, Factory],
         remember_seconds: float,
-        monotonic: Callable[[], float] = time.monotonic,
+        outside: Outside,
     ) -> None:
         self._connections = connections
         self._factories = factories
         self._known: Remembered[tuple[str, str, str | None], Processor] = Remembered(
-            remember_seconds, MAX_REMEMBERED, monotonic
+            remember_seconds, MAX_REMEMBERED, outside
         )
 
     @property

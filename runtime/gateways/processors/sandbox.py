@@ -7,13 +7,12 @@ own, so that it would notice if we asked for more than there is.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
-from runtime.domain.ids import new_id
+from runtime.core.outside import Outside
 from runtime.domain.instants import to_epoch_seconds, to_instant
 from runtime.domain.money import fee_of
 from runtime.domain.payments import Approved, ProcessorAnswer, Refused
@@ -115,7 +114,7 @@ class SandboxProcessor:
     memory: ChargeMemory
     fee_basis_points: int
     fee_fixed_minor: int
-    sleep: Callable[[float], None] = time.sleep
+    outside: Outside
     config: Callable[[], ProcessorConfig] = dict
     account: str = SHARED_ACCOUNT
 
@@ -146,7 +145,7 @@ class SandboxProcessor:
     def charge(self, request: ChargeRequest) -> ProcessorAnswer:
         """Charge or authorize, or answer as before for a known reference."""
         behaviour = BEHAVIOURS[request.payment_method]
-        self.sleep(behaviour.delay_seconds)
+        self.outside.sleep(behaviour.delay_seconds)
         if not behaviour.reaches_processor:
             raise ProcessorUnknown("the sandbox did not receive the request")
         remembered = self._remember(self._new_charge(request, behaviour), request.at)
@@ -163,19 +162,19 @@ class SandboxProcessor:
 
     def forbid(self, request: ChargeRequest) -> ProcessorAnswer | None:
         """Remember the reference as one that must not be charged, unless it was."""
-        tombstone = _row(request, _FORBIDDEN, "canceled", "Canceled before it was charged")
+        tombstone = self._row(request, _FORBIDDEN, "canceled", "Canceled before it was charged")
         remembered = self._remember(tombstone, request.at)
         return None if remembered.state == _FORBIDDEN else _answer(remembered)
 
     def operate(self, request: OperationRequest) -> ProcessorAnswer:
         """Capture, refund or void, or answer as before for a known reference."""
-        token = new_id("sbt", request.at)
+        token = self.outside.new_id("sbt", request.at)
         operation = self._ours(self._new_operation(request))
         done = self.memory.operate(operation, _effect_of(request), token=token)
         if done is None:
             code = f"{request.kind}_refused"
             text = f"The charge does not allow this {request.kind}"
-            done = self._remember(_operation_row(request, _DECLINED, code, text), request.at)
+            done = self._remember(self._operation_row(request, _DECLINED, code, text), request.at)
         return _answer(done)
 
     def find_operation(self, request: OperationRequest) -> ProcessorAnswer | None:
@@ -209,20 +208,20 @@ class SandboxProcessor:
         The sandbox stores its content, and reports it from now on.
         """
         told = read_sandbox_event(headers, body, self.config(), now)
-        remember(told, self.account, self.memory, now, MEMORY)
+        remember(told, self.account, self.memory, now, MEMORY, self.outside)
         return hint_of(told)
 
     def _remember(self, row: SandboxCharge, at: datetime) -> SandboxCharge:
-        return self.memory.remember(self._ours(row), token=new_id("sbt", at))
+        return self.memory.remember(self._ours(row), token=self.outside.new_id("sbt", at))
 
     def _ours(self, row: SandboxCharge) -> SandboxCharge:
         return row.model_copy(update={"account": self.account})
 
     def _new_charge(self, request: ChargeRequest, behaviour: Behaviour) -> SandboxCharge:
         if behaviour.decline_code is not None:
-            return _row(request, _DECLINED, behaviour.decline_code, behaviour.text)
+            return self._row(request, _DECLINED, behaviour.decline_code, behaviour.text)
         state = CAPTURED if request.capture else AUTHORIZED
-        return _row(request, state, "approved", behaviour.text).model_copy(
+        return self._row(request, state, "approved", behaviour.text).model_copy(
             update={
                 "fee": self._fee(request.amount_minor) if request.capture else 0,
                 "capturable": 0 if request.capture else request.amount_minor,
@@ -232,10 +231,40 @@ class SandboxProcessor:
         )
 
     def _new_operation(self, request: OperationRequest) -> SandboxCharge:
-        done = _operation_row(request, CAPTURED, "approved", "Approved")
+        done = self._operation_row(request, CAPTURED, "approved", "Approved")
         if request.kind is not TransactionType.CAPTURE:
             return done
         return done.model_copy(update={"fee": self._fee(request.amount_minor)})
+
+    def _row(self, request: ChargeRequest, state: str, code: str, text: str) -> SandboxCharge:
+        return SandboxCharge(
+            reference=request.reference,
+            state=state,
+            processor_id=self.outside.new_id("sbx", request.at),
+            amount=request.amount_minor,
+            currency=request.currency,
+            response_code=code,
+            response_text=text,
+            created_at=to_instant(request.at),
+            expires_at=_expiry(request.at),
+        )
+
+    def _operation_row(
+        self, request: OperationRequest, state: str, code: str, text: str
+    ) -> SandboxCharge:
+        return SandboxCharge(
+            reference=request.reference,
+            kind=request.kind,
+            charge=request.charge_reference,
+            state=state,
+            processor_id=self.outside.new_id("sbx", request.at),
+            amount=request.amount_minor,
+            currency=request.currency,
+            response_code=code,
+            response_text=text,
+            created_at=to_instant(request.at),
+            expires_at=_expiry(request.at),
+        )
 
     def _fee(self, amount_minor: int) -> int:
         return fee_of(
@@ -247,36 +276,6 @@ def _effect_of(request: OperationRequest) -> Effect:
     if request.kind is TransactionType.CAPTURE and request.final:
         return "final_capture"
     return _EFFECTS[request.kind]
-
-
-def _row(request: ChargeRequest, state: str, code: str, text: str) -> SandboxCharge:
-    return SandboxCharge(
-        reference=request.reference,
-        state=state,
-        processor_id=new_id("sbx", request.at),
-        amount=request.amount_minor,
-        currency=request.currency,
-        response_code=code,
-        response_text=text,
-        created_at=to_instant(request.at),
-        expires_at=_expiry(request.at),
-    )
-
-
-def _operation_row(request: OperationRequest, state: str, code: str, text: str) -> SandboxCharge:
-    return SandboxCharge(
-        reference=request.reference,
-        kind=request.kind,
-        charge=request.charge_reference,
-        state=state,
-        processor_id=new_id("sbx", request.at),
-        amount=request.amount_minor,
-        currency=request.currency,
-        response_code=code,
-        response_text=text,
-        created_at=to_instant(request.at),
-        expires_at=_expiry(request.at),
-    )
 
 
 def _expiry(at: datetime) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
-from runtime.domain.ids import new_id
+from runtime.core.outside import Outside
 from runtime.domain.instants import to_datetime, to_epoch_seconds, to_instant
 from runtime.domain.processor_events import (
     DisputeState,
@@ -57,13 +57,18 @@ def dispute_reference(account: str, dispute_id: str) -> str:
 
 
 def remember(
-    told: SandboxEvent, account: str, memory: NewsMemory, now: datetime, kept: timedelta
+    told: SandboxEvent,
+    account: str,
+    memory: NewsMemory,
+    now: datetime,
+    kept: timedelta,
+    outside: Outside,
 ) -> None:
     """Store what the notification says has happened. Raises Unavailable."""
     if told.type is SandboxEventType.REFUND_FAILED:
         refund = memory.recall(told.reference or "")
         if refund is not None and (refund.kind, refund.account) == (REFUND, account):
-            token = new_id("sbt", now)
+            token = outside.new_id("sbt", now)
             memory.bring_back(refund, told.id, to_instant(now), token=token)
         return
     if told.type not in DISPUTE_EVENTS or told.dispute_id is None:
@@ -72,7 +77,7 @@ def remember(
     for _ in range(MAX_ATTEMPTS):
         before = memory.recall(reference)
         after = dispute_after(before, told, account, now, kept)
-        if after is None or memory.note(before, after, token=new_id("sbt", now)):
+        if after is None or memory.note(before, after, token=outside.new_id("sbt", now)):
             return
     raise Unavailable(f"dispute {told.dispute_id} changes too often; send it again")
 

@@ -12,6 +12,7 @@ from runtime.errors import InvalidValue, NotFound, ProcessorAccountRemoved
 from runtime.gateways.processors.connectors import MAX_REMEMBERED, Connectors, StripeOptions
 from runtime.models.merchant import ProcessorAccount, ProcessorConnection
 from runtime.models.scope import Scope
+from tests.support.outside import outside
 
 LEFT = "2026-11-30T00:00:00.000Z"
 
@@ -61,7 +62,7 @@ def lazy(merchant_id: str, config: Callable[[], Any]) -> Any:
 def some(connections: Connections, seconds: float = 5.0) -> tuple[Connectors, list[float]]:
     clock = [0.0]
     factories = {"stripe": eager, "sandbox": lazy}
-    return Connectors(connections, factories, seconds, lambda: clock[0]), clock
+    return Connectors(connections, factories, seconds, outside(monotonic=lambda: clock[0])), clock
 
 
 def test_each_merchant_gets_a_connector_with_its_own_configuration() -> None:

@@ -19,6 +19,7 @@ from runtime.gateways.key_ring import (
 from runtime.models.data_key import DataKey
 from runtime.repositories.codec import Place
 from tests.support.fakes import FakeKms
+from tests.support.outside import OUTSIDE, outside
 
 ARNS = {"pii": "arn:pii", "pci": "arn:pci", "index": "arn:index"}
 PLACE = Place("pii", "cus_1", "customers", ("cus_1",), "email")
@@ -54,7 +55,11 @@ class Time:
 
 
 def ring(kms: FakeKms, keys: Keys, time: Time | None = None) -> KeyRing:
-    return KeyRing(kms, keys, ARNS, time or Time())  # type: ignore[arg-type]
+    return KeyRing(kms, keys, ARNS, outside(monotonic=time or Time()))  # type: ignore[arg-type]
+
+
+def encrypting(kms: FakeKms, keys: Keys) -> FieldEncryption:
+    return FieldEncryption(ring(kms, keys), OUTSIDE.entropy)
 
 
 @pytest.fixture
@@ -69,7 +74,7 @@ def keys() -> Keys:
 
 @pytest.fixture
 def encryption(kms: FakeKms, keys: Keys) -> FieldEncryption:
-    return FieldEncryption(ring(kms, keys))
+    return encrypting(kms, keys)
 
 
 def test_what_was_enciphered_opens_again_and_is_not_readable(encryption: FieldEncryption) -> None:
@@ -120,27 +125,27 @@ def test_changing_any_byte_makes_a_ciphertext_useless(encryption: FieldEncryptio
 @given(st.binary(max_size=100))
 def test_any_other_bytes_are_refused_as_no_ciphertext_of_ours(noise: bytes) -> None:
     with pytest.raises(IntegrityError):
-        FieldEncryption(ring(FakeKms(), Keys())).decrypt(PLACE, noise)
+        encrypting(FakeKms(), Keys()).decrypt(PLACE, noise)
 
 
 def test_a_forgotten_data_key_takes_its_fields_with_it(kms: FakeKms, keys: Keys) -> None:
-    sealed = FieldEncryption(ring(kms, keys)).encrypt(PLACE, b"secret")
+    sealed = encrypting(kms, keys).encrypt(PLACE, b"secret")
     keys.rows.clear()
     with pytest.raises(KeyForgotten, match="does not exist"):
-        FieldEncryption(ring(kms, keys)).decrypt(PLACE, sealed)
+        encrypting(kms, keys).decrypt(PLACE, sealed)
 
 
 def test_a_wrapped_key_put_in_anothers_place_is_refused_by_kms(kms: FakeKms, keys: Keys) -> None:
-    encryption = FieldEncryption(ring(kms, keys))
+    encryption = encrypting(kms, keys)
     sealed = encryption.encrypt(PLACE, b"secret")
     stolen = keys.rows["pii#cus_1", FIRST_KEY_ID]
     keys.rows["pii#cus_2", FIRST_KEY_ID] = stolen.model_copy(update={"subject": "pii#cus_2"})
     with pytest.raises(IntegrityError, match="InvalidCiphertext"):
-        FieldEncryption(ring(kms, keys)).decrypt(replace(PLACE, subject="cus_2"), sealed)
+        encrypting(kms, keys).decrypt(replace(PLACE, subject="cus_2"), sealed)
 
 
 def test_each_subject_and_purpose_has_a_key_of_its_own_made_once(kms: FakeKms, keys: Keys) -> None:
-    encryption = FieldEncryption(ring(kms, keys))
+    encryption = encrypting(kms, keys)
     for subject in ("cus_1", "cus_2"):
         for purpose in ("pii", "pci"):
             for _ in range(3):
@@ -149,7 +154,7 @@ def test_each_subject_and_purpose_has_a_key_of_its_own_made_once(kms: FakeKms, k
 
 
 def test_a_warm_ring_asks_neither_kms_nor_the_table(kms: FakeKms, keys: Keys) -> None:
-    encryption = FieldEncryption(ring(kms, keys))
+    encryption = encrypting(kms, keys)
     sealed = encryption.encrypt(PLACE, b"x")
     before = (kms.generated, kms.decrypted, keys.reads)
     for _ in range(10):
@@ -205,14 +210,14 @@ def test_two_that_make_a_subjects_first_key_at_once_end_with_one(kms: FakeKms) -
     keys = Racing()
     self_as_store = Quiet()
     self_as_store.rows = keys.rows
-    loser = FieldEncryption(ring(kms, keys))
+    loser = encrypting(kms, keys)
     sealed = loser.encrypt(PLACE, b"secret")
     assert len(keys.rows) == 1
-    assert FieldEncryption(ring(kms, keys)).decrypt(PLACE, sealed) == b"secret"
+    assert encrypting(kms, keys).decrypt(PLACE, sealed) == b"secret"
 
 
 def test_a_function_without_the_purposes_key_is_refused(kms: FakeKms, keys: Keys) -> None:
-    poor = KeyRing(kms, keys, {"pii": "arn:pii"})  # type: ignore[arg-type]
+    poor = KeyRing(kms, keys, {"pii": "arn:pii"}, outside())  # type: ignore[arg-type]
     with pytest.raises(IntegrityError, match="has no pci key"):
         poor.key_for_writing("pci", "cus_1")
 
@@ -236,5 +241,5 @@ def test_a_blind_index_finds_an_email_whatever_its_case_within_one_merchant(
 
 
 def test_a_blind_index_is_the_same_in_every_process(kms: FakeKms, keys: Keys) -> None:
-    one, other = (FieldEncryption(ring(kms, keys)) for _ in range(2))
+    one, other = (encrypting(kms, keys) for _ in range(2))
     assert one.blind_index("m", "a@b.c") == other.blind_index("m", "a@b.c")

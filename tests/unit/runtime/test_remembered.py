@@ -6,11 +6,12 @@ import sys
 import threading
 
 from runtime.remembered import Remembered
+from tests.support.outside import outside
 
 
 def test_a_value_is_known_for_so_long_and_the_longest_known_is_forgotten_first() -> None:
     clock = [0.0]
-    known: Remembered[str, int] = Remembered(5.0, 2, lambda: clock[0])
+    known: Remembered[str, int] = Remembered(5.0, 2, outside(monotonic=lambda: clock[0]))
     assert known.get("a") is None
     assert known.keep("a", 1) == 1
     clock[0] = 4.9
@@ -24,7 +25,7 @@ def test_a_value_is_known_for_so_long_and_the_longest_known_is_forgotten_first()
 
 
 def test_threads_that_push_each_others_values_out_do_not_disturb_each_other() -> None:
-    known: Remembered[int, int] = Remembered(60.0, 2, lambda: 0.0)
+    known: Remembered[int, int] = Remembered(60.0, 2, outside(monotonic=lambda: 0.0))
     troubles: list[Exception] = []
 
     def work(start: int) -> None:

@@ -19,6 +19,7 @@ from runtime.models.payment import DisputeStatus
 from runtime.models.sandbox_charge import SandboxCharge
 from runtime.models.transaction import TransactionType
 from runtime.repositories.sandbox_charges import RETURNED, Effect
+from tests.support.outside import outside
 
 
 class Memory:
@@ -83,7 +84,7 @@ def slept() -> list[float]:
 
 @pytest.fixture
 def sandbox(memory: Memory, slept: list[float]) -> SandboxProcessor:
-    return SandboxProcessor(memory, 290, 30, slept.append)
+    return SandboxProcessor(memory, 290, 30, outside(sleep=slept.append))
 
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -259,7 +260,7 @@ def tell(sandbox: SandboxProcessor, type_: str, **members: Any) -> EventKind:
 
 def account(memory: Memory, name: str = "mer_1") -> SandboxProcessor:
     secret = {"webhook_secret": SECRET}
-    return SandboxProcessor(memory, 290, 30, config=lambda: secret, account=name)
+    return SandboxProcessor(memory, 290, 30, outside(), config=lambda: secret, account=name)
 
 
 @pytest.mark.parametrize("secret", ["fifteen letters", "", None, 16])
@@ -267,7 +268,7 @@ def test_a_secret_by_which_no_notification_is_believed_is_refused_when_it_is_set
     memory: Memory, secret: object
 ) -> None:
     config = {"webhook_secret": secret}
-    ours = SandboxProcessor(memory, 290, 30, config=lambda: config)
+    ours = SandboxProcessor(memory, 290, 30, outside(), config=lambda: config)
     with pytest.raises(InvalidValue, match="at least 16 characters") as refused:
         ours.identify()
     assert refused.value.param == "processor_config"

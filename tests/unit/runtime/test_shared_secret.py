@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 import warnings
 from typing import Any
 
@@ -24,8 +25,8 @@ from tests.unit.runtime.test_tokens import (
 
 SECRET = bytes(range(32))
 TEXT = base64.b64encode(SECRET).decode()
-BOTH = TokenKeys(KEYS.public, SharedSecret(lambda: TEXT, 300))
-ALONE = TokenKeys(None, SharedSecret(lambda: TEXT, 300))
+BOTH = TokenKeys(KEYS.public, SharedSecret(lambda: TEXT, 300, time.monotonic))
+ALONE = TokenKeys(None, SharedSecret(lambda: TEXT, 300, time.monotonic))
 
 
 def shared(key: bytes = SECRET, algorithm: str = "HS256", **changes: Any) -> str:
@@ -86,7 +87,7 @@ def test_the_claims_are_judged_as_everywhere() -> None:
     "text", ["", base64.b64encode(SECRET[:31]).decode(), "no base64 at all, but long" * 4, "é" * 64]
 )
 def test_a_secret_that_is_short_or_no_base64_accepts_nothing(text: str) -> None:
-    keys = TokenKeys(KEYS.public, SharedSecret(lambda: text, 300))
+    keys = TokenKeys(KEYS.public, SharedSecret(lambda: text, 300, time.monotonic))
     for signer in (SECRET, SECRET[:31], text.encode() or b"x"):
         assert refusal(shared(signer), keys) is Refusal.KEYS_UNREADABLE
     assert judge_token(signed(), keys, SETTINGS).subject == "user-1"

@@ -75,7 +75,7 @@ def jwks() -> dict[str, Any]:
     }
 
 
-KEYS = TokenKeys(PublicKeys(jwks, 300))
+KEYS = TokenKeys(PublicKeys(jwks, 300, time.monotonic))
 
 
 def claims(**changes: Any) -> dict[str, Any]:
@@ -453,7 +453,7 @@ def test_keys_that_were_read_again_are_asked_for_as_soon_as_ever() -> None:
 def test_one_unusable_key_does_not_spoil_the_others() -> None:
     good, *_ = jwks()["keys"]
     odd = [7, None, {"kty": "RSA", "kid": "x"}, {"kty": "RSA", "kid": ["y"], "n": {}}]
-    keys = PublicKeys(lambda: {"keys": [*odd, good]}, 300)
+    keys = PublicKeys(lambda: {"keys": [*odd, good]}, 300, time.monotonic)
     assert keys.key("rsa-1")
 
 
