@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -102,6 +103,8 @@ class LambdaFunction:
         self._warm: list[_Warm] = []
         self.cold_starts = 0
         self.invocations = 0
+        self.raised: Counter[str] = Counter()
+        """Errors that the handler itself has ended with, by their class."""
 
     def invoke(self, event: Mapping[str, Any], *, impatience: float | None = None) -> Any:
         """The handler's answer. Raises what it raised, LambdaDied and TimedOut."""
@@ -115,8 +118,10 @@ class LambdaFunction:
                 warm.handler = warm.build(warm.environment)
             try:
                 return warm.handler(event, context)
-            except AssertionError as defect:
-                scheduler.break_off(defect)
+            except Exception as error:
+                self.raised[type(error).__name__] += 1
+                if isinstance(error, AssertionError):
+                    scheduler.break_off(error)
                 raise
             finally:
                 self._give_back(warm)
