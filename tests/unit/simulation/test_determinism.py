@@ -1,0 +1,42 @@
+"""One seed, one history: whatever the process, and whatever its hashes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.busy_world import BusyWorld
+
+ROOT = Path(__file__).parents[3]
+CALLS = 120
+
+
+def in_a_process(seed, hash_seed):
+    """The hash of a world in a process of its own."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.support.busy_world", seed, str(CALLS)],
+        env={**os.environ, "PYTHONHASHSEED": hash_seed},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    return ran.stdout.strip()
+
+
+@pytest.mark.slow
+def test_a_seed_gives_one_history_in_every_process():
+    world = BusyWorld("a")
+    here = world.run(CALLS)
+    assert {here} == {in_a_process("a", "0"), in_a_process("a", "12345")}
+    assert world.scheduler.environments_died
+    assert len(world.scheduler.injected) > 8
+
+
+def test_another_seed_gives_another_history():
+    assert BusyWorld("b").run(30) != BusyWorld("c").run(30)
