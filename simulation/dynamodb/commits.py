@@ -31,8 +31,8 @@ class Commits:
         self.tell(changes)
 
     def tell(self, changes: list[Change]) -> None:
-        """Tell those who look on that this is decided."""
-        for listener in self.on_commit:
+        """Tell those who look on that this is decided; what has only looked is no commit."""
+        for listener in self.on_commit if changes else ():
             listener(changes)
 
     def apply(self, changes: Sequence[Change], *, by_expiry: bool = False) -> None:

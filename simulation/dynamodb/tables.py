@@ -25,10 +25,7 @@ _INVALID: Final = "One or more parameter values were invalid:"
 
 
 class Change(NamedTuple):
-    """What a commit has done to one item; None is an item that is not there.
-
-    The same item twice is one that was only looked at.
-    """
+    """What a commit has done to one item; None is an item that is not there."""
 
     table: Table
     key: Key

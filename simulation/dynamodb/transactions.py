@@ -33,6 +33,8 @@ from simulation.dynamodb.sizes import MAX_TRANSACTION_BYTES, size_of
 from simulation.dynamodb.tables import Change
 from simulation.dynamodb.values import Item
 
+Actions = Sequence[Request]
+
 MAX_ACTIONS: Final = 100
 MAX_TOKEN_LENGTH: Final = 36
 TOKEN_SECONDS: Final = 600.0
@@ -45,12 +47,14 @@ _FEW: Final = 10
 class Transaction:
     """One that was judged and will be done; until `finish` nobody else writes its items."""
 
-    __slots__ = ("changes", "places", "request", "seen", "token")
+    __slots__ = ("changes", "checks", "places", "request", "seen", "token")
 
     def __init__(
-        self, changes: list[Change], places: list[Place], token: str | None, request: Sequence[Any]
+        self, judged: Sequence[Change], places: list[Place], token: str | None, request: Actions
     ) -> None:
-        self.changes = changes
+        self.changes = [each for each in judged if each.new is not each.old]
+        self.checks = [each for each in judged if each.new is each.old]
+        """Items that were only looked at."""
         self.places = places
         self.token = token
         self.request = request
@@ -64,7 +68,7 @@ class Transactions:
     def __init__(self, catalog: Catalog, commits: Commits) -> None:
         self._catalog = catalog
         self._commits = commits
-        self._done: dict[str, tuple[float, Sequence[Any]]] = {}
+        self._done: dict[str, tuple[float, Actions]] = {}
         self._until: deque[tuple[float, str]] = deque()
         self._at_work: set[str] = set()
 
@@ -76,11 +80,11 @@ class Transactions:
         transaction = self.begin(actions, request.get("ClientRequestToken"))
         if transaction is None:
             return answer(**self._consumed_again(actions, consumed))
-        for change in transaction.changes:
+        for change in (*transaction.changes, *transaction.checks):
             consumed.write(change, transactional=True)
         return self.finish(transaction) | consumed.all("Write")
 
-    def begin(self, actions: Sequence[Any], token: str | None = None) -> Transaction | None:
+    def begin(self, actions: Actions, token: str | None = None) -> Transaction | None:
         """Judge a transaction and lock its items. None: what this token stands for was done before.
 
         Raises as the operation does: TransactionCanceledException says why, item by item.
@@ -97,8 +101,7 @@ class Transactions:
             raise invalid("Transaction request cannot include multiple operations on one item")
         if token is not None and self._was_done(token, actions):
             return None
-        changes = self._judged(asked, places)
-        transaction = Transaction(changes, places, token, actions)
+        transaction = Transaction(self._judged(asked, places), places, token, actions)
         self._commits.locks.update(dict.fromkeys(places, transaction))
         if token is not None:
             self._at_work.add(token)
@@ -160,7 +163,7 @@ class Transactions:
 
     # ------------------------------------------------------------ tokens
 
-    def _was_done(self, token: str, actions: Sequence[Any]) -> bool:
+    def _was_done(self, token: str, actions: Actions) -> bool:
         if token in self._at_work:
             raise refusal(
                 "TransactionInProgressException",
@@ -189,7 +192,7 @@ class Transactions:
         self._done[token] = (now + TOKEN_SECONDS, transaction.request)
         self._until.append((now + TOKEN_SECONDS, token))
 
-    def _consumed_again(self, actions: Sequence[Any], consumed: Consumed) -> Answer:
+    def _consumed_again(self, actions: Actions, consumed: Consumed) -> Answer:
         """A transaction that was done before only reads what it has written."""
         for each in actions:
             action = self._read(each)
