@@ -14,7 +14,9 @@ from local.workspace import PROJECT_ROOT, Workspace
 from tests.support import dynamodb_local
 from tests.support.audit_stage import AuditStage
 from tests.support.auditor import Auditor
+from tests.support.engine_choice import CHOSEN, engine_named
 from tests.support.engines import Engine
+from tests.support.memory_engine import in_memory
 from tests.support.stage import Stage, running_stage
 from tests.support.world import World
 
@@ -44,30 +46,38 @@ def ministack_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engin
         ministack.stop(workspace)
 
 
+@pytest.fixture(scope="session")
+def in_memory_engine() -> Engine:
+    """The engine of the simulations."""
+    return in_memory()
+
+
+@pytest.fixture(scope="session")
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """The engine that most tests run on: the first of those that ENGINE names."""
+    return engine_named(CHOSEN[0], request)
+
+
 @pytest.fixture
-def world(dynamodb_local_engine: Engine) -> Iterator[World]:
-    """An empty platform on AWS's own engine."""
-    world = World(dynamodb_local_engine)
+def world(engine: Engine) -> Iterator[World]:
+    """An empty platform."""
+    world = World(engine)
     yield world
     world.drop()
 
 
-@pytest.fixture(params=["dynamodb-local", "ministack"])
+@pytest.fixture(params=CHOSEN)
 def either_world(request: pytest.FixtureRequest) -> Iterator[World]:
-    """An empty platform on each engine that can run."""
-    name = "dynamodb_local_engine" if request.param == "dynamodb-local" else "ministack_engine"
-    world = World(request.getfixturevalue(name))
+    """An empty platform on each engine that ENGINE names."""
+    world = World(engine_named(request.param, request))
     yield world
     world.drop()
 
 
-@pytest.fixture(scope="module", params=["dynamodb-local", "ministack"])
+@pytest.fixture(scope="module", params=CHOSEN)
 def stage(request: pytest.FixtureRequest, ministack_engine: Engine) -> Iterator[Stage]:
-    """The functions on the embedded AWS; the tables also on AWS's own engine."""
-    tables_on = ministack_engine
-    if request.param == "dynamodb-local":
-        tables_on = request.getfixturevalue("dynamodb_local_engine")
-    with running_stage(ministack_engine, tables_on) as running:
+    """The functions on the embedded AWS, their tables on each engine that ENGINE names."""
+    with running_stage(ministack_engine, engine_named(request.param, request)) as running:
         yield running
 
 

@@ -37,6 +37,7 @@ from runtime.services.alerts_projection import (
 )
 from runtime.services.projector import Projector
 from runtime.services.stream_records import Kind, StreamRecord, batch_answer
+from tests.support.engine_choice import CHOSEN, engine_named
 from tests.support.engines import Engine
 from tests.support.fakes import START, FakeEvents, ParkingLot
 from tests.support.faults import Fault, Faults, at_call, seeded
@@ -237,11 +238,11 @@ def test_a_batch_whose_database_is_busy_comes_again_and_counts_once(world: World
     assert [busy(world, who) for who in CUSTOMERS] == [[0], [0]]
 
 
-@pytest.mark.parametrize("engine_name", ["dynamodb_local_engine", "ministack_engine"])
+@pytest.mark.parametrize("engine_name", CHOSEN)
 def test_real_streams_in_a_storm_make_the_alerts_that_quiet_ones_would_have_made(
     engine_name: str, request: pytest.FixtureRequest, dice: random.Random
 ) -> None:
-    world = World(request.getfixturevalue(engine_name), streams=True)
+    world = World(engine_named(engine_name, request), streams=True)
     payments = [
         payment(dice.uniform(0, 180), dice.choice(CUSTOMERS), amount=dice.choice((5, THRESHOLD)))
         for _ in range(40)

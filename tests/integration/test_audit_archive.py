@@ -42,8 +42,8 @@ def audit(ministack_engine: Engine) -> AuditStage:
 
 
 @pytest.fixture
-def streaming(dynamodb_local_engine: Engine) -> Iterator[World]:
-    world = World(dynamodb_local_engine, streams=True)
+def streaming(engine: Engine) -> Iterator[World]:
+    world = World(engine, streams=True)
     yield world
     world.drop()
 

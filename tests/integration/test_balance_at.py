@@ -25,8 +25,8 @@ SECOND = timedelta(seconds=1)
 
 
 @pytest.fixture
-def ledger(dynamodb_local_engine: Engine) -> Iterator[LedgerWorld]:
-    ledger = LedgerWorld(dynamodb_local_engine, seed="moments")
+def ledger(engine: Engine) -> Iterator[LedgerWorld]:
+    ledger = LedgerWorld(engine, seed="moments")
     yield ledger
     ledger.world.drop()
 

@@ -96,8 +96,8 @@ class Losses:
 
 
 @pytest.fixture
-def losses(dynamodb_local_engine: Engine, dice: Random) -> Iterator[Losses]:
-    ledger = LedgerWorld(dynamodb_local_engine, str(dice.random()))
+def losses(engine: Engine, dice: Random) -> Iterator[Losses]:
+    ledger = LedgerWorld(engine, str(dice.random()))
     logging.disable(logging.CRITICAL)
     yield Losses(ledger)
     logging.disable(logging.NOTSET)

@@ -27,9 +27,9 @@ OPERATIONS = int(os.environ.get("OPERATIONS") or 250)
 
 
 @pytest.fixture(scope="module")
-def streaming_stage(ministack_engine: Engine, dynamodb_local_engine: Engine) -> Iterator[Stage]:
-    """The deployed functions; tables and streams on AWS's own engine."""
-    with running_stage(ministack_engine, dynamodb_local_engine) as stage:
+def streaming_stage(ministack_engine: Engine, engine: Engine) -> Iterator[Stage]:
+    """The deployed functions, their tables and streams on the engine that ENGINE names."""
+    with running_stage(ministack_engine, engine) as stage:
         yield stage
 
 

@@ -99,8 +99,8 @@ class Town:
 
 
 @pytest.fixture(scope="module")
-def town(dynamodb_local_engine: Engine) -> Iterator[Town]:
-    town = Town(dynamodb_local_engine)
+def town(engine: Engine) -> Iterator[Town]:
+    town = Town(engine)
     yield town
     town.world.drop()
 

@@ -1,9 +1,9 @@
-"""Every expression that the repositories can build, run by AWS's own engine and by the emulator."""
+"""Every expression that the repositories can build, run by AWS's own engine and by the others."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -70,8 +70,26 @@ from runtime.services.accounts import AccountDesk, create_account
 from runtime.services.customers import CustomerDesk, create_customer
 from runtime.services.merchant_profiles import MerchantProfiles
 from runtime.services.merchants import create_merchant
+from tests.support.engine_choice import EVERY, engine_named
+from tests.support.engines import Engine
 from tests.support.faults import Fault, Faults, ItemLocks, first_tries
 from tests.support.world import SETUP, World, at_once
+
+
+@pytest.fixture
+def world(dynamodb_local_engine: Engine) -> Iterator[World]:
+    """On AWS's own engine, whatever ENGINE says."""
+    world = World(dynamodb_local_engine)
+    yield world
+    world.drop()
+
+
+@pytest.fixture(params=EVERY)
+def either_world(request: pytest.FixtureRequest) -> Iterator[World]:
+    """On every engine, whatever ENGINE says."""
+    world = World(engine_named(request.param, request))
+    yield world
+    world.drop()
 
 
 def fresh() -> str:

@@ -239,9 +239,9 @@ class _Slow(FoldRepository):
 
 
 @pytest.fixture
-def market(dynamodb_local_engine: Engine, dice: Random) -> Iterator[Market]:
+def market(engine: Engine, dice: Random) -> Iterator[Market]:
     ledger = LedgerWorld(
-        dynamodb_local_engine,
+        engine,
         seed=str(dice.random()),
         stream_faults=STORMY,
         projector_faults=0.02,

@@ -124,8 +124,8 @@ class _Interrupted(FoldRepository):
 
 
 @pytest.fixture
-def shop(dynamodb_local_engine: Engine) -> Iterator[Shop]:
-    shop = Shop(dynamodb_local_engine)
+def shop(engine: Engine) -> Iterator[Shop]:
+    shop = Shop(engine)
     yield shop
     shop.world.drop()
 

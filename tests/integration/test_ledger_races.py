@@ -23,6 +23,7 @@ from runtime.errors import (
 )
 from runtime.models.scope import EVERYBODY
 from runtime.models.transfer import Transfer, TransferStatus
+from tests.support.engine_choice import CHOSEN, engine_named
 from tests.support.faults import (
     TRANSIENT,
     Fault,
@@ -40,10 +41,9 @@ RACES = min(500, int(os.environ.get("OPERATIONS") or 200))
 HOLD = 10
 
 
-@pytest.fixture(params=["dynamodb-local", "ministack"])
+@pytest.fixture(params=CHOSEN)
 def ledger(request: pytest.FixtureRequest) -> Iterator[LedgerWorld]:
-    name = "dynamodb_local_engine" if request.param == "dynamodb-local" else "ministack_engine"
-    ledger = LedgerWorld(request.getfixturevalue(name), seed="races")
+    ledger = LedgerWorld(engine_named(request.param, request), seed="races")
     yield ledger
     ledger.world.drop()
 

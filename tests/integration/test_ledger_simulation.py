@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from runtime.errors import PlatformError, Unavailable
+from tests.support.engine_choice import CHOSEN, engine_named
 from tests.support.faults import Fault, ProcessKilled
 from tests.support.ledger_truth import Story
 from tests.support.ledger_world import LedgerClient, LedgerWorld, Order
@@ -33,11 +34,10 @@ LOCK_SECONDS = 0.002
 TRIES_OF_ONE_ORDER = 3
 
 
-@pytest.fixture(params=["dynamodb-local", "ministack"])
+@pytest.fixture(params=["dynamodb-local", *(each for each in CHOSEN if each != "dynamodb-local")])
 def ledger(request: pytest.FixtureRequest, dice: Random) -> Iterator[LedgerWorld]:
-    name = "dynamodb_local_engine" if request.param == "dynamodb-local" else "ministack_engine"
     ledger = LedgerWorld(
-        request.getfixturevalue(name),
+        engine_named(request.param, request),
         seed=str(dice.random()),
         stream_faults=STORMY,
         projector_faults=0.03,

@@ -222,9 +222,9 @@ class LedgerMachine(RuleBasedStateMachine):
 
 
 def test_any_sequence_of_requests_is_answered_as_by_a_ledger_in_plain_dictionaries(
-    dynamodb_local_engine: Engine,
+    engine: Engine,
 ) -> None:
-    LedgerMachine.engine = dynamodb_local_engine
+    LedgerMachine.engine = engine
     logging.disable(logging.CRITICAL)
     try:
         run_state_machine_as_test(

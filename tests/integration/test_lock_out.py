@@ -427,11 +427,9 @@ def test_an_answer_lost_for_longer_than_its_token_is_known_is_counted_once(
     assert buyer.standing == (3, True)
 
 
-def test_whatever_fails_every_decline_is_counted_exactly_once(
-    dynamodb_local_engine: Any, seed: str
-) -> None:
+def test_whatever_fails_every_decline_is_counted_exactly_once(engine: Any, seed: str) -> None:
     timing = TIMING.model_copy(update={"lock_after_failures": MANY_FAILURES})
-    world = World(dynamodb_local_engine, timing)
+    world = World(engine, timing)
     buyer = Buyer(world)
 
     def declines(name: str) -> Callable[[], None]:

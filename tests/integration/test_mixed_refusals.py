@@ -24,8 +24,8 @@ MANUAL = {"capture_method": "manual"}
 
 
 @pytest.fixture
-def ledger(world: World, dynamodb_local_engine: Any) -> Iterator[LedgerWorld]:
-    ledger = LedgerWorld(dynamodb_local_engine, seed="mixed")
+def ledger(world: World, engine: Any) -> Iterator[LedgerWorld]:
+    ledger = LedgerWorld(engine, seed="mixed")
     yield ledger
     ledger.world.drop()
 

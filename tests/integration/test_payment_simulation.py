@@ -119,9 +119,9 @@ def everybody_asks_again(town: Town) -> None:
 
 
 @pytest.fixture
-def town(dynamodb_local_engine: Engine, dice: Random) -> Iterator[Town]:
+def town(engine: Engine, dice: Random) -> Iterator[Town]:
     seed = str(dice.random())
-    ledger = LedgerWorld(dynamodb_local_engine, seed, lock_seconds=LOCK_SECONDS, timing=TIMING)
+    ledger = LedgerWorld(engine, seed, lock_seconds=LOCK_SECONDS, timing=TIMING)
     merchants = [ledger.world.merchant(index_buckets=buckets) for buckets in (1, 4)]
     limits = RateLimits(payments_per_minute=200, max_payment_amount=5 * 10**8)
     merchants.append(ledger.world.merchant(rate_limits=limits))

@@ -45,9 +45,9 @@ DONE: frozenset[str] = frozenset()
 
 
 @pytest.fixture(scope="module")
-def stage(ministack_engine: Engine, dynamodb_local_engine: Engine) -> Iterator[Stage]:
-    """On AWS's own tables alone: the emulator's take keys of any length."""
-    with running_stage(ministack_engine, dynamodb_local_engine) as running:
+def stage(ministack_engine: Engine, engine: Engine) -> Iterator[Stage]:
+    """Not on the emulator's tables: they take keys of any length."""
+    with running_stage(ministack_engine, engine) as running:
         yield running
 
 

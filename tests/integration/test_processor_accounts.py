@@ -120,8 +120,7 @@ class Silent:
 
 
 @pytest.fixture
-def bank(world: World, dynamodb_local_engine: Engine) -> Bank:
-    engine = dynamodb_local_engine
+def bank(world: World, engine: Engine) -> Bank:
     return Bank(world, {"A": World(engine), "B": World(engine)})
 
 

@@ -20,8 +20,8 @@ from tests.support.world import SETUP
 
 
 @pytest.fixture
-def ledger(dynamodb_local_engine: Engine, dice: Random) -> Iterator[LedgerWorld]:
-    ledger = LedgerWorld(dynamodb_local_engine, str(dice.random()))
+def ledger(engine: Engine, dice: Random) -> Iterator[LedgerWorld]:
+    ledger = LedgerWorld(engine, str(dice.random()))
     logging.disable(logging.CRITICAL)
     yield ledger
     logging.disable(logging.NOTSET)

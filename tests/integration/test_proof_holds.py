@@ -19,8 +19,8 @@ Found = list[tuple[str, Any, Any]]
 
 
 @pytest.fixture
-def ledger(dynamodb_local_engine: Engine, dice: Random) -> Iterator[LedgerWorld]:
-    ledger = LedgerWorld(dynamodb_local_engine, str(dice.random()))
+def ledger(engine: Engine, dice: Random) -> Iterator[LedgerWorld]:
+    ledger = LedgerWorld(engine, str(dice.random()))
     logging.disable(logging.CRITICAL)
     yield ledger
     logging.disable(logging.NOTSET)

@@ -39,9 +39,9 @@ STUCK_SECONDS = 300.0
 
 
 @pytest.fixture
-def ledger(dynamodb_local_engine: Engine, dice: Random) -> Iterator[LedgerWorld]:
+def ledger(engine: Engine, dice: Random) -> Iterator[LedgerWorld]:
     seed = str(dice.random())
-    ledger = LedgerWorld(dynamodb_local_engine, seed, STORMY, projector_faults=0.03)
+    ledger = LedgerWorld(engine, seed, STORMY, projector_faults=0.03)
     logging.disable(logging.CRITICAL)  # the projector's expected failures
     yield ledger
     logging.disable(logging.NOTSET)

@@ -33,6 +33,7 @@ from runtime.repositories.alerts import AlertRepository
 from runtime.services.alerts_projection import RuleProjection
 from runtime.services.projector import Projector
 from runtime.services.stream_records import Change, StreamRecord, batch_answer
+from tests.support.engine_choice import CHOSEN, engine_named
 from tests.support.engines import Engine
 from tests.support.fakes import START
 from tests.support.outside import new_id
@@ -147,12 +148,9 @@ class Stand:
         return sorted(row.entity_id for row in self.world.rows(Alert))
 
 
-@pytest.fixture(params=["dynamodb-local", "ministack"])
+@pytest.fixture(params=CHOSEN)
 def stand(request: pytest.FixtureRequest, ministack_engine: Engine) -> Iterator[Stand]:
-    engine = ministack_engine
-    if request.param == "dynamodb-local":
-        engine = request.getfixturevalue("dynamodb_local_engine")
-    stand = Stand(engine, ministack_engine.client("s3"))
+    stand = Stand(engine_named(request.param, request), ministack_engine.client("s3"))
     yield stand
     stand.world.drop()
 

@@ -25,12 +25,10 @@ TRADES = 9
 
 
 @pytest.fixture
-def town(
-    request: pytest.FixtureRequest, dynamodb_local_engine: Engine, dice: Random
-) -> Iterator[Town]:
+def town(request: pytest.FixtureRequest, engine: Engine, dice: Random) -> Iterator[Town]:
     """`request.param`: basis points of the fees that the processor reports at once."""
     timing = TIMING.model_copy(update={"sandbox_fee_basis_points": request.param})
-    world = World(dynamodb_local_engine, timing)
+    world = World(engine, timing)
     yield Town(Shop(world), dice)
     world.drop()
 

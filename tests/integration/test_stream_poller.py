@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.engine_choice import EVERY, engine_named
 from tests.support.engines import Engine
 from tests.support.faults import ProcessKilled
 from tests.support.streams import QUIET, STORMY, SourceSettings, StreamFaults, StreamPoller
@@ -54,10 +55,9 @@ class Table:
         return StreamPoller(self.engine, [self.name], handler, **options)
 
 
-@pytest.fixture(params=["dynamodb-local", "ministack"])
+@pytest.fixture(params=EVERY)
 def table(request: pytest.FixtureRequest) -> Iterator[Table]:
-    name = "dynamodb_local_engine" if request.param == "dynamodb-local" else "ministack_engine"
-    table = Table(request.getfixturevalue(name))
+    table = Table(engine_named(request.param, request))
     table.create()
     yield table
     table.client.delete_table(TableName=table.name)

@@ -24,7 +24,7 @@ from runtime.services import payment_summary
 from runtime.services.projector import Projector
 from runtime.services.stream_records import Kind, StreamRecord, batch_answer
 from runtime.services.totals_reading import TotalsReader
-from tests.support.engines import Engine
+from tests.support.engine_choice import CHOSEN, engine_named
 from tests.support.fakes import START, ParkingLot
 from tests.support.faults import Faults, ProcessKilled, seeded
 from tests.support.streams import STORMY, Handler, SourceSettings, StreamPoller
@@ -52,12 +52,10 @@ CHANGES = 1_500
 FAULT_RATE = 0.04
 
 
-@pytest.fixture(params=["dynamodb-local", "ministack"])
+@pytest.fixture(params=CHOSEN)
 def streaming(request: pytest.FixtureRequest) -> Iterator[World]:
-    """An empty platform with change streams on each engine that can run."""
-    name = "dynamodb_local_engine" if request.param == "dynamodb-local" else "ministack_engine"
-    engine: Engine = request.getfixturevalue(name)
-    world = World(engine, streams=True)
+    """An empty platform with change streams on each engine that ENGINE names."""
+    world = World(engine_named(request.param, request), streams=True)
     yield world
     world.drop()
 

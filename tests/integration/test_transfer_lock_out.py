@@ -30,8 +30,8 @@ RICH = 1_000
 
 
 @pytest.fixture
-def ledger(dynamodb_local_engine: Any) -> Iterator[LedgerWorld]:
-    ledger = LedgerWorld(dynamodb_local_engine, seed="lock-out")
+def ledger(engine: Any) -> Iterator[LedgerWorld]:
+    ledger = LedgerWorld(engine, seed="lock-out")
     yield ledger
     ledger.world.drop()
 

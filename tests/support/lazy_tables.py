@@ -53,11 +53,21 @@ class LazyTables:
 class LazyEngine(Engine):
     """An engine whose clients find `tables`."""
 
+    behind: Engine
     tables: LazyTables
+
+    @staticmethod
+    def on(engine: Engine, tables: LazyTables) -> LazyEngine:
+        """`engine`, with `tables`."""
+        return LazyEngine(engine.name, engine.endpoint_url, engine, tables)
+
+    def client(self, service: str = "dynamodb") -> Any:
+        """A client of the engine."""
+        return self.behind.client(service)
 
     def dynamodb(self) -> DynamoDBClient:
         """A DynamoDB client."""
-        return self.tables.attach(super().dynamodb())
+        return self.tables.attach(self.behind.dynamodb())
 
 
 def _named(params: Mapping[str, Any]) -> Iterator[str]:

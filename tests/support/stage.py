@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from local.ports import free_port
+from runtime.gateways import clients
 from runtime.repositories.books import Books
 from runtime.repositories.codec import Codec, NoCipher
 from runtime.repositories.proofs import ProofRepository
@@ -114,7 +115,7 @@ def running_stage(ministack_engine: Engine, tables_on: Engine) -> Iterator[Stage
         for name, value in variables.items():
             machine.setenv(name, value)
         machine.setenv("AWS_ENDPOINT_URL", ministack_engine.endpoint_url or "")
-        machine.setenv("AWS_ENDPOINT_URL_DYNAMODB", tables_on.endpoint_url or "")
+        machine.setattr(clients, "dynamodb", tables_on.dynamodb)
         machine.setenv("NO_PROXY", "127.0.0.1")
         stripe_port = free_port()
         machine.setenv("STRIPE_API_BASE", f"http://127.0.0.1:{stripe_port}")

@@ -131,7 +131,7 @@ class World:
         self._tables = LazyTables(engine.dynamodb(), wanted)
         if streams:
             self._tables.make_all()
-        self.engine = LazyEngine(engine.name, engine.endpoint_url, self._tables)
+        self.engine = LazyEngine.on(engine, self._tables)
         self.client = self.engine.dynamodb()
         self._keys_made = 0
         self.outside = outside(now=self.clock)
