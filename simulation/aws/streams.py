@@ -25,6 +25,8 @@ MAX_PAYLOAD_BYTES: Final = 6 * 1000**2
 """Of one batch (Lambda Developer Guide, event source mappings)."""
 KEPT_RECORDS: Final = 1_000
 """Of a lane that is done with them: it goes back no further."""
+FUNCTION_FAILED: Final = -1
+"""Stands for a position: the function raised, died, or named a record that was not in the batch."""
 _SLOWEST_RETRY_SECONDS: Final = 60.0
 
 PutAside = Callable[[str, dict[str, Any]], None]
@@ -130,7 +132,7 @@ class StreamSource:
             elif failed_at > 0:
                 lane.advance(failed_at)
             else:
-                self._failed(lane, batch)
+                self._failed(lane, batch, halve=failed_at == FUNCTION_FAILED)
 
     def _next_batch(self, lane: _Lane) -> list[StreamEntry]:
         most = lane.limit or lane.settings.batch_records
@@ -138,13 +140,13 @@ class StreamSource:
             most = self._scheduler.rng.randrange(1, most + 1)  # whatever has arrived by then
         return lane.records[lane.position : lane.position + most]
 
-    def _failed(self, lane: _Lane, batch: list[StreamEntry]) -> None:
-        """The first record failed, or the function did."""
+    def _failed(self, lane: _Lane, batch: list[StreamEntry], *, halve: bool) -> None:
+        """The first record failed, or the function itself, whose batch is halved."""
         settings, scheduler = lane.settings, self._scheduler
-        if len(batch) > 1:
-            lane.limit = (len(batch) + 1) // 2  # halving is no retry
+        if halve and len(batch) > 1:
+            lane.limit = (len(batch) + 1) // 2  # which is no retry
         else:
-            lane.limit = 1
+            lane.limit = len(batch)
             lane.retries += 1
         age = scheduler.now - batch[0].at
         if lane.retries > settings.max_retries or age > settings.max_age_seconds:
@@ -182,7 +184,7 @@ class StreamSource:
         lane.advance(len(batch))
 
     def _deliver(self, lane: _Lane, batch: list[StreamEntry]) -> int | None:
-        """Position of the first record that failed, 0 where the function did; None: all is done."""
+        """Position of the first record that failed, or FUNCTION_FAILED; None: all is done."""
         self.deliveries += 1
         records = self._records(lane, batch)
         given = records
@@ -193,10 +195,10 @@ class StreamSource:
         try:
             answer = self._function.invoke({"Records": given})
         except (LambdaDied, Exception):  # noqa: BLE001 - Lambda takes any for a failure
-            return 0
+            return FUNCTION_FAILED
         failures = (answer or {}).get("batchItemFailures") or []
         taken = {each["dynamodb"]["SequenceNumber"]: n for n, each in enumerate(records)}
-        positions = [taken.get(each.get("itemIdentifier"), 0) for each in failures]
+        positions = [taken.get(each.get("itemIdentifier"), FUNCTION_FAILED) for each in failures]
         done = len({each["eventID"] for each in given})
         if not positions:
             return None if done == len(batch) else done

@@ -171,6 +171,37 @@ def test_a_batch_is_halved_until_its_poison_is_alone_and_is_put_aside():
     assert all(name.startswith("aws/lambda/t/shardId-") for name in world.aside)
 
 
+def test_a_batch_whose_first_record_is_named_as_failed_is_put_aside_whole():
+    world = World(lanes=1, window_seconds=30.0, max_retries=2)
+
+    def handle(event):
+        numbers = [record["dynamodb"]["SequenceNumber"] for record in event["Records"]]
+        if any(r["dynamodb"]["NewImage"]["n"]["N"] == "7" for r in event["Records"][:1]):
+            return {"batchItemFailures": [{"itemIdentifier": numbers[0]}]}
+        for number, record in zip(numbers, event["Records"], strict=True):
+            if record["dynamodb"]["NewImage"]["n"]["N"] == "7":
+                return {"batchItemFailures": [{"itemIdentifier": number}]}
+            world.note_one(record)
+        return {"batchItemFailures": []}
+
+    world.handle = handle
+    counts = world.write(items=1)
+    world.settle()
+    (document,) = world.aside.values()
+    payload = json.loads(document["payload"])["Records"]
+    aside = [int(record["dynamodb"]["NewImage"]["n"]["N"]) for record in payload]
+    assert aside[0] == 7
+    assert sorted(world.seen["i0"] + aside) == list(range(1, counts["i0"] + 1))
+
+
+def test_a_record_that_lambda_does_not_know_fails_the_batch():
+    world = World(lanes=1, max_retries=3)
+    world.handle = lambda event: {"batchItemFailures": [{"itemIdentifier": "0"}]}
+    world.write(items=2, changes=3)
+    world.settle()
+    assert world.source.given_up == 6
+
+
 def test_filtered_records_invoke_nothing():
     world = World(only={"eventName": ["INSERT"]})
     world.write(items=4)
