@@ -46,7 +46,9 @@ class Loop:
         self._events: list[tuple[float, int, Callable[..., Any], tuple[Any, ...]]] = []
         self._numbers = 0
         self._broken: BaseException | None = None
-        self._graveyard: list[Task] = []
+        self._tasks: dict[Task, None] = {}
+        """All that have not ended, those of dead environments among them: a greenlet that nobody
+        holds is unwound by Python, and its `finally` blocks would run."""
         self._discarding = False
 
     # ------------------------------------------------------------ time
@@ -115,6 +117,7 @@ class Loop:
             self._ended(task)
 
         task = Task(name, environment, body, self._hub)
+        self._tasks[task] = None
         if environment is not None:
             environment.tasks[task] = None
         self.at(self.now + delay, self.resume, task)
@@ -122,6 +125,7 @@ class Loop:
 
     def _ended(self, task: Task) -> None:
         task.done = True
+        self._tasks.pop(task, None)
         environment = task.environment
         if environment is not None:
             environment.tasks.pop(task, None)
@@ -263,8 +267,6 @@ class Loop:
             return
         environment.dead = True
         self.environments_died += 1
-        # A greenlet that nobody holds is unwound, and its `finally` blocks would run.
-        self._graveyard.extend(environment.tasks)
         if environment.caller is not None:
             waiter, wait = environment.caller
             self.at(self.now, self.resume, waiter, None, LambdaDied(environment.name), wait)
@@ -277,10 +279,11 @@ class Loop:
         return task.environment.deadline - self.now
 
     def close(self) -> None:
-        """End the world: unwind what is left of dead environments, without any effect."""
+        """End the world: unwind every task that has not ended, without any effect."""
         self._discarding = True
-        while self._graveyard:
-            self.current = task = self._graveyard.pop()
+        while self._tasks:
+            self.current, _ = self._tasks.popitem()
+            task = self.current
             if task.greenlet:
                 task.greenlet.throw(Discarded)
             task.error = None  # its frames, with all that they hold

@@ -181,11 +181,13 @@ def test_the_end_of_the_world_frees_the_dead_without_any_effect(scheduler):
 
     with pytest.raises(LambdaDied):
         scheduler.invoke("f", work, seconds=3)
-    assert held[0]() is not None
+    scheduler.spawn(work, "still waiting")
+    scheduler.sleep(5)
+    assert [each() is None for each in held] == [False, False]
     scheduler.close()
     gc.collect()
     assert effects == []
-    assert held[0]() is None
+    assert [each() is None for each in held] == [True, True]
 
 
 def test_a_function_keeps_environments_warm_and_replaces_dead_ones(scheduler):
