@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from io import BytesIO
 from typing import IO, Any, Final
 from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
-from simulation.aws.calls import Line, RemoteClient
+from botocore.exceptions import ResponseStreamingError
+
+from simulation.aws.calls import Line, Refusal, RemoteClient
 from simulation.aws.objects import ObjectStore
 from simulation.dynamodb.errors import Unsupported
 
@@ -25,11 +28,9 @@ class S3Client(RemoteClient):
         "copy_object",
         "create_multipart_upload",
         "delete_object",
-        "get_object",
         "head_object",
         "list_object_versions",
         "list_objects_v2",
-        "put_object",
         "upload_part",
     )
     _refusals = (("SlowDown", 503), ("InternalError", 500))
@@ -37,6 +38,27 @@ class S3Client(RemoteClient):
     def __init__(self, line: Line, objects: ObjectStore, now: Callable[[], datetime]) -> None:
         super().__init__(line, "s3", objects)
         self._now = now
+
+    def get_object(self, **arguments: Any) -> dict[str, Any]:
+        """An object, whose body may break off while it is read."""
+        answer: dict[str, Any] = self._call(
+            "get_object", lambda: self._at_aws.get_object(**arguments)
+        )
+        scheduler, rate = self._line.scheduler, self._line.rates.answer_lost
+        if rate and scheduler.current is not None and scheduler.rng.random() < rate:
+            scheduler.injected["s3 body broken"] += 1
+            answer["Body"] = _BrokenBody(answer["Body"].getvalue(), scheduler.rng.random())
+        return answer
+
+    def put_object(self, **arguments: Any) -> dict[str, Any]:
+        """A new version. A conditional put may meet another one under way, which is a 409."""
+        refusals: tuple[Refusal, ...] = self._refusals
+        if "IfNoneMatch" in arguments:
+            refusals = (*refusals, ("ConditionalRequestConflict", 409))
+        answer: dict[str, Any] = self._line.call(
+            "s3", "put_object", lambda: self._at_aws.put_object(**arguments), refusals
+        )
+        return answer
 
     def get_paginator(self, operation: str) -> _Pages:
         """Pages of a list; each is a call."""
@@ -93,6 +115,20 @@ class S3Client(RemoteClient):
 
     def _do(self, operation: str, **arguments: Any) -> Any:
         return getattr(self, operation)(**arguments)
+
+
+class _BrokenBody(BytesIO):
+    """A body whose connection ends after some share of it."""
+
+    def __init__(self, body: bytes, share: float) -> None:
+        super().__init__(body[: int(len(body) * share)])
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """The next bytes. Raises ResponseStreamingError at the end of what has arrived."""
+        block = super().read(size)
+        if size is None or size < 0 or not block:
+            raise ResponseStreamingError(error=ConnectionResetError("injected"))
+        return block
 
 
 class _Pages:

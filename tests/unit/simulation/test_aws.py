@@ -6,9 +6,15 @@ import base64
 import hashlib
 import json
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
-from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
+from botocore.exceptions import (
+    ClientError,
+    ConnectionError,
+    HTTPClientError,
+    ResponseStreamingError,
+)
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
@@ -220,6 +226,42 @@ def test_what_the_platform_does_not_ask_for_ends_the_run(scheduler, account):
     scheduler.spawn(work, "a")
     with pytest.raises(Unsupported, match="list_buckets"):
         scheduler.run()
+
+
+def test_a_body_may_break_off_while_it_is_read(scheduler, account):
+    s3 = account.clients(None).s3()
+    files = SettlementObjects(s3, "files")
+    version = files.write("a", [bytes(PART_BYTES)])
+    account.rates = PartnerRates(answer_lost=0.5)
+    outcomes = set()
+
+    def work():
+        for _ in range(40):
+            try:
+                outcomes.add(sum(map(len, files.blocks(version))))
+            except ResponseStreamingError:
+                outcomes.add("broken")
+            except (ConnectionError, HTTPClientError):
+                outcomes.add("lost")
+
+    scheduler.join([scheduler.spawn(work, "reader")])
+    assert outcomes == {PART_BYTES, "broken", "lost"}
+
+
+def test_a_conditional_put_may_meet_another_one(scheduler, account):
+    account.rates = replace(PartnerRates.calm(), refused=0.9)
+    archive = AuditArchive(account.clients(None).s3(), "audit")
+    codes = set()
+
+    def work():
+        for n in range(40):
+            try:
+                archive.add_segment(f"s/{n}", b"rows")
+            except ClientError as error:
+                codes.add(error.response["Error"]["Code"])
+
+    scheduler.join([scheduler.spawn(work, "writer")])
+    assert "ConditionalRequestConflict" in codes
 
 
 def test_entries_of_a_batch_are_refused_by_themselves(account):
