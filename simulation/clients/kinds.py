@@ -7,6 +7,7 @@ from typing import Final
 
 from simulation.clients.cards import CardsClient, StripeClient
 from simulation.clients.client import Client
+from simulation.clients.powers import PowersClient
 from simulation.clients.transfers import TransfersClient
 from simulation.platform.plan import ClientKind
 
@@ -14,4 +15,5 @@ CLIENTS: Final[Mapping[ClientKind, type[Client]]] = {
     ClientKind.CARDS: CardsClient,
     ClientKind.STRIPE: StripeClient,
     ClientKind.TRANSFERS: TransfersClient,
+    ClientKind.POWERS: PowersClient,
 }

@@ -11,6 +11,7 @@ from simulation.watch.deliveries import DeliveryRule, LineRule
 from simulation.watch.edges import StateMachines
 from simulation.watch.keys import KeyRule
 from simulation.watch.ledger import LedgerRule
+from simulation.watch.news import NewsRule
 from simulation.watch.payments import PaymentRule
 
 
@@ -22,6 +23,7 @@ class Rules:
     ledger: LedgerRule = field(default_factory=LedgerRule)
     payments: PaymentRule = field(default_factory=PaymentRule)
     audit: AuditRule = field(default_factory=AuditRule)
+    news: NewsRule = field(default_factory=NewsRule)
 
     @classmethod
     def at(cls, epoch: float) -> Self:
@@ -39,4 +41,5 @@ class Rules:
             self.audit,
             DeliveryRule(),
             LineRule(),
+            self.news,
         )

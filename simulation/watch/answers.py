@@ -1,0 +1,70 @@
+"""Every answer judged by the contract: a status that is documented, and no error of ours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from functools import cache
+from http import HTTPStatus
+from typing import Final
+
+from runtime.contract.openapi import openapi_document
+from simulation.platform.history import Exchange
+from simulation.platform.http import HttpResponse
+
+_UNAVAILABLE: Final = int(HTTPStatus.SERVICE_UNAVAILABLE)
+_GATEWAYS: Final = (500, 503, 504)
+"""What API Gateway answers itself where a function died or took too long."""
+_ANYWHERE: Final = (404, 405)
+"""What is answered to a path or a method that is not in the contract."""
+_TRANSIENT: Final = ("unavailable", "keys_unavailable")
+
+
+def answer_faults(exchanges: Iterable[Exchange]) -> Iterator[str]:
+    """Answers that the contract does not know, and 5xx that are no "try again"."""
+    for exchange in exchanges:
+        response, request = exchange.response, exchange.request
+        if response is None:
+            continue
+        fault = _fault(request.method, request.path, response)
+        if fault is not None:
+            yield f"{exchange.request_id} {request.method} {request.path}: {fault}"
+
+
+def _fault(method: str, path: str, response: HttpResponse) -> str | None:
+    status = response.status
+    if response.by_gateway:
+        return None if status in _GATEWAYS else f"the gateway answers {status}"
+    if status not in documented(method, path):
+        return f"{status} is not documented: {response.text[:200]}"
+    if status < HTTPStatus.BAD_REQUEST:
+        return None
+    if not isinstance(response.body, dict) or "code" not in response.body:
+        return f"{status} without a problem document: {response.text[:200]}"
+    if status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return None
+    if status == _UNAVAILABLE and response.body["code"] in _TRANSIENT:
+        return None if "Retry-After" in response.headers else "503 without Retry-After"
+    return f"{status}: {response.text[:200]}"
+
+
+@cache
+def documented(method: str, path: str) -> frozenset[int]:
+    """The statuses that the OpenAPI document has for a concrete path."""
+    for pattern, statuses in _routes(method.lower()):
+        if pattern.fullmatch(path):
+            return statuses
+    return frozenset(_ANYWHERE)
+
+
+@cache
+def _routes(method: str) -> tuple[tuple[re.Pattern[str], frozenset[int]], ...]:
+    """Routes of a method; those with fewer variable parts match first."""
+    paths = openapi_document()["paths"]
+    found = [
+        (path, frozenset(int(status) for status in operations[method]["responses"]))
+        for path, operations in paths.items()
+        if method in operations
+    ]
+    found.sort(key=lambda each: each[0].count("{"))
+    return tuple((re.compile(re.sub(r"{\w+}", "[^/]+", path)), each) for path, each in found)

@@ -1,0 +1,122 @@
+"""What merchants have to be told, by what was committed and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from simulation.watch.commits import Commit, RowChange
+from simulation.watch.values import Item, number, text
+
+_OUTCOMES: Final[Mapping[str, Mapping[str, str]]] = {
+    "payments": {
+        status: f"payment.{status}"
+        for status in ("succeeded", "failed", "requires_capture", "canceled", "unknown")
+    },
+    "transactions": {"succeeded": "refund.succeeded", "failed": "refund.failed"},
+    "transfers": {
+        "processed": "transfer.processed",
+        "failed": "transfer.failed",
+        "canceled": "transfer.canceled",
+        "expired": "transfer.canceled",
+    },
+    "settlements": {
+        "completed": "settlement.completed",
+        "completed_with_exceptions": "settlement.exceptions",
+        "rejected": "settlement.exceptions",
+    },
+    "exports": {"completed": "export.completed"},
+}
+_ALERTS: Final = ("large_transaction", "suspicious_velocity")
+_PLATFORM: Final = "platform"
+
+
+class News(NamedTuple):
+    """One event: `sequence` is the version of the row `about` after the change."""
+
+    type: str
+    merchant_id: str
+    about: str
+    sequence: int
+    at: str
+
+
+@dataclass
+class Delivery:
+    """A delivery as it stood last; a final one is deleted when it has been kept for long enough."""
+
+    merchant_id: str
+    type: str
+    sequence: int
+    at: str
+    status: str = "pending"
+
+
+@dataclass(eq=False)
+class NewsRule:
+    """Collects events and deliveries; `settled/webhooks.py` compares them."""
+
+    tables: tuple[str, ...] = (
+        *_OUTCOMES,
+        *("accounts", "customers", "alerts", "merchants", "webhooks"),
+    )
+    news: list[News] = field(default_factory=list)
+    deliveries: dict[str, Delivery] = field(default_factory=dict)
+    silent: set[str] = field(default_factory=set)
+    """Merchants that were without an endpoint at some time."""
+
+    def look(self, commit: Commit) -> None:
+        """Take down what the commit means to merchants."""
+        for table, changes in commit.changes.items():
+            for change in changes:
+                if change.new is None:
+                    continue
+                if table == "webhooks":
+                    self._deliver(change.key[0], change.new)
+                elif table == "merchants":
+                    if not text(change.new, "webhook_url"):
+                        self.silent.add(change.key[0])
+                else:
+                    self._tell(table, change, change.new)
+
+    def _deliver(self, delivery_id: str, new: Item) -> None:
+        if delivery_id.startswith("endpoint#"):
+            return
+        known = self.deliveries.get(delivery_id)
+        if known is None:
+            known = self.deliveries[delivery_id] = Delivery(
+                text(new, "merchant_id"),
+                text(new, "event_type"),
+                number(new, "sequence"),
+                text(new, "created_at"),
+            )
+        known.status = text(new, "status")
+
+    def _tell(self, table: str, change: RowChange, new: Item) -> None:
+        kind = _kind(table, change.old, new)
+        merchant = text(new, "merchant_id")
+        if kind is None or merchant in ("", _PLATFORM):
+            return
+        at = text(new, "created_at" if table == "alerts" else "updated_at")
+        self.news.append(News(kind, merchant, change.key[0], number(new, "version") or 1, at))
+
+
+def _kind(table: str, old: Item | None, new: Item) -> str | None:
+    """The event that a change is; what steps no version was made past the application."""
+    if table == "alerts":
+        kind = text(new, "type")
+        return f"alert.{kind}" if old is None and kind in _ALERTS else None
+    before = 0 if old is None else number(old, "version")
+    if number(new, "version") != before + 1:
+        return None
+    if table in ("accounts", "customers"):
+        was = "" if old is None else text(old, "locked_until")
+        own = text(new, "shard") in ("", "00")
+        return "account.locked" if own and text(new, "locked_until") > was else None
+    if table == "transactions" and text(new, "type") != "refund":
+        return None
+    if table == "transfers" and (text(new, "payment_id") or text(new, "settlement_id")):
+        return None
+    turned = old is None or text(old, "status") != text(new, "status")
+    return _OUTCOMES[table].get(text(new, "status")) if turned else None

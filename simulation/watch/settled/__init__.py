@@ -1,0 +1,1 @@
+"""Checks of a platform at rest: everything is answered, delivered and derived, and agrees."""

@@ -1,0 +1,76 @@
+"""Webhooks at rest: each event has one delivery, and was received with the same words each time."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from typing import Protocol
+
+from simulation.watch.news import News, NewsRule
+from simulation.watch.settled.rows import Faults
+
+
+class Received(Protocol):
+    """A webhook as an endpoint received it; `status` is what it answered, None: nothing."""
+
+    @property
+    def webhook_id(self) -> str:
+        """The header webhook-id."""
+        ...
+
+    @property
+    def body(self) -> bytes:
+        """The body."""
+        ...
+
+    @property
+    def status(self) -> int | None:
+        """What the endpoint answered."""
+        ...
+
+
+def webhook_faults(rule: NewsRule, received: Iterable[Received]) -> Faults:
+    """Events without a delivery, deliveries without an event, and what no endpoint was told."""
+    yield from _unmatched(rule)
+    told: dict[str, list[Received]] = defaultdict(list)
+    for each in received:
+        told[each.webhook_id].append(each)
+    known = {(news.type, news.about, news.sequence) for news in rule.news}
+    for webhook_id, times in told.items():
+        delivery = rule.deliveries.get(webhook_id)
+        if delivery is None:
+            yield f"an endpoint received {webhook_id}, which is no delivery"
+            continue
+        bodies = {each.body for each in times}
+        if len(bodies) > 1:
+            yield f"{webhook_id} was sent in {len(bodies)} versions"
+        body = json.loads(times[0].body)
+        event = (body["type"], body["data"]["id"], body["sequence"])
+        if body["id"] != webhook_id or event not in known:
+            yield f"{webhook_id} tells {event}, which has not happened"
+    for webhook_id, delivery in rule.deliveries.items():
+        taken = any((each.status or 0) // 100 == 2 for each in told.get(webhook_id, ()))
+        if delivery.status == "delivered" and not taken:
+            yield f"{webhook_id} counts as delivered, and no endpoint has taken it"
+        elif delivery.status == "pending":
+            yield f"{webhook_id} ({delivery.type}) is still pending"
+
+
+def _unmatched(rule: NewsRule) -> Faults:
+    """One delivery for each event, and none for anything else."""
+    happened = Counter(_key(news) for news in rule.news if news.merchant_id not in rule.silent)
+    delivered = Counter(
+        (each.type, each.merchant_id, each.sequence, each.at)
+        for each in rule.deliveries.values()
+        if each.merchant_id not in rule.silent
+    )
+    for key, count in (happened - delivered).items():
+        about = next(news.about for news in rule.news if _key(news) == key)
+        yield f"of {count} times {key} about {about} nobody is told"
+    for key, count in (delivered - happened).items():
+        yield f"{count} times {key} is told, and has not happened"
+
+
+def _key(news: News) -> tuple[str, str, int, str]:
+    return (news.type, news.merchant_id, news.sequence, news.at)

@@ -1,0 +1,371 @@
+"""Checks of a platform at rest, on rows made by hand."""
+
+from __future__ import annotations
+
+import json
+from typing import NamedTuple
+
+import pytest
+from boto3.dynamodb.types import TypeSerializer
+
+from simulation.watch.ledger import LedgerRule
+from simulation.watch.settled.books import ledger_faults
+from simulation.watch.settled.open_things import open_faults
+from simulation.watch.settled.rows import Rows
+from simulation.watch.settled.sandbox import sandbox_faults
+from simulation.watch.settled.settlements import settlement_faults
+from simulation.watch.settled.totals import total_faults
+from simulation.watch.settled.webhooks import webhook_faults
+from tests.support.commits import KEYS, HandMade
+
+NOW = "2026-03-20T00:00:00.000Z"
+_serialize = TypeSerializer().serialize
+
+
+def rows(**given):
+    """Rows by table; what is not given is empty."""
+    tables = {}
+    for table, names in KEYS.items():
+        stored = tables[table] = {}
+        for row in given.get(table, []):
+            key = tuple(row.get(name, "00") for name in names)
+            item = {name: _serialize(value) for name, value in row.items()}
+            stored[key] = item
+    return Rows(tables)
+
+
+def faults(check, *more, **given):
+    return list(check(rows(**given), *more))
+
+
+# -------------------------------------------------------------------- the ledger
+
+
+def account(name, balance, shard="00"):
+    return {"id": name, "shard": shard, "balance": balance, "currency": "USD"}
+
+
+TRANSFER = {
+    "id": "trf_1",
+    "operation_id": "trf_1",
+    "status": "processed",
+    "amount": 5,
+    "posted_amount": 5,
+    "currency": "USD",
+    "legs": [{"from_account_id": "a", "to_account_id": "b", "amount": 5}],
+    "folded_accounts": ["a"],
+}
+
+
+def ledger(accounts, rule=None, edited=frozenset()):
+    given = {"accounts": accounts, "transfers": [TRANSFER]}
+    return faults(ledger_faults, rule or LedgerRule(), edited, **given)
+
+
+def test_accounts_are_what_their_transfers_add_up_to():
+    assert ledger([account("a", -2), account("a", -3, "01"), account("b", 5)]) == []
+    assert len(ledger([account("a", -5), account("b", 4)])) == 1
+    assert len(ledger([account("a", -5)])) == 1
+    assert ledger([account("a", -5), account("b", 4)], edited={"b"}) == []
+
+
+def test_nothing_is_left_to_fold_and_no_entry_is_missing():
+    rule = LedgerRule()
+    rule.owed["a", "trf_1"] = -5
+    rule.awaited["b#00", "000000000001"] = "whatever"
+    found = ledger([account("a", -5), account("b", 5)], rule)
+    assert len(found) == 2
+    assert "-5 of trf_1" in found[0]
+
+
+# -------------------------------------------------------------------- what is open
+
+
+def test_what_is_final_or_waits_for_others_is_not_open():
+    settled = {
+        "payments": [
+            {"id": "pay_1", "status": "succeeded"},
+            {
+                "id": "pay_2",
+                "status": "requires_capture",
+                "open_bucket": "x",
+                "next_action_at": "2026-03-21T00:00:00.000Z",
+            },
+        ],
+        "transfers": [{"id": "t", "status": "pending", "expires_at": "2026-03-21T00:00:00.000Z"}],
+        "idempotency": [{"key": "k", "state": "completed"}],
+        "exports": [{"id": "e", "status": "failed"}],
+    }
+    assert faults(open_faults, NOW, **settled) == []
+
+
+@pytest.mark.parametrize(
+    ("table", "row"),
+    [
+        ("payments", {"id": "p", "status": "unknown", "open_bucket": "x"}),
+        ("payments", {"id": "p", "status": "succeeded", "open_bucket": "x"}),
+        ("payments", {"id": "p", "status": "requires_capture"}),
+        (
+            "payments",
+            {
+                "id": "p",
+                "status": "requires_capture",
+                "open_bucket": "x",
+                "next_action_at": "2026-03-19T00:00:00.000Z",
+            },
+        ),
+        ("transactions", {"id": "t", "status": "pending"}),
+        ("transfers", {"id": "t", "status": "pending", "expires_at": "2026-03-19T00:00:00.000Z"}),
+        ("idempotency", {"key": "k", "state": "in_progress"}),
+        ("exports", {"id": "e", "status": "running"}),
+        ("settlement_files", {"id": "f", "status": "processing"}),
+    ],
+)
+def test_what_is_open_is_named(table, row):
+    assert faults(open_faults, NOW, **{table: [row]})
+
+
+# -------------------------------------------------------------------- totals
+
+
+PAID = {
+    "id": "pay_1",
+    "merchant_id": "mer_1",
+    "status": "succeeded",
+    "currency": "USD",
+    "created_at": "2026-03-14T09:00:00.000Z",
+    "amount_captured": 100,
+    "fee": 3,
+}
+TOTAL = {"item": "2026-03-14#USD", "captured_count": 1, "captured": 100, "fees": 3}
+
+
+def test_totals_are_a_recount_over_all_buckets():
+    kept = [
+        {**TOTAL, "id": "mer_1#000", "count_succeeded": 1},
+        {**TOTAL, "id": "mer_1#001", "count_succeeded": 1, "captured": 50},
+        {"id": "mer_1", "item": "moves"},
+        {"id": "pay_1", "item": "counted"},
+    ]
+    payments = [
+        PAID,
+        {**PAID, "id": "pay_2", "amount_captured": 50},
+        {**PAID, "id": "pay_3", "status": "processing"},
+    ]
+    assert faults(total_faults, set(), totals=kept, payments=payments) == []
+    assert len(faults(total_faults, set(), totals=kept, payments=[PAID])) == 1
+    assert len(faults(total_faults, set(), totals=[], payments=[PAID])) == 1
+    assert faults(total_faults, {"pay_1"}, totals=[], payments=[PAID]) == []
+
+
+# -------------------------------------------------------------------- the sandbox
+
+
+def charged(**more):
+    return {
+        "id": "pay_1",
+        "processor": "sandbox",
+        "charge_id": "ch_1",
+        "amount": 100,
+        "currency": "USD",
+        "amount_captured": 100,
+        "status": "succeeded",
+        **more,
+    }
+
+
+def at_sandbox(reference="pay_1", **more):
+    row = {"reference": reference, "state": "approved", "amount": 100, "currency": "USD"}
+    return {**row, "capturable": 0, "refundable": 100, **more}
+
+
+def refund(**more):
+    row = {"id": "txn_r", "payment_id": "pay_1", "type": "refund", "amount": 40}
+    return {**row, "status": "succeeded", **more}
+
+
+def test_our_rows_and_the_sandbox_agree():
+    agreed = {
+        "payments": [charged(amount_refunded=40)],
+        "transactions": [
+            {"id": "txn_1", "payment_id": "pay_1", "type": "capture", "status": "settled"},
+            refund(),
+        ],
+        "sandbox_charges": [
+            at_sandbox(refundable=60),
+            at_sandbox("txn_r", kind="refund", amount=40),
+            at_sandbox("pay_9", state="declined"),
+        ],
+    }
+    assert faults(sandbox_faults, **agreed) == []
+
+
+DISAGREEMENTS = {
+    "charged there and not here": {"sandbox_charges": [at_sandbox()]},
+    "charged here and not there": {"payments": [charged()]},
+    "another amount": {"payments": [charged()], "sandbox_charges": [at_sandbox(amount=99)]},
+    "more is refundable there": {
+        "payments": [charged()],
+        "sandbox_charges": [at_sandbox(refundable=120)],
+    },
+    "refunded there and not here": {
+        "payments": [charged()],
+        "sandbox_charges": [at_sandbox(), at_sandbox("txn_r", kind="refund", amount=40)],
+    },
+    "refunded here and declined there": {
+        "payments": [charged()],
+        "transactions": [refund()],
+        "sandbox_charges": [
+            at_sandbox(),
+            at_sandbox("txn_r", kind="refund", amount=40, state="declined"),
+        ],
+    },
+    "another amount refunded": {
+        "payments": [charged()],
+        "transactions": [refund(amount=41)],
+        "sandbox_charges": [at_sandbox(), at_sandbox("txn_r", kind="refund", amount=40)],
+    },
+    "done here without having been asked for": {
+        "payments": [charged()],
+        "transactions": [refund(), refund(id="txn_s")],
+        "sandbox_charges": [at_sandbox()],
+    },
+}
+
+
+@pytest.mark.parametrize("given", DISAGREEMENTS.values(), ids=DISAGREEMENTS)
+def test_a_disagreement_with_the_sandbox_is_named(given):
+    assert len(faults(sandbox_faults, **given)) == 1
+
+
+# -------------------------------------------------------------------- settlements
+
+
+def settled(**changes):
+    posting = {
+        **TRANSFER,
+        "settlement_id": "set_1",
+        "legs": [
+            {
+                "from_account_id": "acc_receivable_m_USD",
+                "to_account_id": "acc_clearing_USD",
+                "amount": 97,
+            },
+            {
+                "from_account_id": "acc_fees_USD",
+                "to_account_id": "acc_clearing_USD",
+                "amount": 3,
+            },
+        ],
+    }
+    booking = {"transfer_id": "trf_1", "currency": "USD", "flows": {"net": 97, "fee": 3}}
+    line = {"settlement_bucket": "set_1#0", "settlement_id": "set_1", "merchant_id": "m"}
+    given = {
+        "settlements": [
+            {
+                "id": "set_1",
+                "status": "completed_with_exceptions",
+                "counts": {"matched": 1, "unexpected": 1, "duplicate": 0},
+                "open_exceptions": 1,
+            }
+        ],
+        "settlement_lines": [
+            {**line, "line": 2, "status": "matched", "bookings": [booking]},
+            {**line, "line": 3, "status": "unexpected"},
+        ],
+        "transfers": [posting],
+        "settlement_files": [{"id": "f", "status": "completed", "lines": 2}],
+        "settlement_chunks": [{"id": "f#000000", "file_id": "f", "lines_done": 2}],
+    }
+    return {**given, **changes}
+
+
+def test_a_settlement_is_the_sum_of_its_lines():
+    assert faults(settlement_faults, **settled()) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "many"),
+    [
+        ({"settlement_lines": []}, 4),
+        ({"transfers": []}, 1),
+        ({"settlements": []}, 1),
+        ({"settlement_chunks": []}, 1),
+        ({"settlements": [{"id": "set_1", "status": "completed", "counts": {}}]}, 3),
+    ],
+)
+def test_a_settlement_that_is_not(changes, many):
+    assert len(faults(settlement_faults, **settled(**changes))) == many
+
+
+# -------------------------------------------------------------------- webhooks
+
+
+class Received(NamedTuple):
+    webhook_id: str
+    body: bytes
+    status: int | None = 204
+
+
+def told(webhook_id="whk_1", status=204, **more):
+    body = {"id": webhook_id, "type": "payment.succeeded", "sequence": 2, **more}
+    body.setdefault("data", {"id": "pay_1"})
+    return Received(webhook_id, json.dumps(body).encode(), status)
+
+
+@pytest.fixture
+def engine():
+    made = HandMade()
+    made.commit(merchants={"id": "mer_1", "version": 1, "webhook_url": "https://x"})
+    paid = {"id": "pay_1", "merchant_id": "mer_1", "amount": 0, "updated_at": "then"}
+    made.commit(payments={**paid, "version": 1, "status": "processing"})
+    made.commit(payments={**paid, "version": 2, "status": "succeeded"})
+    return made
+
+
+def deliver(engine, status="delivered", **more):
+    row = {"id": "whk_1", "version": 1, "status": "pending", "created_at": "then"}
+    row |= {"merchant_id": "mer_1", "event_type": "payment.succeeded", "sequence": 2, **more}
+    engine.commit(webhooks=row)
+    engine.commit(webhooks={**row, "version": 2, "status": status})
+
+
+def webhooks(engine, *received):
+    return list(webhook_faults(engine.rules.news, received))
+
+
+def test_each_event_is_delivered(engine):
+    deliver(engine)
+    engine.commit(webhooks={"id": "whk_1", "deleted": True})
+    assert webhooks(engine, told(status=500), told()) == []
+
+
+def test_nobody_is_told_where_there_was_no_endpoint(engine):
+    engine.commit(merchants={"id": "mer_1", "version": 2, "webhook_url": None})
+    assert webhooks(engine) == []
+
+
+def test_an_event_that_nobody_is_told(engine):
+    assert len(webhooks(engine)) == 1
+
+
+def test_a_delivery_of_nothing(engine):
+    deliver(engine, sequence=9)
+    assert len(webhooks(engine, told(sequence=9))) == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "received"),
+    [
+        ("delivered", []),
+        ("delivered", [told(status=500)]),
+        ("pending", [told()]),
+        ("delivered", [told(), told(extra=1)]),
+        ("delivered", [told(), told("whk_2")]),
+        ("delivered", [told(data={"id": "pay_2"})]),
+    ],
+    ids=["never sent", "never taken", "still pending", "two bodies", "invented", "about another"],
+)
+def test_a_delivery_that_is_not_what_it_says(engine, status, received):
+    deliver(engine, status)
+    assert len(webhooks(engine, *received)) == 1
