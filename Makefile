@@ -133,6 +133,12 @@ test-faults: venv ## payments, the ledger and all that is derived, under faults;
 		tests/integration/test_ledger_stateful.py \
 		tests/integration/test_derived_simulation.py $(ARGS)
 
+.PHONY: simulate-faults
+simulate-faults: venv ## the whole platform in virtual time, under faults; last line: hash and violations  [SEED= OPERATIONS=]
+	@$(PY) -m simulation $(if $(SEED),--seed '$(SEED)') $(if $(OPERATIONS),--operations $(OPERATIONS)) \
+		$(if $(CLIENTS),--clients '$(CLIENTS)') $(if $(KINDS),--kinds '$(KINDS)') \
+		$(if $(PARTS),--parts '$(PARTS)') $(if $(PROCESSES),--processes $(PROCESSES)) $(ARGS)
+
 .PHONY: test-e2e
 test-e2e: venv node ## over HTTP, against an emulator of its own
 	$(PY) -m pytest tests/e2e $(ARGS)
