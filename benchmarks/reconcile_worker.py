@@ -109,8 +109,9 @@ def dependencies_on(store: Store, path: Path, queue: MemoryQueue) -> Reconciliat
         chunks=SettlementChunkRepository(store),
         merchants=MerchantProfiles(MerchantRepository(store), 0, store.outside),
         alerts=AlertRepository(store),
-        record=partial(record_batch, dependencies=BatchDependencies(store)),
+        record=partial(record_batch, dependencies=BatchDependencies(store, store.outside)),
         must_stop=lambda: False,
+        outside=store.outside,
     )
 
 

@@ -22,7 +22,7 @@ class MissingServices(FunctionServices):
         self.dependencies = SweepDependencies(
             unsettled=UnsettledRepository(self.store),
             merchants=MerchantRepository(self.store),
-            clock=self.outside.now,
+            outside=self.outside,
             must_stop=lambda: self.invocation.remaining_seconds() < margin,
         )
 

@@ -53,11 +53,11 @@ def payment_desk_of(
         payments=PaymentRepository(store),
         customers=CustomerRepository(store),
         claims=ClaimRepository(store),
-        limits=RateLimiter(LimitRepository(store)),
+        limits=RateLimiter(LimitRepository(store), services.outside),
         merchants=services.profiles_for(timing.merchant_cache_seconds),
         connectors=connectors_of(services, timing, timing.processor_timeout_seconds, partners),
         timing=timing,
-        clock=services.outside.now,
+        outside=services.outside,
     )
 
 

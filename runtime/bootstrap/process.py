@@ -116,7 +116,7 @@ class ProcessServices(FunctionServices):
             SettlementLineRepository(self.store),
             profiles,
             claims,
-            clock=self.outside.now,
+            outside=self.outside,
             must_stop=lambda: self.invocation.remaining_seconds() < BULK_MARGIN_SECONDS,
         )
         self.settlement_files = SettlementFileDependencies(

@@ -28,10 +28,8 @@ class ReconcileServices(FunctionServices):
             chunks=SettlementChunkRepository(self.store),
             merchants=self.profiles_for(0),
             alerts=AlertRepository(self.store),
-            record=partial(
-                record_batch, dependencies=BatchDependencies(self.store, self.outside.now)
-            ),
-            clock=self.outside.now,
+            record=partial(record_batch, dependencies=BatchDependencies(self.store, self.outside)),
+            outside=self.outside,
             must_stop=lambda: self.invocation.remaining_seconds() < margin,
         )
 

@@ -15,19 +15,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
-from runtime.domain.ids import created_at, new_id, repeatable_id
+from runtime.domain.ids import created_at, repeatable_id
 from runtime.domain.instants import to_datetime
 from runtime.models.fields import Instant
 
 _TRANSFER, _TRANSACTION, _PAYMENT = "trf", "txn", "pay"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_OPERATION: Final = "pos"
-"""Prefix of the operation ids of postings."""
-
-
-def posting_operation_id(now: datetime) -> str:
-    """The operation of one attempt to commit a posting; `now` is when the attempt began."""
-    return new_id(_OPERATION, now)
+POSTING_OPERATION: Final = "pos"
+"""Prefix of the operation ids of postings: of each attempt to commit one, when it began."""
 
 
 def charge_transaction_id(payment_id: str) -> str:

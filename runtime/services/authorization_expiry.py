@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_datetime, to_instant
 from runtime.domain.payment_operations import ceiling_of, refusal_of, void_again_after
 from runtime.domain.payments import Refused
@@ -46,7 +45,7 @@ def expire_authorization(
         return False
     operation = _void(payment, amount, now, desk, request_id)
     try:
-        desk.payments.begin_operation(operation, None, now, token=new_id("opn", now))
+        desk.payments.begin_operation(operation, None, now, token=desk.outside.new_id("opn", now))
         processor = desk.connectors.of_payment(payment)
         reply = processor.operate(operation_request(operation, payment))
         settle_operation(operation, reply, None, desk, request_id=request_id)
@@ -62,7 +61,7 @@ def _postponed(payment: Payment, now: datetime, desk: PaymentDesk, request_id: s
     """Look at this payment again only later; False when somebody else has just changed it."""
     assert payment.authorization_expires_at is not None, f"{payment.id} does not expire"
     overdue = now - to_datetime(payment.authorization_expires_at)
-    cause = new_id("exp", now)
+    cause = desk.outside.new_id("exp", now)
     context = ChangeContext(changed_by=EXPIRY, request_id=request_id, cause=cause)
     later = payment.model_copy(
         update={
@@ -82,7 +81,7 @@ def _postponed(payment: Payment, now: datetime, desk: PaymentDesk, request_id: s
 def _void(
     payment: Payment, amount: int, now: datetime, desk: PaymentDesk, request_id: str
 ) -> Transaction:
-    operation_id = new_id("txn", now)
+    operation_id = desk.outside.new_id("txn", now)
     context = ChangeContext(changed_by=EXPIRY, request_id=request_id, cause=operation_id)
     begun = Begun(
         at=now,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_datetime, to_instant
 from runtime.domain.payment_operations import absence_is_final, ask_again_after
 from runtime.domain.payments import ProcessorAnswer
@@ -35,7 +34,7 @@ class Fate(StrEnum):
 
 def resolve_payment(payment_id: str, desk: PaymentDesk, request_id: str) -> Fate:
     """Finish one payment if it can be."""
-    now = desk.clock()
+    now = desk.outside.now()
     payment = desk.payments.get(payment_id, EVERYBODY)
     if payment is not None and payment.status is PaymentStatus.REQUIRES_CAPTURE:
         voided = expire_authorization(payment, now, desk, request_id)
@@ -69,7 +68,7 @@ def lease_of(
     row: Payment | Transaction, now: datetime, desk: PaymentDesk, request_id: str
 ) -> dict[str, object]:
     """The fields by which a run takes `row`; if it does not finish, a later one takes it."""
-    owner = new_id("att", now)
+    owner = desk.outside.new_id("att", now)
     context = ChangeContext(changed_by=RESOLVER, request_id=request_id, cause=owner)
     wait = ask_again_after(now - to_datetime(row.created_at), desk.resolver_lease)
     return {

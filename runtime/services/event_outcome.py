@@ -18,11 +18,10 @@ from runtime.domain.disputes import (
     dispute_step,
     next_posting_id,
 )
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_epoch_seconds, to_instant
 from runtime.domain.ledger import dispute_legs, reversal_legs, total_of
 from runtime.domain.payment_operations import after_failed_refund
-from runtime.domain.posting_ids import returned_refund_posting_id
+from runtime.domain.posting_ids import POSTING_OPERATION, returned_refund_posting_id
 from runtime.domain.processor_events import (
     DisputeState,
     NotApplicable,
@@ -73,7 +72,7 @@ class EventDesk:
 
     def claim(self) -> IdempotencyRecord:
         """By which the event is known when it comes again."""
-        at = self.payments.clock()
+        at = self.payments.outside.now()
         return IdempotencyRecord(
             key=self.key,
             merchant_bucket=bucket_for(self.merchant.id, self.key, self.merchant.index_buckets),
@@ -82,7 +81,7 @@ class EventDesk:
             key_subject=self.merchant.id,
             request_id=self.context.request_id,
             fingerprint=self.context.cause,
-            owner=new_id("evt", at),
+            owner=self.payments.outside.new_id("evt", at),
             state=ClaimState.COMPLETED,
             expires_at=to_epoch_seconds(at + EVENTS_KEPT),
         )
@@ -269,7 +268,8 @@ def _connector_of(payment: Payment | None, desk: EventDesk) -> Processor:
 
 
 def _commit(writes: EventWrites, claim: IdempotencyRecord, desk: EventDesk) -> EventResult:
-    token = new_id("evo", desk.payments.clock())
+    outside = desk.payments.outside
+    token = outside.new_id("evo", outside.now())
     try:
         desk.payments.payments.record_event(writes, claim, desk.now, token=token)
     except AlreadyClaimed as earlier:
@@ -324,5 +324,6 @@ def _booking(
     """One transfer of everything that moves; None where nothing does."""
     if not legs:
         return None
-    posting = Posting(posting_id, legs, total_of(legs))
+    operation_id = desk.payments.outside.new_id(POSTING_OPERATION, desk.now)
+    posting = Posting(posting_id, operation_id, legs, total_of(legs))
     return booking_of(payment, posting, desk.merchant, desk.now, desk.context)

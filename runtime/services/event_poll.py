@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
 from runtime.contract.processor_events import EventResult
 from runtime.domain.idempotency import event_key
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_datetime, to_instant
 from runtime.domain.processor_events import EventKind, ProcessorEvent
 from runtime.errors import InvalidState, PlatformError, ProcessorUnknown, Unavailable
@@ -87,7 +85,7 @@ def poll(desk: PollDesk, request_id: str) -> PollReport:
         progress = progress.model_copy(update={"last_merchant": page.last})
         _note(progress, desk)
     counts += _try_kept_again(desk, request_id)
-    now = to_instant(desk.events.payments.clock())
+    now = to_instant(desk.events.payments.outside.now())
     _note(progress.model_copy(update={"finished_at": now, "last_merchant": None}), desk)
     return _report(progress, counts, finished=True)
 
@@ -100,7 +98,7 @@ def _unfinished(progress: PollProgress, counts: Counter[str]) -> PollReport:
 
 def _begun(desk: PollDesk) -> PollProgress:
     """The unfinished round, or a new one: from the earlier of `overlap` ago and the last start."""
-    now, last = desk.events.payments.clock(), desk.events.kept.events.poll_progress()
+    now, last = desk.events.payments.outside.now(), desk.events.kept.events.poll_progress()
     if last is not None and last.finished_at is None:
         return last
     since = to_instant(now - desk.overlap)
@@ -112,7 +110,8 @@ def _begun(desk: PollDesk) -> PollProgress:
 
 
 def _note(progress: PollProgress, desk: PollDesk) -> None:
-    token = new_id("pol", desk.events.payments.clock())
+    outside = desk.events.payments.outside
+    token = outside.new_id("pol", outside.now())
     desk.events.kept.events.note_progress(progress, token=token)
 
 
@@ -122,7 +121,7 @@ def _poll_page(
     def one(merchant_id: str) -> Counter[str]:
         return _poll_merchant(merchant_id, progress, desk, request_id)
 
-    with ThreadPoolExecutor(max_workers=PARALLEL_MERCHANTS) as pool:
+    with desk.events.payments.outside.threads(PARALLEL_MERCHANTS) as pool:
         return sum(pool.map(one, page.ids), Counter({"merchants": len(page.ids)}))
 
 
@@ -194,7 +193,7 @@ def _booking(
         connector=payments.connectors.of(merchant_id, processor, account),
         key=event_key(merchant_id, processor, event.id),
         context=_context(event.id, request_id),
-        now=payments.clock(),
+        now=payments.outside.now(),
     )
 
 
@@ -223,13 +222,13 @@ def _try_kept_again(desk: PollDesk, request_id: str) -> Counter[str]:
         row = events.get(entry.id, EVERYBODY)
         if row is None or row.status is not ProcessorEventStatus.UNAPPLIED:
             continue
-        now = desk.events.payments.clock()
+        now = desk.events.payments.outside.now()
         context = _context(event_of(row).id, request_id)
         try:
             apply_row(row, desk.events, context, now)
             changes = {**context.stamp(), "version": row.version + 1, **applied(row, now)}
             after = row.model_copy(update=changes)
-            events.alter(row, after, None, token=new_id("pea", now))
+            events.alter(row, after, None, token=desk.events.payments.outside.new_id("pea", now))
             counts["applied"] += 1
         except InvalidState:
             counts["kept"] += 1

@@ -7,12 +7,13 @@ The plan is pure (domain/fair_queue.py); what takes time comes in: `look` finds 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 from typing import Final, Generic, Protocol, Self, TypeVar
 
+from runtime.core.outside import Threads
 from runtime.domain.fair_queue import FairQueue
 
 Result = TypeVar("Result")
@@ -67,18 +68,20 @@ class Workers(Protocol[Result]):
 class WorkerThreads(Generic[Result]):
     """Workers that are threads. What a work raises is raised by `ended`."""
 
-    def __init__(self, workers: int) -> None:
-        self._pool = ThreadPoolExecutor(max_workers=workers)
-        self._working: set[Future[Ended[Result]]] = set()
+    def __init__(self, pool: Threads) -> None:
+        self._pool = pool
+        self._working: list[Future[Ended[Result]]] = []
 
     def begin(self, work: Callable[[], Ended[Result]]) -> None:
         """Have a thread do it."""
-        self._working.add(self._pool.submit(work))
+        self._working.append(self._pool.submit(work))
 
     def ended(self, within_seconds: float | None) -> list[Ended[Result]]:
         """What has ended, as soon as something has."""
-        done, self._working = wait(self._working, within_seconds, return_when=FIRST_COMPLETED)
-        return [each.result() for each in done]
+        done = self._pool.first_done(self._working, within_seconds)
+        ended = [each for each in self._working if each in done]
+        self._working = [each for each in self._working if each not in done]
+        return [each.result() for each in ended]
 
     def __enter__(self) -> Self:
         return self

@@ -13,7 +13,7 @@ from typing import Any, Final
 from runtime.contract.processor_events import EventResult
 from runtime.domain.alert_rules import Finding, Window
 from runtime.domain.buckets import KEPT_EVENT_BUCKETS, bucket_for
-from runtime.domain.ids import new_id, repeatable_id
+from runtime.domain.ids import repeatable_id
 from runtime.domain.instants import to_datetime, to_instant
 from runtime.domain.processor_events import EventKind, NotApplicable, ProcessorEvent
 from runtime.errors import StaleWrite, Unavailable
@@ -49,8 +49,9 @@ class KeptEvents:
         for _ in range(MAX_ATTEMPTS):
             before = self.events.get(kept_id, Scope(desk.merchant.id))
             after = _kept(kept_id, before, event, why, desk)
+            token = desk.payments.outside.new_id("pek", desk.now)
             try:
-                self.events.keep(before, after, token=new_id("pek", desk.now))
+                self.events.keep(before, after, token=token)
             except StaleWrite:
                 continue
             logger.warning(
@@ -65,10 +66,9 @@ class KeptEvents:
         if row is None or row.status is _APPLIED:
             return
         changes = {**desk.context.stamp(), "version": row.version + 1, **applied(row, desk.now)}
+        token = desk.payments.outside.new_id("pea", desk.now)
         try:
-            self.events.alter(
-                row, row.model_copy(update=changes), None, token=new_id("pea", desk.now)
-            )
+            self.events.alter(row, row.model_copy(update=changes), None, token=token)
         except StaleWrite:
             # The event arrived again meanwhile; the next attempt finds nothing new to book.
             logger.info("a kept event changed while it was applied", kept=row.id)

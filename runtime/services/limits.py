@@ -7,15 +7,15 @@ memory. A window that is used up is remembered too, so a refusal costs no write.
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
+from runtime.core.outside import Outside
 from runtime.domain.limits import Lease, Limit, Pace, counted_exactly, limits_of, used_up
 from runtime.errors import AlreadyClaimed, PlatformError
 from runtime.models.merchant import MerchantProfile
@@ -33,10 +33,10 @@ class _Window:
 
     start: datetime
     pace: Pace
+    lock: AbstractContextManager[Any]
     permits: int = 0
     leased: int = 0
     used_up_at: int = 0
-    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def must_be_open(self, limit: Limit) -> None:
         """Raises LimitReached; a limit that was raised since is asked for again."""
@@ -79,10 +79,11 @@ class _Window:
 class RateLimiter:
     """A worker's bounded memory of windows, in front of their counters."""
 
-    def __init__(self, counters: LimitRepository) -> None:
+    def __init__(self, counters: LimitRepository, outside: Outside) -> None:
         self._counters = counters
+        self._new_lock = outside.lock
         self._windows: OrderedDict[tuple[str, str], _Window] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = outside.lock()
 
     @contextmanager
     def admitted(
@@ -119,9 +120,10 @@ class RateLimiter:
         with self._lock:
             window = self._windows.get(subject)
             if window is not None and window.start > limit.start:
-                return _Window(limit.start, Pace())
+                return _Window(limit.start, Pace(), self._new_lock())
             if window is None or window.start < limit.start:
-                window = _Window(limit.start, window.pace if window is not None else Pace())
+                pace = window.pace if window is not None else Pace()
+                window = _Window(limit.start, pace, self._new_lock())
                 self._windows[subject] = window
             self._windows.move_to_end(subject)
             if len(self._windows) > MAX_REMEMBERED:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from runtime.domain.ids import new_id
+from runtime.core.outside import Outside
 from runtime.domain.instants import to_instant
 from runtime.domain.ledger import capture_legs, refund_legs
 from runtime.domain.payment_operations import changes_after
 from runtime.domain.payments import Approved, ProcessorAnswer, may_become
-from runtime.domain.posting_ids import posting_id
+from runtime.domain.posting_ids import POSTING_OPERATION, posting_id
 from runtime.models.merchant import MerchantProfile
 from runtime.models.payment import Payment, PaymentStatus
 from runtime.models.transaction import AuditStep, Transaction, TransactionStatus, TransactionType
@@ -49,22 +49,27 @@ def operation_outcome(
     reply: ProcessorAnswer,
     merchant: MerchantProfile,
     now: datetime,
+    outside: Outside,
 ) -> OperationOutcome:
     """The outcome of the pending `operation` on `payment`, both as they were just read."""
-    answered = answered_operation(operation, reply, merchant, now)
+    answered = answered_operation(operation, reply, merchant, now, outside.new_id("out", now))
     changes = changes_after(payment, operation, reply)
     status = PaymentStatus(changes.get("status", payment.status))
     assert may_become(payment.status, status), f"{payment.id}: {payment.status} to {status}"
     if status is not payment.status:
         changes |= listed(payment, merchant, status)
     after = changed_payment(payment, changes, answered, now)
-    transfer = _booking(payment, operation, reply, merchant, now)
+    transfer = _booking(payment, operation, reply, merchant, now, outside)
     writes = OutcomeWrites(payment, after, operation, answered, transfer)
     return OperationOutcome(after, answered, writes)
 
 
 def answered_operation(
-    operation: Transaction, reply: ProcessorAnswer, merchant: MerchantProfile, now: datetime
+    operation: Transaction,
+    reply: ProcessorAnswer,
+    merchant: MerchantProfile,
+    now: datetime,
+    cause: str,
 ) -> Transaction:
     """The operation with its answer."""
     at = to_instant(now)
@@ -86,7 +91,7 @@ def answered_operation(
             "audit_trail": (*operation.audit_trail, step),
             "version": operation.version + 1,
             "updated_at": at,
-            "cause": new_id("out", now),
+            "cause": cause,
         }
     )
 
@@ -116,6 +121,7 @@ def _booking(
     reply: ProcessorAnswer,
     merchant: MerchantProfile,
     now: datetime,
+    outside: Outside,
 ) -> Transfer | None:
     """Captures and refunds that happened are booked; a void moves nothing."""
     if not isinstance(reply, Approved) or operation.type is TransactionType.VOID:
@@ -126,5 +132,6 @@ def _booking(
         if operation.type is TransactionType.CAPTURE
         else refund_legs(merchant.id, payment.currency, amount)
     )
-    posting = Posting(posting_id(operation.id), legs, amount)
+    operation_id = outside.new_id(POSTING_OPERATION, now)
+    posting = Posting(posting_id(operation.id), operation_id, legs, amount)
     return booking_of(payment, posting, merchant, now, context_of(operation, operation.id))

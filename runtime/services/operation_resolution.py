@@ -21,7 +21,7 @@ from runtime.services.payment_operations import operation_request, settle_operat
 
 def resolve_operation(operation_id: str, desk: PaymentDesk, request_id: str) -> Fate:
     """Finish one operation if it can be."""
-    now = desk.clock()
+    now = desk.outside.now()
     operation = desk.payments.transaction(operation_id, EVERYBODY)
     if operation is None or operation.status is not TransactionStatus.PENDING:
         return Fate.OVER

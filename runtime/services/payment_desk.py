@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
+from runtime.core.outside import Outside
 from runtime.domain.buckets import OPEN_QUEUE, bucket_for
 from runtime.domain.lock_out import LockOut
 from runtime.gateways.processors.connectors import Connectors
@@ -19,7 +19,7 @@ from runtime.settings import PaymentTiming
 
 @dataclass(frozen=True)
 class PaymentDesk:
-    """`clock` gives the time at which an outcome is known."""
+    """Dependencies of the payment use-cases."""
 
     payments: PaymentRepository
     customers: CustomerRepository
@@ -28,7 +28,7 @@ class PaymentDesk:
     merchants: MerchantProfiles
     connectors: Connectors
     timing: PaymentTiming
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    outside: Outside
 
     @property
     def lock_out(self) -> LockOut:

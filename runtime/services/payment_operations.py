@@ -12,7 +12,6 @@ from runtime.contract.call import Call
 from runtime.contract.caller import found
 from runtime.contract.payments import CaptureRequest, RefundRequest
 from runtime.domain.buckets import bucket_for
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_datetime, to_instant
 from runtime.domain.payment_operations import ceiling_of, refusal_of
 from runtime.domain.payments import ProcessorAnswer
@@ -156,14 +155,16 @@ class OperationStep:
 
     def lose(self) -> StoredAnswer:
         """The operation stays pending, and the resolver may ask at once: 202."""
-        now = to_instant(self.desk.clock())
+        outside = self.desk.outside
+        moment = outside.now()
+        now = to_instant(moment)
         unowned = self.operation.model_copy(
             update={
                 "lease_owner": None,
                 "next_action_at": now,
                 "version": self.operation.version + 1,
                 "updated_at": now,
-                "cause": new_id("unk", self.desk.clock()),
+                "cause": outside.new_id("unk", moment),
             }
         )
         # Stale: the resolver has taken it meanwhile, and may even have finished it.
@@ -289,12 +290,13 @@ def settle_operation(
         transactions = desk.payments.transactions_of(payment)
         if {each.id: each.version for each in transactions}.get(operation.id) != operation.version:
             raise StaleWrite("transactions", f"{operation.id} is not ours any more")
-        now = desk.clock()
-        outcome = operation_outcome(payment, operation, reply, merchant, now)
+        now = desk.outside.now()
+        outcome = operation_outcome(payment, operation, reply, merchant, now, desk.outside)
         known = replaced(transactions, outcome.operation)
         answer = operation_answer(outcome.payment, known, outcome.operation, request_id)
+        token = desk.outside.new_id("out", now)
         try:
-            commit_outcome(outcome.writes, answer, claim, token=new_id("out", now), desk=desk)
+            commit_outcome(outcome.writes, answer, claim, token=token, desk=desk)
         except StaleWrite as stale:
             if stale.table == "transactions":
                 raise

@@ -7,11 +7,10 @@ from datetime import datetime, timedelta
 
 from runtime.domain.buckets import bucket_for, unsettled_buckets
 from runtime.domain.hot_accounts import accounts_of_fact
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.domain.ledger import capture_legs
 from runtime.domain.payments import Approved, ProcessorAnswer, Refused, may_become, status_after
-from runtime.domain.posting_ids import charge_transaction_id, posting_id, posting_operation_id
+from runtime.domain.posting_ids import POSTING_OPERATION, charge_transaction_id, posting_id
 from runtime.models.change import ChangeContext
 from runtime.models.fields import Instant
 from runtime.models.merchant import MerchantProfile
@@ -24,6 +23,7 @@ from runtime.models.transaction import (
 )
 from runtime.models.transfer import Leg, Transfer, TransferStatus
 from runtime.repositories.payment_writes import OutcomeWrites
+from runtime.services.payment_desk import PaymentDesk
 
 NOT_CHARGED = Refused(None, "processor_unreachable", "The processor never received the charge")
 _NOT_LEASED = {"lease_owner": None, "lease_expires_at": None}
@@ -32,9 +32,13 @@ _CLOSED = {"open_bucket": None, "next_action_at": None}
 
 @dataclass(frozen=True, slots=True)
 class Posting:
-    """What is to be booked of a fact: `id` is derived from it (domain/posting_ids.py)."""
+    """What is to be booked of a fact: `id` is derived from it (domain/posting_ids.py).
+
+    `operation_id` names one attempt to commit it, and says when that began.
+    """
 
     id: str
+    operation_id: str
     legs: tuple[Leg, ...]
     amount: int
 
@@ -52,11 +56,12 @@ def outcome_of(
     reply: ProcessorAnswer,
     merchant: MerchantProfile,
     now: datetime,
-    authorized_seconds: int,
+    desk: PaymentDesk,
 ) -> ChargeOutcome:
     """The outcome of `payment`, which is processing or unknown, known at `now`.
 
-    An authorization can be captured for `authorized_seconds`; then the resolver comes back to it.
+    An authorization can be captured for so long as the desk's timing says; then the resolver comes
+    back to it.
     """
     captures = payment.capture_method == "automatic"
     status = status_after(reply, captures=captures)
@@ -78,11 +83,12 @@ def outcome_of(
     elif captures:
         taken = payment.amount
         legs = capture_legs(merchant.id, payment.currency, taken, reply.fee_minor)
-        posting = Posting(posting_id(transaction.id), legs, taken)
+        operation_id = desk.outside.new_id(POSTING_OPERATION, now)
+        posting = Posting(posting_id(transaction.id), operation_id, legs, taken)
         transfer = booking_of(payment, posting, merchant, now, context_of(payment))
         changes |= {"amount_captured": taken, "refundable_minor": taken, "fee": reply.fee_minor}
     else:
-        expiry = to_instant(now + timedelta(seconds=authorized_seconds))
+        expiry = to_instant(now + timedelta(seconds=desk.timing.authorization_seconds))
         changes |= {
             "capturable_minor": payment.amount,
             "open_bucket": payment.open_bucket,
@@ -96,7 +102,9 @@ def outcome_of(
     return ChargeOutcome(after, writes)
 
 
-def without_answer(payment: Payment, merchant: MerchantProfile, now: datetime) -> Payment:
+def without_answer(
+    payment: Payment, merchant: MerchantProfile, now: datetime, cause: str
+) -> Payment:
     """The payment after the processor's answer was lost; the resolver may take it at once."""
     status = PaymentStatus.UNKNOWN
     return payment.model_copy(
@@ -105,7 +113,7 @@ def without_answer(payment: Payment, merchant: MerchantProfile, now: datetime) -
             "status": status,
             "version": payment.version + 1,
             "updated_at": to_instant(now),
-            "cause": new_id("unk", now),
+            "cause": cause,
             "next_action_at": to_instant(now),
             "lease_owner": None,
         }
@@ -160,7 +168,7 @@ def booking_of(
         id=posting.id,
         merchant_id=merchant.id,
         merchant_bucket=bucket_for(merchant.id, posting.id, merchant.index_buckets),
-        operation_id=posting_operation_id(now),
+        operation_id=posting.operation_id,
         **accounts_of_fact(posting.id, posting.legs),
         legs=posting.legs,
         amount=posting.amount,

@@ -10,7 +10,6 @@ answer, keeps its own merchants' payments waiting and nobody else's.
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -99,8 +98,8 @@ def resolve_due(
     def has_time() -> bool:
         return store.remaining_seconds() >= 2 * desk.timing.processor_timeout_seconds
 
-    with WorkerThreads[Counts](limits.workers) as workers:
-        run = run_fairly(look, workers, limits, has_time, time.monotonic)
+    with WorkerThreads[Counts](desk.outside.threads(limits.workers)) as workers:
+        run = run_fairly(look, workers, limits, has_time, desk.outside.monotonic)
     counts = sum(run.results, Counter[str]())
     if run.left:
         most = dict(Counter(run.left).most_common(MERCHANTS_NAMED))
@@ -127,7 +126,7 @@ def _due(
 
     A row that says nothing of its merchant waits with others of that kind.
     """
-    due = queue.due(model, desk.clock())
+    due = queue.due(model, desk.outside.now())
     new = [each for each in due if each not in owners]
     found = queue.owners(model, new)
     owners.update({each: found.get(each, "") for each in new})
@@ -167,7 +166,7 @@ def _is_too_old(identifier: str, desk: PaymentDesk, trouble: TroubleReports) -> 
         logger.error(UNKNOWN_TOO_OLD, payment=identifier, since="nobody knows")
         return True
     since = made_at + timedelta(seconds=desk.timing.unknown_too_old_seconds)
-    if desk.clock() <= since:
+    if desk.outside.now() <= since:
         return False
     logger.error(UNKNOWN_TOO_OLD, payment=identifier, since=str(made_at))
     trouble.unknown_too_old(identifier, lambda: _row(identifier, desk), since)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from runtime.contract.answers import StoredAnswer
 from runtime.contract.call import Call
 from runtime.contract.payments import PaymentRequest
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_datetime, to_instant
 from runtime.domain.payments import ProcessorAnswer
 from runtime.echo import echoed
@@ -91,11 +90,12 @@ class Charge:
 
     def lose(self) -> StoredAnswer:
         """The payment becomes unknown: 202."""
-        unknown = without_answer(self.payment, self.merchant, self.desk.clock())
+        outside = self.desk.outside
+        now = outside.now()
+        cause = outside.new_id("unk", now)
+        unknown = without_answer(self.payment, self.merchant, now, cause)
         try:
-            self.desk.payments.advance(
-                self.payment, unknown, token=new_id("unk", self.desk.clock())
-            )
+            self.desk.payments.advance(self.payment, unknown, token=cause)
         except StaleWrite:
             return self._as_it_stands()
         return charge_answer(unknown, self.payment.request_id)
@@ -129,12 +129,12 @@ def settle_charge(
     request_id: str,
 ) -> StoredAnswer:
     """Second commit of a charge. Raises StaleWrite when the payment is not ours any more."""
-    now = desk.clock()
-    outcome = outcome_of(payment, reply, merchant, now, desk.timing.authorization_seconds)
+    now = desk.outside.now()
+    outcome = outcome_of(payment, reply, merchant, now, desk)
     answer = charge_answer(outcome.after, request_id)
     attempt = answered_charge(payment, reply, outcome.after.cause, desk.lock_out, now)
     writes = replace(outcome.writes, attempt=attempt)
-    commit_outcome(writes, answer, claim, token=new_id("out", now), desk=desk)
+    commit_outcome(writes, answer, claim, token=desk.outside.new_id("out", now), desk=desk)
     return answer
 
 

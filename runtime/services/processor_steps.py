@@ -92,7 +92,7 @@ def commit_outcome(
     """Second commit. Raises StaleWrite, naming the table whose row is not as it was read."""
     if claim is None:
         return desk.payments.record_outcome(writes, None, token=token)
-    stored = completed(claim, answer, to_epoch_seconds(desk.clock()))
+    stored = completed(claim, answer, to_epoch_seconds(desk.outside.now()))
     try:
         desk.payments.record_outcome(writes, stored, token=token)
     except KeysUnavailable as error:

@@ -254,7 +254,7 @@ def test_a_used_up_window_is_refused_without_another_write(
 
 def limiter_of(world: World) -> RateLimiter:
     """A worker of its own."""
-    return RateLimiter(LimitRepository(world.store))
+    return RateLimiter(LimitRepository(world.store), world.outside)
 
 
 def take(limiter: RateLimiter, merchant: MerchantProfile, world: World) -> bool:
@@ -425,7 +425,8 @@ def test_a_lease_whose_answer_is_lost_costs_permits_and_never_goes_over(
 ) -> None:
     merchant = shop(payments_per_minute=EXACT_UP_TO + 1)
     faults = Faults(at_call("UpdateItem", 3, Fault.ANSWER_LOST))
-    worker = RateLimiter(LimitRepository(world.store_on(faults.attach(world.engine.dynamodb()))))
+    store = world.store_on(faults.attach(world.engine.dynamodb()))
+    worker = RateLimiter(LimitRepository(store), world.outside)
     granted = sum(take(worker, merchant, world) for _ in range(EXACT_UP_TO + 20))
     assert faults.injected
     assert EXACT_UP_TO - 10 <= granted < EXACT_UP_TO + 1

@@ -45,7 +45,7 @@ WEEK = timedelta(days=7).total_seconds()
 
 def dependencies(world: World, must_stop: Callable[[], bool] = lambda: False) -> SweepDependencies:
     return SweepDependencies(
-        UnsettledRepository(world.store), MerchantRepository(world.store), world.clock, must_stop
+        UnsettledRepository(world.store), MerchantRepository(world.store), world.outside, must_stop
     )
 
 

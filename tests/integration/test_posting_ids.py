@@ -21,7 +21,7 @@ def test_a_charge_that_another_attempt_books_again_is_refused_by_the_key(world: 
     (payment,), (booked,) = world.payments(), world.rows(Transfer)
     unanswered = payment.model_copy(update={"status": "processing", "transaction_ids": ()})
     world.clock.advance(60)
-    again = outcome_of(unanswered, Approved("sbx_2", 30), merchant, world.clock(), 60)
+    again = outcome_of(unanswered, Approved("sbx_2", 30), merchant, world.clock(), world.desk())
     transfer = again.writes.transfer
     assert transfer is not None
     assert transfer.operation_id != booked.operation_id

@@ -14,7 +14,7 @@ import pytest
 
 from runtime.domain.instants import to_instant
 from runtime.domain.ledger import total_of
-from runtime.domain.posting_ids import posting_operation_id
+from runtime.domain.posting_ids import POSTING_OPERATION
 from runtime.domain.settlement_flows import Amounts, added, flow_legs, settled
 from runtime.domain.settlement_lines import line_partition
 from runtime.models.settlement import Flows, LineBooking, LineStatus, LineType, SettlementLine
@@ -51,7 +51,7 @@ def settle(shop: Shop, transactions: Sequence[Transaction], **changes: Any) -> T
     transfer = Transfer(
         id=transfer_id,
         merchant_id=shop.merchant.id,
-        operation_id=posting_operation_id(now),
+        operation_id=new_id(POSTING_OPERATION, now),
         legs=legs,
         amount=total_of(legs),
         currency="USD",

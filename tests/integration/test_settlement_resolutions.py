@@ -694,6 +694,6 @@ def _sweeping(world: World) -> SweepDependencies:
     return SweepDependencies(
         UnsettledRepository(world.store),
         MerchantRepository(world.store),
-        world.clock,
+        world.outside,
         lambda: False,
     )

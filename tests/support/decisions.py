@@ -53,7 +53,7 @@ class Decisions:
             SettlementLineRepository(store),
             self.world.profiles(),
             ClaimRepository(store),
-            self.world.clock,
+            self.world.outside,
         )
 
     def close(self, lines: Sequence[Line], **file: Any) -> Settlement:
@@ -79,7 +79,7 @@ class Decisions:
             alerts=None,  # type: ignore[arg-type]
             record=None,  # type: ignore[arg-type]
             must_stop=lambda: False,
-            clock=self.world.clock,
+            outside=self.world.outside,
         )
         close_file(file.id, "close", dependencies)
 

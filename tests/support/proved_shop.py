@@ -8,6 +8,7 @@ from typing import Any
 
 from runtime.domain.disputes import changes_after, dispute_step, next_posting_id
 from runtime.domain.ledger import dispute_legs, total_of
+from runtime.domain.posting_ids import POSTING_OPERATION
 from runtime.domain.processor_events import DisputeState
 from runtime.models.merchant import MerchantProfile
 from runtime.models.payment import DisputeStatus, Payment
@@ -93,8 +94,9 @@ class Shop:
 
     def post(self, payment: Payment, identifier: str, legs: tuple[Leg, ...]) -> str:
         """A posting as a service would write it."""
-        posting = Posting(identifier, legs, total_of(legs))
         now = self.world.clock()
+        operation_id = self.world.outside.new_id(POSTING_OPERATION, now)
+        posting = Posting(identifier, operation_id, legs, total_of(legs))
         self.world.put(booking_of(payment, posting, self.merchant, now, SETUP))
         return identifier
 

@@ -125,7 +125,7 @@ def settle_chunk(
     store: Store | None = None,
 ) -> SettlementChunk:
     """The rest of a chunk, batch by batch."""
-    dependencies = BatchDependencies(store or world.store, world.clock)
+    dependencies = BatchDependencies(store or world.store, world.outside)
     while chunk.lines_done < chunk.lines:
         left = lines[chunk.lines_done :]
         chunk = record_batch(left, chunk, file, merchant, CONTEXT, dependencies)

@@ -36,7 +36,7 @@ from runtime.services.reconciliation.decisions import Wanted, decide
 from runtime.services.reconciliation.draft import Attempt, Draft, Found
 from runtime.services.reconciliation.posting import writes_of
 from runtime.services.reconciliation.recording import Place, judge
-from tests.support.outside import new_id
+from tests.support.outside import OUTSIDE, new_id
 
 START = datetime(2026, 3, 15, 12, tzinfo=UTC)
 CONTEXT = ChangeContext(changed_by="reconcile", request_id="message", cause="bat_1")
@@ -225,7 +225,7 @@ class SettlementBooks:
             if row.transaction_id is not None:
                 keys = self.found.about.get(row.transaction_id, ())
                 self.found.about[row.transaction_id] = (*keys, key)
-        draft = Draft(self.found, Attempt(self.merchant, CONTEXT, self.now))
+        draft = Draft(self.found, Attempt(self.merchant, CONTEXT, self.now, OUTSIDE))
         for processor_id, ids in self._by_processor().items():
             self.found.by_processor[processor_id] = ids
         for line, place in zip(lines, places, strict=True):
@@ -236,7 +236,7 @@ class SettlementBooks:
     def decide(self, identity: str, action: str, transaction_id: str | None = None) -> None:
         """A person's decision about the line of an identity, written as its commit would be."""
         self.now += timedelta(seconds=1)
-        draft = Draft(self.found, Attempt(self.merchant, CONTEXT, self.now))
+        draft = Draft(self.found, Attempt(self.merchant, CONTEXT, self.now, OUTSIDE))
         decide(self.line(identity), Wanted(action, "as agreed", transaction_id), draft)
         self._write(draft)
 

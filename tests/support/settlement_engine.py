@@ -43,6 +43,7 @@ from runtime.services.reconciliation.dependencies import Line, ReconciliationDep
 from runtime.services.reconciliation.messages import handle_message
 from tests.support.fakes import Clock
 from tests.support.faults import ProcessKilled
+from tests.support.outside import outside
 from tests.support.settlement_fakes import FakeBucket, FakeQueue, Steps, object_created
 
 SHOP = "mer_01KKMT9200XCDX7SXNA4CE7V13"
@@ -337,7 +338,7 @@ class SettlementEngine:
             alerts=tables,
             record=self.matcher,
             must_stop=self.must_stop,
-            clock=self.clock,
+            outside=outside(now=self.clock),
         )
 
     def drop(self, key: str, body: bytes, *, announced: bool = True) -> str:

@@ -180,11 +180,11 @@ class World:
             payments=PaymentRepository(store),
             customers=CustomerRepository(store),
             claims=ClaimRepository(store),
-            limits=RateLimiter(LimitRepository(store)),
+            limits=RateLimiter(LimitRepository(store), self.outside),
             merchants=self.profiles(),
             connectors=self.connectors(processor or self.sandbox(store)),
             timing=self.timing,
-            clock=self.clock,
+            outside=self.outside,
         )
 
     def event_desk(self, payments: PaymentDesk) -> ProcessorEventDependencies:
@@ -260,7 +260,7 @@ class World:
     ) -> ReconciliationDependencies:
         """What reconciling works with."""
         store = store or self.store
-        batches = BatchDependencies(store, self.clock)
+        batches = BatchDependencies(store, self.outside)
         return ReconciliationDependencies(
             objects=SettlementObjects(self.s3, "settlements"),  # type: ignore[arg-type]
             queue=SettlementQueue(self.sqs, "queue"),  # type: ignore[arg-type]
@@ -269,7 +269,7 @@ class World:
             alerts=AlertRepository(store),
             record=partial(record_batch, dependencies=batches),
             must_stop=must_stop,
-            clock=self.clock,
+            outside=self.outside,
         )
 
     # ------------------------------------------------------------ what tests do

@@ -49,7 +49,7 @@ def row_of(
                 if _is_of(announced, stored.version):
                     return announced
                 break  # another version was put under its key: a file of its own
-            step = Step.begin("bnd", request_id, dependencies.clock())
+            step = Step.begin("bnd", request_id, dependencies.outside)
             bound = stepped(announced, step, **_binding(stored))
             try:
                 dependencies.chunks.advance(announced, bound, token=step.token)
@@ -63,7 +63,7 @@ def _new_row(
     stored: StoredObject, request_id: str, dependencies: ReconciliationDependencies
 ) -> SettlementFile:
     version = stored.version
-    step = Step.begin("arr", request_id, dependencies.clock())
+    step = Step.begin("arr", request_id, dependencies.outside)
     named = version.version_id or version.etag
     owner = _owner(version.key, dependencies) or PLATFORM
     return SettlementFile(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
+from runtime.core.outside import Outside
 from runtime.domain.hot_accounts import DEBIT_SHARDS
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.domain.settlement_deltas import combined
 from runtime.domain.settlement_formats.line import ImportedLine, UnreadableLine
@@ -47,7 +46,7 @@ class BatchDependencies:
     """What recording a batch works with."""
 
     store: Store
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    outside: Outside
 
 
 def record_batch(
@@ -70,7 +69,7 @@ def record_batch(
     rows = SettlementBatchRepository(dependencies.store, Scope(merchant.id))
     some = lines[:MAX_BATCH_LINES]
     for _ in range(MAX_TRIES):
-        attempt = Attempt(merchant, context, dependencies.clock())
+        attempt = Attempt(merchant, context, dependencies.outside.now(), dependencies.outside)
         places, settlements = _places(some, chunk, file, attempt, rows)
         draft = read_candidates(some, places, attempt, settlements, rows)
         batch = _fill(some, places, chunk, draft)
@@ -93,7 +92,7 @@ def _fill(
 ) -> _Batch:
     """Judge lines for as long as what they change fits into the transaction."""
     now = draft.attempt.now
-    operation = new_id("stl", now)
+    operation = draft.attempt.new_id("stl")
     taken = 0
     for line in lines:
         further = draft.copy()
@@ -163,7 +162,7 @@ def _joined(
 ) -> Settlement:
     """The settlement with this file among its files. Raises Unavailable."""
     for _ in range(MAX_TRIES):
-        token = new_id("opn", attempt.now)
+        token = attempt.new_id("opn")
         if known is None:
             wanted = _new_settlement(identifier, line, file, attempt)
             if rows.open(wanted, token=token) is not None:
@@ -203,7 +202,7 @@ def _with_file(known: Settlement, file: SettlementFile, attempt: Attempt) -> Set
     return known.model_copy(
         update={
             **attempt.context.stamp(),
-            "cause": new_id("jon", attempt.now),
+            "cause": attempt.new_id("jon"),
             "status": SettlementStatus.PROCESSING,
             "completed_at": None,
             "file_ids": (*known.file_ids, file.id),

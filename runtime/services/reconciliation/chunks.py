@@ -149,13 +149,13 @@ class _ChunkWork:
     def _record(
         self, lines: list[Line], chunk: SettlementChunk, request_id: str
     ) -> SettlementChunk:
-        step = Step.begin("bat", request_id, self.dependencies.clock())
+        step = Step.begin("bat", request_id, self.dependencies.outside)
         after = self.dependencies.record(lines, chunk, self.file, self.merchant, step.context)
         assert after.lines_done > chunk.lines_done, f"{chunk.id}: a commit took no line"
         return after
 
     def _finished(self, chunk: SettlementChunk, request_id: str) -> SettlementChunk:
-        step = Step.begin("chk", request_id, self.dependencies.clock())
+        step = Step.begin("chk", request_id, self.dependencies.outside)
         done = stepped_chunk(chunk, step.at, step.token)
         self.dependencies.chunks.finish(chunk, done, step.context, step.token)
         return done

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from runtime.core.outside import Outside
 from runtime.domain.instants import to_datetime
 from runtime.domain.money import format_amount
 from runtime.domain.settlement_deltas import (
@@ -84,12 +85,12 @@ def _closed(
         assert before is not None, f"{settlement_id} has lines of {file.id} and no row"
         if file.id in before.added_files:
             return before
-        step = Step.begin("cls", request_id, dependencies.clock())
+        step = Step.begin("cls", request_id, dependencies.outside)
         after = with_delta(before, delta, file.id)
         lines = dependencies.chunks.lines(settlement_id, after.payout_lines)
         after, changed = explained(after, lines, merchant)
         after = _stepped(after, step)
-        settling = _payouts_of(changed, after, merchant, step)
+        settling = _payouts_of(changed, after, merchant, step, dependencies.outside)
         try:
             dependencies.chunks.close(before, after, settling, token=step.token)
         except StaleWrite:
@@ -187,9 +188,10 @@ def _payouts_of(
     settlement: Settlement,
     merchant: MerchantProfile,
     step: Step,
+    outside: Outside,
 ) -> SettlementWrites:
     """The payout lines that change. What a person had booked of a remainder is taken back."""
-    draft = Draft(Found(), Attempt(merchant, step.context, to_datetime(step.at)))
+    draft = Draft(Found(), Attempt(merchant, step.context, to_datetime(step.at), outside))
     draft.found.settlements = {settlement.id: settlement}
     for before, after in changed:
         draft.found.lines[key_of(before)] = before
@@ -209,7 +211,7 @@ def _end(
     It is that of the settlements which name the file. Others only lost an exception to it.
     """
     settlements = [each for each in settlements if file.id in each.file_ids]
-    step = Step.begin("end", request_id, dependencies.clock())
+    step = Step.begin("end", request_id, dependencies.outside)
     ended = stepped(
         file,
         step,

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final, Protocol
 
-from runtime.domain.ids import new_id
+from runtime.core.outside import Outside
 from runtime.domain.instants import to_instant
 from runtime.domain.settlement_formats.line import ImportedLine, UnreadableLine
 from runtime.gateways.settlement_files import SettlementObjects
@@ -59,7 +58,7 @@ class ReconciliationDependencies:
     alerts: AlertRepository
     record: RecordBatch
     must_stop: Callable[[], bool]
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    outside: Outside
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +70,10 @@ class Step:
     context: ChangeContext
 
     @classmethod
-    def begin(cls, kind: str, request_id: str, now: datetime) -> Step:
-        """A new step. `kind` is the prefix of its token."""
-        token = new_id(kind, now)
+    def begin(cls, kind: str, request_id: str, outside: Outside) -> Step:
+        """A new step, now. `kind` is the prefix of its token."""
+        now = outside.now()
+        token = outside.new_id(kind, now)
         return cls(token, to_instant(now), ChangeContext(RECONCILER, request_id, token))
 
 

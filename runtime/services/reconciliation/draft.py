@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from runtime.core.outside import Outside
 from runtime.domain.instants import to_instant
 from runtime.domain.posting_ids import charge_transaction_id
 from runtime.domain.settlement_flows import added, reversed_flows
@@ -62,6 +63,11 @@ class Attempt:
     merchant: MerchantProfile
     context: ChangeContext
     now: datetime
+    outside: Outside
+
+    def new_id(self, prefix: str) -> str:
+        """A fresh id of something that the attempt makes: its time is that of the attempt."""
+        return self.outside.new_id(prefix, self.now)
 
 
 @dataclass(frozen=True, slots=True)

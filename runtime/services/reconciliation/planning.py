@@ -141,12 +141,12 @@ def _planned(
         )
     rows = _chunk_rows(file, source, scanned, request_id, dependencies)
     while part := list(islice(rows, MAX_CHUNKS_WRITTEN)):
-        token = Step.begin("pln", request_id, dependencies.clock()).token
+        token = Step.begin("pln", request_id, dependencies.outside).token
         try:
             dependencies.chunks.put_chunks(file, part, token=token)
         except StaleWrite:
             return _planned_by_another(file, dependencies)
-    step = Step.begin("pln", request_id, dependencies.clock())
+    step = Step.begin("pln", request_id, dependencies.outside)
     planned = stepped(
         file,
         step,
@@ -244,7 +244,7 @@ def _chunk_rows(
     if repeated:
         records = _records(source, dependencies)
         repeats = repeats_by_chunk(scanned.layout, records, plan.chunks, repeated)
-    step = Step.begin("pln", request_id, dependencies.clock())
+    step = Step.begin("pln", request_id, dependencies.outside)
     for number, bounds in enumerate(plan.chunks):
         found = next(repeats)
         yield SettlementChunk(

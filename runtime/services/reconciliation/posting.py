@@ -8,10 +8,9 @@ from typing import TypeVar
 
 from runtime.domain.buckets import bucket_for
 from runtime.domain.hot_accounts import accounts_of_fact
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.domain.ledger import TRANSFER_PREFIX
-from runtime.domain.posting_ids import posting_operation_id
+from runtime.domain.posting_ids import POSTING_OPERATION
 from runtime.domain.settlement_deltas import combined, is_open_exception, of_change
 from runtime.domain.settlement_flows import batch_legs
 from runtime.domain.settlement_lines import exception_bucket, exception_key
@@ -65,14 +64,14 @@ def posting(
     Its amount is that of its largest leg. `taken`: debit shards that the commit lowers already.
     """
     merchant, at = attempt.merchant, to_instant(attempt.now)
-    transfer_id = new_id(TRANSFER_PREFIX.rstrip("_"), attempt.now)
+    transfer_id = attempt.new_id(TRANSFER_PREFIX.rstrip("_"))
     legs = batch_legs(lines.values(), merchant.id, currency)
     amount = max(leg.amount for leg in legs)
     return Transfer(
         id=transfer_id,
         merchant_id=merchant.id,
         merchant_bucket=bucket_for(merchant.id, transfer_id, merchant.index_buckets),
-        operation_id=posting_operation_id(attempt.now),
+        operation_id=attempt.new_id(POSTING_OPERATION),
         **accounts_of_fact(transfer_id, legs, taken, first_shard),
         legs=legs,
         amount=amount,

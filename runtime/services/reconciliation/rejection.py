@@ -46,7 +46,7 @@ def reject(
 
     Every part can be done again, and the row is written after what it promises.
     """
-    step = Step.begin("rej", request_id, dependencies.clock())
+    step = Step.begin("rej", request_id, dependencies.outside)
     if file.merchant_id != PLATFORM:
         dependencies.chunks.put_new_settlement(_rejected_settlement(file, stored, reason, step))
     record_finding(_finding(file, stored, reason), dependencies.alerts)

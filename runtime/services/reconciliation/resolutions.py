@@ -26,7 +26,8 @@ from runtime.contract.settlement_lines import (
 )
 from runtime.contract.settlements import SettlementLineAnswer
 from runtime.contract.system import Problem
-from runtime.domain.ids import new_id, repeatable_id
+from runtime.core.outside import Outside
+from runtime.domain.ids import repeatable_id
 from runtime.domain.instants import to_epoch_seconds, to_instant
 from runtime.domain.settlement_deltas import with_sums
 from runtime.echo import echoed
@@ -82,7 +83,7 @@ class ResolutionDependencies:
     lines: SettlementLineRepository
     merchants: MerchantProfiles
     claims: ClaimReader
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    outside: Outside
     must_stop: Callable[[], bool] = lambda: False
 
 
@@ -210,7 +211,8 @@ def _decided(
             return done
         prepared = _prepare(place, wanted, cause, call, dependencies)
         try:
-            _commit(prepared, None, new_id(_OPERATION, prepared.now), dependencies)
+            token = dependencies.outside.new_id(_OPERATION, prepared.now)
+            _commit(prepared, None, token, dependencies)
         except BatchContended:
             continue
         return prepared.line
@@ -231,9 +233,9 @@ def _prepare(
         raise NotFound(f"no line {number} of a settlement {echoed(settlement_id)}")
     merchant = dependencies.merchants.require(line.merchant_id)
     rows = SettlementBatchRepository(dependencies.resolutions.store, Scope(merchant.id))
-    now = dependencies.clock()
+    now = dependencies.outside.now()
     context = call.caller.change(cause)
-    draft = Draft(Found(), Attempt(merchant, context, now))
+    draft = Draft(Found(), Attempt(merchant, context, now, dependencies.outside))
     draft.found.settlements = rows.settlements([line.settlement_id])
     draft.found.lines = {key_of(line): line}
     wanted = Wanted(decision.action, decision.note, decision.transaction_id)

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import Final
 
-from runtime.domain.ids import new_id
+from runtime.core.outside import Outside
 from runtime.domain.instants import to_instant
 from runtime.domain.settlement_lines import missing_line
 from runtime.domain.settlement_missing import (
@@ -55,7 +54,7 @@ class SweepDependencies:
 
     unsettled: UnsettledRepository
     merchants: MerchantRepository
-    clock: Callable[[], datetime]
+    outside: Outside
     must_stop: Callable[[], bool]
 
 
@@ -95,7 +94,7 @@ def sweep_missing(dependencies: SweepDependencies, request_id: str) -> SweepRepo
             logger.error(MISSING_UNFINISHED, left_out=swept[_CUT])
         progress = progress.model_copy(update={"last_merchant": page.last})
         _note(progress, dependencies)
-    now = to_instant(dependencies.clock())
+    now = to_instant(dependencies.outside.now())
     _note(progress.model_copy(update={"finished_at": now, "last_merchant": None}), dependencies)
     return _report(counts, finished=True)
 
@@ -105,13 +104,14 @@ def _begun(dependencies: SweepDependencies) -> SweepRound:
     last = dependencies.unsettled.round()
     if last is not None and last.finished_at is None:
         return last
-    begun = first_round(to_instant(dependencies.clock()))
+    begun = first_round(to_instant(dependencies.outside.now()))
     _note(begun, dependencies)
     return begun
 
 
 def _note(progress: SweepRound, dependencies: SweepDependencies) -> None:
-    token = new_id("swp", dependencies.clock())
+    outside = dependencies.outside
+    token = outside.new_id("swp", outside.now())
     dependencies.unsettled.note_round(progress, token=token)
 
 
@@ -143,7 +143,7 @@ def _sweep_page(
             sweep.counts["failed"] += 1
         return sweep.counts
 
-    with ThreadPoolExecutor(max_workers=PARALLEL_MERCHANTS) as pool:
+    with dependencies.outside.threads(PARALLEL_MERCHANTS) as pool:
         return sum(pool.map(one, page.ids), Counter({"merchants": len(page.ids)}))
 
 
@@ -154,6 +154,7 @@ class _MerchantSweep:
         self.counts: Counter[str] = Counter()
         self._merchant_id = merchant_id
         self._dependencies = dependencies
+        self._outside = dependencies.outside
         self._unsettled = dependencies.unsettled
         self._request_id = request_id
 
@@ -163,7 +164,7 @@ class _MerchantSweep:
         merchant = self._dependencies.merchants.profile(self._merchant_id, scope)
         if merchant is None:
             return
-        latest = deadline(self._dependencies.clock(), merchant.reconciliation.sla_days)
+        latest = deadline(self._outside.now(), merchant.reconciliation.sla_days)
         last_day = to_instant(latest)[:10]
         swept = self._unsettled.swept(merchant.id)
         # The last whole day is looked at once more: its index may have lagged behind.
@@ -176,7 +177,7 @@ class _MerchantSweep:
                     through = day
         finally:
             if through > begin:
-                token = new_id("swp", self._dependencies.clock())
+                token = self._outside.new_id("swp", self._outside.now())
                 self._unsettled.note_swept(merchant.id, through, token=token)
 
     def _sweep_day(self, merchant: MerchantProfile, day: str, latest: datetime) -> None:
@@ -199,9 +200,11 @@ class _MerchantSweep:
             due = [row for row in rows if is_due(row, latest)]
             if not due:
                 return
-            now = self._dependencies.clock()
+            now = self._outside.now()
             context = ChangeContext(
-                changed_by=SWEPT_BY, request_id=self._request_id, cause=new_id("mis", now)
+                changed_by=SWEPT_BY,
+                request_id=self._request_id,
+                cause=self._outside.new_id("mis", now),
             )
             found = [
                 _found(row, missing_line(row.id, attempts[row.id]), day, merchant, context, now)

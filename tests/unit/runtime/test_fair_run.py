@@ -9,6 +9,7 @@ from functools import partial
 
 import pytest
 
+from runtime.bootstrap.outside import RealThreads
 from runtime.services.fair_run import Due, RunLimits, WorkerThreads, run_fairly
 from tests.support.resolver_model import Shop, VirtualTown, one_by_one
 
@@ -81,7 +82,7 @@ def test_without_time_nothing_is_begun_and_what_is_left_is_said() -> None:
     town = VirtualTown()
     for _ in range(3):
         town.add(Shop("shop", 0.1))
-    with WorkerThreads(2) as workers:
+    with WorkerThreads(RealThreads(2)) as workers:
         run = run_fairly(town.look, workers, LIMITS, lambda: False, lambda: town.now)
     assert (run.due, run.left, run.results) == (3, {"shop": 3}, [])
 
@@ -103,7 +104,7 @@ def test_threads_work_side_by_side_for_each_owner_only_so_many() -> None:
 
     dues = [Due(f"{owner}{n}", owner, partial(work, owner)) for n in range(20) for owner in "ab"]
     limits = RunLimits(workers=8, per_owner=3)
-    with WorkerThreads[str](limits.workers) as workers:
+    with WorkerThreads[str](RealThreads(limits.workers)) as workers:
         run = run_fairly(lambda: dues, workers, limits, lambda: True, time.monotonic)
     assert sorted(run.results) == ["a"] * 20 + ["b"] * 20
     assert all(1 < each <= 3 for each in most.values()), most
@@ -125,6 +126,6 @@ def test_what_a_work_raises_ends_the_run_after_the_others_at_work_have_ended() -
             yield Due(str(number), "a", partial(work, number))
 
     limits = RunLimits(workers=2, per_owner=2)
-    with pytest.raises(KeyError), WorkerThreads[None](limits.workers) as workers:
+    with pytest.raises(KeyError), WorkerThreads[None](RealThreads(limits.workers)) as workers:
         run_fairly(look, workers, limits, lambda: True, time.monotonic)
     assert done == [1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
@@ -12,7 +12,6 @@ from runtime.domain.posting_ids import (
     charge_transaction_id,
     dispute_posting_id,
     posting_id,
-    posting_operation_id,
     returned_refund_posting_id,
 )
 from tests.support.outside import new_id
@@ -58,9 +57,3 @@ def test_each_step_of_each_dispute_has_an_id_of_its_own() -> None:
 def test_an_id_that_holds_no_time_has_postings_all_the_same() -> None:
     assert returned_refund_posting_id("by hand") == returned_refund_posting_id("by hand")
     assert returned_refund_posting_id("by hand") != returned_refund_posting_id("by foot")
-
-
-def test_an_attempts_operation_is_of_its_own_time() -> None:
-    later = NOW + timedelta(hours=3)
-    assert created_at(posting_operation_id(later)) == later
-    assert posting_operation_id(later) != posting_operation_id(later)
