@@ -11,6 +11,7 @@ from simulation.watch.deliveries import DeliveryRule, LineRule
 from simulation.watch.edges import StateMachines
 from simulation.watch.keys import KeyRule
 from simulation.watch.ledger import LedgerRule
+from simulation.watch.made import MadeRule
 from simulation.watch.news import NewsRule
 from simulation.watch.payments import PaymentRule
 
@@ -24,6 +25,7 @@ class Rules:
     payments: PaymentRule = field(default_factory=PaymentRule)
     audit: AuditRule = field(default_factory=AuditRule)
     news: NewsRule = field(default_factory=NewsRule)
+    made: MadeRule = field(default_factory=MadeRule)
 
     @classmethod
     def at(cls, epoch: float) -> Self:
@@ -42,4 +44,5 @@ class Rules:
             DeliveryRule(),
             LineRule(),
             self.news,
+            self.made,
         )

@@ -10,7 +10,9 @@ from runtime.domain.instants import to_instant
 from simulation.outside import BEGINNING
 from simulation.watch.answers import answer_faults
 from simulation.watch.histories import linearizable
-from simulation.watch.settled.books import ledger_faults
+from simulation.watch.settled.books import account_amounts, ledger_faults
+from simulation.watch.settled.effects import effect_faults
+from simulation.watch.settled.model import model_faults
 from simulation.watch.settled.open_things import open_faults
 from simulation.watch.settled.rows import Rows
 from simulation.watch.settled.sandbox import sandbox_faults
@@ -37,6 +39,8 @@ def _named(platform: Platform) -> Iterator[str]:
         "answer": answer_faults(platform.history),
         "linearizability": linearizable(platform.history, edited),
         "ledger at rest": ledger_faults(rows, watch.rules.ledger, edited),
+        "model": model_faults(platform.history, account_amounts(rows), now),
+        "effects": effect_faults(platform.history, watch.rules.made, rows),
         "open": open_faults(rows, now),
         "totals": total_faults(rows, edited),
         "sandbox": sandbox_faults(rows),
