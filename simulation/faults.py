@@ -24,6 +24,13 @@ all of them seldom (Groce and others, "Swarm testing", ISSTA 2012)."""
 _MOST: Final = 0.5
 _PLAIN_WRITES: Final = frozenset({"delete_item", "put_item", "update_item"})
 _TRANSACTIONS: Final = frozenset({"transact_get_items", "transact_write_items"})
+_THROTTLED: Final = (
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "ThrottlingException",
+)
+_THROTTLED_ACTIONS: Final = ("ProvisionedThroughputExceeded", "ThrottlingError")
+"""The same among the reasons of a canceled transaction (API reference, TransactWriteItems)."""
 
 CALL_FAULTS: Final = (
     "kill_before",
@@ -33,6 +40,7 @@ CALL_FAULTS: Final = (
     "late",
     "throttled",
     "internal",
+    "internal_after",
     "conflict",
     "in_progress",
 )
@@ -64,7 +72,9 @@ class FaultRates:
     """The request arrives after the client has given up."""
     throttled: float = 0.005
     internal: float = 0.003
-    """500 without anything having been done."""
+    """A 5xx, and nothing was done."""
+    internal_after: float = 0.002
+    """A 5xx, and it was done."""
     conflict: float = 0.005
     """Another transaction has the item: TransactionConflict."""
     in_progress: float = 0.002
@@ -243,31 +253,45 @@ def fitting(fault: str, operation: str) -> str:
 def refusal(
     fault: str, operation: str, arguments: Mapping[str, Any], rng: Random, exceptions: Any
 ) -> BaseException:
-    """What DynamoDB answers without having done anything; `exceptions` are the client's classes."""
+    """What DynamoDB answers that has not done it; `exceptions` are the client's classes."""
     if fault == "unreached":
         return unreached()
-    called = "".join(part.capitalize() for part in operation.split("_"))
     if fault == "internal":
-        return client_error("InternalServerError", called, status=500)
-    if fault == "conflict" and operation in _TRANSACTIONS:
-        return _canceled(called, len(arguments["TransactItems"]), rng, exceptions)
+        return internal_error(operation, rng)
+    splits = fault == "conflict" or (fault == "throttled" and rng.random() < 0.3)
+    if operation in _TRANSACTIONS and splits:
+        actions = len(arguments["TransactItems"])
+        reason = "TransactionConflict" if fault == "conflict" else rng.choice(_THROTTLED_ACTIONS)
+        return _canceled(operation, actions, reason, rng, exceptions)
     code = {
-        "throttled": "ThrottlingException",
+        "throttled": rng.choice(_THROTTLED),
         "in_progress": "TransactionInProgressException",
         "conflict": "TransactionConflictException",
     }[fault]
-    return client_error(code, called, kind=getattr(exceptions, code, ClientError))
+    return client_error(code, _named(operation), kind=getattr(exceptions, code, ClientError))
 
 
-def _canceled(called: str, actions: int, rng: Random, exceptions: Any) -> ClientError:
-    """A transaction of which one item is in another one."""
+def internal_error(operation: str, rng: Random) -> BaseException:
+    """A 5xx of DynamoDB, which leaves open whether a write was done."""
+    code, status = rng.choice((("InternalServerError", 500), ("ServiceUnavailable", 503)))
+    return client_error(code, _named(operation), status=status)
+
+
+def _named(operation: str) -> str:
+    return "".join(part.capitalize() for part in operation.split("_"))
+
+
+def _canceled(
+    operation: str, actions: int, reason: str, rng: Random, exceptions: Any
+) -> ClientError:
+    """A transaction of which one item is in another one, or gets no throughput."""
     reasons = [{"Code": "None"} for _ in range(actions)]
-    reasons[rng.randrange(actions)] = {"Code": "TransactionConflict", "Message": "injected"}
-    codes = ", ".join(reason["Code"] for reason in reasons)
+    reasons[rng.randrange(actions)] = {"Code": reason, "Message": "injected"}
+    codes = ", ".join(each["Code"] for each in reasons)
     code = "TransactionCanceledException"
     return client_error(
         code,
-        called,
+        _named(operation),
         f"Transaction cancelled, please refer cancellation reasons for specific reasons [{codes}]",
         kind=getattr(exceptions, code, ClientError),
         CancellationReasons=reasons,

@@ -21,6 +21,7 @@ from simulation.faults import (
     Throw,
     closed_or_timeout,
     fitting,
+    internal_error,
     read_timeout,
     refusal,
     unreached,
@@ -145,7 +146,7 @@ class Scheduler(Loop):
         elif fault == "late":
             when = call.gives_up_at + self.rng.uniform(0.0, LATEST_SECONDS)
             self._send(call, when)
-        elif fault in ("kill_after", "answer_lost"):
+        elif fault in ("kill_after", "answer_lost", "internal_after"):
             call.fault = fault
             self._send(call, when)
         else:
@@ -213,6 +214,8 @@ class Scheduler(Loop):
             lost, waited = closed_or_timeout(self.rng)
             when = call.gives_up_at if waited else self.now
             self.at(when, self.resume, task, None, lost, call.wait)
+        elif call.fault == "internal_after" and error is None:
+            self.resume(task, None, internal_error(call.operation, self.rng), call.wait)
         else:
             self.resume(task, value, error, call.wait)
 

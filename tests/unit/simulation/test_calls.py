@@ -97,8 +97,16 @@ NOT, DONE = (False, False), (True, True)
         ("unreached", {("EndpointConnectionError", *NOT)}),
         ("answer_lost", {("ConnectionClosedError", *DONE), ("ReadTimeoutError", *DONE)}),
         ("late", {("ReadTimeoutError", False, True)}),
-        ("throttled", {("ThrottlingException", *NOT)}),
-        ("internal", {("InternalServerError", *NOT)}),
+        (
+            "throttled",
+            {
+                ("ProvisionedThroughputExceededException", *NOT),
+                ("RequestLimitExceeded", *NOT),
+                ("ThrottlingException", *NOT),
+            },
+        ),
+        ("internal", {("InternalServerError", *NOT), ("ServiceUnavailable", *NOT)}),
+        ("internal_after", {("InternalServerError", *DONE), ("ServiceUnavailable", *DONE)}),
         ("conflict", {("TransactionConflictException", *NOT)}),
     ],
 )
@@ -110,7 +118,12 @@ def test_each_fault_is_what_it_says(fault, expected):
 
 def test_every_fault_of_a_call_is_tested_here():
     tested = {"kill_before", "kill_after", "unreached", "answer_lost", "late", "throttled"}
-    assert set(CALL_FAULTS) == tested | {"internal", "conflict", "in_progress"}
+    assert set(CALL_FAULTS) == tested | {
+        "internal",
+        "internal_after",
+        "conflict",
+        "in_progress",
+    }
 
 
 def test_a_transaction_is_canceled_for_one_of_its_items():
@@ -122,9 +135,36 @@ def test_a_transaction_is_canceled_for_one_of_its_items():
     assert not world.is_there()
 
 
+def test_a_transaction_is_throttled_for_one_of_its_items_or_for_all():
+    world = World(only("throttled"))
+    seen = set()
+
+    def work():
+        for _ in range(60):
+            try:
+                world.transact(["a", "b"])
+            except ClientError as error:
+                reasons = error.response.get("CancellationReasons", [])
+                code = error.response["Error"]["Code"]
+                seen.add((code, *sorted(reason["Code"] for reason in reasons)))
+
+    world.invoke(work)
+    assert seen >= {
+        ("ThrottlingException",),
+        ("TransactionCanceledException", "None", "ThrottlingError"),
+        ("TransactionCanceledException", "None", "ProvisionedThroughputExceeded"),
+    }
+
+
+def test_a_transaction_that_is_in_progress_is_refused():
+    world = World(only("in_progress"))
+    with pytest.raises(world.client.exceptions.TransactionInProgressException):
+        world.invoke(lambda: world.transact(["a"], token="t"))
+
+
 def test_reads_are_throttled_where_writes_conflict():
     world = World(only("conflict"))
-    with pytest.raises(ClientError, match="ThrottlingException"):
+    with pytest.raises(ClientError, match=r"Throttling|Throughput|RequestLimit"):
         world.invoke(lambda: world.client.get_item(TableName="t", Key=KEY))
 
 
