@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
+import greenlet
+
+from runtime.bootstrap.base import Invocation
 from runtime.bootstrap.outside import real_outside
 from runtime.contract.system import Health
 from runtime.errors import NotFound
@@ -81,3 +85,37 @@ def test_services_are_asked_for_at_each_event_and_begun_with_its_context() -> No
     assert handler({"n": 1}, context) == ({"n": 1}, made[0])
     assert handler({"n": 2}, context) == ({"n": 2}, made[1])
     assert begun == [context, context]
+
+
+def an_invocation(seconds: float) -> Invocation:
+    invocation = Invocation(lambda: 0.0)
+    context: Any = Context(seconds)
+    invocation.begin(context)
+    return invocation
+
+
+def test_an_end_of_its_own_is_the_threads_alone() -> None:
+    invocation = an_invocation(60)
+    with ThreadPoolExecutor(1) as pool, invocation.within(5):
+        assert invocation.remaining_seconds() == 5
+        with invocation.within(90):
+            assert invocation.remaining_seconds() == 60, "never longer than the invocation"
+        assert invocation.remaining_seconds() == 5
+        assert pool.submit(invocation.remaining_seconds).result() == 60
+    assert invocation.remaining_seconds() == 60
+
+
+def test_an_end_of_its_own_is_the_greenlets_alone() -> None:
+    invocation, main = an_invocation(60), greenlet.getcurrent()
+    seen: list[float] = []
+
+    def work() -> None:
+        with invocation.within(5):
+            main.switch()
+            seen.append(invocation.remaining_seconds())
+
+    worker = greenlet.greenlet(work)
+    worker.switch()
+    assert invocation.remaining_seconds() == 60, "the other one waits inside its block"
+    worker.switch()
+    assert seen == [5]
