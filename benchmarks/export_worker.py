@@ -10,7 +10,7 @@ import io
 import sys
 import time
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import IO, Any, Final
@@ -114,7 +114,7 @@ def work(job: Job) -> Done:
     outside = replace(real_outside(), chance=Random(0))
     store = Store(client, job.tables, Codec(NoCipher()), remaining, outside)
     dependencies = ExportDependencies(
-        jobs=Jobs(ExportRepository(store), lambda: datetime.now(UTC), remaining),
+        jobs=Jobs(ExportRepository(store), outside, remaining),
         files=ExportFiles(DiskUploads(job.directory), "exports"),  # type: ignore[arg-type]
         reads=export_reads(store),
         margin_seconds=MARGIN_SECONDS,

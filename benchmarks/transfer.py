@@ -133,7 +133,7 @@ class _Bench:
             accounts,
             folds,
             profiles,
-            FoldedAccounts(300),
+            FoldedAccounts(300, time.monotonic),
             claims,
             LOCK_OUT,
         )

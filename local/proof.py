@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from rich.box import SIMPLE
@@ -78,8 +77,7 @@ def proof(workspace: Workspace, progress: Progress, *, restart: bool) -> None:
     desk = ProofDesk(
         proofs=ProofRepository(store),
         books=Books(store),
-        clock=lambda: datetime.now(UTC),
-        sleep=time.sleep,
+        outside=store.outside,
         must_stop=lambda: False,
         cut=timedelta(seconds=settings.cut_seconds),
         patience_seconds=settings.patience_seconds,

@@ -6,7 +6,6 @@ In the local stage, or with `--stage NAME` in your own AWS account, by your cred
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
@@ -71,20 +70,18 @@ def _desk(
     mine = {name: tables[name] for name in _TABLES}
     store = Store(client, mine, Codec(NoCipher()), lambda: PATIENT_SECONDS, real_outside())
     folds = FoldRepository(store)
-    run_id = real_outside().new_id("rbd", datetime.now(UTC))
-
-    def clock() -> datetime:
-        return datetime.now(UTC)
+    outside = store.outside
+    run_id = outside.new_id("rbd", outside.now())
 
     return BalancesDependencies(
         books=Books(store),
         transfers=TransferRepository(store),
         folds=folds,
         folding=FoldingProjection(
-            folds, AccountRepository(store), clock, lambda: run_id, _NoParking(), REBUILT_BY
+            folds, AccountRepository(store), outside.now, lambda: run_id, _NoParking(), REBUILT_BY
         ),
         entries=EntryRepository(store),
-        clock=clock,
+        outside=outside,
         progress=counted,
     )
 

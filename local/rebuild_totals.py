@@ -5,9 +5,7 @@ In the local stage, or with `--stage NAME` in your own AWS account, by your cred
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
@@ -81,9 +79,14 @@ def _desk(
         books=TotalsBooks(store),
         totals=totals,
         payments=payments,
-        look=LookDesk(totals, TotalsReader(totals), payments, PaymentLists(store), merchants),
-        clock=lambda: datetime.now(UTC),
-        sleep=time.sleep,
+        look=LookDesk(
+            totals,
+            TotalsReader(totals, store.outside.sleep),
+            payments,
+            PaymentLists(store),
+            merchants,
+        ),
+        outside=store.outside,
         progress=counted,
     )
 

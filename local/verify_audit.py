@@ -9,9 +9,8 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
-import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -105,6 +104,7 @@ def verified(
             AuditArchive(clients.files, settings.audit_bucket),
             index,
             key,
+            store.outside.threads,
             lambda count: advance(Phase.ARCHIVE, count),
             only,
         )
@@ -114,8 +114,7 @@ def verified(
             tables=AuditedTables(store),
             reader=reader,
             index=index,
-            clock=lambda: datetime.now(UTC),
-            sleep=time.sleep,
+            outside=store.outside,
             grace=GRACE,
             patience_seconds=patience_seconds,
             only=only,

@@ -24,16 +24,20 @@ def alert_projections(
 ) -> Mapping[str, tuple[Projection, ...]]:
     """The projections of each table whose changes raise alerts, or are alerts."""
     store = services.store
-    alerts = AlertRepository(store)
+    alerts, threads = AlertRepository(store), services.outside.threads
     large = settings.large_transaction_minor
-    locked = RuleProjection(lock_out, alerts)
+    locked = RuleProjection(lock_out, alerts, threads)
     return {
         "accounts": (locked,),
         "alerts": (AnnouncementProjection(EventBus(services.outside.aws.events())),),
         "customers": (locked,),
         "payments": (
-            RuleProjection(partial(large_payment, threshold_minor=large), alerts),
-            VelocityProjection(VelocityRepository(store), alerts, settings.velocity_payments),
+            RuleProjection(partial(large_payment, threshold_minor=large), alerts, threads),
+            VelocityProjection(
+                VelocityRepository(store), alerts, settings.velocity_payments, threads
+            ),
         ),
-        "transfers": (RuleProjection(partial(large_transfer, threshold_minor=large), alerts),),
+        "transfers": (
+            RuleProjection(partial(large_transfer, threshold_minor=large), alerts, threads),
+        ),
     }

@@ -39,12 +39,11 @@ class DeliverServices(FunctionServices):
         webhooks = WebhookRepository(self.store)
         self.desk = DeliveryDesk(
             webhooks=webhooks,
-            endpoints=Endpoints(MerchantRepository(self.store), webhooks, self.outside.now),
+            endpoints=Endpoints(MerchantRepository(self.store), webhooks, self.outside),
             http=http or WebhookHttp(allow_local=settings.allow_local_webhooks),
             queue=DeliveryQueue(self.outside.aws.sqs(), settings.delivery_queue_url),
             schedule=RetrySchedule.parsed(settings.retry_delays_seconds),
-            clock=self.outside.now,
-            chance=self.outside.chance.random,
+            outside=self.outside,
             request_id=lambda: self._request_id,
             unopened=self.trouble.unopened,
             has_time=lambda: self.invocation.remaining_seconds() > attempt_seconds,

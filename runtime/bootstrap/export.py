@@ -28,7 +28,7 @@ class ExportServices(FunctionServices):
         self.dependencies = ExportDependencies(
             jobs=Jobs(
                 ExportRepository(self.store),
-                self.outside.now,
+                self.outside,
                 self.invocation.remaining_seconds,
             ),
             files=ExportFiles(self.outside.aws.s3(), settings.export_bucket),

@@ -22,7 +22,7 @@ class HoldsServices(FunctionServices):
         self.desk = ExpiryDesk(
             ledger=LedgerRepository(self.store),
             transfers=TransferRepository(self.store),
-            clock=self.outside.now,
+            outside=self.outside,
             must_stop=lambda: self.invocation.remaining_seconds() < margin,
         )
 

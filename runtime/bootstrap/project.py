@@ -77,7 +77,7 @@ class ProjectServices(FunctionServices):
             store=self.store,
             merchants=self._profiles,
             queue=DeliveryQueue(self.outside.aws.sqs(), self._settings.delivery_queue_url),
-            clock=self.outside.now,
+            outside=self.outside,
             request_id=lambda: self._request_id,
             deadline=timedelta(seconds=self._settings.webhook_deadline_seconds),
             parking=self._parking,
@@ -88,7 +88,7 @@ class ProjectServices(FunctionServices):
         return ExportOrders(ExportQueue(self.outside.aws.sqs(), self._settings.export_queue_url))
 
     def _totals(self) -> TotalsProjection:
-        return TotalsProjection(TotalsRepository(self.store), self.outside.now)
+        return TotalsProjection(TotalsRepository(self.store), self.outside)
 
     def _audit(self) -> AuditProjection:
         return AuditProjection(
@@ -97,6 +97,7 @@ class ProjectServices(FunctionServices):
             deltas=AccountDeltas(TransferRepository(self.store), EntryRepository(self.store)),
             parking=self._parking,
             alerts=AlertRepository(self.store),
+            threads=self.outside.threads,
         )
 
     def begin(self, context: LambdaContext) -> None:

@@ -23,8 +23,7 @@ class ProofServices(FunctionServices):
         self.desk = ProofDesk(
             proofs=ProofRepository(self.store),
             books=Books(self.store),
-            clock=self.outside.now,
-            sleep=self.outside.sleep,
+            outside=self.outside,
             must_stop=lambda: self.invocation.remaining_seconds() < margin,
             cut=timedelta(seconds=settings.cut_seconds),
             patience_seconds=settings.patience_seconds,

@@ -22,7 +22,7 @@ class RetriesServices(FunctionServices):
         self.desk = RetriesDesk(
             webhooks=WebhookRepository(self.store),
             queue=DeliveryQueue(self.outside.aws.sqs(), settings.delivery_queue_url),
-            clock=self.outside.now,
+            outside=self.outside,
             must_stop=lambda: self.invocation.remaining_seconds() < margin,
         )
 

@@ -32,7 +32,7 @@ class RotationServices(FunctionServices):
             keys=DataKeyRepository(self.store),
             ring=self.key_ring,
             encryption=self.encryption,
-            clock=self.outside.now,
+            outside=self.outside,
             trouble=self.trouble,
             must_stop=lambda: self.invocation.remaining_seconds() < margin,
         )

@@ -20,7 +20,7 @@ class TotalsServices(FunctionServices):
         margin = settings.stop_before_timeout_seconds
         self.desk = TotalsDesk(
             totals=TotalsRepository(self.store),
-            clock=self.outside.now,
+            outside=self.outside,
             must_stop=lambda: self.invocation.remaining_seconds() < margin,
         )
 

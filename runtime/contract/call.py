@@ -32,6 +32,6 @@ class Call:
         """What exists for this request; every read of a repository takes it."""
         return self.caller.scope(self.acting_for)
 
-    def new_id(self, prefix: str) -> str:
-        """A fresh id of something that the request makes: its time is that of the request."""
-        return id_at(prefix, self.now, self.entropy(RANDOM_BYTES))
+    def new_id(self, prefix: str, moment: datetime | None = None) -> str:
+        """A fresh id of something that the request makes, at its own time unless one is given."""
+        return id_at(prefix, moment or self.now, self.entropy(RANDOM_BYTES))

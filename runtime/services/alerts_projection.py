@@ -7,12 +7,12 @@ change that comes twice, late or after a newer one raises the alert that it rais
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from runtime.contract.alerts import AlertAnswer
+from runtime.core.outside import Threads
 from runtime.domain.alert_rules import (
     VELOCITY_PERIOD,
     Finding,
@@ -44,10 +44,12 @@ class RuleProjection:
 
     rule: Rule
     alerts: AlertRepository
+    threads: Callable[[int], Threads]
 
     def __call__(self, changes: Sequence[Change]) -> Failed:
         """Raise an alert for each change that the rule finds worth one."""
-        undone = _undone(self._judge, [change for change in changes if change.new is not None])
+        new = [change for change in changes if change.new is not None]
+        undone = _undone(self._judge, new, self.threads)
         return frozenset(change.sequence_number for change in undone)
 
     def _judge(self, change: Change) -> None:
@@ -77,10 +79,11 @@ class VelocityProjection:
     minutes: VelocityRepository
     alerts: AlertRepository
     threshold: int
+    threads: Callable[[int], Threads]
 
     def __call__(self, changes: Sequence[Change]) -> Failed:
         """Note new payments by customer and minute, and judge the minutes that they change."""
-        undone = _undone(self._judge, _by_minute(changes))
+        undone = _undone(self._judge, _by_minute(changes), self.threads)
         return frozenset(change.sequence_number for each in undone for change in each.changes)
 
     def _judge(self, minute: _Minute) -> None:
@@ -146,7 +149,9 @@ def _by_minute(changes: Sequence[Change]) -> list[_Minute]:
     return list(found.values())
 
 
-def _undone(do: Callable[[Work], None], pieces: Sequence[Work]) -> list[Work]:
+def _undone(
+    do: Callable[[Work], None], pieces: Sequence[Work], threads: Callable[[int], Threads]
+) -> list[Work]:
     """Do each of `pieces`; those that could not be done."""
 
     def is_done(piece: Work) -> bool:
@@ -159,6 +164,6 @@ def _undone(do: Callable[[Work], None], pieces: Sequence[Work]) -> list[Work]:
             return False
         return True
 
-    with ThreadPoolExecutor(max_workers=PARALLEL_WRITES) as pool:
+    with threads(PARALLEL_WRITES) as pool:
         done = list(pool.map(is_done, pieces))
     return [piece for piece, is_so in zip(pieces, done, strict=True) if not is_so]

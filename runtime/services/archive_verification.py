@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from itertools import groupby, islice
@@ -18,6 +17,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 from pydantic import ValidationError
 
+from runtime.core.outside import Threads
 from runtime.domain.audit_archive import (
     LATE_DAYS,
     MAX_SEGMENTS_PER_ROOT,
@@ -67,6 +67,7 @@ class ArchiveReader:
     archive: AuditArchive
     index: VerificationIndex
     public_key: bytes
+    threads: Callable[[int], Threads]
     progress: Callable[[int], None] = lambda _: None
     only: str | None = None
     findings: list[Finding] = field(default_factory=list)
@@ -91,7 +92,7 @@ class ArchiveReader:
 
     def _read_new(self, objects: Iterable[ObjectVersion], first_day: date) -> None:
         versions = self._new_segments(objects, first_day)
-        with ThreadPoolExecutor(PARALLEL_READS) as pool:
+        with self.threads(PARALLEL_READS) as pool:
             while batch := list(islice(versions, READ_AHEAD)):
                 for rows, found in pool.map(self._read, batch):
                     self.index.add_archived(rows)

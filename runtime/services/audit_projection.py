@@ -8,14 +8,14 @@ record's old image, and what cannot be rebuilt waits in the failed batches.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
 from pydantic import ValidationError
 
+from runtime.core.outside import Threads
 from runtime.domain.audit_actions import REBUILT
 from runtime.domain.audit_chain import (
     GENESIS,
@@ -90,6 +90,7 @@ class AuditProjection:
     deltas: AccountDeltas
     parking: Parking
     alerts: AlertRepository
+    threads: Callable[[int], Threads]
 
     def __call__(self, records: Sequence[StreamRecord]) -> Failed:
         """Write the rows of all records of audited tables."""
@@ -100,7 +101,7 @@ class AuditProjection:
         by_entity: dict[str, list[Told]] = {}
         for each in told:
             by_entity.setdefault(each.entity_id, []).append(each)
-        with ThreadPoolExecutor(max_workers=PARALLEL_ENTITIES) as pool:
+        with self.threads(PARALLEL_ENTITIES) as pool:
             failed = pool.map(
                 lambda entity: _Chain(self, entity, disowned).follow(by_entity[entity]), by_entity
             )

@@ -9,12 +9,12 @@ lacks may be young, and is looked at again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from runtime.core.outside import Outside
 from runtime.domain.audit_actions import OUT_OF_BAND_ACTION
 from runtime.domain.audit_chain import Link, Unreadable
 from runtime.domain.images import image_hash, number_of, text_of
@@ -65,8 +65,7 @@ class VerificationDesk:
     tables: AuditedTables
     reader: ArchiveReader
     index: VerificationIndex
-    clock: Callable[[], datetime]
-    sleep: Callable[[float], None]
+    outside: Outside
     grace: timedelta
     patience_seconds: float
     only: str | None = None
@@ -94,7 +93,7 @@ class VerificationReport:
 
 def verify(desk: VerificationDesk) -> VerificationReport:
     """Verify everything, or one entity with what the archive may have of it."""
-    began = desk.clock()
+    began = desk.outside.now()
     roots = desk.reader.read_archive(began)
     _read_tables(desk)
     findings: list[Finding] = []
@@ -138,14 +137,14 @@ def _read_tables(desk: VerificationDesk) -> None:
                 desk.index.add_entities(map(_entity, items))
                 desk.progress(Phase.ENTITIES, len(items))
 
-        _in_parallel(read_entities)
+        _in_parallel(read_entities, desk)
 
     def read_rows(segment: int) -> None:
         for items in desk.tables.items(AuditRow, segment, SCAN_SEGMENTS):
             desk.index.add_rows([_indexed(item, desk.audit) for item in items])
             desk.progress(Phase.ROWS, len(items))
 
-    _in_parallel(read_rows)
+    _in_parallel(read_rows, desk)
 
 
 def _read_entity(
@@ -157,8 +156,8 @@ def _read_entity(
     return [_entity(item) for item in items if item is not None], rows
 
 
-def _in_parallel(read: Callable[[int], None]) -> None:
-    with ThreadPoolExecutor(SCAN_SEGMENTS) as pool:
+def _in_parallel(read: Callable[[int], None], desk: VerificationDesk) -> None:
+    with desk.outside.threads(SCAN_SEGMENTS) as pool:
         list(pool.map(read, range(SCAN_SEGMENTS)))
 
 
@@ -215,10 +214,10 @@ def _suspect(entity_id: str, look: Look, before: IndexedEntity | None) -> Suspec
 def _look_again(began: datetime, desk: VerificationDesk) -> _Again:
     """Look at every suspect once at least, and until patience has ended, unless it has cleared."""
     again = _Again()
-    until = desk.clock() + timedelta(seconds=desk.patience_seconds)
+    until = desk.outside.now() + timedelta(seconds=desk.patience_seconds)
     while desk.index.suspects("", 1):
-        is_last = desk.clock() >= until
-        desk.reader.read_newest(began, desk.clock())
+        is_last = desk.outside.now() >= until
+        desk.reader.read_newest(began, desk.outside.now())
         for suspect, look in _looks(desk):
             bad = _bad(suspect.entity_id, look, desk)
             if bad is not None:
@@ -230,7 +229,7 @@ def _look_again(began: datetime, desk: VerificationDesk) -> _Again:
                 continue
             desk.index.clear(suspect)
         if desk.index.suspects("", 1):
-            desk.sleep(LOOK_AGAIN_SECONDS)
+            desk.outside.sleep(LOOK_AGAIN_SECONDS)
     return again
 
 
@@ -241,7 +240,7 @@ def _looks(desk: VerificationDesk) -> Iterator[tuple[Suspect, Look]]:
         return _read_entity(suspect.entity_id, desk)
 
     after = ""
-    with ThreadPoolExecutor(SCAN_SEGMENTS) as pool:
+    with desk.outside.threads(SCAN_SEGMENTS) as pool:
         while batch := desk.index.suspects(after, LOOKED_AT_TOGETHER):
             after = batch[-1].entity_id
             for suspect, (entities, rows) in zip(batch, pool.map(read, batch), strict=True):

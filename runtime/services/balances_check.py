@@ -13,14 +13,13 @@ bring it any more.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
+from runtime.core.outside import Outside
 from runtime.domain.ids import created_at, highest_id
 from runtime.domain.instants import to_instant
 from runtime.domain.ledger import fold_shard, operation_time
@@ -57,7 +56,7 @@ class BalancesDependencies:
     folds: FoldRepository
     folding: FoldingProjection
     entries: EntryRepository
-    clock: Callable[[], datetime]
+    outside: Outside
     progress: Callable[[int], None] = lambda _rows: None
     cut: timedelta = CUT
     debit_cut: timedelta = DEBIT_CUT
@@ -128,7 +127,7 @@ def check_balances(desk: BalancesDependencies, *, repair: bool = False) -> Balan
     report.transfers, lacking = _read(desk, cuts, lambda _: None)
     report.differences = report.left = _differences(lacking, desk)
     if repair and report.differences:
-        adding = _Adding(desk)
+        adding = _Adding(desk, desk.outside.lock())
         _read(desk, cuts, adding.add)
         report.repaired = adding.added
         report.left = _differences(_read(desk, cuts, lambda _: None)[1], desk)
@@ -144,7 +143,7 @@ class _Cuts:
 
     @classmethod
     def of(cls, desk: BalancesDependencies) -> _Cuts:
-        now = desk.clock()
+        now = desk.outside.now()
         folded, debited = (
             operation_time(highest_id("cut", now - each)) for each in (desk.cut, desk.debit_cut)
         )
@@ -156,7 +155,7 @@ def _read(
 ) -> tuple[int, dict[str, Lacking]]:
     """Read every transfer once; how many there are, and what accounts lack of them."""
     lacking: dict[str, Lacking] = {}
-    lock = threading.Lock()
+    lock = desk.outside.lock()
 
     def read(segment: int) -> int:
         count = 0
@@ -172,7 +171,7 @@ def _read(
             desk.progress(len(page.rows))
         return count
 
-    with ThreadPoolExecutor(desk.books.segments) as pool:
+    with desk.outside.threads(desk.books.segments) as pool:
         return sum(pool.map(read, range(desk.books.segments))), lacking
 
 
@@ -237,8 +236,8 @@ class _Adding:
     """Adds missing transfers as the projector does, one batch at a time."""
 
     desk: BalancesDependencies
+    _lock: AbstractContextManager[Any]
     added: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, missing: Sequence[_Missing]) -> None:
         """Add these. What DynamoDB refuses, whatever is tried, stays missing and is reported."""
@@ -264,7 +263,7 @@ class _Adding:
             taken = {line.version for line in lines}
             free = (each for each in range(1, row.version + 1) if each not in taken)
             for each in ours:
-                entry = _entry(each, next(free, row.version), self.desk.clock())
+                entry = _entry(each, next(free, row.version), self.desk.outside.now())
                 self.added += self.desk.entries.put_new(entry)
 
     def _fold(self, changes: Sequence[Change]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from runtime.domain.hot_accounts import is_debit_shard
@@ -30,7 +29,7 @@ class EntriesProjection:
     def __call__(self, changes: Sequence[Change]) -> Failed:
         """Write an entry for each new version of a row 00 or a debit shard."""
         wanted = [change for change in changes if _is_a_version(change)]
-        with ThreadPoolExecutor(max_workers=PARALLEL_WRITES) as pool:
+        with self.store.outside.threads(PARALLEL_WRITES) as pool:
             done = list(pool.map(self._write, wanted))
         return frozenset(
             change.sequence_number

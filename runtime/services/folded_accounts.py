@@ -6,7 +6,6 @@ old; id, owner, currency and posting never change.
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
@@ -18,9 +17,7 @@ MAX_REMEMBERED = 1_000
 class FoldedAccounts:
     """A bounded memory of accounts whose posting is folded."""
 
-    def __init__(
-        self, remember_seconds: float, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, remember_seconds: float, monotonic: Callable[[], float]) -> None:
         self._remember_seconds = remember_seconds
         self._monotonic = monotonic
         self._known: OrderedDict[str, tuple[float, Account]] = OrderedDict()

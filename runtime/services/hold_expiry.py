@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import islice
 
+from runtime.core.outside import Outside
 from runtime.domain.buckets import HOLD_BUCKETS, HOLD_QUEUE, all_buckets
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.domain.ledger import left_to_request, movements_of_release
 from runtime.errors import StaleWrite
@@ -37,7 +36,7 @@ class ExpiryDesk:
 
     ledger: LedgerRepository
     transfers: TransferRepository
-    clock: Callable[[], datetime]
+    outside: Outside
     must_stop: Callable[[], bool]
 
 
@@ -55,7 +54,7 @@ class ExpiryReport:
 def expire_due_holds(desk: ExpiryDesk, request_id: str) -> ExpiryReport:
     """Give back what expired holds hold. One bad hold does not stop the others."""
     report = ExpiryReport()
-    at = to_instant(desk.clock())
+    at = to_instant(desk.outside.now())
     for bucket in all_buckets(HOLD_QUEUE, HOLD_BUCKETS):
         room = MAX_PER_RUN - report.due
         due = islice(desk.transfers.due_holds(bucket, at, page_size=DUE_PAGE), room)
@@ -78,7 +77,7 @@ def _expire(transfer_id: str, request_id: str, desk: ExpiryDesk, report: ExpiryR
     if hold is None or hold.status is not TransferStatus.PENDING:
         report.resolved_meanwhile += 1  # the index lags behind
         return
-    operation = _operation(hold, request_id, desk.clock())
+    operation = _operation(hold, request_id, desk.outside)
     after = resolved(hold, TransferStatus.EXPIRED, operation)
     movements = movements_of_release(hold.legs)
     touched = left_to_request(hold, movements)
@@ -90,7 +89,8 @@ def _expire(transfer_id: str, request_id: str, desk: ExpiryDesk, report: ExpiryR
     report.expired += 1
 
 
-def _operation(hold: Transfer, request_id: str, now: datetime) -> Operation:
-    operation_id = new_id("exp", now)
+def _operation(hold: Transfer, request_id: str, outside: Outside) -> Operation:
+    now = outside.now()
+    operation_id = outside.new_id("exp", now)
     change = ChangeContext(changed_by=EXPIRED_BY, request_id=request_id, cause=operation_id)
     return Operation(operation_id, hold.id, change, now)

@@ -13,7 +13,7 @@ from runtime.contract.answers import StoredAnswer, problem, success
 from runtime.contract.call import Call
 from runtime.contract.caller import found
 from runtime.contract.transfers import PostRequest
-from runtime.domain.ids import created_at, new_id
+from runtime.domain.ids import created_at
 from runtime.domain.instants import to_epoch_seconds
 from runtime.domain.ledger import (
     left_to_request,
@@ -122,7 +122,7 @@ def _resolve(
         hold = found(desk.transfers.get(transfer_id, call.scope), "transfer", transfer_id)
         # Never before its hold, whatever this machine's clock says: ids are the order of events.
         now = max(call.now, created_at(hold.id))
-        operation_id = new_id(prefix, now)
+        operation_id = call.new_id(prefix, now)
         operation = Operation(operation_id, hold.id, call.caller.change(operation_id), now)
         claim = new_claim(call, owner, owner=operation_id, index_buckets=buckets)
         try:

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
-from runtime.domain.ids import new_id
+from runtime.core.outside import Outside
 from runtime.domain.instants import to_datetime, to_instant
 from runtime.errors import Conflict, IntegrityError, KeyForgotten, StaleWrite
 from runtime.gateways.field_encryption import BLIND_INDEX_SUBJECT, FieldEncryption
@@ -47,7 +47,7 @@ class RotationDesk:
     keys: DataKeyRepository
     ring: KeyRing
     encryption: FieldEncryption
-    clock: Callable[[], datetime]
+    outside: Outside
     trouble: TroubleReports
     must_stop: Callable[[], bool]
 
@@ -79,7 +79,7 @@ def new_index_key(desk: RotationDesk) -> str:
             "let a sweep finish first"
         )
     desk.ring.key_for_writing("index", BLIND_INDEX_SUBJECT)  # there may be none at all yet
-    active_from = to_instant(desk.clock() + INDEX_REST)
+    active_from = to_instant(desk.outside.now() + INDEX_REST)
     desk.ring.succeed("index", BLIND_INDEX_SUBJECT, active_from=active_from)
     return active_from
 
@@ -96,7 +96,7 @@ def sweep(desk: RotationDesk, request_id: str, *, again: bool = False) -> Rotati
 
 
 def _begun(table: str, desk: RotationDesk, *, again: bool) -> SweepProgress:
-    now = desk.clock()
+    now = desk.outside.now()
     last = desk.keys.progress(table)
     if last is not None and last.finished_at is None:
         return last
@@ -136,10 +136,10 @@ def _swept(
                 "seen": progress.seen + len(page.rows),
                 "renewed": progress.renewed + renewed,
                 "failed": progress.failed + failed,
-                "finished_at": to_instant(desk.clock()) if done else None,
+                "finished_at": to_instant(desk.outside.now()) if done else None,
             }
         )
-        desk.keys.note(progress, token=new_id("swp", desk.clock()))
+        desk.keys.note(progress, token=desk.outside.new_id("swp", desk.outside.now()))
         if desk.must_stop():
             break
     return progress
@@ -159,8 +159,8 @@ def _renew(
         changes = _new_index(row, desk)
         if not names and not changes:
             return 0
-        now = desk.clock()
-        cause = new_id("rot", now)
+        now = desk.outside.now()
+        cause = desk.outside.new_id("rot", now)
         stamp = ChangeContext(changed_by=ROTATED_BY, request_id=request_id, cause=cause).stamp()
         changes |= {**stamp, "version": row.version + 1, "updated_at": to_instant(now)}
         try:
@@ -197,5 +197,6 @@ def _retire_index_keys(customers: SweepProgress, desk: RotationDesk) -> tuple[st
     if to_datetime(customers.started_at) < took_over:
         return ()
     for key in older:
-        desk.keys.retire(key, to_instant(desk.clock()), token=new_id("ret", desk.clock()))
+        now = desk.outside.now()
+        desk.keys.retire(key, to_instant(now), token=desk.outside.new_id("ret", now))
     return tuple(key.key_id for key in older)

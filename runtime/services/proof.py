@@ -6,14 +6,12 @@ read. Its phases are read in segments at once; what one invocation leaves, the n
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.domain.proof import Findings, ProofReport, Tally, differing, report_of
 from runtime.errors import StaleWrite
@@ -82,12 +80,12 @@ def prove(desk: ProofDesk, *, restart: bool = False) -> ProofOutcome:
     `restart` forgets an unfinished run. Raises Unavailable when the database was too busy; what was
     saved until then stays.
     """
-    owner = new_id("prw", desk.clock())
+    owner = desk.outside.new_id("prw", desk.outside.now())
     try:
         run = _take(desk, owner, restart=restart)
     except StaleWrite:
         return ProofOutcome(Phase.ACCOUNTS, busy=True)
-    invocation = _Invocation(desk, owner, run)
+    invocation = _Invocation(desk, owner, run, desk.outside.lock())
     try:
         report = invocation.work()
     except StaleWrite:
@@ -101,10 +99,10 @@ def _take(desk: ProofDesk, owner: str, *, restart: bool) -> Stored[RunState]:
 
     A restart does not ask: whoever is at work on the forgotten run stops at the next checkpoint.
     """
-    now = desk.clock()
+    now = desk.outside.now()
     last = desk.proofs.open_run(RunState)
     if last is None or restart or last.content.phase is Phase.DONE:
-        fresh = RunState(run_id=new_id("prf", now), cut=to_instant(now - desk.cut))
+        fresh = RunState(run_id=desk.outside.new_id("prf", now), cut=to_instant(now - desk.cut))
         last = Stored(fresh, 0 if last is None else last.version)
     return desk.proofs.save_run(last, owner, now, by_force=restart)
 
@@ -116,8 +114,8 @@ class _Invocation:
     desk: ProofDesk
     owner: str
     run: Stored[RunState]
-    _failed: threading.Event = field(default_factory=threading.Event)
-    _lease: threading.Lock = field(default_factory=threading.Lock)
+    _lease: AbstractContextManager[Any]
+    _failed: bool = False
 
     @property
     def state(self) -> RunState:
@@ -141,7 +139,7 @@ class _Invocation:
 
     def _read_phase(self) -> bool:
         """Whether every segment of the phase has been read to its end."""
-        with ThreadPoolExecutor(max_workers=self.desk.parallel) as pool:
+        with self.desk.outside.threads(self.desk.parallel) as pool:
             return all(list(pool.map(self._read_segment, range(self.desk.books.segments))))
 
     def _read_segment(self, segment: int) -> bool:
@@ -154,12 +152,12 @@ class _Invocation:
         except OutOfTime:
             return False
         except BaseException:
-            self._failed.set()
+            self._failed = True
             raise
         return True
 
     def _stopped(self) -> bool:
-        return self._failed.is_set() or self.desk.must_stop()
+        return self._failed or self.desk.must_stop()
 
     def _after(self, phase: Phase) -> Phase:
         self._compare(phase)
@@ -209,7 +207,7 @@ class _Invocation:
 
     def _complete(self) -> ProofReport:
         findings, tally = self._sum(*_READ)
-        now = self.desk.clock()
+        now = self.desk.outside.now()
         report = report_of(
             findings,
             tally,
@@ -230,7 +228,7 @@ class _Invocation:
 
     def _save(self, owner: str | None, phase: Phase) -> None:
         self.state.phase = phase
-        self.run = self.desk.proofs.save_run(self.run, owner, self.desk.clock())
+        self.run = self.desk.proofs.save_run(self.run, owner, self.desk.outside.now())
 
     def _give_back(self) -> None:
         try:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 
 from pydantic import BaseModel, Field
 
+from runtime.core.outside import Outside
 from runtime.domain.ids import highest_id
 from runtime.domain.instants import to_datetime
 from runtime.domain.ledger import operation_time
@@ -109,8 +110,7 @@ class ProofDesk:
 
     proofs: ProofRepository
     books: Books
-    clock: Callable[[], datetime]
-    sleep: Callable[[float], None]
+    outside: Outside
     must_stop: Callable[[], bool]
     cut: timedelta
     patience_seconds: float = PATIENCE_SECONDS
@@ -177,7 +177,9 @@ class Work:
         """Write the checkpoint. Raises StaleWrite when another worker has this segment."""
         part = segment_part(self.run.phase, self.segment)
         desk = self.desk
-        self.stored = desk.proofs.save_segment(self.run.run_id, part, self.stored, desk.clock())
+        self.stored = desk.proofs.save_segment(
+            self.run.run_id, part, self.stored, desk.outside.now()
+        )
         self.renew()
 
     def finish(self) -> None:
@@ -187,7 +189,7 @@ class Work:
 
     def now(self) -> float:
         """Seconds since the epoch."""
-        return self.desk.clock().timestamp()
+        return self.desk.outside.now().timestamp()
 
     def first_missed(self, since: float | None) -> float:
         """When patience began: with the first look again, however long after what was missed.
@@ -205,4 +207,4 @@ class Work:
         if self.stopped():
             self.save()
             raise OutOfTime
-        self.desk.sleep(NAP_SECONDS)
+        self.desk.outside.sleep(NAP_SECONDS)

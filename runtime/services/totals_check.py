@@ -9,15 +9,13 @@ steps.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from zlib import crc32
 
-from runtime.domain.ids import new_id
+from runtime.core.outside import Outside
 from runtime.domain.totals import (
     CountStep,
     contribution_of,
@@ -52,8 +50,7 @@ class CheckDesk:
     totals: TotalsRepository
     payments: PaymentRepository
     look: LookDesk
-    clock: Callable[[], datetime]
-    sleep: Callable[[float], None]
+    outside: Outside
     progress: Callable[[str, int], None] = lambda table, rows: None
     max_groups: int = MAX_GROUPS
 
@@ -118,10 +115,10 @@ class _Sums:
     """What the payments and the rows of totals add up to, of one share of the merchants."""
 
     most: int
+    lock: AbstractContextManager[Any]
     expected: dict[Group, Figures] = field(default_factory=dict)
     found: dict[Group, Figures] = field(default_factory=dict)
     suspects: set[Group] = field(default_factory=set)
-    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, sums: dict[Group, Figures], more: Iterable[tuple[Group, Figures]]) -> None:
         for group, figures in more:
@@ -131,7 +128,7 @@ class _Sums:
 
 
 def _suspects(desk: CheckDesk, passes: int, number: int, report: CheckReport) -> set[Group]:
-    sums = _Sums(desk.max_groups)
+    sums = _Sums(desk.max_groups, desk.outside.lock())
 
     def mine(merchant_id: str) -> bool:
         return crc32(merchant_id.encode()) % passes == number
@@ -145,7 +142,7 @@ def _suspects(desk: CheckDesk, passes: int, number: int, report: CheckReport) ->
             with sums.lock:
                 sums.add(sums.found, (each for each in page if mine(each[0].merchant_id)))
 
-    with ThreadPoolExecutor(SEGMENTS) as pool:
+    with desk.outside.threads(SEGMENTS) as pool:
         report.payments += sum(pool.map(add_payments, range(SEGMENTS)))
         list(pool.map(add_totals, range(SEGMENTS)))
     groups = sums.expected.keys() | sums.found.keys()
@@ -220,7 +217,7 @@ def _verdict(group: Group, desk: CheckDesk) -> _Verdict:
     """Right as soon as one look says so; wrong only by what all looks have seen."""
     looks = [look_at(group, desk.look)]
     while not (verdict := _agreed(looks)).is_right and len(looks) < LOOKS:
-        desk.sleep(PAUSE_SECONDS)
+        desk.outside.sleep(PAUSE_SECONDS)
         looks.append(look_at(group, desk.look))
     return verdict
 
@@ -243,7 +240,7 @@ def _repair(group: Group, verdict: _Verdict, desk: CheckDesk) -> None:
     if after.lacking is None or after.lacking == NOTHING:
         return
     bucket = desk.look.keys_of(group.merchant_id)[1]
-    token = new_id("cor", desk.clock())
+    token = desk.outside.new_id("cor", desk.outside.now())
     try:
         desk.totals.correct(group, bucket, after.last.mark, after.lacking, token=token)
     except MovedMeanwhile:
@@ -259,7 +256,8 @@ def _count_again(payment_id: str, desk: CheckDesk) -> None:
     stays = counted is not None and counted.group.merchant_id == found.merchant_id
     bucket = counted.bucket if counted is not None and stays else found.merchant_bucket
     step = CountStep(counted, contribution_of(found, bucket))
+    token = desk.outside.new_id("cor", desk.outside.now())
     try:
-        desk.totals.count([step], token=new_id("cor", desk.clock()))
+        desk.totals.count([step], token=token)
     except CountedMeanwhile:
         return  # by the projector: the look that follows says how it stands

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import islice
 from typing import Final
 
+from runtime.core.outside import Outside
 from runtime.domain.buckets import UNFOLDED_BUCKETS, UNFOLDED_QUEUE, all_buckets
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_instant
 from runtime.errors import Unavailable
 from runtime.models.change import NOT_FOLDED
@@ -33,7 +32,7 @@ class TotalsDesk:
     """What folding works with. `must_stop` says that the invocation's time runs out."""
 
     totals: TotalsRepository
-    clock: Callable[[], datetime]
+    outside: Outside
     must_stop: Callable[[], bool]
 
 
@@ -50,7 +49,7 @@ class FoldReport:
 def fold_closed_days(desk: TotalsDesk) -> FoldReport:
     """Fold every bucket row of the days before today. One bad merchant does not stop the others."""
     report = FoldReport()
-    today = to_instant(desk.clock())[:10]
+    today = to_instant(desk.outside.now())[:10]
     for queue in all_buckets(UNFOLDED_QUEUE, UNFOLDED_BUCKETS):
         found = desk.totals.unfolded(queue, today)
         while some := list(islice(found, ROWS_AT_ONCE)):
@@ -100,8 +99,9 @@ def _fold(merchant_id: str, found: Sequence[UnfoldedRow], desk: TotalsDesk) -> i
         rows: list[Total] = desk.totals.rows(found)
         if not rows:
             return 0  # the index lags behind
+        token = desk.outside.new_id("fld", desk.outside.now())
         try:
-            desk.totals.fold(merchant_id, mark, rows, token=new_id("fld", desk.clock()))
+            desk.totals.fold(merchant_id, mark, rows, token=token)
         except MovedMeanwhile:
             continue
         return len(rows)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
-from runtime.domain.ids import new_id
+from runtime.core.outside import Outside
 from runtime.domain.totals import changes_totals, is_counted, merchant_group, step_to
 from runtime.errors import Unavailable
 from runtime.models.payment import Payment
@@ -29,7 +27,7 @@ class TotalsProjection:
     """Counts payments by merchant, day and currency, each in its newest version."""
 
     totals: TotalsRepository
-    clock: Callable[[], datetime]
+    outside: Outside
 
     def __call__(self, changes: Sequence[Change]) -> Failed:
         """Count by group, so that a total row is written once for many payments."""
@@ -51,7 +49,7 @@ class TotalsProjection:
                 return frozenset(change.sequence_number for change in group)
             return frozenset()
 
-        with ThreadPoolExecutor(max_workers=PARALLEL_GROUPS) as pool:
+        with self.outside.threads(PARALLEL_GROUPS) as pool:
             failed = list(pool.map(count, groups.values()))
         return frozenset().union(*failed)
 
@@ -66,8 +64,9 @@ class TotalsProjection:
             taken = fitting([step for step in steps if step is not None])
             if not taken:
                 return
+            token = self.outside.new_id("cnt", self.outside.now())
             try:
-                self.totals.count(taken, token=new_id("cnt", self.clock()))
+                self.totals.count(taken, token=token)
             except CountedMeanwhile as meanwhile:
                 known.update(meanwhile.known)
             else:

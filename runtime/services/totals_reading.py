@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -23,7 +22,7 @@ class TotalsReader:
     """Adds up rows that folding may move meanwhile."""
 
     totals: TotalsRepository
-    sleep: Callable[[float], None] = time.sleep
+    sleep: Callable[[float], None]
 
     def by_currency(
         self, merchant: MerchantProfile, first_day: str, last_day: str

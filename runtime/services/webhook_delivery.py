@@ -15,8 +15,8 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, Final, Protocol, TypeVar
 
+from runtime.core.outside import Outside
 from runtime.domain.buckets import rest_bucket, retry_bucket
-from runtime.domain.ids import new_id
 from runtime.domain.instants import to_epoch_seconds, to_instant
 from runtime.domain.webhook_schedule import (
     RetrySchedule,
@@ -86,7 +86,7 @@ class Http(Protocol):
 
 @dataclass(frozen=True)
 class DeliveryDesk:
-    """What delivering works with. `chance` throws the jitter's dice, a number in [0, 1).
+    """What delivering works with.
 
     `unopened` is told of a delivery, or a merchant's secret, that does not open. `has_time` says
     whether the invocation lasts for one more attempt.
@@ -97,8 +97,7 @@ class DeliveryDesk:
     http: Http
     queue: DeliveryQueue
     schedule: RetrySchedule
-    clock: Callable[[], datetime]
-    chance: Callable[[], float]
+    outside: Outside
     request_id: Callable[[], str]
     unopened: Callable[[Unopenable], None]
     has_time: Callable[[], bool] = lambda: True
@@ -114,7 +113,7 @@ def deliver(order: DeliveryOrder, desk: DeliveryDesk) -> Outcome:
     row = _read(order, desk)
     if row is None:
         return Outcome.STALE
-    now = desk.clock()
+    now = desk.outside.now()
     if within_deadline(row, now) is None:
         return _end(row, WebhookStatus.EXPIRED, TOO_OLD, desk)
     try:
@@ -147,7 +146,7 @@ def _find_out(
     try:
         probe = desk.endpoints.take_probe(rested)
     except StaleWrite:
-        return _postpone(row, rest_ends(probing(rested, desk.clock())), desk)
+        return _postpone(row, rest_ends(probing(rested, desk.outside.now())), desk)
     claimed = _claimed(row, endpoint, desk)
     if claimed is None:
         desk.endpoints.give_back(probe)
@@ -179,7 +178,7 @@ def _holds(order: DeliveryOrder, row: WebhookState) -> bool:
 
 def _claimed(row: Webhook, endpoint: Endpoint, desk: DeliveryDesk) -> Webhook | None:
     """The row as ours for one attempt; None when somebody else has it."""
-    began = desk.clock()
+    began = desk.outside.now()
     claimed = _next(
         row,
         desk,
@@ -189,7 +188,7 @@ def _claimed(row: Webhook, endpoint: Endpoint, desk: DeliveryDesk) -> Webhook | 
         last_attempt=to_instant(began),
         retry_bucket=retry_bucket(row.id),
         next_retry=to_instant(began + ATTEMPT_LEASE),
-        cause=new_id("att", began),
+        cause=desk.outside.new_id("att", began),
     )
     try:
         desk.webhooks.move(row, claimed)
@@ -218,7 +217,7 @@ def _sent(claimed: Webhook, endpoint: Endpoint, desk: DeliveryDesk) -> Reply:
     held against the endpoint.
     """
     try:
-        body, now = claimed.payload.encode(), desk.clock()
+        body, now = claimed.payload.encode(), desk.outside.now()
         headers = signed_headers(claimed.id, now, body, endpoint.secrets(now))
         return desk.http.post(endpoint.url, headers, body)
     except Exception as error:  # noqa: BLE001 - and its message may repeat the URL or a secret
@@ -228,14 +227,14 @@ def _sent(claimed: Webhook, endpoint: Endpoint, desk: DeliveryDesk) -> Reply:
 
 def _settle(claimed: Webhook, reply: Reply, desk: DeliveryDesk) -> Outcome:
     """Write down what the endpoint said, and when it is asked again."""
-    now = desk.clock()
+    now = desk.outside.now()
     told: dict[str, Any] = {"response_code": reply.status, "failure_reason": _reason(reply)}
     if _is_delivered(reply):
         return _end(claimed, WebhookStatus.DELIVERED, None, desk, **told)
     if reply.status == HTTPStatus.GONE:
         return _end(claimed, WebhookStatus.FAILED, told["failure_reason"], desk, **told)
     asked = retry_after(reply.status, reply.retry_after, now)
-    at = next_attempt(claimed, now, desk.schedule, asked, desk.chance())
+    at = next_attempt(claimed, now, desk.schedule, asked, desk.outside.chance.random())
     if at is None:
         return _end(claimed, WebhookStatus.EXPIRED, told["failure_reason"], desk, **told)
     waiting = _next(claimed, desk, now, next_retry=to_instant(at), by_hand=None, **told)
@@ -244,8 +243,8 @@ def _settle(claimed: Webhook, reply: Reply, desk: DeliveryDesk) -> Outcome:
 
 def _postpone(row: Webhook, until: datetime, desk: DeliveryDesk) -> Outcome:
     """The endpoint is left alone: wait, in no ordinary retry's way, and count no attempt."""
-    now = desk.clock()
-    at = within_deadline(row, max(until, now) + POSTPONED_SPREAD * desk.chance())
+    now = desk.outside.now()
+    at = within_deadline(row, max(until, now) + POSTPONED_SPREAD * desk.outside.chance.random())
     if at is None:
         return _end(row, WebhookStatus.EXPIRED, TOO_OLD, desk)
     rest = rest_bucket(row.merchant_bucket)
@@ -276,7 +275,7 @@ def _end(
     **told: Any,
 ) -> Outcome:
     """Nothing more is tried; the row stays for some weeks."""
-    now = desk.clock()
+    now = desk.outside.now()
     final = _next(
         row,
         desk,

@@ -7,13 +7,12 @@ otherwise be asked for by each delivery of a busy merchant: a partition gives 3,
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from threading import Lock
-from typing import Final
+from typing import Any, Final
 
+from runtime.core.outside import Outside
 from runtime.domain.instants import to_instant
 from runtime.domain.webhook_schedule import (
     after_failure,
@@ -53,21 +52,21 @@ class Endpoints:
         self,
         merchants: MerchantRepository,
         webhooks: WebhookRepository,
-        clock: Callable[[], datetime],
+        outside: Outside,
     ) -> None:
-        self._merchants, self._webhooks, self._clock = merchants, webhooks, clock
+        self._merchants, self._webhooks, self._outside = merchants, webhooks, outside
         self.forget()
 
     def forget(self) -> None:
         """Read everything anew from here on. Nobody may be reading."""
-        self._guard = Lock()
-        self._reading: dict[str, Lock] = {}
+        self._guard = self._outside.lock()
+        self._reading: dict[str, AbstractContextManager[Any]] = {}
         self._known: dict[str, Endpoint | None] = {}
 
     def of(self, merchant_id: str) -> Endpoint | None:
         """The merchant's endpoint as this invocation knows it; None: it is told nowhere."""
         with self._guard:
-            lock = self._reading.setdefault(merchant_id, Lock())
+            lock = self._reading.setdefault(merchant_id, self._outside.lock())
         with lock:  # the others of this merchant wait for the one that reads
             if merchant_id not in self._known:
                 self._known[merchant_id] = self._read(merchant_id)
@@ -82,14 +81,14 @@ class Endpoints:
 
     def take_probe(self, rested: EndpointHealth) -> EndpointHealth:
         """Keep all others away from an endpoint. Raises StaleWrite when somebody else does."""
-        probe = probing(rested, self._clock())
+        probe = probing(rested, self._outside.now())
         self._webhooks.note_health(rested, probe)
         return probe
 
     def give_back(self, probe: EndpointHealth) -> None:
         """Let another find out: the one that wanted to has nothing to send."""
         with suppress(StaleWrite):  # something was noted meanwhile, and says more
-            self._webhooks.note_health(probe, unprobed(probe, self._clock()))
+            self._webhooks.note_health(probe, unprobed(probe, self._outside.now()))
 
     def note(
         self, endpoint: Endpoint, *, delivered: bool, gone: bool = False, by_hand: bool = False
@@ -97,7 +96,7 @@ class Endpoints:
         """Remember how it went, beside what was known of `endpoint` before the attempt."""
         known = endpoint.health
         for _ in range(MAX_NOTES):
-            now = self._clock()
+            now = self._outside.now()
             before = known or _newly_seen(endpoint, now)
             if delivered:
                 if is_blameless(before):

@@ -8,9 +8,8 @@ that comes again finds its row, and orders it again as long as nobody has tried 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from pydantic import ValidationError
@@ -20,6 +19,7 @@ from runtime.contract.base import Answer
 from runtime.contract.payments import PaymentAnswer, TransactionAnswer
 from runtime.contract.settlements import SettlementAnswer
 from runtime.contract.webhooks import ExportData, LockedCustomer, WebhookBody
+from runtime.core.outside import Outside
 from runtime.domain.buckets import bucket_for, retry_bucket
 from runtime.domain.instants import to_epoch_seconds, to_instant
 from runtime.domain.webhook_events import Event, event_of
@@ -63,7 +63,7 @@ class WebhookProjection:
     store: Store
     merchants: MerchantProfiles
     queue: DeliveryQueue
-    clock: Callable[[], datetime]
+    outside: Outside
     request_id: Callable[[], str]
     deadline: timedelta
     parking: Parking
@@ -83,7 +83,7 @@ class WebhookProjection:
         ]
         if not wanted:
             return frozenset(failed)
-        with ThreadPoolExecutor(max_workers=PARALLEL_WRITES) as pool:
+        with self.outside.threads(PARALLEL_WRITES) as pool:
             stored = list(pool.map(lambda each: self._put(each[1]), wanted))
         failed |= {number for (number, _), row in zip(wanted, stored, strict=True) if row is None}
         self._order([row for row in stored if row is not None])
@@ -118,7 +118,7 @@ class WebhookProjection:
         return self._new_row(event, merchant, merchant.webhook_url)
 
     def _new_row(self, event: Event, merchant: MerchantProfile, url: str) -> Webhook:
-        webhook_id, now = event.delivery_id, self.clock()
+        webhook_id, now = event.delivery_id, self.outside.now()
         body = WebhookBody(
             id=webhook_id,
             type=event.type,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import islice
 from typing import Final
 
+from runtime.core.outside import Outside
 from runtime.domain.buckets import (
     REST_BUCKETS,
     REST_QUEUE,
@@ -41,7 +41,7 @@ class RetriesDesk:
 
     webhooks: WebhookRepository
     queue: DeliveryQueue
-    clock: Callable[[], datetime]
+    outside: Outside
     must_stop: Callable[[], bool]
 
 
@@ -90,7 +90,7 @@ def queue_due(desk: RetriesDesk) -> RetriesReport:
 
 def _lanes(desk: RetriesDesk) -> deque[_Lane]:
     """Every bucket. Another one is the first each minute, should no run come to the last."""
-    now = desk.clock()
+    now = desk.outside.now()
     lanes = deque(
         _Lane(queue, desk.webhooks.due(bucket, to_instant(now), page_size=DUE_PAGE))
         for queue, buckets in ((RETRY_QUEUE, RETRY_BUCKETS), (REST_QUEUE, REST_BUCKETS))
@@ -102,7 +102,7 @@ def _lanes(desk: RetriesDesk) -> deque[_Lane]:
 
 def _queue(page: Sequence[DueWebhook], desk: RetriesDesk, report: RetriesReport) -> None:
     """Put them off first and send afterwards: what is then not sent is due again later."""
-    with ThreadPoolExecutor(max_workers=PARALLEL_WRITES) as pool:
+    with desk.outside.threads(PARALLEL_WRITES) as pool:
         taken = list(pool.map(lambda due: _put_off(due, desk), page))
     report.failed += taken.count(None)
     report.gone_on += taken.count(False)
@@ -118,7 +118,7 @@ def _queue(page: Sequence[DueWebhook], desk: RetriesDesk, report: RetriesReport)
 
 def _put_off(due: DueWebhook, desk: RetriesDesk) -> bool | None:
     """Whether it is ours to send; None where it could not be found out."""
-    now = desk.clock()
+    now = desk.outside.now()
     try:
         return desk.webhooks.put_off(due, to_instant(now + QUEUED_GRACE), to_instant(now))
     except Exception:  # noqa: BLE001 - whatever it was, the others are due as well

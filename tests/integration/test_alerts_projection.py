@@ -51,17 +51,17 @@ CUSTOMERS = ("cus_1", "cus_2")
 
 def projector(world: World, store: Store | None = None, bus: Bus | None = None) -> Projector:
     store = store or world.store
-    alerts = AlertRepository(store)
-    locked = RuleProjection(lock_out, alerts)
-    large = RuleProjection(partial(large_payment, threshold_minor=THRESHOLD), alerts)
-    moved = RuleProjection(partial(large_transfer, threshold_minor=THRESHOLD), alerts)
+    alerts, threads = AlertRepository(store), store.outside.threads
+    locked = RuleProjection(lock_out, alerts, threads)
+    large = RuleProjection(partial(large_payment, threshold_minor=THRESHOLD), alerts, threads)
+    moved = RuleProjection(partial(large_transfer, threshold_minor=THRESHOLD), alerts, threads)
     return Projector(
         world.store.codec,
         {
             "accounts": (locked,),
             "alerts": (AnnouncementProjection(bus or EventBus(FakeEvents())),),  # type: ignore[arg-type]
             "customers": (locked,),
-            "payments": (large, VelocityProjection(VelocityRepository(store), alerts, 5)),
+            "payments": (large, VelocityProjection(VelocityRepository(store), alerts, 5, threads)),
             "transfers": (moved,),
         },
         lambda _: False,

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from runtime.bootstrap.outside import RealThreads
 from runtime.domain.audit_actions import OUT_OF_BAND_ACTION
 from runtime.domain.audit_archive import RootStatement, SignedRoot, root_name, segment_name
 from runtime.domain.audit_chain import sealed, version_key
@@ -353,7 +354,7 @@ def test_a_segment_that_a_root_covers_and_that_is_gone_is_found(auditor: Auditor
     elsewhere.archive.add_root(root)
     moved = Auditor(auditor.world, elsewhere, auditor.directory)
     index = VerificationIndex(auditor.directory / "moved.sqlite", Lock())
-    reader = ArchiveReader(elsewhere.archive, index, auditor.stage.public_key())
+    reader = ArchiveReader(elsewhere.archive, index, auditor.stage.public_key(), RealThreads)
     assert reader.read_archive(auditor.world.clock()) == 1
     assert [(f.subject, f.reason) for f in reader.findings] == [
         (root.names[0], "root 1 covers it, and it is gone")

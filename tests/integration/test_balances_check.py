@@ -73,10 +73,10 @@ class Losses:
         return lost
 
     def desk(self, store: Store | None = None) -> BalancesDependencies:
-        store, clock = store or self.ledger.world.store, self.ledger.world.clock
+        store, outside = store or self.ledger.world.store, self.ledger.world.outside
         folds = FoldRepository(store)
         folding = FoldingProjection(
-            folds, AccountRepository(store), clock, lambda: "rbd_test", ParkingLot()
+            folds, AccountRepository(store), outside.now, lambda: "rbd_test", ParkingLot()
         )
         return BalancesDependencies(
             books=Books(store, segments=2, scan_page=4),
@@ -84,7 +84,7 @@ class Losses:
             folds=folds,
             folding=folding,
             entries=EntryRepository(store),
-            clock=clock,
+            outside=outside,
         )
 
     def check(self, *, repair: bool = False) -> BalancesReport:

@@ -75,7 +75,7 @@ def everything_was_taken(town: DerivedTown, office: PostOffice, told: Mapping[st
 def fold_the_day(office: PostOffice) -> None:
     """The totals' schedule, on the day after."""
     totals = totals_services()
-    totals.desk = replace(totals.desk, clock=office.now)
+    totals.desk = replace(totals.desk, outside=office.outside)
     report = office.stage.api.fold_totals()
     assert report["finished"], report
 

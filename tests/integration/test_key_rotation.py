@@ -46,7 +46,7 @@ def desk(world: World, must_stop: Callable[[], bool] = never) -> RotationDesk:
         keys=DataKeyRepository(world.store),
         ring=world.key_ring,
         encryption=world.encryption,
-        clock=world.clock,
+        outside=world.outside,
         trouble=world.trouble(),
         must_stop=must_stop,
     )

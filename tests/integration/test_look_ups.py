@@ -87,7 +87,7 @@ class Desk:
             profiles,
             customers,
             cursors,
-            TotalsReader(TotalsRepository(store)),
+            TotalsReader(TotalsRepository(store), store.outside.sleep),
         )
         self.transactions = TransactionReads(
             TransactionLists(store),

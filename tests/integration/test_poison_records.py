@@ -53,6 +53,7 @@ def stage(ministack_engine: Engine, engine: Engine) -> Iterator[Stage]:
 
 def projector(world: World, parking: ParkingLot) -> Projector:
     store, alerts = world.store, AlertRepository(world.store)
+    threads = world.outside.threads
     folding = FoldingProjection(
         FoldRepository(store), AccountRepository(store), world.clock, lambda: "invocation", parking
     )
@@ -61,9 +62,9 @@ def projector(world: World, parking: ParkingLot) -> Projector:
         {
             "accounts": (EntriesProjection(store),),
             "payments": (
-                TotalsProjection(TotalsRepository(store), world.clock),
-                RuleProjection(partial(large_payment, threshold_minor=1_000), alerts),
-                VelocityProjection(VelocityRepository(store), alerts, 50),
+                TotalsProjection(TotalsRepository(store), world.outside),
+                RuleProjection(partial(large_payment, threshold_minor=1_000), alerts, threads),
+                VelocityProjection(VelocityRepository(store), alerts, 50, threads),
             ),
             "transfers": (folding,),
         },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -41,8 +42,7 @@ class Bookkeeper:
         return ProofDesk(
             proofs=ProofRepository(self.world.store),
             books=Books(self.world.store),
-            clock=self.world.clock,
-            sleep=self._sleep,
+            outside=replace(self.world.outside, sleep=self._sleep),
             must_stop=self.must_stop,
             cut=CUT,
             patience_seconds=3.0,

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import Random
 
@@ -153,8 +153,7 @@ def proved(ledger: LedgerWorld, drilled: list[Phase]) -> ProofReport:
     desk = ProofDesk(
         proofs=ProofRepository(ledger.world.store),
         books=Books(ledger.world.store, scan_page=3, entries_page=10),
-        clock=ledger.world.clock,
-        sleep=time.sleep,
+        outside=replace(ledger.world.outside, sleep=time.sleep),
         must_stop=lambda: dice.random() < 0.02,
         cut=CUT,
         patience_seconds=PATIENCE_SECONDS,

@@ -77,7 +77,8 @@ class Stand:
         self.breaks: Callable[[Payment], bool] = lambda _: False
         self.lambdas = InProcess({FUNCTION: self.handler})
         alerts = AlertRepository(self.world.store)
-        rule = RuleProjection(partial(large_payment, threshold_minor=1_000), alerts)
+        large = partial(large_payment, threshold_minor=1_000)
+        rule = RuleProjection(large, alerts, self.world.outside.threads)
         self.projector = Projector(
             self.world.store.codec,
             {"payments": (self._break, rule)},

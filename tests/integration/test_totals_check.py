@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from random import Random
 from typing import Any
@@ -39,7 +40,9 @@ from tests.support.world import World, at_once
 DAYS = 3
 
 
-def desk(world: World, **changes: Any) -> CheckDesk:
+def desk(
+    world: World, sleep: Callable[[float], None] = lambda _: None, **changes: Any
+) -> CheckDesk:
     """The check's services; `sleep` is what happens while it waits."""
     totals, payments = TotalsRepository(world.store), PaymentRepository(world.store)
     merchants = MerchantRepository(world.store)
@@ -48,10 +51,13 @@ def desk(world: World, **changes: Any) -> CheckDesk:
         "totals": totals,
         "payments": payments,
         "look": LookDesk(
-            totals, TotalsReader(totals), payments, PaymentLists(world.store), merchants
+            totals,
+            TotalsReader(totals, world.outside.sleep),
+            payments,
+            PaymentLists(world.store),
+            merchants,
         ),
-        "clock": world.clock,
-        "sleep": lambda _: None,
+        "outside": replace(world.outside, sleep=sleep),
         **changes,
     }
     return CheckDesk(**values)

@@ -49,7 +49,7 @@ def projection(
         store=store or world.store,
         merchants=world.profiles(),
         queue=DeliveryQueue(world.sqs, "queue"),  # type: ignore[arg-type]
-        clock=world.clock,
+        outside=world.outside,
         request_id=lambda: "invocation",
         deadline=DEADLINE,
         parking=parking or ParkingLot(),
@@ -176,7 +176,7 @@ def test_an_outage_of_the_queue_holds_up_no_stream_and_the_sweep_sends_what_was_
     world.sqs.available = True
     world.clock.advance(61)
     queue = DeliveryQueue(world.sqs, "queue")  # type: ignore[arg-type]
-    desk = RetriesDesk(WebhookRepository(world.store), queue, world.clock, lambda: False)
+    desk = RetriesDesk(WebhookRepository(world.store), queue, world.outside, lambda: False)
     assert queue_due(desk).queued == 5
     assert {order.id for order in orders(world)} == {row.id for row in rows}
 

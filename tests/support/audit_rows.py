@@ -52,6 +52,7 @@ def audit_projection(
         deltas=AccountDeltas(TransferRepository(store), EntryRepository(store)),
         parking=parking or ParkingLot(),
         alerts=AlertRepository(store),
+        threads=store.outside.threads,
     )
 
 

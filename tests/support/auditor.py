@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -99,8 +99,13 @@ class Auditor:
 
         file = self.directory / f"{new_id('idx', self.world.clock())}.sqlite"
         index = VerificationIndex(file, self.world.outside.lock())
+        outside = replace(self.world.outside, sleep=wait)
         reader = ArchiveReader(
-            archive or self.stage.archive, index, self.stage.public_key(), lambda _: None, only
+            archive or self.stage.archive,
+            index,
+            self.stage.public_key(),
+            outside.threads,
+            only=only,
         )
         desk = VerificationDesk(
             audit=AuditRepository(self.world.store),
@@ -108,8 +113,7 @@ class Auditor:
             tables=AuditedTables(self.world.store),
             reader=reader,
             index=index,
-            clock=self.world.clock,
-            sleep=wait,
+            outside=outside,
             grace=grace,
             patience_seconds=5,
             only=only,

@@ -166,7 +166,7 @@ class Exporting:
         """One worker's turn."""
         store = store or self.world.store
         dependencies = ExportDependencies(
-            jobs=Jobs(ExportRepository(store), self.world.clock, remaining_seconds),
+            jobs=Jobs(ExportRepository(store), self.world.outside, remaining_seconds),
             files=ExportFiles(s3 or self.s3, "exports"),  # type: ignore[arg-type]
             reads=self.reads(store),
             margin_seconds=30,

@@ -89,7 +89,7 @@ class LedgerClient:
             accounts=AccountRepository(store),
             folds=FoldRepository(store),
             merchants=world.profiles,
-            folded=FoldedAccounts(1.0),
+            folded=FoldedAccounts(1.0, time.monotonic),
             claims=ClaimRepository(store),
             lock_out=LOCK_OUT,
         )
@@ -120,7 +120,7 @@ class LedgerClient:
 
     def forget_folded(self) -> None:
         """Remember nothing of folded accounts."""
-        self.desk = replace(self.desk, folded=FoldedAccounts(1.0))
+        self.desk = replace(self.desk, folded=FoldedAccounts(1.0, time.monotonic))
 
     def set_active(self, account_id: str, active: bool) -> StoredAnswer:
         """Activate or deactivate an account, without a key."""
@@ -134,7 +134,7 @@ class LedgerClient:
         desk = ExpiryDesk(
             ledger=self.desk.ledger,
             transfers=self.desk.transfers,
-            clock=self._world.world.clock,
+            outside=self._world.world.outside,
             must_stop=lambda: False,
         )
         return expire_due_holds(desk, "expiry-run")
@@ -294,8 +294,7 @@ class LedgerWorld:
         desk = ProofDesk(
             proofs=ProofRepository(store),
             books=ProofBooks(store, segments=2),
-            clock=self.world.clock,
-            sleep=self.world.clock.advance,
+            outside=replace(self.world.outside, sleep=self.world.clock.advance),
             must_stop=lambda: False,
             cut=CUT,
             patience_seconds=1.0,

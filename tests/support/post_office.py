@@ -57,8 +57,9 @@ class PostOffice:
         self._passed = timedelta(0)
         self._sqs = stage.aws.client("sqs")
         sender, sweep = deliver_services(), retries_services()
-        sender.desk = replace(sender.desk, http=self.receiver, clock=self.now)
-        sweep.desk = replace(sweep.desk, clock=self.now)
+        self.outside = replace(sender.outside, now=self.now)
+        sender.desk = replace(sender.desk, http=self.receiver, outside=self.outside)
+        sweep.desk = replace(sweep.desk, outside=self.outside)
 
     def now(self) -> datetime:
         return datetime.now(UTC) + self._passed

@@ -41,8 +41,7 @@ class Shop:
         desk = ProofDesk(
             proofs=ProofRepository(self.world.store),
             books=Books(self.world.store, segments=2, scan_page=page),
-            clock=self.world.clock,
-            sleep=self.world.clock.advance,
+            outside=replace(self.world.outside, sleep=self.world.clock.advance),
             must_stop=lambda: False,
             cut=cut,
             patience_seconds=1.0,

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -22,7 +22,7 @@ from runtime.services.proof_work import ProofDesk
 from stacks import permissions
 from tests.support.engines import Engine
 from tests.support.http import Functions, environment, functions, make_tables
-from tests.support.outside import OUTSIDE
+from tests.support.outside import OUTSIDE, outside
 from tests.support.rights import hold_to
 from tests.support.streams import StreamPoller
 
@@ -74,8 +74,7 @@ class Stage:
         desk = ProofDesk(
             proofs=ProofRepository(store),
             books=Books(store, segments=1),
-            clock=lambda: datetime.now(UTC),
-            sleep=lambda _: None,
+            outside=outside(),
             must_stop=lambda: False,
             cut=timedelta(0),
             patience_seconds=0.0,

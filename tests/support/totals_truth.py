@@ -133,7 +133,7 @@ def a_change(old: Payment | None, new: Payment | None) -> Change:
 
 def projection(world: World, store: Store | None = None) -> TotalsProjection:
     """The projection on `store`."""
-    return TotalsProjection(TotalsRepository(store or world.store), world.clock)
+    return TotalsProjection(TotalsRepository(store or world.store), world.outside)
 
 
 def count_all(world: World) -> None:
@@ -147,7 +147,7 @@ def fold(
 ) -> FoldReport:
     """One run of the schedule."""
     totals = TotalsRepository(store or world.store)
-    return fold_closed_days(TotalsDesk(totals, world.clock, must_stop))
+    return fold_closed_days(TotalsDesk(totals, world.outside, must_stop))
 
 
 # ------------------------------------------------------------ the truth

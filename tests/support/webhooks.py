@@ -5,8 +5,9 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from random import Random
 from typing import Any
 
 from runtime.domain.buckets import bucket_for, retry_bucket
@@ -75,6 +76,17 @@ class FakeHttp:
         return self.answer(url)
 
 
+class FixedChance(Random):
+    """Dice that always show the same."""
+
+    def __init__(self, chance: float) -> None:
+        super().__init__(0)
+        self._chance = chance
+
+    def random(self) -> float:
+        return self._chance
+
+
 class Post:
     """The sender and its sweep, on the tables of `world`."""
 
@@ -92,12 +104,11 @@ class Post:
         webhooks = WebhookRepository(store)
         return DeliveryDesk(
             webhooks=webhooks,
-            endpoints=Endpoints(MerchantRepository(store), webhooks, self.world.clock),
+            endpoints=Endpoints(MerchantRepository(store), webhooks, self.world.outside),
             http=http or self.http,
             queue=self.queue,
             schedule=SCHEDULE,
-            clock=self.world.clock,
-            chance=lambda: self.chance,
+            outside=replace(self.world.outside, chance=FixedChance(self.chance)),
             request_id=lambda: "invocation",
             unopened=self.unopened.append,
         )
@@ -107,7 +118,7 @@ class Post:
     ) -> RetriesReport:
         """The schedule fires."""
         webhooks = WebhookRepository(store or self.world.store)
-        return queue_due(RetriesDesk(webhooks, self.queue, self.world.clock, must_stop))
+        return queue_due(RetriesDesk(webhooks, self.queue, self.world.outside, must_stop))
 
     def is_anything_due(self) -> bool:
         """What the sweep would find, for one call instead of one for each bucket."""

@@ -248,7 +248,7 @@ class World:
             self.profiles(),
             CustomerRepository(self.store),
             Cursors(lambda: CURSOR_KEY),
-            TotalsReader(TotalsRepository(self.store)),
+            TotalsReader(TotalsRepository(self.store), self.outside.sleep),
         )
 
     def settlement_archive(self) -> SettlementArchive:

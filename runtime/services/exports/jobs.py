@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
-from runtime.domain.ids import new_id
+from runtime.core.outside import Outside
 from runtime.domain.instants import to_epoch_seconds, to_instant
 from runtime.errors import Unavailable
 from runtime.models.change import ChangeContext
@@ -30,7 +30,7 @@ class Jobs:
     """What steps are written with. `remaining_seconds` is how long the worker can live at most."""
 
     exports: ExportRepository
-    clock: Callable[[], datetime]
+    outside: Outside
     remaining_seconds: Callable[[], float]
 
     def take(self, export: Export, worker: str) -> Export:
@@ -38,7 +38,7 @@ class Jobs:
 
         The part that the worker before may still be sending has a number that is not used again.
         """
-        now = self.clock()
+        now = self.outside.now()
         if export.lease_expires_at is not None and export.lease_expires_at > to_instant(now):
             raise ExportBusy(f"export {export.id} is being written until {export.lease_expires_at}")
         lease = timedelta(seconds=self.remaining_seconds()) + LEASE_MARGIN
@@ -54,8 +54,8 @@ class Jobs:
 
     def step(self, export: Export, **changes: Any) -> Export:
         """The job with these changes, stored. Raises StaleWrite when it is not ours any more."""
-        now = self.clock()
-        operation = new_id("exw", now)
+        now = self.outside.now()
+        operation = self.outside.new_id("exw", now)
         context = ChangeContext(changed_by=EXPORTER, request_id=operation, cause=operation)
         after = export.model_copy(
             update={
@@ -74,7 +74,7 @@ class Jobs:
 
     def complete(self, export: Export, size: int, sha256: str) -> Export:
         """The object is there, with this many bytes and this digest."""
-        now = self.clock()
+        now = self.outside.now()
         return self.release(
             export,
             status=ExportStatus.COMPLETED,

@@ -87,7 +87,7 @@ def write_export(export_id: str, worker: str, dependencies: ExportDependencies) 
     export = jobs.exports.get(export_id, EVERYBODY)
     if export is None or export.status in FINAL:
         return Turn(export)
-    wait = _settling(export, jobs.clock(), dependencies.settle)
+    wait = _settling(export, jobs.outside.now(), dependencies.settle)
     if wait is not None:
         return Turn(export, wait)
     export = jobs.take(export, worker)

@@ -16,7 +16,7 @@ from runtime.repositories.store import ScanPage
 from runtime.services.proof_accounts import read_accounts
 from runtime.services.proof_payments import read_payments
 from runtime.services.proof_work import Phase, ProofDesk, RunState, SegmentState, Work
-from tests.support.outside import new_id
+from tests.support.outside import new_id, outside
 
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
 LONG_AGO = NOW - timedelta(days=1)
@@ -71,8 +71,7 @@ class Bench:
         desk = ProofDesk(
             proofs=cast("Any", self.proofs),
             books=cast("Any", self.shelf),
-            clock=lambda: self.now,
-            sleep=self.sleep,
+            outside=outside(now=lambda: self.now, sleep=self.sleep),
             must_stop=lambda: False,
             cut=timedelta(minutes=6),
             checkpoint_steps=1,
