@@ -39,8 +39,3 @@ def created_at(identifier: str) -> datetime:
         return EPOCH + milliseconds * MILLISECOND
     except OverflowError as overflow:
         raise ValueError(f"{identifier} is of no date that there is") from overflow
-
-
-def new_id(prefix: str, now: datetime) -> str:
-    """A fresh id, with randomness of its own; on its way out, see `Outside.new_id`."""
-    return id_at(prefix, now, ULID().bytes[-RANDOM_BYTES:])
