@@ -101,6 +101,11 @@ def canceled(reasons: Sequence[Mapping[str, Any]]) -> ClientError:
     )
 
 
+def validation_error(message: str) -> Reason:
+    """Why an action of a transaction cannot be done, whatever else happens."""
+    return {"Code": "ValidationError", "Message": message}
+
+
 def condition_failed(item: Mapping[str, Any] | None) -> ClientError:
     """The condition of a plain write does not hold; `item` is shown as it stands."""
     shown: dict[str, Any] = {} if item is None else {"Item": dict(item)}

@@ -27,13 +27,12 @@ _PAGED: Final = EXPRESSION_PARTS | {
     "TableName",
     "ConsistentRead",
     "ExclusiveStartKey",
-    "FilterExpression",
     "Limit",
     "ProjectionExpression",
     "ReturnConsumedCapacity",
 }
 _QUERY: Final = _PAGED | {"IndexName", "KeyConditionExpression", "ScanIndexForward"}
-_SCAN: Final = _PAGED | {"Segment", "TotalSegments"}
+_SCAN: Final = _PAGED | {"FilterExpression", "Segment", "TotalSegments"}
 _NO_VALUES: Final[Mapping[str, Any]] = {}
 
 
@@ -96,7 +95,7 @@ class Queries:
         if start is None:
             keys = chain.from_iterable(table.partitions[p] for _, p in table.order[low:high])
         else:
-            keys = _behind(table, table.key(canonical_item(start)), low, high)
+            keys = _behind(table, table.key(start), low, high)
         page = _page((table.items[key] for key in keys), request.get("Limit"))
         return _answered(asked, request, page)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ from runtime.domain.capacity import Consistency
 from simulation.dynamodb.capacity import Consumed, consistency_of
 from simulation.dynamodb.catalog import Catalog
 from simulation.dynamodb.commits import Commits
-from simulation.dynamodb.errors import CONFLICT, NOT_REFUSED, canceled, invalid
+from simulation.dynamodb.errors import CONFLICT, NOT_REFUSED, canceled, invalid, validation_error
 from simulation.dynamodb.expressions.compiled import compiled
 from simulation.dynamodb.indexes import Key
 from simulation.dynamodb.requests import (
@@ -97,7 +97,7 @@ class Reads:
         judge_length("transactItems", len(gets), MAX_KEYS)
         for get in gets:
             only(get, _ONE, "Get")
-        asked = [self._asked(get) for get in gets]
+        asked = self._all_asked(gets)
         places = [(table.name, key) for table, key, _ in asked]
         if len(set(places)) != len(places):
             raise invalid("Transaction request cannot include multiple operations on one item")
@@ -115,11 +115,23 @@ class Reads:
         ]
         return answer(Responses=responses, **consumed.all("Read"))
 
+    def _all_asked(
+        self, gets: Sequence[Request]
+    ) -> list[tuple[Table, Key, tuple[str, ...] | None]]:
+        """What a transaction asks for; a key that does not match its table cancels it."""
+        faults = []
+        for get in gets:
+            table = self._catalog.table(get["TableName"])
+            faults.append(table.key_fault(canonical_item(get["Key"]), whole=True))
+        if any(faults):
+            raise canceled([validation_error(each) if each else NOT_REFUSED for each in faults])
+        return [self._asked(get) for get in gets]
+
     def _asked(self, request: Request) -> tuple[Table, Key, tuple[str, ...] | None]:
         table = self._catalog.table(request["TableName"])
         wanted = projection_of(request)
-        key = table.key(canonical_item(request["Key"]))
-        table.judge_key_sizes(key)
+        key = table.key(request["Key"])
+        table.judge_key_size(key)
         return table, key, wanted
 
     def _batch(
@@ -128,9 +140,9 @@ class Reads:
         """The items of one table, and the keys that there is no `room` for any more."""
         table = self._catalog.table(name)
         wanted = projection_of(request)
-        keys = [table.key(canonical_item(key)) for key in request["Keys"]]
+        keys = [table.key(key) for key in request["Keys"]]
         for key in keys:
-            table.judge_key_sizes(key)
+            table.judge_key_size(key)
         if len(set(keys)) != len(keys):
             raise invalid("Provided list of item keys contains duplicates")
         found: list[Any] = []

@@ -13,7 +13,7 @@ from simulation.dynamodb.errors import invalid
 from simulation.dynamodb.indexes import Index, Key
 from simulation.dynamodb.sizes import MAX_PARTITION_KEY_BYTES, MAX_SORT_KEY_BYTES
 from simulation.dynamodb.streams import Stream
-from simulation.dynamodb.values import Item, Plain, Value, plain
+from simulation.dynamodb.values import Item, Plain, Value, canonical_item, plain
 
 HASHES: Final = 1 << 32
 """Scan goes through the partitions in the order of a hash of their keys, of so many values."""
@@ -64,37 +64,34 @@ class Table:
     # ------------------------------------------------------------ keys
 
     def key(self, given: Mapping[str, Value]) -> Key:
-        """The key that a request names an item by. Raises ValidationException."""
-        if len(given) != len(self.key_names):
-            raise invalid(_WRONG_KEY)
-        values = []
-        for name in self.key_names:
-            value = given.get(name)
-            if value is None or self.types[name] not in value:
-                raise invalid(_WRONG_KEY)
-            values.append(self._key_value(name, value))
-        return tuple(values)
+        """The key that a read names an item by. Raises ValidationException."""
+        kept = canonical_item(given)
+        fault = self.key_fault(kept, whole=True)
+        if fault:
+            raise invalid(fault)
+        return self.key_of(kept)
 
-    def key_of(self, item: Item) -> Key:
-        """The key that an item to be written has. Raises ValidationException."""
-        values = []
+    def key_fault(self, holder: Item, *, whole: bool) -> str | None:
+        """Why this is no key of the table, or, unless it is `whole`, no item of it."""
+        if whole and len(holder) != len(self.key_names):
+            return _WRONG_KEY
         for name in self.key_names:
-            value = item.get(name)
+            value = holder.get(name)
             if value is None:
-                raise invalid(f"{_INVALID} Missing the key {name} in the item")
+                return _WRONG_KEY if whole else f"{_INVALID} Missing the key {name} in the item"
             if self.types[name] not in value:
-                raise invalid(f"{_INVALID} Type mismatch for key {name}")
-            values.append(self._key_value(name, value))
-        return tuple(values)
+                return _WRONG_KEY if whole else f"{_INVALID} Type mismatch for key {name}"
+        return None
 
-    def attributes(self, key: Key) -> Item:
-        """The attributes that an item with this key has at least."""
-        return {
-            name: {self.types[name]: str(value) if self.types[name] == "N" else value}
-            for name, value in zip(self.key_names, key, strict=True)
-        }
+    def key_of(self, holder: Item) -> Key:
+        """The key in an item that has one. Raises ValidationException for an empty value."""
+        key = tuple([plain(holder[name]) for name in self.key_names])
+        if "" in key or b"" in key:
+            name = self.key_names[0 if key[0] in ("", b"") else 1]
+            raise invalid(f"{_NOT_VALID} {_NO_EMPTY} Key: {name}")
+        return key
 
-    def judge_key_sizes(self, key: Key) -> None:
+    def judge_key_size(self, key: Key) -> None:
         """Raises ValidationException for a key that is too long."""
         for value, most in zip(key, (MAX_PARTITION_KEY_BYTES, MAX_SORT_KEY_BYTES), strict=False):
             if _is_longer(value, most):
@@ -104,31 +101,26 @@ class Table:
                 )
 
     def judge_index_types(self, item: Item) -> None:
-        """Raises ValidationException for an attribute that no index can have as its key."""
+        """Raises ValidationException for an attribute that is of another type in an index's key."""
         for name in self._index_keys:
             value = item.get(name)
-            if value is None:
-                continue
-            if self.types[name] not in value:
+            if value is not None and self.types[name] not in value:
                 raise invalid(f"{_INVALID} Type mismatch for Index Key {name}")
-            if value.get("S") == "" or value.get("B") == b"":
+
+    def judge_index_values(self, item: Item) -> None:
+        """Raises ValidationException for what is empty, or too long, for an index's key."""
+        for name, most in self._index_keys.items():
+            value = item.get(name)
+            if value is None or self.types[name] not in value:
+                continue
+            content = plain(value)
+            if content in ("", b""):
                 raise invalid(
                     f"{_NOT_VALID} A value specified for a secondary index key is not supported. "
                     f"{_NO_EMPTY} IndexKey: {name}"
                 )
-
-    def judge_index_sizes(self, item: Item) -> None:
-        """Raises ValidationException for an attribute that is too long for an index's key."""
-        for name, most in self._index_keys.items():
-            value = item.get(name)
-            if value is not None and _is_longer(plain(value), most):
+            if _is_longer(content, most):
                 raise invalid(f"{_INVALID} Size limit exceeded for the index key {name}")
-
-    def _key_value(self, name: str, value: Value) -> Plain:
-        found = plain(value)
-        if found in ("", b""):
-            raise invalid(f"{_NOT_VALID} {_NO_EMPTY} Key: {name}")
-        return found
 
     # ------------------------------------------------------------ items
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from runtime.domain.capacity import Consistency
-from simulation.dynamodb.actions import Action, holds, item_after, judge_parts, read_action
+from simulation.dynamodb.actions import PARTS, Action
 from simulation.dynamodb.capacity import Consumed
 from simulation.dynamodb.catalog import Catalog
 from simulation.dynamodb.commits import Commits, Place
@@ -27,6 +27,7 @@ from simulation.dynamodb.errors import (
     canceled,
     invalid,
     refusal,
+    validation_error,
 )
 from simulation.dynamodb.requests import Answer, Request, answer, judge_length, only
 from simulation.dynamodb.sizes import MAX_TRANSACTION_BYTES, size_of
@@ -39,7 +40,6 @@ MAX_ACTIONS: Final = 100
 MAX_TOKEN_LENGTH: Final = 36
 TOKEN_SECONDS: Final = 600.0
 _REQUEST: Final = frozenset({"TransactItems", "ClientRequestToken", "ReturnConsumedCapacity"})
-_KINDS: Final = ("Put", "Update", "Delete", "ConditionCheck")
 _FEW: Final = 10
 """Fewer items than this cannot be too large together."""
 
@@ -95,13 +95,16 @@ class Transactions:
                 "1 validation error detected: Value at 'clientRequestToken' failed to satisfy "
                 "constraint: Member must have length less than or equal to 36"
             )
-        asked = [self._read(each) for each in actions]
-        places: list[Place] = [(action.table.name, action.key) for action in asked]
-        if len(set(places)) != len(places):
-            raise invalid("Transaction request cannot include multiple operations on one item")
+        asked = _read(actions)
         if token is not None and self._was_done(token, actions):
             return None
-        transaction = Transaction(self._judged(asked, places), places, token, actions)
+        for action, name in asked:
+            action.find(self._catalog, name)
+        writes = [action for action, _ in asked]
+        places: list[Place] = [(action.table.name, action.key) for action in writes]
+        if len(set(places)) != len(places) and not any(action.fault for action in writes):
+            raise invalid("Transaction request cannot include multiple operations on one item")
+        transaction = Transaction(self._judged(writes, places), places, token, actions)
         self._commits.locks.update(dict.fromkeys(places, transaction))
         if token is not None:
             self._at_work.add(token)
@@ -134,13 +137,6 @@ class Transactions:
             self._commits.tell(transaction.changes)
 
     # ------------------------------------------------------------ judging
-
-    def _read(self, action: Request) -> Action:
-        ((kind, body),) = action.items()
-        if kind not in _KINDS:
-            raise Unsupported(f"TransactWriteItems with {kind}")
-        judge_parts(kind, body)
-        return read_action(self._catalog, kind, body)
 
     def _judged(self, asked: Sequence[Action], places: Sequence[Place]) -> list[Change]:
         """What they do. One answer may mix reasons: a busy item's condition is not judged."""
@@ -194,23 +190,34 @@ class Transactions:
 
     def _consumed_again(self, actions: Actions, consumed: Consumed) -> Answer:
         """A transaction that was done before only reads what it has written."""
-        for each in actions:
-            action = self._read(each)
+        for action, name in _read(actions):
+            action.find(self._catalog, name)
             item = action.table.items.get(action.key)
             consumed.read_item(action.table, item, Consistency.TRANSACTIONAL)
         return consumed.all("Read")
 
 
+def _read(actions: Actions) -> list[tuple[Action, str]]:
+    """What is asked for, each with the name of its table."""
+    read = []
+    for each in actions:
+        ((kind, body),) = each.items()
+        if kind not in PARTS:
+            raise Unsupported(f"TransactWriteItems with {kind}")
+        only(body, PARTS[kind], kind)
+        read.append((Action(kind, body), body["TableName"]))
+    return read
+
+
 def _verdict(action: Action, old: Item | None) -> tuple[Any, Item | None]:
     """Why the action is refused, if it is, and what it makes of the item."""
     try:
-        action.table.judge_key_sizes(action.key)
-        if not holds(action, old):
+        action.judge_key()
+        if not action.holds(old):
             return _failed(old if action.shows_old else None), None
-        return NOT_REFUSED, old if action.kind == "ConditionCheck" else item_after(action, old)
+        return NOT_REFUSED, action.item_after(old)
     except ClientError as error:
-        message = error.response["Error"]["Message"]
-        return {"Code": "ValidationError", "Message": message}, None
+        return validation_error(error.response["Error"]["Message"]), None
 
 
 def _failed(shown: Item | None) -> Reason:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from simulation.dynamodb.actions import PARTS, Action, holds, item_after, read_action
+from simulation.dynamodb.actions import PARTS, Action
 from simulation.dynamodb.capacity import Consumed
 from simulation.dynamodb.catalog import Catalog
 from simulation.dynamodb.commits import Commits
@@ -43,18 +43,18 @@ class PlainWrites:
         consumed = Consumed(request)
         wanted = request["RequestItems"]
         judge_length("requestItems", sum(map(len, wanted.values())), MAX_BATCH_WRITES)
-        actions = [
-            (table, each, _of_batch(self._catalog, table, each))
-            for table, requests in wanted.items()
+        writes = [
+            (name, each, self._read(*_of_batch(name, each)))
+            for name, requests in wanted.items()
             for each in requests
         ]
-        places = [(action.table.name, action.key) for _, _, action in actions]
-        if len(set(places)) != len(places):
+        places = {(action.table.name, action.key) for _, _, action in writes}
+        if len(places) != len(writes):
             raise invalid("Provided list of item keys contains duplicates")
         left: dict[str, list[Any]] = {}
-        for table, each, action in actions:
+        for name, each, action in writes:
             if (action.table.name, action.key) in self._commits.locks:
-                left.setdefault(table, []).append(each)
+                left.setdefault(name, []).append(each)
             else:
                 self._do(action, consumed)
         return answer(UnprocessedItems=left, **consumed.all())
@@ -62,23 +62,28 @@ class PlainWrites:
     def _write(self, kind: str, request: Request) -> Answer:
         only(request, _PLAIN[kind], kind)
         consumed = Consumed(request)
-        action = read_action(self._catalog, kind, request)
+        action = self._read(kind, request)
         if (action.table.name, action.key) in self._commits.locks:
             raise conflict()
         self._do(action, consumed)
         return answer(**consumed.one())
 
+    def _read(self, kind: str, body: Request) -> Action:
+        action = Action(kind, body)
+        action.find(self._catalog, body["TableName"])
+        action.judge_key()
+        return action
+
     def _do(self, action: Action, consumed: Consumed) -> None:
-        table, key = action.table, action.key
-        table.judge_key_sizes(key)
-        old = table.items.get(key)
-        if not holds(action, old):
+        old = action.table.items.get(action.key)
+        if not action.holds(old):
             raise condition_failed(old if action.shows_old else None)
-        change = Change(table, key, old, item_after(action, old))
+        change = Change(action.table, action.key, old, action.item_after(old))
         consumed.write(change)
         self._commits.commit([change])
 
 
-def _of_batch(catalog: Catalog, table: str, request: Request) -> Action:
+def _of_batch(table: str, request: Request) -> tuple[str, Request]:
+    """A write of a batch as it would be alone."""
     ((kind, body),) = request.items()
-    return read_action(catalog, kind.removesuffix("Request"), {"TableName": table, **body})
+    return kind.removesuffix("Request"), {"TableName": table, **body}
