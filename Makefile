@@ -147,6 +147,10 @@ test-e2e: venv node ## over HTTP, against an emulator of its own
 mutation-check: venv ## plant faults in a copy; say which the simulation and the tests find  [OPERATIONS= ARGS="--only NAME"]
 	@$(PY) -m simulation.mutations --tests $(if $(OPERATIONS),--operations $(OPERATIONS)) $(ARGS)
 
+.PHONY: differential
+differential: venv ## random requests to the engine in memory and to AWS's own, all answers compared  [REQUESTS= SEED=]
+	@$(PY) -m tests.support.differential $(if $(REQUESTS),--requests $(REQUESTS)) $(if $(SEED),--seed $(SEED))
+
 .PHONY: fuzz
 fuzz: venv node ## many requests made up from the OpenAPI document, to a stack of its own  [EXAMPLES=]
 	FUZZ_EXAMPLES=$(or $(EXAMPLES),200) $(PY) -m pytest tests/e2e/test_fuzz.py $(ARGS)
