@@ -1,5 +1,6 @@
 """The emulator's process: start it detached, know whether it is ours and well, stop exactly it."""
 
+import atexit
 import json
 import shutil
 import signal
@@ -13,7 +14,7 @@ from typing import Final
 
 from local.errors import EmulatorDied
 from local.ports import HOST, require_free
-from local.processes import ProcessIdentity, identify, signal_group
+from local.processes import ProcessIdentity, identify, signal_group, start_of
 from local.workspace import Workspace
 
 START_TIMEOUT_SECONDS: Final = 30.0
@@ -166,24 +167,33 @@ def stop(workspace: Workspace) -> Emulator | None:
     return emulator
 
 
+@atexit.register
+def _let_go() -> None:
+    """Python must not complain of emulators that outlive this command: that is on purpose."""
+    for child in _started:
+        if child.poll() is None:
+            child.returncode = 0
+
+
 def _end(process: ProcessIdentity) -> None:
     """Ask politely, then insist. The group is ours alone: the emulator leads its own session."""
     signal_group(process.pid, signal.SIGTERM)
     deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
     while process.is_alive() and time.monotonic() < deadline:
-        _reap()
         time.sleep(_POLL_SECONDS)
     # Also when the leader went quietly: a Lambda process may have outlived it.
     signal_group(process.pid, signal.SIGKILL)
     while process.is_alive():
         time.sleep(_POLL_SECONDS)
-    _reap()
 
 
 def _reap() -> None:
     """Collect exit statuses where this very command started the emulator."""
     for child in _started:
-        child.poll()
+        # A process that was killed counts as ended as soon as its first thread has; the system has
+        # an exit status for its parent a moment later, when all have.
+        if child.poll() is None and start_of(child.pid) is None:
+            child.wait()
 
 
 def _await_answer(emulator: Emulator, child: "subprocess.Popen[bytes]") -> None:

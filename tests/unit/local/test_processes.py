@@ -48,7 +48,8 @@ def test_a_process_that_ended_is_nobody_even_before_its_parent_asked(
     found = identify(sleeper.pid)
     assert found is not None
     sleeper.kill()
-    time.sleep(0.2)  # a zombie now: nobody has collected its exit status
+    ended = os.waitid(os.P_PID, sleeper.pid, os.WEXITED | os.WNOWAIT)
+    assert ended is not None, "a zombie now: nobody has collected its exit status"
     assert not found.is_alive()
     assert identify(sleeper.pid) is None
 
@@ -68,6 +69,22 @@ def test_stopping_ends_our_process_and_forgets_it(
     assert ministack.stop(workspace) is not None
     assert start_of(sleeper.pid) is None
     assert not workspace.process_file.exists()
+
+
+def test_stopping_waits_for_the_exit_status_of_a_process_that_dies_thread_by_thread(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dying = (
+        "import ctypes, os, threading, time; "
+        "threading.Thread(target=lambda: (time.sleep(0.5), os._exit(3))).start(); "
+        "ctypes.CDLL(None).pthread_exit(None)"
+    )
+    child = subprocess.Popen([sys.executable, "-c", dying], start_new_session=True)
+    while start_of(child.pid) is not None:
+        time.sleep(0.01)
+    monkeypatch.setattr(ministack, "_started", [child])
+    ministack.stop(workspace)
+    assert child.returncode == 3
 
 
 def test_stopping_insists_when_the_process_ignores_the_request(
