@@ -20,6 +20,7 @@ from local.progress import Progress
 from local.readiness import await_health, put_secret, set_cors, set_locks, set_ttls
 from local.stackfile import Schedule, Stack
 from local.templates import LeftOut, adapt_assembly
+from local.thin_asset import thin_asset
 from local.toolchain import cdk_cli, ministack_python
 from local.workspace import Workspace
 
@@ -45,6 +46,7 @@ _DEPLOYED_SOURCES: Final = (
     "app.py",
     "cdk.json",
     "local/templates.py",
+    "local/thin_asset.py",
     "package-lock.json",
     "requirements-lambda.txt",
     "requirements.txt",
@@ -200,11 +202,12 @@ def _lambda_asset(workspace: Workspace) -> Path:
     from stacks.lambda_asset import AssetBuildError, LambdaTarget, lambda_asset
 
     try:
-        return lambda_asset(LambdaTarget.this_machine(), workspace.root / "build")
+        asset = lambda_asset(LambdaTarget.this_machine(), workspace.root / "build")
     except AssetBuildError as error:
         raise DeployFailed(
             f"The Lambda asset could not be built: {error}", hint="Then run it again."
         ) from error
+    return thin_asset(asset, workspace.emulator_state / "code")
 
 
 def _all_tables() -> tuple[Any, ...]:

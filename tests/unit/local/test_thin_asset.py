@@ -1,0 +1,55 @@
+"""What the emulator unpacks leads to the code, wherever it is unpacked."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from local.thin_asset import thin_asset
+
+SAY = "import sys; sys.path.insert(0, '.'); import runtime.handlers.greet as it; print(it.greeting)"
+
+
+@pytest.fixture
+def asset(tmp_path: Path) -> Path:
+    asset = tmp_path / "asset"
+    (asset / "runtime" / "handlers").mkdir(parents=True)
+    for package in ("runtime", "runtime/handlers"):
+        (asset / package / "__init__.py").touch()
+    (asset / "dependency.py").write_text("WORD = 'hello'\n")
+    greet = "import dependency\n\ngreeting = dependency.WORD\n"
+    (asset / "runtime" / "handlers" / "greet.py").write_text(greet)
+    return asset
+
+
+def said(unpacked: Path) -> str:
+    command = [sys.executable, "-I", "-S", "-c", SAY]
+    return subprocess.run(command, cwd=unpacked, capture_output=True, check=True, text=True).stdout
+
+
+def test_a_copy_of_it_runs_the_code_after_the_asset_is_gone(asset: Path, tmp_path: Path) -> None:
+    thin = thin_asset(asset, tmp_path / "kept")
+    unpacked = shutil.copytree(thin, tmp_path / "unpacked")
+    shutil.rmtree(asset)
+    assert said(unpacked) == "hello\n"
+
+
+def test_it_is_one_small_file(asset: Path, tmp_path: Path) -> None:
+    thin = thin_asset(asset, tmp_path / "kept")
+    assert [path.name for path in thin.rglob("*") if path.is_file()] == ["__init__.py"]
+
+
+def test_another_asset_is_another_one_beside_it(asset: Path, tmp_path: Path) -> None:
+    first = thin_asset(asset, tmp_path / "kept")
+    asset = asset.rename(tmp_path / "changed")
+    (asset / "dependency.py").unlink()
+    (asset / "dependency.py").write_text("WORD = 'bye'\n")
+    assert said(thin_asset(asset, tmp_path / "kept")) == "bye\n"
+    assert said(first) == "hello\n"
+
+
+def test_what_was_half_copied_is_copied_again(asset: Path, tmp_path: Path) -> None:
+    (tmp_path / "kept" / ".asset").mkdir(parents=True)
+    assert said(thin_asset(asset, tmp_path / "kept")) == "hello\n"
