@@ -30,7 +30,7 @@ from runtime.domain.money import format_amount
 
 SAMPLE: Final = Path(__file__).with_name("sample_payments.jsonl")
 PAGE: Final = 8
-SUMMED_WITHIN_SECONDS: Final = 20.0
+SUMMED_WITHIN_SECONDS: Final = 90.0
 """Totals follow the payments by way of their stream."""
 POLL_SECONDS: Final = 0.5
 _PERMISSIONS: Final = (

@@ -18,7 +18,7 @@ from runtime.domain.money import format_amount
 
 CURRENCY: Final = "EUR"
 OPENING: Final = 100_000
-SETTLED_WITHIN_SECONDS: Final = 20.0
+SETTLED_WITHIN_SECONDS: Final = 90.0
 """How long the demo waits for the change stream; usually it takes less than one."""
 POLL_SECONDS: Final = 0.2
 _CREATED, _REFUSED = 201, 422

@@ -68,14 +68,15 @@ def up(workspace: Workspace, port: int | None = None, progress: Progress | None 
     """
     progress = progress or Progress()
     workspace.prepare()
+    sources = sources_fingerprint(workspace.root)
+    # Many commands begin with this one: where nothing is left to do, they do not stop each other.
+    if standing := _standing(workspace, port, sources):
+        return standing
     with _only_one(workspace):
         running = _running_or_cleared(workspace, port)
-        sources = sources_fingerprint(workspace.root)
         if running is not None:
-            stack = Stack.read(workspace.stack_file)
-            if stack is not None and _deployed_sources(workspace) == sources:
-                await_health(stack.api_url, running)
-                return stack
+            if standing := _standing(workspace, port, sources):
+                return standing
             progress.note("The sources changed: deploying them over the running stage.")
         cli = cdk_cli(workspace, progress)
         python = ministack_python(workspace, progress)
@@ -145,6 +146,17 @@ def stack_from_outputs(outputs: dict[str, dict[str, str]], endpoint_url: str) ->
             f"The deployed stacks' outputs are not usable ({error!r}); found {found}.",
             hint=f"{', '.join(_STACKS)} must give what local/deploy.py reads.",
         ) from error
+
+
+def _standing(workspace: Workspace, port: int | None, sources: str) -> Stack | None:
+    """The stage, if it runs and was deployed from these sources."""
+    running, stack = ministack.running(workspace), Stack.read(workspace.stack_file)
+    if running is None or stack is None or port not in (None, running.port):
+        return None
+    if _deployed_sources(workspace) != sources or not running.answers():
+        return None
+    await_health(stack.api_url, running)
+    return stack
 
 
 def _running_or_cleared(workspace: Workspace, port: int | None) -> Emulator | None:
