@@ -1,4 +1,4 @@
-"""One deployed stack for all end-to-end tests, in a state directory and on a port of its own."""
+"""One deployed stack for all end-to-end tests and all their processes, on a port of its own."""
 
 from __future__ import annotations
 
@@ -10,19 +10,35 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from local.api_client import ApiClient
 from local.auth import MERCHANT_PERMISSIONS, Grant, token
 from local.aws import Clients
-from local.cdk import STRIPE_VARIABLE
-from local.deploy import down, up
-from local.ports import HOST, free_port
 from local.stackfile import Stack
 from local.workspace import Workspace
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.shared_stage import ALONE, SharedStage
 
 STATE_DIRECTORY = Path(".local-e2e")
 
-SUMMED_WITHIN_SECONDS = 20.0
+GROUPS = {
+    # What they judge is the whole stage, and some of them plant mistakes in it. The first ones
+    # read all merchants, of whom there are more and more.
+    "test_totals.py": "whole-stage",
+    "test_demo.py": "whole-stage",
+    "test_ledger.py": "whole-stage",
+    "test_alerts.py": "whole-stage",
+    # They wait for schedules, leases and retries.
+    "test_stack.py": "clocks",
+    "test_webhooks.py": "clocks",
+    # Each listens where the functions look for Stripe.
+    "test_stripe.py": "stripe",
+    "test_redaction.py": "stripe",
+}
+"""Files that must not run at the same time, longest groups first; others are a group each."""
+SPREAD = "test_fuzz.py"
+"""A file whose tests may each run in any process; they fill the end of the run."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +50,7 @@ class Shop:
 
     def summary(self, payments: int, **totals: int) -> Any:
         """The summary, once the stream has told it of so many payments of USD with these sums."""
-        deadline = time.monotonic() + SUMMED_WITHIN_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             summary = self.client.get("/v1/payments/summary").require(200)
             found = summary["by_currency"].get("USD", {})
@@ -51,6 +67,8 @@ class Deployment:
     workspace: Workspace
     stack: Stack
     aws: Clients
+    stripe_port: int
+    """Where its functions look for Stripe; nobody is there but while a test listens."""
 
     @property
     def operator(self) -> ApiClient:
@@ -68,22 +86,33 @@ class Deployment:
         return Shop(merchant["id"], self.client(merchant["id"], *MERCHANT_PERMISSIONS))
 
 
-@pytest.fixture(scope="session")
-def stripe_port() -> int:
-    """Where the deployed stack looks for Stripe; nobody is there but during test_stripe.py."""
-    return free_port()
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Longest first, so that no process has a long group left when the others have ended."""
+    order = {name: place for place, name in enumerate(GROUPS)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order) + (item.path.name == SPREAD)))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Tests of one group run in one process, in order."""
+    config.option.loadscopereorder = False
+    return _InGroups(config, log)
+
+
+class _InGroups(LoadScopeScheduling):
+    """By file, because xdist's own groups, by mark, do nothing under this version of pytest."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = Path(nodeid.partition("::")[0]).name
+        return nodeid if file == SPREAD else GROUPS.get(file, file)
 
 
 @pytest.fixture(scope="session")
-def deployment(stripe_port: int) -> Iterator[Deployment]:
-    workspace = Workspace.find(STATE_DIRECTORY)
-    down(workspace)
-    with pytest.MonkeyPatch.context() as machine:
-        machine.setenv(STRIPE_VARIABLE, f"http://{HOST}:{stripe_port}")
-        # For the whole session: a command that looks elsewhere for Stripe would deploy again.
-        stack = up(workspace, free_port())
-        yield Deployment(workspace, stack, Clients(stack.aws_endpoint_url))
-        down(workspace)
+def deployment(request: pytest.FixtureRequest, testrun_uid: str) -> Iterator[Deployment]:
+    process = getattr(request.config, "workerinput", {}).get("workerid", ALONE)
+    stage = SharedStage(Workspace.find(STATE_DIRECTORY), testrun_uid, process)
+    with stage.used() as (stack, stripe_port):
+        aws = Clients(stack.aws_endpoint_url)
+        yield Deployment(stage.workspace, stack, aws, stripe_port)
 
 
 @pytest.fixture

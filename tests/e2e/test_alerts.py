@@ -15,13 +15,12 @@ from local.progress import Progress
 from local.redrive import FUNCTION_OF_TABLE, PROJECTOR, RedriveReport, list_batches, redrive
 from local.redrive_target import deployed_target, local_target
 from tests.e2e.conftest import Deployment, Shop
-
-SETTLED_SECONDS = 20.0
+from tests.support.patience import PATIENCE_SECONDS
 
 
 def settled(read: Callable[[], Any], count: int) -> Any:
     """What a stream derives comes within seconds."""
-    until = time.monotonic() + SETTLED_SECONDS
+    until = time.monotonic() + PATIENCE_SECONDS
     while len(found := read()) < count:
         assert time.monotonic() < until, found
         time.sleep(0.2)

@@ -19,14 +19,15 @@ from local.verify_audit import verified
 from runtime.domain.audit_chain import sealed
 from runtime.models.audit import AuditRow
 from runtime.repositories.codec import Codec, NoCipher
+from runtime.services.audit_verification import VerificationReport
 from tests.e2e.conftest import Deployment, Shop
+from tests.support.patience import PATIENCE_SECONDS
 
-SETTLED_SECONDS = 40.0
 CODEC = Codec(NoCipher())
 
 
 def settles(read: Callable[[], Any], expected: Any) -> None:
-    until = time.monotonic() + SETTLED_SECONDS
+    until = time.monotonic() + PATIENCE_SECONDS
     while (found := read()) != expected:
         assert time.monotonic() < until, found
         time.sleep(0.3)
@@ -112,6 +113,10 @@ def audited(shop: Shop, payment_id: str) -> list[Any]:
     return rows
 
 
+def verified_in_the_end(deployment: Deployment, entity: str) -> VerificationReport:
+    return verified(deployment.stack, only=entity, patience_seconds=PATIENCE_SECONDS)
+
+
 def places(deployment: Deployment, entity: str) -> list[tuple[str, int, str]]:
     report = verified(deployment.stack, only=entity)
     return [(f.subject, f.position, f.sequence) for f in report.findings]
@@ -131,7 +136,7 @@ def test_what_a_payment_went_through_is_told_archived_and_signed(
     by_user = shop.client.get("/v1/audit", user_id=rows[0]["user_id"]).require(200)["data"]
     assert payment_id in {row["entity_id"] for row in by_user}
     assert deployment.shop().client.get(f"/v1/audit/{payment_id}/verify").status == 404
-    report = verified(deployment.stack, only=payment_id, patience_seconds=SETTLED_SECONDS)
+    report = verified_in_the_end(deployment, payment_id)
     assert report.findings == ()
     assert (report.young, report.archived) == (0, len(rows))
     closed, _ = tick(deployment.stack, "archive")
@@ -154,9 +159,7 @@ def test_every_way_of_tampering_is_found_at_its_place(
 ) -> None:
     payment_id = paid(shop)
     audited(shop, payment_id)
-    assert (
-        verified(deployment.stack, only=payment_id, patience_seconds=SETTLED_SECONDS).findings == ()
-    )
+    assert verified_in_the_end(deployment, payment_id).findings == ()
     rows = log.rows(payment_id)
     last = len(rows)
     edited = rows[1].model_copy(update={"user_id": "nobody"})
@@ -197,9 +200,7 @@ def test_the_command_tells_of_an_edit_and_fails_and_an_alert_is_raised(
     audited(shop, payment_id)
     asked = ["--state-dir", str(deployment.workspace.directory), "verify-audit"]
     one = [*asked, "--entity", payment_id]
-    assert (
-        verified(deployment.stack, only=payment_id, patience_seconds=SETTLED_SECONDS).findings == ()
-    )
+    assert verified_in_the_end(deployment, payment_id).findings == ()
     assert main(one) == 0
     assert "Every chain holds" in capsys.readouterr().out
     first = log.rows(payment_id)[0]
@@ -221,6 +222,7 @@ def test_the_command_tells_of_an_edit_and_fails_and_an_alert_is_raised(
     settles(alerted, True)
 
 
+@pytest.mark.deep  # the demo's own test tells it, too
 def test_the_demo_tells_it(deployment: Deployment, shop: Shop) -> None:
     payment_id = paid(shop)
     shown = io.StringIO()

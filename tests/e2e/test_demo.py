@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from local import ministack
 from local.deploy import down, up
 from local.ports import free_port
@@ -30,14 +32,24 @@ def _demo(state_directory: Path) -> subprocess.Popen[str]:
     )
 
 
-def test_the_demo_holds_and_can_be_told_again(deployment: Deployment) -> None:
+def _tell(deployment: Deployment) -> None:
+    story = _demo(deployment.workspace.directory)
+    output, _ = story.communicate(timeout=DEMO_SECONDS)
+    assert story.returncode == 0, output
+    assert "Every step held." in output
+
+
+def test_the_demo_holds(deployment: Deployment) -> None:
+    _tell(deployment)
+
+
+@pytest.mark.deep
+def test_the_demo_can_be_told_again(deployment: Deployment) -> None:
     for _ in range(2):
-        story = _demo(deployment.workspace.directory)
-        output, _ = story.communicate(timeout=DEMO_SECONDS)
-        assert story.returncode == 0, output
-        assert "Every step held." in output
+        _tell(deployment)
 
 
+@pytest.mark.deep  # a stage of its own is deployed for it
 def test_killing_the_emulator_in_the_middle_of_the_demo_gives_one_clear_message() -> None:
     workspace = Workspace.find(KILLED_STATE)
     up(workspace, free_port())

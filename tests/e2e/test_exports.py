@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 
 from tests.e2e.conftest import Deployment, Shop
+from tests.support.patience import PATIENCE_SECONDS
 
-PATIENCE_SECONDS = 60.0
 FORMULA = '=HYPERLINK("https://evil.example")'
 
 

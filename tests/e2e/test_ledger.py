@@ -15,9 +15,7 @@ from local.api_client import ApiClient
 from local.auth import Grant, token
 from local.schedules import tick
 from tests.e2e.conftest import Deployment, Shop
-
-SETTLED_SECONDS = 20.0
-COLD_CROWD_SECONDS = 180.0
+from tests.support.patience import PATIENCE_SECONDS
 
 
 def fresh() -> str:
@@ -49,7 +47,7 @@ def order(source: str, target: str, amount: int, **more: Any) -> dict[str, Any]:
 
 def settles(read: Callable[[], Any], expected: Any) -> None:
     """What a stream derives comes within seconds."""
-    until = time.monotonic() + SETTLED_SECONDS
+    until = time.monotonic() + PATIENCE_SECONDS
     while (found := read()) != expected:
         assert time.monotonic() < until, found
         time.sleep(0.2)
@@ -85,7 +83,7 @@ def test_a_folded_account_takes_a_crowd_and_pays_out_what_it_was_given(
     patient = ApiClient(
         deployment.stack.api_url,
         token(Grant.operator(), deployment.workspace),
-        COLD_CROWD_SECONDS,
+        PATIENCE_SECONDS,
     )
 
     def give(number: int) -> int:
@@ -126,7 +124,7 @@ def test_a_hold_expires_by_the_schedule(deployment: Deployment, shop: Shop) -> N
     time.sleep(1.1)
     late = shop.client.post(f"/v1/transfers/{held['id']}/post", {}, key=fresh()).require(409)
     assert late["code"] == "hold_expired"
-    until = time.monotonic() + SETTLED_SECONDS
+    until = time.monotonic() + PATIENCE_SECONDS
     while shop.client.get(f"/v1/transfers/{held['id']}").require(200)["status"] != "expired":
         assert time.monotonic() < until
         tick(deployment.stack, "holds")

@@ -11,7 +11,8 @@ import pytest
 from local.api_client import ApiClient, Reply
 from local.schedules import tick
 from tests.e2e.conftest import Deployment, Shop
-from tests.e2e.test_payments import COLD_CROWD_SECONDS, SALE, charges_of
+from tests.e2e.test_payments import SALE, charges_of
+from tests.support.patience import PATIENCE_SECONDS
 
 AUTHORIZED = {**SALE, "capture_method": "manual"}
 ROUTES = ("capture", "cancel", "refund")
@@ -220,7 +221,7 @@ def test_of_ten_refunds_at_once_as_many_succeed_as_there_is_money(
 ) -> None:
     path = paid(shop, {**SALE, "amount": 50})
     bearer = deployment.bearer(shop.merchant_id, "refunds")
-    patient = ApiClient(deployment.stack.api_url, bearer, COLD_CROWD_SECONDS)
+    patient = ApiClient(deployment.stack.api_url, bearer, PATIENCE_SECONDS)
 
     def refund(key: str, of: str = path) -> Reply:
         return patient.post(f"{of}/refund", {"amount": 10}, key=key)

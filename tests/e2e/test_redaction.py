@@ -65,9 +65,9 @@ class Teller:
 
 
 @pytest.fixture(scope="module")
-def stripe(stripe_port: int) -> Iterator[StripeProxy]:
+def stripe(deployment: Deployment) -> Iterator[StripeProxy]:
     """It only says whose a key is: nothing is charged there."""
-    with StripeProxy("http://127.0.0.1:9", stripe_port) as proxy:
+    with StripeProxy("http://127.0.0.1:9", deployment.stripe_port) as proxy:
         yield proxy
 
 

@@ -19,8 +19,8 @@ from local.progress import Progress
 from local.settlement_summary import print_summary
 from local.upload_settlement import Target, upload
 from tests.e2e.conftest import Deployment, Shop
+from tests.support.patience import PATIENCE_SECONDS
 
-PATIENCE_SECONDS = 60.0
 FILES = "/v1/settlement-files"
 
 

@@ -11,9 +11,7 @@ from local.api_client import ApiClient
 from local.docs import openapi_json
 from runtime.models import ALL_TABLES
 from tests.e2e.conftest import Deployment, Shop
-
-SCHEDULE_PATIENCE_SECONDS = 90.0
-"""EventBridge fires every minute; the run itself takes a second."""
+from tests.support.patience import PATIENCE_SECONDS
 
 
 def test_the_deployed_tables_are_the_declared_ones(deployment: Deployment) -> None:
@@ -53,7 +51,7 @@ def test_health_and_the_documentation_need_no_token(deployment: Deployment) -> N
 def test_the_schedule_fires_and_finishes_a_payment_whose_answer_was_lost(shop: Shop) -> None:
     sale = {"amount": 700, "currency": "USD", "payment_method": "tok_timeout"}
     lost = shop.client.post("/v1/payments", sale, key="clock").require(202)
-    deadline = time.monotonic() + SCHEDULE_PATIENCE_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         payment = shop.client.get(f"/v1/payments/{lost['id']}").require(200)
         if payment["status"] != "unknown":

@@ -14,20 +14,21 @@ from stripe import WebhookSignature
 from local.schedules import tick
 from tests.e2e.conftest import Deployment, Shop
 from tests.support.localstripe import stand_in_for_stripe
+from tests.support.patience import PATIENCE_SECONDS
 from tests.support.stripe_proxy import LOST_ANSWER, LOST_REQUEST, StripeProxy
 from tests.support.stripe_shapes import balance_transaction, dispute, event
 
-RESOLVED_WITHIN_SECONDS = 90.0
-"""Lease, processor's timeout and margin of the local stage, and the emulator's own time."""
 SIGNING_SECRET = "whsec_of_the_shop"
 SALE = {"amount": 1000, "currency": "USD", "payment_method": "pm_card_visa"}
 AUTHORIZATION = {**SALE, "capture_method": "manual"}
 
 
 @pytest.fixture(scope="module")
-def stripe(stripe_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StripeProxy]:
+def stripe(
+    deployment: Deployment, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[StripeProxy]:
     log = tmp_path_factory.mktemp("localstripe") / "log"
-    with stand_in_for_stripe(log, stripe_port) as proxy:
+    with stand_in_for_stripe(log, deployment.stripe_port) as proxy:
         yield proxy
 
 
@@ -159,7 +160,7 @@ def test_a_charge_that_never_arrived_is_forbidden_and_fails(
 ) -> None:
     stripe.faults.append(LOST_REQUEST)
     unknown = shop.client.post("/v1/payments", SALE, key="lost-request").require(202)
-    deadline = time.monotonic() + RESOLVED_WITHIN_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while (found := read(shop, unknown["id"]))["status"] == "unknown":
         assert time.monotonic() < deadline, "the resolver did not come to an end"
         tick(deployment.stack, "resolver")

@@ -8,9 +8,9 @@ from typing import Any
 from uuid import uuid4
 
 from local.api_client import ApiClient
+from tests.support.patience import PATIENCE_SECONDS
 
 _USD = {"currency": "USD"}
-PATIENCE_SECONDS = 30.0
 LONGEST_NUMBER = 34
 """Characters of an account's number."""
 
