@@ -145,6 +145,7 @@ def fingerprint(directory: Path) -> str:
     return digest.hexdigest()
 
 
+@pytest.mark.deep
 def test_two_builds_of_the_same_sources_are_equal_to_the_byte(asset: Path, tmp_path: Path) -> None:
     again = lambda_asset(LambdaTarget.this_machine(), tmp_path)
     assert fingerprint(again) == fingerprint(asset)

@@ -12,6 +12,7 @@ from tests.infrastructure.conftest import Synthesize
 from tests.infrastructure.synthesized import ROOT, Json, Synthesized, cdk_json_context
 
 SYNTH_TIMEOUT_SECONDS = 120
+JSII_CACHE = Path.home() / ".cache" / "aws" / "jsii" / "package-cache"
 
 
 def _run_app(
@@ -29,6 +30,8 @@ def _run_app(
             "CDK_CONTEXT_JSON": json.dumps(settings),
             "CDK_OUTDIR": str(directory),
             "HOME": str(directory),
+            # The CDK's own code, which would be unpacked again into each new home.
+            "JSII_RUNTIME_PACKAGE_CACHE_ROOT": str(JSII_CACHE),
             "PATH": path,
         },
         text=True,
