@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from random import Random
@@ -36,9 +35,23 @@ from tests.support.world import World
 HOLD_SECONDS = 0.2
 
 
+class Clock:
+    """Stands still but when it is told to go."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 @pytest.fixture
-def locks(world: World) -> ItemLocks:
-    return ItemLocks(world.key_names, hold_seconds=HOLD_SECONDS)
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def locks(world: World, clock: Clock) -> ItemLocks:
+    return ItemLocks(world.key_names, hold_seconds=HOLD_SECONDS, clock=clock)
 
 
 @pytest.fixture
@@ -69,7 +82,7 @@ def plain_writes(world: World, client: Any, key: str) -> Iterator[Any]:
 
 
 def test_a_commit_locks_its_items_for_every_client_and_for_no_other_item(
-    world: World, locks: ItemLocks, client: Any
+    world: World, locks: ItemLocks, client: Any, clock: Clock
 ) -> None:
     commit(world, client, "a", "b")
     other = locks.attach(world.engine.dynamodb())
@@ -80,13 +93,13 @@ def test_a_commit_locks_its_items_for_every_client_and_for_no_other_item(
     assert [reason["Code"] for reason in reasons] == ["None", "TransactionConflict"]
     assert not read(world, "c"), "what is refused locks nothing and writes nothing"
     commit(world, other, "c")
-    time.sleep(HOLD_SECONDS)
+    clock.now += HOLD_SECONDS
     commit(world, other, "b")
     assert (locks.commits, locks.conflicts) == (4, 1)
 
 
 def test_a_plain_write_that_meets_a_lock_gets_a_transaction_conflict_and_does_nothing(
-    world: World, locks: ItemLocks, client: Any
+    world: World, locks: ItemLocks, client: Any, clock: Clock
 ) -> None:
     commit(world, client, "a")
     for write in plain_writes(world, client, "a"):
@@ -95,7 +108,7 @@ def test_a_plain_write_that_meets_a_lock_gets_a_transaction_conflict_and_does_no
         assert refused.value.response["Error"]["Code"] == "TransactionConflictException"
     assert locks.plain_conflicts == 3
     assert read(world, "a")
-    time.sleep(HOLD_SECONDS)
+    clock.now += HOLD_SECONDS
     for write in plain_writes(world, client, "a"):
         write()
     assert not read(world, "a")

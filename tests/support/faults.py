@@ -215,6 +215,7 @@ class ItemLocks:
 
     key_names: Mapping[str, tuple[str, ...]]
     hold_seconds: float
+    clock: Callable[[], float] = time.monotonic
     conflicts: int = 0
     commits: int = 0
     plain_conflicts: int = 0
@@ -243,7 +244,7 @@ class ItemLocks:
 
     def _before_commit(self, params: Any, context: Any) -> Any:
         items = [self._item(*action.values()) for action in _actions(params)]
-        now = time.monotonic()
+        now = self.clock()
         with self._lock:
             self.commits += 1
             busy = [self._until.get(item, 0.0) > now or self._plain[item] > 0 for item in items]
@@ -257,7 +258,7 @@ class ItemLocks:
     def _before_settled_read(self, params: Any) -> Any:
         items = [self._item(*action.values()) for action in _actions(params)]
         with self._lock:
-            busy = [self._until.get(item, 0.0) > time.monotonic() for item in items]
+            busy = [self._until.get(item, 0.0) > self.clock() for item in items]
         if any(busy):
             return _canceled(["TransactionConflict" if each else "None" for each in busy])
         return None
@@ -265,7 +266,7 @@ class ItemLocks:
     def _before_plain_write(self, params: Any, context: Any) -> Any:
         item = self._item(json.loads(params["body"]))
         with self._lock:
-            if self._until.get(item, 0.0) > time.monotonic():
+            if self._until.get(item, 0.0) > self.clock():
                 self.plain_conflicts += 1
                 return _error("TransactionConflictException", 400)
             context["written"] = item
@@ -273,7 +274,7 @@ class ItemLocks:
         return None
 
     def _after(self, context: Any, **_: Any) -> None:
-        until = time.monotonic() + self.hold_seconds
+        until = self.clock() + self.hold_seconds
         locked, written = context.pop("locked", ()), context.pop("written", None)
         with self._lock:
             self._until.update(dict.fromkeys(locked, until))
