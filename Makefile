@@ -21,6 +21,9 @@ LOCKED := requirements-lambda.txt requirements.txt requirements-ministack.txt \
 	requirements-localstripe.txt requirements-beancount.txt
 COMPILE := $(PY) -m piptools compile --quiet --generate-hashes --allow-unsafe --strip-extras \
 	--no-config --no-emit-options --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+# What belongs to `make test-deep` is left out of the others.
+QUICK := -m 'not deep'
+CHECKS := .local/checks
 TYPED := -p runtime -p stacks -p local -p benchmarks -p simulation
 
 # -------------------------------------------------------------------- for people
@@ -93,18 +96,23 @@ logs: venv ## print what a function has written lately  [ARGS="process --since 5
 
 .PHONY: test
 test: node ## everything that must hold before a merge
-	@# Two that use one processor each, side by side; the others use what there is.
-	@$(MAKE) --no-print-directory lint & lint=$$!; \
-		$(MAKE) --no-print-directory test-infrastructure; templates=$$?; \
-		wait $$lint && exit $$templates
-	@$(MAKE) --no-print-directory test-unit
-	@# Both wait more than they compute; what the second prints is shown when it has ended.
-	@mkdir -p .local
-	@$(MAKE) --no-print-directory test-e2e >.local/test-e2e.log 2>&1 & e2e=$$!; \
-		$(MAKE) --no-print-directory test-integration; integration=$$?; \
-		wait $$e2e; over_http=$$?; cat .local/test-e2e.log; \
-		exit $$((integration + over_http))
+	@# Over HTTP most of the time is waiting; what it prints is shown when the others have ended.
+	@rm -rf $(CHECKS) && mkdir -p $(CHECKS)
+	@export DURATIONS=$(CHECKS); \
+		$(MAKE) --no-print-directory test-e2e >$(CHECKS)/e2e.log 2>&1 & over_http=$$!; \
+		trap 'kill $$over_http' INT TERM; \
+		failed=; for part in lint test-unit test-infrastructure test-integration; do \
+			$(MAKE) --no-print-directory $$part || failed="$$failed $$part"; \
+		done; \
+		wait $$over_http || failed="$$failed test-e2e"; \
+		cat $(CHECKS)/e2e.log; \
+		$(PY) -m tests.support.slowest $(CHECKS); \
+		if [ -n "$$failed" ]; then echo "FAILED:$$failed" >&2; exit 1; fi
 	@echo 'All checks passed.'
+
+.PHONY: test-deep
+test-deep: node ## what takes long and rarely finds what `make test` does not
+	$(PY) -m pytest tests/e2e tests/infrastructure tests/integration -m deep --numprocesses 2 $(ARGS)
 
 .PHONY: lint
 lint: venv ## ruff, format, mypy --strict, import contract
@@ -115,20 +123,20 @@ lint: venv ## ruff, format, mypy --strict, import contract
 
 .PHONY: test-unit
 test-unit: venv ## pure logic; no sockets
-	$(PY) -m pytest tests/unit --numprocesses auto $(ARGS)
+	$(PY) -m pytest tests/unit --numprocesses auto $(QUICK) $(ARGS)
 
 .PHONY: test-infrastructure
 test-infrastructure: venv node ## synthesized templates: rules, schema, packaging
-	$(PY) -m pytest tests/infrastructure $(ARGS)
+	$(PY) -m pytest tests/infrastructure $(QUICK) $(ARGS)
 
 .PHONY: test-integration
 test-integration: venv ## repositories and handlers against table engines
-	$(PY) -m pytest tests/integration --numprocesses 2 $(ARGS)
+	$(PY) -m pytest tests/integration --numprocesses 2 $(QUICK) $(ARGS)
 
 .PHONY: test-faults
 test-faults: venv ## payments, the ledger and all that is derived, under faults; a failure prints its seed  [SEED= OPERATIONS=]
 	$(if $(SEED),TEST_SEED=$(SEED)) $(if $(OPERATIONS),OPERATIONS=$(OPERATIONS)) $(PY) -m pytest \
-		--numprocesses 2 --dist loadgroup tests/integration/test_payment_simulation.py \
+		--numprocesses 2 tests/integration/test_payment_simulation.py \
 		tests/integration/test_ledger_simulation.py tests/integration/test_ledger_races.py \
 		tests/integration/test_ledger_stateful.py \
 		tests/integration/test_derived_simulation.py $(ARGS)
@@ -141,7 +149,7 @@ simulate-faults: venv ## the whole platform in virtual time, under faults; last 
 
 .PHONY: test-e2e
 test-e2e: venv node ## over HTTP, against an emulator of its own
-	$(PY) -m pytest tests/e2e $(ARGS)
+	$(PY) -m pytest tests/e2e --numprocesses 3 $(QUICK) $(ARGS)
 
 .PHONY: mutation-check
 mutation-check: venv ## plant faults in a copy; say which the simulation and the tests find  [OPERATIONS= ARGS="--only NAME"]

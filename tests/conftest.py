@@ -8,7 +8,7 @@ import random
 import pytest
 from hypothesis import settings
 
-from tests.support import dynamodb_local
+from tests.support import dynamodb_local, slowest
 from tests.support.engines import ENVIRONMENT
 
 _SEED_VARIABLE = "TEST_SEED"
@@ -29,6 +29,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say what was not tested for want of a tool: a skip that nobody sees is a lie."""
+    slowest.note(
+        report
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if isinstance(report, pytest.TestReport)
+    )
     reasons: dict[str, int] = {}
     for report in terminalreporter.stats.get("skipped", []):
         text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)

@@ -1,0 +1,50 @@
+"""The slowest tests of several runs: each writes what its tests took, and the sum is printed here.
+
+`DURATIONS=directory pytest …` writes; `python -m tests.support.slowest directory` prints.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+VARIABLE: Final = "DURATIONS"
+SHOWN: Final = 10
+
+
+def note(reports: Iterable[pytest.TestReport]) -> None:
+    """Write what each test took, with what was set up and cleaned up for it, if that is wanted."""
+    directory = os.environ.get(VARIABLE)
+    if not directory:
+        return
+    seconds: dict[str, float] = defaultdict(float)
+    for report in reports:
+        seconds[report.nodeid] += report.duration
+    lines = (f"{each:.2f} {test}\n" for test, each in seconds.items())
+    file = Path(directory) / f"{os.getpid()}.durations"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("".join(lines))
+
+
+def slowest(directory: Path) -> Iterator[tuple[float, str]]:
+    """Seconds and name of the slowest tests of all runs, slowest first."""
+    files = directory.glob("*.durations")
+    lines = (line for file in files for line in file.read_text().splitlines())
+    tests = ((float(seconds), test) for seconds, _, test in (each.partition(" ") for each in lines))
+    yield from sorted(tests, reverse=True)[:SHOWN]
+
+
+def main(directory: str) -> None:
+    print(f"The {SHOWN} slowest tests, in seconds:")
+    for seconds, test in slowest(Path(directory)):
+        print(f"{seconds:8.1f}  {test}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
