@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+import stripe
 
 from runtime.errors import InvalidValue, NotFound, ProcessorAccountRemoved
 from runtime.gateways.processors.connectors import MAX_REMEMBERED, Connectors, StripeOptions
@@ -168,11 +169,25 @@ def test_a_connector_of_keys_that_are_not_stored_is_not_kept() -> None:
 
 
 def test_a_merchant_of_stripe_needs_stripes_key() -> None:
-    stripe = StripeOptions("https://stripe.invalid", 1)
+    options = StripeOptions("https://stripe.invalid", 1)
     for right, mode in (("sk_test_0123456789abcdef", "test"), ("rk_live_0123", "live")):
-        assert stripe.connector("mer_1", lambda key=right: {"api_key": key}).mode == mode  # type: ignore[misc]
+        assert options.connector("mer_1", lambda key=right: {"api_key": key}).mode == mode  # type: ignore[misc]
     for wrong in ({}, {"api_key": "pk_test_x"}, {"api_key": 7}):
         with pytest.raises(InvalidValue) as refused:
-            stripe.connector("mer_1", lambda config=wrong: config)  # type: ignore[misc]
+            options.connector("mer_1", lambda config=wrong: config)  # type: ignore[misc]
         assert refused.value.param == "processor_config"
         assert "pk_test_x" not in refused.value.detail
+
+
+def test_what_sends_to_stripe_can_be_another_and_knows_how_long_it_may_take() -> None:
+    class Network(stripe.HTTPClient):
+        name = "network"
+
+        def __init__(self, seconds: float) -> None:
+            super().__init__()
+            self.seconds = seconds
+
+    options = StripeOptions("https://stripe.invalid", 2.5, Network)
+    made: Any = options.connector("mer_1", lambda: {"api_key": "sk_test_0123456789abcdef"})
+    network = made.api.client._requestor._client
+    assert (type(network), network.seconds) == (Network, 2.5)
