@@ -142,7 +142,8 @@ FUNCTIONS: Final[Mapping[str, FunctionSpec]] = {
 class Functions:
     """All functions of a stage. A deployment gives new environments other settings.
 
-    `outside_of` makes what a new environment takes from outside.
+    `outside_of` makes what a new environment takes from outside; `on_error` is told what a
+    function's handler raised.
     """
 
     def __init__(
@@ -151,8 +152,9 @@ class Functions:
         stage: StageSettings,
         partners: Partners,
         outside_of: Callable[[Environment], Outside],
+        on_error: Callable[[str, Exception], None],
     ) -> None:
-        self._partners, self._outside_of = partners, outside_of
+        self._partners, self._outside_of, self._on_error = partners, outside_of, on_error
         self.stage = stage
         self.deployments = 1
         self.by_name = {
@@ -176,6 +178,15 @@ class Functions:
         self, name: str, spec: FunctionSpec, stage: StageSettings
     ) -> Callable[[Environment], Handler]:
         def build(environment: Environment) -> Handler:
-            return spec.build(name, stage, self._outside_of(environment), self._partners)
+            handler = spec.build(name, stage, self._outside_of(environment), self._partners)
+
+            def noted(event: Any, context: Any) -> Any:
+                try:
+                    return handler(event, context)
+                except Exception as error:
+                    self._on_error(name, error)
+                    raise
+
+            return noted
 
         return build

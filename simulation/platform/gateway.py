@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from runtime.domain.authorizer_context import Context
@@ -27,8 +27,6 @@ class Gateway:
     """The HTTP API in front of the functions `process` and `query`."""
 
     functions: Functions
-    crashes: list[tuple[str, Exception]] = field(default_factory=list)
-    """Requests, by their ids, whose function raised instead of answering: defects, all of them."""
 
     def send(self, request: HttpRequest, request_id: str, impatience: float | None) -> HttpResponse:
         """The answer to one request. Raises ClientGone after `impatience` seconds without one."""
@@ -48,10 +46,7 @@ class Gateway:
             if gone_first:
                 raise ClientGone from None
             return GATEWAY_TIMEOUT
-        except AssertionError:
-            raise  # a defect of the simulation, or one that ends the run anyway
-        except Exception as crash:  # noqa: BLE001 - a handler that raises is a function that failed
-            self.crashes.append((request_id, crash))
+        except Exception:  # noqa: BLE001 - a handler that raises is a function that failed
             return FUNCTION_FAILED
         return response_of(answer)
 

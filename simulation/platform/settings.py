@@ -30,6 +30,9 @@ FAILED_BATCHES_BUCKET: Final = "failed-batches"
 BUCKETS: Final = (SETTLEMENT_BUCKET, EXPORT_BUCKET, AUDIT_BUCKET, FAILED_BATCHES_BUCKET)
 PII_KEY, PCI_KEY, INDEX_KEY, AUDIT_KEY = "arn:pii", "arn:pci", "arn:index", "arn:audit"
 
+CUT_SECONDS: Final = 360
+"""What is younger is not expected to be committed by a ledger verification."""
+
 _FIXED: Final[Mapping[str, Any]] = {
     "stage": "simulation",
     "pii_key_arn": PII_KEY,
@@ -47,7 +50,7 @@ _FIXED: Final[Mapping[str, Any]] = {
     "retry_delays_seconds": "5,30,120,600,1800",
     "webhook_deadline_seconds": 6 * 3_600,
     "lock_seconds": 600,
-    "cut_seconds": 360,
+    "cut_seconds": CUT_SECONDS,
     "large_transaction_minor": 500_000_000,
 }
 
