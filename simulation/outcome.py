@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -42,7 +41,6 @@ def play(plan: Plan, progress: Progress = lambda _: None) -> Outcome:
 
     A run that crashes, or whose simulation has a defect, proves nothing: that is a violation too.
     """
-    logging.disable(logging.CRITICAL)  # the platform logs each fault that is injected
     platform = Platform(plan.seed, plan)
     platform.database.on_commit.append(lambda _: progress(platform))
     try:

@@ -13,8 +13,11 @@ from typing import Any, ClassVar, Final, Protocol
 
 from runtime.domain.authorizer_context import Context
 from simulation.clients.town import Shop, Town
+from simulation.platform.acquirer import Acquirer
 from simulation.platform.http import OPERATOR, ClientGone, HttpRequest, HttpResponse
+from simulation.platform.notifier import Notifier
 from simulation.platform.plan import ClientPlan
+from simulation.platform.stripe_server import StripeServer
 
 ATTEMPTS: Final = 4
 """How often a client asks before it leaves a request open; it comes back to it at the end."""
@@ -24,7 +27,11 @@ IN_FLIGHT: Final = "idempotency_in_flight"
 
 
 class Api(Protocol):
-    """What a client sees of the platform."""
+    """What a client sees of the platform, and of the processors behind it."""
+
+    stripe: StripeServer
+    acquirer: Acquirer
+    notifier: Notifier
 
     @property
     def impatience(self) -> float:
@@ -37,6 +44,10 @@ class Api(Protocol):
 
     def sleep(self, seconds: float) -> None:
         """Wait."""
+        ...
+
+    def follow(self, link: str, body: bytes | None = None) -> bytes | None:
+        """Use a signed link: put `body`, or read what is there; None where S3 refuses."""
         ...
 
     def beside(self, work: Callable[[], None], name: str) -> None:
@@ -111,15 +122,12 @@ class Client(ABC):
                 self.platform.sleep(dice.choice(self.long_pauses))
 
     def come_back(self) -> None:
-        """Ask again for everything that is still open, under its key, until it is answered."""
-        while self.unanswered:
-            request = self.unanswered.pop(0)
-            for _ in range(100):
-                if not is_open(self.send(request, Random(request.operation))):
-                    break
-                self.platform.sleep(30.0)
-            else:
-                raise AssertionError(f"{request} is never answered")
+        """Ask once more, under its key, for each thing that is still open."""
+        self.unanswered = [
+            request
+            for request in self.unanswered
+            if is_open(self.send(request, Random(request.operation)))
+        ]
 
     # ------------------------------------------------------------ asking
 

@@ -45,6 +45,10 @@ class Town:
 
     shops: list[Shop]
 
+    def of_key(self, processor_key: str) -> Shop:
+        """The merchant whose key at its processor this is."""
+        return next(shop for shop in self.shops if shop.processor_key == processor_key)
+
     def of(self, processor: str) -> list[Shop]:
         """The merchants of a processor."""
         return [shop for shop in self.shops if shop.processor == processor]

@@ -63,13 +63,14 @@ class StripeAccount:
 
 @dataclass
 class StripeServer:
-    """All accounts, by their API key. `now` is the time in seconds of the epoch.
+    """All accounts, by their API key. `now` is the virtual time, `epoch` the Unix time of its 0.
 
     `on_event` is called with each account's events as they happen; who sends notifications does so
     from there.
     """
 
     now: Callable[[], float]
+    epoch: float
     dice: Random
     on_event: Callable[[StripeAccount, Json], None] = lambda _account, _event: None
     accounts: dict[str, StripeAccount] = field(default_factory=dict)
@@ -250,7 +251,7 @@ class StripeServer:
             "id": self._id("re"),
             "object": "refund",
             "amount": amount,
-            "created": int(self.now()),
+            "created": int(self.epoch + self.now()),
             "currency": intent["currency"],
             "metadata": _metadata(params),
             "payment_intent": intent["id"],
@@ -299,7 +300,7 @@ class StripeServer:
             "object": "dispute",
             "amount": amount,
             "balance_transactions": [],
-            "created": int(self.now()),
+            "created": int(self.epoch + self.now()),
             "currency": intent["currency"],
             "payment_intent": intent_id,
             "status": "needs_response",
@@ -322,6 +323,13 @@ class StripeServer:
             dispute["balance_transactions"].append(moved)
             self._tell(account, "charge.dispute.funds_reinstated", dispute)
         self._tell(account, "charge.dispute.closed", dispute)
+
+    def finish_refunds(self) -> None:
+        """Every pending refund succeeds."""
+        for account in self.accounts.values():
+            for refund_id, refund in account.refunds.items():
+                if refund["status"] == "pending":
+                    self.finish_refund(account, refund_id, "succeeded")
 
     # ------------------------------------------------------------ books and events
 
@@ -356,7 +364,7 @@ class StripeServer:
             "id": self._id("evt"),
             "object": "event",
             "type": kind,
-            "created": int(self.now()),
+            "created": int(self.epoch + self.now()),
             "data": {"object": _copy(about)},
         }
         account.events.append(event)

@@ -2,48 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from random import Random
 from typing import Any, Final
+
+from botocore.exceptions import ClientError
 
 from runtime.bootstrap.payments import PaymentPartners
 from runtime.core.outside import Outside
 from runtime.gateways.processors.port import Processor, ProcessorConfig
 from runtime.gateways.processors.sandbox import SandboxProcessor
 from runtime.models import ALL_TABLES
+from runtime.models.sandbox_charge import SandboxCharge
 from runtime.repositories.codec import Codec, NoCipher
 from runtime.repositories.sandbox_charges import SandboxChargeRepository
 from runtime.repositories.store import Store
 from simulation.aws.account import AwsAccount
+from simulation.aws.s3 import arguments_of_link
 from simulation.aws.sqs import Queue
 from simulation.clients.client import Client
 from simulation.clients.kinds import CLIENTS
 from simulation.clients.town import Builder, Town
-from simulation.dynamodb import InMemoryClient, InMemoryDynamoDB
+from simulation.dynamodb import Change, InMemoryClient, InMemoryDynamoDB
 from simulation.environments import Environment
 from simulation.faults import FaultRates, PartnerRates
 from simulation.outside import BEGINNING, outside_for
+from simulation.platform.acquirer import Acquirer
 from simulation.platform.functions import FUNCTIONS, Functions, Partners
 from simulation.platform.gateway import Gateway
 from simulation.platform.history import History
 from simulation.platform.http import HttpRequest, HttpResponse
+from simulation.platform.logs import ErrorLog
+from simulation.platform.movements import SandboxMovements
+from simulation.platform.notifier import Notifier
 from simulation.platform.plan import Part, Plan
 from simulation.platform.receivers import Endpoints, ReceiverRates
 from simulation.platform.sandbox import SandboxLine
 from simulation.platform.settings import (
+    AUDIT_BUCKET,
     BUCKETS,
     DELIVERIES,
     EXPORT_JOBS,
     QUEUES,
+    SETTLEMENT_BUCKET,
     SETTLEMENT_FILES,
     StageSettings,
 )
+from simulation.platform.settling import settle
+from simulation.platform.sources import Sources
 from simulation.platform.stripe_network import StripeNetwork
-from simulation.platform.stripe_server import StripeServer
+from simulation.platform.stripe_server import StripeAccount, StripeServer
 from simulation.scheduler import Scheduler
-from simulation.tasks import Task
+from simulation.tasks import Task, Violation
 from simulation.watch.watching import CommitWatch
 
 LONGEST_INDEX_LAG: Final = 0.5
@@ -84,12 +96,24 @@ class Platform:
             name: self._make_queue(name, function) for name, function in CONSUMERS.items()
         }
         for bucket in BUCKETS:
-            self.aws.s3.create(bucket)
+            self.aws.s3.create(bucket, locked=bucket == AUDIT_BUCKET)
+        self.aws.announce(SETTLEMENT_BUCKET, self.queues[SETTLEMENT_FILES])
         self.line = PartnerRates.calm()
         """The line to processors and endpoints."""
+        self.log = ErrorLog(self._found_defect)
+        self.log.install()
         self.history = History()
         self.stripe = StripeServer(
-            lambda: BEGINNING.timestamp() + scheduler.now, Random(f"{seed}-stripe")
+            lambda: scheduler.now,
+            BEGINNING.timestamp(),
+            Random(f"{seed}-stripe"),
+            self._stripe_says,
+        )
+        self.notifier = Notifier(scheduler, self, Random(f"{seed}-notifier"))
+        self.sandbox = SandboxMovements()
+        self.database.on_commit.append(self._sandbox_moved)
+        self.acquirer = Acquirer(
+            self.sandbox, self.stripe, lambda: scheduler.now, self._put_settlement_file
         )
         self.endpoints = Endpoints(
             scheduler, lambda: self.line, Random(f"{seed}-endpoints"), ReceiverRates.calm()
@@ -98,11 +122,17 @@ class Platform:
         urls = {setting: self.queues[name].url for setting, name in QUEUES.items()}
         stage = StageSettings(self.tables, urls)
         self._sandbox_store = self._store_of_the_sandbox()
-        self.functions = Functions(scheduler, stage, self._partners(stage), self._outside_of)
+        self.functions = Functions(
+            scheduler, stage, self._partners(stage), self._outside_of, self.log.raised
+        )
         self.gateway = Gateway(self.functions)
+        self.sources = Sources(scheduler, self.database, self.tables, self.functions, self.queues)
         self.town: Town | None = None
         self.clients: list[Client] = []
         self.impatience = 0.0
+        self.is_settling = False
+        self.proof: dict[str, Any] = {}
+        """The answer of the last ledger verification, once the world is at rest."""
         self._beside = 0
 
     # ------------------------------------------------------------ building
@@ -151,6 +181,27 @@ class Platform:
 
         return Partners(PaymentPartners(stripe_http, sandbox), self.endpoints)
 
+    # ------------------------------------------------------------ processors
+
+    def _stripe_says(self, account: StripeAccount, event: dict[str, Any]) -> None:
+        if self.town is None:
+            return
+        hint = event["type"].startswith("payment_intent.")
+        self.notifier.tell(self.town.of_key(account.api_key), event, hint=hint)
+
+    def _sandbox_moved(self, changes: list[Change]) -> None:
+        table = self.tables[SandboxCharge.table_schema.name]
+        for change in changes:
+            if change.table.name == table:
+                self.sandbox.look(change.old, change.new, self.scheduler.now)
+
+    def _put_settlement_file(self, key: str, body: bytes) -> None:
+        self.aws.s3.put_object(Bucket=SETTLEMENT_BUCKET, Key=key, Body=body)
+
+    def items(self, table: str) -> Iterable[Mapping[str, Any]]:
+        """All rows of a table, by its name in the schema, in DynamoDB's typed form."""
+        return self.database.tables[self.tables[table]].items.values()
+
     # ------------------------------------------------------------ what clients see
 
     def api(self, request: HttpRequest, impatience: float | None = None) -> HttpResponse:
@@ -162,6 +213,19 @@ class Platform:
         finally:
             exchange.ended = self.scheduler.now
         return response
+
+    def follow(self, link: str, body: bytes | None = None) -> bytes | None:
+        """Use a signed link: put `body`, or read what is there; None where S3 refuses."""
+        operation, arguments = arguments_of_link(link)
+        assert operation == ("get_object" if body is None else "put_object"), link
+        try:
+            if body is None:
+                read: bytes = self.aws.s3.get_object(**arguments)["Body"].read()
+                return read
+            self.aws.s3.put_object(Body=body, **arguments)
+        except ClientError:
+            return None
+        return body
 
     def sleep(self, seconds: float) -> None:
         """Let others go on for so long."""
@@ -183,10 +247,11 @@ class Platform:
 
     # ------------------------------------------------------------ running
 
-    @property
-    def has_failed(self) -> bool:
-        """Whether something was found: a run ends then."""
-        return bool(self.gateway.crashes)
+    def _found_defect(self, error: BaseException) -> None:
+        """An exception that no fault explains ends the run, with its own trace."""
+        defect = Violation(f"t={self.scheduler.now:.3f}: defect: {type(error).__name__}: {error}")
+        defect.__cause__ = error
+        self.scheduler.break_off(defect)
 
     def run(self) -> None:
         """Build the town, then let all clients do what they are planned to."""
@@ -199,10 +264,14 @@ class Platform:
             for client in self.clients
             for number in range(client.workers)
         ]
-        self.scheduler.run(until=lambda: self.has_failed or self._are_done(tasks))
+        self.scheduler.run(until=lambda: self._are_done(tasks))
 
     def _are_done(self, tasks: list[Task]) -> bool:
         return self._beside == 0 and all(task.done for task in tasks)
+
+    def settle(self) -> None:
+        """Faults end, clients come back for their answers, until nothing is open."""
+        settle(self)
 
     def _let_things_go_wrong(self) -> None:
         dice = Random(f"{self.seed}-rates")

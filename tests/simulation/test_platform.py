@@ -4,17 +4,42 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
+
+from simulation.outcome import history_hash
 from simulation.platform.plan import ClientKind, Plan
 from simulation.platform.world import Platform
 
+KINDS = (ClientKind.CARDS, ClientKind.STRIPE, ClientKind.TRANSFERS)
+
 
 def test_clients_pay_and_transfer_through_the_functions_when_nothing_goes_wrong() -> None:
-    kinds = (ClientKind.CARDS, ClientKind.STRIPE, ClientKind.TRANSFERS)
-    platform = Platform("calm", Plan.drawn("calm", 120, parts=(), kinds=kinds), stops=False)
+    platform = Platform("calm", Plan.drawn("calm", 60, parts=(), kinds=KINDS))
     platform.run()
-    assert platform.gateway.crashes == []
-    statuses = Counter(
-        exchange.response.status for exchange in platform.history if exchange.response
-    )
+    platform.settle()
+    answers = (exchange.response for exchange in platform.history)
+    statuses = Counter(answer.status if answer is not None else None for answer in answers)
     assert statuses[201] > 60
-    assert statuses[500] == 0
+    assert (statuses[500], statuses[503], statuses[None]) == (0, 0, 0)
+    assert platform.log.defects == []
+    assert platform.proof["holds"], platform.proof
+    assert platform.deliveries, "merchants are told what happened"
+
+
+@pytest.mark.parametrize("seed", ["1", "2"])
+def test_a_world_in_which_everything_goes_wrong_comes_to_rest(seed: str) -> None:
+    platform = Platform(seed, Plan.drawn(seed, 60, kinds=KINDS))
+    platform.run()
+    assert platform.scheduler.injected, "something went wrong"
+    platform.settle()
+    assert platform.log.defects == []
+    assert platform.proof["holds"], platform.proof
+
+
+def test_one_seed_has_one_history() -> None:
+    hashes = set()
+    for _ in range(2):
+        platform = Platform("again", Plan.drawn("again", 40, kinds=KINDS))
+        platform.run()
+        hashes.add(history_hash(platform))
+    assert len(hashes) == 1

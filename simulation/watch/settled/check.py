@@ -35,7 +35,7 @@ def _named(platform: Platform) -> Iterator[str]:
     edited = {edit.key[0] for edit in watch.edits}
     now = to_instant(BEGINNING + timedelta(seconds=platform.scheduler.now))
     checks: dict[str, Iterable[str]] = {
-        "crash": (f"{request}: {error!r}" for request, error in platform.gateway.crashes),
+        "defect": (repr(error) for error in platform.log.defects),
         "answer": answer_faults(platform.history),
         "linearizability": linearizable(platform.history, edited),
         "ledger at rest": ledger_faults(rows, watch.rules.ledger, edited),

@@ -1,0 +1,133 @@
+"""Bring a world to rest: nothing goes wrong any more, and clients come back for their answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from runtime.domain.instants import to_datetime
+from simulation.faults import FaultRates, PartnerRates
+from simulation.outside import clock
+from simulation.platform.http import OPERATOR, HttpRequest
+from simulation.platform.receivers import ReceiverRates
+from simulation.platform.settings import CUT_SECONDS
+
+if TYPE_CHECKING:
+    from simulation.platform.world import Platform
+
+ROUND_SECONDS: Final = 300.0
+"""Between two runs of the schedules that finish things."""
+MOST_ROUNDS: Final = 100
+"""Some eight hours: longer than anything is tried again."""
+FINISHING: Final = ("resolver", "holds", "retries", "poll")
+OPEN_STATUSES: Final = {
+    "webhooks": ("pending",),
+    "exports": ("queued", "running"),
+    "settlement_files": ("processing",),
+}
+MOST_RUNS: Final = 40
+"""Invocations of a schedule that goes on where it stopped."""
+
+
+def settle(platform: Platform) -> None:
+    """Come to rest. What does not is for the checks of a world at rest to name."""
+    _calm(platform)
+    for schedule in platform.sources.schedules.values():
+        schedule.stop()
+    platform.stripe.finish_refunds()
+    for _ in range(2):  # what began only now has to be finished, too
+        _come_back(platform)
+        _finish(platform)
+    _come_back(platform)
+    _redeliver(platform)
+    platform.acquirer.correct_all()
+    platform.scheduler.sleep(ROUND_SECONDS)
+    _finish(platform)
+    for name in ("totals", "missing", "rotation", "archive"):
+        _run(platform, name)
+    _prove(platform)
+
+
+def _calm(platform: Platform) -> None:
+    platform.is_settling = True
+    platform.scheduler.rates = FaultRates.calm()
+    platform.aws.rates = platform.line = PartnerRates.calm()
+    platform.endpoints.rates = ReceiverRates.calm()
+    platform.impatience = 0.0
+
+
+def _come_back(platform: Platform) -> None:
+    spawn = platform.scheduler.spawn
+    tasks = [spawn(client.come_back, client.plan.name) for client in platform.clients]
+    platform.scheduler.join(tasks)
+    for task in tasks:
+        task.outcome()
+
+
+def _finish(platform: Platform) -> None:
+    """Run what finishes things until nothing is open."""
+    for _ in range(MOST_ROUNDS):
+        for name in FINISHING:
+            _run(platform, name)
+        platform.scheduler.sleep(ROUND_SECONDS)
+        if _is_quiet(platform) and not is_open(platform):
+            return
+
+
+def _is_quiet(platform: Platform) -> bool:
+    return platform.sources.quiet() and platform.notifier.is_quiet()
+
+
+def _run(platform: Platform, name: str) -> Any:
+    return platform.functions[name].invoke({"schedule": name})
+
+
+def is_open(platform: Platform) -> bool:
+    """Whether anything still waits for the platform itself."""
+    now = clock(platform.scheduler)()
+    for item in platform.items("transfers"):
+        expires_at = item.get("expires_at", {}).get("S")
+        if item["status"]["S"] == "pending" and to_datetime(expires_at) < now:
+            return True
+    queued = (platform.items(name) for name in ("payments", "transactions"))
+    if any("open_bucket" in item for items in queued for item in items):
+        return True
+    return any(
+        item.get("status", {}).get("S") in statuses
+        for name, statuses in OPEN_STATUSES.items()
+        for item in platform.items(name)
+    )
+
+
+def _redeliver(platform: Platform) -> None:
+    """An operator asks again for every webhook that was given up."""
+    failed = [
+        item["id"]["S"]
+        for item in platform.items("webhooks")
+        if item.get("status", {}).get("S") in ("failed", "expired")
+    ]
+    for number, webhook_id in enumerate(failed):
+        platform.api(
+            HttpRequest(
+                "set-up",
+                "POST",
+                f"/v1/webhooks/{webhook_id}/redeliver",
+                {},
+                headers={"idempotency-key": f"redeliver-{number}"},
+                credential=OPERATOR,
+            )
+        )
+    if failed:
+        _finish(platform)
+
+
+def _prove(platform: Platform) -> None:
+    """A ledger verification that begins now, when all that it reads is committed."""
+    platform.scheduler.sleep(CUT_SECONDS + ROUND_SECONDS)
+    for wanted in (1, 2):  # the first one may go on with a run that had begun before
+        for _ in range(MOST_RUNS):
+            platform.proof = _run(platform, "proof")
+            if platform.proof["completed"]:
+                break
+            platform.scheduler.sleep(ROUND_SECONDS)
+        else:
+            raise AssertionError(f"ledger verification {wanted} does not end: {platform.proof}")
