@@ -41,8 +41,8 @@ class InMemoryDynamoDB:
         self.on_commit: list[Callable[[list[Change]], None]] = commits.on_commit
         self.on_record: list[Callable[[Table, StreamEntry], None]] = commits.on_record
         self._transactions = transactions = Transactions(catalog, commits)
-        self.reads = reads = Reads(catalog, commits)
-        queries, writes = Queries(catalog, commits), PlainWrites(catalog, commits)
+        reads, queries = Reads(catalog, commits), Queries(catalog, commits)
+        writes = PlainWrites(catalog, commits)
         self.create_table = catalog.create_table
         self.delete_table = catalog.delete_table
         self.describe_table = catalog.describe_table

@@ -18,7 +18,7 @@ from simulation.dynamodb.expressions.ranges import KeyRange, key_range
 from simulation.dynamodb.expressions.reading import Values
 from simulation.dynamodb.indexes import Index, Key, Rank
 from simulation.dynamodb.requests import EXPRESSION_PARTS, Answer, Request, answer, only, projected
-from simulation.dynamodb.sizes import PAGE_BYTES, size_of
+from simulation.dynamodb.sizes import PAGE_BYTES, at_most_bytes, size_of
 from simulation.dynamodb.tables import HASHES, Table, hash_of
 from simulation.dynamodb.values import Item, Plain, canonical_item, plain
 
@@ -82,7 +82,7 @@ class Queries:
             if index is None
             else _of_index(table, index, wanted, start, forward)
         )
-        return _answered(asked, request, _page(items, request.get("Limit")))
+        return _answered(asked, request, items)
 
     def scan(self, **request: Any) -> Answer:
         """As the operation of this name; partitions come in the order of a hash of their keys."""
@@ -96,8 +96,7 @@ class Queries:
             keys = chain.from_iterable(table.partitions[p] for _, p in table.order[low:high])
         else:
             keys = _behind(table, table.key(start), low, high)
-        page = _page((table.items[key] for key in keys), request.get("Limit"))
-        return _answered(asked, request, page)
+        return _answered(asked, request, (table.items[key] for key in keys))
 
     def _asked(self, request: Request) -> _Asked:
         table = self._catalog.table(request["TableName"])
@@ -186,21 +185,25 @@ def _behind(table: Table, start: Key, low: int, high: int) -> Iterator[Key]:
         yield from keys[bisect_right(keys, start) :] if each == place else keys
 
 
-def _page(items: Iterator[Item], limit: int | None) -> _Page:
+def _page(items: Iterator[Item], limit: int | None, *, exact: bool) -> _Page:
+    """Items up to the limits; their size is `exact` only if it is asked for, or matters."""
     if limit is not None and limit < 1:
         raise invalid("Limit must be greater than or equal to 1")
     read: list[Item] = []
     size = 0
     for item in islice(items, limit):
         read.append(item)
-        size += size_of(item)
+        size += size_of(item) if exact else at_most_bytes(item)
+        if size >= PAGE_BYTES and not exact:
+            exact, size = True, sum(map(size_of, read))
         if size >= PAGE_BYTES:
             return _Page(read, size, full=True)
     return _Page(read, size, full=len(read) == limit)
 
 
-def _answered(asked: _Asked, request: Request, page: _Page) -> Answer:
+def _answered(asked: _Asked, request: Request, items: Iterator[Item]) -> Answer:
     consumed = Consumed(request)
+    page = _page(items, request.get("Limit"), exact=consumed.wanted)
     table, index = asked.table, asked.index
     name = None if index is None else index.name
     consumed.read(table, page.size, consistency_of(request), name)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, Final
 
 from runtime.domain.capacity import Consistency
@@ -22,9 +21,9 @@ from simulation.dynamodb.requests import (
     only,
     projected,
 )
-from simulation.dynamodb.sizes import BATCH_BYTES, MAX_TRANSACTION_BYTES, size_of
+from simulation.dynamodb.sizes import BATCH_BYTES, MAX_ITEM_BYTES, MAX_TRANSACTION_BYTES, size_of
 from simulation.dynamodb.tables import Table
-from simulation.dynamodb.values import Item, canonical_item
+from simulation.dynamodb.values import canonical_item
 
 MAX_KEYS: Final = 100
 _CAPACITY: Final = frozenset({"ReturnConsumedCapacity"})
@@ -33,22 +32,9 @@ _GET: Final = _ONE | _CAPACITY | {"ConsistentRead"}
 _OF_TABLE: Final = PROJECTION_PARTS | {"Keys", "ConsistentRead"}
 _BATCH: Final = _CAPACITY | {"RequestItems"}
 _TRANSACTION: Final = _CAPACITY | {"TransactItems"}
-_FEW: Final = 10
-"""Fewer items than this cannot be too large together."""
-
-
-@dataclass
-class _Room:
-    """What one batch may still answer."""
-
-    size: int
-    keys: int
-
-    def takes(self, item: Item | None) -> bool:
-        """Whether there is room for one more, which is taken."""
-        self.keys -= 1
-        self.size -= 0 if item is None else size_of(item)
-        return self.size >= 0 and self.keys >= 0
+_FEW: Final = MAX_TRANSACTION_BYTES // MAX_ITEM_BYTES
+_FEW_OF_BATCH: Final = BATCH_BYTES // MAX_ITEM_BYTES
+"""So many items cannot be too large together."""
 
 
 class Reads:
@@ -57,8 +43,6 @@ class Reads:
     def __init__(self, catalog: Catalog, commits: Commits) -> None:
         self._catalog = catalog
         self._commits = commits
-        self.keys_served: Callable[[int], int] = lambda keys: keys
-        """How many of so many keys a BatchGetItem answers; the others stay unprocessed."""
 
     def get_item(self, **request: Any) -> Answer:
         """As the operation of this name; also an eventually consistent read sees the newest."""
@@ -79,12 +63,12 @@ class Reads:
         asked: dict[str, Any] = request["RequestItems"]
         keys = sum(len(each["Keys"]) for each in asked.values())
         judge_length("requestItems", keys, MAX_KEYS)
-        room = _Room(BATCH_BYTES, self.keys_served(keys))
+        room = BATCH_BYTES if keys > _FEW_OF_BATCH else None
         found: dict[str, list[Any]] = {}
         left: dict[str, Any] = {}
         for name, of_table in asked.items():
             only(of_table, _OF_TABLE, "BatchGetItem")
-            found[name], unread = self._batch(name, of_table, room, consumed)
+            found[name], unread, room = self._batch(name, of_table, room, consumed)
             if unread:
                 left[name] = {**of_table, "Keys": unread}
         return answer(Responses=found, UnprocessedKeys=left, **consumed.all())
@@ -135,9 +119,9 @@ class Reads:
         return table, key, wanted
 
     def _batch(
-        self, name: str, request: Request, room: _Room, consumed: Consumed
-    ) -> tuple[list[Any], list[Any]]:
-        """The items of one table, and the keys that there is no `room` for any more."""
+        self, name: str, request: Request, room: int | None, consumed: Consumed
+    ) -> tuple[list[Any], list[Any], int | None]:
+        """The items of one table, the keys that there is no `room` for, and what is left of it."""
         table = self._catalog.table(name)
         wanted = projection_of(request)
         keys = [table.key(key) for key in request["Keys"]]
@@ -148,12 +132,14 @@ class Reads:
         found: list[Any] = []
         for number, key in enumerate(keys):
             item = table.items.get(key)
-            if not room.takes(item):
-                return found[::-1], list(request["Keys"][number:])
+            if room is not None and item is not None:
+                room -= size_of(item)
+                if room < 0:
+                    return found[::-1], list(request["Keys"][number:]), room
             consumed.read_item(table, item, consistency_of(request))
             if item is not None:
                 found.append(projected(item, wanted))
-        return found[::-1], []
+        return found[::-1], [], room
 
 
 def projection_of(request: Request) -> tuple[str, ...] | None:

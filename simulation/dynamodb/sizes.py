@@ -16,6 +16,7 @@ PAGE_BYTES: Final = 1024 * 1024
 BATCH_BYTES: Final = 16 * 1024 * 1024
 """A BatchGetItem leaves keys unprocessed beyond it."""
 _MOST_PER_CHARACTER: Final = 4
+"""Bytes in UTF-8; a digit of a number takes less than one, which leaves room for its sign."""
 
 
 def size_of(item: Item) -> int:
@@ -24,12 +25,17 @@ def size_of(item: Item) -> int:
 
 
 def exceeds(item: Item, most: int) -> bool:
-    """Whether an item has more than `most` bytes: most items are seen at a glance to have not."""
-    bound = 0
-    for name, value in item.items():
-        ((kind, content),) = value.items()
-        if kind in ("S", "N", "B"):
-            bound += _MOST_PER_CHARACTER * (len(name) + len(content)) + 2
-        else:
-            bound += _MOST_PER_CHARACTER * len(name) + value_size(value)
-    return bound > most and item_size(item) > most
+    """Whether an item has more than `most` bytes."""
+    return at_most_bytes(item) > most and item_size(item) > most
+
+
+def at_most_bytes(item: Item) -> int:
+    """A bound that an item's size keeps below, found at a glance."""
+    bound = sum(map(len, item)) * _MOST_PER_CHARACTER
+    for value in item.values():
+        for content in value.values():  # there is one
+            if type(content) is str or type(content) is bytes:
+                bound += len(content) * _MOST_PER_CHARACTER
+            else:
+                bound += value_size(value)
+    return bound

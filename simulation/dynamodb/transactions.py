@@ -30,7 +30,7 @@ from simulation.dynamodb.errors import (
     validation_error,
 )
 from simulation.dynamodb.requests import Answer, Request, answer, judge_length, only
-from simulation.dynamodb.sizes import MAX_TRANSACTION_BYTES, size_of
+from simulation.dynamodb.sizes import MAX_ITEM_BYTES, MAX_TRANSACTION_BYTES, size_of
 from simulation.dynamodb.tables import Change
 from simulation.dynamodb.values import Item
 
@@ -40,8 +40,8 @@ MAX_ACTIONS: Final = 100
 MAX_TOKEN_LENGTH: Final = 36
 TOKEN_SECONDS: Final = 600.0
 _REQUEST: Final = frozenset({"TransactItems", "ClientRequestToken", "ReturnConsumedCapacity"})
-_FEW: Final = 10
-"""Fewer items than this cannot be too large together."""
+_FEW: Final = MAX_TRANSACTION_BYTES // MAX_ITEM_BYTES
+"""So many items cannot be too large together."""
 
 
 class Transaction:

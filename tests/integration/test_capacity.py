@@ -1,7 +1,8 @@
 """The meter's units beside those that the engines report, for every shape of a call.
 
 The emulator reports transactions as AWS does, DynamoDB Local does not; DynamoDB Local reports reads
-by their size, the emulator does not. So each is believed where it is right.
+by their size, the emulator does not. So each is believed where it is right. The engine in memory
+is held to the same.
 """
 
 from __future__ import annotations
@@ -126,7 +127,21 @@ def amazon(dynamodb_local_engine: Engine) -> Iterator[Bench]:
     bench.drop()
 
 
-@pytest.fixture(params=["emulator", "amazon"])
+@pytest.fixture
+def memory(in_memory_engine: Engine) -> Iterator[Bench]:
+    bench = Bench(in_memory_engine)
+    yield bench
+    bench.drop()
+
+
+@pytest.fixture(params=["emulator", "memory"])
+def writer(request: pytest.FixtureRequest) -> Bench:
+    """On an engine that reports writes and transactions as AWS does."""
+    bench: Bench = request.getfixturevalue(request.param)
+    return bench
+
+
+@pytest.fixture(params=["emulator", "amazon", "memory"])
 def either(request: pytest.FixtureRequest) -> Bench:
     bench: Bench = request.getfixturevalue(request.param)
     return bench
@@ -168,22 +183,22 @@ CASES = pytest.mark.parametrize(
 
 @CASES
 def test_a_plain_put_is_priced_as_the_engine_does(
-    emulator: Bench, before: Attributes | None, after: Attributes
+    writer: Bench, before: Attributes | None, after: Attributes
 ) -> None:
     if before is not None:
-        emulator.place(before)
-    emulator.must_agree(emulator.client.put_item, TableName=emulator.indexed, Item=after)
+        writer.place(before)
+    writer.must_agree(writer.client.put_item, TableName=writer.indexed, Item=after)
 
 
 @CASES
 def test_a_put_in_a_transaction_is_priced_as_the_engine_does(
-    emulator: Bench, before: Attributes | None, after: Attributes
+    writer: Bench, before: Attributes | None, after: Attributes
 ) -> None:
     if before is not None:
-        emulator.place(before)
-    emulator.must_agree(
-        emulator.client.transact_write_items,
-        TransactItems=[{"Put": {"TableName": emulator.indexed, "Item": after}}],
+        writer.place(before)
+    writer.must_agree(
+        writer.client.transact_write_items,
+        TransactItems=[{"Put": {"TableName": writer.indexed, "Item": after}}],
     )
 
 
@@ -197,7 +212,7 @@ def test_a_plain_put_into_a_bare_table_is_priced_as_amazons_engine_does(
 
 
 def test_items_of_many_shapes_are_priced_as_the_engine_does(
-    emulator: Bench, dice: random.Random
+    writer: Bench, dice: random.Random
 ) -> None:
     for _ in range(RANDOM_WRITES):
         names = dice.sample(sorted(EVERY_TYPE), dice.randint(0, 5))
@@ -209,36 +224,36 @@ def test_items_of_many_shapes_are_priced_as_the_engine_does(
             "N": str(dice.choice((1, -1)) * dice.randint(0, 10 ** dice.randint(1, 30)))
         }
         if dice.random() < 0.5:
-            emulator.must_agree(emulator.client.put_item, TableName=emulator.indexed, Item=row)
+            writer.must_agree(writer.client.put_item, TableName=writer.indexed, Item=row)
         else:
-            emulator.must_agree(
-                emulator.client.transact_write_items,
-                TransactItems=[{"Put": {"TableName": emulator.indexed, "Item": row}}],
+            writer.must_agree(
+                writer.client.transact_write_items,
+                TransactItems=[{"Put": {"TableName": writer.indexed, "Item": row}}],
             )
 
 
-def test_updates_and_deletes_are_priced_as_the_engine_does(emulator: Bench) -> None:
-    emulator.place(WHOLE)
+def test_updates_and_deletes_are_priced_as_the_engine_does(writer: Bench) -> None:
+    writer.place(WHOLE)
     change = {
-        "TableName": emulator.indexed,
+        "TableName": writer.indexed,
         "Key": key(),
         "UpdateExpression": "SET #s = :s REMOVE #h",
         "ExpressionAttributeNames": {"#s": "state", "#h": "hidden"},
         "ExpressionAttributeValues": {":s": {"S": "t"}},
     }
-    emulator.must_agree(emulator.client.update_item, **change)
-    delete = {"TableName": emulator.indexed, "Key": key()}
-    emulator.must_agree(emulator.client.delete_item, **delete)
-    emulator.must_agree(emulator.client.delete_item, **delete)
-    emulator.must_agree(emulator.client.update_item, **change)
+    writer.must_agree(writer.client.update_item, **change)
+    delete = {"TableName": writer.indexed, "Key": key()}
+    writer.must_agree(writer.client.delete_item, **delete)
+    writer.must_agree(writer.client.delete_item, **delete)
+    writer.must_agree(writer.client.update_item, **change)
 
 
-def test_a_mixed_transaction_is_priced_by_table_and_index(emulator: Bench) -> None:
+def test_a_mixed_transaction_is_priced_by_table_and_index(writer: Bench) -> None:
     for identifier in ("1", "2", "3"):
-        emulator.place(WHOLE | key(identifier) | {"hidden": {"S": "h" * 1200}})
-    table = emulator.indexed
-    emulator.must_agree(
-        emulator.client.transact_write_items,
+        writer.place(WHOLE | key(identifier) | {"hidden": {"S": "h" * 1200}})
+    table = writer.indexed
+    writer.must_agree(
+        writer.client.transact_write_items,
         TransactItems=[
             {
                 "Update": {
@@ -264,21 +279,21 @@ def test_a_mixed_transaction_is_priced_by_table_and_index(emulator: Bench) -> No
                 }
             },
             {"Put": {"TableName": table, "Item": WHOLE | key("4")}},
-            {"Put": {"TableName": emulator.bare, "Item": item("5", body="b" * 1100)}},
+            {"Put": {"TableName": writer.bare, "Item": item("5", body="b" * 1100)}},
         ],
     )
-    assert emulator.meter.items_written == 4
+    assert writer.meter.items_written == 4
 
 
-def test_a_transaction_that_is_sent_again_under_its_token_costs_reads(emulator: Bench) -> None:
+def test_a_transaction_that_is_sent_again_under_its_token_costs_reads(writer: Bench) -> None:
     request = {
-        "TransactItems": [{"Put": {"TableName": emulator.indexed, "Item": WHOLE}}],
+        "TransactItems": [{"Put": {"TableName": writer.indexed, "Item": WHOLE}}],
         "ClientRequestToken": uuid.uuid4().hex,
     }
-    emulator.must_agree(emulator.client.transact_write_items, **request)
-    emulator.must_agree(emulator.client.transact_write_items, **request)
-    assert emulator.meter.write_units == 0
-    assert emulator.meter.read_units == 2
+    writer.must_agree(writer.client.transact_write_items, **request)
+    writer.must_agree(writer.client.transact_write_items, **request)
+    assert writer.meter.write_units == 0
+    assert writer.meter.read_units == 2
 
 
 @pytest.mark.parametrize("consistent", [True, False])
@@ -330,12 +345,12 @@ def test_a_query_of_an_index_is_charged_to_it(either: Bench) -> None:
     assert either.meter.items_read == 3
 
 
-def test_a_transactional_read_costs_twice_a_strong_one(emulator: Bench) -> None:
-    emulator.reader.put_item(TableName=emulator.bare, Item=item())
-    gets = [{"Get": {"TableName": emulator.bare, "Key": key(i)}} for i in ("1", "none")]
-    emulator.must_agree(emulator.client.transact_get_items, TransactItems=gets)
-    assert emulator.meter.read == {(emulator.bare, None): 4.0}
-    assert emulator.meter.items_read == 1
+def test_a_transactional_read_costs_twice_a_strong_one(writer: Bench) -> None:
+    writer.reader.put_item(TableName=writer.bare, Item=item())
+    gets = [{"Get": {"TableName": writer.bare, "Key": key(i)}} for i in ("1", "none")]
+    writer.must_agree(writer.client.transact_get_items, TransactItems=gets)
+    assert writer.meter.read == {(writer.bare, None): 4.0}
+    assert writer.meter.items_read == 1
 
 
 def test_a_refused_plain_write_is_charged_and_a_canceled_transaction_is_not(either: Bench) -> None:
