@@ -75,7 +75,7 @@ class Expressions:
     def _joined(self, parts: list[Condition]) -> Condition:
         """Parts that are joined themselves stand in parentheses, and need two of their kind."""
         every = self._dice.random() < 0.5
-        self.forms.append("and" if every else "or")
+        self.forms.append("all_of" if every else "any_of")
         return all_of(*parts) if every else any_of(*parts)
 
     def _single(self, keys: tuple[str, ...] = ("p",)) -> Condition:
