@@ -13,6 +13,7 @@ import pytest
 
 from runtime.models.merchant import Merchant, MerchantProfile
 from runtime.models.payment import Payment, PaymentStatus
+from runtime.models.scope import Scope
 from runtime.models.total import Figures, Group, Total
 from runtime.repositories.merchants import MerchantRepository
 from runtime.repositories.payment_lists import PaymentLists
@@ -220,6 +221,28 @@ def test_each_difference_is_named_and_repaired_to_the_unit(
     fold(world)
     for shop in shops:
         must_say(summary_of(world, shop), truth_of(world.payments(), shop))
+
+
+def test_miscounted_payments_are_counted_again_in_the_order_of_their_ids(
+    world: World, dice: Random
+) -> None:
+    """The order of a set is another one in each process; what is asked of DynamoDB is not."""
+    populated(world, dice)
+    group = world.payments()[0].merchant_id
+    lost = [a_like(world.payments()[0], f"{world.payments()[0].id[:-2]}{n:02}") for n in range(20)]
+    for payment in lost:
+        world.put(payment)
+    read: list[str] = []
+
+    class Noting(PaymentRepository):
+        def get(self, payment_id: str, scope: Scope) -> Payment | None:
+            read.append(payment_id)
+            return super().get(payment_id, scope)
+
+    report = check_totals(desk(world, payments=Noting(world.store)), repair=True)
+    assert [each.group.merchant_id for each in report.differences] == [group]
+    assert report.holds
+    assert read == sorted(payment.id for payment in lost)
 
 
 def test_more_groups_than_memory_holds_are_read_in_shares(world: World, dice: Random) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, wait
 from functools import partial
+from typing import Any
 
 import pytest
 
 from runtime.bootstrap.outside import RealThreads
-from runtime.services.fair_run import Due, RunLimits, WorkerThreads, run_fairly
+from runtime.services.fair_run import Due, Ended, RunLimits, WorkerThreads, run_fairly
 from tests.support.resolver_model import Shop, VirtualTown, one_by_one
 
 STUCK = 10_000
@@ -111,6 +113,21 @@ def test_threads_work_side_by_side_for_each_owner_only_so_many() -> None:
         run = run_fairly(lambda: dues, workers, limits, lambda: True, time.monotonic)
     assert sorted(run.results) == ["a"] * 20 + ["b"] * 20
     assert most == {"a": 3, "b": 3}
+
+
+def test_what_ends_at_one_time_is_taken_in_the_order_in_which_it_began() -> None:
+    workers = WorkerThreads[int](AllAtOnce(1))
+    for number in range(40):
+        workers.begin(partial(Ended, "a", number))
+    assert [each.result for each in workers.ended(None)] == list(range(40))
+    assert workers.ended(0.0) == []
+
+
+class AllAtOnce(RealThreads):
+    """Tells of what has ended only when all has, as a set: in the order of no one."""
+
+    def first_done(self, futures: Iterable[Future[Any]], seconds: float | None) -> set[Future[Any]]:
+        return set(wait(futures, 10).done)
 
 
 def test_what_a_work_raises_ends_the_run_after_the_others_at_work_have_ended() -> None:
