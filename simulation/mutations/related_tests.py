@@ -179,8 +179,27 @@ RELATED: Final[Mapping[str, tuple[str, ...]]] = {
 """By the beginning of a path below `runtime/`: tests below `tests/`."""
 
 
+_STAGED: Final = frozenset(
+    {
+        "tests/integration/test_audit_verification.py",
+        "tests/integration/test_capacity.py",
+        "tests/integration/test_customers.py",
+        "tests/integration/test_functions.py",
+        "tests/integration/test_limits.py",
+        "tests/integration/test_lock_out.py",
+        "tests/integration/test_merchants.py",
+        "tests/integration/test_poison_records.py",
+        "tests/integration/test_processor_events.py",
+        "tests/integration/test_transfer_answers.py",
+        "tests/integration/test_transfer_lock_out.py",
+        "tests/integration/test_webhook_api.py",
+    }
+)
+"""Tests that start more than the engine in memory."""
+
+
 def related_tests(paths: Iterable[str]) -> tuple[str, ...]:
-    """Tests of these files of the product, from the root of the project, unit tests first.
+    """Tests of these files of the product, from the root of the project, the fastest first.
 
     Raises LookupError for a file of which nothing is said here.
     """
@@ -191,4 +210,16 @@ def related_tests(paths: Iterable[str]) -> tuple[str, ...]:
         if not tests:
             raise LookupError(f"no tests are named for {path}")
         found.update({f"tests/{name}": None for several in tests for name in several})
-    return tuple(sorted(found, key=lambda name: "/integration/" in name))
+    return tuple(sorted(found, key=_slowness))
+
+
+def by_slowness(tests: Iterable[str]) -> tuple[tuple[str, ...], ...]:
+    """Unit tests, tests on the engine in memory, and those that start more; each in its order."""
+    groups: tuple[list[str], ...] = ([], [], [])
+    for test in tests:
+        groups[_slowness(test)].append(test)
+    return tuple(tuple(group) for group in groups if group)
+
+
+def _slowness(test: str) -> int:
+    return 0 if test.startswith("tests/unit/") else 1 + (test in _STAGED)

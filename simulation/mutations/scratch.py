@@ -13,7 +13,7 @@ from typing import Final
 from simulation.mutations.mutation import Mutation
 
 COPIED: Final = ("runtime", "simulation", "stacks", "local", "tests", "benchmarks", "docs")
-FILES: Final = ("pyproject.toml", "app.py", "cdk.json", "Makefile")
+"""Folders; of the root itself, all files are copied."""
 LINKED: Final = (".venv", "node_modules", ".local")
 """Tools that tests start; nothing is planted there."""
 _NOT_COPIED: Final = shutil.ignore_patterns("__pycache__", "*.pyc", "build", "cdk.out")
@@ -29,9 +29,9 @@ class Scratch:
         for name in COPIED:
             if (project / name).is_dir():
                 shutil.copytree(project / name, root / name, ignore=_NOT_COPIED)
-        for name in FILES:
-            if (project / name).is_file():
-                shutil.copy2(project / name, root / name)
+        for file in project.iterdir():
+            if file.is_file():
+                shutil.copy2(file, root)
         for name in LINKED:
             if (project / name).exists():
                 (root / name).symlink_to((project / name).resolve())

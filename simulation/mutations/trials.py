@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from simulation.mutations.related_tests import related_tests
+from simulation.mutations.related_tests import by_slowness, related_tests
 
 SEED: Final = "mutation"
 """Seeds are this and a number, so that every fault meets the same histories."""
 SIMULATION_SECONDS: Final = 600.0
 TESTS_SECONDS: Final = 900.0
 _LAST_LINE: Final = re.compile(r"history sha256:[0-9a-f]{64} .*?operations (\d+).*violations (\d+)")
+_VIOLATION: Final = re.compile(r"^VIOLATION in seed (\S+) .*\n\s*(.*)", re.MULTILINE)
+_CRASH: Final = re.compile(r"^crash: (.*)", re.MULTILINE)
 _FAILED: Final = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
 _TESTS_FAILED: Final = 1
 """pytest's exit status for tests that failed; others say that it could not run them."""
@@ -42,33 +44,32 @@ class Found:
 def simulate(root: Path, *, operations: int, per_seed: int) -> Found:
     """Run the simulation of the tree `root` from one seed after the other.
 
-    At most `operations` in all, `per_seed` from each. What ends without a history (a crash, or no
-    end) counts as found: the product does that to nobody when it is sound.
+    At most `operations` in all, `per_seed` from each. A run that does not end counts as found:
+    without a fault they all do.
     """
     began, done, number = time.monotonic(), 0, 0
     while done < operations:
         number += 1
         seed, wanted = f"{SEED}-{number}", min(per_seed, operations - done)
-        command = ("-m", "simulation", "--seed", seed, "--operations", str(wanted))
+        command = ("-m", "simulation", "--no-shrink", "--seed", seed, "--operations", str(wanted))
         status, output = _run(root, command, SIMULATION_SECONDS)
         reported = _LAST_LINE.search(output)
         done += int(reported[1]) if reported else wanted
-        if status != 0:
-            detail = _first_words(output) if reported else f"no history: {_first_words(output)}"
-            return Found(seed, done, time.monotonic() - began, detail)
+        seconds = time.monotonic() - began
+        if status is None:
+            return Found(seed, done, seconds, f"no end within {SIMULATION_SECONDS:.0f} s")
         if reported is None:
             raise RuntimeError(f"the simulation printed no history:\n{output[-2000:]}")
+        if status != 0:
+            return Found(seed, done, seconds, _violation_in(output))
     return Found(None, done, time.monotonic() - began)
 
 
 def run_tests(root: Path, paths: Sequence[str]) -> Found:
     """Run the tests of the files `paths` in the tree `root`, until the first one fails."""
     began = time.monotonic()
-    tests = related_tests(paths)
-    unit = [test for test in tests if "/unit/" in test]
-    integration = [test for test in tests if "/unit/" not in test]
-    for some in (unit, integration):
-        found = _first_failure(root, some) if some else None
+    for tests in by_slowness(related_tests(paths)):
+        found = _first_failure(root, tests)
         if found is not None:
             return Found(found[0], 0, time.monotonic() - began, found[1])
     return Found(None, 0, time.monotonic() - began)
@@ -112,6 +113,13 @@ def _run(root: Path, arguments: Sequence[str], seconds: float) -> tuple[int | No
         output, _ = process.communicate()
         return None, output
     return process.returncode, output
+
+
+def _violation_in(output: str) -> str:
+    """What the simulation says of the rule that was violated, shortened."""
+    found, crash = _VIOLATION.search(output), _CRASH.search(output)
+    told = found[2] if found else f"crash: {crash[1]}" if crash else _first_words(output)
+    return told[:160]
 
 
 def _first_words(output: str) -> str:
