@@ -190,6 +190,7 @@ _STAGED: Final = frozenset(
         "tests/integration/test_merchants.py",
         "tests/integration/test_poison_records.py",
         "tests/integration/test_processor_events.py",
+        "tests/integration/test_stripe_connector.py",
         "tests/integration/test_transfer_answers.py",
         "tests/integration/test_transfer_lock_out.py",
         "tests/integration/test_webhook_api.py",

@@ -20,7 +20,7 @@ SEED: Final = "mutation"
 SIMULATION_SECONDS: Final = 600.0
 TESTS_SECONDS: Final = 900.0
 _LAST_LINE: Final = re.compile(r"history sha256:[0-9a-f]{64} .*?operations (\d+).*violations (\d+)")
-_VIOLATION: Final = re.compile(r"^VIOLATION in seed (\S+) .*\n\s*(.*)", re.MULTILINE)
+_VIOLATION: Final = re.compile(r"^VIOLATION in seed .*\n\s*(.*)", re.MULTILINE)
 _CRASH: Final = re.compile(r"^crash: (.*)", re.MULTILINE)
 _FAILED: Final = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
 _TESTS_FAILED: Final = 1
@@ -118,7 +118,7 @@ def _run(root: Path, arguments: Sequence[str], seconds: float) -> tuple[int | No
 def _violation_in(output: str) -> str:
     """What the simulation says of the rule that was violated, shortened."""
     found, crash = _VIOLATION.search(output), _CRASH.search(output)
-    told = found[2] if found else f"crash: {crash[1]}" if crash else _first_words(output)
+    told = found[1] if found else f"crash: {crash[1]}" if crash else _first_words(output)
     return told[:160]
 
 
