@@ -44,6 +44,8 @@ class Town:
     """All merchants."""
 
     shops: list[Shop]
+    verdicts: list[tuple[str, Any]] = field(default_factory=list)
+    """Answers about chains of the audit log, by the entities that were asked about."""
 
     def of_key(self, processor_key: str) -> Shop:
         """The merchant whose key at its processor this is."""

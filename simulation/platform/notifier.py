@@ -57,10 +57,12 @@ class Notifier:
         """Nothing is on its way, or will be sent again."""
         return self.waiting == 0
 
-    def tell(self, shop: Any, event: dict[str, Any], *, hint: bool = False) -> None:
-        """Something happened at the processor of `shop`; mostly it is told."""
+    def tell(
+        self, shop: Any, event: dict[str, Any], *, hint: bool = False, always: bool = False
+    ) -> None:
+        """Something happened at the processor of `shop`; mostly, or `always`, it is told."""
         throw = self.dice.random()
-        if throw < SILENT_SHARE or (hint and throw > HINT_SHARE):
+        if not always and (throw < SILENT_SHARE or (hint and throw > HINT_SHARE)):
             return
         times = 2 if self.dice.random() < 0.1 else 1
         for _ in range(times):

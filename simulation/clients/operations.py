@@ -1,0 +1,156 @@
+"""Operators and merchants' administrators: profiles, secrets, API keys, webhooks, audit, alerts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import Any
+
+from simulation.clients.client import Client, Latest
+from simulation.platform.http import OPERATOR
+from simulation.platform.receivers import Endpoints
+
+SOME: tuple[str, ...] = ("payments", "reports", "customers", "transfers")
+
+
+class OperationsClient(Client):
+    """What happens beside the money."""
+
+    workers = 2
+    pause_seconds = 10.0
+
+    def steps(self) -> Mapping[Callable[[Random], None], int]:  # noqa: D102
+        self.keys = Latest(most=4)
+        self.entities = Latest(most=20)
+        return {
+            self.change_merchant: 10,
+            self.rotate_secret: 3,
+            self.make_key: 8,
+            self.use_key: 14,
+            self.revoke_key: 5,
+            self.look_at_webhooks: 12,
+            self.redeliver: 8,
+            self.verify_audit: 14,
+            self.look_around: 12,
+            self.apply_events: 4,
+            self.shut_and_open: 8,
+            self.repeat: 4,
+        }
+
+    # ------------------------------------------------------------ the merchant
+
+    def change_merchant(self, dice: Random) -> None:
+        """Another name, limit or number of index buckets, for the version that was read."""
+        path = f"/v1/merchants/{self.shop.id}"
+        seen = self.read(dice, path)
+        if seen is None or seen.status != 200 or self.left <= 0:
+            return
+        version = seen.body["version"]
+        if dice.random() < 0.4:
+            changes: list[dict[str, Any]] = [
+                {"index_buckets": min(seen.body["index_buckets"] + 1, 8)},
+                {"rate_limits": {"payments_per_minute": dice.choice([30, 60, 1_000])}},
+                {"reconciliation": {"tolerance_minor": dice.choice([0, 2])}},
+            ]
+            body = {**dice.choice(changes), "version": version}
+            self.ask(dice, "PATCH", path, body, credential=OPERATOR)
+        else:
+            own: list[dict[str, Any]] = [
+                {"name": f"{self.shop.name} {dice.randrange(100)}"},
+                {"webhook_url": Endpoints.url_of(self.shop.name)},
+            ]
+            self.ask(dice, "PATCH", path, {**dice.choice(own), "version": version})
+
+    def rotate_secret(self, dice: Random) -> None:
+        """A new webhook secret; the old one also signs for a day."""
+        path = f"/v1/merchants/{self.shop.id}/rotate-webhook-secret"
+        self.ask(dice, "POST", path, {"revoke_old": dice.random() < 0.5})
+
+    # ------------------------------------------------------------ API keys
+
+    def make_key(self, dice: Random) -> None:
+        """A key for a machine client."""
+        body = {"name": "machine", "permissions": dice.sample(SOME, 2)}
+        made = self.ask(dice, "POST", "/v1/api-keys", body)
+        if made is not None and made.status == 201:
+            self.keys.add((made.body["id"], made.body["secret"]))
+
+    def use_key(self, dice: Random) -> None:
+        """A request with a key, or with one that is none."""
+        secret = f"sk_{dice.randrange(10**30):030d}"
+        if self.keys and dice.random() < 0.9:
+            secret = self.keys.one(dice)[1]
+        self.ask(dice, "GET", "/v1/payments", query={"limit": "1"}, api_key=secret)
+
+    def revoke_key(self, dice: Random) -> None:
+        """A key is revoked, and used no more after the gateway has forgotten it."""
+        if self.keys:
+            self.ask(dice, "POST", f"/v1/api-keys/{self.keys.one(dice)[0]}/revoke", {})
+
+    # ------------------------------------------------------------ webhooks
+
+    def look_at_webhooks(self, dice: Random) -> None:
+        """The list, and one of it."""
+        listed = self.read(dice, "/v1/webhooks", {"limit": "10"})
+        if listed is not None and listed.status == 200 and listed.body["data"] and self.left > 0:
+            self.read(dice, f"/v1/webhooks/{dice.choice(listed.body['data'])['id']}")
+
+    def redeliver(self, dice: Random) -> None:
+        """A webhook once more."""
+        query = {"limit": "10"}
+        if dice.random() < 0.5:
+            query["status"] = dice.choice(["failed", "delivered", "expired"])
+        listed = self.read(dice, "/v1/webhooks", query)
+        if listed is not None and listed.status == 200 and listed.body["data"] and self.left > 0:
+            webhook = dice.choice(listed.body["data"])["id"]
+            self.ask(dice, "POST", f"/v1/webhooks/{webhook}/redeliver", {})
+
+    # ------------------------------------------------------------ looking
+
+    def verify_audit(self, dice: Random) -> None:
+        """The chain of an entity, and whether it holds."""
+        if not self.entities or dice.random() < 0.3:
+            listed = self.read(dice, "/v1/payments", {"limit": "10"})
+            if listed is not None and listed.status == 200:
+                for document in listed.body["data"]:
+                    self.entities.add(document["id"])
+            return
+        entity = dice.choice([self.entities.one(dice), *self.shop.wallets["USD"]])
+        if dice.random() < 0.5:
+            self.read(dice, "/v1/audit", {"entity_id": entity, "limit": "10"})
+            return
+        answer = self.read(dice, f"/v1/audit/{entity}/verify")
+        if answer is not None and answer.status == 200:
+            self.town.verdicts.append((entity, answer.body))
+
+    def look_around(self, dice: Random) -> None:
+        """Lists of all kinds."""
+        lists: list[tuple[str, bool]] = [
+            ("/v1/alerts", False),
+            ("/v1/api-keys", False),
+            ("/v1/idempotency-keys", False),
+            ("/v1/merchants", True),
+            ("/v1/alerts", True),
+            ("/v1/processor-events", True),
+            (f"/v1/merchants/{self.shop.id}/processor-accounts", True),
+        ]
+        path, for_operator = dice.choice(lists)
+        who = OPERATOR if for_operator else None
+        limited = {} if path.endswith("processor-accounts") else {"limit": "5"}
+        self.read(dice, path, limited, who)
+
+    def apply_events(self, dice: Random) -> None:
+        """What a processor said and could not be applied is applied again."""
+        listed = self.read(dice, "/v1/processor-events", {"limit": "5"}, OPERATOR)
+        if listed is not None and listed.status == 200 and listed.body["data"] and self.left > 0:
+            event = dice.choice(listed.body["data"])["id"]
+            path = f"/v1/processor-events/{event}/apply"
+            self.operate(dice, "POST", path, {}, for_merchant=False)
+
+    def shut_and_open(self, dice: Random) -> None:
+        """An account that everybody uses takes no transfers for a moment."""
+        account = dice.choice(self.shop.wallets["USD"])
+        for action in ("deactivate", "activate"):
+            path = f"/v1/accounts/{account}/{action}"
+            self.operate(dice, "POST", path, {}, for_merchant=False)
+            self.platform.sleep(dice.random() * 3.0)
