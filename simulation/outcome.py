@@ -46,7 +46,7 @@ def play(plan: Plan, progress: Progress = lambda _: None) -> Outcome:
     try:
         platform.run()
         getattr(platform, "settle", lambda: None)()
-        violations = check_settled(platform)
+        violations = check_settled(platform) or platform.tamper()
     except Violation as violation:
         found = [str(finding) for finding in platform.watch.findings]
         violations = found or [f"scheduler: {violation}"]

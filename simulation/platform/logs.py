@@ -12,8 +12,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from runtime.errors import PlatformError
 from runtime.observability import logger
+from runtime.services.reconciliation.dependencies import NoTimeLeft
 
-EXPECTED = (PlatformError, BotoCoreError, ClientError, BatchProcessingError)
+EXPECTED = (PlatformError, BotoCoreError, ClientError, BatchProcessingError, NoTimeLeft)
 """What faults from outside end in. Any other exception is a defect of the platform."""
 UNEXPECTED_FAILURE = "unexpected failure"
 """What a function of the API logs of what it answers as 500."""
@@ -50,8 +51,12 @@ class ErrorLog(logging.Handler):
     def raised(self, function: str, error: BaseException) -> None:
         """A function ended in an exception."""
         self.errors[f"{function} raised {type(error).__name__}"] += 1
-        if not isinstance(error, EXPECTED):
-            self._defect(error)
+        errors: list[BaseException] = [error]
+        if isinstance(error, BatchProcessingError):
+            errors = [each[1] for each in error.child_exceptions or () if each[1] is not None]
+        for each in errors:
+            if not isinstance(each, EXPECTED):
+                self._defect(each)
 
     def _defect(self, error: BaseException) -> None:
         self.defects.append(error)

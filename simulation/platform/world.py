@@ -30,6 +30,8 @@ from simulation.environments import Environment
 from simulation.faults import FaultRates, PartnerRates
 from simulation.outside import BEGINNING, outside_for
 from simulation.platform.acquirer import Acquirer
+from simulation.platform.deployments import Deployer
+from simulation.platform.edits import Editor
 from simulation.platform.functions import FUNCTIONS, Functions, Partners
 from simulation.platform.gateway import Gateway
 from simulation.platform.history import History
@@ -133,6 +135,8 @@ class Platform:
         self.is_settling = False
         self.proof: dict[str, Any] = {}
         """The answer of the last ledger verification, once the world is at rest."""
+        self.deployer = Deployer(self, Random(f"{seed}-deployer"))
+        self.editor = Editor(self, Random(f"{seed}-editor"))
         self._beside = 0
 
     # ------------------------------------------------------------ building
@@ -264,6 +268,10 @@ class Platform:
             for client in self.clients
             for number in range(client.workers)
         ]
+        if Part.DEPLOYMENTS in self.plan.parts:
+            self.scheduler.spawn(self.deployer.work, "deployer")
+        if Part.EDITS in self.plan.parts:
+            self.scheduler.spawn(self.editor.work, "editor")
         self.scheduler.run(until=lambda: self._are_done(tasks))
 
     def _are_done(self, tasks: list[Task]) -> bool:
@@ -272,6 +280,10 @@ class Platform:
     def settle(self) -> None:
         """Faults end, clients come back for their answers, until nothing is open."""
         settle(self)
+
+    def tamper(self) -> list[str]:
+        """Edit the books by hand, at rest; the edits of the run that nobody has found."""
+        return self.editor.tamper() if Part.EDITS in self.plan.parts else []
 
     def _let_things_go_wrong(self) -> None:
         dice = Random(f"{self.seed}-rates")

@@ -70,7 +70,7 @@ class NewsRule:
         """Take down what the commit means to merchants."""
         for table, changes in commit.changes.items():
             for change in changes:
-                if change.new is None:
+                if change.new is None or table not in self.tables:
                     continue
                 if table == "webhooks":
                     self._deliver(change.key[0], change.new)

@@ -7,14 +7,12 @@ from collections import Counter
 import pytest
 
 from simulation.outcome import history_hash
-from simulation.platform.plan import ClientKind, Plan
+from simulation.platform.plan import Plan
 from simulation.platform.world import Platform
-
-KINDS = (ClientKind.CARDS, ClientKind.STRIPE, ClientKind.TRANSFERS)
 
 
 def test_clients_pay_and_transfer_through_the_functions_when_nothing_goes_wrong() -> None:
-    platform = Platform("calm", Plan.drawn("calm", 60, parts=(), kinds=KINDS))
+    platform = Platform("calm", Plan.drawn("calm", 100, parts=()))
     platform.run()
     platform.settle()
     answers = (exchange.response for exchange in platform.history)
@@ -28,18 +26,19 @@ def test_clients_pay_and_transfer_through_the_functions_when_nothing_goes_wrong(
 
 @pytest.mark.parametrize("seed", ["1", "2"])
 def test_a_world_in_which_everything_goes_wrong_comes_to_rest(seed: str) -> None:
-    platform = Platform(seed, Plan.drawn(seed, 60, kinds=KINDS))
+    platform = Platform(seed, Plan.drawn(seed, 80))
     platform.run()
     assert platform.scheduler.injected, "something went wrong"
     platform.settle()
     assert platform.log.defects == []
     assert platform.proof["holds"], platform.proof
+    assert platform.tamper() == [], "every edit is found and named"
 
 
 def test_one_seed_has_one_history() -> None:
     hashes = set()
     for _ in range(2):
-        platform = Platform("again", Plan.drawn("again", 40, kinds=KINDS))
+        platform = Platform("again", Plan.drawn("again", 40))
         platform.run()
         hashes.add(history_hash(platform))
     assert len(hashes) == 1

@@ -1,0 +1,41 @@
+"""Deployments while requests run: new environments have other settings, old ones serve on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from simulation.platform.world import Platform
+
+LEAST_SECONDS, MOST_SECONDS = 150.0, 900.0
+"""Between two deployments."""
+MOST_OPEN_BUCKETS: Final = 16
+CACHE_SECONDS: Final = (0, 5, 60)
+
+
+@dataclass
+class Deployer:
+    """Deploys every now and then. Open buckets only ever grow (settings/payments.py)."""
+
+    platform: Platform
+    dice: Random
+
+    def work(self) -> None:
+        """Until the world is brought to rest."""
+        platform = self.platform
+        while True:
+            platform.sleep(self.dice.uniform(LEAST_SECONDS, MOST_SECONDS))
+            if platform.is_settling:
+                return
+            self.deploy()
+
+    def deploy(self) -> None:
+        """One deployment: it takes hold as environments are replaced."""
+        functions = self.platform.functions
+        stage = functions.stage
+        grown = min(stage.open_buckets + self.dice.choice((0, 2, 4)), MOST_OPEN_BUCKETS)
+        functions.deploy(
+            stage.next(open_buckets=grown, merchant_cache_seconds=self.dice.choice(CACHE_SECONDS))
+        )

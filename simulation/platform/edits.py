@@ -1,0 +1,199 @@
+"""Rows edited by hand, past the platform: each must be found, and named.
+
+While clients work only what moves no money is edited. The books are tampered with once the world
+is at rest and was judged, so that what is found then is found because of the edit.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import TYPE_CHECKING, Any, Final
+
+from simulation.dynamodb import InMemoryClient
+from simulation.platform.http import OPERATOR, HttpRequest
+from simulation.platform.settling import prove
+
+if TYPE_CHECKING:
+    from simulation.platform.world import Platform
+
+LEAST_SECONDS, MOST_SECONDS = 60.0, 400.0
+ALERT: Final = "an alert"
+PROOF: Final = "ledger verification"
+_ZERO: Final[Mapping[str, str]] = {"N": "0"}
+CHAIN: Final = "the verification of its audit chain"
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One edit: of which entity, what was done to it, and what must name it."""
+
+    entity_id: str
+    what: str
+    found_by: tuple[str, ...]
+
+
+@dataclass
+class Editor:
+    """An operator with write access to the tables."""
+
+    platform: Platform
+    dice: Random
+    edits: list[Edit] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._client: Any = InMemoryClient(self.platform.database)
+
+    # ------------------------------------------------------------ while clients work
+
+    def work(self) -> None:
+        """Edit descriptions now and then, until the world is brought to rest."""
+        while True:
+            self.platform.sleep(self.dice.uniform(LEAST_SECONDS, MOST_SECONDS))
+            if self.platform.is_settling:
+                return
+            payments = list(self.platform.items("payments"))
+            if payments:
+                payment = self.dice.choice(payments)
+                self._edit(
+                    "payments",
+                    {"id": payment["id"]},
+                    {"description": {"S": f"edited {self.dice.randrange(10**6)}"}},
+                    Edit(payment["id"]["S"], "its description was edited", (ALERT,)),
+                )
+
+    # ------------------------------------------------------------ at rest
+
+    def tamper(self) -> list[str]:
+        """Edit the books and the audit log; what of all edits nobody has found."""
+        for edit in (
+            self._more_money,
+            self._another_entry,
+            self._another_capture,
+            self._another_audit_row,
+            self._no_audit_row,
+        ):
+            edit()
+        scheduler = self.platform.scheduler
+        for _ in range(20):
+            scheduler.sleep(60.0)
+            if self.platform.sources.quiet():
+                break
+        proof = json.dumps(prove(self.platform))
+        alerts = {item["entity_id"]["S"] for item in self.platform.items("alerts")}
+        finds: Mapping[str, Callable[[str], bool]] = {
+            ALERT: lambda entity: entity in alerts,
+            PROOF: lambda entity: entity in proof,
+            CHAIN: self._chain_fails,
+        }
+        return [
+            f"edit: {edit.entity_id}: {edit.what}, and {by} does not name it"
+            for edit in self.edits
+            for by in edit.found_by
+            if not finds[by](edit.entity_id)
+        ]
+
+    def _more_money(self) -> None:
+        """Somebody gives himself money."""
+        assert self.platform.town is not None
+        account = self.dice.choice(self.platform.town.shops).wallets["USD"][0]
+        row = self._row("accounts", id=account, shard="00")
+        more = {name: _plus(row[name], 777) for name in ("balance", "spendable")}
+        key = {"id": row["id"], "shard": row["shard"]}
+        edit = Edit(account, "its balance was raised", (ALERT, PROOF))
+        self._edit("accounts", key, more, edit)
+
+    def _another_entry(self) -> None:
+        """A statement is made to say something else."""
+        row = self._any("entries", lambda item: "transfer_id" in item)
+        if row is not None:
+            key = {"account_shard": row["account_shard"], "sequence": row["sequence"]}
+            edit = Edit(row["account_shard"]["S"], "an entry was edited", (PROOF,))
+            self._edit("entries", key, {"amount": _plus(row["amount"], 5)}, edit)
+
+    def _another_capture(self) -> None:
+        """A payment is made to have taken more."""
+        row = self._any("payments", lambda item: int(item.get("amount_captured", _ZERO)["N"]) > 1)
+        if row is not None:
+            edit = Edit(row["id"]["S"], "what was captured was edited", (ALERT, PROOF))
+            more = {"amount_captured": _plus(row["amount_captured"], 1)}
+            self._edit("payments", {"id": row["id"]}, more, edit)
+
+    def _another_audit_row(self) -> None:
+        """The log is made to name somebody else."""
+        row = self._any("audit_log", _is_first_of_a_whole_entity)
+        if row is not None:
+            edit = Edit(row["entity_id"]["S"], "an audit row was edited", (ALERT, CHAIN))
+            self._edit("audit_log", _audit_key(row), {"user_id": {"S": "nobody"}}, edit)
+
+    def _no_audit_row(self) -> None:
+        """A line of the log disappears, and others that build on it stay."""
+        rows = list(self.platform.items("audit_log"))
+        later = {item["entity_id"]["S"] for item in rows if item["version"]["N"] == "2"}
+        edited = {edit.entity_id for edit in self.edits}
+        row = self._any(
+            "audit_log",
+            lambda item: (
+                item["version"]["N"] == "1"
+                and item["entity_id"]["S"] in later
+                and item["entity_id"]["S"] not in edited
+            ),
+        )
+        if row is not None:
+            edit = Edit(row["entity_id"]["S"], "an audit row was deleted", (ALERT, CHAIN))
+            self.edits.append(edit)
+            with self.platform.watch.by_hand(edit.what):
+                name = self.platform.tables["audit_log"]
+                self._client.delete_item(TableName=name, Key=_audit_key(row))
+
+    # ------------------------------------------------------------ how
+
+    def _edit(
+        self, table: str, key: Mapping[str, Any], values: Mapping[str, Any], edit: Edit
+    ) -> None:
+        self.edits.append(edit)
+        names = {f"#{n}": name for n, name in enumerate(values)}
+        given = {f":{n}": value for n, value in enumerate(values.values())}
+        assigned = ", ".join(f"#{n} = :{n}" for n in range(len(values)))
+        with self.platform.watch.by_hand(edit.what):
+            self._client.update_item(
+                TableName=self.platform.tables[table],
+                Key=dict(key),
+                UpdateExpression=f"SET {assigned}",
+                ExpressionAttributeNames=names,
+                ExpressionAttributeValues=given,
+            )
+
+    def _row(self, table: str, **key: str) -> Mapping[str, Any]:
+        typed = {name: {"S": value} for name, value in key.items()}
+        name = self.platform.tables[table]
+        row: Mapping[str, Any] = self._client.get_item(TableName=name, Key=typed)["Item"]
+        return row
+
+    def _any(
+        self, table: str, wanted: Callable[[Mapping[str, Any]], bool]
+    ) -> Mapping[str, Any] | None:
+        rows = [item for item in self.platform.items(table) if wanted(item)]
+        return self.dice.choice(rows) if rows else None
+
+    def _chain_fails(self, entity_id: str) -> bool:
+        request = HttpRequest(
+            "operator", "GET", f"/v1/audit/{entity_id}/verify", credential=OPERATOR
+        )
+        answer = self.platform.api(request)
+        return answer.status == 200 and not answer.body["valid"]
+
+
+def _plus(value: Mapping[str, str], more: int) -> dict[str, str]:
+    return {"N": str(int(value["N"]) + more)}
+
+
+def _is_first_of_a_whole_entity(row: Mapping[str, Any]) -> bool:
+    """Not of a shard of a hot account: the API verifies whole entities."""
+    return row["version"]["N"] == "1" and "#" not in row["entity_id"]["S"]
+
+
+def _audit_key(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {"entity_id": row["entity_id"], "sequence": row["sequence"]}
