@@ -69,7 +69,7 @@ class Requests:
 
     # ------------------------------------------------------------ writes
 
-    def _action(self, kind: str | None = None) -> tuple[str, Body]:
+    def _action(self, kind: str | None = None, rate: float = WRONG_RATE) -> tuple[str, Body]:
         kinds = ("Put", "Update", "Delete", "ConditionCheck")
         kind = kind or self.dice.choices(kinds, (5, 5, 1, 1))[0]
         table, rendered = self._values.table(), rendering()
@@ -85,7 +85,7 @@ class Requests:
             if self.dice.random() < 0.9:
                 body["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
         _fill(body, rendered)
-        self._break(body, wrong.OF_WRITES)
+        self._break(body, wrong.OF_WRITES, rate)
         return kind, body
 
     def _plain_write(self, kind: str) -> Body:
@@ -113,7 +113,7 @@ class Requests:
         self._expressions.forms.append("token again")
         if self.dice.random() < 0.3:
             self._expressions.forms.append("token with another request")
-            kind, action = self._action()
+            kind, action = self._action(rate=0.0)
             body["TransactItems"] = [{kind: action}]
         return body
 
