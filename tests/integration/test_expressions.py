@@ -286,9 +286,10 @@ def test_a_settled_read_waits_for_the_commit_that_it_meets(either_world: World) 
     world = either_world
     mark: Key = {"id": "mer_1", "item": MARK_ITEM}
     world.store.transact([update(Total, mark).count(version=1)], token=uuid.uuid4().hex)
-    locks = ItemLocks(world.key_names, hold_seconds=0.3)
+    slept = [0.0]
+    locks = ItemLocks(world.key_names, hold_seconds=0.3, clock=lambda: sum(slept))
     writer = world.store_on(locks.attach(world.engine.dynamodb()))
-    reader = world.store_on(locks.attach(world.engine.dynamodb()))
+    reader = world.store_on(locks.attach(world.engine.dynamodb()), sleep=slept.append)
     writer.transact([update(Total, mark).count(version=1)], token=uuid.uuid4().hex)
     assert TotalsRepository(reader).mark("mer_1") == 2
     assert reader.usage.counts()["retries"] > 0
