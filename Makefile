@@ -111,8 +111,14 @@ test: node ## everything that must hold before a merge
 	@echo 'All checks passed.'
 
 .PHONY: test-deep
-test-deep: node ## what takes long and rarely finds what `make test` does not
-	$(PY) -m pytest tests/e2e tests/infrastructure tests/integration -m deep --numprocesses 2 $(ARGS)
+test-deep: node ## what takes long and rarely finds what `make test` does not  [TEST_SEED= OPERATIONS=20000]
+	@failed=; \
+		$(MAKE) --no-print-directory simulate-faults SEED='$(TEST_SEED)' \
+			OPERATIONS=$(or $(OPERATIONS),20000) ARGS='--processes 2' || failed="$$failed simulate-faults"; \
+		$(PY) -m pytest tests/e2e tests/infrastructure tests/integration --numprocesses 2 -m deep \
+			--durations=10 || failed="$$failed deep-tests"; \
+		if [ -n "$$failed" ]; then echo "FAILED:$$failed" >&2; exit 1; fi
+	@echo 'All deep checks passed.'
 
 .PHONY: lint
 lint: venv ## ruff, format, mypy --strict, import contract
