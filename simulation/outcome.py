@@ -45,15 +45,19 @@ def play(plan: Plan, progress: Progress = lambda _: None) -> Outcome:
     platform.database.on_commit.append(lambda _: progress(platform))
     try:
         platform.run()
-        getattr(platform, "settle", lambda: None)()
+        platform.settle()
         violations = check_settled(platform) or platform.tamper()
     except Violation as violation:
-        found = [str(finding) for finding in platform.watch.findings]
-        violations = found or [f"scheduler: {violation}"]
+        violations = [f"scheduler: {violation}"]
     except Exception as crash:  # noqa: BLE001 - whatever it is, the run proves nothing
         trace = "".join(traceback.format_exception(crash))
         violations = [f"crash: {type(crash).__name__}: {crash}\n{trace}"]
-    return _outcome(platform, violations)
+    # What a rule has found comes first: what broke after that may follow from it.
+    violations = [str(finding) for finding in platform.watch.findings] or violations
+    try:
+        return _outcome(platform, violations)
+    finally:
+        platform.scheduler.close()
 
 
 def _outcome(platform: Platform, violations: list[str]) -> Outcome:

@@ -30,13 +30,19 @@ Pair = tuple[str, str]
 """Source and destination of transfers of powers of two."""
 
 
-def linearizable(exchanges: Iterable[Exchange], edited: Set[str] = frozenset()) -> list[str]:
+def linearizable(
+    exchanges: Iterable[Exchange],
+    edited: Set[str] = frozenset(),
+    unkept: Set[str] = frozenset(),
+) -> list[str]:
     """What no order of all operations explains, of keys and of balances; empty if one does.
 
-    `edited`: accounts that somebody changed by hand, whose balances say nothing.
+    `edited`: accounts that somebody changed by hand, whose balances say nothing. `unkept`: keys
+    (merchant#method#path#key) whose answer could not be stored.
     """
     history = list(exchanges)
-    faults = register_faults(keyed_calls(history))
+    calls = (call for call in keyed_calls(history) if "#".join(call.register) not in unkept)
+    faults = register_faults(calls)
     for pair, (transfers, reads) in power_histories(history).items():
         if not edited & set(pair):
             faults += [f"accounts {pair}: {each}" for each in power_faults(transfers, reads)]

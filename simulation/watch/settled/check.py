@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from runtime.domain.instants import to_instant
 from simulation.outside import BEGINNING
@@ -13,15 +13,24 @@ from simulation.watch.histories import linearizable
 from simulation.watch.settled.books import account_amounts, ledger_faults
 from simulation.watch.settled.effects import effect_faults
 from simulation.watch.settled.model import model_faults
-from simulation.watch.settled.open_things import open_faults
+from simulation.watch.settled.open_things import open_faults, unkept_keys
+from simulation.watch.settled.processors import MovementLike, processor_faults
 from simulation.watch.settled.rows import Rows
 from simulation.watch.settled.sandbox import sandbox_faults
 from simulation.watch.settled.settlements import settlement_faults
 from simulation.watch.settled.totals import total_faults
+from simulation.watch.settled.verification import (
+    audit_verification_faults,
+    head_faults,
+    ledger_verification_faults,
+)
 from simulation.watch.settled.webhooks import webhook_faults
 
 if TYPE_CHECKING:
     from simulation.platform.world import Platform
+
+ANSWER_NOT_KEPT: Final = "the answer could not be enciphered and is not kept"
+"""Log message of a payment's outcome that was committed while KMS was unavailable."""
 
 
 def check_settled(platform: Platform) -> list[str]:
@@ -34,19 +43,39 @@ def _named(platform: Platform) -> Iterator[str]:
     rows = Rows({name: platform.database.tables[t].items for name, t in platform.tables.items()})
     edited = {edit.key[0] for edit in watch.edits}
     now = to_instant(BEGINNING + timedelta(seconds=platform.scheduler.now))
+    unkept = unkept_keys(rows)
     checks: dict[str, Iterable[str]] = {
         "defect": (repr(error) for error in platform.log.defects),
         "answer": answer_faults(platform.history),
-        "linearizability": linearizable(platform.history, edited),
+        "linearizability": linearizable(platform.history, edited, unkept),
         "ledger at rest": ledger_faults(rows, watch.rules.ledger, edited),
         "model": model_faults(platform.history, account_amounts(rows), now),
         "effects": effect_faults(platform.history, watch.rules.made, rows),
-        "open": open_faults(rows, now),
+        "open": (*open_faults(rows, now, unkept), *_unkept_faults(platform, unkept)),
         "totals": total_faults(rows, edited),
         "sandbox": sandbox_faults(rows),
+        "processors": processor_faults(rows, _movements(platform), edited),
         "settlement": settlement_faults(rows),
         "webhooks": webhook_faults(watch.rules.news, platform.deliveries),
+        "audit heads": head_faults(platform, rows),
+        "audit verification": audit_verification_faults(platform, rows),
+        "ledger verification": ledger_verification_faults(platform),
     }
     for rule, faults in checks.items():
         for fault in faults:
             yield f"{rule}: {fault}"
+
+
+def _movements(platform: Platform) -> Iterator[MovementLike]:
+    """What moved at both processors."""
+    for movements in platform.sandbox.by_merchant.values():
+        yield from movements
+    for account in platform.stripe.accounts.values():
+        yield from account.movements
+
+
+def _unkept_faults(platform: Platform, unkept: Set[str]) -> Iterator[str]:
+    """No more answers are missing than the platform has said that it could not store."""
+    told = platform.log.errors[ANSWER_NOT_KEPT]
+    if len(unkept) > told:
+        yield f"of {sorted(unkept)} no answer is kept, and the log tells of {told}"

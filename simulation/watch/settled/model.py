@@ -69,7 +69,9 @@ def model_of(exchanges: Iterable[Exchange], now: str) -> Model:
     for (_, path, _), tries in keys.items():
         document = accepted(tries)
         if path == _ACCOUNTS and document is not None:
-            model.accounts[document["id"]] = [document["balance"], 0, 0]
+            # A hot account's opening is added to it later, so its first answer says 0.
+            opening = (tries[0].request.body or {}).get("opening_balance", 0)
+            model.accounts[document["id"]] = [int(opening), 0, 0]
     holds: dict[str, tuple[Legs, str]] = {}
     for (_, path, _), tries in keys.items():
         if path == _TRANSFERS:

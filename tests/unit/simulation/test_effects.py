@@ -90,7 +90,7 @@ def test_new_rows_are_taken_down_by_request_and_derived_ones_are_not():
 
 
 def opened(name, balance):
-    return post("/v1/accounts", 201, {"id": name, "balance": balance}, key=name)
+    return post("/v1/accounts", 201, {"id": name}, {"opening_balance": balance}, name)
 
 
 def moved(number, *legs, key=None, status=201, hold=False, **more):

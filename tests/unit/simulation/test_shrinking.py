@@ -96,11 +96,11 @@ def test_one_hash_over_all_parts_in_order():
 
 
 def test_a_choice_limits_a_plan():
-    choice = Choice(frozenset({Part.FAULTS}), clients=(("cards-0", 3), ("bank-7", 1)))
+    choice = Choice(frozenset({Part.FAULTS}), clients=(("cards-0", 3), ("powers-3", 1)))
     plan = choice.plan("s", 2_000)
     assert [(client.name, client.operations) for client in plan.clients] == [
         ("cards-0", 3),
-        ("bank-7", 1),
+        ("powers-3", 1),
     ]
     assert plan.parts == {Part.FAULTS}
     with pytest.raises(ValueError, match="cards-99"):

@@ -1,0 +1,148 @@
+"""The platform's own verifications, run once more at rest: of the ledger and of the audit log.
+
+Both must hold, but for what was edited by hand: that they must name, and nothing else.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Set
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Final
+
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_public_key,
+)
+
+from runtime.gateways.audit_archive import AuditArchive
+from runtime.gateways.verification_index import VerificationIndex
+from runtime.repositories.alerts import AlertRepository
+from runtime.repositories.audit import AuditRepository
+from runtime.repositories.audited import AuditedTables
+from runtime.repositories.codec import Codec, NoCipher
+from runtime.repositories.store import Store
+from runtime.services.archive_verification import ArchiveReader
+from runtime.services.audit_verification import VerificationDesk, VerificationReport, verify
+from simulation.dynamodb import InMemoryClient
+from simulation.outside import outside_for
+from simulation.platform.settings import AUDIT_BUCKET, AUDIT_KEY
+from simulation.scheduler import Scheduler
+from simulation.watch.settled.rows import Faults, Rows
+from simulation.watch.values import text
+from simulation.watch.watching import Edit
+
+if TYPE_CHECKING:
+    from simulation.platform.world import Platform
+
+AUDITED: Final = frozenset(
+    {
+        *("accounts", "customers", "merchants", "payments"),
+        *("settlements", "transactions", "transfers"),
+    }
+)
+"""Tables whose changes the audit log has."""
+OUT_OF_BAND: Final = "out_of_band"
+
+
+def ledger_verification_faults(platform: Platform) -> Faults:
+    """What the ledger's verification, which began at rest, finds that nobody has edited."""
+    edited = {edit.key[0] for edit in platform.watch.edits}
+    report = platform.proof
+    if not report.get("completed"):
+        yield f"no verification of the ledger was completed: {report}"
+        return
+    for check in report["checks"]:
+        for named in check["violations"]:
+            if not edited & set(named["id"].split("#")):
+                yield f"{check['name']}: {named}"
+    if not report["holds"] and not edited:
+        yield "the ledger's verification does not hold"
+
+
+def audit_verification_faults(platform: Platform, rows: Rows) -> Faults:
+    """What the audit log's verification finds, and edits that nobody was alerted of."""
+    watch = platform.watch
+    forged = {edit.key[0] for edit in watch.edits if edit.table == "audit_log"}
+    report = in_task(platform.scheduler, lambda: _audit_report(platform))
+    named = {finding.subject for finding in report.findings}
+    for finding in report.findings:
+        if finding.subject not in forged:
+            yield f"{finding.subject}: {finding.reason}"
+    for entity in sorted(forged - named):
+        yield f"the audit rows of {entity} were edited, and the verification says nothing"
+    edited = {_entity(edit) for edit in watch.edits if edit.table in AUDITED}
+    alerted = {
+        text(item, "entity_id") for item in rows.of("alerts") if text(item, "type") == OUT_OF_BAND
+    }
+    for entity in sorted(edited - alerted):
+        yield f"{entity} was edited by hand, and nobody was alerted"
+    for entity in sorted(alerted - edited):
+        yield f"{entity} counts as edited by hand, and nobody has edited it"
+
+
+def head_faults(platform: Platform, rows: Rows) -> Faults:
+    """Each chain ends with the version of its entity, and has one row for each version."""
+    heads = platform.watch.rules.audit.heads
+    edited: Set[str] = {_entity(edit) for edit in platform.watch.edits}
+    for table in sorted(AUDITED):
+        for item in rows.of(table):
+            name, shard = text(item, "id"), text(item, "shard") or "00"
+            entity = name if shard == "00" else f"{name}#{shard}"
+            if name.startswith("number#") or entity in edited:
+                continue
+            head, version = heads.get(entity), item["version"]["N"]
+            if head is None:
+                yield f"{entity} has no audit rows"
+            elif (head.length, int(head.sequence.partition("#")[0])) != (int(version),) * 2:
+                yield f"{entity} has version {version}, and its audit rows end with {head}"
+
+
+def in_task(scheduler: Scheduler, work: Callable[[], Any]) -> Any:
+    """What `work` returns, done as a task of the simulation so that it may wait."""
+    task = scheduler.spawn(work, "verification")
+    scheduler.run(until=lambda: task.done)
+    return task.value
+
+
+def _audit_report(platform: Platform) -> VerificationReport:
+    outside = outside_for(platform.scheduler, None, platform.aws.clients(None))
+    client: Any = InMemoryClient(platform.database)
+    store = Store(client, platform.tables, Codec(NoCipher()), lambda: 60.0, outside)
+    with TemporaryDirectory() as directory:
+        index = VerificationIndex(Path(directory) / "index.sqlite", threading.Lock())
+        reader = ArchiveReader(
+            AuditArchive(outside.aws.s3(), AUDIT_BUCKET),
+            index,
+            _public_key(platform),
+            outside.threads,
+        )
+        desk = VerificationDesk(
+            audit=AuditRepository(store),
+            alerts=AlertRepository(store),
+            tables=AuditedTables(store),
+            reader=reader,
+            index=index,
+            outside=outside,
+            grace=timedelta(0),
+            patience_seconds=5,
+        )
+        try:
+            return verify(desk)
+        finally:
+            index.close()
+
+
+def _public_key(platform: Platform) -> bytes:
+    """What verifies the archive's roots, as KMS hands it out: DER."""
+    key = load_pem_public_key(platform.aws.kms.public_key_pem(AUDIT_KEY).encode())
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _entity(edit: Edit) -> str:
+    """The name of an edited row in the audit log."""
+    shard = edit.key[1] if len(edit.key) > 1 else "00"
+    return edit.key[0] if shard == "00" else f"{edit.key[0]}#{shard}"
