@@ -20,6 +20,7 @@ from simulation.parts import Choice, hash_over, parted, play_parts
 from simulation.platform.plan import ClientKind, Part, Plan
 from simulation.shrinking import MOST_TRIES, Shrinking
 
+ALL_KINDS: Final = Choice().kinds
 STORY_LINES: Final = 40
 """Requests of a minimal history that are printed: the last ones before the violation."""
 STORY_FILE: Final = Path(".local/simulation-violation.txt")
@@ -90,7 +91,7 @@ def replay_command(plan: Plan, operations: int, choice: Choice) -> str:
     clients = ",".join(f"{client.name}:{client.operations}" for client in plan.clients)
     parts = ",".join(sorted(plan.parts)) or "none"
     values = {"SEED": plan.seed, "OPERATIONS": operations, "CLIENTS": clients, "PARTS": parts}
-    if choice.kinds != tuple(ClientKind):
+    if choice.kinds != ALL_KINDS:
         values["KINDS"] = ",".join(choice.kinds)
     words = (f"{name}={shlex.quote(str(value))}" for name, value in values.items())
     return f"make simulate-faults {' '.join(words)}"
@@ -116,7 +117,7 @@ def _parts(options: argparse.Namespace) -> frozenset[Part]:
 
 def _kinds(options: argparse.Namespace) -> tuple[ClientKind, ...]:
     names = _names(options.kinds)
-    return tuple(ClientKind) if names == ["all"] else tuple(map(ClientKind, names))
+    return ALL_KINDS if names == ["all"] else tuple(map(ClientKind, names))
 
 
 def _clients(text: str) -> tuple[tuple[str, int], ...]:

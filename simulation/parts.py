@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Final
 
+from simulation.clients.kinds import CLIENTS
 from simulation.outcome import Outcome, play
 from simulation.platform.plan import ClientKind, Part, Plan
 from simulation.platform.world import Platform
@@ -32,7 +33,7 @@ class Choice:
     """What a run is limited to: kinds of clients, parts, and clients by name with operations."""
 
     parts: frozenset[Part] = frozenset(Part)
-    kinds: tuple[ClientKind, ...] = tuple(ClientKind)
+    kinds: tuple[ClientKind, ...] = tuple(CLIENTS)
     clients: tuple[tuple[str, int], ...] = ()
 
     def plan(self, seed: str, operations: int) -> Plan:
