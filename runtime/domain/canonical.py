@@ -28,8 +28,14 @@ def _ordered(value: Any) -> Any:
     if isinstance(value, float):
         raise TypeError(f"{value!r}: a float has no one text; write whole numbers or text")
     if isinstance(value, dict):
-        names = sorted(value, key=lambda name: name.encode("utf-16-be"))
+        # Of ASCII the order of code points is that of UTF-16 code units.
+        is_ascii = all(map(str.isascii, value))
+        names = sorted(value, key=None if is_ascii else _utf_16)
         return {name: _ordered(value[name]) for name in names}
     if isinstance(value, (list, tuple)):
         return [_ordered(member) for member in value]
     return value
+
+
+def _utf_16(name: str) -> bytes:
+    return name.encode("utf-16-be")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from functools import lru_cache
+from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, StringConstraints
 
@@ -11,8 +12,11 @@ from runtime.schema import Row
 
 MAX_AMOUNT_MINOR = 10**12
 """Largest amount of one operation, in minor units of its currency."""
+INSTANTS_REMEMBERED: Final = 4_096
+"""Instants that were seen to be in the calendar: rows of one change have theirs in common."""
 
 
+@lru_cache(maxsize=INSTANTS_REMEMBERED)
 def _in_the_calendar(instant: str) -> str:
     datetime.fromisoformat(instant)
     return instant
