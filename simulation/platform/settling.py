@@ -14,11 +14,11 @@ from simulation.platform.settings import CUT_SECONDS
 if TYPE_CHECKING:
     from simulation.platform.world import Platform
 
-ROUND_SECONDS: Final = 300.0
+ROUND_SECONDS: Final = 600.0
 """Between two runs of the schedules that finish things."""
-MOST_ROUNDS: Final = 100
-"""Some eight hours: longer than anything is tried again."""
-FINISHING: Final = ("resolver", "holds", "retries", "poll")
+MOST_ROUNDS: Final = 60
+"""Ten hours: longer than anything is tried again."""
+FINISHING: Final = ("resolver", "holds", "retries")
 OPEN_STATUSES: Final = {
     "webhooks": ("pending",),
     "exports": ("queued", "running"),
@@ -38,6 +38,7 @@ def settle(platform: Platform) -> None:
         _come_back(platform)
         _finish(platform)
     _come_back(platform)
+    _run(platform, "poll")
     _redeliver(platform)
     platform.acquirer.correct_all()
     platform.scheduler.sleep(ROUND_SECONDS)

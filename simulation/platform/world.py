@@ -57,7 +57,7 @@ from simulation.platform.sources import Sources
 from simulation.platform.stripe_network import StripeNetwork
 from simulation.platform.stripe_server import StripeAccount, StripeServer
 from simulation.scheduler import Scheduler
-from simulation.tasks import Task, Violation
+from simulation.tasks import Violation
 from simulation.watch.watching import CommitWatch
 
 LONGEST_INDEX_LAG: Final = 0.5
@@ -263,19 +263,14 @@ class Platform:
         if Part.FAULTS in self.plan.parts:
             self._let_things_go_wrong()
         self.clients = [CLIENTS[each.kind](each, self, self.town) for each in self.plan.clients]
-        tasks = [
-            self.scheduler.spawn(partial(client.work, number), f"{client.plan.name}.{number}")
-            for client in self.clients
-            for number in range(client.workers)
-        ]
+        for client in self.clients:
+            for number in range(client.workers):
+                self.beside(partial(client.work, number), f"{client.plan.name}.{number}")
         if Part.DEPLOYMENTS in self.plan.parts:
             self.scheduler.spawn(self.deployer.work, "deployer")
         if Part.EDITS in self.plan.parts:
             self.scheduler.spawn(self.editor.work, "editor")
-        self.scheduler.run(until=lambda: self._are_done(tasks))
-
-    def _are_done(self, tasks: list[Task]) -> bool:
-        return self._beside == 0 and all(task.done for task in tasks)
+        self.scheduler.run(until=lambda: self._beside == 0)
 
     def settle(self) -> None:
         """Faults end, clients come back for their answers, until nothing is open."""

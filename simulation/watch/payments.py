@@ -111,6 +111,8 @@ class PaymentRule:
             new = transfer.new
             if new is None or not text(new, "payment_id") or text(new, "settlement_id"):
                 continue
+            if text(new, "payment_id") in self._edited:
+                continue
             clearing = f"acc_clearing_{text(new, 'currency')}"
             wanted[text(new, "payment_id")] += net_of(moved_legs(new)).get(clearing, 0)
         for payment_id, unbooked in wanted.items():
