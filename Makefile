@@ -100,7 +100,7 @@ test: node ## everything that must hold before a merge
 	@rm -rf $(CHECKS) && mkdir -p $(CHECKS)
 	@export DURATIONS=$(CHECKS); \
 		$(MAKE) --no-print-directory test-e2e >$(CHECKS)/e2e.log 2>&1 & over_http=$$!; \
-		trap 'kill $$over_http' INT TERM; \
+		trap 'kill $$over_http; exit 130' INT TERM; \
 		failed=; for part in lint test-unit test-infrastructure test-integration; do \
 			$(MAKE) --no-print-directory $$part || failed="$$failed $$part"; \
 		done; \
