@@ -115,7 +115,8 @@ test-deep: node ## what takes long and rarely finds what `make test` does not  [
 	@failed=; \
 		$(MAKE) --no-print-directory simulate-faults SEED='$(TEST_SEED)' \
 			OPERATIONS=$(or $(OPERATIONS),20000) ARGS='--processes 2' || failed="$$failed simulate-faults"; \
-		$(PY) -m pytest tests/e2e tests/infrastructure tests/integration --numprocesses 2 -m deep \
+		$(PY) -m pytest tests/e2e tests/infrastructure tests/integration tests/simulation tests/unit \
+			--numprocesses 2 -m deep \
 			--durations=10 || failed="$$failed deep-tests"; \
 		if [ -n "$$failed" ]; then echo "FAILED:$$failed" >&2; exit 1; fi
 	@echo 'All deep checks passed.'
@@ -128,8 +129,8 @@ lint: venv ## ruff, format, mypy --strict, import contract
 	$(VENV)/bin/lint-imports
 
 .PHONY: test-unit
-test-unit: venv ## pure logic; no sockets
-	$(PY) -m pytest tests/unit --numprocesses auto $(QUICK) $(ARGS)
+test-unit: venv ## pure logic, and small simulations; no sockets
+	$(PY) -m pytest tests/unit tests/simulation --numprocesses auto $(QUICK) $(ARGS)
 
 .PHONY: test-infrastructure
 test-infrastructure: venv node ## synthesized templates: rules, schema, packaging
