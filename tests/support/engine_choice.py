@@ -31,6 +31,9 @@ def _chosen() -> tuple[str, ...]:
 
 
 CHOSEN: Final = _chosen()
+"""For tests that take any engine."""
+ONE: Final = EVERY[0] if CHOSEN[0] == "ministack" else CHOSEN[0]
+"""For tests that take one: the embedded AWS accepts what AWS refuses, so it is never that."""
 
 
 def engine_named(name: str, request: pytest.FixtureRequest) -> Engine:
