@@ -8,6 +8,7 @@ from functools import cache
 from http import HTTPStatus
 from typing import Final
 
+from runtime.contract.endpoints import ENDPOINTS
 from runtime.contract.openapi import openapi_document
 from simulation.platform.history import Exchange
 from simulation.platform.http import HttpResponse
@@ -17,6 +18,8 @@ _GATEWAYS: Final = (500, 503, 504)
 """What API Gateway answers itself where a function died or took too long."""
 _ANYWHERE: Final = (404, 405)
 """What is answered to a path or a method that is not in the contract."""
+_AS_IT_STANDS: Final = ("revokeApiKey",)
+"""A key that is revoked already is shown as it stands, and nothing is stored: nothing was done."""
 _TRANSIENT: Final = ("unavailable", "keys_unavailable")
 
 
@@ -58,6 +61,20 @@ def documented(method: str, path: str) -> frozenset[int]:
 
 
 @cache
+def honours_keys(method: str, path: str) -> bool:
+    """Whether the contract repeats answers of this concrete path under an Idempotency-Key."""
+    return any(
+        endpoint.method == method and endpoint.idempotent != "no"
+        for endpoint in ENDPOINTS
+        if endpoint.operation not in _AS_IT_STANDS and _pattern(endpoint.path).fullmatch(path)
+    )
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"{\w+}", "[^/]+", path))
+
+
+@cache
 def _routes(method: str) -> tuple[tuple[re.Pattern[str], frozenset[int]], ...]:
     """Routes of a method; those with fewer variable parts match first."""
     paths = openapi_document()["paths"]
@@ -67,4 +84,4 @@ def _routes(method: str) -> tuple[tuple[re.Pattern[str], frozenset[int]], ...]:
         if method in operations
     ]
     found.sort(key=lambda each: each[0].count("{"))
-    return tuple((re.compile(re.sub(r"{\w+}", "[^/]+", path)), each) for path, each in found)
+    return tuple((_pattern(path), each) for path, each in found)

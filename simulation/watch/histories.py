@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Set
 from typing import Any, Final
 
 from simulation.platform.history import Exchange
+from simulation.watch.answers import honours_keys
 from simulation.watch.linearizability import (
     NEVER,
     Outcome,
@@ -55,6 +56,8 @@ def keyed_calls(exchanges: Iterable[Exchange]) -> Iterator[KeyedCall]:
         request, response = exchange.request, exchange.response
         key = request.idempotency_key
         if key is None or (request.body or {}).get("dry_run"):
+            continue
+        if not honours_keys(request.method, request.path):
             continue
         problem = response.body if response is not None and isinstance(response.body, dict) else {}
         told = response is not None and not response.by_gateway

@@ -8,6 +8,7 @@ refunded is the sum of its transactions, and the transfers of the same commit bo
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -50,7 +51,7 @@ class PaymentRule:
         for change in commit.of("transactions"):
             touched[self._add(change)] = None
         if commit.by_hand:
-            self._edited.update(touched)
+            self._edited.update(_of_another_amount(commit))
             return
         for table in self.tables:
             for change in commit.of(table):
@@ -111,10 +112,10 @@ class PaymentRule:
             new = transfer.new
             if new is None or not text(new, "payment_id") or text(new, "settlement_id"):
                 continue
-            if text(new, "payment_id") in self._edited:
-                continue
-            clearing = f"acc_clearing_{text(new, 'currency')}"
-            wanted[text(new, "payment_id")] += net_of(moved_legs(new)).get(clearing, 0)
+            payment_id = text(new, "payment_id")
+            if payment_id not in self._edited:
+                clearing = f"acc_clearing_{text(new, 'currency')}"
+                wanted[payment_id] += net_of(moved_legs(new)).get(clearing, 0)
         for payment_id, unbooked in wanted.items():
             if unbooked:
                 commit.report(
@@ -122,6 +123,15 @@ class PaymentRule:
                     f"{payment_id}: {unbooked} of what was captured, refunded or disputed is not "
                     "what the transfers of the same commit book",
                 )
+
+
+def _of_another_amount(commit: Commit) -> Iterator[str]:
+    """Payments whose amounts, or whose transactions, were edited by hand."""
+    for key, old, new in commit.of("payments"):
+        if any((old or {}).get(name) != (new or {}).get(name) for name in (*_AMOUNTS, "disputes")):
+            yield key[0]
+    for _, old, new in commit.of("transactions"):
+        yield text(new or old or {}, "payment_id")
 
 
 def payment_faults(row: Item) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from simulation.watch.answers import answer_faults, documented
+from simulation.watch.answers import answer_faults, documented, honours_keys
 from simulation.watch.histories import MARK, OPENING, linearizable, power_histories
 from simulation.watch.linearizability import NEVER, Outcome
 from tests.support.exchanges import exchange
@@ -93,6 +93,11 @@ def test_statuses_come_from_the_contract():
     assert 409 in documented("POST", "/v1/transfers/trf_1/post")
     assert 201 not in documented("GET", "/v1/transfers")
     assert documented("GET", "/nowhere") == {404, 405}
+
+
+def test_keys_are_honoured_where_the_contract_says_so():
+    assert honours_keys("POST", "/v1/transfers/trf_1/post")
+    assert not honours_keys("POST", "/v1/api-keys/k/revoke")
 
 
 RETRY = {"Retry-After": "1"}

@@ -171,6 +171,27 @@ def test_a_payment_that_disagrees_with_its_transactions(engine):
     assert engine.found == ["payment sums"] * 3
 
 
+def test_a_payment_whose_description_was_edited_is_still_judged(engine):
+    engine.commit(payments=payment(), idempotency=claim())
+    with engine.watch.by_hand("a description"):
+        engine.commit(payments={"id": "pay_1", "description": "another"})
+    captured = payment(2, "succeeded", amount_captured=100, refundable_minor=100)
+    engine.commit(payments=captured, transactions=transaction("txn_1", "capture", 100))
+    assert engine.found == ["posting"]
+
+
+def test_a_payment_whose_amounts_were_edited_is_not(engine):
+    captured(engine)
+    with engine.watch.by_hand("an amount"):
+        engine.commit(payments={"id": "pay_1", "amount_captured": 101})
+    engine.commit(
+        payments={"id": "pay_1", "version": 3, "amount_refunded": 40},
+        transactions=transaction("txn_2", "refund", 40),
+        transfers=posting("trf_2", "acc_receivable_mer_1_USD", "acc_clearing_USD", 40),
+    )
+    assert engine.found == []
+
+
 def test_what_is_fixed_stays(engine):
     captured(engine)
     engine.commit(payments=payment(3, "succeeded", currency="EUR", transaction_ids=[]))
