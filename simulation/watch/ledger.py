@@ -28,6 +28,8 @@ from simulation.watch.transfers import (
 from simulation.watch.values import Item, number, text
 
 _SWEEP: Final = "swp_"
+_RECEIVABLE: Final = "acc_receivable_"
+"""What the ids of accounts begin with that facts debit, and that have a floor all the same."""
 
 
 class _Line(NamedTuple):
@@ -52,6 +54,8 @@ class LedgerRule:
     """What the change stream has to add yet, by account and operation."""
     unfolded: Counter[str] = field(default_factory=Counter)
     """The same, by currency."""
+    debits_owed: Counter[str] = field(default_factory=Counter)
+    """What the change stream has to take from each account yet, as a negative sum."""
     awaited: dict[tuple[str, str], _Line] = field(default_factory=dict)
     """Entries that the change stream has to write yet, by key."""
 
@@ -124,6 +128,8 @@ class LedgerRule:
             if not (taken and guarded and text(new, "posting") == "folded"):
                 continue
             left = self.total[key[0]] - number(new, "held_out") + number(new, "credit_limit")
+            if key[0].startswith(_RECEIVABLE):
+                left += self.debits_owed[key[0]]  # debits never arrive late where there is a floor
             if left < 0:
                 commit.report(
                     "floor",
@@ -143,6 +149,7 @@ class LedgerRule:
         operation, currency = text(change.new, "operation_id"), text(change.new, "currency")
         for account, amount in left_to_fold(change.old, change.new).items():
             self.owed[account, operation] = amount
+            self.debits_owed[account] += min(amount, 0)
             self.unfolded[currency] += amount
 
     def _entry(
@@ -167,6 +174,7 @@ class LedgerRule:
             commit.report("fold", f"{place} is raised by {amount} for {operation}, owed is {owed}")
         _add(expected, place, Movement(amount))
         self.unfolded[text(new, "currency")] -= owed or 0
+        self.debits_owed[account] -= min(owed or 0, 0)
 
     def _must_be_awaited(self, key: tuple[str, ...], new: Item, commit: Commit) -> None:
         shard = key[0].rpartition("#")[2]

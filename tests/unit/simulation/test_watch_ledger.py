@@ -391,6 +391,29 @@ def test_a_guarded_debit_that_ignores_the_shards(engine):
     assert "-20 left" in engine.watch.findings[0].detail
 
 
+def test_a_guarded_debit_of_what_a_refund_will_take_later(engine):
+    """Row 00 has 50; a refund of 30 is left to the change stream: a payout of 40 leaves -20."""
+    name, more = "acc_receivable_m_USD", {"posting": "folded"}
+    engine.commit(
+        accounts=[
+            account(name, balance=50, operation="trf_1", **more),
+            account("alice", 2, balance=50, operation="trf_1"),
+        ],
+        transfers=transfer(1, ("alice", name, 50)),
+    )
+    refund = transfer(2, (name, "alice", 30), operation_id="pos_1", folded_accounts=[name])
+    engine.commit(accounts=account("alice", 3, balance=80, operation="pos_1"), transfers=refund)
+    assert engine.found == []
+    engine.commit(
+        accounts=[
+            account(name, 2, balance=10, operation="trf_3", **more),
+            account("alice", 4, balance=120, operation="trf_3"),
+        ],
+        transfers=transfer(3, (name, "alice", 40)),
+    )
+    assert engine.found == ["floor"]
+
+
 def test_an_entry_that_says_something_else(engine):
     engine.commit(entries=entry("alice#00", f"{1:012d}", 90, "trf_0", after=90))
     assert engine.found == ["entry"]
