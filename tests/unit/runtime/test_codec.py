@@ -266,7 +266,11 @@ def test_a_guard_of_an_account_number_stands_in_the_accounts_table() -> None:
     assert put(guard).condition is None
 
 
-@given(st.sets(st.text(min_size=1), min_size=1) | st.sets(st.integers(), min_size=1))
+NUMBERS = st.integers(-(10**37), 10**37)
+"""DynamoDB keeps 38 digits."""
+
+
+@given(st.sets(st.text(min_size=1), min_size=1) | st.sets(NUMBERS, min_size=1))
 def test_a_set_goes_out_in_the_order_of_its_members(members: set[Any]) -> None:
     ((kind, sent),) = serialize(frozenset(members)).items()
     numbers = kind == "NS"
