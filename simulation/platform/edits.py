@@ -136,7 +136,7 @@ class Editor:
         row = self._any(
             "audit_log",
             lambda item: (
-                item["version"]["N"] == "1"
+                _is_first_of_a_whole_entity(item)
                 and item["entity_id"]["S"] in later
                 and item["entity_id"]["S"] not in edited
             ),
