@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
 from botocore.exceptions import BotoCoreError, ClientError
 
-from runtime.errors import PlatformError
+from runtime.errors import PlatformError, StaleWrite
 from runtime.observability import logger
 from runtime.services.reconciliation.dependencies import NoTimeLeft
 
 EXPECTED = (PlatformError, BotoCoreError, ClientError, BatchProcessingError, NoTimeLeft)
 """What faults from outside end in. Any other exception is a defect of the platform."""
+EXPECTED_OF_MESSAGES = (*EXPECTED, StaleWrite)
+"""What leaves a message to come again: another worker has gone on with the same thing."""
 UNEXPECTED_FAILURE = "unexpected failure"
 """What a function of the API logs of what it answers as 500."""
 
@@ -51,12 +53,12 @@ class ErrorLog(logging.Handler):
     def raised(self, function: str, error: BaseException) -> None:
         """A function ended in an exception."""
         self.errors[f"{function} raised {type(error).__name__}"] += 1
-        errors: list[BaseException] = [error]
         if isinstance(error, BatchProcessingError):
-            errors = [each[1] for each in error.child_exceptions or () if each[1] is not None]
-        for each in errors:
-            if not isinstance(each, EXPECTED):
-                self._defect(each)
+            for _, each, _ in error.child_exceptions or ():
+                if each is not None and not isinstance(each, EXPECTED_OF_MESSAGES):
+                    self._defect(each)
+        elif not isinstance(error, EXPECTED):
+            self._defect(error)
 
     def _defect(self, error: BaseException) -> None:
         self.defects.append(error)
