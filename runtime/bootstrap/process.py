@@ -96,21 +96,13 @@ class ProcessServices(FunctionServices):
             claims=claims,
             lock_out=self.payment_desk.lock_out,
         )
-        self.exports = ExportRequests(
-            ExportRepository(self.store),
-            profiles,
-            CustomerRepository(self.store),
-            accounts,
-            self.payment_desk.payments,
-            claims,
-        )
+        self.exports = self._exports(accounts, claims)
         self.webhook_desk = WebhookDesk(
             WebhookRepository(self.store),
             DeliveryQueue(self.outside.aws.sqs(), settings.delivery_queue_url),
             claims,
             timedelta(seconds=settings.webhook_deadline_seconds),
         )
-
         self.resolutions = ResolutionDependencies(
             ResolutionRepository(self.store),
             SettlementLineRepository(self.store),
@@ -123,6 +115,16 @@ class ProcessServices(FunctionServices):
             SettlementFileRepository(self.store),
             SignedLinks(self.outside.aws.signing_s3(), settings.settlement_bucket),
             profiles,
+            claims,
+        )
+
+    def _exports(self, accounts: AccountRepository, claims: ClaimRepository) -> ExportRequests:
+        return ExportRequests(
+            ExportRepository(self.store),
+            self.payment_desk.merchants,
+            CustomerRepository(self.store),
+            accounts,
+            self.payment_desk.payments,
             claims,
         )
 
