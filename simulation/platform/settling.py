@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from runtime.domain.instants import to_datetime
+from simulation.aws.sqs import Queue
 from simulation.faults import FaultRates, PartnerRates
 from simulation.outside import clock
 from simulation.platform.http import OPERATOR, HttpRequest
@@ -36,6 +38,7 @@ def settle(platform: Platform) -> None:
     platform.stripe.finish_refunds()
     for _ in range(2):  # what began only now has to be finished, too
         _come_back(platform)
+        redrive(platform.queues.values())
         _finish(platform)
     _come_back(platform)
     _run(platform, "poll")
@@ -97,6 +100,12 @@ def is_open(platform: Platform) -> bool:
         for name, statuses in OPEN_STATUSES.items()
         for item in platform.items(name)
     )
+
+
+def redrive(queues: Iterable[Queue]) -> None:
+    """An operator moves back the dead letters: what faults made of them must get through now."""
+    for queue in queues:
+        queue.redrive()
 
 
 def _redeliver(platform: Platform) -> None:

@@ -12,6 +12,7 @@ from simulation.watch.answers import answer_faults
 from simulation.watch.histories import linearizable
 from simulation.watch.settled.books import account_amounts, ledger_faults
 from simulation.watch.settled.effects import effect_faults
+from simulation.watch.settled.left_over import left_over_faults
 from simulation.watch.settled.model import model_faults
 from simulation.watch.settled.open_things import open_faults, unkept_keys
 from simulation.watch.settled.processors import MovementLike, processor_faults
@@ -52,6 +53,7 @@ def _named(platform: Platform) -> Iterator[str]:
         "model": model_faults(platform.history, account_amounts(rows), now),
         "effects": effect_faults(platform.history, watch.rules.made, rows),
         "open": (*open_faults(rows, now, unkept), *_unkept_faults(platform, unkept)),
+        "left over": left_over_faults(platform),
         "totals": total_faults(rows, edited),
         "sandbox": sandbox_faults(rows),
         "processors": processor_faults(rows, _movements(platform), edited),
