@@ -6,12 +6,15 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from simulation.tasks import Violation
 from simulation.watch.commits import Commit, Finding, RowChange, Rule
 from simulation.watch.rules import Rules
 from simulation.watch.values import Item
+
+WORDS: Final = frozenset({"description"})
+"""Attributes of payments that no amount depends on."""
 
 
 class TableLike(Protocol):
@@ -61,6 +64,12 @@ class Edit(NamedTuple):
     what: str
     old: Item | None
     new: Item | None
+
+    @property
+    def is_of_words(self) -> bool:
+        """Whether nothing changed that sums, totals and balances are made of."""
+        old, new = self.old or {}, self.new or {}
+        return {name for name in {*old, *new} if old.get(name) != new.get(name)} <= WORDS
 
 
 class CommitWatch:

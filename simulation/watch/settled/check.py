@@ -42,7 +42,8 @@ def check_settled(platform: Platform) -> list[str]:
 def _named(platform: Platform) -> Iterator[str]:
     watch = platform.watch
     rows = Rows({name: platform.database.tables[t].items for name, t in platform.tables.items()})
-    edited = {edit.key[0] for edit in watch.edits}
+    # What was only reworded is judged like everything else.
+    edited = {edit.key[0] for edit in watch.edits if not edit.is_of_words}
     now = to_instant(BEGINNING + timedelta(seconds=platform.scheduler.now))
     unkept = unkept_keys(rows)
     checks: dict[str, Iterable[str]] = {

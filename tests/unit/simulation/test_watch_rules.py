@@ -364,6 +364,16 @@ def test_a_violation_ends_the_run_unless_it_is_collected(engine):
         engine.commit(payments=payment())
 
 
+def test_an_edit_of_words_excuses_no_amount(engine):
+    captured(engine)
+    with engine.watch.by_hand("an operator's edits"):
+        engine.commit(payments={"id": "pay_1", "description": "another order"})
+        engine.commit(payments={"id": "pay_1", "description": None})
+        engine.commit(payments={"id": "pay_1", "description": "hides", "amount_captured": 101})
+        engine.commit(payments={"id": "pay_1", "deleted": True})
+    assert [edit.is_of_words for edit in engine.watch.edits] == [True, True, False, False]
+
+
 HISTORY = """
 import sys
 sys.path.insert(0, ".")
