@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
 from botocore.exceptions import BotoCoreError, ClientError
@@ -18,6 +19,15 @@ EXPECTED = (PlatformError, BotoCoreError, ClientError, BatchProcessingError, NoT
 """What faults from outside end in. Any other exception is a defect of the platform."""
 EXPECTED_OF_MESSAGES = (*EXPECTED, StaleWrite)
 """What leaves a message to come again: another worker has gone on with the same thing."""
+NEVER_OF_FAULTS: Final = frozenset(
+    {
+        "AccessDenied",
+        "AccessDeniedException",
+        "IdempotentParameterMismatchException",
+        "ResourceNotFoundException",
+    }
+)
+"""Codes that AWS answers to mistakes alone, such as a token that is used for another commit."""
 UNEXPECTED_FAILURE = "unexpected failure"
 """What a function of the API logs of what it answers as 500."""
 
@@ -47,7 +57,7 @@ class ErrorLog(logging.Handler):
         said = record.getMessage()
         error = record.exc_info[1] if record.exc_info else None
         self.errors[said if error is None else f"{said}: {type(error).__name__}"] += 1
-        if error is not None and (said == UNEXPECTED_FAILURE or not isinstance(error, EXPECTED)):
+        if error is not None and (said == UNEXPECTED_FAILURE or not _is_expected(error)):
             self._defect(error)
 
     def raised(self, function: str, error: BaseException) -> None:
@@ -55,11 +65,18 @@ class ErrorLog(logging.Handler):
         self.errors[f"{function} raised {type(error).__name__}"] += 1
         if isinstance(error, BatchProcessingError):
             for _, each, _ in error.child_exceptions or ():
-                if each is not None and not isinstance(each, EXPECTED_OF_MESSAGES):
+                if each is not None and not _is_expected(each, EXPECTED_OF_MESSAGES):
                     self._defect(each)
-        elif not isinstance(error, EXPECTED):
+        elif not _is_expected(error):
             self._defect(error)
 
     def _defect(self, error: BaseException) -> None:
         self.defects.append(error)
         self.on_defect(error)
+
+
+def _is_expected(
+    error: BaseException, expected: tuple[type[BaseException], ...] = EXPECTED
+) -> bool:
+    code = error.response.get("Error", {}).get("Code") if isinstance(error, ClientError) else None
+    return isinstance(error, expected) and code not in NEVER_OF_FAULTS
