@@ -157,7 +157,7 @@ class Loop:
         self.current = None
 
     def park(self) -> Any:
-        """Give way until somebody resumes this task; returns what it is given, or raises it."""
+        """Give way until this task is resumed: with a value to return, or an error to raise."""
         if self._discarding:
             raise Discarded
         value, error = self._hub.switch()
@@ -262,7 +262,7 @@ class Loop:
         self.kill(environment)
 
     def kill(self, environment: Environment) -> None:
-        """Nothing of it runs again: no `except`, no `finally`. Its caller is told LambdaDied."""
+        """Nothing of it runs again, no `except`, no `finally`. Its caller gets LambdaDied."""
         if environment.dead:
             return
         environment.dead = True

@@ -240,8 +240,8 @@ class Scheduler(Loop):
     ) -> Any:
         """Have `act` done by another system, at one instant; what it returns, or raises.
 
-        `lost` makes what the caller is told who hears nothing, whether it was done or not;
-        `refused` what it is told where the other system could not do it. What `act` raises that is
+        `lost` makes the error of a caller that gets no answer, whether it was done or not;
+        `refused` that of a caller whom the other system could not serve. An error of `act` that is
         not `expected`, or is an AssertionError, is a defect and ends the run.
         """
         task = self.current

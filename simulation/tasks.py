@@ -25,7 +25,7 @@ class Violation(AssertionError):
 
 
 class LambdaDied(BaseException):
-    """What the caller of a function is told whose execution environment is gone.
+    """Raised at the caller of a function whose execution environment died.
 
     A BaseException, so that no handler of the platform takes it for an error of its own.
     """

@@ -108,7 +108,7 @@ class Schedule:
         self._stopped = True
 
     def run_now(self) -> Any:
-        """One run that somebody waits for. Raises what it raises."""
+        """Run it once, and wait for its end. Raises what the function raises."""
         return self._function.invoke(self.event)
 
     def _tick(self) -> None:

@@ -2,8 +2,8 @@
 
 What Lambda promises is kept: the records of one partition key come in order on their first
 delivery, a batch that fails is tried again from its first failed record, halved where the function
-itself failed, and put aside with its payload at last. What it does not promise happens: records
-twice, batches again, late, and shards that go back.
+itself failed, and discarded at last, its payload kept. What it does not promise happens: records
+twice, batches again, late, and pollers that go back.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ FUNCTION_FAILED: Final = -1
 """Stands for a position: the function raised, died, or named a record that was not in the batch."""
 _SLOWEST_RETRY_SECONDS: Final = 60.0
 
-PutAside = Callable[[str, dict[str, Any]], None]
-"""Keeps what was given up, under a name: the bucket of failed batches."""
+KeepDiscarded = Callable[[str, dict[str, Any]], None]
+"""Keeps a discarded batch under a name, in the bucket of failed batches."""
 
 
 class Invokable(Protocol):
@@ -43,7 +43,7 @@ class Invokable(Protocol):
 
 @dataclass(frozen=True)
 class StreamSettings:
-    """What a mapping is told (stacks/constructs/stream_source.py); `only` is an event filter.
+    """The settings of a mapping (stacks/constructs/stream_source.py); `only` is an event filter.
 
     `window_seconds`: how long Lambda waits for a batch to fill. `lanes`: shards of the stream times
     batches of a shard at once.
@@ -60,7 +60,7 @@ class StreamSettings:
 class StreamSource:
     """Feeds the streams of some tables to a function; a table's settings may differ.
 
-    `put_aside` is told what is given up. Nothing of it is told when None: then it must not happen.
+    `keep_discarded` keeps batches that are given up; without it, giving one up is a defect.
     """
 
     def __init__(
@@ -70,11 +70,11 @@ class StreamSource:
         tables: Mapping[str, StreamSettings],
         function: Invokable,
         *,
-        put_aside: PutAside | None = None,
+        keep_discarded: KeepDiscarded | None = None,
     ) -> None:
         self._scheduler, self._database, self._function = scheduler, database, function
         self._settings = dict(tables)
-        self._put_aside = put_aside
+        self._keep_discarded = keep_discarded
         self._lanes: dict[tuple[str, int], _Lane] = {}
         self.deliveries = 0
         self.given_up = 0
@@ -156,7 +156,7 @@ class StreamSource:
         scheduler.sleep(scheduler.rng.uniform(0.1, max(longest, 0.2)))
 
     def _give_up(self, lane: _Lane, batch: list[StreamEntry], reason: str) -> None:
-        assert self._put_aside is not None, f"{lane.table.name}: a batch never gets through"
+        assert self._keep_discarded is not None, f"{lane.table.name}: a batch never gets through"
         self.given_up += len(batch)
         records = self._records(lane, batch)
         at = BEGINNING + timedelta(seconds=self._scheduler.now)
@@ -180,7 +180,7 @@ class StreamSource:
             },
             "payload": json.dumps({"Records": records}),
         }
-        self._put_aside(f"{name}-{batch[0].sequence}", document)
+        self._keep_discarded(f"{name}-{batch[0].sequence}", document)
         lane.advance(len(batch))
 
     def _deliver(self, lane: _Lane, batch: list[StreamEntry]) -> int | None:

@@ -161,7 +161,7 @@ class Table:
             self._note_expiry(key, self.items[key])
 
     def expired(self, second: float) -> list[Key]:
-        """Items whose time was over before that second of Unix time; they are told once."""
+        """Items whose time was over before that second of Unix time; each is returned once."""
         found = []
         while self._expiring and self._expiring[0][0] < second:
             due, key = heapq.heappop(self._expiring)
@@ -171,7 +171,7 @@ class Table:
         return found
 
     def not_expired(self, key: Key) -> None:
-        """An item could not be deleted just now: it is told again."""
+        """An item could not be deleted just now: it is returned again."""
         self._note_expiry(key, self.items[key])
 
     def _note_expiry(self, key: Key, item: Item) -> None:

@@ -47,7 +47,7 @@ class World:
             self.database,
             {"t": StreamSettings(**settings)},
             self.function,
-            put_aside=self.aside.__setitem__,
+            keep_discarded=self.aside.__setitem__,
         )
 
     def note(self, event):
@@ -149,7 +149,7 @@ def test_records_before_the_first_failed_one_are_done():
     assert dict(world.seen) == {name: list(range(1, n + 1)) for name, n in counts.items()}
 
 
-def test_a_batch_is_halved_until_its_poison_is_alone_and_is_put_aside():
+def test_a_batch_is_halved_until_its_poison_is_alone_and_is_discarded():
     world = World(lanes=1, window_seconds=30.0, max_retries=2)
 
     def handle(event):
@@ -171,7 +171,7 @@ def test_a_batch_is_halved_until_its_poison_is_alone_and_is_put_aside():
     assert all(name.startswith("aws/lambda/t/shardId-") for name in world.aside)
 
 
-def test_a_batch_whose_first_record_is_named_as_failed_is_put_aside_whole():
+def test_a_batch_whose_first_record_is_named_as_failed_is_discarded_whole():
     world = World(lanes=1, window_seconds=30.0, max_retries=2)
 
     def handle(event):
