@@ -8,7 +8,6 @@ parameters (docs.stripe.com/api/idempotent_requests), the search lags behind
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
@@ -17,9 +16,19 @@ from urllib.parse import parse_qsl, urlsplit
 
 from runtime.gateways.processors.stripe_amounts import from_stripe
 from simulation.platform.movements import STRIPES_KINDS, Movement
-
-Json = dict[str, Any]
-Answer = tuple[int, Json]
+from simulation.platform.stripe_answers import (
+    EVENTS_PER_PAGE,
+    Answer,
+    Json,
+    copy_of,
+    error_body,
+    failure_of,
+    metadata_of,
+    not_found,
+    object_answer,
+    page_of,
+    unexpected_state,
+)
 
 DECLINED: Final[Mapping[str, tuple[str, str | None]]] = {
     "pm_card_authenticationRequired": ("authentication_required", "authentication_required"),
@@ -36,7 +45,6 @@ REFUND_FAILS: Final = "pm_card_refundFail"
 APPROVED: Final = ("pm_card_visa", "pm_card_mastercard", PENDING_REFUND, REFUND_FAILS)
 LONGEST_SEARCH_LAG: Final = 60.0
 """Seconds until the search shows a PaymentIntent, in ordinary times."""
-EVENTS_PER_PAGE: Final = 100
 DISPUTE_FEE: Final = 1_500
 
 
@@ -91,7 +99,7 @@ class StripeServer:
         api_key = headers.get("Authorization", "").removeprefix("Bearer ")
         account = self.accounts.get(api_key)
         if account is None:
-            return 401, _error("invalid_request_error", None, "Invalid API Key provided")
+            return 401, error_body("invalid_request_error", None, "Invalid API Key provided")
         path = parts.path.removeprefix("/v1/").split("/")
         if method == "GET":
             return self._read(account, path, params)
@@ -104,7 +112,7 @@ class StripeServer:
             if before == asked:
                 return answer
             message = "Keys for idempotent requests can only be used with the same parameters"
-            return 400, _error("idempotency_error", None, message)
+            return 400, error_body("idempotency_error", None, message)
         answer = self._write(account, path, params)
         account.keys[key] = (asked, answer)
         return answer
@@ -118,15 +126,15 @@ class StripeServer:
             case ["balance"]:
                 return 200, {"object": "balance", "livemode": False}
             case ["payment_intents", "search"]:
-                return 200, _page(self._found(account, params["query"]))
+                return 200, page_of(self._found(account, params["query"]))
             case ["payment_intents", intent_id]:
-                return _one(account.intents, intent_id)
+                return object_answer(account.intents, intent_id)
             case ["refunds"]:
                 of = params["payment_intent"]
                 refunds = [r for r in account.refunds.values() if r["payment_intent"] == of]
-                return 200, _page(refunds[::-1])
+                return 200, page_of(refunds[::-1])
             case ["refunds", refund_id]:
-                return _one(account.refunds, refund_id)
+                return object_answer(account.refunds, refund_id)
             case ["disputes", dispute_id]:
                 return self._dispute(account, dispute_id)
             case ["events"]:
@@ -145,7 +153,7 @@ class StripeServer:
 
     @staticmethod
     def _dispute(account: StripeAccount, dispute_id: str) -> Answer:
-        status, dispute = _one(account.disputes, dispute_id)
+        status, dispute = object_answer(account.disputes, dispute_id)
         if status != 200:
             return status, dispute
         return 200, {**dispute, "payment_intent": account.intents[dispute["payment_intent"]]}
@@ -158,7 +166,7 @@ class StripeServer:
         if "starting_after" in params:
             ids = [event["id"] for event in wanted]
             wanted = wanted[ids.index(params["starting_after"]) + 1 :]
-        return _page(wanted, EVENTS_PER_PAGE)
+        return page_of(wanted, EVENTS_PER_PAGE)
 
     # ------------------------------------------------------------ writes
 
@@ -186,7 +194,7 @@ class StripeServer:
             "currency": params["currency"],
             "last_payment_error": None,
             "latest_charge": None,
-            "metadata": _metadata(params),
+            "metadata": metadata_of(params),
             "payment_method": method,
             "status": "requires_payment_method",
         }
@@ -194,22 +202,26 @@ class StripeServer:
         lag = self.dice.random() ** 4 * LONGEST_SEARCH_LAG
         account.searchable_at[intent["id"]] = self.now() + lag
         if params["confirm"] == "false":
-            return 200, _copy(intent)
+            return 200, copy_of(intent)
         if method in DECLINED:
             code, decline_code = DECLINED[method]
-            failure = _failure("card_error", code, f"Your card was declined: {code}", decline_code)
+            failure = failure_of(
+                "card_error", code, f"Your card was declined: {code}", decline_code
+            )
             intent["last_payment_error"] = failure
             self._tell(account, "payment_intent.payment_failed", intent)
-            return 402, {"error": {**failure, "payment_intent": _copy(intent)}}
+            return 402, {"error": {**failure, "payment_intent": copy_of(intent)}}
         if method not in APPROVED:
-            failure = _failure("invalid_request_error", "resource_missing", "No such PaymentMethod")
+            failure = failure_of(
+                "invalid_request_error", "resource_missing", "No such PaymentMethod"
+            )
             return 400, {"error": {**failure, "param": "payment_method"}}
         intent["latest_charge"] = {"id": self._id("ch"), "balance_transaction": None}
         if params["capture_method"] == "manual":
             intent |= {"status": "requires_capture", "amount_capturable": amount}
         else:
             self._take(account, intent, amount)
-        return 200, _copy(intent)
+        return 200, copy_of(intent)
 
     def _take(self, account: StripeAccount, intent: Json, amount: int) -> None:
         moved = self._moved(account, intent, "charge", amount, fee_of(amount))
@@ -221,39 +233,41 @@ class StripeServer:
         self, account: StripeAccount, intent: Json | None, params: Mapping[str, str]
     ) -> Answer:
         if intent is None:
-            return _missing()
+            return not_found()
         if intent["status"] != "requires_capture":
-            return _unexpected(intent)
+            return unexpected_state(intent)
         amount = int(params["amount_to_capture"])
         if amount > intent["amount_capturable"]:
-            return 400, _error("invalid_request_error", "amount_too_large", "Too much to capture")
+            return 400, error_body(
+                "invalid_request_error", "amount_too_large", "Too much to capture"
+            )
         self._take(account, intent, amount)
-        return 200, _copy(intent)
+        return 200, copy_of(intent)
 
     def _cancel(self, account: StripeAccount, intent: Json | None) -> Answer:
         if intent is None:
-            return _missing()
+            return not_found()
         if intent["status"] in ("succeeded", "canceled"):
-            return _unexpected(intent)
+            return unexpected_state(intent)
         intent |= {"status": "canceled", "amount_capturable": 0}
         self._tell(account, "payment_intent.canceled", intent)
-        return 200, _copy(intent)
+        return 200, copy_of(intent)
 
     def _refund(self, account: StripeAccount, params: Mapping[str, str]) -> Answer:
         intent = account.intents.get(params["payment_intent"])
         if intent is None:
-            return _missing()
+            return not_found()
         amount = int(params["amount"])
         if amount > self.refundable(account, intent):
             message = "Refund amount is greater than unrefunded amount on charge"
-            return 400, _error("invalid_request_error", "charge_already_refunded", message)
+            return 400, error_body("invalid_request_error", "charge_already_refunded", message)
         refund: Json = {
             "id": self._id("re"),
             "object": "refund",
             "amount": amount,
             "created": int(self.epoch + self.now()),
             "currency": intent["currency"],
-            "metadata": _metadata(params),
+            "metadata": metadata_of(params),
             "payment_intent": intent["id"],
             "status": "succeeded",
         }
@@ -262,7 +276,7 @@ class StripeServer:
         account.refunds[refund["id"]] = refund
         self._moved(account, intent, "refund", -amount, 0, refund)
         self._tell(account, "refund.created", refund)
-        return 200, _copy(refund)
+        return 200, copy_of(refund)
 
     # ------------------------------------------------------------ what happens later
 
@@ -365,7 +379,7 @@ class StripeServer:
             "object": "event",
             "type": kind,
             "created": int(self.epoch + self.now()),
-            "data": {"object": _copy(about)},
+            "data": {"object": copy_of(about)},
         }
         account.events.append(event)
         self.on_event(account, event)
@@ -373,43 +387,3 @@ class StripeServer:
     def _id(self, prefix: str) -> str:
         self._number += 1
         return f"{prefix}_{self._number:024d}"
-
-
-def _metadata(params: Mapping[str, str]) -> dict[str, str]:
-    found = (name for name in params if name.startswith("metadata["))
-    return {name[len("metadata[") : -1]: params[name] for name in found}
-
-
-def _one(objects: Mapping[str, Json], object_id: str) -> Answer:
-    found = objects.get(object_id)
-    return _missing() if found is None else (200, _copy(found))
-
-
-def _page(rows: list[Json], limit: int = EVENTS_PER_PAGE) -> Json:
-    shown = [_copy(row) for row in rows[:limit]]
-    return {"object": "list", "data": shown, "has_more": len(rows) > limit, "url": "/v1/list"}
-
-
-def _missing() -> Answer:
-    return 404, _error("invalid_request_error", "resource_missing", "No such object")
-
-
-def _unexpected(intent: Json) -> Answer:
-    message = f"This PaymentIntent has the status {intent['status']}"
-    body = _error("invalid_request_error", "payment_intent_unexpected_state", message)
-    body["error"]["payment_intent"] = _copy(intent)
-    return 400, body
-
-
-def _failure(kind: str, code: str | None, message: str, decline_code: str | None = None) -> Json:
-    members = {"type": kind, "code": code, "message": message, "decline_code": decline_code}
-    return {name: value for name, value in members.items() if value is not None}
-
-
-def _error(kind: str, code: str | None, message: str) -> Json:
-    return {"error": _failure(kind, code, message)}
-
-
-def _copy(document: Json) -> Json:
-    copied: Json = json.loads(json.dumps(document))
-    return copied
