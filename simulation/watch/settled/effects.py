@@ -9,6 +9,7 @@ from typing import Any, Final
 from simulation.platform.history import Exchange
 from simulation.platform.http import HttpResponse
 from simulation.watch.made import Made, MadeRule
+from simulation.watch.registers import STORED_REFUSALS
 from simulation.watch.settled.rows import Faults, Rows
 from simulation.watch.values import text
 
@@ -56,13 +57,17 @@ def by_key(exchanges: Iterable[Exchange]) -> dict[Key, list[Exchange]]:
 
 
 def is_decided(tries: Iterable[Exchange]) -> bool:
-    """Whether every attempt was answered by the platform, and none with "try again"."""
-    return all(
-        each.response is not None
-        and not each.response.by_gateway
-        and each.response.status < 500
-        and _code(each.response) != "idempotency_in_flight"
-        for each in tries
+    """Whether it is known what became of a key that was never accepted.
+
+    A refusal that is stored decides it for all attempts. Otherwise each of them must have been
+    answered by the platform, and none with "try again".
+    """
+    answers = [each.response for each in tries]
+    told = [each for each in answers if each is not None and not each.by_gateway]
+    if any(_code(each) in STORED_REFUSALS for each in told):
+        return True
+    return len(told) == len(answers) and all(
+        each.status < 500 and _code(each) != "idempotency_in_flight" for each in told
     )
 
 
@@ -90,7 +95,7 @@ def _fault(done: list[Made], tries: list[Exchange]) -> str | None:
     if declined:
         return None if set(names) == declined else f"was declined as {declined}, and made {names}"
     if names and is_decided(tries):
-        return f"was refused each time, and has made {names}"
+        return f"was refused, and has made {names}"
     return None
 
 

@@ -55,8 +55,9 @@ def test_a_refused_transfer_leaves_a_failed_row():
         ([post(status=201, answer={"id": "trf_1"})], [[TWO]]),
         ([post(status=422, answer={"code": "insufficient_funds"})], [[ONE]]),
         ([post(status=404, answer={"code": "not_found"})], [[ONE]]),
+        ([post(), post(status=422, answer={"code": "insufficient_funds"})], [[ONE], []]),
     ],
-    ids=["twice", "not at all", "another", "though refused", "though not found"],
+    ids=["twice", "not at all", "another", "though refused", "though not found", "by a lost one"],
 )
 def test_a_key_with_another_effect(tries, made):
     assert len(effects(tries, *made)) == 1
@@ -137,3 +138,10 @@ def test_accounts_of_a_request_without_an_answer_are_not_judged():
     held = [moved(2, ("a", "b", 20), hold=True)]
     unknown = post("/v1/transfers/trf_2/post", 503, {"code": "unavailable"}, key="p")
     assert model({"a": (80, 0, 0), "b": (20, 0, 0)}, *held, unknown) == []
+
+
+def test_a_stored_refusal_decides_what_became_of_an_attempt_without_an_answer():
+    lost = moved(1, ("a", "b", 30), status=None)
+    refused = moved(1, ("a", "b", 30), status=422, code="insufficient_funds")
+    assert model({"a": (100, 0, 0), "b": (0, 0, 0)}, lost, refused) == []
+    assert len(model({"a": (70, 0, 0), "b": (30, 0, 0)}, lost, refused)) == 2
