@@ -92,12 +92,12 @@ HOT_ACCOUNTS: Final[tuple[Mutation, ...]] = (
         why="money is created",
     ),
     fault(
-        "closed-hot-account-credited",
+        "hot-account-currency-unchecked",
         "a hot account that is only credited is judged by its owner alone",
         "services/transfers.py",
         "ownership_refusal(credited, attempt.terms) or first_refusal(credited, attempt.terms)",
         "ownership_refusal(credited, attempt.terms)",
-        why="money goes to an account that is closed",
+        why="yen are added to a hot account of dollars",
     ),
     fault(
         "hot-account-remembered-for-ever",

@@ -7,6 +7,7 @@ from typing import Final
 
 _LEDGER: Final = (
     "unit/runtime/test_ledger_rules.py",
+    "integration/test_decisions_between_commits.py",
     "integration/test_transfer_answers.py",
     "integration/test_mixed_refusals.py",
     "integration/test_crashes.py",
@@ -16,6 +17,7 @@ _LEDGER: Final = (
 )
 _HOT_ACCOUNTS: Final = (
     "unit/runtime/test_hot_accounts.py",
+    "unit/runtime/test_folded_accounts.py",
     "integration/test_hot_accounts.py",
     "integration/test_projector.py",
     "integration/test_proof_floors.py",
@@ -33,6 +35,7 @@ _IDEMPOTENCY: Final = (
     "integration/test_operation_crashes.py",
 )
 _STORE: Final = (
+    "unit/runtime/test_store_retries.py",
     "integration/test_expressions.py",
     "integration/test_fault_layer.py",
     "integration/test_mixed_refusals.py",
@@ -47,6 +50,7 @@ _STORE: Final = (
 )
 _CUSTOMERS: Final = (
     "unit/runtime/test_lock_out.py",
+    "integration/test_decisions_between_commits.py",
     "integration/test_customers.py",
     "integration/test_lock_out.py",
     "integration/test_transfer_lock_out.py",
@@ -99,6 +103,7 @@ _TOTALS: Final = (
 )
 _AUDIT: Final = (
     "unit/runtime/test_audit_chain.py",
+    "unit/runtime/test_audit_trouble.py",
     "integration/test_audit_projection.py",
     "integration/test_audit_disorder.py",
     "integration/test_audit_verification.py",
@@ -167,6 +172,7 @@ RELATED: Final[Mapping[str, tuple[str, ...]]] = {
     "services/proof.py": _VERIFICATION,
     "services/reconciliation/": _RECONCILIATION,
     "services/stream_records.py": (
+        "unit/runtime/test_batch_answers.py",
         "integration/test_projector.py",
         "integration/test_functions.py",
         "integration/test_poison_records.py",
