@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from simulation.watch.settled.rows import Faults, Rows
 from simulation.watch.transfers import legs_of, net_of
 from simulation.watch.values import Item, maps, number, plain_item, text
 
+Sums = dict[str, Counter[str]]
+"""amount, fee, net and count, by currency."""
+_CONTROL_TOTALS: Final = ("matched", "amount_mismatch")
+"""Statuses of payout lines that say what was paid out."""
 _NO_EXCEPTION: Final = ("matched", "expected", "superseded")
 _ROUTES: Final = {
     "net": ("receivable", "clearing"),
@@ -41,6 +45,10 @@ def _settlement_faults(name: str, item: Item, lines: list[Item]) -> Faults:
     kept = {status: count for status, count in stored.get("counts", {}).items() if count}
     if kept != dict(counted):
         yield f"{name} counts {kept}, and has {dict(counted)}"
+    for sums, wanted in _sums_of(lines).items():
+        found = _not_zero(stored.get(sums, {}))
+        if found != _not_zero(wanted):
+            yield f"{name}: {sums} are {found}, its lines add up to {_not_zero(wanted)}"
     waiting = sum(
         text(line, "status") not in _NO_EXCEPTION and "resolution" not in line for line in lines
     )
@@ -51,6 +59,42 @@ def _settlement_faults(name: str, item: Item, lines: list[Item]) -> Faults:
         waiting
     ):
         yield f"{name} is {status} with {waiting} open exceptions"
+
+
+def _sums_of(lines: Iterable[Item]) -> dict[str, dict[str, Any]]:
+    """What a settlement says of its lines: sums of those whose amounts are not another's."""
+    totals: Sums = {}
+    by_type: dict[str, Sums] = {}
+    payout: dict[str, int] = {}
+    for line in lines:
+        kind, status, currency = (text(line, name) for name in ("type", "status", "currency"))
+        if not currency or status == "superseded":
+            continue
+        amounts = Counter({name: number(line, name) for name in ("amount", "fee", "net")})
+        mine = by_type.setdefault(kind or "unclassified", {}).setdefault(currency, Counter())
+        mine.update({**amounts, "count": 1})
+        if kind == "capture" and status == "matched":
+            totals.setdefault(currency, Counter()).update(amounts)
+        if kind == "payout" and status in _CONTROL_TOTALS:
+            payout[currency] = payout.get(currency, 0) - amounts["net"]
+    remainder = {
+        currency: paid - sum(sums[currency]["net"] for sums in _others(by_type, currency))
+        for currency, paid in payout.items()
+    }
+    return {"totals": totals, "by_type": by_type, "payout": payout, "remainder": remainder}
+
+
+def _others(by_type: Mapping[str, Sums], currency: str) -> Iterator[Sums]:
+    """The sums of lines that are not payouts themselves, where there are any in a currency."""
+    return (sums for kind, sums in by_type.items() if kind != "payout" and currency in sums)
+
+
+def _not_zero(value: Any) -> Any:
+    """Sums without those that came to nothing, which may be left out or not."""
+    if not isinstance(value, Mapping):
+        return value
+    members = {name: _not_zero(member) for name, member in value.items()}
+    return {name: member for name, member in members.items() if member}
 
 
 def _posting_faults(rows: Rows) -> Faults:

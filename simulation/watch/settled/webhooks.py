@@ -53,8 +53,8 @@ def webhook_faults(rule: NewsRule, received: Iterable[Received]) -> Faults:
         taken = any((each.status or 0) // 100 == 2 for each in told.get(webhook_id, ()))
         if delivery.status == "delivered" and not taken:
             yield f"{webhook_id} counts as delivered, and no endpoint has taken it"
-        elif delivery.status == "pending":
-            yield f"{webhook_id} ({delivery.type}) is still pending"
+        elif delivery.status != "delivered" and delivery.merchant_id not in rule.silent:
+            yield f"{webhook_id} ({delivery.type}) is still {delivery.status}"
 
 
 def _unmatched(rule: NewsRule) -> Faults:

@@ -132,6 +132,13 @@ def test_accepted_requests_add_up():
     assert len(model({"a": (67, 20, 0)}, *history)) == 2
 
 
+def test_a_stored_refusal_decides_what_an_attempt_without_an_answer_left_open():
+    refused = post(status=422, answer={"code": "insufficient_funds"}, key="t1", replayed=True)
+    history = [moved(1, ("a", "b", 30), status=None), refused]
+    assert model({"a": (100, 0, 0), "b": (0, 0, 0)}, *history) == []
+    assert len(model({"a": (70, 0, 0), "b": (30, 0, 0)}, *history)) == 2
+
+
 def test_accounts_of_a_request_without_an_answer_are_not_judged():
     lost = [moved(1, ("a", "b", 30), status=None)]
     assert model({"a": (70, 0, 0), "b": (30, 0, 0)}, *lost) == []

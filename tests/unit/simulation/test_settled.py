@@ -241,6 +241,10 @@ def test_a_disagreement_with_the_sandbox_is_named(given):
 # -------------------------------------------------------------------- settlements
 
 
+def usd(net, fee=0):
+    return {"currency": "USD", "amount": net + fee, "fee": fee, "net": net}
+
+
 def settled(**changes):
     posting = {
         **TRANSFER,
@@ -259,19 +263,30 @@ def settled(**changes):
         ],
     }
     booking = {"transfer_id": "trf_1", "currency": "USD", "flows": {"net": 97, "fee": 3}}
+    capture = {"type": "capture", **usd(97, 3)}
     line = {"settlement_bucket": "set_1#0", "settlement_id": "set_1", "merchant_id": "m"}
     given = {
         "settlements": [
             {
                 "id": "set_1",
                 "status": "completed_with_exceptions",
-                "counts": {"matched": 1, "unexpected": 1, "duplicate": 0},
-                "open_exceptions": 1,
+                "counts": {"matched": 1, "unexpected": 1, "amount_mismatch": 1, "superseded": 1},
+                "open_exceptions": 2,
+                "totals": {"USD": {"amount": 100, "fee": 3, "net": 97}},
+                "by_type": {
+                    "capture": {"USD": {"amount": 100, "fee": 3, "net": 97, "count": 1}},
+                    "refund": {"USD": {"amount": -7, "fee": 0, "net": -7, "count": 1}},
+                    "payout": {"USD": {"amount": -92, "fee": 0, "net": -92, "count": 1}},
+                },
+                "payout": {"USD": 92},
+                "remainder": {"USD": 2},
             }
         ],
         "settlement_lines": [
-            {**line, "line": 2, "status": "matched", "bookings": [booking]},
-            {**line, "line": 3, "status": "unexpected"},
+            {**line, **capture, "line": 2, "status": "matched", "bookings": [booking]},
+            {**line, "line": 3, "status": "unexpected", "type": "refund", **usd(-7)},
+            {**line, "line": 4, "status": "amount_mismatch", "type": "payout", **usd(-92)},
+            {**line, **capture, "line": 5, "status": "superseded"},
         ],
         "transfers": [posting],
         "settlement_files": [{"id": "f", "status": "completed", "lines": 2}],
@@ -287,11 +302,11 @@ def test_a_settlement_is_the_sum_of_its_lines():
 @pytest.mark.parametrize(
     ("changes", "many"),
     [
-        ({"settlement_lines": []}, 4),
+        ({"settlement_lines": []}, 8),
         ({"transfers": []}, 1),
         ({"settlements": []}, 1),
         ({"settlement_chunks": []}, 1),
-        ({"settlements": [{"id": "set_1", "status": "completed", "counts": {}}]}, 3),
+        ({"settlements": [{"id": "set_1", "status": "completed", "counts": {}}]}, 7),
     ],
 )
 def test_a_settlement_that_is_not(changes, many):
@@ -360,11 +375,20 @@ def test_a_delivery_of_nothing(engine):
         ("delivered", []),
         ("delivered", [told(status=500)]),
         ("pending", [told()]),
+        ("expired", [told(status=500)]),
         ("delivered", [told(), told(extra=1)]),
         ("delivered", [told(), told("whk_2")]),
         ("delivered", [told(data={"id": "pay_2"})]),
     ],
-    ids=["never sent", "never taken", "still pending", "two bodies", "invented", "about another"],
+    ids=[
+        "never sent",
+        "never taken",
+        "still pending",
+        "given up",
+        "two bodies",
+        "invented",
+        "about another",
+    ],
 )
 def test_a_delivery_that_is_not_what_it_says(engine, status, received):
     deliver(engine, status)
