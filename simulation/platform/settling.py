@@ -35,7 +35,6 @@ def settle(platform: Platform) -> None:
     _calm(platform)
     for schedule in platform.sources.schedules.values():
         schedule.stop()
-    platform.stripe.finish_refunds()
     for _ in range(2):  # what began only now has to be finished, too
         _come_back(platform)
         redrive(platform.queues.values())
@@ -70,6 +69,7 @@ def _come_back(platform: Platform) -> None:
 def _finish(platform: Platform) -> None:
     """Run what finishes things until nothing is open."""
     for _ in range(MOST_ROUNDS):
+        platform.stripe.finish_refunds()
         for name in FINISHING:
             _run(platform, name)
         platform.scheduler.sleep(ROUND_SECONDS)
