@@ -112,9 +112,14 @@ class CardsClient(Client):
     # ------------------------------------------------------------ reading and mistakes
 
     def look(self, dice: Random) -> None:
-        """Read a payment."""
-        if self.payments:
-            self.read(dice, f"/v1/payments/{self.payments.one(dice).id}")
+        """Read a payment, and perhaps one of its transactions."""
+        if not self.payments:
+            return
+        seen = self.read(dice, f"/v1/payments/{self.payments.one(dice).id}")
+        if seen is not None and seen.status == 200 and self.left > 0 and dice.random() < 0.3:
+            transactions = seen.body["transactions"]
+            if transactions:
+                self.read(dice, f"/v1/transactions/{dice.choice(transactions)['id']}")
 
     def look_around(self, dice: Random) -> None:
         """A list, and what is new to us on it."""

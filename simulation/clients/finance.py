@@ -93,12 +93,30 @@ class FinanceClient(Client):
         action = "ignore" if "ignore" in possible and dice.random() < 0.5 else dice.choice(possible)
         path = f"/v1/settlement-lines/{line['settlement_id']}/{line['line']}/resolve"
         body = {"action": action, "note": "decided"}
-        if dice.random() < 0.3:
+        throw = dice.random()
+        if throw < 0.2:
+            self._decide_about_all(dice, listed.body["data"])
+        elif throw < 0.4:
             self.operate(dice, "POST", path, body)
         else:
             self.ask(dice, "POST", path, body)
         if dice.random() < 0.4 and self.left > 0:
             self.ask(dice, "POST", path, {"action": "undo", "note": "after all not"})
+
+    def _decide_about_all(self, dice: Random, lines: list[dict[str, Any]]) -> None:
+        """Decisions about several lines in one request."""
+        decisions = [
+            {
+                "settlement_id": line["settlement_id"],
+                "line": line["line"],
+                "action": dice.choice([each for each in line["actions"] if each != "link"]),
+                "note": "decided together",
+            }
+            for line in lines
+            if line["settlement_id"] is not None and set(line["actions"]) - {"link"}
+        ]
+        if decisions:
+            self.ask(dice, "POST", "/v1/settlement-lines/resolve", {"lines": decisions})
 
     # ------------------------------------------------------------ exports and books
 
