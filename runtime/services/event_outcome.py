@@ -208,17 +208,18 @@ def take_back_refund(refund: Transaction, event: ProcessorEvent, desk: EventDesk
         )
     legs = reversal_legs(payment.merchant_id, payment.currency, refund.amount)
     for _ in range(MAX_ATTEMPTS):
+        # The refund after its payment: one that is done now was done when the payment was read.
+        payment = _again(refund.payment_id, desk)
+        refund = _refund_again(refund.id, desk)
+        if refund.status not in _DONE:
+            return Outcome(EventResult.DUPLICATE, state.created_at)
         after = _next(payment, after_failed_refund(payment, refund.amount), desk)
         booking = _booking(payment, returned_refund_posting_id(refund.id), legs, desk)
         writes = EventWrites(payment, after, (refund, _failed(refund, desk)), transfer=booking)
         try:
             return Outcome(_commit(writes, claim, desk), state.created_at)
-        except StaleWrite as stale:
-            payment = _again(refund.payment_id, desk)
-            if stale.table == "transactions":
-                refund = _refund_again(refund.id, desk)
-                if refund.status not in _DONE:
-                    return Outcome(EventResult.DUPLICATE, state.created_at)
+        except StaleWrite:
+            continue
     raise Unavailable(f"{refund.payment_id} changed too often meanwhile; send it again")
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from runtime.bootstrap.process import process_services
 from runtime.gateways.processors.sandbox_events import SIGNATURE_HEADER, sign_sandbox_event
 from tests.support.http import Answered, token_of
 from tests.support.stage import Stage
@@ -206,6 +207,30 @@ def test_a_refund_that_comes_back_is_the_merchants_again(shop: Shop) -> None:
         shop.tell("refund_failed", reference=refund["id"], id="evt_2").body["result"] == "unchanged"
     )
     assert shop.post(path, {"amount": 700}).status == 200
+
+
+def test_two_notifications_of_one_returned_refund_at_once_book_it_once(shop: Shop) -> None:
+    """The second is applied between the first one's reads of the refund and of its payment."""
+    payment = shop.pay()
+    refunded = shop.post(f"/v1/payments/{payment['id']}/refund", {}).body
+    (refund,) = (each for each in refunded["transactions"] if each["type"] == "refund")
+    before = shop.balances()
+    others: list[Answered] = []
+
+    def meanwhile(params: Any, **_: Any) -> None:
+        if others or json.loads(params["body"])["TableName"] != shop.stage.tables["payments"]:
+            return
+        others.append(Answered(0, None, {}, ""))
+        others.append(shop.tell("refund_failed", reference=refund["id"], id="evt_other"))
+
+    events = process_services().client.meta.events
+    events.register("before-call.dynamodb.GetItem", meanwhile)
+    told = shop.tell("refund_failed", reference=refund["id"])
+    events.unregister("before-call.dynamodb.GetItem", meanwhile)
+    assert (told.status, told.body["result"]) == (200, "duplicate")
+    assert (others[-1].status, others[-1].body["result"]) == (200, "applied")
+    receivable = f"acc_receivable_{shop.merchant_id}_USD"
+    assert shop.balances()[receivable] - before[receivable] == payment["amount"]
 
 
 def test_a_hint_about_an_unknown_charge_has_the_processor_asked_at_once(shop: Shop) -> None:
