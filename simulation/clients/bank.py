@@ -37,6 +37,7 @@ class BankClient(Client):
 
     def dispute(self, dice: Random) -> None:
         """A bank takes a charge back, or a part of it."""
+        self.follow_the_money(dice)
         if self._stripe is not None:
             self._dispute_at_stripe(self._stripe, dice)
             return

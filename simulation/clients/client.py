@@ -101,6 +101,13 @@ class Client(ABC):
         """The merchant that it works for."""
         return self.dice.choice(self.town.shops)
 
+    def follow_the_money(self, dice: Random) -> None:
+        """Go on with a merchant whose processor has moved money, if that of this one has not."""
+        movements = self.platform.acquirer.movements
+        if not movements(self.shop):
+            sellers = [shop for shop in self.town.shops if movements(shop)]
+            self.shop = dice.choice(sellers or [self.shop])
+
     @abstractmethod
     def steps(self) -> Mapping[Callable[[Random], None], int]:
         """What it does, by weight."""

@@ -45,6 +45,7 @@ class FinanceClient(Client):
 
     def upload(self, dice: Random) -> None:
         """The report on a new payout; most have errors."""
+        self.follow_the_money(dice)
         payout = self.platform.acquirer.pay_out(self.shop, dice)
         if payout is None:
             self.read(dice, "/v1/settlement-files", {"limit": "5"})
