@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
@@ -19,21 +18,18 @@ SHOWN: Final = 10
 
 
 def note(reports: Iterable[pytest.TestReport]) -> None:
-    """Write what each test took, with what was set up and cleaned up for it, if that is wanted."""
+    """Write what each test took, and what was set up and cleaned up for it, if that is wanted."""
     directory = os.environ.get(VARIABLE)
-    if not directory:
-        return
-    seconds: dict[str, float] = defaultdict(float)
-    for report in reports:
-        seconds[report.nodeid] += report.duration
-    lines = (f"{each:.2f} {test}\n" for test, each in seconds.items())
+    if not directory or "PYTEST_XDIST_WORKER" in os.environ:
+        return  # whoever gave the worker its tests has their reports, too
+    lines = (f"{each.duration:.2f} {each.when:<8} {each.nodeid}\n" for each in reports)
     file = Path(directory) / f"{os.getpid()}.durations"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("".join(lines))
 
 
 def slowest(directory: Path) -> Iterator[tuple[float, str]]:
-    """Seconds and name of the slowest tests of all runs, slowest first."""
+    """Seconds, phase and name of the slowest tests of all runs, slowest first."""
     files = directory.glob("*.durations")
     lines = (line for file in files for line in file.read_text().splitlines())
     tests = ((float(seconds), test) for seconds, _, test in (each.partition(" ") for each in lines))
