@@ -39,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m simulation.mutations", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=sorted(BY_NAME), metavar="NAME")
-    parser.add_argument("--operations", type=int, default=6_000, help="0: no simulation")
+    parser.add_argument("--operations", type=int, default=2_000, help="0: no simulation")
     parser.add_argument("--per-seed", type=int, default=1_000, help="operations from each seed")
     parser.add_argument("--tests", action="store_true", help="run the tests of the mutated files")
     parser.add_argument("--processes", type=int, default=1, help="faults that are tried at once")

@@ -24,7 +24,7 @@ HOT_ACCOUNTS: Final[tuple[Mutation, ...]] = (
         "a payout does not check the shards that refunds lower",
         _HOT,
         "if slack < 0 or not self.debits:",
-        "if slack < 0 or self.debits:",
+        "if amount or slack < 0 or not self.debits:",
         why="a payout and a refund at once take the same money",
     ),
     fault(

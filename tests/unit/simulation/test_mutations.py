@@ -38,6 +38,12 @@ def test_the_tests_of_a_mutated_file_exist(mutation: Mutation) -> None:
     assert all((ROOT / name).is_file() for name in tests)
 
 
+def test_the_page_of_tests_tells_of_every_fault() -> None:
+    page = (ROOT / "docs/testing.md").read_text("utf-8").partition("## Mutation check")[2]
+    missing = [each.name for each in MUTATIONS if f"| `{each.name}` |" not in page]
+    assert not missing, "run `make mutation-check`, and put its table there"
+
+
 def test_tests_are_named_for_nothing_that_is_never_mutated() -> None:
     paths = {path.removeprefix("runtime/") for each in MUTATIONS for path in each.paths}
     assert all(any(path.startswith(start) for path in paths) for start in RELATED)
