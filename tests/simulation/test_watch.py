@@ -18,7 +18,8 @@ from runtime.services import account_queries, folding_projection, holds, payment
 from simulation.platform.plan import ClientKind, Part, Plan
 from simulation.platform.world import Platform
 from simulation.watch.histories import linearizable
-from simulation.watch.settled.check import check_settled
+from simulation.watch.settled.books import ledger_faults
+from simulation.watch.settled.rows import Rows
 
 MONEY = (ClientKind.CARDS, ClientKind.TRANSFERS, ClientKind.POWERS)
 OPERATIONS = 150
@@ -147,4 +148,6 @@ def test_what_is_folded_twice(sabotage: Any) -> None:
 def test_what_nobody_folds_is_named_at_rest(sabotage: Any) -> None:
     sabotage(folding_projection, "items_of", lambda _transfer: [])
     platform = played(ClientKind.TRANSFERS)
-    assert any("was never added" in fault for fault in check_settled(platform))
+    rows = Rows({name: platform.database.tables[t].items for name, t in platform.tables.items()})
+    faults = ledger_faults(rows, platform.watch.rules.ledger, set())
+    assert any("was never added" in fault for fault in faults)
