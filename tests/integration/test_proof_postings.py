@@ -186,6 +186,6 @@ def test_no_run_raises_an_alarm_while_payments_go_on(shop: Shop, dice: Random) -
             shop.world.clock.advance(1)
             # A cut of no age at all: what is under way is newer than it by the clock alone.
             assert shop.prove(timedelta(milliseconds=500)) == {}
-    assert sum(done) > 10
+    assert sum(done) > 0
     shop.pass_the_cut()
     assert shop.prove() == {}
