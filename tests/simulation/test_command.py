@@ -7,10 +7,14 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 from simulation.clients.kinds import CLIENTS
 from simulation.outcome import play
 from simulation.parts import hash_over, play_parts
 from simulation.platform.plan import Plan
+
+pytestmark = pytest.mark.deep  # whole runs, in processes of their own
 
 LAST_LINE = re.compile(
     r"history sha256:[0-9a-f]{64} seed one operations \d+ commits \d+ violations 0"
