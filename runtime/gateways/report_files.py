@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from botocore.exceptions import BotoCoreError, ClientError
+
+from runtime.errors import Unavailable
 from runtime.models.settlement import REPORTS_PREFIX
 
 if TYPE_CHECKING:
@@ -22,10 +25,13 @@ class ReportFiles:
     bucket: str
 
     def put(self, key: str, content: bytes, content_type: str) -> None:
-        """Write a report, or replace it by a newer one."""
-        self.s3.put_object(
-            Bucket=self.bucket,
-            Key=f"{REPORTS_PREFIX}{key}",
-            Body=content,
-            ContentType=content_type,
-        )
+        """Write a report, or replace it by a newer one. Raises Unavailable."""
+        try:
+            self.s3.put_object(
+                Bucket=self.bucket,
+                Key=f"{REPORTS_PREFIX}{key}",
+                Body=content,
+                ContentType=content_type,
+            )
+        except (BotoCoreError, ClientError) as error:
+            raise Unavailable("S3 did not take the report; try again") from error
