@@ -22,6 +22,7 @@ from simulation.watch.transfers import (
     Movements,
     Place,
     booked_by,
+    is_debit_shard,
     left_to_fold,
     transfer_faults,
 )
@@ -105,7 +106,7 @@ class LedgerRule:
         if place.shard == PROFILE:
             sequence, after = f"{number(new, 'version'):012d}", number(new, "balance")
             self.awaited[partition, sequence] = _Line(change, after)
-        elif place.shard.startswith("d"):
+        elif is_debit_shard(place.shard):
             sequence = text(new, "last_operation_id").partition("_")[2]
             self.awaited[partition, sequence] = _Line(change, None)
 
@@ -162,7 +163,7 @@ class LedgerRule:
         account, _, shard = key[0].rpartition("#")
         place = Place(account, shard)
         self._must_be_awaited(key, new, commit)
-        if shard == PROFILE or place not in moved:
+        if shard == PROFILE or (is_debit_shard(shard) and place not in moved):
             return  # written by the change stream, after the commit that it is about
         amount, operation = number(new, "amount"), text(new, "operation_id")
         if operation.startswith(_SWEEP):
@@ -178,7 +179,7 @@ class LedgerRule:
 
     def _must_be_awaited(self, key: tuple[str, ...], new: Item, commit: Commit) -> None:
         shard = key[0].rpartition("#")[2]
-        if shard != PROFILE and not shard.startswith("d"):
+        if shard != PROFILE and not is_debit_shard(shard):
             return
         wanted = self.awaited.pop((key[0], key[1]), None)
         after = number(new, "balance_after") if "balance_after" in new else None

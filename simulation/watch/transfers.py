@@ -13,6 +13,11 @@ PROFILE: Final = "00"
 """The shard of an account that has its profile, and the balance of an immediate one."""
 
 
+def is_debit_shard(shard: str) -> bool:
+    """Whether this is one of the rows of a receivable that refunds and disputes lower at once."""
+    return shard.startswith("d")
+
+
 class Place(NamedTuple):
     """One row of an account."""
 

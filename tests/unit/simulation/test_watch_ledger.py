@@ -164,6 +164,22 @@ def test_what_is_folded_is_owed_until_then(engine):
     assert engine.found == []
 
 
+def test_two_folded_at_once_that_cancel_out_leave_the_shard_as_it_was(engine):
+    engine.commit(
+        accounts=account("alice", 2, balance=0, operation="trf_1"),
+        transfers=transfer(1, ("alice", "opening", 100), folded_accounts=["opening"]),
+    )
+    engine.commit(
+        accounts=shard("opening", "01", 1, 0, "trf_1"),
+        entries=[
+            entry("opening#01", "0", -100, "trf_0", fold_version=1),
+            entry("opening#01", "1", 100, "trf_1", fold_version=1),
+        ],
+    )
+    assert engine.rules.ledger.owed == {}
+    assert engine.found == []
+
+
 def test_a_sweep_moves_nothing(engine):
     fold_opening(engine)
     engine.commit(
