@@ -12,7 +12,11 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
+from runtime.core.ids import RANDOM_BYTES, id_at
+from runtime.domain.proof import CheckName
+from runtime.models.change import OUT_OF_BAND
 from simulation.dynamodb import InMemoryClient
+from simulation.outside import clock
 from simulation.platform.http import OPERATOR, HttpRequest
 from simulation.platform.settling import prove
 
@@ -22,8 +26,10 @@ if TYPE_CHECKING:
 LEAST_SECONDS, MOST_SECONDS = 60.0, 400.0
 ALERT: Final = "an alert"
 PROOF: Final = "ledger verification"
-_ZERO: Final[Mapping[str, str]] = {"N": "0"}
+POSTINGS: Final = "ledger verification of payments"
+HOLDS: Final = "ledger verification of holds"
 CHAIN: Final = "the verification of its audit chain"
+_ZERO: Final[Mapping[str, str]] = {"N": "0"}
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,8 @@ class Editor:
             self._more_money,
             self._another_entry,
             self._another_capture,
+            self._another_posting,
+            self._no_hold,
             self._another_audit_row,
             self._no_audit_row,
         ):
@@ -81,11 +89,18 @@ class Editor:
             scheduler.sleep(60.0)
             if self.platform.sources.quiet():
                 break
-        proof = json.dumps(prove(self.platform))
-        alerts = {item["entity_id"]["S"] for item in self.platform.items("alerts")}
+        checks = prove(self.platform)["checks"]
+        named = {check["name"]: json.dumps(check["violations"]) for check in checks}
+        alerts = {
+            item["entity_id"]["S"]
+            for item in self.platform.items("alerts")
+            if item["type"]["S"] == OUT_OF_BAND
+        }
         finds: Mapping[str, Callable[[str], bool]] = {
             ALERT: lambda entity: entity in alerts,
-            PROOF: lambda entity: entity in proof,
+            PROOF: lambda entity: any(entity in violations for violations in named.values()),
+            POSTINGS: lambda entity: entity in named[CheckName.PAYMENT_POSTINGS],
+            HOLDS: lambda entity: entity in named[CheckName.OPEN_HOLDS],
             CHAIN: self._chain_fails,
         }
         return [
@@ -120,6 +135,30 @@ class Editor:
             edit = Edit(row["id"]["S"], "what was captured was edited", (ALERT, PROOF))
             more = {"amount_captured": _plus(row["amount_captured"], 1)}
             self._edit("payments", {"id": row["id"]}, more, edit)
+
+    def _another_posting(self) -> None:
+        """What happened to a payment is booked once more, and moves nothing."""
+        row = self._any("transfers", _is_posting_of_a_payment)
+        if row is not None:
+            copy_id = self._new_id("trf")
+            names = {name: {"S": copy_id} for name in ("id", "operation_id", "cause")}
+            left_out = {"debited_accounts", "debit_shard"}
+            copy = {name: value for name, value in row.items() if name not in left_out}
+            copy |= {**names, "folded_accounts": {"L": []}}
+            edit = Edit(copy_id, "a posting was put a second time", (POSTINGS,))
+            self.edits.append(edit)
+            with self.platform.watch.by_hand(edit.what):
+                self._client.put_item(TableName=self.platform.tables["transfers"], Item=copy)
+
+    def _no_hold(self) -> None:
+        """A hold is over, and its accounts still set money aside for it."""
+        row = self._any("transfers", _is_hold)
+        if row is not None:
+            account = row["legs"]["L"][0]["M"]["from_account_id"]["S"]
+            edit = Edit(account, "a hold of it was called off in its row alone", (HOLDS,))
+            values = {"status": {"S": "canceled"}, "cause": {"S": self._new_id("cnl")}}
+            values["version"] = _plus(row["version"], 1)
+            self._edit("transfers", {"id": row["id"]}, values, edit)
 
     def _another_audit_row(self) -> None:
         """The log is made to name somebody else."""
@@ -172,6 +211,10 @@ class Editor:
         row: Mapping[str, Any] = self._client.get_item(TableName=name, Key=typed)["Item"]
         return row
 
+    def _new_id(self, prefix: str) -> str:
+        now = clock(self.platform.scheduler)()
+        return id_at(prefix, now, self.dice.randbytes(RANDOM_BYTES))
+
     def _any(
         self, table: str, wanted: Callable[[Mapping[str, Any]], bool]
     ) -> Mapping[str, Any] | None:
@@ -188,6 +231,16 @@ class Editor:
 
 def _plus(value: Mapping[str, str], more: int) -> dict[str, str]:
     return {"N": str(int(value["N"]) + more)}
+
+
+def _is_posting_of_a_payment(row: Mapping[str, Any]) -> bool:
+    payment, settlement = (row.get(name, {}) for name in ("payment_id", "settlement_id"))
+    return "S" in payment and "S" not in settlement
+
+
+def _is_hold(row: Mapping[str, Any]) -> bool:
+    """A pending one that no hot account takes part in: the change stream would look at that."""
+    return row["status"]["S"] == "pending" and not row.get("folded_accounts", {}).get("L")
 
 
 def _is_first_of_a_whole_entity(row: Mapping[str, Any]) -> bool:
