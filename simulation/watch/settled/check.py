@@ -16,6 +16,7 @@ from simulation.watch.settled.left_over import left_over_faults
 from simulation.watch.settled.model import model_faults
 from simulation.watch.settled.open_things import open_faults, unkept_keys
 from simulation.watch.settled.processors import MovementLike, processor_faults
+from simulation.watch.settled.refund_lines import refund_line_faults
 from simulation.watch.settled.rows import Rows
 from simulation.watch.settled.sandbox import sandbox_faults
 from simulation.watch.settled.settlements import settlement_faults
@@ -59,6 +60,7 @@ def _named(platform: Platform) -> Iterator[str]:
         "sandbox": sandbox_faults(rows),
         "processors": processor_faults(rows, _movements(platform), edited),
         "settlement": settlement_faults(rows),
+        "refund lines": refund_line_faults(rows, platform.acquirer.payouts),
         "webhooks": webhook_faults(watch.rules.news, platform.deliveries),
         "audit heads": head_faults(platform, rows),
         "audit verification": audit_verification_faults(platform, rows),
