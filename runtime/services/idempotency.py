@@ -105,8 +105,8 @@ def earlier_answer(call: Call, merchant_id: str, claims: ClaimReader) -> StoredA
         return None
     try:
         earlier = claims.read(claim_key(merchant_id, call.method, call.path, call.idempotency_key))
-    except KeyForgotten as erased:
-        raise NotFound("what this request made has been erased") from erased
+    except KeyForgotten as forgotten:
+        raise _erased() from forgotten
     if earlier is None or is_expired(earlier, call.now):
         return None
     return stored_answer(earlier, call)
@@ -126,6 +126,9 @@ def create_once(  # noqa: PLR0913 - what is written, where, and what it answers
     """Write the row by `store(claim, token)` and answer `status` with `body`.
 
     A repetition of the request gets the first answer. `subject`: see `new_claim`.
+
+    Raises IdempotencyKeyReused, IdempotencyInFlight; NotFound when the first answer is about a
+    customer that was erased since.
     """
     attempt = call.new_id("att")
     answer = success(status, body)
@@ -145,4 +148,11 @@ def create_once(  # noqa: PLR0913 - what is written, where, and what it answers
         if earlier.record.owner == attempt:
             return answer
         return stored_answer(earlier.record, call)
+    except KeyForgotten as forgotten:
+        # Another attempt took the key after it was looked up, and its answer was erased at once.
+        raise _erased() from forgotten
     return answer
+
+
+def _erased() -> NotFound:
+    return NotFound("what this request made has been erased")

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from runtime.contract.customers import MethodRequest
+from runtime.contract.customers import CustomerRequest, MethodRequest
 from runtime.errors import NotFound
 from runtime.models.customer import Customer
 from runtime.models.scope import Scope
 from runtime.repositories.customers import CustomerRepository
-from runtime.services.customers import erase_customer
+from runtime.services.customers import create_customer, erase_customer
 from runtime.services.payment_methods import add_method
 from tests.support.http import OPERATOR, Answered, token_of
 from tests.support.stage import Stage
@@ -257,6 +257,57 @@ def test_a_customer_erased_while_a_payment_method_is_added_is_not_found(world: W
     desk = replace(desk, customers=CustomerRepository(world.store_on(client)))
     with pytest.raises(NotFound):
         add_method(one, MethodRequest(**CARD), world.call(merchant, CARD), desk)
+
+
+class AttemptedMeanwhile:
+    """A client of the database; `meanwhile` happens right before its first write."""
+
+    def __init__(self, client: Any, meanwhile: Callable[[], Any]) -> None:
+        self._client, self._meanwhile = client, meanwhile
+
+    def transact_write_items(self, **request: Any) -> Any:
+        meanwhile, self._meanwhile = self._meanwhile, lambda: None
+        meanwhile()
+        return self._client.transact_write_items(**request)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+
+def test_a_repetition_whose_customer_was_made_and_erased_meanwhile_is_not_found(
+    world: World,
+) -> None:
+    merchant, desk = world.merchant(), world.customer_desk()
+    call = world.call(merchant, PERSON, key="twice", path="/v1/customers")
+    request = CustomerRequest(**PERSON)
+
+    def first_attempt() -> None:
+        made = json.loads(create_customer(request, call, desk).body)["id"]
+        assert erase_customer(made, world.call(merchant), desk).status == 204
+
+    store = world.store_on(AttemptedMeanwhile(world.client, first_attempt))
+    with pytest.raises(NotFound, match="has been erased"):
+        create_customer(request, call, replace(desk, customers=CustomerRepository(store)))
+    (row,) = world.rows(Customer)
+    assert row.erased_at is not None, "the repetition has made no second customer"
+
+
+def test_a_repetition_whose_method_was_added_and_customer_erased_meanwhile_is_not_found(
+    world: World,
+) -> None:
+    merchant, desk = world.merchant(), world.customer_desk()
+    one = world.customer(merchant)
+    call = world.call(merchant, CARD, key="twice", path=f"/v1/customers/{one}/payment-methods")
+
+    def first_attempt() -> None:
+        assert add_method(one, MethodRequest(**CARD), call, desk).status == 201
+        assert erase_customer(one, world.call(merchant), desk).status == 204
+
+    store = world.store_on(AttemptedMeanwhile(world.client, first_attempt))
+    with pytest.raises(NotFound, match="has been erased"):
+        add_method(
+            one, MethodRequest(**CARD), call, replace(desk, customers=CustomerRepository(store))
+        )
 
 
 def test_a_customer_erased_while_it_is_charged_has_no_payment_methods(world: World) -> None:
