@@ -33,6 +33,9 @@ class Result:
         )
 
 
+NOT_TRIED: Final = Result()
+
+
 def load(file: Path) -> dict[str, Result]:
     """Results by the name of the fault; none where there is no file."""
     if not file.is_file():
@@ -65,13 +68,19 @@ def summary(mutations: Iterable[Mutation], results: Mapping[str, Result]) -> str
     simulation = [each.simulation for each in tried.values() if each.simulation is not None]
     tests = [each.tests for each in tried.values() if each.tests is not None]
     missed = [name for name, result in tried.items() if not result.is_found]
+    explained = [each for each in judged if each.unseen and not _is_seen(results.get(each.name))]
     lines = [
         f"{len(tried)} of {len(judged)} faults tried, {len(tried) - len(missed)} found",
         f"by the simulation {_share(simulation)}, by tests {_share(tests)}",
+        f"explained why the simulation does not see them: {len(explained)}",
     ]
     if missed:
         lines.append(f"not found: {', '.join(missed)}")
     return "\n".join(lines)
+
+
+def _is_seen(result: Result | None) -> bool:
+    return bool(result and result.simulation and result.simulation.by)
 
 
 def _share(found: Sequence[Found]) -> str:

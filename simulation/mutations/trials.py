@@ -32,22 +32,27 @@ class Found:
     """What found a fault, or how much was tried in vain.
 
     `by`: a seed, or a test; None: nothing did. `operations` of the simulation until then, over all
-    seeds; 0 for tests. `detail`: the first words of what was found.
+    seeds; 0 for tests. `detail`: the first words of what was found. `seeds` that were run.
     """
 
     by: str | None
     operations: int
     seconds: float
     detail: str = ""
+    seeds: int = 0
 
 
-def simulate(root: Path, *, operations: int, per_seed: int) -> Found:
-    """Run the simulation of the tree `root` from one seed after the other.
+NOTHING: Final = Found(None, 0, 0.0)
 
-    At most `operations` in all, `per_seed` from each. A run that does not end counts as found:
-    without a fault they all do.
+
+def simulate(root: Path, *, operations: int, per_seed: int, before: Found = NOTHING) -> Found:
+    """Run the simulation of the tree `root` from one seed after the other, until one finds a fault.
+
+    At most `operations` in all, `per_seed` from each; what was run `before` counts, and is not run
+    again. A run that does not end counts as found: without a fault they all do.
     """
-    began, done, number = time.monotonic(), 0, 0
+    done, number = before.operations, before.seeds
+    began = time.monotonic() - before.seconds
     while done < operations:
         number += 1
         seed, wanted = f"{SEED}-{number}", min(per_seed, operations - done)
@@ -57,12 +62,12 @@ def simulate(root: Path, *, operations: int, per_seed: int) -> Found:
         done += int(reported[1]) if reported else wanted
         seconds = time.monotonic() - began
         if status is None:
-            return Found(seed, done, seconds, f"no end within {SIMULATION_SECONDS:.0f} s")
+            return Found(seed, done, seconds, f"no end in {SIMULATION_SECONDS:.0f} s", number)
         if reported is None:
             raise RuntimeError(f"the simulation printed no history:\n{output[-2000:]}")
         if status != 0:
-            return Found(seed, done, seconds, _violation_in(output))
-    return Found(None, done, time.monotonic() - began)
+            return Found(seed, done, seconds, _violation_in(output), number)
+    return Found(None, done, time.monotonic() - began, seeds=number)
 
 
 def run_tests(root: Path, paths: Sequence[str]) -> Found:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from simulation.mutations import __main__ as command
+from simulation.mutations import trials
 from simulation.mutations.mutation import DoesNotMatch, Edit, Mutation
 from simulation.mutations.related_tests import RELATED, related_tests
 from simulation.mutations.report import Result, load, save, summary, table
 from simulation.mutations.scratch import Scratch
 from simulation.mutations.table import BY_NAME, MUTATIONS
-from simulation.mutations.trials import Found
+from simulation.mutations.trials import Found, simulate
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -109,5 +114,82 @@ def test_a_summary_names_what_nothing_has_found() -> None:
     assert summary([MUTATION], results).splitlines() == [
         "1 of 1 faults tried, 0 found",
         "by the simulation 0 of 1, by tests 0 of 0",
+        "explained why the simulation does not see them: 0",
         "not found: limit-off",
     ]
+
+
+def test_a_summary_counts_what_the_simulation_cannot_see_and_why() -> None:
+    slow = replace(MUTATION, unseen="nothing is wrong but the speed")
+    results = {"limit-off": Result(Found(None, 6_000, 9.0), Found("a::b", 0, 1.0))}
+    assert summary([slow], results).splitlines() == [
+        "1 of 1 faults tried, 1 found",
+        "by the simulation 0 of 1, by tests 1 of 1",
+        "explained why the simulation does not see them: 1",
+    ]
+
+
+class Runs:
+    """Stands for runs of the simulation: seeds that violate a rule after 42 operations."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *violating: str) -> None:
+        self.seeds: list[str] = []
+        self.violating = violating
+        monkeypatch.setattr(trials, "_run", self._run)
+
+    def _run(self, _root: Path, arguments: Sequence[str], _seconds: float) -> tuple[int, str]:
+        words = dict(pairwise(arguments))
+        seed, operations, violations = words["--seed"], int(words["--operations"]), 0
+        self.seeds.append(seed)
+        told = ""
+        if seed in self.violating:
+            operations, violations = 42, 1
+            told = f"VIOLATION in seed {seed} after 7 commits\n  t=1: floor: is at -1\n"
+        last = f"seed {seed} operations {operations} commits 7 violations {violations}"
+        return violations, f"{told}history sha256:{'0' * 64} {last}\n"
+
+
+def test_seeds_are_run_one_after_the_other_until_one_finds_the_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    runs = Runs(monkeypatch, "mutation-2")
+    found = simulate(ROOT, operations=3_000, per_seed=1_000)
+    assert runs.seeds == ["mutation-1", "mutation-2"]
+    assert (found.by, found.operations, found.detail, found.seeds) == (
+        *("mutation-2", 1_042, "t=1: floor: is at -1"),
+        2,
+    )
+
+
+def test_what_was_run_before_counts_and_is_not_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = Runs(monkeypatch)
+    before = Found(None, 2_000, 60.0, seeds=2)
+    found = simulate(ROOT, operations=3_500, per_seed=1_000, before=before)
+    assert runs.seeds == ["mutation-3", "mutation-4"]
+    assert (found.by, found.operations, found.seeds) == (None, 3_500, 4)
+    assert found.seconds >= before.seconds
+
+
+def test_a_resumed_check_leaves_out_what_was_found_and_goes_on_with_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Path
+) -> None:
+    edits = (Edit("runtime/a.py", "= 1", "= 2"),)
+    faults = [Mutation(name, "what", "why", edits) for name in ("found", "missed", "new")]
+    monkeypatch.setattr(command, "PROJECT", project)
+    monkeypatch.setattr(command, "MUTATIONS", faults)
+    monkeypatch.setattr(command, "BY_NAME", {each.name: each for each in faults})
+    runs, kept = Runs(monkeypatch), tmp_path / "kept.json"
+    by_test = Found("a::b", 0, 1.0)
+    results = {
+        "found": Result(Found("mutation-1", 9, 1.0, seeds=1), by_test),
+        "missed": Result(Found(None, 1_000, 1.0, seeds=1), by_test),
+    }
+    save(kept, results)
+    told = command.main(["--resume", str(kept), "--operations", "2000", "--per-seed", "1000"])
+    sound = ["mutation-1", "mutation-2"]
+    assert runs.seeds == [*sound, "mutation-2", "mutation-1", "mutation-2"]
+    after = load(kept)
+    assert after["found"] == results["found"]
+    assert after["missed"].simulation is not None
+    assert (after["missed"].simulation.seeds, after["missed"].tests) == (2, by_test)
+    assert told == 1, "nothing has found the new one"
