@@ -44,6 +44,7 @@ from runtime.services.kept_event_routes import KeptEventReads
 from runtime.services.merchants import MerchantReads
 from runtime.services.pages import Cursors
 from runtime.services.payment_queries import PaymentArchive
+from runtime.services.payment_summary import SummaryReads
 from runtime.services.reconciliation.exceptions import ExceptionReads
 from runtime.services.reconciliation.file_routes import SettlementFileReads
 from runtime.services.reconciliation.report import ReportDependencies
@@ -88,6 +89,10 @@ class QueryServices(FunctionServices):
             profiles,
             self.customers,
             cursors,
+        )
+        self.summary = SummaryReads(
+            PaymentLists(self.store),
+            profiles,
             TotalsReader(TotalsRepository(self.store), self.outside.sleep),
         )
         self.transactions = TransactionReads(
@@ -100,7 +105,9 @@ class QueryServices(FunctionServices):
         self.api_keys = ApiKeyArchive(ApiKeyRepository(self.store), profiles, cursors)
         self.audit = AuditTrail(AuditRepository(self.store), profiles, cursors)
         self.alerts = AlertArchive(AlertRepository(self.store), cursors)
-        self.idempotency = IdempotencyReads(ClaimRepository(self.store), profiles, cursors)
+        self.idempotency = IdempotencyReads(
+            ClaimRepository(self.store), profiles.index_buckets, cursors
+        )
         self.processor_events = KeptEventReads(KeptEventRepository(self.store), cursors)
         self.proofs = ProofRepository(self.store)
         files, settlements = SettlementFileRepository(self.store), SettlementRepository(self.store)

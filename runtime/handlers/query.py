@@ -198,9 +198,8 @@ def list_payments(request: Request, services: QueryServices) -> PaymentList:
 @ROUTES.handles("summarizePayments")
 def summarize_payments(request: Request, services: QueryServices) -> PaymentSummary:
     """GET /v1/payments/summary."""
-    archive = services.payments
     query = request.query(SummaryQuery)
-    return payment_summary.summarize_payments(query, request.authenticated, archive)
+    return payment_summary.summarize_payments(query, request.authenticated, services.summary)
 
 
 @ROUTES.handles("getTransaction")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -17,16 +18,15 @@ from runtime.domain.instants import to_instant
 from runtime.models.scope import Scope
 from runtime.repositories.claims import ClaimRepository, ClaimView
 from runtime.repositories.store import MAX_TRANSACTION_ITEMS
-from runtime.services.merchant_profiles import MerchantProfiles
 from runtime.services.pages import Cursors, read_in_batches, take_page
 
 
 @dataclass(frozen=True)
 class IdempotencyReads:
-    """What reading recent requests works with."""
+    """What reading recent requests works with. `index_buckets` gives the number of an owner."""
 
     claims: ClaimRepository
-    merchants: MerchantProfiles
+    index_buckets: Callable[[str], int]
     cursors: Cursors
 
 
@@ -40,7 +40,7 @@ def list_keys(
     owner = call.caller.owner(call.acting_for)
     page_size = min(query.limit + 1, MAX_TRANSACTION_ITEMS)
     entries = reads.claims.newest_first(
-        all_buckets(owner, reads.merchants.index_buckets(owner)),
+        all_buckets(owner, reads.index_buckets(owner)),
         before=reads.cursors.position(query, "idempotency-keys", owner),
         page_size=page_size,
     )

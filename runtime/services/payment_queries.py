@@ -37,7 +37,6 @@ from runtime.services.pages import (
 )
 from runtime.services.payment_answers import PATH as PAYMENTS_PATH
 from runtime.services.payment_answers import detail_of
-from runtime.services.totals_reading import TotalsReader
 
 FILTERED_PAGE = 100
 MAX_READS_AGAIN: Final = 4
@@ -55,7 +54,6 @@ class PaymentArchive:
     merchants: MerchantProfiles
     customers: CustomerRepository
     cursors: Cursors
-    totals: TotalsReader
 
 
 def get_payment(payment_id: str, call: Call, archive: PaymentArchive) -> PaymentDetail:

@@ -6,6 +6,7 @@ A year is a few hundred rows, however many payments it had (docs/decisions/0024)
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 from itertools import chain, islice
 from typing import Final
@@ -17,8 +18,10 @@ from runtime.domain.instants import Days, in_days, start_of, to_instant
 from runtime.domain.summary import Summary, summarize
 from runtime.errors import SummaryTooLarge
 from runtime.models.merchant import MerchantProfile
-from runtime.repositories.payment_lists import PaymentFigures
-from runtime.services.payment_queries import PaymentArchive, window_of
+from runtime.repositories.payment_lists import PaymentFigures, PaymentLists
+from runtime.services.merchant_profiles import MerchantProfiles
+from runtime.services.payment_queries import window_of
+from runtime.services.totals_reading import TotalsReader
 
 MAX_PART_PAYMENTS: Final = 50_000
 """Payments of parts of days that one summary reads: 8 MB of entries, in the request's time."""
@@ -26,20 +29,29 @@ PART_PAGE: Final = 1_000
 _MONTH = timedelta(days=30)
 
 
-def summarize_payments(query: SummaryQuery, call: Call, archive: PaymentArchive) -> PaymentSummary:
+@dataclass(frozen=True)
+class SummaryReads:
+    """What summaries are read from."""
+
+    lists: PaymentLists
+    merchants: MerchantProfiles
+    totals: TotalsReader
+
+
+def summarize_payments(query: SummaryQuery, call: Call, reads: SummaryReads) -> PaymentSummary:
     """Counts and sums of the merchant's payments between two days (default: 30 up to the end).
 
     Raises SummaryTooLarge rather than answer with a part, where a window begins or ends within days
     of more than MAX_PART_PAYMENTS; Unavailable while days of the merchant are being folded.
     """
-    merchant = archive.merchants.require(call.caller.merchant(call.acting_for))
+    merchant = reads.merchants.require(call.caller.merchant(call.acting_for))
     start, end = window_of(query.start_date, query.end_date, call.now)
     if query.start_date is None:
         start = max(start, start_of(to_instant(end - _MONTH)[:10]))
     days = in_days(start, end, call.now)
-    summary = _of_parts(days, merchant, archive)
+    summary = _of_parts(days, merchant, reads)
     if days.whole is not None:
-        for currency, figures in archive.totals.by_currency(merchant, *days.whole).items():
+        for currency, figures in reads.totals.by_currency(merchant, *days.whole).items():
             summary.add(currency, figures)
     return PaymentSummary(
         start_date=to_instant(start),
@@ -53,10 +65,10 @@ def summarize_payments(query: SummaryQuery, call: Call, archive: PaymentArchive)
     )
 
 
-def _of_parts(days: Days, merchant: MerchantProfile, archive: PaymentArchive) -> Summary:
+def _of_parts(days: Days, merchant: MerchantProfile, reads: SummaryReads) -> Summary:
     buckets = all_buckets(merchant.id, merchant.index_buckets)
     parts: list[Iterator[PaymentFigures]] = [
-        archive.lists.figures(buckets, start, end, PART_PAGE) for start, end in days.parts
+        reads.lists.figures(buckets, start, end, PART_PAGE) for start, end in days.parts
     ]
     summary = summarize(islice(chain.from_iterable(parts), MAX_PART_PAYMENTS + 1))
     if summary.total_count > MAX_PART_PAYMENTS:

@@ -205,7 +205,7 @@ def test_the_summary_equals_a_recount_by_status_and_currency(
     rows = [row for row in world.payments() if row.merchant_id == shop.id]
     count_all(world)
     query = SummaryQuery(start_date="2026-03-01", end_date="2026-03-31")
-    summary = summarize_payments(query, world.call(shop), world.archive())
+    summary = summarize_payments(query, world.call(shop), world.summary_reads())
     assert summary.total_count == 20
     assert summary.by_status == Counter(row.status for row in rows)
     for currency, told in summary.by_currency.items():
@@ -217,7 +217,9 @@ def test_the_summary_equals_a_recount_by_status_and_currency(
         assert (told.fees, told.net, told.average) == (fees, captured - fees, captured // took)
     assert set(summary.by_currency) == {"USD", "JPY"}
     world.clock.advance(40 * 24 * 3600)
-    assert summarize_payments(SummaryQuery(), world.call(shop), world.archive()).total_count == 0
+    assert (
+        summarize_payments(SummaryQuery(), world.call(shop), world.summary_reads()).total_count == 0
+    )
 
 
 def test_a_summary_up_to_a_day_long_ago_is_not_refused_for_a_start_nobody_gave(
@@ -225,7 +227,7 @@ def test_a_summary_up_to_a_day_long_ago_is_not_refused_for_a_start_nobody_gave(
 ) -> None:
     shop = world.merchant()
     summary = summarize_payments(
-        SummaryQuery(end_date="2025-01-31"), world.call(shop), world.archive()
+        SummaryQuery(end_date="2025-01-31"), world.call(shop), world.summary_reads()
     )
     assert summary.total_count == 0
     assert summary.start_date < summary.end_date

@@ -35,7 +35,6 @@ from runtime.repositories.folding import FoldRepository
 from runtime.repositories.merchants import MerchantRepository
 from runtime.repositories.payment_lists import PaymentLists
 from runtime.repositories.payments import PaymentRepository
-from runtime.repositories.totals import TotalsRepository
 from runtime.repositories.transaction_lists import TransactionLists
 from runtime.services.account_queries import AccountArchive, list_accounts
 from runtime.services.accounts import AccountDesk, create_account
@@ -45,7 +44,6 @@ from runtime.services.merchant_profiles import MerchantProfiles
 from runtime.services.merchants import MerchantReads, change_merchant, list_merchants
 from runtime.services.pages import Cursors
 from runtime.services.payment_queries import PaymentArchive, list_payments
-from runtime.services.totals_reading import TotalsReader
 from runtime.services.transaction_queries import (
     TransactionReads,
     get_transaction,
@@ -87,7 +85,6 @@ class Desk:
             profiles,
             customers,
             cursors,
-            TotalsReader(TotalsRepository(store), store.outside.sleep),
         )
         self.transactions = TransactionReads(
             TransactionLists(store),
@@ -96,7 +93,7 @@ class Desk:
             profiles,
             cursors,
         )
-        self.keys = IdempotencyReads(ClaimRepository(store), profiles, cursors)
+        self.keys = IdempotencyReads(ClaimRepository(store), profiles.index_buckets, cursors)
 
     def operator(self, acting_for: str | None = None) -> Call:
         return self.world.call(None, operator=True, acting_for=acting_for)

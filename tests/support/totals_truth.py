@@ -216,7 +216,7 @@ def must_say(told: PaymentSummary, truth: Summary) -> None:
 
 def summary_of(world: World, merchant: MerchantProfile, **query: str) -> PaymentSummary:
     """GET /v1/payments/summary."""
-    return summarize_payments(SummaryQuery(**query), world.call(merchant), world.archive())
+    return summarize_payments(SummaryQuery(**query), world.call(merchant), world.summary_reads())
 
 
 def truth_of(

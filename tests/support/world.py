@@ -76,6 +76,7 @@ from runtime.services.payment_operations import (
 )
 from runtime.services.payment_queries import PaymentArchive
 from runtime.services.payment_resolution import ResolverReport, resolve_due
+from runtime.services.payment_summary import SummaryReads
 from runtime.services.payments import create_payment
 from runtime.services.processor_configuration import ProcessorDependencies
 from runtime.services.reconciliation.batch import BatchDependencies, record_batch
@@ -248,6 +249,13 @@ class World:
             self.profiles(),
             CustomerRepository(self.store),
             Cursors(lambda: CURSOR_KEY),
+        )
+
+    def summary_reads(self) -> SummaryReads:
+        """What summaries are read from."""
+        return SummaryReads(
+            PaymentLists(self.store),
+            self.profiles(),
             TotalsReader(TotalsRepository(self.store), self.outside.sleep),
         )
 
