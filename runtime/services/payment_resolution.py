@@ -21,6 +21,7 @@ from typing import Final
 
 from runtime.domain.ids import created_at
 from runtime.errors import Internal, Unopenable
+from runtime.models.alert import Detail
 from runtime.models.change import UNKNOWN_TOO_OLD
 from runtime.models.payment import Payment
 from runtime.models.scope import EVERYBODY
@@ -33,7 +34,7 @@ from runtime.services.charge_resolution import Fate, resolve_payment
 from runtime.services.fair_run import ONE_BY_ONE, Due, RunLimits, WorkerThreads, run_fairly
 from runtime.services.operation_resolution import resolve_operation
 from runtime.services.payment_desk import PaymentDesk
-from runtime.services.trouble import TroubleReports
+from runtime.services.trouble import TroubleReports, UnknownOutcome
 
 MERCHANTS_NAMED: Final = 5
 """Of those whose payments are left to the next run, the ones with most of them."""
@@ -169,11 +170,22 @@ def _is_too_old(identifier: str, desk: PaymentDesk, trouble: TroubleReports) -> 
     if desk.outside.now() <= since:
         return False
     logger.error(UNKNOWN_TOO_OLD, payment=identifier, since=str(made_at))
-    trouble.unknown_too_old(identifier, lambda: _row(identifier, desk), since)
+    trouble.unknown_too_old(identifier, lambda: _unknown_outcome(identifier, desk), since)
     return True
 
 
-def _row(identifier: str, desk: PaymentDesk) -> Payment | Transaction | None:
-    """The payment or operation of that id."""
-    payment = desk.payments.get(identifier, EVERYBODY)
-    return payment or desk.payments.transaction(identifier, EVERYBODY)
+def _unknown_outcome(identifier: str, desk: PaymentDesk) -> UnknownOutcome | None:
+    """The payment or operation of that id; None if there is neither."""
+    row = desk.payments.get(identifier, EVERYBODY) or desk.payments.transaction(
+        identifier, EVERYBODY
+    )
+    return None if row is None else unknown_outcome_of(row)
+
+
+def unknown_outcome_of(row: Payment | Transaction) -> UnknownOutcome:
+    """The facts of a payment or operation that an alert about its unknown outcome shows."""
+    detail: Detail = {"amount": row.amount, "currency": row.currency}
+    if isinstance(row, Payment):
+        return UnknownOutcome("payment", row.id, row.merchant_id, detail)
+    detail = {**detail, "payment_id": row.payment_id, "transaction_type": row.type.value}
+    return UnknownOutcome("transaction", row.id, row.merchant_id, detail)

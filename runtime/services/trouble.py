@@ -14,13 +14,21 @@ from pydantic import ValidationError
 
 from runtime.domain.alert_rules import Finding, Window
 from runtime.errors import Unopenable
-from runtime.models.alert import AlertType
+from runtime.models.alert import AlertType, Detail
 from runtime.models.fields import PLATFORM
-from runtime.models.payment import Payment
-from runtime.models.transaction import Transaction
 from runtime.observability import logger
 from runtime.repositories.alerts import AlertRepository
 from runtime.services.alerts import record_finding
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownOutcome:
+    """A payment or operation whose outcome at the processor has been unknown for too long."""
+
+    entity_type: str
+    entity_id: str
+    merchant_id: str
+    detail: Detail
 
 
 @dataclass(frozen=True)
@@ -35,7 +43,7 @@ class TroubleReports:
         self._report(lambda: _unopened(error, self.clock()))
 
     def unknown_too_old(
-        self, entity_id: str, read: Callable[[], Payment | Transaction | None], since: datetime
+        self, entity_id: str, read: Callable[[], UnknownOutcome | None], since: datetime
     ) -> None:
         """Nobody has known for too long what became of a row: one alert for good.
 
@@ -77,19 +85,21 @@ def _unopened(error: Unopenable, now: datetime) -> Finding:
 
 
 def _too_old(
-    entity_id: str, read: Callable[[], Payment | Transaction | None], since: datetime
+    entity_id: str, read: Callable[[], UnknownOutcome | None], since: datetime
 ) -> Finding | None:
     try:
-        row = read()
+        found = read()
     except ValidationError:
         entity_type = "payment" if entity_id.startswith("pay_") else "transaction"
-        detail: dict[str, str | int | list[str]] = {"reason": "its row cannot be read"}
+        detail: Detail = {"reason": "its row cannot be read"}
         return Finding(AlertType.UNKNOWN_TOO_OLD, entity_type, entity_id, PLATFORM, detail, since)
-    if row is None:
+    if found is None:
         return None
-    detail = {"amount": row.amount, "currency": row.currency}
-    entity_type = "payment"
-    if isinstance(row, Transaction):
-        entity_type = "transaction"
-        detail |= {"payment_id": row.payment_id, "transaction_type": row.type.value}
-    return Finding(AlertType.UNKNOWN_TOO_OLD, entity_type, row.id, row.merchant_id, detail, since)
+    return Finding(
+        AlertType.UNKNOWN_TOO_OLD,
+        found.entity_type,
+        found.entity_id,
+        found.merchant_id,
+        found.detail,
+        since,
+    )

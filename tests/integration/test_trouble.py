@@ -11,7 +11,8 @@ from runtime.models.alert import Alert, AlertType
 from runtime.models.fields import PLATFORM
 from runtime.models.payment import Payment
 from runtime.repositories.alerts import AlertRepository
-from runtime.services.trouble import TroubleReports
+from runtime.services.payment_resolution import unknown_outcome_of
+from runtime.services.trouble import TroubleReports, UnknownOutcome
 from tests.support.faults import Fault, Faults, at_call
 from tests.support.outside import new_id
 from tests.support.world import World
@@ -69,19 +70,21 @@ def test_what_became_too_old_is_one_alert_however_often_it_is_met(world: World) 
     payment = world.payment()
     since = world.clock()
     for _ in range(3):
-        world.trouble().unknown_too_old(payment_id, lambda: payment, since)
+        world.trouble().unknown_too_old(payment_id, lambda: unknown_outcome_of(payment), since)
     world.trouble().unknown_too_old(payment_id, lambda: None, since)
     (row,) = world.rows(Alert)
     assert (row.type, row.entity_id) == (AlertType.UNKNOWN_TOO_OLD, payment_id)
     assert row.detail == {"entity_type": "payment", "amount": 1000, "currency": "USD"}
     later = payment.model_copy(update={"id": new_id("pay", since + timedelta(days=1))})
-    world.trouble().unknown_too_old(later.id, lambda: later, since + timedelta(days=1))
+    world.trouble().unknown_too_old(
+        later.id, lambda: unknown_outcome_of(later), since + timedelta(days=1)
+    )
     assert len(world.rows(Alert)) == 2
 
 
 def test_what_is_too_old_and_cannot_even_be_read_is_told_all_the_same(world: World) -> None:
-    def unreadable() -> Payment:
-        return Payment.model_validate({"id": "pay_1"})
+    def unreadable() -> UnknownOutcome:
+        return unknown_outcome_of(Payment.model_validate({"id": "pay_1"}))
 
     since = world.clock()
     for _ in range(2):
