@@ -39,7 +39,7 @@ from runtime.services.customers import CustomerDesk
 from runtime.services.exports.requests import ExportRequests
 from runtime.services.folded_accounts import FoldedAccounts
 from runtime.services.merchants import MerchantDesk
-from runtime.services.processor_configuration import ProcessorDependencies
+from runtime.services.processor_configuration import ProcessorConfiguration
 from runtime.services.reconciliation.file_routes import SettlementFileDependencies
 from runtime.services.reconciliation.resolutions import ResolutionDependencies
 from runtime.services.transfers import TransferDesk
@@ -130,10 +130,10 @@ class ProcessServices(FunctionServices):
 
     def _processor_desk(
         self, settings: ProcessSettings, partners: PaymentPartners | None
-    ) -> ProcessorDependencies:
+    ) -> ProcessorConfiguration:
         # Whose a key is takes two calls, and the request has time for one of full length.
         each_seconds = settings.processor_timeout_seconds / 2
-        return ProcessorDependencies(
+        return ProcessorConfiguration(
             connectors_of(self, settings, each_seconds, partners),
             self.payment_desk.payments,
             PaymentLists(self.store),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from runtime.models.fields import Instant
 from runtime.models.merchant import Merchant, ProcessorAccount, ProcessorName
 
 Config = dict[str, Any]
+UNNAMED: Final = "unnamed"
+"""The name for the account of payments that do not name one."""
 
 
 @dataclass(frozen=True, slots=True)

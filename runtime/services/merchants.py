@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
+from typing import Any, Final, Protocol
 
 from runtime.contract.answers import StoredAnswer
 from runtime.contract.call import Call
@@ -28,6 +30,7 @@ from runtime.domain.buckets import (
     merchant_list_bucket,
 )
 from runtime.domain.instants import to_instant
+from runtime.domain.processor_accounts import UNNAMED
 from runtime.domain.webhook_url import fault_of
 from runtime.errors import (
     InvalidValue,
@@ -37,7 +40,12 @@ from runtime.errors import (
     Unavailable,
 )
 from runtime.models.fields import PLATFORM
-from runtime.models.merchant import MAX_PREVIOUS_SECRETS, Merchant, PreviousSecret
+from runtime.models.merchant import (
+    MAX_PREVIOUS_SECRETS,
+    Merchant,
+    PreviousSecret,
+    ProcessorName,
+)
 from runtime.repositories.merchants import MerchantRepository
 from runtime.services.idempotency import ClaimReader, create_once, earlier_answer
 from runtime.services.pages import (
@@ -47,23 +55,45 @@ from runtime.services.pages import (
     newest_of_chunk,
     take_page,
 )
-from runtime.services.processor_configuration import (
-    PROCESSOR_FIELDS,
-    UNNAMED,
-    ProcessorDependencies,
-    account_of,
-    default_processor,
-    processor_changes,
-    removal,
-)
 from runtime.services.versions import next_version, writing
 
 WEBHOOK_SECRET_BYTES = 32
 """Standard Webhooks 1.0 asks for 24 to 64 random bytes."""
 SECRET_OVERLAP = timedelta(hours=24)
 """How long the secret before the last also signs, so that receivers can change over."""
+PROCESSOR_FIELDS: Final = frozenset({"processor", "processor_config"})
 MAX_ATTEMPTS = 10
 """Readings of one merchant that others change meanwhile."""
+
+
+class MerchantProcessors(Protocol):
+    """How merchants are connected to their processors."""
+
+    def default_processor(self) -> ProcessorName:
+        """The default processor of a merchant. Raises InvalidValue in live mode."""
+        ...
+
+    def account_of(
+        self, merchant_id: str, processor: ProcessorName, config: Mapping[str, Any]
+    ) -> str:
+        """The account that the keys in `config` belong to, as the processor reports it.
+
+        Raises InvalidValue, WrongProcessorMode, Unavailable.
+        """
+        ...
+
+    def processor_changes(
+        self, row: Merchant, changes: Mapping[str, Any], now: datetime
+    ) -> dict[str, Any]:
+        """The other merchant fields that change with its processor or configuration.
+
+        Raises what `account_of` raises, and ProcessorInUse.
+        """
+        ...
+
+    def removal(self, row: Merchant, account: str | None, now: datetime) -> dict[str, Any]:
+        """The change that deletes an account's keys. Raises NotFound, ProcessorInUse."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -72,7 +102,7 @@ class MerchantDesk:
 
     merchants: MerchantRepository
     claims: ClaimReader
-    processors: ProcessorDependencies
+    processors: MerchantProcessors
     allow_local_webhooks: bool = False
 
 
@@ -96,8 +126,8 @@ def create_merchant(request: MerchantRequest, call: Call, desk: MerchantDesk) ->
     if repeated is not None:
         return repeated
     merchant_id = call.new_id("mer")
-    processor = request.processor or default_processor(desk.processors)
-    account = account_of(merchant_id, processor, request.processor_config, desk.processors)
+    processor = request.processor or desk.processors.default_processor()
+    account = desk.processors.account_of(merchant_id, processor, request.processor_config)
     secret = request.webhook_secret or _new_webhook_secret(call)
     now = to_instant(call.now)
     merchant = Merchant(
@@ -195,7 +225,7 @@ def change_merchant(
     if row.list_bucket is None:
         changes["list_bucket"] = merchant_list_bucket(row.id)
     if not changes.keys().isdisjoint(PROCESSOR_FIELDS):
-        changes |= processor_changes(row, changes, desk.processors, call.now)
+        changes |= desk.processors.processor_changes(row, changes, call.now)
     after = next_version(row, changes, call)
     try:
         token = call.new_id("chg")
@@ -230,7 +260,7 @@ def remove_processor_account(
     Raises NotFound for an account whose keys are not kept, ProcessorInUse, StaleVersion.
     """
     row = found(desk.merchants.get(merchant_id, call.scope), "merchant", merchant_id)
-    changes = removal(row, None if account == UNNAMED else account, desk.processors, call.now)
+    changes = desk.processors.removal(row, None if account == UNNAMED else account, call.now)
     after = next_version(row, changes, call)
     try:
         token = call.new_id("chg")

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from runtime.domain.buckets import all_buckets
 from runtime.domain.instants import to_instant
-from runtime.domain.processor_accounts import EarlierAccounts, accounts_after_move
+from runtime.domain.processor_accounts import UNNAMED, EarlierAccounts, accounts_after_move
 from runtime.echo import echoed
 from runtime.errors import (
     InvalidValue,
@@ -42,9 +42,6 @@ from runtime.repositories.open_queue import OpenQueue
 from runtime.repositories.payment_lists import PaymentLists
 from runtime.repositories.payments import PaymentRepository
 
-PROCESSOR_FIELDS: Final = frozenset({"processor", "processor_config"})
-UNNAMED: Final = "unnamed"
-"""The name for the account of payments that do not name one."""
 OPEN_STATUSES: Final = (
     PaymentStatus.PENDING,
     PaymentStatus.PROCESSING,
@@ -67,8 +64,8 @@ REFUSED: Final = Refused.REFUSED
 
 
 @dataclass(frozen=True)
-class ProcessorDependencies:
-    """Dependencies for connecting merchants. `mode`: the only processor mode on this stage."""
+class ProcessorConfiguration:
+    """Checks how merchants are connected. `mode`: the only processor mode on this stage."""
 
     connectors: Connectors
     payments: PaymentRepository
@@ -76,12 +73,125 @@ class ProcessorDependencies:
     queue: OpenQueue
     mode: ProcessorMode
 
+    def default_processor(self) -> ProcessorName:
+        """The default processor of a merchant. Raises InvalidValue in live mode."""
+        if self.mode == "live":
+            raise InvalidValue("processor is required: this stage is live", param="processor")
+        return "sandbox"
 
-def default_processor(desk: ProcessorDependencies) -> ProcessorName:
-    """The default processor of a merchant. Raises InvalidValue in live mode."""
-    if desk.mode == "live":
-        raise InvalidValue("processor is required: this stage is live", param="processor")
-    return "sandbox"
+    def account_of(
+        self, merchant_id: str, processor: ProcessorName, config: ProcessorConfig
+    ) -> str:
+        """The account that the keys in `config` belong to, as the processor reports it.
+
+        Raises InvalidValue for keys that are unusable or that the processor rejects,
+        WrongProcessorMode, Unavailable if the processor does not answer.
+        """
+        connector = self.connectors.with_config(merchant_id, processor, config)
+        param = "processor" if processor == "sandbox" else "processor_config"
+        refuse_other_mode(processor, connector, self.mode, param=param)
+        try:
+            return connector.identify().account
+        except ProcessorUnknown as silent:
+            raise Unavailable(f"{silent}; nothing was changed, try again") from silent
+
+    def processor_changes(
+        self, row: Merchant, changes: Mapping[str, Any], now: datetime
+    ) -> dict[str, Any]:
+        """The other merchant fields that change with its processor or configuration.
+
+        Raises what `account_of` raises, and ProcessorInUse if the merchant would move to another
+        account while a payment or operation is open at the present one.
+        """
+        processor: ProcessorName = changes.get("processor", row.processor)
+        config: dict[str, Any] = changes.get("processor_config", row.processor_config)
+        account = self.account_of(row.id, processor, config)
+        present = self._present_account(row)
+        moves = (processor, account) != (row.processor, present)
+        if moves and present is not REFUSED:
+            self._refuse_while_open(row, row.processor, row.processor_account, now)
+        uses = ProcessorAccount(processor=processor, account=account, left_at=to_instant(now))
+        earlier = accounts_after_move(row, uses, config, moves=moves)
+        if len(earlier.accounts) > MAX_EARLIER_ACCOUNTS:
+            raise ProcessorInUse(
+                f"the keys of {MAX_EARLIER_ACCOUNTS} earlier accounts are kept for {row.id}: "
+                "remove one"
+            )
+        return {"processor_account": account, **earlier.changes()}
+
+    def removal(self, row: Merchant, account: str | None, now: datetime) -> dict[str, Any]:
+        """The change that deletes an account's keys. Raises NotFound, ProcessorInUse."""
+        if account == row.processor_account:
+            raise ProcessorInUse(f"{row.id} sends its payments there: let it use another one first")
+        leaves = [each for each in row.earlier_accounts if each.account == account]
+        if not leaves:
+            name = echoed(account or UNNAMED)
+            raise NotFound(f"no keys of the account {name} are kept for {row.id}")
+        for each in leaves:
+            self._refuse_while_open(row, each.processor, account, now)
+        stay = EarlierAccounts.of(row)
+        for each in leaves:
+            stay = stay.without(each)
+        return stay.changes()
+
+    def _present_account(self, row: Merchant) -> str | Refused | None:
+        """The account in use. If it is not stored yet, the processor is asked.
+
+        None if it cannot be determined now; it then counts as a different account. REFUSED if the
+        processor rejects the keys: revoked keys cannot finish open payments, so the move need not
+        wait.
+        """
+        if row.processor_account is not None:
+            return row.processor_account
+        try:
+            connector = self.connectors.with_config(row.id, row.processor, row.processor_config)
+            return connector.identify().account
+        except InvalidValue:
+            return REFUSED
+        except (PlatformError, ProcessorUnknown):
+            return None
+
+    def _refuse_while_open(
+        self, row: Merchant, processor: str, account: str | None, now: datetime
+    ) -> None:
+        """Raises ProcessorInUse for the first open payment or operation there that indexes show."""
+
+        def is_there(payment: Payment | None) -> bool:
+            return payment is not None and (payment.processor, payment.processor_account) == (
+                processor,
+                account,
+            )
+
+        scope = Scope(row.id)
+        buckets = [
+            b for s in OPEN_STATUSES for b in all_buckets(f"{row.id}#{s}", row.index_buckets)
+        ]
+        entries = self.lists.newest_first(
+            buckets,
+            "gsi-merchant-status",
+            _BEGINNING,
+            now + _FAR,
+            after_id=None,
+            page_size=LOOKED_AT,
+        )
+        ids = [entry.id for entry in islice(entries, LOOKED_AT)]
+        payments = self.payments.get_many(ids, scope) if ids else []
+        open_ids = [p.id for p in payments if is_there(p) and p.status in OPEN_STATUSES]
+        if not open_ids:
+            due = self.queue.due(Transaction, now + _FAR)
+            owners = self.queue.owners(Transaction, due)
+            mine = [each for each in due if owners.get(each) == row.id][:LOOKED_AT]
+            operations = self.payments.operations(mine, scope) if mine else []
+            open_ids = [
+                each.id
+                for each in operations
+                if is_there(self.payments.get(each.payment_id, scope))
+            ]
+        if open_ids:
+            raise ProcessorInUse(
+                f"{open_ids[0]} is open at the {processor} account {account or UNNAMED}: let it "
+                "come to its end first. A new key of the same account can be set at any time"
+            )
 
 
 def refuse_other_mode(
@@ -93,118 +203,4 @@ def refuse_other_mode(
         what = "the sandbox" if processor == "sandbox" else theirs
         raise WrongProcessorMode(
             f"this stage takes {mode} payments: it cannot use {what}", param=param
-        )
-
-
-def account_of(
-    merchant_id: str, processor: ProcessorName, config: ProcessorConfig, desk: ProcessorDependencies
-) -> str:
-    """The account that the keys in `config` belong to, as the processor reports it.
-
-    Raises InvalidValue for keys that are unusable or that the processor rejects,
-    WrongProcessorMode, Unavailable if the processor does not answer.
-    """
-    connector = desk.connectors.with_config(merchant_id, processor, config)
-    param = "processor" if processor == "sandbox" else "processor_config"
-    refuse_other_mode(processor, connector, desk.mode, param=param)
-    try:
-        return connector.identify().account
-    except ProcessorUnknown as silent:
-        raise Unavailable(f"{silent}; nothing was changed, try again") from silent
-
-
-def processor_changes(
-    row: Merchant, changes: Mapping[str, Any], desk: ProcessorDependencies, now: datetime
-) -> dict[str, Any]:
-    """The other merchant fields that change with its processor or configuration.
-
-    Raises what `account_of` raises, and ProcessorInUse if the merchant would move to another
-    account while a payment or operation is open at the present one.
-    """
-    processor: ProcessorName = changes.get("processor", row.processor)
-    config: dict[str, Any] = changes.get("processor_config", row.processor_config)
-    account = account_of(row.id, processor, config, desk)
-    present = _present_account(row, desk)
-    moves = (processor, account) != (row.processor, present)
-    if moves and present is not REFUSED:
-        _refuse_while_open(row, row.processor, row.processor_account, desk, now)
-    uses = ProcessorAccount(processor=processor, account=account, left_at=to_instant(now))
-    earlier = accounts_after_move(row, uses, config, moves=moves)
-    if len(earlier.accounts) > MAX_EARLIER_ACCOUNTS:
-        raise ProcessorInUse(
-            f"the keys of {MAX_EARLIER_ACCOUNTS} earlier accounts are kept for {row.id}: remove one"
-        )
-    return {"processor_account": account, **earlier.changes()}
-
-
-def removal(
-    row: Merchant, account: str | None, desk: ProcessorDependencies, now: datetime
-) -> dict[str, Any]:
-    """The change that deletes an account's keys. Raises NotFound, ProcessorInUse."""
-    if account == row.processor_account:
-        raise ProcessorInUse(f"{row.id} sends its payments there: let it use another one first")
-    leaves = [each for each in row.earlier_accounts if each.account == account]
-    if not leaves:
-        raise NotFound(f"no keys of the account {echoed(account or UNNAMED)} are kept for {row.id}")
-    for each in leaves:
-        _refuse_while_open(row, each.processor, account, desk, now)
-    stay = EarlierAccounts.of(row)
-    for each in leaves:
-        stay = stay.without(each)
-    return stay.changes()
-
-
-def _present_account(row: Merchant, desk: ProcessorDependencies) -> str | Refused | None:
-    """The account in use. If it is not stored yet, the processor is asked.
-
-    None if it cannot be determined now; it then counts as a different account. REFUSED if the
-    processor rejects the keys: revoked keys cannot finish open payments, so the move need not wait.
-    """
-    if row.processor_account is not None:
-        return row.processor_account
-    try:
-        connector = desk.connectors.with_config(row.id, row.processor, row.processor_config)
-        return connector.identify().account
-    except InvalidValue:
-        return REFUSED
-    except (PlatformError, ProcessorUnknown):
-        return None
-
-
-def _refuse_while_open(
-    row: Merchant, processor: str, account: str | None, desk: ProcessorDependencies, now: datetime
-) -> None:
-    """Raises ProcessorInUse for the first open payment or operation there that indexes show."""
-
-    def is_there(payment: Payment | None) -> bool:
-        return payment is not None and (payment.processor, payment.processor_account) == (
-            processor,
-            account,
-        )
-
-    scope = Scope(row.id)
-    buckets = [b for s in OPEN_STATUSES for b in all_buckets(f"{row.id}#{s}", row.index_buckets)]
-    entries = desk.lists.newest_first(
-        buckets,
-        "gsi-merchant-status",
-        _BEGINNING,
-        now + _FAR,
-        after_id=None,
-        page_size=LOOKED_AT,
-    )
-    ids = [entry.id for entry in islice(entries, LOOKED_AT)]
-    payments = desk.payments.get_many(ids, scope) if ids else []
-    open_ids = [p.id for p in payments if is_there(p) and p.status in OPEN_STATUSES]
-    if not open_ids:
-        due = desk.queue.due(Transaction, now + _FAR)
-        owners = desk.queue.owners(Transaction, due)
-        mine = [each for each in due if owners.get(each) == row.id][:LOOKED_AT]
-        operations = desk.payments.operations(mine, scope) if mine else []
-        open_ids = [
-            each.id for each in operations if is_there(desk.payments.get(each.payment_id, scope))
-        ]
-    if open_ids:
-        raise ProcessorInUse(
-            f"{open_ids[0]} is open at the {processor} account {account or UNNAMED}: let it come "
-            "to its end first. A new key of the same account can be set at any time"
         )

@@ -78,7 +78,7 @@ from runtime.services.payment_queries import PaymentArchive
 from runtime.services.payment_resolution import ResolverReport, resolve_due
 from runtime.services.payment_summary import SummaryReads
 from runtime.services.payments import create_payment
-from runtime.services.processor_configuration import ProcessorDependencies
+from runtime.services.processor_configuration import ProcessorConfiguration
 from runtime.services.reconciliation.batch import BatchDependencies, record_batch
 from runtime.services.reconciliation.dependencies import ReconciliationDependencies
 from runtime.services.reconciliation.messages import handle_message
@@ -227,9 +227,9 @@ class World:
             MerchantRepository(self.store), ClaimRepository(self.store), self.processor_desk()
         )
 
-    def processor_desk(self, connectors: Connectors | None = None) -> ProcessorDependencies:
+    def processor_desk(self, connectors: Connectors | None = None) -> ProcessorConfiguration:
         """What merchants are connected to their processors with."""
-        return ProcessorDependencies(
+        return ProcessorConfiguration(
             connectors or self.connectors(self.sandbox()),
             PaymentRepository(self.store),
             PaymentLists(self.store),
