@@ -26,6 +26,7 @@ from runtime.errors import BadSignature, InvalidState, ProcessorUnknown, Unavail
 from runtime.models.merchant import MerchantProfile
 from runtime.models.payment import DisputeStatus
 from runtime.models.processor_event import KeptEvent, ProcessorEventStatus
+from runtime.models.scope import Scope
 from runtime.models.transaction import Transaction, TransactionStatus
 from runtime.repositories.merchants import MerchantRepository
 from runtime.services.event_poll import PollDesk, PollReport, poll
@@ -190,6 +191,30 @@ def test_a_settled_refund_that_fails_later_is_taken_back_as_well(town: Town) -> 
     town.world.put(settled)
     before = town.receivable()
     town.returned(refund)
+    assert town.hear(EventKind.REFUND_FAILED, reference=refund.id) is EventResult.APPLIED
+    assert town.receivable() == before + 400
+
+
+@pytest.mark.parametrize("reads", [1, 3, 1_000])
+def test_a_refund_that_is_seen_before_its_payment_is_taken_back_or_its_failure_comes_again(
+    town: Town, monkeypatch: pytest.MonkeyPatch, reads: int
+) -> None:
+    """A plain read may see one row of a commit while the other is still as it was before."""
+    payments = town.desk.payments
+    unrefunded = payments.get(town.payment_id, Scope(town.shop.id))
+    refund, newest = town.refund(), payments.get
+    town.returned(refund)
+    before, stale = town.receivable(), iter(range(reads))
+    monkeypatch.setattr(
+        type(payments),
+        "get",
+        lambda _, *asked: newest(*asked) if next(stale, None) is None else unrefunded,
+    )
+    if reads == 1_000:
+        with pytest.raises(Unavailable):
+            town.hear(EventKind.REFUND_FAILED, reference=refund.id)
+        monkeypatch.undo()
+        assert town.receivable() == before
     assert town.hear(EventKind.REFUND_FAILED, reference=refund.id) is EventResult.APPLIED
     assert town.receivable() == before + 400
 
