@@ -170,7 +170,7 @@ fuzz: venv node ## many requests made up from the OpenAPI document, to a stack o
 	FUZZ_EXAMPLES=$(or $(EXAMPLES),200) $(PY) -m pytest tests/e2e/test_fuzz.py $(ARGS)
 
 .PHONY: bench
-bench: venv ## measure  [ARGS=…]
+bench: venv ## measure, beside the alternatives  [ARGS="transfer sale", ARGS=--help]
 	@$(PY) -m benchmarks $(ARGS)
 
 # -------------------------------------------------------------------- AWS

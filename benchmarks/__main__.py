@@ -1,61 +1,54 @@
-"""`make bench`: run every measurement and print its table.
+"""`make bench`: measure, and print the tables.
 
 Times are those of this machine and an emulator, never of AWS; only the ratios say something.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Sequence
 
 from rich.console import Console
 
-from benchmarks import (
-    bytecode,
-    card_scan,
-    encryption,
-    export,
-    payout,
-    reconcile,
-    resolver,
-    sale,
-    transfer,
-)
+from benchmarks.registry import BENCHMARKS
+from benchmarks.setting import FULL, TINY, Benchmark, BenchmarkDependencies
 from local.errors import LocalError
 from local.progress import Progress
 
-_MEASUREMENTS = {
-    "transfer": transfer.run,
-    "sale": sale.run,
-    "payout": payout.run,
-    "resolver": resolver.run,
-    "reconcile": reconcile.run,
-    "export": export.run,
-    "encryption": encryption.run,
-    "bytecode": bytecode.run,
-    "card-scan": card_scan.run,
-}
 
-
-def _chosen(names: list[str]) -> list[Callable[[Console, Progress], None]]:
-    unknown = sorted(set(names) - set(_MEASUREMENTS))
+def _chosen(names: Sequence[str]) -> list[Benchmark]:
+    unknown = sorted(set(names) - set(BENCHMARKS))
     if unknown:
         raise LocalError(
-            f"There is no measurement {', '.join(unknown)}.",
-            hint=f'Known: {", ".join(_MEASUREMENTS)}. Example: make bench ARGS="transfer"',
+            f"There is no benchmark {', '.join(unknown)}.",
+            hint=f'Known: {", ".join(BENCHMARKS)}. Example: make bench ARGS="transfer"',
         )
-    return [run for name, run in _MEASUREMENTS.items() if name in names or not names]
+    return [run for name, run in BENCHMARKS.items() if name in names or not names]
 
 
-def main() -> int:
-    """Exit code 1 with one message when the emulator or the build is not to be had."""
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "names", nargs="*", metavar="name", help=f"{', '.join(BENCHMARKS)} (default: all)"
+    )
+    parser.add_argument(
+        "--tiny", action="store_true", help="a few operations of each; the figures mean nothing"
+    )
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code 1 with one message when a name is wrong, or the emulator or the build fails."""
+    options = _parser().parse_args(arguments)
     progress = Progress()
     console = Console(highlight=False)
     if not console.is_terminal:  # in a file rich assumes 80 columns, and would break every title
         console = Console(highlight=False, width=150)
+    size = TINY if options.tiny else FULL
     try:
-        for measurement in _chosen(sys.argv[1:]):
-            measurement(console, progress)
+        for benchmark in _chosen(options.names):
+            benchmark(BenchmarkDependencies(console, progress, size))
     except LocalError as error:
         progress.failed(error)
         return 1

@@ -11,14 +11,12 @@ from statistics import median
 from typing import Final
 
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 
-from local.progress import Progress
+from benchmarks.setting import BenchmarkDependencies
 from local.workspace import PROJECT_ROOT
 from stacks.lambda_asset import LambdaTarget, lambda_asset
 
-RUNS: Final = 5
 TIMEOUT_SECONDS: Final = 60
 _PROGRAM: Final = """
 import sys, time
@@ -30,32 +28,33 @@ print(time.process_time() - started)
 """
 
 
-def run(console: Console, progress: Progress) -> None:
+def run(bench: BenchmarkDependencies) -> None:
     """Print the CPU time of each handler's import, in milliseconds, both ways."""
     asset = lambda_asset(LambdaTarget.this_machine(), PROJECT_ROOT / "build")
     handlers = sorted(p.stem for p in (asset / "runtime/handlers").glob("*.py"))
-    wanted = [name for name in handlers if name in _entry_points()]
+    measured = [name for name in handlers if name in _entry_points()][: bench.size.most_handlers]
+    runs = bench.size.bytecode_runs
     table = Table("import of a handler, CPU ms", "with bytecode", "without", "ratio", box=SIMPLE)
-    with tempfile.TemporaryDirectory() as directory, progress.step("Measure imports"):
+    with tempfile.TemporaryDirectory() as directory, bench.progress.step("Measure imports"):
         bare = Path(directory) / "asset"
         shutil.copytree(asset, bare, ignore=shutil.ignore_patterns("*.pyc", "__pycache__"))
-        for handler in wanted:
-            compiled, source = _seconds(asset, handler), _seconds(bare, handler)
+        for handler in measured:
+            compiled, source = _seconds(asset, handler, runs), _seconds(bare, handler, runs)
             table.add_row(
                 handler,
                 f"{compiled * 1000:.0f}",
                 f"{source * 1000:.0f}",
                 f"{source / compiled:.2f}",
             )
-    console.print(table)
+    bench.console.print(table)
 
 
 def _entry_points() -> frozenset[str]:
     return frozenset({"authorize", "process", "query", "reconcile", "resolve"})
 
 
-def _seconds(asset: Path, handler: str) -> float:
-    return median(_once(asset, handler) for _ in range(RUNS))
+def _seconds(asset: Path, handler: str, runs: int) -> float:
+    return median(_once(asset, handler) for _ in range(runs))
 
 
 def _once(asset: Path, handler: str) -> float:

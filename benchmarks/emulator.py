@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from local import ministack
 from local.aws import Clients
@@ -20,6 +20,9 @@ from local.workspace import Workspace
 from runtime.models import ALL_TABLES
 from tests.support import dynamodb_local
 from tests.support.engines import Engine
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 STATE_DIRECTORY: Final = Path(".local-bench")
 
@@ -60,10 +63,15 @@ def emulator(progress: Progress) -> Iterator[Bench]:
     }
     try:
         clients = Clients(started.endpoint_url)
-        for schema in ALL_TABLES:
-            clients.dynamodb.create_table(**schema.create_table_arguments(schema.name))
+        make_tables(clients.dynamodb)
         yield Bench(clients)
     finally:
         os.environ.clear()
         os.environ.update(before)
         ministack.stop(workspace)
+
+
+def make_tables(client: DynamoDBClient) -> None:
+    """Every table of the platform, under its schema's name."""
+    for schema in ALL_TABLES:
+        client.create_table(**schema.create_table_arguments(schema.name))

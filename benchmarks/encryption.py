@@ -15,12 +15,10 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 
-from benchmarks.emulator import emulator
 from benchmarks.services import SALE, a_call, services_of
-from local.progress import Progress
+from benchmarks.setting import BenchmarkDependencies
 from runtime.bootstrap.process import ProcessServices
 from runtime.contract.caller import Caller
 from runtime.contract.customers import CustomerRequest, MethodRequest
@@ -36,9 +34,6 @@ from runtime.services.payment_methods import add_method
 from runtime.services.payments import create_payment
 from runtime.settings import AuthorizerSettings
 
-SALES: Final = 20
-READS: Final = 2_000
-TOKENS: Final = 200
 MOST_KMS_CALLS: Final = 0
 MOST_READ_MS: Final = 1.0
 MOST_TOKEN_MS: Final = 50.0
@@ -68,15 +63,18 @@ class Plain:
         return True
 
 
-def run(console: Console, progress: Progress) -> None:
+def run(bench: BenchmarkDependencies) -> None:
     """Measure on the emulator and in this process, and print."""
-    with emulator(progress), progress.step("Measure field encryption"):
+    console, size = bench.console, bench.size
+    with bench.emulator(bench.progress), bench.progress.step("Measure field encryption"):
         services, merchant_id = services_of()
-        kms_calls = _kms_calls(services, merchant_id)
-        sealed_ms, plain_ms = _reads(services, merchant_id)
-    refused = _refusals()
+        kms_calls = _kms_calls(services, merchant_id, size.encryption_sales)
+        sealed_ms, plain_ms = _reads(services, merchant_id, size.encryption_reads)
+    refused = _refusals(size.encryption_tokens)
     table = Table("field encryption", "measured", "target", box=SIMPLE)
-    table.add_row(f"KMS calls of {SALES} warm payments", str(kms_calls), f"{MOST_KMS_CALLS}")
+    table.add_row(
+        f"KMS calls of {size.encryption_sales} warm payments", str(kms_calls), f"{MOST_KMS_CALLS}"
+    )
     table.add_row("CPU of opening a customer, ms", f"{sealed_ms:.3f}", "")
     table.add_row("the same, not enciphered, ms", f"{plain_ms:.3f}", "")
     table.add_row("added by encryption, ms", f"{sealed_ms - plain_ms:.3f}", f"<= {MOST_READ_MS}")
@@ -87,18 +85,18 @@ def run(console: Console, progress: Progress) -> None:
     console.print(table)
 
 
-def _kms_calls(services: ProcessServices, merchant_id: str) -> int:
+def _kms_calls(services: ProcessServices, merchant_id: str, sales: int) -> int:
     """Calls of KMS by payments of a merchant whose key is in memory."""
     caller = Caller("bench", merchant_id, frozenset({"payments"}), "bench")
     create_payment(SALE, a_call(caller, uuid4().hex), services.payment_desk)
     calls: list[int] = []
     services.kms.meta.events.register("before-call.kms", lambda **_: calls.append(1))
-    for _ in range(SALES):
+    for _ in range(sales):
         create_payment(SALE, a_call(caller, uuid4().hex), services.payment_desk)
     return len(calls)
 
 
-def _reads(services: ProcessServices, merchant_id: str) -> tuple[float, float]:
+def _reads(services: ProcessServices, merchant_id: str, times: int) -> tuple[float, float]:
     """CPU milliseconds of opening one customer with a payment method; and without encryption."""
     caller = Caller("bench", merchant_id, frozenset({"customers"}), "bench")
     person = CustomerRequest(name="Ada Bench", email="ada@bench.example", phone="+44 20 7946 0000")
@@ -110,8 +108,8 @@ def _reads(services: ProcessServices, merchant_id: str) -> tuple[float, float]:
     row = services.store.get(Customer, {"id": customer_id}, Customer, EVERYBODY)
     if row is None:
         raise RuntimeError("the customer that was made just now is gone")
-    sealed = _cpu_ms(READS, _opening(services.store.codec, row))
-    return sealed, _cpu_ms(READS, _opening(Codec(Plain()), row))
+    sealed = _cpu_ms(times, _opening(services.store.codec, row))
+    return sealed, _cpu_ms(times, _opening(Codec(Plain()), row))
 
 
 def _opening(codec: Codec, row: Customer) -> Callable[[], object]:
@@ -119,7 +117,7 @@ def _opening(codec: Codec, row: Customer) -> Callable[[], object]:
     return lambda: codec.to_row(Customer.table_schema, item, CustomerProfile)
 
 
-def _refusals() -> dict[str, float]:
+def _refusals(times: int) -> dict[str, float]:
     """CPU milliseconds of refusing tokens that are wrong in ways of different cost."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     public: dict[str, Any] = RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
@@ -147,7 +145,7 @@ def _refusals() -> dict[str, float]:
         "of 1 MB": "x" * _MEGABYTE,
         "no token": "a.b.c",
     }
-    return {name: _cpu_ms(TOKENS, _refusing(text, keys, settings)) for name, text in wrong.items()}
+    return {name: _cpu_ms(times, _refusing(text, keys, settings)) for name, text in wrong.items()}
 
 
 def _refusing(text: str, keys: TokenKeys, settings: AuthorizerSettings) -> Callable[[], object]:

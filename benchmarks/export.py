@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import subprocess
 import sys
 import tempfile
@@ -16,10 +15,9 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.emulator import table_engine
 from benchmarks.export_worker import Done, Job, export_reads
 from benchmarks.meter import Meter
-from local.progress import Progress
+from benchmarks.setting import BenchmarkDependencies, quiet
 from runtime.bootstrap.outside import real_outside
 from runtime.domain.buckets import bucket_for
 from runtime.domain.instants import to_instant
@@ -33,13 +31,11 @@ from tests.support.engines import Engine
 from tests.support.exporting import Exporting
 from tests.support.world import SETUP, World
 
-SIZES: Final = (1_000, 10_000, 100_000)
 BUCKETS: Final = 8
 """Index buckets of the merchant, which the worker merges."""
 PUTS_AT_ONCE: Final = 25
 """Items of one BatchWriteItem."""
 WRITERS: Final = 4
-METERED: Final = 1_000
 MIB: Final = 1024
 
 
@@ -54,22 +50,21 @@ class Measured:
     digest_right: bool
 
 
-def run(console: Console, progress: Progress) -> None:
+def run(bench: BenchmarkDependencies) -> None:
     """Measure and print."""
-    logging.disable(logging.WARNING)
-    with table_engine(progress) as engine:
+    console, progress, sizes = bench.console, bench.progress, bench.size.export_payments
+    with quiet(), bench.table_engine(progress) as engine:
         measured, units = [], 0.0
-        for size in SIZES:
+        for size in sizes:
             world = World(engine)
             with progress.step(f"Put {size:,} payments into {engine.name}"):
                 shop, total = _payments(world, size)
             for format_ in (ExportFormat.CSV, ExportFormat.JSONL):
                 with progress.step(f"Export {size:,} payments as {format_}"):
                     measured.append((format_, _measured(engine, world, shop, format_, total)))
-            if size == METERED:
+            if size == sizes[0]:
                 units = _read_units(world, shop)
             world.drop()
-    logging.disable(logging.NOTSET)
     _print(console, measured)
     console.print(
         f"Read units of 1,000 payments: {units:.0f} (rows strongly consistent by their keys, "
@@ -172,7 +167,7 @@ def _read_units(world: World, shop: MerchantProfile) -> float:
     meter.attach(client)
     reads = export_reads(world.store_on(client))
     rows = sum(chunk.rows for chunk in source_of(export, (), reads).chunks(None))
-    return meter.read_units / rows * METERED
+    return meter.read_units / rows * 1_000
 
 
 def _print(console: Console, measured: list[tuple[ExportFormat, Measured]]) -> None:

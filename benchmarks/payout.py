@@ -18,9 +18,8 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Column, Table
 
-from benchmarks.emulator import table_engine
 from benchmarks.prices import Price, by_place, price_of
-from local.progress import Progress
+from benchmarks.setting import BenchmarkDependencies
 from runtime.domain.hot_accounts import DEBIT_SHARDS
 from runtime.domain.ledger import receivable_account
 from runtime.repositories.ledger import HOT_CONFLICT_CAP_SECONDS
@@ -31,22 +30,21 @@ from tests.support.ledger_world import LedgerWorld
 LOCK_SECONDS: Final = 0.005
 REFUNDS_PER_SECOND: Final = (50, 500)
 SHARDS: Final = (16, 32, DEBIT_SHARDS)
-SECONDS: Final = 100.0
-"""Virtual time of one model, with a payout in each second."""
 SALE_MINOR: Final = 100_000
 
 
-def run(console: Console, progress: Progress) -> None:
+def run(bench: BenchmarkDependencies) -> None:
     """Price a refund and a payout on one engine, model their conflicts, and print both."""
+    console, progress = bench.console, bench.progress
     with (
-        table_engine(progress) as engine,
+        bench.table_engine(progress) as engine,
         progress.step(f"Price refunds and payouts on {engine.name}"),
     ):
         prices = _prices(engine)
     _print_prices(console, prices)
     with progress.step("Model refunds and payouts of one merchant"):
         models = {
-            (rate, shards): _Model(rate, shards).run()
+            (rate, shards): _Model(rate, shards, bench.size.payout_seconds).run()
             for rate in REFUNDS_PER_SECOND
             for shards in SHARDS
         }
@@ -103,6 +101,7 @@ class _Model:
 
     per_second: int
     shards: int
+    seconds: float
     refund_attempts: int = 0
     refund_conflicts: int = 0
     payout_tries: list[int] = field(default_factory=list)
@@ -129,10 +128,10 @@ class _Model:
         return self
 
     def _arrivals(self, dice: random.Random) -> Iterator[_Attempt]:
-        for number in range(int(self.per_second * SECONDS)):
-            at = dice.uniform(0, SECONDS)
+        for number in range(int(self.per_second * self.seconds)):
+            at = dice.uniform(0, self.seconds)
             yield _Attempt(at, number, at, (dice.randrange(self.shards),), is_payout=False)
-        for second in range(int(SECONDS)):
+        for second in range(int(self.seconds)):
             at = second + dice.random()
             yield _Attempt(at, -second, at, tuple(range(self.shards + 1)), is_payout=True)
 

@@ -22,11 +22,10 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Column, Table
 
-from benchmarks.emulator import table_engine
 from benchmarks.prices import Price, by_place, price_of
 from benchmarks.reconcile_worker import MemoryQueue, Order, Report, dependencies_on
+from benchmarks.setting import BenchmarkDependencies, quiet
 from local.errors import LocalError
-from local.progress import Progress
 from runtime.domain.buckets import LEAST_UNSETTLED_BUCKETS
 from runtime.domain.settlement_formats.canonical import HEADER
 from runtime.gateways.settlement_queue import ChunkMessage, CloseMessage
@@ -34,14 +33,12 @@ from runtime.models.merchant import MerchantProfile
 from runtime.models.settlement import Settlement
 from runtime.models.settlement_file import CHUNK_LINES, SettlementFile
 from runtime.models.transaction import Transaction
-from runtime.observability import logger
 from runtime.repositories.settlement_chunks import SettlementChunkRepository
 from runtime.services.reconciliation.messages import handle_message
 from stacks.stage import Concurrency
 from tests.support.settlement_fakes import object_created
 from tests.support.world import World
 
-SIZES: Final = (1_000, 10_000, 100_000)
 SIZES_VARIABLE: Final = "BENCH_LINES"
 """Other sizes, such as 1000,30000: the engine of this machine takes some minutes for the last."""
 WORKERS: Final = 2
@@ -81,18 +78,21 @@ class Measured:
         return 1_000 * amount / self.chunk_lines
 
 
-def run(console: Console, progress: Progress) -> None:
+def run(bench: BenchmarkDependencies) -> None:
     """Measure all sizes and print them, and the projection.
 
     Raises:
         LocalError: a line was not matched.
     """
-    logger.setLevel("ERROR")
-    chosen = os.environ.get(SIZES_VARIABLE)
-    sizes = tuple(map(int, chosen.split(","))) if chosen else SIZES
+    progress, chosen = bench.progress, os.environ.get(SIZES_VARIABLE)
+    sizes = tuple(map(int, chosen.split(","))) if chosen else bench.size.reconcile_lines
     measured = []
     for lines in sizes:
-        with table_engine(progress) as engine, tempfile.TemporaryDirectory() as scratch:
+        with (
+            quiet(),
+            bench.table_engine(progress) as engine,
+            tempfile.TemporaryDirectory() as scratch,
+        ):
             world = World(engine)
             merchant = world.merchant()
             path = Path(scratch) / "file.csv"
@@ -100,8 +100,11 @@ def run(console: Console, progress: Progress) -> None:
                 _write_file(world, merchant, lines, path)
             with progress.step(f"Reconcile {lines:,} lines"):
                 measured.append(_measured(world, merchant, lines, path))
-    _print(console, measured)
-    _project(console, measured[-1])
+    _print(bench.console, measured)
+    if measured[-1].works:
+        _project(bench.console, measured[-1])
+    else:
+        bench.console.print(f"No projection: it needs a file of more than {CHUNK_LINES:,} lines.")
 
 
 # ---------------------------------------------------------------- measuring

@@ -6,7 +6,6 @@ is real. The processor's time of one payment is measured, on this machine and an
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,9 +15,8 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.emulator import table_engine
 from benchmarks.prices import price_of
-from local.progress import Progress
+from benchmarks.setting import BenchmarkDependencies, quiet
 from runtime.services.fair_run import RunLimits
 from runtime.settings import (
     FEWEST_OPEN_BUCKETS,
@@ -35,9 +33,6 @@ LIMITS: Final = RunLimits(
 )
 PARTITION_WRITE_UNITS: Final = 1_000
 """A second, of one partition key (DynamoDB Developer Guide, "Designing partition keys")."""
-BACKLOG: Final = 3_000
-LOST: Final = 200
-"""Payments of the measured run."""
 
 
 @dataclass(frozen=True)
@@ -49,40 +44,46 @@ class Story:
     seconds: float
 
 
-STORIES: Final = (
-    Story("2,500 of one merchant, each answered with an error at once", 2_500, 0.0),
-    Story("10,000 of one merchant, 10 s each", 10_000, 10.0),
-)
-
-
-def run(console: Console, progress: Progress) -> None:
+def run(bench: BenchmarkDependencies) -> None:
     """Measure and print."""
+    console, progress, size = bench.console, bench.progress, bench.size
+    backlog, lost = size.resolver_backlog, size.resolver_lost
     with progress.step("Run the resolver's model"):
         delays = [
             (story.name, _delay(story, side_by_side=False), _delay(story, side_by_side=True))
-            for story in STORIES
+            for story in _stories(*size.resolver_stuck)
         ]
         backlogs = [
             (
-                f"{BACKLOG:,} due at once of {shops} merchant{'s' * (shops > 1)}, processor 100 ms",
-                _backlog(shops, side_by_side=False),
-                _backlog(shops, side_by_side=True),
+                f"{backlog:,} due at once of {shops} merchant{'s' * (shops > 1)}, processor 100 ms",
+                _backlog(shops, backlog, side_by_side=False),
+                _backlog(shops, backlog, side_by_side=True),
             )
             for shops in (1, 30)
         ]
-    logging.disable(logging.WARNING)  # each payment says that its answer was lost
-    with table_engine(progress) as engine, progress.step(f"Resolve {LOST} on {engine.name}"):
-        one, many = _measured(World(engine), RunLimits()), _measured(World(engine), LIMITS)
+    with (
+        quiet(),  # each payment says that its answer was lost
+        bench.table_engine(progress) as engine,
+        progress.step(f"Resolve {lost} on {engine.name}"),
+    ):
+        one = _measured(World(engine), RunLimits(), lost)
+        many = _measured(World(engine), LIMITS, lost)
         units = _open_units(World(engine))
-    logging.disable(logging.NOTSET)
     _print(console, "Another merchant's payment, due after them, waits at most", delays)
     _print(console, "The last one is resolved after", backlogs)
     console.print(
         f"One payment takes {1000 * one[0]:.1f} ms of this machine's processor (its engine's "
-        f"not counted), which the model leaves out: {BACKLOG:,} take {BACKLOG * one[0]:.0f} s. "
-        f"{LOST} in {one[1]:.1f} s one by one, {many[1]:.1f} s side by side.\n"
+        f"not counted), which the model leaves out: {backlog:,} take {backlog * one[0]:.0f} s. "
+        f"{lost} in {one[1]:.1f} s one by one, {many[1]:.1f} s side by side.\n"
     )
     _print_capacity(console, units)
+
+
+def _stories(refused: int, stuck: int) -> tuple[Story, Story]:
+    return (
+        Story(f"{refused:,} of one merchant, each answered with an error at once", refused, 0.0),
+        Story(f"{stuck:,} of one merchant, 10 s each", stuck, 10.0),
+    )
 
 
 def _delay(story: Story, *, side_by_side: bool) -> float:
@@ -99,10 +100,10 @@ def _delay(story: Story, *, side_by_side: bool) -> float:
     return max(waits)
 
 
-def _backlog(shops: int, *, side_by_side: bool) -> float:
+def _backlog(shops: int, payments: int, *, side_by_side: bool) -> float:
     """Seconds until all are resolved, with a processor that takes 100 ms."""
     town = VirtualTown()
-    for number in range(BACKLOG):
+    for number in range(payments):
         town.add(Shop(f"shop-{number % shops}", 0.1))
     town.run_every_minute(_runs(town, side_by_side), until=lambda: not town.open)
     return town.now
@@ -112,15 +113,15 @@ def _runs(town: VirtualTown, side_by_side: bool) -> Callable[[], None]:
     return partial(town.run, LIMITS) if side_by_side else partial(one_by_one, town)
 
 
-def _measured(world: World, limits: RunLimits) -> tuple[float, float]:
+def _measured(world: World, limits: RunLimits, lost: int) -> tuple[float, float]:
     """Seconds of the processor for one payment, and of the whole run."""
     merchants = [world.merchant() for _ in range(8)]
-    for number in range(LOST):
+    for number in range(lost):
         world.pay(merchants[number % len(merchants)], payment_method="tok_timeout")
     busy, began = time.process_time(), time.monotonic()
     report = world.resolve(limits=limits)
-    assert report.resolved == LOST, report  # noqa: S101 - else the figure means nothing
-    return (time.process_time() - busy) / LOST, time.monotonic() - began
+    assert report.resolved == lost, report  # noqa: S101 - else the figure means nothing
+    return (time.process_time() - busy) / lost, time.monotonic() - began
 
 
 def _open_units(world: World) -> int:

@@ -17,10 +17,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Final
 
-from rich.console import Console
-
 from benchmarks import sale_rivals as rivals
-from benchmarks.emulator import table_engine
 from benchmarks.prices import price_of
 from benchmarks.rival_tables import create_tables
 from benchmarks.sale_report import (
@@ -31,13 +28,9 @@ from benchmarks.sale_report import (
     print_writes,
 )
 from benchmarks.sale_till import Till, price_of_sale, price_of_variant, variants
-from local.progress import Progress
+from benchmarks.setting import BenchmarkDependencies
 from tests.support.world import Hooked, World
 
-CLIENTS: Final = (1, 8)
-ROUNDS: Final = 3
-SALES: Final = 60
-"""Of one round, of one way."""
 PAST_DEADLINE_SECONDS: Final = 0.05
 """After so long a function that had a millisecond left is known to be dead."""
 
@@ -46,20 +39,21 @@ class Died(BaseException):
     """The process ends here: nothing that catches errors sees it."""
 
 
-def run(console: Console, progress: Progress) -> None:
+def run(bench: BenchmarkDependencies) -> None:
     """Measure on one engine and print."""
-    with table_engine(progress) as engine, progress.step(f"Measure sales on {engine.name}"):
+    console, progress, size = bench.console, bench.progress, bench.size
+    with bench.table_engine(progress) as engine, progress.step(f"Measure sales on {engine.name}"):
         till = Till(World(engine))
         create_tables(till.world.client, rivals.TABLES)
         priced = [(each, price_of_variant(each)) for each in variants(till)]
         ways = [_ours(till), _go_example(till), _powertools(till)]
         for way in ways:
             _price(way, till)
-        for clients in CLIENTS * ROUNDS:
+        for clients in size.sale_clients * size.sale_rounds:
             for way in ways:
                 # The best round: the engine warms up, and other work on this machine only slows.
                 best = way.per_second.get(clients, 0.0)
-                way.per_second[clients] = max(best, _rate(way.sell, clients))
+                way.per_second[clients] = max(best, _rate(way.sell, clients, size.sales_of_a_round))
     print_variants(console, engine.name, priced)
     for variant, price in priced[:2]:
         print_writes(console, variant.name, price.ours)
@@ -126,9 +120,9 @@ def _price(way: Way, till: Till) -> None:
     way.repetition = price_of(partial(way.sell, key, None), way.client, till.world.client)
 
 
-def _rate(sell: rivals.Sell, clients: int) -> float:
+def _rate(sell: rivals.Sell, clients: int, sales: int) -> float:
     started = time.monotonic()
     with ThreadPoolExecutor(max_workers=clients) as pool:
-        for done in [pool.submit(sell, str(uuid.uuid4()), None) for _ in range(SALES)]:
+        for done in [pool.submit(sell, str(uuid.uuid4()), None) for _ in range(sales)]:
             done.result()
-    return SALES / (time.monotonic() - started)
+    return sales / (time.monotonic() - started)

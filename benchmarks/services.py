@@ -37,6 +37,8 @@ def services_of() -> tuple[ProcessServices, str]:
             "pii_key_arn": key_arn,
             "pci_key_arn": key_arn,
             "index_key_arn": key_arn,
+            "settlement_bucket": "settlements",
+            "delivery_queue_url": "https://sqs.invalid/bench/deliveries",
             "merchant_cache_seconds": 300,
         }
     )

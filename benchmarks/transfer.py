@@ -21,11 +21,10 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from benchmarks import transfer_rivals as rivals
-from benchmarks.emulator import table_engine
 from benchmarks.prices import Price, by_place, price_of, price_of_ours
 from benchmarks.rival_tables import create_tables
+from benchmarks.setting import BenchmarkDependencies, Size
 from local.errors import LocalError
-from local.progress import Progress
 from runtime.contract.accounts import AccountRequest
 from runtime.contract.transfers import TransferRequest
 from runtime.models.account import AccountType, Posting
@@ -46,12 +45,8 @@ from tests.support.faults import ItemLocks
 from tests.support.ledger_world import LOCK_OUT
 from tests.support.world import World
 
-ACCOUNTS: Final = 200
 OPENING: Final = 10**9
-SECONDS: Final = 3.0
-"""Length of one measurement; there are 24 of them."""
 LOCK_SECONDS: Final = 0.007
-CLIENTS: Final = (1, 16)
 CREDENTIALS: Final = ("testing", "testing")
 PRICING_SECONDS: Final = 60.0
 OURS: Final = "ours"
@@ -79,14 +74,15 @@ class Rate:
     attempts: float
 
 
-def run(console: Console, progress: Progress) -> None:
+def run(dependencies: BenchmarkDependencies) -> None:
     """Measure all three on one engine and print them side by side.
 
     Raises:
         LocalError: money was made or lost.
     """
-    with table_engine(progress) as engine:
-        bench = _Bench(engine)
+    progress, size = dependencies.progress, dependencies.size
+    with dependencies.table_engine(progress) as engine:
+        bench = _Bench(engine, size)
         ways = [bench.ours(), bench.boto3(), bench.pynamodb()]
         rates: dict[tuple[str, str, bool, int], Rate] = {}
         with progress.step(f"Measure transfers three ways on {engine.name}"):
@@ -95,19 +91,19 @@ def run(console: Console, progress: Progress) -> None:
             for locked in (False, True):
                 with bench.locks(ways, locked):
                     for place in ("uniform", "hot"):
-                        for clients in CLIENTS:
+                        for clients in size.transfer_clients:
                             for way in ways:
                                 rate = bench.rate(way, clients, hot=place == "hot")
                                 rates[(way.name, place, locked, clients)] = rate
-        _print(console, engine, ways, rates)
+        _print(dependencies.console, engine, ways, rates, size)
         bench.require_conserved(ways)
 
 
 class _Bench:
     """One engine with everybody's tables, and the lock model that all share."""
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+    def __init__(self, engine: Engine, size: Size) -> None:
+        self.engine, self.size = engine, size
         self.world = World(engine)
         create_tables(self.world.client, rivals.TABLES)
         keys = {table: names for table, (names, _) in rivals.TABLES.items()}
@@ -120,7 +116,7 @@ class _Bench:
     # ------------------------------------------------------------ the three
 
     def ours(self) -> Rival:
-        world, client = self.world, self.engine.dynamodb()
+        world, client = self.world, self.world.engine.dynamodb()
         store = world.store_on(client, remaining_seconds=self._left, sleep=time.sleep)
         self._store = store
         merchant = world.merchant()
@@ -179,13 +175,13 @@ class _Bench:
                 raise RuntimeError(answer.body)
             return 1
 
-        names = [opened(OPENING, Posting.IMMEDIATE) for _ in range(ACCOUNTS)]
+        names = [opened(OPENING, Posting.IMMEDIATE) for _ in range(self.size.transfer_accounts)]
         hot = opened(0, Posting.FOLDED)
 
         def total() -> int:
             rows = [
                 row
-                for start in range(0, ACCOUNTS, 100)
+                for start in range(0, len(names), 100)
                 for row in accounts.get_many(names[start : start + 100], EVERYBODY)
             ]
             credits = sum(
@@ -208,7 +204,7 @@ class _Bench:
         return self._rival("PynamoDB", transfer, client, "p")
 
     def _rival(self, name: str, transfer: Any, client: Any, letter: str) -> Rival:
-        names = [f"{letter}-{n:03d}" for n in range(ACCOUNTS)]
+        names = [f"{letter}-{n:03d}" for n in range(self.size.transfer_accounts)]
         hot = f"{letter}-hot"
         for each in names:
             rivals.open_account(self.world.client, each, OPENING)
@@ -242,7 +238,7 @@ class _Bench:
 
     def rate(self, way: Rival, clients: int, *, hot: bool) -> Rate:
         """Transfers per second of so many clients, and attempts per success."""
-        self._deadline = time.monotonic() + SECONDS
+        self._deadline = time.monotonic() + self.size.transfer_seconds
         self._store.usage.restart()
         started = time.monotonic()
         with ThreadPoolExecutor(max_workers=clients) as pool:
@@ -277,9 +273,10 @@ class _Bench:
         """Raises LocalError when a way has made or lost money."""
         for way in ways:
             total = way.total()
-            if total != ACCOUNTS * OPENING:
+            opened = len(way.accounts) * OPENING
+            if total != opened:
                 raise LocalError(
-                    f"{way.name} made or lost {total - ACCOUNTS * OPENING} minor units.",
+                    f"{way.name} made or lost {total - opened} minor units.",
                     hint="A rate that loses money is none: look at its conditions first.",
                 )
 
@@ -289,6 +286,7 @@ def _print(
     engine: Engine,
     ways: list[Rival],
     rates: dict[tuple[str, str, bool, int], Rate],
+    size: Size,
 ) -> None:
     numbers = [Column(way.name, justify="right") for way in ways]
     ratios = [Column(f"{ways[0].name} : {way.name}", justify="right") for way in ways[1:]]
@@ -313,10 +311,10 @@ def _print(
     for locked in (False, True):
         model = ", 7 ms locks" if locked else ""
         for place in ("uniform", "hot"):
-            for clients in CLIENTS:
+            for clients in size.transfer_clients:
                 found = [rates[(way.name, place, locked, clients)] for way in ways]
                 target = {"uniform": "≥ 5", "hot": "≥ 10"}[place] if clients > 1 else ""
-                what = "one hot account" if place == "hot" else f"{ACCOUNTS} accounts"
+                what = "one hot account" if place == "hot" else f"{size.transfer_accounts} accounts"
                 title = f"transfers/s, {clients} client(s), {what}{model}"
                 row(title, [rate.per_second for rate in found], target)
                 if locked and clients > 1:

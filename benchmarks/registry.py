@@ -1,0 +1,31 @@
+"""Every benchmark, by the name that `make bench` takes. A test runs each of them, tiny."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from benchmarks import (
+    bytecode,
+    card_scan,
+    encryption,
+    export,
+    payout,
+    reconcile,
+    resolver,
+    sale,
+    transfer,
+)
+from benchmarks.setting import Benchmark
+
+BENCHMARKS: Final[Mapping[str, Benchmark]] = {
+    "transfer": transfer.run,
+    "sale": sale.run,
+    "payout": payout.run,
+    "resolver": resolver.run,
+    "reconcile": reconcile.run,
+    "export": export.run,
+    "encryption": encryption.run,
+    "bytecode": bytecode.run,
+    "card-scan": card_scan.run,
+}
