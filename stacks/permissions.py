@@ -2,8 +2,8 @@
 
 A function that touches something new gets it here and nowhere else. No batch write, no wildcard;
 Scan for the proof, the change of keys, the poll and the sweep, which read every row, or every
-merchant; DeleteItem for customers' data keys, and for rows of totals that have moved into another,
-alone. A transaction needs the right to each of its parts (PutItem, UpdateItem, ConditionCheckItem).
+merchant; DeleteItem only for rows of totals that have moved into another. A transaction needs the
+right to each of its parts (PutItem, UpdateItem, ConditionCheckItem).
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ TableUses = Mapping[str, TableUse]
 """What one function may do, by the table's schema name."""
 
 
-FORGETTABLE_KEYS: Final = ("pci#cus_*", "pii#cus_*")
-"""Data keys of customers: who loses one of another subject loses merchants' secrets, or answers."""
+ERASABLE_KEYS: Final = ("pci#cus_*", "pii#cus_*")
+"""Data keys of customers. Losing another subject's key would lose merchants' secrets, or answers."""
 
 FOLDABLE_TOTALS: Final = ("mer_*#*",)
 """Rows of merchants' buckets: neither a folded day nor what a payment is counted with."""
@@ -106,7 +106,7 @@ PROCESS: Final[TableUses] = {
     "entries": _rows("PutItem"),
     "exports": _rows("PutItem", query=("gsi-status",)),
     "idempotency": _rows("GetItem", "PutItem"),
-    "keys": _rows("GetItem", "Query", "PutItem", delete=FORGETTABLE_KEYS),
+    "keys": _rows("GetItem", "Query", "PutItem", update=ERASABLE_KEYS),
     "limits": _rows("UpdateItem"),
     "merchants": _rows("GetItem", "PutItem", "UpdateItem"),
     "payments": _rows(

@@ -1,6 +1,6 @@
 """Data keys: made and wrapped by KMS, one per purpose and subject, kept in memory for minutes.
 
-A warm function calls KMS not at all. Deleting a subject's row in the keys table forgets its fields.
+A warm function calls KMS not at all. Erasing a subject's wrapped key makes its fields unreadable.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class KeyRing:
         cached = self._cached(purpose, subject, key_id)
         if cached is None:
             row = self._store.get(key_owner(purpose, subject), key_id)
-            if row is None:
+            if row is None or row.wrapped is None:
                 raise KeyForgotten(f"the {purpose} data key {key_id} of {subject} does not exist")
             cached = self._unwrap(purpose, subject, row)
         return cached.plaintext
@@ -145,7 +145,7 @@ class KeyRing:
     def _youngest(self, purpose: KeyPurpose, rows: list[DataKey]) -> DataKey | None:
         """The youngest key in use, unless it is so old that a successor is wanted."""
         now = self._outside.now()
-        active = [row for row in rows if (row.active_from or "") <= to_instant(now)]
+        active = [row for row in rows if row.wrapped and (row.active_from or "") <= to_instant(now)]
         # Index keys have no successor but by `succeed`: what was written must be found again.
         too_old = purpose != "index" and active and _age(active[0], now) >= ROTATE_AFTER
         return None if not active or too_old else active[0]
@@ -177,6 +177,8 @@ class KeyRing:
         return row, self._keep(purpose, subject, key_id, OpenKey(key_id, made["Plaintext"]))
 
     def _unwrap(self, purpose: KeyPurpose, subject: str, row: DataKey) -> OpenKey:
+        if row.wrapped is None:
+            raise KeyForgotten(f"the {purpose} data key {row.key_id} of {subject} was erased")
         with _kms_errors(purpose, subject):
             opened = self._kms.decrypt(
                 KeyId=self._arn(purpose),

@@ -1,4 +1,4 @@
-"""Data keys: what enciphers fields, each wrapped by KMS. Deleting one forgets its fields."""
+"""Data keys: what enciphers fields, each wrapped by KMS. Without it its fields are unreadable."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ class DataKey(Row, table="keys", frozen=True):
 
     A subject's newest key enciphers; the older ones open what they enciphered before.
     `active_from`: before that moment a new key is known, but not yet used. `retired_at`: nothing
-    is found by it any more (blind indexes only).
+    is found by it any more (blind indexes only). `erased_at`: the customer was erased, and the key
+    with it. The row stays so that no later key of the subject gets the same id.
     """
 
     subject: Annotated[str, partition()]
     key_id: Annotated[str, sort()]
-    wrapped: Annotated[str, Field(repr=False)]
+    wrapped: Annotated[str | None, Field(repr=False)] = None
     created_at: Instant
     active_from: Instant | None = None
     retired_at: Instant | None = None
+    erased_at: Instant | None = None
 
 
 class SweepProgress(Row, frozen=True):

@@ -24,7 +24,6 @@ from runtime.repositories.expressions import (
     any_of,
     at_most,
     change,
-    delete,
     equals,
     put,
 )
@@ -101,7 +100,7 @@ def customer_refusal(
 
 
 class CustomerRepository:
-    """The customers table, and the deletion of customers' data keys."""
+    """The customers table, and the erasure of customers' data keys."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -199,7 +198,7 @@ class CustomerRepository:
     def erase(
         self, before: CustomerStanding, at: Instant, context: ChangeContext, *, token: str
     ) -> None:
-        """Delete a customer's data keys and everything personal of its row, in one commit.
+        """Erase a customer's data keys and everything personal of its row, in one commit.
 
         The row leaves all lists.
 
@@ -215,9 +214,14 @@ class CustomerRepository:
             .assign(**context.stamp())
             .when(equals("version", before.version), absent("erased_at"))
         )
-        keys = [key for purpose in ("pii", "pci") for key in self._keys_of(purpose, before.id)]
+        keys = [
+            change(key, key.model_copy(update={"wrapped": None, "erased_at": at}))
+            for purpose in ("pii", "pci")
+            for key in self._keys_of(purpose, before.id)
+            if key.wrapped is not None
+        ]
         try:
-            self._store.transact([step, *(delete(key) for key in keys)], token=token)
+            self._store.transact([step, *keys], token=token)
         except TransactionRefused as refused:
             raise StaleWrite("customers", f"{before.id} was changed meanwhile") from refused
 

@@ -137,7 +137,7 @@ IDEMPOTENCY: Final[tuple[Mutation, ...]] = (
         "erased-customer-keeps-keys",
         "erasing a customer leaves its data keys",
         "repositories/customers.py",
-        "self._store.transact([step, *(delete(key) for key in keys)], token=token)",
+        "self._store.transact([step, *keys], token=token)",
         "self._store.transact([step], token=token)",
         why="personal data in backups can still be decrypted",
     ),

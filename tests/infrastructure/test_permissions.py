@@ -257,13 +257,13 @@ def test_a_policy_fits_into_what_iam_stores(stage: Synthesized) -> None:
 
 
 BY_KEY = {
-    ("process", "DeleteItem"): ("keys", ["pci#cus_*", "pii#cus_*"]),
+    ("process", "UpdateItem"): ("keys", ["pci#cus_*", "pii#cus_*"]),
     ("totals", "DeleteItem"): ("totals", ["mer_*#*"]),
     ("totals", "UpdateItem"): ("totals", ["mer_*"]),
 }
 
 
-def test_four_may_scan_and_only_customers_keys_and_folded_rows_may_be_deleted(
+def test_four_functions_may_scan_and_only_folded_rows_may_be_deleted(
     stage: Synthesized,
 ) -> None:
     for service in USES:
@@ -276,11 +276,14 @@ def test_four_may_scan_and_only_customers_keys_and_folded_rows_may_be_deleted(
 
 def test_what_is_allowed_of_some_rows_only_is_tied_to_their_keys(stage: Synthesized) -> None:
     for (service, action), (table, keys) in BY_KEY.items():
+        rows = f"${{{table_logical_id(table)}.Arn}}"
         (statement,) = (
-            each for each in stage.statements_of(service) if f"dynamodb:{action}" in each["Action"]
+            each
+            for each in stage.statements_of(service)
+            if f"dynamodb:{action}" in each["Action"] and rows in each["Resource"]
         )
         assert statement["Action"] == [f"dynamodb:{action}"]
-        assert statement["Resource"] == [f"${{{table_logical_id(table)}.Arn}}"]
+        assert statement["Resource"] == [rows]
         assert statement["Condition"] == {
             "ForAllValues:StringLike": {"dynamodb:LeadingKeys": keys},
             "Null": {"dynamodb:LeadingKeys": "false"},

@@ -15,6 +15,7 @@ import pytest
 from runtime.contract.customers import CustomerRequest, MethodRequest
 from runtime.errors import NotFound
 from runtime.models.customer import Customer
+from runtime.models.data_key import DataKey
 from runtime.models.scope import Scope
 from runtime.repositories.customers import CustomerRepository
 from runtime.services.customers import create_customer, erase_customer
@@ -310,6 +311,24 @@ def test_a_repetition_whose_method_was_added_and_customer_erased_meanwhile_is_no
         )
 
 
+def test_a_key_made_after_the_erasure_is_not_taken_for_the_erased_one(world: World) -> None:
+    merchant, desk = world.merchant(), world.customer_desk()
+    call = world.call(merchant, PERSON, key="first", path="/v1/customers")
+    request = CustomerRequest(**PERSON)
+    one = json.loads(create_customer(request, call, desk).body)["id"]
+    assert erase_customer(one, world.call(merchant), desk).status == 204
+    # A request that has read the customer before its erasure prepares its write, which is refused.
+    world.encryption.prepare("pii", one)
+    world.forget_keys()
+    with pytest.raises(NotFound, match="has been erased"):
+        create_customer(request, call, desk)
+    keys = [row for row in world.rows(DataKey) if row.subject == f"pii#{one}"]
+    assert [(row.key_id, row.wrapped is None) for row in keys] == [
+        ("k000000001", True),
+        ("k000000002", False),
+    ]
+
+
 def test_a_customer_erased_while_it_is_charged_has_no_payment_methods(world: World) -> None:
     merchant = world.merchant()
     one = world.customer(merchant)
@@ -347,7 +366,9 @@ def test_an_erased_customer_is_gone_with_its_keys_and_its_payments_stay(
     assert shop("GET", f"/v1/payments/{payment}").body["customer_id"] == one
     listed = shop("GET", "/v1/payments", query=f"customer_id={one}").body["data"]
     assert [each["id"] for each in listed] == [payment]
-    assert not [item for item in raw(stage, "keys") if one in item["subject"]["S"]]
+    keys = [item for item in raw(stage, "keys") if one in item["subject"]["S"]]
+    assert len(keys) == 2
+    assert not [item for item in keys if "wrapped" in item], "what is left of a key opens nothing"
     (left,) = [item for item in raw(stage, "customers") if item["id"]["S"] == one]
     assert {"email", "name", "phone", "email_index", "payment_methods"}.isdisjoint(left)
     assert left["version"]["N"] == "3"
