@@ -51,7 +51,7 @@ TableUses = Mapping[str, TableUse]
 
 
 ERASABLE_KEYS: Final = ("pci#cus_*", "pii#cus_*")
-"""Data keys of customers. Losing another subject's key would lose merchants' secrets, or answers."""
+"""Customers' data keys. Losing another subject's would lose merchants' secrets, or answers."""
 
 FOLDABLE_TOTALS: Final = ("mer_*#*",)
 """Rows of merchants' buckets: neither a folded day nor what a payment is counted with."""
