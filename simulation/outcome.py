@@ -43,12 +43,20 @@ def play(plan: Plan, progress: Progress = lambda _: None) -> Outcome:
     """
     platform = Platform(plan.seed, plan)
     platform.database.on_commit.append(lambda _: progress(platform))
+    violations: list[str] = []
+
+    def judge() -> None:
+        violations.extend(check_settled(platform))
+        if violations:
+            raise Violation(violations[0])
+
     try:
-        platform.run()
+        platform.run(judge)
         platform.settle()
-        violations = check_settled(platform) or platform.tamper()
+        judge()
+        violations.extend(platform.tamper())
     except Violation as violation:
-        violations = [f"scheduler: {violation}"]
+        violations = violations or [f"scheduler: {violation}"]
     except Exception as crash:  # noqa: BLE001 - whatever it is, the run proves nothing
         trace = "".join(traceback.format_exception(crash))
         violations = [f"crash: {type(crash).__name__}: {crash}\n{trace}"]

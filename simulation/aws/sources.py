@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from simulation.aws.sqs import Message, Queue
@@ -89,33 +90,49 @@ class QueueSource:
 
 
 class Schedule:
-    """Invokes a function every so many seconds, at least once for each time; runs may overlap."""
+    """Invokes a function every so many seconds, at least once for each time; runs may overlap.
+
+    `on_given_up` gets its name, and when its last attempt began, of each run that failed twice.
+    """
 
     def __init__(
-        self, scheduler: Scheduler, every_seconds: float, function: Invokable, *, name: str
+        self,
+        scheduler: Scheduler,
+        every_seconds: float,
+        function: Invokable,
+        *,
+        name: str,
+        on_given_up: Callable[[str, float], None] = lambda _name, _began: None,
     ) -> None:
         self._scheduler, self._function = scheduler, function
+        self._on_given_up = on_given_up
         self.every_seconds = every_seconds
         self.event = {"schedule": name}
         self.runs = self.running = 0
         self.given_up = 0
         """Runs that failed twice."""
-        self._stopped = False
-        scheduler.at(scheduler.now + scheduler.rng.uniform(0, every_seconds), self._tick)
+        self._starts = 0
+        self.start()
+
+    def start(self) -> None:
+        """Begin runs from now on."""
+        self._starts += 1
+        first = self._scheduler.now + self._scheduler.rng.uniform(0, self.every_seconds)
+        self._scheduler.at(first, self._tick, self._starts)
 
     def stop(self) -> None:
         """Begin no more runs."""
-        self._stopped = True
+        self._starts += 1
 
     def run_now(self) -> Any:
         """Run it once, and wait for its end. Raises what the function raises."""
         return self._function.invoke(self.event)
 
-    def _tick(self) -> None:
-        if self._stopped:
-            return
+    def _tick(self, start: int) -> None:
+        if start != self._starts:
+            return  # it was stopped since
         scheduler, rng = self._scheduler, self._scheduler.rng
-        scheduler.at(scheduler.now + self.every_seconds, self._tick)
+        scheduler.at(scheduler.now + self.every_seconds, self._tick, start)
         doubled = scheduler.rates.schedule_doubled
         twice = bool(doubled) and rng.random() < doubled
         scheduler.injected["schedule doubled"] += twice
@@ -127,13 +144,16 @@ class Schedule:
     def _run(self) -> None:
         self.runs += 1
         self.running += 1
+        began = self._scheduler.now
         for attempt in range(ASYNC_ATTEMPTS):
             if attempt:
                 self._scheduler.sleep(ASYNC_PAUSE_SECONDS)
+                began = self._scheduler.now
             if self._succeeds():
                 break
         else:
             self.given_up += 1
+            self._on_given_up(self.event["schedule"], began)
         self.running -= 1
 
     def _succeeds(self) -> bool:

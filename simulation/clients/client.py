@@ -54,6 +54,10 @@ class Api(Protocol):
         """Have something done at the same time."""
         ...
 
+    def pause_if_due(self) -> None:
+        """Wait while the world is brought to rest in the middle of the run."""
+        ...
+
 
 @dataclass
 class Latest:
@@ -120,6 +124,7 @@ class Client(ABC):
         steps = self.steps()
         kinds, weights = list(steps), list(steps.values())
         while self.left > 0:
+            self.platform.pause_if_due()
             before = self.left
             dice.choices(kinds, weights)[0](dice)
             if self.left == before:

@@ -23,13 +23,12 @@ class Deployer:
     dice: Random
 
     def work(self) -> None:
-        """Until the world is brought to rest."""
+        """Until the run is over; not while the world is brought to rest."""
         platform = self.platform
-        while True:
+        while not platform.state.is_over:
             platform.sleep(self.dice.uniform(LEAST_SECONDS, MOST_SECONDS))
-            if platform.is_settling:
-                return
-            self.deploy()
+            if not platform.state.is_settling:
+                self.deploy()
 
     def deploy(self) -> None:
         """One deployment: it takes hold as environments are replaced."""

@@ -55,11 +55,11 @@ class Editor:
     # ------------------------------------------------------------ while clients work
 
     def work(self) -> None:
-        """Edit descriptions now and then, until the world is brought to rest."""
-        while True:
+        """Edit descriptions now and then until the run is over; not while it comes to rest."""
+        while not self.platform.state.is_over:
             self.platform.sleep(self.dice.uniform(LEAST_SECONDS, MOST_SECONDS))
-            if self.platform.is_settling:
-                return
+            if self.platform.state.is_settling:
+                continue
             payments = list(self.platform.items("payments"))
             if payments:
                 payment = self.dice.choice(payments)

@@ -23,6 +23,8 @@ class Exchange:
     began: float
     response: HttpResponse | None = None
     ended: float | None = None
+    calm: bool = False
+    """Whether nothing could go wrong any more when it began."""
 
 
 @dataclass
@@ -31,10 +33,10 @@ class History:
 
     exchanges: list[Exchange] = field(default_factory=list)
 
-    def begin(self, request: HttpRequest, now: float) -> Exchange:
-        """A client has sent a request."""
+    def begin(self, request: HttpRequest, now: float, *, calm: bool = False) -> Exchange:
+        """A client has sent a request; `calm`: while nothing goes wrong."""
         number = len(self.exchanges)
-        exchange = Exchange(number, f"req-{number:06d}", request, now)
+        exchange = Exchange(number, f"req-{number:06d}", request, now, calm=calm)
         self.exchanges.append(exchange)
         return exchange
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
 from botocore.exceptions import BotoCoreError, ClientError
 
-from runtime.errors import PlatformError, StaleWrite
+from runtime.errors import KeysUnavailable, PlatformError, StaleWrite, Unavailable
+from runtime.models.change import AUDIT_TAMPERED, OUT_OF_BAND
+from runtime.models.proof import BOOKS_CONTRADICT
 from runtime.observability import logger
 from runtime.services.reconciliation.dependencies import NoTimeLeft
+from simulation.platform.run_state import Phase
 
 EXPECTED = (PlatformError, BotoCoreError, ClientError, BatchProcessingError, NoTimeLeft)
 """What faults from outside end in. Any other exception is a defect of the platform."""
@@ -28,20 +31,56 @@ NEVER_OF_FAULTS: Final = frozenset(
     }
 )
 """Codes that AWS answers to mistakes alone, such as a token that is used for another commit."""
+ANSWER_NOT_KEPT: Final = "the answer could not be enciphered and is not kept"
+"""Log message of a payment's outcome that was committed while KMS was unavailable."""
 UNEXPECTED_FAILURE = "unexpected failure"
 """What a function of the API logs of what it answers as 500."""
 
 
+_OF_ANY_LINE: Final = frozenset(vars(logging.makeLogRecord({})))
+"""Attributes that every record has."""
+
+
+_HAND_MADE: Final[Mapping[str, str]] = {
+    OUT_OF_BAND: "a description was edited by hand",
+}
+EXPECTED_LINES: Final[Mapping[Phase, Mapping[str, str]]] = {
+    Phase.FAULTS: {
+        **_HAND_MADE,
+        Unavailable.code: "503: DynamoDB, a queue, a bucket or a processor did not answer",
+        KeysUnavailable.code: "503: KMS did not answer",
+        ANSWER_NOT_KEPT: "KMS did not answer after a processor had",
+        "events were refused": "EventBridge took some entries of a request",
+    },
+    Phase.CALM: {
+        **_HAND_MADE,
+        Unavailable.code: "an event about what is not known yet; any other 503 is a wrong answer",
+    },
+    Phase.TAMPERED: {
+        OUT_OF_BAND: "balances, captures and audit rows were edited by hand",
+        AUDIT_TAMPERED: "audit rows were edited and deleted",
+        BOOKS_CONTRADICT: "balances, entries, captures, postings and holds were edited",
+    },
+}
+"""Lines that are expected in each phase, with the reason. Of a line with an exception, while things
+go wrong, the exception is judged instead."""
+
+
 @dataclass(eq=False)
 class ErrorLog(logging.Handler):
-    """Counts errors by what they say; `on_defect` is told of each exception that is a defect.
+    """Counts errors by what they say, and judges them.
 
+    `on_defect` gets each exception that no fault explains, `on_line` each line that is not expected
+    in the `phase` that the world is in; `unexpected` are those lines.
     Lines below ERROR are not even made: formatting them would take more time than the simulation.
     """
 
     on_defect: Callable[[BaseException], None]
+    on_line: Callable[[str], None] = lambda _line: None
+    phase: Callable[[], Phase] = lambda: Phase.FAULTS
     errors: Counter[str] = field(default_factory=Counter)
     defects: list[BaseException] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -59,10 +98,17 @@ class ErrorLog(logging.Handler):
         self.errors[said if error is None else f"{said}: {type(error).__name__}"] += 1
         if error is not None and (said == UNEXPECTED_FAILURE or not _is_expected(error)):
             self._defect(error)
+        phase = self.phase()
+        if phase is Phase.FAULTS and error is not None:
+            return  # the exception says whether a fault explains it
+        if said not in EXPECTED_LINES[phase]:
+            self._unexpected(f"{phase.value}: {said}{_details(record, error)}")
 
     def raised(self, function: str, error: BaseException) -> None:
         """A function ended in an exception."""
         self.errors[f"{function} raised {type(error).__name__}"] += 1
+        if self.phase() is not Phase.FAULTS:
+            self._unexpected(f"{function} raised {type(error).__name__}: {error}")
         if isinstance(error, BatchProcessingError):
             for _, each, _ in error.child_exceptions or ():
                 if each is not None and not _is_expected(each, EXPECTED_OF_MESSAGES):
@@ -70,9 +116,19 @@ class ErrorLog(logging.Handler):
         elif not _is_expected(error):
             self._defect(error)
 
+    def _unexpected(self, line: str) -> None:
+        self.unexpected.append(line)
+        self.on_line(line)
+
     def _defect(self, error: BaseException) -> None:
         self.defects.append(error)
         self.on_defect(error)
+
+
+def _details(record: logging.LogRecord, error: BaseException | None) -> str:
+    """What else a line says, and the error that it is about."""
+    more = {name: value for name, value in vars(record).items() if name not in _OF_ANY_LINE}
+    return f" {more}" + (f": {type(error).__name__}: {error}" if error is not None else "")
 
 
 def _is_expected(

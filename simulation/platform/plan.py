@@ -15,6 +15,8 @@ from typing import Final, Self
 MOST_CLIENTS: Final = 24
 OPERATIONS_PER_CLIENT: Final = 100
 """About so many: then another client joins, up to MOST_CLIENTS."""
+OPERATIONS_PER_PAUSE: Final = 800
+MOST_PAUSES: Final = 2
 
 
 class ClientKind(StrEnum):
@@ -60,6 +62,8 @@ class Part(StrEnum):
     """New environments with other settings while old ones still run."""
     EDITS = "edits"
     """Rows edited by hand, past the platform."""
+    PAUSES = "pauses"
+    """Points within the run at which the world comes to rest, is checked, and goes on."""
 
 
 ALL_PARTS: Final = frozenset(Part)
@@ -77,11 +81,16 @@ class ClientPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """A run. `seed` decides about faults and about who goes on; clients have seeds of their own."""
+    """A run. `seed` decides about faults and about who goes on; clients have seeds of their own.
+
+    `pauses`: after how many operations of all clients together the world is brought to rest. A
+    smaller run keeps them, so that it is the same up to where it was cut off.
+    """
 
     seed: str
     clients: tuple[ClientPlan, ...]
     parts: frozenset[Part] = ALL_PARTS
+    pauses: tuple[int, ...] = ()
 
     @property
     def operations(self) -> int:
@@ -112,7 +121,7 @@ class Plan:
             for place, kind in enumerate(chosen)
             if counts[place]
         )
-        return cls(seed, clients, frozenset(parts))
+        return cls(seed, clients, frozenset(parts), _pauses(operations))
 
     def without(self, name: str) -> Self:
         """The same run with one client less."""
@@ -127,6 +136,12 @@ class Plan:
                 for each in self.clients
             ),
         )
+
+
+def _pauses(operations: int) -> tuple[int, ...]:
+    """Evenly spread; none in a short run, whose end is check enough."""
+    many = min(operations // OPERATIONS_PER_PAUSE, MOST_PAUSES)
+    return tuple(operations * number // (many + 1) for number in range(1, many + 1))
 
 
 def _drawn_kinds(kinds: tuple[ClientKind, ...], many: int, dice: Random) -> list[ClientKind]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from runtime.domain.instants import to_datetime
@@ -12,6 +13,7 @@ from simulation.outside import clock
 from simulation.platform.http import OPERATOR, HttpRequest
 from simulation.platform.receivers import ReceiverRates
 from simulation.platform.settings import CUT_SECONDS
+from simulation.tasks import LambdaDied
 
 if TYPE_CHECKING:
     from simulation.platform.world import Platform
@@ -28,6 +30,21 @@ OPEN_STATUSES: Final = {
 }
 MOST_RUNS: Final = 40
 """Invocations of a schedule that goes on where it stopped."""
+
+
+@contextmanager
+def paused(platform: Platform) -> Iterator[None]:
+    """Come to rest for what is done inside; then things go wrong again as they did before."""
+    rates, aws, line = platform.scheduler.rates, platform.aws.rates, platform.line
+    endpoints, impatience = platform.endpoints.rates, platform.impatience
+    calm_since = platform.state.calm_since
+    settle(platform)
+    yield
+    platform.scheduler.rates, platform.aws.rates, platform.line = rates, aws, line
+    platform.endpoints.rates, platform.impatience = endpoints, impatience
+    platform.state.calm_since, platform.state.is_settling = calm_since, False
+    for schedule in platform.sources.schedules.values():
+        schedule.start()
 
 
 def settle(platform: Platform) -> None:
@@ -51,7 +68,9 @@ def settle(platform: Platform) -> None:
 
 
 def _calm(platform: Platform) -> None:
-    platform.is_settling = True
+    platform.state.is_settling = True
+    if platform.state.calm_since is None:
+        platform.state.calm_since = platform.scheduler.now
     platform.scheduler.rates = FaultRates.calm()
     platform.aws.rates = platform.line = PartnerRates.calm()
     platform.endpoints.rates = ReceiverRates.calm()
@@ -82,7 +101,12 @@ def _is_quiet(platform: Platform) -> bool:
 
 
 def _run(platform: Platform, name: str) -> Any:
-    return platform.functions[name].invoke({"schedule": name})
+    """Run a schedule. Raises Violation where it fails: nothing goes wrong any more."""
+    try:
+        return platform.sources.schedules[name].run_now()
+    except (LambdaDied, Exception) as error:
+        failed = f"{name} failed at rest: {type(error).__name__}: {error}"
+        raise platform.violation("schedule", failed) from error
 
 
 def is_open(platform: Platform) -> bool:
@@ -116,16 +140,18 @@ def _redeliver(platform: Platform) -> None:
         if item.get("status", {}).get("S") in ("failed", "expired")
     ]
     for number, webhook_id in enumerate(failed):
-        platform.api(
+        answer = platform.api(
             HttpRequest(
                 "set-up",
                 "POST",
                 f"/v1/webhooks/{webhook_id}/redeliver",
                 {},
-                headers={"idempotency-key": f"redeliver-{number}"},
+                headers={"idempotency-key": f"redeliver-{int(platform.scheduler.now)}-{number}"},
                 credential=OPERATOR,
             )
         )
+        if not answer.is_success:
+            raise platform.violation("redelivery", f"{webhook_id} is not sent again: {answer.text}")
     if failed:
         _finish(platform)
 

@@ -6,7 +6,7 @@ workers.py, exports.py), which the simulation cannot import; a test compares the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from simulation.aws.sources import QueueSource, Schedule
@@ -51,7 +51,11 @@ MINUTES: Final[Mapping[str, float]] = {
 
 
 class Sources:
-    """All of them, from the first commit on."""
+    """All of them, from the first commit on.
+
+    `on_given_up` gets the name of each schedule whose run failed twice, and when its last attempt
+    began.
+    """
 
     def __init__(
         self,
@@ -60,6 +64,7 @@ class Sources:
         tables: Mapping[str, str],
         functions: Functions,
         queues: Mapping[str, Queue],
+        on_given_up: Callable[[str, float], None],
     ) -> None:
         projected = {
             tables[name]: StreamSettings(only=only, batch_records=BATCH_RECORDS, lanes=LANES)
@@ -86,7 +91,9 @@ class Sources:
             for name, queue in queues.items()
         }
         self.schedules = {
-            name: Schedule(scheduler, 60 * minutes, functions[name], name=name)
+            name: Schedule(
+                scheduler, 60 * minutes, functions[name], name=name, on_given_up=on_given_up
+            )
             for name, minutes in MINUTES.items()
         }
 

@@ -39,8 +39,10 @@ from simulation.platform.http import HttpRequest, HttpResponse
 from simulation.platform.logs import ErrorLog
 from simulation.platform.movements import SandboxMovements
 from simulation.platform.notifier import Notifier
+from simulation.platform.pauses import Pauses
 from simulation.platform.plan import Part, Plan
 from simulation.platform.receivers import Endpoints, ReceiverRates
+from simulation.platform.run_state import RunState
 from simulation.platform.sandbox import SandboxLine
 from simulation.platform.settings import (
     AUDIT_BUCKET,
@@ -52,7 +54,7 @@ from simulation.platform.settings import (
     SETTLEMENT_FILES,
     StageSettings,
 )
-from simulation.platform.settling import settle
+from simulation.platform.settling import paused, settle
 from simulation.platform.sources import Sources
 from simulation.platform.stripe_network import StripeNetwork
 from simulation.platform.stripe_server import StripeAccount, StripeServer
@@ -78,6 +80,7 @@ class Platform:
     def __init__(self, seed: str, plan: Plan, *, stops: bool = True) -> None:
         self.seed, self.plan = seed, plan
         self.scheduler = scheduler = Scheduler(seed, FaultRates.calm())
+        self.state = RunState(lambda: scheduler.now)
         lag = Random(f"{seed}-lag")
         self.database = InMemoryDynamoDB(
             now=lambda: scheduler.now,
@@ -102,7 +105,7 @@ class Platform:
         self.aws.announce(SETTLEMENT_BUCKET, self.queues[SETTLEMENT_FILES])
         self.line = PartnerRates.calm()
         """The line to processors and endpoints."""
-        self.log = ErrorLog(self._found_defect)
+        self.log = ErrorLog(self._found_defect, self._found_line, lambda: self.state.phase)
         self.log.install()
         self.history = History()
         self.stripe = StripeServer(
@@ -128,16 +131,22 @@ class Platform:
             scheduler, stage, self._partners(stage), self._outside_of, self.log.raised
         )
         self.gateway = Gateway(self.functions)
-        self.sources = Sources(scheduler, self.database, self.tables, self.functions, self.queues)
+        self.sources = Sources(
+            scheduler, self.database, self.tables, self.functions, self.queues, self._gave_up
+        )
         self.town: Town | None = None
         self.clients: list[Client] = []
         self.impatience = 0.0
-        self.is_settling = False
         self.proof: dict[str, Any] = {}
         """The answer of the last ledger verification, once the world is at rest."""
         self.deployer = Deployer(self, Random(f"{seed}-deployer"))
         self.editor = Editor(self, Random(f"{seed}-editor"))
         self._beside = 0
+        self.pauses = Pauses(
+            scheduler,
+            plan.pauses if Part.PAUSES in plan.parts else (),
+            lambda: sum(client.done for client in self.clients),
+        )
 
     # ------------------------------------------------------------ building
 
@@ -210,7 +219,7 @@ class Platform:
 
     def api(self, request: HttpRequest, impatience: float | None = None) -> HttpResponse:
         """One attempt at a request. Raises ClientGone after `impatience` seconds."""
-        exchange = self.history.begin(request, self.scheduler.now)
+        exchange = self.history.begin(request, self.scheduler.now, calm=self.state.is_calm)
         try:
             response = self.gateway.send(request, exchange.request_id, impatience)
             exchange.response = response
@@ -245,6 +254,10 @@ class Platform:
         self._beside += 1
         self.scheduler.spawn(counted, name)
 
+    def pause_if_due(self) -> None:
+        """Wait here while the world is brought to rest after so many operations."""
+        self.pauses.wait_if_due()
+
     def open_stripe_account(self, api_key: str) -> None:
         """An account at Stripe with this key."""
         self.stripe.open_account(api_key)
@@ -257,8 +270,34 @@ class Platform:
         defect.__cause__ = error
         self.scheduler.break_off(defect)
 
-    def run(self) -> None:
-        """Build the town, then let all clients do what they are planned to."""
+    def _found_line(self, line: str) -> None:
+        """An error in the log that nothing explains ends the run.
+
+        Not while the world comes to rest: its checks say more exactly what the line is about.
+        """
+        if not self.state.is_settling:
+            self._found("log", line)
+
+    def _gave_up(self, schedule: str, began: float) -> None:
+        """A schedule may fail twice while things go wrong, and never else."""
+        since = self.state.calm_since
+        if since is not None and began >= since:
+            self._found("schedule", f"{schedule} failed twice though nothing goes wrong")
+
+    def _found(self, rule: str, detail: str) -> None:
+        self.scheduler.break_off(self.violation(rule, detail))
+
+    def violation(self, rule: str, detail: str) -> Violation:
+        """What ends the run because of `rule`; noted at the present time."""
+        self.watch.report(rule, detail)
+        return Violation(str(self.watch.findings[-1]))
+
+    def run(self, at_rest: Callable[[], None] = lambda: None) -> None:
+        """Build the town, then let all clients do what they are planned to.
+
+        At each of the plan's pauses the clients wait, the world is brought to rest, and `at_rest`
+        is called, which may raise Violation.
+        """
         self.town = Builder(self, self.seed).build()
         if Part.FAULTS in self.plan.parts:
             self._let_things_go_wrong()
@@ -270,17 +309,29 @@ class Platform:
             self.scheduler.spawn(self.deployer.work, "deployer")
         if Part.EDITS in self.plan.parts:
             self.scheduler.spawn(self.editor.work, "editor")
-        self.scheduler.run(until=lambda: self._beside == 0)
+        self.scheduler.run(until=self._all_wait)
+        while self.pauses.waiting:
+            with paused(self):
+                at_rest()
+            self.pauses.go_on()
+            self.scheduler.run(until=self._all_wait)
+
+    def _all_wait(self) -> bool:
+        """Whatever clients do has ended, or waits for the pause that is due."""
+        return self._beside == self.pauses.waiting
 
     def settle(self) -> None:
         """Faults end, clients come back for their answers, until nothing is open."""
+        self.state.is_over = True
         settle(self)
 
     def tamper(self) -> list[str]:
         """Edit the books by hand, at rest; the edits of the run that nobody has found."""
+        self.state.is_tampered = True
         return self.editor.tamper() if Part.EDITS in self.plan.parts else []
 
     def _let_things_go_wrong(self) -> None:
+        self.state.calm_since = None
         dice = Random(f"{self.seed}-rates")
         self.scheduler.rates = FaultRates.swarm(dice)
         self.aws.rates = PartnerRates.aws(dice)

@@ -10,6 +10,7 @@ from typing import Final
 
 from runtime.contract.endpoints import ENDPOINTS
 from runtime.contract.openapi import openapi_document
+from runtime.errors import KeysUnavailable, Unavailable
 from simulation.platform.history import Exchange
 from simulation.platform.http import HttpResponse
 
@@ -20,18 +21,37 @@ _ANYWHERE: Final = (404, 405)
 """What is answered to a path or a method that is not in the contract."""
 _AS_IT_STANDS: Final = ("revokeApiKey",)
 """A key that is revoked already is shown as it stands, and nothing is stored: nothing was done."""
-_TRANSIENT: Final = ("unavailable", "keys_unavailable")
+_TRANSIENT: Final = (Unavailable.code, KeysUnavailable.code)
+_EARLY: Final = "/v1/processor-events/"
+"""An event may overtake the answer to what it is about. It is refused by 503 until that payment or
+refund is known, so that the processor sends it again."""
 
 
 def answer_faults(exchanges: Iterable[Exchange]) -> Iterator[str]:
-    """Answers that the contract does not know, and 5xx that are no "try again"."""
+    """Answers that the contract does not know, and 5xx that are no "try again".
+
+    While nothing goes wrong every 5xx is one, but for those of _EARLY. What began before faults
+    ended may still end in a 5xx: its call may be stuck, or its environment may have died already.
+    """
     for exchange in exchanges:
         response, request = exchange.response, exchange.request
         if response is None:
             continue
         fault = _fault(request.method, request.path, response)
+        if fault is None and exchange.calm:
+            fault = _calm_fault(request.path, response)
         if fault is not None:
             yield f"{exchange.request_id} {request.method} {request.path}: {fault}"
+
+
+def _calm_fault(path: str, response: HttpResponse) -> str | None:
+    if response.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return None
+    if response.by_gateway:
+        return f"the gateway answers {response.status} though nothing goes wrong"
+    if path.startswith(_EARLY) and response.body["code"] == Unavailable.code:
+        return None
+    return f"{response.status} though nothing goes wrong: {response.text[:200]}"
 
 
 def _fault(method: str, path: str, response: HttpResponse) -> str | None:

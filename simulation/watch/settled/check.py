@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Set
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from runtime.domain.instants import to_instant
 from simulation.outside import BEGINNING
+from simulation.platform.logs import ANSWER_NOT_KEPT
 from simulation.watch.answers import answer_faults
 from simulation.watch.histories import linearizable
 from simulation.watch.settled.books import account_amounts, ledger_faults
@@ -30,9 +31,6 @@ from simulation.watch.settled.webhooks import webhook_faults
 
 if TYPE_CHECKING:
     from simulation.platform.world import Platform
-
-ANSWER_NOT_KEPT: Final = "the answer could not be enciphered and is not kept"
-"""Log message of a payment's outcome that was committed while KMS was unavailable."""
 
 
 def check_settled(platform: Platform) -> list[str]:
@@ -65,6 +63,7 @@ def _named(platform: Platform) -> Iterator[str]:
         "audit heads": head_faults(platform, rows),
         "audit verification": audit_verification_faults(platform, rows),
         "ledger verification": ledger_verification_faults(platform),
+        "log": platform.log.unexpected,
     }
     for rule, faults in checks.items():
         for fault in faults:

@@ -8,9 +8,22 @@ import sys
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
-from runtime.errors import StaleWrite, Unavailable
+from runtime.errors import KeysUnavailable, StaleWrite, Unavailable
+from runtime.models.change import OUT_OF_BAND, PARKED
+from runtime.models.proof import BOOKS_CONTRADICT
+from runtime.observability import logger
 from simulation.faults import client_error
-from simulation.platform.logs import UNEXPECTED_FAILURE, ErrorLog
+from simulation.platform.logs import (
+    ANSWER_NOT_KEPT,
+    EXPECTED_LINES,
+    UNEXPECTED_FAILURE,
+    ErrorLog,
+)
+from simulation.platform.plan import Plan
+from simulation.platform.run_state import IN_FLIGHT_SECONDS, Phase, RunState
+from simulation.platform.world import Platform
+from simulation.tasks import Violation
+from simulation.watch.settled.check import check_settled
 
 PASSING = client_error("ThrottlingException", "PutItem")
 MISTAKEN = client_error("IdempotentParameterMismatchException", "TransactWriteItems")
@@ -48,3 +61,90 @@ def test_what_no_fault_explains_is_a_defect(error: BaseException) -> None:
 
 def test_an_answer_of_500_is_a_defect_whatever_its_cause() -> None:
     assert logged(UNEXPECTED_FAILURE, PASSING) == [PASSING]
+
+
+# ---------------------------------------------------------------- lines without an exception
+
+
+def lines(phase: Phase, message: str, error: BaseException | None = None, **more: str) -> list[str]:
+    """The unexpected lines of a log in which the platform notes this."""
+    found: list[str] = []
+    log = ErrorLog(lambda _: None, found.append, lambda: phase)
+    traced = None if error is None else (type(error), error, None)
+    record = logging.LogRecord("platform", logging.ERROR, "", 0, message, None, traced)
+    vars(record).update(more)
+    log.emit(record)
+    return found
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_a_line_that_nobody_expects_is_found_with_its_details(phase: Phase) -> None:
+    (line,) = lines(phase, PARKED, table="payments")
+    assert line == f"{phase.value}: {PARKED} {{'table': 'payments'}}"
+
+
+@pytest.mark.parametrize("message", [KeysUnavailable.code, ANSWER_NOT_KEPT, "events were refused"])
+def test_what_faults_explain_is_expected_while_there_are_any(message: str) -> None:
+    assert lines(Phase.FAULTS, message) == []
+    (line,) = lines(Phase.CALM, message)
+    assert line.startswith("calm: ")
+
+
+def test_edits_by_hand_are_told_in_the_log() -> None:
+    assert lines(Phase.FAULTS, OUT_OF_BAND) == lines(Phase.CALM, OUT_OF_BAND) == []
+    assert len(lines(Phase.CALM, BOOKS_CONTRADICT)) == 1
+    assert lines(Phase.TAMPERED, BOOKS_CONTRADICT) == []
+
+
+def test_an_exception_that_a_fault_would_explain_is_found_when_there_are_none() -> None:
+    assert lines(Phase.FAULTS, "a webhook could not be written", PASSING) == []
+    (line,) = lines(Phase.CALM, "a webhook could not be written", PASSING)
+    assert "ClientError" in line
+
+
+def test_a_function_that_ends_in_an_error_is_found_when_there_are_no_faults() -> None:
+    for phase, many in ((Phase.FAULTS, 0), (Phase.CALM, 1)):
+        found: list[str] = []
+        log = ErrorLog(lambda _: None, found.append, lambda phase=phase: phase)
+        log.raised("project", PASSING)
+        assert len(found) == many
+
+
+def test_every_expected_line_has_its_reason() -> None:
+    assert set(EXPECTED_LINES) == set(Phase)
+    assert all(reason for expected in EXPECTED_LINES.values() for reason in expected.values())
+
+
+# ---------------------------------------------------------------- in a platform
+
+
+def test_an_unexpected_line_ends_the_run() -> None:
+    plan = Plan.drawn("log", 10, parts=())
+    platform = Platform(plan.seed, plan)
+    platform.scheduler.at(1.0, lambda: logger.error(PARKED, table="payments"))
+    with pytest.raises(Violation, match=PARKED):
+        platform.scheduler.run(max_time=10.0)
+    assert [finding.rule for finding in platform.watch.findings] == ["log"]
+
+
+def test_an_unexpected_line_of_a_world_that_comes_to_rest_is_found_by_its_checks() -> None:
+    plan = Plan.drawn("log", 10, parts=())
+    platform = Platform(plan.seed, plan)
+    platform.run()
+    platform.scheduler.at(platform.scheduler.now + 1.0, lambda: logger.error(PARKED))
+    platform.settle()
+    assert check_settled(platform) == [f"log: calm: {PARKED} {{}}"]
+
+
+def test_calls_that_were_stuck_when_faults_ended_explain_lines_for_a_minute() -> None:
+    now = 100.0
+    state = RunState(lambda: now)
+    assert state.phase is Phase.CALM, "without faults it is calm from the beginning"
+    state.calm_since = None
+    assert state.phase is Phase.FAULTS
+    state.calm_since = 99.0
+    assert (state.phase, state.is_calm) == (Phase.FAULTS, True)
+    state.calm_since = now - IN_FLIGHT_SECONDS
+    assert state.phase is Phase.CALM
+    state.is_tampered = True
+    assert state.phase is Phase.TAMPERED

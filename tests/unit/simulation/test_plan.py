@@ -31,3 +31,16 @@ def test_a_smaller_plan_leaves_the_other_clients_as_they_are() -> None:
 def test_a_plan_of_some_kinds_has_no_others() -> None:
     plan = Plan.drawn("1", 50, kinds=[ClientKind.CARDS, ClientKind.BANK])
     assert {client.kind for client in plan.clients} == {ClientKind.CARDS, ClientKind.BANK}
+
+
+def test_a_long_run_pauses_twice_and_a_short_one_never() -> None:
+    assert Plan.drawn("1", 700).pauses == ()
+    assert Plan.drawn("1", 1_000).pauses == (500,)
+    assert Plan.drawn("1", 2_500).pauses == (833, 1_666)
+    assert Plan.drawn("1", 20_000).pauses == (6_666, 13_333)
+
+
+def test_a_smaller_run_pauses_where_the_whole_one_did() -> None:
+    plan = Plan.drawn("1", 2_500)
+    first = plan.clients[0].name
+    assert plan.limited(first, 1).pauses == plan.without(first).pauses == plan.pauses

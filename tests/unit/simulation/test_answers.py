@@ -1,0 +1,62 @@
+"""Answers judged by the contract, and 5xx by whether anything went wrong."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from simulation.platform.history import Exchange
+from simulation.watch.answers import answer_faults
+from tests.support.exchanges import exchange
+
+CRASHED = exchange(1.0, 2.0, "POST", "/v1/payments", status=500, by_gateway=True)
+TOO_LATE = exchange(1.0, 31.0, "GET", "/v1/payments", status=503, by_gateway=True)
+TRY_AGAIN = exchange(
+    *(1.0, 2.0, "POST", "/v1/payments"),
+    status=503,
+    answer={"code": "unavailable"},
+    headers={"Retry-After": "1"},
+)
+
+
+@pytest.mark.parametrize("answered", [CRASHED, TOO_LATE, TRY_AGAIN])
+def test_a_5xx_is_expected_of_a_request_that_began_while_things_went_wrong(
+    answered: Exchange,
+) -> None:
+    assert list(answer_faults([answered])) == []
+
+
+@pytest.mark.parametrize(
+    ("answered", "what"),
+    [
+        (CRASHED, "the gateway answers 500 though nothing goes wrong"),
+        (TOO_LATE, "the gateway answers 503 though nothing goes wrong"),
+        (TRY_AGAIN, "503 though nothing goes wrong"),
+    ],
+)
+def test_any_5xx_is_found_of_a_request_that_began_after_that(answered: Exchange, what: str) -> None:
+    (fault,) = answer_faults([replace(answered, calm=True)])
+    assert what in fault
+
+
+def test_an_event_that_comes_before_what_it_is_about_is_refused_at_any_time() -> None:
+    path, again = "/v1/processor-events/stripe", {"Retry-After": "1"}
+    early, other = (
+        exchange(1.0, 2.0, "POST", path, status=503, answer={"code": code}, headers=again)
+        for code in ("unavailable", "keys_unavailable")
+    )
+    assert list(answer_faults([replace(early, calm=True)])) == []
+    assert len(list(answer_faults([replace(other, calm=True)]))) == 1
+
+
+def test_other_answers_are_none_of_it() -> None:
+    found = exchange(1.0, 2.0, "GET", "/v1/payments", status=200)
+    unanswered = exchange(1.0, 2.0, "GET", "/v1/payments")
+    assert list(answer_faults([replace(each, calm=True) for each in (found, unanswered)])) == []
+
+
+def test_a_503_without_retry_after_is_found_at_any_time() -> None:
+    hurried = exchange(1.0, 2.0, "GET", "/v1/payments", status=503, answer={"code": "unavailable"})
+    (fault,) = answer_faults([hurried])
+    assert fault.endswith("503 without Retry-After")
