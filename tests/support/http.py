@@ -33,25 +33,7 @@ from runtime.domain.authorizer_context import context_of
 from runtime.domain.identity import Identity
 from runtime.models import ALL_TABLES
 from runtime.repositories.usage import Usage
-from runtime.settings import (
-    ArchiveSettings,
-    AuthorizerSettings,
-    DeliverSettings,
-    ExportSettings,
-    HoldsSettings,
-    MissingSettings,
-    PollSettings,
-    ProcessSettings,
-    ProjectSettings,
-    ProofSettings,
-    QuerySettings,
-    ReconcileSettings,
-    ResolverSettings,
-    RetriesSettings,
-    RotationSettings,
-    Settings,
-    TotalsSettings,
-)
+from simulation.platform.functions import FUNCTIONS
 from stacks import permissions
 from tests.support.rights import hold_to
 
@@ -317,26 +299,9 @@ def environment(
         "jwks_url": "https://issuer.invalid/jwks.json",
     }
     written: dict[str, str] = {}
-    for shape in (
-        ArchiveSettings,
-        AuthorizerSettings,
-        ProcessSettings,
-        QuerySettings,
-        ReconcileSettings,
-        ResolverSettings,
-        RotationSettings,
-        DeliverSettings,
-        ExportSettings,
-        RetriesSettings,
-        HoldsSettings,
-        MissingSettings,
-        PollSettings,
-        TotalsSettings,
-        ProjectSettings,
-        ProofSettings,
-    ):
-        values = {name: known[name] for name in shape.model_fields if name in known}
-        settings: Settings = shape(**values)
+    for function in FUNCTIONS.values():
+        shape = function.settings
+        settings = shape(**{name: known[name] for name in shape.model_fields if name in known})
         written |= settings.environment()
     return written
 
