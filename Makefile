@@ -41,8 +41,8 @@ up: venv ## start the embedded AWS, deploy the stacks into it, print the API's U
 	@$(PY) -m local up $(ARGS)
 
 .PHONY: down
-down: venv ## stop what `make up` started
-	@$(PY) -m local down $(ARGS)
+down: venv ## stop what `make up` started, and delete its data  [KEEP=1 keeps it]
+	@$(PY) -m local down $(if $(filter-out 0 no false,$(KEEP)),--keep) $(ARGS)
 
 .PHONY: token
 token: venv ## print a signed token  [ARGS="--merchant mer_… --permissions payments | --operator"]

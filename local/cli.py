@@ -58,15 +58,14 @@ def _up(options: argparse.Namespace, workspace: Workspace, progress: Progress) -
 
     wanted = options.port or os.environ.get("PORT") or None
     stack = up(workspace, None if wanted is None else parse_port(wanted), progress)
-    progress.say("The local stage runs. Stop it with: make down")
+    progress.say("The local stage runs. Stop it, and delete its data: make down. Keep it: KEEP=1")
     print(stack.api_url)
 
 
-def _down(_options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
+def _down(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
     from local.deploy import down
 
-    stopped = down(workspace)
-    progress.say("The local stage is stopped." if stopped else "Nothing runs.")
+    progress.say(str(down(workspace, keep=options.keep)))
 
 
 def _token(options: argparse.Namespace, workspace: Workspace, _progress: Progress) -> None:
@@ -221,7 +220,9 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--port", default=None, help="default: $PORT, else 4566")
     up.set_defaults(command=_up)
 
-    commands.add_parser("down", help="stop what `up` started").set_defaults(command=_down)
+    down = commands.add_parser("down", help="stop what `up` started, and delete its data")
+    down.add_argument("--keep", action="store_true", help="keep the data for the next `up`")
+    down.set_defaults(command=_down)
 
     token = commands.add_parser("token", help="print a signed token and nothing else")
     who = token.add_mutually_exclusive_group(required=True)

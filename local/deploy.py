@@ -1,4 +1,4 @@
-"""`up` and `down`: from a checkout to an answering stack, and back to nothing."""
+"""`up` and `down`: from a checkout to an answering stack, and back to nothing, or to kept data."""
 
 import fcntl
 import hashlib
@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
@@ -60,11 +61,13 @@ def up(workspace: Workspace, port: int | None = None, progress: Progress | None 
 
     Args:
         workspace: its state directory; another directory is another, independent stage.
-        port: where the emulator listens; None keeps a running one's, or takes `DEFAULT_PORT`.
+        port: where the emulator listens; None keeps that of a running or kept one, or takes
+            `DEFAULT_PORT`.
         progress: where the steps are shown.
 
     Raises:
-        LocalError: the one reason why it does not run. An emulator started here is stopped again.
+        LocalError: the one reason why it does not run. An emulator started here is stopped again,
+            and what had been kept stays kept.
     """
     progress = progress or Progress()
     workspace.prepare()
@@ -74,32 +77,60 @@ def up(workspace: Workspace, port: int | None = None, progress: Progress | None 
         return standing
     with _only_one(workspace):
         running = _running_or_cleared(workspace, port)
+        kept_port = _kept_port(workspace) if running is None else None
         if running is not None:
             if standing := _standing(workspace, port, sources):
                 return standing
             progress.note("The sources changed: deploying them over the running stage.")
         cli = cdk_cli(workspace, progress)
         python = ministack_python(workspace, progress)
-        emulator = running or _start(workspace, python, port or DEFAULT_PORT, progress)
+        emulator = running or _start(workspace, python, port, kept_port, progress)
+        fresh = running is None and kept_port is None
         try:
-            stack = _deploy(
-                CdkCli(cli, workspace, emulator), emulator, progress, fresh=running is None
-            )
+            stack = _deploy(CdkCli(cli, workspace, emulator), emulator, progress, fresh=fresh)
         except BaseException:
             if running is None:
-                down(workspace)
+                down(workspace, keep=not fresh)
             raise
         stack.write(workspace.stack_file)
         workspace.deployed_file.write_text(json.dumps({"sources": sources}) + "\n")
         return stack
 
 
-def down(workspace: Workspace) -> bool:
-    """Stop what `up` started in this workspace; False when nothing ran."""
-    stopped = ministack.stop(workspace)
-    workspace.stack_file.unlink(missing_ok=True)
-    workspace.deployed_file.unlink(missing_ok=True)
-    return stopped is not None
+class Stopped(StrEnum):
+    """What `down` found and did, in words for a person."""
+
+    NOTHING = "Nothing runs."
+    STILL_KEPT = "Nothing runs. Kept data is there: the next `make up` finds it."
+    KEPT_DELETED = "Nothing runs. The data that was kept is deleted."
+    DELETED = "The local stage is stopped, and its data is deleted. To keep it: make down KEEP=1"
+    KEPT = "The local stage is stopped. Its data is kept: the next `make up` finds it."
+
+
+def down(workspace: Workspace, *, keep: bool = False) -> Stopped:
+    """Stop what `up` started in this workspace, and delete its data unless it is to be kept.
+
+    Raises:
+        StateNotKept: it is stopped, and its data could not be kept.
+    """
+    running = ministack.running(workspace)
+    if keep and running is not None:
+        try:
+            ministack.stop_and_keep(workspace)
+        finally:
+            _forget_deployment(workspace)
+        workspace.kept_file.write_text(json.dumps({"port": running.port}) + "\n")
+        return Stopped.KEPT
+    ministack.stop(workspace)
+    _forget_deployment(workspace)
+    had_kept = _kept_port(workspace) is not None
+    if keep:
+        return Stopped.STILL_KEPT if had_kept else Stopped.NOTHING
+    workspace.kept_file.unlink(missing_ok=True)
+    ministack.delete_state(workspace)
+    if running is not None:
+        return Stopped.DELETED
+    return Stopped.KEPT_DELETED if had_kept else Stopped.NOTHING
 
 
 def sources_fingerprint(root: Path) -> str:
@@ -163,8 +194,14 @@ def _running_or_cleared(workspace: Workspace, port: int | None) -> Emulator | No
     """Our emulator if it is worth keeping. One that is half deployed or mute is stopped."""
     running = ministack.running(workspace)
     if running is None:
-        down(workspace)
-        require_free(port or DEFAULT_PORT)  # before minutes of set-up, not after
+        _forget_deployment(workspace)
+        kept_port = _kept_port(workspace)
+        if kept_port is not None and port not in (None, kept_port):
+            raise AlreadyRunning(
+                f"The kept data is of a stage on port {kept_port}, not {port}.",
+                hint=f"Go on with it: make up PORT={kept_port}. Or delete it: make down",
+            )
+        require_free(port or kept_port or DEFAULT_PORT)  # before minutes of set-up, not after
         return None
     if port is not None and port != running.port:
         raise AlreadyRunning(
@@ -177,9 +214,30 @@ def _running_or_cleared(workspace: Workspace, port: int | None) -> Emulator | No
     return running
 
 
-def _start(workspace: Workspace, python: Path, port: int, progress: Progress) -> Emulator:
-    with progress.step(f"Start the AWS emulator on port {port}"):
-        return ministack.start(workspace, python, port)
+def _forget_deployment(workspace: Workspace) -> None:
+    """What is noted about the emulator that ran; not its data."""
+    workspace.process_file.unlink(missing_ok=True)
+    workspace.stack_file.unlink(missing_ok=True)
+    workspace.deployed_file.unlink(missing_ok=True)
+
+
+def _kept_port(workspace: Workspace) -> int | None:
+    """The port of the stage whose data was kept; None when none was."""
+    try:
+        return int(json.loads(workspace.kept_file.read_text())["port"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _start(
+    workspace: Workspace, python: Path, port: int | None, kept_port: int | None, progress: Progress
+) -> Emulator:
+    port = port or kept_port or DEFAULT_PORT
+    kept = kept_port is not None
+    with progress.step(f"Start the AWS emulator on port {port}{', with kept data' * kept}"):
+        emulator = ministack.start(workspace, python, port, kept=kept)
+    workspace.kept_file.unlink(missing_ok=True)
+    return emulator
 
 
 def _deploy(cli: CdkCli, emulator: Emulator, progress: Progress, *, fresh: bool) -> Stack:

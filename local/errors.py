@@ -6,6 +6,7 @@ LocalError                 exit code 1, one message, no traceback
 ├── AlreadyRunning         ours runs, but not the way that was asked for
 ├── NotRunning             a command needs the stage and it is down
 ├── EmulatorDied           the emulator's process ended, or stopped answering
+├── StateNotKept           the emulator did not write its state when it was stopped
 ├── UnknownResource        a template holds what the emulator is not known to take
 ├── DeployFailed           the CDK CLI refused to synthesize or deploy
 └── FunctionFailed         an invoked Lambda function reported an error
@@ -41,6 +42,10 @@ class NotRunning(LocalError):
 
 
 class EmulatorDied(LocalError):
+    pass
+
+
+class StateNotKept(LocalError):
     pass
 
 

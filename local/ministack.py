@@ -12,13 +12,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from local.errors import EmulatorDied
+from local.errors import EmulatorDied, StateNotKept
+from local.kept_emulator import MARKER
 from local.ports import HOST, require_free
 from local.processes import ProcessIdentity, identify, signal_group, start_of
 from local.workspace import Workspace
 
 START_TIMEOUT_SECONDS: Final = 30.0
 STOP_TIMEOUT_SECONDS: Final = 10.0
+SAVE_TIMEOUT_SECONDS: Final = 120.0
+"""How long an emulator may take to write a large state before it is stopped without it."""
 SILENCE_TIMEOUT_SECONDS: Final = 20.0
 """How long a busy emulator may leave health checks unanswered before it counts as dead."""
 _HEALTH_TIMEOUT_SECONDS: Final = 3.0
@@ -33,6 +36,8 @@ WORKER_THREADS: Final = 256
 # Processes beyond a function's first that idle this long give their memory back.
 IDLE_LAMBDA_SECONDS: Final = 300
 _TAIL_LINES: Final = 15
+_PROGRAM: Final = Path(__file__).with_name("kept_emulator.py")
+_TABLES_STATE: Final = "dynamodb.json"
 _SYSTEM_PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 
 # Emulators outlive the command that starts them, on purpose. Their handles are kept, because a
@@ -82,20 +87,24 @@ def died(log: Path, how: str) -> EmulatorDied:
     )
 
 
-def start(workspace: Workspace, python: Path, port: int) -> Emulator:
-    """Start a fresh, empty emulator in its own session and wait until it answers.
+def start(workspace: Workspace, python: Path, port: int, *, kept: bool = False) -> Emulator:
+    """Start an emulator in its own session and wait until it answers.
+
+    It is empty, unless it is `kept`: then it goes on with the state that `stop_and_keep` left.
 
     Raises:
         PortTaken: somebody listens on `port`.
         EmulatorDied: it ended, or gave no answer within `START_TIMEOUT_SECONDS`.
     """
     require_free(port)
-    shutil.rmtree(workspace.emulator_state, ignore_errors=True)
+    if not kept:
+        delete_state(workspace)
     for name in ("state", "s3", "tmp"):
-        (workspace.emulator_state / name).mkdir(parents=True)
+        (workspace.emulator_state / name).mkdir(parents=True, exist_ok=True)
+    _marker(workspace).unlink(missing_ok=True)
     with workspace.emulator_log.open("wb") as log:
         child = subprocess.Popen(
-            [str(python), "-m", "ministack"],
+            [str(python), "-P", str(_PROGRAM)],
             cwd=workspace.emulator_state,
             env=clean_environment(workspace.emulator_state, python, port),
             start_new_session=True,
@@ -127,6 +136,8 @@ def clean_environment(state: Path, python: Path, port: int) -> dict[str, str]:
         "TMPDIR": str(state / "tmp"),
         "STATE_DIR": str(state / "state"),
         "S3_DATA_DIR": str(state / "s3"),
+        "PERSIST_STATE": "1",
+        "S3_PERSIST": "1",
         "GATEWAY_PORT": str(port),
         "BIND_HOST": HOST,
         "SFTP_ENABLED": "0",
@@ -161,10 +172,43 @@ def stop(workspace: Workspace) -> Emulator | None:
     """Stop the emulator of this workspace and its Lambda processes; None when none runs."""
     emulator = running(workspace)
     if emulator is not None:
-        _end(emulator.process)
+        _end(emulator.process, STOP_TIMEOUT_SECONDS)
     _reap()
     workspace.process_file.unlink(missing_ok=True)
     return emulator
+
+
+def stop_and_keep(workspace: Workspace) -> Emulator | None:
+    """As `stop`, but let the emulator write its state first, for `start` with `kept`.
+
+    Raises:
+        StateNotKept: it is stopped, and its state was not written.
+    """
+    emulator = running(workspace)
+    if emulator is None:
+        return stop(workspace)
+    tables = workspace.emulator_state / "state" / _TABLES_STATE
+    tables.unlink(missing_ok=True)  # of an earlier time
+    tables.parent.mkdir(parents=True, exist_ok=True)
+    _marker(workspace).touch()
+    _end(emulator.process, SAVE_TIMEOUT_SECONDS)
+    stop(workspace)
+    if not tables.exists():
+        raise StateNotKept(
+            "The local stage is stopped, but the emulator has not written its state: it is lost.",
+            hint="The emulator's log has the reason. `make up` begins with an empty stage.",
+            log=workspace.emulator_log,
+        )
+    return emulator
+
+
+def delete_state(workspace: Workspace) -> None:
+    """Delete all that an emulator of this workspace has written."""
+    shutil.rmtree(workspace.emulator_state, ignore_errors=True)
+
+
+def _marker(workspace: Workspace) -> Path:
+    return workspace.emulator_state / "state" / MARKER
 
 
 @atexit.register
@@ -175,10 +219,10 @@ def _let_go() -> None:
             child.returncode = 0
 
 
-def _end(process: ProcessIdentity) -> None:
+def _end(process: ProcessIdentity, patience_seconds: float) -> None:
     """Ask politely, then insist. The group is ours alone: the emulator leads its own session."""
     signal_group(process.pid, signal.SIGTERM)
-    deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
+    deadline = time.monotonic() + patience_seconds
     while process.is_alive() and time.monotonic() < deadline:
         time.sleep(_POLL_SECONDS)
     # Also when the leader went quietly: a Lambda process may have outlived it.

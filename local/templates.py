@@ -22,11 +22,11 @@ Rule = Callable[[Json], Json | None]
 
 STACK_ARTIFACT: Final = "aws:cloudformation:stack"
 NESTED_ASSEMBLY: Final = "cdk:cloud-assembly"
+API_ID: Final = "payments"
 _OWNER_FILE: Final = "local/templates.py"
 
 PASSED_THROUGH: Final = frozenset(
     {
-        "AWS::ApiGatewayV2::Api",
         "AWS::ApiGatewayV2::Authorizer",
         "AWS::ApiGatewayV2::Integration",
         "AWS::ApiGatewayV2::Route",
@@ -68,7 +68,15 @@ def leave_out_metric_math(resource: Json) -> Json | None:
     return None if "Metrics" in resource.get("Properties", {}) else resource
 
 
+def with_a_fixed_id(resource: Json) -> Json | None:
+    """The API's id is part of its URL here: one that stays, where AWS would choose one."""
+    properties = resource.get("Properties", {})
+    tags = {**properties.get("Tags", {}), "ms-custom-id": API_ID}
+    return {**resource, "Properties": {**properties, "Tags": tags}}
+
+
 ADAPTED: Final[Mapping[str, Rule]] = {
+    "AWS::ApiGatewayV2::Api": with_a_fixed_id,
     "AWS::CloudWatch::Alarm": leave_out_metric_math,
     "AWS::CloudWatch::AnomalyDetector": leave_out,
     "AWS::CloudWatch::CompositeAlarm": leave_out,

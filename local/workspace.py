@@ -47,8 +47,13 @@ class Workspace:
 
     @property
     def emulator_state(self) -> Path:
-        """Everything that the emulator writes; wiped at each start."""
+        """Everything that the emulator writes; wiped at each start that is not to find it again."""
         return self.directory / "ministack"
+
+    @property
+    def kept_file(self) -> Path:
+        """There while no emulator runs and its state is kept for the next one: its port."""
+        return self.directory / "kept.json"
 
     @property
     def auth(self) -> Path:

@@ -27,6 +27,13 @@ def test_what_the_emulator_takes_passes_through_unchanged() -> None:
     }
 
 
+def test_the_api_has_an_id_that_stays_and_so_its_url_does() -> None:
+    api = {"Type": "AWS::ApiGatewayV2::Api", "Properties": {"Name": "a", "Tags": {"stage": "x"}}}
+    tags = {"stage": "x", "ms-custom-id": "payments"}
+    assert adapted(Api=api)["Api"]["Properties"] == {"Name": "a", "Tags": tags}
+    assert api["Properties"] == {"Name": "a", "Tags": {"stage": "x"}}
+
+
 def test_alarms_over_expressions_and_over_alarms_are_left_out_and_named() -> None:
     template = {"Resources": {"Payments": TABLE, "Rate": MATH_ALARM, "Any": COMPOSITE}}
     result, left_out = adapt_template("api.template.json", template)

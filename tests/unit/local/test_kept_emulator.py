@@ -1,0 +1,138 @@
+"""`make down` deletes the stage's data and says so; `make down KEEP=1` keeps it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from local import ministack
+from local.cli import main
+from local.deploy import Stopped, down
+from local.errors import StateNotKept
+from local.kept_emulator import MARKER, STREAMS, keep_streams, save_if_marked
+from local.processes import identify
+from local.workspace import Workspace
+
+FAKE_EMULATOR = """
+import pathlib, signal, sys, time
+state = pathlib.Path(sys.argv[1])
+def stop(*_):
+    if (state / "keep").exists() and sys.argv[2] == "saves":
+        (state / "dynamodb.json").write_text("{}")
+    sys.exit(0)
+signal.signal(signal.SIGTERM, stop)
+(state / "ready").touch()
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    (tmp_path / "ministack" / "state").mkdir(parents=True)
+    return Workspace(root=tmp_path, directory=tmp_path)
+
+
+@pytest.fixture
+def emulator(workspace: Workspace, request: pytest.FixtureRequest) -> Iterator[None]:
+    """A process that is stopped as the emulator is. Parameter: whether it then saves its state."""
+    state = workspace.emulator_state / "state"
+    child = subprocess.Popen(
+        [sys.executable, "-c", FAKE_EMULATOR, str(state), getattr(request, "param", "saves")],
+        start_new_session=True,
+    )
+    while not (state / "ready").exists():
+        time.sleep(0.01)
+    found = identify(child.pid)
+    assert found is not None
+    note = {"pid": found.pid, "started": found.started, "port": 4710}
+    workspace.process_file.write_text(json.dumps(note))
+    ministack._started.append(child)
+    yield
+    child.kill()
+    child.wait()
+
+
+def test_stopping_deletes_the_data_and_says_so(workspace: Workspace, emulator: None) -> None:
+    assert down(workspace) is Stopped.DELETED
+    assert "deleted" in Stopped.DELETED
+    assert "KEEP=1" in Stopped.DELETED
+    assert not workspace.emulator_state.exists()
+    assert down(workspace) is Stopped.NOTHING
+
+
+def test_kept_data_stays_until_it_is_deleted(
+    workspace: Workspace, emulator: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["--state-dir", str(workspace.directory), "down"]
+    assert main([*command, "--keep"]) == 0
+    assert "Its data is kept: the next `make up` finds it." in capsys.readouterr().err
+    assert (workspace.emulator_state / "state" / "dynamodb.json").exists()
+    assert not workspace.process_file.exists()
+    assert main([*command, "--keep"]) == 0
+    assert "Kept data is there" in capsys.readouterr().err
+    assert main(command) == 0
+    assert "The data that was kept is deleted." in capsys.readouterr().err
+    assert not workspace.emulator_state.exists()
+
+
+def test_kept_data_is_not_taken_to_another_port(
+    workspace: Workspace, emulator: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    down(workspace, keep=True)
+    assert main(["--state-dir", str(workspace.directory), "up", "--port", "4711"]) == 1
+    said = capsys.readouterr().err
+    assert "on port 4710, not 4711" in said
+    assert "make up PORT=4710" in said
+    assert workspace.kept_file.exists()
+
+
+@pytest.mark.parametrize("emulator", ["dies"], indirect=True)
+def test_data_that_could_not_be_kept_is_not_said_to_be(
+    workspace: Workspace, emulator: None
+) -> None:
+    (workspace.emulator_state / "state" / "dynamodb.json").write_text("of an earlier time")
+    with pytest.raises(StateNotKept):
+        down(workspace, keep=True)
+    assert not workspace.kept_file.exists()
+    assert ministack.running(workspace) is None
+
+
+def test_the_streams_are_saved_with_the_tables_and_loaded_again() -> None:
+    def module(*values: Any) -> Any:
+        loaded: list[Any] = []
+        return SimpleNamespace(
+            **dict(zip(STREAMS, values, strict=True)),
+            loaded=loaded,
+            get_state=lambda: {"tables": ["payments"]},
+            load_persisted_state=loaded.append,
+        )
+
+    before, after = module({"payments": ["record"]}, {"payments": 3}, 17), module({}, {}, 0)
+    keep_streams(before)
+    keep_streams(after)
+    state = before.get_state()
+    before._stream_records["payments"].append("written after it was saved")
+    after.load_persisted_state(state)
+    assert after.loaded == [state]
+    assert after._stream_records == {"payments": ["record"]}
+    assert (after._stream_trimmed, after._stream_seq_counter) == ({"payments": 3}, 17)
+
+
+def test_nothing_is_saved_without_the_marker_and_functions_before_tables(tmp_path: Path) -> None:
+    saved: list[list[str]] = []
+    app = SimpleNamespace(save_all=lambda services: saved.append(list(services)))
+    save_if_marked(app, tmp_path)
+    services = {"acm": 1, "dynamodb": 2, "lambda": 3}
+    app.save_all(services)
+    assert saved == []
+    (tmp_path / MARKER).touch()
+    app.save_all(services)
+    assert saved == [["lambda", "acm", "dynamodb"]]
