@@ -75,8 +75,12 @@ def _token(options: argparse.Namespace, workspace: Workspace, _progress: Progres
     if options.operator:
         print(token(Grant.operator(ttl_seconds), workspace))
         return
+    from local.merchants import require_merchant
+    from local.stackfile import require_stack
+
     permissions = tuple(name.strip() for name in options.permissions.split(",") if name.strip())
     _require_known(permissions)
+    require_merchant(require_stack(workspace), workspace, options.merchant)
     grant = Grant(permissions, merchant_id=options.merchant, ttl_seconds=ttl_seconds)
     print(token(grant, workspace))
 
@@ -93,11 +97,12 @@ def _require_known(permissions: tuple[str, ...]) -> None:
 
 
 def _tick(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
+    from local.schedule_reports import sentence
     from local.schedules import tick
     from local.stackfile import require_stack
 
     answer, seconds = tick(require_stack(workspace), options.schedule)
-    progress.say(f"{options.schedule} ended after {seconds:.1f} s: {answer}")
+    progress.say(sentence(options.schedule, answer, seconds))
 
 
 def _logs(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:

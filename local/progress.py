@@ -3,6 +3,7 @@
 Everything goes to standard error, so that standard output stays what a command was asked for.
 """
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,30 +17,37 @@ from rich.text import Text
 from local.errors import LocalError
 
 _LONGEST_TITLE: Final = 56
+_PLAIN_WIDTH: Final = 100
 
 
 class Progress:
-    """Prints a line per step; on a terminal also a spinner while the step runs."""
+    """Prints a line per step; on a terminal also a spinner while the step runs.
 
-    def __init__(self, console: Console | None = None) -> None:
+    `live`: whether lines may be drawn again and again. Not where a file or a pipe takes the output,
+    of this command or of its progress, whatever FORCE_COLOR says.
+    """
+
+    def __init__(self, console: Console | None = None, *, live: bool | None = None) -> None:
         self.console = console or Console(stderr=True, highlight=False)
+        self.live = self._on_terminals() if live is None else live
 
     def rows(self) -> Bars:
-        """Bars that count the rows of tables as they are read."""
-        columns = (
-            TextColumn("{task.description:<16}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
+        """Bars that count the rows of tables as they are read; else a line each, at the end."""
+        counts = (MofNCompleteColumn(), TimeElapsedColumn())
+        title = TextColumn("{task.description:<16}")
+        if self.live:
+            return Bars(title, BarColumn(), *counts, console=self.console)
+        plain = Console(
+            file=self.console.file, force_terminal=False, no_color=True, width=_PLAIN_WIDTH
         )
-        return Bars(*columns, console=self.console)
+        return Bars(title, *counts, console=plain)
 
     @contextmanager
     def step(self, title: str) -> Iterator[None]:
         """Show `title` until the block ends, then its outcome and duration."""
         started = time.monotonic()
         try:
-            if self.console.is_terminal:
+            if self.live:
                 with self.console.status(title):
                     yield
             else:
@@ -61,6 +69,9 @@ class Progress:
         self.console.print(Text(f"  {error.hint}"), soft_wrap=True)
         if error.log is not None:
             self.console.print(Text(f"  Log: {error.log}", style="dim"), soft_wrap=True)
+
+    def _on_terminals(self) -> bool:
+        return self.console.is_terminal and self.console.file.isatty() and sys.stdout.isatty()
 
     def _line(self, mark: str, color: str, title: str, started: float) -> None:
         took = f"{time.monotonic() - started:6.1f} s"

@@ -33,6 +33,8 @@ _PERMISSIONS: Final = ("payments", "customers", "accounts", "reports")
 def seed(workspace: Workspace, progress: Progress) -> None:
     """Deploy if needed, create them under fixed idempotency keys, and print their ids.
 
+    Also the merchant's webhook secret, which the API shows at its creation alone.
+
     Raises:
         LocalError: the local stage cannot be started, or its API refused.
     """
@@ -42,6 +44,7 @@ def seed(workspace: Workspace, progress: Progress) -> None:
     merchant = operator.post("/v1/merchants", MERCHANT, key="seed-merchant").require(201)
     client = ApiClient.of_merchant(stack, workspace, merchant["id"], *_PERMISSIONS)
     print(f"merchant  {merchant['id']}  {merchant['name']}")
+    print(f"secret    {merchant['webhook_secret']}  signs its webhooks; the API shows it once")
     for number, (customer, account) in enumerate(zip(CUSTOMERS, ACCOUNTS, strict=True)):
         made = client.post("/v1/customers", customer, key=f"seed-customer-{number}").require(201)
         print(f"customer  {made['id']}  {made['name']}")

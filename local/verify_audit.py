@@ -17,7 +17,7 @@ from typing import Final
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import Progress as Bars
-from rich.progress import TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import TaskID
 from rich.table import Column, Table
 
 from local.aws import Clients
@@ -71,7 +71,7 @@ def verify_audit(workspace: Workspace, progress: Progress, *, entity: str | None
     """
     port = os.environ.get("PORT") or None
     stack = up(workspace, None if port is None else parse_port(port), progress)
-    report = verified(stack, only=entity, console=progress.console)
+    report = verified(stack, only=entity, progress=progress)
     print_report(report)
     if not report.holds:
         raise AuditDoesNotHold(
@@ -84,10 +84,10 @@ def verified(
     stack: Stack,
     *,
     only: str | None = None,
-    console: Console | None = None,
+    progress: Progress | None = None,
     patience_seconds: float = LOOKED_AGAIN_SECONDS,
 ) -> VerificationReport:
-    """Verify a deployed stage; a bar per phase on `console`, if there is one."""
+    """Verify a deployed stage; a bar per phase on `progress`, if there is one."""
     clients = Clients(stack.aws_endpoint_url)
     settings = _settings(stack, clients)
     store = Store(
@@ -98,7 +98,7 @@ def verified(
         real_outside(),
     )
     key = clients.keys.get_public_key(KeyId=settings.audit_key_arn)["PublicKey"]
-    with tempfile.TemporaryDirectory() as directory, _Counters(console) as advance:
+    with tempfile.TemporaryDirectory() as directory, _Counters(progress) as advance:
         index = VerificationIndex(Path(directory) / "verification.sqlite", real_outside().lock())
         reader = ArchiveReader(
             AuditArchive(clients.files, settings.audit_bucket),
@@ -163,15 +163,10 @@ def _settings(stack: Stack, clients: Clients) -> ArchiveSettings:
 
 
 class _Counters:
-    """A counter per phase; none without a console."""
+    """A counter per phase; none without a `progress`."""
 
-    def __init__(self, console: Console | None) -> None:
-        columns = (
-            TextColumn("{task.description:<16}"),
-            TextColumn("{task.completed:>10,.0f}"),
-            TimeElapsedColumn(),
-        )
-        self._bars = Bars(*columns, console=console, disable=console is None)
+    def __init__(self, progress: Progress | None) -> None:
+        self._bars = Bars(disable=True) if progress is None else progress.rows()
         self._tasks: dict[Phase, TaskID] = {}
         self._lock = threading.Lock()
 

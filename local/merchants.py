@@ -1,0 +1,40 @@
+"""Which merchants the local stage has."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import quote
+
+from local.api_client import ApiClient
+from local.errors import LocalError
+from local.stackfile import Stack
+from local.workspace import Workspace
+
+SHOWN: Final = 10
+"""Merchants that a message names, newest first."""
+_UNKNOWN: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
+def require_merchant(stack: Stack, workspace: Workspace, merchant_id: str) -> None:
+    """Ask the deployed API.
+
+    Raises:
+        LocalError: there is no such merchant; the message names those that there are.
+        UnexpectedAnswer: the API answered something else.
+    """
+    operator = ApiClient.of_operator(stack, workspace)
+    reply = operator.get(f"/v1/merchants/{quote(merchant_id, safe='')}")
+    if not merchant_id or reply.status in _UNKNOWN:
+        page = operator.get("/v1/merchants", limit=SHOWN).require(HTTPStatus.OK)
+        raise LocalError(f"There is no merchant {merchant_id!r}.", hint=_hint(page))
+    reply.require(HTTPStatus.OK)
+
+
+def _hint(page: Any) -> str:
+    merchants = page["data"]
+    if not merchants:
+        return "The stage has no merchants. Make one: make seed"
+    named = ", ".join(f"{each['id']} ({each['name']})" for each in merchants)
+    more = ", and more" if page["has_more"] else ""
+    return f"Known: {named}{more}. Another one: make seed"

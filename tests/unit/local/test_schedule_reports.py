@@ -1,0 +1,132 @@
+"""`make tick` says in words what the report of a schedule's function means."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from local.cli import main
+from local.schedule_reports import WORDS, sentence
+from local.stackfile import Schedule, Stack
+from runtime.domain.proof import CheckName, CheckReport, ProofReport, Violation
+from runtime.models.data_key import SweepProgress
+from runtime.services.audit_archiving import ClosingReport
+from runtime.services.event_poll import PollReport
+from runtime.services.hold_expiry import ExpiryReport
+from runtime.services.key_rotation import RotationReport
+from runtime.services.payment_resolution import ResolverReport
+from runtime.services.proof import ProofOutcome
+from runtime.services.proof_work import Phase
+from runtime.services.reconciliation.unsettled import SweepReport
+from runtime.services.totals_folding import FoldReport
+from runtime.services.webhook_retries import RetriesReport
+from simulation.platform.sources import MINUTES
+
+AT = "2026-03-14T09:00:00.000Z"
+
+
+def proved(*violated: CheckName) -> Any:
+    """What the proof answers at its end."""
+    checks = tuple(
+        CheckReport(
+            name=name,
+            counted=3,
+            holds=name not in violated,
+            violated=int(name in violated),
+            violations=(Violation(id="acc_1", expected=1, found=2),) * (name in violated),
+        )
+        for name in CheckName
+    )
+    report = ProofReport(
+        run_id="run_1", holds=not violated, as_of=AT, completed_at=AT, checks=checks
+    )
+    return ProofOutcome(Phase.DONE, "run_1", report).answer()
+
+
+def swept(failed: int) -> Any:
+    """What a finished sweep of the keys answers."""
+    progress = SweepProgress(key_id="key", started_at=AT, seen=5, renewed=2, failed=failed)
+    return RotationReport({"customers": progress, "merchants": progress}, finished=True).answer()
+
+
+REPORTS: list[tuple[str, Any, str]] = [
+    (
+        "resolver",
+        asdict(ResolverReport(3, 3, 0, 0, 0, 0, False)),
+        "3 payments resolved, 0 still unknown",
+    ),
+    (
+        "resolver",
+        asdict(ResolverReport(9, 1, 4, 0, 2, 1, True)),
+        "1 payment resolved, 4 still unknown (1 of them for too long), "
+        '2 FAILED: make logs ARGS="resolver"; not finished, the next run goes on',
+    ),
+    ("holds", asdict(ExpiryReport(due=2, expired=1)), "1 of 2 due holds expired"),
+    ("retries", asdict(RetriesReport(due=1, queued=1)), "1 of 1 due webhook queued"),
+    ("totals", asdict(FoldReport(merchants=1, rows=128)), "128 rows of 1 merchant folded"),
+    (
+        "poll",
+        asdict(PollReport(True, AT, 2, 1, 0, 3, 0)),
+        "2 merchants polled, 1 event applied, 0 kept for an operator, 3 waiting",
+    ),
+    (
+        "missing",
+        asdict(SweepReport(finished=False, merchants=1, missing=7, failed=0)),
+        "1 merchant swept, 7 transactions missing; not finished, the next run goes on",
+    ),
+    (
+        "archive",
+        ClosingReport(roots=1, segments=2, rows=1_500, last_number=2, complete=True).answer(),
+        "1 root signed over 2 segments with 1,500 rows",
+    ),
+    ("proof", ProofOutcome(Phase.ACCOUNTS, "run_1").answer(), "not finished, at accounts"),
+    ("proof", ProofOutcome(Phase.ACCOUNTS, "run_1", busy=True).answer(), "another run is"),
+    ("proof", proved(), f"the books balance as of {AT}"),
+    ("proof", proved(CheckName.CONSERVATION), "THE BOOKS DO NOT BALANCE: conservation."),
+    ("rotation", swept(0), "4 of 10 rows enciphered again"),
+    ("rotation", swept(1), '4 of 10 rows enciphered again, 2 FAILED: make logs ARGS="rotation"'),
+]
+
+
+@pytest.mark.parametrize(("schedule", "report", "words"), REPORTS)
+def test_a_report_is_said_in_words(schedule: str, report: Any, words: str) -> None:
+    as_sent = json.loads(json.dumps(report))
+    said = sentence(schedule, as_sent, 0.44)
+    assert said.startswith(f"{schedule}: {words}")
+    assert said.endswith(" (0.4 s)")
+    assert "{" not in said
+
+
+def test_every_schedule_has_words_and_a_test_of_them() -> None:
+    assert set(WORDS) == set(MINUTES) == {schedule for schedule, _, _ in REPORTS}
+
+
+def test_a_schedule_without_words_is_still_said_to_be_done() -> None:
+    assert sentence("spring-cleaning", {"rooms": 3}, 1.0) == "spring-cleaning: done (1.0 s)"
+
+
+def test_the_command_says_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payload = json.dumps(asdict(ResolverReport(3, 3, 0, 0, 0, 0, False))).encode()
+    answer = {"Payload": SimpleNamespace(read=lambda: payload)}
+    functions = SimpleNamespace(invoke=lambda **_: answer)
+    monkeypatch.setattr("local.schedules.Clients", lambda _: SimpleNamespace(functions=functions))
+    Stack(
+        api_url="http://127.0.0.1:1",
+        aws_endpoint_url="http://127.0.0.1:1",
+        region="us-east-1",
+        access_key_id="test",
+        secret_access_key="test",
+        buckets={},
+        tables={},
+        functions={},
+        schedules={"resolver": Schedule(function="resolver-1", event={})},
+    ).write(tmp_path / "stack.json")
+    assert main(["--state-dir", str(tmp_path), "tick", "resolver"]) == 0
+    assert "resolver: 3 payments resolved, 0 still unknown (0." in capsys.readouterr().err
