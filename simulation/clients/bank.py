@@ -9,7 +9,8 @@ from typing import Any
 
 from simulation.clients.client import Client, Latest
 from simulation.outside import BEGINNING
-from simulation.platform.stripe_server import PENDING_REFUND, REFUND_FAILS, StripeAccount
+from simulation.platform.stripe_server import StripeAccount
+from simulation.platform.stripe_tokens import PENDING_REFUND, REFUND_FAILS
 
 SANDBOX_FEE: int = 15
 
@@ -60,7 +61,7 @@ class BankClient(Client):
             return
         disputed: Disputed = self.disputes.items.pop(dice.randrange(len(self.disputes.items)))
         won = dice.random() < 0.5
-        self._act()
+        self.act()
         if self._stripe is not None:
             self.platform.stripe.close_dispute(self._stripe, disputed.id, won=won)
         else:
@@ -86,7 +87,7 @@ class BankClient(Client):
             return
         pending = [name for name, each in account.refunds.items() if each["status"] == "pending"]
         if pending:
-            self._act()
+            self.act()
             status = "succeeded" if dice.random() < 0.7 else "failed"
             self.platform.stripe.finish_refund(account, dice.choice(pending), status)
 
@@ -95,11 +96,6 @@ class BankClient(Client):
     @property
     def _stripe(self) -> StripeAccount | None:
         return self.platform.stripe.accounts.get(self.shop.processor_key)
-
-    def _act(self) -> None:
-        """Something that is no request of ours."""
-        self.left -= 1
-        self.done += 1
 
     def _tell(self, kind: str, disputed: Disputed) -> None:
         self._event(
@@ -113,7 +109,7 @@ class BankClient(Client):
 
     def _event(self, kind: str, **about: Any) -> None:
         """The sandbox learns of an event by its own notification, so it has to be sent."""
-        self._act()
+        self.act()
         self._number += 1
         created = int(BEGINNING.timestamp() + self.platform.acquirer.now())
         event = {"id": f"evt-{self.plan.name}-{self._number}", "type": kind, "created": created}
@@ -121,7 +117,7 @@ class BankClient(Client):
 
     def _dispute_at_stripe(self, account: StripeAccount, dice: Random) -> None:
         server = self.platform.stripe
-        self._act()
+        self.act()
         charged = [
             intent
             for intent in list(account.intents.values())[-30:]
@@ -135,7 +131,7 @@ class BankClient(Client):
             self.disputes.add(Disputed(dispute_id, "", amount, intent["currency"]))
 
     def _fail_at_stripe(self, account: StripeAccount, dice: Random) -> None:
-        self._act()
+        self.act()
         failing = [
             name
             for name, refund in account.refunds.items()

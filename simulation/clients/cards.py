@@ -10,8 +10,9 @@ from typing import Any, ClassVar
 from runtime.gateways.processors.sandbox import BEHAVIOURS
 from simulation.clients.client import Client, Latest
 from simulation.clients.town import CURRENCIES, Shop
+from simulation.outside import BEGINNING
 from simulation.platform.http import HttpResponse
-from simulation.platform.stripe_server import APPROVED, DECLINED
+from simulation.platform.stripe_tokens import APPROVED, DECLINED, REFUND_FAILS_AT_ONCE
 
 HOT: int = 12
 """Latest payments on which most operations are asked for."""
@@ -163,3 +164,29 @@ class StripeClient(CardsClient):
     processor = "stripe"
     tokens = (*APPROVED, *APPROVED, *DECLINED)
     unknown_token = "pm_card_of_nobody"  # noqa: S105 - names no secret
+
+    def steps(self) -> Mapping[Callable[[Random], None], int]:  # noqa: D102
+        return {**super().steps(), self.forge: 3, self.refund_in_vain: 3}
+
+    def forge(self, dice: Random) -> None:
+        """Somebody who knows the webhook secret claims that a refund failed which has succeeded."""
+        refunds = self.platform.stripe.accounts[self.shop.processor_key].refunds.values()
+        succeeded = [each for each in refunds if each["status"] == "succeeded"]
+        if succeeded:
+            self.act()
+            event = {
+                "id": f"evt_forged_{self.plan.name}_{self.done}",
+                "object": "event",
+                "type": "refund.failed",
+                "created": int(BEGINNING.timestamp() + self.platform.acquirer.now()),
+                "data": {"object": {**dice.choice(succeeded), "status": "failed"}},
+            }
+            self.platform.notifier.tell(self.shop, event, always=True)
+
+    def refund_in_vain(self, dice: Random) -> None:
+        """A refund whose failure is announced before the request for it is answered."""
+        amount = dice.randrange(100, 10**6)
+        sale = {"amount": amount, "currency": "USD", "payment_method": REFUND_FAILS_AT_ONCE}
+        paid = self.ask(dice, "POST", "/v1/payments", sale)
+        if paid is not None and paid.status == 201 and self.left > 0:
+            self.ask(dice, "POST", f"/v1/payments/{paid.body['id']}/refund", {})

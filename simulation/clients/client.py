@@ -141,6 +141,11 @@ class Client(ABC):
             if is_open(self.send(request, Random(request.operation)))
         ]
 
+    def act(self) -> None:
+        """Count one operation: a request, or something that happens outside of the API."""
+        self.left -= 1
+        self.done += 1
+
     # ------------------------------------------------------------ asking
 
     def ask(
@@ -157,8 +162,7 @@ class Client(ABC):
         """
         keyed = more.pop("keyed", method == "POST")
         headers = dict(more.pop("headers", {}))
-        self.left -= 1
-        self.done += 1
+        self.act()
         if keyed and "idempotency-key" not in headers:
             self._keys += 1
             headers["idempotency-key"] = f"{self.plan.name}-{self._keys}"
@@ -203,8 +207,7 @@ class Client(ABC):
         """Send one of the latest keyed requests once more, word for word."""
         if self.sent:
             request: HttpRequest = self.sent.one(dice)
-            self.left -= 1
-            self.done += 1
+            self.act()
             self._asked(request, dice)
 
     def _asked(self, request: HttpRequest, dice: Random) -> HttpResponse | None:

@@ -74,7 +74,9 @@ class FinanceClient(Client):
         """Files, settlements, lines, a report."""
         query = {"limit": "10"}
         if dice.random() < 0.4:
-            self.read(dice, "/v1/settlement-files", query)
+            files = self.read(dice, "/v1/settlement-files", query)
+            if files is not None and files.status == 200 and files.body["data"] and self.left > 0:
+                self.read(dice, f"/v1/settlement-files/{dice.choice(files.body['data'])['id']}")
             return
         listed = self.read(dice, "/v1/settlements", query)
         if listed is not None and listed.status == 200 and listed.body["data"] and self.left > 0:

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from random import Random
-from typing import Any
+from typing import Any, Final
 
+from runtime.domain.authorizer_context import Context
 from simulation.clients.client import Client, Latest
-from simulation.platform.http import OPERATOR
+from simulation.platform.http import EVERYTHING, OPERATOR, token
 from simulation.platform.receivers import Endpoints
+from simulation.platform.stripe_tokens import NEVER_HEARD
 
 SOME: tuple[str, ...] = ("payments", "reports", "customers", "transfers")
+NO_EVENT: Final = "pev_01KKNS5TM4YPCVMFVNE4BR1BWH"
+CHARGES_AT_ONCE: Final = 3
+MOST_TRIES: Final = 3
+"""To move to another account, which is refused while payments are open at the old one."""
+SEARCH_SECONDS: Final = 150.0
+"""Until Stripe's search shows what was charged, also in an outage."""
 
 
 class OperationsClient(Client):
@@ -18,6 +27,8 @@ class OperationsClient(Client):
 
     workers = 2
     pause_seconds = 10.0
+    has_moved: bool = False
+    """Whether it has begun with `move_to_another_account`, which takes many requests."""
 
     def steps(self) -> Mapping[Callable[[Random], None], int]:  # noqa: D102
         self.keys = Latest(most=4)
@@ -34,6 +45,8 @@ class OperationsClient(Client):
             self.look_around: 12,
             self.apply_events: 4,
             self.shut_and_open: 8,
+            self.move_to_another_account: 10,
+            self.look_at_public_pages: 2,
             self.repeat: 4,
         }
 
@@ -65,6 +78,59 @@ class OperationsClient(Client):
         """A new webhook secret; the old one also signs for a day."""
         path = f"/v1/merchants/{self.shop.id}/rotate-webhook-secret"
         self.ask(dice, "POST", path, {"revoke_old": dice.random() < 0.5})
+
+    # ------------------------------------------------------------ accounts at Stripe
+
+    def move_to_another_account(self, dice: Random) -> None:
+        """A new merchant moves to another account while charges are on their way to the old one.
+
+        Its account before that was never used, so that its keys can be deleted at once.
+        """
+        if self.has_moved:
+            return
+        self.has_moved = True
+        name = f"{self.plan.name}-moves"
+        unused, old, new = (f"sk_test_{self.done}_{n}_{self.plan.name}" for n in range(3))
+        first, *_ = [self.platform.stripe.open_account(key) for key in (unused, old, new)]
+        body = {"name": name, "email": f"{name}@shops.example", "processor": "stripe"}
+        body |= _with_key(unused)
+        made = self.ask(dice, "POST", "/v1/merchants", body, credential=OPERATOR)
+        if made is None or made.status != 201:
+            return
+        path = f"/v1/merchants/{made.body['id']}"
+        who = token(made.body["id"], *EVERYTHING, subject=f"user-of-{name}")
+        if self._use_key(dice, path, old):
+            account = f"{path}/processor-accounts/{first.id}"
+            self.ask(dice, "DELETE", account, credential=OPERATOR)
+        self._charge_at_once(dice, who, "pm_card_visa", within=0.0)
+        self.platform.sleep(dice.random() * 2.0)
+        self._charge_at_once(dice, who, NEVER_HEARD, within=1.2)
+        for _ in range(MOST_TRIES):
+            if self._use_key(dice, path, new):
+                break
+            self.platform.sleep(SEARCH_SECONDS)
+        self._charge_at_once(dice, who, "pm_card_visa", within=1.2)
+
+    def _use_key(self, dice: Random, path: str, key: str) -> bool:
+        """Have the merchant send its payments to the account of `key`; whether it does."""
+        seen = self.read(dice, path, credential=OPERATOR)
+        if seen is None or seen.status != 200:
+            return False
+        body = {"version": seen.body["version"], **_with_key(key)}
+        patched = self.ask(dice, "PATCH", path, body, credential=OPERATOR)
+        return patched is not None and patched.status == 200
+
+    def _charge_at_once(self, dice: Random, who: Context, method: str, *, within: float) -> None:
+        """Several charges that begin within so many seconds of each other."""
+        body = {"amount": dice.randrange(100, 10**6), "currency": "USD", "payment_method": method}
+
+        def charge(own: Random) -> None:
+            self.platform.sleep(own.random() * within)
+            self.ask(own, "POST", "/v1/payments", body, credential=who)
+
+        for number in range(CHARGES_AT_ONCE):
+            own = Random(dice.random())
+            self.platform.beside(partial(charge, own), f"{self.plan.name} charge {number}")
 
     # ------------------------------------------------------------ API keys
 
@@ -109,13 +175,14 @@ class OperationsClient(Client):
 
     def verify_audit(self, dice: Random) -> None:
         """The chain of an entity, and whether it holds."""
-        if not self.entities or dice.random() < 0.3:
+        if dice.random() < 0.3:
             listed = self.read(dice, "/v1/payments", {"limit": "10"})
             if listed is not None and listed.status == 200:
                 for document in listed.body["data"]:
                     self.entities.add(document["id"])
             return
-        entity = dice.choice([self.entities.one(dice), *self.shop.wallets["USD"]])
+        known = [self.entities.one(dice)] if self.entities else []
+        entity = dice.choice([*known, *self.shop.wallets["USD"]])
         if dice.random() < 0.5:
             self.read(dice, "/v1/audit", {"entity_id": entity, "limit": "10"})
             return
@@ -139,11 +206,17 @@ class OperationsClient(Client):
         limited = {} if path.endswith("processor-accounts") else {"limit": "5"}
         self.read(dice, path, limited, who)
 
+    def look_at_public_pages(self, dice: Random) -> None:
+        """What needs no token."""
+        page = dice.choice(["/v1/health", "/v1/openapi.json", "/v1/docs"])
+        self.ask(dice, "GET", page, credential=None)
+
     def apply_events(self, dice: Random) -> None:
-        """What a processor said and could not be applied is applied again."""
+        """What a processor said and could not be applied is applied again, or what is not there."""
         listed = self.read(dice, "/v1/processor-events", {"limit": "5"}, OPERATOR)
-        if listed is not None and listed.status == 200 and listed.body["data"] and self.left > 0:
-            event = dice.choice(listed.body["data"])["id"]
+        if listed is not None and listed.status == 200 and self.left > 0:
+            kept = [each["id"] for each in listed.body["data"]]
+            event = dice.choice(kept or [NO_EVENT])
             path = f"/v1/processor-events/{event}/apply"
             self.operate(dice, "POST", path, {}, for_merchant=False)
 
@@ -154,3 +227,7 @@ class OperationsClient(Client):
             path = f"/v1/accounts/{account}/{action}"
             self.operate(dice, "POST", path, {}, for_merchant=False)
             self.platform.sleep(dice.random() * 3.0)
+
+
+def _with_key(api_key: str) -> dict[str, Any]:
+    return {"processor_config": {"api_key": api_key, "webhook_secret": f"whsec_{api_key}"}}

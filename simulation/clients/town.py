@@ -47,9 +47,9 @@ class Town:
     verdicts: list[tuple[str, Any]] = field(default_factory=list)
     """Answers about chains of the audit log, by the entities that were asked about."""
 
-    def of_key(self, processor_key: str) -> Shop:
-        """The merchant whose key at its processor this is."""
-        return next(shop for shop in self.shops if shop.processor_key == processor_key)
+    def of_key(self, processor_key: str) -> Shop | None:
+        """The merchant whose key at its processor this is; None for one that opened later."""
+        return next((shop for shop in self.shops if shop.processor_key == processor_key), None)
 
     def of(self, processor: str) -> list[Shop]:
         """The merchants of a processor."""

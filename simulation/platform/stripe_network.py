@@ -9,14 +9,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from math import inf
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import stripe
 
 from simulation.faults import PartnerRates
+from simulation.platform.stripe_answers import Json
 from simulation.platform.stripe_server import StripeServer
+from simulation.platform.stripe_tokens import NEVER_HEARD
 from simulation.scheduler import Scheduler
+
+OVERTAKEN_SECONDS: Final = 2.0
+"""By so much the answer to a refund is late whose failure was announced before."""
 
 
 def _lost() -> BaseException:
@@ -49,15 +55,27 @@ class StripeNetwork(stripe.HTTPClient):
         _usage: list[str] | None = None,
     ) -> tuple[str, int, Mapping[str, str]]:
         """One request; raises APIConnectionError where no answer comes."""
-        method = method.upper()
-        what = f"stripe {method} {urlsplit(url).path.split('/')[2]}"
+        method, path = method.upper(), urlsplit(url).path
+        what = f"stripe {method} {path.split('/')[2]}"
         status, body = self._scheduler.remote(
             what,
             lambda: self._server.answer(method, url, headers or {}, post_data),
             replace(self._rates(), timeout=self._timeout_seconds),
             _lost,
         )
+        late = self._seconds_late(path, body)
+        if late:
+            self._scheduler.sleep(min(late, self._timeout_seconds))
+        if late > self._timeout_seconds:
+            raise _lost()
         return json.dumps(body), status, {"Request-Id": "req_simulated"}
+
+    def _seconds_late(self, path: str, body: Json) -> float:
+        """By how much an answer is heard later than others; infinity: never."""
+        if path == "/v1/refunds" and body.get("id") in self._server.overtaken:
+            return OVERTAKEN_SECONDS
+        charged = path == "/v1/payment_intents" and body.get("status") == "succeeded"
+        return inf if charged and body["payment_method"] == NEVER_HEARD else 0.0
 
     def close(self) -> None:
         """There is no connection."""

@@ -29,22 +29,18 @@ from simulation.platform.stripe_answers import (
     page_of,
     unexpected_state,
 )
+from simulation.platform.stripe_tokens import (
+    CHARGEABLE,
+    DECLINED,
+    NEVER_HEARD,
+    PENDING_REFUND,
+    REFUND_FAILS_AT_ONCE,
+)
 
-DECLINED: Final[Mapping[str, tuple[str, str | None]]] = {
-    "pm_card_authenticationRequired": ("authentication_required", "authentication_required"),
-    "pm_card_chargeDeclined": ("card_declined", "generic_decline"),
-    "pm_card_chargeDeclinedExpiredCard": ("expired_card", None),
-    "pm_card_chargeDeclinedInsufficientFunds": ("card_declined", "insufficient_funds"),
-    "pm_card_chargeDeclinedProcessingError": ("processing_error", None),
-}
-"""Test methods that are declined, with `code` and `decline_code` (docs.stripe.com/testing)."""
-PENDING_REFUND: Final = "pm_card_pendingRefund"
-"""Refunds of it are pending at first."""
-REFUND_FAILS: Final = "pm_card_refundFail"
-"""Refunds of it succeed, and fail later."""
-APPROVED: Final = ("pm_card_visa", "pm_card_mastercard", PENDING_REFUND, REFUND_FAILS)
 LONGEST_SEARCH_LAG: Final = 60.0
 """Seconds until the search shows a PaymentIntent, in ordinary times."""
+SEARCH_LAG_IN_OUTAGES: Final = 90.0
+"""Seconds more until it shows one whose answer is not heard either."""
 DISPUTE_FEE: Final = 1_500
 
 
@@ -82,6 +78,8 @@ class StripeServer:
     dice: Random
     on_event: Callable[[StripeAccount, Json], None] = lambda _account, _event: None
     accounts: dict[str, StripeAccount] = field(default_factory=dict)
+    overtaken: set[str] = field(default_factory=set)
+    """Refunds that had failed before the request for them was answered."""
     _number: int = 0
 
     def open_account(self, api_key: str) -> StripeAccount:
@@ -200,6 +198,8 @@ class StripeServer:
         }
         account.intents[intent["id"]] = intent
         lag = self.dice.random() ** 4 * LONGEST_SEARCH_LAG
+        if method == NEVER_HEARD:
+            lag += SEARCH_LAG_IN_OUTAGES
         account.searchable_at[intent["id"]] = self.now() + lag
         if params["confirm"] == "false":
             return 200, copy_of(intent)
@@ -211,7 +211,7 @@ class StripeServer:
             intent["last_payment_error"] = failure
             self._tell(account, "payment_intent.payment_failed", intent)
             return 402, {"error": {**failure, "payment_intent": copy_of(intent)}}
-        if method not in APPROVED:
+        if method not in CHARGEABLE:
             failure = failure_of(
                 "invalid_request_error", "resource_missing", "No such PaymentMethod"
             )
@@ -276,7 +276,11 @@ class StripeServer:
         account.refunds[refund["id"]] = refund
         self._moved(account, intent, "refund", -amount, 0, refund)
         self._tell(account, "refund.created", refund)
-        return 200, copy_of(refund)
+        answer = copy_of(refund)
+        if intent["payment_method"] == REFUND_FAILS_AT_ONCE:
+            self.overtaken.add(refund["id"])
+            self.finish_refund(account, refund["id"], "failed")
+        return 200, answer
 
     # ------------------------------------------------------------ what happens later
 

@@ -197,10 +197,10 @@ class Platform:
     # ------------------------------------------------------------ processors
 
     def _stripe_says(self, account: StripeAccount, event: dict[str, Any]) -> None:
-        if self.town is None:
-            return
-        hint = event["type"].startswith("payment_intent.")
-        self.notifier.tell(self.town.of_key(account.api_key), event, hint=hint)
+        shop = None if self.town is None else self.town.of_key(account.api_key)
+        if shop is not None:
+            hint = event["type"].startswith("payment_intent.")
+            self.notifier.tell(shop, event, hint=hint)
 
     def _sandbox_moved(self, changes: list[Change]) -> None:
         table = self.tables[SandboxCharge.table_schema.name]

@@ -9,6 +9,7 @@ from simulation.watch.audit import AuditRule
 from simulation.watch.commits import Rule
 from simulation.watch.deliveries import DeliveryRule, LineRule
 from simulation.watch.edges import StateMachines
+from simulation.watch.events import FailedRefundRule
 from simulation.watch.keys import KeyRule
 from simulation.watch.ledger import LedgerRule
 from simulation.watch.made import MadeRule
@@ -26,6 +27,7 @@ class Rules:
     audit: AuditRule = field(default_factory=AuditRule)
     news: NewsRule = field(default_factory=NewsRule)
     made: MadeRule = field(default_factory=MadeRule)
+    failed_refunds: FailedRefundRule = field(default_factory=FailedRefundRule)
 
     @classmethod
     def at(cls, epoch: float) -> Self:
@@ -45,4 +47,5 @@ class Rules:
             LineRule(),
             self.news,
             self.made,
+            self.failed_refunds,
         )

@@ -10,13 +10,18 @@ from runtime.domain.instants import to_instant
 from simulation.outside import BEGINNING
 from simulation.platform.logs import ANSWER_NOT_KEPT
 from simulation.watch.answers import answer_faults
+from simulation.watch.events import event_faults
 from simulation.watch.histories import linearizable
 from simulation.watch.settled.books import account_amounts, ledger_faults
 from simulation.watch.settled.effects import effect_faults
 from simulation.watch.settled.left_over import left_over_faults
 from simulation.watch.settled.model import model_faults
 from simulation.watch.settled.open_things import open_faults, unkept_keys
-from simulation.watch.settled.processors import MovementLike, processor_faults
+from simulation.watch.settled.processors import (
+    MovementLike,
+    account_faults,
+    processor_faults,
+)
 from simulation.watch.settled.refund_lines import refund_line_faults
 from simulation.watch.settled.rows import Rows
 from simulation.watch.settled.sandbox import sandbox_faults
@@ -57,6 +62,8 @@ def _named(platform: Platform) -> Iterator[str]:
         "totals": total_faults(rows, edited),
         "sandbox": sandbox_faults(rows),
         "processors": processor_faults(rows, _movements(platform), edited),
+        "accounts at processors": account_faults(rows, _charged(platform)),
+        "events": event_faults(platform.history, _genuine(platform), watch.rules.failed_refunds),
         "settlement": settlement_faults(rows),
         "refund lines": refund_line_faults(rows, platform.acquirer.payouts),
         "webhooks": webhook_faults(watch.rules.news, platform.deliveries),
@@ -76,6 +83,19 @@ def _movements(platform: Platform) -> Iterator[MovementLike]:
         yield from movements
     for account in platform.stripe.accounts.values():
         yield from account.movements
+
+
+def _charged(platform: Platform) -> Iterator[tuple[str, str]]:
+    """The accounts at Stripe, and the payments that each knows."""
+    for account in platform.stripe.accounts.values():
+        for intent in account.intents.values():
+            yield account.id, intent["metadata"].get("reference", "")
+
+
+def _genuine(platform: Platform) -> Set[str]:
+    """The ids of all events that Stripe has made."""
+    accounts = platform.stripe.accounts.values()
+    return {event["id"] for account in accounts for event in account.events}
 
 
 def _unkept_faults(platform: Platform, unkept: Set[str]) -> Iterator[str]:

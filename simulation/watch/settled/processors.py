@@ -55,6 +55,17 @@ def processor_faults(rows: Rows, movements: Iterable[MovementLike], edited: Set[
             )
 
 
+def account_faults(rows: Rows, charged: Iterable[tuple[str, str]]) -> Faults:
+    """Charges at another account than the payment names: there it is asked about them.
+
+    `charged`: the account of each charge at a processor, and our payment.
+    """
+    payments = rows.by_id("payments")
+    for account, name in charged:
+        if name in payments and (named := text(payments[name], "processor_account")) != account:
+            yield f"{name} names the account {named}, and was charged at {account}"
+
+
 def _kept(payment: Item) -> int:
     """Captured, less refunded, less what the customer's bank has taken back."""
     disputed = sum(

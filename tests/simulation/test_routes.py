@@ -1,0 +1,93 @@
+"""Clients call every route of the API: what no client calls is not simulated."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from random import Random
+from typing import Any, Final
+
+from runtime.contract.endpoints import ENDPOINTS
+from simulation.clients.client import Client
+from simulation.platform.history import Exchange
+from simulation.platform.plan import ClientKind, ClientPlan, Plan
+from simulation.platform.world import Platform
+
+OPERATIONS: Final[Mapping[ClientKind, int]] = {
+    ClientKind.CARDS: 60,
+    ClientKind.STRIPE: 25,
+    ClientKind.TRANSFERS: 60,
+    ClientKind.POWERS: 10,
+    ClientKind.CUSTOMERS: 60,
+    ClientKind.FINANCE: 120,
+    ClientKind.OPERATIONS: 180,
+    ClientKind.BANK: 20,
+}
+GOLDEN_RATIO: Final = 0.618034
+"""Its multiples, modulo 1, are spread evenly from the first few on."""
+EXCEPTIONS: Final[Mapping[str, str]] = {}
+"""Operation ids that no client calls, and why."""
+
+
+class InTurn(Random):
+    """Meets all possibilities of each place in the code that asks, within few times."""
+
+    getrandbits = Random.getrandbits  # or whatever else is drawn would be made of `random`
+
+    def __init__(self, seed: str) -> None:
+        super().__init__(seed)
+        self._turns: Counter[tuple[str, int]] = Counter()
+
+    def choice(self, seq: Sequence[Any]) -> Any:
+        return seq[self._turn() % len(seq)]
+
+    def random(self) -> float:
+        return self._turn() * GOLDEN_RATIO % 1.0
+
+    def _turn(self) -> int:
+        asking = sys._getframe(2)
+        place = asking.f_code.co_filename, asking.f_lineno
+        self._turns[place] += 1
+        return self._turns[place] - 1
+
+
+def in_turn(client: Client, dice: Random) -> None:
+    """What a worker does here: all steps equally often, so that even rare ones are done."""
+    steps = list(client.steps())
+    while client.left > 0:
+        dice.shuffle(steps)
+        for step in steps:
+            if client.left > 0:
+                step(dice)
+                client.platform.sleep(dice.random() * client.pause_seconds)
+
+
+def called(exchanges: Iterable[Exchange]) -> Iterator[str]:
+    """The operation ids of some requests."""
+    patterns = [
+        (each.method, re.compile(re.sub(r"{\w+}", "[^/]+", each.path)), each.operation)
+        for each in sorted(ENDPOINTS, key=lambda each: each.path.count("{"))
+    ]
+    for exchange in exchanges:
+        request = exchange.request
+        yield next(
+            operation
+            for method, path, operation in patterns
+            if method == request.method and path.fullmatch(request.path)
+        )
+
+
+def test_clients_call_every_route(monkeypatch):
+    dice = InTurn("routes")
+    monkeypatch.setattr(Client, "work", lambda client, _number: in_turn(client, dice))
+    clients = tuple(
+        ClientPlan(kind, kind, f"routes-{kind}", operations)
+        for kind, operations in OPERATIONS.items()
+    )
+    platform = Platform("routes", Plan("routes", clients, frozenset()))
+    platform.run()
+    platform.scheduler.close()
+    done = set(called(platform.history))
+    assert {each.operation for each in ENDPOINTS} - done == EXCEPTIONS.keys()

@@ -1,0 +1,69 @@
+"""Notifications and accounts of processors, judged on exchanges and rows made by hand."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from simulation.platform.history import Exchange
+from simulation.platform.http import HttpRequest, HttpResponse
+from simulation.watch.events import FailedRefundRule, event_faults
+from simulation.watch.settled.processors import account_faults
+from tests.support.commits import HandMade
+from tests.unit.simulation.test_settled import rows
+
+GENUINE = {"evt_1"}
+
+
+def heard(result="applied", status=200, event="evt_1", kind="refund.failed"):
+    """A notification that was sent at 1 s and answered at 2 s."""
+    about = {"id": event, "type": kind, "data": {"object": {"metadata": {"reference": "txn_1"}}}}
+    path = "/v1/processor-events/stripe"
+    request = HttpRequest("stripe", "POST", path, raw=json.dumps(about).encode())
+    answer = {"result": result} if status == 200 else {"code": "unavailable"}
+    response = HttpResponse(status, answer, {}, json.dumps(answer))
+    return Exchange(1, "req-1", request, 1.0, response, 2.0)
+
+
+def faults(exchange, failed_at=None):
+    rule = FailedRefundRule(failed_at={} if failed_at is None else {"txn_1": failed_at})
+    return list(event_faults([exchange], GENUINE, rule))
+
+
+@pytest.mark.parametrize("result", ["applied", "unchanged", "duplicate"])
+def test_a_failed_refund_that_is_answered_as_done_is_booked_by_then(result):
+    assert faults(heard(result), failed_at=1.9) == []
+    assert len(faults(heard(result), failed_at=60.0)) == 1
+    assert len(faults(heard(result))) == 1
+
+
+@pytest.mark.parametrize(
+    "exchange",
+    [
+        heard(status=503),
+        heard("kept"),
+        heard("ignored"),
+        heard("unchanged", event="evt_forged"),
+        heard("unchanged", kind="refund.updated"),
+    ],
+    ids=["sent again", "kept", "not ours", "forged", "of another kind"],
+)
+def test_whatever_else_is_answered_says_nothing_about_the_books(exchange):
+    assert faults(exchange) == []
+
+
+def test_the_first_commit_that_says_failed_is_taken_down():
+    engine = HandMade()
+    refund = {"id": "txn_1", "type": "refund", "payment_id": "pay_1", "amount": 5}
+    for version, status in enumerate(["pending", "failed", "failed"], start=1):
+        engine.commit(transactions={**refund, "version": version, "status": status})
+    assert list(engine.watch.rules.failed_refunds.failed_at) == ["txn_1"]
+
+
+def test_a_payment_is_charged_at_the_account_that_it_names():
+    stored = rows(payments=[{"id": "pay_1", "processor_account": "acct_1"}])
+    assert (
+        list(account_faults(stored, [("acct_1", "pay_1"), ("acct_2", "of another system")])) == []
+    )
+    assert len(list(account_faults(stored, [("acct_2", "pay_1")]))) == 1
