@@ -35,6 +35,7 @@ from runtime.repositories.claims import ClaimRepository
 from runtime.repositories.folding import FoldRepository
 from runtime.repositories.ledger import LedgerRepository
 from runtime.repositories.merchants import MerchantRepository
+from runtime.repositories.store import Store
 from runtime.repositories.transfers import TransferRepository
 from runtime.services.accounts import AccountDesk, create_account
 from runtime.services.folded_accounts import FoldedAccounts
@@ -99,6 +100,83 @@ def run(dependencies: BenchmarkDependencies) -> None:
         bench.require_conserved(ways)
 
 
+class _Ours:
+    """Accounts and transfers by the platform's own services."""
+
+    def __init__(self, world: World, store: Store) -> None:
+        self._world = world
+        self._merchant = world.merchant()
+        profiles = MerchantProfiles(MerchantRepository(store), 300, store.outside)
+        claims, self._accounts = ClaimRepository(store), AccountRepository(store)
+        folds = FoldRepository(store)
+        self._transfers = TransferDesk(
+            LedgerRepository(store),
+            TransferRepository(store),
+            self._accounts,
+            folds,
+            profiles,
+            FoldedAccounts(300, time.monotonic),
+            claims,
+            LOCK_OUT,
+        )
+        self._openings = AccountDesk(self._accounts, folds, profiles, claims)
+        self._numbers = iter(range(10**9))
+        self._lock = threading.Lock()
+
+    def opened(self, balance: int, posting: Posting) -> str:
+        """The id of a new account."""
+        request = AccountRequest(
+            account_type=AccountType.WALLET,
+            currency="USD",
+            opening_balance=balance,
+            posting=posting,
+        )
+        call = self._call("/v1/accounts", operator=True)
+        found: str = json.loads(create_account(request, call, self._openings).body)["id"]
+        return found
+
+    def transfer(self, source: str, target: str, amount: int, *, operator: bool) -> int:
+        """Make a transfer, in one attempt. Raises RuntimeError when it is refused."""
+        request = TransferRequest(
+            from_account_id=source,
+            to_account_id=target,
+            amount=amount,
+            currency="USD",
+            description="Invoice 2026-0042",
+        )
+        call = self._call("/v1/transfers", operator=operator)
+        answer = create_transfer(request, call, self._transfers)
+        if answer.status != 201:
+            raise RuntimeError(answer.body)
+        return 1
+
+    def total(self, names: list[str], hot: str) -> int:
+        """What all accounts have, with what is still to be added to the hot one."""
+        rows = [
+            row
+            for start in range(0, len(names), 100)
+            for row in self._accounts.get_many(names[start : start + 100], EVERYBODY)
+        ]
+        credits = sum(
+            transfer.amount
+            for transfer in self._world.rows(Transfer)
+            if hot in transfer.folded_accounts
+        )
+        return sum(row.balance for row in rows) + credits
+
+    def _call(self, path: str, *, operator: bool) -> Any:
+        with self._lock:
+            key = f"bench-{next(self._numbers):030d}"
+        return self._world.call(
+            self._merchant,
+            {"n": 1},
+            key,
+            path=path,
+            operator=operator,
+            acting_for=self._merchant.id if operator else None,
+        )
+
+
 class _Bench:
     """One engine with everybody's tables, and the lock model that all share."""
 
@@ -116,82 +194,19 @@ class _Bench:
     # ------------------------------------------------------------ the three
 
     def ours(self) -> Rival:
-        world, client = self.world, self.world.engine.dynamodb()
-        store = world.store_on(client, remaining_seconds=self._left, sleep=time.sleep)
+        client = self.world.engine.dynamodb()
+        store = self.world.store_on(client, remaining_seconds=self._left, sleep=time.sleep)
         self._store = store
-        merchant = world.merchant()
-        profiles = MerchantProfiles(MerchantRepository(store), 300, store.outside)
-        claims, accounts = ClaimRepository(store), AccountRepository(store)
-        folds = FoldRepository(store)
-        desk = TransferDesk(
-            LedgerRepository(store),
-            TransferRepository(store),
-            accounts,
-            folds,
-            profiles,
-            FoldedAccounts(300, time.monotonic),
-            claims,
-            LOCK_OUT,
-        )
-        account_desk = AccountDesk(accounts, folds, profiles, claims)
-        numbers = iter(range(10**9))
-        lock = threading.Lock()
-
-        def key() -> str:
-            with lock:
-                return f"bench-{next(numbers):030d}"
-
-        def call(path: str, *, operator: bool) -> Any:
-            return world.call(
-                merchant,
-                {"n": 1},
-                key(),
-                path=path,
-                operator=operator,
-                acting_for=merchant.id if operator else None,
-            )
-
-        def opened(balance: int, posting: Posting) -> str:
-            request = AccountRequest(
-                account_type=AccountType.WALLET,
-                currency="USD",
-                opening_balance=balance,
-                posting=posting,
-            )
-            answer = create_account(request, call("/v1/accounts", operator=True), account_desk)
-            found: str = json.loads(answer.body)["id"]
-            return found
+        ours = _Ours(self.world, store)
+        names = [
+            ours.opened(OPENING, Posting.IMMEDIATE) for _ in range(self.size.transfer_accounts)
+        ]
+        hot = ours.opened(0, Posting.FOLDED)
 
         def transfer(source: str, target: str, amount: int) -> int:
-            request = TransferRequest(
-                from_account_id=source,
-                to_account_id=target,
-                amount=amount,
-                currency="USD",
-                description="Invoice 2026-0042",
-            )
-            answer = create_transfer(request, call("/v1/transfers", operator=target == hot), desk)
-            if answer.status != 201:
-                raise RuntimeError(answer.body)
-            return 1
+            return ours.transfer(source, target, amount, operator=target == hot)
 
-        names = [opened(OPENING, Posting.IMMEDIATE) for _ in range(self.size.transfer_accounts)]
-        hot = opened(0, Posting.FOLDED)
-
-        def total() -> int:
-            rows = [
-                row
-                for start in range(0, len(names), 100)
-                for row in accounts.get_many(names[start : start + 100], EVERYBODY)
-            ]
-            credits = sum(
-                transfer.amount
-                for transfer in world.rows(Transfer)
-                if hot in transfer.folded_accounts
-            )
-            return sum(row.balance for row in rows) + credits
-
-        return Rival(OURS, transfer, client, names, hot, total)
+        return Rival(OURS, transfer, client, names, hot, lambda: ours.total(names, hot))
 
     def boto3(self) -> Rival:
         client = self.engine.dynamodb()
