@@ -15,6 +15,7 @@ from runtime.errors import KeysUnavailable, PlatformError, StaleWrite, Unavailab
 from runtime.models.change import AUDIT_TAMPERED, OUT_OF_BAND
 from runtime.models.proof import BOOKS_CONTRADICT
 from runtime.observability import logger
+from runtime.services.exports.jobs import ExportBusy
 from runtime.services.reconciliation.dependencies import NoTimeLeft
 from simulation.platform.run_state import Phase
 
@@ -22,6 +23,9 @@ EXPECTED = (PlatformError, BotoCoreError, ClientError, BatchProcessingError, NoT
 """What faults from outside end in. Any other exception is a defect of the platform."""
 EXPECTED_OF_MESSAGES = (*EXPECTED, StaleWrite)
 """What leaves a message to come again: another worker has gone on with the same thing."""
+EXPECTED_OF_CALM_MESSAGES = (ExportBusy, StaleWrite)
+"""The same once faults have ended: a worker that has died has its lease for some time yet, and one
+message may have been handed out twice before."""
 NEVER_OF_FAULTS: Final = frozenset(
     {
         "AccessDenied",
@@ -107,14 +111,13 @@ class ErrorLog(logging.Handler):
     def raised(self, function: str, error: BaseException) -> None:
         """A function ended in an exception."""
         self.errors[f"{function} raised {type(error).__name__}"] += 1
-        if self.phase() is not Phase.FAULTS:
-            self._unexpected(f"{function} raised {type(error).__name__}: {error}")
-        if isinstance(error, BatchProcessingError):
-            for _, each, _ in error.child_exceptions or ():
-                if each is not None and not _is_expected(each, EXPECTED_OF_MESSAGES):
-                    self._defect(each)
-        elif not _is_expected(error):
-            self._defect(error)
+        of_messages = isinstance(error, BatchProcessingError)
+        calm = self.phase() is not Phase.FAULTS
+        for each in _causes(error):
+            if not _is_expected(each, EXPECTED_OF_MESSAGES if of_messages else EXPECTED):
+                self._defect(each)
+            if calm and not (of_messages and isinstance(each, EXPECTED_OF_CALM_MESSAGES)):
+                self._unexpected(f"{function} raised {type(each).__name__}: {each}")
 
     def _unexpected(self, line: str) -> None:
         self.unexpected.append(line)
@@ -123,6 +126,13 @@ class ErrorLog(logging.Handler):
     def _defect(self, error: BaseException) -> None:
         self.defects.append(error)
         self.on_defect(error)
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """What the messages of a batch have failed with; or the error itself."""
+    if isinstance(error, BatchProcessingError):
+        return [each for _, each, _ in error.child_exceptions or () if each is not None]
+    return [error]
 
 
 def _details(record: logging.LogRecord, error: BaseException | None) -> str:

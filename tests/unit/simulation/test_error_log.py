@@ -6,12 +6,14 @@ import logging
 import sys
 
 import pytest
+from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
 from botocore.exceptions import ReadTimeoutError
 
 from runtime.errors import KeysUnavailable, StaleWrite, Unavailable
 from runtime.models.change import OUT_OF_BAND, PARKED
 from runtime.models.proof import BOOKS_CONTRADICT
 from runtime.observability import logger
+from runtime.services.exports.jobs import ExportBusy
 from simulation.faults import client_error
 from simulation.platform.logs import (
     ANSWER_NOT_KEPT,
@@ -108,6 +110,20 @@ def test_a_function_that_ends_in_an_error_is_found_when_there_are_no_faults() ->
         log = ErrorLog(lambda _: None, found.append, lambda phase=phase: phase)
         log.raised("project", PASSING)
         assert len(found) == many
+
+
+def batch_of(error: Exception) -> BatchProcessingError:
+    return BatchProcessingError("all records failed", [(type(error), error, None)])
+
+
+def test_messages_may_wait_for_a_lease_or_another_worker_and_for_nothing_else() -> None:
+    for error, many in ((ExportBusy("busy"), 0), (StaleWrite("t", "x"), 0), (PASSING, 1)):
+        found: list[str] = []
+        log = ErrorLog(lambda _: None, found.append, lambda: Phase.CALM)
+        log.raised("export", batch_of(error))
+        assert len(found) == many
+        log.raised("export", error)
+        assert len(found) == many + 1, "it is expected of messages alone"
 
 
 def test_every_expected_line_has_its_reason() -> None:
