@@ -90,7 +90,8 @@ class OperationsClient(Client):
             return
         self.has_moved = True
         name = f"{self.plan.name}-moves"
-        unused, old, new = (f"sk_test_{self.done}_{n}_{self.plan.name}" for n in range(3))
+        keys = f"sk_test_{name.replace('-', '_')}"
+        unused, old, new = (f"{keys}_{account}" for account in ("unused", "old", "new"))
         first, *_ = [self.platform.stripe.open_account(key) for key in (unused, old, new)]
         body = {"name": name, "email": f"{name}@shops.example", "processor": "stripe"}
         body |= _with_key(unused)
@@ -102,14 +103,14 @@ class OperationsClient(Client):
         if self._use_key(dice, path, old):
             account = f"{path}/processor-accounts/{first.id}"
             self.ask(dice, "DELETE", account, credential=OPERATOR)
-        self._charge_at_once(dice, who, "pm_card_visa", within=0.0)
-        self.platform.sleep(dice.random() * 2.0)
-        self._charge_at_once(dice, who, NEVER_HEARD, within=1.2)
+        self._charge_at_once(dice, who, "pm_card_visa", 0.0, 0.1)
+        self.platform.sleep(1.0 + dice.random())
+        self._charge_at_once(dice, who, NEVER_HEARD, 0.2, 1.5)
         for _ in range(MOST_TRIES):
             if self._use_key(dice, path, new):
                 break
             self.platform.sleep(SEARCH_SECONDS)
-        self._charge_at_once(dice, who, "pm_card_visa", within=1.2)
+        self._charge_at_once(dice, who, "pm_card_visa", 0.0, 1.5)
 
     def _use_key(self, dice: Random, path: str, key: str) -> bool:
         """Have the merchant send its payments to the account of `key`; whether it does."""
@@ -120,12 +121,14 @@ class OperationsClient(Client):
         patched = self.ask(dice, "PATCH", path, body, credential=OPERATOR)
         return patched is not None and patched.status == 200
 
-    def _charge_at_once(self, dice: Random, who: Context, method: str, *, within: float) -> None:
-        """Several charges that begin within so many seconds of each other."""
+    def _charge_at_once(
+        self, dice: Random, who: Context, method: str, soonest: float, latest: float
+    ) -> None:
+        """Several charges, each of which begins between so many seconds from now."""
         body = {"amount": dice.randrange(100, 10**6), "currency": "USD", "payment_method": method}
 
         def charge(own: Random) -> None:
-            self.platform.sleep(own.random() * within)
+            self.platform.sleep(own.uniform(soonest, latest))
             self.ask(own, "POST", "/v1/payments", body, credential=who)
 
         for number in range(CHARGES_AT_ONCE):
