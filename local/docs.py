@@ -13,10 +13,16 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Final, Literal, Union, get_args, get_origin
 
+from pydantic import ValidationError
+
 from local.workspace import PROJECT_ROOT
+from runtime.contract.answers import problem
 from runtime.contract.endpoint import Endpoint
 from runtime.contract.endpoints import ENDPOINTS
+from runtime.contract.field_errors import flaws_of
 from runtime.contract.openapi import openapi_document
+from runtime.contract.payments import PaymentRequest
+from runtime.errors import InvalidValue
 from runtime.models import ALL_TABLES
 from runtime.schema import IndexSchema, KeyAttribute, TableSchema
 
@@ -64,11 +70,30 @@ def api_routes() -> str:
         "`admin` stands for operators' tokens and implies every permission. A resource that is",
         "not yours is not found (404).",
         "",
+        "An invalid body or query (400, 422) lists all invalid fields at once, at most 20, in",
+        "`errors`; `param` and `detail` are those of the first one:",
+        "",
+        *_invalid_example(),
+        "",
         "| route | permission | Idempotency-Key | answers | |",
         "|---|---|---|---|---|",
         *(_route_row(endpoint) for endpoint in ENDPOINTS),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _invalid_example() -> Iterator[str]:
+    """A request with two invalid fields, and its answer as the API gives it."""
+    sent = {"amount": 19.99, "currency": "usd", "payment_method": "tok_approved"}
+    yield from ("```", "POST /v1/payments", json.dumps(sent), "", "422")
+    try:
+        PaymentRequest.model_validate_json(json.dumps(sent))
+    except ValidationError as invalid:
+        fields = [flaw.field for flaw in flaws_of(invalid, sent)]
+        error = InvalidValue(fields[0].detail, param=fields[0].param, errors=fields)
+        told = json.loads(problem(error, instance="/v1/payments", request_id="…").body)
+        yield from json.dumps(told, indent=2, ensure_ascii=False).splitlines()
+    yield "```"
 
 
 def openapi_json() -> str:

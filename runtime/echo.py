@@ -7,6 +7,7 @@ message at all.
 
 from __future__ import annotations
 
+import json
 from typing import Final
 from urllib.parse import unquote
 
@@ -24,6 +25,12 @@ def echoed(value: str) -> str:
     if len(value) > MAX_ECHOED or holds_card_number(value):
         return NOT_REPEATED
     return value
+
+
+def quoted(value: str) -> str:
+    """The value in double quotes, with what cannot be seen escaped; or an ellipsis."""
+    shown = echoed(value)
+    return shown if shown is NOT_REPEATED else json.dumps(shown, ensure_ascii=False)
 
 
 def echoed_path(path: str) -> str:

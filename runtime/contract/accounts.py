@@ -6,15 +6,18 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from runtime.contract.base import Answer, Body, Identifier, Page, PageQuery, Query
 from runtime.contract.endpoint import Endpoint, Permission
+from runtime.contract.forms import formed
 from runtime.models.account import AccountStatus, AccountType, Posting
 from runtime.models.currency import CurrencyCode
 from runtime.models.fields import Instant, MinorUnits
 
-AccountNumber = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{4,34}$")]
+AccountNumber = Annotated[
+    str, formed(r"^[A-Za-z0-9-]{4,34}$", "must be 4 to 34 letters, digits and hyphens")
+]
 """The owner's own number of an account, unique among its accounts."""
 MAX_MOMENT = 64
 """Characters of a time: enough for forty fractional digits."""
@@ -117,10 +120,12 @@ class BalanceQuery(Query, frozen=True):
 
     at: Annotated[
         str,
-        StringConstraints(
-            max_length=MAX_MOMENT,
+        formed(
             # A plus sign that a client did not escape arrives as a space.
-            pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+ ]00:00)?$",
+            r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+ ]00:00)?$",
+            "must look like 2026-11-29T10:00:00Z (UTC)",
+            echoes=True,
+            max_length=MAX_MOMENT,
         ),
         Field(
             description="An ISO 8601 time in UTC with any number of fractional digits; of these"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from http import HTTPStatus
 
 from pydantic import BaseModel
@@ -50,6 +50,7 @@ def problem(error: PlatformError, *, instance: str, request_id: str) -> StoredAn
         "instance": echoed_path(instance),
         "code": error.code,
         "param": error.param,
+        "errors": [asdict(each) for each in error.errors] or None,
         "request_id": request_id,
     }
     document = Problem.model_validate({**told, **error.extensions()})

@@ -5,25 +5,35 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from runtime.contract.base import Answer, Moment, Page, PageQuery, Query, ShortText
 from runtime.contract.endpoint import Endpoint, Permission
+from runtime.contract.forms import formed
 from runtime.models.audit import EntityType
 from runtime.models.fields import Instant
 
 EntityId = Annotated[
     str,
-    StringConstraints(pattern=r"^[A-Za-z0-9_]{1,64}(#[0-9]{2})?$"),
+    formed(
+        r"^[A-Za-z0-9_]{1,64}(#[0-9]{2})?$",
+        "must be an id, or an account's id with its shard such as acc_x#07",
+    ),
     Field(description="An id of ours; of a fold row of an account, with its shard: `acc_x#07`."),
 ]
+
+Word = Annotated[
+    str,
+    formed(r"^[a-z_]{1,64}$", "must be a word of lower-case letters and underscores", echoes=True),
+]
+"""A status, a type or an action, as the API names them."""
 
 
 class AuditQuery(PageQuery, frozen=True):
     """Exactly one of `entity_id`, `action` and `user_id`; and from when until when."""
 
     entity_id: EntityId | None = None
-    action: Annotated[str | None, StringConstraints(pattern=r"^[a-z_]{1,64}$")] = None
+    action: Word | None = None
     user_id: ShortText | None = None
     start_date: Moment | None = None
     end_date: Moment | None = None
@@ -59,7 +69,9 @@ class AuditList(Page[AuditRowAnswer], frozen=True):
 class VerifyQuery(Query, frozen=True):
     """`shard` names a fold row of an account: the chain of `acc_x#07` is that of shard 07."""
 
-    shard: Annotated[str | None, StringConstraints(pattern=r"^[0-9]{2}$")] = None
+    shard: Annotated[
+        str | None, formed(r"^[0-9]{2}$", "must be two digits such as 07", echoes=True)
+    ] = None
 
 
 class BrokenAnswer(Answer, frozen=True):

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Generic, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
+from pydantic_core import PydanticKnownError
+
+from runtime.contract.forms import formed
 
 MAX_PAGE = 100
 """Items of one page."""
@@ -21,10 +24,18 @@ MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=40)]
 MetadataValue = Annotated[str, StringConstraints(max_length=500)]
 Metadata = Annotated[dict[MetadataKey, MetadataValue], Field(max_length=MAX_METADATA_KEYS)]
 IdempotencyKey = Annotated[
-    str, StringConstraints(min_length=1, max_length=MAX_IDEMPOTENCY_KEY, pattern=r"^[\x21-\x7e]+$")
+    str,
+    formed(
+        r"^[\x21-\x7e]+$",
+        f"must be 1 to {MAX_IDEMPOTENCY_KEY} visible ASCII characters",
+        min_length=1,
+        max_length=MAX_IDEMPOTENCY_KEY,
+    ),
 ]
 IDENTIFIER = r"^[A-Za-z0-9_]{1,64}$"
-Identifier = Annotated[str, StringConstraints(pattern=IDENTIFIER)]
+Identifier = Annotated[
+    str, formed(IDENTIFIER, "must be an id: at most 64 letters, digits and underscores")
+]
 """An id of ours as a caller may name it; whether it exists is another question."""
 ActingFor = Annotated[
     Identifier | None,
@@ -33,7 +44,11 @@ ActingFor = Annotated[
 
 Moment = Annotated[
     str,
-    StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|\+00:00)?)?$"),
+    formed(
+        r"^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|\+00:00)?)?$",
+        "must look like 2026-11-29 or 2026-11-29T10:00:00Z (UTC)",
+        echoes=True,
+    ),
     Field(
         description="YYYY-MM-DD or an ISO 8601 time, in UTC. An end date includes its whole day."
     ),
@@ -75,13 +90,13 @@ def left_out(*, repr: bool = True) -> Any:
 def refuse_null(value: Any) -> Any:
     """For members that may be left out, but not be null."""
     if value is None:
-        raise ValueError("may be left out, but not be null")
+        raise ValueError("must not be null; leave it out instead")
     return value
 
 
 def _digits_only(value: Any) -> Any:
     if isinstance(value, str) and not (value.isascii() and value.isdigit()):
-        raise ValueError("Input should be a whole number in digits")
+        raise PydanticKnownError("int_parsing")
     return value
 
 

@@ -21,11 +21,17 @@ from runtime.contract.base import (
     refuse_null,
 )
 from runtime.contract.endpoint import Endpoint, Permission
+from runtime.contract.forms import formed
 from runtime.contract.merchants import Email
 from runtime.models.customer import CustomerProfile, MethodType, PaymentMethod
 from runtime.models.fields import Instant
 
-Phone = Annotated[str, StringConstraints(pattern=r"^\+?[0-9 ()./-]{3,30}$")]
+Phone = Annotated[
+    str,
+    formed(
+        r"^\+?[0-9 ()./-]{3,30}$", "must be a telephone number in digits, such as +49 171 1234567"
+    ),
+]
 
 
 class CustomerRequest(Body, frozen=True):
@@ -72,10 +78,10 @@ class MethodRequest(Body, frozen=True):
     type: Annotated[MethodType, Strict(False)]
     token: Annotated[
         str,
-        StringConstraints(pattern=r"^[\x21-\x7e]{3,255}$"),
+        formed(r"^[\x21-\x7e]{3,255}$", "must be 3 to 255 visible ASCII characters"),
         Field(repr=False, description="What the processor gave for the card or account."),
     ]
-    last4: Annotated[str, StringConstraints(pattern=r"^[0-9]{4}$")]
+    last4: Annotated[str, formed(r"^[0-9]{4}$", "must be the last four digits of the number")]
     brand: ShortText | None = None
     expiry_month: Annotated[int, Field(ge=1, le=12)] | None = None
     expiry_year: Annotated[int, Field(ge=2000, le=2100)] | None = None

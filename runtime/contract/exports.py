@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated, Final
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from runtime.contract.accounts import EntryAnswer
-from runtime.contract.audit import AuditQuery, AuditRowAnswer, EntityId
+from runtime.contract.audit import AuditQuery, AuditRowAnswer, EntityId, Word
 from runtime.contract.base import (
     Answer,
     Body,
@@ -29,8 +29,6 @@ from runtime.contract.transfers import TransferAnswer, TransferQuery
 from runtime.models.export import ExportFormat, ExportKind, ExportStatus
 from runtime.models.fields import Instant
 from runtime.models.transaction import TransactionStatus
-
-Word = Annotated[str, StringConstraints(pattern=r"^[a-z_]{1,64}$")]
 
 
 class TransactionFilters(Query, frozen=True):

@@ -29,6 +29,7 @@ from runtime.contract.base import (
     refuse_null,
 )
 from runtime.contract.endpoint import Endpoint, Permission
+from runtime.contract.forms import formed
 from runtime.models.fields import Instant
 from runtime.models.merchant import (
     MAX_INDEX_BUCKETS,
@@ -46,8 +47,10 @@ MOST_SECRET_BYTES = 64
 
 Email = Annotated[
     str,
-    StringConstraints(
-        max_length=254, pattern=r"^[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+\.[^@\s\x00-\x1f]+$"
+    formed(
+        r"^[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+\.[^@\s\x00-\x1f]+$",
+        "must be an e-mail address such as shop@example.com",
+        max_length=254,
     ),
 ]
 """Something@something.something, at most 254 characters (RFC 5321).
@@ -60,17 +63,20 @@ def _decodes(secret: str) -> str:
     try:
         key = base64.b64decode(secret.removeprefix(WHSEC), validate=True)
     except binascii.Error:
-        raise ValueError(f"what follows {WHSEC} should be base64") from None
+        raise ValueError(f"must be {WHSEC} followed by base64") from None
     if not FEWEST_SECRET_BYTES <= len(key) <= MOST_SECRET_BYTES:
         raise ValueError(
-            f"should decode to {FEWEST_SECRET_BYTES} to {MOST_SECRET_BYTES} bytes, not {len(key)}"
+            f"must decode to {FEWEST_SECRET_BYTES} to {MOST_SECRET_BYTES} bytes, not {len(key)}"
         )
     return secret
 
 
 WebhookSecret = Annotated[
     str,
-    StringConstraints(pattern=rf"^{WHSEC}[A-Za-z0-9+/=]{{32,88}}$"),
+    formed(
+        rf"^{WHSEC}[A-Za-z0-9+/=]{{32,88}}$",
+        f"must be {WHSEC} followed by {FEWEST_SECRET_BYTES} to {MOST_SECRET_BYTES} bytes in base64",
+    ),
     AfterValidator(_decodes),
 ]
 """`whsec_` and 24 to 64 bytes in base64, with its padding."""

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from runtime.contract.base import Answer, Body, Page, PageQuery
 from runtime.contract.endpoint import Endpoint, Permission
+from runtime.contract.forms import formed
 from runtime.models.fields import Instant
 from runtime.models.settlement import SettlementFormat
 from runtime.models.settlement_file import MAX_FILE_NAME, FileStatus
@@ -22,13 +23,13 @@ _INVISIBLE: Final = ("C", "Zl", "Zp")
 def checked_file_name(name: str) -> str:
     """The name, if an object can have it. Raises ValueError with what is wrong with it."""
     if not name.strip():
-        raise ValueError("should be the file's name, such as payout.csv")
+        raise ValueError("must be the file's name, such as payout.csv")
     if any(separator in name for separator in _SEPARATORS):
-        raise ValueError("should be a name without / and \\, not a path")
+        raise ValueError("must be a name without slashes, not a path")
     if name.startswith("."):
-        raise ValueError("should not begin with a dot")
+        raise ValueError("must not begin with a dot")
     if any(unicodedata.category(each).startswith(_INVISIBLE) for each in name):
-        raise ValueError("should have no control characters, line breaks or invisible characters")
+        raise ValueError("must not contain control characters, line breaks or invisible characters")
     return name
 
 
@@ -37,7 +38,11 @@ FileName = Annotated[
     StringConstraints(min_length=1, max_length=MAX_FILE_NAME),
     AfterValidator(checked_file_name),
 ]
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$"), AfterValidator(str.lower)]
+Sha256 = Annotated[
+    str,
+    formed(r"^[0-9a-fA-F]{64}$", "must be a SHA-256 in hex: 64 digits from 0 to f"),
+    AfterValidator(str.lower),
+]
 
 
 class SettlementFileRequest(Body, frozen=True):

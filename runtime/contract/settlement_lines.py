@@ -41,7 +41,8 @@ MOVES_MONEY: Final = ("accept", "write_off", "link", "undo")
 def _is_listed(status: LineStatus) -> LineStatus:
     if status in NO_EXCEPTION and status is not LineStatus.EXPECTED:
         raise ValueError(
-            f"{status} lines need no decision; read them at /v1/settlements/{{id}}/lines"
+            f"must be an open status: {status} lines need no decision; list them with "
+            "/v1/settlements/{id}/lines"
         )
     return status
 
@@ -115,7 +116,7 @@ class Decision(BaseModel, frozen=True, extra="forbid", strict=True, hide_input_i
     @classmethod
     def _is_for_link_alone(cls, value: str | None, info: ValidationInfo) -> str | None:
         if "action" in info.data and (info.data["action"] == "link") != (value is not None):
-            raise ValueError("link needs a transaction_id, and no other action takes one")
+            raise ValueError("is required for the action link, and allowed for no other action")
         return value
 
 

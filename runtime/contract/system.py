@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, Field
 
 from runtime.contract.base import Answer
 from runtime.contract.endpoint import Endpoint
+from runtime.contract.field_errors import MAX_FIELD_ERRORS
 
 
 class Health(Answer, frozen=True):
@@ -16,6 +17,13 @@ class Health(Answer, frozen=True):
 
     status: Literal["ok"] = "ok"
     stage: str
+
+
+class InvalidField(BaseModel, frozen=True, hide_input_in_errors=True):
+    """What is wrong with one field."""
+
+    param: Annotated[str, Field(description="Path of the field in the body or query.")]
+    detail: Annotated[str, Field(description="One sentence with the values that matter.")]
 
 
 class Problem(BaseModel, frozen=True, hide_input_in_errors=True):
@@ -28,6 +36,11 @@ class Problem(BaseModel, frozen=True, hide_input_in_errors=True):
     instance: str
     code: str = Field(description="Stable, snake_case.")
     param: str | None = Field(default=None, description="The field at fault.")
+    errors: tuple[InvalidField, ...] | None = Field(
+        default=None,
+        description=f"All invalid fields of the request, at most {MAX_FIELD_ERRORS}; "
+        "the first is `param`.",
+    )
     request_id: str
     decline_code: str | None = None
     payment_id: str | None = None

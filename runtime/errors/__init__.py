@@ -36,6 +36,7 @@ What a caller sent is put into a message by `runtime.echo.echoed` alone.
 from __future__ import annotations
 
 from runtime.errors.base import (
+    FieldError,
     PlatformError,
 )
 from runtime.errors.conflicts import (
@@ -133,6 +134,7 @@ __all__ = [
     "Declined",
     "ExceedsHold",
     "FailedBefore",
+    "FieldError",
     "Forbidden",
     "HoldExpired",
     "IdempotencyInFlight",

@@ -25,7 +25,7 @@ from runtime.errors import (
     Unauthorized,
     Unopenable,
 )
-from runtime.handlers.request import Request, read_request
+from runtime.handlers.request import Request, nothing_at, read_request
 from runtime.handlers.vouched import caller_of
 from runtime.observability import logger
 
@@ -136,9 +136,9 @@ class HttpFunction(Generic[ServicesT]):
         methods = (e.method for e in ENDPOINTS if _same_path(e.path, event.raw_path))
         allow = tuple(dict.fromkeys(methods))
         if allow and event.http_method not in allow:
-            detail = f"{path} takes {', '.join(allow)}, not {event.http_method}"
+            detail = f"{path} accepts {', '.join(allow)}, not {event.http_method}"
             return _problem(MethodNotAllowed(detail, allow=allow), event)
-        return _problem(NotFound(f"there is nothing at {path}"), event)
+        return _problem(NotFound(nothing_at(event.raw_path)), event)
 
 
 def _refuse_unauthenticated(event: dict[str, Any], now_seconds: float) -> PlatformError | None:

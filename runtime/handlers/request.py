@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NoReturn, TypeVar
@@ -14,10 +13,17 @@ from urllib.parse import parse_qsl
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from runtime.contract.base import IDENTIFIER, Body, IdempotencyKey, Query
+from runtime.contract.base import (
+    IDENTIFIER,
+    MAX_IDEMPOTENCY_KEY,
+    Body,
+    IdempotencyKey,
+    Query,
+)
 from runtime.contract.call import Call
 from runtime.contract.caller import Caller
 from runtime.contract.endpoint import Endpoint
+from runtime.contract.field_errors import MAX_FIELD_ERRORS, flaws_of, path_text
 from runtime.contract.processor_events import EventQuery
 from runtime.core.outside import Outside
 from runtime.domain.card_data import find_card_data
@@ -34,25 +40,16 @@ from runtime.errors import (
     MissingIdempotencyKey,
     NotFound,
     PayloadTooLarge,
+    PlatformError,
     UnknownField,
     UnknownParameter,
-    UnsupportedMediaType,
 )
+from runtime.handlers.json_body import NOT_JSON, json_body, raw_body
 from runtime.handlers.vouched import caller_of, user_agent_of
-from runtime.models.fields import MAX_AMOUNT_MINOR
 from runtime.services.processor_events import Notification
-
-MAX_BODY_BYTES = 64 * 1024
-"""Far above the largest request that the limits of its fields allow."""
 
 MAX_NOTIFICATION_BYTES = 256 * 1024
 """Far above the events of processors, which carry one object."""
-
-MAX_JSON_DEPTH = 20
-"""Requests need three levels; what reads them recursively must not be sent to its limit."""
-
-MAX_JSON_DIGITS = 4300
-"""Of one whole number: Python's own limit, because the conversion takes quadratic time."""
 
 Shape = TypeVar("Shape", bound=BaseModel)
 _key = TypeAdapter(IdempotencyKey)
@@ -101,6 +98,14 @@ class Request:
         return self.raw_query
 
 
+def nothing_at(path: str) -> str:
+    """The message for a path without a route, or with an id that cannot be one."""
+    shown = echoed_path(path)
+    if len(path) > 1 and path.endswith("/"):
+        return f"There is nothing at {shown} (without the trailing slash: {shown.rstrip('/')})"
+    return f"There is nothing at {shown}"
+
+
 def read_request(
     endpoint: Endpoint, event: APIGatewayProxyEventV2, members: Mapping[str, str], outside: Outside
 ) -> Request:
@@ -113,7 +118,7 @@ def read_request(
     if caller is not None:
         _refuse_forbidden(endpoint, caller, event)
     if not all(re.fullmatch(IDENTIFIER, each) for each in members.values()):
-        raise NotFound(f"there is nothing at {echoed_path(event.raw_path)}")
+        raise NotFound(nothing_at(event.raw_path))
     if endpoint.signed:
         notification = _notification(endpoint, event, members["processor"], now)
         return Request(endpoint, members, None, None, None, notification)
@@ -158,9 +163,12 @@ def _refuse_forbidden(endpoint: Endpoint, caller: Caller, event: APIGatewayProxy
     if caller.is_operator:
         return
     if caller.merchant_id is None:
-        raise Forbidden("this token names no merchant and is no operator's")
+        raise Forbidden("This token belongs to neither a merchant nor an operator")
     if "merchant_id" in (event.query_string_parameters or {}):
-        raise Forbidden("merchant_id is for operators; yours is in your token", param="merchant_id")
+        raise Forbidden(
+            "Only operators may send merchant_id; your token already names your merchant",
+            param="merchant_id",
+        )
 
 
 def _refuse_reserved(shape: type[BaseModel], document: Mapping[str, Any], caller: Caller) -> None:
@@ -168,14 +176,16 @@ def _refuse_reserved(shape: type[BaseModel], document: Mapping[str, Any], caller
         return
     reserved = shape.reserved_for_operators(document)
     if reserved is not None:
-        raise Forbidden(f"only an operator may send this {reserved}", param=reserved)
+        raise Forbidden(f"Only an operator may send this {reserved}", param=reserved)
     for permission, what_for in shape.also_needs(document).items():
         if permission not in caller.permissions:
-            raise Forbidden(f"this token lacks the permission {permission}, which {what_for} needs")
+            raise Forbidden(
+                f"This token lacks the permission {permission}, which the action {what_for} needs"
+            )
     lacking = sorted(shape.hands_on(document) - caller.permissions)
     if lacking:
         raise Forbidden(
-            f"this token lacks {', '.join(lacking)} and cannot give it to others",
+            f"This token lacks {', '.join(lacking)} and cannot grant it to a key",
             param="permissions",
         )
 
@@ -187,7 +197,9 @@ def _acting_for(body: BaseModel | None, query: BaseModel | None) -> str | None:
         if isinstance(shape, (Body, Query)) and shape.merchant_id is not None
     }
     if len(named) > 1:
-        raise InvalidParameter("body and query name different merchants", param="merchant_id")
+        raise InvalidParameter(
+            "merchant_id differs between the body and the query; send it once", param="merchant_id"
+        )
     return next(iter(named), None)
 
 
@@ -196,7 +208,7 @@ def _document(endpoint: Endpoint, event: APIGatewayProxyEventV2) -> tuple[dict[s
         return {}, b""
     if endpoint.body_optional and not event.body:
         return {}, b"{}"
-    return _json_body(event)
+    return json_body(event)
 
 
 def _notification(
@@ -205,9 +217,11 @@ def _notification(
     """The bytes as they were signed; what they say is read after the signature was judged."""
     query = _query(endpoint, event)
     assert isinstance(query, EventQuery), f"{endpoint.operation} takes an EventQuery"
-    body = _raw_body(event)
+    body = raw_body(event)
     if len(body) > MAX_NOTIFICATION_BYTES:
-        raise PayloadTooLarge(f"the body has {len(body)} bytes; {MAX_NOTIFICATION_BYTES} are read")
+        raise PayloadTooLarge(
+            f"The request body has {len(body)} bytes; the limit is {MAX_NOTIFICATION_BYTES}"
+        )
     sender = event.request_context.http
     return Notification(
         processor=processor,
@@ -221,64 +235,6 @@ def _notification(
     )
 
 
-def _json_body(event: APIGatewayProxyEventV2) -> tuple[dict[str, Any], bytes]:
-    media_type = (event.headers.get("content-type") or "").partition(";")[0].strip().lower()
-    raw = _raw_body(event)
-    if len(raw) > MAX_BODY_BYTES:
-        raise PayloadTooLarge(f"the body has {len(raw)} bytes; {MAX_BODY_BYTES} are read")
-    if media_type != "application/json":
-        raise UnsupportedMediaType(f"Content-Type is {echoed(media_type)!r}; send application/json")
-    try:
-        document = json.loads(
-            raw,
-            object_pairs_hook=_unambiguous,
-            parse_int=_integer,
-            parse_constant=_no_json_number,
-        )
-    except (ValueError, RecursionError) as error:
-        raise MalformedJson(f"the body is no JSON: {error}") from error
-    if not isinstance(document, dict):
-        raise MalformedJson(f"the body is a JSON {type(document).__name__}, not an object")
-    if _is_deeper(document, MAX_JSON_DEPTH):
-        raise MalformedJson(f"the body is nested more than {MAX_JSON_DEPTH} deep")
-    return document, raw
-
-
-def _is_deeper(document: Any, levels: int) -> bool:
-    """Whether containers are nested more than `levels` deep; measured without recursion."""
-    layer = [document]
-    for _ in range(levels):
-        inner = (v.values() if isinstance(v, dict) else v for v in layer)
-        layer = [c for children in inner for c in children if isinstance(c, (dict, list))]
-        if not layer:
-            return False
-    return True
-
-
-def _raw_body(event: APIGatewayProxyEventV2) -> bytes:
-    try:
-        return (event.decoded_body or "").encode()
-    except ValueError as error:
-        raise MalformedJson("the body is not UTF-8") from error
-
-
-def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    document = dict(pairs)
-    if len(document) < len(pairs):
-        raise ValueError("a member is given twice")
-    return document
-
-
-def _integer(digits: str) -> int:
-    if len(digits) > MAX_JSON_DIGITS:
-        raise ValueError(f"a number has {len(digits)} digits; at most {MAX_JSON_DIGITS} are read")
-    return int(digits)
-
-
-def _no_json_number(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON number")
-
-
 def _query(endpoint: Endpoint, event: APIGatewayProxyEventV2) -> BaseModel | None:
     if endpoint.public and endpoint.query is None:
         return None
@@ -286,12 +242,12 @@ def _query(endpoint: Endpoint, event: APIGatewayProxyEventV2) -> BaseModel | Non
     repeated = _repeated(event.raw_query_string or "")
     if repeated is not None:
         name = echoed(repeated)
-        raise InvalidParameter(f"{name} is given more than once", param=name)
+        raise InvalidParameter(f"The query parameter {name} is given more than once", param=name)
     shape = endpoint.query or Query
     try:
         return shape.model_validate(dict(given))
     except ValidationError as error:
-        _refuse(error, UnknownParameter)
+        _refuse(error, given, UnknownParameter)
 
 
 def _repeated(query_string: str) -> str | None:
@@ -308,29 +264,37 @@ def _idempotency_key(
     member = document.get("idempotency_key")
     if header is not None and member is not None and header != member:
         raise ConflictingIdempotencyKeys(
-            "the Idempotency-Key header and idempotency_key in the body differ",
+            "The Idempotency-Key header and idempotency_key in the body differ; send one of them",
             param="idempotency_key",
         )
     key = header if header is not None else member
     if key is None:
         if endpoint.idempotent == "required":
             raise MissingIdempotencyKey(
-                "send an Idempotency-Key header: a value of your own, a new one for each request "
-                "that repeats no other"
+                f"Idempotency-Key is required; use a unique value per {_what(endpoint)}"
             )
         return None
     try:
         return _key.validate_python(key)
     except ValidationError as error:
         raise ConflictingIdempotencyKeys(
-            "an idempotency key is 1 to 255 visible ASCII characters", param="idempotency_key"
+            f"Idempotency-Key must be 1 to {MAX_IDEMPOTENCY_KEY} visible ASCII characters",
+            param="idempotency_key",
         ) from error
+
+
+def _what(endpoint: Endpoint) -> str:
+    """What a request of a route makes, for a message: payment, refund, transfer."""
+    last = endpoint.path.rpartition("/")[2]
+    if last in ("payments", "transfers"):
+        return last.removesuffix("s")
+    return last if last in ("capture", "refund") else "request"
 
 
 def _refuse_card_data(document: Mapping[str, Any]) -> None:
     suspect = find_card_data(document)
     if suspect is not None:
-        name = _path(suspect.split("."))
+        name = path_text(suspect.split("."))
         raise CardDataRefused(
             f"{name} looks like a card number or a security code; send the processor's token",
             param=name,
@@ -345,33 +309,28 @@ def _body(endpoint: Endpoint, raw: bytes, document: Mapping[str, Any]) -> BaseMo
         body = endpoint.body.model_validate_json(raw)
     except ValidationError as error:
         _refuse_card_data(document)
-        _refuse(error, UnknownField)
+        _refuse(error, document, UnknownField)
     _refuse_card_data(document)
     return body
 
 
-def _refuse(error: ValidationError, unknown: type[UnknownField | UnknownParameter]) -> NoReturn:
-    """Say the first thing that is wrong, unknown names before values; never repeat the value."""
+def _refuse(
+    error: ValidationError,
+    document: Mapping[str, Any],
+    unknown: type[UnknownField | UnknownParameter],
+) -> NoReturn:
+    """Report all invalid fields, unknown ones before values."""
     problems = error.errors(include_url=False, include_input=False, include_context=False)
-    for problem in problems:
-        if problem["type"] == "extra_forbidden":
-            name = _path(problem["loc"])
-            raise unknown(f"{name} is not known here", param=name) from None
-    first = problems[0]
-    if first["type"] == "json_invalid":
+    if problems[0]["type"] == "json_invalid":
         # Text that json.loads takes and the validator does not: lone surrogates, for one.
-        raise MalformedJson(f"the body is no JSON: {first['msg']}") from None
-    name = _path(first["loc"])
-    if first["type"] == "less_than_equal" and first["loc"][-1] == "amount":
-        raise AmountTooLarge(
-            f"{name}: one operation moves at most {MAX_AMOUNT_MINOR} minor units",
-            param=name,
-        ) from None
-    # Callers send JSON, which has lists; our tuples would only confuse them.
-    message = first["msg"].removeprefix("Value error, ").replace("Tuple", "List")
-    raise InvalidValue(f"{name}: {message}", param=name) from None
-
-
-def _path(location: Iterable[int | str]) -> str:
-    """Where something is; a caller's own names are repeated like any other value of its."""
-    return ".".join(echoed(str(part)) for part in location) or "body"
+        raise MalformedJson(NOT_JSON) from None
+    flaws = flaws_of(error, document, in_query=unknown is UnknownParameter)
+    flaws = tuple(sorted(flaws, key=lambda flaw: not flaw.is_unknown_field))
+    first = flaws[0]
+    kind: type[PlatformError] = InvalidValue
+    if first.is_unknown_field:
+        kind = unknown
+    elif first.is_too_large_amount:
+        kind = AmountTooLarge
+    listed = [flaw.field for flaw in flaws[:MAX_FIELD_ERRORS]]
+    raise kind(first.field.detail, param=first.field.param, errors=listed) from None

@@ -13,7 +13,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
-from runtime.echo import echoed
+from runtime.echo import quoted
 
 _CODES_BY_DECIMALS: Final[Mapping[int, str]] = {
     0: ("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF "),
@@ -38,9 +38,9 @@ DECIMALS: Final[Mapping[str, int]] = MappingProxyType(
 
 def _known(code: str) -> str:
     if code not in DECIMALS:
-        raise ValueError(
-            f"{echoed(code)!r} is no ISO 4217 code of a currency with minor units, such as USD"
-        )
+        if code.upper() in DECIMALS:
+            raise ValueError(f"Write the currency in capitals: {code.upper()}")
+        raise ValueError(f"must be an ISO 4217 code such as USD; got {quoted(code)}")
     return code
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 
 from runtime.contract.call import Call
 from runtime.contract.transfers import DEFAULT_HOLD_SECONDS, TransferAnswer, TransferRequest
@@ -12,10 +14,12 @@ from runtime.domain.buckets import HOLD_BUCKETS, HOLD_QUEUE, bucket_for
 from runtime.domain.instants import to_instant
 from runtime.domain.ledger import Movement, movements_at_once, movements_of_hold, total_of
 from runtime.echo import echoed
-from runtime.errors import AmountTooLarge, InvalidValue, SameAccount
+from runtime.errors import AmountTooLarge, FieldError, InvalidValue, SameAccount
 from runtime.models.fields import MAX_AMOUNT_MINOR, PLATFORM
 from runtime.models.transfer import Leg, Transfer, TransferStatus
 from runtime.repositories.movements import Operation
+
+_LEG_FIELDS: Final = ("from_account_id", "to_account_id", "amount")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +48,25 @@ def legs_of(request: TransferRequest) -> tuple[Leg, ...]:
     for leg in legs:
         if leg.from_account_id == leg.to_account_id:
             raise SameAccount(
-                f"{echoed(leg.from_account_id)} is both source and destination",
+                f"The source and destination accounts must differ; both are "
+                f"{echoed(leg.from_account_id)}",
                 param="to_account_id" if request.legs is None else "legs",
             )
     total = total_of(legs)
     if total > MAX_AMOUNT_MINOR:
         raise AmountTooLarge(
-            f"the legs add up to {total}; a transfer moves at most {MAX_AMOUNT_MINOR}",
+            f"The legs add up to {total}; a transfer moves at most {MAX_AMOUNT_MINOR}",
             param="legs",
         )
     return legs
 
 
 def _only_leg(request: TransferRequest) -> Leg:
-    for name in ("from_account_id", "to_account_id", "amount"):
-        if getattr(request, name) is None:
-            raise InvalidValue(f"{name}: Field required, or give legs", param=name)
+    _refuse(
+        FieldError(name, f"{name} is required, unless you send legs")
+        for name in _LEG_FIELDS
+        if getattr(request, name) is None
+    )
     return Leg(
         from_account_id=request.from_account_id or "",
         to_account_id=request.to_account_id or "",
@@ -68,9 +75,17 @@ def _only_leg(request: TransferRequest) -> Leg:
 
 
 def _refuse_both_forms(request: TransferRequest) -> None:
-    for name in ("from_account_id", "to_account_id", "amount"):
-        if getattr(request, name) is not None:
-            raise InvalidValue(f"{name}: give it or legs, not both", param=name)
+    _refuse(
+        FieldError(name, f"{name} and legs exclude each other; send one of them")
+        for name in _LEG_FIELDS
+        if getattr(request, name) is not None
+    )
+
+
+def _refuse(wrong: Iterable[FieldError]) -> None:
+    errors = tuple(wrong)
+    if errors:
+        raise InvalidValue(errors[0].detail, param=errors[0].param, errors=errors)
 
 
 def draft(request: TransferRequest, call: Call, index_buckets: int) -> Draft:
@@ -98,7 +113,9 @@ def _transfer(
     request: TransferRequest, call: Call, transfer_id: str, legs: tuple[Leg, ...], buckets: int
 ) -> Transfer:
     if request.expires_in_seconds is not None and not request.hold:
-        raise InvalidValue("expires_in_seconds: only a hold expires", param="expires_in_seconds")
+        raise InvalidValue(
+            "expires_in_seconds is for holds; send hold: true with it", param="expires_in_seconds"
+        )
     owner = call.caller.owner(call.acting_for)
     now = to_instant(call.now)
     status = TransferStatus.PENDING if request.hold else TransferStatus.PROCESSED

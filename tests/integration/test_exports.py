@@ -338,7 +338,7 @@ def test_what_cannot_be_exported_is_refused_at_once(
 
 
 def test_an_unknown_filter_is_told_which_there_are(world: World, exporting: Exporting) -> None:
-    with pytest.raises(InvalidValue, match="theirs are payment_id, processor_id, status") as said:
+    with pytest.raises(InvalidValue, match="use payment_id, processor_id, status") as said:
         exporting.ask(world.merchant(), kind="transactions", min_amount=1)
     assert said.value.param == "min_amount"
 
@@ -354,7 +354,7 @@ def test_so_many_exports_of_one_owner_are_open_and_a_repetition_is_none_more(
 ) -> None:
     shop = world.merchant()
     first, *others = [exporting.ask(shop, key=str(n), kind="payments") for n in range(MAX_OPEN)]
-    with pytest.raises(TooManyExports, match=f"^{MAX_OPEN} exports wait"):
+    with pytest.raises(TooManyExports, match=f"^{MAX_OPEN} exports are queued"):
         exporting.ask(shop, kind="payments")
     assert exporting.ask(shop, key="0", kind="payments") == first
     exporting.ask(world.merchant(), kind="payments")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from runtime.handlers.request import MAX_BODY_BYTES
+from runtime.handlers.json_body import MAX_BODY_BYTES
 
 _ROOM: Final = MAX_BODY_BYTES - 100
 _ONES: Final = " ".join("1" * 19)

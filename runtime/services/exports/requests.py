@@ -14,6 +14,7 @@ from runtime.contract.base import Query
 from runtime.contract.call import Call
 from runtime.contract.caller import found
 from runtime.contract.exports import FILTERS, ExportRequest, filter_names
+from runtime.contract.field_errors import flaws_of
 from runtime.domain.instants import to_epoch_seconds, to_instant
 from runtime.errors import InvalidValue, TooManyExports
 from runtime.models.export import Export, ExportFormat, ExportKind, ExportStatus
@@ -59,7 +60,7 @@ def create_export(request: ExportRequest, call: Call, dependencies: ExportReques
     buckets = dependencies.merchants.index_buckets(owner)
     if request.format is ExportFormat.BEANCOUNT and request.kind is not ExportKind.ENTRIES:
         raise InvalidValue(
-            f"beancount is a format of entries, not of {request.kind}; take csv or jsonl",
+            f"The format beancount is for entries only; use csv or jsonl for {request.kind}",
             param="format",
         )
     query = _judged(request, call)
@@ -93,14 +94,13 @@ def _judged(request: ExportRequest, call: Call) -> Query:
     for name in given:
         if name not in known:
             raise InvalidValue(
-                f"{request.kind} have no filter {name}; theirs are {', '.join(known)}", param=name
+                f"{name} does not filter {request.kind}; use {', '.join(known)}", param=name
             )
     try:
         query = FILTERS[request.kind].model_validate(given)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        name = str(first["loc"][0]) if first["loc"] else "kind"
-        raise InvalidValue(f"{name}: {first['msg']}", param=name) from None
+        fields = [flaw.field for flaw in flaws_of(error, given, in_query=True)]
+        raise InvalidValue(fields[0].detail, param=fields[0].param, errors=fields) from None
     window_of(request.start_date, request.end_date, call.now)
     return query
 
@@ -131,7 +131,7 @@ def _leave_room(owner: str, exports: ExportRepository) -> None:
     )
     if len(list(islice(entries, MAX_OPEN))) == MAX_OPEN:
         raise TooManyExports(
-            f"{MAX_OPEN} exports wait or are being written; ask again when some are completed",
+            f"{MAX_OPEN} exports are queued or running; try again when some are completed",
             retry_after_seconds=RETRY_SECONDS,
         )
 

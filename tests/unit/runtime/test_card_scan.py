@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from runtime.card_numbers import holds_card_number
 from runtime.domain.card_data import find_card_data
-from runtime.handlers.request import MAX_BODY_BYTES
+from runtime.handlers.json_body import MAX_BODY_BYTES
 from tests.support.card_bodies import ORDINARY, worst_bodies
 from tests.support.card_definition import holds_card_number_by_definition
 

@@ -15,12 +15,8 @@ from runtime.contract.endpoint import Endpoint, Permission
 from runtime.contract.endpoints import ENDPOINTS
 from runtime.contract.merchants import MerchantRequest
 from runtime.errors import Forbidden, PlatformError
-from runtime.handlers.request import (
-    MAX_BODY_BYTES,
-    MAX_NOTIFICATION_BYTES,
-    Request,
-    read_request,
-)
+from runtime.handlers.json_body import MAX_BODY_BYTES
+from runtime.handlers.request import MAX_NOTIFICATION_BYTES, Request, read_request
 from tests.support.http import EVERYTHING, OPERATOR, http_event, token_of
 from tests.support.outside import OUTSIDE
 
@@ -215,7 +211,7 @@ def test_a_number_that_is_too_long_is_refused_in_words_of_the_api() -> None:
         read(raw='{"a": ' + "9" * 5_000 + "}")
     assert (
         refused.value.detail
-        == "the body is no JSON: a number has 5000 digits; at most 4300 are read"
+        == "The request body is not valid JSON: a number has 5000 digits; the limit is 4300"
     )
 
 
@@ -451,7 +447,9 @@ def test_a_decision_that_moves_money_needs_another_permission_and_says_which() -
         return {"lines": [{**one, "action": action} for action in actions]}
 
     endpoint, reports = BY_NAME["resolveExceptions"], token_of("mer_1", "reports")
-    with pytest.raises(Forbidden, match="lacks the permission transfers, which accept needs"):
+    with pytest.raises(
+        Forbidden, match="lacks the permission transfers, which the action accept needs"
+    ):
         read(endpoint, body=body("ignore", "accept"), authorizer=reports)
     assert read(endpoint, body=body("ignore"), authorizer=reports)
     both = token_of("mer_1", "reports transfers")

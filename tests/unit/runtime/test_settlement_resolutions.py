@@ -95,8 +95,8 @@ def test_the_table_has_every_status() -> None:
         ({"action": "accept", "note": "  "}, "note"),
         ({"action": "accept", "note": "x" * 501}, "note"),
         ({"action": "explode", "note": "n"}, "action"),
-        ({"action": "link", "note": "n"}, "link needs a transaction_id"),
-        ({"action": "accept", "note": "n", "transaction_id": "txn_1"}, "link needs"),
+        ({"action": "link", "note": "n"}, "is required for the action link"),
+        ({"action": "accept", "note": "n", "transaction_id": "txn_1"}, "action link"),
         ({"action": "accept", "note": "n", "amount": 1}, "amount"),
     ],
 )
@@ -134,7 +134,7 @@ def test_whatever_moves_money_needs_the_permission_transfers(action: str) -> Non
 
 @pytest.mark.parametrize("status", ["matched", "superseded"])
 def test_lines_that_need_no_decision_are_not_among_exceptions(status: str) -> None:
-    with pytest.raises(ValidationError, match="need no decision; read them at"):
+    with pytest.raises(ValidationError, match="need no decision; list them with"):
         ExceptionQuery(status=LineStatus(status))
     assert ExceptionQuery(status=LineStatus.EXPECTED)
 

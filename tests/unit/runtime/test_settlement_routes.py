@@ -92,7 +92,7 @@ def test_a_named_checksum_is_part_of_the_signature(api: Functions, shop: str) ->
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("", "at least 1 character"),
+        ("", "must not be empty"),
         ("   ", "the file's name"),
         ("a/b.csv", "not a path"),
         ("a\\b.csv", "not a path"),
