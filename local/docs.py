@@ -89,7 +89,7 @@ def _invalid_example() -> Iterator[str]:
     try:
         PaymentRequest.model_validate_json(json.dumps(sent))
     except ValidationError as invalid:
-        fields = [flaw.field for flaw in flaws_of(invalid, sent)]
+        fields = [flaw.field for flaw in flaws_of(invalid, sent, PaymentRequest)]
         error = InvalidValue(fields[0].detail, param=fields[0].param, errors=fields)
         told = json.loads(problem(error, instance="/v1/payments", request_id="…").body)
         yield from json.dumps(told, indent=2, ensure_ascii=False).splitlines()

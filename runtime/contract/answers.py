@@ -46,7 +46,9 @@ def problem(error: PlatformError, *, instance: str, request_id: str) -> StoredAn
         "type": PROBLEM_TYPE_BASE + error.code,
         "title": error.title,
         "status": int(status),
-        "detail": f"see the log of request {request_id}" if internal else error.detail,
+        "detail": f"An internal error occurred; report the request id {request_id}"
+        if internal
+        else error.detail,
         "instance": echoed_path(instance),
         "code": error.code,
         "param": error.param,

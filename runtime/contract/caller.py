@@ -36,7 +36,7 @@ class Caller:
         if self.is_operator:
             return
         if permission is Permission.ADMIN or permission not in self.permissions:
-            raise Forbidden(f"this token lacks the permission {permission!s}")
+            raise Forbidden(f"This token lacks the permission {permission!s}")
 
     def merchant(self, acting_for: str | None) -> str:
         """The merchant this call is about.
@@ -46,7 +46,8 @@ class Caller:
         merchant_id = self.owner(acting_for)
         if merchant_id == PLATFORM:
             raise InvalidValue(
-                "an operator must say for which merchant: give merchant_id", param="merchant_id"
+                "merchant_id is required: operators must name the merchant to act for",
+                param="merchant_id",
             )
         return merchant_id
 
@@ -55,9 +56,11 @@ class Caller:
         if self.is_operator:
             return acting_for or PLATFORM
         if acting_for is not None:
-            raise Forbidden("merchant_id is for operators; yours is in your token")
+            raise Forbidden(
+                "Only operators may send merchant_id; your token already names your merchant"
+            )
         if self.merchant_id is None:
-            raise Forbidden("this token names no merchant and is no operator's")
+            raise Forbidden("This token belongs to neither a merchant nor an operator")
         return self.merchant_id
 
     def scope(self, acting_for: str | None) -> Scope:
@@ -80,5 +83,5 @@ class Caller:
 def found(row: RowT | None, kind: str, identifier: str) -> RowT:
     """`row`, if the reader's scope had it. Raises NotFound: somebody else's is none."""
     if row is None:
-        raise NotFound(f"no {kind} {echoed(identifier)}")
+        raise NotFound(f"No such {kind}: {echoed(identifier)}")
     return row

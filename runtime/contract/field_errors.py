@@ -14,7 +14,7 @@ from decimal import Decimal
 from math import inf
 from typing import Any, Final
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from runtime.contract.forms import form_of
 from runtime.echo import NOT_REPEATED, echoed, quoted
@@ -116,11 +116,16 @@ class Flaw:
 
 
 def flaws_of(
-    error: ValidationError, document: Mapping[str, Any], *, in_query: bool = False
+    error: ValidationError,
+    document: Mapping[str, Any],
+    shape: type[BaseModel],
+    *,
+    in_query: bool = False,
 ) -> tuple[Flaw, ...]:
-    """What is wrong with a body or query, at most one flaw per field, in the document's order.
+    """What is wrong with a document that does not fit `shape`: at most one flaw per field.
 
-    Fields that are missing come last. `in_query`: every value is text by nature.
+    They are in the order of the document; fields that are missing come last. `in_query`: every
+    value is text by nature.
     """
     found: dict[tuple[int | str, ...], tuple[_Place, Flaw]] = {}
     for problem in error.errors(include_url=False, include_input=False):
@@ -131,7 +136,10 @@ def flaws_of(
         if problem["type"] == "too_short" and len(place.value) >= context["min_length"]:
             # Items that are invalid themselves were not counted; they have errors of their own.
             continue
-        detail = _sentence(problem["type"], context, place, document, in_query=in_query)
+        if problem["type"] == _UNKNOWN:
+            detail = _unknown(place, shape, in_query=in_query)
+        else:
+            detail = _sentence(problem["type"], context, place, document, in_query=in_query)
         flaw = Flaw(problem["type"], FieldError(place.param, detail))
         found.setdefault(place.path, (place, flaw))
     ordered = sorted(found.values(), key=lambda each: each[0].order)
@@ -177,6 +185,11 @@ class _Place:
         return cls(tuple(path), tuple(order), here, location[-1:] == ("[key]",))
 
 
+def first_field(error: ValidationError) -> str:
+    """Path of the first invalid field, for documents whose sender is no client of the API."""
+    return path_text(error.errors(include_url=False, include_input=False)[0]["loc"])
+
+
 def path_text(path: Iterable[int | str]) -> str:
     """A field's path as `param` has it; a caller's own names are repeated like any value."""
     return ".".join(echoed(str(part)) for part in path) or "body"
@@ -190,8 +203,6 @@ def _sentence(
     *,
     in_query: bool,
 ) -> str:
-    if kind == _UNKNOWN:
-        return _unknown(place, in_query=in_query)
     if kind == "value_error":
         text = str(context["error"])
         # A validator says the end of a sentence about its field, or a whole sentence.
@@ -212,12 +223,12 @@ def _sentence(
     return f"{subject} {_filled(kind, rule, context)}{got}"
 
 
-def _unknown(place: _Place, *, in_query: bool) -> str:
+def _unknown(place: _Place, shape: type[BaseModel], *, in_query: bool) -> str:
     if in_query:
         return f"Unknown query parameter {place.param}"
-    if len(place.path) > 1:
-        return f"Unknown field {place.param}"
-    return f"Unknown field {place.param}; put your own references in metadata"
+    if len(place.path) == 1 and "metadata" in shape.model_fields:
+        return f"Unknown field {place.param}; put your own references in metadata"
+    return f"Unknown field {place.param}"
 
 
 def _filled(kind: str, rule: _Rule, context: Mapping[str, Any]) -> str:

@@ -33,7 +33,8 @@ class Terms:
     """Under what terms accounts are touched.
 
     `owner`: whose they must be; None lets an operator touch any. `ordinary_only`: neither the
-    platform's types nor folded ones. `several_legs` only changes which field is named.
+    platform's types nor folded ones. With `several_legs`, errors name the field
+    `legs`, and the account in their text.
     """
 
     owner: str | None
@@ -57,7 +58,9 @@ def ownership_refusal(touched: Sequence[Touched], terms: Terms) -> NotFound | No
 
 def unknown_account(movement: Movement, terms: Terms) -> NotFound:
     """There is no such account, or not for this caller."""
-    return NotFound(f"no account {echoed(movement.account_id)}", param=_param(movement, terms))
+    return NotFound(
+        f"No such account: {echoed(movement.account_id)}", param=_param(movement, terms)
+    )
 
 
 def first_refusal(touched: Sequence[Touched], terms: Terms) -> PlatformError | None:
@@ -80,7 +83,7 @@ def _permitted(movement: Movement, account: Account, terms: Terms) -> PlatformEr
     if ordinary or not terms.ordinary_only:
         return None
     return Forbidden(
-        f"transfers that touch {account.id} are for operators", param=_param(movement, terms)
+        f"Only operators can transfer from or to {account.id}", param=_param(movement, terms)
     )
 
 
@@ -88,7 +91,7 @@ def _active(movement: Movement, account: Account, terms: Terms) -> PlatformError
     if account.status is AccountStatus.ACTIVE:
         return None
     return InactiveAccount(
-        f"account {account.id} is {account.status}", param=_param(movement, terms)
+        f"Account {account.id} is {account.status}", param=_param(movement, terms)
     )
 
 
@@ -96,7 +99,7 @@ def _same_currency(movement: Movement, account: Account, terms: Terms) -> Platfo
     if account.currency == terms.currency:
         return None
     return CurrencyMismatch(
-        f"account {account.id} is in {account.currency}, the transfer in {terms.currency}",
+        f"Account {account.id} is in {account.currency}, but the transfer is in {terms.currency}",
         param=_param(movement, terms),
     )
 
@@ -105,7 +108,7 @@ def _unlocked(movement: Movement, account: Account, terms: Terms) -> PlatformErr
     if movement.spendable >= 0 or not is_locked(account.locked_until, terms.at):
         return None
     return Locked(
-        f"account {account.id} is locked until {account.locked_until}",
+        f"Account {account.id} is locked until {account.locked_until}",
         param=_param(movement, terms),
     )
 
@@ -113,8 +116,9 @@ def _unlocked(movement: Movement, account: Account, terms: Terms) -> PlatformErr
 def _funded(movement: Movement, account: Account, terms: Terms) -> PlatformError | None:
     if account.spendable + movement.spendable >= 0 or movement.spendable >= 0:
         return None
+    where = f" in {account.id}" if terms.several_legs else ""
     return InsufficientFunds(
-        f"insufficient funds in {account.id}: available {account.spendable}, "
+        f"Insufficient funds{where}: available {account.spendable}, "
         f"requested {-movement.spendable}",
         param=_param(movement, terms),
     )

@@ -162,9 +162,9 @@ class ChainCheck:
 
     def _fault(self, row: Link | Unreadable) -> str | None:
         if isinstance(row, Unreadable):
-            return "the row is no audit row: an attribute is missing or of another type"
+            return "the row is not an audit row: an attribute is missing or has the wrong type"
         if not row.holds:
-            return "the row is not what was hashed: something in it was changed"
+            return "the row does not match its hash: it was changed"
         expected = GENESIS if self._before is None else self._before.hash
         if row.prev_hash != expected:
             return (
@@ -177,9 +177,9 @@ class ChainCheck:
         place = row.sequence.partition(OUTSIDE)[0]
         if is_outside(row.sequence):
             untold = place > version_key(self._newest)
-            return f"it stands after version {place}, which no row tells" if untold else None
+            return f"it follows version {place}, for which there is no row" if untold else None
         if place != version_key(row.version):
-            return f"it tells version {row.version}, which is not what its sequence says"
+            return f"it is of version {row.version}, which does not match its sequence"
         known = 0 if self._before is None else self._before.version
         jumped = self._before is not None and is_outside(self._before.sequence)
         follows = row.version <= self._newest + 1 if jumped else row.version == known + 1

@@ -111,7 +111,7 @@ def _complete(context: Mapping[Any, Any], now_seconds: float) -> Identity:
 
 
 def _undecided(retry_after: Any) -> Unavailable:
-    error = Unavailable("your credential could not be checked just now; send it again")
+    error = Unavailable("The credential could not be checked; try again")
     if isinstance(retry_after, str) and _RETRY_AFTER.fullmatch(retry_after):
         error.retry_after_seconds = int(retry_after)
     return error

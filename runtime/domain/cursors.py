@@ -22,7 +22,7 @@ def seal(key: bytes, binding: str, position: str) -> str:
 def unseal(key: bytes, binding: str, cursor: str) -> str:
     """The position in a cursor of ours. Raises BadCursor for any other text."""
     refusal = BadCursor(
-        "the cursor was not made by this list with these filters; start again without one",
+        "The cursor belongs to another list or other filters; start again without a cursor",
         param="cursor",
     )
     if len(cursor) > MAX_CURSOR_CHARACTERS or not cursor.isascii():

@@ -89,7 +89,7 @@ def counted_exactly(limits: tuple[Limit, ...]) -> bool:
 def used_up(limit: Limit, now: datetime) -> RateLimited:
     """The refusal of whoever comes after the last payment of a window."""
     return RateLimited(
-        f"merchant {limit.merchant_id} has had its {limit.payments} payments "
+        f"Merchant {limit.merchant_id} has used its {limit.payments} payments "
         f"of the {limit.span} {limit.window} (UTC)",
         retry_after_seconds=max(1, ceil((limit.end - now).total_seconds())),
     )

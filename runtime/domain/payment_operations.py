@@ -54,16 +54,29 @@ def refusal_of(
         return state
     if len(payment.transaction_ids) >= MOST_BEFORE[kind]:
         return InvalidState(
-            f"{payment.id} has {len(payment.transaction_ids)} transactions and takes no {kind} more"
+            f"{payment.id} has {len(payment.transaction_ids)} transactions; another {kind} is not "
+            "possible"
         )
     ceiling = ceiling_of(payment, kind)
     if kind is TransactionType.VOID or 0 < amount <= ceiling:
         return None
+    return AmountTooLarge(_above_ceiling(payment, kind, amount), param="amount")
+
+
+def _above_ceiling(payment: Payment, kind: TransactionType, amount: int) -> str:
+    """What to say of an amount that is more than can be captured or refunded."""
+    ceiling = ceiling_of(payment, kind)
+    refunded = kind is TransactionType.REFUND and payment.amount_refunded >= payment.amount_captured
     pending = payment.pending_refund_minor + payment.pending_capture_minor
-    meanwhile = f", {pending} are pending" if pending else ""
-    return AmountTooLarge(
-        f"{amount} cannot be {_NOUNS[kind]}: of {payment.id} at most {ceiling} can{meanwhile}",
-        param="amount",
+    if ceiling == 0 and refunded and not pending:
+        return f"{payment.id} has already been refunded in full"
+    also = f"; {pending} are pending" if pending else ""
+    if ceiling == 0:
+        return f"Nothing of {payment.id} can still be {_NOUNS[kind]}{also}"
+    if amount < 1:
+        return "amount must be at least 1"
+    return (
+        f"Only {ceiling} of {payment.id} can still be {_NOUNS[kind]}; you asked for {amount}{also}"
     )
 
 
@@ -73,16 +86,19 @@ def _state_refusal(payment: Payment, kind: TransactionType, *, final: bool) -> P
             return _wrong_state(payment, kind)
         if payment.status is PaymentStatus.REQUIRES_CAPTURE and payment.amount_captured == 0:
             return InvalidState(
-                f"{payment.id} is {payment.status}: nothing was captured, so cancel it instead"
+                f"{payment.id} is {payment.status}: nothing was captured yet; cancel it instead"
             )
         return None
     if payment.status is not PaymentStatus.REQUIRES_CAPTURE:
         return _wrong_state(payment, kind)
     if payment.closing_id is not None:
-        return InvalidState(f"{payment.id} is being captured in full or canceled just now")
+        return InvalidState(
+            f"{payment.id} is being captured in full or canceled; wait for the result"
+        )
     if payment.pending_capture_minor and (kind is TransactionType.VOID or final):
         return InvalidState(
-            f"{payment.id} has a pending capture of {payment.pending_capture_minor}; wait for it"
+            f"{payment.id} has a pending capture of {payment.pending_capture_minor}; wait for the "
+            "result"
         )
     return None
 

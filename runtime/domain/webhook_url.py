@@ -19,7 +19,7 @@ MAX_HOST: Final = 253
 """Characters of a name (RFC 1035)."""
 MAX_PORT: Final = 65_535
 
-_UNREADABLE: Final = "has a host that cannot be read"
+_UNREADABLE: Final = "has a host that is not valid"
 _INTERNAL_DOMAINS: Final = ("localhost", "localdomain", "local", "internal", "home.arpa")
 _VISIBLE: Final = re.compile(r"[\x21-\x7e]+")
 _AUTHORITY: Final = re.compile(r"(?:\[(?P<v6>[0-9a-f:.]+)\]|(?P<name>[^\[\]:]+))(?::(?P<port>.*))?")
@@ -74,9 +74,9 @@ def fault_of(url: str, *, allow_local: bool = False) -> str | None:
     except ValueError:
         return _UNREADABLE
     if not parts.netloc:
-        return "is no absolute https:// URL with a host"
+        return "must be an absolute https:// URL with a host"
     if "@" in parts.netloc:
-        return "holds credentials"
+        return "must not contain credentials"
     authority = _AUTHORITY.fullmatch(parts.netloc.lower())
     if authority is None:
         return _UNREADABLE
@@ -94,20 +94,22 @@ def is_public(address: IPv4Address | IPv6Address) -> bool:
 
 def _fault_of_text(url: str) -> str | None:
     if len(url) > MAX_WEBHOOK_URL:
-        return f"is longer than {MAX_WEBHOOK_URL:,} characters"
+        return f"must have at most {MAX_WEBHOOK_URL:,} characters"
     # Parsers differ in what they make of the rest; the one that delivers must see what we judged.
     if not _VISIBLE.fullmatch(url) or "\\" in url:
-        return "holds more than visible ASCII; write names as xn--…, and the rest percent-encoded"
+        return (
+            "must contain only visible ASCII: write host names as xn--… and percent-encode the rest"
+        )
     if "#" in url:
-        return "has a fragment, which no request carries"
+        return "must not have a fragment"
     return None
 
 
 def _fault_of_address(scheme: str, authority: re.Match[str]) -> str | None:
     if scheme != "https":
-        return "does not begin with https://"
+        return "must begin with https://"
     if authority["port"] not in ALLOWED_PORTS:
-        return "names a port other than 443 and 8443"
+        return "must use the port 443 or 8443"
     return _fault_of_ipv6(authority["v6"]) if authority["v6"] else _fault_of_host(authority["name"])
 
 
@@ -125,7 +127,7 @@ def _fault_of_ipv6(text: str) -> str | None:
         address = IPv6Address(text)
     except AddressValueError:
         return _UNREADABLE
-    return None if is_public(address) else "names an address that is not public"
+    return None if is_public(address) else "must not point to an address that is not public"
 
 
 def _fault_of_host(host: str) -> str | None:
@@ -134,11 +136,11 @@ def _fault_of_host(host: str) -> str | None:
     if _NUMBER.fullmatch(labels[-1]):
         return _fault_of_ipv4(host)
     if len(host) > MAX_HOST or not all(map(_LABEL.fullmatch, labels)):
-        return "has a host that is no name of the DNS, written without a dot at its end"
+        return "has a host that is not a valid DNS name (without a dot at its end)"
     if any(host == domain or host.endswith(f".{domain}") for domain in _INTERNAL_DOMAINS):
-        return "names a host of an internal network"
+        return "must not point to a host of an internal network"
     if len(labels) == 1:
-        return "names a host without its domain"
+        return "must have a host with its domain"
     return None
 
 
@@ -147,4 +149,4 @@ def _fault_of_ipv4(host: str) -> str | None:
         address = IPv4Address(host)
     except AddressValueError:
         return "has an address that is not written as four decimal numbers"
-    return None if is_public(address) else "names an address that is not public"
+    return None if is_public(address) else "must not point to an address that is not public"

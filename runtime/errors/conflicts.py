@@ -12,14 +12,14 @@ class Conflict(PlatformError):
 
     status = HTTPStatus.CONFLICT
     code = "conflict"
-    title = "The resource is in another state"
+    title = "The request conflicts with the current state"
 
 
 class IdempotencyInFlight(Conflict):
     """The first request with this key is still running."""
 
     code = "idempotency_in_flight"
-    title = "The first request with this key is still running"
+    title = "The first request with this Idempotency-Key is still running"
     retry_after_seconds = 1
 
 
@@ -27,20 +27,21 @@ class AlreadyExists(Conflict):
     """Something unique is taken."""
 
     code = "already_exists"
+    title = "The resource already exists"
 
 
 class AlreadyPosted(Conflict):
     """The transfer's money has moved; a correction is a new transfer."""
 
     code = "already_posted"
-    title = "The transfer is processed already"
+    title = "The transfer has already been processed"
 
 
 class AlreadyCanceled(Conflict):
     """The hold was given back before."""
 
     code = "already_canceled"
-    title = "The hold is canceled already"
+    title = "The hold has already been canceled"
 
 
 class HoldExpired(Conflict):
@@ -54,14 +55,14 @@ class BalanceNotZero(Conflict):
     """The account that is to be closed still has money."""
 
     code = "balance_not_zero"
-    title = "Only an account at zero can be closed"
+    title = "The account's balance is not zero"
 
 
 class OpenHolds(Conflict):
     """Money is held from or towards the account that is to be closed."""
 
     code = "open_holds"
-    title = "Holds on the account are open"
+    title = "The account has open holds"
 
 
 class AccountInUse(Conflict):
@@ -75,21 +76,21 @@ class StaleVersion(Conflict):
     """Somebody changed it since the caller read it: read it again, then repeat the change."""
 
     code = "stale_version"
-    title = "It was changed meanwhile"
+    title = "The resource has changed since it was read"
 
 
 class InvalidState(Conflict):
     """A payment or processor event is where this step is not allowed; the detail says where."""
 
     code = "invalid_state"
-    title = "The present state does not allow this"
+    title = "The current state does not allow this"
 
 
 class SecretsStillSign(Conflict):
     """As many replaced webhook secrets as there may be still sign; the detail says until when."""
 
     code = "secrets_still_sign"
-    title = "Too many webhook secrets change over"
+    title = "Too many previous webhook secrets are still valid"
 
 
 class ProcessorAccountRemoved(Conflict):

@@ -50,7 +50,7 @@ class Unavailable(PlatformError):
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "unavailable"
-    title = "Try again in a moment"
+    title = "The service is temporarily unavailable"
     retry_after_seconds = 1
 
 
@@ -58,6 +58,7 @@ class KeysUnavailable(Unavailable):
     """KMS does not answer, or the key is switched off: nothing can be enciphered or opened now."""
 
     code = "keys_unavailable"
+    title = "The encryption keys are temporarily unavailable"
 
 
 class AlreadyClaimed(Exception):

@@ -13,49 +13,56 @@ class BadRequest(PlatformError):
 
     status = HTTPStatus.BAD_REQUEST
     code = "bad_request"
-    title = "The request could not be understood"
+    title = "The request cannot be read"
 
 
 class MalformedJson(BadRequest):
     """The body is not a JSON object in UTF-8."""
 
     code = "malformed_json"
+    title = "The request body is not a JSON object"
 
 
 class UnknownField(BadRequest):
     """The body has a member that this route does not know."""
 
     code = "unknown_field"
+    title = "The request has an unknown field"
 
 
 class UnknownParameter(BadRequest):
     """The query has a parameter that this route does not know."""
 
     code = "unknown_parameter"
+    title = "The request has an unknown query parameter"
 
 
 class InvalidParameter(BadRequest):
     """A query parameter has the wrong form, or is given twice."""
 
     code = "invalid_parameter"
+    title = "A query parameter is not valid"
 
 
 class MissingIdempotencyKey(BadRequest):
     """A request that moves money came without an Idempotency-Key."""
 
     code = "missing_idempotency_key"
+    title = "An Idempotency-Key is required"
 
 
 class ConflictingIdempotencyKeys(BadRequest):
     """Header and body name two different idempotency keys, or one that is no key."""
 
     code = "invalid_idempotency_key"
+    title = "The Idempotency-Key is not valid"
 
 
 class BadCursor(BadRequest):
     """The cursor was not made by this list with these filters."""
 
     code = "bad_cursor"
+    title = "The cursor is not valid"
 
 
 class Unauthorized(PlatformError):
@@ -73,12 +80,12 @@ class Unauthorized(PlatformError):
     @classmethod
     def missing(cls) -> Self:
         """No credential was sent."""
-        return cls("send Authorization: Bearer, with a token or an API key")
+        return cls("The Authorization header is missing; send a token or an API key as Bearer")
 
     @classmethod
     def invalid(cls) -> Self:
         """One was sent, and is not accepted."""
-        error = cls("the bearer token is invalid or has expired; get a new one")
+        error = cls("The bearer token is not valid or has expired; get a new one")
         error.challenge = f'{cls.challenge}, error="invalid_token"'
         return error
 
@@ -127,7 +134,7 @@ class Forbidden(PlatformError):
 
     status = HTTPStatus.FORBIDDEN
     code = "forbidden"
-    title = "This token may not do that"
+    title = "The token does not permit this"
 
 
 class NotFound(PlatformError):
@@ -135,7 +142,7 @@ class NotFound(PlatformError):
 
     status = HTTPStatus.NOT_FOUND
     code = "not_found"
-    title = "No such resource"
+    title = "The resource does not exist"
 
 
 class MethodNotAllowed(PlatformError):
@@ -143,7 +150,7 @@ class MethodNotAllowed(PlatformError):
 
     status = HTTPStatus.METHOD_NOT_ALLOWED
     code = "method_not_allowed"
-    title = "This path does not take that method"
+    title = "The path does not accept this method"
 
     def __init__(self, detail: str, *, allow: tuple[str, ...]) -> None:
         super().__init__(detail)
@@ -163,7 +170,7 @@ class UnsupportedMediaType(PlatformError):
 
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
     code = "unsupported_media_type"
-    title = "Send application/json"
+    title = "The request body must be application/json"
 
 
 class Locked(PlatformError):
@@ -171,7 +178,7 @@ class Locked(PlatformError):
 
     status = HTTPStatus.LOCKED
     code = "locked"
-    title = "Locked after failed attempts"
+    title = "The customer or account is locked after failed attempts"
 
 
 class RateLimited(PlatformError):

@@ -12,7 +12,7 @@ class Unprocessable(PlatformError):
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     code = "unprocessable"
-    title = "The request is not acceptable"
+    title = "A value is not valid"
 
 
 class InvalidValue(Unprocessable):
@@ -25,25 +25,28 @@ class IdempotencyKeyReused(Unprocessable):
     """The key was used for another payload."""
 
     code = "idempotency_key_reused"
+    title = "The Idempotency-Key was used with another request"
 
 
 class AmountTooLarge(Unprocessable):
     """Above the merchant's largest payment."""
 
     code = "amount_too_large"
+    title = "The amount is too large"
 
 
 class CardDataRefused(Unprocessable):
     """Something in the request looks like a card number or a security code."""
 
     code = "card_data_refused"
-    title = "Never send card numbers or security codes"
+    title = "The request contains card data"
 
 
 class InactiveMerchant(Unprocessable):
     """The merchant may not take payments now."""
 
     code = "inactive_merchant"
+    title = "The merchant is inactive"
 
 
 class WrongProcessorMode(Unprocessable):
@@ -57,47 +60,49 @@ class SummaryTooLarge(Unprocessable):
     """More payments in the range than one answer adds up."""
 
     code = "summary_too_large"
+    title = "The time range has too many payments"
 
 
 class ChainTooLong(Unprocessable):
     """More audit rows than one answer verifies."""
 
     code = "chain_too_long"
+    title = "The entity has too many audit rows"
 
 
 class SameAccount(Unprocessable):
     """A leg from an account to itself moves nothing."""
 
     code = "same_account"
-    title = "The two accounts are one"
+    title = "Source and destination accounts must differ"
 
 
 class InactiveAccount(Unprocessable):
     """The account is inactive or closed."""
 
     code = "inactive_account"
-    title = "The account takes no transfers"
+    title = "The account is not active"
 
 
 class CurrencyMismatch(Unprocessable):
     """The account has another currency than the transfer."""
 
     code = "currency_mismatch"
-    title = "The account has another currency"
+    title = "The account has a different currency"
 
 
 class InsufficientFunds(Unprocessable):
     """The account would pass its floor: balance less what is held, plus its credit limit."""
 
     code = "insufficient_funds"
-    title = "The account has not enough funds"
+    title = "Insufficient funds"
 
 
 class ExceedsHold(Unprocessable):
     """More than was held."""
 
     code = "exceeds_hold"
-    title = "The amount is more than was held"
+    title = "The amount exceeds the hold"
 
 
 class TooManyMethods(Unprocessable):
@@ -111,7 +116,7 @@ class ActionNotApplicable(Unprocessable):
     """This cannot be done about the settlement line; the detail says what can."""
 
     code = "action_not_applicable"
-    title = "The action does not fit the settlement line"
+    title = "The action is not available for this settlement line"
 
 
 class LineDoesNotFit(Unprocessable):

@@ -52,7 +52,7 @@ class DeliveryQueue:
     def send(self, order: DeliveryOrder, delay: timedelta = timedelta(0)) -> None:
         """Queue one order, to be seen after `delay`, at most MAX_DELAY. Raises Unavailable."""
         if self.send_all([order], delay):
-            raise Unavailable(f"delivery {order.id} could not be queued; try again")
+            raise Unavailable(f"Delivery {order.id} could not be queued; try again")
 
     def send_all(
         self, orders: Sequence[DeliveryOrder], delay: timedelta = timedelta(0)

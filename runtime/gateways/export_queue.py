@@ -39,4 +39,4 @@ class ExportQueue:
                 DelaySeconds=delay_seconds,
             )
         except (BotoCoreError, ClientError) as error:
-            raise Unavailable(f"export {order.id} could not be queued") from error
+            raise Unavailable(f"Export {order.id} could not be queued; try again") from error

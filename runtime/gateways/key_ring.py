@@ -230,12 +230,12 @@ def _kms_errors(purpose: KeyPurpose, subject: str) -> Iterator[None]:
         if code in _WRONG_KEY:
             raise IntegrityError(f"KMS refuses the {purpose} key of {subject}: {code}") from error
         raise KeysUnavailable(
-            f"the encryption keys are not available ({code}); try again"
+            f"The encryption keys are not available ({code}); try again"
         ) from error
     except BotoCoreError as error:
         lost = type(error).__name__
         raise KeysUnavailable(
-            f"the encryption keys are not available ({lost}); try again"
+            f"The encryption keys are not available ({lost}); try again"
         ) from error
 
 

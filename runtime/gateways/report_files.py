@@ -34,4 +34,4 @@ class ReportFiles:
                 ContentType=content_type,
             )
         except (BotoCoreError, ClientError) as error:
-            raise Unavailable("S3 did not take the report; try again") from error
+            raise Unavailable("The report could not be stored; try again") from error

@@ -141,14 +141,14 @@ class WebhookHttp:
             addresses = lookup.result(timeout=max(deadline - time.monotonic(), 0))
         except LookupTimeout as slow:
             lookup.cancel()  # while it waits for a thread: the next ones need not wait for it
-            raise _Failed("the host's name could not be looked up in time") from slow
+            raise _Failed("the host name could not be resolved in time") from slow
         except (OSError, UnicodeError) as error:
-            raise _Failed("the host's name has no address") from error
+            raise _Failed("the host name has no address") from error
         if not addresses:
-            raise _Failed("the host's name has no address")
+            raise _Failed("the host name has no address")
         if not all(is_public(address) for address in addresses):
             # One bad address spoils them all: which one is connected to is the name's choice.
-            raise _Failed("the host's name has an address that is not public")
+            raise _Failed("the host name has an address that is not public")
         # A function without a VPC has no way to an IPv6 address.
         return sorted(addresses, key=lambda address: address.version)[:MAX_ADDRESSES]
 
@@ -185,7 +185,7 @@ class _Answer(http.client.HTTPResponse):
             if status >= HTTPStatus.OK or status == HTTPStatus.SWITCHING_PROTOCOLS:
                 return version, status, reason
             http.client.parse_headers(self.fp)
-        raise _Failed("it sent interim answers (1xx) without end")
+        raise _Failed("the server sent too many interim responses (1xx)")
 
 
 def _exchanged(
@@ -240,10 +240,10 @@ def _reason(error: Exception) -> str:
         case ssl.SSLCertVerificationError():
             return f"its certificate does not hold: {error.verify_message}"
         case ssl.SSLError():
-            return "no secure connection could be made"
+            return "no TLS connection could be made"
         case http.client.RemoteDisconnected() | ConnectionError():
-            return "the connection was closed without an answer"
+            return "the connection was closed without a response"
         case http.client.HTTPException():
-            return "the answer is no HTTP"
+            return "the response is not HTTP"
         case _:
             return "the connection failed"

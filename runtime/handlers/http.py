@@ -138,7 +138,11 @@ class HttpFunction(Generic[ServicesT]):
         if allow and event.http_method not in allow:
             detail = f"{path} accepts {', '.join(allow)}, not {event.http_method}"
             return _problem(MethodNotAllowed(detail, allow=allow), event)
-        return _problem(NotFound(nothing_at(event.raw_path)), event)
+        detail = nothing_at(event.raw_path)
+        shorter = event.raw_path.rstrip("/")
+        if shorter != event.raw_path and any(_same_path(e.path, shorter) for e in ENDPOINTS):
+            detail += f" (without the trailing slash: {echoed_path(shorter)})"
+        return _problem(NotFound(detail), event)
 
 
 def _refuse_unauthenticated(event: dict[str, Any], now_seconds: float) -> PlatformError | None:

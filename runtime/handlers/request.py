@@ -100,10 +100,7 @@ class Request:
 
 def nothing_at(path: str) -> str:
     """The message for a path without a route, or with an id that cannot be one."""
-    shown = echoed_path(path)
-    if len(path) > 1 and path.endswith("/"):
-        return f"There is nothing at {shown} (without the trailing slash: {shown.rstrip('/')})"
-    return f"There is nothing at {shown}"
+    return f"There is nothing at {echoed_path(path)}"
 
 
 def read_request(
@@ -247,7 +244,7 @@ def _query(endpoint: Endpoint, event: APIGatewayProxyEventV2) -> BaseModel | Non
     try:
         return shape.model_validate(dict(given))
     except ValidationError as error:
-        _refuse(error, given, UnknownParameter)
+        _refuse(error, given, shape, UnknownParameter)
 
 
 def _repeated(query_string: str) -> str | None:
@@ -296,7 +293,8 @@ def _refuse_card_data(document: Mapping[str, Any]) -> None:
     if suspect is not None:
         name = path_text(suspect.split("."))
         raise CardDataRefused(
-            f"{name} looks like a card number or a security code; send the processor's token",
+            f"{name} looks like a card number or a security code; send the processor's token "
+            "instead",
             param=name,
         )
 
@@ -309,7 +307,7 @@ def _body(endpoint: Endpoint, raw: bytes, document: Mapping[str, Any]) -> BaseMo
         body = endpoint.body.model_validate_json(raw)
     except ValidationError as error:
         _refuse_card_data(document)
-        _refuse(error, document, UnknownField)
+        _refuse(error, document, endpoint.body, UnknownField)
     _refuse_card_data(document)
     return body
 
@@ -317,6 +315,7 @@ def _body(endpoint: Endpoint, raw: bytes, document: Mapping[str, Any]) -> BaseMo
 def _refuse(
     error: ValidationError,
     document: Mapping[str, Any],
+    shape: type[BaseModel],
     unknown: type[UnknownField | UnknownParameter],
 ) -> NoReturn:
     """Report all invalid fields, unknown ones before values."""
@@ -324,7 +323,7 @@ def _refuse(
     if problems[0]["type"] == "json_invalid":
         # Text that json.loads takes and the validator does not: lone surrogates, for one.
         raise MalformedJson(NOT_JSON) from None
-    flaws = flaws_of(error, document, in_query=unknown is UnknownParameter)
+    flaws = flaws_of(error, document, shape, in_query=unknown is UnknownParameter)
     flaws = tuple(sorted(flaws, key=lambda flaw: not flaw.is_unknown_field))
     first = flaws[0]
     kind: type[PlatformError] = InvalidValue

@@ -77,11 +77,12 @@ class AccountRepository:
         except TransactionRefused as refused:
             if account.customer_id is not None and len(writes) - 1 in refused.failed:
                 raise NotFound(
-                    f"no customer {echoed(account.customer_id)}; create it first",
+                    f"No such customer: {echoed(account.customer_id)}",
                     param="customer_id",
                 ) from refused
             raise AlreadyExists(
-                "another account of this merchant has this number", param="account_number"
+                "account_number is already used by another account of this merchant",
+                param="account_number",
             ) from refused
 
     def alter(

@@ -68,7 +68,7 @@ class ApiKeyRepository:
         except TransactionRefused as refused:
             raise StaleWrite("api_keys", f"{before.prefix} was changed meanwhile") from refused
         except (BotoCoreError, ClientError, InvalidRequest) as error:
-            raise Unavailable(f"the use was not noted ({type(error).__name__})") from error
+            raise Unavailable(f"The use was not recorded ({type(error).__name__})") from error
 
     def newest_first(
         self, merchant_id: str, *, start_after: Key | None, page_size: int

@@ -91,10 +91,10 @@ def customer_refusal(
 ) -> PlatformError | None:
     """Why the merchant may not act for this customer at `at`; None: it may."""
     if customer is None or customer.merchant_id != merchant_id or customer.erased_at:
-        return NotFound(f"no customer {customer_id}; create it first", param="customer_id")
+        return NotFound(f"No such customer: {customer_id}", param="customer_id")
     if is_locked(customer.locked_until, at):
         return Locked(
-            f"customer {customer_id} is locked until {customer.locked_until}", param="customer_id"
+            f"Customer {customer_id} is locked until {customer.locked_until}", param="customer_id"
         )
     return None
 

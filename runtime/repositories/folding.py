@@ -155,7 +155,7 @@ class FoldRepository:
                 left = [item for at, item in enumerate(left) if at not in refused.failed]
             else:
                 return
-        raise Unavailable(f"fold row {target.account_id}#{shard} is too busy")
+        raise Unavailable(f"Balance shard {target.account_id}#{shard} is busy; try again")
 
     def balance_of(self, account_id: str) -> HotBalance:
         """A hot account for a guarded debit: row 00 first, then all shards, strongly consistent.
@@ -204,7 +204,7 @@ class FoldRepository:
                 return moved
             some = full[:MAX_CONSOLIDATED_AT_ONCE]
             moved += self._consolidate(account_id, some, change, now, status)
-        raise Unavailable(f"the shards of {account_id} are too busy to be consolidated; try again")
+        raise Unavailable(f"The balance shards of {account_id} are busy; try again")
 
     def _consolidate(
         self,

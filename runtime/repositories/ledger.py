@@ -299,8 +299,8 @@ def _shard_checks(wanted: Beginning) -> list[Check]:
 def _must_fit(writes: int) -> None:
     if writes > MAX_TRANSACTION_ITEMS:
         raise InvalidValue(
-            f"the transfer needs {writes} writes, and one commit takes {MAX_TRANSACTION_ITEMS}: a "
-            f"debit of a receivable looks at its {DEBIT_SHARDS} debit shards; split the transfer",
+            f"The transfer needs {writes} writes; the limit is {MAX_TRANSACTION_ITEMS}, and a "
+            f"debit of a receivable checks its {DEBIT_SHARDS} debit shards; split the transfer",
             param="legs",
         )
 

@@ -403,7 +403,7 @@ class Store:
         ceiling = min(cap, BACKOFF_BASE_SECONDS * 2 ** min(attempt, 16))
         delay = self.outside.chance.uniform(0, ceiling)
         if self.remaining_seconds() < delay + ANSWER_MARGIN_SECONDS:
-            raise Unavailable(f"the database was busy for too long ({reason}); try again")
+            raise Unavailable(f"The database was busy for too long ({reason}); try again")
         self.usage.retried()
         self.outside.sleep(delay)
 

@@ -67,7 +67,7 @@ def close_account(account_id: str, call: Call, desk: AccountDesk) -> StoredAnswe
             balance = sum(each.balance for each in desk.folds.rows_of(row.id))
         if balance:
             raise BalanceNotZero(
-                f"account {row.id} has a balance of {balance}; bring it to zero first"
+                f"Account {row.id} has a balance of {balance}; bring it to zero first"
             )
         if row.posting is Posting.FOLDED and not emptied:
             # A closed account is at zero in each of its rows. Where that takes a commit, `row` is
@@ -83,12 +83,12 @@ def _must_be_closable(row: Account) -> None:
     """A hold steps the version of row 00, hot or not, so none begins unseen."""
     if is_of_chart(row.id):
         raise AccountInUse(
-            f"{row.id} is an account of the chart: payments and settlements can be booked on it at "
-            "any time, so it stays open"
+            f"{row.id} is part of the chart of accounts: payments and settlements are booked on "
+            "it, so it cannot be closed"
         )
     if row.held_out or row.held_in:
         raise OpenHolds(
-            f"account {row.id} has {row.held_out} held and {row.held_in} on its way; post or "
+            f"Account {row.id} has {row.held_out} held and {row.held_in} incoming; post or "
             "cancel these holds first"
         )
 
@@ -99,8 +99,8 @@ def _must_have_rested(row: Account, call: Call, *, emptied: bool) -> None:
     if row.status is not AccountStatus.INACTIVE or not rested:
         minutes = int(FOLDED_REST.total_seconds() // 60)
         raise Conflict(
-            f"a folded account is closed once it was inactive for {minutes} minutes; "
-            f"{row.id} is {row.status} since {row.updated_at}"
+            f"A folded account can be closed after {minutes} minutes of inactivity; "
+            f"{row.id} has been {row.status} since {row.updated_at}"
         )
 
 
@@ -108,7 +108,7 @@ def _to(row: Account, status: AccountStatus) -> Account:
     if row.status is status:
         return row
     if row.status is AccountStatus.CLOSED:
-        raise Conflict(f"account {row.id} is closed for good")
+        raise Conflict(f"Account {row.id} is closed and cannot be opened again")
     return row.model_copy(update={"status": status})
 
 
@@ -134,7 +134,7 @@ def _alter(account_id: str, step: _Step, call: Call, desk: AccountDesk) -> Store
             )
         except StaleWrite:
             continue
-    raise Unavailable(f"account {account_id} is too busy to be changed; try again")
+    raise Unavailable(f"Account {account_id} is being changed by other requests; try again")
 
 
 def _stamped(row: Account, after: Account, call: Call, desk: AccountDesk) -> Account:

@@ -91,7 +91,8 @@ def list_accounts(query: AccountQuery, call: Call, archive: AccountArchive) -> A
         page = _of_status(query, query.status, query.account_type, owner, position, archive)
     else:
         raise InvalidValue(
-            "give account_number, customer_id, or status and account_type", param="customer_id"
+            "Filter by account_number, by customer_id, or by status and account_type",
+            param="customer_id",
         )
     rows = archive.accounts.get_many(page.entries, scope)
     current = (row for row in rows if _matches(row, query))
@@ -133,7 +134,7 @@ def owner_of_list(customer_id: str | None, call: Call, customers: CustomerReposi
         return owner
     customer = customers.owner(customer_id, call.scope)
     if customer is None:
-        raise NotFound(f"no customer {echoed(customer_id)}", param="customer_id")
+        raise NotFound(f"No such customer: {echoed(customer_id)}", param="customer_id")
     return customer.merchant_id
 
 

@@ -35,7 +35,9 @@ class AccountDesk:
 def create_account(request: AccountRequest, call: Call, desk: AccountDesk) -> StoredAnswer:
     """Open an account: 201. Raises NotFound (customer), AlreadyExists (number)."""
     if request.opening_balance and call.idempotency_key is None:
-        raise MissingIdempotencyKey("an opening balance moves money: send an Idempotency-Key")
+        raise MissingIdempotencyKey(
+            "Idempotency-Key is required with an opening_balance; use a unique value per account"
+        )
     owner = call.caller.owner(call.acting_for)
     buckets = desk.merchants.index_buckets(owner)
     account = _new_account(request, call, owner, buckets)

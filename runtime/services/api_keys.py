@@ -126,7 +126,7 @@ def revoke_api_key(prefix: str, call: Call, desk: ApiKeyDesk) -> StoredAnswer:
             )
         except StaleWrite:
             continue
-    raise Unavailable(f"API key {prefix} is too busy to be changed; try again")
+    raise Unavailable(f"API key {prefix} is being changed by other requests; try again")
 
 
 def list_api_keys(query: ApiKeyQuery, call: Call, archive: ApiKeyArchive) -> ApiKeyList:

@@ -51,7 +51,9 @@ def list_audit(query: AuditQuery, call: Call, trail: AuditTrail) -> AuditList:
     """
     given = [name for name in _FILTERS if getattr(query, name) is not None]
     if len(given) != 1:
-        raise InvalidValue("give one of entity_id, action and user_id", param="entity_id")
+        raise InvalidValue(
+            "Filter by exactly one of entity_id, action and user_id", param="entity_id"
+        )
     start, end = window_of(query.start_date, query.end_date, call.now)
     times = to_instant(start), to_instant(end)
     whose = ("audit",) if call.scope.owner is None else ("audit", "of", call.scope.owner)
@@ -83,7 +85,7 @@ def verify_chain(entity_id: str, query: VerifyQuery, call: Call, trail: AuditTra
     for count, row in enumerate(trail.audit.chain(entity_id), start=1):
         if count > MAX_CHAIN_ROWS:
             raise ChainTooLong(
-                f"{entity_id} has more than {MAX_CHAIN_ROWS} audit rows, which is what one answer "
+                f"{entity_id} has more than {MAX_CHAIN_ROWS} audit rows, the most that one request "
                 f'verifies; an operator can run: make verify-audit ARGS="--entity {entity_id}"'
             )
         if owner is None and isinstance(row, AuditRow):

@@ -20,7 +20,7 @@ from runtime.contract.call import Call
 from runtime.contract.caller import found
 from runtime.domain.hot_accounts import is_debit_shard
 from runtime.domain.instants import start_of, to_datetime, to_instant
-from runtime.echo import echoed
+from runtime.echo import echoed, quoted
 from runtime.errors import InvalidValue, Unavailable
 from runtime.models.account import PROFILE_SHARD, Account, Posting
 from runtime.models.entry import version_sequence
@@ -123,11 +123,13 @@ def _moment(text: str, now: datetime) -> datetime:
         at = start_of(f"{seconds}.{digits[:_MILLISECONDS]:0<{_MILLISECONDS}}" if dot else seconds)
     except (ValueError, OverflowError) as error:
         raise InvalidValue(
-            f"at {echoed(text)!r} is not a time such as 2026-03-14T09:30:00Z", param="at"
+            f"at must be a time of the calendar such as 2026-03-14T09:30:00Z; got {quoted(text)}",
+            param="at",
         ) from error
     if at > now:
         raise InvalidValue(
-            f"at {echoed(text)} is in the future: it is {to_instant(now)} now", param="at"
+            f"at must not be in the future; got {echoed(text)}, the time is {to_instant(now)}",
+            param="at",
         )
     return at
 
@@ -174,7 +176,7 @@ def _is_later(line: EntryLine, at: datetime) -> bool:
 
 def _not_yet(account_id: str, at: datetime) -> Unavailable:
     return Unavailable(
-        f"the entries of {account_id} until {to_instant(at)} are not complete yet; try again"
+        f"The entries of {account_id} until {to_instant(at)} are not complete yet; try again"
     )
 
 
@@ -235,7 +237,7 @@ class _Adding:
             raise _not_yet(self._account_id, self._at)
         raise InvalidValue(
             f"{self._account_id} changed more than {MAX_ENTRIES_ADDED} times both before and after"
-            f" {to_instant(self._at)}, which is what one answer adds up; ask for a moment nearer to"
+            f" {to_instant(self._at)}, the most that one request adds up; ask for a time nearer to"
             " now or to its beginning, or export its entries",
             param="at",
         )

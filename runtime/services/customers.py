@@ -137,7 +137,8 @@ def change_customer(
     def step(row: CustomerProfile) -> dict[str, Any]:
         if request.version not in (None, row.version):
             raise StaleVersion(
-                f"customer {row.id} has version {row.version}, not {request.version}",
+                f"Customer {row.id} has version {row.version}, not {request.version}; read it "
+                "again",
                 param="version",
             )
         named = {"name", "email", "phone", "metadata", "default_method"} & request.model_fields_set
@@ -212,10 +213,10 @@ def alter(
 def _require_method(row: CustomerProfile, method_id: str | None) -> None:
     if method_id is not None and method_id not in {method.id for method in row.payment_methods}:
         raise InvalidValue(
-            f"customer {row.id} has no payment method {echoed(method_id)}", param="default_method"
+            f"Customer {row.id} has no payment method {echoed(method_id)}", param="default_method"
         )
 
 
 def too_busy(customer_id: str) -> Unavailable:
     """Others changed the customer at every attempt."""
-    return Unavailable(f"customer {customer_id} is too busy to be changed; try again")
+    return Unavailable(f"Customer {customer_id} is being changed by other requests; try again")

@@ -47,7 +47,7 @@ def outcome_of(event: ProcessorEvent, desk: EventDesk) -> Outcome:
             return _refund_failed(event, desk)
     except ProcessorUnknown as silent:
         raise Unavailable(
-            f"the processor does not say what {echoed(event.id)} is about"
+            f"The processor did not say what {echoed(event.id)} is about; send it again"
         ) from silent
     return Outcome(_ask_now(event, desk))
 
@@ -62,7 +62,7 @@ def _refund_failed(event: ProcessorEvent, desk: EventDesk) -> Outcome:
         refund = _operation(event, desk)
         assert refund is not None, f"{event.reference} is never deleted"
         if refund.status is TransactionStatus.PENDING:
-            raise Unavailable(f"{refund.id} is being made just now; send {echoed(event.id)} again")
+            raise Unavailable(f"{refund.id} is in progress; send {echoed(event.id)} again")
         if refund.status is TransactionStatus.FAILED:
             return Outcome(EventResult.APPLIED)
     return take_back_refund(refund, event, desk)
@@ -87,7 +87,7 @@ def _unknown_refund(event: ProcessorEvent, desk: EventDesk) -> Outcome:
     raise NotApplicable(
         Unapplied.UNKNOWN_REFUND,
         f"refund {state.id} of {state.amount_minor} {state.currency} names {event.reference}, "
-        "which is no refund that was made here",
+        "which is not a refund of this platform",
         state.created_at,
     )
 

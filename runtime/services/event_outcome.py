@@ -129,7 +129,7 @@ def apply_dispute(event: ProcessorEvent, desk: EventDesk) -> Outcome:
         except StaleWrite:
             continue
     raise Unavailable(
-        f"what {echoed(event.id)} is about changed too often meanwhile; send it again"
+        f"The object of {echoed(event.id)} is being changed by other requests; send it again"
     )
 
 
@@ -143,22 +143,22 @@ def _disputable(
         require_patience(event, desk)
         raise NotApplicable(
             Unapplied.UNKNOWN_PAYMENT,
-            f"dispute {state.id} is about {named}, which is no payment that was captured here "
-            f"by {desk.processor}",
+            f"Dispute {state.id} is about {named}, which is not a payment captured through "
+            f"{desk.processor}",
             state.created_at,
         )
     if None not in (state.reference, state.charge_id) and state.charge_id != payment.charge_id:
         raise NotApplicable(
             Unapplied.CHARGE_MISMATCH,
-            f"dispute {state.id} names {payment.id}, and is about the charge {state.charge_id}; "
-            f"that payment is {payment.charge_id}",
+            f"Dispute {state.id} names {payment.id} but is about the charge {state.charge_id}; "
+            f"that payment's charge is {payment.charge_id}",
             state.created_at,
             payment.id,
         )
     if state.currency != payment.currency:
         raise NotApplicable(
             Unapplied.CURRENCY_MISMATCH,
-            f"{payment.id} is in {payment.currency}, dispute {state.id} in {state.currency}",
+            f"{payment.id} is in {payment.currency}, but dispute {state.id} is in {state.currency}",
             state.created_at,
             payment.id,
         )
@@ -166,7 +166,8 @@ def _disputable(
     if state.id not in known and len(known) >= desk.payments.timing.max_disputes:
         raise NotApplicable(
             Unapplied.TOO_MANY_DISPUTES,
-            f"{payment.id} has {len(known)} disputes already, dispute {state.id} is one more",
+            f"{payment.id} already has {len(known)} disputes, the most it can have; dispute "
+            f"{state.id} is another one",
             state.created_at,
             payment.id,
         )
@@ -201,8 +202,8 @@ def take_back_refund(refund: Transaction, event: ProcessorEvent, desk: EventDesk
     if (state.amount_minor, state.currency) != (refund.amount, refund.currency):
         raise NotApplicable(
             Unapplied.AMOUNT_MISMATCH,
-            f"{refund.id} is {refund.amount} {refund.currency}, the processor's refund {state.id} "
-            f"{state.amount_minor} {state.currency}",
+            f"{refund.id} is {refund.amount} {refund.currency}, but the processor's refund "
+            f"{state.id} is {state.amount_minor} {state.currency}",
             state.created_at,
             payment.id,
         )
@@ -223,14 +224,14 @@ def take_back_refund(refund: Transaction, event: ProcessorEvent, desk: EventDesk
             return Outcome(_commit(writes, claim, desk), state.created_at)
         except StaleWrite:
             continue
-    raise Unavailable(f"{refund.payment_id} changed too often meanwhile; send it again")
+    raise Unavailable(f"{refund.payment_id} is being changed by other requests; send it again")
 
 
 def require_patience(event: ProcessorEvent, desk: EventDesk) -> None:
     """Raises Unavailable while the event's payment or refund may still be recorded here."""
     if desk.now - event.at < PATIENCE:
         raise Unavailable(
-            f"{echoed(event.id)} is about a payment or refund that is not known here yet; "
+            f"{echoed(event.id)} is about a payment or refund that is not recorded yet; "
             "send it again later"
         )
 

@@ -94,7 +94,7 @@ class FoldingProjection:
         else:
             row = self.accounts.get(account_id, EVERYBODY)
             if row is None:
-                raise NotFound(f"transfer {transfer.id} names the unknown account {account_id}")
+                raise NotFound(f"Transfer {transfer.id} names the unknown account {account_id}")
             target = FoldTarget(row.id, row.merchant_id, row.account_type, row.currency)
         self._targets[account_id] = target
         if len(self._targets) > MAX_TARGETS_REMEMBERED:

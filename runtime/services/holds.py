@@ -141,7 +141,7 @@ def _resolve(
         except StaleWrite:
             continue
         return answer
-    raise Unavailable(f"transfer {transfer_id} changed too often meanwhile; try again")
+    raise Unavailable(f"Transfer {transfer_id} is being changed by other requests; try again")
 
 
 def _must_be_open(hold: Transfer, at: Instant) -> None:
@@ -149,22 +149,25 @@ def _must_be_open(hold: Transfer, at: Instant) -> None:
         case TransferStatus.PENDING if (hold.expires_at or "") > at:
             return
         case TransferStatus.PENDING | TransferStatus.EXPIRED:
-            raise HoldExpired(f"the hold {hold.id} expired at {hold.expires_at}")
+            raise HoldExpired(f"The hold {hold.id} expired at {hold.expires_at}")
         case TransferStatus.PROCESSED:
-            raise AlreadyPosted(f"{hold.id} was processed at {hold.processed_at}")
+            raise AlreadyPosted(f"{hold.id} was already processed at {hold.processed_at}")
         case TransferStatus.CANCELED:
-            raise AlreadyCanceled(f"{hold.id} was canceled at {hold.updated_at}")
+            raise AlreadyCanceled(f"{hold.id} was already canceled at {hold.updated_at}")
         case TransferStatus.FAILED:
-            raise Conflict(f"{hold.id} failed ({hold.failure_code}); there is nothing held")
+            raise Conflict(f"{hold.id} failed ({hold.failure_code}), so it holds no money")
 
 
 def _amount_to_post(hold: Transfer, request: PostRequest) -> int:
     amount = hold.amount if request.amount is None else request.amount
     if amount > hold.amount:
-        raise ExceedsHold(f"{amount} is more than the {hold.amount} held", param="amount")
+        raise ExceedsHold(
+            f"Only {hold.amount} is held by {hold.id}; you asked to post {amount}", param="amount"
+        )
     if amount < hold.amount and len(hold.legs) > 1:
         raise InvalidValue(
-            f"a hold of {len(hold.legs)} legs is posted in full ({hold.amount}) or canceled",
+            f"A hold with {len(hold.legs)} legs can only be posted in full ({hold.amount}) or "
+            "canceled",
             param="amount",
         )
     return amount

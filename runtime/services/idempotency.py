@@ -83,8 +83,8 @@ def same_request(record: IdempotencyRecord, call: Call) -> None:
     """Raises IdempotencyKeyReused when the key was taken by another payload."""
     if record.fingerprint != call.fingerprint:
         raise IdempotencyKeyReused(
-            "this Idempotency-Key was used with another body; "
-            "repeat the same request or take a new key"
+            "This Idempotency-Key was used with another request; "
+            "repeat that request unchanged or use a new key"
         )
 
 
@@ -92,7 +92,9 @@ def stored_answer(record: IdempotencyRecord, call: Call) -> StoredAnswer:
     """The answer to repeat. Raises IdempotencyKeyReused, IdempotencyInFlight."""
     same_request(record, call)
     if record.status_code is None or record.response_body is None:
-        raise IdempotencyInFlight("the first request with this Idempotency-Key is still running")
+        raise IdempotencyInFlight(
+            "The first request with this Idempotency-Key is still running; try again"
+        )
     return StoredAnswer(record.status_code, record.response_body).again()
 
 
@@ -155,4 +157,4 @@ def create_once(  # noqa: PLR0913 - what is written, where, and what it answers
 
 
 def _erased() -> NotFound:
-    return NotFound("what this request made has been erased")
+    return NotFound("The resource that this request created has been erased")

@@ -102,7 +102,7 @@ def apply_kept_event(event_id: str, call: Call, desk: ProcessorEventDependencies
             )
         except StaleWrite:
             continue
-    raise Unavailable(f"{event_id} changes too often; try again")
+    raise Unavailable(f"{event_id} is being changed by other requests; try again")
 
 
 def apply_row(
@@ -118,9 +118,9 @@ def apply_row(
         outcome = outcome_of(event, booking)
     except NotApplicable as why:
         desk.kept.keep(event, why, booking)
-        raise InvalidState(f"{row.id} still cannot be applied: {why.detail}") from why
+        raise InvalidState(f"{row.id} cannot be applied: {why.detail}") from why
     if outcome.result is EventResult.IGNORED:
-        raise InvalidState(f"{row.id} cannot be applied: the processor has no such object now")
+        raise InvalidState(f"{row.id} cannot be applied: the processor no longer has the object")
 
 
 def booking_desk(

@@ -58,7 +58,7 @@ class KeptEvents:
                 "a processor event is kept", event=event.id, kept=kept_id, reason=why.reason
             )
             return after
-        raise Unavailable(f"{kept_id} changes too often; send it again")
+        raise Unavailable(f"{kept_id} is being changed by other requests; send it again")
 
     def settle(self, event: ProcessorEvent, since: datetime, desk: EventDesk) -> None:
         """Mark the kept event, if there is one, as applied once its object is booked."""

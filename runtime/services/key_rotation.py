@@ -75,8 +75,8 @@ def new_index_key(desk: RotationDesk) -> str:
     living = _living_index_keys(desk)
     if len(living) > 1:
         raise Conflict(
-            f"the index key {living[0].key_id} is still taking over from {living[1].key_id}; "
-            "let a sweep finish first"
+            f"The index key {living[0].key_id} is still replacing {living[1].key_id}; "
+            "wait until a sweep has finished"
         )
     desk.ring.key_for_writing("index", BLIND_INDEX_SUBJECT)  # there may be none at all yet
     active_from = to_instant(desk.outside.now() + INDEX_REST)

@@ -44,5 +44,5 @@ class MerchantProfiles:
             return known
         profile = self._reader.profile(merchant_id, Scope(merchant_id))
         if profile is None:
-            raise NotFound(f"no merchant {echoed(merchant_id)}", param="merchant_id")
+            raise NotFound(f"No such merchant: {echoed(merchant_id)}", param="merchant_id")
         return self._known.keep(merchant_id, profile)

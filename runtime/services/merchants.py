@@ -210,7 +210,8 @@ def change_merchant(
     row = found(desk.merchants.get(merchant_id, call.scope), "merchant", merchant_id)
     if request.version != row.version:
         raise StaleVersion(
-            f"merchant {row.id} has version {row.version}, not {request.version}", param="version"
+            f"Merchant {row.id} has version {row.version}, not {request.version}; read it again",
+            param="version",
         )
     named = (request.model_fields_set & set(Merchant.model_fields)) - {"version", "merchant_id"}
     changes = {name: getattr(request, name) for name in named}
@@ -218,7 +219,7 @@ def change_merchant(
         _require_callable(request.webhook_url, desk)
     if request.index_buckets is not None and request.index_buckets < row.index_buckets:
         raise InvalidValue(
-            f"index_buckets only grows: it is {row.index_buckets}", param="index_buckets"
+            f"index_buckets cannot be reduced; it is {row.index_buckets}", param="index_buckets"
         )
     if not changes:
         return MerchantAnswer.of(row)
@@ -231,7 +232,9 @@ def change_merchant(
         token = call.new_id("chg")
         desk.merchants.alter(row, after, None, token=token, now=call.now)
     except StaleWrite as stale:
-        raise StaleVersion(f"merchant {row.id} was changed just now", param="version") from stale
+        raise StaleVersion(
+            f"Merchant {row.id} was changed by another request; read it again", param="version"
+        ) from stale
     return MerchantAnswer.of(after)
 
 
@@ -266,7 +269,9 @@ def remove_processor_account(
         token = call.new_id("chg")
         desk.merchants.alter(row, after, None, token=token, now=call.now)
     except StaleWrite as stale:
-        raise StaleVersion(f"merchant {row.id} was changed just now") from stale
+        raise StaleVersion(
+            f"Merchant {row.id} was changed by another request; read it again"
+        ) from stale
     return StoredAnswer(int(HTTPStatus.NO_CONTENT), "")
 
 
@@ -303,7 +308,7 @@ def rotate_webhook_secret(
             )
         except StaleWrite:
             continue
-    raise Unavailable(f"merchant {merchant_id} is too busy to be changed; try again")
+    raise Unavailable(f"Merchant {merchant_id} is being changed by other requests; try again")
 
 
 def _still_signing(row: Merchant, now: datetime) -> tuple[PreviousSecret, ...]:
@@ -314,9 +319,8 @@ def _still_signing(row: Merchant, now: datetime) -> tuple[PreviousSecret, ...]:
     earlier = [each for each in row.previous_webhook_secrets if each.until > to_instant(now)]
     if len(earlier) >= MAX_PREVIOUS_SECRETS:
         raise SecretsStillSign(
-            f"the last {len(earlier)} secrets still sign, each for a day from when it was replaced;"
-            f' rotate again after {earlier[-1].until}, or with "revoke_old": true, which ends all'
-            " of them at once"
+            f"The last {len(earlier)} secrets are valid for a day after their replacement;"
+            f' rotate again after {earlier[-1].until}, or send "revoke_old": true to revoke them'
         )
     replaced = PreviousSecret(secret=row.webhook_secret, until=to_instant(now + SECRET_OVERLAP))
     return (replaced, *earlier)

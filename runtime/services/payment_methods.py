@@ -46,7 +46,7 @@ def remove_method(customer_id: str, method_id: str, call: Call, desk: CustomerDe
         left = tuple(method for method in row.payment_methods if method.id != method_id)
         if len(left) == len(row.payment_methods):
             raise NotFound(
-                f"customer {echoed(customer_id)} has no payment method {echoed(method_id)}"
+                f"Customer {echoed(customer_id)} has no payment method {echoed(method_id)}"
             )
         tokens = {name: token for name, token in row.payment_tokens.items() if name != method_id}
         default = None if row.default_method == method_id else row.default_method
@@ -73,8 +73,8 @@ def _with_method(
 ) -> Customer:
     if len(row.payment_methods) >= MAX_PAYMENT_METHODS:
         raise TooManyMethods(
-            f"customer {row.id} has {len(row.payment_methods)} payment methods; "
-            "delete one that is not used any more"
+            f"Customer {row.id} has {len(row.payment_methods)} payment methods, the most that it "
+            "can have; delete one first"
         )
     return next_version(
         row,

@@ -146,7 +146,7 @@ class OperationStep:
                 self.payment = refused.payment
             else:
                 return
-        raise Unavailable(f"{self.payment.id} changed too often meanwhile; try again")
+        raise Unavailable(f"{self.payment.id} is being changed by other requests; try again")
 
     def ask(self) -> ProcessorAnswer:
         """The processor's answer. Raises ProcessorUnknown."""
@@ -190,7 +190,7 @@ class OperationStep:
         amount = ceiling_of(payment, wanted.kind) if wanted.amount is None else wanted.amount
         refusal = refusal_of(payment, wanted.kind, amount, final=wanted.final)
         if isinstance(refusal, AmountTooLarge) and wanted.amount is None:
-            refusal = InvalidState(f"of {payment.id} nothing is left ({refusal.detail})")
+            refusal = InvalidState(refusal.detail)
         if refusal is not None:
             raise refusal
         begun = Begun(
@@ -212,11 +212,11 @@ class OperationStep:
         if self.wanted.kind is not TransactionType.CAPTURE:
             return
         if self.merchant.status is not MerchantStatus.ACTIVE:
-            raise InactiveMerchant(f"merchant {self.merchant.id} is {self.merchant.status}")
+            raise InactiveMerchant(f"Merchant {self.merchant.id} is {self.merchant.status}")
         refuse_other_mode(self.payment.processor, connector, self.desk.timing.processors)
         if not self.wanted.final and not connector.captures_in_parts:
             raise InvalidValue(
-                f"{self.payment.processor} captures an authorization once; leave final out",
+                f"{self.payment.processor} can capture an authorization only once; leave out final",
                 param="final",
             )
 
@@ -302,4 +302,4 @@ def settle_operation(
                 raise
             continue
         return answer
-    raise Unavailable(f"{operation.payment_id} changed too often meanwhile; try again")
+    raise Unavailable(f"{operation.payment_id} is being changed by other requests; try again")

@@ -19,7 +19,7 @@ from runtime.domain.buckets import all_buckets
 from runtime.domain.idempotency import claim_key
 from runtime.domain.instants import end_of, start_of, to_instant
 from runtime.domain.payment_operations import fit_together
-from runtime.echo import echoed
+from runtime.echo import echoed, quoted
 from runtime.errors import InvalidValue
 from runtime.models.merchant import MerchantProfile
 from runtime.models.payment import Payment, PaymentStatus
@@ -155,7 +155,7 @@ def window_of(
     end = _moment(end_of, end_text, "end_date") if end_text is not None else now
     if start_text is not None and end_text is not None and start > end:
         raise InvalidValue(
-            f"start_date {echoed(start_text)} is after end_date {echoed(end_text)}",
+            f"start_date {echoed(start_text)} must not be after end_date {echoed(end_text)}",
             param="start_date",
         )
     # Ids cannot say a time before 1970, and no payment is older than the platform.
@@ -166,7 +166,9 @@ def _moment(read: Callable[[str], datetime], text: str, param: str) -> datetime:
     try:
         return read(text)
     except (ValueError, OverflowError) as error:
-        raise InvalidValue(f"{param} {echoed(text)!r} is no day or time", param=param) from error
+        raise InvalidValue(
+            f"{param} must be a day or time of the calendar; got {quoted(text)}", param=param
+        ) from error
 
 
 def index_for(query: PaymentQuery, merchant: MerchantProfile) -> tuple[str, tuple[str, ...]]:

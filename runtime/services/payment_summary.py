@@ -74,8 +74,8 @@ def _of_parts(days: Days, merchant: MerchantProfile, reads: SummaryReads) -> Sum
     if summary.total_count > MAX_PART_PAYMENTS:
         within = " and ".join(f"{to_instant(s)} to {to_instant(e)}" for s, e in days.parts)
         raise SummaryTooLarge(
-            f"there are more than {MAX_PART_PAYMENTS} payments in the parts of days {within}; "
-            "ask for whole days, or for a shorter time",
+            f"There are more than {MAX_PART_PAYMENTS} payments in the parts of days {within}; "
+            "ask for whole days or a shorter time",
             param="start_date",
         )
     return summary

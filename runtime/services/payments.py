@@ -161,11 +161,13 @@ def _processor_token(
     token = request.payment_method
     if _is_stored(token, connector):
         if request.customer_id is None:
-            raise InvalidValue("a stored payment method needs its customer_id", param="customer_id")
+            raise InvalidValue(
+                "customer_id is required with a stored payment method", param="customer_id"
+            )
         tokens = desk.customers.tokens(request.customer_id, Scope(merchant.id))
         if token not in tokens:
             raise NotFound(
-                f"customer {echoed(request.customer_id)} has no such payment method",
+                f"Customer {echoed(request.customer_id)} has no such payment method",
                 param="payment_method",
             )
         token = tokens[token]
@@ -187,11 +189,11 @@ def _is_stored(payment_method: str, connector: Processor) -> bool:
 
 def _refuse_what_the_merchant_may_not(request: PaymentRequest, merchant: MerchantProfile) -> None:
     if merchant.status is not MerchantStatus.ACTIVE:
-        raise InactiveMerchant(f"merchant {merchant.id} is {merchant.status}")
+        raise InactiveMerchant(f"Merchant {merchant.id} is {merchant.status}")
     largest = merchant.rate_limits.max_payment_amount
     if largest is not None and request.amount > largest:
         raise AmountTooLarge(
-            f"amount {request.amount} is above the merchant's largest payment {largest}",
+            f"amount must be at most {largest}, the merchant's limit; got {request.amount}",
             param="amount",
         )
 

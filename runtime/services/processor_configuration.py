@@ -76,7 +76,9 @@ class ProcessorConfiguration:
     def default_processor(self) -> ProcessorName:
         """The default processor of a merchant. Raises InvalidValue in live mode."""
         if self.mode == "live":
-            raise InvalidValue("processor is required: this stage is live", param="processor")
+            raise InvalidValue(
+                "processor is required: this stage is for live payments", param="processor"
+            )
         return "sandbox"
 
     def account_of(
@@ -93,7 +95,7 @@ class ProcessorConfiguration:
         try:
             return connector.identify().account
         except ProcessorUnknown as silent:
-            raise Unavailable(f"{silent}; nothing was changed, try again") from silent
+            raise Unavailable(f"{silent}; nothing was changed; try again") from silent
 
     def processor_changes(
         self, row: Merchant, changes: Mapping[str, Any], now: datetime
@@ -114,19 +116,21 @@ class ProcessorConfiguration:
         earlier = accounts_after_move(row, uses, config, moves=moves)
         if len(earlier.accounts) > MAX_EARLIER_ACCOUNTS:
             raise ProcessorInUse(
-                f"the keys of {MAX_EARLIER_ACCOUNTS} earlier accounts are kept for {row.id}: "
-                "remove one"
+                f"{row.id} already has the keys of {MAX_EARLIER_ACCOUNTS} earlier accounts; "
+                "remove one first"
             )
         return {"processor_account": account, **earlier.changes()}
 
     def removal(self, row: Merchant, account: str | None, now: datetime) -> dict[str, Any]:
         """The change that deletes an account's keys. Raises NotFound, ProcessorInUse."""
         if account == row.processor_account:
-            raise ProcessorInUse(f"{row.id} sends its payments there: let it use another one first")
+            raise ProcessorInUse(
+                f"{row.id} sends its payments to this account; switch it to another one first"
+            )
         leaves = [each for each in row.earlier_accounts if each.account == account]
         if not leaves:
             name = echoed(account or UNNAMED)
-            raise NotFound(f"no keys of the account {name} are kept for {row.id}")
+            raise NotFound(f"{row.id} has no keys of the account {name}")
         for each in leaves:
             self._refuse_while_open(row, each.processor, account, now)
         stay = EarlierAccounts.of(row)
@@ -189,8 +193,8 @@ class ProcessorConfiguration:
             ]
         if open_ids:
             raise ProcessorInUse(
-                f"{open_ids[0]} is open at the {processor} account {account or UNNAMED}: let it "
-                "come to its end first. A new key of the same account can be set at any time"
+                f"{open_ids[0]} is open at the {processor} account {account or UNNAMED}; wait "
+                "until it is completed. A new key of the same account can be set at any time"
             )
 
 
@@ -202,5 +206,5 @@ def refuse_other_mode(
         theirs = f"{processor} with a {connector.mode} key"
         what = "the sandbox" if processor == "sandbox" else theirs
         raise WrongProcessorMode(
-            f"this stage takes {mode} payments: it cannot use {what}", param=param
+            f"This stage is for {mode} payments; it cannot use {what}", param=param
         )

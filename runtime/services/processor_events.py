@@ -26,7 +26,7 @@ from runtime.services.kept_events import apply_event
 from runtime.services.payment_desk import PaymentDesk
 
 _NOT_THEIRS: Final = (
-    "the signature is missing, too old, or not made with the secret of the merchant in the URL"
+    "The signature is missing, too old, or not made with the secret of the merchant in the URL"
 )
 """The same answer for all causes, including an unknown merchant; the log has the cause."""
 
@@ -53,7 +53,7 @@ def receive_event(notification: Notification, desk: ProcessorEventDependencies) 
     """
     payments = desk.payments
     if not payments.connectors.knows(notification.processor):
-        raise NotFound(f"there is no processor {echoed(notification.processor)}")
+        raise NotFound(f"No such processor: {echoed(notification.processor)}")
     merchant = _merchant(notification, payments)
     event, account = _genuine(merchant, notification, payments)
     booking = EventDesk(
@@ -80,7 +80,7 @@ def receive_event(notification: Notification, desk: ProcessorEventDependencies) 
 def _merchant(notification: Notification, desk: PaymentDesk) -> MerchantProfile:
     """Who does not prove to be a merchant's processor does not learn which merchants there are."""
     if notification.merchant_id is None:
-        raise BadSignature("name the merchant in the URL: ?merchant_id=mer_…")
+        raise BadSignature("The URL must name the merchant: ?merchant_id=mer_…")
     try:
         return desk.merchants.require(notification.merchant_id)
     except NotFound as unknown:

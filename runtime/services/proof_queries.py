@@ -11,5 +11,5 @@ def get_proof(proofs: ProofRepository) -> ProofAnswer:
     """The last completed run. Raises NotFound when none was completed yet."""
     report = proofs.latest()
     if report is None:
-        raise NotFound("no proof of the books has been completed yet; it runs by schedule")
+        raise NotFound("No ledger verification has been completed yet; it runs by schedule")
     return ProofAnswer.model_validate(report, from_attributes=True)

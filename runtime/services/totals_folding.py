@@ -105,4 +105,4 @@ def _fold(merchant_id: str, found: Sequence[UnfoldedRow], desk: TotalsDesk) -> i
         except MovedMeanwhile:
             continue
         return len(rows)
-    raise Unavailable(f"totals of {merchant_id} are too busy to be folded")
+    raise Unavailable(f"The totals of {merchant_id} are busy; try again")

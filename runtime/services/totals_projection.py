@@ -71,7 +71,7 @@ class TotalsProjection:
                 known.update(meanwhile.known)
             else:
                 known.update({step.after.id: step.after for step in taken})
-        raise Unavailable(f"totals of {merchant_group(payments[0])} are too busy")
+        raise Unavailable(f"The totals of {merchant_group(payments[0])} are busy; try again")
 
 
 def _newest(changes: Sequence[Change]) -> dict[str, Change]:

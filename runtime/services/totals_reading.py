@@ -54,4 +54,4 @@ class TotalsReader:
                 return after, rows
             before = after
             self.sleep(PAUSE_SECONDS * (number + 1))
-        raise Unavailable("the totals are just being folded; try again")
+        raise Unavailable("The totals are being consolidated; try again")

@@ -73,7 +73,9 @@ def list_transactions(
     """
     given = [name for name in _FILTERS if getattr(query, name) is not None]
     if len(given) != 1:
-        raise InvalidValue("give one of payment_id, processor_id and status", param="payment_id")
+        raise InvalidValue(
+            "Filter by exactly one of payment_id, processor_id and status", param="payment_id"
+        )
     whose = call.scope if query.status is None else Scope(call.caller.merchant(call.acting_for))
     binding = "transactions", whose.owner or ""
     position = reads.cursors.position(query, *binding)

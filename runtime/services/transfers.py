@@ -114,7 +114,7 @@ def create_transfer(request: TransferRequest, call: Call, desk: TransferDesk) ->
             failed_before = True
         except StaleWrite:
             continue
-    raise Unavailable("the accounts' balances changed too often meanwhile; try again")
+    raise Unavailable("The accounts are being changed by other requests; try again")
 
 
 def _begin(

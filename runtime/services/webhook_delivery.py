@@ -54,7 +54,7 @@ UNREADABLE_REST: Final = timedelta(hours=1)
 """Between two looks at a merchant whose secret does not open."""
 DELIVERED_BY: Final = "system:deliver"
 
-NO_ENDPOINT: Final = "the merchant has no webhook_url any more"
+NO_ENDPOINT: Final = "the merchant no longer has a webhook_url"
 GONE: Final = "the endpoint answered 410 (gone): deliver one by hand, or change webhook_url"
 TOO_OLD: Final = "its time was over before it was delivered"
 UNREADABLE: Final = "its content could not be deciphered"
@@ -109,7 +109,7 @@ def deliver(order: DeliveryOrder, desk: DeliveryDesk) -> Outcome:
     Raises Unavailable, and then nothing was sent: the order may be given again.
     """
     if not desk.has_time():
-        raise Unavailable("this invocation is too old for another attempt")
+        raise Unavailable("This invocation has no time left for another attempt")
     row = _read(order, desk)
     if row is None:
         return Outcome.STALE

@@ -119,7 +119,7 @@ def redeliver(webhook_id: str, call: Call, desk: WebhookDesk) -> StoredAnswer:
         if not answer.replayed:
             _order(after, desk)
         return answer
-    raise Unavailable(f"webhook {webhook_id} is too busy to be changed; try again")
+    raise Unavailable(f"Webhook {webhook_id} is being changed by other requests; try again")
 
 
 def _order(row: WebhookState, desk: WebhookDesk) -> None:

@@ -36,8 +36,7 @@ DEFECTS: Final[tuple[Mutation, ...]] = (
         "an event about a refund that is being made is answered as done",
         (
             "services/event_hints.py",
-            'raise Unavailable(f"{refund.id} is being made just now; send {echoed(event.id)} '
-            'again")',
+            'raise Unavailable(f"{refund.id} is in progress; send {echoed(event.id)} again")',
             "return Outcome(EventResult.UNCHANGED)",
         ),
         why="the processor does not send it again: a refund that failed stays booked as paid",

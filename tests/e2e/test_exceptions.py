@@ -53,7 +53,7 @@ def test_a_settlement_is_completed_by_the_decision_about_its_last_exception(
     decision = {"action": "write_off", "note": "agreed with the processor"}
     reports = deployment.client(shop.merchant_id, "reports")
     refused = reports.post(path, decision, key="refused").require(403)
-    assert "only an operator" in refused["detail"]
+    assert "Only an operator" in refused["detail"]
     accepted = {**decision, "action": "accept"}
     refused = reports.post(path, accepted, key="refused").require(403)
     assert "transfers" in refused["detail"]

@@ -375,7 +375,7 @@ def test_another_merchants_settlement_or_entity_fails_without_a_row(
         export = exporting.row(export_id)
         assert export.status is ExportStatus.FAILED
         assert export.failure_reason is not None
-        assert export.failure_reason.startswith("no ")
+        assert export.failure_reason.startswith("No such ")
     assert not any(key.endswith(".csv") for key in exporting.s3.objects)
     assert isinstance(exporting.s3, FakeUploads)
 

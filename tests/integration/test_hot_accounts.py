@@ -397,7 +397,7 @@ def test_a_transfer_that_no_commit_can_hold_is_refused_by_its_size(shop: Shop) -
     ]
     order = shop.ledger.order(legs=legs)
     call = world.call(None, order.body, order.key, path="/v1/transfers", operator=True)
-    with pytest.raises(InvalidValue, match="one commit takes 100"):
+    with pytest.raises(InvalidValue, match="the limit is 100"):
         create_transfer(shop.ledger.calm.request(order), call, shop.ledger.calm.desk)
 
 
@@ -476,9 +476,9 @@ def test_an_account_with_open_holds_does_not_close(shop: Shop) -> None:
     payer, hot = shop.ledger.open(opening=100), shop.ledger.open(folded=True)
     shop.project()
     hold = shop.ledger.hold(payer, hot, 100)
-    with pytest.raises(OpenHolds, match="0 held and 100 on its way"):
+    with pytest.raises(OpenHolds, match="0 held and 100 incoming"):
         close(shop, hot)
-    with pytest.raises(OpenHolds, match="100 held and 0 on its way"):
+    with pytest.raises(OpenHolds, match="100 held and 0 incoming"):
         close(shop, payer, rested=False)
     shop.ledger.calm.send(shop.ledger.cancel_order(hold))
     shop.world.clock.advance(FOLDED_REST.total_seconds() + 1)
@@ -542,7 +542,7 @@ def test_an_account_that_is_activated_while_it_is_emptied_does_not_close(
             return moved
 
     calm.account_desk = replace(calm.account_desk, folds=Activated(shop.world.store))
-    with pytest.raises(Conflict, match="is active since"):
+    with pytest.raises(Conflict, match="has been active since"):
         close(shop, hot)
     rows = [row.balance for row in shop.world.rows(Account) if row.id == hot]
     assert sorted(rows) == ([-70, 70] if when == "before" else [0, 0]), "never while it is active"
@@ -553,7 +553,7 @@ def test_an_account_of_the_chart_does_not_close_once_it_was_used(shop: Shop) -> 
     shop.ledger.open(opening=1)
     shop.project()
     for account in (shop.receivable, "acc_clearing_USD", "acc_fees_USD", "acc_opening_USD"):
-        with pytest.raises(AccountInUse, match="stays open"):
+        with pytest.raises(AccountInUse, match="cannot be closed"):
             close(shop, account)
 
 

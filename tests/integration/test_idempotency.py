@@ -93,7 +93,7 @@ def test_a_business_refusal_is_stored_and_repeated_even_after_the_limit_was_rais
 def test_the_same_key_with_another_body_is_refused_and_charges_nothing(world: World) -> None:
     merchant = world.merchant()
     world.pay(merchant, "k", amount=1000)
-    with pytest.raises(IdempotencyKeyReused, match="another body"):
+    with pytest.raises(IdempotencyKeyReused, match="another request"):
         world.pay(merchant, "k", amount=1001)
     assert [charge.amount for charge in world.charges()] == [1000]
 

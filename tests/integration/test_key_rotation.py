@@ -173,7 +173,7 @@ def test_customers_are_found_at_every_moment_while_the_index_key_changes(world: 
 
     active_from = new_index_key(desk(world))
     all_are_found()
-    with pytest.raises(Conflict, match="still taking over"):
+    with pytest.raises(Conflict, match="still replacing"):
         new_index_key(desk(world))
     old["during@example.com"] = world.customer(merchant, "during@example.com")
     all_are_found()

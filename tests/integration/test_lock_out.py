@@ -480,9 +480,9 @@ def test_a_locked_customer_is_told_423_until_an_operator_unlocks(stage: Stage) -
     assert locked.status == 423
     assert locked.body == {
         "type": locked.body["type"],
-        "title": "Locked after failed attempts",
+        "title": "The customer or account is locked after failed attempts",
         "status": 423,
-        "detail": f"customer {customer} is locked until {shown['locked_until']}",
+        "detail": f"Customer {customer} is locked until {shown['locked_until']}",
         "instance": "/v1/payments",
         "code": "locked",
         "param": "customer_id",

@@ -300,7 +300,7 @@ def test_what_an_account_left_behind_tells_is_judged_by_its_own_secret(
 def test_an_operator_forgets_an_account_that_nothing_needs(bank: Bank, world: World) -> None:
     shop = shop_of(bank)
     payment = world.paid(shop, desk=bank.payment_desk())
-    with pytest.raises(ProcessorInUse, match="use another one first"):
+    with pytest.raises(ProcessorInUse, match="switch it to another one first"):
         remove(bank, shop, "acct_A")
     held = world.paid(shop, desk=bank.payment_desk(), capture_method="manual")
     use_key(bank, shop, B, unseeing(bank.merchant_desk()))
@@ -342,7 +342,7 @@ def test_only_so_many_accounts_are_kept(bank: Bank) -> None:
     bank.memories |= dict.fromkeys(names, bank.memories["B"])
     for name in names[:-1]:
         use_key(bank, shop, f"sk_test_{name}_1")
-    with pytest.raises(ProcessorInUse, match="remove one"):
+    with pytest.raises(ProcessorInUse, match="remove one first"):
         use_key(bank, shop, f"sk_test_{names[-1]}_1")
     assert remove(bank, shop, "acct_A").status == HTTPStatus.NO_CONTENT
     use_key(bank, shop, f"sk_test_{names[-1]}_1")

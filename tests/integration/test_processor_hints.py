@@ -417,7 +417,7 @@ def test_one_dispute_more_than_a_payment_takes_is_kept_and_applied_when_it_may(
     (kept,) = town.world.rows(KeptEvent)
     assert kept.reason == Unapplied.TOO_MANY_DISPUTES
     call = town.world.call(None, {}, "a key", path="/apply", operator=True)
-    with pytest.raises(InvalidState, match="is one more"):
+    with pytest.raises(InvalidState, match="is another one"):
         apply_kept_event(kept.id, call, town.world.event_desk(few))
     answers = [apply_kept_event(kept.id, call, town.world.event_desk(more)) for _ in range(2)]
     assert [answer.replayed for answer in answers] == [False, True]

@@ -231,7 +231,7 @@ def test_what_is_missing_is_accepted_or_written_off_and_missing_again_when_undon
             assert row.status is TransactionStatus.SUCCEEDED
             assert (row.missing_in, row.missing_line) == (line.settlement_id, line.line)
             assert decisions.balances() == before
-        with pytest.raises(ActionNotApplicable, match="possible: accept, write_off, ignore"):
+        with pytest.raises(ActionNotApplicable, match="use accept, write_off, ignore"):
             decisions.resolve(line, "link", transaction_id="txn_1")
         decisions.resolve(line, "ignore")
         assert decisions.balances() == before
@@ -511,7 +511,7 @@ def test_what_a_later_file_has_superseded_is_not_resolved(shop: Shop, decisions:
     assert (after.status, after.resolution) == (LineStatus.MATCHED, None)
     assert decisions.balances() == {}
     for action in ("accept", "ignore"):
-        with pytest.raises(AlreadyResolved, match="is matched: there is nothing to decide"):
+        with pytest.raises(AlreadyResolved, match="is matched, so it needs no decision"):
             decisions.resolve(line, action)
     with pytest.raises(NotResolved):
         decisions.resolve(line, "undo")
@@ -626,7 +626,7 @@ def test_nobody_decides_about_another_merchants_line(shop: Shop, decisions: Deci
     for action in ("accept", "ignore", "undo"):
         with pytest.raises(NotFound):
             other.resolve(line, action)
-    with pytest.raises(NotFound, match=f"no line 99 of a settlement {line.settlement_id}"):
+    with pytest.raises(NotFound, match=f"No such line: 99 of settlement {line.settlement_id}"):
         decisions.resolve((line.settlement_id, 99), "ignore")
     with pytest.raises(NotFound):
         decisions.resolve((line.settlement_id, 10**15), "ignore")
@@ -649,9 +649,9 @@ def test_a_merchant_decides_at_its_own_cost_only(shop: Shop, decisions: Decision
     lines = decisions.lines()
     before = mine.balances()
     for number in (2, 3, 4):
-        with pytest.raises(Forbidden, match="is the platform's: ask an operator"):
+        with pytest.raises(Forbidden, match="paid by the platform; ask an operator"):
             mine.resolve(lines[number], "write_off")
-    with pytest.raises(Forbidden, match=r"gives 3\.99 USD back .* ask an operator"):
+    with pytest.raises(Forbidden, match=r"credit the merchant 3\.99 USD .* ask an operator"):
         mine.resolve(lines[3], "accept")
     told = mine.bulk({"settlement_id": lines[3].settlement_id, "line": 3, "action": "accept"})
     assert told["data"][0]["status_code"] == 403

@@ -104,7 +104,7 @@ def test_each_key_is_of_the_account_and_mode_that_stripe_says(proxy: StripeProxy
 
 @pytest.mark.parametrize("key", [WRONG_KEY, RESTRICTED_KEY])
 def test_a_key_that_stripe_refuses_belongs_to_nobody(proxy: StripeProxy, key: str) -> None:
-    with pytest.raises(InvalidValue, match="Stripe refuses api_key") as refused:
+    with pytest.raises(InvalidValue, match="Stripe rejected api_key") as refused:
         connector(proxy, key).identify()
     assert refused.value.param == "processor_config"
     assert key not in refused.value.detail

@@ -103,10 +103,10 @@ def test_the_third_refusal_locks_the_customer_and_the_account_that_should_have_p
     assert payer.row.locked_until == payer.locked_until(payer.empty) == until
     assert payer.locked_until(payer.rich) is None, "who would have been paid is not locked"
     assert (payer.row.cause, payer.row.version) == (last.id, 4)
-    with pytest.raises(Locked, match=f"customer {payer.id} is locked until {until}"):
+    with pytest.raises(Locked, match=f"Customer {payer.id} is locked until {until}"):
         payer.send(payer.order(payer.rich, payer.empty))
     assert payer.send(ledger.order(payer.rich, payer.empty, 10)).status == 201, "it may be paid"
-    with pytest.raises(Locked, match=f"account {payer.empty} is locked until {until}"):
+    with pytest.raises(Locked, match=f"Account {payer.empty} is locked until {until}"):
         payer.send(ledger.order(payer.empty, payer.rich, 1))
     assert payer.standing == (3, True), "being refused for a lock is no failure"
     ledger.must_balance()
@@ -154,7 +154,7 @@ def test_what_is_not_recorded_does_not_count(ledger: LedgerWorld, payer: Payer) 
         with pytest.raises(NotFound):
             payer.send(payer.order(payer.rich, "acc_unknown"))
         tried = payer.order(payer.empty, payer.rich, dry_run=True)
-        with pytest.raises(Exception, match="insufficient funds"):
+        with pytest.raises(Exception, match="Insufficient funds"):
             ledger.calm.send(tried)
         assert ledger.calm.send(ledger.order(payer.empty, payer.rich, 1)).status == 422
     assert payer.standing == (0, False)

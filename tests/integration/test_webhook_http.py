@@ -130,7 +130,7 @@ def test_an_interim_answer_is_none_and_the_next_one_counts(number: bytes) -> Non
 def test_interim_answers_without_end_are_not_listened_to(number: bytes) -> None:
     with misbehaving(says(HINTS.replace(b"103", number) * 1_000, FINAL)) as port:
         reply = LOCAL.post(f"http://127.0.0.1:{port}/", HEADERS, b"{}")
-    assert reply == Reply(failure="it sent interim answers (1xx) without end")
+    assert reply == Reply(failure="the server sent too many interim responses (1xx)")
 
 
 def test_who_changes_the_protocol_unasked_has_answered_with_that() -> None:
@@ -156,10 +156,10 @@ def test_what_the_library_raises_unforeseen_is_a_failure_too() -> None:
 def test_other_failures_have_a_reason_that_merchants_understand() -> None:
     with misbehaving(hangs_up) as port:
         reply = LOCAL.post(f"http://127.0.0.1:{port}/", HEADERS, b"{}")
-    assert reply.failure == "the connection was closed without an answer"
+    assert reply.failure == "the connection was closed without a response"
     with misbehaving(speaks_no_http) as port:
         reply = LOCAL.post(f"http://127.0.0.1:{port}/", HEADERS, b"{}")
-    assert reply.failure == "the answer is no HTTP"
+    assert reply.failure == "the response is not HTTP"
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     reply = LOCAL.post(f"http://127.0.0.1:{port}/", HEADERS, b"{}")
@@ -202,7 +202,7 @@ def test_a_url_that_must_not_be_called_is_not_even_looked_up(url: str) -> None:
 def test_one_bad_address_among_good_ones_spoils_the_name(bad: str) -> None:
     network = Network([PUBLIC, bad, OTHER])
     reply = over(network).post("https://hooks.example/", HEADERS, b"{}")
-    assert reply == Reply(failure="the host's name has an address that is not public")
+    assert reply == Reply(failure="the host name has an address that is not public")
     assert network.connected == []
 
 
@@ -217,7 +217,7 @@ def test_a_name_that_points_inside_at_the_second_look_is_looked_up_once_alone(
         assert network.looked_up == ["hooks.example:443"]
         assert network.connected == [f"{PUBLIC}:443"]
         second = http.post("https://hooks.example/in", HEADERS, b"{}")
-    assert second == Reply(failure="the host's name has an address that is not public")
+    assert second == Reply(failure="the host name has an address that is not public")
     (request,) = receiver.received
     assert request.headers["host"] == "hooks.example"
 
@@ -262,7 +262,7 @@ def test_a_look_up_that_takes_too_long_ends_the_attempt() -> None:
     http = WebhookHttp(resolve=slow, total_seconds=0.3)
     reply = http.post("https://hooks.example/", HEADERS, b"{}")
     free.set()
-    assert reply == Reply(failure="the host's name could not be looked up in time")
+    assert reply == Reply(failure="the host name could not be resolved in time")
 
 
 def test_a_look_up_that_was_given_up_before_it_began_never_begins() -> None:
@@ -279,7 +279,7 @@ def test_a_look_up_that_was_given_up_before_it_began_never_begins() -> None:
     try:
         with ThreadPoolExecutor(max_workers=len(urls)) as pool:
             replies = list(pool.map(lambda url: http.post(url, HEADERS, b"{}"), urls))
-        late = Reply(failure="the host's name could not be looked up in time")
+        late = Reply(failure="the host name could not be resolved in time")
         assert replies == [late] * len(urls)
     finally:
         free.set()
@@ -293,7 +293,7 @@ def test_a_name_without_an_address_is_told() -> None:
 
     http = WebhookHttp(resolve=unknown)
     reply = http.post("https://hooks.example/", HEADERS, b"{}")
-    assert reply == Reply(failure="the host's name has no address")
+    assert reply == Reply(failure="the host name has no address")
 
 
 def test_proxies_of_the_machine_are_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -107,8 +107,8 @@ class Connectors:
             found = self._connection(merchant_id).config_of(processor, account)
             if found is None:
                 raise ProcessorAccountRemoved(
-                    f"no key of the {processor} account {account} is kept for {merchant_id}; "
-                    "to work with its payments again, an operator configures one"
+                    f"The key of the {processor} account {account} of {merchant_id} was removed; "
+                    "an operator must configure one before its payments can be changed"
                 )
             return found
 
@@ -133,5 +133,5 @@ class Connectors:
     def _connection(self, merchant_id: str) -> ProcessorConnection:
         found = self._connections.connection(merchant_id, Scope(merchant_id))
         if found is None:
-            raise NotFound(f"no merchant {echoed(merchant_id)}", param="merchant_id")
+            raise NotFound(f"No such merchant: {echoed(merchant_id)}", param="merchant_id")
         return found

@@ -138,7 +138,7 @@ class SandboxProcessor:
         if payment_method not in BEHAVIOURS:
             known = ", ".join(BEHAVIOURS)
             raise InvalidValue(
-                f"the sandbox processor does not know this token; it knows {known}",
+                f"payment_method is not a token of the sandbox; use one of {known}",
                 param="payment_method",
             )
 

@@ -79,7 +79,7 @@ def remember(
         after = dispute_after(before, told, account, now, kept)
         if after is None or memory.note(before, after, token=outside.new_id("sbt", now)):
             return
-    raise Unavailable(f"dispute {told.dispute_id} changes too often; send it again")
+    raise Unavailable(f"Dispute {told.dispute_id} is changing; send the notification again")
 
 
 def dispute_after(

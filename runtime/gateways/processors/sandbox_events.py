@@ -16,6 +16,7 @@ from typing import Annotated, Final, TypeGuard
 
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
+from runtime.contract.field_errors import first_field
 from runtime.domain.processor_events import EventKind, ProcessorEvent
 from runtime.errors import BadSignature, InvalidValue, MalformedJson
 from runtime.gateways.processors.port import ProcessorConfig
@@ -81,7 +82,7 @@ def check_secret(config: ProcessorConfig) -> None:
     """Raises InvalidValue for a webhook secret with which no notification would be accepted."""
     if "webhook_secret" in config and not _is_secret(config["webhook_secret"]):
         raise InvalidValue(
-            f"webhook_secret should be a text of at least {SHORTEST_SECRET} characters",
+            f"webhook_secret must be text of at least {SHORTEST_SECRET} characters",
             param="processor_config",
         )
 
@@ -97,7 +98,7 @@ def read_sandbox_event(
     secret = config.get("webhook_secret")
     if not _is_secret(secret):
         raise BadSignature(
-            f"the merchant's processor_config has no webhook_secret of {SHORTEST_SECRET} characters"
+            f"The merchant's processor_config has no webhook_secret of {SHORTEST_SECRET} characters"
         )
     given = _SIGNATURE.fullmatch(headers.get(SIGNATURE_HEADER, ""))
     if given is None:
@@ -110,9 +111,7 @@ def read_sandbox_event(
     try:
         return SandboxEvent.model_validate_json(body)
     except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        name = ".".join(str(part) for part in problem["loc"])
-        raise MalformedJson(f"the notification's {name or 'body'}: {problem['msg']}") from None
+        raise MalformedJson(f"The notification is not valid: see {first_field(error)}") from None
 
 
 def hint_of(told: SandboxEvent) -> ProcessorEvent:

@@ -82,14 +82,13 @@ class StripeProcessor:
             if not is_certain(error):
                 raise unknown(error) from None
             raise InvalidValue(
-                f"Stripe refuses api_key (HTTP {error.http_status}): it should be valid, and may "
-                "read the account and its balance",
+                f"Stripe rejected api_key (HTTP {error.http_status}); it must be valid and allowed "
+                "to read the account and its balance",
                 param="processor_config",
             ) from None
         if identity.mode != self.mode:
             raise InvalidValue(
-                f"api_key is called a {self.mode} key, and Stripe says that it is a "
-                f"{identity.mode} key",
+                f"api_key begins like a {self.mode} key, but Stripe reports a {identity.mode} key",
                 param="processor_config",
             )
         return identity
@@ -103,7 +102,7 @@ class StripeProcessor:
         """Raises InvalidValue for what names no payment method of Stripe's."""
         if METHOD.fullmatch(payment_method) is None:
             raise InvalidValue(
-                "should be a payment method of Stripe's (pm_…), with its customer there in front "
+                "payment_method must be one of Stripe's (pm_…), preceded by its Stripe customer "
                 "if it is attached to one (cus_…/pm_…)",
                 param="payment_method",
             )

@@ -23,7 +23,9 @@ def to_stripe(amount_minor: int, currency: str) -> int:
     ours, theirs = _units(currency)
     amount, rest = divmod(amount_minor * theirs, ours)
     if rest:
-        raise NotInStripesUnits(f"Stripe takes only whole {currency}, multiples of {ours} here")
+        raise NotInStripesUnits(
+            f"Stripe accepts only whole {currency}: amount must be a multiple of {ours}"
+        )
     return amount
 
 

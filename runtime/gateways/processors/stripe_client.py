@@ -45,8 +45,8 @@ METHOD: Final = re.compile(
 """A payment method, with the customer of Stripe's to whom it is attached, if it is."""
 _WITH_FEE: Final = "latest_charge.balance_transaction"
 _EXPECTED: Final[Mapping[str, str]] = {
-    "api_key": "api_key should be a secret or restricted key of Stripe's (sk_… or rk_…)",
-    "webhook_secret": "webhook_secret should be a signing secret of Stripe's (whsec_…)",
+    "api_key": "api_key must be a secret or restricted key of Stripe's (sk_… or rk_…)",
+    "webhook_secret": "webhook_secret must be a signing secret of Stripe's (whsec_…)",
 }
 
 ShapeT = TypeVar("ShapeT", bound=BaseModel)

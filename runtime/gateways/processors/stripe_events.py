@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 import stripe
 from pydantic import BaseModel, ValidationError
 
+from runtime.contract.field_errors import first_field
 from runtime.domain.processor_events import EventKind, ProcessorEvent
 from runtime.errors import BadSignature, MalformedJson
 from runtime.gateways.processors.stripe_shapes import Dispute, Event, PaymentIntent, Refund
@@ -44,7 +45,7 @@ def hint_of(document: object) -> ProcessorEvent:
 
 def _require_signature(header: str, body: bytes, secret: str | None, now: datetime) -> None:
     if secret is None:
-        raise BadSignature("the merchant's processor_config has no webhook_secret")
+        raise BadSignature("The merchant's processor_config has no webhook_secret")
     given = _SIGNATURE.fullmatch(header)
     if given is None:
         raise BadSignature(f"{SIGNATURE_HEADER} is missing or not of the form t=…,v1=…")
@@ -63,9 +64,7 @@ def _read(shape: type[ShapeT], document: object) -> ShapeT:
             return shape.model_validate_json(document)
         return shape.model_validate(document)
     except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        name = ".".join(str(part) for part in problem["loc"])
-        raise MalformedJson(f"the notification's {name or 'body'}: {problem['msg']}") from None
+        raise MalformedJson(f"The notification is not valid: see {first_field(error)}") from None
 
 
 def _charge_changed(event: Event) -> ProcessorEvent:

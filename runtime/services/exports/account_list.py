@@ -29,8 +29,8 @@ def accounts_of(whose: Whose, account_id: str | None, reads: ExportReads) -> tup
         ids.add(each)
         if len(ids) > MAX_ACCOUNTS:
             raise Unprocessable(
-                f"there are more than {MAX_ACCOUNTS} accounts, which is what one export has; "
-                "export them one by one, with account_id",
+                f"There are more than {MAX_ACCOUNTS} accounts, the most that one export can have; "
+                "export them one by one with account_id",
                 param="account_id",
             )
     return tuple(sorted(ids))

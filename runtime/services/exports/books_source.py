@@ -115,7 +115,7 @@ class BooksSource:
             return
         newest = next(entries_of(account, None, self._reads), None)
         if newest is None or int(newest.sequence) < reading.versions[PROFILE_SHARD]:
-            raise Unavailable(f"the entries of {account.id} are behind its balance; try again")
+            raise Unavailable(f"The entries of {account.id} are not complete yet; try again")
 
     def _is_booked(self, account: Account, entry: Entry) -> bool:
         """Whether it is a posting that began until the cut."""

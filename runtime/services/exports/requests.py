@@ -91,15 +91,16 @@ def _owner(kind: ExportKind, call: Call) -> str:
 def _judged(request: ExportRequest, call: Call) -> Query:
     """The filters as the kind's own list takes them."""
     given, known = request.filters(), filter_names(request.kind)
+    shape = FILTERS[request.kind]
     for name in given:
         if name not in known:
             raise InvalidValue(
                 f"{name} does not filter {request.kind}; use {', '.join(known)}", param=name
             )
     try:
-        query = FILTERS[request.kind].model_validate(given)
+        query = shape.model_validate(given)
     except ValidationError as error:
-        fields = [flaw.field for flaw in flaws_of(error, given, in_query=True)]
+        fields = [flaw.field for flaw in flaws_of(error, given, shape, in_query=True)]
         raise InvalidValue(fields[0].detail, param=fields[0].param, errors=fields) from None
     window_of(request.start_date, request.end_date, call.now)
     return query

@@ -78,7 +78,7 @@ def record_batch(
         except BatchContended:
             continue
         return batch.after
-    raise Unavailable(f"rows of {chunk.id} kept changing while its lines were judged")
+    raise Unavailable(f"Rows of {chunk.id} kept changing while its lines were judged")
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,15 +111,15 @@ def must_be_the_merchants(line: SettlementLine, wanted: Wanted, draft: Draft) ->
     """
     undone = line.resolution.action if wanted.action == UNDO and line.resolution else None
     if ResolutionAction.WRITE_OFF in (wanted.action, undone):
-        raise Forbidden(f"what is written off is the platform's: {_FOR_OPERATORS}", param="action")
+        raise Forbidden(f"A write-off is paid by the platform; {_FOR_OPERATORS}", param="action")
     if wanted.action != ResolutionAction.ACCEPT:
         return
     for currency, flows in draft.all_booked(key_of(line)).items():
         gain = flows.adjusted - flows.cost
         if gain > 0 and gain > flows.net:
             raise Forbidden(
-                f"accepting {_name(line)} gives {format_amount(gain, currency)} back that was "
-                f"taken from the merchant before, and no file says that it came: {_FOR_OPERATORS}",
+                f"Accepting it would credit the merchant {format_amount(gain, currency)} that no "
+                f"settlement file confirms; {_FOR_OPERATORS}",
                 param="action",
             )
 
@@ -144,19 +144,21 @@ def _must_apply(action: ResolutionAction, line: SettlementLine) -> None:
     name = _name(line)
     if line.resolution is not None:
         done = line.resolution
-        raise AlreadyResolved(f"{name} was resolved at {done.at} ({done.action}); undo that first")
+        raise AlreadyResolved(
+            f"{name} was already resolved at {done.at} ({done.action}); undo that first"
+        )
     if not is_open(line):
-        raise AlreadyResolved(f"{name} is {line.status}: there is nothing to decide")
+        raise AlreadyResolved(f"{name} is {line.status}, so it needs no decision")
     possible = actions_for(line)
     if action not in possible:
         what = f"{line.type} line that is {line.status}" if line.type else f"{line.status} line"
         raise ActionNotApplicable(
-            f"{action} does not fit a {what}; possible: {', '.join(possible)}", param="action"
+            f"{action} is not possible for a {what}; use {', '.join(possible)}", param="action"
         )
 
 
 def _name(line: SettlementLine) -> str:
-    return f"line {line.line} of {line.settlement_id}"
+    return f"Line {line.line} of {line.settlement_id}"
 
 
 # -------------------------------------------------------------------- accept, write off
@@ -218,7 +220,7 @@ def _named_refunds_or_other(read: ImportedLine, draft: Draft) -> Sequence[Transa
 def _must_be_known(named: Transaction) -> None:
     if named.status is TransactionStatus.PENDING:
         raise ActionNotApplicable(
-            f"the outcome of {named.id} is not known yet; decide when it is, or ignore the line",
+            f"The outcome of {named.id} is still unknown; decide later, or ignore the line",
             param="action",
         )
 
@@ -249,7 +251,7 @@ def _link(line: SettlementLine, transaction_id: str, resolution: Resolution, dra
     """The line is about this transaction: it must match it like any other line."""
     transaction = draft.transaction(transaction_id)
     if transaction is None:
-        raise NotFound(f"no transaction {echoed(transaction_id)}", param="transaction_id")
+        raise NotFound(f"No such transaction: {echoed(transaction_id)}", param="transaction_id")
     read = about(line, Wanted(ResolutionAction.LINK, resolution.note, transaction_id))
     assert read is not None, f"{_name(line)} cannot be read"
     read = replace(read, type=line.type or _LINKED_AS.get(transaction.type, LineType.CAPTURE))
@@ -300,7 +302,7 @@ def _undo(line: SettlementLine, draft: Draft) -> None:
     if line.status is LineStatus.SUPERSEDED:
         raise AlreadyResolved(f"{_name(line)} was superseded: {line.reason}")
     if done is None:
-        raise NotResolved(f"{_name(line)} is {line.status}, and no person has decided about it")
+        raise NotResolved(f"{_name(line)} is {line.status} and has no decision to undo")
     if done.action is not ResolutionAction.IGNORE:
         draft.reopen(line)
     changes: dict[str, object] = {"resolution": None}

@@ -205,7 +205,9 @@ def _decided(
     place = (wanted.settlement_id, wanted.line)
     for _ in range(MAX_ATTEMPTS):
         if dependencies.must_stop():
-            raise Unavailable("no time was left for this line; repeat the request with its key")
+            raise Unavailable(
+                "No time was left for this line; repeat the request with its Idempotency-Key"
+            )
         done = dependencies.lines.get(*place, call.scope)
         if done is not None and done.cause == cause:
             return done
@@ -230,7 +232,7 @@ def _prepare(
     settlement_id, number = place
     line = dependencies.lines.get(*place, call.scope)
     if line is None:
-        raise NotFound(f"no line {number} of a settlement {echoed(settlement_id)}")
+        raise NotFound(f"No such line: {number} of settlement {echoed(settlement_id)}")
     merchant = dependencies.merchants.require(line.merchant_id)
     rows = SettlementBatchRepository(dependencies.resolutions.store, Scope(merchant.id))
     now = dependencies.outside.now()
@@ -304,4 +306,6 @@ def _number(text: str) -> int:
 
 
 def _too_busy(settlement_id: str, line: int) -> Unavailable:
-    return Unavailable(f"line {line} of {settlement_id} changed too often meanwhile; try again")
+    return Unavailable(
+        f"Line {line} of {settlement_id} is being changed by other requests; try again"
+    )

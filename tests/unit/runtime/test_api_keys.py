@@ -120,7 +120,7 @@ def test_a_use_that_the_table_refuses_to_note_lets_the_caller_in(
 
     monkeypatch.setattr(client, "transact_write_items", denied)
     assert is_good(api, made["secret"])
-    assert warned == ["the use was not noted (ResourceNotFoundException)"]
+    assert warned == ["The use was not recorded (ResourceNotFoundException)"]
 
 
 def test_a_revoked_key_opens_nothing_and_stays_listed(

@@ -62,8 +62,8 @@ def test_a_path_is_repeated_segment_by_segment(path: str, shown: str) -> None:
 
 
 def test_a_message_with_a_card_number_in_it_is_not_told_at_all() -> None:
-    assert safe(f"no account {CARD}") == "…"
-    error = NotFound(f"no account {CARD}")
+    assert safe(f"No such account: {CARD}") == "…"
+    error = NotFound(f"No such account: {CARD}")
     assert (error.detail, str(error)) == ("…", "…")
 
 

@@ -107,7 +107,7 @@ def test_a_problem_has_the_members_of_rfc_9457_and_ours() -> None:
     told = document(errors.InvalidValue("amount: too small", param="amount"))
     assert told == {
         "type": PROBLEM_TYPE_BASE + "invalid_value",
-        "title": "The request is not acceptable",
+        "title": "A value is not valid",
         "status": 422,
         "detail": "amount: too small",
         "instance": "/v1/x",

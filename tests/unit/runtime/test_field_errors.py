@@ -116,6 +116,7 @@ def test_a_wrong_field_of_a_payment_is_explained(
 
 OTHER_TEXTS: list[tuple[str, dict[str, Any], str, str]] = [
     ("refundPayment", {"amount": "5"}, "amount", f'{WHOLE} (500 = 5.00 USD); got the text "5"'),
+    ("refundPayment", {"order_id": 5}, "order_id", "Unknown field order_id"),
     ("refundPayment", {"amount": None}, "amount", "amount must not be null; leave it out instead"),
     ("capturePayment", {"final": "no"}, "final", 'final must be true or false; got the text "no"'),
     (
@@ -355,7 +356,7 @@ def flaws(shape: type[BaseModel], document: Any, *, in_query: bool) -> tuple[Fla
         else:
             shape.model_validate_json(json.dumps(document))
     except ValidationError as error:
-        return flaws_of(error, document, in_query=in_query)
+        return flaws_of(error, document, shape, in_query=in_query)
     return ()
 
 

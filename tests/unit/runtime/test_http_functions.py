@@ -182,6 +182,22 @@ def test_what_does_not_exist_is_a_problem_and_not_an_accident(
     assert answer.headers["Content-Type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize(
+    ("path", "detail"),
+    [
+        (
+            "/v1/payments/",
+            "There is nothing at /v1/payments/ (without the trailing slash: /v1/payments)",
+        ),
+        ("/v1/nothing/", "There is nothing at /v1/nothing/"),
+    ],
+)
+def test_a_trailing_slash_is_pointed_out_where_it_is_the_only_mistake(
+    api: Functions, path: str, detail: str
+) -> None:
+    assert api("GET", path).body["detail"] == detail
+
+
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
 def test_a_method_that_a_path_does_not_take_is_told_which_it_does(
     api: Functions, method: str

@@ -148,7 +148,7 @@ def test_nothing_but_a_refund_begins_while_the_payment_is_being_closed(
         assert refusal is None
     else:
         assert isinstance(refusal, InvalidState)
-        assert "just now" in refusal.detail
+        assert "wait for the result" in refusal.detail
 
 
 @pytest.mark.parametrize(("kind", "final"), OPERATIONS)
@@ -183,14 +183,40 @@ def test_no_amount_passes_its_ceiling_and_none_is_nothing(
     else:
         assert isinstance(refusal, AmountTooLarge)
         assert refusal.param == "amount"
-        assert refusal.detail == f"{amount} cannot be {NOUNS[kind]}: of pay_1 at most 100 can"
+        over = f"Only 100 of pay_1 can still be {NOUNS[kind]}; you asked for 101"
+        assert refusal.detail == ("amount must be at least 1" if amount == 0 else over)
 
 
 def test_what_is_pending_is_told_with_the_ceiling() -> None:
     payment = a_payment(S.SUCCEEDED, refundable_minor=30, pending_refund_minor=70)
     refusal = refusal_of(payment, T.REFUND, 31)
     assert refusal is not None
-    assert refusal.detail.endswith("at most 30 can, 70 are pending")
+    assert refusal.detail == (
+        "Only 30 of pay_1 can still be refunded; you asked for 31; 70 are pending"
+    )
+
+
+def test_what_is_refunded_or_pending_in_full_is_told_as_that() -> None:
+    refunded = a_payment(S.SUCCEEDED, refundable_minor=0, amount_refunded=100)
+    pending = a_payment(S.SUCCEEDED, refundable_minor=0, pending_refund_minor=100)
+    disputed = a_payment(S.SUCCEEDED, refundable_minor=0, amount_refunded=40)
+    captured = a_payment(S.REQUIRES_CAPTURE, capturable_minor=0, pending_capture_minor=100)
+    texts = [
+        refusal.detail
+        for payment, kind in (
+            (refunded, T.REFUND),
+            (pending, T.REFUND),
+            (disputed, T.REFUND),
+            (captured, T.CAPTURE),
+        )
+        if (refusal := refusal_of(payment, kind, 1, final=False)) is not None
+    ]
+    assert texts == [
+        "pay_1 has already been refunded in full",
+        "Nothing of pay_1 can still be refunded; 100 are pending",
+        "Nothing of pay_1 can still be refunded",
+        "Nothing of pay_1 can still be captured; 100 are pending",
+    ]
 
 
 def test_captures_leave_room_for_refunds_and_both_for_the_void_of_what_expires() -> None:

@@ -36,7 +36,7 @@ def test_a_key_is_of_the_account_and_mode_that_stripe_says(key: str) -> None:
 @pytest.mark.parametrize(("key", "live"), [("sk_test_marked", True), ("rk_live_marked", False)])
 def test_a_key_that_is_not_of_the_mode_that_it_shows_is_refused(key: str, live: bool) -> None:
     stripe, _ = connector(key, ACCOUNT, balance(live=live))
-    with pytest.raises(InvalidValue, match=f"a {stripe.mode} key, and Stripe says") as refused:
+    with pytest.raises(InvalidValue, match=f"a {stripe.mode} key, but Stripe reports") as refused:
         stripe.identify()
     assert refused.value.param == "processor_config"
     assert "marked" not in refused.value.detail
@@ -54,7 +54,9 @@ def test_a_key_that_is_not_of_the_mode_that_it_shows_is_refused(key: str, live: 
 )
 def test_a_key_that_stripe_refuses_is_refused(answers: list[Any]) -> None:
     stripe, _ = connector("rk_test_marked", *answers)
-    with pytest.raises(InvalidValue, match="may read the account and its balance") as refused:
+    with pytest.raises(
+        InvalidValue, match="allowed to read the account and its balance"
+    ) as refused:
         stripe.identify()
     assert refused.value.param == "processor_config"
     assert "marked" not in refused.value.detail

@@ -368,11 +368,11 @@ def test_nothing_of_the_machine_is_sent_and_nothing_of_the_card_is_logged(
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        ({}, "api_key should be"),
-        ({"api_key": "pk_test_marked"}, "api_key should be"),
-        ({"api_key": "sk_test_marked\n"}, "api_key should be"),
-        ({"api_key": 7}, "api_key should be"),
-        ({"api_key": "sk_live_x", "webhook_secret": "marked"}, "webhook_secret should be"),
+        ({}, "api_key must be"),
+        ({"api_key": "pk_test_marked"}, "api_key must be"),
+        ({"api_key": "sk_test_marked\n"}, "api_key must be"),
+        ({"api_key": 7}, "api_key must be"),
+        ({"api_key": "sk_live_x", "webhook_secret": "marked"}, "webhook_secret must be"),
         ({"api_key": "marked", "webhook_secret": "marked"}, "api_key .*; webhook_secret"),
     ],
 )
