@@ -8,13 +8,17 @@ from typing import Any
 from simulation.dynamodb.indexes import Key
 from simulation.dynamodb.streams import StreamEntry
 from simulation.dynamodb.tables import Change, Table
+from simulation.dynamodb.values import Item
 
 Place = tuple[str, Key]
 """An item, by the name of its table and its key."""
 
 
 class Commits:
-    """The one way in which items change; `now` in seconds, `index_lag` of each single change."""
+    """The one way in which items change; `now` in seconds, `index_lag` of each single change.
+
+    An eventually consistent read lags as much as an index may.
+    """
 
     def __init__(self, now: Callable[[], float], index_lag: Callable[[], float]) -> None:
         self.now = now
@@ -24,6 +28,14 @@ class Commits:
         """The transaction that is at work on an item."""
         self.on_commit: list[Callable[[list[Change]], None]] = []
         self.on_record: list[Callable[[Table, StreamEntry], None]] = []
+
+    def eventually(self, table: Table, key: Key) -> Item | None:
+        """An item as an eventually consistent read has it: perhaps as before its last change."""
+        if key in table.replaced:
+            since, old = table.replaced[key]
+            if self.now() < since + self._index_lag():
+                return old
+        return table.items.get(key)
 
     def commit(self, changes: list[Change], *, by_expiry: bool = False) -> None:
         """Apply all of them, and tell those who look on."""
@@ -48,6 +60,7 @@ class Commits:
                 continue
             self._sequence += 1
             table.store(key, new)
+            table.replaced[key] = (now, old)
             for index in table.indexes.values():
                 if index.concerns(old, new):
                     index.tell(now + self._index_lag(), self._sequence, key, new)

@@ -23,7 +23,7 @@ from simulation.dynamodb.requests import (
 )
 from simulation.dynamodb.sizes import BATCH_BYTES, MAX_ITEM_BYTES, MAX_TRANSACTION_BYTES, size_of
 from simulation.dynamodb.tables import Table
-from simulation.dynamodb.values import canonical_item
+from simulation.dynamodb.values import Item, canonical_item
 
 MAX_KEYS: Final = 100
 _CAPACITY: Final = frozenset({"ReturnConsumedCapacity"})
@@ -45,11 +45,11 @@ class Reads:
         self._commits = commits
 
     def get_item(self, **request: Any) -> Answer:
-        """As the operation of this name; also an eventually consistent read sees the newest."""
+        """As the operation of this name."""
         only(request, _GET, "GetItem")
         consumed = Consumed(request)
         table, key, wanted = self._asked(request)
-        item = table.items.get(key)
+        item = self._item(table, key, request)
         if consumed.wanted:
             consumed.read_item(table, item, consistency_of(request))
         if item is None:
@@ -111,6 +111,10 @@ class Reads:
             raise canceled([validation_error(each) if each else NOT_REFUSED for each in faults])
         return [self._asked(get) for get in gets]
 
+    def _item(self, table: Table, key: Key, request: Request) -> Item | None:
+        consistent = request.get("ConsistentRead", False)
+        return table.items.get(key) if consistent else self._commits.eventually(table, key)
+
     def _asked(self, request: Request) -> tuple[Table, Key, tuple[str, ...] | None]:
         table = self._catalog.table(request["TableName"])
         wanted = projection_of(request)
@@ -131,7 +135,7 @@ class Reads:
             raise invalid("Provided list of item keys contains duplicates")
         found: list[Any] = []
         for number, key in enumerate(keys):
-            item = table.items.get(key)
+            item = self._item(table, key, request)
             if room is not None and item is not None:
                 room -= size_of(item)
                 if room < 0:

@@ -53,6 +53,8 @@ class Table:
         self._index_keys = _index_keys(self.indexes.values())
         self.layout = TableLayout.described(wanted)
         self.items: dict[Key, Item] = {}
+        self.replaced: dict[Key, tuple[float, Item | None]] = {}
+        """When an item changed last, and what it was before."""
         self.partitions: dict[Plain, list[Key]] = {}
         self.order: list[tuple[int, Plain]] = []
         """Every partition, by the hash of its key."""

@@ -44,6 +44,30 @@ def test_an_index_forgets_what_lost_its_key_or_was_deleted(memory: MemoryTable) 
     assert memory.owned("one") == ["c"]
 
 
+# ------------------------------------------------------------ reads that lag
+
+
+def test_an_eventually_consistent_read_may_see_an_item_as_before_its_last_change(
+    memory: MemoryTable,
+) -> None:
+    memory.put("a", more="old")
+    memory.now, memory.lag = 10.0, 0.5
+    memory.put("a", more="new")
+    asked: dict[str, Any] = {"TableName": TABLE, "Key": item("a")}
+    keys: dict[str, Any] = {TABLE: {"Keys": [item("a")]}}
+    assert memory.read("a") == item("a", more="old")
+    assert memory.client.batch_get_item(RequestItems=keys)["Responses"][TABLE] == [
+        item("a", more="old")
+    ]
+    assert memory.client.get_item(**asked, ConsistentRead=True)["Item"] == item("a", more="new")
+    keys[TABLE]["ConsistentRead"] = True
+    assert memory.client.batch_get_item(RequestItems=keys)["Responses"][TABLE] == [
+        item("a", more="new")
+    ]
+    memory.now = 10.5
+    assert memory.read("a") == item("a", more="new")
+
+
 # ------------------------------------------------------------ scans
 
 
