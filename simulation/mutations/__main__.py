@@ -16,7 +16,7 @@ from simulation.mutations.mutation import Mutation
 from simulation.mutations.report import NOT_TRIED, Result, load, save, summary, table
 from simulation.mutations.scratch import Scratch
 from simulation.mutations.table import BY_NAME, MUTATIONS
-from simulation.mutations.trials import NOTHING, Found, run_tests, simulate
+from simulation.mutations.trials import NOTHING, Effort, Found, run_tests, simulate
 
 PROJECT: Final = Path(__file__).resolve().parents[2]
 RESULTS: Final = PROJECT / ".local" / "mutation-check.json"
@@ -45,6 +45,7 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=sorted(BY_NAME), metavar="NAME")
     parser.add_argument("--operations", type=int, default=3_000, help="0: no simulation")
     parser.add_argument("--per-seed", type=int, default=1_000, help="operations from each seed")
+    parser.add_argument("--kinds", default="all", help="of clients, as of python -m simulation")
     parser.add_argument("--tests", action="store_true", help="run the tests of the mutated files")
     parser.add_argument("--processes", type=int, default=1, help="faults that are tried at once")
     parser.add_argument("--report", action="store_true", help="show the kept results, try nothing")
@@ -127,12 +128,8 @@ def _tried(
     """What the simulation and the tests find, and is not `known`; None: not tried."""
     before, simulation, tests = known.simulation or NOTHING, None, None
     if options.operations and before.by is None:
-        simulation = simulate(
-            scratch.root,
-            operations=options.operations,
-            per_seed=options.per_seed,
-            before=before,
-        )
+        effort = Effort(options.operations, options.per_seed, options.kinds)
+        simulation = simulate(scratch.root, effort, before)
     if options.tests and known.tests is None:
         tests = run_tests(scratch.root, paths)
     return simulation, tests

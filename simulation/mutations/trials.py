@@ -45,28 +45,44 @@ class Found:
 NOTHING: Final = Found(None, 0, 0.0)
 
 
-def simulate(root: Path, *, operations: int, per_seed: int, before: Found = NOTHING) -> Found:
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """At most `operations` in all, `per_seed` from each; `kinds` of clients, separated by commas.
+
+    Fewer kinds meet more often on what a fault is about.
+    """
+
+    operations: int
+    per_seed: int
+    kinds: str = "all"
+
+
+def simulate(root: Path, effort: Effort, before: Found = NOTHING) -> Found:
     """Run the simulation of the tree `root` from one seed after the other, until one finds a fault.
 
-    At most `operations` in all, `per_seed` from each; what was run `before` counts, and is not run
-    again. A run that does not end counts as found: without a fault they all do.
+    What was run `before` counts, and is not run again. A run that does not end counts as found:
+    without a fault they all do.
     """
+    alone = "" if effort.kinds == "all" else f", {effort.kinds.replace(',', ', ')} alone"
     done, number = before.operations, before.seeds
     began = time.monotonic() - before.seconds
-    while done < operations:
+    while done < effort.operations:
         number += 1
-        seed, wanted = f"{SEED}-{number}", min(per_seed, operations - done)
-        command = ("-m", "simulation", "--no-shrink", "--seed", seed, "--operations", str(wanted))
-        status, output = _run(root, command, SIMULATION_SECONDS)
+        seed, wanted = f"{SEED}-{number}", min(effort.per_seed, effort.operations - done)
+        command = ("-m", "simulation", "--no-shrink", "--kinds", effort.kinds)
+        numbers = ("--seed", seed, "--operations", str(wanted))
+        status, output = _run(root, (*command, *numbers), SIMULATION_SECONDS)
         reported = _LAST_LINE.search(output)
         done += int(reported[1]) if reported else wanted
         seconds = time.monotonic() - began
         if status is None:
-            return Found(seed, done, seconds, f"no end in {SIMULATION_SECONDS:.0f} s", number)
+            return Found(
+                seed + alone, done, seconds, f"no end in {SIMULATION_SECONDS:.0f} s", number
+            )
         if reported is None:
             raise RuntimeError(f"the simulation printed no history:\n{output[-2000:]}")
         if status != 0:
-            return Found(seed, done, seconds, _violation_in(output), number)
+            return Found(seed + alone, done, seconds, _violation_in(output), number)
     return Found(None, done, time.monotonic() - began, seeds=number)
 
 

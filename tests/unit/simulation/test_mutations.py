@@ -17,7 +17,7 @@ from simulation.mutations.related_tests import RELATED, related_tests
 from simulation.mutations.report import Result, load, save, summary, table
 from simulation.mutations.scratch import Scratch
 from simulation.mutations.table import BY_NAME, MUTATIONS
-from simulation.mutations.trials import Found, simulate
+from simulation.mutations.trials import Effort, Found, simulate
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -149,14 +149,18 @@ class Runs:
         return violations, f"{told}history sha256:{'0' * 64} {last}\n"
 
 
+@pytest.mark.parametrize(
+    ("kinds", "by"),
+    [("all", "mutation-2"), ("cards,bank", "mutation-2, cards, bank alone")],
+)
 def test_seeds_are_run_one_after_the_other_until_one_finds_the_fault(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, kinds: str, by: str
 ) -> None:
     runs = Runs(monkeypatch, "mutation-2")
-    found = simulate(ROOT, operations=3_000, per_seed=1_000)
+    found = simulate(ROOT, Effort(3_000, 1_000, kinds))
     assert runs.seeds == ["mutation-1", "mutation-2"]
     assert (found.by, found.operations, found.detail, found.seeds) == (
-        *("mutation-2", 1_042, "t=1: floor: is at -1"),
+        *(by, 1_042, "t=1: floor: is at -1"),
         2,
     )
 
@@ -164,7 +168,7 @@ def test_seeds_are_run_one_after_the_other_until_one_finds_the_fault(
 def test_what_was_run_before_counts_and_is_not_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
     runs = Runs(monkeypatch)
     before = Found(None, 2_000, 60.0, seeds=2)
-    found = simulate(ROOT, operations=3_500, per_seed=1_000, before=before)
+    found = simulate(ROOT, Effort(3_500, 1_000), before)
     assert runs.seeds == ["mutation-3", "mutation-4"]
     assert (found.by, found.operations, found.seeds) == (None, 3_500, 4)
     assert found.seconds >= before.seconds
