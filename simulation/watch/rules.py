@@ -7,11 +7,14 @@ from typing import Self
 
 from simulation.watch.audit import AuditRule
 from simulation.watch.commits import Rule
+from simulation.watch.customers import CustomerRule
 from simulation.watch.deliveries import DeliveryRule, LineRule
 from simulation.watch.edges import StateMachines
 from simulation.watch.events import FailedRefundRule
 from simulation.watch.keys import KeyRule
 from simulation.watch.ledger import LedgerRule
+from simulation.watch.limits import LimitRule
+from simulation.watch.lines import LineAmountRule
 from simulation.watch.made import MadeRule
 from simulation.watch.news import NewsRule
 from simulation.watch.payments import PaymentRule
@@ -48,4 +51,7 @@ class Rules:
             self.news,
             self.made,
             self.failed_refunds,
+            CustomerRule(),
+            LimitRule(),
+            LineAmountRule(),
         )
