@@ -13,7 +13,10 @@ from simulation.watch.answers import answer_faults
 from simulation.watch.events import event_faults
 from simulation.watch.histories import linearizable
 from simulation.watch.settled.books import account_amounts, ledger_faults
+from simulation.watch.settled.currencies import currency_faults
 from simulation.watch.settled.effects import effect_faults
+from simulation.watch.settled.erased import erasure_faults
+from simulation.watch.settled.fees import fee_faults
 from simulation.watch.settled.left_over import left_over_faults
 from simulation.watch.settled.model import model_faults
 from simulation.watch.settled.open_things import open_faults, unkept_keys
@@ -26,6 +29,7 @@ from simulation.watch.settled.refund_lines import refund_line_faults
 from simulation.watch.settled.rows import Rows
 from simulation.watch.settled.sandbox import sandbox_faults
 from simulation.watch.settled.settlements import settlement_faults
+from simulation.watch.settled.tenants import tenant_faults
 from simulation.watch.settled.totals import total_faults
 from simulation.watch.settled.verification import (
     audit_verification_faults,
@@ -66,6 +70,10 @@ def _named(platform: Platform) -> Iterator[str]:
         "events": event_faults(platform.history, _genuine(platform), watch.rules.failed_refunds),
         "settlement": settlement_faults(rows),
         "refund lines": refund_line_faults(rows, platform.acquirer.payouts),
+        "tenants": tenant_faults(platform.history, rows),
+        "currencies": currency_faults(rows),
+        "fees": fee_faults(rows, edited),
+        "erased": erasure_faults(rows),
         "webhooks": webhook_faults(watch.rules.news, platform.deliveries),
         "audit heads": head_faults(platform, rows),
         "audit verification": audit_verification_faults(platform, rows),
