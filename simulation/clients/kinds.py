@@ -12,6 +12,7 @@ from simulation.clients.customers import CustomersClient
 from simulation.clients.finance import FinanceClient
 from simulation.clients.operations import OperationsClient
 from simulation.clients.powers import PowersClient
+from simulation.clients.probes import ProbesClient
 from simulation.clients.transfers import TransfersClient
 from simulation.platform.plan import ClientKind
 
@@ -24,4 +25,5 @@ CLIENTS: Final[Mapping[ClientKind, type[Client]]] = {
     ClientKind.FINANCE: FinanceClient,
     ClientKind.OPERATIONS: OperationsClient,
     ClientKind.BANK: BankClient,
+    ClientKind.PROBES: ProbesClient,
 }

@@ -38,17 +38,20 @@ class ClientKind(StrEnum):
     """What operators do: merchants, API keys, webhooks, alerts, audit log."""
     BANK = "bank"
     """Banks: disputes, and refunds that come back, told by signed notifications."""
+    PROBES = "probes"
+    """What must be refused: a unit too much, another merchant's money, the same thing twice."""
 
 
 SHARES: Final[Mapping[ClientKind, int]] = {
-    ClientKind.CARDS: 30,
-    ClientKind.TRANSFERS: 26,
+    ClientKind.CARDS: 27,
+    ClientKind.TRANSFERS: 24,
     ClientKind.STRIPE: 12,
-    ClientKind.CUSTOMERS: 10,
+    ClientKind.CUSTOMERS: 9,
     ClientKind.POWERS: 8,
     ClientKind.OPERATIONS: 6,
     ClientKind.FINANCE: 5,
     ClientKind.BANK: 3,
+    ClientKind.PROBES: 6,
 }
 """Of a hundred operations, how many each kind of client does."""
 

@@ -26,6 +26,8 @@ class ReceiverRates:
     busy: float = 0.02
     gone: float = 0.003
     redirect: float = 0.01
+    missing: float = 0.01
+    """404, as of a server that is misconfigured for a moment."""
     down_seconds: float = 120.0
     goes_down: float = 0.003
     """The endpoint answers nothing at all for up to `down_seconds`."""
@@ -33,7 +35,7 @@ class ReceiverRates:
     @classmethod
     def calm(cls) -> Self:
         """Every webhook is taken."""
-        return cls(error=0.0, busy=0.0, gone=0.0, redirect=0.0, goes_down=0.0)
+        return cls(error=0.0, busy=0.0, gone=0.0, redirect=0.0, missing=0.0, goes_down=0.0)
 
 
 class LostReply(Exception):
@@ -101,6 +103,7 @@ class Endpoints:
             (rates.busy, Reply(status=503, retry_after=str(dice.randrange(1, 90)))),
             (rates.gone, Reply(status=410)),
             (rates.redirect, Reply(status=302)),
+            (rates.missing, Reply(status=404)),
         ):
             throw -= chance
             if throw < 0:

@@ -12,18 +12,30 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar
+from zlib import crc32
 
-from runtime.domain.payments import ProcessorAnswer
+from runtime.domain.payments import ProcessorAnswer, Refused
 from runtime.domain.processor_events import DisputeState, ProcessorEvent, RefundState
 from runtime.errors import ProcessorUnknown
 from runtime.gateways.processors.port import ChargeRequest, OperationRequest, ProcessorIdentity
 from runtime.gateways.processors.sandbox import BEHAVIOURS, SandboxProcessor
 from runtime.models.merchant import ProcessorMode
+from runtime.models.transaction import TransactionType
 from simulation.faults import PartnerRates
 from simulation.scheduler import Scheduler
 
 Answer = TypeVar("Answer")
 NAME: Final = "sandbox"
+
+
+_REFUSED: Final = Refused(None, "issuer_unavailable", "The card's bank cannot be reached")
+REFUSED_CAPTURES: Final = 20
+"""Of so many captures the sandbox refuses about one."""
+
+
+def refuses_capture(reference: str) -> bool:
+    """Whether the simulated sandbox refuses the capture with this reference."""
+    return crc32(reference.encode()) % REFUSED_CAPTURES == 0
 
 
 def _lost() -> BaseException:
@@ -70,7 +82,14 @@ class SandboxLine:
     def forbid(self, request: ChargeRequest) -> ProcessorAnswer | None:  # noqa: D102
         return self._call("forbid", lambda: self.sandbox.forbid(request))
 
-    def operate(self, request: OperationRequest) -> ProcessorAnswer:  # noqa: D102
+    def operate(self, request: OperationRequest) -> ProcessorAnswer:
+        """As the sandbox does it; a few captures are refused, each however often it is asked for.
+
+        The sandbox itself refuses no capture. Of one that was refused it knows nothing afterwards,
+        as if it had never been asked.
+        """
+        if request.kind is TransactionType.CAPTURE and refuses_capture(request.reference):
+            return self._call("operate", lambda: _REFUSED)
         return self._call("operate", lambda: self.sandbox.operate(request))
 
     def find_operation(self, request: OperationRequest) -> ProcessorAnswer | None:  # noqa: D102
