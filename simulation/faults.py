@@ -131,7 +131,7 @@ class PartnerRates:
     kill_after: float = 0.005
     unreached: float = 0.02
     answer_lost: float = 0.02
-    late: float = 0.01
+    late: float = 0.02
     """It is done up to `latest` seconds after the client has given up."""
     refused: float = 0.0
     """The other system says that it cannot, and has done nothing; AWS clients only."""

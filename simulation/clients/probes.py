@@ -122,7 +122,7 @@ class ProbesClient(Client):
         if payment is None:
             return
         path, amount = f"/v1/payments/{payment['id']}", payment["amount"]
-        body = {"amount": amount, "final": dice.random() < 0.5}
+        body = {"amount": amount * 2 // 3, "final": dice.random() < 0.2}
         capture = partial(self.ask, method="POST", path=f"{path}/capture", body=body)
         cancel = partial(self.ask, method="POST", path=f"{path}/cancel", body={})
         throw = dice.random()

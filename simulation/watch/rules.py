@@ -12,6 +12,7 @@ from simulation.watch.deliveries import DeliveryRule, LineRule
 from simulation.watch.edges import StateMachines
 from simulation.watch.events import FailedRefundRule
 from simulation.watch.keys import KeyRule
+from simulation.watch.leases import LeaseRule
 from simulation.watch.ledger import LedgerRule
 from simulation.watch.limits import LimitRule
 from simulation.watch.lines import LineAmountRule
@@ -25,6 +26,7 @@ class Rules:
     """One of each; what they remember is what checks at rest compare with."""
 
     keys: KeyRule
+    leases: LeaseRule
     ledger: LedgerRule = field(default_factory=LedgerRule)
     payments: PaymentRule = field(default_factory=PaymentRule)
     audit: AuditRule = field(default_factory=AuditRule)
@@ -35,7 +37,7 @@ class Rules:
     @classmethod
     def at(cls, epoch: float) -> Self:
         """Rules of a world whose virtual time begins at this Unix time, in seconds."""
-        return cls(KeyRule(epoch))
+        return cls(KeyRule(epoch), LeaseRule(epoch))
 
     @property
     def all(self) -> tuple[Rule, ...]:
@@ -53,5 +55,6 @@ class Rules:
             self.failed_refunds,
             CustomerRule(),
             LimitRule(),
+            self.leases,
             LineAmountRule(),
         )
