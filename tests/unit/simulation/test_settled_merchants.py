@@ -140,13 +140,16 @@ def test_fees_that_are_paid_to_the_merchant_are_found() -> None:
 
 
 def test_keys_of_an_erased_customer_are_found() -> None:
-    key = {"subject": "pii#cus_1", "key_id": "k1"}
+    key = {"subject": "pii#cus_1", "key_id": "k1", "wrapped": "sealed"}
     erased = {"id": "cus_1", "erased_at": "2026-03-14T09:00:00.000Z"}
     assert list(erasure_faults(rows(customers=[erased], keys=[key]))) == [
         "cus_1 was erased, and its keys ['pii k1'] are still there"
     ]
     assert list(erasure_faults(rows(customers=[{"id": "cus_1"}], keys=[key]))) == []
     assert list(erasure_faults(rows(customers=[erased]))) == []
+    for left in ({"wrapped": None}, {}):
+        gone = {"subject": "pii#cus_1", "key_id": "k1", **left}
+        assert list(erasure_faults(rows(customers=[erased], keys=[gone]))) == []
 
 
 def test_personal_fields_of_an_erased_customer_are_found() -> None:
