@@ -12,10 +12,12 @@ from typing import Any, Final
 
 from simulation.clients.client import Client
 from simulation.clients.town import CURRENCIES, Shop
-from simulation.platform.http import EVERYTHING, HttpResponse, token
+from simulation.platform.http import EVERYTHING, OPERATOR, HttpResponse, token
 
 _ATTEMPTS: Final = 4
 """One more than the failures that lock a customer."""
+_FOLDED_AFTER: Final = 3.0
+"""Seconds after which the change stream has mostly added a sale to its receivable."""
 _LIMIT: Final = 3
 """Payments a minute of the merchants that a probe makes."""
 
@@ -39,6 +41,7 @@ class ProbesClient(Client):
             self.lock_out_by_transfers: 8,
             self.lock_out_by_payments: 10,
             self.close_what_is_in_use: 10,
+            self.pay_out_too_much: 16,
             self.pass_the_limit: 5,
         }
 
@@ -133,10 +136,34 @@ class ProbesClient(Client):
         else:
             self._at_once(dice, capture, cancel)
 
-    def _pay(self, dice: Random, capture_method: str) -> Mapping[str, Any] | None:
+    def pay_out_too_much(self, dice: Random) -> None:
+        """More than a receivable has, or all of it twice while its sales are given back."""
+        sales = [self._pay(dice, "automatic", "KWD") for _ in range(2)]
+        self.platform.sleep(_FOLDED_AFTER)
+        source = f"acc_receivable_{self.shop.id}_KWD"
+        seen = self.read(dice, f"/v1/accounts/{source}", credential=OPERATOR)
+        if seen is None or seen.status != 200 or not 0 < seen.body["available"] < 10**11:
+            return
+        ends = {"from_account_id": source, "to_account_id": self.shop.wallets["KWD"][0]}
+        body = {**ends, "currency": "KWD", "amount": seen.body["available"]}
+        if dice.random() < 0.4:
+            more = {**body, "amount": body["amount"] + dice.randrange(1, 1_000)}
+            self.operate(dice, "POST", "/v1/transfers", more)
+            return
+        pay_out = partial(self.operate, method="POST", path="/v1/transfers", body=body)
+        refunds = (
+            partial(self.ask, method="POST", path=f"/v1/payments/{sale['id']}/refund", body={})
+            for sale in sales
+            if sale is not None
+        )
+        self._at_once(dice, pay_out, *refunds, pay_out)
+
+    def _pay(
+        self, dice: Random, capture_method: str, currency: str = "USD"
+    ) -> Mapping[str, Any] | None:
         body = {
             "amount": dice.randrange(100, 10_000),
-            "currency": "USD",
+            "currency": currency,
             "payment_method": "tok_approved",
             "capture_method": capture_method,
         }
@@ -148,6 +175,8 @@ class ProbesClient(Client):
     def end_a_hold_twice(self, dice: Random) -> None:
         """Post and cancel a hold side by side, or post it twice."""
         source, target = dice.sample(self.shop.wallets["USD"], 2)
+        # Another hold, whose money the second end could take.
+        self._move(dice, source, target, 5, hold=True, expires_in_seconds=60)
         made = self._move(dice, source, target, 1, hold=True, expires_in_seconds=60)
         if made is None or made.status != 201:
             return
