@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -11,40 +9,20 @@ from decimal import Decimal
 from random import Random
 from typing import Any, Final
 
-from runtime.models.currency import DECIMALS
+from runtime.domain.settlement_formats.line import ImportedLine, References
 from runtime.models.settlement import LineType
 from simulation.outside import BEGINNING
 from simulation.platform.movements import CATEGORIES, Movement, SandboxMovements
+from simulation.platform.reports import (
+    CANONICAL_HEADER,
+    STRIPE_HEADER,
+    canonical,
+    stripe,
+    table,
+)
 from simulation.platform.stripe_server import StripeServer
 
-CANONICAL: Final = (
-    "payment_id",
-    "transaction_id",
-    "status",
-    "amount",
-    "fee",
-    "net",
-    "currency",
-    "processed_date",
-    "settlement_date",
-    "type",
-)
-STRIPE: Final = (
-    "automatic_payout_id",
-    "automatic_payout_effective_at_utc",
-    "balance_transaction_id",
-    "created_utc",
-    "currency",
-    "gross",
-    "fee",
-    "net",
-    "reporting_category",
-    "source_id",
-    "charge_id",
-    "payment_intent_id",
-    "payment_metadata[reference]",
-    "refund_metadata[reference]",
-)
+STRIPE: Final = "stripe"
 Row = dict[str, str]
 
 
@@ -78,7 +56,7 @@ class Acquirer:
 
     def movements(self, shop: Any) -> list[Movement]:
         """Everything that has moved for a merchant at its processor."""
-        if shop.processor == "stripe":
+        if shop.processor == STRIPE:
             return self.stripe.accounts[shop.processor_key].movements
         return self.sandbox.by_merchant.get(shop.id, [])
 
@@ -99,17 +77,14 @@ class Acquirer:
 
     def report(self, payout: Payout, dice: Random | None = None) -> bytes:
         """The report on a payout; `dice` puts errors into it."""
-        rows = [_row(payout, movement) for movement in payout.movements]
-        total = sum(movement.net for movement in payout.movements)
-        rows.append(_payout_row(payout, total))
+        cells, header = (
+            (stripe, STRIPE_HEADER) if payout.processor == STRIPE else (canonical, CANONICAL_HEADER)
+        )
+        lines = [*(_line(payout, each) for each in payout.movements), _payout_line(payout)]
+        rows = [cells(line) for line in lines]
         if dice is not None:
             rows = _damaged(rows, dice)
-        text = io.StringIO()
-        header = STRIPE if payout.processor == "stripe" else CANONICAL
-        writer = csv.DictWriter(text, header, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        return text.getvalue().encode()
+        return table(header, rows).encode()
 
     def correct_all(self) -> None:
         """Put a right report into the bucket for every payout that has none yet."""
@@ -120,73 +95,51 @@ class Acquirer:
                 self.upload(key, self.report(payout))
 
 
-def _row(payout: Payout, movement: Movement) -> Row:
-    if payout.processor == "stripe":
-        return _stripe_row(payout, movement)
-    transaction_id = movement.dispute_id or movement.transaction_id or ""
-    return {
-        "payment_id": movement.payment_id or "",
-        "transaction_id": transaction_id,
-        "status": "settled",
-        "amount": str(movement.amount),
-        "fee": str(movement.fee),
-        "net": str(movement.net),
-        "currency": movement.currency,
-        "processed_date": _day(movement.at),
-        "settlement_date": _day(payout.at),
-        "type": movement.kind.value,
-    }
+def _line(payout: Payout, movement: Movement) -> ImportedLine:
+    references = References(
+        movement.payment_id, movement.transaction_id, movement.dispute_id, movement.processor_ids
+    )
+    return ImportedLine(
+        number=0,
+        identity=movement.id,
+        type=movement.kind,
+        category=_category(payout, movement.kind),
+        amount=movement.amount,
+        fee=movement.fee,
+        net=movement.net,
+        currency=movement.currency,
+        references=references,
+        payout_reference=payout.reference,
+        processed_date=_day(movement.at),
+        settlement_date=_day(payout.at),
+    )
 
 
-def _stripe_row(payout: Payout, movement: Movement) -> Row:
-    source, charge, intent = (*movement.processor_ids, "", "", "")[:3]
-    return {
-        **_stripe_amounts(movement.amount, movement.fee, movement.currency),
-        "automatic_payout_id": payout.reference,
-        "automatic_payout_effective_at_utc": f"{_day(payout.at)} 00:00:00",
-        "balance_transaction_id": movement.id,
-        "created_utc": f"{_day(movement.at)} 00:00:00",
-        "reporting_category": CATEGORIES[movement.kind],
-        "source_id": source,
-        "charge_id": charge,
-        "payment_intent_id": intent,
-        "payment_metadata[reference]": movement.payment_id or "",
-        "refund_metadata[reference]": movement.transaction_id or "",
-    }
+def _payout_line(payout: Payout) -> ImportedLine:
+    """What was paid out; our own layout has the payout's name where others have an id."""
+    total = sum(movement.net for movement in payout.movements)
+    is_stripe = payout.processor == STRIPE
+    return ImportedLine(
+        number=0,
+        identity=f"bt_{payout.reference}",
+        type=LineType.PAYOUT,
+        category=LineType.PAYOUT.value,
+        amount=-total,
+        fee=0,
+        net=-total,
+        currency=payout.movements[0].currency,
+        references=References(
+            transaction_id=None if is_stripe else payout.reference,
+            processor_ids=(payout.reference,),
+        ),
+        payout_reference=payout.reference,
+        processed_date=_day(payout.at),
+        settlement_date=_day(payout.at),
+    )
 
 
-def _payout_row(payout: Payout, total: int) -> Row:
-    currency = payout.movements[0].currency
-    if payout.processor == "stripe":
-        return {
-            **_stripe_amounts(-total, 0, currency),
-            "automatic_payout_id": payout.reference,
-            "automatic_payout_effective_at_utc": f"{_day(payout.at)} 00:00:00",
-            "balance_transaction_id": f"bt_{payout.reference}",
-            "created_utc": f"{_day(payout.at)} 00:00:00",
-            "reporting_category": "payout",
-            "source_id": payout.reference,
-        }
-    return {
-        "transaction_id": payout.reference,
-        "status": "settled",
-        "amount": str(-total),
-        "fee": "0",
-        "net": str(-total),
-        "currency": currency,
-        "processed_date": _day(payout.at),
-        "settlement_date": _day(payout.at),
-        "type": LineType.PAYOUT.value,
-    }
-
-
-def _stripe_amounts(amount: int, fee: int, currency: str) -> Row:
-    return {
-        "currency": currency.lower(),
-        "gross": _major(amount, currency),
-        "fee": _major(fee, currency),
-        "net": _major(amount - fee, currency),
-    }
+def _category(payout: Payout, kind: LineType) -> str:
+    return CATEGORIES[kind] if payout.processor == STRIPE else kind.value
 
 
 def _damaged(rows: Sequence[Row], dice: Random) -> list[Row]:
@@ -214,10 +167,6 @@ def _other_amount(row: Row) -> Row:
         gross: str(Decimal(row[gross]) + 1),
         "net": str(Decimal(row["net"]) + 1),
     }
-
-
-def _major(amount: int, currency: str) -> str:
-    return f"{Decimal(amount).scaleb(-DECIMALS[currency]):f}"
 
 
 def _day(at: float) -> str:

@@ -23,15 +23,14 @@ from runtime.domain.settlement_resolutions import actions_for
 from runtime.models.payment import DisputeStatus
 from runtime.models.settlement import (
     ResolutionAction,
-    SettlementFormat,
     SettlementLine,
 )
 from runtime.models.transaction import AuditStep, Transaction, TransactionStatus
+from simulation.platform.reports import STRIPE_HEADER, stripe, table
 from tests.support.decisions import Decisions
 from tests.support.proved_shop import Shop
 from tests.support.reconciler import Reconciler
 from tests.support.settlement_fakes import object_created
-from tests.support.settlement_render import HEADERS, stripe, table
 
 DISPUTE_FEE = 15
 
@@ -265,8 +264,7 @@ class Town:
         self.dice.shuffle(lines)
         if change is not None:
             lines = change(lines)
-        header = HEADERS[SettlementFormat.STRIPE]
-        body = table(header, [stripe(line) for line in lines]).encode()
+        body = table(STRIPE_HEADER, [stripe(line) for line in lines]).encode()
         world, name = self.shop.world, self._name("file")
         key = f"reconciliation/{self.shop.merchant.id}/{name}.csv"
         world.clock.advance(1)

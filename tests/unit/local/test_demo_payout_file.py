@@ -12,6 +12,7 @@ from runtime.domain.settlement_formats.detect import layout_of
 from runtime.domain.settlement_formats.layout import Layout
 from runtime.domain.settlement_formats.line import ImportedLine
 from runtime.models.settlement import LineType, SettlementFormat
+from simulation.platform.reports import STRIPE_HEADER, stripe
 
 
 def payment(number: int, currency: str, refund: int = 0) -> dict[str, Any]:
@@ -56,3 +57,17 @@ def test_every_payout_is_the_sum_of_its_lines_and_one_line_is_short() -> None:
     assert all(len(names) == 1 for names in payouts.values())
     assert file.wrong_transaction == f"txn_{3:026}"
     assert file.lines == {"USD": 3, "JPY": 3}
+
+
+def test_its_cells_are_those_of_the_one_renderer_of_stripes_layout() -> None:
+    """It is written apart: the local tools know nothing of the simulation."""
+    content = payout_file([payment(1, "USD"), payment(2, "JPY", refund=500)]).content.decode()
+    header, *rows = csv.reader(io.StringIO(content))
+    layout = layout_of(header)
+    assert isinstance(layout, Layout)
+    assert set(header) < set(STRIPE_HEADER)
+    for number, row in enumerate(rows, start=2):
+        line = layout.parse(number, row)
+        assert isinstance(line, ImportedLine), line
+        cells = stripe(line)
+        assert dict(zip(header, row, strict=True)) == {name: cells[name] for name in header}

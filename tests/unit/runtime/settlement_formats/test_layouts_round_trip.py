@@ -16,8 +16,9 @@ from runtime.domain.settlement_formats.records import cells_of
 from runtime.domain.settlement_records import read_records
 from runtime.models.currency import DECIMALS
 from runtime.models.settlement import LineType, SettlementFormat
+from simulation.platform.reports import table
 from tests.support.outside import new_id
-from tests.support.settlement_render import ADYEN_DECIMALS, HEADERS, RENDERERS, table
+from tests.support.settlement_render import ADYEN_DECIMALS, HEADERS, RENDERERS
 
 NOW = datetime(2026, 3, 14, tzinfo=UTC)
 OWN_PAYMENT, OWN_TRANSACTION = new_id("pay", NOW), new_id("txn", NOW)
