@@ -102,9 +102,10 @@ class ProbesClient(Client):
     def mix_currencies(self, dice: Random) -> None:
         """Yen to an account of dollars, or the other way round."""
         yen, dollars = self.shop.wallets["JPY"][0], dice.choice(self.shop.wallets["USD"][:3])
-        source, target = dice.choice([(yen, dollars), (dollars, yen), (yen, self.shop.hot[0])])
+        hot = (yen, self.shop.hot[0])
+        source, target = dice.choice([(yen, dollars), (dollars, yen), hot, hot])
         body = {"from_account_id": source, "to_account_id": target, "amount": 5}
-        body["currency"] = dice.choice(CURRENCIES[:2])
+        body["currency"] = "JPY" if target == hot[1] else dice.choice(CURRENCIES[:2])
         self.operate(dice, "POST", "/v1/transfers", body)
 
     def refund_too_much(self, dice: Random) -> None:
