@@ -208,7 +208,8 @@ class Editor:
     def _row(self, table: str, **key: str) -> Mapping[str, Any]:
         typed = {name: {"S": value} for name, value in key.items()}
         name = self.platform.tables[table]
-        row: Mapping[str, Any] = self._client.get_item(TableName=name, Key=typed)["Item"]
+        answer = self._client.get_item(TableName=name, Key=typed, ConsistentRead=True)
+        row: Mapping[str, Any] = answer["Item"]
         return row
 
     def _new_id(self, prefix: str) -> str:

@@ -24,10 +24,10 @@ def object_answer(objects: Mapping[str, Json], object_id: str) -> Answer:
     return not_found() if found is None else (200, copy_of(found))
 
 
-def page_of(rows: list[Json], limit: int = EVENTS_PER_PAGE) -> Json:
-    """A list as Stripe pages it (docs.stripe.com/api/pagination)."""
+def page_of(rows: list[Json], path: str, limit: int = EVENTS_PER_PAGE) -> Json:
+    """A list as Stripe pages it (docs.stripe.com/api/pagination); more of it is at `path`."""
     shown = [copy_of(row) for row in rows[:limit]]
-    return {"object": "list", "data": shown, "has_more": len(rows) > limit, "url": "/v1/list"}
+    return {"object": "list", "data": shown, "has_more": len(rows) > limit, "url": path}
 
 
 def not_found() -> Answer:

@@ -124,13 +124,15 @@ class StripeServer:
             case ["balance"]:
                 return 200, {"object": "balance", "livemode": False}
             case ["payment_intents", "search"]:
-                return 200, page_of(self._found(account, params["query"]))
+                return 200, page_of(
+                    self._found(account, params["query"]), "/v1/payment_intents/search"
+                )
             case ["payment_intents", intent_id]:
                 return object_answer(account.intents, intent_id)
             case ["refunds"]:
                 of = params["payment_intent"]
                 refunds = [r for r in account.refunds.values() if r["payment_intent"] == of]
-                return 200, page_of(refunds[::-1])
+                return 200, page_of(refunds[::-1], "/v1/refunds")
             case ["refunds", refund_id]:
                 return object_answer(account.refunds, refund_id)
             case ["disputes", dispute_id]:
@@ -164,7 +166,7 @@ class StripeServer:
         if "starting_after" in params:
             ids = [event["id"] for event in wanted]
             wanted = wanted[ids.index(params["starting_after"]) + 1 :]
-        return page_of(wanted, EVENTS_PER_PAGE)
+        return page_of(wanted, "/v1/events", EVENTS_PER_PAGE)
 
     # ------------------------------------------------------------ writes
 
