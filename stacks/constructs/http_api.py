@@ -193,7 +193,7 @@ def _throttle(
         **{child.route_key: settings for child in keyed},
     }
     for child in keyed:
-        resource.add_dependency(child)
+        resource.add_resource_dependency(child)
 
 
 def _authorizer(

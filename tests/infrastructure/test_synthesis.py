@@ -12,6 +12,12 @@ from tests.infrastructure.conftest import Synthesize
 from tests.infrastructure.synthesized import ROOT, Json, Synthesized, cdk_json_context
 
 SYNTH_TIMEOUT_SECONDS = 120
+OBSOLETE_FLAGS = {
+    "@aws-cdk/core:enableStackNameDuplicates",
+    "@aws-cdk/aws-s3:grantWriteWithoutAcl",
+    "@aws-cdk/aws-kms:defaultKeyPolicies",
+}
+"""Those that the CLI counts as such: `cdk flags` does not ask for them."""
 JSII_CACHE = Path.home() / ".cache" / "aws" / "jsii" / "package-cache"
 
 
@@ -32,6 +38,7 @@ def _run_app(
             "HOME": str(directory),
             # The CDK's own code, which would be unpacked again into each new home.
             "JSII_RUNTIME_PACKAGE_CACHE_ROOT": str(JSII_CACHE),
+            "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "20",  # as the Makefile
             "PATH": path,
         },
         text=True,
@@ -43,12 +50,33 @@ def test_the_app_needs_no_credentials_and_makes_the_same_templates_each_time(
     asset: Path, tmp_path: Path, synthesize: Synthesize
 ) -> None:
     answer = _run_app(asset, tmp_path, {"stage": "prod"})
-    assert answer.returncode == 0, answer.stderr
+    assert (answer.returncode, answer.stdout, answer.stderr) == (0, "", "")
     before = synthesize("prod").directory
     names = sorted(path.name for path in before.glob("*.template.json"))
     assert names == sorted(path.name for path in tmp_path.glob("*.template.json"))
     for name in names:
         assert (tmp_path / name).read_text() == (before / name).read_text(), name
+
+
+def test_no_feature_flag_of_the_cdk_is_left_to_a_default_that_aws_advises_against(
+    synthesize: Synthesize,
+) -> None:
+    """The CLI would say so in every synthesis. What a flag changes is seen in the templates."""
+    manifest = json.loads((synthesize("dev").directory / "manifest.json").read_text())
+    (report,) = (
+        artifact["properties"]["flags"]
+        for artifact in manifest["artifacts"].values()
+        if artifact["type"] == "cdk:feature-flag-report"
+    )
+    unset = {
+        name: flag["recommendedValue"]
+        for name, flag in report.items()
+        if "userValue" not in flag and name not in OBSOLETE_FLAGS
+    }
+    default = {
+        name: report[name].get("unconfiguredBehavesLike", {}).get("v2", False) for name in unset
+    }
+    assert default == unset
 
 
 def test_the_app_refuses_to_deploy_placeholders(asset: Path, tmp_path: Path) -> None:
