@@ -27,7 +27,7 @@ from runtime.gateways.token_keys import PublicKeys
 from runtime.gateways.tokens import TokenKeys, judge_token
 from runtime.models.customer import Customer, CustomerProfile, MethodType
 from runtime.models.scope import EVERYBODY
-from runtime.repositories.codec import Codec, Place
+from runtime.repositories.codec import Codec, FieldLocation
 from runtime.schema import Purpose
 from runtime.services.customers import create_customer
 from runtime.services.payment_methods import add_method
@@ -47,17 +47,17 @@ class Plain:
     def prepare(self, purpose: Purpose, subject: str) -> None:
         """Nothing to have at hand."""
 
-    def encrypt(self, place: Place, plaintext: bytes) -> bytes:
+    def encrypt(self, place: FieldLocation, plaintext: bytes) -> bytes:
         """The plaintext."""
         del place
         return plaintext
 
-    def decrypt(self, place: Place, ciphertext: bytes) -> bytes:
+    def decrypt(self, place: FieldLocation, ciphertext: bytes) -> bytes:
         """What was never enciphered."""
         del place
         return ciphertext
 
-    def is_current(self, place: Place, ciphertext: bytes) -> bool:
+    def is_current(self, place: FieldLocation, ciphertext: bytes) -> bool:
         """Always."""
         del place, ciphertext
         return True
@@ -88,11 +88,11 @@ def run(bench: BenchmarkDependencies) -> None:
 def _kms_calls(services: ProcessServices, merchant_id: str, sales: int) -> int:
     """Calls of KMS by payments of a merchant whose key is in memory."""
     caller = Caller("bench", merchant_id, frozenset({"payments"}), "bench")
-    create_payment(SALE, a_call(caller, uuid4().hex), services.payment_desk)
+    create_payment(SALE, a_call(caller, uuid4().hex), services.payment_dependencies)
     calls: list[int] = []
     services.kms.meta.events.register("before-call.kms", lambda **_: calls.append(1))
     for _ in range(sales):
-        create_payment(SALE, a_call(caller, uuid4().hex), services.payment_desk)
+        create_payment(SALE, a_call(caller, uuid4().hex), services.payment_dependencies)
     return len(calls)
 
 
@@ -100,11 +100,11 @@ def _reads(services: ProcessServices, merchant_id: str, times: int) -> tuple[flo
     """CPU milliseconds of opening one customer with a payment method; and without encryption."""
     caller = Caller("bench", merchant_id, frozenset({"customers"}), "bench")
     person = CustomerRequest(name="Ada Bench", email="ada@bench.example", phone="+44 20 7946 0000")
-    desk = services.customer_desk
-    made = create_customer(person, a_call(caller, uuid4().hex), desk)
+    deps = services.customer_dependencies
+    made = create_customer(person, a_call(caller, uuid4().hex), deps)
     customer_id = made.body.partition('"id":"')[2].partition('"')[0]
     card = MethodRequest(type=MethodType.CARD, token="tok_approved", last4="4242")  # noqa: S106 - no secret
-    add_method(customer_id, card, a_call(caller, uuid4().hex), desk)
+    add_method(customer_id, card, a_call(caller, uuid4().hex), deps)
     row = services.store.get(Customer, {"id": customer_id}, Customer, EVERYBODY)
     if row is None:
         raise RuntimeError("the customer that was made just now is gone")

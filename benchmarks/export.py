@@ -20,7 +20,7 @@ from benchmarks.meter import Meter
 from benchmarks.setting import BenchmarkDependencies, quiet
 from runtime.bootstrap.outside import real_outside
 from runtime.domain.buckets import bucket_for
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.models.export import Export, ExportFormat, ExportStatus
 from runtime.models.merchant import MerchantProfile
 from runtime.models.payment import Payment, PaymentStatus
@@ -29,7 +29,7 @@ from runtime.repositories.exports import ExportRepository
 from runtime.services.exports.sources import source_of
 from tests.support.engines import Engine
 from tests.support.exporting import Exporting
-from tests.support.world import SETUP, World
+from tests.support.world import SETUP, Platform
 
 BUCKETS: Final = 8
 """Index buckets of the merchant, which the worker merges."""
@@ -56,15 +56,15 @@ def run(bench: BenchmarkDependencies) -> None:
     with quiet(), bench.table_engine(progress) as engine:
         measured, units = [], 0.0
         for size in sizes:
-            world = World(engine)
+            platform = Platform(engine)
             with progress.step(f"Put {size:,} payments into {engine.name}"):
-                shop, total = _payments(world, size)
+                shop, total = _payments(platform, size)
             for format_ in (ExportFormat.CSV, ExportFormat.JSONL):
                 with progress.step(f"Export {size:,} payments as {format_}"):
-                    measured.append((format_, _measured(engine, world, shop, format_, total)))
+                    measured.append((format_, _measured(engine, platform, shop, format_, total)))
             if size == sizes[0]:
-                units = _read_units(world, shop)
-            world.drop()
+                units = _read_units(platform, shop)
+            platform.drop()
     _print(console, measured)
     console.print(
         f"Read units of 1,000 payments: {units:.0f} (rows strongly consistent by their keys, "
@@ -72,17 +72,17 @@ def run(bench: BenchmarkDependencies) -> None:
     )
 
 
-def _payments(world: World, count: int) -> tuple[MerchantProfile, int]:
+def _payments(platform: Platform, count: int) -> tuple[MerchantProfile, int]:
     """A merchant with so many payments, and the sum of their amounts."""
-    shop = world.merchant(index_buckets=BUCKETS)
-    table, rows = world.tables["payments"], [_payment(world, shop, n) for n in range(count)]
-    world.put(rows[0])  # the table is made when it is first asked for
+    shop = platform.merchant(index_buckets=BUCKETS)
+    table, rows = platform.tables["payments"], [_payment(platform, shop, n) for n in range(count)]
+    platform.put(rows[0])  # the table is made when it is first asked for
 
     def put(start: int) -> None:
         some = rows[start : start + PUTS_AT_ONCE]
-        puts: Any = [{"PutRequest": {"Item": world.store.codec.to_item(row)}} for row in some]
+        puts: Any = [{"PutRequest": {"Item": platform.store.codec.to_item(row)}} for row in some]
         while puts:
-            answer = world.client.batch_write_item(RequestItems={table: puts})
+            answer = platform.client.batch_write_item(RequestItems={table: puts})
             puts = answer["UnprocessedItems"].get(table, [])
 
     with ThreadPoolExecutor(max_workers=WRITERS) as pool:
@@ -90,8 +90,8 @@ def _payments(world: World, count: int) -> tuple[MerchantProfile, int]:
     return shop, sum(row.amount for row in rows)
 
 
-def _payment(world: World, shop: MerchantProfile, number: int) -> Payment:
-    now = world.clock()
+def _payment(platform: Platform, shop: MerchantProfile, number: int) -> Payment:
+    now = platform.clock()
     payment_id = real_outside().new_id("pay", now)
     return Payment(
         id=payment_id,
@@ -107,33 +107,33 @@ def _payment(world: World, shop: MerchantProfile, number: int) -> Payment:
         processor_account="sandbox",
         description=f"Order {number}",
         metadata={"order": str(number), "channel": "web"},
-        created_at=to_instant(now),
-        updated_at=to_instant(now),
+        created_at=to_timestamp(now),
+        updated_at=to_timestamp(now),
         **SETUP.stamp(),
     )
 
 
-def _asked(world: World, shop: MerchantProfile, format_: ExportFormat) -> str:
-    return Exporting(world).ask(shop, kind="payments", format=str(format_))
+def _asked(platform: Platform, shop: MerchantProfile, format_: ExportFormat) -> str:
+    return Exporting(platform).ask(shop, kind="payments", format=str(format_))
 
 
 def _measured(
-    engine: Engine, world: World, shop: MerchantProfile, format_: ExportFormat, total: int
+    engine: Engine, platform: Platform, shop: MerchantProfile, format_: ExportFormat, total: int
 ) -> Measured:
-    export_id = _asked(world, shop, format_)
+    export_id = _asked(platform, shop, format_)
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         file = directory / "job.json"
         job = Job(
             endpoint_url=engine.endpoint_url or "",
-            tables=world.tables,
+            tables=platform.tables,
             export_id=export_id,
             directory=directory,
         )
         file.write_text(job.model_dump_json())
         subprocess.run([sys.executable, "-m", "benchmarks.export_worker", str(file)], check=True)
         done = Done.model_validate_json(file.with_suffix(".done").read_text())
-        export = ExportRepository(world.store).get(export_id, EVERYBODY)
+        export = ExportRepository(platform.store).get(export_id, EVERYBODY)
         assert export is not None  # noqa: S101 - it was just asked for
         assert export.status is ExportStatus.COMPLETED, export  # noqa: S101
         content = (directory / (export.object_key or "").replace("/", "_")).read_bytes()
@@ -158,14 +158,14 @@ def _told(content: bytes, format_: ExportFormat) -> tuple[int, int]:
     return len({row["id"] for row in rows}), sum(int(row["amount"]) for row in rows)
 
 
-def _read_units(world: World, shop: MerchantProfile) -> float:
+def _read_units(platform: Platform, shop: MerchantProfile) -> float:
     """Read units of an export's source, per 1,000 rows."""
-    repository = ExportRepository(world.store)
-    export: Export | None = repository.get(_asked(world, shop, ExportFormat.JSONL), EVERYBODY)
+    repository = ExportRepository(platform.store)
+    export: Export | None = repository.get(_asked(platform, shop, ExportFormat.JSONL), EVERYBODY)
     assert export is not None  # noqa: S101 - it was just asked for
-    client, meter = world.engine.dynamodb(), Meter(world.client)
+    client, meter = platform.engine.dynamodb(), Meter(platform.client)
     meter.attach(client)
-    reads = export_reads(world.store_on(client))
+    reads = export_reads(platform.store_on(client))
     rows = sum(chunk.rows for chunk in source_of(export, (), reads).chunks(None))
     return meter.read_units / rows * 1_000
 

@@ -25,7 +25,7 @@ from runtime.domain.ledger import receivable_account
 from runtime.repositories.ledger import HOT_CONFLICT_CAP_SECONDS
 from runtime.repositories.store import BACKOFF_BASE_SECONDS, BACKOFF_CAP_SECONDS
 from tests.support.engines import Engine
-from tests.support.ledger_world import LedgerWorld
+from tests.support.ledger_world import LedgerPlatform
 
 LOCK_SECONDS: Final = 0.005
 REFUNDS_PER_SECOND: Final = (50, 500)
@@ -52,22 +52,22 @@ def run(bench: BenchmarkDependencies) -> None:
 
 
 def _prices(engine: Engine) -> dict[str, Price]:
-    ledger = LedgerWorld(engine, seed="bench")
-    world, merchant, calm = ledger.world, ledger.merchant, ledger.calm
-    client, reader = world.client, engine.dynamodb()
-    payment = world.paid(merchant, amount=SALE_MINOR)
+    ledger = LedgerPlatform(engine, seed="bench")
+    platform, merchant, calm = ledger.platform, ledger.merchant, ledger.calm
+    client, reader = platform.client, engine.dynamodb()
+    payment = platform.paid(merchant, amount=SALE_MINOR)
     receivable, bank = receivable_account(merchant.id, "USD"), ledger.open()
     ledger.poller.drain()
     calm.send(ledger.order(receivable, bank, 1))  # known to be hot from now on
     prices = {
         "refund": price_of(
-            lambda: world.operate(merchant, payment, "refund", amount=100), client, reader
+            lambda: platform.operate(merchant, payment, "refund", amount=100), client, reader
         ),
         "payout": price_of(
             lambda: calm.send(ledger.order(receivable, bank, 100)), calm.store.client, reader
         ),
     }
-    world.drop()
+    platform.drop()
     return prices
 
 

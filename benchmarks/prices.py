@@ -13,14 +13,14 @@ from runtime.models.account import PROFILE_SHARD, Account
 from runtime.models.scope import EVERYBODY
 from runtime.models.transfer import Transfer
 from runtime.repositories.accounts import AccountRepository, is_number_guard
-from runtime.repositories.folding import FoldRepository
+from runtime.repositories.folding import ShardRepository
 from runtime.repositories.store import Store
 from runtime.services.entries_projection import EntriesProjection
-from runtime.services.folding_projection import FoldingProjection
+from runtime.services.folding_projection import ShardProjection
 from runtime.services.projector import Projector
 from runtime.services.stream_records import Kind, StreamRecord
 from tests.support.fakes import ParkingLot
-from tests.support.world import World
+from tests.support.world import Platform
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -73,20 +73,20 @@ def price_of(request: Callable[[], object], client: Any, reader: DynamoDBClient)
 
 
 def price_of_ours(
-    transfer: Callable[[], object], world: World, store: Store, accounts: tuple[str, ...]
+    transfer: Callable[[], object], platform: Platform, store: Store, accounts: tuple[str, ...]
 ) -> Price:
     """What our `transfer` between `accounts` costs, and the projection of its change streams."""
     before = _images(store, accounts)
-    price = price_of(transfer, store.client, world.client)
+    price = price_of(transfer, store.client, platform.client)
     codec = store.codec
     records = [
         StreamRecord("accounts", Kind.MODIFY, str(at), codec.to_item(old), codec.to_item(new))
         for at, (old, new) in enumerate(zip(before, _images(store, accounts), strict=True))
         if old.version != new.version
     ]
-    latest = max(world.rows(Transfer), key=lambda row: row.id)
+    latest = max(platform.rows(Transfer), key=lambda row: row.id)
     records.append(stored(latest, store))
-    return replace(price, derived=derived_units(records, world, store))
+    return replace(price, derived=derived_units(records, platform, store))
 
 
 def stored(transfer: Transfer, store: Store) -> StreamRecord:
@@ -95,14 +95,14 @@ def stored(transfer: Transfer, store: Store) -> StreamRecord:
     return StreamRecord("transfers", Kind.INSERT, transfer.id, None, image)
 
 
-def derived_units(records: Iterable[StreamRecord], world: World, store: Store) -> Units:
+def derived_units(records: Iterable[StreamRecord], platform: Platform, store: Store) -> Units:
     """What the projection of `records` writes, each projected alone."""
-    projector = _projector(world, store)
+    projector = _projector(platform, store)
     derived: Units = Counter()
     for record in records:
         # One by one: entries are written on several threads, and the meter follows one at a time.
         apply = partial(projector.apply, [record])
-        derived += price_of(apply, store.client, world.client).units
+        derived += price_of(apply, store.client, platform.client).units
     return derived
 
 
@@ -114,10 +114,10 @@ def _images(store: Store, accounts: tuple[str, ...]) -> list[Account]:
     return [row for row in found if row is not None]
 
 
-def _projector(world: World, store: Store) -> Projector:
+def _projector(platform: Platform, store: Store) -> Projector:
     parking = ParkingLot()
-    folding = FoldingProjection(
-        FoldRepository(store), AccountRepository(store), world.clock, lambda: "bench", parking
+    folding = ShardProjection(
+        ShardRepository(store), AccountRepository(store), platform.clock, lambda: "bench", parking
     )
     return Projector(
         store.codec,

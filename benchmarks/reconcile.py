@@ -37,7 +37,7 @@ from runtime.repositories.settlement_chunks import SettlementChunkRepository
 from runtime.services.reconciliation.messages import handle_message
 from stacks.stage import Concurrency
 from tests.support.settlement_fakes import object_created
-from tests.support.world import World
+from tests.support.world import Platform
 
 SIZES_VARIABLE: Final = "BENCH_LINES"
 """Other sizes, such as 1000,30000: the engine of this machine takes some minutes for the last."""
@@ -93,13 +93,13 @@ def run(bench: BenchmarkDependencies) -> None:
             bench.table_engine(progress) as engine,
             tempfile.TemporaryDirectory() as scratch,
         ):
-            world = World(engine)
-            merchant = world.merchant()
+            platform = Platform(engine)
+            merchant = platform.merchant()
             path = Path(scratch) / "file.csv"
             with progress.step(f"Put {lines:,} transactions on {engine.name}"):
-                _write_file(world, merchant, lines, path)
+                _write_file(platform, merchant, lines, path)
             with progress.step(f"Reconcile {lines:,} lines"):
-                measured.append(_measured(world, merchant, lines, path))
+                measured.append(_measured(platform, merchant, lines, path))
     _print(bench.console, measured)
     if measured[-1].works:
         _project(bench.console, measured[-1])
@@ -110,11 +110,11 @@ def run(bench: BenchmarkDependencies) -> None:
 # ---------------------------------------------------------------- measuring
 
 
-def _write_file(world: World, merchant: MerchantProfile, lines: int, path: Path) -> None:
+def _write_file(platform: Platform, merchant: MerchantProfile, lines: int, path: Path) -> None:
     """Transactions like one that was paid, and the file that settles them."""
-    world.pay(merchant, amount=1_000)
-    (template,) = world.rows(Transaction)
-    item = world.store.codec.to_item(template)
+    platform.pay(merchant, amount=1_000)
+    (template,) = platform.rows(Transaction)
+    item = platform.store.codec.to_item(template)
     with path.open("w") as file:
         file.write(",".join(HEADER) + "\n")
         for number in range(lines):
@@ -124,7 +124,7 @@ def _write_file(world: World, merchant: MerchantProfile, lines: int, path: Path)
                 f"{template.amount - template.fee},USD,2026-03-14,2026-03-15\n"
             )
     with ThreadPoolExecutor(max_workers=WORKERS) as pool:
-        list(pool.map(lambda part: _put(world, part), _batches(item, lines)))
+        list(pool.map(lambda part: _put(platform, part), _batches(item, lines)))
 
 
 def _batches(item: dict[str, Any], lines: int) -> Iterator[list[dict[str, Any]]]:
@@ -140,58 +140,58 @@ def _batches(item: dict[str, Any], lines: int) -> Iterator[list[dict[str, Any]]]
         ]
 
 
-def _put(world: World, items: list[dict[str, Any]]) -> None:
-    table = world.tables["transactions"]
+def _put(platform: Platform, items: list[dict[str, Any]]) -> None:
+    table = platform.tables["transactions"]
     requests: Any = [{"PutRequest": {"Item": item}} for item in items]
     while requests:
-        answer = world.client.batch_write_item(RequestItems={table: requests})
+        answer = platform.client.batch_write_item(RequestItems={table: requests})
         requests = answer["UnprocessedItems"].get(table)
 
 
-def _measured(world: World, merchant: MerchantProfile, lines: int, path: Path) -> Measured:
+def _measured(platform: Platform, merchant: MerchantProfile, lines: int, path: Path) -> Measured:
     """Plan in one process, meter the first chunk in this one, work in two, and close."""
-    _make_tables(world)
+    _make_tables(platform)
     arrived = object_created(f"reconciliation/{merchant.id}/2026-03-15.csv", None)
-    planning = _worker(world, path, [arrived])
+    planning = _worker(platform, path, [arrived])
     first, *others = planning.sent
-    chunk = _metered(world, path, first)
+    chunk = _metered(platform, path, first)
     shares = [others[number::WORKERS] for number in range(WORKERS)]
     began = time.monotonic()
     with ThreadPoolExecutor(max_workers=WORKERS) as pool:
-        works = tuple(pool.map(lambda share: _worker(world, path, share), filter(None, shares)))
+        works = tuple(pool.map(lambda share: _worker(platform, path, share), filter(None, shares)))
     seconds = time.monotonic() - began
-    (file,) = world.rows(SettlementFile)
-    closing = _worker(world, path, [CloseMessage(file_id=file.id).model_dump_json()])
-    _check(world, lines)
+    (file,) = platform.rows(SettlementFile)
+    closing = _worker(platform, path, [CloseMessage(file_id=file.id).model_dump_json()])
+    _check(platform, lines)
     return Measured(lines, planning, works, seconds, closing, chunk, min(lines, CHUNK_LINES))
 
 
-def _metered(world: World, path: Path, message: str) -> Price:
+def _metered(platform: Platform, path: Path, message: str) -> Price:
     """The first chunk, without the closing of a file that has no other."""
     file_id = ChunkMessage.model_validate_json(message).file_id
-    watching = SettlementChunkRepository(world.store)
+    watching = SettlementChunkRepository(platform.store)
 
     def is_done() -> bool:
         chunk = watching.chunk(file_id, 0)
         return chunk is not None and chunk.done
 
-    store = world.store_on(world.engine.dynamodb())
+    store = platform.store_on(platform.engine.dynamodb())
     dependencies = replace(dependencies_on(store, path, MemoryQueue()), must_stop=is_done)
     return price_of(
-        lambda: handle_message(message, "bench", dependencies), store.client, world.client
+        lambda: handle_message(message, "bench", dependencies), store.client, platform.client
     )
 
 
-def _make_tables(world: World) -> None:
+def _make_tables(platform: Platform) -> None:
     """A table of a world is made when its client first asks for it; workers have other clients."""
-    for table in world.tables.values():
-        world.client.describe_table(TableName=table)
+    for table in platform.tables.values():
+        platform.client.describe_table(TableName=table)
 
 
-def _worker(world: World, path: Path, messages: list[str]) -> Report:
+def _worker(platform: Platform, path: Path, messages: list[str]) -> Report:
     order = Order(
-        endpoint_url=world.engine.endpoint_url,
-        tables=world.tables,
+        endpoint_url=platform.engine.endpoint_url,
+        tables=platform.tables,
         path=str(path),
         messages=tuple(messages),
     )
@@ -209,8 +209,8 @@ def _worker(world: World, path: Path, messages: list[str]) -> Report:
     return Report.model_validate_json(done.stdout)
 
 
-def _check(world: World, lines: int) -> None:
-    (settlement,) = world.rows(Settlement)
+def _check(platform: Platform, lines: int) -> None:
+    (settlement,) = platform.rows(Settlement)
     if settlement.counts != {"matched": lines} or settlement.status != "completed":
         raise LocalError(
             f"Not every line was matched: {settlement.counts}, {settlement.status}",

@@ -25,8 +25,8 @@ from runtime.settings import (
     RESOLVER_WORKERS,
     RESOLVER_WORKERS_PER_MERCHANT,
 )
-from tests.support.resolver_model import AGE, MINUTE, Shop, VirtualTown, one_by_one
-from tests.support.world import World
+from tests.support.resolver_model import AGE, MINUTE, Shop, VirtualPlatform, one_by_one
+from tests.support.world import Platform
 
 LIMITS: Final = RunLimits(
     workers=RESOLVER_WORKERS, per_owner=RESOLVER_WORKERS_PER_MERCHANT, begin_seconds=40
@@ -66,9 +66,9 @@ def run(bench: BenchmarkDependencies) -> None:
         bench.table_engine(progress) as engine,
         progress.step(f"Resolve {lost} on {engine.name}"),
     ):
-        one = _measured(World(engine), RunLimits(), lost)
-        many = _measured(World(engine), LIMITS, lost)
-        units = _open_units(World(engine))
+        one = _measured(Platform(engine), RunLimits(), lost)
+        many = _measured(Platform(engine), LIMITS, lost)
+        units = _open_units(Platform(engine))
     _print(console, "Another merchant's payment, due after them, waits at most", delays)
     _print(console, "The last one is resolved after", backlogs)
     console.print(
@@ -88,49 +88,51 @@ def _stories(refused: int, stuck: int) -> tuple[Story, Story]:
 
 def _delay(story: Story, *, side_by_side: bool) -> float:
     """Seconds for which another merchant's payment waits at most, whenever it becomes due."""
-    town = VirtualTown()
+    simulation = VirtualPlatform()
     stuck = Shop("stuck", story.seconds, answers=False)
     for _ in range(story.stuck):
-        town.add(stuck, age_seconds=AGE.total_seconds())
+        simulation.add(stuck, age_seconds=AGE.total_seconds())
     instants = range(1, 300, 7)
     for second in instants:
-        town.add(Shop("other", 0.1), due_at=float(second))
-    waits = town.delays.setdefault("other", [])
-    town.run_every_minute(_runs(town, side_by_side), until=lambda: len(waits) == len(instants))
+        simulation.add(Shop("other", 0.1), due_at=float(second))
+    waits = simulation.delays.setdefault("other", [])
+    simulation.run_every_minute(
+        _runs(simulation, side_by_side), until=lambda: len(waits) == len(instants)
+    )
     return max(waits)
 
 
 def _backlog(shops: int, payments: int, *, side_by_side: bool) -> float:
     """Seconds until all are resolved, with a processor that takes 100 ms."""
-    town = VirtualTown()
+    simulation = VirtualPlatform()
     for number in range(payments):
-        town.add(Shop(f"shop-{number % shops}", 0.1))
-    town.run_every_minute(_runs(town, side_by_side), until=lambda: not town.open)
-    return town.now
+        simulation.add(Shop(f"shop-{number % shops}", 0.1))
+    simulation.run_every_minute(_runs(simulation, side_by_side), until=lambda: not simulation.open)
+    return simulation.now
 
 
-def _runs(town: VirtualTown, side_by_side: bool) -> Callable[[], None]:
-    return partial(town.run, LIMITS) if side_by_side else partial(one_by_one, town)
+def _runs(simulation: VirtualPlatform, side_by_side: bool) -> Callable[[], None]:
+    return partial(simulation.run, LIMITS) if side_by_side else partial(one_by_one, simulation)
 
 
-def _measured(world: World, limits: RunLimits, lost: int) -> tuple[float, float]:
+def _measured(platform: Platform, limits: RunLimits, lost: int) -> tuple[float, float]:
     """Seconds of the processor for one payment, and of the whole run."""
-    merchants = [world.merchant() for _ in range(8)]
+    merchants = [platform.merchant() for _ in range(8)]
     for number in range(lost):
-        world.pay(merchants[number % len(merchants)], payment_method="tok_timeout")
+        platform.pay(merchants[number % len(merchants)], payment_method="tok_timeout")
     busy, began = time.process_time(), time.monotonic()
-    report = world.resolve(limits=limits)
+    report = platform.resolve(limits=limits)
     assert report.resolved == lost, report  # noqa: S101 - else the figure means nothing
     return (time.process_time() - busy) / lost, time.monotonic() - began
 
 
-def _open_units(world: World) -> int:
+def _open_units(platform: Platform) -> int:
     """Write units of one sale in `gsi-open` of the payments table."""
-    merchant, client = world.merchant(), world.engine.dynamodb()
-    desk = world.desk(world.store_on(client))
-    world.pay(merchant, desk=desk)
-    price = price_of(lambda: world.pay(merchant, desk=desk), client, world.client)
-    return price.units[world.tables["payments"], "gsi-open"]
+    merchant, client = platform.merchant(), platform.engine.dynamodb()
+    deps = platform.deps(platform.store_on(client))
+    platform.pay(merchant, deps=deps)
+    price = price_of(lambda: platform.pay(merchant, deps=deps), client, platform.client)
+    return price.units[platform.tables["payments"], "gsi-open"]
 
 
 # -------------------------------------------------------------------- tables

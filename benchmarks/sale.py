@@ -27,9 +27,9 @@ from benchmarks.sale_report import (
     print_variants,
     print_writes,
 )
-from benchmarks.sale_till import Till, price_of_sale, price_of_variant, variants
+from benchmarks.sale_till import ChargeWorkload, price_of_sale, price_of_variant, variants
 from benchmarks.setting import BenchmarkDependencies
-from tests.support.world import Hooked, World
+from tests.support.world import Hooked, Platform
 
 PAST_DEADLINE_SECONDS: Final = 0.05
 """After so long a function that had a millisecond left is known to be dead."""
@@ -43,12 +43,12 @@ def run(bench: BenchmarkDependencies) -> None:
     """Measure on one engine and print."""
     console, progress, size = bench.console, bench.progress, bench.size
     with bench.table_engine(progress) as engine, progress.step(f"Measure sales on {engine.name}"):
-        till = Till(World(engine))
-        create_tables(till.world.client, rivals.TABLES)
-        priced = [(each, price_of_variant(each)) for each in variants(till)]
-        ways = [_ours(till), _go_example(till), _powertools(till)]
+        workload = ChargeWorkload(Platform(engine))
+        create_tables(workload.platform.client, rivals.TABLES)
+        priced = [(each, price_of_variant(each)) for each in variants(workload)]
+        ways = [_ours(workload), _go_example(workload), _powertools(workload)]
         for way in ways:
-            _price(way, till)
+            _price(way, workload)
         for clients in size.sale_clients * size.sale_rounds:
             for way in ways:
                 # The best round: the engine warms up, and other work on this machine only slows.
@@ -61,63 +61,67 @@ def run(bench: BenchmarkDependencies) -> None:
     print_deaths(console, ways)
 
 
-def _ours(till: Till) -> Way:
+def _ours(workload: ChargeWorkload) -> Way:
     def sell(key: str, customer_id: str | None = None) -> object:
-        answer = till.sell(key, **rivals.owned(customer_id))
+        answer = workload.sell(key, **rivals.owned(customer_id))
         if answer.status != HTTPStatus.CREATED:
             raise RuntimeError(f"a sale was answered {answer.status}: {answer.body}")
         return answer
 
-    dying = till.desk_on(till.store, _dying(till))
-    charges = _charges(till, lambda key: till.sell(key, dying), sell)
-    return Way("ours", till.client, sell, charges=charges)
+    dying = workload.deps_on(workload.store, _dying(workload))
+    charges = _charges(workload, lambda key: workload.sell(key, dying), sell)
+    return Way("ours", workload.client, sell, charges=charges)
 
 
-def _go_example(till: Till) -> Way:
-    client = till.world.engine.dynamodb()
-    sales = rivals.GoSales(client, till.processor, till.merchant.id, till.world.clock)
-    dying = replace(sales, processor=_dying(till))
-    charges = _charges(till, dying.sell, sales.sell)
+def _go_example(workload: ChargeWorkload) -> Way:
+    client = workload.platform.engine.dynamodb()
+    sales = rivals.GoSales(
+        client, workload.processor, workload.merchant.id, workload.platform.clock
+    )
+    dying = replace(sales, processor=_dying(workload))
+    charges = _charges(workload, dying.sell, sales.sell)
     return Way("Go example", client, sales.sell, charges=charges)
 
 
-def _powertools(till: Till) -> Way:
-    client = till.world.engine.dynamodb()
-    sell = rivals.by_powertools(till, client)
-    dying = rivals.by_powertools(till, client, _dying(till), remaining_milliseconds=1)
-    charges = _charges(till, lambda key: dying(key, None), lambda key: sell(key, None))
+def _powertools(workload: ChargeWorkload) -> Way:
+    client = workload.platform.engine.dynamodb()
+    sell = rivals.by_powertools(workload, client)
+    dying = rivals.by_powertools(workload, client, _dying(workload), remaining_milliseconds=1)
+    charges = _charges(workload, lambda key: dying(key, None), lambda key: sell(key, None))
     return Way("Powertools", client, sell, charges=charges)
 
 
-def _dying(till: Till) -> Hooked:
+def _dying(workload: ChargeWorkload) -> Hooked:
     """The processor, after whose answer the process dies."""
 
     def die() -> None:
         raise Died
 
-    return Hooked(till.processor, after=die)
+    return Hooked(workload.processor, after=die)
 
 
-def _charges(till: Till, first: Callable[[str], object], again: Callable[[str], object]) -> int:
+def _charges(
+    workload: ChargeWorkload, first: Callable[[str], object], again: Callable[[str], object]
+) -> int:
     """What was charged by a request that dies, and by its repetition when all is quiet."""
-    key, before = str(uuid.uuid4()), len(till.world.charges())
+    key, before = str(uuid.uuid4()), len(workload.platform.charges())
     with suppress(Died):
         first(key)
     time.sleep(PAST_DEADLINE_SECONDS)
-    till.world.resolve_until_quiet()
+    workload.platform.resolve_until_quiet()
     with suppress(rivals.StillProcessing):
         again(key)
-    return len(till.world.charges()) - before
+    return len(workload.platform.charges()) - before
 
 
-def _price(way: Way, till: Till) -> None:
+def _price(way: Way, workload: ChargeWorkload) -> None:
     """A warm sale, one to a customer, and the first one's repetition."""
     key = str(uuid.uuid4())
     way.sell(str(uuid.uuid4()), None)
-    way.sale = price_of_sale(partial(way.sell, key, None), till, way.client).ours
-    to_customer = partial(way.sell, str(uuid.uuid4()), till.customer_id)
-    way.to_customer = price_of_sale(to_customer, till, way.client).ours
-    way.repetition = price_of(partial(way.sell, key, None), way.client, till.world.client)
+    way.sale = price_of_sale(partial(way.sell, key, None), workload, way.client).ours
+    to_customer = partial(way.sell, str(uuid.uuid4()), workload.customer_id)
+    way.to_customer = price_of_sale(to_customer, workload, way.client).ours
+    way.repetition = price_of(partial(way.sell, key, None), way.client, workload.platform.client)
 
 
 def _rate(sell: rivals.Sell, clients: int, sales: int) -> float:

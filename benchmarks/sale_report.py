@@ -13,7 +13,7 @@ from rich.table import Column, Table
 from benchmarks.prices import Price, by_place
 from benchmarks.sale_rivals import AUDIT, Sell
 from benchmarks.sale_till import SalePrice, Variant
-from runtime.repositories.folding import MAX_FOLDED_AT_ONCE
+from runtime.repositories.folding import MAX_SHARD_CREDITS
 
 WRITE_DOLLARS: Final = 0.625
 READ_DOLLARS: Final = 0.125
@@ -58,7 +58,7 @@ def print_variants(
     console.print(
         "  Units of the request's path, the ledger's booking included. Derived later: its folding"
         " alone;\n"
-        f"  up to {MAX_FOLDED_AT_ONCE} bookings of a fold row share the accounts' part. A processor"
+        f"  up to {MAX_SHARD_CREDITS} bookings of a fold row share the accounts' part. A processor"
         " keeps no memory in our tables;\n  the sandbox's own is told apart."
     )
 
@@ -96,8 +96,8 @@ def print_comparison(console: Console, ways: Sequence[Way]) -> None:
 
     def row(title: str, values: Sequence[float], target: str = "", *, more: bool = False) -> None:
         ours, *others = values
-        told = [f"{ours / other if more else other / ours:.1f}" for other in others]
-        table.add_row(title, *(f"{value:.1f}" for value in values), *told, target)
+        reported = [f"{ours / other if more else other / ours:.1f}" for other in others]
+        table.add_row(title, *(f"{value:.1f}" for value in values), *reported, target)
 
     def part(title: str, values: Sequence[float]) -> None:
         table.add_row(title, *(f"{value:.1f}" for value in values))

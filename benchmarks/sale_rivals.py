@@ -24,9 +24,9 @@ from aws_lambda_powertools.utilities.idempotency import (
 )
 
 from benchmarks.rival_tables import Layout
-from benchmarks.sale_till import SALE, USER_AGENT, Till
+from benchmarks.sale_till import SALE, USER_AGENT, ChargeWorkload
 from runtime.bootstrap.outside import real_outside
-from runtime.domain.instants import to_epoch_seconds, to_instant
+from runtime.domain.instants import to_epoch_seconds, to_timestamp
 from runtime.domain.payments import Approved
 from runtime.gateways.processors.port import ChargeRequest, Processor
 from runtime.models.idempotency import IdempotencyRecord
@@ -99,7 +99,7 @@ class GoSales:
         record = {
             "key": key,
             "merchant_id": self.merchant_id,
-            "created_at": to_instant(now),
+            "created_at": to_timestamp(now),
             "expires_at": to_epoch_seconds(now + KEPT),
         }
         self._create(IDEMPOTENCY, record)
@@ -125,16 +125,16 @@ class GoSales:
         reply = self.processor.charge(request)
         approved = isinstance(reply, Approved)
         status = "succeeded" if approved else "failed"
-        told = {
+        reported = {
             "processor_id": reply.processor_id,
             "response_code": reply.response_code if isinstance(reply, Approved) else "declined",
             "response_text": reply.response_text,
         }
         for table, row, news in (
             (PAYMENTS, payment, {"status": status}),
-            (TRANSACTIONS, transaction, {"status": status, **told}),
+            (TRANSACTIONS, transaction, {"status": status, **reported}),
         ):
-            changes = {**news, "updated_at": to_instant(self.clock()), "version": 2}
+            changes = {**news, "updated_at": to_timestamp(self.clock()), "version": 2}
             before = {name: row[name] for name in changes if name in row}
             self._update(table, {"id": row["id"]}, changes, version=row["version"])
             self._audit(status, table, row["id"], before, changes)
@@ -147,7 +147,7 @@ class GoSales:
         kind = table.rpartition("-")[2].removesuffix("s")
         row = {
             "entity_id": entity_id,
-            "timestamp": to_instant(self.clock()),
+            "timestamp": to_timestamp(self.clock()),
             "entity_type": kind,
             "action": f"{kind}_{action}",
             "user_id": "shop-backend@7d1f0c2a",
@@ -196,24 +196,24 @@ def _payment(merchant_id: str, key: str, customer_id: str | None, now: datetime)
         **SALE,
         "metadata": json.dumps(SALE["metadata"]),
         "status": "pending",
-        "created_at": to_instant(now),
-        "updated_at": to_instant(now),
+        "created_at": to_timestamp(now),
+        "updated_at": to_timestamp(now),
         "version": 1,
     }
 
 
 def _transaction(payment: dict[str, Any], now: datetime) -> dict[str, Any]:
     made = {"type": "capture", "amount": payment["amount"]}
-    step = {"timestamp": to_instant(now), "action": "transaction_created", "changes": made}
+    step = {"timestamp": to_timestamp(now), "action": "transaction_created", "changes": made}
     return {
         "id": real_outside().new_id("txn", now),
         "payment_id": payment["id"],
         **made,
         "status": "pending",
         "audit_trail": json.dumps([step]),
-        "processed_at": to_instant(now),
-        "created_at": to_instant(now),
-        "updated_at": to_instant(now),
+        "processed_at": to_timestamp(now),
+        "created_at": to_timestamp(now),
+        "updated_at": to_timestamp(now),
         "version": 1,
     }
 
@@ -247,16 +247,16 @@ def _is_claim(write: Write) -> bool:
 
 
 def by_powertools(
-    till: Till,
+    workload: ChargeWorkload,
     client: Any,
     processor: Processor | None = None,
     *,
     remaining_milliseconds: int = LONG_MILLISECONDS,
 ) -> Sell:
     """Our sale inside of `idempotent_function`, with its payload checked, its answer kept a day."""
-    ours = till.store
+    ours = workload.store
     store = Unclaimed(client, ours.tables, ours.codec, ours.remaining_seconds, ours.outside)
-    desk = till.desk_on(store, processor)
+    deps = workload.deps_on(store, processor)
     context: Any = SimpleNamespace(get_remaining_time_in_millis=lambda: remaining_milliseconds)
     config = IdempotencyConfig(
         event_key_jmespath="key",
@@ -268,7 +268,7 @@ def by_powertools(
     layer = DynamoDBPersistenceLayer(table_name=POWERTOOLS, boto3_client=client)
 
     def work(*, order: dict[str, Any]) -> dict[str, Any]:
-        answer = till.sell(order["key"], desk, **order["body"])
+        answer = workload.sell(order["key"], deps, **order["body"])
         return {"status": answer.status, "body": answer.body}
 
     once: Callable[..., object] = idempotent_function(

@@ -27,11 +27,11 @@ from runtime.models.transfer import Transfer
 from runtime.repositories.merchants import MerchantRepository
 from runtime.repositories.store import Store
 from runtime.services.merchant_profiles import MerchantProfiles
-from runtime.services.payment_desk import PaymentDesk
+from runtime.services.payment_desk import PaymentDependencies
 from runtime.services.payment_methods import add_method
 from runtime.services.payment_operations import cancel_payment, capture_payment, refund_payment
 from runtime.services.payments import create_payment
-from tests.support.world import World
+from tests.support.world import Platform
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -48,16 +48,16 @@ CACHE_SECONDS: Final = 300
 """Merchants' settings are remembered, as in a warm function."""
 
 
-class Till:
+class ChargeWorkload:
     """One merchant with a customer who has a stored payment method. `changes`: of the merchant."""
 
-    def __init__(self, world: World, **changes: Any) -> None:
-        self.world = world
-        self.client = world.engine.dynamodb()
-        self.processor_client = world.engine.dynamodb()
-        self.store = world.store_on(self.client)
-        self.processor: Processor = world.sandbox(world.store_on(self.processor_client))
-        self.merchant = world.merchant(**changes)
+    def __init__(self, platform: Platform, **changes: Any) -> None:
+        self.platform = platform
+        self.client = platform.engine.dynamodb()
+        self.processor_client = platform.engine.dynamodb()
+        self.store = platform.store_on(self.client)
+        self.processor: Processor = platform.sandbox(platform.store_on(self.processor_client))
+        self.merchant = platform.merchant(**changes)
         self.caller = Caller(
             subject="shop-backend@7d1f0c2a",
             merchant_id=self.merchant.id,
@@ -66,32 +66,32 @@ class Till:
             ip_address="203.0.113.42",
             user_agent=USER_AGENT,
         )
-        self.desk = self.desk_on(self.store)
-        self.customer_id = world.customer(self.merchant, "ada.lovelace@example.com")
+        self.deps = self.deps_on(self.store)
+        self.customer_id = platform.customer(self.merchant, "ada.lovelace@example.com")
         self.method_id = self._stored_method()
         # A warm function remembers the merchant; the first booking opens the accounts of the chart.
         price_of_sale(self.sell, self)
 
-    def desk_on(self, store: Store, processor: Processor | None = None) -> PaymentDesk:
+    def deps_on(self, store: Store, processor: Processor | None = None) -> PaymentDependencies:
         """The payment desk on `store`, remembering merchants' settings."""
         merchants = MerchantProfiles(MerchantRepository(store), CACHE_SECONDS, store.outside)
-        desk = self.world.desk(store, processor or self.processor)
-        return replace(desk, merchants=merchants)
+        deps = self.platform.deps(store, processor or self.processor)
+        return replace(deps, merchants=merchants)
 
     def call(self, path: str, body: Mapping[str, Any], key: str | None = None) -> Call:
         """A request of the merchant's backend, under a key of its own unless `key` is given."""
         print_ = fingerprint("POST", path, dict(body))
         key = key or str(uuid.uuid4())
-        now, entropy = self.world.clock(), self.world.outside.entropy
+        now, entropy = self.platform.clock(), self.platform.outside.entropy
         return Call(self.caller, "POST", path, now, print_, None, key, entropy=entropy)
 
     def sell(
-        self, key: str | None = None, desk: PaymentDesk | None = None, **changes: Any
+        self, key: str | None = None, deps: PaymentDependencies | None = None, **changes: Any
     ) -> StoredAnswer:
         """POST /v1/payments."""
         body = {**SALE, **changes}
         call = self.call("/v1/payments", body, key)
-        return create_payment(PaymentRequest(**body), call, desk or self.desk)
+        return create_payment(PaymentRequest(**body), call, deps or self.deps)
 
     def sold(self, **changes: Any) -> str:
         """Id of a payment made just now."""
@@ -101,18 +101,18 @@ class Till:
     def capture(self, payment_id: str) -> StoredAnswer:
         """POST /v1/payments/{id}/capture, in full."""
         call = self.call(f"/v1/payments/{payment_id}/capture", {})
-        return capture_payment(payment_id, CaptureRequest(), call, self.desk)
+        return capture_payment(payment_id, CaptureRequest(), call, self.deps)
 
     def cancel(self, payment_id: str) -> StoredAnswer:
         """POST /v1/payments/{id}/cancel."""
         call = self.call(f"/v1/payments/{payment_id}/cancel", {})
-        return cancel_payment(payment_id, call, self.desk)
+        return cancel_payment(payment_id, call, self.deps)
 
     def refund(self, payment_id: str) -> StoredAnswer:
         """POST /v1/payments/{id}/refund, in full."""
         reason = "Returned within 14 days"
         call = self.call(f"/v1/payments/{payment_id}/refund", {"reason": reason})
-        return refund_payment(payment_id, RefundRequest(reason=reason), call, self.desk)
+        return refund_payment(payment_id, RefundRequest(reason=reason), call, self.deps)
 
     def _stored_method(self) -> str:
         body: dict[str, Any] = {
@@ -124,8 +124,8 @@ class Till:
             "expiry_year": 2031,
         }
         call = self.call(f"/v1/customers/{self.customer_id}/payment-methods", {})
-        desk = self.world.customer_desk()
-        answer = add_method(self.customer_id, MethodRequest(**body), call, desk)
+        deps = self.platform.customer_dependencies()
+        answer = add_method(self.customer_id, MethodRequest(**body), call, deps)
         method_id: str = json.loads(answer.body)["id"]
         return method_id
 
@@ -139,19 +139,21 @@ class SalePrice:
 
 
 def price_of_sale(
-    request: Callable[[], object], till: Till, client: DynamoDBClient | None = None
+    request: Callable[[], object], workload: ChargeWorkload, client: DynamoDBClient | None = None
 ) -> SalePrice:
     """What `request` costs on `client` (the till's), with the folding of what it books."""
-    world = till.world
-    before = {row.id for row in world.rows(Transfer)}
+    platform = workload.platform
+    before = {row.id for row in platform.rows(Transfer)}
     found: list[Price] = []
 
     def asked() -> None:
-        found.append(price_of(request, client or till.client, world.client))
+        found.append(price_of(request, client or workload.client, platform.client))
 
-    sandbox = price_of(asked, till.processor_client, world.client)
-    booked = [row for row in world.rows(Transfer) if row.id not in before]
-    derived = derived_units([stored(row, till.store) for row in booked], world, till.store)
+    sandbox = price_of(asked, workload.processor_client, platform.client)
+    booked = [row for row in platform.rows(Transfer) if row.id not in before]
+    derived = derived_units(
+        [stored(row, workload.store) for row in booked], platform, workload.store
+    )
     return SalePrice(replace(found[0], derived=derived), sandbox)
 
 
@@ -163,52 +165,58 @@ class Variant:
     """
 
     name: str
-    till: Till
+    workload: ChargeWorkload
     begin: Callable[[], Callable[[], StoredAnswer]]
     status: int = 201
     most_trips: int | None = None
     most_units: int | None = None
 
 
-def variants(till: Till) -> tuple[Variant, ...]:
+def variants(workload: ChargeWorkload) -> tuple[Variant, ...]:
     """Every kind of sale, and what may follow it."""
-    customer: dict[str, Any] = {"customer_id": till.customer_id}
-    by_method = {**customer, "payment_method": till.method_id}
+    customer: dict[str, Any] = {"customer_id": workload.customer_id}
+    by_method = {**customer, "payment_method": workload.method_id}
     refused: dict[str, Any] = {"payment_method": "tok_declined"}
     limits = RateLimits(payments_per_minute=60, payments_per_day=10_000)
-    limited = Till(till.world, rate_limits=limits)
+    limited = ChargeWorkload(workload.platform, rate_limits=limits)
 
     def sale(**changes: Any) -> Callable[[], Callable[[], StoredAnswer]]:
-        return lambda: partial(till.sell, **changes)
+        return lambda: partial(workload.sell, **changes)
 
     def after_a_decline() -> Callable[[], StoredAnswer]:
-        till.sell(**customer, **refused)
-        return partial(till.sell, **customer)
+        workload.sell(**customer, **refused)
+        return partial(workload.sell, **customer)
 
     def of_one(
         operation: Callable[[str], StoredAnswer], **changes: Any
     ) -> Callable[[], Callable[[], StoredAnswer]]:
-        return lambda: partial(operation, till.sold(**changes))
+        return lambda: partial(operation, workload.sold(**changes))
 
     return (
-        Variant("sale", till, sale(), most_trips=2, most_units=26),
-        Variant("sale to a customer", till, sale(**customer), most_trips=2, most_units=30),
-        Variant("sale by a stored method", till, sale(**by_method), most_trips=3, most_units=30),
-        Variant("declined", till, sale(**refused), 402, most_trips=2, most_units=26),
+        Variant("sale", workload, sale(), most_trips=2, most_units=26),
+        Variant("sale to a customer", workload, sale(**customer), most_trips=2, most_units=30),
+        Variant(
+            "sale by a stored method", workload, sale(**by_method), most_trips=3, most_units=30
+        ),
+        Variant("declined", workload, sale(**refused), 402, most_trips=2, most_units=26),
         Variant(
             "declined, a customer",
-            till,
+            workload,
             sale(**customer, **refused),
             402,
             most_trips=2,
             most_units=30,
         ),
-        Variant("sale to one just declined", till, after_a_decline),
+        Variant("sale to one just declined", workload, after_a_decline),
         Variant("sale under two limits", limited, lambda: limited.sell),
-        Variant("authorization", till, sale(capture_method="manual"), most_trips=2, most_units=26),
-        Variant("capture of one", till, of_one(till.capture, capture_method="manual"), 200),
-        Variant("cancellation of one", till, of_one(till.cancel, capture_method="manual"), 200),
-        Variant("refund of a sale", till, of_one(till.refund), 200),
+        Variant(
+            "authorization", workload, sale(capture_method="manual"), most_trips=2, most_units=26
+        ),
+        Variant("capture of one", workload, of_one(workload.capture, capture_method="manual"), 200),
+        Variant(
+            "cancellation of one", workload, of_one(workload.cancel, capture_method="manual"), 200
+        ),
+        Variant("refund of a sale", workload, of_one(workload.refund), 200),
     )
 
 
@@ -221,4 +229,4 @@ def price_of_variant(variant: Variant) -> SalePrice:
         if answer.status != variant.status:
             raise RuntimeError(f"{variant.name} was answered {answer.status}: {answer.body}")
 
-    return price_of_sale(asked, variant.till)
+    return price_of_sale(asked, variant.workload)

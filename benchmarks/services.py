@@ -47,7 +47,7 @@ def services_of() -> tuple[ProcessServices, str]:
     services.begin(context)
     request = MerchantRequest(name="Bench", email="bench@shops.example")
     operator = Caller("bench", None, frozenset({"admin"}), "bench")
-    made = create_merchant(request, a_call(operator, "merchant"), services.merchant_desk)
+    made = create_merchant(request, a_call(operator, "merchant"), services.merchant_dependencies)
     merchant_id: str = made.body.partition('"id":"')[2].partition('"')[0]
     return services, merchant_id
 

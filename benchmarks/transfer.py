@@ -32,19 +32,19 @@ from runtime.models.scope import EVERYBODY
 from runtime.models.transfer import Transfer
 from runtime.repositories.accounts import AccountRepository
 from runtime.repositories.claims import ClaimRepository
-from runtime.repositories.folding import FoldRepository
+from runtime.repositories.folding import ShardRepository
 from runtime.repositories.ledger import LedgerRepository
 from runtime.repositories.merchants import MerchantRepository
 from runtime.repositories.store import Store
 from runtime.repositories.transfers import TransferRepository
-from runtime.services.accounts import AccountDesk, create_account
-from runtime.services.folded_accounts import FoldedAccounts
+from runtime.services.accounts import AccountDependencies, create_account
+from runtime.services.folded_accounts import KnownHotAccounts
 from runtime.services.merchant_profiles import MerchantProfiles
-from runtime.services.transfers import TransferDesk, create_transfer
+from runtime.services.transfers import TransferDependencies, create_transfer
 from tests.support.engines import REGION, Engine
 from tests.support.faults import ItemLocks
-from tests.support.ledger_world import LOCK_OUT
-from tests.support.world import World
+from tests.support.ledger_world import LOCKOUT
+from tests.support.world import Platform
 
 OPENING: Final = 10**9
 LOCK_SECONDS: Final = 0.007
@@ -54,7 +54,7 @@ OURS: Final = "ours"
 
 
 @dataclass
-class Rival:
+class Baseline:
     """One way to make a transfer. `transfer` returns its attempts, negative if it gave up."""
 
     name: str
@@ -103,23 +103,23 @@ def run(dependencies: BenchmarkDependencies) -> None:
 class _Ours:
     """Accounts and transfers by the platform's own services."""
 
-    def __init__(self, world: World, store: Store) -> None:
-        self._world = world
-        self._merchant = world.merchant()
+    def __init__(self, platform: Platform, store: Store) -> None:
+        self._world = platform
+        self._merchant = platform.merchant()
         profiles = MerchantProfiles(MerchantRepository(store), 300, store.outside)
         claims, self._accounts = ClaimRepository(store), AccountRepository(store)
-        folds = FoldRepository(store)
-        self._transfers = TransferDesk(
+        shard_rows = ShardRepository(store)
+        self._transfers = TransferDependencies(
             LedgerRepository(store),
             TransferRepository(store),
             self._accounts,
-            folds,
+            shard_rows,
             profiles,
-            FoldedAccounts(300, time.monotonic),
+            KnownHotAccounts(300, time.monotonic),
             claims,
-            LOCK_OUT,
+            LOCKOUT,
         )
-        self._openings = AccountDesk(self._accounts, folds, profiles, claims)
+        self._openings = AccountDependencies(self._accounts, shard_rows, profiles, claims)
         self._numbers = iter(range(10**9))
         self._lock = threading.Lock()
 
@@ -182,10 +182,10 @@ class _Bench:
 
     def __init__(self, engine: Engine, size: Size) -> None:
         self.engine, self.size = engine, size
-        self.world = World(engine)
-        create_tables(self.world.client, rivals.TABLES)
+        self.platform = Platform(engine)
+        create_tables(self.platform.client, rivals.TABLES)
         keys = {table: names for table, (names, _) in rivals.TABLES.items()}
-        self.item_locks = ItemLocks({**self.world.key_names, **keys}, LOCK_SECONDS)
+        self.item_locks = ItemLocks({**self.platform.key_names, **keys}, LOCK_SECONDS)
         self._deadline = 0.0
 
     def gave_up(self) -> bool:
@@ -193,11 +193,11 @@ class _Bench:
 
     # ------------------------------------------------------------ the three
 
-    def ours(self) -> Rival:
-        client = self.world.engine.dynamodb()
-        store = self.world.store_on(client, remaining_seconds=self._left, sleep=time.sleep)
+    def ours(self) -> Baseline:
+        client = self.platform.engine.dynamodb()
+        store = self.platform.store_on(client, remaining_seconds=self._left, sleep=time.sleep)
         self._store = store
-        ours = _Ours(self.world, store)
+        ours = _Ours(self.platform, store)
         names = [
             ours.opened(OPENING, Posting.IMMEDIATE) for _ in range(self.size.transfer_accounts)
         ]
@@ -206,52 +206,52 @@ class _Bench:
         def transfer(source: str, target: str, amount: int) -> int:
             return ours.transfer(source, target, amount, operator=target == hot)
 
-        return Rival(OURS, transfer, client, names, hot, lambda: ours.total(names, hot))
+        return Baseline(OURS, transfer, client, names, hot, lambda: ours.total(names, hot))
 
-    def boto3(self) -> Rival:
+    def boto3(self) -> Baseline:
         client = self.engine.dynamodb()
-        return self._rival("Go's way", rivals.by_boto3(client, self.gave_up), client, "b")
+        return self._baseline("Go's way", rivals.by_boto3(client, self.gave_up), client, "b")
 
-    def pynamodb(self) -> Rival:
+    def pynamodb(self) -> Baseline:
         transfer, client = rivals.by_pynamodb(
             self.engine.endpoint_url or "", REGION, CREDENTIALS, self.gave_up
         )
-        return self._rival("PynamoDB", transfer, client, "p")
+        return self._baseline("PynamoDB", transfer, client, "p")
 
-    def _rival(self, name: str, transfer: Any, client: Any, letter: str) -> Rival:
+    def _baseline(self, name: str, transfer: Any, client: Any, letter: str) -> Baseline:
         names = [f"{letter}-{n:03d}" for n in range(self.size.transfer_accounts)]
         hot = f"{letter}-hot"
         for each in names:
-            rivals.open_account(self.world.client, each, OPENING)
-        rivals.open_account(self.world.client, hot, 0)
+            rivals.open_account(self.platform.client, each, OPENING)
+        rivals.open_account(self.platform.client, hot, 0)
 
         def total() -> int:
-            pages = self.world.client.get_paginator("scan").paginate(TableName=rivals.ACCOUNTS)
+            pages = self.platform.client.get_paginator("scan").paginate(TableName=rivals.ACCOUNTS)
             rows = [row for page in pages for row in page["Items"]]
             mine = (row for row in rows if row["id"]["S"].startswith(f"{letter}-"))
             return sum(int(row["balance"]["N"]) for row in mine)
 
-        return Rival(name, transfer, client, names, hot, total)
+        return Baseline(name, transfer, client, names, hot, total)
 
     # ------------------------------------------------------------ measuring
 
-    def price(self, way: Rival) -> None:
+    def price(self, way: Baseline) -> None:
         """What one warm transfer costs: between two accounts, and into the hot one."""
         self._deadline = time.monotonic() + PRICING_SECONDS
         source, target = way.accounts[:2]
         way.price = self._price(way, source, target)
         way.hot_price = self._price(way, source, way.hot)
 
-    def _price(self, way: Rival, source: str, target: str) -> Price:
+    def _price(self, way: Baseline, source: str, target: str) -> Price:
         def transfer() -> int:
             return way.transfer(source, target, 1)
 
         transfer()
         if way.name == OURS:
-            return price_of_ours(transfer, self.world, self._store, (source, target))
-        return price_of(transfer, way.client, self.world.client)
+            return price_of_ours(transfer, self.platform, self._store, (source, target))
+        return price_of(transfer, way.client, self.platform.client)
 
-    def rate(self, way: Rival, clients: int, *, hot: bool) -> Rate:
+    def rate(self, way: Baseline, clients: int, *, hot: bool) -> Rate:
         """Transfers per second of so many clients, and attempts per success."""
         self._deadline = time.monotonic() + self.size.transfer_seconds
         self._store.usage.restart()
@@ -264,7 +264,7 @@ class _Bench:
             attempts = done + self._store.usage.counts()["retries"]
         return Rate(done / seconds, attempts / done if done else float("inf"))
 
-    def _client(self, way: Rival, number: int, *, hot: bool) -> tuple[int, int]:
+    def _client(self, way: Baseline, number: int, *, hot: bool) -> tuple[int, int]:
         dice = random.Random(number)
         done = attempts = 0
         while not self.gave_up():
@@ -278,13 +278,13 @@ class _Bench:
         return 60.0
 
     @contextmanager
-    def locks(self, ways: list[Rival], on: bool) -> Iterator[None]:
+    def locks(self, ways: list[Baseline], on: bool) -> Iterator[None]:
         if on:
             for way in ways:
                 self.item_locks.attach(way.client)
         yield
 
-    def require_conserved(self, ways: list[Rival]) -> None:
+    def require_conserved(self, ways: list[Baseline]) -> None:
         """Raises LocalError when a way has made or lost money."""
         for way in ways:
             total = way.total()
@@ -299,7 +299,7 @@ class _Bench:
 def _print(
     console: Console,
     engine: Engine,
-    ways: list[Rival],
+    ways: list[Baseline],
     rates: dict[tuple[str, str, bool, int], Rate],
     size: Size,
 ) -> None:
@@ -309,10 +309,10 @@ def _print(
 
     def row(title: str, values: list[float], target: str = "", *, fewer: bool = False) -> None:
         ours, *others = values
-        told = [
+        reported = [
             f"{other / ours if fewer else ours / other:.1f}" if other else "∞" for other in others
         ]
-        table.add_row(title, *(f"{value:.1f}" for value in values), *told, target)
+        table.add_row(title, *(f"{value:.1f}" for value in values), *reported, target)
 
     row("round trips", [way.price.trips for way in ways], "1", fewer=True)
     for price, place, target in (

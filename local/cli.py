@@ -124,9 +124,9 @@ def _seed(_options: argparse.Namespace, workspace: Workspace, progress: Progress
 
 
 def _proof(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
-    from local.proof import proof
+    from local.proof import run_ledger_verification
 
-    proof(workspace, progress, restart=options.restart)
+    run_ledger_verification(workspace, progress, restart=options.restart)
 
 
 def _rebuild_totals(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:

@@ -98,14 +98,14 @@ def _tell(
     _list(client, [t.payment_id for t in taken] + [o.payment_id for o in operated], console)
     charged = [one.payment_id for one in operated]
     charged += [one.payment_id for one in taken if one.status == _CREATED]
-    told = demo_settlement.settle(client, charged, progress, console)
+    reported = demo_settlement.settle(client, charged, progress, console)
     _summary(client, taken, operated, console)
     operator = ApiClient.of_operator(stack, workspace)
     demo_ledger.keep_books(stack, operator, client, merchant, console)
     news = [*(one.news for one in taken), *demo_operations.news_of(operated)]
-    demo_webhooks.hear(receiver, [*news, *told], console)
+    demo_webhooks.hear(receiver, [*news, *reported], console)
     demo_audit.audit(stack, client, operated[0].payment_id, console)
-    _where_to_go(stack, merchant, told[0][1], console)
+    _where_to_go(stack, merchant, reported[0][1], console)
 
 
 def _console() -> Console:

@@ -14,7 +14,7 @@ from local.aws import Clients
 from local.demo_checks import StoryBroken, hold
 from local.schedules import tick
 from local.stackfile import Stack
-from local.verify_audit import told, verified
+from local.verify_audit import reported, verified
 
 TOLD_WITHIN_SECONDS: Final = 90.0
 POLL_SECONDS: Final = 0.3
@@ -41,7 +41,7 @@ def audit(stack: Stack, client: ApiClient, payment_id: str, console: Console) ->
     console.print(f"   {verdict['length']} rows, a whole chain; its head is {verdict['head_hash']}")
     closed, _ = tick(stack, "archive")
     report = verified(stack, only=payment_id, patience_seconds=ARCHIVED_WITHIN_SECONDS)
-    hold(report.holds, "; ".join(map(told, report.findings)))
+    hold(report.holds, "; ".join(map(reported, report.findings)))
     console.print(
         f"   It agrees with {report.archived} rows in locked storage, under {report.roots} signed "
         f"root{'' if report.roots == 1 else 's'} (the last is number {closed['last_number']})."
@@ -103,5 +103,5 @@ def _tamper(stack: Stack, payment_id: str, row: Any, console: Console) -> None:
     found = [(f.subject, f.sequence) for f in report.findings]
     hold(found == [(payment_id, row["sequence"])], f"the edit was not found, but {found}")
     console.print("   Somebody edits who did it, with an administrator's rights. The verification:")
-    console.print(f"   [red]{told(report.findings[0])}[/]")
+    console.print(f"   [red]{reported(report.findings[0])}[/]")
     console.print("   (The row is as it was again; the edit rang an alarm, and is an alert.)")

@@ -71,8 +71,8 @@ class WebhookReceiver:
         return found
 
     def _missing(self, news: Sequence[News]) -> list[News]:
-        told = {(event["type"], _about(event["data"])) for event in self.verified}
-        return sorted(set(news) - told)
+        reported = {(event["type"], _about(event["data"])) for event in self.verified}
+        return sorted(set(news) - reported)
 
 
 @contextmanager

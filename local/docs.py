@@ -91,8 +91,8 @@ def _invalid_example() -> Iterator[str]:
     except ValidationError as invalid:
         fields = [flaw.field for flaw in flaws_of(invalid, sent, PaymentRequest)]
         error = InvalidValue(fields[0].detail, param=fields[0].param, errors=fields)
-        told = json.loads(problem(error, instance="/v1/payments", request_id="…").body)
-        yield from json.dumps(told, indent=2, ensure_ascii=False).splitlines()
+        reported = json.loads(problem(error, instance="/v1/payments", request_id="…").body)
+        yield from json.dumps(reported, indent=2, ensure_ascii=False).splitlines()
     yield "```"
 
 

@@ -24,14 +24,14 @@ from local.progress import Progress
 from local.stackfile import Stack
 from local.workspace import Workspace
 from runtime.bootstrap.outside import real_outside
-from runtime.domain.proof import ProofReport
-from runtime.repositories.books import Books
+from runtime.domain.proof import LedgerVerificationReport
+from runtime.repositories.books import VerificationReads
 from runtime.repositories.codec import Codec, NoCipher
-from runtime.repositories.proofs import ProofRepository
+from runtime.repositories.proofs import VerificationRepository
 from runtime.repositories.store import Store
-from runtime.services.proof import ProofOutcome, prove
-from runtime.services.proof_work import Phase, ProofDesk
-from runtime.settings import ProofSettings
+from runtime.services.proof import VerificationOutcome, verify_ledger
+from runtime.services.proof_work import LedgerVerificationDependencies, Phase
+from runtime.settings import VerifyLedgerSettings
 
 PATIENT_SECONDS: Final = 60.0
 """How long one call may be retried while the tables are busy."""
@@ -52,15 +52,15 @@ TABLE_OF: Final = {
 }
 
 
-class BooksDoNotBalance(LocalError):
+class LedgerDoesNotBalance(LocalError):
     """A check of the proof does not hold."""
 
 
-def proof(workspace: Workspace, progress: Progress, *, restart: bool) -> None:
+def run_ledger_verification(workspace: Workspace, progress: Progress, *, restart: bool) -> None:
     """Prove the books and print what was found.
 
     Raises:
-        BooksDoNotBalance: a check does not hold.
+        LedgerDoesNotBalance: a check does not hold.
         LocalError: another run is under way.
     """
     port = os.environ.get("PORT") or None
@@ -74,15 +74,15 @@ def proof(workspace: Workspace, progress: Progress, *, restart: bool) -> None:
         lambda: PATIENT_SECONDS,
         real_outside(),
     )
-    desk = ProofDesk(
-        proofs=ProofRepository(store),
-        books=Books(store),
+    deps = LedgerVerificationDependencies(
+        proofs=VerificationRepository(store),
+        books=VerificationReads(store),
         outside=store.outside,
         must_stop=lambda: False,
         cut=timedelta(seconds=settings.cut_seconds),
         patience_seconds=settings.patience_seconds,
     )
-    outcome = _watched(desk, settings, clients, progress, restart=restart)
+    outcome = _watched(deps, settings, clients, progress, restart=restart)
     if outcome.report is None:
         raise LocalError(
             "Another run of the proof is under way.",
@@ -91,15 +91,20 @@ def proof(workspace: Workspace, progress: Progress, *, restart: bool) -> None:
     _print(outcome.report)
 
 
-def _settings(stack: Stack, clients: Clients) -> ProofSettings:
+def _settings(stack: Stack, clients: Clients) -> VerifyLedgerSettings:
     name = stack.functions["proof"]
     configuration = clients.functions.get_function_configuration(FunctionName=name)
-    return ProofSettings.from_environment(configuration["Environment"]["Variables"])
+    return VerifyLedgerSettings.from_environment(configuration["Environment"]["Variables"])
 
 
 def _watched(
-    desk: ProofDesk, settings: ProofSettings, clients: Clients, progress: Progress, *, restart: bool
-) -> ProofOutcome:
+    deps: LedgerVerificationDependencies,
+    settings: VerifyLedgerSettings,
+    clients: Clients,
+    progress: Progress,
+    *,
+    restart: bool,
+) -> VerificationOutcome:
     """Prove with a bar per phase; DynamoDB counts a table's rows only now and then."""
     tasks: dict[Phase, TaskID] = {}
     lock = threading.Lock()
@@ -115,13 +120,13 @@ def _watched(
                     tasks[phase] = bars.add_task(title, total=about or None)
                 bars.advance(tasks[phase], rows)
 
-        outcome = prove(replace(desk, progress=counted), restart=restart)
+        outcome = verify_ledger(replace(deps, progress=counted), restart=restart)
         for task in tasks.values():
             bars.update(task, total=bars.tasks[task].completed)
     return outcome
 
 
-def _print(report: ProofReport) -> None:
+def _print(report: LedgerVerificationReport) -> None:
     console = Console(highlight=False, soft_wrap=True)
     table = Table("check", Column("counted", justify="right"), "holds", box=SIMPLE)
     for check in report.checks:
@@ -136,7 +141,7 @@ def _print(report: ProofReport) -> None:
                 f"found {violation.found}"
             )
     if not report.holds:
-        raise BooksDoNotBalance(
+        raise LedgerDoesNotBalance(
             "The books do not balance.",
             hint='What each violation means: docs/operations.md, "The proof does not hold".',
         )

@@ -17,10 +17,10 @@ from local.workspace import Workspace
 from runtime.bootstrap.outside import real_outside
 from runtime.domain.money import format_amount
 from runtime.repositories.accounts import AccountRepository
-from runtime.repositories.books import Books
+from runtime.repositories.books import VerificationReads
 from runtime.repositories.codec import Codec, NoCipher
 from runtime.repositories.entries import EntryRepository
-from runtime.repositories.folding import FoldRepository
+from runtime.repositories.folding import ShardRepository
 from runtime.repositories.store import Store
 from runtime.repositories.transfers import TransferRepository
 from runtime.services.balances_check import (
@@ -30,7 +30,7 @@ from runtime.services.balances_check import (
     BalancesReport,
     check_balances,
 )
-from runtime.services.folding_projection import FoldingProjection
+from runtime.services.folding_projection import ShardProjection
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -58,27 +58,32 @@ def rebuild_balances(
     client, tables = stage_tables(workspace, progress, stage)
     with progress.rows() as bars:
         task = bars.add_task("transfers", total=None)
-        desk = _desk(client, tables, lambda rows: bars.advance(task, rows))
-        report = check_balances(desk, repair=repair)
+        deps = _dependencies(client, tables, lambda rows: bars.advance(task, rows))
+        report = check_balances(deps, repair=repair)
         bars.update(task, total=bars.tasks[task].completed)
     _print(report)
 
 
-def _desk(
+def _dependencies(
     client: DynamoDBClient, tables: Mapping[str, str], counted: Callable[[int], None]
 ) -> BalancesDependencies:
     mine = {name: tables[name] for name in _TABLES}
     store = Store(client, mine, Codec(NoCipher()), lambda: PATIENT_SECONDS, real_outside())
-    folds = FoldRepository(store)
+    shard_rows = ShardRepository(store)
     outside = store.outside
     run_id = outside.new_id("rbd", outside.now())
 
     return BalancesDependencies(
-        books=Books(store),
+        books=VerificationReads(store),
         transfers=TransferRepository(store),
-        folds=folds,
-        folding=FoldingProjection(
-            folds, AccountRepository(store), outside.now, lambda: run_id, _NoParking(), REBUILT_BY
+        shard_rows=shard_rows,
+        folding=ShardProjection(
+            shard_rows,
+            AccountRepository(store),
+            outside.now,
+            lambda: run_id,
+            _NoParking(),
+            REBUILT_BY,
         ),
         entries=EntryRepository(store),
         outside=outside,

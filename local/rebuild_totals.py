@@ -24,9 +24,14 @@ from runtime.repositories.payment_lists import PaymentLists
 from runtime.repositories.payments import PaymentRepository
 from runtime.repositories.store import Store
 from runtime.repositories.totals import TotalsRepository
-from runtime.repositories.totals_books import TotalsBooks
-from runtime.services.totals_check import CheckDesk, CheckReport, Difference, check_totals
-from runtime.services.totals_look import LookDesk
+from runtime.repositories.totals_books import TotalsScan
+from runtime.services.totals_check import (
+    CheckReport,
+    Difference,
+    TotalsReconcilerDependencies,
+    check_totals,
+)
+from runtime.services.totals_look import SnapshotDependencies
 from runtime.services.totals_reading import TotalsReader
 
 if TYPE_CHECKING:
@@ -62,24 +67,24 @@ def rebuild_totals(
                 tasks[table] = bars.add_task(table, total=about or None)
             bars.advance(tasks[table], rows)
 
-        report = check_totals(_desk(client, tables, counted), repair=repair)
+        report = check_totals(_dependencies(client, tables, counted), repair=repair)
         for task in tasks.values():
             bars.update(task, total=bars.tasks[task].completed)
     _print(report)
 
 
-def _desk(
+def _dependencies(
     client: DynamoDBClient, tables: Mapping[str, str], counted: Callable[[str, int], None]
-) -> CheckDesk:
+) -> TotalsReconcilerDependencies:
     mine = {name: tables[name] for name in _TABLES}
     store = Store(client, mine, Codec(NoCipher()), lambda: PATIENT_SECONDS, real_outside())
     totals, payments = TotalsRepository(store), PaymentRepository(store)
     merchants = MerchantRepository(store)
-    return CheckDesk(
-        books=TotalsBooks(store),
+    return TotalsReconcilerDependencies(
+        books=TotalsScan(store),
         totals=totals,
         payments=payments,
-        look=LookDesk(
+        look=SnapshotDependencies(
             totals,
             TotalsReader(totals, store.outside.sleep),
             payments,

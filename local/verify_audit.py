@@ -29,7 +29,7 @@ from local.stackfile import Stack
 from local.workspace import Workspace
 from runtime.bootstrap.outside import real_outside
 from runtime.gateways.audit_archive import AuditArchive
-from runtime.gateways.verification_index import VerificationIndex
+from runtime.gateways.verification_index import VerificationDatabase
 from runtime.repositories.alerts import AlertRepository
 from runtime.repositories.audit import AuditRepository
 from runtime.repositories.audited import AuditedTables
@@ -37,9 +37,9 @@ from runtime.repositories.codec import Codec, NoCipher
 from runtime.repositories.store import Store
 from runtime.services.archive_verification import ArchiveReader, Finding
 from runtime.services.audit_verification import (
+    AuditVerificationDependencies,
+    AuditVerificationReport,
     Phase,
-    VerificationDesk,
-    VerificationReport,
     verify,
 )
 from runtime.settings import ArchiveSettings
@@ -86,7 +86,7 @@ def verified(
     only: str | None = None,
     progress: Progress | None = None,
     patience_seconds: float = LOOKED_AGAIN_SECONDS,
-) -> VerificationReport:
+) -> AuditVerificationReport:
     """Verify a deployed stage; a bar per phase on `progress`, if there is one."""
     clients = Clients(stack.aws_endpoint_url)
     settings = _settings(stack, clients)
@@ -99,7 +99,7 @@ def verified(
     )
     key = clients.keys.get_public_key(KeyId=settings.audit_key_arn)["PublicKey"]
     with tempfile.TemporaryDirectory() as directory, _Counters(progress) as advance:
-        index = VerificationIndex(Path(directory) / "verification.sqlite", real_outside().lock())
+        index = VerificationDatabase(Path(directory) / "verification.sqlite", real_outside().lock())
         reader = ArchiveReader(
             AuditArchive(clients.files, settings.audit_bucket),
             index,
@@ -108,7 +108,7 @@ def verified(
             lambda count: advance(Phase.ARCHIVE, count),
             only,
         )
-        desk = VerificationDesk(
+        deps = AuditVerificationDependencies(
             audit=AuditRepository(store),
             alerts=AlertRepository(store),
             tables=AuditedTables(store),
@@ -121,12 +121,12 @@ def verified(
             progress=advance,
         )
         try:
-            return verify(desk)
+            return verify(deps)
         finally:
             index.close()
 
 
-def print_report(report: VerificationReport) -> None:
+def print_report(report: AuditVerificationReport) -> None:
     """Figures, and every finding with its place."""
     console = Console(highlight=False, soft_wrap=True)
     table = Table("looked at", Column("count", justify="right"), box=SIMPLE)
@@ -142,14 +142,14 @@ def print_report(report: VerificationReport) -> None:
         table.add_row(what, f"{count:,}")
     console.print(table)
     for finding in report.findings[:SHOWN_FINDINGS]:
-        console.print(f"  {told(finding)}", markup=False)
+        console.print(f"  {reported(finding)}", markup=False)
     if len(report.findings) > SHOWN_FINDINGS:
         console.print(f"  and {len(report.findings) - SHOWN_FINDINGS} more")
     if report.holds:
         console.print("Every chain holds, and agrees with the archive and with its entity.")
 
 
-def told(finding: Finding) -> str:
+def reported(finding: Finding) -> str:
     """A finding as a line."""
     place = f", position {finding.position}" if finding.position else ""
     row = f" (row {finding.sequence})" if finding.sequence else ""

@@ -11,7 +11,7 @@ Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 
-class Remembered(Generic[Key, Value]):
+class TtlCache(Generic[Key, Value]):
     """Values by key, each for so long; of more than `most` the longest known is forgotten.
 
     Several threads may ask at once; then two may make the same value, and the later one is kept.

@@ -89,8 +89,8 @@ def history_hash(platform: Platform) -> str:
     digest = hashlib.sha256(platform.watch.hash.encode())
     for exchange in platform.history:
         response = exchange.response
-        told = None if response is None else (response.status, response.text)
-        answer = (exchange.request_id, exchange.began, exchange.ended, told)
+        reported = None if response is None else (response.status, response.text)
+        answer = (exchange.request_id, exchange.began, exchange.ended, reported)
         digest.update(json.dumps(answer).encode())
     for each in platform.deliveries:
         webhook = (each.at, each.merchant_id, each.webhook_id, each.body.hex(), each.status)
@@ -106,14 +106,14 @@ def _story(platform: Platform) -> list[str]:
         if request.client == "set-up":
             continue
         body = "" if request.body is None else json.dumps(request.body)
-        told = "no answer"
+        reported = "no answer"
         if response is not None:
             problem = response.body.get("code", "") if isinstance(response.body, dict) else ""
             replayed = "replayed" if response.replayed else ""
-            told = " ".join(filter(None, (str(response.status), problem, replayed)))
+            reported = " ".join(filter(None, (str(response.status), problem, replayed)))
         ended = "…" if exchange.ended is None else f"{exchange.ended:.3f}"
         lines.append(
             f"{exchange.began:.3f}-{ended} {request.client} {request.method} {request.path} "
-            f"{body} → {told}"
+            f"{body} → {reported}"
         )
     return lines

@@ -14,7 +14,7 @@ from runtime.models.settlement import REPORTS_PREFIX
 from runtime.models.settlement_file import RECONCILIATION_PREFIX
 from runtime.settings import AuthorizerSettings, ProcessSettings, QuerySettings
 from stacks import permissions
-from stacks.constructs.alarms import refusals_alarm, unopenable_alarm
+from stacks.constructs.alarms import decryption_failure_alarm, refusals_alarm
 from stacks.constructs.http_api import HttpEndpoints
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
 from stacks.environment import settings_for
@@ -39,8 +39,8 @@ class ApiStack(FunctionsStack):
         super().__init__(scope, construct_id, **props)
         self.process = self._function("Process", self._process())
         self.query = self._function("Query", self._query())
-        unopenable_alarm(self, "ProcessUnopenable", log_group=self.process.log_group)
-        unopenable_alarm(self, "QueryUnopenable", log_group=self.query.log_group)
+        decryption_failure_alarm(self, "ProcessUnopenable", log_group=self.process.log_group)
+        decryption_failure_alarm(self, "QueryUnopenable", log_group=self.query.log_group)
         self.authorizer: ServiceFunction | None = None
         if self._stage.auth.mode == "lambda":
             self.authorizer = self._function("Authorizer", self._authorizer())

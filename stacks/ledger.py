@@ -9,15 +9,15 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from runtime.models.alert import EVENT_SOURCE
-from runtime.models.change import ENTRY_CONFLICT, NOT_FOLDED, OUT_OF_BAND, PARKED
+from runtime.models.change import ENTRY_CONFLICT, NOT_COMPACTED, OUT_OF_BAND, PARKED
 from runtime.models.proof import BOOKS_CONTRADICT
-from runtime.settings import HoldsSettings, ProjectSettings, ProofSettings, TotalsSettings
+from runtime.settings import HoldsSettings, ProjectSettings, TotalsSettings, VerifyLedgerSettings
 from stacks import permissions
 from stacks.constructs.alarms import (
     alerts_alarm,
+    decryption_failure_alarm,
     iterator_age_alarm,
     log_alarm,
-    unopenable_alarm,
 )
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
 from stacks.constructs.stream_source import StreamSource
@@ -75,7 +75,7 @@ class LedgerStack(FunctionsStack):
             self,
             "NotFolded",
             log_group=self.functions["totals"].log_group,
-            messages=(NOT_FOLDED,),
+            messages=(NOT_COMPACTED,),
             metric_name="TotalsNotFolded",
             description="A merchant's closed days wait to be folded; its summaries read more rows.",
         )
@@ -87,7 +87,7 @@ class LedgerStack(FunctionsStack):
             "BooksContradict",
             log_group=self.functions["proof"].log_group,
             messages=(BOOKS_CONTRADICT,),
-            metric_name="ProofsThatDoNotHold",
+            metric_name="LedgerVerificationFailed",
             description="A proof of the books does not hold; GET /v1/proof names each violation.",
         )
         self._write_outputs(self.functions)
@@ -109,14 +109,14 @@ class LedgerStack(FunctionsStack):
         iterator_age_alarm(self, "StreamsLag", function=project.function)
         log_alarm(
             self,
-            "PastTheLedger",
+            "OutOfBandChange",
             log_group=project.log_group,
             messages=(OUT_OF_BAND, ENTRY_CONFLICT, PARKED),
             metric_name="ChangedPastTheLedger",
             description="A row was changed past the platform, or its record parked; see the log.",
         )
         alerts_alarm(self, "Alerts", log_group=project.log_group)
-        unopenable_alarm(self, "ProjectUnopenable", log_group=project.log_group)
+        decryption_failure_alarm(self, "ProjectUnopenable", log_group=project.log_group)
         return project
 
     def _project(self) -> FunctionSpec:
@@ -193,7 +193,7 @@ class LedgerStack(FunctionsStack):
             module="proof",
             description="Proves that the books balance; goes on where it stopped",
             settings=settings_for(
-                ProofSettings,
+                VerifyLedgerSettings,
                 stage=self._stage,
                 tables=self._data.tables,
                 service="proof",

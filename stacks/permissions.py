@@ -53,9 +53,9 @@ TableUses = Mapping[str, TableUse]
 ERASABLE_KEYS: Final = ("pci#cus_*", "pii#cus_*")
 """Customers' data keys. Losing another subject's would lose merchants' secrets, or answers."""
 
-FOLDABLE_TOTALS: Final = ("mer_*#*",)
+COMPACTABLE_TOTALS: Final = ("mer_*#*",)
 """Rows of merchants' buckets: neither a folded day nor what a payment is counted with."""
-FOLDED_TOTALS: Final = ("mer_*",)
+COMPACTED_TOTALS: Final = ("mer_*",)
 """Rows of merchants, folded days and marks among them: never what a payment is counted with."""
 
 
@@ -298,8 +298,8 @@ TOTALS: Final[TableUses] = {
         "BatchGetItem",
         "GetItem",
         query=("gsi-unfolded",),
-        delete=FOLDABLE_TOTALS,
-        update=FOLDED_TOTALS,
+        delete=COMPACTABLE_TOTALS,
+        update=COMPACTED_TOTALS,
     ),
 }
 

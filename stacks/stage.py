@@ -224,7 +224,7 @@ class Webhooks(_Part, frozen=True):
     """The last one is repeated."""
 
 
-class LockOut(_Part, frozen=True):
+class Lockout(_Part, frozen=True):
     """So many failed payments or transfers of a customer in a row lock it for so long."""
 
     after_failures: Annotated[int, Field(ge=2, le=100)] = 3
@@ -265,7 +265,7 @@ class StageConfig(_Part, frozen=True):
     concurrency: Concurrency = Concurrency()
     schedules: Schedules = Schedules()
     resolver: Resolver = Resolver()
-    lock_out: LockOut = LockOut()
+    lock_out: Lockout = Lockout()
     alerts: AlertThresholds = AlertThresholds()
     processor_events: ProcessorEvents = ProcessorEvents()
     webhooks: Webhooks = Webhooks()

@@ -9,7 +9,7 @@ from constructs import Construct
 
 from runtime.settings import DeliverSettings, RetriesSettings
 from stacks import permissions
-from stacks.constructs.alarms import unopenable_alarm
+from stacks.constructs.alarms import decryption_failure_alarm
 from stacks.constructs.queues import CONSUMER_ACTIONS, feed_from_queue
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
 from stacks.data import DELIVER_TIMEOUT_SECONDS
@@ -52,7 +52,7 @@ class WebhooksStack(FunctionsStack):
             batch_size=DELIVER_BATCH,
             max_concurrency=self._stage.concurrency.deliver,
         )
-        unopenable_alarm(self, "DeliverUnopenable", log_group=deliver.log_group)
+        decryption_failure_alarm(self, "DeliverUnopenable", log_group=deliver.log_group)
         return deliver
 
     def _deliver(self) -> FunctionSpec:

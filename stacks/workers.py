@@ -20,7 +20,7 @@ from runtime.settings import (
     RotationSettings,
 )
 from stacks import permissions
-from stacks.constructs.alarms import log_alarm, unopenable_alarm
+from stacks.constructs.alarms import decryption_failure_alarm, log_alarm
 from stacks.constructs.queues import CONSUMER_ACTIONS, WorkQueue, feed_from_queue
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
 from stacks.environment import settings_for
@@ -70,11 +70,11 @@ class WorkersStack(FunctionsStack):
             metric_name="UnknownTooOld",
             description="A processor does not say what became of something, or voids nothing.",
         )
-        unopenable_alarm(self, "ResolverUnopenable", log_group=self.resolver.log_group)
+        decryption_failure_alarm(self, "ResolverUnopenable", log_group=self.resolver.log_group)
         self.rotation = self._scheduled(
             "Rotation", "rotation", self._rotation, minutes.rotation_minutes
         )
-        unopenable_alarm(self, "RotationUnopenable", log_group=self.rotation.log_group)
+        decryption_failure_alarm(self, "RotationUnopenable", log_group=self.rotation.log_group)
         self.poll = self._polled(minutes.poll_minutes)
         self.missing = self._swept(minutes.missing_minutes)
         self._write_outputs(
@@ -97,7 +97,7 @@ class WorkersStack(FunctionsStack):
             metric_name="PollUnfinished",
             description="One run of the poll does not reach all merchants: let it run more often.",
         )
-        unopenable_alarm(self, "PollUnopenable", log_group=function.log_group)
+        decryption_failure_alarm(self, "PollUnopenable", log_group=function.log_group)
         return function
 
     def _swept(self, minutes: int) -> ServiceFunction:

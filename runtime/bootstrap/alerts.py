@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from runtime.bootstrap.base import FunctionServices
-from runtime.domain.alert_rules import large_payment, large_transfer, lock_out
+from runtime.domain.alert_rules import large_payment, large_transfer, lockout
 from runtime.gateways.event_bus import EventBus
 from runtime.repositories.alerts import AlertRepository
 from runtime.repositories.velocity import VelocityRepository
@@ -26,7 +26,7 @@ def alert_projections(
     store = services.store
     alerts, threads = AlertRepository(store), services.outside.threads
     large = settings.large_transaction_minor
-    locked = RuleProjection(lock_out, alerts, threads)
+    locked = RuleProjection(lockout, alerts, threads)
     return {
         "accounts": (locked,),
         "alerts": (AnnouncementProjection(EventBus(services.outside.aws.events())),),

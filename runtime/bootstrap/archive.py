@@ -9,7 +9,7 @@ from runtime.bootstrap.base import FunctionServices
 from runtime.core.outside import Outside
 from runtime.gateways.audit_archive import AuditArchive, RootSigner
 from runtime.repositories.alerts import AlertRepository
-from runtime.services.audit_archiving import ArchiveDesk
+from runtime.services.audit_archiving import ArchiveDependencies
 from runtime.settings import ArchiveSettings
 
 
@@ -19,7 +19,7 @@ class ArchiveServices(FunctionServices):
     def __init__(self, settings: ArchiveSettings, outside: Outside | None = None) -> None:
         super().__init__(settings, outside=outside)
         margin = settings.stop_before_timeout_seconds
-        self.desk = ArchiveDesk(
+        self.deps = ArchiveDependencies(
             archive=AuditArchive(self.outside.aws.s3(), settings.audit_bucket),
             signer=RootSigner(self.kms, settings.audit_key_arn),
             alerts=AlertRepository(self.store),

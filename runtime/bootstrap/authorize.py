@@ -21,7 +21,7 @@ from runtime.gateways.tokens import TokenKeys
 from runtime.settings import AuthorizerSettings
 
 if TYPE_CHECKING:
-    from runtime.bootstrap.machine_clients import MachineClients
+    from runtime.bootstrap.machine_clients import ApiKeyAuthorizer
 
 
 class AuthorizerServices:
@@ -41,11 +41,11 @@ class AuthorizerServices:
         self._jwks = jwks
 
     @cached_property
-    def machine_clients(self) -> MachineClients:
+    def machine_clients(self) -> ApiKeyAuthorizer:
         """Made for the first API key: a token must not wait for what it does not need."""
-        from runtime.bootstrap.machine_clients import MachineClients  # noqa: PLC0415
+        from runtime.bootstrap.machine_clients import ApiKeyAuthorizer  # noqa: PLC0415
 
-        return MachineClients(self.settings, self.outside)
+        return ApiKeyAuthorizer(self.settings, self.outside)
 
     @cached_property
     def keys(self) -> TokenKeys:

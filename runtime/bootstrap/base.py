@@ -20,7 +20,7 @@ from runtime.repositories.data_keys import DataKeyRepository
 from runtime.repositories.merchants import MerchantRepository
 from runtime.repositories.store import Store
 from runtime.services.merchant_profiles import MerchantProfiles
-from runtime.services.trouble import TroubleReports
+from runtime.services.trouble import OperationalAlerts
 from runtime.settings import Settings
 
 if TYPE_CHECKING:
@@ -110,9 +110,9 @@ class FunctionServices:
         return self._store_of(codec, self.invocation.remaining_seconds)
 
     @cached_property
-    def trouble(self) -> TroubleReports:
+    def operational_alerts(self) -> OperationalAlerts:
         """Alerts about what this function stumbles over; its settings name the alerts table."""
-        return TroubleReports(self._alerts_in_brief, self.outside.now)
+        return OperationalAlerts(self._alerts_in_brief, self.outside.now)
 
     def _alerts_in_brief(self) -> AlertRepository:
         monotonic = self.outside.monotonic

@@ -13,7 +13,7 @@ from runtime.gateways.delivery_queue import DeliveryQueue
 from runtime.gateways.webhook_http import TOTAL_SECONDS, WebhookHttp
 from runtime.repositories.merchants import MerchantRepository
 from runtime.repositories.webhooks import WebhookRepository
-from runtime.services.webhook_delivery import DeliveryDesk, Http
+from runtime.services.webhook_delivery import DeliveryDependencies, Http
 from runtime.services.webhook_endpoints import Endpoints
 from runtime.settings import DeliverSettings
 
@@ -37,7 +37,7 @@ class DeliverServices(FunctionServices):
         self._request_id = ""
         attempt_seconds = TOTAL_SECONDS + WRITES_SECONDS
         webhooks = WebhookRepository(self.store)
-        self.desk = DeliveryDesk(
+        self.deps = DeliveryDependencies(
             webhooks=webhooks,
             endpoints=Endpoints(MerchantRepository(self.store), webhooks, self.outside),
             http=http or WebhookHttp(allow_local=settings.allow_local_webhooks),
@@ -45,14 +45,14 @@ class DeliverServices(FunctionServices):
             schedule=RetrySchedule.parsed(settings.retry_delays_seconds),
             outside=self.outside,
             request_id=lambda: self._request_id,
-            unopened=self.trouble.unopened,
+            decryption_failed=self.operational_alerts.decryption_failed,
             has_time=lambda: self.invocation.remaining_seconds() > attempt_seconds,
         )
 
     def begin(self, context: LambdaContext) -> None:
         """Start the invocation's clock, remember its id for what it changes, read anew."""
         super().begin(context)
-        self.desk.endpoints.forget()
+        self.deps.endpoints.forget()
         self._request_id = context.aws_request_id
 
 

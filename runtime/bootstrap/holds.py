@@ -9,17 +9,17 @@ from runtime.bootstrap.base import FunctionServices
 from runtime.core.outside import Outside
 from runtime.repositories.ledger import LedgerRepository
 from runtime.repositories.transfers import TransferRepository
-from runtime.services.hold_expiry import ExpiryDesk
+from runtime.services.hold_expiry import HoldExpiryDependencies
 from runtime.settings import HoldsSettings
 
 
-class HoldsServices(FunctionServices):
+class ExpireHoldsServices(FunctionServices):
     """Behind handlers/holds.py."""
 
     def __init__(self, settings: HoldsSettings, outside: Outside | None = None) -> None:
         super().__init__(settings, outside=outside)
         margin = settings.stop_before_timeout_seconds
-        self.desk = ExpiryDesk(
+        self.deps = HoldExpiryDependencies(
             ledger=LedgerRepository(self.store),
             transfers=TransferRepository(self.store),
             outside=self.outside,
@@ -28,6 +28,6 @@ class HoldsServices(FunctionServices):
 
 
 @cache
-def holds_services() -> HoldsServices:
+def expire_holds_services() -> ExpireHoldsServices:
     """Built from the environment at the first event."""
-    return HoldsServices(HoldsSettings.from_environment(os.environ))
+    return ExpireHoldsServices(HoldsSettings.from_environment(os.environ))

@@ -24,7 +24,7 @@ BUDGET_SECONDS: Final = 3.0
 MAX_USER_AGENT: Final = 256
 
 
-class MachineClients:
+class ApiKeyAuthorizer:
     """Judges API keys, with this function's tables and keys."""
 
     def __init__(self, settings: AuthorizerSettings, outside: Outside) -> None:

@@ -26,7 +26,7 @@ from runtime.repositories.sandbox_charges import SandboxChargeRepository
 from runtime.services.kept_event_routes import ProcessorEventDependencies
 from runtime.services.kept_events import KeptEvents
 from runtime.services.limits import RateLimiter
-from runtime.services.payment_desk import PaymentDesk
+from runtime.services.payment_desk import PaymentDependencies
 from runtime.settings import PaymentTiming
 
 
@@ -44,12 +44,12 @@ class PaymentPartners:
 THEMSELVES: Final = PaymentPartners()
 
 
-def payment_desk_of(
+def payment_dependencies_of(
     services: FunctionServices, timing: PaymentTiming, partners: PaymentPartners | None = None
-) -> PaymentDesk:
+) -> PaymentDependencies:
     """The payment use-cases' tools, on the tables of this function."""
     store = services.store
-    return PaymentDesk(
+    return PaymentDependencies(
         payments=PaymentRepository(store),
         customers=CustomerRepository(store),
         claims=ClaimRepository(store),
@@ -61,8 +61,8 @@ def payment_desk_of(
     )
 
 
-def processor_event_desk_of(
-    services: FunctionServices, payments: PaymentDesk
+def processor_event_dependencies_of(
+    services: FunctionServices, payments: PaymentDependencies
 ) -> ProcessorEventDependencies:
     """What processors' events are applied with, on the tables of this function."""
     store = services.store

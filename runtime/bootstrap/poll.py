@@ -7,10 +7,14 @@ from datetime import timedelta
 from functools import cache
 
 from runtime.bootstrap.base import FunctionServices
-from runtime.bootstrap.payments import PaymentPartners, payment_desk_of, processor_event_desk_of
+from runtime.bootstrap.payments import (
+    PaymentPartners,
+    payment_dependencies_of,
+    processor_event_dependencies_of,
+)
 from runtime.core.outside import Outside
 from runtime.repositories.merchants import MerchantRepository
-from runtime.services.event_poll import PollDesk
+from runtime.services.event_poll import PollDependencies
 from runtime.settings import PollSettings
 
 
@@ -25,8 +29,10 @@ class PollServices(FunctionServices):
     ) -> None:
         super().__init__(settings, {"pii": settings.pii_key_arn}, outside)
         self._stop_before_timeout_seconds = settings.stop_before_timeout_seconds
-        self.poll_desk = PollDesk(
-            events=processor_event_desk_of(self, payment_desk_of(self, settings, partners)),
+        self.poll_dependencies = PollDependencies(
+            events=processor_event_dependencies_of(
+                self, payment_dependencies_of(self, settings, partners)
+            ),
             merchants=MerchantRepository(self.store),
             overlap=timedelta(days=settings.poll_days),
             must_stop=self._must_stop,

@@ -11,8 +11,8 @@ from runtime.bootstrap.base import FunctionServices
 from runtime.bootstrap.payments import (
     PaymentPartners,
     connectors_of,
-    payment_desk_of,
-    processor_event_desk_of,
+    payment_dependencies_of,
+    processor_event_dependencies_of,
 )
 from runtime.core.outside import Outside
 from runtime.gateways.delivery_queue import DeliveryQueue
@@ -22,7 +22,7 @@ from runtime.repositories.api_keys import ApiKeyRepository
 from runtime.repositories.claims import ClaimRepository
 from runtime.repositories.customers import CustomerRepository
 from runtime.repositories.exports import ExportRepository
-from runtime.repositories.folding import FoldRepository
+from runtime.repositories.folding import ShardRepository
 from runtime.repositories.ledger import LedgerRepository
 from runtime.repositories.merchants import MerchantRepository
 from runtime.repositories.merging import MAX_PARALLEL_BUCKETS
@@ -33,17 +33,17 @@ from runtime.repositories.settlement_lines import SettlementLineRepository
 from runtime.repositories.settlement_resolutions import ResolutionRepository
 from runtime.repositories.transfers import TransferRepository
 from runtime.repositories.webhooks import WebhookRepository
-from runtime.services.accounts import AccountDesk
-from runtime.services.api_keys import ApiKeyDesk
-from runtime.services.customers import CustomerDesk
+from runtime.services.accounts import AccountDependencies
+from runtime.services.api_keys import ApiKeyDependencies
+from runtime.services.customers import CustomerDependencies
 from runtime.services.exports.requests import ExportRequests
-from runtime.services.folded_accounts import FoldedAccounts
-from runtime.services.merchants import MerchantDesk
+from runtime.services.folded_accounts import KnownHotAccounts
+from runtime.services.merchants import MerchantDependencies
 from runtime.services.processor_configuration import ProcessorConfiguration
 from runtime.services.reconciliation.file_routes import SettlementFileDependencies
 from runtime.services.reconciliation.resolutions import ResolutionDependencies
-from runtime.services.transfers import TransferDesk
-from runtime.services.webhooks import WebhookDesk
+from runtime.services.transfers import TransferDependencies
+from runtime.services.webhooks import WebhookDependencies
 from runtime.settings import ProcessSettings
 
 BULK_MARGIN_SECONDS: Final = 5
@@ -68,36 +68,38 @@ class ProcessServices(FunctionServices):
             },
             outside,
         )
-        self.payment_desk = payment_desk_of(self, settings, partners)
-        self.processor_event_desk = processor_event_desk_of(self, self.payment_desk)
+        self.payment_dependencies = payment_dependencies_of(self, settings, partners)
+        self.processor_event_dependencies = processor_event_dependencies_of(
+            self, self.payment_dependencies
+        )
         claims = ClaimRepository(self.store)
-        profiles = self.payment_desk.merchants
-        self.merchant_desk = MerchantDesk(
+        profiles = self.payment_dependencies.merchants
+        self.merchant_dependencies = MerchantDependencies(
             MerchantRepository(self.store),
             claims,
-            self._processor_desk(settings, partners),
+            self._processor_configuration(settings, partners),
             allow_local_webhooks=settings.allow_local_webhooks,
         )
-        self.customer_desk = CustomerDesk(
+        self.customer_dependencies = CustomerDependencies(
             CustomerRepository(self.store), profiles, self.encryption, claims
         )
-        accounts, folds = AccountRepository(self.store), FoldRepository(self.store)
-        self.account_desk = AccountDesk(accounts, folds, profiles, claims)
-        self.api_key_desk = ApiKeyDesk(
+        accounts, shard_rows = AccountRepository(self.store), ShardRepository(self.store)
+        self.account_dependencies = AccountDependencies(accounts, shard_rows, profiles, claims)
+        self.api_key_dependencies = ApiKeyDependencies(
             ApiKeyRepository(self.store), profiles, self.key_ring, claims
         )
-        self.transfer_desk = TransferDesk(
+        self.transfer_dependencies = TransferDependencies(
             ledger=LedgerRepository(self.store),
             transfers=TransferRepository(self.store),
             accounts=accounts,
-            folds=folds,
+            shard_rows=shard_rows,
             merchants=profiles,
-            folded=FoldedAccounts(settings.merchant_cache_seconds, self.outside.monotonic),
+            folded=KnownHotAccounts(settings.merchant_cache_seconds, self.outside.monotonic),
             claims=claims,
-            lock_out=self.payment_desk.lock_out,
+            lockout=self.payment_dependencies.lockout,
         )
         self.exports = self._exports(accounts, claims)
-        self.webhook_desk = WebhookDesk(
+        self.webhook_dependencies = WebhookDependencies(
             WebhookRepository(self.store),
             DeliveryQueue(self.outside.aws.sqs(), settings.delivery_queue_url),
             claims,
@@ -121,21 +123,21 @@ class ProcessServices(FunctionServices):
     def _exports(self, accounts: AccountRepository, claims: ClaimRepository) -> ExportRequests:
         return ExportRequests(
             ExportRepository(self.store),
-            self.payment_desk.merchants,
+            self.payment_dependencies.merchants,
             CustomerRepository(self.store),
             accounts,
-            self.payment_desk.payments,
+            self.payment_dependencies.payments,
             claims,
         )
 
-    def _processor_desk(
+    def _processor_configuration(
         self, settings: ProcessSettings, partners: PaymentPartners | None
     ) -> ProcessorConfiguration:
         # Whose a key is takes two calls, and the request has time for one of full length.
         each_seconds = settings.processor_timeout_seconds / 2
         return ProcessorConfiguration(
             connectors_of(self, settings, each_seconds, partners),
-            self.payment_desk.payments,
+            self.payment_dependencies.payments,
             PaymentLists(self.store),
             OpenQueue(self.store, settings.open_buckets, MAX_PARALLEL_BUCKETS),
             settings.processors,

@@ -17,15 +17,15 @@ from runtime.repositories.accounts import AccountRepository, is_number_guard
 from runtime.repositories.alerts import AlertRepository
 from runtime.repositories.audit import AuditRepository
 from runtime.repositories.entries import EntryRepository
-from runtime.repositories.folding import FoldRepository
+from runtime.repositories.folding import ShardRepository
 from runtime.repositories.totals import TotalsRepository
 from runtime.repositories.transfers import TransferRepository
-from runtime.services.account_deltas import AccountDeltas
+from runtime.services.account_deltas import BalanceAttribution
 from runtime.services.audit_projection import AuditProjection
 from runtime.services.audit_rows import AuditRows
 from runtime.services.entries_projection import EntriesProjection
 from runtime.services.exports.orders import ExportOrders
-from runtime.services.folding_projection import FoldingProjection
+from runtime.services.folding_projection import ShardProjection
 from runtime.services.projector import Projector
 from runtime.services.totals_projection import TotalsProjection
 from runtime.services.webhook_projection import WebhookProjection
@@ -63,9 +63,9 @@ class ProjectServices(FunctionServices):
             images=(self._audit(),),
         )
 
-    def _folding(self) -> FoldingProjection:
-        return FoldingProjection(
-            folds=FoldRepository(self.store),
+    def _folding(self) -> ShardProjection:
+        return ShardProjection(
+            shard_rows=ShardRepository(self.store),
             accounts=AccountRepository(self.store),
             clock=self.outside.now,
             request_id=lambda: self._request_id,
@@ -81,7 +81,7 @@ class ProjectServices(FunctionServices):
             request_id=lambda: self._request_id,
             deadline=timedelta(seconds=self._settings.webhook_deadline_seconds),
             parking=self._parking,
-            unopened=self.trouble.unopened,
+            decryption_failed=self.operational_alerts.decryption_failed,
         )
 
     def _export_orders(self) -> ExportOrders:
@@ -94,7 +94,7 @@ class ProjectServices(FunctionServices):
         return AuditProjection(
             audit=AuditRepository(self.store),
             rows=AuditRows(self._profiles.index_buckets),
-            deltas=AccountDeltas(TransferRepository(self.store), EntryRepository(self.store)),
+            deltas=BalanceAttribution(TransferRepository(self.store), EntryRepository(self.store)),
             parking=self._parking,
             alerts=AlertRepository(self.store),
             threads=self.outside.threads,

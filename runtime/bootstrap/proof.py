@@ -8,21 +8,21 @@ from functools import cache
 
 from runtime.bootstrap.base import FunctionServices
 from runtime.core.outside import Outside
-from runtime.repositories.books import Books
-from runtime.repositories.proofs import ProofRepository
-from runtime.services.proof_work import ProofDesk
-from runtime.settings import ProofSettings
+from runtime.repositories.books import VerificationReads
+from runtime.repositories.proofs import VerificationRepository
+from runtime.services.proof_work import LedgerVerificationDependencies
+from runtime.settings import VerifyLedgerSettings
 
 
-class ProofServices(FunctionServices):
+class VerifyLedgerServices(FunctionServices):
     """Behind handlers/proof.py."""
 
-    def __init__(self, settings: ProofSettings, outside: Outside | None = None) -> None:
+    def __init__(self, settings: VerifyLedgerSettings, outside: Outside | None = None) -> None:
         super().__init__(settings, outside=outside)
         margin = settings.stop_before_timeout_seconds
-        self.desk = ProofDesk(
-            proofs=ProofRepository(self.store),
-            books=Books(self.store),
+        self.deps = LedgerVerificationDependencies(
+            proofs=VerificationRepository(self.store),
+            books=VerificationReads(self.store),
             outside=self.outside,
             must_stop=lambda: self.invocation.remaining_seconds() < margin,
             cut=timedelta(seconds=settings.cut_seconds),
@@ -31,6 +31,6 @@ class ProofServices(FunctionServices):
 
 
 @cache
-def proof_services() -> ProofServices:
+def verify_ledger_services() -> VerifyLedgerServices:
     """Built from the environment at the first event."""
-    return ProofServices(ProofSettings.from_environment(os.environ))
+    return VerifyLedgerServices(VerifyLedgerSettings.from_environment(os.environ))

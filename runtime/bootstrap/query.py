@@ -18,12 +18,12 @@ from runtime.repositories.claims import ClaimRepository
 from runtime.repositories.customers import CustomerRepository
 from runtime.repositories.entries import EntryRepository
 from runtime.repositories.exports import ExportRepository
-from runtime.repositories.folding import FoldRepository
+from runtime.repositories.folding import ShardRepository
 from runtime.repositories.merchants import MerchantRepository
 from runtime.repositories.payment_lists import PaymentLists
 from runtime.repositories.payments import PaymentRepository
 from runtime.repositories.processor_events import KeptEventRepository
-from runtime.repositories.proofs import ProofRepository
+from runtime.repositories.proofs import VerificationRepository
 from runtime.repositories.settlement_files import SettlementFileRepository
 from runtime.repositories.settlement_lines import SettlementLineRepository
 from runtime.repositories.settlements import SettlementRepository
@@ -32,27 +32,27 @@ from runtime.repositories.transaction_lists import TransactionLists
 from runtime.repositories.transfers import TransferRepository
 from runtime.repositories.unsettled import UnsettledRepository
 from runtime.repositories.webhooks import WebhookRepository
-from runtime.services.account_queries import AccountArchive
-from runtime.services.alert_queries import AlertArchive
-from runtime.services.api_keys import ApiKeyArchive
+from runtime.services.account_queries import AccountReads
+from runtime.services.alert_queries import AlertReads
+from runtime.services.api_keys import ApiKeyReads
 from runtime.services.audit_queries import AuditTrail
 from runtime.services.balance_queries import BalanceReads
-from runtime.services.customers import CustomerArchive
+from runtime.services.customers import CustomerReads
 from runtime.services.exports.queries import ExportQueries
 from runtime.services.idempotency_queries import IdempotencyReads
 from runtime.services.kept_event_routes import KeptEventReads
 from runtime.services.merchants import MerchantReads
 from runtime.services.pages import Cursors
-from runtime.services.payment_queries import PaymentArchive
+from runtime.services.payment_queries import PaymentReads
 from runtime.services.payment_summary import SummaryReads
 from runtime.services.reconciliation.exceptions import ExceptionReads
 from runtime.services.reconciliation.file_routes import SettlementFileReads
 from runtime.services.reconciliation.report import ReportDependencies
-from runtime.services.settlement_queries import SettlementArchive
+from runtime.services.settlement_queries import SettlementReads
 from runtime.services.totals_reading import TotalsReader
 from runtime.services.transaction_queries import TransactionReads
-from runtime.services.transfer_queries import TransferArchive
-from runtime.services.webhooks import WebhookArchive
+from runtime.services.transfer_queries import TransferReads
+from runtime.services.webhooks import WebhookReads
 from runtime.settings import QuerySettings
 
 _CURSOR_SUBJECT = "cursor"
@@ -70,20 +70,20 @@ class QueryServices(FunctionServices):
         self.merchant_reads = MerchantReads(self.merchants, cursors)
         self.customers = CustomerRepository(self.store)
         profiles = self.profiles_for(settings.merchant_cache_seconds)
-        self.customer_archive = CustomerArchive(self.customers, profiles, self.encryption, cursors)
-        accounts, folds = AccountRepository(self.store), FoldRepository(self.store)
+        self.customer_reads = CustomerReads(self.customers, profiles, self.encryption, cursors)
+        accounts, shard_rows = AccountRepository(self.store), ShardRepository(self.store)
         entries = EntryRepository(self.store)
-        self.balances = BalanceReads(accounts, folds, entries)
-        self.accounts = AccountArchive(
+        self.balances = BalanceReads(accounts, shard_rows, entries)
+        self.accounts = AccountReads(
             accounts,
-            folds,
+            shard_rows,
             entries,
             self.customers,
             profiles,
             cursors,
         )
-        self.transfers = TransferArchive(TransferRepository(self.store), self.accounts)
-        self.payments = PaymentArchive(
+        self.transfers = TransferReads(TransferRepository(self.store), self.accounts)
+        self.payments = PaymentReads(
             PaymentRepository(self.store),
             PaymentLists(self.store),
             profiles,
@@ -102,17 +102,17 @@ class QueryServices(FunctionServices):
             profiles,
             cursors,
         )
-        self.api_keys = ApiKeyArchive(ApiKeyRepository(self.store), profiles, cursors)
+        self.api_keys = ApiKeyReads(ApiKeyRepository(self.store), profiles, cursors)
         self.audit = AuditTrail(AuditRepository(self.store), profiles, cursors)
-        self.alerts = AlertArchive(AlertRepository(self.store), cursors)
+        self.alerts = AlertReads(AlertRepository(self.store), cursors)
         self.idempotency = IdempotencyReads(
             ClaimRepository(self.store), profiles.index_buckets, cursors
         )
         self.processor_events = KeptEventReads(KeptEventRepository(self.store), cursors)
-        self.proofs = ProofRepository(self.store)
+        self.proofs = VerificationRepository(self.store)
         files, settlements = SettlementFileRepository(self.store), SettlementRepository(self.store)
         self.settlement_files = SettlementFileReads(files, cursors)
-        self.settlements = SettlementArchive(settlements, cursors)
+        self.settlements = SettlementReads(settlements, cursors)
         lines = SettlementLineRepository(self.store)
         self.exceptions = ExceptionReads(
             lines,
@@ -132,7 +132,7 @@ class QueryServices(FunctionServices):
             self._links,
         )
         self.exports = ExportQueries(ExportRepository(self.store), cursors, self._export_link)
-        self.webhooks = WebhookArchive(WebhookRepository(self.store), profiles, cursors)
+        self.webhooks = WebhookReads(WebhookRepository(self.store), profiles, cursors)
 
     def _export_link(self, export: Export) -> str:
         assert export.object_key is not None, f"{export.id} is completed and has no object"

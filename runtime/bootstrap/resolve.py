@@ -6,7 +6,7 @@ import os
 from functools import cache
 
 from runtime.bootstrap.base import FunctionServices
-from runtime.bootstrap.payments import PaymentPartners, payment_desk_of
+from runtime.bootstrap.payments import PaymentPartners, payment_dependencies_of
 from runtime.core.outside import Outside
 from runtime.services.fair_run import RunLimits
 from runtime.settings import ResolverSettings
@@ -22,7 +22,7 @@ class ResolverServices(FunctionServices):
         partners: PaymentPartners | None = None,
     ) -> None:
         super().__init__(settings, {"pii": settings.pii_key_arn}, outside)
-        self.payment_desk = payment_desk_of(self, settings, partners)
+        self.payment_dependencies = payment_dependencies_of(self, settings, partners)
         self.limits = RunLimits(
             workers=settings.workers,
             per_owner=settings.workers_per_merchant,

@@ -9,17 +9,17 @@ from runtime.bootstrap.base import FunctionServices
 from runtime.core.outside import Outside
 from runtime.gateways.delivery_queue import DeliveryQueue
 from runtime.repositories.webhooks import WebhookRepository
-from runtime.services.webhook_retries import RetriesDesk
+from runtime.services.webhook_retries import DueDeliveriesDependencies
 from runtime.settings import RetriesSettings
 
 
-class RetriesServices(FunctionServices):
+class QueueDueWebhooksServices(FunctionServices):
     """Behind handlers/retries.py."""
 
     def __init__(self, settings: RetriesSettings, outside: Outside | None = None) -> None:
         super().__init__(settings, outside=outside)
         margin = settings.stop_before_timeout_seconds
-        self.desk = RetriesDesk(
+        self.deps = DueDeliveriesDependencies(
             webhooks=WebhookRepository(self.store),
             queue=DeliveryQueue(self.outside.aws.sqs(), settings.delivery_queue_url),
             outside=self.outside,
@@ -28,6 +28,6 @@ class RetriesServices(FunctionServices):
 
 
 @cache
-def retries_services() -> RetriesServices:
+def queue_due_webhooks_services() -> QueueDueWebhooksServices:
     """Built from the environment at the first event."""
-    return RetriesServices(RetriesSettings.from_environment(os.environ))
+    return QueueDueWebhooksServices(RetriesSettings.from_environment(os.environ))

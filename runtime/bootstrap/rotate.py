@@ -8,8 +8,8 @@ from functools import cache
 from runtime.bootstrap.base import FunctionServices
 from runtime.core.outside import Outside
 from runtime.repositories.data_keys import DataKeyRepository
-from runtime.repositories.sealed_rows import SealedRows
-from runtime.services.key_rotation import RotationDesk
+from runtime.repositories.sealed_rows import EncryptedRows
+from runtime.services.key_rotation import RotationDependencies
 from runtime.settings import RotationSettings
 
 
@@ -27,13 +27,13 @@ class RotationServices(FunctionServices):
             outside,
         )
         margin = settings.stop_before_timeout_seconds
-        self.desk = RotationDesk(
-            rows=SealedRows(self.store),
+        self.deps = RotationDependencies(
+            rows=EncryptedRows(self.store),
             keys=DataKeyRepository(self.store),
             ring=self.key_ring,
             encryption=self.encryption,
             outside=self.outside,
-            trouble=self.trouble,
+            operational_alerts=self.operational_alerts,
             must_stop=lambda: self.invocation.remaining_seconds() < margin,
         )
 

@@ -8,17 +8,17 @@ from functools import cache
 from runtime.bootstrap.base import FunctionServices
 from runtime.core.outside import Outside
 from runtime.repositories.totals import TotalsRepository
-from runtime.services.totals_folding import TotalsDesk
+from runtime.services.totals_folding import CompactionDependencies
 from runtime.settings import TotalsSettings
 
 
-class TotalsServices(FunctionServices):
+class CompactTotalsServices(FunctionServices):
     """Behind handlers/totals.py."""
 
     def __init__(self, settings: TotalsSettings, outside: Outside | None = None) -> None:
         super().__init__(settings, outside=outside)
         margin = settings.stop_before_timeout_seconds
-        self.desk = TotalsDesk(
+        self.deps = CompactionDependencies(
             totals=TotalsRepository(self.store),
             outside=self.outside,
             must_stop=lambda: self.invocation.remaining_seconds() < margin,
@@ -26,6 +26,6 @@ class TotalsServices(FunctionServices):
 
 
 @cache
-def totals_services() -> TotalsServices:
+def compact_totals_services() -> CompactTotalsServices:
     """Built from the environment at the first event."""
-    return TotalsServices(TotalsSettings.from_environment(os.environ))
+    return CompactTotalsServices(TotalsSettings.from_environment(os.environ))

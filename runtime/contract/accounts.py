@@ -13,7 +13,7 @@ from runtime.contract.endpoint import Endpoint, Permission
 from runtime.contract.forms import formed
 from runtime.models.account import AccountStatus, AccountType, Posting
 from runtime.models.currency import CurrencyCode
-from runtime.models.fields import Instant, MinorUnits
+from runtime.models.fields import MinorUnits, Timestamp
 
 AccountNumber = Annotated[
     str, formed(r"^[A-Za-z0-9-]{4,34}$", "must be 4 to 34 letters, digits and hyphens")
@@ -58,7 +58,7 @@ class AccountAnswer(Answer, frozen=True):
     account_type: AccountType
     currency: str
     status: AccountStatus
-    locked_until: Instant | None
+    locked_until: Timestamp | None
     posting: Posting
     balance: int
     held_out: int
@@ -67,11 +67,11 @@ class AccountAnswer(Answer, frozen=True):
     credit_limit: int
     formatted_balance: str
     as_of: Annotated[
-        Instant | None, Field(description="When a folded account was last brought up to date.")
+        Timestamp | None, Field(description="When a folded account was last brought up to date.")
     ] = None
     version: int
-    created_at: Instant
-    updated_at: Instant
+    created_at: Timestamp
+    updated_at: Timestamp
 
 
 class AccountChange(Body, frozen=True):
@@ -104,7 +104,7 @@ class EntryAnswer(Answer, frozen=True):
     amount: int
     balance_after: int | None
     sequence: str
-    created_at: Instant
+    created_at: Timestamp
 
 
 class EntryQuery(PageQuery, frozen=True):
@@ -144,7 +144,7 @@ class BalanceAnswer(Answer, frozen=True):
     """
 
     balance: Annotated[int, Field(description="Minor units.")]
-    at: Annotated[Instant, Field(description="The moment asked for, cut off to milliseconds.")]
+    at: Annotated[Timestamp, Field(description="The moment asked for, cut off to milliseconds.")]
     sequence: Annotated[
         str | None,
         Field(

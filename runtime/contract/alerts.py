@@ -10,7 +10,7 @@ from pydantic import Field
 from runtime.contract.base import Answer, Page, PageQuery
 from runtime.contract.endpoint import Endpoint, Permission
 from runtime.models.alert import AlertType, Detail
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 
 
 class AlertQuery(PageQuery, frozen=True):
@@ -28,7 +28,7 @@ class AlertAnswer(Answer, frozen=True):
         Detail,
         Field(description="`entity_type`, and what matters of the type; amounts in minor units."),
     ]
-    created_at: Instant
+    created_at: Timestamp
 
 
 class AlertList(Page[AlertAnswer], frozen=True):

@@ -42,7 +42,7 @@ def problem(error: PlatformError, *, instance: str, request_id: str) -> StoredAn
     """The problem document of an error. A fault of ours is told without its detail."""
     status = error.status
     internal = status is HTTPStatus.INTERNAL_SERVER_ERROR
-    told = {
+    shown = {
         "type": PROBLEM_TYPE_BASE + error.code,
         "title": error.title,
         "status": int(status),
@@ -55,5 +55,5 @@ def problem(error: PlatformError, *, instance: str, request_id: str) -> StoredAn
         "errors": [asdict(each) for each in error.errors] or None,
         "request_id": request_id,
     }
-    document = Problem.model_validate({**told, **error.extensions()})
+    document = Problem.model_validate({**shown, **error.extensions()})
     return StoredAnswer(int(status), document.model_dump_json(exclude_none=True))

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field
 
 from runtime.contract.base import Answer, Body, Page, PageQuery, ShortText
 from runtime.contract.endpoint import Endpoint, Permission
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 
 KeyPermission = Literal[
     "payments", "refunds", "customers", "accounts", "transfers", "reports", "merchant"
@@ -50,11 +50,11 @@ class ApiKeyAnswer(Answer, frozen=True):
     merchant_id: str
     name: str
     permissions: Annotated[tuple[str, ...], BeforeValidator(sorted)]
-    revoked_at: Instant | None
-    last_used_at: Instant | None
+    revoked_at: Timestamp | None
+    last_used_at: Timestamp | None
     version: int
-    created_at: Instant
-    updated_at: Instant
+    created_at: Timestamp
+    updated_at: Timestamp
 
 
 class NewApiKey(ApiKeyAnswer, frozen=True):

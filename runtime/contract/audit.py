@@ -11,7 +11,7 @@ from runtime.contract.base import Answer, Moment, Page, PageQuery, Query, ShortT
 from runtime.contract.endpoint import Endpoint, Permission
 from runtime.contract.forms import formed
 from runtime.models.audit import EntityType
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 
 EntityId = Annotated[
     str,
@@ -45,7 +45,7 @@ class AuditRowAnswer(Answer, frozen=True):
     entity_id: str
     entity_type: EntityType
     sequence: str
-    timestamp: Instant
+    timestamp: Timestamp
     version: int
     action: str
     user_id: str

@@ -80,7 +80,7 @@ class Caller:
         )
 
 
-def found(row: RowT | None, kind: str, identifier: str) -> RowT:
+def require_found(row: RowT | None, kind: str, identifier: str) -> RowT:
     """`row`, if the reader's scope had it. Raises NotFound: somebody else's is none."""
     if row is None:
         raise NotFound(f"No such {kind}: {echoed(identifier)}")

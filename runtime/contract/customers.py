@@ -24,7 +24,7 @@ from runtime.contract.endpoint import Endpoint, Permission
 from runtime.contract.forms import formed
 from runtime.contract.merchants import Email
 from runtime.models.customer import CustomerProfile, MethodType, PaymentMethod
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 
 Phone = Annotated[
     str,
@@ -120,10 +120,10 @@ class CustomerAnswer(Answer, frozen=True):
     payment_methods: tuple[StoredMethod, ...]
     default_method: str | None
     metadata: dict[str, str]
-    locked_until: Instant | None
+    locked_until: Timestamp | None
     version: int
-    created_at: Instant
-    updated_at: Instant
+    created_at: Timestamp
+    updated_at: Timestamp
 
     @classmethod
     def of(cls, row: BaseModel) -> Self:

@@ -27,7 +27,7 @@ from runtime.contract.settlement_lines import MAX_AGE_DAYS
 from runtime.contract.settlements import LineQuery, SettlementLineAnswer
 from runtime.contract.transfers import TransferAnswer, TransferQuery
 from runtime.models.export import ExportFormat, ExportKind, ExportStatus
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 from runtime.models.transaction import TransactionStatus
 
 
@@ -169,7 +169,8 @@ class ExportAnswer(Answer, frozen=True):
     format: ExportFormat
     filters: Annotated[dict[str, str], Field(description="The filters of the request.")]
     until: Annotated[
-        Instant, Field(description="Moment of the request: what was made later is not in the file.")
+        Timestamp,
+        Field(description="Moment of the request: what was made later is not in the file."),
     ]
     requested_by: Annotated[str | None, Field(description="Who asked for it.")]
     status: ExportStatus
@@ -186,11 +187,13 @@ class ExportAnswer(Answer, frozen=True):
         str | None,
         Field(description="Signed link to the file for 15 minutes; each answer has a new one."),
     ] = None
-    completed_at: Instant | None
-    expires_at: Annotated[Instant, Field(description="When the file and this export are deleted.")]
+    completed_at: Timestamp | None
+    expires_at: Annotated[
+        Timestamp, Field(description="When the file and this export are deleted.")
+    ]
     version: int
-    created_at: Instant
-    updated_at: Instant
+    created_at: Timestamp
+    updated_at: Timestamp
 
 
 class ExportQuery(PageQuery, frozen=True):

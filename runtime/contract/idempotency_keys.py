@@ -9,7 +9,7 @@ from pydantic import Field
 
 from runtime.contract.base import Answer, Page, PageQuery
 from runtime.contract.endpoint import Endpoint, Permission
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 
 
 class IdempotencyKeyQuery(PageQuery, frozen=True):
@@ -33,9 +33,9 @@ class IdempotencyKeyAnswer(Answer, frozen=True):
     resource_id: Annotated[
         str | None, Field(description="What it made or changed; null where it says none.")
     ]
-    created_at: Instant
+    created_at: Timestamp
     expires_at: Annotated[
-        Instant | None,
+        Timestamp | None,
         Field(description="When the key can be used anew; null while the request is under way."),
     ]
 

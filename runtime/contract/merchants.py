@@ -30,7 +30,7 @@ from runtime.contract.base import (
 )
 from runtime.contract.endpoint import Endpoint, Permission
 from runtime.contract.forms import formed
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 from runtime.models.merchant import (
     MAX_INDEX_BUCKETS,
     MAX_WEBHOOK_URL,
@@ -198,8 +198,8 @@ class MerchantAnswer(Answer, frozen=True):
     reconciliation: ReconciliationTerms
     index_buckets: int
     version: int
-    created_at: Instant
-    updated_at: Instant
+    created_at: Timestamp
+    updated_at: Timestamp
 
 
 class MerchantQuery(PageQuery, frozen=True):
@@ -217,7 +217,7 @@ class ProcessorAccountAnswer(Answer, frozen=True):
 
     processor: str
     account: str
-    left_at: Instant | None
+    left_at: Timestamp | None
 
 
 class ProcessorAccountList(Page[ProcessorAccountAnswer], frozen=True):

@@ -25,7 +25,7 @@ from runtime.contract.base import (
 )
 from runtime.contract.endpoint import Endpoint, Permission
 from runtime.models.currency import CurrencyCode
-from runtime.models.fields import MAX_AMOUNT_MINOR, Instant
+from runtime.models.fields import MAX_AMOUNT_MINOR, Timestamp
 from runtime.models.payment import DisputeStatus, PaymentStatus
 from runtime.models.transaction import AuditStep, TransactionStatus, TransactionType
 
@@ -93,8 +93,8 @@ class PaymentAnswer(Answer, frozen=True):
     failure_reason: str | None
     dispute_status: DisputeStatus | None
     version: int
-    created_at: Instant
-    updated_at: Instant
+    created_at: Timestamp
+    updated_at: Timestamp
 
 
 class TransactionAnswer(Answer, frozen=True):
@@ -110,13 +110,13 @@ class TransactionAnswer(Answer, frozen=True):
     processor_id: str | None
     response_code: str | None
     response_text: str | None
-    processed_at: Instant | None
+    processed_at: Timestamp | None
     reason: str | None
     settlement_id: str | None
     audit_trail: tuple[AuditStep, ...]
     version: int
-    created_at: Instant
-    updated_at: Instant
+    created_at: Timestamp
+    updated_at: Timestamp
 
 
 class PaymentDetail(PaymentAnswer, frozen=True):
@@ -168,8 +168,8 @@ class CurrencySummary(Answer, frozen=True):
 class PaymentSummary(Answer, frozen=True):
     """Counts by status and sums by currency. Currencies are never added together."""
 
-    start_date: Instant
-    end_date: Instant
+    start_date: Timestamp
+    end_date: Timestamp
     total_count: int
     by_status: dict[PaymentStatus, int]
     by_currency: dict[str, CurrencySummary]

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from runtime.contract.base import Answer, Body, Identifier, Page, PageQuery
 from runtime.contract.endpoint import Endpoint, Permission
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 from runtime.models.processor_event import ProcessorEventStatus
 
 
@@ -66,16 +66,16 @@ class KeptEventAnswer(Answer, frozen=True):
     processor: str
     kind: str
     event_id: Annotated[str, Field(description="The processor's notification about it, the last.")]
-    event_at: Instant
+    event_at: Timestamp
     charge_id: str | None
     reference: Annotated[str | None, Field(description="Our id that the processor was told.")]
     object_id: Annotated[str | None, Field(description="The processor's id of it.")]
     payment_id: str | None
     attempts: int
-    applied_at: Instant | None
+    applied_at: Timestamp | None
     version: int
-    created_at: Instant
-    updated_at: Instant
+    created_at: Timestamp
+    updated_at: Timestamp
 
 
 class KeptEventList(Page[KeptEventAnswer], frozen=True):

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from runtime.contract.base import Answer
 from runtime.contract.endpoint import Endpoint, Permission
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 
 
 class ViolationAnswer(Answer, frozen=True):
@@ -34,8 +34,8 @@ class ProofAnswer(Answer, frozen=True):
     """The last completed run over the books."""
 
     holds: bool
-    as_of: Instant = Field(description="Every operation until then has been proved.")
-    completed_at: Instant
+    as_of: Timestamp = Field(description="Every operation until then has been proved.")
+    completed_at: Timestamp
     checks: tuple[CheckAnswer, ...]
 
 

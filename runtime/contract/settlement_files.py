@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from runtime.contract.base import Answer, Body, Page, PageQuery
 from runtime.contract.endpoint import Endpoint, Permission
 from runtime.contract.forms import formed
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 from runtime.models.settlement import SettlementFormat
 from runtime.models.settlement_file import MAX_FILE_NAME, FileStatus
 
@@ -91,17 +91,17 @@ class SettlementFileAnswer(Answer, frozen=True):
         str | None, Field(description="Day that the file's name or its lines give, as YYYY-MM-DD.")
     ]
     upload_expires_at: Annotated[
-        Instant | None,
+        Timestamp | None,
         Field(description="When the upload link ends; null for files put into the bucket."),
     ]
     requested_by: Annotated[
         str | None,
         Field(description="Who asked for the upload link; null for files put into the bucket."),
     ]
-    completed_at: Annotated[Instant | None, Field(description="When its last line was recorded.")]
+    completed_at: Annotated[Timestamp | None, Field(description="When its last line was recorded.")]
     version: int
-    created_at: Instant
-    updated_at: Instant
+    created_at: Timestamp
+    updated_at: Timestamp
 
 
 class NewSettlementFile(SettlementFileAnswer, frozen=True):
@@ -111,7 +111,7 @@ class NewSettlementFile(SettlementFileAnswer, frozen=True):
     upload_headers: Annotated[
         dict[str, str], Field(description="Headers to send with the PUT; part of the signature.")
     ]
-    expires_at: Annotated[Instant, Field(description="Of the upload URL.")]
+    expires_at: Annotated[Timestamp, Field(description="Of the upload URL.")]
 
 
 class SettlementFileQuery(PageQuery, frozen=True):

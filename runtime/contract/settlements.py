@@ -9,7 +9,7 @@ from pydantic import Field
 
 from runtime.contract.base import Answer, Moment, Page, PageQuery
 from runtime.contract.endpoint import Endpoint, Permission
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 from runtime.models.settlement import (
     CurrencyTotal,
     ExpectedAmounts,
@@ -62,10 +62,10 @@ class SettlementAnswer(Answer, frozen=True):
     remainder: Annotated[
         dict[str, int], Field(description="Payout less the net of all other lines; 0: explained.")
     ]
-    completed_at: Instant | None
+    completed_at: Timestamp | None
     version: int
-    created_at: Instant
-    updated_at: Instant
+    created_at: Timestamp
+    updated_at: Timestamp
 
 
 class SettlementList(Page[SettlementAnswer], frozen=True):
@@ -85,7 +85,7 @@ class ResolutionAnswer(Answer, frozen=True):
     action: ResolutionAction
     note: Annotated[str, Field(description="Why, in the words of who decided.")]
     by: Annotated[str, Field(description="User or API key that decided.")]
-    at: Instant
+    at: Timestamp
 
 
 class LineFacts(Answer, frozen=True):
@@ -134,8 +134,8 @@ class LineFacts(Answer, frozen=True):
         Field(description="The decision about it; null while there is none."),
     ]
     version: int
-    created_at: Instant
-    updated_at: Instant
+    created_at: Timestamp
+    updated_at: Timestamp
 
 
 class SettlementLineAnswer(LineFacts, frozen=True):
@@ -162,7 +162,7 @@ class SettlementReportAnswer(Answer, frozen=True):
             description="All lines as CSV; null above 10,000 lines: export settlement_lines.",
         ),
     ]
-    expires_at: Annotated[Instant, Field(description="When both links end.")]
+    expires_at: Annotated[Timestamp, Field(description="When both links end.")]
 
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (

@@ -18,7 +18,7 @@ from runtime.contract.base import (
 )
 from runtime.contract.endpoint import Endpoint, Permission
 from runtime.models.currency import CurrencyCode
-from runtime.models.fields import MAX_AMOUNT_MINOR, Instant
+from runtime.models.fields import MAX_AMOUNT_MINOR, Timestamp
 from runtime.models.transfer import MAX_LEGS, Leg, TransferStatus
 
 DEFAULT_HOLD_SECONDS = 7 * 24 * 3600
@@ -97,14 +97,14 @@ class TransferAnswer(Answer, frozen=True):
     failure_code: str | None
     failure_reason: str | None
     posted_amount: int | None
-    expires_at: Instant | None
-    processed_at: Instant | None
+    expires_at: Timestamp | None
+    processed_at: Timestamp | None
     description: str | None
     metadata: dict[str, str]
     balances_after: dict[str, int] | None = None
     version: int
-    created_at: Instant
-    updated_at: Instant
+    created_at: Timestamp
+    updated_at: Timestamp
 
 
 class TransferQuery(PageQuery, frozen=True):

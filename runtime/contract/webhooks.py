@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, SerializeAsAny
 from runtime.contract.base import Answer, Body, Page, PageQuery
 from runtime.contract.endpoint import Endpoint, Permission
 from runtime.models.export import ExportStatus
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 from runtime.models.webhook import EventType, WebhookStatus
 
 
@@ -38,17 +38,17 @@ class WebhookAnswer(Answer, frozen=True):
     url: Annotated[str, Field(repr=False)]
     status: WebhookStatus
     attempts: int
-    last_attempt: Instant | None
-    next_retry: Instant | None
+    last_attempt: Timestamp | None
+    next_retry: Timestamp | None
     response_code: Annotated[int | None, Field(description="What the last attempt was answered.")]
     failure_reason: str | None
     expires_at: Annotated[
-        Instant,
+        Timestamp,
         Field(description="Until when a pending one is tried, and a final one is kept."),
     ]
     version: int
-    created_at: Instant
-    updated_at: Instant
+    created_at: Timestamp
+    updated_at: Timestamp
 
 
 class WebhookList(Page[WebhookAnswer], frozen=True):
@@ -64,7 +64,7 @@ class WebhookBody(BaseModel, frozen=True, hide_input_in_errors=True):
 
     id: str
     type: EventType
-    created: Instant
+    created: Timestamp
     sequence: int
     data: SerializeAsAny[Answer]
 
@@ -80,8 +80,8 @@ class ExportData(Answer, frozen=True):
     rows: int | None
     sha256: str | None
     version: int
-    created_at: Instant
-    updated_at: Instant
+    created_at: Timestamp
+    updated_at: Timestamp
 
 
 class LockedCustomer(Answer, frozen=True):
@@ -89,10 +89,10 @@ class LockedCustomer(Answer, frozen=True):
 
     id: str
     merchant_id: str
-    locked_until: Instant | None
+    locked_until: Timestamp | None
     version: int
-    created_at: Instant
-    updated_at: Instant
+    created_at: Timestamp
+    updated_at: Timestamp
 
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (

@@ -22,7 +22,7 @@ from runtime.errors import (
     PlatformError,
 )
 from runtime.models.account import Account, AccountStatus, AccountType, Posting
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 
 ORDINARY_TYPES: Final = (AccountType.CHECKING, AccountType.SAVINGS, AccountType.WALLET)
 """Account types that a merchant may move money between; the others are the operators'."""
@@ -40,7 +40,7 @@ class Terms:
     owner: str | None
     ordinary_only: bool
     currency: str
-    at: Instant
+    at: Timestamp
     several_legs: bool = False
 
 
@@ -73,7 +73,7 @@ def first_refusal(touched: Sequence[Touched], terms: Terms) -> PlatformError | N
     return None
 
 
-def is_locked(locked_until: Instant | None, at: Instant) -> bool:
+def is_locked(locked_until: Timestamp | None, at: Timestamp) -> bool:
     """Whether a lock still stands at `at`."""
     return locked_until is not None and locked_until > at
 

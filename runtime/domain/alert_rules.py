@@ -35,7 +35,7 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class AlertFacts:
     """Something that an alert is to say. Without a window, `at` is the window."""
 
     type: AlertType
@@ -47,7 +47,7 @@ class Finding:
     window: Window | None = None
 
 
-def large_payment(old: Payment | None, new: Payment, threshold_minor: int) -> Finding | None:
+def large_payment(old: Payment | None, new: Payment, threshold_minor: int) -> AlertFacts | None:
     """A payment of at least the threshold has just been charged, or authorized."""
     was_charged = old is not None and old.status in _CHARGED
     if new.status not in _CHARGED or was_charged or new.amount < threshold_minor:
@@ -56,7 +56,7 @@ def large_payment(old: Payment | None, new: Payment, threshold_minor: int) -> Fi
     return _large("payment", new, detail)
 
 
-def large_transfer(old: Transfer | None, new: Transfer, threshold_minor: int) -> Finding | None:
+def large_transfer(old: Transfer | None, new: Transfer, threshold_minor: int) -> AlertFacts | None:
     """A transfer that somebody asked for has just moved at least the threshold.
 
     What is booked for a payment or a settlement is theirs to be judged by.
@@ -71,14 +71,14 @@ def large_transfer(old: Transfer | None, new: Transfer, threshold_minor: int) ->
     return _large("transfer", new, {"amount": amount, "currency": new.currency})
 
 
-def _large(entity_type: str, row: Payment | Transfer, detail: Detail) -> Finding:
+def _large(entity_type: str, row: Payment | Transfer, detail: Detail) -> AlertFacts:
     at = to_datetime(row.updated_at)
     if row.customer_id is not None:
         detail = {**detail, "customer_id": row.customer_id}
-    return Finding(AlertType.LARGE_TRANSACTION, entity_type, row.id, row.merchant_id, detail, at)
+    return AlertFacts(AlertType.LARGE_TRANSACTION, entity_type, row.id, row.merchant_id, detail, at)
 
 
-def lock_out(old: CustomerState | Account | None, new: CustomerState | Account) -> Finding | None:
+def lockout(old: CustomerState | Account | None, new: CustomerState | Account) -> AlertFacts | None:
     """A customer or an account has just been locked, or locked for longer."""
     before = old.locked_until if old is not None else None
     until = new.locked_until
@@ -94,7 +94,7 @@ def lock_out(old: CustomerState | Account | None, new: CustomerState | Account) 
             detail["customer_id"] = new.customer_id
     at = to_datetime(new.updated_at)
     window = Window(at, until)
-    return Finding(AlertType.LOCK_OUT, entity_type, new.id, new.merchant_id, detail, at, window)
+    return AlertFacts(AlertType.LOCKOUT, entity_type, new.id, new.merchant_id, detail, at, window)
 
 
 def minute_of(payment_id: str) -> datetime:
@@ -120,7 +120,7 @@ def busy_minutes(payment_ids: Iterable[str], threshold: int) -> Mapping[datetime
 
 def velocity(
     customer_id: str, merchant_id: str, minute: datetime, payment_ids: tuple[str, ...]
-) -> Finding:
+) -> AlertFacts:
     """A customer has begun many payments within a minute that ends in `minute`.
 
     One window is one minute of the clock. Which payments are shown depends on which were known.
@@ -130,7 +130,7 @@ def velocity(
         "within_seconds": int(VELOCITY_PERIOD.total_seconds()),
         "payment_ids": list(payment_ids),
     }
-    return Finding(
+    return AlertFacts(
         AlertType.SUSPICIOUS_VELOCITY,
         "customer",
         customer_id,

@@ -18,10 +18,10 @@ from typing import Annotated, Final
 from pydantic import BaseModel, Field
 
 from runtime.domain.canonical import canonical_json, digest
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.domain.merkle import merkle_root
 from runtime.models.audit import ROOTS_PREFIX, ROWS_PREFIX
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 
 NO_ROOT: Final = "0" * 64
 """`previous` of the first root."""
@@ -89,7 +89,7 @@ class RootStatement(BaseModel, frozen=True, extra="forbid"):
 
     number: Annotated[int, Field(ge=1)]
     day: str
-    closed_at: Instant
+    closed_at: Timestamp
     previous: _SHA256
     first: str
     last: str
@@ -143,7 +143,7 @@ def next_root(
     return RootStatement(
         number=1 if previous is None else previous.number + 1,
         day=now.date().isoformat(),
-        closed_at=to_instant(now),
+        closed_at=to_timestamp(now),
         previous=before,
         first=segments[0].name,
         last=segments[-1].name,
@@ -174,8 +174,8 @@ def fault_of_names(root: SignedRoot) -> str | None:
     if any(segment is None for segment in segments):
         return "it covers something that is no segment"
     rows = sum(segment.rows for segment in segments if segment is not None)
-    told = (statement.segments, statement.rows, statement.first, statement.last)
-    if told != (len(names), rows, names[0], names[-1]):
+    stated = (statement.segments, statement.rows, statement.first, statement.last)
+    if stated != (len(names), rows, names[0], names[-1]):
         return "its counts are not those of its names"
     return None
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from runtime.domain.money import format_amount
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 
 ELSEWHERE: Final = "Equity:Elsewhere"
 """The other side of what moved between an exported account and one that its reader may not see."""
@@ -25,7 +25,7 @@ _DAY_LENGTH: Final = len("YYYY-MM-DD")
 class BooksTransaction:
     """What one transfer changed, in minor units by Beancount account; the sum is zero."""
 
-    at: Instant
+    at: Timestamp
     narration: str
     operation_id: str
     transfer_id: str | None
@@ -52,7 +52,7 @@ def books_account(account_id: str) -> str:
     return f"Assets:{component[:1].upper()}{component[1:]}"
 
 
-def books_opening(account_id: str, currency: str, created_at: Instant, account_type: str) -> str:
+def books_opening(account_id: str, currency: str, created_at: Timestamp, account_type: str) -> str:
     """The directive that opens an account, in one currency."""
     return (
         f"\n{FIRST_DAY} open {books_account(account_id)} {currency}\n"

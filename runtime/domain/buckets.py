@@ -23,8 +23,8 @@ A delivery that arrives at once writes there four times: 64 x 1,000 units are 16
 REST_QUEUE = "rest"
 REST_BUCKETS = 64
 """Buckets beside them, of those that wait because their endpoint rests."""
-UNFOLDED_QUEUE = "unfolded"
-UNFOLDED_BUCKETS = 8
+UNCOMPACTED_QUEUE = "unfolded"
+UNCOMPACTED_BUCKETS = 8
 """Buckets of the platform's queue of totals that are not folded (`gsi-unfolded`)."""
 PLATFORM_BUCKETS = 8
 """Buckets of the platform's own accounts and transfers, as a merchant has `index_buckets`."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from runtime.domain.ids import created_at
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.domain.posting_ids import dispute_posting_id
 from runtime.domain.processor_events import DisputeState
 from runtime.models.payment import Dispute, DisputeStatus, Payment
@@ -44,7 +44,7 @@ def dispute_step(payment: Payment, state: DisputeState) -> DisputeStep | None:
     if before is None and not moved:
         return None
     known = before or Dispute(
-        status=state.status, amount=state.amount_minor, since=to_instant(state.created_at)
+        status=state.status, amount=state.amount_minor, since=to_timestamp(state.created_at)
     )
     after = known.model_copy(
         update={
@@ -68,7 +68,10 @@ def dispute_step(payment: Payment, state: DisputeState) -> DisputeStep | None:
 
 def next_posting_id(payment_id: str, dispute_id: str, dispute: Dispute) -> str:
     """The transfer that books the next step of the dispute."""
-    since, step = dispute.since or to_instant(created_at(payment_id)), len(dispute.transfer_ids) + 1
+    since, step = (
+        dispute.since or to_timestamp(created_at(payment_id)),
+        len(dispute.transfer_ids) + 1,
+    )
     return dispute_posting_id(payment_id, dispute_id, since, step)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, TypedDict
 from zlib import crc32
 
-from runtime.domain.ledger import FOLD_SHARDS, is_receivable, net_by_account
+from runtime.domain.ledger import CREDIT_SHARDS, is_receivable, net_by_account
 from runtime.models.transfer import Leg
 
 DEBIT_SHARDS: Final = 64
@@ -49,7 +49,7 @@ def shards_of(account_id: str) -> tuple[str, ...]:
 
 def credit_shards() -> tuple[str, ...]:
     """Sort keys of the credit shards of an account, which transfers are folded into."""
-    return tuple(f"{number:02d}" for number in range(1, FOLD_SHARDS + 1))
+    return tuple(f"{number:02d}" for number in range(1, CREDIT_SHARDS + 1))
 
 
 def is_debit_shard(shard: str) -> bool:

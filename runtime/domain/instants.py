@@ -5,26 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
-from runtime.models.fields import EpochSeconds, Instant
+from runtime.models.fields import EpochSeconds, Timestamp
 
 _LAST = time(23, 59, 59, 999_000)
 _DAY = timedelta(days=1)
 
 
-def to_instant(moment: datetime) -> Instant:
+def to_timestamp(moment: datetime) -> Timestamp:
     """`moment` as ISO 8601 UTC with milliseconds, cut off (never rounded up into the future)."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def to_datetime(instant: Instant) -> datetime:
+def to_datetime(instant: Timestamp) -> datetime:
     """The moment an instant names."""
     return datetime.fromisoformat(instant)
 
 
-def is_instant(text: str) -> bool:
+def is_timestamp(text: str) -> bool:
     """Whether a text is a point in time as the platform writes them."""
     try:
-        return to_instant(datetime.fromisoformat(text)) == text
+        return to_timestamp(datetime.fromisoformat(text)) == text
     except (OverflowError, ValueError):
         return False
 
@@ -74,4 +74,4 @@ def in_days(start: datetime, end: datetime, now: datetime) -> Days:
         return Days(None, ((start, end),))
     head = () if begins_whole else ((start, datetime.combine(start, _LAST, UTC)),)
     tail = () if ends_whole else ((last_midnight, end),)
-    return Days((to_instant(first)[:10], to_instant(last)[:10]), (*head, *tail))
+    return Days((to_timestamp(first)[:10], to_timestamp(last)[:10]), (*head, *tail))

@@ -44,7 +44,7 @@ CHANGE_PREFIX: Final = "chg_"
 POST_PREFIX: Final = "pst_"
 HOLD_ENDS: Final = (POST_PREFIX, "cnl_", "exp_")
 """What the ids of operations that end a hold begin with: a post, a cancel, an expiry."""
-FOLD_SHARDS: Final = 16
+CREDIT_SHARDS: Final = 16
 """Fold rows of a folded account. Never change it: the row of an entry is what finds it again."""
 
 
@@ -151,9 +151,9 @@ def total_of(legs: Iterable[Leg]) -> int:
     return sum(leg.amount for leg in legs)
 
 
-def fold_shard(transfer_id: str) -> str:
+def credit_shard_of(transfer_id: str) -> str:
     """Sort key of the fold row that takes a transfer, of every folded account: `01` to `16`."""
-    return f"{crc32(transfer_id.encode()) % FOLD_SHARDS + 1:02d}"
+    return f"{crc32(transfer_id.encode()) % CREDIT_SHARDS + 1:02d}"
 
 
 def is_sweep(operation_id: str, *, folded: bool) -> bool:

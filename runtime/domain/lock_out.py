@@ -12,8 +12,8 @@ from enum import StrEnum
 from typing import Final
 
 from runtime.domain.account_rules import is_locked
-from runtime.domain.instants import to_instant
-from runtime.models.fields import Instant
+from runtime.domain.instants import to_timestamp
+from runtime.models.fields import Timestamp
 
 SAY_NOTHING_OF_THE_CUSTOMER: Final = frozenset(
     {
@@ -31,15 +31,15 @@ must lock customers out."""
 
 
 @dataclass(frozen=True, slots=True)
-class LockOut:
+class Lockout:
     """So many failures in a row lock for so long."""
 
     after_failures: int
     seconds: int
 
-    def until(self, now: datetime) -> Instant:
+    def until(self, now: datetime) -> Timestamp:
         """When a lock that is set at `now` runs out."""
-        return to_instant(now + timedelta(seconds=self.seconds))
+        return to_timestamp(now + timedelta(seconds=self.seconds))
 
 
 class Standing(StrEnum):
@@ -52,7 +52,7 @@ class Standing(StrEnum):
 
 
 def standing_of(
-    failed_attempts: int, locked_until: Instant | None, rule: LockOut, at: Instant
+    failed_attempts: int, locked_until: Timestamp | None, rule: Lockout, at: Timestamp
 ) -> Standing:
     """What the next failure will be: counted, the one that locks, under a lock, or a first one."""
     if is_locked(locked_until, at):

@@ -17,7 +17,7 @@ from typing import Final
 
 from runtime.domain.ids import created_at, repeatable_id
 from runtime.domain.instants import to_datetime
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 
 _TRANSFER, _TRANSACTION, _PAYMENT = "trf", "txn", "pay"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -45,7 +45,7 @@ def returned_refund_posting_id(transaction_id: str) -> str:
     return _hashed(_time_of(transaction_id), "returned", transaction_id)
 
 
-def dispute_posting_id(payment_id: str, dispute_id: str, since: Instant, step: int) -> str:
+def dispute_posting_id(payment_id: str, dispute_id: str, since: Timestamp, step: int) -> str:
     """The transfer of step `step` (from 1) of a dispute.
 
     `since` is stored with the dispute when it is first seen, so that it never changes; `step` is

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 from runtime.models.merchant import Merchant, ProcessorAccount, ProcessorName
 
 Config = dict[str, Any]
@@ -66,5 +66,5 @@ def accounts_after_move(
     return earlier
 
 
-def _at(processor: ProcessorName, account: str | None, left_at: Instant) -> ProcessorAccount:
+def _at(processor: ProcessorName, account: str | None, left_at: Timestamp) -> ProcessorAccount:
     return ProcessorAccount(processor=processor, account=account, left_at=left_at)

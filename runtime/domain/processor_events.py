@@ -61,7 +61,7 @@ class DisputeState:
     reference: str | None = None
 
 
-class RefundFate(StrEnum):
+class RefundOutcome(StrEnum):
     """The outcome of a refund at the processor; a failed one did not reach the customer."""
 
     PENDING = "pending"
@@ -77,7 +77,7 @@ class RefundState:
     """
 
     id: str
-    fate: RefundFate
+    fate: RefundOutcome
     created_at: datetime
     amount_minor: int
     currency: str

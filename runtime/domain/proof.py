@@ -18,7 +18,7 @@ from runtime.domain.ledger import POST_PREFIX, is_sweep, net_by_account, operati
 from runtime.domain.proof_holds import NOTHING_HELD, Held, print_of_held
 from runtime.domain.proof_settlements import print_of_posting, print_of_settled
 from runtime.domain.settlement_flows import Move
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 from runtime.models.transfer import Leg, TransferStatus
 
 BUCKETS: Final = 1024
@@ -202,19 +202,19 @@ class CheckReport(BaseModel, frozen=True):
     violations: tuple[Violation, ...]
 
 
-class ProofReport(BaseModel, frozen=True):
+class LedgerVerificationReport(BaseModel, frozen=True):
     """A completed run. `as_of` is its cut: every operation until then has been proved."""
 
     run_id: str
     holds: bool
-    as_of: Instant
-    completed_at: Instant
+    as_of: Timestamp
+    completed_at: Timestamp
     checks: tuple[CheckReport, ...]
 
 
 def report_of(
-    findings: Findings, tally: Tally, *, run_id: str, as_of: Instant, completed_at: Instant
-) -> ProofReport:
+    findings: Findings, tally: Tally, *, run_id: str, as_of: Timestamp, completed_at: Timestamp
+) -> LedgerVerificationReport:
     """The report of a run that has read everything; judges conservation."""
     judged = findings.model_copy(deep=True)
     judged.count(CheckName.CONSERVATION, len(tally.currencies))
@@ -223,7 +223,7 @@ def report_of(
         if created:
             judged.violated(CheckName.CONSERVATION, currency, 0, created)
     checks = tuple(_check_report(name, judged.of(name)) for name in CheckName)
-    return ProofReport(
+    return LedgerVerificationReport(
         run_id=run_id,
         holds=all(check.holds for check in checks),
         as_of=as_of,

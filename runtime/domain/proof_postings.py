@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from runtime.domain.ledger import clearing_account, fees_account, receivable_account
 from runtime.domain.posting_ids import posting_id, returned_refund_posting_id
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 from runtime.models.payment import PaymentStatus
 from runtime.models.transaction import TransactionStatus, TransactionType
 
@@ -97,7 +97,7 @@ class ExpectedPosting:
     id: str
     fact: str
     nets: Nets
-    at: Instant
+    at: Timestamp
 
 
 def expected_postings(
@@ -109,7 +109,7 @@ def expected_postings(
     """
     if each.type not in _POSTED_TYPES:
         return
-    happened: dict[str, Instant] = {}
+    happened: dict[str, Timestamp] = {}
     for step in each.audit_trail:
         if step.status != TransactionStatus.FAILED or TransactionStatus.SUCCEEDED in happened:
             happened.setdefault(step.status, step.at)

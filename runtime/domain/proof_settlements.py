@@ -21,7 +21,7 @@ from runtime.domain.proof_holds import weight
 from runtime.domain.proof_postings import Nets, PaymentFacts, TransactionFacts
 from runtime.domain.settlement_flows import Move, added, flow_moves
 from runtime.domain.settlement_lines import FIRST_MISSING_LINE
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 from runtime.models.settlement import Flows, LineStatus, LineType, ResolutionAction
 from runtime.models.transaction import TransactionType
 
@@ -218,7 +218,7 @@ def settling(line: LineFacts, bookings: Iterable[BookingFacts]) -> Nets:
 
 
 def settled_nets(
-    payment: PaymentFacts, transactions: Sequence[TransactionFacts], until: Instant | None = None
+    payment: PaymentFacts, transactions: Sequence[TransactionFacts], until: Timestamp | None = None
 ) -> Nets:
     """What the lines of a payment must have changed on clearing and fees in total.
 
@@ -240,7 +240,7 @@ def settled_nets(
     return {account: net for account, net in changes.items() if net}
 
 
-def was_settled(each: TransactionFacts, until: Instant | None = None) -> bool:
+def was_settled(each: TransactionFacts, until: Timestamp | None = None) -> bool:
     """Whether a settlement has it, now or as far as is known at `until`.
 
     One whose settlement was corrected since counts as of the correction.

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
 from runtime.domain.ids import repeatable_id
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.domain.settlement_deltas import summed_counts, summed_types
 from runtime.domain.settlement_flows import Amounts
 from runtime.domain.settlement_lines import (
@@ -65,7 +65,7 @@ def is_due(transaction: Transaction, latest: datetime) -> bool:
     return (
         waits_for_a_file(transaction)
         and transaction.missing_in is None
-        and (transaction.processed_at or transaction.created_at) <= to_instant(latest)
+        and (transaction.processed_at or transaction.created_at) <= to_timestamp(latest)
     )
 
 
@@ -97,7 +97,7 @@ def missing_row(
 ) -> SettlementLine:
     """The line of a transaction that no file has named: what we have booked, and no bookings."""
     settlement_id = unsettled_settlement_id(merchant.id, day)
-    at, ours = to_instant(now), booked_amounts(transaction)
+    at, ours = to_timestamp(now), booked_amounts(transaction)
     limit = merchant.reconciliation.sla_days
     return SettlementLine(
         settlement_bucket=line_partition(settlement_id, line),
@@ -137,7 +137,7 @@ def with_missing_lines(
     now: datetime,
 ) -> Settlement:
     """The settlement of a day with more missing lines; a new one where there was none."""
-    at = to_instant(now)
+    at = to_timestamp(now)
     owner = lines[0].merchant_id
     before = settlement or Settlement(
         id=unsettled_settlement_id(owner, day),

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from runtime.domain.ids import created_at
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.domain.summary import Summable
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 from runtime.models.payment import PaymentStatus
 from runtime.models.total import NOTHING, CountedPayment, Figures, Group
 
@@ -46,13 +46,13 @@ class Countable(Summable, Protocol):
         ...
 
     @property
-    def created_at(self) -> Instant:
+    def created_at(self) -> Timestamp:
         """When it was made."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class TotalKey:
     """A total row that projections add to: a bucket of a merchant, and day#currency."""
 
     bucket: str
@@ -66,9 +66,9 @@ class CountStep:
     before: CountedPayment | None
     after: CountedPayment
 
-    def moves(self) -> dict[Place, Figures]:
+    def moves(self) -> dict[TotalKey, Figures]:
         """What the step adds to each total row: to one, unless an edit has moved the payment."""
-        moves: dict[Place, Figures] = {}
+        moves: dict[TotalKey, Figures] = {}
         if self.before is not None:
             moves[_place(self.before)] = NOTHING.minus(figures_of(self.before))
         place = _place(self.after)
@@ -82,7 +82,7 @@ def day_of(payment: Countable) -> str:
     The id says when the payment was made, and nobody can edit it.
     """
     try:
-        return to_instant(created_at(payment.id))[:10]
+        return to_timestamp(created_at(payment.id))[:10]
     except ValueError:  # no id of ours: somebody has put the row there
         return payment.created_at[:10]
 
@@ -168,5 +168,5 @@ def merchant_group(payment: Countable) -> Group:
     return Group(payment.merchant_id, day_of(payment), payment.currency)
 
 
-def _place(counted: CountedPayment) -> Place:
-    return Place(counted.bucket, counted.group.item)
+def _place(counted: CountedPayment) -> TotalKey:
+    return TotalKey(counted.bucket, counted.group.item)

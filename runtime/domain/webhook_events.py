@@ -15,7 +15,7 @@ from runtime.models.account import PROFILE_SHARD, Account
 from runtime.models.alert import Alert, AlertType
 from runtime.models.customer import CustomerState
 from runtime.models.export import Export, ExportStatus
-from runtime.models.fields import PLATFORM, Instant
+from runtime.models.fields import PLATFORM, Timestamp
 from runtime.models.payment import Payment, PaymentStatus
 from runtime.models.settlement import Settlement, SettlementStatus
 from runtime.models.transaction import Transaction, TransactionStatus, TransactionType
@@ -70,7 +70,7 @@ class Event:
     subject: Row
     subject_id: str
     sequence: int
-    at: Instant
+    at: Timestamp
 
     @property
     def delivery_id(self) -> str:
@@ -117,7 +117,7 @@ def _event(
     merchant_id: str,
     subject_id: str,
     sequence: int,
-    at: Instant,
+    at: Timestamp,
 ) -> Event | None:
     if kind is None or merchant_id == PLATFORM:
         return None

@@ -9,7 +9,7 @@ from enum import Enum, auto
 from http import HTTPStatus
 from typing import Final
 
-from runtime.domain.instants import to_datetime, to_epoch_seconds, to_instant
+from runtime.domain.instants import to_datetime, to_epoch_seconds, to_timestamp
 from runtime.models.webhook import EndpointHealth, WebhookState
 
 JITTER: Final = 0.1
@@ -115,7 +115,7 @@ def verdict_on(health: EndpointHealth | None, now: datetime, *, by_hand: bool) -
         return Verdict.GONE
     if health.open_until is None:
         return Verdict.SEND
-    at = to_instant(now)
+    at = to_timestamp(now)
     if at < health.open_until or at < (health.probe_until or ""):
         return Verdict.REST
     return Verdict.PROBE
@@ -134,7 +134,7 @@ def after_failure(health: EndpointHealth, now: datetime, *, gone: bool) -> Endpo
     Only a failure that meets no rest begins one: what was under way when it began says no more.
     """
     health = _remembered(health, now)
-    at = to_instant(now)
+    at = to_timestamp(now)
     failures = health.failures + 1
     gone_at = at if gone else health.gone_at
     changes: dict[str, object] = {"failures": failures, **_stamp(health, now, gone_at)}
@@ -142,7 +142,7 @@ def after_failure(health: EndpointHealth, now: datetime, *, gone: bool) -> Endpo
     if failures >= FAILURES_TO_OPEN and not resting:
         opened = health.opened + 1
         rest = min(FIRST_REST * 2 ** min(opened - 1, _DOUBLINGS), LONGEST_REST)
-        changes |= {"opened": opened, "open_until": to_instant(now + rest), "probe_until": None}
+        changes |= {"opened": opened, "open_until": to_timestamp(now + rest), "probe_until": None}
     return health.model_copy(update=changes)
 
 
@@ -158,7 +158,7 @@ def after_success(health: EndpointHealth, now: datetime, *, by_hand: bool) -> En
 
 def probing(health: EndpointHealth, now: datetime) -> EndpointHealth:
     """Somebody finds out whether the endpoint is well; the others wait for it."""
-    probe_until = to_instant(now + PROBE_LEASE)
+    probe_until = to_timestamp(now + PROBE_LEASE)
     stamp = _stamp(health, now, health.gone_at)
     return health.model_copy(update={"probe_until": probe_until, **stamp})
 
@@ -184,7 +184,7 @@ def _stamp(health: EndpointHealth, now: datetime, gone_at: str | None) -> dict[s
     """One version on. That an endpoint is gone is not forgotten, however long nothing is sent."""
     return {
         "version": health.version + 1,
-        "updated_at": to_instant(now),
+        "updated_at": to_timestamp(now),
         "gone_at": gone_at,
         "expires_at": None if gone_at else to_epoch_seconds(now + HEALTH_KEPT),
     }

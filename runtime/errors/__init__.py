@@ -26,7 +26,7 @@
     └── Unavailable 503 (retryable) ─ KeysUnavailable
 
     Not for a caller; each is caught by the service that can do something about it:
-    AlreadyClaimed · StaleWrite · ProcessorUnknown · TouchesFolded · FailedBefore
+    AlreadyClaimed · StaleWrite · ProcessorUnknown · TouchesHotAccounts · FailedBefore
 
 `code` is stable and snake_case, `detail` is one sentence with the values that matter, `param` names
 the field at fault. A service raises; only the HTTP layer knows how a problem document looks.
@@ -59,17 +59,17 @@ from runtime.errors.conflicts import (
 )
 from runtime.errors.internal import (
     AlreadyClaimed,
+    DecryptionFailure,
+    EncryptedField,
     FailedBefore,
     IntegrityError,
     Internal,
     KeyForgotten,
     KeysUnavailable,
     ProcessorUnknown,
-    SealedPlace,
     StaleWrite,
-    TouchesFolded,
+    TouchesHotAccounts,
     Unavailable,
-    Unopenable,
 )
 from runtime.errors.requests import (
     BadCursor,
@@ -132,6 +132,8 @@ __all__ = [
     "ConflictingIdempotencyKeys",
     "CurrencyMismatch",
     "Declined",
+    "DecryptionFailure",
+    "EncryptedField",
     "ExceedsHold",
     "FailedBefore",
     "FieldError",
@@ -165,19 +167,17 @@ __all__ = [
     "RateLimited",
     "RefundFailed",
     "SameAccount",
-    "SealedPlace",
     "SecretsStillSign",
     "StaleVersion",
     "StaleWrite",
     "SummaryTooLarge",
     "TooManyExports",
     "TooManyMethods",
-    "TouchesFolded",
+    "TouchesHotAccounts",
     "Unauthorized",
     "Unavailable",
     "UnknownField",
     "UnknownParameter",
-    "Unopenable",
     "Unprocessable",
     "UnsupportedMediaType",
     "WrongProcessorMode",

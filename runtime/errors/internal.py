@@ -18,7 +18,7 @@ class Internal(PlatformError):
 
 
 @dataclass(frozen=True, slots=True)
-class SealedPlace:
+class EncryptedField:
     """Where an enciphered field stands: the key's parts joined by `/`. `owner` is a merchant."""
 
     table: str
@@ -31,17 +31,17 @@ class IntegrityError(Internal):
     """A ciphertext does not belong where it was found, or its key is gone."""
 
     code = "integrity_error"
-    place: SealedPlace | None = None
+    place: EncryptedField | None = None
 
 
 class KeyForgotten(Internal):
     """The data key was deleted: what it enciphered cannot be opened any more, by anybody."""
 
     code = "key_forgotten"
-    place: SealedPlace | None = None
+    place: EncryptedField | None = None
 
 
-Unopenable = IntegrityError | KeyForgotten
+DecryptionFailure = IntegrityError | KeyForgotten
 """An enciphered field, or a data key, does not open; `place` is where, as far as is known."""
 
 
@@ -81,7 +81,7 @@ class ProcessorUnknown(Exception):
     """The processor's answer did not arrive: charged or not, only it can say."""
 
 
-class TouchesFolded(Exception):
+class TouchesHotAccounts(Exception):
     """A transfer met folded accounts, which it must touch otherwise. `accounts` as they stand."""
 
     def __init__(self, accounts: tuple[Account, ...]) -> None:

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from runtime.errors import IntegrityError
 from runtime.gateways.key_ring import FIRST_KEY_ID, KeyRing
-from runtime.repositories.codec import Place
+from runtime.repositories.codec import FieldLocation
 from runtime.schema import Purpose
 
 VERSION: Final = b"\x01"
@@ -44,14 +44,14 @@ class FieldEncryption:
         """Have the subject's key at hand, made now if it has none. Raises KeysUnavailable."""
         self._keys.key_for_writing(purpose, subject)
 
-    def encrypt(self, place: Place, plaintext: bytes) -> bytes:
+    def encrypt(self, place: FieldLocation, plaintext: bytes) -> bytes:
         """Encipher for `place`."""
         key_id, key = self._keys.key_for_writing(place.purpose, place.subject)
         nonce = self._entropy(_NONCE_BYTES)
         sealed = AESGCM(key).encrypt(nonce, plaintext, _bound_to(place, key_id))
         return VERSION + key_id.encode() + nonce + sealed
 
-    def decrypt(self, place: Place, ciphertext: bytes) -> bytes:
+    def decrypt(self, place: FieldLocation, ciphertext: bytes) -> bytes:
         """Open what `encrypt` made for the same place. Raises IntegrityError for anything else."""
         where = f"{place.table} {'/'.join(place.key)} {place.attribute}"
         if len(ciphertext) < _HEADER_BYTES + _TAG_BYTES or ciphertext[:1] != VERSION:
@@ -74,7 +74,7 @@ class FieldEncryption:
         keys = self._keys.keys_to_find_by(BLIND_INDEX_SUBJECT)
         return [_blind(key.plaintext, scope, text) for key in keys]
 
-    def is_current(self, place: Place, ciphertext: bytes) -> bool:
+    def is_current(self, place: FieldLocation, ciphertext: bytes) -> bool:
         """Whether today's key would make `ciphertext`; nothing is opened, and KMS is not asked."""
         key_id = self._keys.current_id(place.purpose, place.subject)
         return key_id is not None and ciphertext[1 : 1 + _KEY_ID_BYTES] == key_id.encode()
@@ -94,7 +94,7 @@ def _blind(key: bytes, scope: str, text: str) -> str:
     return hmac.new(key, message, hashlib.sha256).digest()[:_BLIND_INDEX_BYTES].hex()
 
 
-def _bound_to(place: Place, key_id: str) -> bytes:
+def _bound_to(place: FieldLocation, key_id: str) -> bytes:
     parts = (VERSION.hex(), key_id, place.table, *place.key, place.attribute)
     return _length_prefixed(*parts)
 

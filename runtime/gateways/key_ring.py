@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol
 from botocore.exceptions import BotoCoreError, ClientError
 
 from runtime.core.outside import Outside
-from runtime.domain.instants import to_datetime, to_instant
+from runtime.domain.instants import to_datetime, to_timestamp
 from runtime.errors import IntegrityError, KeyForgotten, KeysUnavailable
 from runtime.models.data_key import DataKey, key_owner
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
@@ -116,7 +116,9 @@ class KeyRing:
             self._found_by = {subject: (self._monotonic() + MAX_CACHE_SECONDS, keys)}
         return keys
 
-    def succeed(self, purpose: KeyPurpose, subject: str, *, active_from: Instant | None) -> DataKey:
+    def succeed(
+        self, purpose: KeyPurpose, subject: str, *, active_from: Timestamp | None
+    ) -> DataKey:
         """Make the successor of a subject's newest key; used for writing from `active_from` on."""
         rows = self._store.all_of(key_owner(purpose, subject))
         return self._make(purpose, subject, _next_id(rows), active_from)[0]
@@ -145,7 +147,9 @@ class KeyRing:
     def _youngest(self, purpose: KeyPurpose, rows: list[DataKey]) -> DataKey | None:
         """The youngest key in use, unless it is so old that a successor is wanted."""
         now = self._outside.now()
-        active = [row for row in rows if row.wrapped and (row.active_from or "") <= to_instant(now)]
+        active = [
+            row for row in rows if row.wrapped and (row.active_from or "") <= to_timestamp(now)
+        ]
         # Index keys have no successor but by `succeed`: what was written must be found again.
         too_old = purpose != "index" and active and _age(active[0], now) >= ROTATE_AFTER
         return None if not active or too_old else active[0]
@@ -155,7 +159,7 @@ class KeyRing:
         return cached or self._unwrap(purpose, subject, row)
 
     def _make(
-        self, purpose: KeyPurpose, subject: str, key_id: str, active_from: Instant | None
+        self, purpose: KeyPurpose, subject: str, key_id: str, active_from: Timestamp | None
     ) -> tuple[DataKey, OpenKey]:
         with _kms_errors(purpose, subject):
             made = self._kms.generate_data_key(
@@ -168,7 +172,7 @@ class KeyRing:
             subject=key_owner(purpose, subject),
             key_id=key_id,
             wrapped=made["CiphertextBlob"].hex(),
-            created_at=to_instant(now),
+            created_at=to_timestamp(now),
             active_from=active_from,
         )
         stored = self._store.create(row, token=self._outside.new_id("key", now))

@@ -86,7 +86,7 @@ class Suspect:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ChainEntry:
     """One place in a chain: the row in the table, and the hashes under which it was archived."""
 
     sequence: str
@@ -94,7 +94,7 @@ class Place:
     archived: tuple[str, ...]
 
 
-class VerificationIndex:
+class VerificationDatabase:
     """A SQLite file; several threads may add to it. Nothing in it outlives the verification.
 
     `lock` keeps their statements apart.
@@ -206,7 +206,7 @@ class VerificationIndex:
 
     def evidence(
         self, entity_id: str | None = None
-    ) -> Iterator[tuple[str, IndexedEntity | None, Iterator[Place]]]:
+    ) -> Iterator[tuple[str, IndexedEntity | None, Iterator[ChainEntry]]]:
         """Entity by entity: the item, and the places of its chain, in order; or of one alone.
 
         The places of one entity must be read before the next is asked for.
@@ -229,7 +229,7 @@ class VerificationIndex:
             self._database.execute("COMMIT")
 
 
-def _parted(entity: str, lines: Iterator[Any]) -> tuple[IndexedEntity | None, Iterator[Place]]:
+def _parted(entity: str, lines: Iterator[Any]) -> tuple[IndexedEntity | None, Iterator[ChainEntry]]:
     """The item, which comes first if there is one, and the places of the chain."""
     first = next(lines)
     if first[2] == _ENTITY:
@@ -237,7 +237,7 @@ def _parted(entity: str, lines: Iterator[Any]) -> tuple[IndexedEntity | None, It
     return None, _places(chain([first], lines))
 
 
-def _places(lines: Iterator[Any]) -> Iterator[Place]:
+def _places(lines: Iterator[Any]) -> Iterator[ChainEntry]:
     for sequence, together in groupby(lines, key=lambda line: line[1]):
         row: IndexedRow | None = None
         archived = []
@@ -246,4 +246,4 @@ def _places(lines: Iterator[Any]) -> Iterator[Place]:
                 archived.append(hash_)
             else:
                 row = IndexedRow(entity, sequence, version, prev, hash_, bool(holds), *rest)
-        yield Place(sequence, row, tuple(archived))
+        yield ChainEntry(sequence, row, tuple(archived))

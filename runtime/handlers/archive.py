@@ -20,14 +20,14 @@ def archive(event: Event, context: LambdaContext, services: ArchiveServices) -> 
     """
     if "Records" in event:
         return _archive(event["Records"], services)
-    answer = close(services.desk).answer()
+    answer = close(services.deps).answer()
     logger.info("closed", schedule=event.get("schedule"), **answer)
     return answer
 
 
 def _archive(raw: list[dict[str, Any]], services: ArchiveServices) -> dict[str, Any]:
     records = [StreamRecord.of(each, services.names_by_table) for each in raw]
-    return batch_answer(records, archive_rows(records, services.desk))
+    return batch_answer(records, archive_rows(records, services.deps))
 
 
 handler_for = per_environment(archive)

@@ -12,7 +12,7 @@ from runtime.bootstrap.deliver import DeliverServices, deliver_services
 from runtime.gateways.delivery_queue import DeliveryOrder
 from runtime.handlers.environments import Event, per_environment
 from runtime.observability import logger
-from runtime.services.webhook_delivery import Outcome, deliver
+from runtime.services.webhook_delivery import DeliveryOutcome, deliver
 
 
 def deliver_batch(
@@ -30,11 +30,11 @@ def deliver_batch(
     return {"batchItemFailures": [{"itemIdentifier": each["messageId"]} for each in failed]}
 
 
-def _outcome(services: DeliverServices, record: dict[str, Any]) -> Outcome | None:
+def _outcome(services: DeliverServices, record: dict[str, Any]) -> DeliveryOutcome | None:
     """What came of one message; None when it has to come again."""
     try:
         order = DeliveryOrder.model_validate_json(record["body"])
-        outcome = deliver(order, services.desk)
+        outcome = deliver(order, services.deps)
     except Exception:  # noqa: BLE001 - the message comes again, the others are done
         logger.exception("a delivery failed", message_id=record["messageId"])
         return None

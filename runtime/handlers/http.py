@@ -18,12 +18,12 @@ from runtime.contract.endpoint import Endpoint, Function
 from runtime.contract.endpoints import ENDPOINTS
 from runtime.echo import echoed_path
 from runtime.errors import (
+    DecryptionFailure,
     Internal,
     MethodNotAllowed,
     NotFound,
     PlatformError,
     Unauthorized,
-    Unopenable,
 )
 from runtime.handlers.request import Request, nothing_at, read_request
 from runtime.handlers.vouched import caller_of
@@ -116,8 +116,8 @@ class HttpFunction(Generic[ServicesT]):
         try:
             answer = work(read_request(endpoint, event, path, services.outside), services)
         except PlatformError as error:
-            if isinstance(error, Unopenable):
-                services.trouble.unopened(error)
+            if isinstance(error, DecryptionFailure):
+                services.operational_alerts.decryption_failed(error)
             return _problem(error, event)
         except Exception:  # noqa: BLE001 - the boundary: a caller gets a 500, the log the reason
             logger.exception("unexpected failure", operation=endpoint.operation)

@@ -15,7 +15,7 @@ from runtime.services.event_poll import poll
 
 def poll_processors(event: Event, context: LambdaContext, services: PollServices) -> dict[str, Any]:
     """One run, which may be a part of a round; its report is the answer."""
-    report = poll(services.poll_desk, context.aws_request_id)
+    report = poll(services.poll_dependencies, context.aws_request_id)
     logger.info("polled", schedule=event.get("schedule"), **asdict(report))
     return asdict(report)
 

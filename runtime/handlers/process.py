@@ -73,195 +73,195 @@ ROUTES: Final[Routes[ProcessServices]] = Routes("process")
 @ROUTES.handles("createMerchant")
 def post_merchant(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/merchants."""
-    desk = services.merchant_desk
-    return create_merchant(request.body(MerchantRequest), request.authenticated, desk)
+    deps = services.merchant_dependencies
+    return create_merchant(request.body(MerchantRequest), request.authenticated, deps)
 
 
 @ROUTES.handles("changeMerchant")
 def patch_merchant(request: Request, services: ProcessServices) -> MerchantAnswer:
     """PATCH /v1/merchants/{id}."""
-    desk = services.merchant_desk
+    deps = services.merchant_dependencies
     return change_merchant(
-        request.path_id, request.body(MerchantPatch), request.authenticated, desk
+        request.path_id, request.body(MerchantPatch), request.authenticated, deps
     )
 
 
 @ROUTES.handles("rotateWebhookSecret")
 def post_rotation(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/merchants/{id}/rotate-webhook-secret."""
-    desk = services.merchant_desk
+    deps = services.merchant_dependencies
     return rotate_webhook_secret(
-        request.path_id, request.body(SecretRotation), request.authenticated, desk
+        request.path_id, request.body(SecretRotation), request.authenticated, deps
     )
 
 
 @ROUTES.handles("removeProcessorAccount")
 def delete_processor_account(request: Request, services: ProcessServices) -> StoredAnswer:
     """DELETE /v1/merchants/{id}/processor-accounts/{account}."""
-    desk = services.merchant_desk
+    deps = services.merchant_dependencies
     account = request.path["account"]
-    return remove_processor_account(request.path_id, account, request.authenticated, desk)
+    return remove_processor_account(request.path_id, account, request.authenticated, deps)
 
 
 @ROUTES.handles("createApiKey")
 def post_api_key(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/api-keys."""
-    desk = services.api_key_desk
-    return create_api_key(request.body(ApiKeyRequest), request.authenticated, desk)
+    deps = services.api_key_dependencies
+    return create_api_key(request.body(ApiKeyRequest), request.authenticated, deps)
 
 
 @ROUTES.handles("revokeApiKey")
 def post_revoke(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/api-keys/{id}/revoke."""
-    desk = services.api_key_desk
-    return revoke_api_key(request.path_id, request.authenticated, desk)
+    deps = services.api_key_dependencies
+    return revoke_api_key(request.path_id, request.authenticated, deps)
 
 
 @ROUTES.handles("createCustomer")
 def post_customer(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/customers."""
-    desk = services.customer_desk
-    return create_customer(request.body(CustomerRequest), request.authenticated, desk)
+    deps = services.customer_dependencies
+    return create_customer(request.body(CustomerRequest), request.authenticated, deps)
 
 
 @ROUTES.handles("changeCustomer")
 def patch_customer(request: Request, services: ProcessServices) -> CustomerAnswer:
     """PATCH /v1/customers/{id}."""
-    desk = services.customer_desk
+    deps = services.customer_dependencies
     return change_customer(
-        request.path_id, request.body(CustomerPatch), request.authenticated, desk
+        request.path_id, request.body(CustomerPatch), request.authenticated, deps
     )
 
 
 @ROUTES.handles("eraseCustomer")
 def delete_customer(request: Request, services: ProcessServices) -> StoredAnswer:
     """DELETE /v1/customers/{id}."""
-    desk = services.customer_desk
-    return erase_customer(request.path_id, request.authenticated, desk)
+    deps = services.customer_dependencies
+    return erase_customer(request.path_id, request.authenticated, deps)
 
 
 @ROUTES.handles("unlockCustomer")
 def post_customer_unlock(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/customers/{id}/unlock."""
-    desk = services.customer_desk
-    return unlock_customer(request.path_id, request.authenticated, desk)
+    deps = services.customer_dependencies
+    return unlock_customer(request.path_id, request.authenticated, deps)
 
 
 @ROUTES.handles("addPaymentMethod")
 def post_method(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/customers/{id}/payment-methods."""
-    desk = services.customer_desk
-    return add_method(request.path_id, request.body(MethodRequest), request.authenticated, desk)
+    deps = services.customer_dependencies
+    return add_method(request.path_id, request.body(MethodRequest), request.authenticated, deps)
 
 
 @ROUTES.handles("removePaymentMethod")
 def delete_method(request: Request, services: ProcessServices) -> StoredAnswer:
     """DELETE /v1/customers/{id}/payment-methods/{pm_id}."""
-    desk = services.customer_desk
-    return remove_method(request.path_id, request.path["pm_id"], request.authenticated, desk)
+    deps = services.customer_dependencies
+    return remove_method(request.path_id, request.path["pm_id"], request.authenticated, deps)
 
 
 @ROUTES.handles("createAccount")
 def post_account(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/accounts."""
-    desk = services.account_desk
-    return create_account(request.body(AccountRequest), request.authenticated, desk)
+    deps = services.account_dependencies
+    return create_account(request.body(AccountRequest), request.authenticated, deps)
 
 
 @ROUTES.handles("createPayment")
 def post_payment(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/payments."""
-    desk = services.payment_desk
-    return create_payment(request.body(PaymentRequest), request.authenticated, desk)
+    deps = services.payment_dependencies
+    return create_payment(request.body(PaymentRequest), request.authenticated, deps)
 
 
 @ROUTES.handles("capturePayment")
 def post_capture(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/payments/{id}/capture."""
-    desk, body = services.payment_desk, request.body(CaptureRequest)
-    return capture_payment(request.path_id, body, request.authenticated, desk)
+    deps, body = services.payment_dependencies, request.body(CaptureRequest)
+    return capture_payment(request.path_id, body, request.authenticated, deps)
 
 
 @ROUTES.handles("cancelPayment")
 def post_cancel_payment(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/payments/{id}/cancel."""
-    desk = services.payment_desk
-    return cancel_payment(request.path_id, request.authenticated, desk)
+    deps = services.payment_dependencies
+    return cancel_payment(request.path_id, request.authenticated, deps)
 
 
 @ROUTES.handles("refundPayment")
 def post_refund(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/payments/{id}/refund."""
-    desk, body = services.payment_desk, request.body(RefundRequest)
-    return refund_payment(request.path_id, body, request.authenticated, desk)
+    deps, body = services.payment_dependencies, request.body(RefundRequest)
+    return refund_payment(request.path_id, body, request.authenticated, deps)
 
 
 @ROUTES.handles("receiveProcessorEvent")
 def post_processor_event(request: Request, services: ProcessServices) -> EventAnswer:
     """POST /v1/processor-events/{processor}."""
-    return receive_event(request.notification, services.processor_event_desk)
+    return receive_event(request.notification, services.processor_event_dependencies)
 
 
 @ROUTES.handles("applyProcessorEvent")
 def post_apply(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/processor-events/{id}/apply."""
-    desk = services.processor_event_desk
-    return apply_kept_event(request.path_id, request.authenticated, desk)
+    deps = services.processor_event_dependencies
+    return apply_kept_event(request.path_id, request.authenticated, deps)
 
 
 @ROUTES.handles("deactivateAccount")
 def post_deactivate(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/accounts/{id}/deactivate."""
-    desk = services.account_desk
-    return deactivate_account(request.path_id, request.authenticated, desk)
+    deps = services.account_dependencies
+    return deactivate_account(request.path_id, request.authenticated, deps)
 
 
 @ROUTES.handles("activateAccount")
 def post_activate(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/accounts/{id}/activate."""
-    desk = services.account_desk
-    return activate_account(request.path_id, request.authenticated, desk)
+    deps = services.account_dependencies
+    return activate_account(request.path_id, request.authenticated, deps)
 
 
 @ROUTES.handles("unlockAccount")
 def post_unlock(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/accounts/{id}/unlock."""
-    desk = services.account_desk
-    return unlock_account(request.path_id, request.authenticated, desk)
+    deps = services.account_dependencies
+    return unlock_account(request.path_id, request.authenticated, deps)
 
 
 @ROUTES.handles("closeAccount")
 def post_close(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/accounts/{id}/close."""
-    desk = services.account_desk
-    return close_account(request.path_id, request.authenticated, desk)
+    deps = services.account_dependencies
+    return close_account(request.path_id, request.authenticated, deps)
 
 
 @ROUTES.handles("createTransfer")
 def post_transfers(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/transfers."""
-    desk = services.transfer_desk
-    return create_transfer(request.body(TransferRequest), request.authenticated, desk)
+    deps = services.transfer_dependencies
+    return create_transfer(request.body(TransferRequest), request.authenticated, deps)
 
 
 @ROUTES.handles("postTransfer")
 def post_post(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/transfers/{id}/post."""
-    desk = services.transfer_desk
-    return post_transfer(request.path_id, request.body(PostRequest), request.authenticated, desk)
+    deps = services.transfer_dependencies
+    return post_transfer(request.path_id, request.body(PostRequest), request.authenticated, deps)
 
 
 @ROUTES.handles("cancelTransfer")
 def post_cancel(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/transfers/{id}/cancel."""
-    desk = services.transfer_desk
-    return cancel_transfer(request.path_id, request.authenticated, desk)
+    deps = services.transfer_dependencies
+    return cancel_transfer(request.path_id, request.authenticated, deps)
 
 
 @ROUTES.handles("redeliverWebhook")
 def post_redelivery(request: Request, services: ProcessServices) -> StoredAnswer:
     """POST /v1/webhooks/{id}/redeliver."""
-    return redeliver(request.path_id, request.authenticated, services.webhook_desk)
+    return redeliver(request.path_id, request.authenticated, services.webhook_dependencies)
 
 
 @ROUTES.handles("resolveException")

@@ -6,16 +6,16 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from runtime.bootstrap.proof import ProofServices, proof_services
+from runtime.bootstrap.proof import VerifyLedgerServices, verify_ledger_services
 from runtime.handlers.environments import Event, per_environment
 from runtime.models.proof import BOOKS_CONTRADICT
 from runtime.observability import logger
-from runtime.services.proof import prove
+from runtime.services.proof import verify_ledger
 
 
-def prove_books(event: Event, context: LambdaContext, services: ProofServices) -> dict[str, Any]:
+def verify(event: Event, context: LambdaContext, services: VerifyLedgerServices) -> dict[str, Any]:
     """One invocation's share of a run; its report, once completed, is the answer."""
-    outcome = prove(services.desk)
+    outcome = verify_ledger(services.deps)
     answer = outcome.answer()
     if outcome.report is not None and not outcome.report.holds:
         logger.error(BOOKS_CONTRADICT, schedule=event.get("schedule"), **answer)
@@ -24,5 +24,5 @@ def prove_books(event: Event, context: LambdaContext, services: ProofServices) -
     return answer
 
 
-handler_for = per_environment(prove_books)
-handler = handler_for(proof_services)
+handler_for = per_environment(verify)
+handler = handler_for(verify_ledger_services)

@@ -85,7 +85,7 @@ from runtime.services.merchants import (
     list_accounts_at_processors,
     list_merchants,
 )
-from runtime.services.proof_queries import get_proof
+from runtime.services.proof_queries import get_report
 from runtime.services.reconciliation import exceptions, file_routes
 from runtime.services.reconciliation.report import make_report
 
@@ -117,8 +117,8 @@ def list_processor_accounts(request: Request, services: QueryServices) -> Proces
 @ROUTES.handles("listApiKeys")
 def list_api_keys(request: Request, services: QueryServices) -> ApiKeyList:
     """GET /v1/api-keys."""
-    archive = services.api_keys
-    return api_keys.list_api_keys(request.query(ApiKeyQuery), request.authenticated, archive)
+    reads = services.api_keys
+    return api_keys.list_api_keys(request.query(ApiKeyQuery), request.authenticated, reads)
 
 
 @ROUTES.handles("getCustomer")
@@ -130,31 +130,31 @@ def read_customer(request: Request, services: QueryServices) -> CustomerAnswer:
 @ROUTES.handles("findCustomers")
 def list_customers(request: Request, services: QueryServices) -> CustomerList:
     """GET /v1/customers."""
-    archive = services.customer_archive
-    return find_customers(request.query(CustomerQuery), request.authenticated, archive)
+    reads = services.customer_reads
+    return find_customers(request.query(CustomerQuery), request.authenticated, reads)
 
 
 @ROUTES.handles("getAccount")
 def read_account(request: Request, services: QueryServices) -> AccountAnswer:
     """GET /v1/accounts/{id}."""
-    archive = services.accounts
-    return account_queries.get_account(request.path_id, request.authenticated, archive)
+    reads = services.accounts
+    return account_queries.get_account(request.path_id, request.authenticated, reads)
 
 
 @ROUTES.handles("listAccounts")
 def list_accounts(request: Request, services: QueryServices) -> AccountList:
     """GET /v1/accounts."""
-    archive = services.accounts
+    reads = services.accounts
     query = request.query(AccountQuery)
-    return account_queries.list_accounts(query, request.authenticated, archive)
+    return account_queries.list_accounts(query, request.authenticated, reads)
 
 
 @ROUTES.handles("listEntries")
 def list_entries(request: Request, services: QueryServices) -> EntryList:
     """GET /v1/accounts/{id}/entries."""
-    archive = services.accounts
+    reads = services.accounts
     query = request.query(EntryQuery)
-    return account_queries.list_entries(request.path_id, query, request.authenticated, archive)
+    return account_queries.list_entries(request.path_id, query, request.authenticated, reads)
 
 
 @ROUTES.handles("getBalance")
@@ -168,31 +168,31 @@ def read_balance(request: Request, services: QueryServices) -> BalanceAnswer:
 @ROUTES.handles("getTransfer")
 def read_transfer(request: Request, services: QueryServices) -> TransferAnswer:
     """GET /v1/transfers/{id}."""
-    archive = services.transfers
-    return transfer_queries.get_transfer(request.path_id, request.authenticated, archive)
+    reads = services.transfers
+    return transfer_queries.get_transfer(request.path_id, request.authenticated, reads)
 
 
 @ROUTES.handles("listTransfers")
 def list_transfers(request: Request, services: QueryServices) -> TransferList:
     """GET /v1/transfers."""
-    archive = services.transfers
+    reads = services.transfers
     query = request.query(TransferQuery)
-    return transfer_queries.list_transfers(query, request.authenticated, archive)
+    return transfer_queries.list_transfers(query, request.authenticated, reads)
 
 
 @ROUTES.handles("getPayment")
 def read_payment(request: Request, services: QueryServices) -> PaymentDetail:
     """GET /v1/payments/{id}."""
-    archive = services.payments
-    return payment_queries.get_payment(request.path_id, request.authenticated, archive)
+    reads = services.payments
+    return payment_queries.get_payment(request.path_id, request.authenticated, reads)
 
 
 @ROUTES.handles("listPayments")
 def list_payments(request: Request, services: QueryServices) -> PaymentList:
     """GET /v1/payments."""
-    archive = services.payments
+    reads = services.payments
     query = request.query(PaymentQuery)
-    return payment_queries.list_payments(query, request.authenticated, archive)
+    return payment_queries.list_payments(query, request.authenticated, reads)
 
 
 @ROUTES.handles("summarizePayments")
@@ -228,16 +228,16 @@ def list_idempotency_keys(request: Request, services: QueryServices) -> Idempote
 @ROUTES.handles("listSettlements")
 def list_settlements(request: Request, services: QueryServices) -> SettlementList:
     """GET /v1/settlements."""
-    archive = services.settlements
+    reads = services.settlements
     query = request.query(SettlementQuery)
-    return settlement_queries.list_settlements(query, request.authenticated, archive)
+    return settlement_queries.list_settlements(query, request.authenticated, reads)
 
 
 @ROUTES.handles("getSettlement")
 def read_settlement(request: Request, services: QueryServices) -> SettlementAnswer:
     """GET /v1/settlements/{id}."""
-    archive = services.settlements
-    return settlement_queries.get_settlement(request.path_id, request.authenticated, archive)
+    reads = services.settlements
+    return settlement_queries.get_settlement(request.path_id, request.authenticated, reads)
 
 
 @ROUTES.handles("listExceptions")
@@ -250,9 +250,9 @@ def list_exceptions(request: Request, services: QueryServices) -> ExceptionList:
 @ROUTES.handles("listSettlementLines")
 def list_settlement_lines(request: Request, services: QueryServices) -> SettlementLineList:
     """GET /v1/settlements/{id}/lines."""
-    archive = services.settlements
+    reads = services.settlements
     query = request.query(LineQuery)
-    return settlement_queries.list_lines(request.path_id, query, request.authenticated, archive)
+    return settlement_queries.list_lines(request.path_id, query, request.authenticated, reads)
 
 
 @ROUTES.handles("getSettlementReport")
@@ -279,8 +279,8 @@ def read_file(request: Request, services: QueryServices) -> SettlementFileAnswer
 @ROUTES.handles("listAlerts")
 def list_alerts(request: Request, services: QueryServices) -> AlertList:
     """GET /v1/alerts."""
-    archive = services.alerts
-    return alert_queries.list_alerts(request.query(AlertQuery), request.authenticated, archive)
+    reads = services.alerts
+    return alert_queries.list_alerts(request.query(AlertQuery), request.authenticated, reads)
 
 
 @ROUTES.handles("listExports")
@@ -301,15 +301,15 @@ def read_export(request: Request, services: QueryServices) -> ExportAnswer:
 @ROUTES.handles("listWebhooks")
 def list_webhooks(request: Request, services: QueryServices) -> WebhookList:
     """GET /v1/webhooks."""
-    archive = services.webhooks
-    return webhooks.list_webhooks(request.query(WebhookQuery), request.authenticated, archive)
+    reads = services.webhooks
+    return webhooks.list_webhooks(request.query(WebhookQuery), request.authenticated, reads)
 
 
 @ROUTES.handles("getWebhook")
 def read_webhook(request: Request, services: QueryServices) -> WebhookAnswer:
     """GET /v1/webhooks/{id}."""
-    archive = services.webhooks
-    return webhooks.get_webhook(request.path_id, request.authenticated, archive)
+    reads = services.webhooks
+    return webhooks.get_webhook(request.path_id, request.authenticated, reads)
 
 
 @ROUTES.handles("listAudit")
@@ -330,7 +330,7 @@ def verify_audit(request: Request, services: QueryServices) -> VerifyAnswer:
 @ROUTES.handles("getProof")
 def read_proof(_: Request, services: QueryServices) -> ProofAnswer:
     """GET /v1/proof."""
-    return get_proof(services.proofs)
+    return get_report(services.proofs)
 
 
 @ROUTES.handles("health")
@@ -354,8 +354,8 @@ def docs(request: Request, services: QueryServices) -> Response[str]:
 @ROUTES.handles("listProcessorEvents")
 def list_processor_events(request: Request, services: QueryServices) -> KeptEventList:
     """GET /v1/processor-events."""
-    archive = services.processor_events
-    return list_kept_events(request.query(KeptEventQuery), request.authenticated, archive)
+    reads = services.processor_events
+    return list_kept_events(request.query(KeptEventQuery), request.authenticated, reads)
 
 
 def handler_for(

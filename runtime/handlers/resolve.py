@@ -16,10 +16,10 @@ from runtime.services.payment_resolution import resolve_due
 def resolve(event: Event, context: LambdaContext, services: ResolverServices) -> dict[str, Any]:
     """One run over the due payments; its report is the answer."""
     report = resolve_due(
-        services.payment_desk,
+        services.payment_dependencies,
         services.store,
         context.aws_request_id,
-        services.trouble,
+        services.operational_alerts,
         services.limits,
         services.invocation.within,
     )

@@ -19,10 +19,10 @@ from runtime.services.key_rotation import new_index_key, sweep
 def rotate(event: Event, context: LambdaContext, services: RotationServices) -> dict[str, Any]:
     """One invocation's share of a sweep, and how far it has come."""
     if event.get("new_index_key"):
-        answer: dict[str, Any] = {"written_by_from": new_index_key(services.desk)}
+        answer: dict[str, Any] = {"written_by_from": new_index_key(services.deps)}
     else:
         again = bool(event.get("again"))
-        answer = sweep(services.desk, context.aws_request_id, again=again).answer()
+        answer = sweep(services.deps, context.aws_request_id, again=again).answer()
     logger.info("keys", **answer)
     return answer
 

@@ -7,18 +7,18 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from runtime.bootstrap.totals import TotalsServices, totals_services
+from runtime.bootstrap.totals import CompactTotalsServices, compact_totals_services
 from runtime.handlers.environments import Event, per_environment
 from runtime.observability import logger
-from runtime.services.totals_folding import fold_closed_days
+from runtime.services.totals_folding import compact_closed_days
 
 
-def fold(event: Event, context: LambdaContext, services: TotalsServices) -> dict[str, Any]:
+def fold(event: Event, context: LambdaContext, services: CompactTotalsServices) -> dict[str, Any]:
     """One run over the days that are closed; its report is the answer."""
-    report = fold_closed_days(services.desk)
+    report = compact_closed_days(services.deps)
     logger.info("folded totals", schedule=event.get("schedule"), **asdict(report))
     return asdict(report)
 
 
 handler_for = per_environment(fold)
-handler = handler_for(totals_services)
+handler = handler_for(compact_totals_services)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from runtime.models.fields import Instant, Record, SignedMinorUnits
+from runtime.models.fields import Record, SignedMinorUnits, Timestamp
 from runtime.schema import Row, partition, sort
 
 PROFILE_SHARD = "00"
@@ -55,7 +55,7 @@ class Account(Record, table="accounts", stream=True, frozen=True):
     currency: str
     status: AccountStatus = AccountStatus.ACTIVE
     posting: Posting = Posting.IMMEDIATE
-    locked_until: Instant | None = None
+    locked_until: Timestamp | None = None
     balance: SignedMinorUnits = 0
     held_out: SignedMinorUnits = 0
     held_in: SignedMinorUnits = 0

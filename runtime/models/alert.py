@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 from runtime.schema import Row, partition, sort
 
 ALERT_RAISED: Final = "alert_raised"
@@ -22,7 +22,7 @@ class AlertType(StrEnum):
 
     LARGE_TRANSACTION = "large_transaction"
     SUSPICIOUS_VELOCITY = "suspicious_velocity"
-    LOCK_OUT = "lock_out"
+    LOCKOUT = "lock_out"
     OUT_OF_BAND = "out_of_band"
     DECRYPTION_FAILURE = "decryption_failure"
     UNKNOWN_TOO_OLD = "unknown_too_old"
@@ -54,7 +54,7 @@ class Alert(Row, table="alerts", stream=True, frozen=True):
     merchant_bucket: Annotated[str, partition("gsi-merchant")]
     everybody_bucket: Annotated[str, partition("gsi-everybody")]
     listed_at: Annotated[str, sort("gsi-merchant"), sort("gsi-everybody")]
-    created_at: Instant
+    created_at: Timestamp
     merchant_id: str
     type: AlertType
     entity_id: str

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from runtime.models.fields import Instant, Record
+from runtime.models.fields import Record, Timestamp
 from runtime.schema import partition, sort
 
 
@@ -15,11 +15,11 @@ class ApiKeyProfile(Record, frozen=True):
 
     prefix: Annotated[str, partition()]
     merchant_id: Annotated[str, partition("gsi-merchant")]
-    created_at: Annotated[Instant, sort("gsi-merchant")]
+    created_at: Annotated[Timestamp, sort("gsi-merchant")]
     name: str
     permissions: frozenset[str] = frozenset()
-    revoked_at: Instant | None = None
-    last_used_at: Instant | None = None
+    revoked_at: Timestamp | None = None
+    last_used_at: Timestamp | None = None
 
 
 class ApiKey(ApiKeyProfile, table="api_keys", stream=True, frozen=True):

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, Field
 
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 from runtime.schema import Row, partition, shown_in, sort
 
 ACTION_BUCKETS: Final = 32
@@ -67,7 +67,7 @@ class AuditRow(Row, table="audit_log", stream=True, frozen=True):
     action_bucket: Annotated[str, partition("action-index")]
     user_bucket: Annotated[str, partition("user-index")]
     merchant_bucket: Annotated[str, partition("gsi-merchant")]
-    timestamp: Annotated[Instant, sort("action-index"), sort("user-index"), sort("gsi-merchant")]
+    timestamp: Annotated[Timestamp, sort("action-index"), sort("user-index"), sort("gsi-merchant")]
     entity_type: EntityType
     version: int
     action: Annotated[str, shown_in("gsi-merchant")]

@@ -7,7 +7,7 @@ from typing import Final, TypedDict
 
 OUT_OF_BAND: Final = "out_of_band"
 """Log message: a row was changed or deleted past the ledger. An alarm listens for it."""
-UNOPENABLE: Final = ("integrity_error", "key_forgotten")
+DECRYPTION_FAILED: Final = ("integrity_error", "key_forgotten")
 """Log messages, codes of errors: an enciphered field did not open. An alarm listens for it."""
 ENTRY_CONFLICT: Final = "entry_conflict"
 """Log message: an entry is not what its account's change says. An alarm listens for it."""
@@ -16,7 +16,7 @@ PARKED: Final = "record_parked"
 """Log message: a record of a change stream was put aside for a person. An alarm listens for it."""
 AUDIT_TAMPERED: Final = "audit_tampered"
 """Log message: a row of the audit log was changed, deleted or forged. An alarm listens for it."""
-NOT_FOLDED: Final = "totals_not_folded"
+NOT_COMPACTED: Final = "totals_not_folded"
 """Log message: a merchant's closed days could not be folded, and wait. An alarm listens for it."""
 NOT_VOIDED: Final = "authorization_not_voided"
 """Log message: a processor refuses to void an expired authorization. An alarm listens for it."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from runtime.models.fields import Instant, Record
+from runtime.models.fields import Record, Timestamp
 from runtime.schema import BlindIndex, Encrypted, partition, sort
 
 MAX_PAYMENT_METHODS = 20
@@ -40,8 +40,8 @@ class CustomerState(Record, frozen=True):
     id: Annotated[str, partition(), sort("gsi-merchant"), sort("gsi-email")]
     merchant_bucket: Annotated[str | None, partition("gsi-merchant")] = None
     failed_attempts: int = 0
-    locked_until: Instant | None = None
-    erased_at: Instant | None = None
+    locked_until: Timestamp | None = None
+    erased_at: Timestamp | None = None
     """What is left of an erased customer is this row without a personal field."""
 
 

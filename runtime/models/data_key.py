@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 from runtime.schema import Row, partition, sort
 
 SWEEP: Final = "sweep"
@@ -25,10 +25,10 @@ class DataKey(Row, table="keys", frozen=True):
     subject: Annotated[str, partition()]
     key_id: Annotated[str, sort()]
     wrapped: Annotated[str | None, Field(repr=False)] = None
-    created_at: Instant
-    active_from: Instant | None = None
-    retired_at: Instant | None = None
-    erased_at: Instant | None = None
+    created_at: Timestamp
+    active_from: Timestamp | None = None
+    retired_at: Timestamp | None = None
+    erased_at: Timestamp | None = None
 
 
 class SweepProgress(Row, frozen=True):
@@ -40,8 +40,8 @@ class SweepProgress(Row, frozen=True):
 
     subject: str = SWEEP
     key_id: str
-    started_at: Instant
-    finished_at: Instant | None = None
+    started_at: Timestamp
+    finished_at: Timestamp | None = None
     last_key: dict[str, str] | None = None
     seen: int = 0
     renewed: int = 0

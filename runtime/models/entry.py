@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from runtime.models.fields import Instant, SignedMinorUnits
+from runtime.models.fields import SignedMinorUnits, Timestamp
 from runtime.schema import Row, UnlessDefault, partition, sort
 
 
@@ -31,7 +31,7 @@ class Entry(Row, table="entries", frozen=True):
     balance_after: SignedMinorUnits | None = None
     fold_version: int | None = None
     currency: str
-    created_at: Instant
+    created_at: Timestamp
 
 
 def entry_partition(account_id: str, shard: str) -> str:
@@ -44,6 +44,6 @@ def version_sequence(version: int) -> str:
     return f"{version:012d}"
 
 
-def fold_sequence(operation_id: str) -> str:
+def shard_sequence(operation_id: str) -> str:
     """Sort key of an operation's entry on a fold row: its ULID, the same for every prefix."""
     return operation_id.partition("_")[2]

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, Field
 
-from runtime.models.fields import EpochSeconds, Instant, Record
+from runtime.models.fields import EpochSeconds, Record, Timestamp
 from runtime.schema import Ttl, partition, shown_in, sort
 
 EXPORT_PREFIX: Final = "exports/"
@@ -73,7 +73,7 @@ class Export(Record, table="exports", stream=True, frozen=True):
     kind: ExportKind
     format: ExportFormat
     filters: dict[str, str] = Field(default_factory=dict)
-    until: Instant
+    until: Timestamp
     requested_by: str | None = None
     status: Annotated[ExportStatus, shown_in("gsi-merchant")] = ExportStatus.QUEUED
     failure_reason: str | None = None
@@ -91,9 +91,9 @@ class Export(Record, table="exports", stream=True, frozen=True):
     rows: int | None = None
     size: int | None = None
     sha256: str | None = None
-    completed_at: Instant | None = None
+    completed_at: Timestamp | None = None
 
     lease_owner: str | None = None
-    lease_expires_at: Instant | None = None
+    lease_expires_at: Timestamp | None = None
     tries: int = 0
     expires_at: Annotated[EpochSeconds, Ttl()]

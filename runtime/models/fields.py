@@ -12,17 +12,17 @@ from runtime.schema import Row
 
 MAX_AMOUNT_MINOR = 10**12
 """Largest amount of one operation, in minor units of its currency."""
-INSTANTS_REMEMBERED: Final = 4_096
+TIMESTAMPS_REMEMBERED: Final = 4_096
 """Instants that were seen to be in the calendar: rows of one change have theirs in common."""
 
 
-@lru_cache(maxsize=INSTANTS_REMEMBERED)
+@lru_cache(maxsize=TIMESTAMPS_REMEMBERED)
 def _in_the_calendar(instant: str) -> str:
     datetime.fromisoformat(instant)
     return instant
 
 
-Instant = Annotated[
+Timestamp = Annotated[
     str,
     StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$"),
     AfterValidator(_in_the_calendar),
@@ -50,8 +50,8 @@ class Record(Row, frozen=True):
     """
 
     version: int = 1
-    created_at: Instant
-    updated_at: Instant
+    created_at: Timestamp
+    updated_at: Timestamp
     merchant_id: str = PLATFORM
     changed_by: str
     request_id: str

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from runtime.models.fields import EpochSeconds, Instant
+from runtime.models.fields import EpochSeconds, Timestamp
 from runtime.schema import Encrypted, Row, Ttl, partition, sort
 
 
@@ -23,7 +23,7 @@ class IdempotencyRecord(Row, table="idempotency", frozen=True):
 
     key: Annotated[str, partition()]
     merchant_bucket: Annotated[str, partition("gsi-merchant")]
-    created_at: Annotated[Instant, sort("gsi-merchant")]
+    created_at: Annotated[Timestamp, sort("gsi-merchant")]
     merchant_id: str
     key_subject: str
     """Whose data key enciphers the answer: a customer's own, where it is about a customer."""

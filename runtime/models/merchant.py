@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from runtime.models.fields import MAX_AMOUNT_MINOR, Instant, Record
+from runtime.models.fields import MAX_AMOUNT_MINOR, Record, Timestamp
 from runtime.schema import Encrypted, partition, sort
 
 MAX_INDEX_BUCKETS = 256
@@ -66,7 +66,7 @@ class PreviousSecret(BaseModel, frozen=True, hide_input_in_errors=True):
     """A webhook secret that was replaced, and until when it also signs."""
 
     secret: Annotated[str, Field(repr=False)]
-    until: Instant
+    until: Timestamp
 
 
 class ProcessorAccount(BaseModel, frozen=True):
@@ -78,7 +78,7 @@ class ProcessorAccount(BaseModel, frozen=True):
 
     processor: ProcessorName
     account: str | None = None
-    left_at: Instant
+    left_at: Timestamp
 
     @property
     def config_key(self) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-from runtime.models.fields import Instant, MinorUnits, Record, SignedMinorUnits
+from runtime.models.fields import MinorUnits, Record, SignedMinorUnits, Timestamp
 from runtime.schema import UnlessDefault, partition, shown_in, sort
 
 MAX_TRANSACTIONS = 100
@@ -53,7 +53,7 @@ class Dispute(BaseModel, frozen=True):
     settled_returned: MinorUnits = 0
     settled_fee: SignedMinorUnits = 0
     learned_fee: MinorUnits = 0
-    since: Instant | None = None
+    since: Timestamp | None = None
     transfer_ids: tuple[str, ...] = ()
 
     @model_validator(mode="before")
@@ -95,7 +95,7 @@ class Payment(Record, table="payments", stream=True, frozen=True):
     customer_id: Annotated[str | None, partition("gsi-customer")] = None
     idempotency_scope: Annotated[str | None, partition("gsi-idempotency")] = None
     open_bucket: Annotated[str | None, partition("gsi-open")] = None
-    next_action_at: Annotated[Instant | None, sort("gsi-open")] = None
+    next_action_at: Annotated[Timestamp | None, sort("gsi-open")] = None
 
     status: Annotated[PaymentStatus, shown_in("gsi-merchant", "gsi-customer")]
     amount: Annotated[MinorUnits, shown_in(*_LISTED)]
@@ -123,12 +123,12 @@ class Payment(Record, table="payments", stream=True, frozen=True):
     transaction_ids: tuple[str, ...] = ()
     charge_id: str | None = None
     closing_id: str | None = None
-    authorization_expires_at: Instant | None = None
+    authorization_expires_at: Timestamp | None = None
     follows_failure: bool | None = None
     """Whether the customer's last attempt had failed: then a success ends the count of failures."""
 
     lease_owner: str | None = None
-    lease_expires_at: Instant | None = None
+    lease_expires_at: Timestamp | None = None
 
     @property
     def claim_key(self) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from runtime.models.fields import Instant, Record
+from runtime.models.fields import Record, Timestamp
 from runtime.schema import Row, partition, shown_in, sort
 
 
@@ -34,13 +34,13 @@ class KeptEvent(Record, table="processor_events", frozen=True):
     account: str | None = None
     kind: str
     event_id: str
-    event_at: Instant
+    event_at: Timestamp
     charge_id: str | None = None
     reference: str | None = None
     object_id: str | None = None
     payment_id: str | None = None
     attempts: int = 1
-    applied_at: Instant | None = None
+    applied_at: Timestamp | None = None
 
 
 class PollProgress(Row, frozen=True):
@@ -51,9 +51,9 @@ class PollProgress(Row, frozen=True):
     """
 
     id: str
-    started_at: Instant
-    since: Instant
+    started_at: Timestamp
+    since: Timestamp
     last_merchant: str | None = None
-    finished_at: Instant | None = None
+    finished_at: Timestamp | None = None
 
     table_schema = KeptEvent.table_schema

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from runtime.models.fields import EpochSeconds, Instant
+from runtime.models.fields import EpochSeconds, Timestamp
 from runtime.schema import Row, Ttl, partition, sort
 
 OPEN_RUN = "open"
@@ -28,10 +28,10 @@ class ProofRow(Row, table="proofs", frozen=True):
     id: Annotated[str, partition()]
     part: Annotated[str, sort()]
     version: int = 1
-    updated_at: Instant
+    updated_at: Timestamp
     content: bytes
     lease_owner: str | None = None
-    lease_expires_at: Instant | None = None
+    lease_expires_at: Timestamp | None = None
     expires_at: Annotated[EpochSeconds | None, Ttl()] = None
 
 

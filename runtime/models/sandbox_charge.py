@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from runtime.models.fields import EpochSeconds, Instant, MinorUnits
+from runtime.models.fields import EpochSeconds, MinorUnits, Timestamp
 from runtime.schema import Row, Ttl, partition, sort
 
 
@@ -33,7 +33,7 @@ class SandboxCharge(Row, table="sandbox_charges", frozen=True):
     refundable: MinorUnits | None = None
     refunds_fail: bool | None = None
     changed_account: Annotated[str | None, partition("gsi-changed")] = None
-    changed_at: Annotated[Instant | None, sort("gsi-changed")] = None
+    changed_at: Annotated[Timestamp | None, sort("gsi-changed")] = None
     event_id: str | None = None
     told_at: EpochSeconds | None = None
     revision: int | None = None
@@ -41,5 +41,5 @@ class SandboxCharge(Row, table="sandbox_charges", frozen=True):
     reinstated: MinorUnits | None = None
     response_code: str
     response_text: str
-    created_at: Instant
+    created_at: Timestamp
     expires_at: Annotated[EpochSeconds, Ttl()]

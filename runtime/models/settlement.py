@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, Field
 
-from runtime.models.fields import Instant, Record, SignedMinorUnits
+from runtime.models.fields import Record, SignedMinorUnits, Timestamp
 from runtime.schema import Row, UnlessDefault, partition, shown_in, sort
 
 SETTLEMENT_PREFIX: Final = "set_"
@@ -154,7 +154,7 @@ class Resolution(BaseModel, frozen=True):
     action: ResolutionAction
     note: str
     by: str
-    at: Instant
+    at: Timestamp
     linked: BeforeLink | None = None
 
 
@@ -216,7 +216,7 @@ class Settlement(Record, table="settlements", stream=True, frozen=True):
     remainder: dict[str, SignedMinorUnits] = Field(default_factory=dict)
     lines_done: int = 0
     last_line: int = 0
-    completed_at: Instant | None = None
+    completed_at: Timestamp | None = None
     last_resolution: LastResolution | None = None
 
 
@@ -271,4 +271,4 @@ class SettlementIdentity(Row, table="settlement_identities", frozen=True):
     line: int
     file_id: str
     file_line: int
-    created_at: Instant
+    created_at: Timestamp

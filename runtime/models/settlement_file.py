@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from runtime.models.fields import Instant, Record
+from runtime.models.fields import Record, Timestamp
 from runtime.models.settlement import SettlementDelta, SettlementFormat
 from runtime.schema import Row, UnlessDefault, partition, shown_in, sort
 
@@ -80,9 +80,9 @@ class SettlementFile(Record, table="settlement_files", stream=True, frozen=True)
     chunks_done: int = 0
     lines: int = 0
     settlement_ids: tuple[str, ...] = ()
-    upload_expires_at: Instant | None = None
+    upload_expires_at: Timestamp | None = None
     requested_by: str | None = None
-    completed_at: Instant | None = None
+    completed_at: Timestamp | None = None
 
 
 class SettlementChunk(Row, table="settlement_chunks", frozen=True):
@@ -108,7 +108,7 @@ class SettlementChunk(Row, table="settlement_chunks", frozen=True):
     duplicates: Annotated[tuple[int, ...], UnlessDefault()] = ()
     deltas: dict[str, SettlementDelta] = Field(default_factory=dict)
     version: int = 1
-    updated_at: Instant
+    updated_at: Timestamp
     cause: str
 
 
@@ -119,9 +119,9 @@ class SweepRound(Row, frozen=True):
     """
 
     id: str
-    started_at: Instant
+    started_at: Timestamp
     last_merchant: str | None = None
-    finished_at: Instant | None = None
+    finished_at: Timestamp | None = None
 
     table_schema = SettlementChunk.table_schema
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel
 
-from runtime.models.fields import Instant, MinorUnits, Record, SignedMinorUnits
+from runtime.models.fields import MinorUnits, Record, SignedMinorUnits, Timestamp
 from runtime.schema import UnlessDefault, partition, sort
 
 
@@ -33,7 +33,7 @@ class AuditStep(BaseModel, frozen=True):
     """One step of a transaction's life: the status it took, when, and who or what caused it."""
 
     status: TransactionStatus
-    at: Instant
+    at: Timestamp
     by: str
 
 
@@ -64,7 +64,7 @@ class Transaction(Record, table="transactions", stream=True, frozen=True):
     ]
     merchant_bucket: Annotated[str | None, partition("gsi-merchant")] = None
     open_bucket: Annotated[str | None, partition("gsi-open")] = None
-    next_action_at: Annotated[Instant | None, sort("gsi-open")] = None
+    next_action_at: Annotated[Timestamp | None, sort("gsi-open")] = None
     payment_id: Annotated[str, partition("gsi-payment")]
     processor_id: Annotated[str | None, partition("gsi-processor")] = None
     unsettled_bucket: Annotated[str | None, partition("gsi-unsettled")] = None
@@ -75,14 +75,14 @@ class Transaction(Record, table="transactions", stream=True, frozen=True):
     fee: MinorUnits = 0
     response_code: str | None = None
     response_text: str | None = None
-    processed_at: Instant | None = None
+    processed_at: Timestamp | None = None
     reason: str | None = None
     final: bool | None = None
     claim_key: str | None = None
     lease_owner: str | None = None
-    lease_expires_at: Instant | None = None
+    lease_expires_at: Timestamp | None = None
     settlement_id: str | None = None
-    settled_at: Instant | None = None
+    settled_at: Timestamp | None = None
     settlement_line: int | None = None
     learned_fee: Annotated[MinorUnits, UnlessDefault()] = 0
     """How much of `fee` the processor had not reported before its settlement file did."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from runtime.models.fields import Instant, MinorUnits, Record
+from runtime.models.fields import MinorUnits, Record, Timestamp
 from runtime.schema import UnlessDefault, partition, shown_in, sort
 
 MAX_LEGS = 20
@@ -63,8 +63,8 @@ class Transfer(Record, table="transfers", stream=True, frozen=True):
     posted_amount: MinorUnits | None = None
     failure_code: str | None = None
     failure_reason: str | None = None
-    expires_at: Annotated[Instant | None, sort("expiry-index")] = None
-    processed_at: Instant | None = None
+    expires_at: Annotated[Timestamp | None, sort("expiry-index")] = None
+    processed_at: Timestamp | None = None
     description: str | None = None
     metadata: dict[str, str] = Field(default_factory=dict)
     payment_id: str | None = None

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from runtime.models.fields import EpochSeconds, Instant, Record
+from runtime.models.fields import EpochSeconds, Record, Timestamp
 from runtime.schema import Encrypted, Row, Ttl, partition, shown_in, sort
 
 _URL_HASH_CHARACTERS = 32
@@ -60,7 +60,7 @@ class WebhookState(Record, frozen=True):
     merchant_bucket: Annotated[str, partition("gsi-merchant")]
     event_key: Annotated[str, sort("gsi-merchant")]
     retry_bucket: Annotated[str | None, partition("gsi-retry")] = None
-    next_retry: Annotated[Instant | None, sort("gsi-retry")] = None
+    next_retry: Annotated[Timestamp | None, sort("gsi-retry")] = None
     event_type: EventType
     sequence: int
     payment_id: str | None = None
@@ -69,7 +69,7 @@ class WebhookState(Record, frozen=True):
     attempts: int = 0
     attempts_before: int = 0
     by_hand: bool | None = None
-    last_attempt: Instant | None = None
+    last_attempt: Timestamp | None = None
     response_code: int | None = None
     failure_reason: str | None = None
     expires_at: Annotated[EpochSeconds, Ttl()]
@@ -97,10 +97,10 @@ class EndpointHealth(Row, frozen=True):
     version: int = 1
     failures: int = 0
     opened: int = 0
-    open_until: Instant | None = None
-    probe_until: Instant | None = None
-    gone_at: Instant | None = None
-    updated_at: Instant
+    open_until: Timestamp | None = None
+    probe_until: Timestamp | None = None
+    gone_at: Timestamp | None = None
+    updated_at: Timestamp
     expires_at: EpochSeconds | None = None
 
     table_schema = Webhook.table_schema

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from runtime.errors import StaleWrite, Unavailable
 from runtime.models.api_key import ApiKey, ApiKeyProfile
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 from runtime.models.idempotency import IdempotencyRecord
 from runtime.models.scope import Scope
 from runtime.repositories.creation import create_once
@@ -24,7 +24,7 @@ class ApiKeyEntry(BaseModel, frozen=True, hide_input_in_errors=True):
 
     prefix: str
     merchant_id: str
-    created_at: Instant
+    created_at: Timestamp
 
 
 class ApiKeyRepository:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ValidationError
 from runtime.domain.audit_chain import Unreadable
 from runtime.domain.images import text_of
 from runtime.models.audit import AuditRow
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 from runtime.models.scope import EVERYBODY, Scope
 from runtime.repositories.codec import Item
 from runtime.repositories.expressions import Key, at_least, below, between, equals
@@ -120,7 +120,7 @@ class AuditRepository:
         self,
         index: str,
         buckets: Sequence[str],
-        times: tuple[Instant, Instant],
+        times: tuple[Timestamp, Timestamp],
         *,
         before: str | None,
         page_size: int,

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import BaseModel
 
-from runtime.domain.ledger import fold_shard
+from runtime.domain.ledger import credit_shard_of
 from runtime.domain.proof_postings import PaymentFacts, TransactionFacts
 from runtime.domain.proof_rows import BalanceRow, Line
 from runtime.domain.proof_settlements import LineFacts
 from runtime.domain.settlement_flows import Move
 from runtime.domain.settlement_lines import line_partition
 from runtime.models.account import Account
-from runtime.models.entry import Entry, entry_partition, fold_sequence
+from runtime.models.entry import Entry, entry_partition, shard_sequence
 from runtime.models.payment import Payment
 from runtime.models.scope import EVERYBODY
 from runtime.models.settlement import SettlementLine
@@ -75,7 +75,7 @@ class _LineKey(BaseModel, frozen=True):
     line: int
 
 
-class Books:
+class VerificationReads:
     """Accounts, transfers, entries, payments, transactions and settlement lines."""
 
     def __init__(
@@ -160,7 +160,7 @@ class Books:
         Those of folded accounts are found by their keys; the others through an index, which may
         not know yet of an entry that is a second old.
         """
-        shard, sequence = fold_shard(transfer.id), fold_sequence(transfer.operation_id)
+        shard, sequence = credit_shard_of(transfer.id), shard_sequence(transfer.operation_id)
         known = {
             (entry_partition(account, shard), sequence) for account in transfer.folded_accounts
         }

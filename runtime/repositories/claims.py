@@ -8,7 +8,7 @@ from datetime import datetime
 from pydantic import BaseModel
 
 from runtime.domain.instants import to_epoch_seconds
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 from runtime.models.idempotency import ClaimState, IdempotencyRecord
 from runtime.models.scope import EVERYBODY, Scope
 from runtime.repositories.expressions import (
@@ -51,7 +51,7 @@ class ClaimEntry(BaseModel, frozen=True):
     """A claim as a merchant's index shows it."""
 
     key: str
-    created_at: Instant
+    created_at: Timestamp
 
     @property
     def place(self) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Final, NoReturn, Protocol, TypeVar
 from boto3.dynamodb.types import Binary, TypeDeserializer, TypeSerializer
 from pydantic import BaseModel, TypeAdapter
 
-from runtime.errors import IntegrityError, KeyForgotten, SealedPlace
+from runtime.errors import EncryptedField, IntegrityError, KeyForgotten
 from runtime.schema import Purpose, Row, TableSchema
 
 Item = Mapping[str, Any]
@@ -32,7 +32,7 @@ _deserializer = TypeDeserializer()
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class FieldLocation:
     """Where an enciphered value lives; a ciphertext opens only in the place it was made for."""
 
     purpose: Purpose
@@ -49,15 +49,15 @@ class FieldCipher(Protocol):
         """Have the subject's key at hand. Raises KeysUnavailable."""
         ...
 
-    def encrypt(self, place: Place, plaintext: bytes) -> bytes:
+    def encrypt(self, place: FieldLocation, plaintext: bytes) -> bytes:
         """Encipher for `place`."""
         ...
 
-    def decrypt(self, place: Place, ciphertext: bytes) -> bytes:
+    def decrypt(self, place: FieldLocation, ciphertext: bytes) -> bytes:
         """Open what `encrypt` made for the same place. Raises IntegrityError for anything else."""
         ...
 
-    def is_current(self, place: Place, ciphertext: bytes) -> bool:
+    def is_current(self, place: FieldLocation, ciphertext: bytes) -> bool:
         """Whether today's key would make `ciphertext`; nothing is opened."""
         ...
 
@@ -69,15 +69,15 @@ class NoCipher:
         """Always refuses."""
         raise AssertionError(f"no {purpose} key of {subject} is at hand")
 
-    def encrypt(self, place: Place, plaintext: bytes) -> NoReturn:
+    def encrypt(self, place: FieldLocation, plaintext: bytes) -> NoReturn:
         """Always refuses."""
         raise AssertionError(f"{place.table}.{place.attribute} is encrypted; no key is at hand")
 
-    def decrypt(self, place: Place, ciphertext: bytes) -> NoReturn:
+    def decrypt(self, place: FieldLocation, ciphertext: bytes) -> NoReturn:
         """Always refuses."""
         raise AssertionError(f"{place.table}.{place.attribute} is encrypted; no key is at hand")
 
-    def is_current(self, place: Place, ciphertext: bytes) -> NoReturn:
+    def is_current(self, place: FieldLocation, ciphertext: bytes) -> NoReturn:
         """Always refuses."""
         raise AssertionError(f"{place.table}.{place.attribute} is encrypted; no key is at hand")
 
@@ -170,9 +170,9 @@ class Codec:
         return _unpacked(self._cipher.decrypt(_place(schema, name, values), values[name]))
 
 
-def _place(schema: TableSchema, attribute: str, values: Mapping[str, Any]) -> Place:
+def _place(schema: TableSchema, attribute: str, values: Mapping[str, Any]) -> FieldLocation:
     mark = schema.encrypted[attribute]
-    return Place(
+    return FieldLocation(
         purpose=mark.purpose,
         subject=str(values[mark.subject]),
         table=schema.name,
@@ -183,9 +183,9 @@ def _place(schema: TableSchema, attribute: str, values: Mapping[str, Any]) -> Pl
 
 def _sealed_place(
     schema: TableSchema, attribute: str, item: Item, values: Mapping[str, Any]
-) -> SealedPlace:
+) -> EncryptedField:
     key = "/".join(str(values[name]) for name in schema.key_names)
-    return SealedPlace(schema.name, key, attribute, item.get(OWNER, {}).get("S"))
+    return EncryptedField(schema.name, key, attribute, item.get(OWNER, {}).get("S"))
 
 
 @cache

@@ -13,7 +13,7 @@ from runtime.errors import KeyForgotten, Locked, NotFound, PlatformError, StaleW
 from runtime.models.change import ChangeContext
 from runtime.models.customer import Customer, CustomerProfile
 from runtime.models.data_key import DataKey, key_owner
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 from runtime.models.idempotency import IdempotencyRecord
 from runtime.models.scope import Scope
 from runtime.repositories.creation import create_once
@@ -49,8 +49,8 @@ class CustomerLock(BaseModel, frozen=True, hide_input_in_errors=True):
     id: str
     merchant_id: str
     failed_attempts: int = 0
-    locked_until: Instant | None = None
-    erased_at: Instant | None = None
+    locked_until: Timestamp | None = None
+    erased_at: Timestamp | None = None
 
 
 class CustomerStanding(BaseModel, frozen=True, hide_input_in_errors=True):
@@ -59,7 +59,7 @@ class CustomerStanding(BaseModel, frozen=True, hide_input_in_errors=True):
     id: str
     merchant_id: str
     version: int
-    erased_at: Instant | None = None
+    erased_at: Timestamp | None = None
 
 
 class CustomerTokens(BaseModel, frozen=True, hide_input_in_errors=True):
@@ -67,7 +67,7 @@ class CustomerTokens(BaseModel, frozen=True, hide_input_in_errors=True):
 
     id: str
     merchant_id: str
-    erased_at: Instant | None = None
+    erased_at: Timestamp | None = None
     payment_tokens: Annotated[dict[str, str], Field(repr=False)] = Field(default_factory=dict)
 
 
@@ -76,7 +76,7 @@ def customer_of(merchant_id: str) -> tuple[Condition, ...]:
     return equals("merchant_id", merchant_id), absent("erased_at")
 
 
-def unlocked(at: Instant) -> Condition:
+def unlocked(at: Timestamp) -> Condition:
     """No lock stands at `at`."""
     return any_of(absent("locked_until"), at_most("locked_until", at))
 
@@ -87,7 +87,7 @@ def without_failures() -> Condition:
 
 
 def customer_refusal(
-    customer: CustomerLock | None, customer_id: str, merchant_id: str, at: Instant
+    customer: CustomerLock | None, customer_id: str, merchant_id: str, at: Timestamp
 ) -> PlatformError | None:
     """Why the merchant may not act for this customer at `at`; None: it may."""
     if customer is None or customer.merchant_id != merchant_id or customer.erased_at:
@@ -196,7 +196,7 @@ class CustomerRepository:
         return None if row is None or row.erased_at else row
 
     def erase(
-        self, before: CustomerStanding, at: Instant, context: ChangeContext, *, token: str
+        self, before: CustomerStanding, at: Timestamp, context: ChangeContext, *, token: str
     ) -> None:
         """Erase a customer's data keys and everything personal of its row, in one commit.
 

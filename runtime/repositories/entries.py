@@ -15,8 +15,8 @@ from runtime.domain.ids import highest_id, lowest_id
 from runtime.domain.instants import to_datetime
 from runtime.domain.ledger import operation_time
 from runtime.models.account import PROFILE_SHARD
-from runtime.models.entry import Entry, entry_partition, fold_sequence
-from runtime.models.fields import Instant
+from runtime.models.entry import Entry, entry_partition, shard_sequence
+from runtime.models.fields import Timestamp
 from runtime.models.scope import EVERYBODY
 from runtime.repositories.expressions import Condition, at_least, at_most, below, equals
 from runtime.repositories.store import Store
@@ -31,7 +31,7 @@ class EntryLine(BaseModel, frozen=True):
 
     sequence: str
     amount: int
-    created_at: Instant
+    created_at: Timestamp
     balance_after: int | None = None
     fold_version: int | None = None
 
@@ -93,7 +93,7 @@ class EntryRepository:
 
     def has_operation(self, account_id: str, shard: str, operation_id: str) -> bool:
         """Whether a shard has its entry of an operation."""
-        sequence = fold_sequence(operation_id)
+        sequence = shard_sequence(operation_id)
         lines = self._lines(account_id, shard, equals("sequence", sequence), page_size=1)
         return next(lines, None) is not None
 
@@ -125,7 +125,7 @@ class EntryRepository:
 
         Raises ValidationError where an entry was edited past reading.
         """
-        sequence = fold_sequence(operation_id)
+        sequence = shard_sequence(operation_id)
         if not sequence:
             return []
         keys = [

@@ -2,7 +2,8 @@
 
 An entry is put, if it does not exist, in the same transaction as the shard's new sum; so a transfer
 that comes again finds its entry and adds nothing. A transfer always meets the same credit shard
-(domain.ledger.fold_shard), whoever folds it. What the shards hold can be consolidated into row 00.
+(domain.ledger.credit_shard_of), whoever folds it. What the shards hold can be consolidated into
+row 00.
 """
 
 from __future__ import annotations
@@ -17,19 +18,19 @@ from pydantic import BaseModel
 
 from runtime.domain.buckets import account_status_bucket
 from runtime.domain.hot_accounts import HotBalance, debit_shards
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.domain.ledger import ChartAccount, is_receivable
 from runtime.errors import StaleWrite, Unavailable
 from runtime.models.account import PROFILE_SHARD, Account, AccountStatus, AccountType, Posting
 from runtime.models.change import ChangeContext
-from runtime.models.entry import Entry, entry_partition, fold_sequence
-from runtime.models.fields import Instant
+from runtime.models.entry import Entry, entry_partition, shard_sequence
+from runtime.models.fields import Timestamp
 from runtime.models.scope import EVERYBODY
 from runtime.repositories.expressions import Put, Write, above, absent, equals, put, update
 from runtime.repositories.refusals import TransactionRefused
 from runtime.repositories.store import Store
 
-MAX_FOLDED_AT_ONCE = 50
+MAX_SHARD_CREDITS = 50
 """Entries of one commit: with the fold row half of DynamoDB's 100 actions, far below 4 MB."""
 MAX_CONSOLIDATED_AT_ONCE = 49
 """Shards of one commit: each with its entry, and row 00, below DynamoDB's 100 actions."""
@@ -41,7 +42,7 @@ ROWS_PAGE = 100
 
 
 @dataclass(frozen=True, slots=True)
-class FoldTarget:
+class CreditShard:
     """A folded account, as much of it as its fold rows repeat."""
 
     account_id: str
@@ -51,13 +52,13 @@ class FoldTarget:
 
 
 @dataclass(frozen=True, slots=True)
-class FoldItem:
+class ShardCredit:
     """What one transfer changes in the account, in minor units, not zero."""
 
     transfer_id: str
     operation_id: str
     amount: int
-    processed_at: Instant
+    processed_at: Timestamp
 
 
 ChangeOf = Callable[[str], ChangeContext]
@@ -74,7 +75,7 @@ class _Shard(BaseModel, frozen=True):
     balance: int
 
 
-class FoldRepository:
+class ShardRepository:
     """The rows of folded accounts, with their entries."""
 
     def __init__(self, store: Store) -> None:
@@ -92,7 +93,7 @@ class FoldRepository:
         """Store row 00 of an account of the chart, if it is not there."""
         if account.id in self._profiles:
             return
-        status, at = AccountStatus.ACTIVE, to_instant(now)
+        status, at = AccountStatus.ACTIVE, to_timestamp(now)
         profile = Account(
             id=account.id,
             merchant_id=account.merchant_id,
@@ -116,21 +117,21 @@ class FoldRepository:
 
     def fold(
         self,
-        target: FoldTarget,
+        target: CreditShard,
         shard: str,
-        items: Sequence[FoldItem],
+        items: Sequence[ShardCredit],
         context: ChangeContext,
         now: datetime,
     ) -> None:
         """Add what `items` change to one fold row, each exactly once. Raises Unavailable."""
-        for start in range(0, len(items), MAX_FOLDED_AT_ONCE):
-            self._fold(target, shard, items[start : start + MAX_FOLDED_AT_ONCE], context, now)
+        for start in range(0, len(items), MAX_SHARD_CREDITS):
+            self._fold(target, shard, items[start : start + MAX_SHARD_CREDITS], context, now)
 
     def _fold(
         self,
-        target: FoldTarget,
+        target: CreditShard,
         shard: str,
-        items: Sequence[FoldItem],
+        items: Sequence[ShardCredit],
         context: ChangeContext,
         now: datetime,
     ) -> None:
@@ -215,7 +216,7 @@ class FoldRepository:
         status: AccountStatus | None,
     ) -> int:
         """One part; shards that others change meanwhile are left out. Returns the sum moved."""
-        operation_id, at = self._store.outside.new_id("swp", now), to_instant(now)
+        operation_id, at = self._store.outside.new_id("swp", now), to_timestamp(now)
         context, left = change(operation_id), list(shards)
         must_be = [equals("posting", Posting.FOLDED)]
         if status is not None:
@@ -265,13 +266,13 @@ def _replace(before: Account | None, after: Account) -> Put:
 
 def _added(
     before: Account | None,
-    target: FoldTarget,
+    target: CreditShard,
     shard: str,
-    items: Sequence[FoldItem],
+    items: Sequence[ShardCredit],
     context: ChangeContext,
     now: datetime,
 ) -> Account:
-    at, last = to_instant(now), max(items, key=lambda item: fold_sequence(item.operation_id))
+    at, last = to_timestamp(now), max(items, key=lambda item: shard_sequence(item.operation_id))
     total = sum(item.amount for item in items)
     if before is None:
         return Account(
@@ -299,10 +300,10 @@ def _added(
     )
 
 
-def _entry(target: FoldTarget, shard: str, item: FoldItem, fold_version: int) -> Entry:
+def _entry(target: CreditShard, shard: str, item: ShardCredit, fold_version: int) -> Entry:
     return Entry(
         account_shard=entry_partition(target.account_id, shard),
-        sequence=fold_sequence(item.operation_id),
+        sequence=shard_sequence(item.operation_id),
         transfer_id=item.transfer_id,
         operation_id=item.operation_id,
         account_id=target.account_id,
@@ -313,7 +314,7 @@ def _entry(target: FoldTarget, shard: str, item: FoldItem, fold_version: int) ->
     )
 
 
-def _emptied(row: Account, operation_id: str, context: ChangeContext, at: Instant) -> Account:
+def _emptied(row: Account, operation_id: str, context: ChangeContext, at: Timestamp) -> Account:
     return row.model_copy(
         update={
             **context.stamp(),
@@ -329,7 +330,7 @@ def _emptied(row: Account, operation_id: str, context: ChangeContext, at: Instan
 def _swept(before: Account, after: Account) -> Entry:
     return Entry(
         account_shard=entry_partition(before.id, before.shard),
-        sequence=fold_sequence(after.last_operation_id or ""),
+        sequence=shard_sequence(after.last_operation_id or ""),
         transfer_id=after.last_operation_id,
         operation_id=after.last_operation_id or "",
         account_id=before.id,

@@ -29,7 +29,7 @@ from runtime.errors import (
     InvalidValue,
     PlatformError,
     StaleWrite,
-    TouchesFolded,
+    TouchesHotAccounts,
 )
 from runtime.models.account import Account, Posting
 from runtime.models.customer import Customer
@@ -72,7 +72,7 @@ HOT_CONFLICT_CAP_SECONDS: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Beginning:
+class TransferCommit:
     """A transfer or hold to be begun. `movements` leaves out what is folded later.
 
     `hot`: those of the movements whose accounts are known to be hot, with the balance as it was
@@ -102,7 +102,7 @@ class Resolution:
     claim: IdempotencyRecord | None
 
 
-def _of_customer(wanted: Beginning) -> tuple[Update | Check, ...]:
+def _of_customer(wanted: TransferCommit) -> tuple[Update | Check, ...]:
     transfer, at = wanted.transfer, wanted.operation.at
     customer_id, owner = transfer.customer_id, transfer.merchant_id
     if customer_id is None:
@@ -119,13 +119,13 @@ class LedgerRepository:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def begin(self, wanted: Beginning) -> None:
+    def begin(self, wanted: TransferCommit) -> None:
         """All of a transfer or hold, or nothing.
 
         Raises, judged in this order: NotFound for what is another's, AlreadyClaimed, NotFound,
-        Forbidden, InactiveAccount, CurrencyMismatch, Locked, InsufficientFunds; TouchesFolded for
-        hot accounts that `hot` lacks; StaleWrite when `versions` or balances of hot accounts have
-        passed; FailedBefore. InvalidValue for more than one commit can hold.
+        Forbidden, InactiveAccount, CurrencyMismatch, Locked, InsufficientFunds; TouchesHotAccounts
+        for hot accounts that `hot` lacks; StaleWrite when `versions` or balances of hot accounts
+        have passed; FailedBefore. InvalidValue for more than one commit can hold.
         """
         writes: list[Write] = [*self._touches(wanted), put(wanted.transfer).when(absent("id"))]
         if wanted.claim is not None:
@@ -144,7 +144,7 @@ class LedgerRepository:
         except TransactionRefused as refused:
             raise self._refusal(wanted, refused.failed, claimed) from refused
 
-    def try_out(self, wanted: Beginning) -> None:
+    def try_out(self, wanted: TransferCommit) -> None:
         """Judge a transfer without writing anything. Raises what `begin` raises."""
         checks = [
             Check(touch.schema, touch.key, touch.condition)
@@ -223,7 +223,7 @@ class LedgerRepository:
                 raise Internal(f"{before.id}: its accounts do not hold what it holds") from refused
             raise StaleWrite("transfers", f"{before.id} is resolved or expired") from refused
 
-    def _touches(self, wanted: Beginning) -> list[Update | Check]:
+    def _touches(self, wanted: TransferCommit) -> list[Update | Check]:
         """What stands first in the transaction: the accounts, then the customer."""
         return [
             *(_touch(movement, wanted) for movement in wanted.movements),
@@ -234,7 +234,7 @@ class LedgerRepository:
 
     def _refusal(
         self,
-        wanted: Beginning,
+        wanted: TransferCommit,
         failed: Mapping[int, Mapping[str, Any]],
         claimed: Sequence[int] = (),
     ) -> Exception:
@@ -279,14 +279,14 @@ class LedgerRepository:
         return AlreadyClaimed(self._claim(item)) if item else refused
 
 
-def _touch(movement: Movement, wanted: Beginning) -> Update | Check:
+def _touch(movement: Movement, wanted: TransferCommit) -> Update | Check:
     terms, operation, account_id = wanted.terms, wanted.operation, movement.account_id
     if account_id in wanted.hot:
         return begin_hot_movement(movement, terms, operation, wanted.hot[account_id])
     return begin_movement(movement, terms, operation, wanted.versions.get(account_id))
 
 
-def _shard_checks(wanted: Beginning) -> list[Check]:
+def _shard_checks(wanted: TransferCommit) -> list[Check]:
     seen = ((movement, wanted.hot.get(movement.account_id)) for movement in wanted.movements)
     return [
         each
@@ -305,7 +305,7 @@ def _must_fit(writes: int) -> None:
         )
 
 
-def _whole(account: Account, wanted: Beginning) -> Account:
+def _whole(account: Account, wanted: TransferCommit) -> Account:
     """A hot account with what its shards held, so that it can be judged like any other."""
     seen = wanted.hot.get(account.id)
     if seen is None or seen.version != account.version:
@@ -318,7 +318,7 @@ def _whole(account: Account, wanted: Beginning) -> Account:
     )
 
 
-def _account_refusal(touched: Sequence[Touched], wanted: Beginning) -> Exception:
+def _account_refusal(touched: Sequence[Touched], wanted: TransferCommit) -> Exception:
     """The refusal by the rules, or what the service can do something about."""
     refusal = first_refusal(touched, wanted.terms)
     if refusal is not None and not isinstance(refusal, InsufficientFunds):
@@ -329,13 +329,13 @@ def _account_refusal(touched: Sequence[Touched], wanted: Beginning) -> Exception
         if account.posting is Posting.FOLDED and account.id not in wanted.hot
     )
     if met:
-        return TouchesFolded(met)
+        return TouchesHotAccounts(met)
     moved_on = any(_has_moved_on(account, wanted) for _, account in touched)
     if refusal is None or moved_on:
         return StaleWrite("accounts", "a balance moved on")
     return refusal
 
 
-def _has_moved_on(account: Account, wanted: Beginning) -> bool:
+def _has_moved_on(account: Account, wanted: TransferCommit) -> bool:
     seen = wanted.hot.get(account.id)
     return seen is not None and seen.version != account.version

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from runtime.domain.instants import to_instant
-from runtime.domain.lock_out import LockOut, Standing, standing_of
+from runtime.domain.instants import to_timestamp
+from runtime.domain.lock_out import Lockout, Standing, standing_of
 from runtime.models.change import ChangeContext
 from runtime.models.customer import Customer
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 from runtime.repositories.codec import Codec, Item
 from runtime.repositories.customers import CustomerLock, customer_of, unlocked
 from runtime.repositories.expressions import (
@@ -41,15 +41,15 @@ class Attempt:
     customer_id: str
     merchant_id: str
     failed: bool
-    rule: LockOut
+    rule: Lockout
     context: ChangeContext
     now: datetime
     also_locked: tuple[Update, ...] = ()
 
     @property
-    def at(self) -> Instant:
+    def at(self) -> Timestamp:
         """When it ended, as it is stored."""
-        return to_instant(self.now)
+        return to_timestamp(self.now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class CountedAttempt:
 
 
 def end_of_failures(
-    customer_id: str, merchant_id: str, at: Instant, context: ChangeContext, *more: Condition
+    customer_id: str, merchant_id: str, at: Timestamp, context: ChangeContext, *more: Condition
 ) -> Update:
     """A success: failures are counted from zero again, if no lock stands and `more` hold."""
     step = Update(Customer.table_schema, {"id": customer_id}, removed=("locked_until",))
@@ -126,5 +126,5 @@ def _failed(attempt: Attempt, standing: Standing) -> Update:
     return stamped.when(*customer_of(attempt.merchant_id), *conditions)
 
 
-def _stamped(step: Update, at: Instant, context: ChangeContext) -> Update:
+def _stamped(step: Update, at: Timestamp, context: ChangeContext) -> Update:
     return step.add(version=1).assign(updated_at=at, **context.stamp())

@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from runtime.errors import StaleWrite
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 from runtime.models.idempotency import IdempotencyRecord
 from runtime.models.merchant import (
     Merchant,
@@ -36,7 +36,7 @@ class WebhookEndpoint(BaseModel, frozen=True, hide_input_in_errors=True):
     webhook_secret: Annotated[str, Field(repr=False)]
     previous_webhook_secrets: Annotated[tuple[PreviousSecret, ...], Field(repr=False)] = ()
 
-    def secrets(self, at: Instant) -> tuple[str, ...]:
+    def secrets(self, at: Timestamp) -> tuple[str, ...]:
         """Those that sign at `at`: several while the merchant changes over."""
         before = (each.secret for each in self.previous_webhook_secrets if each.until > at)
         return (self.webhook_secret, *before)

@@ -7,11 +7,11 @@ from datetime import datetime
 
 from runtime.domain.account_rules import ORDINARY_TYPES, Terms
 from runtime.domain.hot_accounts import HotBalance
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.domain.ledger import Movement
 from runtime.models.account import PROFILE_SHARD, Account, AccountStatus, Posting
 from runtime.models.change import ChangeContext
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 from runtime.repositories.customers import unlocked
 from runtime.repositories.expressions import (
     Check,
@@ -38,9 +38,9 @@ class Operation:
     now: datetime
 
     @property
-    def at(self) -> Instant:
+    def at(self) -> Timestamp:
         """When, as it is stored."""
-        return to_instant(self.now)
+        return to_timestamp(self.now)
 
 
 def begin_movement(
@@ -96,7 +96,7 @@ def resolve_movement(movement: Movement, operation: Operation) -> Update:
     return _moved(movement, operation).when(*held)
 
 
-def lock_account(account_id: str, owner: str, until: Instant, operation: Operation) -> Update:
+def lock_account(account_id: str, owner: str, until: Timestamp, operation: Operation) -> Update:
     """Lock an immediate account of `owner`, unless a lock stands."""
     return stamped(
         update(Account, account_key(account_id)).assign(locked_until=until), operation

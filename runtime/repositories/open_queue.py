@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 from pydantic import BaseModel
 
 from runtime.domain.buckets import OPEN_QUEUE, all_buckets
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.models.payment import Payment
 from runtime.models.scope import EVERYBODY
 from runtime.models.transaction import Transaction
@@ -73,7 +73,7 @@ class OpenQueue:
         return {row.id: row.merchant_id for row in rows if isinstance(row.merchant_id, str)}
 
     def _of_bucket(self, model: Model, bucket: str, now: datetime) -> list[Open]:
-        conditions = (equals("open_bucket", bucket), at_most("next_action_at", to_instant(now)))
+        conditions = (equals("open_bucket", bucket), at_most("next_action_at", to_timestamp(now)))
         most = -(-self.most // self.buckets)
         oldest = self._first(model, conditions, most, newest_first=False)
         if len(oldest) < most:

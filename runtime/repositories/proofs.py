@@ -12,8 +12,8 @@ from typing import Generic, TypeVar
 
 from pydantic import BaseModel
 
-from runtime.domain.instants import to_epoch_seconds, to_instant
-from runtime.domain.proof import ProofReport
+from runtime.domain.instants import to_epoch_seconds, to_timestamp
+from runtime.domain.proof import LedgerVerificationReport
 from runtime.errors import StaleWrite
 from runtime.models.proof import LATEST, OPEN_RUN, REPORT_PART, RUN_PART, ProofRow
 from runtime.models.scope import EVERYBODY
@@ -37,15 +37,15 @@ class Stored(Generic[Content]):
     version: int
 
 
-class ProofRepository:
+class VerificationRepository:
     """The proofs table."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def latest(self) -> ProofReport | None:
+    def latest(self) -> LedgerVerificationReport | None:
         """The last completed run's report."""
-        stored = self._read(LATEST, REPORT_PART, ProofReport)
+        stored = self._read(LATEST, REPORT_PART, LedgerVerificationReport)
         return None if stored is None else stored.content
 
     def open_run(self, model: type[Content]) -> Stored[Content] | None:
@@ -68,13 +68,13 @@ class ProofRepository:
         row = self._row(OPEN_RUN, RUN_PART, stored, now, expires=False).model_copy(
             update={
                 "lease_owner": owner,
-                "lease_expires_at": to_instant(lease) if owner is not None else None,
+                "lease_expires_at": to_timestamp(lease) if owner is not None else None,
             }
         )
         free = any_of(
             absent("lease_owner"),
             equals("lease_owner", owner or ""),
-            at_most("lease_expires_at", to_instant(now)),
+            at_most("lease_expires_at", to_timestamp(now)),
         )
         write = put(row)
         if owner is None or by_force:
@@ -93,9 +93,11 @@ class ProofRepository:
         self._commit(self._unchanged(put(row), stored), now=now)
         return Stored(stored.content, row.version)
 
-    def complete(self, report: ProofReport, run: Stored[Content], now: datetime) -> None:
+    def complete(
+        self, report: LedgerVerificationReport, run: Stored[Content], now: datetime
+    ) -> None:
         """Store the report, as its run's and as the latest; close the run. Raises StaleWrite."""
-        first: Stored[ProofReport] = Stored(report, 0)
+        first: Stored[LedgerVerificationReport] = Stored(report, 0)
         closed = self._row(OPEN_RUN, RUN_PART, run, now, expires=False)
         writes = [
             self._unchanged(put(closed), run),
@@ -120,7 +122,7 @@ class ProofRepository:
             id=id_,
             part=part,
             version=stored.version + 1,
-            updated_at=to_instant(now),
+            updated_at=to_timestamp(now),
             content=content,
             expires_at=kept_until if expires else None,
         )

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 from runtime.models.sandbox_charge import SandboxCharge
 from runtime.models.scope import EVERYBODY
 from runtime.repositories.expressions import Update, Write, absent, at_least, equals, put, update
@@ -73,7 +73,7 @@ class SandboxChargeRepository:
         return True
 
     def bring_back(
-        self, refund: SandboxCharge, event_id: str, changed_at: Instant, *, token: str
+        self, refund: SandboxCharge, event_id: str, changed_at: Timestamp, *, token: str
     ) -> None:
         """Let a refund come back from the customer's bank: once, and its charge has it again."""
         assert refund.charge is not None, f"{refund.reference} names no charge"
@@ -96,7 +96,7 @@ class SandboxChargeRepository:
             if 0 not in refused.failed:
                 raise
 
-    def changed(self, account: str, since: Instant) -> Iterator[str]:
+    def changed(self, account: str, since: Timestamp) -> Iterator[str]:
         """References of an account's disputes and returned refunds that changed since then."""
         key = (equals("changed_account", account), at_least("changed_at", since))
         rows = self._store.query(

@@ -15,14 +15,14 @@ from runtime.repositories.expressions import Key, change, equals
 from runtime.repositories.refusals import TransactionRefused
 from runtime.repositories.store import StalePage, Store
 
-SEALED_MODELS: tuple[type[Customer] | type[Merchant], ...] = (Customer, Merchant)
+ENCRYPTED_MODELS: tuple[type[Customer] | type[Merchant], ...] = (Customer, Merchant)
 """Lasting rows. Stored answers go after a day, and their keys stay."""
 SWEEP_PAGE = 200
 
 RecordT = TypeVar("RecordT", bound=Record)
 
 
-class SealedRows:
+class EncryptedRows:
     """The tables with enciphered fields."""
 
     def __init__(self, store: Store) -> None:

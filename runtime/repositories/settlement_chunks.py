@@ -8,7 +8,7 @@ from itertools import islice
 from runtime.domain.settlement_lines import line_partition
 from runtime.errors import StaleWrite
 from runtime.models.change import ChangeContext
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 from runtime.models.scope import EVERYBODY
 from runtime.models.settlement import Settlement, SettlementLine
 from runtime.models.settlement_file import (
@@ -127,7 +127,7 @@ class SettlementChunkRepository:
             raise StaleWrite("settlement_files", detail) from refused
 
 
-def stepped_chunk(chunk: SettlementChunk, at: Instant, cause: str) -> SettlementChunk:
+def stepped_chunk(chunk: SettlementChunk, at: Timestamp, cause: str) -> SettlementChunk:
     """The chunk, done."""
     return chunk.model_copy(
         update={"done": True, "version": chunk.version + 1, "updated_at": at, "cause": cause}

@@ -12,8 +12,8 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from runtime.domain.buckets import UNFOLDED_BUCKETS, UNFOLDED_QUEUE, bucket_for
-from runtime.domain.totals import CountStep, Place, added_up
+from runtime.domain.buckets import UNCOMPACTED_BUCKETS, UNCOMPACTED_QUEUE, bucket_for
+from runtime.domain.totals import CountStep, TotalKey, added_up
 from runtime.models.scope import EVERYBODY
 from runtime.models.total import (
     COUNTED_ITEM,
@@ -44,7 +44,7 @@ from runtime.repositories.store import MAX_TRANSACTION_ITEMS, Store
 
 DAYS_PAGE: Final = 1_000
 """Rows of one merchant or bucket that one Query reads: about 300 KB."""
-UNFOLDED_PAGE: Final = 1_000
+UNCOMPACTED_PAGE: Final = 1_000
 _AFTER_EVERY_CURRENCY: Final = "#~"
 
 
@@ -60,7 +60,7 @@ class MovedMeanwhile(Exception):
     """Figures of the merchant have moved since they were read, or have been changed."""
 
 
-class UnfoldedRow(BaseModel, frozen=True):
+class UncompactedRow(BaseModel, frozen=True):
     """A bucket's row as `gsi-unfolded` shows it."""
 
     id: str
@@ -136,14 +136,14 @@ class TotalsRepository:
 
     # ------------------------------------------------------------ folding
 
-    def unfolded(self, shard: str, before_day: str) -> Iterator[UnfoldedRow]:
+    def unfolded(self, shard: str, before_day: str) -> Iterator[UncompactedRow]:
         """Bucket rows of days before this one, oldest first; the index may lag some seconds."""
         conditions = (equals("unfolded", shard), below("item", before_day))
         return self._store.query(
-            Total, UnfoldedRow, conditions, page_size=UNFOLDED_PAGE, index="gsi-unfolded"
+            Total, UncompactedRow, conditions, page_size=UNCOMPACTED_PAGE, index="gsi-unfolded"
         )
 
-    def rows(self, keys: Sequence[UnfoldedRow]) -> list[Total]:
+    def rows(self, keys: Sequence[UncompactedRow]) -> list[Total]:
         """Those rows that are still there, strongly consistent."""
         wanted: list[Key] = [{"id": each.id, "item": each.item} for each in keys]
         return self._store.get_many(Total, wanted, Total, EVERYBODY)
@@ -169,7 +169,7 @@ class TotalsRepository:
 
         Steps of payments may go on meanwhile: they change what is right by the same.
         """
-        row = _add(Place(bucket, group.item), difference)
+        row = _add(TotalKey(bucket, group.item), difference)
         self._move([_step_mark(group.merchant_id, mark), row], token)
 
     def _move(self, writes: Sequence[Write], token: str) -> None:
@@ -181,7 +181,7 @@ class TotalsRepository:
 
 def fitting(steps: Sequence[CountStep]) -> list[CountStep]:
     """The first of these steps, as many as one commit takes."""
-    places: set[Place] = set()
+    places: set[TotalKey] = set()
     for at, step in enumerate(steps):
         places.update(step.moves())
         if at + 1 + len(places) > MAX_TRANSACTION_ITEMS:
@@ -190,7 +190,7 @@ def fitting(steps: Sequence[CountStep]) -> list[CountStep]:
 
 
 def _writes(steps: Sequence[CountStep]) -> list[Write]:
-    sums: dict[Place, Figures] = {}
+    sums: dict[TotalKey, Figures] = {}
     writes: list[Write] = []
     for step in steps:
         writes.append(put(step.after).when(*_still(step.before)))
@@ -207,10 +207,10 @@ def _still(counted: CountedPayment | None) -> tuple[Condition, ...]:
     return tuple(equals(name, getattr(counted, name)) for name in sorted(names))
 
 
-def _add(place: Place, figures: Figures) -> Update:
+def _add(place: TotalKey, figures: Figures) -> Update:
     row = update(Total, {"id": place.bucket, "item": place.item})
     merchant_id = place.bucket.partition("#")[0]  # all rows of one are found together
-    row = row.assign(unfolded=bucket_for(UNFOLDED_QUEUE, merchant_id, UNFOLDED_BUCKETS))
+    row = row.assign(unfolded=bucket_for(UNCOMPACTED_QUEUE, merchant_id, UNCOMPACTED_BUCKETS))
     return row.count(**figures.not_zero(), version=1)
 
 

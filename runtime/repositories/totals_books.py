@@ -7,7 +7,7 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 from runtime.models.payment import Payment, PaymentStatus
 from runtime.models.total import COUNTED_ITEM, MARK_ITEM, Figures, Group, Total
 from runtime.repositories.store import MAX_TRANSACTION_ITEMS, Store
@@ -24,7 +24,7 @@ class CountablePayment(BaseModel, frozen=True):
     version: int
     merchant_id: str
     merchant_bucket: str | None = None
-    created_at: Instant
+    created_at: Timestamp
     status: PaymentStatus
     currency: str
     amount_captured: int = 0
@@ -37,7 +37,7 @@ class _AnyRow(Figures, frozen=True):
     item: str
 
 
-class TotalsBooks:
+class TotalsScan:
     """Both tables, strongly consistent."""
 
     def __init__(self, store: Store, *, page_size: int = MAX_TRANSACTION_ITEMS) -> None:

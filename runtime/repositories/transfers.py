@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import BaseModel
 
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 from runtime.models.scope import Scope
 from runtime.models.transfer import Transfer, TransferStatus
 from runtime.repositories.expressions import Key, at_most, equals
@@ -24,7 +24,7 @@ class DueHold(BaseModel, frozen=True):
     """A hold whose time is over, as `expiry-index` shows it."""
 
     id: str
-    expires_at: Instant
+    expires_at: Timestamp
 
 
 class TransferRepository:
@@ -57,7 +57,7 @@ class TransferRepository:
         lists = IdLists(self._store, Transfer, TransferEntry)
         return lists.newest_first(index, buckets, after_id=after_id, page_size=page_size)
 
-    def due_holds(self, bucket: str, at: Instant, *, page_size: int) -> Iterator[DueHold]:
+    def due_holds(self, bucket: str, at: Timestamp, *, page_size: int) -> Iterator[DueHold]:
         """Open holds of one bucket whose time was over at `at`, the oldest first."""
         return self._store.query(
             Transfer,

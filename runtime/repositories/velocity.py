@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from runtime.domain.alert_rules import VELOCITY_PERIOD
-from runtime.domain.instants import to_epoch_seconds, to_instant
+from runtime.domain.instants import to_epoch_seconds, to_timestamp
 from runtime.models.limit import CustomerMinute, LimitCounter
 from runtime.models.scope import EVERYBODY
 from runtime.repositories.expressions import absent, any_of, shorter, update
@@ -45,4 +45,4 @@ class VelocityRepository:
 
 
 def _minute_id(customer_id: str, minute: datetime) -> str:
-    return f"velocity#{customer_id}#{to_instant(minute)}"
+    return f"velocity#{customer_id}#{to_timestamp(minute)}"

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from runtime.domain.buckets import retry_bucket
 from runtime.errors import StaleWrite
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 from runtime.models.idempotency import IdempotencyRecord
 from runtime.models.scope import EVERYBODY, Scope
 from runtime.models.webhook import (
@@ -53,7 +53,7 @@ class DueWebhook(BaseModel, frozen=True, hide_input_in_errors=True):
     id: str
     version: int
     merchant_id: str
-    next_retry: Instant
+    next_retry: Timestamp
 
 
 class WebhookRepository:
@@ -104,7 +104,7 @@ class WebhookRepository:
         except TransactionRefused as refused:
             raise StaleWrite("webhooks", f"{before.id} has gone on meanwhile") from refused
 
-    def put_off(self, due: DueWebhook, until: Instant, at: Instant) -> bool:
+    def put_off(self, due: DueWebhook, until: Timestamp, at: Timestamp) -> bool:
         """Let nobody take `due` for due before `until`; False when it has gone on meanwhile.
 
         Where it rested, it rests no more: it stands among the ordinary ones again.
@@ -114,7 +114,7 @@ class WebhookRepository:
         unchanged = (equals("version", due.version), equals("status", WebhookStatus.PENDING))
         return self._store.update_alone(step.when(*unchanged)) is None
 
-    def due(self, bucket: str, at: Instant, *, page_size: int) -> Iterator[DueWebhook]:
+    def due(self, bucket: str, at: Timestamp, *, page_size: int) -> Iterator[DueWebhook]:
         """Deliveries of one bucket whose time had come at `at`, the longest waiting first."""
         return self._store.query(
             Webhook,

@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 from runtime.contract.answers import StoredAnswer
 from runtime.contract.call import Call
-from runtime.contract.caller import found
+from runtime.contract.caller import require_found
 from runtime.domain.buckets import account_status_bucket
 from runtime.domain.instants import to_datetime
 from runtime.domain.ledger import is_of_chart
@@ -21,7 +21,7 @@ from runtime.errors import (
     Unavailable,
 )
 from runtime.models.account import Account, AccountStatus, Posting
-from runtime.services.accounts import AccountDesk, whole_account
+from runtime.services.accounts import AccountDependencies, whole_account
 from runtime.services.idempotency import create_once, earlier_answer
 from runtime.services.versions import next_version, writing
 
@@ -34,22 +34,22 @@ was begun while it was active has been folded, or the alarm of the stream's age 
 _Step = Callable[[Account], Account]
 
 
-def deactivate_account(account_id: str, call: Call, desk: AccountDesk) -> StoredAnswer:
+def deactivate_account(account_id: str, call: Call, deps: AccountDependencies) -> StoredAnswer:
     """No transfer may begin from it or to it any more; holds can still be posted or canceled."""
-    return _alter(account_id, lambda row: _to(row, AccountStatus.INACTIVE), call, desk)
+    return _alter(account_id, lambda row: _to(row, AccountStatus.INACTIVE), call, deps)
 
 
-def activate_account(account_id: str, call: Call, desk: AccountDesk) -> StoredAnswer:
+def activate_account(account_id: str, call: Call, deps: AccountDependencies) -> StoredAnswer:
     """Take transfers again. Raises Conflict for a closed account."""
-    return _alter(account_id, lambda row: _to(row, AccountStatus.ACTIVE), call, desk)
+    return _alter(account_id, lambda row: _to(row, AccountStatus.ACTIVE), call, deps)
 
 
-def unlock_account(account_id: str, call: Call, desk: AccountDesk) -> StoredAnswer:
+def unlock_account(account_id: str, call: Call, deps: AccountDependencies) -> StoredAnswer:
     """End a lock before its time."""
-    return _alter(account_id, lambda row: row.model_copy(update={"locked_until": None}), call, desk)
+    return _alter(account_id, lambda row: row.model_copy(update={"locked_until": None}), call, deps)
 
 
-def close_account(account_id: str, call: Call, desk: AccountDesk) -> StoredAnswer:
+def close_account(account_id: str, call: Call, deps: AccountDependencies) -> StoredAnswer:
     """Close an account for good, only at zero and without holds.
 
     Raises AccountInUse, OpenHolds, BalanceNotZero, Conflict.
@@ -64,7 +64,7 @@ def close_account(account_id: str, call: Call, desk: AccountDesk) -> StoredAnswe
         balance = row.balance
         if row.posting is Posting.FOLDED:
             _must_have_rested(row, call, emptied=emptied)
-            balance = sum(each.balance for each in desk.folds.rows_of(row.id))
+            balance = sum(each.balance for each in deps.shard_rows.rows_of(row.id))
         if balance:
             raise BalanceNotZero(
                 f"Account {row.id} has a balance of {balance}; bring it to zero first"
@@ -72,11 +72,11 @@ def close_account(account_id: str, call: Call, desk: AccountDesk) -> StoredAnswe
         if row.posting is Posting.FOLDED and not emptied:
             # A closed account is at zero in each of its rows. Where that takes a commit, `row` is
             # old by now, and is read again.
-            desk.folds.consolidate(row.id, call.caller.change, call.now, status=row.status)
+            deps.shard_rows.consolidate(row.id, call.caller.change, call.now, status=row.status)
             emptied = True
         return _to(row, AccountStatus.CLOSED)
 
-    return _alter(account_id, closed, call, desk)
+    return _alter(account_id, closed, call, deps)
 
 
 def _must_be_closable(row: Account) -> None:
@@ -112,23 +112,23 @@ def _to(row: Account, status: AccountStatus) -> Account:
     return row.model_copy(update={"status": status})
 
 
-def _alter(account_id: str, step: _Step, call: Call, desk: AccountDesk) -> StoredAnswer:
+def _alter(account_id: str, step: _Step, call: Call, deps: AccountDependencies) -> StoredAnswer:
     """Read, change, write under the version that was read; again where a transfer was faster."""
     owner = call.caller.owner(call.acting_for)
-    buckets = desk.merchants.index_buckets(owner)
+    buckets = deps.merchants.index_buckets(owner)
     for _ in range(MAX_ATTEMPTS):
-        earlier = earlier_answer(call, owner, desk.claims)
+        earlier = earlier_answer(call, owner, deps.claims)
         if earlier is not None:
             return earlier
-        row = found(desk.accounts.get(account_id, call.scope), "account", account_id)
+        row = require_found(deps.accounts.get(account_id, call.scope), "account", account_id)
         try:
-            after = _stamped(row, step(row), call, desk)
+            after = _stamped(row, step(row), call, deps)
             return create_once(
                 call,
                 owner,
-                whole_account(after, desk.folds),
-                writing(desk.accounts, row, after, call),
-                claims=desk.claims,
+                whole_account(after, deps.shard_rows),
+                writing(deps.accounts, row, after, call),
+                claims=deps.claims,
                 index_buckets=buckets,
                 status=HTTPStatus.OK,
             )
@@ -137,8 +137,8 @@ def _alter(account_id: str, step: _Step, call: Call, desk: AccountDesk) -> Store
     raise Unavailable(f"Account {account_id} is being changed by other requests; try again")
 
 
-def _stamped(row: Account, after: Account, call: Call, desk: AccountDesk) -> Account:
-    buckets = desk.merchants.index_buckets(row.merchant_id)
+def _stamped(row: Account, after: Account, call: Call, deps: AccountDependencies) -> Account:
+    buckets = deps.merchants.index_buckets(row.merchant_id)
     return next_version(
         after,
         {

@@ -25,7 +25,7 @@ from runtime.models.transfer import Transfer
 from runtime.observability import logger
 from runtime.repositories.entries import EntryRepository
 from runtime.repositories.transfers import TransferRepository
-from runtime.services.audit_rows import Told
+from runtime.services.audit_rows import AuditableChange
 
 READ_AT_ONCE: Final = 100
 """Keys of one BatchGetItem or TransactGetItems (DynamoDB API reference)."""
@@ -35,13 +35,13 @@ MAX_CAUSE: Final = 100
 
 
 @dataclass(frozen=True)
-class AccountDeltas:
+class BalanceAttribution:
     """Looks at the transfers, and at the entries of sweeps, behind changes of accounts."""
 
     transfers: TransferRepository
     entries: EntryRepository
 
-    def disowned(self, told: Sequence[Told]) -> dict[str, str]:
+    def unexplained(self, told: Sequence[AuditableChange]) -> dict[str, str]:
         """Of the changes that nothing explains: what is wrong, by their stream numbers."""
         moved = [each for each in told if _delta(each)]
         known = self._read(_causes(moved), self.transfers.get_many)
@@ -51,7 +51,7 @@ class AccountDeltas:
         wrong = {each.record.sequence_number: self._fault(each, known) for each in doubted}
         return {number: fault for number, fault in wrong.items() if fault is not None}
 
-    def _fault(self, told: Told, known: Mapping[str, Transfer]) -> str | None:
+    def _fault(self, told: AuditableChange, known: Mapping[str, Transfer]) -> str | None:
         cause, delta = _cause(told), _delta(told)
         if cause.startswith(SWEEP_PREFIX):
             explained: int | None = self._swept(told)
@@ -65,7 +65,7 @@ class AccountDeltas:
             return f"its balance changed by {delta}, and by {cause} it changes by {explained}"
         return None
 
-    def _swept(self, told: Told) -> int | None:
+    def _swept(self, told: AuditableChange) -> int | None:
         """What a sweep has taken out of this shard, or out of all into row 00."""
         cause, images = _cause(told), (told.record.old or {}, told.record.new or {})
         if len(cause) > MAX_CAUSE or not all(_is_folded(image) for image in images):
@@ -124,7 +124,7 @@ def _moved_by(transfer: Transfer, account_id: str, shard: str) -> int | None:
     return None if nets is None else nets.get(account_id, 0)
 
 
-def _delta(told: Told) -> int:
+def _delta(told: AuditableChange) -> int:
     """Change of a balance in row 00 or a debit shard, in minor units; 0 for everything else."""
     new, old = told.record.new, told.record.old or {}
     if told.entity_type is not EntityType.ACCOUNT or new is None:
@@ -135,19 +135,19 @@ def _delta(told: Told) -> int:
     return (number_of(new, "balance") or 0) - (number_of(old, "balance") or 0)
 
 
-def _causes(told: Sequence[Told]) -> list[str]:
+def _causes(told: Sequence[AuditableChange]) -> list[str]:
     return sorted({_cause(each) for each in told})
 
 
-def _cause(told: Told) -> str:
+def _cause(told: AuditableChange) -> str:
     return text_of(told.record.new or {}, "cause")
 
 
-def _account(told: Told) -> str:
+def _account(told: AuditableChange) -> str:
     return text_of(told.record.new or {}, "id")
 
 
-def _shard(told: Told) -> str:
+def _shard(told: AuditableChange) -> str:
     return text_of(told.record.new or {}, "shard")
 
 

@@ -15,7 +15,7 @@ from runtime.contract.accounts import (
     EntryQuery,
 )
 from runtime.contract.call import Call
-from runtime.contract.caller import found
+from runtime.contract.caller import require_found
 from runtime.domain.buckets import all_buckets
 from runtime.domain.ledger import is_sweep, operation_time
 from runtime.echo import echoed
@@ -26,7 +26,7 @@ from runtime.models.scope import Scope
 from runtime.repositories.accounts import AccountRepository
 from runtime.repositories.customers import CustomerRepository
 from runtime.repositories.entries import EntryRepository
-from runtime.repositories.folding import FoldRepository
+from runtime.repositories.folding import ShardRepository
 from runtime.services.accounts import whole_account
 from runtime.services.merchant_profiles import MerchantProfiles
 from runtime.services.pages import (
@@ -44,7 +44,7 @@ class StatementReads(Protocol):
     """What a statement is read from."""
 
     @property
-    def folds(self) -> FoldRepository:
+    def shard_rows(self) -> ShardRepository:
         """The rows of folded accounts."""
         ...
 
@@ -55,68 +55,66 @@ class StatementReads(Protocol):
 
 
 @dataclass(frozen=True)
-class AccountArchive:
+class AccountReads:
     """What reading accounts works with."""
 
     accounts: AccountRepository
-    folds: FoldRepository
+    shard_rows: ShardRepository
     entries: EntryRepository
     customers: CustomerRepository
     merchants: MerchantProfiles
     cursors: Cursors
 
 
-def get_account(account_id: str, call: Call, archive: AccountArchive) -> AccountAnswer:
+def get_account(account_id: str, call: Call, reads: AccountReads) -> AccountAnswer:
     """An account, strongly consistent; of a folded one, all its rows added up. Raises NotFound."""
-    row = found(archive.accounts.get(account_id, call.scope), "account", account_id)
-    return _current(row, archive)
+    row = require_found(reads.accounts.get(account_id, call.scope), "account", account_id)
+    return _current(row, reads)
 
 
-def list_accounts(query: AccountQuery, call: Call, archive: AccountArchive) -> AccountList:
+def list_accounts(query: AccountQuery, call: Call, reads: AccountReads) -> AccountList:
     """A page of accounts with a number, of a customer, or of a status and type.
 
     An operator who names no merchant finds a number in all merchants. Raises BadCursor,
     NotFound, InvalidValue.
     """
-    owner = owner_of_list(query.customer_id, call, archive.customers)
+    owner = owner_of_list(query.customer_id, call, reads.customers)
     scope = Scope(owner)
     if query.account_number is not None and query.customer_id is None:
         scope = call.scope
-    position = archive.cursors.position(query, "accounts", owner)
+    position = reads.cursors.position(query, "accounts", owner)
     if query.account_number is not None:
-        page = _of_number(query.account_number, query, scope, position, archive)
+        page = _of_number(query.account_number, query, scope, position, reads)
     elif query.customer_id is not None:
-        page = _of_customer(query.customer_id, query, position, archive)
+        page = _of_customer(query.customer_id, query, position, reads)
     elif query.status is not None and query.account_type is not None:
-        page = _of_status(query, query.status, query.account_type, owner, position, archive)
+        page = _of_status(query, query.status, query.account_type, owner, position, reads)
     else:
         raise InvalidValue(
             "Filter by account_number, by customer_id, or by status and account_type",
             param="customer_id",
         )
-    rows = archive.accounts.get_many(page.entries, scope)
+    rows = reads.accounts.get_many(page.entries, scope)
     current = (row for row in rows if _matches(row, query))
-    cursor = archive.cursors.cursor(query, page.next_position, "accounts", owner)
+    cursor = reads.cursors.cursor(query, page.next_position, "accounts", owner)
     return AccountList(
-        data=tuple(_current(row, archive) for row in current),
+        data=tuple(_current(row, reads) for row in current),
         has_more=cursor is not None,
         next_cursor=cursor,
     )
 
 
-def list_entries(
-    account_id: str, query: EntryQuery, call: Call, archive: AccountArchive
-) -> EntryList:
+def list_entries(account_id: str, query: EntryQuery, call: Call, reads: AccountReads) -> EntryList:
     """A page of an account's statement, newest first. Raises NotFound, BadCursor."""
-    row = found(archive.accounts.get(account_id, call.scope), "account", account_id)
-    position = archive.cursors.position(query, "entries", account_id)
+    row = require_found(reads.accounts.get(account_id, call.scope), "account", account_id)
+    position = reads.cursors.position(query, "entries", account_id)
     page = take_page(
-        entries_of(row, position, archive),
+        entries_of(row, position, reads),
         limit=query.limit,
         position=lambda entry: position_of(row, entry),
         matches=lambda entry: is_statement_line(row, entry),
     )
-    cursor = archive.cursors.cursor(query, page.next_position, "entries", account_id)
+    cursor = reads.cursors.cursor(query, page.next_position, "entries", account_id)
     return EntryList(
         data=tuple(EntryAnswer.of(entry) for entry in page.entries),
         has_more=cursor is not None,
@@ -138,14 +136,14 @@ def owner_of_list(customer_id: str | None, call: Call, customers: CustomerReposi
     return customer.merchant_id
 
 
-def entries_of(row: Account, position: str | None, archive: StatementReads) -> Iterator[Entry]:
+def entries_of(row: Account, position: str | None, reads: StatementReads) -> Iterator[Entry]:
     """Everything that changed the account, newest first, older than `position`."""
     if row.posting is not Posting.FOLDED:
-        return archive.entries.of_row(row.id, before_sequence=position, page_size=STATEMENT_PAGE)
+        return reads.entries.of_row(row.id, before_sequence=position, page_size=STATEMENT_PAGE)
     # A shard is there before its first entry, and most accounts have few.
-    rows = archive.folds.rows_of(row.id)
+    rows = reads.shard_rows.rows_of(row.id)
     shards = [each.shard for each in rows if each.shard != PROFILE_SHARD]
-    return archive.entries.of_folded(
+    return reads.entries.of_folded(
         row.id, shards, before_operation=position, page_size=STATEMENT_PAGE
     )
 
@@ -162,8 +160,8 @@ def is_statement_line(row: Account, entry: Entry) -> bool:
     return entry.amount != 0 and not is_sweep(entry.operation_id, folded=folded)
 
 
-def _current(row: Account, archive: AccountArchive) -> AccountAnswer:
-    return whole_account(row, archive.folds)
+def _current(row: Account, reads: AccountReads) -> AccountAnswer:
+    return whole_account(row, reads.shard_rows)
 
 
 def _matches(row: Account, query: AccountQuery) -> bool:
@@ -175,11 +173,9 @@ def _matches(row: Account, query: AccountQuery) -> bool:
 
 
 def _of_customer(
-    customer_id: str, query: AccountQuery, position: str | None, archive: AccountArchive
+    customer_id: str, query: AccountQuery, position: str | None, reads: AccountReads
 ) -> Slice[str]:
-    entries = archive.accounts.of_customer(
-        customer_id, after_id=position, page_size=query.limit + 1
-    )
+    entries = reads.accounts.of_customer(customer_id, after_id=position, page_size=query.limit + 1)
     page = take_page(
         entries, limit=query.limit, position=lambda entry: entry.id, matches=lambda _: True
     )
@@ -192,12 +188,12 @@ def _of_status(
     account_type: AccountType,
     owner: str,
     position: str | None,
-    archive: AccountArchive,
+    reads: AccountReads,
 ) -> Slice[str]:
-    buckets = all_buckets(f"{owner}#{status}", archive.merchants.index_buckets(owner))
+    buckets = all_buckets(f"{owner}#{status}", reads.merchants.index_buckets(owner))
     return newest_of_chunk(
         buckets,
-        lambda bucket, start: archive.accounts.of_status(
+        lambda bucket, start: reads.accounts.of_status(
             bucket, account_type, start, UNORDERED_CHUNK
         ),
         limit=query.limit,
@@ -206,16 +202,16 @@ def _of_status(
 
 
 def _of_number(
-    number: str, query: AccountQuery, scope: Scope, position: str | None, archive: AccountArchive
+    number: str, query: AccountQuery, scope: Scope, position: str | None, reads: AccountReads
 ) -> Slice[str]:
     """A number is unique among the accounts of one owner; an operator asks for all owners'."""
     if scope.owner is not None:
-        account_id = archive.accounts.of_owners_number(scope.owner, number)
+        account_id = reads.accounts.of_owners_number(scope.owner, number)
         return Slice(() if account_id is None else (account_id,), None)
 
     return newest_of_chunk(
         (number,),
-        lambda number, start: archive.accounts.of_number(number, start, UNORDERED_CHUNK),
+        lambda number, start: reads.accounts.of_number(number, start, UNORDERED_CHUNK),
         limit=query.limit,
         position=position,
     )

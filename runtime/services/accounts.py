@@ -9,37 +9,37 @@ from runtime.contract.accounts import AccountAnswer, AccountRequest
 from runtime.contract.answers import StoredAnswer
 from runtime.contract.call import Call
 from runtime.domain.buckets import account_status_bucket, bucket_for
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.domain.ledger import opening_account
 from runtime.domain.money import format_amount
 from runtime.errors import MissingIdempotencyKey
 from runtime.models.account import PROFILE_SHARD, Account, AccountStatus, Posting
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 from runtime.models.transfer import Leg, Transfer, TransferStatus
 from runtime.repositories.accounts import AccountRepository
-from runtime.repositories.folding import FoldRepository
+from runtime.repositories.folding import ShardRepository
 from runtime.services.idempotency import ClaimReader, create_once
 from runtime.services.merchant_profiles import MerchantProfiles
 
 
 @dataclass(frozen=True)
-class AccountDesk:
+class AccountDependencies:
     """What the account use-cases work with."""
 
     accounts: AccountRepository
-    folds: FoldRepository
+    shard_rows: ShardRepository
     merchants: MerchantProfiles
     claims: ClaimReader
 
 
-def create_account(request: AccountRequest, call: Call, desk: AccountDesk) -> StoredAnswer:
+def create_account(request: AccountRequest, call: Call, deps: AccountDependencies) -> StoredAnswer:
     """Open an account: 201. Raises NotFound (customer), AlreadyExists (number)."""
     if request.opening_balance and call.idempotency_key is None:
         raise MissingIdempotencyKey(
             "Idempotency-Key is required with an opening_balance; use a unique value per account"
         )
     owner = call.caller.owner(call.acting_for)
-    buckets = desk.merchants.index_buckets(owner)
+    buckets = deps.merchants.index_buckets(owner)
     account = _new_account(request, call, owner, buckets)
     opening = _opening(account, request, call, buckets) if request.opening_balance else None
     if opening is not None:
@@ -48,16 +48,16 @@ def create_account(request: AccountRequest, call: Call, desk: AccountDesk) -> St
         call,
         owner,
         account_answer(account),
-        lambda claim, token: desk.accounts.create(
+        lambda claim, token: deps.accounts.create(
             account, opening, claim, token=token, now=call.now
         ),
-        claims=desk.claims,
+        claims=deps.claims,
         index_buckets=buckets,
         status=HTTPStatus.CREATED,
     )
 
 
-def account_answer(account: Account, as_of: Instant | None = None) -> AccountAnswer:
+def account_answer(account: Account, as_of: Timestamp | None = None) -> AccountAnswer:
     """The public shape of an account; `as_of` is when a folded one was last brought up to date."""
     folded = account.posting is Posting.FOLDED
     values = {
@@ -68,11 +68,11 @@ def account_answer(account: Account, as_of: Instant | None = None) -> AccountAns
     return AccountAnswer.model_validate(values)
 
 
-def whole_account(row: Account, folds: FoldRepository) -> AccountAnswer:
+def whole_account(row: Account, shard_rows: ShardRepository) -> AccountAnswer:
     """The public shape of an account, of its row 00 and, of a folded one, its shards as stored."""
     if row.posting is not Posting.FOLDED:
         return account_answer(row)
-    shards = [each for each in folds.rows_of(row.id) if each.shard != PROFILE_SHARD]
+    shards = [each for each in shard_rows.rows_of(row.id) if each.shard != PROFILE_SHARD]
     sharded = sum(each.balance for each in shards)
     whole = row.model_copy(
         update={"balance": row.balance + sharded, "spendable": row.spendable + sharded}
@@ -83,7 +83,7 @@ def whole_account(row: Account, folds: FoldRepository) -> AccountAnswer:
 def _new_account(request: AccountRequest, call: Call, owner: str, buckets: int) -> Account:
     account_id = call.new_id("acc")
     status = AccountStatus.ACTIVE
-    now = to_instant(call.now)
+    now = to_timestamp(call.now)
     return Account(
         id=account_id,
         merchant_id=owner,

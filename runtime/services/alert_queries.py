@@ -11,23 +11,23 @@ from runtime.services.pages import Cursors, take_page
 
 
 @dataclass(frozen=True)
-class AlertArchive:
+class AlertReads:
     """What reading alerts works with."""
 
     alerts: AlertRepository
     cursors: Cursors
 
 
-def list_alerts(query: AlertQuery, call: Call, archive: AlertArchive) -> AlertList:
+def list_alerts(query: AlertQuery, call: Call, reads: AlertReads) -> AlertList:
     """A page of a merchant's alerts, newest first; of everybody's for an operator who names none.
 
     Raises BadCursor.
     """
     owner = call.scope.owner
     whose = ("alerts", "of", owner) if owner is not None else ("alerts",)
-    entries = archive.alerts.newest_first(
+    entries = reads.alerts.newest_first(
         owner,
-        before=archive.cursors.position(query, *whose),
+        before=reads.cursors.position(query, *whose),
         page_size=query.limit + 1,
     )
     page = take_page(
@@ -36,8 +36,8 @@ def list_alerts(query: AlertQuery, call: Call, archive: AlertArchive) -> AlertLi
         position=lambda entry: entry.listed_at,
         matches=lambda _: True,
     )
-    rows = archive.alerts.get_many([entry.id for entry in page.entries], call.scope)
-    cursor = archive.cursors.cursor(query, page.next_position, *whose)
+    rows = reads.alerts.get_many([entry.id for entry in page.entries], call.scope)
+    cursor = reads.cursors.cursor(query, page.next_position, *whose)
     return AlertList(
         data=tuple(AlertAnswer.of(row) for row in rows),
         has_more=cursor is not None,

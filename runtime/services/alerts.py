@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from runtime.domain.alert_rules import Finding, Window
+from runtime.domain.alert_rules import AlertFacts, Window
 from runtime.domain.buckets import ALERT_BUCKETS, bucket_for
 from runtime.domain.ids import repeatable_id
-from runtime.domain.instants import to_datetime, to_instant
+from runtime.domain.instants import to_datetime, to_timestamp
 from runtime.models.alert import Alert, AlertType, Detail
 from runtime.models.audit import AuditRow
 from runtime.repositories.alerts import EVERYBODY_NAME, AlertRepository
@@ -13,7 +13,7 @@ from runtime.repositories.alerts import EVERYBODY_NAME, AlertRepository
 ALERT_PREFIX = "alr"
 
 
-def record_finding(finding: Finding, alerts: AlertRepository) -> bool:
+def raise_alert(finding: AlertFacts, alerts: AlertRepository) -> bool:
     """Record the alert of a finding; whether it is the first of its window.
 
     One that is found again, by a stream record that comes again say, is the alert that is there.
@@ -22,7 +22,7 @@ def record_finding(finding: Finding, alerts: AlertRepository) -> bool:
     return alerts.record(alert_of(finding))
 
 
-def change_outside(row: AuditRow, reason: str = "") -> Finding:
+def change_outside(row: AuditRow, reason: str = "") -> AlertFacts:
     """What the projector raises before it puts a row that tells a change from outside.
 
     The alert's id follows from the row alone, so whoever has the row can look whether it was
@@ -30,7 +30,7 @@ def change_outside(row: AuditRow, reason: str = "") -> Finding:
     """
     at = to_datetime(row.timestamp)
     detail: Detail = {"sequence": row.sequence, "attributes": list(row.changes), "reason": reason}
-    return Finding(
+    return AlertFacts(
         AlertType.OUT_OF_BAND,
         row.entity_type,
         row.entity_id,
@@ -41,12 +41,12 @@ def change_outside(row: AuditRow, reason: str = "") -> Finding:
     )
 
 
-def alert_of(finding: Finding) -> Alert:
+def alert_of(finding: AlertFacts) -> Alert:
     """The row of a finding."""
     window = finding.window or Window(finding.at)
     meaning = (finding.type, finding.entity_type, finding.entity_id, window.name)
     alert_id = repeatable_id(ALERT_PREFIX, window.begin, *meaning)
-    created_at = to_instant(finding.at)
+    created_at = to_timestamp(finding.at)
     return Alert(
         id=alert_id,
         merchant_bucket=bucket_for(finding.merchant_id, alert_id, ALERT_BUCKETS),

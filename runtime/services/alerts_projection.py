@@ -15,7 +15,7 @@ from runtime.contract.alerts import AlertAnswer
 from runtime.core.outside import Threads
 from runtime.domain.alert_rules import (
     VELOCITY_PERIOD,
-    Finding,
+    AlertFacts,
     busy_minutes,
     minute_of,
     velocity,
@@ -28,12 +28,12 @@ from runtime.observability import logger
 from runtime.repositories.alerts import AlertRepository
 from runtime.repositories.refusals import InvalidRequest
 from runtime.repositories.velocity import VelocityRepository
-from runtime.services.alerts import record_finding
+from runtime.services.alerts import raise_alert
 from runtime.services.stream_records import Change, Failed, Kind
 
 PARALLEL_WRITES = 8
 """Alerts written at once: they are independent of each other, and a Lambda has CPU for few."""
-Rule = Callable[[Any, Any], Finding | None]
+Rule = Callable[[Any, Any], AlertFacts | None]
 """Looks at a row before (None: there was none) and after a change."""
 Work = TypeVar("Work")
 
@@ -55,7 +55,7 @@ class RuleProjection:
     def _judge(self, change: Change) -> None:
         finding = self.rule(change.old, change.new)
         if finding is not None:
-            record_finding(finding, self.alerts)
+            raise_alert(finding, self.alerts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class VelocityProjection:
         for busy, payment_ids in busy_minutes(known, self.threshold).items():
             if busy >= begin:  # the one before does not depend on these payments
                 finding = velocity(customer_id, minute.merchant_id, busy, payment_ids)
-                record_finding(finding, self.alerts)
+                raise_alert(finding, self.alerts)
 
 
 class Bus(Protocol):

@@ -15,7 +15,7 @@ from runtime.domain.identity import (
     TokenRefused,
     identity_of,
 )
-from runtime.domain.instants import to_datetime, to_instant
+from runtime.domain.instants import to_datetime, to_timestamp
 from runtime.errors import IntegrityError, KeyForgotten, StaleWrite, Unavailable
 from runtime.gateways.key_ring import KeyPurpose
 from runtime.models.api_key import ApiKey
@@ -116,7 +116,7 @@ def _note_use(row: ApiKey, identity: Identity, presented: Presented, gate: ApiKe
     last = row.last_used_at
     if last is not None and presented.now - to_datetime(last) < USE_NOTED_EVERY:
         return
-    now = to_instant(presented.now)
+    now = to_timestamp(presented.now)
     stamp = ChangeContext(
         changed_by=identity.subject,
         request_id=presented.request_id,

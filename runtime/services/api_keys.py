@@ -16,7 +16,7 @@ from runtime.contract.api_keys import (
     NewApiKey,
 )
 from runtime.contract.call import Call
-from runtime.contract.caller import found
+from runtime.contract.caller import require_found
 from runtime.domain.api_keys import (
     HASH_SUBJECT,
     PREFIX_RANDOM_BYTES,
@@ -25,7 +25,7 @@ from runtime.domain.api_keys import (
     hash_of,
     prefix_from,
 )
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.errors import StaleWrite, Unavailable
 from runtime.gateways.key_ring import KeyPurpose
 from runtime.models.api_key import ApiKey
@@ -50,7 +50,7 @@ class HashKeys(Protocol):
 
 
 @dataclass(frozen=True)
-class ApiKeyDesk:
+class ApiKeyDependencies:
     """What making and revoking keys works with."""
 
     api_keys: ApiKeyRepository
@@ -60,7 +60,7 @@ class ApiKeyDesk:
 
 
 @dataclass(frozen=True)
-class ApiKeyArchive:
+class ApiKeyReads:
     """What listing keys works with."""
 
     api_keys: ApiKeyRepository
@@ -68,16 +68,16 @@ class ApiKeyArchive:
     cursors: Cursors
 
 
-def create_api_key(request: ApiKeyRequest, call: Call, desk: ApiKeyDesk) -> StoredAnswer:
+def create_api_key(request: ApiKeyRequest, call: Call, deps: ApiKeyDependencies) -> StoredAnswer:
     """Make a key. Its secret is shown in this answer and its repetitions, and never again.
 
     Raises InvalidValue when no merchant is named, NotFound for an unknown one.
     """
-    merchant = desk.merchants.require(call.caller.merchant(call.acting_for))
+    merchant = deps.merchants.require(call.caller.merchant(call.acting_for))
     prefix = prefix_from(call.entropy(PREFIX_RANDOM_BYTES))
     secret = api_key_text(prefix, call.entropy(RANDOM_BYTES))
-    hash_key_id, hash_key = desk.hash_keys.key_for_writing("index", HASH_SUBJECT)
-    now = to_instant(call.now)
+    hash_key_id, hash_key = deps.hash_keys.key_for_writing("index", HASH_SUBJECT)
+    now = to_timestamp(call.now)
     api_key = ApiKey(
         prefix=prefix,
         merchant_id=merchant.id,
@@ -93,34 +93,34 @@ def create_api_key(request: ApiKeyRequest, call: Call, desk: ApiKeyDesk) -> Stor
         call,
         merchant.id,
         NewApiKey(**ApiKeyAnswer.of(api_key).model_dump(), secret=secret),
-        lambda claim, token: desk.api_keys.create(api_key, claim, token=token, now=call.now),
-        claims=desk.claims,
+        lambda claim, token: deps.api_keys.create(api_key, claim, token=token, now=call.now),
+        claims=deps.claims,
         index_buckets=merchant.index_buckets,
     )
 
 
-def revoke_api_key(prefix: str, call: Call, desk: ApiKeyDesk) -> StoredAnswer:
+def revoke_api_key(prefix: str, call: Call, deps: ApiKeyDependencies) -> StoredAnswer:
     """Let a key open nothing any more; it stays listed. A revoked key is answered as it stands.
 
     Raises NotFound.
     """
     owner = call.caller.owner(call.acting_for)
-    buckets = desk.merchants.index_buckets(owner)
+    buckets = deps.merchants.index_buckets(owner)
     for _ in range(MAX_ATTEMPTS):
-        earlier = earlier_answer(call, owner, desk.claims)
+        earlier = earlier_answer(call, owner, deps.claims)
         if earlier is not None:
             return earlier
-        row = found(desk.api_keys.get(prefix, call.scope), "API key", prefix)
+        row = require_found(deps.api_keys.get(prefix, call.scope), "API key", prefix)
         if row.revoked_at is not None:
             return success(HTTPStatus.OK, ApiKeyAnswer.of(row))
-        after = next_version(row, {"revoked_at": to_instant(call.now)}, call)
+        after = next_version(row, {"revoked_at": to_timestamp(call.now)}, call)
         try:
             return create_once(
                 call,
                 owner,
                 ApiKeyAnswer.of(after),
-                writing(desk.api_keys, row, after, call),
-                claims=desk.claims,
+                writing(deps.api_keys, row, after, call),
+                claims=deps.claims,
                 index_buckets=buckets,
                 status=HTTPStatus.OK,
             )
@@ -129,18 +129,18 @@ def revoke_api_key(prefix: str, call: Call, desk: ApiKeyDesk) -> StoredAnswer:
     raise Unavailable(f"API key {prefix} is being changed by other requests; try again")
 
 
-def list_api_keys(query: ApiKeyQuery, call: Call, archive: ApiKeyArchive) -> ApiKeyList:
+def list_api_keys(query: ApiKeyQuery, call: Call, reads: ApiKeyReads) -> ApiKeyList:
     """A page of a merchant's keys, revoked ones included. Raises BadCursor, NotFound."""
-    merchant_id = archive.merchants.require(call.caller.merchant(call.acting_for)).id
-    position = archive.cursors.position(query, "api-keys", merchant_id)
-    entries = archive.api_keys.newest_first(
+    merchant_id = reads.merchants.require(call.caller.merchant(call.acting_for)).id
+    position = reads.cursors.position(query, "api-keys", merchant_id)
+    entries = reads.api_keys.newest_first(
         merchant_id,
         start_after=_key_of(merchant_id, position) if position else None,
         page_size=query.limit + 1,
     )
     page = take_page(entries, limit=query.limit, position=_position_of, matches=lambda _: True)
-    rows = archive.api_keys.get_many([entry.prefix for entry in page.entries], Scope(merchant_id))
-    cursor = archive.cursors.cursor(query, page.next_position, "api-keys", merchant_id)
+    rows = reads.api_keys.get_many([entry.prefix for entry in page.entries], Scope(merchant_id))
+    cursor = reads.cursors.cursor(query, page.next_position, "api-keys", merchant_id)
     return ApiKeyList(
         data=tuple(ApiKeyAnswer.of(row) for row in rows),
         has_more=cursor is not None,

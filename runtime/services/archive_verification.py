@@ -32,7 +32,7 @@ from runtime.domain.audit_archive import (
 from runtime.domain.ids import created_at
 from runtime.domain.instants import to_datetime
 from runtime.gateways.audit_archive import AuditArchive, ObjectVersion
-from runtime.gateways.verification_index import ArchivedRow, VerificationIndex
+from runtime.gateways.verification_index import ArchivedRow, VerificationDatabase
 from runtime.models.audit import ROOT_MINUTES, ROOTS_PREFIX, ROWS_PREFIX
 from runtime.models.settlement import SETTLEMENT_PREFIX
 
@@ -65,7 +65,7 @@ class ArchiveReader:
     """
 
     archive: AuditArchive
-    index: VerificationIndex
+    index: VerificationDatabase
     public_key: bytes
     threads: Callable[[int], Threads]
     progress: Callable[[int], None] = lambda _: None

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from runtime.domain.alert_rules import Finding, Window
+from runtime.domain.alert_rules import AlertFacts, Window
 from runtime.domain.audit_archive import (
     LATE_DAYS,
     MAX_SEGMENTS_PER_ROOT,
@@ -41,7 +41,7 @@ from runtime.models.fields import PLATFORM
 from runtime.observability import logger
 from runtime.repositories.alerts import AlertRepository
 from runtime.repositories.codec import Codec, Item
-from runtime.services.alerts import record_finding
+from runtime.services.alerts import raise_alert
 from runtime.services.stream_records import Failed, Kind, StreamRecord
 
 UNREADABLE: Final = "unreadable"
@@ -52,7 +52,7 @@ MAX_LOST_RACES: Final = 10
 
 
 @dataclass(frozen=True)
-class ArchiveDesk:
+class ArchiveDependencies:
     """What archiving works with. `max_segments` bounds one root."""
 
     archive: AuditArchive
@@ -88,21 +88,21 @@ class ClosingReport:
 # -------------------------------------------------------------------- segments, by the stream
 
 
-def archive_rows(records: Sequence[StreamRecord], desk: ArchiveDesk) -> Failed:
+def archive_rows(records: Sequence[StreamRecord], deps: ArchiveDependencies) -> Failed:
     """Archive the rows that a batch of the table's stream has brought, and ring for all else.
 
     All of the batch comes again when its segment could not be written; what could not be rung for
     comes again alone.
     """
     new = [record for record in records if record.kind is Kind.INSERT]
-    rows = {record.sequence_number: _row_of(record.new or {}, desk.codec) for record in new}
+    rows = {record.sequence_number: _row_of(record.new or {}, deps.codec) for record in new}
     if new:
         lines = [_line(rows[record.sequence_number], record.new or {}) for record in new]
         body = b"".join(line + b"\n" for line in lines)
-        day = segment_day(new[0].arrived_at, desk.clock())
+        day = segment_day(new[0].arrived_at, deps.clock())
         name = segment_name(day, new[0].sequence_number, len(new), body)
         try:
-            is_new = desk.archive.add_segment(name, body)
+            is_new = deps.archive.add_segment(name, body)
         except Exception:  # noqa: BLE001 - whatever it was, the rows are still in the stream
             logger.exception("a segment could not be written", segment=name)
             return frozenset(record.sequence_number for record in records)
@@ -110,7 +110,7 @@ def archive_rows(records: Sequence[StreamRecord], desk: ArchiveDesk) -> Failed:
     failed = set()
     for record in records:
         kind = _tampering(record, rows.get(record.sequence_number))
-        if kind is not None and not _ring(record, kind, desk):
+        if kind is not None and not _ring(record, kind, deps):
             failed.add(record.sequence_number)
     return frozenset(failed)
 
@@ -133,7 +133,7 @@ def _tampering(record: StreamRecord, row: AuditRow | None) -> str | None:
     return None if row is not None and row.hash == hash_of(row) else FORGED
 
 
-def _ring(record: StreamRecord, kind: str, desk: ArchiveDesk) -> bool:
+def _ring(record: StreamRecord, kind: str, deps: ArchiveDependencies) -> bool:
     """Tell of one tampering, by log and alert; False when it has to be told again."""
     item = record.new or record.old or {}
     entity_id, sequence = text_of(item, "entity_id"), text_of(item, "sequence")
@@ -145,7 +145,7 @@ def _ring(record: StreamRecord, kind: str, desk: ArchiveDesk) -> bool:
         record=record.sequence_number,
     )
     at = record.arrived_at
-    tampering = Finding(
+    tampering = AlertFacts(
         AlertType.OUT_OF_BAND,
         "audit_row",
         entity_id,
@@ -155,7 +155,7 @@ def _ring(record: StreamRecord, kind: str, desk: ArchiveDesk) -> bool:
         Window(at, record.sequence_number),
     )
     try:
-        record_finding(tampering, desk.alerts)
+        raise_alert(tampering, deps.alerts)
     except Exception:  # noqa: BLE001 - the record comes again
         logger.exception("an alert could not be raised", record=record.sequence_number)
         return False
@@ -165,25 +165,25 @@ def _ring(record: StreamRecord, kind: str, desk: ArchiveDesk) -> bool:
 # -------------------------------------------------------------------- roots, by the clock
 
 
-def close(desk: ArchiveDesk) -> ClosingReport:
+def close(deps: ArchiveDependencies) -> ClosingReport:
     """Sign roots over all segments that no root covers yet, as far as time allows."""
     roots = segments = rows = lost = 0
-    previous, covered = _covered(desk)
+    previous, covered = _covered(deps)
     complete = False
-    while not desk.must_stop():
-        found = _uncovered(previous, covered, desk)
+    while not deps.must_stop():
+        found = _uncovered(previous, covered, deps)
         if not found:
             complete = True
             break
-        statement = next_root(previous, found, desk.clock(), desk.signer.key_arn)
+        statement = next_root(previous, found, deps.clock(), deps.signer.key_arn)
         names = tuple(segment.name for segment in found)
-        root = SignedRoot(statement=statement, signature=desk.signer.sign(statement), names=names)
-        if not desk.archive.add_root(root):
+        root = SignedRoot(statement=statement, signature=deps.signer.sign(statement), names=names)
+        if not deps.archive.add_root(root):
             lost += 1
             logger.info("another run has closed this number", number=statement.number)
             if lost > MAX_LOST_RACES:
                 break
-            previous, covered = _covered(desk)
+            previous, covered = _covered(deps)
             continue
         roots, segments, rows = roots + 1, segments + len(found), rows + statement.rows
         covered.update(map(_leaf, names))
@@ -192,16 +192,16 @@ def close(desk: ArchiveDesk) -> ClosingReport:
     return ClosingReport(roots, segments, rows, last, complete)
 
 
-def _covered(desk: ArchiveDesk) -> tuple[RootStatement | None, set[bytes]]:
+def _covered(deps: ArchiveDependencies) -> tuple[RootStatement | None, set[bytes]]:
     """The last root, and hashes of the names that roots cover where there may be new ones too."""
-    names = desk.archive.root_names()
+    names = deps.archive.root_names()
     if not names:
         return None, set()
-    last = desk.archive.root(names[-1]).statement
+    last = deps.archive.root(names[-1]).statement
     assert names[-1] == root_name(last.number), f"{names[-1]} holds root {last.number}"
     covered: set[bytes] = set()
     for name in reversed(names):
-        root = desk.archive.root(name)
+        root = deps.archive.root(name)
         covered.update(map(_leaf, root.names))
         if date.fromisoformat(root.statement.day) < _first_day(last):
             break
@@ -209,15 +209,15 @@ def _covered(desk: ArchiveDesk) -> tuple[RootStatement | None, set[bytes]]:
 
 
 def _uncovered(
-    previous: RootStatement | None, covered: set[bytes], desk: ArchiveDesk
+    previous: RootStatement | None, covered: set[bytes], deps: ArchiveDependencies
 ) -> list[Segment]:
     """Segments that no root covers yet, by name, as many as one root takes."""
     after = "" if previous is None else day_prefix(_first_day(previous))
-    return list(islice(_open_segments(after, covered, desk), desk.max_segments))
+    return list(islice(_open_segments(after, covered, deps), deps.max_segments))
 
 
-def _open_segments(after: str, covered: set[bytes], desk: ArchiveDesk) -> Iterator[Segment]:
-    for name in desk.archive.names(ROWS_PREFIX, after):
+def _open_segments(after: str, covered: set[bytes], deps: ArchiveDependencies) -> Iterator[Segment]:
+    for name in deps.archive.names(ROWS_PREFIX, after):
         segment = read_segment_name(name)
         if segment is not None and _leaf(name) not in covered:
             yield segment

@@ -27,23 +27,29 @@ from runtime.domain.audit_chain import (
     version_key,
 )
 from runtime.domain.images import text_of
-from runtime.domain.instants import is_instant
+from runtime.domain.instants import is_timestamp
 from runtime.models.audit import AuditRow
 from runtime.models.change import OUT_OF_BAND
 from runtime.observability import logger
 from runtime.repositories.alerts import AlertRepository
 from runtime.repositories.audit import AuditRepository
 from runtime.repositories.refusals import InvalidRequest
-from runtime.services.account_deltas import AccountDeltas
-from runtime.services.alerts import change_outside, record_finding
-from runtime.services.audit_rows import AUDITED, AuditRows, Told, is_rebuilt, trouble_of
+from runtime.services.account_deltas import BalanceAttribution
+from runtime.services.alerts import change_outside, raise_alert
+from runtime.services.audit_rows import (
+    AUDITED,
+    AuditableChange,
+    AuditRows,
+    is_rebuilt,
+    out_of_band_reason,
+)
 from runtime.services.stream_records import (
     INVALID,
     Failed,
     Kind,
     Parking,
     StreamRecord,
-    put_aside,
+    park_record,
 )
 
 PARALLEL_ENTITIES: Final = 8
@@ -87,23 +93,24 @@ class AuditProjection:
 
     audit: AuditRepository
     rows: AuditRows
-    deltas: AccountDeltas
+    deltas: BalanceAttribution
     parking: Parking
     alerts: AlertRepository
     threads: Callable[[int], Threads]
 
     def __call__(self, records: Sequence[StreamRecord]) -> Failed:
         """Write the rows of all records of audited tables."""
-        told = [Told.of(record) for record in records if record.table in AUDITED]
+        told = [AuditableChange.of(record) for record in records if record.table in AUDITED]
         if not told:
             return frozenset()
-        disowned = self.deltas.disowned(told)
-        by_entity: dict[str, list[Told]] = {}
+        unexplained = self.deltas.unexplained(told)
+        by_entity: dict[str, list[AuditableChange]] = {}
         for each in told:
             by_entity.setdefault(each.entity_id, []).append(each)
         with self.threads(PARALLEL_ENTITIES) as pool:
             failed = pool.map(
-                lambda entity: _Chain(self, entity, disowned).follow(by_entity[entity]), by_entity
+                lambda entity: _Chain(self, entity, unexplained).follow(by_entity[entity]),
+                by_entity,
             )
             return frozenset(number for numbers in failed for number in numbers)
 
@@ -114,10 +121,10 @@ class _Chain:
 
     projection: AuditProjection
     entity_id: str
-    disowned: Mapping[str, str]
+    unexplained: Mapping[str, str]
     _recent: list[AuditRow] | None = field(default=None)
 
-    def follow(self, told: Sequence[Told]) -> list[str]:
+    def follow(self, told: Sequence[AuditableChange]) -> list[str]:
         """Write the rows, in order; from the first that cannot be written on, all are failed."""
         for position, each in enumerate(told):
             try:
@@ -128,47 +135,47 @@ class _Chain:
                 return [later.record.sequence_number for later in told[position:]]
         return []
 
-    def _record(self, told: Told) -> bool:
+    def _record(self, told: AuditableChange) -> bool:
         for _ in range(MAX_TRIES):
             try:
                 return self._write(told)
             except _Moved:
                 self._recent = None
             except _Hopeless as hopeless:
-                return put_aside(self.projection.parking, told.record, str(hopeless))
+                return park_record(self.projection.parking, told.record, str(hopeless))
             except InvalidRequest:
-                return put_aside(self.projection.parking, told.record, INVALID)
+                return park_record(self.projection.parking, told.record, INVALID)
         raise RuntimeError(f"the chain of {self.entity_id} does not come to rest")
 
-    def _write(self, told: Told) -> bool:
+    def _write(self, told: AuditableChange) -> bool:
         """Write the row that tells the record, unless one does: then nothing is judged anew."""
-        trouble = trouble_of(told)
-        there = self._row_of_version(told) if trouble is None else None
+        operational_alerts = out_of_band_reason(told)
+        there = self._row_of_version(told) if operational_alerts is None else None
         same = there is not None and there.image_hash == told.new_hash
         if same and self._was_deleted_before(told):
-            trouble = "the row was put back"
+            operational_alerts = "the row was put back"
         elif there is not None and there.action != REBUILT:
             if same:
                 return True
-            trouble = f"version {told.new_version} was told otherwise before"
-        trouble = trouble or self.disowned.get(told.record.sequence_number)
-        past = self._past_of(told, foreign=trouble is not None)
+            operational_alerts = f"version {told.new_version} was told otherwise before"
+        operational_alerts = operational_alerts or self.unexplained.get(told.record.sequence_number)
+        past = self._past_of(told, foreign=operational_alerts is not None)
         if past.tells_it:
             return True
-        if trouble is None and same:
+        if operational_alerts is None and same:
             return True  # the row was rebuilt, and rightly
         if not past.leads_to_it and not self._rebuild(told):
             reason = f"the record of a version before {told.old_version + 1} has not come"
-            return put_aside(self.projection.parking, told.record, reason)
-        if trouble is None:
+            return park_record(self.projection.parking, told.record, reason)
+        if operational_alerts is None:
             self._version(told)
         else:
-            self._outside(told, trouble)
+            self._outside(told, operational_alerts)
         return True
 
     # ------------------------------------------------------------ what rows say already
 
-    def _row_of_version(self, told: Told) -> AuditRow | None:
+    def _row_of_version(self, told: AuditableChange) -> AuditRow | None:
         """The row in the place of the record's version."""
         head, key = self._head(), version_key(told.new_version)
         if head is None or head.sequence < key:
@@ -176,14 +183,14 @@ class _Chain:
         with _reading_the_log():
             return self.projection.audit.get(self.entity_id, key)
 
-    def _was_deleted_before(self, told: Told) -> bool:
+    def _was_deleted_before(self, told: AuditableChange) -> bool:
         """Whether a row that is told already was deleted, and this record puts the same again."""
         return told.record.kind is Kind.INSERT and any(
             not row.image_hash and is_before_record(row.sequence, told.record.sequence_number)
             for row in self._since(told)
         )
 
-    def _past_of(self, told: Told, *, foreign: bool) -> _Past:
+    def _past_of(self, told: AuditableChange, *, foreign: bool) -> _Past:
         """What the rows from the version on say from which the record starts."""
         leads = told.record.old is None
         for row in self._since(told):
@@ -197,7 +204,7 @@ class _Chain:
             leads = any(row.image_hash == told.old_hash for row in self._recent)
         return _Past(leads_to_it=leads)
 
-    def _since(self, told: Told) -> Iterator[AuditRow]:
+    def _since(self, told: AuditableChange) -> Iterator[AuditRow]:
         head, first = self._head(), version_key(told.old_version)
         if head is None:
             return
@@ -209,7 +216,7 @@ class _Chain:
 
     # ------------------------------------------------------------ what the application changed
 
-    def _version(self, told: Told) -> None:
+    def _version(self, told: AuditableChange) -> None:
         key, head = version_key(told.new_version), self._head()
         if head is not None and head.sequence >= key:
             key = self._last_place(told)  # its own was passed over, or taken for what it left
@@ -217,13 +224,13 @@ class _Chain:
             row = self.projection.rows.of_version(told, key, self._head_hash())
         self._append(row)
 
-    def _rebuild(self, told: Told) -> bool:
+    def _rebuild(self, told: AuditableChange) -> bool:
         """Write the row of the one change that is missing before this one, if it is only one."""
         head, left, rows = self._head(), told.record.old or {}, self.projection.rows
         with _making_a_row():
             known = 0 if head is None else version_in(head.sequence)
             if told.old_version > known:
-                if told.old_version > known + 1 or not is_instant(text_of(left, "updated_at")):
+                if told.old_version > known + 1 or not is_timestamp(text_of(left, "updated_at")):
                     return False
                 key = version_key(told.old_version)
                 row = rows.of_lost_version(told, key, self._head_hash())
@@ -237,23 +244,23 @@ class _Chain:
 
     # ------------------------------------------------------------ what somebody else changed
 
-    def _outside(self, told: Told, trouble: str) -> None:
+    def _outside(self, told: AuditableChange, operational_alerts: str) -> None:
         with _making_a_row():
             key = self._last_place(told)
             row = self.projection.rows.of_change_outside(told, key, self._head_hash())
         # The alert first: it is the same when it is raised again, and a row that is there ends it.
-        self._tell(row, trouble)
+        self._tell(row, operational_alerts)
         self._append(row)
 
-    def _tell(self, row: AuditRow, trouble: str) -> None:
+    def _tell(self, row: AuditRow, operational_alerts: str) -> None:
         logger.error(
             OUT_OF_BAND,
             entity=row.entity_id,
             sequence=row.sequence,
             attributes=row.changes,
-            detail=trouble,
+            detail=operational_alerts,
         )
-        record_finding(change_outside(row, trouble), self.projection.alerts)
+        raise_alert(change_outside(row, operational_alerts), self.projection.alerts)
 
     # ------------------------------------------------------------ the end of the chain
 
@@ -267,7 +274,7 @@ class _Chain:
         head = self._head()
         return GENESIS if head is None else head.hash
 
-    def _last_place(self, told: Told) -> str:
+    def _last_place(self, told: AuditableChange) -> str:
         head = self._head()
         behind = "" if head is None else head.sequence
         return outside_key(told.old_version, told.record.sequence_number, behind)
@@ -288,7 +295,7 @@ class _Past:
     leads_to_it: bool = False
 
 
-def _tells(row: AuditRow, told: Told, *, foreign: bool) -> bool:
+def _tells(row: AuditRow, told: AuditableChange, *, foreign: bool) -> bool:
     """Whether a row that has no version's place tells this record.
 
     One that was rebuilt does not say who made the change: of the application's own that is known

@@ -15,13 +15,13 @@ from runtime.contract.audit import (
     VerifyQuery,
 )
 from runtime.contract.call import Call
-from runtime.contract.caller import found
+from runtime.contract.caller import require_found
 from runtime.domain.audit_chain import ChainCheck
 from runtime.domain.buckets import all_buckets
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.errors import ChainTooLong, InvalidValue
 from runtime.models.audit import ACTION_BUCKETS, USER_BUCKETS, AuditRow
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 from runtime.models.scope import Scope
 from runtime.repositories.audit import AuditEntry, AuditRepository
 from runtime.services.merchant_profiles import MerchantProfiles
@@ -55,7 +55,7 @@ def list_audit(query: AuditQuery, call: Call, trail: AuditTrail) -> AuditList:
             "Filter by exactly one of entity_id, action and user_id", param="entity_id"
         )
     start, end = window_of(query.start_date, query.end_date, call.now)
-    times = to_instant(start), to_instant(end)
+    times = to_timestamp(start), to_timestamp(end)
     whose = ("audit",) if call.scope.owner is None else ("audit", "of", call.scope.owner)
     position = trail.cursors.position(query, *whose)
     if query.entity_id is not None:
@@ -95,7 +95,9 @@ def verify_chain(entity_id: str, query: VerifyQuery, call: Call, trail: AuditTra
     verdict = check.verdict()
     if owner is None:
         # No row says whose it is: there is none, or only operators may hear that it is unreadable.
-        found(verdict if verdict.length and call.scope.owner is None else None, "entity", entity_id)
+        require_found(
+            verdict if verdict.length and call.scope.owner is None else None, "entity", entity_id
+        )
     bad = verdict.first_bad
     return VerifyAnswer(
         entity_id=entity_id,
@@ -109,19 +111,19 @@ def verify_chain(entity_id: str, query: VerifyQuery, call: Call, trail: AuditTra
 
 
 def _require(owner: str, entity_id: str, scope: Scope) -> None:
-    found(owner if scope.admits(owner) else None, "entity", entity_id)
+    require_found(owner if scope.admits(owner) else None, "entity", entity_id)
 
 
 def _of_entity(
     entity_id: str,
     query: AuditQuery,
-    times: tuple[Instant, Instant],
+    times: tuple[Timestamp, Timestamp],
     position: str | None,
     scope: Scope,
     trail: AuditTrail,
 ) -> Slice[AuditRow]:
     latest = next(trail.audit.newest_first(entity_id, before=None, page_size=1), None)
-    _require(found(latest, "entity", entity_id).merchant_id, entity_id, scope)
+    _require(require_found(latest, "entity", entity_id).merchant_id, entity_id, scope)
     start, end = times
     return take_page(
         trail.audit.newest_first(entity_id, before=position, page_size=query.limit + 1),
@@ -133,7 +135,7 @@ def _of_entity(
 
 def _of_index(
     query: AuditQuery,
-    times: tuple[Instant, Instant],
+    times: tuple[Timestamp, Timestamp],
     position: str | None,
     scope: Scope,
     trail: AuditTrail,

@@ -19,12 +19,12 @@ from runtime.domain.images import (
     shown,
     text_of,
 )
-from runtime.domain.instants import is_instant, to_instant
+from runtime.domain.instants import is_timestamp, to_timestamp
 from runtime.errors import NotFound
 from runtime.models.account import PROFILE_SHARD, Account
 from runtime.models.audit import ACTION_BUCKETS, USER_BUCKETS, AuditRow, EntityType
 from runtime.models.customer import Customer
-from runtime.models.fields import PLATFORM, Instant
+from runtime.models.fields import PLATFORM, Timestamp
 from runtime.models.merchant import Merchant
 from runtime.models.payment import Payment
 from runtime.models.settlement import Settlement
@@ -74,7 +74,7 @@ _HIDDEN: Final = {table: _hidden_of(model) for table, (_, model) in AUDITED.item
 
 
 @dataclass(frozen=True)
-class Told:
+class AuditableChange:
     """A record with what all its rows say: whose it is, and the images' hashes."""
 
     record: StreamRecord
@@ -84,9 +84,9 @@ class Told:
     new_hash: str
 
     @staticmethod
-    def of(record: StreamRecord) -> Told:
+    def of(record: StreamRecord) -> AuditableChange:
         """Read a record of an audited table."""
-        return Told(
+        return AuditableChange(
             record=record,
             entity_id=entity_of(record.new or record.old or {}),
             entity_type=AUDITED[record.table][0],
@@ -105,9 +105,9 @@ class Told:
         return number_of(self.record.new or self.record.old or {}, "version") or 0
 
     @property
-    def happened_at(self) -> Instant:
+    def happened_at(self) -> Timestamp:
         """When the stream says that it happened."""
-        return to_instant(self.record.arrived_at)
+        return to_timestamp(self.record.arrived_at)
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class AuditRows:
 
     buckets_of: Callable[[str], int]
 
-    def of_version(self, told: Told, sequence: str, previous: str) -> AuditRow:
+    def of_version(self, told: AuditableChange, sequence: str, previous: str) -> AuditRow:
         """What the application changed."""
         old, new = told.record.old, told.record.new or {}
         hidden = _HIDDEN[told.record.table]
@@ -128,7 +128,7 @@ class AuditRows:
         )
         return self._stamped(_Step(told, action, old, new), new, sequence, previous)
 
-    def of_change_outside(self, told: Told, sequence: str, previous: str) -> AuditRow:
+    def of_change_outside(self, told: AuditableChange, sequence: str, previous: str) -> AuditRow:
         """What somebody changed or deleted past the application.
 
         Whoever does that leaves the stamp of the change before standing, so it is not told.
@@ -141,12 +141,14 @@ class AuditRows:
             user_id=UNKNOWN_USER,
         )
 
-    def of_lost_version(self, told: Told, sequence: str, previous: str) -> AuditRow:
+    def of_lost_version(self, told: AuditableChange, sequence: str, previous: str) -> AuditRow:
         """What the record's old image tells of the version before, whose record was lost."""
         left = told.record.old or {}
         return self._stamped(_Step(told, REBUILT, None, left), left, sequence, previous)
 
-    def of_lost_change_outside(self, told: Told, sequence: str, previous: str) -> AuditRow:
+    def of_lost_change_outside(
+        self, told: AuditableChange, sequence: str, previous: str
+    ) -> AuditRow:
         """What the record's old image tells of a change from outside, whose record was lost."""
         return self._sealed(
             _Step(told, OUT_OF_BAND_ACTION, None, told.record.old),
@@ -211,18 +213,18 @@ class AuditRows:
 class _Step:
     """What one row tells: from which image to which; None: there was, or is, none."""
 
-    told: Told
+    told: AuditableChange
     action: str
     old: Image | None
     new: Image | None
 
 
-def trouble_of(told: Told) -> str | None:
+def out_of_band_reason(told: AuditableChange) -> str | None:
     """What nobody who keeps to the rules has done: a write is one version more, with its cause."""
     record = told.record
     if record.new is None:
         return "the row was deleted"
-    if not is_instant(text_of(record.new, "updated_at")):
+    if not is_timestamp(text_of(record.new, "updated_at")):
         return "its updated_at is no time"
     if record.old is None:
         return None if told.new_version == 1 else f"it began at version {told.new_version}"

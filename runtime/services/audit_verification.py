@@ -18,15 +18,15 @@ from runtime.core.outside import Outside
 from runtime.domain.audit_actions import OUT_OF_BAND_ACTION
 from runtime.domain.audit_chain import Link, Unreadable
 from runtime.domain.images import image_hash, number_of, text_of
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.gateways.verification_index import (
     IndexedEntity,
     IndexedRow,
     Suspect,
-    VerificationIndex,
+    VerificationDatabase,
 )
 from runtime.models.audit import AuditRow
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 from runtime.repositories.alerts import AlertRepository
 from runtime.repositories.audit import AuditRepository
 from runtime.repositories.audited import AuditedTables
@@ -34,7 +34,7 @@ from runtime.repositories.codec import Item
 from runtime.services.alerts import alert_of, change_outside
 from runtime.services.archive_verification import ArchiveReader, Finding
 from runtime.services.audit_rows import AUDITED, entity_of
-from runtime.services.chain_looks import Look, look_at, unheard
+from runtime.services.chain_looks import ChainView, unheard, view_chain
 
 SCAN_SEGMENTS: Final = 8
 """Parts of a table read side by side: reading waits for DynamoDB, hashing for one processor."""
@@ -53,7 +53,7 @@ class Phase(StrEnum):
 
 
 @dataclass(frozen=True)
-class VerificationDesk:
+class AuditVerificationDependencies:
     """What a verification works with.
 
     `grace`: so long after the change a row may be missing in the archive. `patience_seconds`: so
@@ -64,7 +64,7 @@ class VerificationDesk:
     alerts: AlertRepository
     tables: AuditedTables
     reader: ArchiveReader
-    index: VerificationIndex
+    index: VerificationDatabase
     outside: Outside
     grace: timedelta
     patience_seconds: float
@@ -73,7 +73,7 @@ class VerificationDesk:
 
 
 @dataclass(frozen=True, slots=True)
-class VerificationReport:
+class AuditVerificationReport:
     """What was looked at, and all that is wrong, in a fixed order: the first link of each chain."""
 
     rows: int
@@ -91,25 +91,25 @@ class VerificationReport:
         return not self.findings
 
 
-def verify(desk: VerificationDesk) -> VerificationReport:
+def verify(deps: AuditVerificationDependencies) -> AuditVerificationReport:
     """Verify everything, or one entity with what the archive may have of it."""
-    began = desk.outside.now()
-    roots = desk.reader.read_archive(began)
-    _read_tables(desk)
+    began = deps.outside.now()
+    roots = deps.reader.read_archive(began)
+    _read_tables(deps)
     findings: list[Finding] = []
     chains = 0
-    for entity_id, item, places in desk.index.evidence(desk.only):
-        look = look_at(entity_id, item, places)
+    for entity_id, item, places in deps.index.evidence(deps.only):
+        look = view_chain(entity_id, item, places)
         chains += 1
-        desk.progress(Phase.CHAINS, 1)
-        bad = _bad(entity_id, look, desk)
+        deps.progress(Phase.CHAINS, 1)
+        bad = _bad(entity_id, look, deps)
         if bad is not None:
             findings.append(bad)
         elif look.is_suspect:
-            desk.index.suspect(_suspect(entity_id, look, None))
-    again = _look_again(began, desk)
-    counts = desk.index.counts()
-    return VerificationReport(
+            deps.index.suspect(_suspect(entity_id, look, None))
+    again = _look_again(began, deps)
+    counts = deps.index.counts()
+    return AuditVerificationReport(
         rows=counts["rows"],
         entities=counts["entities"],
         chains=chains,
@@ -117,47 +117,47 @@ def verify(desk: VerificationDesk) -> VerificationReport:
         archived=counts["archived"],
         roots=roots,
         young=again.young,
-        findings=tuple(sorted({*desk.reader.findings, *findings, *again.findings})),
+        findings=tuple(sorted({*deps.reader.findings, *findings, *again.findings})),
     )
 
 
 # -------------------------------------------------------------------- reading
 
 
-def _read_tables(desk: VerificationDesk) -> None:
-    if desk.only is not None:
-        entities, rows = _read_entity(desk.only, desk)
-        desk.index.add_entities(entities)
-        desk.index.add_rows(rows)
+def _read_tables(deps: AuditVerificationDependencies) -> None:
+    if deps.only is not None:
+        entities, rows = _read_entity(deps.only, deps)
+        deps.index.add_entities(entities)
+        deps.index.add_rows(rows)
         return
     for _, model in AUDITED.values():
 
         def read_entities(segment: int, model: type = model) -> None:
-            for items in desk.tables.items(model, segment, SCAN_SEGMENTS):
-                desk.index.add_entities(map(_entity, items))
-                desk.progress(Phase.ENTITIES, len(items))
+            for items in deps.tables.items(model, segment, SCAN_SEGMENTS):
+                deps.index.add_entities(map(_entity, items))
+                deps.progress(Phase.ENTITIES, len(items))
 
-        _in_parallel(read_entities, desk)
+        _in_parallel(read_entities, deps)
 
     def read_rows(segment: int) -> None:
-        for items in desk.tables.items(AuditRow, segment, SCAN_SEGMENTS):
-            desk.index.add_rows([_indexed(item, desk.audit) for item in items])
-            desk.progress(Phase.ROWS, len(items))
+        for items in deps.tables.items(AuditRow, segment, SCAN_SEGMENTS):
+            deps.index.add_rows([_indexed(item, deps.audit) for item in items])
+            deps.progress(Phase.ROWS, len(items))
 
-    _in_parallel(read_rows, desk)
+    _in_parallel(read_rows, deps)
 
 
 def _read_entity(
-    entity_id: str, desk: VerificationDesk
+    entity_id: str, deps: AuditVerificationDependencies
 ) -> tuple[list[IndexedEntity], list[IndexedRow]]:
     """An entity as it is, and then its rows."""
-    items = [desk.tables.item(model, entity_id) for _, model in AUDITED.values()]
-    rows = [_indexed_row(entity_id, row) for row in desk.audit.chain(entity_id)]
+    items = [deps.tables.item(model, entity_id) for _, model in AUDITED.values()]
+    rows = [_indexed_row(entity_id, row) for row in deps.audit.chain(entity_id)]
     return [_entity(item) for item in items if item is not None], rows
 
 
-def _in_parallel(read: Callable[[int], None], desk: VerificationDesk) -> None:
-    with desk.outside.threads(SCAN_SEGMENTS) as pool:
+def _in_parallel(read: Callable[[int], None], deps: AuditVerificationDependencies) -> None:
+    with deps.outside.threads(SCAN_SEGMENTS) as pool:
         list(pool.map(read, range(SCAN_SEGMENTS)))
 
 
@@ -198,65 +198,65 @@ class _Again:
     young: int = 0
 
 
-def _bad(entity_id: str, look: Look, desk: VerificationDesk) -> Finding | None:
+def _bad(entity_id: str, look: ChainView, deps: AuditVerificationDependencies) -> Finding | None:
     """The first link that is wrong for good."""
     if not look.outside:
         return look.bad
-    raised = desk.alerts.raised(row.alert_id for row in look.outside)
+    raised = deps.alerts.raised(row.alert_id for row in look.outside)
     return unheard(look, entity_id, raised) or look.bad
 
 
-def _suspect(entity_id: str, look: Look, before: IndexedEntity | None) -> Suspect:
+def _suspect(entity_id: str, look: ChainView, before: IndexedEntity | None) -> Suspect:
     """Remembers what no row tells yet. The first of it: what comes after, is told after it."""
     return Suspect(entity_id, before or (None if look.untold is None else look.item))
 
 
-def _look_again(began: datetime, desk: VerificationDesk) -> _Again:
+def _look_again(began: datetime, deps: AuditVerificationDependencies) -> _Again:
     """Look at every suspect once at least, and until patience has ended, unless it has cleared."""
     again = _Again()
-    until = desk.outside.now() + timedelta(seconds=desk.patience_seconds)
-    while desk.index.suspects("", 1):
-        is_last = desk.outside.now() >= until
-        desk.reader.read_newest(began, desk.outside.now())
-        for suspect, look in _looks(desk):
-            bad = _bad(suspect.entity_id, look, desk)
+    until = deps.outside.now() + timedelta(seconds=deps.patience_seconds)
+    while deps.index.suspects("", 1):
+        is_last = deps.outside.now() >= until
+        deps.reader.read_newest(began, deps.outside.now())
+        for suspect, look in _looks(deps):
+            bad = _bad(suspect.entity_id, look, deps)
             if bad is not None:
                 again.findings.append(bad)
             elif look.is_suspect and is_last:
-                _conclude(suspect.entity_id, look, to_instant(began - desk.grace), again)
+                _conclude(suspect.entity_id, look, to_timestamp(began - deps.grace), again)
             elif look.is_suspect:
-                desk.index.suspect(_suspect(suspect.entity_id, look, suspect.before))
+                deps.index.suspect(_suspect(suspect.entity_id, look, suspect.before))
                 continue
-            desk.index.clear(suspect)
-        if desk.index.suspects("", 1):
-            desk.outside.sleep(LOOK_AGAIN_SECONDS)
+            deps.index.clear(suspect)
+        if deps.index.suspects("", 1):
+            deps.outside.sleep(LOOK_AGAIN_SECONDS)
     return again
 
 
-def _looks(desk: VerificationDesk) -> Iterator[tuple[Suspect, Look]]:
+def _looks(deps: AuditVerificationDependencies) -> Iterator[tuple[Suspect, ChainView]]:
     """Every suspect, read anew: the item first, and then its rows."""
 
     def read(suspect: Suspect) -> tuple[list[IndexedEntity], list[IndexedRow]]:
-        return _read_entity(suspect.entity_id, desk)
+        return _read_entity(suspect.entity_id, deps)
 
     after = ""
-    with desk.outside.threads(SCAN_SEGMENTS) as pool:
-        while batch := desk.index.suspects(after, LOOKED_AT_TOGETHER):
+    with deps.outside.threads(SCAN_SEGMENTS) as pool:
+        while batch := deps.index.suspects(after, LOOKED_AT_TOGETHER):
             after = batch[-1].entity_id
             for suspect, (entities, rows) in zip(batch, pool.map(read, batch), strict=True):
-                desk.index.forget(suspect.entity_id)
-                desk.index.add_entities(entities)
-                desk.index.add_rows(rows)
-                yield suspect, _look_at(suspect, desk)
+                deps.index.forget(suspect.entity_id)
+                deps.index.add_entities(entities)
+                deps.index.add_rows(rows)
+                yield suspect, _look_at(suspect, deps)
 
 
-def _look_at(suspect: Suspect, desk: VerificationDesk) -> Look:
-    for entity_id, item, places in desk.index.evidence(suspect.entity_id):
-        return look_at(entity_id, item, places, suspect.before)
-    return Look()
+def _look_at(suspect: Suspect, deps: AuditVerificationDependencies) -> ChainView:
+    for entity_id, item, places in deps.index.evidence(suspect.entity_id):
+        return view_chain(entity_id, item, places, suspect.before)
+    return ChainView()
 
 
-def _conclude(entity_id: str, look: Look, oldest_young: Instant, again: _Again) -> None:
+def _conclude(entity_id: str, look: ChainView, oldest_young: Timestamp, again: _Again) -> None:
     """What of a suspect is wrong after all: the first of it."""
     if look.unarchived is not None and look.unarchived_at < oldest_young:
         again.findings.append(look.unarchived)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from runtime.domain.instants import to_datetime, to_instant
+from runtime.domain.instants import to_datetime, to_timestamp
 from runtime.domain.payment_operations import ceiling_of, refusal_of, void_again_after
 from runtime.domain.payments import Refused
 from runtime.errors import ProcessorUnknown, StaleWrite
@@ -13,10 +13,10 @@ from runtime.models.payment import Payment
 from runtime.models.transaction import Transaction, TransactionType
 from runtime.observability import logger
 from runtime.repositories.payments import OperationRefused
-from runtime.services.payment_desk import PaymentDesk
+from runtime.services.payment_desk import PaymentDependencies
 from runtime.services.payment_operations import (
-    Begun,
-    Wanted,
+    OperationIntent,
+    OperationStart,
     operation_bucket,
     operation_request,
     pending_operation,
@@ -28,7 +28,7 @@ EXPIRED = "the authorization expired"
 
 
 def expire_authorization(
-    payment: Payment, now: datetime, desk: PaymentDesk, request_id: str
+    payment: Payment, now: datetime, deps: PaymentDependencies, request_id: str
 ) -> bool:
     """Void what was not captured in time; whether the processor has answered that.
 
@@ -38,17 +38,17 @@ def expire_authorization(
     for moment in (payment.authorization_expires_at, payment.next_action_at):
         if moment is None or to_datetime(moment) > now:
             return False
-    if not _postponed(payment, now, desk, request_id):
+    if not _postponed(payment, now, deps, request_id):
         return False
     amount = ceiling_of(payment, TransactionType.VOID)
     if refusal_of(payment, TransactionType.VOID, amount) is not None:
         return False
-    operation = _void(payment, amount, now, desk, request_id)
+    operation = _void(payment, amount, now, deps, request_id)
     try:
-        desk.payments.begin_operation(operation, None, now, token=desk.outside.new_id("opn", now))
-        processor = desk.connectors.of_payment(payment)
+        deps.payments.begin_operation(operation, None, now, token=deps.outside.new_id("opn", now))
+        processor = deps.connectors.of_payment(payment)
         reply = processor.operate(operation_request(operation, payment))
-        settle_operation(operation, reply, None, desk, request_id=request_id)
+        settle_operation(operation, reply, None, deps, request_id=request_id)
         if isinstance(reply, Refused):
             logger.error(NOT_VOIDED, payment=payment.id, code=reply.decline_code)
     except (OperationRefused, StaleWrite, ProcessorUnknown):
@@ -57,39 +57,39 @@ def expire_authorization(
     return True
 
 
-def _postponed(payment: Payment, now: datetime, desk: PaymentDesk, request_id: str) -> bool:
+def _postponed(payment: Payment, now: datetime, deps: PaymentDependencies, request_id: str) -> bool:
     """Look at this payment again only later; False when somebody else has just changed it."""
     assert payment.authorization_expires_at is not None, f"{payment.id} does not expire"
     overdue = now - to_datetime(payment.authorization_expires_at)
-    cause = desk.outside.new_id("exp", now)
+    cause = deps.outside.new_id("exp", now)
     context = ChangeContext(changed_by=EXPIRY, request_id=request_id, cause=cause)
     later = payment.model_copy(
         update={
-            "next_action_at": to_instant(now + void_again_after(overdue)),
+            "next_action_at": to_timestamp(now + void_again_after(overdue)),
             "version": payment.version + 1,
-            "updated_at": to_instant(now),
+            "updated_at": to_timestamp(now),
             **context.stamp(),
         }
     )
     try:
-        desk.payments.advance(payment, later, token=cause)
+        deps.payments.advance(payment, later, token=cause)
     except StaleWrite:
         return False
     return True
 
 
 def _void(
-    payment: Payment, amount: int, now: datetime, desk: PaymentDesk, request_id: str
+    payment: Payment, amount: int, now: datetime, deps: PaymentDependencies, request_id: str
 ) -> Transaction:
-    operation_id = desk.outside.new_id("txn", now)
+    operation_id = deps.outside.new_id("txn", now)
     context = ChangeContext(changed_by=EXPIRY, request_id=request_id, cause=operation_id)
-    begun = Begun(
+    start = OperationStart(
         at=now,
-        lease=desk.resolver_lease,
+        lease=deps.resolver_lease,
         owner=operation_id,
         context=context,
-        merchant_bucket=operation_bucket(operation_id, desk.merchants.require(payment.merchant_id)),
-        open_bucket=desk.open_bucket(operation_id),
+        merchant_bucket=operation_bucket(operation_id, deps.merchants.require(payment.merchant_id)),
+        open_bucket=deps.open_bucket(operation_id),
     )
-    wanted = Wanted(TransactionType.VOID, reason=EXPIRED)
-    return pending_operation(operation_id, wanted, amount, payment, begun)
+    intent = OperationIntent(TransactionType.VOID, reason=EXPIRED)
+    return pending_operation(operation_id, intent, amount, payment, start)

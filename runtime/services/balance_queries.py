@@ -17,9 +17,9 @@ from typing import Final, Protocol
 
 from runtime.contract.accounts import BalanceAnswer, BalanceQuery
 from runtime.contract.call import Call
-from runtime.contract.caller import found
+from runtime.contract.caller import require_found
 from runtime.domain.hot_accounts import is_debit_shard
-from runtime.domain.instants import start_of, to_datetime, to_instant
+from runtime.domain.instants import start_of, to_datetime, to_timestamp
 from runtime.echo import echoed, quoted
 from runtime.errors import InvalidValue, Unavailable
 from runtime.models.account import PROFILE_SHARD, Account, Posting
@@ -75,7 +75,7 @@ class BalanceReads:
     """What finding a balance works with."""
 
     accounts: Accounts
-    folds: Rows
+    shard_rows: Rows
     entries: Lines
 
 
@@ -95,18 +95,18 @@ def get_balance(
     answer needs are still to be made from the change stream.
     """
     at = _moment(query.at, call.now)
-    row = found(reads.accounts.get(account_id, call.scope), "account", account_id)
+    row = require_found(reads.accounts.get(account_id, call.scope), "account", account_id)
     looked_at = max(at, FIRST_DAY)  # ids and spans of time end somewhere
     if row.posting is not Posting.FOLDED:
         result = _of_versions(row, looked_at, reads.entries)
     else:
         result = _Found(_sum_of_rows(row, looked_at, reads), None)
-    return BalanceAnswer(balance=result.balance, at=to_instant(at), sequence=result.sequence)
+    return BalanceAnswer(balance=result.balance, at=to_timestamp(at), sequence=result.sequence)
 
 
 def _sum_of_rows(row: Account, at: datetime, reads: BalanceReads) -> int:
     """What all rows of a folded account had; row 00 is read again, together with the others."""
-    rows = {each.shard: each for each in reads.folds.rows_of(row.id)}
+    rows = {each.shard: each for each in reads.shard_rows.rows_of(row.id)}
     profile = rows.pop(PROFILE_SHARD, row)
     adding = _Adding(row.id, at, reads.entries)
     return _of_versions(profile, at, reads.entries).balance + sum(
@@ -128,7 +128,7 @@ def _moment(text: str, now: datetime) -> datetime:
         ) from error
     if at > now:
         raise InvalidValue(
-            f"at must not be in the future; got {echoed(text)}, the time is {to_instant(now)}",
+            f"at must not be in the future; got {echoed(text)}, the time is {to_timestamp(now)}",
             param="at",
         )
     return at
@@ -176,7 +176,7 @@ def _is_later(line: EntryLine, at: datetime) -> bool:
 
 def _not_yet(account_id: str, at: datetime) -> Unavailable:
     return Unavailable(
-        f"The entries of {account_id} until {to_instant(at)} are not complete yet; try again"
+        f"The entries of {account_id} until {to_timestamp(at)} are not complete yet; try again"
     )
 
 
@@ -237,7 +237,8 @@ class _Adding:
             raise _not_yet(self._account_id, self._at)
         raise InvalidValue(
             f"{self._account_id} changed more than {MAX_ENTRIES_ADDED} times both before and after"
-            f" {to_instant(self._at)}, the most that one request adds up; ask for a time nearer to"
+            f" {to_timestamp(self._at)}, the most that one request adds up; ask for a "
+            f"time nearer to"
             " now or to its beginning, or export its entries",
             param="at",
         )

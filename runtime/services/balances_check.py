@@ -21,18 +21,18 @@ from typing import Any, Final
 
 from runtime.core.outside import Outside
 from runtime.domain.ids import created_at, highest_id
-from runtime.domain.instants import to_instant
-from runtime.domain.ledger import fold_shard, operation_time
+from runtime.domain.instants import to_timestamp
+from runtime.domain.ledger import credit_shard_of, operation_time
 from runtime.domain.proof import is_newer
-from runtime.models.entry import Entry, entry_partition, fold_sequence
+from runtime.models.entry import Entry, entry_partition, shard_sequence
 from runtime.models.scope import EVERYBODY
 from runtime.models.transfer import Transfer
-from runtime.repositories.books import Books, TransferFacts
+from runtime.repositories.books import TransferFacts, VerificationReads
 from runtime.repositories.entries import EntryRepository
-from runtime.repositories.folding import FoldRepository
+from runtime.repositories.folding import ShardRepository
 from runtime.repositories.refusals import InvalidRequest
 from runtime.repositories.transfers import TransferRepository
-from runtime.services.folding_projection import FoldingProjection
+from runtime.services.folding_projection import ShardProjection
 from runtime.services.proof_transfers import posted_by
 from runtime.services.stream_records import Change, Kind
 
@@ -51,10 +51,10 @@ TRANSFERS_AT_ONCE: Final = 50
 class BalancesDependencies:
     """What a check works with. `progress` hears how many transfers were read."""
 
-    books: Books
+    books: VerificationReads
     transfers: TransferRepository
-    folds: FoldRepository
-    folding: FoldingProjection
+    shard_rows: ShardRepository
+    folding: ShardProjection
     entries: EntryRepository
     outside: Outside
     progress: Callable[[int], None] = lambda _rows: None
@@ -120,17 +120,17 @@ class _Missing:
     debit_shard: str | None = None
 
 
-def check_balances(desk: BalancesDependencies, *, repair: bool = False) -> BalancesReport:
+def check_balances(deps: BalancesDependencies, *, repair: bool = False) -> BalancesReport:
     """Compare hot accounts with all transfers until the cut; add what is missing, if `repair`."""
     report = BalancesReport()
-    cuts = _Cuts.of(desk)
-    report.transfers, lacking = _read(desk, cuts, lambda _: None)
-    report.differences = report.left = _differences(lacking, desk)
+    cuts = _Cuts.of(deps)
+    report.transfers, lacking = _read(deps, cuts, lambda _: None)
+    report.differences = report.left = _differences(lacking, deps)
     if repair and report.differences:
-        adding = _Adding(desk, desk.outside.lock())
-        _read(desk, cuts, adding.add)
+        adding = _Adding(deps, deps.outside.lock())
+        _read(deps, cuts, adding.add)
         report.repaired = adding.added
-        report.left = _differences(_read(desk, cuts, lambda _: None)[1], desk)
+        report.left = _differences(_read(deps, cuts, lambda _: None)[1], deps)
     return report
 
 
@@ -142,45 +142,45 @@ class _Cuts:
     debited: str
 
     @classmethod
-    def of(cls, desk: BalancesDependencies) -> _Cuts:
-        now = desk.outside.now()
+    def of(cls, deps: BalancesDependencies) -> _Cuts:
+        now = deps.outside.now()
         folded, debited = (
-            operation_time(highest_id("cut", now - each)) for each in (desk.cut, desk.debit_cut)
+            operation_time(highest_id("cut", now - each)) for each in (deps.cut, deps.debit_cut)
         )
         return cls(folded, debited)
 
 
 def _read(
-    desk: BalancesDependencies, cuts: _Cuts, on_missing: Callable[[Sequence[_Missing]], None]
+    deps: BalancesDependencies, cuts: _Cuts, on_missing: Callable[[Sequence[_Missing]], None]
 ) -> tuple[int, dict[str, Lacking]]:
     """Read every transfer once; how many there are, and what accounts lack of them."""
     lacking: dict[str, Lacking] = {}
-    lock = desk.outside.lock()
+    lock = deps.outside.lock()
 
     def read(segment: int) -> int:
         count = 0
-        for page in desk.books.transfers(segment, None):
+        for page in deps.books.transfers(segment, None):
             for start in range(0, len(page.rows), TRANSFERS_AT_ONCE):
                 some = page.rows[start : start + TRANSFERS_AT_ONCE]
-                missing = _missing(some, cuts, desk)
+                missing = _missing(some, cuts, deps)
                 with lock:
                     _count(missing, lacking)
                 if missing:
                     on_missing(missing)
             count += len(page.rows)
-            desk.progress(len(page.rows))
+            deps.progress(len(page.rows))
         return count
 
-    with desk.outside.threads(desk.books.segments) as pool:
-        return sum(pool.map(read, range(desk.books.segments))), lacking
+    with deps.outside.threads(deps.books.segments) as pool:
+        return sum(pool.map(read, range(deps.books.segments))), lacking
 
 
 def _missing(
-    transfers: Sequence[TransferFacts], cuts: _Cuts, desk: BalancesDependencies
+    transfers: Sequence[TransferFacts], cuts: _Cuts, deps: BalancesDependencies
 ) -> list[_Missing]:
     """What hot accounts have no entry of. A transfer that contradicts itself is the proof's."""
     wanted = {_key_of(each): each for transfer in transfers for each in _changes(transfer, cuts)}
-    there = desk.books.entries_there(list(wanted))
+    there = deps.books.entries_there(list(wanted))
     return [each for key, each in wanted.items() if key not in there]
 
 
@@ -199,8 +199,8 @@ def _changes(transfer: TransferFacts, cuts: _Cuts) -> Iterator[_Missing]:
 
 
 def _key_of(each: _Missing) -> tuple[str, str]:
-    shard = each.debit_shard or fold_shard(each.transfer_id)
-    return entry_partition(each.account_id, shard), fold_sequence(each.operation_id)
+    shard = each.debit_shard or credit_shard_of(each.transfer_id)
+    return entry_partition(each.account_id, shard), shard_sequence(each.operation_id)
 
 
 def _count(missing: Sequence[_Missing], lacking: dict[str, Lacking]) -> None:
@@ -213,11 +213,11 @@ def _count(missing: Sequence[_Missing], lacking: dict[str, Lacking]) -> None:
 
 
 def _differences(
-    lacking: dict[str, Lacking], desk: BalancesDependencies
+    lacking: dict[str, Lacking], deps: BalancesDependencies
 ) -> list[BalanceDifference]:
     differences = []
     for account_id, lacks in sorted(lacking.items()):
-        found = sum(row.balance for row in desk.folds.rows_of(account_id))
+        found = sum(row.balance for row in deps.shard_rows.rows_of(account_id))
         differences.append(
             BalanceDifference(
                 account_id=account_id,
@@ -235,7 +235,7 @@ def _differences(
 class _Adding:
     """Adds missing transfers as the projector does, one batch at a time."""
 
-    desk: BalancesDependencies
+    deps: BalancesDependencies
     _lock: AbstractContextManager[Any]
     added: int = 0
 
@@ -243,7 +243,7 @@ class _Adding:
         """Add these. What DynamoDB refuses, whatever is tried, stays missing and is reported."""
         lacking = (each.transfer_id for each in missing if each.debit_shard is None)
         ids = list(dict.fromkeys(lacking))
-        rows = self.desk.transfers.get_many(ids, EVERYBODY)
+        rows = self.deps.transfers.get_many(ids, EVERYBODY)
         with self._lock:  # the projection remembers accounts, and is one invocation's
             try:
                 self._fold([_as_inserted(row) for row in rows])
@@ -256,18 +256,18 @@ class _Adding:
     def _write(self, missing: Sequence[_Missing]) -> None:
         """Write entries of debit shards; each is of a version of its shard that has none."""
         places = {(each.account_id, each.debit_shard or "") for each in missing}
-        for place, row in self.desk.books.rows(sorted(places)).items():
+        for place, row in self.deps.books.rows(sorted(places)).items():
             ours = [e for e in missing if (e.account_id, e.debit_shard) == place]
             ours.sort(key=lambda each: operation_time(each.operation_id))
-            lines = self.desk.books.lines(entry_partition(*place), None)
+            lines = self.deps.books.lines(entry_partition(*place), None)
             taken = {line.version for line in lines}
             free = (each for each in range(1, row.version + 1) if each not in taken)
             for each in ours:
-                entry = _entry(each, next(free, row.version), self.desk.outside.now())
-                self.added += self.desk.entries.put_new(entry)
+                entry = _entry(each, next(free, row.version), self.deps.outside.now())
+                self.added += self.deps.entries.put_new(entry)
 
     def _fold(self, changes: Sequence[Change]) -> None:
-        self.added += len(changes) - len(self.desk.folding(changes))
+        self.added += len(changes) - len(self.deps.folding(changes))
 
 
 def _as_inserted(transfer: Transfer) -> Change:
@@ -287,7 +287,7 @@ def _entry(each: _Missing, version: int, now: datetime) -> Entry:
         amount=each.amount,
         fold_version=version,
         currency=each.currency,
-        created_at=to_instant(_committed_at(each, now)),
+        created_at=to_timestamp(_committed_at(each, now)),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Final
 from runtime.domain.audit_actions import OUT_OF_BAND_ACTION, REBUILT
 from runtime.domain.audit_chain import OUTSIDE, ChainCheck, Link, Unreadable, is_outside
 from runtime.domain.instants import to_datetime
-from runtime.gateways.verification_index import IndexedEntity, IndexedRow, Place
+from runtime.gateways.verification_index import ChainEntry, IndexedEntity, IndexedRow
 from runtime.services.archive_verification import Finding
 
 LONGEST_REQUEST: Final = timedelta(minutes=15)
@@ -28,7 +28,7 @@ class OutsideRow:
 
 
 @dataclass
-class Look:
+class ChainView:
     """What a look at one entity found: what is wrong for good, and what may only be young."""
 
     item: IndexedEntity | None = None
@@ -47,18 +47,18 @@ class Look:
         return self.unarchived is not None or self.untold is not None
 
 
-def look_at(
+def view_chain(
     entity_id: str,
     item: IndexedEntity | None,
-    places: Iterator[Place],
+    places: Iterator[ChainEntry],
     before: IndexedEntity | None = None,
-) -> Look:
+) -> ChainView:
     """Follow one chain to its end, or to the first link that does not hold.
 
     `before`: what the item was at an earlier look, when no row told that. If one does now, and the
     item is another again, then it changes faster than it can be looked at, and is told.
     """
-    look, check, news, versions = Look(item), ChainCheck(), _News(item, before), _Versions()
+    look, check, news, versions = ChainView(item), ChainCheck(), _News(item, before), _Versions()
     for place in places:
         look.length += 1
         reason = _fault(place, check) or versions.fault(place)
@@ -79,7 +79,7 @@ def look_at(
     return look
 
 
-def unheard(look: Look, entity_id: str, raised: set[str]) -> Finding | None:
+def unheard(look: ChainView, entity_id: str, raised: set[str]) -> Finding | None:
     """The first row from outside whose alert is not among those `raised`: nobody of ours put it."""
     for row in look.outside:
         if row.alert_id not in raised:
@@ -88,7 +88,7 @@ def unheard(look: Look, entity_id: str, raised: set[str]) -> Finding | None:
     return None
 
 
-def _fault(place: Place, check: ChainCheck) -> str | None:
+def _fault(place: ChainEntry, check: ChainCheck) -> str | None:
     """Why this place of the chain does not hold, or None."""
     row = place.row
     if row is None:
@@ -114,7 +114,7 @@ class _Versions:
     _open: list[range] = field(default_factory=list)
     """Those before the newest that have none, or one that was rebuilt from what they left."""
 
-    def fault(self, place: Place) -> str | None:
+    def fault(self, place: ChainEntry) -> str | None:
         """Why this row cannot tell its version: it came late, and was told in time as well."""
         row = place.row
         assert row is not None, "a row that is missing is a fault"

@@ -9,7 +9,7 @@ from typing import Any
 
 from runtime.contract.answers import StoredAnswer
 from runtime.contract.call import Call
-from runtime.contract.caller import found
+from runtime.contract.caller import require_found
 from runtime.contract.customers import (
     CustomerAnswer,
     CustomerList,
@@ -18,7 +18,7 @@ from runtime.contract.customers import (
     CustomerRequest,
 )
 from runtime.domain.buckets import all_buckets, bucket_for
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.echo import echoed
 from runtime.errors import InvalidValue, StaleVersion, StaleWrite, Unavailable
 from runtime.gateways.field_encryption import FieldEncryption, normalised
@@ -36,7 +36,7 @@ MAX_ATTEMPTS = 10
 
 
 @dataclass(frozen=True)
-class CustomerDesk:
+class CustomerDependencies:
     """What the customer use-cases work with."""
 
     customers: CustomerRepository
@@ -46,7 +46,7 @@ class CustomerDesk:
 
 
 @dataclass(frozen=True)
-class CustomerArchive:
+class CustomerReads:
     """What finding customers works with."""
 
     customers: CustomerRepository
@@ -55,16 +55,18 @@ class CustomerArchive:
     cursors: Cursors
 
 
-def create_customer(request: CustomerRequest, call: Call, desk: CustomerDesk) -> StoredAnswer:
+def create_customer(
+    request: CustomerRequest, call: Call, deps: CustomerDependencies
+) -> StoredAnswer:
     """Register a customer of the caller's merchant. Raises NotFound for an unknown merchant."""
-    merchant = desk.merchants.require(call.caller.merchant(call.acting_for))
+    merchant = deps.merchants.require(call.caller.merchant(call.acting_for))
     customer_id = call.new_id("cus")
-    now = to_instant(call.now)
+    now = to_timestamp(call.now)
     customer = Customer(
         id=customer_id,
         merchant_id=merchant.id,
         merchant_bucket=bucket_for(merchant.id, customer_id, merchant.index_buckets),
-        email_index=desk.encryption.blind_index(merchant.id, request.email),
+        email_index=deps.encryption.blind_index(merchant.id, request.email),
         email=request.email,
         name=request.name,
         phone=request.phone,
@@ -77,41 +79,41 @@ def create_customer(request: CustomerRequest, call: Call, desk: CustomerDesk) ->
         call,
         merchant.id,
         CustomerAnswer.of(customer),
-        lambda claim, token: desk.customers.create(customer, claim, token=token, now=call.now),
-        claims=desk.claims,
+        lambda claim, token: deps.customers.create(customer, claim, token=token, now=call.now),
+        claims=deps.claims,
         index_buckets=merchant.index_buckets,
         subject=customer_id,
     )
     if answer.replayed:
         # Another function may remember the key of a customer that was erased a minute ago.
         earlier = CustomerAnswer.model_validate_json(answer.body)
-        found(desk.customers.get(earlier.id, Scope(merchant.id)), "customer", earlier.id)
+        require_found(deps.customers.get(earlier.id, Scope(merchant.id)), "customer", earlier.id)
     return answer
 
 
 def get_customer(customer_id: str, call: Call, customers: CustomerRepository) -> CustomerAnswer:
     """A customer, deciphered. Raises NotFound."""
-    row = found(customers.get(customer_id, call.scope), "customer", customer_id)
+    row = require_found(customers.get(customer_id, call.scope), "customer", customer_id)
     return CustomerAnswer.of(row)
 
 
-def find_customers(query: CustomerQuery, call: Call, archive: CustomerArchive) -> CustomerList:
+def find_customers(query: CustomerQuery, call: Call, reads: CustomerReads) -> CustomerList:
     """A page of the merchant's customers, or of those with an e-mail address, newest first.
 
     Each one that is shown is deciphered under a data key of its own. Raises BadCursor, NotFound.
     """
     merchant_id = call.caller.merchant(call.acting_for)
     page = take_page(
-        _entries(query, merchant_id, archive),
+        _entries(query, merchant_id, reads),
         limit=query.limit,
         position=lambda entry: entry.id,
         matches=lambda _: True,
     )
-    rows = archive.customers.get_many([entry.id for entry in page.entries], Scope(merchant_id))
+    rows = reads.customers.get_many([entry.id for entry in page.entries], Scope(merchant_id))
     # A hash of 128 bits is no proof, and the index may lag behind a changed address.
     wanted = None if query.email is None else normalised(query.email)
     same = (row for row in rows if wanted in (None, normalised(row.email or "")))
-    cursor = archive.cursors.cursor(query, page.next_position, "customers", merchant_id)
+    cursor = reads.cursors.cursor(query, page.next_position, "customers", merchant_id)
     return CustomerList(
         data=tuple(CustomerAnswer.of(row) for row in same),
         has_more=cursor is not None,
@@ -119,18 +121,18 @@ def find_customers(query: CustomerQuery, call: Call, archive: CustomerArchive) -
     )
 
 
-def _entries(query: CustomerQuery, merchant_id: str, archive: CustomerArchive) -> Iterator[IdEntry]:
-    after_id = archive.cursors.position(query, "customers", merchant_id)
+def _entries(query: CustomerQuery, merchant_id: str, reads: CustomerReads) -> Iterator[IdEntry]:
+    after_id = reads.cursors.position(query, "customers", merchant_id)
     page_size = query.limit + 1
     if query.email is not None:
-        indexes = archive.encryption.blind_indexes(merchant_id, query.email)
-        return archive.customers.of_email(indexes, after_id=after_id, page_size=page_size)
-    buckets = all_buckets(merchant_id, archive.merchants.index_buckets(merchant_id))
-    return archive.customers.newest_first(buckets, after_id=after_id, page_size=page_size)
+        indexes = reads.encryption.blind_indexes(merchant_id, query.email)
+        return reads.customers.of_email(indexes, after_id=after_id, page_size=page_size)
+    buckets = all_buckets(merchant_id, reads.merchants.index_buckets(merchant_id))
+    return reads.customers.newest_first(buckets, after_id=after_id, page_size=page_size)
 
 
 def change_customer(
-    customer_id: str, request: CustomerPatch, call: Call, desk: CustomerDesk
+    customer_id: str, request: CustomerPatch, call: Call, deps: CustomerDependencies
 ) -> CustomerAnswer:
     """Change what the request names. Raises NotFound, StaleVersion, InvalidValue."""
 
@@ -144,25 +146,25 @@ def change_customer(
         named = {"name", "email", "phone", "metadata", "default_method"} & request.model_fields_set
         changes = {name: getattr(request, name) for name in named}
         if request.email is not None:
-            changes["email_index"] = desk.encryption.blind_index(row.merchant_id, request.email)
+            changes["email_index"] = deps.encryption.blind_index(row.merchant_id, request.email)
         _require_method(row, changes.get("default_method"))
         return changes
 
-    return alter(customer_id, step, call, desk)
+    return alter(customer_id, step, call, deps)
 
 
-def unlock_customer(customer_id: str, call: Call, desk: CustomerDesk) -> StoredAnswer:
+def unlock_customer(customer_id: str, call: Call, deps: CustomerDependencies) -> StoredAnswer:
     """End a lock before its time, and count failed attempts from zero. Raises NotFound."""
     for _ in range(MAX_ATTEMPTS):
-        row = found(desk.customers.get(customer_id, call.scope), "customer", customer_id)
+        row = require_found(deps.customers.get(customer_id, call.scope), "customer", customer_id)
         after = next_version(row, {"locked_until": None, "failed_attempts": 0}, call)
         try:
             return create_once(
                 call,
                 row.merchant_id,
                 CustomerAnswer.of(after),
-                writing(desk.customers, row, after, call),
-                claims=desk.claims,
+                writing(deps.customers, row, after, call),
+                claims=deps.claims,
                 status=HTTPStatus.OK,
                 subject=row.id,
             )
@@ -171,20 +173,22 @@ def unlock_customer(customer_id: str, call: Call, desk: CustomerDesk) -> StoredA
     raise too_busy(customer_id)
 
 
-def erase_customer(customer_id: str, call: Call, desk: CustomerDesk) -> StoredAnswer:
+def erase_customer(customer_id: str, call: Call, deps: CustomerDependencies) -> StoredAnswer:
     """Forget a customer: 204, then it is not found. Payments, accounts and transfers stay.
 
     Raises NotFound.
     """
     for _ in range(MAX_ATTEMPTS):
-        row = found(desk.customers.standing(customer_id, call.scope), "customer", customer_id)
+        row = require_found(
+            deps.customers.standing(customer_id, call.scope), "customer", customer_id
+        )
         context = call.caller.change(cause=call.caller.request_id)
         token = call.new_id("del")
         try:
-            desk.customers.erase(row, to_instant(call.now), context, token=token)
+            deps.customers.erase(row, to_timestamp(call.now), context, token=token)
         except StaleWrite:
             continue
-        desk.encryption.forget(row.id)
+        deps.encryption.forget(row.id)
         return StoredAnswer(int(HTTPStatus.NO_CONTENT), "")
     raise too_busy(customer_id)
 
@@ -193,17 +197,17 @@ def alter(
     customer_id: str,
     step: Callable[[CustomerProfile], dict[str, Any]],
     call: Call,
-    desk: CustomerDesk,
+    deps: CustomerDependencies,
 ) -> CustomerAnswer:
     """Read, change, write under the version that was read; again where somebody was faster."""
     for _ in range(MAX_ATTEMPTS):
-        row = found(desk.customers.get(customer_id, call.scope), "customer", customer_id)
+        row = require_found(deps.customers.get(customer_id, call.scope), "customer", customer_id)
         changes = step(row)
         if not changes:
             return CustomerAnswer.of(row)
         after = next_version(row, changes, call)
         try:
-            writing(desk.customers, row, after, call)(None, call.new_id("chg"))
+            writing(deps.customers, row, after, call)(None, call.new_id("chg"))
         except StaleWrite:
             continue
         return CustomerAnswer.of(after)

@@ -9,7 +9,7 @@ from runtime.domain.hot_accounts import is_debit_shard
 from runtime.domain.ledger import SWEEP_PREFIX, TRANSFER_PREFIX
 from runtime.models.account import PROFILE_SHARD, Account
 from runtime.models.change import ENTRY_CONFLICT, OUT_OF_BAND
-from runtime.models.entry import Entry, entry_partition, fold_sequence, version_sequence
+from runtime.models.entry import Entry, entry_partition, shard_sequence, version_sequence
 from runtime.observability import logger
 from runtime.repositories.refusals import InvalidRequest
 from runtime.repositories.store import Store
@@ -59,7 +59,7 @@ def entry_of(old: Account | None, new: Account) -> Entry:
     operation_id = new.last_operation_id or ""
     return Entry(
         account_shard=entry_partition(new.id, new.shard),
-        sequence=version_sequence(new.version) if exact else fold_sequence(operation_id),
+        sequence=version_sequence(new.version) if exact else shard_sequence(operation_id),
         transfer_id=new.cause if new.cause.startswith(_OPERATIONS) else None,
         operation_id=operation_id,
         account_id=new.id,
@@ -75,15 +75,15 @@ def entry_of(old: Account | None, new: Account) -> Entry:
 
 def _is_a_version(change: Change) -> bool:
     row: Account = change.new or change.old
-    trouble = _trouble(change)
-    if trouble is not None:
-        logger.error(OUT_OF_BAND, account=row.id, shard=row.shard, detail=trouble)
+    operational_alerts = _audit_reason(change)
+    if operational_alerts is not None:
+        logger.error(OUT_OF_BAND, account=row.id, shard=row.shard, detail=operational_alerts)
         return False
     # The entries of a credit shard are written with it.
     return row.shard == PROFILE_SHARD or is_debit_shard(row.shard)
 
 
-def _trouble(change: Change) -> str | None:
+def _audit_reason(change: Change) -> str | None:
     """What nobody who keeps to the rules has done to the row: each write is one version more."""
     if change.kind is Kind.REMOVE:
         return "the row was deleted"

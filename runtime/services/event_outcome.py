@@ -18,7 +18,7 @@ from runtime.domain.disputes import (
     dispute_step,
     next_posting_id,
 )
-from runtime.domain.instants import to_epoch_seconds, to_instant
+from runtime.domain.instants import to_epoch_seconds, to_timestamp
 from runtime.domain.ledger import dispute_legs, reversal_legs, total_of
 from runtime.domain.payment_operations import after_failed_refund
 from runtime.domain.posting_ids import POSTING_OPERATION, returned_refund_posting_id
@@ -26,7 +26,7 @@ from runtime.domain.processor_events import (
     DisputeState,
     NotApplicable,
     ProcessorEvent,
-    RefundFate,
+    RefundOutcome,
     Unapplied,
 )
 from runtime.echo import echoed
@@ -41,7 +41,7 @@ from runtime.models.transaction import AuditStep, Transaction, TransactionStatus
 from runtime.models.transfer import Leg, Transfer
 from runtime.observability import logger
 from runtime.repositories.payment_writes import EventWrites
-from runtime.services.payment_desk import PaymentDesk
+from runtime.services.payment_desk import PaymentDependencies
 from runtime.services.payment_outcome import Posting, booking_of
 
 MAX_ATTEMPTS: Final = 20
@@ -55,13 +55,13 @@ _DONE: Final = (TransactionStatus.SUCCEEDED, TransactionStatus.SETTLED)
 
 
 @dataclass(frozen=True, slots=True)
-class EventDesk:
+class ApplyEventDependencies:
     """The context for applying one event: its merchant, its idempotency key and the time.
 
     `connector`: the connector of `account`, the processor account that sent the event.
     """
 
-    payments: PaymentDesk
+    payments: PaymentDependencies
     merchant: MerchantProfile
     processor: str
     account: str | None
@@ -76,7 +76,7 @@ class EventDesk:
         return IdempotencyRecord(
             key=self.key,
             merchant_bucket=bucket_for(self.merchant.id, self.key, self.merchant.index_buckets),
-            created_at=to_instant(at),
+            created_at=to_timestamp(at),
             merchant_id=self.merchant.id,
             key_subject=self.merchant.id,
             request_id=self.context.request_id,
@@ -87,7 +87,7 @@ class EventDesk:
         )
 
 
-class Outcome(NamedTuple):
+class AppliedEvent(NamedTuple):
     """The result of an event, and when its object began at the processor, if it exists there."""
 
     result: EventResult
@@ -101,31 +101,31 @@ class _Charge(NamedTuple):
     reference: str | None
 
 
-def apply_dispute(event: ProcessorEvent, desk: EventDesk) -> Outcome:
+def apply_dispute(event: ProcessorEvent, deps: ApplyEventDependencies) -> AppliedEvent:
     """Book the processor's state of a dispute on the payment that the processor names.
 
     Raises NotApplicable, ProcessorUnknown, Unavailable.
     """
     assert event.object_id is not None, f"{event.id} is about no dispute"
-    claim = desk.claim()
+    claim = deps.claim()
     charge = _Charge(event.charge_id, event.reference)
     for _ in range(MAX_ATTEMPTS):
-        payment = payment_of(charge, desk)
-        state = _connector_of(payment, desk).find_dispute(event.object_id)
+        payment = payment_of(charge, deps)
+        state = _connector_of(payment, deps).find_dispute(event.object_id)
         if state is None:
             logger.warning("the processor has no such dispute", event=event.id)
-            return Outcome(EventResult.IGNORED)
+            return AppliedEvent(EventResult.IGNORED)
         named = _Charge(state.charge_id, state.reference)
         if named != charge:
             charge = named  # the notification's charge is not trusted either
             continue
-        payment = _disputable(payment, event, state, desk)
+        payment = _disputable(payment, event, state, deps)
         step = dispute_step(payment, state)
         if step is None:
-            return Outcome(EventResult.UNCHANGED, state.created_at)
+            return AppliedEvent(EventResult.UNCHANGED, state.created_at)
         try:
-            result = _commit(_dispute_writes(payment, state, step, desk), claim, desk)
-            return Outcome(result, state.created_at)
+            result = _commit(_dispute_writes(payment, state, step, deps), claim, deps)
+            return AppliedEvent(result, state.created_at)
         except StaleWrite:
             continue
     raise Unavailable(
@@ -134,17 +134,20 @@ def apply_dispute(event: ProcessorEvent, desk: EventDesk) -> Outcome:
 
 
 def _disputable(
-    payment: Payment | None, event: ProcessorEvent, state: DisputeState, desk: EventDesk
+    payment: Payment | None,
+    event: ProcessorEvent,
+    state: DisputeState,
+    deps: ApplyEventDependencies,
 ) -> Payment:
     """The payment, if the dispute can be booked on it. Raises NotApplicable, Unavailable."""
-    is_theirs = payment is not None and payment.processor == desk.processor
+    is_theirs = payment is not None and payment.processor == deps.processor
     if payment is None or not is_theirs or payment.amount_captured == 0:
         named = state.reference or state.charge_id
-        require_patience(event, desk)
+        require_patience(event, deps)
         raise NotApplicable(
             Unapplied.UNKNOWN_PAYMENT,
             f"Dispute {state.id} is about {named}, which is not a payment captured through "
-            f"{desk.processor}",
+            f"{deps.processor}",
             state.created_at,
         )
     if None not in (state.reference, state.charge_id) and state.charge_id != payment.charge_id:
@@ -163,7 +166,7 @@ def _disputable(
             payment.id,
         )
     known = payment.disputes or {}
-    if state.id not in known and len(known) >= desk.payments.timing.max_disputes:
+    if state.id not in known and len(known) >= deps.payments.timing.max_disputes:
         raise NotApplicable(
             Unapplied.TOO_MANY_DISPUTES,
             f"{payment.id} already has {len(known)} disputes, the most it can have; dispute "
@@ -175,30 +178,32 @@ def _disputable(
 
 
 def _dispute_writes(
-    payment: Payment, state: DisputeState, step: DisputeStep, desk: EventDesk
+    payment: Payment, state: DisputeState, step: DisputeStep, deps: ApplyEventDependencies
 ) -> EventWrites:
     legs = dispute_legs(payment.merchant_id, payment.currency, step.taken_minor, step.fee_minor)
     posting_id = next_posting_id(payment.id, state.id, step.dispute)
-    booking = _booking(payment, posting_id, legs, desk)
+    booking = _booking(payment, posting_id, legs, deps)
     if booking is not None:
         step = step.booked_by(booking.id)
-    after = _next(payment, changes_after(payment, state.id, step), desk)
+    after = _next(payment, changes_after(payment, state.id, step), deps)
     return EventWrites(payment, after, transfer=booking)
 
 
-def take_back_refund(refund: Transaction, event: ProcessorEvent, desk: EventDesk) -> Outcome:
+def take_back_refund(
+    refund: Transaction, event: ProcessorEvent, deps: ApplyEventDependencies
+) -> AppliedEvent:
     """Return a succeeded refund that did not reach the customer to the merchant.
 
     Only if the processor confirms it. Raises NotApplicable, ProcessorUnknown, Unavailable.
     """
-    claim = desk.claim()
+    claim = deps.claim()
     if refund.status not in _DONE:
-        return Outcome(EventResult.UNCHANGED)
-    payment = _again(refund.payment_id, desk)
-    state = _connector_of(payment, desk).find_refund(refund.id, refund.processor_id)
-    if state is None or state.fate is not RefundFate.FAILED:
+        return AppliedEvent(EventResult.UNCHANGED)
+    payment = _again(refund.payment_id, deps)
+    state = _connector_of(payment, deps).find_refund(refund.id, refund.processor_id)
+    if state is None or state.fate is not RefundOutcome.FAILED:
         logger.warning("the processor says of no refund that it failed", event=event.id)
-        return Outcome(EventResult.IGNORED if state is None else EventResult.UNCHANGED)
+        return AppliedEvent(EventResult.IGNORED if state is None else EventResult.UNCHANGED)
     if (state.amount_minor, state.currency) != (refund.amount, refund.currency):
         raise NotApplicable(
             Unapplied.AMOUNT_MISMATCH,
@@ -210,26 +215,26 @@ def take_back_refund(refund: Transaction, event: ProcessorEvent, desk: EventDesk
     legs = reversal_legs(payment.merchant_id, payment.currency, refund.amount)
     for _ in range(MAX_ATTEMPTS):
         # The refund after its payment: one that is done now was done when the payment was read.
-        payment = _again(refund.payment_id, desk)
-        refund = _refund_again(refund.id, desk)
+        payment = _again(refund.payment_id, deps)
+        refund = _refund_again(refund.id, deps)
         if refund.status not in _DONE:
-            return Outcome(EventResult.DUPLICATE, state.created_at)
+            return AppliedEvent(EventResult.DUPLICATE, state.created_at)
         if payment.amount_refunded < refund.amount:
             # A reader may see one row of the commit that made the refund before the other.
             continue
-        after = _next(payment, after_failed_refund(payment, refund.amount), desk)
-        booking = _booking(payment, returned_refund_posting_id(refund.id), legs, desk)
-        writes = EventWrites(payment, after, (refund, _failed(refund, desk)), transfer=booking)
+        after = _next(payment, after_failed_refund(payment, refund.amount), deps)
+        booking = _booking(payment, returned_refund_posting_id(refund.id), legs, deps)
+        writes = EventWrites(payment, after, (refund, _failed(refund, deps)), transfer=booking)
         try:
-            return Outcome(_commit(writes, claim, desk), state.created_at)
+            return AppliedEvent(_commit(writes, claim, deps), state.created_at)
         except StaleWrite:
             continue
     raise Unavailable(f"{refund.payment_id} is being changed by other requests; send it again")
 
 
-def require_patience(event: ProcessorEvent, desk: EventDesk) -> None:
+def require_patience(event: ProcessorEvent, deps: ApplyEventDependencies) -> None:
     """Raises Unavailable while the event's payment or refund may still be recorded here."""
-    if desk.now - event.at < PATIENCE:
+    if deps.now - event.at < PATIENCE:
         raise Unavailable(
             f"{echoed(event.id)} is about a payment or refund that is not recorded yet; "
             "send it again later"
@@ -248,9 +253,9 @@ class NamesCharge(Protocol):
         """Our own id, as sent with the charge."""
 
 
-def payment_of(charge: NamesCharge, desk: EventDesk) -> Payment | None:
+def payment_of(charge: NamesCharge, deps: ApplyEventDependencies) -> Payment | None:
     """The merchant's payment for this charge; None if it is not known."""
-    payments, owner = desk.payments.payments, Scope(desk.merchant.id)
+    payments, owner = deps.payments.payments, Scope(deps.merchant.id)
     if charge.reference is not None and charge.reference.startswith("pay_"):
         return payments.get(charge.reference, owner)
     if charge.charge_id is None:
@@ -260,47 +265,49 @@ def payment_of(charge: NamesCharge, desk: EventDesk) -> Payment | None:
     return None
 
 
-def _connector_of(payment: Payment | None, desk: EventDesk) -> Processor:
+def _connector_of(payment: Payment | None, deps: ApplyEventDependencies) -> Processor:
     """The connector of the payment's account; the event's sender if the payment is unknown."""
-    if payment is None or payment.processor != desk.processor:
-        return desk.connector
+    if payment is None or payment.processor != deps.processor:
+        return deps.connector
     try:
-        return desk.payments.connectors.of_payment(payment)
+        return deps.payments.connectors.of_payment(payment)
     except ProcessorAccountRemoved:
         # The removed account cannot be asked, and its notifications cannot be verified. So the
         # account that sent this event is asked whether it has the object.
-        return desk.connector
+        return deps.connector
 
 
-def _commit(writes: EventWrites, claim: IdempotencyRecord, desk: EventDesk) -> EventResult:
-    outside = desk.payments.outside
+def _commit(
+    writes: EventWrites, claim: IdempotencyRecord, deps: ApplyEventDependencies
+) -> EventResult:
+    outside = deps.payments.outside
     token = outside.new_id("evo", outside.now())
     try:
-        desk.payments.payments.record_event(writes, claim, desk.now, token=token)
+        deps.payments.payments.record_event(writes, claim, deps.now, token=token)
     except AlreadyClaimed as earlier:
         if earlier.record.owner != claim.owner:
             return EventResult.DUPLICATE
     return EventResult.APPLIED
 
 
-def _again(payment_id: str, desk: EventDesk) -> Payment:
-    payment = desk.payments.payments.get(payment_id, Scope(desk.merchant.id))
+def _again(payment_id: str, deps: ApplyEventDependencies) -> Payment:
+    payment = deps.payments.payments.get(payment_id, Scope(deps.merchant.id))
     assert payment is not None, f"{payment_id} is never deleted"
     return payment
 
 
-def _refund_again(refund_id: str, desk: EventDesk) -> Transaction:
-    refund = desk.payments.payments.transaction(refund_id, Scope(desk.merchant.id))
+def _refund_again(refund_id: str, deps: ApplyEventDependencies) -> Transaction:
+    refund = deps.payments.payments.transaction(refund_id, Scope(deps.merchant.id))
     assert refund is not None, f"{refund_id} is never deleted"
     return refund
 
 
-def _failed(refund: Transaction, desk: EventDesk) -> Transaction:
-    at, failed = to_instant(desk.now), TransactionStatus.FAILED
-    step = AuditStep(status=failed, at=at, by=desk.context.changed_by)
+def _failed(refund: Transaction, deps: ApplyEventDependencies) -> Transaction:
+    at, failed = to_timestamp(deps.now), TransactionStatus.FAILED
+    step = AuditStep(status=failed, at=at, by=deps.context.changed_by)
     return refund.model_copy(
         update={
-            **desk.context.stamp(),
+            **deps.context.stamp(),
             "status": failed,
             "response_code": "refund_failed",
             "response_text": "The refund was returned to the processor",
@@ -312,23 +319,23 @@ def _failed(refund: Transaction, desk: EventDesk) -> Transaction:
     )
 
 
-def _next(payment: Payment, changes: dict[str, object], desk: EventDesk) -> Payment:
+def _next(payment: Payment, changes: dict[str, object], deps: ApplyEventDependencies) -> Payment:
     return payment.model_copy(
         update={
             **changes,
-            **desk.context.stamp(),
+            **deps.context.stamp(),
             "version": payment.version + 1,
-            "updated_at": to_instant(desk.now),
+            "updated_at": to_timestamp(deps.now),
         }
     )
 
 
 def _booking(
-    payment: Payment, posting_id: str, legs: tuple[Leg, ...], desk: EventDesk
+    payment: Payment, posting_id: str, legs: tuple[Leg, ...], deps: ApplyEventDependencies
 ) -> Transfer | None:
     """One transfer of everything that moves; None where nothing does."""
     if not legs:
         return None
-    operation_id = desk.payments.outside.new_id(POSTING_OPERATION, desk.now)
+    operation_id = deps.payments.outside.new_id(POSTING_OPERATION, deps.now)
     posting = Posting(posting_id, operation_id, legs, total_of(legs))
-    return booking_of(payment, posting, desk.merchant, desk.now, desk.context)
+    return booking_of(payment, posting, deps.merchant, deps.now, deps.context)

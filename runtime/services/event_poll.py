@@ -14,7 +14,7 @@ from typing import Final
 
 from runtime.contract.processor_events import EventResult
 from runtime.domain.idempotency import event_key
-from runtime.domain.instants import to_datetime, to_instant
+from runtime.domain.instants import to_datetime, to_timestamp
 from runtime.domain.processor_events import EventKind, ProcessorEvent
 from runtime.errors import InvalidState, PlatformError, ProcessorUnknown, Unavailable
 from runtime.gateways.processors.port import Processor
@@ -24,7 +24,7 @@ from runtime.models.scope import EVERYBODY
 from runtime.observability import logger
 from runtime.repositories.merchants import MerchantPage, MerchantRepository
 from runtime.repositories.processor_events import first_round
-from runtime.services.event_outcome import EventDesk
+from runtime.services.event_outcome import ApplyEventDependencies
 from runtime.services.kept_event_routes import ProcessorEventDependencies, apply_row
 from runtime.services.kept_events import applied, apply_event, event_of
 
@@ -39,7 +39,7 @@ _TOLD_OF: Final = (EventKind.DISPUTE_CHANGED, EventKind.REFUND_FAILED)
 
 
 @dataclass(frozen=True)
-class PollDesk:
+class PollDependencies:
     """Dependencies of polling. `must_stop` is true when the invocation is about to time out."""
 
     events: ProcessorEventDependencies
@@ -66,15 +66,15 @@ class PollReport:
     failed: int
 
 
-def poll(desk: PollDesk, request_id: str) -> PollReport:
+def poll(deps: PollDependencies, request_id: str) -> PollReport:
     """Resume the round, or begin a new one, while there is time."""
-    progress = _begun(desk)
+    progress = _begun(deps)
     counts: Counter[str] = Counter()
-    pages = desk.merchants.pages(progress.last_merchant, page_size=MERCHANTS_PER_PAGE)
+    pages = deps.merchants.pages(progress.last_merchant, page_size=MERCHANTS_PER_PAGE)
     for number, page in enumerate(pages):
-        if desk.must_stop():
+        if deps.must_stop():
             return _unfinished(progress, counts)
-        polled = _poll_page(page, progress, desk, request_id)
+        polled = _poll_page(page, progress, deps, request_id)
         counts += polled
         if polled[_CUT] and number > 0:
             return _unfinished(progress, counts)
@@ -83,10 +83,10 @@ def poll(desk: PollDesk, request_id: str) -> PollReport:
             # forever; the next round asks the same merchants again.
             logger.error(POLL_UNFINISHED, since=progress.since, left_out=polled[_CUT])
         progress = progress.model_copy(update={"last_merchant": page.last})
-        _note(progress, desk)
-    counts += _try_kept_again(desk, request_id)
-    now = to_instant(desk.events.payments.outside.now())
-    _note(progress.model_copy(update={"finished_at": now, "last_merchant": None}), desk)
+        _note(progress, deps)
+    counts += _try_kept_again(deps, request_id)
+    now = to_timestamp(deps.events.payments.outside.now())
+    _note(progress.model_copy(update={"finished_at": now, "last_merchant": None}), deps)
     return _report(progress, counts, finished=True)
 
 
@@ -96,43 +96,43 @@ def _unfinished(progress: PollProgress, counts: Counter[str]) -> PollReport:
     return _report(progress, counts, finished=False)
 
 
-def _begun(desk: PollDesk) -> PollProgress:
+def _begun(deps: PollDependencies) -> PollProgress:
     """The unfinished round, or a new one: from the earlier of `overlap` ago and the last start."""
-    now, last = desk.events.payments.outside.now(), desk.events.kept.events.poll_progress()
+    now, last = deps.events.payments.outside.now(), deps.events.kept.events.poll_progress()
     if last is not None and last.finished_at is None:
         return last
-    since = to_instant(now - desk.overlap)
+    since = to_timestamp(now - deps.overlap)
     if last is not None:
         since = min(since, last.started_at)
-    begun = first_round(to_instant(now), since)
-    _note(begun, desk)
+    begun = first_round(to_timestamp(now), since)
+    _note(begun, deps)
     return begun
 
 
-def _note(progress: PollProgress, desk: PollDesk) -> None:
-    outside = desk.events.payments.outside
+def _note(progress: PollProgress, deps: PollDependencies) -> None:
+    outside = deps.events.payments.outside
     token = outside.new_id("pol", outside.now())
-    desk.events.kept.events.note_progress(progress, token=token)
+    deps.events.kept.events.note_progress(progress, token=token)
 
 
 def _poll_page(
-    page: MerchantPage, progress: PollProgress, desk: PollDesk, request_id: str
+    page: MerchantPage, progress: PollProgress, deps: PollDependencies, request_id: str
 ) -> Counter[str]:
     def one(merchant_id: str) -> Counter[str]:
-        return _poll_merchant(merchant_id, progress, desk, request_id)
+        return _poll_merchant(merchant_id, progress, deps, request_id)
 
-    with desk.events.payments.outside.threads(PARALLEL_MERCHANTS) as pool:
+    with deps.events.payments.outside.threads(PARALLEL_MERCHANTS) as pool:
         return sum(pool.map(one, page.ids), Counter({"merchants": len(page.ids)}))
 
 
 def _poll_merchant(
-    merchant_id: str, progress: PollProgress, desk: PollDesk, request_id: str
+    merchant_id: str, progress: PollProgress, deps: PollDependencies, request_id: str
 ) -> Counter[str]:
     """Ask all of a merchant's accounts; a failing account does not block the others.
 
     If time runs out, the merchant counts as cut.
     """
-    connectors, counts = desk.events.payments.connectors, Counter[str]()
+    connectors, counts = deps.events.payments.connectors, Counter[str]()
     for processor in connectors.processors:
         try:
             kept = connectors.kept(merchant_id, processor)
@@ -141,12 +141,12 @@ def _poll_merchant(
             counts["failed"] += 1
             continue
         for account, connector in kept.items():
-            if connector.mode != desk.events.payments.timing.processors:
+            if connector.mode != deps.events.payments.timing.processors:
                 continue
             try:
-                for event in _told(connector, progress, desk):
-                    booking = _booking(event, merchant_id, processor, account, desk, request_id)
-                    counts[_applied(event, booking, desk)] += 1
+                for event in _told(connector, progress, deps):
+                    booking = _booking(event, merchant_id, processor, account, deps, request_id)
+                    counts[_applied(event, booking, deps)] += 1
             except _OutOfTime:
                 return counts + Counter({_CUT: 1})
             except Exception as fault:  # noqa: BLE001 - as above; the next round asks again
@@ -158,15 +158,17 @@ def _poll_merchant(
     return counts
 
 
-def _told(connector: Processor, progress: PollProgress, desk: PollDesk) -> Iterator[ProcessorEvent]:
+def _told(
+    connector: Processor, progress: PollProgress, deps: PollDependencies
+) -> Iterator[ProcessorEvent]:
     """The account's recent events that move money. Raises _OutOfTime and the connector's errors.
 
     The number is not limited: it depends only on the account's own activity.
     """
-    if desk.must_stop():
+    if deps.must_stop():
         raise _OutOfTime
     for event in connector.recent_events(to_datetime(progress.since)):
-        if desk.must_stop():
+        if deps.must_stop():
             raise _OutOfTime
         if event.kind in _TOLD_OF:
             yield event
@@ -181,11 +183,11 @@ def _booking(
     merchant_id: str,
     processor: str,
     account: str | None,
-    desk: PollDesk,
+    deps: PollDependencies,
     request_id: str,
-) -> EventDesk:
-    payments = desk.events.payments
-    return EventDesk(
+) -> ApplyEventDependencies:
+    payments = deps.events.payments
+    return ApplyEventDependencies(
         payments=payments,
         merchant=payments.merchants.require(merchant_id),
         processor=processor,
@@ -197,10 +199,10 @@ def _booking(
     )
 
 
-def _applied(event: ProcessorEvent, booking: EventDesk, desk: PollDesk) -> str:
+def _applied(event: ProcessorEvent, booking: ApplyEventDependencies, deps: PollDependencies) -> str:
     """Apply the event, and return the counter that it belongs to."""
     try:
-        result = apply_event(event, booking, desk.events.kept)
+        result = apply_event(event, booking, deps.events.kept)
     except Unavailable:
         return "waiting"
     except Exception:  # noqa: BLE001 - one event's error must not block others
@@ -212,23 +214,23 @@ def _applied(event: ProcessorEvent, booking: EventDesk, desk: PollDesk) -> str:
     return "applied"
 
 
-def _try_kept_again(desk: PollDesk, request_id: str) -> Counter[str]:
+def _try_kept_again(deps: PollDependencies, request_id: str) -> Counter[str]:
     """Retry kept events; some can be applied by now, for example once the payment is known."""
-    events, counts = desk.events.kept.events, Counter[str]()
+    events, counts = deps.events.kept.events, Counter[str]()
     unapplied = (ProcessorEventStatus.UNAPPLIED,)
     for entry in events.newest_first(None, unapplied, after_id=None):
-        if desk.must_stop():
+        if deps.must_stop():
             break
         row = events.get(entry.id, EVERYBODY)
         if row is None or row.status is not ProcessorEventStatus.UNAPPLIED:
             continue
-        now = desk.events.payments.outside.now()
+        now = deps.events.payments.outside.now()
         context = _context(event_of(row).id, request_id)
         try:
-            apply_row(row, desk.events, context, now)
+            apply_row(row, deps.events, context, now)
             changes = {**context.stamp(), "version": row.version + 1, **applied(row, now)}
             after = row.model_copy(update=changes)
-            events.alter(row, after, None, token=desk.events.payments.outside.new_id("pea", now))
+            events.alter(row, after, None, token=deps.events.payments.outside.new_id("pea", now))
             counts["applied"] += 1
         except InvalidState:
             counts["kept"] += 1

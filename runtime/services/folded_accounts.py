@@ -14,7 +14,7 @@ from runtime.models.account import Account
 MAX_REMEMBERED = 1_000
 
 
-class FoldedAccounts:
+class KnownHotAccounts:
     """A bounded memory of accounts whose posting is folded."""
 
     def __init__(self, remember_seconds: float, monotonic: Callable[[], float]) -> None:

@@ -7,36 +7,36 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from runtime.domain.ledger import chart_account, final_legs, fold_shard, net_by_account
+from runtime.domain.ledger import chart_account, credit_shard_of, final_legs, net_by_account
 from runtime.errors import NotFound
 from runtime.models.change import ChangeContext
 from runtime.models.scope import EVERYBODY
 from runtime.models.transfer import Transfer, TransferStatus
 from runtime.observability import logger
 from runtime.repositories.accounts import AccountRepository
-from runtime.repositories.folding import FoldItem, FoldRepository, FoldTarget
+from runtime.repositories.folding import CreditShard, ShardCredit, ShardRepository
 from runtime.repositories.refusals import InvalidRequest
-from runtime.services.stream_records import Change, Failed, Parking, put_aside
+from runtime.services.stream_records import Change, Failed, Parking, park_record
 
 FOLDED_BY = "system:project"
 MAX_TARGETS_REMEMBERED = 10_000
 
 
 @dataclass
-class FoldingProjection:
+class ShardProjection:
     """Adds processed transfers to their folded accounts, each exactly once."""
 
-    folds: FoldRepository
+    shard_rows: ShardRepository
     accounts: AccountRepository
     clock: Callable[[], datetime]
     request_id: Callable[[], str]
     parking: Parking
     folded_by: str = FOLDED_BY
-    _targets: OrderedDict[str, FoldTarget] = field(default_factory=OrderedDict)
+    _targets: OrderedDict[str, CreditShard] = field(default_factory=OrderedDict)
 
     def __call__(self, changes: Sequence[Change]) -> Failed:
         """Fold by account and row, so that each row is written once for many transfers."""
-        groups: dict[tuple[str, str], list[tuple[str, Transfer, FoldItem | None]]] = {}
+        groups: dict[tuple[str, str], list[tuple[str, Transfer, ShardCredit | None]]] = {}
         for change in changes:
             if not _became_processed(change):
                 continue
@@ -44,7 +44,7 @@ class FoldingProjection:
             # What was debited in the fact's own commit is not folded, but needs its profile too.
             debited = [(account_id, None) for account_id in transfer.debited_accounts]
             for account_id, item in [*items_of(transfer), *debited]:
-                place = (account_id, fold_shard(transfer.id))
+                place = (account_id, credit_shard_of(transfer.id))
                 groups.setdefault(place, []).append((change.sequence_number, transfer, item))
         failed: set[str] = set()
         for (account_id, shard), members in groups.items():
@@ -52,7 +52,7 @@ class FoldingProjection:
                 items = [item for _, _, item in members if item is not None]
                 self._fold(account_id, shard, members[0][1], items)
             except NotFound as unknown:
-                failed |= self._put_aside({number for number, _, _ in members}, changes, unknown)
+                failed |= self._park_records({number for number, _, _ in members}, changes, unknown)
             except InvalidRequest:
                 raise
             except Exception:  # noqa: BLE001 - these come again, the other rows are done
@@ -60,7 +60,7 @@ class FoldingProjection:
                 failed |= {sequence for sequence, _, _ in members}
         return frozenset(failed)
 
-    def _put_aside(
+    def _park_records(
         self, numbers: set[str], changes: Sequence[Change], unknown: NotFound
     ) -> set[str]:
         """Park what names an account that does not exist; the numbers of those that must wait."""
@@ -68,47 +68,47 @@ class FoldingProjection:
         return {
             record.sequence_number
             for record in records
-            if not put_aside(self.parking, record, unknown.detail)
+            if not park_record(self.parking, record, unknown.detail)
         }
 
     def _fold(
-        self, account_id: str, shard: str, transfer: Transfer, items: Sequence[FoldItem]
+        self, account_id: str, shard: str, transfer: Transfer, items: Sequence[ShardCredit]
     ) -> None:
         now = self.clock()
         context = ChangeContext(
             changed_by=self.folded_by, request_id=self.request_id(), cause=transfer.id
         )
         target = self._target(account_id, transfer, context, now)
-        self.folds.fold(target, shard, items, context, now)
+        self.shard_rows.fold(target, shard, items, context, now)
 
     def _target(
         self, account_id: str, transfer: Transfer, context: ChangeContext, now: datetime
-    ) -> FoldTarget:
+    ) -> CreditShard:
         known = self._targets.get(account_id)
         if known is not None:
             return known
         chart = chart_account(account_id, transfer.merchant_id, transfer.currency)
         if chart is not None:
-            self.folds.ensure_profile(chart, context, now)
-            target = FoldTarget(chart.id, chart.merchant_id, chart.account_type, chart.currency)
+            self.shard_rows.ensure_profile(chart, context, now)
+            target = CreditShard(chart.id, chart.merchant_id, chart.account_type, chart.currency)
         else:
             row = self.accounts.get(account_id, EVERYBODY)
             if row is None:
                 raise NotFound(f"Transfer {transfer.id} names the unknown account {account_id}")
-            target = FoldTarget(row.id, row.merchant_id, row.account_type, row.currency)
+            target = CreditShard(row.id, row.merchant_id, row.account_type, row.currency)
         self._targets[account_id] = target
         if len(self._targets) > MAX_TARGETS_REMEMBERED:
             self._targets.popitem(last=False)
         return target
 
 
-def items_of(transfer: Transfer) -> list[tuple[str, FoldItem]]:
+def items_of(transfer: Transfer) -> list[tuple[str, ShardCredit]]:
     """What a processed transfer adds to each of its folded accounts."""
     net = net_by_account(final_legs(transfer))
     return [
         (
             account_id,
-            FoldItem(
+            ShardCredit(
                 transfer_id=transfer.id,
                 operation_id=transfer.operation_id,
                 amount=net[account_id],

@@ -12,7 +12,7 @@ from itertools import islice
 
 from runtime.core.outside import Outside
 from runtime.domain.buckets import HOLD_BUCKETS, HOLD_QUEUE, all_buckets
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.domain.ledger import left_to_request, movements_of_release
 from runtime.errors import StaleWrite
 from runtime.models.change import ChangeContext
@@ -31,7 +31,7 @@ EXPIRED_BY = "system:holds"
 
 
 @dataclass(frozen=True)
-class ExpiryDesk:
+class HoldExpiryDependencies:
     """What expiring holds works with. `must_stop` says that the invocation's time runs out."""
 
     ledger: LedgerRepository
@@ -51,20 +51,20 @@ class ExpiryReport:
     finished: bool = True
 
 
-def expire_due_holds(desk: ExpiryDesk, request_id: str) -> ExpiryReport:
+def expire_due_holds(deps: HoldExpiryDependencies, request_id: str) -> ExpiryReport:
     """Give back what expired holds hold. One bad hold does not stop the others."""
     report = ExpiryReport()
-    at = to_instant(desk.outside.now())
+    at = to_timestamp(deps.outside.now())
     for bucket in all_buckets(HOLD_QUEUE, HOLD_BUCKETS):
         room = MAX_PER_RUN - report.due
-        due = islice(desk.transfers.due_holds(bucket, at, page_size=DUE_PAGE), room)
+        due = islice(deps.transfers.due_holds(bucket, at, page_size=DUE_PAGE), room)
         for hold in due:
-            if desk.must_stop():
+            if deps.must_stop():
                 report.finished = False
                 return report
             report.due += 1
             try:
-                _expire(hold.id, request_id, desk, report)
+                _expire(hold.id, request_id, deps, report)
             except Exception:  # noqa: BLE001 - the log has it, the others go on
                 logger.exception("a hold could not be expired", transfer=hold.id)
                 report.failed += 1
@@ -72,17 +72,19 @@ def expire_due_holds(desk: ExpiryDesk, request_id: str) -> ExpiryReport:
     return report
 
 
-def _expire(transfer_id: str, request_id: str, desk: ExpiryDesk, report: ExpiryReport) -> None:
-    hold = desk.transfers.get(transfer_id, EVERYBODY)
+def _expire(
+    transfer_id: str, request_id: str, deps: HoldExpiryDependencies, report: ExpiryReport
+) -> None:
+    hold = deps.transfers.get(transfer_id, EVERYBODY)
     if hold is None or hold.status is not TransferStatus.PENDING:
         report.resolved_meanwhile += 1  # the index lags behind
         return
-    operation = _operation(hold, request_id, desk.outside)
+    operation = _operation(hold, request_id, deps.outside)
     after = resolved(hold, TransferStatus.EXPIRED, operation)
     movements = movements_of_release(hold.legs)
     touched = left_to_request(hold, movements)
     try:
-        desk.ledger.resolve(Resolution(hold, after, touched, operation, None))
+        deps.ledger.resolve(Resolution(hold, after, touched, operation, None))
     except StaleWrite:
         report.resolved_meanwhile += 1
         return

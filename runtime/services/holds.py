@@ -11,7 +11,7 @@ from http import HTTPStatus
 
 from runtime.contract.answers import StoredAnswer, problem, success
 from runtime.contract.call import Call
-from runtime.contract.caller import found
+from runtime.contract.caller import require_found
 from runtime.contract.transfers import PostRequest
 from runtime.domain.ids import created_at
 from runtime.domain.instants import to_epoch_seconds
@@ -33,21 +33,21 @@ from runtime.errors import (
     StaleWrite,
     Unavailable,
 )
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 from runtime.models.idempotency import IdempotencyRecord
 from runtime.models.transfer import Transfer, TransferStatus
 from runtime.repositories.ledger import Resolution
 from runtime.repositories.movements import Operation
 from runtime.services.idempotency import completed, earlier_answer, new_claim, stored_answer
 from runtime.services.transfer_drafts import transfer_answer
-from runtime.services.transfers import TransferDesk
+from runtime.services.transfers import TransferDependencies
 
 MAX_ATTEMPTS = 5
 """Readings of one hold that changes under us. Once resolved it never changes, so two are enough."""
 
 
 def post_transfer(
-    transfer_id: str, request: PostRequest, call: Call, desk: TransferDesk
+    transfer_id: str, request: PostRequest, call: Call, deps: TransferDependencies
 ) -> StoredAnswer:
     """Move what was held, or a part of it and give back the rest: 200.
 
@@ -60,10 +60,10 @@ def post_transfer(
         after = resolved(hold, TransferStatus.PROCESSED, operation, posted_amount=amount)
         return _resolution(hold, after, operation)
 
-    return _resolve(transfer_id, "pst", posted, call, desk)
+    return _resolve(transfer_id, "pst", posted, call, deps)
 
 
-def cancel_transfer(transfer_id: str, call: Call, desk: TransferDesk) -> StoredAnswer:
+def cancel_transfer(transfer_id: str, call: Call, deps: TransferDependencies) -> StoredAnswer:
     """Give back what was held: 200.
 
     Raises NotFound, AlreadyPosted, AlreadyCanceled, HoldExpired.
@@ -72,7 +72,7 @@ def cancel_transfer(transfer_id: str, call: Call, desk: TransferDesk) -> StoredA
     def canceled(hold: Transfer, operation: Operation) -> Resolution:
         return _resolution(hold, resolved(hold, TransferStatus.CANCELED, operation), operation)
 
-    return _resolve(transfer_id, "cnl", canceled, call, desk)
+    return _resolve(transfer_id, "cnl", canceled, call, deps)
 
 
 def resolved(
@@ -113,13 +113,13 @@ def _resolve(
     prefix: str,
     end: Callable[[Transfer, Operation], Resolution],
     call: Call,
-    desk: TransferDesk,
+    deps: TransferDependencies,
 ) -> StoredAnswer:
     """Read, commit, and read again where somebody was faster."""
     owner = call.caller.owner(call.acting_for)
-    buckets = desk.merchants.index_buckets(owner)
+    buckets = deps.merchants.index_buckets(owner)
     for _ in range(MAX_ATTEMPTS):
-        hold = found(desk.transfers.get(transfer_id, call.scope), "transfer", transfer_id)
+        hold = require_found(deps.transfers.get(transfer_id, call.scope), "transfer", transfer_id)
         # Never before its hold, whatever this machine's clock says: ids are the order of events.
         now = max(call.now, created_at(hold.id))
         operation_id = call.new_id(prefix, now)
@@ -129,12 +129,12 @@ def _resolve(
             _must_be_open(hold, operation.at)
             wanted = end(hold, operation)
         except (Conflict, ExceedsHold, InvalidValue) as refusal:
-            return earlier_answer(call, owner, desk.claims) or _refused(
-                refusal, hold.id, claim, call, desk
+            return earlier_answer(call, owner, deps.claims) or _refused(
+                refusal, hold.id, claim, call, deps
             )
         answer = success(HTTPStatus.OK, transfer_answer(wanted.after))
         try:
-            desk.ledger.resolve(replace(wanted, claim=_answered(claim, hold.id, answer, call)))
+            deps.ledger.resolve(replace(wanted, claim=_answered(claim, hold.id, answer, call)))
         except AlreadyClaimed as earlier:
             if earlier.record.owner != operation_id:
                 return stored_answer(earlier.record, call)
@@ -144,7 +144,7 @@ def _resolve(
     raise Unavailable(f"Transfer {transfer_id} is being changed by other requests; try again")
 
 
-def _must_be_open(hold: Transfer, at: Instant) -> None:
+def _must_be_open(hold: Transfer, at: Timestamp) -> None:
     match hold.status:
         case TransferStatus.PENDING if (hold.expires_at or "") > at:
             return
@@ -178,7 +178,7 @@ def _refused(
     hold_id: str,
     claim: IdempotencyRecord | None,
     call: Call,
-    desk: TransferDesk,
+    deps: TransferDependencies,
 ) -> StoredAnswer:
     """Store the refusal, and answer it. Raises what is not stored."""
     if not isinstance(refusal, ExceedsHold):
@@ -187,7 +187,7 @@ def _refused(
     if claim is not None:
         kept = _answered(claim, hold_id, answer, call)
         try:
-            desk.ledger.refuse(None, kept, token=claim.owner, now=call.now)
+            deps.ledger.refuse(None, kept, token=claim.owner, now=call.now)
         except AlreadyClaimed as first:
             if first.record.owner != claim.owner:
                 return stored_answer(first.record, call)

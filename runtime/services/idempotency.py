@@ -13,7 +13,7 @@ from runtime.contract.answers import StoredAnswer, success
 from runtime.contract.call import Call
 from runtime.domain.buckets import bucket_for
 from runtime.domain.idempotency import claim_key, is_expired
-from runtime.domain.instants import to_epoch_seconds, to_instant
+from runtime.domain.instants import to_epoch_seconds, to_timestamp
 from runtime.errors import (
     AlreadyClaimed,
     IdempotencyInFlight,
@@ -48,7 +48,7 @@ def new_claim(
     return IdempotencyRecord(
         key=key,
         merchant_bucket=bucket_for(merchant_id, key, index_buckets),
-        created_at=to_instant(call.now),
+        created_at=to_timestamp(call.now),
         merchant_id=merchant_id,
         key_subject=subject or merchant_id,
         request_id=call.caller.request_id,

@@ -14,7 +14,7 @@ from runtime.contract.idempotency_keys import (
 )
 from runtime.domain.buckets import all_buckets
 from runtime.domain.idempotency import is_expired, parts_of
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.models.scope import Scope
 from runtime.repositories.claims import ClaimRepository, ClaimView
 from runtime.repositories.store import MAX_TRANSACTION_ITEMS
@@ -74,5 +74,5 @@ def _answer(row: ClaimView) -> IdempotencyKeyAnswer:
         status_code=row.status_code,
         resource_id=row.resource_id,
         created_at=row.created_at,
-        expires_at=None if until is None else to_instant(datetime.fromtimestamp(until, UTC)),
+        expires_at=None if until is None else to_timestamp(datetime.fromtimestamp(until, UTC)),
     )

@@ -9,7 +9,7 @@ from typing import Final
 
 from runtime.contract.answers import StoredAnswer, success
 from runtime.contract.call import Call
-from runtime.contract.caller import found
+from runtime.contract.caller import require_found
 from runtime.contract.processor_events import (
     EventResult,
     KeptEventAnswer,
@@ -23,11 +23,11 @@ from runtime.models.change import ChangeContext
 from runtime.models.processor_event import KeptEvent, ProcessorEventStatus
 from runtime.repositories.processor_events import KeptEventRepository
 from runtime.services.event_hints import outcome_of
-from runtime.services.event_outcome import EventDesk
+from runtime.services.event_outcome import ApplyEventDependencies
 from runtime.services.idempotency import create_once, earlier_answer
 from runtime.services.kept_events import KeptEvents, applied, event_of
 from runtime.services.pages import Cursors, take_page
-from runtime.services.payment_desk import PaymentDesk
+from runtime.services.payment_desk import PaymentDependencies
 from runtime.services.versions import next_version, writing
 
 MAX_ATTEMPTS: Final = 5
@@ -38,7 +38,7 @@ MAX_ATTEMPTS: Final = 5
 class ProcessorEventDependencies:
     """Dependencies for applying processor events."""
 
-    payments: PaymentDesk
+    payments: PaymentDependencies
     kept: KeptEvents
 
 
@@ -76,28 +76,28 @@ def list_kept_events(query: KeptEventQuery, call: Call, archive: KeptEventReads)
     )
 
 
-def apply_kept_event(event_id: str, call: Call, desk: ProcessorEventDependencies) -> StoredAnswer:
+def apply_kept_event(event_id: str, call: Call, deps: ProcessorEventDependencies) -> StoredAnswer:
     """Ask the processor again, and book its answer once, however often this is called.
 
     Raises NotFound; InvalidState with the reason if it still cannot be applied;
     ProcessorAccountRemoved; Unavailable while the processor does not answer.
     """
     for _ in range(MAX_ATTEMPTS):
-        row = found(desk.kept.events.get(event_id, call.scope), "processor event", event_id)
-        repeated = earlier_answer(call, row.merchant_id, desk.payments.claims)
+        row = require_found(deps.kept.events.get(event_id, call.scope), "processor event", event_id)
+        repeated = earlier_answer(call, row.merchant_id, deps.payments.claims)
         if repeated is not None:
             return repeated
         if row.status is ProcessorEventStatus.APPLIED:
             return success(HTTPStatus.OK, KeptEventAnswer.of(row))
-        apply_row(row, desk, call.caller.change(row.event_id), call.now)
+        apply_row(row, deps, call.caller.change(row.event_id), call.now)
         after = next_version(row, applied(row, call.now), call)
         try:
             return create_once(
                 call,
                 row.merchant_id,
                 KeptEventAnswer.of(after),
-                writing(desk.kept.events, row, after, call),
-                claims=desk.payments.claims,
+                writing(deps.kept.events, row, after, call),
+                claims=deps.payments.claims,
                 status=HTTPStatus.OK,
             )
         except StaleWrite:
@@ -106,33 +106,33 @@ def apply_kept_event(event_id: str, call: Call, desk: ProcessorEventDependencies
 
 
 def apply_row(
-    row: KeptEvent, desk: ProcessorEventDependencies, context: ChangeContext, now: datetime
+    row: KeptEvent, deps: ProcessorEventDependencies, context: ChangeContext, now: datetime
 ) -> None:
     """Ask the processor again, and book its answer. On success the row is not changed.
 
     Raises InvalidState if it still cannot be booked, after storing the reason in the row.
     """
-    booking = booking_desk(row, desk, context, now)
+    booking = booking_dependencies(row, deps, context, now)
     event = event_of(row)
     try:
         outcome = outcome_of(event, booking)
     except NotApplicable as why:
-        desk.kept.keep(event, why, booking)
+        deps.kept.keep(event, why, booking)
         raise InvalidState(f"{row.id} cannot be applied: {why.detail}") from why
     if outcome.result is EventResult.IGNORED:
         raise InvalidState(f"{row.id} cannot be applied: the processor no longer has the object")
 
 
-def booking_desk(
-    row: KeptEvent, desk: ProcessorEventDependencies, context: ChangeContext, now: datetime
-) -> EventDesk:
+def booking_dependencies(
+    row: KeptEvent, deps: ProcessorEventDependencies, context: ChangeContext, now: datetime
+) -> ApplyEventDependencies:
     """The context for applying the row's event. Raises NotFound, ProcessorAccountRemoved."""
-    return EventDesk(
-        payments=desk.payments,
-        merchant=desk.payments.merchants.require(row.merchant_id),
+    return ApplyEventDependencies(
+        payments=deps.payments,
+        merchant=deps.payments.merchants.require(row.merchant_id),
         processor=row.processor,
         account=row.account,
-        connector=desk.payments.connectors.of(row.merchant_id, row.processor, row.account),
+        connector=deps.payments.connectors.of(row.merchant_id, row.processor, row.account),
         key=event_key(row.merchant_id, row.processor, row.event_id),
         context=context,
         now=now,

@@ -11,10 +11,10 @@ from datetime import datetime
 from typing import Any, Final
 
 from runtime.contract.processor_events import EventResult
-from runtime.domain.alert_rules import Finding, Window
+from runtime.domain.alert_rules import AlertFacts, Window
 from runtime.domain.buckets import KEPT_EVENT_BUCKETS, bucket_for
 from runtime.domain.ids import repeatable_id
-from runtime.domain.instants import to_datetime, to_instant
+from runtime.domain.instants import to_datetime, to_timestamp
 from runtime.domain.processor_events import EventKind, NotApplicable, ProcessorEvent
 from runtime.errors import StaleWrite, Unavailable
 from runtime.models.alert import AlertType, Detail
@@ -23,9 +23,9 @@ from runtime.models.scope import Scope
 from runtime.observability import logger
 from runtime.repositories.alerts import AlertRepository
 from runtime.repositories.processor_events import KeptEventRepository
-from runtime.services.alerts import record_finding
+from runtime.services.alerts import raise_alert
 from runtime.services.event_hints import outcome_of
-from runtime.services.event_outcome import EventDesk
+from runtime.services.event_outcome import ApplyEventDependencies
 
 MAX_ATTEMPTS: Final = 10
 """Attempts to write one row under concurrent writes."""
@@ -39,17 +39,19 @@ class KeptEvents:
     events: KeptEventRepository
     alerts: AlertRepository
 
-    def keep(self, event: ProcessorEvent, why: NotApplicable, desk: EventDesk) -> KeptEvent:
+    def keep(
+        self, event: ProcessorEvent, why: NotApplicable, deps: ApplyEventDependencies
+    ) -> KeptEvent:
         """Keep what cannot be applied, and raise an alert: one per object and reason.
 
         The alert is raised first; a repeated event raises the same alert.
         """
-        kept_id = _kept_id(event, why.since, desk)
-        record_finding(_finding(kept_id, event, why, desk), self.alerts)
+        kept_id = _kept_id(event, why.since, deps)
+        raise_alert(_finding(kept_id, event, why, deps), self.alerts)
         for _ in range(MAX_ATTEMPTS):
-            before = self.events.get(kept_id, Scope(desk.merchant.id))
-            after = _kept(kept_id, before, event, why, desk)
-            token = desk.payments.outside.new_id("pek", desk.now)
+            before = self.events.get(kept_id, Scope(deps.merchant.id))
+            after = _kept(kept_id, before, event, why, deps)
+            token = deps.payments.outside.new_id("pek", deps.now)
             try:
                 self.events.keep(before, after, token=token)
             except StaleWrite:
@@ -60,13 +62,13 @@ class KeptEvents:
             return after
         raise Unavailable(f"{kept_id} is being changed by other requests; send it again")
 
-    def settle(self, event: ProcessorEvent, since: datetime, desk: EventDesk) -> None:
+    def settle(self, event: ProcessorEvent, since: datetime, deps: ApplyEventDependencies) -> None:
         """Mark the kept event, if there is one, as applied once its object is booked."""
-        row = self.events.get(_kept_id(event, since, desk), Scope(desk.merchant.id))
+        row = self.events.get(_kept_id(event, since, deps), Scope(deps.merchant.id))
         if row is None or row.status is _APPLIED:
             return
-        changes = {**desk.context.stamp(), "version": row.version + 1, **applied(row, desk.now)}
-        token = desk.payments.outside.new_id("pea", desk.now)
+        changes = {**deps.context.stamp(), "version": row.version + 1, **applied(row, deps.now)}
+        token = deps.payments.outside.new_id("pea", deps.now)
         try:
             self.events.alter(row, row.model_copy(update=changes), None, token=token)
         except StaleWrite:
@@ -74,18 +76,20 @@ class KeptEvents:
             logger.info("a kept event changed while it was applied", kept=row.id)
 
 
-def apply_event(event: ProcessorEvent, desk: EventDesk, kept: KeptEvents) -> EventResult:
+def apply_event(
+    event: ProcessorEvent, deps: ApplyEventDependencies, kept: KeptEvents
+) -> EventResult:
     """Book the processor's current state of the event's object, or keep the event.
 
     Raises Unavailable if the event must be sent again.
     """
     try:
-        outcome = outcome_of(event, desk)
+        outcome = outcome_of(event, deps)
     except NotApplicable as why:
-        kept.keep(event, why, desk)
+        kept.keep(event, why, deps)
         return EventResult.KEPT
     if outcome.since is not None:
-        kept.settle(event, outcome.since, desk)
+        kept.settle(event, outcome.since, deps)
     return outcome.result
 
 
@@ -103,17 +107,17 @@ def event_of(row: KeptEvent) -> ProcessorEvent:
 
 def applied(row: KeptEvent, now: datetime) -> dict[str, Any]:
     """The fields that change when a kept event is applied."""
-    at = to_instant(now)
+    at = to_timestamp(now)
     bucket = bucket_for(_APPLIED, row.id, KEPT_EVENT_BUCKETS)
     return {"status": _APPLIED, "status_bucket": bucket, "applied_at": at, "updated_at": at}
 
 
-def _kept_id(event: ProcessorEvent, since: datetime, desk: EventDesk) -> str:
+def _kept_id(event: ProcessorEvent, since: datetime, deps: ApplyEventDependencies) -> str:
     is_dispute = event.kind is EventKind.DISPUTE_CHANGED
     about = event.object_id if is_dispute else event.reference
     assert about is not None, f"{event.id} is about nothing"
     kind = "dispute" if is_dispute else "refund"
-    return repeatable_id("pev", since, desk.merchant.id, desk.processor, kind, about)
+    return repeatable_id("pev", since, deps.merchant.id, deps.processor, kind, about)
 
 
 def _kept(
@@ -121,48 +125,50 @@ def _kept(
     before: KeptEvent | None,
     event: ProcessorEvent,
     why: NotApplicable,
-    desk: EventDesk,
+    deps: ApplyEventDependencies,
 ) -> KeptEvent:
-    at = to_instant(desk.now)
+    at = to_timestamp(deps.now)
     return KeptEvent(
         id=kept_id,
-        merchant_bucket=bucket_for(desk.merchant.id, kept_id, KEPT_EVENT_BUCKETS),
+        merchant_bucket=bucket_for(deps.merchant.id, kept_id, KEPT_EVENT_BUCKETS),
         status_bucket=bucket_for(_UNAPPLIED, kept_id, KEPT_EVENT_BUCKETS),
         status=_UNAPPLIED,
         reason=why.reason,
         detail=why.detail,
-        processor=desk.processor,
-        account=desk.account,
+        processor=deps.processor,
+        account=deps.account,
         kind=event.kind,
         event_id=event.id,
-        event_at=to_instant(event.at),
+        event_at=to_timestamp(event.at),
         charge_id=event.charge_id,
         reference=event.reference,
         object_id=event.object_id,
         payment_id=why.payment_id,
         attempts=before.attempts + 1 if before else 1,
-        merchant_id=desk.merchant.id,
+        merchant_id=deps.merchant.id,
         version=before.version + 1 if before else 1,
         created_at=before.created_at if before else at,
         updated_at=at,
-        **desk.context.stamp(),
+        **deps.context.stamp(),
     )
 
 
-def _finding(kept_id: str, event: ProcessorEvent, why: NotApplicable, desk: EventDesk) -> Finding:
+def _finding(
+    kept_id: str, event: ProcessorEvent, why: NotApplicable, deps: ApplyEventDependencies
+) -> AlertFacts:
     detail: Detail = {
         "reason": why.reason.value,
-        "processor": desk.processor,
+        "processor": deps.processor,
         "about": event.object_id or event.reference or "",
     }
     if why.payment_id is not None:
         detail["payment_id"] = why.payment_id
-    return Finding(
+    return AlertFacts(
         AlertType.PROCESSOR_EVENT_UNAPPLIED,
         "processor_event",
         kept_id,
-        desk.merchant.id,
+        deps.merchant.id,
         detail,
-        desk.now,
+        deps.now,
         Window(why.since, why.reason),
     )

@@ -16,7 +16,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from runtime.core.outside import Outside
-from runtime.domain.instants import to_datetime, to_instant
+from runtime.domain.instants import to_datetime, to_timestamp
 from runtime.errors import Conflict, IntegrityError, KeyForgotten, StaleWrite
 from runtime.gateways.field_encryption import BLIND_INDEX_SUBJECT, FieldEncryption
 from runtime.gateways.key_ring import MAX_CACHE_SECONDS, KeyRing
@@ -27,8 +27,8 @@ from runtime.models.merchant import Merchant
 from runtime.observability import logger
 from runtime.repositories.data_keys import DataKeyRepository
 from runtime.repositories.expressions import Key
-from runtime.repositories.sealed_rows import SEALED_MODELS, SealedRows
-from runtime.services.trouble import TroubleReports
+from runtime.repositories.sealed_rows import ENCRYPTED_MODELS, EncryptedRows
+from runtime.services.trouble import OperationalAlerts
 
 NEW_PASS_AFTER: Final = timedelta(days=7)
 """A sweep begins so long after the last one ended, unless it is asked for."""
@@ -40,15 +40,15 @@ ROTATED_BY: Final = "system:keys"
 
 
 @dataclass(frozen=True)
-class RotationDesk:
+class RotationDependencies:
     """What changing keys works with. `must_stop` says that the invocation's time runs out."""
 
-    rows: SealedRows
+    rows: EncryptedRows
     keys: DataKeyRepository
     ring: KeyRing
     encryption: FieldEncryption
     outside: Outside
-    trouble: TroubleReports
+    operational_alerts: OperationalAlerts
     must_stop: Callable[[], bool]
 
 
@@ -67,65 +67,65 @@ class RotationReport:
         return {"finished": self.finished, "tables": tables, "retired": list(self.retired)}
 
 
-def new_index_key(desk: RotationDesk) -> str:
+def new_index_key(deps: RotationDependencies) -> str:
     """Make the successor of the key of e-mail indexes; when it is written by from.
 
     Raises Conflict while the last change is not finished.
     """
-    living = _living_index_keys(desk)
+    living = _living_index_keys(deps)
     if len(living) > 1:
         raise Conflict(
             f"The index key {living[0].key_id} is still replacing {living[1].key_id}; "
             "wait until a sweep has finished"
         )
-    desk.ring.key_for_writing("index", BLIND_INDEX_SUBJECT)  # there may be none at all yet
-    active_from = to_instant(desk.outside.now() + INDEX_REST)
-    desk.ring.succeed("index", BLIND_INDEX_SUBJECT, active_from=active_from)
+    deps.ring.key_for_writing("index", BLIND_INDEX_SUBJECT)  # there may be none at all yet
+    active_from = to_timestamp(deps.outside.now() + INDEX_REST)
+    deps.ring.succeed("index", BLIND_INDEX_SUBJECT, active_from=active_from)
     return active_from
 
 
-def sweep(desk: RotationDesk, request_id: str, *, again: bool = False) -> RotationReport:
+def sweep(deps: RotationDependencies, request_id: str, *, again: bool = False) -> RotationReport:
     """Go on with the sweep, or begin one that is due or asked for (`again`)."""
     progress: dict[str, SweepProgress] = {}
-    for model in SEALED_MODELS:
-        begun = _begun(model.table_schema.name, desk, again=again)
-        progress[model.table_schema.name] = _swept(model, begun, desk, request_id)
+    for model in ENCRYPTED_MODELS:
+        begun = _begun(model.table_schema.name, deps, again=again)
+        progress[model.table_schema.name] = _swept(model, begun, deps, request_id)
     finished = all(each.finished_at is not None for each in progress.values())
-    retired = _retire_index_keys(progress["customers"], desk) if finished else ()
+    retired = _retire_index_keys(progress["customers"], deps) if finished else ()
     return RotationReport(progress, finished, retired)
 
 
-def _begun(table: str, desk: RotationDesk, *, again: bool) -> SweepProgress:
-    now = desk.outside.now()
-    last = desk.keys.progress(table)
+def _begun(table: str, deps: RotationDependencies, *, again: bool) -> SweepProgress:
+    now = deps.outside.now()
+    last = deps.keys.progress(table)
     if last is not None and last.finished_at is None:
         return last
     rested = last is None or now - to_datetime(last.finished_at or "") >= NEW_PASS_AFTER
     if last is not None and not (rested or again):
         return last
-    return SweepProgress(key_id=table, started_at=to_instant(now))
+    return SweepProgress(key_id=table, started_at=to_timestamp(now))
 
 
 def _swept(
     model: type[Customer] | type[Merchant],
     progress: SweepProgress,
-    desk: RotationDesk,
+    deps: RotationDependencies,
     request_id: str,
 ) -> SweepProgress:
     if progress.finished_at is not None:
         return progress
-    reindex = model is Customer and len(_living_index_keys(desk)) > 1
-    for page in desk.rows.pages(model, progress.last_key):
+    reindex = model is Customer and len(_living_index_keys(deps)) > 1
+    for page in deps.rows.pages(model, progress.last_key):
         renewed = failed = 0
         for key, names in page.rows:
             if not names and not reindex:
                 continue
             try:
-                renewed += _renew(model, key, names, desk, request_id)
+                renewed += _renew(model, key, names, deps, request_id)
             except (IntegrityError, KeyForgotten) as error:
                 failed += 1
                 logger.error(error.code, detail=error.detail)
-                desk.trouble.unopened(error)
+                deps.operational_alerts.decryption_failed(error)
             except StaleWrite as busy:
                 failed += 1  # nothing is wrong with it: the next sweep finds it again
                 logger.warning("a row was too busy to be enciphered anew", detail=str(busy))
@@ -136,11 +136,11 @@ def _swept(
                 "seen": progress.seen + len(page.rows),
                 "renewed": progress.renewed + renewed,
                 "failed": progress.failed + failed,
-                "finished_at": to_instant(desk.outside.now()) if done else None,
+                "finished_at": to_timestamp(deps.outside.now()) if done else None,
             }
         )
-        desk.keys.note(progress, token=desk.outside.new_id("swp", desk.outside.now()))
-        if desk.must_stop():
+        deps.keys.note(progress, token=deps.outside.new_id("swp", deps.outside.now()))
+        if deps.must_stop():
             break
     return progress
 
@@ -149,22 +149,22 @@ def _renew(
     model: type[Customer] | type[Merchant],
     key: Key,
     names: tuple[str, ...],
-    desk: RotationDesk,
+    deps: RotationDependencies,
     request_id: str,
 ) -> int:
     for _ in range(MAX_ATTEMPTS):
-        row = desk.rows.get(model, key)
+        row = deps.rows.get(model, key)
         if row is None:
             return 0
-        changes = _new_index(row, desk)
+        changes = _new_index(row, deps)
         if not names and not changes:
             return 0
-        now = desk.outside.now()
-        cause = desk.outside.new_id("rot", now)
+        now = deps.outside.now()
+        cause = deps.outside.new_id("rot", now)
         stamp = ChangeContext(changed_by=ROTATED_BY, request_id=request_id, cause=cause).stamp()
-        changes |= {**stamp, "version": row.version + 1, "updated_at": to_instant(now)}
+        changes |= {**stamp, "version": row.version + 1, "updated_at": to_timestamp(now)}
         try:
-            desk.rows.renew(row, row.model_copy(update=changes), names, token=cause)
+            deps.rows.renew(row, row.model_copy(update=changes), names, token=cause)
         except StaleWrite:
             continue
         return 1
@@ -172,24 +172,24 @@ def _renew(
     raise StaleWrite(table, f"{dict(key)} changed {MAX_ATTEMPTS} times while it was renewed")
 
 
-def _new_index(row: Customer | Merchant, desk: RotationDesk) -> dict[str, Any]:
+def _new_index(row: Customer | Merchant, deps: RotationDependencies) -> dict[str, Any]:
     if not isinstance(row, Customer) or row.email is None:
         return {}
-    email_index = desk.encryption.blind_index(row.merchant_id, row.email)
+    email_index = deps.encryption.blind_index(row.merchant_id, row.email)
     return {} if email_index == row.email_index else {"email_index": email_index}
 
 
-def _living_index_keys(desk: RotationDesk) -> list[DataKey]:
-    rows = desk.keys.all_of(key_owner("index", BLIND_INDEX_SUBJECT))
+def _living_index_keys(deps: RotationDependencies) -> list[DataKey]:
+    rows = deps.keys.all_of(key_owner("index", BLIND_INDEX_SUBJECT))
     return [row for row in rows if row.retired_at is None]
 
 
-def _retire_index_keys(customers: SweepProgress, desk: RotationDesk) -> tuple[str, ...]:
+def _retire_index_keys(customers: SweepProgress, deps: RotationDependencies) -> tuple[str, ...]:
     """Retire what the newest index key has replaced, if every row was written after it took over.
 
     A row that could not be opened keeps the old key alive: it is found by that alone.
     """
-    living = _living_index_keys(desk)
+    living = _living_index_keys(deps)
     if len(living) < 2 or customers.failed:
         return ()
     newest, *older = living
@@ -197,6 +197,6 @@ def _retire_index_keys(customers: SweepProgress, desk: RotationDesk) -> tuple[st
     if to_datetime(customers.started_at) < took_over:
         return ()
     for key in older:
-        now = desk.outside.now()
-        desk.keys.retire(key, to_instant(now), token=desk.outside.new_id("ret", now))
+        now = deps.outside.now()
+        deps.keys.retire(key, to_timestamp(now), token=deps.outside.new_id("ret", now))
     return tuple(key.key_id for key in older)

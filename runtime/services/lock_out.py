@@ -7,7 +7,7 @@ from datetime import datetime
 
 from runtime.contract.call import Call
 from runtime.domain.ledger import Movement
-from runtime.domain.lock_out import SAY_NOTHING_OF_THE_CUSTOMER, LockOut
+from runtime.domain.lock_out import SAY_NOTHING_OF_THE_CUSTOMER, Lockout
 from runtime.domain.payments import ProcessorAnswer, Refused
 from runtime.errors import Locked, PlatformError
 from runtime.models.payment import Payment
@@ -18,7 +18,7 @@ from runtime.services.payment_outcome import context_of
 
 
 def answered_charge(
-    payment: Payment, reply: ProcessorAnswer, cause: str, rule: LockOut, now: datetime
+    payment: Payment, reply: ProcessorAnswer, cause: str, rule: Lockout, now: datetime
 ) -> Attempt | None:
     """What the processor's answer is for the customer's count; None: nothing.
 
@@ -44,7 +44,7 @@ def refused_transfer(
     movements: Iterable[Movement],
     refusal: PlatformError,
     call: Call,
-    rule: LockOut,
+    rule: Lockout,
 ) -> Attempt | None:
     """A failure of the customer in whose name it was; the one that locks also locks the debtors."""
     if failed.customer_id is None or isinstance(refusal, Locked):

@@ -11,7 +11,7 @@ from runtime.errors import NotFound
 from runtime.models.fields import PLATFORM
 from runtime.models.merchant import MerchantProfile
 from runtime.models.scope import Scope
-from runtime.remembered import Remembered
+from runtime.remembered import TtlCache
 
 MAX_REMEMBERED = 1_000
 
@@ -29,7 +29,7 @@ class MerchantProfiles:
 
     def __init__(self, reader: ProfileReader, remember_seconds: float, outside: Outside) -> None:
         self._reader = reader
-        self._known: Remembered[str, MerchantProfile] = Remembered(
+        self._known: TtlCache[str, MerchantProfile] = TtlCache(
             remember_seconds, MAX_REMEMBERED, outside
         )
 

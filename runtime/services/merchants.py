@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 
 from runtime.contract.answers import StoredAnswer
 from runtime.contract.call import Call
-from runtime.contract.caller import found
+from runtime.contract.caller import require_found
 from runtime.contract.merchants import (
     MerchantAnswer,
     MerchantList,
@@ -29,7 +29,7 @@ from runtime.domain.buckets import (
     all_buckets,
     merchant_list_bucket,
 )
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.domain.processor_accounts import UNNAMED
 from runtime.domain.webhook_url import fault_of
 from runtime.errors import (
@@ -97,7 +97,7 @@ class MerchantProcessors(Protocol):
 
 
 @dataclass(frozen=True)
-class MerchantDesk:
+class MerchantDependencies:
     """What registering a merchant works with."""
 
     merchants: MerchantRepository
@@ -114,22 +114,24 @@ class MerchantReads:
     cursors: Cursors
 
 
-def create_merchant(request: MerchantRequest, call: Call, desk: MerchantDesk) -> StoredAnswer:
+def create_merchant(
+    request: MerchantRequest, call: Call, deps: MerchantDependencies
+) -> StoredAnswer:
     """Register a merchant. Its webhook secret is shown in this answer and never again.
 
     Raises InvalidValue for a webhook URL that must not be called, and what `account_of` raises.
     """
     if request.webhook_url is not None:
-        _require_callable(request.webhook_url, desk)
+        _require_callable(request.webhook_url, deps)
     # Before the processor is asked: a repetition gets its answer whatever the processor says now.
-    repeated = earlier_answer(call, PLATFORM, desk.claims)
+    repeated = earlier_answer(call, PLATFORM, deps.claims)
     if repeated is not None:
         return repeated
     merchant_id = call.new_id("mer")
-    processor = request.processor or desk.processors.default_processor()
-    account = desk.processors.account_of(merchant_id, processor, request.processor_config)
+    processor = request.processor or deps.processors.default_processor()
+    account = deps.processors.account_of(merchant_id, processor, request.processor_config)
     secret = request.webhook_secret or _new_webhook_secret(call)
-    now = to_instant(call.now)
+    now = to_timestamp(call.now)
     merchant = Merchant(
         id=merchant_id,
         merchant_id=merchant_id,
@@ -153,14 +155,14 @@ def create_merchant(request: MerchantRequest, call: Call, desk: MerchantDesk) ->
         call,
         PLATFORM,
         NewMerchant.of(merchant),
-        lambda claim, token: desk.merchants.create(merchant, claim, token=token, now=call.now),
-        claims=desk.claims,
+        lambda claim, token: deps.merchants.create(merchant, claim, token=token, now=call.now),
+        claims=deps.claims,
     )
 
 
 def get_merchant(merchant_id: str, call: Call, merchants: MerchantRepository) -> MerchantAnswer:
     """A merchant, without its secrets. Raises NotFound."""
-    row = found(merchants.profile(merchant_id, call.scope), "merchant", merchant_id)
+    row = require_found(merchants.profile(merchant_id, call.scope), "merchant", merchant_id)
     return MerchantAnswer.of(row)
 
 
@@ -201,13 +203,13 @@ def _of_list(query: MerchantQuery, position: str | None, reads: MerchantReads) -
 
 
 def change_merchant(
-    merchant_id: str, request: MerchantPatch, call: Call, desk: MerchantDesk
+    merchant_id: str, request: MerchantPatch, call: Call, deps: MerchantDependencies
 ) -> MerchantAnswer:
     """Change what the request names.
 
     Raises NotFound, StaleVersion, InvalidValue, and what `processor_changes` raises.
     """
-    row = found(desk.merchants.get(merchant_id, call.scope), "merchant", merchant_id)
+    row = require_found(deps.merchants.get(merchant_id, call.scope), "merchant", merchant_id)
     if request.version != row.version:
         raise StaleVersion(
             f"Merchant {row.id} has version {row.version}, not {request.version}; read it again",
@@ -216,7 +218,7 @@ def change_merchant(
     named = (request.model_fields_set & set(Merchant.model_fields)) - {"version", "merchant_id"}
     changes = {name: getattr(request, name) for name in named}
     if request.webhook_url is not None:
-        _require_callable(request.webhook_url, desk)
+        _require_callable(request.webhook_url, deps)
     if request.index_buckets is not None and request.index_buckets < row.index_buckets:
         raise InvalidValue(
             f"index_buckets cannot be reduced; it is {row.index_buckets}", param="index_buckets"
@@ -226,11 +228,11 @@ def change_merchant(
     if row.list_bucket is None:
         changes["list_bucket"] = merchant_list_bucket(row.id)
     if not changes.keys().isdisjoint(PROCESSOR_FIELDS):
-        changes |= desk.processors.processor_changes(row, changes, call.now)
+        changes |= deps.processors.processor_changes(row, changes, call.now)
     after = next_version(row, changes, call)
     try:
         token = call.new_id("chg")
-        desk.merchants.alter(row, after, None, token=token, now=call.now)
+        deps.merchants.alter(row, after, None, token=token, now=call.now)
     except StaleWrite as stale:
         raise StaleVersion(
             f"Merchant {row.id} was changed by another request; read it again", param="version"
@@ -242,7 +244,7 @@ def list_accounts_at_processors(
     merchant_id: str, call: Call, merchants: MerchantRepository
 ) -> ProcessorAccountList:
     """The accounts whose keys are kept for a merchant. Raises NotFound."""
-    row = found(merchants.accounts(merchant_id, call.scope), "merchant", merchant_id)
+    row = require_found(merchants.accounts(merchant_id, call.scope), "merchant", merchant_id)
     kept = tuple(
         ProcessorAccountAnswer(
             processor=each.processor, account=each.account or UNNAMED, left_at=each.left_at
@@ -256,18 +258,18 @@ def list_accounts_at_processors(
 
 
 def remove_processor_account(
-    merchant_id: str, account: str, call: Call, desk: MerchantDesk
+    merchant_id: str, account: str, call: Call, deps: MerchantDependencies
 ) -> StoredAnswer:
     """Forget the keys of an account that the merchant has left: 204.
 
     Raises NotFound for an account whose keys are not kept, ProcessorInUse, StaleVersion.
     """
-    row = found(desk.merchants.get(merchant_id, call.scope), "merchant", merchant_id)
-    changes = desk.processors.removal(row, None if account == UNNAMED else account, call.now)
+    row = require_found(deps.merchants.get(merchant_id, call.scope), "merchant", merchant_id)
+    changes = deps.processors.removal(row, None if account == UNNAMED else account, call.now)
     after = next_version(row, changes, call)
     try:
         token = call.new_id("chg")
-        desk.merchants.alter(row, after, None, token=token, now=call.now)
+        deps.merchants.alter(row, after, None, token=token, now=call.now)
     except StaleWrite as stale:
         raise StaleVersion(
             f"Merchant {row.id} was changed by another request; read it again"
@@ -276,7 +278,7 @@ def remove_processor_account(
 
 
 def rotate_webhook_secret(
-    merchant_id: str, request: SecretRotation, call: Call, desk: MerchantDesk
+    merchant_id: str, request: SecretRotation, call: Call, deps: MerchantDependencies
 ) -> StoredAnswer:
     """Give a merchant a new webhook secret, shown in this answer alone: 200.
 
@@ -286,11 +288,11 @@ def rotate_webhook_secret(
     """
     secret = _new_webhook_secret(call)
     for _ in range(MAX_ATTEMPTS):
-        row = found(desk.merchants.get(merchant_id, call.scope), "merchant", merchant_id)
+        row = require_found(deps.merchants.get(merchant_id, call.scope), "merchant", merchant_id)
         try:
             previous = () if request.revoke_old else _still_signing(row, call.now)
         except SecretsStillSign:  # or this very request has made it so, and its answer was lost
-            repeated = earlier_answer(call, merchant_id, desk.claims)
+            repeated = earlier_answer(call, merchant_id, deps.claims)
             if repeated is None:
                 raise
             return repeated
@@ -301,8 +303,8 @@ def rotate_webhook_secret(
                 call,
                 merchant_id,
                 NewMerchant.of(after),
-                writing(desk.merchants, row, after, call),
-                claims=desk.claims,
+                writing(deps.merchants, row, after, call),
+                claims=deps.claims,
                 index_buckets=row.index_buckets,
                 status=HTTPStatus.OK,
             )
@@ -316,18 +318,18 @@ def _still_signing(row: Merchant, now: datetime) -> tuple[PreviousSecret, ...]:
 
     Raises SecretsStillSign.
     """
-    earlier = [each for each in row.previous_webhook_secrets if each.until > to_instant(now)]
+    earlier = [each for each in row.previous_webhook_secrets if each.until > to_timestamp(now)]
     if len(earlier) >= MAX_PREVIOUS_SECRETS:
         raise SecretsStillSign(
             f"The last {len(earlier)} secrets are valid for a day after their replacement;"
             f' rotate again after {earlier[-1].until}, or send "revoke_old": true to revoke them'
         )
-    replaced = PreviousSecret(secret=row.webhook_secret, until=to_instant(now + SECRET_OVERLAP))
+    replaced = PreviousSecret(secret=row.webhook_secret, until=to_timestamp(now + SECRET_OVERLAP))
     return (replaced, *earlier)
 
 
-def _require_callable(url: str, desk: MerchantDesk) -> None:
-    fault = fault_of(url, allow_local=desk.allow_local_webhooks)
+def _require_callable(url: str, deps: MerchantDependencies) -> None:
+    fault = fault_of(url, allow_local=deps.allow_local_webhooks)
     if fault is not None:
         # The URL itself is not repeated: it may hold a token of the merchant's.
         raise InvalidValue(f"webhook_url {fault}", param="webhook_url")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from runtime.core.outside import Outside
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.domain.ledger import capture_legs, refund_legs
 from runtime.domain.payment_operations import changes_after
 from runtime.domain.payments import Approved, ProcessorAnswer, may_become
@@ -72,7 +72,7 @@ def answered_operation(
     cause: str,
 ) -> Transaction:
     """The operation with its answer."""
-    at = to_instant(now)
+    at = to_timestamp(now)
     approved = isinstance(reply, Approved)
     status = TransactionStatus.SUCCEEDED if approved else TransactionStatus.FAILED
     captured = approved and operation.type is TransactionType.CAPTURE
@@ -105,7 +105,7 @@ def changed_payment(
             **changes,
             **context_of(operation, operation.cause).stamp(),
             "version": payment.version + 1,
-            "updated_at": to_instant(now),
+            "updated_at": to_timestamp(now),
         }
     )
 

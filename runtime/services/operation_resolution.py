@@ -14,44 +14,46 @@ from runtime.errors import ProcessorUnknown, StaleWrite
 from runtime.models.payment import Payment
 from runtime.models.scope import EVERYBODY
 from runtime.models.transaction import Transaction, TransactionStatus
-from runtime.services.charge_resolution import Fate, is_leased, lease_of, open_claim
-from runtime.services.payment_desk import PaymentDesk
+from runtime.services.charge_resolution import ResolutionResult, is_leased, lease_of, open_claim
+from runtime.services.payment_desk import PaymentDependencies
 from runtime.services.payment_operations import operation_request, settle_operation
 
 
-def resolve_operation(operation_id: str, desk: PaymentDesk, request_id: str) -> Fate:
+def resolve_operation(
+    operation_id: str, deps: PaymentDependencies, request_id: str
+) -> ResolutionResult:
     """Finish one operation if it can be."""
-    now = desk.outside.now()
-    operation = desk.payments.transaction(operation_id, EVERYBODY)
+    now = deps.outside.now()
+    operation = deps.payments.transaction(operation_id, EVERYBODY)
     if operation is None or operation.status is not TransactionStatus.PENDING:
-        return Fate.OVER
+        return ResolutionResult.OVER
     if is_leased(operation, now):
-        return Fate.OVER
-    payment = desk.payments.get(operation.payment_id, EVERYBODY)
+        return ResolutionResult.OVER
+    payment = deps.payments.get(operation.payment_id, EVERYBODY)
     assert payment is not None, f"{operation.payment_id} has {operation.id}"
-    leased = operation.model_copy(update=lease_of(operation, now, desk, request_id))
+    leased = operation.model_copy(update=lease_of(operation, now, deps, request_id))
     try:
-        desk.payments.advance_operation(operation, leased, token=leased.cause)
-        reply = _ask(leased, payment, now, desk)
+        deps.payments.advance_operation(operation, leased, token=leased.cause)
+        reply = _ask(leased, payment, now, deps)
         if reply is None:
-            return Fate.WAITING
-        claim = open_claim(leased.claim_key, leased.id, desk)
+            return ResolutionResult.WAITING
+        claim = open_claim(leased.claim_key, leased.id, deps)
         asked_by = claim.request_id if claim else operation.request_id
-        settle_operation(leased, reply, claim, desk, request_id=asked_by)
+        settle_operation(leased, reply, claim, deps, request_id=asked_by)
     except StaleWrite:
-        return Fate.OVER
-    return Fate.RESOLVED
+        return ResolutionResult.OVER
+    return ResolutionResult.RESOLVED
 
 
 def _ask(
-    operation: Transaction, payment: Payment, now: datetime, desk: PaymentDesk
+    operation: Transaction, payment: Payment, now: datetime, deps: PaymentDependencies
 ) -> ProcessorAnswer | None:
-    processor = desk.connectors.of_payment(payment)
+    processor = deps.connectors.of_payment(payment)
     request = operation_request(operation, payment)
     begun = to_datetime(operation.created_at)
     try:
         reply = processor.find_operation(request)
-        if reply is None and absence_is_final(begun, now, desk.longest_request):
+        if reply is None and absence_is_final(begun, now, deps.longest_request):
             reply = processor.operate(request)
     except ProcessorUnknown:
         return None

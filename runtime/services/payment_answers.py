@@ -16,7 +16,7 @@ from runtime.models.payment import Payment, PaymentStatus
 from runtime.models.scope import Scope
 from runtime.models.transaction import Transaction, TransactionStatus, TransactionType
 from runtime.services.idempotency import same_request, stored_answer
-from runtime.services.payment_desk import PaymentDesk
+from runtime.services.payment_desk import PaymentDependencies
 
 PATH: Final = "/v1/payments"
 _ROUTES: Final = {
@@ -71,7 +71,9 @@ def operation_answer(
     return success(status, detail_of(payment, transactions))
 
 
-def answer_earlier(record: IdempotencyRecord, call: Call, desk: PaymentDesk) -> StoredAnswer:
+def answer_earlier(
+    record: IdempotencyRecord, call: Call, deps: PaymentDependencies
+) -> StoredAnswer:
     """The first request's answer. What is unknown is shown as it stands.
 
     Raises IdempotencyKeyReused; IdempotencyInFlight while the first request may still be at work.
@@ -80,39 +82,39 @@ def answer_earlier(record: IdempotencyRecord, call: Call, desk: PaymentDesk) -> 
     try:
         return stored_answer(record, call)
     except IdempotencyInFlight:
-        standing = _standing(record, desk)
+        standing = _standing(record, deps)
         if standing is None:
             raise
         return standing.again()
 
 
 def charge_as_it_stands(
-    payment_id: str, merchant_id: str, request_id: str, desk: PaymentDesk
+    payment_id: str, merchant_id: str, request_id: str, deps: PaymentDependencies
 ) -> StoredAnswer:
     """The answer of a charge that somebody else has taken further."""
-    payment = desk.payments.get(payment_id, Scope(merchant_id))
+    payment = deps.payments.get(payment_id, Scope(merchant_id))
     assert payment is not None, f"{payment_id} was begun and never deleted"
-    return _as_stored(charge_answer(payment, request_id), payment.claim_key, payment_id, desk)
+    return _as_stored(charge_answer(payment, request_id), payment.claim_key, payment_id, deps)
 
 
 def operation_as_it_stands(
-    operation_id: str, merchant_id: str, request_id: str, desk: PaymentDesk
+    operation_id: str, merchant_id: str, request_id: str, deps: PaymentDependencies
 ) -> StoredAnswer:
     """The answer of an operation that somebody else has taken further."""
     owner = Scope(merchant_id)
-    operation = desk.payments.transaction(operation_id, owner)
+    operation = deps.payments.transaction(operation_id, owner)
     assert operation is not None, f"{operation_id} was begun and never deleted"
-    payment = desk.payments.get(operation.payment_id, owner)
+    payment = deps.payments.get(operation.payment_id, owner)
     assert payment is not None, f"{operation.payment_id} has {operation_id} and was never deleted"
-    transactions = desk.payments.transactions_of(payment)
+    transactions = deps.payments.transactions_of(payment)
     # Read after the payment: what is pending here was pending then.
     (operation,) = (each for each in transactions if each.id == operation_id)
     standing = operation_answer(payment, transactions, operation, request_id)
-    return _as_stored(standing, operation.claim_key, operation_id, desk)
+    return _as_stored(standing, operation.claim_key, operation_id, deps)
 
 
 def _as_stored(
-    standing: StoredAnswer, claim_key: str | None, resource_id: str, desk: PaymentDesk
+    standing: StoredAnswer, claim_key: str | None, resource_id: str, deps: PaymentDependencies
 ) -> StoredAnswer:
     """`standing`; where it is final, the answer that was stored with it and is repeated exactly.
 
@@ -120,7 +122,7 @@ def _as_stored(
     """
     if standing.status == HTTPStatus.ACCEPTED or claim_key is None:
         return standing
-    record = desk.claims.read(claim_key)
+    record = deps.claims.read(claim_key)
     if record is None or record.resource_id != resource_id:
         return standing
     if record.status_code is None or record.response_body is None:
@@ -128,17 +130,17 @@ def _as_stored(
     return StoredAnswer(record.status_code, record.response_body)
 
 
-def _standing(record: IdempotencyRecord, desk: PaymentDesk) -> StoredAnswer | None:
+def _standing(record: IdempotencyRecord, deps: PaymentDependencies) -> StoredAnswer | None:
     """The answer of work whose outcome is not known yet; None while its first owner has it."""
     owner, resource = Scope(record.merchant_id), record.resource_id
     if resource is None:
         return None
     if resource.startswith(_OPERATION_PREFIX):
-        operation = desk.payments.transaction(resource, owner)
+        operation = deps.payments.transaction(resource, owner)
         if operation is None or operation.lease_owner == record.owner:
             return None
-        return operation_as_it_stands(resource, record.merchant_id, record.request_id, desk)
-    payment = desk.payments.get(resource, owner)
+        return operation_as_it_stands(resource, record.merchant_id, record.request_id, deps)
+    payment = deps.payments.get(resource, owner)
     if payment is None or payment.status is PaymentStatus.PROCESSING:
         return None
-    return charge_as_it_stands(resource, record.merchant_id, record.request_id, desk)
+    return charge_as_it_stands(resource, record.merchant_id, record.request_id, deps)

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from runtime.core.outside import Outside
 from runtime.domain.buckets import OPEN_QUEUE, bucket_for
-from runtime.domain.lock_out import LockOut
+from runtime.domain.lock_out import Lockout
 from runtime.gateways.processors.connectors import Connectors
 from runtime.repositories.customers import CustomerRepository
 from runtime.repositories.payments import PaymentRepository
@@ -18,7 +18,7 @@ from runtime.settings import PaymentTiming
 
 
 @dataclass(frozen=True)
-class PaymentDesk:
+class PaymentDependencies:
     """Dependencies of the payment use-cases."""
 
     payments: PaymentRepository
@@ -31,9 +31,9 @@ class PaymentDesk:
     outside: Outside
 
     @property
-    def lock_out(self) -> LockOut:
+    def lockout(self) -> Lockout:
         """After how many failures, and for how long, a customer is locked."""
-        return LockOut(self.timing.lock_after_failures, self.timing.lock_seconds)
+        return Lockout(self.timing.lock_after_failures, self.timing.lock_seconds)
 
     def open_bucket(self, identifier: str) -> str:
         """Where a payment or operation waits until somebody comes back to it."""

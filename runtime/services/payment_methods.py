@@ -6,32 +6,32 @@ from http import HTTPStatus
 
 from runtime.contract.answers import StoredAnswer
 from runtime.contract.call import Call
-from runtime.contract.caller import found
+from runtime.contract.caller import require_found
 from runtime.contract.customers import MethodRequest, StoredMethod
 from runtime.echo import echoed
 from runtime.errors import NotFound, StaleWrite, TooManyMethods
 from runtime.models.customer import MAX_PAYMENT_METHODS, Customer, PaymentMethod
-from runtime.services.customers import MAX_ATTEMPTS, CustomerDesk, too_busy
+from runtime.services.customers import MAX_ATTEMPTS, CustomerDependencies, too_busy
 from runtime.services.idempotency import create_once
 from runtime.services.versions import next_version, writing
 
 
 def add_method(
-    customer_id: str, request: MethodRequest, call: Call, desk: CustomerDesk
+    customer_id: str, request: MethodRequest, call: Call, deps: CustomerDependencies
 ) -> StoredAnswer:
     """Keep a way to pay: 201 without its token. Raises NotFound, TooManyMethods."""
     method_id = call.new_id("pm")
     method = PaymentMethod(id=method_id, **request.model_dump(include=_SHOWN))
     for _ in range(MAX_ATTEMPTS):
-        row = _customer(customer_id, call, desk)
+        row = _customer(customer_id, call, deps)
         after = _with_method(row, method, request, call)
         try:
             return create_once(
                 call,
                 row.merchant_id,
                 StoredMethod.shown(method, after.default_method),
-                writing(desk.customers, row, after, call),
-                claims=desk.claims,
+                writing(deps.customers, row, after, call),
+                claims=deps.claims,
                 subject=row.id,
             )
         except StaleWrite:
@@ -39,10 +39,12 @@ def add_method(
     raise too_busy(customer_id)
 
 
-def remove_method(customer_id: str, method_id: str, call: Call, desk: CustomerDesk) -> StoredAnswer:
+def remove_method(
+    customer_id: str, method_id: str, call: Call, deps: CustomerDependencies
+) -> StoredAnswer:
     """Forget a way to pay and its token: 204. Raises NotFound."""
     for _ in range(MAX_ATTEMPTS):
-        row = _customer(customer_id, call, desk)
+        row = _customer(customer_id, call, deps)
         left = tuple(method for method in row.payment_methods if method.id != method_id)
         if len(left) == len(row.payment_methods):
             raise NotFound(
@@ -53,7 +55,7 @@ def remove_method(customer_id: str, method_id: str, call: Call, desk: CustomerDe
         changes = {"payment_methods": left, "payment_tokens": tokens, "default_method": default}
         after = next_version(row, changes, call)
         try:
-            writing(desk.customers, row, after, call)(None, call.new_id("chg"))
+            writing(deps.customers, row, after, call)(None, call.new_id("chg"))
         except StaleWrite:
             continue
         return StoredAnswer(int(HTTPStatus.NO_CONTENT), "")
@@ -63,9 +65,9 @@ def remove_method(customer_id: str, method_id: str, call: Call, desk: CustomerDe
 _SHOWN = set(PaymentMethod.model_fields) - {"id"}
 
 
-def _customer(customer_id: str, call: Call, desk: CustomerDesk) -> Customer:
-    row = desk.customers.get_with_tokens(customer_id, call.scope)
-    return found(row, "customer", customer_id)
+def _customer(customer_id: str, call: Call, deps: CustomerDependencies) -> Customer:
+    row = deps.customers.get_with_tokens(customer_id, call.scope)
+    return require_found(row, "customer", customer_id)
 
 
 def _with_method(

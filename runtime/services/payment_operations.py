@@ -9,10 +9,10 @@ from typing import Final
 
 from runtime.contract.answers import StoredAnswer
 from runtime.contract.call import Call
-from runtime.contract.caller import found
+from runtime.contract.caller import require_found
 from runtime.contract.payments import CaptureRequest, RefundRequest
 from runtime.domain.buckets import bucket_for
-from runtime.domain.instants import to_datetime, to_instant
+from runtime.domain.instants import to_datetime, to_timestamp
 from runtime.domain.payment_operations import ceiling_of, refusal_of
 from runtime.domain.payments import ProcessorAnswer
 from runtime.errors import (
@@ -34,7 +34,7 @@ from runtime.repositories.payments import OperationRefused
 from runtime.services.idempotency import new_claim
 from runtime.services.operation_outcome import operation_outcome, replaced
 from runtime.services.payment_answers import operation_answer, operation_as_it_stands
-from runtime.services.payment_desk import PaymentDesk
+from runtime.services.payment_desk import PaymentDependencies
 from runtime.services.processor_configuration import refuse_other_mode
 from runtime.services.processor_steps import commit_outcome, run_once
 
@@ -43,7 +43,7 @@ MAX_ATTEMPTS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class OperationIntent:
     """What a request asks for. `amount` in minor units; None: all that is left."""
 
     kind: TransactionType
@@ -53,7 +53,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class OperationStart:
     """When and by whom an operation was begun, and for how long it is theirs alone.
 
     `merchant_bucket`: where it stands in its merchant's list; `open_bucket`: where it waits for its
@@ -70,41 +70,43 @@ class Begun:
 
 
 def capture_payment(
-    payment_id: str, request: CaptureRequest, call: Call, desk: PaymentDesk
+    payment_id: str, request: CaptureRequest, call: Call, deps: PaymentDependencies
 ) -> StoredAnswer:
     """Take what was authorized, or a part: 200, 402 when declined, 202 while unknown.
 
     Raises NotFound, InvalidState, InvalidValue, and what `run_once` raises.
     """
-    wanted = Wanted(TransactionType.CAPTURE, request.amount, request.final)
-    return _operate(payment_id, wanted, call, desk)
+    intent = OperationIntent(TransactionType.CAPTURE, request.amount, request.final)
+    return _operate(payment_id, intent, call, deps)
 
 
-def cancel_payment(payment_id: str, call: Call, desk: PaymentDesk) -> StoredAnswer:
+def cancel_payment(payment_id: str, call: Call, deps: PaymentDependencies) -> StoredAnswer:
     """Give an authorization back: 200, 202 while unknown. Raises NotFound, InvalidState."""
-    return _operate(payment_id, Wanted(TransactionType.VOID), call, desk)
+    return _operate(payment_id, OperationIntent(TransactionType.VOID), call, deps)
 
 
 def refund_payment(
-    payment_id: str, request: RefundRequest, call: Call, desk: PaymentDesk
+    payment_id: str, request: RefundRequest, call: Call, deps: PaymentDependencies
 ) -> StoredAnswer:
     """Give back what was captured, or a part: 200, 402 refund_failed, 202 while unknown.
 
     Raises NotFound, InvalidState, and what `run_once` raises.
     """
-    wanted = Wanted(TransactionType.REFUND, request.amount, reason=request.reason)
-    return _operate(payment_id, wanted, call, desk)
+    intent = OperationIntent(TransactionType.REFUND, request.amount, reason=request.reason)
+    return _operate(payment_id, intent, call, deps)
 
 
-def _operate(payment_id: str, wanted: Wanted, call: Call, desk: PaymentDesk) -> StoredAnswer:
-    payment = found(desk.payments.get(payment_id, call.scope), "payment", payment_id)
-    merchant = desk.merchants.require(payment.merchant_id)
+def _operate(
+    payment_id: str, intent: OperationIntent, call: Call, deps: PaymentDependencies
+) -> StoredAnswer:
+    payment = require_found(deps.payments.get(payment_id, call.scope), "payment", payment_id)
+    merchant = deps.merchants.require(payment.merchant_id)
     attempt, operation_id = call.new_id("att"), call.new_id("txn")
     claim = new_claim(call, merchant.id, owner=attempt, index_buckets=merchant.index_buckets)
     assert claim is not None, "the route requires an idempotency key"
     claim = claim.model_copy(update={"resource_id": operation_id})
-    step = OperationStep(operation_id, wanted, payment, merchant, call, desk)
-    return run_once(step, claim, call, desk)
+    step = OperationStep(operation_id, intent, payment, merchant, call, deps)
+    return run_once(step, claim, call, deps)
 
 
 @dataclass
@@ -112,11 +114,11 @@ class OperationStep:
     """A capture, refund or void, as a step (processor_steps.py)."""
 
     operation_id: str
-    wanted: Wanted
+    intent: OperationIntent
     payment: Payment
     merchant: MerchantProfile
     call: Call
-    desk: PaymentDesk
+    deps: PaymentDependencies
     _connector: Processor | None = field(default=None, repr=False)
     _operation: Transaction | None = field(default=None)
 
@@ -133,13 +135,13 @@ class OperationStep:
         where "all that is left" has become another amount.
         """
         # Made before the intent: what is wrong with the merchant's configuration shows here.
-        connector = self.desk.connectors.of_payment(self.payment)
+        connector = self.deps.connectors.of_payment(self.payment)
         self._connector = connector
         self._refuse_what_may_not_be(connector)
         for _ in range(MAX_ATTEMPTS):
             self._operation = self._draft(claim)
             try:
-                self.desk.payments.begin_operation(
+                self.deps.payments.begin_operation(
                     self._operation, claim, self.call.now, token=self.call.new_id("opn")
                 )
             except OperationRefused as refused:
@@ -153,11 +155,11 @@ class OperationStep:
         assert self._connector is not None, f"{self.operation_id} was not begun"
         return self._connector.operate(operation_request(self.operation, self.payment))
 
-    def lose(self) -> StoredAnswer:
+    def mark_unknown(self) -> StoredAnswer:
         """The operation stays pending, and the resolver may ask at once: 202."""
-        outside = self.desk.outside
+        outside = self.deps.outside
         moment = outside.now()
-        now = to_instant(moment)
+        now = to_timestamp(moment)
         unowned = self.operation.model_copy(
             update={
                 "lease_owner": None,
@@ -169,52 +171,52 @@ class OperationStep:
         )
         # Stale: the resolver has taken it meanwhile, and may even have finished it.
         with contextlib.suppress(StaleWrite):
-            self.desk.payments.advance_operation(self.operation, unowned, token=unowned.cause)
+            self.deps.payments.advance_operation(self.operation, unowned, token=unowned.cause)
         return self._as_it_stands()
 
     def settle(self, reply: ProcessorAnswer, claim: IdempotencyRecord) -> StoredAnswer:
         """Payment, transaction, booking and answer."""
         try:
             return settle_operation(
-                self.operation, reply, claim, self.desk, request_id=claim.request_id
+                self.operation, reply, claim, self.deps, request_id=claim.request_id
             )
         except StaleWrite:
             return self._as_it_stands()
 
     def _as_it_stands(self) -> StoredAnswer:
         request_id = self.call.caller.request_id
-        return operation_as_it_stands(self.operation_id, self.merchant.id, request_id, self.desk)
+        return operation_as_it_stands(self.operation_id, self.merchant.id, request_id, self.deps)
 
     def _draft(self, claim: IdempotencyRecord) -> Transaction:
-        wanted, payment = self.wanted, self.payment
-        amount = ceiling_of(payment, wanted.kind) if wanted.amount is None else wanted.amount
-        refusal = refusal_of(payment, wanted.kind, amount, final=wanted.final)
-        if isinstance(refusal, AmountTooLarge) and wanted.amount is None:
+        intent, payment = self.intent, self.payment
+        amount = ceiling_of(payment, intent.kind) if intent.amount is None else intent.amount
+        refusal = refusal_of(payment, intent.kind, amount, final=intent.final)
+        if isinstance(refusal, AmountTooLarge) and intent.amount is None:
             refusal = InvalidState(refusal.detail)
         if refusal is not None:
             raise refusal
-        begun = Begun(
+        start = OperationStart(
             at=self.call.now,
-            lease=self.desk.intent_lease,
+            lease=self.deps.intent_lease,
             owner=claim.owner,
             context=self.call.caller.change(cause=self.operation_id),
             merchant_bucket=operation_bucket(self.operation_id, self.merchant),
-            open_bucket=self.desk.open_bucket(self.operation_id),
+            open_bucket=self.deps.open_bucket(self.operation_id),
             claim_key=claim.key,
         )
-        return pending_operation(self.operation_id, wanted, amount, payment, begun)
+        return pending_operation(self.operation_id, intent, amount, payment, start)
 
     def _refuse_what_may_not_be(self, connector: Processor) -> None:
         """Who is inactive, or of the other mode, gives back, but takes nothing.
 
         Not all processors take in parts.
         """
-        if self.wanted.kind is not TransactionType.CAPTURE:
+        if self.intent.kind is not TransactionType.CAPTURE:
             return
         if self.merchant.status is not MerchantStatus.ACTIVE:
             raise InactiveMerchant(f"Merchant {self.merchant.id} is {self.merchant.status}")
-        refuse_other_mode(self.payment.processor, connector, self.desk.timing.processors)
-        if not self.wanted.final and not connector.captures_in_parts:
+        refuse_other_mode(self.payment.processor, connector, self.deps.timing.processors)
+        if not self.intent.final and not connector.captures_in_parts:
             raise InvalidValue(
                 f"{self.payment.processor} can capture an authorization only once; leave out final",
                 param="final",
@@ -227,31 +229,31 @@ def operation_bucket(operation_id: str, merchant: MerchantProfile) -> str:
 
 
 def pending_operation(
-    operation_id: str, wanted: Wanted, amount: int, payment: Payment, begun: Begun
+    operation_id: str, intent: OperationIntent, amount: int, payment: Payment, start: OperationStart
 ) -> Transaction:
     """The transaction of an operation before the processor is asked."""
-    now, lease_end = to_instant(begun.at), to_instant(begun.at + begun.lease)
+    now, lease_end = to_timestamp(start.at), to_timestamp(start.at + start.lease)
     status = TransactionStatus.PENDING
     return Transaction(
         id=operation_id,
         merchant_id=payment.merchant_id,
         payment_id=payment.id,
-        merchant_bucket=begun.merchant_bucket,
-        open_bucket=begun.open_bucket,
+        merchant_bucket=start.merchant_bucket,
+        open_bucket=start.open_bucket,
         next_action_at=lease_end,
-        type=wanted.kind,
+        type=intent.kind,
         amount=amount,
         currency=payment.currency,
         status=status,
-        reason=wanted.reason,
-        final=wanted.final if wanted.kind is TransactionType.CAPTURE else None,
-        claim_key=begun.claim_key,
-        lease_owner=begun.owner,
+        reason=intent.reason,
+        final=intent.final if intent.kind is TransactionType.CAPTURE else None,
+        claim_key=start.claim_key,
+        lease_owner=start.owner,
         lease_expires_at=lease_end,
-        audit_trail=(AuditStep(status=status, at=now, by=begun.context.changed_by),),
+        audit_trail=(AuditStep(status=status, at=now, by=start.context.changed_by),),
         created_at=now,
         updated_at=now,
-        **begun.context.stamp(),
+        **start.context.stamp(),
     )
 
 
@@ -274,7 +276,7 @@ def settle_operation(
     operation: Transaction,
     reply: ProcessorAnswer,
     claim: IdempotencyRecord | None,
-    desk: PaymentDesk,
+    deps: PaymentDependencies,
     *,
     request_id: str,
 ) -> StoredAnswer:
@@ -283,20 +285,20 @@ def settle_operation(
     Raises StaleWrite when the operation is not ours any more, Unavailable.
     """
     owner = Scope(operation.merchant_id)
-    merchant = desk.merchants.require(operation.merchant_id)
+    merchant = deps.merchants.require(operation.merchant_id)
     for _ in range(MAX_ATTEMPTS):
-        payment = desk.payments.get(operation.payment_id, owner)
+        payment = deps.payments.get(operation.payment_id, owner)
         assert payment is not None, f"{operation.payment_id} has {operation.id}"
-        transactions = desk.payments.transactions_of(payment)
+        transactions = deps.payments.transactions_of(payment)
         if {each.id: each.version for each in transactions}.get(operation.id) != operation.version:
             raise StaleWrite("transactions", f"{operation.id} is not ours any more")
-        now = desk.outside.now()
-        outcome = operation_outcome(payment, operation, reply, merchant, now, desk.outside)
+        now = deps.outside.now()
+        outcome = operation_outcome(payment, operation, reply, merchant, now, deps.outside)
         known = replaced(transactions, outcome.operation)
         answer = operation_answer(outcome.payment, known, outcome.operation, request_id)
-        token = desk.outside.new_id("out", now)
+        token = deps.outside.new_id("out", now)
         try:
-            commit_outcome(outcome.writes, answer, claim, token=token, desk=desk)
+            commit_outcome(outcome.writes, answer, claim, token=token, deps=deps)
         except StaleWrite as stale:
             if stale.table == "transactions":
                 raise

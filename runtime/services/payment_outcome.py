@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 
 from runtime.domain.buckets import bucket_for, unsettled_buckets
 from runtime.domain.hot_accounts import accounts_of_fact
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.domain.ledger import capture_legs
 from runtime.domain.payments import Approved, ProcessorAnswer, Refused, may_become, status_after
 from runtime.domain.posting_ids import POSTING_OPERATION, charge_transaction_id, posting_id
 from runtime.models.change import ChangeContext
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 from runtime.models.merchant import MerchantProfile
 from runtime.models.payment import Payment, PaymentStatus
 from runtime.models.transaction import (
@@ -23,7 +23,7 @@ from runtime.models.transaction import (
 )
 from runtime.models.transfer import Leg, Transfer, TransferStatus
 from runtime.repositories.payment_writes import OutcomeWrites
-from runtime.services.payment_desk import PaymentDesk
+from runtime.services.payment_desk import PaymentDependencies
 
 NOT_CHARGED = Refused(None, "processor_unreachable", "The processor never received the charge")
 _NOT_LEASED = {"lease_owner": None, "lease_expires_at": None}
@@ -56,7 +56,7 @@ def outcome_of(
     reply: ProcessorAnswer,
     merchant: MerchantProfile,
     now: datetime,
-    desk: PaymentDesk,
+    deps: PaymentDependencies,
 ) -> ChargeOutcome:
     """The outcome of `payment`, which is processing or unknown, known at `now`.
 
@@ -73,7 +73,7 @@ def outcome_of(
         **listed(payment, merchant, status),
         "status": status,
         "version": payment.version + 1,
-        "updated_at": to_instant(now),
+        "updated_at": to_timestamp(now),
         "cause": transaction.id,
         "transaction_ids": (*payment.transaction_ids, transaction.id),
     }
@@ -83,12 +83,12 @@ def outcome_of(
     elif captures:
         taken = payment.amount
         legs = capture_legs(merchant.id, payment.currency, taken, reply.fee_minor)
-        operation_id = desk.outside.new_id(POSTING_OPERATION, now)
+        operation_id = deps.outside.new_id(POSTING_OPERATION, now)
         posting = Posting(posting_id(transaction.id), operation_id, legs, taken)
         transfer = booking_of(payment, posting, merchant, now, context_of(payment))
         changes |= {"amount_captured": taken, "refundable_minor": taken, "fee": reply.fee_minor}
     else:
-        expiry = to_instant(now + timedelta(seconds=desk.timing.authorization_seconds))
+        expiry = to_timestamp(now + timedelta(seconds=deps.timing.authorization_seconds))
         changes |= {
             "capturable_minor": payment.amount,
             "open_bucket": payment.open_bucket,
@@ -112,9 +112,9 @@ def without_answer(
             **listed(payment, merchant, status),
             "status": status,
             "version": payment.version + 1,
-            "updated_at": to_instant(now),
+            "updated_at": to_timestamp(now),
             "cause": cause,
-            "next_action_at": to_instant(now),
+            "next_action_at": to_timestamp(now),
             "lease_owner": None,
         }
     )
@@ -151,7 +151,7 @@ def context_of(row: Payment | Transaction, cause: str | None = None) -> ChangeCo
 
 def unsettled_bucket(transaction_id: str, merchant: MerchantProfile, now: datetime) -> str:
     """Key in `gsi-unsettled`, where captures and refunds wait for their settlement file."""
-    day = f"{merchant.id}#{to_instant(now)[:10]}"
+    day = f"{merchant.id}#{to_timestamp(now)[:10]}"
     return bucket_for(day, transaction_id, unsettled_buckets(merchant.index_buckets))
 
 
@@ -163,7 +163,7 @@ def booking_of(
     context: ChangeContext,
 ) -> Transfer:
     """The transfer of what happened at the processor: no funds, status or lock guard it."""
-    at = to_instant(now)
+    at = to_timestamp(now)
     return Transfer(
         id=posting.id,
         merchant_id=merchant.id,
@@ -186,7 +186,7 @@ def booking_of(
 def _transaction(
     payment: Payment, reply: ProcessorAnswer, merchant: MerchantProfile, now: datetime
 ) -> Transaction:
-    at: Instant = to_instant(now)
+    at: Timestamp = to_timestamp(now)
     approved = isinstance(reply, Approved)
     captures = payment.capture_method == "automatic"
     transaction_id = charge_transaction_id(payment.id)

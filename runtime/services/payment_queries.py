@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from runtime.contract.call import Call
-from runtime.contract.caller import found
+from runtime.contract.caller import require_found
 from runtime.contract.payments import (
     PaymentAnswer,
     PaymentDetail,
@@ -17,7 +17,7 @@ from runtime.contract.payments import (
 )
 from runtime.domain.buckets import all_buckets
 from runtime.domain.idempotency import claim_key
-from runtime.domain.instants import end_of, start_of, to_instant
+from runtime.domain.instants import end_of, start_of, to_timestamp
 from runtime.domain.payment_operations import fit_together
 from runtime.echo import echoed, quoted
 from runtime.errors import InvalidValue
@@ -46,7 +46,7 @@ FIRST_DAY: Final = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
-class PaymentArchive:
+class PaymentReads:
     """What reading payments works with."""
 
     payments: PaymentRepository
@@ -56,39 +56,39 @@ class PaymentArchive:
     cursors: Cursors
 
 
-def get_payment(payment_id: str, call: Call, archive: PaymentArchive) -> PaymentDetail:
+def get_payment(payment_id: str, call: Call, reads: PaymentReads) -> PaymentDetail:
     """A payment with its transactions, strongly consistent and of one moment. Raises NotFound."""
-    payment = _payment(payment_id, call, archive)
-    transactions = archive.payments.transactions_of(payment)
+    payment = _payment(payment_id, call, reads)
+    transactions = reads.payments.transactions_of(payment)
     for _ in range(MAX_READS_AGAIN):
         if fit_together(payment, transactions):
             break
-        payment = _payment(payment_id, call, archive)
+        payment = _payment(payment_id, call, reads)
         if not fit_together(payment, transactions):
-            transactions = archive.payments.transactions_of(payment)
+            transactions = reads.payments.transactions_of(payment)
     return detail_of(payment, transactions)
 
 
-def _payment(payment_id: str, call: Call, archive: PaymentArchive) -> Payment:
-    return found(archive.payments.get(payment_id, call.scope), "payment", payment_id)
+def _payment(payment_id: str, call: Call, reads: PaymentReads) -> Payment:
+    return require_found(reads.payments.get(payment_id, call.scope), "payment", payment_id)
 
 
-def list_payments(query: PaymentQuery, call: Call, archive: PaymentArchive) -> PaymentList:
+def list_payments(query: PaymentQuery, call: Call, reads: PaymentReads) -> PaymentList:
     """A page of the merchant's payments, newest first. Raises BadCursor, InvalidValue, NotFound."""
-    merchant = archive.merchants.require(call.caller.merchant(call.acting_for))
+    merchant = reads.merchants.require(call.caller.merchant(call.acting_for))
     if query.customer_id is not None:
-        owner = archive.customers.owner(query.customer_id, Scope(merchant.id))
-        found(owner, "customer", query.customer_id)
+        owner = reads.customers.owner(query.customer_id, Scope(merchant.id))
+        require_found(owner, "customer", query.customer_id)
     start, end = window_of(query.start_date, query.end_date, call.now)
-    position = archive.cursors.position(query, "payments", merchant.id)
+    position = reads.cursors.position(query, "payments", merchant.id)
     if query.idempotency_key is not None:
-        rows, next_position = _of_key(query, (start, end), position, merchant, archive)
+        rows, next_position = _of_key(query, (start, end), position, merchant, reads)
     else:
-        page = _of_list(query, (start, end), position, merchant, archive)
+        page = _of_list(query, (start, end), position, merchant, reads)
         ids, next_position = [entry.id for entry in page.entries], page.next_position
-        rows = archive.payments.get_many(ids, Scope(merchant.id)) if ids else []
+        rows = reads.payments.get_many(ids, Scope(merchant.id)) if ids else []
     current = (row for row in rows if query.status in (None, row.status))
-    cursor = archive.cursors.cursor(query, next_position, "payments", merchant.id)
+    cursor = reads.cursors.cursor(query, next_position, "payments", merchant.id)
     return PaymentList(
         data=tuple(PaymentAnswer.of(row) for row in current),
         has_more=cursor is not None,
@@ -101,11 +101,11 @@ def _of_list(
     window: tuple[datetime, datetime],
     after_id: str | None,
     merchant: MerchantProfile,
-    archive: PaymentArchive,
+    reads: PaymentReads,
 ) -> Slice[PaymentEntry]:
     index, buckets = index_for(query, merchant)
     filtered = query.min_amount is not None or query.max_amount is not None
-    entries = archive.lists.newest_first(
+    entries = reads.lists.newest_first(
         buckets,
         index,
         *window,
@@ -125,18 +125,18 @@ def _of_key(
     window: tuple[datetime, datetime],
     position: str | None,
     merchant: MerchantProfile,
-    archive: PaymentArchive,
+    reads: PaymentReads,
 ) -> tuple[list[Payment], str | None]:
     """Those made under one key: few, for a key is free again after a day. Filters meet the rows."""
     scope = claim_key(merchant.id, "POST", PAYMENTS_PATH, str(query.idempotency_key))
     page = newest_of_chunk(
         (scope,),
-        lambda scope, start: archive.lists.of_scope(scope, start, UNORDERED_CHUNK),
+        lambda scope, start: reads.lists.of_scope(scope, start, UNORDERED_CHUNK),
         limit=query.limit,
         position=position,
     )
-    rows = archive.payments.get_many(page.entries, Scope(merchant.id)) if page.entries else []
-    first, last = (to_instant(moment) for moment in window)
+    rows = reads.payments.get_many(page.entries, Scope(merchant.id)) if page.entries else []
+    first, last = (to_timestamp(moment) for moment in window)
     wanted = (
         row
         for row in rows

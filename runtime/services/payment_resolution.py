@@ -20,7 +20,7 @@ from itertools import zip_longest
 from typing import Final
 
 from runtime.domain.ids import created_at
-from runtime.errors import Internal, Unopenable
+from runtime.errors import DecryptionFailure, Internal
 from runtime.models.alert import Detail
 from runtime.models.change import UNKNOWN_TOO_OLD
 from runtime.models.payment import Payment
@@ -30,16 +30,16 @@ from runtime.observability import logger
 from runtime.repositories.merging import MAX_PARALLEL_BUCKETS
 from runtime.repositories.open_queue import Model, OpenQueue
 from runtime.repositories.store import Store
-from runtime.services.charge_resolution import Fate, resolve_payment
+from runtime.services.charge_resolution import ResolutionResult, resolve_payment
 from runtime.services.fair_run import ONE_BY_ONE, Due, RunLimits, WorkerThreads, run_fairly
 from runtime.services.operation_resolution import resolve_operation
-from runtime.services.payment_desk import PaymentDesk
-from runtime.services.trouble import TroubleReports, UnknownOutcome
+from runtime.services.payment_desk import PaymentDependencies
+from runtime.services.trouble import OperationalAlerts, UnknownOutcome
 
 MERCHANTS_NAMED: Final = 5
 """Of those whose payments are left to the next run, the ones with most of them."""
 
-Resolve = Callable[[str, PaymentDesk, str], Fate]
+Resolve = Callable[[str, PaymentDependencies, str], ResolutionResult]
 Counts = Counter[str]
 Within = Callable[[float], AbstractContextManager[None]]
 """Bounds the seconds of what a thread does inside of it."""
@@ -68,10 +68,10 @@ class ResolverReport:
 
 
 def resolve_due(
-    desk: PaymentDesk,
+    deps: PaymentDependencies,
     store: Store,
     request_id: str,
-    trouble: TroubleReports,
+    operational_alerts: OperationalAlerts,
     limits: RunLimits = ONE_BY_ONE,
     within: Within = _as_long_as_the_run,
 ) -> ResolverReport:
@@ -80,36 +80,36 @@ def resolve_due(
     Each is worked on `within` its lease: afterwards another run may take it.
     """
     at_once = min(limits.workers, MAX_PARALLEL_BUCKETS)
-    queue = OpenQueue(store, desk.timing.open_buckets, at_once)
+    queue = OpenQueue(store, deps.timing.open_buckets, at_once)
     owners: dict[str, str] = {}
 
     def resolve(identifier: str, resolve_one: Resolve) -> Counts:
-        with within(desk.resolver_lease.total_seconds()):
-            return _resolved(identifier, resolve_one, desk, request_id, trouble)
+        with within(deps.resolver_lease.total_seconds()):
+            return _resolved(identifier, resolve_one, deps, request_id, operational_alerts)
 
     def look() -> Iterator[Due[Counts]]:
         """Payments and operations by turns: many of the one do not keep the other waiting."""
-        payments = _due(queue, Payment, owners, partial(resolve, resolve_one=resolve_payment), desk)
+        payments = _due(queue, Payment, owners, partial(resolve, resolve_one=resolve_payment), deps)
         operations = _due(
-            queue, Transaction, owners, partial(resolve, resolve_one=resolve_operation), desk
+            queue, Transaction, owners, partial(resolve, resolve_one=resolve_operation), deps
         )
         for pair in zip_longest(payments, operations):
             yield from (each for each in pair if each is not None)
 
     def has_time() -> bool:
-        return store.remaining_seconds() >= 2 * desk.timing.processor_timeout_seconds
+        return store.remaining_seconds() >= 2 * deps.timing.processor_timeout_seconds
 
-    with WorkerThreads[Counts](desk.outside.threads(limits.workers)) as workers:
-        run = run_fairly(look, workers, limits, has_time, desk.outside.monotonic)
+    with WorkerThreads[Counts](deps.outside.threads(limits.workers)) as workers:
+        run = run_fairly(look, workers, limits, has_time, deps.outside.monotonic)
     counts = sum(run.results, Counter[str]())
     if run.left:
         most = dict(Counter(run.left).most_common(MERCHANTS_NAMED))
         logger.warning("payments are left to the next run", merchants=most)
     return ResolverReport(
         due=run.due,
-        resolved=counts[Fate.RESOLVED],
-        waiting=counts[Fate.WAITING],
-        over=counts[Fate.OVER],
+        resolved=counts[ResolutionResult.RESOLVED],
+        waiting=counts[ResolutionResult.WAITING],
+        over=counts[ResolutionResult.OVER],
         failed=counts["failed"],
         too_old=counts["too_old"],
         stopped_early=bool(run.left),
@@ -121,13 +121,13 @@ def _due(
     model: Model,
     owners: dict[str, str],
     resolve: Callable[[str], Counts],
-    desk: PaymentDesk,
+    deps: PaymentDependencies,
 ) -> list[Due[Counts]]:
     """What is due of one table, oldest first, by merchant; `owners` remembers whose they are.
 
     A row that says nothing of its merchant waits with others of that kind.
     """
-    due = queue.due(model, desk.outside.now())
+    due = queue.due(model, deps.outside.now())
     new = [each for each in due if each not in owners]
     found = queue.owners(model, new)
     owners.update({each: found.get(each, "") for each in new})
@@ -135,30 +135,36 @@ def _due(
 
 
 def _resolved(
-    identifier: str, resolve: Resolve, desk: PaymentDesk, request_id: str, trouble: TroubleReports
+    identifier: str,
+    resolve: Resolve,
+    deps: PaymentDependencies,
+    request_id: str,
+    operational_alerts: OperationalAlerts,
 ) -> Counts:
     """One payment or operation, and what became of it; its fault keeps no other one waiting."""
     try:
-        fate = resolve(identifier, desk, request_id)
+        result = resolve(identifier, deps, request_id)
     except Exception as fault:  # noqa: BLE001 - see above
         logger.exception("a payment could not be resolved", payment=identifier)
-        _tell(fault, trouble)
+        _tell(fault, operational_alerts)
         counts, still_open = Counter(["failed"]), True
     else:
-        counts, still_open = Counter([fate.value]), fate is Fate.WAITING
-    if still_open and _is_too_old(identifier, desk, trouble):
+        counts, still_open = Counter([result.value]), result is ResolutionResult.WAITING
+    if still_open and _is_too_old(identifier, deps, operational_alerts):
         counts["too_old"] += 1
     return counts
 
 
-def _tell(fault: Exception, trouble: TroubleReports) -> None:
+def _tell(fault: Exception, operational_alerts: OperationalAlerts) -> None:
     if isinstance(fault, Internal):
         logger.error(fault.code, detail=fault.detail)
-    if isinstance(fault, Unopenable):
-        trouble.unopened(fault)
+    if isinstance(fault, DecryptionFailure):
+        operational_alerts.decryption_failed(fault)
 
 
-def _is_too_old(identifier: str, desk: PaymentDesk, trouble: TroubleReports) -> bool:
+def _is_too_old(
+    identifier: str, deps: PaymentDependencies, operational_alerts: OperationalAlerts
+) -> bool:
     """Whether a payment or operation has been open for too long: then a person hears of it."""
     try:
         made_at = created_at(identifier)
@@ -166,17 +172,19 @@ def _is_too_old(identifier: str, desk: PaymentDesk, trouble: TroubleReports) -> 
         # No id of ours: somebody has put the row there, so that nobody knows how old it is.
         logger.error(UNKNOWN_TOO_OLD, payment=identifier, since="nobody knows")
         return True
-    since = made_at + timedelta(seconds=desk.timing.unknown_too_old_seconds)
-    if desk.outside.now() <= since:
+    since = made_at + timedelta(seconds=deps.timing.unknown_too_old_seconds)
+    if deps.outside.now() <= since:
         return False
     logger.error(UNKNOWN_TOO_OLD, payment=identifier, since=str(made_at))
-    trouble.unknown_too_old(identifier, lambda: _unknown_outcome(identifier, desk), since)
+    operational_alerts.unknown_too_old(
+        identifier, lambda: _unknown_outcome(identifier, deps), since
+    )
     return True
 
 
-def _unknown_outcome(identifier: str, desk: PaymentDesk) -> UnknownOutcome | None:
+def _unknown_outcome(identifier: str, deps: PaymentDependencies) -> UnknownOutcome | None:
     """The payment or operation of that id; None if there is neither."""
-    row = desk.payments.get(identifier, EVERYBODY) or desk.payments.transaction(
+    row = deps.payments.get(identifier, EVERYBODY) or deps.payments.transaction(
         identifier, EVERYBODY
     )
     return None if row is None else unknown_outcome_of(row)

@@ -14,7 +14,7 @@ from typing import Final
 from runtime.contract.call import Call
 from runtime.contract.payments import CurrencySummary, PaymentSummary, SummaryQuery
 from runtime.domain.buckets import all_buckets
-from runtime.domain.instants import Days, in_days, start_of, to_instant
+from runtime.domain.instants import Days, in_days, start_of, to_timestamp
 from runtime.domain.summary import Summary, summarize
 from runtime.errors import SummaryTooLarge
 from runtime.models.merchant import MerchantProfile
@@ -47,15 +47,15 @@ def summarize_payments(query: SummaryQuery, call: Call, reads: SummaryReads) -> 
     merchant = reads.merchants.require(call.caller.merchant(call.acting_for))
     start, end = window_of(query.start_date, query.end_date, call.now)
     if query.start_date is None:
-        start = max(start, start_of(to_instant(end - _MONTH)[:10]))
+        start = max(start, start_of(to_timestamp(end - _MONTH)[:10]))
     days = in_days(start, end, call.now)
     summary = _of_parts(days, merchant, reads)
     if days.whole is not None:
         for currency, figures in reads.totals.by_currency(merchant, *days.whole).items():
             summary.add(currency, figures)
     return PaymentSummary(
-        start_date=to_instant(start),
-        end_date=to_instant(end),
+        start_date=to_timestamp(start),
+        end_date=to_timestamp(end),
         total_count=summary.total_count,
         by_status=dict(summary.by_status),
         by_currency={
@@ -72,7 +72,7 @@ def _of_parts(days: Days, merchant: MerchantProfile, reads: SummaryReads) -> Sum
     ]
     summary = summarize(islice(chain.from_iterable(parts), MAX_PART_PAYMENTS + 1))
     if summary.total_count > MAX_PART_PAYMENTS:
-        within = " and ".join(f"{to_instant(s)} to {to_instant(e)}" for s, e in days.parts)
+        within = " and ".join(f"{to_timestamp(s)} to {to_timestamp(e)}" for s, e in days.parts)
         raise SummaryTooLarge(
             f"There are more than {MAX_PART_PAYMENTS} payments in the parts of days {within}; "
             "ask for whole days or a shorter time",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from runtime.contract.answers import StoredAnswer
 from runtime.contract.call import Call
 from runtime.contract.payments import PaymentRequest
-from runtime.domain.instants import to_datetime, to_instant
+from runtime.domain.instants import to_datetime, to_timestamp
 from runtime.domain.payments import ProcessorAnswer
 from runtime.echo import echoed
 from runtime.errors import (
@@ -27,7 +27,7 @@ from runtime.models.scope import Scope
 from runtime.services.idempotency import new_claim
 from runtime.services.lock_out import answered_charge
 from runtime.services.payment_answers import charge_answer, charge_as_it_stands
-from runtime.services.payment_desk import PaymentDesk
+from runtime.services.payment_desk import PaymentDependencies
 from runtime.services.payment_outcome import outcome_of, status_bucket, without_answer
 from runtime.services.processor_configuration import refuse_other_mode
 from runtime.services.processor_steps import commit_outcome, run_once
@@ -37,19 +37,19 @@ _STORED_METHOD = re.compile(rf"{_STORED_PREFIX}[0-9A-HJKMNP-TV-Z]{{26}}")
 """Our own ids of stored payment methods; a processor's tokens may begin alike."""
 
 
-def create_payment(request: PaymentRequest, call: Call, desk: PaymentDesk) -> StoredAnswer:
+def create_payment(request: PaymentRequest, call: Call, deps: PaymentDependencies) -> StoredAnswer:
     """Charge or authorize once per key: 201, 402 when declined, 202 while unknown.
 
     Raises IdempotencyKeyReused, IdempotencyInFlight, NotFound, InvalidValue, Locked, RateLimited,
     Unavailable.
     """
-    merchant = desk.merchants.require(call.caller.merchant(call.acting_for))
+    merchant = deps.merchants.require(call.caller.merchant(call.acting_for))
     attempt = call.new_id("att")
     claim = new_claim(call, merchant.id, owner=attempt, index_buckets=merchant.index_buckets)
     assert claim is not None, "the route requires an idempotency key"
-    payment = _intent(request, call, merchant, claim, desk)
+    payment = _intent(request, call, merchant, claim, deps)
     claim = claim.model_copy(update={"resource_id": payment.id})
-    return run_once(Charge(payment, request, merchant, desk), claim, call, desk)
+    return run_once(Charge(payment, request, merchant, deps), claim, call, deps)
 
 
 @dataclass
@@ -59,7 +59,7 @@ class Charge:
     payment: Payment
     request: PaymentRequest
     merchant: MerchantProfile
-    desk: PaymentDesk
+    deps: PaymentDependencies
     _connector: Processor | None = field(default=None, repr=False)
     _token: str = field(default="", repr=False)
 
@@ -69,18 +69,18 @@ class Charge:
         Raises AlreadyClaimed, NotFound, InvalidValue, AmountTooLarge, RateLimited, Locked.
         """
         # Made before the intent: what is wrong with the merchant's configuration shows here.
-        self._connector = self.desk.connectors.of_payment(self.payment)
-        refuse_other_mode(self.payment.processor, self._connector, self.desk.timing.processors)
-        self._token = _processor_token(self.request, self.merchant, self._connector, self.desk)
+        self._connector = self.deps.connectors.of_payment(self.payment)
+        refuse_other_mode(self.payment.processor, self._connector, self.deps.timing.processors)
+        self._token = _processor_token(self.request, self.merchant, self._connector, self.deps)
         self._connector.check_method(self._token)
         _refuse_what_the_merchant_may_not(self.request, self.merchant)
         now = to_datetime(self.payment.created_at)
-        with self.desk.limits.admitted(self.merchant, claim.owner, now) as counted:
+        with self.deps.limits.admitted(self.merchant, claim.owner, now) as counted:
             try:
-                self.desk.payments.begin(self.payment, claim, now, counted)
+                self.deps.payments.begin(self.payment, claim, now, counted)
             except FailedBefore:
                 self.payment = self.payment.model_copy(update={"follows_failure": True})
-                self.desk.payments.begin(self.payment, claim, now, counted)
+                self.deps.payments.begin(self.payment, claim, now, counted)
 
     def ask(self) -> ProcessorAnswer:
         """The processor's answer to the charge. Raises ProcessorUnknown."""
@@ -88,14 +88,14 @@ class Charge:
         request = replace(charge_request(self.payment), payment_method=self._token)
         return self._connector.charge(request)
 
-    def lose(self) -> StoredAnswer:
+    def mark_unknown(self) -> StoredAnswer:
         """The payment becomes unknown: 202."""
-        outside = self.desk.outside
+        outside = self.deps.outside
         now = outside.now()
         cause = outside.new_id("unk", now)
         unknown = without_answer(self.payment, self.merchant, now, cause)
         try:
-            self.desk.payments.advance(self.payment, unknown, token=cause)
+            self.deps.payments.advance(self.payment, unknown, token=cause)
         except StaleWrite:
             return self._as_it_stands()
         return charge_answer(unknown, self.payment.request_id)
@@ -108,7 +108,7 @@ class Charge:
                 reply,
                 claim,
                 self.merchant,
-                self.desk,
+                self.deps,
                 request_id=self.payment.request_id,
             )
         except StaleWrite:
@@ -116,7 +116,7 @@ class Charge:
 
     def _as_it_stands(self) -> StoredAnswer:
         begun = self.payment
-        return charge_as_it_stands(begun.id, begun.merchant_id, begun.request_id, self.desk)
+        return charge_as_it_stands(begun.id, begun.merchant_id, begun.request_id, self.deps)
 
 
 def settle_charge(
@@ -124,17 +124,17 @@ def settle_charge(
     reply: ProcessorAnswer,
     claim: IdempotencyRecord | None,
     merchant: MerchantProfile,
-    desk: PaymentDesk,
+    deps: PaymentDependencies,
     *,
     request_id: str,
 ) -> StoredAnswer:
     """Second commit of a charge. Raises StaleWrite when the payment is not ours any more."""
-    now = desk.outside.now()
-    outcome = outcome_of(payment, reply, merchant, now, desk)
+    now = deps.outside.now()
+    outcome = outcome_of(payment, reply, merchant, now, deps)
     answer = charge_answer(outcome.after, request_id)
-    attempt = answered_charge(payment, reply, outcome.after.cause, desk.lock_out, now)
+    attempt = answered_charge(payment, reply, outcome.after.cause, deps.lockout, now)
     writes = replace(outcome.writes, attempt=attempt)
-    commit_outcome(writes, answer, claim, token=desk.outside.new_id("out", now), desk=desk)
+    commit_outcome(writes, answer, claim, token=deps.outside.new_id("out", now), deps=deps)
     return answer
 
 
@@ -152,7 +152,10 @@ def charge_request(payment: Payment) -> ChargeRequest:
 
 
 def _processor_token(
-    request: PaymentRequest, merchant: MerchantProfile, connector: Processor, desk: PaymentDesk
+    request: PaymentRequest,
+    merchant: MerchantProfile,
+    connector: Processor,
+    deps: PaymentDependencies,
 ) -> str:
     """What the processor will be given: a stored method is read and opened, a token is passed on.
 
@@ -164,7 +167,7 @@ def _processor_token(
             raise InvalidValue(
                 "customer_id is required with a stored payment method", param="customer_id"
             )
-        tokens = desk.customers.tokens(request.customer_id, Scope(merchant.id))
+        tokens = deps.customers.tokens(request.customer_id, Scope(merchant.id))
         if token not in tokens:
             raise NotFound(
                 f"Customer {echoed(request.customer_id)} has no such payment method",
@@ -203,11 +206,11 @@ def _intent(
     call: Call,
     merchant: MerchantProfile,
     claim: IdempotencyRecord,
-    desk: PaymentDesk,
+    deps: PaymentDependencies,
 ) -> Payment:
     payment_id = call.new_id("pay")
-    now = to_instant(call.now)
-    lease_end = to_instant(call.now + desk.intent_lease)
+    now = to_timestamp(call.now)
+    lease_end = to_timestamp(call.now + deps.intent_lease)
     status = PaymentStatus.PROCESSING
     return Payment(
         id=payment_id,
@@ -215,7 +218,7 @@ def _intent(
         merchant_status_bucket=status_bucket(merchant, payment_id, status),
         customer_id=request.customer_id,
         idempotency_scope=claim.key,
-        open_bucket=desk.open_bucket(payment_id),
+        open_bucket=deps.open_bucket(payment_id),
         next_action_at=lease_end,
         status=status,
         amount=request.amount,

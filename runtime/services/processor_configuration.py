@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any, Final
 
 from runtime.domain.buckets import all_buckets
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.domain.processor_accounts import UNNAMED, EarlierAccounts, accounts_after_move
 from runtime.echo import echoed
 from runtime.errors import (
@@ -112,7 +112,7 @@ class ProcessorConfiguration:
         moves = (processor, account) != (row.processor, present)
         if moves and present is not REFUSED:
             self._refuse_while_open(row, row.processor, row.processor_account, now)
-        uses = ProcessorAccount(processor=processor, account=account, left_at=to_instant(now))
+        uses = ProcessorAccount(processor=processor, account=account, left_at=to_timestamp(now))
         earlier = accounts_after_move(row, uses, config, moves=moves)
         if len(earlier.accounts) > MAX_EARLIER_ACCOUNTS:
             raise ProcessorInUse(

@@ -20,10 +20,10 @@ from runtime.errors import BadSignature, NotFound
 from runtime.models.change import ChangeContext
 from runtime.models.merchant import MerchantProfile
 from runtime.observability import logger
-from runtime.services.event_outcome import EventDesk
+from runtime.services.event_outcome import ApplyEventDependencies
 from runtime.services.kept_event_routes import ProcessorEventDependencies
 from runtime.services.kept_events import apply_event
-from runtime.services.payment_desk import PaymentDesk
+from runtime.services.payment_desk import PaymentDependencies
 
 _NOT_THEIRS: Final = (
     "The signature is missing, too old, or not made with the secret of the merchant in the URL"
@@ -45,18 +45,18 @@ class Notification:
     user_agent: str
 
 
-def receive_event(notification: Notification, desk: ProcessorEventDependencies) -> EventAnswer:
+def receive_event(notification: Notification, deps: ProcessorEventDependencies) -> EventAnswer:
     """Verify a notification, then apply the processor's current state once, or keep the event.
 
     Raises NotFound for an unknown processor, BadSignature, MalformedJson, and Unavailable where the
     processor should send it again.
     """
-    payments = desk.payments
+    payments = deps.payments
     if not payments.connectors.knows(notification.processor):
         raise NotFound(f"No such processor: {echoed(notification.processor)}")
     merchant = _merchant(notification, payments)
     event, account = _genuine(merchant, notification, payments)
-    booking = EventDesk(
+    booking = ApplyEventDependencies(
         payments=payments,
         merchant=merchant,
         processor=notification.processor,
@@ -72,23 +72,23 @@ def receive_event(notification: Notification, desk: ProcessorEventDependencies) 
         ),
         now=notification.now,
     )
-    result = apply_event(event, booking, desk.kept)
+    result = apply_event(event, booking, deps.kept)
     logger.info("processor event", event=event.id, kind=event.kind, result=result)
     return EventAnswer(id=event.id, result=result)
 
 
-def _merchant(notification: Notification, desk: PaymentDesk) -> MerchantProfile:
+def _merchant(notification: Notification, deps: PaymentDependencies) -> MerchantProfile:
     """Who does not prove to be a merchant's processor does not learn which merchants there are."""
     if notification.merchant_id is None:
         raise BadSignature("The URL must name the merchant: ?merchant_id=mer_…")
     try:
-        return desk.merchants.require(notification.merchant_id)
+        return deps.merchants.require(notification.merchant_id)
     except NotFound as unknown:
         raise BadSignature(_NOT_THEIRS) from unknown
 
 
 def _genuine(
-    merchant: MerchantProfile, notification: Notification, desk: PaymentDesk
+    merchant: MerchantProfile, notification: Notification, deps: PaymentDependencies
 ) -> tuple[ProcessorEvent, str | None]:
     """The event, and the kept account whose secret signed it.
 
@@ -96,9 +96,9 @@ def _genuine(
     merchant) decides what has happened.
     """
     reasons: set[str] = set()
-    kept = desk.connectors.kept(merchant.id, notification.processor)
+    kept = deps.connectors.kept(merchant.id, notification.processor)
     for account, connector in kept.items():
-        if connector.mode != desk.timing.processors:
+        if connector.mode != deps.timing.processors:
             continue
         try:
             event = connector.read_event(notification.headers, notification.body, notification.now)

@@ -33,7 +33,7 @@ from runtime.observability import logger
 from runtime.repositories.payment_writes import OutcomeWrites
 from runtime.services.idempotency import completed
 from runtime.services.payment_answers import answer_earlier
-from runtime.services.payment_desk import PaymentDesk
+from runtime.services.payment_desk import PaymentDependencies
 
 STORED_REFUSALS: Final = (AmountTooLarge, InactiveMerchant)
 """Refusals by a rule of business: the same key gets them again, whatever has changed since."""
@@ -50,7 +50,7 @@ class Step(Protocol):
         """The processor's answer. Raises ProcessorUnknown."""
         ...
 
-    def lose(self) -> StoredAnswer:
+    def mark_unknown(self) -> StoredAnswer:
         """Note that the answer did not arrive, so that the resolver may ask at once."""
         ...
 
@@ -59,25 +59,27 @@ class Step(Protocol):
         ...
 
 
-def run_once(step: Step, claim: IdempotencyRecord, call: Call, desk: PaymentDesk) -> StoredAnswer:
+def run_once(
+    step: Step, claim: IdempotencyRecord, call: Call, deps: PaymentDependencies
+) -> StoredAnswer:
     """Have `step` done once for the key of `claim`; a repetition gets the first answer.
 
     Raises IdempotencyKeyReused, IdempotencyInFlight, Unavailable, and the step's refusals.
     """
     # Asked before any money moves: afterwards no key may be missing to write the answer down.
-    desk.payments.prepare(claim)
+    deps.payments.prepare(claim)
     try:
         step.begin(claim)
     except AlreadyClaimed as earlier:
         if earlier.record.owner != claim.owner:
-            return answer_earlier(earlier.record, call, desk)
+            return answer_earlier(earlier.record, call, deps)
     except PlatformError as refusal:
-        return _refused(refusal, claim, call, desk)
+        return _refused(refusal, claim, call, deps)
     try:
         reply = step.ask()
     except ProcessorUnknown as lost:
         logger.warning("the processor's answer did not arrive", reason=str(lost))
-        return step.lose()
+        return step.mark_unknown()
     return step.settle(reply, claim)
 
 
@@ -87,41 +89,45 @@ def commit_outcome(
     claim: IdempotencyRecord | None,
     *,
     token: str,
-    desk: PaymentDesk,
+    deps: PaymentDependencies,
 ) -> None:
     """Second commit. Raises StaleWrite, naming the table whose row is not as it was read."""
     if claim is None:
-        return desk.payments.record_outcome(writes, None, token=token)
-    stored = completed(claim, answer, to_epoch_seconds(desk.outside.now()))
+        return deps.payments.record_outcome(writes, None, token=token)
+    stored = completed(claim, answer, to_epoch_seconds(deps.outside.now()))
     try:
-        desk.payments.record_outcome(writes, stored, token=token)
+        deps.payments.record_outcome(writes, stored, token=token)
     except KeysUnavailable as error:
         # What happened is booked, keys or no keys; the payment itself answers repetitions.
         logger.error("the answer could not be enciphered and is not kept", detail=error.detail)
-        desk.payments.record_outcome(writes, None, token=f"{token}-k")
+        deps.payments.record_outcome(writes, None, token=f"{token}-k")
 
 
 def _refused(
-    refusal: PlatformError, claim: IdempotencyRecord, call: Call, desk: PaymentDesk
+    refusal: PlatformError, claim: IdempotencyRecord, call: Call, deps: PaymentDependencies
 ) -> StoredAnswer:
     """The claim is judged first: whoever was answered before gets that answer again."""
     if refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise refusal
-    before = desk.claims.read(claim.key)
+    before = deps.claims.read(claim.key)
     if before is not None and not is_expired(before, call.now):
-        return answer_earlier(before, call, desk)
+        return answer_earlier(before, call, deps)
     if not isinstance(refusal, STORED_REFUSALS):
         raise refusal
     answer = problem(refusal, instance=call.path, request_id=call.caller.request_id)
-    return _store(answer, claim, call.now, call, desk)
+    return _store(answer, claim, call.now, call, deps)
 
 
 def _store(
-    answer: StoredAnswer, claim: IdempotencyRecord, now: datetime, call: Call, desk: PaymentDesk
+    answer: StoredAnswer,
+    claim: IdempotencyRecord,
+    now: datetime,
+    call: Call,
+    deps: PaymentDependencies,
 ) -> StoredAnswer:
     try:
-        desk.payments.refuse(completed(claim, answer, to_epoch_seconds(now)), now)
+        deps.payments.refuse(completed(claim, answer, to_epoch_seconds(now)), now)
     except AlreadyClaimed as earlier:
         if earlier.record.owner != claim.owner:
-            return answer_earlier(earlier.record, call, desk)
+            return answer_earlier(earlier.record, call, deps)
     return answer

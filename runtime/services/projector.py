@@ -33,7 +33,7 @@ from runtime.services.stream_records import (
     Failed,
     Parking,
     StreamRecord,
-    put_aside,
+    park_record,
 )
 
 
@@ -116,7 +116,7 @@ class Projector:
                 changes.append(self._change(record, model))
             except ValidationError:
                 # It never will be one. A fault of ours is another thing, and comes again.
-                if not put_aside(self.parking, record, "it is no row of its table"):
+                if not park_record(self.parking, record, "it is no row of its table"):
                     failed.add(record.sequence_number)
             except Exception:  # noqa: BLE001 - one record must not hide the others
                 logger.exception("a record cannot be read", record=record.sequence_number)
@@ -141,7 +141,7 @@ class Projector:
         except InvalidRequest:
             if len(given) == 1:
                 # A retry makes no key shorter and no item smaller.
-                kept = put_aside(self.parking, _record_of(given[0]), INVALID)
+                kept = park_record(self.parking, _record_of(given[0]), INVALID)
                 return frozenset() if kept else frozenset({given[0].sequence_number})
         except Exception:  # noqa: BLE001 - all of its changes come again; the others were done
             logger.exception("a projection failed", changes=len(given))

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
-from runtime.domain.instants import to_instant
-from runtime.domain.proof import Findings, ProofReport, Tally, differing, report_of
+from runtime.domain.instants import to_timestamp
+from runtime.domain.proof import Findings, LedgerVerificationReport, Tally, differing, report_of
 from runtime.errors import StaleWrite
 from runtime.models.proof import segment_part
 from runtime.observability import logger
@@ -29,7 +29,14 @@ from runtime.services.proof_settlements import (
     read_lines,
 )
 from runtime.services.proof_transfers import drill_entries, drill_transfers, read_transfers
-from runtime.services.proof_work import OutOfTime, Phase, ProofDesk, RunState, SegmentState, Work
+from runtime.services.proof_work import (
+    LedgerVerificationDependencies,
+    OutOfTime,
+    Phase,
+    RunState,
+    SegmentState,
+    Work,
+)
 
 _READ: Final[Mapping[Phase, Callable[[Work], None]]] = MappingProxyType(
     {
@@ -52,7 +59,7 @@ _PHASES: Final = tuple(Phase)
 
 
 @dataclass(frozen=True, slots=True)
-class ProofOutcome:
+class VerificationOutcome:
     """What one invocation came to. `report` is there once the run is completed.
 
     `busy`: another invocation is at work on the run, so this one left it alone.
@@ -60,7 +67,7 @@ class ProofOutcome:
 
     phase: Phase
     run_id: str | None = None
-    report: ProofReport | None = None
+    report: LedgerVerificationReport | None = None
     busy: bool = False
 
     def answer(self) -> dict[str, Any]:
@@ -74,44 +81,46 @@ class ProofOutcome:
         return shown | (self.report.model_dump(mode="json") if self.report else {"holds": None})
 
 
-def prove(desk: ProofDesk, *, restart: bool = False) -> ProofOutcome:
+def verify_ledger(
+    deps: LedgerVerificationDependencies, *, restart: bool = False
+) -> VerificationOutcome:
     """Go on with the run that is under way, or begin one, until it ends or time runs out.
 
     `restart` forgets an unfinished run. Raises Unavailable when the database was too busy; what was
     saved until then stays.
     """
-    owner = desk.outside.new_id("prw", desk.outside.now())
+    owner = deps.outside.new_id("prw", deps.outside.now())
     try:
-        run = _take(desk, owner, restart=restart)
+        run = _take(deps, owner, restart=restart)
     except StaleWrite:
-        return ProofOutcome(Phase.ACCOUNTS, busy=True)
-    invocation = _Invocation(desk, owner, run, desk.outside.lock())
+        return VerificationOutcome(Phase.ACCOUNTS, busy=True)
+    invocation = _Invocation(deps, owner, run, deps.outside.lock())
     try:
         report = invocation.work()
     except StaleWrite:
         logger.info("another worker goes on with this proof", run=run.content.run_id)
-        return ProofOutcome(invocation.state.phase, run.content.run_id, busy=True)
-    return ProofOutcome(invocation.state.phase, run.content.run_id, report)
+        return VerificationOutcome(invocation.state.phase, run.content.run_id, busy=True)
+    return VerificationOutcome(invocation.state.phase, run.content.run_id, report)
 
 
-def _take(desk: ProofDesk, owner: str, *, restart: bool) -> Stored[RunState]:
+def _take(deps: LedgerVerificationDependencies, owner: str, *, restart: bool) -> Stored[RunState]:
     """The run, leased to us. Raises StaleWrite while it is leased to somebody else.
 
     A restart does not ask: whoever is at work on the forgotten run stops at the next checkpoint.
     """
-    now = desk.outside.now()
-    last = desk.proofs.open_run(RunState)
+    now = deps.outside.now()
+    last = deps.proofs.open_run(RunState)
     if last is None or restart or last.content.phase is Phase.DONE:
-        fresh = RunState(run_id=desk.outside.new_id("prf", now), cut=to_instant(now - desk.cut))
+        fresh = RunState(run_id=deps.outside.new_id("prf", now), cut=to_timestamp(now - deps.cut))
         last = Stored(fresh, 0 if last is None else last.version)
-    return desk.proofs.save_run(last, owner, now, by_force=restart)
+    return deps.proofs.save_run(last, owner, now, by_force=restart)
 
 
 @dataclass
 class _Invocation:
     """One worker on one run, with its lease."""
 
-    desk: ProofDesk
+    deps: LedgerVerificationDependencies
     owner: str
     run: Stored[RunState]
     _lease: AbstractContextManager[Any]
@@ -122,7 +131,7 @@ class _Invocation:
         """The run's state."""
         return self.run.content
 
-    def work(self) -> ProofReport | None:
+    def work(self) -> LedgerVerificationReport | None:
         """Phase after phase; None when time ran out. Raises StaleWrite, Unavailable."""
         try:
             while self.state.phase is not Phase.DONE:
@@ -139,14 +148,14 @@ class _Invocation:
 
     def _read_phase(self) -> bool:
         """Whether every segment of the phase has been read to its end."""
-        with self.desk.outside.threads(self.desk.parallel) as pool:
-            return all(list(pool.map(self._read_segment, range(self.desk.books.segments))))
+        with self.deps.outside.threads(self.deps.parallel) as pool:
+            return all(list(pool.map(self._read_segment, range(self.deps.books.segments))))
 
     def _read_segment(self, segment: int) -> bool:
         if self._stopped():
             return False
         try:
-            work = Work.resume(self.desk, self.state, segment, self._stopped, self._renew)
+            work = Work.resume(self.deps, self.state, segment, self._stopped, self._renew)
             if not work.state.done:
                 _READ[self.state.phase](work)
         except OutOfTime:
@@ -157,7 +166,7 @@ class _Invocation:
         return True
 
     def _stopped(self) -> bool:
-        return self._failed or self.desk.must_stop()
+        return self._failed or self.deps.must_stop()
 
     def _after(self, phase: Phase) -> Phase:
         self._compare(phase)
@@ -197,26 +206,26 @@ class _Invocation:
     def _sum(self, *phases: Phase) -> tuple[Findings, Tally]:
         findings, tally = Findings(), Tally()
         for phase in phases:
-            for segment in range(self.desk.books.segments):
+            for segment in range(self.deps.books.segments):
                 part = segment_part(phase, segment)
-                stored = self.desk.proofs.segment(self.state.run_id, part, SegmentState)
+                stored = self.deps.proofs.segment(self.state.run_id, part, SegmentState)
                 if stored is not None:
                     findings.add(stored.content.findings)
                     tally.add(stored.content.tally)
         return findings, tally
 
-    def _complete(self) -> ProofReport:
+    def _complete(self) -> LedgerVerificationReport:
         findings, tally = self._sum(*_READ)
-        now = self.desk.outside.now()
+        now = self.deps.outside.now()
         report = report_of(
             findings,
             tally,
             run_id=self.state.run_id,
             as_of=self.state.cut,
-            completed_at=to_instant(now),
+            completed_at=to_timestamp(now),
         )
         self.state.phase = Phase.DONE
-        self.desk.proofs.complete(report, self.run, now)
+        self.deps.proofs.complete(report, self.run, now)
         return report
 
     # ------------------------------------------------------------ the lease
@@ -228,7 +237,7 @@ class _Invocation:
 
     def _save(self, owner: str | None, phase: Phase) -> None:
         self.state.phase = phase
-        self.run = self.desk.proofs.save_run(self.run, owner, self.desk.outside.now())
+        self.run = self.deps.proofs.save_run(self.run, owner, self.deps.outside.now())
 
     def _give_back(self) -> None:
         try:

@@ -14,7 +14,7 @@ from runtime.domain.proof_rows import BalanceRow, Line, Reading, Step
 from runtime.models.account import Posting
 from runtime.repositories.books import is_number_guard
 from runtime.repositories.store import MAX_TRANSACTION_ITEMS
-from runtime.services.proof_floors import look_again, look_at_floor
+from runtime.services.proof_floors import check_floor, recheck_floor
 from runtime.services.proof_transfers import posted_by
 from runtime.services.proof_work import MAX_LATE, Fresh, Work
 
@@ -40,7 +40,7 @@ def read_accounts(work: Work) -> None:
     while state.late_rows:
         _revisit(work)
     while state.late:
-        look_again(work)
+        recheck_floor(work)
     _compare_fresh(work)
     work.finish()
 
@@ -55,7 +55,7 @@ def _begin(row: BalanceRow, work: Work) -> None:
     state.findings.count(CheckName.SPENDABLE)
     state.findings.count(CheckName.OPEN_HOLDS)
     _judge_spendable(row, work)
-    look_at_floor(row, work)
+    check_floor(row, work)
     if row.posting == Posting.FOLDED:
         # Not debit shards: that many reads of nothing for each merchant. A posting that stands on a
         # row that is not there is missed in the second phase.

@@ -23,7 +23,7 @@ READINGS: Final = 10
 """Of an account whose row 00 changes meanwhile."""
 
 
-def look_at_floor(row: BalanceRow, work: Work) -> None:
+def check_floor(row: BalanceRow, work: Work) -> None:
     """Judge a row 00; what is below its floor is looked at again, until patience ends."""
     if row.posting != Posting.FOLDED or row.account_type == AccountType.SYSTEM:
         return
@@ -32,10 +32,10 @@ def look_at_floor(row: BalanceRow, work: Work) -> None:
     if _below_floor(row.id, work) is not None:
         state.late.append(LateItem(id=row.id))
     while len(state.late) >= MAX_LATE:
-        look_again(work)
+        recheck_floor(work)
 
 
-def look_again(work: Work) -> None:
+def recheck_floor(work: Work) -> None:
     """Look once more at accounts below their floor. Raises OutOfTime."""
     still_late: list[LateItem] = []
     for item in work.state.late:
@@ -70,7 +70,7 @@ def _below_floor(account_id: str, work: Work) -> tuple[int, int] | None:
     since = _last_guarded_debit(account_id, work)
     if since is None:
         return None
-    mark = operation_time(lowest_id("cut", since - work.desk.cut))
+    mark = operation_time(lowest_id("cut", since - work.deps.cut))
     shards = [row.shard for row in rows if row.shard != PROFILE_SHARD]
     by_facts = sum(
         -line.amount

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from runtime.contract.proof import ProofAnswer
 from runtime.errors import NotFound
-from runtime.repositories.proofs import ProofRepository
+from runtime.repositories.proofs import VerificationRepository
 
 
-def get_proof(proofs: ProofRepository) -> ProofAnswer:
+def get_report(proofs: VerificationRepository) -> ProofAnswer:
     """The last completed run. Raises NotFound when none was completed yet."""
     report = proofs.latest()
     if report is None:

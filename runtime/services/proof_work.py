@@ -15,10 +15,10 @@ from runtime.domain.instants import to_datetime
 from runtime.domain.ledger import operation_time
 from runtime.domain.proof import Findings, Tally
 from runtime.domain.proof_rows import Reading
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 from runtime.models.proof import segment_part
-from runtime.repositories.books import Books
-from runtime.repositories.proofs import ProofRepository, Stored
+from runtime.repositories.books import VerificationReads
+from runtime.repositories.proofs import Stored, VerificationRepository
 
 CHECKPOINT_STEPS = 20
 """Pages (of at most 500 rows or entries) between two checkpoints: what a crash reads again."""
@@ -90,7 +90,7 @@ class RunState(BaseModel):
     """The run as a whole. `differing…` are buckets that must be drilled into."""
 
     run_id: str
-    cut: Instant
+    cut: Timestamp
     phase: Phase = Phase.ACCOUNTS
     differing: list[int] = Field(default_factory=list)
     differing_holds: list[int] = Field(default_factory=list)
@@ -105,11 +105,11 @@ class RunState(BaseModel):
 
 
 @dataclass(frozen=True)
-class ProofDesk:
+class LedgerVerificationDependencies:
     """What proving works with. `progress` hears of each phase's rows as they are counted."""
 
-    proofs: ProofRepository
-    books: Books
+    proofs: VerificationRepository
+    books: VerificationReads
     outside: Outside
     must_stop: Callable[[], bool]
     cut: timedelta
@@ -127,7 +127,7 @@ class OutOfTime(Exception):
 class Work:
     """A segment at work."""
 
-    desk: ProofDesk
+    deps: LedgerVerificationDependencies
     run: RunState
     segment: int
     stored: Stored[SegmentState]
@@ -138,7 +138,7 @@ class Work:
     @classmethod
     def resume(
         cls,
-        desk: ProofDesk,
+        deps: LedgerVerificationDependencies,
         run: RunState,
         segment: int,
         stopped: Callable[[], bool],
@@ -146,8 +146,8 @@ class Work:
     ) -> Work:
         """The segment as its last checkpoint has it."""
         part = segment_part(run.phase, segment)
-        stored = desk.proofs.segment(run.run_id, part, SegmentState) or Stored(SegmentState(), 0)
-        return cls(desk, run, segment, stored, stopped, renew)
+        stored = deps.proofs.segment(run.run_id, part, SegmentState) or Stored(SegmentState(), 0)
+        return cls(deps, run, segment, stored, stopped, renew)
 
     @property
     def state(self) -> SegmentState:
@@ -155,20 +155,20 @@ class Work:
         return self.stored.content
 
     @property
-    def books(self) -> Books:
+    def books(self) -> VerificationReads:
         """What is read."""
-        return self.desk.books
+        return self.deps.books
 
     def count(self, rows: int = 1) -> None:
         """So many more rows were read."""
         self.state.counted += rows
-        self.desk.progress(self.run.phase, rows)
+        self.deps.progress(self.run.phase, rows)
 
     def step(self) -> None:
         """The state is whole: save it now and then, and when time runs out. Raises OutOfTime."""
         self._steps += 1
         stopping = self.stopped()
-        if stopping or self._steps % self.desk.checkpoint_steps == 0:
+        if stopping or self._steps % self.deps.checkpoint_steps == 0:
             self.save()
         if stopping:
             raise OutOfTime
@@ -176,9 +176,9 @@ class Work:
     def save(self) -> None:
         """Write the checkpoint. Raises StaleWrite when another worker has this segment."""
         part = segment_part(self.run.phase, self.segment)
-        desk = self.desk
-        self.stored = desk.proofs.save_segment(
-            self.run.run_id, part, self.stored, desk.outside.now()
+        deps = self.deps
+        self.stored = deps.proofs.save_segment(
+            self.run.run_id, part, self.stored, deps.outside.now()
         )
         self.renew()
 
@@ -189,7 +189,7 @@ class Work:
 
     def now(self) -> float:
         """Seconds since the epoch."""
-        return self.desk.outside.now().timestamp()
+        return self.deps.outside.now().timestamp()
 
     def first_missed(self, since: float | None) -> float:
         """When patience began: with the first look again, however long after what was missed.
@@ -200,11 +200,11 @@ class Work:
 
     def is_patient(self, since: float) -> bool:
         """Whether what was first looked for again at `since` may still come."""
-        return self.now() < since + self.desk.patience_seconds
+        return self.now() < since + self.deps.patience_seconds
 
     def nap(self) -> None:
         """Wait a little for what is late. Raises OutOfTime."""
         if self.stopped():
             self.save()
             raise OutOfTime
-        self.desk.outside.sleep(NAP_SECONDS)
+        self.deps.outside.sleep(NAP_SECONDS)

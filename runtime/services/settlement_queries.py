@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from runtime.contract.call import Call
-from runtime.contract.caller import found
+from runtime.contract.caller import require_found
 from runtime.contract.settlements import (
     LineQuery,
     SettlementAnswer,
@@ -35,26 +35,24 @@ LAST_DAY: Final = "9999-12-31"
 
 
 @dataclass(frozen=True)
-class SettlementArchive:
+class SettlementReads:
     """What reading settlements works with."""
 
     settlements: SettlementRepository
     cursors: Cursors
 
 
-def get_settlement(settlement_id: str, call: Call, archive: SettlementArchive) -> SettlementAnswer:
+def get_settlement(settlement_id: str, call: Call, reads: SettlementReads) -> SettlementAnswer:
     """A settlement, strongly consistent. Raises NotFound."""
-    settlement = archive.settlements.get(settlement_id, call.scope)
-    return SettlementAnswer.of(found(settlement, "settlement", settlement_id))
+    settlement = reads.settlements.get(settlement_id, call.scope)
+    return SettlementAnswer.of(require_found(settlement, "settlement", settlement_id))
 
 
-def list_settlements(
-    query: SettlementQuery, call: Call, archive: SettlementArchive
-) -> SettlementList:
+def list_settlements(query: SettlementQuery, call: Call, reads: SettlementReads) -> SettlementList:
     """A page of the merchant's settlements, newest day first. Raises BadCursor, InvalidValue."""
     merchant_id = call.caller.merchant(call.acting_for)
-    position = archive.cursors.position(query, "settlements", merchant_id)
-    entries = archive.settlements.newest_first(
+    position = reads.cursors.position(query, "settlements", merchant_id)
+    entries = reads.settlements.newest_first(
         merchant_id,
         days_of(query.start_date, query.end_date, call.now),
         start_after=_key_of(merchant_id, position) if position else None,
@@ -66,8 +64,8 @@ def list_settlements(
         position=_position_of,
         matches=lambda entry: query.status in (None, entry.status),
     )
-    rows = archive.settlements.get_many([entry.id for entry in page.entries], Scope(merchant_id))
-    cursor = archive.cursors.cursor(query, page.next_position, "settlements", merchant_id)
+    rows = reads.settlements.get_many([entry.id for entry in page.entries], Scope(merchant_id))
+    cursor = reads.cursors.cursor(query, page.next_position, "settlements", merchant_id)
     return SettlementList(
         data=tuple(SettlementAnswer.of(row) for row in rows if query.status in (None, row.status)),
         has_more=cursor is not None,
@@ -76,20 +74,20 @@ def list_settlements(
 
 
 def list_lines(
-    settlement_id: str, query: LineQuery, call: Call, archive: SettlementArchive
+    settlement_id: str, query: LineQuery, call: Call, reads: SettlementReads
 ) -> SettlementLineList:
     """A page of a settlement's lines, in the order of the file. Raises NotFound, BadCursor."""
-    settlement = found(
-        archive.settlements.get(settlement_id, call.scope), "settlement", settlement_id
+    settlement = require_found(
+        reads.settlements.get(settlement_id, call.scope), "settlement", settlement_id
     )
-    position = archive.cursors.position(query, "lines", settlement.id)
+    position = reads.cursors.position(query, "lines", settlement.id)
     page = take_page(
-        archive.settlements.lines_after(settlement, int(position or 0), LINES_PAGE),
+        reads.settlements.lines_after(settlement, int(position or 0), LINES_PAGE),
         limit=query.limit,
         position=lambda line: str(line.line),
         matches=lambda line: matches(line, query),
     )
-    cursor = archive.cursors.cursor(query, page.next_position, "lines", settlement.id)
+    cursor = reads.cursors.cursor(query, page.next_position, "lines", settlement.id)
     return SettlementLineList(
         data=tuple(SettlementLineAnswer.of(line) for line in page.entries),
         has_more=cursor is not None,

@@ -97,7 +97,7 @@ class Parking(Protocol):
         ...
 
 
-def put_aside(parking: Parking, record: StreamRecord, reason: str) -> bool:
+def park_record(parking: Parking, record: StreamRecord, reason: str) -> bool:
     """Park a record and ring for a person; False when it has to come again instead.
 
     Called where an exception is handled, the log has it too.

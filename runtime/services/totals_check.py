@@ -28,8 +28,8 @@ from runtime.models.scope import EVERYBODY
 from runtime.models.total import NOTHING, Figures, Group
 from runtime.repositories.payments import PaymentRepository
 from runtime.repositories.totals import CountedMeanwhile, MovedMeanwhile, TotalsRepository
-from runtime.repositories.totals_books import SEGMENTS, CountablePayment, TotalsBooks
-from runtime.services.totals_look import Look, LookDesk, look_at
+from runtime.repositories.totals_books import SEGMENTS, CountablePayment, TotalsScan
+from runtime.services.totals_look import Snapshot, SnapshotDependencies, take_snapshot
 
 MAX_GROUPS: Final = 200_000
 """Groups held in memory, some 150 MB; beyond, the tables are read several times, a share each."""
@@ -43,13 +43,13 @@ MAX_NAMED: Final = 10
 
 
 @dataclass(frozen=True)
-class CheckDesk:
+class TotalsReconcilerDependencies:
     """What a check works with. `progress` hears a table's name and how many rows were read."""
 
-    books: TotalsBooks
+    books: TotalsScan
     totals: TotalsRepository
     payments: PaymentRepository
-    look: LookDesk
+    look: SnapshotDependencies
     outside: Outside
     progress: Callable[[str, int], None] = lambda table, rows: None
     max_groups: int = MAX_GROUPS
@@ -86,7 +86,7 @@ class _TooManyGroups(Exception):
     """More than memory is meant to hold."""
 
 
-def check_totals(desk: CheckDesk, *, repair: bool = False) -> CheckReport:
+def check_totals(deps: TotalsReconcilerDependencies, *, repair: bool = False) -> CheckReport:
     """Compare all totals with the payments, and put right what is wrong, if `repair`."""
     passes = 1
     while True:
@@ -95,7 +95,7 @@ def check_totals(desk: CheckDesk, *, repair: bool = False) -> CheckReport:
             suspects = [
                 suspect
                 for number in range(passes)
-                for suspect in _suspects(desk, passes, number, report)
+                for suspect in _suspects(deps, passes, number, report)
             ]
         except _TooManyGroups:
             passes *= 2
@@ -103,7 +103,7 @@ def check_totals(desk: CheckDesk, *, repair: bool = False) -> CheckReport:
             continue
         break
     for group in sorted(suspects):
-        _judge(group, desk, report, repair=repair)
+        _judge(group, deps, report, repair=repair)
     return report
 
 
@@ -127,22 +127,24 @@ class _Sums:
             raise _TooManyGroups
 
 
-def _suspects(desk: CheckDesk, passes: int, number: int, report: CheckReport) -> set[Group]:
-    sums = _Sums(desk.max_groups, desk.outside.lock())
+def _suspects(
+    deps: TotalsReconcilerDependencies, passes: int, number: int, report: CheckReport
+) -> set[Group]:
+    sums = _Sums(deps.max_groups, deps.outside.lock())
 
     def mine(merchant_id: str) -> bool:
         return crc32(merchant_id.encode()) % passes == number
 
     def add_payments(segment: int) -> int:
-        return sum(_add_page(page, mine, sums, desk) for page in desk.books.payments(segment))
+        return sum(_add_page(page, mine, sums, deps) for page in deps.books.payments(segment))
 
     def add_totals(segment: int) -> None:
-        for page in desk.books.totals(segment):
-            desk.progress("totals", len(page))
+        for page in deps.books.totals(segment):
+            deps.progress("totals", len(page))
             with sums.lock:
                 sums.add(sums.found, (each for each in page if mine(each[0].merchant_id)))
 
-    with desk.outside.threads(SEGMENTS) as pool:
+    with deps.outside.threads(SEGMENTS) as pool:
         report.payments += sum(pool.map(add_payments, range(SEGMENTS)))
         list(pool.map(add_totals, range(SEGMENTS)))
     groups = sums.expected.keys() | sums.found.keys()
@@ -156,10 +158,13 @@ def _suspects(desk: CheckDesk, passes: int, number: int, report: CheckReport) ->
 
 
 def _add_page(
-    page: Sequence[CountablePayment], mine: Callable[[str], bool], sums: _Sums, desk: CheckDesk
+    page: Sequence[CountablePayment],
+    mine: Callable[[str], bool],
+    sums: _Sums,
+    deps: TotalsReconcilerDependencies,
 ) -> int:
     payments = [payment for payment in page if mine(payment.merchant_id)]
-    counted = desk.totals.counted([payment.id for payment in payments])
+    counted = deps.totals.counted([payment.id for payment in payments])
     with sums.lock:
         for payment in payments:
             if not is_counted_right(payment, counted.get(payment.id)):
@@ -174,15 +179,17 @@ def _add_page(
                 if is_counted(payment)
             ),
         )
-    desk.progress("payments", len(page))
+    deps.progress("payments", len(page))
     return len(payments)
 
 
 # ------------------------------------------------------------ looking again, and putting right
 
 
-def _judge(group: Group, desk: CheckDesk, report: CheckReport, *, repair: bool) -> None:
-    verdict = _verdict(group, desk)
+def _judge(
+    group: Group, deps: TotalsReconcilerDependencies, report: CheckReport, *, repair: bool
+) -> None:
+    verdict = _verdict(group, deps)
     if verdict.is_right:
         return
     if not verdict.is_wrong:
@@ -191,8 +198,8 @@ def _judge(group: Group, desk: CheckDesk, report: CheckReport, *, repair: bool) 
     named = tuple(sorted(verdict.miscounted)[:MAX_NAMED])
     difference = Difference(group, verdict.last.expected, verdict.last.found, named)
     if repair:
-        _repair(group, verdict, desk)
-        difference = replace(difference, repaired=_verdict(group, desk).is_right)
+        _repair(group, verdict, deps)
+        difference = replace(difference, repaired=_verdict(group, deps).is_right)
     report.differences.append(difference)
 
 
@@ -200,7 +207,7 @@ def _judge(group: Group, desk: CheckDesk, report: CheckReport, *, repair: bool) 
 class _Verdict:
     """What several looks at a group agree on. `lacking`: what its rows lack of what is counted."""
 
-    last: Look
+    last: Snapshot
     miscounted: Mapping[str, int]
     lacking: Figures | None
 
@@ -213,16 +220,16 @@ class _Verdict:
         return bool(self.miscounted) or self.lacking not in (None, NOTHING)
 
 
-def _verdict(group: Group, desk: CheckDesk) -> _Verdict:
+def _verdict(group: Group, deps: TotalsReconcilerDependencies) -> _Verdict:
     """Right as soon as one look says so; wrong only by what all looks have seen."""
-    looks = [look_at(group, desk.look)]
+    looks = [take_snapshot(group, deps.look)]
     while not (verdict := _agreed(looks)).is_right and len(looks) < LOOKS:
-        desk.outside.sleep(PAUSE_SECONDS)
-        looks.append(look_at(group, desk.look))
+        deps.outside.sleep(PAUSE_SECONDS)
+        looks.append(take_snapshot(group, deps.look))
     return verdict
 
 
-def _agreed(looks: Sequence[Look]) -> _Verdict:
+def _agreed(looks: Sequence[Snapshot]) -> _Verdict:
     last = looks[-1]
     always = set(last.miscounted.items()).intersection(*(each.miscounted.items() for each in looks))
     if last.is_settled and last.lacking == NOTHING:
@@ -232,32 +239,32 @@ def _agreed(looks: Sequence[Look]) -> _Verdict:
     return _Verdict(last, dict(always), settled[0] if agree else None)
 
 
-def _repair(group: Group, verdict: _Verdict, desk: CheckDesk) -> None:
+def _repair(group: Group, verdict: _Verdict, deps: TotalsReconcilerDependencies) -> None:
     """Count the miscounted payments as they stand, then add what the rows lack."""
     for payment_id in sorted(verdict.miscounted):
-        _count_again(payment_id, desk)
-    after = _verdict(group, desk)
+        _count_again(payment_id, deps)
+    after = _verdict(group, deps)
     if after.lacking is None or after.lacking == NOTHING:
         return
-    bucket = desk.look.keys_of(group.merchant_id)[1]
-    token = desk.outside.new_id("cor", desk.outside.now())
+    bucket = deps.look.keys_of(group.merchant_id)[1]
+    token = deps.outside.new_id("cor", deps.outside.now())
     try:
-        desk.totals.correct(group, bucket, after.last.mark, after.lacking, token=token)
+        deps.totals.correct(group, bucket, after.last.mark, after.lacking, token=token)
     except MovedMeanwhile:
         return  # folded or corrected by another: the look that follows says how it stands
 
 
-def _count_again(payment_id: str, desk: CheckDesk) -> None:
-    found = desk.payments.get(payment_id, EVERYBODY)
-    counted = desk.totals.counted([payment_id]).get(payment_id)
+def _count_again(payment_id: str, deps: TotalsReconcilerDependencies) -> None:
+    found = deps.payments.get(payment_id, EVERYBODY)
+    counted = deps.totals.counted([payment_id]).get(payment_id)
     if found is None or not is_counted(found) or is_counted_right(found, counted):
         return
     assert found.merchant_bucket is not None, f"{payment_id} is in no list"
     stays = counted is not None and counted.group.merchant_id == found.merchant_id
     bucket = counted.bucket if counted is not None and stays else found.merchant_bucket
     step = CountStep(counted, contribution_of(found, bucket))
-    token = desk.outside.new_id("cor", desk.outside.now())
+    token = deps.outside.new_id("cor", deps.outside.now())
     try:
-        desk.totals.count([step], token=token)
+        deps.totals.count([step], token=token)
     except CountedMeanwhile:
         return  # by the projector: the look that follows says how it stands

@@ -12,14 +12,14 @@ from itertools import islice
 from typing import Final
 
 from runtime.core.outside import Outside
-from runtime.domain.buckets import UNFOLDED_BUCKETS, UNFOLDED_QUEUE, all_buckets
-from runtime.domain.instants import to_instant
+from runtime.domain.buckets import UNCOMPACTED_BUCKETS, UNCOMPACTED_QUEUE, all_buckets
+from runtime.domain.instants import to_timestamp
 from runtime.errors import Unavailable
-from runtime.models.change import NOT_FOLDED
+from runtime.models.change import NOT_COMPACTED
 from runtime.models.total import Group, Total
 from runtime.observability import logger
 from runtime.repositories.store import MAX_TRANSACTION_ITEMS
-from runtime.repositories.totals import MovedMeanwhile, TotalsRepository, UnfoldedRow
+from runtime.repositories.totals import MovedMeanwhile, TotalsRepository, UncompactedRow
 
 ROWS_AT_ONCE: Final = 5_000
 """Bucket rows found and then folded: all of a merchant with 256 buckets in 19 currencies."""
@@ -28,7 +28,7 @@ MAX_ATTEMPTS: Final = 10
 
 
 @dataclass(frozen=True)
-class TotalsDesk:
+class CompactionDependencies:
     """What folding works with. `must_stop` says that the invocation's time runs out."""
 
     totals: TotalsRepository
@@ -37,7 +37,7 @@ class TotalsDesk:
 
 
 @dataclass
-class FoldReport:
+class CompactionReport:
     """What one run did. `failed` merchants, and what an unfinished run left, wait for the next."""
 
     merchants: int = 0
@@ -46,44 +46,47 @@ class FoldReport:
     finished: bool = True
 
 
-def fold_closed_days(desk: TotalsDesk) -> FoldReport:
+def compact_closed_days(deps: CompactionDependencies) -> CompactionReport:
     """Fold every bucket row of the days before today. One bad merchant does not stop the others."""
-    report = FoldReport()
-    today = to_instant(desk.outside.now())[:10]
-    for queue in all_buckets(UNFOLDED_QUEUE, UNFOLDED_BUCKETS):
-        found = desk.totals.unfolded(queue, today)
+    report = CompactionReport()
+    today = to_timestamp(deps.outside.now())[:10]
+    for queue in all_buckets(UNCOMPACTED_QUEUE, UNCOMPACTED_BUCKETS):
+        found = deps.totals.unfolded(queue, today)
         while some := list(islice(found, ROWS_AT_ONCE)):
             for merchant_id, rows in _by_merchant(some).items():
-                if desk.must_stop():
+                if deps.must_stop():
                     report.finished = False
                     return report
-                _fold_merchant(merchant_id, rows, desk, report)
+                _fold_merchant(merchant_id, rows, deps, report)
     return report
 
 
-def _by_merchant(rows: Sequence[UnfoldedRow]) -> dict[str, list[UnfoldedRow]]:
-    merchants: dict[str, list[UnfoldedRow]] = {}
+def _by_merchant(rows: Sequence[UncompactedRow]) -> dict[str, list[UncompactedRow]]:
+    merchants: dict[str, list[UncompactedRow]] = {}
     for row in rows:
         merchants.setdefault(Group.of(row.id, row.item).merchant_id, []).append(row)
     return merchants
 
 
 def _fold_merchant(
-    merchant_id: str, rows: list[UnfoldedRow], desk: TotalsDesk, report: FoldReport
+    merchant_id: str,
+    rows: list[UncompactedRow],
+    deps: CompactionDependencies,
+    report: CompactionReport,
 ) -> None:
     rows.sort(key=lambda row: (row.item, row.id))
     report.merchants += 1
     try:
         while rows:
             together = _fitting(rows)
-            report.rows += _fold(merchant_id, rows[:together], desk)
+            report.rows += _fold(merchant_id, rows[:together], deps)
             rows = rows[together:]
     except Exception:  # noqa: BLE001 - the log has it, the others go on
-        logger.exception(NOT_FOLDED, merchant=merchant_id)
+        logger.exception(NOT_COMPACTED, merchant=merchant_id)
         report.failed += 1
 
 
-def _fitting(rows: Sequence[UnfoldedRow]) -> int:
+def _fitting(rows: Sequence[UncompactedRow]) -> int:
     """How many of the first rows one commit takes, with their days' rows and the mark."""
     items: set[str] = set()
     for at, row in enumerate(rows):
@@ -93,15 +96,15 @@ def _fitting(rows: Sequence[UnfoldedRow]) -> int:
     return len(rows)
 
 
-def _fold(merchant_id: str, found: Sequence[UnfoldedRow], desk: TotalsDesk) -> int:
+def _fold(merchant_id: str, found: Sequence[UncompactedRow], deps: CompactionDependencies) -> int:
     for _ in range(MAX_ATTEMPTS):
-        mark = desk.totals.mark(merchant_id)
-        rows: list[Total] = desk.totals.rows(found)
+        mark = deps.totals.mark(merchant_id)
+        rows: list[Total] = deps.totals.rows(found)
         if not rows:
             return 0  # the index lags behind
-        token = desk.outside.new_id("fld", desk.outside.now())
+        token = deps.outside.new_id("fld", deps.outside.now())
         try:
-            desk.totals.fold(merchant_id, mark, rows, token=token)
+            deps.totals.fold(merchant_id, mark, rows, token=token)
         except MovedMeanwhile:
             continue
         return len(rows)

@@ -31,7 +31,7 @@ LIST_PAGE: Final = 1_000
 
 
 @dataclass(frozen=True)
-class LookDesk:
+class SnapshotDependencies:
     """What a look works with.
 
     It remembers no merchant: looks that share a number of buckets may agree on one too few.
@@ -55,7 +55,7 @@ class LookDesk:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Snapshot:
     """What was seen. Payments and what they are counted with may be of different moments.
 
     `is_settled`: nothing was counted while it was read, so `counted` and `found` are of one moment.
@@ -75,19 +75,19 @@ class Look:
         return self.counted.minus(self.found)
 
 
-def look_at(group: Group, desk: LookDesk) -> Look:
+def take_snapshot(group: Group, deps: SnapshotDependencies) -> Snapshot:
     """Look at a group, while payments go on. Raises Unavailable while it is being folded."""
-    keys = desk.keys_of(group.merchant_id)
+    keys = deps.keys_of(group.merchant_id)
 
     def rows() -> list[Total]:
-        return desk.totals.of_group(keys, group)
+        return deps.totals.of_group(keys, group)
 
-    _, before = desk.reader.unmoved(group.merchant_id, rows)
+    _, before = deps.reader.unmoved(group.merchant_id, rows)
     expected = counted = NOTHING
     miscounted: dict[str, int] = {}
-    for ids in _listed(group, desk):
-        known = desk.totals.counted(ids)
-        for payment in desk.payments.get_many(ids, EVERYBODY):
+    for ids in _listed(group, deps):
+        known = deps.totals.counted(ids)
+        for payment in deps.payments.get_many(ids, EVERYBODY):
             mine = known.get(payment.id)
             belongs_here = merchant_group(payment) == group
             if mine is not None and mine.group == group:
@@ -98,8 +98,8 @@ def look_at(group: Group, desk: LookDesk) -> Look:
                 expected = expected.plus(figures_of(contribution_of(payment, "")))
             if not is_counted_right(payment, mine):
                 miscounted[payment.id] = payment.version
-    mark, after = desk.reader.unmoved(group.merchant_id, rows)
-    return Look(
+    mark, after = deps.reader.unmoved(group.merchant_id, rows)
+    return Snapshot(
         expected=expected,
         counted=counted,
         found=added_up(row.figures() for row in after),
@@ -109,13 +109,13 @@ def look_at(group: Group, desk: LookDesk) -> Look:
     )
 
 
-def _listed(group: Group, desk: LookDesk) -> Iterator[list[str]]:
+def _listed(group: Group, deps: SnapshotDependencies) -> Iterator[list[str]]:
     """Ids of the day's payments in the merchant's list, as many at once as one call reads.
 
     Of every currency: what somebody has edited may be counted in another group than its own.
     """
-    entries: Iterator[PaymentFigures] = desk.lists.figures(
-        desk.buckets_of(group.merchant_id), start_of(group.day), end_of(group.day), LIST_PAGE
+    entries: Iterator[PaymentFigures] = deps.lists.figures(
+        deps.buckets_of(group.merchant_id), start_of(group.day), end_of(group.day), LIST_PAGE
     )
     ids = (entry.id for entry in entries)
     while some := list(islice(ids, MAX_TRANSACTION_ITEMS)):

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Final
 
 from runtime.contract.call import Call
-from runtime.contract.caller import found
+from runtime.contract.caller import require_found
 from runtime.contract.payments import TransactionAnswer
 from runtime.contract.transactions import (
     LineOfTransaction,
@@ -54,7 +54,7 @@ def get_transaction(transaction_id: str, call: Call, reads: TransactionReads) ->
 
     Which lines are about it comes from an index, which may lag some seconds.
     """
-    row = found(
+    row = require_found(
         reads.payments.transaction(transaction_id, call.scope), "transaction", transaction_id
     )
     lines = reads.transactions.lines_of(row.id, Scope(row.merchant_id))
@@ -98,7 +98,7 @@ def _ids(
 ) -> Iterator[str]:
     """Ids of what may be wanted, newest first, older than `after_id`."""
     if query.payment_id is not None:
-        found(reads.payments.get(query.payment_id, whose), "payment", query.payment_id)
+        require_found(reads.payments.get(query.payment_id, whose), "payment", query.payment_id)
         return reads.transactions.of_payment(
             query.payment_id, after_id=after_id, page_size=query.limit + 1
         )

@@ -11,7 +11,7 @@ from runtime.contract.call import Call
 from runtime.contract.transfers import DEFAULT_HOLD_SECONDS, TransferAnswer, TransferRequest
 from runtime.domain.account_rules import Terms
 from runtime.domain.buckets import HOLD_BUCKETS, HOLD_QUEUE, bucket_for
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.domain.ledger import Movement, movements_at_once, movements_of_hold, total_of
 from runtime.echo import echoed
 from runtime.errors import AmountTooLarge, FieldError, InvalidValue, SameAccount
@@ -101,7 +101,7 @@ def draft(request: TransferRequest, call: Call, index_buckets: int) -> Draft:
             owner=owner if merchants else None,
             ordinary_only=not call.caller.is_operator,
             currency=request.currency,
-            at=to_instant(call.now),
+            at=to_timestamp(call.now),
             several_legs=request.legs is not None,
         ),
         operation=Operation(transfer_id, transfer_id, call.caller.change(transfer_id), call.now),
@@ -117,7 +117,7 @@ def _transfer(
             "expires_in_seconds is for holds; send hold: true with it", param="expires_in_seconds"
         )
     owner = call.caller.owner(call.acting_for)
-    now = to_instant(call.now)
+    now = to_timestamp(call.now)
     status = TransferStatus.PENDING if request.hold else TransferStatus.PROCESSED
     lifetime = timedelta(seconds=request.expires_in_seconds or DEFAULT_HOLD_SECONDS)
     total = total_of(legs)
@@ -134,7 +134,7 @@ def _transfer(
         currency=request.currency,
         status=status,
         posted_amount=None if request.hold else total,
-        expires_at=to_instant(call.now + lifetime) if request.hold else None,
+        expires_at=to_timestamp(call.now + lifetime) if request.hold else None,
         processed_at=None if request.hold else now,
         description=request.description,
         metadata=request.metadata,

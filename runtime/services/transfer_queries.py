@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from runtime.contract.call import Call
-from runtime.contract.caller import found
+from runtime.contract.caller import require_found
 from runtime.contract.transfers import TransferAnswer, TransferList, TransferQuery
 from runtime.domain.buckets import all_buckets
 from runtime.domain.ledger import CHANGE_PREFIX, TRANSFER_PREFIX, is_hold_end
@@ -15,7 +15,7 @@ from runtime.models.scope import EVERYBODY
 from runtime.models.transfer import Transfer, TransferStatus
 from runtime.repositories.transfers import TransferEntry, TransferRepository
 from runtime.services.account_queries import (
-    AccountArchive,
+    AccountReads,
     entries_of,
     owner_of_list,
     position_of,
@@ -29,29 +29,29 @@ _IN_STATUS_INDEX = (TransferStatus.PENDING, TransferStatus.FAILED)
 
 
 @dataclass(frozen=True)
-class TransferArchive:
+class TransferReads:
     """What reading transfers works with."""
 
     transfers: TransferRepository
-    accounts: AccountArchive
+    accounts: AccountReads
 
 
-def get_transfer(transfer_id: str, call: Call, archive: TransferArchive) -> TransferAnswer:
+def get_transfer(transfer_id: str, call: Call, reads: TransferReads) -> TransferAnswer:
     """A transfer, strongly consistent. Raises NotFound."""
-    row = archive.transfers.get(transfer_id, call.scope)
-    return transfer_answer(found(row, "transfer", transfer_id))
+    row = reads.transfers.get(transfer_id, call.scope)
+    return transfer_answer(require_found(row, "transfer", transfer_id))
 
 
-def list_transfers(query: TransferQuery, call: Call, archive: TransferArchive) -> TransferList:
+def list_transfers(query: TransferQuery, call: Call, reads: TransferReads) -> TransferList:
     """A page of transfers of an account, a customer, or their owner. Raises NotFound, BadCursor."""
-    owner = owner_of_list(query.customer_id, call, archive.accounts.customers)
-    cursors = archive.accounts.cursors
+    owner = owner_of_list(query.customer_id, call, reads.accounts.customers)
+    cursors = reads.accounts.cursors
     position = cursors.position(query, "transfers", owner)
     if query.account_id is not None:
-        page = _of_account(query.account_id, query, call, position, archive)
+        page = _of_account(query.account_id, query, call, position, reads)
     else:
-        page = _of_index(query, owner, position, archive)
-    rows = archive.transfers.get_many(page.entries, call.caller.scope(None))
+        page = _of_index(query, owner, position, reads)
+    rows = reads.transfers.get_many(page.entries, call.caller.scope(None))
     shown = (row for row in rows if is_current(row, query))
     cursor = cursors.cursor(query, page.next_position, "transfers", owner)
     return TransferList(
@@ -71,16 +71,16 @@ def _of_account(
     query: TransferQuery,
     call: Call,
     position: str | None,
-    archive: TransferArchive,
+    reads: TransferReads,
 ) -> Slice[str]:
     """By the account's entries; a hold counts once, where it began."""
-    row = archive.accounts.accounts.get(account_id, call.scope)
-    account = found(row, "account", account_id)
+    row = reads.accounts.accounts.get(account_id, call.scope)
+    account = require_found(row, "account", account_id)
     page = take_page(
-        entries_of(account, position, archive.accounts),
+        entries_of(account, position, reads.accounts),
         limit=query.limit,
         position=lambda entry: position_of(account, entry),
-        matches=lambda entry: stands_for_its_transfer(entry, archive.transfers),
+        matches=lambda entry: stands_for_its_transfer(entry, reads.transfers),
     )
     ids = tuple(entry.transfer_id for entry in page.entries if entry.transfer_id is not None)
     return Slice(ids, page.next_position)
@@ -106,11 +106,11 @@ def stands_for_its_transfer(entry: Entry, transfers: TransferRepository) -> bool
 
 
 def _of_index(
-    query: TransferQuery, owner: str, position: str | None, archive: TransferArchive
+    query: TransferQuery, owner: str, position: str | None, reads: TransferReads
 ) -> Slice[str]:
-    index, buckets = index_for(query, owner, archive.accounts.merchants)
+    index, buckets = index_for(query, owner, reads.accounts.merchants)
     page = take_page(
-        archive.transfers.newest_first(
+        reads.transfers.newest_first(
             buckets,
             index,
             after_id=position,

@@ -18,7 +18,7 @@ from runtime.domain.account_rules import Touched, first_refusal, ownership_refus
 from runtime.domain.hot_accounts import HotBalance
 from runtime.domain.instants import to_epoch_seconds
 from runtime.domain.ledger import Movement
-from runtime.domain.lock_out import LockOut
+from runtime.domain.lock_out import Lockout
 from runtime.errors import (
     AlreadyClaimed,
     CurrencyMismatch,
@@ -28,7 +28,7 @@ from runtime.errors import (
     Locked,
     PlatformError,
     StaleWrite,
-    TouchesFolded,
+    TouchesHotAccounts,
     Unavailable,
 )
 from runtime.models.account import Account
@@ -36,10 +36,10 @@ from runtime.models.idempotency import IdempotencyRecord
 from runtime.models.scope import EVERYBODY
 from runtime.models.transfer import Transfer, TransferStatus
 from runtime.repositories.accounts import AccountRepository
-from runtime.repositories.folding import FoldRepository
-from runtime.repositories.ledger import Beginning, LedgerRepository
+from runtime.repositories.folding import ShardRepository
+from runtime.repositories.ledger import LedgerRepository, TransferCommit
 from runtime.repositories.transfers import TransferRepository
-from runtime.services.folded_accounts import FoldedAccounts
+from runtime.services.folded_accounts import KnownHotAccounts
 from runtime.services.idempotency import ClaimReader, completed, new_claim, stored_answer
 from runtime.services.lock_out import refused_transfer
 from runtime.services.merchant_profiles import MerchantProfiles
@@ -54,17 +54,17 @@ must not fill a table."""
 
 
 @dataclass(frozen=True)
-class TransferDesk:
+class TransferDependencies:
     """What the use-cases about transfers work with."""
 
     ledger: LedgerRepository
     transfers: TransferRepository
     accounts: AccountRepository
-    folds: FoldRepository
+    shard_rows: ShardRepository
     merchants: MerchantProfiles
-    folded: FoldedAccounts
+    folded: KnownHotAccounts
     claims: ClaimReader
-    lock_out: LockOut
+    lockout: Lockout
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,22 +94,24 @@ class _Split:
         return any(seen is None for seen in self.hot.values())
 
 
-def create_transfer(request: TransferRequest, call: Call, desk: TransferDesk) -> StoredAnswer:
+def create_transfer(
+    request: TransferRequest, call: Call, deps: TransferDependencies
+) -> StoredAnswer:
     """Move money at once (processed), or set it aside (pending): 201.
 
     A refusal about funds, status or currency is an answer that is stored too. Raises NotFound,
     Forbidden, Locked, InvalidValue, SameAccount, AmountTooLarge, IdempotencyKeyReused, Unavailable.
     """
-    index_buckets = desk.merchants.index_buckets(call.caller.owner(call.acting_for))
+    index_buckets = deps.merchants.index_buckets(call.caller.owner(call.acting_for))
     met: dict[str, Account] = {}
     failed_before = False
     for _ in range(MAX_ATTEMPTS):
         attempt = replace(draft(request, call, index_buckets), after_failures=failed_before)
         try:
-            return _begin(attempt, request, call, desk, met)
-        except TouchesFolded as found:
+            return _begin(attempt, request, call, deps, met)
+        except TouchesHotAccounts as found:
             met |= {account.id: account for account in found.accounts}
-            desk.folded.learn(found.accounts)
+            deps.folded.learn(found.accounts)
         except FailedBefore:
             failed_before = True
         except StaleWrite:
@@ -121,20 +123,20 @@ def _begin(
     attempt: Draft,
     request: TransferRequest,
     call: Call,
-    desk: TransferDesk,
+    deps: TransferDependencies,
     met: Mapping[str, Account],
 ) -> StoredAnswer:
-    """One attempt. Raises TouchesFolded, FailedBefore, StaleWrite: worth another."""
-    split = _split(attempt, desk, met)
+    """One attempt. Raises TouchesHotAccounts, FailedBefore, StaleWrite: worth another."""
+    split = _split(attempt, deps, met)
     transfer = attempt.transfer.model_copy(
         update={"folded_accounts": split.folded, "held_in_counted": split.counts_held_in}
     )
-    promise = _promise(attempt, request, split, desk)
+    promise = _promise(attempt, request, split, deps)
     answer = success(
         HTTPStatus.CREATED, transfer_answer(transfer, promise.balances if promise else None)
     )
     claim = _claim(attempt, answer, call)
-    wanted = Beginning(
+    wanted = TransferCommit(
         transfer,
         split.touched,
         attempt.terms,
@@ -147,17 +149,17 @@ def _begin(
     try:
         _judge_credited(split.credited, attempt)
         if request.dry_run:
-            desk.ledger.try_out(wanted)
+            deps.ledger.try_out(wanted)
         else:
-            desk.ledger.begin(wanted)
+            deps.ledger.begin(wanted)
     except AlreadyClaimed as earlier:
         return _earlier(earlier, attempt, call, answer)
     except PlatformError as refusal:
-        return _refused(refusal, attempt, call, request, desk)
+        return _refused(refusal, attempt, call, request, deps)
     return answer
 
 
-def _split(attempt: Draft, desk: TransferDesk, met: Mapping[str, Account]) -> _Split:
+def _split(attempt: Draft, deps: TransferDependencies, met: Mapping[str, Account]) -> _Split:
     """What the commit touches, and what it leaves to the change stream.
 
     A credit of a hot account is left; a debit needs its balance, read here; a hold for it stands in
@@ -169,12 +171,12 @@ def _split(attempt: Draft, desk: TransferDesk, met: Mapping[str, Account]) -> _S
     hot: dict[str, HotBalance | None] = {}
     for movement in attempt.movements:
         name = movement.account_id
-        known = met.get(name) or desk.folded.get(name)
+        known = met.get(name) or deps.folded.get(name)
         if known is None or attempt.terms.ordinary_only:
             touched.append(movement)
             continue
         if movement.spendable < 0:
-            hot[name] = desk.folds.balance_of(name)
+            hot[name] = deps.shard_rows.balance_of(name)
         elif movement.held_in:
             hot[name] = None
         else:
@@ -194,13 +196,13 @@ def _judge_credited(credited: Sequence[Touched], attempt: Draft) -> None:
 
 
 def _promise(
-    attempt: Draft, request: TransferRequest, split: _Split, desk: TransferDesk
+    attempt: Draft, request: TransferRequest, split: _Split, deps: TransferDependencies
 ) -> _Promise | None:
     """Of immediate accounts: nobody can say the exact balance of a hot one after a transfer."""
     if "balances_after" not in request.expand:
         return None
     wanted = [m.account_id for m in split.touched if m.account_id not in split.hot]
-    rows = desk.accounts.get_many(wanted, EVERYBODY)
+    rows = deps.accounts.get_many(wanted, EVERYBODY)
     change = {m.account_id: m.balance for m in attempt.movements}
     return _Promise(
         versions={row.id: row.version for row in rows},
@@ -222,7 +224,7 @@ def _refused(
     attempt: Draft,
     call: Call,
     request: TransferRequest,
-    desk: TransferDesk,
+    deps: TransferDependencies,
 ) -> StoredAnswer:
     """Record the refusal, count it, and answer it. Raises it where nothing of it is stored."""
     if request.dry_run or not isinstance(refusal, _RECORDED):
@@ -233,8 +235,8 @@ def _refused(
     # A lock passes: its answer is not kept, so that the same key may succeed later.
     claim = None if isinstance(refusal, Locked) else _claim(attempt, answer, call)
     try:
-        counted = refused_transfer(failed, attempt.movements, refusal, call, desk.lock_out)
-        desk.ledger.refuse(failed, claim, counted, token=call.new_id("ref"), now=call.now)
+        counted = refused_transfer(failed, attempt.movements, refusal, call, deps.lockout)
+        deps.ledger.refuse(failed, claim, counted, token=call.new_id("ref"), now=call.now)
     except AlreadyClaimed as earlier:
         return _earlier(earlier, attempt, call, answer)
     if claim is None:

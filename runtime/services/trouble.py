@@ -12,13 +12,13 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
-from runtime.domain.alert_rules import Finding, Window
-from runtime.errors import Unopenable
+from runtime.domain.alert_rules import AlertFacts, Window
+from runtime.errors import DecryptionFailure
 from runtime.models.alert import AlertType, Detail
 from runtime.models.fields import PLATFORM
 from runtime.observability import logger
 from runtime.repositories.alerts import AlertRepository
-from runtime.services.alerts import record_finding
+from runtime.services.alerts import raise_alert
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +32,13 @@ class UnknownOutcome:
 
 
 @dataclass(frozen=True)
-class TroubleReports:
+class OperationalAlerts:
     """`alerts` opens the table for one report, with as little patience as that deserves."""
 
     alerts: Callable[[], AlertRepository]
     clock: Callable[[], datetime]
 
-    def unopened(self, error: Unopenable) -> None:
+    def decryption_failed(self, error: DecryptionFailure) -> None:
         """An enciphered field does not open: one alert per place and day (UTC)."""
         self._report(lambda: _unopened(error, self.clock()))
 
@@ -51,20 +51,20 @@ class TroubleReports:
         """
         self._report(lambda: _too_old(entity_id, read, since))
 
-    def _report(self, find: Callable[[], Finding | None]) -> None:
+    def _report(self, find: Callable[[], AlertFacts | None]) -> None:
         try:
             finding = find()
             if finding is not None:
-                record_finding(finding, self.alerts())
+                raise_alert(finding, self.alerts())
         except Exception:  # noqa: BLE001 - whoever met the trouble goes on as without an alert
             logger.exception("an alert of our own trouble could not be raised")
 
 
-def _unopened(error: Unopenable, now: datetime) -> Finding:
+def _unopened(error: DecryptionFailure, now: datetime) -> AlertFacts:
     place = error.place
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     if place is None:
-        return Finding(
+        return AlertFacts(
             AlertType.DECRYPTION_FAILURE,
             "key",
             error.code,
@@ -73,7 +73,7 @@ def _unopened(error: Unopenable, now: datetime) -> Finding:
             now,
             Window(midnight, error.detail),
         )
-    return Finding(
+    return AlertFacts(
         AlertType.DECRYPTION_FAILURE,
         place.table,
         place.key,
@@ -86,16 +86,18 @@ def _unopened(error: Unopenable, now: datetime) -> Finding:
 
 def _too_old(
     entity_id: str, read: Callable[[], UnknownOutcome | None], since: datetime
-) -> Finding | None:
+) -> AlertFacts | None:
     try:
         found = read()
     except ValidationError:
         entity_type = "payment" if entity_id.startswith("pay_") else "transaction"
         detail: Detail = {"reason": "its row cannot be read"}
-        return Finding(AlertType.UNKNOWN_TOO_OLD, entity_type, entity_id, PLATFORM, detail, since)
+        return AlertFacts(
+            AlertType.UNKNOWN_TOO_OLD, entity_type, entity_id, PLATFORM, detail, since
+        )
     if found is None:
         return None
-    return Finding(
+    return AlertFacts(
         AlertType.UNKNOWN_TOO_OLD,
         found.entity_type,
         found.entity_id,

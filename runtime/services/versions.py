@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from runtime.contract.call import Call
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.models.fields import Record
 from runtime.models.idempotency import IdempotencyRecord
 
@@ -38,7 +38,7 @@ def next_version(row: RecordT, changes: Mapping[str, Any], call: Call) -> Record
             **changes,
             **call.caller.change(cause=call.caller.request_id).stamp(),
             "version": row.version + 1,
-            "updated_at": to_instant(call.now),
+            "updated_at": to_timestamp(call.now),
         }
     )
 

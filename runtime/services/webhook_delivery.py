@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from runtime.core.outside import Outside
 from runtime.domain.buckets import rest_bucket, retry_bucket
-from runtime.domain.instants import to_epoch_seconds, to_instant
+from runtime.domain.instants import to_epoch_seconds, to_timestamp
 from runtime.domain.webhook_schedule import (
     RetrySchedule,
     Verdict,
@@ -29,7 +29,7 @@ from runtime.domain.webhook_schedule import (
     within_deadline,
 )
 from runtime.domain.webhook_signature import signed_headers
-from runtime.errors import IntegrityError, KeyForgotten, StaleWrite, Unavailable, Unopenable
+from runtime.errors import DecryptionFailure, IntegrityError, KeyForgotten, StaleWrite, Unavailable
 from runtime.gateways.delivery_queue import MAX_DELAY, DeliveryOrder, DeliveryQueue
 from runtime.gateways.webhook_http import BROKEN, Reply
 from runtime.models.change import ChangeContext
@@ -65,7 +65,7 @@ _OK, _REDIRECTS, _REFUSALS = 200, 300, 400
 StateT = TypeVar("StateT", bound=WebhookState)
 
 
-class Outcome(StrEnum):
+class DeliveryOutcome(StrEnum):
     """What a turn came to."""
 
     DELIVERED = "delivered"
@@ -85,11 +85,11 @@ class Http(Protocol):
 
 
 @dataclass(frozen=True)
-class DeliveryDesk:
+class DeliveryDependencies:
     """What delivering works with.
 
-    `unopened` is told of a delivery, or a merchant's secret, that does not open. `has_time` says
-    whether the invocation lasts for one more attempt.
+    `decryption_failed` is told of a delivery, or a merchant's secret, that does not open.
+    `has_time` says whether the invocation lasts for one more attempt.
     """
 
     webhooks: WebhookRepository
@@ -99,109 +99,109 @@ class DeliveryDesk:
     schedule: RetrySchedule
     outside: Outside
     request_id: Callable[[], str]
-    unopened: Callable[[Unopenable], None]
+    decryption_failed: Callable[[DecryptionFailure], None]
     has_time: Callable[[], bool] = lambda: True
 
 
-def deliver(order: DeliveryOrder, desk: DeliveryDesk) -> Outcome:
+def deliver(order: DeliveryOrder, deps: DeliveryDependencies) -> DeliveryOutcome:
     """Do what `order` says, if it still holds.
 
     Raises Unavailable, and then nothing was sent: the order may be given again.
     """
-    if not desk.has_time():
+    if not deps.has_time():
         raise Unavailable("This invocation has no time left for another attempt")
-    row = _read(order, desk)
+    row = _read(order, deps)
     if row is None:
-        return Outcome.STALE
-    now = desk.outside.now()
+        return DeliveryOutcome.STALE
+    now = deps.outside.now()
     if within_deadline(row, now) is None:
-        return _end(row, WebhookStatus.EXPIRED, TOO_OLD, desk)
+        return _end(row, WebhookStatus.EXPIRED, TOO_OLD, deps)
     try:
-        endpoint = desk.endpoints.of(row.merchant_id)
+        endpoint = deps.endpoints.of(row.merchant_id)
     except (IntegrityError, KeyForgotten) as error:
         # The merchant's secret does not open. Within the days that are left it may be put right.
-        _ring(error, row.id, desk)
-        return _postpone(row, now + UNREADABLE_REST, desk)
+        _ring(error, row.id, deps)
+        return _postpone(row, now + UNREADABLE_REST, deps)
     if endpoint is None:
-        return _end(row, WebhookStatus.FAILED, NO_ENDPOINT, desk)
+        return _end(row, WebhookStatus.FAILED, NO_ENDPOINT, deps)
     health = endpoint.health
     match verdict_on(health, now, by_hand=bool(row.by_hand)):
         case Verdict.GONE:
-            return _end(row, WebhookStatus.FAILED, GONE, desk)
+            return _end(row, WebhookStatus.FAILED, GONE, deps)
         case Verdict.REST:
             assert health is not None, "who has no past has no rest"
-            return _postpone(row, rest_ends(health), desk)
+            return _postpone(row, rest_ends(health), deps)
         case Verdict.PROBE:
             assert health is not None, "who has no past has no rest"
-            return _find_out(row, endpoint, health, desk)
+            return _find_out(row, endpoint, health, deps)
         case Verdict.SEND:
-            claimed = _claimed(row, endpoint, desk)
-            return Outcome.STALE if claimed is None else _attempt(claimed, endpoint, desk)
+            claimed = _claimed(row, endpoint, deps)
+            return DeliveryOutcome.STALE if claimed is None else _attempt(claimed, endpoint, deps)
 
 
 def _find_out(
-    row: Webhook, endpoint: Endpoint, rested: EndpointHealth, desk: DeliveryDesk
-) -> Outcome:
+    row: Webhook, endpoint: Endpoint, rested: EndpointHealth, deps: DeliveryDependencies
+) -> DeliveryOutcome:
     """Be the one attempt after a rest, unless another one is."""
     try:
-        probe = desk.endpoints.take_probe(rested)
+        probe = deps.endpoints.take_probe(rested)
     except StaleWrite:
-        return _postpone(row, rest_ends(probing(rested, desk.outside.now())), desk)
-    claimed = _claimed(row, endpoint, desk)
+        return _postpone(row, rest_ends(probing(rested, deps.outside.now())), deps)
+    claimed = _claimed(row, endpoint, deps)
     if claimed is None:
-        desk.endpoints.give_back(probe)
-        return Outcome.STALE
-    return _attempt(claimed, replace(endpoint, health=probe), desk)
+        deps.endpoints.give_back(probe)
+        return DeliveryOutcome.STALE
+    return _attempt(claimed, replace(endpoint, health=probe), deps)
 
 
-def _read(order: DeliveryOrder, desk: DeliveryDesk) -> Webhook | None:
+def _read(order: DeliveryOrder, deps: DeliveryDependencies) -> Webhook | None:
     """The delivery, if the order still holds. One that cannot be opened is ended, and rings."""
     try:
-        row = desk.webhooks.get(order.id)
+        row = deps.webhooks.get(order.id)
     except (IntegrityError, KeyForgotten) as error:
-        _ring(error, order.id, desk)
-        state = desk.webhooks.state(order.id, EVERYBODY)
+        _ring(error, order.id, deps)
+        state = deps.webhooks.state(order.id, EVERYBODY)
         if state is not None and _holds(order, state):
-            _end(state, WebhookStatus.FAILED, UNREADABLE, desk)
+            _end(state, WebhookStatus.FAILED, UNREADABLE, deps)
         return None
     return row if row is not None and _holds(order, row) else None
 
 
-def _ring(error: Unopenable, webhook_id: str, desk: DeliveryDesk) -> None:
+def _ring(error: DecryptionFailure, webhook_id: str, deps: DeliveryDependencies) -> None:
     logger.exception(error.code, webhook=webhook_id)
-    desk.unopened(error)
+    deps.decryption_failed(error)
 
 
 def _holds(order: DeliveryOrder, row: WebhookState) -> bool:
     return row.version == order.version and row.status is WebhookStatus.PENDING
 
 
-def _claimed(row: Webhook, endpoint: Endpoint, desk: DeliveryDesk) -> Webhook | None:
+def _claimed(row: Webhook, endpoint: Endpoint, deps: DeliveryDependencies) -> Webhook | None:
     """The row as ours for one attempt; None when somebody else has it."""
-    began = desk.outside.now()
+    began = deps.outside.now()
     claimed = _next(
         row,
-        desk,
+        deps,
         began,
         attempts=row.attempts + 1,
         url=endpoint.url,
-        last_attempt=to_instant(began),
+        last_attempt=to_timestamp(began),
         retry_bucket=retry_bucket(row.id),
-        next_retry=to_instant(began + ATTEMPT_LEASE),
-        cause=desk.outside.new_id("att", began),
+        next_retry=to_timestamp(began + ATTEMPT_LEASE),
+        cause=deps.outside.new_id("att", began),
     )
     try:
-        desk.webhooks.move(row, claimed)
+        deps.webhooks.move(row, claimed)
     except StaleWrite:
         return None
     return claimed
 
 
-def _attempt(claimed: Webhook, endpoint: Endpoint, desk: DeliveryDesk) -> Outcome:
+def _attempt(claimed: Webhook, endpoint: Endpoint, deps: DeliveryDependencies) -> DeliveryOutcome:
     """Send it, write down what came of it, and remember how the endpoint was."""
-    reply = _sent(claimed, endpoint, desk)
-    outcome = _settle(claimed, reply, desk)
-    desk.endpoints.note(
+    reply = _sent(claimed, endpoint, deps)
+    outcome = _settle(claimed, reply, deps)
+    deps.endpoints.note(
         endpoint,
         delivered=_is_delivered(reply),
         gone=reply.status == HTTPStatus.GONE,
@@ -210,58 +210,62 @@ def _attempt(claimed: Webhook, endpoint: Endpoint, desk: DeliveryDesk) -> Outcom
     return outcome
 
 
-def _sent(claimed: Webhook, endpoint: Endpoint, desk: DeliveryDesk) -> Reply:
+def _sent(claimed: Webhook, endpoint: Endpoint, deps: DeliveryDependencies) -> Reply:
     """What the endpoint said. Whatever is raised instead is a failure, and is written down as one.
 
     What escaped here would leave a claim that nobody settles: due again each minute, with nothing
     held against the endpoint.
     """
     try:
-        body, now = claimed.payload.encode(), desk.outside.now()
+        body, now = claimed.payload.encode(), deps.outside.now()
         headers = signed_headers(claimed.id, now, body, endpoint.secrets(now))
-        return desk.http.post(endpoint.url, headers, body)
+        return deps.http.post(endpoint.url, headers, body)
     except Exception as error:  # noqa: BLE001 - and its message may repeat the URL or a secret
         logger.error("an attempt broke", webhook=claimed.id, error=type(error).__name__)
         return Reply(failure=BROKEN)
 
 
-def _settle(claimed: Webhook, reply: Reply, desk: DeliveryDesk) -> Outcome:
+def _settle(claimed: Webhook, reply: Reply, deps: DeliveryDependencies) -> DeliveryOutcome:
     """Write down what the endpoint said, and when it is asked again."""
-    now = desk.outside.now()
+    now = deps.outside.now()
     told: dict[str, Any] = {"response_code": reply.status, "failure_reason": _reason(reply)}
     if _is_delivered(reply):
-        return _end(claimed, WebhookStatus.DELIVERED, None, desk, **told)
+        return _end(claimed, WebhookStatus.DELIVERED, None, deps, **told)
     if reply.status == HTTPStatus.GONE:
-        return _end(claimed, WebhookStatus.FAILED, told["failure_reason"], desk, **told)
+        return _end(claimed, WebhookStatus.FAILED, told["failure_reason"], deps, **told)
     asked = retry_after(reply.status, reply.retry_after, now)
-    at = next_attempt(claimed, now, desk.schedule, asked, desk.outside.chance.random())
+    at = next_attempt(claimed, now, deps.schedule, asked, deps.outside.chance.random())
     if at is None:
-        return _end(claimed, WebhookStatus.EXPIRED, told["failure_reason"], desk, **told)
-    waiting = _next(claimed, desk, now, next_retry=to_instant(at), by_hand=None, **told)
-    return _wait(claimed, waiting, at - now, Outcome.TO_RETRY, desk)
+        return _end(claimed, WebhookStatus.EXPIRED, told["failure_reason"], deps, **told)
+    waiting = _next(claimed, deps, now, next_retry=to_timestamp(at), by_hand=None, **told)
+    return _wait(claimed, waiting, at - now, DeliveryOutcome.TO_RETRY, deps)
 
 
-def _postpone(row: Webhook, until: datetime, desk: DeliveryDesk) -> Outcome:
+def _postpone(row: Webhook, until: datetime, deps: DeliveryDependencies) -> DeliveryOutcome:
     """The endpoint is left alone: wait, in no ordinary retry's way, and count no attempt."""
-    now = desk.outside.now()
-    at = within_deadline(row, max(until, now) + POSTPONED_SPREAD * desk.outside.chance.random())
+    now = deps.outside.now()
+    at = within_deadline(row, max(until, now) + POSTPONED_SPREAD * deps.outside.chance.random())
     if at is None:
-        return _end(row, WebhookStatus.EXPIRED, TOO_OLD, desk)
+        return _end(row, WebhookStatus.EXPIRED, TOO_OLD, deps)
     rest = rest_bucket(row.merchant_bucket)
-    waiting = _next(row, desk, now, retry_bucket=rest, next_retry=to_instant(at))
-    return _wait(row, waiting, at - now, Outcome.POSTPONED, desk)
+    waiting = _next(row, deps, now, retry_bucket=rest, next_retry=to_timestamp(at))
+    return _wait(row, waiting, at - now, DeliveryOutcome.POSTPONED, deps)
 
 
 def _wait(
-    before: Webhook, waiting: Webhook, delay: timedelta, outcome: Outcome, desk: DeliveryDesk
-) -> Outcome:
+    before: Webhook,
+    waiting: Webhook,
+    delay: timedelta,
+    outcome: DeliveryOutcome,
+    deps: DeliveryDependencies,
+) -> DeliveryOutcome:
     try:
-        desk.webhooks.move(before, waiting)
+        deps.webhooks.move(before, waiting)
     except StaleWrite:
-        return Outcome.STALE
+        return DeliveryOutcome.STALE
     if delay <= MAX_DELAY:
         try:
-            desk.queue.send(DeliveryOrder.of(waiting), delay)
+            deps.queue.send(DeliveryOrder.of(waiting), delay)
         except Unavailable:  # the sweep finds it when its time has come
             logger.warning("a delivery waits for the sweep", webhook=waiting.id)
     return outcome
@@ -271,14 +275,14 @@ def _end(
     row: WebhookState,
     status: WebhookStatus,
     reason: str | None,
-    desk: DeliveryDesk,
+    deps: DeliveryDependencies,
     **told: Any,
-) -> Outcome:
+) -> DeliveryOutcome:
     """Nothing more is tried; the row stays for some weeks."""
-    now = desk.outside.now()
+    now = deps.outside.now()
     final = _next(
         row,
-        desk,
+        deps,
         now,
         **{
             **told,
@@ -291,10 +295,10 @@ def _end(
         },
     )
     try:
-        desk.webhooks.move(row, final)
+        deps.webhooks.move(row, final)
     except StaleWrite:
-        return Outcome.STALE
-    return Outcome(status.value)
+        return DeliveryOutcome.STALE
+    return DeliveryOutcome(status.value)
 
 
 def _is_delivered(reply: Reply) -> bool:
@@ -309,9 +313,9 @@ def _reason(reply: Reply) -> str | None:
     return GONE if reply.status == HTTPStatus.GONE else f"it answered {reply.status}"
 
 
-def _next(row: StateT, desk: DeliveryDesk, now: datetime, **changes: Any) -> StateT:
+def _next(row: StateT, deps: DeliveryDependencies, now: datetime, **changes: Any) -> StateT:
     """The row one version on. Its cause is its last attempt, of which there is but one."""
     cause = changes.get("cause", row.cause)
-    context = ChangeContext(changed_by=DELIVERED_BY, request_id=desk.request_id(), cause=cause)
-    stamped = {**context.stamp(), "version": row.version + 1, "updated_at": to_instant(now)}
+    context = ChangeContext(changed_by=DELIVERED_BY, request_id=deps.request_id(), cause=cause)
+    stamped = {**context.stamp(), "version": row.version + 1, "updated_at": to_timestamp(now)}
     return row.model_copy(update={**changes, **stamped})

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from runtime.core.outside import Outside
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.domain.webhook_schedule import (
     after_failure,
     after_success,
@@ -42,7 +42,7 @@ class Endpoint:
 
     def secrets(self, at: datetime) -> tuple[str, ...]:
         """Those that sign at `at`."""
-        return self.sender.secrets(to_instant(at))
+        return self.sender.secrets(to_timestamp(at))
 
 
 class Endpoints:
@@ -120,5 +120,5 @@ def _newly_seen(endpoint: Endpoint, now: datetime) -> EndpointHealth:
         id=endpoint_id(endpoint.merchant_id, endpoint.url),
         merchant_id=endpoint.merchant_id,
         version=0,
-        updated_at=to_instant(now),
+        updated_at=to_timestamp(now),
     )

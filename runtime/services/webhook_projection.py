@@ -21,9 +21,9 @@ from runtime.contract.settlements import SettlementAnswer
 from runtime.contract.webhooks import ExportData, LockedCustomer, WebhookBody
 from runtime.core.outside import Outside
 from runtime.domain.buckets import bucket_for, retry_bucket
-from runtime.domain.instants import to_epoch_seconds, to_instant
+from runtime.domain.instants import to_epoch_seconds, to_timestamp
 from runtime.domain.webhook_events import Event, event_of
-from runtime.errors import IntegrityError, KeyForgotten, NotFound, Unopenable
+from runtime.errors import DecryptionFailure, IntegrityError, KeyForgotten, NotFound
 from runtime.gateways.delivery_queue import DeliveryOrder, DeliveryQueue
 from runtime.models.account import Account
 from runtime.models.alert import Alert
@@ -42,7 +42,7 @@ from runtime.repositories.store import Store
 from runtime.schema import Row
 from runtime.services.accounts import account_answer
 from runtime.services.merchant_profiles import MerchantProfiles
-from runtime.services.stream_records import Change, Failed, Parking, put_aside
+from runtime.services.stream_records import Change, Failed, Parking, park_record
 from runtime.services.transfer_drafts import transfer_answer
 
 PARALLEL_WRITES: Final = 8
@@ -57,7 +57,7 @@ class WebhookProjection:
     """Puts a delivery for each event of a merchant that has an endpoint.
 
     `deadline`: how long after its making a delivery is tried. `parking`: where a change goes that
-    no trying again would tell. `unopened` is told of a data key that does not open.
+    no trying again would tell. `decryption_failed` is told of a data key that does not open.
     """
 
     store: Store
@@ -67,7 +67,7 @@ class WebhookProjection:
     request_id: Callable[[], str]
     deadline: timedelta
     parking: Parking
-    unopened: Callable[[Unopenable], None]
+    decryption_failed: Callable[[DecryptionFailure], None]
 
     def __call__(self, changes: Sequence[Change]) -> Failed:
         """Write what is new, and order it. A change that could not be told of comes again.
@@ -95,7 +95,7 @@ class WebhookProjection:
             return self._row_of(change)
         except ValidationError:
             reason = "its merchant, or what is told of it, cannot be read"
-            if change.record is None or not put_aside(self.parking, change.record, reason):
+            if change.record is None or not park_record(self.parking, change.record, reason):
                 failed.add(change.sequence_number)
         except InvalidRequest:
             raise
@@ -135,7 +135,7 @@ class WebhookProjection:
             merchant_bucket=bucket_for(merchant.id, webhook_id, merchant.index_buckets),
             event_key=event_key(event.type, webhook_id),
             retry_bucket=retry_bucket(webhook_id),
-            next_retry=to_instant(now + MESSAGE_GRACE),
+            next_retry=to_timestamp(now + MESSAGE_GRACE),
             event_type=event.type,
             sequence=event.sequence,
             payment_id=event.payment_id,
@@ -143,7 +143,7 @@ class WebhookProjection:
             payload=body.model_dump_json(),
             expires_at=to_epoch_seconds(now + self.deadline),
             created_at=event.at,
-            updated_at=to_instant(now),
+            updated_at=to_timestamp(now),
             **context.stamp(),
         )
 
@@ -153,7 +153,7 @@ class WebhookProjection:
             return self.store.put_new(row) or row
         except (IntegrityError, KeyForgotten) as error:
             logger.exception(error.code, webhook=row.id, detail=error.detail)
-            self.unopened(error)
+            self.decryption_failed(error)
             return None
         except InvalidRequest:
             raise

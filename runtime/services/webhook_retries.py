@@ -17,7 +17,7 @@ from runtime.domain.buckets import (
     RETRY_QUEUE,
     all_buckets,
 )
-from runtime.domain.instants import to_epoch_seconds, to_instant
+from runtime.domain.instants import to_epoch_seconds, to_timestamp
 from runtime.gateways.delivery_queue import DeliveryOrder, DeliveryQueue
 from runtime.observability import logger
 from runtime.repositories.webhooks import DueWebhook, WebhookRepository
@@ -36,7 +36,7 @@ QUEUED_GRACE: Final = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
-class RetriesDesk:
+class DueDeliveriesDependencies:
     """What queueing works with. `must_stop` says that the invocation's time runs out."""
 
     webhooks: WebhookRepository
@@ -64,13 +64,13 @@ class _Lane:
     due: Iterator[DueWebhook]
 
 
-def queue_due(desk: RetriesDesk) -> RetriesReport:
+def queue_due(deps: DueDeliveriesDependencies) -> RetriesReport:
     """Queue what is due, the longest waiting of each bucket first. One that fails stops no other.
 
     The buckets take turns, a page each, so that none is kept waiting by what stands in another.
     """
     report = RetriesReport()
-    lanes = _lanes(desk)
+    lanes = _lanes(deps)
     left = {RETRY_QUEUE: MAX_ORDINARY, REST_QUEUE: MAX_RESTED}
     while lanes:
         lane = lanes.popleft()
@@ -78,21 +78,21 @@ def queue_due(desk: RetriesDesk) -> RetriesReport:
         if not page:
             report.finished = report.finished and left[lane.queue] > 0
             continue
-        if desk.must_stop():
+        if deps.must_stop():
             report.finished = False
             break
         left[lane.queue] -= len(page)
         report.due += len(page)
-        _queue(page, desk, report)
+        _queue(page, deps, report)
         lanes.append(lane)
     return report
 
 
-def _lanes(desk: RetriesDesk) -> deque[_Lane]:
+def _lanes(deps: DueDeliveriesDependencies) -> deque[_Lane]:
     """Every bucket. Another one is the first each minute, should no run come to the last."""
-    now = desk.outside.now()
+    now = deps.outside.now()
     lanes = deque(
-        _Lane(queue, desk.webhooks.due(bucket, to_instant(now), page_size=DUE_PAGE))
+        _Lane(queue, deps.webhooks.due(bucket, to_timestamp(now), page_size=DUE_PAGE))
         for queue, buckets in ((RETRY_QUEUE, RETRY_BUCKETS), (REST_QUEUE, REST_BUCKETS))
         for bucket in all_buckets(queue, buckets)
     )
@@ -100,10 +100,12 @@ def _lanes(desk: RetriesDesk) -> deque[_Lane]:
     return lanes
 
 
-def _queue(page: Sequence[DueWebhook], desk: RetriesDesk, report: RetriesReport) -> None:
+def _queue(
+    page: Sequence[DueWebhook], deps: DueDeliveriesDependencies, report: RetriesReport
+) -> None:
     """Put them off first and send afterwards: what is then not sent is due again later."""
-    with desk.outside.threads(PARALLEL_WRITES) as pool:
-        taken = list(pool.map(lambda due: _put_off(due, desk), page))
+    with deps.outside.threads(PARALLEL_WRITES) as pool:
+        taken = list(pool.map(lambda due: _put_off(due, deps), page))
     report.failed += taken.count(None)
     report.gone_on += taken.count(False)
     orders = [
@@ -111,16 +113,16 @@ def _queue(page: Sequence[DueWebhook], desk: RetriesDesk, report: RetriesReport)
         for due, is_ours in zip(page, taken, strict=True)
         if is_ours
     ]
-    unsent = len(desk.queue.send_all(orders))  # due again when they were put off long enough
+    unsent = len(deps.queue.send_all(orders))  # due again when they were put off long enough
     report.queued += len(orders) - unsent
     report.failed += unsent
 
 
-def _put_off(due: DueWebhook, desk: RetriesDesk) -> bool | None:
+def _put_off(due: DueWebhook, deps: DueDeliveriesDependencies) -> bool | None:
     """Whether it is ours to send; None where it could not be found out."""
-    now = desk.outside.now()
+    now = deps.outside.now()
     try:
-        return desk.webhooks.put_off(due, to_instant(now + QUEUED_GRACE), to_instant(now))
+        return deps.webhooks.put_off(due, to_timestamp(now + QUEUED_GRACE), to_timestamp(now))
     except Exception:  # noqa: BLE001 - whatever it was, the others are due as well
         logger.exception("a due webhook could not be put off", webhook=due.id)
         return None

@@ -9,10 +9,10 @@ from typing import Final
 
 from runtime.contract.answers import StoredAnswer
 from runtime.contract.call import Call
-from runtime.contract.caller import found
+from runtime.contract.caller import require_found
 from runtime.contract.webhooks import WebhookAnswer, WebhookList, WebhookQuery
 from runtime.domain.buckets import all_buckets, retry_bucket
-from runtime.domain.instants import to_epoch_seconds, to_instant
+from runtime.domain.instants import to_epoch_seconds, to_timestamp
 from runtime.errors import StaleWrite, Unavailable
 from runtime.gateways.delivery_queue import DeliveryOrder, DeliveryQueue
 from runtime.models.scope import Scope
@@ -30,7 +30,7 @@ MAX_ATTEMPTS: Final = 10
 
 
 @dataclass(frozen=True)
-class WebhookArchive:
+class WebhookReads:
     """What reading deliveries works with."""
 
     webhooks: WebhookRepository
@@ -39,7 +39,7 @@ class WebhookArchive:
 
 
 @dataclass(frozen=True)
-class WebhookDesk:
+class WebhookDependencies:
     """What delivering once more works with. `deadline`: how long it is tried."""
 
     webhooks: WebhookRepository
@@ -51,20 +51,20 @@ class WebhookDesk:
 def webhook_answer(row: WebhookState) -> WebhookAnswer:
     """The public shape of a delivery."""
     values = row.model_dump()
-    values["expires_at"] = to_instant(datetime.fromtimestamp(row.expires_at, UTC))
+    values["expires_at"] = to_timestamp(datetime.fromtimestamp(row.expires_at, UTC))
     return WebhookAnswer.model_validate(values)
 
 
-def get_webhook(webhook_id: str, call: Call, archive: WebhookArchive) -> WebhookAnswer:
+def get_webhook(webhook_id: str, call: Call, reads: WebhookReads) -> WebhookAnswer:
     """A delivery, strongly consistent. Raises NotFound."""
-    return webhook_answer(_kept(webhook_id, call, archive.webhooks))
+    return webhook_answer(_kept(webhook_id, call, reads.webhooks))
 
 
-def list_webhooks(query: WebhookQuery, call: Call, archive: WebhookArchive) -> WebhookList:
+def list_webhooks(query: WebhookQuery, call: Call, reads: WebhookReads) -> WebhookList:
     """A page of the merchant's deliveries, newest first. Raises BadCursor, NotFound."""
-    merchant = archive.merchants.require(call.caller.merchant(call.acting_for))
-    after_id = archive.cursors.position(query, "webhooks", merchant.id)
-    entries = archive.webhooks.newest_first(
+    merchant = reads.merchants.require(call.caller.merchant(call.acting_for))
+    after_id = reads.cursors.position(query, "webhooks", merchant.id)
+    entries = reads.webhooks.newest_first(
         all_buckets(merchant.id, merchant.index_buckets),
         (query.event_type,) if query.event_type is not None else tuple(EventType),
         after_id=after_id,
@@ -76,9 +76,9 @@ def list_webhooks(query: WebhookQuery, call: Call, archive: WebhookArchive) -> W
         position=lambda entry: entry.id,
         matches=lambda entry: _matches(entry, query),
     )
-    rows = archive.webhooks.states([entry.id for entry in page.entries], Scope(merchant.id))
+    rows = reads.webhooks.states([entry.id for entry in page.entries], Scope(merchant.id))
     shown = (row for row in rows if query.status in (None, row.status) and not _is_over(row, call))
-    cursor = archive.cursors.cursor(query, page.next_position, "webhooks", merchant.id)
+    cursor = reads.cursors.cursor(query, page.next_position, "webhooks", merchant.id)
     return WebhookList(
         data=tuple(webhook_answer(row) for row in shown),
         has_more=cursor is not None,
@@ -86,22 +86,22 @@ def list_webhooks(query: WebhookQuery, call: Call, archive: WebhookArchive) -> W
     )
 
 
-def redeliver(webhook_id: str, call: Call, desk: WebhookDesk) -> StoredAnswer:
+def redeliver(webhook_id: str, call: Call, deps: WebhookDependencies) -> StoredAnswer:
     """Have a delivery tried again now, whatever became of it, and for its full time: 202.
 
     Raises NotFound.
     """
     for _ in range(MAX_ATTEMPTS):
-        row = _kept(webhook_id, call, desk.webhooks)
+        row = _kept(webhook_id, call, deps.webhooks)
         after = next_version(
             row,
             {
                 "status": WebhookStatus.PENDING,
                 "retry_bucket": retry_bucket(row.id),
-                "next_retry": to_instant(call.now),
+                "next_retry": to_timestamp(call.now),
                 "attempts_before": row.attempts,
                 "by_hand": True,
-                "expires_at": to_epoch_seconds(call.now + desk.deadline),
+                "expires_at": to_epoch_seconds(call.now + deps.deadline),
             },
             call,
         )
@@ -110,29 +110,29 @@ def redeliver(webhook_id: str, call: Call, desk: WebhookDesk) -> StoredAnswer:
                 call,
                 row.merchant_id,
                 webhook_answer(after),
-                writing(desk.webhooks, row, after, call),
-                claims=desk.claims,
+                writing(deps.webhooks, row, after, call),
+                claims=deps.claims,
                 status=HTTPStatus.ACCEPTED,
             )
         except StaleWrite:
             continue
         if not answer.replayed:
-            _order(after, desk)
+            _order(after, deps)
         return answer
     raise Unavailable(f"Webhook {webhook_id} is being changed by other requests; try again")
 
 
-def _order(row: WebhookState, desk: WebhookDesk) -> None:
+def _order(row: WebhookState, deps: WebhookDependencies) -> None:
     try:
-        desk.queue.send(DeliveryOrder.of(row))
+        deps.queue.send(DeliveryOrder.of(row))
     except Unavailable:  # it is due, so the sweep queues it within a minute
         logger.warning("a webhook waits for the sweep", webhook=row.id)
 
 
 def _kept(webhook_id: str, call: Call, webhooks: WebhookRepository) -> WebhookState:
     """The delivery, unless its time of being kept is over: the table forgets it late."""
-    row = found(webhooks.state(webhook_id, call.scope), "webhook", webhook_id)
-    return found(None if _is_over(row, call) else row, "webhook", webhook_id)
+    row = require_found(webhooks.state(webhook_id, call.scope), "webhook", webhook_id)
+    return require_found(None if _is_over(row, call) else row, "webhook", webhook_id)
 
 
 def _is_over(row: WebhookState, call: Call) -> bool:

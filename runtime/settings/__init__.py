@@ -26,7 +26,7 @@ from runtime.settings.derived import (
     WebhookDeadline,
 )
 from runtime.settings.files import ExportSettings, MissingSettings, ReconcileSettings
-from runtime.settings.ledger import HoldsSettings, ProofSettings
+from runtime.settings.ledger import HoldsSettings, VerifyLedgerSettings
 from runtime.settings.payments import (
     FEWEST_OPEN_BUCKETS,
     MAX_FEE_BASIS_POINTS,
@@ -72,7 +72,6 @@ __all__ = [
     "PollSettings",
     "ProcessSettings",
     "ProjectSettings",
-    "ProofSettings",
     "QuerySettings",
     "ReconcileSettings",
     "ResolverSettings",
@@ -81,5 +80,6 @@ __all__ = [
     "Settings",
     "StripeApiBase",
     "TotalsSettings",
+    "VerifyLedgerSettings",
     "WebhookDeadline",
 ]

@@ -17,7 +17,7 @@ class HoldsSettings(Settings, frozen=True):
     stop_before_timeout_seconds: Annotated[int, Field(ge=5, le=300)] = 10
 
 
-class ProofSettings(Settings, frozen=True):
+class VerifyLedgerSettings(Settings, frozen=True):
     """The scheduled function that proves the books.
 
     `cut_seconds`: what is younger is not expected to be committed. The default is as long as a

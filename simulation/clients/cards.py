@@ -35,7 +35,7 @@ class CardsClient(Client):
     unknown_token: ClassVar[str] = "tok_of_nobody"  # noqa: S105 - names no secret
 
     def choose_shop(self) -> Shop:  # noqa: D102
-        return self.dice.choice(self.town.of(self.processor))
+        return self.dice.choice(self.initial.of(self.processor))
 
     def steps(self) -> Mapping[Callable[[Random], None], int]:  # noqa: D102
         self.payments = Latest(most=HOT)

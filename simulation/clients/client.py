@@ -12,7 +12,7 @@ from random import Random
 from typing import Any, ClassVar, Final, Protocol
 
 from runtime.domain.authorizer_context import Context
-from simulation.clients.town import Shop, Town
+from simulation.clients.town import InitialData, Shop
 from simulation.platform.acquirer import Acquirer
 from simulation.platform.http import OPERATOR, ClientGone, HttpRequest, HttpResponse
 from simulation.platform.notifier import Notifier
@@ -90,8 +90,8 @@ class Client(ABC):
     """Between two steps of a worker, at the most."""
     long_pauses: ClassVar[tuple[float, ...]] = (30.0, 90.0, 400.0)
 
-    def __init__(self, plan: ClientPlan, platform: Api, town: Town) -> None:
-        self.plan, self.platform, self.town = plan, platform, town
+    def __init__(self, plan: ClientPlan, platform: Api, initial: InitialData) -> None:
+        self.plan, self.platform, self.initial = plan, platform, initial
         self.dice = Random(plan.seed)
         self.left = plan.operations
         self.done = 0
@@ -103,13 +103,13 @@ class Client(ABC):
 
     def choose_shop(self) -> Shop:
         """The merchant that it works for."""
-        return self.dice.choice(self.town.shops)
+        return self.dice.choice(self.initial.shops)
 
     def follow_the_money(self, dice: Random) -> None:
         """Go on with a merchant whose processor has moved money, if that of this one has not."""
         movements = self.platform.acquirer.movements
         if not movements(self.shop):
-            sellers = [shop for shop in self.town.shops if movements(shop)]
+            sellers = [shop for shop in self.initial.shops if movements(shop)]
             self.shop = dice.choice(sellers or [self.shop])
 
     @abstractmethod

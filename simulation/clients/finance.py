@@ -145,8 +145,8 @@ class FinanceClient(Client):
         if found is not None and found.status == 200 and found.body["result_url"]:
             body = self.platform.follow(found.body["result_url"])
             if body is not None:
-                told = found.body["sha256"]
-                assert hashlib.sha256(body).hexdigest() == told, f"{found.body} is another file"
+                reported = found.body["sha256"]
+                assert hashlib.sha256(body).hexdigest() == reported, f"{found.body} is another file"
 
     def read_books(self, dice: Random) -> None:
         """Summaries, statements, balances of the past, the last ledger verification."""

@@ -191,7 +191,7 @@ class OperationsClient(Client):
             return
         answer = self.read(dice, f"/v1/audit/{entity}/verify")
         if answer is not None and answer.status == 200:
-            self.town.verdicts.append((entity, answer.body))
+            self.initial.verdicts.append((entity, answer.body))
 
     def look_around(self, dice: Random) -> None:
         """Lists of all kinds."""

@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 from simulation.clients.client import Api, Client, Latest
-from simulation.clients.town import CURRENCIES, Town
+from simulation.clients.town import CURRENCIES, InitialData
 from simulation.platform.http import HttpResponse
 from simulation.platform.plan import ClientPlan
 from simulation.watch.histories import MARK, OPENING, POWERS, TRANSFERS
@@ -34,8 +34,8 @@ class PowersClient(Client):
     pause_seconds = 0.3
     long_pauses = (5.0, 30.0)
 
-    def __init__(self, plan: ClientPlan, platform: Api, town: Town) -> None:
-        super().__init__(plan, platform, town)
+    def __init__(self, plan: ClientPlan, platform: Api, initial: InitialData) -> None:
+        super().__init__(plan, platform, initial)
         self.pair: PairOfAccounts | None = None
         self.is_opening = False
         self.holds = Latest()

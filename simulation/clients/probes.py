@@ -46,7 +46,7 @@ class ProbesClient(Client):
         }
 
     def choose_shop(self) -> Shop:  # noqa: D102
-        return self.dice.choice(self.town.of("sandbox"))
+        return self.dice.choice(self.initial.of("sandbox"))
 
     def ask(self, *asked: Any, **more: Any) -> HttpResponse | None:
         """As every client does, but a step of several operations ends where they are used up."""
@@ -62,7 +62,7 @@ class ProbesClient(Client):
 
     def reach_over(self, dice: Random) -> None:
         """Read, and work on, a payment or a customer of another merchant."""
-        other = dice.choice([shop for shop in self.town.shops if shop is not self.shop])
+        other = dice.choice([shop for shop in self.initial.shops if shop is not self.shop])
         seen = self.read(dice, "/v1/payments", {"limit": "10"}, other.credential)
         customer, account = dice.choice(other.customers), dice.choice(other.wallets["USD"])
         paths = [f"/v1/customers/{customer}", f"/v1/accounts/{account}"]
@@ -76,7 +76,7 @@ class ProbesClient(Client):
 
     def move_what_is_not_its_own(self, dice: Random) -> None:
         """Another merchant's wallet, a receivable or a hot account as payer, with its own token."""
-        other = dice.choice([shop for shop in self.town.shops if shop is not self.shop])
+        other = dice.choice([shop for shop in self.initial.shops if shop is not self.shop])
         sources = [
             *other.wallets["USD"][:3],
             f"acc_receivable_{self.shop.id}_USD",

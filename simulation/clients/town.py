@@ -40,7 +40,7 @@ class Shop:
 
 
 @dataclass
-class Town:
+class InitialData:
     """All merchants."""
 
     shops: list[Shop]
@@ -76,7 +76,7 @@ class Builder:
     seed: str
     _keys: int = 0
 
-    def build(self) -> Town:
+    def build(self) -> InitialData:
         """Three merchants at the sandbox and two at Stripe."""
         dice = Random(f"{self.seed}-town")
         shops = [
@@ -89,7 +89,7 @@ class Builder:
         for shop in shops:
             self._accounts(shop)
             shop.customers = [self._customer(shop, dice) for _ in range(4)]
-        return Town(shops)
+        return InitialData(shops)
 
     def _shop(self, name: str, processor: str, index_buckets: int, **more: Any) -> Shop:
         key, secret = f"sk_test_{name}", f"{SANDBOX_SECRET}{name}"

@@ -61,11 +61,11 @@ class Consumed:
         """The same for many tables; a transaction says whether it took `Read` or `Write` units."""
         if not self.wanted:
             return {}
-        told = self._told()
+        reported = self._told()
         if kind is not None:
-            for each in told:
+            for each in reported:
                 each[f"{kind}CapacityUnits"] = each["CapacityUnits"]
-        return {"ConsumedCapacity": told}
+        return {"ConsumedCapacity": reported}
 
     def _add(self, table: Table, index: str | None, units: float) -> None:
         self._tables.setdefault(table.name, Counter())[index] += units  # type: ignore[assignment]
@@ -74,15 +74,15 @@ class Consumed:
         return [self._told_of(name, units) for name, units in self._tables.items()]
 
     def _told_of(self, name: str, units: Mapping[str | None, float]) -> dict[str, Any]:
-        told: dict[str, Any] = {"TableName": name, "CapacityUnits": float(sum(units.values()))}
+        reported: dict[str, Any] = {"TableName": name, "CapacityUnits": float(sum(units.values()))}
         if self._detail == "INDEXES":
-            told["Table"] = {"CapacityUnits": float(units.get(None, 0.0))}
+            reported["Table"] = {"CapacityUnits": float(units.get(None, 0.0))}
             indexes: Sequence[str] = [index for index in units if index is not None]
             if indexes:
-                told["GlobalSecondaryIndexes"] = {
+                reported["GlobalSecondaryIndexes"] = {
                     index: {"CapacityUnits": float(units[index])} for index in indexes
                 }
-        return told
+        return reported
 
 
 def consistency_of(request: Request) -> Consistency:

@@ -70,7 +70,7 @@ class Catalog:
 
 
 def _described(table: Table) -> dict[str, Any]:
-    told = {
+    reported = {
         "TableName": table.name,
         "TableArn": table.arn,
         "TableStatus": "ACTIVE",
@@ -79,10 +79,10 @@ def _described(table: Table) -> dict[str, Any]:
         "ItemCount": len(table.items),
     }
     if table.stream is not None:
-        told["StreamSpecification"] = table.wanted["StreamSpecification"]
-        told["LatestStreamArn"] = table.stream.arn
+        reported["StreamSpecification"] = table.wanted["StreamSpecification"]
+        reported["LatestStreamArn"] = table.stream.arn
     if table.indexes:
-        told["GlobalSecondaryIndexes"] = [
+        reported["GlobalSecondaryIndexes"] = [
             {**index, "IndexStatus": "ACTIVE"} for index in table.wanted["GlobalSecondaryIndexes"]
         ]
-    return told
+    return reported

@@ -114,12 +114,12 @@ def _with_events(
         request = request if given is None else given
     events.emit(f"before-parameter-build.{name}", params=request, **about)
     sent = Sent(request)
-    _, told = events.emit_until_response(
+    _, reported = events.emit_until_response(
         f"before-call.{name}", params=sent, request_signer=None, **about
     )
-    if told is None:
-        told = _sent(carry_out, request, model, events, context)
-    http, parsed = told
+    if reported is None:
+        reported = _sent(carry_out, request, model, events, context)
+    http, parsed = reported
     events.emit(f"after-call.{name}", http_response=http, parsed=parsed, **about)
     if http.status_code >= 300:
         code = parsed.get("Error", {}).get("Code")

@@ -210,10 +210,10 @@ def _answered(asked: _Asked, request: Request, items: Iterator[Item]) -> Answer:
     keep, wanted = asked.expressions.keep, asked.expressions.projection
     kept = page.items if keep is None else [each for each in page.items if keep(each, asked.values)]
     shown = [projected(item, wanted) for item in kept]
-    told = answer(Items=shown, Count=len(shown), ScannedCount=len(page.items), **consumed.one())
+    reported = answer(Items=shown, Count=len(shown), ScannedCount=len(page.items), **consumed.one())
     if page.full:
         # It may be the last page: "does not necessarily mean that there is more" (API reference).
         names = table.key_names if index is None else (*table.key_names, *index.key_names)
         last = page.items[-1]
-        told["LastEvaluatedKey"] = {each: last[each] for each in names}
-    return told
+        reported["LastEvaluatedKey"] = {each: last[each] for each in names}
+    return reported

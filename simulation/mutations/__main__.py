@@ -16,7 +16,7 @@ from simulation.mutations.mutation import Mutation
 from simulation.mutations.report import NOT_TRIED, Result, load, save, summary, table
 from simulation.mutations.scratch import Scratch
 from simulation.mutations.table import BY_NAME, MUTATIONS
-from simulation.mutations.trials import NOTHING, Effort, Found, run_tests, simulate
+from simulation.mutations.trials import NOTHING, Effort, TrialResult, run_tests, simulate
 
 PROJECT: Final = Path(__file__).resolve().parents[2]
 RESULTS: Final = PROJECT / ".local" / "mutation-check.json"
@@ -83,7 +83,7 @@ def _try_all(
             idle.put(Scratch(PROJECT, Path(directory) / str(number)))
         _require_soundness(idle, mutations, options)
 
-        def tried(mutation: Mutation) -> tuple[Mutation, Found | None, Found | None]:
+        def tried(mutation: Mutation) -> tuple[Mutation, TrialResult | None, TrialResult | None]:
             known = results.get(mutation.name, Result()) if options.resume else Result()
             scratch = idle.get()
             try:
@@ -124,7 +124,7 @@ def _tried(
     paths: Sequence[str],
     options: argparse.Namespace,
     known: Result = NOT_TRIED,
-) -> tuple[Found | None, Found | None]:
+) -> tuple[TrialResult | None, TrialResult | None]:
     """What the simulation and the tests find, and is not `known`; None: not tried."""
     before, simulation, tests = known.simulation or NOTHING, None, None
     if options.operations and before.by is None:
@@ -135,7 +135,7 @@ def _tried(
     return simulation, tests
 
 
-def _say(fault: str, *found: Found | None) -> None:
+def _say(fault: str, *found: TrialResult | None) -> None:
     for by, each in zip(("simulation", "tests"), found, strict=True):
         if each is not None:
             said = f"{each.by} ({each.detail})" if each.by else "NOT FOUND"

@@ -72,14 +72,14 @@ DEFECTS: Final[tuple[Mutation, ...]] = (
         "a refund is taken back because an event says so, and the processor is not asked",
         (
             _OUTCOME,
-            "    RefundFate,\n    Unapplied,\n",
-            "    RefundFate,\n    RefundState,\n    Unapplied,\n",
+            "    RefundOutcome,\n    Unapplied,\n",
+            "    RefundOutcome,\n    RefundState,\n    Unapplied,\n",
         ),
         (
             _OUTCOME,
-            "state = _connector_of(payment, desk).find_refund(refund.id, refund.processor_id)",
+            "state = _connector_of(payment, deps).find_refund(refund.id, refund.processor_id)",
             "state = RefundState(\n"
-            "        refund.id, RefundFate.FAILED, desk.now, refund.amount, refund.currency\n"
+            "        refund.id, RefundOutcome.FAILED, deps.now, refund.amount, refund.currency\n"
             "    )",
         ),
         why="whoever knows the webhook secret credits the merchant with its refunds",

@@ -76,8 +76,8 @@ DERIVED: Final[tuple[Mutation, ...]] = (
         "audit-told-twice",
         "a record that comes again is told again",
         _AUDIT,
-        "            if same:\n                return True\n            trouble",
-        "            trouble",
+        "            if same:\n                return True\n            operational_alerts",
+        "            operational_alerts",
         why="the log tells of changes from outside that nobody has made",
     ),
     fault(

@@ -62,7 +62,7 @@ IDEMPOTENCY: Final[tuple[Mutation, ...]] = (
         "resolver-leaves-key-open",
         "the resolver finishes a payment and not the key that began it",
         "services/charge_resolution.py",
-        "claim = desk.claims.read(claim_key) if claim_key is not None else None",
+        "claim = deps.claims.read(claim_key) if claim_key is not None else None",
         "claim = None",
         why="the client's retries get another answer each time that the payment changes",
     ),

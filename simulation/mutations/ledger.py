@@ -133,9 +133,9 @@ LEDGER: Final[tuple[Mutation, ...]] = (
         "dry-run-moves-money",
         "a transfer that asks for a dry run is made",
         "services/transfers.py",
-        "        if request.dry_run:\n            desk.ledger.try_out(wanted)",
+        "        if request.dry_run:\n            deps.ledger.try_out(wanted)",
         "        if request.dry_run and not request.currency:\n"
-        "            desk.ledger.try_out(wanted)",
+        "            deps.ledger.try_out(wanted)",
         why="trying a transfer out moves the money",
     ),
     fault(

@@ -30,7 +30,7 @@ PAYMENTS: Final[tuple[Mutation, ...]] = (
         ),
         (
             "services/processor_steps.py",
-            "        return step.lose()\n",
+            "        return step.mark_unknown()\n",
             '        return step.settle(Refused(None, "processing_error", str(lost)), claim)\n',
         ),
         why="the customer was charged, and the merchant hears that the card was declined",
@@ -141,7 +141,7 @@ PAYMENTS: Final[tuple[Mutation, ...]] = (
         "unknown-payment-forgotten",
         "a payment whose answer was lost is not due for the resolver",
         _OUTCOME,
-        '"next_action_at": to_instant(now),\n            "lease_owner": None,',
+        '"next_action_at": to_timestamp(now),\n            "lease_owner": None,',
         '"next_action_at": None,\n            "lease_owner": None,',
         why="nobody ever asks whether the customer was charged",
     ),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from simulation.mutations.mutation import Mutation
-from simulation.mutations.trials import Found
+from simulation.mutations.trials import TrialResult
 
 _HEAD: Final = (
     "| fault | what | simulation: operations · seed | tests: the first that fails |\n"
@@ -22,8 +22,8 @@ _NOT_TRIED: Final = "not tried"
 class Result:
     """What found one fault; None: not tried."""
 
-    simulation: Found | None = None
-    tests: Found | None = None
+    simulation: TrialResult | None = None
+    tests: TrialResult | None = None
 
     @property
     def is_found(self) -> bool:
@@ -43,7 +43,7 @@ def load(file: Path) -> dict[str, Result]:
     stored = json.loads(file.read_text("utf-8"))
     return {
         name: Result(
-            *(Found(**each) if each else None for each in (one["simulation"], one["tests"]))
+            *(TrialResult(**each) if each else None for each in (one["simulation"], one["tests"]))
         )
         for name, one in stored.items()
     }
@@ -83,7 +83,7 @@ def _is_seen(result: Result | None) -> bool:
     return bool(result and result.simulation and result.simulation.by)
 
 
-def _share(found: Sequence[Found]) -> str:
+def _share(found: Sequence[TrialResult]) -> str:
     return f"{sum(each.by is not None for each in found)} of {len(found)}"
 
 
@@ -97,7 +97,7 @@ def _row(mutation: Mutation, result: Result) -> str:
     return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
 
 
-def _simulation_cell(mutation: Mutation, found: Found | None) -> str:
+def _simulation_cell(mutation: Mutation, found: TrialResult | None) -> str:
     if mutation.equivalent is not None:
         return f"equivalent: {mutation.equivalent}"
     if found is None:
@@ -108,7 +108,7 @@ def _simulation_cell(mutation: Mutation, found: Found | None) -> str:
     return f"not in {found.operations}{reason}"
 
 
-def _tests_cell(mutation: Mutation, found: Found | None) -> str:
+def _tests_cell(mutation: Mutation, found: TrialResult | None) -> str:
     if mutation.equivalent is not None:
         return "none"
     if found is None:

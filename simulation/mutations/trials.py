@@ -28,7 +28,7 @@ _TESTS_FAILED: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class TrialResult:
     """What found a fault, or how much was tried in vain.
 
     `by`: a seed, or a test; None: nothing did. `operations` of the simulation until then, over all
@@ -42,7 +42,7 @@ class Found:
     seeds: int = 0
 
 
-NOTHING: Final = Found(None, 0, 0.0)
+NOTHING: Final = TrialResult(None, 0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Effort:
     kinds: str = "all"
 
 
-def simulate(root: Path, effort: Effort, before: Found = NOTHING) -> Found:
+def simulate(root: Path, effort: Effort, before: TrialResult = NOTHING) -> TrialResult:
     """Run the simulation of the tree `root` from one seed after the other, until one finds a fault.
 
     What was run `before` counts, and is not run again. A run that does not end counts as found:
@@ -76,24 +76,24 @@ def simulate(root: Path, effort: Effort, before: Found = NOTHING) -> Found:
         done += int(reported[1]) if reported else wanted
         seconds = time.monotonic() - began
         if status is None:
-            return Found(
+            return TrialResult(
                 seed + alone, done, seconds, f"no end in {SIMULATION_SECONDS:.0f} s", number
             )
         if reported is None:
             raise RuntimeError(f"the simulation printed no history:\n{output[-2000:]}")
         if status != 0:
-            return Found(seed + alone, done, seconds, _violation_in(output), number)
-    return Found(None, done, time.monotonic() - began, seeds=number)
+            return TrialResult(seed + alone, done, seconds, _violation_in(output), number)
+    return TrialResult(None, done, time.monotonic() - began, seeds=number)
 
 
-def run_tests(root: Path, paths: Sequence[str]) -> Found:
+def run_tests(root: Path, paths: Sequence[str]) -> TrialResult:
     """Run the tests of the files `paths` in the tree `root`, until the first one fails."""
     began = time.monotonic()
     for tests in by_slowness(related_tests(paths)):
         found = _first_failure(root, tests)
         if found is not None:
-            return Found(found[0], 0, time.monotonic() - began, found[1])
-    return Found(None, 0, time.monotonic() - began)
+            return TrialResult(found[0], 0, time.monotonic() - began, found[1])
+    return TrialResult(None, 0, time.monotonic() - began)
 
 
 def _first_failure(root: Path, tests: Sequence[str]) -> tuple[str, str] | None:

@@ -112,8 +112,8 @@ class Editor:
 
     def _more_money(self) -> None:
         """Somebody gives himself money."""
-        assert self.platform.town is not None
-        account = self.dice.choice(self.platform.town.shops).wallets["USD"][0]
+        assert self.platform.initial is not None
+        account = self.dice.choice(self.platform.initial.shops).wallets["USD"][0]
         row = self._row("accounts", id=account, shard="00")
         more = {name: _plus(row[name], 777) for name in ("balance", "spendable")}
         key = {"id": row["id"], "shard": row["shard"]}

@@ -14,19 +14,19 @@ from runtime.bootstrap.archive import ArchiveServices
 from runtime.bootstrap.authorize import AuthorizerServices
 from runtime.bootstrap.deliver import DeliverServices
 from runtime.bootstrap.export import ExportServices
-from runtime.bootstrap.holds import HoldsServices
+from runtime.bootstrap.holds import ExpireHoldsServices
 from runtime.bootstrap.missing import MissingServices
 from runtime.bootstrap.payments import PaymentPartners
 from runtime.bootstrap.poll import PollServices
 from runtime.bootstrap.process import ProcessServices
 from runtime.bootstrap.project import ProjectServices
-from runtime.bootstrap.proof import ProofServices
+from runtime.bootstrap.proof import VerifyLedgerServices
 from runtime.bootstrap.query import QueryServices
 from runtime.bootstrap.reconcile import ReconcileServices
 from runtime.bootstrap.resolve import ResolverServices
-from runtime.bootstrap.retries import RetriesServices
+from runtime.bootstrap.retries import QueueDueWebhooksServices
 from runtime.bootstrap.rotate import RotationServices
-from runtime.bootstrap.totals import TotalsServices
+from runtime.bootstrap.totals import CompactTotalsServices
 from runtime.core.outside import Outside
 from runtime.handlers import (
     archive,
@@ -57,7 +57,6 @@ from runtime.settings import (
     PollSettings,
     ProcessSettings,
     ProjectSettings,
-    ProofSettings,
     QuerySettings,
     ReconcileSettings,
     ResolverSettings,
@@ -65,6 +64,7 @@ from runtime.settings import (
     RotationSettings,
     Settings,
     TotalsSettings,
+    VerifyLedgerSettings,
 )
 from simulation.environments import Environment, Handler, LambdaFunction
 from simulation.platform.settings import StageSettings
@@ -122,20 +122,24 @@ FUNCTIONS: Final[Mapping[str, FunctionSpec]] = {
     ),
     "deliver": FunctionSpec(DeliverSettings, 60, _delivering, deliver.handler_for),
     "export": FunctionSpec(ExportSettings, 300, _alone(ExportServices), export.handler_for),
-    "holds": FunctionSpec(HoldsSettings, 120, _alone(HoldsServices), holds.handler_for),
+    "holds": FunctionSpec(HoldsSettings, 120, _alone(ExpireHoldsServices), holds.handler_for),
     "missing": FunctionSpec(MissingSettings, 900, _alone(MissingServices), missing.handler_for),
     "poll": FunctionSpec(PollSettings, 900, _paying(PollServices), poll.handler_for),
     "process": FunctionSpec(ProcessSettings, 29, _paying(ProcessServices), process.handler_for),
     "project": FunctionSpec(ProjectSettings, 60, _alone(ProjectServices), project.handler_for),
-    "proof": FunctionSpec(ProofSettings, 900, _alone(ProofServices), proof.handler_for),
+    "proof": FunctionSpec(
+        VerifyLedgerSettings, 900, _alone(VerifyLedgerServices), proof.handler_for
+    ),
     "query": FunctionSpec(QuerySettings, 15, _alone(QueryServices), query.handler_for),
     "reconcile": FunctionSpec(
         ReconcileSettings, 300, _alone(ReconcileServices), reconcile.handler_for
     ),
     "resolver": FunctionSpec(ResolverSettings, 120, _paying(ResolverServices), resolve.handler_for),
-    "retries": FunctionSpec(RetriesSettings, 120, _alone(RetriesServices), retries.handler_for),
+    "retries": FunctionSpec(
+        RetriesSettings, 120, _alone(QueueDueWebhooksServices), retries.handler_for
+    ),
     "rotation": FunctionSpec(RotationSettings, 900, _alone(RotationServices), rotate.handler_for),
-    "totals": FunctionSpec(TotalsSettings, 300, _alone(TotalsServices), totals.handler_for),
+    "totals": FunctionSpec(TotalsSettings, 300, _alone(CompactTotalsServices), totals.handler_for),
 }
 
 

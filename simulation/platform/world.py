@@ -24,7 +24,7 @@ from simulation.aws.s3 import arguments_of_link
 from simulation.aws.sqs import Queue
 from simulation.clients.client import Client
 from simulation.clients.kinds import CLIENTS
-from simulation.clients.town import Builder, Town
+from simulation.clients.town import Builder, InitialData
 from simulation.dynamodb import Change, InMemoryClient, InMemoryDynamoDB
 from simulation.environments import Environment
 from simulation.faults import FaultRates, PartnerRates
@@ -134,7 +134,7 @@ class Platform:
         self.sources = Sources(
             scheduler, self.database, self.tables, self.functions, self.queues, self._gave_up
         )
-        self.town: Town | None = None
+        self.initial: InitialData | None = None
         self.clients: list[Client] = []
         self.impatience = 0.0
         self.proof: dict[str, Any] = {}
@@ -197,7 +197,7 @@ class Platform:
     # ------------------------------------------------------------ processors
 
     def _stripe_says(self, account: StripeAccount, event: dict[str, Any]) -> None:
-        shop = None if self.town is None else self.town.of_key(account.api_key)
+        shop = None if self.initial is None else self.initial.of_key(account.api_key)
         if shop is not None:
             hint = event["type"].startswith("payment_intent.")
             self.notifier.tell(shop, event, hint=hint)
@@ -298,10 +298,10 @@ class Platform:
         At each of the plan's pauses the clients wait, the world is brought to rest, and `at_rest`
         is called, which may raise Violation.
         """
-        self.town = Builder(self, self.seed).build()
+        self.initial = Builder(self, self.seed).build()
         if Part.FAULTS in self.plan.parts:
             self._let_things_go_wrong()
-        self.clients = [CLIENTS[each.kind](each, self, self.town) for each in self.plan.clients]
+        self.clients = [CLIENTS[each.kind](each, self, self.initial) for each in self.plan.clients]
         for client in self.clients:
             for number in range(client.workers):
                 self.beside(partial(client.work, number), f"{client.plan.name}.{number}")

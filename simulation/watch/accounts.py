@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from simulation.watch.transfers import NOTHING, PROFILE, Movement, Place
+from simulation.watch.transfers import NOTHING, PROFILE, AccountRow, Movement
 from simulation.watch.values import Item, number, text
 
 TRANSFER: Final = "trf_"
@@ -26,7 +26,9 @@ def movement_of(old: Item | None, new: Item) -> Movement:
     )
 
 
-def account_faults(place: Place, old: Item | None, new: Item, change: Movement) -> Iterator[Fault]:
+def account_faults(
+    place: AccountRow, old: Item | None, new: Item, change: Movement
+) -> Iterator[Fault]:
     """What is wrong with a row after a change; shards have a balance alone."""
     if place.shard != PROFILE:
         return

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 from simulation.watch.values import Item
 
 
-class Finding(NamedTuple):
+class RuleBreach(NamedTuple):
     """Something happened that must never happen.
 
     `rule` is the short name by which shrinking recognizes the same violation in a smaller run.

@@ -60,14 +60,14 @@ def keyed_calls(exchanges: Iterable[Exchange]) -> Iterator[KeyedCall]:
         if not honours_keys(request.method, request.path):
             continue
         problem = response.body if response is not None and isinstance(response.body, dict) else {}
-        told = response is not None and not response.by_gateway
+        reported = response is not None and not response.by_gateway
         yield KeyedCall(
             RegisterKey(request.merchant_id or request.client, request.method, request.path, key),
             json.dumps(request.body, sort_keys=True),
             exchange.began,
             NEVER if exchange.ended is None else exchange.ended,
-            response.status if response is not None and told else None,
-            response.text if response is not None and told else "",
+            response.status if response is not None and reported else None,
+            response.text if response is not None and reported else "",
             str(problem.get("code", "")),
             replayed=response is not None and response.replayed,
         )

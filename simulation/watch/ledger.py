@@ -18,9 +18,9 @@ from simulation.watch.edges import is_number_guard
 from simulation.watch.transfers import (
     NOTHING,
     PROFILE,
+    AccountRow,
     Movement,
     Movements,
-    Place,
     booked_by,
     is_debit_shard,
     left_to_fold,
@@ -87,7 +87,7 @@ class LedgerRule:
         for key, old, new in commit.of("accounts"):
             if is_number_guard(key) or new is None:
                 continue
-            place, change = Place(*key), movement_of(old, new)
+            place, change = AccountRow(*key), movement_of(old, new)
             self.balance[text(new, "currency")] += change.balance
             if text(new, "posting") == "folded":
                 self.total[place.account] += change.balance
@@ -101,7 +101,7 @@ class LedgerRule:
                 commit.report(rule, f"{place.account} {fault}")
         return moved
 
-    def _await_entry(self, place: Place, new: Item, change: Movement) -> None:
+    def _await_entry(self, place: AccountRow, new: Item, change: Movement) -> None:
         partition = f"{place.account}#{place.shard}"
         if place.shard == PROFILE:
             sequence, after = f"{number(new, 'version'):012d}", number(new, "balance")
@@ -161,14 +161,14 @@ class LedgerRule:
             commit.report("entry", f"{key} was changed or deleted, and entries are immutable")
             return
         account, _, shard = key[0].rpartition("#")
-        place = Place(account, shard)
+        place = AccountRow(account, shard)
         self._must_be_awaited(key, new, commit)
         if shard == PROFILE or (is_debit_shard(shard) and place not in moved):
             return  # written by the change stream, after the commit that it is about
         amount, operation = number(new, "amount"), text(new, "operation_id")
         if operation.startswith(_SWEEP):
             _add(expected, place, Movement(amount))
-            _add(expected, Place(account, PROFILE), Movement(-amount))
+            _add(expected, AccountRow(account, PROFILE), Movement(-amount))
             return
         owed = self.owed.pop((account, operation), None)
         if owed != amount:
@@ -191,5 +191,5 @@ class LedgerRule:
             commit.report("entry", f"{key} says {found}, and the row changed by {wanted}")
 
 
-def _add(movements: Movements, place: Place, more: Movement) -> None:
+def _add(movements: Movements, place: AccountRow, more: Movement) -> None:
     movements[place] = movements.get(place, NOTHING).plus(more)

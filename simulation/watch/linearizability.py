@@ -118,7 +118,7 @@ class _Order:
                     queue.append(successor)
         return []
 
-    def told(self, cycle: Sequence[int]) -> str:
+    def reported(self, cycle: Sequence[int]) -> str:
         """The cycle as text, each step with its reason."""
         steps = zip(cycle, (*cycle[1:], cycle[0]), strict=True)
         return "; ".join(
@@ -140,7 +140,7 @@ def power_faults(transfers: Sequence[PowerTransfer], reads: Sequence[PowerRead])
         return faults
     order = _order_of(transfers, reads)
     cycle = order.cycle()
-    return [f"no order explains: {order.told(cycle)}"] if cycle else []
+    return [f"no order explains: {order.reported(cycle)}"] if cycle else []
 
 
 def _impossible(known: Mapping[int, PowerTransfer], reads: Sequence[PowerRead]) -> Iterator[str]:

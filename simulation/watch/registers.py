@@ -54,9 +54,9 @@ class KeyedCall:
         return self.status != 202 or not self.register.path.startswith("/v1/payments")
 
     def __str__(self) -> str:
-        told = "nothing" if self.status is None else f"{self.status} {self.code}".strip()
+        reported = "nothing" if self.status is None else f"{self.status} {self.code}".strip()
         again = ", replayed" if self.replayed else ""
-        return f"[{self.began:.3f}, {self.ended:.3f}] answered {told}{again}"
+        return f"[{self.began:.3f}, {self.ended:.3f}] answered {reported}{again}"
 
 
 def register_faults(calls: Iterable[KeyedCall]) -> list[str]:

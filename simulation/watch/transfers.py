@@ -18,7 +18,7 @@ def is_debit_shard(shard: str) -> bool:
     return shard.startswith("d")
 
 
-class Place(NamedTuple):
+class AccountRow(NamedTuple):
     """One row of an account."""
 
     account: str
@@ -42,7 +42,7 @@ class Movement(NamedTuple):
 
 
 NOTHING: Final = Movement()
-Movements = dict[Place, Movement]
+Movements = dict[AccountRow, Movement]
 """What changes in each row of accounts."""
 Legs = tuple[tuple[str, str, int], ...]
 """(from, to, minor units) each."""
@@ -99,7 +99,7 @@ def booked_by(old: Item | None, new: Item) -> Movements:
         if account in folded:
             continue
         shard = text(new, "debit_shard") if account in debited else PROFILE
-        place = Place(account, shard)
+        place = AccountRow(account, shard)
         released[place] = released.get(place, NOTHING).plus(Movement(amount))
     return released
 
@@ -156,7 +156,9 @@ def _held(row: Item, sign: int) -> Movements:
     for account, net in net_of(legs_of(row)).items():
         if account in folded:
             if counted and net > 0:
-                held[Place(account, PROFILE)] = Movement(held_in=sign * net)
+                held[AccountRow(account, PROFILE)] = Movement(held_in=sign * net)
         elif net:
-            held[Place(account, PROFILE)] = Movement(0, sign * max(-net, 0), sign * max(net, 0))
+            held[AccountRow(account, PROFILE)] = Movement(
+                0, sign * max(-net, 0), sign * max(net, 0)
+            )
     return held

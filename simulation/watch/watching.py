@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Final, NamedTuple, Protocol
 
 from simulation.tasks import Violation
-from simulation.watch.commits import Commit, Finding, RowChange, Rule
+from simulation.watch.commits import Commit, RowChange, Rule, RuleBreach
 from simulation.watch.rules import Rules
 from simulation.watch.values import Item
 
@@ -92,7 +92,7 @@ class CommitWatch:
         self.now, self.stops = now, stops
         self.rules = Rules.at(epoch)
         self.commits = 0
-        self.findings: list[Finding] = []
+        self.findings: list[RuleBreach] = []
         self.edits: list[Edit] = []
         self._digest = hashlib.sha256()
         self._by_hand: str | None = None
@@ -110,7 +110,7 @@ class CommitWatch:
 
     def report(self, rule: str, detail: str) -> None:
         """Note a violation at the present time."""
-        self.findings.append(Finding(rule, detail, self.now(), self.commits))
+        self.findings.append(RuleBreach(rule, detail, self.now(), self.commits))
 
     @contextmanager
     def by_hand(self, what: str) -> Iterator[None]:

@@ -13,7 +13,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from runtime.models.alert import ALERT_RAISED, SERIOUS
-from runtime.models.change import UNOPENABLE
+from runtime.models.change import DECRYPTION_FAILED
 from runtime.settings import ACCESS_REFUSED
 
 METRICS_NAMESPACE: Final = "payments"
@@ -96,7 +96,7 @@ def log_alarm(
     return first_one(scope, construct_id, metric=metric, description=description)
 
 
-def unopenable_alarm(
+def decryption_failure_alarm(
     scope: Construct, construct_id: str, *, log_group: logs.ILogGroup
 ) -> cloudwatch.Alarm:
     """Rings when an enciphered field did not open: it was moved or changed, or its key is gone."""
@@ -104,7 +104,7 @@ def unopenable_alarm(
         scope,
         construct_id,
         log_group=log_group,
-        messages=UNOPENABLE,
+        messages=DECRYPTION_FAILED,
         metric_name="FieldsThatDoNotOpen",
         description="An enciphered field was moved or changed, or its key is gone; the log says.",
     )

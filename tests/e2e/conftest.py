@@ -54,8 +54,8 @@ class Shop:
         while True:
             summary = self.client.get("/v1/payments/summary").require(200)
             found = summary["by_currency"].get("USD", {})
-            told = {name: found.get(name) for name in totals} == totals
-            if (summary["total_count"] == payments and told) or time.monotonic() > deadline:
+            reported = {name: found.get(name) for name in totals} == totals
+            if (summary["total_count"] == payments and reported) or time.monotonic() > deadline:
                 return summary
             time.sleep(0.2)
 

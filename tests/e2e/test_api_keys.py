@@ -26,14 +26,14 @@ def test_a_key_serves_its_machine_client_until_it_is_revoked(
         "permissions": ["payments", "transfers"],
     }
     made = operator.post("/v1/api-keys", body).require(201)
-    till = ApiClient(deployment.stack.api_url, made["secret"])
+    workload = ApiClient(deployment.stack.api_url, made["secret"])
     sale = {"amount": 700, "currency": "USD", "payment_method": "tok_approved"}
-    payment = till.post("/v1/payments", sale, key="till-1").require(201)
+    payment = workload.post("/v1/payments", sale, key="till-1").require(201)
     assert payment["merchant_id"] == shop.merchant_id
-    listed = till.get("/v1/payments").require(200)
+    listed = workload.get("/v1/payments").require(200)
     assert [row["id"] for row in listed["data"]] == [payment["id"]]
-    assert till.get("/v1/settlements").require(403)["code"] == "forbidden"
-    assert till.get("/v1/api-keys").require(403)["code"] == "forbidden"
+    assert workload.get("/v1/settlements").require(403)["code"] == "forbidden"
+    assert workload.get("/v1/api-keys").require(403)["code"] == "forbidden"
     (row,) = operator.get("/v1/api-keys", merchant_id=shop.merchant_id).require(200)["data"]
     assert row["last_used_at"] is not None
     assert "secret" not in row
@@ -41,8 +41,8 @@ def test_a_key_serves_its_machine_client_until_it_is_revoked(
     revoked = operator.post(f"/v1/api-keys/{made['id']}/revoke", {}).require(200)
     assert revoked["revoked_at"] is not None
     # Nothing was cached for this route, so the revocation is seen at once.
-    assert till.get("/v1/transfers").status == REFUSED
-    assert _refused_within(till, CACHE_SECONDS + MARGIN_SECONDS).status == REFUSED
+    assert workload.get("/v1/transfers").status == REFUSED
+    assert _refused_within(workload, CACHE_SECONDS + MARGIN_SECONDS).status == REFUSED
 
 
 def test_a_key_of_nobody_is_refused(deployment: Deployment, shop: Shop) -> None:

@@ -19,7 +19,7 @@ from local.verify_audit import verified
 from runtime.domain.audit_chain import sealed
 from runtime.models.audit import AuditRow
 from runtime.repositories.codec import Codec, NoCipher
-from runtime.services.audit_verification import VerificationReport
+from runtime.services.audit_verification import AuditVerificationReport
 from tests.e2e.conftest import Deployment, Shop
 from tests.support.patience import PATIENCE_SECONDS
 
@@ -113,7 +113,7 @@ def audited(shop: Shop, payment_id: str) -> list[Any]:
     return rows
 
 
-def verified_in_the_end(deployment: Deployment, entity: str) -> VerificationReport:
+def verified_in_the_end(deployment: Deployment, entity: str) -> AuditVerificationReport:
     return verified(deployment.stack, only=entity, patience_seconds=PATIENCE_SECONDS)
 
 
@@ -206,9 +206,9 @@ def test_the_command_tells_of_an_edit_and_fails_and_an_alert_is_raised(
     first = log.rows(payment_id)[0]
     log.put(first.model_copy(update={"ip_address": "192.0.2.99"}))
     assert main(one) == 1
-    told = capsys.readouterr()
-    assert f"{payment_id}, position 1 (row {first.sequence})" in told.out
-    assert "does not hold" in told.err
+    reported = capsys.readouterr()
+    assert f"{payment_id}, position 1 (row {first.sequence})" in reported.out
+    assert "does not hold" in reported.err
 
     def alerted() -> bool:
         alerts = shop.client.get("/v1/alerts").require(200)["data"]

@@ -63,8 +63,8 @@ def test_a_settlement_is_completed_by_the_decision_about_its_last_exception(
     assert again["code"] == "already_resolved"
     ignored = {"settlement_id": settlement["id"], "line": unexpected["line"], "action": "ignore"}
     bulk = {"lines": [{**ignored, "note": "not ours"}]}
-    told = reports.post("/v1/settlement-lines/resolve", bulk, key="bulk").require(200)
-    assert (told["resolved"], told["failed"]) == (1, 0)
+    reported = reports.post("/v1/settlement-lines/resolve", bulk, key="bulk").require(200)
+    assert (reported["resolved"], reported["failed"]) == (1, 0)
     done = shop.client.get(f"/v1/settlements/{settlement['id']}").require(200)
     assert (done["status"], done["open_exceptions"]) == ("completed", 0)
     completed = {"action": "settlement_completed"}

@@ -194,8 +194,8 @@ def must_be_sealed(reply: Reply, theirs: Tenant, what: str, sent: str) -> None:
 def must_tell_nothing(reply: Reply, theirs: Tenant, what: str, sent: str) -> None:
     assert theirs.marker not in reply.text, f"{what} tells what the other merchant wrote"
     for kind, identifier in theirs.ids.items():
-        told = identifier in reply.text and identifier not in sent
-        assert not told, f"{what} tells the other merchant's {kind}"
+        reported = identifier in reply.text and identifier not in sent
+        assert not reported, f"{what} tells the other merchant's {kind}"
 
 
 def test_no_route_reaches_into_another_merchant(

@@ -303,9 +303,9 @@ def test_answers_show_what_they_may_and_no_more(story: Story) -> None:
     assert len(story.answers) > 30
     for what, reply in story.answers:
         assert leaks(reply.text.encode(), story.secret) == [], what
-        told = leaks(reply.text.encode(), story.personal)
-        assert not told or "/v1/customers" in what, what
-        assert not told or reply.status in (200, 201), what
+        reported = leaks(reply.text.encode(), story.personal)
+        assert not reported or "/v1/customers" in what, what
+        assert not reported or reply.status in (200, 201), what
     for secret, times in story.shown_once.items():
         shown = [what for what, reply in story.answers if secret in reply.text]
         assert len(shown) == times, shown

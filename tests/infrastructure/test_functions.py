@@ -20,7 +20,6 @@ from runtime.settings import (
     PollSettings,
     ProcessSettings,
     ProjectSettings,
-    ProofSettings,
     QuerySettings,
     ReconcileSettings,
     ResolverSettings,
@@ -28,6 +27,7 @@ from runtime.settings import (
     RotationSettings,
     Settings,
     TotalsSettings,
+    VerifyLedgerSettings,
 )
 from stacks.constructs.alarms import MANY_REFUSALS
 from tests.infrastructure.synthesized import Resource, Synthesized, cdk_json_context
@@ -40,7 +40,7 @@ SETTINGS: dict[str, type[Settings]] = {
     "holds": HoldsSettings,
     "process": ProcessSettings,
     "project": ProjectSettings,
-    "proof": ProofSettings,
+    "proof": VerifyLedgerSettings,
     "query": QuerySettings,
     "reconcile": ReconcileSettings,
     "resolver": ResolverSettings,

@@ -21,7 +21,6 @@ from runtime.settings import (
     PollSettings,
     ProcessSettings,
     ProjectSettings,
-    ProofSettings,
     QuerySettings,
     ReconcileSettings,
     ResolverSettings,
@@ -29,6 +28,7 @@ from runtime.settings import (
     RotationSettings,
     Settings,
     TotalsSettings,
+    VerifyLedgerSettings,
 )
 from stacks import permissions
 from stacks.constructs.schema_table import table_logical_id
@@ -50,7 +50,7 @@ USES: dict[str, tuple[TableUses, type[Settings]]] = {
     "holds": (permissions.HOLDS, HoldsSettings),
     "process": (permissions.PROCESS, ProcessSettings),
     "project": (permissions.PROJECT, ProjectSettings),
-    "proof": (permissions.PROOF, ProofSettings),
+    "proof": (permissions.PROOF, VerifyLedgerSettings),
     "query": (permissions.QUERY, QuerySettings),
     "reconcile": (permissions.RECONCILE, ReconcileSettings),
     "retries": (permissions.RETRIES, RetriesSettings),
@@ -134,8 +134,8 @@ def test_some_function_reads_each_index(table: str, index: str) -> None:
 @every_function_with_tables
 def test_a_function_has_rights_to_exactly_the_tables_it_is_told_of(service: str) -> None:
     uses, settings = USES[service]
-    told = {name for name in settings.model_fields if name.endswith("_table")}
-    assert {f"{table}_table" for table in uses} == told
+    reported = {name for name in settings.model_fields if name.endswith("_table")}
+    assert {f"{table}_table" for table in uses} == reported
 
 
 @pytest.mark.parametrize("service", DATA_KEY_ACTIONS)

@@ -95,12 +95,12 @@ def test_another_place_of_stripe_is_taken_from_the_command_line_by_the_local_sta
     assert "only the stage local may use: stripe_api_base" in refused.stderr
     context = {**cdk_json_context(), **elsewhere}
     local = Synthesized.make("local", asset, tmp_path, context)
-    told = {
+    reported = {
         variables.get("STRIPE_API_BASE")
         for function in local.all("AWS::Lambda::Function")
         if (variables := function.properties["Environment"]["Variables"])
     }
-    assert told == {"http://127.0.0.1:12345", None}
+    assert reported == {"http://127.0.0.1:12345", None}
 
 
 def test_the_stacks_are_named_for_their_stage(stage: Synthesized) -> None:

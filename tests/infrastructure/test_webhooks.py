@@ -26,15 +26,15 @@ def test_the_queue_of_deliveries_feeds_the_sender(stage: Synthesized) -> None:
 
 
 def test_the_stages_schedule_of_retries_reaches_who_works_by_it(stage: Synthesized) -> None:
-    def told(service: str, name: str) -> str:
+    def reported(service: str, name: str) -> str:
         return str(stage.functions()[service].properties["Environment"]["Variables"][name])
 
-    assert told("deliver", "RETRY_DELAYS_SECONDS") == "5,300,1800,7200,18000,36000,50400"
+    assert reported("deliver", "RETRY_DELAYS_SECONDS") == "5,300,1800,7200,18000,36000,50400"
     for service in ("project", "process"):
-        assert told(service, "WEBHOOK_DEADLINE_SECONDS") == str(3 * 24 * 3600)
+        assert reported(service, "WEBHOOK_DEADLINE_SECONDS") == str(3 * 24 * 3600)
     name = stage.stacks.data.stack_name.split("-")[1]
     is_local = cdk_json_context()["stages"][name].get("allow_local_webhooks", False)
-    assert told("deliver", "ALLOW_LOCAL_WEBHOOKS") == str(is_local)
+    assert reported("deliver", "ALLOW_LOCAL_WEBHOOKS") == str(is_local)
 
 
 def test_a_payload_that_does_not_open_rings(stage: Synthesized) -> None:

@@ -231,9 +231,9 @@ def test_only_the_projector_tells_the_default_bus_and_as_nobody_but_itself(
     stage: Synthesized,
 ) -> None:
     for service in stage.functions():
-        told = [s for s in stage.statements_of(service) if "events:PutEvents" in s["Action"]]
-        assert bool(told) == (service == "project")
-        for statement in told:
+        reported = [s for s in stage.statements_of(service) if "events:PutEvents" in s["Action"]]
+        assert bool(reported) == (service == "project")
+        for statement in reported:
             assert statement["Action"] == ["events:PutEvents"]
             (bus,) = statement["Resource"]
             assert bus.endswith(":${AWS::AccountId}:event-bus/default")

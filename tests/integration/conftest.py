@@ -13,12 +13,12 @@ from local.progress import Progress
 from local.workspace import PROJECT_ROOT, Workspace
 from tests.support import dynamodb_local
 from tests.support.audit_stage import AuditStage
-from tests.support.auditor import Auditor
+from tests.support.auditor import AuditHarness
 from tests.support.engine_choice import CHOSEN, ONE, engine_named
 from tests.support.engines import Engine
 from tests.support.memory_engine import in_memory
 from tests.support.stage import Stage, running_stage
-from tests.support.world import World
+from tests.support.world import Platform
 
 
 @pytest.fixture(scope="session")
@@ -59,19 +59,19 @@ def engine(request: pytest.FixtureRequest) -> Engine:
 
 
 @pytest.fixture
-def world(engine: Engine) -> Iterator[World]:
+def platform(engine: Engine) -> Iterator[Platform]:
     """An empty platform."""
-    world = World(engine)
-    yield world
-    world.drop()
+    platform = Platform(engine)
+    yield platform
+    platform.drop()
 
 
 @pytest.fixture(params=CHOSEN)
-def either_world(request: pytest.FixtureRequest) -> Iterator[World]:
+def either_world(request: pytest.FixtureRequest) -> Iterator[Platform]:
     """An empty platform on each engine that ENGINE names."""
-    world = World(engine_named(request.param, request))
-    yield world
-    world.drop()
+    platform = Platform(engine_named(request.param, request))
+    yield platform
+    platform.drop()
 
 
 @pytest.fixture(scope="module", params=CHOSEN)
@@ -82,10 +82,12 @@ def stage(request: pytest.FixtureRequest, ministack_engine: Engine) -> Iterator[
 
 
 @pytest.fixture
-def auditor(world: World, ministack_engine: Engine, tmp_path: Path) -> Auditor:
-    return Auditor(world, AuditStage.on(ministack_engine), tmp_path)
+def auditor(platform: Platform, ministack_engine: Engine, tmp_path: Path) -> AuditHarness:
+    return AuditHarness(platform, AuditStage.on(ministack_engine), tmp_path)
 
 
 @pytest.fixture
-def either_auditor(either_world: World, ministack_engine: Engine, tmp_path: Path) -> Auditor:
-    return Auditor(either_world, AuditStage.on(ministack_engine), tmp_path)
+def either_auditor(
+    either_world: Platform, ministack_engine: Engine, tmp_path: Path
+) -> AuditHarness:
+    return AuditHarness(either_world, AuditStage.on(ministack_engine), tmp_path)

@@ -5,18 +5,18 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from runtime.domain.alert_rules import Finding, Window
+from runtime.domain.alert_rules import AlertFacts, Window
 from runtime.models.alert import Alert, AlertType
 from runtime.models.scope import EVERYBODY, Scope
 from runtime.repositories.alerts import AlertRepository
-from runtime.services.alerts import record_finding
+from runtime.services.alerts import raise_alert
 from tests.support.fakes import START
-from tests.support.world import World, at_once
+from tests.support.world import Platform, at_once
 
 LATER = START + timedelta(seconds=7)
 
 
-def raised(world: World, **changes: Any) -> bool:
+def raised(platform: Platform, **changes: Any) -> bool:
     values: dict[str, Any] = {
         "entity_type": "account",
         "entity_id": "acc_1",
@@ -25,36 +25,38 @@ def raised(world: World, **changes: Any) -> bool:
         "at": START,
         **changes,
     }
-    return record_finding(Finding(AlertType.OUT_OF_BAND, **values), AlertRepository(world.store))
+    return raise_alert(AlertFacts(AlertType.OUT_OF_BAND, **values), AlertRepository(platform.store))
 
 
-def test_an_alert_that_is_raised_again_is_the_row_that_is_there(either_world: World) -> None:
-    world = either_world
-    assert raised(world)
-    assert not raised(world, detail={"amount": 6})
-    (row,) = world.rows(Alert)
+def test_an_alert_that_is_raised_again_is_the_row_that_is_there(either_world: Platform) -> None:
+    platform = either_world
+    assert raised(platform)
+    assert not raised(platform, detail={"amount": 6})
+    (row,) = platform.rows(Alert)
     assert row.created_at == "2026-03-14T09:00:00.000Z"
     assert row.detail == {"entity_type": "account", "amount": 5, "names": ["balance"]}
 
 
-def test_many_who_raise_one_alert_at_once_raise_one(either_world: World) -> None:
+def test_many_who_raise_one_alert_at_once_raise_one(either_world: Platform) -> None:
     outcomes = at_once(*[lambda: raised(either_world)] * 8)
     assert sorted(outcomes) == [False] * 7 + [True]
     assert len(either_world.rows(Alert)) == 1
 
 
-def test_an_alert_is_raised_once_in_its_window_and_shows_when_it_was_raised(world: World) -> None:
+def test_an_alert_is_raised_once_in_its_window_and_shows_when_it_was_raised(
+    platform: Platform,
+) -> None:
     day = Window(START.replace(hour=0), "email")
-    assert raised(world, at=START, window=day)
-    assert not raised(world, at=LATER, window=day)
-    assert raised(world, at=LATER, window=Window(day.begin, "phone"))
-    assert raised(world, at=LATER, window=Window(day.begin + timedelta(days=1), "email"))
-    assert raised(world, at=LATER, window=day, entity_id="acc_2")
-    assert len({row.id for row in world.rows(Alert)}) == 4
+    assert raised(platform, at=START, window=day)
+    assert not raised(platform, at=LATER, window=day)
+    assert raised(platform, at=LATER, window=Window(day.begin, "phone"))
+    assert raised(platform, at=LATER, window=Window(day.begin + timedelta(days=1), "email"))
+    assert raised(platform, at=LATER, window=day, entity_id="acc_2")
+    assert len({row.id for row in platform.rows(Alert)}) == 4
 
 
 def test_alerts_are_listed_in_the_order_of_their_time_to_their_merchant_and_to_everybody(
-    either_world: World,
+    either_world: Platform,
 ) -> None:
     alerts = AlertRepository(either_world.store)
     for number in range(40):

@@ -14,13 +14,13 @@ import pytest
 
 from runtime.contract.alerts import AlertAnswer
 from runtime.domain.alert_rules import (
-    Finding,
+    AlertFacts,
     large_payment,
     large_transfer,
-    lock_out,
+    lockout,
     minute_of,
 )
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.gateways.event_bus import MAX_ENTRIES, EventBus
 from runtime.models.alert import ALERT_RAISED, Alert, AlertType
 from runtime.models.limit import CustomerMinute
@@ -28,7 +28,7 @@ from runtime.models.payment import Payment
 from runtime.repositories.alerts import AlertRepository
 from runtime.repositories.store import Store
 from runtime.repositories.velocity import KEPT_FOR, MOST_KEPT, VelocityRepository
-from runtime.services.alerts import record_finding
+from runtime.services.alerts import raise_alert
 from runtime.services.alerts_projection import (
     AnnouncementProjection,
     Bus,
@@ -43,20 +43,20 @@ from tests.support.fakes import START, FakeEvents, ParkingLot
 from tests.support.faults import Fault, Faults, at_call, seeded
 from tests.support.outside import new_id
 from tests.support.streams import QUIET, STORMY, StreamPoller
-from tests.support.world import SETUP, World, at_once
+from tests.support.world import SETUP, Platform, at_once
 
 THRESHOLD = 1_000_000
 CUSTOMERS = ("cus_1", "cus_2")
 
 
-def projector(world: World, store: Store | None = None, bus: Bus | None = None) -> Projector:
-    store = store or world.store
+def projector(platform: Platform, store: Store | None = None, bus: Bus | None = None) -> Projector:
+    store = store or platform.store
     alerts, threads = AlertRepository(store), store.outside.threads
-    locked = RuleProjection(lock_out, alerts, threads)
+    locked = RuleProjection(lockout, alerts, threads)
     large = RuleProjection(partial(large_payment, threshold_minor=THRESHOLD), alerts, threads)
     moved = RuleProjection(partial(large_transfer, threshold_minor=THRESHOLD), alerts, threads)
     return Projector(
-        world.store.codec,
+        platform.store.codec,
         {
             "accounts": (locked,),
             "alerts": (AnnouncementProjection(bus or EventBus(FakeEvents())),),  # type: ignore[arg-type]
@@ -69,10 +69,10 @@ def projector(world: World, store: Store | None = None, bus: Bus | None = None) 
     )
 
 
-def record(world: World, old: Any, new: Any) -> StreamRecord:
+def record(platform: Platform, old: Any, new: Any) -> StreamRecord:
     """One record, as the stream would tell it."""
     kind = Kind.INSERT if old is None else Kind.REMOVE if new is None else Kind.MODIFY
-    to_item = world.store.codec.to_item
+    to_item = platform.store.codec.to_item
     row = new or old
     return StreamRecord(
         table=type(row).table_schema.name,
@@ -94,8 +94,8 @@ def payment(seconds: float, customer: str | None = "cus_1", **more: Any) -> Paym
         "currency": "USD",
         "payment_method": "tok_approved",
         "processor": "sandbox",
-        "created_at": to_instant(at),
-        "updated_at": to_instant(at),
+        "created_at": to_timestamp(at),
+        "updated_at": to_timestamp(at),
         **SETUP.stamp(),
         **more,
     }
@@ -107,7 +107,7 @@ def succeeded(before: Payment) -> Payment:
         update={
             "version": before.version + 1,
             "status": "succeeded",
-            "updated_at": to_instant(minute_of(before.id) + timedelta(seconds=59)),
+            "updated_at": to_timestamp(minute_of(before.id) + timedelta(seconds=59)),
         }
     )
 
@@ -124,11 +124,11 @@ def shuffled(dice: random.Random, records: Sequence[StreamRecord]) -> list[list[
     return batches
 
 
-def busy(world: World, customer: str = "cus_1") -> list[int]:
+def busy(platform: Platform, customer: str = "cus_1") -> list[int]:
     """The minutes after START that an alert about a customer's velocity is about."""
     rows = [
         row
-        for row in world.rows(Alert)
+        for row in platform.rows(Alert)
         if (row.type, row.entity_id) == (AlertType.SUSPICIOUS_VELOCITY, customer)
     ]
     times = sorted(minute_of(row.id) - START for row in rows)
@@ -149,53 +149,55 @@ def busy(world: World, customer: str = "cus_1") -> list[int]:
     ],
 )
 def test_five_payments_of_a_customer_within_a_minute_are_one_alert(
-    either_world: World, seconds: tuple[float, ...], minutes: list[int]
+    either_world: Platform, seconds: tuple[float, ...], minutes: list[int]
 ) -> None:
-    world = either_world
-    work = projector(world)
+    platform = either_world
+    work = projector(platform)
     for each in seconds:
-        assert work.apply([record(world, None, payment(each))]) == frozenset()
-    assert busy(world) == minutes
-    for row in world.rows(Alert):
+        assert work.apply([record(platform, None, payment(each))]) == frozenset()
+    assert busy(platform) == minutes
+    for row in platform.rows(Alert):
         assert (row.merchant_id, row.entity_id) == ("mer_1", "cus_1")
         assert row.detail["payments"] == len(row.detail["payment_ids"]) == 5  # type: ignore[arg-type]
         assert row.detail["within_seconds"] == 60
 
 
 def test_payments_of_others_without_a_customer_and_changes_of_old_ones_do_not_count(
-    world: World,
+    platform: Platform,
 ) -> None:
     one = [payment(n) for n in range(4)]
-    records = [record(world, None, each) for each in one]
-    records += [record(world, each, succeeded(each)) for each in one]
-    records += [record(world, None, payment(n, "cus_2")) for n in range(4)]
-    records += [record(world, None, payment(n, None)) for n in range(9)]
-    records += [record(world, one[0], None)]
+    records = [record(platform, None, each) for each in one]
+    records += [record(platform, each, succeeded(each)) for each in one]
+    records += [record(platform, None, payment(n, "cus_2")) for n in range(4)]
+    records += [record(platform, None, payment(n, None)) for n in range(9)]
+    records += [record(platform, one[0], None)]
     odd = [payment(n).model_copy(update={"id": f"pay_by_hand_{n}"}) for n in range(5)]
-    records += [record(world, None, each) for each in odd]
-    assert projector(world).apply(records) == frozenset()
-    assert world.rows(Alert) == []
+    records += [record(platform, None, each) for each in odd]
+    assert projector(platform).apply(records) == frozenset()
+    assert platform.rows(Alert) == []
 
 
 def test_records_again_late_and_in_any_order_for_several_projectors_make_the_same_alerts(
-    either_world: World, dice: random.Random
+    either_world: Platform, dice: random.Random
 ) -> None:
-    world = either_world
+    platform = either_world
     times = {
         "cus_1": [dice.uniform(0, 240) for _ in range(24)] + [59.9, 59.95, 60, 60.1, 60.2],
         "cus_2": [dice.uniform(0, 30) for _ in range(4)] + [95.0, 96.0],
     }
     payments = {who: [payment(each, who) for each in when] for who, when in times.items()}
-    records = [record(world, None, each) for mine in payments.values() for each in mine]
+    records = [record(platform, None, each) for mine in payments.values() for each in mine]
     work = [
-        lambda n=n: [projector(world).apply(each) for each in shuffled(random.Random(n), records)]
+        lambda n=n: [
+            projector(platform).apply(each) for each in shuffled(random.Random(n), records)
+        ]
         for n in (dice.randrange(10**6) for _ in range(3))
     ]
     for outcome in at_once(*work):
         assert not isinstance(outcome, Exception), outcome
         assert set(outcome) == {frozenset()}
     for who, mine in payments.items():
-        assert busy(world, who) == expected_minutes(mine)
+        assert busy(platform, who) == expected_minutes(mine)
 
 
 def expected_minutes(payments: Sequence[Payment]) -> list[int]:
@@ -207,152 +209,156 @@ def expected_minutes(payments: Sequence[Payment]) -> list[int]:
 
 
 def test_a_minute_keeps_no_more_payments_than_its_bound_and_still_tells(
-    either_world: World,
+    either_world: Platform,
 ) -> None:
-    world = either_world
+    platform = either_world
     payments = [payment(n / 10) for n in range(MOST_KEPT + 50)]
-    work = projector(world)
+    work = projector(platform)
     for start in range(0, len(payments), 10):
-        batch = [record(world, None, each) for each in payments[start : start + 10]]
+        batch = [record(platform, None, each) for each in payments[start : start + 10]]
         assert work.apply(batch) == frozenset()
-    (item,) = world.client.scan(TableName=world.tables["limits"])["Items"]
+    (item,) = platform.client.scan(TableName=platform.tables["limits"])["Items"]
     assert len(item["payments"]["SS"]) == MOST_KEPT
-    assert busy(world) == [0]
+    assert busy(platform) == [0]
     end = START + timedelta(minutes=1) + KEPT_FOR
     assert int(item["expires_at"]["N"]) == int(end.timestamp())
-    assert world.store.codec.to_row(CustomerMinute.table_schema, item, CustomerMinute)
+    assert platform.store.codec.to_row(CustomerMinute.table_schema, item, CustomerMinute)
 
 
-def test_a_batch_whose_database_is_busy_comes_again_and_counts_once(world: World) -> None:
-    records = [record(world, None, payment(n / 2, who)) for n in range(5) for who in CUSTOMERS]
+def test_a_batch_whose_database_is_busy_comes_again_and_counts_once(platform: Platform) -> None:
+    records = [record(platform, None, payment(n / 2, who)) for n in range(5) for who in CUSTOMERS]
     left, rounds = records, 0
     while left:
         faults = Faults(seeded(f"velocity-{rounds}", rate=0.7 if rounds < 4 else 0.0))
-        client = faults.attach(world.engine.dynamodb())
-        store = world.store_on(client, remaining_seconds=lambda: 0.55)
-        failed = projector(world, store).apply(left)
+        client = faults.attach(platform.engine.dynamodb())
+        store = platform.store_on(client, remaining_seconds=lambda: 0.55)
+        failed = projector(platform, store).apply(left)
         assert failed <= {each.sequence_number for each in left}
         left = [each for each in left if each.sequence_number in failed]
         rounds += 1
     assert rounds > 1
-    assert [busy(world, who) for who in CUSTOMERS] == [[0], [0]]
+    assert [busy(platform, who) for who in CUSTOMERS] == [[0], [0]]
 
 
 @pytest.mark.parametrize("engine_name", CHOSEN)
 def test_real_streams_in_a_storm_make_the_alerts_that_quiet_ones_would_have_made(
     engine_name: str, request: pytest.FixtureRequest, dice: random.Random
 ) -> None:
-    world = World(engine_named(engine_name, request), streams=True)
+    platform = Platform(engine_named(engine_name, request), streams=True)
     payments = [
         payment(dice.uniform(0, 180), dice.choice(CUSTOMERS), amount=dice.choice((5, THRESHOLD)))
         for _ in range(40)
     ]
-    names = {physical: name for name, physical in world.tables.items()}
+    names = {physical: name for name, physical in platform.tables.items()}
     bus = FakeEvents()
     numbers = itertools.count()
 
     def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
         plan = seeded(f"storm-{next(numbers)}", rate=0.1, kills=0.02, kill_anywhere=True)
-        store = world.store_on(Faults(plan).attach(world.engine.dynamodb()))
+        store = platform.store_on(Faults(plan).attach(platform.engine.dynamodb()))
         records = [StreamRecord.of(raw, names) for raw in event["Records"]]
-        failed = projector(world, store, EventBus(bus)).apply(records)  # type: ignore[arg-type]
+        failed = projector(platform, store, EventBus(bus)).apply(records)  # type: ignore[arg-type]
         return batch_answer(records, failed)
 
-    tables = [world.tables["payments"], world.tables["alerts"]]
-    poller = StreamPoller(world.engine, tables, handler, seed=f"{dice.random()}", faults=STORMY)
+    tables = [platform.tables["payments"], platform.tables["alerts"]]
+    poller = StreamPoller(platform.engine, tables, handler, seed=f"{dice.random()}", faults=STORMY)
     with poller.running(workers=2):
         for each in dice.sample(payments, len(payments)):
-            world.put(each)
-            world.put(succeeded(each))
+            platform.put(each)
+            platform.put(succeeded(each))
     poller.drain(faults=QUIET)
     for who in CUSTOMERS:
-        assert busy(world, who) == expected_minutes([p for p in payments if p.customer_id == who])
-    rows = world.rows(Alert)
+        assert busy(platform, who) == expected_minutes(
+            [p for p in payments if p.customer_id == who]
+        )
+    rows = platform.rows(Alert)
     large = {row.entity_id for row in rows if row.type is AlertType.LARGE_TRANSACTION}
     assert large == {each.id for each in payments if each.amount == THRESHOLD}
     assert {json.loads(entry["Detail"])["id"] for entry in bus.taken} == {row.id for row in rows}
-    world.drop()
+    platform.drop()
 
 
 # ------------------------------------------------------------ one change, one rule
 
 
 def test_a_large_payment_is_one_alert_through_all_its_changes_however_they_come(
-    either_world: World, dice: random.Random
+    either_world: Platform, dice: random.Random
 ) -> None:
-    world = either_world
+    platform = either_world
     intent = payment(1, amount=THRESHOLD)
     paid = succeeded(intent)
     refunded = paid.model_copy(update={"version": 3, "amount_refunded": 5})
     records = [
-        record(world, None, intent),
-        record(world, intent, paid),
-        record(world, paid, refunded),
+        record(platform, None, intent),
+        record(platform, intent, paid),
+        record(platform, paid, refunded),
     ]
     small = payment(2, amount=THRESHOLD - 1)
-    records += [record(world, None, small), record(world, small, succeeded(small))]
+    records += [record(platform, None, small), record(platform, small, succeeded(small))]
     for outcome in at_once(
         *[
             lambda n=n: [
-                projector(world).apply(each) for each in shuffled(random.Random(n), records)
+                projector(platform).apply(each) for each in shuffled(random.Random(n), records)
             ]
             for n in (dice.randrange(10**6) for _ in range(2))
         ]
     ):
         assert not isinstance(outcome, Exception), outcome
         assert set(outcome) == {frozenset()}
-    (row,) = world.rows(Alert)
+    (row,) = platform.rows(Alert)
     assert (row.type, row.entity_id) == (AlertType.LARGE_TRANSACTION, intent.id)
     assert row.created_at == paid.updated_at
     assert row.detail["amount"] == THRESHOLD
 
 
 def test_a_customer_that_fails_three_times_is_an_alert_of_a_lock_out(
-    either_world: World,
+    either_world: Platform,
 ) -> None:
-    world = either_world
-    merchant = world.merchant()
-    customer_id = world.customer(merchant)
+    platform = either_world
+    merchant = platform.merchant()
+    customer_id = platform.customer(merchant)
 
     def stored() -> Any:
         key = {"id": {"S": customer_id}}
-        return world.client.get_item(TableName=world.tables["customers"], Key=key)["Item"]
+        return platform.client.get_item(TableName=platform.tables["customers"], Key=key)["Item"]
 
     steps = [stored()]
     for _ in range(3):
-        world.pay(merchant, customer_id=customer_id, payment_method="tok_declined")
+        platform.pay(merchant, customer_id=customer_id, payment_method="tok_declined")
         steps.append(stored())
     records = [
         StreamRecord("customers", Kind.MODIFY, f"c-{n}", steps[n], steps[n + 1]) for n in range(3)
     ]
     for _ in range(2):
-        assert projector(world).apply(records) == frozenset()
-    (row,) = world.rows(Alert)
-    assert (row.type, row.entity_id) == (AlertType.LOCK_OUT, customer_id)
+        assert projector(platform).apply(records) == frozenset()
+    (row,) = platform.rows(Alert)
+    assert (row.type, row.entity_id) == (AlertType.LOCKOUT, customer_id)
     assert row.merchant_id == merchant.id
     until = steps[-1]["locked_until"]["S"]
     assert row.detail == {"entity_type": "customer", "locked_until": until}
 
 
 def test_the_row_that_was_written_before_the_function_died_is_found_by_its_successor(
-    world: World,
+    platform: Platform,
 ) -> None:
-    records = [record(world, None, succeeded(payment(n, None, amount=THRESHOLD))) for n in range(3)]
-    client = Faults(at_call("PutItem", 2, Fault.ANSWER_LOST)).attach(world.engine.dynamodb())
-    store = world.store_on(client, remaining_seconds=lambda: 0.0)
-    (lost,) = projector(world, store).apply(records)
-    assert len(world.rows(Alert)) == 3
+    records = [
+        record(platform, None, succeeded(payment(n, None, amount=THRESHOLD))) for n in range(3)
+    ]
+    client = Faults(at_call("PutItem", 2, Fault.ANSWER_LOST)).attach(platform.engine.dynamodb())
+    store = platform.store_on(client, remaining_seconds=lambda: 0.0)
+    (lost,) = projector(platform, store).apply(records)
+    assert len(platform.rows(Alert)) == 3
     assert lost in {each.sequence_number for each in records}
-    assert projector(world).apply(records) == frozenset()
-    assert len(world.rows(Alert)) == 3
+    assert projector(platform).apply(records) == frozenset()
+    assert len(platform.rows(Alert)) == 3
 
 
 # ------------------------------------------------------------ telling of them
 
 
-def alerts_of(world: World, count: int) -> list[Alert]:
+def alerts_of(platform: Platform, count: int) -> list[Alert]:
     for number in range(count):
-        finding = Finding(
+        finding = AlertFacts(
             AlertType.OUT_OF_BAND if number % 2 else AlertType.LARGE_TRANSACTION,
             entity_type="payment",
             entity_id=f"pay_{number}",
@@ -360,17 +366,17 @@ def alerts_of(world: World, count: int) -> list[Alert]:
             detail={"amount": number},
             at=START + timedelta(seconds=number),
         )
-        record_finding(finding, AlertRepository(world.store))
-    return sorted(world.rows(Alert), key=lambda row: row.listed_at)
+        raise_alert(finding, AlertRepository(platform.store))
+    return sorted(platform.rows(Alert), key=lambda row: row.listed_at)
 
 
 def test_a_new_alert_becomes_an_event_as_the_api_shows_it_and_a_line_that_is_counted(
-    world: World, caplog: pytest.LogCaptureFixture
+    platform: Platform, caplog: pytest.LogCaptureFixture
 ) -> None:
     bus = FakeEvents()
-    rows = alerts_of(world, MAX_ENTRIES + 3)
-    records = [record(world, None, row) for row in rows] + [record(world, rows[0], rows[1])]
-    assert projector(world, bus=EventBus(bus)).apply(records) == frozenset()  # type: ignore[arg-type]
+    rows = alerts_of(platform, MAX_ENTRIES + 3)
+    records = [record(platform, None, row) for row in rows] + [record(platform, rows[0], rows[1])]
+    assert projector(platform, bus=EventBus(bus)).apply(records) == frozenset()  # type: ignore[arg-type]
     assert [json.loads(entry["Detail"]) for entry in bus.taken] == [
         AlertAnswer.of(row).model_dump(mode="json") for row in rows
     ]
@@ -380,34 +386,36 @@ def test_a_new_alert_becomes_an_event_as_the_api_shows_it_and_a_line_that_is_cou
 
 
 def test_what_the_bus_does_not_take_comes_again_and_makes_no_second_row(
-    world: World, caplog: pytest.LogCaptureFixture
+    platform: Platform, caplog: pytest.LogCaptureFixture
 ) -> None:
-    rows = alerts_of(world, 12)
-    records = [record(world, None, row) for row in rows]
+    rows = alerts_of(platform, 12)
+    records = [record(platform, None, row) for row in rows]
     bus = FakeEvents(available=False)
-    work = projector(world, bus=EventBus(bus))  # type: ignore[arg-type]
+    work = projector(platform, bus=EventBus(bus))  # type: ignore[arg-type]
     assert work.apply(records) == {each.sequence_number for each in records}
     bus.available, bus.refuses = True, lambda entry: "pay_11" in entry["Detail"]
     assert work.apply(records) == {records[11].sequence_number}
     bus.refuses = lambda _: False
     assert work.apply(records[11:]) == frozenset()
-    told = [json.loads(entry["Detail"])["id"] for entry in bus.taken]
-    assert sorted(told) == sorted(row.id for row in rows)
+    reported = [json.loads(entry["Detail"])["id"] for entry in bus.taken]
+    assert sorted(reported) == sorted(row.id for row in rows)
     assert caplog.messages.count(ALERT_RAISED) == len(rows)
-    assert len(world.rows(Alert)) == 12
+    assert len(platform.rows(Alert)) == 12
 
 
-def test_an_event_reaches_a_rule_of_the_default_bus(world: World, ministack_engine: Engine) -> None:
+def test_an_event_reaches_a_rule_of_the_default_bus(
+    platform: Platform, ministack_engine: Engine
+) -> None:
     events, sqs = ministack_engine.client("events"), ministack_engine.client("sqs")
-    queue_url = sqs.create_queue(QueueName=world.tables["alerts"])["QueueUrl"]
+    queue_url = sqs.create_queue(QueueName=platform.tables["alerts"])["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])["Attributes"]
     pattern = json.dumps({"source": ["payments"], "detail-type": ["out_of_band"]})
-    name = world.tables["alerts"]
+    name = platform.tables["alerts"]
     events.put_rule(Name=name, EventPattern=pattern)
     events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": arn["QueueArn"]}])
-    rows = alerts_of(world, 2)
-    work = projector(world, bus=EventBus(events))
-    assert work.apply([record(world, None, row) for row in rows]) == frozenset()
+    rows = alerts_of(platform, 2)
+    work = projector(platform, bus=EventBus(events))
+    assert work.apply([record(platform, None, row) for row in rows]) == frozenset()
     answer = sqs.receive_message(QueueUrl=queue_url, WaitTimeSeconds=5, MaxNumberOfMessages=10)
     (message,) = answer["Messages"]
     event = json.loads(message["Body"])

@@ -26,12 +26,12 @@ from runtime.domain.canonical import canonical_json
 from runtime.models.alert import Alert
 from runtime.models.audit import AuditRow, EntityType
 from runtime.models.change import AUDIT_TAMPERED
-from runtime.services.audit_archiving import FORGED, ArchiveDesk, archive_rows, close
+from runtime.services.audit_archiving import FORGED, ArchiveDependencies, archive_rows, close
 from runtime.services.stream_records import Kind, StreamRecord
 from tests.support.audit_stage import AuditStage
 from tests.support.engines import Engine
 from tests.support.streams import SourceSettings, StreamFaults, StreamPoller
-from tests.support.world import World, at_once
+from tests.support.world import Platform, at_once
 
 ARRIVED = datetime(2026, 3, 14, 8, 59, tzinfo=UTC)
 
@@ -42,10 +42,10 @@ def audit(ministack_engine: Engine) -> AuditStage:
 
 
 @pytest.fixture
-def streaming(engine: Engine) -> Iterator[World]:
-    world = World(engine, streams=True)
-    yield world
-    world.drop()
+def streaming(engine: Engine) -> Iterator[Platform]:
+    platform = Platform(engine, streams=True)
+    yield platform
+    platform.drop()
 
 
 def row(version: int = 1, entity: str = "acc_a", previous: str = GENESIS, **more: Any) -> AuditRow:
@@ -71,13 +71,13 @@ def row(version: int = 1, entity: str = "acc_a", previous: str = GENESIS, **more
 
 
 def record(
-    world: World,
+    platform: Platform,
     number: int,
     new: AuditRow | None,
     old: AuditRow | None = None,
     arrived: datetime = ARRIVED,
 ) -> StreamRecord:
-    to_item = world.store.codec.to_item
+    to_item = platform.store.codec.to_item
     kind = Kind.INSERT if old is None else Kind.REMOVE if new is None else Kind.MODIFY
     sequence = f"{number:021d}"
     moment = {"SequenceNumber": sequence, "ApproximateCreationDateTime": arrived.timestamp()}
@@ -85,18 +85,18 @@ def record(
     return StreamRecord("audit_log", kind, sequence, images[0], images[1], {"dynamodb": moment})
 
 
-def batch(world: World, first: int, count: int, **more: Any) -> list[StreamRecord]:
-    return [record(world, n, row(n), **more) for n in range(first, first + count)]
+def batch(platform: Platform, first: int, count: int, **more: Any) -> list[StreamRecord]:
+    return [record(platform, n, row(n), **more) for n in range(first, first + count)]
 
 
 def archived(audit: AuditStage) -> list[AuditRow]:
     """All rows of all segments, each of which must be what its name says."""
     found = []
     for name, body in audit.segments().items():
-        told = read_segment_name(name)
-        assert told is not None
+        reported = read_segment_name(name)
+        assert reported is not None
         lines = body.decode().splitlines()
-        assert segment_name(told.day, name.split("/")[2][:40], len(lines), body) == name
+        assert segment_name(reported.day, name.split("/")[2][:40], len(lines), body) == name
         for line in lines:
             assert canonical_json(json.loads(line)).decode() == line
             read = AuditRow.model_validate_json(line)
@@ -124,38 +124,38 @@ def must_be_whole(audit: AuditStage) -> None:
 
 
 def test_a_batch_becomes_one_segment_of_its_rows_as_canonical_lines(
-    world: World, audit: AuditStage
+    platform: Platform, audit: AuditStage
 ) -> None:
     rows = [row(1), row(2), row(1, "acc_b")]
-    records = [record(world, number, each) for number, each in enumerate(rows, start=5)]
-    assert archive_rows(records, audit.desk(world)) == frozenset()
+    records = [record(platform, number, each) for number, each in enumerate(rows, start=5)]
+    assert archive_rows(records, audit.deps(platform)) == frozenset()
     assert archived(audit) == rows
     ((name, _),) = audit.segments().items()
     assert name.startswith("rows/2026-03-14/" + "5".zfill(40) + "-00003-")
 
 
 def test_a_batch_that_comes_again_or_twice_at_once_is_there_once(
-    world: World, audit: AuditStage
+    platform: Platform, audit: AuditStage
 ) -> None:
-    records = batch(world, 1, 5)
-    at_once(*[lambda: archive_rows(records, audit.desk(world)) for _ in range(4)])
-    assert archive_rows(records, audit.desk(world)) == frozenset()
+    records = batch(platform, 1, 5)
+    at_once(*[lambda: archive_rows(records, audit.deps(platform)) for _ in range(4)])
+    assert archive_rows(records, audit.deps(platform)) == frozenset()
     assert len(archived(audit)) == 5
     (version,) = audit.archive.versions("rows/")
     assert not version.is_marker
 
 
 def test_a_segment_that_cannot_be_written_brings_all_of_its_batch_again(
-    world: World, audit: AuditStage
+    platform: Platform, audit: AuditStage
 ) -> None:
     lost = AuditStage(audit.s3, audit.kms, "no-such-bucket", audit.key_arn)
-    records = batch(world, 1, 3)
-    failed = archive_rows(records, lost.desk(world))
+    records = batch(platform, 1, 3)
+    failed = archive_rows(records, lost.deps(platform))
     assert failed == {each.sequence_number for each in records}
 
 
-def test_nobody_can_delete_what_was_archived(world: World, audit: AuditStage) -> None:
-    archive_rows(batch(world, 1, 1), audit.desk(world))
+def test_nobody_can_delete_what_was_archived(platform: Platform, audit: AuditStage) -> None:
+    archive_rows(batch(platform, 1, 1), audit.deps(platform))
     (version,) = audit.archive.versions("rows/")
     with pytest.raises(ClientError, match="AccessDenied"):
         audit.s3.delete_object(Bucket=audit.bucket, Key=version.key, VersionId=version.version_id)
@@ -163,7 +163,7 @@ def test_nobody_can_delete_what_was_archived(world: World, audit: AuditStage) ->
 
 
 def test_what_the_stream_of_a_real_table_tells_is_archived_through_storms(
-    streaming: World, audit: AuditStage
+    streaming: Platform, audit: AuditStage
 ) -> None:
     dice = random.Random("archive")
     rows = [row(version, f"acc_{n}") for n in range(8) for version in range(1, 6)]
@@ -172,9 +172,9 @@ def test_what_the_stream_of_a_real_table_tells_is_archived_through_storms(
         streaming.put(each)
 
     def handler(event: dict[str, Any], _: Any) -> dict[str, Any]:
-        desk = audit.desk(streaming, clock=lambda: datetime.now(UTC))
+        deps = audit.deps(streaming, clock=lambda: datetime.now(UTC))
         records = [_as_handled(raw) for raw in event["Records"]]
-        failed = archive_rows(records, desk)
+        failed = archive_rows(records, deps)
         first = next((r.sequence_number for r in records if r.sequence_number in failed), None)
         items = [] if first is None else [{"itemIdentifier": first}]
         return {"batchItemFailures": items}
@@ -191,7 +191,7 @@ def test_what_the_stream_of_a_real_table_tells_is_archived_through_storms(
     found = {(each.entity_id, each.sequence): each for each in archived(audit)}
     assert found == {(each.entity_id, each.sequence): each for each in rows}
     assert streaming.rows(Alert) == []
-    close(audit.desk(streaming, clock=lambda: datetime.now(UTC)))
+    close(audit.deps(streaming, clock=lambda: datetime.now(UTC)))
     must_be_whole(audit)
 
 
@@ -206,17 +206,17 @@ def _as_handled(raw: dict[str, Any]) -> StreamRecord:
 
 
 def test_a_row_that_is_changed_or_deleted_rings_once_with_its_place(
-    world: World, audit: AuditStage, caplog: pytest.LogCaptureFixture
+    platform: Platform, audit: AuditStage, caplog: pytest.LogCaptureFixture
 ) -> None:
     edited = row(2).model_copy(update={"user_id": "nobody"})
     records = [
-        record(world, 1, row(1)),
-        record(world, 2, edited, old=row(2)),
-        record(world, 3, None, old=row(3, "acc_b")),
+        record(platform, 1, row(1)),
+        record(platform, 2, edited, old=row(2)),
+        record(platform, 3, None, old=row(3, "acc_b")),
     ]
     for _ in range(2):
-        assert archive_rows(records, audit.desk(world)) == frozenset()
-    alerts = sorted(world.rows(Alert), key=lambda each: each.entity_id)
+        assert archive_rows(records, audit.deps(platform)) == frozenset()
+    alerts = sorted(platform.rows(Alert), key=lambda each: each.entity_id)
     assert [(a.entity_id, a.detail["sequence"], a.detail["kind"]) for a in alerts] == [
         ("acc_a", version_key(2), "MODIFY"),
         ("acc_b", version_key(3), "REMOVE"),
@@ -227,32 +227,34 @@ def test_a_row_that_is_changed_or_deleted_rings_once_with_its_place(
 
 
 def test_a_row_that_no_projector_made_is_archived_as_it_is_and_rings(
-    world: World, audit: AuditStage
+    platform: Platform, audit: AuditStage
 ) -> None:
     forged = row(1).model_copy(update={"user_id": "nobody"})
     nonsense = {"entity_id": {"S": "acc_b"}, "sequence": {"S": "x"}, "more": {"N": "1"}}
-    records = [record(world, 1, forged)]
+    records = [record(platform, 1, forged)]
     raw = {"dynamodb": {"ApproximateCreationDateTime": ARRIVED.timestamp()}}
     records.append(StreamRecord("audit_log", Kind.INSERT, "2".zfill(21), None, nonsense, raw))
-    assert archive_rows(records, audit.desk(world)) == frozenset()
+    assert archive_rows(records, audit.deps(platform)) == frozenset()
     ((_, body),) = audit.segments().items()
     first, second = map(json.loads, body.splitlines())
     assert AuditRow(**first) == forged
     assert second == {"unreadable": nonsense}
-    assert {(a.entity_id, a.detail["kind"]) for a in world.rows(Alert)} == {
+    assert {(a.entity_id, a.detail["kind"]) for a in platform.rows(Alert)} == {
         ("acc_a", FORGED),
         ("acc_b", FORGED),
     }
 
 
-def test_what_could_not_be_rung_for_comes_again_alone(world: World, audit: AuditStage) -> None:
+def test_what_could_not_be_rung_for_comes_again_alone(
+    platform: Platform, audit: AuditStage
+) -> None:
     class Broken:
         def record(self, _: Alert) -> bool:
             raise RuntimeError("no table")
 
-    desk = audit.desk(world)
-    broken = ArchiveDesk(**{**desk.__dict__, "alerts": Broken()})
-    records = [record(world, 1, row(1)), record(world, 2, None, old=row(2))]
+    deps = audit.deps(platform)
+    broken = ArchiveDependencies(**{**deps.__dict__, "alerts": Broken()})
+    records = [record(platform, 1, row(1)), record(platform, 2, None, old=row(2))]
     assert archive_rows(records, broken) == {records[1].sequence_number}
     assert archived(audit) == [row(1)]
 
@@ -261,93 +263,95 @@ def test_what_could_not_be_rung_for_comes_again_alone(world: World, audit: Audit
 
 
 def test_a_run_signs_all_that_no_root_covers_and_the_next_one_only_what_is_new(
-    world: World, audit: AuditStage
+    platform: Platform, audit: AuditStage
 ) -> None:
-    desk = audit.desk(world)
-    nothing = close(desk)
+    deps = audit.deps(platform)
+    nothing = close(deps)
     assert (nothing.roots, nothing.last_number, nothing.complete) == (0, 0, True)
-    archive_rows(batch(world, 1, 3), desk)
-    archive_rows(batch(world, 4, 2), desk)
-    first = close(desk)
+    archive_rows(batch(platform, 1, 3), deps)
+    archive_rows(batch(platform, 4, 2), deps)
+    first = close(deps)
     assert (first.roots, first.segments, first.rows) == (1, 2, 5)
-    assert close(desk).roots == 0
-    world.clock.advance(3600)
-    archive_rows(batch(world, 6, 1), desk)
-    second = close(desk)
+    assert close(deps).roots == 0
+    platform.clock.advance(3600)
+    archive_rows(batch(platform, 6, 1), deps)
+    second = close(deps)
     assert (second.roots, second.segments, second.rows, second.last_number) == (1, 1, 1, 2)
     assert [root.statement.day for root in audit.roots()] == ["2026-03-14"] * 2
     must_be_whole(audit)
 
 
 def test_a_segment_that_comes_late_is_covered_although_later_ones_were_before(
-    world: World, audit: AuditStage
+    platform: Platform, audit: AuditStage
 ) -> None:
-    desk = audit.desk(world)
-    archive_rows(batch(world, 50, 1), desk)
-    close(desk)
-    world.clock.advance(23 * 3600)
-    archive_rows(batch(world, 7, 1), desk)  # of the day before, and of an earlier place
-    archive_rows(batch(world, 90, 1, arrived=ARRIVED + timedelta(hours=23)), desk)
-    assert close(desk).segments == 2
+    deps = audit.deps(platform)
+    archive_rows(batch(platform, 50, 1), deps)
+    close(deps)
+    platform.clock.advance(23 * 3600)
+    archive_rows(batch(platform, 7, 1), deps)  # of the day before, and of an earlier place
+    archive_rows(batch(platform, 90, 1, arrived=ARRIVED + timedelta(hours=23)), deps)
+    assert close(deps).segments == 2
     must_be_whole(audit)
 
 
 def test_what_a_person_gives_again_weeks_later_is_covered_too(
-    world: World, audit: AuditStage
+    platform: Platform, audit: AuditStage
 ) -> None:
-    desk = audit.desk(world)
-    archive_rows(batch(world, 50, 1), desk)
-    close(desk)
+    deps = audit.deps(platform)
+    archive_rows(batch(platform, 50, 1), deps)
+    close(deps)
     for _ in range(20):
-        world.clock.advance(86_400)
-        close(desk)
-    archive_rows(batch(world, 7, 1), desk)
-    assert close(desk).segments == 1
+        platform.clock.advance(86_400)
+        close(deps)
+    archive_rows(batch(platform, 7, 1), deps)
+    assert close(deps).segments == 1
     must_be_whole(audit)
 
 
 def test_more_segments_than_one_root_takes_are_closed_in_the_next_ones(
-    world: World, audit: AuditStage
+    platform: Platform, audit: AuditStage
 ) -> None:
-    desk = audit.desk(world, max_segments=3)
+    deps = audit.deps(platform, max_segments=3)
     for day in range(10):
         arrived = ARRIVED + timedelta(days=day)
-        world.clock.set(arrived)
-        archive_rows(batch(world, 10 * day + 1, 1, arrived=arrived), desk)
-    world.clock.set(ARRIVED + timedelta(days=30))
-    report = close(desk)
+        platform.clock.set(arrived)
+        archive_rows(batch(platform, 10 * day + 1, 1, arrived=arrived), deps)
+    platform.clock.set(ARRIVED + timedelta(days=30))
+    report = close(deps)
     assert (report.roots, report.segments, report.complete) == (4, 10, True)
     must_be_whole(audit)
 
 
 def test_a_run_that_has_no_time_left_is_gone_on_with_by_the_next(
-    world: World, audit: AuditStage
+    platform: Platform, audit: AuditStage
 ) -> None:
     for number in range(1, 6):
         arrived = ARRIVED + timedelta(days=number)
-        world.clock.set(arrived)
-        archive_rows(batch(world, number, 1, arrived=arrived), audit.desk(world))
-    world.clock.set(ARRIVED + timedelta(days=40))
+        platform.clock.set(arrived)
+        archive_rows(batch(platform, number, 1, arrived=arrived), audit.deps(platform))
+    platform.clock.set(ARRIVED + timedelta(days=40))
     calls = iter([False, False, True])
-    report = close(audit.desk(world, must_stop=lambda: next(calls), max_segments=2))
+    report = close(audit.deps(platform, must_stop=lambda: next(calls), max_segments=2))
     assert (report.roots, report.segments, report.complete) == (2, 4, False)
-    assert close(audit.desk(world, must_stop=lambda: True)).complete is False
-    assert close(audit.desk(world)).segments == 1
+    assert close(audit.deps(platform, must_stop=lambda: True)).complete is False
+    assert close(audit.deps(platform)).segments == 1
     must_be_whole(audit)
 
 
-def test_runs_at_once_make_one_root_of_each_number(world: World, audit: AuditStage) -> None:
+def test_runs_at_once_make_one_root_of_each_number(platform: Platform, audit: AuditStage) -> None:
     for number in range(1, 9):
-        archive_rows(batch(world, number, 1), audit.desk(world))
-    reports = at_once(*[lambda: close(audit.desk(world, max_segments=3)) for _ in range(4)])
+        archive_rows(batch(platform, number, 1), audit.deps(platform))
+    reports = at_once(*[lambda: close(audit.deps(platform, max_segments=3)) for _ in range(4)])
     assert not [report for report in reports if isinstance(report, Exception)]
     assert sum(report.segments for report in reports) == 8  # type: ignore[union-attr]
     assert len(list(audit.archive.versions("roots/"))) == len(audit.roots())
     must_be_whole(audit)
 
 
-def test_a_run_that_dies_around_its_put_leaves_one_root(world: World, audit: AuditStage) -> None:
-    archive_rows(batch(world, 1, 2), audit.desk(world))
+def test_a_run_that_dies_around_its_put_leaves_one_root(
+    platform: Platform, audit: AuditStage
+) -> None:
+    archive_rows(batch(platform, 1, 2), audit.deps(platform))
 
     class Dying:
         """The archive, whose run ends before or after the root was put."""
@@ -365,7 +369,7 @@ def test_a_run_that_dies_around_its_put_leaves_one_root(world: World, audit: Aud
 
     for after in (False, True):
         with pytest.raises(RuntimeError, match="killed"):
-            close(audit.desk(world, archive=Dying(after=after)))
-    assert close(audit.desk(world)).roots == 0
+            close(audit.deps(platform, archive=Dying(after=after)))
+    assert close(audit.deps(platform)).roots == 0
     assert len(audit.roots()) == 1
     must_be_whole(audit)

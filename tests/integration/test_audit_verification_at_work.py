@@ -15,14 +15,14 @@ from runtime.models.account import Account
 from runtime.models.audit import ROWS_PREFIX
 from runtime.services import audit_verification
 from runtime.services.audit_verification import Phase
-from tests.support.audit_rows import audit_projection, next_version, told
-from tests.support.auditor import Auditor
+from tests.support.audit_rows import audit_projection, next_version, reported
+from tests.support.auditor import AuditHarness
 
 
 class WatchedArchive(AuditArchive):
     """An archive that knows what was read of it; `then` happens once, after a listing of rows."""
 
-    def __init__(self, auditor: Auditor, then: Callable[[], Any] = lambda: None) -> None:
+    def __init__(self, auditor: AuditHarness, then: Callable[[], Any] = lambda: None) -> None:
         super().__init__(auditor.stage.s3, auditor.stage.bucket)
         self.listed: list[str] = []
         self.read: list[str] = []
@@ -51,7 +51,7 @@ def when(phase: Phase, then: Callable[[], Any]) -> Callable[[Phase, int], None]:
     return progress
 
 
-def test_an_archive_that_is_closed_while_it_is_read_holds(auditor: Auditor) -> None:
+def test_an_archive_that_is_closed_while_it_is_read_holds(auditor: AuditHarness) -> None:
     auditor.account()
     auditor.close()
 
@@ -65,32 +65,32 @@ def test_an_archive_that_is_closed_while_it_is_read_holds(auditor: Auditor) -> N
 
 
 def test_however_many_appear_between_two_scans_each_is_looked_at_again(
-    auditor: Auditor, monkeypatch: pytest.MonkeyPatch
+    auditor: AuditHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(audit_verification, "LOOKED_AT_TOGETHER", 2)
     states = [auditor.account() for _ in range(5)]
     for state in states:
-        auditor.world.delete(state)
+        auditor.platform.delete(state)
     # Rows are read after the entities: these have come, and their rows, in between.
     appear = when(Phase.ROWS, lambda: [auditor.store(state) for state in states])
     assert auditor.verify(progress=appear).findings == ()
 
 
-def test_what_is_looked_at_again_has_the_whole_patience_to_come(auditor: Auditor) -> None:
-    world, state = auditor.world, auditor.account()
+def test_what_is_looked_at_again_has_the_whole_patience_to_come(auditor: AuditHarness) -> None:
+    platform, state = auditor.platform, auditor.account()
     later = next_version(state, status="inactive")
     auditor.store(later)
-    began = world.clock()
+    began = platform.clock()
 
     def late(_: float) -> None:
-        if world.clock() - began > timedelta(seconds=5):
-            audit_projection(world)([told(world, state, later)])
+        if platform.clock() - began > timedelta(seconds=5):
+            audit_projection(platform)([reported(platform, state, later)])
             auditor.archive(auditor.chain(state.id)[1:])
 
     assert auditor.verify(sleep=late).findings == ()
 
 
-def test_a_busy_entity_of_which_no_row_tells_any_more_is_found(auditor: Auditor) -> None:
+def test_a_busy_entity_of_which_no_row_tells_any_more_is_found(auditor: AuditHarness) -> None:
     states = [auditor.account()]
 
     def change(_: float) -> None:
@@ -103,8 +103,8 @@ def test_a_busy_entity_of_which_no_row_tells_any_more_is_found(auditor: Auditor)
     assert "no row tells it as it is" in finding.reason
 
 
-def test_a_busy_entity_whose_rows_come_late_is_no_finding(auditor: Auditor) -> None:
-    world, states = auditor.world, [auditor.account()]
+def test_a_busy_entity_whose_rows_come_late_is_no_finding(auditor: AuditHarness) -> None:
+    platform, states = auditor.platform, [auditor.account()]
 
     def change() -> None:
         states.append(next_version(states[-1]))
@@ -112,7 +112,7 @@ def test_a_busy_entity_whose_rows_come_late_is_no_finding(auditor: Auditor) -> N
 
     def change_and_tell_the_one_before(_: float) -> None:
         change()
-        audit_projection(world)([told(world, states[-3], states[-2])])
+        audit_projection(platform)([reported(platform, states[-3], states[-2])])
         auditor.archive(auditor.chain(states[0].id)[-1:])
 
     change()
@@ -122,25 +122,25 @@ def test_a_busy_entity_whose_rows_come_late_is_no_finding(auditor: Auditor) -> N
 # -------------------------------------------------------------------- changes from outside
 
 
-def told_outside(auditor: Auditor, old: Account, new: Account | None) -> None:
+def told_outside(auditor: AuditHarness, old: Account, new: Account | None) -> None:
     """As the stream tells a change by hand, an hour later."""
-    auditor.world.clock.advance(3600)
-    audit_projection(auditor.world)([told(auditor.world, old, new)])
+    auditor.platform.clock.advance(3600)
+    audit_projection(auditor.platform)([reported(auditor.platform, old, new)])
     auditor.archive(auditor.chain(old.id)[-1:])
 
 
-def test_a_change_from_outside_that_was_told_holds(either_auditor: Auditor) -> None:
+def test_a_change_from_outside_that_was_told_holds(either_auditor: AuditHarness) -> None:
     auditor = either_auditor
     edited = (state := auditor.account()).model_copy(update={"status": "inactive"})
     auditor.store(edited)
     told_outside(auditor, state, edited)
     told_outside(auditor, gone := auditor.account(), None)
-    auditor.world.delete(gone)
+    auditor.platform.delete(gone)
     assert auditor.found() == []
 
 
 def test_a_change_from_outside_that_nobody_was_alerted_to_is_found(
-    either_auditor: Auditor,
+    either_auditor: AuditHarness,
 ) -> None:
     auditor = either_auditor
     last = auditor.chain(auditor.account().id)[-1]
@@ -157,7 +157,7 @@ def test_a_change_from_outside_that_nobody_was_alerted_to_is_found(
     invented = {"entity_id": "acc_ghost", "sequence": outside_key(0, "99999"), "version": 0}
     ghost = sealed(forged.model_copy(update={**invented, "prev_hash": GENESIS, "image_hash": ""}))
     for row in (forged, ghost):
-        auditor.world.put(row)
+        auditor.platform.put(row)
     auditor.archive([forged, ghost])
     findings = auditor.verify().findings
     assert {(f.subject, f.position, f.sequence) for f in findings} == {
@@ -168,7 +168,7 @@ def test_a_change_from_outside_that_nobody_was_alerted_to_is_found(
 
 
 def test_an_entity_that_was_put_back_after_a_told_change_from_outside_is_found(
-    auditor: Auditor,
+    auditor: AuditHarness,
 ) -> None:
     edited = (state := auditor.account()).model_copy(update={"status": "inactive"})
     told_outside(auditor, state, edited)
@@ -180,10 +180,10 @@ def test_an_entity_that_was_put_back_after_a_told_change_from_outside_is_found(
 # -------------------------------------------------------------------- how much is read
 
 
-def test_a_second_look_lists_only_the_days_that_may_have_changed(auditor: Auditor) -> None:
+def test_a_second_look_lists_only_the_days_that_may_have_changed(auditor: AuditHarness) -> None:
     state = auditor.account(archive=False)
     archive = WatchedArchive(auditor)
-    today = auditor.world.clock().date()
+    today = auditor.platform.clock().date()
 
     def come(_: float) -> None:
         auditor.archive(auditor.chain(state.id))
@@ -194,11 +194,11 @@ def test_a_second_look_lists_only_the_days_that_may_have_changed(auditor: Audito
     assert set(archive.listed[2:]) == days
 
 
-def test_of_one_entity_no_segment_is_read_that_is_older_than_it(auditor: Auditor) -> None:
+def test_of_one_entity_no_segment_is_read_that_is_older_than_it(auditor: AuditHarness) -> None:
     auditor.account()
     auditor.close()
     (old,) = auditor.stage.segments()
-    auditor.world.clock.advance(3 * 86_400)
+    auditor.platform.clock.advance(3 * 86_400)
     state = auditor.account({}, {}, {})
     (new,) = set(auditor.stage.segments()) - {old}
     archive = WatchedArchive(auditor)

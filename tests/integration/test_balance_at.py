@@ -9,73 +9,73 @@ import pytest
 
 from runtime.contract.accounts import BalanceAnswer, BalanceQuery
 from runtime.domain.hot_accounts import is_debit_shard
-from runtime.domain.instants import to_datetime, to_instant
+from runtime.domain.instants import to_datetime, to_timestamp
 from runtime.domain.ledger import receivable_account
 from runtime.models.entry import Entry
 from runtime.repositories.accounts import AccountRepository
 from runtime.repositories.entries import EntryRepository
-from runtime.repositories.folding import FoldRepository
+from runtime.repositories.folding import ShardRepository
 from runtime.services import balance_queries
 from runtime.services.balance_queries import BalanceReads, get_balance
 from stacks import permissions
 from tests.support.engines import Engine
-from tests.support.ledger_world import LedgerWorld
-from tests.support.rights import hold_to
+from tests.support.ledger_world import LedgerPlatform
+from tests.support.rights import restrict_to
 
 SECOND = timedelta(seconds=1)
 
 
 @pytest.fixture
-def ledger(engine: Engine) -> Iterator[LedgerWorld]:
-    ledger = LedgerWorld(engine, seed="moments")
+def ledger(engine: Engine) -> Iterator[LedgerPlatform]:
+    ledger = LedgerPlatform(engine, seed="moments")
     yield ledger
-    ledger.world.drop()
+    ledger.platform.drop()
 
 
-def reads(ledger: LedgerWorld) -> BalanceReads:
-    client = ledger.world.engine.dynamodb()
-    hold_to(client, permissions.QUERY, ledger.world.tables)
-    store = ledger.world.store_on(client)
-    return BalanceReads(AccountRepository(store), FoldRepository(store), EntryRepository(store))
+def reads(ledger: LedgerPlatform) -> BalanceReads:
+    client = ledger.platform.engine.dynamodb()
+    restrict_to(client, permissions.QUERY, ledger.platform.tables)
+    store = ledger.platform.store_on(client)
+    return BalanceReads(AccountRepository(store), ShardRepository(store), EntryRepository(store))
 
 
-def balance_at(ledger: LedgerWorld, account_id: str, at: str) -> BalanceAnswer:
-    call = ledger.world.call(None, operator=True)
+def balance_at(ledger: LedgerPlatform, account_id: str, at: str) -> BalanceAnswer:
+    call = ledger.platform.call(None, operator=True)
     return get_balance(account_id, BalanceQuery(at=at), call, reads(ledger))
 
 
 def test_every_moment_of_an_account_has_the_balance_of_its_statement(
-    ledger: LedgerWorld, monkeypatch: pytest.MonkeyPatch
+    ledger: LedgerPlatform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(balance_queries, "SEARCHED_LINES", 2)
     alice, bob = ledger.open(opening=1_000), ledger.open()
     for amount in range(1, 8):
         ledger.calm.send(ledger.order(alice, bob, amount))
-        ledger.world.clock.advance(90)
+        ledger.platform.clock.advance(90)
     ledger.poller.drain()
-    rows = [row for row in ledger.world.rows(Entry) if row.account_id == alice]
+    rows = [row for row in ledger.platform.rows(Entry) if row.account_id == alice]
     entries = sorted(rows, key=lambda row: row.sequence)
     assert len(entries) == 8
     for entry in entries:
         found = balance_at(ledger, alice, entry.created_at)
         assert (found.balance, found.sequence) == (entry.balance_after, entry.sequence)
     first = to_datetime(entries[0].created_at)
-    before = balance_at(ledger, alice, to_instant(first - SECOND))
+    before = balance_at(ledger, alice, to_timestamp(first - SECOND))
     assert (before.balance, before.sequence) == (0, None)
 
 
 def test_a_hot_accounts_balance_is_what_was_posted_to_its_rows_until_then(
-    ledger: LedgerWorld, monkeypatch: pytest.MonkeyPatch
+    ledger: LedgerPlatform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(balance_queries, "ADDED_PAGE", 2)
-    world, merchant = ledger.world, ledger.merchant
+    platform, merchant = ledger.platform, ledger.merchant
     receivable = receivable_account(merchant.id, "USD")
     for n in range(6):
-        payment = world.paid(merchant, amount=1_000 + n)
-        world.clock.advance(90)
-        world.operate(merchant, payment, "refund", amount=10 + n)
+        payment = platform.paid(merchant, amount=1_000 + n)
+        platform.clock.advance(90)
+        platform.operate(merchant, payment, "refund", amount=10 + n)
     ledger.poller.drain()
-    entries = [row for row in world.rows(Entry) if row.account_id == receivable]
+    entries = [row for row in platform.rows(Entry) if row.account_id == receivable]
     shards = {row.account_shard.partition("#")[2] for row in entries}
     assert {is_debit_shard(shard) for shard in shards} == {True, False}
     assert len(shards) > 2, "captures and refunds are spread by their ids"
@@ -85,5 +85,5 @@ def test_a_hot_accounts_balance_is_what_was_posted_to_its_rows_until_then(
         expected = sum(row.amount for row in entries if row.created_at <= moment)
         found = balance_at(ledger, receivable, moment)
         assert (found.balance, found.sequence) == (expected, None), moment
-    before = to_instant(to_datetime(moments[0]) - SECOND)
+    before = to_timestamp(to_datetime(moments[0]) - SECOND)
     assert balance_at(ledger, receivable, before).balance == 0

@@ -18,24 +18,24 @@ from runtime.models.entry import Entry
 from runtime.models.merchant import MerchantProfile
 from runtime.models.transfer import Transfer
 from runtime.repositories.accounts import AccountRepository
-from runtime.repositories.books import Books
+from runtime.repositories.books import VerificationReads
 from runtime.repositories.entries import EntryRepository
-from runtime.repositories.folding import FoldRepository
+from runtime.repositories.folding import ShardRepository
 from runtime.repositories.store import Store
 from runtime.repositories.transfers import TransferRepository
 from runtime.services.balances_check import BalancesDependencies, BalancesReport, check_balances
-from runtime.services.folding_projection import FoldingProjection
+from runtime.services.folding_projection import ShardProjection
 from tests.support.engines import Engine
 from tests.support.fakes import ParkingLot
 from tests.support.faults import Faults, ProcessKilled, seeded
-from tests.support.ledger_world import LedgerWorld
+from tests.support.ledger_world import LedgerPlatform
 
 
 @dataclass
 class Losses:
     """A ledger whose stream can lose all records of transfers."""
 
-    ledger: LedgerWorld
+    ledger: LedgerPlatform
     losing: bool = False
     tables: tuple[str, ...] = ("transfers",)
     kept: list[dict[str, Any]] = field(default_factory=list)
@@ -45,7 +45,7 @@ class Losses:
 
         def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             source = event["Records"][0]["eventSourceARN"]
-            lost = (self.ledger.world.tables[name] for name in self.tables)
+            lost = (self.ledger.platform.tables[name] for name in self.tables)
             if self.losing and any(f"table/{name}/" in source for name in lost):
                 return {"batchItemFailures": []}
             return deliver(event, context)
@@ -58,54 +58,54 @@ class Losses:
 
     def sell(self, *amounts: int) -> set[str]:
         """Sales of these amounts; the ids of their postings."""
-        before = {row.id for row in self.ledger.world.rows(Transfer)}
+        before = {row.id for row in self.ledger.platform.rows(Transfer)}
         for amount in amounts:
-            self.ledger.world.paid(self.merchant, amount=amount)
+            self.ledger.platform.paid(self.merchant, amount=amount)
         self.ledger.poller.drain()
-        return {row.id for row in self.ledger.world.rows(Transfer)} - before
+        return {row.id for row in self.ledger.platform.rows(Transfer)} - before
 
     def lose(self, *amounts: int) -> set[str]:
         """Sales that the stream never tells of, all older than the cut."""
         self.losing = True
         lost = self.sell(*amounts)
         self.losing = False
-        self.ledger.world.clock.advance(3_600)
+        self.ledger.platform.clock.advance(3_600)
         return lost
 
-    def desk(self, store: Store | None = None) -> BalancesDependencies:
-        store, outside = store or self.ledger.world.store, self.ledger.world.outside
-        folds = FoldRepository(store)
-        folding = FoldingProjection(
-            folds, AccountRepository(store), outside.now, lambda: "rbd_test", ParkingLot()
+    def deps(self, store: Store | None = None) -> BalancesDependencies:
+        store, outside = store or self.ledger.platform.store, self.ledger.platform.outside
+        shard_rows = ShardRepository(store)
+        folding = ShardProjection(
+            shard_rows, AccountRepository(store), outside.now, lambda: "rbd_test", ParkingLot()
         )
         return BalancesDependencies(
-            books=Books(store, segments=2, scan_page=4),
+            books=VerificationReads(store, segments=2, scan_page=4),
             transfers=TransferRepository(store),
-            folds=folds,
+            shard_rows=shard_rows,
             folding=folding,
             entries=EntryRepository(store),
             outside=outside,
         )
 
     def check(self, *, repair: bool = False) -> BalancesReport:
-        return check_balances(self.desk(), repair=repair)
+        return check_balances(self.deps(), repair=repair)
 
     def balance(self) -> int:
         name = receivable_account(self.merchant.id, "USD")
-        return sum(row.balance for row in self.ledger.world.rows(Account) if row.id == name)
+        return sum(row.balance for row in self.ledger.platform.rows(Account) if row.id == name)
 
 
 @pytest.fixture
 def losses(engine: Engine, dice: Random) -> Iterator[Losses]:
-    ledger = LedgerWorld(engine, str(dice.random()))
+    ledger = LedgerPlatform(engine, str(dice.random()))
     logging.disable(logging.CRITICAL)
     yield Losses(ledger)
     logging.disable(logging.NOTSET)
-    ledger.world.drop()
+    ledger.platform.drop()
 
 
 def state_of(losses: Losses) -> tuple[list[Account], list[Entry]]:
-    rows = losses.ledger.world.rows(Account), losses.ledger.world.rows(Entry)
+    rows = losses.ledger.platform.rows(Account), losses.ledger.platform.rows(Entry)
     return (
         sorted(rows[0], key=lambda row: (row.id, row.shard)),
         sorted(rows[1], key=lambda row: (row.account_shard, row.sequence)),
@@ -141,8 +141,8 @@ def test_a_second_repair_changes_nothing(losses: Losses) -> None:
 
 def test_what_the_stream_brings_after_a_repair_is_not_added_twice(losses: Losses) -> None:
     for amount in (3_000, 500):
-        losses.ledger.world.paid(losses.merchant, amount=amount)
-    losses.ledger.world.clock.advance(3_600)
+        losses.ledger.platform.paid(losses.merchant, amount=amount)
+    losses.ledger.platform.clock.advance(3_600)
     assert losses.check(repair=True).repaired == 2  # the stream was only late
     before = losses.balance()
     losses.ledger.poller.drain()
@@ -151,9 +151,9 @@ def test_what_the_stream_brings_after_a_repair_is_not_added_twice(losses: Losses
 
 
 def test_younger_transfers_are_left_to_the_stream(losses: Losses) -> None:
-    losses.ledger.world.paid(losses.merchant, amount=900)
+    losses.ledger.platform.paid(losses.merchant, amount=900)
     assert losses.check(repair=True).differences == []
-    losses.ledger.world.clock.advance(timedelta(hours=1).total_seconds())
+    losses.ledger.platform.clock.advance(timedelta(hours=1).total_seconds())
     assert losses.check().differences != []
 
 
@@ -163,12 +163,12 @@ def test_a_repair_that_is_killed_and_run_again_is_right(
 ) -> None:
     losses.sell(50)
     losses.lose(*range(100, 112))
-    world, kills = losses.ledger.world, 0
+    platform, kills = losses.ledger.platform, 0
     for attempt in range(40):
         plan = seeded(f"{dice.random()}-{round_}-{attempt}", 0.02, 0.06, kill_anywhere=True)
-        store = world.store_on(Faults(plan).attach(world.engine.dynamodb()), seed=attempt)
+        store = platform.store_on(Faults(plan).attach(platform.engine.dynamodb()), seed=attempt)
         try:
-            if check_balances(losses.desk(store), repair=True).holds:
+            if check_balances(losses.deps(store), repair=True).holds:
                 break
         except ProcessKilled:
             kills += 1
@@ -185,7 +185,7 @@ def test_a_repair_runs_while_money_moves(losses: Losses) -> None:
 
     def sell_on() -> None:
         while not stop.is_set():
-            losses.ledger.world.paid(losses.merchant, amount=10)
+            losses.ledger.platform.paid(losses.merchant, amount=10)
             losses.ledger.poller.drain()
 
     seller = threading.Thread(target=sell_on)
@@ -200,20 +200,20 @@ def test_a_repair_runs_while_money_moves(losses: Losses) -> None:
 
 
 def test_entries_of_debit_shards_that_the_stream_lost_are_written_again(losses: Losses) -> None:
-    world, merchant = losses.ledger.world, losses.merchant
+    platform, merchant = losses.ledger.platform, losses.merchant
     losses.sell(50)
-    payment_id = world.paid(merchant, amount=20_000)
+    payment_id = platform.paid(merchant, amount=20_000)
     losses.ledger.poller.drain()
     losses.tables, losses.losing = ("accounts", "transfers"), True
     for amount in range(100, 180):  # more than there are shards: some are lowered twice
-        assert world.operate(merchant, payment_id, "refund", amount=amount).status == 200
+        assert platform.operate(merchant, payment_id, "refund", amount=amount).status == 200
     losses.ledger.poller.drain()
     losses.losing = False
-    world.clock.advance(3_600)
+    platform.clock.advance(3_600)
     before = losses.balance()
     receivable = receivable_account(merchant.id, "USD")
     assert receivable not in {each.account_id for each in losses.check(repair=True).differences}
-    world.clock.advance(timedelta(hours=25).total_seconds())
+    platform.clock.advance(timedelta(hours=25).total_seconds())
     (difference,) = (e for e in losses.check(repair=True).differences if e.account_id == receivable)
     assert (difference.missing, difference.expected, difference.found) == (80, before, before)
     assert losses.check().differences == []

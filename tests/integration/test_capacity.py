@@ -18,7 +18,7 @@ import pytest
 from benchmarks.meter import Meter, NotMetered, Traffic
 from tests.support.engines import Engine
 from tests.support.faults import Fault, Faults, at_commit
-from tests.support.world import World
+from tests.support.world import Platform
 
 Attributes = dict[str, dict[str, Any]]
 Units = dict[tuple[str, str | None], float]
@@ -376,15 +376,15 @@ def test_what_it_cannot_price_is_refused(either: Bench) -> None:
         either.client.batch_write_item(RequestItems=writes)
 
 
-def test_traffic_counts_what_a_sale_does_and_every_conflict(world: World) -> None:
-    merchant = world.merchant()
-    client = world.engine.dynamodb()
-    traffic, meter = Traffic(), Meter(world.client)
+def test_traffic_counts_what_a_sale_does_and_every_conflict(platform: Platform) -> None:
+    merchant = platform.merchant()
+    client = platform.engine.dynamodb()
+    traffic, meter = Traffic(), Meter(platform.client)
     Faults(at_commit(1, Fault.CONFLICT)).attach(client)
     for counter in (traffic, meter):
         counter.attach(client)
-    store = world.store_on(client)
-    world.pay(merchant, desk=world.desk(store))
+    store = platform.store_on(client)
+    platform.pay(merchant, deps=platform.deps(store))
     assert traffic.conflicts == 1
     assert store.usage.counts() == {
         "round_trips": traffic.round_trips,

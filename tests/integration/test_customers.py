@@ -22,7 +22,7 @@ from runtime.services.customers import create_customer, erase_customer
 from runtime.services.payment_methods import add_method
 from tests.support.http import OPERATOR, Answered, token_of
 from tests.support.stage import Stage
-from tests.support.world import World
+from tests.support.world import Platform
 
 PERSON = {
     "name": "Ada Planted",
@@ -195,42 +195,42 @@ def test_a_method_that_cannot_be_is_refused_and_its_token_not_repeated(
     assert str(wrong.get("token", "-none-")) not in answer.text
 
 
-def test_methods_added_at_once_are_all_kept(world: World) -> None:
-    merchant = world.merchant()
-    one = world.customer(merchant)
-    desk = world.customer_desk()
+def test_methods_added_at_once_are_all_kept(platform: Platform) -> None:
+    merchant = platform.merchant()
+    one = platform.customer(merchant)
+    deps = platform.customer_dependencies()
 
     def add(_: int) -> str:
-        answer = add_method(one, MethodRequest(**CARD), world.call(merchant, CARD), desk)
+        answer = add_method(one, MethodRequest(**CARD), platform.call(merchant, CARD), deps)
         return str(json.loads(answer.body)["id"])
 
     with ThreadPoolExecutor(4) as pool:
         kept = set(pool.map(add, range(8)))
-    (row,) = [row for row in world.rows(Customer) if row.id == one]
+    (row,) = [row for row in platform.rows(Customer) if row.id == one]
     assert {each.id for each in row.payment_methods} == set(row.payment_tokens) == kept
     assert row.version == 1 + len(kept)
 
 
-def test_a_customer_erased_while_it_is_changed_stays_erased(world: World) -> None:
-    merchant = world.merchant()
-    desk = world.customer_desk()
+def test_a_customer_erased_while_it_is_changed_stays_erased(platform: Platform) -> None:
+    merchant = platform.merchant()
+    deps = platform.customer_dependencies()
     for _ in range(10):
-        one = world.customer(merchant)
+        one = platform.customer(merchant)
 
         def add(customer_id: str = one) -> None:
             with suppress(NotFound):
-                add_method(customer_id, MethodRequest(**CARD), world.call(merchant, CARD), desk)
+                add_method(customer_id, MethodRequest(**CARD), platform.call(merchant, CARD), deps)
 
         with ThreadPoolExecutor(4) as pool:
             racing = [pool.submit(add) for _ in range(3)]
-            erased = pool.submit(erase_customer, one, world.call(merchant), desk)
+            erased = pool.submit(erase_customer, one, platform.call(merchant), deps)
             assert erased.result().status == 204
             for each in racing:
                 each.result()
-        (row,) = [row for row in world.rows(Customer) if row.id == one]
+        (row,) = [row for row in platform.rows(Customer) if row.id == one]
         assert (row.email, row.payment_methods, row.payment_tokens) == (None, (), {})
         with pytest.raises(NotFound):
-            add_method(one, MethodRequest(**CARD), world.call(merchant, CARD), desk)
+            add_method(one, MethodRequest(**CARD), platform.call(merchant, CARD), deps)
 
 
 class ErasedMeanwhile:
@@ -249,15 +249,16 @@ class ErasedMeanwhile:
         return getattr(self._client, name)
 
 
-def test_a_customer_erased_while_a_payment_method_is_added_is_not_found(world: World) -> None:
-    merchant, desk = world.merchant(), world.customer_desk()
-    one = world.customer(merchant)
+def test_a_customer_erased_while_a_payment_method_is_added_is_not_found(platform: Platform) -> None:
+    merchant, deps = platform.merchant(), platform.customer_dependencies()
+    one = platform.customer(merchant)
     client = ErasedMeanwhile(
-        world.client, lambda: erase_customer(one, world.call(merchant), world.customer_desk())
+        platform.client,
+        lambda: erase_customer(one, platform.call(merchant), platform.customer_dependencies()),
     )
-    desk = replace(desk, customers=CustomerRepository(world.store_on(client)))
+    deps = replace(deps, customers=CustomerRepository(platform.store_on(client)))
     with pytest.raises(NotFound):
-        add_method(one, MethodRequest(**CARD), world.call(merchant, CARD), desk)
+        add_method(one, MethodRequest(**CARD), platform.call(merchant, CARD), deps)
 
 
 class AttemptedMeanwhile:
@@ -276,69 +277,73 @@ class AttemptedMeanwhile:
 
 
 def test_a_repetition_whose_customer_was_made_and_erased_meanwhile_is_not_found(
-    world: World,
+    platform: Platform,
 ) -> None:
-    merchant, desk = world.merchant(), world.customer_desk()
-    call = world.call(merchant, PERSON, key="twice", path="/v1/customers")
+    merchant, deps = platform.merchant(), platform.customer_dependencies()
+    call = platform.call(merchant, PERSON, key="twice", path="/v1/customers")
     request = CustomerRequest(**PERSON)
 
     def first_attempt() -> None:
-        made = json.loads(create_customer(request, call, desk).body)["id"]
-        assert erase_customer(made, world.call(merchant), desk).status == 204
+        made = json.loads(create_customer(request, call, deps).body)["id"]
+        assert erase_customer(made, platform.call(merchant), deps).status == 204
 
-    store = world.store_on(AttemptedMeanwhile(world.client, first_attempt))
+    store = platform.store_on(AttemptedMeanwhile(platform.client, first_attempt))
     with pytest.raises(NotFound, match="has been erased"):
-        create_customer(request, call, replace(desk, customers=CustomerRepository(store)))
-    (row,) = world.rows(Customer)
+        create_customer(request, call, replace(deps, customers=CustomerRepository(store)))
+    (row,) = platform.rows(Customer)
     assert row.erased_at is not None, "the repetition has made no second customer"
 
 
 def test_a_repetition_whose_method_was_added_and_customer_erased_meanwhile_is_not_found(
-    world: World,
+    platform: Platform,
 ) -> None:
-    merchant, desk = world.merchant(), world.customer_desk()
-    one = world.customer(merchant)
-    call = world.call(merchant, CARD, key="twice", path=f"/v1/customers/{one}/payment-methods")
+    merchant, deps = platform.merchant(), platform.customer_dependencies()
+    one = platform.customer(merchant)
+    call = platform.call(merchant, CARD, key="twice", path=f"/v1/customers/{one}/payment-methods")
 
     def first_attempt() -> None:
-        assert add_method(one, MethodRequest(**CARD), call, desk).status == 201
-        assert erase_customer(one, world.call(merchant), desk).status == 204
+        assert add_method(one, MethodRequest(**CARD), call, deps).status == 201
+        assert erase_customer(one, platform.call(merchant), deps).status == 204
 
-    store = world.store_on(AttemptedMeanwhile(world.client, first_attempt))
+    store = platform.store_on(AttemptedMeanwhile(platform.client, first_attempt))
     with pytest.raises(NotFound, match="has been erased"):
         add_method(
-            one, MethodRequest(**CARD), call, replace(desk, customers=CustomerRepository(store))
+            one, MethodRequest(**CARD), call, replace(deps, customers=CustomerRepository(store))
         )
 
 
-def test_a_key_made_after_the_erasure_is_not_taken_for_the_erased_one(world: World) -> None:
-    merchant, desk = world.merchant(), world.customer_desk()
-    call = world.call(merchant, PERSON, key="first", path="/v1/customers")
+def test_a_key_made_after_the_erasure_is_not_taken_for_the_erased_one(platform: Platform) -> None:
+    merchant, deps = platform.merchant(), platform.customer_dependencies()
+    call = platform.call(merchant, PERSON, key="first", path="/v1/customers")
     request = CustomerRequest(**PERSON)
-    one = json.loads(create_customer(request, call, desk).body)["id"]
-    assert erase_customer(one, world.call(merchant), desk).status == 204
+    one = json.loads(create_customer(request, call, deps).body)["id"]
+    assert erase_customer(one, platform.call(merchant), deps).status == 204
     # A request that has read the customer before its erasure prepares its write, which is refused.
-    world.encryption.prepare("pii", one)
-    world.forget_keys()
+    platform.encryption.prepare("pii", one)
+    platform.forget_keys()
     with pytest.raises(NotFound, match="has been erased"):
-        create_customer(request, call, desk)
-    keys = [row for row in world.rows(DataKey) if row.subject == f"pii#{one}"]
+        create_customer(request, call, deps)
+    keys = [row for row in platform.rows(DataKey) if row.subject == f"pii#{one}"]
     assert [(row.key_id, row.wrapped is None) for row in keys] == [
         ("k000000001", True),
         ("k000000002", False),
     ]
 
 
-def test_a_customer_erased_while_it_is_charged_has_no_payment_methods(world: World) -> None:
-    merchant = world.merchant()
-    one = world.customer(merchant)
+def test_a_customer_erased_while_it_is_charged_has_no_payment_methods(platform: Platform) -> None:
+    merchant = platform.merchant()
+    one = platform.customer(merchant)
     add_method(
-        one, MethodRequest(**CARD), world.call(merchant, CARD, key="m"), world.customer_desk()
+        one,
+        MethodRequest(**CARD),
+        platform.call(merchant, CARD, key="m"),
+        platform.customer_dependencies(),
     )
     client = ErasedMeanwhile(
-        world.client, lambda: erase_customer(one, world.call(merchant), world.customer_desk())
+        platform.client,
+        lambda: erase_customer(one, platform.call(merchant), platform.customer_dependencies()),
     )
-    assert CustomerRepository(world.store_on(client)).tokens(one, Scope(merchant.id)) == {}
+    assert CustomerRepository(platform.store_on(client)).tokens(one, Scope(merchant.id)) == {}
 
 
 def test_an_erased_customer_is_gone_with_its_keys_and_its_payments_stay(

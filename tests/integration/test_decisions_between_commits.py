@@ -12,8 +12,8 @@ from runtime.contract.answers import StoredAnswer
 from runtime.errors import Locked
 from tests.support.engines import Engine
 from tests.support.faults import COMMIT, Fault, Faults
-from tests.support.ledger_world import LedgerWorld
-from tests.support.world import World
+from tests.support.ledger_world import LedgerPlatform
+from tests.support.world import Platform
 
 
 def before_commit(number: int, happens: Callable[[], object]) -> Faults:
@@ -33,13 +33,13 @@ def body_of(answer: StoredAnswer) -> dict[str, Any]:
 
 
 @pytest.fixture
-def ledger(engine: Engine) -> Iterator[LedgerWorld]:
-    ledger = LedgerWorld(engine, seed="between")
+def ledger(engine: Engine) -> Iterator[LedgerPlatform]:
+    ledger = LedgerPlatform(engine, seed="between")
     yield ledger
-    ledger.world.drop()
+    ledger.platform.drop()
 
 
-def test_a_balance_that_moves_before_the_commit_is_not_promised(ledger: LedgerWorld) -> None:
+def test_a_balance_that_moves_before_the_commit_is_not_promised(ledger: LedgerPlatform) -> None:
     payer, payee = ledger.open(opening=100), ledger.open()
     meanwhile = ledger.order(payer, payee, 30)
     faults = before_commit(1, lambda: ledger.calm.send(meanwhile))
@@ -48,7 +48,9 @@ def test_a_balance_that_moves_before_the_commit_is_not_promised(ledger: LedgerWo
     assert body_of(made)["balances_after"] == {payer: 60, payee: 40}
 
 
-def test_a_remembered_hot_account_is_credited_in_its_own_currency_only(ledger: LedgerWorld) -> None:
+def test_a_remembered_hot_account_is_credited_in_its_own_currency_only(
+    ledger: LedgerPlatform,
+) -> None:
     dollars, yen = ledger.open(opening=100), ledger.open("JPY", opening=100)
     hot = ledger.open(folded=True)
     assert ledger.calm.send(ledger.order(dollars, hot, 10)).status == 201
@@ -56,19 +58,19 @@ def test_a_remembered_hot_account_is_credited_in_its_own_currency_only(ledger: L
     assert body_of(refused)["code"] == "currency_mismatch"
 
 
-def test_a_customer_locked_between_two_tries_of_a_payment_does_not_pay(world: World) -> None:
+def test_a_customer_locked_between_two_tries_of_a_payment_does_not_pay(platform: Platform) -> None:
     """The first try finds that the last payment failed; the second one must find the lock."""
-    shop = world.merchant()
-    customer = world.customer(shop)
+    shop = platform.merchant()
+    customer = platform.customer(shop)
 
     def pay(token: str, **more: Any) -> StoredAnswer:
-        return world.pay(shop, customer_id=customer, payment_method=token, **more)
+        return platform.pay(shop, customer_id=customer, payment_method=token, **more)
 
     for _ in range(2):
         assert pay("tok_declined").status == 402
     faults = before_commit(2, lambda: pay("tok_declined"))
-    store = world.store_on(faults.attach(world.engine.dynamodb()))
+    store = platform.store_on(faults.attach(platform.engine.dynamodb()))
     with pytest.raises(Locked):
-        pay("tok_approved", desk=world.desk(store))
+        pay("tok_approved", deps=platform.deps(store))
     assert faults.calls[COMMIT] == 2
-    assert not world.charges()
+    assert not platform.charges()

@@ -10,17 +10,17 @@ from random import Random
 
 import pytest
 
-from runtime.bootstrap.totals import totals_services
-from tests.support.derived_town import DerivedTown
+from runtime.bootstrap.totals import compact_totals_services
+from tests.support.derived_town import DerivedDataSimulation
 from tests.support.derived_truth import (
-    Told,
+    AuditableChange,
     audit_must_be_whole,
     items,
     summary_must_be_exact,
     webhooks_must_tell,
 )
 from tests.support.engines import Engine
-from tests.support.post_office import PostOffice
+from tests.support.post_office import WebhookWorker
 from tests.support.stage import Stage, running_stage
 
 OPERATIONS = int(os.environ.get("OPERATIONS") or 250)
@@ -34,54 +34,65 @@ def streaming_stage(ministack_engine: Engine, engine: Engine) -> Iterator[Stage]
 
 
 @pytest.fixture
-def town(streaming_stage: Stage, dice: Random) -> DerivedTown:
+def simulation(streaming_stage: Stage, dice: Random) -> DerivedDataSimulation:
     listening = {"webhook_url": "https://hooks.example.com/in"}
     shops = [
         streaming_stage.shop(index_buckets=buckets, **(listening if buckets > 1 else {}))
         for buckets in (1, 4, 16)
     ]
-    return DerivedTown(streaming_stage, str(dice.random()), shops)
+    return DerivedDataSimulation(streaming_stage, str(dice.random()), shops)
 
 
-def test_what_is_derived_is_whole_after_any_storm(town: DerivedTown) -> None:
-    town.run(OPERATIONS)
-    town.come_to_rest()
-    rows = audit_must_be_whole(town.stage)
-    merchants = {shop.id for shop in town.shops[1:]}
-    told = webhooks_must_tell(town.stage, town.records, merchants, town.open_webhook)
-    counted = sum(summary_must_be_exact(town.stage, shop.id, shop.who) for shop in town.shops)
-    office = PostOffice(town.stage, town.seed)
+def test_what_is_derived_is_whole_after_any_storm(simulation: DerivedDataSimulation) -> None:
+    simulation.run(OPERATIONS)
+    simulation.come_to_rest()
+    rows = audit_must_be_whole(simulation.stage)
+    merchants = {shop.id for shop in simulation.shops[1:]}
+    reported = webhooks_must_tell(
+        simulation.stage, simulation.records, merchants, simulation.open_webhook
+    )
+    counted = sum(
+        summary_must_be_exact(simulation.stage, shop.id, shop.who) for shop in simulation.shops
+    )
+    office = WebhookWorker(simulation.stage, simulation.seed)
     rounds = office.work_off()
-    everything_was_taken(town, office, told)
+    everything_was_taken(simulation, office, reported)
     fold_the_day(office)
-    for shop in town.shops:
-        summary_must_be_exact(town.stage, shop.id, shop.who)
-    must_be_quiet(town)
+    for shop in simulation.shops:
+        summary_must_be_exact(simulation.stage, shop.id, shop.who)
+    must_be_quiet(simulation)
     print(
-        town.told(),
-        f"{rows} audit rows, {len(told)} webhooks sent {office.receiver.sent} times in {rounds} "
+        simulation.reported(),
+        f"{rows} audit rows, {len(reported)} webhooks sent {office.receiver.sent} times "
+        f"in {rounds} "
         f"rounds, {counted} payments counted",
     )
 
 
-def everything_was_taken(town: DerivedTown, office: PostOffice, told: Mapping[str, Told]) -> None:
+def everything_was_taken(
+    simulation: DerivedDataSimulation,
+    office: WebhookWorker,
+    reported: Mapping[str, AuditableChange],
+) -> None:
     """Each webhook arrived at least once, under one id with one body, and its row says so."""
-    assert set(office.receiver.taken) == set(told)
+    assert set(office.receiver.taken) == set(reported)
     assert all(len(bodies) == 1 for bodies in office.receiver.bodies.values())
-    statuses = {item["status"]["S"] for item in items(town.stage, "webhooks") if "status" in item}
+    statuses = {
+        item["status"]["S"] for item in items(simulation.stage, "webhooks") if "status" in item
+    }
     assert statuses <= {"delivered"}
 
 
-def fold_the_day(office: PostOffice) -> None:
+def fold_the_day(office: WebhookWorker) -> None:
     """The totals' schedule, on the day after."""
-    totals = totals_services()
-    totals.desk = replace(totals.desk, outside=office.outside)
+    totals = compact_totals_services()
+    totals.deps = replace(totals.deps, outside=office.outside)
     report = office.stage.api.fold_totals()
     assert report["finished"], report
 
 
-def must_be_quiet(town: DerivedTown) -> None:
+def must_be_quiet(simulation: DerivedDataSimulation) -> None:
     """No alert but those that the town gave reason for, and nothing given up."""
-    alerts = Counter(item["type"]["S"] for item in items(town.stage, "alerts"))
+    alerts = Counter(item["type"]["S"] for item in items(simulation.stage, "alerts"))
     assert set(alerts) <= {"large_transaction", "suspicious_velocity", "lock_out"}, alerts
-    assert town.poller.sink == []
+    assert simulation.poller.sink == []

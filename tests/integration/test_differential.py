@@ -27,7 +27,7 @@ def test_random_requests_have_the_same_answers(
     dynamodb_local_engine: Engine, seed: int, part: int
 ) -> None:
     report = compared(dynamodb_local_engine.endpoint_url or "", f"{seed}-{part}", REQUESTS // PARTS)
-    print(report.told())
+    print(report.reported())
     assert not report.differences, "\n".join(report.differences)
     assert report.requests == REQUESTS // PARTS
     assert len(report.forms) > 50

@@ -17,13 +17,13 @@ from runtime.domain.beancount import ELSEWHERE, books_account
 from runtime.domain.ledger import clearing_account, receivable_account
 from runtime.models.account import Account
 from runtime.repositories.customers import CustomerRepository
-from runtime.services.account_queries import AccountArchive, get_account, list_entries
+from runtime.services.account_queries import AccountReads, get_account, list_entries
 from runtime.services.pages import Cursors
-from runtime.services.transfer_queries import TransferArchive, list_transfers
+from runtime.services.transfer_queries import TransferReads, list_transfers
 from tests.support.bean_check import bean_check
 from tests.support.engines import Engine
 from tests.support.exporting import Exporting
-from tests.support.ledger_world import LedgerWorld
+from tests.support.ledger_world import LedgerPlatform
 from tests.support.world import CURSOR_KEY, pages
 
 OPERATOR = None
@@ -33,9 +33,9 @@ class Town:
     """A merchant with every kind of account and posting, and another one that it was paid by."""
 
     def __init__(self, engine: Engine) -> None:
-        self.ledger = LedgerWorld(engine, seed="books")
-        self.world, self.shop = self.ledger.world, self.ledger.merchant
-        self.exporting = Exporting(self.world)
+        self.ledger = LedgerPlatform(engine, seed="books")
+        self.platform, self.shop = self.ledger.platform, self.ledger.merchant
+        self.exporting = Exporting(self.platform)
         self.receivable = receivable_account(self.shop.id, "USD")
         self.rich = self.ledger.open(opening=100_000)
         self.poor = self.ledger.open()
@@ -61,10 +61,10 @@ class Town:
         posted = ledger.hold(self.rich, self.poor, 500)
         assert ledger.calm.send(ledger.post_order(posted, 123)).status == 200
         ledger.hold(self.rich, self.hot, 60)
-        payment = self.world.paid(self.shop, amount=10_000)
+        payment = self.platform.paid(self.shop, amount=10_000)
         self.ledger.poller.drain()
-        self.world.operate(self.shop, payment, "refund", amount=2_500)
-        self.world.paid(self.shop, amount=10)  # a fee above the amount
+        self.platform.operate(self.shop, payment, "refund", amount=2_500)
+        self.platform.paid(self.shop, amount=10)  # a fee above the amount
         self.ledger.poller.drain()
         self.send(self.receivable, self.poor, 3_000)
 
@@ -78,31 +78,36 @@ class Town:
         export = self.exporting.done(self.exporting.ask(merchant, **body))
         return self.exporting.file(export), export.rows
 
-    def archive(self) -> AccountArchive:
+    def account_reads(self) -> AccountReads:
         reads = self.exporting.reads()
-        customers = CustomerRepository(self.world.store)
+        customers = CustomerRepository(self.platform.store)
         cursors = Cursors(lambda: CURSOR_KEY)
-        return AccountArchive(
-            reads.accounts, reads.folds, reads.entries, customers, self.ledger.profiles, cursors
+        return AccountReads(
+            reads.accounts,
+            reads.shard_rows,
+            reads.entries,
+            customers,
+            self.ledger.profiles,
+            cursors,
         )
 
     def balances(self, owner: str) -> dict[str, str]:
         """The balance of each account of an owner, as the API shows it."""
         ids = {
             row.id
-            for row in self.world.rows(Account)
+            for row in self.platform.rows(Account)
             if row.merchant_id == owner and row.shard == "00" and row.currency
         }
-        call = self.world.call(None, operator=True)
-        answers = (get_account(each, call, self.archive()) for each in sorted(ids))
+        call = self.platform.call(None, operator=True)
+        answers = (get_account(each, call, self.account_reads()) for each in sorted(ids))
         return {each.id: each.formatted_balance for each in answers}
 
 
 @pytest.fixture(scope="module")
-def town(engine: Engine) -> Iterator[Town]:
-    town = Town(engine)
-    yield town
-    town.world.drop()
+def simulation(engine: Engine) -> Iterator[Town]:
+    simulation = Town(engine)
+    yield simulation
+    simulation.platform.drop()
 
 
 def closing(content: bytes) -> dict[str, str]:
@@ -111,105 +116,119 @@ def closing(content: bytes) -> dict[str, str]:
     return {name.decode(): f"{number.decode()} {code.decode()}" for name, number, code in found}
 
 
-def test_beancount_proves_the_books_and_their_balances_are_ours(town: Town, tmp_path: Path) -> None:
-    for owner, merchant in ((town.shop.id, town.shop), ("platform", OPERATOR)):
-        content, transactions = town.books(merchant)
+def test_beancount_proves_the_books_and_their_balances_are_ours(
+    simulation: Town, tmp_path: Path
+) -> None:
+    for owner, merchant in ((simulation.shop.id, simulation.shop), ("platform", OPERATOR)):
+        content, transactions = simulation.books(merchant)
         assert bean_check(content, tmp_path) == ""
-        ours = {books_account(name): told for name, told in town.balances(owner).items()}
+        ours = {
+            books_account(name): reported for name, reported in simulation.balances(owner).items()
+        }
         assert closing(content) == ours
         assert transactions == content.count(b" * ")
-    content, _ = town.books(town.shop)
+    content, _ = simulation.books(simulation.shop)
     assert content.count(b"Rent") == 1, "one transaction of a transfer, with all of its accounts"
-    assert closing(content)[books_account(town.hot)] == "0.64 USD"
-    assert closing(content)[books_account(town.yen[0])] == "3766 JPY"
-    assert closing(content)[books_account(town.dinars[1])] == "0.999 KWD"
+    assert closing(content)[books_account(simulation.hot)] == "0.64 USD"
+    assert closing(content)[books_account(simulation.yen[0])] == "3766 JPY"
+    assert closing(content)[books_account(simulation.dinars[1])] == "0.999 KWD"
 
 
-def test_exported_entries_and_transfers_are_those_of_the_lists(town: Town) -> None:
-    call = town.world.call(town.shop)
-    archive = town.archive()
-    everything = town.exporting.made(town.shop, kind="entries")
-    for account_id in town.balances(town.shop.id):
+def test_exported_entries_and_transfers_are_those_of_the_lists(simulation: Town) -> None:
+    call = simulation.platform.call(simulation.shop)
+    account_reads = simulation.account_reads()
+    everything = simulation.exporting.made(simulation.shop, kind="entries")
+    for account_id in simulation.balances(simulation.shop.id):
 
         def read(cursor: str | None, account_id: str = account_id) -> Any:
-            return list_entries(account_id, EntryQuery(cursor=cursor, limit=3), call, archive)
+            return list_entries(account_id, EntryQuery(cursor=cursor, limit=3), call, account_reads)
 
         listed = [json.loads(each.model_dump_json()) for page in pages(read) for each in page.data]
-        exported = town.exporting.made(town.shop, kind="entries", account_id=account_id)
+        exported = simulation.exporting.made(simulation.shop, kind="entries", account_id=account_id)
         assert [{name: row[name] for name in listed[0]} for row in exported] == listed
         assert [row for row in everything if row["account_id"] == account_id] == exported
-        transfers = TransferArchive(town.exporting.reads().transfers, archive)
+        transfers = TransferReads(simulation.exporting.reads().transfers, account_reads)
         query = TransferQuery(account_id=account_id, limit=100)
         page = list_transfers(query, call, transfers)
         shown = [json.loads(each.model_dump_json()) for each in page.data]
-        assert town.exporting.made(town.shop, kind="transfers", account_id=account_id) == shown
+        assert (
+            simulation.exporting.made(simulation.shop, kind="transfers", account_id=account_id)
+            == shown
+        )
     assert clearing_account("USD") not in {row["account_id"] for row in everything}
 
 
-def test_beancount_finds_what_is_wrong_by_one_minor_unit(town: Town, tmp_path: Path) -> None:
-    (row,) = (row for row in town.world.rows(Account) if row.id == town.poor)
-    town.world.put(row.model_copy(update={"balance": row.balance + 1}))
-    content, _ = town.books(town.shop)
-    town.world.put(row)
-    assert f"Balance failed for '{books_account(town.poor)}'" in bean_check(content, tmp_path)
+def test_beancount_finds_what_is_wrong_by_one_minor_unit(simulation: Town, tmp_path: Path) -> None:
+    (row,) = (row for row in simulation.platform.rows(Account) if row.id == simulation.poor)
+    simulation.platform.put(row.model_copy(update={"balance": row.balance + 1}))
+    content, _ = simulation.books(simulation.shop)
+    simulation.platform.put(row)
+    assert f"Balance failed for '{books_account(simulation.poor)}'" in bean_check(content, tmp_path)
 
 
-def test_books_are_the_same_however_often_they_are_handed_over(town: Town, tmp_path: Path) -> None:
-    whole, transactions = town.books(town.shop)
+def test_books_are_the_same_however_often_they_are_handed_over(
+    simulation: Town, tmp_path: Path
+) -> None:
+    whole, transactions = simulation.books(simulation.shop)
     body = {"kind": "entries", "format": "beancount"}
-    export_id = town.exporting.ask(town.shop, **body)
+    export_id = simulation.exporting.ask(simulation.shop, **body)
     turns = 1
-    while town.exporting.turn(export_id, remaining_seconds=lambda: 1.0).next_in_seconds is not None:
+    while (
+        simulation.exporting.turn(export_id, remaining_seconds=lambda: 1.0).next_in_seconds
+        is not None
+    ):
         turns += 1
-    export = town.exporting.row(export_id)
+    export = simulation.exporting.row(export_id)
     assert turns > 10, "accounts have chunks of their own"
     assert export.rows == transactions
-    assert town.exporting.file(export).splitlines()[2:] == whole.splitlines()[2:]
-    assert bean_check(town.exporting.file(export), tmp_path) == ""
+    assert simulation.exporting.file(export).splitlines()[2:] == whole.splitlines()[2:]
+    assert bean_check(simulation.exporting.file(export), tmp_path) == ""
 
 
-def test_books_wait_until_what_began_before_is_committed(town: Town) -> None:
-    town.exporting.settle = timedelta(seconds=60)
-    export_id = town.exporting.ask(town.shop, kind="entries", format="beancount")
-    wait = town.exporting.turn(export_id).next_in_seconds
+def test_books_wait_until_what_began_before_is_committed(simulation: Town) -> None:
+    simulation.exporting.settle = timedelta(seconds=60)
+    export_id = simulation.exporting.ask(simulation.shop, kind="entries", format="beancount")
+    wait = simulation.exporting.turn(export_id).next_in_seconds
     assert wait is not None
     assert 55 < wait <= 60
-    assert town.exporting.row(export_id).status == "queued"
-    town.exporting.settle = timedelta(0)
-    town.exporting.done(export_id)
+    assert simulation.exporting.row(export_id).status == "queued"
+    simulation.exporting.settle = timedelta(0)
+    simulation.exporting.done(export_id)
 
 
 def test_books_of_one_account_have_the_others_in_their_transactions_alone(
-    town: Town, tmp_path: Path
+    simulation: Town, tmp_path: Path
 ) -> None:
-    content, transactions = town.books(town.shop, account_id=town.poor)
+    content, transactions = simulation.books(simulation.shop, account_id=simulation.poor)
     assert bean_check(content, tmp_path) == ""
-    assert list(closing(content)) == [books_account(town.poor)]
+    assert list(closing(content)) == [books_account(simulation.poor)]
     assert transactions == 5
-    assert books_account(town.rich).encode() in content
+    assert books_account(simulation.rich).encode() in content
 
 
-def test_all_accounts_are_cut_at_the_instant_of_the_request(town: Town, tmp_path: Path) -> None:
-    before, _ = town.books(town.shop)
-    export_id = town.exporting.ask(town.shop, kind="entries", format="beancount")
-    town.send(town.rich, town.poor, 77)
-    town.send(town.rich, town.hot, 78)
-    town.ledger.poller.drain()
-    content = town.exporting.file(town.exporting.done(export_id))
+def test_all_accounts_are_cut_at_the_instant_of_the_request(
+    simulation: Town, tmp_path: Path
+) -> None:
+    before, _ = simulation.books(simulation.shop)
+    export_id = simulation.exporting.ask(simulation.shop, kind="entries", format="beancount")
+    simulation.send(simulation.rich, simulation.poor, 77)
+    simulation.send(simulation.rich, simulation.hot, 78)
+    simulation.ledger.poller.drain()
+    content = simulation.exporting.file(simulation.exporting.done(export_id))
     assert closing(content) == closing(before)
     assert bean_check(content, tmp_path) == ""
 
 
-def test_what_another_owner_has_moved_is_elsewhere(town: Town, tmp_path: Path) -> None:
+def test_what_another_owner_has_moved_is_elsewhere(simulation: Town, tmp_path: Path) -> None:
     """An operator pays the merchant out of another one's account: its id is not for this one."""
-    stranger = town.world.merchant()
-    theirs = town.ledger.open()
-    town.send(town.rich, theirs, 500)
-    town.ledger.poller.drain()
-    (row,) = (row for row in town.world.rows(Account) if row.id == theirs)
-    town.world.put(row.model_copy(update={"merchant_id": stranger.id}))
-    content, _ = town.books(stranger, account_id=theirs)
+    stranger = simulation.platform.merchant()
+    theirs = simulation.ledger.open()
+    simulation.send(simulation.rich, theirs, 500)
+    simulation.ledger.poller.drain()
+    (row,) = (row for row in simulation.platform.rows(Account) if row.id == theirs)
+    simulation.platform.put(row.model_copy(update={"merchant_id": stranger.id}))
+    content, _ = simulation.books(stranger, account_id=theirs)
     assert bean_check(content, tmp_path) == ""
     assert ELSEWHERE.encode() in content
-    assert books_account(town.rich).encode() not in content
+    assert books_account(simulation.rich).encode() not in content
     assert closing(content) == {books_account(theirs): "5.00 USD"}

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from runtime.models.settlement import LineStatus, LineType
-from tests.support.audit_rows import account, audit_projection, debited, told
+from tests.support.audit_rows import account, audit_projection, debited, reported
 from tests.support.exceptions import line_of, put_lines, settlement_of
 from tests.support.exporting import Exporting
-from tests.support.world import World
+from tests.support.world import Platform
 
 
 @pytest.fixture
-def exporting(world: World) -> Exporting:
-    return Exporting(world)
+def exporting(platform: Platform) -> Exporting:
+    return Exporting(platform)
 
 
 def in_turns(exporting: Exporting, export_id: str) -> list[dict[str, Any]]:
@@ -30,18 +30,18 @@ def in_turns(exporting: Exporting, export_id: str) -> list[dict[str, Any]]:
 
 
 def test_lines_come_by_settlement_the_newest_first_and_in_the_order_of_their_files(
-    world: World, exporting: Exporting
+    platform: Platform, exporting: Exporting
 ) -> None:
-    shop, other = world.merchant(), world.merchant()
+    shop, other = platform.merchant(), platform.merchant()
     for name, day in (("old", "2026-01-01"), ("new", "2026-01-02")):
         settlement = settlement_of(shop, name, day)
         lines = [
             *(line_of(shop, settlement, n, LineStatus.MATCHED) for n in range(2, 105)),
             line_of(shop, settlement, 1_500, LineStatus.FEE_MISMATCH, type=LineType.REFUND),
         ]
-        put_lines(world, settlement, *lines)
+        put_lines(platform, settlement, *lines)
     stranger = settlement_of(other, "other", "2026-01-03")
-    put_lines(world, stranger, line_of(other, stranger, 2, LineStatus.MATCHED))
+    put_lines(platform, stranger, line_of(other, stranger, 2, LineStatus.MATCHED))
 
     def places(rows: list[dict[str, Any]]) -> list[tuple[str, int]]:
         return [(row["settlement_id"], row["line"]) for row in rows]
@@ -69,18 +69,18 @@ def test_lines_come_by_settlement_the_newest_first_and_in_the_order_of_their_fil
 
 
 def test_audit_rows_come_newest_first_of_everything_or_of_what_is_named(
-    world: World, exporting: Exporting
+    platform: Platform, exporting: Exporting
 ) -> None:
-    shop, other = world.merchant(), world.merchant()
-    project = audit_projection(world)
+    shop, other = platform.merchant(), platform.merchant()
+    project = audit_projection(platform)
     entities = []
     for owner in (shop, other, shop):
-        row = account(world, merchant_id=owner.id)
+        row = account(platform, merchant_id=owner.id)
         entities.append(row.id)
-        records = [told(world, None, row)]
+        records = [reported(platform, None, row)]
         for amount in (1, 2):
-            after = debited(world, row, amount)
-            records.append(told(world, row, after))
+            after = debited(platform, row, amount)
+            records.append(reported(platform, row, after))
             row = after
         assert not project(records)
     kind = {"kind": "audit"}

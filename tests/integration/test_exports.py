@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from runtime.domain.buckets import bucket_for
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.errors import Forbidden, InvalidValue, NotFound, StaleWrite, TooManyExports
 from runtime.gateways.export_files import ExportFiles
 from runtime.models.export import ExportFormat, ExportStatus
@@ -25,17 +25,17 @@ from tests.support.engines import Engine
 from tests.support.exporting import LIFE_SECONDS, Exporting, FakeUploads, table_of
 from tests.support.faults import Fault, Faults, ProcessKilled, at_step
 from tests.support.outside import new_id
-from tests.support.world import SETUP, World
+from tests.support.world import SETUP, Platform
 
 PAYMENTS = 230
 """Three chunks of rows."""
 
 
-def stored(world: World, shop: MerchantProfile, count: int, **changes: Any) -> list[Payment]:
+def stored(platform: Platform, shop: MerchantProfile, count: int, **changes: Any) -> list[Payment]:
     """Payments as they stand after their charge, newest first."""
     rows = []
     for number in range(count):
-        now = world.clock()
+        now = platform.clock()
         payment_id = new_id("pay", now)
         values = {
             "id": payment_id,
@@ -47,29 +47,29 @@ def stored(world: World, shop: MerchantProfile, count: int, **changes: Any) -> l
             "currency": "USD",
             "payment_method": "tok_approved",
             "processor": "sandbox",
-            "created_at": to_instant(now),
-            "updated_at": to_instant(now),
+            "created_at": to_timestamp(now),
+            "updated_at": to_timestamp(now),
             **SETUP.stamp(),
             **changes,
         }
         row = Payment(**values)
-        world.put(row)
+        platform.put(row)
         rows.append(row)
     return rows[::-1]
 
 
 @pytest.fixture
-def exporting(world: World) -> Exporting:
-    return Exporting(world)
+def exporting(platform: Platform) -> Exporting:
+    return Exporting(platform)
 
 
 def expected_lines(rows: list[Payment], exporting: Exporting, shop: MerchantProfile) -> bytes:
     """What an undisturbed worker writes, whose rows are compared with the stored ones."""
     export = exporting.done(exporting.ask(shop, kind="payments", format="jsonl"))
     content = exporting.file(export)
-    told = [json.loads(line) for line in content.splitlines()]
-    assert [each["id"] for each in told] == [row.id for row in rows]
-    assert [each["amount"] for each in told] == [row.amount for row in rows]
+    reported = [json.loads(line) for line in content.splitlines()]
+    assert [each["id"] for each in reported] == [row.id for row in rows]
+    assert [each["amount"] for each in reported] == [row.amount for row in rows]
     assert export.rows == len(rows)
     return content
 
@@ -77,10 +77,10 @@ def expected_lines(rows: list[Payment], exporting: Exporting, shop: MerchantProf
 class Killer:
     """Ends the process at the n-th call of all, to the tables or to S3."""
 
-    def __init__(self, world: World, number: int, fault: Fault) -> None:
+    def __init__(self, platform: Platform, number: int, fault: Fault) -> None:
         self._plan = at_step(number, fault)
         self.faults = Faults(self._plan)
-        self.store = world.store_on(self.faults.attach(world.engine.dynamodb()))
+        self.store = platform.store_on(self.faults.attach(platform.engine.dynamodb()))
         self._doomed = False
         self.killed = False
 
@@ -98,16 +98,16 @@ class Killer:
 
 @pytest.mark.parametrize("life", [LIFE_SECONDS, 1.0], ids=["with time", "without time"])
 def test_a_worker_that_dies_at_any_call_leaves_a_job_that_becomes_the_same_file(
-    world: World, exporting: Exporting, life: float
+    platform: Platform, exporting: Exporting, life: float
 ) -> None:
-    shop = world.merchant(index_buckets=2)
-    rows = stored(world, shop, PAYMENTS)
+    shop = platform.merchant(index_buckets=2)
+    rows = stored(platform, shop, PAYMENTS)
     expected = expected_lines(rows, exporting, shop)
     exporting.part_bytes = 40_000  # a part for each chunk
     died = 0
     for number in itertools.count(1):
         export_id = exporting.ask(shop, kind="payments", format="jsonl")
-        killer = Killer(world, number, Fault.KILLED_BEFORE)
+        killer = Killer(platform, number, Fault.KILLED_BEFORE)
         exporting.s3.around = killer.around
         try:
             exporting.turn(export_id, store=killer.store, remaining_seconds=lambda: life)
@@ -117,7 +117,7 @@ def test_a_worker_that_dies_at_any_call_leaves_a_job_that_becomes_the_same_file(
             break
         finally:
             exporting.s3.around = lambda operation, done: None
-        world.clock.advance(LIFE_SECONDS + 60)
+        platform.clock.advance(LIFE_SECONDS + 60)
         export = exporting.done(export_id)
         assert exporting.file(export) == expected, f"killed at call {number}"
         assert export.rows == len(rows)
@@ -125,10 +125,10 @@ def test_a_worker_that_dies_at_any_call_leaves_a_job_that_becomes_the_same_file(
 
 
 def test_time_that_runs_out_after_every_chunk_makes_the_same_file(
-    world: World, exporting: Exporting
+    platform: Platform, exporting: Exporting
 ) -> None:
-    shop = world.merchant()
-    rows = stored(world, shop, PAYMENTS)
+    shop = platform.merchant()
+    rows = stored(platform, shop, PAYMENTS)
     expected = expected_lines(rows, exporting, shop)
     export_id = exporting.ask(shop, kind="payments", format="jsonl")
     turns = 0
@@ -143,10 +143,10 @@ def test_time_that_runs_out_after_every_chunk_makes_the_same_file(
 
 
 def test_two_workers_at_once_are_one_worker_and_one_that_is_told_so(
-    world: World, exporting: Exporting
+    platform: Platform, exporting: Exporting
 ) -> None:
-    shop = world.merchant()
-    expected = expected_lines(stored(world, shop, 3), exporting, shop)
+    shop = platform.merchant()
+    expected = expected_lines(stored(platform, shop, 3), exporting, shop)
     export_id = exporting.ask(shop, kind="payments", format="jsonl")
     refused = []
 
@@ -166,11 +166,11 @@ def test_two_workers_at_once_are_one_worker_and_one_that_is_told_so(
 
 
 def test_a_part_of_a_worker_that_was_given_up_is_not_in_the_file(
-    world: World, exporting: Exporting
+    platform: Platform, exporting: Exporting
 ) -> None:
     """The first worker stands still before it sends a part, is succeeded, and sends it then."""
-    shop = world.merchant()
-    rows = stored(world, shop, PAYMENTS)
+    shop = platform.merchant()
+    rows = stored(platform, shop, PAYMENTS)
     expected = expected_lines(rows, exporting, shop)
     exporting.part_bytes = 40_000
     export_id = exporting.ask(shop, kind="payments", format="jsonl")
@@ -179,9 +179,9 @@ def test_a_part_of_a_worker_that_was_given_up_is_not_in_the_file(
     def stand_still(operation: str, done: bool) -> None:
         if operation == "UploadPart" and not done and next(uploads) == 2:
             exporting.s3.around = lambda operation, done: None
-            world.clock.advance(LIFE_SECONDS + 60)
+            platform.clock.advance(LIFE_SECONDS + 60)
             # The row that the second worker would write has changed meanwhile.
-            world.put(rows[150].model_copy(update={"description": "later", "version": 2}))
+            platform.put(rows[150].model_copy(update={"description": "later", "version": 2}))
             exporting.part_bytes = 10_000_000
             taken = exporting.turn(export_id, remaining_seconds=lambda: 1.0)
             assert taken.next_in_seconds == 0
@@ -198,9 +198,11 @@ def test_a_part_of_a_worker_that_was_given_up_is_not_in_the_file(
     assert len(changed) == 1
 
 
-def test_an_export_that_comes_no_further_fails_visibly(world: World, exporting: Exporting) -> None:
-    shop = world.merchant()
-    stored(world, shop, 1)
+def test_an_export_that_comes_no_further_fails_visibly(
+    platform: Platform, exporting: Exporting
+) -> None:
+    shop = platform.merchant()
+    stored(platform, shop, 1)
     export_id = exporting.ask(shop, kind="payments")
 
     def broken(operation: str, done: bool) -> None:
@@ -211,7 +213,7 @@ def test_an_export_that_comes_no_further_fails_visibly(world: World, exporting: 
     for _ in range(MAX_TRIES):
         with pytest.raises(RuntimeError):
             exporting.turn(export_id)
-        world.clock.advance(LIFE_SECONDS + 60)
+        platform.clock.advance(LIFE_SECONDS + 60)
     assert exporting.turn(export_id).next_in_seconds is None
     export = exporting.row(export_id)
     assert export.status is ExportStatus.FAILED
@@ -219,12 +221,12 @@ def test_an_export_that_comes_no_further_fails_visibly(world: World, exporting: 
     assert export.open_status is None
 
 
-def test_the_same_filters_as_in_the_list(world: World, exporting: Exporting) -> None:
-    shop, other = world.merchant(index_buckets=2), world.merchant()
-    rows = stored(world, shop, 5)
-    stored(world, other, 2)
-    customer = world.customer(shop)
-    theirs = stored(world, shop, 2, customer_id=customer)
+def test_the_same_filters_as_in_the_list(platform: Platform, exporting: Exporting) -> None:
+    shop, other = platform.merchant(index_buckets=2), platform.merchant()
+    rows = stored(platform, shop, 5)
+    stored(platform, other, 2)
+    customer = platform.customer(shop)
+    theirs = stored(platform, shop, 2, customer_id=customer)
 
     def ids(**filters: Any) -> list[str]:
         return [row["id"] for row in exporting.made(shop, kind="payments", **filters)]
@@ -241,20 +243,22 @@ def test_the_same_filters_as_in_the_list(world: World, exporting: Exporting) -> 
 
 
 def test_what_was_made_after_the_export_was_asked_for_is_not_in_it(
-    world: World, exporting: Exporting
+    platform: Platform, exporting: Exporting
 ) -> None:
-    shop = world.merchant()
-    (before,) = stored(world, shop, 1)
+    shop = platform.merchant()
+    (before,) = stored(platform, shop, 1)
     export_id = exporting.ask(shop, kind="payments", format="jsonl")
-    stored(world, shop, 1)
+    stored(platform, shop, 1)
     (line,) = exporting.file(exporting.done(export_id)).splitlines()
     assert json.loads(line)["id"] == before.id
 
 
-def test_csv_has_the_fields_of_the_list_and_no_formula(world: World, exporting: Exporting) -> None:
-    shop = world.merchant()
+def test_csv_has_the_fields_of_the_list_and_no_formula(
+    platform: Platform, exporting: Exporting
+) -> None:
+    shop = platform.merchant()
     formula = '=HYPERLINK("https://evil.example")'
-    stored(world, shop, 1, description=formula, metadata={"=1+1": "+2"})
+    stored(platform, shop, 1, description=formula, metadata={"=1+1": "+2"})
     content = exporting.file(exporting.done(exporting.ask(shop, kind="payments")))
     columns, (row,) = table_of(content)
     (exact,) = exporting.made(shop, kind="payments")
@@ -265,22 +269,22 @@ def test_csv_has_the_fields_of_the_list_and_no_formula(world: World, exporting: 
     assert exact["description"] == formula
 
 
-def test_nothing_to_export_is_a_file_all_the_same(world: World, exporting: Exporting) -> None:
-    shop = world.merchant()
+def test_nothing_to_export_is_a_file_all_the_same(platform: Platform, exporting: Exporting) -> None:
+    shop = platform.merchant()
     for format_, content in (("jsonl", b""), ("csv", None)):
         export = exporting.done(exporting.ask(shop, kind="payments", format=format_))
         assert export.rows == 0
-        told = exporting.file(export)
-        assert told == content or told.count(b"\r\n") == 1
+        reported = exporting.file(export)
+        assert reported == content or reported.count(b"\r\n") == 1
 
 
 def test_transactions_transfers_entries_and_audit_rows_of_a_merchant(
-    world: World, exporting: Exporting
+    platform: Platform, exporting: Exporting
 ) -> None:
-    shop, other = world.merchant(), world.merchant()
-    paid = [world.paid(shop, amount=1000 + n) for n in range(3)]
-    world.paid(other)
-    world.operate(shop, paid[0], "refund", amount=10)
+    shop, other = platform.merchant(), platform.merchant()
+    paid = [platform.paid(shop, amount=1000 + n) for n in range(3)]
+    platform.paid(other)
+    platform.operate(shop, paid[0], "refund", amount=10)
     transactions = exporting.made(shop, kind="transactions")
     assert [row["payment_id"] for row in transactions] == [paid[2], paid[1], paid[0], paid[0]]
     refunds = exporting.made(shop, kind="transactions", payment_id=paid[0], status="succeeded")
@@ -312,12 +316,14 @@ def test_transactions_transfers_entries_and_audit_rows_of_a_merchant(
         ),
         (
             lambda e, shop, other: e.ask(
-                shop, kind="payments", customer_id=e.world.customer(other)
+                shop, kind="payments", customer_id=e.platform.customer(other)
             ),
             NotFound,
         ),
         (
-            lambda e, shop, other: e.ask(shop, kind="transactions", payment_id=e.world.paid(other)),
+            lambda e, shop, other: e.ask(
+                shop, kind="transactions", payment_id=e.platform.paid(other)
+            ),
             NotFound,
         ),
         (
@@ -327,45 +333,49 @@ def test_transactions_transfers_entries_and_audit_rows_of_a_merchant(
     ],
 )
 def test_what_cannot_be_exported_is_refused_at_once(
-    world: World,
+    platform: Platform,
     exporting: Exporting,
     ask: Callable[[Exporting, MerchantProfile, MerchantProfile], str],
     error: type[Exception],
 ) -> None:
-    shop, other = world.merchant(), world.merchant()
+    shop, other = platform.merchant(), platform.merchant()
     with pytest.raises(error):
         ask(exporting, shop, other)
 
 
-def test_an_unknown_filter_is_told_which_there_are(world: World, exporting: Exporting) -> None:
+def test_an_unknown_filter_is_told_which_there_are(
+    platform: Platform, exporting: Exporting
+) -> None:
     with pytest.raises(InvalidValue, match="use payment_id, processor_id, status") as said:
-        exporting.ask(world.merchant(), kind="transactions", min_amount=1)
+        exporting.ask(platform.merchant(), kind="transactions", min_amount=1)
     assert said.value.param == "min_amount"
 
 
-def test_the_same_request_again_is_the_same_export(world: World, exporting: Exporting) -> None:
-    shop = world.merchant()
+def test_the_same_request_again_is_the_same_export(
+    platform: Platform, exporting: Exporting
+) -> None:
+    shop = platform.merchant()
     first = exporting.ask(shop, key="k", kind="payments")
     assert exporting.ask(shop, key="k", kind="payments") == first
 
 
 def test_so_many_exports_of_one_owner_are_open_and_a_repetition_is_none_more(
-    world: World, exporting: Exporting
+    platform: Platform, exporting: Exporting
 ) -> None:
-    shop = world.merchant()
+    shop = platform.merchant()
     first, *others = [exporting.ask(shop, key=str(n), kind="payments") for n in range(MAX_OPEN)]
     with pytest.raises(TooManyExports, match=f"^{MAX_OPEN} exports are queued"):
         exporting.ask(shop, kind="payments")
     assert exporting.ask(shop, key="0", kind="payments") == first
-    exporting.ask(world.merchant(), kind="payments")
+    exporting.ask(platform.merchant(), kind="payments")
     exporting.done(others[0])
     exporting.ask(shop, kind="payments")
 
 
 def test_another_merchants_settlement_or_entity_fails_without_a_row(
-    world: World, exporting: Exporting
+    platform: Platform, exporting: Exporting
 ) -> None:
-    shop = world.merchant()
+    shop = platform.merchant()
     for body in (
         {"kind": "settlement_lines", "settlement_id": "set_of_another"},
         {"kind": "audit", "entity_id": "pay_of_another"},

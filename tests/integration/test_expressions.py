@@ -15,7 +15,7 @@ from runtime.contract.accounts import AccountRequest
 from runtime.contract.customers import CustomerRequest
 from runtime.contract.merchants import MerchantRequest
 from runtime.domain.buckets import all_buckets, unsettled_buckets
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.errors import (
     AlreadyClaimed,
     AlreadyExists,
@@ -58,7 +58,7 @@ from runtime.repositories.expressions import (
     shorter,
     update,
 )
-from runtime.repositories.folding import FoldRepository
+from runtime.repositories.folding import ShardRepository
 from runtime.repositories.merchants import MerchantRepository
 from runtime.repositories.open_queue import OpenQueue
 from runtime.repositories.payment_lists import PaymentLists
@@ -66,30 +66,30 @@ from runtime.repositories.payments import PaymentRepository
 from runtime.repositories.refusals import TransactionRefused
 from runtime.repositories.sandbox_charges import SandboxChargeRepository
 from runtime.repositories.totals import TotalsRepository
-from runtime.services.accounts import AccountDesk, create_account
-from runtime.services.customers import CustomerDesk, create_customer
+from runtime.services.accounts import AccountDependencies, create_account
+from runtime.services.customers import CustomerDependencies, create_customer
 from runtime.services.merchant_profiles import MerchantProfiles
 from runtime.services.merchants import create_merchant
 from tests.support.engine_choice import EVERY, engine_named
 from tests.support.engines import Engine
 from tests.support.faults import Fault, Faults, ItemLocks, first_tries
-from tests.support.world import SETUP, World, at_once
+from tests.support.world import SETUP, Platform, at_once
 
 
 @pytest.fixture
-def world(dynamodb_local_engine: Engine) -> Iterator[World]:
+def platform(dynamodb_local_engine: Engine) -> Iterator[Platform]:
     """On AWS's own engine, whatever ENGINE says."""
-    world = World(dynamodb_local_engine)
-    yield world
-    world.drop()
+    platform = Platform(dynamodb_local_engine)
+    yield platform
+    platform.drop()
 
 
 @pytest.fixture(params=EVERY)
-def either_world(request: pytest.FixtureRequest) -> Iterator[World]:
+def either_world(request: pytest.FixtureRequest) -> Iterator[Platform]:
     """On every engine, whatever ENGINE says."""
-    world = World(engine_named(request.param, request))
-    yield world
-    world.drop()
+    platform = Platform(engine_named(request.param, request))
+    yield platform
+    platform.drop()
 
 
 def fresh() -> str:
@@ -97,12 +97,12 @@ def fresh() -> str:
     return uuid.uuid4().hex
 
 
-def test_every_table_is_accepted_as_declared(either_world: World) -> None:
+def test_every_table_is_accepted_as_declared(either_world: Platform) -> None:
     for schema in ALL_TABLES:
         name = either_world.tables[schema.name]
-        told = either_world.client.describe_table(TableName=name)["Table"]
-        assert told["KeySchema"][0]["AttributeName"] == schema.partition_key.name
-        indexes = {index["IndexName"] for index in told.get("GlobalSecondaryIndexes", [])}
+        reported = either_world.client.describe_table(TableName=name)["Table"]
+        assert reported["KeySchema"][0]["AttributeName"] == schema.partition_key.name
+        indexes = {index["IndexName"] for index in reported.get("GlobalSecondaryIndexes", [])}
         assert indexes == {index.name for index in schema.indexes}
 
 
@@ -144,7 +144,7 @@ KEY = {"subject": "s", "key_id": "k"}
     ],
 )
 def test_each_condition_holds_and_fails_as_its_name_says(
-    either_world: World, holds: Any, fails: Any
+    either_world: Platform, holds: Any, fails: Any
 ) -> None:
     store = either_world.store
     store.transact([put(ROW)], token=fresh())
@@ -162,8 +162,8 @@ def test_each_condition_holds_and_fails_as_its_name_says(
         assert item["wrapped"] == {"S": "m"}, "the item as it stood comes with the refusal"
 
 
-def test_an_update_adds_takes_away_assigns_and_removes_at_once(either_world: World) -> None:
-    world, key = either_world, {"id": "acc_x", "shard": "00"}
+def test_an_update_adds_takes_away_assigns_and_removes_at_once(either_world: Platform) -> None:
+    platform, key = either_world, {"id": "acc_x", "shard": "00"}
     account = Account(
         id="acc_x",
         account_type="wallet",
@@ -175,7 +175,7 @@ def test_an_update_adds_takes_away_assigns_and_removes_at_once(either_world: Wor
         updated_at="2026-01-01T00:00:00.000Z",
         **SETUP.stamp(),
     )
-    world.store.transact([put(account)], token=fresh())
+    platform.store.transact([put(account)], token=fresh())
     changed = (
         update(Account, key)
         .add(balance=-30, held_out=5, held_in=0, version=1)
@@ -183,35 +183,35 @@ def test_an_update_adds_takes_away_assigns_and_removes_at_once(either_world: Wor
         .when(at_least("spendable", 30), equals("version", 1))
     )
     everything = replace(changed, removed=("locked_until",))
-    world.store.transact([everything], token=fresh())
+    platform.store.transact([everything], token=fresh())
     with pytest.raises(TransactionRefused):
-        world.store.transact([everything], token=fresh())
-    (row,) = world.rows(Account)
+        platform.store.transact([everything], token=fresh())
+    (row,) = platform.rows(Account)
     assert (row.balance, row.held_out, row.held_in, row.version) == (70, 5, 0, 2)
     assert (row.cause, row.locked_until) == ("trf_x", None)
 
 
 def test_members_join_a_set_once_with_the_row_that_holds_it_until_it_is_full(
-    either_world: World,
+    either_world: Platform,
 ) -> None:
-    world, key = either_world, {"id": "velocity#cus_1"}
+    platform, key = either_world, {"id": "velocity#cus_1"}
     room = any_of(absent("payments"), shorter("payments", 3))
 
     def join(*members: str) -> bool:
         step = update(LimitCounter, key).assign(expires_at=7).include(payments=frozenset(members))
-        return world.store.update_alone(step.when(room)) is None
+        return platform.store.update_alone(step.when(room)) is None
 
     assert join("b", "a")
     assert join("a")
     assert join("c", "d"), "it had room for one when it was asked"
     assert not join("e")
-    (row,) = world.store.get_many(LimitCounter, [key], CustomerMinute, EVERYBODY)
+    (row,) = platform.store.get_many(LimitCounter, [key], CustomerMinute, EVERYBODY)
     assert row == CustomerMinute(id=key["id"], payments=frozenset("abcd"), expires_at=7)
     with pytest.raises(AssertionError, match="no members"):
         update(LimitCounter, key).include(payments=frozenset())
 
 
-def test_a_refusal_names_exactly_the_writes_that_were_refused(either_world: World) -> None:
+def test_a_refusal_names_exactly_the_writes_that_were_refused(either_world: Platform) -> None:
     store = either_world.store
     rows = [ROW.model_copy(update={"key_id": f"k{n}"}) for n in range(5)]
     store.transact([put(rows[1]), put(rows[3])], token=fresh())
@@ -221,7 +221,7 @@ def test_a_refusal_names_exactly_the_writes_that_were_refused(either_world: Worl
     assert len(either_world.rows(DataKey)) == 2, "all or nothing"
 
 
-def test_a_hundred_writes_are_one_transaction(either_world: World) -> None:
+def test_a_hundred_writes_are_one_transaction(either_world: Platform) -> None:
     rows = [ROW.model_copy(update={"key_id": f"k{n:03}"}) for n in range(100)]
     either_world.store.transact([put(row).when(absent("subject")) for row in rows], token=fresh())
     assert len(either_world.rows(DataKey)) == 100
@@ -231,7 +231,7 @@ def test_a_hundred_writes_are_one_transaction(either_world: World) -> None:
 
 
 def test_a_batch_leaves_out_what_does_not_exist_and_keeps_the_asked_order(
-    either_world: World,
+    either_world: Platform,
 ) -> None:
     store = either_world.store
     for n in (1, 3):
@@ -240,7 +240,7 @@ def test_a_batch_leaves_out_what_does_not_exist_and_keeps_the_asked_order(
     assert [row.key_id for row in store.get_many(DataKey, keys, DataKey, EVERYBODY)] == ["k3", "k1"]
 
 
-def test_a_token_makes_a_repeated_transaction_one(either_world: World) -> None:
+def test_a_token_makes_a_repeated_transaction_one(either_world: Platform) -> None:
     same_token, write = fresh(), put(ROW).when(absent("subject"))
     either_world.store.transact([write], token=same_token)
     either_world.store.transact([write], token=same_token)
@@ -248,28 +248,28 @@ def test_a_token_makes_a_repeated_transaction_one(either_world: World) -> None:
         either_world.store.transact([write], token=fresh())
 
 
-def test_another_transaction_under_a_used_token_is_a_bug_that_shows(world: World) -> None:
+def test_another_transaction_under_a_used_token_is_a_bug_that_shows(platform: Platform) -> None:
     same_token = fresh()
-    world.store.transact([put(ROW)], token=same_token)
+    platform.store.transact([put(ROW)], token=same_token)
     other = ROW.model_copy(update={"key_id": "other"})
     with pytest.raises(ClientError, match="IdempotentParameterMismatch"):
-        world.store.transact([put(other)], token=same_token)
+        platform.store.transact([put(other)], token=same_token)
 
 
 @pytest.mark.parametrize(
     "fault", [Fault.THROTTLED, Fault.INTERNAL, Fault.UNREACHED, Fault.ANSWER_LOST]
 )
-def test_reads_of_every_kind_survive_transient_faults(world: World, fault: Fault) -> None:
-    merchant = world.merchant()
+def test_reads_of_every_kind_survive_transient_faults(platform: Platform, fault: Fault) -> None:
+    merchant = platform.merchant()
     for _ in range(5):
-        world.pay(merchant)
+        platform.pay(merchant)
     faults = Faults(first_tries(fault, 2))
-    store = world.store_on(faults.attach(world.engine.dynamodb()))
+    store = platform.store_on(faults.attach(platform.engine.dynamodb()))
     payments = PaymentRepository(store)
-    ids = [row.id for row in world.payments()]
+    ids = [row.id for row in platform.payments()]
     assert [row.id for row in payments.get_many(ids, EVERYBODY)] == ids
     assert payments.get(ids[0], EVERYBODY) is not None
-    start, end = world.clock() - timedelta(days=1), world.clock()
+    start, end = platform.clock() - timedelta(days=1), platform.clock()
     figures = list(PaymentLists(store).figures([f"{merchant.id}#000"], start, end, 2))
     assert len(figures) == 5
     assert TotalsRepository(store).mark(merchant.id) == 0
@@ -281,24 +281,26 @@ def test_reads_of_every_kind_survive_transient_faults(world: World, fault: Fault
     }
 
 
-def test_a_settled_read_waits_for_the_commit_that_it_meets(either_world: World) -> None:
+def test_a_settled_read_waits_for_the_commit_that_it_meets(either_world: Platform) -> None:
     """And what it is then told is what the commit has made of the row."""
-    world = either_world
+    platform = either_world
     mark: Key = {"id": "mer_1", "item": MARK_ITEM}
-    world.store.transact([update(Total, mark).count(version=1)], token=uuid.uuid4().hex)
+    platform.store.transact([update(Total, mark).count(version=1)], token=uuid.uuid4().hex)
     slept = [0.0]
-    locks = ItemLocks(world.key_names, hold_seconds=0.3, clock=lambda: sum(slept))
-    writer = world.store_on(locks.attach(world.engine.dynamodb()))
-    reader = world.store_on(locks.attach(world.engine.dynamodb()), sleep=slept.append)
+    locks = ItemLocks(platform.key_names, hold_seconds=0.3, clock=lambda: sum(slept))
+    writer = platform.store_on(locks.attach(platform.engine.dynamodb()))
+    reader = platform.store_on(locks.attach(platform.engine.dynamodb()), sleep=slept.append)
     writer.transact([update(Total, mark).count(version=1)], token=uuid.uuid4().hex)
     assert TotalsRepository(reader).mark("mer_1") == 2
     assert reader.usage.counts()["retries"] > 0
     assert TotalsRepository(reader).mark("mer_2") == 0
 
 
-def test_a_read_that_never_succeeds_ends_as_unavailable(world: World) -> None:
+def test_a_read_that_never_succeeds_ends_as_unavailable(platform: Platform) -> None:
     faults = Faults(lambda *_: Fault.THROTTLED)
-    store = world.store_on(faults.attach(world.engine.dynamodb()), remaining_seconds=lambda: 0.3)
+    store = platform.store_on(
+        faults.attach(platform.engine.dynamodb()), remaining_seconds=lambda: 0.3
+    )
     with pytest.raises(Unavailable):
         PaymentRepository(store).get("pay_1", EVERYBODY)
 
@@ -306,11 +308,11 @@ def test_a_read_that_never_succeeds_ends_as_unavailable(world: World) -> None:
 # ------------------------------------------------------------ each repository's own
 
 
-def claim(world: World, **changes: Any) -> IdempotencyRecord:
+def claim(platform: Platform, **changes: Any) -> IdempotencyRecord:
     values: dict[str, Any] = {
         "key": "m#POST#/v1/payments#k",
         "merchant_bucket": "m#000",
-        "created_at": to_instant(world.clock()),
+        "created_at": to_timestamp(platform.clock()),
         "merchant_id": "m",
         "key_subject": "m",
         "request_id": "r",
@@ -321,10 +323,10 @@ def claim(world: World, **changes: Any) -> IdempotencyRecord:
     return IdempotencyRecord.model_validate(values)
 
 
-def test_a_claim_is_taken_completed_kept_and_taken_again(either_world: World) -> None:
-    world, store = either_world, either_world.store
-    now = world.clock()
-    one, two = claim(world), claim(world, owner="two")
+def test_a_claim_is_taken_completed_kept_and_taken_again(either_world: Platform) -> None:
+    platform, store = either_world, either_world.store
+    now = platform.clock()
+    one, two = claim(platform), claim(platform, owner="two")
     done = one.model_copy(
         update={
             "state": ClaimState.COMPLETED,
@@ -354,12 +356,12 @@ def test_a_claim_is_taken_completed_kept_and_taken_again(either_world: World) ->
     assert ClaimRepository(store).read("nobody's") is None
 
 
-def test_a_payments_step_needs_its_version_its_status_and_its_lease(either_world: World) -> None:
-    world = either_world
-    merchant = world.merchant()
-    world.pay(merchant, payment_method="tok_timeout")
-    payments = PaymentRepository(world.store)
-    unknown = world.payment()
+def test_a_payments_step_needs_its_version_its_status_and_its_lease(either_world: Platform) -> None:
+    platform = either_world
+    merchant = platform.merchant()
+    platform.pay(merchant, payment_method="tok_timeout")
+    payments = PaymentRepository(platform.store)
+    unknown = platform.payment()
     assert unknown.status is PaymentStatus.UNKNOWN
     leased = unknown.model_copy(
         update={"version": 3, "lease_owner": "me", "lease_expires_at": unknown.updated_at}
@@ -379,42 +381,42 @@ def test_a_payments_step_needs_its_version_its_status_and_its_lease(either_world
         update={"version": 4, "status": PaymentStatus.FAILED, "lease_owner": None}
     )
     payments.advance(leased, failed, token=fresh())
-    assert world.payment() == failed
+    assert platform.payment() == failed
 
 
-def test_an_intent_never_overwrites_a_payment_of_the_same_id(world: World) -> None:
-    world.pay(world.merchant())
-    before = world.payment()
+def test_an_intent_never_overwrites_a_payment_of_the_same_id(platform: Platform) -> None:
+    platform.pay(platform.merchant())
+    before = platform.payment()
     twin = before.model_copy(update={"amount": before.amount + 1})
     with pytest.raises(StaleWrite, match="exists"):
-        PaymentRepository(world.store).begin(twin, claim(world), world.clock())
-    assert world.payment() == before
-    assert len(world.claims()) == 1
+        PaymentRepository(platform.store).begin(twin, claim(platform), platform.clock())
+    assert platform.payment() == before
+    assert len(platform.claims()) == 1
 
 
-def test_due_payments_are_read_by_their_time_and_only_while_open(either_world: World) -> None:
-    world = either_world
-    merchant = world.merchant()
+def test_due_payments_are_read_by_their_time_and_only_while_open(either_world: Platform) -> None:
+    platform = either_world
+    merchant = platform.merchant()
     for token in ("tok_timeout", "tok_approved", "tok_timeout", "tok_declined"):
-        world.pay(merchant, payment_method=token)
-    open_ids = [row.id for row in world.payments() if row.open_bucket is not None]
-    queue = OpenQueue(world.store, world.timing.open_buckets)
-    assert queue.due(Payment, world.clock()) == open_ids
+        platform.pay(merchant, payment_method=token)
+    open_ids = [row.id for row in platform.payments() if row.open_bucket is not None]
+    queue = OpenQueue(platform.store, platform.timing.open_buckets)
+    assert queue.due(Payment, platform.clock()) == open_ids
     assert len(open_ids) == 2
-    assert queue.due(Payment, world.clock() - timedelta(hours=1)) == []
+    assert queue.due(Payment, platform.clock() - timedelta(hours=1)) == []
     assert queue.owners(Payment, [*open_ids, "pay_of_nobody"]) == dict.fromkeys(
         open_ids, merchant.id
     )
 
 
-def test_a_rows_repeated_creation_returns_the_first(either_world: World) -> None:
-    world = either_world
-    keys = DataKeyRepository(world.store)
+def test_a_rows_repeated_creation_returns_the_first(either_world: Platform) -> None:
+    platform = either_world
+    keys = DataKeyRepository(platform.store)
     assert keys.get("s", "k") is None
     assert keys.create(ROW, token=fresh()) == ROW
     assert keys.create(ROW.model_copy(update={"wrapped": "other"}), token=fresh()) == ROW
     assert keys.get("s", "k") == ROW
-    charges = SandboxChargeRepository(world.store)
+    charges = SandboxChargeRepository(platform.store)
     charge = SandboxCharge(
         reference="pay_1",
         state="approved",
@@ -432,60 +434,60 @@ def test_a_rows_repeated_creation_returns_the_first(either_world: World) -> None
     assert charges.recall("pay_1") == charge
 
 
-def test_views_read_only_what_they_need(either_world: World) -> None:
-    world = either_world
-    merchant = world.merchant(features=frozenset({"a", "b"}))
-    customer = world.customer(merchant)
-    opened = world.kms.decrypted
-    profile = MerchantRepository(world.store).profile(merchant.id, EVERYBODY)
-    owner = CustomerRepository(world.store).owner(customer, EVERYBODY)
+def test_views_read_only_what_they_need(either_world: Platform) -> None:
+    platform = either_world
+    merchant = platform.merchant(features=frozenset({"a", "b"}))
+    customer = platform.customer(merchant)
+    opened = platform.kms.decrypted
+    profile = MerchantRepository(platform.store).profile(merchant.id, EVERYBODY)
+    owner = CustomerRepository(platform.store).owner(customer, EVERYBODY)
     assert profile is not None
     assert owner is not None
     assert (profile.features, owner.merchant_id) == ({"a", "b"}, merchant.id)
-    assert world.kms.decrypted == opened
-    assert MerchantRepository(world.store).profile("mer_nobody", EVERYBODY) is None
-    assert CustomerRepository(world.store).owner("cus_nobody", EVERYBODY) is None
+    assert platform.kms.decrypted == opened
+    assert MerchantRepository(platform.store).profile("mer_nobody", EVERYBODY) is None
+    assert CustomerRepository(platform.store).owner("cus_nobody", EVERYBODY) is None
 
 
 # ------------------------------------------------------------ creations, with and without a key
 
 
-Create = Callable[[World, Any, str | None], Any]
+Create = Callable[[Platform, Any, str | None], Any]
 
 
-def _merchant(world: World, _: Any, key: str | None) -> Any:
+def _merchant(platform: Platform, _: Any, key: str | None) -> Any:
     body = {"name": "Shop", "email": "shop@example.com"}
-    desk = world.merchant_desk()
-    call = world.call(None, body, key, path="/v1/merchants", operator=True)
-    return create_merchant(MerchantRequest.model_validate(body), call, desk)
+    deps = platform.merchant_dependencies()
+    call = platform.call(None, body, key, path="/v1/merchants", operator=True)
+    return create_merchant(MerchantRequest.model_validate(body), call, deps)
 
 
-def _profiles(world: World) -> MerchantProfiles:
-    return world.profiles()
+def _profiles(platform: Platform) -> MerchantProfiles:
+    return platform.profiles()
 
 
-def _customer(world: World, merchant: Any, key: str | None) -> Any:
+def _customer(platform: Platform, merchant: Any, key: str | None) -> Any:
     body = {"name": "Jane", "email": "jane@example.com"}
-    desk = CustomerDesk(
-        CustomerRepository(world.store),
-        _profiles(world),
-        world.encryption,
-        ClaimRepository(world.store),
+    deps = CustomerDependencies(
+        CustomerRepository(platform.store),
+        _profiles(platform),
+        platform.encryption,
+        ClaimRepository(platform.store),
     )
-    call = world.call(merchant, body, key, path="/v1/customers")
-    return create_customer(CustomerRequest.model_validate(body), call, desk)
+    call = platform.call(merchant, body, key, path="/v1/customers")
+    return create_customer(CustomerRequest.model_validate(body), call, deps)
 
 
-def _account(world: World, merchant: Any, key: str | None, **more: Any) -> Any:
+def _account(platform: Platform, merchant: Any, key: str | None, **more: Any) -> Any:
     body = {"account_type": "wallet", "currency": "USD", **more}
-    desk = AccountDesk(
-        AccountRepository(world.store),
-        FoldRepository(world.store),
-        _profiles(world),
-        ClaimRepository(world.store),
+    deps = AccountDependencies(
+        AccountRepository(platform.store),
+        ShardRepository(platform.store),
+        _profiles(platform),
+        ClaimRepository(platform.store),
     )
-    call = world.call(merchant, body, key, path="/v1/accounts")
-    return create_account(AccountRequest.model_validate_json(_json(body)), call, desk)
+    call = platform.call(merchant, body, key, path="/v1/accounts")
+    return create_account(AccountRequest.model_validate_json(_json(body)), call, deps)
 
 
 def _json(body: Any) -> str:
@@ -497,93 +499,97 @@ def _json(body: Any) -> str:
 @pytest.mark.parametrize("create", [_merchant, _customer, _account])
 @pytest.mark.parametrize("times", [8])
 def test_the_same_creation_many_times_at_once_creates_one(
-    world: World, create: Create, times: int
+    platform: Platform, create: Create, times: int
 ) -> None:
-    merchant = world.merchant()
-    before = {name: _count(world, name) for name in ("merchants", "customers", "accounts")}
-    results = at_once(*[lambda: create(world, merchant, "k")] * times)
+    merchant = platform.merchant()
+    before = {name: _count(platform, name) for name in ("merchants", "customers", "accounts")}
+    results = at_once(*[lambda: create(platform, merchant, "k")] * times)
     bodies = {each.body for each in results if not isinstance(each, Exception)}
     assert {type(each) for each in results if isinstance(each, Exception)} <= {IdempotencyInFlight}
     assert len(bodies) == 1
-    after = {name: _count(world, name) for name in before}
+    after = {name: _count(platform, name) for name in before}
     assert sum(after.values()) - sum(before.values()) == 1
-    again = create(world, merchant, "k")
+    again = create(platform, merchant, "k")
     assert (again.body, again.replayed) == (bodies.pop(), True)
 
 
 @pytest.mark.parametrize("create", [_merchant, _customer, _account])
-def test_a_creation_without_a_key_creates_each_time(world: World, create: Create) -> None:
-    merchant = world.merchant()
-    one, other = create(world, merchant, None), create(world, merchant, None)
+def test_a_creation_without_a_key_creates_each_time(platform: Platform, create: Create) -> None:
+    merchant = platform.merchant()
+    one, other = create(platform, merchant, None), create(platform, merchant, None)
     assert one.body != other.body
     assert one.replayed is other.replayed is False
 
 
-def test_an_account_number_is_won_by_one_of_many_at_once(world: World) -> None:
-    merchant = world.merchant()
-    results = at_once(*[lambda: _account(world, merchant, None, account_number="A-1234")] * 8)
+def test_an_account_number_is_won_by_one_of_many_at_once(platform: Platform) -> None:
+    merchant = platform.merchant()
+    results = at_once(*[lambda: _account(platform, merchant, None, account_number="A-1234")] * 8)
     refused = [each for each in results if isinstance(each, Exception)]
     assert len(refused) == 7
     assert {type(each) for each in refused} == {AlreadyExists}
-    accounts = world.client.scan(TableName=world.tables["accounts"])["Items"]
+    accounts = platform.client.scan(TableName=platform.tables["accounts"])["Items"]
     assert sorted("guards" in item for item in accounts) == [False, True]
 
 
-def test_an_account_of_a_foreign_customer_is_not_found_and_nothing_is_taken(world: World) -> None:
-    merchant, other = world.merchant(), world.merchant()
-    foreign = world.customer(other)
+def test_an_account_of_a_foreign_customer_is_not_found_and_nothing_is_taken(
+    platform: Platform,
+) -> None:
+    merchant, other = platform.merchant(), platform.merchant()
+    foreign = platform.customer(other)
     with pytest.raises(NotFound) as refused:
-        _account(world, merchant, "k", account_number="A-1234", customer_id=foreign)
+        _account(platform, merchant, "k", account_number="A-1234", customer_id=foreign)
     assert refused.value.param == "customer_id"
-    own = world.customer(merchant)
-    made = _account(world, merchant, "k", account_number="A-1234", customer_id=own)
+    own = platform.customer(merchant)
+    made = _account(platform, merchant, "k", account_number="A-1234", customer_id=own)
     assert made.status == 201
 
 
-def test_two_that_make_a_data_key_at_once_end_with_one(world: World) -> None:
+def test_two_that_make_a_data_key_at_once_end_with_one(platform: Platform) -> None:
     rings = [
-        KeyRing(world.kms, DataKeyRepository(world.store), {"pii": "arn:pii"}, world.outside)  # type: ignore[arg-type]
+        KeyRing(
+            platform.kms, DataKeyRepository(platform.store), {"pii": "arn:pii"}, platform.outside
+        )  # type: ignore[arg-type]
         for _ in range(16)
     ]
     keys = at_once(*[lambda r=ring: r.key_for_writing("pii", "cus_1") for ring in rings])
     assert len(set(keys)) == 1  # type: ignore[arg-type]
-    stored = [row for row in world.rows(DataKey) if row.subject == "pii#cus_1"]
+    stored = [row for row in platform.rows(DataKey) if row.subject == "pii#cus_1"]
     assert [row.key_id for row in stored] == [FIRST_KEY_ID]
 
 
-def test_a_taken_claim_is_judged_before_everything_else(world: World) -> None:
-    merchant = world.merchant()
-    now = world.clock()
-    repository = AccountRepository(world.store)
-    _account(world, merchant, "k", account_number="A-1234")
-    (taken,) = world.claims()
-    account = world.store.get_many(Account, [], Account, EVERYBODY)
+def test_a_taken_claim_is_judged_before_everything_else(platform: Platform) -> None:
+    merchant = platform.merchant()
+    now = platform.clock()
+    repository = AccountRepository(platform.store)
+    _account(platform, merchant, "k", account_number="A-1234")
+    (taken,) = platform.claims()
+    account = platform.store.get_many(Account, [], Account, EVERYBODY)
     assert account == []
-    (row,) = [each for each in _accounts(world) if each.account_number]
+    (row,) = [each for each in _accounts(platform) if each.account_number]
     with pytest.raises(AlreadyClaimed):
         repository.create(row, None, taken, token=fresh(), now=now)
 
 
-def _accounts(world: World) -> list[Account]:
-    items = world.client.scan(TableName=world.tables["accounts"])["Items"]
+def _accounts(platform: Platform) -> list[Account]:
+    items = platform.client.scan(TableName=platform.tables["accounts"])["Items"]
     schema = Account.table_schema
-    return [world.store.codec.to_row(schema, i, Account) for i in items if "guards" not in i]
+    return [platform.store.codec.to_row(schema, i, Account) for i in items if "guards" not in i]
 
 
-def _count(world: World, table: str) -> int:
-    return len(world.client.scan(TableName=world.tables[table])["Items"])
+def _count(platform: Platform, table: str) -> int:
+    return len(platform.client.scan(TableName=platform.tables[table])["Items"])
 
 
 def test_payments_and_transactions_stand_in_the_indexes_that_the_model_promises(
-    either_world: World,
+    either_world: Platform,
 ) -> None:
-    world = either_world
-    merchant = world.merchant()
-    customer = world.customer(merchant)
-    world.pay(merchant, customer_id=customer)
-    world.pay(merchant, payment_method="tok_declined")
-    good, bad = world.payments()
-    client, table = world.client, world.tables["payments"]
+    platform = either_world
+    merchant = platform.merchant()
+    customer = platform.customer(merchant)
+    platform.pay(merchant, customer_id=customer)
+    platform.pay(merchant, payment_method="tok_declined")
+    good, bad = platform.payments()
+    client, table = platform.client, platform.tables["payments"]
 
     def found(index: str, name: str, value: str, where: str = table) -> list[str]:
         answer = client.query(
@@ -600,14 +606,14 @@ def test_payments_and_transactions_stand_in_the_indexes_that_the_model_promises(
     assert found("gsi-merchant-status", "merchant_status_bucket", failed) == [bad.id]
     assert found("gsi-customer", "customer_id", customer) == [good.id]
     assert found("gsi-idempotency", "idempotency_scope", good.claim_key) == [good.id]
-    transactions = world.tables["transactions"]
+    transactions = platform.tables["transactions"]
     by_payment = found("gsi-payment", "payment_id", good.id, transactions)
     assert tuple(by_payment) == good.transaction_ids
-    (capture,) = [row for row in world.rows(Transaction) if row.payment_id == good.id]
+    (capture,) = [row for row in platform.rows(Transaction) if row.payment_id == good.id]
     day = all_buckets(f"{merchant.id}#2026-03-14", unsettled_buckets(merchant.index_buckets))
     waiting = [found("gsi-unsettled", "unsettled_bucket", each, transactions) for each in day]
     assert sorted(waiting) == [[], [], [], [capture.id]]
     assert found("gsi-processor", "processor_id", capture.processor_id or "", transactions) == [
         capture.id
     ]
-    assert world.rows(Payment)
+    assert platform.rows(Payment)

@@ -30,7 +30,7 @@ from tests.support.faults import (
     every_commit,
     seeded,
 )
-from tests.support.world import World
+from tests.support.world import Platform
 
 HOLD_SECONDS = 0.2
 
@@ -50,72 +50,72 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def locks(world: World, clock: Clock) -> ItemLocks:
-    return ItemLocks(world.key_names, hold_seconds=HOLD_SECONDS, clock=clock)
+def locks(platform: Platform, clock: Clock) -> ItemLocks:
+    return ItemLocks(platform.key_names, hold_seconds=HOLD_SECONDS, clock=clock)
 
 
 @pytest.fixture
-def client(world: World, locks: ItemLocks) -> Any:
-    return locks.attach(world.engine.dynamodb())
+def client(platform: Platform, locks: ItemLocks) -> Any:
+    return locks.attach(platform.engine.dynamodb())
 
 
-def table(world: World) -> str:
-    return world.tables[IdempotencyRecord.table_schema.name]
+def table(platform: Platform) -> str:
+    return platform.tables[IdempotencyRecord.table_schema.name]
 
 
-def commit(world: World, client: Any, *keys: str) -> None:
-    puts = [{"Put": {"TableName": table(world), "Item": {"key": {"S": key}}}} for key in keys]
+def commit(platform: Platform, client: Any, *keys: str) -> None:
+    puts = [{"Put": {"TableName": table(platform), "Item": {"key": {"S": key}}}} for key in keys]
     client.transact_write_items(TransactItems=puts)
 
 
-def read(world: World, key: str) -> bool:
-    return "Item" in world.client.get_item(
-        TableName=table(world), Key={"key": {"S": key}}, ConsistentRead=True
+def read(platform: Platform, key: str) -> bool:
+    return "Item" in platform.client.get_item(
+        TableName=table(platform), Key={"key": {"S": key}}, ConsistentRead=True
     )
 
 
-def plain_writes(world: World, client: Any, key: str) -> Iterator[Any]:
-    name, where = table(world), {"key": {"S": key}}
+def plain_writes(platform: Platform, client: Any, key: str) -> Iterator[Any]:
+    name, where = table(platform), {"key": {"S": key}}
     yield lambda: client.put_item(TableName=name, Item=where)
     yield lambda: client.update_item(TableName=name, Key=where)
     yield lambda: client.delete_item(TableName=name, Key=where)
 
 
 def test_a_commit_locks_its_items_for_every_client_and_for_no_other_item(
-    world: World, locks: ItemLocks, client: Any, clock: Clock
+    platform: Platform, locks: ItemLocks, client: Any, clock: Clock
 ) -> None:
-    commit(world, client, "a", "b")
-    other = locks.attach(world.engine.dynamodb())
+    commit(platform, client, "a", "b")
+    other = locks.attach(platform.engine.dynamodb())
     with pytest.raises(ClientError) as refused:
-        commit(world, other, "c", "b")
+        commit(platform, other, "c", "b")
     assert refused.value.response["Error"]["Code"] == "TransactionCanceledException"
     reasons = refused.value.response["CancellationReasons"]  # type: ignore[typeddict-item]
     assert [reason["Code"] for reason in reasons] == ["None", "TransactionConflict"]
-    assert not read(world, "c"), "what is refused locks nothing and writes nothing"
-    commit(world, other, "c")
+    assert not read(platform, "c"), "what is refused locks nothing and writes nothing"
+    commit(platform, other, "c")
     clock.now += HOLD_SECONDS
-    commit(world, other, "b")
+    commit(platform, other, "b")
     assert (locks.commits, locks.conflicts) == (4, 1)
 
 
 def test_a_plain_write_that_meets_a_lock_gets_a_transaction_conflict_and_does_nothing(
-    world: World, locks: ItemLocks, client: Any, clock: Clock
+    platform: Platform, locks: ItemLocks, client: Any, clock: Clock
 ) -> None:
-    commit(world, client, "a")
-    for write in plain_writes(world, client, "a"):
+    commit(platform, client, "a")
+    for write in plain_writes(platform, client, "a"):
         with pytest.raises(ClientError) as refused:
             write()
         assert refused.value.response["Error"]["Code"] == "TransactionConflictException"
     assert locks.plain_conflicts == 3
-    assert read(world, "a")
+    assert read(platform, "a")
     clock.now += HOLD_SECONDS
-    for write in plain_writes(world, client, "a"):
+    for write in plain_writes(platform, client, "a"):
         write()
-    assert not read(world, "a")
+    assert not read(platform, "a")
 
 
 def test_a_plain_write_stops_a_commit_only_while_it_runs_and_no_other_plain_write(
-    world: World, locks: ItemLocks, client: Any
+    platform: Platform, locks: ItemLocks, client: Any
 ) -> None:
     inside, go_on = threading.Event(), threading.Event()
 
@@ -123,50 +123,50 @@ def test_a_plain_write_stops_a_commit_only_while_it_runs_and_no_other_plain_writ
         inside.set()
         go_on.wait(10)
 
-    slow = locks.attach(world.engine.dynamodb())
+    slow = locks.attach(platform.engine.dynamodb())
     slow.meta.events.register("before-send.dynamodb", wait_inside)
     item = {"key": {"S": "a"}}
-    thread = threading.Thread(target=lambda: slow.put_item(TableName=table(world), Item=item))
+    thread = threading.Thread(target=lambda: slow.put_item(TableName=table(platform), Item=item))
     thread.start()
     assert inside.wait(10)
-    client.put_item(TableName=table(world), Item=item)
+    client.put_item(TableName=table(platform), Item=item)
     with pytest.raises(ClientError):
-        commit(world, client, "a")
+        commit(platform, client, "a")
     go_on.set()
     thread.join()
-    commit(world, client, "a")
+    commit(platform, client, "a")
     assert (locks.conflicts, locks.plain_conflicts) == (1, 0)
 
 
 @pytest.mark.parametrize("faults_first", [True, False])
 @pytest.mark.parametrize("fault", [each for each in Fault if each is not Fault.MIXED])
 def test_no_fault_leaves_an_item_locked_for_ever_in_whatever_order_they_are_attached(
-    world: World, fault: Fault, faults_first: bool
+    platform: Platform, fault: Fault, faults_first: bool
 ) -> None:
-    locks = ItemLocks(world.key_names, hold_seconds=0.0)
+    locks = ItemLocks(platform.key_names, hold_seconds=0.0)
     faults = Faults(at_commit(1, fault))
-    client = world.engine.dynamodb()
+    client = platform.engine.dynamodb()
     for layer in (faults, locks) if faults_first else (locks, faults):
         layer.attach(client)
     lost = (ClientError, EndpointConnectionError, ConnectionClosedError, ProcessKilled)
     with pytest.raises(lost):
-        commit(world, client, "a")
+        commit(platform, client, "a")
     done = fault in (Fault.ANSWER_LOST, Fault.KILLED_AFTER)
-    assert read(world, "a") == done
+    assert read(platform, "a") == done
     assert locks.commits == int(done), "what never arrives locks nothing"
-    commit(world, client, "a")
-    client.put_item(TableName=table(world), Item={"key": {"S": "a"}})
+    commit(platform, client, "a")
+    client.put_item(TableName=table(platform), Item={"key": {"S": "a"}})
     assert locks.conflicts == locks.plain_conflicts == 0
 
 
 def test_a_mixed_refusal_keeps_a_failed_condition_and_hides_another_or_adds_an_item_in_conflict(
-    world: World,
+    platform: Platform,
 ) -> None:
     def reasons(client: Any, *keys: str) -> tuple[str, ...]:
         puts = [
             {
                 "Put": {
-                    "TableName": table(world),
+                    "TableName": table(platform),
                     "Item": {"key": {"S": key}},
                     "ConditionExpression": "attribute_not_exists(#k)",
                     "ExpressionAttributeNames": {"#k": "key"},
@@ -180,9 +180,9 @@ def test_a_mixed_refusal_keeps_a_failed_condition_and_hides_another_or_adds_an_i
         return tuple(each["Code"] for each in listed)
 
     failed = "ConditionalCheckFailed"
-    client = Faults(every_commit(Fault.MIXED)).attach(world.engine.dynamodb())
-    commit(world, client, "a", "b")
-    assert read(world, "a"), "what is not refused is done"
+    client = Faults(every_commit(Fault.MIXED)).attach(platform.engine.dynamodb())
+    commit(platform, client, "a", "b")
+    assert read(platform, "a"), "what is not refused is done"
     for _ in range(12):
         one_failed, two_failed = reasons(client, "a", "new"), reasons(client, "a", "b")
         assert one_failed[0] == failed
@@ -195,14 +195,14 @@ def test_a_mixed_refusal_keeps_a_failed_condition_and_hides_another_or_adds_an_i
 
 
 def test_a_process_can_be_killed_at_any_step_and_at_the_nth_call_of_any_operation(
-    world: World,
+    platform: Platform,
 ) -> None:
     def calls(plan: Any) -> int:
-        client = Faults(plan).attach(world.engine.dynamodb())
+        client = Faults(plan).attach(platform.engine.dynamodb())
         steps = [
-            lambda: commit(world, client, "a"),
-            lambda: client.get_item(TableName=table(world), Key={"key": {"S": "a"}}),
-            lambda: client.put_item(TableName=table(world), Item={"key": {"S": "a"}}),
+            lambda: commit(platform, client, "a"),
+            lambda: client.get_item(TableName=table(platform), Key={"key": {"S": "a"}}),
+            lambda: client.put_item(TableName=table(platform), Item={"key": {"S": "a"}}),
         ]
         for done, step in enumerate(steps * 3):
             try:
@@ -219,20 +219,22 @@ def test_a_process_can_be_killed_at_any_step_and_at_the_nth_call_of_any_operatio
 
 
 def test_a_plain_write_is_never_canceled_and_a_read_never_conflicts() -> None:
-    told: dict[str, set[Fault]] = {}
+    reported: dict[str, set[Fault]] = {}
     plan = seeded("any", rate=1.0)
     for operation in (COMMIT, "PutItem", "GetItem"):
-        told[operation] = {fault for _ in range(500) if (fault := plan(operation, 0)) is not None}
-    assert {Fault.CONFLICT, Fault.IN_PROGRESS} <= told[COMMIT]
+        reported[operation] = {
+            fault for _ in range(500) if (fault := plan(operation, 0)) is not None
+        }
+    assert {Fault.CONFLICT, Fault.IN_PROGRESS} <= reported[COMMIT]
     of_commits_alone = {Fault.IN_PROGRESS, Fault.MIXED, Fault.THROTTLED_INDEX}
-    assert told[COMMIT] - told["PutItem"] == of_commits_alone
-    assert told[COMMIT] - told["GetItem"] == {Fault.CONFLICT, *of_commits_alone}
+    assert reported[COMMIT] - reported["PutItem"] == of_commits_alone
+    assert reported[COMMIT] - reported["GetItem"] == {Fault.CONFLICT, *of_commits_alone}
 
 
 def test_each_clients_faults_are_the_same_again_however_the_threads_take_turns(
-    world: World, dice: Random
+    platform: Platform, dice: Random
 ) -> None:
-    seed, told = str(dice.random()), []
+    seed, reported = str(dice.random()), []
     for _ in range(2):
         clients = [
             Faults(seeded(f"{seed}-{number}", rate=0.3, kills=0.2, kill_anywhere=True))
@@ -240,18 +242,18 @@ def test_each_clients_faults_are_the_same_again_however_the_threads_take_turns(
         ]
 
         def work(faults: Faults) -> None:
-            client = faults.attach(world.engine.dynamodb())
+            client = faults.attach(platform.engine.dynamodb())
             for _ in range(12):
                 with suppress(ClientError, BotoCoreError, ProcessKilled):
-                    commit(world, client, "a")
-                    client.get_item(TableName=table(world), Key={"key": {"S": "a"}})
+                    commit(platform, client, "a")
+                    client.get_item(TableName=table(platform), Key={"key": {"S": "a"}})
 
         threads = [threading.Thread(target=work, args=(faults,)) for faults in clients]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        told.append([faults.injected for faults in clients])
-    assert told[0] == told[1]
-    assert len({str(injected) for injected in told[0]}) == 4
-    assert {Fault.KILLED_BEFORE, Fault.KILLED_AFTER} <= {f for c in told[0] for _, _, f in c}
+        reported.append([faults.injected for faults in clients])
+    assert reported[0] == reported[1]
+    assert len({str(injected) for injected in reported[0]}) == 4
+    assert {Fault.KILLED_BEFORE, Fault.KILLED_AFTER} <= {f for c in reported[0] for _, _, f in c}

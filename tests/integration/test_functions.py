@@ -10,13 +10,13 @@ from typing import Any
 from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
 
 from runtime.bootstrap.project import project_services
-from runtime.domain.alert_rules import Finding
+from runtime.domain.alert_rules import AlertFacts
 from runtime.domain.audit_chain import GENESIS, version_key
 from runtime.models.alert import AlertType
 from runtime.repositories.alerts import AlertRepository
 from runtime.repositories.audit import AuditRepository
-from runtime.services.alerts import record_finding
-from runtime.services.audit_rows import AuditRows, Told
+from runtime.services.alerts import raise_alert
+from runtime.services.audit_rows import AuditableChange, AuditRows
 from runtime.services.stream_records import Kind, StreamRecord
 from tests.support.fakes import START
 from tests.support.http import OPERATOR, functions, token_of
@@ -162,7 +162,7 @@ def test_alerts_are_listed_to_their_merchant_and_all_of_them_to_an_operator(stag
 
 
 def alert(stage: Stage, merchant_id: str, number: int) -> None:
-    finding = Finding(
+    finding = AlertFacts(
         AlertType.LARGE_TRANSACTION,
         entity_type="payment",
         entity_id=f"{merchant_id}_{number}",
@@ -170,7 +170,7 @@ def alert(stage: Stage, merchant_id: str, number: int) -> None:
         detail={"amount": number},
         at=START + timedelta(seconds=number),
     )
-    assert record_finding(finding, AlertRepository(project_services().store))
+    assert raise_alert(finding, AlertRepository(project_services().store))
 
 
 def listed_alerts(stage: Stage, who: dict[str, str], more: str = "") -> list[dict[str, Any]]:
@@ -192,8 +192,8 @@ def test_an_audit_trail_is_read_and_verified_and_to_others_it_is_not_there(stage
     image = {"id": {"S": f"acc_{shop['id']}"}, "merchant_id": {"S": shop["id"]}}
     image |= {"version": {"N": "1"}, "changed_by": {"S": "user"}}
     image |= {"updated_at": {"S": "2026-03-14T09:00:00.000Z"}}
-    told = Told.of(StreamRecord("accounts", Kind.INSERT, "1", None, image))
-    row = trail.of_version(told, version_key(1), GENESIS)
+    reported = AuditableChange.of(StreamRecord("accounts", Kind.INSERT, "1", None, image))
+    row = trail.of_version(reported, version_key(1), GENESIS)
     AuditRepository(project_services().store).append(row)
     who, path = token_of(shop["id"]), f"/v1/audit/{row.entity_id}/verify"
     listed = stage.api("GET", "/v1/audit", query=f"entity_id={row.entity_id}", authorizer=who)
@@ -212,8 +212,8 @@ def test_the_archive_takes_rows_rings_for_edits_and_closes_what_it_has(stage: St
     entity = f"acc_{uuid.uuid4().hex}"
     image = {"id": {"S": entity}, "version": {"N": "1"}, "changed_by": {"S": "user"}}
     image["updated_at"] = {"S": "2026-03-14T09:00:00.000Z"}
-    told = Told.of(StreamRecord("accounts", Kind.INSERT, "1", None, image))
-    row = AuditRows(lambda _: 1).of_version(told, version_key(1), GENESIS)
+    reported = AuditableChange.of(StreamRecord("accounts", Kind.INSERT, "1", None, image))
+    row = AuditRows(lambda _: 1).of_version(reported, version_key(1), GENESIS)
     item = project_services().store.codec.to_item(row)
     new = {"SequenceNumber": "1".zfill(21), "ApproximateCreationDateTime": 1_800_000_000}
     arn = f"arn:aws:dynamodb:eu-west-1:1:table/{stage.tables['audit_log']}/stream/x"

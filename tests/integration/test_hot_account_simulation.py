@@ -31,13 +31,13 @@ from runtime.gateways.processors.sandbox import SandboxProcessor
 from runtime.models.account import Account
 from runtime.models.payment import DisputeStatus
 from runtime.models.scope import EVERYBODY
-from runtime.repositories.folding import FoldRepository
+from runtime.repositories.folding import ShardRepository
 from runtime.repositories.payments import PaymentRepository
-from runtime.services.event_outcome import EventDesk, apply_dispute
+from runtime.services.event_outcome import ApplyEventDependencies, apply_dispute
 from tests.support.engines import Engine
 from tests.support.faults import ProcessKilled
 from tests.support.ledger_truth import Story
-from tests.support.ledger_world import LedgerClient, LedgerWorld, Order
+from tests.support.ledger_world import LedgerClient, LedgerPlatform, Order
 from tests.support.streams import STORMY
 from tests.support.world import SETUP
 
@@ -71,7 +71,7 @@ class Bank(SandboxProcessor):
 class Market:
     """The merchant, two accounts that money is paid out to, and all that was asked for."""
 
-    ledger: LedgerWorld
+    ledger: LedgerPlatform
     bank: Bank
     receivable: str
     wallets: list[str]
@@ -83,13 +83,13 @@ class Market:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
-    def opened(cls, ledger: LedgerWorld) -> Market:
-        bank = Bank.beside(ledger.world.sandbox())
+    def opened(cls, ledger: LedgerPlatform) -> Market:
+        bank = Bank.beside(ledger.platform.sandbox())
         receivable = receivable_account(ledger.merchant.id, "USD")
         market = cls(ledger, bank, receivable, [ledger.open(opening=5_000), ledger.open()])
-        desk = market._desk(ledger.calm)
+        deps = market._dependencies(ledger.calm)
         for amount in (20_000, 9_000, 3_000):  # nobody takes these back
-            ledger.world.pay(ledger.merchant, market._key(), desk=desk, amount=amount)
+            ledger.platform.pay(ledger.merchant, market._key(), deps=deps, amount=amount)
         market.sell(ledger.calm, Random(1))
         ledger.poller.drain()
         return market
@@ -109,14 +109,14 @@ class Market:
         try:
             wish(client, dice)
         except (ProcessKilled, PlatformError) as error:
-            self.story.trouble(error)
+            self.story.operational_alerts(error)
 
     # ------------------------------------------------------------ facts
 
     def sell(self, client: LedgerClient, dice: Random) -> None:
         amount = dice.choice([10, dice.randrange(100, 3_000)])  # a fee of 30 is above 10
-        answer = self.ledger.world.pay(
-            self.ledger.merchant, self._key(), desk=self._desk(client), amount=amount
+        answer = self.ledger.platform.pay(
+            self.ledger.merchant, self._key(), deps=self._dependencies(client), amount=amount
         )
         with self.lock:
             self.payments.append((json.loads(answer.body)["id"], amount))
@@ -125,15 +125,17 @@ class Market:
     def refund(self, client: LedgerClient, dice: Random) -> None:
         payment, amount = self._any_payment(dice)
         part = max(1, amount // dice.choice([1, 2, 3]))
-        desk, merchant = self._desk(client), self.ledger.merchant
-        self.ledger.world.operate(merchant, payment, "refund", self._key(), desk=desk, amount=part)
+        deps, merchant = self._dependencies(client), self.ledger.merchant
+        self.ledger.platform.operate(
+            merchant, payment, "refund", self._key(), deps=deps, amount=part
+        )
         self.done["refund"] += 1
 
     def charge_back(self, client: LedgerClient, dice: Random) -> None:
         """A customer's bank takes money back, or the merchant has won it."""
         payment, amount = self._any_payment(dice)
-        won, at = dice.random() < 0.3, self.ledger.world.clock()
-        row = PaymentRepository(self.ledger.world.store).get(payment, EVERYBODY)
+        won, at = dice.random() < 0.3, self.ledger.platform.clock()
+        row = PaymentRepository(self.ledger.platform.store).get(payment, EVERYBODY)
         assert row is not None
         with self.lock:
             self.bank.disputes[f"dp_{payment}"] = DisputeState(
@@ -148,8 +150,8 @@ class Market:
                 charge_id=row.charge_id,
                 reference=payment,
             )
-        desk = EventDesk(
-            payments=self._desk(client),
+        deps = ApplyEventDependencies(
+            payments=self._dependencies(client),
             merchant=self.ledger.merchant,
             processor="sandbox",
             account=row.processor_account,
@@ -161,14 +163,14 @@ class Market:
         event = ProcessorEvent(
             self._key(), EventKind.DISPUTE_CHANGED, at, row.charge_id, payment, f"dp_{payment}"
         )
-        outcome = apply_dispute(event, desk)
+        outcome = apply_dispute(event, deps)
         self.done[f"dispute {outcome.result}"] += 1
 
     # ------------------------------------------------------------ what is asked for
 
     def pay_out(self, client: LedgerClient, dice: Random) -> None:
         """A payout or a hold for one: a little, or all that there is."""
-        there = FoldRepository(client.store).balance_of(self.receivable).total
+        there = ShardRepository(client.store).balance_of(self.receivable).total
         share = dice.choice([there, there + 1, there, *[there // part for part in (2, 5, 13)]])
         amount = max(1, share)
         more: dict[str, Any] = {}
@@ -192,8 +194,8 @@ class Market:
         self._ask(post(hold) if dice.random() < 0.5 else cancel(hold), client)
 
     def consolidate(self, client: LedgerClient, _: Random) -> None:
-        clock = self.ledger.world.clock
-        client.desk.folds.consolidate(self.receivable, lambda _: SETUP, clock())
+        clock = self.ledger.platform.clock
+        client.deps.shard_rows.consolidate(self.receivable, lambda _: SETUP, clock())
         self.done["consolidation"] += 1
 
     def _ask(self, order: Order, client: LedgerClient) -> None:
@@ -207,7 +209,7 @@ class Market:
             try:
                 answer = client.send(order)
             except (ProcessKilled, Unavailable) as error:
-                self.story.trouble(error)
+                self.story.operational_alerts(error)
                 continue
             self.story.note(order, answer)
             document = json.loads(answer.body)
@@ -218,8 +220,8 @@ class Market:
 
     # ------------------------------------------------------------ what stands behind
 
-    def _desk(self, client: LedgerClient) -> Any:
-        return self.ledger.world.desk(client.store, self.bank)
+    def _dependencies(self, client: LedgerClient) -> Any:
+        return self.ledger.platform.deps(client.store, self.bank)
 
     def _key(self) -> str:
         return self.ledger.fresh_key()
@@ -229,7 +231,7 @@ class Market:
             return dice.choice(self.payments[-30:])
 
 
-class _Slow(FoldRepository):
+class _Slow(ShardRepository):
     """Takes its time between the look at a balance and the commit, so that others come between."""
 
     def balance_of(self, account_id: str) -> HotBalance:
@@ -240,7 +242,7 @@ class _Slow(FoldRepository):
 
 @pytest.fixture
 def market(engine: Engine, dice: Random) -> Iterator[Market]:
-    ledger = LedgerWorld(
+    ledger = LedgerPlatform(
         engine,
         seed=str(dice.random()),
         stream_faults=STORMY,
@@ -250,7 +252,7 @@ def market(engine: Engine, dice: Random) -> Iterator[Market]:
     logging.disable(logging.CRITICAL)  # hundreds of expected failures
     yield Market.opened(ledger)
     logging.disable(logging.NOTSET)
-    ledger.world.drop()
+    ledger.platform.drop()
 
 
 def run(market: Market, clients: list[LedgerClient], operations: int, part: str) -> None:
@@ -270,9 +272,9 @@ def settle(market: Market) -> None:
         try:
             market.ask(order, calm)
         except PlatformError as refusal:
-            market.story.trouble(refusal)
-    market.ledger.world.resolve_until_quiet()
-    market.ledger.world.clock.advance(8 * 86_400)
+            market.story.operational_alerts(refusal)
+    market.ledger.platform.resolve_until_quiet()
+    market.ledger.platform.clock.advance(8 * 86_400)
     assert calm.expire().failed == 0
 
 
@@ -284,16 +286,16 @@ def test_no_accepted_debit_takes_the_total_of_a_hot_account_below_its_floor(
         ledger.client(f"client-{n}", FAULT_RATE, KILL_RATE, PATIENCE) for n in range(CLIENTS)
     ]
     for client in clients:
-        client.desk = replace(client.desk, folds=_Slow(client.store))
+        client.deps = replace(client.deps, shard_rows=_Slow(client.store))
     each = -(-OPERATIONS // CLIENTS // 2)
     run(market, clients, each, "the stream stands still")
     with ledger.poller.running(workers=1):
         run(market, clients, each, "the stream lags")
     settle(market)
-    ledger.world.must_agree()
+    ledger.platform.must_agree()
     books = ledger.must_balance(market.story, market.orders)
     watch = ledger.watch
-    shards = {row.shard for row in ledger.world.rows(Account) if row.id == market.receivable}
+    shards = {row.shard for row in ledger.platform.rows(Account) if row.id == market.receivable}
     became = Counter(row.status.value for row in books.transfers.values())
     print(dict(market.done), dict(became), dict(watch.looked), dict(market.story.troubles))
     # A market in which nothing happens would prove nothing.

@@ -20,7 +20,7 @@ from runtime.domain.hot_accounts import (
     debit_shards,
     is_debit_shard,
 )
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.domain.ledger import receivable_account
 from runtime.errors import AccountInUse, Conflict, Forbidden, InvalidValue, OpenHolds, PlatformError
 from runtime.models.account import Account, AccountType, Posting
@@ -31,15 +31,15 @@ from runtime.repositories.accounts import AccountRepository
 from runtime.repositories.customers import CustomerRepository
 from runtime.repositories.entries import EntryRepository
 from runtime.repositories.expressions import absent, put
-from runtime.repositories.folding import FoldRepository
+from runtime.repositories.folding import ShardRepository
 from runtime.repositories.transfers import TransferRepository
 from runtime.services.account_changes import FOLDED_REST, close_account, deactivate_account
-from runtime.services.account_queries import AccountArchive, get_account, list_entries
+from runtime.services.account_queries import AccountReads, get_account, list_entries
 from runtime.services.pages import Cursors
-from runtime.services.transfer_queries import TransferArchive, list_transfers
+from runtime.services.transfer_queries import TransferReads, list_transfers
 from runtime.services.transfers import create_transfer
 from tests.support.engines import Engine
-from tests.support.ledger_world import LedgerWorld
+from tests.support.ledger_world import LedgerPlatform
 from tests.support.outside import new_id
 from tests.support.world import (
     CURSOR_KEY,
@@ -56,24 +56,24 @@ class Shop:
     """A merchant with payments, its receivable, and the account that payouts go to."""
 
     def __init__(self, engine: Engine) -> None:
-        self.ledger = LedgerWorld(engine, seed="hot")
-        self.world, self.merchant = self.ledger.world, self.ledger.merchant
+        self.ledger = LedgerPlatform(engine, seed="hot")
+        self.platform, self.merchant = self.ledger.platform, self.ledger.merchant
         self.receivable = receivable_account(self.merchant.id, "USD")
         self.bank = self.ledger.open()
-        self.folds = FoldRepository(self.world.store)
+        self.shard_rows = ShardRepository(self.platform.store)
 
     def project(self) -> None:
         self.ledger.poller.drain()
 
     def rows(self) -> dict[str, int]:
-        rows = self.world.rows(Account)
+        rows = self.platform.rows(Account)
         return {row.shard: row.balance for row in rows if row.id == self.receivable}
 
     def total(self) -> int:
         return sum(self.rows().values())
 
     def sell(self, amount: int) -> str:
-        payment = self.world.paid(self.merchant, amount=amount)
+        payment = self.platform.paid(self.merchant, amount=amount)
         self.project()
         return payment
 
@@ -81,27 +81,27 @@ class Shop:
         return self.ledger.calm.send(self.ledger.order(self.receivable, self.bank, amount, **more))
 
     def refund(self, payment_id: str, amount: int) -> None:
-        answer = self.world.operate(self.merchant, payment_id, "refund", amount=amount)
+        answer = self.platform.operate(self.merchant, payment_id, "refund", amount=amount)
         assert answer.status == 200, answer
 
     def settle(self) -> None:
         """A settlement file of every capture."""
-        captures = [row for row in self.world.rows(Transaction) if row.status == "succeeded"]
+        captures = [row for row in self.platform.rows(Transaction) if row.status == "succeeded"]
         key = settlement_key(self.merchant)
         lines = [settlement_line(row) for row in captures if row.type == "capture"]
-        self.world.s3.objects[key] = settlement_file(lines)
-        self.world.reconcile(key)
+        self.platform.s3.objects[key] = settlement_file(lines)
+        self.platform.reconcile(key)
 
     def between_read_and_commit(self, *happen: Callable[[], object]) -> None:
         """Let something happen after each of the next looks at the balance."""
         calm = self.ledger.calm
-        calm.desk = replace(calm.desk, folds=_Interrupted(self.world.store, list(happen)))
+        calm.deps = replace(calm.deps, shard_rows=_Interrupted(self.platform.store, list(happen)))
 
-    def archive(self) -> AccountArchive:
-        store = self.world.store
-        return AccountArchive(
+    def account_reads(self) -> AccountReads:
+        store = self.platform.store
+        return AccountReads(
             AccountRepository(store),
-            self.folds,
+            self.shard_rows,
             EntryRepository(store),
             CustomerRepository(store),
             self.ledger.profiles,
@@ -109,7 +109,7 @@ class Shop:
         )
 
 
-class _Interrupted(FoldRepository):
+class _Interrupted(ShardRepository):
     def __init__(self, store: Any, happen: list[Callable[[], object]]) -> None:
         super().__init__(store)
         self._happen = happen
@@ -127,7 +127,7 @@ class _Interrupted(FoldRepository):
 def shop(engine: Engine) -> Iterator[Shop]:
     shop = Shop(engine)
     yield shop
-    shop.world.drop()
+    shop.platform.drop()
 
 
 def code(answer: StoredAnswer) -> str | None:
@@ -184,7 +184,7 @@ def test_credits_in_any_shard_are_spendable_at_once_and_row_00_may_go_below_zero
 def test_a_capture_whose_fee_is_above_it_debits_at_once_and_opens_the_receivable(
     shop: Shop,
 ) -> None:
-    shop.world.paid(shop.merchant, amount=10)
+    shop.platform.paid(shop.merchant, amount=10)
     assert [shard for shard, each in shop.rows().items() if is_debit_shard(shard) and each == -20]
     shop.project()
     assert shop.rows()["00"] == 0, "the profile is there although nothing was folded"
@@ -202,7 +202,7 @@ def test_a_refund_between_read_and_commit_within_the_slack_lets_a_payout_pass(
     slack = DEBIT_SHARDS * 100
     shop.between_read_and_commit(lambda: shop.refund(payment, 100))
     assert shop.pay_out(shop.total() - slack).status == 201
-    assert shop.ledger.calm.desk.folds.looks == 1  # type: ignore[attr-defined]
+    assert shop.ledger.calm.deps.shard_rows.looks == 1  # type: ignore[attr-defined]
     assert shop.total() == slack - 100
 
 
@@ -222,10 +222,10 @@ def test_a_consolidation_between_read_and_commit_makes_a_payout_look_again(shop:
     payment = shop.sell(10_000)
     shop.refund(payment, 9_000)
     shop.between_read_and_commit(
-        lambda: shop.folds.consolidate(shop.receivable, lambda _: SETUP, shop.world.clock())
+        lambda: shop.shard_rows.consolidate(shop.receivable, lambda _: SETUP, shop.platform.clock())
     )
     assert shop.pay_out(680).status == 201
-    assert shop.ledger.calm.desk.folds.looks == 2  # type: ignore[attr-defined]
+    assert shop.ledger.calm.deps.shard_rows.looks == 2  # type: ignore[attr-defined]
     assert shop.total() == 0
 
 
@@ -240,7 +240,7 @@ def test_a_dry_run_looks_again_whichever_shard_has_lost_too_much(shop: Shop, sha
 
 def lower(shop: Shop, shard: str, amount: int) -> None:
     """A fact that meets this debit shard, as much of it as a guard sees."""
-    now = shop.world.clock()
+    now = shop.platform.clock()
     row = Account(
         id=shop.receivable,
         shard=shard,
@@ -250,11 +250,11 @@ def lower(shop: Shop, shard: str, amount: int) -> None:
         posting=Posting.FOLDED,
         balance=-amount,
         last_operation_id=new_id("pos", now),
-        created_at=to_instant(now),
-        updated_at=to_instant(now),
+        created_at=to_timestamp(now),
+        updated_at=to_timestamp(now),
         **SETUP.stamp(),
     )
-    shop.world.store.transact([put(row).when(absent("id"))], token=new_id("tst", now))
+    shop.platform.store.transact([put(row).when(absent("id"))], token=new_id("tst", now))
 
 
 def test_payouts_and_refunds_at_once_never_take_more_than_there_is(shop: Shop) -> None:
@@ -292,14 +292,14 @@ def test_a_balance_and_a_statement_show_debits_once_and_without_the_stream_of_tr
         for amount in (10, 20, 30):
             shop.refund(payment, amount)
     call = shop.ledger.call({}, None, f"/v1/accounts/{shop.receivable}")
-    account = get_account(shop.receivable, call, shop.archive())
+    account = get_account(shop.receivable, call, shop.account_reads())
     assert account.balance == account.available == shop.total() == 3 * 941 - 180
     assert shop.pay_out(100).status == 201
     shop.project()
 
     def page(cursor: str | None) -> Any:
         query = EntryQuery(limit=2, cursor=cursor)
-        return list_entries(shop.receivable, query, call, shop.archive())
+        return list_entries(shop.receivable, query, call, shop.account_reads())
 
     lines = [line for each in pages(page) for line in each.data]
     amounts = Counter(line.amount for line in lines)
@@ -312,16 +312,16 @@ def test_a_statement_shows_a_payout_that_was_overtaken_on_any_page(shop: Shop) -
     assert calm.send(shop.ledger.order(payer, hot, 500)).status == 201
     shop.project()
     first = calm.prepare(shop.ledger.order(hot, payer, 1))
-    shop.world.clock.advance(0.01)
+    shop.platform.clock.advance(0.01)
     second = calm.prepare(shop.ledger.order(hot, payer, 2))
     assert [each().status for each in (second, first)] == [201, 201]
-    shop.world.clock.advance(120)
+    shop.platform.clock.advance(120)
     assert calm.send(shop.ledger.order(hot, payer, 3)).status == 201
     shop.project()
     call = shop.ledger.call({}, None, f"/v1/accounts/{hot}")
 
     def page(cursor: str | None) -> Any:
-        return list_entries(hot, EntryQuery(limit=1, cursor=cursor), call, shop.archive())
+        return list_entries(hot, EntryQuery(limit=1, cursor=cursor), call, shop.account_reads())
 
     assert [line.amount for each in pages(page) for line in each.data] == [-3, -2, -1, 500]
 
@@ -330,10 +330,10 @@ def test_an_entry_of_a_debit_shard_names_its_transfer_and_is_written_once(shop: 
     payment = shop.sell(1_000)
     shop.refund(payment, 10)
     shop.project()
-    (fact,) = [row for row in shop.world.rows(Transfer) if row.debited_accounts]
+    (fact,) = [row for row in shop.platform.rows(Transfer) if row.debited_accounts]
     assert fact.debit_shard == debit_shard(fact.id)
     place = f"{shop.receivable}#{fact.debit_shard}"
-    (entry,) = [row for row in shop.world.rows(Entry) if row.account_shard == place]
+    (entry,) = [row for row in shop.platform.rows(Entry) if row.account_shard == place]
     assert (entry.transfer_id, entry.operation_id) == (fact.id, fact.operation_id)
     assert (entry.amount, entry.balance_after, entry.fold_version) == (-10, None, 1)
     assert shop.receivable not in fact.folded_accounts
@@ -343,29 +343,29 @@ def test_consolidating_moves_every_shard_into_row_00_and_changes_no_total(shop: 
     payment = shop.sell(100_000)
     for _ in range(60):
         shop.refund(payment, 7)
-        shop.world.clock.advance(0.001)
+        shop.platform.clock.advance(0.001)
     before = shop.rows()
     assert len(before) > 30
-    moved = shop.folds.consolidate(shop.receivable, lambda _: SETUP, shop.world.clock())
+    moved = shop.shard_rows.consolidate(shop.receivable, lambda _: SETUP, shop.platform.clock())
     after = shop.rows()
     assert moved == after["00"] == sum(before.values())
     assert {balance for shard, balance in after.items() if shard != "00"} == {0}
     shop.project()
     shop.ledger.must_be_proved()
-    assert shop.folds.consolidate(shop.receivable, lambda _: SETUP, shop.world.clock()) == 0
+    assert shop.shard_rows.consolidate(shop.receivable, lambda _: SETUP, shop.platform.clock()) == 0
 
 
 def test_chunks_of_a_settled_file_debit_shards_of_their_own(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runtime.domain.settlement_plan.CHUNK_LINES", 3)
-    world = shop.world
+    platform = shop.platform
     for _ in range(9):
-        world.paid(shop.merchant, amount=1_000)
+        platform.paid(shop.merchant, amount=1_000)
     shop.project()
     shop.settle()
     shop.project()
-    facts = [row for row in world.rows(Transfer) if row.settlement_id]
+    facts = [row for row in platform.rows(Transfer) if row.settlement_id]
     assert sorted(row.debit_shard or "" for row in facts) == list(debit_shards()[:3])
     assert shop.total() == 0
     shop.ledger.must_be_proved()
@@ -378,17 +378,17 @@ def test_a_merchants_own_token_cannot_debit_its_receivable(shop: Shop) -> None:
     shop.sell(10_000)
     order = shop.ledger.order(shop.receivable, shop.bank, 1)
     request = shop.ledger.calm.request(order)
-    call = shop.world.call(shop.merchant, order.body, order.key, path="/v1/transfers")
+    call = shop.platform.call(shop.merchant, order.body, order.key, path="/v1/transfers")
     for _ in range(2):
         with pytest.raises(Forbidden):
-            create_transfer(request, call, shop.ledger.calm.desk)
+            create_transfer(request, call, shop.ledger.calm.deps)
         assert shop.pay_out(1).status == 201  # by now the account is known to be hot
 
 
 def test_a_transfer_that_no_commit_can_hold_is_refused_by_its_size(shop: Shop) -> None:
-    world = shop.world
-    other = world.merchant()
-    world.paid(other, amount=10_000)
+    platform = shop.platform
+    other = platform.merchant()
+    platform.paid(other, amount=10_000)
     shop.sell(10_000)
     theirs = receivable_account(other.id, "USD")
     legs = [
@@ -396,9 +396,9 @@ def test_a_transfer_that_no_commit_can_hold_is_refused_by_its_size(shop: Shop) -
         for source in (shop.receivable, theirs)
     ]
     order = shop.ledger.order(legs=legs)
-    call = world.call(None, order.body, order.key, path="/v1/transfers", operator=True)
+    call = platform.call(None, order.body, order.key, path="/v1/transfers", operator=True)
     with pytest.raises(InvalidValue, match="the limit is 100"):
-        create_transfer(shop.ledger.calm.request(order), call, shop.ledger.calm.desk)
+        create_transfer(shop.ledger.calm.request(order), call, shop.ledger.calm.deps)
 
 
 def test_a_dry_run_refuses_what_only_the_commit_is_too_small_for(shop: Shop) -> None:
@@ -419,20 +419,20 @@ def test_a_dry_run_refuses_what_only_the_commit_is_too_small_for(shop: Shop) -> 
 
 def held(shop: Shop, account_id: str) -> tuple[int, int, int]:
     """(balance of all rows, held_out, held_in) of an account."""
-    rows = [row for row in shop.world.rows(Account) if row.id == account_id]
+    rows = [row for row in shop.platform.rows(Account) if row.id == account_id]
     sums = (sum(getattr(row, name) for row in rows) for name in ("balance", "held_out", "held_in"))
     balance, held_out, held_in = sums
     return balance, held_out, held_in
 
 
 def close(shop: Shop, account_id: str, *, rested: bool = True) -> StoredAnswer:
-    path, desk = f"/v1/accounts/{account_id}/close", shop.ledger.calm.account_desk
+    path, deps = f"/v1/accounts/{account_id}/close", shop.ledger.calm.account_dependencies
     if rested:
-        call = shop.world.call(None, {}, path=path, operator=True)
-        deactivate_account(account_id, call, desk)
-        shop.world.clock.advance(FOLDED_REST.total_seconds() + 1)
-    call = shop.world.call(None, {}, path=path, operator=True)
-    return close_account(account_id, call, desk)
+        call = shop.platform.call(None, {}, path=path, operator=True)
+        deactivate_account(account_id, call, deps)
+        shop.platform.clock.advance(FOLDED_REST.total_seconds() + 1)
+    call = shop.platform.call(None, {}, path=path, operator=True)
+    return close_account(account_id, call, deps)
 
 
 def test_a_hold_towards_a_hot_account_is_counted_until_its_end(shop: Shop) -> None:
@@ -445,9 +445,9 @@ def test_a_hold_towards_a_hot_account_is_counted_until_its_end(shop: Shop) -> No
     calm.send(shop.ledger.cancel_order(second))
     shop.ledger.model.release(second, "canceled")
     assert held(shop, hot) == (0, 0, 300)
-    (hold,) = [row for row in shop.world.rows(Transfer) if row.id == third]
+    (hold,) = [row for row in shop.platform.rows(Transfer) if row.id == third]
     assert (hold.folded_accounts, hold.held_in_counted) == ((hot,), True)
-    shop.world.clock.advance(8 * 86_400)
+    shop.platform.clock.advance(8 * 86_400)
     calm.expire()
     shop.ledger.model.release(third, "expired")
     shop.project()
@@ -462,11 +462,11 @@ def test_a_hold_towards_a_hot_account_is_listed_once_where_it_began(shop: Shop) 
     shop.ledger.calm.send(shop.ledger.cancel_order(holds[1]))
     shop.project()
     call = shop.ledger.call({}, None, "/v1/transfers")
-    archive = TransferArchive(TransferRepository(shop.world.store), shop.archive())
+    account_reads = TransferReads(TransferRepository(shop.platform.store), shop.account_reads())
 
     def page(cursor: str | None) -> Any:
         query = TransferQuery(account_id=hot, limit=1, cursor=cursor)
-        return list_transfers(query, call, archive)
+        return list_transfers(query, call, account_reads)
 
     listed = [row.id for each in pages(page) for row in each.data]
     assert sorted(listed) == sorted(holds)
@@ -481,7 +481,7 @@ def test_an_account_with_open_holds_does_not_close(shop: Shop) -> None:
     with pytest.raises(OpenHolds, match="100 held and 0 incoming"):
         close(shop, payer, rested=False)
     shop.ledger.calm.send(shop.ledger.cancel_order(hold))
-    shop.world.clock.advance(FOLDED_REST.total_seconds() + 1)
+    shop.platform.clock.advance(FOLDED_REST.total_seconds() + 1)
     assert close(shop, hot, rested=False).status == 200
 
 
@@ -489,8 +489,8 @@ def test_a_change_of_a_hot_account_answers_its_whole_balance(shop: Shop) -> None
     payer, hot = shop.ledger.open(opening=100), shop.ledger.open(folded=True)
     shop.ledger.calm.send(shop.ledger.order(payer, hot, 70))
     shop.project()
-    call = shop.world.call(None, {}, path=f"/v1/accounts/{hot}/deactivate", operator=True)
-    answer = json.loads(deactivate_account(hot, call, shop.ledger.calm.account_desk).body)
+    call = shop.platform.call(None, {}, path=f"/v1/accounts/{hot}/deactivate", operator=True)
+    answer = json.loads(deactivate_account(hot, call, shop.ledger.calm.account_dependencies).body)
     assert (answer["status"], answer["balance"], answer["available"]) == ("inactive", 70, 70)
     assert answer["as_of"] == answer["updated_at"]
 
@@ -514,11 +514,11 @@ def test_a_closed_hot_account_is_at_zero_in_each_of_its_rows(shop: Shop) -> None
     shop.ledger.calm.send(shop.ledger.order(payer, hot, 70))
     shop.project()
     shop.ledger.calm.send(shop.ledger.order(hot, payer, 70))
-    rows = {row.shard: row.balance for row in shop.world.rows(Account) if row.id == hot}
+    rows = {row.shard: row.balance for row in shop.platform.rows(Account) if row.id == hot}
     assert sorted(rows.values()) == [-70, 70]
     answer = close(shop, hot)
     assert json.loads(answer.body)["status"] == "closed"
-    assert {row.balance for row in shop.world.rows(Account) if row.id == hot} == {0}
+    assert {row.balance for row in shop.platform.rows(Account) if row.id == hot} == {0}
     shop.project()
     shop.ledger.must_be_proved()
 
@@ -533,7 +533,7 @@ def test_an_account_that_is_activated_while_it_is_emptied_does_not_close(
     shop.project()
     calm.send(shop.ledger.order(hot, payer, 70))
 
-    class Activated(FoldRepository):
+    class Activated(ShardRepository):
         def consolidate(self, account_id: str, *args: Any, **more: Any) -> int:
             if when == "before":
                 calm.set_active(hot, True)
@@ -541,10 +541,12 @@ def test_an_account_that_is_activated_while_it_is_emptied_does_not_close(
             calm.set_active(hot, True)
             return moved
 
-    calm.account_desk = replace(calm.account_desk, folds=Activated(shop.world.store))
+    calm.account_dependencies = replace(
+        calm.account_dependencies, shard_rows=Activated(shop.platform.store)
+    )
     with pytest.raises(Conflict, match="has been active since"):
         close(shop, hot)
-    rows = [row.balance for row in shop.world.rows(Account) if row.id == hot]
+    rows = [row.balance for row in shop.platform.rows(Account) if row.id == hot]
     assert sorted(rows) == ([-70, 70] if when == "before" else [0, 0]), "never while it is active"
 
 
@@ -560,13 +562,13 @@ def test_an_account_of_the_chart_does_not_close_once_it_was_used(shop: Shop) -> 
 def test_a_hold_that_began_before_it_was_counted_is_released_without_it(shop: Shop) -> None:
     payer, hot = shop.ledger.open(opening=100), shop.ledger.open(folded=True)
     hold = shop.ledger.hold(payer, hot, 100)
-    (row,) = [row for row in shop.world.rows(Transfer) if row.id == hold]
-    (account,) = [each for each in shop.world.rows(Account) if each.id == hot]
+    (row,) = [row for row in shop.platform.rows(Transfer) if row.id == hold]
+    (account,) = [each for each in shop.platform.rows(Account) if each.id == hot]
     as_before = [
         put(row.model_copy(update={"held_in_counted": False})),
         put(account.model_copy(update={"held_in": 0})),
     ]
-    shop.world.store.transact(as_before, token=new_id("tst", shop.world.clock()))
+    shop.platform.store.transact(as_before, token=new_id("tst", shop.platform.clock()))
     assert shop.ledger.calm.send(shop.ledger.post_order(hold)).status == 200
     shop.project()
     assert held(shop, hot) == (100, 0, 0)

@@ -34,7 +34,7 @@ from tests.support.faults import (
     every_commit,
 )
 from tests.support.ledger_truth import legs_in
-from tests.support.ledger_world import LedgerClient, LedgerWorld, Order
+from tests.support.ledger_world import LedgerClient, LedgerPlatform, Order
 from tests.support.world import at_once
 
 RACES = min(500, int(os.environ.get("OPERATIONS") or 200))
@@ -42,25 +42,25 @@ HOLD = 10
 
 
 @pytest.fixture(params=CHOSEN)
-def ledger(request: pytest.FixtureRequest) -> Iterator[LedgerWorld]:
-    ledger = LedgerWorld(engine_named(request.param, request), seed="races")
+def ledger(request: pytest.FixtureRequest) -> Iterator[LedgerPlatform]:
+    ledger = LedgerPlatform(engine_named(request.param, request), seed="races")
     yield ledger
-    ledger.world.drop()
+    ledger.platform.drop()
 
 
 @pytest.fixture
-def pair(ledger: LedgerWorld) -> tuple[str, str]:
+def pair(ledger: LedgerPlatform) -> tuple[str, str]:
     """Two accounts; the first has money."""
     return ledger.open(opening=1_000_000), ledger.open()
 
 
-def row_of(ledger: LedgerWorld, transfer_id: str) -> Transfer:
-    row = ledger.calm.desk.transfers.get(transfer_id, EVERYBODY)
+def row_of(ledger: LedgerPlatform, transfer_id: str) -> Transfer:
+    row = ledger.calm.deps.transfers.get(transfer_id, EVERYBODY)
     assert row is not None
     return row
 
 
-def applied(ledger: LedgerWorld, answer: StoredAnswer) -> dict[str, Any]:
+def applied(ledger: LedgerPlatform, answer: StoredAnswer) -> dict[str, Any]:
     """The model does what was answered: a transfer at once."""
     document: dict[str, Any] = json.loads(answer.body)
     legs = legs_in(document)
@@ -75,7 +75,7 @@ def applied(ledger: LedgerWorld, answer: StoredAnswer) -> dict[str, Any]:
 
 
 def test_posting_and_canceling_one_hold_at_once_lets_exactly_one_win_every_time(
-    ledger: LedgerWorld, pair: tuple[str, str]
+    ledger: LedgerPlatform, pair: tuple[str, str]
 ) -> None:
     clients = [ledger.client("poster"), ledger.client("canceler")]
     winners: Counter[str] = Counter()
@@ -98,7 +98,7 @@ def test_posting_and_canceling_one_hold_at_once_lets_exactly_one_win_every_time(
 
 
 def test_the_sweep_of_expired_holds_against_a_post_at_the_boundary_lets_exactly_one_win(
-    ledger: LedgerWorld, pair: tuple[str, str]
+    ledger: LedgerPlatform, pair: tuple[str, str]
 ) -> None:
     winners: Counter[str] = Counter()
     for number in range(60):
@@ -124,7 +124,7 @@ def test_the_sweep_of_expired_holds_against_a_post_at_the_boundary_lets_exactly_
 
 @pytest.mark.parametrize(("early_ms", "open_"), [(1, True), (0, False), (-1, False)])
 def test_a_hold_is_open_until_the_very_millisecond_in_which_it_expires(
-    ledger: LedgerWorld, pair: tuple[str, str], early_ms: int, open_: bool
+    ledger: LedgerPlatform, pair: tuple[str, str], early_ms: int, open_: bool
 ) -> None:
     held = [ledger.hold(*pair, HOLD, expires_in_seconds=5) for _ in range(2)]
     for hold_id, order in zip(
@@ -140,7 +140,7 @@ def test_a_hold_is_open_until_the_very_millisecond_in_which_it_expires(
     if open_:
         ledger.model.post(held[0], 4)
         ledger.model.release(held[1], "canceled")
-    ledger.world.clock.advance(10)
+    ledger.platform.clock.advance(10)
     assert ledger.calm.expire().expired == (0 if open_ else 2)
     if not open_:
         for hold_id in held:
@@ -149,7 +149,7 @@ def test_a_hold_is_open_until_the_very_millisecond_in_which_it_expires(
 
 
 def test_the_sweep_gives_nothing_back_before_the_very_millisecond_of_expiry(
-    ledger: LedgerWorld, pair: tuple[str, str]
+    ledger: LedgerPlatform, pair: tuple[str, str]
 ) -> None:
     hold_id = ledger.hold(*pair, HOLD, expires_in_seconds=5)
     expires_at = row_of(ledger, hold_id).expires_at
@@ -166,7 +166,7 @@ def test_the_sweep_gives_nothing_back_before_the_very_millisecond_of_expiry(
 
 
 def test_sixteen_requests_with_one_key_at_once_are_one_transfer(
-    ledger: LedgerWorld, pair: tuple[str, str]
+    ledger: LedgerPlatform, pair: tuple[str, str]
 ) -> None:
     for more in ({}, {"hold": True}):
         order = ledger.order(*pair, 700, **more)
@@ -180,7 +180,7 @@ def test_sixteen_requests_with_one_key_at_once_are_one_transfer(
 
 
 def test_sixteen_refused_requests_with_one_key_at_once_are_one_failed_transfer(
-    ledger: LedgerWorld, pair: tuple[str, str]
+    ledger: LedgerPlatform, pair: tuple[str, str]
 ) -> None:
     order = ledger.order(pair[1], pair[0], 700)
     clients = [ledger.client(f"twin-{number}") for number in range(16)]
@@ -193,7 +193,7 @@ def test_sixteen_refused_requests_with_one_key_at_once_are_one_failed_transfer(
 
 
 def test_posts_with_one_key_at_once_are_one_post_and_other_keys_hear_that_it_is_posted(
-    ledger: LedgerWorld, pair: tuple[str, str]
+    ledger: LedgerPlatform, pair: tuple[str, str]
 ) -> None:
     hold_id = ledger.hold(*pair, HOLD)
     same = ledger.post_order(hold_id, 7)
@@ -209,13 +209,13 @@ def test_posts_with_one_key_at_once_are_one_post_and_other_keys_hear_that_it_is_
 
 
 def test_a_used_key_repeats_its_answer_and_refuses_another_body(
-    ledger: LedgerWorld, pair: tuple[str, str]
+    ledger: LedgerPlatform, pair: tuple[str, str]
 ) -> None:
     order = ledger.order(*pair, 700)
     first = ledger.calm.send(order)
     applied(ledger, first)
     assert ledger.calm.send(order) == first.again()
-    ledger.world.clock.advance(24 * 3600 - 60)
+    ledger.platform.clock.advance(24 * 3600 - 60)
     assert ledger.calm.send(order) == first.again()
     with pytest.raises(IdempotencyKeyReused):
         ledger.calm.send(ledger.order(*pair, 701, key=order.key))
@@ -225,7 +225,7 @@ def test_a_used_key_repeats_its_answer_and_refuses_another_body(
 # -------------------------------------------------------------------- deaths and silence
 
 
-def _orders(ledger: LedgerWorld, pair: tuple[str, str]) -> Iterator[Order]:
+def _orders(ledger: LedgerPlatform, pair: tuple[str, str]) -> Iterator[Order]:
     """Each kind of request; what comes before an end of a hold is done here."""
     yield ledger.order(*pair, 700)
     yield ledger.order(*pair, 300, hold=True)
@@ -235,7 +235,7 @@ def _orders(ledger: LedgerWorld, pair: tuple[str, str]) -> Iterator[Order]:
         yield make(hold_id)
 
 
-def _applied_once(ledger: LedgerWorld, order: Order, again: StoredAnswer) -> None:
+def _applied_once(ledger: LedgerPlatform, order: Order, again: StoredAnswer) -> None:
     """The retry got its answer, which is repeated; the model does it once."""
     assert ledger.calm.send(order) == again.again()
     if again.status == 201:
@@ -248,7 +248,7 @@ def _applied_once(ledger: LedgerWorld, order: Order, again: StoredAnswer) -> Non
 
 @pytest.mark.parametrize("fault", [Fault.KILLED_BEFORE, Fault.KILLED_AFTER])
 def test_a_process_killed_at_any_call_leaves_all_or_nothing_and_a_retry_applies_once(
-    ledger: LedgerWorld, pair: tuple[str, str], fault: Fault
+    ledger: LedgerPlatform, pair: tuple[str, str], fault: Fault
 ) -> None:
     deaths = 0
     for step in range(1, 4):
@@ -265,14 +265,14 @@ def test_a_process_killed_at_any_call_leaves_all_or_nothing_and_a_retry_applies_
 
 @pytest.mark.parametrize("fault", TRANSIENT)
 def test_one_transient_fault_at_any_commit_is_not_seen_by_the_caller(
-    ledger: LedgerWorld, pair: tuple[str, str], fault: Fault
+    ledger: LedgerPlatform, pair: tuple[str, str], fault: Fault
 ) -> None:
     for number in (1, 2):
         for order in _orders(ledger, pair):
             client = LedgerClient(
                 ledger,
-                ledger.world.store_on(
-                    Faults(at_commit(number, fault)).attach(ledger.world.engine.dynamodb())
+                ledger.platform.store_on(
+                    Faults(at_commit(number, fault)).attach(ledger.platform.engine.dynamodb())
                 ),
             )
             answer = client.send(order)
@@ -282,12 +282,12 @@ def test_one_transient_fault_at_any_commit_is_not_seen_by_the_caller(
 
 
 def test_answers_lost_until_time_runs_out_are_busy_and_the_retry_gets_what_was_done(
-    ledger: LedgerWorld, pair: tuple[str, str]
+    ledger: LedgerPlatform, pair: tuple[str, str]
 ) -> None:
     for order in _orders(ledger, pair):
         seconds = iter([60.0, 60.0])
-        store = ledger.world.store_on(
-            Faults(every_commit(Fault.ANSWER_LOST)).attach(ledger.world.engine.dynamodb()),
+        store = ledger.platform.store_on(
+            Faults(every_commit(Fault.ANSWER_LOST)).attach(ledger.platform.engine.dynamodb()),
             remaining_seconds=lambda seconds=seconds: next(seconds, 0.0),
         )
         with pytest.raises(Unavailable):
@@ -300,22 +300,22 @@ def test_answers_lost_until_time_runs_out_are_busy_and_the_retry_gets_what_was_d
 
 
 def test_an_answer_lost_for_longer_than_its_token_is_remembered_is_known_by_its_claim(
-    ledger: LedgerWorld, pair: tuple[str, str]
+    ledger: LedgerPlatform, pair: tuple[str, str]
 ) -> None:
     """DynamoDB knows a ClientRequestToken for ten minutes; our own claim is known for a day."""
     for number in (1, 2):
         for order in _orders(ledger, pair):
-            client = ledger.world.engine.dynamodb()
+            client = ledger.platform.engine.dynamodb()
             Faults(at_commit(number, Fault.ANSWER_LOST)).attach(client)
             client.meta.events.register("before-parameter-build.dynamodb", _new_token)
-            answer = LedgerClient(ledger, ledger.world.store_on(client)).send(order)
+            answer = LedgerClient(ledger, ledger.platform.store_on(client)).send(order)
             assert not answer.replayed, order
             _applied_once(ledger, order, answer)
     ledger.must_balance()
 
 
 def test_a_projector_that_dies_at_every_step_still_folds_each_transfer_once(
-    ledger: LedgerWorld, pair: tuple[str, str]
+    ledger: LedgerPlatform, pair: tuple[str, str]
 ) -> None:
     hot = ledger.open(folded=True)
     for amount in range(1, 30):
@@ -340,10 +340,10 @@ def _new_token(params: dict[str, Any], **_: Any) -> None:
     params.pop("ClientRequestToken", None)
 
 
-def _set_clock(ledger: LedgerWorld, instant: str | None, offset: timedelta) -> None:
+def _set_clock(ledger: LedgerPlatform, instant: str | None, offset: timedelta) -> None:
     """What the clock tells next is `instant` + `offset`."""
     assert instant is not None
-    ledger.world.clock.set(to_datetime(instant) + offset - timedelta(milliseconds=1))
+    ledger.platform.clock.set(to_datetime(instant) + offset - timedelta(milliseconds=1))
 
 
 @pytest.fixture(autouse=True)

@@ -22,7 +22,7 @@ from runtime.errors import PlatformError, Unavailable
 from tests.support.engine_choice import CHOSEN, engine_named
 from tests.support.faults import Fault, ProcessKilled
 from tests.support.ledger_truth import Story
-from tests.support.ledger_world import LedgerClient, LedgerWorld, Order
+from tests.support.ledger_world import LedgerClient, LedgerPlatform, Order
 from tests.support.streams import STORMY
 
 CLIENTS = 16
@@ -35,8 +35,8 @@ TRIES_OF_ONE_ORDER = 3
 
 
 @pytest.fixture(params=["dynamodb-local", *(each for each in CHOSEN if each != "dynamodb-local")])
-def ledger(request: pytest.FixtureRequest, dice: Random) -> Iterator[LedgerWorld]:
-    ledger = LedgerWorld(
+def ledger(request: pytest.FixtureRequest, dice: Random) -> Iterator[LedgerPlatform]:
+    ledger = LedgerPlatform(
         engine_named(request.param, request),
         seed=str(dice.random()),
         stream_faults=STORMY,
@@ -46,14 +46,14 @@ def ledger(request: pytest.FixtureRequest, dice: Random) -> Iterator[LedgerWorld
     logging.disable(logging.CRITICAL)  # thousands of expected failures
     yield ledger
     logging.disable(logging.NOTSET)
-    ledger.world.drop()
+    ledger.platform.drop()
 
 
 @dataclass
 class Town:
     """Ten accounts, and everything that was ordered."""
 
-    ledger: LedgerWorld
+    ledger: LedgerPlatform
     immediate: list[str]
     folded: list[str]
     foreign: list[str]
@@ -63,7 +63,7 @@ class Town:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
-    def built(cls, ledger: LedgerWorld) -> Town:
+    def built(cls, ledger: LedgerPlatform) -> Town:
         """Six accounts that change at once, two folded ones, two of another currency."""
         openings = (500_000, 100_000, 20_000, 5_000, 0)
         immediate = [ledger.open(opening=opening) for opening in openings]
@@ -134,81 +134,81 @@ class Town:
             self.holds.append((document["id"], document["amount"], len(document["legs"])))
 
 
-def ask(town: Town, order: Order, client: LedgerClient, story: Story) -> None:
+def ask(simulation: Town, order: Order, client: LedgerClient, story: Story) -> None:
     """Ask until it is answered, or leave it open after some tries."""
     for _ in range(TRIES_OF_ONE_ORDER):
         try:
             answer = client.send(order)
         except (ProcessKilled, Unavailable) as error:
-            story.trouble(error)
+            story.operational_alerts(error)
         except PlatformError as refusal:
-            story.trouble(refusal)
+            story.operational_alerts(refusal)
             return
         else:
             story.note(order, answer)
-            town.learn(order, answer)
+            simulation.learn(order, answer)
             return
 
 
-def _something_else(town: Town, client: LedgerClient, dice: Random, story: Story) -> None:
+def _something_else(simulation: Town, client: LedgerClient, dice: Random, story: Story) -> None:
     """Time passes, holds expire, an account is closed to transfers for a moment."""
     throw = dice.random()
     try:
         if throw < 0.02:
-            town.ledger.world.clock.advance(dice.choice([1, 10, 100]))
+            simulation.ledger.platform.clock.advance(dice.choice([1, 10, 100]))
         elif throw < 0.03:
             client.expire()
         elif throw < 0.036:
-            account = dice.choice(town.immediate)
+            account = dice.choice(simulation.immediate)
             client.set_active(account, False)
-            town.ledger.calm.set_active(account, True)
+            simulation.ledger.calm.set_active(account, True)
     except (ProcessKilled, PlatformError) as error:
-        story.trouble(error)
+        story.operational_alerts(error)
 
 
-def run(town: Town, story: Story, clients: list[LedgerClient], operations: int) -> None:
+def run(simulation: Town, story: Story, clients: list[LedgerClient], operations: int) -> None:
     def work(number: int) -> None:
-        dice = Random(f"{town.ledger.seed}-work-{number}")
+        dice = Random(f"{simulation.ledger.seed}-work-{number}")
         for _ in range(operations):
-            ask(town, town.invent(dice), clients[number], story)
-            _something_else(town, clients[number], dice, story)
+            ask(simulation, simulation.invent(dice), clients[number], story)
+            _something_else(simulation, clients[number], dice, story)
 
     with ThreadPoolExecutor(len(clients)) as pool:
         list(pool.map(work, range(len(clients))))
 
 
-def settle(town: Town, story: Story) -> None:
+def settle(simulation: Town, story: Story) -> None:
     """Who was told to come back comes back, on a line that works; and time ends all holds."""
-    for account in town.immediate:
-        town.ledger.calm.set_active(account, True)
-    for order in {order.key: order for order in town.orders}.values():
-        ask(town, order, town.ledger.calm, story)
-    town.ledger.world.clock.advance(3_600)
-    report = town.ledger.calm.expire()
+    for account in simulation.immediate:
+        simulation.ledger.calm.set_active(account, True)
+    for order in {order.key: order for order in simulation.orders}.values():
+        ask(simulation, order, simulation.ledger.calm, story)
+    simulation.ledger.platform.clock.advance(3_600)
+    report = simulation.ledger.calm.expire()
     assert (report.failed, report.finished) == (0, True)
 
 
 def test_sixteen_clients_under_faults_and_deaths_lose_nothing_and_apply_each_request_once(
-    ledger: LedgerWorld,
+    ledger: LedgerPlatform,
 ) -> None:
-    town, story = Town.built(ledger), Story()
+    simulation, story = Town.built(ledger), Story()
     clients = [
         ledger.client(f"client-{n}", FAULT_RATE, KILL_RATE, PATIENCE) for n in range(CLIENTS)
     ]
     with ledger.poller.running(workers=2):
-        run(town, story, clients, -(-OPERATIONS // CLIENTS))
-    settle(town, story)
-    books = ledger.must_balance(story, town.orders)
+        run(simulation, story, clients, -(-OPERATIONS // CLIENTS))
+    settle(simulation, story)
+    books = ledger.must_balance(story, simulation.orders)
     faults = [fault for client in clients if client.faults for fault in client.faults.injected]
     injected = Counter(fault for _, _, fault in faults)
-    told = Counter(answers[0].status for answers in story.told.values() if answers)
+    reported = Counter(answers[0].status for answers in story.reported.values() if answers)
     became = Counter(row.status.value for row in books.transfers.values())
-    print(dict(told), dict(became), dict(story.troubles), dict(injected))
+    print(dict(reported), dict(became), dict(story.troubles), dict(injected))
     locks = ledger.locks
     print(Counter(ledger.poller.injected), locks.commits, locks.conflicts, locks.plain_conflicts)
     # A storm that is none, or a run in which everything is refused, would prove nothing.
     assert set(Fault) <= set(injected)
     assert min(became[each] for each in ("processed", "failed", "canceled", "expired")) > 0
-    assert min(told[201], told[200], told[422]) > 0
+    assert min(reported[201], reported[200], reported[422]) > 0
     assert locks.conflicts > 0
     assert set(ledger.poller.injected) == {"doubled", "late", "repeated", "rewound", "killed"}

@@ -21,13 +21,13 @@ from hypothesis.stateful import (
 )
 
 from runtime.contract.answers import StoredAnswer
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.errors import NotFound, PlatformError
 from runtime.models.scope import EVERYBODY
 from tests.support.engines import Engine
 from tests.support.ledger_model import Legs, Refused
 from tests.support.ledger_truth import legs_in
-from tests.support.ledger_world import LedgerWorld, Order
+from tests.support.ledger_world import LedgerPlatform, Order
 
 EXAMPLES, STEPS = 8, 30
 PLACES = 5
@@ -46,12 +46,12 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.ledger = LedgerWorld(self.engine, seed="stateful")
+        self.ledger = LedgerPlatform(self.engine, seed="stateful")
         self.model = self.ledger.model
         self.names: list[str] = []
         self.foreign = ""
         self.holds: list[str] = []
-        self.told: list[tuple[Order, StoredAnswer]] = []
+        self.reported: list[tuple[Order, StoredAnswer]] = []
 
     @initialize()
     def open_accounts(self) -> None:
@@ -123,11 +123,11 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([1, 29, 31]))
     def let_time_pass(self, seconds: int) -> None:
-        self.ledger.world.clock.advance(seconds)
+        self.ledger.platform.clock.advance(seconds)
 
     @rule()
     def expire(self) -> None:
-        at = to_instant(self.ledger.world.clock())
+        at = to_timestamp(self.ledger.platform.clock())
         report = self.ledger.calm.expire()
         due = [
             name
@@ -151,10 +151,10 @@ class LedgerMachine(RuleBasedStateMachine):
         """A guarded debit of a folded account can use what has been folded until then."""
         self.ledger.poller.drain()
 
-    @precondition(lambda self: self.told)
+    @precondition(lambda self: self.reported)
     @rule(data=st.data())
     def ask_again(self, data: st.DataObject) -> None:
-        order, answer = data.draw(st.sampled_from(self.told))
+        order, answer = data.draw(st.sampled_from(self.reported))
         assert self.ledger.calm.send(order) == answer.again()
 
     # ------------------------------------------------------------ both sides
@@ -165,7 +165,7 @@ class LedgerMachine(RuleBasedStateMachine):
         verdict = self._verdict(legs)
         answer = self.ledger.calm.send(order)
         document = json.loads(answer.body)
-        self.told.append((order, answer))
+        self.reported.append((order, answer))
         assert (answer.status, document.get("code")) == (422 if verdict else 201, verdict)
         if verdict is None and hold:
             self.model.hold(document["id"], legs, document["expires_at"])
@@ -183,7 +183,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def _end(self, order: Order, hold_id: str, judged: Callable[[], None]) -> None:
         asked = self.ledger.calm.prepare(order)
-        at = to_instant(self.ledger.world.clock() - timedelta(milliseconds=1))
+        at = to_timestamp(self.ledger.platform.clock() - timedelta(milliseconds=1))
         refused = None
         try:
             self.model.must_be_open(hold_id, at)
@@ -193,13 +193,13 @@ class LedgerMachine(RuleBasedStateMachine):
         code, answer = _asked(asked)
         assert code == refused
         if answer is not None:
-            self.told.append((order, answer))
+            self.reported.append((order, answer))
 
     @invariant()
     def rows_are_those_of_the_model(self) -> None:
         if not self.names:
             return
-        rows = self.ledger.calm.desk.accounts.get_many(self.names, EVERYBODY)
+        rows = self.ledger.calm.deps.accounts.get_many(self.names, EVERYBODY)
         assert [row.id for row in rows] == self.names
         for row in rows:
             wanted = self.model.accounts[row.id]
@@ -207,7 +207,7 @@ class LedgerMachine(RuleBasedStateMachine):
             assert row.status == ("active" if wanted.active else "inactive")
             assert row.spendable == row.balance - row.held_out + row.credit_limit
             if wanted.folded:  # what its shards hold is spendable too: row 00 may be below zero
-                rows = self.ledger.calm.desk.folds.rows_of(row.id)
+                rows = self.ledger.calm.deps.shard_rows.rows_of(row.id)
                 assert row.spendable + sum(each.balance for each in rows[1:]) >= 0
             else:
                 assert (row.balance, row.spendable) == (wanted.balance, wanted.spendable)
@@ -218,7 +218,7 @@ class LedgerMachine(RuleBasedStateMachine):
             if self.names:
                 self.ledger.must_balance()
         finally:
-            self.ledger.world.drop()
+            self.ledger.platform.drop()
 
 
 def test_any_sequence_of_requests_is_answered_as_by_a_ledger_in_plain_dictionaries(

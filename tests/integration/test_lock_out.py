@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from runtime.contract.answers import StoredAnswer
-from runtime.domain.instants import to_datetime, to_instant
+from runtime.domain.instants import to_datetime, to_timestamp
 from runtime.errors import Locked, NotFound
 from runtime.models.customer import Customer
 from runtime.models.payment import PaymentStatus
@@ -22,7 +22,7 @@ from runtime.services.customers import erase_customer, unlock_customer
 from tests.support.faults import Fault, Faults, ItemLocks, ProcessKilled, at_commit, seeded
 from tests.support.http import OPERATOR, token_of
 from tests.support.stage import Stage
-from tests.support.world import TIMING, Hooked, World, at_once
+from tests.support.world import TIMING, Hooked, Platform, at_once
 
 HALF_AN_HOUR = 1_800
 MANY_FAILURES = 100
@@ -33,14 +33,14 @@ FIRST_INTENT, INTENT, CHARGE, FIRST_OUTCOME, OUTCOME = range(1, 6)
 class Buyer:
     """A customer who pays."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.shop = world.merchant()
-        self.id = world.customer(self.shop)
+    def __init__(self, platform: Platform) -> None:
+        self.platform = platform
+        self.shop = platform.merchant()
+        self.id = platform.customer(self.shop)
 
     def pay(self, token: str | None = None, key: str | None = None, **more: Any) -> StoredAnswer:
         body = {"customer_id": self.id, "payment_method": token or "tok_approved", **more}
-        return self.world.pay(self.shop, key, **body)
+        return self.platform.pay(self.shop, key, **body)
 
     def fail(self, times: int) -> None:
         for _ in range(times):
@@ -48,49 +48,51 @@ class Buyer:
 
     @property
     def row(self) -> Customer:
-        (row,) = (each for each in self.world.rows(Customer) if each.id == self.id)
+        (row,) = (each for each in self.platform.rows(Customer) if each.id == self.id)
         return row
 
     @property
     def standing(self) -> tuple[int, bool]:
         """Failures in a row, and whether a lock stands."""
         until = self.row.locked_until
-        return self.row.failed_attempts, until is not None and until > to_instant(
-            self.world.clock()
+        return self.row.failed_attempts, until is not None and until > to_timestamp(
+            self.platform.clock()
         )
 
     def unlock(self) -> None:
-        call = self.world.call(None, {}, path=f"/v1/customers/{self.id}/unlock", operator=True)
-        unlock_customer(self.id, call, self.world.customer_desk())
+        call = self.platform.call(None, {}, path=f"/v1/customers/{self.id}/unlock", operator=True)
+        unlock_customer(self.id, call, self.platform.customer_dependencies())
 
 
 @pytest.fixture
-def buyer(world: World) -> Buyer:
-    return Buyer(world)
+def buyer(platform: Platform) -> Buyer:
+    return Buyer(platform)
 
 
 # ------------------------------------------------------------ counting
 
 
-def test_the_third_decline_in_a_row_locks_for_half_an_hour(world: World, buyer: Buyer) -> None:
+def test_the_third_decline_in_a_row_locks_for_half_an_hour(
+    platform: Platform, buyer: Buyer
+) -> None:
     buyer.fail(2)
     assert buyer.standing == (2, False)
     buyer.fail(1)
     assert buyer.standing == (3, True)
-    failed_at = to_datetime(world.payments()[-1].updated_at)
-    assert buyer.row.locked_until == to_instant(failed_at + timedelta(seconds=HALF_AN_HOUR))
-    with pytest.raises(Locked, match=f"{buyer.id} is locked until 2026-03-14T09:30") as told:
+    failed_at = to_datetime(platform.payments()[-1].updated_at)
+    assert buyer.row.locked_until == to_timestamp(failed_at + timedelta(seconds=HALF_AN_HOUR))
+    with pytest.raises(Locked, match=f"{buyer.id} is locked until 2026-03-14T09:30") as reported:
         buyer.pay()
-    assert told.value.param == "customer_id"
-    assert len(world.payments()) == 3, "nothing of the refused one is left"
-    world.must_agree()
+    assert reported.value.param == "customer_id"
+    assert len(platform.payments()) == 3, "nothing of the refused one is left"
+    platform.must_agree()
 
 
-def test_a_lock_is_not_kept_as_an_answer(world: World, buyer: Buyer) -> None:
+def test_a_lock_is_not_kept_as_an_answer(platform: Platform, buyer: Buyer) -> None:
     buyer.fail(3)
     with pytest.raises(Locked):
         buyer.pay(key="later")
-    world.clock.advance(HALF_AN_HOUR)
+    platform.clock.advance(HALF_AN_HOUR)
     assert buyer.pay(key="later").status == 201
     assert buyer.standing == (0, False)
     assert buyer.row.locked_until is None
@@ -106,9 +108,9 @@ def test_a_success_ends_the_count(buyer: Buyer) -> None:
     assert buyer.standing == (0, False), "an authorization is a success as well"
 
 
-def test_after_a_lock_has_run_out_counting_starts_anew(world: World, buyer: Buyer) -> None:
+def test_after_a_lock_has_run_out_counting_starts_anew(platform: Platform, buyer: Buyer) -> None:
     buyer.fail(3)
-    world.clock.advance(HALF_AN_HOUR)
+    platform.clock.advance(HALF_AN_HOUR)
     buyer.fail(1)
     assert buyer.standing == (1, False)
     assert buyer.row.locked_until is None
@@ -136,32 +138,32 @@ def test_repetitions_do_not_count_and_get_their_answer_under_a_lock(buyer: Buyer
     assert buyer.standing == (3, True)
 
 
-def test_only_the_customer_itself_is_locked(world: World, buyer: Buyer) -> None:
-    other = world.customer(buyer.shop, "other@example.com")
+def test_only_the_customer_itself_is_locked(platform: Platform, buyer: Buyer) -> None:
+    other = platform.customer(buyer.shop, "other@example.com")
     buyer.fail(3)
-    assert world.pay(buyer.shop, customer_id=other).status == 201
-    assert world.pay(buyer.shop).status == 201
+    assert platform.pay(buyer.shop, customer_id=other).status == 201
+    assert platform.pay(buyer.shop).status == 201
     for _ in range(4):
-        assert world.pay(buyer.shop, payment_method="tok_declined").status == 402
+        assert platform.pay(buyer.shop, payment_method="tok_declined").status == 402
     with pytest.raises(NotFound):
-        world.pay(world.merchant(), customer_id=buyer.id)
+        platform.pay(platform.merchant(), customer_id=buyer.id)
 
 
 def test_a_locked_customers_payments_can_be_captured_and_refunded(
-    world: World, buyer: Buyer
+    platform: Platform, buyer: Buyer
 ) -> None:
     held = json.loads(buyer.pay(capture_method="manual").body)["id"]
     buyer.fail(3)
-    assert world.operate(buyer.shop, held, "capture").status == 200
-    assert world.operate(buyer.shop, held, "refund").status == 200
-    world.must_agree()
+    assert platform.operate(buyer.shop, held, "capture").status == 200
+    assert platform.operate(buyer.shop, held, "refund").status == 200
+    platform.must_agree()
 
 
-def test_an_outage_of_the_processor_locks_nobody(world: World, buyer: Buyer) -> None:
+def test_an_outage_of_the_processor_locks_nobody(platform: Platform, buyer: Buyer) -> None:
     for _ in range(4):
         assert buyer.pay("tok_timeout_not_charged").status == 202
-    world.resolve_until_quiet()
-    assert {row.failure_code for row in world.payments()} == {"processor_unreachable"}
+    platform.resolve_until_quiet()
+    assert {row.failure_code for row in platform.payments()} == {"processor_unreachable"}
     assert buyer.standing == (0, False)
 
 
@@ -169,14 +171,14 @@ def test_an_outage_of_the_processor_locks_nobody(world: World, buyer: Buyer) -> 
 
 
 def test_a_sale_of_a_customer_without_failures_takes_two_round_trips_and_leaves_it_alone(
-    world: World, buyer: Buyer
+    platform: Platform, buyer: Buyer
 ) -> None:
-    store = world.store_on(world.engine.dynamodb())
-    desk = world.desk(store, processor=world.sandbox())
+    store = platform.store_on(platform.engine.dynamodb())
+    deps = platform.deps(store, processor=platform.sandbox())
 
     def trips(token: str) -> int:
         store.usage.restart()
-        buyer.pay(token, desk=desk)
+        buyer.pay(token, deps=deps)
         return store.usage.counts()["round_trips"]
 
     assert trips("tok_approved") == 2
@@ -188,13 +190,13 @@ def test_a_sale_of_a_customer_without_failures_takes_two_round_trips_and_leaves_
     assert buyer.row.version == 3
 
 
-def test_every_step_of_the_customer_says_who_and_why(world: World, buyer: Buyer) -> None:
+def test_every_step_of_the_customer_says_who_and_why(platform: Platform, buyer: Buyer) -> None:
     before = buyer.row
     buyer.fail(1)
     first = buyer.row
-    (transaction,) = world.rows(Transaction)
+    (transaction,) = platform.rows(Transaction)
     assert (first.version, first.cause) == (before.version + 1, transaction.id)
-    assert (first.changed_by, first.request_id) == ("user", world.payment().request_id)
+    assert (first.changed_by, first.request_id) == ("user", platform.payment().request_id)
     assert first.updated_at == transaction.processed_at
     buyer.pay()
     assert buyer.row.version == before.version + 2
@@ -209,8 +211,8 @@ def test_every_step_of_the_customer_says_who_and_why(world: World, buyer: Buyer)
 class LocksSet:
     """Counts the commits that set a lock of a customer, on all clients that it is attached to."""
 
-    def __init__(self, world: World) -> None:
-        self.table = world.tables["customers"]
+    def __init__(self, platform: Platform) -> None:
+        self.table = platform.tables["customers"]
         self.number = 0
 
     def attach(self, client: Any) -> Any:
@@ -230,41 +232,43 @@ class LocksSet:
         self.number += context["locks"] and http_response.status_code == 200
 
 
-def together(world: World, number: int) -> Hooked:
+def together(platform: Platform, number: int) -> Hooked:
     """A processor that answers when it has been asked so many times: all have begun by then."""
     barrier = Barrier(number)
-    return Hooked(world.sandbox(), after=lambda: barrier.wait(timeout=60) and None)
+    return Hooked(platform.sandbox(), after=lambda: barrier.wait(timeout=60) and None)
 
 
 @pytest.mark.parametrize("number", [2, 3, 10])
 def test_declines_that_come_at_once_are_all_counted_and_set_one_lock(
-    world: World, buyer: Buyer, number: int
+    platform: Platform, buyer: Buyer, number: int
 ) -> None:
-    locks = LocksSet(world)
-    processor = together(world, number)
-    desks = [
-        world.desk(world.store_on(locks.attach(world.engine.dynamodb())), processor)
+    locks = LocksSet(platform)
+    processor = together(platform, number)
+    deps_list = [
+        platform.deps(platform.store_on(locks.attach(platform.engine.dynamodb())), processor)
         for _ in range(number)
     ]
-    answers = at_once(*[lambda d=desk: buyer.pay("tok_declined", desk=d) for desk in desks])
+    answers = at_once(*[lambda d=deps: buyer.pay("tok_declined", deps=d) for deps in deps_list])
     assert [getattr(each, "status", each) for each in answers] == [402] * number
     assert buyer.standing == (number, number >= 3)
     assert locks.number == int(number >= 3)
     assert buyer.row.version == 1 + number
-    world.must_agree()
+    platform.must_agree()
 
 
-def test_conflicts_on_the_customer_lose_no_count_and_no_outcome(world: World, buyer: Buyer) -> None:
-    conflicts = ItemLocks(world.key_names, hold_seconds=0.002)
-    processor = together(world, 6)
-    desks = [
-        world.desk(
-            world.store_on(conflicts.attach(world.engine.dynamodb()), sleep=_short, seed=n),
+def test_conflicts_on_the_customer_lose_no_count_and_no_outcome(
+    platform: Platform, buyer: Buyer
+) -> None:
+    conflicts = ItemLocks(platform.key_names, hold_seconds=0.002)
+    processor = together(platform, 6)
+    deps_list = [
+        platform.deps(
+            platform.store_on(conflicts.attach(platform.engine.dynamodb()), sleep=_short, seed=n),
             processor,
         )
         for n in range(6)
     ]
-    answers = at_once(*[lambda d=desk: buyer.pay("tok_declined", desk=d) for desk in desks])
+    answers = at_once(*[lambda d=deps: buyer.pay("tok_declined", deps=d) for deps in deps_list])
     assert [getattr(each, "status", each) for each in answers] == [402] * 6
     assert conflicts.conflicts > 0
     assert buyer.standing == (6, True)
@@ -276,17 +280,17 @@ def _short(seconds: float) -> None:
     time.sleep(min(seconds, 0.05))
 
 
-def test_a_success_under_a_lock_does_not_unlock(world: World, buyer: Buyer) -> None:
+def test_a_success_under_a_lock_does_not_unlock(platform: Platform, buyer: Buyer) -> None:
     buyer.fail(1)
-    desk = world.desk(processor=Hooked(world.sandbox(), after=lambda: buyer.fail(2)))
-    assert buyer.pay(desk=desk).status == 201
+    deps = platform.deps(processor=Hooked(platform.sandbox(), after=lambda: buyer.fail(2)))
+    assert buyer.pay(deps=deps).status == 201
     assert buyer.standing == (3, True)
 
 
-def test_a_success_ends_only_a_count_that_is_still_there(world: World, buyer: Buyer) -> None:
+def test_a_success_ends_only_a_count_that_is_still_there(platform: Platform, buyer: Buyer) -> None:
     buyer.fail(1)
-    desk = world.desk(processor=Hooked(world.sandbox(), after=buyer.unlock))
-    assert buyer.pay(desk=desk).status == 201
+    deps = platform.deps(processor=Hooked(platform.sandbox(), after=buyer.unlock))
+    assert buyer.pay(deps=deps).status == 201
     assert buyer.standing == (0, False)
     assert buyer.row.version == 3, "the decline, the operator"
 
@@ -295,42 +299,44 @@ def test_a_success_ends_only_a_count_that_is_still_there(world: World, buyer: Bu
 
 
 def test_an_outcome_is_booked_though_its_customer_was_erased_and_its_claim_taken(
-    world: World, buyer: Buyer
+    platform: Platform, buyer: Buyer
 ) -> None:
     def everything_goes() -> None:
-        (claim,) = world.claims()
-        world.put(claim.model_copy(update={"owner": "somebody else"}))
-        call = world.call(buyer.shop)
-        erase_customer(buyer.id, call, world.customer_desk())
+        (claim,) = platform.claims()
+        platform.put(claim.model_copy(update={"owner": "somebody else"}))
+        call = platform.call(buyer.shop)
+        erase_customer(buyer.id, call, platform.customer_dependencies())
 
-    desk = world.desk(processor=Hooked(world.sandbox(), after=everything_goes))
-    assert buyer.pay("tok_declined", desk=desk).status == 402
-    assert world.payment().status is PaymentStatus.FAILED
+    deps = platform.deps(processor=Hooked(platform.sandbox(), after=everything_goes))
+    assert buyer.pay("tok_declined", deps=deps).status == 402
+    assert platform.payment().status is PaymentStatus.FAILED
     assert buyer.row.failed_attempts == 0
-    world.must_agree()
+    platform.must_agree()
 
 
-def test_an_outcome_is_booked_though_its_customer_is_gone(world: World, buyer: Buyer) -> None:
-    desk = world.desk(processor=Hooked(world.sandbox(), after=lambda: world.delete(buyer.row)))
-    assert buyer.pay("tok_declined", desk=desk).status == 402
-    assert world.rows(Customer) == []
+def test_an_outcome_is_booked_though_its_customer_is_gone(platform: Platform, buyer: Buyer) -> None:
+    deps = platform.deps(
+        processor=Hooked(platform.sandbox(), after=lambda: platform.delete(buyer.row))
+    )
+    assert buyer.pay("tok_declined", deps=deps).status == 402
+    assert platform.rows(Customer) == []
 
 
-def test_a_decline_is_counted_though_its_claim_was_taken(world: World, buyer: Buyer) -> None:
+def test_a_decline_is_counted_though_its_claim_was_taken(platform: Platform, buyer: Buyer) -> None:
     def taken() -> None:
-        (claim,) = world.claims()
-        world.put(claim.model_copy(update={"owner": "somebody else"}))
+        (claim,) = platform.claims()
+        platform.put(claim.model_copy(update={"owner": "somebody else"}))
 
     buyer.fail(2)
-    for claim in world.claims():
-        world.delete(claim)
-    desk = world.desk(processor=Hooked(world.sandbox(), after=taken))
-    assert buyer.pay("tok_declined", desk=desk).status == 402
+    for claim in platform.claims():
+        platform.delete(claim)
+    deps = platform.deps(processor=Hooked(platform.sandbox(), after=taken))
+    assert buyer.pay("tok_declined", deps=deps).status == 402
     assert buyer.standing == (3, True)
 
 
 def test_a_customer_that_never_holds_still_does_not_keep_an_outcome_from_being_booked(
-    world: World, buyer: Buyer
+    platform: Platform, buyer: Buyer
 ) -> None:
     flips = 0
 
@@ -339,21 +345,21 @@ def test_a_customer_that_never_holds_still_does_not_keep_an_outcome_from_being_b
         nonlocal flips
         flips += 1
         until = "2999-01-01T00:00:00.000Z" if flips % 2 else "2000-01-01T00:00:00.000Z"
-        world.put(buyer.row.model_copy(update={"locked_until": until}))
+        platform.put(buyer.row.model_copy(update={"locked_until": until}))
 
-    client = world.engine.dynamodb()
-    desk = world.desk(
-        world.store_on(client),
+    client = platform.engine.dynamodb()
+    deps = platform.deps(
+        platform.store_on(client),
         Hooked(
-            world.sandbox(),
+            platform.sandbox(),
             after=lambda: client.meta.events.register(
                 "before-call.dynamodb.TransactWriteItems", flip
             ),
         ),
     )
-    assert buyer.pay("tok_declined", desk=desk).status == 402
+    assert buyer.pay("tok_declined", deps=deps).status == 402
     assert flips == MAX_ADAPTATIONS + 2
-    assert world.payment().status is PaymentStatus.FAILED
+    assert platform.payment().status is PaymentStatus.FAILED
 
 
 # ------------------------------------------------------------ who finds it, and what fails
@@ -373,16 +379,16 @@ def test_a_customer_that_never_holds_still_does_not_keep_an_outcome_from_being_b
     ],
 )
 def test_a_decline_whose_request_died_is_counted_once_if_it_was_one(
-    world: World, buyer: Buyer, commit: int, when: Fault, counted: str | None
+    platform: Platform, buyer: Buyer, commit: int, when: Fault, counted: str | None
 ) -> None:
     buyer.fail(2)
     faults = Faults(at_commit(commit, when))
-    store = world.store_on(faults.attach(world.engine.dynamodb()))
+    store = platform.store_on(faults.attach(platform.engine.dynamodb()))
     with pytest.raises(ProcessKilled):
-        buyer.pay("tok_declined", desk=world.desk(store))
+        buyer.pay("tok_declined", deps=platform.deps(store))
     assert buyer.standing == ((3, True) if counted == "user" else (2, False))
-    world.clock.advance(120)
-    assert world.resolve().failed == 0
+    platform.clock.advance(120)
+    assert platform.resolve().failed == 0
     if counted is None:
         assert buyer.standing == (2, False)
         return
@@ -392,54 +398,56 @@ def test_a_decline_whose_request_died_is_counted_once_if_it_was_one(
         buyer.pay()
 
 
-def test_a_success_that_the_resolver_finds_ends_the_count(world: World, buyer: Buyer) -> None:
+def test_a_success_that_the_resolver_finds_ends_the_count(platform: Platform, buyer: Buyer) -> None:
     buyer.fail(2)
     assert buyer.pay("tok_timeout").status == 202
     assert buyer.standing == (2, False)
-    world.clock.advance(120)
-    assert world.resolve().resolved == 1
+    platform.clock.advance(120)
+    assert platform.resolve().resolved == 1
     assert buyer.standing == (0, False)
 
 
 @pytest.mark.parametrize("commit", [INTENT, CHARGE, FIRST_OUTCOME, OUTCOME])
-def test_an_answer_that_is_lost_changes_no_count(world: World, buyer: Buyer, commit: int) -> None:
+def test_an_answer_that_is_lost_changes_no_count(
+    platform: Platform, buyer: Buyer, commit: int
+) -> None:
     buyer.fail(2)
     faults = Faults(at_commit(commit, Fault.ANSWER_LOST))
-    client = faults.attach(world.engine.dynamodb())
-    assert buyer.pay("tok_declined", desk=world.desk(world.store_on(client))).status == 402
+    client = faults.attach(platform.engine.dynamodb())
+    assert buyer.pay("tok_declined", deps=platform.deps(platform.store_on(client))).status == 402
     assert faults.injected
     assert buyer.standing == (3, True)
 
 
 def test_an_answer_lost_for_longer_than_its_token_is_known_is_counted_once(
-    world: World, buyer: Buyer
+    platform: Platform, buyer: Buyer
 ) -> None:
     buyer.fail(2)
     faults = Faults(at_commit(OUTCOME, Fault.ANSWER_LOST))
-    client = faults.attach(world.engine.dynamodb())
+    client = faults.attach(platform.engine.dynamodb())
 
     def forget_tokens(params: dict[str, object], **_: object) -> dict[str, object]:
         return {**params, "ClientRequestToken": uuid.uuid4().hex}
 
     client.meta.events.register("provide-client-params.dynamodb.TransactWriteItems", forget_tokens)
-    assert buyer.pay("tok_declined", desk=world.desk(world.store_on(client))).status == 402
+    assert buyer.pay("tok_declined", deps=platform.deps(platform.store_on(client))).status == 402
     assert faults.injected
     assert buyer.standing == (3, True)
 
 
 def test_whatever_fails_every_decline_is_counted_exactly_once(engine: Any, seed: str) -> None:
     timing = TIMING.model_copy(update={"lock_after_failures": MANY_FAILURES})
-    world = World(engine, timing)
-    buyer = Buyer(world)
+    platform = Platform(engine, timing)
+    buyer = Buyer(platform)
 
     def declines(name: str) -> Callable[[], None]:
         faults = Faults(seeded(f"{seed}-{name}", 0.15, 0.1))
-        desk = world.desk(world.store_on(faults.attach(world.engine.dynamodb())))
+        deps = platform.deps(platform.store_on(faults.attach(platform.engine.dynamodb())))
 
         def run() -> None:
             for number in range(6):
                 try:
-                    buyer.pay("tok_declined", f"{name}-{number}", desk=desk)
+                    buyer.pay("tok_declined", f"{name}-{number}", deps=deps)
                 except ProcessKilled:
                     continue
 
@@ -447,12 +455,12 @@ def test_whatever_fails_every_decline_is_counted_exactly_once(engine: Any, seed:
 
     results = at_once(*[declines(f"client-{n}") for n in range(4)])
     assert results == [None] * 4
-    world.resolve_until_quiet()
-    counted = [row for row in world.payments() if row.failure_code != "processor_unreachable"]
+    platform.resolve_until_quiet()
+    counted = [row for row in platform.payments() if row.failure_code != "processor_unreachable"]
     assert {row.status for row in counted} == {PaymentStatus.FAILED}
     assert buyer.row.failed_attempts == len(counted) == buyer.row.version - 1
-    world.must_agree()
-    world.drop()
+    platform.must_agree()
+    platform.drop()
 
 
 @pytest.fixture

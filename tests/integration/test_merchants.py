@@ -10,7 +10,7 @@ import pytest
 
 from runtime.bootstrap.process import process_services
 from runtime.contract.merchants import MerchantPatch
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.errors import StaleVersion
 from runtime.models.merchant import MAX_PREVIOUS_SECRETS, Merchant
 from runtime.repositories.merchants import MerchantRepository
@@ -19,7 +19,7 @@ from tests.support.http import OPERATOR, Answered, token_of
 from tests.support.stage import Stage
 from tests.support.stripe_proxy import StripeProxy
 from tests.support.stripe_rules import WRONG_KEY
-from tests.support.world import World
+from tests.support.world import Platform
 
 
 def send(stage: Stage, method: str, path: str, body: Any = None, **more: Any) -> Answered:
@@ -48,21 +48,21 @@ def test_terms_of_reconciliation_are_shown_and_changed_as_a_whole(stage: Stage) 
     assert changed.body["reconciliation"] == {"tolerance_minor": 0, "sla_days": 3}
 
 
-def test_of_changes_to_one_version_at_once_exactly_one_wins(world: World) -> None:
-    merchant = world.merchant()
-    desk = world.merchant_desk()
+def test_of_changes_to_one_version_at_once_exactly_one_wins(platform: Platform) -> None:
+    merchant = platform.merchant()
+    deps = platform.merchant_dependencies()
 
     def rename(name: str) -> bool:
         request = MerchantPatch(version=1, name=name)
         try:
-            change_merchant(merchant.id, request, world.call(merchant, {}), desk)
+            change_merchant(merchant.id, request, platform.call(merchant, {}), deps)
         except StaleVersion:
             return False
         return True
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(rename, "abcdefgh")) == 1
-    assert [row.version for row in world.rows(Merchant)] == [2]
+    assert [row.version for row in platform.rows(Merchant)] == [2]
 
 
 @pytest.mark.parametrize(
@@ -162,8 +162,8 @@ def test_each_secret_that_was_replaced_signs_for_its_own_day_and_none_is_cut_sho
     store = process_services().store
     endpoint = MerchantRepository(store).webhook_endpoint(shop["id"])
     assert endpoint is not None
-    assert endpoint.secrets(to_instant(datetime.now(UTC))) == tuple(secrets)
-    tomorrow = to_instant(datetime.now(UTC) + timedelta(hours=24, seconds=1))
+    assert endpoint.secrets(to_timestamp(datetime.now(UTC))) == tuple(secrets)
+    tomorrow = to_timestamp(datetime.now(UTC) + timedelta(hours=24, seconds=1))
     assert endpoint.secrets(tomorrow) == (secrets[0],)
     refused = send(stage, "POST", f"{path}/rotate-webhook-secret")
     assert (refused.status, refused.body["code"]) == (409, "secrets_still_sign")
@@ -187,7 +187,7 @@ def test_a_leaked_secret_is_cut_off_at_once_also_when_too_many_still_sign(stage:
     assert rotated.status == 200, rotated.text
     endpoint = MerchantRepository(process_services().store).webhook_endpoint(shop["id"])
     assert endpoint is not None
-    assert endpoint.secrets(to_instant(datetime.now(UTC))) == (rotated.body["webhook_secret"],)
+    assert endpoint.secrets(to_timestamp(datetime.now(UTC))) == (rotated.body["webhook_secret"],)
     again = send(stage, "POST", path, {"revoke_old": True}, headers=key, who=own)
     assert again.text == rotated.text
     other = send(stage, "POST", path, {}, headers=key, who=own)

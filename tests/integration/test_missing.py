@@ -26,7 +26,7 @@ from runtime.services.reconciliation.unsettled import (
     SweepReport,
     sweep_missing,
 )
-from tests.support.world import World, at_once
+from tests.support.world import Platform, at_once
 
 
 class Countdown:
@@ -43,139 +43,148 @@ class Countdown:
 WEEK = timedelta(days=7).total_seconds()
 
 
-def dependencies(world: World, must_stop: Callable[[], bool] = lambda: False) -> SweepDependencies:
+def dependencies(
+    platform: Platform, must_stop: Callable[[], bool] = lambda: False
+) -> SweepDependencies:
     return SweepDependencies(
-        UnsettledRepository(world.store), MerchantRepository(world.store), world.outside, must_stop
+        UnsettledRepository(platform.store),
+        MerchantRepository(platform.store),
+        platform.outside,
+        must_stop,
     )
 
 
-def sweep(world: World) -> SweepReport:
-    return sweep_missing(dependencies(world), "sweep")
+def sweep(platform: Platform) -> SweepReport:
+    return sweep_missing(dependencies(platform), "sweep")
 
 
-def shop(world: World, sla_days: int = 7) -> MerchantProfile:
-    return world.merchant(reconciliation=ReconciliationTerms(sla_days=sla_days))
+def shop(platform: Platform, sla_days: int = 7) -> MerchantProfile:
+    return platform.merchant(reconciliation=ReconciliationTerms(sla_days=sla_days))
 
 
-def must_agree(world: World) -> None:
+def must_agree(platform: Platform) -> None:
     """Every missing transaction has exactly one line, and every settlement counts its lines."""
-    lines = {(row.settlement_id, row.line): row for row in world.rows(SettlementLine)}
-    marked = [row for row in world.rows(Transaction) if row.missing_in is not None]
+    lines = {(row.settlement_id, row.line): row for row in platform.rows(SettlementLine)}
+    marked = [row for row in platform.rows(Transaction) if row.missing_in is not None]
     assert sorted(lines) == sorted((row.missing_in, row.missing_line) for row in marked)
     for row in marked:
         assert lines[row.missing_in, row.missing_line].transaction_id == row.id
-    for settlement in world.rows(Settlement):
+    for settlement in platform.rows(Settlement):
         of_it = [row for (each, _), row in lines.items() if each == settlement.id]
         assert settlement.counts == {LineStatus.MISSING: len(of_it)}
         assert settlement.open_exceptions == settlement.lines_done == len(of_it)
 
 
-def test_what_is_in_no_file_after_the_deadline_becomes_a_missing_line_once(world: World) -> None:
-    merchant = shop(world)
-    world.operate(merchant, world.paid(merchant), "refund", amount=400)
-    world.pay(merchant, payment_method="tok_declined")
-    world.paid(merchant, capture_method="manual")
-    day = world.clock().date().isoformat()
-    world.clock.advance(WEEK - 1)
-    assert sweep(world) == SweepReport(finished=True, merchants=1, missing=0, failed=0)
-    world.clock.advance(1)
-    assert sweep(world).missing == 2
-    assert sweep(world).missing == 0
-    (settlement,) = world.rows(Settlement)
+def test_what_is_in_no_file_after_the_deadline_becomes_a_missing_line_once(
+    platform: Platform,
+) -> None:
+    merchant = shop(platform)
+    platform.operate(merchant, platform.paid(merchant), "refund", amount=400)
+    platform.pay(merchant, payment_method="tok_declined")
+    platform.paid(merchant, capture_method="manual")
+    day = platform.clock().date().isoformat()
+    platform.clock.advance(WEEK - 1)
+    assert sweep(platform) == SweepReport(finished=True, merchants=1, missing=0, failed=0)
+    platform.clock.advance(1)
+    assert sweep(platform).missing == 2
+    assert sweep(platform).missing == 0
+    (settlement,) = platform.rows(Settlement)
     assert (settlement.date, settlement.format) == (day, "unsettled")
     assert settlement.status is SettlementStatus.COMPLETED_WITH_EXCEPTIONS
     assert settlement.by_type == {
         LineType.CAPTURE: {"USD": TypeTotal(count=1, amount=1000, fee=59, net=941)},
         LineType.REFUND: {"USD": TypeTotal(count=1, amount=-400, fee=0, net=-400)},
     }
-    for line in world.rows(SettlementLine):
+    for line in platform.rows(SettlementLine):
         assert line.line >= FIRST_MISSING_LINE
         assert line.exception_key is not None
         assert line.exception_key.startswith(f"missing#{day}#{settlement.id}#")
         assert line.expected is not None
         assert (line.expected.amount, line.expected.fee) == (line.amount, line.fee)
         assert line.bookings == ()
-    must_agree(world)
+    must_agree(platform)
 
 
 def test_what_is_settled_meanwhile_is_not_missing(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    merchant = shop(world, sla_days=0)
+    merchant = shop(platform, sla_days=0)
     for _ in range(3):
-        world.paid(merchant)
-    settled = world.rows(Transaction)[0].id
+        platform.paid(merchant)
+    settled = platform.rows(Transaction)[0].id
     judged = unsettled.missing_row
 
     def settle_first(*arguments: object) -> SettlementLine:
         monkeypatch.setattr(unsettled, "missing_row", judged)
-        (row,) = (row for row in world.rows(Transaction) if row.id == settled)
+        (row,) = (row for row in platform.rows(Transaction) if row.id == settled)
         changes = {"status": TransactionStatus.SETTLED, "version": row.version + 1}
-        world.put(row.model_copy(update={**changes, "unsettled_bucket": None}))
+        platform.put(row.model_copy(update={**changes, "unsettled_bucket": None}))
         return judged(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(unsettled, "missing_row", settle_first)
-    assert sweep(world).missing == 2
-    assert settled not in {line.transaction_id for line in world.rows(SettlementLine)}
-    must_agree(world)
+    assert sweep(platform).missing == 2
+    assert settled not in {line.transaction_id for line in platform.rows(SettlementLine)}
+    must_agree(platform)
 
 
-def test_two_sweeps_at_once_write_each_line_once(world: World) -> None:
-    merchant = shop(world, sla_days=0)
+def test_two_sweeps_at_once_write_each_line_once(platform: Platform) -> None:
+    merchant = shop(platform, sla_days=0)
     for _ in range(5):
-        world.paid(merchant)
-    reports = at_once(*[lambda: sweep(world)] * 4)
+        platform.paid(merchant)
+    reports = at_once(*[lambda: sweep(platform)] * 4)
     assert all(isinstance(report, SweepReport) and not report.failed for report in reports)
     assert sum(report.missing for report in reports if isinstance(report, SweepReport)) == 5
-    must_agree(world)
+    must_agree(platform)
 
 
 def test_a_sweep_that_is_cut_goes_on_where_it_stopped(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(unsettled, "LINES_PER_COMMIT", 1)
     monkeypatch.setattr(unsettled, "MERCHANTS_PER_PAGE", 1)
     for _ in range(2):
-        merchant = shop(world, sla_days=0)
+        merchant = shop(platform, sla_days=0)
         for _ in range(2):
-            world.paid(merchant)
-            world.clock.advance(timedelta(days=1).total_seconds())
+            platform.paid(merchant)
+            platform.clock.advance(timedelta(days=1).total_seconds())
     found, runs = 0, 0
     while True:
         left = Countdown(5)
-        report = sweep_missing(dependencies(world, left.is_over), "sweep")
+        report = sweep_missing(dependencies(platform, left.is_over), "sweep")
         found, runs = found + report.missing, runs + 1
-        must_agree(world)
+        must_agree(platform)
         if report.finished and found == 4:
             break
         assert runs < 20, "the sweep does not come to an end"
     assert runs > 1
-    assert len(world.rows(SettlementLine)) == 4
+    assert len(platform.rows(SettlementLine)) == 4
 
 
-def test_a_deadline_that_is_shortened_reaches_days_that_were_passed_over(world: World) -> None:
-    merchant = shop(world, sla_days=30)
-    world.paid(merchant)
-    world.clock.advance(timedelta(days=10).total_seconds())
-    assert sweep(world).missing == 0
-    (row,) = world.rows(Merchant)
-    world.put(row.model_copy(update={"reconciliation": ReconciliationTerms(sla_days=3)}))
-    assert sweep(world).missing == 1
+def test_a_deadline_that_is_shortened_reaches_days_that_were_passed_over(
+    platform: Platform,
+) -> None:
+    merchant = shop(platform, sla_days=30)
+    platform.paid(merchant)
+    platform.clock.advance(timedelta(days=10).total_seconds())
+    assert sweep(platform).missing == 0
+    (row,) = platform.rows(Merchant)
+    platform.put(row.model_copy(update={"reconciliation": ReconciliationTerms(sla_days=3)}))
+    assert sweep(platform).missing == 1
 
 
 def test_a_number_that_another_transaction_has_is_passed_over(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    merchant = shop(world, sla_days=0)
+    merchant = shop(platform, sla_days=0)
     for _ in range(3):
-        world.paid(merchant)
-    order = sorted(row.id for row in world.rows(Transaction))
+        platform.paid(merchant)
+    order = sorted(row.id for row in platform.rows(Transaction))
 
     def crowded(transaction_id: str, attempt: int = 0) -> int:
         return FIRST_MISSING_LINE + (attempt and order.index(transaction_id) + attempt)
 
     monkeypatch.setattr(unsettled, "LINES_PER_COMMIT", 1)
     monkeypatch.setattr(unsettled, "missing_line", crowded)
-    assert sweep(world).missing == 3
-    assert len({line.line for line in world.rows(SettlementLine)}) == 3
-    must_agree(world)
+    assert sweep(platform).missing == 3
+    assert len({line.line for line in platform.rows(SettlementLine)}) == 3
+    must_agree(platform)

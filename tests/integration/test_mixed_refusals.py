@@ -16,33 +16,33 @@ from runtime.contract.answers import StoredAnswer
 from runtime.errors import AlreadyCanceled, AlreadyPosted
 from runtime.models.transfer import TransferStatus
 from tests.support.faults import COMMIT, BusyItem
-from tests.support.ledger_world import LedgerClient, LedgerWorld
-from tests.support.world import World
+from tests.support.ledger_world import LedgerClient, LedgerPlatform
+from tests.support.world import Platform
 
 ONE_A_MINUTE = {"payments_per_minute": 1}
 MANUAL = {"capture_method": "manual"}
 
 
 @pytest.fixture
-def ledger(world: World, engine: Any) -> Iterator[LedgerWorld]:
-    ledger = LedgerWorld(engine, seed="mixed")
+def ledger(platform: Platform, engine: Any) -> Iterator[LedgerPlatform]:
+    ledger = LedgerPlatform(engine, seed="mixed")
     yield ledger
-    ledger.world.drop()
+    ledger.platform.drop()
 
 
-def busy_claim(world: World, position: int) -> tuple[BusyItem, Any]:
+def busy_claim(platform: Platform, position: int) -> tuple[BusyItem, Any]:
     """A desk that meets a claim which another request's commit is just taking."""
-    busy = BusyItem(position, hidden=world.tables["idempotency"])
-    return busy, world.desk(world.store_on(busy.attach(world.engine.dynamodb())))
+    busy = BusyItem(position, hidden=platform.tables["idempotency"])
+    return busy, platform.deps(platform.store_on(busy.attach(platform.engine.dynamodb())))
 
 
 def test_a_payment_sent_again_while_its_first_is_committing_is_not_refused_for_the_limit(
-    world: World,
+    platform: Platform,
 ) -> None:
-    merchant = world.merchant(rate_limits=ONE_A_MINUTE)
-    first = world.pay(merchant, "k")
-    busy, desk = busy_claim(world, position=0)
-    assert world.pay(merchant, "k", desk=desk) == first.again()
+    merchant = platform.merchant(rate_limits=ONE_A_MINUTE)
+    first = platform.pay(merchant, "k")
+    busy, deps = busy_claim(platform, position=0)
+    assert platform.pay(merchant, "k", deps=deps) == first.again()
     assert busy.met == 1
 
 
@@ -50,35 +50,35 @@ def test_a_payment_sent_again_while_its_first_is_committing_is_not_refused_for_t
     ("what", "body"), [("capture", MANUAL), ("cancel", MANUAL), ("refund", {})]
 )
 def test_an_operation_sent_again_while_its_first_is_committing_gets_its_answer(
-    world: World, what: str, body: dict[str, Any]
+    platform: Platform, what: str, body: dict[str, Any]
 ) -> None:
-    merchant = world.merchant()
-    payment = world.paid(merchant, **body)
+    merchant = platform.merchant()
+    payment = platform.paid(merchant, **body)
     answers: list[StoredAnswer] = []
 
     def first() -> None:
-        answers.append(world.operate(merchant, payment, what, "k"))
+        answers.append(platform.operate(merchant, payment, what, "k"))
 
-    busy, desk = busy_claim(world, position=2)
-    before_its_commit(desk.payments._store.client, first)
-    answer = world.operate(merchant, payment, what, "k", desk=desk)
+    busy, deps = busy_claim(platform, position=2)
+    before_its_commit(deps.payments._store.client, first)
+    answer = platform.operate(merchant, payment, what, "k", deps=deps)
     assert [answer] == [each.again() for each in answers]
     assert busy.met == 1
-    world.must_agree()
+    platform.must_agree()
 
 
-def test_what_was_claimed_is_final_whatever_else_is_in_conflict(world: World) -> None:
-    merchant = world.merchant(rate_limits=ONE_A_MINUTE)
-    first = world.pay(merchant, "k")
+def test_what_was_claimed_is_final_whatever_else_is_in_conflict(platform: Platform) -> None:
+    merchant = platform.merchant(rate_limits=ONE_A_MINUTE)
+    first = platform.pay(merchant, "k")
     busy = BusyItem(position=2)
-    client = busy.attach(world.engine.dynamodb())
-    store = world.store_on(client)
-    assert world.pay(merchant, "k", desk=world.desk(store)) == first.again()
+    client = busy.attach(platform.engine.dynamodb())
+    store = platform.store_on(client)
+    assert platform.pay(merchant, "k", deps=platform.deps(store)) == first.again()
     assert (busy.met, store.usage.counts()["retries"]) == (1, 0)
 
 
 def test_a_hold_in_conflict_is_resolved_by_somebody_else_and_the_books_are_not_wrong(
-    ledger: LedgerWorld,
+    ledger: LedgerPlatform,
 ) -> None:
     pair = ledger.open(opening=1_000), ledger.open()
     for first, second, refusal in (
@@ -88,10 +88,10 @@ def test_a_hold_in_conflict_is_resolved_by_somebody_else_and_the_books_are_not_w
         hold = ledger.hold(*pair, 10)
         orders = {"post": ledger.post_order(hold), "cancel": ledger.cancel_order(hold)}
         busy = BusyItem(position=0)
-        client = busy.attach(ledger.world.engine.dynamodb())
+        client = busy.attach(ledger.platform.engine.dynamodb())
         before_its_commit(client, lambda order=orders[first]: ledger.calm.send(order))  # type: ignore[misc]
         with pytest.raises(refusal):
-            LedgerClient(ledger, ledger.world.store_on(client)).send(orders[second])
+            LedgerClient(ledger, ledger.platform.store_on(client)).send(orders[second])
         assert busy.met == 1
         if first == "post":
             ledger.model.post(hold, 10)
@@ -101,14 +101,14 @@ def test_a_hold_in_conflict_is_resolved_by_somebody_else_and_the_books_are_not_w
 
 
 def test_a_transfer_sent_again_while_its_first_is_committing_gets_its_answer(
-    ledger: LedgerWorld,
+    ledger: LedgerPlatform,
 ) -> None:
     pair = ledger.open(opening=1_000), ledger.open()
     order = ledger.order(*pair, 1_000)
     first = ledger.calm.send(order)
     busy = BusyItem(position=3)  # two accounts, the transfer, the claim
-    client = busy.attach(ledger.world.engine.dynamodb())
-    assert LedgerClient(ledger, ledger.world.store_on(client)).send(order) == first.again()
+    client = busy.attach(ledger.platform.engine.dynamodb())
+    assert LedgerClient(ledger, ledger.platform.store_on(client)).send(order) == first.again()
     assert busy.met == 1
     document = json.loads(first.body)
     ledger.model.transfer(document["id"], [(*pair, 1_000)])

@@ -17,10 +17,10 @@ from runtime.errors import InvalidState
 from runtime.models.merchant import MerchantProfile
 from runtime.models.payment import PaymentStatus
 from runtime.models.transaction import Transaction, TransactionStatus, TransactionType
-from runtime.services.payment_desk import PaymentDesk
+from runtime.services.payment_desk import PaymentDependencies
 from runtime.services.payment_queries import get_payment
 from tests.support.faults import ItemLocks
-from tests.support.world import World, at_once
+from tests.support.world import Platform, at_once
 
 MANUAL = {"capture_method": "manual"}
 ROUNDS = 20
@@ -32,11 +32,11 @@ contended = pytest.mark.parametrize("conflicts", [False, True], ids=["", "confli
 """As the engines are, and with the conflicts that DynamoDB has."""
 
 
-def desk_of(world: World, conflicts: bool) -> tuple[PaymentDesk, ItemLocks]:
-    locks = ItemLocks(world.key_names, hold_seconds=0.001)
-    client = world.engine.dynamodb()
-    store = world.store_on(locks.attach(client) if conflicts else client, sleep=_short)
-    return world.desk(store), locks
+def deps_of(platform: Platform, conflicts: bool) -> tuple[PaymentDependencies, ItemLocks]:
+    locks = ItemLocks(platform.key_names, hold_seconds=0.001)
+    client = platform.engine.dynamodb()
+    store = platform.store_on(locks.attach(client) if conflicts else client, sleep=_short)
+    return platform.deps(store), locks
 
 
 def _short(seconds: float) -> None:
@@ -44,11 +44,15 @@ def _short(seconds: float) -> None:
 
 
 def raced(
-    world: World, merchant: MerchantProfile, payment: str, orders: list[Order], desk: PaymentDesk
+    platform: Platform,
+    merchant: MerchantProfile,
+    payment: str,
+    orders: list[Order],
+    deps: PaymentDependencies,
 ) -> list[Outcome]:
     def action(order: Order) -> Callable[[], StoredAnswer]:
         what, body = order
-        return lambda: world.operate(merchant, payment, what, desk=desk, **body)
+        return lambda: platform.operate(merchant, payment, what, deps=deps, **body)
 
     return at_once(*[action(order) for order in orders])
 
@@ -61,10 +65,10 @@ def verdict(outcome: Outcome) -> str:
     return "wrong state"
 
 
-def succeeded(world: World, payment: str) -> list[Transaction]:
+def succeeded(platform: Platform, payment: str) -> list[Transaction]:
     return [
         row
-        for row in world.rows(Transaction)
+        for row in platform.rows(Transaction)
         if row.payment_id == payment and row.status is TransactionStatus.SUCCEEDED
     ]
 
@@ -82,32 +86,32 @@ def closers(transactions: list[Transaction]) -> list[Transaction]:
 @contended
 @pytest.mark.parametrize("what", ["capture", "refund"])
 def test_of_fifty_that_want_a_tenth_at_once_exactly_ten_get_it(
-    either_world: World, what: str, conflicts: bool
+    either_world: Platform, what: str, conflicts: bool
 ) -> None:
-    world = either_world
-    merchant = world.merchant()
+    platform = either_world
+    merchant = platform.merchant()
     more = {"final": False} if what == "capture" else {}
-    payment = world.paid(merchant, amount=100, **(MANUAL if more else {}))
-    desk, locks = desk_of(world, conflicts)
-    outcomes = raced(world, merchant, payment, [(what, {"amount": 10, **more})] * MANY, desk)
+    payment = platform.paid(merchant, amount=100, **(MANUAL if more else {}))
+    deps, locks = deps_of(platform, conflicts)
+    outcomes = raced(platform, merchant, payment, [(what, {"amount": 10, **more})] * MANY, deps)
     verdicts = Counter(verdict(each) for each in outcomes)
     assert verdicts["done"] == 10
     assert set(verdicts) <= {"done", "amount_too_large", "wrong state"}
-    row = world.payment()
+    row = platform.payment()
     assert row.status is PaymentStatus.SUCCEEDED
     assert row.amount_captured == 100
     assert row.amount_refunded == (100 if what == "refund" else 0)
     assert len(row.transaction_ids) == 11
     assert (locks.conflicts > 0) is conflicts
-    world.must_agree()
+    platform.must_agree()
 
 
 @contended
 def test_of_final_captures_and_cancels_at_once_one_wins_and_the_processor_agrees(
-    world: World, dice: Random, conflicts: bool
+    platform: Platform, dice: Random, conflicts: bool
 ) -> None:
-    merchant = world.merchant()
-    desk, _ = desk_of(world, conflicts)
+    merchant = platform.merchant()
+    deps, _ = deps_of(platform, conflicts)
     orders: list[Order] = [
         ("capture", {}),
         ("capture", {"amount": 30}),
@@ -117,25 +121,25 @@ def test_of_final_captures_and_cancels_at_once_one_wins_and_the_processor_agrees
     ]
     won: Counter[str] = Counter()
     for _ in range(ROUNDS):
-        payment = world.paid(merchant, **MANUAL)
+        payment = platform.paid(merchant, **MANUAL)
         dice.shuffle(orders)
-        outcomes = raced(world, merchant, payment, orders, desk)
+        outcomes = raced(platform, merchant, payment, orders, deps)
         verdicts = [verdict(each) for each in outcomes]
         assert Counter(verdicts) == {"done": 1, "wrong state": len(orders) - 1}
         what, _body = orders[verdicts.index("done")]
-        (closer,) = closers(succeeded(world, payment))
+        (closer,) = closers(succeeded(platform, payment))
         assert closer.type == ("capture" if what == "capture" else "void")
         won[what] += 1
     print(dict(won))
-    world.must_agree()
+    platform.must_agree()
 
 
 @contended
 def test_parts_final_captures_cancels_and_refunds_at_once_close_the_payment_once_at_most(
-    world: World, dice: Random, conflicts: bool
+    platform: Platform, dice: Random, conflicts: bool
 ) -> None:
-    merchant = world.merchant()
-    desk, _ = desk_of(world, conflicts)
+    merchant = platform.merchant()
+    deps, _ = deps_of(platform, conflicts)
     orders: list[Order] = [
         ("capture", {"amount": 400, "final": False}),
         ("capture", {"amount": 400, "final": False}),
@@ -148,52 +152,54 @@ def test_parts_final_captures_cancels_and_refunds_at_once_close_the_payment_once
     ]
     seen: Counter[str] = Counter()
     for _ in range(ROUNDS):
-        payment = world.paid(merchant, **MANUAL)
+        payment = platform.paid(merchant, **MANUAL)
         dice.shuffle(orders)
-        outcomes = raced(world, merchant, payment, orders, desk)
+        outcomes = raced(platform, merchant, payment, orders, deps)
         verdicts = Counter(verdict(each) for each in outcomes)
-        done = succeeded(world, payment)
+        done = succeeded(platform, payment)
         assert verdicts["done"] == len(done) - 1 >= 1, "all that was told, and the authorization"
         assert len(closers(done)) <= 1
-        row = next(each for each in world.payments() if each.id == payment)
+        row = next(each for each in platform.payments() if each.id == payment)
         closed = bool(closers(done)) or row.amount_captured == row.amount
         assert closed is (row.status is not PaymentStatus.REQUIRES_CAPTURE)
         seen[row.status] += 1
     print(dict(seen))
-    world.must_agree()
+    platform.must_agree()
 
 
 @contended
 def test_refunds_during_a_capture_never_give_back_more_than_was_captured(
-    world: World, dice: Random, conflicts: bool
+    platform: Platform, dice: Random, conflicts: bool
 ) -> None:
-    merchant = world.merchant()
-    desk, _ = desk_of(world, conflicts)
+    merchant = platform.merchant()
+    deps, _ = deps_of(platform, conflicts)
     refunds: list[Order] = [("refund", {"amount": 100})] * 8
     orders: list[Order] = [("capture", {"amount": 300}), *refunds]
     for _ in range(ROUNDS // 4):
-        payment = world.paid(merchant, **MANUAL)
-        assert world.operate(merchant, payment, "capture", amount=300, final=False).status == 200
+        payment = platform.paid(merchant, **MANUAL)
+        assert platform.operate(merchant, payment, "capture", amount=300, final=False).status == 200
         dice.shuffle(orders)
-        verdicts = Counter(verdict(each) for each in raced(world, merchant, payment, orders, desk))
-        row = next(each for each in world.payments() if each.id == payment)
+        verdicts = Counter(
+            verdict(each) for each in raced(platform, merchant, payment, orders, deps)
+        )
+        row = next(each for each in platform.payments() if each.id == payment)
         assert (row.status, row.amount_captured) == (PaymentStatus.SUCCEEDED, 600)
         assert 300 <= row.amount_refunded == 100 * (verdicts["done"] - 1) <= 600
         assert verdicts["amount_too_large"] == len(refunds) - (verdicts["done"] - 1)
-    world.must_agree()
+    platform.must_agree()
 
 
 def test_a_detail_that_is_read_meanwhile_shows_a_payment_and_its_transactions_of_one_moment(
-    world: World,
+    platform: Platform,
 ) -> None:
-    merchant = world.merchant()
-    payment = world.paid(merchant, amount=100)
-    desk = world.desk()
+    merchant = platform.merchant()
+    payment = platform.paid(merchant, amount=100)
+    deps = platform.deps()
     done = threading.Event()
 
     def refund() -> None:
         for _ in range(5):
-            assert world.operate(merchant, payment, "refund", desk=desk, amount=1).status == 200
+            assert platform.operate(merchant, payment, "refund", deps=deps, amount=1).status == 200
 
     def refund_all() -> list[tuple[int, int]]:
         at_once(*[refund] * 4)
@@ -203,7 +209,7 @@ def test_a_detail_that_is_read_meanwhile_shows_a_payment_and_its_transactions_of
     def read() -> list[tuple[int, int]]:
         seen = []
         while not done.is_set():
-            detail = get_payment(payment, world.call(merchant), world.archive())
+            detail = get_payment(payment, platform.call(merchant), platform.payment_reads())
             refunds = [row for row in detail.transactions if row.type is TransactionType.REFUND]
             given = sum(row.amount for row in refunds if row.status is TransactionStatus.SUCCEEDED)
             seen.append((given, detail.amount_refunded))
@@ -216,25 +222,26 @@ def test_a_detail_that_is_read_meanwhile_shows_a_payment_and_its_transactions_of
 
 @contended
 def test_an_expiry_and_a_capture_at_once_leave_one_of_them(
-    world: World, dice: Random, conflicts: bool
+    platform: Platform, dice: Random, conflicts: bool
 ) -> None:
-    merchant = world.merchant()
-    desk, _ = desk_of(world, conflicts)
-    payments = [world.paid(merchant, **MANUAL) for _ in range(ROUNDS // 2)]
-    world.clock.advance(world.timing.authorization_seconds + 1)
+    merchant = platform.merchant()
+    deps, _ = deps_of(platform, conflicts)
+    payments = [platform.paid(merchant, **MANUAL) for _ in range(ROUNDS // 2)]
+    platform.clock.advance(platform.timing.authorization_seconds + 1)
     actions: list[Callable[[], Any]] = [
-        lambda p=payment: world.operate(merchant, p, "capture", desk=desk) for payment in payments
+        lambda p=payment: platform.operate(merchant, p, "capture", deps=deps)
+        for payment in payments
     ]
-    actions += [world.resolve, world.resolve]
+    actions += [platform.resolve, platform.resolve]
     dice.shuffle(actions)
     for outcome in at_once(*actions):
         if isinstance(outcome, StoredAnswer):
             assert outcome.status == 200
         elif isinstance(outcome, Exception):
             assert isinstance(outcome, InvalidState), repr(outcome)
-    world.resolve_until_quiet()
+    platform.resolve_until_quiet()
     for payment in payments:
-        assert len(closers(succeeded(world, payment))) == 1
+        assert len(closers(succeeded(platform, payment))) == 1
     final = {PaymentStatus.SUCCEEDED, PaymentStatus.CANCELED}
-    assert {row.status for row in world.payments()} <= final
-    world.must_agree()
+    assert {row.status for row in platform.payments()} <= final
+    platform.must_agree()

@@ -10,7 +10,7 @@ import pytest
 
 from runtime.contract.answers import StoredAnswer
 from runtime.contract.payments import PaymentQuery
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.domain.payment_operations import MOST_BEFORE, refusal_of
 from runtime.domain.payments import Refused
 from runtime.errors import IdempotencyInFlight, IdempotencyKeyReused, InvalidState, NotFound
@@ -26,7 +26,7 @@ from tests.support.processors import Answering, unheard, unreached
 from tests.support.world import (
     SETUP,
     Hooked,
-    World,
+    Platform,
     at_once,
     settlement_file,
     settlement_key,
@@ -38,18 +38,18 @@ MANUAL = {"capture_method": "manual"}
 
 
 @pytest.fixture
-def shop(world: World) -> MerchantProfile:
-    return world.merchant()
+def shop(platform: Platform) -> MerchantProfile:
+    return platform.merchant()
 
 
-def told(answer: StoredAnswer) -> dict[str, Any]:
+def reported(answer: StoredAnswer) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(answer.body)
     return document
 
 
 def amounts(answer: StoredAnswer) -> tuple[str, int, int, int]:
     """Status, and what is capturable, captured and refunded."""
-    document = told(answer)
+    document = reported(answer)
     assert answer.status == 200, document
     return (
         document["status"],
@@ -61,182 +61,192 @@ def amounts(answer: StoredAnswer) -> tuple[str, int, int, int]:
 
 def done(answer: StoredAnswer) -> list[tuple[str, int, str]]:
     """What was done for the payment, oldest first."""
-    return [(t["type"], t["amount"], t["status"]) for t in told(answer)["transactions"]]
+    return [(t["type"], t["amount"], t["status"]) for t in reported(answer)["transactions"]]
 
 
 # ------------------------------------------------------------ captures
 
 
 def test_an_authorization_captured_in_full_has_succeeded_and_is_booked(
-    world: World, shop: MerchantProfile
+    platform: Platform, shop: MerchantProfile
 ) -> None:
-    payment = world.paid(shop, **MANUAL)
-    assert world.balances() == {}, "an authorization moves nothing"
-    answer = world.operate(shop, payment, "capture")
+    payment = platform.paid(shop, **MANUAL)
+    assert platform.balances() == {}, "an authorization moves nothing"
+    answer = platform.operate(shop, payment, "capture")
     assert amounts(answer) == ("succeeded", 0, 1000, 0)
     assert done(answer) == [
         ("authorization", 1000, "succeeded"),
         ("capture", 1000, "succeeded"),
     ]
-    assert world.balances()["acc_clearing_USD"] == -1000
-    assert world.balances()[f"acc_receivable_{shop.id}_USD"] == 1000 - 59
-    world.must_agree()
+    assert platform.balances()["acc_clearing_USD"] == -1000
+    assert platform.balances()[f"acc_receivable_{shop.id}_USD"] == 1000 - 59
+    platform.must_agree()
 
 
 def test_a_part_that_is_captured_finally_gives_the_rest_back(
-    world: World, shop: MerchantProfile
+    platform: Platform, shop: MerchantProfile
 ) -> None:
-    payment = world.paid(shop, **MANUAL)
-    assert amounts(world.operate(shop, payment, "capture", amount=300)) == ("succeeded", 0, 300, 0)
+    payment = platform.paid(shop, **MANUAL)
+    assert amounts(platform.operate(shop, payment, "capture", amount=300)) == (
+        "succeeded",
+        0,
+        300,
+        0,
+    )
     with pytest.raises(InvalidState, match="succeeded"):
-        world.operate(shop, payment, "capture", amount=1)
-    (charge,) = world.charges()
+        platform.operate(shop, payment, "capture", amount=1)
+    (charge,) = platform.charges()
     assert (charge.capturable, charge.refundable) == (0, 300)
-    world.must_agree()
+    platform.must_agree()
 
 
 def test_parts_that_are_not_final_are_captured_until_nothing_is_left(
-    world: World, shop: MerchantProfile
+    platform: Platform, shop: MerchantProfile
 ) -> None:
-    payment = world.paid(shop, **MANUAL)
+    payment = platform.paid(shop, **MANUAL)
     for part, left in ((300, 700), (1, 699), (500, 199)):
-        answer = world.operate(shop, payment, "capture", amount=part, final=False)
+        answer = platform.operate(shop, payment, "capture", amount=part, final=False)
         assert amounts(answer) == ("requires_capture", left, 1000 - left, 0)
-    answer = world.operate(shop, payment, "capture", final=False)
+    answer = platform.operate(shop, payment, "capture", final=False)
     assert amounts(answer) == ("succeeded", 0, 1000, 0)
     assert [amount for _, amount, _ in done(answer)] == [1000, 300, 1, 500, 199]
-    assert world.payment().open_bucket is None
-    world.must_agree()
+    assert platform.payment().open_bucket is None
+    platform.must_agree()
 
 
 def test_parts_and_then_a_final_one_end_with_what_was_captured(
-    world: World, shop: MerchantProfile
+    platform: Platform, shop: MerchantProfile
 ) -> None:
-    payment = world.paid(shop, **MANUAL)
-    world.operate(shop, payment, "capture", amount=300, final=False)
-    assert amounts(world.operate(shop, payment, "capture", amount=50)) == ("succeeded", 0, 350, 0)
-    world.must_agree()
+    payment = platform.paid(shop, **MANUAL)
+    platform.operate(shop, payment, "capture", amount=300, final=False)
+    assert amounts(platform.operate(shop, payment, "capture", amount=50)) == (
+        "succeeded",
+        0,
+        350,
+        0,
+    )
+    platform.must_agree()
 
 
 @pytest.mark.parametrize("retriable", [True, False])
 def test_a_capture_that_the_processor_declines_leaves_the_authorization_as_it_was(
-    world: World, shop: MerchantProfile, retriable: bool
+    platform: Platform, shop: MerchantProfile, retriable: bool
 ) -> None:
-    payment = world.paid(shop, **MANUAL)
+    payment = platform.paid(shop, **MANUAL)
     code = "insufficient_funds" if retriable else "generic_decline"
-    desk = world.desk(processor=Answering(Refused("p", code, "The bank said no")))  # type: ignore[arg-type]
-    first = world.operate(shop, payment, "capture", "k", desk=desk, amount=10)
-    problem = told(first)
+    deps = platform.deps(processor=Answering(Refused("p", code, "The bank said no")))  # type: ignore[arg-type]
+    first = platform.operate(shop, payment, "capture", "k", deps=deps, amount=10)
+    problem = reported(first)
     assert (first.status, problem["code"], problem["decline_code"]) == (402, "declined", code)
     assert (problem["payment_id"], problem["retriable"]) == (payment, retriable)
     assert problem["instance"] == f"/v1/payments/{payment}/capture"
-    assert world.payment().status is S.REQUIRES_CAPTURE
-    assert world.operate(shop, payment, "capture", "k", amount=10) == first.again()
-    assert amounts(world.operate(shop, payment, "capture")) == ("succeeded", 0, 1000, 0)
-    world.must_agree()
+    assert platform.payment().status is S.REQUIRES_CAPTURE
+    assert platform.operate(shop, payment, "capture", "k", amount=10) == first.again()
+    assert amounts(platform.operate(shop, payment, "capture")) == ("succeeded", 0, 1000, 0)
+    platform.must_agree()
 
 
 # ------------------------------------------------------------ cancels
 
 
 def test_an_authorization_that_is_canceled_moves_nothing(
-    world: World, shop: MerchantProfile
+    platform: Platform, shop: MerchantProfile
 ) -> None:
-    payment = world.paid(shop, **MANUAL)
-    answer = world.operate(shop, payment, "cancel")
+    payment = platform.paid(shop, **MANUAL)
+    answer = platform.operate(shop, payment, "cancel")
     assert amounts(answer) == ("canceled", 0, 0, 0)
     assert done(answer)[1:] == [("void", 1000, "succeeded")]
-    assert [charge.state for charge in world.charges()] == ["voided"]
-    assert world.balances() == {}
-    world.must_agree()
+    assert [charge.state for charge in platform.charges()] == ["voided"]
+    assert platform.balances() == {}
+    platform.must_agree()
 
 
 def test_a_cancel_after_a_part_was_captured_voids_the_rest_and_the_payment_has_succeeded(
-    world: World, shop: MerchantProfile
+    platform: Platform, shop: MerchantProfile
 ) -> None:
-    payment = world.paid(shop, **MANUAL)
-    world.operate(shop, payment, "capture", amount=400, final=False)
-    answer = world.operate(shop, payment, "cancel")
+    payment = platform.paid(shop, **MANUAL)
+    platform.operate(shop, payment, "capture", amount=400, final=False)
+    answer = platform.operate(shop, payment, "cancel")
     assert amounts(answer) == ("succeeded", 0, 400, 0)
     assert done(answer)[1:] == [("capture", 400, "succeeded"), ("void", 600, "succeeded")]
-    assert amounts(world.operate(shop, payment, "refund")) == ("succeeded", 0, 400, 400)
-    world.must_agree()
+    assert amounts(platform.operate(shop, payment, "refund")) == ("succeeded", 0, 400, 400)
+    platform.must_agree()
 
 
 # ------------------------------------------------------------ refunds
 
 
 def test_a_payment_is_refunded_in_parts_until_nothing_is_left(
-    world: World, shop: MerchantProfile
+    platform: Platform, shop: MerchantProfile
 ) -> None:
-    payment = world.paid(shop)
-    answer = world.operate(shop, payment, "refund", amount=1, reason="a scratch")
+    payment = platform.paid(shop)
+    answer = platform.operate(shop, payment, "refund", amount=1, reason="a scratch")
     assert amounts(answer) == ("succeeded", 0, 1000, 1)
-    assert told(answer)["transactions"][1]["reason"] == "a scratch"
-    world.operate(shop, payment, "refund", amount=600)
-    assert amounts(world.operate(shop, payment, "refund")) == ("succeeded", 0, 1000, 1000)
+    assert reported(answer)["transactions"][1]["reason"] == "a scratch"
+    platform.operate(shop, payment, "refund", amount=600)
+    assert amounts(platform.operate(shop, payment, "refund")) == ("succeeded", 0, 1000, 1000)
     with pytest.raises(InvalidState, match="already been refunded in full"):
-        world.operate(shop, payment, "refund")
-    assert world.balances()["acc_clearing_USD"] == 0
-    assert world.balances()["acc_fees_USD"] == 59, "the fee is not returned"
-    world.must_agree()
+        platform.operate(shop, payment, "refund")
+    assert platform.balances()["acc_clearing_USD"] == 0
+    assert platform.balances()["acc_fees_USD"] == 59, "the fee is not returned"
+    platform.must_agree()
 
 
 def test_what_was_captured_can_be_refunded_before_the_rest_is(
-    world: World, shop: MerchantProfile
+    platform: Platform, shop: MerchantProfile
 ) -> None:
-    payment = world.paid(shop, **MANUAL)
+    payment = platform.paid(shop, **MANUAL)
     with pytest.raises(InvalidState, match="requires_capture: nothing was captured yet"):
-        world.operate(shop, payment, "refund")
-    world.operate(shop, payment, "capture", amount=400, final=False)
-    answer = world.operate(shop, payment, "refund", amount=150)
+        platform.operate(shop, payment, "refund")
+    platform.operate(shop, payment, "capture", amount=400, final=False)
+    answer = platform.operate(shop, payment, "refund", amount=150)
     assert amounts(answer) == ("requires_capture", 600, 400, 150)
-    over = world.operate(shop, payment, "refund", amount=251)
-    assert (over.status, told(over)["code"]) == (422, "amount_too_large")
-    answer = world.operate(shop, payment, "capture", amount=500)
+    over = platform.operate(shop, payment, "refund", amount=251)
+    assert (over.status, reported(over)["code"]) == (422, "amount_too_large")
+    answer = platform.operate(shop, payment, "capture", amount=500)
     assert amounts(answer) == ("succeeded", 0, 900, 150)
-    assert amounts(world.operate(shop, payment, "refund")) == ("succeeded", 0, 900, 900)
-    world.must_agree()
+    assert amounts(platform.operate(shop, payment, "refund")) == ("succeeded", 0, 900, 900)
+    platform.must_agree()
 
 
 def test_a_refund_that_the_processor_refuses_is_told_and_can_be_asked_for_again(
-    world: World, shop: MerchantProfile
+    platform: Platform, shop: MerchantProfile
 ) -> None:
-    payment = world.paid(shop, payment_method="tok_refund_fails")
-    first = world.operate(shop, payment, "refund", "k", amount=100)
-    problem = told(first)
+    payment = platform.paid(shop, payment_method="tok_refund_fails")
+    first = platform.operate(shop, payment, "refund", "k", amount=100)
+    problem = reported(first)
     assert (first.status, problem["code"]) == (402, "refund_failed")
     assert (problem["decline_code"], problem["payment_id"]) == ("refund_refused", payment)
     assert problem["instance"] == f"/v1/payments/{payment}/refund"
-    row = world.payment()
+    row = platform.payment()
     assert (row.refundable_minor, row.pending_refund_minor, row.amount_refunded) == (1000, 0, 0)
-    assert world.operate(shop, payment, "refund", "k", amount=100) == first.again()
-    assert world.operate(shop, payment, "refund", "k2", amount=100).status == 402
-    assert world.balances()["acc_clearing_USD"] == -1000
-    world.must_agree()
+    assert platform.operate(shop, payment, "refund", "k", amount=100) == first.again()
+    assert platform.operate(shop, payment, "refund", "k2", amount=100).status == 402
+    assert platform.balances()["acc_clearing_USD"] == -1000
+    platform.must_agree()
 
 
 # ------------------------------------------------------------ what is not allowed
 
 
-def _unknown(world: World, shop: MerchantProfile) -> str:
-    return str(told(world.pay(shop, payment_method="tok_timeout"))["id"])
+def _unknown(platform: Platform, shop: MerchantProfile) -> str:
+    return str(reported(platform.pay(shop, payment_method="tok_timeout"))["id"])
 
 
-def _failed(world: World, shop: MerchantProfile) -> str:
-    return str(told(world.pay(shop, payment_method="tok_declined"))["payment_id"])
+def _failed(platform: Platform, shop: MerchantProfile) -> str:
+    return str(reported(platform.pay(shop, payment_method="tok_declined"))["payment_id"])
 
 
-def _canceled(world: World, shop: MerchantProfile) -> str:
-    payment = world.paid(shop, **MANUAL)
-    world.operate(shop, payment, "cancel")
+def _canceled(platform: Platform, shop: MerchantProfile) -> str:
+    payment = platform.paid(shop, **MANUAL)
+    platform.operate(shop, payment, "cancel")
     return payment
 
 
-def _processing(world: World, shop: MerchantProfile) -> str:
-    payment = world.paid(shop)
-    row = world.payment().model_copy(update={"status": S.PROCESSING, "transaction_ids": ()})
-    world.put(row)
+def _processing(platform: Platform, shop: MerchantProfile) -> str:
+    payment = platform.paid(shop)
+    row = platform.payment().model_copy(update={"status": S.PROCESSING, "transaction_ids": ()})
+    platform.put(row)
     return payment
 
 
@@ -252,79 +262,79 @@ WRONG = [
 
 @pytest.mark.parametrize(("make", "operations", "status"), WRONG, ids=[each[2] for each in WRONG])
 def test_what_the_status_does_not_allow_is_refused_with_it_and_takes_no_key(
-    world: World, shop: MerchantProfile, make: Any, operations: tuple[str, ...], status: str
+    platform: Platform, shop: MerchantProfile, make: Any, operations: tuple[str, ...], status: str
 ) -> None:
-    payment = make(world, shop)
-    before, keys = world.payments(), len(world.claims())
+    payment = make(platform, shop)
+    before, keys = platform.payments(), len(platform.claims())
     for what in operations:
         with pytest.raises(InvalidState, match=f"{payment} is {status}") as refused:
-            world.operate(shop, payment, what, f"{what}-key")
+            platform.operate(shop, payment, what, f"{what}-key")
         assert (refused.value.status, refused.value.code) == (409, InvalidState.code)
-    assert world.payments() == before
-    assert len(world.claims()) == keys
+    assert platform.payments() == before
+    assert len(platform.claims()) == keys
 
 
 def test_a_key_that_was_refused_for_the_state_works_once_the_state_allows_it(
-    world: World, shop: MerchantProfile
+    platform: Platform, shop: MerchantProfile
 ) -> None:
-    payment = world.paid(shop, **MANUAL)
+    payment = platform.paid(shop, **MANUAL)
     with pytest.raises(InvalidState):
-        world.operate(shop, payment, "refund", "k")
-    world.operate(shop, payment, "capture")
-    assert amounts(world.operate(shop, payment, "refund", "k")) == ("succeeded", 0, 1000, 1000)
+        platform.operate(shop, payment, "refund", "k")
+    platform.operate(shop, payment, "capture")
+    assert amounts(platform.operate(shop, payment, "refund", "k")) == ("succeeded", 0, 1000, 1000)
 
 
 @pytest.mark.parametrize("what", ["capture", "refund"])
 def test_more_than_there_is_is_refused_and_the_refusal_is_repeated_whatever_happens_since(
-    world: World, shop: MerchantProfile, what: str
+    platform: Platform, shop: MerchantProfile, what: str
 ) -> None:
-    payment = world.paid(shop, **(MANUAL if what == "capture" else {}))
-    first = world.operate(shop, payment, what, "k", amount=1001)
-    problem = told(first)
+    payment = platform.paid(shop, **(MANUAL if what == "capture" else {}))
+    first = platform.operate(shop, payment, what, "k", amount=1001)
+    problem = reported(first)
     assert (first.status, problem["code"], problem["param"]) == (422, "amount_too_large", "amount")
     assert "1001" in problem["detail"]
     assert "Only 1000 of" in problem["detail"]
-    assert world.payment().version == 2, "nothing was begun"
-    assert world.operate(shop, payment, what, "k", amount=1001) == first.again()
-    world.operate(shop, payment, what, amount=1000)
-    assert world.operate(shop, payment, what, "k", amount=1001) == first.again()
+    assert platform.payment().version == 2, "nothing was begun"
+    assert platform.operate(shop, payment, what, "k", amount=1001) == first.again()
+    platform.operate(shop, payment, what, amount=1000)
+    assert platform.operate(shop, payment, what, "k", amount=1001) == first.again()
     with pytest.raises(IdempotencyKeyReused):
-        world.operate(shop, payment, what, "k", amount=1000)
-    world.must_agree()
+        platform.operate(shop, payment, what, "k", amount=1000)
+    platform.must_agree()
 
 
 @pytest.mark.parametrize("what", ["capture", "cancel", "refund"])
 def test_somebody_elses_payment_does_not_exist(
-    world: World, shop: MerchantProfile, what: str
+    platform: Platform, shop: MerchantProfile, what: str
 ) -> None:
-    payment = world.paid(world.merchant(), **({} if what == "refund" else MANUAL))
-    before, keys = world.payments(), len(world.claims())
+    payment = platform.paid(platform.merchant(), **({} if what == "refund" else MANUAL))
+    before, keys = platform.payments(), len(platform.claims())
     for id_ in (payment, "pay_nobody"):
         with pytest.raises(NotFound):
-            world.operate(shop, id_, what, "k")
-    assert world.payments() == before
-    assert len(world.claims()) == keys
+            platform.operate(shop, id_, what, "k")
+    assert platform.payments() == before
+    assert len(platform.claims()) == keys
 
 
 def test_an_inactive_merchant_gives_back_and_takes_nothing(
-    world: World, shop: MerchantProfile
+    platform: Platform, shop: MerchantProfile
 ) -> None:
-    charged, held = world.paid(shop), world.paid(shop, **MANUAL)
-    other = world.paid(shop, **MANUAL)
-    _set_status(world, shop, MerchantStatus.INACTIVE)
-    refused = world.operate(shop, held, "capture", "k")
-    assert (refused.status, told(refused)["code"]) == (422, "inactive_merchant")
-    assert amounts(world.operate(shop, charged, "refund")) == ("succeeded", 0, 1000, 1000)
-    assert amounts(world.operate(shop, other, "cancel")) == ("canceled", 0, 0, 0)
-    _set_status(world, shop, MerchantStatus.ACTIVE)
-    assert world.operate(shop, held, "capture", "k") == refused.again()
-    assert world.operate(shop, held, "capture", "k2").status == 200
-    world.must_agree()
+    charged, held = platform.paid(shop), platform.paid(shop, **MANUAL)
+    other = platform.paid(shop, **MANUAL)
+    _set_status(platform, shop, MerchantStatus.INACTIVE)
+    refused = platform.operate(shop, held, "capture", "k")
+    assert (refused.status, reported(refused)["code"]) == (422, "inactive_merchant")
+    assert amounts(platform.operate(shop, charged, "refund")) == ("succeeded", 0, 1000, 1000)
+    assert amounts(platform.operate(shop, other, "cancel")) == ("canceled", 0, 0, 0)
+    _set_status(platform, shop, MerchantStatus.ACTIVE)
+    assert platform.operate(shop, held, "capture", "k") == refused.again()
+    assert platform.operate(shop, held, "capture", "k2").status == 200
+    platform.must_agree()
 
 
-def _set_status(world: World, shop: MerchantProfile, status: MerchantStatus) -> None:
-    world.client.update_item(
-        TableName=world.tables["merchants"],
+def _set_status(platform: Platform, shop: MerchantProfile, status: MerchantStatus) -> None:
+    platform.client.update_item(
+        TableName=platform.tables["merchants"],
         Key={"id": {"S": shop.id}},
         UpdateExpression="SET #s = :s",
         ExpressionAttributeNames={"#s": "status"},
@@ -333,21 +343,21 @@ def _set_status(world: World, shop: MerchantProfile, status: MerchantStatus) -> 
 
 
 def test_a_payment_takes_no_more_transactions_than_are_read_at_once_and_can_still_be_voided(
-    world: World, shop: MerchantProfile
+    platform: Platform, shop: MerchantProfile
 ) -> None:
-    payment = world.paid(shop, **MANUAL)
+    payment = platform.paid(shop, **MANUAL)
     for _ in range(MOST_BEFORE[T.CAPTURE] - 1):
-        assert world.operate(shop, payment, "capture", amount=2, final=False).status == 200
+        assert platform.operate(shop, payment, "capture", amount=2, final=False).status == 200
     with pytest.raises(InvalidState, match="50 transactions; another capture is not possible"):
-        world.operate(shop, payment, "capture", amount=2)
+        platform.operate(shop, payment, "capture", amount=2)
     for _ in range(MOST_BEFORE[T.REFUND] - MOST_BEFORE[T.CAPTURE]):
-        assert world.operate(shop, payment, "refund", amount=1).status == 200
+        assert platform.operate(shop, payment, "refund", amount=1).status == 200
     with pytest.raises(InvalidState, match="99 transactions; another refund is not possible"):
-        world.operate(shop, payment, "refund", amount=1)
-    answer = world.operate(shop, payment, "cancel")
+        platform.operate(shop, payment, "refund", amount=1)
+    answer = platform.operate(shop, payment, "cancel")
     assert amounts(answer) == ("succeeded", 0, 98, 49)
-    assert len(told(answer)["transactions"]) == 100
-    world.must_agree()
+    assert len(reported(answer)["transactions"]) == 100
+    platform.must_agree()
 
 
 AMOUNTS = product(S, (0, 20), (0, 20), (None, "txn_x"))
@@ -372,15 +382,15 @@ ASKED = [
 
 @pytest.mark.parametrize(("kind", "amount", "final"), ASKED)
 def test_the_condition_of_the_write_refuses_exactly_what_the_rule_refuses(
-    world: World, kind: TransactionType, amount: int, final: bool
+    platform: Platform, kind: TransactionType, amount: int, final: bool
 ) -> None:
-    world.paid(world.merchant(), amount=100, **MANUAL)
-    payments, base = PaymentRepository(world.store), world.payment()
+    platform.paid(platform.merchant(), amount=100, **MANUAL)
+    payments, base = PaymentRepository(platform.store), platform.payment()
     for standing in STANDINGS:
         payment = base.model_copy(update=standing)
-        world.put(payment)
-        operation = _pending(world, payment, kind, amount, final=final)
-        now, stood = world.clock(), None
+        platform.put(payment)
+        operation = _pending(platform, payment, kind, amount, final=final)
+        now, stood = platform.clock(), None
         try:
             payments.begin_operation(operation, None, now, token=new_id("opn", now))
         except OperationRefused as refused:
@@ -390,9 +400,9 @@ def test_the_condition_of_the_write_refuses_exactly_what_the_rule_refuses(
 
 
 def _pending(
-    world: World, payment: Payment, kind: TransactionType, amount: int, *, final: bool
+    platform: Platform, payment: Payment, kind: TransactionType, amount: int, *, final: bool
 ) -> Transaction:
-    now = world.clock()
+    now = platform.clock()
     return Transaction(
         id=new_id("txn", now),
         merchant_id=payment.merchant_id,
@@ -402,8 +412,8 @@ def _pending(
         currency=payment.currency,
         status=TransactionStatus.PENDING,
         final=final if kind is T.CAPTURE else None,
-        created_at=to_instant(now),
-        updated_at=to_instant(now),
+        created_at=to_timestamp(now),
+        updated_at=to_timestamp(now),
         **SETUP.stamp(),
     )
 
@@ -417,57 +427,63 @@ OPERATIONS = {"capture": MANUAL, "cancel": MANUAL, "refund": {}}
 
 @pytest.mark.parametrize("what", OPERATIONS)
 def test_a_repetition_gets_the_exact_answer_though_the_payment_has_gone_on(
-    world: World, shop: MerchantProfile, what: str
+    platform: Platform, shop: MerchantProfile, what: str
 ) -> None:
-    payment = world.paid(shop, **OPERATIONS[what])
+    payment = platform.paid(shop, **OPERATIONS[what])
     body = {} if what == "cancel" else {"amount": 400}
-    first = world.operate(shop, payment, what, "k", **body)
+    first = platform.operate(shop, payment, what, "k", **body)
     assert (first.status, first.replayed) == (200, False)
     if what != "cancel":
-        assert world.operate(shop, payment, "refund", amount=200).status == 200
-    assert world.operate(shop, payment, what, "k", **body) == first.again()
-    world.must_agree()
+        assert platform.operate(shop, payment, "refund", amount=200).status == 200
+    assert platform.operate(shop, payment, what, "k", **body) == first.again()
+    platform.must_agree()
 
 
 @pytest.mark.parametrize("what", ["capture", "refund"])
 def test_the_same_key_with_another_body_is_refused_and_does_nothing(
-    world: World, shop: MerchantProfile, what: str
+    platform: Platform, shop: MerchantProfile, what: str
 ) -> None:
-    payment = world.paid(shop, **OPERATIONS[what])
-    assert world.operate(shop, payment, what, "k", amount=400).status == 200
+    payment = platform.paid(shop, **OPERATIONS[what])
+    assert platform.operate(shop, payment, what, "k", amount=400).status == 200
     for other in ({}, {"amount": 401}):
         with pytest.raises(IdempotencyKeyReused, match="another request"):
-            world.operate(shop, payment, what, "k", **other)
-    assert sorted(row.amount for row in world.rows(SandboxCharge)) == [400, 1000]
+            platform.operate(shop, payment, what, "k", **other)
+    assert sorted(row.amount for row in platform.rows(SandboxCharge)) == [400, 1000]
 
 
-def test_a_key_is_one_payments_and_one_merchants_and_one_operations(world: World) -> None:
-    one, other = world.merchant(), world.merchant()
-    payments = [world.paid(one, **MANUAL), world.paid(one, **MANUAL), world.paid(other, **MANUAL)]
+def test_a_key_is_one_payments_and_one_merchants_and_one_operations(platform: Platform) -> None:
+    one, other = platform.merchant(), platform.merchant()
+    payments = [
+        platform.paid(one, **MANUAL),
+        platform.paid(one, **MANUAL),
+        platform.paid(other, **MANUAL),
+    ]
     for merchant, payment in zip((one, one, other), payments, strict=True):
         for what in ("capture", "refund"):
-            answer = world.operate(merchant, payment, what, "the-key", amount=10)
+            answer = platform.operate(merchant, payment, what, "the-key", amount=10)
             assert (answer.status, answer.replayed) == (200, False)
-    assert [row.amount_refunded for row in world.payments()] == [10, 10, 10]
-    world.must_agree()
+    assert [row.amount_refunded for row in platform.payments()] == [10, 10, 10]
+    platform.must_agree()
 
 
 @pytest.mark.parametrize("what", OPERATIONS)
-def test_the_same_request_many_times_at_once_has_one_effect(either_world: World, what: str) -> None:
-    world = either_world
-    merchant = world.merchant()
-    payment = world.paid(merchant, **OPERATIONS[what])
-    desk = world.desk()
-    results = at_once(*[lambda: world.operate(merchant, payment, what, "k", desk=desk)] * 32)
+def test_the_same_request_many_times_at_once_has_one_effect(
+    either_world: Platform, what: str
+) -> None:
+    platform = either_world
+    merchant = platform.merchant()
+    payment = platform.paid(merchant, **OPERATIONS[what])
+    deps = platform.deps()
+    results = at_once(*[lambda: platform.operate(merchant, payment, what, "k", deps=deps)] * 32)
     answers = [each for each in results if isinstance(each, StoredAnswer)]
     refusals = [each for each in results if not isinstance(each, StoredAnswer)]
     assert {type(each) for each in refusals} <= {IdempotencyInFlight}
     assert {(each.status, each.body) for each in answers} == {(200, answers[0].body)}
     assert [each.replayed for each in answers].count(False) == 1
-    assert len(told(answers[0])["transactions"]) == 2
-    assert len(world.rows(SandboxCharge)) == 2, "the charge and one operation"
-    assert world.operate(merchant, payment, what, "k") == answers[0].again()
-    world.must_agree()
+    assert len(reported(answers[0])["transactions"]) == 2
+    assert len(platform.rows(SandboxCharge)) == 2, "the charge and one operation"
+    assert platform.operate(merchant, payment, what, "k") == answers[0].again()
+    platform.must_agree()
 
 
 # ------------------------------------------------------------ while the answer is unknown
@@ -476,104 +492,112 @@ def test_the_same_request_many_times_at_once_has_one_effect(either_world: World,
 @pytest.mark.parametrize("heard", [True, False], ids=["done", "never arrived"])
 @pytest.mark.parametrize("what", OPERATIONS)
 def test_an_operation_without_an_answer_is_202_and_pending_until_the_resolver_has_asked(
-    world: World, shop: MerchantProfile, what: str, heard: bool
+    platform: Platform, shop: MerchantProfile, what: str, heard: bool
 ) -> None:
-    payment = world.paid(shop, **OPERATIONS[what])
-    stumbling = unheard(world.sandbox()) if heard else unreached(world.sandbox())
-    first = world.operate(shop, payment, what, "k", desk=world.desk(processor=stumbling))
+    payment = platform.paid(shop, **OPERATIONS[what])
+    stumbling = unheard(platform.sandbox()) if heard else unreached(platform.sandbox())
+    first = platform.operate(shop, payment, what, "k", deps=platform.deps(processor=stumbling))
     assert (first.status, first.replayed) == (202, False)
     status = "succeeded" if what == "refund" else "requires_capture"
-    assert told(first)["status"] == status
+    assert reported(first)["status"] == status
     assert done(first)[1][2] == "pending"
-    assert world.operate(shop, payment, what, "k") == first.again()
-    detail = get_payment(payment, world.call(shop), world.archive())
+    assert platform.operate(shop, payment, what, "k") == first.again()
+    detail = get_payment(payment, platform.call(shop), platform.payment_reads())
     assert [each.status for each in detail.transactions] == ["succeeded", "pending"]
-    row = world.payment()
+    row = platform.payment()
     assert row.pending_capture_minor + row.pending_refund_minor == (0 if what == "cancel" else 1000)
-    world.must_agree()
-    world.resolve_until_quiet()
-    final = world.operate(shop, payment, what, "k")
+    platform.must_agree()
+    platform.resolve_until_quiet()
+    final = platform.operate(shop, payment, what, "k")
     assert (final.status, final.replayed) == (200, True)
     assert done(final)[1][2] == "succeeded"
-    assert world.operate(shop, payment, what, "k") == final
-    assert {claim.state for claim in world.claims()} == {ClaimState.COMPLETED}
-    world.must_agree()
+    assert platform.operate(shop, payment, what, "k") == final
+    assert {claim.state for claim in platform.claims()} == {ClaimState.COMPLETED}
+    platform.must_agree()
 
 
 def test_while_a_refund_is_unknown_the_rest_can_be_refunded_and_no_more(
-    world: World, shop: MerchantProfile
+    platform: Platform, shop: MerchantProfile
 ) -> None:
-    payment = world.paid(shop)
-    desk = world.desk(processor=unreached(world.sandbox()))
-    assert world.operate(shop, payment, "refund", desk=desk, amount=700).status == 202
-    over = world.operate(shop, payment, "refund", amount=301)
-    assert (over.status, "700 are pending" in told(over)["detail"]) == (422, True)
-    assert amounts(world.operate(shop, payment, "refund")) == ("succeeded", 0, 1000, 300)
-    world.resolve_until_quiet()
-    assert world.payment().amount_refunded == 1000
-    world.must_agree()
+    payment = platform.paid(shop)
+    deps = platform.deps(processor=unreached(platform.sandbox()))
+    assert platform.operate(shop, payment, "refund", deps=deps, amount=700).status == 202
+    over = platform.operate(shop, payment, "refund", amount=301)
+    assert (over.status, "700 are pending" in reported(over)["detail"]) == (422, True)
+    assert amounts(platform.operate(shop, payment, "refund")) == ("succeeded", 0, 1000, 300)
+    platform.resolve_until_quiet()
+    assert platform.payment().amount_refunded == 1000
+    platform.must_agree()
 
 
 def test_while_a_capture_is_unknown_it_is_not_canceled_and_only_parts_are_captured(
-    world: World, shop: MerchantProfile
+    platform: Platform, shop: MerchantProfile
 ) -> None:
-    payment = world.paid(shop, **MANUAL)
-    desk = world.desk(processor=unheard(world.sandbox()))
-    assert world.operate(shop, payment, "capture", desk=desk, amount=700, final=False).status == 202
+    payment = platform.paid(shop, **MANUAL)
+    deps = platform.deps(processor=unheard(platform.sandbox()))
+    assert (
+        platform.operate(shop, payment, "capture", deps=deps, amount=700, final=False).status == 202
+    )
     for what, body in (("cancel", {}), ("capture", {"amount": 1})):
         with pytest.raises(InvalidState, match="pending capture of 700"):
-            world.operate(shop, payment, what, **body)
-    assert world.operate(shop, payment, "capture", amount=1, final=False).status == 200
-    world.resolve_until_quiet()
-    assert amounts(world.operate(shop, payment, "cancel")) == ("succeeded", 0, 701, 0)
-    world.must_agree()
+            platform.operate(shop, payment, what, **body)
+    assert platform.operate(shop, payment, "capture", amount=1, final=False).status == 200
+    platform.resolve_until_quiet()
+    assert amounts(platform.operate(shop, payment, "cancel")) == ("succeeded", 0, 701, 0)
+    platform.must_agree()
 
 
-def test_while_a_cancel_is_unknown_nothing_is_captured(world: World, shop: MerchantProfile) -> None:
-    payment = world.paid(shop, **MANUAL)
-    desk = world.desk(processor=unreached(world.sandbox()))
-    assert world.operate(shop, payment, "cancel", desk=desk).status == 202
+def test_while_a_cancel_is_unknown_nothing_is_captured(
+    platform: Platform, shop: MerchantProfile
+) -> None:
+    payment = platform.paid(shop, **MANUAL)
+    deps = platform.deps(processor=unreached(platform.sandbox()))
+    assert platform.operate(shop, payment, "cancel", deps=deps).status == 202
     for what, body in (("cancel", {}), ("capture", {}), ("capture", {"final": False})):
         with pytest.raises(InvalidState, match="is being captured in full or canceled"):
-            world.operate(shop, payment, what, **body)
-    world.resolve_until_quiet()
-    assert world.payment().status is S.CANCELED
-    world.must_agree()
+            platform.operate(shop, payment, what, **body)
+    platform.resolve_until_quiet()
+    assert platform.payment().status is S.CANCELED
+    platform.must_agree()
 
 
-def test_a_refund_is_done_while_a_capture_is_under_way(world: World, shop: MerchantProfile) -> None:
-    payment = world.paid(shop, **MANUAL)
-    world.operate(shop, payment, "capture", amount=400, final=False)
+def test_a_refund_is_done_while_a_capture_is_under_way(
+    platform: Platform, shop: MerchantProfile
+) -> None:
+    payment = platform.paid(shop, **MANUAL)
+    platform.operate(shop, payment, "capture", amount=400, final=False)
 
     def refund_meanwhile() -> None:
-        assert world.operate(shop, payment, "refund", amount=100).status == 200
+        assert platform.operate(shop, payment, "refund", amount=100).status == 200
 
-    desk = world.desk(processor=Hooked(world.sandbox(), after=refund_meanwhile))
-    answer = world.operate(shop, payment, "capture", desk=desk)
+    deps = platform.deps(processor=Hooked(platform.sandbox(), after=refund_meanwhile))
+    answer = platform.operate(shop, payment, "capture", deps=deps)
     assert amounts(answer) == ("succeeded", 0, 1000, 100)
-    world.must_agree()
+    platform.must_agree()
 
 
 # ------------------------------------------------------------ what is read afterwards
 
 
-def test_lists_and_details_show_each_step(world: World, shop: MerchantProfile) -> None:
-    held, canceled, captured = (world.paid(shop, **MANUAL) for _ in range(3))
+def test_lists_and_details_show_each_step(platform: Platform, shop: MerchantProfile) -> None:
+    held, canceled, captured = (platform.paid(shop, **MANUAL) for _ in range(3))
 
     def listed(status: str | None) -> list[str]:
-        page = list_payments(PaymentQuery(status=status), world.call(shop), world.archive())
+        page = list_payments(
+            PaymentQuery(status=status), platform.call(shop), platform.payment_reads()
+        )
         assert all(status in (None, row.status) for row in page.data)
         return [row.id for row in page.data]
 
     assert listed("requires_capture") == [captured, canceled, held]
-    world.operate(shop, canceled, "cancel")
-    world.operate(shop, captured, "capture", amount=600, final=False)
+    platform.operate(shop, canceled, "cancel")
+    platform.operate(shop, captured, "capture", amount=600, final=False)
     assert listed("requires_capture") == [captured, held]
-    last = world.operate(shop, captured, "capture")
+    last = platform.operate(shop, captured, "capture")
     assert (listed("requires_capture"), listed("canceled")) == ([held], [canceled])
     assert (listed("succeeded"), listed(None)) == ([captured], [captured, canceled, held])
-    detail = get_payment(captured, world.call(shop), world.archive())
-    assert json.loads(detail.model_dump_json()) == told(last)
+    detail = get_payment(captured, platform.call(shop), platform.payment_reads())
+    assert json.loads(detail.model_dump_json()) == reported(last)
     capture = detail.transactions[1]
     assert [step.status for step in capture.audit_trail] == ["pending", "succeeded"]
     assert (capture.fee, capture.response_code) == (47, "approved")
@@ -581,22 +605,22 @@ def test_lists_and_details_show_each_step(world: World, shop: MerchantProfile) -
 
 
 def test_captures_are_settled_one_by_one_and_a_settled_payment_can_be_refunded(
-    world: World, shop: MerchantProfile
+    platform: Platform, shop: MerchantProfile
 ) -> None:
-    payment = world.paid(shop, **MANUAL)
+    payment = platform.paid(shop, **MANUAL)
     for amount in (300, 700):
-        world.operate(shop, payment, "capture", amount=amount, final=False)
-    captures = [row for row in world.rows(Transaction) if row.type is T.CAPTURE]
+        platform.operate(shop, payment, "capture", amount=amount, final=False)
+    captures = [row for row in platform.rows(Transaction) if row.type is T.CAPTURE]
     lines = [settlement_line(each) for each in captures]
-    world.s3.objects[settlement_key(shop)] = settlement_file(lines)
-    world.reconcile(settlement_key(shop))
-    detail = get_payment(payment, world.call(shop), world.archive())
+    platform.s3.objects[settlement_key(shop)] = settlement_file(lines)
+    platform.reconcile(settlement_key(shop))
+    detail = get_payment(payment, platform.call(shop), platform.payment_reads())
     assert [each.status for each in detail.transactions] == ["succeeded", "settled", "settled"]
-    assert amounts(world.operate(shop, payment, "refund", amount=900)) == (
+    assert amounts(platform.operate(shop, payment, "refund", amount=900)) == (
         "succeeded",
         0,
         1000,
         900,
     )
-    assert world.balances()["acc_clearing_USD"] == 900
-    world.must_agree()
+    assert platform.balances()["acc_clearing_USD"] == 900
+    platform.must_agree()

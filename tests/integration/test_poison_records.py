@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from runtime.domain.alert_rules import large_payment
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.gateways.failed_batches import PARKED_PREFIX
 from runtime.models.account import Account
 from runtime.models.alert import Alert
@@ -22,22 +22,22 @@ from runtime.models.total import COUNTED_ITEM, Total
 from runtime.models.transfer import Leg, Transfer
 from runtime.repositories.accounts import AccountRepository
 from runtime.repositories.alerts import AlertRepository
-from runtime.repositories.folding import FoldRepository
+from runtime.repositories.folding import ShardRepository
 from runtime.repositories.totals import TotalsRepository
 from runtime.repositories.velocity import VelocityRepository
 from runtime.services.alerts_projection import RuleProjection, VelocityProjection
 from runtime.services.entries_projection import EntriesProjection
-from runtime.services.folding_projection import FoldingProjection
+from runtime.services.folding_projection import ShardProjection
 from runtime.services.projector import Projector
 from runtime.services.stream_records import StreamRecord
 from runtime.services.totals_projection import TotalsProjection
-from tests.support.audit_rows import account, audit_projection, next_version, told
+from tests.support.audit_rows import account, audit_projection, next_version, reported
 from tests.support.engines import Engine
 from tests.support.fakes import ParkingLot
 from tests.support.outside import new_id
 from tests.support.stage import Stage, running_stage
 from tests.support.streams import SourceSettings, StreamPoller
-from tests.support.world import SETUP, World
+from tests.support.world import SETUP, Platform
 
 TOO_LONG_FOR_A_KEY = "x" * 2_100
 """DynamoDB takes 2,048 bytes in a partition key (Developer Guide, "Constraints")."""
@@ -51,18 +51,22 @@ def stage(ministack_engine: Engine, engine: Engine) -> Iterator[Stage]:
         yield running
 
 
-def projector(world: World, parking: ParkingLot) -> Projector:
-    store, alerts = world.store, AlertRepository(world.store)
-    threads = world.outside.threads
-    folding = FoldingProjection(
-        FoldRepository(store), AccountRepository(store), world.clock, lambda: "invocation", parking
+def projector(platform: Platform, parking: ParkingLot) -> Projector:
+    store, alerts = platform.store, AlertRepository(platform.store)
+    threads = platform.outside.threads
+    folding = ShardProjection(
+        ShardRepository(store),
+        AccountRepository(store),
+        platform.clock,
+        lambda: "invocation",
+        parking,
     )
     return Projector(
         store.codec,
         {
             "accounts": (EntriesProjection(store),),
             "payments": (
-                TotalsProjection(TotalsRepository(store), world.outside),
+                TotalsProjection(TotalsRepository(store), platform.outside),
                 RuleProjection(partial(large_payment, threshold_minor=1_000), alerts, threads),
                 VelocityProjection(VelocityRepository(store), alerts, 50, threads),
             ),
@@ -70,7 +74,7 @@ def projector(world: World, parking: ParkingLot) -> Projector:
         },
         lambda _: False,
         parking,
-        images=(audit_projection(world, parking=parking),),
+        images=(audit_projection(platform, parking=parking),),
     )
 
 
@@ -79,21 +83,21 @@ def among(poison: StreamRecord, good: Sequence[StreamRecord]) -> list[StreamReco
     return [*good[:middle], poison, *good[middle:]]
 
 
-def must_park_only(world: World, poison: StreamRecord, good: Sequence[StreamRecord]) -> None:
+def must_park_only(platform: Platform, poison: StreamRecord, good: Sequence[StreamRecord]) -> None:
     """Also when all of them come again, as they do after a crash."""
     parking = ParkingLot()
     for _ in range(2):
-        assert projector(world, parking).apply(among(poison, good)) == DONE
+        assert projector(platform, parking).apply(among(poison, good)) == DONE
     assert list(parking.parked) == [(poison.table, poison.sequence_number)]
     assert all(raw == poison.raw for raw in parking.raw)
 
 
-def audited(world: World) -> set[str]:
-    return {row.entity_id for row in world.rows(AuditRow)}
+def audited(platform: Platform) -> set[str]:
+    return {row.entity_id for row in platform.rows(AuditRow)}
 
 
-def payment(world: World, number: int, **more: Any) -> Payment:
-    now = world.clock()
+def payment(platform: Platform, number: int, **more: Any) -> Payment:
+    now = platform.clock()
     values: dict[str, Any] = {
         "id": new_id("pay", now),
         "status": "succeeded",
@@ -104,17 +108,17 @@ def payment(world: World, number: int, **more: Any) -> Payment:
         "customer_id": "cus_1",
         "merchant_id": "mer_1",
         "merchant_bucket": "mer_1#0",
-        "created_at": to_instant(now),
-        "updated_at": to_instant(now),
+        "created_at": to_timestamp(now),
+        "updated_at": to_timestamp(now),
         **SETUP.stamp(),
         **more,
     }
     return Payment(**values)
 
 
-def transfer(world: World, amount: int, **more: Any) -> Transfer:
-    now = world.clock()
-    transfer_id, at = new_id("trf", now), to_instant(now)
+def transfer(platform: Platform, amount: int, **more: Any) -> Transfer:
+    now = platform.clock()
+    transfer_id, at = new_id("trf", now), to_timestamp(now)
     values: dict[str, Any] = {
         "id": transfer_id,
         "operation_id": transfer_id,
@@ -133,20 +137,27 @@ def transfer(world: World, amount: int, **more: Any) -> Transfer:
     return Transfer(**values)
 
 
-def test_a_name_that_is_too_long_for_the_audit_logs_index_holds_up_nobody(world: World) -> None:
-    good = [account(world) for _ in range(9)]
-    poison = account(world, changed_by=TOO_LONG_FOR_A_KEY)
-    must_park_only(world, told(world, None, poison), [told(world, None, row) for row in good])
-    assert audited(world) == {row.id for row in good}
-    assert {entry.account_id for entry in world.rows(Entry)} == {poison.id, *(r.id for r in good)}
+def test_a_name_that_is_too_long_for_the_audit_logs_index_holds_up_nobody(
+    platform: Platform,
+) -> None:
+    good = [account(platform) for _ in range(9)]
+    poison = account(platform, changed_by=TOO_LONG_FOR_A_KEY)
+    must_park_only(
+        platform, reported(platform, None, poison), [reported(platform, None, row) for row in good]
+    )
+    assert audited(platform) == {row.id for row in good}
+    assert {entry.account_id for entry in platform.rows(Entry)} == {
+        poison.id,
+        *(r.id for r in good),
+    }
 
 
-def test_an_audit_row_that_is_too_large_holds_up_nobody(world: World) -> None:
+def test_an_audit_row_that_is_too_large_holds_up_nobody(platform: Platform) -> None:
     """An item has at most 400 KB, and an audit row has the values of two."""
-    good = [account(world) for _ in range(5)]
-    before = account(world)
-    records = [told(world, None, row) for row in (*good, before)]
-    after = told(world, before, next_version(before))
+    good = [account(platform) for _ in range(5)]
+    before = account(platform)
+    records = [reported(platform, None, row) for row in (*good, before)]
+    after = reported(platform, before, next_version(before))
     large = {"old": dict(after.old or {}), "new": dict(after.new or {})}
     for name, image in large.items():
         image["note"] = {"S": name[0] * 250_000}
@@ -154,16 +165,18 @@ def test_an_audit_row_that_is_too_large_holds_up_nobody(world: World) -> None:
         after.table, after.kind, after.sequence_number, large["old"], large["new"], after.raw
     )
     parking = ParkingLot()
-    assert projector(world, parking).apply([*records, poison]) == DONE
+    assert projector(platform, parking).apply([*records, poison]) == DONE
     assert list(parking.parked) == [("accounts", poison.sequence_number)]
-    assert audited(world) == {row.id for row in (*good, before)}
+    assert audited(platform) == {row.id for row in (*good, before)}
 
 
-def test_an_entry_whose_key_would_be_too_long_holds_up_no_others(world: World) -> None:
-    good = [account(world) for _ in range(9)]
-    poison = account(world, id="acc_" + "x" * 2_042)
-    must_park_only(world, told(world, None, poison), [told(world, None, row) for row in good])
-    assert {entry.account_id for entry in world.rows(Entry)} == {row.id for row in good}
+def test_an_entry_whose_key_would_be_too_long_holds_up_no_others(platform: Platform) -> None:
+    good = [account(platform) for _ in range(9)]
+    poison = account(platform, id="acc_" + "x" * 2_042)
+    must_park_only(
+        platform, reported(platform, None, poison), [reported(platform, None, row) for row in good]
+    )
+    assert {entry.account_id for entry in platform.rows(Entry)} == {row.id for row in good}
 
 
 @pytest.mark.parametrize(
@@ -178,15 +191,17 @@ def test_an_entry_whose_key_would_be_too_long_holds_up_no_others(world: World) -
     ids=["sequence", "account"],
 )
 def test_a_transfer_that_cannot_be_folded_holds_up_none_of_its_shard(
-    flaw: dict[str, Any], world: World
+    flaw: dict[str, Any], platform: Platform
 ) -> None:
-    world.put(account(world, id="acc_f", posting="folded"))
-    good = [transfer(world, n) for n in range(1, 41)]
-    poison = transfer(world, 7, **flaw)
-    must_park_only(world, told(world, None, poison), [told(world, None, row) for row in good])
-    rows = [row for row in world.rows(Account) if row.id == "acc_f" and row.shard != "00"]
+    platform.put(account(platform, id="acc_f", posting="folded"))
+    good = [transfer(platform, n) for n in range(1, 41)]
+    poison = transfer(platform, 7, **flaw)
+    must_park_only(
+        platform, reported(platform, None, poison), [reported(platform, None, row) for row in good]
+    )
+    rows = [row for row in platform.rows(Account) if row.id == "acc_f" and row.shard != "00"]
     assert sum(row.balance for row in rows) == sum(row.amount for row in good)
-    assert {entry.transfer_id for entry in world.rows(Entry)} == {row.id for row in good}
+    assert {entry.transfer_id for entry in platform.rows(Entry)} == {row.id for row in good}
 
 
 @pytest.mark.parametrize(
@@ -198,15 +213,17 @@ def test_a_transfer_that_cannot_be_folded_holds_up_none_of_its_shard(
     ids=["merchant", "customer"],
 )
 def test_a_payment_of_which_nothing_can_be_counted_holds_up_no_others(
-    flaw: dict[str, Any], world: World
+    flaw: dict[str, Any], platform: Platform
 ) -> None:
-    good = [payment(world, n) for n in range(9)]
-    poison = payment(world, 9, **flaw)
-    must_park_only(world, told(world, None, poison), [told(world, None, row) for row in good])
-    counted = {row.id for row in world.rows(Total) if row.item == COUNTED_ITEM}
+    good = [payment(platform, n) for n in range(9)]
+    poison = payment(platform, 9, **flaw)
+    must_park_only(
+        platform, reported(platform, None, poison), [reported(platform, None, row) for row in good]
+    )
+    counted = {row.id for row in platform.rows(Total) if row.item == COUNTED_ITEM}
     assert counted >= {row.id for row in good}
-    assert {alert.entity_id for alert in world.rows(Alert)} >= {row.id for row in good}
-    (minute,) = [row for row in world.rows(CustomerMinute) if "cus_1" in row.id]
+    assert {alert.entity_id for alert in platform.rows(Alert)} >= {row.id for row in good}
+    (minute,) = [row for row in platform.rows(CustomerMinute) if "cus_1" in row.id]
     assert {row.id for row in good} <= minute.payments
 
 

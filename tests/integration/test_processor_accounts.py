@@ -34,19 +34,19 @@ from runtime.models.transaction import Transaction, TransactionStatus
 from runtime.repositories.merchants import MerchantRepository
 from runtime.repositories.sandbox_charges import SandboxChargeRepository
 from runtime.services.merchants import (
-    MerchantDesk,
+    MerchantDependencies,
     change_merchant,
     create_merchant,
     list_accounts_at_processors,
     remove_processor_account,
 )
-from runtime.services.payment_desk import PaymentDesk
+from runtime.services.payment_desk import PaymentDependencies
 from runtime.services.payment_resolution import resolve_due
 from runtime.services.processor_events import Notification, receive_event
 from tests.support.engines import Engine
 from tests.support.outside import outside
 from tests.support.processors import unheard, unreached
-from tests.support.world import Hooked, World
+from tests.support.world import Hooked, Platform
 
 A1, A2, B, LIVE = "sk_test_A_1", "sk_test_A_2", "sk_test_B_1", "sk_live_A_1"
 
@@ -69,8 +69,8 @@ class Account(Hooked):
 class Bank:
     """A processor with several accounts; which one a request reaches is up to its key."""
 
-    world: World
-    memories: dict[str, World]
+    platform: Platform
+    memories: dict[str, Platform]
     wrap: Callable[[Processor], Processor] = lambda account: account
     silent: bool = False
     asked: list[str] = field(default_factory=list)
@@ -89,25 +89,27 @@ class Bank:
 
     def connectors(self) -> Connectors:
         def sandbox(*_: object) -> Processor:
-            return self.world.sandbox()
+            return self.platform.sandbox()
 
         factories = {"stripe": self.connector, "sandbox": sandbox}
-        return Connectors(MerchantRepository(self.world.store), factories, 0, self.world.outside)
+        return Connectors(
+            MerchantRepository(self.platform.store), factories, 0, self.platform.outside
+        )
 
-    def payment_desk(self) -> PaymentDesk:
-        return replace(self.world.desk(), connectors=self.connectors())
+    def payment_dependencies(self) -> PaymentDependencies:
+        return replace(self.platform.deps(), connectors=self.connectors())
 
-    def merchant_desk(self, mode: ProcessorMode = "test") -> MerchantDesk:
-        processors = replace(self.world.processor_desk(self.connectors()), mode=mode)
-        return replace(self.world.merchant_desk(), processors=processors)
+    def merchant_dependencies(self, mode: ProcessorMode = "test") -> MerchantDependencies:
+        processors = replace(self.platform.processor_configuration(self.connectors()), mode=mode)
+        return replace(self.platform.merchant_dependencies(), processors=processors)
 
     def done_at(self, name: str) -> list[str]:
         """What the account has done."""
         return sorted(each.kind for each in self.memories[name].rows(SandboxCharge))
 
     def resolve(self) -> None:
-        report = self.world.trouble()
-        resolve_due(self.payment_desk(), self.world.store, "resolver-run", report)
+        report = self.platform.operational_alerts()
+        resolve_due(self.payment_dependencies(), self.platform.store, "resolver-run", report)
 
 
 class Silent:
@@ -120,21 +122,23 @@ class Silent:
 
 
 @pytest.fixture
-def bank(world: World, engine: Engine) -> Bank:
-    return Bank(world, {"A": World(engine), "B": World(engine)})
+def bank(platform: Platform, engine: Engine) -> Bank:
+    return Bank(platform, {"A": Platform(engine), "B": Platform(engine)})
 
 
 def register(
-    bank: Bank, desk: MerchantDesk | None = None, key: str | None = None, **body: Any
+    bank: Bank, deps: MerchantDependencies | None = None, key: str | None = None, **body: Any
 ) -> Any:
     full = {"name": "Shop", "email": "shop@example.com", **body}
-    call = bank.world.call(None, full, key, path="/v1/merchants", operator=True)
-    return create_merchant(MerchantRequest(**full), call, desk or bank.merchant_desk())
+    call = bank.platform.call(None, full, key, path="/v1/merchants", operator=True)
+    return create_merchant(MerchantRequest(**full), call, deps or bank.merchant_dependencies())
 
 
 def shop_of(bank: Bank, key: str = A1) -> MerchantProfile:
     made = register(bank, processor="stripe", processor_config=stripe_keys(key))
-    profile = MerchantRepository(bank.world.store).profile(json.loads(made.body)["id"], Scope(None))
+    profile = MerchantRepository(bank.platform.store).profile(
+        json.loads(made.body)["id"], Scope(None)
+    )
     assert profile is not None
     return profile
 
@@ -144,20 +148,24 @@ def stripe_keys(key: str) -> dict[str, Any]:
 
 
 def change(
-    bank: Bank, shop: MerchantProfile, desk: MerchantDesk | None = None, **body: Any
+    bank: Bank, shop: MerchantProfile, deps: MerchantDependencies | None = None, **body: Any
 ) -> MerchantAnswer:
-    stored = MerchantRepository(bank.world.store).get(shop.id, Scope(None))
+    stored = MerchantRepository(bank.platform.store).get(shop.id, Scope(None))
     assert stored is not None
     full = {"version": stored.version, **body}
-    call = bank.world.call(None, full, path=f"/v1/merchants/{shop.id}", operator=True)
-    return change_merchant(shop.id, MerchantPatch(**full), call, desk or bank.merchant_desk())
+    call = bank.platform.call(None, full, path=f"/v1/merchants/{shop.id}", operator=True)
+    return change_merchant(
+        shop.id, MerchantPatch(**full), call, deps or bank.merchant_dependencies()
+    )
 
 
-def use_key(bank: Bank, shop: MerchantProfile, key: str, desk: MerchantDesk | None = None) -> Any:
-    return change(bank, shop, desk, processor_config=stripe_keys(key))
+def use_key(
+    bank: Bank, shop: MerchantProfile, key: str, deps: MerchantDependencies | None = None
+) -> Any:
+    return change(bank, shop, deps, processor_config=stripe_keys(key))
 
 
-def unseeing(desk: MerchantDesk) -> MerchantDesk:
+def unseeing(deps: MerchantDependencies) -> MerchantDependencies:
     """As when the indexes lag: nothing that is open shows."""
 
     class Nothing:
@@ -171,169 +179,172 @@ def unseeing(desk: MerchantDesk) -> MerchantDesk:
             return {}
 
     nothing: Any = Nothing()
-    return replace(desk, processors=replace(desk.processors, lists=nothing, queue=nothing))
+    return replace(deps, processors=replace(deps.processors, lists=nothing, queue=nothing))
 
 
 def kept(bank: Bank, shop: MerchantProfile) -> list[tuple[str, bool]]:
-    call = bank.world.call(None, operator=True)
-    merchants = MerchantRepository(bank.world.store)
+    call = bank.platform.call(None, operator=True)
+    merchants = MerchantRepository(bank.platform.store)
     listed = list_accounts_at_processors(shop.id, call, merchants)
     return [(each.account, each.left_at is None) for each in listed.data]
 
 
 def remove(
-    bank: Bank, shop: MerchantProfile, account: str, desk: MerchantDesk | None = None
+    bank: Bank, shop: MerchantProfile, account: str, deps: MerchantDependencies | None = None
 ) -> StoredAnswer:
-    call = bank.world.call(None, {}, operator=True)
-    return remove_processor_account(shop.id, account, call, desk or bank.merchant_desk())
+    call = bank.platform.call(None, {}, operator=True)
+    return remove_processor_account(shop.id, account, call, deps or bank.merchant_dependencies())
 
 
 def tell(bank: Bank, shop: MerchantProfile, secret: str) -> None:
     """A hint about the only payment, signed with `secret`."""
-    now = bank.world.clock()
-    told = {"id": "evt_1", "type": "charge_changed", "created": int(now.timestamp())}
-    body = json.dumps({**told, "reference": bank.world.payment().id}).encode()
+    now = bank.platform.clock()
+    reported = {"id": "evt_1", "type": "charge_changed", "created": int(now.timestamp())}
+    body = json.dumps({**reported, "reference": bank.platform.payment().id}).encode()
     signature = sign_sandbox_event(body, secret, int(now.timestamp()))
     headers = {SIGNATURE_HEADER: signature}
     notification = Notification("stripe", shop.id, headers, body, now, "req-event", "", "")
-    receive_event(notification, bank.world.event_desk(bank.payment_desk()))
+    receive_event(notification, bank.platform.event_dependencies(bank.payment_dependencies()))
 
 
 def test_a_merchant_has_the_account_that_its_key_belongs_to_and_so_have_its_payments(
-    bank: Bank, world: World
+    bank: Bank, platform: Platform
 ) -> None:
     shop = shop_of(bank)
     assert shop.processor_account == "acct_A"
-    world.paid(shop, desk=bank.payment_desk())
-    assert (world.payment().processor, world.payment().processor_account) == ("stripe", "acct_A")
+    platform.paid(shop, deps=bank.payment_dependencies())
+    assert (platform.payment().processor, platform.payment().processor_account) == (
+        "stripe",
+        "acct_A",
+    )
     plain = json.loads(register(bank).body)
     assert (plain["processor"], plain["processor_account"]) == ("sandbox", "sandbox")
 
 
 def test_a_charge_that_is_unknown_is_asked_about_where_it_was_sent_whatever_the_merchant_uses(
-    bank: Bank, world: World
+    bank: Bank, platform: Platform
 ) -> None:
     shop = shop_of(bank)
-    world.pay(shop, payment_method="tok_timeout", desk=bank.payment_desk())
-    assert world.payment().status is PaymentStatus.UNKNOWN
-    with pytest.raises(ProcessorInUse, match=world.payment().id):
+    platform.pay(shop, payment_method="tok_timeout", deps=bank.payment_dependencies())
+    assert platform.payment().status is PaymentStatus.UNKNOWN
+    with pytest.raises(ProcessorInUse, match=platform.payment().id):
         use_key(bank, shop, B)
-    use_key(bank, shop, B, unseeing(bank.merchant_desk()))
-    world.clock.advance(300)
+    use_key(bank, shop, B, unseeing(bank.merchant_dependencies()))
+    platform.clock.advance(300)
     bank.resolve()
-    after = world.payment()
+    after = platform.payment()
     assert (after.status, after.failure_code) == (PaymentStatus.SUCCEEDED, None)
     assert bank.done_at("B") == []
-    world.operate(shop, after.id, "refund", desk=bank.payment_desk())
+    platform.operate(shop, after.id, "refund", deps=bank.payment_dependencies())
     assert bank.done_at("A") == ["charge", "refund"]
 
 
 @pytest.mark.parametrize("what", ["authorized", "refund without an answer"])
 def test_nobody_moves_while_something_is_open_and_may_after_it(
-    bank: Bank, world: World, what: str
+    bank: Bank, platform: Platform, what: str
 ) -> None:
     shop = shop_of(bank)
     manual = {"capture_method": "manual"} if what == "authorized" else {}
-    payment = world.paid(shop, desk=bank.payment_desk(), **manual)
+    payment = platform.paid(shop, deps=bank.payment_dependencies(), **manual)
     if what != "authorized":
         bank.wrap = unreached
-        world.operate(shop, payment, "refund", desk=bank.payment_desk())
+        platform.operate(shop, payment, "refund", deps=bank.payment_dependencies())
         bank.wrap = lambda account: account
-        (refund,) = [t for t in world.rows(Transaction) if t.type == "refund"]
+        (refund,) = [t for t in platform.rows(Transaction) if t.type == "refund"]
         assert refund.status is TransactionStatus.PENDING
     for moving in ({"processor_config": stripe_keys(B)}, {"processor": "sandbox"}):
         with pytest.raises(ProcessorInUse):
             change(bank, shop, **moving)
     assert use_key(bank, shop, A2).processor_account == "acct_A"
     if what == "authorized":
-        world.operate(shop, payment, "cancel", desk=bank.payment_desk())
+        platform.operate(shop, payment, "cancel", deps=bank.payment_dependencies())
     else:
-        world.clock.advance(300)
+        platform.clock.advance(300)
         bank.resolve()
     assert use_key(bank, shop, B).processor_account == "acct_B"
     assert kept(bank, shop) == [("acct_B", True), ("acct_A", False)]
 
 
-def test_another_merchants_open_payments_hold_nobody(bank: Bank, world: World) -> None:
+def test_another_merchants_open_payments_hold_nobody(bank: Bank, platform: Platform) -> None:
     busy, shop = shop_of(bank), shop_of(bank)
-    world.pay(busy, payment_method="tok_timeout", desk=bank.payment_desk())
+    platform.pay(busy, payment_method="tok_timeout", deps=bank.payment_dependencies())
     bank.wrap = unheard
-    world.pay(busy, desk=bank.payment_desk())
+    platform.pay(busy, deps=bank.payment_dependencies())
     bank.wrap = lambda account: account
     assert use_key(bank, shop, B).processor_account == "acct_B"
 
 
-def test_an_account_is_asked_with_its_latest_key(bank: Bank, world: World) -> None:
+def test_an_account_is_asked_with_its_latest_key(bank: Bank, platform: Platform) -> None:
     shop = shop_of(bank)
-    payment = world.paid(shop, desk=bank.payment_desk())
+    payment = platform.paid(shop, deps=bank.payment_dependencies())
     use_key(bank, shop, A2)
     use_key(bank, shop, B)
-    connection = MerchantRepository(world.store).connection(shop.id, Scope(shop.id))
+    connection = MerchantRepository(platform.store).connection(shop.id, Scope(shop.id))
     assert connection is not None
     assert connection.config_of("stripe", "acct_A") == stripe_keys(A2)
     assert connection.config_of("stripe", "acct_B") == stripe_keys(B)
-    world.operate(shop, payment, "refund", desk=bank.payment_desk())
+    platform.operate(shop, payment, "refund", deps=bank.payment_dependencies())
     assert bank.done_at("A") == ["charge", "refund"]
-    item = repr(world.client.scan(TableName=world.tables["merchants"])["Items"])
+    item = repr(platform.client.scan(TableName=platform.tables["merchants"])["Items"])
     assert "sk_test" not in item
     assert "whsec_of" not in item
 
 
 def test_what_an_account_left_behind_tells_is_judged_by_its_own_secret(
-    bank: Bank, world: World
+    bank: Bank, platform: Platform
 ) -> None:
     shop = shop_of(bank)
-    world.pay(shop, payment_method="tok_timeout", desk=bank.payment_desk())
-    use_key(bank, shop, B, unseeing(bank.merchant_desk()))
-    world.clock.advance(300)
+    platform.pay(shop, payment_method="tok_timeout", deps=bank.payment_dependencies())
+    use_key(bank, shop, B, unseeing(bank.merchant_dependencies()))
+    platform.clock.advance(300)
     with pytest.raises(BadSignature):
         tell(bank, shop, "a secret of somebody")
-    assert world.payment().status is PaymentStatus.UNKNOWN
+    assert platform.payment().status is PaymentStatus.UNKNOWN
     tell(bank, shop, stripe_keys(A1)["webhook_secret"])
-    assert world.payment().status is PaymentStatus.SUCCEEDED
+    assert platform.payment().status is PaymentStatus.SUCCEEDED
     remove(bank, shop, "acct_A")
     with pytest.raises(BadSignature):
         tell(bank, shop, stripe_keys(A1)["webhook_secret"])
     tell(bank, shop, stripe_keys(B)["webhook_secret"])
 
 
-def test_an_operator_forgets_an_account_that_nothing_needs(bank: Bank, world: World) -> None:
+def test_an_operator_forgets_an_account_that_nothing_needs(bank: Bank, platform: Platform) -> None:
     shop = shop_of(bank)
-    payment = world.paid(shop, desk=bank.payment_desk())
+    payment = platform.paid(shop, deps=bank.payment_dependencies())
     with pytest.raises(ProcessorInUse, match="switch it to another one first"):
         remove(bank, shop, "acct_A")
-    held = world.paid(shop, desk=bank.payment_desk(), capture_method="manual")
-    use_key(bank, shop, B, unseeing(bank.merchant_desk()))
+    held = platform.paid(shop, deps=bank.payment_dependencies(), capture_method="manual")
+    use_key(bank, shop, B, unseeing(bank.merchant_dependencies()))
     with pytest.raises(ProcessorInUse, match=held):
         remove(bank, shop, "acct_A")
-    world.operate(shop, held, "cancel", desk=bank.payment_desk())
+    platform.operate(shop, held, "cancel", deps=bank.payment_dependencies())
     with pytest.raises(NotFound):
         remove(bank, shop, "acct_C")
     assert remove(bank, shop, "acct_A").status == HTTPStatus.NO_CONTENT
     assert kept(bank, shop) == [("acct_B", True)]
     with pytest.raises(ProcessorAccountRemoved, match="acct_A"):
-        world.operate(shop, payment, "refund", desk=bank.payment_desk())
+        platform.operate(shop, payment, "refund", deps=bank.payment_dependencies())
     assert bank.done_at("B") == []
 
 
 def test_what_nobody_can_be_asked_about_stays_unknown_and_holds_nothing_else_up(
-    bank: Bank, world: World
+    bank: Bank, platform: Platform
 ) -> None:
     shop = shop_of(bank)
-    world.pay(shop, payment_method="tok_timeout", desk=bank.payment_desk())
-    stranded = world.payment()
-    use_key(bank, shop, B, unseeing(bank.merchant_desk()))
-    remove(bank, shop, "acct_A", unseeing(bank.merchant_desk()))
-    world.pay(shop, payment_method="tok_timeout", desk=bank.payment_desk())
-    world.clock.advance(4000)
+    platform.pay(shop, payment_method="tok_timeout", deps=bank.payment_dependencies())
+    stranded = platform.payment()
+    use_key(bank, shop, B, unseeing(bank.merchant_dependencies()))
+    remove(bank, shop, "acct_A", unseeing(bank.merchant_dependencies()))
+    platform.pay(shop, payment_method="tok_timeout", deps=bank.payment_dependencies())
+    platform.clock.advance(4000)
     bank.resolve()
-    rows = {row.id: row for row in world.rows(Payment)}
+    rows = {row.id: row for row in platform.rows(Payment)}
     assert rows.pop(stranded.id).status is PaymentStatus.UNKNOWN
     assert [row.status for row in rows.values()] == [PaymentStatus.SUCCEEDED]
-    use_key(bank, shop, A2, unseeing(bank.merchant_desk()))
-    world.clock.advance(4000)
+    use_key(bank, shop, A2, unseeing(bank.merchant_dependencies()))
+    platform.clock.advance(4000)
     bank.resolve()
-    assert {row.status for row in world.rows(Payment)} == {PaymentStatus.SUCCEEDED}
+    assert {row.status for row in platform.rows(Payment)} == {PaymentStatus.SUCCEEDED}
 
 
 def test_only_so_many_accounts_are_kept(bank: Bank) -> None:
@@ -358,19 +369,19 @@ def test_only_so_many_accounts_are_kept(bank: Bank) -> None:
 )
 def test_test_and_live_never_meet(bank: Bank, mode: ProcessorMode, wrong: dict[str, Any]) -> None:
     with pytest.raises(WrongProcessorMode) as refused:
-        register(bank, bank.merchant_desk(mode), **wrong)
+        register(bank, bank.merchant_dependencies(mode), **wrong)
     assert refused.value.status == HTTPStatus.UNPROCESSABLE_ENTITY
     assert "sk_" not in refused.value.detail
     shop = shop_of(bank) if mode == "live" else None
     if shop is not None:
         with pytest.raises(WrongProcessorMode):
-            change(bank, shop, bank.merchant_desk(mode), **wrong)
-    stored = bank.world.rows(Merchant)
+            change(bank, shop, bank.merchant_dependencies(mode), **wrong)
+    stored = bank.platform.rows(Merchant)
     assert [row.version for row in stored] == [1] * len(stored)
 
 
 def test_a_live_stage_has_no_default_processor(bank: Bank) -> None:
-    live = bank.merchant_desk("live")
+    live = bank.merchant_dependencies("live")
     with pytest.raises(InvalidValue) as refused:
         register(bank, live)
     assert refused.value.param == "processor"
@@ -380,50 +391,52 @@ def test_a_live_stage_has_no_default_processor(bank: Bank) -> None:
 
 
 def test_what_was_stored_in_the_other_mode_is_refused_at_the_charge(
-    bank: Bank, world: World
+    bank: Bank, platform: Platform
 ) -> None:
     shop = shop_of(bank)
-    plain = world.merchant()
-    desk = bank.payment_desk()
-    live = replace(desk, timing=desk.timing.model_copy(update={"processors": "live"}))
+    plain = platform.merchant()
+    deps = bank.payment_dependencies()
+    live = replace(deps, timing=deps.timing.model_copy(update={"processors": "live"}))
     for each in (shop, plain):
         with pytest.raises(WrongProcessorMode):
-            world.pay(each, desk=live)
+            platform.pay(each, deps=live)
     assert bank.done_at("A") == []
-    assert world.charges() == []
+    assert platform.charges() == []
 
 
 def test_a_revoked_key_of_an_account_that_nobody_named_can_be_replaced(
-    bank: Bank, world: World
+    bank: Bank, platform: Platform
 ) -> None:
     """What is open there cannot end any more; a merchant must not wait for that."""
     shop = shop_of(bank)
     bank.wrap = unheard
-    world.pay(shop, desk=bank.payment_desk())
+    platform.pay(shop, deps=bank.payment_dependencies())
     bank.wrap = lambda account: account
-    (row,) = world.rows(Merchant)
-    world.put(row.model_copy(update={"processor_account": None, "processor_config": REVOKED}))
-    (payment,) = world.payments()
-    world.put(payment.model_copy(update={"processor_account": None}))
+    (row,) = platform.rows(Merchant)
+    platform.put(row.model_copy(update={"processor_account": None, "processor_config": REVOKED}))
+    (payment,) = platform.payments()
+    platform.put(payment.model_copy(update={"processor_account": None}))
     assert use_key(bank, shop, A2).processor_account == "acct_A"
     assert kept(bank, shop) == [("acct_A", True), ("unnamed", False)]
     bank.resolve()
-    (still,) = world.payments()
+    (still,) = platform.payments()
     assert still.status is not PaymentStatus.FAILED, "nobody could say that it was not charged"
 
 
-def test_no_money_is_captured_in_the_other_mode_but_given_back(bank: Bank, world: World) -> None:
-    plain = world.merchant()
-    authorized = world.paid(plain, capture_method="manual")
-    desk = world.desk()
-    live = replace(desk, timing=desk.timing.model_copy(update={"processors": "live"}))
+def test_no_money_is_captured_in_the_other_mode_but_given_back(
+    bank: Bank, platform: Platform
+) -> None:
+    plain = platform.merchant()
+    authorized = platform.paid(plain, capture_method="manual")
+    deps = platform.deps()
+    live = replace(deps, timing=deps.timing.model_copy(update={"processors": "live"}))
     with pytest.raises(WrongProcessorMode):
-        world.operate(plain, authorized, "capture", desk=live)
-    assert world.operate(plain, authorized, "cancel", desk=live).status == HTTPStatus.OK
-    assert "capture" not in {each.kind for each in world.charges()}
+        platform.operate(plain, authorized, "capture", deps=live)
+    assert platform.operate(plain, authorized, "cancel", deps=live).status == HTTPStatus.OK
+    assert "capture" not in {each.kind for each in platform.charges()}
 
 
-def test_keys_are_stored_only_if_the_processor_knows_them(bank: Bank, world: World) -> None:
+def test_keys_are_stored_only_if_the_processor_knows_them(bank: Bank, platform: Platform) -> None:
     shop = shop_of(bank)
     with pytest.raises(InvalidValue, match="refuses the key"):
         use_key(bank, shop, "sk_test_nobody_1")
@@ -432,7 +445,7 @@ def test_keys_are_stored_only_if_the_processor_knows_them(bank: Bank, world: Wor
         use_key(bank, shop, A2)
     with pytest.raises(Unavailable):
         register(bank, processor="stripe", processor_config=stripe_keys(A1))
-    assert [row.version for row in world.rows(Merchant)] == [1]
+    assert [row.version for row in platform.rows(Merchant)] == [1]
     change(bank, shop, name="No key, so nobody is asked")
 
 
@@ -444,17 +457,17 @@ def test_a_repetition_is_answered_though_the_processor_is_silent(bank: Bank) -> 
 
 
 def test_a_merchant_from_before_accounts_were_stored_gets_new_keys_and_loses_nothing(
-    bank: Bank, world: World
+    bank: Bank, platform: Platform
 ) -> None:
-    shop = world.merchant(processor="stripe", processor_config=stripe_keys(A1))
-    world.pay(shop, payment_method="tok_timeout", desk=bank.payment_desk())
-    assert world.payment().processor_account is None
+    shop = platform.merchant(processor="stripe", processor_config=stripe_keys(A1))
+    platform.pay(shop, payment_method="tok_timeout", deps=bank.payment_dependencies())
+    assert platform.payment().processor_account is None
     with pytest.raises(ProcessorInUse):
         use_key(bank, shop, B)
     assert use_key(bank, shop, A2).processor_account == "acct_A"
     assert kept(bank, shop) == [("acct_A", True), ("unnamed", False)]
-    use_key(bank, shop, B, unseeing(bank.merchant_desk()))
-    world.clock.advance(300)
+    use_key(bank, shop, B, unseeing(bank.merchant_dependencies()))
+    platform.clock.advance(300)
     bank.resolve()
-    assert world.payment().status is PaymentStatus.SUCCEEDED
+    assert platform.payment().status is PaymentStatus.SUCCEEDED
     assert bank.done_at("B") == []

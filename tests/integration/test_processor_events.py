@@ -106,8 +106,8 @@ def shop(stage: Stage) -> Iterator[Shop]:
 
 def dispute(payment: Any, kind: str = "dispute_opened", **more: Any) -> dict[str, Any]:
     """What a notification says of a dispute of 600."""
-    told = {"dispute_id": "dp_1", "reference": payment["id"], "amount": 600, "currency": "USD"}
-    return {"kind": kind, **told, "fee": 15, **more}
+    reported = {"dispute_id": "dp_1", "reference": payment["id"], "amount": 600, "currency": "USD"}
+    return {"kind": kind, **reported, "fee": 15, **more}
 
 
 def test_a_merchant_does_not_forge_what_its_processor_says(shop: Shop) -> None:
@@ -151,8 +151,8 @@ def test_a_dispute_is_withdrawn_noted_and_returned_when_it_is_won(shop: Shop) ->
 def test_a_charge_can_be_named_by_the_processors_own_id(shop: Shop) -> None:
     payment = shop.pay()
     charge_id = shop.payment(payment["id"])["transactions"][0]["processor_id"]
-    told = shop.tell(**dispute(payment, reference=None, charge_id=charge_id))
-    assert told.body["result"] == "applied"
+    reported = shop.tell(**dispute(payment, reference=None, charge_id=charge_id))
+    assert reported.body["result"] == "applied"
     assert shop.payment(payment["id"])["dispute_status"] == "opened"
 
 
@@ -193,8 +193,8 @@ def test_a_refund_that_comes_back_is_the_merchants_again(shop: Shop) -> None:
     refunded = shop.post(path, {"amount": 300}).body
     refund = next(each for each in refunded["transactions"] if each["type"] == "refund")
     before = shop.balances()
-    told = shop.tell("refund_failed", reference=refund["id"])
-    assert told.body["result"] == "applied"
+    reported = shop.tell("refund_failed", reference=refund["id"])
+    assert reported.body["result"] == "applied"
     after = shop.payment(payment["id"])
     assert after["amount_refunded"] == 0
     failed = next(each for each in after["transactions"] if each["id"] == refund["id"])
@@ -225,9 +225,9 @@ def test_two_notifications_of_one_returned_refund_at_once_book_it_once(shop: Sho
 
     events = process_services().client.meta.events
     events.register("before-call.dynamodb.GetItem", meanwhile)
-    told = shop.tell("refund_failed", reference=refund["id"])
+    reported = shop.tell("refund_failed", reference=refund["id"])
     events.unregister("before-call.dynamodb.GetItem", meanwhile)
-    assert (told.status, told.body["result"]) == (200, "duplicate")
+    assert (reported.status, reported.body["result"]) == (200, "duplicate")
     assert (others[-1].status, others[-1].body["result"]) == (200, "applied")
     receivable = f"acc_receivable_{shop.merchant_id}_USD"
     assert shop.balances()[receivable] - before[receivable] == payment["amount"]
@@ -236,8 +236,8 @@ def test_two_notifications_of_one_returned_refund_at_once_book_it_once(shop: Sho
 def test_a_hint_about_an_unknown_charge_has_the_processor_asked_at_once(shop: Shop) -> None:
     payment = shop.pay(payment_method="tok_timeout")
     assert payment["status"] == "unknown"
-    told = shop.tell("charge_changed", reference=payment["id"])
-    assert told.body["result"] == "applied"
+    reported = shop.tell("charge_changed", reference=payment["id"])
+    assert reported.body["result"] == "applied"
     assert shop.payment(payment["id"])["status"] == "succeeded"
 
 
@@ -283,8 +283,8 @@ def test_another_merchants_payment_is_not_reached_by_a_genuine_notification(
 ) -> None:
     other = Shop(stage)
     theirs = other.pay()
-    told = shop.tell(**dispute(theirs), created=int(time.time()) - 2 * HOUR)
-    assert told.body["result"] == "kept"
+    reported = shop.tell(**dispute(theirs), created=int(time.time()) - 2 * HOUR)
+    assert reported.body["result"] == "kept"
     assert other.payment(theirs["id"])["dispute_status"] is None
 
 
@@ -364,8 +364,8 @@ def test_another_merchants_refund_is_not_reached_by_a_genuine_notification(
     refunded = other.post(f"/v1/payments/{payment['id']}/refund", {"amount": 300}).body
     theirs = next(each for each in refunded["transactions"] if each["type"] == "refund")
     old = int(time.time()) - 2 * HOUR
-    told = shop.tell("refund_failed", reference=theirs["id"], created=old)
-    assert told.body["result"] == "ignored"
+    reported = shop.tell("refund_failed", reference=theirs["id"], created=old)
+    assert reported.body["result"] == "ignored"
     assert shop.kept() == []
     assert other.tell("refund_failed", reference="txn_1").status == 503
     assert other.payment(payment["id"])["amount_refunded"] == 300
@@ -386,8 +386,8 @@ def test_kept_events_are_for_operators(shop: Shop) -> None:
 def test_kept_events_are_listed_in_pages_newest_first(shop: Shop) -> None:
     old = int(time.time()) - 2 * HOUR
     for n in range(5):
-        told = {"id": f"evt_{n}", "dispute_id": f"dp_{n}", "created": old + n}
-        shop.tell(**dispute({"id": "pay_1"}, **told))
+        reported = {"id": f"evt_{n}", "dispute_id": f"dp_{n}", "created": old + n}
+        shop.tell(**dispute({"id": "pay_1"}, **reported))
     path, whose = "/v1/processor-events", f"merchant_id={shop.merchant_id}&limit=2"
     pages, cursor = [], ""
     while True:

@@ -10,21 +10,21 @@ from typing import Any
 
 import pytest
 
-from runtime.domain.instants import to_instant
-from runtime.domain.ledger import fold_shard, net_by_account
+from runtime.domain.instants import to_timestamp
+from runtime.domain.ledger import credit_shard_of, net_by_account
 from runtime.models.account import Account
 from runtime.models.entry import Entry
 from runtime.models.payment import Payment
 from runtime.models.scope import EVERYBODY
 from runtime.models.transfer import Leg, Transfer
-from runtime.repositories.books import Books
-from runtime.repositories.folding import FoldItem, FoldRepository, FoldTarget
-from runtime.repositories.proofs import ProofRepository
+from runtime.repositories.books import VerificationReads
+from runtime.repositories.folding import CreditShard, ShardCredit, ShardRepository
+from runtime.repositories.proofs import VerificationRepository
 from runtime.services.entries_projection import entry_of
-from runtime.services.proof import prove
-from runtime.services.proof_work import ProofDesk
+from runtime.services.proof import verify_ledger
+from runtime.services.proof_work import LedgerVerificationDependencies
 from tests.support.outside import new_id
-from tests.support.world import SETUP, World
+from tests.support.world import SETUP, Platform
 
 CUT = timedelta(seconds=30)
 
@@ -32,17 +32,17 @@ CUT = timedelta(seconds=30)
 class Bookkeeper:
     """Sound books, written by hand, and a proof of them."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def __init__(self, platform: Platform) -> None:
+        self.platform = platform
         self.must_stop: Callable[[], bool] = lambda: False
         self.slept = 0
 
     @property
-    def desk(self) -> ProofDesk:
-        return ProofDesk(
-            proofs=ProofRepository(self.world.store),
-            books=Books(self.world.store),
-            outside=replace(self.world.outside, sleep=self._sleep),
+    def deps(self) -> LedgerVerificationDependencies:
+        return LedgerVerificationDependencies(
+            proofs=VerificationRepository(self.platform.store),
+            books=VerificationReads(self.platform.store),
+            outside=replace(self.platform.outside, sleep=self._sleep),
             must_stop=self.must_stop,
             cut=CUT,
             patience_seconds=3.0,
@@ -50,22 +50,22 @@ class Bookkeeper:
 
     def _sleep(self, seconds: float) -> None:
         self.slept += 1
-        self.world.clock.advance(1)
+        self.platform.clock.advance(1)
 
     def keep(self, transfers: int = 12) -> list[Transfer]:
         """Two immediate accounts, a folded one, and transfers between them, all projected."""
         for name, posting in (("acc_a", "immediate"), ("acc_b", "immediate"), ("acc_f", "folded")):
             self._write_account(None, self._account(name, posting))
         made = [self.move(n) for n in range(transfers)]
-        self.world.clock.advance(120)
+        self.platform.clock.advance(120)
         return made
 
     def move(self, number: int, *, project: bool = True) -> Transfer:
         """A transfer of a changing amount, from one account to the two others in turn."""
         target = ("acc_b", "acc_f")[number % 2]
         amount = 10 + number
-        now = self.world.clock()
-        transfer_id, at = new_id("trf", now), to_instant(now)
+        now = self.platform.clock()
+        transfer_id, at = new_id("trf", now), to_timestamp(now)
         transfer = Transfer(
             id=transfer_id,
             operation_id=transfer_id,
@@ -80,7 +80,7 @@ class Bookkeeper:
             updated_at=at,
             **SETUP.stamp(),
         )
-        self.world.put(transfer)
+        self.platform.put(transfer)
         for name, change in net_by_account(transfer.legs).items():
             if name == "acc_f":
                 if project:
@@ -101,18 +101,18 @@ class Bookkeeper:
         return transfer
 
     def fold(self, transfer: Transfer, change: int) -> None:
-        target = FoldTarget("acc_f", "platform", self.row("acc_f").account_type, "USD")
-        item = FoldItem(transfer.id, transfer.operation_id, change, transfer.created_at)
-        folds = FoldRepository(self.world.store)
-        folds.fold(target, fold_shard(transfer.id), [item], SETUP, self.world.clock())
+        target = CreditShard("acc_f", "platform", self.row("acc_f").account_type, "USD")
+        item = ShardCredit(transfer.id, transfer.operation_id, change, transfer.created_at)
+        shard_rows = ShardRepository(self.platform.store)
+        shard_rows.fold(target, credit_shard_of(transfer.id), [item], SETUP, self.platform.clock())
 
     def row(self, name: str, shard: str = "00") -> Account:
-        row = self.world.store.get(Account, {"id": name, "shard": shard}, Account, EVERYBODY)
+        row = self.platform.store.get(Account, {"id": name, "shard": shard}, Account, EVERYBODY)
         assert row is not None
         return row
 
     def _account(self, name: str, posting: str) -> Account:
-        at = to_instant(self.world.clock())
+        at = to_timestamp(self.platform.clock())
         return Account(
             id=name,
             account_type="wallet",
@@ -120,7 +120,7 @@ class Bookkeeper:
             posting=posting,
             credit_limit=10**6,
             spendable=10**6,
-            last_operation_id=new_id("chg", self.world.clock()),
+            last_operation_id=new_id("chg", self.platform.clock()),
             created_at=at,
             updated_at=at,
             **SETUP.stamp(),
@@ -129,13 +129,13 @@ class Bookkeeper:
     def _write_account(
         self, before: Account | None, after: Account, *, project: bool = True
     ) -> None:
-        self.world.put(after)
+        self.platform.put(after)
         if project:
-            self.world.put(entry_of(before, after))
+            self.platform.put(entry_of(before, after))
 
-    def prove(self) -> dict[str, list[tuple[str, Any, Any]]]:
+    def verify_ledger(self) -> dict[str, list[tuple[str, Any, Any]]]:
         """What each check has found; one that holds is left out."""
-        report = prove(self.desk).report
+        report = verify_ledger(self.deps).report
         assert report is not None
         broken = {
             check.name.value: [(v.id, v.expected, v.found) for v in check.violations]
@@ -152,14 +152,14 @@ class Bookkeeper:
 
 
 @pytest.fixture
-def books(world: World) -> Bookkeeper:
-    return Bookkeeper(world)
+def books(platform: Platform) -> Bookkeeper:
+    return Bookkeeper(platform)
 
 
 def test_sound_books_are_proved_and_the_report_is_kept(books: Bookkeeper) -> None:
     books.keep()
     assert books.prove() == {}
-    latest = ProofRepository(books.world.store).latest()
+    latest = VerificationRepository(books.platform.store).latest()
     assert latest is not None
     assert latest.holds
     counted = {check.name.value: check.counted for check in latest.checks}
@@ -168,18 +168,18 @@ def test_sound_books_are_proved_and_the_report_is_kept(books: Bookkeeper) -> Non
     assert books.slept == 0
 
 
-def test_empty_books_balance(world: World) -> None:
-    report = prove(Bookkeeper(world).desk).report
+def test_empty_books_balance(platform: Platform) -> None:
+    report = verify_ledger(Bookkeeper(platform).deps).report
     assert report is not None
     assert report.holds
 
 
 def edit(books: Bookkeeper, row: Any, **changes: Any) -> None:
-    books.world.put(row.model_copy(update=changes))
+    books.platform.put(row.model_copy(update=changes))
 
 
 def first_entry(books: Bookkeeper, account: str, *, fold: bool = False) -> Entry:
-    entries = [e for e in books.world.rows(Entry) if e.account_id == account and e.amount]
+    entries = [e for e in books.platform.rows(Entry) if e.account_id == account and e.amount]
     chosen = [e for e in entries if (e.fold_version is not None) == fold]
     return min(chosen, key=lambda entry: entry.operation_id)
 
@@ -205,15 +205,15 @@ def plant_balance_after(books: Bookkeeper, _: list[Transfer]) -> None:
 
 
 def plant_no_entry(books: Bookkeeper, _: list[Transfer]) -> None:
-    books.world.delete(first_entry(books, "acc_b"))
+    books.platform.delete(first_entry(books, "acc_b"))
 
 
 def plant_no_fold_entry(books: Bookkeeper, _: list[Transfer]) -> None:
-    books.world.delete(first_entry(books, "acc_f", fold=True))
+    books.platform.delete(first_entry(books, "acc_f", fold=True))
 
 
 def plant_fold_balance(books: Bookkeeper, transfers: list[Transfer]) -> None:
-    row = books.row("acc_f", fold_shard(transfers[1].id))
+    row = books.row("acc_f", credit_shard_of(transfers[1].id))
     edit(books, row, balance=row.balance + 1)
 
 
@@ -224,7 +224,7 @@ def plant_leg(books: Bookkeeper, transfers: list[Transfer]) -> None:
 
 
 def plant_no_transfer(books: Bookkeeper, transfers: list[Transfer]) -> None:
-    books.world.delete(transfers[0])
+    books.platform.delete(transfers[0])
 
 
 def plant_failed_transfer(books: Bookkeeper, transfers: list[Transfer]) -> None:
@@ -232,7 +232,7 @@ def plant_failed_transfer(books: Bookkeeper, transfers: list[Transfer]) -> None:
 
 
 def plant_transfer_without_entries(books: Bookkeeper, transfers: list[Transfer]) -> None:
-    invented = new_id("trf", books.world.clock() - timedelta(hours=1))
+    invented = new_id("trf", books.platform.clock() - timedelta(hours=1))
     edit(books, transfers[0], id=invented, operation_id=invented)
 
 
@@ -243,7 +243,7 @@ def plant_version(books: Bookkeeper, _: list[Transfer]) -> None:
 
 def plant_entry_of_nothing(books: Bookkeeper, _: list[Transfer]) -> None:
     row = books.row("acc_b")
-    invented = new_id("trf", books.world.clock() - timedelta(hours=1))
+    invented = new_id("trf", books.platform.clock() - timedelta(hours=1))
     after = row.model_copy(
         update={
             "balance": row.balance + 1,
@@ -253,13 +253,13 @@ def plant_entry_of_nothing(books: Bookkeeper, _: list[Transfer]) -> None:
             "last_operation_id": invented,
         }
     )
-    books.world.put(after)
-    books.world.put(entry_of(row, after))
+    books.platform.put(after)
+    books.platform.put(entry_of(row, after))
 
 
 def plant_sweep_of_nothing(books: Bookkeeper, _: list[Transfer]) -> None:
     """Money moved between two accounts that have no fold rows, as if it were swept from some."""
-    swept = new_id("swp", books.world.clock() - timedelta(hours=1))
+    swept = new_id("swp", books.platform.clock() - timedelta(hours=1))
     for name, change in (("acc_a", -5), ("acc_b", 5)):
         row = books.row(name)
         after = row.model_copy(
@@ -271,12 +271,12 @@ def plant_sweep_of_nothing(books: Bookkeeper, _: list[Transfer]) -> None:
                 "last_operation_id": swept,
             }
         )
-        books.world.put(after)
-        books.world.put(entry_of(row, after))
+        books.platform.put(after)
+        books.platform.put(entry_of(row, after))
 
 
 def plant_account_gone(books: Bookkeeper, _: list[Transfer]) -> None:
-    books.world.delete(books.row("acc_b"))
+    books.platform.delete(books.row("acc_b"))
 
 
 @pytest.mark.parametrize(
@@ -323,7 +323,7 @@ def test_a_fresh_error_is_found_before_the_cut_has_passed_it(
     fresh = [books.move(0)]
     if plant is plant_entry_of_nothing:
         row = books.row("acc_b")
-        invented = new_id("trf", books.world.clock())
+        invented = new_id("trf", books.platform.clock())
         after = row.model_copy(
             update={
                 "balance": row.balance + 1,
@@ -333,29 +333,29 @@ def test_a_fresh_error_is_found_before_the_cut_has_passed_it(
                 "last_operation_id": invented,
             }
         )
-        books.world.put(after)
-        books.world.put(entry_of(row, after))
+        books.platform.put(after)
+        books.platform.put(entry_of(row, after))
     else:
         plant(books, fresh)
     assert "transfer_entries" in books.prove()
 
 
-def test_a_payments_totals_are_those_of_its_transactions(world: World) -> None:
-    merchant = world.merchant()
+def test_a_payments_totals_are_those_of_its_transactions(platform: Platform) -> None:
+    merchant = platform.merchant()
     for _ in range(3):
-        assert world.pay(merchant).status == 201
-    world.clock.advance(1)
-    books = Bookkeeper(world)
+        assert platform.pay(merchant).status == 201
+    platform.clock.advance(1)
+    books = Bookkeeper(platform)
     assert "payment_totals" not in books_of_payments(books)
-    payment = world.payments()[0]
-    world.put(payment.model_copy(update={"amount_captured": payment.amount_captured + 1}))
+    payment = platform.payments()[0]
+    platform.put(payment.model_copy(update={"amount_captured": payment.amount_captured + 1}))
     found = books_of_payments(books)["payment_totals"]
     assert found == [(f"{payment.id} amount_captured", 1000, 1001)]
     assert isinstance(payment, Payment)
 
 
 def books_of_payments(books: Bookkeeper) -> dict[str, list[tuple[str, Any, Any]]]:
-    report = prove(books.desk).report
+    report = verify_ledger(books.deps).report
     assert report is not None
     return {
         check.name.value: [(v.id, v.expected, v.found) for v in check.violations]
@@ -374,13 +374,13 @@ def test_entries_that_come_late_are_waited_for(books: Bookkeeper) -> None:
 
     def project_while_waiting(_: float) -> None:
         books.slept += 1
-        books.world.put(entry_of(before["acc_a"], after["acc_a"]))
-        books.world.put(entry_of(before["acc_b"], after["acc_b"]))
-        books.world.put(entry_of(after["acc_a"], done["acc_a"]))
+        books.platform.put(entry_of(before["acc_a"], after["acc_a"]))
+        books.platform.put(entry_of(before["acc_b"], after["acc_b"]))
+        books.platform.put(entry_of(after["acc_a"], done["acc_a"]))
         books.fold(folded, folded.amount)
 
     books._sleep = project_while_waiting  # type: ignore[method-assign]
-    books.world.clock.advance(120)
+    books.platform.clock.advance(120)
     assert books.prove() == {}
     assert books.slept > 0
     assert late.status == "processed"
@@ -400,7 +400,7 @@ def test_a_run_that_is_stopped_everywhere_comes_to_the_same_end(books: Bookkeepe
 
     books.must_stop = stop_soon
     runs = 0
-    while (report := prove(books.desk).report) is None:
+    while (report := verify_ledger(books.deps).report) is None:
         runs += 1
         calls = 0
         assert runs < 500
@@ -424,11 +424,11 @@ def test_two_invocations_at_once_do_not_spoil_a_run(books: Bookkeeper) -> None:
 
     books.must_stop = wait
     reports: list[Any] = []
-    first = threading.Thread(target=lambda: reports.append(prove(books.desk).report))
+    first = threading.Thread(target=lambda: reports.append(verify_ledger(books.deps).report))
     first.start()
     assert entered.wait(30)
-    second = Bookkeeper(books.world)
-    assert prove(second.desk).busy
+    second = Bookkeeper(books.platform)
+    assert verify_ledger(second.deps).busy
     go_on.set()
     first.join(60)
     assert reports[0] is not None

@@ -9,26 +9,26 @@ from typing import Any
 
 import pytest
 
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.domain.ledger import receivable_account
 from runtime.models.account import Account
 from runtime.models.transfer import Leg, Transfer
 from tests.support.engines import Engine
-from tests.support.ledger_world import LedgerWorld
+from tests.support.ledger_world import LedgerPlatform
 from tests.support.outside import new_id
 from tests.support.world import SETUP
 
 
 @pytest.fixture
-def ledger(engine: Engine, dice: Random) -> Iterator[LedgerWorld]:
-    ledger = LedgerWorld(engine, str(dice.random()))
+def ledger(engine: Engine, dice: Random) -> Iterator[LedgerPlatform]:
+    ledger = LedgerPlatform(engine, str(dice.random()))
     logging.disable(logging.CRITICAL)
     yield ledger
     logging.disable(logging.NOTSET)
-    ledger.world.drop()
+    ledger.platform.drop()
 
 
-def found_by(ledger: LedgerWorld) -> dict[str, list[tuple[str, Any, Any]]]:
+def found_by(ledger: LedgerPlatform) -> dict[str, list[tuple[str, Any, Any]]]:
     ledger.poller.drain()
     return {
         check.name.value: [(v.id, v.expected, v.found) for v in check.violations]
@@ -37,12 +37,12 @@ def found_by(ledger: LedgerWorld) -> dict[str, list[tuple[str, Any, Any]]]:
     }
 
 
-def taken_past_the_guard(ledger: LedgerWorld, source: str, target: str, amount: int) -> None:
+def taken_past_the_guard(ledger: LedgerPlatform, source: str, target: str, amount: int) -> None:
     """A transfer that is sound in every other way: both rows are changed, whatever is left."""
-    world, now = ledger.world, ledger.world.clock()
-    transfer_id, at = new_id("trf", now), to_instant(now)
+    platform, now = ledger.platform, ledger.platform.clock()
+    transfer_id, at = new_id("trf", now), to_timestamp(now)
     leg = Leg(from_account_id=source, to_account_id=target, amount=amount)
-    world.put(
+    platform.put(
         Transfer(
             id=transfer_id,
             operation_id=transfer_id,
@@ -58,7 +58,7 @@ def taken_past_the_guard(ledger: LedgerWorld, source: str, target: str, amount: 
         )
     )
     for account_id, change in ((source, -amount), (target, amount)):
-        (row,) = (r for r in world.rows(Account) if (r.id, r.shard) == (account_id, "00"))
+        (row,) = (r for r in platform.rows(Account) if (r.id, r.shard) == (account_id, "00"))
         changes = {
             "balance": row.balance + change,
             "spendable": row.spendable + change,
@@ -66,10 +66,10 @@ def taken_past_the_guard(ledger: LedgerWorld, source: str, target: str, amount: 
             "cause": transfer_id,
             "last_operation_id": transfer_id,
         }
-        world.put(row.model_copy(update=changes))
+        platform.put(row.model_copy(update=changes))
 
 
-def test_an_account_that_gave_away_more_than_it_had_is_named(ledger: LedgerWorld) -> None:
+def test_an_account_that_gave_away_more_than_it_had_is_named(ledger: LedgerPlatform) -> None:
     hot, payee = ledger.open(opening=500, folded=True, credit=100), ledger.open()
     ledger.poller.drain()
     taken_past_the_guard(ledger, hot, payee, 600)
@@ -78,28 +78,28 @@ def test_an_account_that_gave_away_more_than_it_had_is_named(ledger: LedgerWorld
     assert found_by(ledger) == {"floors": [(hot, -100, -101)]}
 
 
-def test_a_debit_that_did_not_see_an_old_refund_is_named(ledger: LedgerWorld) -> None:
-    world, payee = ledger.world, ledger.open()
-    payment_id = world.paid(ledger.merchant, amount=10_000)
+def test_a_debit_that_did_not_see_an_old_refund_is_named(ledger: LedgerPlatform) -> None:
+    platform, payee = ledger.platform, ledger.open()
+    payment_id = platform.paid(ledger.merchant, amount=10_000)
     receivable = receivable_account(ledger.merchant.id, "USD")
-    assert world.operate(ledger.merchant, payment_id, "refund", amount=9_000).status == 200
+    assert platform.operate(ledger.merchant, payment_id, "refund", amount=9_000).status == 200
     ledger.poller.drain()
-    total = sum(row.balance for row in world.rows(Account) if row.id == receivable)
-    world.clock.advance(3_600)
+    total = sum(row.balance for row in platform.rows(Account) if row.id == receivable)
+    platform.clock.advance(3_600)
     taken_past_the_guard(ledger, receivable, payee, total + 9_000)
     assert found_by(ledger)["floors"] == [(receivable, 0, -9_000)]
 
 
-def test_a_merchant_who_owes_by_refunds_alone_is_no_contradiction(ledger: LedgerWorld) -> None:
-    world, payee = ledger.world, ledger.open()
-    payment_id = world.paid(ledger.merchant, amount=10_000)
+def test_a_merchant_who_owes_by_refunds_alone_is_no_contradiction(ledger: LedgerPlatform) -> None:
+    platform, payee = ledger.platform, ledger.open()
+    payment_id = platform.paid(ledger.merchant, amount=10_000)
     receivable = receivable_account(ledger.merchant.id, "USD")
     ledger.poller.drain()
-    total = sum(row.balance for row in world.rows(Account) if row.id == receivable)
+    total = sum(row.balance for row in platform.rows(Account) if row.id == receivable)
     payout = ledger.order(receivable, payee, total)
     assert ledger.calm.send(payout).status == 201
-    assert world.operate(ledger.merchant, payment_id, "refund", amount=9_000).status == 200
-    world.clock.advance(3_600)
-    assert world.operate(ledger.merchant, payment_id, "refund", amount=900).status == 200
+    assert platform.operate(ledger.merchant, payment_id, "refund", amount=9_000).status == 200
+    platform.clock.advance(3_600)
+    assert platform.operate(ledger.merchant, payment_id, "refund", amount=900).status == 200
     assert found_by(ledger) == {}
-    assert sum(row.balance for row in world.rows(Account) if row.id == receivable) == -9_900
+    assert sum(row.balance for row in platform.rows(Account) if row.id == receivable) == -9_900

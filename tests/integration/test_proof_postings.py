@@ -11,7 +11,7 @@ from random import Random
 
 import pytest
 
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.domain.ledger import reversal_legs
 from runtime.domain.posting_ids import returned_refund_posting_id
 from runtime.errors import PlatformError
@@ -21,12 +21,12 @@ from runtime.models.transfer import Transfer
 from runtime.services.proof_work import Phase
 from tests.support.outside import new_id
 from tests.support.proved_shop import Shop
-from tests.support.world import World
+from tests.support.world import Platform
 
 
 @pytest.fixture
-def shop(world: World) -> Shop:
-    return Shop(world)
+def shop(platform: Platform) -> Shop:
+    return Shop(platform)
 
 
 def test_what_is_posted_once_is_proved_without_a_second_look(shop: Shop) -> None:
@@ -43,15 +43,15 @@ def test_a_refund_that_came_back_is_posted_twice_and_proved(shop: Shop) -> None:
     payment_id = shop.paid(amount=5_000)
     shop.operate(payment_id, "refund", amount=1_200)
     (refund,) = shop.transactions("refund")
-    shop.world.clock.advance(3_600)
+    shop.platform.clock.advance(3_600)
     returned_at = shop.payment(payment_id)
     legs = reversal_legs(shop.merchant.id, "USD", 1_200)
     shop.post(returned_at, returned_refund_posting_id(refund.id), legs)
-    failed = AuditStep(status="failed", at=to_instant(shop.world.clock()), by="x")
+    failed = AuditStep(status="failed", at=to_timestamp(shop.platform.clock()), by="x")
     trail = (*refund.audit_trail, failed)
-    shop.world.put(refund.model_copy(update={"status": "failed", "audit_trail": trail}))
+    shop.platform.put(refund.model_copy(update={"status": "failed", "audit_trail": trail}))
     changes = {"amount_refunded": 0, "refundable_minor": 5_000}
-    shop.world.put(returned_at.model_copy(update=changes))
+    shop.platform.put(returned_at.model_copy(update=changes))
     shop.pass_the_cut()
     assert shop.prove() == {}
 
@@ -59,8 +59,8 @@ def test_a_refund_that_came_back_is_posted_twice_and_proved(shop: Shop) -> None:
 def test_a_capture_posted_twice_is_named(shop: Shop) -> None:
     shop.trade()
     (posting, *_) = (shop.posting_of(each) for each in shop.transactions("capture"))
-    second = new_id("trf", shop.world.clock())
-    shop.world.put(posting.model_copy(update={"id": second}))
+    second = new_id("trf", shop.platform.clock())
+    shop.platform.put(posting.model_copy(update={"id": second}))
     shop.pass_the_cut()
     ((name, expected, _),) = shop.prove()["payment_postings"]
     assert name == second
@@ -72,7 +72,7 @@ def test_a_capture_without_a_posting_is_named(shop: Shop) -> None:
     shop.trade()
     capture = shop.transactions("capture")[0]
     posting = shop.posting_of(capture)
-    shop.world.delete(posting)
+    shop.platform.delete(posting)
     ((name, expected, found),) = shop.prove()["payment_postings"]
     assert name == f"{capture.id} capture"
     assert posting.id in expected
@@ -84,10 +84,10 @@ def test_a_dispute_without_its_reversal_is_named(shop: Shop) -> None:
     shop.disputed(payment_id, returned=600)
     (reversal,) = (
         row
-        for row in shop.world.rows(Transfer)
+        for row in shop.platform.rows(Transfer)
         if row.payment_id == payment_id and row.amount == 600 and len(row.legs) == 1
     )
-    shop.world.delete(reversal)
+    shop.platform.delete(reversal)
     shop.pass_the_cut()
     found = shop.prove()["payment_postings"]
     assert {name for name, _, _ in found} == {f"{payment_id} dp_1"}
@@ -99,7 +99,7 @@ def plant_amount(shop: Shop) -> str:
     (refund,) = shop.transactions("refund")
     posting = shop.posting_of(refund)
     legs = (posting.legs[0].model_copy(update={"amount": 1_201}),)
-    shop.world.put(posting.model_copy(update={"legs": legs, "amount": 1_201}))
+    shop.platform.put(posting.model_copy(update={"legs": legs, "amount": 1_201}))
     return f"{refund.id} refund"
 
 
@@ -108,7 +108,7 @@ def plant_fee(shop: Shop) -> str:
     capture = shop.transactions("capture")[0]
     posting = shop.posting_of(capture)
     assert len(posting.legs) == 2
-    shop.world.put(posting.model_copy(update={"legs": posting.legs[:1]}))
+    shop.platform.put(posting.model_copy(update={"legs": posting.legs[:1]}))
     return f"{capture.id} capture"
 
 
@@ -116,7 +116,7 @@ def plant_other_payment(shop: Shop) -> str:
     """The posting of one payment says that it is another's."""
     one, other, *_ = shop.transactions("capture")
     posting = shop.posting_of(one)
-    shop.world.put(posting.model_copy(update={"payment_id": other.payment_id}))
+    shop.platform.put(posting.model_copy(update={"payment_id": other.payment_id}))
     return f"{one.id} capture"
 
 
@@ -130,7 +130,7 @@ def test_a_posting_that_is_not_its_fact_is_named(shop: Shop, plant: Callable[[Sh
 
 def test_a_total_or_ceiling_that_is_not_what_is_left_is_named(shop: Shop) -> None:
     shop.trade()
-    payment = shop.world.payments()[1]
+    payment = shop.platform.payments()[1]
     checks = {
         "payment_totals": ("amount_captured", "amount_refunded", "fee"),
         "payment_ceilings": ("refundable", "capturable", "pending_capture", "pending_refund"),
@@ -139,11 +139,11 @@ def test_a_total_or_ceiling_that_is_not_what_is_left_is_named(shop: Shop) -> Non
         for name in names:
             field_name = name if name in Payment.model_fields else f"{name}_minor"
             stored = getattr(payment, field_name) + 1
-            shop.world.put(payment.model_copy(update={field_name: stored}))
+            shop.platform.put(payment.model_copy(update={field_name: stored}))
             found = {each: (right, there) for each, right, there in shop.prove()[check]}
             right, there = found[f"{payment.id} {name}"]
             assert (right + 1, there) == (stored, stored)
-    shop.world.put(payment)
+    shop.platform.put(payment)
     assert shop.prove() == {}
 
 
@@ -183,7 +183,7 @@ def test_no_run_raises_an_alarm_while_payments_go_on(shop: Shop, dice: Random) -
     shop.trade()
     with trading(shop, dice) as done:
         for _ in range(2):
-            shop.world.clock.advance(1)
+            shop.platform.clock.advance(1)
             # A cut of no age at all: what is under way is newer than it by the clock alone.
             assert shop.prove(timedelta(milliseconds=500)) == {}
     assert sum(done) > 0

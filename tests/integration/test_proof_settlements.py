@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.domain.ledger import total_of
 from runtime.domain.posting_ids import POSTING_OPERATION
 from runtime.domain.settlement_flows import Amounts, added, flow_legs, settled
@@ -23,8 +23,8 @@ from runtime.models.transfer import Transfer
 from runtime.services.proof_work import Phase
 from tests.support.outside import new_id
 from tests.support.proved_shop import Shop
-from tests.support.settlement_town import Town
-from tests.support.world import SETUP, World
+from tests.support.settlement_town import SettlementSimulation
+from tests.support.world import SETUP, Platform
 
 SETTLEMENT = "set_A"
 LINES = (2, 1_003, 1_004)
@@ -32,16 +32,16 @@ LINES = (2, 1_003, 1_004)
 
 
 @pytest.fixture
-def shop(world: World) -> Shop:
-    shop = Shop(world)
+def shop(platform: Platform) -> Shop:
+    shop = Shop(platform)
     shop.trade()
     return shop
 
 
 def settle(shop: Shop, transactions: Sequence[Transaction], **changes: Any) -> Transfer:
     """Settle transactions by lines and one transfer, as a file would; `changes` of the transfer."""
-    now = shop.world.clock()
-    at, transfer_id = to_instant(now), new_id("trf", now)
+    now = shop.platform.clock()
+    at, transfer_id = to_timestamp(now), new_id("trf", now)
     lines = [
         settled_line(each, number, transfer_id, shop)
         for each, number in zip(transactions, LINES[: len(transactions)], strict=True)
@@ -65,12 +65,12 @@ def settle(shop: Shop, transactions: Sequence[Transaction], **changes: Any) -> T
         **SETUP.stamp(),
     )
     for row in (*lines, transfer.model_copy(update=changes)):
-        shop.world.put(row)
+        shop.platform.put(row)
     for each in transactions:
         step = AuditStep(status=TransactionStatus.SETTLED, at=at, by="x")
         done = {"status": "settled", "settled_at": at, "settlement_id": SETTLEMENT}
         trail = (*each.audit_trail, step)
-        shop.world.put(each.model_copy(update={**done, "audit_trail": trail}))
+        shop.platform.put(each.model_copy(update={**done, "audit_trail": trail}))
     return transfer
 
 
@@ -80,7 +80,7 @@ def settled_line(
     """The matched line of a capture or refund."""
     sign = 1 if transaction.type == "capture" else -1
     read = Amounts(amount=sign * transaction.amount, fee=transaction.fee)
-    at = to_instant(shop.world.clock())
+    at = to_timestamp(shop.platform.clock())
     return SettlementLine(
         settlement_bucket=line_partition(SETTLEMENT, number),
         line=number,
@@ -110,13 +110,13 @@ def settle_three(shop: Shop) -> Transfer:
 
 
 def line(shop: Shop, number: int = LINES[0]) -> SettlementLine:
-    (row,) = (each for each in shop.world.rows(SettlementLine) if each.line == number)
+    (row,) = (each for each in shop.platform.rows(SettlementLine) if each.line == number)
     return row
 
 
 def change_line(shop: Shop, number: int = LINES[0], **changes: Any) -> SettlementLine:
     row = line(shop, number)
-    shop.world.put(row.model_copy(update=changes))
+    shop.platform.put(row.model_copy(update=changes))
     return row
 
 
@@ -160,12 +160,12 @@ def test_a_learned_fee_is_the_settlements_and_not_the_captures(shop: Shop) -> No
     flows = settled(Amounts(amount=capture.amount, fee=fee), learned_fee=learned)
     booking = LineBooking(transfer_id=transfer.id, currency="USD", flows=flows)
     read = {"fee": fee, "net": capture.amount - fee, "bookings": (booking,)}
-    shop.world.put(row.model_copy(update=read))
+    shop.platform.put(row.model_copy(update=read))
     legs = flow_legs(flows, shop.merchant.id, "USD")
-    shop.world.put(transfer.model_copy(update={"legs": legs}))
-    (settled_row,) = (each for each in shop.world.rows(Transaction) if each.id == capture.id)
-    shop.world.put(settled_row.model_copy(update={"fee": fee, "learned_fee": learned}))
-    shop.world.put(payment.model_copy(update={"fee": fee}))
+    shop.platform.put(transfer.model_copy(update={"legs": legs}))
+    (settled_row,) = (each for each in shop.platform.rows(Transaction) if each.id == capture.id)
+    shop.platform.put(settled_row.model_copy(update={"fee": fee, "learned_fee": learned}))
+    shop.platform.put(payment.model_copy(update={"fee": fee}))
     shop.pass_the_cut()
     assert shop.prove() == {}
 
@@ -175,7 +175,7 @@ def test_a_learned_fee_is_the_settlements_and_not_the_captures(shop: Shop) -> No
 
 def test_a_missing_transfer_is_named_by_its_lines(shop: Shop) -> None:
     transfer = settle_three(shop)
-    shop.world.delete(transfer)
+    shop.platform.delete(transfer)
     named = found_by(shop)
     assert set(named) == {f"{SETTLEMENT} line {number}" for number in LINES}
     for ((expected, found),) in named.values():
@@ -187,7 +187,7 @@ def test_an_altered_transfer_is_named(shop: Shop) -> None:
     transfer = settle_three(shop)
     first, *rest = transfer.legs
     legs = (first.model_copy(update={"amount": first.amount + 1}), *rest)
-    shop.world.put(transfer.model_copy(update={"legs": legs}))
+    shop.platform.put(transfer.model_copy(update={"legs": legs}))
     ((expected, found),) = found_by(shop)[transfer.id]
     assert f"{first.amount} from {first.from_account_id}" in expected
     assert SETTLEMENT in expected
@@ -232,9 +232,9 @@ def test_a_line_that_is_not_booked_once_by_its_amounts_is_named_with_its_transfe
 
 def test_a_line_booked_by_two_transfers_is_named_with_its_payment(shop: Shop) -> None:
     first = settle(shop, shop.transactions("capture")[:1])
-    shop.world.clock.advance(1)
+    shop.platform.clock.advance(1)
     settled_once = line(shop)
-    capture = next(each for each in shop.world.rows(Transaction) if each.settlement_id)
+    capture = next(each for each in shop.platform.rows(Transaction) if each.settlement_id)
     settle(shop, [capture])
     change_line(shop, bookings=(*settled_once.bookings, *line(shop).bookings))
     shop.pass_the_cut()
@@ -245,12 +245,12 @@ def test_a_line_booked_by_two_transfers_is_named_with_its_payment(shop: Shop) ->
 
 def test_a_posting_of_a_settlement_that_no_line_has_is_named(shop: Shop) -> None:
     transfer = settle_three(shop)
-    stray = transfer.model_copy(update={"id": new_id("trf", shop.world.clock())})
+    stray = transfer.model_copy(update={"id": new_id("trf", shop.platform.clock())})
     nothing = stray.model_copy(
-        update={"id": new_id("trf", shop.world.clock()), "settlement_lines": ()}
+        update={"id": new_id("trf", shop.platform.clock()), "settlement_lines": ()}
     )
-    shop.world.put(stray)
-    shop.world.put(nothing)
+    shop.platform.put(stray)
+    shop.platform.put(nothing)
     shop.pass_the_cut()
     named = found_by(shop)
     assert set(named) == {stray.id, nothing.id}
@@ -261,7 +261,7 @@ def test_a_posting_of_a_settlement_that_no_line_has_is_named(shop: Shop) -> None
 
 def test_a_line_that_its_transfer_does_not_name_is_named(shop: Shop) -> None:
     transfer = settle_three(shop)
-    shop.world.put(transfer.model_copy(update={"settlement_lines": LINES[1:]}))
+    shop.platform.put(transfer.model_copy(update={"settlement_lines": LINES[1:]}))
     named = found_by(shop)
     ((_, found),) = named[f"{SETTLEMENT} line 2"]
     assert found == "a posting that does not name the line"
@@ -279,9 +279,9 @@ def test_an_open_exception_with_a_booking_is_named(shop: Shop) -> None:
 def test_a_capture_that_is_marked_settled_without_a_line_is_named(shop: Shop) -> None:
     capture = shop.transactions("capture")[0]
     settle(shop, [capture])
-    for row in (line(shop), *shop.world.rows(Transfer)):
+    for row in (line(shop), *shop.platform.rows(Transfer)):
         if isinstance(row, SettlementLine) or row.settlement_id:
-            shop.world.delete(row)
+            shop.platform.delete(row)
     shop.pass_the_cut()
     named = found_by(shop)
     assert set(named) == {f"{capture.payment_id} settled"}
@@ -316,18 +316,18 @@ def test_a_fee_line_that_leaves_something_on_fees_is_named(shop: Shop) -> None:
 
 
 @contextmanager
-def reconciling(town: Town, dice: Random) -> Iterator[list[int]]:
+def reconciling(simulation: SettlementSimulation, dice: Random) -> Iterator[list[int]]:
     """Payments, and files of them, damaged and corrected, until the block ends."""
     stop, rounds = threading.Event(), [0]
 
     def work() -> None:
         while not stop.is_set():
-            town.trade(3, calm=True)
-            payout = town.pay_out()
-            town.drop([payout], town.damaged)
-            town.reconciler.work(dice)
-            town.drop([payout])
-            town.reconciler.work(dice)
+            simulation.trade(3, calm=True)
+            payout = simulation.pay_out()
+            simulation.drop([payout], simulation.damaged)
+            simulation.reconciler.work(dice)
+            simulation.drop([payout])
+            simulation.reconciler.work(dice)
             rounds[0] += 1
 
     with ThreadPoolExecutor(1) as pool:
@@ -339,16 +339,18 @@ def reconciling(town: Town, dice: Random) -> Iterator[list[int]]:
             working.result()
 
 
-def test_no_run_raises_an_alarm_while_settlements_are_booked(world: World, dice: Random) -> None:
-    town = Town(Shop(world), dice)
-    with reconciling(town, dice) as rounds:
+def test_no_run_raises_an_alarm_while_settlements_are_booked(
+    platform: Platform, dice: Random
+) -> None:
+    simulation = SettlementSimulation(Shop(platform), dice)
+    with reconciling(simulation, dice) as rounds:
         for _ in range(4):
-            world.clock.advance(1)
+            platform.clock.advance(1)
             # A cut of no age at all: what is under way is newer than it by the clock alone.
-            assert town.shop.prove(timedelta(milliseconds=500)) == {}
+            assert simulation.shop.prove(timedelta(milliseconds=500)) == {}
     assert rounds[0] > 0
-    assert world.rows(SettlementLine)
-    town.shop.pass_the_cut()
-    town.shop.phases.clear()
-    assert town.shop.prove() == {}
-    assert Phase.DRILL_SETTLEMENTS not in town.shop.phases
+    assert platform.rows(SettlementLine)
+    simulation.shop.pass_the_cut()
+    simulation.shop.phases.clear()
+    assert simulation.shop.prove() == {}
+    assert Phase.DRILL_SETTLEMENTS not in simulation.shop.phases

@@ -15,14 +15,14 @@ from random import Random
 
 import pytest
 
-from runtime.domain.proof import CheckName, ProofReport
+from runtime.domain.proof import CheckName, LedgerVerificationReport
 from runtime.models.account import Account
-from runtime.repositories.books import Books
-from runtime.repositories.proofs import ProofRepository
-from runtime.services.proof import prove
-from runtime.services.proof_work import Phase, ProofDesk
+from runtime.repositories.books import VerificationReads
+from runtime.repositories.proofs import VerificationRepository
+from runtime.services.proof import verify_ledger
+from runtime.services.proof_work import LedgerVerificationDependencies, Phase
 from tests.support.engines import Engine
-from tests.support.ledger_world import LedgerClient, LedgerWorld
+from tests.support.ledger_world import LedgerClient, LedgerPlatform
 from tests.support.streams import STORMY
 
 MOVERS = 4
@@ -39,13 +39,13 @@ STUCK_SECONDS = 300.0
 
 
 @pytest.fixture
-def ledger(engine: Engine, dice: Random) -> Iterator[LedgerWorld]:
+def ledger(engine: Engine, dice: Random) -> Iterator[LedgerPlatform]:
     seed = str(dice.random())
-    ledger = LedgerWorld(engine, seed, STORMY, projector_faults=0.03)
+    ledger = LedgerPlatform(engine, seed, STORMY, projector_faults=0.03)
     logging.disable(logging.CRITICAL)  # the projector's expected failures
     yield ledger
     logging.disable(logging.NOTSET)
-    ledger.world.drop()
+    ledger.platform.drop()
 
 
 @dataclass
@@ -56,7 +56,7 @@ class Time:
     cut nor the proof's patience says anything about the machine.
     """
 
-    ledger: LedgerWorld
+    ledger: LedgerPlatform
     begun: dict[int, datetime] = field(default_factory=dict)
     """When the request under way began, by client."""
 
@@ -73,12 +73,12 @@ class Time:
 
     def wait(self, span: timedelta) -> None:
         """Until so much has passed."""
-        end = self.ledger.world.clock() + span
-        while self.ledger.world.clock() < end:
+        end = self.ledger.platform.clock() + span
+        while self.ledger.platform.clock() < end:
             time.sleep(TICK_SECONDS)
 
     def _tick(self, stop: threading.Event) -> None:
-        clock, before = self.ledger.world.clock, time.monotonic()
+        clock, before = self.ledger.platform.clock, time.monotonic()
         while not stop.wait(TICK_SECONDS):
             deadline = time.monotonic() + STUCK_SECONDS
             there = self.ledger.poller.lengths()
@@ -90,11 +90,11 @@ class Time:
             before = now
 
     def _nobody_is_late(self, there: Mapping[tuple[str, int], int]) -> bool:
-        now, begun = self.ledger.world.clock(), list(self.begun.values())
+        now, begun = self.ledger.platform.clock(), list(self.begun.values())
         return self.ledger.poller.has_done(there) and all(now - each < CUT / 2 for each in begun)
 
 
-def move(ledger: LedgerWorld, accounts: list[str], client: LedgerClient, dice: Random) -> None:
+def move(ledger: LedgerPlatform, accounts: list[str], client: LedgerClient, dice: Random) -> None:
     """One transfer, or a hold that is posted in part or canceled, between any two accounts."""
     source, target = dice.sample(accounts, 2)
     amount = dice.randrange(2, 400)
@@ -116,7 +116,7 @@ def move(ledger: LedgerWorld, accounts: list[str], client: LedgerClient, dice: R
 @contextmanager
 def moving(now: Time, accounts: list[str]) -> Iterator[list[int]]:
     """Clients that move money until the block ends; how often each did."""
-    ledger, clock = now.ledger, now.ledger.world.clock
+    ledger, clock = now.ledger, now.ledger.platform.clock
     stop = threading.Event()
     moves = [0] * MOVERS
 
@@ -143,29 +143,31 @@ def moving(now: Time, accounts: list[str]) -> Iterator[list[int]]:
                 worker.result()
 
 
-def proved(ledger: LedgerWorld, drilled: list[Phase]) -> ProofReport:
+def proved(ledger: LedgerPlatform, drilled: list[Phase]) -> LedgerVerificationReport:
     """A run, in as many invocations as its time is short."""
     dice = Random(ledger.seed)
 
     def noted(phase: Phase, _rows: int) -> None:
         drilled.append(phase)
 
-    desk = ProofDesk(
-        proofs=ProofRepository(ledger.world.store),
-        books=Books(ledger.world.store, scan_page=3, entries_page=10),
-        outside=replace(ledger.world.outside, sleep=time.sleep),
+    deps = LedgerVerificationDependencies(
+        proofs=VerificationRepository(ledger.platform.store),
+        books=VerificationReads(ledger.platform.store, scan_page=3, entries_page=10),
+        outside=replace(ledger.platform.outside, sleep=time.sleep),
         must_stop=lambda: dice.random() < 0.02,
         cut=CUT,
         patience_seconds=PATIENCE_SECONDS,
         checkpoint_steps=2,
         progress=noted,
     )
-    while (report := prove(desk).report) is None:
+    while (report := verify_ledger(deps).report) is None:
         pass
     return report
 
 
-def test_no_run_raises_an_alarm_while_money_moves_and_entries_are_late(ledger: LedgerWorld) -> None:
+def test_no_run_raises_an_alarm_while_money_moves_and_entries_are_late(
+    ledger: LedgerPlatform,
+) -> None:
     openings = (90_000, 50_000, 20_000, 0)
     accounts = [ledger.open(opening=opening) for opening in openings]
     accounts += [ledger.open(folded=True), ledger.open(opening=40_000, folded=True)]
@@ -183,15 +185,15 @@ def test_no_run_raises_an_alarm_while_money_moves_and_entries_are_late(ledger: L
     assert set(ledger.poller.injected) >= {"doubled", "late", "repeated"}
 
 
-def test_one_unit_that_appears_under_load_is_found(ledger: LedgerWorld) -> None:
+def test_one_unit_that_appears_under_load_is_found(ledger: LedgerPlatform) -> None:
     accounts = [ledger.open(opening=50_000) for _ in range(3)]
     quiet = ledger.open(opening=700)
     now = Time(ledger)
     with now.passing(), ledger.poller.running(workers=2), moving(now, accounts):
         now.wait(CUT)
-        (row,) = (r for r in ledger.world.rows(Account) if r.id == quiet and r.shard == "00")
+        (row,) = (r for r in ledger.platform.rows(Account) if r.id == quiet and r.shard == "00")
         forged = {"balance": row.balance + 1, "spendable": row.spendable + 1}
-        ledger.world.put(row.model_copy(update=forged))
+        ledger.platform.put(row.model_copy(update=forged))
         report = proved(ledger, [])
     assert not report.holds
     checks = {check.name: check for check in report.checks}

@@ -19,7 +19,7 @@ from runtime.services.reconciliation.messages import handle_message
 from tests.support.faults import Fault, Faults, ProcessKilled, at_step, seeded
 from tests.support.settlement_fakes import Steps
 from tests.support.world import (
-    World,
+    Platform,
     at_once,
     settlement_file,
     settlement_key,
@@ -35,19 +35,23 @@ def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("runtime.domain.settlement_plan.CHUNK_LINES", CHUNK)
 
 
-def paid(world: World, merchant: MerchantProfile, count: int, **body: Any) -> list[Transaction]:
+def paid(
+    platform: Platform, merchant: MerchantProfile, count: int, **body: Any
+) -> list[Transaction]:
     """`count` captured payments' transactions, oldest first."""
-    known = {row.id for row in world.rows(Transaction)}
+    known = {row.id for row in platform.rows(Transaction)}
     for n in range(count):
-        world.pay(merchant, amount=1000 + n, **body)
+        platform.pay(merchant, amount=1000 + n, **body)
     return sorted(
-        (row for row in world.rows(Transaction) if row.id not in known), key=lambda row: row.id
+        (row for row in platform.rows(Transaction) if row.id not in known), key=lambda row: row.id
     )
 
 
-def copies(world: World, merchant: MerchantProfile, count: int, dice: Random) -> list[Transaction]:
+def copies(
+    platform: Platform, merchant: MerchantProfile, count: int, dice: Random
+) -> list[Transaction]:
     """`count` transactions made after one that was paid: their captures are not in the books."""
-    (template,) = paid(world, merchant, 1)
+    (template,) = paid(platform, merchant, 1)
     made, requests = [], []
     for n in range(count):
         row = template.model_copy(
@@ -60,31 +64,33 @@ def copies(world: World, merchant: MerchantProfile, count: int, dice: Random) ->
             }
         )
         made.append(row)
-        requests.append({"PutRequest": {"Item": world.store.codec.to_item(row)}})
-    table = world.tables["transactions"]
+        requests.append({"PutRequest": {"Item": platform.store.codec.to_item(row)}})
+    table = platform.tables["transactions"]
     for start in range(0, count, 25):
-        world.client.batch_write_item(RequestItems={table: requests[start : start + 25]})
+        platform.client.batch_write_item(RequestItems={table: requests[start : start + 25]})
     return made
 
 
-def put(world: World, merchant: MerchantProfile, lines: list[str], date: str = "2026-03-15") -> str:
+def put(
+    platform: Platform, merchant: MerchantProfile, lines: list[str], date: str = "2026-03-15"
+) -> str:
     key = settlement_key(merchant, date)
-    world.s3.put(key, settlement_file(lines))
+    platform.s3.put(key, settlement_file(lines))
     return key
 
 
-def statuses(world: World) -> list[LineStatus]:
+def statuses(platform: Platform) -> list[LineStatus]:
     """Status of each stored line, in the order of the file."""
-    rows = sorted(world.rows(SettlementLine), key=lambda row: row.line)
+    rows = sorted(platform.rows(SettlementLine), key=lambda row: row.line)
     assert [row.line for row in rows] == sorted({row.line for row in rows})
     return [row.status for row in rows]
 
 
-def state(world: World, merchant: MerchantProfile) -> Any:
+def state(platform: Platform, merchant: MerchantProfile) -> Any:
     """What must be the same however it came about: no ids, no times, no versions of files."""
 
     def mine(model: Any) -> list[Any]:
-        return [row for row in world.rows(model) if row.merchant_id == merchant.id]
+        return [row for row in platform.rows(model) if row.merchant_id == merchant.id]
 
     lines = sorted(
         (
@@ -109,16 +115,16 @@ def state(world: World, merchant: MerchantProfile) -> Any:
         (row.status, row.lines, row.chunks, row.chunks_done) for row in mine(SettlementFile)
     )
     chunks = sorted((row.number, row.lines_done, row.done) for row in mine(SettlementChunk))
-    balances = {name: amount for name, amount in world.balances().items() if merchant.id in name}
+    balances = {name: amount for name, amount in platform.balances().items() if merchant.id in name}
     return lines, settled, settlements, files, chunks, sorted(balances.values())
 
 
-def test_every_kind_of_line_gets_its_status_and_reason(either_world: World) -> None:
-    world = either_world
-    shop, other = world.merchant(), world.merchant()
-    (ours, short, fee, currency, status, twice) = paid(world, shop, 6)
-    (foreign,) = paid(world, other, 1)
-    (declined,) = paid(world, shop, 1, payment_method="tok_declined")
+def test_every_kind_of_line_gets_its_status_and_reason(either_world: Platform) -> None:
+    platform = either_world
+    shop, other = platform.merchant(), platform.merchant()
+    (ours, short, fee, currency, status, twice) = paid(platform, shop, 6)
+    (foreign,) = paid(platform, other, 1)
+    (declined,) = paid(platform, shop, 1, payment_method="tok_declined")
     plan = [
         (settlement_line(ours), "matched"),
         (
@@ -137,71 +143,71 @@ def test_every_kind_of_line_gets_its_status_and_reason(either_world: World) -> N
         ('"never closed,' + settlement_line(short), "invalid"),
         ("x" * 100_000, "invalid"),
     ]
-    file = world.reconcile(put(world, shop, [line for line, _ in plan]))
-    assert statuses(world) == [status for _, status in plan]
+    file = platform.reconcile(put(platform, shop, [line for line, _ in plan]))
+    assert statuses(platform) == [status for _, status in plan]
     assert (file.status, file.lines) == (FileStatus.COMPLETED_WITH_EXCEPTIONS, len(plan))
-    (settlement,) = world.rows(Settlement)
+    (settlement,) = platform.rows(Settlement)
     assert settlement.status is SettlementStatus.COMPLETED_WITH_EXCEPTIONS
     assert settlement.counts == Counter(status for _, status in plan)
     total = settlement.totals["USD"]
     assert (total.amount, total.fee) == (ours.amount + twice.amount, ours.fee + twice.fee)
-    reasons = {row.line: row.reason for row in world.rows(SettlementLine)}
+    reasons = {row.line: row.reason for row in platform.rows(SettlementLine)}
     assert [line for line, reason in reasons.items() if reason is None] == [2, 8]
-    settled = {row.id for row in world.rows(Transaction) if row.status == "settled"}
+    settled = {row.id for row in platform.rows(Transaction) if row.status == "settled"}
     assert settled == {ours.id, twice.id}
-    world.must_agree()
+    platform.must_agree()
 
 
 def test_a_file_of_matched_lines_is_completed_and_takes_clearing_and_fees_to_zero(
-    world: World,
+    platform: Platform,
 ) -> None:
-    shop = world.merchant()
-    mine = paid(world, shop, 2 * CHUNK)
-    assert world.balances()["acc_clearing_USD"] == -sum(row.amount for row in mine)
+    shop = platform.merchant()
+    mine = paid(platform, shop, 2 * CHUNK)
+    assert platform.balances()["acc_clearing_USD"] == -sum(row.amount for row in mine)
     paid_out = sum(row.amount - row.fee for row in mine)
     payout = f",,settled,{-paid_out},0,{-paid_out},USD,,,payout"
     header = "payment_id,transaction_id,status,amount,fee,net,currency,processed_date,"
     lines = [f"{settlement_line(row)}," for row in mine]
     body = "\n".join([f"{header}settlement_date,type", *lines, payout, ""])
     key = settlement_key(shop)
-    world.s3.put(key, body.encode())
-    assert world.reconcile(key).status is FileStatus.COMPLETED
-    (settlement,) = world.rows(Settlement)
+    platform.s3.put(key, body.encode())
+    assert platform.reconcile(key).status is FileStatus.COMPLETED
+    (settlement,) = platform.rows(Settlement)
     assert (settlement.remainder, settlement.status) == ({"USD": 0}, SettlementStatus.COMPLETED)
-    assert {row.status for row in world.rows(Transaction)} == {"settled"}
-    assert set(world.balances().values()) == {0}
+    assert {row.status for row in platform.rows(Transaction)} == {"settled"}
+    assert set(platform.balances().values()) == {0}
 
 
-def test_the_same_file_again_settles_nothing_again(world: World) -> None:
-    shop = world.merchant()
-    mine = paid(world, shop, 5)
+def test_the_same_file_again_settles_nothing_again(platform: Platform) -> None:
+    shop = platform.merchant()
+    mine = paid(platform, shop, 5)
     lines = [settlement_line(row) for row in mine] + ["broken"]
-    key = put(world, shop, lines)
-    first = world.reconcile(key)
+    key = put(platform, shop, lines)
+    first = platform.reconcile(key)
     rows = (Settlement, SettlementLine, Transaction, Transfer)
-    before = [world.rows(model) for model in rows]
-    assert world.reconcile(key) == first
-    assert [world.rows(model) for model in rows] == before
-    put(world, shop, lines)
-    second = world.reconcile(key)
+    before = [platform.rows(model) for model in rows]
+    assert platform.reconcile(key) == first
+    assert [platform.rows(model) for model in rows] == before
+    put(platform, shop, lines)
+    second = platform.reconcile(key)
     assert second.id != first.id
-    assert world.rows(Transaction) == before[2]
-    assert world.rows(Transfer) == before[3]
-    (settlement,) = world.rows(Settlement)
+    assert platform.rows(Transaction) == before[2]
+    assert platform.rows(Transfer) == before[3]
+    (settlement,) = platform.rows(Settlement)
     assert settlement.counts == {"matched": 5, "invalid": 1}
     assert settlement.added_files == (first.id, second.id)
 
 
-def test_the_same_transactions_in_another_days_file_are_duplicates(world: World) -> None:
-    shop = world.merchant()
-    lines = [settlement_line(row) for row in paid(world, shop, 3)]
-    world.reconcile(put(world, shop, lines))
-    booked = len(world.rows(Transfer))
-    file = world.reconcile(put(world, shop, lines, "2026-03-16"))
+def test_the_same_transactions_in_another_days_file_are_duplicates(platform: Platform) -> None:
+    shop = platform.merchant()
+    lines = [settlement_line(row) for row in paid(platform, shop, 3)]
+    platform.reconcile(put(platform, shop, lines))
+    booked = len(platform.rows(Transfer))
+    file = platform.reconcile(put(platform, shop, lines, "2026-03-16"))
     assert file.status is FileStatus.COMPLETED_WITH_EXCEPTIONS
-    second = [r for r in world.rows(SettlementLine) if r.file_id == file.id]
+    second = [r for r in platform.rows(SettlementLine) if r.file_id == file.id]
     assert {row.status for row in second} == {"duplicate"}
-    assert len(world.rows(Transfer)) == booked
+    assert len(platform.rows(Transfer)) == booked
 
 
 def mixed(own: list[Transaction]) -> list[str]:
@@ -213,125 +219,131 @@ def mixed(own: list[Transaction]) -> list[str]:
 
 
 def test_killed_at_twenty_random_calls_and_resumed_it_ends_the_same_to_the_unit(
-    world: World, dice: Random
+    platform: Platform, dice: Random
 ) -> None:
     seed = dice.random()
 
     def shop_with_file() -> tuple[MerchantProfile, str]:
-        shop = world.merchant()
-        return shop, put(world, shop, mixed(copies(world, shop, 10, Random(seed))))
+        shop = platform.merchant()
+        return shop, put(platform, shop, mixed(copies(platform, shop, 10, Random(seed))))
 
     shop, key = shop_with_file()
     counted = Faults(lambda *_: None)
-    world.reconcile(
-        key, world.reconciliation(world.store_on(counted.attach(world.engine.dynamodb())))
+    platform.reconcile(
+        key, platform.reconciliation(platform.store_on(counted.attach(platform.engine.dynamodb())))
     )
     calls = sum(counted.calls.values())
-    expected = state(world, shop)
+    expected = state(platform, shop)
     for _ in range(20):
         shop, key = shop_with_file()
         when = dice.choice([Fault.KILLED_BEFORE, Fault.KILLED_AFTER])
         faults = Faults(at_step(dice.randint(1, calls), when))
-        store = world.store_on(faults.attach(world.engine.dynamodb()))
+        store = platform.store_on(faults.attach(platform.engine.dynamodb()))
         with pytest.raises(ProcessKilled):
-            world.reconcile(key, world.reconciliation(store))
-        world.work_queue()
-        assert state(world, shop) == expected, faults.injected
+            platform.reconcile(key, platform.reconciliation(store))
+        platform.work_queue()
+        assert state(platform, shop) == expected, faults.injected
 
 
-def test_a_queue_or_bucket_that_fails_half_way_changes_nothing_of_the_end(world: World) -> None:
-    shop = world.merchant()
-    key = put(world, shop, mixed(copies(world, shop, 10, Random(1))))
-    world.reconcile(key)
-    expected = state(world, shop)
+def test_a_queue_or_bucket_that_fails_half_way_changes_nothing_of_the_end(
+    platform: Platform,
+) -> None:
+    shop = platform.merchant()
+    key = put(platform, shop, mixed(copies(platform, shop, 10, Random(1))))
+    platform.reconcile(key)
+    expected = state(platform, shop)
     for number in (1, 2, 3, 4, 5):
-        shop = world.merchant()
-        key = put(world, shop, mixed(copies(world, shop, 10, Random(1))))
-        world.s3.steps = world.sqs.steps = Steps(number, after=True)
+        shop = platform.merchant()
+        key = put(platform, shop, mixed(copies(platform, shop, 10, Random(1))))
+        platform.s3.steps = platform.sqs.steps = Steps(number, after=True)
         with pytest.raises(ProcessKilled):
-            world.reconcile(key)
-        world.work_queue()
-        assert state(world, shop) == expected, f"killed after call {number}"
+            platform.reconcile(key)
+        platform.work_queue()
+        assert state(platform, shop) == expected, f"killed after call {number}"
 
 
-def test_transient_faults_at_random_change_nothing_of_the_end(world: World, dice: Random) -> None:
+def test_transient_faults_at_random_change_nothing_of_the_end(
+    platform: Platform, dice: Random
+) -> None:
     seed = dice.random()
     states = []
     for rate in (0.0, 0.5):
-        shop = world.merchant()
-        key = put(world, shop, mixed(copies(world, shop, 10, Random(seed))))
+        shop = platform.merchant()
+        key = put(platform, shop, mixed(copies(platform, shop, 10, Random(seed))))
         faults = Faults(seeded(str(seed), rate=rate))
-        store = world.store_on(faults.attach(world.engine.dynamodb()))
-        world.reconcile(key, world.reconciliation(store))
+        store = platform.store_on(faults.attach(platform.engine.dynamodb()))
+        platform.reconcile(key, platform.reconciliation(store))
         assert bool(faults.injected) == bool(rate)
-        states.append(state(world, shop))
+        states.append(state(platform, shop))
     assert states[0] == states[1]
 
 
-def test_every_message_twice_at_once_judges_every_line_once(world: World) -> None:
-    shop = world.merchant()
-    mine = paid(world, shop, 2 * CHUNK)
-    key = put(world, shop, mixed(mine))
-    world.sqs.waiting.append(f'{{"detail": {{"object": {{"key": "{key}"}}}}}}')
-    while world.sqs.waiting:
-        body = world.sqs.waiting.popleft()
-        results = at_once(*[partial(handle_message, body, "m", world.reconciliation())] * 2)
+def test_every_message_twice_at_once_judges_every_line_once(platform: Platform) -> None:
+    shop = platform.merchant()
+    mine = paid(platform, shop, 2 * CHUNK)
+    key = put(platform, shop, mixed(mine))
+    platform.sqs.waiting.append(f'{{"detail": {{"object": {{"key": "{key}"}}}}}}')
+    while platform.sqs.waiting:
+        body = platform.sqs.waiting.popleft()
+        results = at_once(*[partial(handle_message, body, "m", platform.reconciliation())] * 2)
         assert {type(each) for each in results if each is not None} <= {StaleWrite}
         if any(isinstance(each, StaleWrite) for each in results):
-            world.sqs.waiting.append(body)
-    (file,) = world.rows(SettlementFile)
+            platform.sqs.waiting.append(body)
+    (file,) = platform.rows(SettlementFile)
     assert file.status is FileStatus.COMPLETED_WITH_EXCEPTIONS
-    assert Counter(statuses(world)) == {"matched": 2 * CHUNK, "invalid": 1, "duplicate": 1}
-    assert set(world.balances().values()) == {0}
+    assert Counter(statuses(platform)) == {"matched": 2 * CHUNK, "invalid": 1, "duplicate": 1}
+    assert set(platform.balances().values()) == {0}
 
 
 def test_a_transaction_listed_in_two_files_at_once_is_settled_by_one_of_them(
-    world: World, dice: Random
+    platform: Platform, dice: Random
 ) -> None:
-    shop = world.merchant()
-    mine = paid(world, shop, 16)
+    shop = platform.merchant()
+    mine = paid(platform, shop, 16)
     lines = [settlement_line(row) for row in mine]
-    keys = [put(world, shop, dice.sample(lines, len(lines)), f"2026-03-{d}") for d in (15, 16)]
+    keys = [put(platform, shop, dice.sample(lines, len(lines)), f"2026-03-{d}") for d in (15, 16)]
     for key in keys:
-        world.sqs.waiting.append(f'{{"detail": {{"object": {{"key": "{key}"}}}}}}')
-    while world.sqs.waiting:
-        bodies = [world.sqs.waiting.popleft() for _ in range(min(4, len(world.sqs.waiting)))]
+        platform.sqs.waiting.append(f'{{"detail": {{"object": {{"key": "{key}"}}}}}}')
+    while platform.sqs.waiting:
+        bodies = [platform.sqs.waiting.popleft() for _ in range(min(4, len(platform.sqs.waiting)))]
         results = at_once(
-            *[partial(handle_message, body, "m", world.reconciliation()) for body in bodies]
+            *[partial(handle_message, body, "m", platform.reconciliation()) for body in bodies]
         )
         for body, result in zip(bodies, results, strict=True):
             assert result is None or isinstance(result, StaleWrite), result
             if result is not None:
-                world.sqs.waiting.append(body)
-    both = world.rows(SettlementLine)
+                platform.sqs.waiting.append(body)
+    both = platform.rows(SettlementLine)
     assert Counter(row.status for row in both) == {"matched": 16, "duplicate": 16}
     matched = [row.transaction_id for row in both if row.status == "matched"]
     assert len(set(matched)) == 16
-    assert {row.version for row in world.rows(Transaction)} == {2}
-    totals = [row.totals for row in world.rows(Settlement)]
+    assert {row.version for row in platform.rows(Transaction)} == {2}
+    totals = [row.totals for row in platform.rows(Settlement)]
     assert sum(t["USD"].amount for t in totals if t) == sum(row.amount for row in mine)
-    assert set(world.balances().values()) == {0}
+    assert set(platform.balances().values()) == {0}
 
 
 def test_a_long_file_is_worked_off_in_short_runs_with_totals_of_an_independent_recount(
-    world: World, dice: Random, monkeypatch: pytest.MonkeyPatch
+    platform: Platform, dice: Random, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runtime.domain.settlement_plan.CHUNK_LINES", 100)
-    shop = world.merchant(index_buckets=4)
-    lines, expected = _some_lines(copies(world, shop, 200, dice), dice)
-    world.sqs.waiting.append(f'{{"detail": {{"object": {{"key": "{put(world, shop, lines)}"}}}}}}')
-    handle_message(world.sqs.waiting.popleft(), "m", world.reconciliation())
+    shop = platform.merchant(index_buckets=4)
+    lines, expected = _some_lines(copies(platform, shop, 200, dice), dice)
+    platform.sqs.waiting.append(
+        f'{{"detail": {{"object": {{"key": "{put(platform, shop, lines)}"}}}}}}'
+    )
+    handle_message(platform.sqs.waiting.popleft(), "m", platform.reconciliation())
     runs = 0
-    while world.sqs.waiting:
+    while platform.sqs.waiting:
         allowance = iter([False])
-        dependencies = world.reconciliation(must_stop=lambda a=allowance: next(a, True))
-        body = world.sqs.waiting.popleft()
-        handle_message(body, "m", dependencies if runs % 2 else world.reconciliation())
+        dependencies = platform.reconciliation(must_stop=lambda a=allowance: next(a, True))
+        body = platform.sqs.waiting.popleft()
+        handle_message(body, "m", dependencies if runs % 2 else platform.reconciliation())
         runs += 1
-    (file,) = world.rows(SettlementFile)
+    (file,) = platform.rows(SettlementFile)
     assert runs >= file.chunks
-    assert statuses(world) == expected
-    (settlement,) = world.rows(Settlement)
+    assert statuses(platform) == expected
+    (settlement,) = platform.rows(Settlement)
     assert settlement.counts == Counter(expected)
     recount: dict[str, Counter[str]] = {}
     for text, status in zip(lines, expected, strict=True):
@@ -340,7 +352,7 @@ def test_a_long_file_is_worked_off_in_short_runs_with_totals_of_an_independent_r
             total = recount.setdefault(cells[6], Counter())
             total.update(amount=int(cells[3]), fee=int(cells[4]), net=int(cells[5]))
     assert {c: t.model_dump() for c, t in settlement.totals.items()} == recount
-    settled = sum(1 for row in world.rows(Transaction) if row.status == "settled")
+    settled = sum(1 for row in platform.rows(Transaction) if row.status == "settled")
     assert settled == expected.count("matched")
 
 

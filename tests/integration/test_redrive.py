@@ -25,7 +25,7 @@ from local.redrive import (
     require_nothing_left,
 )
 from runtime.domain.alert_rules import large_payment
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.gateways.failed_batches import PARKED_PREFIX, FailedBatches
 from runtime.models.alert import Alert
 from runtime.models.payment import Payment
@@ -38,7 +38,7 @@ from tests.support.engines import Engine
 from tests.support.fakes import START
 from tests.support.outside import new_id
 from tests.support.streams import SourceSettings, StreamPoller
-from tests.support.world import SETUP, World
+from tests.support.world import SETUP, Platform
 
 FUNCTION = "payments-project"
 GIVES_UP = SourceSettings(batch_size=10, max_retries=1, bisect_on_error=True)
@@ -67,7 +67,7 @@ class Stand:
     """Payments with a stream, a projector that can be broken, and a bucket for what it fails at."""
 
     def __init__(self, engine: Engine, s3: Any) -> None:
-        self.world = World(engine, streams=True)
+        self.platform = Platform(engine, streams=True)
         self.s3 = s3
         self.bucket = f"failed-{uuid.uuid4().hex[:12]}"
         s3.create_bucket(
@@ -76,11 +76,11 @@ class Stand:
         s3.put_bucket_versioning(Bucket=self.bucket, VersioningConfiguration={"Status": "Enabled"})
         self.breaks: Callable[[Payment], bool] = lambda _: False
         self.lambdas = InProcess({FUNCTION: self.handler})
-        alerts = AlertRepository(self.world.store)
+        alerts = AlertRepository(self.platform.store)
         large = partial(large_payment, threshold_minor=1_000)
-        rule = RuleProjection(large, alerts, self.world.outside.threads)
+        rule = RuleProjection(large, alerts, self.platform.outside.threads)
         self.projector = Projector(
-            self.world.store.codec,
+            self.platform.store.codec,
             {"payments": (self._break, rule)},
             lambda _: False,
             FailedBatches(s3, self.bucket),
@@ -90,7 +90,7 @@ class Stand:
         return frozenset(c.sequence_number for c in changes if c.new and self.breaks(c.new))
 
     def handler(self, event: dict[str, Any], _context: Any) -> dict[str, Any]:
-        names = {physical: name for name, physical in self.world.tables.items()}
+        names = {physical: name for name, physical in self.platform.tables.items()}
         records = [StreamRecord.of(raw, names) for raw in event["Records"]]
         return batch_answer(records, self.projector.apply(records))
 
@@ -105,20 +105,20 @@ class Stand:
                 currency="USD",
                 payment_method="tok_approved",
                 processor="sandbox",
-                created_at=to_instant(at),
-                updated_at=to_instant(at),
+                created_at=to_timestamp(at),
+                updated_at=to_timestamp(at),
                 merchant_id="mer_1",
                 **SETUP.stamp(),
             )
-            self.world.put(payment)
+            self.platform.put(payment)
             ids.append(payment.id)
         return ids
 
     def give_up(self, **options: Any) -> StreamPoller:
         """The streams until they are quiet; what is given up lies where Lambda puts it."""
-        table = self.world.tables["payments"]
+        table = self.platform.tables["payments"]
         poller = StreamPoller(
-            self.world.engine, [table], self.handler, settings=GIVES_UP, **options
+            self.platform.engine, [table], self.handler, settings=GIVES_UP, **options
         )
         poller.drain()
         for number, document in enumerate(poller.sink):
@@ -133,7 +133,7 @@ class Stand:
         return Target(
             bucket=self.bucket,
             functions={"project": FUNCTION},
-            tables=self.world.tables,
+            tables=self.platform.tables,
             files=self.s3,
             invoker=self.lambdas,  # type: ignore[arg-type]
         )
@@ -145,15 +145,15 @@ class Stand:
         listed = self.s3.list_objects_v2(Bucket=self.bucket).get("Contents", [])
         return [each["Key"] for each in listed]
 
-    def told(self) -> list[str]:
-        return sorted(row.entity_id for row in self.world.rows(Alert))
+    def reported(self) -> list[str]:
+        return sorted(row.entity_id for row in self.platform.rows(Alert))
 
 
 @pytest.fixture(params=CHOSEN)
 def stand(request: pytest.FixtureRequest, ministack_engine: Engine) -> Iterator[Stand]:
     stand = Stand(engine_named(request.param, request), ministack_engine.client("s3"))
     yield stand
-    stand.world.drop()
+    stand.platform.drop()
 
 
 def test_what_was_given_up_is_derived_when_the_cause_is_gone_and_the_bucket_is_empty(
@@ -172,7 +172,7 @@ def test_what_was_given_up_is_derived_when_the_cause_is_gone_and_the_bucket_is_e
     assert (report.taken, report.remaining) == (len(lines), {})
     require_nothing_left(report, Progress())
     assert stand.keys() == []
-    assert stand.told() == sorted(ids)
+    assert stand.reported() == sorted(ids)
     assert stand.redrive() == RedriveReport(0, {})
 
 
@@ -192,7 +192,7 @@ def test_what_still_fails_stays_and_says_why_and_the_others_go(stand: Stand) -> 
     assert key in left.value.message
     stand.breaks = lambda _: False
     assert stand.redrive().remaining == {}
-    assert stand.told() == sorted(ids)
+    assert stand.reported() == sorted(ids)
 
 
 def test_a_function_that_fails_leaves_everything_and_a_second_run_finishes(stand: Stand) -> None:
@@ -214,7 +214,7 @@ def test_a_function_that_fails_leaves_everything_and_a_second_run_finishes(stand
     assert set(stand.redrive().remaining) == set(given_up), "no answer is no success"
     stand.lambdas = InProcess({FUNCTION: stand.handler})
     assert stand.redrive().remaining == {}
-    assert stand.told() == sorted(ids)
+    assert stand.reported() == sorted(ids)
 
 
 def test_a_run_that_is_stopped_anywhere_loses_nothing(stand: Stand) -> None:
@@ -237,14 +237,14 @@ def test_a_run_that_is_stopped_anywhere_loses_nothing(stand: Stand) -> None:
         assert stand.keys() != []
     stand.lambdas = InProcess({FUNCTION: stand.handler})
     assert stand.redrive().remaining == {}
-    assert stand.told() == sorted(ids)
+    assert stand.reported() == sorted(ids)
 
 
 def test_a_parked_record_that_nobody_can_read_still_is_put_aside_again_and_stays(
     stand: Stand,
 ) -> None:
-    table, key = stand.world.tables["payments"], {"id": {"S": "pay_1"}}
-    stand.world.client.put_item(TableName=table, Item={**key, "amount": {"S": "much"}})
+    table, key = stand.platform.tables["payments"], {"id": {"S": "pay_1"}}
+    stand.platform.client.put_item(TableName=table, Item={**key, "amount": {"S": "much"}})
     poller = stand.give_up(seed="parked")
     assert poller.sink == []
     (parked,) = stand.keys()
@@ -258,7 +258,10 @@ def test_a_parked_record_that_nobody_can_read_still_is_put_aside_again_and_stays
 
 def test_what_is_no_failed_batch_is_left_where_it_is(stand: Stand) -> None:
     foreign = {"dynamodb": {"SequenceNumber": "1"}, "eventSourceARN": "arn:x:table/other/stream/y"}
-    audit = {**foreign, "eventSourceARN": f"arn:x:table/{stand.world.tables['audit_log']}/stream/y"}
+    audit = {
+        **foreign,
+        "eventSourceARN": f"arn:x:table/{stand.platform.tables['audit_log']}/stream/y",
+    }
     stand.s3.put_object(Bucket=stand.bucket, Key="a-text", Body=b"not JSON")
     stand.put("b-pointer", {"requestContext": {}})
     stand.put("c-nothing", {"payload": json.dumps({"Records": []})})
@@ -280,7 +283,7 @@ def test_what_is_no_failed_batch_is_left_where_it_is(stand: Stand) -> None:
 def test_the_audit_logs_records_go_to_its_archive_in_invocations_of_lambdas_size(
     stand: Stand,
 ) -> None:
-    arn = f"arn:aws:dynamodb:eu-west-1:1:table/{stand.world.tables['audit_log']}/stream/x"
+    arn = f"arn:aws:dynamodb:eu-west-1:1:table/{stand.platform.tables['audit_log']}/stream/x"
     records = [
         {
             "eventSourceARN": arn,

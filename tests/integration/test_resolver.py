@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from runtime.bootstrap.base import Invocation
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.errors import ProcessorUnknown, Unavailable
 from runtime.gateways.processors.port import Processor
 from runtime.models.merchant import MerchantProfile
@@ -20,11 +20,11 @@ from runtime.models.payment import Payment, PaymentStatus
 from runtime.models.transaction import Transaction, TransactionStatus
 from runtime.repositories.open_queue import OpenQueue
 from runtime.services.fair_run import ONE_BY_ONE, RunLimits
-from runtime.services.payment_desk import PaymentDesk
+from runtime.services.payment_desk import PaymentDependencies
 from runtime.services.payment_resolution import resolve_due
 from tests.support.faults import COMMIT, Fault, Faults
 from tests.support.outside import new_id
-from tests.support.world import Hooked, World, at_once
+from tests.support.world import Hooked, Platform, at_once
 
 LIMITS = RunLimits(workers=12, per_owner=3)
 MERCHANTS, EACH = 4, 9
@@ -68,92 +68,96 @@ class Counted:
 
 
 @pytest.fixture
-def merchants(world: World) -> list[MerchantProfile]:
-    return [world.merchant() for _ in range(MERCHANTS)]
+def merchants(platform: Platform) -> list[MerchantProfile]:
+    return [platform.merchant() for _ in range(MERCHANTS)]
 
 
-def unheard(world: World) -> PaymentDesk:
+def unheard(platform: Platform) -> PaymentDependencies:
     """What an operation's answer is lost with."""
 
     def lose() -> None:
         raise ProcessorUnknown("the answer was lost")
 
-    return world.desk(processor=Hooked(world.sandbox(), after=lose))
+    return platform.deps(processor=Hooked(platform.sandbox(), after=lose))
 
 
-def open_things(world: World, merchants: list[MerchantProfile]) -> dict[str, str]:
+def open_things(platform: Platform, merchants: list[MerchantProfile]) -> dict[str, str]:
     """Payments and refunds whose answers were lost: the id of each, and its merchant's."""
     for merchant in merchants:
         for number in range(EACH):
             if number % 3:
-                world.pay(merchant, payment_method="tok_timeout")
+                platform.pay(merchant, payment_method="tok_timeout")
             else:
-                world.operate(merchant, world.paid(merchant), "refund", desk=unheard(world))
-    unknown = [each for each in world.payments() if each.status is PaymentStatus.UNKNOWN]
-    return {each.id: each.merchant_id for each in [*unknown, *_pending(world)]}
+                platform.operate(
+                    merchant, platform.paid(merchant), "refund", deps=unheard(platform)
+                )
+    unknown = [each for each in platform.payments() if each.status is PaymentStatus.UNKNOWN]
+    return {each.id: each.merchant_id for each in [*unknown, *_pending(platform)]}
 
 
-def _pending(world: World) -> list[Transaction]:
-    return [e for e in world.rows(Transaction) if e.status is TransactionStatus.PENDING]
+def _pending(platform: Platform) -> list[Transaction]:
+    return [e for e in platform.rows(Transaction) if e.status is TransactionStatus.PENDING]
 
 
 def test_all_are_resolved_once_side_by_side_and_of_each_merchant_only_so_many(
-    world: World, merchants: list[MerchantProfile]
+    platform: Platform, merchants: list[MerchantProfile]
 ) -> None:
-    owners = open_things(world, merchants)
-    processor = Counted(world.sandbox(), owners)
-    world.clock.advance(120)
-    report = world.resolve(processor=processor, limits=LIMITS)  # type: ignore[arg-type]
+    owners = open_things(platform, merchants)
+    processor = Counted(platform.sandbox(), owners)
+    platform.clock.advance(120)
+    report = platform.resolve(processor=processor, limits=LIMITS)  # type: ignore[arg-type]
     assert (report.due, report.resolved, report.failed) == (len(owners), len(owners), 0)
     assert dict(processor.asked) == dict.fromkeys(owners, 1)
     assert set(processor.most) == {merchant.id for merchant in merchants}
     assert all(1 < most <= LIMITS.per_owner for most in processor.most.values()), processor.most
     assert not report.stopped_early
-    assert world.resolve().due == 0
-    world.must_agree()
+    assert platform.resolve().due == 0
+    platform.must_agree()
 
 
-def test_two_runs_at_once_resolve_each_once(world: World, merchants: list[MerchantProfile]) -> None:
-    owners = open_things(world, merchants)
-    processor = Counted(world.sandbox(), owners)
-    world.clock.advance(120)
+def test_two_runs_at_once_resolve_each_once(
+    platform: Platform, merchants: list[MerchantProfile]
+) -> None:
+    owners = open_things(platform, merchants)
+    processor = Counted(platform.sandbox(), owners)
+    platform.clock.advance(120)
 
     def run() -> Any:
-        return world.resolve(processor=processor, limits=LIMITS)  # type: ignore[arg-type]
+        return platform.resolve(processor=processor, limits=LIMITS)  # type: ignore[arg-type]
 
     reports = at_once(run, run)
     assert sum(report.resolved for report in reports) == len(owners), reports
     assert all(report.failed == 0 for report in reports)
     assert dict(processor.asked) == dict.fromkeys(owners, 1)
-    world.must_agree()
+    platform.must_agree()
 
 
 def test_faults_of_one_merchants_payments_do_not_keep_others_from_being_resolved(
-    world: World, merchants: list[MerchantProfile]
+    platform: Platform, merchants: list[MerchantProfile]
 ) -> None:
-    owners = open_things(world, merchants)
+    owners = open_things(platform, merchants)
     key = {"id": {"S": merchants[0].id}}
-    world.client.delete_item(TableName=world.tables["merchants"], Key=key)
-    world.clock.advance(120)
-    report = world.resolve(limits=LIMITS)
+    platform.client.delete_item(TableName=platform.tables["merchants"], Key=key)
+    platform.clock.advance(120)
+    report = platform.resolve(limits=LIMITS)
     assert (report.resolved, report.failed) == (EACH * (MERCHANTS - 1), EACH)
     assert report.due == len(owners)
 
 
 def test_more_stuck_payments_than_a_run_once_took_do_not_hide_another_merchants(
-    world: World,
+    platform: Platform,
 ) -> None:
     """Older ones, a hundred and more, whose processor says of each that it does not know."""
-    stuck, other = world.merchant(), world.merchant()
-    world.pay(stuck, payment_method="tok_timeout")
-    template = world.payment()
-    world.delete(template)
+    stuck, other = platform.merchant(), platform.merchant()
+    platform.pay(stuck, payment_method="tok_timeout")
+    template = platform.payment()
+    platform.delete(template)
     for _ in range(110):
-        identifier = new_id("pay", world.clock())
-        bucket = world.desk().open_bucket(identifier)
-        world.put(template.model_copy(update={"id": identifier, "open_bucket": bucket}))
-    world.clock.advance(1)
-    world.pay(other, payment_method="tok_timeout")
+        identifier = new_id("pay", platform.clock())
+        bucket = platform.deps().open_bucket(identifier)
+        platform.put(template.model_copy(update={"id": identifier, "open_bucket": bucket}))
+    platform.clock.advance(1)
+    platform.pay(other, payment_method="tok_timeout")
 
     class Failing(Hooked):
         def find(self, request: Any) -> Any:
@@ -161,62 +165,64 @@ def test_more_stuck_payments_than_a_run_once_took_do_not_hide_another_merchants(
                 raise ProcessorUnknown("a 500 that is kept under the key")
             return self._inner.find(request)
 
-    (wanted,) = (each for each in world.payments() if each.merchant_id == other.id)
-    world.clock.advance(60)
-    world.resolve(processor=Failing(world.sandbox()))
-    (wanted,) = (each for each in world.payments() if each.merchant_id == other.id)
+    (wanted,) = (each for each in platform.payments() if each.merchant_id == other.id)
+    platform.clock.advance(60)
+    platform.resolve(processor=Failing(platform.sandbox()))
+    (wanted,) = (each for each in platform.payments() if each.merchant_id == other.id)
     assert wanted.status is PaymentStatus.SUCCEEDED
 
 
-def test_what_becomes_due_during_a_run_is_resolved_in_it(world: World) -> None:
-    merchant, late = world.merchant(), world.merchant()
-    world.pay(merchant, payment_method="tok_timeout")
-    first = world.payment().id
+def test_what_becomes_due_during_a_run_is_resolved_in_it(platform: Platform) -> None:
+    merchant, late = platform.merchant(), platform.merchant()
+    platform.pay(merchant, payment_method="tok_timeout")
+    first = platform.payment().id
 
     class Slow(Hooked):
         def find(self, request: Any) -> Any:
             if request.reference == first:
-                world.pay(late, payment_method="tok_timeout")
+                platform.pay(late, payment_method="tok_timeout")
                 time.sleep(0.2)
             return self._inner.find(request)
 
     limits = replace(LIMITS, look_seconds=0.05)
-    report = world.resolve(processor=Slow(world.sandbox()), limits=limits)
+    report = platform.resolve(processor=Slow(platform.sandbox()), limits=limits)
     assert (report.due, report.resolved) == (2, 2)
 
 
 # -------------------------------------------------------------------- the queue
 
 
-def test_behind_very_many_of_one_merchant_what_has_just_become_due_is_seen(world: World) -> None:
-    stuck, other = world.merchant(), world.merchant()
+def test_behind_very_many_of_one_merchant_what_has_just_become_due_is_seen(
+    platform: Platform,
+) -> None:
+    stuck, other = platform.merchant(), platform.merchant()
     for _ in range(60):
-        world.pay(stuck, payment_method="tok_timeout")
-    world.clock.advance(1)
-    world.pay(other, payment_method="tok_timeout")
-    (wanted,) = (each.id for each in world.payments() if each.merchant_id == other.id)
-    queue = OpenQueue(world.store, world.timing.open_buckets, at_once=4, most=8)
-    due = queue.due(Payment, world.clock())
+        platform.pay(stuck, payment_method="tok_timeout")
+    platform.clock.advance(1)
+    platform.pay(other, payment_method="tok_timeout")
+    (wanted,) = (each.id for each in platform.payments() if each.merchant_id == other.id)
+    queue = OpenQueue(platform.store, platform.timing.open_buckets, at_once=4, most=8)
+    due = queue.due(Payment, platform.clock())
     assert wanted in due
     assert len(due) == len(set(due)) <= 16
     assert queue.owners(Payment, due)[wanted] == other.id
 
 
 def test_a_stage_may_raise_the_number_of_buckets_and_nothing_is_left_behind(
-    world: World,
+    platform: Platform,
 ) -> None:
-    merchant = world.merchant()
+    merchant = platform.merchant()
     for _ in range(6):
-        world.pay(merchant, payment_method="tok_timeout")
-    world.timing = world.timing.model_copy(update={"open_buckets": 64})
+        platform.pay(merchant, payment_method="tok_timeout")
+    platform.timing = platform.timing.model_copy(update={"open_buckets": 64})
     for _ in range(6):
-        world.pay(merchant, payment_method="tok_timeout")
-    buckets = {row.open_bucket for row in world.payments()}
+        platform.pay(merchant, payment_method="tok_timeout")
+    buckets = {row.open_bucket for row in platform.payments()}
     assert any(int((bucket or "").rpartition("#")[2]) >= 8 for bucket in buckets), buckets
-    queue = OpenQueue(world.store, 64)
-    due = queue.due(Payment, world.clock())
-    assert due == sorted(row.id for row in world.payments()), "oldest first, of all buckets"
-    report = world.resolve()
+    queue = OpenQueue(platform.store, 64)
+    due = queue.due(Payment, platform.clock())
+    assert due == sorted(row.id for row in platform.payments()), "oldest first, of all buckets"
+    report = platform.resolve()
     assert (report.due, report.resolved) == (12, 12)
 
 
@@ -226,18 +232,18 @@ def test_a_stage_may_raise_the_number_of_buckets_and_nothing_is_left_behind(
     ids=["no merchant", "no merchant's id", "no time"],
 )
 def test_a_row_that_was_put_there_by_hand_keeps_nobody_waiting(
-    world: World, more: dict[str, Any]
+    platform: Platform, more: dict[str, Any]
 ) -> None:
-    merchant = world.merchant()
-    world.pay(merchant, payment_method="tok_timeout")
+    merchant = platform.merchant()
+    platform.pay(merchant, payment_method="tok_timeout")
     stray = {
         "id": {"S": "stray"},
         "open_bucket": {"S": "open#000"},
-        "next_action_at": {"S": to_instant(world.clock())},
+        "next_action_at": {"S": to_timestamp(platform.clock())},
         **more,
     }
-    world.client.put_item(TableName=world.tables["payments"], Item=stray)
-    report = world.resolve(limits=LIMITS)
+    platform.client.put_item(TableName=platform.tables["payments"], Item=stray)
+    report = platform.resolve(limits=LIMITS)
     assert (report.due, report.resolved, report.failed) == (2, 1, 1)
 
 
@@ -248,11 +254,11 @@ OUTCOME = 3  # after the intent, and the sandbox's own memory of the charge
 
 
 def test_an_outcome_whose_index_is_throttled_is_written_while_there_is_time(
-    world: World,
+    platform: Platform,
 ) -> None:
     """A request's time ends before its lease, so nobody else has taken the payment meanwhile."""
-    merchant, seconds = world.merchant(), [29.0]
-    assert seconds[0] < world.timing.intent_lease_seconds
+    merchant, seconds = platform.merchant(), [29.0]
+    assert seconds[0] < platform.timing.intent_lease_seconds
 
     def throttled(called: str, number: int) -> Fault | None:
         outcome = called == COMMIT and number >= OUTCOME
@@ -262,20 +268,20 @@ def test_an_outcome_whose_index_is_throttled_is_written_while_there_is_time(
         seconds[0] -= slept
 
     faults = Faults(throttled)
-    store = world.store_on(
-        faults.attach(world.engine.dynamodb()), remaining_seconds=lambda: seconds[0], sleep=sleep
+    store = platform.store_on(
+        faults.attach(platform.engine.dynamodb()), remaining_seconds=lambda: seconds[0], sleep=sleep
     )
-    answer = world.pay(merchant, "k", desk=world.desk(store))
+    answer = platform.pay(merchant, "k", deps=platform.deps(store))
     assert (answer.status, answer.replayed) == (201, False)
     assert len(faults.injected) > 20, "for 27 seconds"
-    assert world.pay(merchant, "k") == answer.again()
-    world.must_agree()
+    assert platform.pay(merchant, "k") == answer.again()
+    platform.must_agree()
 
 
 def test_an_outcome_whose_index_is_throttled_to_the_end_is_finished_by_the_resolver(
-    world: World,
+    platform: Platform,
 ) -> None:
-    merchant, seconds = world.merchant(), [29.0]
+    merchant, seconds = platform.merchant(), [29.0]
 
     def throttled(called: str, number: int) -> Fault | None:
         return Fault.THROTTLED_INDEX if called == COMMIT and number >= OUTCOME else None
@@ -283,24 +289,24 @@ def test_an_outcome_whose_index_is_throttled_to_the_end_is_finished_by_the_resol
     def sleep(slept: float) -> None:
         seconds[0] -= slept
 
-    client = Faults(throttled).attach(world.engine.dynamodb())
-    store = world.store_on(client, remaining_seconds=lambda: seconds[0], sleep=sleep)
+    client = Faults(throttled).attach(platform.engine.dynamodb())
+    store = platform.store_on(client, remaining_seconds=lambda: seconds[0], sleep=sleep)
     with pytest.raises(Unavailable):
-        world.pay(merchant, "k", desk=world.desk(store))
+        platform.pay(merchant, "k", deps=platform.deps(store))
     assert seconds[0] < 2.0, "not before"
-    world.resolve_until_quiet()
-    assert world.pay(merchant, "k").status == 201
-    assert len(world.charges()) == 1
-    world.must_agree()
+    platform.resolve_until_quiet()
+    assert platform.pay(merchant, "k").status == 201
+    assert len(platform.charges()) == 1
+    platform.must_agree()
 
 
 def test_a_run_tries_a_throttled_outcome_again_until_its_lease_ends_and_then_goes_on(
-    world: World,
+    platform: Platform,
 ) -> None:
     """And not until the run's own time ends, two minutes later: others wait."""
     for _ in range(2):
-        world.pay(world.merchant(), payment_method="tok_timeout")
-    lease, seconds = 2 * world.timing.processor_timeout_seconds, [0.0]
+        platform.pay(platform.merchant(), payment_method="tok_timeout")
+    lease, seconds = 2 * platform.timing.processor_timeout_seconds, [0.0]
 
     def throttled(called: str, number: int) -> Fault | None:
         outcome = called == COMMIT and number > 1
@@ -312,14 +318,16 @@ def test_a_run_tries_a_throttled_outcome_again_until_its_lease_ends_and_then_goe
     invocation = Invocation(monotonic=lambda: seconds[0])
     context: Any = SimpleNamespace(get_remaining_time_in_millis=lambda: 120_000)
     invocation.begin(context)
-    store = world.store_on(
-        Faults(throttled).attach(world.engine.dynamodb()),
+    store = platform.store_on(
+        Faults(throttled).attach(platform.engine.dynamodb()),
         remaining_seconds=invocation.remaining_seconds,
         sleep=sleep,
     )
-    desk = world.desk(store, world.sandbox())
-    report = resolve_due(desk, store, "run", world.trouble(), ONE_BY_ONE, invocation.within)
+    deps = platform.deps(store, platform.sandbox())
+    report = resolve_due(
+        deps, store, "run", platform.operational_alerts(), ONE_BY_ONE, invocation.within
+    )
     assert (report.resolved, report.failed) == (1, 1)
     assert lease - 2 < seconds[0] < lease + 2
-    world.resolve_until_quiet()
-    world.must_agree()
+    platform.resolve_until_quiet()
+    platform.must_agree()

@@ -7,9 +7,15 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.sale_till import SalePrice, Till, price_of_sale, price_of_variant, variants
+from benchmarks.sale_till import (
+    ChargeWorkload,
+    SalePrice,
+    price_of_sale,
+    price_of_variant,
+    variants,
+)
 from runtime.domain.capacity import WRITE_UNIT_BYTES
-from tests.support.world import World
+from tests.support.world import Platform
 
 BUDGETS = {
     "sale": (2, 26),
@@ -27,8 +33,8 @@ BROWSER = (
 
 
 @pytest.fixture
-def till(world: World) -> Till:
-    return Till(world)
+def workload(platform: Platform) -> ChargeWorkload:
+    return ChargeWorkload(platform)
 
 
 def assert_within(price: SalePrice, most_trips: int, most_units: int) -> None:
@@ -39,8 +45,8 @@ def assert_within(price: SalePrice, most_trips: int, most_units: int) -> None:
     assert max(sizes) <= WRITE_UNIT_BYTES, "a byte more, and that row costs double"
 
 
-def test_every_kind_of_sale_stays_within_its_budget(till: Till) -> None:
-    prices = {each.name: price_of_variant(each) for each in variants(till)}
+def test_every_kind_of_sale_stays_within_its_budget(workload: ChargeWorkload) -> None:
+    prices = {each.name: price_of_variant(each) for each in variants(workload)}
     for name, (most_trips, most_units) in BUDGETS.items():
         assert_within(prices[name], most_trips, most_units)
     for name in ("sale", "sale to a customer", "sale by a stored method"):
@@ -50,8 +56,8 @@ def test_every_kind_of_sale_stays_within_its_budget(till: Till) -> None:
     assert prices["sale by a stored method"].ours.read_units == 1
 
 
-def test_each_exact_limit_adds_one_counter_and_no_round_trip(till: Till) -> None:
-    kinds = {each.name: each for each in variants(till)}
+def test_each_exact_limit_adds_one_counter_and_no_round_trip(workload: ChargeWorkload) -> None:
+    kinds = {each.name: each for each in variants(workload)}
     plain, limited = (
         price_of_variant(kinds[name]).ours for name in ("sale", "sale under two limits")
     )
@@ -62,14 +68,14 @@ def test_each_exact_limit_adds_one_counter_and_no_round_trip(till: Till) -> None
 @pytest.mark.parametrize(
     ("most_units", "sell"),
     [
-        (26, lambda till: till.sell()),
-        (30, lambda till: till.sell(customer_id=till.customer_id)),
+        (26, lambda workload: workload.sell()),
+        (30, lambda workload: workload.sell(customer_id=workload.customer_id)),
     ],
     ids=["plain", "customer"],
 )
 def test_a_browsers_name_and_a_long_subject_leave_the_budget_as_it_is(
-    till: Till, most_units: int, sell: Callable[[Till], object]
+    workload: ChargeWorkload, most_units: int, sell: Callable[[ChargeWorkload], object]
 ) -> None:
     subject = "5f0c1c1e-7a43-4d2c-9a52-0f6f5a1b7f3e"
-    till.caller = replace(till.caller, user_agent=BROWSER, subject=subject)
-    assert_within(price_of_sale(lambda: sell(till), till), 2, most_units)
+    workload.caller = replace(workload.caller, user_agent=BROWSER, subject=subject)
+    assert_within(price_of_sale(lambda: sell(workload), workload), 2, most_units)

@@ -19,7 +19,7 @@ from runtime.repositories.sandbox_charges import (
     Effect,
     SandboxChargeRepository,
 )
-from tests.support.world import World, at_once
+from tests.support.world import Platform, at_once
 
 
 def fresh() -> str:
@@ -81,7 +81,7 @@ CASES: list[tuple[Amounts, Effect, int, Amounts | None]] = [
 """State, capturable and refundable; what is asked; the same three afterwards, None: refused."""
 
 
-def test_a_charge_allows_what_is_left_of_it_and_nothing_more(either_world: World) -> None:
+def test_a_charge_allows_what_is_left_of_it_and_nothing_more(either_world: Platform) -> None:
     memory = SandboxChargeRepository(either_world.store)
     for number, (before, effect, amount, after) in enumerate(CASES):
         name = f"pay_{number}"
@@ -99,14 +99,14 @@ def test_a_charge_allows_what_is_left_of_it_and_nothing_more(either_world: World
             assert memory.recall(name) == charge
 
 
-def test_a_charge_whose_refunds_fail_allows_none(either_world: World) -> None:
+def test_a_charge_whose_refunds_fail_allows_none(either_world: Platform) -> None:
     memory = SandboxChargeRepository(either_world.store)
     memory.remember(a_charge(*TAKEN, refunds_fail=True), token=fresh())
     assert memory.operate(an_operation("txn_1", 1), "refund", token=fresh()) is None
     assert memory.operate(an_operation("txn_2", 1), "refund", token=fresh()) is None
 
 
-def test_a_charge_that_was_never_made_allows_nothing(either_world: World) -> None:
+def test_a_charge_that_was_never_made_allows_nothing(either_world: Platform) -> None:
     memory = SandboxChargeRepository(either_world.store)
     effects: tuple[Effect, ...] = ("capture", "final_capture", "refund", "void")
     for effect in effects:
@@ -114,7 +114,7 @@ def test_a_charge_that_was_never_made_allows_nothing(either_world: World) -> Non
     assert either_world.rows(SandboxCharge) == []
 
 
-def test_many_operations_at_once_never_pass_the_sandboxs_ceiling(either_world: World) -> None:
+def test_many_operations_at_once_never_pass_the_sandboxs_ceiling(either_world: Platform) -> None:
     memory = SandboxChargeRepository(either_world.store)
     memory.remember(a_charge(*TAKEN), token=fresh())
     wanted = [an_operation(f"txn_{n % 12}", 10) for n in range(36)]
@@ -127,7 +127,7 @@ def test_many_operations_at_once_never_pass_the_sandboxs_ceiling(either_world: W
     assert charge.refundable == 0
 
 
-def test_a_list_grows_by_one_member_until_it_is_long_enough(either_world: World) -> None:
+def test_a_list_grows_by_one_member_until_it_is_long_enough(either_world: Platform) -> None:
     either_world.paid(either_world.merchant())
     payment = either_world.payment()
     key = {"id": payment.id}

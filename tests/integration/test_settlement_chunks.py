@@ -26,15 +26,15 @@ from runtime.models.settlement_file import (
 from runtime.repositories.settlement_chunks import SettlementChunkRepository, stepped_chunk
 from runtime.repositories.settlement_writes import SettlementWrites
 from tests.support.outside import new_id
-from tests.support.world import World
+from tests.support.world import Platform
 
 AT = "2026-03-14T09:00:00.000Z"
 CONTEXT = ChangeContext(changed_by="reconcile", request_id="message", cause="chk_1")
 STAMP = {"created_at": AT, "updated_at": AT, **CONTEXT.stamp()}
 
 
-def fresh(world: World) -> str:
-    return new_id("tst", world.clock())
+def fresh(platform: Platform) -> str:
+    return new_id("tst", platform.clock())
 
 
 def a_file(status: FileStatus = FileStatus.RECEIVED) -> SettlementFile:
@@ -84,36 +84,36 @@ def writes(*lines: tuple[SettlementLine, SettlementLine]) -> SettlementWrites:
     return SettlementWrites(lines=lines)
 
 
-def test_a_file_is_put_once_and_advances_by_version(either_world: World) -> None:
-    world = either_world
-    rows = SettlementChunkRepository(world.store)
+def test_a_file_is_put_once_and_advances_by_version(either_world: Platform) -> None:
+    platform = either_world
+    rows = SettlementChunkRepository(platform.store)
     first = a_file()
     assert rows.put_new_file(first) == first
     assert rows.put_new_file(first.model_copy(update={"name": "y.csv"})) == first
     second = first.model_copy(update={"version": 2, "status": FileStatus.PROCESSING})
-    rows.advance(first, second, token=fresh(world))
+    rows.advance(first, second, token=fresh(platform))
     with pytest.raises(StaleWrite, match="taken further"):
-        rows.advance(first, second, token=fresh(world))
+        rows.advance(first, second, token=fresh(platform))
     assert rows.file("fil_1") == second
     assert rows.file("fil_2") is None
 
 
-def test_chunks_are_replaced_only_while_their_file_is_as_it_was_planned(world: World) -> None:
-    rows = SettlementChunkRepository(world.store)
+def test_chunks_are_replaced_only_while_their_file_is_as_it_was_planned(platform: Platform) -> None:
+    rows = SettlementChunkRepository(platform.store)
     file = rows.put_new_file(a_file())
-    rows.put_chunks(file, [a_chunk(0), a_chunk(1)], token=fresh(world))
-    rows.put_chunks(file, [a_chunk(0, end=11), a_chunk(1)], token=fresh(world))
+    rows.put_chunks(file, [a_chunk(0), a_chunk(1)], token=fresh(platform))
+    rows.put_chunks(file, [a_chunk(0, end=11), a_chunk(1)], token=fresh(platform))
     assert [chunk.end for chunk in rows.chunks(file)] == [11, 10]
     working = file.model_copy(update={"version": 2, "status": FileStatus.PROCESSING})
-    rows.advance(file, working, token=fresh(world))
+    rows.advance(file, working, token=fresh(platform))
     with pytest.raises(StaleWrite):
-        rows.put_chunks(file, [a_chunk(0)], token=fresh(world))
+        rows.put_chunks(file, [a_chunk(0)], token=fresh(platform))
     assert rows.chunk("fil_1", 0) == a_chunk(0, end=11)
     assert rows.chunk("fil_1", 7) is None
 
 
-def test_a_chunk_that_is_done_is_counted_by_its_file_once(world: World) -> None:
-    rows = SettlementChunkRepository(world.store)
+def test_a_chunk_that_is_done_is_counted_by_its_file_once(platform: Platform) -> None:
+    rows = SettlementChunkRepository(platform.store)
     rows.put_new_file(a_file(FileStatus.PROCESSING))
     total = TypeTotal(amount=5, net=5, count=1)
     delta = SettlementDelta(
@@ -123,28 +123,30 @@ def test_a_chunk_that_is_done_is_counted_by_its_file_once(world: World) -> None:
         buckets=(0,),
     )
     chunk = a_chunk(deltas={"set_1": delta})
-    world.put(chunk)
+    platform.put(chunk)
     done = stepped_chunk(chunk, AT, "chk_1")
-    rows.finish(chunk, done, CONTEXT, fresh(world))
+    rows.finish(chunk, done, CONTEXT, fresh(platform))
     with pytest.raises(StaleWrite):
-        rows.finish(chunk, done, CONTEXT, fresh(world))
+        rows.finish(chunk, done, CONTEXT, fresh(platform))
     assert rows.chunk("fil_1", 0) == done
     file = rows.file("fil_1")
     assert file is not None
     assert (file.chunks_done, file.version, file.cause) == (1, 2, "chk_1")
 
 
-def test_a_chunk_of_a_file_that_is_not_at_work_is_not_finished(world: World) -> None:
-    rows = SettlementChunkRepository(world.store)
+def test_a_chunk_of_a_file_that_is_not_at_work_is_not_finished(platform: Platform) -> None:
+    rows = SettlementChunkRepository(platform.store)
     rows.put_new_file(a_file(FileStatus.COMPLETED))
-    world.put(a_chunk())
+    platform.put(a_chunk())
     with pytest.raises(StaleWrite):
-        rows.finish(a_chunk(), stepped_chunk(a_chunk(), AT, "chk_1"), CONTEXT, fresh(world))
+        rows.finish(a_chunk(), stepped_chunk(a_chunk(), AT, "chk_1"), CONTEXT, fresh(platform))
     assert rows.chunk("fil_1", 0) == a_chunk()
 
 
-def test_a_settlement_and_its_payout_line_are_closed_together_or_not_at_all(world: World) -> None:
-    rows = SettlementChunkRepository(world.store)
+def test_a_settlement_and_its_payout_line_are_closed_together_or_not_at_all(
+    platform: Platform,
+) -> None:
+    rows = SettlementChunkRepository(platform.store)
     before = a_settlement()
     rows.put_new_settlement(before)
     rows.put_new_settlement(before.model_copy(update={"source": "other"}))
@@ -156,7 +158,7 @@ def test_a_settlement_and_its_payout_line_are_closed_together_or_not_at_all(worl
         status=LineStatus.MATCHED,
         **STAMP,
     )
-    world.put(line)
+    platform.put(line)
     assert rows.settlement("set_1") == before
     assert rows.settlement("set_2") is None
     assert rows.lines("set_1", [7]) == [line]
@@ -165,10 +167,10 @@ def test_a_settlement_and_its_payout_line_are_closed_together_or_not_at_all(worl
     changed = line.model_copy(update={"version": 2, "status": LineStatus.AMOUNT_MISMATCH})
     stale = line.model_copy(update={"version": 5})
     with pytest.raises(StaleWrite):
-        rows.close(before, after, writes((stale, changed)), token=fresh(world))
+        rows.close(before, after, writes((stale, changed)), token=fresh(platform))
     assert rows.settlement("set_1") == before
-    rows.close(before, after, writes((line, changed)), token=fresh(world))
+    rows.close(before, after, writes((line, changed)), token=fresh(platform))
     assert rows.settlement("set_1") == after
     assert rows.lines("set_1", [7]) == [changed]
     with pytest.raises(StaleWrite):
-        rows.close(before, after, writes(), token=fresh(world))
+        rows.close(before, after, writes(), token=fresh(platform))

@@ -21,7 +21,7 @@ from runtime.models.settlement_file import SettlementFile
 from runtime.models.transfer import Transfer
 from tests.corpus.__main__ import FOLDER
 from tests.support.corpus_books import put_books
-from tests.support.world import World
+from tests.support.world import Platform
 
 ACCOUNTS = ("receivable", "clearing", "fees", "written_off")
 
@@ -40,7 +40,7 @@ class Case:
         return books
 
 
-def cases(world: World) -> list[Case]:
+def cases(platform: Platform) -> list[Case]:
     """All cases, with their books in the world."""
     truths = {path: json.loads(path.read_text()) for path in FOLDER.glob("*.truth.json")}
     by_first: dict[str, list[tuple[Path, dict[str, Any]]]] = {}
@@ -50,27 +50,27 @@ def cases(world: World) -> list[Case]:
         by_first.setdefault((*truth["after"], file.name)[0], []).append((file, truth))
     found = []
     for files in by_first.values():
-        world.clock.advance(1)
-        made = Case(world.merchant(), files)
-        put_books(world, made.shop, made.books)
+        platform.clock.advance(1)
+        made = Case(platform.merchant(), files)
+        put_books(platform, made.shop, made.books)
         found.append(made)
     return found
 
 
-def test_every_planted_error_is_found_and_nothing_else_is_an_exception(world: World) -> None:
-    everything = cases(world)
+def test_every_planted_error_is_found_and_nothing_else_is_an_exception(platform: Platform) -> None:
+    everything = cases(platform)
     wrong: list[str] = []
     errors = 0
     for position in range(max(len(case.files) for case in everything)):
         wave = [case for case in everything if len(case.files) > position]
         for case in wave:
             path, truth = case.files[position]
-            world.clock.advance(1)
+            platform.clock.advance(1)
             key = f"reconciliation/{case.shop.id}/{truth['uploaded_as']}"
-            world.s3.objects[key] = path.read_bytes()
-            world.reconcile(key)
+            platform.s3.objects[key] = path.read_bytes()
+            platform.reconcile(key)
             errors += truth["errors"]
-        rows = rows_by_merchant(world)
+        rows = rows_by_merchant(platform)
         for case in wave:
             path, truth = case.files[position]
             found = differing(case, truth, rows[case.shop.id])
@@ -83,11 +83,11 @@ Rows = dict[type[Any], list[Any]]
 MODELS = (SettlementFile, SettlementIdentity, SettlementLine, Settlement, Transfer)
 
 
-def rows_by_merchant(world: World) -> dict[str, Rows]:
+def rows_by_merchant(platform: Platform) -> dict[str, Rows]:
     """Every row of what files change, by merchant."""
     found: dict[str, Rows] = defaultdict(lambda: {model: [] for model in MODELS})
     for model in MODELS:
-        for row in world.rows(model):
+        for row in platform.rows(model):
             found[row.merchant_id][model].append(row)
     return found
 

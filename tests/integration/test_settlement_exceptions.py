@@ -19,7 +19,7 @@ from runtime.services.pages import Cursors
 from runtime.services.reconciliation import exceptions
 from runtime.services.reconciliation.exceptions import ExceptionReads, list_exceptions
 from tests.support.exceptions import line_of, put_lines, settlement_of
-from tests.support.world import CURSOR_KEY, World, pages
+from tests.support.world import CURSOR_KEY, Platform, pages
 
 DAY = timedelta(days=1).total_seconds()
 IGNORED = Resolution(
@@ -27,28 +27,28 @@ IGNORED = Resolution(
 )
 
 
-def reads(world: World) -> ExceptionReads:
+def reads(platform: Platform) -> ExceptionReads:
     return ExceptionReads(
-        SettlementLineRepository(world.store),
-        SettlementRepository(world.store),
-        UnsettledRepository(world.store),
-        world.profiles(),
+        SettlementLineRepository(platform.store),
+        SettlementRepository(platform.store),
+        UnsettledRepository(platform.store),
+        platform.profiles(),
         Cursors(lambda: CURSOR_KEY),
     )
 
 
-def listed(world: World, merchant: MerchantProfile, **query: Any) -> ExceptionList:
-    return list_exceptions(ExceptionQuery(**query), world.call(merchant), reads(world))
+def listed(platform: Platform, merchant: MerchantProfile, **query: Any) -> ExceptionList:
+    return list_exceptions(ExceptionQuery(**query), platform.call(merchant), reads(platform))
 
 
 def every(
-    world: World, merchant: MerchantProfile, limit: int = 100, **query: Any
+    platform: Platform, merchant: MerchantProfile, limit: int = 100, **query: Any
 ) -> list[ExceptionAnswer]:
     """All pages; each but the last is full."""
     found: list[ExceptionAnswer] = []
     cursor = None
     while True:
-        page = listed(world, merchant, limit=limit, cursor=cursor, **query)
+        page = listed(platform, merchant, limit=limit, cursor=cursor, **query)
         found += page.data
         cursor = page.next_cursor
         if cursor is None:
@@ -60,116 +60,118 @@ def names(rows: list[ExceptionAnswer]) -> list[tuple[str | None, int | None]]:
     return [(row.settlement_id, row.line) for row in rows]
 
 
-def day(world: World, ago: int) -> str:
-    return (world.clock().date() - timedelta(days=ago)).isoformat()
+def day(platform: Platform, ago: int) -> str:
+    return (platform.clock().date() - timedelta(days=ago)).isoformat()
 
 
-def test_open_exceptions_of_all_settlements_are_listed_newest_day_first(world: World) -> None:
-    merchant = world.merchant(index_buckets=3)
+def test_open_exceptions_of_all_settlements_are_listed_newest_day_first(platform: Platform) -> None:
+    merchant = platform.merchant(index_buckets=3)
     statuses = (LineStatus.UNEXPECTED, LineStatus.AMOUNT_MISMATCH, LineStatus.INVALID)
     wanted = []
     for ago in (0, 3, 10):
-        settlement = settlement_of(merchant, f"of{ago}", day(world, ago))
+        settlement = settlement_of(merchant, f"of{ago}", day(platform, ago))
         lines = [
             line_of(merchant, settlement, number, status)
             for number, status in enumerate([*statuses, LineStatus.MATCHED] * 2, start=2)
         ]
         resolved = line_of(merchant, settlement, 99, statuses[0], resolution=IGNORED)
-        put_lines(world, settlement, *lines, resolved)
+        put_lines(platform, settlement, *lines, resolved)
         wanted += [
             (line.settlement_id, line.line, line.status, ago)
             for line in reversed(lines)
             if line.status is not LineStatus.MATCHED
         ]
     for limit in (1, 4, 100):
-        found = every(world, merchant, limit=limit)
+        found = every(platform, merchant, limit=limit)
         assert [(r.settlement_id, r.line, r.status, r.age_days) for r in found] == wanted
     for status in statuses:
         of_it = [each[:2] for each in wanted if each[2] is status]
-        assert names(every(world, merchant, limit=2, status=status)) == of_it
+        assert names(every(platform, merchant, limit=2, status=status)) == of_it
     for age in (1, 3, 4, 10, 11):
         old = [each for each in wanted if each[3] >= age]
-        assert names(every(world, merchant, min_age_days=age)) == [each[:2] for each in old]
+        assert names(every(platform, merchant, min_age_days=age)) == [each[:2] for each in old]
         one = [each[:2] for each in old if each[2] is statuses[0]]
-        assert names(every(world, merchant, min_age_days=age, status=statuses[0])) == one
-    of_one = every(world, merchant, settlement_id="set_of3", limit=2)
+        assert names(every(platform, merchant, min_age_days=age, status=statuses[0])) == one
+    of_one = every(platform, merchant, settlement_id="set_of3", limit=2)
     assert names(of_one) == [each[:2] for each in wanted if each[0] == "set_of3"]
-    assert every(world, merchant, settlement_id="set_of3", min_age_days=4) == []
-    assert every(world, merchant, type="refund") == []
-    assert len(every(world, merchant, type="capture", limit=5)) == len(wanted)
+    assert every(platform, merchant, settlement_id="set_of3", min_age_days=4) == []
+    assert every(platform, merchant, type="refund") == []
+    assert len(every(platform, merchant, type="capture", limit=5)) == len(wanted)
 
 
-def test_a_merchant_sees_its_own_exceptions_and_an_operator_names_whose(world: World) -> None:
-    mine, other = world.merchant(), world.merchant()
-    settlement = settlement_of(mine, "mine", day(world, 0))
-    put_lines(world, settlement, line_of(mine, settlement, 2, LineStatus.INVALID))
-    assert every(world, other) == []
+def test_a_merchant_sees_its_own_exceptions_and_an_operator_names_whose(platform: Platform) -> None:
+    mine, other = platform.merchant(), platform.merchant()
+    settlement = settlement_of(mine, "mine", day(platform, 0))
+    put_lines(platform, settlement, line_of(mine, settlement, 2, LineStatus.INVALID))
+    assert every(platform, other) == []
     with pytest.raises(NotFound):
-        every(world, other, settlement_id="set_mine")
-    query, call = ExceptionQuery(), world.call(None, operator=True, acting_for=mine.id)
-    (shown,) = list_exceptions(query, call, reads(world)).data
+        every(platform, other, settlement_id="set_mine")
+    query, call = ExceptionQuery(), platform.call(None, operator=True, acting_for=mine.id)
+    (shown,) = list_exceptions(query, call, reads(platform)).data
     assert "write_off" in shown.actions  # which is for operators alone
-    assert listed(world, mine).data[0].actions == ("accept", "link", "ignore")
+    assert listed(platform, mine).data[0].actions == ("accept", "link", "ignore")
     with pytest.raises(InvalidValue):
-        list_exceptions(query, world.call(None, operator=True), reads(world))
-    nobody = world.call(None, operator=True, acting_for="mer_nobody")
+        list_exceptions(query, platform.call(None, operator=True), reads(platform))
+    nobody = platform.call(None, operator=True, acting_for="mer_nobody")
     with pytest.raises(NotFound):
-        list_exceptions(query, nobody, reads(world))
+        list_exceptions(query, nobody, reads(platform))
     with pytest.raises(Forbidden):
-        list_exceptions(query, world.call(mine, acting_for=other.id), reads(world))
+        list_exceptions(query, platform.call(mine, acting_for=other.id), reads(platform))
 
 
-def test_a_cursor_is_bound_to_the_merchant_and_the_filters(world: World) -> None:
-    mine, other = world.merchant(), world.merchant()
-    settlement = settlement_of(mine, "mine", day(world, 0))
+def test_a_cursor_is_bound_to_the_merchant_and_the_filters(platform: Platform) -> None:
+    mine, other = platform.merchant(), platform.merchant()
+    settlement = settlement_of(mine, "mine", day(platform, 0))
     lines = [line_of(mine, settlement, number, LineStatus.INVALID) for number in (2, 3)]
-    put_lines(world, settlement, *lines)
-    cursor = listed(world, mine, limit=1).next_cursor
-    assert names(list(listed(world, mine, cursor=cursor).data)) == [("set_mine", 2)]
+    put_lines(platform, settlement, *lines)
+    cursor = listed(platform, mine, limit=1).next_cursor
+    assert names(list(listed(platform, mine, cursor=cursor).data)) == [("set_mine", 2)]
     for merchant, query in (
         (other, {}),
         (mine, {"min_age_days": 1}),
         (mine, {"status": "invalid"}),
     ):
         with pytest.raises(BadCursor):
-            listed(world, merchant, cursor=cursor, **query)
+            listed(platform, merchant, cursor=cursor, **query)
 
 
-def test_a_line_that_was_resolved_after_the_index_was_read_is_left_out(world: World) -> None:
-    merchant = world.merchant()
-    settlement = settlement_of(merchant, "one", day(world, 0))
+def test_a_line_that_was_resolved_after_the_index_was_read_is_left_out(platform: Platform) -> None:
+    merchant = platform.merchant()
+    settlement = settlement_of(merchant, "one", day(platform, 0))
     lines = [line_of(merchant, settlement, number, LineStatus.INVALID) for number in (2, 3, 4)]
-    put_lines(world, settlement, *lines)
-    stale = SettlementLineRepository(world.store)
+    put_lines(platform, settlement, *lines)
+    stale = SettlementLineRepository(platform.store)
 
     class Lagging(SettlementLineRepository):
         def get_many(self, entries: Any, scope: Any) -> Any:
-            world.put(lines[1].model_copy(update={"exception_key": None, "exception_bucket": None}))
+            platform.put(
+                lines[1].model_copy(update={"exception_key": None, "exception_bucket": None})
+            )
             return stale.get_many(entries, scope)
 
     late = exceptions.ExceptionReads(
-        Lagging(world.store),
-        SettlementRepository(world.store),
-        UnsettledRepository(world.store),
-        world.profiles(),
+        Lagging(platform.store),
+        SettlementRepository(platform.store),
+        UnsettledRepository(platform.store),
+        platform.profiles(),
         Cursors(lambda: CURSOR_KEY),
     )
-    page = list_exceptions(ExceptionQuery(limit=2), world.call(merchant), late)
+    page = list_exceptions(ExceptionQuery(limit=2), platform.call(merchant), late)
     assert names(list(page.data)) == [("set_one", 4), ("set_one", 2)]
 
 
 def test_what_is_within_its_deadline_is_expected_and_no_row_is_written(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     terms = ReconciliationTerms(sla_days=3)
-    merchant = world.merchant(index_buckets=2, reconciliation=terms)
+    merchant = platform.merchant(index_buckets=2, reconciliation=terms)
     made = []
     for _ in range(5):
-        payment_id = world.paid(merchant)
-        made.append((payment_id, world.clock().date().isoformat()))
-        world.clock.advance(DAY)
-    world.operate(merchant, made[-1][0], "refund", amount=300)
-    found = every(world, merchant, limit=1, status="expected")
+        payment_id = platform.paid(merchant)
+        made.append((payment_id, platform.clock().date().isoformat()))
+        platform.clock.advance(DAY)
+    platform.operate(merchant, made[-1][0], "refund", amount=300)
+    found = every(platform, merchant, limit=1, status="expected")
     assert [row.type for row in found] == [LineType.REFUND, LineType.CAPTURE, LineType.CAPTURE]
     captures = found[1:]
     assert [(row.payment_id, row.processed_date) for row in captures] == made[:2:-1]
@@ -179,23 +181,23 @@ def test_what_is_within_its_deadline_is_expected_and_no_row_is_written(
         (1000, 59, 941),
     ]
     assert {row.settlement_id for row in found} == {None}
-    assert [r.age_days for r in every(world, merchant, status="expected", min_age_days=2)] == [2]
-    assert len(every(world, merchant, status="expected", type="refund")) == 1
+    assert [r.age_days for r in every(platform, merchant, status="expected", min_age_days=2)] == [2]
+    assert len(every(platform, merchant, status="expected", type="refund")) == 1
     monkeypatch.setattr(exceptions, "MOST_BUCKETS_READ", 2)
-    cut = pages(lambda c: listed(world, merchant, status="expected", cursor=c, limit=100))
+    cut = pages(lambda c: listed(platform, merchant, status="expected", cursor=c, limit=100))
     assert [row.transaction_id for page in cut for row in page.data] == [
         row.transaction_id for row in found
     ]
 
 
-def test_an_unexpected_line_suggests_what_has_its_amount_and_day(world: World) -> None:
-    merchant = world.merchant()
-    settlement = settlement_of(merchant, "one", day(world, 0))
-    before = [world.paid(merchant, amount=777), world.paid(merchant, amount=500)]
-    world.clock.advance(DAY)
-    today = world.clock().date().isoformat()
-    twice = [world.paid(merchant, amount=500) for _ in range(2)]
-    refund = world.operate(merchant, twice[0], "refund", amount=100)
+def test_an_unexpected_line_suggests_what_has_its_amount_and_day(platform: Platform) -> None:
+    merchant = platform.merchant()
+    settlement = settlement_of(merchant, "one", day(platform, 0))
+    before = [platform.paid(merchant, amount=777), platform.paid(merchant, amount=500)]
+    platform.clock.advance(DAY)
+    today = platform.clock().date().isoformat()
+    twice = [platform.paid(merchant, amount=500) for _ in range(2)]
+    refund = platform.operate(merchant, twice[0], "refund", amount=100)
     assert refund.status == 200
     shapes: tuple[dict[str, Any], ...] = (
         {"amount": 777},
@@ -211,9 +213,9 @@ def test_an_unexpected_line_suggests_what_has_its_amount_and_day(world: World) -
         for n, shape in enumerate(shapes, start=2)
     ]
     other = line_of(merchant, settlement, 99, LineStatus.DUPLICATE, amount=777)
-    put_lines(world, settlement, *lines, other)
-    found = {row.line: row.suggestion for row in every(world, merchant)}
-    payment_of = {row.id: row.payment_id for row in world.rows(Transaction)}
+    put_lines(platform, settlement, *lines, other)
+    found = {row.line: row.suggestion for row in every(platform, merchant)}
+    payment_of = {row.id: row.payment_id for row in platform.rows(Transaction)}
     by_amount = found[2]
     assert by_amount is not None
     assert by_amount.payment_id == before[0] == payment_of[by_amount.transaction_id]

@@ -9,7 +9,7 @@ import pytest
 
 from runtime.contract.settlement_files import SettlementFileQuery
 from runtime.contract.settlements import SettlementQuery
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.models.settlement import Settlement, SettlementStatus
 from runtime.models.settlement_file import FileStatus, SettlementFile, merchant_status
 from runtime.repositories.refusals import TransactionRefused
@@ -21,24 +21,24 @@ from runtime.services.reconciliation.file_routes import (
 )
 from runtime.services.settlement_queries import list_settlements
 from tests.support.outside import new_id
-from tests.support.world import World, pages
+from tests.support.world import Platform, pages
 
 
-def stamp(world: World, merchant_id: str) -> dict[str, Any]:
-    now = to_instant(world.clock())
+def stamp(platform: Platform, merchant_id: str) -> dict[str, Any]:
+    now = to_timestamp(platform.clock())
     who = {"changed_by": "tests", "request_id": "r", "cause": "c"}
     return {"merchant_id": merchant_id, "created_at": now, "updated_at": now, **who}
 
 
-def file_of(world: World, merchant_id: str, status: FileStatus) -> SettlementFile:
-    file_id = new_id("fil", world.clock())
+def file_of(platform: Platform, merchant_id: str, status: FileStatus) -> SettlementFile:
+    file_id = new_id("fil", platform.clock())
     return SettlementFile(
         id=file_id,
         merchant_status=merchant_status(merchant_id, status),
         name="a.csv",
         key=f"reconciliation/{merchant_id}/{file_id}/a.csv",
         status=status,
-        **stamp(world, merchant_id),
+        **stamp(platform, merchant_id),
     )
 
 
@@ -46,19 +46,19 @@ def ids_of(read: Callable[[str | None], Any]) -> list[str]:
     return [row.id for page in pages(read) for row in page.data]
 
 
-def test_files_are_paged_newest_first_by_owner_and_by_status(world: World) -> None:
-    repository = SettlementFileRepository(world.store)
-    shop, other = world.merchant(), world.merchant()
+def test_files_are_paged_newest_first_by_owner_and_by_status(platform: Platform) -> None:
+    repository = SettlementFileRepository(platform.store)
+    shop, other = platform.merchant(), platform.merchant()
     made: list[SettlementFile] = []
     for owner in (shop.id, other.id, "platform"):
         for status in (FileStatus.RECEIVED, FileStatus.REJECTED, FileStatus.RECEIVED):
-            file = file_of(world, owner, status)
-            repository.create(file, None, token=file.id, now=world.clock())
+            file = file_of(platform, owner, status)
+            repository.create(file, None, token=file.id, now=platform.clock())
             made.append(file)
     with pytest.raises(TransactionRefused):
-        repository.create(made[0], None, token="again", now=world.clock())
+        repository.create(made[0], None, token="again", now=platform.clock())
     reads = SettlementFileReads(repository, Cursors(lambda: bytes(32)))
-    call = world.call(shop)
+    call = platform.call(shop)
     for status in (None, FileStatus.RECEIVED, FileStatus.REJECTED, FileStatus.COMPLETED):
         wanted = [
             file.id
@@ -74,8 +74,8 @@ def test_files_are_paged_newest_first_by_owner_and_by_status(world: World) -> No
             assert listed == wanted
 
 
-def test_settlements_are_paged_by_day_and_by_status(world: World) -> None:
-    shop = world.merchant()
+def test_settlements_are_paged_by_day_and_by_status(platform: Platform) -> None:
+    shop = platform.merchant()
     made = []
     for number, day in enumerate(("2026-03-13", "2026-03-14", "2026-03-14", "2026-03-16")):
         status = SettlementStatus.COMPLETED if number % 2 else SettlementStatus.PROCESSING
@@ -85,12 +85,12 @@ def test_settlements_are_paged_by_day_and_by_status(world: World) -> None:
             status=status,
             source="a.csv",
             sha256="",
-            **stamp(world, shop.id),
+            **stamp(platform, shop.id),
         )
-        item = world.store.codec.to_item(settlement)
-        world.client.put_item(TableName=world.tables["settlements"], Item=item)
+        item = platform.store.codec.to_item(settlement)
+        platform.client.put_item(TableName=platform.tables["settlements"], Item=item)
         made.append(settlement)
-    archive, call = world.settlement_archive(), world.call(shop)
+    archive, call = platform.settlement_reads(), platform.call(shop)
     for query in (
         {},
         {"start_date": "2026-03-14"},

@@ -36,17 +36,17 @@ from tests.support.decisions import Decisions
 from tests.support.faults import Fault, Faults, ProcessKilled, at_commit
 from tests.support.proved_shop import Shop
 from tests.support.settlement_batches import line_of, read_line
-from tests.support.world import World, at_once
+from tests.support.world import Platform, at_once
 
 
 @pytest.fixture
-def shop(world: World) -> Shop:
-    return Shop(world)
+def shop(platform: Platform) -> Shop:
+    return Shop(platform)
 
 
 @pytest.fixture
 def decisions(shop: Shop) -> Decisions:
-    return Decisions(shop.world, shop.merchant)
+    return Decisions(shop.platform, shop.merchant)
 
 
 def unknown(number: int, **changes: Any) -> Any:
@@ -60,9 +60,9 @@ def difference(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
     return {name: amount for name, amount in moved.items() if amount}
 
 
-def store_with(world: World, commit: int, fault: Fault) -> Store:
+def store_with(platform: Platform, commit: int, fault: Fault) -> Store:
     """A store on which something goes wrong at one commit."""
-    return world.store_on(Faults(at_commit(commit, fault)).attach(world.engine.dynamodb()))
+    return platform.store_on(Faults(at_commit(commit, fault)).attach(platform.engine.dynamodb()))
 
 
 CAPTURES = 5
@@ -159,7 +159,7 @@ def test_every_decision_books_to_the_unit_and_is_undone_to_the_unit(
     for number, line in now.items():
         assert line.exception_key == lines[number].exception_key
         assert line.transaction_id == lines[number].transaction_id
-    rows = shop.world.rows(Transaction)
+    rows = shop.platform.rows(Transaction)
     assert [row.status for row in rows].count(TransactionStatus.SETTLED) == 1
     shop.pass_the_cut()
     assert shop.prove() == {}
@@ -187,11 +187,13 @@ def test_a_settlement_whose_exceptions_are_all_resolved_is_completed_and_the_boo
         "note": "as agreed",
     }
     decisions.must_count()
-    settled = {r.id for r in shop.world.rows(Transaction) if r.status is TransactionStatus.SETTLED}
+    settled = {
+        r.id for r in shop.platform.rows(Transaction) if r.status is TransactionStatus.SETTLED
+    }
     assert len(settled) == CAPTURES  # all captures but one, and the refund
     shop.pass_the_cut()
     assert shop.prove() == {}
-    for transfer in shop.world.rows(Transfer):
+    for transfer in shop.platform.rows(Transfer):
         if transfer.settlement_id is not None:
             assert len(transfer.settlement_lines) == 1 or 2 in transfer.settlement_lines
     decisions.resolve(lines[12], "undo")
@@ -203,18 +205,18 @@ def test_a_settlement_whose_exceptions_are_all_resolved_is_completed_and_the_boo
 def test_what_is_missing_is_accepted_or_written_off_and_missing_again_when_undone(
     shop: Shop, decisions: Decisions
 ) -> None:
-    world = shop.world
+    platform = shop.platform
     payment_id = shop.paid(amount=1000)
     shop.operate(payment_id, "refund", amount=400)
-    world.clock.advance(8 * 86_400)
-    sweeping = _sweeping(world)
+    platform.clock.advance(8 * 86_400)
+    sweeping = _sweeping(platform)
     assert sweep_missing(sweeping, "sweep").missing == 2
     before = decisions.balances()
     moves = {
         LineType.CAPTURE: (CAPTURE, with_written_off(CAPTURE, -941)),
         LineType.REFUND: (REFUND, with_written_off(REFUND, 400)),
     }
-    for line in world.rows(SettlementLine):
+    for line in platform.rows(SettlementLine):
         assert line.type is not None
         for action, expected in zip(("accept", "write_off"), moves[line.type], strict=True):
             decisions.resolve(line, action)
@@ -236,7 +238,7 @@ def test_what_is_missing_is_accepted_or_written_off_and_missing_again_when_undon
         decisions.resolve(line, "ignore")
         assert decisions.balances() == before
     decisions.must_count()
-    world.clock.advance(30 * 86_400)
+    platform.clock.advance(30 * 86_400)
     assert sweep_missing(sweeping, "sweep").missing == 0
     shop.pass_the_cut()
     assert shop.prove() == {}
@@ -255,8 +257,8 @@ def test_a_line_is_linked_to_the_transaction_that_it_matches_and_to_no_other(
             read_line(4, type=None, category="mystery", amount=700, fee=50),
         ]
     )
-    stranger = decisions.world.merchant()
-    decisions.world.paid(stranger, amount=1000)
+    stranger = decisions.platform.merchant()
+    decisions.platform.paid(stranger, amount=1000)
     lines, before = decisions.lines(), decisions.balances()
     with pytest.raises(LineDoesNotFit, match=r"expected amount 7\.00 USD, the file says 10\.00"):
         decisions.resolve(lines[2], "link", transaction_id=captures[1].id)
@@ -264,7 +266,7 @@ def test_a_line_is_linked_to_the_transaction_that_it_matches_and_to_no_other(
         decisions.resolve(lines[2], "link", transaction_id=refund.id)
     with pytest.raises(NotFound):
         decisions.resolve(lines[2], "link", transaction_id="txn_nothing")
-    (theirs,) = (r for r in decisions.world.rows(Transaction) if r.merchant_id == stranger.id)
+    (theirs,) = (r for r in decisions.platform.rows(Transaction) if r.merchant_id == stranger.id)
     with pytest.raises(NotFound):
         decisions.resolve(lines[2], "link", transaction_id=theirs.id)
     decisions.must_count()
@@ -296,41 +298,41 @@ def test_a_line_is_linked_to_the_transaction_that_it_matches_and_to_no_other(
     assert shop.prove() == {}
 
 
-def test_a_line_that_is_linked_teaches_a_fee_that_nobody_knew(world: World) -> None:
-    free = world.merchant(reconciliation=ReconciliationTerms(tolerance_minor=0))
-    decisions = Decisions(world, free)
-    payment_id = world.paid(free, amount=1000)
-    (row,) = world.rows(Transaction)
-    (payment,) = world.payments()
-    world.put(row.model_copy(update={"fee": 0}))
-    world.put(payment.model_copy(update={"fee": 0}))
+def test_a_line_that_is_linked_teaches_a_fee_that_nobody_knew(platform: Platform) -> None:
+    free = platform.merchant(reconciliation=ReconciliationTerms(tolerance_minor=0))
+    decisions = Decisions(platform, free)
+    payment_id = platform.paid(free, amount=1000)
+    (row,) = platform.rows(Transaction)
+    (payment,) = platform.payments()
+    platform.put(row.model_copy(update={"fee": 0}))
+    platform.put(payment.model_copy(update={"fee": 0}))
     decisions.close([unknown(2, amount=1000, fee=40)])
-    (line,) = world.rows(SettlementLine)
+    (line,) = platform.rows(SettlementLine)
     decisions.resolve(line, "link", transaction_id=row.id)
-    assert (decisions.transaction(row.id).fee, world.payment().fee) == (40, 40)
+    assert (decisions.transaction(row.id).fee, platform.payment().fee) == (40, 40)
     decisions.resolve(line, "undo")
-    assert (decisions.transaction(row.id).fee, world.payment().fee) == (0, 0)
+    assert (decisions.transaction(row.id).fee, platform.payment().fee) == (0, 0)
     assert payment_id == payment.id
 
 
 def test_a_decision_about_what_was_missing_closes_the_missing_line_as_well(
     shop: Shop, decisions: Decisions
 ) -> None:
-    world = shop.world
+    platform = shop.platform
     for _ in range(2):
         shop.paid(amount=1000)
     captures = shop.transactions("capture")
-    world.clock.advance(8 * 86_400)
-    sweeping = _sweeping(world)
+    platform.clock.advance(8 * 86_400)
+    sweeping = _sweeping(platform)
     assert sweep_missing(sweeping, "sweep").missing == 2
     decisions.close([line_of(2, captures[0], amount=900), unknown(3, amount=1000, fee=59)])
     lines = decisions.lines()
     decisions.resolve(lines[2], "accept")
     decisions.resolve(lines[3], "link", transaction_id=captures[1].id)
-    found = [row for row in world.rows(SettlementLine) if row.line not in (2, 3)]
+    found = [row for row in platform.rows(SettlementLine) if row.line not in (2, 3)]
     assert [row.status for row in found] == [LineStatus.MATCHED] * 2
     decisions.must_count()
-    assert {row.status for row in world.rows(Settlement)} == {SettlementStatus.COMPLETED}
+    assert {row.status for row in platform.rows(Settlement)} == {SettlementStatus.COMPLETED}
     assert decisions.balances() == {}
     shop.pass_the_cut()
     assert shop.prove() == {}
@@ -339,20 +341,20 @@ def test_a_decision_about_what_was_missing_closes_the_missing_line_as_well(
 def test_what_was_missing_and_comes_late_is_matched_and_its_day_completed(
     shop: Shop, decisions: Decisions
 ) -> None:
-    world = shop.world
+    platform = shop.platform
     for _ in range(3):
         shop.paid(amount=1000)
     captures = shop.transactions("capture")
-    world.clock.advance(8 * 86_400)
-    sweeping = _sweeping(world)
+    platform.clock.advance(8 * 86_400)
+    sweeping = _sweeping(platform)
     assert sweep_missing(sweeping, "sweep").missing == 3
-    lines = {row.transaction_id: row for row in world.rows(SettlementLine)}
+    lines = {row.transaction_id: row for row in platform.rows(SettlementLine)}
     decisions.resolve(lines[captures[0].id], "ignore")
     decisions.resolve(lines[captures[1].id], "accept")
     decisions.close([line_of(number, row) for number, row in enumerate(captures, start=2)])
     late = decisions.lines()
     assert [late[number].status for number in (2, 3, 4)] == ["matched", "duplicate", "matched"]
-    after = {row.transaction_id: row for row in world.rows(SettlementLine) if row.line > 4}
+    after = {row.transaction_id: row for row in platform.rows(SettlementLine) if row.line > 4}
     statuses = [after[each.id].status for each in captures]
     assert statuses == [LineStatus.MATCHED, LineStatus.MISSING, LineStatus.MATCHED]
     decisions.must_count()
@@ -431,7 +433,7 @@ def test_a_decision_whose_answer_was_lost_or_whose_process_died_is_made_once(
     lines = decisions.lines()
     for number, fault in ((2, Fault.ANSWER_LOST), (3, Fault.KILLED_AFTER)):
         with suppress(ProcessKilled):
-            faulty = store_with(shop.world, 1, fault)
+            faulty = store_with(shop.platform, 1, fault)
             decisions.resolve(lines[number], "write_off", key=f"once-{number}", store=faulty)
         again = decisions.resolve(lines[number], "write_off", key=f"once-{number}")
         assert (again.status, again.replayed) == (200, True)
@@ -451,9 +453,9 @@ def test_many_decisions_whose_process_died_at_any_commit_are_made_once(
     for commit, fault in killed:
         key = f"bulk-{commit}-{fault}"
         with suppress(ProcessKilled):
-            decisions.bulk(*items, key=key, store=store_with(shop.world, commit, fault))
-        told = decisions.bulk(*items, key=key)
-        assert [each["status_code"] for each in told["data"]] == [200] * 3
+            decisions.bulk(*items, key=key, store=store_with(shop.platform, commit, fault))
+        reported = decisions.bulk(*items, key=key)
+        assert [each["status_code"] for each in reported["data"]] == [200] * 3
         assert decisions.balances() == with_written_off({}, 2 + 3 + 4)
         decisions.bulk(*({**each, "action": "undo"} for each in items), key=f"undo-{key}")
         assert decisions.balances() == {}
@@ -577,10 +579,10 @@ def test_of_many_decisions_each_is_judged_alone(shop: Shop, decisions: Decisions
         item(4, "undo"),
         {**item(4, "accept"), "settlement_id": "set_of_somebody"},
     )
-    told = decisions.bulk(*items)
+    reported = decisions.bulk(*items)
     codes = [
         (each["status_code"], None if each["problem"] is None else each["problem"]["code"])
-        for each in told["data"]
+        for each in reported["data"]
     ]
     assert codes == [
         (200, None),
@@ -591,11 +593,11 @@ def test_of_many_decisions_each_is_judged_alone(shop: Shop, decisions: Decisions
         (409, "not_resolved"),
         (404, "not_found"),
     ]
-    assert (told["resolved"], told["failed"]) == (2, 5)
-    assert told["data"][0]["result"]["resolution"]["action"] == "accept"
+    assert (reported["resolved"], reported["failed"]) == (2, 5)
+    assert reported["data"][0]["result"]["resolution"]["action"] == "accept"
     decisions.must_count()
     after = decisions.balances()
-    assert decisions.bulk(*items) == told
+    assert decisions.bulk(*items) == reported
     assert decisions.balances() == after
 
 
@@ -611,10 +613,10 @@ def test_many_decisions_that_were_cut_go_on_when_the_request_comes_again(
     left = iter([False, False, True, True])
     cut = decisions.bulk(*items, must_stop=lambda: next(left))
     assert [each["status_code"] for each in cut["data"]] == [200, 200, 503, 503]
-    told = decisions.bulk(*items)
-    assert [each["status_code"] for each in told["data"]] == [200] * 4
+    reported = decisions.bulk(*items)
+    assert [each["status_code"] for each in reported["data"]] == [200] * 4
     assert decisions.balances() == with_written_off({}, sum(range(2, 6)))
-    assert decisions.bulk(*items) == told
+    assert decisions.bulk(*items) == reported
     assert decisions.balances() == with_written_off({}, sum(range(2, 6)))
     decisions.must_count()
 
@@ -622,7 +624,7 @@ def test_many_decisions_that_were_cut_go_on_when_the_request_comes_again(
 def test_nobody_decides_about_another_merchants_line(shop: Shop, decisions: Decisions) -> None:
     decisions.close([unknown(2, amount=5)])
     (line,) = decisions.lines().values()
-    other = Decisions(decisions.world, decisions.world.merchant())
+    other = Decisions(decisions.platform, decisions.platform.merchant())
     for action in ("accept", "ignore", "undo"):
         with pytest.raises(NotFound):
             other.resolve(line, action)
@@ -633,7 +635,7 @@ def test_nobody_decides_about_another_merchants_line(shop: Shop, decisions: Deci
 
 
 def test_a_merchant_decides_at_its_own_cost_only(shop: Shop, decisions: Decisions) -> None:
-    world = shop.world
+    platform = shop.platform
     refunded, missing = shop.paid(amount=1000), shop.paid(amount=1000)
     shop.operate(refunded, "refund", amount=400)
     (refund,) = shop.transactions("refund")
@@ -645,7 +647,7 @@ def test_a_merchant_decides_at_its_own_cost_only(shop: Shop, decisions: Decision
             unknown(4, amount=5000),
         ]
     )
-    mine = Decisions(world, shop.merchant, keys=1000, by_operator=False)
+    mine = Decisions(platform, shop.merchant, keys=1000, by_operator=False)
     lines = decisions.lines()
     before = mine.balances()
     for number in (2, 3, 4):
@@ -653,8 +655,8 @@ def test_a_merchant_decides_at_its_own_cost_only(shop: Shop, decisions: Decision
             mine.resolve(lines[number], "write_off")
     with pytest.raises(Forbidden, match=r"credit the merchant 3\.99 USD .* ask an operator"):
         mine.resolve(lines[3], "accept")
-    told = mine.bulk({"settlement_id": lines[3].settlement_id, "line": 3, "action": "accept"})
-    assert told["data"][0]["status_code"] == 403
+    reported = mine.bulk({"settlement_id": lines[3].settlement_id, "line": 3, "action": "accept"})
+    assert reported["data"][0]["status_code"] == 403
     assert mine.balances() == before
     decisions.resolve(lines[2], "write_off")
     with pytest.raises(Forbidden):
@@ -662,9 +664,9 @@ def test_a_merchant_decides_at_its_own_cost_only(shop: Shop, decisions: Decision
     mine.resolve(lines[4], "accept")
     assert mine.balances().get("receivable USD") == before["receivable USD"] - 841
     decisions.resolve(lines[3], "accept")
-    world.clock.advance(8 * 86_400)
-    sweep_missing(_sweeping(world), "sweep")
-    (late,) = (row for row in world.rows(SettlementLine) if row.status is LineStatus.MISSING)
+    platform.clock.advance(8 * 86_400)
+    sweep_missing(_sweeping(platform), "sweep")
+    (late,) = (row for row in platform.rows(SettlementLine) if row.status is LineStatus.MISSING)
     assert late.payment_id == missing
     mine.resolve(late, "accept")
     assert decisions.balances() == {"receivable USD": 100, "written off USD": -100}
@@ -673,27 +675,27 @@ def test_a_merchant_decides_at_its_own_cost_only(shop: Shop, decisions: Decision
 
 
 def test_what_is_missing_again_on_the_day_it_was_found_gets_a_line_of_its_own(
-    world: World,
+    platform: Platform,
 ) -> None:
-    shop = Shop(world)
+    shop = Shop(platform)
     terms = ReconciliationTerms(sla_days=0)
-    shop.merchant = world.merchant(reconciliation=terms)
-    decisions = Decisions(world, shop.merchant)
+    shop.merchant = platform.merchant(reconciliation=terms)
+    decisions = Decisions(platform, shop.merchant)
     shop.paid(amount=1000)
-    assert sweep_missing(_sweeping(world), "sweep").missing == 1
+    assert sweep_missing(_sweeping(platform), "sweep").missing == 1
     (capture,) = shop.transactions("capture")
     decisions.close([line_of(2, capture)])
     decisions.close([line_of(2, capture, amount=900)])
-    report = sweep_missing(_sweeping(world), "sweep")
+    report = sweep_missing(_sweeping(platform), "sweep")
     assert (report.missing, report.failed) == (1, 0)
-    lines = [row for row in world.rows(SettlementLine) if row.file_id is None]
+    lines = [row for row in platform.rows(SettlementLine) if row.file_id is None]
     assert sorted(row.status for row in lines) == ["matched", "missing"]
 
 
-def _sweeping(world: World) -> SweepDependencies:
+def _sweeping(platform: Platform) -> SweepDependencies:
     return SweepDependencies(
-        UnsettledRepository(world.store),
-        MerchantRepository(world.store),
-        world.outside,
+        UnsettledRepository(platform.store),
+        MerchantRepository(platform.store),
+        platform.outside,
         lambda: False,
     )

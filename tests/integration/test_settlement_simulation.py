@@ -15,8 +15,8 @@ from runtime.models.settlement_file import FileStatus, SettlementFile
 from runtime.models.transaction import Transaction, TransactionStatus
 from tests.support.engines import Engine
 from tests.support.proved_shop import Shop
-from tests.support.settlement_town import Town
-from tests.support.world import TIMING, World
+from tests.support.settlement_town import SettlementSimulation
+from tests.support.world import TIMING, Platform
 
 NO_CUT = timedelta(0)
 """Nothing is under way when the books are proved."""
@@ -25,85 +25,93 @@ TRADES = 9
 
 
 @pytest.fixture
-def town(request: pytest.FixtureRequest, engine: Engine, dice: Random) -> Iterator[Town]:
+def simulation(
+    request: pytest.FixtureRequest, engine: Engine, dice: Random
+) -> Iterator[SettlementSimulation]:
     """`request.param`: basis points of the fees that the processor reports at once."""
     timing = TIMING.model_copy(update={"sandbox_fee_basis_points": request.param})
-    world = World(engine, timing)
-    yield Town(Shop(world), dice)
-    world.drop()
+    platform = Platform(engine, timing)
+    yield SettlementSimulation(Shop(platform), dice)
+    platform.drop()
 
 
-def must_balance(town: Town) -> None:
+def must_balance(simulation: SettlementSimulation) -> None:
     """After every step: nothing is created or lost, and the books agree with the lines."""
-    assert sum(town.shop.world.balances().values()) == 0
-    town.shop.world.clock.advance(1)
-    assert town.shop.prove(NO_CUT, page=250) == {}
+    assert sum(simulation.shop.platform.balances().values()) == 0
+    simulation.shop.platform.clock.advance(1)
+    assert simulation.shop.prove(NO_CUT, page=250) == {}
 
 
-def must_be_paid_out(town: Town) -> None:
+def must_be_paid_out(simulation: SettlementSimulation) -> None:
     """Once all files are right: what was paid out has left nothing behind, all else is there."""
-    world = town.shop.world
+    platform = simulation.shop.platform
     done = {LineStatus.MATCHED, LineStatus.SUPERSEDED}
-    others = [row for row in world.rows(SettlementLine) if row.status not in done]
+    others = [row for row in platform.rows(SettlementLine) if row.status not in done]
     assert [(row.type, row.payment_id, row.status, row.reason) for row in others] == []
-    for settlement in world.rows(Settlement):
+    for settlement in platform.rows(Settlement):
         assert settlement.status == "completed", settlement
         assert not any(settlement.remainder.values()), settlement
-    assert {file.status for file in world.rows(SettlementFile)} <= {
+    assert {file.status for file in platform.rows(SettlementFile)} <= {
         FileStatus.COMPLETED,
         FileStatus.COMPLETED_WITH_EXCEPTIONS,
     }
-    balances, left = world.balances(), town.left()
+    balances, left = platform.balances(), simulation.left()
     for account in left.keys() | {"acc_clearing_USD", "acc_fees_USD", "acc_writeoff_USD"}:
         assert balances[account] == left[account], account
-    receivable = f"acc_receivable_{town.shop.merchant.id}_USD"
+    receivable = f"acc_receivable_{simulation.shop.merchant.id}_USD"
     assert balances[receivable] == -sum(left.values())
 
 
-@pytest.mark.parametrize("town", [290, 0], indirect=True, ids=["fees known", "fees learned"])
+@pytest.mark.parametrize("simulation", [290, 0], indirect=True, ids=["fees known", "fees learned"])
 def test_whatever_comes_in_whichever_order_all_is_settled_once(
-    town: Town, dice: Random, monkeypatch: pytest.MonkeyPatch
+    simulation: SettlementSimulation, dice: Random, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(ROUNDS):
         monkeypatch.setattr(settlement_plan, "CHUNK_LINES", dice.randrange(2, 8))
-        town.trade(TRADES)
-        payouts = [town.pay_out()]
-        if town.waiting:
-            payouts.append(town.pay_out(everything=number == ROUNDS - 1))
-        town.drop(payouts[:1], town.damaged)
-        town.drop(payouts, town.damaged)
-        town.reconciler.work(dice)
-        must_balance(town)
-        town.decide()
-        must_balance(town)
-        town.undo()
-        must_balance(town)
+        simulation.trade(TRADES)
+        payouts = [simulation.pay_out()]
+        if simulation.waiting:
+            payouts.append(simulation.pay_out(everything=number == ROUNDS - 1))
+        simulation.drop(payouts[:1], simulation.damaged)
+        simulation.drop(payouts, simulation.damaged)
+        simulation.reconciler.work(dice)
+        must_balance(simulation)
+        simulation.decide()
+        must_balance(simulation)
+        simulation.undo()
+        must_balance(simulation)
         # The corrected files come at once, one of them with both payouts.
-        town.drop(payouts)
-        town.drop(payouts[:1])
-        town.reconciler.work(dice)
-        must_balance(town)
-        if not town.torn:
-            must_be_paid_out(town)
-    assert not town.left()
-    before = (town.shop.world.balances(), len(town.shop.world.rows(SettlementLine)))
-    town.drop(town.payouts)
-    town.reconciler.work(dice)
-    assert (town.shop.world.balances(), len(town.shop.world.rows(SettlementLine))) == before
-    must_balance(town)
-    print(dict(town.seen))
+        simulation.drop(payouts)
+        simulation.drop(payouts[:1])
+        simulation.reconciler.work(dice)
+        must_balance(simulation)
+        if not simulation.torn:
+            must_be_paid_out(simulation)
+    assert not simulation.left()
+    before = (
+        simulation.shop.platform.balances(),
+        len(simulation.shop.platform.rows(SettlementLine)),
+    )
+    simulation.drop(simulation.payouts)
+    simulation.reconciler.work(dice)
+    assert (
+        simulation.shop.platform.balances(),
+        len(simulation.shop.platform.rows(SettlementLine)),
+    ) == before
+    must_balance(simulation)
+    print(dict(simulation.seen))
 
 
-def test_a_capture_and_its_full_refund_in_one_file_leave_nothing_behind(world: World) -> None:
-    town = Town(Shop(world), Random(7))
-    town.sale()
-    (payment,) = world.payments()
-    town.shop.operate(payment.id, "refund", amount=payment.amount)
-    (refund,) = town.shop.transactions("refund")
-    town.moved("refund", payment.id, transaction_id=refund.id, amount=-refund.amount)
-    town.drop([town.pay_out(everything=True)])
-    world.work_queue()
-    must_balance(town)
-    must_be_paid_out(town)
-    assert {row.status for row in world.rows(Transaction)} == {TransactionStatus.SETTLED}
-    assert not any(world.balances().values())
+def test_a_capture_and_its_full_refund_in_one_file_leave_nothing_behind(platform: Platform) -> None:
+    simulation = SettlementSimulation(Shop(platform), Random(7))
+    simulation.sale()
+    (payment,) = platform.payments()
+    simulation.shop.operate(payment.id, "refund", amount=payment.amount)
+    (refund,) = simulation.shop.transactions("refund")
+    simulation.moved("refund", payment.id, transaction_id=refund.id, amount=-refund.amount)
+    simulation.drop([simulation.pay_out(everything=True)])
+    platform.work_queue()
+    must_balance(simulation)
+    must_be_paid_out(simulation)
+    assert {row.status for row in platform.rows(Transaction)} == {TransactionStatus.SETTLED}
+    assert not any(platform.balances().values())

@@ -164,12 +164,12 @@ def test_each_fault_of_the_stream_really_happens(table: Table, dice: Random) -> 
 
 def test_the_same_seed_delivers_the_same_batches(table: Table, dice: Random) -> None:
     table.change_often(dice)
-    seed, told = str(dice.random()), []
+    seed, reported = str(dice.random()), []
     for _ in range(2):
         reader = Reader()
         table.poller(reader, seed=seed, faults=STORMY).drain()
-        told.append(reader.batches)
-    assert told[0] == told[1]
+        reported.append(reader.batches)
+    assert reported[0] == reported[1]
 
 
 def test_a_reported_record_and_all_after_it_come_again_and_nothing_before_it(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from runtime.contract.answers import StoredAnswer
-from runtime.domain.instants import to_datetime, to_instant
+from runtime.domain.instants import to_datetime, to_timestamp
 from runtime.errors import Locked, NotFound
 from runtime.models.account import PROFILE_SHARD, Account
 from runtime.models.customer import Customer
@@ -21,7 +21,7 @@ from runtime.services.account_changes import unlock_account
 from tests.support.faults import Fault, Faults, ProcessKilled, at_commit
 from tests.support.http import OPERATOR, token_of
 from tests.support.ledger_truth import legs_in
-from tests.support.ledger_world import LedgerClient, LedgerWorld, Order
+from tests.support.ledger_world import LedgerClient, LedgerPlatform, Order
 from tests.support.stage import Stage
 from tests.support.world import at_once
 
@@ -30,18 +30,18 @@ RICH = 1_000
 
 
 @pytest.fixture
-def ledger(engine: Any) -> Iterator[LedgerWorld]:
-    ledger = LedgerWorld(engine, seed="lock-out")
+def ledger(engine: Any) -> Iterator[LedgerPlatform]:
+    ledger = LedgerPlatform(engine, seed="lock-out")
     yield ledger
-    ledger.world.drop()
+    ledger.platform.drop()
 
 
 class Payer:
     """A customer in whose name money is moved from a rich account to an empty one."""
 
-    def __init__(self, ledger: LedgerWorld) -> None:
-        self.ledger, self.world = ledger, ledger.world
-        self.id = self.world.customer(ledger.merchant)
+    def __init__(self, ledger: LedgerPlatform) -> None:
+        self.ledger, self.platform = ledger, ledger.platform
+        self.id = self.platform.customer(ledger.merchant)
         self.rich, self.empty = ledger.open(opening=RICH), ledger.open()
 
     def order(self, source: str, target: str, amount: int = 1, **more: Any) -> Order:
@@ -63,27 +63,27 @@ class Payer:
 
     @property
     def row(self) -> Customer:
-        (row,) = self.world.rows(Customer)
+        (row,) = self.platform.rows(Customer)
         return row
 
     @property
     def standing(self) -> tuple[int, bool]:
         """Failures in a row, and whether a lock stands."""
         until = self.row.locked_until
-        now = to_instant(self.world.clock())
+        now = to_timestamp(self.platform.clock())
         return self.row.failed_attempts, until is not None and until > now
 
     def locked_until(self, account_id: str) -> str | None:
         (row,) = (
             row
-            for row in self.world.rows(Account)
+            for row in self.platform.rows(Account)
             if (row.id, row.shard) == (account_id, PROFILE_SHARD)
         )
         return row.locked_until
 
 
 @pytest.fixture
-def payer(ledger: LedgerWorld) -> Payer:
+def payer(ledger: LedgerPlatform) -> Payer:
     return Payer(ledger)
 
 
@@ -91,14 +91,14 @@ def payer(ledger: LedgerWorld) -> Payer:
 
 
 def test_the_third_refusal_locks_the_customer_and_the_account_that_should_have_paid(
-    ledger: LedgerWorld, payer: Payer
+    ledger: LedgerPlatform, payer: Payer
 ) -> None:
     payer.fail(2)
     assert payer.standing == (2, False)
     assert payer.locked_until(payer.empty) is None
     payer.fail(1)
-    last = max(ledger.world.rows(Transfer), key=lambda row: row.id)
-    until = to_instant(to_datetime(last.created_at) + timedelta(seconds=HALF_AN_HOUR))
+    last = max(ledger.platform.rows(Transfer), key=lambda row: row.id)
+    until = to_timestamp(to_datetime(last.created_at) + timedelta(seconds=HALF_AN_HOUR))
     assert payer.standing == (3, True)
     assert payer.row.locked_until == payer.locked_until(payer.empty) == until
     assert payer.locked_until(payer.rich) is None, "who would have been paid is not locked"
@@ -113,14 +113,14 @@ def test_the_third_refusal_locks_the_customer_and_the_account_that_should_have_p
 
 
 def test_a_lock_of_an_account_is_a_version_with_an_entry_of_nothing(
-    ledger: LedgerWorld, payer: Payer
+    ledger: LedgerPlatform, payer: Payer
 ) -> None:
     payer.fail(3)
     ledger.must_balance()
-    (row,) = (row for row in ledger.world.rows(Account) if row.id == payer.empty)
+    (row,) = (row for row in ledger.platform.rows(Account) if row.id == payer.empty)
     (entry,) = (
         entry
-        for entry in ledger.world.rows(Entry)
+        for entry in ledger.platform.rows(Entry)
         if entry.account_id == payer.empty and entry.sequence.endswith("2")
     )
     assert (row.version, row.balance) == (2, 0)
@@ -131,7 +131,7 @@ def test_a_lock_of_an_account_is_a_version_with_an_entry_of_nothing(
 
 @pytest.mark.parametrize("reason", ["insufficient_funds", "inactive_account", "currency_mismatch"])
 def test_refusals_for_funds_status_and_currency_count(
-    ledger: LedgerWorld, payer: Payer, reason: str
+    ledger: LedgerPlatform, payer: Payer, reason: str
 ) -> None:
     yen = ledger.open("JPY")
     closed = ledger.open()
@@ -149,7 +149,7 @@ def test_refusals_for_funds_status_and_currency_count(
     ledger.must_balance()
 
 
-def test_what_is_not_recorded_does_not_count(ledger: LedgerWorld, payer: Payer) -> None:
+def test_what_is_not_recorded_does_not_count(ledger: LedgerPlatform, payer: Payer) -> None:
     for _ in range(4):
         with pytest.raises(NotFound):
             payer.send(payer.order(payer.rich, "acc_unknown"))
@@ -169,7 +169,9 @@ def test_a_repetition_of_a_refusal_counts_once(payer: Payer) -> None:
     assert payer.standing == (1, False)
 
 
-def test_a_success_ends_the_count_in_its_one_transaction(ledger: LedgerWorld, payer: Payer) -> None:
+def test_a_success_ends_the_count_in_its_one_transaction(
+    ledger: LedgerPlatform, payer: Payer
+) -> None:
     usage = ledger.calm.store.usage
 
     def trips(order: Order) -> int:
@@ -189,7 +191,7 @@ def test_a_success_ends_the_count_in_its_one_transaction(ledger: LedgerWorld, pa
 
 
 def test_a_hold_counts_as_a_transfer_does_and_its_end_minds_no_lock(
-    ledger: LedgerWorld, payer: Payer
+    ledger: LedgerPlatform, payer: Payer
 ) -> None:
     held = payer.send(payer.order(payer.rich, payer.empty, 40, hold=True))
     hold_id = json.loads(held.body)["id"]
@@ -217,7 +219,7 @@ def test_a_dry_run_of_a_customer_with_failures_is_judged_as_the_transfer_would_b
 
 
 def test_all_debtors_of_several_legs_are_locked_but_no_folded_one(
-    ledger: LedgerWorld, payer: Payer
+    ledger: LedgerPlatform, payer: Payer
 ) -> None:
     folded, poor = ledger.open(folded=True), ledger.open()
     legs = [
@@ -234,11 +236,11 @@ def test_all_debtors_of_several_legs_are_locked_but_no_folded_one(
 
 
 def test_a_lock_of_an_account_that_stands_is_left_as_it_is(
-    ledger: LedgerWorld, payer: Payer
+    ledger: LedgerPlatform, payer: Payer
 ) -> None:
     payer.fail(3)
     first = payer.locked_until(payer.empty)
-    other = ledger.world.customer(ledger.merchant, "other@example.com")
+    other = ledger.platform.customer(ledger.merchant, "other@example.com")
     for _ in range(3):
         legs = {"currency": "USD", "customer_id": other}
         order = ledger.order(payer.rich, payer.empty, RICH + 1, **legs)
@@ -250,22 +252,22 @@ def test_a_lock_of_an_account_that_stands_is_left_as_it_is(
     ledger.must_balance()
 
 
-def test_time_and_operators_unlock(ledger: LedgerWorld, payer: Payer) -> None:
+def test_time_and_operators_unlock(ledger: LedgerPlatform, payer: Payer) -> None:
     payer.fail(3)
     payer.send(ledger.order(payer.rich, payer.empty, 100))
     call = ledger.call({}, None, f"/v1/accounts/{payer.empty}/unlock")
-    unlock_account(payer.empty, call, ledger.calm.account_desk)
+    unlock_account(payer.empty, call, ledger.calm.account_dependencies)
     assert payer.send(ledger.order(payer.empty, payer.rich, 1)).status == 201
-    ledger.world.clock.advance(HALF_AN_HOUR)
+    ledger.platform.clock.advance(HALF_AN_HOUR)
     assert payer.send(payer.order(payer.empty, payer.rich)).status == 201
     assert payer.standing == (0, False)
     assert payer.row.locked_until is None
     ledger.must_balance()
 
 
-def test_payments_and_transfers_are_counted_together(ledger: LedgerWorld, payer: Payer) -> None:
+def test_payments_and_transfers_are_counted_together(ledger: LedgerPlatform, payer: Payer) -> None:
     for _ in range(2):
-        declined = ledger.world.pay(
+        declined = ledger.platform.pay(
             ledger.merchant, customer_id=payer.id, payment_method="tok_declined"
         )
         assert declined.status == 402
@@ -273,14 +275,14 @@ def test_payments_and_transfers_are_counted_together(ledger: LedgerWorld, payer:
     assert payer.standing == (3, True)
     assert payer.locked_until(payer.empty) is not None
     with pytest.raises(Locked):
-        ledger.world.pay(ledger.merchant, customer_id=payer.id)
+        ledger.platform.pay(ledger.merchant, customer_id=payer.id)
 
 
 # ------------------------------------------------------------ at once, and what fails
 
 
 def test_refusals_that_come_at_once_are_all_counted_and_lock_once(
-    ledger: LedgerWorld, payer: Payer
+    ledger: LedgerPlatform, payer: Payer
 ) -> None:
     clients = [ledger.client(f"client-{n}") for n in range(10)]
     sends = [c.prepare(payer.order(payer.empty, payer.rich)) for c in clients]
@@ -291,7 +293,7 @@ def test_refusals_that_come_at_once_are_all_counted_and_lock_once(
     assert {each.status for each in refused} == {422}
     assert payer.standing == (len(refused), True)
     assert payer.row.version == 1 + len(refused)
-    (account,) = (row for row in ledger.world.rows(Account) if row.id == payer.empty)
+    (account,) = (row for row in ledger.platform.rows(Account) if row.id == payer.empty)
     assert (account.version, account.locked_until) == (2, payer.row.locked_until)
     ledger.must_balance()
 
@@ -305,7 +307,7 @@ FIRST_REFUSED, FIRST_RECORD, RECORD = 1, 2, 3
     "fault", [Fault.ANSWER_LOST, Fault.CONFLICT, Fault.KILLED_BEFORE, Fault.KILLED_AFTER]
 )
 def test_a_refusal_is_counted_once_whatever_fails(
-    ledger: LedgerWorld, payer: Payer, commit: int, fault: Fault
+    ledger: LedgerPlatform, payer: Payer, commit: int, fault: Fault
 ) -> None:
     payer.fail(2)
     client = ledger.client_with(Faults(at_commit(commit, fault)))
@@ -323,7 +325,7 @@ def test_a_refusal_is_counted_once_whatever_fails(
 
 @pytest.mark.parametrize("commit", [1, 2])
 def test_a_success_after_failures_moves_money_once_whatever_fails(
-    ledger: LedgerWorld, payer: Payer, commit: int
+    ledger: LedgerPlatform, payer: Payer, commit: int
 ) -> None:
     for fault in (Fault.ANSWER_LOST, Fault.KILLED_BEFORE, Fault.KILLED_AFTER):
         payer.fail(1)
@@ -361,10 +363,14 @@ def test_a_locked_customer_and_its_account_are_told_423_until_an_operator_unlock
 
     refusals = [transfer(customer_id=customer) for _ in range(3)]
     assert [each.body["code"] for each in refusals] == ["insufficient_funds"] * 3
-    told = transfer(customer_id=customer)
-    assert (told.status, told.body["code"], told.body["param"]) == (423, "locked", "customer_id")
-    told = transfer()
-    assert (told.status, told.body["param"]) == (423, "from_account_id")
+    reported = transfer(customer_id=customer)
+    assert (reported.status, reported.body["code"], reported.body["param"]) == (
+        423,
+        "locked",
+        "customer_id",
+    )
+    reported = transfer()
+    assert (reported.status, reported.body["param"]) == (423, "from_account_id")
     paths = (f"/v1/customers/{customer}", f"/v1/accounts/{poor}")
     seen = [stage.api("GET", path, authorizer=who).body["locked_until"] for path in paths]
     assert seen[0] == seen[1] is not None

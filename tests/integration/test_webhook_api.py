@@ -16,7 +16,7 @@ from standardwebhooks import Webhook as Verifier
 from runtime.bootstrap.deliver import deliver_services
 from runtime.bootstrap.process import process_services
 from runtime.domain.buckets import bucket_for, retry_bucket
-from runtime.domain.instants import to_epoch_seconds, to_instant
+from runtime.domain.instants import to_epoch_seconds, to_timestamp
 from runtime.gateways.delivery_queue import DeliveryOrder
 from runtime.gateways.webhook_http import WebhookHttp
 from runtime.models.webhook import Webhook, WebhookStatus, event_key
@@ -32,8 +32,8 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 @pytest.fixture
 def receiver(stage: Stage) -> Iterator[Receiver]:
     """An endpoint on this machine; for the test, the stage may call it."""
-    desk = deliver_services().desk
-    object.__setattr__(desk, "http", WebhookHttp(allow_local=True, total_seconds=3.0))
+    deps = deliver_services().deps
+    object.__setattr__(deps, "http", WebhookHttp(allow_local=True, total_seconds=3.0))
     with Receiver().running() as running:
         yield running
 
@@ -50,15 +50,15 @@ def placed(stage: Stage, merchant: dict[str, Any], number: int = 0, **changes: A
             "merchant_bucket": bucket_for(merchant["id"], webhook_id, merchant["index_buckets"]),
             "event_key": event_key(kind, webhook_id),
             "retry_bucket": retry_bucket(webhook_id),
-            "next_retry": to_instant(moment),
+            "next_retry": to_timestamp(moment),
             "event_type": kind,
             "sequence": 2,
             "payment_id": "pay_1",
             "url": "http://127.0.0.1:1/",
             "payload": json.dumps({"id": webhook_id}),
             "expires_at": to_epoch_seconds(NOW + timedelta(days=3)),
-            "created_at": to_instant(moment),
-            "updated_at": to_instant(moment),
+            "created_at": to_timestamp(moment),
+            "updated_at": to_timestamp(moment),
             **SETUP.stamp(),
             **changes,
         }
@@ -134,7 +134,7 @@ def test_a_list_is_newest_first_over_all_types_and_buckets(stage: Stage) -> None
         "created_at",
         "updated_at",
     }
-    assert first["expires_at"] == to_instant(NOW + timedelta(days=3))
+    assert first["expires_at"] == to_timestamp(NOW + timedelta(days=3))
     cursor = get(stage, "/v1/webhooks", who, "limit=1").body["next_cursor"]
     stolen = get(stage, "/v1/webhooks", token_of(other["id"]), f"limit=1&cursor={cursor}")
     assert (stolen.status, stolen.body["code"]) == (400, "bad_cursor")

@@ -8,7 +8,7 @@ from typing import Any
 
 from runtime.domain.audit_chain import check_chain, is_outside
 from runtime.domain.images import image_hash
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.models.account import Account
 from runtime.models.alert import Alert, AlertType
 from runtime.models.audit import AuditRow
@@ -21,71 +21,73 @@ from runtime.repositories.expressions import put
 from runtime.repositories.store import Store
 from runtime.repositories.transfers import TransferRepository
 from runtime.schema import Row
-from runtime.services.account_deltas import AccountDeltas
+from runtime.services.account_deltas import BalanceAttribution
 from runtime.services.audit_projection import AuditProjection
 from runtime.services.audit_rows import AuditRows
 from runtime.services.stream_records import Kind, StreamRecord
 from tests.support.fakes import ParkingLot
 from tests.support.outside import new_id
-from tests.support.world import SETUP, World
+from tests.support.world import SETUP, Platform
 
 _numbers = itertools.count(1)
 _images: dict[int, tuple[Row, Item]] = {}
 """Of each row as it was first stored: enciphering it again would make another image."""
 
 
-def image_of(world: World, row: Row) -> Item:
+def image_of(platform: Platform, row: Row) -> Item:
     """The item that stores the row, the same one each time."""
     if id(row) not in _images:
-        _images[id(row)] = (row, world.store.codec.to_item(row))
+        _images[id(row)] = (row, platform.store.codec.to_item(row))
     return _images[id(row)][1]
 
 
 def audit_projection(
-    world: World, store: Store | None = None, parking: ParkingLot | None = None
+    platform: Platform, store: Store | None = None, parking: ParkingLot | None = None
 ) -> AuditProjection:
     """The projection on a world's tables."""
-    store = store or world.store
+    store = store or platform.store
     return AuditProjection(
         audit=AuditRepository(store),
         rows=AuditRows(lambda _: 1),
-        deltas=AccountDeltas(TransferRepository(store), EntryRepository(store)),
+        deltas=BalanceAttribution(TransferRepository(store), EntryRepository(store)),
         parking=parking or ParkingLot(),
         alerts=AlertRepository(store),
         threads=store.outside.threads,
     )
 
 
-def told(world: World, old: Row | None, new: Row | None, number: int | None = None) -> StreamRecord:
+def reported(
+    platform: Platform, old: Row | None, new: Row | None, number: int | None = None
+) -> StreamRecord:
     """The record of a change, as the stream would tell it; later ones have higher numbers."""
     kind = Kind.INSERT if old is None else Kind.REMOVE if new is None else Kind.MODIFY
     row = new or old
     assert row is not None
     sequence = f"{number or next(_numbers):025d}"
-    images = [None if each is None else image_of(world, each) for each in (old, new)]
-    moment = world.clock().timestamp()
+    images = [None if each is None else image_of(platform, each) for each in (old, new)]
+    moment = platform.clock().timestamp()
     raw = {"dynamodb": {"SequenceNumber": sequence, "ApproximateCreationDateTime": moment}}
     return StreamRecord(row.table_schema.name, kind, sequence, images[0], images[1], raw)
 
 
-def account(world: World, **more: Any) -> Account:
+def account(platform: Platform, **more: Any) -> Account:
     """A new wallet, which is not stored."""
-    now = world.clock()
+    now = platform.clock()
     values: dict[str, Any] = {
         "id": new_id("acc", now),
         "account_type": "wallet",
         "currency": "USD",
-        "created_at": to_instant(now),
-        "updated_at": to_instant(now),
+        "created_at": to_timestamp(now),
+        "updated_at": to_timestamp(now),
         **SETUP.stamp(),
         **more,
     }
     return Account(**values)
 
 
-def transfer(world: World, account_id: str, amount: int, **more: Any) -> Transfer:
+def transfer(platform: Platform, account_id: str, amount: int, **more: Any) -> Transfer:
     """A processed transfer that takes `amount` from the account; it is stored."""
-    now = world.clock()
+    now = platform.clock()
     transfer_id = new_id("trf", now)
     values: dict[str, Any] = {
         "id": transfer_id,
@@ -94,19 +96,19 @@ def transfer(world: World, account_id: str, amount: int, **more: Any) -> Transfe
         "amount": amount,
         "currency": "USD",
         "status": "processed",
-        "created_at": to_instant(now),
-        "updated_at": to_instant(now),
+        "created_at": to_timestamp(now),
+        "updated_at": to_timestamp(now),
         **SETUP.stamp(),
         **more,
     }
     row = Transfer(**values)
-    world.store.transact([put(row)], token=new_id("tst", now))
+    platform.store.transact([put(row)], token=new_id("tst", now))
     return row
 
 
-def records_of(world: World, states: Sequence[Any]) -> list[StreamRecord]:
+def records_of(platform: Platform, states: Sequence[Any]) -> list[StreamRecord]:
     """The records that tell a row's states, one after the other."""
-    return [told(world, old, new) for old, new in zip([None, *states], states, strict=False)]
+    return [reported(platform, old, new) for old, new in zip([None, *states], states, strict=False)]
 
 
 def next_version(row: Any, **changes: Any) -> Any:
@@ -116,26 +118,26 @@ def next_version(row: Any, **changes: Any) -> Any:
     return row.model_copy(update={**stamp, "changed_by": f"user-{version}", **changes})
 
 
-def debited(world: World, row: Account, amount: int) -> Account:
+def debited(platform: Platform, row: Account, amount: int) -> Account:
     """The account after a transfer took `amount` from it."""
-    cause = transfer(world, row.id, amount).id
+    cause = transfer(platform, row.id, amount).id
     return next_version(row, balance=row.balance - amount, cause=cause)
 
 
 def history(
-    world: World, first: Any, *steps: dict[str, Any]
+    platform: Platform, first: Any, *steps: dict[str, Any]
 ) -> tuple[list[Any], list[StreamRecord]]:
     """States of a row, each a version of its own, and the records that tell them."""
-    rows, records = [first], [told(world, None, first)]
+    rows, records = [first], [reported(platform, None, first)]
     for changes in steps:
         rows.append(next_version(rows[-1], **changes))
-        records.append(told(world, rows[-2], rows[-1]))
+        records.append(reported(platform, rows[-2], rows[-1]))
     return rows, records
 
 
-def chain_of(world: World, entity_id: str) -> list[AuditRow]:
+def chain_of(platform: Platform, entity_id: str) -> list[AuditRow]:
     """All rows of an entity in order, whose chain must hold."""
-    rows = [row for row in world.rows(AuditRow) if row.entity_id == entity_id]
+    rows = [row for row in platform.rows(AuditRow) if row.entity_id == entity_id]
     rows.sort(key=lambda row: row.sequence)
     verdict = check_chain(rows)
     assert verdict.valid, verdict
@@ -147,15 +149,15 @@ def versions_of(rows: Sequence[AuditRow]) -> list[int]:
     return [row.version for row in rows if not is_outside(row.sequence)]
 
 
-def must_tell(world: World, states: Sequence[Any]) -> list[AuditRow]:
+def must_tell(platform: Platform, states: Sequence[Any]) -> list[AuditRow]:
     """Exactly one row per version, in order, each with the image of its state."""
-    rows = chain_of(world, states[0].id)
+    rows = chain_of(platform, states[0].id)
     assert versions_of(rows) == [state.version for state in states]
-    images = [image_hash(image_of(world, state)) for state in states]
+    images = [image_hash(image_of(platform, state)) for state in states]
     assert [row.image_hash for row in rows if not is_outside(row.sequence)] == images
     return rows
 
 
-def outside_alerts(world: World) -> list[Alert]:
+def outside_alerts(platform: Platform) -> list[Alert]:
     """Alerts about changes from outside."""
-    return [each for each in world.rows(Alert) if each.type is AlertType.OUT_OF_BAND]
+    return [each for each in platform.rows(Alert) if each.type is AlertType.OUT_OF_BAND]

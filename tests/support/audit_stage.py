@@ -13,9 +13,9 @@ from runtime.gateways.audit_archive import AuditArchive, RootSigner
 from runtime.models.audit import ROWS_PREFIX
 from runtime.repositories.alerts import AlertRepository
 from runtime.repositories.store import Store
-from runtime.services.audit_archiving import ArchiveDesk
+from runtime.services.audit_archiving import ArchiveDependencies
 from tests.support.engines import REGION, Engine
-from tests.support.world import World
+from tests.support.world import Platform
 
 LOCK: dict[str, Any] = {
     "ObjectLockEnabled": "Enabled",
@@ -49,22 +49,22 @@ class AuditStage:
     def archive(self) -> AuditArchive:
         return AuditArchive(self.s3, self.bucket)
 
-    def desk(
+    def deps(
         self,
-        world: World,
+        platform: Platform,
         *,
         store: Store | None = None,
         clock: Callable[[], datetime] | None = None,
         must_stop: Callable[[], bool] = lambda: False,
         archive: Any = None,
         max_segments: int = 1000,
-    ) -> ArchiveDesk:
-        return ArchiveDesk(
+    ) -> ArchiveDependencies:
+        return ArchiveDependencies(
             archive=archive or self.archive,
             signer=RootSigner(self.kms, self.key_arn),
-            alerts=AlertRepository(store or world.store),
-            codec=world.store.codec,
-            clock=clock or world.clock,
+            alerts=AlertRepository(store or platform.store),
+            codec=platform.store.codec,
+            clock=clock or platform.clock,
             must_stop=must_stop,
             max_segments=max_segments,
         )

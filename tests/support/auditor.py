@@ -8,9 +8,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.gateways.audit_archive import AuditArchive
-from runtime.gateways.verification_index import VerificationIndex
+from runtime.gateways.verification_index import VerificationDatabase
 from runtime.models.account import Account
 from runtime.models.audit import AuditRow
 from runtime.repositories.alerts import AlertRepository
@@ -20,68 +20,68 @@ from runtime.services.archive_verification import ArchiveReader, Finding
 from runtime.services.audit_archiving import archive_rows, close
 from runtime.services.audit_rows import entity_of
 from runtime.services.audit_verification import (
+    AuditVerificationDependencies,
+    AuditVerificationReport,
     Phase,
-    VerificationDesk,
-    VerificationReport,
     verify,
 )
 from runtime.services.stream_records import Kind, StreamRecord
 from tests.support.audit_rows import audit_projection, chain_of, history, image_of
 from tests.support.audit_stage import AuditStage
 from tests.support.outside import new_id
-from tests.support.world import SETUP, World
+from tests.support.world import SETUP, Platform
 
 
 @dataclass
-class Auditor:
+class AuditHarness:
     """A world whose changes are audited and archived, and who verifies it."""
 
-    world: World
+    platform: Platform
     stage: AuditStage
     directory: Path
     archived: int = 0
 
     def account(self, *steps: dict[str, Any], archive: bool = True, **more: Any) -> Account:
         """An account with a row per step, the last of which is how it stands in its table."""
-        now = self.world.clock()
+        now = self.platform.clock()
         first = Account(
             id=new_id("acc", now),
             account_type="wallet",
             currency="USD",
-            created_at=to_instant(now),
-            updated_at=to_instant(now),
+            created_at=to_timestamp(now),
+            updated_at=to_timestamp(now),
             **SETUP.stamp(),
             **more,
         )
-        rows, records = history(self.world, first, *steps)
+        rows, records = history(self.platform, first, *steps)
         self.store(rows[-1])
-        assert audit_projection(self.world)(records) == frozenset()
+        assert audit_projection(self.platform)(records) == frozenset()
         if archive:
-            self.archive(self.chain(entity_of(image_of(self.world, first))))
+            self.archive(self.chain(entity_of(image_of(self.platform, first))))
         last: Account = rows[-1]
         return last
 
     def store(self, row: Account) -> None:
-        table = self.world.tables["accounts"]
-        self.world.client.put_item(TableName=table, Item=image_of(self.world, row))
+        table = self.platform.tables["accounts"]
+        self.platform.client.put_item(TableName=table, Item=image_of(self.platform, row))
 
     def chain(self, entity: str) -> list[AuditRow]:
-        return chain_of(self.world, entity)
+        return chain_of(self.platform, entity)
 
     def archive(self, rows: list[AuditRow]) -> None:
         """As the stream of the audit log would have it archived."""
         records = []
         for row in rows:
             self.archived += 1
-            moment = {"ApproximateCreationDateTime": self.world.clock().timestamp()}
-            item = self.world.store.codec.to_item(row)
+            moment = {"ApproximateCreationDateTime": self.platform.clock().timestamp()}
+            item = self.platform.store.codec.to_item(row)
             number = f"{self.archived:021d}"
             raw = {"dynamodb": {"SequenceNumber": number, **moment}}
             records.append(StreamRecord("audit_log", Kind.INSERT, number, None, item, raw))
-        assert archive_rows(records, self.stage.desk(self.world)) == frozenset()
+        assert archive_rows(records, self.stage.deps(self.platform)) == frozenset()
 
     def close(self) -> None:
-        assert close(self.stage.desk(self.world)).complete
+        assert close(self.stage.deps(self.platform)).complete
 
     def verify(
         self,
@@ -90,16 +90,16 @@ class Auditor:
         grace: timedelta = timedelta(0),
         progress: Callable[[Phase, int], None] = lambda _phase, _count: None,
         archive: AuditArchive | None = None,
-    ) -> VerificationReport:
+    ) -> AuditVerificationReport:
         """Verify; while it waits, the clock goes on, and `sleep` says what happens meanwhile."""
 
         def wait(seconds: float) -> None:
-            self.world.clock.advance(seconds)
+            self.platform.clock.advance(seconds)
             sleep(seconds)
 
-        file = self.directory / f"{new_id('idx', self.world.clock())}.sqlite"
-        index = VerificationIndex(file, self.world.outside.lock())
-        outside = replace(self.world.outside, sleep=wait)
+        file = self.directory / f"{new_id('idx', self.platform.clock())}.sqlite"
+        index = VerificationDatabase(file, self.platform.outside.lock())
+        outside = replace(self.platform.outside, sleep=wait)
         reader = ArchiveReader(
             archive or self.stage.archive,
             index,
@@ -107,10 +107,10 @@ class Auditor:
             outside.threads,
             only=only,
         )
-        desk = VerificationDesk(
-            audit=AuditRepository(self.world.store),
-            alerts=AlertRepository(self.world.store),
-            tables=AuditedTables(self.world.store),
+        deps = AuditVerificationDependencies(
+            audit=AuditRepository(self.platform.store),
+            alerts=AlertRepository(self.platform.store),
+            tables=AuditedTables(self.platform.store),
             reader=reader,
             index=index,
             outside=outside,
@@ -120,7 +120,7 @@ class Auditor:
             progress=progress,
         )
         try:
-            return verify(desk)
+            return verify(deps)
         finally:
             index.close()
 

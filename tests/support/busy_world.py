@@ -26,7 +26,7 @@ from simulation.tasks import LambdaDied, TimedOut
 CALLERS = 6
 
 
-class BusyWorld:
+class BusyPlatform:
     """Callers → function → rows → stream → copies; function → queue → function → objects."""
 
     def __init__(self, seed: str) -> None:
@@ -150,7 +150,7 @@ class BusyWorld:
 
 if __name__ == "__main__":
     began = time.process_time()
-    world = BusyWorld(sys.argv[1])
+    world = BusyPlatform(sys.argv[1])
     found = world.run(int(sys.argv[2]))
     spent = time.process_time() - began
     total = sum(world.scheduler.calls.values())

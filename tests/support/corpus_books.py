@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from runtime.domain.ids import created_at
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.domain.posting_ids import charge_transaction_id
 from runtime.models.merchant import MerchantProfile
 from runtime.models.payment import Dispute, DisputeStatus, Payment, PaymentStatus
@@ -19,7 +19,7 @@ from runtime.models.transaction import (
 )
 from runtime.schema import Row, TableSchema
 from runtime.services.payment_outcome import unsettled_bucket
-from tests.support.world import World
+from tests.support.world import Platform
 
 STAMP = {"changed_by": "corpus", "request_id": "corpus", "cause": "corpus"}
 MOST_PUTS = 25
@@ -28,24 +28,26 @@ EARLIER = "set_EARLIER"
 """The settlement of what was settled before the corpus."""
 
 
-def put_books(world: World, merchant: MerchantProfile, books: Iterable[Mapping[str, Any]]) -> None:
+def put_books(
+    platform: Platform, merchant: MerchantProfile, books: Iterable[Mapping[str, Any]]
+) -> None:
     """Store payments and their transactions, past all rules; their postings are not stored."""
     rows = [row for paid in books for row in _rows(paid, merchant)]
     for start in range(0, len(rows), MOST_PUTS):
         some = rows[start : start + MOST_PUTS]
         puts: dict[str, list[Any]] = {}
         for row in some:
-            table = world.tables[TableSchema.of(type(row)).name]
+            table = platform.tables[TableSchema.of(type(row)).name]
             puts.setdefault(table, []).append(
-                {"PutRequest": {"Item": world.store.codec.to_item(row)}}
+                {"PutRequest": {"Item": platform.store.codec.to_item(row)}}
             )
-        world.client.batch_write_item(RequestItems=puts)
+        platform.client.batch_write_item(RequestItems=puts)
 
 
 def _rows(paid: Mapping[str, Any], merchant: MerchantProfile) -> Iterator[Row]:
     moment = created_at(paid["id"])
-    common = {"merchant_id": merchant.id, "created_at": to_instant(moment)}
-    common |= {"updated_at": to_instant(moment), **STAMP}
+    common = {"merchant_id": merchant.id, "created_at": to_timestamp(moment)}
+    common |= {"updated_at": to_timestamp(moment), **STAMP}
     transactions = list(_transactions(paid, merchant, moment, common))
     yield from transactions
     disputes = {each["id"]: _dispute(each, moment) for each in paid["disputes"]}
@@ -102,7 +104,7 @@ def _transactions(
 
 def _states(fact: Mapping[str, Any], merchant: MerchantProfile, moment: datetime) -> dict[str, Any]:
     """Status, what led to it, and whether it waits for a settlement file."""
-    at = to_instant(moment)
+    at = to_timestamp(moment)
 
     def steps(*statuses: TransactionStatus) -> tuple[AuditStep, ...]:
         return tuple(AuditStep(status=status, at=at, by="corpus") for status in statuses)
@@ -136,5 +138,5 @@ def _dispute(each: Mapping[str, Any], moment: datetime) -> Dispute:
         withdrawn=each["withdrawn"],
         returned=each["returned"],
         fee=each["fee"],
-        since=to_instant(moment),
+        since=to_timestamp(moment),
     )

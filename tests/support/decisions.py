@@ -34,26 +34,26 @@ from runtime.services.reconciliation.resolutions import (
     resolve_exceptions,
 )
 from tests.support.settlement_batches import Line, file_of, settle
-from tests.support.world import World
+from tests.support.world import Platform
 
 
 @dataclass
 class Decisions:
     """Decisions about lines of a merchant's settlements, by an operator or by its own user."""
 
-    world: World
+    platform: Platform
     merchant: MerchantProfile
     keys: int = 0
     by_operator: bool = True
 
     def dependencies(self, store: Store | None = None) -> ResolutionDependencies:
-        store = store or self.world.store
+        store = store or self.platform.store
         return ResolutionDependencies(
             ResolutionRepository(store),
             SettlementLineRepository(store),
-            self.world.profiles(),
+            self.platform.profiles(),
             ClaimRepository(store),
-            self.world.outside,
+            self.platform.outside,
         )
 
     def close(self, lines: Sequence[Line], **file: Any) -> Settlement:
@@ -65,21 +65,21 @@ class Decisions:
     def record(self, lines: Sequence[Line], **file: Any) -> tuple[SettlementFile, SettlementChunk]:
         """The lines of a file, recorded; the file is not closed."""
         file = {"chunks": 1, "chunks_done": 1, **file}
-        made = file_of(self.world, self.merchant, SettlementFormat.STRIPE, **file)
-        self.world.put(made)
-        return made, settle(self.world, self.merchant, made, lines)
+        made = file_of(self.platform, self.merchant, SettlementFormat.STRIPE, **file)
+        self.platform.put(made)
+        return made, settle(self.platform, self.merchant, made, lines)
 
     def end(self, file: SettlementFile) -> None:
         """Close a file whose lines are recorded."""
         dependencies = ReconciliationDependencies(
             objects=None,  # type: ignore[arg-type]
             queue=None,  # type: ignore[arg-type]
-            chunks=SettlementChunkRepository(self.world.store),
-            merchants=self.world.profiles(),
+            chunks=SettlementChunkRepository(self.platform.store),
+            merchants=self.platform.profiles(),
             alerts=None,  # type: ignore[arg-type]
             record=None,  # type: ignore[arg-type]
             must_stop=lambda: False,
-            outside=self.world.outside,
+            outside=self.platform.outside,
         )
         close_file(file.id, "close", dependencies)
 
@@ -111,36 +111,36 @@ class Decisions:
         dependencies = replace(self.dependencies(store), **more)
         answer = resolve_exceptions(request, call, dependencies)
         assert answer.status == 200
-        told: dict[str, Any] = json.loads(answer.body)
-        return told
+        reported: dict[str, Any] = json.loads(answer.body)
+        return reported
 
     def _call(self, body: dict[str, Any], key: str, path: str) -> Call:
         acting_for = self.merchant.id if self.by_operator else None
-        return self.world.call(
+        return self.platform.call(
             self.merchant, body, key, path=path, operator=self.by_operator, acting_for=acting_for
         )
 
     # ------------------------------------------------------------ the truth
 
     def settlement(self, settlement_id: str) -> Settlement:
-        (row,) = (row for row in self.world.rows(Settlement) if row.id == settlement_id)
+        (row,) = (row for row in self.platform.rows(Settlement) if row.id == settlement_id)
         return row
 
     def line(self, settlement_id: str, number: int) -> SettlementLine:
-        rows = self.world.rows(SettlementLine)
+        rows = self.platform.rows(SettlementLine)
         (row,) = (r for r in rows if (r.settlement_id, r.line) == (settlement_id, number))
         return row
 
     def lines(self) -> dict[int, SettlementLine]:
-        return {row.line: row for row in self.world.rows(SettlementLine)}
+        return {row.line: row for row in self.platform.rows(SettlementLine)}
 
     def transaction(self, transaction_id: str | None) -> Transaction:
-        (row,) = (row for row in self.world.rows(Transaction) if row.id == transaction_id)
+        (row,) = (row for row in self.platform.rows(Transaction) if row.id == transaction_id)
         return row
 
     def balances(self) -> dict[str, int]:
         """Every account that is not at zero; the merchant's receivables and write-offs by name."""
-        found: Counter[str] = self.world.balances()
+        found: Counter[str] = self.platform.balances()
         names = {}
         for currency in ("USD", "EUR"):
             names[receivable_account(self.merchant.id, currency)] = f"receivable {currency}"
@@ -149,8 +149,10 @@ class Decisions:
 
     def must_count(self) -> None:
         """Every settlement counts its lines as they stand, and is completed if none is open."""
-        for settlement in self.world.rows(Settlement):
-            lines = [r for r in self.world.rows(SettlementLine) if r.settlement_id == settlement.id]
+        for settlement in self.platform.rows(Settlement):
+            lines = [
+                r for r in self.platform.rows(SettlementLine) if r.settlement_id == settlement.id
+            ]
             assert settlement.counts == Counter(line.status for line in lines)
             opened = sum(line.exception_key is not None for line in lines)
             assert settlement.open_exceptions == opened

@@ -21,7 +21,7 @@ from runtime.services.projector import STREAMED
 from stacks import permissions
 from tests.support.faults import Faults, ProcessKilled, seeded
 from tests.support.http import OPERATOR, Answered, token_of
-from tests.support.rights import hold_to
+from tests.support.rights import restrict_to
 from tests.support.stage import Stage
 from tests.support.streams import STORMY, Record, SourceSettings, StreamPoller
 
@@ -53,7 +53,7 @@ class Shop:
     customers: list[str] = field(default_factory=list)
 
 
-class DerivedTown:
+class DerivedDataSimulation:
     """Some shops on one stage."""
 
     def __init__(self, stage: Stage, seed: str, shops: list[dict[str, Any]]) -> None:
@@ -89,7 +89,7 @@ class DerivedTown:
 
     def _attach_projector(self) -> None:
         made = project_services()
-        hold_to(made.client, permissions.PROJECT, made.store.tables)
+        restrict_to(made.client, permissions.PROJECT, made.store.tables)
         self.projector_faults.attach(made.client)
 
     def project(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -270,7 +270,7 @@ class DerivedTown:
         """A row of the webhooks table, deciphered."""
         return project_services().store.codec.to_row(Webhook.table_schema, item, Webhook)
 
-    def told(self) -> str:
+    def reported(self) -> str:
         """Figures of the run."""
         return json.dumps(
             {
@@ -286,19 +286,19 @@ class DerivedTown:
 
 ALL_RIGHTS = "payments refunds reports customers accounts transfers merchant"
 _MIX = {
-    DerivedTown.pay: 30,
-    DerivedTown.capture: 8,
-    DerivedTown.cancel: 3,
-    DerivedTown.refund: 8,
-    DerivedTown.open_account: 3,
-    DerivedTown.transfer: 18,
-    DerivedTown.resolve_hold: 8,
-    DerivedTown.customer: 4,
-    DerivedTown.change_customer: 4,
-    DerivedTown.change_merchant: 1,
-    DerivedTown.change_account: 2,
-    DerivedTown.wrong: 3,
-    DerivedTown.ask_again: 7,
-    DerivedTown.resolve: 1,
+    DerivedDataSimulation.pay: 30,
+    DerivedDataSimulation.capture: 8,
+    DerivedDataSimulation.cancel: 3,
+    DerivedDataSimulation.refund: 8,
+    DerivedDataSimulation.open_account: 3,
+    DerivedDataSimulation.transfer: 18,
+    DerivedDataSimulation.resolve_hold: 8,
+    DerivedDataSimulation.customer: 4,
+    DerivedDataSimulation.change_customer: 4,
+    DerivedDataSimulation.change_merchant: 1,
+    DerivedDataSimulation.change_account: 2,
+    DerivedDataSimulation.wrong: 3,
+    DerivedDataSimulation.ask_again: 7,
+    DerivedDataSimulation.resolve: 1,
 }
 _KINDS, _WEIGHTS = list(_MIX), list(_MIX.values())

@@ -86,22 +86,24 @@ _TRANSFER_NEWS = {
     "canceled": "canceled",
     "expired": "canceled",
 }
-Told = tuple[str, str, int]
+AuditableChange = tuple[str, str, int]
 """What a merchant is told: the type, the id of what it is about, and its sequence."""
 
 
-def news_of(stage: Stage, records: Iterable[dict[str, Any]], merchants: set[str]) -> list[Told]:
+def news_of(
+    stage: Stage, records: Iterable[dict[str, Any]], merchants: set[str]
+) -> list[AuditableChange]:
     """What the merchants have to be told, by what the streams said and nothing else."""
     names = {physical: name for name, physical in stage.tables.items()}
-    told = []
+    reported = []
     for record in {each["eventID"]: each for each in records}.values():
         change = record["dynamodb"]
         old, new = (plain(_typed(change.get(f"{which}Image", {}))) for which in ("Old", "New"))
         table = names[record["eventSourceARN"].split("/")[1]]
         kind = _news(table, old, new)
         if kind is not None and new["merchant_id"] in merchants:
-            told.append((kind, str(new["id"]), int(new.get("version", 1))))
-    return sorted(told)
+            reported.append((kind, str(new["id"]), int(new.get("version", 1))))
+    return sorted(reported)
 
 
 def _news(table: str, old: dict[str, Any], new: dict[str, Any]) -> str | None:
@@ -129,7 +131,7 @@ def _typed(image: dict[str, Any]) -> dict[str, Any]:
 
 def webhooks_must_tell(
     stage: Stage, records: Iterable[dict[str, Any]], merchants: set[str], open_row: Any
-) -> dict[str, Told]:
+) -> dict[str, AuditableChange]:
     """One delivery for each piece of news, with an id of its own, and none for anything else.
 
     `open_row` deciphers an item of the webhooks table. Gives what each id tells.
@@ -177,12 +179,12 @@ def summary_of(stage: Stage, merchant_id: str) -> dict[str, Any]:
 
 def summary_must_be_exact(stage: Stage, merchant_id: str, who: dict[str, str]) -> int:
     """The API's summary says what a recount says; of how many payments."""
-    told = stage.api("GET", "/v1/payments/summary", authorizer=who).body
+    reported = stage.api("GET", "/v1/payments/summary", authorizer=who).body
     truth = summary_of(stage, merchant_id)
-    found = {name: told[name] for name in ("total_count", "by_status")}
+    found = {name: reported[name] for name in ("total_count", "by_status")}
     found["by_currency"] = {
         code: {name: sums[name] for name in truth["by_currency"].get(code, {})}
-        for code, sums in told["by_currency"].items()
+        for code, sums in reported["by_currency"].items()
     }
     assert found == truth
-    return int(told["total_count"])
+    return int(reported["total_count"])

@@ -19,7 +19,7 @@ from runtime.models.settlement import (
     SettlementLine,
     SettlementStatus,
 )
-from tests.support.world import SETUP, World
+from tests.support.world import SETUP, Platform
 
 _AT = "2026-01-01T00:00:00.000Z"
 
@@ -73,12 +73,12 @@ def line_of(
     return SettlementLine(**values)
 
 
-def put_lines(world: World, settlement: Settlement, *lines: SettlementLine) -> Settlement:
+def put_lines(platform: Platform, settlement: Settlement, *lines: SettlementLine) -> Settlement:
     """Write a settlement with its lines, and the counts of them; that settlement."""
     counts: dict[LineStatus, int] = {}
     for line in lines:
         counts[line.status] = counts.get(line.status, 0) + 1
-        world.put(line)
+        platform.put(line)
     opened = sum(line.exception_key is not None for line in lines)
     status = SettlementStatus.COMPLETED_WITH_EXCEPTIONS if opened else SettlementStatus.COMPLETED
     counted = settlement.model_copy(
@@ -90,5 +90,5 @@ def put_lines(world: World, settlement: Settlement, *lines: SettlementLine) -> S
             "lines_done": len(lines),
         }
     )
-    world.put(counted)
+    platform.put(counted)
     return counted

@@ -30,7 +30,7 @@ from runtime.services.exports.requests import ExportRequests, create_export
 from runtime.services.exports.writing import ExportDependencies, Turn, write_export
 from runtime.services.merchant_profiles import MerchantProfiles
 from tests.support.fakes import client_error
-from tests.support.world import World
+from tests.support.world import Platform
 
 LIFE_SECONDS = 300.0
 
@@ -113,7 +113,7 @@ class FakeUploads:
 class Exporting:
     """One platform's exports."""
 
-    world: World
+    platform: Platform
     s3: FakeUploads = field(default_factory=FakeUploads)
     part_bytes: int = 5 * 1024 * 1024
     settle: timedelta = timedelta(0)
@@ -128,7 +128,7 @@ class Exporting:
         **body: Any,
     ) -> str:
         """Id of a new export; an operator's where no merchant asks."""
-        store = self.world.store
+        store = self.platform.store
         dependencies = ExportRequests(
             ExportRepository(store),
             MerchantProfiles(MerchantRepository(store), 0, store.outside),
@@ -137,7 +137,7 @@ class Exporting:
             PaymentRepository(store),
             ClaimRepository(store),
         )
-        call = self.world.call(
+        call = self.platform.call(
             merchant,
             body,
             key,
@@ -152,8 +152,8 @@ class Exporting:
         return str(json.loads(answer.body)["id"])
 
     def reads(self, store: Store | None = None) -> ExportReads:
-        merchants = self.world.profiles()
-        return ExportReads.on(store or self.world.store, merchants)
+        merchants = self.platform.profiles()
+        return ExportReads.on(store or self.platform.store, merchants)
 
     def turn(
         self,
@@ -164,9 +164,9 @@ class Exporting:
         remaining_seconds: Callable[[], float] = lambda: LIFE_SECONDS,
     ) -> Turn:
         """One worker's turn."""
-        store = store or self.world.store
+        store = store or self.platform.store
         dependencies = ExportDependencies(
-            jobs=Jobs(ExportRepository(store), self.world.outside, remaining_seconds),
+            jobs=Jobs(ExportRepository(store), self.platform.outside, remaining_seconds),
             files=ExportFiles(s3 or self.s3, "exports"),  # type: ignore[arg-type]
             reads=self.reads(store),
             margin_seconds=30,
@@ -183,11 +183,11 @@ class Exporting:
                 export = self.row(export_id)
                 assert export.status is ExportStatus.COMPLETED, export.failure_reason
                 return export
-            self.world.clock.advance(turn.next_in_seconds)
+            self.platform.clock.advance(turn.next_in_seconds)
         raise AssertionError("the export does not come to an end")
 
     def row(self, export_id: str) -> Export:
-        export = ExportRepository(self.world.store).get(export_id, EVERYBODY)
+        export = ExportRepository(self.platform.store).get(export_id, EVERYBODY)
         assert export is not None
         return export
 

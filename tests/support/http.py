@@ -16,26 +16,26 @@ from runtime.bootstrap.archive import archive_services
 from runtime.bootstrap.authorize import authorizer_services
 from runtime.bootstrap.deliver import deliver_services
 from runtime.bootstrap.export import export_services
-from runtime.bootstrap.holds import holds_services
+from runtime.bootstrap.holds import expire_holds_services
 from runtime.bootstrap.missing import missing_services
 from runtime.bootstrap.outside import real_outside
 from runtime.bootstrap.poll import poll_services
 from runtime.bootstrap.process import process_services
 from runtime.bootstrap.project import project_services
-from runtime.bootstrap.proof import proof_services
+from runtime.bootstrap.proof import verify_ledger_services
 from runtime.bootstrap.query import query_services
 from runtime.bootstrap.reconcile import reconcile_services
 from runtime.bootstrap.resolve import resolver_services
-from runtime.bootstrap.retries import retries_services
+from runtime.bootstrap.retries import queue_due_webhooks_services
 from runtime.bootstrap.rotate import rotation_services
-from runtime.bootstrap.totals import totals_services
+from runtime.bootstrap.totals import compact_totals_services
 from runtime.domain.authorizer_context import context_of
 from runtime.domain.identity import Identity
 from runtime.models import ALL_TABLES
 from runtime.repositories.usage import Usage
 from simulation.platform.functions import FUNCTIONS
 from stacks import permissions
-from tests.support.rights import hold_to
+from tests.support.rights import restrict_to
 
 _numbers = itertools.count(1)
 EVERYTHING = "payments reports customers accounts transfers merchant"
@@ -335,22 +335,22 @@ def functions() -> Functions:
         (rotation_services, permissions.ROTATE),
         (deliver_services, permissions.DELIVER),
         (export_services, permissions.EXPORT),
-        (retries_services, permissions.RETRIES),
-        (holds_services, permissions.HOLDS),
+        (queue_due_webhooks_services, permissions.RETRIES),
+        (expire_holds_services, permissions.HOLDS),
         (missing_services, permissions.MISSING),
         (poll_services, permissions.POLL),
-        (totals_services, permissions.TOTALS),
+        (compact_totals_services, permissions.TOTALS),
         (project_services, permissions.PROJECT),
-        (proof_services, permissions.PROOF),
+        (verify_ledger_services, permissions.PROOF),
         (archive_services, permissions.ARCHIVE),
     )
     for each, uses in services:
         each.cache_clear()  # type: ignore[attr-defined]
         made = each()
-        hold_to(made.client, uses, made.store.tables)
+        restrict_to(made.client, uses, made.store.tables)
     authorizer_services.cache_clear()
     gate = authorizer_services().machine_clients
-    hold_to(gate.store.client, permissions.AUTHORIZER, gate.store.tables)
+    restrict_to(gate.store.client, permissions.AUTHORIZER, gate.store.tables)
     return Functions(
         {
             "archive": archive,

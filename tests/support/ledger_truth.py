@@ -18,7 +18,7 @@ from tests.support.ledger_model import LedgerModel, Legs, net_of
 
 if TYPE_CHECKING:
     from runtime.contract.answers import StoredAnswer
-    from tests.support.ledger_world import LedgerWorld, Order
+    from tests.support.ledger_world import LedgerPlatform, Order
 
 TRANSFERS = "/v1/transfers"
 _SWEEP = "swp_"
@@ -27,12 +27,12 @@ _SWEEP = "swp_"
 class Books:
     """All rows of the ledger, read past the repositories when the streams are quiet."""
 
-    def __init__(self, ledger: LedgerWorld) -> None:
-        world = ledger.world
-        self.accounts = world.rows(Account)
-        self.entries = world.rows(Entry)
-        self.transfers = {row.id: row for row in world.rows(Transfer)}
-        self.claims = world.claims()
+    def __init__(self, ledger: LedgerPlatform) -> None:
+        platform = ledger.platform
+        self.accounts = platform.rows(Account)
+        self.entries = platform.rows(Entry)
+        self.transfers = {row.id: row for row in platform.rows(Transfer)}
+        self.claims = platform.claims()
         self.entries_of: dict[str, list[Entry]] = defaultdict(list)
         for entry in sorted(self.entries, key=lambda entry: entry.sequence):
             self.entries_of[entry.account_shard].append(entry)
@@ -140,16 +140,16 @@ class Story:
     """Everything that clients were told, by key: in the end one verdict for each."""
 
     def __init__(self) -> None:
-        self.told: dict[str, list[StoredAnswer]] = defaultdict(list)
+        self.reported: dict[str, list[StoredAnswer]] = defaultdict(list)
         self.troubles: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     def note(self, order: Order, answer: StoredAnswer) -> None:
         """A client was told this."""
         with self._lock:
-            self.told[order.key].append(answer)
+            self.reported[order.key].append(answer)
 
-    def trouble(self, error: BaseException) -> None:
+    def operational_alerts(self, error: BaseException) -> None:
         """A client was told nothing that is stored."""
         with self._lock:
             self.troubles[getattr(error, "code", type(error).__name__)] += 1
@@ -157,9 +157,9 @@ class Story:
     def apply_to(self, model: LedgerModel, orders: Sequence[Order], books: Books) -> None:
         """Let the model do what was accepted, and give back what has expired."""
         accepted = {
-            order.key: json.loads(self.told[order.key][0].body)
+            order.key: json.loads(self.reported[order.key][0].body)
             for order in orders
-            if self.told[order.key] and self.told[order.key][0].status in (200, 201)
+            if self.reported[order.key] and self.reported[order.key][0].status in (200, 201)
         }
         ends = []
         for order in {order.key: order for order in orders}.values():
@@ -189,7 +189,7 @@ class Story:
         failed: dict[str, str] = {}
         claimed: set[str] = set()
         for order in {order.key: order for order in orders}.values():
-            answers = self.told[order.key]
+            answers = self.reported[order.key]
             verdicts = {(answer.status, answer.body) for answer in answers}
             assert len(verdicts) <= 1, f"{order}: {verdicts}"
             if not verdicts:
@@ -234,9 +234,9 @@ def _final_legs(row: Transfer) -> Legs:
     return legs
 
 
-def _images(ledger: LedgerWorld) -> Iterable[dict[str, Any]]:
+def _images(ledger: LedgerPlatform) -> Iterable[dict[str, Any]]:
     deserializer = TypeDeserializer()
-    table = ledger.world.tables["accounts"]
+    table = ledger.platform.tables["accounts"]
     for (stream_arn, _), shard in ledger.poller.shards.items():
         if f":table/{table}/" in stream_arn:
             for record in shard.records:

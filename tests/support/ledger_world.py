@@ -16,30 +16,30 @@ from runtime.contract.accounts import AccountRequest
 from runtime.contract.answers import StoredAnswer
 from runtime.contract.transfers import PostRequest, TransferRequest
 from runtime.domain.ledger import opening_account
-from runtime.domain.lock_out import LockOut
-from runtime.domain.proof import ProofReport
+from runtime.domain.lock_out import Lockout
+from runtime.domain.proof import LedgerVerificationReport
 from runtime.repositories.accounts import AccountRepository, is_number_guard
-from runtime.repositories.books import Books as ProofBooks
+from runtime.repositories.books import VerificationReads as ProofBooks
 from runtime.repositories.claims import ClaimRepository
-from runtime.repositories.folding import FoldRepository
+from runtime.repositories.folding import ShardRepository
 from runtime.repositories.ledger import LedgerRepository
 from runtime.repositories.merchants import MerchantRepository
-from runtime.repositories.proofs import ProofRepository
+from runtime.repositories.proofs import VerificationRepository
 from runtime.repositories.store import Store
 from runtime.repositories.transfers import TransferRepository
 from runtime.services.account_changes import activate_account, deactivate_account
-from runtime.services.accounts import AccountDesk, create_account
+from runtime.services.accounts import AccountDependencies, create_account
 from runtime.services.entries_projection import EntriesProjection
-from runtime.services.folded_accounts import FoldedAccounts
-from runtime.services.folding_projection import FoldingProjection
-from runtime.services.hold_expiry import ExpiryDesk, ExpiryReport, expire_due_holds
+from runtime.services.folded_accounts import KnownHotAccounts
+from runtime.services.folding_projection import ShardProjection
+from runtime.services.hold_expiry import ExpiryReport, HoldExpiryDependencies, expire_due_holds
 from runtime.services.holds import cancel_transfer, post_transfer
 from runtime.services.merchant_profiles import MerchantProfiles
 from runtime.services.projector import Projector
-from runtime.services.proof import prove
-from runtime.services.proof_work import ProofDesk
+from runtime.services.proof import verify_ledger
+from runtime.services.proof_work import LedgerVerificationDependencies
 from runtime.services.stream_records import StreamRecord, batch_answer
-from runtime.services.transfers import TransferDesk, create_transfer
+from runtime.services.transfers import TransferDependencies, create_transfer
 from runtime.settings import PaymentTiming
 from stacks import permissions
 from tests.support.commit_watch import CommitWatch
@@ -47,9 +47,9 @@ from tests.support.fakes import ParkingLot
 from tests.support.faults import Faults, ItemLocks, seeded
 from tests.support.ledger_model import LedgerModel, ModelAccount, net_of
 from tests.support.ledger_truth import TRANSFERS, Books, Story, legs_in
-from tests.support.rights import hold_to
+from tests.support.rights import restrict_to
 from tests.support.streams import QUIET, Handler, SourceSettings, StreamFaults, StreamPoller
-from tests.support.world import TIMING, World
+from tests.support.world import TIMING, Platform
 
 if TYPE_CHECKING:
     from tests.support.engines import Engine
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 STREAMED = ("accounts", "transfers")
 CUT = timedelta(seconds=30)
 """Of the proofs: by the tests' clock no request takes so long."""
-LOCK_OUT = LockOut(after_failures=3, seconds=1_800)
+LOCKOUT = Lockout(after_failures=3, seconds=1_800)
 _SLEEP_SCALE = 0.5
 """The engines answer faster than AWS, and nobody here waits for a busy region."""
 
@@ -79,22 +79,27 @@ class Order:
 class LedgerClient:
     """One client: a connection of its own, with its own faults."""
 
-    def __init__(self, world: LedgerWorld, store: Store, faults: Faults | None = None) -> None:
-        self._world = world
+    def __init__(
+        self, platform: LedgerPlatform, store: Store, faults: Faults | None = None
+    ) -> None:
+        self._world = platform
         self.faults = faults
         self.store = store
-        self.desk = TransferDesk(
+        self.deps = TransferDependencies(
             ledger=LedgerRepository(store),
             transfers=TransferRepository(store),
             accounts=AccountRepository(store),
-            folds=FoldRepository(store),
-            merchants=world.profiles,
-            folded=FoldedAccounts(1.0, time.monotonic),
+            shard_rows=ShardRepository(store),
+            merchants=platform.profiles,
+            folded=KnownHotAccounts(1.0, time.monotonic),
             claims=ClaimRepository(store),
-            lock_out=LOCK_OUT,
+            lockout=LOCKOUT,
         )
-        self.account_desk = AccountDesk(
-            AccountRepository(store), FoldRepository(store), world.profiles, ClaimRepository(store)
+        self.account_dependencies = AccountDependencies(
+            AccountRepository(store),
+            ShardRepository(store),
+            platform.profiles,
+            ClaimRepository(store),
         )
 
     def send(self, order: Order) -> StoredAnswer:
@@ -107,11 +112,11 @@ class LedgerClient:
         body = json.dumps(order.body)
         if order.path == TRANSFERS:
             request = self.request(order)
-            return lambda: create_transfer(request, call, self.desk)
+            return lambda: create_transfer(request, call, self.deps)
         if order.path.endswith("/post"):
             to_post = PostRequest.model_validate_json(body)
-            return lambda: post_transfer(order.transfer_id, to_post, call, self.desk)
-        return lambda: cancel_transfer(order.transfer_id, call, self.desk)
+            return lambda: post_transfer(order.transfer_id, to_post, call, self.deps)
+        return lambda: cancel_transfer(order.transfer_id, call, self.deps)
 
     @staticmethod
     def request(order: Order) -> TransferRequest:
@@ -120,28 +125,28 @@ class LedgerClient:
 
     def forget_folded(self) -> None:
         """Remember nothing of folded accounts."""
-        self.desk = replace(self.desk, folded=FoldedAccounts(1.0, time.monotonic))
+        self.deps = replace(self.deps, folded=KnownHotAccounts(1.0, time.monotonic))
 
     def set_active(self, account_id: str, active: bool) -> StoredAnswer:
         """Activate or deactivate an account, without a key."""
         action = "activate" if active else "deactivate"
         change = activate_account if active else deactivate_account
         call = self._world.call({}, None, f"/v1/accounts/{account_id}/{action}")
-        return change(account_id, call, self.account_desk)
+        return change(account_id, call, self.account_dependencies)
 
     def expire(self) -> ExpiryReport:
         """One run of the sweep of expired holds."""
-        desk = ExpiryDesk(
-            ledger=self.desk.ledger,
-            transfers=self.desk.transfers,
-            outside=self._world.world.outside,
+        deps = HoldExpiryDependencies(
+            ledger=self.deps.ledger,
+            transfers=self.deps.transfers,
+            outside=self._world.platform.outside,
             must_stop=lambda: False,
         )
-        return expire_due_holds(desk, "expiry-run")
+        return expire_due_holds(deps, "expiry-run")
 
 
 @dataclass
-class LedgerWorld:
+class LedgerPlatform:
     """Accounts of one merchant, the clients that move its money, and the projector behind them."""
 
     engine: Engine
@@ -153,24 +158,24 @@ class LedgerWorld:
     model: LedgerModel = field(default_factory=LedgerModel)
 
     def __post_init__(self) -> None:
-        self.world = World(self.engine, self.timing, streams=True)
+        self.platform = Platform(self.engine, self.timing, streams=True)
         self.profiles = MerchantProfiles(
-            MerchantRepository(self.world.store), 3600, self.world.outside
+            MerchantRepository(self.platform.store), 3600, self.platform.outside
         )
-        self.merchant = self.world.merchant(index_buckets=2)
-        self.locks = ItemLocks(self.world.key_names, hold_seconds=self.lock_seconds)
+        self.merchant = self.platform.merchant(index_buckets=2)
+        self.locks = ItemLocks(self.platform.key_names, hold_seconds=self.lock_seconds)
         self.watch = CommitWatch(
-            self.world.engine.dynamodb(),
-            self.world.tables["accounts"],
-            self.world.tables["transfers"],
+            self.platform.engine.dynamodb(),
+            self.platform.tables["accounts"],
+            self.platform.tables["transfers"],
         )
-        self.watch.attach(self.world.client)
+        self.watch.attach(self.platform.client)
         self.numbers = itertools.count()
-        self.calm = LedgerClient(self, self.world.store)
+        self.calm = LedgerClient(self, self.platform.store)
         self.parking = ParkingLot()
         self.poller = StreamPoller(
             self.engine,
-            [self.world.tables[name] for name in STREAMED],
+            [self.platform.tables[name] for name in STREAMED],
             self.projector(),
             seed=self.seed,
             faults=self.stream_faults,
@@ -181,7 +186,7 @@ class LedgerWorld:
 
     def call(self, body: dict[str, Any], key: str | None, path: str) -> Any:
         """A request of an operator who acts for the merchant."""
-        return self.world.call(
+        return self.platform.call(
             self.merchant, body, key, path=path, operator=True, acting_for=self.merchant.id
         )
 
@@ -212,7 +217,7 @@ class LedgerWorld:
         }
         request = AccountRequest.model_validate_json(json.dumps(body))
         call = self.call(body, f"open-{next(self.numbers)}", "/v1/accounts")
-        answer = json.loads(create_account(request, call, self.calm.account_desk).body)
+        answer = json.loads(create_account(request, call, self.calm.account_dependencies).body)
         account_id = str(answer["id"])
         accounts = self.model.accounts
         accounts[account_id] = ModelAccount(currency, folded, credit)
@@ -285,30 +290,30 @@ class LedgerWorld:
         report = self.prove()
         assert report.holds, report
 
-    def prove(self) -> ProofReport:
+    def verify_ledger(self) -> LedgerVerificationReport:
         """The project's own proof of all that is there now."""
-        self.world.clock.advance(2 * CUT.total_seconds())
-        client = self.world.engine.dynamodb()
-        hold_to(client, permissions.PROOF, self.world.tables)
-        store = self.world.store_on(client)
-        desk = ProofDesk(
-            proofs=ProofRepository(store),
+        self.platform.clock.advance(2 * CUT.total_seconds())
+        client = self.platform.engine.dynamodb()
+        restrict_to(client, permissions.PROOF, self.platform.tables)
+        store = self.platform.store_on(client)
+        deps = LedgerVerificationDependencies(
+            proofs=VerificationRepository(store),
             books=ProofBooks(store, segments=2),
-            outside=replace(self.world.outside, sleep=self.world.clock.advance),
+            outside=replace(self.platform.outside, sleep=self.platform.clock.advance),
             must_stop=lambda: False,
             cut=CUT,
             patience_seconds=1.0,
         )
-        report = prove(desk).report
+        report = verify_ledger(deps).report
         assert report is not None, "the proof does not come to an end"
         return report
 
     # ------------------------------------------------------------ what stands behind
 
     def _store(self, faults: Faults, name: str, patience: int | None = None) -> Store:
-        client = self.locks.attach(faults.attach(self.world.engine.dynamodb()))
+        client = self.locks.attach(faults.attach(self.platform.engine.dynamodb()))
         self.watch.attach(client)
-        return self.world.store_on(
+        return self.platform.store_on(
             client,
             remaining_seconds=_giving_up(Random(f"{self.seed}-{name}"), patience),
             sleep=lambda seconds: time.sleep(seconds * _SLEEP_SCALE),
@@ -321,16 +326,16 @@ class LedgerWorld:
         `planned` ones instead are shared by all threads.
         """
         rate, counter, local = self.projector_faults, itertools.count(), threading.local()
-        names = {self.world.tables[name]: name for name in STREAMED}
+        names = {self.platform.tables[name]: name for name in STREAMED}
 
         def environment() -> Projector:
             name = f"projector-{next(counter)}"
             plan = seeded(f"{self.seed}-{name}", rate, rate / 4, kill_anywhere=True)
             store = self._store(planned or Faults(plan), name, patience=30)
-            folding = FoldingProjection(
-                FoldRepository(store),
+            folding = ShardProjection(
+                ShardRepository(store),
                 AccountRepository(store),
-                self.world.clock,
+                self.platform.clock,
                 lambda: name,
                 self.parking,
             )

@@ -18,8 +18,8 @@ from runtime.models.payment import Payment, PaymentStatus
 from runtime.models.transaction import Transaction, TransactionStatus, TransactionType
 
 if TYPE_CHECKING:
-    from runtime.services.payment_desk import PaymentDesk
-    from tests.support.world import World
+    from runtime.services.payment_desk import PaymentDependencies
+    from tests.support.world import Platform
 
 KINDS = {
     "capture": TransactionType.CAPTURE,
@@ -39,12 +39,12 @@ class Order:
     payment_id: str | None
     body: dict[str, Any]
 
-    def send(self, world: World, desk: PaymentDesk) -> StoredAnswer:
+    def send(self, platform: Platform, deps: PaymentDependencies) -> StoredAnswer:
         """Ask for it once. Raises what the service raises."""
         if self.payment_id is None:
-            return world.pay(self.merchant, self.key, desk=desk, **self.body)
-        return world.operate(
-            self.merchant, self.payment_id, self.what, self.key, desk=desk, **self.body
+            return platform.pay(self.merchant, self.key, deps=deps, **self.body)
+        return platform.operate(
+            self.merchant, self.payment_id, self.what, self.key, deps=deps, **self.body
         )
 
     @property
@@ -61,7 +61,7 @@ class Heard:
     """An answer or a refusal, and when it was asked for and told, on a clock without time."""
 
     asked: int
-    told: int
+    reported: int
     outcome: StoredAnswer | PlatformError
 
     @property
@@ -82,7 +82,9 @@ class Story:
     _moments: itertools.count[int] = field(default_factory=itertools.count)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def send(self, order: Order, world: World, desk: PaymentDesk) -> StoredAnswer | PlatformError:
+    def send(
+        self, order: Order, platform: Platform, deps: PaymentDependencies
+    ) -> StoredAnswer | PlatformError:
         """Ask once and keep what is said. Raises what ends a request without an answer."""
         with self._lock:
             self.orders[order.key] = order
@@ -90,7 +92,7 @@ class Story:
             asked = next(self._moments)
         outcome: StoredAnswer | PlatformError
         try:
-            outcome = order.send(world, desk)
+            outcome = order.send(platform, deps)
         except PlatformError as refusal:
             if refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 raise
@@ -113,7 +115,7 @@ class Story:
             return outcome.status == HTTPStatus.ACCEPTED
         return isinstance(outcome, IdempotencyInFlight)
 
-    def trouble(self, error: BaseException) -> None:
+    def operational_alerts(self, error: BaseException) -> None:
         """Something ended without an answer."""
         with self._lock:
             self.troubles[type(error).__name__] += 1
@@ -124,12 +126,12 @@ class Story:
         """No key was told two different things, nor anything else once its answer was told."""
         for key, heard in self.heard.items():
             final = [each for each in heard if each.is_final]
-            told = {(each.outcome.status, each.outcome.body) for each in final}  # type: ignore[union-attr]
-            assert len(told) <= 1, f"{self.orders[key]} was told {told}"
+            reported = {(each.outcome.status, each.outcome.body) for each in final}  # type: ignore[union-attr]
+            assert len(reported) <= 1, f"{self.orders[key]} was told {reported}"
             answers = [each.outcome for each in heard if isinstance(each.outcome, StoredAnswer)]
             assert sum(not answer.replayed for answer in answers) <= 1, self.orders[key]
             if final:
-                first = min(each.told for each in final)
+                first = min(each.reported for each in final)
                 later = [each for each in heard if each.asked > first and not each.is_final]
                 assert not later, f"{self.orders[key]} was told {final[0]}, and then {later[0]}"
             self._must_be_about_one_payment(answers)
@@ -140,17 +142,17 @@ class Story:
         named = {document.get("id") or document.get("payment_id") for document in documents}
         assert len(named - {None}) <= 1, named
 
-    def must_be_true(self, world: World) -> Counter[str]:
+    def must_be_true(self, platform: Platform) -> Counter[str]:
         """Each key had the one effect that its last answer tells. What was told, by status."""
-        payments = {row.claim_key: row for row in world.payments()}
+        payments = {row.claim_key: row for row in platform.payments()}
         operations = {
-            row.claim_key: row for row in world.rows(Transaction) if row.claim_key is not None
+            row.claim_key: row for row in platform.rows(Transaction) if row.claim_key is not None
         }
-        claims = {claim.key: claim for claim in world.claims()}
+        claims = {claim.key: claim for claim in platform.claims()}
         by_key = {order.claim_key: order for order in self.orders.values()}
         assert len(by_key) == len(self.orders)
         assert set(payments) | set(operations) <= set(claims) & set(by_key)
-        told: Counter[str] = Counter()
+        reported: Counter[str] = Counter()
         net: Counter[str] = Counter()
         for key, order in by_key.items():
             last = self.heard[order.key][-1]
@@ -158,24 +160,24 @@ class Story:
                 assert isinstance(last.outcome, PlatformError), last
                 assert not isinstance(last.outcome, IdempotencyInFlight), order
                 assert key not in claims, f"{order} was refused, and has a claim"
-                told[type(last.outcome).__name__] += 1
+                reported[type(last.outcome).__name__] += 1
                 continue
             answer = last.outcome
             assert isinstance(answer, StoredAnswer)
             claim = claims[key]
             assert (claim.status_code, claim.response_body) == (answer.status, answer.body)
-            told[f"{order.what} {answer.status}"] += 1
+            reported[f"{order.what} {answer.status}"] += 1
             if order.payment_id is None:
                 net.update(_payment_is_as_told(order, answer, payments.get(key)))
             else:
                 net.update(_operation_is_as_told(order, answer, operations.get(key)))
-        self._money_is_where_clients_were_told(world, net)
-        return told
+        self._money_is_where_clients_were_told(platform, net)
+        return reported
 
     @staticmethod
-    def _money_is_where_clients_were_told(world: World, net: Counter[str]) -> None:
+    def _money_is_where_clients_were_told(platform: Platform, net: Counter[str]) -> None:
         """Clearing, per currency, from nothing but what clients were answered."""
-        balances = world.balances()
+        balances = platform.balances()
         for currency, amount in net.items():
             assert balances[f"acc_clearing_{currency}"] == -amount, currency
 

@@ -17,13 +17,13 @@ from runtime.errors import PlatformError
 from runtime.gateways.processors.sandbox import BEHAVIOURS
 from runtime.models.merchant import MerchantProfile
 from runtime.repositories.store import Store
-from runtime.services.payment_desk import PaymentDesk
+from runtime.services.payment_desk import PaymentDependencies
 from runtime.settings import FEWEST_OPEN_BUCKETS, PaymentTiming
 from tests.support.faults import Faults, seeded
-from tests.support.ledger_world import LedgerWorld
+from tests.support.ledger_world import LedgerPlatform
 from tests.support.payment_story import PAY, Order, Story
 from tests.support.processors import BadLine, LateMail
-from tests.support.world import World
+from tests.support.world import Platform
 
 FAULT_RATE, KILL_RATE = 0.05, 0.01
 LINE_RATE, LINE_KILLS = 0.25, 0.05
@@ -48,7 +48,7 @@ class Client:
     faults: Faults
     line: BadLine
     store: Store
-    desk: PaymentDesk
+    deps: PaymentDependencies
 
 
 class Log(logging.Handler):
@@ -74,10 +74,10 @@ class Paid:
 
 
 @dataclass
-class Town:
+class PaymentSimulation:
     """Merchants, their payments, and everything that goes wrong."""
 
-    ledger: LedgerWorld
+    ledger: LedgerPlatform
     seed: str
     merchants: list[MerchantProfile]
     story: Story = field(default_factory=Story)
@@ -90,38 +90,38 @@ class Town:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self.mail = LateMail(self.world.sandbox())
+        self.mail = LateMail(self.platform.sandbox())
 
     @property
-    def world(self) -> World:
-        return self.ledger.world
+    def platform(self) -> Platform:
+        return self.ledger.platform
 
     def client(self, name: str) -> Client:
         """Everything about it fails by a seed of its own."""
         seed = f"{self.seed}-{name}"
         faults = Faults(seeded(seed, FAULT_RATE, KILL_RATE, kill_anywhere=True))
         dice = Random(f"{seed}-patience")
-        store = self.world.store_on(
-            self.ledger.locks.attach(faults.attach(self.world.engine.dynamodb())),
+        store = self.platform.store_on(
+            self.ledger.locks.attach(faults.attach(self.platform.engine.dynamodb())),
             remaining_seconds=lambda: 0.0 if dice.random() < 1 / PATIENCE else 60.0,
             sleep=lambda seconds: time.sleep(min(seconds, 0.02)),
             seed=len(name),
         )
         line = BadLine(
-            self.world.sandbox(store), self.mail, seed, LINE_RATE, LINE_KILLS, self.overtake
+            self.platform.sandbox(store), self.mail, seed, LINE_RATE, LINE_KILLS, self.overtake
         )
-        client = Client(faults, line, store, self.desk(store, line))
+        client = Client(faults, line, store, self.deps(store, line))
         self.clients.append(client)
         return client
 
-    def desk(self, store: Store | None = None, line: BadLine | None = None) -> PaymentDesk:
+    def deps(self, store: Store | None = None, line: BadLine | None = None) -> PaymentDependencies:
         """The payment desk; merchants stay as they are, so they are read once."""
-        return replace(self.world.desk(store, line), merchants=self.ledger.profiles)
+        return replace(self.platform.deps(store, line), merchants=self.ledger.profiles)
 
     def overtake(self) -> None:
         """Every lease runs out, and the resolver takes what it finds."""
-        self.world.clock.advance(TIMING.intent_lease_seconds + 30)
-        self.world.resolve()
+        self.platform.clock.advance(TIMING.intent_lease_seconds + 30)
+        self.platform.resolve()
 
     # ------------------------------------------------------------ what is wanted
 

@@ -12,24 +12,24 @@ from runtime.models.transaction import Transaction, TransactionStatus, Transacti
 from runtime.models.transfer import Transfer
 
 if TYPE_CHECKING:
-    from tests.support.world import World
+    from tests.support.world import Platform
 
 DONE = (TransactionStatus.SUCCEEDED, TransactionStatus.SETTLED)
 _HELD = {"approved", "authorized", "voided"}
 
 
-def payments_must_agree(world: World) -> None:
+def payments_must_agree(platform: Platform) -> None:
     """Every payment with its transactions, the sandbox's memory with both, and the books."""
-    payments = world.payments()
-    transactions = world.rows(Transaction)
+    payments = platform.payments()
+    transactions = platform.rows(Transaction)
     by_payment: dict[str, list[Transaction]] = defaultdict(list)
     for each in transactions:
         by_payment[each.payment_id].append(each)
     for payment in payments:
         _payment_must_add_up(payment, by_payment[payment.id])
-    memory = {row.reference: row for row in world.rows(SandboxCharge)}
+    memory = {row.reference: row for row in platform.rows(SandboxCharge)}
     _processor_must_agree(payments, transactions, memory)
-    _books_must_agree(world, payments, transactions)
+    _books_must_agree(platform, payments, transactions)
 
 
 def _payment_must_add_up(payment: Payment, transactions: list[Transaction]) -> None:
@@ -41,7 +41,7 @@ def _payment_must_add_up(payment: Payment, transactions: list[Transaction]) -> N
             done[each.type] += each.amount
         elif each.status is TransactionStatus.PENDING:
             pending[each.type] += each.amount
-    told = {
+    reported = {
         "captured": payment.amount_captured,
         "refunded": payment.amount_refunded,
         "pending captures": payment.pending_capture_minor,
@@ -53,7 +53,7 @@ def _payment_must_add_up(payment: Payment, transactions: list[Transaction]) -> N
         "pending captures": pending[TransactionType.CAPTURE],
         "pending refunds": pending[TransactionType.REFUND],
     }
-    assert told == found, payment
+    assert reported == found, payment
     withheld = sum(each.withheld for each in (payment.disputes or {}).values())
     taken = payment.refundable_minor + payment.pending_refund_minor + payment.amount_refunded
     assert taken + withheld == payment.amount_captured, payment
@@ -125,7 +125,7 @@ def _is_in_doubt(payment: Payment) -> bool:
 
 
 def _books_must_agree(
-    world: World, payments: list[Payment], transactions: list[Transaction]
+    platform: Platform, payments: list[Payment], transactions: list[Transaction]
 ) -> None:
     """Without settlements and disputes: clearing = -(captured - refunded), per currency."""
     expected: Counter[str] = Counter()
@@ -134,7 +134,7 @@ def _books_must_agree(
         expected[clearing_account(payment.currency)] -= net
         expected[receivable_account(payment.merchant_id, payment.currency)] += net - payment.fee
         expected[fees_account(payment.currency)] += payment.fee
-    transfers = world.rows(Transfer)
+    transfers = platform.rows(Transfer)
     booked = {transfer.payment_id for transfer in transfers if transfer.settlement_id is None}
     moved = {
         each.payment_id
@@ -144,7 +144,7 @@ def _books_must_agree(
     assert booked - {None} == moved
     if any(t.settlement_id for t in transfers) or any(p.disputes for p in payments):
         return
-    balances = world.balances()
+    balances = platform.balances()
     assert _without_zeros(balances) == _without_zeros(expected)
 
 

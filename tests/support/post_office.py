@@ -14,7 +14,7 @@ from random import Random
 from typing import Any
 
 from runtime.bootstrap.deliver import deliver_services
-from runtime.bootstrap.retries import retries_services
+from runtime.bootstrap.retries import queue_due_webhooks_services
 from runtime.gateways.webhook_http import Reply
 from tests.support.derived_truth import items
 from tests.support.faults import ProcessKilled
@@ -48,7 +48,7 @@ class BadReceiver:
         return Reply(status=200)
 
 
-class PostOffice:
+class WebhookWorker:
     """The queue of deliveries, the sender and the sweep of what is due."""
 
     def __init__(self, stage: Stage, seed: str) -> None:
@@ -56,10 +56,10 @@ class PostOffice:
         self.receiver = BadReceiver(Random(f"{seed}-receiver"))
         self._passed = timedelta(0)
         self._sqs = stage.aws.client("sqs")
-        sender, sweep = deliver_services(), retries_services()
+        sender, sweep = deliver_services(), queue_due_webhooks_services()
         self.outside = replace(sender.outside, now=self.now)
-        sender.desk = replace(sender.desk, http=self.receiver, outside=self.outside)
-        sweep.desk = replace(sweep.desk, outside=self.outside)
+        sender.deps = replace(sender.deps, http=self.receiver, outside=self.outside)
+        sweep.deps = replace(sweep.deps, outside=self.outside)
 
     def now(self) -> datetime:
         return datetime.now(UTC) + self._passed

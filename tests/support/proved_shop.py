@@ -14,12 +14,12 @@ from runtime.models.merchant import MerchantProfile
 from runtime.models.payment import DisputeStatus, Payment
 from runtime.models.transaction import Transaction, TransactionStatus
 from runtime.models.transfer import Leg, Transfer
-from runtime.repositories.books import Books
-from runtime.repositories.proofs import ProofRepository
+from runtime.repositories.books import VerificationReads
+from runtime.repositories.proofs import VerificationRepository
 from runtime.services.payment_outcome import Posting, booking_of
-from runtime.services.proof import prove
-from runtime.services.proof_work import Phase, ProofDesk
-from tests.support.world import SETUP, World
+from runtime.services.proof import verify_ledger
+from runtime.services.proof_work import LedgerVerificationDependencies, Phase
+from tests.support.world import SETUP, Platform
 
 CUT = timedelta(seconds=30)
 CHECKS = ("payment_totals", "payment_ceilings", "payment_postings", "settlement_postings")
@@ -30,24 +30,24 @@ Found = dict[str, list[tuple[str, Any, Any]]]
 class Shop:
     """A merchant with payments of every kind, and a proof of them."""
 
-    world: World
+    platform: Platform
     phases: list[Phase] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.merchant: MerchantProfile = self.world.merchant()
+        self.merchant: MerchantProfile = self.platform.merchant()
 
-    def prove(self, cut: timedelta = CUT, *, page: int = 5) -> Found:
+    def verify_ledger(self, cut: timedelta = CUT, *, page: int = 5) -> Found:
         """What the checks of payments and settlements name; those that hold are left out."""
-        desk = ProofDesk(
-            proofs=ProofRepository(self.world.store),
-            books=Books(self.world.store, segments=2, scan_page=page),
-            outside=replace(self.world.outside, sleep=self.world.clock.advance),
+        deps = LedgerVerificationDependencies(
+            proofs=VerificationRepository(self.platform.store),
+            books=VerificationReads(self.platform.store, segments=2, scan_page=page),
+            outside=replace(self.platform.outside, sleep=self.platform.clock.advance),
             must_stop=lambda: False,
             cut=cut,
             patience_seconds=1.0,
             progress=lambda phase, _rows: self.phases.append(phase),
         )
-        report = prove(desk).report
+        report = verify_ledger(deps).report
         assert report is not None
         return {
             check.name.value: [(v.id, v.expected, v.found) for v in check.violations]
@@ -64,44 +64,44 @@ class Shop:
         self.operate(parts, "capture", amount=700)
         self.operate(self.paid(amount=40, capture_method="manual"), "cancel")
         self.paid(amount=60, capture_method="manual")
-        self.world.pay(self.merchant, payment_method="tok_declined")
+        self.platform.pay(self.merchant, payment_method="tok_declined")
         self.pass_the_cut()
 
     def pass_the_cut(self) -> None:
-        self.world.clock.advance(2 * CUT.total_seconds())
+        self.platform.clock.advance(2 * CUT.total_seconds())
 
     def paid(self, **body: Any) -> str:
-        return self.world.paid(self.merchant, **body)
+        return self.platform.paid(self.merchant, **body)
 
     def operate(self, payment_id: str, what: str, **body: Any) -> None:
-        assert self.world.operate(self.merchant, payment_id, what, **body).status == 200
+        assert self.platform.operate(self.merchant, payment_id, what, **body).status == 200
 
     def payment(self, payment_id: str) -> Payment:
-        (row,) = (each for each in self.world.payments() if each.id == payment_id)
+        (row,) = (each for each in self.platform.payments() if each.id == payment_id)
         return row
 
     def transactions(self, kind: str) -> list[Transaction]:
         """Those that succeeded, oldest first."""
-        rows = [row for row in self.world.rows(Transaction) if row.type == kind]
+        rows = [row for row in self.platform.rows(Transaction) if row.type == kind]
         done = (row for row in rows if row.status is TransactionStatus.SUCCEEDED)
         return sorted(done, key=lambda row: row.id)
 
     def posting_of(self, transaction: Transaction) -> Transfer:
         name = f"trf_{transaction.id[4:]}"
-        (row,) = (each for each in self.world.rows(Transfer) if each.id == name)
+        (row,) = (each for each in self.platform.rows(Transfer) if each.id == name)
         return row
 
     def post(self, payment: Payment, identifier: str, legs: tuple[Leg, ...]) -> str:
         """A posting as a service would write it."""
-        now = self.world.clock()
-        operation_id = self.world.outside.new_id(POSTING_OPERATION, now)
+        now = self.platform.clock()
+        operation_id = self.platform.outside.new_id(POSTING_OPERATION, now)
         posting = Posting(identifier, operation_id, legs, total_of(legs))
-        self.world.put(booking_of(payment, posting, self.merchant, now, SETUP))
+        self.platform.put(booking_of(payment, posting, self.merchant, now, SETUP))
         return identifier
 
     def disputed(self, payment_id: str, *, returned: int = 0) -> None:
         """600 of the payment are charged back, with a fee of 15; `returned` comes back."""
-        opened = DisputeState("dp_1", DisputeStatus.OPENED, self.world.clock(), "USD", 600, 600)
+        opened = DisputeState("dp_1", DisputeStatus.OPENED, self.platform.clock(), "USD", 600, 600)
         opened = replace(opened, fee_minor=15)
         won = replace(opened, status=DisputeStatus.WON, reinstated_minor=returned)
         for state in (opened, won) if returned else (opened,):
@@ -111,4 +111,4 @@ class Shop:
             legs = dispute_legs(self.merchant.id, "USD", step.taken_minor, step.fee_minor)
             posting_id = next_posting_id(payment_id, state.id, step.dispute)
             step = step.booked_by(self.post(payment, posting_id, legs))
-            self.world.put(payment.model_copy(update=changes_after(payment, state.id, step)))
+            self.platform.put(payment.model_copy(update=changes_after(payment, state.id, step)))

@@ -11,7 +11,7 @@ from runtime.services.reconciliation.dependencies import ReconciliationDependenc
 from runtime.services.reconciliation.messages import handle_message
 from tests.support.faults import ProcessKilled
 from tests.support.settlement_fakes import Steps
-from tests.support.world import World
+from tests.support.world import Platform
 
 WORKERS = 2
 
@@ -20,15 +20,15 @@ WORKERS = 2
 class Reconciler:
     """Works what is in the world's queue until nothing is left."""
 
-    world: World
+    platform: Platform
     steps: Steps = field(default_factory=Steps)
 
     def __post_init__(self) -> None:
-        self.world.s3.steps = self.world.sqs.steps = self.steps
+        self.platform.s3.steps = self.platform.sqs.steps = self.steps
 
     def work(self, dice: Random) -> None:
         """Handle all messages by several workers at once: some twice, some by one that dies."""
-        queue = self.world.sqs.waiting
+        queue = self.platform.sqs.waiting
         while queue:
             bodies = [queue.popleft() for _ in range(len(queue))]
             bodies += dice.sample(bodies, len(bodies) // 3)
@@ -51,6 +51,6 @@ class Reconciler:
 
     def _dependencies(self) -> ReconciliationDependencies:
         """As the world's; a worker may die before and after each commit of lines as well."""
-        usual = self.world.reconciliation()
+        usual = self.platform.reconciliation()
         record = usual.record
         return replace(usual, record=lambda *given: self.steps(lambda: record(*given)))

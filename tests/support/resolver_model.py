@@ -53,7 +53,7 @@ class Work:
 
 
 @dataclass
-class VirtualTown:
+class VirtualPlatform:
     """Everything that is open, and a clock that only moves when something takes time."""
 
     now: float = 0.0
@@ -119,33 +119,33 @@ class VirtualTown:
 class VirtualWorkers:
     """Workers whose work takes virtual time alone."""
 
-    town: VirtualTown
+    simulation: VirtualPlatform
     _ends: list[tuple[float, int, Ended[Work]]] = field(default_factory=list)
 
     def begin(self, work: Callable[[], Ended[Work]]) -> None:
         """It ends when its processor has answered."""
         ended = work()
-        number = self.town.asked.total()  # of two that end at once the first begun ends first
-        heapq.heappush(self._ends, (self.town.now + ended.result.seconds, number, ended))
+        number = self.simulation.asked.total()  # of two that end at once the first begun ends first
+        heapq.heappush(self._ends, (self.simulation.now + ended.result.seconds, number, ended))
 
     def ended(self, within_seconds: float | None) -> list[Ended[Work]]:
         """The clock goes to the next end, or so far."""
         at, _, first = self._ends[0]
-        if within_seconds is not None and at > self.town.now + within_seconds:
-            self.town.now += within_seconds
+        if within_seconds is not None and at > self.simulation.now + within_seconds:
+            self.simulation.now += within_seconds
             return []
         heapq.heappop(self._ends)
-        self.town.now = max(self.town.now, at)
-        self.town.over(first.result)
+        self.simulation.now = max(self.simulation.now, at)
+        self.simulation.over(first.result)
         return [first]
 
 
-def one_by_one(town: VirtualTown, *, most: int = 100, seconds: float = 100.0) -> None:
+def one_by_one(simulation: VirtualPlatform, *, most: int = 100, seconds: float = 100.0) -> None:
     """A run as it was: the hundred oldest, one after the other, for so long."""
-    ends = town.now + seconds
-    for due in town.look(most):
-        if town.now >= ends:
+    ends = simulation.now + seconds
+    for due in simulation.look(most):
+        if simulation.now >= ends:
             return
         work = due.do()
-        town.now += work.seconds
-        town.over(work)
+        simulation.now += work.seconds
+        simulation.over(work)

@@ -27,7 +27,7 @@ DynamoDB transactions")."""
 _PARTITIONS = {schema.name: schema.key_names[0] for schema in ALL_TABLES}
 
 
-def hold_to(client: DynamoDBClient, uses: TableUses, tables: Mapping[str, str]) -> None:
+def restrict_to(client: DynamoDBClient, uses: TableUses, tables: Mapping[str, str]) -> None:
     """From now on the client may do what `uses` allows, and no more."""
     names = {physical: name for name, physical in tables.items()}
 

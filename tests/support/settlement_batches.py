@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.domain.settlement_formats.line import ImportedLine, References, UnreadableLine
 from runtime.models.change import ChangeContext
 from runtime.models.merchant import MerchantProfile
@@ -15,7 +15,7 @@ from runtime.models.transaction import Transaction, TransactionType
 from runtime.repositories.store import Store
 from runtime.services.reconciliation.batch import BatchDependencies, record_batch
 from tests.support.outside import new_id
-from tests.support.world import World
+from tests.support.world import Platform
 
 CONTEXT = ChangeContext(changed_by="reconcile", request_id="message", cause="bat_1")
 Line = ImportedLine | UnreadableLine
@@ -57,16 +57,16 @@ def line_of(number: int, transaction: Transaction, **changes: Any) -> ImportedLi
 
 
 def file_of(
-    world: World,
+    platform: Platform,
     merchant: MerchantProfile,
     layout: SettlementFormat = SettlementFormat.STRIPE,
     **changes: Any,
 ) -> SettlementFile:
     """A planned file; each is later than the ones before."""
-    world.clock.advance(1)
-    now = to_instant(world.clock())
+    platform.clock.advance(1)
+    now = to_timestamp(platform.clock())
     values: dict[str, Any] = {
-        "id": new_id("fil", world.clock()),
+        "id": new_id("fil", platform.clock()),
         "merchant_id": merchant.id,
         "merchant_status": f"{merchant.id}#processing",
         "name": "payouts.csv",
@@ -82,7 +82,7 @@ def file_of(
 
 
 def chunk_of(
-    world: World, file: SettlementFile, lines: Sequence[Line], number: int = 0
+    platform: Platform, file: SettlementFile, lines: Sequence[Line], number: int = 0
 ) -> SettlementChunk:
     """A stored chunk of the file with these lines."""
     chunk = SettlementChunk(
@@ -94,15 +94,15 @@ def chunk_of(
         end=1,
         first_line=lines[0].number,
         lines=len(lines),
-        updated_at=to_instant(world.clock()),
+        updated_at=to_timestamp(platform.clock()),
         cause="plan",
     )
-    world.put(chunk)
+    platform.put(chunk)
     return chunk
 
 
 def settle(
-    world: World,
+    platform: Platform,
     merchant: MerchantProfile,
     file: SettlementFile,
     lines: Sequence[Line],
@@ -111,12 +111,12 @@ def settle(
     store: Store | None = None,
 ) -> SettlementChunk:
     """A chunk with these lines, recorded to its end."""
-    chunk = chunk_of(world, file, lines, number)
-    return settle_chunk(world, merchant, file, chunk, lines, store=store)
+    chunk = chunk_of(platform, file, lines, number)
+    return settle_chunk(platform, merchant, file, chunk, lines, store=store)
 
 
 def settle_chunk(
-    world: World,
+    platform: Platform,
     merchant: MerchantProfile,
     file: SettlementFile,
     chunk: SettlementChunk,
@@ -125,7 +125,7 @@ def settle_chunk(
     store: Store | None = None,
 ) -> SettlementChunk:
     """The rest of a chunk, batch by batch."""
-    dependencies = BatchDependencies(store or world.store, world.outside)
+    dependencies = BatchDependencies(store or platform.store, platform.outside)
     while chunk.lines_done < chunk.lines:
         left = lines[chunk.lines_done :]
         chunk = record_batch(left, chunk, file, merchant, CONTEXT, dependencies)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from runtime.domain.disputes import changes_after, dispute_step, next_posting_id
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.domain.ledger import capture_legs, dispute_legs, refund_legs, reversal_legs
 from runtime.domain.posting_ids import charge_transaction_id
 from runtime.domain.processor_events import DisputeState
@@ -32,17 +32,17 @@ from runtime.models.transaction import (
     TransactionType,
 )
 from runtime.models.transfer import Leg
-from runtime.services.reconciliation.decisions import Wanted, decide
-from runtime.services.reconciliation.draft import Attempt, Draft, Found
+from runtime.services.reconciliation.decisions import DecisionRequest, decide
+from runtime.services.reconciliation.draft import Attempt, Draft, LoadedRows
 from runtime.services.reconciliation.posting import writes_of
-from runtime.services.reconciliation.recording import Place, judge
+from runtime.services.reconciliation.recording import LinePlacement, judge
 from tests.support.outside import OUTSIDE, new_id
 
 START = datetime(2026, 3, 15, 12, tzinfo=UTC)
 CONTEXT = ChangeContext(changed_by="reconcile", request_id="message", cause="bat_1")
 _STAMP: dict[str, Any] = {
-    "created_at": to_instant(START),
-    "updated_at": to_instant(START),
+    "created_at": to_timestamp(START),
+    "updated_at": to_timestamp(START),
     **CONTEXT.stamp(),
 }
 
@@ -61,7 +61,7 @@ class SettlementBooks:
             **_STAMP,
         )
         self.now = START
-        self.found = Found()
+        self.found = LoadedRows()
         self.balances: Counter[str] = Counter()
         self.deltas: list[dict[str, SettlementDelta]] = []
         self.layout = SettlementFormat.STRIPE
@@ -111,7 +111,7 @@ class SettlementBooks:
     def come_back(self, refund_id: str) -> None:
         """The refund fails after it had succeeded."""
         refund = self.found.transactions[refund_id]
-        step = AuditStep(status=TransactionStatus.FAILED, at=to_instant(self.now), by="x")
+        step = AuditStep(status=TransactionStatus.FAILED, at=to_timestamp(self.now), by="x")
         self.found.transactions[refund_id] = refund.model_copy(
             update={
                 "status": TransactionStatus.FAILED,
@@ -155,7 +155,7 @@ class SettlementBooks:
     def _transact(
         self, payment: Payment, name: str, kind: TransactionType, amount: int, fee: int = 0
     ) -> None:
-        at = to_instant(self.now)
+        at = to_timestamp(self.now)
         self.found.transactions[name] = Transaction(
             id=name,
             merchant_id=self.merchant.id,
@@ -191,7 +191,7 @@ class SettlementBooks:
 
     # ------------------------------------------------------------ files
 
-    def place(self, payout: str | None, file_id: str) -> Place:
+    def place(self, payout: str | None, file_id: str) -> LinePlacement:
         """Where a line of a payout goes."""
         identifier, by_name = (
             settlement_id(self.merchant.id, self.layout, name, self.file_name)
@@ -214,7 +214,7 @@ class SettlementBooks:
             files = (*known.file_ids, file_id)
             known = known.model_copy(update={"file_ids": files, "version": known.version + 1})
         self.found.settlements[identifier] = known
-        return Place(known, by_name, file_id, self.layout, self.duplicates)
+        return LinePlacement(known, by_name, file_id, self.layout, self.duplicates)
 
     def settle(self, file_id: str, lines: Sequence[ImportedLine | UnreadableLine]) -> None:
         """One batch of a file, written as its commit would be."""
@@ -237,7 +237,7 @@ class SettlementBooks:
         """A person's decision about the line of an identity, written as its commit would be."""
         self.now += timedelta(seconds=1)
         draft = Draft(self.found, Attempt(self.merchant, CONTEXT, self.now, OUTSIDE))
-        decide(self.line(identity), Wanted(action, "as agreed", transaction_id), draft)
+        decide(self.line(identity), DecisionRequest(action, "as agreed", transaction_id), draft)
         self._write(draft)
 
     def _write(self, draft: Draft) -> None:

@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 
 from runtime.domain.disputes import changes_after, dispute_step, next_posting_id
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.domain.ledger import clearing_account, dispute_legs, fees_account, reversal_legs
 from runtime.domain.posting_ids import returned_refund_posting_id
 from runtime.domain.processor_events import DisputeState
@@ -84,7 +84,7 @@ def reported(identity: str, category: str, *, amount: int, fee: int = 0, **of: A
 
 
 @dataclass
-class Town:
+class SettlementSimulation:
     """What happens in it is drawn from `dice`."""
 
     shop: Shop
@@ -96,8 +96,8 @@ class Town:
     _numbers: int = 0
 
     def __post_init__(self) -> None:
-        self.reconciler = Reconciler(self.shop.world)
-        self.decisions = Decisions(self.shop.world, self.shop.merchant)
+        self.reconciler = Reconciler(self.shop.platform)
+        self.decisions = Decisions(self.shop.platform, self.shop.merchant)
 
     # ---------------------------------------------------------------- payments
 
@@ -158,18 +158,18 @@ class Town:
         refunds = [each for each in self._rows("refund") if each.status in done]
         if not refunds:
             return self.refund()
-        refund, world = self.dice.choice(refunds), self.shop.world
+        refund, platform = self.dice.choice(refunds), self.shop.platform
         payment = self.shop.payment(refund.payment_id)
         legs = reversal_legs(self.shop.merchant.id, "USD", refund.amount)
         self.shop.post(payment, returned_refund_posting_id(refund.id), legs)
-        step = AuditStep(status="failed", at=to_instant(world.clock()), by="x")
+        step = AuditStep(status="failed", at=to_timestamp(platform.clock()), by="x")
         failed = {"status": "failed", "audit_trail": (*refund.audit_trail, step)}
-        world.put(refund.model_copy(update={**failed, "unsettled_bucket": None}))
+        platform.put(refund.model_copy(update={**failed, "unsettled_bucket": None}))
         back = {
             "amount_refunded": payment.amount_refunded - refund.amount,
             "refundable_minor": payment.refundable_minor + refund.amount,
         }
-        world.put(payment.model_copy(update=back))
+        platform.put(payment.model_copy(update=back))
         self.returned.add(payment.id)
         named = {"transaction_id": refund.id, "amount": refund.amount}
         self.moved("refund_failure", payment.id, **named)
@@ -182,7 +182,7 @@ class Town:
             return self.sale()
         payment = self.shop.payment(payment_id)
         amount = self.dice.randrange(1, payment.amount_captured + 1)
-        dispute_id, now = self._name("du"), self.shop.world.clock()
+        dispute_id, now = self._name("du"), self.shop.platform.clock()
         opened = DisputeState(dispute_id, DisputeStatus.OPENED, now, "USD", amount, amount)
         self._dispute_step(payment_id, replace(opened, fee_minor=DISPUTE_FEE))
         named = {"processor_ids": (dispute_id,), "known_fee": DISPUTE_FEE}
@@ -202,7 +202,7 @@ class Town:
         posting_id = next_posting_id(payment_id, state.id, step.dispute)
         step = step.booked_by(self.shop.post(payment, posting_id, legs))
         changes = changes_after(payment, state.id, step)
-        self.shop.world.put(payment.model_copy(update=changes))
+        self.shop.platform.put(payment.model_copy(update=changes))
 
     def _charged(self, captures: Sequence[Transaction]) -> None:
         for each in captures:
@@ -219,7 +219,7 @@ class Town:
         self.waiting.append(Movement(line, known_fee))
 
     def _rows(self, kind: str) -> list[Transaction]:
-        rows = [row for row in self.shop.world.rows(Transaction) if row.type == kind]
+        rows = [row for row in self.shop.platform.rows(Transaction) if row.type == kind]
         return sorted(rows, key=lambda row: row.id)
 
     def _done(self, kind: str, payment_id: str) -> list[Transaction]:
@@ -229,7 +229,7 @@ class Town:
         """A payment of which something is left and that no bank disputes."""
         payments = [
             each.id
-            for each in self.shop.world.payments()
+            for each in self.shop.platform.payments()
             if each.refundable_minor
             and each.capturable_minor == 0
             and not each.disputes
@@ -265,10 +265,10 @@ class Town:
         if change is not None:
             lines = change(lines)
         body = table(STRIPE_HEADER, [stripe(line) for line in lines]).encode()
-        world, name = self.shop.world, self._name("file")
+        platform, name = self.shop.platform, self._name("file")
         key = f"reconciliation/{self.shop.merchant.id}/{name}.csv"
-        world.clock.advance(1)
-        world.sqs.waiting.append(object_created(key, world.s3.put(key, body)))
+        platform.clock.advance(1)
+        platform.sqs.waiting.append(object_created(key, platform.s3.put(key, body)))
 
     def damaged(self, lines: Sequence[ImportedLine]) -> list[ImportedLine]:
         """A file with errors, which a later one corrects."""
@@ -292,7 +292,7 @@ class Town:
 
     def decide(self) -> None:
         """A person decides about half of the open exceptions, in some way that is possible."""
-        for row in self.shop.world.rows(SettlementLine):
+        for row in self.shop.platform.rows(SettlementLine):
             possible = [each for each in actions_for(row) if each is not ResolutionAction.LINK]
             if possible and self.dice.random() < 0.5:
                 action = self.dice.choice(possible)
@@ -302,7 +302,7 @@ class Town:
     def undo(self) -> None:
         """Decisions are undone, but for those about lines that a corrected file will change."""
         truth = {line.identity: line for payout in self.payouts for line in payout.lines}
-        for row in self.shop.world.rows(SettlementLine):
+        for row in self.shop.platform.rows(SettlementLine):
             right = truth.get(row.identity or "")
             same = right is not None and (right.amount, right.fee) == (row.amount, row.fee)
             if row.resolution is not None and same:

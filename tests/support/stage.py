@@ -13,17 +13,17 @@ import pytest
 
 from local.ports import free_port
 from runtime.gateways import clients
-from runtime.repositories.books import Books
+from runtime.repositories.books import VerificationReads
 from runtime.repositories.codec import Codec, NoCipher
-from runtime.repositories.proofs import ProofRepository
+from runtime.repositories.proofs import VerificationRepository
 from runtime.repositories.store import Store
-from runtime.services.proof import prove
-from runtime.services.proof_work import ProofDesk
+from runtime.services.proof import verify_ledger
+from runtime.services.proof_work import LedgerVerificationDependencies
 from stacks import permissions
 from tests.support.engines import Engine
 from tests.support.http import Functions, environment, functions, make_tables
 from tests.support.outside import OUTSIDE, outside
-from tests.support.rights import hold_to
+from tests.support.rights import restrict_to
 from tests.support.streams import StreamPoller
 
 HEADER = "payment_id,transaction_id,status,amount,fee,net,currency,processed_date,settlement_date"
@@ -69,17 +69,17 @@ class Stage:
     def payments_that_contradict(self) -> list[str]:
         """What the project's own proof finds wrong with payments and their postings."""
         client = self.aws_tables.dynamodb()
-        hold_to(client, permissions.PROOF, self.tables)
+        restrict_to(client, permissions.PROOF, self.tables)
         store = Store(client, self.tables, Codec(NoCipher()), lambda: 60.0, OUTSIDE)
-        desk = ProofDesk(
-            proofs=ProofRepository(store),
-            books=Books(store, segments=1),
+        deps = LedgerVerificationDependencies(
+            proofs=VerificationRepository(store),
+            books=VerificationReads(store, segments=1),
             outside=outside(),
             must_stop=lambda: False,
             cut=timedelta(0),
             patience_seconds=0.0,
         )
-        report = prove(desk).report
+        report = verify_ledger(deps).report
         assert report is not None
         checks = (
             check

@@ -10,7 +10,7 @@ from typing import Any
 
 from runtime.contract.payments import PaymentSummary, SummaryQuery
 from runtime.domain.buckets import bucket_for
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.domain.summary import Summary, summarize
 from runtime.domain.totals import added_up, contribution_of, figures_of, is_counted, merchant_group
 from runtime.models.merchant import MerchantProfile
@@ -21,10 +21,14 @@ from runtime.repositories.totals import TotalsRepository
 from runtime.schema import TableSchema
 from runtime.services.payment_summary import summarize_payments
 from runtime.services.stream_records import Change, Kind
-from runtime.services.totals_folding import FoldReport, TotalsDesk, fold_closed_days
+from runtime.services.totals_folding import (
+    CompactionDependencies,
+    CompactionReport,
+    compact_closed_days,
+)
 from runtime.services.totals_projection import TotalsProjection
 from tests.support.outside import new_id
-from tests.support.world import SETUP, World
+from tests.support.world import SETUP, Platform
 
 S = PaymentStatus
 FIRST_OUTCOMES = (S.SUCCEEDED, S.SUCCEEDED, S.REQUIRES_CAPTURE, S.FAILED, S.UNKNOWN)
@@ -34,7 +38,7 @@ FIRST_OUTCOMES = (S.SUCCEEDED, S.SUCCEEDED, S.REQUIRES_CAPTURE, S.FAILED, S.UNKN
 class ChangingPayments:
     """Writes payments and their changes past the services, each one version more."""
 
-    world: World
+    platform: Platform
     dice: Random
     merchants: Sequence[MerchantProfile]
     days: int = 5
@@ -43,7 +47,7 @@ class ChangingPayments:
     def begin(self) -> Change:
         """A new payment, on one of the last days."""
         back = timedelta(days=self.dice.randrange(self.days))
-        made = self.world.clock() - back
+        made = self.platform.clock() - back
         shop = self.dice.choice(self.merchants)
         payment = a_payment(
             shop,
@@ -97,14 +101,14 @@ class ChangingPayments:
         return {"amount_refunded": payment.amount_refunded + self.dice.randint(0, most)}
 
     def _write(self, before: Payment | None, after: Payment) -> Change:
-        self.world.put(after)
+        self.platform.put(after)
         self.rows[after.id] = after
         return a_change(before, after)
 
 
 def a_payment(merchant: MerchantProfile, made: datetime, **values: Any) -> Payment:
     """A payment's row; it has succeeded but for `values`."""
-    payment_id, at = new_id("pay", made), to_instant(made)
+    payment_id, at = new_id("pay", made), to_timestamp(made)
     return Payment(
         **{
             "id": payment_id,
@@ -131,23 +135,23 @@ def a_change(old: Payment | None, new: Payment | None) -> Change:
     return Change(kind, f"{row.id}@{row.version}", old, new)
 
 
-def projection(world: World, store: Store | None = None) -> TotalsProjection:
+def projection(platform: Platform, store: Store | None = None) -> TotalsProjection:
     """The projection on `store`."""
-    return TotalsProjection(TotalsRepository(store or world.store), world.outside)
+    return TotalsProjection(TotalsRepository(store or platform.store), platform.outside)
 
 
-def count_all(world: World) -> None:
+def count_all(platform: Platform) -> None:
     """As if the stream had told of every payment."""
-    changes = [a_change(None, payment) for payment in world.payments()]
-    assert projection(world)(changes) == frozenset()
+    changes = [a_change(None, payment) for payment in platform.payments()]
+    assert projection(platform)(changes) == frozenset()
 
 
 def fold(
-    world: World, store: Store | None = None, must_stop: Callable[[], bool] = lambda: False
-) -> FoldReport:
+    platform: Platform, store: Store | None = None, must_stop: Callable[[], bool] = lambda: False
+) -> CompactionReport:
     """One run of the schedule."""
-    totals = TotalsRepository(store or world.store)
-    return fold_closed_days(TotalsDesk(totals, world.outside, must_stop))
+    totals = TotalsRepository(store or platform.store)
+    return compact_closed_days(CompactionDependencies(totals, platform.outside, must_stop))
 
 
 # ------------------------------------------------------------ the truth
@@ -163,38 +167,38 @@ def recounted(payments: Iterable[Payment]) -> dict[Group, Figures]:
     return {group: added_up(each) for group, each in groups.items()}
 
 
-def stored(world: World) -> dict[Group, Figures]:
+def stored(platform: Platform) -> dict[Group, Figures]:
     """What the rows of totals say, group by group."""
     groups: dict[Group, list[Figures]] = {}
-    for row in total_rows(world):
+    for row in total_rows(platform):
         groups.setdefault(row.group, []).append(row.figures())
     return {group: added_up(each) for group, each in groups.items()}
 
 
-def total_rows(world: World) -> list[Total]:
+def total_rows(platform: Platform) -> list[Total]:
     """The rows of the sums alone."""
-    return [row for row in world.rows(Total) if row.item not in (COUNTED_ITEM, MARK_ITEM)]
+    return [row for row in platform.rows(Total) if row.item not in (COUNTED_ITEM, MARK_ITEM)]
 
 
-def counted_rows(world: World) -> dict[str, CountedPayment]:
+def counted_rows(platform: Platform) -> dict[str, CountedPayment]:
     """What the payments are counted with."""
     schema, found = TableSchema.of(Total), {}
-    pages = world.client.get_paginator("scan").paginate(
-        TableName=world.tables["totals"], ConsistentRead=True
+    pages = platform.client.get_paginator("scan").paginate(
+        TableName=platform.tables["totals"], ConsistentRead=True
     )
     for page in pages:
         for item in page["Items"]:
             if item["item"]["S"] == COUNTED_ITEM:
-                row = world.store.codec.to_row(schema, item, CountedPayment)
+                row = platform.store.codec.to_row(schema, item, CountedPayment)
                 found[row.id] = row
     return found
 
 
-def totals_must_be_exact(world: World) -> None:
+def totals_must_be_exact(platform: Platform) -> None:
     """Each group's rows, and what each payment is counted with, are what the payments say."""
-    payments = world.payments()
-    assert stored(world) == recounted(payments)
-    counted = counted_rows(world)
+    payments = platform.payments()
+    assert stored(platform) == recounted(payments)
+    counted = counted_rows(platform)
     assert counted.keys() == {payment.id for payment in payments if is_counted(payment)}
     for payment in payments:
         if payment.id in counted:
@@ -203,20 +207,22 @@ def totals_must_be_exact(world: World) -> None:
             assert mine.version <= payment.version
 
 
-def must_say(told: PaymentSummary, truth: Summary) -> None:
+def must_say(reported: PaymentSummary, truth: Summary) -> None:
     """An answer says what adding up all payments says."""
-    assert (told.total_count, told.by_status) == (truth.total_count, dict(truth.by_status))
-    assert set(told.by_currency) == set(truth.by_currency)
+    assert (reported.total_count, reported.by_status) == (truth.total_count, dict(truth.by_status))
+    assert set(reported.by_currency) == set(truth.by_currency)
     for code, sums in truth.by_currency.items():
         names = ("count", "captured", "refunded", "fees", "net", "average")
-        assert [getattr(told.by_currency[code], name) for name in names] == [
+        assert [getattr(reported.by_currency[code], name) for name in names] == [
             getattr(sums, name) for name in names
         ]
 
 
-def summary_of(world: World, merchant: MerchantProfile, **query: str) -> PaymentSummary:
+def summary_of(platform: Platform, merchant: MerchantProfile, **query: str) -> PaymentSummary:
     """GET /v1/payments/summary."""
-    return summarize_payments(SummaryQuery(**query), world.call(merchant), world.summary_reads())
+    return summarize_payments(
+        SummaryQuery(**query), platform.call(merchant), platform.summary_reads()
+    )
 
 
 def truth_of(
@@ -226,7 +232,7 @@ def truth_of(
     end: datetime | None = None,
 ) -> Summary:
     """All payments of a merchant added up that are in its lists, made between two moments."""
-    low, high = (to_instant(each) if each else None for each in (start, end))
+    low, high = (to_timestamp(each) if each else None for each in (start, end))
     return summarize(
         payment
         for payment in payments

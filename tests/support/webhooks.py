@@ -11,9 +11,9 @@ from random import Random
 from typing import Any
 
 from runtime.domain.buckets import bucket_for, retry_bucket
-from runtime.domain.instants import to_datetime, to_epoch_seconds, to_instant
+from runtime.domain.instants import to_datetime, to_epoch_seconds, to_timestamp
 from runtime.domain.webhook_schedule import RetrySchedule
-from runtime.errors import Unopenable
+from runtime.errors import DecryptionFailure
 from runtime.gateways.delivery_queue import DeliveryOrder, DeliveryQueue
 from runtime.gateways.webhook_http import Reply
 from runtime.models.merchant import MerchantProfile
@@ -21,11 +21,11 @@ from runtime.models.webhook import EndpointHealth, Webhook, event_key
 from runtime.repositories.merchants import MerchantRepository
 from runtime.repositories.store import Store
 from runtime.repositories.webhooks import WebhookRepository
-from runtime.services.webhook_delivery import DeliveryDesk, Http, Outcome, deliver
+from runtime.services.webhook_delivery import DeliveryDependencies, DeliveryOutcome, Http, deliver
 from runtime.services.webhook_endpoints import Endpoints
-from runtime.services.webhook_retries import RetriesDesk, RetriesReport, queue_due
+from runtime.services.webhook_retries import DueDeliveriesDependencies, RetriesReport, queue_due
 from runtime.settings import DeliverSettings
-from tests.support.world import SETUP, World
+from tests.support.world import SETUP, Platform
 
 SCHEDULE = RetrySchedule.parsed(DeliverSettings.model_fields["retry_delays_seconds"].default)
 DEADLINE = timedelta(days=3)
@@ -36,7 +36,7 @@ _numbers = itertools.count(1)
 class Queue(DeliveryQueue):
     """Orders with the moment from which they are seen, by the world's clock."""
 
-    world: World
+    platform: Platform
     waiting: list[tuple[datetime, int, DeliveryOrder]] = field(default_factory=list)
     available: bool = True
     history: list[DeliveryOrder] = field(default_factory=list)
@@ -48,14 +48,14 @@ class Queue(DeliveryQueue):
         if not self.available:
             return frozenset(order.id for order in orders)
         for order in orders:
-            seen_at = self.world.clock() + delay
+            seen_at = self.platform.clock() + delay
             heapq.heappush(self.waiting, (seen_at, next(_numbers), order))
             self.history.append(order)
         return frozenset()
 
     def due(self) -> DeliveryOrder | None:
         """The next order that can be seen now."""
-        if self.waiting and self.waiting[0][0] <= self.world.clock():
+        if self.waiting and self.waiting[0][0] <= self.platform.clock():
             return heapq.heappop(self.waiting)[2]
         return None
 
@@ -88,68 +88,70 @@ class FixedChance(Random):
 
 
 class Post:
-    """The sender and its sweep, on the tables of `world`."""
+    """The sender and its sweep, on the tables of `platform`."""
 
-    def __init__(self, world: World, http: Http, *, chance: float = 0.0) -> None:
-        self.world = world
-        self.queue = Queue(world)
+    def __init__(self, platform: Platform, http: Http, *, chance: float = 0.0) -> None:
+        self.platform = platform
+        self.queue = Queue(platform)
         self.http = http
         self.chance = chance
-        self.webhooks = WebhookRepository(world.store)
-        self.outcomes: list[Outcome] = []
-        self.unopened: list[Unopenable] = []
+        self.webhooks = WebhookRepository(platform.store)
+        self.outcomes: list[DeliveryOutcome] = []
+        self.decryption_failed: list[DecryptionFailure] = []
 
-    def desk(self, store: Store | None = None, http: Http | None = None) -> DeliveryDesk:
-        store = store or self.world.store
+    def deps(self, store: Store | None = None, http: Http | None = None) -> DeliveryDependencies:
+        store = store or self.platform.store
         webhooks = WebhookRepository(store)
-        return DeliveryDesk(
+        return DeliveryDependencies(
             webhooks=webhooks,
-            endpoints=Endpoints(MerchantRepository(store), webhooks, self.world.outside),
+            endpoints=Endpoints(MerchantRepository(store), webhooks, self.platform.outside),
             http=http or self.http,
             queue=self.queue,
             schedule=SCHEDULE,
-            outside=replace(self.world.outside, chance=FixedChance(self.chance)),
+            outside=replace(self.platform.outside, chance=FixedChance(self.chance)),
             request_id=lambda: "invocation",
-            unopened=self.unopened.append,
+            decryption_failed=self.decryption_failed.append,
         )
 
     def sweep(
         self, store: Store | None = None, must_stop: Callable[[], bool] = lambda: False
     ) -> RetriesReport:
         """The schedule fires."""
-        webhooks = WebhookRepository(store or self.world.store)
-        return queue_due(RetriesDesk(webhooks, self.queue, self.world.outside, must_stop))
+        webhooks = WebhookRepository(store or self.platform.store)
+        return queue_due(
+            DueDeliveriesDependencies(webhooks, self.queue, self.platform.outside, must_stop)
+        )
 
     def is_anything_due(self) -> bool:
         """What the sweep would find, for one call instead of one for each bucket."""
-        now = to_instant(self.world.clock())
+        now = to_timestamp(self.platform.clock())
         return any((row.next_retry or "~") <= now for row in self.deliveries())
 
-    def pump(self) -> list[Outcome]:
+    def pump(self) -> list[DeliveryOutcome]:
         """Work on every order that can be seen now."""
         outcomes = []
         while (order := self.queue.due()) is not None:
-            outcomes.append(deliver(order, self.desk()))
+            outcomes.append(deliver(order, self.deps()))
         self.outcomes += outcomes
         return outcomes
 
     def pass_time(self, until: datetime, step: timedelta = timedelta(minutes=1)) -> None:
         """Let the clock go on in steps, the sweep running every minute and the queue all along."""
-        while self.world.clock() < until:
-            moment = self.world.clock()
+        while self.platform.clock() < until:
+            moment = self.platform.clock()
             ahead = [moment + step, until]
             if self.queue.waiting:
                 ahead.append(max(self.queue.waiting[0][0], moment))
             next_stop = min(ahead)
-            self.world.clock.set(next_stop)
+            self.platform.clock.set(next_stop)
             if next_stop == moment + step and self.is_anything_due():
                 self.sweep()
             self.pump()
 
     def placed(self, merchant: MerchantProfile, **changes: Any) -> Webhook:
         """A new delivery, stored and ordered as the projection does it."""
-        row = new_row(self.world, merchant, **changes)
-        assert self.world.store.put_new(row) is None
+        row = new_row(self.platform, merchant, **changes)
+        assert self.platform.store.put_new(row) is None
         self.queue.send(DeliveryOrder.of(row))
         return row
 
@@ -159,22 +161,22 @@ class Post:
         return row
 
     def deliveries(self) -> list[Webhook]:
-        rows = self.world.client.scan(
-            TableName=self.world.tables["webhooks"],
+        rows = self.platform.client.scan(
+            TableName=self.platform.tables["webhooks"],
             ConsistentRead=True,
             FilterExpression="begins_with(id, :p)",
             ExpressionAttributeValues={":p": {"S": "whk_"}},
         )["Items"]
-        to_row = self.world.store.codec.to_row
+        to_row = self.platform.store.codec.to_row
         return [to_row(Webhook.table_schema, each, Webhook) for each in rows]
 
     def health(self, merchant: MerchantProfile, url: str) -> EndpointHealth | None:
         return self.webhooks.health(merchant.id, url)
 
 
-def new_row(world: World, merchant: MerchantProfile, **changes: Any) -> Webhook:
+def new_row(platform: Platform, merchant: MerchantProfile, **changes: Any) -> Webhook:
     """A delivery as the projection makes it."""
-    now = world.clock()
+    now = platform.clock()
     webhook_id = f"whk_{next(_numbers):026d}"
     kind = changes.get("event_type", "payment.succeeded")
     values: dict[str, Any] = {
@@ -183,14 +185,14 @@ def new_row(world: World, merchant: MerchantProfile, **changes: Any) -> Webhook:
         "merchant_bucket": bucket_for(merchant.id, webhook_id, merchant.index_buckets),
         "event_key": event_key(kind, webhook_id),
         "retry_bucket": retry_bucket(webhook_id),
-        "next_retry": to_instant(now + timedelta(seconds=60)),
+        "next_retry": to_timestamp(now + timedelta(seconds=60)),
         "event_type": kind,
         "sequence": 2,
         "url": merchant.webhook_url,
         "payload": f'{{"id":"{webhook_id}"}}',
         "expires_at": to_epoch_seconds(now + DEADLINE),
-        "created_at": to_instant(now),
-        "updated_at": to_instant(now),
+        "created_at": to_timestamp(now),
+        "updated_at": to_timestamp(now),
         **SETUP.stamp(),
         **changes,
     }

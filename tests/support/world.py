@@ -23,7 +23,7 @@ from runtime.contract.caller import Caller
 from runtime.contract.payments import CaptureRequest, PaymentRequest, RefundRequest
 from runtime.domain.buckets import bucket_for, merchant_list_bucket
 from runtime.domain.idempotency import fingerprint
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.domain.payment_operations import LONGEST_RETRY
 from runtime.gateways.field_encryption import FieldEncryption
 from runtime.gateways.key_ring import MAX_CACHE_SECONDS, KeyRing
@@ -60,21 +60,21 @@ from runtime.repositories.settlements import SettlementRepository
 from runtime.repositories.store import Store
 from runtime.repositories.totals import TotalsRepository
 from runtime.schema import Row, TableSchema
-from runtime.services.customers import CustomerDesk
+from runtime.services.customers import CustomerDependencies
 from runtime.services.fair_run import ONE_BY_ONE, RunLimits
 from runtime.services.kept_event_routes import ProcessorEventDependencies
 from runtime.services.kept_events import KeptEvents
 from runtime.services.limits import RateLimiter
 from runtime.services.merchant_profiles import MerchantProfiles
-from runtime.services.merchants import MerchantDesk
+from runtime.services.merchants import MerchantDependencies
 from runtime.services.pages import Cursors
-from runtime.services.payment_desk import PaymentDesk
+from runtime.services.payment_desk import PaymentDependencies
 from runtime.services.payment_operations import (
     cancel_payment,
     capture_payment,
     refund_payment,
 )
-from runtime.services.payment_queries import PaymentArchive
+from runtime.services.payment_queries import PaymentReads
 from runtime.services.payment_resolution import ResolverReport, resolve_due
 from runtime.services.payment_summary import SummaryReads
 from runtime.services.payments import create_payment
@@ -82,9 +82,9 @@ from runtime.services.processor_configuration import ProcessorConfiguration
 from runtime.services.reconciliation.batch import BatchDependencies, record_batch
 from runtime.services.reconciliation.dependencies import ReconciliationDependencies
 from runtime.services.reconciliation.messages import handle_message
-from runtime.services.settlement_queries import SettlementArchive
+from runtime.services.settlement_queries import SettlementReads
 from runtime.services.totals_reading import TotalsReader
-from runtime.services.trouble import TroubleReports
+from runtime.services.trouble import OperationalAlerts
 from runtime.settings import FEWEST_OPEN_BUCKETS, PaymentTiming
 from tests.support.engines import Engine
 from tests.support.fakes import Clock, FakeKms
@@ -107,7 +107,7 @@ _KEY_ARNS = {"pii": "arn:pii", "pci": "arn:pci", "index": "arn:index"}
 CURSOR_KEY = b"the key of the cursors of the tests"
 
 
-class World:
+class Platform:
     """All tables under names of their own, and everything that works on them.
 
     A table is made when it is first asked for, through a client of `engine`.
@@ -174,10 +174,12 @@ class World:
         with_chance = replace(self.outside, sleep=sleep, chance=Random(seed))
         return Store(client, self.tables, Codec(self.encryption), remaining_seconds, with_chance)
 
-    def desk(self, store: Store | None = None, processor: Processor | None = None) -> PaymentDesk:
+    def deps(
+        self, store: Store | None = None, processor: Processor | None = None
+    ) -> PaymentDependencies:
         """The payment desk; `store` may be a faulty one. The sandbox keeps its own connection."""
         store = store or self.store
-        return PaymentDesk(
+        return PaymentDependencies(
             payments=PaymentRepository(store),
             customers=CustomerRepository(store),
             claims=ClaimRepository(store),
@@ -188,7 +190,7 @@ class World:
             outside=self.outside,
         )
 
-    def event_desk(self, payments: PaymentDesk) -> ProcessorEventDependencies:
+    def event_dependencies(self, payments: PaymentDependencies) -> ProcessorEventDependencies:
         """What processors' events are applied with."""
         kept = KeptEvents(KeptEventRepository(self.store), AlertRepository(self.store))
         return ProcessorEventDependencies(payments, kept)
@@ -212,22 +214,26 @@ class World:
             outside=self.outside,
         )
 
-    def customer_desk(self) -> CustomerDesk:
+    def customer_dependencies(self) -> CustomerDependencies:
         """What customers and their payment methods are changed with."""
-        return CustomerDesk(
+        return CustomerDependencies(
             CustomerRepository(self.store),
             self.profiles(),
             self.encryption,
             ClaimRepository(self.store),
         )
 
-    def merchant_desk(self) -> MerchantDesk:
+    def merchant_dependencies(self) -> MerchantDependencies:
         """What merchants are changed with."""
-        return MerchantDesk(
-            MerchantRepository(self.store), ClaimRepository(self.store), self.processor_desk()
+        return MerchantDependencies(
+            MerchantRepository(self.store),
+            ClaimRepository(self.store),
+            self.processor_configuration(),
         )
 
-    def processor_desk(self, connectors: Connectors | None = None) -> ProcessorConfiguration:
+    def processor_configuration(
+        self, connectors: Connectors | None = None
+    ) -> ProcessorConfiguration:
         """What merchants are connected to their processors with."""
         return ProcessorConfiguration(
             connectors or self.connectors(self.sandbox()),
@@ -241,9 +247,9 @@ class World:
         """Merchants' settings, never remembered."""
         return MerchantProfiles(MerchantRepository(self.store), 0, self.outside)
 
-    def archive(self) -> PaymentArchive:
+    def payment_reads(self) -> PaymentReads:
         """What lists read."""
-        return PaymentArchive(
+        return PaymentReads(
             PaymentRepository(self.store),
             PaymentLists(self.store),
             self.profiles(),
@@ -259,9 +265,9 @@ class World:
             TotalsReader(TotalsRepository(self.store), self.outside.sleep),
         )
 
-    def settlement_archive(self) -> SettlementArchive:
+    def settlement_reads(self) -> SettlementReads:
         """What settlement lists read."""
-        return SettlementArchive(SettlementRepository(self.store), Cursors(lambda: CURSOR_KEY))
+        return SettlementReads(SettlementRepository(self.store), Cursors(lambda: CURSOR_KEY))
 
     def reconciliation(
         self, store: Store | None = None, must_stop: Callable[[], bool] = lambda: False
@@ -295,8 +301,8 @@ class World:
             "processor": "sandbox",
             "processor_account": None if "processor" in changes else "sandbox",
             "webhook_secret": "whsec_" + "A" * 44,
-            "created_at": to_instant(now),
-            "updated_at": to_instant(now),
+            "created_at": to_timestamp(now),
+            "updated_at": to_timestamp(now),
             **SETUP.stamp(),
             **changes,
         }
@@ -317,8 +323,8 @@ class World:
             email_index=self.encryption.blind_index(merchant.id, email),
             email=email,
             name="Somebody",
-            created_at=to_instant(now),
-            updated_at=to_instant(now),
+            created_at=to_timestamp(now),
+            updated_at=to_timestamp(now),
             **SETUP.stamp(),
         )
         repository = CustomerRepository(self.store)
@@ -354,7 +360,7 @@ class World:
         merchant: MerchantProfile,
         key: str | None = None,
         *,
-        desk: PaymentDesk | None = None,
+        deps: PaymentDependencies | None = None,
         **body: Any,
     ) -> StoredAnswer:
         """POST /v1/payments."""
@@ -362,7 +368,7 @@ class World:
         key = key or f"key-{self._keys_made}"
         full = {"amount": 1000, "currency": "USD", "payment_method": "tok_approved", **body}
         call = self.call(merchant, full, key)
-        return create_payment(PaymentRequest(**full), call, desk or self.desk())
+        return create_payment(PaymentRequest(**full), call, deps or self.deps())
 
     def paid(self, merchant: MerchantProfile, key: str | None = None, **body: Any) -> str:
         """Id of a payment that has succeeded, or is authorized where `body` asks for that."""
@@ -377,19 +383,19 @@ class World:
         what: str,
         key: str | None = None,
         *,
-        desk: PaymentDesk | None = None,
+        deps: PaymentDependencies | None = None,
         **body: Any,
     ) -> StoredAnswer:
         """POST /v1/payments/{id}/capture, /cancel or /refund."""
         self._keys_made += 1
         key = key or f"key-{self._keys_made}"
-        desk = desk or self.desk()
+        deps = deps or self.deps()
         call = self.call(merchant, body, key, path=f"/v1/payments/{payment_id}/{what}")
         if what == "capture":
-            return capture_payment(payment_id, CaptureRequest(**body), call, desk)
+            return capture_payment(payment_id, CaptureRequest(**body), call, deps)
         if what == "refund":
-            return refund_payment(payment_id, RefundRequest(**body), call, desk)
-        return cancel_payment(payment_id, call, desk)
+            return refund_payment(payment_id, RefundRequest(**body), call, deps)
+        return cancel_payment(payment_id, call, deps)
 
     def resolve(
         self,
@@ -399,12 +405,12 @@ class World:
     ) -> ResolverReport:
         """One run of the resolver, one thing after the other unless `limits` say otherwise."""
         store = store or self.store
-        desk = self.desk(store, processor)
-        return resolve_due(desk, store, "resolver-run", self.trouble(), limits)
+        deps = self.deps(store, processor)
+        return resolve_due(deps, store, "resolver-run", self.operational_alerts(), limits)
 
-    def trouble(self) -> TroubleReports:
+    def operational_alerts(self) -> OperationalAlerts:
         """Where a function tells of what it stumbles over."""
-        return TroubleReports(lambda: AlertRepository(self.store), self.clock)
+        return OperationalAlerts(lambda: AlertRepository(self.store), self.clock)
 
     def resolve_until_quiet(self) -> None:
         """Runs of the resolver, time passing between them, until nothing is open."""

@@ -14,7 +14,7 @@ from runtime.domain.settlement_reports.exceptions import open_section, resolved_
 from runtime.domain.settlement_reports.style import STYLE
 from runtime.domain.settlement_reports.sums import capture_section, payout_section, status_section
 from runtime.domain.settlement_reports.tables import NOTHING, shown_amount, table
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 from runtime.models.settlement import NO_EXCEPTION, Settlement, SettlementLine, SettlementStatus
 from runtime.models.settlement_file import SettlementFile
 
@@ -31,7 +31,7 @@ class Report:
     files: Sequence[SettlementFile]
     open_lines: Sequence[SettlementLine]
     resolved_lines: Sequence[SettlementLine]
-    made_at: Instant
+    made_at: Timestamp
     made_for: str
 
 

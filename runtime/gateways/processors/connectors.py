@@ -13,7 +13,7 @@ from runtime.gateways.processors.port import Processor, ProcessorConfig
 from runtime.models.merchant import ProcessorConnection
 from runtime.models.payment import Payment
 from runtime.models.scope import Scope
-from runtime.remembered import Remembered
+from runtime.remembered import TtlCache
 
 if TYPE_CHECKING:
     import stripe
@@ -75,7 +75,7 @@ class Connectors:
     ) -> None:
         self._connections = connections
         self._factories = factories
-        self._known: Remembered[tuple[str, str, str | None], Processor] = Remembered(
+        self._known: TtlCache[tuple[str, str, str | None], Processor] = TtlCache(
             remember_seconds, MAX_REMEMBERED, outside
         )
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from runtime.core.outside import Outside
-from runtime.domain.instants import to_epoch_seconds, to_instant
+from runtime.domain.instants import to_epoch_seconds, to_timestamp
 from runtime.domain.money import fee_of
 from runtime.domain.payments import Approved, ProcessorAnswer, Refused
 from runtime.domain.processor_events import DisputeState, ProcessorEvent, RefundState
@@ -196,7 +196,7 @@ class SandboxProcessor:
 
     def recent_events(self, since: datetime) -> Iterator[ProcessorEvent]:
         """Events about disputes and returned refunds of this account since then."""
-        for reference in self.memory.changed(self.account, to_instant(since)):
+        for reference in self.memory.changed(self.account, to_timestamp(since)):
             row = self.memory.recall(reference)
             hint = hint_about(row) if row is not None else None
             if hint is not None:
@@ -207,9 +207,9 @@ class SandboxProcessor:
 
         The sandbox stores its content, and reports it from now on.
         """
-        told = read_sandbox_event(headers, body, self.config(), now)
-        remember(told, self.account, self.memory, now, MEMORY, self.outside)
-        return hint_of(told)
+        event = read_sandbox_event(headers, body, self.config(), now)
+        remember(event, self.account, self.memory, now, MEMORY, self.outside)
+        return hint_of(event)
 
     def _remember(self, row: SandboxCharge, at: datetime) -> SandboxCharge:
         return self.memory.remember(self._ours(row), token=self.outside.new_id("sbt", at))
@@ -245,7 +245,7 @@ class SandboxProcessor:
             currency=request.currency,
             response_code=code,
             response_text=text,
-            created_at=to_instant(request.at),
+            created_at=to_timestamp(request.at),
             expires_at=_expiry(request.at),
         )
 
@@ -262,7 +262,7 @@ class SandboxProcessor:
             currency=request.currency,
             response_code=code,
             response_text=text,
-            created_at=to_instant(request.at),
+            created_at=to_timestamp(request.at),
             expires_at=_expiry(request.at),
         )
 

@@ -11,12 +11,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 from runtime.core.outside import Outside
-from runtime.domain.instants import to_datetime, to_epoch_seconds, to_instant
+from runtime.domain.instants import to_datetime, to_epoch_seconds, to_timestamp
 from runtime.domain.processor_events import (
     DisputeState,
     EventKind,
     ProcessorEvent,
-    RefundFate,
+    RefundOutcome,
     RefundState,
 )
 from runtime.errors import Unavailable
@@ -57,7 +57,7 @@ def dispute_reference(account: str, dispute_id: str) -> str:
 
 
 def remember(
-    told: SandboxEvent,
+    event: SandboxEvent,
     account: str,
     memory: NewsMemory,
     now: datetime,
@@ -65,26 +65,26 @@ def remember(
     outside: Outside,
 ) -> None:
     """Store what the notification says has happened. Raises Unavailable."""
-    if told.type is SandboxEventType.REFUND_FAILED:
-        refund = memory.recall(told.reference or "")
+    if event.type is SandboxEventType.REFUND_FAILED:
+        refund = memory.recall(event.reference or "")
         if refund is not None and (refund.kind, refund.account) == (REFUND, account):
             token = outside.new_id("sbt", now)
-            memory.bring_back(refund, told.id, to_instant(now), token=token)
+            memory.bring_back(refund, event.id, to_timestamp(now), token=token)
         return
-    if told.type not in DISPUTE_EVENTS or told.dispute_id is None:
+    if event.type not in DISPUTE_EVENTS or event.dispute_id is None:
         return
-    reference = dispute_reference(account, told.dispute_id)
+    reference = dispute_reference(account, event.dispute_id)
     for _ in range(MAX_ATTEMPTS):
         before = memory.recall(reference)
-        after = dispute_after(before, told, account, now, kept)
+        after = dispute_after(before, event, account, now, kept)
         if after is None or memory.note(before, after, token=outside.new_id("sbt", now)):
             return
-    raise Unavailable(f"Dispute {told.dispute_id} is changing; send the notification again")
+    raise Unavailable(f"Dispute {event.dispute_id} is changing; send the notification again")
 
 
 def dispute_after(
     before: SandboxCharge | None,
-    told: SandboxEvent,
+    event: SandboxEvent,
     account: str,
     now: datetime,
     kept: timedelta,
@@ -95,42 +95,42 @@ def dispute_after(
     withdrawn when the dispute is opened, and reinstated when it is won, unless the event gives an
     amount. Fields that the event does not have stay unchanged.
     """
-    assert told.dispute_id is not None, f"{told.id} is about no dispute"
-    status = DISPUTE_EVENTS[told.type]
-    if before is not None and not _is_newer(before, told, status):
+    assert event.dispute_id is not None, f"{event.id} is about no dispute"
+    status = DISPUTE_EVENTS[event.type]
+    if before is not None and not _is_newer(before, event, status):
         return None
-    amount = told.amount if told.amount is not None else (before.amount if before else 0)
-    fee = told.fee if told.fee is not None else (before.fee if before else 0)
+    amount = event.amount if event.amount is not None else (before.amount if before else 0)
+    fee = event.fee if event.fee is not None else (before.fee if before else 0)
     won = amount if status is DisputeStatus.WON else 0
     return SandboxCharge(
-        reference=dispute_reference(account, told.dispute_id),
+        reference=dispute_reference(account, event.dispute_id),
         kind=DISPUTE,
-        charge=told.reference or (before.charge if before else None),
-        charge_id=told.charge_id or (before.charge_id if before else None),
+        charge=event.reference or (before.charge if before else None),
+        charge_id=event.charge_id or (before.charge_id if before else None),
         account=account,
         state=status,
-        processor_id=told.dispute_id,
+        processor_id=event.dispute_id,
         amount=amount,
-        currency=told.currency or (before.currency if before else ""),
+        currency=event.currency or (before.currency if before else ""),
         fee=fee,
-        reinstated=told.reinstated if told.reinstated is not None else won,
+        reinstated=event.reinstated if event.reinstated is not None else won,
         changed_account=account,
-        changed_at=to_instant(now),
-        event_id=told.id,
-        told_at=told.created,
+        changed_at=to_timestamp(now),
+        event_id=event.id,
+        told_at=event.created,
         revision=(before.revision or 0) + 1 if before else 1,
-        response_code=told.type,
+        response_code=event.type,
         response_text="Told by a signed notification",
-        created_at=before.created_at if before else to_instant(_at(told.created)),
+        created_at=before.created_at if before else to_timestamp(_at(event.created)),
         expires_at=to_epoch_seconds(now + kept),
     )
 
 
-def _is_newer(before: SandboxCharge, told: SandboxEvent, status: DisputeStatus) -> bool:
+def _is_newer(before: SandboxCharge, event: SandboxEvent, status: DisputeStatus) -> bool:
     decided = before.state != DisputeStatus.OPENED
     if decided != (status is not DisputeStatus.OPENED):
         return not decided
-    return told.created >= (before.told_at or 0)
+    return event.created >= (before.told_at or 0)
 
 
 def dispute_state(row: SandboxCharge) -> DisputeState:
@@ -151,7 +151,7 @@ def dispute_state(row: SandboxCharge) -> DisputeState:
 
 def refund_state(row: SandboxCharge) -> RefundState:
     """The refund's state at the sandbox."""
-    fate = RefundFate.SUCCEEDED if row.state == CAPTURED else RefundFate.FAILED
+    fate = RefundOutcome.SUCCEEDED if row.state == CAPTURED else RefundOutcome.FAILED
     return RefundState(
         row.processor_id,
         fate,

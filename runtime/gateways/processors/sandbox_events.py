@@ -114,15 +114,15 @@ def read_sandbox_event(
         raise MalformedJson(f"The notification is not valid: see {first_field(error)}") from None
 
 
-def hint_of(told: SandboxEvent) -> ProcessorEvent:
+def hint_of(event: SandboxEvent) -> ProcessorEvent:
     """The object of the notification; its state is read from the sandbox."""
     return ProcessorEvent(
-        id=told.id,
-        kind=EventKind.IGNORED if told.silent else _KINDS[told.type],
-        at=datetime.fromtimestamp(told.created, UTC),
-        charge_id=told.charge_id,
-        reference=told.reference,
-        object_id=told.dispute_id,
+        id=event.id,
+        kind=EventKind.IGNORED if event.silent else _KINDS[event.type],
+        at=datetime.fromtimestamp(event.created, UTC),
+        charge_id=event.charge_id,
+        reference=event.reference,
+        object_id=event.dispute_id,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from runtime.domain.processor_events import DisputeState, RefundFate, RefundState
+from runtime.domain.processor_events import DisputeState, RefundOutcome, RefundState
 from runtime.gateways.processors.stripe_amounts import from_stripe
 from runtime.gateways.processors.stripe_client import REFERENCE
 from runtime.gateways.processors.stripe_shapes import (
@@ -23,10 +23,10 @@ _STATUS: Final[Mapping[str, DisputeStatus]] = {
     "lost": DisputeStatus.LOST,
 }
 """Every other status at Stripe is an undecided dispute."""
-_FATES: Final[Mapping[str, RefundFate]] = {
-    "succeeded": RefundFate.SUCCEEDED,
-    "failed": RefundFate.FAILED,
-    "canceled": RefundFate.FAILED,
+_FATES: Final[Mapping[str, RefundOutcome]] = {
+    "succeeded": RefundOutcome.SUCCEEDED,
+    "failed": RefundOutcome.FAILED,
+    "canceled": RefundOutcome.FAILED,
 }
 
 
@@ -66,7 +66,7 @@ def refund_state(refund: Refund) -> RefundState:
     currency = refund.currency.upper()
     return RefundState(
         id=refund.id,
-        fate=_FATES.get(refund.status, RefundFate.PENDING),
+        fate=_FATES.get(refund.status, RefundOutcome.PENDING),
         created_at=datetime.fromtimestamp(refund.created, UTC),
         amount_minor=_ours(refund.amount, currency),
         currency=currency,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from runtime.contract.caller import found
+from runtime.contract.caller import require_found
 from runtime.domain.buckets import all_buckets
 from runtime.errors import Unprocessable
 from runtime.models.account import AccountStatus, AccountType
@@ -23,7 +23,9 @@ def accounts_of(whose: Whose, account_id: str | None, reads: ExportReads) -> tup
     Raises NotFound, Unprocessable for more than MAX_ACCOUNTS.
     """
     if account_id is not None:
-        return (found(reads.accounts.get(account_id, whose.scope), "account", account_id).id,)
+        return (
+            require_found(reads.accounts.get(account_id, whose.scope), "account", account_id).id,
+        )
     ids: set[str] = set()
     for each in _listed(whose.owner, reads):
         ids.add(each)

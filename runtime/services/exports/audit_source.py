@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from runtime.contract.audit import AuditQuery, AuditRowAnswer
-from runtime.contract.caller import found
+from runtime.contract.caller import require_found
 from runtime.domain.buckets import all_buckets
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.models.audit import AuditRow
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 from runtime.services.audit_queries import is_wanted
 from runtime.services.exports.chunks import Chunk, RowWriter, selections
 from runtime.services.exports.reads import MERGED_PAGE, ExportReads, Whose
@@ -29,7 +29,7 @@ class AuditSource:
         """As Source."""
         query, whose = self._query, self._whose
         start, end = window_of(query.start_date, query.end_date, whose.moment)
-        times = to_instant(start), min(to_instant(end), whose.until)
+        times = to_timestamp(start), min(to_timestamp(end), whose.until)
         if query.entity_id is not None:
             yield from self._of_entity(query.entity_id, times, position)
             return
@@ -46,16 +46,16 @@ class AuditSource:
             yield self._chunk(rows, each.position)
 
     def _of_entity(
-        self, entity_id: str, times: tuple[Instant, Instant], position: str | None
+        self, entity_id: str, times: tuple[Timestamp, Timestamp], position: str | None
     ) -> Iterator[Chunk]:
         rows = self._reads.audit.newest_first(entity_id, before=position, page_size=MERGED_PAGE)
         scope, (start, end) = self._whose.scope, times
         latest = next(rows, None)
         if latest is None:
             if position is None:
-                found(None, "entity", entity_id)
+                require_found(None, "entity", entity_id)
             return
-        found(latest if scope.admits(latest.merchant_id) else None, "entity", entity_id)
+        require_found(latest if scope.admits(latest.merchant_id) else None, "entity", entity_id)
         for each in selections(
             _beginning_with(latest, rows),
             position=lambda row: row.sequence,

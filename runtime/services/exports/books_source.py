@@ -24,7 +24,7 @@ from runtime.domain.beancount import (
     with_the_rest,
 )
 from runtime.domain.ids import highest_id
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.domain.ledger import (
     TRANSFER_PREFIX,
     final_legs,
@@ -68,7 +68,7 @@ class BooksSource:
         self._ids, self._whose, self._reads = account_ids, whose, reads
         self._ours = frozenset(account_ids)
         self._cut = operation_time(highest_id("any", whose.moment))
-        self._day_after = to_instant(whose.moment + _DAY)[:10]
+        self._day_after = to_timestamp(whose.moment + _DAY)[:10]
 
     def header(self) -> bytes:
         """As Source."""
@@ -86,7 +86,7 @@ class BooksSource:
 
     def _of_account(self, account: Account, reading: _Reading) -> Iterator[Chunk]:
         if reading.versions is None:
-            rows = self._reads.folds.rows_of(account.id)
+            rows = self._reads.shard_rows.rows_of(account.id)
             reading = replace(
                 reading,
                 versions={row.shard: row.version for row in rows},

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from runtime.core.outside import Outside
-from runtime.domain.instants import to_epoch_seconds, to_instant
+from runtime.domain.instants import to_epoch_seconds, to_timestamp
 from runtime.errors import Unavailable
 from runtime.models.change import ChangeContext
 from runtime.models.export import Export, ExportStatus
@@ -39,7 +39,7 @@ class Jobs:
         The part that the worker before may still be sending has a number that is not used again.
         """
         now = self.outside.now()
-        if export.lease_expires_at is not None and export.lease_expires_at > to_instant(now):
+        if export.lease_expires_at is not None and export.lease_expires_at > to_timestamp(now):
             raise ExportBusy(f"export {export.id} is being written until {export.lease_expires_at}")
         lease = timedelta(seconds=self.remaining_seconds()) + LEASE_MARGIN
         return self.step(
@@ -47,7 +47,7 @@ class Jobs:
             status=ExportStatus.RUNNING,
             open_status=open_status(export.merchant_id, ExportStatus.RUNNING),
             lease_owner=worker,
-            lease_expires_at=to_instant(now + lease),
+            lease_expires_at=to_timestamp(now + lease),
             next_part=export.next_part + (export.lease_owner is not None),
             tries=export.tries + 1,
         )
@@ -62,7 +62,7 @@ class Jobs:
                 **changes,
                 **context.stamp(),
                 "version": export.version + 1,
-                "updated_at": to_instant(now),
+                "updated_at": to_timestamp(now),
             }
         )
         self.exports.advance(export, after, token=operation)
@@ -82,7 +82,7 @@ class Jobs:
             rows=export.rows_done,
             size=size,
             sha256=sha256,
-            completed_at=to_instant(now),
+            completed_at=to_timestamp(now),
             expires_at=to_epoch_seconds(now + KEPT),
             tries=0,
         )

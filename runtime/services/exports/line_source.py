@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, Final
 
-from runtime.contract.caller import found
+from runtime.contract.caller import require_found
 from runtime.contract.exports import LineFilters
 from runtime.contract.settlements import SettlementLineAnswer
 from runtime.models.scope import Scope
@@ -37,7 +37,7 @@ class LineSource:
         place: list[Any] | None = json.loads(position) if position else None
         if query.settlement_id is not None:
             named = reads.get(query.settlement_id, owner)
-            settlement = found(named, "settlement", query.settlement_id)
+            settlement = require_found(named, "settlement", query.settlement_id)
             if days.first <= settlement.date <= days.last:
                 yield from self._of_settlement(settlement, place[2] if place else 0)
             return

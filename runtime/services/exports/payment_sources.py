@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from runtime.contract.caller import found
+from runtime.contract.caller import require_found
 from runtime.contract.exports import TransactionFilters
 from runtime.contract.payments import PaymentAnswer, PaymentQuery, TransactionAnswer
 from runtime.models.payment import Payment
@@ -100,7 +100,7 @@ class TransactionSource:
         payments, scope = self._reads.payments, Scope(self._whose.owner)
         if self._query.payment_id is not None:
             row = payments.get(self._query.payment_id, scope)
-            return [found(row, "payment", self._query.payment_id)]
+            return [require_found(row, "payment", self._query.payment_id)]
         if self._query.processor_id is not None:
             ids = dict.fromkeys(payments.of_processor_id(self._query.processor_id, scope))
             return [row for each in ids if (row := payments.get(each, scope)) is not None]

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from runtime.contract.call import Call
-from runtime.contract.caller import found
+from runtime.contract.caller import require_found
 from runtime.contract.exports import ExportAnswer, ExportList, ExportQuery
-from runtime.domain.instants import to_epoch_seconds, to_instant
+from runtime.domain.instants import to_epoch_seconds, to_timestamp
 from runtime.models.export import Export, ExportStatus
 from runtime.models.scope import Scope
 from runtime.repositories.exports import ExportRepository
@@ -32,7 +32,7 @@ def export_answer(export: Export, link: Callable[[Export], str] | None = None) -
     return ExportAnswer.model_validate(
         {
             **export.model_dump(),
-            "expires_at": to_instant(datetime.fromtimestamp(export.expires_at, UTC)),
+            "expires_at": to_timestamp(datetime.fromtimestamp(export.expires_at, UTC)),
             "result_url": link(export) if is_there and link is not None else None,
         }
     )
@@ -40,9 +40,9 @@ def export_answer(export: Export, link: Callable[[Export], str] | None = None) -
 
 def get_export(export_id: str, call: Call, queries: ExportQueries) -> ExportAnswer:
     """An export, strongly consistent. Raises NotFound."""
-    export = found(queries.exports.get(export_id, call.scope), "export", export_id)
+    export = require_found(queries.exports.get(export_id, call.scope), "export", export_id)
     return export_answer(
-        found(None if _is_over(export, call) else export, "export", export_id), queries.link
+        require_found(None if _is_over(export, call) else export, "export", export_id), queries.link
     )
 
 

@@ -7,12 +7,12 @@ from datetime import datetime
 from typing import Final, Self
 
 from runtime.domain.instants import to_datetime
-from runtime.models.fields import PLATFORM, Instant
+from runtime.models.fields import PLATFORM, Timestamp
 from runtime.models.scope import Scope
 from runtime.repositories.accounts import AccountRepository
 from runtime.repositories.audit import AuditRepository
 from runtime.repositories.entries import EntryRepository
-from runtime.repositories.folding import FoldRepository
+from runtime.repositories.folding import ShardRepository
 from runtime.repositories.payment_lists import PaymentLists
 from runtime.repositories.payments import PaymentRepository
 from runtime.repositories.settlements import SettlementRepository
@@ -34,7 +34,7 @@ class ExportReads:
     payment_lists: PaymentLists
     transfers: TransferRepository
     accounts: AccountRepository
-    folds: FoldRepository
+    shard_rows: ShardRepository
     entries: EntryRepository
     audit: AuditRepository
     settlements: SettlementRepository
@@ -48,7 +48,7 @@ class ExportReads:
             payment_lists=PaymentLists(store),
             transfers=TransferRepository(store),
             accounts=AccountRepository(store),
-            folds=FoldRepository(store),
+            shard_rows=ShardRepository(store),
             entries=EntryRepository(store),
             audit=AuditRepository(store),
             settlements=SettlementRepository(store),
@@ -61,7 +61,7 @@ class Whose:
     """Whose rows an export has, and until when."""
 
     owner: str
-    until: Instant
+    until: Timestamp
 
     @property
     def scope(self) -> Scope:

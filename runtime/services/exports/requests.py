@@ -12,10 +12,10 @@ from pydantic import ValidationError
 from runtime.contract.answers import StoredAnswer
 from runtime.contract.base import Query
 from runtime.contract.call import Call
-from runtime.contract.caller import found
+from runtime.contract.caller import require_found
 from runtime.contract.exports import FILTERS, ExportRequest, filter_names
 from runtime.contract.field_errors import flaws_of
-from runtime.domain.instants import to_epoch_seconds, to_instant
+from runtime.domain.instants import to_epoch_seconds, to_timestamp
 from runtime.errors import InvalidValue, TooManyExports
 from runtime.models.export import Export, ExportFormat, ExportKind, ExportStatus
 from runtime.models.fields import PLATFORM
@@ -114,15 +114,19 @@ def _canonical(query: Query) -> dict[str, str]:
 def _must_exist(request: ExportRequest, scope: Scope, dependencies: ExportRequests) -> None:
     """What is named is the caller's. Entities and settlements are judged by the worker."""
     if request.customer_id is not None:
-        found(
+        require_found(
             dependencies.customers.owner(request.customer_id, scope),
             "customer",
             request.customer_id,
         )
     if request.account_id is not None:
-        found(dependencies.accounts.get(request.account_id, scope), "account", request.account_id)
+        require_found(
+            dependencies.accounts.get(request.account_id, scope), "account", request.account_id
+        )
     if request.payment_id is not None:
-        found(dependencies.payments.get(request.payment_id, scope), "payment", request.payment_id)
+        require_found(
+            dependencies.payments.get(request.payment_id, scope), "payment", request.payment_id
+        )
 
 
 def _leave_room(owner: str, exports: ExportRepository) -> None:
@@ -138,7 +142,7 @@ def _leave_room(owner: str, exports: ExportRepository) -> None:
 
 
 def _row(request: ExportRequest, owner: str, filters: dict[str, str], call: Call) -> Export:
-    now = to_instant(call.now)
+    now = to_timestamp(call.now)
     return Export(
         id=call.new_id("exp"),
         merchant_id=owner,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from runtime.contract.caller import found
+from runtime.contract.caller import require_found
 from runtime.contract.transfers import TransferQuery
 from runtime.domain.ids import highest_id
 from runtime.models.account import Account
@@ -36,7 +36,9 @@ class TransferSource:
         selected = self._of_index(position)
         if query.account_id is not None:
             account = self._reads.accounts.get(query.account_id, self._whose.scope)
-            selected = self._of_account(found(account, "account", query.account_id), position)
+            selected = self._of_account(
+                require_found(account, "account", query.account_id), position
+            )
         for selection in selected:
             shown = [
                 transfer_answer(row)

@@ -8,7 +8,7 @@ from typing import Final
 
 from runtime.core.outside import Outside
 from runtime.domain.hot_accounts import DEBIT_SHARDS
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.domain.settlement_deltas import combined
 from runtime.domain.settlement_formats.line import ImportedLine, UnreadableLine
 from runtime.domain.settlement_identities import settlement_id
@@ -29,7 +29,7 @@ from runtime.repositories.store import MAX_TRANSACTION_ITEMS, Store
 from runtime.services.reconciliation.candidates import Lines, read_candidates
 from runtime.services.reconciliation.draft import Attempt, Draft
 from runtime.services.reconciliation.posting import writes_of
-from runtime.services.reconciliation.recording import Place, judge
+from runtime.services.reconciliation.recording import LinePlacement, judge
 
 MAX_BATCH_LINES: Final = 33
 """Lines that one batch reads for: a matched one writes itself, its identity and its transaction, so
@@ -88,7 +88,7 @@ class _Batch:
 
 
 def _fill(
-    lines: Lines, places: Mapping[int, Place], chunk: SettlementChunk, draft: Draft
+    lines: Lines, places: Mapping[int, LinePlacement], chunk: SettlementChunk, draft: Draft
 ) -> _Batch:
     """Judge lines for as long as what they change fits into the transaction."""
     now = draft.attempt.now
@@ -112,7 +112,7 @@ def _fill(
             "lines_done": chunk.lines_done + taken,
             "deltas": deltas,
             "version": chunk.version + 1,
-            "updated_at": to_instant(now),
+            "updated_at": to_timestamp(now),
             "cause": operation,
         }
     )
@@ -128,7 +128,7 @@ def _places(
     file: SettlementFile,
     attempt: Attempt,
     rows: SettlementBatchRepository,
-) -> tuple[dict[int, Place], dict[str, Settlement]]:
+) -> tuple[dict[int, LinePlacement], dict[str, Settlement]]:
     """Where each line goes, by its number. Opens the settlements that the file is the first of."""
     layout = file.format
     assert layout is not None, f"{file.id} was not planned"
@@ -144,7 +144,7 @@ def _places(
             settlements[joined.id] = joined
     duplicates = frozenset(chunk.duplicates)
     places = {
-        line.number: Place(
+        line.number: LinePlacement(
             settlements[ids[line.payout_reference]], ids[None], file.id, layout, duplicates
         )
         for line in lines
@@ -180,7 +180,7 @@ def _joined(
 def _new_settlement(
     identifier: str, line: ImportedLine | UnreadableLine, file: SettlementFile, attempt: Attempt
 ) -> Settlement:
-    at = to_instant(attempt.now)
+    at = to_timestamp(attempt.now)
     dates = (line.settlement_date, line.processed_date) if isinstance(line, ImportedLine) else ()
     return Settlement(
         id=identifier,
@@ -207,6 +207,6 @@ def _with_file(known: Settlement, file: SettlementFile, attempt: Attempt) -> Set
             "completed_at": None,
             "file_ids": (*known.file_ids, file.id),
             "version": known.version + 1,
-            "updated_at": to_instant(attempt.now),
+            "updated_at": to_timestamp(attempt.now),
         }
     )

@@ -13,8 +13,8 @@ from runtime.domain.settlement_identities import IdentityIds, identity_ids, unre
 from runtime.models.settlement import LineStatus, LineType, Settlement, SettlementLine
 from runtime.models.transaction import Transaction, TransactionType
 from runtime.repositories.settlement_batches import SettlementBatchRepository
-from runtime.services.reconciliation.draft import Attempt, Draft, Found
-from runtime.services.reconciliation.recording import Place, about_of, stays
+from runtime.services.reconciliation.draft import Attempt, Draft, LoadedRows
+from runtime.services.reconciliation.recording import LinePlacement, about_of, stays
 from runtime.services.reconciliation.settled_parts import has_settled
 
 Lines = Sequence[ImportedLine | UnreadableLine]
@@ -23,13 +23,13 @@ _ABOUT_DISPUTES: Final = (LineType.DISPUTE, LineType.DISPUTE_REVERSAL)
 
 def read_candidates(
     lines: Lines,
-    places: Mapping[int, Place],
+    places: Mapping[int, LinePlacement],
     attempt: Attempt,
     settlements: Mapping[str, Settlement],
     rows: SettlementBatchRepository,
 ) -> Draft:
     """A draft of all rows that judging `lines` may need. `places` by the lines' numbers."""
-    found = Found(settlements=dict(settlements))
+    found = LoadedRows(settlements=dict(settlements))
     draft = Draft(found, attempt)
     found.identities = rows.identities(_identities(lines, places, attempt, settlements))
     _read_known_here(lines, places, draft, rows)
@@ -58,7 +58,7 @@ def read_about(
 
 def _identities(
     lines: Lines,
-    places: Mapping[int, Place],
+    places: Mapping[int, LinePlacement],
     attempt: Attempt,
     settlements: Mapping[str, Settlement],
 ) -> Iterable[str]:
@@ -81,7 +81,9 @@ def _may_have_unreadable(settlement: Settlement, file_id: str) -> bool:
     return bool(at_work) or settlement.counts.get(LineStatus.INVALID, 0) > 0
 
 
-def _ids(line: ImportedLine | UnreadableLine, place: Place, attempt: Attempt) -> IdentityIds:
+def _ids(
+    line: ImportedLine | UnreadableLine, place: LinePlacement, attempt: Attempt
+) -> IdentityIds:
     return identity_ids(
         attempt.merchant.id,
         place.layout,
@@ -92,7 +94,7 @@ def _ids(line: ImportedLine | UnreadableLine, place: Place, attempt: Attempt) ->
 
 
 def _read_known_here(
-    lines: Lines, places: Mapping[int, Place], draft: Draft, rows: SettlementBatchRepository
+    lines: Lines, places: Mapping[int, LinePlacement], draft: Draft, rows: SettlementBatchRepository
 ) -> None:
     """Of lines that stand in another settlement already, whether they stand in this one as well."""
     found, wanted = draft.found, []
@@ -106,7 +108,7 @@ def _read_known_here(
 
 
 def _read_related(
-    lines: Lines, places: Mapping[int, Place], draft: Draft, rows: SettlementBatchRepository
+    lines: Lines, places: Mapping[int, LinePlacement], draft: Draft, rows: SettlementBatchRepository
 ) -> None:
     """Other lines about what a line had settled that says something else now."""
     found, about = draft.found, set[str]()

@@ -40,7 +40,7 @@ from runtime.services.reconciliation.dependencies import (
     Step,
     stepped,
 )
-from runtime.services.reconciliation.draft import Attempt, Draft, Found, key_of
+from runtime.services.reconciliation.draft import Attempt, Draft, LoadedRows, key_of
 from runtime.services.reconciliation.posting import indexed, writes_of
 
 MAX_TRIES: Final = 10
@@ -191,7 +191,7 @@ def _payouts_of(
     outside: Outside,
 ) -> SettlementWrites:
     """The payout lines that change. What a person had booked of a remainder is taken back."""
-    draft = Draft(Found(), Attempt(merchant, step.context, to_datetime(step.at), outside))
+    draft = Draft(LoadedRows(), Attempt(merchant, step.context, to_datetime(step.at), outside))
     draft.found.settlements = {settlement.id: settlement}
     for before, after in changed:
         draft.found.lines[key_of(before)] = before

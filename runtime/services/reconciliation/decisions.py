@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.domain.money import format_amount
 from runtime.domain.settlement_counterparts import (
     HAS_COUNTERPART,
@@ -69,7 +69,7 @@ _FLOWS: Final[Mapping[ResolutionAction, Callable[[Amounts, Amounts], Flows]]] = 
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class DecisionRequest:
     """A decision as it was asked for. `action`: a ResolutionAction, or undo."""
 
     action: str
@@ -77,7 +77,7 @@ class Wanted:
     transaction_id: str | None = None
 
 
-def decide(line: SettlementLine, wanted: Wanted, draft: Draft) -> None:
+def decide(line: SettlementLine, wanted: DecisionRequest, draft: Draft) -> None:
     """Put a decision about a line, with all that it changes, into the draft.
 
     Raises AlreadyResolved, NotResolved, ActionNotApplicable, LineDoesNotFit, NotFound.
@@ -92,7 +92,7 @@ def decide(line: SettlementLine, wanted: Wanted, draft: Draft) -> None:
         action=action,
         note=wanted.note,
         by=attempt.context.changed_by,
-        at=to_instant(attempt.now),
+        at=to_timestamp(attempt.now),
     )
     if action is ResolutionAction.LINK:
         assert wanted.transaction_id is not None, "a link names its transaction"
@@ -103,7 +103,7 @@ def decide(line: SettlementLine, wanted: Wanted, draft: Draft) -> None:
     draft.put_line(line.model_copy(update={"resolution": resolution}))
 
 
-def must_be_the_merchants(line: SettlementLine, wanted: Wanted, draft: Draft) -> None:
+def must_be_the_merchants(line: SettlementLine, wanted: DecisionRequest, draft: Draft) -> None:
     """Require that a decision costs only the merchant itself. Raises Forbidden.
 
     What is written off, or was, is the platform's. So is what a merchant would get back by its own
@@ -124,7 +124,7 @@ def must_be_the_merchants(line: SettlementLine, wanted: Wanted, draft: Draft) ->
             )
 
 
-def about(line: SettlementLine, wanted: Wanted) -> ImportedLine | None:
+def about(line: SettlementLine, wanted: DecisionRequest) -> ImportedLine | None:
     """The line as it was read, naming what a decision says it is about; None for unreadable ones.
 
     It says which rows the decision needs.
@@ -252,7 +252,7 @@ def _link(line: SettlementLine, transaction_id: str, resolution: Resolution, dra
     transaction = draft.transaction(transaction_id)
     if transaction is None:
         raise NotFound(f"No such transaction: {echoed(transaction_id)}", param="transaction_id")
-    read = about(line, Wanted(ResolutionAction.LINK, resolution.note, transaction_id))
+    read = about(line, DecisionRequest(ResolutionAction.LINK, resolution.note, transaction_id))
     assert read is not None, f"{_name(line)} cannot be read"
     read = replace(read, type=line.type or _LINKED_AS.get(transaction.type, LineType.CAPTURE))
     ours, verdict = _fitting(read, draft)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from runtime.core.outside import Outside
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.domain.settlement_formats.line import ImportedLine, UnreadableLine
 from runtime.gateways.settlement_files import SettlementObjects
 from runtime.gateways.settlement_queue import SettlementQueue
 from runtime.models.change import ChangeContext
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 from runtime.models.merchant import MerchantProfile
 from runtime.models.settlement_file import (
     FileStatus,
@@ -66,7 +66,7 @@ class Step:
     """One change of rows: when it is made, under which token, and who made it."""
 
     token: str
-    at: Instant
+    at: Timestamp
     context: ChangeContext
 
     @classmethod
@@ -74,7 +74,7 @@ class Step:
         """A new step, now. `kind` is the prefix of its token."""
         now = outside.now()
         token = outside.new_id(kind, now)
-        return cls(token, to_instant(now), ChangeContext(RECONCILER, request_id, token))
+        return cls(token, to_timestamp(now), ChangeContext(RECONCILER, request_id, token))
 
 
 def stepped(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from runtime.core.outside import Outside
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.domain.posting_ids import charge_transaction_id
 from runtime.domain.settlement_flows import added, reversed_flows
 from runtime.domain.settlement_matching import Counterpart
@@ -40,7 +40,7 @@ from runtime.services.reconciliation.settled_parts import DisputePart, has_settl
 
 
 @dataclass(slots=True)
-class Found:
+class LoadedRows:
     """A merchant's rows as they were read.
 
     `by_processor`: ids of transactions by processor id; `about`: keys of lines by transaction, of
@@ -86,7 +86,7 @@ class Size:
 class Draft:
     """Rows as they are to be, and what each line books, by currency."""
 
-    found: Found
+    found: LoadedRows
     attempt: Attempt
     lines: dict[LineKey, SettlementLine] = field(default_factory=dict)
     identities: dict[str, SettlementIdentity] = field(default_factory=dict)
@@ -196,7 +196,7 @@ class Draft:
     def _settle_transaction(self, transaction_id: str, key: LineKey, learned_fee: int) -> None:
         before = self._transaction(transaction_id)
         assert before.settlement_id is None, f"{before.id} is settled by {before.settlement_id}"
-        at, settled = to_instant(self.attempt.now), TransactionStatus.SETTLED
+        at, settled = to_timestamp(self.attempt.now), TransactionStatus.SETTLED
         changes: dict[str, object] = {
             "settlement_id": key[0],
             "settlement_line": key[1],
@@ -235,7 +235,7 @@ class Draft:
             "learned_fee": 0,
         }
         if before.status is TransactionStatus.SETTLED:
-            status, at = TransactionStatus.SUCCEEDED, to_instant(self.attempt.now)
+            status, at = TransactionStatus.SUCCEEDED, to_timestamp(self.attempt.now)
             step = AuditStep(status=status, at=at, by=self.attempt.context.changed_by)
             changes |= {
                 "status": status,

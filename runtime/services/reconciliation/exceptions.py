@@ -9,11 +9,11 @@ from itertools import islice
 from typing import Final
 
 from runtime.contract.call import Call
-from runtime.contract.caller import Caller, found
+from runtime.contract.caller import Caller, require_found
 from runtime.contract.settlement_lines import ExceptionAnswer, ExceptionList, ExceptionQuery
 from runtime.contract.settlements import SettlementLineAnswer
 from runtime.domain.buckets import unsettled_buckets
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.domain.settlement_lines import (
     EXCEPTION_STATUSES,
     exception_buckets,
@@ -116,7 +116,7 @@ def _ranges(
         newest = newest_day(today, query.min_age_days) if query.min_age_days else None
         return [(status, exception_range(status, newest_day=newest)) for status in statuses]
     stored = reads.settlements.get(query.settlement_id, Scope(merchant.id))
-    settlement = found(stored, "settlement", query.settlement_id)
+    settlement = require_found(stored, "settlement", query.settlement_id)
     if query.min_age_days and settlement.date > newest_day(today, query.min_age_days):
         return []
     of = (settlement.date, settlement.id)
@@ -168,7 +168,7 @@ def _expected(
     """Newest day first, a day's transactions newest first. A position is `day#transaction`."""
     if query.settlement_id is not None:
         return (), None  # what is expected is in no settlement yet
-    earliest = to_instant(deadline(call.now, merchant.reconciliation.sla_days))
+    earliest = to_timestamp(deadline(call.now, merchant.reconciliation.sla_days))
     newest = newest_day(call.now.date(), query.min_age_days)
     walk = _Walk(merchant, earliest[:10], newest, position, reads)
     page = take_page(

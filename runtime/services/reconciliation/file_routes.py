@@ -8,7 +8,7 @@ from typing import Final
 
 from runtime.contract.answers import StoredAnswer
 from runtime.contract.call import Call
-from runtime.contract.caller import found
+from runtime.contract.caller import require_found
 from runtime.contract.settlement_files import (
     FileProgress,
     NewSettlementFile,
@@ -17,7 +17,7 @@ from runtime.contract.settlement_files import (
     SettlementFileQuery,
     SettlementFileRequest,
 )
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.domain.settlement_file_names import upload_key
 from runtime.gateways.signed_links import LINK_SECONDS, SignedLinks
 from runtime.models.scope import Scope
@@ -63,8 +63,8 @@ def create_settlement_file(
     merchant, NotFound for an unknown one.
     """
     merchant = dependencies.merchants.require(call.caller.merchant(call.acting_for))
-    now = to_instant(call.now)
-    expires_at = to_instant(call.now + timedelta(seconds=LINK_SECONDS))
+    now = to_timestamp(call.now)
+    expires_at = to_timestamp(call.now + timedelta(seconds=LINK_SECONDS))
     file_id = call.new_id(FILE_PREFIX)
     file = SettlementFile(
         id=file_id,
@@ -128,7 +128,9 @@ def get_settlement_file(
     file_id: str, call: Call, reads: SettlementFileReads
 ) -> SettlementFileAnswer:
     """A file, strongly consistent. Raises NotFound."""
-    return _shape(found(reads.files.get(file_id, call.scope), "settlement file", file_id), call.now)
+    return _shape(
+        require_found(reads.files.get(file_id, call.scope), "settlement file", file_id), call.now
+    )
 
 
 def _shape(file: SettlementFile, now: datetime) -> SettlementFileAnswer:
@@ -140,7 +142,11 @@ def _shape(file: SettlementFile, now: datetime) -> SettlementFileAnswer:
 def _reason(file: SettlementFile, now: datetime) -> str | None:
     """Why a file was rejected; of one that waits for its upload in vain, what to do."""
     expires_at = file.upload_expires_at
-    if file.status is not FileStatus.RECEIVED or expires_at is None or to_instant(now) < expires_at:
+    if (
+        file.status is not FileStatus.RECEIVED
+        or expires_at is None
+        or to_timestamp(now) < expires_at
+    ):
         return file.reason
     return (
         f"No upload was seen and the link ended at {expires_at}. If the file was not uploaded, "

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from runtime.domain.buckets import bucket_for
 from runtime.domain.hot_accounts import accounts_of_fact
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.domain.ledger import TRANSFER_PREFIX
 from runtime.domain.posting_ids import POSTING_OPERATION
 from runtime.domain.settlement_deltas import combined, is_open_exception, of_change
@@ -63,7 +63,7 @@ def posting(
 
     Its amount is that of its largest leg. `taken`: debit shards that the commit lowers already.
     """
-    merchant, at = attempt.merchant, to_instant(attempt.now)
+    merchant, at = attempt.merchant, to_timestamp(attempt.now)
     transfer_id = attempt.new_id(TRANSFER_PREFIX.rstrip("_"))
     legs = batch_legs(lines.values(), merchant.id, currency)
     amount = max(leg.amount for leg in legs)
@@ -157,6 +157,6 @@ def _stamped(before: RecordT, after: RecordT, attempt: Attempt, cause: str) -> R
             **attempt.context.stamp(),
             "cause": cause,
             "version": before.version + 1,
-            "updated_at": to_instant(attempt.now),
+            "updated_at": to_timestamp(attempt.now),
         }
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.domain.posting_ids import charge_transaction_id
 from runtime.domain.settlement_deltas import is_open_exception
 from runtime.domain.settlement_formats.line import SETTLED, ImportedLine, UnreadableLine
@@ -52,7 +52,7 @@ _KEPT: Final = (*_READ, "identity", "processed_date", "settlement_date")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LinePlacement:
     """Where a line of a file goes: its settlement, and the file's position among its files.
 
     `file_settlement`: the settlement of the file's name, where lines stand that name no payout.
@@ -80,7 +80,7 @@ class Place:
         return self.settlement.id, line_number(self.position, number)
 
 
-def judge(line: ImportedLine | UnreadableLine, place: Place, draft: Draft) -> None:
+def judge(line: ImportedLine | UnreadableLine, place: LinePlacement, draft: Draft) -> None:
     """Judge a line and put all that it changes into the draft.
 
     A line that came in an earlier file and is matched, or resolved by a person, stays as it is
@@ -105,7 +105,7 @@ def judge(line: ImportedLine | UnreadableLine, place: Place, draft: Draft) -> No
         line=key[1],
         file_id=place.file_id,
         file_line=line.number,
-        created_at=seen.known.created_at if seen.known else to_instant(draft.attempt.now),
+        created_at=seen.known.created_at if seen.known else to_timestamp(draft.attempt.now),
     )
     if before is not None and stays(before, line):
         return
@@ -147,7 +147,7 @@ class _Seen:
     duplicate_of: str | None = None
 
 
-def _seen(line: ImportedLine | UnreadableLine, place: Place, draft: Draft) -> _Seen:
+def _seen(line: ImportedLine | UnreadableLine, place: LinePlacement, draft: Draft) -> _Seen:
     merchant_id, here = draft.attempt.merchant.id, place.settlement.id
     duplicate = line.number in place.duplicates
     ids = identity_ids(merchant_id, place.layout, here, line, duplicate=duplicate)
@@ -203,7 +203,7 @@ def _supersede(before: SettlementLine, by: LineKey, draft: Draft) -> None:
     draft.put_line(before.model_copy(update={"status": LineStatus.SUPERSEDED, "reason": reason}))
 
 
-def _supersede_unreadable(line: ImportedLine, place: Place, draft: Draft) -> None:
+def _supersede_unreadable(line: ImportedLine, place: LinePlacement, draft: Draft) -> None:
     """What an earlier file had on the same physical line, and could not be read, can be now."""
     for settlement in place.settlement_ids:
         known = draft.identity(unreadable_id(draft.attempt.merchant.id, settlement, line.number))
@@ -217,13 +217,13 @@ def _supersede_unreadable(line: ImportedLine, place: Place, draft: Draft) -> Non
 def _as_read(
     line: ImportedLine | UnreadableLine,
     key: LineKey,
-    place: Place,
+    place: LinePlacement,
     draft: Draft,
     before: SettlementLine | None,
 ) -> SettlementLine:
     """The row of a line without a verdict."""
     attempt = draft.attempt
-    at = to_instant(attempt.now)
+    at = to_timestamp(attempt.now)
     read: dict[str, Any] = {"file_id": place.file_id, "file_line": line.number}
     if isinstance(line, ImportedLine):
         references = line.references

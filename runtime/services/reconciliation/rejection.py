@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
-from runtime.domain.alert_rules import Finding, Window
-from runtime.domain.instants import to_instant
+from runtime.domain.alert_rules import AlertFacts, Window
+from runtime.domain.instants import to_timestamp
 from runtime.echo import echoed_path, safe
 from runtime.errors import StaleWrite
 from runtime.gateways.settlement_files import StoredObject
@@ -15,7 +15,7 @@ from runtime.models.fields import PLATFORM
 from runtime.models.settlement import SETTLEMENT_PREFIX, Settlement, SettlementStatus
 from runtime.models.settlement_file import REJECTED_PREFIX, FileStatus, SettlementFile
 from runtime.observability import logger
-from runtime.services.alerts import record_finding
+from runtime.services.alerts import raise_alert
 from runtime.services.reconciliation.dependencies import (
     ReconciliationDependencies,
     Step,
@@ -49,7 +49,7 @@ def reject(
     step = Step.begin("rej", request_id, dependencies.outside)
     if file.merchant_id != PLATFORM:
         dependencies.chunks.put_new_settlement(_rejected_settlement(file, stored, reason, step))
-    record_finding(_finding(file, stored, reason), dependencies.alerts)
+    raise_alert(_finding(file, stored, reason), dependencies.alerts)
     is_copied = _copied(stored, dependencies)
     rejected = stepped(file, step, status=FileStatus.REJECTED, reason=reason, completed_at=step.at)
     try:
@@ -84,8 +84,8 @@ def _rejected_key(key: str) -> str:
     return f"{REJECTED_PREFIX}{hashlib.sha256(key.encode()).hexdigest()}"
 
 
-def _finding(file: SettlementFile, stored: StoredObject, reason: str) -> Finding:
-    return Finding(
+def _finding(file: SettlementFile, stored: StoredObject, reason: str) -> AlertFacts:
+    return AlertFacts(
         AlertType.SETTLEMENT_FILE_REJECTED,
         "settlement_file",
         file.id,
@@ -104,7 +104,7 @@ def _rejected_settlement(
     return Settlement(
         id=f"{SETTLEMENT_PREFIX}{content[:26].upper()}",
         merchant_id=file.merchant_id,
-        date=to_instant(stored.put_at)[:_DAY],
+        date=to_timestamp(stored.put_at)[:_DAY],
         status=SettlementStatus.REJECTED,
         source=file.key,
         sha256=file.sha256 or "",

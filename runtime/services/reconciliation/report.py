@@ -9,10 +9,10 @@ from itertools import islice
 from typing import Final
 
 from runtime.contract.call import Call
-from runtime.contract.caller import found
+from runtime.contract.caller import require_found
 from runtime.contract.settlements import SettlementReportAnswer
 from runtime.domain.export_rows import csv_lines
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.domain.settlement_lines import (
     EXCEPTION_STATUSES,
     exception_buckets,
@@ -81,7 +81,7 @@ def make_report(
     `csv_url` is None for a settlement of more than MAX_REPORT_LINES lines, whose page shows open
     exceptions, and no resolved ones. Raises NotFound.
     """
-    settlement = found(
+    settlement = require_found(
         dependencies.settlements.get(settlement_id, call.scope), "settlement", settlement_id
     )
     links, chosen = dependencies.links, _Chosen()
@@ -100,7 +100,7 @@ def make_report(
     return SettlementReportAnswer(
         url=links.download(f"{REPORTS_PREFIX}{base}.html", f"{name}.html", inline=True),
         csv_url=csv_url,
-        expires_at=to_instant(call.now + timedelta(seconds=LINK_SECONDS)),
+        expires_at=to_timestamp(call.now + timedelta(seconds=LINK_SECONDS)),
     )
 
 
@@ -145,6 +145,6 @@ def _report(
         files=dependencies.files.get_many(settlement.file_ids[-MAX_SHOWN_FILES:], own),
         open_lines=chosen.open,
         resolved_lines=chosen.resolved,
-        made_at=to_instant(call.now),
+        made_at=to_timestamp(call.now),
         made_for=call.caller.subject,
     )

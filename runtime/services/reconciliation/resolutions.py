@@ -28,7 +28,7 @@ from runtime.contract.settlements import SettlementLineAnswer
 from runtime.contract.system import Problem
 from runtime.core.outside import Outside
 from runtime.domain.ids import repeatable_id
-from runtime.domain.instants import to_epoch_seconds, to_instant
+from runtime.domain.instants import to_epoch_seconds, to_timestamp
 from runtime.domain.settlement_deltas import with_sums
 from runtime.echo import echoed
 from runtime.errors import AlreadyClaimed, Internal, NotFound, PlatformError, Unavailable
@@ -57,12 +57,12 @@ from runtime.services.idempotency import (
 from runtime.services.merchant_profiles import MerchantProfiles
 from runtime.services.reconciliation.candidates import read_about
 from runtime.services.reconciliation.decisions import (
-    Wanted,
+    DecisionRequest,
     about,
     decide,
     must_be_the_merchants,
 )
-from runtime.services.reconciliation.draft import Attempt, Draft, Found, key_of
+from runtime.services.reconciliation.draft import Attempt, Draft, LoadedRows, key_of
 from runtime.services.reconciliation.posting import writes_of
 
 MAX_ATTEMPTS: Final = 20
@@ -237,10 +237,10 @@ def _prepare(
     rows = SettlementBatchRepository(dependencies.resolutions.store, Scope(merchant.id))
     now = dependencies.outside.now()
     context = call.caller.change(cause)
-    draft = Draft(Found(), Attempt(merchant, context, now, dependencies.outside))
+    draft = Draft(LoadedRows(), Attempt(merchant, context, now, dependencies.outside))
     draft.found.settlements = rows.settlements([line.settlement_id])
     draft.found.lines = {key_of(line): line}
-    wanted = Wanted(decision.action, decision.note, decision.transaction_id)
+    wanted = DecisionRequest(decision.action, decision.note, decision.transaction_id)
     read = about(line, wanted)
     read_about([] if read is None else [read], [line], draft, rows)
     decide(line, wanted, draft)
@@ -270,14 +270,14 @@ def _step(
     changes: dict[str, object] = {
         **context.stamp(),
         "version": before.version + 1,
-        "updated_at": to_instant(now),
+        "updated_at": to_timestamp(now),
     }
     if before.status in _COUNTED:
         open_ones = summed.open_exceptions > 0
         status = _COUNTED[open_ones]
         changes["status"] = status
         if status is not before.status:
-            changes["completed_at"] = to_instant(now)
+            changes["completed_at"] = to_timestamp(now)
     if last is not None:
         changes["last_resolution"] = last
     return before, summed.model_copy(update=changes)

@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Final
 
 from runtime.core.outside import Outside
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.domain.settlement_lines import missing_line
 from runtime.domain.settlement_missing import (
     days_between,
@@ -94,7 +94,7 @@ def sweep_missing(dependencies: SweepDependencies, request_id: str) -> SweepRepo
             logger.error(MISSING_UNFINISHED, left_out=swept[_CUT])
         progress = progress.model_copy(update={"last_merchant": page.last})
         _note(progress, dependencies)
-    now = to_instant(dependencies.outside.now())
+    now = to_timestamp(dependencies.outside.now())
     _note(progress.model_copy(update={"finished_at": now, "last_merchant": None}), dependencies)
     return _report(counts, finished=True)
 
@@ -104,7 +104,7 @@ def _begun(dependencies: SweepDependencies) -> SweepRound:
     last = dependencies.unsettled.round()
     if last is not None and last.finished_at is None:
         return last
-    begun = first_round(to_instant(dependencies.outside.now()))
+    begun = first_round(to_timestamp(dependencies.outside.now()))
     _note(begun, dependencies)
     return begun
 
@@ -165,7 +165,7 @@ class _MerchantSweep:
         if merchant is None:
             return
         latest = deadline(self._outside.now(), merchant.reconciliation.sla_days)
-        last_day = to_instant(latest)[:10]
+        last_day = to_timestamp(latest)[:10]
         swept = self._unsettled.swept(merchant.id)
         # The last whole day is looked at once more: its index may have lagged behind.
         begin = swept.through if swept is not None else merchant.created_at[:10]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Set
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from simulation.outside import BEGINNING
 from simulation.platform.logs import ANSWER_NOT_KEPT
 from simulation.watch.answers import answer_faults
@@ -52,7 +52,7 @@ def _named(platform: Platform) -> Iterator[str]:
     rows = Rows({name: platform.database.tables[t].items for name, t in platform.tables.items()})
     # What was only reworded is judged like everything else.
     edited = {edit.key[0] for edit in watch.edits if not edit.is_of_words}
-    now = to_instant(BEGINNING + timedelta(seconds=platform.scheduler.now))
+    now = to_timestamp(BEGINNING + timedelta(seconds=platform.scheduler.now))
     unkept = unkept_keys(rows)
     checks: dict[str, Iterable[str]] = {
         "defect": (repr(error) for error in platform.log.defects),
@@ -108,6 +108,6 @@ def _genuine(platform: Platform) -> Set[str]:
 
 def _unkept_faults(platform: Platform, unkept: Set[str]) -> Iterator[str]:
     """No more answers are missing than the platform has said that it could not store."""
-    told = platform.log.errors[ANSWER_NOT_KEPT]
-    if len(unkept) > told:
-        yield f"of {sorted(unkept)} no answer is kept, and the log tells of {told}"
+    reported = platform.log.errors[ANSWER_NOT_KEPT]
+    if len(unkept) > reported:
+        yield f"of {sorted(unkept)} no answer is kept, and the log tells of {reported}"

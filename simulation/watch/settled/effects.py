@@ -63,11 +63,11 @@ def is_decided(tries: Iterable[Exchange]) -> bool:
     answered by the platform, and none with "try again".
     """
     answers = [each.response for each in tries]
-    told = [each for each in answers if each is not None and not each.by_gateway]
-    if any(_code(each) in STORED_REFUSALS for each in told):
+    reported = [each for each in answers if each is not None and not each.by_gateway]
+    if any(_code(each) in STORED_REFUSALS for each in reported):
         return True
-    return len(told) == len(answers) and all(
-        each.status < 500 and _code(each) != "idempotency_in_flight" for each in told
+    return len(reported) == len(answers) and all(
+        each.status < 500 and _code(each) != "idempotency_in_flight" for each in reported
     )
 
 
@@ -85,8 +85,8 @@ def _fault(done: list[Made], tries: list[Exchange]) -> str | None:
         return f"has made {names}"
     document = accepted(tries)
     if document is not None:
-        told = document.get("id")
-        return None if names == [told] else f"was answered {told}, and has made {names}"
+        reported = document.get("id")
+        return None if names == [reported] else f"was answered {reported}, and has made {names}"
     declined = {
         each.response.body.get("payment_id")
         for each in tries

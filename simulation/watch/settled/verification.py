@@ -19,14 +19,18 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from runtime.gateways.audit_archive import AuditArchive
-from runtime.gateways.verification_index import VerificationIndex
+from runtime.gateways.verification_index import VerificationDatabase
 from runtime.repositories.alerts import AlertRepository
 from runtime.repositories.audit import AuditRepository
 from runtime.repositories.audited import AuditedTables
 from runtime.repositories.codec import Codec, NoCipher
 from runtime.repositories.store import Store
 from runtime.services.archive_verification import ArchiveReader
-from runtime.services.audit_verification import VerificationDesk, VerificationReport, verify
+from runtime.services.audit_verification import (
+    AuditVerificationDependencies,
+    AuditVerificationReport,
+    verify,
+)
 from simulation.dynamodb import InMemoryClient
 from simulation.outside import outside_for
 from simulation.platform.settings import AUDIT_BUCKET, AUDIT_KEY
@@ -108,19 +112,19 @@ def in_task(scheduler: Scheduler, work: Callable[[], Any]) -> Any:
     return task.value
 
 
-def _audit_report(platform: Platform) -> VerificationReport:
+def _audit_report(platform: Platform) -> AuditVerificationReport:
     outside = outside_for(platform.scheduler, None, platform.aws.clients(None))
     client: Any = InMemoryClient(platform.database)
     store = Store(client, platform.tables, Codec(NoCipher()), lambda: 60.0, outside)
     with TemporaryDirectory() as directory:
-        index = VerificationIndex(Path(directory) / "index.sqlite", threading.Lock())
+        index = VerificationDatabase(Path(directory) / "index.sqlite", threading.Lock())
         reader = ArchiveReader(
             AuditArchive(outside.aws.s3(), AUDIT_BUCKET),
             index,
             _public_key(platform),
             outside.threads,
         )
-        desk = VerificationDesk(
+        deps = AuditVerificationDependencies(
             audit=AuditRepository(store),
             alerts=AlertRepository(store),
             tables=AuditedTables(store),
@@ -131,7 +135,7 @@ def _audit_report(platform: Platform) -> VerificationReport:
             patience_seconds=5,
         )
         try:
-            return verify(desk)
+            return verify(deps)
         finally:
             index.close()
 

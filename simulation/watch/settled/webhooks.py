@@ -33,11 +33,11 @@ class Received(Protocol):
 def webhook_faults(rule: NewsRule, received: Iterable[Received]) -> Faults:
     """Events without a delivery, deliveries without an event, and what no endpoint was told."""
     yield from _unmatched(rule)
-    told: dict[str, list[Received]] = defaultdict(list)
+    reported: dict[str, list[Received]] = defaultdict(list)
     for each in received:
-        told[each.webhook_id].append(each)
+        reported[each.webhook_id].append(each)
     known = {(news.type, news.about, news.sequence) for news in rule.news}
-    for webhook_id, times in told.items():
+    for webhook_id, times in reported.items():
         delivery = rule.deliveries.get(webhook_id)
         if delivery is None:
             yield f"an endpoint received {webhook_id}, which is no delivery"
@@ -50,7 +50,7 @@ def webhook_faults(rule: NewsRule, received: Iterable[Received]) -> Faults:
         if body["id"] != webhook_id or event not in known:
             yield f"{webhook_id} tells {event}, which has not happened"
     for webhook_id, delivery in rule.deliveries.items():
-        taken = any((each.status or 0) // 100 == 2 for each in told.get(webhook_id, ()))
+        taken = any((each.status or 0) // 100 == 2 for each in reported.get(webhook_id, ()))
         if delivery.status == "delivered" and not taken:
             yield f"{webhook_id} counts as delivered, and no endpoint has taken it"
         elif delivery.status != "delivered" and delivery.merchant_id not in rule.silent:

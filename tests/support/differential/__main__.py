@@ -27,7 +27,7 @@ def main() -> int:
         dynamodb_local.running(Path(scratch) / "log") as endpoint_url,
     ):
         report = compared(endpoint_url, wanted.seed, wanted.requests, tell=_tell)
-    print(report.told())
+    print(report.reported())
     return 1 if report.differences else 0
 
 

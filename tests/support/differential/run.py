@@ -35,7 +35,7 @@ class Report:
         self.differences += map(str, comparison.differences)
         self.differences += comparison.compare_tables()
 
-    def told(self) -> str:
+    def reported(self) -> str:
         """All of it, the figures last."""
         lines = self.differences[:SHOWN]
         for title, counts in (

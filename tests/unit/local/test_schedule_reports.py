@@ -13,17 +13,17 @@ import pytest
 from local.cli import main
 from local.schedule_reports import WORDS, sentence
 from local.stackfile import Schedule, Stack
-from runtime.domain.proof import CheckName, CheckReport, ProofReport, Violation
+from runtime.domain.proof import CheckName, CheckReport, LedgerVerificationReport, Violation
 from runtime.models.data_key import SweepProgress
 from runtime.services.audit_archiving import ClosingReport
 from runtime.services.event_poll import PollReport
 from runtime.services.hold_expiry import ExpiryReport
 from runtime.services.key_rotation import RotationReport
 from runtime.services.payment_resolution import ResolverReport
-from runtime.services.proof import ProofOutcome
+from runtime.services.proof import VerificationOutcome
 from runtime.services.proof_work import Phase
 from runtime.services.reconciliation.unsettled import SweepReport
-from runtime.services.totals_folding import FoldReport
+from runtime.services.totals_folding import CompactionReport
 from runtime.services.webhook_retries import RetriesReport
 from simulation.platform.sources import MINUTES
 
@@ -42,10 +42,10 @@ def proved(*violated: CheckName) -> Any:
         )
         for name in CheckName
     )
-    report = ProofReport(
+    report = LedgerVerificationReport(
         run_id="run_1", holds=not violated, as_of=AT, completed_at=AT, checks=checks
     )
-    return ProofOutcome(Phase.DONE, "run_1", report).answer()
+    return VerificationOutcome(Phase.DONE, "run_1", report).answer()
 
 
 def swept(failed: int) -> Any:
@@ -68,7 +68,7 @@ REPORTS: list[tuple[str, Any, str]] = [
     ),
     ("holds", asdict(ExpiryReport(due=2, expired=1)), "1 of 2 due holds expired"),
     ("retries", asdict(RetriesReport(due=1, queued=1)), "1 of 1 due webhook queued"),
-    ("totals", asdict(FoldReport(merchants=1, rows=128)), "128 rows of 1 merchant folded"),
+    ("totals", asdict(CompactionReport(merchants=1, rows=128)), "128 rows of 1 merchant folded"),
     (
         "poll",
         asdict(PollReport(True, AT, 2, 1, 0, 3, 0)),
@@ -84,8 +84,8 @@ REPORTS: list[tuple[str, Any, str]] = [
         ClosingReport(roots=1, segments=2, rows=1_500, last_number=2, complete=True).answer(),
         "1 root signed over 2 segments with 1,500 rows",
     ),
-    ("proof", ProofOutcome(Phase.ACCOUNTS, "run_1").answer(), "not finished, at accounts"),
-    ("proof", ProofOutcome(Phase.ACCOUNTS, "run_1", busy=True).answer(), "another run is"),
+    ("proof", VerificationOutcome(Phase.ACCOUNTS, "run_1").answer(), "not finished, at accounts"),
+    ("proof", VerificationOutcome(Phase.ACCOUNTS, "run_1", busy=True).answer(), "another run is"),
     ("proof", proved(), f"the books balance as of {AT}"),
     ("proof", proved(CheckName.CONSERVATION), "THE BOOKS DO NOT BALANCE: conservation."),
     ("rotation", swept(0), "4 of 10 rows enciphered again"),

@@ -15,7 +15,7 @@ from runtime.domain.alert_rules import (
     busy_minutes,
     large_payment,
     large_transfer,
-    lock_out,
+    lockout,
     minute_of,
 )
 from runtime.models.account import Account
@@ -155,17 +155,17 @@ EARLIER, LATER = "2026-03-14T09:30:00.000Z", "2026-03-14T10:00:00.000Z"
 def test_a_lock_out_is_found_when_somebody_is_locked_or_for_longer(
     before: str | None, after: str | None, is_worth_one: bool
 ) -> None:
-    assert (lock_out(customer(before), customer(after)) is not None) == is_worth_one
-    assert (lock_out(account(before), account(after)) is not None) == is_worth_one
-    assert (lock_out(None, account(after)) is not None) == (after is not None)
+    assert (lockout(customer(before), customer(after)) is not None) == is_worth_one
+    assert (lockout(account(before), account(after)) is not None) == is_worth_one
+    assert (lockout(None, account(after)) is not None) == (after is not None)
 
 
 def test_each_lock_of_one_customer_is_an_alert_of_its_own_and_fold_rows_have_none() -> None:
-    found = [lock_out(customer(None), customer(until)) for until in (EARLIER, LATER, EARLIER)]
+    found = [lockout(customer(None), customer(until)) for until in (EARLIER, LATER, EARLIER)]
     ids = [alert_of(each).id for each in found if each is not None]
     assert ids[0] == ids[2] != ids[1]
-    assert lock_out(None, account(LATER, shard="f#03")) is None
-    one = lock_out(None, account(LATER, customer_id="cus_1"))
+    assert lockout(None, account(LATER, shard="f#03")) is None
+    one = lockout(None, account(LATER, customer_id="cus_1"))
     assert one is not None
     assert one.detail == {"locked_until": LATER, "customer_id": "cus_1"}
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runtime.services.audit_rows import Told, trouble_of
+from runtime.services.audit_rows import AuditableChange, out_of_band_reason
 from runtime.services.stream_records import Kind, StreamRecord
 
 
@@ -22,13 +22,15 @@ def image(version: int, **more: str) -> dict[str, Any]:
     return {"version": {"N": str(version)}, **{name: {"S": text} for name, text in texts.items()}}
 
 
-def trouble(old: dict[str, Any] | None, new: dict[str, Any] | None) -> str | None:
-    return trouble_of(Told.of(StreamRecord("payments", Kind.MODIFY, "1", old, new)))
+def operational_alerts(old: dict[str, Any] | None, new: dict[str, Any] | None) -> str | None:
+    return out_of_band_reason(
+        AuditableChange.of(StreamRecord("payments", Kind.MODIFY, "1", old, new))
+    )
 
 
 def test_a_step_of_one_version_with_its_cause_is_none() -> None:
-    assert trouble(image(1), image(2)) is None
-    assert trouble(None, image(1)) is None
+    assert operational_alerts(image(1), image(2)) is None
+    assert operational_alerts(None, image(1)) is None
 
 
 @pytest.mark.parametrize(
@@ -46,4 +48,4 @@ def test_a_step_of_one_version_with_its_cause_is_none() -> None:
 def test_everything_else_says_what_is_wrong(
     old: dict[str, Any] | None, new: dict[str, Any] | None, said: str
 ) -> None:
-    assert trouble(old, new) == said
+    assert operational_alerts(old, new) == said

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from runtime.contract.accounts import BalanceAnswer, BalanceQuery
 from runtime.contract.call import Call
 from runtime.contract.caller import Caller
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.domain.ledger import operation_time
 from runtime.errors import InvalidValue, NotFound, Unavailable
 from runtime.models.account import Account, AccountType, Posting
@@ -86,8 +86,8 @@ class Books:
             balance=balance,
             version=version,
             last_operation_id=last,
-            created_at=to_instant(START),
-            updated_at=to_instant(moment(updated)),
+            created_at=to_timestamp(START),
+            updated_at=to_timestamp(moment(updated)),
             **SETUP,
         )
 
@@ -96,7 +96,7 @@ class Books:
         line = EntryLine(
             sequence=version_sequence(version),
             amount=amount,
-            created_at=to_instant(moment(began)),
+            created_at=to_timestamp(moment(began)),
             balance_after=balance,
         )
         self.lines.setdefault("00", []).append(line)
@@ -110,7 +110,7 @@ def _mark(moment: datetime, fill: str) -> str:
 def balance_at(
     books: Books, at: str | int, now: int = 10**9, merchant: str = "mer_x"
 ) -> BalanceAnswer:
-    text = at if isinstance(at, str) else to_instant(moment(at))
+    text = at if isinstance(at, str) else to_timestamp(moment(at))
     caller = Caller("user", merchant, frozenset({"accounts"}), "request")
     call = Call(caller, "GET", "/v1/accounts/acc_x/balance", moment(now), "", entropy=entropy)
     return get_balance("acc_x", BalanceQuery(at=text), call, BalanceReads(books, books, books))
@@ -132,9 +132,9 @@ def test_the_balance_is_that_after_the_last_version_that_began_until_then(
     for version, (amount, since, took) in enumerate(steps, start=1):
         committed += since
         books.version(version, amount, committed - took)
-    until = [line for line in books.lines["00"] if line.created_at <= to_instant(moment(at))]
+    until = [line for line in books.lines["00"] if line.created_at <= to_timestamp(moment(at))]
     found = balance_at(books, at)
-    assert found.at == to_instant(moment(at))
+    assert found.at == to_timestamp(moment(at))
     if until:
         assert (found.balance, found.sequence) == (until[-1].balance_after, until[-1].sequence)
     else:
@@ -194,7 +194,7 @@ def test_the_balance_of_a_folded_account_is_the_sum_of_its_entries_until_then(
             update={"version": before, "balance": row.balance - sum(e.amount for e in late)}
         )
         entries = [line for line in entries if line not in late]
-    expected = sum(line.amount for line in entries if line.created_at <= to_instant(moment(at)))
+    expected = sum(line.amount for line in entries if line.created_at <= to_timestamp(moment(at)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(balance_queries, "ADDED_PAGE", page)
         found = balance_at(books, at)
@@ -207,7 +207,7 @@ def folded(posts: list[tuple[str, int, int, int]]) -> tuple[Books, list[EntryLin
     books.row("00", 0, 1, 0)
     books.lines["00"] = [
         EntryLine(
-            sequence=version_sequence(1), amount=0, created_at=to_instant(START), balance_after=0
+            sequence=version_sequence(1), amount=0, created_at=to_timestamp(START), balance_after=0
         )
     ]
     for shard, amount, began, took in sorted(posts, key=lambda post: post[2] + post[3]):
@@ -217,7 +217,7 @@ def folded(posts: list[tuple[str, int, int, int]]) -> tuple[Books, list[EntryLin
         line = EntryLine(
             sequence=operation_time(operation_id),
             amount=amount,
-            created_at=to_instant(moment(began + took)),
+            created_at=to_timestamp(moment(began + took)),
             fold_version=version,
         )
         entries.append(line)

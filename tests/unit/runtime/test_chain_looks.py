@@ -9,8 +9,8 @@ import pytest
 
 from runtime.domain.audit_actions import OUT_OF_BAND_ACTION, REBUILT
 from runtime.domain.audit_chain import GENESIS, outside_key, version_key
-from runtime.gateways.verification_index import IndexedEntity, IndexedRow, Place
-from runtime.services.chain_looks import Look, look_at, unheard
+from runtime.gateways.verification_index import ChainEntry, IndexedEntity, IndexedRow
+from runtime.services.chain_looks import ChainView, unheard, view_chain
 
 ENTITY = "acc_a"
 GONE = ""
@@ -42,12 +42,12 @@ def item(number: int, image: str) -> IndexedEntity:
 
 def looked(
     now: IndexedEntity | None, *rows: IndexedRow, before: IndexedEntity | None = None
-) -> Look:
+) -> ChainView:
     """A look at rows that are archived and linked in the given order."""
-    return look_at(ENTITY, now, iter(linked(rows)), before)
+    return view_chain(ENTITY, now, iter(linked(rows)), before)
 
 
-def linked(rows: Sequence[IndexedRow]) -> list[Place]:
+def linked(rows: Sequence[IndexedRow]) -> list[ChainEntry]:
     hashes = [GENESIS, *(str(each.hash) for each in rows)]
     places = []
     for (previous, own), each in zip(pairwise(hashes), rows, strict=True):
@@ -63,7 +63,7 @@ def linked(rows: Sequence[IndexedRow]) -> list[Place]:
             each.action,
             each.alert_id,
         )
-        places.append(Place(each.sequence, linked_row, (own,)))
+        places.append(ChainEntry(each.sequence, linked_row, (own,)))
     return places
 
 

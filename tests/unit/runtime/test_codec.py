@@ -16,10 +16,10 @@ from runtime.errors import IntegrityError
 from runtime.models import ALL_TABLES
 from runtime.models.account import Account, AccountNumberGuard
 from runtime.models.customer import Customer
-from runtime.models.fields import Instant
+from runtime.models.fields import Timestamp
 from runtime.models.merchant import Merchant, MerchantProfile
 from runtime.models.payment import Payment
-from runtime.repositories.codec import Codec, NoCipher, Place, serialize
+from runtime.repositories.codec import Codec, FieldLocation, NoCipher, serialize
 from runtime.repositories.expressions import (
     Rendering,
     all_of,
@@ -44,10 +44,10 @@ class Reversing:
     def prepare(self, purpose: str, subject: str) -> None:
         raise AssertionError(f"nobody asked for the {purpose} key of {subject}")
 
-    def encrypt(self, place: Place, plaintext: bytes) -> bytes:
+    def encrypt(self, place: FieldLocation, plaintext: bytes) -> bytes:
         return repr(place).encode() + b"|" + plaintext[::-1]
 
-    def decrypt(self, place: Place, ciphertext: bytes) -> bytes:
+    def decrypt(self, place: FieldLocation, ciphertext: bytes) -> bytes:
         where, _, text = ciphertext.partition(b"|")
         if where != repr(place).encode():
             raise IntegrityError("moved")
@@ -59,16 +59,16 @@ CODEC = Codec(Reversing())
 
 def example(annotation: Any, name: str, *, full: bool) -> Any:  # noqa: PLR0911, PLR0912
     """A value of a field's type; `full` fills optional fields and collections too."""
-    if annotation == Instant or (name.endswith("_at") and annotation is str):
+    if annotation == Timestamp or (name.endswith("_at") and annotation is str):
         return INSTANT
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        if annotation == Instant:
+        if annotation == Timestamp:
             return INSTANT
         return example(arguments[0], name, full=full)
     if origin in (Union, types.UnionType):
         inner = next(each for each in arguments if each is not type(None))
-        if inner == Instant or (inner is str and _holds_instant(annotation)):
+        if inner == Timestamp or (inner is str and _holds_instant(annotation)):
             return INSTANT
         return example(inner, name, full=full)
     if origin is Literal:
@@ -92,7 +92,7 @@ def example(annotation: Any, name: str, *, full: bool) -> Any:  # noqa: PLR0911,
 
 
 def _holds_instant(annotation: Any) -> bool:
-    return Instant in get_args(annotation)
+    return Timestamp in get_args(annotation)
 
 
 _TIMES = frozenset(

@@ -55,19 +55,21 @@ def test_the_ones_that_sqs_refuses_are_named() -> None:
     assert deliveries.send_all(ORDERS) == {ORDERS[9].id, ORDERS[12].id}
 
 
-@pytest.mark.parametrize("trouble", [away, throttled])
+@pytest.mark.parametrize("operational_alerts", [away, throttled])
 def test_a_call_that_fails_leaves_its_own_orders_and_the_next_is_made(
-    trouble: Callable[[list[Any]], dict[str, Any]],
+    operational_alerts: Callable[[list[Any]], dict[str, Any]],
 ) -> None:
-    deliveries, sqs = queue(lambda entries: trouble(entries) if len(entries) == 10 else {})
+    deliveries, sqs = queue(
+        lambda entries: operational_alerts(entries) if len(entries) == 10 else {}
+    )
     assert deliveries.send_all(ORDERS) == {order.id for order in ORDERS[:10]}
     assert len(sqs.calls) == 2
 
 
-@pytest.mark.parametrize("trouble", [away, throttled])
+@pytest.mark.parametrize("operational_alerts", [away, throttled])
 def test_one_order_that_is_not_taken_is_said_to_be_unavailable(
-    trouble: Callable[[list[Any]], dict[str, Any]],
+    operational_alerts: Callable[[list[Any]], dict[str, Any]],
 ) -> None:
-    deliveries, _ = queue(trouble)
+    deliveries, _ = queue(operational_alerts)
     with pytest.raises(Unavailable):
         deliveries.send(ORDERS[0])

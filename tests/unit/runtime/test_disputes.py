@@ -64,7 +64,7 @@ def says(
     return DisputeState(dispute, status, NOW, "USD", 600, withdrawn, reinstated, fee)
 
 
-def told(payment: Payment, *states: DisputeState) -> tuple[Payment, Counter[str]]:
+def reported(payment: Payment, *states: DisputeState) -> tuple[Payment, Counter[str]]:
     """The payment after it was heard of these states, and what was booked, by account."""
     booked: Counter[str] = Counter()
     for state in states:
@@ -97,21 +97,21 @@ def must_say(booked: Counter[str], state: DisputeState) -> None:
 def test_an_opened_dispute_withdraws_its_amount_and_fee_and_keeps_them_from_being_refunded() -> (
     None
 ):
-    payment, booked = told(a_payment(), says(OPENED))
+    payment, booked = reported(a_payment(), says(OPENED))
     assert payment.dispute_status is OPENED
     assert payment.refundable_minor == 400
     must_say(booked, says(OPENED))
 
 
 def test_a_won_dispute_returns_what_was_reinstated_but_not_the_fee() -> None:
-    payment, booked = told(a_payment(), says(OPENED), says(WON, reinstated=600))
+    payment, booked = reported(a_payment(), says(OPENED), says(WON, reinstated=600))
     assert payment.dispute_status is WON
     assert payment.refundable_minor == 1000
     assert booked["acc_receivable_mer_1_USD"] == -15
 
 
 def test_a_dispute_that_is_won_before_its_money_is_back_returns_nothing_yet() -> None:
-    payment, booked = told(a_payment(), says(OPENED), says(WON))
+    payment, booked = reported(a_payment(), says(OPENED), says(WON))
     assert payment.dispute_status is WON
     assert payment.refundable_minor == 400
     must_say(booked, says(OPENED))
@@ -119,30 +119,30 @@ def test_a_dispute_that_is_won_before_its_money_is_back_returns_nothing_yet() ->
 
 def test_what_is_reinstated_may_be_less_than_was_withdrawn_and_more() -> None:
     for reinstated in (450, 700):
-        payment, booked = told(a_payment(), says(OPENED), says(WON, reinstated=reinstated))
+        payment, booked = reported(a_payment(), says(OPENED), says(WON, reinstated=reinstated))
         must_say(booked, says(WON, reinstated=reinstated))
         assert payment.refundable_minor == min(1000, 400 + reinstated)
 
 
 def test_a_fee_that_comes_back_is_booked_back() -> None:
-    payment, booked = told(a_payment(), says(OPENED), says(WON, reinstated=600, fee=0))
+    payment, booked = reported(a_payment(), says(OPENED), says(WON, reinstated=600, fee=0))
     assert not +booked
     assert (payment.disputes or {})["dp_1"].fee == 0
 
 
 def test_won_after_lost_and_lost_after_won_end_as_the_processor_says_last() -> None:
     lost, won = says(LOST), says(WON, reinstated=600)
-    payment, booked = told(a_payment(), says(OPENED), lost, won)
+    payment, booked = reported(a_payment(), says(OPENED), lost, won)
     assert (payment.dispute_status, payment.refundable_minor) == (WON, 1000)
     must_say(booked, won)
-    payment, booked = told(a_payment(), says(OPENED), won, lost)
+    payment, booked = reported(a_payment(), says(OPENED), won, lost)
     assert (payment.dispute_status, payment.refundable_minor) == (LOST, 400)
     must_say(booked, lost)
 
 
 def test_a_dispute_that_is_first_heard_of_when_it_is_won_is_booked_out_and_back() -> None:
     won = says(WON, reinstated=600)
-    payment, booked = told(a_payment(), won)
+    payment, booked = reported(a_payment(), won)
     assert payment.refundable_minor == 1000
     must_say(booked, won)
 
@@ -157,28 +157,28 @@ def test_whatever_was_heard_how_often_and_in_whatever_order_the_books_say_what_w
 ) -> None:
     repeated = [state for state in states for _ in range(data.draw(st.integers(1, 2)))]
     heard = [*data.draw(st.permutations(repeated)), states[-1]]
-    payment, booked = told(a_payment(), *heard)
+    payment, booked = reported(a_payment(), *heard)
     must_say(booked, states[-1])
     assert sum(booked.values()) == 0
     if payment.disputes:
         assert payment.dispute_status is states[-1].status
-    assert told(payment, states[-1]) == (payment, Counter())
+    assert reported(payment, states[-1]) == (payment, Counter())
 
 
 def test_a_dispute_over_more_than_is_left_withholds_only_what_is_left() -> None:
-    payment, booked = told(a_payment(1000, refunded=700), says(OPENED))
+    payment, booked = reported(a_payment(1000, refunded=700), says(OPENED))
     assert payment.refundable_minor == 0
     assert booked["acc_clearing_USD"] == 600
-    payment, _ = told(payment, says(WON, reinstated=600))
+    payment, _ = reported(payment, says(WON, reinstated=600))
     assert payment.refundable_minor == 300
 
 
 def test_a_payment_stays_disputed_while_one_of_its_disputes_is_open() -> None:
     one, other = says(OPENED, "dp_1", 100), says(OPENED, "dp_2", 200)
-    payment, _ = told(a_payment(), one, other, says(WON, "dp_1", 100, 100))
+    payment, _ = reported(a_payment(), one, other, says(WON, "dp_1", 100, 100))
     assert payment.dispute_status is OPENED
     assert payment.refundable_minor == 800
-    payment, _ = told(payment, says(LOST, "dp_2", 200))
+    payment, _ = reported(payment, says(LOST, "dp_2", 200))
     assert payment.dispute_status is LOST
 
 
@@ -197,11 +197,11 @@ def test_every_step_that_books_something_is_named_by_a_transfer_of_its_own() -> 
 
 
 def test_a_refund_that_comes_back_is_not_refundable_where_a_dispute_has_taken_the_money() -> None:
-    payment, _ = told(a_payment(captured=600, refunded=600), says(OPENED))
+    payment, _ = reported(a_payment(captured=600, refunded=600), says(OPENED))
     assert (payment.refundable_minor, withheld(payment)) == (0, 0), "there was nothing to withhold"
     after = payment.model_copy(update=after_failed_refund(payment, 600))
     assert (after.refundable_minor, withheld(after)) == (0, 600)
-    reinstated, _ = told(after, says(WON, reinstated=600))
+    reinstated, _ = reported(after, says(WON, reinstated=600))
     assert (reinstated.refundable_minor, withheld(reinstated)) == (600, 0)
 
 
@@ -215,7 +215,7 @@ def test_what_disputes_have_taken_is_withheld_before_anything_is_refundable_agai
 ) -> None:
     back = min(back, refunded)
     states = [says(OPENED, f"dp_{n}", withdrawn) for n, withdrawn in enumerate(taken)]
-    payment, _ = told(a_payment(refunded=refunded), *states)
+    payment, _ = reported(a_payment(refunded=refunded), *states)
     after = payment.model_copy(update=refundable_again(payment, back))
     assert after.refundable_minor + withheld(after) == 1000 - refunded + back
     assert withheld(after) == min(sum(taken), 1000 - refunded + back)

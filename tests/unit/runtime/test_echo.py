@@ -82,8 +82,8 @@ def test_what_is_wrong_with_a_shape_is_told_without_its_input() -> None:
     ]
     assert len(secret_bearing) > 10
     for model in {*secret_bearing, *_models(Body), *_models(Query), *_models(Answer)}:
-        told = f"{model.__qualname__} needs hide_input_in_errors=True: it may hold a secret"
-        assert model.model_config.get("hide_input_in_errors"), told
+        reported = f"{model.__qualname__} needs hide_input_in_errors=True: it may hold a secret"
+        assert model.model_config.get("hide_input_in_errors"), reported
     with pytest.raises(ValidationError) as refused:
         Row.model_validate(SECRET)
     assert SECRET not in str(refused.value)

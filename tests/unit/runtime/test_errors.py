@@ -99,13 +99,13 @@ def document(error: PlatformError) -> dict[str, Any]:
     answer = problem(error, instance="/v1/x", request_id="req-1")
     assert answer.status == error.status
     assert answer.is_problem
-    told: dict[str, Any] = json.loads(answer.body)
-    return told
+    reported: dict[str, Any] = json.loads(answer.body)
+    return reported
 
 
 def test_a_problem_has_the_members_of_rfc_9457_and_ours() -> None:
-    told = document(errors.InvalidValue("amount: too small", param="amount"))
-    assert told == {
+    reported = document(errors.InvalidValue("amount: too small", param="amount"))
+    assert reported == {
         "type": PROBLEM_TYPE_BASE + "invalid_value",
         "title": "A value is not valid",
         "status": 422,
@@ -118,21 +118,21 @@ def test_a_problem_has_the_members_of_rfc_9457_and_ours() -> None:
 
 
 def test_a_decline_names_its_payment_and_its_code() -> None:
-    told = document(Declined("no", decline_code="generic_decline", payment_id="pay_1"))
-    assert (told["status"], told["decline_code"], told["payment_id"]) == (
+    reported = document(Declined("no", decline_code="generic_decline", payment_id="pay_1"))
+    assert (reported["status"], reported["decline_code"], reported["payment_id"]) == (
         402,
         "generic_decline",
         "pay_1",
     )
-    assert "param" not in told
+    assert "param" not in reported
 
 
 @pytest.mark.parametrize("kind", [errors.Internal, errors.IntegrityError])
 def test_a_fault_of_ours_is_told_without_its_detail(kind: type[PlatformError]) -> None:
-    told = document(kind("table t-payments is broken at line 7"))
-    assert told["status"] == 500
-    assert "t-payments" not in json.dumps(told)
-    assert "req-1" in told["detail"]
+    reported = document(kind("table t-payments is broken at line 7"))
+    assert reported["status"] == 500
+    assert "t-payments" not in json.dumps(reported)
+    assert "req-1" in reported["detail"]
 
 
 def test_busy_says_when_to_come_back_and_success_is_no_problem() -> None:

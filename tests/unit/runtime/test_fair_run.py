@@ -13,79 +13,81 @@ import pytest
 
 from runtime.bootstrap.outside import RealThreads
 from runtime.services.fair_run import Due, Ended, RunLimits, WorkerThreads, run_fairly
-from tests.support.resolver_model import Shop, VirtualTown, one_by_one
+from tests.support.resolver_model import Shop, VirtualPlatform, one_by_one
 
 STUCK = 10_000
 HOUR = 3_600.0
 LIMITS = RunLimits(workers=64, per_owner=16)
 
 
-def town_with_a_stuck_shop(payments: int = STUCK) -> VirtualTown:
-    town = VirtualTown()
+def town_with_a_stuck_shop(payments: int = STUCK) -> VirtualPlatform:
+    simulation = VirtualPlatform()
     stuck = Shop("stuck", 10.0, answers=False)
     for _ in range(payments):
-        town.add(stuck, age_seconds=HOUR)
-    return town
+        simulation.add(stuck, age_seconds=HOUR)
+    return simulation
 
 
 def test_ten_thousand_stuck_at_one_merchant_keep_no_others_waiting_for_two_minutes() -> None:
     """Whenever theirs become due: before a run, while one begins things, and while one ends."""
-    town = town_with_a_stuck_shop()
+    simulation = town_with_a_stuck_shop()
     healthy = Shop("healthy", 0.1)
     for second in range(0, 240, 7):
-        town.add(healthy, due_at=float(second))
-    town.run_every_minute(partial(town.run, LIMITS), until=lambda: town.now > 300)
-    assert len(town.delays["healthy"]) == 35
-    assert max(town.delays["healthy"]) < 60.0
-    assert town.most_in_flight["stuck"] == LIMITS.per_owner
-    assert len(town.open) == STUCK, "nobody gave up on them"
-    asked = [times for name, times in town.asked.items() if name.startswith("stuck")]
+        simulation.add(healthy, due_at=float(second))
+    simulation.run_every_minute(partial(simulation.run, LIMITS), until=lambda: simulation.now > 300)
+    assert len(simulation.delays["healthy"]) == 35
+    assert max(simulation.delays["healthy"]) < 60.0
+    assert simulation.most_in_flight["stuck"] == LIMITS.per_owner
+    assert len(simulation.open) == STUCK, "nobody gave up on them"
+    asked = [times for name, times in simulation.asked.items() if name.startswith("stuck")]
     assert sum(asked) > 300, "and they are asked about all the while"
 
 
 def test_one_by_one_three_hundred_are_enough_to_keep_another_waiting_for_half_an_hour() -> None:
-    town = town_with_a_stuck_shop(300)
-    town.add(Shop("healthy", 0.1), due_at=1.0)
-    town.run_every_minute(partial(one_by_one, town), until=lambda: "healthy" in town.delays)
-    assert town.delays["healthy"][0] > HOUR / 2
+    simulation = town_with_a_stuck_shop(300)
+    simulation.add(Shop("healthy", 0.1), due_at=1.0)
+    simulation.run_every_minute(
+        partial(one_by_one, simulation), until=lambda: "healthy" in simulation.delays
+    )
+    assert simulation.delays["healthy"][0] > HOUR / 2
 
 
 @pytest.mark.parametrize("shops", [1, 30])
 def test_three_thousand_a_minute_are_resolved_with_a_processor_of_100_ms(shops: int) -> None:
-    town = VirtualTown()
+    simulation = VirtualPlatform()
     for number in range(3_000):
-        town.add(Shop(f"shop-{number % shops}", 0.1))
-    town.run(LIMITS)
-    assert town.open == {}
-    assert town.now < 60.0
-    assert max(town.most_in_flight.values()) <= LIMITS.per_owner
-    assert set(town.asked.values()) == {1}, "each once"
+        simulation.add(Shop(f"shop-{number % shops}", 0.1))
+    simulation.run(LIMITS)
+    assert simulation.open == {}
+    assert simulation.now < 60.0
+    assert max(simulation.most_in_flight.values()) <= LIMITS.per_owner
+    assert set(simulation.asked.values()) == {1}, "each once"
 
 
 def test_a_run_ends_before_the_next_one_begins_however_much_is_due() -> None:
-    town = town_with_a_stuck_shop()
-    town.run(LIMITS)
-    assert town.now < 60.0
+    simulation = town_with_a_stuck_shop()
+    simulation.run(LIMITS)
+    assert simulation.now < 60.0
 
 
 def test_many_stuck_merchants_take_turns_with_the_others() -> None:
-    town = VirtualTown()
+    simulation = VirtualPlatform()
     for number in range(50):
         for _ in range(40):
-            town.add(Shop(f"stuck-{number}", 10.0, answers=False), age_seconds=HOUR)
+            simulation.add(Shop(f"stuck-{number}", 10.0, answers=False), age_seconds=HOUR)
     for second in range(0, 300, 7):
-        town.add(Shop("healthy", 0.1), due_at=float(second))
-    town.run_every_minute(partial(town.run, LIMITS), until=lambda: town.now > 400)
-    assert len(town.delays["healthy"]) == 43
-    assert max(town.delays["healthy"]) < 60.0
+        simulation.add(Shop("healthy", 0.1), due_at=float(second))
+    simulation.run_every_minute(partial(simulation.run, LIMITS), until=lambda: simulation.now > 400)
+    assert len(simulation.delays["healthy"]) == 43
+    assert max(simulation.delays["healthy"]) < 60.0
 
 
 def test_without_time_nothing_is_begun_and_what_is_left_is_said() -> None:
-    town = VirtualTown()
+    simulation = VirtualPlatform()
     for _ in range(3):
-        town.add(Shop("shop", 0.1))
+        simulation.add(Shop("shop", 0.1))
     with WorkerThreads(RealThreads(2)) as workers:
-        run = run_fairly(town.look, workers, LIMITS, lambda: False, lambda: town.now)
+        run = run_fairly(simulation.look, workers, LIMITS, lambda: False, lambda: simulation.now)
     assert (run.due, run.left, run.results) == (3, {"shop": 3}, [])
 
 

@@ -17,12 +17,12 @@ from runtime.gateways.key_ring import (
     KeyRing,
 )
 from runtime.models.data_key import DataKey
-from runtime.repositories.codec import Place
+from runtime.repositories.codec import FieldLocation
 from tests.support.fakes import FakeKms
 from tests.support.outside import OUTSIDE, outside
 
 ARNS = {"pii": "arn:pii", "pci": "arn:pci", "index": "arn:index"}
-PLACE = Place("pii", "cus_1", "customers", ("cus_1",), "email")
+PLACE = FieldLocation("pii", "cus_1", "customers", ("cus_1",), "email")
 
 
 class Keys:
@@ -96,7 +96,7 @@ def test_what_was_enciphered_opens_again_and_is_not_readable(encryption: FieldEn
     ],
 )
 def test_a_ciphertext_moved_elsewhere_does_not_open(
-    encryption: FieldEncryption, moved: Place
+    encryption: FieldEncryption, moved: FieldLocation
 ) -> None:
     sealed = encryption.encrypt(PLACE, b"secret")
     with pytest.raises(IntegrityError, match="not made for it"):

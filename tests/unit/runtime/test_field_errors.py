@@ -109,9 +109,9 @@ BODY_TEXTS: list[tuple[dict[str, Any], str, str]] = [
 def test_a_wrong_field_of_a_payment_is_explained(
     changes: dict[str, Any], param: str, text: str
 ) -> None:
-    told = refused("createPayment", payment_but(**changes))
-    assert (told["param"], told["detail"]) == (param, text)
-    assert told["errors"] == [{"param": param, "detail": text}]
+    reported = refused("createPayment", payment_but(**changes))
+    assert (reported["param"], reported["detail"]) == (param, text)
+    assert reported["errors"] == [{"param": param, "detail": text}]
 
 
 OTHER_TEXTS: list[tuple[str, dict[str, Any], str, str]] = [
@@ -191,8 +191,8 @@ OTHER_TEXTS: list[tuple[str, dict[str, Any], str, str]] = [
 def test_a_wrong_field_of_other_requests_is_explained(
     operation: str, body: dict[str, Any], param: str, text: str
 ) -> None:
-    told = refused(operation, body)
-    assert (told["param"], told["detail"]) == (param, text)
+    reported = refused(operation, body)
+    assert (reported["param"], reported["detail"]) == (param, text)
 
 
 QUERY_TEXTS: list[tuple[str, str, str, str]] = [
@@ -231,8 +231,8 @@ QUERY_TEXTS: list[tuple[str, str, str, str]] = [
 
 @pytest.mark.parametrize(("operation", "query", "param", "text"), QUERY_TEXTS)
 def test_a_wrong_query_is_explained(operation: str, query: str, param: str, text: str) -> None:
-    told = refused(operation, query=query)
-    assert (told["param"], told["detail"]) == (param, text)
+    reported = refused(operation, query=query)
+    assert (reported["param"], reported["detail"]) == (param, text)
 
 
 @pytest.mark.parametrize(
@@ -258,8 +258,8 @@ def test_a_body_that_cannot_be_read_is_explained(raw: str, text: str) -> None:
 
 def test_all_invalid_fields_are_listed_in_the_order_of_the_body() -> None:
     body = {"payment_method": 1, "currency": "usd", "metadata": {"a": 1, "b": 2}, "customer_id": ""}
-    told = refused("createPayment", body)
-    params = [each["param"] for each in told["errors"]]
+    reported = refused("createPayment", body)
+    params = [each["param"] for each in reported["errors"]]
     assert params == [
         "payment_method",
         "currency",
@@ -268,31 +268,35 @@ def test_all_invalid_fields_are_listed_in_the_order_of_the_body() -> None:
         "customer_id",
         "amount",
     ]
-    assert told["errors"][0] == {"param": told["param"], "detail": told["detail"]}
-    assert told["errors"][-1]["detail"] == "amount is required"
+    assert reported["errors"][0] == {"param": reported["param"], "detail": reported["detail"]}
+    assert reported["errors"][-1]["detail"] == "amount is required"
 
 
 def test_unknown_fields_come_first_and_give_the_code() -> None:
-    told = refused("createPayment", payment_but(amount="5", colour="red", size=3))
-    assert (told["status"], told["code"], told["param"]) == (400, "unknown_field", "colour")
-    assert [each["param"] for each in told["errors"]] == ["colour", "size", "amount"]
+    reported = refused("createPayment", payment_but(amount="5", colour="red", size=3))
+    assert (reported["status"], reported["code"], reported["param"]) == (
+        400,
+        "unknown_field",
+        "colour",
+    )
+    assert [each["param"] for each in reported["errors"]] == ["colour", "size", "amount"]
 
 
 def test_all_invalid_parameters_of_a_query_are_listed() -> None:
-    told = refused("listPayments", query="limit=x&status=paid&start_date=today")
-    assert [each["param"] for each in told["errors"]] == ["limit", "status", "start_date"]
+    reported = refused("listPayments", query="limit=x&status=paid&start_date=today")
+    assert [each["param"] for each in reported["errors"]] == ["limit", "status", "start_date"]
 
 
 def test_an_amount_that_is_too_large_keeps_its_code() -> None:
-    told = refused("createPayment", payment_but(amount=10**12 + 1, currency="usd"))
-    assert (told["code"], told["param"]) == ("amount_too_large", "amount")
-    assert told["detail"] == "amount must be at most 1000000000000; got 1000000000001"
-    assert [each["param"] for each in told["errors"]] == ["amount", "currency"]
+    reported = refused("createPayment", payment_but(amount=10**12 + 1, currency="usd"))
+    assert (reported["code"], reported["param"]) == ("amount_too_large", "amount")
+    assert reported["detail"] == "amount must be at most 1000000000000; got 1000000000001"
+    assert [each["param"] for each in reported["errors"]] == ["amount", "currency"]
 
 
 def test_the_list_of_invalid_fields_has_an_end() -> None:
-    told = refused("createPayment", payment_but(**{f"x{n}": n for n in range(30)}))
-    assert len(told["errors"]) == MAX_FIELD_ERRORS == 20
+    reported = refused("createPayment", payment_but(**{f"x{n}": n for n in range(30)}))
+    assert len(reported["errors"]) == MAX_FIELD_ERRORS == 20
 
 
 # ------------------------------------------------------------ no words of the validator

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from runtime.models.account import Account, AccountType, Posting
-from runtime.services.folded_accounts import FoldedAccounts
+from runtime.services.folded_accounts import KnownHotAccounts
 
 HOT = Account(
     id="acc_hot",
@@ -21,11 +21,11 @@ HOT = Account(
 
 def test_an_account_is_forgotten_once_its_seconds_are_over() -> None:
     seconds = iter([100.0, 104.9, 105.0])
-    folded = FoldedAccounts(5.0, lambda: next(seconds))
+    folded = KnownHotAccounts(5.0, lambda: next(seconds))
     folded.learn([HOT])
     assert folded.get(HOT.id) == HOT
     assert folded.get(HOT.id) is None
 
 
 def test_an_account_that_nobody_met_is_not_known() -> None:
-    assert FoldedAccounts(5.0, lambda: 0.0).get("acc_other") is None
+    assert KnownHotAccounts(5.0, lambda: 0.0).get("acc_other") is None

@@ -17,7 +17,7 @@ from runtime.contract.caller import Caller
 from runtime.core.ids import id_at
 from runtime.domain.cursors import MAX_CURSOR_CHARACTERS, seal, unseal
 from runtime.domain.ids import created_at, highest_id, lowest_id, repeatable_id
-from runtime.domain.instants import end_of, start_of, to_datetime, to_epoch_seconds, to_instant
+from runtime.domain.instants import end_of, start_of, to_datetime, to_epoch_seconds, to_timestamp
 from runtime.errors import BadCursor
 
 KEY = b"k" * 32
@@ -37,7 +37,7 @@ def test_ids_sort_in_the_order_of_their_making(one: datetime, other: datetime) -
 @given(moments)
 def test_an_id_says_when_it_was_made_to_the_millisecond(moment: datetime) -> None:
     identifier = new_id("pay", moment)
-    assert to_instant(created_at(identifier)) == to_instant(moment)
+    assert to_timestamp(created_at(identifier)) == to_timestamp(moment)
     assert lowest_id("pay", moment) <= identifier <= highest_id("pay", moment)
     before, after = moment - timedelta(milliseconds=1), moment + timedelta(milliseconds=1)
     assert highest_id("pay", before) < identifier < lowest_id("pay", after)
@@ -47,7 +47,7 @@ def test_an_id_says_when_it_was_made_to_the_millisecond(moment: datetime) -> Non
 def test_a_repeatable_id_is_made_of_its_moment_and_its_meaning(moment: datetime) -> None:
     one = repeatable_id("alr", moment, "large_transaction", "pay_1")
     assert one == repeatable_id("alr", moment, "large_transaction", "pay_1")
-    assert to_instant(created_at(one)) == to_instant(moment)
+    assert to_timestamp(created_at(one)) == to_timestamp(moment)
     assert len(one) == len(new_id("alr", moment))
     others = {
         repeatable_id("alr", moment, "large_transaction", "pay_2"),
@@ -95,21 +95,21 @@ def test_what_holds_no_ulid_has_no_time() -> None:
 def test_an_instant_is_cut_to_milliseconds_and_never_rounded_into_the_future(
     moment: datetime,
 ) -> None:
-    text = to_instant(moment)
+    text = to_timestamp(moment)
     assert len(text) == len("2026-01-01T00:00:00.000Z")
     assert timedelta() <= moment - to_datetime(text) < timedelta(milliseconds=1)
     assert to_epoch_seconds(moment) <= moment.timestamp()
 
 
 def test_instants_of_other_time_zones_are_told_in_utc() -> None:
-    assert to_instant(datetime.fromisoformat("2026-01-01T01:00:00+02:00")) == (
+    assert to_timestamp(datetime.fromisoformat("2026-01-01T01:00:00+02:00")) == (
         "2025-12-31T23:00:00.000Z"
     )
 
 
 @given(moments, moments)
 def test_instants_sort_as_text_in_the_order_of_time(one: datetime, other: datetime) -> None:
-    assert (to_instant(one) < to_instant(other)) <= (one < other)
+    assert (to_timestamp(one) < to_timestamp(other)) <= (one < other)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_instants_sort_as_text_in_the_order_of_time(one: datetime, other: dateti
     ],
 )
 def test_a_day_is_all_of_it_and_a_moment_only_itself(text: str, first: str, last: str) -> None:
-    assert (to_instant(start_of(text)), to_instant(end_of(text))) == (first, last)
+    assert (to_timestamp(start_of(text)), to_timestamp(end_of(text))) == (first, last)
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from runtime.domain.account_rules import Terms, first_refusal, is_locked, ownership_refusal
 from runtime.domain.ledger import (
-    FOLD_SHARDS,
+    CREDIT_SHARDS,
     TRANSITIONS,
     Movement,
     chart_account,
+    credit_shard_of,
     final_legs,
-    fold_shard,
     may_become,
     movements_at_once,
     movements_of_hold,
@@ -111,13 +111,13 @@ def test_only_a_hold_becomes_anything() -> None:
 
 @given(st.text())
 def test_every_transfer_has_one_fold_row(transfer_id: str) -> None:
-    assert fold_shard(transfer_id) == fold_shard(transfer_id)
-    assert 1 <= int(fold_shard(transfer_id)) <= FOLD_SHARDS
+    assert credit_shard_of(transfer_id) == credit_shard_of(transfer_id)
+    assert 1 <= int(credit_shard_of(transfer_id)) <= CREDIT_SHARDS
 
 
 def test_fold_rows_never_change_for_a_transfer() -> None:
     """A pinned value: were the function changed, replays would be added a second time."""
-    assert fold_shard("trf_01J00000000000000000000000") == "05"
+    assert credit_shard_of("trf_01J00000000000000000000000") == "05"
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from runtime.domain.lock_out import SAY_NOTHING_OF_THE_CUSTOMER, LockOut, Standing, standing_of
+from runtime.domain.lock_out import SAY_NOTHING_OF_THE_CUSTOMER, Lockout, Standing, standing_of
 from runtime.gateways.processors.sandbox import BEHAVIOURS
 from runtime.services.payment_outcome import NOT_CHARGED
 
-RULE = LockOut(after_failures=3, seconds=1800)
+RULE = Lockout(after_failures=3, seconds=1800)
 AT = "2026-03-14T09:00:00.000Z"
 BEFORE, AFTER = "2026-03-14T08:59:59.999Z", "2026-03-14T09:00:00.001Z"
 

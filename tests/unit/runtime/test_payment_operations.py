@@ -18,7 +18,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.domain.payment_operations import (
     LONGEST_RETRY,
     MOST_BEFORE,
@@ -38,7 +38,7 @@ from runtime.models.transaction import Transaction, TransactionStatus, Transacti
 from runtime.repositories.payment_writes import begin_on_payment
 
 S, T = PaymentStatus, TransactionType
-AT = to_instant(datetime(2026, 1, 1, tzinfo=UTC))
+AT = to_timestamp(datetime(2026, 1, 1, tzinfo=UTC))
 NO = Refused("p", "generic_decline", "No")
 STAMP = {"created_at": AT, "updated_at": AT, "changed_by": "x", "request_id": "r", "cause": "c"}
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from runtime.domain.ids import created_at
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.domain.posting_ids import (
     charge_transaction_id,
     dispute_posting_id,
@@ -17,7 +17,7 @@ from runtime.domain.posting_ids import (
 from tests.support.outside import new_id
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-SINCE = to_instant(NOW)
+SINCE = to_timestamp(NOW)
 
 
 def test_a_charge_its_transaction_and_its_posting_share_their_unique_part() -> None:

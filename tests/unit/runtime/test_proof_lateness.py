@@ -9,13 +9,19 @@ from typing import Any, cast
 
 from runtime.domain.proof import Findings
 from runtime.domain.proof_rows import BalanceRow, Line
-from runtime.models.entry import entry_partition, fold_sequence, version_sequence
+from runtime.models.entry import entry_partition, shard_sequence, version_sequence
 from runtime.repositories.books import PaymentFacts, TransactionFacts
-from runtime.repositories.proofs import ProofRepository, Stored
+from runtime.repositories.proofs import Stored, VerificationRepository
 from runtime.repositories.store import ScanPage
 from runtime.services.proof_accounts import read_accounts
 from runtime.services.proof_payments import read_payments
-from runtime.services.proof_work import Phase, ProofDesk, RunState, SegmentState, Work
+from runtime.services.proof_work import (
+    LedgerVerificationDependencies,
+    Phase,
+    RunState,
+    SegmentState,
+    Work,
+)
 from tests.support.outside import new_id, outside
 
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
@@ -35,7 +41,7 @@ class Proofs:
     def save_segment(
         self, run_id: str, part: str, stored: Stored[SegmentState], now: datetime
     ) -> Stored[SegmentState]:
-        row = ProofRepository._row(run_id, part, stored, now, expires=True)
+        row = VerificationRepository._row(run_id, part, stored, now, expires=True)
         self.sizes.append(len(row.content))
         return stored
 
@@ -68,7 +74,7 @@ class Bench:
         self.now += timedelta(seconds=seconds)
 
     def work(self, phase: Phase) -> Work:
-        desk = ProofDesk(
+        deps = LedgerVerificationDependencies(
             proofs=cast("Any", self.proofs),
             books=cast("Any", self.shelf),
             outside=outside(now=lambda: self.now, sleep=self.sleep),
@@ -77,7 +83,7 @@ class Bench:
             checkpoint_steps=1,
         )
         run = RunState(run_id="prf_x", cut="2026-06-30T23:54:00.000Z", phase=phase)
-        return Work(desk, run, 0, Stored(SegmentState(), 0), lambda: False, lambda: None)
+        return Work(deps, run, 0, Stored(SegmentState(), 0), lambda: False, lambda: None)
 
 
 def violated(findings: Findings) -> set[str]:
@@ -131,7 +137,7 @@ def test_a_payment_that_never_agrees_is_named_when_patience_ends() -> None:
     work = bench.work(Phase.PAYMENTS)
     read_payments(work)
     assert violated(work.state.findings) == {"payment_totals"}
-    assert bench.now - NOW >= timedelta(seconds=work.desk.patience_seconds)
+    assert bench.now - NOW >= timedelta(seconds=work.deps.patience_seconds)
 
 
 def fold_row(version: int, balance: int) -> BalanceRow:
@@ -146,7 +152,7 @@ def test_a_fold_entry_that_shows_a_moment_before_its_row_is_no_alarm() -> None:
     lines = [
         Line(
             account_shard=entry_partition("acc_f", "01"),
-            sequence=fold_sequence(operation),
+            sequence=shard_sequence(operation),
             operation_id=operation,
             transfer_id=operation,
             account_id="acc_f",
@@ -170,7 +176,7 @@ def test_a_fold_entry_whose_row_never_follows_is_named() -> None:
     operation = new_id("trf", LONG_AGO)
     ahead = Line(
         account_shard=entry_partition("acc_f", "01"),
-        sequence=fold_sequence(operation),
+        sequence=shard_sequence(operation),
         operation_id=operation,
         transfer_id=operation,
         account_id="acc_f",

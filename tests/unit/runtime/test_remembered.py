@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 import threading
 
-from runtime.remembered import Remembered
+from runtime.remembered import TtlCache
 from tests.support.outside import outside
 
 
 def test_a_value_is_known_for_so_long_and_the_longest_known_is_forgotten_first() -> None:
     clock = [0.0]
-    known: Remembered[str, int] = Remembered(5.0, 2, outside(monotonic=lambda: clock[0]))
+    known: TtlCache[str, int] = TtlCache(5.0, 2, outside(monotonic=lambda: clock[0]))
     assert known.get("a") is None
     assert known.keep("a", 1) == 1
     clock[0] = 4.9
@@ -25,7 +25,7 @@ def test_a_value_is_known_for_so_long_and_the_longest_known_is_forgotten_first()
 
 
 def test_threads_that_push_each_others_values_out_do_not_disturb_each_other() -> None:
-    known: Remembered[int, int] = Remembered(60.0, 2, outside(monotonic=lambda: 0.0))
+    known: TtlCache[int, int] = TtlCache(60.0, 2, outside(monotonic=lambda: 0.0))
     troubles: list[Exception] = []
 
     def work(start: int) -> None:
@@ -33,8 +33,8 @@ def test_threads_that_push_each_others_values_out_do_not_disturb_each_other() ->
             for number in range(start, start + 3_000):
                 assert known.keep(number, number) == number
                 assert known.get(number) in (number, None)
-        except Exception as trouble:  # noqa: BLE001 - it is what the test looks for
-            troubles.append(trouble)
+        except Exception as operational_alerts:  # noqa: BLE001 - it is what the test looks for
+            troubles.append(operational_alerts)
 
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from runtime.domain.payments import Approved, Refused
-from runtime.domain.processor_events import EventKind, RefundFate
+from runtime.domain.processor_events import EventKind, RefundOutcome
 from runtime.errors import InvalidValue, ProcessorUnknown
 from runtime.gateways.processors.port import ChargeRequest, OperationRequest
 from runtime.gateways.processors.sandbox import BEHAVIOURS, SLOW_SECONDS, SandboxProcessor
@@ -321,7 +321,7 @@ def test_what_one_account_is_told_is_nothing_that_happened_to_another(memory: Me
     assert theirs.find_dispute("dp_1") is None
     refund = theirs.find_refund("txn_1", None)
     assert refund is not None
-    assert refund.fate is RefundFate.SUCCEEDED
+    assert refund.fate is RefundOutcome.SUCCEEDED
 
 
 def test_a_refund_that_came_back_is_refused_whoever_asks_for_it_again(memory: Memory) -> None:
@@ -332,7 +332,7 @@ def test_a_refund_that_came_back_is_refused_whoever_asks_for_it_again(memory: Me
     assert tell(ours, "refund_failed", reference="txn_1") is EventKind.REFUND_FAILED
     refund = ours.find_refund("txn_1", None)
     assert refund is not None
-    assert (refund.fate, refund.amount_minor) == (RefundFate.FAILED, 400)
+    assert (refund.fate, refund.amount_minor) == (RefundOutcome.FAILED, 400)
     assert isinstance(ours.operate(operation(TransactionType.REFUND)), Refused)
     assert isinstance(ours.find_operation(operation(TransactionType.REFUND)), Refused)
 

@@ -82,7 +82,7 @@ def stories(draw: st.DrawFn) -> Story:
     )
 
 
-def told(story: Story, books: SettlementBooks) -> list[ImportedLine]:
+def reported(story: Story, books: SettlementBooks) -> list[ImportedLine]:
     """The payment in our books, and the lines that a right file has of it."""
     payment_id = books.pay(story.amount, story.parts, story.known_fee)
     by_payment = (
@@ -180,9 +180,9 @@ def test_whatever_the_order_the_batches_and_the_files_everything_is_settled(
     story: Story, data: st.DataObject
 ) -> None:
     straight, mixed = SettlementBooks(), SettlementBooks()
-    settle(straight, "fil_1", told(story, straight), 100)
+    settle(straight, "fil_1", reported(story, straight), 100)
     must_be_settled(straight)
-    lines = data.draw(st.permutations(told(story, mixed)))
+    lines = data.draw(st.permutations(reported(story, mixed)))
     size = data.draw(st.integers(1, 5))
     batches = [
         (file_id, lines[start : start + size])
@@ -204,7 +204,7 @@ def test_a_corrected_file_settles_what_a_wrong_one_had_otherwise(
 ) -> None:
     """Wrong amounts, fees, currencies and payouts in the first file; right ones in the second."""
     books = SettlementBooks()
-    lines = told(story, books)
+    lines = reported(story, books)
     wrong = []
     for line in lines:
         fault = data.draw(st.sampled_from(("none", "amount", "fee", "currency", "payout", "type")))

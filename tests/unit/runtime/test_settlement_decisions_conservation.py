@@ -239,7 +239,7 @@ STEPS = ("file", "file", "file", "decide", "decide", "undo", "refund", "come_bac
 def test_after_every_file_fact_and_decision_the_books_are_those_of_the_lines(
     draw: st.DataObject,
 ) -> None:
-    town = Town(draw)
+    simulation = Town(draw)
     for step in draw.draw(st.lists(st.sampled_from(STEPS), min_size=4, max_size=14)):
-        getattr(town, step)()
-        town.must_agree()
+        getattr(simulation, step)()
+        simulation.must_agree()

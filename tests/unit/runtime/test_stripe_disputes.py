@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runtime.domain.processor_events import DisputeState, EventKind, RefundFate
+from runtime.domain.processor_events import DisputeState, EventKind, RefundOutcome
 from runtime.errors import ProcessorUnknown
 from runtime.gateways.processors.stripe import StripeConfig, StripeProcessor
 from runtime.models.payment import DisputeStatus
@@ -118,14 +118,14 @@ def test_what_stripe_does_not_have_is_nothing_and_what_it_does_not_say_is_unknow
 @pytest.mark.parametrize(
     ("status", "fate"),
     [
-        ("succeeded", RefundFate.SUCCEEDED),
-        ("pending", RefundFate.PENDING),
-        ("requires_action", RefundFate.PENDING),
-        ("failed", RefundFate.FAILED),
-        ("canceled", RefundFate.FAILED),
+        ("succeeded", RefundOutcome.SUCCEEDED),
+        ("pending", RefundOutcome.PENDING),
+        ("requires_action", RefundOutcome.PENDING),
+        ("failed", RefundOutcome.FAILED),
+        ("canceled", RefundOutcome.FAILED),
     ],
 )
-def test_a_refund_is_read_by_its_own_id(status: str, fate: RefundFate) -> None:
+def test_a_refund_is_read_by_its_own_id(status: str, fate: RefundOutcome) -> None:
     processor, network = stripe_that_answers((200, refund(status)))
     state = processor.find_refund("txn_1", "re_1")
     assert state is not None
@@ -134,12 +134,12 @@ def test_a_refund_is_read_by_its_own_id(status: str, fate: RefundFate) -> None:
 
 
 def test_what_happened_lately_is_read_from_stripes_own_events() -> None:
-    told = [
+    reported = [
         event("charge.dispute.closed", dispute("won", TAKEN)),
         event("refund.failed", refund("failed")),
     ]
     processor, network = stripe_that_answers(
-        (200, {"object": "list", "data": told, "has_more": False, "url": "/v1/events"})
+        (200, {"object": "list", "data": reported, "has_more": False, "url": "/v1/events"})
     )
     hints = list(processor.recent_events(datetime(2026, 1, 1, tzinfo=UTC)))
     assert [hint.kind for hint in hints] == [EventKind.DISPUTE_CHANGED, EventKind.REFUND_FAILED]
@@ -158,9 +158,9 @@ def test_events_that_cannot_be_read_are_no_answer() -> None:
 
 
 def test_an_event_that_cannot_be_read_keeps_no_other_from_being_heard() -> None:
-    told = [{"id": "evt"}, event("refund.failed", refund("failed"))]
+    reported = [{"id": "evt"}, event("refund.failed", refund("failed"))]
     processor, _ = stripe_that_answers(
-        (200, {"object": "list", "data": told, "has_more": False, "url": "/v1/events"})
+        (200, {"object": "list", "data": reported, "has_more": False, "url": "/v1/events"})
     )
     heard = processor.recent_events(datetime(2026, 1, 1, tzinfo=UTC))
     assert next(heard).kind is EventKind.REFUND_FAILED

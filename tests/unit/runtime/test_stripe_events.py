@@ -122,8 +122,8 @@ def test_a_genuine_notification_that_cannot_be_read_is_refused(document: Any) ->
     ["succeeded", "payment_failed", "canceled", "amount_capturable_updated", "new_to_us"],
 )
 def test_news_of_a_charge_of_ours_are_hints(type_: str) -> None:
-    told = read(event(f"payment_intent.{type_}", intent()))
-    assert (told.kind, told.charge_id, told.reference) == (
+    reported = read(event(f"payment_intent.{type_}", intent()))
+    assert (reported.kind, reported.charge_id, reported.reference) == (
         EventKind.CHARGE_CHANGED,
         INTENT_ID,
         "pay_1",
@@ -133,8 +133,8 @@ def test_news_of_a_charge_of_ours_are_hints(type_: str) -> None:
 @pytest.mark.parametrize("type_", ["refund.created", "refund.updated", "charge.refund.updated"])
 @pytest.mark.parametrize("status", ["pending", "succeeded"])
 def test_news_of_a_refund_of_ours_are_hints(type_: str, status: str) -> None:
-    told = read(event(type_, refund(status)))
-    assert (told.kind, told.charge_id, told.reference) == (
+    reported = read(event(type_, refund(status)))
+    assert (reported.kind, reported.charge_id, reported.reference) == (
         EventKind.OPERATION_CHANGED,
         INTENT_ID,
         "txn_1",
@@ -144,9 +144,9 @@ def test_news_of_a_refund_of_ours_are_hints(type_: str, status: str) -> None:
 @pytest.mark.parametrize("type_", ["refund.failed", "refund.updated", "charge.refund.updated"])
 @pytest.mark.parametrize("status", ["failed", "canceled"])
 def test_a_refund_that_came_back_is_told_as_failed(type_: str, status: str) -> None:
-    told = read(event(type_, refund(status)))
-    assert (told.kind, told.reference) == (EventKind.REFUND_FAILED, "txn_1")
-    assert told.object_id == refund()["id"]
+    reported = read(event(type_, refund(status)))
+    assert (reported.kind, reported.reference) == (EventKind.REFUND_FAILED, "txn_1")
+    assert reported.object_id == refund()["id"]
 
 
 @pytest.mark.parametrize(
@@ -164,8 +164,8 @@ def test_a_refund_that_came_back_is_told_as_failed(type_: str, status: str) -> N
 def test_a_dispute_that_moves_money_is_a_hint_to_ask_what_became_of_it(
     type_: str, about: Any
 ) -> None:
-    told = read(event(f"charge.dispute.{type_}", about))
-    assert (told.kind, told.charge_id, told.object_id) == (
+    reported = read(event(f"charge.dispute.{type_}", about))
+    assert (reported.kind, reported.charge_id, reported.object_id) == (
         EventKind.DISPUTE_CHANGED,
         INTENT_ID,
         DISPUTE_ID,

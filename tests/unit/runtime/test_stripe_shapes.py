@@ -154,8 +154,8 @@ def test_stripes_reason_for_a_decline_becomes_our_code(theirs: str, ours: str) -
 
 def test_the_documented_table_of_declines_is_the_one_in_force() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (yes|no) \| (`.*`) \|$", PAGE.read_text(), re.MULTILINE)
-    told = {theirs: ours for ours, _, cell in rows for theirs in re.findall(r"`(\w+)`", cell)}
-    assert told == DECLINE_CODES
+    reported = {theirs: ours for ours, _, cell in rows for theirs in re.findall(r"`(\w+)`", cell)}
+    assert reported == DECLINE_CODES
     for ours, later, _ in rows:
         assert Refused(None, ours, "").is_retriable == (later == "yes")
 

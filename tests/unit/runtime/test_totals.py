@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.domain.ids import lowest_id
-from runtime.domain.instants import in_days, to_instant
+from runtime.domain.instants import in_days, to_timestamp
 from runtime.domain.summary import Summary, summarize
 from runtime.domain.totals import (
     NOT_COUNTED,
-    Place,
+    TotalKey,
     added_up,
     changes_totals,
     contribution_of,
@@ -31,7 +31,7 @@ from runtime.repositories.totals import fitting
 
 S = PaymentStatus
 MOMENT = datetime(2026, 3, 14, 9, tzinfo=UTC)
-AT = to_instant(MOMENT)
+AT = to_timestamp(MOMENT)
 DAY = timedelta(days=1)
 
 
@@ -106,7 +106,7 @@ def test_every_status_has_a_count_of_its_own_unless_it_has_no_outcome(status: S)
 def test_a_payment_stays_in_the_bucket_where_it_was_counted_first() -> None:
     first = step_to(a_payment(), None, "mer_1#007")
     assert first is not None
-    assert list(first.moves()) == [Place("mer_1#007", "2026-03-14#USD")]
+    assert list(first.moves()) == [TotalKey("mer_1#007", "2026-03-14#USD")]
     refunded = step_to(a_payment(version=2, amount_refunded=5), first.after, "mer_1#001")
     assert refunded is not None
     place, figures = next(iter(refunded.moves().items()))
@@ -121,11 +121,11 @@ def test_what_is_counted_adds_up_like_the_payments_themselves() -> None:
         a_payment(3, status=S.FAILED),
         a_payment(4, amount_captured=51, fee=1),
     ]
-    told = Summary()
-    told.add("USD", added_up(figures_of(contribution_of(each, "b")) for each in payments))
-    told.add("JPY", NOTHING)
-    assert told == summarize(payments)
-    assert told.by_currency["USD"].average == 75
+    reported = Summary()
+    reported.add("USD", added_up(figures_of(contribution_of(each, "b")) for each in payments))
+    reported.add("JPY", NOTHING)
+    assert reported == summarize(payments)
+    assert reported.by_currency["USD"].average == 75
 
 
 @given(one=st.lists(st.integers(-9, 9), min_size=9, max_size=9), zero=st.booleans())

@@ -165,13 +165,13 @@ def test_the_challenge_names_an_error_only_where_a_credential_was_sent() -> None
 
 
 def test_why_a_credential_was_refused_is_not_told() -> None:
-    told = set()
+    reported = set()
     for reason in Refusal:
         context = {"lambda": dict(refusing_context(reason, 60))}
         body = asked("query", "GET", "/v1/payments", context).body
         body.pop("request_id")
-        told.add(str(body))
-    assert len(told) == 3, "sent nothing; not valid; could not be checked"
+        reported.add(str(body))
+    assert len(reported) == 3, "sent nothing; not valid; could not be checked"
 
 
 @pytest.mark.parametrize("authorizer", ["nothing", "refused: expired", "text"])

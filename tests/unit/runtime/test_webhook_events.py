@@ -9,7 +9,7 @@ import pytest
 
 from runtime.contract.webhooks import WebhookBody
 from runtime.domain.ids import created_at
-from runtime.domain.instants import to_instant
+from runtime.domain.instants import to_timestamp
 from runtime.domain.webhook_events import event_of
 from runtime.models.account import Account
 from runtime.models.alert import Alert
@@ -195,10 +195,10 @@ def test_bookings_are_told_as_what_they_book(booking: dict[str, str]) -> None:
     ],
 )
 def test_a_lock_is_told_when_it_begins_or_grows(
-    table: str, before: str | None, after: str | None, told: bool
+    table: str, before: str | None, after: str | None, reported: bool
 ) -> None:
     event = step(table, {"locked_until": before}, {"locked_until": after})
-    assert (event is not None) == told
+    assert (event is not None) == reported
     if event is not None:
         assert event.type == "account.locked"
 
@@ -247,7 +247,7 @@ def test_an_id_tells_the_time_and_is_the_same_for_the_same_change() -> None:
     other = step("payments", {}, {"status": "failed"})
     assert one.delivery_id == again.delivery_id
     assert one.delivery_id.startswith("whk_")
-    assert to_instant(created_at(one.delivery_id)) == AT
+    assert to_timestamp(created_at(one.delivery_id)) == AT
     ids = {one.delivery_id, other.delivery_id}
     ids.add(step("payments", {"id": "pay_2"}, {"id": "pay_2", "status": "succeeded"}).delivery_id)
     ids.add(step("transactions", {}, {"status": "succeeded", "id": "pay_1"}).delivery_id)

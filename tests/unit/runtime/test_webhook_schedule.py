@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.domain.instants import to_epoch_seconds, to_instant
+from runtime.domain.instants import to_epoch_seconds, to_timestamp
 from runtime.domain.webhook_schedule import (
     FAILURES_TO_OPEN,
     HEALTH_KEPT,
@@ -47,7 +47,7 @@ WORDS = [
     "Jan-",
 ]
 HEALTHY = EndpointHealth(
-    id="endpoint#1", merchant_id="mer_1", updated_at=to_instant(NOW), expires_at=1
+    id="endpoint#1", merchant_id="mer_1", updated_at=to_timestamp(NOW), expires_at=1
 )
 
 
@@ -62,8 +62,8 @@ def delivery(**changes: object) -> WebhookState:
         "url": "https://hooks.example/",
         "attempts": 1,
         "expires_at": to_epoch_seconds(NOW + timedelta(days=3)),
-        "created_at": to_instant(NOW),
-        "updated_at": to_instant(NOW),
+        "created_at": to_timestamp(NOW),
+        "updated_at": to_timestamp(NOW),
         "changed_by": "t",
         "request_id": "r",
         "cause": "c",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.busy_world import BusyWorld
+from tests.support.busy_world import BusyPlatform
 
 ROOT = Path(__file__).parents[3]
 CALLS = 120
@@ -31,7 +31,7 @@ def in_a_process(seed, hash_seed):
 
 @pytest.mark.slow
 def test_a_seed_gives_one_history_in_every_process():
-    world = BusyWorld("a")
+    world = BusyPlatform("a")
     here = world.run(CALLS)
     assert {here} == {in_a_process("a", "0"), in_a_process("a", "12345")}
     assert world.scheduler.environments_died
@@ -39,4 +39,4 @@ def test_a_seed_gives_one_history_in_every_process():
 
 
 def test_another_seed_gives_another_history():
-    assert BusyWorld("b").run(30) != BusyWorld("c").run(30)
+    assert BusyPlatform("b").run(30) != BusyPlatform("c").run(30)

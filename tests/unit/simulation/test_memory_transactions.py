@@ -121,7 +121,7 @@ def test_an_item_that_was_only_looked_at_is_no_change(memory: MemoryTable) -> No
     memory.put("a")
     write(memory, check("a"), put("b"))
     assert [change.key for change in memory.commits[-1]] == [("b",)]
-    told = len(memory.commits)
+    reported = len(memory.commits)
     write(memory, check("a"))
-    assert len(memory.commits) == told
+    assert len(memory.commits) == reported
     assert [entry.key for entry in memory.records] == [("a",), ("b",)]

@@ -17,7 +17,7 @@ from simulation.mutations.related_tests import RELATED, related_tests
 from simulation.mutations.report import Result, load, save, summary, table
 from simulation.mutations.scratch import Scratch
 from simulation.mutations.table import BY_NAME, MUTATIONS
-from simulation.mutations.trials import Effort, Found, simulate
+from simulation.mutations.trials import Effort, TrialResult, simulate
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -100,8 +100,8 @@ def test_each_planting_has_a_time_of_its_own(project: Path, tmp_path: Path) -> N
 def test_results_are_kept_and_shown(tmp_path: Path) -> None:
     file = tmp_path / "kept" / "results.json"
     assert load(file) == {}
-    by_test = Found("integration/test_limits.py::test_one[a]", 0, 1.5, "assert 2 == 1")
-    results = {"limit-off": Result(Found("mutation-1", 42, 3.0), by_test)}
+    by_test = TrialResult("integration/test_limits.py::test_one[a]", 0, 1.5, "assert 2 == 1")
+    results = {"limit-off": Result(TrialResult("mutation-1", 42, 3.0), by_test)}
     save(file, results)
     assert load(file) == results
     assert table([MUTATION], results).splitlines()[-1] == (
@@ -110,7 +110,7 @@ def test_results_are_kept_and_shown(tmp_path: Path) -> None:
 
 
 def test_a_summary_names_what_nothing_has_found() -> None:
-    results = {"limit-off": Result(Found(None, 6_000, 9.0), None)}
+    results = {"limit-off": Result(TrialResult(None, 6_000, 9.0), None)}
     assert summary([MUTATION], results).splitlines() == [
         "1 of 1 faults tried, 0 found",
         "by the simulation 0 of 1, by tests 0 of 0",
@@ -121,7 +121,7 @@ def test_a_summary_names_what_nothing_has_found() -> None:
 
 def test_a_summary_counts_what_the_simulation_cannot_see_and_why() -> None:
     slow = replace(MUTATION, unseen="nothing is wrong but the speed")
-    results = {"limit-off": Result(Found(None, 6_000, 9.0), Found("a::b", 0, 1.0))}
+    results = {"limit-off": Result(TrialResult(None, 6_000, 9.0), TrialResult("a::b", 0, 1.0))}
     assert summary([slow], results).splitlines() == [
         "1 of 1 faults tried, 1 found",
         "by the simulation 0 of 1, by tests 1 of 1",
@@ -141,12 +141,12 @@ class Runs:
         words = dict(pairwise(arguments))
         seed, operations, violations = words["--seed"], int(words["--operations"]), 0
         self.seeds.append(seed)
-        told = ""
+        reported = ""
         if seed in self.violating:
             operations, violations = 42, 1
-            told = f"VIOLATION in seed {seed} after 7 commits\n  t=1: floor: is at -1\n"
+            reported = f"VIOLATION in seed {seed} after 7 commits\n  t=1: floor: is at -1\n"
         last = f"seed {seed} operations {operations} commits 7 violations {violations}"
-        return violations, f"{told}history sha256:{'0' * 64} {last}\n"
+        return violations, f"{reported}history sha256:{'0' * 64} {last}\n"
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_seeds_are_run_one_after_the_other_until_one_finds_the_fault(
 
 def test_what_was_run_before_counts_and_is_not_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
     runs = Runs(monkeypatch)
-    before = Found(None, 2_000, 60.0, seeds=2)
+    before = TrialResult(None, 2_000, 60.0, seeds=2)
     found = simulate(ROOT, Effort(3_500, 1_000), before)
     assert runs.seeds == ["mutation-3", "mutation-4"]
     assert (found.by, found.operations, found.seeds) == (None, 3_500, 4)
@@ -183,17 +183,17 @@ def test_a_resumed_check_leaves_out_what_was_found_and_goes_on_with_the_rest(
     monkeypatch.setattr(command, "MUTATIONS", faults)
     monkeypatch.setattr(command, "BY_NAME", {each.name: each for each in faults})
     runs, kept = Runs(monkeypatch), tmp_path / "kept.json"
-    by_test = Found("a::b", 0, 1.0)
+    by_test = TrialResult("a::b", 0, 1.0)
     results = {
-        "found": Result(Found("mutation-1", 9, 1.0, seeds=1), by_test),
-        "missed": Result(Found(None, 1_000, 1.0, seeds=1), by_test),
+        "found": Result(TrialResult("mutation-1", 9, 1.0, seeds=1), by_test),
+        "missed": Result(TrialResult(None, 1_000, 1.0, seeds=1), by_test),
     }
     save(kept, results)
-    told = command.main(["--resume", str(kept), "--operations", "2000", "--per-seed", "1000"])
+    reported = command.main(["--resume", str(kept), "--operations", "2000", "--per-seed", "1000"])
     sound = ["mutation-1", "mutation-2"]
     assert runs.seeds == [*sound, "mutation-2", "mutation-1", "mutation-2"]
     after = load(kept)
     assert after["found"] == results["found"]
     assert after["missed"].simulation is not None
     assert (after["missed"].simulation.seeds, after["missed"].tests) == (2, by_test)
-    assert told == 1, "nothing has found the new one"
+    assert reported == 1, "nothing has found the new one"

@@ -322,7 +322,7 @@ class Received(NamedTuple):
     status: int | None = 204
 
 
-def told(webhook_id="whk_1", status=204, **more):
+def reported(webhook_id="whk_1", status=204, **more):
     body = {"id": webhook_id, "type": "payment.succeeded", "sequence": 2, **more}
     body.setdefault("data", {"id": "pay_1"})
     return Received(webhook_id, json.dumps(body).encode(), status)
@@ -352,7 +352,7 @@ def webhooks(engine, *received):
 def test_each_event_is_delivered(engine):
     deliver(engine)
     engine.commit(webhooks={"id": "whk_1", "deleted": True})
-    assert webhooks(engine, told(status=500), told()) == []
+    assert webhooks(engine, reported(status=500), reported()) == []
 
 
 def test_nobody_is_told_where_there_was_no_endpoint(engine):
@@ -366,19 +366,19 @@ def test_an_event_that_nobody_is_told(engine):
 
 def test_a_delivery_of_nothing(engine):
     deliver(engine, sequence=9)
-    assert len(webhooks(engine, told(sequence=9))) == 3
+    assert len(webhooks(engine, reported(sequence=9))) == 3
 
 
 @pytest.mark.parametrize(
     ("status", "received"),
     [
         ("delivered", []),
-        ("delivered", [told(status=500)]),
-        ("pending", [told()]),
-        ("expired", [told(status=500)]),
-        ("delivered", [told(), told(extra=1)]),
-        ("delivered", [told(), told("whk_2")]),
-        ("delivered", [told(data={"id": "pay_2"})]),
+        ("delivered", [reported(status=500)]),
+        ("pending", [reported()]),
+        ("expired", [reported(status=500)]),
+        ("delivered", [reported(), reported(extra=1)]),
+        ("delivered", [reported(), reported("whk_2")]),
+        ("delivered", [reported(data={"id": "pay_2"})]),
     ],
     ids=[
         "never sent",

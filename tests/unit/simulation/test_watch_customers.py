@@ -71,8 +71,8 @@ def test_a_declined_payment_is_counted_in_its_own_commit(
     engine.commit(customers=customer(1, 0))
     engine.commit(payments=payment(1, "processing"))
     engine.commit(payments=payment(2, "failed", failure_code=code))
-    told = ["pay_1 failed, and is not counted against cus_1"]
-    assert found(engine, "lock-out") == (told if counts else [])
+    reported = ["pay_1 failed, and is not counted against cus_1"]
+    assert found(engine, "lock-out") == (reported if counts else [])
 
 
 def test_a_counted_failure_is_right(engine: HandMade) -> None:
