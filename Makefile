@@ -24,7 +24,7 @@ COMPILE := $(PY) -m piptools compile --quiet --generate-hashes --allow-unsafe --
 # What belongs to `make test-deep` is left out of the others.
 QUICK := -m 'not deep'
 CHECKS := .local/checks
-TYPED := -p runtime -p stacks -p local -p benchmarks -p simulation
+TYPED := -p runtime -p stacks -p local -p operations -p benchmarks -p simulation
 
 # -------------------------------------------------------------------- for people
 
@@ -54,7 +54,7 @@ seed: venv ## create a merchant, customers and accounts in the local stage, star
 
 .PHONY: upload-settlement
 upload-settlement: venv ## upload a settlement file, show what it came to  [FILE=… MERCHANT=mer_… ARGS="--stage prod"]
-	@$(PY) -m local upload-settlement --file "$$FILE" --merchant "$$MERCHANT" $(ARGS)
+	@$(PY) -m operations upload-settlement --file "$$FILE" --merchant "$$MERCHANT" $(ARGS)
 
 .PHONY: tick
 tick: venv ## run one schedule of the local stage now  [ARGS="resolver"]
@@ -62,31 +62,31 @@ tick: venv ## run one schedule of the local stage now  [ARGS="resolver"]
 
 .PHONY: proof
 proof: venv ## prove that the books of the local stage balance, started if needed  [ARGS="--restart"]
-	@$(PY) -m local proof $(ARGS)
+	@$(PY) -m operations proof $(ARGS)
 
 .PHONY: verify-audit
 verify-audit: venv ## verify the audit log of the local stage, its archive and roots  [ARGS="--entity acc_…"]
-	@$(PY) -m local verify-audit $(ARGS)
+	@$(PY) -m operations verify-audit $(ARGS)
 
 .PHONY: rebuild-balances
 rebuild-balances: venv ## compare hot accounts with the transfers, in the local stage  [ARGS="--repair --stage prod"]
-	@$(PY) -m local rebuild-balances $(ARGS)
+	@$(PY) -m operations rebuild-balances $(ARGS)
 
 .PHONY: rebuild-totals
 rebuild-totals: venv ## compare the totals with the payments, in the local stage  [ARGS="--repair --stage prod"]
-	@$(PY) -m local rebuild-totals $(ARGS)
+	@$(PY) -m operations rebuild-totals $(ARGS)
 
 .PHONY: rotate-keys
 rotate-keys: venv ## encipher again what old keys enciphered, in the local stage  [ARGS="--index"]
-	@$(PY) -m local rotate-keys $(ARGS)
+	@$(PY) -m operations rotate-keys $(ARGS)
 
 .PHONY: apply-processor-events
 apply-processor-events: venv ## try again what processors said and could not be applied  [ARGS="--stage prod"]
-	@$(PY) -m local apply-processor-events $(ARGS)
+	@$(PY) -m operations apply-processor-events $(ARGS)
 
 .PHONY: redrive
 redrive: venv ## project again what the change streams gave up  [ARGS="--dry-run | --stage prod"]
-	@$(PY) -m local redrive $(ARGS)
+	@$(PY) -m operations redrive $(ARGS)
 
 .PHONY: logs
 logs: venv ## print what a function has written lately  [ARGS="process --since 5"]
@@ -142,10 +142,10 @@ test-integration: venv ## repositories and handlers against table engines
 .PHONY: test-faults
 test-faults: venv ## payments, the ledger and all that is derived, under faults; a failure prints its seed  [SEED= OPERATIONS=]
 	$(if $(SEED),TEST_SEED=$(SEED)) $(if $(OPERATIONS),OPERATIONS=$(OPERATIONS)) $(PY) -m pytest \
-		--numprocesses 2 tests/integration/test_payment_simulation.py \
-		tests/integration/test_ledger_simulation.py tests/integration/test_ledger_races.py \
-		tests/integration/test_ledger_stateful.py \
-		tests/integration/test_derived_simulation.py $(ARGS)
+		--numprocesses 2 tests/integration/simulations/test_payment_simulation.py \
+		tests/integration/simulations/test_ledger_simulation.py tests/integration/ledger/test_races.py \
+		tests/integration/simulations/test_ledger_stateful.py \
+		tests/integration/simulations/test_derived_simulation.py $(ARGS)
 
 .PHONY: simulate-faults
 simulate-faults: venv ## the whole platform in virtual time, under faults; last line: hash and violations  [SEED= OPERATIONS=]
@@ -243,4 +243,4 @@ venv:
 
 .PHONY: node
 node: venv
-	@$(PY) -m local.toolchain
+	@$(PY) -m local.emulator.toolchain

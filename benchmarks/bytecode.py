@@ -23,7 +23,7 @@ import sys, time
 sys.path.insert(0, sys.argv[1])
 sys.dont_write_bytecode = True
 started = time.process_time()
-__import__("runtime.handlers." + sys.argv[2])
+__import__("runtime.functions." + sys.argv[2])
 print(time.process_time() - started)
 """
 
@@ -31,7 +31,7 @@ print(time.process_time() - started)
 def run(bench: BenchmarkDependencies) -> None:
     """Print the CPU time of each handler's import, in milliseconds, both ways."""
     asset = lambda_asset(LambdaTarget.this_machine(), PROJECT_ROOT / "build")
-    handlers = sorted(p.stem for p in (asset / "runtime/handlers").glob("*.py"))
+    handlers = sorted(p.stem for p in (asset / "runtime/functions").glob("*.py"))
     measured = [name for name in handlers if name in _entry_points()][: bench.size.most_handlers]
     runs = bench.size.bytecode_runs
     table = Table("import of a handler, CPU ms", "with bytecode", "without", "ratio", box=SIMPLE)

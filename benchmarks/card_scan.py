@@ -14,9 +14,9 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from benchmarks.setting import BenchmarkDependencies
-from runtime.domain.card_data import find_card_data
-from tests.support.card_bodies import ORDINARY, worst_bodies
-from tests.support.card_definition import holds_card_number_by_definition
+from runtime.http.card_data import find_card_data
+from tests.support.oracles.card_bodies import ORDINARY, worst_bodies
+from tests.support.oracles.card_definition import holds_card_number_by_definition
 
 MOST_MS: Final = 20.0
 """Target, printed beside the figures."""

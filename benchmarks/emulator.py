@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from local import ministack
-from local.aws import Clients
-from local.cdk import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY
-from local.ports import free_port
+from local.emulator import ministack
+from local.emulator.aws import Clients
+from local.emulator.cdk import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY
+from local.emulator.ports import free_port
+from local.emulator.toolchain import ministack_python
 from local.progress import Progress
-from local.toolchain import ministack_python
 from local.workspace import Workspace
-from runtime.models import ALL_TABLES
-from tests.support import dynamodb_local
-from tests.support.engines import Engine
+from runtime.tables import ALL_TABLES
+from tests.support.engines import dynamodb_local
+from tests.support.engines.engine import Engine
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -19,19 +19,19 @@ from rich.table import Table
 
 from benchmarks.services import SALE, a_call, services_of
 from benchmarks.setting import BenchmarkDependencies
-from runtime.bootstrap.process import ProcessServices
-from runtime.contract.caller import Caller
-from runtime.contract.customers import CustomerRequest, MethodRequest
-from runtime.domain.identity import TokenRefused
-from runtime.gateways.token_keys import PublicKeys
-from runtime.gateways.tokens import TokenKeys, judge_token
-from runtime.models.customer import Customer, CustomerProfile, MethodType
-from runtime.models.scope import EVERYBODY
-from runtime.repositories.codec import Codec, FieldLocation
-from runtime.schema import Purpose
-from runtime.services.customers import create_customer
-from runtime.services.payment_methods import add_method
-from runtime.services.payments import create_payment
+from runtime.access.token_keys import PublicKeys
+from runtime.access.tokens import TokenKeys, judge_token
+from runtime.core.scope import EVERYBODY
+from runtime.customers.api import CustomerRequest, MethodRequest
+from runtime.customers.customers import create_customer
+from runtime.customers.models import Customer, CustomerProfile, MethodType
+from runtime.customers.payment_methods import add_method
+from runtime.dynamodb.codec import Codec, FieldLocation
+from runtime.dynamodb.schema import Purpose
+from runtime.functions.composition.process_services import ProcessServices
+from runtime.http.caller import Caller
+from runtime.http.identity import TokenRefused
+from runtime.payments.charge.charge import create_payment
 from runtime.settings import AuthorizerSettings
 
 MOST_KMS_CALLS: Final = 0

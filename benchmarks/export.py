@@ -18,18 +18,18 @@ from rich.table import Table
 from benchmarks.export_worker import Done, Job, export_reads
 from benchmarks.meter import Meter
 from benchmarks.setting import BenchmarkDependencies, quiet
-from runtime.bootstrap.outside import real_outside
-from runtime.domain.buckets import bucket_for
-from runtime.domain.instants import to_timestamp
-from runtime.models.export import Export, ExportFormat, ExportStatus
-from runtime.models.merchant import MerchantProfile
-from runtime.models.payment import Payment, PaymentStatus
-from runtime.models.scope import EVERYBODY
-from runtime.repositories.exports import ExportRepository
-from runtime.services.exports.sources import source_of
-from tests.support.engines import Engine
+from runtime.core.scope import EVERYBODY
+from runtime.core.timestamps import to_timestamp
+from runtime.dynamodb.index_shards import bucket_for
+from runtime.functions.composition.real_outside import real_outside
+from runtime.merchants.models import MerchantProfile
+from runtime.payments.models import Payment, PaymentStatus
+from runtime.reporting.exports.models import Export, ExportFormat, ExportStatus
+from runtime.reporting.exports.repository import ExportRepository
+from runtime.reporting.exports.sources.registry import source_of
+from tests.support.engines.engine import Engine
 from tests.support.exporting import Exporting
-from tests.support.world import SETUP, Platform
+from tests.support.platform import SETUP, Platform
 
 BUCKETS: Final = 8
 """Index buckets of the merchant, which the worker merges."""

@@ -18,17 +18,17 @@ from typing import IO, Any, Final
 from pydantic import BaseModel
 
 from benchmarks.meter import Traffic
-from runtime.bootstrap.outside import real_outside
-from runtime.gateways.export_files import ExportFiles
-from runtime.repositories.codec import Codec, NoCipher
-from runtime.repositories.exports import ExportRepository
-from runtime.repositories.merchants import MerchantRepository
-from runtime.repositories.store import Store
-from runtime.services.exports.jobs import Jobs
-from runtime.services.exports.reads import ExportReads
-from runtime.services.exports.writing import ExportDependencies, write_export
-from runtime.services.merchant_profiles import MerchantProfiles
-from tests.support.engines import Engine
+from runtime.dynamodb.codec import Codec, NoCipher
+from runtime.dynamodb.store import Store
+from runtime.functions.composition.real_outside import real_outside
+from runtime.merchants.profiles import MerchantProfiles
+from runtime.merchants.repository import MerchantRepository
+from runtime.reporting.exports.files import ExportFiles
+from runtime.reporting.exports.jobs import Jobs
+from runtime.reporting.exports.repository import ExportRepository
+from runtime.reporting.exports.sources.reads import ExportReads
+from runtime.reporting.exports.writing import ExportDependencies, write_export
+from tests.support.engines.engine import Engine
 
 INVOCATION_SECONDS: Final = 300.0
 MARGIN_SECONDS: Final = 30.0

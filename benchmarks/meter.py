@@ -1,4 +1,4 @@
-"""What a DynamoDB client does: counted as it happens, and priced by runtime.domain.capacity.
+"""What a DynamoDB client does: counted as it happens, and priced by runtime.dynamodb.capacity.
 
 Engines that stand in for DynamoDB say little about capacity, or something wrong; so the units are
 computed from the items before and after each call.
@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from runtime.domain.capacity import (
+from runtime.dynamodb.capacity import (
     Consistency,
     Item,
     TableLayout,

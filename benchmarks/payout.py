@@ -20,12 +20,12 @@ from rich.table import Column, Table
 
 from benchmarks.prices import Price, by_place, price_of
 from benchmarks.setting import BenchmarkDependencies
-from runtime.domain.hot_accounts import DEBIT_SHARDS
-from runtime.domain.ledger import receivable_account
-from runtime.repositories.ledger import HOT_CONFLICT_CAP_SECONDS
-from runtime.repositories.store import BACKOFF_BASE_SECONDS, BACKOFF_CAP_SECONDS
-from tests.support.engines import Engine
-from tests.support.ledger_world import LedgerPlatform
+from runtime.dynamodb.store import BACKOFF_BASE_SECONDS, BACKOFF_CAP_SECONDS
+from runtime.ledger.hot_accounts.rules import DEBIT_SHARDS
+from runtime.ledger.repository import HOT_CONFLICT_CAP_SECONDS
+from runtime.ledger.rules import receivable_account
+from tests.support.engines.engine import Engine
+from tests.support.simulation.ledger import LedgerPlatform
 
 LOCK_SECONDS: Final = 0.005
 REFUNDS_PER_SECOND: Final = (50, 500)

@@ -9,18 +9,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.meter import ItemWrite, Meter
-from runtime.models.account import PROFILE_SHARD, Account
-from runtime.models.scope import EVERYBODY
-from runtime.models.transfer import Transfer
-from runtime.repositories.accounts import AccountRepository, is_number_guard
-from runtime.repositories.folding import ShardRepository
-from runtime.repositories.store import Store
-from runtime.services.entries_projection import EntriesProjection
-from runtime.services.folding_projection import ShardProjection
-from runtime.services.projector import Projector
-from runtime.services.stream_records import Kind, StreamRecord
+from runtime.core.scope import EVERYBODY
+from runtime.dynamodb.store import Store
+from runtime.functions.composition.projector import Projector
+from runtime.ledger.accounts.models import PROFILE_SHARD, Account
+from runtime.ledger.accounts.repository import AccountRepository, is_number_guard
+from runtime.ledger.entries.projection import EntriesProjection
+from runtime.ledger.hot_accounts.projection import ShardProjection
+from runtime.ledger.hot_accounts.repository import ShardRepository
+from runtime.ledger.transfers.models import Transfer
+from runtime.streams.records import Kind, StreamRecord
 from tests.support.fakes import ParkingLot
-from tests.support.world import Platform
+from tests.support.platform import Platform
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

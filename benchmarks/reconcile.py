@@ -26,18 +26,18 @@ from benchmarks.prices import Price, by_place, price_of
 from benchmarks.reconcile_worker import MemoryQueue, Order, Report, dependencies_on
 from benchmarks.setting import BenchmarkDependencies, quiet
 from local.errors import LocalError
-from runtime.domain.buckets import LEAST_UNSETTLED_BUCKETS
-from runtime.domain.settlement_formats.canonical import HEADER
-from runtime.gateways.settlement_queue import ChunkMessage, CloseMessage
-from runtime.models.merchant import MerchantProfile
-from runtime.models.settlement import Settlement
-from runtime.models.settlement_file import CHUNK_LINES, SettlementFile
-from runtime.models.transaction import Transaction
-from runtime.repositories.settlement_chunks import SettlementChunkRepository
-from runtime.services.reconciliation.messages import handle_message
+from runtime.dynamodb.index_shards import LEAST_UNSETTLED_BUCKETS
+from runtime.merchants.models import MerchantProfile
+from runtime.payments.transaction_models import Transaction
+from runtime.reconciliation.files.chunks_repository import SettlementChunkRepository
+from runtime.reconciliation.files.models import CHUNK_LINES, SettlementFile
+from runtime.reconciliation.files.queue import ChunkMessage, CloseMessage
+from runtime.reconciliation.importers.canonical import HEADER
+from runtime.reconciliation.messages import handle_message
+from runtime.reconciliation.settlements.models import Settlement
 from stacks.stage import Concurrency
-from tests.support.settlement_fakes import object_created
-from tests.support.world import Platform
+from tests.support.platform import Platform
+from tests.support.reconciliation.fakes import object_created
 
 SIZES_VARIABLE: Final = "BENCH_LINES"
 """Other sizes, such as 1000,30000: the engine of this machine takes some minutes for the last."""

@@ -20,20 +20,20 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from benchmarks.meter import Traffic
-from runtime.bootstrap.outside import real_outside
-from runtime.gateways.settlement_files import SettlementObjects
-from runtime.gateways.settlement_queue import SettlementQueue
-from runtime.observability import logger
-from runtime.repositories.alerts import AlertRepository
-from runtime.repositories.codec import Codec, NoCipher
-from runtime.repositories.merchants import MerchantRepository
-from runtime.repositories.settlement_chunks import SettlementChunkRepository
-from runtime.repositories.store import Store
-from runtime.services.merchant_profiles import MerchantProfiles
-from runtime.services.reconciliation.batch import BatchDependencies, record_batch
-from runtime.services.reconciliation.dependencies import ReconciliationDependencies
-from runtime.services.reconciliation.messages import handle_message
-from tests.support.engines import Engine
+from runtime.alerts.repository import AlertRepository
+from runtime.core.observability import logger
+from runtime.dynamodb.codec import Codec, NoCipher
+from runtime.dynamodb.store import Store
+from runtime.functions.composition.real_outside import real_outside
+from runtime.merchants.profiles import MerchantProfiles
+from runtime.merchants.repository import MerchantRepository
+from runtime.reconciliation.dependencies import ReconciliationDependencies
+from runtime.reconciliation.files.bucket import SettlementObjects
+from runtime.reconciliation.files.chunks_repository import SettlementChunkRepository
+from runtime.reconciliation.files.queue import SettlementQueue
+from runtime.reconciliation.matching.batch import BatchDependencies, record_batch
+from runtime.reconciliation.messages import handle_message
+from tests.support.engines.engine import Engine
 
 _INVOCATION_SECONDS: Final = 3_600.0
 _KILOBYTES_PER_MEGABYTE: Final = 1_024

@@ -1,7 +1,8 @@
 """The resolver beside a merchant whose processor is stuck: one by one as it was, and side by side.
 
-Delays come from a model in virtual time (tests/support/resolver_model.py) in which the run itself
-is real. The processor's time of one payment is measured, on this machine and an engine of tables.
+Delays come from a model in virtual time (tests/support/simulation/resolver.py) in which the run
+itself is real. The processor's time of one payment is measured, on this machine and an engine of
+tables.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from rich.table import Table
 
 from benchmarks.prices import price_of
 from benchmarks.setting import BenchmarkDependencies, quiet
-from runtime.services.fair_run import RunLimits
+from runtime.core.fair_run import RunLimits
 from runtime.settings import (
     FEWEST_OPEN_BUCKETS,
     MOST_OPEN_BUCKETS,
@@ -25,8 +26,8 @@ from runtime.settings import (
     RESOLVER_WORKERS,
     RESOLVER_WORKERS_PER_MERCHANT,
 )
-from tests.support.resolver_model import AGE, MINUTE, Shop, VirtualPlatform, one_by_one
-from tests.support.world import Platform
+from tests.support.platform import Platform
+from tests.support.simulation.resolver import AGE, MINUTE, Shop, VirtualPlatform, one_by_one
 
 LIMITS: Final = RunLimits(
     workers=RESOLVER_WORKERS, per_owner=RESOLVER_WORKERS_PER_MERCHANT, begin_seconds=40

@@ -17,9 +17,10 @@ from functools import partial
 from http import HTTPStatus
 from typing import Final
 
-from benchmarks import sale_rivals as rivals
+from benchmarks import sale_baselines as rivals
+from benchmarks.baseline_tables import create_tables
+from benchmarks.charge_workload import ChargeWorkload, price_of_sale, price_of_variant, variants
 from benchmarks.prices import price_of
-from benchmarks.rival_tables import create_tables
 from benchmarks.sale_report import (
     Way,
     print_comparison,
@@ -27,9 +28,8 @@ from benchmarks.sale_report import (
     print_variants,
     print_writes,
 )
-from benchmarks.sale_till import ChargeWorkload, price_of_sale, price_of_variant, variants
 from benchmarks.setting import BenchmarkDependencies
-from tests.support.world import Hooked, Platform
+from tests.support.platform import Hooked, Platform
 
 PAST_DEADLINE_SECONDS: Final = 0.05
 """After so long a function that had a millisecond left is known to be dead."""

@@ -10,10 +10,10 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Column, Table
 
+from benchmarks.charge_workload import SalePrice, Variant
 from benchmarks.prices import Price, by_place
-from benchmarks.sale_rivals import AUDIT, Sell
-from benchmarks.sale_till import SalePrice, Variant
-from runtime.repositories.folding import MAX_SHARD_CREDITS
+from benchmarks.sale_baselines import AUDIT, Sell
+from runtime.ledger.hot_accounts.repository import MAX_SHARD_CREDITS
 
 WRITE_DOLLARS: Final = 0.625
 READ_DOLLARS: Final = 0.125

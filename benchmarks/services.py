@@ -7,13 +7,13 @@ from typing import Any, Final
 
 import boto3
 
-from runtime.bootstrap.outside import real_outside
-from runtime.bootstrap.process import ProcessServices
-from runtime.contract.call import Call
-from runtime.contract.caller import Caller
-from runtime.contract.merchants import MerchantRequest
-from runtime.contract.payments import PaymentRequest
-from runtime.services.merchants import create_merchant
+from runtime.functions.composition.process_services import ProcessServices
+from runtime.functions.composition.real_outside import real_outside
+from runtime.http.caller import Caller
+from runtime.http.request_context import Call
+from runtime.merchants.api import MerchantRequest
+from runtime.merchants.merchants import create_merchant
+from runtime.payments.api import PaymentRequest
 from runtime.settings import ProcessSettings
 
 SALE: Final = PaymentRequest(amount=1000, currency="USD", payment_method="tok_approved")

@@ -12,8 +12,8 @@ from rich.console import Console
 
 from benchmarks.emulator import emulator, table_engine
 from local.progress import Progress
-from runtime.observability import logger
-from tests.support.engines import Engine
+from runtime.core.observability import logger
+from tests.support.engines.engine import Engine
 
 
 @dataclass(frozen=True)

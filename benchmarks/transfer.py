@@ -20,31 +20,31 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Column, Table
 
-from benchmarks import transfer_rivals as rivals
+from benchmarks import transfer_baselines as rivals
+from benchmarks.baseline_tables import create_tables
 from benchmarks.prices import Price, by_place, price_of, price_of_ours
-from benchmarks.rival_tables import create_tables
 from benchmarks.setting import BenchmarkDependencies, Size
 from local.errors import LocalError
-from runtime.contract.accounts import AccountRequest
-from runtime.contract.transfers import TransferRequest
-from runtime.models.account import AccountType, Posting
-from runtime.models.scope import EVERYBODY
-from runtime.models.transfer import Transfer
-from runtime.repositories.accounts import AccountRepository
-from runtime.repositories.claims import ClaimRepository
-from runtime.repositories.folding import ShardRepository
-from runtime.repositories.ledger import LedgerRepository
-from runtime.repositories.merchants import MerchantRepository
-from runtime.repositories.store import Store
-from runtime.repositories.transfers import TransferRepository
-from runtime.services.accounts import AccountDependencies, create_account
-from runtime.services.folded_accounts import KnownHotAccounts
-from runtime.services.merchant_profiles import MerchantProfiles
-from runtime.services.transfers import TransferDependencies, create_transfer
-from tests.support.engines import REGION, Engine
-from tests.support.faults import ItemLocks
-from tests.support.ledger_world import LOCKOUT
-from tests.support.world import Platform
+from runtime.core.scope import EVERYBODY
+from runtime.dynamodb.store import Store
+from runtime.idempotency.repository import ClaimRepository
+from runtime.ledger.accounts.accounts import AccountDependencies, create_account
+from runtime.ledger.accounts.api import AccountRequest
+from runtime.ledger.accounts.models import AccountType, Posting
+from runtime.ledger.accounts.repository import AccountRepository
+from runtime.ledger.hot_accounts.known_accounts import KnownHotAccounts
+from runtime.ledger.hot_accounts.repository import ShardRepository
+from runtime.ledger.repository import LedgerRepository
+from runtime.ledger.transfers.api import TransferRequest
+from runtime.ledger.transfers.models import Transfer
+from runtime.ledger.transfers.repository import TransferRepository
+from runtime.ledger.transfers.transfers import TransferDependencies, create_transfer
+from runtime.merchants.profiles import MerchantProfiles
+from runtime.merchants.repository import MerchantRepository
+from tests.support.engines.engine import REGION, Engine
+from tests.support.engines.faults import ItemLocks
+from tests.support.platform import Platform
+from tests.support.simulation.ledger import LOCKOUT
 
 OPENING: Final = 10**9
 LOCK_SECONDS: Final = 0.007

@@ -26,7 +26,12 @@ MOST_LOG_MINUTES: Final = 24 * 60
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; a failure is one message and exit code 1."""
-    options = _parser().parse_args(arguments)
+    return run(_parser(), arguments)
+
+
+def run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
+    """Run the command that the arguments name; a failure is one message and exit code 1."""
+    options = parser.parse_args(arguments)
     workspace = Workspace.find(options.state_dir)
     progress = Progress()
     signal.signal(signal.SIGTERM, _interrupt)
@@ -54,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _up(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
     from local.deploy import up
-    from local.ports import parse_port
+    from local.emulator.ports import parse_port
 
     wanted = options.port or os.environ.get("PORT") or None
     stack = up(workspace, None if wanted is None else parse_port(wanted), progress)
@@ -123,77 +128,15 @@ def _seed(_options: argparse.Namespace, workspace: Workspace, progress: Progress
     seed(workspace, progress)
 
 
-def _proof(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
-    from local.proof import run_ledger_verification
-
-    run_ledger_verification(workspace, progress, restart=options.restart)
-
-
-def _rebuild_totals(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
-    from local.rebuild_totals import rebuild_totals
-
-    rebuild_totals(workspace, progress, repair=options.repair, stage=options.stage)
-
-
-def _rebuild_balances(
-    options: argparse.Namespace, workspace: Workspace, progress: Progress
-) -> None:
-    from local.rebuild_balances import rebuild_balances
-
-    rebuild_balances(workspace, progress, repair=options.repair, stage=options.stage)
-
-
-def _rotate_keys(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
-    from local.rotation import rotate_keys
-
-    rotate_keys(workspace, progress, new_index_key=options.index)
-
-
-def _apply_events(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
-    from local.apply_processor_events import apply_processor_events
-
-    apply_processor_events(workspace, progress, stage=options.stage)
-
-
-def _upload_settlement(
-    options: argparse.Namespace, workspace: Workspace, progress: Progress
-) -> None:
-    from local.upload_settlement import upload_settlement
-
-    upload_settlement(
-        workspace, progress, file=options.file, merchant=options.merchant, stage=options.stage
-    )
-
-
-def _redrive(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
-    from local.redrive import list_batches, redrive, require_nothing_left
-    from local.redrive_target import deployed_target, local_target
-    from local.stackfile import require_stack
-
-    stage: str | None = options.stage
-    target = local_target(require_stack(workspace)) if stage is None else deployed_target(stage)
-    if options.dry_run:
-        for line in list_batches(target):
-            print(line)
-        return
-    require_nothing_left(redrive(target, progress), progress)
-
-
-def _verify_audit(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
-    from local.verify_audit import verify_audit
-
-    verify_audit(workspace, progress, entity=options.entity)
-
-
 def _demo(_options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
-    from local.demo import demo
+    from local.demo.story import demo
 
     demo(workspace, progress)
 
 
 def _lost_emulator(workspace: Workspace, error: Exception) -> LocalError | None:
     """The error for an emulator that went away under a command, or None when it did not."""
-    from local import ministack
+    from local.emulator import ministack
 
     if not workspace.process_file.exists() or ministack.running(workspace) is not None:
         return None
@@ -213,12 +156,17 @@ def _minutes(text: str) -> int:
     return int(text)
 
 
+def add_state_directory(parser: argparse.ArgumentParser) -> None:
+    """The option that says where the local stage keeps its state."""
+    help_text = f"where the stage keeps its state (default: ${DIRECTORY_VARIABLE}, else .local)"
+    parser.add_argument("--state-dir", type=Path, default=None, help=help_text)
+
+
 def _parser() -> argparse.ArgumentParser:
     from local.auth import DEFAULT_TTL_SECONDS, MERCHANT_PERMISSIONS
 
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
-    help_text = f"where the stage keeps its state (default: ${DIRECTORY_VARIABLE}, else .local)"
-    parser.add_argument("--state-dir", type=Path, default=None, help=help_text)
+    add_state_directory(parser)
     commands = parser.add_subparsers(required=True, metavar="command")
 
     up = commands.add_parser("up", help="start the emulator, deploy, print the API's URL")
@@ -250,53 +198,9 @@ def _parser() -> argparse.ArgumentParser:
 
     seed = commands.add_parser("seed", help="create a merchant, customers and accounts")
     seed.set_defaults(command=_seed)
-    upload = commands.add_parser(
-        "upload-settlement", help="upload a settlement file and show what it came to"
-    )
-    upload.add_argument("--file", default="", metavar="PATH")
-    upload.add_argument("--merchant", default="", metavar="mer_…")
-    upload.add_argument(
-        "--stage", default=None, metavar="NAME", help="a stage in AWS (token: $PAYMENTS_TOKEN)"
-    )
-    upload.set_defaults(command=_upload_settlement)
-    _add_upkeep(commands)
     demo = commands.add_parser("demo", help="the whole system in one story")
     demo.set_defaults(command=_demo)
     return parser
-
-
-def _add_upkeep(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """What checks and renews what is stored."""
-    proof = commands.add_parser("proof", help="prove that the books balance")
-    proof.add_argument("--restart", action="store_true", help="forget an unfinished run")
-    proof.set_defaults(command=_proof)
-    audit = commands.add_parser("verify-audit", help="verify the audit log against its archive")
-    audit.add_argument("--entity", metavar="acc_…", help="only what the log tells of it")
-    audit.set_defaults(command=_verify_audit)
-    stage_help = "a stage in AWS, by your credentials (default: the local one)"
-    rebuilds: tuple[tuple[str, str, Command], ...] = (
-        ("rebuild-totals", "compare the totals with the payments", _rebuild_totals),
-        ("rebuild-balances", "compare hot accounts with the transfers", _rebuild_balances),
-    )
-    for name, about, command in rebuilds:
-        rebuild = commands.add_parser(name, help=about)
-        rebuild.add_argument("--repair", action="store_true", help="put right what is wrong")
-        rebuild.add_argument("--stage", default=None, metavar="NAME", help=stage_help)
-        rebuild.set_defaults(command=command)
-    rotate = commands.add_parser("rotate-keys", help="encipher again what old keys enciphered")
-    rotate.add_argument("--index", action="store_true", help="make a new key of e-mail indexes")
-    rotate.set_defaults(command=_rotate_keys)
-    events = commands.add_parser(
-        "apply-processor-events", help="try again what processors said and could not be applied"
-    )
-    events.add_argument("--stage", default=None, metavar="NAME", help=stage_help)
-    events.set_defaults(command=_apply_events)
-    redrive = commands.add_parser("redrive", help="project again what the streams gave up")
-    redrive.add_argument("--dry-run", action="store_true", help="only list what lies there")
-    redrive.add_argument(
-        "--stage", default=None, help="a stage deployed to AWS, with the shell's credentials"
-    )
-    redrive.set_defaults(command=_redrive)
 
 
 if __name__ == "__main__":

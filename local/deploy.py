@@ -10,19 +10,19 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-from local import ministack
 from local.auth import AuthSettings, jwks, signing_key
-from local.aws import Clients
-from local.cdk import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, STRIPE_VARIABLE, CdkCli
+from local.emulator import ministack
+from local.emulator.aws import Clients
+from local.emulator.cdk import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, STRIPE_VARIABLE, CdkCli
+from local.emulator.ministack import Emulator
+from local.emulator.ports import DEFAULT_PORT, require_free
+from local.emulator.readiness import await_health, put_secret, set_cors, set_locks, set_ttls
+from local.emulator.templates import LeftOut, adapt_assembly
+from local.emulator.thin_asset import thin_asset
+from local.emulator.toolchain import cdk_cli, ministack_python
 from local.errors import AlreadyRunning, DeployFailed, LocalError
-from local.ministack import Emulator
-from local.ports import DEFAULT_PORT, require_free
 from local.progress import Progress
-from local.readiness import await_health, put_secret, set_cors, set_locks, set_ttls
 from local.stackfile import Schedule, Stack
-from local.templates import LeftOut, adapt_assembly
-from local.thin_asset import thin_asset
-from local.toolchain import cdk_cli, ministack_python
 from local.workspace import Workspace
 
 DATA_STACK: Final = "payments-local-data"
@@ -46,8 +46,8 @@ _STACKS: Final = (
 _DEPLOYED_SOURCES: Final = (
     "app.py",
     "cdk.json",
-    "local/templates.py",
-    "local/thin_asset.py",
+    "local/emulator/templates.py",
+    "local/emulator/thin_asset.py",
     "package-lock.json",
     "requirements-lambda.txt",
     "requirements.txt",
@@ -281,7 +281,7 @@ def _lambda_asset(workspace: Workspace) -> Path:
 
 
 def _all_tables() -> tuple[Any, ...]:
-    from runtime.models import ALL_TABLES
+    from runtime.tables import ALL_TABLES
 
     return ALL_TABLES
 

@@ -16,15 +16,15 @@ from typing import Annotated, Final, Literal, Union, get_args, get_origin
 from pydantic import ValidationError
 
 from local.workspace import PROJECT_ROOT
-from runtime.contract.answers import problem
-from runtime.contract.endpoint import Endpoint
-from runtime.contract.endpoints import ENDPOINTS
-from runtime.contract.field_errors import flaws_of
-from runtime.contract.openapi import openapi_document
-from runtime.contract.payments import PaymentRequest
-from runtime.errors import InvalidValue
-from runtime.models import ALL_TABLES
-from runtime.schema import IndexSchema, KeyAttribute, TableSchema
+from runtime.api.endpoints import ENDPOINTS
+from runtime.api.openapi import openapi_document
+from runtime.core.errors import InvalidValue
+from runtime.dynamodb.schema import IndexSchema, KeyAttribute, TableSchema
+from runtime.http.endpoint import Endpoint
+from runtime.http.field_errors import flaws_of
+from runtime.http.responses import problem
+from runtime.payments.api import PaymentRequest
+from runtime.tables import ALL_TABLES
 
 DOCS: Final = PROJECT_ROOT / "docs"
 _NOTICE: Final = "<!-- Made by `make docs` from {source}; edit that, not this page. -->"

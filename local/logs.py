@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from local.aws import Clients
+from local.emulator.aws import Clients
 from local.errors import LocalError
 from local.stackfile import Stack
 

@@ -4,7 +4,7 @@ import json
 import time
 from typing import Any
 
-from local.aws import Clients
+from local.emulator.aws import Clients
 from local.errors import FunctionFailed, LocalError
 from local.stackfile import Stack
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from local.api_client import ApiClient
 from local.deploy import up
-from local.ports import parse_port
+from local.emulator.ports import parse_port
 from local.progress import Progress
 from local.workspace import Workspace
 

@@ -30,7 +30,10 @@ from simulation.loop import Loop
 from simulation.tasks import Task
 
 READ_TIMEOUT_SECONDS: Final = 5.0
-"""How long the platform's DynamoDB client waits for an answer (runtime/gateways/clients.py)."""
+"""How long the platform's DynamoDB client waits for an answer.
+
+See runtime/functions/composition/aws_clients.py.
+"""
 LATENCY_SECONDS: Final = 0.004
 """One way to DynamoDB, on average."""
 LATEST_SECONDS: Final = 12.5

@@ -9,17 +9,17 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
-from runtime.models.export import EXPORT_PREFIX
-from runtime.models.settlement import REPORTS_PREFIX
-from runtime.models.settlement_file import RECONCILIATION_PREFIX
+from runtime.reconciliation.files.models import RECONCILIATION_PREFIX
+from runtime.reconciliation.settlements.models import REPORTS_PREFIX
+from runtime.reporting.exports.models import EXPORT_PREFIX
 from runtime.settings import AuthorizerSettings, ProcessSettings, QuerySettings
-from stacks import permissions
+from stacks.base_stack import FunctionsStack, FunctionsStackProps
 from stacks.constructs.alarms import decryption_failure_alarm, refusals_alarm
 from stacks.constructs.http_api import HttpEndpoints
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
 from stacks.environment import settings_for
-from stacks.functions_stack import FunctionsStack, FunctionsStackProps
-from stacks.statements import data_key_statement, queue_statements, through_service
+from stacks.iam import permissions
+from stacks.iam.statements import data_key_statement, queue_statements, through_service
 
 QUERY_TIMEOUT_SECONDS: Final = 15
 AUTHORIZER_TIMEOUT_SECONDS: Final = 5

@@ -7,19 +7,16 @@ from typing import Final, Unpack
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from runtime.models.audit import ROOTS_PREFIX, ROWS_PREFIX
-from runtime.models.change import AUDIT_TAMPERED
+from runtime.audit.models import ROOTS_PREFIX, ROWS_PREFIX
+from runtime.core.change_context import AUDIT_TAMPERED
 from runtime.settings import ArchiveSettings
-from stacks import permissions
+from stacks.base_stack import FunctionsStack, FunctionsStackProps
 from stacks.constructs.alarms import iterator_age_alarm, log_alarm
 from stacks.constructs.service_function import FunctionSpec
 from stacks.constructs.stream_source import StreamSource
 from stacks.environment import settings_for
-from stacks.functions_stack import FunctionsStack, FunctionsStackProps
-from stacks.statements import (
-    failed_batches_statements,
-    through_service,
-)
+from stacks.iam import permissions
+from stacks.iam.statements import failed_batches_statements, through_service
 
 ARCHIVE_TIMEOUT_SECONDS: Final = 900
 """Lambda's longest (Lambda quotas): for the roots; a batch takes a second."""

@@ -17,9 +17,9 @@ from stacks.data import DataStack
 from stacks.exports import ExportsStack
 from stacks.lambda_asset import LambdaTarget, lambda_asset
 from stacks.ledger import LedgerStack
+from stacks.payments_workers import WorkersStack
 from stacks.stage import StageConfig, StageError
 from stacks.webhooks import WebhooksStack
-from stacks.workers import WorkersStack
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,15 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from runtime.models import ALL_TABLES
-from runtime.models.settlement_file import CONVERTED_PREFIX
-from stacks import permissions
-from stacks.append_only import append_only, one_archivist
+from runtime.reconciliation.files.models import CONVERTED_PREFIX
+from runtime.tables import ALL_TABLES
 from stacks.constructs.customer_key import CustomerKey, SigningKey
 from stacks.constructs.private_bucket import PrivateBucket
 from stacks.constructs.queues import WorkQueue
 from stacks.constructs.schema_table import SchemaTable, pascal
-from stacks.key_users import only_listed_roles
+from stacks.iam import permissions
+from stacks.iam.key_users import only_listed_roles
+from stacks.iam.resource_policies import append_only, one_archivist
 from stacks.stage import PROD, StageConfig
 
 SETTLEMENT_COLD_AFTER_DAYS: Final = 90

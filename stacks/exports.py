@@ -7,16 +7,16 @@ from typing import Final, Unpack
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from runtime.models.export import EXPORT_GIVEN_UP, EXPORT_PREFIX
+from runtime.reporting.exports.models import EXPORT_GIVEN_UP, EXPORT_PREFIX
 from runtime.settings import ExportSettings
-from stacks import permissions
+from stacks.base_stack import FunctionsStack, FunctionsStackProps
 from stacks.constructs.alarms import log_alarm
 from stacks.constructs.queues import CONSUMER_ACTIONS, feed_from_queue
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
 from stacks.data import EXPORT_TIMEOUT_SECONDS
 from stacks.environment import settings_for
-from stacks.functions_stack import FunctionsStack, FunctionsStackProps
-from stacks.statements import queue_statements, through_service
+from stacks.iam import permissions
+from stacks.iam.statements import queue_statements, through_service
 
 EXPORT_MEMORY_MB: Final = 1769
 """One whole virtual processor (Lambda Developer Guide): rows become text there."""

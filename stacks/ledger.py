@@ -8,11 +8,11 @@ from typing import Any, Final, Unpack
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from runtime.models.alert import EVENT_SOURCE
-from runtime.models.change import ENTRY_CONFLICT, NOT_COMPACTED, OUT_OF_BAND, PARKED
-from runtime.models.proof import BOOKS_CONTRADICT
+from runtime.alerts.models import EVENT_SOURCE
+from runtime.core.change_context import ENTRY_CONFLICT, NOT_COMPACTED, OUT_OF_BAND, PARKED
 from runtime.settings import HoldsSettings, ProjectSettings, TotalsSettings, VerifyLedgerSettings
-from stacks import permissions
+from runtime.verification.models import BOOKS_CONTRADICT
+from stacks.base_stack import FunctionsStack, FunctionsStackProps
 from stacks.constructs.alarms import (
     alerts_alarm,
     decryption_failure_alarm,
@@ -22,8 +22,8 @@ from stacks.constructs.alarms import (
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
 from stacks.constructs.stream_source import StreamSource
 from stacks.environment import settings_for
-from stacks.functions_stack import FunctionsStack, FunctionsStackProps
-from stacks.statements import (
+from stacks.iam import permissions
+from stacks.iam.statements import (
     data_key_statement,
     default_bus_statement,
     failed_batches_statements,
@@ -53,7 +53,8 @@ PROJECTED: Final[Mapping[str, Mapping[str, Any] | None]] = {
     "transactions": None,
     "transfers": None,
 }
-"""Tables whose streams feed the projector (runtime/services/projector.py), and which of their
+"""Tables whose streams feed the projector (runtime/functions/composition/projector.py), and which
+of their
 records do."""
 
 
@@ -166,7 +167,7 @@ class LedgerStack(FunctionsStack):
 
     def _holds(self, dead_letter_rights: list[iam.PolicyStatement]) -> FunctionSpec:
         return FunctionSpec(
-            module="holds",
+            module="expire_holds",
             description="Gives back what expired holds hold",
             settings=settings_for(
                 HoldsSettings, stage=self._stage, tables=self._data.tables, service="holds"
@@ -178,7 +179,7 @@ class LedgerStack(FunctionsStack):
 
     def _totals(self, dead_letter_rights: list[iam.PolicyStatement]) -> FunctionSpec:
         return FunctionSpec(
-            module="totals",
+            module="compact_totals",
             description="Folds the totals of closed days",
             settings=settings_for(
                 TotalsSettings, stage=self._stage, tables=self._data.tables, service="totals"
@@ -190,7 +191,7 @@ class LedgerStack(FunctionsStack):
 
     def _proof(self, dead_letter_rights: list[iam.PolicyStatement]) -> FunctionSpec:
         return FunctionSpec(
-            module="proof",
+            module="verify_ledger",
             description="Proves that the books balance; goes on where it stopped",
             settings=settings_for(
                 VerifyLedgerSettings,

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from runtime.models.audit import ROOT_MINUTES
-from runtime.models.merchant import ProcessorMode
+from runtime.audit.models import ROOT_MINUTES
+from runtime.core.fields import ProcessorMode
 from runtime.settings import (
     LARGE_TRANSACTION_MINOR,
     MAX_RESOLVER_WORKERS,

@@ -8,14 +8,14 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from runtime.settings import DeliverSettings, RetriesSettings
-from stacks import permissions
+from stacks.base_stack import FunctionsStack, FunctionsStackProps
 from stacks.constructs.alarms import decryption_failure_alarm
 from stacks.constructs.queues import CONSUMER_ACTIONS, feed_from_queue
 from stacks.constructs.service_function import FunctionSpec, ServiceFunction
 from stacks.data import DELIVER_TIMEOUT_SECONDS
 from stacks.environment import settings_for
-from stacks.functions_stack import FunctionsStack, FunctionsStackProps
-from stacks.statements import data_key_statement, queue_statements
+from stacks.iam import permissions
+from stacks.iam.statements import data_key_statement, queue_statements
 
 DELIVER_MEMORY_MB: Final = 512
 """It waits for others most of its time; ten endpoints at once want room for ten TLS sessions."""
@@ -90,7 +90,7 @@ class WebhooksStack(FunctionsStack):
     def _retries(self, dead_letter_rights: list[iam.PolicyStatement]) -> FunctionSpec:
         queue = self._data.deliveries.queue
         return FunctionSpec(
-            module="retries",
+            module="queue_due_webhooks",
             description="Queues webhooks whose time has come",
             settings=settings_for(
                 RetriesSettings,

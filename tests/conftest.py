@@ -8,8 +8,9 @@ import random
 import pytest
 from hypothesis import settings
 
-from tests.support import dynamodb_local, slowest
-from tests.support.engines import ENVIRONMENT
+from tests.support import slowest
+from tests.support.engines import dynamodb_local
+from tests.support.engines.engine import ENVIRONMENT
 
 _SEED_VARIABLE = "TEST_SEED"
 

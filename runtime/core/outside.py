@@ -1,8 +1,9 @@
 """Everything that a process takes from outside itself, in one object that is given to what uses it.
 
 Nothing else in `runtime` reads a clock, waits, draws random values, starts a thread, makes a lock
-or opens a client (tests/unit/runtime/test_outside.py). So a whole platform can run on one thread,
-in virtual time, from one seed (`simulation/`). Lambda gets the real ones: bootstrap/outside.py.
+or opens a client (tests/unit/core/test_outside.py). So a whole platform can run on one thread,
+in virtual time, from one seed (`simulation/`). Lambda gets the real ones:
+functions/composition/real_outside.py.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ LARGE_TRANSACTION_MINOR: Final = 1_000_000
 VELOCITY_PAYMENTS: Final = 5
 """So many payments of a customer within one minute are worth an alert."""
 MAX_VELOCITY_PAYMENTS: Final = 100
-"""As many as are kept by their ids (repositories/velocity.py)."""
+"""As many as are kept by their ids (compliance/repository.py)."""
 
 WebhookDeadline = Annotated[int, Field(ge=60, le=14 * 86_400)]
 """Seconds for which a webhook is tried, from when it was made or asked for again."""

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
-from runtime.models.merchant import ProcessorMode
+from runtime.core.fields import ProcessorMode
 from runtime.settings.base import Settings
 
 MAX_FEE_BASIS_POINTS = 5_000

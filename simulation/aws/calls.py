@@ -9,7 +9,7 @@ from typing import Any, Final, NoReturn
 
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
 
-from runtime.gateways.clients import MAX_ATTEMPTS
+from runtime.functions.composition.aws_clients import MAX_ATTEMPTS
 from simulation.dynamodb.errors import Unsupported
 from simulation.faults import PartnerRates, client_error, read_timeout
 from simulation.scheduler import Scheduler

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, ClassVar
 
-from runtime.gateways.processors.sandbox import BEHAVIOURS
+from runtime.payments.processors.sandbox.connector import BEHAVIOURS
 from simulation.clients.client import Client, Latest
-from simulation.clients.town import CURRENCIES, Shop
+from simulation.clients.setup import CURRENCIES, Shop
 from simulation.outside import BEGINNING
 from simulation.platform.http import HttpResponse
 from simulation.platform.stripe_tokens import APPROVED, DECLINED, REFUND_FAILS_AT_ONCE

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, ClassVar, Final, Protocol
 
-from runtime.domain.authorizer_context import Context
-from simulation.clients.town import InitialData, Shop
-from simulation.platform.acquirer import Acquirer
+from runtime.http.authorizer_context import Context
+from simulation.clients.setup import InitialData, Shop
+from simulation.partners.acquirer import Acquirer
+from simulation.partners.notifier import Notifier
+from simulation.partners.stripe_server import StripeServer
 from simulation.platform.http import OPERATOR, ClientGone, HttpRequest, HttpResponse
-from simulation.platform.notifier import Notifier
 from simulation.platform.plan import ClientPlan
-from simulation.platform.stripe_server import StripeServer
 
 ATTEMPTS: Final = 4
 """How often a client asks before it leaves a request open; it comes back to it at the end."""

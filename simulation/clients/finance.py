@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 from simulation.clients.client import Client, Latest
-from simulation.platform.acquirer import Payout
+from simulation.partners.acquirer import Payout
 from simulation.platform.http import OPERATOR
 
 KINDS: tuple[str, ...] = (

@@ -7,10 +7,10 @@ from functools import partial
 from random import Random
 from typing import Any, Final
 
-from runtime.domain.authorizer_context import Context
+from runtime.http.authorizer_context import Context
 from simulation.clients.client import Client, Latest
+from simulation.partners.receivers import Endpoints
 from simulation.platform.http import EVERYTHING, OPERATOR, token
-from simulation.platform.receivers import Endpoints
 from simulation.platform.stripe_tokens import NEVER_HEARD
 
 SOME: tuple[str, ...] = ("payments", "reports", "customers", "transfers")

@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 from simulation.clients.client import Api, Client, Latest
-from simulation.clients.town import CURRENCIES, InitialData
+from simulation.clients.setup import CURRENCIES, InitialData
 from simulation.platform.http import HttpResponse
 from simulation.platform.plan import ClientPlan
 from simulation.watch.histories import MARK, OPENING, POWERS, TRANSFERS

@@ -11,7 +11,7 @@ from random import Random
 from typing import Any, Final
 
 from simulation.clients.client import Client
-from simulation.clients.town import CURRENCIES, Shop
+from simulation.clients.setup import CURRENCIES, Shop
 from simulation.platform.http import EVERYTHING, OPERATOR, HttpResponse, token
 
 _ATTEMPTS: Final = 4

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
 
-from runtime.domain.ledger import receivable_account
+from runtime.ledger.rules import receivable_account
 from simulation.clients.client import Client, Latest
-from simulation.clients.town import CURRENCIES
+from simulation.clients.setup import CURRENCIES
 from simulation.platform.http import OPERATOR
 
 Legs = list[dict[str, Any]]

@@ -1,4 +1,4 @@
-"""ConsumedCapacity, as AWS documents it; the prices are runtime.domain.capacity's.
+"""ConsumedCapacity, as AWS documents it; the prices are runtime.dynamodb.capacity's.
 
 Source: DynamoDB API reference, ConsumedCapacity: TOTAL tells the units of each table with its
 indexes, INDEXES also what each of them took.
@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from runtime.domain.capacity import Consistency, read_units, write_units
+from runtime.dynamodb.capacity import Consistency, read_units, write_units
 from simulation.dynamodb.errors import Unsupported
 from simulation.dynamodb.requests import Request
 from simulation.dynamodb.sizes import size_of

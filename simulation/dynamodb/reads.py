@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from runtime.domain.capacity import Consistency
+from runtime.dynamodb.capacity import Consistency
 from simulation.dynamodb.capacity import Consumed, consistency_of
 from simulation.dynamodb.catalog import Catalog
 from simulation.dynamodb.commits import Commits

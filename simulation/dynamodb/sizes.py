@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from runtime.domain.capacity import item_size, value_size
+from runtime.dynamodb.capacity import item_size, value_size
 from simulation.dynamodb.values import Item
 
 MAX_ITEM_BYTES: Final = 400 * 1024

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 from zlib import crc32
 
-from runtime.domain.capacity import TableLayout
+from runtime.dynamodb.capacity import TableLayout
 from simulation.dynamodb.errors import invalid
 from simulation.dynamodb.indexes import Index, Key
 from simulation.dynamodb.sizes import MAX_PARTITION_KEY_BYTES, MAX_SORT_KEY_BYTES

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from runtime.domain.capacity import Consistency
+from runtime.dynamodb.capacity import Consistency
 from simulation.dynamodb.actions import PARTS, Action
 from simulation.dynamodb.capacity import Consumed
 from simulation.dynamodb.catalog import Catalog

@@ -6,15 +6,15 @@ from typing import Final
 
 from simulation.mutations.mutation import Mutation, defect
 
-_OUTCOME: Final = "services/event_outcome.py"
-_QUEUE: Final = "repositories/open_queue.py"
+_OUTCOME: Final = "payments/disputes/apply_processor_event.py"
+_QUEUE: Final = "payments/resolution/open_queue.py"
 
 DEFECTS: Final[tuple[Mutation, ...]] = (
     defect(
         "defect-refunds-folded-late",
         "a refund reaches the receivable through the change stream, and not in its own commit",
         (
-            "domain/hot_accounts.py",
+            "ledger/hot_accounts/rules.py",
             "tuple(name for name, net in nets.items() if net < 0 and is_receivable(name))",
             "()",
         ),
@@ -25,7 +25,7 @@ DEFECTS: Final[tuple[Mutation, ...]] = (
         "defect-hold-unseen-by-close",
         "a hold towards a hot account leaves no trace in its row 00",
         (
-            "services/transfers.py",
+            "ledger/transfers/transfers.py",
             "        elif movement.held_in:\n",
             "        elif movement.held_in < 0:\n",
         ),
@@ -35,7 +35,7 @@ DEFECTS: Final[tuple[Mutation, ...]] = (
         "defect-refund-event-lost",
         "an event about a refund that is being made is answered as done",
         (
-            "services/event_hints.py",
+            "payments/disputes/hints.py",
             'raise Unavailable(f"{refund.id} is in progress; send {echoed(event.id)} again")',
             "return Outcome(EventResult.UNCHANGED)",
         ),
@@ -45,12 +45,12 @@ DEFECTS: Final[tuple[Mutation, ...]] = (
         "defect-verification-blind",
         "verification compares neither holds with accounts nor payments with postings",
         (
-            "services/proof.py",
+            "verification/run.py",
             "state.differing_holds = differing(entries.holds, transfers.holds)",
             "state.differing_holds = []",
         ),
         (
-            "services/proof.py",
+            "verification/run.py",
             "state.differing_bookings = differing(transfers.booked, payments.booked)",
             "state.differing_bookings = []",
         ),
@@ -60,7 +60,7 @@ DEFECTS: Final[tuple[Mutation, ...]] = (
         "defect-refund-lines-unsettled",
         "the line of a refund settles nothing",
         (
-            "domain/settlement_counterparts.py",
+            "reconciliation/matching/counterparts.py",
             "opened = [each for each in refunds if has_happened(each) and each.settlement_id is "
             "None]",
             "opened: list[Transaction] = []",
@@ -88,7 +88,7 @@ DEFECTS: Final[tuple[Mutation, ...]] = (
         "defect-few-open-buckets",
         "what waits for an answer stands in 8 partitions, whatever the stage says",
         (
-            "services/payment_desk.py",
+            "payments/dependencies.py",
             "return bucket_for(OPEN_QUEUE, identifier, self.timing.open_buckets)",
             "return bucket_for(OPEN_QUEUE, identifier, 8)",
         ),
@@ -99,7 +99,7 @@ DEFECTS: Final[tuple[Mutation, ...]] = (
         "defect-resolver-starved",
         "the resolver takes the oldest first, whosever they are, and as often as its lease allows",
         (
-            "services/payment_resolution.py",
+            "payments/resolution/resolver.py",
             "return [Due(each, owners[each], partial(resolve, each)) for each in due]",
             'return [Due(each, "", partial(resolve, each)) for each in due]',
         ),
@@ -110,7 +110,7 @@ DEFECTS: Final[tuple[Mutation, ...]] = (
             "return oldest",
         ),
         (
-            "domain/payment_operations.py",
+            "payments/operations/rules.py",
             "return max(lease, min(age / 2, LONGEST_RETRY))",
             "return lease",
         ),
@@ -120,7 +120,7 @@ DEFECTS: Final[tuple[Mutation, ...]] = (
         "defect-other-account-asked",
         "a payment is asked about at the processor account that its merchant has now",
         (
-            "gateways/processors/connectors.py",
+            "payments/processors/connectors.py",
             "return self.of(payment.merchant_id, payment.processor, payment.processor_account)",
             "now = self._connection(payment.merchant_id).processor_account\n"
             "        return self.of(payment.merchant_id, payment.processor, now)",

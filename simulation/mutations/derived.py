@@ -6,16 +6,16 @@ from typing import Final
 
 from simulation.mutations.mutation import Mutation, fault, fault_of
 
-_TOTALS: Final = "domain/totals.py"
-_TOTAL_ROWS: Final = "repositories/totals.py"
-_AUDIT: Final = "services/audit_projection.py"
-_DELIVERY: Final = "services/webhook_delivery.py"
+_TOTALS: Final = "reporting/totals/rules.py"
+_TOTAL_ROWS: Final = "reporting/totals/repository.py"
+_AUDIT: Final = "audit/projection/projection.py"
+_DELIVERY: Final = "webhooks/delivery.py"
 
 DERIVED: Final[tuple[Mutation, ...]] = (
     fault(
         "failed-records-forgotten",
         "Lambda is told that all records of a batch were done",
-        "services/stream_records.py",
+        "streams/records.py",
         "first = next((number for number in numbers if number in failed), None)",
         "first = None",
         why="a throttled write loses entries, credits and audit rows for good",
@@ -24,7 +24,7 @@ DERIVED: Final[tuple[Mutation, ...]] = (
         "derived-row-overwritten",
         "a derived row is written whether it is there or not",
         (
-            "repositories/store.py",
+            "dynamodb/store.py",
             "                ConditionExpression=condition,\n"
             "                ExpressionAttributeNames=rendering.names,\n"
             '                ReturnValuesOnConditionCheckFailure="ALL_OLD",\n',
@@ -83,7 +83,7 @@ DERIVED: Final[tuple[Mutation, ...]] = (
     fault(
         "hand-edit-unnoticed",
         "a version that jumps is no sign of a change made past the application",
-        "services/audit_rows.py",
+        "audit/projection/rows.py",
         "if told.new_version != told.old_version + 1:",
         "if told.new_version < told.old_version:",
         why="a balance that somebody edits raises no alert",
@@ -91,7 +91,7 @@ DERIVED: Final[tuple[Mutation, ...]] = (
     fault(
         "webhook-id-by-chance",
         "the id of a delivery is not derived from the change alone",
-        "domain/webhook_events.py",
+        "webhooks/events.py",
         "            self.subject_id,\n            str(self.sequence),",
         "            str(id(self)),\n            str(self.sequence),",
         why="a record that comes twice is told twice, under ids that a receiver cannot compare",
@@ -115,7 +115,7 @@ DERIVED: Final[tuple[Mutation, ...]] = (
     fault(
         "unwritten-webhook-forgotten",
         "a webhook that could not be written is not asked for again",
-        "services/webhook_projection.py",
+        "webhooks/projection.py",
         "for (number, _), row in zip(wanted, stored, strict=True) if row is None",
         "for (number, _), row in ()",
         why="a throttled write loses the webhook",
@@ -123,7 +123,7 @@ DERIVED: Final[tuple[Mutation, ...]] = (
     fault(
         "delivery-unclaimed",
         "a step of a delivery does not compare the version that was read",
-        "repositories/webhooks.py",
+        "webhooks/repository.py",
         'return change(before, after, Webhook).when(equals("version", before.version))',
         'return change(before, after, Webhook).when(absent("no_such_attribute"))',
         why="two messages of one delivery are sent side by side, and a delivered one fails",

@@ -6,9 +6,9 @@ from typing import Final
 
 from simulation.mutations.mutation import Mutation, fault
 
-_MOVEMENTS: Final = "repositories/movements.py"
-_HOT: Final = "domain/hot_accounts.py"
-_FOLDING: Final = "repositories/folding.py"
+_MOVEMENTS: Final = "ledger/movements.py"
+_HOT: Final = "ledger/hot_accounts/rules.py"
+_FOLDING: Final = "ledger/hot_accounts/repository.py"
 
 HOT_ACCOUNTS: Final[tuple[Mutation, ...]] = (
     fault(
@@ -78,7 +78,7 @@ HOT_ACCOUNTS: Final[tuple[Mutation, ...]] = (
     fault(
         "hot-credit-twice",
         "posting a hold credits a hot account at once, and the change stream does so again",
-        "domain/ledger.py",
+        "ledger/rules.py",
         "Movement(movement.account_id, held_in=movement.held_in)",
         "movement",
         why="money is created",
@@ -86,7 +86,7 @@ HOT_ACCOUNTS: Final[tuple[Mutation, ...]] = (
     fault(
         "partial-post-folded-in-full",
         "the change stream credits all of a hold of which a part was posted",
-        "services/folding_projection.py",
+        "ledger/hot_accounts/projection.py",
         "net = net_by_account(final_legs(transfer))",
         "net = net_by_account(transfer.legs)",
         why="money is created",
@@ -94,7 +94,7 @@ HOT_ACCOUNTS: Final[tuple[Mutation, ...]] = (
     fault(
         "hot-account-currency-unchecked",
         "a hot account that is only credited is judged by its owner alone",
-        "services/transfers.py",
+        "ledger/transfers/transfers.py",
         "ownership_refusal(credited, attempt.terms) or first_refusal(credited, attempt.terms)",
         "ownership_refusal(credited, attempt.terms)",
         why="yen are added to a hot account of dollars",
@@ -102,7 +102,7 @@ HOT_ACCOUNTS: Final[tuple[Mutation, ...]] = (
     fault(
         "hot-account-remembered-for-ever",
         "what is remembered of a hot account never grows old",
-        "services/folded_accounts.py",
+        "ledger/hot_accounts/known_accounts.py",
         "if known is not None and known[0] > self._monotonic() else None",
         "if known is not None else None",
         why="an environment goes on crediting an account that was closed hours ago",

@@ -6,8 +6,8 @@ from typing import Final
 
 from simulation.mutations.mutation import Mutation, fault
 
-_CLAIMS: Final = "repositories/claims.py"
-_STORE: Final = "repositories/store.py"
+_CLAIMS: Final = "idempotency/repository.py"
+_STORE: Final = "dynamodb/store.py"
 
 IDEMPOTENCY: Final[tuple[Mutation, ...]] = (
     fault(
@@ -21,7 +21,7 @@ IDEMPOTENCY: Final[tuple[Mutation, ...]] = (
     fault(
         "fingerprint-uncompared",
         "the fingerprint of a repeated request is not compared",
-        "services/idempotency.py",
+        "idempotency/claims.py",
         "if record.fingerprint != call.fingerprint:",
         "if not record.fingerprint:",
         why="another request under a used key is answered as if it had been done",
@@ -37,7 +37,7 @@ IDEMPOTENCY: Final[tuple[Mutation, ...]] = (
     fault(
         "repeat-answered-as-new",
         "a repeated transfer is answered with what the repetition would have made",
-        "services/transfers.py",
+        "ledger/transfers/transfers.py",
         "if earlier.record.owner == attempt.transfer.id:",
         "if earlier.record.owner != attempt.transfer.id:",
         why="the client keeps the id of a transfer that does not exist",
@@ -45,7 +45,7 @@ IDEMPOTENCY: Final[tuple[Mutation, ...]] = (
     fault(
         "repeat-refused-as-new",
         "a refusal is answered before the key is looked up",
-        "services/processor_steps.py",
+        "payments/two_phase.py",
         "if before is not None and not is_expired(before, call.now):",
         "if before is None and is_expired(claim, call.now):",
         why="the retry of a refund that was made hears that nothing is left to refund",
@@ -53,7 +53,7 @@ IDEMPOTENCY: Final[tuple[Mutation, ...]] = (
     fault(
         "answer-not-stored",
         "the answer of a payment is not stored with its outcome",
-        "repositories/payments.py",
+        "payments/repository.py",
         "side.append(LeftOut(claims.complete(claim)))",
         "claims.complete(claim)",
         why="a repeated request gets another answer than the first one",
@@ -61,7 +61,7 @@ IDEMPOTENCY: Final[tuple[Mutation, ...]] = (
     fault(
         "resolver-leaves-key-open",
         "the resolver finishes a payment and not the key that began it",
-        "services/charge_resolution.py",
+        "payments/resolution/charge.py",
         "claim = deps.claims.read(claim_key) if claim_key is not None else None",
         "claim = None",
         why="the client's retries get another answer each time that the payment changes",
@@ -79,7 +79,7 @@ IDEMPOTENCY: Final[tuple[Mutation, ...]] = (
     fault(
         "mixed-reasons-judged",
         "a canceled write is judged although one of its conditions was not evaluated",
-        "repositories/refusals.py",
+        "dynamodb/errors.py",
         "if failed and (not passing or not failed.keys().isdisjoint(decisive)):",
         "if failed:",
         why="a repeated request hears 'insufficient funds' and not its first answer",
@@ -103,7 +103,7 @@ IDEMPOTENCY: Final[tuple[Mutation, ...]] = (
     fault(
         "rate-limit-off-by-one",
         "a merchant's limit lets one payment more through",
-        "repositories/limits.py",
+        "payments/rate_limits/repository.py",
         'fits = below("used", limit.payments)',
         'fits = below("used", limit.payments + 1)',
         why="a limit of fraud control does not hold",
@@ -111,7 +111,7 @@ IDEMPOTENCY: Final[tuple[Mutation, ...]] = (
     fault(
         "lockout-one-late",
         "a customer is locked by one failure more than the rule allows",
-        "domain/lock_out.py",
+        "customers/lockout_rules.py",
         "last = failed_attempts >= rule.after_failures - 1",
         "last = failed_attempts >= rule.after_failures",
         why="the customer is never locked: the write's own condition does not agree",
@@ -119,7 +119,7 @@ IDEMPOTENCY: Final[tuple[Mutation, ...]] = (
     fault(
         "locked-customer-pays",
         "a payment does not look at its customer's lock",
-        "repositories/payment_writes.py",
+        "payments/writes.py",
         "may = (*customer_of(payment.merchant_id), unlocked(payment.created_at))",
         "may = (*customer_of(payment.merchant_id),)",
         why="a stolen card is tried on without end",
@@ -127,7 +127,7 @@ IDEMPOTENCY: Final[tuple[Mutation, ...]] = (
     fault(
         "customer-version-unchecked",
         "a change of a customer does not compare the version that was read",
-        "repositories/customers.py",
+        "customers/repository.py",
         "change(before, after, Customer).when(\n"
         '            equals("version", before.version), absent("erased_at")',
         'change(before, after, Customer).when(\n            absent("erased_at")',
@@ -136,7 +136,7 @@ IDEMPOTENCY: Final[tuple[Mutation, ...]] = (
     fault(
         "erased-customer-keeps-keys",
         "erasing a customer leaves its data keys",
-        "repositories/customers.py",
+        "customers/repository.py",
         "self._store.transact([step, *keys], token=token)",
         "self._store.transact([step], token=token)",
         why="personal data in backups can still be decrypted",

@@ -6,10 +6,10 @@ from typing import Final
 
 from simulation.mutations.mutation import Mutation, fault, fault_of
 
-_MOVEMENTS: Final = "repositories/movements.py"
-_LEDGER: Final = "repositories/ledger.py"
-_RULES: Final = "domain/ledger.py"
-_CHANGES: Final = "services/account_changes.py"
+_MOVEMENTS: Final = "ledger/movements.py"
+_LEDGER: Final = "ledger/repository.py"
+_RULES: Final = "ledger/rules.py"
+_CHANGES: Final = "ledger/accounts/account_lifecycle.py"
 
 LEDGER: Final[tuple[Mutation, ...]] = (
     fault(
@@ -63,7 +63,7 @@ LEDGER: Final[tuple[Mutation, ...]] = (
     fault(
         "receivable-moved-by-merchant",
         "merchants are allowed what only operators are: accounts of the platform's types",
-        "services/transfer_drafts.py",
+        "ledger/transfers/transfer_builder.py",
         "ordinary_only=not call.caller.is_operator",
         "ordinary_only=False",
         why="a merchant pays its receivable out to itself",
@@ -114,7 +114,7 @@ LEDGER: Final[tuple[Mutation, ...]] = (
         "expired-hold-posted",
         "neither the service nor the write compares the hold's end with the time",
         (
-            "services/holds.py",
+            "ledger/holds/holds.py",
             'case TransferStatus.PENDING if (hold.expires_at or "") > at:',
             "case TransferStatus.PENDING:",
         ),
@@ -124,7 +124,7 @@ LEDGER: Final[tuple[Mutation, ...]] = (
     fault(
         "expired-hold-keeps-money",
         "expiring a hold changes its row and no account",
-        "services/hold_expiry.py",
+        "ledger/holds/expiry.py",
         "Resolution(hold, after, touched, operation, None)",
         "Resolution(hold, after, (), operation, None)",
         why="the payer's money stays set aside for ever",
@@ -132,7 +132,7 @@ LEDGER: Final[tuple[Mutation, ...]] = (
     fault(
         "dry-run-moves-money",
         "a transfer that asks for a dry run is made",
-        "services/transfers.py",
+        "ledger/transfers/transfers.py",
         "        if request.dry_run:\n            deps.ledger.try_out(wanted)",
         "        if request.dry_run and not request.currency:\n"
         "            deps.ledger.try_out(wanted)",
@@ -165,7 +165,7 @@ LEDGER: Final[tuple[Mutation, ...]] = (
     fault(
         "account-version-unchecked",
         "a change of an account does not compare the version that was read",
-        "repositories/accounts.py",
+        "ledger/accounts/repository.py",
         'change(before, after).when(equals("version", before.version), *conditions)',
         'change(before, after).when(absent("no_such_attribute"), *conditions)',
         why="an account is closed while a transfer credits it",

@@ -6,16 +6,16 @@ from typing import Final
 
 from simulation.mutations.mutation import Mutation, fault, fault_of
 
-_WRITES: Final = "repositories/payment_writes.py"
-_OPERATIONS: Final = "domain/payment_operations.py"
-_OUTCOME: Final = "services/payment_outcome.py"
-_RULES: Final = "domain/ledger.py"
+_WRITES: Final = "payments/writes.py"
+_OPERATIONS: Final = "payments/operations/rules.py"
+_OUTCOME: Final = "payments/charge/outcome.py"
+_RULES: Final = "ledger/rules.py"
 
 PAYMENTS: Final[tuple[Mutation, ...]] = (
     fault(
         "charged-before-recorded",
         "the processor is asked to charge before the intent is written",
-        "services/payments.py",
+        "payments/charge/charge.py",
         "        self._connector.check_method(self._token)\n        _refuse",
         "        self._connector.check_method(self._token)\n        self.ask()\n        _refuse",
         why="a customer is charged for a payment that nobody knows of",
@@ -24,12 +24,12 @@ PAYMENTS: Final[tuple[Mutation, ...]] = (
         "in-doubt-taken-as-declined",
         "a charge without an answer is settled as declined",
         (
-            "services/processor_steps.py",
-            "from runtime.domain.payments import ProcessorAnswer\n",
-            "from runtime.domain.payments import ProcessorAnswer, Refused\n",
+            "payments/two_phase.py",
+            "from runtime.payments.rules import ProcessorAnswer\n",
+            "from runtime.payments.rules import ProcessorAnswer, Refused\n",
         ),
         (
-            "services/processor_steps.py",
+            "payments/two_phase.py",
             "        return step.mark_unknown()\n",
             '        return step.settle(Refused(None, "processing_error", str(lost)), claim)\n',
         ),
@@ -40,7 +40,7 @@ PAYMENTS: Final[tuple[Mutation, ...]] = (
         "a charge that the processor has not seen yet is called off at once, and not forbidden",
         (_OPERATIONS, "return now >= begun_at + longest", "return True"),
         (
-            "services/charge_resolution.py",
+            "payments/resolution/charge.py",
             "reply = processor.forbid(request) or NOT_CHARGED",
             "reply = NOT_CHARGED",
         ),
@@ -49,7 +49,7 @@ PAYMENTS: Final[tuple[Mutation, ...]] = (
     fault(
         "reference-of-another",
         "captures and refunds are sent under the reference of their payment",
-        "services/payment_operations.py",
+        "payments/operations/operations.py",
         "reference=operation.id,",
         "reference=payment.id,",
         why="the processor takes a refund for the charge sent again, and pays nothing back",
@@ -57,7 +57,7 @@ PAYMENTS: Final[tuple[Mutation, ...]] = (
     fault(
         "lease-unchecked",
         "the resolver takes payments that a request is still at work on",
-        "services/charge_resolution.py",
+        "payments/resolution/charge.py",
         "return to_datetime(row.lease_expires_at) > now",
         "return False",
         why="merchants hear 'unknown' of payments that are being made",
@@ -156,7 +156,7 @@ PAYMENTS: Final[tuple[Mutation, ...]] = (
     fault(
         "dispute-booked-in-full-again",
         "each step of a dispute books all that was taken so far",
-        "domain/disputes.py",
+        "payments/disputes/rules.py",
         "taken_minor=_kept(after) - _kept(known),",
         "taken_minor=_kept(after),",
         why="the merchant pays for a chargeback again when its status changes",
@@ -164,7 +164,7 @@ PAYMENTS: Final[tuple[Mutation, ...]] = (
     fault(
         "disputed-money-refundable",
         "what a dispute has taken can still be refunded",
-        "domain/disputes.py",
+        "payments/disputes/rules.py",
         '"refundable_minor": payment.refundable_minor - withheld,',
         '"refundable_minor": payment.refundable_minor,',
         why="a customer is paid back twice",
@@ -172,7 +172,7 @@ PAYMENTS: Final[tuple[Mutation, ...]] = (
     fault(
         "stripe-timeout-taken-as-declined",
         "a connection to Stripe that broke counts as 'nothing was done'",
-        "gateways/processors/stripe_answers.py",
+        "payments/processors/stripe/answers.py",
         "    stripe.PermissionError,\n)",
         "    stripe.PermissionError,\n    stripe.APIConnectionError,\n)",
         why="the customer was charged, and the merchant hears that the card was declined",

@@ -6,15 +6,15 @@ from typing import Final
 
 from simulation.mutations.mutation import Mutation, fault
 
-_CHUNKS: Final = "repositories/settlement_chunks.py"
-_FLOWS: Final = "domain/settlement_flows.py"
-_MATCHING: Final = "domain/settlement_matching.py"
+_CHUNKS: Final = "reconciliation/files/chunks_repository.py"
+_FLOWS: Final = "reconciliation/matching/flows.py"
+_MATCHING: Final = "reconciliation/matching/rules.py"
 
 RECONCILIATION: Final[tuple[Mutation, ...]] = (
     fault(
         "settled-by-two-files",
         "settling a transaction does not compare the version that was read",
-        "repositories/settlement_writes.py",
+        "reconciliation/settlements/writes.py",
         'writes.append(change(before, after).when(equals("version", before.version)))',
         "writes.append(change(before, after))",
         why="two files at once settle one capture twice, and the merchant pays for it",
@@ -22,7 +22,7 @@ RECONCILIATION: Final[tuple[Mutation, ...]] = (
     fault(
         "settlement-sums-twice",
         "closing a file does not look whether its sums are in the settlement already",
-        "services/reconciliation/closing.py",
+        "reconciliation/files/closing.py",
         "if file.id in before.added_files:",
         "if file.id in before.added_files and not before.file_ids:",
         why="after a crash a settlement reports twice the lines and amounts",
@@ -62,7 +62,7 @@ RECONCILIATION: Final[tuple[Mutation, ...]] = (
     fault(
         "corrected-line-booked-again",
         "a corrected line does not take back what the line before it has booked",
-        "services/reconciliation/draft.py",
+        "reconciliation/matching/draft.py",
         "        self.take_back(key_of(line))\n        self._leave_group(line)",
         "        self._leave_group(line)",
         why="a corrected settlement file is booked in addition to the first one",
@@ -70,7 +70,7 @@ RECONCILIATION: Final[tuple[Mutation, ...]] = (
     fault(
         "settled-again",
         "a capture that is settled is open for another line",
-        "domain/settlement_counterparts.py",
+        "reconciliation/matching/counterparts.py",
         "return capture.status is TransactionStatus.SUCCEEDED and capture.settlement_id is None",
         "return capture.status in _DONE",
         why="a line that comes twice is an error of ours and not a duplicate",

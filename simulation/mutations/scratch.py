@@ -12,7 +12,16 @@ from typing import Final
 
 from simulation.mutations.mutation import Mutation
 
-COPIED: Final = ("runtime", "simulation", "stacks", "local", "tests", "benchmarks", "docs")
+COPIED: Final = (
+    "runtime",
+    "operations",
+    "simulation",
+    "stacks",
+    "local",
+    "tests",
+    "benchmarks",
+    "docs",
+)
 """Folders; of the root itself, all files are copied."""
 LINKED: Final = (".venv", "node_modules", ".local")
 """Tools that tests start; nothing is planted there."""

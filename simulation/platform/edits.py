@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
+from runtime.core.change_context import OUT_OF_BAND
 from runtime.core.ids import RANDOM_BYTES, id_at
-from runtime.domain.proof import CheckName
-from runtime.models.change import OUT_OF_BAND
+from runtime.verification.rules import CheckName
 from simulation.dynamodb import InMemoryClient
 from simulation.outside import clock
 from simulation.platform.http import OPERATOR, HttpRequest

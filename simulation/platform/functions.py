@@ -10,43 +10,42 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from runtime.bootstrap.archive import ArchiveServices
-from runtime.bootstrap.authorize import AuthorizerServices
-from runtime.bootstrap.deliver import DeliverServices
-from runtime.bootstrap.export import ExportServices
-from runtime.bootstrap.holds import ExpireHoldsServices
-from runtime.bootstrap.missing import MissingServices
-from runtime.bootstrap.payments import PaymentPartners
-from runtime.bootstrap.poll import PollServices
-from runtime.bootstrap.process import ProcessServices
-from runtime.bootstrap.project import ProjectServices
-from runtime.bootstrap.proof import VerifyLedgerServices
-from runtime.bootstrap.query import QueryServices
-from runtime.bootstrap.reconcile import ReconcileServices
-from runtime.bootstrap.resolve import ResolverServices
-from runtime.bootstrap.retries import QueueDueWebhooksServices
-from runtime.bootstrap.rotate import RotationServices
-from runtime.bootstrap.totals import CompactTotalsServices
 from runtime.core.outside import Outside
-from runtime.handlers import (
+from runtime.functions import (
     archive,
     authorize,
+    compact_totals,
     deliver,
+    expire_holds,
     export,
-    holds,
-    missing,
-    poll,
+    find_unsettled,
+    poll_processors,
     process,
     project,
-    proof,
     query,
+    queue_due_webhooks,
     reconcile,
     resolve,
-    retries,
-    rotate,
-    totals,
+    rotate_keys,
+    verify_ledger,
 )
-from runtime.services.webhook_delivery import Http
+from runtime.functions.archive import ArchiveServices
+from runtime.functions.authorize import AuthorizerServices
+from runtime.functions.compact_totals import CompactTotalsServices
+from runtime.functions.composition.payment_services import PaymentPartners
+from runtime.functions.composition.process_services import ProcessServices
+from runtime.functions.composition.query_services import QueryServices
+from runtime.functions.deliver import DeliverServices
+from runtime.functions.expire_holds import ExpireHoldsServices
+from runtime.functions.export import ExportServices
+from runtime.functions.find_unsettled import MissingServices
+from runtime.functions.poll_processors import PollServices
+from runtime.functions.project import ProjectServices
+from runtime.functions.queue_due_webhooks import QueueDueWebhooksServices
+from runtime.functions.reconcile import ReconcileServices
+from runtime.functions.resolve import ResolverServices
+from runtime.functions.rotate_keys import RotationServices
+from runtime.functions.verify_ledger import VerifyLedgerServices
 from runtime.settings import (
     ArchiveSettings,
     AuthorizerSettings,
@@ -66,6 +65,7 @@ from runtime.settings import (
     TotalsSettings,
     VerifyLedgerSettings,
 )
+from runtime.webhooks.delivery import Http
 from simulation.environments import Environment, Handler, LambdaFunction
 from simulation.platform.settings import StageSettings
 from simulation.scheduler import Scheduler
@@ -122,13 +122,17 @@ FUNCTIONS: Final[Mapping[str, FunctionSpec]] = {
     ),
     "deliver": FunctionSpec(DeliverSettings, 60, _delivering, deliver.handler_for),
     "export": FunctionSpec(ExportSettings, 300, _alone(ExportServices), export.handler_for),
-    "holds": FunctionSpec(HoldsSettings, 120, _alone(ExpireHoldsServices), holds.handler_for),
-    "missing": FunctionSpec(MissingSettings, 900, _alone(MissingServices), missing.handler_for),
-    "poll": FunctionSpec(PollSettings, 900, _paying(PollServices), poll.handler_for),
+    "holds": FunctionSpec(
+        HoldsSettings, 120, _alone(ExpireHoldsServices), expire_holds.handler_for
+    ),
+    "missing": FunctionSpec(
+        MissingSettings, 900, _alone(MissingServices), find_unsettled.handler_for
+    ),
+    "poll": FunctionSpec(PollSettings, 900, _paying(PollServices), poll_processors.handler_for),
     "process": FunctionSpec(ProcessSettings, 29, _paying(ProcessServices), process.handler_for),
     "project": FunctionSpec(ProjectSettings, 60, _alone(ProjectServices), project.handler_for),
     "proof": FunctionSpec(
-        VerifyLedgerSettings, 900, _alone(VerifyLedgerServices), proof.handler_for
+        VerifyLedgerSettings, 900, _alone(VerifyLedgerServices), verify_ledger.handler_for
     ),
     "query": FunctionSpec(QuerySettings, 15, _alone(QueryServices), query.handler_for),
     "reconcile": FunctionSpec(
@@ -136,10 +140,14 @@ FUNCTIONS: Final[Mapping[str, FunctionSpec]] = {
     ),
     "resolver": FunctionSpec(ResolverSettings, 120, _paying(ResolverServices), resolve.handler_for),
     "retries": FunctionSpec(
-        RetriesSettings, 120, _alone(QueueDueWebhooksServices), retries.handler_for
+        RetriesSettings, 120, _alone(QueueDueWebhooksServices), queue_due_webhooks.handler_for
     ),
-    "rotation": FunctionSpec(RotationSettings, 900, _alone(RotationServices), rotate.handler_for),
-    "totals": FunctionSpec(TotalsSettings, 300, _alone(CompactTotalsServices), totals.handler_for),
+    "rotation": FunctionSpec(
+        RotationSettings, 900, _alone(RotationServices), rotate_keys.handler_for
+    ),
+    "totals": FunctionSpec(
+        TotalsSettings, 300, _alone(CompactTotalsServices), compact_totals.handler_for
+    ),
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from runtime.domain.authorizer_context import Context
+from runtime.http.authorizer_context import Context
 from simulation.platform.functions import Functions
 from simulation.platform.http import (
     FUNCTION_FAILED,

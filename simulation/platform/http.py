@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
 
-from runtime.domain.authorizer_context import Context, context_of
-from runtime.domain.identity import Identity
+from runtime.http.authorizer_context import Context, context_of
+from runtime.http.identity import Identity
 
 FOREVER: Final = 9_999_999_999
 """Expiry of the simulated tokens, in seconds of the epoch."""

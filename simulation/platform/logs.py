@@ -11,12 +11,12 @@ from typing import Final
 from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
 from botocore.exceptions import BotoCoreError, ClientError
 
-from runtime.errors import KeysUnavailable, PlatformError, StaleWrite, Unavailable
-from runtime.models.change import AUDIT_TAMPERED, OUT_OF_BAND
-from runtime.models.proof import BOOKS_CONTRADICT
-from runtime.observability import logger
-from runtime.services.exports.jobs import ExportBusy
-from runtime.services.reconciliation.dependencies import NoTimeLeft
+from runtime.core.change_context import AUDIT_TAMPERED, OUT_OF_BAND
+from runtime.core.errors import KeysUnavailable, PlatformError, StaleWrite, Unavailable
+from runtime.core.observability import logger
+from runtime.reconciliation.dependencies import NoTimeLeft
+from runtime.reporting.exports.jobs import ExportBusy
+from runtime.verification.models import BOOKS_CONTRADICT
 from simulation.platform.run_state import Phase
 
 EXPECTED = (PlatformError, BotoCoreError, ClientError, BatchProcessingError, NoTimeLeft)

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
-from runtime.domain.settlement_formats.line import ImportedLine
-from runtime.models.currency import DECIMALS
+from runtime.core.currency import DECIMALS
+from runtime.reconciliation.importers.line import ImportedLine
 
 Cells = Mapping[str, str]
 

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from runtime.domain.instants import to_datetime
+from runtime.core.timestamps import to_datetime
 from simulation.aws.sqs import Queue
 from simulation.faults import FaultRates, PartnerRates
 from simulation.outside import clock
+from simulation.partners.receivers import ReceiverRates
 from simulation.platform.http import OPERATOR, HttpRequest
-from simulation.platform.receivers import ReceiverRates
 from simulation.platform.settings import CUT_SECONDS
 from simulation.tasks import LambdaDied
 

@@ -10,26 +10,32 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from runtime.bootstrap.payments import PaymentPartners
 from runtime.core.outside import Outside
-from runtime.gateways.processors.port import Processor, ProcessorConfig
-from runtime.gateways.processors.sandbox import SandboxProcessor
-from runtime.models import ALL_TABLES
-from runtime.models.sandbox_charge import SandboxCharge
-from runtime.repositories.codec import Codec, NoCipher
-from runtime.repositories.sandbox_charges import SandboxChargeRepository
-from runtime.repositories.store import Store
+from runtime.dynamodb.codec import Codec, NoCipher
+from runtime.dynamodb.store import Store
+from runtime.functions.composition.payment_services import PaymentPartners
+from runtime.payments.processors.port import Processor, ProcessorConfig
+from runtime.payments.processors.sandbox.connector import SandboxProcessor
+from runtime.payments.processors.sandbox.models import SandboxCharge
+from runtime.payments.processors.sandbox.repository import SandboxChargeRepository
+from runtime.tables import ALL_TABLES
 from simulation.aws.account import AwsAccount
 from simulation.aws.s3 import arguments_of_link
 from simulation.aws.sqs import Queue
 from simulation.clients.client import Client
 from simulation.clients.kinds import CLIENTS
-from simulation.clients.town import Builder, InitialData
+from simulation.clients.setup import Builder, InitialData
 from simulation.dynamodb import Change, InMemoryClient, InMemoryDynamoDB
 from simulation.environments import Environment
 from simulation.faults import FaultRates, PartnerRates
 from simulation.outside import BEGINNING, outside_for
-from simulation.platform.acquirer import Acquirer
+from simulation.partners.acquirer import Acquirer
+from simulation.partners.movements import SandboxMovements
+from simulation.partners.notifier import Notifier
+from simulation.partners.receivers import Endpoints, ReceiverRates
+from simulation.partners.sandbox import SandboxLine
+from simulation.partners.stripe_network import StripeNetwork
+from simulation.partners.stripe_server import StripeAccount, StripeServer
 from simulation.platform.deployments import Deployer
 from simulation.platform.edits import Editor
 from simulation.platform.functions import FUNCTIONS, Functions, Partners
@@ -37,13 +43,9 @@ from simulation.platform.gateway import Gateway
 from simulation.platform.history import History
 from simulation.platform.http import HttpRequest, HttpResponse
 from simulation.platform.logs import ErrorLog
-from simulation.platform.movements import SandboxMovements
-from simulation.platform.notifier import Notifier
 from simulation.platform.pauses import Pauses
 from simulation.platform.plan import Part, Plan
-from simulation.platform.receivers import Endpoints, ReceiverRates
 from simulation.platform.run_state import RunState
-from simulation.platform.sandbox import SandboxLine
 from simulation.platform.settings import (
     AUDIT_BUCKET,
     BUCKETS,
@@ -56,8 +58,6 @@ from simulation.platform.settings import (
 )
 from simulation.platform.settling import paused, settle
 from simulation.platform.sources import Sources
-from simulation.platform.stripe_network import StripeNetwork
-from simulation.platform.stripe_server import StripeAccount, StripeServer
 from simulation.scheduler import Scheduler
 from simulation.tasks import Violation
 from simulation.watch.watching import CommitWatch

@@ -8,9 +8,9 @@ from functools import cache
 from http import HTTPStatus
 from typing import Final
 
-from runtime.contract.endpoints import ENDPOINTS
-from runtime.contract.openapi import openapi_document
-from runtime.errors import KeysUnavailable, Unavailable
+from runtime.api.endpoints import ENDPOINTS
+from runtime.api.openapi import openapi_document
+from runtime.core.errors import KeysUnavailable, Unavailable
 from simulation.platform.history import Exchange
 from simulation.platform.http import HttpResponse
 

@@ -12,8 +12,8 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from runtime.models.alert import ALERT_RAISED, SERIOUS
-from runtime.models.change import DECRYPTION_FAILED
+from runtime.alerts.models import ALERT_RAISED, SERIOUS
+from runtime.core.change_context import DECRYPTION_FAILED
 from runtime.settings import ACCESS_REFUSED
 
 METRICS_NAMESPACE: Final = "payments"

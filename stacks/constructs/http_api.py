@@ -19,8 +19,8 @@ from aws_cdk.aws_apigatewayv2_authorizers import (
 from aws_cdk.aws_apigatewayv2_integrations import HttpLambdaIntegration
 from constructs import Construct
 
-from runtime.contract.endpoint import Endpoint, Function, Permission
-from runtime.contract.endpoints import ENDPOINTS
+from runtime.api.endpoints import ENDPOINTS
+from runtime.http.endpoint import Endpoint, Function, Permission
 from stacks.constructs.acknowledge import acknowledge
 from stacks.constructs.log_group import encrypted_log_group
 from stacks.stage import StageConfig

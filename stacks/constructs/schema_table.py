@@ -8,7 +8,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from runtime.schema import AttributeType, IndexSchema, KeyAttribute, TableSchema
+from runtime.dynamodb.schema import AttributeType, IndexSchema, KeyAttribute, TableSchema
 from stacks.stage import DataConfig
 
 _ATTRIBUTE_TYPES: dict[AttributeType, dynamodb.AttributeType] = {

@@ -20,8 +20,8 @@ from runtime.settings import Settings
 from stacks.constructs.acknowledge import acknowledge
 from stacks.constructs.alarms import METRICS_NAMESPACE, error_alarm
 from stacks.constructs.log_group import encrypted_log_group
+from stacks.iam.statements import INDEXES
 from stacks.stage import LambdaRuntime, StageConfig
-from stacks.statements import INDEXES
 
 LIVE: Final = "live"
 """Alias that everything invokes; a deployment moves it to a new version in one step."""
@@ -35,18 +35,18 @@ HandlerModule = Literal[
     "authorize",
     "deliver",
     "export",
-    "holds",
-    "missing",
-    "poll",
+    "expire_holds",
+    "find_unsettled",
+    "poll_processors",
     "process",
     "project",
-    "proof",
+    "verify_ledger",
     "query",
     "reconcile",
     "resolve",
-    "retries",
-    "rotate",
-    "totals",
+    "queue_due_webhooks",
+    "rotate_keys",
+    "compact_totals",
 ]
 
 _ARCHITECTURES: Final = {
@@ -57,7 +57,7 @@ _ARCHITECTURES: Final = {
 
 @dataclass(frozen=True, kw_only=True)
 class FunctionSpec:
-    """One function: its module in runtime/handlers, its settings, its rights and its limits."""
+    """One function: its module in runtime/functions, its settings, its rights and its limits."""
 
     module: HandlerModule
     description: str
@@ -98,7 +98,7 @@ class ServiceFunction(Construct):
             code=lambda_.Code.from_asset(str(asset)),
             description=spec.description,
             environment=_environment(spec, stage),
-            handler=f"runtime.handlers.{spec.module}.handler",
+            handler=f"runtime.functions.{spec.module}.handler",
             log_group=self.log_group,
             logging_format=lambda_.LoggingFormat.JSON,
             memory_size=spec.memory_mb,

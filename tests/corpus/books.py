@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from runtime.domain.ids import repeatable_id
-from runtime.domain.posting_ids import charge_transaction_id
+from runtime.core.ids import repeatable_id
+from runtime.payments.posting_ids import charge_transaction_id
 
 FIRST_SALE = datetime(2026, 1, 30, 9, 0, tzinfo=UTC)
 DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from runtime.models.currency import DECIMALS
-from runtime.models.settlement import LineType, SettlementFormat
+from runtime.core.currency import DECIMALS
+from runtime.reconciliation.settlements.models import LineType, SettlementFormat
 from tests.corpus.books import Books, Payment, Settled, token
 from tests.corpus.mistakes import Mistakes, mistakes_of
 from tests.corpus.reports import Dress, Report, Says
-from tests.support.settlement_render import CANONICAL_HEADER, HEADERS, STRIPE_HEADER
+from tests.support.reconciliation.render import CANONICAL_HEADER, HEADERS, STRIPE_HEADER
 
 CANONICAL, STRIPE, ADYEN = (
     SettlementFormat.CANONICAL,

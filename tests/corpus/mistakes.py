@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from runtime.domain.ids import repeatable_id
-from runtime.models.currency import DECIMALS
-from runtime.models.settlement import SettlementFormat
+from runtime.core.currency import DECIMALS
+from runtime.core.ids import repeatable_id
+from runtime.reconciliation.settlements.models import SettlementFormat
 from tests.corpus.books import FIRST_SALE, Payment
 from tests.corpus.reports import Report, Says
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from runtime.models.settlement import LineType
+from runtime.reconciliation.settlements.models import LineType
 from tests.corpus.cases import (
     ADYEN,
     CANONICAL,

@@ -11,11 +11,11 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from runtime.domain.settlement_formats.line import ImportedLine, References
-from runtime.models.settlement import LineType, SettlementFormat
+from runtime.reconciliation.importers.line import ImportedLine, References
+from runtime.reconciliation.settlements.models import LineType, SettlementFormat
 from tests.corpus.books import Books, Dispute, Fact, Payment, token
-from tests.support.settlement_render import HEADERS, RENDERERS
-from tests.support.workbooks import workbook
+from tests.support.reconciliation.render import HEADERS, RENDERERS
+from tests.support.reconciliation.workbooks import workbook
 
 ZERO_MARKED = "payout_not_explained"
 

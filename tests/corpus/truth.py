@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from runtime.models.settlement import LineType, SettlementFormat
+from runtime.reconciliation.settlements.models import LineType, SettlementFormat
 from tests.corpus.cases import Case, File
 from tests.corpus.reports import Entry, Report
 

@@ -14,11 +14,11 @@ from xdist.scheduler import LoadScopeScheduling
 
 from local.api_client import ApiClient
 from local.auth import MERCHANT_PERMISSIONS, Grant, token
-from local.aws import Clients
+from local.emulator.aws import Clients
 from local.stackfile import Stack
 from local.workspace import Workspace
-from tests.support.patience import PATIENCE_SECONDS
-from tests.support.shared_stage import ALONE, SharedStage
+from tests.support.stages.patience import PATIENCE_SECONDS
+from tests.support.stages.shared_stage import ALONE, SharedStage
 
 STATE_DIRECTORY = Path(".local-e2e")
 

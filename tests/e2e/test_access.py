@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from local.api_client import ApiClient
 from local.auth import AuthSettings, Grant, claims, key_id, signing_key, token
-from runtime.contract.endpoint import Endpoint
-from runtime.contract.endpoints import ENDPOINTS
+from runtime.api.endpoints import ENDPOINTS
+from runtime.http.endpoint import Endpoint
 from tests.e2e.conftest import Deployment, Shop
 
 PROTECTED = [endpoint for endpoint in ENDPOINTS if not endpoint.public]

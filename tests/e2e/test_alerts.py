@@ -12,10 +12,10 @@ import pytest
 
 from local.errors import LocalError
 from local.progress import Progress
-from local.redrive import FUNCTION_OF_TABLE, PROJECTOR, RedriveReport, list_batches, redrive
-from local.redrive_target import deployed_target, local_target
+from operations.redrive import FUNCTION_OF_TABLE, PROJECTOR, RedriveReport, list_batches, redrive
+from operations.redrive_target import deployed_target, local_target
 from tests.e2e.conftest import Deployment, Shop
-from tests.support.patience import PATIENCE_SECONDS
+from tests.support.stages.patience import PATIENCE_SECONDS
 
 
 def settled(read: Callable[[], Any], count: int) -> Any:

@@ -12,16 +12,16 @@ from uuid import uuid4
 import pytest
 from rich.console import Console
 
-from local.cli import main
-from local.demo_audit import audit
+from local.demo.audit import audit
 from local.schedules import tick
-from local.verify_audit import verified
-from runtime.domain.audit_chain import sealed
-from runtime.models.audit import AuditRow
-from runtime.repositories.codec import Codec, NoCipher
-from runtime.services.audit_verification import AuditVerificationReport
+from operations.audit.verification import AuditVerificationReport
+from operations.cli import main
+from operations.verify_audit import verified
+from runtime.audit.chain import sealed
+from runtime.audit.models import AuditRow
+from runtime.dynamodb.codec import Codec, NoCipher
 from tests.e2e.conftest import Deployment, Shop
-from tests.support.patience import PATIENCE_SECONDS
+from tests.support.stages.patience import PATIENCE_SECONDS
 
 CODEC = Codec(NoCipher())
 

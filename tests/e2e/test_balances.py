@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from local.progress import Progress
-from local.rebuild_balances import rebuild_balances
+from operations.rebuild_balances import rebuild_balances
 from tests.e2e.conftest import Deployment, Shop
 
 SALE = {"amount": 1000, "currency": "USD", "payment_method": "tok_approved"}

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from local import ministack
 from local.deploy import down, up
-from local.ports import free_port
+from local.emulator import ministack
+from local.emulator.ports import free_port
 from local.workspace import PROJECT_ROOT, Workspace
 from tests.e2e.conftest import Deployment
 

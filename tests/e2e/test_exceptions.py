@@ -7,7 +7,7 @@ from typing import Any
 
 from local.api_client import ApiClient
 from tests.e2e.conftest import Deployment, Shop
-from tests.support.patience import PATIENCE_SECONDS
+from tests.support.stages.patience import PATIENCE_SECONDS
 
 HEADER = "payment_id,transaction_id,status,amount,fee,net,currency,processed_date,settlement_date"
 

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from tests.e2e.conftest import Deployment, Shop
-from tests.support.patience import PATIENCE_SECONDS
+from tests.support.stages.patience import PATIENCE_SECONDS
 
 FORMULA = '=HYPERLINK("https://evil.example")'
 

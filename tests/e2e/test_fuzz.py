@@ -24,8 +24,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from local.auth import MERCHANT_PERMISSIONS
-from runtime.contract.endpoint import Endpoint
-from runtime.contract.endpoints import ENDPOINTS
+from runtime.api.endpoints import ENDPOINTS
+from runtime.http.endpoint import Endpoint
 from tests.e2e.conftest import Deployment
 from tests.support.tenant import Tenant, settle_in
 

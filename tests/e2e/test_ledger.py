@@ -15,7 +15,7 @@ from local.api_client import ApiClient
 from local.auth import Grant, token
 from local.schedules import tick
 from tests.e2e.conftest import Deployment, Shop
-from tests.support.patience import PATIENCE_SECONDS
+from tests.support.stages.patience import PATIENCE_SECONDS
 
 
 def fresh() -> str:

@@ -12,7 +12,7 @@ from local.api_client import ApiClient, Reply
 from local.schedules import tick
 from tests.e2e.conftest import Deployment, Shop
 from tests.e2e.test_payments import SALE, charges_of
-from tests.support.patience import PATIENCE_SECONDS
+from tests.support.stages.patience import PATIENCE_SECONDS
 
 AUTHORIZED = {**SALE, "capture_method": "manual"}
 ROUTES = ("capture", "cancel", "refund")

@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from local.apply_processor_events import apply_processor_events
 from local.errors import LocalError
 from local.progress import Progress
-from runtime.gateways.processors.sandbox_events import SIGNATURE_HEADER, sign_sandbox_event
+from operations.apply_processor_events import apply_processor_events
+from runtime.payments.processors.sandbox.events import SIGNATURE_HEADER, sign_sandbox_event
 from tests.e2e.conftest import Deployment, Shop
 
 SECRET = "a secret of the sandbox"

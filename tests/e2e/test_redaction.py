@@ -21,9 +21,9 @@ import pytest
 
 from local.api_client import ApiClient, Reply
 from local.auth import MERCHANT_PERMISSIONS
-from local.cdk import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY
+from local.emulator.cdk import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY
 from tests.e2e.conftest import Deployment, Shop
-from tests.support.stripe_proxy import StripeProxy
+from tests.support.processors.stripe_proxy import StripeProxy
 
 CARD = "4539 1488 0343 6467"
 PLAIN_CARD = CARD.replace(" ", "")

@@ -13,13 +13,13 @@ import httpx
 import pytest
 
 from local.api_client import ApiClient
-from local.demo_payout_file import SHORT_BY, WRONG_CURRENCY, PayoutFile, payout_file
+from local.demo.payout_file import SHORT_BY, WRONG_CURRENCY, PayoutFile, payout_file
 from local.errors import LocalError
 from local.progress import Progress
-from local.settlement_summary import print_summary
-from local.upload_settlement import Target, upload
+from operations.settlement_summary import print_summary
+from operations.upload_settlement import Target, upload
 from tests.e2e.conftest import Deployment, Shop
-from tests.support.patience import PATIENCE_SECONDS
+from tests.support.stages.patience import PATIENCE_SECONDS
 
 FILES = "/v1/settlement-files"
 

@@ -9,9 +9,9 @@ from openapi_spec_validator import validate
 
 from local.api_client import ApiClient
 from local.docs import openapi_json
-from runtime.models import ALL_TABLES
+from runtime.tables import ALL_TABLES
 from tests.e2e.conftest import Deployment, Shop
-from tests.support.patience import PATIENCE_SECONDS
+from tests.support.stages.patience import PATIENCE_SECONDS
 
 
 def test_the_deployed_tables_are_the_declared_ones(deployment: Deployment) -> None:

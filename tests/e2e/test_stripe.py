@@ -13,10 +13,10 @@ from stripe import WebhookSignature
 
 from local.schedules import tick
 from tests.e2e.conftest import Deployment, Shop
-from tests.support.localstripe import stand_in_for_stripe
-from tests.support.patience import PATIENCE_SECONDS
-from tests.support.stripe_proxy import LOST_ANSWER, LOST_REQUEST, StripeProxy
-from tests.support.stripe_shapes import balance_transaction, dispute, event
+from tests.support.processors.localstripe import stand_in_for_stripe
+from tests.support.processors.stripe_proxy import LOST_ANSWER, LOST_REQUEST, StripeProxy
+from tests.support.processors.stripe_shapes import balance_transaction, dispute, event
+from tests.support.stages.patience import PATIENCE_SECONDS
 
 SIGNING_SECRET = "whsec_of_the_shop"
 SALE = {"amount": 1000, "currency": "USD", "payment_method": "pm_card_visa"}

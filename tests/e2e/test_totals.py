@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from local.progress import Progress
-from local.rebuild_totals import TotalsAreWrong, rebuild_totals
 from local.schedules import tick
+from operations.rebuild_totals import TotalsAreWrong, rebuild_totals
 from tests.e2e.conftest import Deployment, Shop
 
 SALE = {"amount": 1000, "currency": "USD", "payment_method": "tok_approved"}

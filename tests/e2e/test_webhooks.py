@@ -14,8 +14,8 @@ from local.api_client import ApiClient
 from local.auth import MERCHANT_PERMISSIONS
 from local.schedules import tick
 from tests.e2e.conftest import Deployment
-from tests.support.patience import PATIENCE_SECONDS
-from tests.support.receiver import Received, Receiver
+from tests.support.stages.patience import PATIENCE_SECONDS
+from tests.support.webhooks.receiver import Received, Receiver
 
 SALE = {"amount": 1000, "currency": "USD", "payment_method": "tok_approved"}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runtime.models.change import AUDIT_TAMPERED
+from runtime.core.change_context import AUDIT_TAMPERED
 from tests.infrastructure.synthesized import Json, Synthesized, listed
 
 CHANGES = {

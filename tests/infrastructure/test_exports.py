@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from runtime.models.export import EXPORT_GIVEN_UP, EXPORT_PREFIX
-from runtime.models.merchant import MerchantProfile
-from stacks import permissions
+from runtime.merchants.models import MerchantProfile
+from runtime.reporting.exports.models import EXPORT_GIVEN_UP, EXPORT_PREFIX
 from stacks.constructs.schema_table import table_logical_id
+from stacks.iam import permissions
 from tests.infrastructure.synthesized import Synthesized
 
 

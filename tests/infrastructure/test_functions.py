@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from local.redrive import LIVE
-from runtime.errors import IntegrityError, KeyForgotten
+from operations.redrive import LIVE
+from runtime.core.errors import IntegrityError, KeyForgotten
 from runtime.settings import (
     ArchiveSettings,
     AuthorizerSettings,
@@ -51,22 +51,22 @@ SETTINGS: dict[str, type[Settings]] = {
     "totals": TotalsSettings,
 }
 HANDLERS = {
-    "archive": "runtime.handlers.archive.handler",
-    "authorizer": "runtime.handlers.authorize.handler",
-    "deliver": "runtime.handlers.deliver.handler",
-    "export": "runtime.handlers.export.handler",
-    "holds": "runtime.handlers.holds.handler",
-    "process": "runtime.handlers.process.handler",
-    "project": "runtime.handlers.project.handler",
-    "proof": "runtime.handlers.proof.handler",
-    "query": "runtime.handlers.query.handler",
-    "reconcile": "runtime.handlers.reconcile.handler",
-    "resolver": "runtime.handlers.resolve.handler",
-    "missing": "runtime.handlers.missing.handler",
-    "poll": "runtime.handlers.poll.handler",
-    "retries": "runtime.handlers.retries.handler",
-    "rotation": "runtime.handlers.rotate.handler",
-    "totals": "runtime.handlers.totals.handler",
+    "archive": "runtime.functions.archive.handler",
+    "authorizer": "runtime.functions.authorize.handler",
+    "deliver": "runtime.functions.deliver.handler",
+    "export": "runtime.functions.export.handler",
+    "holds": "runtime.functions.expire_holds.handler",
+    "process": "runtime.functions.process.handler",
+    "project": "runtime.functions.project.handler",
+    "proof": "runtime.functions.verify_ledger.handler",
+    "query": "runtime.functions.query.handler",
+    "reconcile": "runtime.functions.reconcile.handler",
+    "resolver": "runtime.functions.resolve.handler",
+    "missing": "runtime.functions.find_unsettled.handler",
+    "poll": "runtime.functions.poll_processors.handler",
+    "retries": "runtime.functions.queue_due_webhooks.handler",
+    "rotation": "runtime.functions.rotate_keys.handler",
+    "totals": "runtime.functions.compact_totals.handler",
 }
 NOT_SETTINGS = {"LOG_LEVEL", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_SERVICE_NAME"}
 every_function = pytest.mark.parametrize("service", SETTINGS)

@@ -15,8 +15,8 @@ from stacks.lambda_asset import AWS_SERVICES, RUNTIME, LambdaTarget, find_interp
 
 IMPORT_TIMEOUT_SECONDS = 120
 HANDLERS = sorted(
-    f"runtime.handlers.{file.stem}"
-    for file in (RUNTIME / "handlers").glob("*.py")
+    f"runtime.functions.{file.stem}"
+    for file in (RUNTIME / "functions").glob("*.py")
     if file.stem != "__init__"
 )
 # Runs with no site-packages and no environment: the asset, then the standard library. What opens a
@@ -41,7 +41,7 @@ def asset() -> Path:
 
 
 def test_there_are_handlers_to_ship() -> None:
-    assert HANDLERS, f"no module found under {RUNTIME / 'handlers'}"
+    assert HANDLERS, f"no module found under {RUNTIME / 'functions'}"
 
 
 @pytest.mark.parametrize("handler", HANDLERS)
@@ -92,7 +92,7 @@ def test_stripe_can_be_asked_from_the_asset_alone(asset: Path) -> None:
     ask = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from pathlib import Path\n"
-        "from runtime.gateways.processors.stripe import StripeProcessor, stripe_config\n"
+        "from runtime.payments.processors.stripe.connector import StripeProcessor, stripe_config\n"
         "import stripe\n"
         "config = stripe_config({'api_key': 'sk_test_x'})\n"
         "processor = StripeProcessor.of(config, 'http://127.0.0.1:9', 1)\n"
@@ -133,7 +133,8 @@ def test_nothing_ships_that_no_function_reads(asset: Path) -> None:
     assert names.isdisjoint({"tests", "INSTALLER", "RECORD"})
     assert not (asset / "bin").exists()
     assert not any(
-        (asset / name).exists() for name in ("local", "stacks", "aws_cdk", "pip", "rich")
+        (asset / name).exists()
+        for name in ("local", "operations", "stacks", "aws_cdk", "pip", "rich")
     )
 
 

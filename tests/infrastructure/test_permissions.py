@@ -7,10 +7,9 @@ import re
 
 import pytest
 
-from runtime.models import ALL_TABLES
-from runtime.repositories.claims import ClaimView
-from runtime.repositories.codec import OWNER
-from runtime.repositories.merchants import WebhookEndpoint
+from runtime.dynamodb.codec import OWNER
+from runtime.idempotency.repository import ClaimView
+from runtime.merchants.repository import WebhookEndpoint
 from runtime.settings import (
     ArchiveSettings,
     AuthorizerSettings,
@@ -30,10 +29,11 @@ from runtime.settings import (
     TotalsSettings,
     VerifyLedgerSettings,
 )
-from stacks import permissions
+from runtime.tables import ALL_TABLES
 from stacks.constructs.schema_table import table_logical_id
-from stacks.permissions import TableUses
-from stacks.statements import STREAM_ACTIONS
+from stacks.iam import permissions
+from stacks.iam.permissions import TableUses
+from stacks.iam.statements import STREAM_ACTIONS
 from tests.infrastructure.conftest import Synthesize
 from tests.infrastructure.synthesized import (
     Json,

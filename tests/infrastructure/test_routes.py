@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from runtime.contract.endpoints import ENDPOINTS
+from runtime.api.endpoints import ENDPOINTS
 from tests.infrastructure.conftest import Synthesize
 from tests.infrastructure.synthesized import Json, Resource, Synthesized
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from simulation.platform import functions, sources, world
 from simulation.platform.settings import DELIVERIES
-from stacks import api, audit, data, ledger, webhooks, workers
+from stacks import api, audit, data, ledger, payments_workers, webhooks
 from stacks.constructs import queues, stream_source
 from stacks.stage import Concurrency, StageConfig
 
@@ -14,16 +14,16 @@ TIMEOUTS = {
     "deliver": data.DELIVER_TIMEOUT_SECONDS,
     "export": data.EXPORT_TIMEOUT_SECONDS,
     "holds": ledger.HOLDS_TIMEOUT_SECONDS,
-    "missing": workers.MISSING_TIMEOUT_SECONDS,
-    "poll": workers.POLL_TIMEOUT_SECONDS,
+    "missing": payments_workers.MISSING_TIMEOUT_SECONDS,
+    "poll": payments_workers.POLL_TIMEOUT_SECONDS,
     "process": StageConfig.model_fields["process_timeout_seconds"].default,
     "project": ledger.PROJECT_TIMEOUT_SECONDS,
     "proof": ledger.PROOF_TIMEOUT_SECONDS,
     "query": api.QUERY_TIMEOUT_SECONDS,
-    "reconcile": workers.RECONCILE_TIMEOUT_SECONDS,
-    "resolver": workers.RESOLVER_TIMEOUT_SECONDS,
+    "reconcile": payments_workers.RECONCILE_TIMEOUT_SECONDS,
+    "resolver": payments_workers.RESOLVER_TIMEOUT_SECONDS,
     "retries": webhooks.RETRIES_TIMEOUT_SECONDS,
-    "rotation": workers.ROTATION_TIMEOUT_SECONDS,
+    "rotation": payments_workers.ROTATION_TIMEOUT_SECONDS,
     "totals": ledger.TOTALS_TIMEOUT_SECONDS,
 }
 

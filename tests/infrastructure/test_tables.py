@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from runtime.models import ALL_TABLES
-from runtime.schema import TableSchema
+from runtime.dynamodb.schema import TableSchema
+from runtime.tables import ALL_TABLES
 from stacks.constructs.schema_table import table_logical_id
 from tests.infrastructure.synthesized import Json, Synthesized
 

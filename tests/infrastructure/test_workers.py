@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from runtime.models.alert import AlertType
-from runtime.models.change import NOT_VOIDED, UNKNOWN_TOO_OLD
+from runtime.alerts.models import AlertType
+from runtime.core.change_context import NOT_VOIDED, UNKNOWN_TOO_OLD
 from tests.infrastructure.synthesized import Resource, Synthesized
 
 DAY_SECONDS = 24 * 3600

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from local import ministack, ports, toolchain
+from local.emulator import ministack, ports, toolchain
 from local.progress import Progress
 from local.workspace import PROJECT_ROOT, Workspace
-from tests.support import dynamodb_local
-from tests.support.audit_stage import AuditStage
-from tests.support.auditor import AuditHarness
-from tests.support.engine_choice import CHOSEN, ONE, engine_named
-from tests.support.engines import Engine
-from tests.support.memory_engine import in_memory
-from tests.support.stage import Stage, running_stage
-from tests.support.world import Platform
+from tests.support.audit.harness import AuditHarness
+from tests.support.audit.stage import AuditStage
+from tests.support.engines import dynamodb_local
+from tests.support.engines.choice import CHOSEN, ONE, engine_named
+from tests.support.engines.engine import Engine
+from tests.support.engines.memory_engine import in_memory
+from tests.support.platform import Platform
+from tests.support.stages.running_stage import Stage, running_stage
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from random import Random
 from typing import Any, Final
 
-from runtime.contract.endpoints import ENDPOINTS
+from runtime.api.endpoints import ENDPOINTS
 from simulation.clients.cards import StripeClient
 from simulation.clients.client import Client
 from simulation.platform.history import Exchange

@@ -10,11 +10,16 @@ from typing import Any
 
 import pytest
 
-from runtime.contract.answers import StoredAnswer
-from runtime.domain import ledger
-from runtime.repositories import claims, movements, payment_writes
-from runtime.repositories.expressions import above, at_most, put
-from runtime.services import account_queries, folding_projection, holds, payment_outcome
+from runtime.dynamodb.expressions import above, at_most, put
+from runtime.http.responses import StoredAnswer
+from runtime.idempotency import repository as claims
+from runtime.ledger import movements
+from runtime.ledger import rules as ledger
+from runtime.ledger.accounts import queries as account_queries
+from runtime.ledger.holds import holds
+from runtime.ledger.hot_accounts import projection as folding_projection
+from runtime.payments import writes
+from runtime.payments.charge import outcome as payment_outcome
 from simulation.platform.plan import ClientKind, Part, Plan
 from simulation.platform.world import Platform
 from simulation.watch.histories import linearizable
@@ -87,7 +92,7 @@ def test_a_post_that_keeps_the_rest(sabotage: Any) -> None:
 
 def test_a_hold_posted_though_it_has_expired(sabotage: Any) -> None:
     sabotage(holds, "_must_be_open", lambda _hold, _at: None)
-    sabotage("runtime.repositories.ledger.above", lambda name, _at: above(name, ""))
+    sabotage("runtime.ledger.repository.above", lambda name, _at: above(name, ""))
     assert "transfer" in violated(ClientKind.TRANSFERS, operations=2_000)
 
 
@@ -97,8 +102,8 @@ def test_a_claim_that_replaces_the_answer_of_another(sabotage: Any) -> None:
 
 
 def test_a_refund_beyond_its_ceiling(sabotage: Any) -> None:
-    sabotage(payment_writes, "at_least", lambda name, _amount: at_most(name, 10**15))
-    sabotage("runtime.services.payment_operations.refusal_of", lambda *_, **__: None)
+    sabotage(writes, "at_least", lambda name, _amount: at_most(name, 10**15))
+    sabotage("runtime.payments.operations.operations.refusal_of", lambda *_, **__: None)
     assert "ceiling" in violated(ClientKind.CARDS)
 
 

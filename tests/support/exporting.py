@@ -12,25 +12,25 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from runtime.contract.exports import ExportRequest
-from runtime.gateways.export_files import ExportFiles
-from runtime.models.export import Export, ExportStatus
-from runtime.models.merchant import MerchantProfile
-from runtime.models.scope import EVERYBODY
-from runtime.repositories.accounts import AccountRepository
-from runtime.repositories.claims import ClaimRepository
-from runtime.repositories.customers import CustomerRepository
-from runtime.repositories.exports import ExportRepository
-from runtime.repositories.merchants import MerchantRepository
-from runtime.repositories.payments import PaymentRepository
-from runtime.repositories.store import Store
-from runtime.services.exports.jobs import Jobs
-from runtime.services.exports.reads import ExportReads
-from runtime.services.exports.requests import ExportRequests, create_export
-from runtime.services.exports.writing import ExportDependencies, Turn, write_export
-from runtime.services.merchant_profiles import MerchantProfiles
+from runtime.core.scope import EVERYBODY
+from runtime.customers.repository import CustomerRepository
+from runtime.dynamodb.store import Store
+from runtime.idempotency.repository import ClaimRepository
+from runtime.ledger.accounts.repository import AccountRepository
+from runtime.merchants.models import MerchantProfile
+from runtime.merchants.profiles import MerchantProfiles
+from runtime.merchants.repository import MerchantRepository
+from runtime.payments.repository import PaymentRepository
+from runtime.reporting.exports.api import ExportRequest
+from runtime.reporting.exports.files import ExportFiles
+from runtime.reporting.exports.jobs import Jobs
+from runtime.reporting.exports.models import Export, ExportStatus
+from runtime.reporting.exports.repository import ExportRepository
+from runtime.reporting.exports.requests import ExportRequests, create_export
+from runtime.reporting.exports.sources.reads import ExportReads
+from runtime.reporting.exports.writing import ExportDependencies, Turn, write_export
 from tests.support.fakes import client_error
-from tests.support.world import Platform
+from tests.support.platform import Platform
 
 LIFE_SECONDS = 300.0
 

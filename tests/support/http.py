@@ -12,30 +12,30 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qsl
 
-from runtime.bootstrap.archive import archive_services
-from runtime.bootstrap.authorize import authorizer_services
-from runtime.bootstrap.deliver import deliver_services
-from runtime.bootstrap.export import export_services
-from runtime.bootstrap.holds import expire_holds_services
-from runtime.bootstrap.missing import missing_services
-from runtime.bootstrap.outside import real_outside
-from runtime.bootstrap.poll import poll_services
-from runtime.bootstrap.process import process_services
-from runtime.bootstrap.project import project_services
-from runtime.bootstrap.proof import verify_ledger_services
-from runtime.bootstrap.query import query_services
-from runtime.bootstrap.reconcile import reconcile_services
-from runtime.bootstrap.resolve import resolver_services
-from runtime.bootstrap.retries import queue_due_webhooks_services
-from runtime.bootstrap.rotate import rotation_services
-from runtime.bootstrap.totals import compact_totals_services
-from runtime.domain.authorizer_context import context_of
-from runtime.domain.identity import Identity
-from runtime.models import ALL_TABLES
-from runtime.repositories.usage import Usage
+from runtime.dynamodb.usage import Usage
+from runtime.functions.archive import archive_services
+from runtime.functions.authorize import authorizer_services
+from runtime.functions.compact_totals import compact_totals_services
+from runtime.functions.composition.process_services import process_services
+from runtime.functions.composition.query_services import query_services
+from runtime.functions.composition.real_outside import real_outside
+from runtime.functions.deliver import deliver_services
+from runtime.functions.expire_holds import expire_holds_services
+from runtime.functions.export import export_services
+from runtime.functions.find_unsettled import missing_services
+from runtime.functions.poll_processors import poll_services
+from runtime.functions.project import project_services
+from runtime.functions.queue_due_webhooks import queue_due_webhooks_services
+from runtime.functions.reconcile import reconcile_services
+from runtime.functions.resolve import resolver_services
+from runtime.functions.rotate_keys import rotation_services
+from runtime.functions.verify_ledger import verify_ledger_services
+from runtime.http.authorizer_context import context_of
+from runtime.http.identity import Identity
+from runtime.tables import ALL_TABLES
 from simulation.platform.functions import FUNCTIONS
-from stacks import permissions
-from tests.support.rights import restrict_to
+from stacks.iam import permissions
+from tests.support.iam_guard import restrict_to
 
 _numbers = itertools.count(1)
 EVERYTHING = "payments reports customers accounts transfers merchant"
@@ -308,23 +308,29 @@ def environment(
 
 def functions() -> Functions:
     """The functions, configured by the environment and held to their rights to the tables."""
-    from runtime.handlers import (  # noqa: PLC0415
+    from runtime.functions import (
         archive,
         authorize,
+        compact_totals,
         deliver,
         export,
-        holds,
-        missing,
-        poll,
+        find_unsettled,
         process,
         project,
-        proof,
         query,
+        queue_due_webhooks,
         reconcile,
         resolve,
-        retries,
-        rotate,
-        totals,
+        verify_ledger,
+    )
+    from runtime.functions import (
+        expire_holds as holds,
+    )
+    from runtime.functions import (
+        poll_processors as poll,
+    )
+    from runtime.functions import (
+        rotate_keys as rotate,
     )
 
     services: tuple[tuple[Callable[[], Any], permissions.TableUses], ...] = (
@@ -357,18 +363,18 @@ def functions() -> Functions:
             "authorize": authorize,
             "deliver": deliver,
             "export": export,
-            "retries": retries,
+            "retries": queue_due_webhooks,
             "process": process,
             "query": query,
             "reconcile": reconcile,
             "resolve": resolve,
             "rotate": rotate,
             "holds": holds,
-            "missing": missing,
+            "missing": find_unsettled,
             "poll": poll,
-            "totals": totals,
+            "totals": compact_totals,
             "project": project,
-            "proof": proof,
+            "proof": verify_ledger,
         }
     )
 

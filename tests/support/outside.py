@@ -11,9 +11,9 @@ from itertools import count
 from random import Random
 from typing import Any
 
-from runtime.bootstrap.outside import RealThreads
 from runtime.core.outside import Outside
-from runtime.gateways import clients
+from runtime.functions.composition import aws_clients
+from runtime.functions.composition.real_outside import RealThreads
 
 _COUNT_BYTES = 4
 _drawn = count()
@@ -38,7 +38,7 @@ OUTSIDE = Outside(
     entropy=entropy,
     threads=RealThreads,
     lock=threading.Lock,
-    aws=clients,
+    aws=aws_clients,
 )
 """The real clock."""
 

@@ -6,20 +6,20 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
-from runtime.domain.disputes import changes_after, dispute_step, next_posting_id
-from runtime.domain.ledger import dispute_legs, total_of
-from runtime.domain.posting_ids import POSTING_OPERATION
-from runtime.domain.processor_events import DisputeState
-from runtime.models.merchant import MerchantProfile
-from runtime.models.payment import DisputeStatus, Payment
-from runtime.models.transaction import Transaction, TransactionStatus
-from runtime.models.transfer import Leg, Transfer
-from runtime.repositories.books import VerificationReads
-from runtime.repositories.proofs import VerificationRepository
-from runtime.services.payment_outcome import Posting, booking_of
-from runtime.services.proof import verify_ledger
-from runtime.services.proof_work import LedgerVerificationDependencies, Phase
-from tests.support.world import SETUP, Platform
+from runtime.ledger.rules import dispute_legs, total_of
+from runtime.ledger.transfers.models import Leg, Transfer
+from runtime.merchants.models import MerchantProfile
+from runtime.payments.charge.outcome import Posting, booking_of
+from runtime.payments.disputes.rules import changes_after, dispute_step, next_posting_id
+from runtime.payments.models import DisputeStatus, Payment
+from runtime.payments.posting_ids import POSTING_OPERATION
+from runtime.payments.processors.events import DisputeState
+from runtime.payments.transaction_models import Transaction, TransactionStatus
+from runtime.verification.books_repository import VerificationReads
+from runtime.verification.repository import VerificationRepository
+from runtime.verification.run import verify_ledger
+from runtime.verification.segments import LedgerVerificationDependencies, Phase
+from tests.support.platform import SETUP, Platform
 
 CUT = timedelta(seconds=30)
 CHECKS = ("payment_totals", "payment_ceilings", "payment_postings", "settlement_postings")

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 from local.api_client import ApiClient
-from tests.support.patience import PATIENCE_SECONDS
+from tests.support.stages.patience import PATIENCE_SECONDS
 
 _USD = {"currency": "USD"}
 LONGEST_NUMBER = 34

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Set
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from runtime.domain.instants import to_timestamp
+from runtime.core.timestamps import to_timestamp
 from simulation.outside import BEGINNING
 from simulation.platform.logs import ANSWER_NOT_KEPT
 from simulation.watch.answers import answer_faults

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
-from runtime.models.settlement import LineType
+from runtime.reconciliation.settlements.models import LineType
 from simulation.watch.settled.rows import Faults, Rows
 from simulation.watch.values import maps, text
 

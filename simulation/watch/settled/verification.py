@@ -18,19 +18,19 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from runtime.gateways.audit_archive import AuditArchive
-from runtime.gateways.verification_index import VerificationDatabase
-from runtime.repositories.alerts import AlertRepository
-from runtime.repositories.audit import AuditRepository
-from runtime.repositories.audited import AuditedTables
-from runtime.repositories.codec import Codec, NoCipher
-from runtime.repositories.store import Store
-from runtime.services.archive_verification import ArchiveReader
-from runtime.services.audit_verification import (
+from operations.audit.archive_verification import ArchiveReader
+from operations.audit.audited_tables import AuditedTables
+from operations.audit.verification import (
     AuditVerificationDependencies,
     AuditVerificationReport,
     verify,
 )
+from operations.audit.verification_db import VerificationDatabase
+from runtime.alerts.repository import AlertRepository
+from runtime.audit.archive.bucket import AuditArchive
+from runtime.audit.repository import AuditRepository
+from runtime.dynamodb.codec import Codec, NoCipher
+from runtime.dynamodb.store import Store
 from simulation.dynamodb import InMemoryClient
 from simulation.outside import outside_for
 from simulation.platform.settings import AUDIT_BUCKET, AUDIT_KEY

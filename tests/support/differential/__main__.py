@@ -8,8 +8,8 @@ import tempfile
 from pathlib import Path
 from random import SystemRandom
 
-from tests.support import dynamodb_local
 from tests.support.differential.run import compared
+from tests.support.engines import dynamodb_local
 
 
 def _tell(progress: str) -> None:

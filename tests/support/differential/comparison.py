@@ -11,11 +11,11 @@ from typing import Any
 
 from simulation.dynamodb import InMemoryDynamoDB, InMemoryStreams
 from simulation.dynamodb.numbers import canonical_number
-from tests.support import engines
 from tests.support.differential.engines import Answer, Engine, Local, Memory, travelling
 from tests.support.differential.known import known_difference
 from tests.support.differential.requests import Request
 from tests.support.differential.tables import INDEXES, TABLES
+from tests.support.engines import engine as engines
 
 MOST_PAGES = 200
 _SHOWN_CHARACTERS = 4000

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from runtime.repositories.expressions import (
+from runtime.dynamodb.expressions import (
     Condition,
     Rendering,
     Update,
@@ -22,7 +22,7 @@ from runtime.repositories.expressions import (
     one_of,
     shorter,
 )
-from runtime.table_schema import TableSchema
+from runtime.dynamodb.table_schema import TableSchema
 from tests.support.differential.tables import INDEX_KEYS
 from tests.support.differential.values import ATTRIBUTES, USUAL, USUALLY, Values
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from runtime.repositories.expressions import (
+from runtime.dynamodb.expressions import (
     Condition,
     Rendering,
     above,

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from runtime.domain.audit_archive import tree_of
-from runtime.domain.audit_chain import check_chain, hash_of
-from runtime.domain.canonical import canonical_json
-from runtime.models.audit import AuditRow
+from runtime.audit.archive.rules import tree_of
+from runtime.audit.chain import check_chain, hash_of
+from runtime.audit.models import AuditRow
+from runtime.core.canonical_json import canonical_json
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "audit.md").read_text()
 

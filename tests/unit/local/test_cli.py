@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from local.cdk import telling_lines
 from local.cli import main
 from local.deploy import sources_fingerprint
-from local.processes import start_of
+from local.emulator.cdk import telling_lines
+from local.emulator.processes import start_of
+from operations.cli import main as operations_main
 
 
 def test_stopping_when_nothing_runs_says_so_and_succeeds(
@@ -48,7 +49,7 @@ def test_a_command_without_a_stack_fails_with_one_message(
 def test_a_redrive_without_a_stack_fails_with_one_message(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["--state-dir", str(tmp_path), "redrive", "--dry-run"]) == 1
+    assert operations_main(["--state-dir", str(tmp_path), "redrive", "--dry-run"]) == 1
     captured = capsys.readouterr()
     assert (captured.out, "make up" in captured.err) == ("", True)
 

@@ -7,11 +7,11 @@ import io
 from collections import Counter
 from typing import Any
 
-from local.demo_payout_file import ACCOUNT_FEE, SHORT_BY, payout_file
-from runtime.domain.settlement_formats.detect import layout_of
-from runtime.domain.settlement_formats.layout import Layout
-from runtime.domain.settlement_formats.line import ImportedLine
-from runtime.models.settlement import LineType, SettlementFormat
+from local.demo.payout_file import ACCOUNT_FEE, SHORT_BY, payout_file
+from runtime.reconciliation.importers.detect import layout_of
+from runtime.reconciliation.importers.layout import Layout
+from runtime.reconciliation.importers.line import ImportedLine
+from runtime.reconciliation.settlements.models import LineType, SettlementFormat
 from simulation.platform.reports import STRIPE_HEADER, stripe
 
 

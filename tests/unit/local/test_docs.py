@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from local.docs import DOCS, PAGES
-from runtime.contract.endpoints import ENDPOINTS
-from runtime.models import ALL_TABLES
+from runtime.api.endpoints import ENDPOINTS
+from runtime.tables import ALL_TABLES
 
 
 @pytest.mark.parametrize("name", PAGES)

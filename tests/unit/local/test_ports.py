@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from local.emulator.ports import free_port, parse_port, require_free
 from local.errors import PortTaken
-from local.ports import free_port, parse_port, require_free
 
 pytestmark = pytest.mark.enable_socket
 

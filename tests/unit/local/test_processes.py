@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from local import ministack
-from local.processes import ProcessIdentity, identify, start_of
+from local.emulator import ministack
+from local.emulator.processes import ProcessIdentity, identify, start_of
 from local.workspace import Workspace
 
 

@@ -7,20 +7,20 @@ import re
 import pytest
 
 from local.workspace import PROJECT_ROOT
-from runtime.contract.base import MAX_PAGE
-from runtime.contract.settlement_lines import MAX_BULK
-from runtime.domain.settlement_flows import Amounts, accepted, written_off
-from runtime.gateways.signed_links import LINK_SECONDS
-from runtime.models.merchant import ReconciliationTerms
-from runtime.models.settlement import MAX_NOTE, Flows, LineStatus, ResolutionAction
-from runtime.models.settlement_file import (
+from runtime.core.signed_links import LINK_SECONDS
+from runtime.http.shapes import MAX_PAGE
+from runtime.merchants.models import ReconciliationTerms
+from runtime.reconciliation.exceptions.api import MAX_BULK
+from runtime.reconciliation.files.models import (
     MAX_FILE_BYTES,
     MAX_FILE_LINES,
     MAX_FILE_NAME,
     MAX_FILE_PAYOUTS,
     FileStatus,
 )
-from runtime.services.reconciliation.report import MAX_REPORT_LINES, MAX_SHOWN_LINES
+from runtime.reconciliation.matching.flows import Amounts, accepted, written_off
+from runtime.reconciliation.reports.report import MAX_REPORT_LINES, MAX_SHOWN_LINES
+from runtime.reconciliation.settlements.models import MAX_NOTE, Flows, LineStatus, ResolutionAction
 
 PAGE = (PROJECT_ROOT / "docs" / "reconciliation.md").read_text("utf-8")
 ACCOUNTS = ("receivable", "clearing", "fees", "write_off")

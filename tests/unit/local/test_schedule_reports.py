@@ -13,18 +13,18 @@ import pytest
 from local.cli import main
 from local.schedule_reports import WORDS, sentence
 from local.stackfile import Schedule, Stack
-from runtime.domain.proof import CheckName, CheckReport, LedgerVerificationReport, Violation
-from runtime.models.data_key import SweepProgress
-from runtime.services.audit_archiving import ClosingReport
-from runtime.services.event_poll import PollReport
-from runtime.services.hold_expiry import ExpiryReport
-from runtime.services.key_rotation import RotationReport
-from runtime.services.payment_resolution import ResolverReport
-from runtime.services.proof import VerificationOutcome
-from runtime.services.proof_work import Phase
-from runtime.services.reconciliation.unsettled import SweepReport
-from runtime.services.totals_folding import CompactionReport
-from runtime.services.webhook_retries import RetriesReport
+from runtime.audit.archive.archiving import ClosingReport
+from runtime.encryption.models import SweepProgress
+from runtime.key_rotation.rotation import RotationReport
+from runtime.ledger.holds.expiry import ExpiryReport
+from runtime.payments.disputes.poll import PollReport
+from runtime.payments.resolution.resolver import ResolverReport
+from runtime.reconciliation.unsettled.sweep import SweepReport
+from runtime.reporting.totals.compaction import CompactionReport
+from runtime.verification.rules import CheckName, CheckReport, LedgerVerificationReport, Violation
+from runtime.verification.run import VerificationOutcome
+from runtime.verification.segments import Phase
+from runtime.webhooks.due_deliveries import RetriesReport
 from simulation.platform.sources import MINUTES
 
 AT = "2026-03-14T09:00:00.000Z"

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from local.emulator.templates import adapt_assembly, adapt_template
 from local.errors import UnknownResource
-from local.templates import adapt_assembly, adapt_template
 
 TABLE = {"Type": "AWS::DynamoDB::Table", "Properties": {"TableName": "payments"}}
 SIMPLE_ALARM = {"Type": "AWS::CloudWatch::Alarm", "Properties": {"MetricName": "Errors"}}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from local.thin_asset import thin_asset
+from local.emulator.thin_asset import thin_asset
 
 SAY = "import sys; sys.path.insert(0, '.'); import runtime.handlers.greet as it; print(it.greeting)"
 

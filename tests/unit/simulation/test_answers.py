@@ -8,7 +8,7 @@ import pytest
 
 from simulation.platform.history import Exchange
 from simulation.watch.answers import answer_faults
-from tests.support.exchanges import exchange
+from tests.support.simulation.exchanges import exchange
 
 CRASHED = exchange(1.0, 2.0, "POST", "/v1/payments", status=500, by_gateway=True)
 TOO_LATE = exchange(1.0, 31.0, "GET", "/v1/payments", status=503, by_gateway=True)

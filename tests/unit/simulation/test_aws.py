@@ -19,12 +19,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from runtime.gateways.audit_archive import AuditArchive
-from runtime.gateways.export_files import ExportFiles
-from runtime.gateways.settlement_files import PART_BYTES, SettlementObjects
-from runtime.gateways.settlement_queue import ObjectCreated, read_message
-from runtime.gateways.signed_links import SignedLinks
-from runtime.models.export import ExportFormat
+from runtime.audit.archive.bucket import AuditArchive
+from runtime.core.signed_links import SignedLinks
+from runtime.reconciliation.files.bucket import PART_BYTES, SettlementObjects
+from runtime.reconciliation.files.queue import ObjectCreated, read_message
+from runtime.reporting.exports.files import ExportFiles
+from runtime.reporting.exports.models import ExportFormat
 from simulation.aws.account import AwsAccount
 from simulation.aws.s3 import arguments_of_link
 from simulation.dynamodb.errors import Unsupported

@@ -14,7 +14,7 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
-from runtime.gateways import clients
+from runtime.functions.composition import aws_clients
 from simulation.aws.account import AwsAccount
 from simulation.dynamodb import InMemoryDynamoDB, Unsupported
 from simulation.environments import Environment
@@ -337,7 +337,7 @@ def test_what_another_system_raises_is_told_to_the_caller_and_a_defect_is_not():
 
 
 def test_the_time_that_a_client_gives_up_is_that_of_the_real_client():
-    assert clients.READ_TIMEOUT_SECONDS == READ_TIMEOUT_SECONDS
+    assert aws_clients.READ_TIMEOUT_SECONDS == READ_TIMEOUT_SECONDS
 
 
 def test_calm_rates_are_calm_and_swarm_rates_differ_by_seed():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.busy_world import BusyPlatform
+from tests.support.simulation.busy_platform import BusyPlatform
 
 ROOT = Path(__file__).parents[3]
 CALLS = 120
@@ -18,7 +18,7 @@ CALLS = 120
 def in_a_process(seed, hash_seed):
     """The hash of a world in a process of its own."""
     ran = subprocess.run(
-        [sys.executable, "-m", "tests.support.busy_world", seed, str(CALLS)],
+        [sys.executable, "-m", "tests.support.simulation.busy_platform", seed, str(CALLS)],
         env={**os.environ, "PYTHONHASHSEED": hash_seed},
         cwd=ROOT,
         capture_output=True,

@@ -7,8 +7,8 @@ from dataclasses import fields
 
 import pytest
 
-from runtime.repositories import expressions
-from runtime.repositories.expressions import Update
+from runtime.dynamodb import expressions
+from runtime.dynamodb.expressions import Update
 from tests.support.differential.requests import Request, Requests
 
 DRAWN = 3_000

@@ -8,8 +8,8 @@ from simulation.watch.made import Made, MadeRule
 from simulation.watch.settled.effects import effect_faults
 from simulation.watch.settled.model import model_faults
 from simulation.watch.settled.rows import Rows
-from tests.support.commits import KEYS, HandMade
-from tests.support.exchanges import exchange
+from tests.support.simulation.commits import KEYS, HandMade
+from tests.support.simulation.exchanges import exchange
 
 NOW = "2026-03-20T00:00:00.000Z"
 NO_ROWS = Rows({table: {} for table in KEYS})

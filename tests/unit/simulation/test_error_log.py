@@ -9,11 +9,11 @@ import pytest
 from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
 from botocore.exceptions import ReadTimeoutError
 
-from runtime.errors import KeysUnavailable, StaleWrite, Unavailable
-from runtime.models.change import OUT_OF_BAND, PARKED
-from runtime.models.proof import BOOKS_CONTRADICT
-from runtime.observability import logger
-from runtime.services.exports.jobs import ExportBusy
+from runtime.core.change_context import OUT_OF_BAND, PARKED
+from runtime.core.errors import KeysUnavailable, StaleWrite, Unavailable
+from runtime.core.observability import logger
+from runtime.reporting.exports.jobs import ExportBusy
+from runtime.verification.models import BOOKS_CONTRADICT
 from simulation.faults import client_error
 from simulation.platform.logs import (
     ANSWER_NOT_KEPT,

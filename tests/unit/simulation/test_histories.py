@@ -7,7 +7,7 @@ import pytest
 from simulation.watch.answers import answer_faults, documented, honours_keys
 from simulation.watch.histories import MARK, OPENING, linearizable, power_histories
 from simulation.watch.linearizability import NEVER, Outcome
-from tests.support.exchanges import exchange
+from tests.support.simulation.exchanges import exchange
 
 PAIR = ("acc_a", "acc_b")
 

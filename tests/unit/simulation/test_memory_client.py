@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from simulation.dynamodb import InMemoryClient
 from simulation.dynamodb.client import OPERATIONS
-from tests.support.memory_tables import TABLE, MemoryTable, item
+from tests.support.engines.memory_tables import TABLE, MemoryTable, item
 
 
 @pytest.fixture

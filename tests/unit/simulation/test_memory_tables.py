@@ -9,7 +9,7 @@ import pytest
 
 from simulation.dynamodb import InMemoryStreams, Unsupported
 from simulation.dynamodb.errors import EXCEPTIONS
-from tests.support.memory_tables import EPOCH, TABLE, MemoryTable, item, put
+from tests.support.engines.memory_tables import EPOCH, TABLE, MemoryTable, item, put
 
 DAY = 24 * 3600
 

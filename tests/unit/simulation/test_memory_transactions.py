@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from simulation.dynamodb.errors import EXCEPTIONS
-from tests.support.memory_tables import TABLE, MemoryTable, absent, check, item, put
+from tests.support.engines.memory_tables import TABLE, MemoryTable, absent, check, item, put
 
 
 @pytest.fixture

@@ -100,12 +100,15 @@ def test_each_planting_has_a_time_of_its_own(project: Path, tmp_path: Path) -> N
 def test_results_are_kept_and_shown(tmp_path: Path) -> None:
     file = tmp_path / "kept" / "results.json"
     assert load(file) == {}
-    by_test = TrialResult("integration/test_limits.py::test_one[a]", 0, 1.5, "assert 2 == 1")
+    by_test = TrialResult(
+        "integration/payments/test_rate_limits.py::test_one[a]", 0, 1.5, "assert 2 == 1"
+    )
     results = {"limit-off": Result(TrialResult("mutation-1", 42, 3.0), by_test)}
     save(file, results)
     assert load(file) == results
     assert table([MUTATION], results).splitlines()[-1] == (
-        "| `limit-off` | the limit is 2: too much | 42 · mutation-1 | `test_limits::test_one` |"
+        "| `limit-off` | the limit is 2: too much | 42 · mutation-1 | "
+        "`test_rate_limits::test_one` |"
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runtime.services import folding_projection
+from runtime.ledger.hot_accounts import projection as folding_projection
 from simulation.faults import FaultRates
 from simulation.outcome import play
 from simulation.platform.plan import ClientKind, Part, Plan

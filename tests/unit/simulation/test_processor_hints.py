@@ -10,7 +10,7 @@ from simulation.platform.history import Exchange
 from simulation.platform.http import HttpRequest, HttpResponse
 from simulation.watch.events import FailedRefundRule, event_faults
 from simulation.watch.settled.processors import account_faults
-from tests.support.commits import HandMade
+from tests.support.simulation.commits import HandMade
 from tests.unit.simulation.test_settled import rows
 
 GENUINE = {"evt_1"}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runtime.models.settlement import LineType
+from runtime.reconciliation.settlements.models import LineType
 from simulation.watch.settled.refund_lines import refund_line_faults
 from simulation.watch.settled.rows import Rows
 

@@ -16,7 +16,7 @@ from simulation.watch.settled.sandbox import sandbox_faults
 from simulation.watch.settled.settlements import settlement_faults
 from simulation.watch.settled.totals import total_faults
 from simulation.watch.settled.webhooks import webhook_faults
-from tests.support.commits import KEYS, HandMade
+from tests.support.simulation.commits import KEYS, HandMade
 
 NOW = "2026-03-20T00:00:00.000Z"
 _serialize = TypeSerializer().serialize

@@ -14,7 +14,7 @@ from simulation.watch.settled.erased import erasure_faults
 from simulation.watch.settled.fees import fee_faults
 from simulation.watch.settled.rows import Rows
 from simulation.watch.settled.tenants import tenant_faults
-from tests.support.commits import KEYS
+from tests.support.simulation.commits import KEYS
 
 _serialize = TypeSerializer().serialize
 THEIRS = "pay_01KKNS5TM4YPCVMFVNE4BR1BWH"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from random import Random
 from urllib.parse import urlencode
 
-from simulation.platform.stripe_answers import EVENTS_PER_PAGE, page_of
-from simulation.platform.stripe_server import StripeServer
+from simulation.partners.stripe_answers import EVENTS_PER_PAGE, page_of
+from simulation.partners.stripe_server import StripeServer
 
 KEY, EPOCH = "sk_test_shop", 1_000_000.0
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.commits import HandMade
+from tests.support.simulation.commits import HandMade
 
 BEFORE, LATER = "2026-03-14T09:00:00.000Z", "2026-03-14T09:10:00.000Z"
 

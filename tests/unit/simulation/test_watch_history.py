@@ -7,12 +7,12 @@ import os
 import subprocess
 import sys
 
-from tests.support.commits import HandMade
+from tests.support.simulation.commits import HandMade
 
 HISTORY = """
 import sys
 sys.path.insert(0, ".")
-from tests.support.commits import HandMade
+from tests.support.simulation.commits import HandMade
 engine = HandMade()
 for number in range(50):
     engine.commit(customers={"id": f"cus_{number}", "version": 1, "name": "n" * number})

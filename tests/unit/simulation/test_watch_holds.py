@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.ledger_commits import LATER, account, hold, opened, post, transfer
+from tests.support.simulation.ledger_commits import LATER, account, hold, opened, post, transfer
 
 
 @pytest.fixture

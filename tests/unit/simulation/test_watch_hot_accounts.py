@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.ledger_commits import (
+from tests.support.simulation.ledger_commits import (
     account,
     debit,
     entry,

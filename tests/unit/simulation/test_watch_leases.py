@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.commits import HandMade
+from tests.support.simulation.commits import HandMade
 
 OVER, NEARLY, LATER = (f"1970-01-12T13:{minute}.000Z" for minute in ("46:00", "46:45", "48:00"))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.ledger_commits import LATER, account, debit, opened, transfer
+from tests.support.simulation.ledger_commits import LATER, account, debit, opened, transfer
 
 
 @pytest.fixture

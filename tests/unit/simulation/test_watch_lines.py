@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from simulation.platform.sandbox import refuses_capture
-from tests.support.commits import HandMade
+from simulation.partners.sandbox import refuses_capture
+from tests.support.simulation.commits import HandMade
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from simulation.tasks import Violation
-from tests.support.commits import HandMade
+from tests.support.simulation.commits import HandMade
 
 GENESIS = "0" * 64
 

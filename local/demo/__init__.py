@@ -1,0 +1,1 @@
+"""`make demo`: the whole system in one story, each step checked."""

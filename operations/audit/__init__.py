@@ -1,0 +1,1 @@
+"""Verifies the whole audit log: chains, archive, entities."""

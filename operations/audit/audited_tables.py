@@ -1,0 +1,39 @@
+"""The audited tables and the audit log, read whole and as they are stored, for the verification."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from runtime.dynamodb.codec import Item
+from runtime.dynamodb.schema import Row, TableSchema
+from runtime.dynamodb.store import Store
+from runtime.ledger.accounts.models import PROFILE_SHARD
+from runtime.ledger.accounts.repository import is_number_guard
+
+SCAN_PAGE = 1_000
+"""Items of one page of a scan; DynamoDB cuts it at 1 MB."""
+
+
+class AuditedTables:
+    """Reads of whole tables, strongly consistent."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def items(self, model: type[Row], segment: int, total_segments: int) -> Iterator[list[Item]]:
+        """One segment of a table, page by page, but guards of account numbers."""
+        pages = self._store.scan_items(
+            model, segment=segment, total_segments=total_segments, page_size=SCAN_PAGE
+        )
+        for page in pages:
+            yield [item for item in page if not is_number_guard(item)]
+
+    def item(self, model: type[Row], entity_id: str) -> Item | None:
+        """The item that an entity of the audit log is, if it is one of this table."""
+        identifier, _, shard = entity_id.partition("#")
+        key: dict[str, str | int] = {"id": identifier}
+        if len(TableSchema.of(model).key_names) > 1:
+            key["shard"] = shard or PROFILE_SHARD
+        elif shard:
+            return None
+        return self._store.get_item(model, key)

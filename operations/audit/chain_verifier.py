@@ -1,0 +1,207 @@
+"""One entity under audit: what its chain, the archive and the item in its table say together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+
+from operations.audit.archive_verification import Finding
+from operations.audit.verification_db import ChainEntry, IndexedEntity, IndexedRow
+from runtime.audit.actions import OUT_OF_BAND_ACTION, REBUILT
+from runtime.audit.chain import OUTSIDE, ChainCheck, Link, Unreadable, is_outside
+from runtime.core.timestamps import to_datetime
+
+LONGEST_REQUEST: Final = timedelta(minutes=15)
+"""Lambda's limit. A version's row says when its request began, a row from outside when the change
+was made: only what is further apart than this has a sure order."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideRow:
+    """A row that tells a change from outside, and the alert that was raised before it was put."""
+
+    position: int
+    sequence: str
+    alert_id: str
+
+
+@dataclass
+class ChainView:
+    """What a look at one entity found: what is wrong for good, and what may only be young."""
+
+    item: IndexedEntity | None = None
+    bad: Finding | None = None
+    unarchived: Finding | None = None
+    unarchived_at: str = ""
+    untold: str | None = None
+    length: int = 0
+    last: IndexedRow | None = None
+    outside: list[OutsideRow] = field(default_factory=list)
+    """Those before the first bad link."""
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether it has to be looked at again before it is called wrong."""
+        return self.unarchived is not None or self.untold is not None
+
+
+def view_chain(
+    entity_id: str,
+    item: IndexedEntity | None,
+    places: Iterator[ChainEntry],
+    before: IndexedEntity | None = None,
+) -> ChainView:
+    """Follow one chain to its end, or to the first link that does not hold.
+
+    `before`: what the item was at an earlier look, when no row told that. If one does now, and the
+    item is another again, then it changes faster than it can be looked at, and is told.
+    """
+    look, check, news, versions = ChainView(item), ChainCheck(), _News(item, before), _Versions()
+    for place in places:
+        look.length += 1
+        reason = _fault(place, check) or versions.fault(place)
+        if reason is not None:
+            look.bad = look.bad or Finding(entity_id, look.length, place.sequence, reason)
+            continue
+        assert place.row is not None, "a row that is missing is a fault"
+        if look.bad is None and place.row.action == OUT_OF_BAND_ACTION:
+            told = OutsideRow(look.length, place.sequence, place.row.alert_id)
+            look.outside.append(told)
+        if not place.archived and look.unarchived is None:
+            reason = f"it is of {place.row.timestamp}, and the archive does not have it"
+            look.unarchived = Finding(entity_id, look.length, place.sequence, reason)
+            look.unarchived_at = place.row.timestamp
+        look.last = place.row
+        news.hear(place.row)
+    look.untold = news.fault()
+    return look
+
+
+def unheard(look: ChainView, entity_id: str, raised: set[str]) -> Finding | None:
+    """The first row from outside whose alert is not among those `raised`: nobody of ours put it."""
+    for row in look.outside:
+        if row.alert_id not in raised:
+            reason = "it tells a change from outside, and there is no alert of it: it is forged"
+            return Finding(entity_id, row.position, row.sequence, reason)
+    return None
+
+
+def _fault(place: ChainEntry, check: ChainCheck) -> str | None:
+    """Why this place of the chain does not hold, or None."""
+    row = place.row
+    if row is None:
+        return "it was archived, and is not in the table: it was deleted"
+    if len(place.archived) > 1:
+        return f"it was archived with {len(place.archived)} contents: somebody put it again"
+    link: Link | Unreadable = Unreadable(place.sequence)
+    if row.hash is not None:
+        link = Link(place.sequence, row.version, row.prev_hash, row.hash, row.holds)
+    broken = check.look_at(link)
+    if broken is not None:
+        return broken.reason
+    if place.archived and row.hash != place.archived[0]:
+        return "it is not the row that was archived: it was changed and hashed again"
+    return None
+
+
+@dataclass
+class _Versions:
+    """Which versions have a row in their own place."""
+
+    _newest: int = 0
+    _open: list[range] = field(default_factory=list)
+    """Those before the newest that have none, or one that was rebuilt from what they left."""
+
+    def fault(self, place: ChainEntry) -> str | None:
+        """Why this row cannot tell its version: it came late, and was told in time as well."""
+        row = place.row
+        assert row is not None, "a row that is missing is a fault"
+        if not is_outside(row.sequence):
+            self._open.append(range(self._newest + 1, row.version + (row.action == REBUILT)))
+            self._newest = row.version
+            return None
+        if row.action == OUT_OF_BAND_ACTION or row.version > self._newest:
+            return None
+        if any(row.version in versions for versions in self._open):
+            return None
+        return f"it tells version {row.version}, and it has a row of its own: it is forged"
+
+
+@dataclass
+class _News:
+    """Whether the rows tell what the item is, and nothing newer."""
+
+    item: IndexedEntity | None
+    before: IndexedEntity | None
+    _version: IndexedRow | None = None
+    _outside: IndexedRow | None = None
+    """The newest row of either kind."""
+    _before_was_told: bool = False
+    _told_by: IndexedRow | None = None
+    _overtaken_by: IndexedRow | None = None
+
+    def hear(self, row: IndexedRow) -> None:
+        """One row after the other, in the order of the chain."""
+        if self.before is not None and _tells(row, self.before):
+            self._before_was_told = True
+        if _tells(row, self.item):
+            newest = (self._version, self._outside)
+            newer = next((each for each in newest if each and _is_late(row, each)), None)
+            if newer is None or self._told_by is None:
+                self._told_by, self._overtaken_by = row, newer
+        elif self._told_by is not None and _is_newer(row, self._told_by):
+            self._overtaken_by = row
+        if not is_outside(row.sequence):
+            self._version = row
+        elif self._outside is None or not _is_late(row, self._outside):
+            self._outside = row
+
+    def fault(self) -> str | None:
+        """Why the newest row does not tell what the item is."""
+        is_any = self._version is not None or self._outside is not None
+        if self._told_by is not None and self._overtaken_by is None:
+            return None
+        if self.item is None:
+            return "it is gone, and no row tells who deleted it" if is_any else None
+        if self._before_was_told and self.item != self.before:
+            return None
+        version = self.item.version
+        if not is_any:
+            return "no row tells that it exists"
+        if self._told_by is None:
+            return f"it is of version {version}, and no row tells it as it is: it was changed"
+        return f"it is of version {version}, and later rows tell otherwise: it was put back"
+
+
+def _tells(row: IndexedRow, item: IndexedEntity | None) -> bool:
+    if item is None:
+        return not row.image_hash
+    return (row.version, row.image_hash) == (item.version, item.image_hash)
+
+
+def _is_newer(row: IndexedRow, other: IndexedRow) -> bool:
+    """Whether what the row tells surely happened after the other, behind which it stands.
+
+    A row that is in no version's place may have come late, and stands behind the newest version.
+    """
+    if not is_outside(row.sequence):
+        return True
+    if is_outside(other.sequence):
+        # A change whose record was lost is told under the number of the record that tells of it.
+        return _stream_number(row) >= _stream_number(other)
+    return to_datetime(row.timestamp) > to_datetime(other.timestamp) + LONGEST_REQUEST
+
+
+def _is_late(row: IndexedRow, other: IndexedRow) -> bool:
+    """Whether what the row tells surely happened before the other, behind which it stands."""
+    if not is_outside(row.sequence):
+        return False
+    if is_outside(other.sequence):
+        return _stream_number(row) < _stream_number(other)
+    return row.action != OUT_OF_BAND_ACTION and row.version < other.version
+
+
+def _stream_number(row: IndexedRow) -> str:
+    return row.sequence.rpartition(OUTSIDE)[2]

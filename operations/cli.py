@@ -1,0 +1,128 @@
+"""The commands that check, repair and renew what a stage stores: `python -m operations …`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from local.cli import Command, add_state_directory, run
+from local.progress import Progress
+from local.workspace import Workspace
+
+
+def _proof(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
+    from operations.verify_ledger import run_ledger_verification
+
+    run_ledger_verification(workspace, progress, restart=options.restart)
+
+
+def _rebuild_totals(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
+    from operations.rebuild_totals import rebuild_totals
+
+    rebuild_totals(workspace, progress, repair=options.repair, stage=options.stage)
+
+
+def _rebuild_balances(
+    options: argparse.Namespace, workspace: Workspace, progress: Progress
+) -> None:
+    from operations.rebuild_balances import rebuild_balances
+
+    rebuild_balances(workspace, progress, repair=options.repair, stage=options.stage)
+
+
+def _rotate_keys(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
+    from operations.rotate_keys import rotate_keys
+
+    rotate_keys(workspace, progress, new_index_key=options.index)
+
+
+def _apply_events(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
+    from operations.apply_processor_events import apply_processor_events
+
+    apply_processor_events(workspace, progress, stage=options.stage)
+
+
+def _upload_settlement(
+    options: argparse.Namespace, workspace: Workspace, progress: Progress
+) -> None:
+    from operations.upload_settlement import upload_settlement
+
+    upload_settlement(
+        workspace, progress, file=options.file, merchant=options.merchant, stage=options.stage
+    )
+
+
+def _redrive(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
+    from local.stackfile import require_stack
+    from operations.redrive import list_batches, redrive, require_nothing_left
+    from operations.redrive_target import deployed_target, local_target
+
+    stage: str | None = options.stage
+    target = local_target(require_stack(workspace)) if stage is None else deployed_target(stage)
+    if options.dry_run:
+        for line in list_batches(target):
+            print(line)
+        return
+    require_nothing_left(redrive(target, progress), progress)
+
+
+def _verify_audit(options: argparse.Namespace, workspace: Workspace, progress: Progress) -> None:
+    from operations.verify_audit import verify_audit
+
+    verify_audit(workspace, progress, entity=options.entity)
+
+
+def _add_upkeep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """What checks and renews what is stored."""
+    proof = commands.add_parser("proof", help="prove that the books balance")
+    proof.add_argument("--restart", action="store_true", help="forget an unfinished run")
+    proof.set_defaults(command=_proof)
+    audit = commands.add_parser("verify-audit", help="verify the audit log against its archive")
+    audit.add_argument("--entity", metavar="acc_…", help="only what the log tells of it")
+    audit.set_defaults(command=_verify_audit)
+    stage_help = "a stage in AWS, by your credentials (default: the local one)"
+    rebuilds: tuple[tuple[str, str, Command], ...] = (
+        ("rebuild-totals", "compare the totals with the payments", _rebuild_totals),
+        ("rebuild-balances", "compare hot accounts with the transfers", _rebuild_balances),
+    )
+    for name, about, command in rebuilds:
+        rebuild = commands.add_parser(name, help=about)
+        rebuild.add_argument("--repair", action="store_true", help="put right what is wrong")
+        rebuild.add_argument("--stage", default=None, metavar="NAME", help=stage_help)
+        rebuild.set_defaults(command=command)
+    rotate = commands.add_parser("rotate-keys", help="encipher again what old keys enciphered")
+    rotate.add_argument("--index", action="store_true", help="make a new key of e-mail indexes")
+    rotate.set_defaults(command=_rotate_keys)
+    events = commands.add_parser(
+        "apply-processor-events", help="try again what processors said and could not be applied"
+    )
+    events.add_argument("--stage", default=None, metavar="NAME", help=stage_help)
+    events.set_defaults(command=_apply_events)
+    redrive = commands.add_parser("redrive", help="project again what the streams gave up")
+    redrive.add_argument("--dry-run", action="store_true", help="only list what lies there")
+    redrive.add_argument(
+        "--stage", default=None, help="a stage deployed to AWS, with the shell's credentials"
+    )
+    redrive.set_defaults(command=_redrive)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; a failure is one message and exit code 1."""
+    return run(_parser(), arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m operations", description=__doc__)
+    add_state_directory(parser)
+    commands = parser.add_subparsers(required=True, metavar="command")
+    upload = commands.add_parser(
+        "upload-settlement", help="upload a settlement file and show what it came to"
+    )
+    upload.add_argument("--file", default="", metavar="PATH")
+    upload.add_argument("--merchant", default="", metavar="mer_…")
+    upload.add_argument(
+        "--stage", default=None, metavar="NAME", help="a stage in AWS (token: $PAYMENTS_TOKEN)"
+    )
+    upload.set_defaults(command=_upload_settlement)
+    _add_upkeep(commands)
+    return parser

@@ -1,0 +1,33 @@
+"""The tables of a stage, for what is run against them: the local stage, or one in AWS."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from local.deploy import up
+from local.emulator.aws import Clients
+from local.emulator.ports import parse_port
+from local.progress import Progress
+from local.workspace import Workspace
+from operations.deployed import names_of
+from runtime.functions.composition import aws_clients
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+
+def stage_tables(
+    workspace: Workspace, progress: Progress, stage: str | None
+) -> tuple[DynamoDBClient, Mapping[str, str]]:
+    """A client and the tables' names by role; without `stage` those of the local one.
+
+    Raises:
+        LocalError: the stage is not deployed, or cannot be reached.
+    """
+    if stage is not None:
+        return aws_clients.dynamodb(), names_of(stage, "data", "Tables")
+    port = os.environ.get("PORT") or None
+    stack = up(workspace, None if port is None else parse_port(port), progress)
+    return Clients(stack.aws_endpoint_url).dynamodb, stack.tables

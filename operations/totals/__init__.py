@@ -1,0 +1,1 @@
+"""Compares totals with payments, and repairs them."""

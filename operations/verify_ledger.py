@@ -1,0 +1,147 @@
+"""`make proof`: prove the books of the local stage from here, and show how it goes.
+
+The same services as in the scheduled function, with that function's own settings.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.progress import TaskID
+from rich.table import Column, Table
+
+from local.deploy import up
+from local.emulator.aws import Clients
+from local.emulator.ports import parse_port
+from local.errors import LocalError
+from local.progress import Progress
+from local.stackfile import Stack
+from local.workspace import Workspace
+from runtime.dynamodb.codec import Codec, NoCipher
+from runtime.dynamodb.store import Store
+from runtime.functions.composition.real_outside import real_outside
+from runtime.settings import VerifyLedgerSettings
+from runtime.verification.books_repository import VerificationReads
+from runtime.verification.repository import VerificationRepository
+from runtime.verification.rules import LedgerVerificationReport
+from runtime.verification.run import VerificationOutcome, verify_ledger
+from runtime.verification.segments import LedgerVerificationDependencies, Phase
+
+PATIENT_SECONDS: Final = 60.0
+"""How long one call may be retried while the tables are busy."""
+TABLE_OF: Final = {
+    Phase.ACCOUNTS: "accounts",
+    Phase.TRANSFERS: "transfers",
+    Phase.DRILL_TRANSFERS: "transfers",
+    Phase.DRILL_ENTRIES: "accounts",
+    Phase.DRILL_HELD: "accounts",
+    Phase.DRILL_HOLDS: "transfers",
+    Phase.PAYMENTS: "payments",
+    Phase.DRILL_PAYMENTS: "payments",
+    Phase.DRILL_POSTINGS: "transfers",
+    Phase.SETTLEMENT_LINES: "settlement_lines",
+    Phase.DRILL_SETTLEMENTS: "transfers",
+    Phase.DRILL_LINES: "settlement_lines",
+    Phase.DRILL_SETTLED: "payments",
+}
+
+
+class LedgerDoesNotBalance(LocalError):
+    """A check of the proof does not hold."""
+
+
+def run_ledger_verification(workspace: Workspace, progress: Progress, *, restart: bool) -> None:
+    """Prove the books and print what was found.
+
+    Raises:
+        LedgerDoesNotBalance: a check does not hold.
+        LocalError: another run is under way.
+    """
+    port = os.environ.get("PORT") or None
+    stack = up(workspace, None if port is None else parse_port(port), progress)
+    clients = Clients(stack.aws_endpoint_url)
+    settings = _settings(stack, clients)
+    store = Store(
+        clients.dynamodb,
+        settings.table_names(),
+        Codec(NoCipher()),
+        lambda: PATIENT_SECONDS,
+        real_outside(),
+    )
+    deps = LedgerVerificationDependencies(
+        proofs=VerificationRepository(store),
+        books=VerificationReads(store),
+        outside=store.outside,
+        must_stop=lambda: False,
+        cut=timedelta(seconds=settings.cut_seconds),
+        patience_seconds=settings.patience_seconds,
+    )
+    outcome = _watched(deps, settings, clients, progress, restart=restart)
+    if outcome.report is None:
+        raise LocalError(
+            "Another run of the proof is under way.",
+            hint='Wait for it, or forget it: make proof ARGS="--restart"',
+        )
+    _print(outcome.report)
+
+
+def _settings(stack: Stack, clients: Clients) -> VerifyLedgerSettings:
+    name = stack.functions["proof"]
+    configuration = clients.functions.get_function_configuration(FunctionName=name)
+    return VerifyLedgerSettings.from_environment(configuration["Environment"]["Variables"])
+
+
+def _watched(
+    deps: LedgerVerificationDependencies,
+    settings: VerifyLedgerSettings,
+    clients: Clients,
+    progress: Progress,
+    *,
+    restart: bool,
+) -> VerificationOutcome:
+    """Prove with a bar per phase; DynamoDB counts a table's rows only now and then."""
+    tasks: dict[Phase, TaskID] = {}
+    lock = threading.Lock()
+    tables = settings.table_names()
+    with progress.rows() as bars:
+
+        def counted(phase: Phase, rows: int) -> None:
+            with lock:
+                if phase not in tasks:
+                    table = tables[TABLE_OF[phase]]
+                    about = clients.dynamodb.describe_table(TableName=table)["Table"]["ItemCount"]
+                    title = phase.value.replace("_", " ")
+                    tasks[phase] = bars.add_task(title, total=about or None)
+                bars.advance(tasks[phase], rows)
+
+        outcome = verify_ledger(replace(deps, progress=counted), restart=restart)
+        for task in tasks.values():
+            bars.update(task, total=bars.tasks[task].completed)
+    return outcome
+
+
+def _print(report: LedgerVerificationReport) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    table = Table("check", Column("counted", justify="right"), "holds", box=SIMPLE)
+    for check in report.checks:
+        holds = "[green]yes[/]" if check.holds else f"[red]no: {check.violated}[/]"
+        table.add_row(check.name.value, str(check.counted), holds)
+    console.print(f"The books as of {report.as_of}, run {report.run_id}")
+    console.print(table)
+    for check in report.checks:
+        for violation in check.violations:
+            console.print(
+                f"  {check.name.value}: {violation.id}: expected {violation.expected}, "
+                f"found {violation.found}"
+            )
+    if not report.holds:
+        raise LedgerDoesNotBalance(
+            "The books do not balance.",
+            hint='What each violation means: docs/operations.md, "The proof does not hold".',
+        )

@@ -1,0 +1,1 @@
+"""Access: bearer tokens and API keys."""

@@ -1,0 +1,112 @@
+"""Shapes of the API key routes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Annotated, Any, Final, Literal, get_args
+
+from pydantic import BeforeValidator, Field
+
+from runtime.core.fields import Timestamp
+from runtime.http.endpoint import Endpoint, Permission
+from runtime.http.shapes import Answer, Body, Page, PageQuery, ShortText
+
+KeyPermission = Literal[
+    "payments", "refunds", "customers", "accounts", "transfers", "reports", "merchant"
+]
+"""All permissions but `admin`: no machine client is an operator. A key has none that its maker
+lacks."""
+
+
+class ApiKeyRequest(Body, frozen=True):
+    """A new key of the token's merchant, or for an operator of the one that `merchant_id` names."""
+
+    name: ShortText
+    permissions: Annotated[frozenset[KeyPermission], Field(min_length=1)]
+
+    @classmethod
+    def hands_on(cls, document: Mapping[str, Any]) -> frozenset[str]:
+        """A key may do no more than who makes it, who could otherwise let himself in by it."""
+        given = document.get("permissions")
+        words = given if isinstance(given, list) else []
+        return frozenset(get_args(KeyPermission)) & {
+            each for each in words if isinstance(each, str)
+        }
+
+
+class ApiKeyChange(Body, frozen=True):
+    """Revoke: the path says it all."""
+
+
+class ApiKeyQuery(PageQuery, frozen=True):
+    """Keys have no filters of their own."""
+
+
+class ApiKeyAnswer(Answer, frozen=True):
+    """A key without its secret. `last_used_at` is exact to the hour."""
+
+    id: str = Field(validation_alias="prefix")
+    merchant_id: str
+    name: str
+    permissions: Annotated[tuple[str, ...], BeforeValidator(sorted)]
+    revoked_at: Timestamp | None
+    last_used_at: Timestamp | None
+    version: int
+    created_at: Timestamp
+    updated_at: Timestamp
+
+
+class NewApiKey(ApiKeyAnswer, frozen=True):
+    """A key just made: the only answer that shows its secret."""
+
+    secret: Annotated[
+        str, Field(repr=False, description="Send it as `Authorization: Bearer sk_…`.")
+    ]
+
+
+class ApiKeyList(Page[ApiKeyAnswer], frozen=True):
+    """A page of keys."""
+
+
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    Endpoint(
+        operation="createApiKey",
+        method="POST",
+        path="/v1/api-keys",
+        function="process",
+        summary="Make an API key for a merchant's machine client; its secret is shown once",
+        tag="api keys",
+        permission=Permission.MERCHANT,
+        body=ApiKeyRequest,
+        idempotent="honoured",
+        answers={HTTPStatus.CREATED: NewApiKey},
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+    Endpoint(
+        operation="listApiKeys",
+        method="GET",
+        path="/v1/api-keys",
+        function="query",
+        summary="List a merchant's API keys, newest first, revoked ones included",
+        tag="api keys",
+        permission=Permission.MERCHANT,
+        query=ApiKeyQuery,
+        answers={HTTPStatus.OK: ApiKeyList},
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+    Endpoint(
+        operation="revokeApiKey",
+        method="POST",
+        path="/v1/api-keys/{id}/revoke",
+        function="process",
+        summary="Revoke an API key for good",
+        tag="api keys",
+        permission=Permission.MERCHANT,
+        body=ApiKeyChange,
+        body_optional=True,
+        idempotent="honoured",
+        answers={HTTPStatus.OK: ApiKeyAnswer},
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+)

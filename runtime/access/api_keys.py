@@ -1,0 +1,151 @@
+"""API keys of machine clients: make, list, revoke."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Protocol
+
+from runtime.access.api import ApiKeyAnswer, ApiKeyList, ApiKeyQuery, ApiKeyRequest, NewApiKey
+from runtime.access.api_key_text import (
+    HASH_SUBJECT,
+    PREFIX_RANDOM_BYTES,
+    RANDOM_BYTES,
+    api_key_text,
+    hash_of,
+    prefix_from,
+)
+from runtime.access.models import ApiKey
+from runtime.access.repository import ApiKeyEntry, ApiKeyRepository
+from runtime.core.errors import StaleWrite, Unavailable
+from runtime.core.scope import Scope
+from runtime.core.timestamps import to_timestamp
+from runtime.dynamodb.expressions import Key
+from runtime.encryption.key_ring import KeyPurpose
+from runtime.http.caller import require_found
+from runtime.http.pagination import Cursors, take_page
+from runtime.http.request_context import Call
+from runtime.http.responses import StoredAnswer, success
+from runtime.idempotency.claims import ClaimReader, create_once, earlier_answer
+from runtime.idempotency.optimistic_update import next_version, writing
+from runtime.merchants.profiles import MerchantProfiles
+
+MAX_ATTEMPTS = 5
+"""Readings of one key whose use is noted meanwhile, which happens once an hour."""
+
+
+class HashKeys(Protocol):
+    """Gives the key for hashing."""
+
+    def key_for_writing(self, purpose: KeyPurpose, subject: str) -> tuple[str, bytes]:
+        """Id and plaintext of the subject's key, made now if it has none."""
+        ...
+
+
+@dataclass(frozen=True)
+class ApiKeyDependencies:
+    """What making and revoking keys works with."""
+
+    api_keys: ApiKeyRepository
+    merchants: MerchantProfiles
+    hash_keys: HashKeys
+    claims: ClaimReader
+
+
+@dataclass(frozen=True)
+class ApiKeyReads:
+    """What listing keys works with."""
+
+    api_keys: ApiKeyRepository
+    merchants: MerchantProfiles
+    cursors: Cursors
+
+
+def create_api_key(request: ApiKeyRequest, call: Call, deps: ApiKeyDependencies) -> StoredAnswer:
+    """Make a key. Its secret is shown in this answer and its repetitions, and never again.
+
+    Raises InvalidValue when no merchant is named, NotFound for an unknown one.
+    """
+    merchant = deps.merchants.require(call.caller.merchant(call.acting_for))
+    prefix = prefix_from(call.entropy(PREFIX_RANDOM_BYTES))
+    secret = api_key_text(prefix, call.entropy(RANDOM_BYTES))
+    hash_key_id, hash_key = deps.hash_keys.key_for_writing("index", HASH_SUBJECT)
+    now = to_timestamp(call.now)
+    api_key = ApiKey(
+        prefix=prefix,
+        merchant_id=merchant.id,
+        name=request.name,
+        permissions=frozenset(request.permissions),
+        key_hash=hash_of(hash_key, secret),
+        hash_key_id=hash_key_id,
+        created_at=now,
+        updated_at=now,
+        **call.caller.change(cause=call.caller.request_id).stamp(),
+    )
+    return create_once(
+        call,
+        merchant.id,
+        NewApiKey(**ApiKeyAnswer.of(api_key).model_dump(), secret=secret),
+        lambda claim, token: deps.api_keys.create(api_key, claim, token=token, now=call.now),
+        claims=deps.claims,
+        index_buckets=merchant.index_buckets,
+    )
+
+
+def revoke_api_key(prefix: str, call: Call, deps: ApiKeyDependencies) -> StoredAnswer:
+    """Let a key open nothing any more; it stays listed. A revoked key is answered as it stands.
+
+    Raises NotFound.
+    """
+    owner = call.caller.owner(call.acting_for)
+    buckets = deps.merchants.index_buckets(owner)
+    for _ in range(MAX_ATTEMPTS):
+        earlier = earlier_answer(call, owner, deps.claims)
+        if earlier is not None:
+            return earlier
+        row = require_found(deps.api_keys.get(prefix, call.scope), "API key", prefix)
+        if row.revoked_at is not None:
+            return success(HTTPStatus.OK, ApiKeyAnswer.of(row))
+        after = next_version(row, {"revoked_at": to_timestamp(call.now)}, call)
+        try:
+            return create_once(
+                call,
+                owner,
+                ApiKeyAnswer.of(after),
+                writing(deps.api_keys, row, after, call),
+                claims=deps.claims,
+                index_buckets=buckets,
+                status=HTTPStatus.OK,
+            )
+        except StaleWrite:
+            continue
+    raise Unavailable(f"API key {prefix} is being changed by other requests; try again")
+
+
+def list_api_keys(query: ApiKeyQuery, call: Call, reads: ApiKeyReads) -> ApiKeyList:
+    """A page of a merchant's keys, revoked ones included. Raises BadCursor, NotFound."""
+    merchant_id = reads.merchants.require(call.caller.merchant(call.acting_for)).id
+    position = reads.cursors.position(query, "api-keys", merchant_id)
+    entries = reads.api_keys.newest_first(
+        merchant_id,
+        start_after=_key_of(merchant_id, position) if position else None,
+        page_size=query.limit + 1,
+    )
+    page = take_page(entries, limit=query.limit, position=_position_of, matches=lambda _: True)
+    rows = reads.api_keys.get_many([entry.prefix for entry in page.entries], Scope(merchant_id))
+    cursor = reads.cursors.cursor(query, page.next_position, "api-keys", merchant_id)
+    return ApiKeyList(
+        data=tuple(ApiKeyAnswer.of(row) for row in rows),
+        has_more=cursor is not None,
+        next_cursor=cursor,
+    )
+
+
+def _position_of(entry: ApiKeyEntry) -> str:
+    return json.dumps([entry.created_at, entry.prefix])
+
+
+def _key_of(merchant_id: str, position: str) -> Key:
+    created_at, prefix = json.loads(position)
+    return {"merchant_id": merchant_id, "created_at": created_at, "prefix": prefix}

@@ -1,0 +1,111 @@
+"""Bearer tokens: RFC 7519 JWTs, held against the issuer's keys. Every doubt is a refusal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import jwt
+from jwt import PyJWK
+
+from runtime.access.token_keys import PublicKeys, SharedSecret
+from runtime.http.identity import (
+    MAX_CLAIM_CHARACTERS,
+    Identity,
+    Refusal,
+    TokenRefused,
+    identity_of_token,
+)
+
+if TYPE_CHECKING:
+    from runtime.settings import AuthorizerSettings
+
+PUBLIC_KEY_ALGORITHMS: Final = ("RS256", "ES256")
+HMAC_ALGORITHM: Final = "HS256"
+REQUIRED_CLAIMS: Final = ("sub", "iss", "aud", "exp", "permissions")
+TOKEN_TYPES: Final = frozenset({"jwt", "at+jwt"})
+"""What `typ` may say, in small letters and without `application/` (RFC 7515 section 4.1.9).
+
+A JWT, or an access token (RFC 9068 section 2.1): a token that the same issuer made for another use
+says so (RFC 8725 section 3.11). `typ` may be absent: RFC 7519 section 5.1 leaves it to the issuer,
+and many leave it out.
+"""
+MAX_TOKEN_CHARACTERS = 8_192
+"""API Gateway passes 10,240 bytes of headers in all; a token above this is no token of ours."""
+
+
+_REASONS: Final[tuple[tuple[type[jwt.PyJWTError], Refusal], ...]] = (
+    (jwt.InvalidSignatureError, Refusal.SIGNATURE),
+    (jwt.DecodeError, Refusal.MALFORMED),
+    (jwt.ExpiredSignatureError, Refusal.EXPIRED),
+    (jwt.ImmatureSignatureError, Refusal.NOT_YET_VALID),
+    (jwt.MissingRequiredClaimError, Refusal.MISSING_CLAIM),
+    (jwt.InvalidIssuerError, Refusal.ISSUER),
+    (jwt.InvalidAudienceError, Refusal.AUDIENCE),
+    (jwt.InvalidAlgorithmError, Refusal.ALGORITHM),
+    (jwt.InvalidTokenError, Refusal.CLAIMS),
+    (jwt.PyJWTError, Refusal.KEYS_UNREADABLE),
+)
+"""From the special to the general: a bad signature is a DecodeError too."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenKeys:
+    """What this stage verifies tokens with; what is None is not accepted at all."""
+
+    public: PublicKeys | None = None
+    secret: SharedSecret | None = None
+
+
+def judge_token(token: str, keys: TokenKeys, settings: AuthorizerSettings) -> Identity:
+    """The identity of a valid token. Raises TokenRefused for every other text."""
+    if len(token) > MAX_TOKEN_CHARACTERS:
+        raise TokenRefused(
+            Refusal.TOO_LONG, f"the token is longer than {MAX_TOKEN_CHARACTERS} characters"
+        )
+    try:
+        header = jwt.get_unverified_header(token)
+        _refuse_other_types(header)
+        key, algorithms = _key_for(header, keys)
+        claims = jwt.decode(
+            token,
+            key,
+            algorithms=algorithms,
+            issuer=settings.issuer,
+            audience=settings.audience,
+            leeway=settings.leeway_seconds,
+            options={"require": list(REQUIRED_CLAIMS), "strict_aud": True},
+        )
+    except jwt.PyJWTError as error:
+        raise TokenRefused(_reason_of(error), type(error).__name__) from error
+    expires_at = int(claims["exp"]) + settings.leeway_seconds
+    return identity_of_token(claims, claims["permissions"], expires_at)
+
+
+def _refuse_other_types(header: dict[str, Any]) -> None:
+    kind = header.get("typ")
+    if kind is None:
+        return
+    if not isinstance(kind, str) or kind.lower().removeprefix("application/") not in TOKEN_TYPES:
+        raise TokenRefused(Refusal.TYPE, "typ says that the token is for another use")
+
+
+def _key_for(header: dict[str, Any], keys: TokenKeys) -> tuple[PyJWK | bytes, list[str]]:
+    """The key and the algorithms that go with it.
+
+    The header chooses between two worlds that share nothing: a public key verifies no HMAC, the
+    secret verifies nothing else (RFC 8725 section 3.1).
+    """
+    algorithm = header.get("alg")
+    if algorithm == HMAC_ALGORITHM and keys.secret is not None:
+        return keys.secret.value(), [HMAC_ALGORITHM]
+    if algorithm not in PUBLIC_KEY_ALGORITHMS or keys.public is None:
+        raise TokenRefused(Refusal.ALGORITHM, "the token's algorithm is not one of this stage's")
+    kid = header.get("kid")
+    if not isinstance(kid, str) or len(kid) > MAX_CLAIM_CHARACTERS:
+        raise TokenRefused(Refusal.UNKNOWN_KEY, "the token names no kid that a key can have")
+    return keys.public.key(kid), list(PUBLIC_KEY_ALGORITHMS)
+
+
+def _reason_of(error: jwt.PyJWTError) -> Refusal:
+    return next(reason for kind, reason in _REASONS if isinstance(error, kind))

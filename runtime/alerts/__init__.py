@@ -1,0 +1,1 @@
+"""Alerts: raised once per window, listed, announced."""

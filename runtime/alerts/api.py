@@ -1,0 +1,50 @@
+"""What alerts look like from outside."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from runtime.alerts.models import AlertType, Detail
+from runtime.core.fields import Timestamp
+from runtime.http.endpoint import Endpoint, Permission
+from runtime.http.shapes import Answer, Page, PageQuery
+
+
+class AlertQuery(PageQuery, frozen=True):
+    """Alerts have no filters of their own."""
+
+
+class AlertAnswer(Answer, frozen=True):
+    """One alert; the detail of an event on EventBridge is the same."""
+
+    id: str
+    type: AlertType
+    merchant_id: str
+    entity_id: str
+    detail: Annotated[
+        Detail,
+        Field(description="`entity_type`, and what matters of the type; amounts in minor units."),
+    ]
+    created_at: Timestamp
+
+
+class AlertList(Page[AlertAnswer], frozen=True):
+    """A page of alerts."""
+
+
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    Endpoint(
+        operation="listAlerts",
+        method="GET",
+        path="/v1/alerts",
+        function="query",
+        summary="List alerts, newest first: a merchant its own, an operator everybody's",
+        tag="alerts",
+        permission=Permission.REPORTS,
+        query=AlertQuery,
+        answers={HTTPStatus.OK: AlertList},
+    ),
+)

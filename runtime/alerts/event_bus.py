@@ -1,0 +1,68 @@
+"""Events for whoever listens in the account, on EventBridge's default bus."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from runtime.core.observability import logger
+
+if TYPE_CHECKING:
+    from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_events.type_defs import PutEventsRequestEntryTypeDef
+
+MAX_ENTRIES: Final = 10
+"""Events of one PutEvents call (EventBridge quotas)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event; `detail` is a JSON object."""
+
+    source: str
+    detail_type: str
+    detail: str
+    at: datetime
+
+    def entry(self) -> PutEventsRequestEntryTypeDef:
+        """As PutEvents takes it. It names no bus, which means the default one."""
+        return {
+            "Source": self.source,
+            "DetailType": self.detail_type,
+            "Detail": self.detail,
+            "Time": self.at,
+        }
+
+
+class EventBus:
+    """The account's default bus."""
+
+    def __init__(self, client: EventBridgeClient) -> None:
+        self._client = client
+
+    def put(self, events: Sequence[Event]) -> frozenset[int]:
+        """Send events; the positions of those that were not taken, for a later attempt.
+
+        An event whose answer was lost counts as not taken, and may be sent twice.
+        """
+        failed: set[int] = set()
+        for start in range(0, len(events), MAX_ENTRIES):
+            some = events[start : start + MAX_ENTRIES]
+            failed |= {start + position for position in self._put(some)}
+        return frozenset(failed)
+
+    def _put(self, events: Sequence[Event]) -> list[int]:
+        try:
+            answer = self._client.put_events(Entries=[event.entry() for event in events])
+        except (BotoCoreError, ClientError):
+            logger.exception("events were not taken", events=len(events))
+            return list(range(len(events)))
+        codes = [entry.get("ErrorCode") for entry in answer["Entries"]]
+        refused = [position for position, code in enumerate(codes) if code]
+        if refused:
+            logger.error("events were refused", codes=sorted({str(codes[n]) for n in refused}))
+        return refused

@@ -1,0 +1,45 @@
+"""Reading alerts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runtime.alerts.api import AlertAnswer, AlertList, AlertQuery
+from runtime.alerts.repository import AlertRepository
+from runtime.http.pagination import Cursors, take_page
+from runtime.http.request_context import Call
+
+
+@dataclass(frozen=True)
+class AlertReads:
+    """What reading alerts works with."""
+
+    alerts: AlertRepository
+    cursors: Cursors
+
+
+def list_alerts(query: AlertQuery, call: Call, reads: AlertReads) -> AlertList:
+    """A page of a merchant's alerts, newest first; of everybody's for an operator who names none.
+
+    Raises BadCursor.
+    """
+    owner = call.scope.owner
+    whose = ("alerts", "of", owner) if owner is not None else ("alerts",)
+    entries = reads.alerts.newest_first(
+        owner,
+        before=reads.cursors.position(query, *whose),
+        page_size=query.limit + 1,
+    )
+    page = take_page(
+        entries,
+        limit=query.limit,
+        position=lambda entry: entry.listed_at,
+        matches=lambda _: True,
+    )
+    rows = reads.alerts.get_many([entry.id for entry in page.entries], call.scope)
+    cursor = reads.cursors.cursor(query, page.next_position, *whose)
+    return AlertList(
+        data=tuple(AlertAnswer.of(row) for row in rows),
+        has_more=cursor is not None,
+        next_cursor=cursor,
+    )

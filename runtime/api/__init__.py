@@ -1,0 +1,1 @@
+"""The HTTP API as a whole: every route, its OpenAPI document, its documentation page."""

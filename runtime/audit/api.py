@@ -1,0 +1,124 @@
+"""Shapes of the audit log."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated, Any, Final
+
+from pydantic import Field
+
+from runtime.audit.models import EntityType
+from runtime.core.fields import Timestamp
+from runtime.http.endpoint import Endpoint, Permission
+from runtime.http.forms import formed
+from runtime.http.shapes import Answer, Moment, Page, PageQuery, Query, ShortText
+
+EntityId = Annotated[
+    str,
+    formed(
+        r"^[A-Za-z0-9_]{1,64}(#[0-9]{2})?$",
+        "must be an id, or an account's id with its shard such as acc_x#07",
+    ),
+    Field(description="An id of ours; of a fold row of an account, with its shard: `acc_x#07`."),
+]
+
+Word = Annotated[
+    str,
+    formed(r"^[a-z_]{1,64}$", "must be a word of lower-case letters and underscores", echoes=True),
+]
+"""A status, a type or an action, as the API names them."""
+
+
+class AuditQuery(PageQuery, frozen=True):
+    """Exactly one of `entity_id`, `action` and `user_id`; and from when until when."""
+
+    entity_id: EntityId | None = None
+    action: Word | None = None
+    user_id: ShortText | None = None
+    start_date: Moment | None = None
+    end_date: Moment | None = None
+
+
+class AuditRowAnswer(Answer, frozen=True):
+    """What one change did: values before and after, who, from where. Secrets are `changed`."""
+
+    entity_id: str
+    entity_type: EntityType
+    sequence: str
+    timestamp: Timestamp
+    version: int
+    action: str
+    user_id: str
+    merchant_id: str
+    old_values: dict[str, Any]
+    new_values: dict[str, Any]
+    changes: tuple[str, ...]
+    ip_address: str
+    user_agent: str
+    request_id: str
+    cause: str
+    image_hash: str
+    prev_hash: str
+    hash: str
+
+
+class AuditList(Page[AuditRowAnswer], frozen=True):
+    """A page of audit rows, newest first."""
+
+
+class VerifyQuery(Query, frozen=True):
+    """`shard` names a fold row of an account: the chain of `acc_x#07` is that of shard 07."""
+
+    shard: Annotated[
+        str | None, formed(r"^[0-9]{2}$", "must be two digits such as 07", echoes=True)
+    ] = None
+
+
+class BrokenAnswer(Answer, frozen=True):
+    """The first link that does not hold; `position` counts the rows from 1."""
+
+    sequence: str
+    position: int
+    reason: str
+
+
+class VerifyAnswer(Answer, frozen=True):
+    """What a look at a whole chain found. `head_hash` is that of the last row that holds.
+
+    A chain whose end was made anew is whole in itself: the archive and its signed roots tell that
+    (docs/audit.md).
+    """
+
+    entity_id: str
+    valid: bool
+    length: int
+    head_hash: str
+    first_bad: BrokenAnswer | None
+
+
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    Endpoint(
+        operation="listAudit",
+        method="GET",
+        path="/v1/audit",
+        function="query",
+        summary="List audit rows of an entity, an action or a user, newest first",
+        tag="audit",
+        permission=Permission.REPORTS,
+        query=AuditQuery,
+        answers={HTTPStatus.OK: AuditList},
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+    Endpoint(
+        operation="verifyAudit",
+        method="GET",
+        path="/v1/audit/{entity_id}/verify",
+        function="query",
+        summary="Verify the chain of an entity's audit rows",
+        tag="audit",
+        permission=Permission.REPORTS,
+        query=VerifyQuery,
+        answers={HTTPStatus.OK: VerifyAnswer},
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+)

@@ -1,0 +1,1 @@
+"""The audit archive: locked segments and signed Merkle roots."""

@@ -1,0 +1,187 @@
+"""The archive of the audit log: what its objects are called, and what a signed root says.
+
+A segment holds the rows of one batch of the table's stream, one a line, as canonical JSON. Its name
+says its content: the day on which the first of its rows came by, the place of that row in the
+stream, how many rows it has, and the SHA-256 of its bytes. So whoever knows the names of all
+segments can tell whether any was changed, and a root is a Merkle tree over names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Annotated, Final
+
+from pydantic import BaseModel, Field
+
+from runtime.audit.archive.merkle import merkle_root
+from runtime.audit.models import ROOTS_PREFIX, ROWS_PREFIX
+from runtime.core.canonical_json import canonical_json, digest
+from runtime.core.fields import Timestamp
+from runtime.core.timestamps import to_timestamp
+
+NO_ROOT: Final = "0" * 64
+"""`previous` of the first root."""
+STREAM_REMEMBERS: Final = timedelta(hours=24)
+"""How long a stream keeps a record (DynamoDB Developer Guide, "Change data capture")."""
+LATE_DAYS: Final = 2
+"""A segment is written on the day that its name says, or on the next; one day is for clocks."""
+MAX_SEGMENTS_PER_ROOT: Final = 50_000
+"""7 MB of names in one object. What is left goes into the next root, of the same run if it can."""
+
+_STREAM_DIGITS: Final = 40
+_ROOT_DIGITS: Final = 12
+_SHA256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+_SEGMENT: Final = re.compile(
+    r"rows/(?P<day>\d{4}-\d{2}-\d{2})/(?P<first>\d{40})-(?P<rows>\d{5})-(?P<sha256>[0-9a-f]{64})\.jsonl"
+)
+_ROOT: Final = re.compile(r"roots/(\d{12})\.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """What a segment's name says of it."""
+
+    name: str
+    day: date
+    rows: int
+    sha256: str
+
+
+def segment_name(day: date, first_sequence: str, rows: int, body: bytes) -> str:
+    """The key of the object that holds `body`. The same batch has the same name every time."""
+    sha256 = hashlib.sha256(body).hexdigest()
+    return f"{day_prefix(day)}{first_sequence:0>{_STREAM_DIGITS}}-{rows:05d}-{sha256}.jsonl"
+
+
+def read_segment_name(name: str) -> Segment | None:
+    """What a key says, or None for one that is no segment's."""
+    match = _SEGMENT.fullmatch(name)
+    if match is None:
+        return None
+    day = _day(match["day"])
+    return None if day is None else Segment(name, day, int(match["rows"]), match["sha256"])
+
+
+def day_prefix(day: date) -> str:
+    """What the names of a day's segments begin with."""
+    return f"{ROWS_PREFIX}{day.isoformat()}/"
+
+
+def segment_day(arrived: datetime, now: datetime) -> date:
+    """The day in the name of a segment whose first row came by at `arrived`.
+
+    What is older than the stream's memory was given again by a person, who had it from elsewhere:
+    it belongs to today, or no root would look for it any more.
+    """
+    return (now if now - arrived > STREAM_REMEMBERS else arrived).date()
+
+
+class RootStatement(BaseModel, frozen=True, extra="forbid"):
+    """What is signed: `segments` segments of `rows` rows, from `first` to `last` by name.
+
+    `previous` is the hash of the statement before, `tree` the Merkle root over that hash and the
+    names of the segments in their order.
+    """
+
+    number: Annotated[int, Field(ge=1)]
+    day: str
+    closed_at: Timestamp
+    previous: _SHA256
+    first: str
+    last: str
+    segments: Annotated[int, Field(ge=1)]
+    rows: Annotated[int, Field(ge=0)]
+    tree: _SHA256
+    key: str
+    """The KMS key that signs it."""
+
+    @property
+    def hash(self) -> str:
+        """What the next statement calls `previous`."""
+        return digest(self.model_dump(mode="json"))
+
+    def signed_bytes(self) -> bytes:
+        """The message of the signature: its canonical JSON."""
+        return canonical_json(self.model_dump(mode="json"))
+
+
+class SignedRoot(BaseModel, frozen=True, extra="forbid"):
+    """An object under `roots/`: the statement, its signature, and the names that it covers.
+
+    `signature`: ECDSA over P-256 with SHA-256, in DER, as base64.
+    """
+
+    statement: RootStatement
+    signature: str
+    names: tuple[str, ...]
+
+
+def root_name(number: int) -> str:
+    """The key of a root's object.
+
+    Nothing but the number is in it: of two runs that close the same number, on two days perhaps,
+    only one can put its object where there is none.
+    """
+    return f"{ROOTS_PREFIX}{number:0{_ROOT_DIGITS}d}.json"
+
+
+def root_number(name: str) -> int | None:
+    """The number in the key of a root's object, or None for a key that is no root's."""
+    match = _ROOT.fullmatch(name)
+    return None if match is None else int(match[1])
+
+
+def next_root(
+    previous: RootStatement | None, segments: Sequence[Segment], now: datetime, key: str
+) -> RootStatement:
+    """The statement over `segments`, sorted by name, that follows `previous`."""
+    before = NO_ROOT if previous is None else previous.hash
+    return RootStatement(
+        number=1 if previous is None else previous.number + 1,
+        day=now.date().isoformat(),
+        closed_at=to_timestamp(now),
+        previous=before,
+        first=segments[0].name,
+        last=segments[-1].name,
+        segments=len(segments),
+        rows=sum(segment.rows for segment in segments),
+        tree=tree_of(before, (segment.name for segment in segments)),
+        key=key,
+    )
+
+
+def tree_of(previous: str, names: Iterable[str]) -> str:
+    """The Merkle root over the hash of the previous statement and names of segments, in hex."""
+
+    def leaves() -> Iterable[bytes]:
+        yield bytes.fromhex(previous)
+        for name in names:
+            yield name.encode()
+
+    return merkle_root(leaves()).hex()
+
+
+def fault_of_names(root: SignedRoot) -> str | None:
+    """Why the names in a root's object are not those that its statement was made of, or None."""
+    statement, names = root.statement, root.names
+    if tree_of(statement.previous, names) != statement.tree:
+        return "its names do not give the tree that was signed"
+    segments = [read_segment_name(name) for name in names]
+    if any(segment is None for segment in segments):
+        return "it covers something that is no segment"
+    rows = sum(segment.rows for segment in segments if segment is not None)
+    stated = (statement.segments, statement.rows, statement.first, statement.last)
+    if stated != (len(names), rows, names[0], names[-1]):
+        return "its counts are not those of its names"
+    return None
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None

@@ -1,0 +1,1 @@
+"""Change streams → the audit log, with out-of-band changes detected."""

@@ -1,0 +1,154 @@
+"""Changes of balances against the transfers that they name: a stamp is easily forged, money is not.
+
+Every change of the balance in row 00 or a debit shard of an account is a leg of a transfer, which
+`cause` names, or a sweep of the account's own shards into row 00. Transfers that moved money are
+never changed again, and entries of sweeps never, so what is read here is what it was then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import ValidationError
+
+from runtime.audit.models import EntityType
+from runtime.audit.projection.rows import AuditableChange
+from runtime.core.observability import logger
+from runtime.core.scope import EVERYBODY, Scope
+from runtime.ledger.accounts.models import PROFILE_SHARD, Posting
+from runtime.ledger.entries.models import entry_partition
+from runtime.ledger.entries.repository import EntryRepository
+from runtime.ledger.hot_accounts.rules import is_debit_shard
+from runtime.ledger.rules import SWEEP_PREFIX, TRANSFER_PREFIX, postings
+from runtime.ledger.transfers.models import Transfer
+from runtime.ledger.transfers.repository import TransferRepository
+from runtime.streams.images import Image, number_of, text_of
+
+READ_AT_ONCE: Final = 100
+"""Keys of one BatchGetItem or TransactGetItems (DynamoDB API reference)."""
+ReadTransfers = Callable[[Sequence[str], Scope], list[Transfer]]
+MAX_CAUSE: Final = 100
+"""Characters of what can be an id of ours. A longer one names nothing, and may be no key at all."""
+
+
+@dataclass(frozen=True)
+class BalanceAttribution:
+    """Looks at the transfers, and at the entries of sweeps, behind changes of accounts."""
+
+    transfers: TransferRepository
+    entries: EntryRepository
+
+    def unexplained(self, told: Sequence[AuditableChange]) -> dict[str, str]:
+        """Of the changes that nothing explains: what is wrong, by their stream numbers."""
+        moved = [each for each in told if _delta(each)]
+        known = self._read(_causes(moved), self.transfers.get_many)
+        doubted = [each for each in moved if self._fault(each, known) is not None]
+        # The stream may tell of one row of a commit before a plain read shows the others.
+        known |= self._read(_causes(doubted), self.transfers.get_settled)
+        wrong = {each.record.sequence_number: self._fault(each, known) for each in doubted}
+        return {number: fault for number, fault in wrong.items() if fault is not None}
+
+    def _fault(self, told: AuditableChange, known: Mapping[str, Transfer]) -> str | None:
+        cause, delta = _cause(told), _delta(told)
+        if cause.startswith(SWEEP_PREFIX):
+            explained: int | None = self._swept(told)
+        elif cause in known:
+            explained = _moved_by(known[cause], _account(told), _shard(told))
+        else:
+            return f"its balance changed by {delta}, and its cause {cause!r} is no transfer"
+        if explained is None:
+            return f"its balance changed by {delta}, and {cause} contradicts itself"
+        if explained != delta:
+            return f"its balance changed by {delta}, and by {cause} it changes by {explained}"
+        return None
+
+    def _swept(self, told: AuditableChange) -> int | None:
+        """What a sweep has taken out of this shard, or out of all into row 00."""
+        cause, images = _cause(told), (told.record.old or {}, told.record.new or {})
+        if len(cause) > MAX_CAUSE or not all(_is_folded(image) for image in images):
+            return 0
+        account, shard = _account(told), _shard(told)
+        try:
+            taken = self.entries.of_sweep(account, cause)
+        except ValidationError:
+            logger.warning("an entry cannot be read", account=account, operation=cause)
+            return None
+        if shard == PROFILE_SHARD:
+            return -sum(entry.amount for entry in taken)
+        own = entry_partition(account, shard)
+        return sum(entry.amount for entry in taken if entry.account_shard == own)
+
+    def _read(self, causes: Sequence[str], get: ReadTransfers) -> dict[str, Transfer]:
+        """The transfers among the causes that are there and can be read."""
+        ids = [each for each in causes if each.startswith(TRANSFER_PREFIX)]
+        ids = [each for each in ids if len(each) <= MAX_CAUSE]
+        known: dict[str, Transfer] = {}
+        for start in range(0, len(ids), READ_AT_ONCE):
+            some = ids[start : start + READ_AT_ONCE]
+            try:
+                rows = get(some, EVERYBODY)
+            except ValidationError:
+                # One of them was edited past reading; it explains nothing, and the others do.
+                rows = [row for each in some for row in _read_one(each, get)]
+            known |= {row.id: row for row in rows}
+        return known
+
+
+def _read_one(transfer_id: str, get: ReadTransfers) -> list[Transfer]:
+    try:
+        return get([transfer_id], EVERYBODY)
+    except ValidationError:
+        logger.warning("a transfer cannot be read", transfer=transfer_id)
+        return []
+
+
+def _moved_by(transfer: Transfer, account_id: str, shard: str) -> int | None:
+    """What a transfer changes in a row of the account; None when nobody can say any more.
+
+    What is folded, or taken from a debit shard, leaves row 00 as it is.
+    """
+    debited = account_id in transfer.debited_accounts
+    if account_id in transfer.folded_accounts:
+        return 0
+    if shard != (transfer.debit_shard if debited else PROFILE_SHARD):
+        return 0
+    nets = postings(
+        transfer.operation_id,
+        transfer.status,
+        transfer.legs,
+        transfer.posted_amount,
+    )
+    return None if nets is None else nets.get(account_id, 0)
+
+
+def _delta(told: AuditableChange) -> int:
+    """Change of a balance in row 00 or a debit shard, in minor units; 0 for everything else."""
+    new, old = told.record.new, told.record.old or {}
+    if told.entity_type is not EntityType.ACCOUNT or new is None:
+        return 0
+    shard = text_of(new, "shard")
+    if shard != PROFILE_SHARD and not is_debit_shard(shard):
+        return 0  # a credit shard takes many transfers at once; its entries name each
+    return (number_of(new, "balance") or 0) - (number_of(old, "balance") or 0)
+
+
+def _causes(told: Sequence[AuditableChange]) -> list[str]:
+    return sorted({_cause(each) for each in told})
+
+
+def _cause(told: AuditableChange) -> str:
+    return text_of(told.record.new or {}, "cause")
+
+
+def _account(told: AuditableChange) -> str:
+    return text_of(told.record.new or {}, "id")
+
+
+def _shard(told: AuditableChange) -> str:
+    return text_of(told.record.new or {}, "shard")
+
+
+def _is_folded(image: Image) -> bool:
+    return text_of(image, "posting") == Posting.FOLDED

@@ -1,0 +1,179 @@
+"""Reading the audit log: a page of it, and whether an entity's chain holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from runtime.audit.api import (
+    AuditList,
+    AuditQuery,
+    AuditRowAnswer,
+    BrokenAnswer,
+    VerifyAnswer,
+    VerifyQuery,
+)
+from runtime.audit.chain import ChainCheck
+from runtime.audit.models import ACTION_BUCKETS, USER_BUCKETS, AuditRow
+from runtime.audit.repository import AuditEntry, AuditRepository
+from runtime.core.errors import ChainTooLong, InvalidValue
+from runtime.core.fields import Timestamp
+from runtime.core.scope import Scope
+from runtime.core.timestamps import to_timestamp
+from runtime.dynamodb.index_shards import all_buckets
+from runtime.http.caller import require_found
+from runtime.http.pagination import Cursors, Slice, take_page
+from runtime.http.request_context import Call
+from runtime.merchants.profiles import MerchantProfiles
+from runtime.payments.queries import window_of
+
+MAX_CHAIN_ROWS: Final = 5_000
+"""Rows that one answer verifies: some 6 MB to read and hash, within the request's time."""
+FILTERED_PAGE: Final = 100
+_FILTERS: Final = ("entity_id", "action", "user_id")
+
+
+@dataclass(frozen=True)
+class AuditTrail:
+    """What reading the audit log works with."""
+
+    audit: AuditRepository
+    merchants: MerchantProfiles
+    cursors: Cursors
+
+
+def list_audit(query: AuditQuery, call: Call, trail: AuditTrail) -> AuditList:
+    """A page of audit rows, newest first: of an entity, of an action, or of a user.
+
+    Of an entity they are strongly consistent; the two others follow some seconds behind. Raises
+    NotFound for an entity that is not the caller's, InvalidValue, BadCursor.
+    """
+    given = [name for name in _FILTERS if getattr(query, name) is not None]
+    if len(given) != 1:
+        raise InvalidValue(
+            "Filter by exactly one of entity_id, action and user_id", param="entity_id"
+        )
+    start, end = window_of(query.start_date, query.end_date, call.now)
+    times = to_timestamp(start), to_timestamp(end)
+    whose = ("audit",) if call.scope.owner is None else ("audit", "of", call.scope.owner)
+    position = trail.cursors.position(query, *whose)
+    if query.entity_id is not None:
+        page = _of_entity(query.entity_id, query, times, position, call.scope, trail)
+        rows, next_position = list(page.entries), page.next_position
+    else:
+        entries = _of_index(query, times, position, call.scope, trail)
+        rows = trail.audit.get_many(entries.entries, call.scope)
+        next_position = entries.next_position
+    cursor = trail.cursors.cursor(query, next_position, *whose)
+    return AuditList(
+        data=tuple(AuditRowAnswer.of(row) for row in rows),
+        has_more=cursor is not None,
+        next_cursor=cursor,
+    )
+
+
+def verify_chain(entity_id: str, query: VerifyQuery, call: Call, trail: AuditTrail) -> VerifyAnswer:
+    """Whether the audit rows of an entity are the chain that they were written as.
+
+    Raises NotFound for an entity that is not the caller's, ChainTooLong beyond MAX_CHAIN_ROWS.
+    """
+    if query.shard is not None:
+        entity_id = f"{entity_id}#{query.shard}"
+    check = ChainCheck()
+    owner: str | None = None
+    for count, row in enumerate(trail.audit.chain(entity_id), start=1):
+        if count > MAX_CHAIN_ROWS:
+            raise ChainTooLong(
+                f"{entity_id} has more than {MAX_CHAIN_ROWS} audit rows, the most that one request "
+                f'verifies; an operator can run: make verify-audit ARGS="--entity {entity_id}"'
+            )
+        if owner is None and isinstance(row, AuditRow):
+            owner = row.merchant_id
+            _require(owner, entity_id, call.scope)
+        check.look_at(row)
+    verdict = check.verdict()
+    if owner is None:
+        # No row says whose it is: there is none, or only operators may hear that it is unreadable.
+        require_found(
+            verdict if verdict.length and call.scope.owner is None else None, "entity", entity_id
+        )
+    bad = verdict.first_bad
+    return VerifyAnswer(
+        entity_id=entity_id,
+        valid=verdict.valid,
+        length=verdict.length,
+        head_hash=verdict.head_hash,
+        first_bad=None
+        if bad is None
+        else BrokenAnswer(sequence=bad.sequence, position=bad.position, reason=bad.reason),
+    )
+
+
+def _require(owner: str, entity_id: str, scope: Scope) -> None:
+    require_found(owner if scope.admits(owner) else None, "entity", entity_id)
+
+
+def _of_entity(
+    entity_id: str,
+    query: AuditQuery,
+    times: tuple[Timestamp, Timestamp],
+    position: str | None,
+    scope: Scope,
+    trail: AuditTrail,
+) -> Slice[AuditRow]:
+    latest = next(trail.audit.newest_first(entity_id, before=None, page_size=1), None)
+    _require(require_found(latest, "entity", entity_id).merchant_id, entity_id, scope)
+    start, end = times
+    return take_page(
+        trail.audit.newest_first(entity_id, before=position, page_size=query.limit + 1),
+        limit=query.limit,
+        position=lambda row: row.sequence,
+        matches=lambda row: start <= row.timestamp <= end and scope.admits(row.merchant_id),
+    )
+
+
+def _of_index(
+    query: AuditQuery,
+    times: tuple[Timestamp, Timestamp],
+    position: str | None,
+    scope: Scope,
+    trail: AuditTrail,
+) -> Slice[AuditEntry]:
+    if query.action is not None:
+        index, buckets = "action-index", all_buckets(query.action, ACTION_BUCKETS)
+    else:
+        index, buckets = "user-index", all_buckets(str(query.user_id), USER_BUCKETS)
+    owner = scope.owner
+
+    def page(
+        index: str, buckets: Sequence[str], matches: Callable[[AuditEntry], bool]
+    ) -> Slice[AuditEntry]:
+        return take_page(
+            trail.audit.merged(
+                index,
+                buckets,
+                times,
+                before=position,
+                page_size=query.limit + 1 if owner is None else FILTERED_PAGE,
+            ),
+            limit=query.limit,
+            position=lambda entry: entry.place,
+            matches=matches,
+        )
+
+    if owner is None:
+        return page(index, buckets, lambda _: True)
+    own_buckets = all_buckets(owner, trail.merchants.index_buckets(owner))
+    own = page("gsi-merchant", own_buckets, lambda entry: is_wanted(entry, query))
+    if own.next_position is None or len(own.entries) == query.limit:
+        return own
+    # The merchant has many others of its own. Both lists have the same rows in the same order:
+    # the better one is that which comes further down within the budget.
+    everybodys = page(index, buckets, lambda entry: scope.admits(entry.merchant_id))
+    return min(own, everybodys, key=lambda found: found.next_position or "")
+
+
+def is_wanted(entry: AuditEntry, query: AuditQuery) -> bool:
+    """Whether an entry of a merchant's own index is one that the query asks for."""
+    return query.action in (None, entry.action) and query.user_id in (None, entry.user_id)

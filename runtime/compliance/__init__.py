@@ -1,0 +1,1 @@
+"""Compliance rules: large transactions, velocity and lockouts raise alerts."""

@@ -1,0 +1,50 @@
+"""Field types that every capability shares: amounts, timestamps, modes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import lru_cache
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+MAX_AMOUNT_MINOR = 10**12
+"""Largest amount of one operation, in minor units of its currency."""
+
+
+TIMESTAMPS_REMEMBERED: Final = 4_096
+"""Instants that were seen to be in the calendar: rows of one change have theirs in common."""
+
+
+@lru_cache(maxsize=TIMESTAMPS_REMEMBERED)
+def _in_the_calendar(instant: str) -> str:
+    datetime.fromisoformat(instant)
+    return instant
+
+
+Timestamp = Annotated[
+    str,
+    StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$"),
+    AfterValidator(_in_the_calendar),
+]
+"""ISO 8601 UTC with milliseconds: sorts as text in the order of time."""
+
+
+MinorUnits = Annotated[int, Field(ge=0, le=MAX_AMOUNT_MINOR)]
+"""An amount in the smallest unit of its currency (JPY: yen, USD: cents, KWD: fils)."""
+
+
+SignedMinorUnits = int
+"""A balance, a change or a sum in minor units; may be negative and has no ceiling of its own."""
+
+
+EpochSeconds = int
+"""Seconds since 1970-01-01 UTC, the only form that DynamoDB's TTL understands."""
+
+
+PLATFORM = "platform"
+"""`merchant_id` of what belongs to the operator itself."""
+
+
+ProcessorMode = Literal["test", "live"]
+"""Two worlds that never meet: play money, or people's."""

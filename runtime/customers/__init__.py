@@ -1,0 +1,1 @@
+"""Customers: profiles, payment methods, lockout, erasure."""

@@ -1,0 +1,226 @@
+"""Customers: register, read, find, change, unlock, erase."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from runtime.core.echo import echoed
+from runtime.core.errors import InvalidValue, StaleVersion, StaleWrite, Unavailable
+from runtime.core.scope import Scope
+from runtime.core.timestamps import to_timestamp
+from runtime.customers.api import (
+    CustomerAnswer,
+    CustomerList,
+    CustomerPatch,
+    CustomerQuery,
+    CustomerRequest,
+)
+from runtime.customers.models import Customer, CustomerProfile
+from runtime.customers.repository import CustomerRepository
+from runtime.dynamodb.id_lists import IdEntry
+from runtime.dynamodb.index_shards import all_buckets, bucket_for
+from runtime.encryption.field_encryption import FieldEncryption, normalised
+from runtime.http.caller import require_found
+from runtime.http.pagination import Cursors, take_page
+from runtime.http.request_context import Call
+from runtime.http.responses import StoredAnswer
+from runtime.idempotency.claims import ClaimReader, create_once
+from runtime.idempotency.optimistic_update import next_version, writing
+from runtime.merchants.profiles import MerchantProfiles
+
+MAX_ATTEMPTS = 10
+"""Readings of one customer that others change meanwhile."""
+
+
+@dataclass(frozen=True)
+class CustomerDependencies:
+    """What the customer use-cases work with."""
+
+    customers: CustomerRepository
+    merchants: MerchantProfiles
+    encryption: FieldEncryption
+    claims: ClaimReader
+
+
+@dataclass(frozen=True)
+class CustomerReads:
+    """What finding customers works with."""
+
+    customers: CustomerRepository
+    merchants: MerchantProfiles
+    encryption: FieldEncryption
+    cursors: Cursors
+
+
+def create_customer(
+    request: CustomerRequest, call: Call, deps: CustomerDependencies
+) -> StoredAnswer:
+    """Register a customer of the caller's merchant. Raises NotFound for an unknown merchant."""
+    merchant = deps.merchants.require(call.caller.merchant(call.acting_for))
+    customer_id = call.new_id("cus")
+    now = to_timestamp(call.now)
+    customer = Customer(
+        id=customer_id,
+        merchant_id=merchant.id,
+        merchant_bucket=bucket_for(merchant.id, customer_id, merchant.index_buckets),
+        email_index=deps.encryption.blind_index(merchant.id, request.email),
+        email=request.email,
+        name=request.name,
+        phone=request.phone,
+        metadata=request.metadata,
+        created_at=now,
+        updated_at=now,
+        **call.caller.change(cause=call.caller.request_id).stamp(),
+    )
+    answer = create_once(
+        call,
+        merchant.id,
+        CustomerAnswer.of(customer),
+        lambda claim, token: deps.customers.create(customer, claim, token=token, now=call.now),
+        claims=deps.claims,
+        index_buckets=merchant.index_buckets,
+        subject=customer_id,
+    )
+    if answer.replayed:
+        # Another function may remember the key of a customer that was erased a minute ago.
+        earlier = CustomerAnswer.model_validate_json(answer.body)
+        require_found(deps.customers.get(earlier.id, Scope(merchant.id)), "customer", earlier.id)
+    return answer
+
+
+def get_customer(customer_id: str, call: Call, customers: CustomerRepository) -> CustomerAnswer:
+    """A customer, deciphered. Raises NotFound."""
+    row = require_found(customers.get(customer_id, call.scope), "customer", customer_id)
+    return CustomerAnswer.of(row)
+
+
+def find_customers(query: CustomerQuery, call: Call, reads: CustomerReads) -> CustomerList:
+    """A page of the merchant's customers, or of those with an e-mail address, newest first.
+
+    Each one that is shown is deciphered under a data key of its own. Raises BadCursor, NotFound.
+    """
+    merchant_id = call.caller.merchant(call.acting_for)
+    page = take_page(
+        _entries(query, merchant_id, reads),
+        limit=query.limit,
+        position=lambda entry: entry.id,
+        matches=lambda _: True,
+    )
+    rows = reads.customers.get_many([entry.id for entry in page.entries], Scope(merchant_id))
+    # A hash of 128 bits is no proof, and the index may lag behind a changed address.
+    wanted = None if query.email is None else normalised(query.email)
+    same = (row for row in rows if wanted in (None, normalised(row.email or "")))
+    cursor = reads.cursors.cursor(query, page.next_position, "customers", merchant_id)
+    return CustomerList(
+        data=tuple(CustomerAnswer.of(row) for row in same),
+        has_more=cursor is not None,
+        next_cursor=cursor,
+    )
+
+
+def _entries(query: CustomerQuery, merchant_id: str, reads: CustomerReads) -> Iterator[IdEntry]:
+    after_id = reads.cursors.position(query, "customers", merchant_id)
+    page_size = query.limit + 1
+    if query.email is not None:
+        indexes = reads.encryption.blind_indexes(merchant_id, query.email)
+        return reads.customers.of_email(indexes, after_id=after_id, page_size=page_size)
+    buckets = all_buckets(merchant_id, reads.merchants.index_buckets(merchant_id))
+    return reads.customers.newest_first(buckets, after_id=after_id, page_size=page_size)
+
+
+def change_customer(
+    customer_id: str, request: CustomerPatch, call: Call, deps: CustomerDependencies
+) -> CustomerAnswer:
+    """Change what the request names. Raises NotFound, StaleVersion, InvalidValue."""
+
+    def step(row: CustomerProfile) -> dict[str, Any]:
+        if request.version not in (None, row.version):
+            raise StaleVersion(
+                f"Customer {row.id} has version {row.version}, not {request.version}; read it "
+                "again",
+                param="version",
+            )
+        named = {"name", "email", "phone", "metadata", "default_method"} & request.model_fields_set
+        changes = {name: getattr(request, name) for name in named}
+        if request.email is not None:
+            changes["email_index"] = deps.encryption.blind_index(row.merchant_id, request.email)
+        _require_method(row, changes.get("default_method"))
+        return changes
+
+    return alter(customer_id, step, call, deps)
+
+
+def unlock_customer(customer_id: str, call: Call, deps: CustomerDependencies) -> StoredAnswer:
+    """End a lock before its time, and count failed attempts from zero. Raises NotFound."""
+    for _ in range(MAX_ATTEMPTS):
+        row = require_found(deps.customers.get(customer_id, call.scope), "customer", customer_id)
+        after = next_version(row, {"locked_until": None, "failed_attempts": 0}, call)
+        try:
+            return create_once(
+                call,
+                row.merchant_id,
+                CustomerAnswer.of(after),
+                writing(deps.customers, row, after, call),
+                claims=deps.claims,
+                status=HTTPStatus.OK,
+                subject=row.id,
+            )
+        except StaleWrite:
+            continue
+    raise too_busy(customer_id)
+
+
+def erase_customer(customer_id: str, call: Call, deps: CustomerDependencies) -> StoredAnswer:
+    """Forget a customer: 204, then it is not found. Payments, accounts and transfers stay.
+
+    Raises NotFound.
+    """
+    for _ in range(MAX_ATTEMPTS):
+        row = require_found(
+            deps.customers.standing(customer_id, call.scope), "customer", customer_id
+        )
+        context = call.caller.change(cause=call.caller.request_id)
+        token = call.new_id("del")
+        try:
+            deps.customers.erase(row, to_timestamp(call.now), context, token=token)
+        except StaleWrite:
+            continue
+        deps.encryption.forget(row.id)
+        return StoredAnswer(int(HTTPStatus.NO_CONTENT), "")
+    raise too_busy(customer_id)
+
+
+def alter(
+    customer_id: str,
+    step: Callable[[CustomerProfile], dict[str, Any]],
+    call: Call,
+    deps: CustomerDependencies,
+) -> CustomerAnswer:
+    """Read, change, write under the version that was read; again where somebody was faster."""
+    for _ in range(MAX_ATTEMPTS):
+        row = require_found(deps.customers.get(customer_id, call.scope), "customer", customer_id)
+        changes = step(row)
+        if not changes:
+            return CustomerAnswer.of(row)
+        after = next_version(row, changes, call)
+        try:
+            writing(deps.customers, row, after, call)(None, call.new_id("chg"))
+        except StaleWrite:
+            continue
+        return CustomerAnswer.of(after)
+    raise too_busy(customer_id)
+
+
+def _require_method(row: CustomerProfile, method_id: str | None) -> None:
+    if method_id is not None and method_id not in {method.id for method in row.payment_methods}:
+        raise InvalidValue(
+            f"Customer {row.id} has no payment method {echoed(method_id)}", param="default_method"
+        )
+
+
+def too_busy(customer_id: str) -> Unavailable:
+    """Others changed the customer at every attempt."""
+    return Unavailable(f"Customer {customer_id} is being changed by other requests; try again")

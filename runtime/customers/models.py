@@ -1,0 +1,69 @@
+"""Customers: who pays. Every personal field is enciphered under the customer's own data keys."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from runtime.core.fields import Timestamp
+from runtime.dynamodb.record import Record
+from runtime.dynamodb.schema import BlindIndex, Encrypted, partition, sort
+
+MAX_PAYMENT_METHODS = 20
+"""Ways to pay that one customer may have: they are read and written as one value."""
+
+
+class MethodType(StrEnum):
+    """What a stored way to pay stands for."""
+
+    CARD = "card"
+    BANK_ACCOUNT = "bank_account"
+
+
+class PaymentMethod(BaseModel, frozen=True):
+    """A stored way to pay as it may be shown. The processor's token is kept apart from it."""
+
+    id: str
+    type: MethodType
+    last4: str
+    brand: str | None = None
+    expiry_month: int | None = None
+    expiry_year: int | None = None
+    bank_name: str | None = None
+    account_type: str | None = None
+
+
+class CustomerState(Record, frozen=True):
+    """A customer without a personal field: no key at all is needed."""
+
+    id: Annotated[str, partition(), sort("gsi-merchant"), sort("gsi-email")]
+    merchant_bucket: Annotated[str | None, partition("gsi-merchant")] = None
+    failed_attempts: int = 0
+    locked_until: Timestamp | None = None
+    erased_at: Timestamp | None = None
+    """What is left of an erased customer is this row without a personal field."""
+
+
+class CustomerProfile(CustomerState, frozen=True):
+    """A customer without the tokens of its payment methods: no key for card data is needed."""
+
+    email_index: Annotated[str | None, BlindIndex("email"), partition("gsi-email")] = None
+    email: Annotated[str | None, Encrypted("pii"), Field(repr=False)] = None
+    name: Annotated[str | None, Encrypted("pii"), Field(repr=False)] = None
+    phone: Annotated[str | None, Encrypted("pii"), Field(repr=False)] = None
+    payment_methods: Annotated[tuple[PaymentMethod, ...], Encrypted("pii"), Field(repr=False)] = ()
+    default_method: str | None = None
+    metadata: dict[str, str] = Field(default_factory=dict, repr=False)
+
+
+class Customer(CustomerProfile, table="customers", stream=True, frozen=True):
+    """A merchant's customer. Deleting its data keys makes its personal fields unreadable forever.
+
+    `payment_tokens`: the processor's token by the payment method's id; never shown, never logged.
+    """
+
+    payment_tokens: Annotated[dict[str, str], Encrypted("pci"), Field(repr=False)] = Field(
+        default_factory=dict
+    )

@@ -1,0 +1,89 @@
+"""A customer's stored ways to pay. The processor's tokens go in, and only to the processor out."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from runtime.core.echo import echoed
+from runtime.core.errors import NotFound, StaleWrite, TooManyMethods
+from runtime.customers.api import MethodRequest, StoredMethod
+from runtime.customers.customers import MAX_ATTEMPTS, CustomerDependencies, too_busy
+from runtime.customers.models import MAX_PAYMENT_METHODS, Customer, PaymentMethod
+from runtime.http.caller import require_found
+from runtime.http.request_context import Call
+from runtime.http.responses import StoredAnswer
+from runtime.idempotency.claims import create_once
+from runtime.idempotency.optimistic_update import next_version, writing
+
+
+def add_method(
+    customer_id: str, request: MethodRequest, call: Call, deps: CustomerDependencies
+) -> StoredAnswer:
+    """Keep a way to pay: 201 without its token. Raises NotFound, TooManyMethods."""
+    method_id = call.new_id("pm")
+    method = PaymentMethod(id=method_id, **request.model_dump(include=_SHOWN))
+    for _ in range(MAX_ATTEMPTS):
+        row = _customer(customer_id, call, deps)
+        after = _with_method(row, method, request, call)
+        try:
+            return create_once(
+                call,
+                row.merchant_id,
+                StoredMethod.shown(method, after.default_method),
+                writing(deps.customers, row, after, call),
+                claims=deps.claims,
+                subject=row.id,
+            )
+        except StaleWrite:
+            continue
+    raise too_busy(customer_id)
+
+
+def remove_method(
+    customer_id: str, method_id: str, call: Call, deps: CustomerDependencies
+) -> StoredAnswer:
+    """Forget a way to pay and its token: 204. Raises NotFound."""
+    for _ in range(MAX_ATTEMPTS):
+        row = _customer(customer_id, call, deps)
+        left = tuple(method for method in row.payment_methods if method.id != method_id)
+        if len(left) == len(row.payment_methods):
+            raise NotFound(
+                f"Customer {echoed(customer_id)} has no payment method {echoed(method_id)}"
+            )
+        tokens = {name: token for name, token in row.payment_tokens.items() if name != method_id}
+        default = None if row.default_method == method_id else row.default_method
+        changes = {"payment_methods": left, "payment_tokens": tokens, "default_method": default}
+        after = next_version(row, changes, call)
+        try:
+            writing(deps.customers, row, after, call)(None, call.new_id("chg"))
+        except StaleWrite:
+            continue
+        return StoredAnswer(int(HTTPStatus.NO_CONTENT), "")
+    raise too_busy(customer_id)
+
+
+_SHOWN = set(PaymentMethod.model_fields) - {"id"}
+
+
+def _customer(customer_id: str, call: Call, deps: CustomerDependencies) -> Customer:
+    row = deps.customers.get_with_tokens(customer_id, call.scope)
+    return require_found(row, "customer", customer_id)
+
+
+def _with_method(
+    row: Customer, method: PaymentMethod, request: MethodRequest, call: Call
+) -> Customer:
+    if len(row.payment_methods) >= MAX_PAYMENT_METHODS:
+        raise TooManyMethods(
+            f"Customer {row.id} has {len(row.payment_methods)} payment methods, the most that it "
+            "can have; delete one first"
+        )
+    return next_version(
+        row,
+        {
+            "payment_methods": (*row.payment_methods, method),
+            "payment_tokens": {**row.payment_tokens, method.id: request.token},
+            "default_method": method.id if request.is_default else row.default_method,
+        },
+        call,
+    )

@@ -1,0 +1,1 @@
+"""DynamoDB: schema, codec, expressions, the store."""

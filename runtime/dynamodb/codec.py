@@ -1,0 +1,246 @@
+"""Rows to DynamoDB items and back, enciphering what the model marks Encrypted."""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from functools import cache
+from typing import Any, Final, NoReturn, Protocol, TypeVar
+
+from boto3.dynamodb.types import Binary, TypeDeserializer, TypeSerializer
+from pydantic import BaseModel, TypeAdapter
+
+from runtime.core.errors import EncryptedField, IntegrityError, KeyForgotten
+from runtime.dynamodb.schema import Purpose, Row, TableSchema
+
+Item = Mapping[str, Any]
+RowT = TypeVar("RowT", bound=BaseModel)
+
+OWNER = "merchant_id"
+"""The attribute that says whose row it is."""
+MAX_DOCUMENT_BYTES = 1024 * 1024
+"""Above everything that fits into a DynamoDB item (400 KB), deflated answers included."""
+_ZLIB_FIRST_BYTE = b"x"
+_WHOLE: Final = re.compile(r"-?[0-9]+")
+
+_serializer = TypeSerializer()
+_deserializer = TypeDeserializer()
+
+
+@dataclass(frozen=True, slots=True)
+class FieldLocation:
+    """Where an enciphered value lives; a ciphertext opens only in the place it was made for."""
+
+    purpose: Purpose
+    subject: str
+    table: str
+    key: tuple[str, ...]
+    attribute: str
+
+
+class FieldCipher(Protocol):
+    """Enciphers single attributes; the gateway behind it holds the keys."""
+
+    def prepare(self, purpose: Purpose, subject: str) -> None:
+        """Have the subject's key at hand. Raises KeysUnavailable."""
+        ...
+
+    def encrypt(self, place: FieldLocation, plaintext: bytes) -> bytes:
+        """Encipher for `place`."""
+        ...
+
+    def decrypt(self, place: FieldLocation, ciphertext: bytes) -> bytes:
+        """Open what `encrypt` made for the same place. Raises IntegrityError for anything else."""
+        ...
+
+    def is_current(self, place: FieldLocation, ciphertext: bytes) -> bool:
+        """Whether today's key would make `ciphertext`; nothing is opened."""
+        ...
+
+
+class NoCipher:
+    """Where nothing is encrypted: meeting an encrypted field is a fault, never plain text."""
+
+    def prepare(self, purpose: Purpose, subject: str) -> NoReturn:
+        """Always refuses."""
+        raise AssertionError(f"no {purpose} key of {subject} is at hand")
+
+    def encrypt(self, place: FieldLocation, plaintext: bytes) -> NoReturn:
+        """Always refuses."""
+        raise AssertionError(f"{place.table}.{place.attribute} is encrypted; no key is at hand")
+
+    def decrypt(self, place: FieldLocation, ciphertext: bytes) -> NoReturn:
+        """Always refuses."""
+        raise AssertionError(f"{place.table}.{place.attribute} is encrypted; no key is at hand")
+
+    def is_current(self, place: FieldLocation, ciphertext: bytes) -> NoReturn:
+        """Always refuses."""
+        raise AssertionError(f"{place.table}.{place.attribute} is encrypted; no key is at hand")
+
+
+def serialize(value: Any) -> Any:
+    """One attribute value in DynamoDB's typed JSON."""
+    # Most attributes are one of these two; the general way takes ten times as long.
+    kind = type(value)
+    if kind is str:
+        return {"S": value}
+    if kind is int:
+        return {"N": str(value)}
+    return _serializer.serialize(_plain(value))
+
+
+def deserialize_key(key: Item | None) -> dict[str, Any] | None:
+    """A key in DynamoDB's typed JSON, such as LastEvaluatedKey, as plain values."""
+    return None if not key else {name: _from_typed(value) for name, value in key.items()}
+
+
+class Codec:
+    """Translates rows of any table."""
+
+    def __init__(self, cipher: FieldCipher) -> None:
+        self._cipher = cipher
+
+    def prepare(self, row: Row) -> None:
+        """Have every key at hand that storing `row` could need. Raises KeysUnavailable."""
+        for mark in TableSchema.of(type(row)).encrypted.values():
+            self._cipher.prepare(mark.purpose, str(getattr(row, mark.subject)))
+
+    def to_item(self, row: Row) -> dict[str, Any]:
+        """The item that stores `row`; what is None or empty is left out.
+
+        So is what the model marks UnlessDefault, or Encrypted, while it has its default.
+        """
+        schema = TableSchema.of(type(row))
+        item: dict[str, Any] = {}
+        for name, field in type(row).model_fields.items():
+            value = getattr(row, name)
+            if value is None or value == frozenset():
+                continue
+            encrypted = name in schema.encrypted
+            may_lack = encrypted or name in schema.unless_default
+            if may_lack and value == field.get_default(call_default_factory=True):
+                continue
+            item[name] = {"B": self._seal(schema, name, row)} if encrypted else serialize(value)
+        return item
+
+    def seal(self, schema: TableSchema, row: BaseModel, names: Iterable[str]) -> dict[str, bytes]:
+        """The encrypted attributes `names` of `row`, enciphered for its place in the table."""
+        return {name: self._seal(schema, name, row) for name in names}
+
+    def stale(self, schema: TableSchema, item: Item) -> tuple[str, ...]:
+        """The encrypted attributes of an item that a key other than today's has enciphered."""
+        values = {name: _from_typed(value) for name, value in item.items()}
+        return tuple(
+            name
+            for name in schema.encrypted
+            if name in values
+            and not self._cipher.is_current(_place(schema, name, values), bytes(values[name]))
+        )
+
+    def _seal(self, schema: TableSchema, name: str, row: BaseModel) -> bytes:
+        document = json.dumps(_plain(getattr(row, name)), separators=(",", ":")).encode()
+        return self._cipher.encrypt(_place(schema, name, row.__dict__), _packed(document))
+
+    def to_row(self, schema: TableSchema, item: Item, view: type[RowT]) -> RowT:
+        """`item` as `view`: the table's model, or a model with fewer of its fields.
+
+        Raises IntegrityError or KeyForgotten, which say where, for a field that does not open.
+        """
+        wanted = view.model_fields
+        values = {
+            n: _from_typed(v) for n, v in item.items() if n in wanted or n in schema.key_names
+        }
+        for name in schema.encrypted:
+            if name in wanted and name in values:
+                try:
+                    document = self._open(schema, name, values)
+                except (IntegrityError, KeyForgotten) as error:
+                    error.place = _sealed_place(schema, name, item, values)
+                    raise
+                values[name] = _reader(view, name).validate_json(document)
+        return view.model_validate(values)
+
+    def _open(self, schema: TableSchema, name: str, values: Mapping[str, Any]) -> bytes:
+        if not isinstance(values[name], bytes):
+            raise IntegrityError(f"{schema.name}.{name} is stored in plain text")
+        return _unpacked(self._cipher.decrypt(_place(schema, name, values), values[name]))
+
+
+def _place(schema: TableSchema, attribute: str, values: Mapping[str, Any]) -> FieldLocation:
+    mark = schema.encrypted[attribute]
+    return FieldLocation(
+        purpose=mark.purpose,
+        subject=str(values[mark.subject]),
+        table=schema.name,
+        key=tuple(str(values[name]) for name in schema.key_names),
+        attribute=attribute,
+    )
+
+
+def _sealed_place(
+    schema: TableSchema, attribute: str, item: Item, values: Mapping[str, Any]
+) -> EncryptedField:
+    key = "/".join(str(values[name]) for name in schema.key_names)
+    return EncryptedField(schema.name, key, attribute, item.get(OWNER, {}).get("S"))
+
+
+@cache
+def _reader(view: type[BaseModel], name: str) -> TypeAdapter[Any]:
+    """What reads the document of an encrypted field: to build it takes longer than to use it."""
+    annotation: Any = view.model_fields[name].annotation
+    return TypeAdapter(annotation)
+
+
+def _packed(document: bytes) -> bytes:
+    """The document, deflated where that is shorter: a stored answer keeps its row below 1 KB.
+
+    A zlib stream begins with 0x78 (RFC 1950), an `x`, as no JSON document does.
+    """
+    deflated = zlib.compress(document)
+    return deflated if len(deflated) < len(document) else document
+
+
+def _unpacked(document: bytes) -> bytes:
+    if document[:1] != _ZLIB_FIRST_BYTE:
+        return document
+    inflater = zlib.decompressobj()
+    inflated = inflater.decompress(document, MAX_DOCUMENT_BYTES)
+    if not inflater.eof:
+        raise IntegrityError(f"an enciphered document has more than {MAX_DOCUMENT_BYTES} bytes")
+    return inflated
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, BaseModel):
+        return {n: _plain(v) for n, v in value.__dict__.items() if v is not None}
+    if isinstance(value, dict):
+        return {str(_plain(n)): _plain(v) for n, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(member) for member in value]
+    if isinstance(value, (set, frozenset)):
+        # A set that has an order: that of a Python set is another one in every process.
+        return dict.fromkeys(sorted(_plain(member) for member in value)).keys()
+    return value
+
+
+def _from_typed(value: Any) -> Any:
+    # Most values are of these kinds; the general way takes many times as long.
+    ((kind, content),) = value.items()
+    if kind == "S":
+        return content
+    if kind == "N" and _WHOLE.fullmatch(content):
+        return int(content)
+    if kind == "M":
+        return {name: _from_typed(member) for name, member in content.items()}
+    if kind == "L":
+        return [_from_typed(member) for member in content]
+    plain = _deserializer.deserialize(value)
+    if isinstance(plain, Binary):
+        return bytes(plain)  # type: ignore[call-overload]  # the stub says that it gives a str
+    return plain

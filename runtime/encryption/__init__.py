@@ -1,0 +1,1 @@
+"""Field encryption: data keys per subject, wrapped by KMS."""

@@ -1,0 +1,247 @@
+"""Data keys: made and wrapped by KMS, one per purpose and subject, kept in memory for minutes.
+
+A warm function calls KMS not at all. Erasing a subject's wrapped key makes its fields unreadable.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final, Literal, Protocol
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from runtime.core.errors import IntegrityError, KeyForgotten, KeysUnavailable
+from runtime.core.fields import Timestamp
+from runtime.core.outside import Outside
+from runtime.core.timestamps import to_datetime, to_timestamp
+from runtime.encryption.models import DataKey, key_owner
+
+if TYPE_CHECKING:
+    from mypy_boto3_kms import KMSClient
+
+KeyPurpose = Literal["pii", "pci", "index"]
+
+FIRST_KEY_ID: Final = "k000000001"
+MAX_CACHED_KEYS = 1_000
+_WRONG_KEY: Final = frozenset({"IncorrectKeyException", "InvalidCiphertextException"})
+MAX_CACHE_SECONDS = 300.0
+ROTATE_AFTER: Final = timedelta(days=365)
+"""A customer's or merchant's data key gets a successor when it is used after so long: PCI DSS 4.0
+requirement 3.7.4 asks for an end of each key's cryptoperiod, and KMS turns its own over yearly."""
+_CURRENT: Final = ""
+"""Stands in the cache for the key that enciphers now."""
+
+
+class KeyStore(Protocol):
+    """Where wrapped keys are kept."""
+
+    def get(self, subject: str, key_id: str) -> DataKey | None:
+        """A subject's wrapped key."""
+        ...
+
+    def all_of(self, subject: str) -> list[DataKey]:
+        """All of a subject's keys, newest first."""
+        ...
+
+    def create(self, key: DataKey, *, token: str) -> DataKey:
+        """Store `key`, or return the one that somebody else stored first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OpenKey:
+    """A data key ready for use."""
+
+    key_id: str
+    plaintext: bytes = field(repr=False)
+
+
+class KeyRing:
+    """Plaintext data keys by purpose and subject, under the KMS keys that `key_arns` names."""
+
+    def __init__(
+        self,
+        kms: KMSClient,
+        store: KeyStore,
+        key_arns: Mapping[KeyPurpose, str],
+        outside: Outside,
+    ) -> None:
+        self._kms = kms
+        self._store = store
+        self._key_arns = key_arns
+        self._outside = outside
+        self._monotonic = outside.monotonic
+        self._cache: OrderedDict[tuple[KeyPurpose, str, str], tuple[float, OpenKey]] = OrderedDict()
+        self._lock = outside.lock()  # several rows are enciphered at once where streams are read
+        self._found_by: dict[str, tuple[float, list[OpenKey]]] = {}
+
+    def __repr__(self) -> str:
+        return f"KeyRing({len(self._cache)} cached)"
+
+    def key_for_writing(self, purpose: KeyPurpose, subject: str) -> tuple[str, bytes]:
+        """Id and plaintext (32 bytes) of the key that enciphers now.
+
+        Made now if there is none; of a personal key that is too old, a successor is made.
+        """
+        cached = self._cached(purpose, subject, _CURRENT)
+        if cached is None:
+            cached = self._current(purpose, subject)
+            self._keep(purpose, subject, _CURRENT, cached)
+        return cached.key_id, cached.plaintext
+
+    def key_for_reading(self, purpose: KeyPurpose, subject: str, key_id: str) -> bytes:
+        """The plaintext of a key in use.
+
+        Raises KeyForgotten when the key is gone, and its fields with it.
+        """
+        cached = self._cached(purpose, subject, key_id)
+        if cached is None:
+            row = self._store.get(key_owner(purpose, subject), key_id)
+            if row is None or row.wrapped is None:
+                raise KeyForgotten(f"the {purpose} data key {key_id} of {subject} does not exist")
+            cached = self._unwrap(purpose, subject, row)
+        return cached.plaintext
+
+    def keys_to_find_by(self, subject: str) -> list[OpenKey]:
+        """Index keys under which something may have been written: newest first, never none."""
+        until, keys = self._found_by.get(subject, (0.0, []))
+        if not keys or until < self._monotonic():
+            self.key_for_writing("index", subject)  # so that there is one
+            rows = self._store.all_of(key_owner("index", subject))
+            keys = [self._opened("index", subject, row) for row in rows if row.retired_at is None]
+            self._found_by = {subject: (self._monotonic() + MAX_CACHE_SECONDS, keys)}
+        return keys
+
+    def succeed(
+        self, purpose: KeyPurpose, subject: str, *, active_from: Timestamp | None
+    ) -> DataKey:
+        """Make the successor of a subject's newest key; used for writing from `active_from` on."""
+        rows = self._store.all_of(key_owner(purpose, subject))
+        return self._make(purpose, subject, _next_id(rows), active_from)[0]
+
+    def forget(self, subject: str) -> None:
+        """Drop a subject's keys from this memory. Others drop theirs within MAX_CACHE_SECONDS."""
+        with self._lock:
+            for place in [place for place in self._cache if place[1] == subject]:
+                del self._cache[place]
+
+    def current_id(self, purpose: KeyPurpose, subject: str) -> str | None:
+        """Id of the key that enciphers now; None when a new one would be made. KMS is not asked."""
+        cached = self._cached(purpose, subject, _CURRENT)
+        if cached is not None:
+            return cached.key_id
+        current = self._youngest(purpose, self._store.all_of(key_owner(purpose, subject)))
+        return None if current is None else current.key_id
+
+    def _current(self, purpose: KeyPurpose, subject: str) -> OpenKey:
+        rows = self._store.all_of(key_owner(purpose, subject))
+        current = self._youngest(purpose, rows)
+        if current is None:
+            return self._make(purpose, subject, _next_id(rows), None)[1]
+        return self._opened(purpose, subject, current)
+
+    def _youngest(self, purpose: KeyPurpose, rows: list[DataKey]) -> DataKey | None:
+        """The youngest key in use, unless it is so old that a successor is wanted."""
+        now = self._outside.now()
+        active = [
+            row for row in rows if row.wrapped and (row.active_from or "") <= to_timestamp(now)
+        ]
+        # Index keys have no successor but by `succeed`: what was written must be found again.
+        too_old = purpose != "index" and active and _age(active[0], now) >= ROTATE_AFTER
+        return None if not active or too_old else active[0]
+
+    def _opened(self, purpose: KeyPurpose, subject: str, row: DataKey) -> OpenKey:
+        cached = self._cached(purpose, subject, row.key_id)
+        return cached or self._unwrap(purpose, subject, row)
+
+    def _make(
+        self, purpose: KeyPurpose, subject: str, key_id: str, active_from: Timestamp | None
+    ) -> tuple[DataKey, OpenKey]:
+        with _kms_errors(purpose, subject):
+            made = self._kms.generate_data_key(
+                KeyId=self._arn(purpose),
+                KeySpec="AES_256",
+                EncryptionContext=_context(purpose, subject),
+            )
+        now = self._outside.now()
+        row = DataKey(
+            subject=key_owner(purpose, subject),
+            key_id=key_id,
+            wrapped=made["CiphertextBlob"].hex(),
+            created_at=to_timestamp(now),
+            active_from=active_from,
+        )
+        stored = self._store.create(row, token=self._outside.new_id("key", now))
+        if stored.wrapped != row.wrapped:
+            return stored, self._unwrap(purpose, subject, stored)
+        return row, self._keep(purpose, subject, key_id, OpenKey(key_id, made["Plaintext"]))
+
+    def _unwrap(self, purpose: KeyPurpose, subject: str, row: DataKey) -> OpenKey:
+        if row.wrapped is None:
+            raise KeyForgotten(f"the {purpose} data key {row.key_id} of {subject} was erased")
+        with _kms_errors(purpose, subject):
+            opened = self._kms.decrypt(
+                KeyId=self._arn(purpose),
+                CiphertextBlob=bytes.fromhex(row.wrapped),
+                EncryptionContext=_context(purpose, subject),
+            )
+        key = OpenKey(row.key_id, opened["Plaintext"])
+        return self._keep(purpose, subject, row.key_id, key)
+
+    def _arn(self, purpose: KeyPurpose) -> str:
+        if purpose not in self._key_arns:
+            raise IntegrityError(f"this function has no {purpose} key")
+        return self._key_arns[purpose]
+
+    def _cached(self, purpose: KeyPurpose, subject: str, key_id: str) -> OpenKey | None:
+        place = (purpose, subject, key_id)
+        with self._lock:
+            until, key = self._cache.get(place, (0.0, None))
+            if key is None or until < self._monotonic():
+                self._cache.pop(place, None)
+                return None
+            self._cache.move_to_end(place)
+            return key
+
+    def _keep(self, purpose: KeyPurpose, subject: str, place: str, key: OpenKey) -> OpenKey:
+        with self._lock:
+            self._cache[purpose, subject, place] = (self._monotonic() + MAX_CACHE_SECONDS, key)
+            while len(self._cache) > MAX_CACHED_KEYS:
+                self._cache.popitem(last=False)
+        return key
+
+
+def _age(row: DataKey, now: datetime) -> timedelta:
+    return now - to_datetime(row.created_at)
+
+
+def _next_id(rows: list[DataKey]) -> str:
+    """Key ids sort as text in the order of their making."""
+    return f"k{int(rows[0].key_id[1:]) + 1:09d}" if rows else FIRST_KEY_ID
+
+
+@contextmanager
+def _kms_errors(purpose: KeyPurpose, subject: str) -> Iterator[None]:
+    """A key that does not fit is a fault of ours; every other failure of KMS may pass."""
+    try:
+        yield
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "")
+        if code in _WRONG_KEY:
+            raise IntegrityError(f"KMS refuses the {purpose} key of {subject}: {code}") from error
+        raise KeysUnavailable(
+            f"The encryption keys are not available ({code}); try again"
+        ) from error
+    except BotoCoreError as error:
+        lost = type(error).__name__
+        raise KeysUnavailable(
+            f"The encryption keys are not available ({lost}); try again"
+        ) from error
+
+
+def _context(purpose: KeyPurpose, subject: str) -> dict[str, str]:
+    return {"purpose": purpose, "subject": subject}

@@ -1,0 +1,62 @@
+"""The audit log's archive: its stream (rows into segments), and its schedule (roots over them)."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from runtime.alerts.repository import AlertRepository
+from runtime.audit.archive.archiving import ArchiveDependencies, archive_rows, close
+from runtime.audit.archive.bucket import AuditArchive, RootSigner
+from runtime.core.observability import logger
+from runtime.core.outside import Outside
+from runtime.functions.composition.environments import Event, per_environment
+from runtime.functions.composition.services import FunctionServices
+from runtime.settings import ArchiveSettings
+from runtime.streams.records import StreamRecord, batch_answer
+
+
+class ArchiveServices(FunctionServices):
+    """Behind functions/archive.py."""
+
+    def __init__(self, settings: ArchiveSettings, outside: Outside | None = None) -> None:
+        super().__init__(settings, outside=outside)
+        margin = settings.stop_before_timeout_seconds
+        self.deps = ArchiveDependencies(
+            archive=AuditArchive(self.outside.aws.s3(), settings.audit_bucket),
+            signer=RootSigner(self.kms, settings.audit_key_arn),
+            alerts=AlertRepository(self.store),
+            codec=self.store.codec,
+            clock=self.outside.now,
+            must_stop=lambda: self.invocation.remaining_seconds() < margin,
+        )
+
+
+@cache
+def archive_services() -> ArchiveServices:
+    """Built from the environment at the first event."""
+    return ArchiveServices(ArchiveSettings.from_environment(os.environ))
+
+
+def archive(event: Event, context: LambdaContext, services: ArchiveServices) -> dict[str, Any]:
+    """Archive a batch of records, or close what is archived.
+
+    A batch answers with the first record that could not be done, as the projector does.
+    """
+    if "Records" in event:
+        return _archive(event["Records"], services)
+    answer = close(services.deps).answer()
+    logger.info("closed", schedule=event.get("schedule"), **answer)
+    return answer
+
+
+def _archive(raw: list[dict[str, Any]], services: ArchiveServices) -> dict[str, Any]:
+    records = [StreamRecord.of(each, services.names_by_table) for each in raw]
+    return batch_answer(records, archive_rows(records, services.deps))
+
+
+handler_for = per_environment(archive)
+handler = handler_for(archive_services)

@@ -1,0 +1,61 @@
+"""API keys at the authorizer. Imported and built only when the first one is presented."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from runtime.access.api_key_gate import ApiKeyGate, Presented, judge_api_key
+from runtime.access.repository import ApiKeyRepository
+from runtime.core.echo import safe
+from runtime.core.outside import Outside
+from runtime.dynamodb.codec import Codec, NoCipher
+from runtime.dynamodb.store import Store
+from runtime.encryption.key_ring import KeyPurpose, KeyRing
+from runtime.encryption.repository import DataKeyRepository
+from runtime.http.identity import Identity
+from runtime.settings import AuthorizerSettings
+
+BUDGET_SECONDS: Final = 3.0
+"""For reading a key, retries included: below the authorizer's timeout, so that it can still say no.
+"""
+
+MAX_USER_AGENT: Final = 256
+
+
+class ApiKeyAuthorizer:
+    """Judges API keys, with this function's tables and keys."""
+
+    def __init__(self, settings: AuthorizerSettings, outside: Outside) -> None:
+        self._outside = outside
+        self._ends = 0.0
+        self.store = Store(
+            outside.aws.dynamodb(),
+            settings.table_names(),
+            Codec(NoCipher()),
+            lambda: self._ends - outside.monotonic(),
+            outside,
+        )
+        # Noting a use never waits: somebody is waiting for the answer.
+        at_once = replace(self.store, remaining_seconds=lambda: 0.0)
+        arns: dict[KeyPurpose, str] = {"index": settings.index_key_arn}
+        self._gate = ApiKeyGate(
+            reader=ApiKeyRepository(self.store),
+            hash_keys=KeyRing(outside.aws.kms(), DataKeyRepository(self.store), arns, outside),
+            uses=ApiKeyRepository(at_once),
+            outside=outside,
+        )
+
+    def judge(self, text: str, event: Mapping[str, Any]) -> Identity:
+        """The identity of a good key. Raises TokenRefused."""
+        self._ends = self._outside.monotonic() + BUDGET_SECONDS
+        context = event.get("requestContext") or {}
+        http = context.get("http") or {}
+        presented = Presented(
+            now=self._outside.now(),
+            request_id=context.get("requestId") or "unknown",
+            ip_address=http.get("sourceIp") or "",
+            user_agent=safe((http.get("userAgent") or "")[:MAX_USER_AGENT]),
+        )
+        return judge_api_key(text, presented, self._gate)

@@ -1,0 +1,150 @@
+"""Behind every POST, PATCH and DELETE."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from functools import cache
+from typing import Final
+
+from runtime.access.api_keys import ApiKeyDependencies
+from runtime.access.repository import ApiKeyRepository
+from runtime.core.outside import Outside
+from runtime.core.signed_links import SignedLinks
+from runtime.customers.customers import CustomerDependencies
+from runtime.customers.repository import CustomerRepository
+from runtime.dynamodb.index_merge import MAX_PARALLEL_BUCKETS
+from runtime.functions.composition.payment_services import (
+    PaymentPartners,
+    connectors_of,
+    payment_dependencies_of,
+    processor_event_dependencies_of,
+)
+from runtime.functions.composition.services import FunctionServices
+from runtime.idempotency.repository import ClaimRepository
+from runtime.ledger.accounts.accounts import AccountDependencies
+from runtime.ledger.accounts.repository import AccountRepository
+from runtime.ledger.hot_accounts.known_accounts import KnownHotAccounts
+from runtime.ledger.hot_accounts.repository import ShardRepository
+from runtime.ledger.repository import LedgerRepository
+from runtime.ledger.transfers.repository import TransferRepository
+from runtime.ledger.transfers.transfers import TransferDependencies
+from runtime.merchants.merchants import MerchantDependencies
+from runtime.merchants.repository import MerchantRepository
+from runtime.payments.lists_repository import PaymentLists
+from runtime.payments.processors.configuration import ProcessorConfiguration
+from runtime.payments.resolution.open_queue import OpenQueue
+from runtime.reconciliation.exceptions.repository import ResolutionRepository
+from runtime.reconciliation.exceptions.resolutions import ResolutionDependencies
+from runtime.reconciliation.files.repository import SettlementFileRepository
+from runtime.reconciliation.files.routes import SettlementFileDependencies
+from runtime.reconciliation.settlements.lines_repository import SettlementLineRepository
+from runtime.reporting.exports.repository import ExportRepository
+from runtime.reporting.exports.requests import ExportRequests
+from runtime.settings import ProcessSettings
+from runtime.webhooks.deliveries import WebhookDependencies
+from runtime.webhooks.delivery_queue import DeliveryQueue
+from runtime.webhooks.repository import WebhookRepository
+
+BULK_MARGIN_SECONDS: Final = 5
+"""Time that a request for many lines keeps back to answer."""
+
+
+class ProcessServices(FunctionServices):
+    """Behind functions/process.py."""
+
+    def __init__(
+        self,
+        settings: ProcessSettings,
+        outside: Outside | None = None,
+        partners: PaymentPartners | None = None,
+    ) -> None:
+        super().__init__(
+            settings,
+            {
+                "pii": settings.pii_key_arn,
+                "pci": settings.pci_key_arn,
+                "index": settings.index_key_arn,
+            },
+            outside,
+        )
+        self.payment_dependencies = payment_dependencies_of(self, settings, partners)
+        self.processor_event_dependencies = processor_event_dependencies_of(
+            self, self.payment_dependencies
+        )
+        claims = ClaimRepository(self.store)
+        profiles = self.payment_dependencies.merchants
+        self.merchant_dependencies = MerchantDependencies(
+            MerchantRepository(self.store),
+            claims,
+            self._processor_configuration(settings, partners),
+            allow_local_webhooks=settings.allow_local_webhooks,
+        )
+        self.customer_dependencies = CustomerDependencies(
+            CustomerRepository(self.store), profiles, self.encryption, claims
+        )
+        accounts, shard_rows = AccountRepository(self.store), ShardRepository(self.store)
+        self.account_dependencies = AccountDependencies(accounts, shard_rows, profiles, claims)
+        self.api_key_dependencies = ApiKeyDependencies(
+            ApiKeyRepository(self.store), profiles, self.key_ring, claims
+        )
+        self.transfer_dependencies = TransferDependencies(
+            ledger=LedgerRepository(self.store),
+            transfers=TransferRepository(self.store),
+            accounts=accounts,
+            shard_rows=shard_rows,
+            merchants=profiles,
+            folded=KnownHotAccounts(settings.merchant_cache_seconds, self.outside.monotonic),
+            claims=claims,
+            lockout=self.payment_dependencies.lockout,
+        )
+        self.exports = self._exports(accounts, claims)
+        self.webhook_dependencies = WebhookDependencies(
+            WebhookRepository(self.store),
+            DeliveryQueue(self.outside.aws.sqs(), settings.delivery_queue_url),
+            claims,
+            timedelta(seconds=settings.webhook_deadline_seconds),
+        )
+        self.resolutions = ResolutionDependencies(
+            ResolutionRepository(self.store),
+            SettlementLineRepository(self.store),
+            profiles,
+            claims,
+            outside=self.outside,
+            must_stop=lambda: self.invocation.remaining_seconds() < BULK_MARGIN_SECONDS,
+        )
+        self.settlement_files = SettlementFileDependencies(
+            SettlementFileRepository(self.store),
+            SignedLinks(self.outside.aws.signing_s3(), settings.settlement_bucket),
+            profiles,
+            claims,
+        )
+
+    def _exports(self, accounts: AccountRepository, claims: ClaimRepository) -> ExportRequests:
+        return ExportRequests(
+            ExportRepository(self.store),
+            self.payment_dependencies.merchants,
+            CustomerRepository(self.store),
+            accounts,
+            self.payment_dependencies.payments,
+            claims,
+        )
+
+    def _processor_configuration(
+        self, settings: ProcessSettings, partners: PaymentPartners | None
+    ) -> ProcessorConfiguration:
+        # Whose a key is takes two calls, and the request has time for one of full length.
+        each_seconds = settings.processor_timeout_seconds / 2
+        return ProcessorConfiguration(
+            connectors_of(self, settings, each_seconds, partners),
+            self.payment_dependencies.payments,
+            PaymentLists(self.store),
+            OpenQueue(self.store, settings.open_buckets, MAX_PARALLEL_BUCKETS),
+            settings.processors,
+        )
+
+
+@cache
+def process_services() -> ProcessServices:
+    """Built from the environment at the first event."""
+    return ProcessServices(ProcessSettings.from_environment(os.environ))

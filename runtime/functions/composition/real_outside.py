@@ -1,0 +1,43 @@
+"""The real world: the only module that reads clocks, draws random values and starts threads."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from collections.abc import Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from datetime import UTC, datetime
+from functools import cache
+from typing import TypeVar
+
+from runtime.core.outside import Outside
+from runtime.functions.composition import aws_clients
+
+Result = TypeVar("Result")
+
+
+class RealThreads(ThreadPoolExecutor):
+    """Threads of the operating system."""
+
+    def first_done(
+        self, futures: Iterable[Future[Result]], seconds: float | None
+    ) -> set[Future[Result]]:
+        """Those that have ended, as soon as one has."""
+        return set(wait(futures, seconds, return_when=FIRST_COMPLETED).done)
+
+
+@cache
+def real_outside() -> Outside:
+    """What a Lambda execution environment has: one for all of its functions' parts."""
+    return Outside(
+        now=lambda: datetime.now(UTC),
+        monotonic=time.monotonic,
+        sleep=time.sleep,
+        chance=random.Random(),  # noqa: S311 - jitter and sampling, never a secret
+        entropy=os.urandom,
+        threads=RealThreads,
+        lock=threading.Lock,
+        aws=aws_clients,
+    )

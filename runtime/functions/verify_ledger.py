@@ -1,0 +1,58 @@
+"""The proof's schedule: read the books as far as time allows; the next event goes on."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from runtime.core.observability import logger
+from runtime.core.outside import Outside
+from runtime.functions.composition.environments import Event, per_environment
+from runtime.functions.composition.services import FunctionServices
+from runtime.settings import VerifyLedgerSettings
+from runtime.verification.books_repository import VerificationReads
+from runtime.verification.models import BOOKS_CONTRADICT
+from runtime.verification.repository import VerificationRepository
+from runtime.verification.run import verify_ledger
+from runtime.verification.segments import LedgerVerificationDependencies
+
+
+class VerifyLedgerServices(FunctionServices):
+    """Behind functions/verify_ledger.py."""
+
+    def __init__(self, settings: VerifyLedgerSettings, outside: Outside | None = None) -> None:
+        super().__init__(settings, outside=outside)
+        margin = settings.stop_before_timeout_seconds
+        self.deps = LedgerVerificationDependencies(
+            proofs=VerificationRepository(self.store),
+            books=VerificationReads(self.store),
+            outside=self.outside,
+            must_stop=lambda: self.invocation.remaining_seconds() < margin,
+            cut=timedelta(seconds=settings.cut_seconds),
+            patience_seconds=settings.patience_seconds,
+        )
+
+
+@cache
+def verify_ledger_services() -> VerifyLedgerServices:
+    """Built from the environment at the first event."""
+    return VerifyLedgerServices(VerifyLedgerSettings.from_environment(os.environ))
+
+
+def verify(event: Event, context: LambdaContext, services: VerifyLedgerServices) -> dict[str, Any]:
+    """One invocation's share of a run; its report, once completed, is the answer."""
+    outcome = verify_ledger(services.deps)
+    answer = outcome.answer()
+    if outcome.report is not None and not outcome.report.holds:
+        logger.error(BOOKS_CONTRADICT, schedule=event.get("schedule"), **answer)
+    else:
+        logger.info("proved", schedule=event.get("schedule"), **answer)
+    return answer
+
+
+handler_for = per_environment(verify)
+handler = handler_for(verify_ledger_services)

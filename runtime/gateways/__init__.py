@@ -1,1 +1,0 @@
-"""What is outside: processors, KMS, S3."""

@@ -1,1 +1,0 @@
-"""Lambda entry points: parse, call one service, shape the answer."""

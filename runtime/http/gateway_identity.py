@@ -1,0 +1,78 @@
+"""Who calls, from what the gateway vouched for: our own authorizer's context, or a JWT's claims.
+
+Nobody but the gateway writes these, so what is odd about them is a wrong set-up: a 401, no guess.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
+
+from runtime.core.echo import safe
+from runtime.core.errors import Unauthorized
+from runtime.core.observability import logger
+from runtime.http.authorizer_context import identity_in
+from runtime.http.caller import Caller
+from runtime.http.identity import Identity, Refusal, TokenRefused, identity_of_token
+
+MAX_USER_AGENT = 256
+MAX_ADDRESS = 64
+"""Characters of an IPv6 address with a zone; the gateway writes it."""
+
+_SECONDS: Final = re.compile(r"\d{1,12}(\.\d{1,12})?(e\+?\d{1,2})?", re.IGNORECASE)
+"""API Gateway passes every claim as text, numbers as Go prints them: 1700000000 or 1.7e+09."""
+
+
+def caller_of(event: APIGatewayProxyEventV2, now_seconds: float) -> Caller:
+    """The caller of a route that is not public. Raises Unauthorized, Unavailable.
+
+    A request without a complete identity, verified by an authorizer, is unauthenticated.
+    """
+    context = event.request_context
+    identity = _identity(context.get("authorizer"), now_seconds)
+    return Caller(
+        subject=identity.subject,
+        merchant_id=identity.merchant_id,
+        permissions=frozenset(identity.permissions),
+        request_id=context.request_id,
+        ip_address=(context.http.source_ip or "")[:MAX_ADDRESS],
+        user_agent=user_agent_of(event),
+    )
+
+
+def user_agent_of(event: APIGatewayProxyEventV2) -> str:
+    """The client's user agent, in a form that the audit log may keep for years."""
+    return safe((event.request_context.http.get("userAgent") or "")[:MAX_USER_AGENT])
+
+
+def _identity(vouched: Any, now_seconds: float) -> Identity:
+    if not isinstance(vouched, Mapping):
+        raise Unauthorized.missing()
+    jwt = vouched.get("jwt")
+    if not jwt:
+        return identity_in(vouched.get("lambda"), now_seconds)
+    claims = jwt.get("claims") if isinstance(jwt, Mapping) else None
+    if not isinstance(claims, Mapping) or not claims or vouched.get("lambda"):
+        raise Unauthorized.invalid()
+    try:
+        return _of_claims(claims, now_seconds)
+    except TokenRefused as refused:
+        logger.warning("odd claims", reason=refused.reason, detail=str(refused))
+        raise Unauthorized.invalid() from refused
+
+
+def _of_claims(claims: Mapping[str, Any], now_seconds: float) -> Identity:
+    """The identity in the claims of a JWT that the gateway verified. Raises TokenRefused."""
+    expires = claims.get("exp")
+    if not (isinstance(expires, str) and _SECONDS.fullmatch(expires)):
+        raise TokenRefused(Refusal.MISSING_CLAIM, "exp is absent or no number")
+    if float(expires) <= now_seconds:
+        raise TokenRefused(Refusal.EXPIRED, "the token expired on its way here")
+    scope = claims.get("scope", "")
+    # A list comes as "[a b]": its first and last scope would be words of another meaning.
+    if not isinstance(scope, str) or scope.startswith("["):
+        raise TokenRefused(Refusal.CLAIMS, "scope is no text of words with spaces between them")
+    return identity_of_token(claims, scope.split(), int(float(expires)))

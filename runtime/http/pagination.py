@@ -1,0 +1,130 @@
+"""Pages of lists: filled to the limit while more match, within a read budget."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Generic, Protocol, TypeVar
+
+from runtime.http.cursors import seal, unseal
+from runtime.http.shapes import PageQuery
+
+READ_BUDGET = 1_000
+"""Index entries that one page may look at; a sparser page ends there, with a cursor to go on."""
+
+UNORDERED_CHUNK = 1_000
+"""Index entries that are sorted together where an index has no order of its own: such a list is
+newest first within each chunk, and exactly so up to this size."""
+
+Entry = TypeVar("Entry")
+Row = TypeVar("Row")
+
+
+class CursorKey(Protocol):
+    """Gives the key that seals cursors."""
+
+    def __call__(self) -> bytes:
+        """The key, 32 bytes."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Slice(Generic[Entry]):
+    """The entries of one page, and the position to go on from (None: that was all)."""
+
+    entries: tuple[Entry, ...]
+    next_position: str | None
+
+
+def take_page(
+    entries: Iterable[Entry],
+    *,
+    limit: int,
+    position: Callable[[Entry], str],
+    matches: Callable[[Entry], bool],
+) -> Slice[Entry]:
+    """The first `limit` entries that match, looking at no more than READ_BUDGET."""
+    found: list[Entry] = []
+    last = ""
+    for looked_at, entry in enumerate(entries, start=1):
+        if matches(entry):
+            if len(found) == limit:
+                return Slice(tuple(found), last)
+            found.append(entry)
+        last = position(entry)
+        if looked_at >= READ_BUDGET:
+            return Slice(tuple(found), last)
+    return Slice(tuple(found), None)
+
+
+def newest_of_chunk(
+    partitions: Sequence[str],
+    read: Callable[[str, str | None], Iterator[str]],
+    *,
+    limit: int,
+    position: str | None,
+) -> Slice[str]:
+    """One page of ids out of an index without an order: a chunk of it sorted, newest first.
+
+    `read(partition, start_after)` yields the ids of one index key in a stable order. A position
+    says where the chunk begins in the index, and after which id the page goes on.
+    """
+    start, after_id = json.loads(position) if position else ([0, None], None)
+    places = list(islice(_places(partitions, read, start), UNORDERED_CHUNK + 1))
+    chunk = places[:UNORDERED_CHUNK]
+    ids = sorted((identifier for _, identifier in chunk), reverse=True)
+    left = [identifier for identifier in ids if after_id is None or identifier < after_id]
+    taken = tuple(left[:limit])
+    if len(left) > limit:
+        return Slice(taken, json.dumps([start, taken[-1]]))
+    if len(places) > UNORDERED_CHUNK:
+        return Slice(taken, json.dumps([list(chunk[-1]), None]))
+    return Slice(taken, None)
+
+
+def _places(
+    partitions: Sequence[str],
+    read: Callable[[str, str | None], Iterator[str]],
+    start: Sequence[int | str | None],
+) -> Iterator[tuple[int, str]]:
+    """Number of the partition and id of the entry, in the order of the index."""
+    first, start_after = int(start[0] or 0), start[1]
+    for number, partition in enumerate(partitions[first:], start=first):
+        begin = str(start_after) if number == first and start_after is not None else None
+        for identifier in read(partition, begin):
+            yield number, identifier
+
+
+def read_in_batches(
+    entries: Iterable[Entry], read: Callable[[list[Entry]], Iterable[Row]], *, size: int
+) -> Iterator[Row]:
+    """The rows behind index entries, `size` of them read at a time, as they are asked for."""
+    left = iter(entries)
+    while batch := list(islice(left, size)):
+        yield from read(batch)
+
+
+@dataclass(frozen=True, slots=True)
+class Cursors:
+    """Seals and opens the cursors of one list, bound to its owner and filters."""
+
+    key: CursorKey
+
+    def position(self, query: PageQuery, *scope: str) -> str | None:
+        """Where the query's cursor points, or None for the first page. Raises BadCursor."""
+        if query.cursor is None:
+            return None
+        return unseal(self.key(), _binding(query, scope), query.cursor)
+
+    def cursor(self, query: PageQuery, position: str | None, *scope: str) -> str | None:
+        """The cursor for `position`."""
+        if position is None:
+            return None
+        return seal(self.key(), _binding(query, scope), position)
+
+
+def _binding(query: PageQuery, scope: tuple[str, ...]) -> str:
+    filters = query.model_dump(mode="json", exclude={"cursor", "limit", "merchant_id"})
+    return json.dumps([*scope, filters], sort_keys=True)

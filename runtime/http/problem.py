@@ -1,0 +1,86 @@
+"""Shapes of the routes about the API itself."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, Field
+
+from runtime.http.endpoint import Endpoint
+from runtime.http.field_errors import MAX_FIELD_ERRORS
+from runtime.http.shapes import Answer
+
+
+class Health(Answer, frozen=True):
+    """The API answers."""
+
+    status: Literal["ok"] = "ok"
+    stage: str
+
+
+class InvalidField(BaseModel, frozen=True, hide_input_in_errors=True):
+    """What is wrong with one field."""
+
+    param: Annotated[str, Field(description="Path of the field in the body or query.")]
+    detail: Annotated[str, Field(description="One sentence with the values that matter.")]
+
+
+class Problem(BaseModel, frozen=True, hide_input_in_errors=True):
+    """An error: RFC 9457 application/problem+json."""
+
+    type: str = Field(description="A stable URI per code.")
+    title: str
+    status: int
+    detail: str = Field(description="One sentence with the values that matter.")
+    instance: str
+    code: str = Field(description="Stable, snake_case.")
+    param: str | None = Field(default=None, description="The field at fault.")
+    errors: tuple[InvalidField, ...] | None = Field(
+        default=None,
+        description=f"All invalid fields of the request, at most {MAX_FIELD_ERRORS}; "
+        "the first is `param`.",
+    )
+    request_id: str
+    decline_code: str | None = None
+    payment_id: str | None = None
+    retriable: bool | None = Field(
+        default=None, description="Of a decline: whether a new request may succeed later."
+    )
+    transfer_id: str | None = Field(
+        default=None, description="The failed transfer in which the refusal is recorded."
+    )
+
+
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    Endpoint(
+        operation="health",
+        method="GET",
+        path="/v1/health",
+        function="query",
+        summary="Whether the API answers",
+        tag="system",
+        public=True,
+        answers={HTTPStatus.OK: Health},
+    ),
+    Endpoint(
+        operation="openapi",
+        method="GET",
+        path="/v1/openapi.json",
+        function="query",
+        summary="This document",
+        tag="system",
+        public=True,
+        answers={HTTPStatus.OK: None, HTTPStatus.NOT_MODIFIED: None},
+    ),
+    Endpoint(
+        operation="docs",
+        method="GET",
+        path="/v1/docs",
+        function="query",
+        summary="The documentation as a page that needs no outside host",
+        tag="system",
+        public=True,
+        answers={HTTPStatus.OK: None, HTTPStatus.NOT_MODIFIED: None},
+    ),
+)

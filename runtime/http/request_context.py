@@ -1,0 +1,37 @@
+"""One request as the services see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from runtime.core.ids import RANDOM_BYTES, id_at
+from runtime.core.scope import Scope
+from runtime.http.caller import Caller
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Who asks, when, for whom, and what makes the request the same when it comes again.
+
+    `entropy` gives unpredictable bytes, as in `Outside`.
+    """
+
+    caller: Caller
+    method: str
+    path: str
+    now: datetime
+    fingerprint: str
+    acting_for: str | None = None
+    idempotency_key: str | None = None
+    entropy: Callable[[int], bytes] = field(kw_only=True, repr=False, compare=False)
+
+    @property
+    def scope(self) -> Scope:
+        """What exists for this request; every read of a repository takes it."""
+        return self.caller.scope(self.acting_for)
+
+    def new_id(self, prefix: str, moment: datetime | None = None) -> str:
+        """A fresh id of something that the request makes, at its own time unless one is given."""
+        return id_at(prefix, moment or self.now, self.entropy(RANDOM_BYTES))

@@ -1,0 +1,59 @@
+"""An answer as it is stored and repeated: an exact status and an exact body."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from http import HTTPStatus
+
+from pydantic import BaseModel
+
+from runtime.core.echo import echoed_path
+from runtime.core.errors import PlatformError
+from runtime.http.problem import Problem
+
+PROBLEM_TYPE_BASE = "https://payments.invalid/problems/"
+"""RFC 9457 section 3.1.1: the type is an identifier; it need not be resolvable."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """Status and JSON text; `replayed` when it was given before."""
+
+    status: int
+    body: str
+    replayed: bool = False
+
+    @property
+    def is_problem(self) -> bool:
+        """Whether the body is a problem document."""
+        return self.status >= HTTPStatus.BAD_REQUEST
+
+    def again(self) -> StoredAnswer:
+        """The same answer, marked as repeated."""
+        return replace(self, replayed=True)
+
+
+def success(status: HTTPStatus, body: BaseModel) -> StoredAnswer:
+    """An answer with a JSON body."""
+    return StoredAnswer(int(status), body.model_dump_json())
+
+
+def problem(error: PlatformError, *, instance: str, request_id: str) -> StoredAnswer:
+    """The problem document of an error. A fault of ours is told without its detail."""
+    status = error.status
+    internal = status is HTTPStatus.INTERNAL_SERVER_ERROR
+    shown = {
+        "type": PROBLEM_TYPE_BASE + error.code,
+        "title": error.title,
+        "status": int(status),
+        "detail": f"An internal error occurred; report the request id {request_id}"
+        if internal
+        else error.detail,
+        "instance": echoed_path(instance),
+        "code": error.code,
+        "param": error.param,
+        "errors": [asdict(each) for each in error.errors] or None,
+        "request_id": request_id,
+    }
+    document = Problem.model_validate({**shown, **error.extensions()})
+    return StoredAnswer(int(status), document.model_dump_json(exclude_none=True))

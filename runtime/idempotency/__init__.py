@@ -1,0 +1,1 @@
+"""Idempotency: one effect and one answer per key."""

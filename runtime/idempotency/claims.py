@@ -1,0 +1,160 @@
+"""Idempotency of every POST: claims to write, and what a taken claim answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Protocol
+
+from pydantic import BaseModel
+
+from runtime.core.errors import (
+    AlreadyClaimed,
+    IdempotencyInFlight,
+    IdempotencyKeyReused,
+    KeyForgotten,
+    NotFound,
+)
+from runtime.core.timestamps import to_epoch_seconds, to_timestamp
+from runtime.dynamodb.index_shards import bucket_for
+from runtime.http.request_context import Call
+from runtime.http.responses import StoredAnswer, success
+from runtime.idempotency.models import ClaimState, IdempotencyRecord
+from runtime.idempotency.rules import claim_key, is_expired
+
+KEPT = timedelta(hours=24)
+"""How long an answer is repeated."""
+
+
+class ClaimReader(Protocol):
+    """Where claims are read."""
+
+    def read(self, key: str) -> IdempotencyRecord | None:
+        """The claim as it stands."""
+        ...
+
+
+def new_claim(
+    call: Call, merchant_id: str, *, owner: str, index_buckets: int = 1, subject: str | None = None
+) -> IdempotencyRecord | None:
+    """The claim of this request by the attempt `owner`; None when the caller gave no key.
+
+    `subject`: whose data key enciphers the answer; the merchant's unless said.
+    """
+    if call.idempotency_key is None:
+        return None
+    key = claim_key(merchant_id, call.method, call.path, call.idempotency_key)
+    return IdempotencyRecord(
+        key=key,
+        merchant_bucket=bucket_for(merchant_id, key, index_buckets),
+        created_at=to_timestamp(call.now),
+        merchant_id=merchant_id,
+        key_subject=subject or merchant_id,
+        request_id=call.caller.request_id,
+        fingerprint=call.fingerprint,
+        owner=owner,
+    )
+
+
+def completed(
+    claim: IdempotencyRecord,
+    answer: StoredAnswer,
+    call_time_seconds: int,
+    *,
+    resource_id: str | None = None,
+) -> IdempotencyRecord:
+    """The claim with its answer, kept for 24 hours.
+
+    `resource_id`: what the request made or changed; unless the claim has said so from its start.
+    """
+    return claim.model_copy(
+        update={
+            "state": ClaimState.COMPLETED,
+            "resource_id": claim.resource_id or resource_id,
+            "status_code": answer.status,
+            "response_body": answer.body,
+            "expires_at": call_time_seconds + int(KEPT.total_seconds()),
+        }
+    )
+
+
+def same_request(record: IdempotencyRecord, call: Call) -> None:
+    """Raises IdempotencyKeyReused when the key was taken by another payload."""
+    if record.fingerprint != call.fingerprint:
+        raise IdempotencyKeyReused(
+            "This Idempotency-Key was used with another request; "
+            "repeat that request unchanged or use a new key"
+        )
+
+
+def stored_answer(record: IdempotencyRecord, call: Call) -> StoredAnswer:
+    """The answer to repeat. Raises IdempotencyKeyReused, IdempotencyInFlight."""
+    same_request(record, call)
+    if record.status_code is None or record.response_body is None:
+        raise IdempotencyInFlight(
+            "The first request with this Idempotency-Key is still running; try again"
+        )
+    return StoredAnswer(record.status_code, record.response_body).again()
+
+
+def earlier_answer(call: Call, merchant_id: str, claims: ClaimReader) -> StoredAnswer | None:
+    """What this very request was answered before; None for a first request, or one without a key.
+
+    Raises IdempotencyKeyReused, IdempotencyInFlight; NotFound when it is about an erased customer.
+    """
+    if call.idempotency_key is None:
+        return None
+    try:
+        earlier = claims.read(claim_key(merchant_id, call.method, call.path, call.idempotency_key))
+    except KeyForgotten as forgotten:
+        raise _erased() from forgotten
+    if earlier is None or is_expired(earlier, call.now):
+        return None
+    return stored_answer(earlier, call)
+
+
+def create_once(  # noqa: PLR0913 - what is written, where, and what it answers
+    call: Call,
+    merchant_id: str,
+    body: BaseModel,
+    store: Callable[[IdempotencyRecord | None, str], None],
+    *,
+    claims: ClaimReader,
+    index_buckets: int = 1,
+    status: HTTPStatus = HTTPStatus.CREATED,
+    subject: str | None = None,
+) -> StoredAnswer:
+    """Write the row by `store(claim, token)` and answer `status` with `body`.
+
+    A repetition of the request gets the first answer. `subject`: see `new_claim`.
+
+    Raises IdempotencyKeyReused, IdempotencyInFlight; NotFound when the first answer is about a
+    customer that was erased since.
+    """
+    attempt = call.new_id("att")
+    answer = success(status, body)
+    claim = new_claim(
+        call, merchant_id, owner=attempt, index_buckets=index_buckets, subject=subject
+    )
+    if claim is not None:
+        # Enciphering the new row would make it a data key, so a repetition is better known before.
+        repeated = earlier_answer(call, merchant_id, claims)
+        if repeated is not None:
+            return repeated
+        made = getattr(body, "id", None)
+        claim = completed(claim, answer, to_epoch_seconds(call.now), resource_id=made)
+    try:
+        store(claim, attempt)
+    except AlreadyClaimed as earlier:
+        if earlier.record.owner == attempt:
+            return answer
+        return stored_answer(earlier.record, call)
+    except KeyForgotten as forgotten:
+        # Another attempt took the key after it was looked up, and its answer was erased at once.
+        raise _erased() from forgotten
+    return answer
+
+
+def _erased() -> NotFound:
+    return NotFound("The resource that this request created has been erased")

@@ -1,0 +1,1 @@
+"""Key rotation: rows encrypted again under new data keys, blind indexes rebuilt."""

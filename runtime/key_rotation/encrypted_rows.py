@@ -1,0 +1,50 @@
+"""Rows with enciphered fields of any table: found by the age of their keys, sealed anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TypeVar
+
+from runtime.core.errors import StaleWrite
+from runtime.core.scope import EVERYBODY
+from runtime.customers.models import Customer
+from runtime.dynamodb.errors import TransactionRefused
+from runtime.dynamodb.expressions import Key, change, equals
+from runtime.dynamodb.record import Record
+from runtime.dynamodb.store import StalePage, Store
+from runtime.merchants.models import Merchant
+
+ENCRYPTED_MODELS: tuple[type[Customer] | type[Merchant], ...] = (Customer, Merchant)
+"""Lasting rows. Stored answers go after a day, and their keys stay."""
+SWEEP_PAGE = 200
+
+RecordT = TypeVar("RecordT", bound=Record)
+
+
+class EncryptedRows:
+    """The tables with enciphered fields."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def pages(self, model: type[Record], start_after: Key | None) -> Iterator[StalePage]:
+        """A whole table: each row's key, and what an old key enciphered of it."""
+        return self._store.scan_stale(model, page_size=SWEEP_PAGE, start_after=start_after)
+
+    def get(self, model: type[RecordT], key: Key) -> RecordT | None:
+        """A row, deciphered, strongly consistent."""
+        return self._store.get(model, key, model, EVERYBODY)
+
+    def renew(self, before: RecordT, after: RecordT, names: tuple[str, ...], *, token: str) -> None:
+        """Write `after` with the attributes `names` enciphered anew.
+
+        Raises StaleWrite when the row was changed since it was read.
+        """
+        step = change(before, after)
+        sealed = tuple(dict.fromkeys((*step.sealed, *names)))
+        write = replace(step, sealed=sealed, row=after).when(equals("version", before.version))
+        try:
+            self._store.transact([write], token=token)
+        except TransactionRefused as refused:
+            raise StaleWrite(type(before).__name__, "was changed meanwhile") from refused

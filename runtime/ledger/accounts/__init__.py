@@ -1,0 +1,1 @@
+"""Accounts: opened, changed, listed, with balances now and at a moment."""

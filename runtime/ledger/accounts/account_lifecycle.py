@@ -1,0 +1,149 @@
+"""An account's status and lock: what operators change by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from http import HTTPStatus
+
+from runtime.core.errors import (
+    AccountInUse,
+    BalanceNotZero,
+    Conflict,
+    OpenHolds,
+    StaleWrite,
+    Unavailable,
+)
+from runtime.core.timestamps import to_datetime
+from runtime.dynamodb.index_shards import account_status_bucket
+from runtime.http.caller import require_found
+from runtime.http.request_context import Call
+from runtime.http.responses import StoredAnswer
+from runtime.idempotency.claims import create_once, earlier_answer
+from runtime.idempotency.optimistic_update import next_version, writing
+from runtime.ledger.accounts.accounts import AccountDependencies, whole_account
+from runtime.ledger.accounts.models import Account, AccountStatus, Posting
+from runtime.ledger.rules import is_of_chart
+
+MAX_ATTEMPTS = 10
+"""Readings of one account that transfers change meanwhile."""
+FOLDED_REST = timedelta(minutes=10)
+"""A folded account is inactive for so long before it can be closed: by then every transfer that
+was begun while it was active has been folded, or the alarm of the stream's age has gone off."""
+
+_Step = Callable[[Account], Account]
+
+
+def deactivate_account(account_id: str, call: Call, deps: AccountDependencies) -> StoredAnswer:
+    """No transfer may begin from it or to it any more; holds can still be posted or canceled."""
+    return _alter(account_id, lambda row: _to(row, AccountStatus.INACTIVE), call, deps)
+
+
+def activate_account(account_id: str, call: Call, deps: AccountDependencies) -> StoredAnswer:
+    """Take transfers again. Raises Conflict for a closed account."""
+    return _alter(account_id, lambda row: _to(row, AccountStatus.ACTIVE), call, deps)
+
+
+def unlock_account(account_id: str, call: Call, deps: AccountDependencies) -> StoredAnswer:
+    """End a lock before its time."""
+    return _alter(account_id, lambda row: row.model_copy(update={"locked_until": None}), call, deps)
+
+
+def close_account(account_id: str, call: Call, deps: AccountDependencies) -> StoredAnswer:
+    """Close an account for good, only at zero and without holds.
+
+    Raises AccountInUse, OpenHolds, BalanceNotZero, Conflict.
+    """
+    emptied = False
+
+    def closed(row: Account) -> Account:
+        nonlocal emptied
+        if row.status is AccountStatus.CLOSED:
+            return row
+        _must_be_closable(row)
+        balance = row.balance
+        if row.posting is Posting.FOLDED:
+            _must_have_rested(row, call, emptied=emptied)
+            balance = sum(each.balance for each in deps.shard_rows.rows_of(row.id))
+        if balance:
+            raise BalanceNotZero(
+                f"Account {row.id} has a balance of {balance}; bring it to zero first"
+            )
+        if row.posting is Posting.FOLDED and not emptied:
+            # A closed account is at zero in each of its rows. Where that takes a commit, `row` is
+            # old by now, and is read again.
+            deps.shard_rows.consolidate(row.id, call.caller.change, call.now, status=row.status)
+            emptied = True
+        return _to(row, AccountStatus.CLOSED)
+
+    return _alter(account_id, closed, call, deps)
+
+
+def _must_be_closable(row: Account) -> None:
+    """A hold steps the version of row 00, hot or not, so none begins unseen."""
+    if is_of_chart(row.id):
+        raise AccountInUse(
+            f"{row.id} is part of the chart of accounts: payments and settlements are booked on "
+            "it, so it cannot be closed"
+        )
+    if row.held_out or row.held_in:
+        raise OpenHolds(
+            f"Account {row.id} has {row.held_out} held and {row.held_in} incoming; post or "
+            "cancel these holds first"
+        )
+
+
+def _must_have_rested(row: Account, call: Call, *, emptied: bool) -> None:
+    """`emptied`: it had rested, and its shards were consolidated since."""
+    rested = emptied or call.now - to_datetime(row.updated_at) >= FOLDED_REST
+    if row.status is not AccountStatus.INACTIVE or not rested:
+        minutes = int(FOLDED_REST.total_seconds() // 60)
+        raise Conflict(
+            f"A folded account can be closed after {minutes} minutes of inactivity; "
+            f"{row.id} has been {row.status} since {row.updated_at}"
+        )
+
+
+def _to(row: Account, status: AccountStatus) -> Account:
+    if row.status is status:
+        return row
+    if row.status is AccountStatus.CLOSED:
+        raise Conflict(f"Account {row.id} is closed and cannot be opened again")
+    return row.model_copy(update={"status": status})
+
+
+def _alter(account_id: str, step: _Step, call: Call, deps: AccountDependencies) -> StoredAnswer:
+    """Read, change, write under the version that was read; again where a transfer was faster."""
+    owner = call.caller.owner(call.acting_for)
+    buckets = deps.merchants.index_buckets(owner)
+    for _ in range(MAX_ATTEMPTS):
+        earlier = earlier_answer(call, owner, deps.claims)
+        if earlier is not None:
+            return earlier
+        row = require_found(deps.accounts.get(account_id, call.scope), "account", account_id)
+        try:
+            after = _stamped(row, step(row), call, deps)
+            return create_once(
+                call,
+                owner,
+                whole_account(after, deps.shard_rows),
+                writing(deps.accounts, row, after, call),
+                claims=deps.claims,
+                index_buckets=buckets,
+                status=HTTPStatus.OK,
+            )
+        except StaleWrite:
+            continue
+    raise Unavailable(f"Account {account_id} is being changed by other requests; try again")
+
+
+def _stamped(row: Account, after: Account, call: Call, deps: AccountDependencies) -> Account:
+    buckets = deps.merchants.index_buckets(row.merchant_id)
+    return next_version(
+        after,
+        {
+            "status_bucket": account_status_bucket(row.merchant_id, after.status, row.id, buckets),
+            "last_operation_id": call.new_id("chg"),
+        },
+        call,
+    )

@@ -1,0 +1,87 @@
+"""Accounts: balances of money, with holds, by customer, by status and type, and by number."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from runtime.core.fields import SignedMinorUnits, Timestamp
+from runtime.dynamodb.record import Record
+from runtime.dynamodb.schema import Row, partition, sort
+
+PROFILE_SHARD = "00"
+"""Sort key of the row that holds the profile and the balance; a hot account has more rows."""
+
+
+class AccountType(StrEnum):
+    """What an account is for; `merchant` and `system` accounts are the operators'."""
+
+    CHECKING = "checking"
+    SAVINGS = "savings"
+    WALLET = "wallet"
+    MERCHANT = "merchant"
+    SYSTEM = "system"
+
+
+class AccountStatus(StrEnum):
+    """Only an active account can be debited or credited by a request."""
+
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+    CLOSED = "closed"
+
+
+class Posting(StrEnum):
+    """Whether the balance changes in the request's transaction or is folded from the stream."""
+
+    IMMEDIATE = "immediate"
+    FOLDED = "folded"
+
+
+class Account(Record, table="accounts", stream=True, frozen=True):
+    """An account's profile and balance (shard `00`), or one of a folded account's shards.
+
+    Credit shards (`01` to `16`) are raised by the change stream, debit shards (`d00` to `d63`) are
+    lowered by refunds, chargebacks and settled lines; the account's balance is the sum of its rows.
+    `spendable` = balance - held_out + credit_limit is kept beside them, because a DynamoDB
+    condition cannot do arithmetic.
+    """
+
+    id: Annotated[str, partition(), sort("customer-index")]
+    shard: Annotated[str, sort()] = PROFILE_SHARD
+    customer_id: Annotated[str | None, partition("customer-index")] = None
+    status_bucket: Annotated[str | None, partition("status-index")] = None
+    account_number: Annotated[str | None, partition("number-index")] = None
+    account_type: Annotated[AccountType, sort("status-index")]
+    currency: str
+    status: AccountStatus = AccountStatus.ACTIVE
+    posting: Posting = Posting.IMMEDIATE
+    locked_until: Timestamp | None = None
+    balance: SignedMinorUnits = 0
+    held_out: SignedMinorUnits = 0
+    held_in: SignedMinorUnits = 0
+    credit_limit: SignedMinorUnits = 0
+    spendable: SignedMinorUnits = 0
+    last_operation_id: str | None = None
+
+
+class AccountNumberGuard(Row, frozen=True):
+    """Stands in the accounts table under the number: DynamoDB keeps nothing unique but keys."""
+
+    id: str
+    shard: str = PROFILE_SHARD
+    guards: str
+
+    table_schema = Account.table_schema
+
+    @classmethod
+    def of(cls, account: Account) -> AccountNumberGuard:
+        """The guard of an account's number, among the accounts of its owner."""
+        assert account.account_number is not None, f"{account.id} has no number"
+        key = cls.key_of(account.merchant_id, account.account_number)
+        return cls(id=key, guards=account.id)
+
+    @staticmethod
+    def key_of(owner: str, number: str) -> str:
+        """Partition key of the guard of `number` among the accounts of `owner`."""
+        return f"number#{owner}#{number}"

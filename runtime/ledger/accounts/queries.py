@@ -1,0 +1,217 @@
+"""Reading accounts: one, a page of them, a statement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from runtime.core.echo import echoed
+from runtime.core.errors import InvalidValue, NotFound
+from runtime.core.scope import Scope
+from runtime.customers.repository import CustomerRepository
+from runtime.dynamodb.index_shards import all_buckets
+from runtime.http.caller import require_found
+from runtime.http.pagination import UNORDERED_CHUNK, Cursors, Slice, newest_of_chunk, take_page
+from runtime.http.request_context import Call
+from runtime.ledger.accounts.accounts import whole_account
+from runtime.ledger.accounts.api import (
+    AccountAnswer,
+    AccountList,
+    AccountQuery,
+    EntryAnswer,
+    EntryList,
+    EntryQuery,
+)
+from runtime.ledger.accounts.models import (
+    PROFILE_SHARD,
+    Account,
+    AccountStatus,
+    AccountType,
+    Posting,
+)
+from runtime.ledger.accounts.repository import AccountRepository
+from runtime.ledger.entries.models import Entry
+from runtime.ledger.entries.repository import EntryRepository
+from runtime.ledger.hot_accounts.repository import ShardRepository
+from runtime.ledger.rules import is_sweep, operation_time
+from runtime.merchants.profiles import MerchantProfiles
+
+STATEMENT_PAGE = 100
+
+
+class StatementReads(Protocol):
+    """What a statement is read from."""
+
+    @property
+    def shard_rows(self) -> ShardRepository:
+        """The rows of folded accounts."""
+        ...
+
+    @property
+    def entries(self) -> EntryRepository:
+        """The entries."""
+        ...
+
+
+@dataclass(frozen=True)
+class AccountReads:
+    """What reading accounts works with."""
+
+    accounts: AccountRepository
+    shard_rows: ShardRepository
+    entries: EntryRepository
+    customers: CustomerRepository
+    merchants: MerchantProfiles
+    cursors: Cursors
+
+
+def get_account(account_id: str, call: Call, reads: AccountReads) -> AccountAnswer:
+    """An account, strongly consistent; of a folded one, all its rows added up. Raises NotFound."""
+    row = require_found(reads.accounts.get(account_id, call.scope), "account", account_id)
+    return _current(row, reads)
+
+
+def list_accounts(query: AccountQuery, call: Call, reads: AccountReads) -> AccountList:
+    """A page of accounts with a number, of a customer, or of a status and type.
+
+    An operator who names no merchant finds a number in all merchants. Raises BadCursor,
+    NotFound, InvalidValue.
+    """
+    owner = owner_of_list(query.customer_id, call, reads.customers)
+    scope = Scope(owner)
+    if query.account_number is not None and query.customer_id is None:
+        scope = call.scope
+    position = reads.cursors.position(query, "accounts", owner)
+    if query.account_number is not None:
+        page = _of_number(query.account_number, query, scope, position, reads)
+    elif query.customer_id is not None:
+        page = _of_customer(query.customer_id, query, position, reads)
+    elif query.status is not None and query.account_type is not None:
+        page = _of_status(query, query.status, query.account_type, owner, position, reads)
+    else:
+        raise InvalidValue(
+            "Filter by account_number, by customer_id, or by status and account_type",
+            param="customer_id",
+        )
+    rows = reads.accounts.get_many(page.entries, scope)
+    current = (row for row in rows if _matches(row, query))
+    cursor = reads.cursors.cursor(query, page.next_position, "accounts", owner)
+    return AccountList(
+        data=tuple(_current(row, reads) for row in current),
+        has_more=cursor is not None,
+        next_cursor=cursor,
+    )
+
+
+def list_entries(account_id: str, query: EntryQuery, call: Call, reads: AccountReads) -> EntryList:
+    """A page of an account's statement, newest first. Raises NotFound, BadCursor."""
+    row = require_found(reads.accounts.get(account_id, call.scope), "account", account_id)
+    position = reads.cursors.position(query, "entries", account_id)
+    page = take_page(
+        entries_of(row, position, reads),
+        limit=query.limit,
+        position=lambda entry: position_of(row, entry),
+        matches=lambda entry: is_statement_line(row, entry),
+    )
+    cursor = reads.cursors.cursor(query, page.next_position, "entries", account_id)
+    return EntryList(
+        data=tuple(EntryAnswer.of(entry) for entry in page.entries),
+        has_more=cursor is not None,
+        next_cursor=cursor,
+    )
+
+
+def owner_of_list(customer_id: str | None, call: Call, customers: CustomerRepository) -> str:
+    """Whose rows a list shows: the caller's, or for an operator those of the customer's merchant.
+
+    Raises NotFound for a customer that is not the caller's.
+    """
+    owner = call.caller.owner(call.acting_for)
+    if customer_id is None:
+        return owner
+    customer = customers.owner(customer_id, call.scope)
+    if customer is None:
+        raise NotFound(f"No such customer: {echoed(customer_id)}", param="customer_id")
+    return customer.merchant_id
+
+
+def entries_of(row: Account, position: str | None, reads: StatementReads) -> Iterator[Entry]:
+    """Everything that changed the account, newest first, older than `position`."""
+    if row.posting is not Posting.FOLDED:
+        return reads.entries.of_row(row.id, before_sequence=position, page_size=STATEMENT_PAGE)
+    # A shard is there before its first entry, and most accounts have few.
+    rows = reads.shard_rows.rows_of(row.id)
+    shards = [each.shard for each in rows if each.shard != PROFILE_SHARD]
+    return reads.entries.of_folded(
+        row.id, shards, before_operation=position, page_size=STATEMENT_PAGE
+    )
+
+
+def position_of(row: Account, entry: Entry) -> str:
+    """Where a list of the account's entries goes on after `entry`."""
+    folded = row.posting is Posting.FOLDED
+    return operation_time(entry.operation_id) if folded else entry.sequence
+
+
+def is_statement_line(row: Account, entry: Entry) -> bool:
+    """Whether a statement shows the entry: not money moved between the rows of one account."""
+    folded = row.posting is Posting.FOLDED
+    return entry.amount != 0 and not is_sweep(entry.operation_id, folded=folded)
+
+
+def _current(row: Account, reads: AccountReads) -> AccountAnswer:
+    return whole_account(row, reads.shard_rows)
+
+
+def _matches(row: Account, query: AccountQuery) -> bool:
+    return (
+        query.status in (None, row.status)
+        and query.account_type in (None, row.account_type)
+        and query.customer_id in (None, row.customer_id)
+    )
+
+
+def _of_customer(
+    customer_id: str, query: AccountQuery, position: str | None, reads: AccountReads
+) -> Slice[str]:
+    entries = reads.accounts.of_customer(customer_id, after_id=position, page_size=query.limit + 1)
+    page = take_page(
+        entries, limit=query.limit, position=lambda entry: entry.id, matches=lambda _: True
+    )
+    return Slice(tuple(entry.id for entry in page.entries), page.next_position)
+
+
+def _of_status(
+    query: AccountQuery,
+    status: AccountStatus,
+    account_type: AccountType,
+    owner: str,
+    position: str | None,
+    reads: AccountReads,
+) -> Slice[str]:
+    buckets = all_buckets(f"{owner}#{status}", reads.merchants.index_buckets(owner))
+    return newest_of_chunk(
+        buckets,
+        lambda bucket, start: reads.accounts.of_status(
+            bucket, account_type, start, UNORDERED_CHUNK
+        ),
+        limit=query.limit,
+        position=position,
+    )
+
+
+def _of_number(
+    number: str, query: AccountQuery, scope: Scope, position: str | None, reads: AccountReads
+) -> Slice[str]:
+    """A number is unique among the accounts of one owner; an operator asks for all owners'."""
+    if scope.owner is not None:
+        account_id = reads.accounts.of_owners_number(scope.owner, number)
+        return Slice(() if account_id is None else (account_id,), None)
+
+    return newest_of_chunk(
+        (number,),
+        lambda number, start: reads.accounts.of_number(number, start, UNORDERED_CHUNK),
+        limit=query.limit,
+        position=position,
+    )

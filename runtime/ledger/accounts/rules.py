@@ -1,0 +1,130 @@
+"""What an account must be for a transfer to begin, and the refusal when it is not.
+
+The conditions of the write say the same to DynamoDB (ledger/repository.py); here the refusal is
+made from the row as it stood. Ownership is judged before everything: not yours is not found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from runtime.core.echo import echoed
+from runtime.core.errors import (
+    CurrencyMismatch,
+    Forbidden,
+    InactiveAccount,
+    InsufficientFunds,
+    Locked,
+    NotFound,
+    PlatformError,
+)
+from runtime.core.fields import Timestamp
+from runtime.customers.lockout_rules import is_locked
+from runtime.ledger.accounts.models import Account, AccountStatus, AccountType, Posting
+from runtime.ledger.rules import Movement
+
+ORDINARY_TYPES: Final = (AccountType.CHECKING, AccountType.SAVINGS, AccountType.WALLET)
+"""Account types that a merchant may move money between; the others are the operators'."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Under what terms accounts are touched.
+
+    `owner`: whose they must be; None lets an operator touch any. `ordinary_only`: neither the
+    platform's types nor folded ones. With `several_legs`, errors name the field
+    `legs`, and the account in their text.
+    """
+
+    owner: str | None
+    ordinary_only: bool
+    currency: str
+    at: Timestamp
+    several_legs: bool = False
+
+
+Touched = tuple[Movement, Account]
+"""A change, and the account's row as it stood."""
+
+
+def ownership_refusal(touched: Sequence[Touched], terms: Terms) -> NotFound | None:
+    """The refusal for the first account that is somebody else's."""
+    for movement, account in touched:
+        if terms.owner not in (None, account.merchant_id):
+            return unknown_account(movement, terms)
+    return None
+
+
+def unknown_account(movement: Movement, terms: Terms) -> NotFound:
+    """There is no such account, or not for this caller."""
+    return NotFound(
+        f"No such account: {echoed(movement.account_id)}", param=_param(movement, terms)
+    )
+
+
+def first_refusal(touched: Sequence[Touched], terms: Terms) -> PlatformError | None:
+    """The refusal of the first rule that any of the accounts breaks, in the order of `_RULES`."""
+    for rule in _RULES:
+        for movement, account in touched:
+            refusal = rule(movement, account, terms)
+            if refusal is not None:
+                return refusal
+    return None
+
+
+def _permitted(movement: Movement, account: Account, terms: Terms) -> PlatformError | None:
+    ordinary = account.account_type in ORDINARY_TYPES and account.posting is Posting.IMMEDIATE
+    if ordinary or not terms.ordinary_only:
+        return None
+    return Forbidden(
+        f"Only operators can transfer from or to {account.id}", param=_param(movement, terms)
+    )
+
+
+def _active(movement: Movement, account: Account, terms: Terms) -> PlatformError | None:
+    if account.status is AccountStatus.ACTIVE:
+        return None
+    return InactiveAccount(
+        f"Account {account.id} is {account.status}", param=_param(movement, terms)
+    )
+
+
+def _same_currency(movement: Movement, account: Account, terms: Terms) -> PlatformError | None:
+    if account.currency == terms.currency:
+        return None
+    return CurrencyMismatch(
+        f"Account {account.id} is in {account.currency}, but the transfer is in {terms.currency}",
+        param=_param(movement, terms),
+    )
+
+
+def _unlocked(movement: Movement, account: Account, terms: Terms) -> PlatformError | None:
+    if movement.spendable >= 0 or not is_locked(account.locked_until, terms.at):
+        return None
+    return Locked(
+        f"Account {account.id} is locked until {account.locked_until}",
+        param=_param(movement, terms),
+    )
+
+
+def _funded(movement: Movement, account: Account, terms: Terms) -> PlatformError | None:
+    if account.spendable + movement.spendable >= 0 or movement.spendable >= 0:
+        return None
+    where = f" in {account.id}" if terms.several_legs else ""
+    return InsufficientFunds(
+        f"Insufficient funds{where}: available {account.spendable}, "
+        f"requested {-movement.spendable}",
+        param=_param(movement, terms),
+    )
+
+
+_Rule = Callable[[Movement, Account, Terms], PlatformError | None]
+_RULES: Final[tuple[_Rule, ...]] = (_permitted, _active, _same_currency, _unlocked, _funded)
+
+
+def _param(movement: Movement, terms: Terms) -> str:
+    if terms.several_legs:
+        return "legs"
+    return "from_account_id" if movement.spendable < 0 else "to_account_id"

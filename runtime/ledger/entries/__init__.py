@@ -1,0 +1,1 @@
+"""Entries: one line per change of an account, derived from the stream."""

@@ -1,0 +1,1 @@
+"""Holds: posted in full or in part, voided, or expired."""

@@ -1,0 +1,200 @@
+"""The end of a hold: posted in full or in part, canceled, or expired. Exactly one of them happens.
+
+One strong read of the hold, then one commit whose condition says that nobody was faster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from http import HTTPStatus
+
+from runtime.core.errors import (
+    AlreadyCanceled,
+    AlreadyClaimed,
+    AlreadyPosted,
+    Conflict,
+    ExceedsHold,
+    HoldExpired,
+    InvalidValue,
+    PlatformError,
+    StaleWrite,
+    Unavailable,
+)
+from runtime.core.fields import Timestamp
+from runtime.core.ids import created_at
+from runtime.core.timestamps import to_epoch_seconds
+from runtime.http.caller import require_found
+from runtime.http.request_context import Call
+from runtime.http.responses import StoredAnswer, problem, success
+from runtime.idempotency.claims import completed, earlier_answer, new_claim, stored_answer
+from runtime.idempotency.models import IdempotencyRecord
+from runtime.ledger.movements import Operation
+from runtime.ledger.repository import Resolution
+from runtime.ledger.rules import (
+    left_to_request,
+    may_become,
+    movements_of_post,
+    movements_of_release,
+)
+from runtime.ledger.transfers.api import PostRequest
+from runtime.ledger.transfers.models import Transfer, TransferStatus
+from runtime.ledger.transfers.transfer_builder import transfer_answer
+from runtime.ledger.transfers.transfers import TransferDependencies
+
+MAX_ATTEMPTS = 5
+"""Readings of one hold that changes under us. Once resolved it never changes, so two are enough."""
+
+
+def post_transfer(
+    transfer_id: str, request: PostRequest, call: Call, deps: TransferDependencies
+) -> StoredAnswer:
+    """Move what was held, or a part of it and give back the rest: 200.
+
+    Raises NotFound, AlreadyPosted, AlreadyCanceled, HoldExpired, InvalidValue. More than was held
+    (ExceedsHold) is an answer that is stored.
+    """
+
+    def posted(hold: Transfer, operation: Operation) -> Resolution:
+        amount = _amount_to_post(hold, request)
+        after = resolved(hold, TransferStatus.PROCESSED, operation, posted_amount=amount)
+        return _resolution(hold, after, operation)
+
+    return _resolve(transfer_id, "pst", posted, call, deps)
+
+
+def cancel_transfer(transfer_id: str, call: Call, deps: TransferDependencies) -> StoredAnswer:
+    """Give back what was held: 200.
+
+    Raises NotFound, AlreadyPosted, AlreadyCanceled, HoldExpired.
+    """
+
+    def canceled(hold: Transfer, operation: Operation) -> Resolution:
+        return _resolution(hold, resolved(hold, TransferStatus.CANCELED, operation), operation)
+
+    return _resolve(transfer_id, "cnl", canceled, call, deps)
+
+
+def resolved(
+    hold: Transfer,
+    status: TransferStatus,
+    operation: Operation,
+    posted_amount: int | None = None,
+) -> Transfer:
+    """The hold's row after its end."""
+    assert may_become(hold.status, status), f"{hold.id}: {hold.status} to {status}"
+    return hold.model_copy(
+        update={
+            **operation.change.stamp(),
+            "status": status,
+            "status_bucket": None,
+            "hold_bucket": None,
+            "operation_id": operation.id,
+            "posted_amount": posted_amount,
+            "processed_at": operation.at if posted_amount is not None else None,
+            "version": hold.version + 1,
+            "updated_at": operation.at,
+            "cause": operation.id,
+        }
+    )
+
+
+def _resolution(hold: Transfer, after: Transfer, operation: Operation) -> Resolution:
+    movements = (
+        movements_of_release(hold.legs)
+        if after.posted_amount is None
+        else movements_of_post(hold.legs, after.posted_amount)
+    )
+    return Resolution(hold, after, left_to_request(hold, movements), operation, None)
+
+
+def _resolve(
+    transfer_id: str,
+    prefix: str,
+    end: Callable[[Transfer, Operation], Resolution],
+    call: Call,
+    deps: TransferDependencies,
+) -> StoredAnswer:
+    """Read, commit, and read again where somebody was faster."""
+    owner = call.caller.owner(call.acting_for)
+    buckets = deps.merchants.index_buckets(owner)
+    for _ in range(MAX_ATTEMPTS):
+        hold = require_found(deps.transfers.get(transfer_id, call.scope), "transfer", transfer_id)
+        # Never before its hold, whatever this machine's clock says: ids are the order of events.
+        now = max(call.now, created_at(hold.id))
+        operation_id = call.new_id(prefix, now)
+        operation = Operation(operation_id, hold.id, call.caller.change(operation_id), now)
+        claim = new_claim(call, owner, owner=operation_id, index_buckets=buckets)
+        try:
+            _must_be_open(hold, operation.at)
+            wanted = end(hold, operation)
+        except (Conflict, ExceedsHold, InvalidValue) as refusal:
+            return earlier_answer(call, owner, deps.claims) or _refused(
+                refusal, hold.id, claim, call, deps
+            )
+        answer = success(HTTPStatus.OK, transfer_answer(wanted.after))
+        try:
+            deps.ledger.resolve(replace(wanted, claim=_answered(claim, hold.id, answer, call)))
+        except AlreadyClaimed as earlier:
+            if earlier.record.owner != operation_id:
+                return stored_answer(earlier.record, call)
+        except StaleWrite:
+            continue
+        return answer
+    raise Unavailable(f"Transfer {transfer_id} is being changed by other requests; try again")
+
+
+def _must_be_open(hold: Transfer, at: Timestamp) -> None:
+    match hold.status:
+        case TransferStatus.PENDING if (hold.expires_at or "") > at:
+            return
+        case TransferStatus.PENDING | TransferStatus.EXPIRED:
+            raise HoldExpired(f"The hold {hold.id} expired at {hold.expires_at}")
+        case TransferStatus.PROCESSED:
+            raise AlreadyPosted(f"{hold.id} was already processed at {hold.processed_at}")
+        case TransferStatus.CANCELED:
+            raise AlreadyCanceled(f"{hold.id} was already canceled at {hold.updated_at}")
+        case TransferStatus.FAILED:
+            raise Conflict(f"{hold.id} failed ({hold.failure_code}), so it holds no money")
+
+
+def _amount_to_post(hold: Transfer, request: PostRequest) -> int:
+    amount = hold.amount if request.amount is None else request.amount
+    if amount > hold.amount:
+        raise ExceedsHold(
+            f"Only {hold.amount} is held by {hold.id}; you asked to post {amount}", param="amount"
+        )
+    if amount < hold.amount and len(hold.legs) > 1:
+        raise InvalidValue(
+            f"A hold with {len(hold.legs)} legs can only be posted in full ({hold.amount}) or "
+            "canceled",
+            param="amount",
+        )
+    return amount
+
+
+def _refused(
+    refusal: PlatformError,
+    hold_id: str,
+    claim: IdempotencyRecord | None,
+    call: Call,
+    deps: TransferDependencies,
+) -> StoredAnswer:
+    """Store the refusal, and answer it. Raises what is not stored."""
+    if not isinstance(refusal, ExceedsHold):
+        raise refusal
+    answer = problem(refusal, instance=call.path, request_id=call.caller.request_id)
+    if claim is not None:
+        kept = _answered(claim, hold_id, answer, call)
+        try:
+            deps.ledger.refuse(None, kept, token=claim.owner, now=call.now)
+        except AlreadyClaimed as first:
+            if first.record.owner != claim.owner:
+                return stored_answer(first.record, call)
+    return answer
+
+
+def _answered(
+    claim: IdempotencyRecord | None, hold_id: str, answer: StoredAnswer, call: Call
+) -> IdempotencyRecord | None:
+    return claim and completed(claim, answer, to_epoch_seconds(call.now), resource_id=hold_id)

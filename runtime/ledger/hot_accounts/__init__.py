@@ -1,0 +1,1 @@
+"""Hot accounts: balance shards, guarded debits and consolidation."""

@@ -1,0 +1,127 @@
+"""Transfers' stream → credit shards: what transfers leave to the folded accounts that they name."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from runtime.core.change_context import ChangeContext
+from runtime.core.errors import NotFound
+from runtime.core.observability import logger
+from runtime.core.scope import EVERYBODY
+from runtime.dynamodb.errors import InvalidRequest
+from runtime.ledger.accounts.repository import AccountRepository
+from runtime.ledger.hot_accounts.repository import CreditShard, ShardCredit, ShardRepository
+from runtime.ledger.rules import chart_account, credit_shard_of, final_legs, net_by_account
+from runtime.ledger.transfers.models import Transfer, TransferStatus
+from runtime.streams.records import Change, Failed, Parking, park_record
+
+FOLDED_BY = "system:project"
+MAX_TARGETS_REMEMBERED = 10_000
+
+
+@dataclass
+class ShardProjection:
+    """Adds processed transfers to their folded accounts, each exactly once."""
+
+    shard_rows: ShardRepository
+    accounts: AccountRepository
+    clock: Callable[[], datetime]
+    request_id: Callable[[], str]
+    parking: Parking
+    folded_by: str = FOLDED_BY
+    _targets: OrderedDict[str, CreditShard] = field(default_factory=OrderedDict)
+
+    def __call__(self, changes: Sequence[Change]) -> Failed:
+        """Fold by account and row, so that each row is written once for many transfers."""
+        groups: dict[tuple[str, str], list[tuple[str, Transfer, ShardCredit | None]]] = {}
+        for change in changes:
+            if not _became_processed(change):
+                continue
+            transfer: Transfer = change.new
+            # What was debited in the fact's own commit is not folded, but needs its profile too.
+            debited = [(account_id, None) for account_id in transfer.debited_accounts]
+            for account_id, item in [*items_of(transfer), *debited]:
+                place = (account_id, credit_shard_of(transfer.id))
+                groups.setdefault(place, []).append((change.sequence_number, transfer, item))
+        failed: set[str] = set()
+        for (account_id, shard), members in groups.items():
+            try:
+                items = [item for _, _, item in members if item is not None]
+                self._fold(account_id, shard, members[0][1], items)
+            except NotFound as unknown:
+                failed |= self._park_records({number for number, _, _ in members}, changes, unknown)
+            except InvalidRequest:
+                raise
+            except Exception:  # noqa: BLE001 - these come again, the other rows are done
+                logger.exception("a fold row could not be written", account=account_id, row=shard)
+                failed |= {sequence for sequence, _, _ in members}
+        return frozenset(failed)
+
+    def _park_records(
+        self, numbers: set[str], changes: Sequence[Change], unknown: NotFound
+    ) -> set[str]:
+        """Park what names an account that does not exist; the numbers of those that must wait."""
+        records = [c.record for c in changes if c.record and c.sequence_number in numbers]
+        return {
+            record.sequence_number
+            for record in records
+            if not park_record(self.parking, record, unknown.detail)
+        }
+
+    def _fold(
+        self, account_id: str, shard: str, transfer: Transfer, items: Sequence[ShardCredit]
+    ) -> None:
+        now = self.clock()
+        context = ChangeContext(
+            changed_by=self.folded_by, request_id=self.request_id(), cause=transfer.id
+        )
+        target = self._target(account_id, transfer, context, now)
+        self.shard_rows.fold(target, shard, items, context, now)
+
+    def _target(
+        self, account_id: str, transfer: Transfer, context: ChangeContext, now: datetime
+    ) -> CreditShard:
+        known = self._targets.get(account_id)
+        if known is not None:
+            return known
+        chart = chart_account(account_id, transfer.merchant_id, transfer.currency)
+        if chart is not None:
+            self.shard_rows.ensure_profile(chart, context, now)
+            target = CreditShard(chart.id, chart.merchant_id, chart.account_type, chart.currency)
+        else:
+            row = self.accounts.get(account_id, EVERYBODY)
+            if row is None:
+                raise NotFound(f"Transfer {transfer.id} names the unknown account {account_id}")
+            target = CreditShard(row.id, row.merchant_id, row.account_type, row.currency)
+        self._targets[account_id] = target
+        if len(self._targets) > MAX_TARGETS_REMEMBERED:
+            self._targets.popitem(last=False)
+        return target
+
+
+def items_of(transfer: Transfer) -> list[tuple[str, ShardCredit]]:
+    """What a processed transfer adds to each of its folded accounts."""
+    net = net_by_account(final_legs(transfer))
+    return [
+        (
+            account_id,
+            ShardCredit(
+                transfer_id=transfer.id,
+                operation_id=transfer.operation_id,
+                amount=net[account_id],
+                processed_at=transfer.processed_at or transfer.updated_at,
+            ),
+        )
+        for account_id in transfer.folded_accounts
+        if net.get(account_id)
+    ]
+
+
+def _became_processed(change: Change) -> bool:
+    """Once in its life; an edit of a processed row afterwards is none of it."""
+    if change.new is None or change.new.status is not TransferStatus.PROCESSED:
+        return False
+    return change.old is None or change.old.status is not TransferStatus.PROCESSED

@@ -1,0 +1,341 @@
+"""The ledger's writes: one transaction per operation, and no read before it but of hot accounts.
+
+Every expression of the ledger is built here. A transaction has the claim, the transfer and the row
+`00` of each immediate account. Credits of hot accounts are left to the change stream; a debit of
+one is guarded by its whole balance, as it was read before (`HotBalance`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from runtime.core.errors import (
+    AlreadyClaimed,
+    FailedBefore,
+    InsufficientFunds,
+    Internal,
+    InvalidValue,
+    PlatformError,
+    StaleWrite,
+    TouchesHotAccounts,
+)
+from runtime.customers.lockout_repository import Attempt, CountedAttempt, end_of_failures
+from runtime.customers.models import Customer
+from runtime.customers.repository import (
+    CustomerLock,
+    customer_of,
+    customer_refusal,
+    unlocked,
+    without_failures,
+)
+from runtime.dynamodb.errors import TransactionRefused
+from runtime.dynamodb.expressions import (
+    Check,
+    Update,
+    Write,
+    above,
+    absent,
+    at_most,
+    change,
+    check,
+    equals,
+    put,
+)
+from runtime.dynamodb.optional_writes import commit
+from runtime.dynamodb.store import BACKOFF_CAP_SECONDS, MAX_TRANSACTION_ITEMS, Store
+from runtime.idempotency import repository as claims
+from runtime.idempotency.models import IdempotencyRecord
+from runtime.ledger.accounts.models import Account, Posting
+from runtime.ledger.accounts.rules import (
+    Terms,
+    Touched,
+    first_refusal,
+    ownership_refusal,
+    unknown_account,
+)
+from runtime.ledger.hot_accounts.rules import DEBIT_SHARDS, HotBalance
+from runtime.ledger.movements import (
+    Operation,
+    begin_hot_movement,
+    begin_movement,
+    debit_shard_checks,
+    resolve_movement,
+)
+from runtime.ledger.rules import Movement
+from runtime.ledger.transfers.models import Transfer, TransferStatus
+
+HOT_CONFLICT_CAP_SECONDS: Final = 0.05
+"""Longest pause between two tries of a debit that refunds are in the way of."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransferCommit:
+    """A transfer or hold to be begun. `movements` leaves out what is folded later.
+
+    `hot`: those of the movements whose accounts are known to be hot, with the balance as it was
+    read where the movement is a debit; None where it only adds to what is held for the account.
+    `versions` are the versions that accounts must still have, where balances were promised.
+    `after_failures`: the customer's last attempt failed, and this one ends the count.
+    """
+
+    transfer: Transfer
+    movements: tuple[Movement, ...]
+    terms: Terms
+    operation: Operation
+    claim: IdempotencyRecord | None
+    versions: Mapping[str, int] = field(default_factory=dict)
+    after_failures: bool = False
+    hot: Mapping[str, HotBalance | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """A hold to be posted, canceled or expired; `movements` leaves out what is folded later."""
+
+    before: Transfer
+    after: Transfer
+    movements: tuple[Movement, ...]
+    operation: Operation
+    claim: IdempotencyRecord | None
+
+
+def _of_customer(wanted: TransferCommit) -> tuple[Update | Check, ...]:
+    transfer, at = wanted.transfer, wanted.operation.at
+    customer_id, owner = transfer.customer_id, transfer.merchant_id
+    if customer_id is None:
+        return ()
+    if wanted.after_failures:
+        return (end_of_failures(customer_id, owner, at, wanted.operation.change),)
+    may = (*customer_of(owner), unlocked(at), without_failures())
+    return (check(Customer, {"id": customer_id}, *may),)
+
+
+class LedgerRepository:
+    """The tables that an operation on the ledger writes in one commit."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def begin(self, wanted: TransferCommit) -> None:
+        """All of a transfer or hold, or nothing.
+
+        Raises, judged in this order: NotFound for what is another's, AlreadyClaimed, NotFound,
+        Forbidden, InactiveAccount, CurrencyMismatch, Locked, InsufficientFunds; TouchesHotAccounts
+        for hot accounts that `hot` lacks; StaleWrite when `versions` or balances of hot accounts
+        have passed; FailedBefore. InvalidValue for more than one commit can hold.
+        """
+        writes: list[Write] = [*self._touches(wanted), put(wanted.transfer).when(absent("id"))]
+        if wanted.claim is not None:
+            writes.append(claims.take(wanted.claim, wanted.operation.now))
+        claimed, first_check = claims.judged_first(writes, wanted.claim), len(writes)
+        writes += _shard_checks(wanted)
+        _must_fit(len(writes))
+        # A debit shard that lost too much is read again, whatever else is busy.
+        decisive = (*claimed, *range(first_check, len(writes)))
+        # Each of a receivable's debit shards may be locked for a moment by a refund, and none for
+        # long: waiting longer and longer would only let a payout starve.
+        cap = HOT_CONFLICT_CAP_SECONDS if wanted.hot else BACKOFF_CAP_SECONDS
+        token = wanted.operation.id
+        try:
+            self._store.transact(writes, token=token, decisive=decisive, conflict_cap_seconds=cap)
+        except TransactionRefused as refused:
+            raise self._refusal(wanted, refused.failed, claimed) from refused
+
+    def try_out(self, wanted: TransferCommit) -> None:
+        """Judge a transfer without writing anything. Raises what `begin` raises."""
+        checks = [
+            Check(touch.schema, touch.key, touch.condition)
+            for touch in self._touches(wanted)
+            if touch.condition is not None
+        ]
+        checks += _shard_checks(wanted)
+        _must_fit(len(checks) + 1 + (wanted.claim is not None))  # as many as `begin` writes
+        if not checks:
+            return
+        try:
+            self._store.transact(checks, token=wanted.operation.id)
+        except TransactionRefused as refused:
+            raise self._refusal(wanted, refused.failed) from refused
+
+    def refuse(
+        self,
+        failed: Transfer | None,
+        claim: IdempotencyRecord | None,
+        attempt: Attempt | None = None,
+        *,
+        token: str,
+        now: datetime,
+    ) -> None:
+        """Record a failed attempt, with the answer that its key repeats, and count it.
+
+        Raises AlreadyClaimed.
+        """
+        writes: list[Write] = [] if failed is None else [put(failed).when(absent("id"))]
+        if claim is not None:
+            writes.append(claims.take(claim, now))
+        counted = [] if attempt is None else [CountedAttempt(attempt, self._store.codec)]
+        try:
+            commit(
+                self._store,
+                writes,
+                counted,
+                token=token,
+                decisive=claims.judged_first(writes, claim),
+            )
+        except TransactionRefused as refused:
+            raise self._taken(refused, len(writes) - 1) from refused
+
+    def resolve(self, wanted: Resolution) -> None:
+        """Post, cancel or expire a hold: exactly one of all attempts succeeds.
+
+        Raises AlreadyClaimed (judged first), StaleWrite when the hold is resolved or out of time.
+        """
+        before, at = wanted.before, wanted.operation.at
+        in_time = (
+            at_most("expires_at", at)
+            if wanted.after.status is TransferStatus.EXPIRED
+            else above("expires_at", at)
+        )
+        step = change(before, wanted.after).when(
+            equals("status", TransferStatus.PENDING), equals("version", before.version), in_time
+        )
+        writes: list[Write] = [step]
+        writes += [
+            resolve_movement(movement, wanted.operation)
+            for movement in wanted.movements
+            if not movement.is_nothing
+        ]
+        if wanted.claim is not None:
+            writes.append(claims.take(wanted.claim, wanted.operation.now))
+        try:
+            self._store.transact(
+                writes,
+                token=wanted.operation.id,
+                decisive=claims.judged_first(writes, wanted.claim),
+            )
+        except TransactionRefused as refused:
+            if wanted.claim is not None and len(writes) - 1 in refused.failed:
+                raise self._taken(refused, len(writes) - 1) from refused
+            if 0 not in refused.failed:
+                raise Internal(f"{before.id}: its accounts do not hold what it holds") from refused
+            raise StaleWrite("transfers", f"{before.id} is resolved or expired") from refused
+
+    def _touches(self, wanted: TransferCommit) -> list[Update | Check]:
+        """What stands first in the transaction: the accounts, then the customer."""
+        return [
+            *(_touch(movement, wanted) for movement in wanted.movements),
+            *_of_customer(wanted),
+        ]
+
+    # ------------------------------------------------------------ refusals, from the old items
+
+    def _refusal(
+        self,
+        wanted: TransferCommit,
+        failed: Mapping[int, Mapping[str, Any]],
+        claimed: Sequence[int] = (),
+    ) -> Exception:
+        """The refusal by what has failed. `claimed`: where the claim stands, if there is one."""
+        movements, terms = wanted.movements, wanted.terms
+        touched = [
+            (movement, _whole(self._account(failed[position]), wanted))
+            for position, movement in enumerate(movements)
+            if failed.get(position)
+        ]
+        anothers = ownership_refusal(touched, terms)
+        if anothers is not None:
+            return anothers
+        for position in claimed:
+            if position in failed:
+                return AlreadyClaimed(self._claim(failed[position]))
+        missing = [m for position, m in enumerate(movements) if failed.get(position) == {}]
+        if missing:
+            return unknown_account(missing[0], terms)
+        if wanted.transfer.customer_id is not None and len(movements) in failed:
+            refusal = self._customer_refusal(wanted.transfer, failed[len(movements)], terms)
+            if refusal is not None or not touched:
+                return refusal or FailedBefore(f"{wanted.transfer.customer_id} has failed before")
+        return _account_refusal(touched, wanted)
+
+    def _customer_refusal(
+        self, transfer: Transfer, item: Mapping[str, Any], terms: Terms
+    ) -> PlatformError | None:
+        assert transfer.customer_id is not None, f"{transfer.id} is for no customer"
+        codec = self._store.codec
+        customer = codec.to_row(Customer.table_schema, item, CustomerLock) if item else None
+        return customer_refusal(customer, transfer.customer_id, transfer.merchant_id, terms.at)
+
+    def _account(self, item: Mapping[str, Any]) -> Account:
+        return self._store.codec.to_row(Account.table_schema, item, Account)
+
+    def _claim(self, item: Mapping[str, Any]) -> IdempotencyRecord:
+        return self._store.codec.to_row(IdempotencyRecord.table_schema, item, IdempotencyRecord)
+
+    def _taken(self, refused: TransactionRefused, position: int) -> Exception:
+        item = refused.failed.get(position)
+        return AlreadyClaimed(self._claim(item)) if item else refused
+
+
+def _touch(movement: Movement, wanted: TransferCommit) -> Update | Check:
+    terms, operation, account_id = wanted.terms, wanted.operation, movement.account_id
+    if account_id in wanted.hot:
+        return begin_hot_movement(movement, terms, operation, wanted.hot[account_id])
+    return begin_movement(movement, terms, operation, wanted.versions.get(account_id))
+
+
+def _shard_checks(wanted: TransferCommit) -> list[Check]:
+    seen = ((movement, wanted.hot.get(movement.account_id)) for movement in wanted.movements)
+    return [
+        each
+        for movement, balance in seen
+        if balance is not None
+        for each in debit_shard_checks(movement, balance)
+    ]
+
+
+def _must_fit(writes: int) -> None:
+    if writes > MAX_TRANSACTION_ITEMS:
+        raise InvalidValue(
+            f"The transfer needs {writes} writes; the limit is {MAX_TRANSACTION_ITEMS}, and a "
+            f"debit of a receivable checks its {DEBIT_SHARDS} debit shards; split the transfer",
+            param="legs",
+        )
+
+
+def _whole(account: Account, wanted: TransferCommit) -> Account:
+    """A hot account with what its shards held, so that it can be judged like any other."""
+    seen = wanted.hot.get(account.id)
+    if seen is None or seen.version != account.version:
+        return account
+    return account.model_copy(
+        update={
+            "balance": account.balance + seen.in_shards,
+            "spendable": account.spendable + seen.in_shards,
+        }
+    )
+
+
+def _account_refusal(touched: Sequence[Touched], wanted: TransferCommit) -> Exception:
+    """The refusal by the rules, or what the service can do something about."""
+    refusal = first_refusal(touched, wanted.terms)
+    if refusal is not None and not isinstance(refusal, InsufficientFunds):
+        return refusal
+    met = tuple(
+        account
+        for _, account in touched
+        if account.posting is Posting.FOLDED and account.id not in wanted.hot
+    )
+    if met:
+        return TouchesHotAccounts(met)
+    moved_on = any(_has_moved_on(account, wanted) for _, account in touched)
+    if refusal is None or moved_on:
+        return StaleWrite("accounts", "a balance moved on")
+    return refusal
+
+
+def _has_moved_on(account: Account, wanted: TransferCommit) -> bool:
+    seen = wanted.hot.get(account.id)
+    return seen is not None and seen.version != account.version

@@ -1,0 +1,1 @@
+"""Transfers: money moved between accounts in one commit, or held first."""

@@ -1,0 +1,1 @@
+"""Merchants: profiles, limits, webhook secrets and processor accounts."""

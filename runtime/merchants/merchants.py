@@ -1,0 +1,328 @@
+"""Merchants: register, read, list, change, give a new webhook secret."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from typing import Any, Final, Protocol
+
+from runtime.core.errors import (
+    InvalidValue,
+    SecretsStillSign,
+    StaleVersion,
+    StaleWrite,
+    Unavailable,
+)
+from runtime.core.fields import PLATFORM
+from runtime.core.timestamps import to_timestamp
+from runtime.dynamodb.index_shards import (
+    MERCHANT_LIST,
+    MERCHANT_LIST_BUCKETS,
+    all_buckets,
+    merchant_list_bucket,
+)
+from runtime.http.caller import require_found
+from runtime.http.pagination import UNORDERED_CHUNK, Cursors, Slice, newest_of_chunk, take_page
+from runtime.http.request_context import Call
+from runtime.http.responses import StoredAnswer
+from runtime.idempotency.claims import ClaimReader, create_once, earlier_answer
+from runtime.idempotency.optimistic_update import next_version, writing
+from runtime.merchants.api import (
+    MerchantAnswer,
+    MerchantList,
+    MerchantPatch,
+    MerchantQuery,
+    MerchantRequest,
+    NewMerchant,
+    ProcessorAccountAnswer,
+    ProcessorAccountList,
+    SecretRotation,
+)
+from runtime.merchants.models import MAX_PREVIOUS_SECRETS, Merchant, PreviousSecret, ProcessorName
+from runtime.merchants.processor_accounts import UNNAMED
+from runtime.merchants.repository import MerchantRepository
+from runtime.merchants.webhook_url import fault_of
+
+WEBHOOK_SECRET_BYTES = 32
+"""Standard Webhooks 1.0 asks for 24 to 64 random bytes."""
+SECRET_OVERLAP = timedelta(hours=24)
+"""How long the secret before the last also signs, so that receivers can change over."""
+PROCESSOR_FIELDS: Final = frozenset({"processor", "processor_config"})
+MAX_ATTEMPTS = 10
+"""Readings of one merchant that others change meanwhile."""
+
+
+class MerchantProcessors(Protocol):
+    """How merchants are connected to their processors."""
+
+    def default_processor(self) -> ProcessorName:
+        """The default processor of a merchant. Raises InvalidValue in live mode."""
+        ...
+
+    def account_of(
+        self, merchant_id: str, processor: ProcessorName, config: Mapping[str, Any]
+    ) -> str:
+        """The account that the keys in `config` belong to, as the processor reports it.
+
+        Raises InvalidValue, WrongProcessorMode, Unavailable.
+        """
+        ...
+
+    def processor_changes(
+        self, row: Merchant, changes: Mapping[str, Any], now: datetime
+    ) -> dict[str, Any]:
+        """The other merchant fields that change with its processor or configuration.
+
+        Raises what `account_of` raises, and ProcessorInUse.
+        """
+        ...
+
+    def removal(self, row: Merchant, account: str | None, now: datetime) -> dict[str, Any]:
+        """The change that deletes an account's keys. Raises NotFound, ProcessorInUse."""
+        ...
+
+
+@dataclass(frozen=True)
+class MerchantDependencies:
+    """What registering a merchant works with."""
+
+    merchants: MerchantRepository
+    claims: ClaimReader
+    processors: MerchantProcessors
+    allow_local_webhooks: bool = False
+
+
+@dataclass(frozen=True)
+class MerchantReads:
+    """What listing merchants works with."""
+
+    merchants: MerchantRepository
+    cursors: Cursors
+
+
+def create_merchant(
+    request: MerchantRequest, call: Call, deps: MerchantDependencies
+) -> StoredAnswer:
+    """Register a merchant. Its webhook secret is shown in this answer and never again.
+
+    Raises InvalidValue for a webhook URL that must not be called, and what `account_of` raises.
+    """
+    if request.webhook_url is not None:
+        _require_callable(request.webhook_url, deps)
+    # Before the processor is asked: a repetition gets its answer whatever the processor says now.
+    repeated = earlier_answer(call, PLATFORM, deps.claims)
+    if repeated is not None:
+        return repeated
+    merchant_id = call.new_id("mer")
+    processor = request.processor or deps.processors.default_processor()
+    account = deps.processors.account_of(merchant_id, processor, request.processor_config)
+    secret = request.webhook_secret or _new_webhook_secret(call)
+    now = to_timestamp(call.now)
+    merchant = Merchant(
+        id=merchant_id,
+        merchant_id=merchant_id,
+        list_bucket=merchant_list_bucket(merchant_id),
+        name=request.name,
+        email=request.email,
+        processor=processor,
+        processor_account=account,
+        processor_config=request.processor_config,
+        webhook_url=request.webhook_url,
+        webhook_secret=secret,
+        features=request.features,
+        rate_limits=request.rate_limits,
+        reconciliation=request.reconciliation,
+        index_buckets=request.index_buckets,
+        created_at=now,
+        updated_at=now,
+        **call.caller.change(cause=call.caller.request_id).stamp(),
+    )
+    return create_once(
+        call,
+        PLATFORM,
+        NewMerchant.of(merchant),
+        lambda claim, token: deps.merchants.create(merchant, claim, token=token, now=call.now),
+        claims=deps.claims,
+    )
+
+
+def get_merchant(merchant_id: str, call: Call, merchants: MerchantRepository) -> MerchantAnswer:
+    """A merchant, without its secrets. Raises NotFound."""
+    row = require_found(merchants.profile(merchant_id, call.scope), "merchant", merchant_id)
+    return MerchantAnswer.of(row)
+
+
+def list_merchants(query: MerchantQuery, call: Call, reads: MerchantReads) -> MerchantList:
+    """A page of all merchants, or of those with an e-mail address, newest first. For operators.
+
+    Raises BadCursor.
+    """
+    position = reads.cursors.position(query, "merchants")
+    if query.email is None:
+        page = _of_list(query, position, reads)
+    else:
+        page = newest_of_chunk(
+            (query.email,),
+            lambda email, start: reads.merchants.of_email(email, start, UNORDERED_CHUNK),
+            limit=query.limit,
+            position=position,
+        )
+    rows = reads.merchants.profiles(page.entries, call.scope)
+    # The index of addresses may lag behind a changed one.
+    current = (row for row in rows if query.email in (None, row.email))
+    cursor = reads.cursors.cursor(query, page.next_position, "merchants")
+    return MerchantList(
+        data=tuple(MerchantAnswer.of(row) for row in current),
+        has_more=cursor is not None,
+        next_cursor=cursor,
+    )
+
+
+def _of_list(query: MerchantQuery, position: str | None, reads: MerchantReads) -> Slice[str]:
+    entries = reads.merchants.newest_first(
+        all_buckets(MERCHANT_LIST, MERCHANT_LIST_BUCKETS),
+        after_id=position,
+        page_size=query.limit + 1,
+    )
+    ids = (entry.id for entry in entries)
+    return take_page(ids, limit=query.limit, position=str, matches=lambda _: True)
+
+
+def change_merchant(
+    merchant_id: str, request: MerchantPatch, call: Call, deps: MerchantDependencies
+) -> MerchantAnswer:
+    """Change what the request names.
+
+    Raises NotFound, StaleVersion, InvalidValue, and what `processor_changes` raises.
+    """
+    row = require_found(deps.merchants.get(merchant_id, call.scope), "merchant", merchant_id)
+    if request.version != row.version:
+        raise StaleVersion(
+            f"Merchant {row.id} has version {row.version}, not {request.version}; read it again",
+            param="version",
+        )
+    named = (request.model_fields_set & set(Merchant.model_fields)) - {"version", "merchant_id"}
+    changes = {name: getattr(request, name) for name in named}
+    if request.webhook_url is not None:
+        _require_callable(request.webhook_url, deps)
+    if request.index_buckets is not None and request.index_buckets < row.index_buckets:
+        raise InvalidValue(
+            f"index_buckets cannot be reduced; it is {row.index_buckets}", param="index_buckets"
+        )
+    if not changes:
+        return MerchantAnswer.of(row)
+    if row.list_bucket is None:
+        changes["list_bucket"] = merchant_list_bucket(row.id)
+    if not changes.keys().isdisjoint(PROCESSOR_FIELDS):
+        changes |= deps.processors.processor_changes(row, changes, call.now)
+    after = next_version(row, changes, call)
+    try:
+        token = call.new_id("chg")
+        deps.merchants.alter(row, after, None, token=token, now=call.now)
+    except StaleWrite as stale:
+        raise StaleVersion(
+            f"Merchant {row.id} was changed by another request; read it again", param="version"
+        ) from stale
+    return MerchantAnswer.of(after)
+
+
+def list_accounts_at_processors(
+    merchant_id: str, call: Call, merchants: MerchantRepository
+) -> ProcessorAccountList:
+    """The accounts whose keys are kept for a merchant. Raises NotFound."""
+    row = require_found(merchants.accounts(merchant_id, call.scope), "merchant", merchant_id)
+    kept = tuple(
+        ProcessorAccountAnswer(
+            processor=each.processor, account=each.account or UNNAMED, left_at=each.left_at
+        )
+        for each in reversed(row.earlier_accounts)
+    )
+    now = ProcessorAccountAnswer(
+        processor=row.processor, account=row.processor_account or UNNAMED, left_at=None
+    )
+    return ProcessorAccountList(data=(now, *kept), has_more=False, next_cursor=None)
+
+
+def remove_processor_account(
+    merchant_id: str, account: str, call: Call, deps: MerchantDependencies
+) -> StoredAnswer:
+    """Forget the keys of an account that the merchant has left: 204.
+
+    Raises NotFound for an account whose keys are not kept, ProcessorInUse, StaleVersion.
+    """
+    row = require_found(deps.merchants.get(merchant_id, call.scope), "merchant", merchant_id)
+    changes = deps.processors.removal(row, None if account == UNNAMED else account, call.now)
+    after = next_version(row, changes, call)
+    try:
+        token = call.new_id("chg")
+        deps.merchants.alter(row, after, None, token=token, now=call.now)
+    except StaleWrite as stale:
+        raise StaleVersion(
+            f"Merchant {row.id} was changed by another request; read it again"
+        ) from stale
+    return StoredAnswer(int(HTTPStatus.NO_CONTENT), "")
+
+
+def rotate_webhook_secret(
+    merchant_id: str, request: SecretRotation, call: Call, deps: MerchantDependencies
+) -> StoredAnswer:
+    """Give a merchant a new webhook secret, shown in this answer alone: 200.
+
+    The old one also signs for SECRET_OVERLAP, and so do those before it, each for its own, unless
+    the request revokes them. Raises NotFound, and SecretsStillSign while as many as there may be
+    do: none is cut short unasked.
+    """
+    secret = _new_webhook_secret(call)
+    for _ in range(MAX_ATTEMPTS):
+        row = require_found(deps.merchants.get(merchant_id, call.scope), "merchant", merchant_id)
+        try:
+            previous = () if request.revoke_old else _still_signing(row, call.now)
+        except SecretsStillSign:  # or this very request has made it so, and its answer was lost
+            repeated = earlier_answer(call, merchant_id, deps.claims)
+            if repeated is None:
+                raise
+            return repeated
+        changes = {"webhook_secret": secret, "previous_webhook_secrets": previous}
+        after = next_version(row, changes, call)
+        try:
+            return create_once(
+                call,
+                merchant_id,
+                NewMerchant.of(after),
+                writing(deps.merchants, row, after, call),
+                claims=deps.claims,
+                index_buckets=row.index_buckets,
+                status=HTTPStatus.OK,
+            )
+        except StaleWrite:
+            continue
+    raise Unavailable(f"Merchant {merchant_id} is being changed by other requests; try again")
+
+
+def _still_signing(row: Merchant, now: datetime) -> tuple[PreviousSecret, ...]:
+    """The secrets that also sign from `now` on, when the one of now is replaced.
+
+    Raises SecretsStillSign.
+    """
+    earlier = [each for each in row.previous_webhook_secrets if each.until > to_timestamp(now)]
+    if len(earlier) >= MAX_PREVIOUS_SECRETS:
+        raise SecretsStillSign(
+            f"The last {len(earlier)} secrets are valid for a day after their replacement;"
+            f' rotate again after {earlier[-1].until}, or send "revoke_old": true to revoke them'
+        )
+    replaced = PreviousSecret(secret=row.webhook_secret, until=to_timestamp(now + SECRET_OVERLAP))
+    return (replaced, *earlier)
+
+
+def _require_callable(url: str, deps: MerchantDependencies) -> None:
+    fault = fault_of(url, allow_local=deps.allow_local_webhooks)
+    if fault is not None:
+        # The URL itself is not repeated: it may hold a token of the merchant's.
+        raise InvalidValue(f"webhook_url {fault}", param="webhook_url")
+
+
+def _new_webhook_secret(call: Call) -> str:
+    return "whsec_" + base64.b64encode(call.entropy(WEBHOOK_SECRET_BYTES)).decode()

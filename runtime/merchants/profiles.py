@@ -1,0 +1,48 @@
+"""Merchants' settings, remembered for seconds: the hot path reads them without a round trip."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from runtime.core.echo import echoed
+from runtime.core.errors import NotFound
+from runtime.core.fields import PLATFORM
+from runtime.core.outside import Outside
+from runtime.core.scope import Scope
+from runtime.core.ttl_cache import TtlCache
+from runtime.dynamodb.index_shards import PLATFORM_BUCKETS
+from runtime.merchants.models import MerchantProfile
+
+MAX_REMEMBERED = 1_000
+
+
+class ProfileReader(Protocol):
+    """Where profiles are read."""
+
+    def profile(self, merchant_id: str, scope: Scope) -> MerchantProfile | None:
+        """A merchant without its secrets."""
+        ...
+
+
+class MerchantProfiles:
+    """A bounded memory of merchants that exist; absence is never remembered."""
+
+    def __init__(self, reader: ProfileReader, remember_seconds: float, outside: Outside) -> None:
+        self._reader = reader
+        self._known: TtlCache[str, MerchantProfile] = TtlCache(
+            remember_seconds, MAX_REMEMBERED, outside
+        )
+
+    def index_buckets(self, owner: str) -> int:
+        """Into how many buckets the owner's rows are spread. Raises NotFound."""
+        return PLATFORM_BUCKETS if owner == PLATFORM else self.require(owner).index_buckets
+
+    def require(self, merchant_id: str) -> MerchantProfile:
+        """The merchant, at most `remember_seconds` old. Raises NotFound."""
+        known = self._known.get(merchant_id)
+        if known is not None:
+            return known
+        profile = self._reader.profile(merchant_id, Scope(merchant_id))
+        if profile is None:
+            raise NotFound(f"No such merchant: {echoed(merchant_id)}", param="merchant_id")
+        return self._known.keep(merchant_id, profile)

@@ -1,0 +1,146 @@
+"""Merchants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from runtime.core.errors import StaleWrite
+from runtime.core.fields import Timestamp
+from runtime.core.scope import Scope
+from runtime.dynamodb.errors import TransactionRefused
+from runtime.dynamodb.expressions import absent, change, equals, put
+from runtime.dynamodb.id_lists import IdEntry, IdLists
+from runtime.dynamodb.store import Store
+from runtime.idempotency.idempotent_create import create_once
+from runtime.idempotency.models import IdempotencyRecord
+from runtime.merchants.models import (
+    Merchant,
+    MerchantAccounts,
+    MerchantProfile,
+    PreviousSecret,
+    ProcessorConnection,
+)
+
+
+class WebhookEndpoint(BaseModel, frozen=True, hide_input_in_errors=True):
+    """Where a merchant is told of events, and what it is convinced by."""
+
+    id: str
+    merchant_id: str
+    webhook_url: str | None = None
+    webhook_secret: Annotated[str, Field(repr=False)]
+    previous_webhook_secrets: Annotated[tuple[PreviousSecret, ...], Field(repr=False)] = ()
+
+    def secrets(self, at: Timestamp) -> tuple[str, ...]:
+        """Those that sign at `at`: several while the merchant changes over."""
+        before = (each.secret for each in self.previous_webhook_secrets if each.until > at)
+        return (self.webhook_secret, *before)
+
+
+@dataclass(frozen=True, slots=True)
+class MerchantPage:
+    """Ids of some merchants, and after which one the next page begins; None at the end."""
+
+    ids: tuple[str, ...]
+    last: str | None
+
+
+class _Named(BaseModel, frozen=True):
+    id: str
+
+
+class MerchantRepository:
+    """The merchants table."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lists = IdLists(store, Merchant, IdEntry)
+
+    def create(
+        self, merchant: Merchant, claim: IdempotencyRecord | None, *, token: str, now: datetime
+    ) -> None:
+        """Store a new merchant. Raises AlreadyClaimed."""
+        write = put(merchant).when(absent("id"))
+        create_once(self._store, [write], claim, token=token, now=now)
+
+    def get(self, merchant_id: str, scope: Scope) -> Merchant | None:
+        """A merchant with its secrets, strongly consistent."""
+        return self._store.get(Merchant, {"id": merchant_id}, Merchant, scope)
+
+    def alter(
+        self,
+        before: Merchant,
+        after: Merchant,
+        claim: IdempotencyRecord | None,
+        *,
+        token: str,
+        now: datetime,
+    ) -> None:
+        """Write the step from `before` to `after`. Raises AlreadyClaimed, StaleWrite."""
+        step = change(before, after).when(equals("version", before.version))
+        try:
+            create_once(self._store, [step], claim, token=token, now=now)
+        except TransactionRefused as refused:
+            raise StaleWrite("merchants", f"{before.id} was changed meanwhile") from refused
+
+    def pages(self, after: str | None, *, page_size: int) -> Iterator[MerchantPage]:
+        """Every merchant there is, in the table's own order, after `after`."""
+        start = None if after is None else {"id": after}
+        for page in self._store.scan(
+            Merchant,
+            _Named,
+            segment=0,
+            total_segments=1,
+            page_size=page_size,
+            start_after=start,
+        ):
+            last = page.last_key["id"] if page.last_key else None
+            yield MerchantPage(tuple(row.id for row in page.rows), str(last) if last else None)
+
+    def newest_first(
+        self, buckets: Sequence[str], *, after_id: str | None, page_size: int
+    ) -> Iterator[IdEntry]:
+        """All merchants that stand in the list, merged over its buckets, newest first."""
+        return self._lists.newest_first("gsi-list", buckets, after_id=after_id, page_size=page_size)
+
+    def of_email(self, email: str, start_after: str | None, page_size: int) -> Iterator[str]:
+        """Ids of merchants with exactly this address, in a stable order without a meaning."""
+        start = None if start_after is None else {"email": email, "id": start_after}
+        entries = self._store.query(
+            Merchant,
+            IdEntry,
+            [equals("email", email)],
+            index="gsi-email",
+            start_after=start,
+            page_size=page_size,
+        )
+        return (entry.id for entry in entries)
+
+    def profiles(self, merchant_ids: Sequence[str], scope: Scope) -> list[MerchantProfile]:
+        """The merchants in `scope`, in the given order; no key is needed to read them."""
+        if not merchant_ids:
+            return []
+        keys = [{"id": each} for each in merchant_ids]
+        return self._store.get_many(Merchant, keys, MerchantProfile, scope)
+
+    def profile(self, merchant_id: str, scope: Scope) -> MerchantProfile | None:
+        """A merchant without its secrets, strongly consistent; no key is needed to read it."""
+        return self._store.get(Merchant, {"id": merchant_id}, MerchantProfile, scope)
+
+    def connection(self, merchant_id: str, scope: Scope) -> ProcessorConnection | None:
+        """What connectors need to act for a merchant, deciphered; None for no such merchant."""
+        return self._store.get(Merchant, {"id": merchant_id}, ProcessorConnection, scope)
+
+    def accounts(self, merchant_id: str, scope: Scope) -> MerchantAccounts | None:
+        """A merchant's accounts at processors; no key is needed to read them."""
+        return self._store.get(Merchant, {"id": merchant_id}, MerchantAccounts, scope)
+
+    def webhook_endpoint(self, merchant_id: str) -> WebhookEndpoint | None:
+        """What a webhook is sent with, deciphered; None for no such merchant."""
+        scope = Scope(merchant_id)
+        return self._store.get(Merchant, {"id": merchant_id}, WebhookEndpoint, scope)

@@ -1,0 +1,1 @@
+"""Payments: charge, authorize, capture, cancel, refund, and what processors report."""

@@ -1,0 +1,273 @@
+"""Shapes of the payment routes."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, StringConstraints, field_validator
+from pydantic.json_schema import SkipJsonSchema
+
+from runtime.core.currency import CurrencyCode
+from runtime.core.fields import MAX_AMOUNT_MINOR, Timestamp
+from runtime.http.endpoint import Endpoint, Permission
+from runtime.http.shapes import (
+    Answer,
+    Body,
+    Description,
+    IdempotencyKey,
+    Identifier,
+    Metadata,
+    Moment,
+    Page,
+    PageQuery,
+    Query,
+    WholeNumber,
+    left_out,
+    refuse_null,
+)
+from runtime.payments.models import DisputeStatus, PaymentStatus
+from runtime.payments.transaction_models import AuditStep, TransactionStatus, TransactionType
+
+Amount = Annotated[int, Field(ge=1, le=MAX_AMOUNT_MINOR, description="In minor units.")]
+
+
+class PaymentRequest(Body, frozen=True):
+    """A charge. `amount` is in minor units: 1000 USD is ten dollars, 1000 JPY a thousand yen."""
+
+    amount: Amount
+    currency: CurrencyCode
+    payment_method: Annotated[
+        str, StringConstraints(min_length=3, max_length=255), Field(repr=False)
+    ]
+    customer_id: Identifier | None = None
+    description: Description | None = None
+    metadata: Metadata = Field(default_factory=dict)
+    capture_method: Literal["automatic", "manual"] = "automatic"
+    statement_descriptor: Annotated[str | None, StringConstraints(max_length=22)] = None
+
+
+class CaptureRequest(Body, frozen=True):
+    """Take what was authorized: all that is left of it, or a part.
+
+    After a `final` capture the rest is given back; with `final: false` more can follow.
+    """
+
+    amount: Amount | SkipJsonSchema[None] = left_out()
+    final: bool = True
+
+    _not_null = field_validator("amount")(refuse_null)
+
+
+class CancelPaymentRequest(Body, frozen=True):
+    """Give back what was authorized and not captured."""
+
+
+class RefundRequest(Body, frozen=True):
+    """Give back what was captured: all that is left of it, or a part."""
+
+    amount: Amount | SkipJsonSchema[None] = left_out()
+    reason: Description | None = None
+
+    _not_null = field_validator("amount")(refuse_null)
+
+
+class PaymentAnswer(Answer, frozen=True):
+    """A payment; amounts in minor units."""
+
+    id: str
+    merchant_id: str
+    amount: int
+    currency: str
+    status: PaymentStatus
+    capture_method: Literal["automatic", "manual"]
+    amount_capturable: int = Field(validation_alias="capturable_minor")
+    amount_captured: int
+    amount_refunded: int
+    payment_method: str
+    customer_id: str | None
+    description: str | None
+    statement_descriptor: str | None
+    metadata: dict[str, str]
+    failure_code: str | None
+    failure_reason: str | None
+    dispute_status: DisputeStatus | None
+    version: int
+    created_at: Timestamp
+    updated_at: Timestamp
+
+
+class TransactionAnswer(Answer, frozen=True):
+    """What a processor did for a payment; amounts in minor units."""
+
+    id: str
+    payment_id: str
+    type: TransactionType
+    amount: int
+    currency: str
+    status: TransactionStatus
+    fee: int
+    processor_id: str | None
+    response_code: str | None
+    response_text: str | None
+    processed_at: Timestamp | None
+    reason: str | None
+    settlement_id: str | None
+    audit_trail: tuple[AuditStep, ...]
+    version: int
+    created_at: Timestamp
+    updated_at: Timestamp
+
+
+class PaymentDetail(PaymentAnswer, frozen=True):
+    """A payment with everything that a processor did for it."""
+
+    transactions: tuple[TransactionAnswer, ...]
+
+
+class PaymentQuery(PageQuery, frozen=True):
+    """Filters of the payment list.
+
+    With `idempotency_key`: the payments that were made under it, a day or more apart.
+    """
+
+    status: PaymentStatus | None = None
+    customer_id: Identifier | None = None
+    idempotency_key: IdempotencyKey | None = None
+    start_date: Moment | None = None
+    end_date: Moment | None = None
+    min_amount: Annotated[int | None, Field(ge=0), WholeNumber] = None
+    max_amount: Annotated[int | None, Field(ge=0), WholeNumber] = None
+
+
+class PaymentList(Page[PaymentAnswer], frozen=True):
+    """A page of payments."""
+
+
+class SummaryQuery(Query, frozen=True):
+    """The days to add up; the last 30 unless said."""
+
+    start_date: Moment | None = None
+    end_date: Moment | None = None
+
+
+class CurrencySummary(Answer, frozen=True):
+    """Sums of one currency, in its minor units.
+
+    `average` is what was captured per payment that captured anything, rounded down.
+    """
+
+    count: int
+    captured: int
+    refunded: int
+    fees: int
+    net: int
+    average: int
+
+
+class PaymentSummary(Answer, frozen=True):
+    """Counts by status and sums by currency. Currencies are never added together."""
+
+    start_date: Timestamp
+    end_date: Timestamp
+    total_count: int
+    by_status: dict[PaymentStatus, int]
+    by_currency: dict[str, CurrencySummary]
+
+
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    Endpoint(
+        operation="createPayment",
+        method="POST",
+        path="/v1/payments",
+        function="process",
+        summary="Charge a payment method, or authorize a charge",
+        tag="payments",
+        permission=Permission.PAYMENTS,
+        body=PaymentRequest,
+        idempotent="required",
+        answers={HTTPStatus.CREATED: PaymentAnswer, HTTPStatus.ACCEPTED: PaymentAnswer},
+        refusals=(
+            HTTPStatus.PAYMENT_REQUIRED,
+            HTTPStatus.NOT_FOUND,
+            HTTPStatus.CONFLICT,
+            HTTPStatus.LOCKED,
+            HTTPStatus.TOO_MANY_REQUESTS,
+        ),
+    ),
+    Endpoint(
+        operation="capturePayment",
+        method="POST",
+        path="/v1/payments/{id}/capture",
+        function="process",
+        summary="Capture an authorization, or a part of it",
+        tag="payments",
+        permission=Permission.PAYMENTS,
+        body=CaptureRequest,
+        body_optional=True,
+        idempotent="required",
+        answers={HTTPStatus.OK: PaymentDetail, HTTPStatus.ACCEPTED: PaymentDetail},
+        refusals=(HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    ),
+    Endpoint(
+        operation="cancelPayment",
+        method="POST",
+        path="/v1/payments/{id}/cancel",
+        function="process",
+        summary="Give an authorization back",
+        tag="payments",
+        permission=Permission.PAYMENTS,
+        body=CancelPaymentRequest,
+        body_optional=True,
+        idempotent="required",
+        answers={HTTPStatus.OK: PaymentDetail, HTTPStatus.ACCEPTED: PaymentDetail},
+        refusals=(HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    ),
+    Endpoint(
+        operation="refundPayment",
+        method="POST",
+        path="/v1/payments/{id}/refund",
+        function="process",
+        summary="Refund a payment, or a part of it",
+        tag="payments",
+        permission=Permission.REFUNDS,
+        body=RefundRequest,
+        body_optional=True,
+        idempotent="required",
+        answers={HTTPStatus.OK: PaymentDetail, HTTPStatus.ACCEPTED: PaymentDetail},
+        refusals=(HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    ),
+    Endpoint(
+        operation="getPayment",
+        method="GET",
+        path="/v1/payments/{id}",
+        function="query",
+        summary="Read a payment with its transactions (strongly consistent)",
+        tag="payments",
+        permission=Permission.PAYMENTS,
+        answers={HTTPStatus.OK: PaymentDetail},
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+    Endpoint(
+        operation="listPayments",
+        method="GET",
+        path="/v1/payments",
+        function="query",
+        summary="List payments, newest first",
+        tag="payments",
+        permission=Permission.PAYMENTS,
+        query=PaymentQuery,
+        answers={HTTPStatus.OK: PaymentList},
+    ),
+    Endpoint(
+        operation="summarizePayments",
+        method="GET",
+        path="/v1/payments/summary",
+        function="query",
+        summary="Count and add up payments by status and currency",
+        tag="payments",
+        permission=Permission.REPORTS,
+        query=SummaryQuery,
+        answers={HTTPStatus.OK: PaymentSummary},
+    ),
+)

@@ -1,0 +1,243 @@
+"""What a processor's answer makes of a payment: row, transaction and booking."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from runtime.core.change_context import ChangeContext
+from runtime.core.fields import Timestamp
+from runtime.core.timestamps import to_timestamp
+from runtime.customers.lockout_repository import Attempt
+from runtime.customers.lockout_rules import SAY_NOTHING_OF_THE_CUSTOMER, Lockout
+from runtime.dynamodb.index_shards import bucket_for, unsettled_buckets
+from runtime.ledger.hot_accounts.rules import accounts_of_fact
+from runtime.ledger.rules import capture_legs
+from runtime.ledger.transfers.models import Leg, Transfer, TransferStatus
+from runtime.merchants.models import MerchantProfile
+from runtime.payments.dependencies import PaymentDependencies
+from runtime.payments.models import Payment, PaymentStatus
+from runtime.payments.posting_ids import POSTING_OPERATION, charge_transaction_id, posting_id
+from runtime.payments.rules import Approved, ProcessorAnswer, Refused, may_become, status_after
+from runtime.payments.transaction_models import (
+    AuditStep,
+    Transaction,
+    TransactionStatus,
+    TransactionType,
+)
+from runtime.payments.writes import OutcomeWrites
+
+NOT_CHARGED = Refused(None, "processor_unreachable", "The processor never received the charge")
+_NOT_LEASED = {"lease_owner": None, "lease_expires_at": None}
+_CLOSED = {"open_bucket": None, "next_action_at": None}
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """What is to be booked of a fact: `id` is derived from it (payments/posting_ids.py).
+
+    `operation_id` names one attempt to commit it, and says when that began.
+    """
+
+    id: str
+    operation_id: str
+    legs: tuple[Leg, ...]
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeOutcome:
+    """A payment after its processor's answer, and everything that one commit must write."""
+
+    after: Payment
+    writes: OutcomeWrites
+
+
+def outcome_of(
+    payment: Payment,
+    reply: ProcessorAnswer,
+    merchant: MerchantProfile,
+    now: datetime,
+    deps: PaymentDependencies,
+) -> ChargeOutcome:
+    """The outcome of `payment`, which is processing or unknown, known at `now`.
+
+    An authorization can be captured for so long as the desk's timing says; then the resolver comes
+    back to it.
+    """
+    captures = payment.capture_method == "automatic"
+    status = status_after(reply, captures=captures)
+    assert may_become(payment.status, status), f"{payment.id}: {payment.status} to {status}"
+    transaction = _transaction(payment, reply, merchant, now)
+    changes: dict[str, object] = {
+        **_NOT_LEASED,
+        **_CLOSED,
+        **listed(payment, merchant, status),
+        "status": status,
+        "version": payment.version + 1,
+        "updated_at": to_timestamp(now),
+        "cause": transaction.id,
+        "transaction_ids": (*payment.transaction_ids, transaction.id),
+    }
+    transfer = None
+    if isinstance(reply, Refused):
+        changes |= {"failure_code": reply.decline_code, "failure_reason": reply.response_text}
+    elif captures:
+        taken = payment.amount
+        legs = capture_legs(merchant.id, payment.currency, taken, reply.fee_minor)
+        operation_id = deps.outside.new_id(POSTING_OPERATION, now)
+        posting = Posting(posting_id(transaction.id), operation_id, legs, taken)
+        transfer = booking_of(payment, posting, merchant, now, context_of(payment))
+        changes |= {"amount_captured": taken, "refundable_minor": taken, "fee": reply.fee_minor}
+    else:
+        expiry = to_timestamp(now + timedelta(seconds=deps.timing.authorization_seconds))
+        changes |= {
+            "capturable_minor": payment.amount,
+            "open_bucket": payment.open_bucket,
+            "next_action_at": expiry,
+            "authorization_expires_at": expiry,
+        }
+    if isinstance(reply, Approved):
+        changes["charge_id"] = reply.processor_id
+    after = payment.model_copy(update=changes)
+    writes = OutcomeWrites(payment, after, None, transaction, transfer)
+    return ChargeOutcome(after, writes)
+
+
+def without_answer(
+    payment: Payment, merchant: MerchantProfile, now: datetime, cause: str
+) -> Payment:
+    """The payment after the processor's answer was lost; the resolver may take it at once."""
+    status = PaymentStatus.UNKNOWN
+    return payment.model_copy(
+        update={
+            **listed(payment, merchant, status),
+            "status": status,
+            "version": payment.version + 1,
+            "updated_at": to_timestamp(now),
+            "cause": cause,
+            "next_action_at": to_timestamp(now),
+            "lease_owner": None,
+        }
+    )
+
+
+def status_bucket(merchant: MerchantProfile, payment_id: str, status: PaymentStatus) -> str | None:
+    """Key in `gsi-merchant-status`, which lists every status but succeeded."""
+    if status is PaymentStatus.SUCCEEDED:
+        return None
+    return bucket_for(f"{merchant.id}#{status}", payment_id, merchant.index_buckets)
+
+
+def listed(
+    payment: Payment, merchant: MerchantProfile, status: PaymentStatus
+) -> dict[str, str | None]:
+    """The keys under which the merchant's lists show the payment when it has `status`."""
+    return {
+        "merchant_bucket": payment.merchant_bucket
+        or bucket_for(merchant.id, payment.id, merchant.index_buckets),
+        "merchant_status_bucket": status_bucket(merchant, payment.id, status),
+    }
+
+
+def context_of(row: Payment | Transaction, cause: str | None = None) -> ChangeContext:
+    """The stamp of what is written because of `row`, in the name of who changed it last."""
+    return ChangeContext(
+        changed_by=row.changed_by,
+        request_id=row.request_id,
+        cause=cause or row.id,
+        ip_address=row.ip_address,
+        user_agent=row.user_agent,
+    )
+
+
+def unsettled_bucket(transaction_id: str, merchant: MerchantProfile, now: datetime) -> str:
+    """Key in `gsi-unsettled`, where captures and refunds wait for their settlement file."""
+    day = f"{merchant.id}#{to_timestamp(now)[:10]}"
+    return bucket_for(day, transaction_id, unsettled_buckets(merchant.index_buckets))
+
+
+def booking_of(
+    payment: Payment,
+    posting: Posting,
+    merchant: MerchantProfile,
+    now: datetime,
+    context: ChangeContext,
+) -> Transfer:
+    """The transfer of what happened at the processor: no funds, status or lock guard it."""
+    at = to_timestamp(now)
+    return Transfer(
+        id=posting.id,
+        merchant_id=merchant.id,
+        merchant_bucket=bucket_for(merchant.id, posting.id, merchant.index_buckets),
+        operation_id=posting.operation_id,
+        **accounts_of_fact(posting.id, posting.legs),
+        legs=posting.legs,
+        amount=posting.amount,
+        currency=payment.currency,
+        status=TransferStatus.PROCESSED,
+        posted_amount=posting.amount,
+        processed_at=at,
+        payment_id=payment.id,
+        created_at=at,
+        updated_at=at,
+        **context.stamp(),
+    )
+
+
+def _transaction(
+    payment: Payment, reply: ProcessorAnswer, merchant: MerchantProfile, now: datetime
+) -> Transaction:
+    at: Timestamp = to_timestamp(now)
+    approved = isinstance(reply, Approved)
+    captures = payment.capture_method == "automatic"
+    transaction_id = charge_transaction_id(payment.id)
+    status = TransactionStatus.SUCCEEDED if approved else TransactionStatus.FAILED
+    return Transaction(
+        id=transaction_id,
+        merchant_id=merchant.id,
+        payment_id=payment.id,
+        processor_id=reply.processor_id,
+        unsettled_bucket=unsettled_bucket(transaction_id, merchant, now)
+        if approved and captures
+        else None,
+        type=TransactionType.CAPTURE if captures else TransactionType.AUTHORIZATION,
+        amount=payment.amount,
+        currency=payment.currency,
+        status=status,
+        fee=reply.fee_minor if isinstance(reply, Approved) and captures else 0,
+        response_code=response_code_of(reply),
+        response_text=reply.response_text,
+        processed_at=at,
+        audit_trail=(AuditStep(status=status, at=at, by=payment.changed_by),),
+        created_at=at,
+        updated_at=at,
+        **context_of(payment).stamp(),
+    )
+
+
+def response_code_of(reply: ProcessorAnswer) -> str:
+    """The code that is kept of an answer."""
+    return reply.response_code if isinstance(reply, Approved) else reply.decline_code
+
+
+def answered_charge(
+    payment: Payment, reply: ProcessorAnswer, cause: str, rule: Lockout, now: datetime
+) -> Attempt | None:
+    """What the processor's answer is for the customer's count; None: nothing.
+
+    A success is something only where there is a count to be ended.
+    """
+    failed = isinstance(reply, Refused)
+    if isinstance(reply, Refused) and reply.decline_code in SAY_NOTHING_OF_THE_CUSTOMER:
+        return None
+    if payment.customer_id is None or not (failed or payment.follows_failure):
+        return None
+    return Attempt(
+        customer_id=payment.customer_id,
+        merchant_id=payment.merchant_id,
+        failed=failed,
+        rule=rule,
+        context=context_of(payment, cause),
+        now=now,
+    )

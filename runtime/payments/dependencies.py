@@ -1,0 +1,58 @@
+"""What the payment use-cases work with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from runtime.core.outside import Outside
+from runtime.customers.lockout_rules import Lockout
+from runtime.customers.repository import CustomerRepository
+from runtime.dynamodb.index_shards import OPEN_QUEUE, bucket_for
+from runtime.idempotency.claims import ClaimReader
+from runtime.merchants.profiles import MerchantProfiles
+from runtime.payments.processors.connectors import Connectors
+from runtime.payments.rate_limits.rate_limiter import RateLimiter
+from runtime.payments.repository import PaymentRepository
+from runtime.settings import PaymentTiming
+
+
+@dataclass(frozen=True)
+class PaymentDependencies:
+    """Dependencies of the payment use-cases."""
+
+    payments: PaymentRepository
+    customers: CustomerRepository
+    claims: ClaimReader
+    limits: RateLimiter
+    merchants: MerchantProfiles
+    connectors: Connectors
+    timing: PaymentTiming
+    outside: Outside
+
+    @property
+    def lockout(self) -> Lockout:
+        """After how many failures, and for how long, a customer is locked."""
+        return Lockout(self.timing.lock_after_failures, self.timing.lock_seconds)
+
+    def open_bucket(self, identifier: str) -> str:
+        """Where a payment or operation waits until somebody comes back to it."""
+        return bucket_for(OPEN_QUEUE, identifier, self.timing.open_buckets)
+
+    @property
+    def intent_lease(self) -> timedelta:
+        """How long a request owns what it has begun."""
+        return timedelta(seconds=self.timing.intent_lease_seconds)
+
+    @property
+    def resolver_lease(self) -> timedelta:
+        """How long a run of the resolver owns what it asks about."""
+        return timedelta(seconds=2 * self.timing.processor_timeout_seconds)
+
+    @property
+    def longest_request(self) -> timedelta:
+        """How long after its intent a request may still be on its way to the processor."""
+        timing = self.timing
+        return self.intent_lease + timedelta(
+            seconds=timing.processor_timeout_seconds + timing.resolver_margin_seconds
+        )

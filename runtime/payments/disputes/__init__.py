@@ -1,0 +1,1 @@
+"""Processor events: disputes, returned refunds, and events kept until they can be applied."""

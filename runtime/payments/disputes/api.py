@@ -1,0 +1,131 @@
+"""Shapes of the route that processors call, and of the routes for kept events."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from http import HTTPStatus
+from typing import Annotated, Final
+
+from pydantic import BaseModel, Field
+
+from runtime.core.fields import Timestamp
+from runtime.http.endpoint import Endpoint, Permission
+from runtime.http.shapes import Answer, Body, Identifier, Page, PageQuery
+from runtime.payments.disputes.models import ProcessorEventStatus
+
+
+class EventResult(StrEnum):
+    """What became of a notification. `kept`: it could not be applied, and waits for an operator."""
+
+    APPLIED = "applied"
+    UNCHANGED = "unchanged"
+    DUPLICATE = "duplicate"
+    IGNORED = "ignored"
+    KEPT = "kept"
+
+
+class EventQuery(BaseModel, frozen=True, extra="forbid", hide_input_in_errors=True):
+    """Whose processor calls: the merchant is part of the URL that it was given."""
+
+    merchant_id: Annotated[
+        Identifier | None, Field(description="The merchant whose secret signs.")
+    ] = None
+
+
+class EventAnswer(Answer, frozen=True):
+    """The notification is understood; it need not be sent again."""
+
+    id: str
+    result: EventResult
+
+
+class KeptEventQuery(PageQuery, frozen=True):
+    """Filters of the list."""
+
+    status: ProcessorEventStatus | None = None
+
+
+class KeptEventApply(Body, frozen=True):
+    """Apply it again: the path says it all."""
+
+
+class KeptEventAnswer(Answer, frozen=True):
+    """A dispute or returned refund that could not be booked as the processor says it is."""
+
+    id: str
+    merchant_id: str
+    status: ProcessorEventStatus
+    reason: Annotated[
+        str,
+        Field(
+            description="unknown_payment, unknown_refund, charge_mismatch, currency_mismatch, "
+            "amount_mismatch or too_many_disputes."
+        ),
+    ]
+    detail: Annotated[str, Field(description="The reason with its values.")]
+    processor: str
+    kind: str
+    event_id: Annotated[str, Field(description="The processor's notification about it, the last.")]
+    event_at: Timestamp
+    charge_id: str | None
+    reference: Annotated[str | None, Field(description="Our id that the processor was told.")]
+    object_id: Annotated[str | None, Field(description="The processor's id of it.")]
+    payment_id: str | None
+    attempts: int
+    applied_at: Timestamp | None
+    version: int
+    created_at: Timestamp
+    updated_at: Timestamp
+
+
+class KeptEventList(Page[KeptEventAnswer], frozen=True):
+    """A page of kept events, newest first."""
+
+
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    Endpoint(
+        operation="receiveProcessorEvent",
+        method="POST",
+        path="/v1/processor-events/{processor}",
+        function="process",
+        summary="Notifications of a processor, signed in its own way",
+        tag="processor events",
+        public=True,
+        signed=True,
+        query=EventQuery,
+        answers={HTTPStatus.OK: EventAnswer},
+        refusals=(
+            HTTPStatus.UNAUTHORIZED,
+            HTTPStatus.NOT_FOUND,
+            HTTPStatus.CONFLICT,
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            HTTPStatus.SERVICE_UNAVAILABLE,
+        ),
+    ),
+    Endpoint(
+        operation="listProcessorEvents",
+        method="GET",
+        path="/v1/processor-events",
+        function="query",
+        summary="List what processors said and could not be applied, newest first",
+        tag="processor events",
+        permission=Permission.ADMIN,
+        query=KeptEventQuery,
+        answers={HTTPStatus.OK: KeptEventList},
+    ),
+    Endpoint(
+        operation="applyProcessorEvent",
+        method="POST",
+        path="/v1/processor-events/{id}/apply",
+        function="process",
+        summary="Ask the processor again, and book what it says",
+        tag="processor events",
+        permission=Permission.ADMIN,
+        body=KeptEventApply,
+        body_optional=True,
+        idempotent="honoured",
+        answers={HTTPStatus.OK: KeptEventAnswer},
+        refusals=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE),
+    ),
+)

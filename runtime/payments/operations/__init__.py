@@ -1,0 +1,1 @@
+"""Captures, cancellations and refunds of a payment."""

@@ -1,0 +1,142 @@
+"""What a processor's answer makes of a capture, refund or void, its payment and the books."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from runtime.core.outside import Outside
+from runtime.core.timestamps import to_timestamp
+from runtime.ledger.rules import capture_legs, refund_legs
+from runtime.ledger.transfers.models import Transfer
+from runtime.merchants.models import MerchantProfile
+from runtime.payments.charge.outcome import (
+    Posting,
+    booking_of,
+    context_of,
+    listed,
+    response_code_of,
+    unsettled_bucket,
+)
+from runtime.payments.models import Payment, PaymentStatus
+from runtime.payments.operations.rules import changes_after
+from runtime.payments.posting_ids import POSTING_OPERATION, posting_id
+from runtime.payments.rules import Approved, ProcessorAnswer, may_become
+from runtime.payments.transaction_models import (
+    AuditStep,
+    Transaction,
+    TransactionStatus,
+    TransactionType,
+)
+from runtime.payments.writes import OutcomeWrites
+
+ANSWERED = {
+    "open_bucket": None,
+    "next_action_at": None,
+    "lease_owner": None,
+    "lease_expires_at": None,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OperationOutcome:
+    """Payment and operation after the answer, and everything that one commit must write."""
+
+    payment: Payment
+    operation: Transaction
+    writes: OutcomeWrites
+
+
+def operation_outcome(
+    payment: Payment,
+    operation: Transaction,
+    reply: ProcessorAnswer,
+    merchant: MerchantProfile,
+    now: datetime,
+    outside: Outside,
+) -> OperationOutcome:
+    """The outcome of the pending `operation` on `payment`, both as they were just read."""
+    answered = answered_operation(operation, reply, merchant, now, outside.new_id("out", now))
+    changes = changes_after(payment, operation, reply)
+    status = PaymentStatus(changes.get("status", payment.status))
+    assert may_become(payment.status, status), f"{payment.id}: {payment.status} to {status}"
+    if status is not payment.status:
+        changes |= listed(payment, merchant, status)
+    after = changed_payment(payment, changes, answered, now)
+    transfer = _booking(payment, operation, reply, merchant, now, outside)
+    writes = OutcomeWrites(payment, after, operation, answered, transfer)
+    return OperationOutcome(after, answered, writes)
+
+
+def answered_operation(
+    operation: Transaction,
+    reply: ProcessorAnswer,
+    merchant: MerchantProfile,
+    now: datetime,
+    cause: str,
+) -> Transaction:
+    """The operation with its answer."""
+    at = to_timestamp(now)
+    approved = isinstance(reply, Approved)
+    status = TransactionStatus.SUCCEEDED if approved else TransactionStatus.FAILED
+    captured = approved and operation.type is TransactionType.CAPTURE
+    reported = approved and operation.type is not TransactionType.VOID
+    step = AuditStep(status=status, at=at, by=operation.changed_by)
+    return operation.model_copy(
+        update={
+            **ANSWERED,
+            "status": status,
+            "processor_id": reply.processor_id,
+            "unsettled_bucket": unsettled_bucket(operation.id, merchant, now) if reported else None,
+            "fee": reply.fee_minor if isinstance(reply, Approved) and captured else 0,
+            "response_code": response_code_of(reply),
+            "response_text": reply.response_text,
+            "processed_at": at,
+            "audit_trail": (*operation.audit_trail, step),
+            "version": operation.version + 1,
+            "updated_at": at,
+            "cause": cause,
+        }
+    )
+
+
+def changed_payment(
+    payment: Payment, changes: dict[str, object], operation: Transaction, now: datetime
+) -> Payment:
+    """The payment one version on, changed because of `operation`."""
+    return payment.model_copy(
+        update={
+            **changes,
+            **context_of(operation, operation.cause).stamp(),
+            "version": payment.version + 1,
+            "updated_at": to_timestamp(now),
+        }
+    )
+
+
+def replaced(transactions: Sequence[Transaction], one: Transaction) -> list[Transaction]:
+    """The transactions with `one` as it is now."""
+    return [one if each.id == one.id else each for each in transactions]
+
+
+def _booking(
+    payment: Payment,
+    operation: Transaction,
+    reply: ProcessorAnswer,
+    merchant: MerchantProfile,
+    now: datetime,
+    outside: Outside,
+) -> Transfer | None:
+    """Captures and refunds that happened are booked; a void moves nothing."""
+    if not isinstance(reply, Approved) or operation.type is TransactionType.VOID:
+        return None
+    amount = operation.amount
+    legs = (
+        capture_legs(merchant.id, payment.currency, amount, reply.fee_minor)
+        if operation.type is TransactionType.CAPTURE
+        else refund_legs(merchant.id, payment.currency, amount)
+    )
+    operation_id = outside.new_id(POSTING_OPERATION, now)
+    posting = Posting(posting_id(operation.id), operation_id, legs, amount)
+    return booking_of(payment, posting, merchant, now, context_of(operation, operation.id))

@@ -1,0 +1,137 @@
+"""Connectors for payments, each built with the keys of the account the payment was sent to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from runtime.core.echo import echoed
+from runtime.core.errors import NotFound, ProcessorAccountRemoved
+from runtime.core.outside import Outside
+from runtime.core.scope import Scope
+from runtime.core.ttl_cache import TtlCache
+from runtime.merchants.models import ProcessorConnection
+from runtime.payments.models import Payment
+from runtime.payments.processors.port import Processor, ProcessorConfig
+
+if TYPE_CHECKING:
+    import stripe
+
+MAX_REMEMBERED: Final = 500
+"""Connectors that one execution environment keeps at hand."""
+
+
+class ConnectionReader(Protocol):
+    """Where merchants' processor configurations are read."""
+
+    def connection(self, merchant_id: str, scope: Scope) -> ProcessorConnection | None:
+        """The decrypted configurations; None if the merchant does not exist."""
+        ...
+
+
+Factory = Callable[[str, Callable[[], ProcessorConfig]], Processor]
+"""Builds a merchant's connector from its id and a function that reads its configuration."""
+
+StripeHttp = Callable[[float], "stripe.HTTPClient"]
+"""Makes what sends requests to Stripe, from the seconds that one may take."""
+
+
+@dataclass(frozen=True)
+class StripeOptions:
+    """Where Stripe is, how long a call may take, and what sends it, if not Stripe's library."""
+
+    api_base: str
+    timeout_seconds: float
+    http: StripeHttp | None = None
+
+    def connector(self, _merchant_id: str, config: Callable[[], ProcessorConfig]) -> Processor:
+        """A connector with the merchant's own key."""
+        # Imported here: Stripe's library takes a tenth of a second that only its merchants need.
+        from runtime.payments.processors.stripe.connector import (  # noqa: PLC0415
+            StripeProcessor,
+            stripe_config,
+        )
+
+        network = None if self.http is None else self.http(self.timeout_seconds)
+        return StripeProcessor.of(
+            stripe_config(config()), self.api_base, self.timeout_seconds, network
+        )
+
+
+class Connectors:
+    """Connectors by merchant, processor and account, kept for `remember_seconds`.
+
+    An account's connector is only ever built with that account's own keys. Another account does
+    not know the payment, and its "never seen" would be taken for "not charged".
+    """
+
+    def __init__(
+        self,
+        connections: ConnectionReader,
+        factories: Mapping[str, Factory],
+        remember_seconds: float,
+        outside: Outside,
+    ) -> None:
+        self._connections = connections
+        self._factories = factories
+        self._known: TtlCache[tuple[str, str, str | None], Processor] = TtlCache(
+            remember_seconds, MAX_REMEMBERED, outside
+        )
+
+    @property
+    def processors(self) -> tuple[str, ...]:
+        """The names of all available processors."""
+        return tuple(self._factories)
+
+    def knows(self, processor: str) -> bool:
+        """Whether there is such a processor."""
+        return processor in self._factories
+
+    def of_payment(self, payment: Payment) -> Processor:
+        """The connector of the account to which the payment was sent. Raises as `of` does."""
+        return self.of(payment.merchant_id, payment.processor, payment.processor_account)
+
+    def of(self, merchant_id: str, processor: str, account: str | None) -> Processor:
+        """The connector of a merchant's account.
+
+        `account` None: the account of payments that do not name one. Raises NotFound for a
+        merchant that does not exist, ProcessorAccountRemoved if no key of the account is kept.
+        """
+        key = (merchant_id, processor, account)
+        known = self._known.get(key)
+        if known is not None:
+            return known
+
+        def config() -> ProcessorConfig:
+            found = self._connection(merchant_id).config_of(processor, account)
+            if found is None:
+                raise ProcessorAccountRemoved(
+                    f"The key of the {processor} account {account} of {merchant_id} was removed; "
+                    "an operator must configure one before its payments can be changed"
+                )
+            return found
+
+        return self._known.keep(key, self._factories[processor](merchant_id, config))
+
+    def with_config(self, merchant_id: str, processor: str, config: ProcessorConfig) -> Processor:
+        """A connector for a configuration that is not stored; the connector is not cached.
+
+        Raises InvalidValue (param `processor_config`) for an unusable configuration.
+        """
+        return self._factories[processor](merchant_id, lambda: config)
+
+    def kept(self, merchant_id: str, processor: str) -> dict[str | None, Processor]:
+        """The connectors of all of a merchant's accounts at a processor, by account.
+
+        A notification does not name its account; the secret that signed it identifies the account.
+        Raises NotFound for a merchant that does not exist.
+        """
+        configs = self._connection(merchant_id).configs_of(processor)
+        return {account: self.of(merchant_id, processor, account) for account in configs}
+
+    def _connection(self, merchant_id: str) -> ProcessorConnection:
+        found = self._connections.connection(merchant_id, Scope(merchant_id))
+        if found is None:
+            raise NotFound(f"No such merchant: {echoed(merchant_id)}", param="merchant_id")
+        return found

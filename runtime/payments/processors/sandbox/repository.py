@@ -1,0 +1,125 @@
+"""The sandbox processor's memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import BaseModel
+
+from runtime.core.fields import Timestamp
+from runtime.core.scope import EVERYBODY
+from runtime.dynamodb.errors import TransactionRefused
+from runtime.dynamodb.expressions import Update, Write, absent, at_least, equals, put, update
+from runtime.dynamodb.store import Store
+from runtime.payments.processors.sandbox.models import SandboxCharge
+
+AUTHORIZED = "authorized"
+"""State of a charge of which something is left to capture."""
+CAPTURED = "approved"
+VOIDED = "voided"
+RETURNED = "returned"
+"""State of a refund that had been made, and came back from the customer's bank."""
+CHARGE, REFUND, DISPUTE = "charge", "refund", "dispute"
+"""Kinds of rows."""
+_CHANGED_PAGE = 100
+
+Effect = Literal["capture", "final_capture", "refund", "void"]
+
+
+class _Changed(BaseModel, frozen=True):
+    reference: str
+
+
+class SandboxChargeRepository:
+    """The sandbox_charges table: one row per reference, whose answer never changes."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def remember(self, charge: SandboxCharge, *, token: str) -> SandboxCharge:
+        """Store `charge`, or return what was remembered for its reference before."""
+        try:
+            self._store.transact([put(charge).when(absent("reference"))], token=token)
+        except TransactionRefused as refused:
+            return self._row(refused, 0)
+        return charge
+
+    def operate(
+        self, operation: SandboxCharge, effect: Effect, *, token: str
+    ) -> SandboxCharge | None:
+        """Do `operation` to the charge it names, or return what was remembered for it before.
+
+        None: the charge does not allow it, and nothing was done.
+        """
+        writes: list[Write] = [put(operation).when(absent("reference")), _effect(operation, effect)]
+        try:
+            self._store.transact(writes, token=token)
+        except TransactionRefused as refused:
+            return self._row(refused, 0) if 0 in refused.failed else None
+        return operation
+
+    def recall(self, reference: str) -> SandboxCharge | None:
+        """What is remembered for a reference, strongly consistent."""
+        return self._store.get(SandboxCharge, {"reference": reference}, SandboxCharge, EVERYBODY)
+
+    def note(self, before: SandboxCharge | None, after: SandboxCharge, *, token: str) -> bool:
+        """Remember what became of a dispute; False where somebody has said more meanwhile."""
+        unchanged = absent("reference") if before is None else equals("revision", before.revision)
+        try:
+            self._store.transact([put(after).when(unchanged)], token=token)
+        except TransactionRefused:
+            return False
+        return True
+
+    def bring_back(
+        self, refund: SandboxCharge, event_id: str, changed_at: Timestamp, *, token: str
+    ) -> None:
+        """Let a refund come back from the customer's bank: once, and its charge has it again."""
+        assert refund.charge is not None, f"{refund.reference} names no charge"
+        returned = update(SandboxCharge, {"reference": refund.reference}).assign(
+            state=RETURNED,
+            response_code="refund_failed",
+            response_text="The customer's bank sent the refund back",
+            event_id=event_id,
+            changed_account=refund.account,
+            changed_at=changed_at,
+        )
+        charge = update(SandboxCharge, {"reference": refund.charge}).add(refundable=refund.amount)
+        writes = [
+            returned.when(equals("state", CAPTURED), equals("kind", REFUND)),
+            charge.when(equals("kind", CHARGE)),
+        ]
+        try:
+            self._store.transact(writes, token=token)
+        except TransactionRefused as refused:
+            if 0 not in refused.failed:
+                raise
+
+    def changed(self, account: str, since: Timestamp) -> Iterator[str]:
+        """References of an account's disputes and returned refunds that changed since then."""
+        key = (equals("changed_account", account), at_least("changed_at", since))
+        rows = self._store.query(
+            SandboxCharge, _Changed, key, page_size=_CHANGED_PAGE, index="gsi-changed"
+        )
+        return (row.reference for row in rows)
+
+    def _row(self, refused: TransactionRefused, position: int) -> SandboxCharge:
+        item = refused.failed[position]
+        return self._store.codec.to_row(SandboxCharge.table_schema, item, SandboxCharge)
+
+
+def _effect(operation: SandboxCharge, effect: Effect) -> Update:
+    assert operation.charge is not None, f"{operation.reference} names no charge"
+    charge, amount = update(SandboxCharge, {"reference": operation.charge}), operation.amount
+    if effect == "refund":
+        charge = charge.add(refundable=-amount)
+        return charge.when(at_least("refundable", amount), absent("refunds_fail"))
+    authorized = equals("state", AUTHORIZED)
+    if effect == "void":
+        return charge.assign(state=VOIDED, capturable=0).when(authorized)
+    enough = at_least("capturable", amount)
+    charge = charge.add(refundable=amount)
+    if effect == "final_capture":
+        return charge.assign(state=CAPTURED, capturable=0).when(authorized, enough)
+    return charge.add(capturable=-amount).when(authorized, enough)

@@ -1,0 +1,185 @@
+"""What Stripe's answers mean for us. docs/processors.md has these tables in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import stripe
+from pydantic import ValidationError
+
+from runtime.core.errors import ProcessorUnknown
+from runtime.payments.processors.stripe.amounts import from_stripe
+from runtime.payments.processors.stripe.shapes import (
+    BalanceTransaction,
+    Charge,
+    ErrorBody,
+    Failure,
+    PaymentIntent,
+    Refund,
+)
+from runtime.payments.rules import Approved, ProcessorAnswer, Refused
+
+CANCELED: Final = "canceled"
+UNCONFIRMED: Final = frozenset(
+    {"requires_payment_method", "requires_confirmation", "requires_action"}
+)
+"""Statuses in which nothing is charged, and somebody with the right key could still change that."""
+
+_OURS_BY_STRIPES: Final[Mapping[str, tuple[str, ...]]] = {
+    "authentication_required": (
+        "authentication_required",
+        "authentication_not_handled",
+        "payment_intent_authentication_failure",
+        "requires_action_not_handled",
+    ),
+    "card_not_supported": (
+        "card_not_supported",
+        "currency_not_supported",
+        "not_permitted",
+        "service_not_allowed",
+        "transaction_not_allowed",
+    ),
+    "duplicate_transaction": ("duplicate_transaction",),
+    "expired_card": ("expired_card", "invalid_expiry_month", "invalid_expiry_year"),
+    "fraudulent": (
+        "fraudulent",
+        "highest_risk_level",
+        "lost_card",
+        "merchant_blacklist",
+        "pickup_card",
+        "restricted_card",
+        "security_violation",
+        "stolen_card",
+    ),
+    "incorrect_address": ("incorrect_address", "incorrect_zip"),
+    "incorrect_cvc": ("incorrect_cvc", "invalid_cvc"),
+    "incorrect_number": ("incorrect_number", "invalid_number"),
+    "incorrect_pin": (
+        "incorrect_pin",
+        "invalid_pin",
+        "offline_pin_required",
+        "online_or_offline_pin_required",
+        "pin_try_exceeded",
+    ),
+    "insufficient_funds": ("insufficient_funds",),
+    "invalid_account": ("invalid_account", "new_account_information_available"),
+    "invalid_amount": ("invalid_amount", "invalid_charge_amount"),
+    "issuer_unavailable": ("issuer_not_available",),
+    "payment_stopped": (
+        "revocation_of_all_authorizations",
+        "revocation_of_authorization",
+        "stop_payment_order",
+    ),
+    "processing_error": ("processing_error", "reenter_transaction"),
+    "try_again_later": ("approve_with_id", "try_again_later"),
+    "velocity_exceeded": ("card_velocity_exceeded", "withdrawal_count_limit_exceeded"),
+}
+DECLINE_CODES: Final[Mapping[str, str]] = {
+    theirs: ours for ours, several in _OURS_BY_STRIPES.items() for theirs in several
+}
+"""Our decline code by Stripe's. What is not here is a `generic_decline`."""
+GENERIC_DECLINE: Final = "generic_decline"
+
+_METHOD_PARAMETERS: Final = ("customer", "payment_method")
+_MAX_TEXT: Final = 200
+_NOT_EXECUTED: Final = (
+    stripe.CardError,
+    stripe.InvalidRequestError,
+    stripe.AuthenticationError,
+    stripe.PermissionError,
+)
+"""Errors that say for certain that nothing was done."""
+
+
+def is_certain(error: stripe.StripeError) -> bool:
+    """Whether the error says that nothing was done. Otherwise only asking again can tell."""
+    return isinstance(error, _NOT_EXECUTED)
+
+
+def unknown(error: stripe.StripeError) -> ProcessorUnknown:
+    """What to raise where only asking again can tell. Nothing of the request is in the text."""
+    parts = (error.http_status, failure_of(error).code, error.request_id)
+    said = ", ".join(str(part) for part in parts if part)
+    name = type(error.__cause__ or error).__name__
+    return ProcessorUnknown(f"Stripe: {name} ({said})" if said else f"Stripe: {name}")
+
+
+def failure_of(error: stripe.StripeError) -> Failure:
+    """The error object of the answer; an empty one where the answer has none."""
+    try:
+        return ErrorBody.model_validate(error.json_body).error
+    except ValidationError:
+        return Failure()
+
+
+def refusal(error: stripe.StripeError, rejected: str) -> Refused:
+    """The refusal that the error stands for; `rejected` is its code where Stripe tells no better.
+
+    Raises ProcessorUnknown where the error does not say that nothing was done.
+    """
+    if not is_certain(error):
+        raise unknown(error) from None
+    failure = failure_of(error)
+    charge_id = failure.payment_intent.id if failure.payment_intent else None
+    if isinstance(error, stripe.CardError):
+        return declined(failure, charge_id)
+    if isinstance(error, stripe.InvalidRequestError):
+        code = "invalid_payment_method" if failure.param in _METHOD_PARAMETERS else rejected
+        # Stripe's own sentence may repeat what was sent, the payment method's token for one.
+        why = ", ".join(part for part in (failure.code, failure.param) if part) or "no reason given"
+        return Refused(charge_id, code, _short(f"Stripe does not accept this: {why}"))
+    text = "Stripe does not accept the merchant's API key for this"
+    return Refused(charge_id, "processor_configuration", text)
+
+
+def declined(failure: Failure, charge_id: str | None) -> Refused:
+    """A card that was declined, with the sentence that Stripe means for people."""
+    known = (DECLINE_CODES.get(theirs or "") for theirs in (failure.decline_code, failure.code))
+    code = next((ours for ours in known if ours), GENERIC_DECLINE)
+    return Refused(charge_id, code, _short(failure.message or "The card was declined"))
+
+
+def charge_answer(intent: PaymentIntent) -> ProcessorAnswer:
+    """What became of a charge. Raises ProcessorUnknown while Stripe is still at it.
+
+    A status of `UNCONFIRMED` without an error is not for here: it has to be canceled first.
+    """
+    if intent.status in ("succeeded", "requires_capture"):
+        return Approved(intent.id, fee_minor(intent))
+    if intent.status == CANCELED:
+        return Refused(intent.id, CANCELED, "The charge was canceled at Stripe")
+    if intent.last_payment_error is not None and intent.status in UNCONFIRMED:
+        return declined(intent.last_payment_error, intent.id)
+    raise ProcessorUnknown(f"Stripe: {intent.id} is {intent.status}")
+
+
+def refund_answer(refund: Refund) -> ProcessorAnswer:
+    """What became of a refund. Raises ProcessorUnknown while it is pending."""
+    if refund.status == "succeeded":
+        return Approved(refund.id, fee_minor=0)
+    if refund.status in ("failed", CANCELED):
+        why = refund.failure_reason or refund.status
+        return Refused(refund.id, "refund_rejected", _short(f"The refund failed: {why}"))
+    why = f" ({refund.pending_reason})" if refund.pending_reason else ""
+    raise ProcessorUnknown(f"Stripe: {refund.id} is {refund.status}{why}")
+
+
+def fee_minor(intent: PaymentIntent) -> int:
+    """What Stripe keeps, in minor units of the charge's currency; 0 where that is not known (yet).
+
+    It is not known before the capture, nor where the merchant's balance has another currency.
+    """
+    charge = intent.latest_charge
+    if not isinstance(charge, Charge) or not isinstance(
+        charge.balance_transaction, BalanceTransaction
+    ):
+        return 0
+    moved = charge.balance_transaction
+    if moved.currency.upper() != intent.currency.upper():
+        return 0
+    return max(0, from_stripe(moved.fee, intent.currency.upper()))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _MAX_TEXT else text[: _MAX_TEXT - 1] + "…"

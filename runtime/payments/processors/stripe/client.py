@@ -1,0 +1,225 @@
+"""The calls to Stripe's API that the connector makes, as shapes in and out (stripe_shapes.py).
+
+They raise Stripe's own errors, and ProcessorUnknown for an answer that cannot be read.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
+
+import requests
+import stripe
+from pydantic import BaseModel, Field, ValidationError
+from requests.adapters import HTTPAdapter
+
+from runtime.core.errors import InvalidValue, ProcessorUnknown
+from runtime.core.fields import ProcessorMode
+from runtime.payments.processors.port import ChargeRequest, OperationRequest
+from runtime.payments.processors.stripe.amounts import to_stripe
+from runtime.payments.processors.stripe.shapes import (
+    Account,
+    Balance,
+    Dispute,
+    PaymentIntent,
+    Refund,
+)
+from runtime.settings import MAX_RESOLVER_WORKERS
+
+if TYPE_CHECKING:
+    from stripe.params import PaymentIntentCreateParams
+
+CONNECT_TIMEOUT_SECONDS: Final = 3.0
+MAX_REFUNDS: Final = 100
+"""As many transactions as a payment of ours can have, and as many as Stripe lists at once."""
+MAX_EVENTS: Final = 100
+"""Events in one page: the most that Stripe lists at once."""
+REFERENCE: Final = "reference"
+FORBIDDEN_REFERENCE: Final = "forbidden_reference"
+METHOD: Final = re.compile(
+    r"(?:(?P<customer>cus_[A-Za-z0-9]{1,64})/)?(?P<method>(?:pm|card|src)_[A-Za-z0-9_]{1,128})"
+)
+"""A payment method, with the customer of Stripe's to whom it is attached, if it is."""
+_WITH_FEE: Final = "latest_charge.balance_transaction"
+_EXPECTED: Final[Mapping[str, str]] = {
+    "api_key": "api_key must be a secret or restricted key of Stripe's (sk_… or rk_…)",
+    "webhook_secret": "webhook_secret must be a signing secret of Stripe's (whsec_…)",
+}
+
+ShapeT = TypeVar("ShapeT", bound=BaseModel)
+
+# The library has only global switches for these. Its telemetry would write a file and describe the
+# machine; its debug log would hold payment methods' tokens.
+stripe.enable_telemetry = False
+logging.getLogger("stripe").setLevel(logging.WARNING)
+
+
+class StripeConfig(BaseModel, frozen=True, hide_input_in_errors=True):
+    """What a merchant's `processor_config` says to this connector; it may say more to others."""
+
+    api_key: Annotated[str, Field(pattern=r"^(sk|rk)_(test|live)_[A-Za-z0-9_]+$", repr=False)]
+    webhook_secret: Annotated[str | None, Field(pattern=r"^whsec_\S+$", repr=False)] = None
+
+    @property
+    def mode(self) -> ProcessorMode:
+        """The mode in the key's prefix (Stripe's documentation, "API keys")."""
+        return "live" if self.api_key.split("_")[1] == "live" else "test"
+
+
+def stripe_config(config: Mapping[str, Any]) -> StripeConfig:
+    """The configuration. Raises InvalidValue, which names what is wrong and never its value."""
+    try:
+        return StripeConfig.model_validate(config)
+    except ValidationError as error:
+        wrong = {str(problem["loc"][0]) for problem in error.errors(include_input=False)}
+    raise InvalidValue(
+        "; ".join(_EXPECTED[name] for name in sorted(wrong)), param="processor_config"
+    )
+
+
+def http_client(timeout_seconds: float) -> stripe.HTTPClient:
+    """One connection per call, and no proxy or .netrc of the machine's.
+
+    A connection kept open may die unnoticed while a Lambda is frozen; the next charge on it would
+    get no answer, and be unknown.
+    """
+    session = requests.Session()
+    session.trust_env = False
+    session.headers["Connection"] = "close"
+    # So many threads may call at once; the pool logs a warning for each one above its size.
+    adapter = HTTPAdapter(pool_connections=1, pool_maxsize=MAX_RESOLVER_WORKERS)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    connect_seconds = min(CONNECT_TIMEOUT_SECONDS, timeout_seconds)
+    return stripe.RequestsClient(timeout=(connect_seconds, timeout_seconds), session=session)
+
+
+@dataclass(frozen=True)
+class StripeApi:
+    """Stripe's API, with one merchant's key."""
+
+    client: stripe.StripeClient = field(repr=False)
+
+    def account_id(self) -> str:
+        """The account that the key belongs to."""
+        return _shape(Account, self.client.v1.accounts.retrieve_current()).id
+
+    def mode(self) -> ProcessorMode:
+        """The mode of the balance that the key works on."""
+        return "live" if _shape(Balance, self.client.v1.balance.retrieve()).livemode else "test"
+
+    def charge(self, request: ChargeRequest) -> PaymentIntent:
+        """Create and confirm. Where the customer would have to act, it is a refusal instead.
+
+        Raises NotInStripesUnits.
+        """
+        method = METHOD.fullmatch(request.payment_method)
+        assert method is not None, "a payment method is checked before anything is written"
+        params: PaymentIntentCreateParams = {
+            "amount": to_stripe(request.amount_minor, request.currency),
+            "currency": request.currency.lower(),
+            "payment_method": method["method"],
+            "allowed_payment_method_types": ["card"],
+            "capture_method": "automatic" if request.capture else "manual",
+            "confirm": True,
+            "error_on_requires_action": True,
+            "metadata": {REFERENCE: request.reference},
+            "expand": [_WITH_FEE],
+        }
+        if method["customer"] is not None:
+            params["customer"] = method["customer"]
+        if request.statement_descriptor is not None:
+            params["statement_descriptor_suffix"] = request.statement_descriptor
+        return self._create(params, request.reference)
+
+    def use_up(self, request: ChargeRequest) -> PaymentIntent:
+        """Create what nobody confirms, under the very key that the charge has or would have.
+
+        Raises NotInStripesUnits; IdempotencyError where the charge had come first.
+        """
+        params: PaymentIntentCreateParams = {
+            "amount": to_stripe(request.amount_minor, request.currency),
+            "currency": request.currency.lower(),
+            "allowed_payment_method_types": ["card"],
+            "confirm": False,
+            "metadata": {FORBIDDEN_REFERENCE: request.reference},
+        }
+        return self._create(params, request.reference)
+
+    def search(self, reference: str) -> str | None:
+        """Id of the PaymentIntent that carries our reference, as far as the search shows it."""
+        assert "'" not in reference, "references are ids of ours"
+        query = f"metadata['{REFERENCE}']:'{reference}'"
+        found = self.client.v1.payment_intents.search({"query": query, "limit": 1})
+        return found.data[0].id if found.data else None
+
+    def read(self, intent_id: str) -> PaymentIntent:
+        """The latest state."""
+        found = self.client.v1.payment_intents.retrieve(intent_id, {"expand": [_WITH_FEE]})
+        return _shape(PaymentIntent, found)
+
+    def cancel(self, intent_id: str, key: str) -> PaymentIntent:
+        """Give an authorization back, or see to it that there will be none."""
+        canceled = self.client.v1.payment_intents.cancel(
+            intent_id, options={"idempotency_key": key}
+        )
+        return _shape(PaymentIntent, canceled)
+
+    def capture(self, request: OperationRequest) -> PaymentIntent:
+        """Take what was authorized, or a part; Stripe gives the rest back."""
+        captured = self.client.v1.payment_intents.capture(
+            request.charge_id,
+            {
+                "amount_to_capture": to_stripe(request.amount_minor, request.currency),
+                "expand": [_WITH_FEE],
+            },
+            {"idempotency_key": request.reference},
+        )
+        return _shape(PaymentIntent, captured)
+
+    def refund(self, request: OperationRequest) -> Refund:
+        """Give back what was captured, or a part."""
+        refunded = self.client.v1.refunds.create(
+            {
+                "payment_intent": request.charge_id,
+                "amount": to_stripe(request.amount_minor, request.currency),
+                "metadata": {REFERENCE: request.reference},
+            },
+            {"idempotency_key": request.reference},
+        )
+        return _shape(Refund, refunded)
+
+    def refunds(self, intent_id: str) -> list[Refund]:
+        """All refunds of a charge, also those that were not asked for here."""
+        found = self.client.v1.refunds.list({"payment_intent": intent_id, "limit": MAX_REFUNDS})
+        return [_shape(Refund, refund) for refund in found.data]
+
+    def refund_by_id(self, refund_id: str) -> Refund:
+        """The latest state of one refund."""
+        return _shape(Refund, self.client.v1.refunds.retrieve(refund_id))
+
+    def dispute(self, dispute_id: str) -> Dispute:
+        """The latest state of one dispute, with its charge."""
+        found = self.client.v1.disputes.retrieve(dispute_id, {"expand": ["payment_intent"]})
+        return _shape(Dispute, found)
+
+    def events(self, types: Sequence[str], since_seconds: int) -> Iterator[dict[str, Any]]:
+        """Events of the given types since then, newest first; Stripe keeps them for 30 days."""
+        found = self.client.v1.events.list(
+            {"types": list(types), "created": {"gte": since_seconds}, "limit": MAX_EVENTS}
+        )
+        return (event.to_dict() for event in found.auto_paging_iter())
+
+    def _create(self, params: PaymentIntentCreateParams, key: str) -> PaymentIntent:
+        created = self.client.v1.payment_intents.create(params, {"idempotency_key": key})
+        return _shape(PaymentIntent, created)
+
+
+def _shape(shape: type[ShapeT], answered: stripe.StripeObject) -> ShapeT:
+    try:
+        return shape.model_validate(answered.to_dict())
+    except ValidationError:
+        raise ProcessorUnknown(f"Stripe: its {shape.__name__} cannot be read") from None

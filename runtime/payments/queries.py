@@ -1,0 +1,181 @@
+"""Reading payments: one, and a page of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from runtime.core.echo import echoed, quoted
+from runtime.core.errors import InvalidValue
+from runtime.core.scope import Scope
+from runtime.core.timestamps import FIRST_DAY, end_of, start_of, to_timestamp
+from runtime.customers.repository import CustomerRepository
+from runtime.dynamodb.index_shards import all_buckets
+from runtime.http.caller import require_found
+from runtime.http.pagination import UNORDERED_CHUNK, Cursors, Slice, newest_of_chunk, take_page
+from runtime.http.request_context import Call
+from runtime.idempotency.rules import claim_key
+from runtime.merchants.models import MerchantProfile
+from runtime.merchants.profiles import MerchantProfiles
+from runtime.payments.answers import PATH as PAYMENTS_PATH
+from runtime.payments.answers import detail_of
+from runtime.payments.api import PaymentAnswer, PaymentDetail, PaymentList, PaymentQuery
+from runtime.payments.lists_repository import PaymentEntry, PaymentLists
+from runtime.payments.models import Payment, PaymentStatus
+from runtime.payments.operations.rules import fit_together
+from runtime.payments.repository import PaymentRepository
+
+FILTERED_PAGE = 100
+MAX_READS_AGAIN: Final = 4
+"""Of a payment and its transactions, by turns, until two that were read one after the other fit."""
+
+
+@dataclass(frozen=True)
+class PaymentReads:
+    """What reading payments works with."""
+
+    payments: PaymentRepository
+    lists: PaymentLists
+    merchants: MerchantProfiles
+    customers: CustomerRepository
+    cursors: Cursors
+
+
+def get_payment(payment_id: str, call: Call, reads: PaymentReads) -> PaymentDetail:
+    """A payment with its transactions, strongly consistent and of one moment. Raises NotFound."""
+    payment = _payment(payment_id, call, reads)
+    transactions = reads.payments.transactions_of(payment)
+    for _ in range(MAX_READS_AGAIN):
+        if fit_together(payment, transactions):
+            break
+        payment = _payment(payment_id, call, reads)
+        if not fit_together(payment, transactions):
+            transactions = reads.payments.transactions_of(payment)
+    return detail_of(payment, transactions)
+
+
+def _payment(payment_id: str, call: Call, reads: PaymentReads) -> Payment:
+    return require_found(reads.payments.get(payment_id, call.scope), "payment", payment_id)
+
+
+def list_payments(query: PaymentQuery, call: Call, reads: PaymentReads) -> PaymentList:
+    """A page of the merchant's payments, newest first. Raises BadCursor, InvalidValue, NotFound."""
+    merchant = reads.merchants.require(call.caller.merchant(call.acting_for))
+    if query.customer_id is not None:
+        owner = reads.customers.owner(query.customer_id, Scope(merchant.id))
+        require_found(owner, "customer", query.customer_id)
+    start, end = window_of(query.start_date, query.end_date, call.now)
+    position = reads.cursors.position(query, "payments", merchant.id)
+    if query.idempotency_key is not None:
+        rows, next_position = _of_key(query, (start, end), position, merchant, reads)
+    else:
+        page = _of_list(query, (start, end), position, merchant, reads)
+        ids, next_position = [entry.id for entry in page.entries], page.next_position
+        rows = reads.payments.get_many(ids, Scope(merchant.id)) if ids else []
+    current = (row for row in rows if query.status in (None, row.status))
+    cursor = reads.cursors.cursor(query, next_position, "payments", merchant.id)
+    return PaymentList(
+        data=tuple(PaymentAnswer.of(row) for row in current),
+        has_more=cursor is not None,
+        next_cursor=cursor,
+    )
+
+
+def _of_list(
+    query: PaymentQuery,
+    window: tuple[datetime, datetime],
+    after_id: str | None,
+    merchant: MerchantProfile,
+    reads: PaymentReads,
+) -> Slice[PaymentEntry]:
+    index, buckets = index_for(query, merchant)
+    filtered = query.min_amount is not None or query.max_amount is not None
+    entries = reads.lists.newest_first(
+        buckets,
+        index,
+        *window,
+        after_id=after_id,
+        page_size=FILTERED_PAGE if filtered else query.limit + 1,
+    )
+    return take_page(
+        entries,
+        limit=query.limit,
+        position=lambda entry: entry.id,
+        matches=lambda entry: matches(entry, query),
+    )
+
+
+def _of_key(
+    query: PaymentQuery,
+    window: tuple[datetime, datetime],
+    position: str | None,
+    merchant: MerchantProfile,
+    reads: PaymentReads,
+) -> tuple[list[Payment], str | None]:
+    """Those made under one key: few, for a key is free again after a day. Filters meet the rows."""
+    scope = claim_key(merchant.id, "POST", PAYMENTS_PATH, str(query.idempotency_key))
+    page = newest_of_chunk(
+        (scope,),
+        lambda scope, start: reads.lists.of_scope(scope, start, UNORDERED_CHUNK),
+        limit=query.limit,
+        position=position,
+    )
+    rows = reads.payments.get_many(page.entries, Scope(merchant.id)) if page.entries else []
+    first, last = (to_timestamp(moment) for moment in window)
+    wanted = (
+        row
+        for row in rows
+        if first <= row.created_at <= last
+        and query.customer_id in (None, row.customer_id)
+        and _is_between(row.amount, query)
+    )
+    return list(wanted), page.next_position
+
+
+def window_of(
+    start_text: str | None, end_text: str | None, now: datetime
+) -> tuple[datetime, datetime]:
+    """What a query's start_date and end_date mean, in UTC; `now` ends it. Raises InvalidValue."""
+    start = _moment(start_of, start_text, "start_date") if start_text is not None else FIRST_DAY
+    end = _moment(end_of, end_text, "end_date") if end_text is not None else now
+    if start_text is not None and end_text is not None and start > end:
+        raise InvalidValue(
+            f"start_date {echoed(start_text)} must not be after end_date {echoed(end_text)}",
+            param="start_date",
+        )
+    # Ids cannot say a time before 1970, and no payment is older than the platform.
+    return max(start, FIRST_DAY), max(end, FIRST_DAY)
+
+
+def _moment(read: Callable[[str], datetime], text: str, param: str) -> datetime:
+    try:
+        return read(text)
+    except (ValueError, OverflowError) as error:
+        raise InvalidValue(
+            f"{param} must be a day or time of the calendar; got {quoted(text)}", param=param
+        ) from error
+
+
+def index_for(query: PaymentQuery, merchant: MerchantProfile) -> tuple[str, tuple[str, ...]]:
+    """The list index that answers a query, and the keys of it that must be merged."""
+    if query.customer_id is not None:
+        return "gsi-customer", (query.customer_id,)
+    if query.status not in (None, PaymentStatus.SUCCEEDED):
+        name = f"{merchant.id}#{query.status}"
+        return "gsi-merchant-status", all_buckets(name, merchant.index_buckets)
+    return "gsi-merchant", all_buckets(merchant.id, merchant.index_buckets)
+
+
+def matches(entry: PaymentEntry, query: PaymentQuery) -> bool:
+    """Whether an entry of a list index is one that the query asks for."""
+    if entry.status is not None and query.status not in (None, entry.status):
+        return False
+    return _is_between(entry.amount, query)
+
+
+def _is_between(amount: int, query: PaymentQuery) -> bool:
+    if query.min_amount is not None and amount < query.min_amount:
+        return False
+    return query.max_amount is None or amount <= query.max_amount

@@ -1,0 +1,1 @@
+"""Limits of payments per minute and day, per merchant."""

@@ -1,0 +1,238 @@
+"""Payments and what is written together with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel
+
+from runtime.core.errors import AlreadyClaimed, FailedBefore, StaleWrite
+from runtime.core.scope import Scope
+from runtime.customers.lockout_repository import CountedAttempt
+from runtime.customers.models import Customer
+from runtime.customers.repository import CustomerLock, customer_refusal
+from runtime.dynamodb.codec import Item
+from runtime.dynamodb.errors import TransactionRefused
+from runtime.dynamodb.expressions import Write, absent, change, equals, put
+from runtime.dynamodb.optional_writes import LeftOut, SideWrites, commit
+from runtime.dynamodb.store import Store
+from runtime.idempotency import repository as claims
+from runtime.idempotency.models import IdempotencyRecord
+from runtime.ledger.booking import booked
+from runtime.payments.models import MAX_TRANSACTIONS, Payment
+from runtime.payments.rate_limits.repository import LimitReached, count_one
+from runtime.payments.rate_limits.rules import Limit
+from runtime.payments.transaction_models import Transaction
+from runtime.payments.writes import (
+    EventWrites,
+    OutcomeWrites,
+    begin_on_payment,
+    customer_check,
+    operation_step,
+    payment_step,
+)
+
+_SAME_ID_PAGE = 10
+"""Transactions that a processor may call the same: a charge and its captures."""
+
+
+class _Entry(BaseModel, frozen=True):
+    id: str
+
+
+class OperationRefused(Exception):
+    """A capture, refund or void is not allowed: `payment` as it stands."""
+
+    def __init__(self, payment: Payment) -> None:
+        super().__init__(f"{payment.id} does not allow it")
+        self.payment = payment
+
+
+class PaymentRepository:
+    """The payments table, with the rows that must be written in one commit with a payment."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def prepare(self, claim: IdempotencyRecord) -> None:
+        """Have the key at hand under which the claim's answer will be stored.
+
+        Asked before any money moves: afterwards there must be no reason left not to write it down.
+        Raises KeysUnavailable.
+        """
+        self._store.codec.prepare(claim)
+
+    def begin(
+        self,
+        payment: Payment,
+        claim: IdempotencyRecord,
+        now: datetime,
+        limits: Sequence[Limit] = (),
+    ) -> None:
+        """First commit: the claim and the intent, before the processor is called.
+
+        Counts the payment in each of `limits`. Raises, judged in this order: AlreadyClaimed;
+        LimitReached; NotFound for a customer that is not the merchant's, Locked; FailedBefore
+        unless the payment says that it follows a failure.
+        """
+        writes: list[Write] = [claims.take(claim, now), put(payment).when(absent("id"))]
+        writes += [count_one(limit) for limit in limits]
+        if payment.customer_id is not None:
+            writes.append(customer_check(payment, payment.customer_id))
+        token = f"{claim.owner}-b" if payment.follows_failure else claim.owner
+        try:
+            self._store.transact(writes, token=token, decisive=(0,))
+        except TransactionRefused as refused:
+            first = min(refused.failed)
+            if first == 0:
+                raise AlreadyClaimed(self._claim(refused.failed[0])) from refused
+            if first == 1:
+                raise StaleWrite("payments", f"{payment.id} exists") from refused
+            if first - 2 < len(limits):
+                raise LimitReached(limits[first - 2]) from refused
+            raise self._customer_refusal(payment, refused.failed[first]) from refused
+
+    def refuse(self, claim: IdempotencyRecord, now: datetime) -> None:
+        """Store a refusal as the answer of its key. Raises AlreadyClaimed."""
+        try:
+            self._store.transact([claims.take(claim, now)], token=claim.owner)
+        except TransactionRefused as refused:
+            raise AlreadyClaimed(self._claim(refused.failed[0])) from refused
+
+    def begin_operation(
+        self, operation: Transaction, claim: IdempotencyRecord | None, now: datetime, *, token: str
+    ) -> None:
+        """First commit of a capture, refund or void: claim, pending transaction, ceilings.
+
+        No version is compared, so that operations on one payment need not wait for each other: the
+        ceiling is one condition. Raises AlreadyClaimed (judged first), OperationRefused.
+        """
+        writes: list[Write] = [begin_on_payment(operation), put(operation).when(absent("id"))]
+        if claim is not None:
+            writes.append(claims.take(claim, now))
+        try:
+            self._store.transact(writes, token=token, decisive=claims.judged_first(writes, claim))
+        except TransactionRefused as refused:
+            if claim is not None and len(writes) - 1 in refused.failed:
+                raise AlreadyClaimed(self._claim(refused.failed[len(writes) - 1])) from refused
+            if 0 not in refused.failed:
+                raise StaleWrite("transactions", f"{operation.id} exists") from refused
+            item = refused.failed[0]
+            payment = self._store.codec.to_row(Payment.table_schema, item, Payment)
+            raise OperationRefused(payment) from refused
+
+    def record_outcome(
+        self, writes: OutcomeWrites, claim: IdempotencyRecord | None, *, token: str
+    ) -> None:
+        """Second commit: payment, transaction, its booking and the stored answer together.
+
+        A charge that happened is always booked: where only the claim or the customer refuses, the
+        rest is written without what they refuse. Raises StaleWrite, naming the table whose row is
+        not as it was read any more.
+        """
+        side: list[SideWrites] = []
+        if claim is not None:
+            side.append(LeftOut(claims.complete(claim)))
+        if writes.attempt is not None:
+            side.append(CountedAttempt(writes.attempt, self._store.codec))
+        try:
+            commit(
+                self._store, writes.rendered(), side, token=token, decisive=_judged_first(writes)
+            )
+        except TransactionRefused as refused:
+            raise _stale(writes, refused) from refused
+
+    def record_event(
+        self, writes: EventWrites, claim: IdempotencyRecord, now: datetime, *, token: str
+    ) -> None:
+        """What a notification changes, once per `claim`. Raises AlreadyClaimed, StaleWrite."""
+        items: list[Write] = [claims.take(claim, now), payment_step(writes.before, writes.after)]
+        if writes.transfer is not None:
+            items += booked(writes.transfer)
+        if writes.transaction is not None:
+            before, after = writes.transaction
+            unchanged = equals("version", before.version), equals("status", before.status)
+            items.append(change(before, after).when(*unchanged))
+        try:
+            self._store.transact(items, token=token, decisive=(0,))
+        except TransactionRefused as refused:
+            if 0 in refused.failed:
+                raise AlreadyClaimed(self._claim(refused.failed[0])) from refused
+            if 1 not in refused.failed and writes.transaction is not None:
+                raise StaleWrite("transactions", "it is not as it was read") from refused
+            raise StaleWrite("payments", f"{writes.before.id} is not as it was read") from refused
+
+    def of_processor_id(self, processor_id: str, scope: Scope) -> Iterator[str]:
+        """Ids of the payments in `scope` for which the processor did this."""
+        key = equals("processor_id", processor_id)
+        entries = self._store.query(
+            Transaction, _Entry, [key], page_size=_SAME_ID_PAGE, index="gsi-processor"
+        )
+        for entry in entries:
+            transaction = self.transaction(entry.id, scope)
+            if transaction is not None:
+                yield transaction.payment_id
+
+    def advance(self, before: Payment, after: Payment, *, token: str) -> None:
+        """One step of the payment alone. Raises StaleWrite when it is not as it was read."""
+        try:
+            self._store.transact([payment_step(before, after)], token=token)
+        except TransactionRefused as refused:
+            raise StaleWrite("payments", f"{before.id} is not ours any more") from refused
+
+    def advance_operation(self, before: Transaction, after: Transaction, *, token: str) -> None:
+        """One step of a pending operation alone. Raises StaleWrite."""
+        try:
+            self._store.transact([operation_step(before, after)], token=token)
+        except TransactionRefused as refused:
+            raise StaleWrite("transactions", f"{before.id} is not ours any more") from refused
+
+    def transaction(self, transaction_id: str, scope: Scope) -> Transaction | None:
+        """One transaction, strongly consistent."""
+        return self._store.get(Transaction, {"id": transaction_id}, Transaction, scope)
+
+    def get(self, payment_id: str, scope: Scope) -> Payment | None:
+        """The payment, strongly consistent."""
+        return self._store.get(Payment, {"id": payment_id}, Payment, scope)
+
+    def get_many(self, payment_ids: Sequence[str], scope: Scope) -> list[Payment]:
+        """The payments that exist, in the given order; at most MAX_TRANSACTION_ITEMS ids."""
+        return self._store.get_many(Payment, [{"id": each} for each in payment_ids], Payment, scope)
+
+    def operations(self, transaction_ids: Sequence[str], scope: Scope) -> list[Transaction]:
+        """The transactions in `scope`, in the given order; at most MAX_TRANSACTION_ITEMS ids."""
+        keys = [{"id": each} for each in transaction_ids]
+        return self._store.get_many(Transaction, keys, Transaction, scope)
+
+    def transactions_of(self, payment: Payment) -> list[Transaction]:
+        """What the processor did for the payment, oldest first, strongly consistent."""
+        keys = [{"id": each} for each in payment.transaction_ids]
+        assert len(keys) <= MAX_TRANSACTIONS, f"{payment.id} has {len(keys)} transactions"
+        owner = Scope(payment.merchant_id)
+        return self._store.get_many(Transaction, keys, Transaction, owner) if keys else []
+
+    def _customer_refusal(self, payment: Payment, item: Item) -> Exception:
+        assert payment.customer_id is not None, f"{payment.id} is for no customer"
+        codec = self._store.codec
+        customer = codec.to_row(Customer.table_schema, item, CustomerLock) if item else None
+        refusal = customer_refusal(
+            customer, payment.customer_id, payment.merchant_id, payment.created_at
+        )
+        return refusal or FailedBefore(f"{payment.customer_id} has failed before")
+
+    def _claim(self, item: Any) -> IdempotencyRecord:
+        return self._store.codec.to_row(IdempotencyRecord.table_schema, item, IdempotencyRecord)
+
+
+def _judged_first(writes: OutcomeWrites) -> tuple[int, ...]:
+    """Of an outcome's writes: the operation that was pending, or the payment."""
+    return (0,) if writes.transaction_before is None else (1,)
+
+
+def _stale(writes: OutcomeWrites, refused: TransactionRefused) -> StaleWrite:
+    """Which row moved on: the transaction is judged first, for then somebody has booked it."""
+    if writes.transaction_before is not None and 1 in refused.failed:
+        return StaleWrite("transactions", f"{writes.transaction.id} is not ours any more")
+    return StaleWrite("payments", f"{writes.before.id} is not as it was read")

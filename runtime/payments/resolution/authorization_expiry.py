@@ -1,0 +1,95 @@
+"""Authorizations that were not captured in time: voided at the processor, by the schedule."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from runtime.core.change_context import NOT_VOIDED, ChangeContext
+from runtime.core.errors import ProcessorUnknown, StaleWrite
+from runtime.core.observability import logger
+from runtime.core.timestamps import to_datetime, to_timestamp
+from runtime.payments.dependencies import PaymentDependencies
+from runtime.payments.models import Payment
+from runtime.payments.operations.operations import (
+    OperationIntent,
+    OperationStart,
+    operation_bucket,
+    operation_request,
+    pending_operation,
+    settle_operation,
+)
+from runtime.payments.operations.rules import ceiling_of, refusal_of, void_again_after
+from runtime.payments.repository import OperationRefused
+from runtime.payments.rules import Refused
+from runtime.payments.transaction_models import Transaction, TransactionType
+
+EXPIRY = "authorization expiry"
+EXPIRED = "the authorization expired"
+
+
+def expire_authorization(
+    payment: Payment, now: datetime, deps: PaymentDependencies, request_id: str
+) -> bool:
+    """Void what was not captured in time; whether the processor has answered that.
+
+    While a capture or void is under way its own outcome decides, and this is tried again later.
+    """
+    # The later one of them when another run has just looked at it.
+    for moment in (payment.authorization_expires_at, payment.next_action_at):
+        if moment is None or to_datetime(moment) > now:
+            return False
+    if not _postponed(payment, now, deps, request_id):
+        return False
+    amount = ceiling_of(payment, TransactionType.VOID)
+    if refusal_of(payment, TransactionType.VOID, amount) is not None:
+        return False
+    operation = _void(payment, amount, now, deps, request_id)
+    try:
+        deps.payments.begin_operation(operation, None, now, token=deps.outside.new_id("opn", now))
+        processor = deps.connectors.of_payment(payment)
+        reply = processor.operate(operation_request(operation, payment))
+        settle_operation(operation, reply, None, deps, request_id=request_id)
+        if isinstance(reply, Refused):
+            logger.error(NOT_VOIDED, payment=payment.id, code=reply.decline_code)
+    except (OperationRefused, StaleWrite, ProcessorUnknown):
+        # Refused: somebody captures or cancels just now. Unknown: it waits as an operation.
+        return False
+    return True
+
+
+def _postponed(payment: Payment, now: datetime, deps: PaymentDependencies, request_id: str) -> bool:
+    """Look at this payment again only later; False when somebody else has just changed it."""
+    assert payment.authorization_expires_at is not None, f"{payment.id} does not expire"
+    overdue = now - to_datetime(payment.authorization_expires_at)
+    cause = deps.outside.new_id("exp", now)
+    context = ChangeContext(changed_by=EXPIRY, request_id=request_id, cause=cause)
+    later = payment.model_copy(
+        update={
+            "next_action_at": to_timestamp(now + void_again_after(overdue)),
+            "version": payment.version + 1,
+            "updated_at": to_timestamp(now),
+            **context.stamp(),
+        }
+    )
+    try:
+        deps.payments.advance(payment, later, token=cause)
+    except StaleWrite:
+        return False
+    return True
+
+
+def _void(
+    payment: Payment, amount: int, now: datetime, deps: PaymentDependencies, request_id: str
+) -> Transaction:
+    operation_id = deps.outside.new_id("txn", now)
+    context = ChangeContext(changed_by=EXPIRY, request_id=request_id, cause=operation_id)
+    start = OperationStart(
+        at=now,
+        lease=deps.resolver_lease,
+        owner=operation_id,
+        context=context,
+        merchant_bucket=operation_bucket(operation_id, deps.merchants.require(payment.merchant_id)),
+        open_bucket=deps.open_bucket(operation_id),
+    )
+    intent = OperationIntent(TransactionType.VOID, reason=EXPIRED)
+    return pending_operation(operation_id, intent, amount, payment, start)

@@ -1,0 +1,137 @@
+"""What is written of payments and their transactions, one expression per rule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runtime.customers.lockout_repository import Attempt
+from runtime.customers.models import Customer
+from runtime.customers.repository import customer_of, unlocked, without_failures
+from runtime.dynamodb.expressions import (
+    Check,
+    Update,
+    Write,
+    absent,
+    any_of,
+    at_least,
+    change,
+    check,
+    equals,
+    one_of,
+    put,
+    shorter,
+    update,
+)
+from runtime.ledger.booking import booked
+from runtime.ledger.transfers.models import Transfer
+from runtime.payments.models import Payment, PaymentStatus
+from runtime.payments.operations.rules import MOST_BEFORE, REFUNDABLE_STATUSES
+from runtime.payments.rules import sources_of
+from runtime.payments.transaction_models import Transaction, TransactionStatus, TransactionType
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeWrites:
+    """What an answer of the processor changes. `transaction_before`: None for a new transaction.
+
+    `attempt`: what the answer is for the customer's count of failures, if it is anything.
+    """
+
+    before: Payment
+    after: Payment
+    transaction_before: Transaction | None
+    transaction: Transaction
+    transfer: Transfer | None
+    attempt: Attempt | None = None
+
+    def rendered(self) -> list[Write]:
+        """Payment, transaction, booking with its debits, in this order."""
+        writes: list[Write] = [payment_step(self.before, self.after)]
+        if self.transaction_before is None:
+            writes.append(put(self.transaction).when(absent("id")))
+        else:
+            writes.append(operation_step(self.transaction_before, self.transaction))
+        if self.transfer is not None:
+            writes += booked(self.transfer)
+        return writes
+
+
+@dataclass(frozen=True, slots=True)
+class EventWrites:
+    """What a processor's notification changes; `transaction` before and after, if it changes."""
+
+    before: Payment
+    after: Payment
+    transaction: tuple[Transaction, Transaction] | None = None
+    transfer: Transfer | None = None
+
+
+def customer_check(payment: Payment, customer_id: str) -> Check:
+    """The customer may pay; a sale writes nothing of one whose last attempt did not fail."""
+    may = (*customer_of(payment.merchant_id), unlocked(payment.created_at))
+    if not payment.follows_failure:
+        may = (*may, without_failures())
+    return check(Customer, {"id": customer_id}, *may)
+
+
+def payment_step(before: Payment, after: Payment) -> Update:
+    """The payment's change, if it stands as it was read, under the lease it was read with."""
+    conditions = [equals("version", before.version)]
+    if after.status is not before.status:
+        conditions.append(one_of("status", sources_of(after.status)))
+    if before.lease_owner is not None:
+        conditions.append(equals("lease_owner", before.lease_owner))
+    return change(before, after).when(*conditions)
+
+
+def operation_step(before: Transaction, after: Transaction) -> Update:
+    """A pending operation's change, if it stands as it was read, under the same lease."""
+    conditions = [equals("version", before.version), equals("status", TransactionStatus.PENDING)]
+    if before.lease_owner is not None:
+        conditions.append(equals("lease_owner", before.lease_owner))
+    return change(before, after).when(*conditions)
+
+
+def begin_on_payment(operation: Transaction) -> Update:
+    """Move the operation's amount from the payment's ceiling to what is pending, if it is there.
+
+    A void, or a final capture, keeps every other capture and void out until it is answered.
+    """
+    amount = operation.amount
+    step = (
+        update(Payment, {"id": operation.payment_id})
+        .append(transaction_ids=operation.id)
+        .add(version=1)
+        .assign(
+            updated_at=operation.updated_at,
+            changed_by=operation.changed_by,
+            request_id=operation.request_id,
+            cause=operation.id,
+            ip_address=operation.ip_address,
+            user_agent=operation.user_agent,
+        )
+    )
+    owned = (
+        equals("merchant_id", operation.merchant_id),
+        shorter("transaction_ids", MOST_BEFORE[operation.type]),
+    )
+    if operation.type is TransactionType.REFUND:
+        return step.count(refundable_minor=-amount, pending_refund_minor=amount).when(
+            *owned,
+            one_of("status", REFUNDABLE_STATUSES),
+            at_least("refundable_minor", amount),
+        )
+    not_closing = (
+        *owned,
+        equals("status", PaymentStatus.REQUIRES_CAPTURE),
+        absent("closing_id"),
+    )
+    alone = any_of(absent("pending_capture_minor"), equals("pending_capture_minor", 0))
+    if operation.type is TransactionType.VOID:
+        rest = equals("capturable_minor", amount)
+        return step.assign(closing_id=operation.id).when(*not_closing, alone, rest)
+    capture = step.add(capturable_minor=-amount).count(pending_capture_minor=amount)
+    enough = at_least("capturable_minor", amount)
+    if operation.final:
+        return capture.assign(closing_id=operation.id).when(*not_closing, alone, enough)
+    return capture.when(*not_closing, enough)

@@ -1,0 +1,1 @@
+"""Reconciliation: processors' settlement files against what is booked of payments."""

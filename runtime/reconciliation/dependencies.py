@@ -1,0 +1,99 @@
+"""What the planner, the workers and the closing of a settlement file have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from runtime.alerts.repository import AlertRepository
+from runtime.core.change_context import ChangeContext
+from runtime.core.fields import Timestamp
+from runtime.core.outside import Outside
+from runtime.core.timestamps import to_timestamp
+from runtime.merchants.models import MerchantProfile
+from runtime.merchants.profiles import MerchantProfiles
+from runtime.reconciliation.files.bucket import SettlementObjects
+from runtime.reconciliation.files.chunks_repository import SettlementChunkRepository
+from runtime.reconciliation.files.models import (
+    FileStatus,
+    SettlementChunk,
+    SettlementFile,
+    merchant_status,
+)
+from runtime.reconciliation.files.queue import SettlementQueue
+from runtime.reconciliation.importers.line import ImportedLine, UnreadableLine
+
+RECONCILER: Final = "reconcile"
+Line = ImportedLine | UnreadableLine
+
+
+class NoTimeLeft(Exception):
+    """A run came no further; asking for another like it would go on for ever."""
+
+
+class RecordBatch(Protocol):
+    """Judges and commits as many of `lines`, in order, as fit into one transaction."""
+
+    def __call__(
+        self,
+        lines: Sequence[Line],
+        chunk: SettlementChunk,
+        file: SettlementFile,
+        merchant: MerchantProfile,
+        context: ChangeContext,
+    ) -> SettlementChunk:
+        """The chunk as it was written. Raises StaleWrite when another worker took it further."""
+        ...
+
+
+@dataclass(frozen=True)
+class ReconciliationDependencies:
+    """`must_stop` says that the invocation's time is nearly over."""
+
+    objects: SettlementObjects
+    queue: SettlementQueue
+    chunks: SettlementChunkRepository
+    merchants: MerchantProfiles
+    alerts: AlertRepository
+    record: RecordBatch
+    must_stop: Callable[[], bool]
+    outside: Outside
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One change of rows: when it is made, under which token, and who made it."""
+
+    token: str
+    at: Timestamp
+    context: ChangeContext
+
+    @classmethod
+    def begin(cls, kind: str, request_id: str, outside: Outside) -> Step:
+        """A new step, now. `kind` is the prefix of its token."""
+        now = outside.now()
+        token = outside.new_id(kind, now)
+        return cls(token, to_timestamp(now), ChangeContext(RECONCILER, request_id, token))
+
+
+def stepped(
+    file: SettlementFile, step: Step, status: FileStatus | None = None, **changes: object
+) -> SettlementFile:
+    """The file after a step. A new status gives it another place in the list by status."""
+    status = status or file.status
+    return file.model_copy(
+        update={
+            **changes,
+            **step.context.stamp(),
+            "status": status,
+            "merchant_status": merchant_status(file.merchant_id, status),
+            "version": file.version + 1,
+            "updated_at": step.at,
+        }
+    )
+
+
+def is_final(file: SettlementFile) -> bool:
+    """Whether nothing is left to do."""
+    return file.status not in (FileStatus.RECEIVED, FileStatus.PROCESSING)

@@ -1,0 +1,1 @@
+"""Exceptions: settlement lines that a person decides about."""

@@ -1,0 +1,311 @@
+"""Deciding about exceptions: one line or several, each in a commit of its own.
+
+A decision is one transaction: the line, what it settles and posts, its settlement's counts, and the
+stored answer. Whoever is second reads the line again and finds it resolved. In a request for many
+lines each is judged and booked alone; its operation is named after the request, so a repetition
+finds what is done already and goes on with the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Final
+
+from runtime.core.change_context import ChangeContext
+from runtime.core.echo import echoed
+from runtime.core.errors import AlreadyClaimed, Internal, NotFound, PlatformError, Unavailable
+from runtime.core.ids import repeatable_id
+from runtime.core.observability import logger
+from runtime.core.outside import Outside
+from runtime.core.scope import Scope
+from runtime.core.timestamps import to_epoch_seconds, to_timestamp
+from runtime.http.problem import Problem
+from runtime.http.request_context import Call
+from runtime.http.responses import StoredAnswer, problem, success
+from runtime.idempotency.claims import (
+    ClaimReader,
+    completed,
+    earlier_answer,
+    new_claim,
+    stored_answer,
+)
+from runtime.idempotency.models import IdempotencyRecord
+from runtime.merchants.profiles import MerchantProfiles
+from runtime.reconciliation.exceptions.api import (
+    BulkResolveAnswer,
+    BulkResolveRequest,
+    Decision,
+    LineDecision,
+    ResolvedItem,
+    ResolveRequest,
+)
+from runtime.reconciliation.exceptions.decisions import (
+    DecisionRequest,
+    about,
+    decide,
+    must_be_the_merchants,
+)
+from runtime.reconciliation.exceptions.repository import ResolutionRepository, SettlementStep
+from runtime.reconciliation.matching.candidates import read_about
+from runtime.reconciliation.matching.draft import Attempt, Draft, LoadedRows, key_of
+from runtime.reconciliation.matching.posting import writes_of
+from runtime.reconciliation.matching.repository import BatchContended, SettlementBatchRepository
+from runtime.reconciliation.settlements.api import SettlementLineAnswer
+from runtime.reconciliation.settlements.deltas import with_sums
+from runtime.reconciliation.settlements.lines_repository import SettlementLineRepository
+from runtime.reconciliation.settlements.models import (
+    LastResolution,
+    Settlement,
+    SettlementDelta,
+    SettlementLine,
+    SettlementStatus,
+)
+from runtime.reconciliation.settlements.writes import SettlementWrites
+
+MAX_ATTEMPTS: Final = 20
+"""Readings of a line whose settlement others change meanwhile: each failure means that another
+decision, or a file, has got on."""
+LONGEST_NUMBER: Final = 12
+"""Digits of the largest line number."""
+_OPERATION: Final = "rsl"
+_NO_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_COUNTED: Final = (SettlementStatus.COMPLETED, SettlementStatus.COMPLETED_WITH_EXCEPTIONS)
+
+
+@dataclass(frozen=True)
+class ResolutionDependencies:
+    """Dependencies of deciding about exceptions. `must_stop`: the invocation is about to end."""
+
+    resolutions: ResolutionRepository
+    lines: SettlementLineRepository
+    merchants: MerchantProfiles
+    claims: ClaimReader
+    outside: Outside
+    must_stop: Callable[[], bool] = lambda: False
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """Everything that one commit writes, and the line as it is then."""
+
+    line: SettlementLine
+    writes: SettlementWrites
+    steps: tuple[SettlementStep, ...]
+    now: datetime
+
+
+def resolve_exception(
+    place: Mapping[str, str],
+    request: ResolveRequest,
+    call: Call,
+    dependencies: ResolutionDependencies,
+) -> StoredAnswer:
+    """Decide about the line at `place` (settlement_id and line), or undo a decision: 200.
+
+    Raises NotFound, AlreadyResolved, NotResolved, ActionNotApplicable, LineDoesNotFit, Forbidden.
+    """
+    settlement_id, line = place["settlement_id"], _number(place["line"])
+    owner = call.caller.owner(call.acting_for)
+    buckets = dependencies.merchants.index_buckets(owner)
+    for _ in range(MAX_ATTEMPTS):
+        cause = call.new_id(_OPERATION)
+        try:
+            prepared = _prepare((settlement_id, line), request, cause, call, dependencies)
+        except PlatformError:
+            repeated = earlier_answer(call, owner, dependencies.claims)
+            if repeated is None:
+                raise
+            return repeated
+        answer = success(HTTPStatus.OK, SettlementLineAnswer.of(prepared.line))
+        claim = new_claim(call, owner, owner=cause, index_buckets=buckets)
+        try:
+            _commit(prepared, _answered(claim, answer, call), cause, dependencies)
+        except AlreadyClaimed as earlier:
+            if earlier.record.owner != cause:
+                return stored_answer(earlier.record, call)
+        except BatchContended:
+            continue
+        return answer
+    raise _too_busy(settlement_id, line)
+
+
+def resolve_exceptions(
+    request: BulkResolveRequest, call: Call, dependencies: ResolutionDependencies
+) -> StoredAnswer:
+    """Decide about several lines, one after the other: 200 with what became of each.
+
+    The answer is stored once all are judged; a repetition before that goes on.
+    """
+    owner = call.caller.owner(call.acting_for)
+    repeated = earlier_answer(call, owner, dependencies.claims)
+    if repeated is not None:
+        return repeated
+    items = [
+        _item(wanted, position, call, dependencies) for position, wanted in enumerate(request.lines)
+    ]
+    failed = sum(item.problem is not None for item in items)
+    body = BulkResolveAnswer(data=tuple(items), resolved=len(items) - failed, failed=failed)
+    answer = success(HTTPStatus.OK, body)
+    if any(item.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR for item in items):
+        return answer  # a repetition tries these again
+    attempt = call.new_id(_OPERATION)
+    buckets = dependencies.merchants.index_buckets(owner)
+    claim = _answered(new_claim(call, owner, owner=attempt, index_buckets=buckets), answer, call)
+    assert claim is not None, "the route requires an Idempotency-Key"
+    try:
+        dependencies.resolutions.keep_answer(claim, token=attempt, now=call.now)
+    except AlreadyClaimed as first:
+        if first.record.owner != attempt:
+            return stored_answer(first.record, call)
+    return answer
+
+
+def _item(
+    wanted: LineDecision, position: int, call: Call, dependencies: ResolutionDependencies
+) -> ResolvedItem:
+    """What became of one of many decisions; its error stops no other one."""
+    place = (wanted.settlement_id, wanted.line)
+    status, line, refusal = HTTPStatus.OK, None, None
+    try:
+        line = _decided(wanted, _repeatable(call, position), call, dependencies)
+    except PlatformError as error:
+        refusal = error
+    except Exception:  # noqa: BLE001 - one line's error must not stop the others
+        logger.exception("a line could not be resolved", settlement=place[0], line=place[1])
+        refusal = Internal("see the log")
+    shown = None
+    if refusal is not None:
+        status = refusal.status
+        path = f"/v1/settlement-lines/{place[0]}/{place[1]}/resolve"
+        answer = problem(refusal, instance=path, request_id=call.caller.request_id)
+        shown = Problem.model_validate_json(answer.body)
+    return ResolvedItem(
+        settlement_id=place[0],
+        line=place[1],
+        status_code=int(status),
+        result=None if line is None else SettlementLineAnswer.of(line),
+        problem=shown,
+    )
+
+
+def _repeatable(call: Call, position: int) -> str:
+    """The operation of one of many decisions: the same whenever the request comes again."""
+    owner = call.caller.owner(call.acting_for)
+    request = (owner, call.idempotency_key or "", call.fingerprint, str(position))
+    return repeatable_id(_OPERATION, _NO_TIME, *request)
+
+
+def _decided(
+    wanted: LineDecision, cause: str, call: Call, dependencies: ResolutionDependencies
+) -> SettlementLine:
+    """The line after the decision, which an earlier attempt may have written."""
+    place = (wanted.settlement_id, wanted.line)
+    for _ in range(MAX_ATTEMPTS):
+        if dependencies.must_stop():
+            raise Unavailable(
+                "No time was left for this line; repeat the request with its Idempotency-Key"
+            )
+        done = dependencies.lines.get(*place, call.scope)
+        if done is not None and done.cause == cause:
+            return done
+        prepared = _prepare(place, wanted, cause, call, dependencies)
+        try:
+            token = dependencies.outside.new_id(_OPERATION, prepared.now)
+            _commit(prepared, None, token, dependencies)
+        except BatchContended:
+            continue
+        return prepared.line
+    raise _too_busy(*place)
+
+
+def _prepare(
+    place: tuple[str, int],
+    decision: Decision,
+    cause: str,
+    call: Call,
+    dependencies: ResolutionDependencies,
+) -> _Prepared:
+    """Read what the decision is about, and make it in memory. Raises what `decide` raises."""
+    settlement_id, number = place
+    line = dependencies.lines.get(*place, call.scope)
+    if line is None:
+        raise NotFound(f"No such line: {number} of settlement {echoed(settlement_id)}")
+    merchant = dependencies.merchants.require(line.merchant_id)
+    rows = SettlementBatchRepository(dependencies.resolutions.store, Scope(merchant.id))
+    now = dependencies.outside.now()
+    context = call.caller.change(cause)
+    draft = Draft(LoadedRows(), Attempt(merchant, context, now, dependencies.outside))
+    draft.found.settlements = rows.settlements([line.settlement_id])
+    draft.found.lines = {key_of(line): line}
+    wanted = DecisionRequest(decision.action, decision.note, decision.transaction_id)
+    read = about(line, wanted)
+    read_about([] if read is None else [read], [line], draft, rows)
+    decide(line, wanted, draft)
+    if not call.caller.is_operator:
+        must_be_the_merchants(line, wanted, draft)
+    writes = writes_of(draft, cause)
+    last = LastResolution(line=line.line, action=decision.action, note=decision.note)
+    steps = tuple(
+        _step(draft.found.settlements[each], delta, context, now, last)
+        if each == line.settlement_id
+        else _step(draft.found.settlements[each], delta, context, now)
+        for each, delta in writes.deltas.items()
+    )
+    (after,) = (row for _, row in writes.lines if key_of(row) == place)
+    return _Prepared(after, writes, steps, now)
+
+
+def _step(
+    before: Settlement,
+    delta: SettlementDelta,
+    context: ChangeContext,
+    now: datetime,
+    last: LastResolution | None = None,
+) -> SettlementStep:
+    """The settlement with its counts, completed when nothing is open any more."""
+    summed = with_sums(before, delta)
+    changes: dict[str, object] = {
+        **context.stamp(),
+        "version": before.version + 1,
+        "updated_at": to_timestamp(now),
+    }
+    if before.status in _COUNTED:
+        open_ones = summed.open_exceptions > 0
+        status = _COUNTED[open_ones]
+        changes["status"] = status
+        if status is not before.status:
+            changes["completed_at"] = to_timestamp(now)
+    if last is not None:
+        changes["last_resolution"] = last
+    return before, summed.model_copy(update=changes)
+
+
+def _commit(
+    prepared: _Prepared,
+    claim: IdempotencyRecord | None,
+    token: str,
+    dependencies: ResolutionDependencies,
+) -> None:
+    dependencies.resolutions.record(
+        prepared.writes, prepared.steps, claim, token=token, now=prepared.now
+    )
+
+
+def _answered(
+    claim: IdempotencyRecord | None, answer: StoredAnswer, call: Call
+) -> IdempotencyRecord | None:
+    return claim and completed(claim, answer, to_epoch_seconds(call.now))
+
+
+def _number(text: str) -> int:
+    """The number of a line as a path has it; none that exists for what is no number."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= LONGEST_NUMBER else -1
+
+
+def _too_busy(settlement_id: str, line: int) -> Unavailable:
+    return Unavailable(
+        f"Line {line} of {settlement_id} is being changed by other requests; try again"
+    )

@@ -1,0 +1,1 @@
+"""Settlement files: uploaded, planned in chunks, worked and closed."""

@@ -1,0 +1,1 @@
+"""Matching: which booked fact a settlement line is about, and what settling it posts."""

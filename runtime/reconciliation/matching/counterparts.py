@@ -1,0 +1,378 @@
+"""What a settlement line is about: which capture, refund or dispute of ours. Pure.
+
+Our own ids come first, then the processor's. An amount alone never decides, except among the
+captures or refunds of the one payment that the line names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Protocol
+
+from runtime.core.echo import echoed
+from runtime.core.money import format_amount
+from runtime.payments.models import Dispute, Payment
+from runtime.payments.posting_ids import charge_transaction_id
+from runtime.payments.transaction_models import Transaction, TransactionStatus, TransactionType
+from runtime.reconciliation.importers.line import SETTLED, ImportedLine
+from runtime.reconciliation.matching.flows import Amounts
+from runtime.reconciliation.matching.rules import Counterpart, Verdict, is_exchanged, stated
+from runtime.reconciliation.settlements.models import LineStatus, LineType
+
+_DONE: Final = (TransactionStatus.SUCCEEDED, TransactionStatus.SETTLED)
+AGAIN: Final = "put the file into the bucket again when it is"
+"""What to do about a line that came before what it is about."""
+
+
+class Rows(Protocol):
+    """A merchant's own rows, as they stand."""
+
+    def transaction(self, transaction_id: str) -> Transaction | None:
+        """A transaction by its id."""
+        ...
+
+    def of_processor(self, processor_id: str) -> Sequence[Transaction]:
+        """Transactions that a processor calls so."""
+        ...
+
+    def payment(self, payment_id: str) -> Payment | None:
+        """A payment by its id."""
+        ...
+
+    def transactions_of(self, payment_id: str) -> Sequence[Transaction]:
+        """All transactions of a payment, oldest first."""
+        ...
+
+
+def not_final(line: ImportedLine) -> Verdict:
+    """The verdict on a line that is not settled yet, by its own words."""
+    return Verdict(
+        LineStatus.STATUS_MISMATCH,
+        f"the line's status is {echoed(line.status)!r}; only {SETTLED!r} lines are final",
+    )
+
+
+def counterparts_of(line: ImportedLine, rows: Rows) -> tuple[Counterpart, ...] | Verdict:
+    """What a line with a counterpart may be about, the likeliest first, or why it is about nothing.
+
+    More than one only of captures: several are open, and the line names only their payment.
+    """
+    named = named_by(line, rows)
+    if named is None:
+        return Verdict(LineStatus.UNEXPECTED, _unknown(line))
+    if line.status != SETTLED:
+        return not_final(line)
+    assert line.type is not None, f"line {line.number} is of no known type"
+    return _FINDERS[line.type](line, named, rows)
+
+
+def named_by(line: ImportedLine, rows: Rows) -> Transaction | None:
+    """The transaction that a line names: by our ids, or else by a processor's.
+
+    Where it names a transaction of ours that does not exist, no other id takes its place.
+    """
+    named = named_by_us(line, rows)
+    if named is not None:
+        agrees = line.references.payment_id in (None, named.payment_id)
+        return named if agrees else None
+    if line.references.transaction_id is not None:
+        return None
+    for processor_id in line.references.processor_ids:
+        found = rows.of_processor(processor_id)
+        if found:
+            return _likeliest(line, found)
+    return None
+
+
+def named_by_us(line: ImportedLine, rows: Rows) -> Transaction | None:
+    """The transaction of that id, or the charge of the payment, that a line names by our ids."""
+    if line.references.transaction_id is not None:
+        return rows.transaction(line.references.transaction_id)
+    if line.references.payment_id is not None:
+        return rows.transaction(charge_transaction_id(line.references.payment_id))
+    return None
+
+
+def _likeliest(line: ImportedLine, found: Sequence[Transaction]) -> Transaction:
+    """A charge and its captures may have one id at the processor; a capture line is about both."""
+    refunds = line.type in (LineType.REFUND, LineType.REFUND_FAILURE)
+    wanted = (
+        (TransactionType.REFUND,)
+        if refunds
+        else (TransactionType.AUTHORIZATION, TransactionType.CAPTURE)
+    )
+    return next((each for kind in wanted for each in found if each.type is kind), found[0])
+
+
+def _unknown(line: ImportedLine) -> str:
+    references = line.references
+    if references.transaction_id is not None:
+        of = f" of payment {echoed(references.payment_id)}" if references.payment_id else ""
+        return f"no transaction {echoed(references.transaction_id)}{of} is known here"
+    if references.payment_id is not None:
+        return f"no payment {echoed(references.payment_id)} is known here"
+    if references.processor_ids:
+        ids = " or ".join(echoed(each) for each in references.processor_ids)
+        return f"nothing here is known by the processor's id {ids}"
+    return "the line names no payment"
+
+
+# -------------------------------------------------------------------- captures
+
+
+def _captures(
+    line: ImportedLine, named: Transaction, rows: Rows
+) -> tuple[Counterpart, ...] | Verdict:
+    if named.type in (TransactionType.REFUND, TransactionType.VOID):
+        return _of_another_kind(named, "capture")
+    if named.type is TransactionType.CAPTURE and (
+        line.references.transaction_id or named.id == charge_transaction_id(named.payment_id)
+    ):
+        captures: list[Transaction] = [named]
+    else:
+        everything = rows.transactions_of(named.payment_id)
+        captures = [each for each in everything if each.type is TransactionType.CAPTURE]
+    opened = [each for each in captures if _is_open(each)]
+    if not opened:
+        return _no_open_capture(line, named, captures)
+    charge_id = charge_transaction_id(named.payment_id)
+    # A line that names a capture itself is about that one, and is never added up with others.
+    group = None if line.references.transaction_id == opened[0].id else charge_id
+    return tuple(
+        Counterpart(
+            ours=Amounts(amount=each.amount, fee=each.fee),
+            currency=each.currency,
+            payment_id=each.payment_id,
+            status=each.status,
+            transactions=(each.id,),
+            charge_id=group,
+        )
+        for each in opened
+    )
+
+
+def _is_open(capture: Transaction) -> bool:
+    return capture.status is TransactionStatus.SUCCEEDED and capture.settlement_id is None
+
+
+def _no_open_capture(
+    line: ImportedLine, named: Transaction, captures: Sequence[Transaction]
+) -> Verdict:
+    settled = [each for each in captures if each.settlement_id is not None]
+    if settled and line.amount < 0:
+        amount, currency = stated(line)
+        return Verdict(
+            LineStatus.AMOUNT_MISMATCH,
+            f"the captures of {named.payment_id} are settled, and the file takes back "
+            f"{format_amount(-amount, currency)}",
+            waits=True,
+        )
+    if settled:
+        return Verdict(LineStatus.DUPLICATE, _settled_by(settled[-1]))
+    of = captures[0] if captures else named
+    return _of_another_kind(of, "capture that succeeded")
+
+
+def _settled_by(transaction: Transaction) -> str:
+    line = "" if transaction.settlement_line is None else f", line {transaction.settlement_line}"
+    return f"already settled by {transaction.settlement_id}{line}"
+
+
+def _of_another_kind(ours: Transaction, wanted: str) -> Verdict:
+    return Verdict(
+        LineStatus.STATUS_MISMATCH, f"ours is a {ours.type} that is {ours.status}, not a {wanted}"
+    )
+
+
+# -------------------------------------------------------------------- refunds, and their return
+
+
+def _refunds(
+    line: ImportedLine, named: Transaction, rows: Rows
+) -> tuple[Counterpart, ...] | Verdict:
+    refunds = _refunds_named(line, named, rows)
+    if isinstance(refunds, Verdict):
+        return refunds
+    opened = [each for each in refunds if has_happened(each) and each.settlement_id is None]
+    if opened:
+        each = _nearest(opened, -stated(line)[0])
+        return (
+            Counterpart(
+                ours=Amounts(amount=-each.amount, fee=each.fee),
+                currency=each.currency,
+                payment_id=each.payment_id,
+                status=each.status,
+                transactions=(each.id,),
+            ),
+        )
+    settled = [each for each in refunds if each.settlement_id is not None]
+    if settled:
+        return Verdict(LineStatus.DUPLICATE, _settled_by(settled[-1]))
+    return _of_another_kind(refunds[0], "refund that succeeded")
+
+
+def _refund_failures(
+    line: ImportedLine, named: Transaction, rows: Rows
+) -> tuple[Counterpart, ...] | Verdict:
+    refunds = _refunds_named(line, named, rows)
+    if isinstance(refunds, Verdict):
+        return refunds
+    came_back = [each for each in refunds if has_come_back(each)]
+    opened = [each for each in came_back if each.return_settlement_id is None]
+    if opened:
+        each = _nearest(opened, stated(line)[0])
+        return (
+            Counterpart(
+                ours=Amounts(amount=each.amount),
+                currency=each.currency,
+                payment_id=each.payment_id,
+                status=each.status,
+                returned=each.id,
+            ),
+        )
+    if came_back:
+        by = came_back[-1].return_settlement_id
+        return Verdict(LineStatus.DUPLICATE, f"its return is already settled by {by}")
+    return Verdict(
+        LineStatus.STATUS_MISMATCH,
+        f"refund {refunds[0].id} is {refunds[0].status} here: that it came back is not booked yet; "
+        f"{AGAIN}",
+    )
+
+
+def _refunds_named(
+    line: ImportedLine, named: Transaction, rows: Rows
+) -> Sequence[Transaction] | Verdict:
+    """The refund that the line names, or all of the payment that it names; never none."""
+    if named.type is TransactionType.REFUND:
+        return [named]
+    if line.references.transaction_id is not None:
+        return _of_another_kind(named, "refund")
+    everything = rows.transactions_of(named.payment_id)
+    refunds = [each for each in everything if each.type is TransactionType.REFUND]
+    if not refunds:
+        return Verdict(LineStatus.UNEXPECTED, f"no refund of {named.payment_id} is known here")
+    return refunds
+
+
+def has_happened(refund: Transaction) -> bool:
+    """Whether a refund was booked: it succeeded, and may have come back since."""
+    return refund.status in _DONE or has_come_back(refund)
+
+
+def has_come_back(refund: Transaction) -> bool:
+    """Whether a refund failed after it had succeeded, which was booked as well."""
+    succeeded = any(step.status in _DONE for step in refund.audit_trail)
+    return refund.status is TransactionStatus.FAILED and succeeded
+
+
+def _nearest(refunds: Sequence[Transaction], amount: int) -> Transaction:
+    """Of several refunds of one payment the first of this amount, or else the first one."""
+    return next((each for each in refunds if each.amount == amount), refunds[0])
+
+
+# -------------------------------------------------------------------- disputes
+
+
+def _disputes(
+    line: ImportedLine, named: Transaction, rows: Rows
+) -> tuple[Counterpart, ...] | Verdict:
+    payment = rows.payment(named.payment_id)
+    disputes = (payment.disputes if payment is not None else None) or {}
+    reversal = line.type is LineType.DISPUTE_REVERSAL
+    dispute_id = _dispute_named(line, disputes, reversal=reversal)
+    if payment is None or dispute_id is None:
+        which = echoed(line.references.dispute_id) if line.references.dispute_id else ""
+        return Verdict(
+            LineStatus.STATUS_MISMATCH,
+            f"dispute {which} of {named.payment_id} is not booked here yet; {AGAIN}".replace(
+                "  ", " "
+            ),
+        )
+    dispute = disputes[dispute_id]
+    left = left_of(dispute, reversal=reversal)
+    if left == 0:
+        return _nothing_left(dispute_id, dispute, reversal=reversal)
+    amount = abs(stated(line)[0])
+    # A chargeback that is repeated withdraws the same amount again, on a line of its own.
+    ours = dispute.amount if amount == dispute.amount < left else left
+    return (
+        Counterpart(
+            ours=Amounts(
+                amount=ours if reversal else -ours,
+                fee=_dispute_fee(line, dispute, ours, reversal=reversal),
+            ),
+            currency=payment.currency,
+            payment_id=payment.id,
+            status=dispute.status,
+            dispute_id=dispute_id,
+            reversal=reversal,
+            least_fee=-dispute.learned_fee,
+            charge_id=charge_transaction_id(payment.id),
+        ),
+    )
+
+
+def left_of(dispute: Dispute, *, reversal: bool) -> int:
+    """What is booked of a dispute, withdrawn or returned, and in no settlement yet."""
+    if reversal:
+        return dispute.returned - dispute.settled_returned
+    return dispute.withdrawn - dispute.settled_withdrawn
+
+
+def _dispute_named(
+    line: ImportedLine, disputes: Mapping[str, Dispute], *, reversal: bool
+) -> str | None:
+    """The dispute that the line names; else the payment's only one, or its only one like this."""
+    named = line.references.dispute_id
+    if named is not None:
+        return named if named in disputes else None
+    if len(disputes) == 1:
+        return next(iter(disputes))
+    amount = abs(stated(line)[0])
+    alike = [
+        name
+        for name, each in disputes.items()
+        if amount in (each.amount, left_of(each, reversal=reversal))
+    ]
+    return alike[0] if len(alike) == 1 else None
+
+
+def _dispute_fee(line: ImportedLine, dispute: Dispute, ours: int, *, reversal: bool) -> int:
+    """The fee that a line of a dispute must have.
+
+    The fees of all its lines must add up to what is booked in the end: one that was taken and given
+    back is not booked at all any more. So the last line that is awaited has what is left, and any
+    before it may have a fee up to its amount.
+    """
+    left = dispute.fee - dispute.settled_fee
+    awaited = left_of(dispute, reversal=False) + left_of(dispute, reversal=True) - ours
+    if awaited and abs(line.fee) <= abs(line.amount) and not is_exchanged(line):
+        return line.fee
+    return left
+
+
+def _nothing_left(dispute_id: str, dispute: Dispute, *, reversal: bool) -> Verdict:
+    booked = dispute.returned if reversal else dispute.withdrawn
+    if booked:
+        return Verdict(
+            LineStatus.DUPLICATE, f"what is booked of dispute {echoed(dispute_id)} is settled"
+        )
+    what = "returned" if reversal else "withdrawn"
+    return Verdict(
+        LineStatus.STATUS_MISMATCH,
+        f"dispute {echoed(dispute_id)} is {dispute.status} here, and nothing was {what} yet; "
+        f"{AGAIN}",
+    )
+
+
+_Finder = Callable[[ImportedLine, Transaction, Rows], "tuple[Counterpart, ...] | Verdict"]
+_FINDERS: Final[Mapping[LineType, _Finder]] = {
+    LineType.CAPTURE: _captures,
+    LineType.REFUND: _refunds,
+    LineType.REFUND_FAILURE: _refund_failures,
+    LineType.DISPUTE: _disputes,
+    LineType.DISPUTE_REVERSAL: _disputes,
+}
+HAS_COUNTERPART: Final = frozenset(_FINDERS)
+"""Types of lines that are about something that was booked before."""

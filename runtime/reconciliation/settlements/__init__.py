@@ -1,0 +1,1 @@
+"""Settlements and their lines: what each payout came to."""

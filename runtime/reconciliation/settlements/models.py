@@ -1,0 +1,275 @@
+"""Settlements: what each payout came to, and what became of each of its lines."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, Field
+
+from runtime.core.fields import SignedMinorUnits, Timestamp
+from runtime.dynamodb.record import Record
+from runtime.dynamodb.schema import Row, UnlessDefault, partition, shown_in, sort
+
+SETTLEMENT_PREFIX: Final = "set_"
+"""Of ids that are made of what a settlement is, not of the time."""
+LINES_PER_BUCKET: Final = 1_000
+"""Lines that share a partition key: the chunks of a file are written into partitions of their own,
+of which each takes 500 lines a second (DynamoDB: 1,000 write units, twice in a transaction)."""
+LATER_FILE_LINES: Final = 10_000_000
+"""What the numbers of lines are raised by, for each file that a settlement had before theirs."""
+REPORTS_PREFIX: Final = "reports/"
+"""Where in the export bucket the reports of settlements lie."""
+MAX_NOTE: Final = 500
+"""Characters of the note of a resolution."""
+
+
+class SettlementFormat(StrEnum):
+    """Layouts of settlement files; `unsettled` collects what is in no file at all."""
+
+    CANONICAL = "canonical"
+    STRIPE = "stripe"
+    ADYEN = "adyen"
+    PAYPAL = "paypal"
+    UNSETTLED = "unsettled"
+
+
+class SettlementStatus(StrEnum):
+    """Completed once every exception is resolved. Of a rejected file nothing was booked."""
+
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    COMPLETED_WITH_EXCEPTIONS = "completed_with_exceptions"
+    REJECTED = "rejected"
+
+
+class LineType(StrEnum):
+    """What kind of movement a line reports."""
+
+    CAPTURE = "capture"
+    REFUND = "refund"
+    REFUND_FAILURE = "refund_failure"
+    DISPUTE = "dispute"
+    DISPUTE_REVERSAL = "dispute_reversal"
+    FEE = "fee"
+    ADJUSTMENT = "adjustment"
+    PAYOUT = "payout"
+
+
+class LineStatus(StrEnum):
+    """How a line compares with what we have booked."""
+
+    MATCHED = "matched"
+    AMOUNT_MISMATCH = "amount_mismatch"
+    FEE_MISMATCH = "fee_mismatch"
+    CURRENCY_MISMATCH = "currency_mismatch"
+    STATUS_MISMATCH = "status_mismatch"
+    DUPLICATE = "duplicate"
+    UNEXPECTED = "unexpected"
+    UNCLASSIFIED = "unclassified"
+    INVALID = "invalid"
+    EXPECTED = "expected"
+    MISSING = "missing"
+    SUPERSEDED = "superseded"
+
+
+NO_EXCEPTION: Final = frozenset({LineStatus.MATCHED, LineStatus.EXPECTED, LineStatus.SUPERSEDED})
+"""Statuses that nobody has to act on."""
+
+
+class CurrencyTotal(BaseModel, frozen=True):
+    """Sums of lines of one currency, in minor units."""
+
+    amount: SignedMinorUnits = 0
+    fee: SignedMinorUnits = 0
+    net: SignedMinorUnits = 0
+
+
+class TypeTotal(CurrencyTotal, frozen=True):
+    """Sums of the lines of one type and currency, and how many there are."""
+
+    count: int = 0
+
+
+class Flows(BaseModel, frozen=True):
+    """Signed minor units of one currency that lines move between the accounts of the chart.
+
+    From where to where each of them runs: runtime/reconciliation/matching/flows.py.
+    """
+
+    net: SignedMinorUnits = 0
+    fee: SignedMinorUnits = 0
+    cost: SignedMinorUnits = 0
+    adjusted: SignedMinorUnits = 0
+    written_off: SignedMinorUnits = 0
+    written_off_fee: SignedMinorUnits = 0
+
+
+class LineBooking(BaseModel, frozen=True):
+    """A line's part of a posting: one transfer books a whole batch of lines."""
+
+    transfer_id: str
+    currency: str
+    flows: Flows
+
+
+class ResolutionAction(StrEnum):
+    """How a person closed an exception. docs/reconciliation.md says what each books."""
+
+    ACCEPT = "accept"
+    WRITE_OFF = "write_off"
+    LINK = "link"
+    IGNORE = "ignore"
+
+
+DecidedAction = Literal["accept", "write_off", "link", "ignore", "undo"]
+"""What may be decided about a line: an action, or that the last one is undone."""
+
+
+class ExpectedAmounts(BaseModel, frozen=True):
+    """What we have booked of what a line is about, in minor units: what the line was compared with.
+
+    Of a payout: what its lines add up to.
+    """
+
+    amount: SignedMinorUnits
+    fee: SignedMinorUnits = 0
+    currency: str
+    status: str | None = None
+
+
+class BeforeLink(BaseModel, frozen=True):
+    """What a line was taken for before it was linked to a transaction, so that it can be undone."""
+
+    status: LineStatus
+    reason: str | None = None
+    type: LineType | None = None
+    payment_id: str | None = None
+    transaction_id: str | None = None
+    expected: ExpectedAmounts | None = None
+
+
+class Resolution(BaseModel, frozen=True):
+    """Who closed an exception, when and why."""
+
+    action: ResolutionAction
+    note: str
+    by: str
+    at: Timestamp
+    linked: BeforeLink | None = None
+
+
+class LastResolution(BaseModel, frozen=True):
+    """What was decided last about a line of a settlement; `undo` reopened it.
+
+    It stands with the settlement so that each decision is a row of the audit log.
+    """
+
+    line: int
+    action: DecidedAction
+    note: str
+
+
+class SettlementDelta(BaseModel, frozen=True):
+    """What some lines change in the counts and sums of their settlement.
+
+    `counts` by status; `open_exceptions` of them have no resolution; `totals` of matched captures;
+    `by_type` of all lines, whatever their status; `payout` of payout lines, as a positive sum paid
+    out; `buckets`: partitions in which lines stand; `payout_lines`: their numbers.
+    """
+
+    counts: dict[LineStatus, int] = Field(default_factory=dict)
+    open_exceptions: int = 0
+    totals: dict[str, CurrencyTotal] = Field(default_factory=dict)
+    by_type: dict[str, dict[str, TypeTotal]] = Field(default_factory=dict)
+    payout: dict[str, SignedMinorUnits] = Field(default_factory=dict)
+    buckets: tuple[int, ...] = ()
+    payout_lines: tuple[int, ...] = ()
+    date: str | None = None
+
+
+class Settlement(Record, table="settlements", stream=True, frozen=True):
+    """One payout of a processor, or one canonical file, from all files with lines of it.
+
+    `file_ids` in the order in which they first had one; `added_files` are those whose lines
+    are in the sums. `remainder` by currency is the payout less the net of all other lines.
+    `line_buckets`: the partitions of settlement_lines in which its lines stand.
+    """
+
+    id: Annotated[str, partition()]
+    merchant_id: Annotated[str, partition("gsi-merchant")]
+    date: Annotated[str, sort("gsi-merchant")]
+    status: Annotated[SettlementStatus, shown_in("gsi-merchant")]
+    format: SettlementFormat = SettlementFormat.CANONICAL
+    payout_reference: str | None = None
+    source: str
+    sha256: str
+    rejection_reason: str | None = None
+    file_ids: tuple[str, ...] = ()
+    added_files: tuple[str, ...] = ()
+    line_buckets: tuple[int, ...] = ()
+    payout_lines: tuple[int, ...] = ()
+    counts: dict[LineStatus, int] = Field(default_factory=dict)
+    open_exceptions: int = 0
+    totals: dict[str, CurrencyTotal] = Field(default_factory=dict)
+    by_type: dict[str, dict[str, TypeTotal]] = Field(default_factory=dict)
+    payout: dict[str, SignedMinorUnits] = Field(default_factory=dict)
+    remainder: dict[str, SignedMinorUnits] = Field(default_factory=dict)
+    lines_done: int = 0
+    last_line: int = 0
+    completed_at: Timestamp | None = None
+    last_resolution: LastResolution | None = None
+
+
+class SettlementLine(Record, table="settlement_lines", stream=True, frozen=True):
+    """One line of a settlement: as it was read, what it was compared with, and what was booked.
+
+    `line` is the physical line of its file (`file_line`) where the settlement's first file had it;
+    each later file's own lines are numbered from another LATER_FILE_LINES on. `type` is absent
+    where the category is unknown or the line unreadable. Amounts are signed minor units. What is
+    booked of it is the sum of its `bookings`. It stands in `gsi-exception` while a person has to
+    act on it.
+    """
+
+    settlement_bucket: Annotated[str, partition()]
+    line: Annotated[int, sort()]
+    exception_bucket: Annotated[str | None, partition("gsi-exception")] = None
+    exception_key: Annotated[str | None, sort("gsi-exception")] = None
+    transaction_id: Annotated[str | None, partition("gsi-transaction")] = None
+    settlement_id: str
+    status: Annotated[LineStatus, shown_in("gsi-transaction")]
+    reason: str | None = None
+    type: LineType | None = None
+    category: str | None = None
+    identity: str | None = None
+    file_id: str | None = None
+    file_line: int | None = None
+    payment_id: str | None = None
+    dispute_id: str | None = None
+    processor_ids: Annotated[tuple[str, ...], UnlessDefault()] = ()
+    amount: SignedMinorUnits | None = None
+    fee: SignedMinorUnits | None = None
+    net: SignedMinorUnits | None = None
+    currency: str | None = None
+    presented_amount: SignedMinorUnits | None = None
+    presented_currency: str | None = None
+    processed_date: str | None = None
+    settlement_date: str | None = None
+    expected: ExpectedAmounts | None = None
+    bookings: Annotated[tuple[LineBooking, ...], UnlessDefault()] = ()
+    resolution: Resolution | None = None
+
+
+class SettlementIdentity(Row, table="settlement_identities", frozen=True):
+    """Where the line of an identity stands, so that the same line finds it when it comes again.
+
+    `id`: merchant and a hash of format and identity. Written with the line, in one transaction.
+    """
+
+    id: Annotated[str, partition()]
+    merchant_id: str
+    settlement_id: str
+    line: int
+    file_id: str
+    file_line: int
+    created_at: Timestamp

@@ -1,0 +1,1 @@
+"""Transactions as they are looked up, with the settlement lines about each."""

@@ -1,0 +1,1 @@
+"""Captures and refunds that no settlement file has named in time."""

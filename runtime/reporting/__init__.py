@@ -1,0 +1,1 @@
+"""Reporting: totals per day, summaries of payments, exports."""

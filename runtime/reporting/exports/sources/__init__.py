@@ -1,0 +1,1 @@
+"""What exports are read from, one source per kind and format."""

@@ -1,0 +1,79 @@
+"""What exports are read from, and for whom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Self
+
+from runtime.audit.repository import AuditRepository
+from runtime.core.fields import PLATFORM, Timestamp
+from runtime.core.scope import Scope
+from runtime.core.timestamps import to_datetime
+from runtime.dynamodb.store import Store
+from runtime.ledger.accounts.repository import AccountRepository
+from runtime.ledger.entries.repository import EntryRepository
+from runtime.ledger.hot_accounts.repository import ShardRepository
+from runtime.ledger.transfers.repository import TransferRepository
+from runtime.merchants.profiles import MerchantProfiles
+from runtime.payments.lists_repository import PaymentLists
+from runtime.payments.repository import PaymentRepository
+from runtime.reconciliation.settlements.repository import SettlementRepository
+
+INDEX_PAGE: Final = 1_000
+"""Entries that a query of one key of an index gives at once."""
+MERGED_PAGE: Final = 100
+"""Of each of several keys that are merged: a page of all of them is in memory at once."""
+
+
+@dataclass(frozen=True)
+class ExportReads:
+    """The tables that exports are read from."""
+
+    payments: PaymentRepository
+    payment_lists: PaymentLists
+    transfers: TransferRepository
+    accounts: AccountRepository
+    shard_rows: ShardRepository
+    entries: EntryRepository
+    audit: AuditRepository
+    settlements: SettlementRepository
+    merchants: MerchantProfiles
+
+    @classmethod
+    def on(cls, store: Store, merchants: MerchantProfiles) -> Self:
+        """All of them on one store."""
+        return cls(
+            payments=PaymentRepository(store),
+            payment_lists=PaymentLists(store),
+            transfers=TransferRepository(store),
+            accounts=AccountRepository(store),
+            shard_rows=ShardRepository(store),
+            entries=EntryRepository(store),
+            audit=AuditRepository(store),
+            settlements=SettlementRepository(store),
+            merchants=merchants,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """Whose rows an export has, and until when."""
+
+    owner: str
+    until: Timestamp
+
+    @property
+    def scope(self) -> Scope:
+        """What its reader may see: an operator who named no merchant sees everything."""
+        return Scope(None if self.owner == PLATFORM else self.owner)
+
+    @property
+    def moment(self) -> datetime:
+        """`until`, as a time."""
+        return to_datetime(self.until)
+
+
+def page_size_of(keys: int) -> int:
+    """Entries to ask for at once, where so many keys of an index are merged."""
+    return INDEX_PAGE if keys == 1 else MERGED_PAGE

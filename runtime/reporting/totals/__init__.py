@@ -1,0 +1,1 @@
+"""Totals per merchant, day, currency and status, kept by the change stream."""

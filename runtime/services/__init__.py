@@ -1,1 +1,0 @@
-"""The use-cases: one function each, its dependencies passed in."""

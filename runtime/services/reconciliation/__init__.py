@@ -1,1 +1,0 @@
-"""Reconciliation: files of processors against what is booked of payments."""

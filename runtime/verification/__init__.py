@@ -1,0 +1,1 @@
+"""Ledger verification: every balance, transfer, payment and settlement against the others."""

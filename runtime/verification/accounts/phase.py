@@ -1,0 +1,191 @@
+"""First phase of a proof: every row of every account against its entries.
+
+A row is read at (balance, version) and then compared with exactly the entries of these versions, so
+it may change meanwhile. Entries of row 00 come from a stream: what is missing is waited for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from runtime.dynamodb.store import MAX_TRANSACTION_ITEMS
+from runtime.ledger.accounts.models import Posting
+from runtime.ledger.hot_accounts.rules import credit_shards
+from runtime.verification.accounts.floors import check_floor, recheck_floor
+from runtime.verification.accounts.rules import BalanceRow, Line, Reading, Step
+from runtime.verification.books_repository import is_number_guard
+from runtime.verification.rules import CheckName, is_newer, is_posting
+from runtime.verification.segments import MAX_LATE, Fresh, Work
+from runtime.verification.transfers import posted_by
+
+MAX_FRESH_COMPARED = 10_000
+"""Entries newer than the cut that a segment compares with their transfers. The next run's cut
+includes them all; these show a fresh error sooner."""
+MAX_LATE_PRINTS = 10_000
+"""Fingerprints (at most 1,024 of a row) that late rows may hold: a checkpoint with so many is
+some 150 KB, and DynamoDB takes 400."""
+
+
+def read_accounts(work: Work) -> None:
+    """Read the segment from where it stands to its end. Raises OutOfTime, StaleWrite."""
+    state = work.state
+    _go_on(work)
+    for page in work.books.accounts(work.segment, state.cursor):
+        for row in page.rows:
+            state.cursor = {"id": row.id, "shard": row.shard}
+            if not is_number_guard(row):
+                _begin(row, work)
+                _go_on(work)
+        work.step()
+    while state.late_rows:
+        _revisit(work)
+    while state.late:
+        recheck_floor(work)
+    _compare_fresh(work)
+    work.finish()
+
+
+def _begin(row: BalanceRow, work: Work) -> None:
+    state = work.state
+    state.reading = Reading.of(row)
+    state.findings.count(CheckName.ACCOUNT_ENTRIES)
+    work.count()
+    if not state.reading.is_profile:
+        return
+    state.findings.count(CheckName.SPENDABLE)
+    state.findings.count(CheckName.OPEN_HOLDS)
+    _judge_spendable(row, work)
+    check_floor(row, work)
+    if row.posting == Posting.FOLDED:
+        # Not debit shards: that many reads of nothing for each merchant. A posting that stands on a
+        # row that is not there is missed in the second phase.
+        state.beyond = [(row.id, shard, row.currency) for shard in credit_shards()]
+
+
+def _judge_spendable(row: BalanceRow, work: Work) -> None:
+    spendable = row.balance - row.held_out + row.credit_limit
+    name, findings = f"{row.id}#{row.shard}", work.state.findings
+    if row.spendable != spendable:
+        findings.violated(CheckName.SPENDABLE, name, spendable, row.spendable)
+    for held in (row.held_out, row.held_in):
+        if held < 0:
+            findings.violated(CheckName.SPENDABLE, name, 0, held)
+
+
+def _go_on(work: Work) -> None:
+    """Finish the row in hand, and the fold rows that its account lacks: they have no entries."""
+    state = work.state
+    if state.reading is not None:
+        _read(state.reading, work)
+        _put_away(state.reading, work)
+        state.reading = None
+    if state.beyond:
+        found = work.books.rows([(id_, shard) for id_, shard, _ in state.beyond])
+        for id_, shard, currency in state.beyond:
+            if (id_, shard) not in found:
+                missing = BalanceRow(id=id_, shard=shard, currency=currency)
+                reading = Reading.of(missing)
+                _read(reading, work, pausing=False)
+                _put_away(reading, work)
+        state.beyond = []
+
+
+def _read(reading: Reading, work: Work, *, patient: bool = True, pausing: bool = True) -> None:
+    """Offer the row's entries from where it stands, until its end or a gap."""
+    lines = work.books.lines(reading.name, reading.after)
+    for number, line in enumerate(lines, start=1):
+        if reading.offer(line, work.run.cut_mark, patient=patient) is Step.GAP:
+            return
+        _note_fresh(line, reading, work)
+        if pausing and number % work.books.entries_page == 0:
+            work.step()
+
+
+def _put_away(reading: Reading, work: Work) -> None:
+    """Count the row, or put it with those that are waited for."""
+    if not _counted(reading, work, patient=True):
+        work.state.late_rows.append(_ready_to_go_on(reading))
+    while _too_many_are_late(work.state.late_rows):
+        _revisit(work)
+
+
+def _too_many_are_late(late_rows: Sequence[Reading]) -> bool:
+    prints = sum(len(reading.tally.prints) for reading in late_rows)
+    return len(late_rows) >= MAX_LATE or prints > MAX_LATE_PRINTS
+
+
+def _ready_to_go_on(reading: Reading) -> Reading:
+    """Row 00 is read on behind its gap; what else may be late is begun again."""
+    return reading if reading.waits else reading.from_the_start()
+
+
+def _revisit(work: Work) -> None:
+    """Try the late rows once more, each as it was read then; judge those that are out of time."""
+    still_late: list[Reading] = []
+    for reading in work.state.late_rows:
+        reading.missed_since = work.first_missed(reading.missed_since)
+        patient = work.is_patient(reading.missed_since)
+        _read(reading, work, patient=patient, pausing=False)
+        if not _counted(reading, work, patient=patient):
+            still_late.append(_ready_to_go_on(reading))
+    work.state.late_rows = still_late
+    if still_late:
+        work.nap()
+
+
+def _counted(reading: Reading, work: Work, *, patient: bool) -> bool:
+    """Judge the row and count it, unless what it lacks may still come."""
+    row_now = None
+    if reading.newest > reading.version:
+        key = (reading.account_id, reading.shard)
+        row_now = work.books.rows([key]).get(key)
+    if patient and reading.may_be_late(row_now):
+        return False
+    reading.finish(row_now)
+    work.state.findings.add(reading.findings)
+    work.state.tally.add(reading.tally)
+    return True
+
+
+def _note_fresh(line: Line, reading: Reading, work: Work) -> None:
+    """Remember an entry newer than the cut, and compare a batch of them now and then."""
+    state = work.state
+    if reading.again or line.version > reading.version or line.transfer_id is None:
+        return
+    if not is_newer(line.operation_id, work.run.cut_mark):
+        return
+    if not is_posting(line.operation_id, line.amount, folded=reading.folded):
+        return
+    if state.fresh_compared + len(state.fresh) >= MAX_FRESH_COMPARED:
+        return
+    state.fresh.append(
+        Fresh(
+            name=line.name,
+            transfer_id=line.transfer_id,
+            operation_id=line.operation_id,
+            account_id=reading.account_id,
+            amount=line.amount,
+        )
+    )
+    if len(state.fresh) >= MAX_TRANSACTION_ITEMS:
+        _compare_fresh(work)
+
+
+def _compare_fresh(work: Work) -> None:
+    """Compare entries with their transfers directly: a transfer is there before its entries."""
+    state = work.state
+    transfers = work.books.transfers_by_id([fresh.transfer_id for fresh in state.fresh])
+    for fresh in state.fresh:
+        transfer = transfers.get(fresh.transfer_id)
+        expected: int | None = None
+        if transfer is not None and transfer.operation_id == fresh.operation_id:
+            expected = (posted_by(transfer) or {}).get(fresh.account_id)
+        if expected is None:
+            wanted = f"no entry of {fresh.transfer_id}"
+            state.findings.violated(
+                CheckName.TRANSFER_ENTRIES, fresh.name, wanted, str(fresh.amount)
+            )
+        elif expected != fresh.amount:
+            state.findings.violated(CheckName.TRANSFER_ENTRIES, fresh.name, expected, fresh.amount)
+    state.fresh_compared += len(state.fresh)
+    state.fresh = []

@@ -1,0 +1,254 @@
+"""The books as a proof reads them: whole tables in segments, strongly consistent, only to read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pydantic import BaseModel
+
+from runtime.core.scope import EVERYBODY
+from runtime.dynamodb.expressions import Key, equals
+from runtime.dynamodb.schema import Row
+from runtime.dynamodb.store import MAX_TRANSACTION_ITEMS, ScanPage, Store, View
+from runtime.ledger.accounts.models import Account
+from runtime.ledger.entries.models import Entry, entry_partition, shard_sequence
+from runtime.ledger.rules import credit_shard_of
+from runtime.ledger.transfers.models import Leg, Transfer
+from runtime.payments.models import Payment
+from runtime.payments.transaction_models import Transaction
+from runtime.reconciliation.matching.flows import Move
+from runtime.reconciliation.settlements.line_keys import line_partition
+from runtime.reconciliation.settlements.models import SettlementLine
+from runtime.verification.accounts.rules import BalanceRow, Line
+from runtime.verification.payments.rules import PaymentFacts, TransactionFacts
+from runtime.verification.settlements.rules import LineFacts
+
+SEGMENTS = 8
+"""Parts of a table that are read at once, each with a checkpoint of its own.
+
+Whoever changes the number restarts the run that is under way: its parts were others.
+"""
+SCAN_PAGE = 250
+"""Rows of one Scan call: of accounts, each then costs a Query."""
+ENTRIES_PAGE = 500
+"""Entries of one Query call, far below the megabyte at which DynamoDB ends a page."""
+
+_NUMBER_GUARD = "number#"
+
+
+class LooseLeg(Leg, frozen=True):
+    """A leg as it stands, even with an amount that could not be written."""
+
+    amount: int
+
+
+class TransferFacts(BaseModel, frozen=True):
+    """A transfer as it is stored, also with values that no code writes."""
+
+    id: str
+    operation_id: str = ""
+    status: str = ""
+    currency: str = ""
+    legs: tuple[LooseLeg, ...] = ()
+    posted_amount: int | None = None
+    folded_accounts: tuple[str, ...] = ()
+    debited_accounts: tuple[str, ...] = ()
+    debit_shard: str | None = None
+    held_in_counted: bool = False
+    payment_id: str | None = None
+    settlement_id: str | None = None
+    settlement_lines: tuple[int, ...] = ()
+
+    @property
+    def moves(self) -> list[Move]:
+        """What its legs move, one by one."""
+        return [(leg.from_account_id, leg.to_account_id, leg.amount) for leg in self.legs]
+
+
+class _EntryKey(BaseModel, frozen=True):
+    account_shard: str
+    sequence: str
+
+
+class _LineKey(BaseModel, frozen=True):
+    settlement_bucket: str
+    line: int
+
+
+class VerificationReads:
+    """Accounts, transfers, entries, payments, transactions and settlement lines."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        segments: int = SEGMENTS,
+        scan_page: int = SCAN_PAGE,
+        entries_page: int = ENTRIES_PAGE,
+    ) -> None:
+        self._store = store
+        self.segments = segments
+        self._scan_page = scan_page
+        self.entries_page = entries_page
+
+    def accounts(self, segment: int, start_after: Key | None) -> Iterator[ScanPage[BalanceRow]]:
+        """Rows of the accounts table, page by page."""
+        return self._pages(Account, BalanceRow, segment, start_after)
+
+    def transfers(self, segment: int, start_after: Key | None) -> Iterator[ScanPage[TransferFacts]]:
+        """Transfers, page by page."""
+        return self._pages(Transfer, TransferFacts, segment, start_after)
+
+    def payments(self, segment: int, start_after: Key | None) -> Iterator[ScanPage[PaymentFacts]]:
+        """Payments, page by page."""
+        return self._pages(Payment, PaymentFacts, segment, start_after)
+
+    def settlement_lines(
+        self, segment: int, start_after: Key | None
+    ) -> Iterator[ScanPage[LineFacts]]:
+        """Lines of settlements, page by page."""
+        return self._pages(SettlementLine, LineFacts, segment, start_after)
+
+    def lines(self, account_shard: str, after: str | None) -> Iterator[Line]:
+        """Entries of one row of an account behind the sequence `after`, in order."""
+        start = None if after is None else {"account_shard": account_shard, "sequence": after}
+        return self._store.query(
+            Entry,
+            Line,
+            [equals("account_shard", account_shard)],
+            page_size=self.entries_page,
+            start_after=start,
+            consistent=True,
+        )
+
+    def newest_lines(self, account_shard: str) -> Iterator[Line]:
+        """Entries of one row of an account, the last one first."""
+        return self._store.query(
+            Entry,
+            Line,
+            [equals("account_shard", account_shard)],
+            page_size=self.entries_page,
+            newest_first=True,
+            consistent=True,
+        )
+
+    def rows_of(self, account_id: str) -> list[BalanceRow]:
+        """All rows of one account."""
+        rows = self._store.query(
+            Account,
+            BalanceRow,
+            [equals("id", account_id)],
+            page_size=self._scan_page,
+            consistent=True,
+        )
+        return list(rows)
+
+    def rows(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], BalanceRow]:
+        """Rows of accounts by (id, shard); those that do not exist are left out."""
+        wanted: list[Key] = [{"id": id_, "shard": shard} for id_, shard in dict.fromkeys(keys)]
+        found = self._in_batches(Account, wanted, BalanceRow)
+        return {(row.id, row.shard): row for row in found}
+
+    def transfers_by_id(self, ids: Sequence[str]) -> dict[str, TransferFacts]:
+        """Transfers by id; those that do not exist are left out."""
+        wanted: list[Key] = [{"id": each} for each in dict.fromkeys(ids)]
+        return {row.id: row for row in self._in_batches(Transfer, wanted, TransferFacts)}
+
+    def lines_of(self, transfer: TransferFacts) -> list[Line]:
+        """The entries of a transfer, strongly consistent.
+
+        Those of folded accounts are found by their keys; the others through an index, which may
+        not know yet of an entry that is a second old.
+        """
+        shard, sequence = credit_shard_of(transfer.id), shard_sequence(transfer.operation_id)
+        known = {
+            (entry_partition(account, shard), sequence) for account in transfer.folded_accounts
+        }
+        known |= {
+            (entry_partition(account, transfer.debit_shard or ""), sequence)
+            for account in transfer.debited_accounts
+        }
+        indexed = self._store.query(
+            Entry,
+            _EntryKey,
+            [equals("transfer_id", transfer.id)],
+            index="transfer-index",
+            page_size=self.entries_page,
+        )
+        known |= {(key.account_shard, key.sequence) for key in indexed}
+        keys: list[Key] = [
+            {"account_shard": partition, "sequence": sequence}
+            for partition, sequence in sorted(known)
+        ]
+        return list(self._in_batches(Entry, keys, Line))
+
+    def entries_there(self, keys: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Those of the keys (partition, sequence) under which there is an entry."""
+        wanted: list[Key] = [
+            {"account_shard": partition, "sequence": sequence} for partition, sequence in keys
+        ]
+        found = self._in_batches(Entry, wanted, _EntryKey)
+        return {(key.account_shard, key.sequence) for key in found}
+
+    def payments_by_id(self, ids: Sequence[str]) -> dict[str, PaymentFacts]:
+        """Payments by id, as they stand now; those that do not exist are left out."""
+        wanted: list[Key] = [{"id": each} for each in dict.fromkeys(ids)]
+        return {row.id: row for row in self._in_batches(Payment, wanted, PaymentFacts)}
+
+    def transactions(self, ids: Sequence[str]) -> dict[str, TransactionFacts]:
+        """Transactions by id; those that do not exist are left out."""
+        wanted: list[Key] = [{"id": each} for each in dict.fromkeys(ids)]
+        return {row.id: row for row in self._in_batches(Transaction, wanted, TransactionFacts)}
+
+    def lines_of_settlement(self, settlement_id: str, numbers: Sequence[int]) -> list[LineFacts]:
+        """Lines of a settlement by their numbers; those that do not exist are left out."""
+        wanted = dict.fromkeys((line_partition(settlement_id, each), each) for each in numbers)
+        return self._settlement_lines(list(wanted))
+
+    def lines_of_transactions(self, ids: Sequence[str]) -> list[LineFacts]:
+        """All lines that name one of the transactions, as they stand now.
+
+        They are found through an index, which may not know yet of a line that is a second old.
+        """
+        found = [
+            (key.settlement_bucket, key.line)
+            for each in ids
+            for key in self._store.query(
+                SettlementLine,
+                _LineKey,
+                [equals("transaction_id", each)],
+                index="gsi-transaction",
+                page_size=self._scan_page,
+            )
+        ]
+        return self._settlement_lines(found)
+
+    def _pages(
+        self, model: type[Row], view: type[View], segment: int, start_after: Key | None
+    ) -> Iterator[ScanPage[View]]:
+        return self._store.scan(
+            model,
+            view,
+            segment=segment,
+            total_segments=self.segments,
+            page_size=self._scan_page,
+            start_after=start_after,
+        )
+
+    def _settlement_lines(self, keys: Sequence[tuple[str, int]]) -> list[LineFacts]:
+        wanted: list[Key] = [
+            {"settlement_bucket": partition, "line": number} for partition, number in keys
+        ]
+        return list(self._in_batches(SettlementLine, wanted, LineFacts))
+
+    def _in_batches(
+        self, model: type[Row], keys: Sequence[Key], view: type[View]
+    ) -> Iterator[View]:
+        for start in range(0, len(keys), MAX_TRANSACTION_ITEMS):
+            batch = keys[start : start + MAX_TRANSACTION_ITEMS]
+            yield from self._store.get_many(model, batch, view, EVERYBODY)
+
+
+def is_number_guard(row: BalanceRow) -> bool:
+    """Whether the row only keeps an account number unique, and holds no balance."""
+    return row.id.startswith(_NUMBER_GUARD)

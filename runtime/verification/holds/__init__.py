@@ -1,0 +1,1 @@
+"""Verifies what is held of each account against its open holds."""

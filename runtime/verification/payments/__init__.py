@@ -1,0 +1,1 @@
+"""Verifies what is posted of each payment, and its ceilings, against its transactions."""

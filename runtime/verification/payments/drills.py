@@ -1,0 +1,162 @@
+"""Drills of a proof into postings: what of a payment was not posted, and what no payment knows.
+
+The transfers of payments, and what must be posted by the transactions, have been added up by
+payment. Only payments in buckets where the sums differ are looked at here. A fact is committed with
+its posting, but read apart from it; what does not agree is read again for a while.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
+
+from runtime.dynamodb.store import ScanPage
+from runtime.ledger.transfers.models import TransferStatus
+from runtime.verification.books_repository import TransferFacts
+from runtime.verification.payments.phase import PAYMENTS_AT_ONCE, Wrong, disputed, known_of
+from runtime.verification.payments.rules import ExpectedPosting, PaymentFacts, shown
+from runtime.verification.rules import CheckName, bucket_of, is_newer
+from runtime.verification.segments import MAX_LATE, LateItem, Work
+from runtime.verification.transfers import posted_by
+
+_CHECK = CheckName.PAYMENT_POSTINGS
+Row = TypeVar("Row", PaymentFacts, TransferFacts)
+
+
+def drill_payments(work: Work) -> None:
+    """Look up each posting that the payments of the differing buckets must have.
+
+    Raises OutOfTime, StaleWrite.
+    """
+    differing = frozenset(work.run.differing_bookings)
+
+    def wrong_among(payments: Sequence[PaymentFacts]) -> Iterator[str]:
+        chosen = [payment for payment in payments if bucket_of(payment.id) in differing]
+        for start in range(0, len(chosen), PAYMENTS_AT_ONCE):
+            yield from _not_posted(chosen[start : start + PAYMENTS_AT_ONCE], work)
+
+    drill_rows(
+        work.books.payments(work.segment, work.state.cursor), wrong_among, _revisit_payments, work
+    )
+
+
+def _not_posted(payments: Sequence[PaymentFacts], work: Work) -> dict[str, list[Wrong]]:
+    """By payment: the facts that are not posted as they must be."""
+    expected = {known.payment.id: list(known.postings()) for known in known_of(payments, work)}
+    ids = [posting.id for postings in expected.values() for posting in postings]
+    transfers = work.books.transfers_by_id(ids)
+    wrong = {
+        payment_id: [
+            each
+            for posting in postings
+            if (each := _compared(posting, payment_id, transfers.get(posting.id))) is not None
+        ]
+        for payment_id, postings in expected.items()
+    }
+    return {payment_id: each for payment_id, each in wrong.items() if each}
+
+
+def _compared(
+    posting: ExpectedPosting, payment_id: str, transfer: TransferFacts | None
+) -> Wrong | None:
+    expected = f"{shown(posting.nets)}, posted by {posting.id}"
+    if transfer is None or transfer.status != TransferStatus.PROCESSED:
+        return Wrong(_CHECK, posting.fact, expected, "no posting")
+    if transfer.payment_id != payment_id:
+        return Wrong(_CHECK, posting.fact, expected, f"a posting of {transfer.payment_id}")
+    nets = posted_by(transfer) or {}
+    return None if nets == posting.nets else Wrong(_CHECK, posting.fact, expected, shown(nets))
+
+
+def _revisit_payments(work: Work) -> None:
+    payments = work.books.payments_by_id([item.id for item in work.state.late])
+    name_lasting(_not_posted(list(payments.values()), work), work)
+
+
+# -------------------------------------------------------------------- postings
+
+
+def drill_postings(work: Work) -> None:
+    """Find transfers of payments, until the cut, that book nothing which their payment knows.
+
+    Raises OutOfTime, StaleWrite.
+    """
+
+    def wrong_among(transfers: Sequence[TransferFacts]) -> Iterable[str]:
+        return _without_fact([each for each in transfers if _is_due(each, work)], work)
+
+    pages = work.books.transfers(work.segment, work.state.cursor)
+    drill_rows(pages, wrong_among, _revisit_transfers, work)
+
+
+def _is_due(transfer: TransferFacts, work: Work) -> bool:
+    return (
+        transfer.payment_id is not None
+        and transfer.settlement_id is None
+        and transfer.status == TransferStatus.PROCESSED
+        and bucket_of(transfer.payment_id) in work.run.differing_bookings
+        and not is_newer(transfer.operation_id, work.run.cut_mark)
+    )
+
+
+def _without_fact(transfers: Sequence[TransferFacts], work: Work) -> dict[str, list[Wrong]]:
+    """By transfer: that nothing of its payment is booked by it."""
+    payments = work.books.payments_by_id([each.payment_id or "" for each in transfers])
+    booked = {
+        known.payment.id: {posting.id for posting in known.postings()}
+        | set(disputed(known.payment))
+        for known in known_of(list(payments.values()), work)
+    }
+    return {
+        each.id: [
+            Wrong(
+                _CHECK,
+                each.id,
+                f"a capture, refund or dispute of {each.payment_id}",
+                shown(posted_by(each) or {}),
+            )
+        ]
+        for each in transfers
+        if each.id not in booked.get(each.payment_id or "", ())
+    }
+
+
+def _revisit_transfers(work: Work) -> None:
+    transfers = work.books.transfers_by_id([item.id for item in work.state.late])
+    name_lasting(_without_fact(list(transfers.values()), work), work)
+
+
+def drill_rows(
+    pages: Iterable[ScanPage[Row]],
+    wrong_among: Callable[[Sequence[Row]], Iterable[str]],
+    revisit: Callable[[Work], None],
+    work: Work,
+) -> None:
+    """Read rows page by page; those that do not agree are read again until patience ends."""
+    state = work.state
+    for page in pages:
+        state.late += [LateItem(id=each) for each in wrong_among(page.rows)]
+        if page.rows:
+            state.cursor = {"id": page.rows[-1].id}
+        work.count(len(page.rows))
+        while len(state.late) >= MAX_LATE:
+            revisit(work)
+        work.step()
+    while state.late:
+        revisit(work)
+    work.finish()
+
+
+def name_lasting(wrong: dict[str, list[Wrong]], work: Work) -> None:
+    """Name what stays wrong once patience has come to its end."""
+    still_late: list[LateItem] = []
+    for item in work.state.late:
+        since = work.first_missed(item.missed_since)
+        if item.id in wrong and work.is_patient(since):
+            still_late.append(LateItem(id=item.id, missed_since=since))
+            continue
+        for each in wrong.get(item.id, ()):
+            work.state.findings.violated(each.check, each.name, each.expected, each.found)
+    work.state.late = still_late
+    if still_late:
+        work.nap()

@@ -1,0 +1,182 @@
+"""Phase of a proof: every payment's totals, ceilings and disputes against what they are made of.
+
+It also adds up what must be posted of each payment, to be compared with the transfers of the
+second phase (proof_postings.py), and what is settled of it, to be compared with settlement lines
+(proof_settlements.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from runtime.verification.books_repository import TransferFacts
+from runtime.verification.payments.rules import (
+    DisputeFacts,
+    ExpectedPosting,
+    Nets,
+    PaymentFacts,
+    TransactionFacts,
+    added_up,
+    ceilings_that_differ,
+    expected_postings,
+    fact_nets,
+    shown,
+    totals_that_differ,
+)
+from runtime.verification.rules import CheckName, is_newer
+from runtime.verification.segments import MAX_LATE, LateItem, Work
+from runtime.verification.settlements.rules import settled_nets
+from runtime.verification.transfers import posted_by
+
+PAYMENTS_AT_ONCE = 50
+"""Payments whose transactions are read together."""
+_CHECKS = (CheckName.PAYMENT_TOTALS, CheckName.PAYMENT_CEILINGS, CheckName.PAYMENT_POSTINGS)
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """One contradiction within a payment."""
+
+    check: CheckName
+    name: str
+    expected: int | str
+    found: int | str
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A payment with its transactions and the transfers of its disputes, read in this order.
+
+    Each is committed together with the payment's step, so what the payment names is there.
+    """
+
+    payment: PaymentFacts
+    transactions: tuple[TransactionFacts, ...]
+    dispute_transfers: Mapping[str, TransferFacts]
+
+    def postings(self) -> Iterator[ExpectedPosting]:
+        """What must be posted of its transactions."""
+        for each in self.transactions:
+            yield from expected_postings(each, self.payment.merchant_id, self.payment.currency)
+
+    def disputes(self) -> Iterable[tuple[str, DisputeFacts]]:
+        """Its disputes by id."""
+        return (self.payment.disputes or {}).items()
+
+
+def read_payments(work: Work) -> None:
+    """Compare every payment with its transactions. Raises OutOfTime, StaleWrite.
+
+    A payment is written with its transactions in one commit, but read apart from them: one that
+    does not agree is read again, until patience has come to its end.
+    """
+    state = work.state
+    for page in work.books.payments(work.segment, state.cursor):
+        for start in range(0, len(page.rows), PAYMENTS_AT_ONCE):
+            payments = page.rows[start : start + PAYMENTS_AT_ONCE]
+            for known in known_of(payments, work):
+                if contradictions(known):
+                    state.late.append(LateItem(id=known.payment.id))
+                else:
+                    _add_up(known, work)
+            state.cursor = {"id": payments[-1].id}
+            work.count(len(payments))
+            for check in _CHECKS:
+                state.findings.count(check, len(payments))
+            while len(state.late) >= MAX_LATE:
+                _revisit(work)
+        work.step()
+    while state.late:
+        _revisit(work)
+    work.finish()
+
+
+def known_of(payments: Sequence[PaymentFacts], work: Work) -> list[Known]:
+    """The payments with all that they name."""
+    transactions = work.books.transactions(
+        [each for payment in payments for each in payment.transaction_ids]
+    )
+    transfers = work.books.transfers_by_id([id_ for each in payments for id_ in disputed(each)])
+    return [
+        Known(
+            payment,
+            tuple(
+                transactions[each]
+                for each in dict.fromkeys(payment.transaction_ids)
+                if each in transactions and transactions[each].payment_id == payment.id
+            ),
+            {each: transfers[each] for each in disputed(payment) if each in transfers},
+        )
+        for payment in payments
+    ]
+
+
+def disputed(payment: PaymentFacts) -> list[str]:
+    """Ids of the transfers of all disputes of the payment."""
+    return [id_ for each in (payment.disputes or {}).values() for id_ in each.transfer_ids]
+
+
+def contradictions(known: Known) -> list[Wrong]:
+    """What does not agree within one payment."""
+    payment, transactions = known.payment, known.transactions
+    withheld = sum(each.withheld for _, each in known.disputes())
+    wrong = [
+        Wrong(check, f"{payment.id} {name}", right, there)
+        for check, compared in (
+            (CheckName.PAYMENT_TOTALS, totals_that_differ(payment, transactions)),
+            (CheckName.PAYMENT_CEILINGS, ceilings_that_differ(payment, transactions, withheld)),
+        )
+        for name, right, there in compared
+    ]
+    return wrong + [each for id_, dispute in known.disputes() for each in _of(id_, dispute, known)]
+
+
+def _of(dispute_id: str, dispute: DisputeFacts, known: Known) -> Iterator[Wrong]:
+    """Whether the dispute's transfers together are what the payment says is booked of it."""
+    payment, name = known.payment, f"{known.payment.id} {dispute_id}"
+    posted: list[Nets] = []
+    for transfer_id in dict.fromkeys(dispute.transfer_ids):
+        transfer = known.dispute_transfers.get(transfer_id)
+        if transfer is None or transfer.payment_id != payment.id:
+            expected = f"posted by {transfer_id}"
+            yield Wrong(CheckName.PAYMENT_POSTINGS, name, expected, "no posting")
+        else:
+            posted.append(posted_by(transfer) or {})
+    right = fact_nets(payment.merchant_id, payment.currency, -dispute.taken, dispute.fee)
+    there = added_up(posted)
+    if there != right:
+        yield Wrong(CheckName.PAYMENT_POSTINGS, name, shown(right), shown(there))
+
+
+def _add_up(known: Known, work: Work) -> None:
+    """Count what must be posted until the cut; the transfers of disputes were compared already."""
+    payment, tally = known.payment, work.state.tally
+    for posting in known.postings():
+        if posting.at <= work.run.cut:
+            tally.book(payment.id, posting.id, posting.nets)
+    tally.settle(payment.id, settled_nets(payment, known.transactions, work.run.cut))
+    for transfer in known.dispute_transfers.values():
+        if not is_newer(transfer.operation_id, work.run.cut_mark):
+            tally.book(payment.id, transfer.id, posted_by(transfer) or {})
+
+
+def _revisit(work: Work) -> None:
+    still_late: list[LateItem] = []
+    payments = work.books.payments_by_id([item.id for item in work.state.late])
+    by_id = {known.payment.id: known for known in known_of(list(payments.values()), work)}
+    for item in work.state.late:
+        known = by_id.get(item.id)
+        if known is None:
+            continue
+        wrong = contradictions(known)
+        since = work.first_missed(item.missed_since)
+        if wrong and work.is_patient(since):
+            still_late.append(LateItem(id=item.id, missed_since=since))
+            continue
+        for each in wrong:
+            work.state.findings.violated(each.check, each.name, each.expected, each.found)
+        _add_up(known, work)
+    work.state.late = still_late
+    if still_late:
+        work.nap()

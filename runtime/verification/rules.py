@@ -1,0 +1,268 @@
+"""The arithmetic of a proof: fingerprints of postings, sums per currency, and what was found.
+
+Everything adds up in any order and in any number of parts, so segments can be read at once, and a
+run that goes on where another stopped gives what an uninterrupted one gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from hashlib import blake2b
+from typing import Final
+from zlib import crc32
+
+from pydantic import BaseModel, Field
+
+from runtime.core.fields import Timestamp
+from runtime.ledger.rules import is_sweep, operation_time
+from runtime.reconciliation.matching.flows import Move
+from runtime.verification.holds.rules import NOTHING_HELD, Held, print_of_held
+from runtime.verification.settlements.rules import print_of_posting, print_of_settled
+
+BUCKETS: Final = 1024
+"""Sums that transfers and entries are compared by. Where two differ, a 1,024th of all is read."""
+MODULUS: Final = 2**64
+MAX_NAMED_VIOLATIONS: Final = 100
+"""Violations of one check that are told one by one; all are counted."""
+
+
+class CheckName(StrEnum):
+    """What is proved, in the order of the report."""
+
+    ACCOUNT_ENTRIES = "account_entries"
+    RUNNING_BALANCES = "running_balances"
+    SPENDABLE = "spendable"
+    OPEN_HOLDS = "open_holds"
+    FLOORS = "floors"
+    CONSERVATION = "conservation"
+    TRANSFER_ENTRIES = "transfer_entries"
+    PAYMENT_TOTALS = "payment_totals"
+    PAYMENT_CEILINGS = "payment_ceilings"
+    PAYMENT_POSTINGS = "payment_postings"
+    SETTLEMENT_POSTINGS = "settlement_postings"
+
+
+class Violation(BaseModel, frozen=True):
+    """One contradiction: amounts as integers in minor units, everything else as text."""
+
+    id: str
+    expected: int | str
+    found: int | str
+
+
+class Check(BaseModel):
+    """What one check has counted and found so far."""
+
+    counted: int = 0
+    violated: int = 0
+    named: list[Violation] = Field(default_factory=list)
+
+
+class Findings(BaseModel):
+    """What all checks have counted and found so far, in some part of the books."""
+
+    checks: dict[CheckName, Check] = Field(default_factory=dict)
+
+    def of(self, name: CheckName) -> Check:
+        """One check's findings."""
+        return self.checks.setdefault(name, Check())
+
+    def count(self, name: CheckName, number: int = 1) -> None:
+        """So many more were checked."""
+        self.of(name).counted += number
+
+    def violated(
+        self, name: CheckName, identifier: str, expected: int | str, found: int | str
+    ) -> None:
+        """One more violation; named while there is room."""
+        check = self.of(name)
+        check.violated += 1
+        if len(check.named) < MAX_NAMED_VIOLATIONS:
+            check.named.append(Violation(id=identifier, expected=expected, found=found))
+
+    def add(self, other: Findings) -> None:
+        """Take over another part's findings."""
+        for name, theirs in other.checks.items():
+            ours = self.of(name)
+            ours.counted += theirs.counted
+            ours.violated += theirs.violated
+            ours.named = (ours.named + theirs.named)[:MAX_NAMED_VIOLATIONS]
+
+
+class CurrencySums(BaseModel):
+    """Sums of one currency, in minor units, of operations that are not newer than the cut.
+
+    `balances` over all rows; `entries` of transfers that were counted; `unexplained` is what the
+    named contradictions between entries and transfers make of `entries`.
+    """
+
+    balances: int = 0
+    entries: int = 0
+    unexplained: int = 0
+
+    def add(self, other: CurrencySums) -> None:
+        """Take over another part's sums."""
+        self.balances += other.balances
+        self.entries += other.entries
+        self.unexplained += other.unexplained
+
+    @property
+    def created(self) -> int:
+        """Money that came from nowhere (negative: went nowhere): zero in a sound ledger.
+
+        A transfer's entries sum to zero. What the counted ones lack of it, and no contradiction
+        explains, was folded after its row was read: then it is not in `balances` either.
+        """
+        folded_later = self.unexplained - self.entries
+        return self.balances + folded_later
+
+
+class Tally(BaseModel):
+    """Fingerprints by bucket, and sums, of some part of the books.
+
+    `prints` of transfers, `holds` of accounts, `booked` of payments; `settlements` of transfers
+    that settle, `settled` of payments that are.
+    """
+
+    prints: dict[int, int] = Field(default_factory=dict)
+    holds: dict[int, int] = Field(default_factory=dict)
+    booked: dict[int, int] = Field(default_factory=dict)
+    settlements: dict[int, int] = Field(default_factory=dict)
+    settled: dict[int, int] = Field(default_factory=dict)
+    currencies: dict[str, CurrencySums] = Field(default_factory=dict)
+
+    def post(self, transfer_id: str, operation_id: str, account_id: str, amount: int) -> None:
+        """Count one posting: what an operation changed in an account."""
+        _count(self.prints, transfer_id, fingerprint(operation_id, account_id, amount))
+
+    def hold(self, account_id: str, held: Held) -> None:
+        """Count what is held of an account; its parts add up to the whole."""
+        if held != NOTHING_HELD:
+            _count(self.holds, account_id, print_of_held(account_id, held))
+
+    def book(self, payment_id: str, transfer_id: str, nets: Mapping[str, int]) -> None:
+        """Count one posting of a payment: all that it changes, in one fingerprint."""
+        whole = " ".join(f"{account}={net}" for account, net in sorted(nets.items()))
+        print_ = fingerprint(transfer_id, f"{payment_id}\0{whole}", len(nets))
+        _count(self.booked, payment_id, print_)
+
+    def post_settlement(
+        self, transfer_id: str, settlement_id: str, moves: Iterable[Move], lines: int
+    ) -> None:
+        """Count what a transfer moves for so many lines of a settlement, or a part of that."""
+        print_ = print_of_posting(transfer_id, settlement_id, moves, lines)
+        _count(self.settlements, transfer_id, print_)
+
+    def settle(self, payment_id: str, nets: Mapping[str, int]) -> None:
+        """Count what is settled of a payment, or a part of that."""
+        _count(self.settled, payment_id, print_of_settled(payment_id, nets))
+
+    def sums(self, currency: str) -> CurrencySums:
+        """The sums of one currency."""
+        return self.currencies.setdefault(currency, CurrencySums())
+
+    def add(self, other: Tally) -> None:
+        """Take over another part's fingerprints and sums."""
+        for mine, theirs in (
+            (self.prints, other.prints),
+            (self.holds, other.holds),
+            (self.booked, other.booked),
+            (self.settlements, other.settlements),
+            (self.settled, other.settled),
+        ):
+            for bucket, sum_ in theirs.items():
+                mine[bucket] = (mine.get(bucket, 0) + sum_) % MODULUS
+        for currency, sums in other.currencies.items():
+            self.sums(currency).add(sums)
+
+
+def _count(prints: dict[int, int], identifier: str, print_: int) -> None:
+    bucket = bucket_of(identifier)
+    prints[bucket] = (prints.get(bucket, 0) + print_) % MODULUS
+
+
+def differing(ours: Mapping[int, int], theirs: Mapping[int, int]) -> list[int]:
+    """Buckets whose fingerprints are not the same on both sides, in order."""
+    return sorted(
+        bucket
+        for bucket in ours.keys() | theirs.keys()
+        if ours.get(bucket, 0) != theirs.get(bucket, 0)
+    )
+
+
+class CheckReport(BaseModel, frozen=True):
+    """One check of a completed run; `violations` are the first of `violated`."""
+
+    name: CheckName
+    holds: bool
+    counted: int
+    violated: int
+    violations: tuple[Violation, ...]
+
+
+class LedgerVerificationReport(BaseModel, frozen=True):
+    """A completed run. `as_of` is its cut: every operation until then has been proved."""
+
+    run_id: str
+    holds: bool
+    as_of: Timestamp
+    completed_at: Timestamp
+    checks: tuple[CheckReport, ...]
+
+
+def report_of(
+    findings: Findings, tally: Tally, *, run_id: str, as_of: Timestamp, completed_at: Timestamp
+) -> LedgerVerificationReport:
+    """The report of a run that has read everything; judges conservation."""
+    judged = findings.model_copy(deep=True)
+    judged.count(CheckName.CONSERVATION, len(tally.currencies))
+    for currency in sorted(tally.currencies):
+        created = tally.currencies[currency].created
+        if created:
+            judged.violated(CheckName.CONSERVATION, currency, 0, created)
+    checks = tuple(_check_report(name, judged.of(name)) for name in CheckName)
+    return LedgerVerificationReport(
+        run_id=run_id,
+        holds=all(check.holds for check in checks),
+        as_of=as_of,
+        completed_at=completed_at,
+        checks=checks,
+    )
+
+
+def _check_report(name: CheckName, check: Check) -> CheckReport:
+    return CheckReport(
+        name=name,
+        holds=not check.violated,
+        counted=check.counted,
+        violated=check.violated,
+        violations=tuple(check.named),
+    )
+
+
+# -------------------------------------------------------------------- postings
+
+
+def bucket_of(transfer_id: str) -> int:
+    """The bucket of a transfer and of all its entries."""
+    return crc32(transfer_id.encode()) % BUCKETS
+
+
+def fingerprint(operation_id: str, account_id: str, amount: int) -> int:
+    """64 bits that stand for one posting."""
+    text = f"{operation_id}\0{account_id}\0{amount}".encode()
+    return int.from_bytes(blake2b(text, digest_size=8).digest(), "big")
+
+
+def is_newer(operation_id: str, cut_mark: str) -> bool:
+    """Whether the operation began after the cut; `cut_mark` is the time part of the cut's id."""
+    return operation_time(operation_id) > cut_mark
+
+
+def is_posting(operation_id: str, amount: int, *, folded: bool) -> bool:
+    """Whether an entry has to be a transfer's; `folded`: its account is.
+
+    Holds and changes of status move nothing; a sweep moves between the rows of one account.
+    """
+    return amount != 0 and not is_sweep(operation_id, folded=folded)

@@ -1,0 +1,252 @@
+"""The proof of the books: one run reads everything once, while the world goes on.
+
+A run fixes its cut when it begins: every operation until then is committed before anything is
+read. Its phases are read in segments at once; what one invocation leaves, the next takes up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+from runtime.core.errors import StaleWrite
+from runtime.core.observability import logger
+from runtime.core.timestamps import to_timestamp
+from runtime.verification.accounts.phase import read_accounts
+from runtime.verification.holds.drills import drill_held, drill_holds
+from runtime.verification.models import segment_part
+from runtime.verification.payments.drills import drill_payments, drill_postings
+from runtime.verification.payments.phase import read_payments
+from runtime.verification.repository import Stored
+from runtime.verification.rules import (
+    Findings,
+    LedgerVerificationReport,
+    Tally,
+    differing,
+    report_of,
+)
+from runtime.verification.segments import (
+    LedgerVerificationDependencies,
+    OutOfTime,
+    Phase,
+    RunState,
+    SegmentState,
+    Work,
+)
+from runtime.verification.settlements.phase import (
+    drill_lines,
+    drill_settled,
+    drill_settlements,
+    read_lines,
+)
+from runtime.verification.transfers import drill_entries, drill_transfers, read_transfers
+
+_READ: Final[Mapping[Phase, Callable[[Work], None]]] = MappingProxyType(
+    {
+        Phase.ACCOUNTS: read_accounts,
+        Phase.TRANSFERS: read_transfers,
+        Phase.DRILL_TRANSFERS: drill_transfers,
+        Phase.DRILL_ENTRIES: drill_entries,
+        Phase.DRILL_HELD: drill_held,
+        Phase.DRILL_HOLDS: drill_holds,
+        Phase.PAYMENTS: read_payments,
+        Phase.DRILL_PAYMENTS: drill_payments,
+        Phase.DRILL_POSTINGS: drill_postings,
+        Phase.SETTLEMENT_LINES: read_lines,
+        Phase.DRILL_SETTLEMENTS: drill_settlements,
+        Phase.DRILL_LINES: drill_lines,
+        Phase.DRILL_SETTLED: drill_settled,
+    }
+)
+_PHASES: Final = tuple(Phase)
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationOutcome:
+    """What one invocation came to. `report` is there once the run is completed.
+
+    `busy`: another invocation is at work on the run, so this one left it alone.
+    """
+
+    phase: Phase
+    run_id: str | None = None
+    report: LedgerVerificationReport | None = None
+    busy: bool = False
+
+    def answer(self) -> dict[str, Any]:
+        """The scheduled function's answer."""
+        shown: dict[str, Any] = {
+            "completed": self.report is not None,
+            "busy": self.busy,
+            "run_id": self.run_id,
+            "phase": str(self.phase),
+        }
+        return shown | (self.report.model_dump(mode="json") if self.report else {"holds": None})
+
+
+def verify_ledger(
+    deps: LedgerVerificationDependencies, *, restart: bool = False
+) -> VerificationOutcome:
+    """Go on with the run that is under way, or begin one, until it ends or time runs out.
+
+    `restart` forgets an unfinished run. Raises Unavailable when the database was too busy; what was
+    saved until then stays.
+    """
+    owner = deps.outside.new_id("prw", deps.outside.now())
+    try:
+        run = _take(deps, owner, restart=restart)
+    except StaleWrite:
+        return VerificationOutcome(Phase.ACCOUNTS, busy=True)
+    invocation = _Invocation(deps, owner, run, deps.outside.lock())
+    try:
+        report = invocation.work()
+    except StaleWrite:
+        logger.info("another worker goes on with this proof", run=run.content.run_id)
+        return VerificationOutcome(invocation.state.phase, run.content.run_id, busy=True)
+    return VerificationOutcome(invocation.state.phase, run.content.run_id, report)
+
+
+def _take(deps: LedgerVerificationDependencies, owner: str, *, restart: bool) -> Stored[RunState]:
+    """The run, leased to us. Raises StaleWrite while it is leased to somebody else.
+
+    A restart does not ask: whoever is at work on the forgotten run stops at the next checkpoint.
+    """
+    now = deps.outside.now()
+    last = deps.proofs.open_run(RunState)
+    if last is None or restart or last.content.phase is Phase.DONE:
+        fresh = RunState(run_id=deps.outside.new_id("prf", now), cut=to_timestamp(now - deps.cut))
+        last = Stored(fresh, 0 if last is None else last.version)
+    return deps.proofs.save_run(last, owner, now, by_force=restart)
+
+
+@dataclass
+class _Invocation:
+    """One worker on one run, with its lease."""
+
+    deps: LedgerVerificationDependencies
+    owner: str
+    run: Stored[RunState]
+    _lease: AbstractContextManager[Any]
+    _failed: bool = False
+
+    @property
+    def state(self) -> RunState:
+        """The run's state."""
+        return self.run.content
+
+    def work(self) -> LedgerVerificationReport | None:
+        """Phase after phase; None when time ran out. Raises StaleWrite, Unavailable."""
+        try:
+            while self.state.phase is not Phase.DONE:
+                if not self._read_phase():
+                    return None
+                following = self._after(self.state.phase)
+                if following is Phase.DONE:
+                    return self._complete()
+                self._save(self.owner, following)
+        finally:
+            if self.state.phase is not Phase.DONE:
+                self._give_back()
+        return None
+
+    def _read_phase(self) -> bool:
+        """Whether every segment of the phase has been read to its end."""
+        with self.deps.outside.threads(self.deps.parallel) as pool:
+            return all(list(pool.map(self._read_segment, range(self.deps.books.segments))))
+
+    def _read_segment(self, segment: int) -> bool:
+        if self._stopped():
+            return False
+        try:
+            work = Work.resume(self.deps, self.state, segment, self._stopped, self._renew)
+            if not work.state.done:
+                _READ[self.state.phase](work)
+        except OutOfTime:
+            return False
+        except BaseException:
+            self._failed = True
+            raise
+        return True
+
+    def _stopped(self) -> bool:
+        return self._failed or self.deps.must_stop()
+
+    def _after(self, phase: Phase) -> Phase:
+        self._compare(phase)
+        state = self.state
+        left_out: set[Phase] = set()
+        if not state.differing:
+            left_out |= {Phase.DRILL_TRANSFERS, Phase.DRILL_ENTRIES}
+        if not state.differing_holds:
+            left_out |= {Phase.DRILL_HELD, Phase.DRILL_HOLDS}
+        if not state.differing_bookings:
+            left_out |= {Phase.DRILL_PAYMENTS, Phase.DRILL_POSTINGS}
+        if not state.differing_settlements:
+            left_out.add(Phase.DRILL_SETTLEMENTS)
+        if not state.differing_settled:
+            left_out.add(Phase.DRILL_SETTLED)
+        if not (state.differing_settlements or state.differing_settled):
+            left_out.add(Phase.DRILL_LINES)
+        behind = _PHASES[_PHASES.index(phase) + 1 :]
+        return next(each for each in behind if each not in left_out)
+
+    def _compare(self, phase: Phase) -> None:
+        """Find what must be drilled into, once both of its sides have been read."""
+        state = self.state
+        if phase is Phase.TRANSFERS:
+            entries, transfers = self._sum(Phase.ACCOUNTS)[1], self._sum(Phase.TRANSFERS)[1]
+            state.differing = differing(entries.prints, transfers.prints)
+            state.differing_holds = differing(entries.holds, transfers.holds)
+        if phase is Phase.PAYMENTS:
+            transfers, payments = self._sum(Phase.TRANSFERS)[1], self._sum(Phase.PAYMENTS)[1]
+            state.differing_bookings = differing(transfers.booked, payments.booked)
+        if phase is Phase.SETTLEMENT_LINES:
+            transfers, payments = self._sum(Phase.TRANSFERS)[1], self._sum(Phase.PAYMENTS)[1]
+            lines = self._sum(Phase.SETTLEMENT_LINES)[1]
+            state.differing_settlements = differing(transfers.settlements, lines.settlements)
+            state.differing_settled = differing(payments.settled, lines.settled)
+
+    def _sum(self, *phases: Phase) -> tuple[Findings, Tally]:
+        findings, tally = Findings(), Tally()
+        for phase in phases:
+            for segment in range(self.deps.books.segments):
+                part = segment_part(phase, segment)
+                stored = self.deps.proofs.segment(self.state.run_id, part, SegmentState)
+                if stored is not None:
+                    findings.add(stored.content.findings)
+                    tally.add(stored.content.tally)
+        return findings, tally
+
+    def _complete(self) -> LedgerVerificationReport:
+        findings, tally = self._sum(*_READ)
+        now = self.deps.outside.now()
+        report = report_of(
+            findings,
+            tally,
+            run_id=self.state.run_id,
+            as_of=self.state.cut,
+            completed_at=to_timestamp(now),
+        )
+        self.state.phase = Phase.DONE
+        self.deps.proofs.complete(report, self.run, now)
+        return report
+
+    # ------------------------------------------------------------ the lease
+
+    def _renew(self) -> None:
+        """Keep the lease. Raises StaleWrite when the run was taken over or forgotten."""
+        with self._lease:
+            self._save(self.owner, self.state.phase)
+
+    def _save(self, owner: str | None, phase: Phase) -> None:
+        self.state.phase = phase
+        self.run = self.deps.proofs.save_run(self.run, owner, self.deps.outside.now())
+
+    def _give_back(self) -> None:
+        try:
+            self._save(None, self.state.phase)
+        except StaleWrite:
+            logger.info("the proof is another worker's by now", run=self.state.run_id)

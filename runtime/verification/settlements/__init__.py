@@ -1,0 +1,1 @@
+"""Verifies the postings of settlements against the lines that name them."""

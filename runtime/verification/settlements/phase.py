@@ -1,0 +1,214 @@
+"""Phases of a proof: postings of settlements, against their lines and against their payments.
+
+The transfers that name a settlement, and what is settled of each payment, have been added up by the
+phases before. Here the lines are, and only what stands in buckets where the sums differ is looked
+at one by one. Lines are committed together with their transfers, and bookings are only ever added,
+so what is older than the cut is there. Only what the index of lines finds is waited for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from runtime.ledger.transfers.models import TransferStatus
+from runtime.verification.books_repository import TransferFacts
+from runtime.verification.payments.drills import drill_rows, name_lasting
+from runtime.verification.payments.phase import PAYMENTS_AT_ONCE, Wrong, known_of
+from runtime.verification.payments.rules import PaymentFacts, added_up, shown
+from runtime.verification.rules import CheckName, bucket_of, is_newer
+from runtime.verification.segments import Work
+from runtime.verification.settlements.rules import (
+    BookingFacts,
+    LineFacts,
+    line_contradictions,
+    offset,
+    settled_nets,
+    settling,
+    shown_moves,
+)
+
+_CHECK = CheckName.SETTLEMENT_POSTINGS
+
+
+def read_lines(work: Work) -> None:
+    """Judge every line by itself, and add up its bookings. Raises OutOfTime, StaleWrite."""
+    state = work.state
+    for page in work.books.settlement_lines(work.segment, state.cursor):
+        for line in page.rows:
+            state.cursor = {"settlement_bucket": line.settlement_bucket, "line": line.line}
+            work.count()
+            state.findings.count(_CHECK)
+            for expected, found in line_contradictions(line):
+                state.findings.violated(_CHECK, line.name, expected, found)
+            _add_up(line, work)
+        work.step()
+    work.finish()
+
+
+def _add_up(line: LineFacts, work: Work) -> None:
+    bookings = _until_cut(line, work)
+    for booking in bookings:
+        work.state.tally.post_settlement(
+            booking.transfer_id, line.settlement_id, line.moves_of(booking), 1
+        )
+    if line.payment_id is not None:
+        work.state.tally.settle(line.payment_id, settling(line, bookings))
+
+
+def _until_cut(line: LineFacts, work: Work) -> list[BookingFacts]:
+    return [each for each in line.bookings if not is_newer(each.transfer_id, work.run.cut_mark)]
+
+
+# -------------------------------------------------------------------- drilling: transfers
+
+
+def drill_settlements(work: Work) -> None:
+    """Compare each transfer of the differing buckets with the lines that it names.
+
+    Raises OutOfTime, StaleWrite.
+    """
+    state = work.state
+    for page in work.books.transfers(work.segment, state.cursor):
+        for transfer in page.rows:
+            state.cursor = {"id": transfer.id}
+            work.count()
+            if _is_due(transfer, work):
+                _compare(transfer, work)
+        work.step()
+    work.finish()
+
+
+def _is_due(transfer: TransferFacts, work: Work) -> bool:
+    return (
+        transfer.settlement_id is not None
+        and transfer.status == TransferStatus.PROCESSED
+        and bucket_of(transfer.id) in work.run.differing_settlements
+        and not is_newer(transfer.id, work.run.cut_mark)
+    )
+
+
+def _compare(transfer: TransferFacts, work: Work) -> None:
+    """Whether the bookings of the lines that the transfer names add up to what it moves."""
+    settlement_id = transfer.settlement_id or ""
+    lines = work.books.lines_of_settlement(settlement_id, transfer.settlement_lines)
+    booked = {
+        line.line: [each for each in line.bookings if each.transfer_id == transfer.id]
+        for line in lines
+    }
+    moves = [move for line in lines for each in booked[line.line] for move in line.moves_of(each)]
+    findings = work.state.findings
+    for number in transfer.settlement_lines:
+        if not booked.get(number):
+            expected = f"a booking of {settlement_id} line {number} by {transfer.id}"
+            findings.violated(_CHECK, transfer.id, expected, "no booking")
+    if offset(moves) != offset(transfer.moves) or not transfer.settlement_lines:
+        expected = f"{shown_moves(moves)}, by the lines of {settlement_id}"
+        findings.violated(_CHECK, transfer.id, expected, shown_moves(transfer.moves))
+
+
+# -------------------------------------------------------------------- drilling: lines
+
+
+def drill_lines(work: Work) -> None:
+    """Find bookings without their transfer, or of no payment that their line could settle.
+
+    Raises OutOfTime, StaleWrite.
+    """
+    state = work.state
+    for page in work.books.settlement_lines(work.segment, state.cursor):
+        _judge_transfers(page.rows, work)
+        _judge_payments(page.rows, work)
+        if page.rows:
+            last = page.rows[-1]
+            state.cursor = {"settlement_bucket": last.settlement_bucket, "line": last.line}
+        work.count(len(page.rows))
+        work.step()
+    work.finish()
+
+
+def _judge_transfers(lines: Sequence[LineFacts], work: Work) -> None:
+    differing = frozenset(work.run.differing_settlements)
+    bookings = [
+        (line, booking)
+        for line in lines
+        for booking in _until_cut(line, work)
+        if bucket_of(booking.transfer_id) in differing
+    ]
+    transfers = work.books.transfers_by_id([booking.transfer_id for _, booking in bookings])
+    for line, booking in bookings:
+        found = _missing_in(transfers.get(booking.transfer_id), line)
+        if found is not None:
+            expected = f"{shown_moves(line.moves_of(booking))}, posted by {booking.transfer_id}"
+            work.state.findings.violated(_CHECK, line.name, expected, found)
+
+
+def _missing_in(transfer: TransferFacts | None, line: LineFacts) -> str | None:
+    """Why the transfer books nothing of the line; None where it names it."""
+    if transfer is None or transfer.status != TransferStatus.PROCESSED:
+        return "no posting"
+    if transfer.settlement_id != line.settlement_id:
+        return f"a posting of {transfer.settlement_id or 'no settlement'}"
+    if line.line not in transfer.settlement_lines:
+        return "a posting that does not name the line"
+    return None
+
+
+def _judge_payments(lines: Sequence[LineFacts], work: Work) -> None:
+    """Whether lines that settle something do so for a payment, by one of its transactions."""
+    differing = frozenset(work.run.differing_settled)
+    settled = [
+        (line, line.payment_id)
+        for line in lines
+        if line.payment_id is not None
+        and bucket_of(line.payment_id) in differing
+        and settling(line, line.bookings)
+    ]
+    payments = work.books.payments_by_id([payment_id for _, payment_id in settled])
+    for line, payment_id in settled:
+        payment = payments.get(payment_id)
+        if payment is None:
+            work.state.findings.violated(_CHECK, line.name, f"a payment {payment_id}", "none")
+        elif line.transaction_id not in payment.transaction_ids:
+            expected = f"a transaction of {payment_id}"
+            found = line.transaction_id or "no transaction"
+            work.state.findings.violated(_CHECK, line.name, expected, found)
+
+
+# -------------------------------------------------------------------- drilling: payments
+
+
+def drill_settled(work: Work) -> None:
+    """Compare what is settled of each payment of the differing buckets with all of its lines.
+
+    Raises OutOfTime, StaleWrite.
+    """
+    differing = frozenset(work.run.differing_settled)
+
+    def wrong_among(payments: Sequence[PaymentFacts]) -> Iterator[str]:
+        chosen = [payment for payment in payments if bucket_of(payment.id) in differing]
+        for start in range(0, len(chosen), PAYMENTS_AT_ONCE):
+            yield from _not_settled(chosen[start : start + PAYMENTS_AT_ONCE], work)
+
+    pages = work.books.payments(work.segment, work.state.cursor)
+    drill_rows(pages, wrong_among, _revisit, work)
+
+
+def _not_settled(payments: Sequence[PaymentFacts], work: Work) -> dict[str, list[Wrong]]:
+    """By payment: that its lines do not add up to what is settled of it."""
+    wrong = {}
+    for known in known_of(payments, work):
+        payment = known.payment
+        right = settled_nets(payment, known.transactions)
+        lines = work.books.lines_of_transactions(payment.transaction_ids)
+        there = added_up(
+            settling(line, line.bookings) for line in lines if line.payment_id == payment.id
+        )
+        if right != there:
+            name = f"{payment.id} settled"
+            wrong[payment.id] = [Wrong(_CHECK, name, shown(right), shown(there))]
+    return wrong
+
+
+def _revisit(work: Work) -> None:
+    payments = work.books.payments_by_id([item.id for item in work.state.late])
+    name_lasting(_not_settled(list(payments.values()), work), work)

@@ -1,0 +1,252 @@
+"""Second phase of a proof: transfers against the entries that the first phase has counted.
+
+Both sides are sums of fingerprints, so no transfer costs a query. Only where two sums differ are
+the transfers, and then the entries, of that bucket looked at one by one: some were folded after
+their row was read, and others are the error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from runtime.dynamodb.store import MAX_TRANSACTION_ITEMS
+from runtime.ledger.rules import postings
+from runtime.ledger.transfers.models import TransferStatus
+from runtime.verification.accounts.rules import BalanceRow, Line, Reading
+from runtime.verification.books_repository import TransferFacts, is_number_guard
+from runtime.verification.holds.drills import held_of
+from runtime.verification.rules import CheckName, bucket_of, is_newer, is_posting
+from runtime.verification.segments import MAX_LATE, LateItem, Work
+
+
+def read_transfers(work: Work) -> None:
+    """Add up what every transfer until the cut has posted. Raises OutOfTime, StaleWrite."""
+    state = work.state
+    for page in work.books.transfers(work.segment, state.cursor):
+        for transfer in page.rows:
+            state.cursor = {"id": transfer.id}
+            work.count()
+            state.findings.count(CheckName.TRANSFER_ENTRIES)
+            _add(transfer, work)
+            _add_settlement(transfer, work)
+            for account_id, held in held_of(transfer, work.run.cut_mark).items():
+                state.tally.hold(account_id, held)
+        work.step()
+    work.finish()
+
+
+def _add(transfer: TransferFacts, work: Work) -> None:
+    if is_newer(transfer.operation_id, work.run.cut_mark):
+        return
+    nets = posted_by(transfer)
+    if nets is None:
+        work.state.findings.violated(
+            CheckName.TRANSFER_ENTRIES,
+            transfer.id,
+            expected="legs that agree with the posted amount",
+            found=str(transfer.posted_amount),
+        )
+        return
+    for account_id, net in nets.items():
+        work.state.tally.post(transfer.id, transfer.operation_id, account_id, net)
+    if transfer.settlement_id is not None:
+        return  # a posting of settlement lines, not of one payment
+    if transfer.payment_id is not None and transfer.status == TransferStatus.PROCESSED:
+        work.state.tally.book(transfer.payment_id, transfer.id, nets)
+
+
+def _add_settlement(transfer: TransferFacts, work: Work) -> None:
+    """Add up what it moves for its settlement.
+
+    Lines name their transfers only by id, so the id decides whether it is older than the cut.
+    """
+    settlement_id = transfer.settlement_id
+    if settlement_id is None or is_newer(transfer.id, work.run.cut_mark):
+        return
+    if transfer.status == TransferStatus.PROCESSED:
+        work.state.tally.post_settlement(
+            transfer.id, settlement_id, transfer.moves, len(transfer.settlement_lines)
+        )
+
+
+def posted_by(transfer: TransferFacts) -> dict[str, int] | None:
+    """What the transfer has changed in each account; None when its legs contradict it."""
+    return postings(
+        transfer.operation_id,
+        transfer.status,
+        transfer.legs,
+        transfer.posted_amount,
+    )
+
+
+# -------------------------------------------------------------------- drilling: transfers
+
+
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    """What one account's entries of a transfer should be, and what they make of the sums."""
+
+    expected: str
+    found: str
+    missing_minor: int
+
+
+def drill_transfers(work: Work) -> None:
+    """Look up the entries of each transfer of the differing buckets. Raises OutOfTime, StaleWrite.
+
+    An entry that is there now was only folded late. What stays missing is a violation.
+    """
+    state, differing = work.state, frozenset(work.run.differing)
+    for page in work.books.transfers(work.segment, state.cursor):
+        for transfer in page.rows:
+            state.cursor = {"id": transfer.id}
+            work.count()
+            old = not is_newer(transfer.operation_id, work.run.cut_mark)
+            if old and bucket_of(transfer.id) in differing and _problems(transfer, work):
+                state.late.append(LateItem(id=transfer.id))
+                while len(state.late) >= MAX_LATE:
+                    _revisit(work)
+        work.step()
+    while state.late:
+        _revisit(work)
+    work.finish()
+
+
+def _revisit(work: Work) -> None:
+    still_late: list[LateItem] = []
+    transfers = work.books.transfers_by_id([item.id for item in work.state.late])
+    for item in work.state.late:
+        since = work.first_missed(item.missed_since)
+        transfer = transfers.get(item.id)
+        problems = _problems(transfer, work) if transfer is not None else []
+        if not problems or transfer is None:
+            continue
+        if work.is_patient(since):
+            still_late.append(LateItem(id=item.id, missed_since=since))
+            continue
+        for problem in problems:
+            work.state.findings.violated(
+                CheckName.TRANSFER_ENTRIES, transfer.id, problem.expected, problem.found
+            )
+            work.state.tally.sums(transfer.currency).unexplained += problem.missing_minor
+    work.state.late = still_late
+    if still_late:
+        work.nap()
+
+
+def _problems(transfer: TransferFacts, work: Work) -> list[_Problem]:
+    nets = posted_by(transfer)
+    if not nets:
+        return []
+    lines = [
+        line
+        for line in work.books.lines_of(transfer)
+        if line.transfer_id == transfer.id
+        and line.operation_id == transfer.operation_id
+        and line.amount
+    ]
+    rows = work.books.rows([_row_key(line) for line in lines])
+    problems = []
+    for account_id, net in nets.items():
+        ours = [line for line in lines if line.account_id == account_id]
+        problem = _judge(account_id, net, ours, rows)
+        if problem is not None:
+            problems.append(problem)
+    return problems
+
+
+def _judge(
+    account_id: str,
+    net: int,
+    lines: Sequence[Line],
+    rows: dict[tuple[str, str], BalanceRow],
+) -> _Problem | None:
+    expected = f"{net} on {account_id}"
+    if not lines:
+        return _Problem(expected, "no entry", -net)
+    found = sum(line.amount for line in lines)
+    if len(lines) > 1 or found != net:
+        amounts = ", ".join(f"{line.amount} ({line.name})" for line in lines)
+        return _Problem(expected, amounts, found - net)
+    row = rows.get(_row_key(lines[0]))
+    if row is None or row.version < lines[0].version:
+        return _Problem(expected, f"an entry of a row that never was: {lines[0].name}", -net)
+    return None
+
+
+def _row_key(line: Line) -> tuple[str, str]:
+    account_id, _, shard = line.account_shard.rpartition("#")
+    return account_id, shard
+
+
+# -------------------------------------------------------------------- drilling: entries
+
+
+def drill_entries(work: Work) -> None:
+    """Find entries of the differing buckets that no transfer stands behind.
+
+    Transfers are committed before their entries, so nothing is waited for. Raises OutOfTime,
+    StaleWrite.
+    """
+    state = work.state
+    _strays(work)
+    for page in work.books.accounts(work.segment, state.cursor):
+        for row in page.rows:
+            state.cursor = {"id": row.id, "shard": row.shard}
+            if is_number_guard(row):
+                continue
+            work.count()
+            state.reading = Reading.of(row)
+            _strays(work)
+        work.step()
+    work.finish()
+
+
+def _strays(work: Work) -> None:
+    reading, differing = work.state.reading, frozenset(work.run.differing)
+    if reading is None:
+        return
+    batch: list[Line] = []
+    for number, line in enumerate(work.books.lines(reading.name, reading.after), start=1):
+        if _is_suspect(line, reading, work.run.cut_mark, differing):
+            batch.append(line)
+        reading.after = line.sequence
+        if number % work.books.entries_page == 0 or len(batch) >= MAX_TRANSACTION_ITEMS:
+            _judge_strays(batch, reading.currency, work)
+            batch = []
+            work.step()
+    _judge_strays(batch, reading.currency, work)
+    work.state.reading = None
+
+
+def _is_suspect(line: Line, reading: Reading, cut_mark: str, differing: frozenset[int]) -> bool:
+    return (
+        line.transfer_id is not None
+        and 0 < line.version <= reading.version
+        and bucket_of(line.transfer_id) in differing
+        and is_posting(line.operation_id, line.amount, folded=reading.folded)
+        and not is_newer(line.operation_id, cut_mark)
+    )
+
+
+def _judge_strays(lines: Sequence[Line], currency: str, work: Work) -> None:
+    """An entry of an account that its transfer does move was judged with the transfer."""
+    transfers = work.books.transfers_by_id([line.transfer_id or "" for line in lines])
+    for line in lines:
+        transfer = transfers.get(line.transfer_id or "")
+        account_id, _ = _row_key(line)
+        if (
+            transfer is not None
+            and transfer.operation_id == line.operation_id
+            and account_id == line.account_id
+            and account_id in (posted_by(transfer) or {})
+        ):
+            continue
+        wanted = f"no entry of {line.transfer_id}"
+        if transfer is None:
+            wanted = f"a transfer {line.transfer_id}"
+        work.state.findings.violated(
+            CheckName.TRANSFER_ENTRIES, line.name, wanted, str(line.amount)
+        )
+        work.state.tally.sums(currency).unexplained += line.amount

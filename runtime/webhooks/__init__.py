@@ -1,0 +1,1 @@
+"""Webhooks: events that merchants receive, delivered and retried until accepted."""

@@ -1,0 +1,144 @@
+"""Deliveries as a merchant sees them: one, a page of them, and once more by hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from typing import Final
+
+from runtime.core.errors import StaleWrite, Unavailable
+from runtime.core.observability import logger
+from runtime.core.scope import Scope
+from runtime.core.timestamps import to_epoch_seconds, to_timestamp
+from runtime.dynamodb.index_shards import all_buckets, retry_bucket
+from runtime.http.caller import require_found
+from runtime.http.pagination import Cursors, take_page
+from runtime.http.request_context import Call
+from runtime.http.responses import StoredAnswer
+from runtime.idempotency.claims import ClaimReader, create_once
+from runtime.idempotency.optimistic_update import next_version, writing
+from runtime.merchants.profiles import MerchantProfiles
+from runtime.webhooks.api import WebhookAnswer, WebhookList, WebhookQuery
+from runtime.webhooks.delivery_queue import DeliveryOrder, DeliveryQueue
+from runtime.webhooks.models import EventType, WebhookState, WebhookStatus
+from runtime.webhooks.repository import WebhookEntry, WebhookRepository
+
+FILTERED_PAGE: Final = 100
+MAX_ATTEMPTS: Final = 10
+"""Readings of one delivery that others work on meanwhile."""
+
+
+@dataclass(frozen=True)
+class WebhookReads:
+    """What reading deliveries works with."""
+
+    webhooks: WebhookRepository
+    merchants: MerchantProfiles
+    cursors: Cursors
+
+
+@dataclass(frozen=True)
+class WebhookDependencies:
+    """What delivering once more works with. `deadline`: how long it is tried."""
+
+    webhooks: WebhookRepository
+    queue: DeliveryQueue
+    claims: ClaimReader
+    deadline: timedelta
+
+
+def webhook_answer(row: WebhookState) -> WebhookAnswer:
+    """The public shape of a delivery."""
+    values = row.model_dump()
+    values["expires_at"] = to_timestamp(datetime.fromtimestamp(row.expires_at, UTC))
+    return WebhookAnswer.model_validate(values)
+
+
+def get_webhook(webhook_id: str, call: Call, reads: WebhookReads) -> WebhookAnswer:
+    """A delivery, strongly consistent. Raises NotFound."""
+    return webhook_answer(_kept(webhook_id, call, reads.webhooks))
+
+
+def list_webhooks(query: WebhookQuery, call: Call, reads: WebhookReads) -> WebhookList:
+    """A page of the merchant's deliveries, newest first. Raises BadCursor, NotFound."""
+    merchant = reads.merchants.require(call.caller.merchant(call.acting_for))
+    after_id = reads.cursors.position(query, "webhooks", merchant.id)
+    entries = reads.webhooks.newest_first(
+        all_buckets(merchant.id, merchant.index_buckets),
+        (query.event_type,) if query.event_type is not None else tuple(EventType),
+        after_id=after_id,
+        page_size=FILTERED_PAGE if query.status is not None else query.limit + 1,
+    )
+    page = take_page(
+        entries,
+        limit=query.limit,
+        position=lambda entry: entry.id,
+        matches=lambda entry: _matches(entry, query),
+    )
+    rows = reads.webhooks.states([entry.id for entry in page.entries], Scope(merchant.id))
+    shown = (row for row in rows if query.status in (None, row.status) and not _is_over(row, call))
+    cursor = reads.cursors.cursor(query, page.next_position, "webhooks", merchant.id)
+    return WebhookList(
+        data=tuple(webhook_answer(row) for row in shown),
+        has_more=cursor is not None,
+        next_cursor=cursor,
+    )
+
+
+def redeliver(webhook_id: str, call: Call, deps: WebhookDependencies) -> StoredAnswer:
+    """Have a delivery tried again now, whatever became of it, and for its full time: 202.
+
+    Raises NotFound.
+    """
+    for _ in range(MAX_ATTEMPTS):
+        row = _kept(webhook_id, call, deps.webhooks)
+        after = next_version(
+            row,
+            {
+                "status": WebhookStatus.PENDING,
+                "retry_bucket": retry_bucket(row.id),
+                "next_retry": to_timestamp(call.now),
+                "attempts_before": row.attempts,
+                "by_hand": True,
+                "expires_at": to_epoch_seconds(call.now + deps.deadline),
+            },
+            call,
+        )
+        try:
+            answer = create_once(
+                call,
+                row.merchant_id,
+                webhook_answer(after),
+                writing(deps.webhooks, row, after, call),
+                claims=deps.claims,
+                status=HTTPStatus.ACCEPTED,
+            )
+        except StaleWrite:
+            continue
+        if not answer.replayed:
+            _order(after, deps)
+        return answer
+    raise Unavailable(f"Webhook {webhook_id} is being changed by other requests; try again")
+
+
+def _order(row: WebhookState, deps: WebhookDependencies) -> None:
+    try:
+        deps.queue.send(DeliveryOrder.of(row))
+    except Unavailable:  # it is due, so the sweep queues it within a minute
+        logger.warning("a webhook waits for the sweep", webhook=row.id)
+
+
+def _kept(webhook_id: str, call: Call, webhooks: WebhookRepository) -> WebhookState:
+    """The delivery, unless its time of being kept is over: the table forgets it late."""
+    row = require_found(webhooks.state(webhook_id, call.scope), "webhook", webhook_id)
+    return require_found(None if _is_over(row, call) else row, "webhook", webhook_id)
+
+
+def _is_over(row: WebhookState, call: Call) -> bool:
+    is_final = row.status is not WebhookStatus.PENDING
+    return is_final and row.expires_at <= to_epoch_seconds(call.now)
+
+
+def _matches(entry: WebhookEntry, query: WebhookQuery) -> bool:
+    return query.status in (None, entry.status)

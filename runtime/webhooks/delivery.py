@@ -1,0 +1,322 @@
+"""One turn of one delivery: judge, claim, send, and write down what came of it.
+
+Who works on a delivery claims it first: a step of its row from the version that the order names.
+So of two who hold the same order one sends, and an order that comes late sends nothing. Who dies
+after the claim leaves a row that is due again when the lease is over: it is sent once more, under
+the same id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from http import HTTPStatus
+from typing import Any, Final, Protocol, TypeVar
+
+from runtime.core.change_context import ChangeContext
+from runtime.core.errors import (
+    DecryptionFailure,
+    IntegrityError,
+    KeyForgotten,
+    StaleWrite,
+    Unavailable,
+)
+from runtime.core.observability import logger
+from runtime.core.outside import Outside
+from runtime.core.scope import EVERYBODY
+from runtime.core.timestamps import to_epoch_seconds, to_timestamp
+from runtime.dynamodb.index_shards import rest_bucket, retry_bucket
+from runtime.webhooks.delivery_queue import MAX_DELAY, DeliveryOrder, DeliveryQueue
+from runtime.webhooks.endpoint_health import Endpoint, Endpoints
+from runtime.webhooks.http_sender import BROKEN, Reply
+from runtime.webhooks.models import EndpointHealth, Webhook, WebhookState, WebhookStatus
+from runtime.webhooks.repository import WebhookRepository
+from runtime.webhooks.schedule import (
+    RetrySchedule,
+    Verdict,
+    next_attempt,
+    probing,
+    rest_ends,
+    retry_after,
+    verdict_on,
+    within_deadline,
+)
+from runtime.webhooks.signature import signed_headers
+
+ATTEMPT_LEASE: Final = timedelta(seconds=60)
+"""Longer than an attempt (webhook_http.TOTAL_SECONDS) and the write after it may take."""
+FINAL_KEPT: Final = timedelta(days=30)
+"""How long a final delivery is shown, and can be asked for again."""
+POSTPONED_SPREAD: Final = timedelta(seconds=30)
+"""Over so long those are spread that wait for the end of one rest."""
+UNREADABLE_REST: Final = timedelta(hours=1)
+"""Between two looks at a merchant whose secret does not open."""
+DELIVERED_BY: Final = "system:deliver"
+
+NO_ENDPOINT: Final = "the merchant no longer has a webhook_url"
+GONE: Final = "the endpoint answered 410 (gone): deliver one by hand, or change webhook_url"
+TOO_OLD: Final = "its time was over before it was delivered"
+UNREADABLE: Final = "its content could not be deciphered"
+
+_OK, _REDIRECTS, _REFUSALS = 200, 300, 400
+"""Where the classes of HTTP's answers begin."""
+
+StateT = TypeVar("StateT", bound=WebhookState)
+
+
+class DeliveryOutcome(StrEnum):
+    """What a turn came to."""
+
+    DELIVERED = "delivered"
+    TO_RETRY = "to_retry"
+    POSTPONED = "postponed"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    STALE = "stale"
+
+
+class Http(Protocol):
+    """Sends one request to an endpoint that a merchant has named."""
+
+    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        """What became of it; no exception for what the other side does."""
+        ...
+
+
+@dataclass(frozen=True)
+class DeliveryDependencies:
+    """What delivering works with.
+
+    `decryption_failed` is told of a delivery, or a merchant's secret, that does not open.
+    `has_time` says whether the invocation lasts for one more attempt.
+    """
+
+    webhooks: WebhookRepository
+    endpoints: Endpoints
+    http: Http
+    queue: DeliveryQueue
+    schedule: RetrySchedule
+    outside: Outside
+    request_id: Callable[[], str]
+    decryption_failed: Callable[[DecryptionFailure], None]
+    has_time: Callable[[], bool] = lambda: True
+
+
+def deliver(order: DeliveryOrder, deps: DeliveryDependencies) -> DeliveryOutcome:
+    """Do what `order` says, if it still holds.
+
+    Raises Unavailable, and then nothing was sent: the order may be given again.
+    """
+    if not deps.has_time():
+        raise Unavailable("This invocation has no time left for another attempt")
+    row = _read(order, deps)
+    if row is None:
+        return DeliveryOutcome.STALE
+    now = deps.outside.now()
+    if within_deadline(row, now) is None:
+        return _end(row, WebhookStatus.EXPIRED, TOO_OLD, deps)
+    try:
+        endpoint = deps.endpoints.of(row.merchant_id)
+    except (IntegrityError, KeyForgotten) as error:
+        # The merchant's secret does not open. Within the days that are left it may be put right.
+        _ring(error, row.id, deps)
+        return _postpone(row, now + UNREADABLE_REST, deps)
+    if endpoint is None:
+        return _end(row, WebhookStatus.FAILED, NO_ENDPOINT, deps)
+    health = endpoint.health
+    match verdict_on(health, now, by_hand=bool(row.by_hand)):
+        case Verdict.GONE:
+            return _end(row, WebhookStatus.FAILED, GONE, deps)
+        case Verdict.REST:
+            assert health is not None, "who has no past has no rest"
+            return _postpone(row, rest_ends(health), deps)
+        case Verdict.PROBE:
+            assert health is not None, "who has no past has no rest"
+            return _find_out(row, endpoint, health, deps)
+        case Verdict.SEND:
+            claimed = _claimed(row, endpoint, deps)
+            return DeliveryOutcome.STALE if claimed is None else _attempt(claimed, endpoint, deps)
+
+
+def _find_out(
+    row: Webhook, endpoint: Endpoint, rested: EndpointHealth, deps: DeliveryDependencies
+) -> DeliveryOutcome:
+    """Be the one attempt after a rest, unless another one is."""
+    try:
+        probe = deps.endpoints.take_probe(rested)
+    except StaleWrite:
+        return _postpone(row, rest_ends(probing(rested, deps.outside.now())), deps)
+    claimed = _claimed(row, endpoint, deps)
+    if claimed is None:
+        deps.endpoints.give_back(probe)
+        return DeliveryOutcome.STALE
+    return _attempt(claimed, replace(endpoint, health=probe), deps)
+
+
+def _read(order: DeliveryOrder, deps: DeliveryDependencies) -> Webhook | None:
+    """The delivery, if the order still holds. One that cannot be opened is ended, and rings."""
+    try:
+        row = deps.webhooks.get(order.id)
+    except (IntegrityError, KeyForgotten) as error:
+        _ring(error, order.id, deps)
+        state = deps.webhooks.state(order.id, EVERYBODY)
+        if state is not None and _holds(order, state):
+            _end(state, WebhookStatus.FAILED, UNREADABLE, deps)
+        return None
+    return row if row is not None and _holds(order, row) else None
+
+
+def _ring(error: DecryptionFailure, webhook_id: str, deps: DeliveryDependencies) -> None:
+    logger.exception(error.code, webhook=webhook_id)
+    deps.decryption_failed(error)
+
+
+def _holds(order: DeliveryOrder, row: WebhookState) -> bool:
+    return row.version == order.version and row.status is WebhookStatus.PENDING
+
+
+def _claimed(row: Webhook, endpoint: Endpoint, deps: DeliveryDependencies) -> Webhook | None:
+    """The row as ours for one attempt; None when somebody else has it."""
+    began = deps.outside.now()
+    claimed = _next(
+        row,
+        deps,
+        began,
+        attempts=row.attempts + 1,
+        url=endpoint.url,
+        last_attempt=to_timestamp(began),
+        retry_bucket=retry_bucket(row.id),
+        next_retry=to_timestamp(began + ATTEMPT_LEASE),
+        cause=deps.outside.new_id("att", began),
+    )
+    try:
+        deps.webhooks.move(row, claimed)
+    except StaleWrite:
+        return None
+    return claimed
+
+
+def _attempt(claimed: Webhook, endpoint: Endpoint, deps: DeliveryDependencies) -> DeliveryOutcome:
+    """Send it, write down what came of it, and remember how the endpoint was."""
+    reply = _sent(claimed, endpoint, deps)
+    outcome = _settle(claimed, reply, deps)
+    deps.endpoints.note(
+        endpoint,
+        delivered=_is_delivered(reply),
+        gone=reply.status == HTTPStatus.GONE,
+        by_hand=bool(claimed.by_hand),
+    )
+    return outcome
+
+
+def _sent(claimed: Webhook, endpoint: Endpoint, deps: DeliveryDependencies) -> Reply:
+    """What the endpoint said. Whatever is raised instead is a failure, and is written down as one.
+
+    What escaped here would leave a claim that nobody settles: due again each minute, with nothing
+    held against the endpoint.
+    """
+    try:
+        body, now = claimed.payload.encode(), deps.outside.now()
+        headers = signed_headers(claimed.id, now, body, endpoint.secrets(now))
+        return deps.http.post(endpoint.url, headers, body)
+    except Exception as error:  # noqa: BLE001 - and its message may repeat the URL or a secret
+        logger.error("an attempt broke", webhook=claimed.id, error=type(error).__name__)
+        return Reply(failure=BROKEN)
+
+
+def _settle(claimed: Webhook, reply: Reply, deps: DeliveryDependencies) -> DeliveryOutcome:
+    """Write down what the endpoint said, and when it is asked again."""
+    now = deps.outside.now()
+    told: dict[str, Any] = {"response_code": reply.status, "failure_reason": _reason(reply)}
+    if _is_delivered(reply):
+        return _end(claimed, WebhookStatus.DELIVERED, None, deps, **told)
+    if reply.status == HTTPStatus.GONE:
+        return _end(claimed, WebhookStatus.FAILED, told["failure_reason"], deps, **told)
+    asked = retry_after(reply.status, reply.retry_after, now)
+    at = next_attempt(claimed, now, deps.schedule, asked, deps.outside.chance.random())
+    if at is None:
+        return _end(claimed, WebhookStatus.EXPIRED, told["failure_reason"], deps, **told)
+    waiting = _next(claimed, deps, now, next_retry=to_timestamp(at), by_hand=None, **told)
+    return _wait(claimed, waiting, at - now, DeliveryOutcome.TO_RETRY, deps)
+
+
+def _postpone(row: Webhook, until: datetime, deps: DeliveryDependencies) -> DeliveryOutcome:
+    """The endpoint is left alone: wait, in no ordinary retry's way, and count no attempt."""
+    now = deps.outside.now()
+    at = within_deadline(row, max(until, now) + POSTPONED_SPREAD * deps.outside.chance.random())
+    if at is None:
+        return _end(row, WebhookStatus.EXPIRED, TOO_OLD, deps)
+    rest = rest_bucket(row.merchant_bucket)
+    waiting = _next(row, deps, now, retry_bucket=rest, next_retry=to_timestamp(at))
+    return _wait(row, waiting, at - now, DeliveryOutcome.POSTPONED, deps)
+
+
+def _wait(
+    before: Webhook,
+    waiting: Webhook,
+    delay: timedelta,
+    outcome: DeliveryOutcome,
+    deps: DeliveryDependencies,
+) -> DeliveryOutcome:
+    try:
+        deps.webhooks.move(before, waiting)
+    except StaleWrite:
+        return DeliveryOutcome.STALE
+    if delay <= MAX_DELAY:
+        try:
+            deps.queue.send(DeliveryOrder.of(waiting), delay)
+        except Unavailable:  # the sweep finds it when its time has come
+            logger.warning("a delivery waits for the sweep", webhook=waiting.id)
+    return outcome
+
+
+def _end(
+    row: WebhookState,
+    status: WebhookStatus,
+    reason: str | None,
+    deps: DeliveryDependencies,
+    **told: Any,
+) -> DeliveryOutcome:
+    """Nothing more is tried; the row stays for some weeks."""
+    now = deps.outside.now()
+    final = _next(
+        row,
+        deps,
+        now,
+        **{
+            **told,
+            "status": status,
+            "failure_reason": reason,
+            "retry_bucket": None,
+            "next_retry": None,
+            "by_hand": None,
+            "expires_at": to_epoch_seconds(now + FINAL_KEPT),
+        },
+    )
+    try:
+        deps.webhooks.move(row, final)
+    except StaleWrite:
+        return DeliveryOutcome.STALE
+    return DeliveryOutcome(status.value)
+
+
+def _is_delivered(reply: Reply) -> bool:
+    return reply.status is not None and _OK <= reply.status < _REDIRECTS
+
+
+def _reason(reply: Reply) -> str | None:
+    if reply.failure is not None or _is_delivered(reply):
+        return reply.failure
+    if reply.status is not None and _REDIRECTS <= reply.status < _REFUSALS:
+        return f"it answered {reply.status}: redirects are not followed"
+    return GONE if reply.status == HTTPStatus.GONE else f"it answered {reply.status}"
+
+
+def _next(row: StateT, deps: DeliveryDependencies, now: datetime, **changes: Any) -> StateT:
+    """The row one version on. Its cause is its last attempt, of which there is but one."""
+    cause = changes.get("cause", row.cause)
+    context = ChangeContext(changed_by=DELIVERED_BY, request_id=deps.request_id(), cause=cause)
+    stamped = {**context.stamp(), "version": row.version + 1, "updated_at": to_timestamp(now)}
+    return row.model_copy(update={**changes, **stamped})

@@ -1,0 +1,89 @@
+"""The queue of deliveries: one message is one turn of one delivery."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, Self
+
+from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import BaseModel
+
+from runtime.core.errors import Unavailable
+from runtime.core.observability import logger
+from runtime.webhooks.models import WebhookState
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
+
+MAX_BATCH: Final = 10
+"""Messages of one SendMessageBatch call."""
+MAX_DELAY: Final = timedelta(seconds=900)
+"""The longest DelaySeconds of SQS."""
+
+
+class DeliveryOrder(BaseModel, frozen=True):
+    """It is the turn of the delivery `id`, as long as it has this `version`.
+
+    A delivery that has gone on since has another order, so one that comes twice, or late, is void.
+    """
+
+    id: str
+    version: int
+    merchant_id: str
+
+    @classmethod
+    def of(cls, row: WebhookState) -> Self:
+        """The order that holds while `row` is as it is."""
+        return cls(id=row.id, version=row.version, merchant_id=row.merchant_id)
+
+
+class DeliveryQueue:
+    """SQS. A merchant is a message group, so that one with many deliveries lets the others pass.
+
+    (SQS Developer Guide, "Amazon SQS fair queues": MessageGroupId on a standard queue neither
+    orders nor holds back anything.)
+    """
+
+    def __init__(self, sqs: SQSClient, queue_url: str) -> None:
+        self._sqs, self._queue_url = sqs, queue_url
+
+    def send(self, order: DeliveryOrder, delay: timedelta = timedelta(0)) -> None:
+        """Queue one order, to be seen after `delay`, at most MAX_DELAY. Raises Unavailable."""
+        if self.send_all([order], delay):
+            raise Unavailable(f"Delivery {order.id} could not be queued; try again")
+
+    def send_all(
+        self, orders: Sequence[DeliveryOrder], delay: timedelta = timedelta(0)
+    ) -> frozenset[str]:
+        """Queue these orders; the ids of those that SQS did not take.
+
+        An order whose answer was lost counts as not taken, and may be queued twice.
+        """
+        assert timedelta(0) <= delay <= MAX_DELAY, f"SQS delays nothing by {delay}"
+        refused: set[str] = set()
+        for start in range(0, len(orders), MAX_BATCH):
+            refused |= self._refused(orders[start : start + MAX_BATCH], delay)
+        return frozenset(refused)
+
+    def _refused(self, batch: Sequence[DeliveryOrder], delay: timedelta) -> set[str]:
+        entries = [_entry(n, order, delay) for n, order in enumerate(batch)]
+        try:
+            answer = self._sqs.send_message_batch(QueueUrl=self._queue_url, Entries=entries)
+        except (BotoCoreError, ClientError):
+            logger.exception("deliveries were not queued", deliveries=len(batch))
+            return {order.id for order in batch}
+        return {batch[int(each["Id"])].id for each in answer.get("Failed", [])}
+
+
+def _entry(
+    number: int, order: DeliveryOrder, delay: timedelta
+) -> SendMessageBatchRequestEntryTypeDef:
+    return {
+        "Id": str(number),
+        "MessageBody": order.model_dump_json(),
+        "MessageGroupId": order.merchant_id,
+        # Rounded up: a message that came early would find that it is not its time.
+        "DelaySeconds": -int(-delay.total_seconds() // 1),
+    }

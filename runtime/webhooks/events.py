@@ -1,0 +1,175 @@
+"""Which change of which row is an event that a merchant is told of. Pure.
+
+A change that is no step of exactly one version was made past the application: it is no event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from runtime.alerts.models import Alert, AlertType
+from runtime.core.fields import PLATFORM, Timestamp
+from runtime.core.ids import repeatable_id
+from runtime.core.timestamps import to_datetime
+from runtime.customers.models import CustomerState
+from runtime.dynamodb.schema import Row
+from runtime.ledger.accounts.models import PROFILE_SHARD, Account
+from runtime.ledger.transfers.models import Transfer, TransferStatus
+from runtime.payments.models import Payment, PaymentStatus
+from runtime.payments.transaction_models import Transaction, TransactionStatus, TransactionType
+from runtime.reconciliation.settlements.models import Settlement, SettlementStatus
+from runtime.reporting.exports.models import Export, ExportStatus
+from runtime.webhooks.models import EventType
+
+DELIVERY_PREFIX: Final = "whk"
+
+_PAYMENTS: Final[Mapping[PaymentStatus, EventType]] = {
+    PaymentStatus.SUCCEEDED: EventType.PAYMENT_SUCCEEDED,
+    PaymentStatus.FAILED: EventType.PAYMENT_FAILED,
+    PaymentStatus.REQUIRES_CAPTURE: EventType.PAYMENT_REQUIRES_CAPTURE,
+    PaymentStatus.CANCELED: EventType.PAYMENT_CANCELED,
+    PaymentStatus.UNKNOWN: EventType.PAYMENT_UNKNOWN,
+}
+_REFUNDS: Final[Mapping[TransactionStatus, EventType]] = {
+    TransactionStatus.SUCCEEDED: EventType.REFUND_SUCCEEDED,
+    TransactionStatus.FAILED: EventType.REFUND_FAILED,
+}
+_TRANSFERS: Final[Mapping[TransferStatus, EventType]] = {
+    TransferStatus.PROCESSED: EventType.TRANSFER_PROCESSED,
+    TransferStatus.FAILED: EventType.TRANSFER_FAILED,
+    TransferStatus.CANCELED: EventType.TRANSFER_CANCELED,
+    TransferStatus.EXPIRED: EventType.TRANSFER_CANCELED,
+}
+_SETTLEMENTS: Final[Mapping[SettlementStatus, EventType]] = {
+    SettlementStatus.COMPLETED: EventType.SETTLEMENT_COMPLETED,
+    SettlementStatus.COMPLETED_WITH_EXCEPTIONS: EventType.SETTLEMENT_EXCEPTIONS,
+    SettlementStatus.REJECTED: EventType.SETTLEMENT_EXCEPTIONS,
+}
+_EXPORTS: Final[Mapping[ExportStatus, EventType]] = {
+    ExportStatus.COMPLETED: EventType.EXPORT_COMPLETED,
+}
+_ALERTS: Final[Mapping[AlertType, EventType]] = {
+    AlertType.LARGE_TRANSACTION: EventType.ALERT_LARGE_TRANSACTION,
+    AlertType.SUSPICIOUS_VELOCITY: EventType.ALERT_SUSPICIOUS_VELOCITY,
+}
+
+_Versioned = Account | CustomerState | Export | Payment | Settlement | Transaction | Transfer
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to `subject`, one of a merchant's rows, as it stood then.
+
+    `sequence` rises with every change of one subject: a receiver orders its events by it.
+    """
+
+    type: EventType
+    merchant_id: str
+    subject: Row
+    subject_id: str
+    sequence: int
+    at: Timestamp
+
+    @property
+    def delivery_id(self) -> str:
+        """Id of the event's delivery: the same however often the change is read.
+
+        It sorts by the time of the change; the rest is a hash of what the change is.
+        """
+        return repeatable_id(
+            DELIVERY_PREFIX,
+            to_datetime(self.at),
+            _TABLES[type(self.subject)],
+            self.subject_id,
+            str(self.sequence),
+            self.type,
+        )
+
+    @property
+    def payment_id(self) -> str | None:
+        """The payment that it is about, if it is about one."""
+        if isinstance(self.subject, Transaction):
+            return self.subject.payment_id
+        named = self.subject.entity_id if isinstance(self.subject, Alert) else self.subject_id
+        return named if named.startswith("pay_") else None
+
+
+def event_of(old: Row | None, new: Row | None) -> Event | None:
+    """The event that the change from `old` to `new` is; None: nobody is told of it."""
+    if new is None or type(new) not in _TABLES:
+        return None
+    if isinstance(new, Alert):
+        kind = _ALERTS.get(new.type) if old is None else None
+        return _event(kind, new, new.merchant_id, new.id, 1, new.created_at)
+    assert isinstance(new, _Versioned), "everything else that is told of has a version"
+    before = old.version if isinstance(old, _Versioned) else 0
+    if new.version != before + 1:
+        return None
+    kind = _KINDS[type(new)](old, new)
+    return _event(kind, new, new.merchant_id, new.id, new.version, new.updated_at)
+
+
+def _event(
+    kind: EventType | None,
+    subject: Row,
+    merchant_id: str,
+    subject_id: str,
+    sequence: int,
+    at: Timestamp,
+) -> Event | None:
+    if kind is None or merchant_id == PLATFORM:
+        return None
+    return Event(kind, merchant_id, subject, subject_id, sequence, at)
+
+
+def _payment(old: Payment | None, new: Payment) -> EventType | None:
+    return _PAYMENTS.get(new.status) if old is None or old.status is not new.status else None
+
+
+def _refund(old: Transaction | None, new: Transaction) -> EventType | None:
+    if new.type is not TransactionType.REFUND or (old is not None and old.status is new.status):
+        return None
+    return _REFUNDS.get(new.status)
+
+
+def _transfer(old: Transfer | None, new: Transfer) -> EventType | None:
+    """What a caller has moved. Bookings of payments and settlements are told of as those."""
+    if new.payment_id is not None or new.settlement_id is not None:
+        return None
+    return _TRANSFERS.get(new.status) if old is None or old.status is not new.status else None
+
+
+def _settlement(old: Settlement | None, new: Settlement) -> EventType | None:
+    return _SETTLEMENTS.get(new.status) if old is None or old.status is not new.status else None
+
+
+def _export(old: Export | None, new: Export) -> EventType | None:
+    return _EXPORTS.get(new.status) if old is None or old.status is not new.status else None
+
+
+def _lock(old: Account | CustomerState | None, new: Account | CustomerState) -> EventType | None:
+    """Newly locked, or locked for longer."""
+    if isinstance(new, Account) and new.shard != PROFILE_SHARD:
+        return None
+    before = (old.locked_until if old is not None else None) or ""
+    return EventType.ACCOUNT_LOCKED if (new.locked_until or "") > before else None
+
+
+_KINDS: Final[Mapping[type[Row], Callable[..., EventType | None]]] = {
+    Account: _lock,
+    CustomerState: _lock,
+    Export: _export,
+    Payment: _payment,
+    Settlement: _settlement,
+    Transaction: _refund,
+    Transfer: _transfer,
+}
+_TABLES: Final[Mapping[type[Row], str]] = {
+    Alert: "alerts",
+    CustomerState: "customers",
+    **{kind: kind.table_schema.name for kind in _KINDS if kind is not CustomerState},
+}
+EVENTFUL_TABLES: Final = frozenset(_TABLES.values())
+"""Tables whose changes can be events."""

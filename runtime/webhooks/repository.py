@@ -1,0 +1,173 @@
+"""Deliveries, and the health of the endpoints that they go to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from pydantic import BaseModel
+
+from runtime.core.errors import StaleWrite
+from runtime.core.fields import Timestamp
+from runtime.core.scope import EVERYBODY, Scope
+from runtime.dynamodb.errors import TransactionRefused
+from runtime.dynamodb.expressions import Update, absent, at_most, between, change, equals, update
+from runtime.dynamodb.index_merge import merge_newest_first
+from runtime.dynamodb.index_shards import retry_bucket
+from runtime.dynamodb.store import Store
+from runtime.idempotency.idempotent_create import create_once
+from runtime.idempotency.models import IdempotencyRecord
+from runtime.webhooks.models import (
+    EndpointHealth,
+    EventType,
+    Webhook,
+    WebhookState,
+    WebhookStatus,
+    endpoint_id,
+    event_key,
+)
+
+_DELIVERIES = "whk_"
+_AFTER_ALL_IDS = "~"
+"""Sorts behind every id of a delivery."""
+
+
+class WebhookEntry(BaseModel, frozen=True, hide_input_in_errors=True):
+    """A delivery as `gsi-merchant` shows it."""
+
+    id: str
+    status: WebhookStatus
+
+
+class DueWebhook(BaseModel, frozen=True, hide_input_in_errors=True):
+    """A delivery as `gsi-retry` shows it."""
+
+    id: str
+    version: int
+    merchant_id: str
+    next_retry: Timestamp
+
+
+class WebhookRepository:
+    """The webhooks table."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def get(self, webhook_id: str) -> Webhook | None:
+        """A delivery with what it delivers, strongly consistent."""
+        return self._store.get(Webhook, {"id": webhook_id}, Webhook, EVERYBODY)
+
+    def state(self, webhook_id: str, scope: Scope) -> WebhookState | None:
+        """A delivery without what it delivers, strongly consistent."""
+        if not webhook_id.startswith(_DELIVERIES):
+            return None  # endpoints stand in the same table, and are no deliveries
+        return self._store.get(Webhook, {"id": webhook_id}, WebhookState, scope)
+
+    def states(self, webhook_ids: Sequence[str], scope: Scope) -> list[WebhookState]:
+        """The deliveries that exist, in the given order."""
+        if not webhook_ids:
+            return []
+        keys = [{"id": each} for each in webhook_ids]
+        return self._store.get_many(Webhook, keys, WebhookState, scope)
+
+    def move(self, before: WebhookState, after: WebhookState) -> None:
+        """The step from `before` to `after`. Raises StaleWrite when somebody was faster."""
+        there = self._store.update_alone(_step(before, after))
+        if there is None:
+            return
+        # A write whose answer was lost is tried again, and meets what it has written itself.
+        wanted = WebhookState(**{name: getattr(after, name) for name in WebhookState.model_fields})
+        if not there or self._store.codec.to_row(_SCHEMA, there, WebhookState) != wanted:
+            raise StaleWrite("webhooks", f"{before.id} has gone on meanwhile")
+
+    def alter(
+        self,
+        before: WebhookState,
+        after: WebhookState,
+        claim: IdempotencyRecord | None,
+        *,
+        token: str,
+        now: datetime,
+    ) -> None:
+        """The same step in one commit with a stored answer. Raises AlreadyClaimed, StaleWrite."""
+        try:
+            create_once(self._store, [_step(before, after)], claim, token=token, now=now)
+        except TransactionRefused as refused:
+            raise StaleWrite("webhooks", f"{before.id} has gone on meanwhile") from refused
+
+    def put_off(self, due: DueWebhook, until: Timestamp, at: Timestamp) -> bool:
+        """Let nobody take `due` for due before `until`; False when it has gone on meanwhile.
+
+        Where it rested, it rests no more: it stands among the ordinary ones again.
+        """
+        step = update(Webhook, {"id": due.id}).add(version=1)
+        step = step.assign(retry_bucket=retry_bucket(due.id), next_retry=until, updated_at=at)
+        unchanged = (equals("version", due.version), equals("status", WebhookStatus.PENDING))
+        return self._store.update_alone(step.when(*unchanged)) is None
+
+    def due(self, bucket: str, at: Timestamp, *, page_size: int) -> Iterator[DueWebhook]:
+        """Deliveries of one bucket whose time had come at `at`, the longest waiting first."""
+        return self._store.query(
+            Webhook,
+            DueWebhook,
+            [equals("retry_bucket", bucket), at_most("next_retry", at)],
+            index="gsi-retry",
+            page_size=page_size,
+        )
+
+    def newest_first(
+        self,
+        buckets: Sequence[str],
+        types: Sequence[EventType],
+        *,
+        after_id: str | None,
+        page_size: int,
+    ) -> Iterator[WebhookEntry]:
+        """A merchant's deliveries of some types, newest first, older than `after_id`."""
+        readers = [
+            self._store.query(
+                Webhook,
+                WebhookEntry,
+                [
+                    equals("merchant_bucket", bucket),
+                    between(
+                        "event_key",
+                        event_key(kind, ""),
+                        event_key(kind, after_id or _AFTER_ALL_IDS),
+                    ),
+                ],
+                index="gsi-merchant",
+                newest_first=True,
+                page_size=page_size,
+            )
+            for bucket in buckets
+            for kind in types
+        ]
+        merged = merge_newest_first(
+            readers, self._store.outside.threads, key=lambda entry: entry.id
+        )
+        return (entry for entry in merged if entry.id != after_id)
+
+    def health(self, merchant_id: str, url: str) -> EndpointHealth | None:
+        """What is held against an endpoint, strongly consistent; None: nothing ever was."""
+        key = {"id": endpoint_id(merchant_id, url)}
+        return self._store.get(Webhook, key, EndpointHealth, Scope(merchant_id))
+
+    def note_health(self, before: EndpointHealth | None, after: EndpointHealth) -> None:
+        """The step from `before`, None for no row yet. Raises StaleWrite if it is another."""
+        if before is None:
+            values = after.model_dump(exclude={"id"}, exclude_none=True)
+            step = update(Webhook, {"id": after.id}).assign(**values).when(absent("id"))
+        else:
+            step = change(before, after, Webhook).when(equals("version", before.version))
+        if self._store.update_alone(step) is not None:
+            raise StaleWrite("webhooks", f"{after.id} has gone on meanwhile")
+
+
+_SCHEMA = Webhook.table_schema
+
+
+def _step(before: WebhookState, after: WebhookState) -> Update:
+    assert after.version == before.version + 1, "a step is one version"
+    return change(before, after, Webhook).when(equals("version", before.version))

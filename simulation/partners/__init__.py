@@ -1,0 +1,1 @@
+"""Partners outside AWS: processors, and merchants' webhook endpoints."""

@@ -1,0 +1,173 @@
+"""What processors pay out, and the reports that they write about it: some with errors, at first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from random import Random
+from typing import Any, Final
+
+from runtime.reconciliation.importers.line import ImportedLine, References
+from runtime.reconciliation.settlements.models import LineType
+from simulation.outside import BEGINNING
+from simulation.partners.movements import CATEGORIES, Movement, SandboxMovements
+from simulation.partners.stripe_server import StripeServer
+from simulation.platform.reports import (
+    CANONICAL_HEADER,
+    STRIPE_HEADER,
+    canonical,
+    stripe,
+    table,
+)
+
+STRIPE: Final = "stripe"
+Row = dict[str, str]
+
+
+@dataclass
+class Payout:
+    """What was paid out together, in one currency, and whether its report is right yet."""
+
+    reference: str
+    merchant_id: str
+    processor: str
+    movements: list[Movement]
+    at: float
+    is_reported: bool = False
+
+    @property
+    def file_name(self) -> str:
+        """A corrected report has the name of the first one."""
+        return f"{self.reference}.csv"
+
+
+@dataclass
+class Acquirer:
+    """Pays out what moved, each movement once; `upload` puts a report into the bucket of files."""
+
+    sandbox: SandboxMovements
+    stripe: StripeServer
+    now: Callable[[], float]
+    upload: Callable[[str, bytes], None]
+    payouts: list[Payout] = field(default_factory=list)
+    _paid: dict[str, set[str]] = field(default_factory=dict)
+
+    def movements(self, shop: Any) -> list[Movement]:
+        """Everything that has moved for a merchant at its processor."""
+        if shop.processor == STRIPE:
+            return self.stripe.accounts[shop.processor_key].movements
+        return self.sandbox.by_merchant.get(shop.id, [])
+
+    def pay_out(self, shop: Any, dice: Random) -> Payout | None:
+        """Some of what was not paid out yet; None where there is nothing."""
+        paid = self._paid.setdefault(shop.id, set())
+        waiting = [each for each in self.movements(shop) if each.id not in paid]
+        if not waiting:
+            return None
+        currency = dice.choice(waiting).currency
+        same = [each for each in waiting if each.currency == currency]
+        some = same[: dice.randrange(1, len(same) + 1)]
+        paid.update(each.id for each in some)
+        number = len(self.payouts) + 1
+        payout = Payout(f"po_{number:06d}", shop.id, shop.processor, some, self.now())
+        self.payouts.append(payout)
+        return payout
+
+    def report(self, payout: Payout, dice: Random | None = None) -> bytes:
+        """The report on a payout; `dice` puts errors into it."""
+        cells, header = (
+            (stripe, STRIPE_HEADER) if payout.processor == STRIPE else (canonical, CANONICAL_HEADER)
+        )
+        lines = [*(_line(payout, each) for each in payout.movements), _payout_line(payout)]
+        rows = [cells(line) for line in lines]
+        if dice is not None:
+            rows = _damaged(rows, dice)
+        return table(header, rows).encode()
+
+    def correct_all(self) -> None:
+        """Put a right report into the bucket for every payout that has none yet."""
+        for payout in self.payouts:
+            if not payout.is_reported:
+                payout.is_reported = True
+                key = f"reconciliation/{payout.merchant_id}/{payout.file_name}"
+                self.upload(key, self.report(payout))
+
+
+def _line(payout: Payout, movement: Movement) -> ImportedLine:
+    references = References(
+        movement.payment_id, movement.transaction_id, movement.dispute_id, movement.processor_ids
+    )
+    return ImportedLine(
+        number=0,
+        identity=movement.id,
+        type=movement.kind,
+        category=_category(payout, movement.kind),
+        amount=movement.amount,
+        fee=movement.fee,
+        net=movement.net,
+        currency=movement.currency,
+        references=references,
+        payout_reference=payout.reference,
+        processed_date=_day(movement.at),
+        settlement_date=_day(payout.at),
+    )
+
+
+def _payout_line(payout: Payout) -> ImportedLine:
+    """What was paid out; our own layout has the payout's name where others have an id."""
+    total = sum(movement.net for movement in payout.movements)
+    is_stripe = payout.processor == STRIPE
+    return ImportedLine(
+        number=0,
+        identity=f"bt_{payout.reference}",
+        type=LineType.PAYOUT,
+        category=LineType.PAYOUT.value,
+        amount=-total,
+        fee=0,
+        net=-total,
+        currency=payout.movements[0].currency,
+        references=References(
+            transaction_id=None if is_stripe else payout.reference,
+            processor_ids=(payout.reference,),
+        ),
+        payout_reference=payout.reference,
+        processed_date=_day(payout.at),
+        settlement_date=_day(payout.at),
+    )
+
+
+def _category(payout: Payout, kind: LineType) -> str:
+    return CATEGORIES[kind] if payout.processor == STRIPE else kind.value
+
+
+def _damaged(rows: Sequence[Row], dice: Random) -> list[Row]:
+    """A report with errors: lines left out, doubled, of other amounts, unreadable."""
+    found: list[Row] = []
+    for row in rows:
+        throw = dice.random()
+        if throw < 0.06:
+            continue
+        if throw < 0.12:
+            row = _other_amount(row)  # noqa: PLW2901 - the line as the report has it
+        elif throw < 0.15:
+            found.append(row)
+        elif throw < 0.18:
+            row = {**row, "net": "many"}  # noqa: PLW2901
+        found.append(row)
+    dice.shuffle(found)
+    return found
+
+
+def _other_amount(row: Row) -> Row:
+    gross = "gross" if "gross" in row else "amount"
+    return {
+        **row,
+        gross: str(Decimal(row[gross]) + 1),
+        "net": str(Decimal(row["net"]) + 1),
+    }
+
+
+def _day(at: float) -> str:
+    return f"{BEGINNING + timedelta(seconds=at):%Y-%m-%d}"

@@ -1,0 +1,1 @@
+"""Permissions: which function may do what, as tables, statements and resource policies."""

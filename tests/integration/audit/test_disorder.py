@@ -1,0 +1,276 @@
+"""The audit log where records are late, lost or doubled, and somebody edits by hand meanwhile."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from runtime.audit.models import AuditRow
+from runtime.audit.projection.projection import AuditProjection
+from runtime.dynamodb.expressions import put
+from runtime.ledger.transfers.models import Transfer
+from runtime.streams.images import image_hash
+from runtime.streams.records import StreamRecord
+from tests.support.audit.rows import (
+    account,
+    audit_projection,
+    chain_of,
+    debited,
+    history,
+    image_of,
+    must_tell,
+    next_version,
+    outside_alerts,
+    records_of,
+    reported,
+    versions_of,
+)
+from tests.support.fakes import ParkingLot
+from tests.support.platform import Platform
+
+DONE: frozenset[str] = frozenset()
+
+
+def by_hand(row: Any, **changes: Any) -> Any:
+    """The row as somebody leaves it who writes past the application."""
+    return row.model_copy(update=changes)
+
+
+def actions_of(rows: Sequence[AuditRow]) -> list[str]:
+    return [row.action for row in rows]
+
+
+def images_told(rows: Sequence[AuditRow], *, outside: bool) -> set[str]:
+    return {row.image_hash for row in rows if (row.action == "out_of_band") is outside}
+
+
+# ------------------------------------------------------------ late
+
+
+def test_edits_by_hand_are_all_told_in_one_chain_in_whatever_order_they_come(
+    platform: Platform,
+) -> None:
+    for order in itertools.permutations(range(1, 4)):
+        first = account(platform)
+        states = [first]
+        for number in range(1, 4):
+            states.append(by_hand(states[-1], credit_limit=number))
+        states.append(next_version(states[-1], held_in=1))
+        records = records_of(platform, states)
+        project = audit_projection(platform)
+        assert project(records[:1]) == DONE
+        for number in order:
+            assert project([records[number]]) == DONE
+        assert project(records[4:]) == DONE
+        before = chain_of(platform, first.id)
+        assert project([*records, *reversed(records)]) == DONE
+        rows = chain_of(platform, first.id)
+        assert rows == before, "what was told is not told again"
+        images = [image_hash(image_of(platform, state)) for state in states]
+        assert set(images[1:4]) <= images_told(rows, outside=True)
+        assert {images[0], images[4]} == images_told(rows, outside=False)
+
+
+def test_a_version_whose_record_is_late_is_rebuilt_before_the_edit_that_came_after_it(
+    platform: Platform,
+) -> None:
+    states, records = history(platform, account(platform), {"held_in": 1}, {"held_in": 2})
+    edited = by_hand(states[2], credit_limit=5)
+    fourth = next_version(edited, held_in=3)
+    project = audit_projection(platform)
+    assert project(records[:2]) == DONE
+    assert (
+        project([reported(platform, states[2], edited), reported(platform, edited, fourth)]) == DONE
+    )
+    rows = must_tell(platform, [*states, fourth])
+    assert actions_of(rows)[2:4] == ["rebuilt", "out_of_band"]
+    assert project([records[2]]) == DONE
+    assert chain_of(platform, edited.id) == rows
+    assert len(outside_alerts(platform)) == 1
+
+
+def test_a_version_whose_record_is_late_is_rebuilt_before_a_deletion_by_hand(
+    platform: Platform,
+) -> None:
+    states, records = history(platform, account(platform), {"held_in": 1}, {"held_in": 2})
+    project = audit_projection(platform)
+    assert project(records[:2]) == DONE
+    assert project([reported(platform, states[2], None)]) == DONE
+    rows = must_tell_but_last(platform, states)
+    assert (rows[-1].action, rows[-1].image_hash) == ("out_of_band", "")
+    assert project([records[2]]) == DONE
+    assert chain_of(platform, states[0].id) == rows
+
+
+def must_tell_but_last(platform: Platform, states: Sequence[Any]) -> list[AuditRow]:
+    rows = chain_of(platform, states[0].id)
+    assert versions_of(rows) == [state.version for state in states]
+    return rows
+
+
+def test_an_edit_by_hand_waits_for_the_versions_before_it_that_cannot_be_rebuilt(
+    platform: Platform,
+) -> None:
+    states, records = history(platform, account(platform), *({"held_in": n} for n in range(1, 4)))
+    edited = by_hand(states[3], credit_limit=5)
+    edit = reported(platform, states[3], edited)
+    parking = ParkingLot()
+    project = audit_projection(platform, parking=parking)
+    assert project([*records[:2], edit]) == DONE
+    assert [number for _, number in parking.parked] == [edit.sequence_number]
+    assert project([*records[2:], edit]) == DONE
+    must_tell(platform, states)
+    assert len(outside_alerts(platform)) == 1
+
+
+def test_a_version_that_has_no_place_any_more_keeps_its_stamp_and_accuses_nobody(
+    platform: Platform,
+) -> None:
+    """Whoever sets a version back by hand makes the application write versions that are past."""
+    first = account(platform)
+    jumped = by_hand(first, version=9, credit_limit=5)
+    tenth = next_version(jumped, held_in=1)
+    back = by_hand(tenth, version=4)
+    states = [first, jumped, tenth, back]
+    for number in range(2, 5):
+        states.append(next_version(states[-1], held_in=number))
+    records = records_of(platform, states)
+    project = audit_projection(platform)
+    for _ in range(2):
+        assert project(records) == DONE
+    rows = chain_of(platform, first.id)
+    assert [row.version for row in rows] == [1, 9, 10, 4, 5, 6, 7]
+    assert actions_of(rows).count("out_of_band") == len(outside_alerts(platform)) == 2
+    assert [row.user_id for row in rows[4:]] == ["user-5", "user-6", "user-7"]
+
+
+@pytest.mark.parametrize("storm", range(8))
+def test_whatever_is_lost_and_driven_in_again_nothing_of_the_applications_is_called_foreign(
+    storm: int, platform: Platform, dice: random.Random
+) -> None:
+    chance = random.Random(f"{dice.random()}-{storm}")
+    states, own = [account(platform)], [True]
+    for number in range(1, 15):
+        own.append(chance.random() < 0.6)
+        if own[-1]:
+            states.append(next_version(states[-1], held_in=number))
+        else:
+            states.append(by_hand(states[-1], credit_limit=number))
+    records = records_of(platform, states)
+    parking = ParkingLot()
+    project = audit_projection(platform, parking=parking)
+    lost = [record for record in records if chance.random() < 0.3]
+    for record in records:
+        if record not in lost:
+            given(project, record)
+    drive_in_again(project, parking, lost, records)
+    before = chain_of(platform, states[0].id)
+    assert project(records) == DONE
+    rows = chain_of(platform, states[0].id)
+    assert rows == before
+    images = [image_hash(image_of(platform, state)) for state in states]
+    applications = {image for image, ours in zip(images, own, strict=True) if ours}
+    assert applications <= images_told(rows, outside=False)
+    assert images_told(rows, outside=True) == set(images) - applications
+    reasons = {str(alert.detail["reason"]) for alert in outside_alerts(platform)}
+    assert not [reason for reason in reasons if "told otherwise" in reason]
+
+
+def given(project: AuditProjection, record: StreamRecord) -> None:
+    assert project([record]) == DONE
+
+
+def drive_in_again(
+    project: AuditProjection,
+    parking: ParkingLot,
+    lost: Sequence[StreamRecord],
+    records: Sequence[StreamRecord],
+) -> None:
+    """As `make redrive` does: in the stream's order, until nothing is parked any more."""
+    left = [*lost, *_parked(parking, records)]
+    for _ in records:
+        parking.parked.clear()
+        for record in sorted(left, key=lambda each: each.sequence_number):
+            given(project, record)
+        left = _parked(parking, records)
+        if not left:
+            return
+    raise AssertionError("what was parked never finds its place")
+
+
+def _parked(parking: ParkingLot, records: Sequence[StreamRecord]) -> list[StreamRecord]:
+    numbers = {number for _, number in parking.parked}
+    return [record for record in records if record.sequence_number in numbers]
+
+
+# ------------------------------------------------------------ again
+
+
+def test_a_row_that_was_deleted_and_put_back_as_it_was_is_told_as_put_back(
+    platform: Platform,
+) -> None:
+    first = account(platform)
+    second = next_version(first, held_in=1)
+    records = [
+        reported(platform, None, first),
+        reported(platform, first, None),
+        reported(platform, None, first),
+    ]
+    project = audit_projection(platform)
+    for _ in range(2):
+        assert project(records) == DONE
+    assert project([reported(platform, first, second)]) == DONE
+    assert project(records) == DONE
+    rows = chain_of(platform, first.id)
+    assert actions_of(rows) == [
+        "account_opened",
+        "out_of_band",
+        "out_of_band",
+        "incoming_funds_held",
+    ]
+    assert rows[2].image_hash == rows[0].image_hash
+    reasons = [str(alert.detail["reason"]) for alert in outside_alerts(platform)]
+    assert sorted(reasons) == ["the row was deleted", "the row was put back"]
+
+
+def test_a_change_of_money_is_judged_once_and_not_again_when_its_transfer_was_edited(
+    platform: Platform,
+) -> None:
+    first = account(platform)
+    second = debited(platform, first, 30)
+    records = [reported(platform, None, first), reported(platform, first, second)]
+    project = audit_projection(platform)
+    assert project(records) == DONE
+    edited = stored_transfer(platform, second.cause).model_copy(update={"status": "canceled"})
+    platform.store.transact([put(edited)], token="edit")
+    assert project(records) == DONE
+    must_tell(platform, [first, second])
+    assert outside_alerts(platform) == []
+
+
+def test_a_change_of_money_that_was_rebuilt_is_judged_when_its_record_comes(
+    platform: Platform,
+) -> None:
+    first = account(platform)
+    forged = next_version(first, balance=1_000_000, cause="trf_none")
+    third = next_version(forged, held_in=1)
+    records = records_of(platform, [first, forged, third])
+    project = audit_projection(platform)
+    assert project([records[0], records[2]]) == DONE
+    for _ in range(2):
+        assert project([records[1]]) == DONE
+    assert actions_of(chain_of(platform, first.id)) == [
+        "account_opened",
+        "rebuilt",
+        "incoming_funds_held",
+        "out_of_band",
+    ]
+    assert len(outside_alerts(platform)) == 1
+
+
+def stored_transfer(platform: Platform, transfer_id: str) -> Transfer:
+    return next(row for row in platform.rows(Transfer) if row.id == transfer_id)

@@ -1,0 +1,619 @@
+"""The audit log: every version once, in a chain, however its record comes."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from runtime.audit.chain import GENESIS, outside_key, version_in, version_key
+from runtime.audit.models import AuditRow, EntityType
+from runtime.audit.projection.rows import AuditableChange, AuditRows
+from runtime.core.scope import Scope
+from runtime.core.timestamps import to_timestamp
+from runtime.customers.models import Customer
+from runtime.dynamodb.expressions import put
+from runtime.ledger.accounts.models import Account
+from runtime.ledger.hot_accounts.repository import CreditShard, ShardCredit, ShardRepository
+from runtime.ledger.rules import receivable_account
+from runtime.ledger.transfers.models import Transfer, TransferStatus
+from runtime.ledger.transfers.repository import TransferRepository
+from runtime.streams.records import StreamRecord
+from tests.support.audit.rows import (
+    account,
+    audit_projection,
+    chain_of,
+    debited,
+    history,
+    must_tell,
+    next_version,
+    outside_alerts,
+    records_of,
+    reported,
+    transfer,
+    versions_of,
+)
+from tests.support.engines.faults import Faults, ProcessKilled, seeded
+from tests.support.fakes import ParkingLot
+from tests.support.outside import new_id
+from tests.support.platform import SETUP, Platform, at_once
+
+DONE: frozenset[str] = frozenset()
+
+
+# ------------------------------------------------------------ what a row says
+
+
+def test_a_row_says_what_changed_who_did_it_from_where_and_why(either_world: Platform) -> None:
+    platform = either_world
+    first = account(platform, balance=0)
+    second = next_version(
+        first,
+        status="inactive",
+        changed_by="operator",
+        ip_address="192.0.2.7",
+        user_agent="browser",
+        request_id="req-7",
+        cause="req-7",
+        updated_at=to_timestamp(platform.clock()),
+    )
+    records = [reported(platform, None, first), reported(platform, first, second)]
+    assert audit_projection(platform)(records) == DONE
+    opened, changed = must_tell(platform, [first, second])
+    assert (opened.action, opened.prev_hash, opened.old_values) == ("account_opened", GENESIS, {})
+    assert opened.new_values["currency"] == "USD"
+    assert changed.entity_type is EntityType.ACCOUNT
+    assert changed.action == "account_deactivated"
+    assert (changed.old_values, changed.new_values) == (
+        {"status": "active"},
+        {"status": "inactive"},
+    )
+    assert changed.changes == ("status",)
+    assert (changed.user_id, changed.ip_address, changed.user_agent) == (
+        "operator",
+        "192.0.2.7",
+        "browser",
+    )
+    assert (changed.request_id, changed.cause) == ("req-7", "req-7")
+    assert changed.timestamp == second.updated_at
+    assert changed.prev_hash == opened.hash
+    assert outside_alerts(platform) == []
+
+
+def test_enciphered_fields_and_metadata_are_told_as_changed_and_never_as_text(
+    either_world: Platform,
+) -> None:
+    platform = either_world
+    merchant = platform.merchant()
+    customer_id = platform.customer(merchant, "someone@secret.example")
+    first = next(row for row in platform.rows(Customer) if row.id == customer_id)
+    second = next_version(first, name="Nobody", metadata={"note": "shoe size 43"})
+    third = next_version(second, email=None, name=None, phone=None, metadata={}, erased_at="x")
+    third = third.model_copy(update={"erased_at": to_timestamp(platform.clock())})
+    states = [first, second, third]
+    records = [
+        reported(platform, old, new) for old, new in zip([None, *states], states, strict=False)
+    ]
+    assert audit_projection(platform)(records) == DONE
+    rows = chain_of(platform, customer_id)
+    assert [row.action for row in rows] == [
+        "customer_created",
+        "customer_updated",
+        "customer_erased",
+    ]
+    assert {"metadata", "name"} <= set(rows[1].changes)
+    assert set(rows[1].new_values.values()) == {"changed"}
+    text = json.dumps([row.model_dump(mode="json") for row in rows])
+    for secret in ("Somebody", "Nobody", "someone@", "shoe", "note"):
+        assert secret not in text
+
+
+def test_fold_rows_have_chains_of_their_own(platform: Platform) -> None:
+    row = account(platform, shard="07", posting="folded")
+    records = [reported(platform, None, row), reported(platform, row, next_version(row, balance=5))]
+    assert audit_projection(platform)(records) == DONE
+    assert versions_of(chain_of(platform, f"{row.id}#07")) == [1, 2]
+    assert chain_of(platform, row.id) == []
+
+
+# ------------------------------------------------------------ twice, late, at once, half-way
+
+
+def test_records_that_come_again_write_nothing(either_world: Platform) -> None:
+    platform = either_world
+    states, records = history(platform, account(platform), *({"held_in": n} for n in range(1, 9)))
+    project = audit_projection(platform)
+    assert project([*records, *records]) == DONE
+    before = platform.rows(AuditRow)
+    for record in reversed(records):
+        assert project([record]) == DONE
+    assert project(records[3:6]) == DONE
+    assert platform.rows(AuditRow) == before
+    must_tell(platform, states)
+
+
+def test_a_projector_that_dies_anywhere_is_made_up_for(
+    either_world: Platform, dice: random.Random
+) -> None:
+    platform = either_world
+    stories = [
+        history(platform, account(platform), *({"held_in": n} for n in range(6))) for _ in "abcd"
+    ]
+    records = [record for step in zip(*(r for _, r in stories), strict=True) for record in step]
+    for attempt in range(300):
+        plan = seeded(f"{dice.random()}-{attempt}", 0.2, 0.1, kill_anywhere=True)
+        client = Faults(plan).attach(platform.engine.dynamodb())
+        store = platform.store_on(client, remaining_seconds=lambda: 0.0)
+        try:
+            failed = audit_projection(platform, store)(records)
+        except ProcessKilled:
+            continue
+        # Lambda sends it again from the first that failed.
+        first = next((n for n, r in enumerate(records) if r.sequence_number in failed), None)
+        if first is None:
+            break
+        records = records[first:]
+    else:
+        raise AssertionError("the projection never gets through")
+    for states, _ in stories:
+        must_tell(platform, states)
+    assert outside_alerts(platform) == []
+
+
+def test_two_projectors_at_once_tell_every_version_once(either_world: Platform) -> None:
+    platform = either_world
+    states, records = history(platform, account(platform), *({"held_in": n} for n in range(1, 20)))
+    at_once(*([lambda: audit_projection(platform)(records)] * 4))
+    must_tell(platform, states)
+    assert outside_alerts(platform) == []
+
+
+def test_what_follows_a_record_that_failed_waits_for_it_and_others_do_not(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states, records = history(platform, account(platform), {"held_in": 1}, {"held_in": 2})
+    other, others = history(platform, account(platform), {"held_in": 1})
+    project = audit_projection(platform)
+    append = project.audit.append
+
+    def failing(row: AuditRow) -> AuditRow | None:
+        if row.entity_id == states[0].id and row.version == 2:
+            raise OSError("the table is gone")
+        return append(row)
+
+    monkeypatch.setattr(project.audit, "append", failing)
+    assert project([*records, *others]) == {r.sequence_number for r in records[1:]}
+    must_tell(platform, other)
+    assert versions_of(chain_of(platform, states[0].id)) == [1]
+    monkeypatch.undo()
+    assert project(records[1:]) == DONE
+    must_tell(platform, states)
+
+
+# ------------------------------------------------------------ what was lost
+
+
+def test_a_lost_record_is_rebuilt_from_the_next_and_its_late_coming_changes_nothing(
+    either_world: Platform,
+) -> None:
+    platform = either_world
+    states, records = history(platform, account(platform), {"held_in": 1}, {"held_in": 2})
+    project = audit_projection(platform)
+    assert project([records[0], records[2]]) == DONE
+    rows = must_tell(platform, states)
+    assert [row.action for row in rows] == ["account_opened", "rebuilt", "incoming_funds_held"]
+    assert rows[1].user_id == "user-2"
+    assert rows[1].new_values["held_in"] == 1
+    assert project([records[1]]) == DONE
+    assert must_tell(platform, states) == rows
+
+
+def test_a_lost_first_record_is_rebuilt(platform: Platform) -> None:
+    states, records = history(platform, account(platform), {"held_in": 1}, {"held_in": 2})
+    assert audit_projection(platform)(records[1:]) == DONE
+    assert must_tell(platform, states)[0].action == "rebuilt"
+
+
+def test_two_lost_records_cannot_be_rebuilt_so_what_follows_is_parked_until_they_come(
+    platform: Platform, caplog: pytest.LogCaptureFixture
+) -> None:
+    states, records = history(platform, account(platform), *({"held_in": n} for n in range(1, 5)))
+    parking = ParkingLot()
+    project = audit_projection(platform, parking=parking)
+    assert project([records[0], *records[3:]]) == DONE
+    assert [number for _, number in parking.parked] == [r.sequence_number for r in records[3:]]
+    assert caplog.messages.count("record_parked") == 2
+    assert versions_of(chain_of(platform, states[0].id)) == [1]
+    assert project(records[1:3]) == DONE
+    assert project(records[3:]) == DONE
+    must_tell(platform, states)
+
+
+# ------------------------------------------------------------ changes from outside
+
+
+def test_an_edit_by_hand_is_told_once_and_raises_one_alert(
+    either_world: Platform, caplog: pytest.LogCaptureFixture
+) -> None:
+    platform = either_world
+    first = account(platform)
+    edited = first.model_copy(update={"credit_limit": 1_000_000})
+    later = next_version(edited, held_in=1)
+    records = [
+        reported(platform, None, first),
+        reported(platform, first, edited),
+        reported(platform, edited, later),
+    ]
+    project = audit_projection(platform)
+    for _ in range(3):
+        assert project(records) == DONE
+    rows = chain_of(platform, first.id)
+    assert [row.action for row in rows] == ["account_opened", "out_of_band", "incoming_funds_held"]
+    outside = rows[1]
+    assert outside.sequence == outside_key(1, records[1].sequence_number)
+    assert (outside.old_values, outside.new_values) == (
+        {"credit_limit": 0},
+        {"credit_limit": 1_000_000},
+    )
+    assert (outside.user_id, outside.cause, outside.request_id) == ("unknown", "", "")
+    (alert,) = outside_alerts(platform)
+    assert (alert.entity_id, alert.detail["sequence"]) == (first.id, outside.sequence)
+    assert "out_of_band" in caplog.messages
+
+
+@pytest.mark.parametrize("version", [1, 3, 9])
+def test_whatever_version_an_edit_leaves_the_log_goes_on(version: int, platform: Platform) -> None:
+    first = account(platform)
+    second = next_version(first, held_in=1)
+    edited = second.model_copy(update={"version": version, "held_in": 7})
+    states = [first, second, edited]
+    for number in range(1, 5):
+        states.append(next_version(states[-1], held_in=7 + number, cause=f"after-{number}"))
+    records = [
+        reported(platform, old, new) for old, new in zip([None, *states], states, strict=False)
+    ]
+    project = audit_projection(platform)
+    for _ in range(2):
+        assert project(records) == DONE
+    rows = chain_of(platform, first.id)
+    assert len(rows) == len(states)
+    assert rows[-1].new_values == {"held_in": 11}
+    assert rows[-1].version == states[-1].version
+
+
+def test_a_deletion_by_hand_is_told_with_all_that_was_there(either_world: Platform) -> None:
+    platform = either_world
+    first = account(platform, balance=0, account_number="42")
+    records = [reported(platform, None, first), reported(platform, first, None)]
+    project = audit_projection(platform)
+    for _ in range(2):
+        assert project(records) == DONE
+    created, deleted = chain_of(platform, first.id)
+    assert deleted.action == "out_of_band"
+    assert deleted.old_values["account_number"] == "42"
+    assert (deleted.new_values, deleted.image_hash) == ({}, "")
+    assert deleted.prev_hash == created.hash
+    assert len(outside_alerts(platform)) == 1
+
+
+def test_a_row_put_in_by_hand_is_told_whatever_it_is(platform: Platform) -> None:
+    image = {"id": {"S": "acc_x"}, "shard": {"S": "00"}, "balance": {"S": "many"}}
+    raw = {"dynamodb": {"ApproximateCreationDateTime": 1_770_000_000.5}}
+    record = StreamRecord("accounts", "INSERT", "7", None, image, raw)  # type: ignore[arg-type]
+    assert audit_projection(platform)([record]) == DONE
+    (row,) = chain_of(platform, "acc_x")
+    assert (row.action, row.new_values) == ("out_of_band", {"balance": "many"})
+    assert len(outside_alerts(platform)) == 1
+
+
+def test_a_lost_edit_by_hand_is_seen_in_the_next_record(platform: Platform) -> None:
+    first = account(platform)
+    edited = first.model_copy(update={"credit_limit": 5})
+    later = next_version(edited, held_in=1)
+    lost = reported(platform, first, edited)
+    project = audit_projection(platform)
+    assert project([reported(platform, None, first), reported(platform, edited, later)]) == DONE
+    rows = chain_of(platform, first.id)
+    assert [row.action for row in rows] == ["account_opened", "out_of_band", "incoming_funds_held"]
+    assert rows[1].new_values["credit_limit"] == 5
+    assert len(outside_alerts(platform)) == 1
+    assert project([lost]) == DONE
+    assert chain_of(platform, first.id) == rows
+
+
+def test_a_late_edit_by_hand_is_told_at_the_end_and_the_log_goes_on_behind_it(
+    platform: Platform,
+) -> None:
+    first = account(platform)
+    edited = first.model_copy(update={"credit_limit": 5})
+    back = edited.model_copy(update={"credit_limit": 0})
+    second = next_version(back, held_in=1)
+    third = next_version(second, held_in=2)
+    late = [reported(platform, first, edited), reported(platform, edited, back)]
+    project = audit_projection(platform)
+    assert project([reported(platform, None, first), reported(platform, back, second)]) == DONE
+    for _ in range(2):
+        assert project(late) == DONE
+    assert project([reported(platform, second, third)]) == DONE
+    rows = chain_of(platform, first.id)
+    assert [version_in(row.sequence) for row in rows] == [1, 2, 2, 2, 3]
+    assert [row.action for row in rows].count("out_of_band") == 2
+
+
+# ------------------------------------------------------------ money must be explained
+
+
+def test_a_balance_that_its_transfer_explains_is_the_applications_own(
+    either_world: Platform,
+) -> None:
+    platform = either_world
+    first = account(platform)
+    states = [first, debited(platform, first, 30)]
+    states.append(debited(platform, states[-1], 12))
+    records = [
+        reported(platform, old, new) for old, new in zip([None, *states], states, strict=False)
+    ]
+    assert audit_projection(platform)(records) == DONE
+    rows = must_tell(platform, states)
+    assert [row.action for row in rows] == ["account_opened", "balance_debited", "balance_debited"]
+    assert outside_alerts(platform) == []
+
+
+@pytest.mark.parametrize("shown", ["nothing", "the hold before it was posted"])
+def test_a_transfer_that_a_plain_read_shows_a_moment_later_explains_its_balance(
+    shown: str, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def plainly(repository: TransferRepository, ids: Sequence[str], scope: Scope) -> list[Transfer]:
+        rows = repository.get_settled(ids, scope) if shown != "nothing" else []
+        return [row.model_copy(update={"status": TransferStatus.PENDING}) for row in rows]
+
+    monkeypatch.setattr(TransferRepository, "get_many", plainly)
+    first = account(platform)
+    second = debited(platform, first, 30)
+    assert (
+        audit_projection(platform)(
+            [reported(platform, None, first), reported(platform, first, second)]
+        )
+        == DONE
+    )
+    assert [row.action for row in chain_of(platform, first.id)] == [
+        "account_opened",
+        "balance_debited",
+    ]
+    assert outside_alerts(platform) == []
+
+
+@pytest.mark.parametrize("forged", ["other amount", "no transfer", "not its own", "not moved"])
+def test_a_forged_stamp_does_not_hide_a_change_of_money(forged: str, platform: Platform) -> None:
+    first = account(platform)
+    known = transfer(
+        platform,
+        "acc_z" if forged == "not its own" else first.id,
+        30,
+        **({"status": "canceled"} if forged == "not moved" else {}),
+    )
+    cause = "trf_none" if forged == "no transfer" else known.id
+    delta = -31 if forged == "other amount" else -30
+    second = next_version(first, balance=delta, cause=cause)
+    assert (
+        audit_projection(platform)(
+            [reported(platform, None, first), reported(platform, first, second)]
+        )
+        == DONE
+    )
+    rows = chain_of(platform, first.id)
+    assert [row.action for row in rows] == ["account_opened", "out_of_band"]
+    (alert,) = outside_alerts(platform)
+    assert "balance changed by" in str(alert.detail["reason"])
+
+
+def folded(platform: Platform, **more: Any) -> Account:
+    """A folded account whose row 00 and one fold row with 70 are stored."""
+    row = account(platform, posting="folded", **more)
+    shard = row.model_copy(update={"shard": "03", "balance": 70, "last_operation_id": "trf_0"})
+    platform.store.transact([put(row), put(shard)], token=row.id)
+    return row
+
+
+def consolidated(platform: Platform, account_id: str) -> Account:
+    """Row 00 of the account, with what its shards held."""
+    ShardRepository(platform.store).consolidate(account_id, lambda _: SETUP, platform.clock())
+    (row,) = [row for row in platform.rows(Account) if (row.id, row.shard) == (account_id, "00")]
+    return row
+
+
+def test_a_consolidation_of_an_accounts_own_shards_explains_its_balance(
+    either_world: Platform,
+) -> None:
+    platform = either_world
+    first = folded(platform)
+    second = consolidated(platform, first.id)
+    assert second.balance == 70
+    assert audit_projection(platform)(records_of(platform, [first, second])) == DONE
+    must_tell(platform, [first, second])
+    assert outside_alerts(platform) == []
+
+
+@pytest.mark.parametrize(
+    "forged",
+    ["posting", "posting, changed with it", "amount", "no sweep", "a transfer's time", "no id"],
+)
+def test_a_forged_sweep_does_not_hide_a_change_of_money(forged: str, platform: Platform) -> None:
+    first = folded(platform)
+    cause, balance = consolidated(platform, first.id).cause, 70
+    if forged == "amount":
+        balance = 71
+    elif forged == "no sweep":
+        cause = new_id("swp", platform.clock())
+    elif forged == "no id":
+        cause = "swp_"
+    elif forged == "a transfer's time":
+        moved = new_id("trf", platform.clock())
+        item = ShardCredit(moved, moved, -70, first.created_at)
+        target = CreditShard(first.id, "platform", first.account_type, "USD")
+        ShardRepository(platform.store).fold(target, "04", [item], SETUP, platform.clock())
+        cause = item.operation_id.replace("trf_", "swp_")
+    elif forged.startswith("posting"):
+        first = first.model_copy(update={"posting": "immediate"})
+    second = next_version(first, balance=balance, cause=cause)
+    if forged == "posting, changed with it":
+        second = second.model_copy(update={"posting": "folded"})
+    assert audit_projection(platform)(records_of(platform, [first, second])) == DONE
+    assert [row.action for row in chain_of(platform, first.id)] == ["account_opened", "out_of_band"]
+    (alert,) = outside_alerts(platform)
+    assert "balance changed by" in str(alert.detail["reason"])
+
+
+def debited_shard(platform: Platform) -> tuple[Account, Account]:
+    """A debit shard of a receivable before and after a refund of 30."""
+    receivable = receivable_account("mer_1", "USD")
+    fact = transfer(platform, receivable, 30, debited_accounts=(receivable,), debit_shard="d07")
+    before = account(platform, id=receivable, shard="d07", posting="folded")
+    return before, next_version(before, balance=-30, cause=fact.id)
+
+
+def test_a_debit_shard_is_explained_by_the_fact_that_names_it(platform: Platform) -> None:
+    first, second = debited_shard(platform)
+    assert audit_projection(platform)(records_of(platform, [first, second])) == DONE
+    name = f"{first.id}#d07"
+    assert [row.action for row in chain_of(platform, name)] == ["account_opened", "balance_debited"]
+    assert outside_alerts(platform) == []
+
+
+@pytest.mark.parametrize("forged", ["another shard", "row 00", "another amount"])
+def test_a_fact_explains_nothing_but_its_debit_shard(forged: str, platform: Platform) -> None:
+    first, second = debited_shard(platform)
+    change: dict[str, Any] = {
+        "another shard": {"shard": "d08"},
+        "row 00": {"shard": "00"},
+        "another amount": {"balance": -31},
+    }[forged]
+    kept = {name: value for name, value in change.items() if name == "shard"}
+    first, second = first.model_copy(update=kept), second.model_copy(update=change)
+    assert audit_projection(platform)(records_of(platform, [first, second])) == DONE
+    rows = chain_of(platform, first.id if forged == "row 00" else f"{first.id}#{first.shard}")
+    assert rows[-1].action == "out_of_band"
+
+
+def test_a_transfer_that_was_edited_past_sense_explains_nothing_and_holds_up_nobody(
+    platform: Platform,
+) -> None:
+    first, other = account(platform), account(platform)
+    known = transfer(platform, first.id, 30, operation_id="pst_1", posted_amount=31)
+    second = next_version(first, balance=-30, cause=known.id)
+    records = [*records_of(platform, [first, second]), reported(platform, None, other)]
+    assert audit_projection(platform)(records) == DONE
+    must_tell(platform, [other])
+    (alert,) = outside_alerts(platform)
+    assert "contradicts itself" in str(alert.detail["reason"])
+
+
+def test_a_cause_that_is_no_key_names_nothing_and_holds_up_nobody(platform: Platform) -> None:
+    for cause in ("trf_" + "x" * 3000, "swp_" + "x" * 3000):
+        first, other = account(platform, posting="folded"), account(platform)
+        records = records_of(platform, [first, next_version(first, balance=1, cause=cause)])
+        assert audit_projection(platform)([*records, reported(platform, None, other)]) == DONE
+        must_tell(platform, [other])
+    assert len(outside_alerts(platform)) == 2
+
+
+# ------------------------------------------------------------ whose it is, and what it is
+
+
+def test_a_row_that_was_moved_to_another_owner_is_told_to_the_one_who_lost_it(
+    either_world: Platform,
+) -> None:
+    platform = either_world
+    first = account(platform, merchant_id="mer_a")
+    moved = first.model_copy(update={"merchant_id": "mer_b"})
+    forged = next_version(moved, merchant_id="mer_c")
+    assert audit_projection(platform)(records_of(platform, [first, moved, forged])) == DONE
+    _, row, again = chain_of(platform, first.id)
+    assert (row.action, row.merchant_id, row.changes) == ("out_of_band", "mer_a", ("merchant_id",))
+    assert (row.old_values, row.new_values) == (
+        {"merchant_id": "mer_a"},
+        {"merchant_id": "mer_b"},
+    )
+    assert (again.action, again.merchant_id) == ("out_of_band", "mer_b")
+    assert {alert.merchant_id for alert in outside_alerts(platform)} == {"mer_a", "mer_b"}
+
+
+def test_what_no_row_can_be_made_of_is_parked_and_holds_up_nobody(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states, records = history(platform, account(platform), {"held_in": 1}, {"held_in": 2})
+    other, others = history(platform, account(platform), {"held_in": 1})
+    parking = ParkingLot()
+    project = audit_projection(platform, parking=parking)
+    of_version = AuditRows.of_version
+
+    def failing(
+        rows: AuditRows, reported: AuditableChange, sequence: str, previous: str
+    ) -> AuditRow:
+        if reported.entity_id == states[0].id and reported.new_version == 3:
+            raise TypeError("'<' not supported between 'int' and 'str'")
+        return of_version(rows, reported, sequence, previous)
+
+    monkeypatch.setattr(AuditRows, "of_version", failing)
+    assert project([*records, *others]) == DONE
+    (reason,) = parking.parked.values()
+    assert reason == "no audit row can be made of its images"
+    must_tell(platform, other)
+    monkeypatch.undo()
+    assert project(records[2:]) == DONE
+    must_tell(platform, states)
+
+
+def test_a_version_that_was_lost_and_whose_time_is_none_is_not_taken_for_the_applications(
+    platform: Platform,
+) -> None:
+    states, records = history(platform, account(platform), {"held_in": 1}, {"held_in": 2})
+    image = {**(records[2].old or {}), "updated_at": {"S": "yesterday"}}
+    parking = ParkingLot()
+    project = audit_projection(platform, parking=parking)
+    assert project([records[0], replace(records[2], old=image)]) == DONE
+    assert list(parking.parked.values()) == ["the record of a version before 3 has not come"]
+    assert versions_of(chain_of(platform, states[0].id)) == [1]
+
+
+def test_a_forged_time_is_told_by_the_time_of_the_stream(platform: Platform) -> None:
+    first = account(platform)
+    records = [
+        reported(platform, None, first),
+        reported(platform, first, next_version(first, held_in=1)),
+    ]
+    image = {**(records[1].new or {}), "updated_at": {"S": "2026-13-45T99:00:00.000Z"}}
+    forged = replace(records[1], new=image)
+    assert audit_projection(platform)([records[0], forged]) == DONE
+    _, outside = chain_of(platform, first.id)
+    assert outside.action == "out_of_band"
+    assert outside.timestamp.startswith("2026-03-14")
+
+
+def test_a_log_that_was_edited_past_reading_holds_up_nobody_else(platform: Platform) -> None:
+    states, records = history(platform, account(platform), {"held_in": 1}, {"held_in": 2})
+    other, others = history(platform, account(platform), {"held_in": 1})
+    parking = ParkingLot()
+    project = audit_projection(platform, parking=parking)
+    assert project(records[:2]) == DONE
+    platform.client.update_item(
+        TableName=platform.tables["audit_log"],
+        Key={"entity_id": {"S": states[0].id}, "sequence": {"S": version_key(2)}},
+        UpdateExpression="SET version = :v",
+        ExpressionAttributeValues={":v": {"S": "many"}},
+    )
+    assert project([records[2], *others]) == DONE
+    assert list(parking.parked) == [("accounts", records[2].sequence_number)]
+    platform.client.update_item(
+        TableName=platform.tables["audit_log"],
+        Key={"entity_id": {"S": states[0].id}, "sequence": {"S": version_key(2)}},
+        UpdateExpression="SET version = :v",
+        ExpressionAttributeValues={":v": {"N": "2"}},
+    )
+    must_tell(platform, other)
+    assert project([records[2]]) == DONE
+    must_tell(platform, states)

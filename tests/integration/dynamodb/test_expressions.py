@@ -1,0 +1,619 @@
+"""Every expression that the repositories can build, run by AWS's own engine and by the others."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from runtime.core.errors import (
+    AlreadyClaimed,
+    AlreadyExists,
+    IdempotencyInFlight,
+    NotFound,
+    StaleWrite,
+    Unavailable,
+)
+from runtime.core.scope import EVERYBODY
+from runtime.core.timestamps import to_timestamp
+from runtime.customers.api import CustomerRequest
+from runtime.customers.customers import CustomerDependencies, create_customer
+from runtime.customers.repository import CustomerRepository
+from runtime.dynamodb.errors import TransactionRefused
+from runtime.dynamodb.expressions import (
+    Key,
+    Update,
+    above,
+    absent,
+    any_of,
+    at_least,
+    at_most,
+    below,
+    between,
+    change,
+    check,
+    equals,
+    one_of,
+    put,
+    shorter,
+    update,
+)
+from runtime.dynamodb.index_shards import all_buckets, unsettled_buckets
+from runtime.encryption.key_ring import FIRST_KEY_ID, KeyRing
+from runtime.encryption.models import DataKey
+from runtime.encryption.repository import DataKeyRepository
+from runtime.idempotency import repository as claims
+from runtime.idempotency.models import ClaimState, IdempotencyRecord
+from runtime.idempotency.repository import ClaimRepository
+from runtime.ledger.accounts.accounts import AccountDependencies, create_account
+from runtime.ledger.accounts.api import AccountRequest
+from runtime.ledger.accounts.models import Account
+from runtime.ledger.accounts.repository import AccountRepository
+from runtime.ledger.hot_accounts.repository import ShardRepository
+from runtime.merchants.api import MerchantRequest
+from runtime.merchants.merchants import create_merchant
+from runtime.merchants.profiles import MerchantProfiles
+from runtime.merchants.repository import MerchantRepository
+from runtime.payments.lists_repository import PaymentLists
+from runtime.payments.models import Payment, PaymentStatus
+from runtime.payments.processors.sandbox.models import SandboxCharge
+from runtime.payments.processors.sandbox.repository import SandboxChargeRepository
+from runtime.payments.rate_limits.models import CustomerMinute, LimitCounter
+from runtime.payments.repository import PaymentRepository
+from runtime.payments.resolution.open_queue import OpenQueue
+from runtime.payments.transaction_models import Transaction
+from runtime.reporting.totals.models import MARK_ITEM, Total
+from runtime.reporting.totals.repository import TotalsRepository
+from runtime.tables import ALL_TABLES
+from tests.support.engines.choice import EVERY, engine_named
+from tests.support.engines.engine import Engine
+from tests.support.engines.faults import Fault, Faults, ItemLocks, first_tries
+from tests.support.platform import SETUP, Platform, at_once
+
+
+@pytest.fixture
+def platform(dynamodb_local_engine: Engine) -> Iterator[Platform]:
+    """On AWS's own engine, whatever ENGINE says."""
+    platform = Platform(dynamodb_local_engine)
+    yield platform
+    platform.drop()
+
+
+@pytest.fixture(params=EVERY)
+def either_world(request: pytest.FixtureRequest) -> Iterator[Platform]:
+    """On every engine, whatever ENGINE says."""
+    platform = Platform(engine_named(request.param, request))
+    yield platform
+    platform.drop()
+
+
+def fresh() -> str:
+    """A token of its own: engines know tokens across tables, as AWS does across an account."""
+    return uuid.uuid4().hex
+
+
+def test_every_table_is_accepted_as_declared(either_world: Platform) -> None:
+    for schema in ALL_TABLES:
+        name = either_world.tables[schema.name]
+        reported = either_world.client.describe_table(TableName=name)["Table"]
+        assert reported["KeySchema"][0]["AttributeName"] == schema.partition_key.name
+        indexes = {index["IndexName"] for index in reported.get("GlobalSecondaryIndexes", [])}
+        assert indexes == {index.name for index in schema.indexes}
+
+
+# ------------------------------------------------------------ each condition, both ways
+
+
+ROW = DataKey(subject="s", key_id="k", wrapped="m", created_at="2026-01-01T00:00:00.000Z")
+KEY = {"subject": "s", "key_id": "k"}
+
+
+@pytest.mark.parametrize(
+    ("holds", "fails"),
+    [
+        (absent("no_such"), absent("wrapped")),
+        (equals("wrapped", "m"), equals("wrapped", "n")),
+        (below("wrapped", "n"), below("wrapped", "m")),
+        (at_most("wrapped", "m"), at_most("wrapped", "l")),
+        (at_least("wrapped", "m"), at_least("wrapped", "n")),
+        (above("wrapped", "l"), above("wrapped", "m")),
+        (
+            any_of(absent("no_such"), equals("wrapped", "n")),
+            any_of(absent("wrapped"), equals("wrapped", "n")),
+        ),
+        (between("wrapped", "m", "n"), between("wrapped", "n", "o")),
+        (one_of("wrapped", ("x", "m")), one_of("wrapped", ("x", "y"))),
+        (one_of("wrapped", ("m",)), one_of("wrapped", ("x",))),
+    ],
+    ids=[
+        "absent",
+        "equals",
+        "below",
+        "at_most",
+        "at_least",
+        "above",
+        "any_of",
+        "between",
+        "one_of",
+        "one_of_one",
+    ],
+)
+def test_each_condition_holds_and_fails_as_its_name_says(
+    either_world: Platform, holds: Any, fails: Any
+) -> None:
+    store = either_world.store
+    store.transact([put(ROW)], token=fresh())
+    later = ROW.model_copy(update={"created_at": "2027-01-01T00:00:00.000Z"})
+    for write in (
+        lambda c: put(ROW).when(c),
+        lambda c: check(DataKey, KEY, c),
+        lambda c: change(ROW, later).when(c),
+        lambda c: Update(DataKey.table_schema, KEY, {"extra": 1}, ("no_such",)).when(c),
+    ):
+        store.transact([write(holds)], token=fresh())
+        with pytest.raises(TransactionRefused) as refused:
+            store.transact([write(fails)], token=fresh())
+        (item,) = refused.value.failed.values()
+        assert item["wrapped"] == {"S": "m"}, "the item as it stood comes with the refusal"
+
+
+def test_an_update_adds_takes_away_assigns_and_removes_at_once(either_world: Platform) -> None:
+    platform, key = either_world, {"id": "acc_x", "shard": "00"}
+    account = Account(
+        id="acc_x",
+        account_type="wallet",
+        currency="USD",
+        balance=100,
+        spendable=100,
+        locked_until="2026-01-01T00:00:00.000Z",
+        created_at="2026-01-01T00:00:00.000Z",
+        updated_at="2026-01-01T00:00:00.000Z",
+        **SETUP.stamp(),
+    )
+    platform.store.transact([put(account)], token=fresh())
+    changed = (
+        update(Account, key)
+        .add(balance=-30, held_out=5, held_in=0, version=1)
+        .assign(last_operation_id="trf_x", cause="trf_x")
+        .when(at_least("spendable", 30), equals("version", 1))
+    )
+    everything = replace(changed, removed=("locked_until",))
+    platform.store.transact([everything], token=fresh())
+    with pytest.raises(TransactionRefused):
+        platform.store.transact([everything], token=fresh())
+    (row,) = platform.rows(Account)
+    assert (row.balance, row.held_out, row.held_in, row.version) == (70, 5, 0, 2)
+    assert (row.cause, row.locked_until) == ("trf_x", None)
+
+
+def test_members_join_a_set_once_with_the_row_that_holds_it_until_it_is_full(
+    either_world: Platform,
+) -> None:
+    platform, key = either_world, {"id": "velocity#cus_1"}
+    room = any_of(absent("payments"), shorter("payments", 3))
+
+    def join(*members: str) -> bool:
+        step = update(LimitCounter, key).assign(expires_at=7).include(payments=frozenset(members))
+        return platform.store.update_alone(step.when(room)) is None
+
+    assert join("b", "a")
+    assert join("a")
+    assert join("c", "d"), "it had room for one when it was asked"
+    assert not join("e")
+    (row,) = platform.store.get_many(LimitCounter, [key], CustomerMinute, EVERYBODY)
+    assert row == CustomerMinute(id=key["id"], payments=frozenset("abcd"), expires_at=7)
+    with pytest.raises(AssertionError, match="no members"):
+        update(LimitCounter, key).include(payments=frozenset())
+
+
+def test_a_refusal_names_exactly_the_writes_that_were_refused(either_world: Platform) -> None:
+    store = either_world.store
+    rows = [ROW.model_copy(update={"key_id": f"k{n}"}) for n in range(5)]
+    store.transact([put(rows[1]), put(rows[3])], token=fresh())
+    with pytest.raises(TransactionRefused) as refused:
+        store.transact([put(row).when(absent("subject")) for row in rows], token=fresh())
+    assert set(refused.value.failed) == {1, 3}
+    assert len(either_world.rows(DataKey)) == 2, "all or nothing"
+
+
+def test_a_hundred_writes_are_one_transaction(either_world: Platform) -> None:
+    rows = [ROW.model_copy(update={"key_id": f"k{n:03}"}) for n in range(100)]
+    either_world.store.transact([put(row).when(absent("subject")) for row in rows], token=fresh())
+    assert len(either_world.rows(DataKey)) == 100
+    keys = [{"subject": "s", "key_id": row.key_id} for row in reversed(rows)]
+    read = either_world.store.get_many(DataKey, keys, DataKey, EVERYBODY)
+    assert [row.key_id for row in read] == [row.key_id for row in reversed(rows)]
+
+
+def test_a_batch_leaves_out_what_does_not_exist_and_keeps_the_asked_order(
+    either_world: Platform,
+) -> None:
+    store = either_world.store
+    for n in (1, 3):
+        store.transact([put(ROW.model_copy(update={"key_id": f"k{n}"}))], token=fresh())
+    keys = [{"subject": "s", "key_id": f"k{n}"} for n in (3, 2, 1, 0)]
+    assert [row.key_id for row in store.get_many(DataKey, keys, DataKey, EVERYBODY)] == ["k3", "k1"]
+
+
+def test_a_token_makes_a_repeated_transaction_one(either_world: Platform) -> None:
+    same_token, write = fresh(), put(ROW).when(absent("subject"))
+    either_world.store.transact([write], token=same_token)
+    either_world.store.transact([write], token=same_token)
+    with pytest.raises(TransactionRefused):
+        either_world.store.transact([write], token=fresh())
+
+
+def test_another_transaction_under_a_used_token_is_a_bug_that_shows(platform: Platform) -> None:
+    same_token = fresh()
+    platform.store.transact([put(ROW)], token=same_token)
+    other = ROW.model_copy(update={"key_id": "other"})
+    with pytest.raises(ClientError, match="IdempotentParameterMismatch"):
+        platform.store.transact([put(other)], token=same_token)
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault.THROTTLED, Fault.INTERNAL, Fault.UNREACHED, Fault.ANSWER_LOST]
+)
+def test_reads_of_every_kind_survive_transient_faults(platform: Platform, fault: Fault) -> None:
+    merchant = platform.merchant()
+    for _ in range(5):
+        platform.pay(merchant)
+    faults = Faults(first_tries(fault, 2))
+    store = platform.store_on(faults.attach(platform.engine.dynamodb()))
+    payments = PaymentRepository(store)
+    ids = [row.id for row in platform.payments()]
+    assert [row.id for row in payments.get_many(ids, EVERYBODY)] == ids
+    assert payments.get(ids[0], EVERYBODY) is not None
+    start, end = platform.clock() - timedelta(days=1), platform.clock()
+    figures = list(PaymentLists(store).figures([f"{merchant.id}#000"], start, end, 2))
+    assert len(figures) == 5
+    assert TotalsRepository(store).mark(merchant.id) == 0
+    assert {operation for operation, _, _ in faults.injected} == {
+        "GetItem",
+        "BatchGetItem",
+        "Query",
+        "TransactGetItems",
+    }
+
+
+def test_a_settled_read_waits_for_the_commit_that_it_meets(either_world: Platform) -> None:
+    """And what it is then told is what the commit has made of the row."""
+    platform = either_world
+    mark: Key = {"id": "mer_1", "item": MARK_ITEM}
+    platform.store.transact([update(Total, mark).count(version=1)], token=uuid.uuid4().hex)
+    slept = [0.0]
+    locks = ItemLocks(platform.key_names, hold_seconds=0.3, clock=lambda: sum(slept))
+    writer = platform.store_on(locks.attach(platform.engine.dynamodb()))
+    reader = platform.store_on(locks.attach(platform.engine.dynamodb()), sleep=slept.append)
+    writer.transact([update(Total, mark).count(version=1)], token=uuid.uuid4().hex)
+    assert TotalsRepository(reader).mark("mer_1") == 2
+    assert reader.usage.counts()["retries"] > 0
+    assert TotalsRepository(reader).mark("mer_2") == 0
+
+
+def test_a_read_that_never_succeeds_ends_as_unavailable(platform: Platform) -> None:
+    faults = Faults(lambda *_: Fault.THROTTLED)
+    store = platform.store_on(
+        faults.attach(platform.engine.dynamodb()), remaining_seconds=lambda: 0.3
+    )
+    with pytest.raises(Unavailable):
+        PaymentRepository(store).get("pay_1", EVERYBODY)
+
+
+# ------------------------------------------------------------ each repository's own
+
+
+def claim(platform: Platform, **changes: Any) -> IdempotencyRecord:
+    values: dict[str, Any] = {
+        "key": "m#POST#/v1/payments#k",
+        "merchant_bucket": "m#000",
+        "created_at": to_timestamp(platform.clock()),
+        "merchant_id": "m",
+        "key_subject": "m",
+        "request_id": "r",
+        "fingerprint": "f",
+        "owner": "one",
+        **changes,
+    }
+    return IdempotencyRecord.model_validate(values)
+
+
+def test_a_claim_is_taken_completed_kept_and_taken_again(either_world: Platform) -> None:
+    platform, store = either_world, either_world.store
+    now = platform.clock()
+    one, two = claim(platform), claim(platform, owner="two")
+    done = one.model_copy(
+        update={
+            "state": ClaimState.COMPLETED,
+            "status_code": 201,
+            "response_body": "{}",
+            "expires_at": int(now.timestamp()) + 100,
+        }
+    )
+
+    def refused(write: Any) -> bool:
+        try:
+            store.transact([write], token=fresh())
+        except TransactionRefused:
+            return True
+        return False
+
+    assert not refused(claims.take(one, now))
+    assert refused(claims.take(two, now)), "in progress"
+    assert refused(claims.take(two, now + timedelta(days=9))), "never expires unfinished"
+    assert refused(claims.complete(done.model_copy(update={"owner": "two"}))), "not its own"
+    assert not refused(claims.complete(done))
+    assert refused(claims.complete(done)), "completed once"
+    assert ClaimRepository(store).read(one.key) == done
+    assert refused(claims.take(two, now + timedelta(seconds=99))), "still kept"
+    assert refused(claims.take(two, now + timedelta(seconds=100))), "to its last second"
+    assert not refused(claims.take(two, now + timedelta(seconds=102)))
+    assert ClaimRepository(store).read("nobody's") is None
+
+
+def test_a_payments_step_needs_its_version_its_status_and_its_lease(either_world: Platform) -> None:
+    platform = either_world
+    merchant = platform.merchant()
+    platform.pay(merchant, payment_method="tok_timeout")
+    payments = PaymentRepository(platform.store)
+    unknown = platform.payment()
+    assert unknown.status is PaymentStatus.UNKNOWN
+    leased = unknown.model_copy(
+        update={"version": 3, "lease_owner": "me", "lease_expires_at": unknown.updated_at}
+    )
+    payments.advance(unknown, leased, token=fresh())
+    with pytest.raises(StaleWrite):
+        payments.advance(unknown, leased, token=fresh())
+    thief = leased.model_copy(update={"lease_owner": "thief"})
+    with pytest.raises(StaleWrite):
+        payments.advance(
+            thief, thief.model_copy(update={"version": 4, "description": "x"}), token=fresh()
+        )
+    canceled = leased.model_copy(update={"version": 4, "status": PaymentStatus.CANCELED})
+    with pytest.raises(StaleWrite):
+        payments.advance(leased, canceled, token=fresh())
+    failed = leased.model_copy(
+        update={"version": 4, "status": PaymentStatus.FAILED, "lease_owner": None}
+    )
+    payments.advance(leased, failed, token=fresh())
+    assert platform.payment() == failed
+
+
+def test_an_intent_never_overwrites_a_payment_of_the_same_id(platform: Platform) -> None:
+    platform.pay(platform.merchant())
+    before = platform.payment()
+    twin = before.model_copy(update={"amount": before.amount + 1})
+    with pytest.raises(StaleWrite, match="exists"):
+        PaymentRepository(platform.store).begin(twin, claim(platform), platform.clock())
+    assert platform.payment() == before
+    assert len(platform.claims()) == 1
+
+
+def test_due_payments_are_read_by_their_time_and_only_while_open(either_world: Platform) -> None:
+    platform = either_world
+    merchant = platform.merchant()
+    for token in ("tok_timeout", "tok_approved", "tok_timeout", "tok_declined"):
+        platform.pay(merchant, payment_method=token)
+    open_ids = [row.id for row in platform.payments() if row.open_bucket is not None]
+    queue = OpenQueue(platform.store, platform.timing.open_buckets)
+    assert queue.due(Payment, platform.clock()) == open_ids
+    assert len(open_ids) == 2
+    assert queue.due(Payment, platform.clock() - timedelta(hours=1)) == []
+    assert queue.owners(Payment, [*open_ids, "pay_of_nobody"]) == dict.fromkeys(
+        open_ids, merchant.id
+    )
+
+
+def test_a_rows_repeated_creation_returns_the_first(either_world: Platform) -> None:
+    platform = either_world
+    keys = DataKeyRepository(platform.store)
+    assert keys.get("s", "k") is None
+    assert keys.create(ROW, token=fresh()) == ROW
+    assert keys.create(ROW.model_copy(update={"wrapped": "other"}), token=fresh()) == ROW
+    assert keys.get("s", "k") == ROW
+    charges = SandboxChargeRepository(platform.store)
+    charge = SandboxCharge(
+        reference="pay_1",
+        state="approved",
+        processor_id="p",
+        amount=5,
+        currency="USD",
+        response_code="approved",
+        response_text="Approved",
+        created_at="2026-01-01T00:00:00.000Z",
+        expires_at=1,
+    )
+    assert charges.recall("pay_1") is None
+    assert charges.remember(charge, token=fresh()) == charge
+    assert charges.remember(charge.model_copy(update={"amount": 6}), token=fresh()) == charge
+    assert charges.recall("pay_1") == charge
+
+
+def test_views_read_only_what_they_need(either_world: Platform) -> None:
+    platform = either_world
+    merchant = platform.merchant(features=frozenset({"a", "b"}))
+    customer = platform.customer(merchant)
+    opened = platform.kms.decrypted
+    profile = MerchantRepository(platform.store).profile(merchant.id, EVERYBODY)
+    owner = CustomerRepository(platform.store).owner(customer, EVERYBODY)
+    assert profile is not None
+    assert owner is not None
+    assert (profile.features, owner.merchant_id) == ({"a", "b"}, merchant.id)
+    assert platform.kms.decrypted == opened
+    assert MerchantRepository(platform.store).profile("mer_nobody", EVERYBODY) is None
+    assert CustomerRepository(platform.store).owner("cus_nobody", EVERYBODY) is None
+
+
+# ------------------------------------------------------------ creations, with and without a key
+
+
+Create = Callable[[Platform, Any, str | None], Any]
+
+
+def _merchant(platform: Platform, _: Any, key: str | None) -> Any:
+    body = {"name": "Shop", "email": "shop@example.com"}
+    deps = platform.merchant_dependencies()
+    call = platform.call(None, body, key, path="/v1/merchants", operator=True)
+    return create_merchant(MerchantRequest.model_validate(body), call, deps)
+
+
+def _profiles(platform: Platform) -> MerchantProfiles:
+    return platform.profiles()
+
+
+def _customer(platform: Platform, merchant: Any, key: str | None) -> Any:
+    body = {"name": "Jane", "email": "jane@example.com"}
+    deps = CustomerDependencies(
+        CustomerRepository(platform.store),
+        _profiles(platform),
+        platform.encryption,
+        ClaimRepository(platform.store),
+    )
+    call = platform.call(merchant, body, key, path="/v1/customers")
+    return create_customer(CustomerRequest.model_validate(body), call, deps)
+
+
+def _account(platform: Platform, merchant: Any, key: str | None, **more: Any) -> Any:
+    body = {"account_type": "wallet", "currency": "USD", **more}
+    deps = AccountDependencies(
+        AccountRepository(platform.store),
+        ShardRepository(platform.store),
+        _profiles(platform),
+        ClaimRepository(platform.store),
+    )
+    call = platform.call(merchant, body, key, path="/v1/accounts")
+    return create_account(AccountRequest.model_validate_json(_json(body)), call, deps)
+
+
+def _json(body: Any) -> str:
+    import json  # noqa: PLC0415
+
+    return json.dumps(body)
+
+
+@pytest.mark.parametrize("create", [_merchant, _customer, _account])
+@pytest.mark.parametrize("times", [8])
+def test_the_same_creation_many_times_at_once_creates_one(
+    platform: Platform, create: Create, times: int
+) -> None:
+    merchant = platform.merchant()
+    before = {name: _count(platform, name) for name in ("merchants", "customers", "accounts")}
+    results = at_once(*[lambda: create(platform, merchant, "k")] * times)
+    bodies = {each.body for each in results if not isinstance(each, Exception)}
+    assert {type(each) for each in results if isinstance(each, Exception)} <= {IdempotencyInFlight}
+    assert len(bodies) == 1
+    after = {name: _count(platform, name) for name in before}
+    assert sum(after.values()) - sum(before.values()) == 1
+    again = create(platform, merchant, "k")
+    assert (again.body, again.replayed) == (bodies.pop(), True)
+
+
+@pytest.mark.parametrize("create", [_merchant, _customer, _account])
+def test_a_creation_without_a_key_creates_each_time(platform: Platform, create: Create) -> None:
+    merchant = platform.merchant()
+    one, other = create(platform, merchant, None), create(platform, merchant, None)
+    assert one.body != other.body
+    assert one.replayed is other.replayed is False
+
+
+def test_an_account_number_is_won_by_one_of_many_at_once(platform: Platform) -> None:
+    merchant = platform.merchant()
+    results = at_once(*[lambda: _account(platform, merchant, None, account_number="A-1234")] * 8)
+    refused = [each for each in results if isinstance(each, Exception)]
+    assert len(refused) == 7
+    assert {type(each) for each in refused} == {AlreadyExists}
+    accounts = platform.client.scan(TableName=platform.tables["accounts"])["Items"]
+    assert sorted("guards" in item for item in accounts) == [False, True]
+
+
+def test_an_account_of_a_foreign_customer_is_not_found_and_nothing_is_taken(
+    platform: Platform,
+) -> None:
+    merchant, other = platform.merchant(), platform.merchant()
+    foreign = platform.customer(other)
+    with pytest.raises(NotFound) as refused:
+        _account(platform, merchant, "k", account_number="A-1234", customer_id=foreign)
+    assert refused.value.param == "customer_id"
+    own = platform.customer(merchant)
+    made = _account(platform, merchant, "k", account_number="A-1234", customer_id=own)
+    assert made.status == 201
+
+
+def test_two_that_make_a_data_key_at_once_end_with_one(platform: Platform) -> None:
+    rings = [
+        KeyRing(
+            platform.kms, DataKeyRepository(platform.store), {"pii": "arn:pii"}, platform.outside
+        )  # type: ignore[arg-type]
+        for _ in range(16)
+    ]
+    keys = at_once(*[lambda r=ring: r.key_for_writing("pii", "cus_1") for ring in rings])
+    assert len(set(keys)) == 1  # type: ignore[arg-type]
+    stored = [row for row in platform.rows(DataKey) if row.subject == "pii#cus_1"]
+    assert [row.key_id for row in stored] == [FIRST_KEY_ID]
+
+
+def test_a_taken_claim_is_judged_before_everything_else(platform: Platform) -> None:
+    merchant = platform.merchant()
+    now = platform.clock()
+    repository = AccountRepository(platform.store)
+    _account(platform, merchant, "k", account_number="A-1234")
+    (taken,) = platform.claims()
+    account = platform.store.get_many(Account, [], Account, EVERYBODY)
+    assert account == []
+    (row,) = [each for each in _accounts(platform) if each.account_number]
+    with pytest.raises(AlreadyClaimed):
+        repository.create(row, None, taken, token=fresh(), now=now)
+
+
+def _accounts(platform: Platform) -> list[Account]:
+    items = platform.client.scan(TableName=platform.tables["accounts"])["Items"]
+    schema = Account.table_schema
+    return [platform.store.codec.to_row(schema, i, Account) for i in items if "guards" not in i]
+
+
+def _count(platform: Platform, table: str) -> int:
+    return len(platform.client.scan(TableName=platform.tables[table])["Items"])
+
+
+def test_payments_and_transactions_stand_in_the_indexes_that_the_model_promises(
+    either_world: Platform,
+) -> None:
+    platform = either_world
+    merchant = platform.merchant()
+    customer = platform.customer(merchant)
+    platform.pay(merchant, customer_id=customer)
+    platform.pay(merchant, payment_method="tok_declined")
+    good, bad = platform.payments()
+    client, table = platform.client, platform.tables["payments"]
+
+    def found(index: str, name: str, value: str, where: str = table) -> list[str]:
+        answer = client.query(
+            TableName=where,
+            IndexName=index,
+            KeyConditionExpression="#n = :v",
+            ExpressionAttributeNames={"#n": name},
+            ExpressionAttributeValues={":v": {"S": value}},
+        )
+        return [item["id"]["S"] for item in answer["Items"]]
+
+    assert found("gsi-merchant", "merchant_bucket", f"{merchant.id}#000") == [good.id, bad.id]
+    failed = f"{merchant.id}#failed#000"
+    assert found("gsi-merchant-status", "merchant_status_bucket", failed) == [bad.id]
+    assert found("gsi-customer", "customer_id", customer) == [good.id]
+    assert found("gsi-idempotency", "idempotency_scope", good.claim_key) == [good.id]
+    transactions = platform.tables["transactions"]
+    by_payment = found("gsi-payment", "payment_id", good.id, transactions)
+    assert tuple(by_payment) == good.transaction_ids
+    (capture,) = [row for row in platform.rows(Transaction) if row.payment_id == good.id]
+    day = all_buckets(f"{merchant.id}#2026-03-14", unsettled_buckets(merchant.index_buckets))
+    waiting = [found("gsi-unsettled", "unsettled_bucket", each, transactions) for each in day]
+    assert sorted(waiting) == [[], [], [], [capture.id]]
+    assert found("gsi-processor", "processor_id", capture.processor_id or "", transactions) == [
+        capture.id
+    ]
+    assert platform.rows(Payment)

@@ -1,0 +1,626 @@
+"""Captures, cancels and refunds: what each changes, answers, and answers again."""
+
+from __future__ import annotations
+
+import json
+from itertools import product
+from typing import Any
+
+import pytest
+
+from runtime.core.errors import IdempotencyInFlight, IdempotencyKeyReused, InvalidState, NotFound
+from runtime.core.timestamps import to_timestamp
+from runtime.http.responses import StoredAnswer
+from runtime.idempotency.models import ClaimState
+from runtime.merchants.models import MerchantProfile, MerchantStatus
+from runtime.payments.api import PaymentQuery
+from runtime.payments.models import Payment, PaymentStatus
+from runtime.payments.operations.rules import MOST_BEFORE, refusal_of
+from runtime.payments.processors.sandbox.models import SandboxCharge
+from runtime.payments.queries import get_payment, list_payments
+from runtime.payments.repository import OperationRefused, PaymentRepository
+from runtime.payments.rules import Refused
+from runtime.payments.transaction_models import Transaction, TransactionStatus, TransactionType
+from tests.support.outside import new_id
+from tests.support.platform import (
+    SETUP,
+    Hooked,
+    Platform,
+    at_once,
+    settlement_file,
+    settlement_key,
+    settlement_line,
+)
+from tests.support.processors.unreliable import Answering, unheard, unreached
+
+S, T = PaymentStatus, TransactionType
+MANUAL = {"capture_method": "manual"}
+
+
+@pytest.fixture
+def shop(platform: Platform) -> MerchantProfile:
+    return platform.merchant()
+
+
+def reported(answer: StoredAnswer) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(answer.body)
+    return document
+
+
+def amounts(answer: StoredAnswer) -> tuple[str, int, int, int]:
+    """Status, and what is capturable, captured and refunded."""
+    document = reported(answer)
+    assert answer.status == 200, document
+    return (
+        document["status"],
+        document["amount_capturable"],
+        document["amount_captured"],
+        document["amount_refunded"],
+    )
+
+
+def done(answer: StoredAnswer) -> list[tuple[str, int, str]]:
+    """What was done for the payment, oldest first."""
+    return [(t["type"], t["amount"], t["status"]) for t in reported(answer)["transactions"]]
+
+
+# ------------------------------------------------------------ captures
+
+
+def test_an_authorization_captured_in_full_has_succeeded_and_is_booked(
+    platform: Platform, shop: MerchantProfile
+) -> None:
+    payment = platform.paid(shop, **MANUAL)
+    assert platform.balances() == {}, "an authorization moves nothing"
+    answer = platform.operate(shop, payment, "capture")
+    assert amounts(answer) == ("succeeded", 0, 1000, 0)
+    assert done(answer) == [
+        ("authorization", 1000, "succeeded"),
+        ("capture", 1000, "succeeded"),
+    ]
+    assert platform.balances()["acc_clearing_USD"] == -1000
+    assert platform.balances()[f"acc_receivable_{shop.id}_USD"] == 1000 - 59
+    platform.must_agree()
+
+
+def test_a_part_that_is_captured_finally_gives_the_rest_back(
+    platform: Platform, shop: MerchantProfile
+) -> None:
+    payment = platform.paid(shop, **MANUAL)
+    assert amounts(platform.operate(shop, payment, "capture", amount=300)) == (
+        "succeeded",
+        0,
+        300,
+        0,
+    )
+    with pytest.raises(InvalidState, match="succeeded"):
+        platform.operate(shop, payment, "capture", amount=1)
+    (charge,) = platform.charges()
+    assert (charge.capturable, charge.refundable) == (0, 300)
+    platform.must_agree()
+
+
+def test_parts_that_are_not_final_are_captured_until_nothing_is_left(
+    platform: Platform, shop: MerchantProfile
+) -> None:
+    payment = platform.paid(shop, **MANUAL)
+    for part, left in ((300, 700), (1, 699), (500, 199)):
+        answer = platform.operate(shop, payment, "capture", amount=part, final=False)
+        assert amounts(answer) == ("requires_capture", left, 1000 - left, 0)
+    answer = platform.operate(shop, payment, "capture", final=False)
+    assert amounts(answer) == ("succeeded", 0, 1000, 0)
+    assert [amount for _, amount, _ in done(answer)] == [1000, 300, 1, 500, 199]
+    assert platform.payment().open_bucket is None
+    platform.must_agree()
+
+
+def test_parts_and_then_a_final_one_end_with_what_was_captured(
+    platform: Platform, shop: MerchantProfile
+) -> None:
+    payment = platform.paid(shop, **MANUAL)
+    platform.operate(shop, payment, "capture", amount=300, final=False)
+    assert amounts(platform.operate(shop, payment, "capture", amount=50)) == (
+        "succeeded",
+        0,
+        350,
+        0,
+    )
+    platform.must_agree()
+
+
+@pytest.mark.parametrize("retriable", [True, False])
+def test_a_capture_that_the_processor_declines_leaves_the_authorization_as_it_was(
+    platform: Platform, shop: MerchantProfile, retriable: bool
+) -> None:
+    payment = platform.paid(shop, **MANUAL)
+    code = "insufficient_funds" if retriable else "generic_decline"
+    deps = platform.deps(processor=Answering(Refused("p", code, "The bank said no")))  # type: ignore[arg-type]
+    first = platform.operate(shop, payment, "capture", "k", deps=deps, amount=10)
+    problem = reported(first)
+    assert (first.status, problem["code"], problem["decline_code"]) == (402, "declined", code)
+    assert (problem["payment_id"], problem["retriable"]) == (payment, retriable)
+    assert problem["instance"] == f"/v1/payments/{payment}/capture"
+    assert platform.payment().status is S.REQUIRES_CAPTURE
+    assert platform.operate(shop, payment, "capture", "k", amount=10) == first.again()
+    assert amounts(platform.operate(shop, payment, "capture")) == ("succeeded", 0, 1000, 0)
+    platform.must_agree()
+
+
+# ------------------------------------------------------------ cancels
+
+
+def test_an_authorization_that_is_canceled_moves_nothing(
+    platform: Platform, shop: MerchantProfile
+) -> None:
+    payment = platform.paid(shop, **MANUAL)
+    answer = platform.operate(shop, payment, "cancel")
+    assert amounts(answer) == ("canceled", 0, 0, 0)
+    assert done(answer)[1:] == [("void", 1000, "succeeded")]
+    assert [charge.state for charge in platform.charges()] == ["voided"]
+    assert platform.balances() == {}
+    platform.must_agree()
+
+
+def test_a_cancel_after_a_part_was_captured_voids_the_rest_and_the_payment_has_succeeded(
+    platform: Platform, shop: MerchantProfile
+) -> None:
+    payment = platform.paid(shop, **MANUAL)
+    platform.operate(shop, payment, "capture", amount=400, final=False)
+    answer = platform.operate(shop, payment, "cancel")
+    assert amounts(answer) == ("succeeded", 0, 400, 0)
+    assert done(answer)[1:] == [("capture", 400, "succeeded"), ("void", 600, "succeeded")]
+    assert amounts(platform.operate(shop, payment, "refund")) == ("succeeded", 0, 400, 400)
+    platform.must_agree()
+
+
+# ------------------------------------------------------------ refunds
+
+
+def test_a_payment_is_refunded_in_parts_until_nothing_is_left(
+    platform: Platform, shop: MerchantProfile
+) -> None:
+    payment = platform.paid(shop)
+    answer = platform.operate(shop, payment, "refund", amount=1, reason="a scratch")
+    assert amounts(answer) == ("succeeded", 0, 1000, 1)
+    assert reported(answer)["transactions"][1]["reason"] == "a scratch"
+    platform.operate(shop, payment, "refund", amount=600)
+    assert amounts(platform.operate(shop, payment, "refund")) == ("succeeded", 0, 1000, 1000)
+    with pytest.raises(InvalidState, match="already been refunded in full"):
+        platform.operate(shop, payment, "refund")
+    assert platform.balances()["acc_clearing_USD"] == 0
+    assert platform.balances()["acc_fees_USD"] == 59, "the fee is not returned"
+    platform.must_agree()
+
+
+def test_what_was_captured_can_be_refunded_before_the_rest_is(
+    platform: Platform, shop: MerchantProfile
+) -> None:
+    payment = platform.paid(shop, **MANUAL)
+    with pytest.raises(InvalidState, match="requires_capture: nothing was captured yet"):
+        platform.operate(shop, payment, "refund")
+    platform.operate(shop, payment, "capture", amount=400, final=False)
+    answer = platform.operate(shop, payment, "refund", amount=150)
+    assert amounts(answer) == ("requires_capture", 600, 400, 150)
+    over = platform.operate(shop, payment, "refund", amount=251)
+    assert (over.status, reported(over)["code"]) == (422, "amount_too_large")
+    answer = platform.operate(shop, payment, "capture", amount=500)
+    assert amounts(answer) == ("succeeded", 0, 900, 150)
+    assert amounts(platform.operate(shop, payment, "refund")) == ("succeeded", 0, 900, 900)
+    platform.must_agree()
+
+
+def test_a_refund_that_the_processor_refuses_is_told_and_can_be_asked_for_again(
+    platform: Platform, shop: MerchantProfile
+) -> None:
+    payment = platform.paid(shop, payment_method="tok_refund_fails")
+    first = platform.operate(shop, payment, "refund", "k", amount=100)
+    problem = reported(first)
+    assert (first.status, problem["code"]) == (402, "refund_failed")
+    assert (problem["decline_code"], problem["payment_id"]) == ("refund_refused", payment)
+    assert problem["instance"] == f"/v1/payments/{payment}/refund"
+    row = platform.payment()
+    assert (row.refundable_minor, row.pending_refund_minor, row.amount_refunded) == (1000, 0, 0)
+    assert platform.operate(shop, payment, "refund", "k", amount=100) == first.again()
+    assert platform.operate(shop, payment, "refund", "k2", amount=100).status == 402
+    assert platform.balances()["acc_clearing_USD"] == -1000
+    platform.must_agree()
+
+
+# ------------------------------------------------------------ what is not allowed
+
+
+def _unknown(platform: Platform, shop: MerchantProfile) -> str:
+    return str(reported(platform.pay(shop, payment_method="tok_timeout"))["id"])
+
+
+def _failed(platform: Platform, shop: MerchantProfile) -> str:
+    return str(reported(platform.pay(shop, payment_method="tok_declined"))["payment_id"])
+
+
+def _canceled(platform: Platform, shop: MerchantProfile) -> str:
+    payment = platform.paid(shop, **MANUAL)
+    platform.operate(shop, payment, "cancel")
+    return payment
+
+
+def _processing(platform: Platform, shop: MerchantProfile) -> str:
+    payment = platform.paid(shop)
+    row = platform.payment().model_copy(update={"status": S.PROCESSING, "transaction_ids": ()})
+    platform.put(row)
+    return payment
+
+
+WRONG = [
+    (_processing, ("capture", "cancel", "refund"), "processing"),
+    (_unknown, ("capture", "cancel", "refund"), "unknown"),
+    (_failed, ("capture", "cancel", "refund"), "failed"),
+    (_canceled, ("capture", "cancel", "refund"), "canceled"),
+    (lambda w, s: w.paid(s), ("capture", "cancel"), "succeeded"),
+    (lambda w, s: w.paid(s, **MANUAL), ("refund",), "requires_capture"),
+]
+
+
+@pytest.mark.parametrize(("make", "operations", "status"), WRONG, ids=[each[2] for each in WRONG])
+def test_what_the_status_does_not_allow_is_refused_with_it_and_takes_no_key(
+    platform: Platform, shop: MerchantProfile, make: Any, operations: tuple[str, ...], status: str
+) -> None:
+    payment = make(platform, shop)
+    before, keys = platform.payments(), len(platform.claims())
+    for what in operations:
+        with pytest.raises(InvalidState, match=f"{payment} is {status}") as refused:
+            platform.operate(shop, payment, what, f"{what}-key")
+        assert (refused.value.status, refused.value.code) == (409, InvalidState.code)
+    assert platform.payments() == before
+    assert len(platform.claims()) == keys
+
+
+def test_a_key_that_was_refused_for_the_state_works_once_the_state_allows_it(
+    platform: Platform, shop: MerchantProfile
+) -> None:
+    payment = platform.paid(shop, **MANUAL)
+    with pytest.raises(InvalidState):
+        platform.operate(shop, payment, "refund", "k")
+    platform.operate(shop, payment, "capture")
+    assert amounts(platform.operate(shop, payment, "refund", "k")) == ("succeeded", 0, 1000, 1000)
+
+
+@pytest.mark.parametrize("what", ["capture", "refund"])
+def test_more_than_there_is_is_refused_and_the_refusal_is_repeated_whatever_happens_since(
+    platform: Platform, shop: MerchantProfile, what: str
+) -> None:
+    payment = platform.paid(shop, **(MANUAL if what == "capture" else {}))
+    first = platform.operate(shop, payment, what, "k", amount=1001)
+    problem = reported(first)
+    assert (first.status, problem["code"], problem["param"]) == (422, "amount_too_large", "amount")
+    assert "1001" in problem["detail"]
+    assert "Only 1000 of" in problem["detail"]
+    assert platform.payment().version == 2, "nothing was begun"
+    assert platform.operate(shop, payment, what, "k", amount=1001) == first.again()
+    platform.operate(shop, payment, what, amount=1000)
+    assert platform.operate(shop, payment, what, "k", amount=1001) == first.again()
+    with pytest.raises(IdempotencyKeyReused):
+        platform.operate(shop, payment, what, "k", amount=1000)
+    platform.must_agree()
+
+
+@pytest.mark.parametrize("what", ["capture", "cancel", "refund"])
+def test_somebody_elses_payment_does_not_exist(
+    platform: Platform, shop: MerchantProfile, what: str
+) -> None:
+    payment = platform.paid(platform.merchant(), **({} if what == "refund" else MANUAL))
+    before, keys = platform.payments(), len(platform.claims())
+    for id_ in (payment, "pay_nobody"):
+        with pytest.raises(NotFound):
+            platform.operate(shop, id_, what, "k")
+    assert platform.payments() == before
+    assert len(platform.claims()) == keys
+
+
+def test_an_inactive_merchant_gives_back_and_takes_nothing(
+    platform: Platform, shop: MerchantProfile
+) -> None:
+    charged, held = platform.paid(shop), platform.paid(shop, **MANUAL)
+    other = platform.paid(shop, **MANUAL)
+    _set_status(platform, shop, MerchantStatus.INACTIVE)
+    refused = platform.operate(shop, held, "capture", "k")
+    assert (refused.status, reported(refused)["code"]) == (422, "inactive_merchant")
+    assert amounts(platform.operate(shop, charged, "refund")) == ("succeeded", 0, 1000, 1000)
+    assert amounts(platform.operate(shop, other, "cancel")) == ("canceled", 0, 0, 0)
+    _set_status(platform, shop, MerchantStatus.ACTIVE)
+    assert platform.operate(shop, held, "capture", "k") == refused.again()
+    assert platform.operate(shop, held, "capture", "k2").status == 200
+    platform.must_agree()
+
+
+def _set_status(platform: Platform, shop: MerchantProfile, status: MerchantStatus) -> None:
+    platform.client.update_item(
+        TableName=platform.tables["merchants"],
+        Key={"id": {"S": shop.id}},
+        UpdateExpression="SET #s = :s",
+        ExpressionAttributeNames={"#s": "status"},
+        ExpressionAttributeValues={":s": {"S": status}},
+    )
+
+
+def test_a_payment_takes_no_more_transactions_than_are_read_at_once_and_can_still_be_voided(
+    platform: Platform, shop: MerchantProfile
+) -> None:
+    payment = platform.paid(shop, **MANUAL)
+    for _ in range(MOST_BEFORE[T.CAPTURE] - 1):
+        assert platform.operate(shop, payment, "capture", amount=2, final=False).status == 200
+    with pytest.raises(InvalidState, match="50 transactions; another capture is not possible"):
+        platform.operate(shop, payment, "capture", amount=2)
+    for _ in range(MOST_BEFORE[T.REFUND] - MOST_BEFORE[T.CAPTURE]):
+        assert platform.operate(shop, payment, "refund", amount=1).status == 200
+    with pytest.raises(InvalidState, match="99 transactions; another refund is not possible"):
+        platform.operate(shop, payment, "refund", amount=1)
+    answer = platform.operate(shop, payment, "cancel")
+    assert amounts(answer) == ("succeeded", 0, 98, 49)
+    assert len(reported(answer)["transactions"]) == 100
+    platform.must_agree()
+
+
+AMOUNTS = product(S, (0, 20), (0, 20), (None, "txn_x"))
+STANDINGS = [
+    {"status": status, "capturable_minor": 60, "pending_capture_minor": pending}
+    | {"amount_captured": captured, "refundable_minor": captured, "closing_id": closing}
+    for status, pending, captured, closing in AMOUNTS
+] + [
+    {"status": status, "capturable_minor": 60, "amount_captured": 20, "refundable_minor": 20}
+    | {"transaction_ids": ("txn_0",) * transactions}
+    for status, transactions in product(S, (49, 50, 98, 99, 100))
+]
+ASKED = [
+    (T.CAPTURE, 60, True),
+    (T.CAPTURE, 60, False),
+    (T.CAPTURE, 61, False),
+    (T.REFUND, 20, True),
+    (T.REFUND, 21, True),
+    (T.VOID, 60, True),
+]
+
+
+@pytest.mark.parametrize(("kind", "amount", "final"), ASKED)
+def test_the_condition_of_the_write_refuses_exactly_what_the_rule_refuses(
+    platform: Platform, kind: TransactionType, amount: int, final: bool
+) -> None:
+    platform.paid(platform.merchant(), amount=100, **MANUAL)
+    payments, base = PaymentRepository(platform.store), platform.payment()
+    for standing in STANDINGS:
+        payment = base.model_copy(update=standing)
+        platform.put(payment)
+        operation = _pending(platform, payment, kind, amount, final=final)
+        now, stood = platform.clock(), None
+        try:
+            payments.begin_operation(operation, None, now, token=new_id("opn", now))
+        except OperationRefused as refused:
+            stood = refused.payment
+        refusal = refusal_of(payment, kind, amount, final=final)
+        assert stood == (None if refusal is None else payment), standing
+
+
+def _pending(
+    platform: Platform, payment: Payment, kind: TransactionType, amount: int, *, final: bool
+) -> Transaction:
+    now = platform.clock()
+    return Transaction(
+        id=new_id("txn", now),
+        merchant_id=payment.merchant_id,
+        payment_id=payment.id,
+        type=kind,
+        amount=amount,
+        currency=payment.currency,
+        status=TransactionStatus.PENDING,
+        final=final if kind is T.CAPTURE else None,
+        created_at=to_timestamp(now),
+        updated_at=to_timestamp(now),
+        **SETUP.stamp(),
+    )
+
+
+# ------------------------------------------------------------ one key, one effect
+
+
+OPERATIONS = {"capture": MANUAL, "cancel": MANUAL, "refund": {}}
+"""What is asked, and of which payment."""
+
+
+@pytest.mark.parametrize("what", OPERATIONS)
+def test_a_repetition_gets_the_exact_answer_though_the_payment_has_gone_on(
+    platform: Platform, shop: MerchantProfile, what: str
+) -> None:
+    payment = platform.paid(shop, **OPERATIONS[what])
+    body = {} if what == "cancel" else {"amount": 400}
+    first = platform.operate(shop, payment, what, "k", **body)
+    assert (first.status, first.replayed) == (200, False)
+    if what != "cancel":
+        assert platform.operate(shop, payment, "refund", amount=200).status == 200
+    assert platform.operate(shop, payment, what, "k", **body) == first.again()
+    platform.must_agree()
+
+
+@pytest.mark.parametrize("what", ["capture", "refund"])
+def test_the_same_key_with_another_body_is_refused_and_does_nothing(
+    platform: Platform, shop: MerchantProfile, what: str
+) -> None:
+    payment = platform.paid(shop, **OPERATIONS[what])
+    assert platform.operate(shop, payment, what, "k", amount=400).status == 200
+    for other in ({}, {"amount": 401}):
+        with pytest.raises(IdempotencyKeyReused, match="another request"):
+            platform.operate(shop, payment, what, "k", **other)
+    assert sorted(row.amount for row in platform.rows(SandboxCharge)) == [400, 1000]
+
+
+def test_a_key_is_one_payments_and_one_merchants_and_one_operations(platform: Platform) -> None:
+    one, other = platform.merchant(), platform.merchant()
+    payments = [
+        platform.paid(one, **MANUAL),
+        platform.paid(one, **MANUAL),
+        platform.paid(other, **MANUAL),
+    ]
+    for merchant, payment in zip((one, one, other), payments, strict=True):
+        for what in ("capture", "refund"):
+            answer = platform.operate(merchant, payment, what, "the-key", amount=10)
+            assert (answer.status, answer.replayed) == (200, False)
+    assert [row.amount_refunded for row in platform.payments()] == [10, 10, 10]
+    platform.must_agree()
+
+
+@pytest.mark.parametrize("what", OPERATIONS)
+def test_the_same_request_many_times_at_once_has_one_effect(
+    either_world: Platform, what: str
+) -> None:
+    platform = either_world
+    merchant = platform.merchant()
+    payment = platform.paid(merchant, **OPERATIONS[what])
+    deps = platform.deps()
+    results = at_once(*[lambda: platform.operate(merchant, payment, what, "k", deps=deps)] * 32)
+    answers = [each for each in results if isinstance(each, StoredAnswer)]
+    refusals = [each for each in results if not isinstance(each, StoredAnswer)]
+    assert {type(each) for each in refusals} <= {IdempotencyInFlight}
+    assert {(each.status, each.body) for each in answers} == {(200, answers[0].body)}
+    assert [each.replayed for each in answers].count(False) == 1
+    assert len(reported(answers[0])["transactions"]) == 2
+    assert len(platform.rows(SandboxCharge)) == 2, "the charge and one operation"
+    assert platform.operate(merchant, payment, what, "k") == answers[0].again()
+    platform.must_agree()
+
+
+# ------------------------------------------------------------ while the answer is unknown
+
+
+@pytest.mark.parametrize("heard", [True, False], ids=["done", "never arrived"])
+@pytest.mark.parametrize("what", OPERATIONS)
+def test_an_operation_without_an_answer_is_202_and_pending_until_the_resolver_has_asked(
+    platform: Platform, shop: MerchantProfile, what: str, heard: bool
+) -> None:
+    payment = platform.paid(shop, **OPERATIONS[what])
+    stumbling = unheard(platform.sandbox()) if heard else unreached(platform.sandbox())
+    first = platform.operate(shop, payment, what, "k", deps=platform.deps(processor=stumbling))
+    assert (first.status, first.replayed) == (202, False)
+    status = "succeeded" if what == "refund" else "requires_capture"
+    assert reported(first)["status"] == status
+    assert done(first)[1][2] == "pending"
+    assert platform.operate(shop, payment, what, "k") == first.again()
+    detail = get_payment(payment, platform.call(shop), platform.payment_reads())
+    assert [each.status for each in detail.transactions] == ["succeeded", "pending"]
+    row = platform.payment()
+    assert row.pending_capture_minor + row.pending_refund_minor == (0 if what == "cancel" else 1000)
+    platform.must_agree()
+    platform.resolve_until_quiet()
+    final = platform.operate(shop, payment, what, "k")
+    assert (final.status, final.replayed) == (200, True)
+    assert done(final)[1][2] == "succeeded"
+    assert platform.operate(shop, payment, what, "k") == final
+    assert {claim.state for claim in platform.claims()} == {ClaimState.COMPLETED}
+    platform.must_agree()
+
+
+def test_while_a_refund_is_unknown_the_rest_can_be_refunded_and_no_more(
+    platform: Platform, shop: MerchantProfile
+) -> None:
+    payment = platform.paid(shop)
+    deps = platform.deps(processor=unreached(platform.sandbox()))
+    assert platform.operate(shop, payment, "refund", deps=deps, amount=700).status == 202
+    over = platform.operate(shop, payment, "refund", amount=301)
+    assert (over.status, "700 are pending" in reported(over)["detail"]) == (422, True)
+    assert amounts(platform.operate(shop, payment, "refund")) == ("succeeded", 0, 1000, 300)
+    platform.resolve_until_quiet()
+    assert platform.payment().amount_refunded == 1000
+    platform.must_agree()
+
+
+def test_while_a_capture_is_unknown_it_is_not_canceled_and_only_parts_are_captured(
+    platform: Platform, shop: MerchantProfile
+) -> None:
+    payment = platform.paid(shop, **MANUAL)
+    deps = platform.deps(processor=unheard(platform.sandbox()))
+    assert (
+        platform.operate(shop, payment, "capture", deps=deps, amount=700, final=False).status == 202
+    )
+    for what, body in (("cancel", {}), ("capture", {"amount": 1})):
+        with pytest.raises(InvalidState, match="pending capture of 700"):
+            platform.operate(shop, payment, what, **body)
+    assert platform.operate(shop, payment, "capture", amount=1, final=False).status == 200
+    platform.resolve_until_quiet()
+    assert amounts(platform.operate(shop, payment, "cancel")) == ("succeeded", 0, 701, 0)
+    platform.must_agree()
+
+
+def test_while_a_cancel_is_unknown_nothing_is_captured(
+    platform: Platform, shop: MerchantProfile
+) -> None:
+    payment = platform.paid(shop, **MANUAL)
+    deps = platform.deps(processor=unreached(platform.sandbox()))
+    assert platform.operate(shop, payment, "cancel", deps=deps).status == 202
+    for what, body in (("cancel", {}), ("capture", {}), ("capture", {"final": False})):
+        with pytest.raises(InvalidState, match="is being captured in full or canceled"):
+            platform.operate(shop, payment, what, **body)
+    platform.resolve_until_quiet()
+    assert platform.payment().status is S.CANCELED
+    platform.must_agree()
+
+
+def test_a_refund_is_done_while_a_capture_is_under_way(
+    platform: Platform, shop: MerchantProfile
+) -> None:
+    payment = platform.paid(shop, **MANUAL)
+    platform.operate(shop, payment, "capture", amount=400, final=False)
+
+    def refund_meanwhile() -> None:
+        assert platform.operate(shop, payment, "refund", amount=100).status == 200
+
+    deps = platform.deps(processor=Hooked(platform.sandbox(), after=refund_meanwhile))
+    answer = platform.operate(shop, payment, "capture", deps=deps)
+    assert amounts(answer) == ("succeeded", 0, 1000, 100)
+    platform.must_agree()
+
+
+# ------------------------------------------------------------ what is read afterwards
+
+
+def test_lists_and_details_show_each_step(platform: Platform, shop: MerchantProfile) -> None:
+    held, canceled, captured = (platform.paid(shop, **MANUAL) for _ in range(3))
+
+    def listed(status: str | None) -> list[str]:
+        page = list_payments(
+            PaymentQuery(status=status), platform.call(shop), platform.payment_reads()
+        )
+        assert all(status in (None, row.status) for row in page.data)
+        return [row.id for row in page.data]
+
+    assert listed("requires_capture") == [captured, canceled, held]
+    platform.operate(shop, canceled, "cancel")
+    platform.operate(shop, captured, "capture", amount=600, final=False)
+    assert listed("requires_capture") == [captured, held]
+    last = platform.operate(shop, captured, "capture")
+    assert (listed("requires_capture"), listed("canceled")) == ([held], [canceled])
+    assert (listed("succeeded"), listed(None)) == ([captured], [captured, canceled, held])
+    detail = get_payment(captured, platform.call(shop), platform.payment_reads())
+    assert json.loads(detail.model_dump_json()) == reported(last)
+    capture = detail.transactions[1]
+    assert [step.status for step in capture.audit_trail] == ["pending", "succeeded"]
+    assert (capture.fee, capture.response_code) == (47, "approved")
+    assert capture.processor_id is not None
+
+
+def test_captures_are_settled_one_by_one_and_a_settled_payment_can_be_refunded(
+    platform: Platform, shop: MerchantProfile
+) -> None:
+    payment = platform.paid(shop, **MANUAL)
+    for amount in (300, 700):
+        platform.operate(shop, payment, "capture", amount=amount, final=False)
+    captures = [row for row in platform.rows(Transaction) if row.type is T.CAPTURE]
+    lines = [settlement_line(each) for each in captures]
+    platform.s3.objects[settlement_key(shop)] = settlement_file(lines)
+    platform.reconcile(settlement_key(shop))
+    detail = get_payment(payment, platform.call(shop), platform.payment_reads())
+    assert [each.status for each in detail.transactions] == ["succeeded", "settled", "settled"]
+    assert amounts(platform.operate(shop, payment, "refund", amount=900)) == (
+        "succeeded",
+        0,
+        1000,
+        900,
+    )
+    assert platform.balances()["acc_clearing_USD"] == 900
+    platform.must_agree()

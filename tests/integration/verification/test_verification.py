@@ -1,0 +1,455 @@
+"""The proof of the books: it misses no planted unit, and raises no false alarm."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from runtime.core.scope import EVERYBODY
+from runtime.core.timestamps import to_timestamp
+from runtime.ledger.accounts.models import Account
+from runtime.ledger.entries.models import Entry
+from runtime.ledger.entries.projection import entry_of
+from runtime.ledger.hot_accounts.repository import CreditShard, ShardCredit, ShardRepository
+from runtime.ledger.rules import credit_shard_of, net_by_account
+from runtime.ledger.transfers.models import Leg, Transfer
+from runtime.payments.models import Payment
+from runtime.verification.books_repository import VerificationReads
+from runtime.verification.repository import VerificationRepository
+from runtime.verification.run import verify_ledger
+from runtime.verification.segments import LedgerVerificationDependencies
+from tests.support.outside import new_id
+from tests.support.platform import SETUP, Platform
+
+CUT = timedelta(seconds=30)
+
+
+class Bookkeeper:
+    """Sound books, written by hand, and a proof of them."""
+
+    def __init__(self, platform: Platform) -> None:
+        self.platform = platform
+        self.must_stop: Callable[[], bool] = lambda: False
+        self.slept = 0
+
+    @property
+    def deps(self) -> LedgerVerificationDependencies:
+        return LedgerVerificationDependencies(
+            proofs=VerificationRepository(self.platform.store),
+            books=VerificationReads(self.platform.store),
+            outside=replace(self.platform.outside, sleep=self._sleep),
+            must_stop=self.must_stop,
+            cut=CUT,
+            patience_seconds=3.0,
+        )
+
+    def _sleep(self, seconds: float) -> None:
+        self.slept += 1
+        self.platform.clock.advance(1)
+
+    def keep(self, transfers: int = 12) -> list[Transfer]:
+        """Two immediate accounts, a folded one, and transfers between them, all projected."""
+        for name, posting in (("acc_a", "immediate"), ("acc_b", "immediate"), ("acc_f", "folded")):
+            self._write_account(None, self._account(name, posting))
+        made = [self.move(n) for n in range(transfers)]
+        self.platform.clock.advance(120)
+        return made
+
+    def move(self, number: int, *, project: bool = True) -> Transfer:
+        """A transfer of a changing amount, from one account to the two others in turn."""
+        target = ("acc_b", "acc_f")[number % 2]
+        amount = 10 + number
+        now = self.platform.clock()
+        transfer_id, at = new_id("trf", now), to_timestamp(now)
+        transfer = Transfer(
+            id=transfer_id,
+            operation_id=transfer_id,
+            legs=(Leg(from_account_id="acc_a", to_account_id=target, amount=amount),),
+            folded_accounts=("acc_f",) if target == "acc_f" else (),
+            amount=amount,
+            currency="USD",
+            status="processed",
+            posted_amount=amount,
+            processed_at=at,
+            created_at=at,
+            updated_at=at,
+            **SETUP.stamp(),
+        )
+        self.platform.put(transfer)
+        for name, change in net_by_account(transfer.legs).items():
+            if name == "acc_f":
+                if project:
+                    self.fold(transfer, change)
+                continue
+            before = self.row(name)
+            after = before.model_copy(
+                update={
+                    "balance": before.balance + change,
+                    "spendable": before.spendable + change,
+                    "version": before.version + 1,
+                    "cause": transfer.id,
+                    "last_operation_id": transfer.id,
+                    "updated_at": at,
+                }
+            )
+            self._write_account(before, after, project=project)
+        return transfer
+
+    def fold(self, transfer: Transfer, change: int) -> None:
+        target = CreditShard("acc_f", "platform", self.row("acc_f").account_type, "USD")
+        item = ShardCredit(transfer.id, transfer.operation_id, change, transfer.created_at)
+        shard_rows = ShardRepository(self.platform.store)
+        shard_rows.fold(target, credit_shard_of(transfer.id), [item], SETUP, self.platform.clock())
+
+    def row(self, name: str, shard: str = "00") -> Account:
+        row = self.platform.store.get(Account, {"id": name, "shard": shard}, Account, EVERYBODY)
+        assert row is not None
+        return row
+
+    def _account(self, name: str, posting: str) -> Account:
+        at = to_timestamp(self.platform.clock())
+        return Account(
+            id=name,
+            account_type="wallet",
+            currency="USD",
+            posting=posting,
+            credit_limit=10**6,
+            spendable=10**6,
+            last_operation_id=new_id("chg", self.platform.clock()),
+            created_at=at,
+            updated_at=at,
+            **SETUP.stamp(),
+        )
+
+    def _write_account(
+        self, before: Account | None, after: Account, *, project: bool = True
+    ) -> None:
+        self.platform.put(after)
+        if project:
+            self.platform.put(entry_of(before, after))
+
+    def verify_ledger(self) -> dict[str, list[tuple[str, Any, Any]]]:
+        """What each check has found; one that holds is left out."""
+        report = verify_ledger(self.deps).report
+        assert report is not None
+        broken = {
+            check.name.value: [(v.id, v.expected, v.found) for v in check.violations]
+            for check in report.checks
+            if not check.holds
+        }
+        assert report.holds == (not broken)
+        assert all(
+            c.counted
+            for c in report.checks
+            if not c.name.value.startswith(("payment_", "settlement_"))
+        )
+        return broken
+
+
+@pytest.fixture
+def books(platform: Platform) -> Bookkeeper:
+    return Bookkeeper(platform)
+
+
+def test_sound_books_are_proved_and_the_report_is_kept(books: Bookkeeper) -> None:
+    books.keep()
+    assert books.prove() == {}
+    latest = VerificationRepository(books.platform.store).latest()
+    assert latest is not None
+    assert latest.holds
+    counted = {check.name.value: check.counted for check in latest.checks}
+    assert counted["transfer_entries"] == 12
+    assert counted["conservation"] == 1
+    assert books.slept == 0
+
+
+def test_empty_books_balance(platform: Platform) -> None:
+    report = verify_ledger(Bookkeeper(platform).deps).report
+    assert report is not None
+    assert report.holds
+
+
+def edit(books: Bookkeeper, row: Any, **changes: Any) -> None:
+    books.platform.put(row.model_copy(update=changes))
+
+
+def first_entry(books: Bookkeeper, account: str, *, fold: bool = False) -> Entry:
+    entries = [e for e in books.platform.rows(Entry) if e.account_id == account and e.amount]
+    chosen = [e for e in entries if (e.fold_version is not None) == fold]
+    return min(chosen, key=lambda entry: entry.operation_id)
+
+
+def plant_balance(books: Bookkeeper, _: list[Transfer]) -> None:
+    row = books.row("acc_b")
+    edit(books, row, balance=row.balance + 1, spendable=row.spendable + 1)
+
+
+def plant_spendable(books: Bookkeeper, _: list[Transfer]) -> None:
+    row = books.row("acc_b")
+    edit(books, row, spendable=row.spendable + 1)
+
+
+def plant_entry_amount(books: Bookkeeper, _: list[Transfer]) -> None:
+    entry = first_entry(books, "acc_b")
+    edit(books, entry, amount=entry.amount + 1)
+
+
+def plant_balance_after(books: Bookkeeper, _: list[Transfer]) -> None:
+    entry = first_entry(books, "acc_b")
+    edit(books, entry, balance_after=(entry.balance_after or 0) + 1)
+
+
+def plant_no_entry(books: Bookkeeper, _: list[Transfer]) -> None:
+    books.platform.delete(first_entry(books, "acc_b"))
+
+
+def plant_no_fold_entry(books: Bookkeeper, _: list[Transfer]) -> None:
+    books.platform.delete(first_entry(books, "acc_f", fold=True))
+
+
+def plant_fold_balance(books: Bookkeeper, transfers: list[Transfer]) -> None:
+    row = books.row("acc_f", credit_shard_of(transfers[1].id))
+    edit(books, row, balance=row.balance + 1)
+
+
+def plant_leg(books: Bookkeeper, transfers: list[Transfer]) -> None:
+    transfer = transfers[0]
+    leg = transfer.legs[0].model_copy(update={"amount": transfer.amount + 1})
+    edit(books, transfer, legs=(leg,))
+
+
+def plant_no_transfer(books: Bookkeeper, transfers: list[Transfer]) -> None:
+    books.platform.delete(transfers[0])
+
+
+def plant_failed_transfer(books: Bookkeeper, transfers: list[Transfer]) -> None:
+    edit(books, transfers[0], status="failed")
+
+
+def plant_transfer_without_entries(books: Bookkeeper, transfers: list[Transfer]) -> None:
+    invented = new_id("trf", books.platform.clock() - timedelta(hours=1))
+    edit(books, transfers[0], id=invented, operation_id=invented)
+
+
+def plant_version(books: Bookkeeper, _: list[Transfer]) -> None:
+    row = books.row("acc_b")
+    edit(books, row, version=row.version + 1)
+
+
+def plant_entry_of_nothing(books: Bookkeeper, _: list[Transfer]) -> None:
+    row = books.row("acc_b")
+    invented = new_id("trf", books.platform.clock() - timedelta(hours=1))
+    after = row.model_copy(
+        update={
+            "balance": row.balance + 1,
+            "spendable": row.spendable + 1,
+            "version": row.version + 1,
+            "cause": invented,
+            "last_operation_id": invented,
+        }
+    )
+    books.platform.put(after)
+    books.platform.put(entry_of(row, after))
+
+
+def plant_sweep_of_nothing(books: Bookkeeper, _: list[Transfer]) -> None:
+    """Money moved between two accounts that have no fold rows, as if it were swept from some."""
+    swept = new_id("swp", books.platform.clock() - timedelta(hours=1))
+    for name, change in (("acc_a", -5), ("acc_b", 5)):
+        row = books.row(name)
+        after = row.model_copy(
+            update={
+                "balance": row.balance + change,
+                "spendable": row.spendable + change,
+                "version": row.version + 1,
+                "cause": swept,
+                "last_operation_id": swept,
+            }
+        )
+        books.platform.put(after)
+        books.platform.put(entry_of(row, after))
+
+
+def plant_account_gone(books: Bookkeeper, _: list[Transfer]) -> None:
+    books.platform.delete(books.row("acc_b"))
+
+
+@pytest.mark.parametrize(
+    ("plant", "checks", "named"),
+    [
+        (plant_balance, {"account_entries", "conservation"}, "acc_b#00"),
+        (plant_spendable, {"spendable"}, "acc_b#00"),
+        (plant_entry_amount, {"account_entries", "transfer_entries"}, "acc_b#00"),
+        (plant_balance_after, {"running_balances"}, "acc_b#00@"),
+        (plant_no_entry, {"account_entries", "transfer_entries"}, "acc_b#00"),
+        (plant_no_fold_entry, {"account_entries", "transfer_entries"}, "acc_f#"),
+        (plant_fold_balance, {"account_entries", "conservation"}, "acc_f#"),
+        (plant_leg, {"transfer_entries"}, "trf_"),
+        (plant_no_transfer, {"transfer_entries"}, "@"),
+        (plant_failed_transfer, {"transfer_entries"}, "@"),
+        (plant_transfer_without_entries, {"transfer_entries"}, "trf_"),
+        (plant_version, {"account_entries"}, "acc_b#00"),
+        (plant_entry_of_nothing, {"transfer_entries", "conservation"}, "acc_b#00@"),
+        (plant_sweep_of_nothing, {"transfer_entries"}, "acc_b#00@"),
+        (plant_account_gone, {"transfer_entries", "conservation"}, "USD"),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else "",
+)
+def test_a_planted_unit_is_found_and_named(
+    books: Bookkeeper,
+    plant: Callable[[Bookkeeper, list[Transfer]], None],
+    checks: set[str],
+    named: str,
+) -> None:
+    plant(books, books.keep())
+    found = books.prove()
+    assert checks <= set(found), found
+    names = [identifier for each in found.values() for identifier, _, _ in each]
+    assert any(named in each for each in names), found
+    expected_and_found = [(e, f) for each in found.values() for _, e, f in each]
+    assert all(expected != actual for expected, actual in expected_and_found)
+
+
+@pytest.mark.parametrize("plant", [plant_leg, plant_entry_of_nothing])
+def test_a_fresh_error_is_found_before_the_cut_has_passed_it(
+    books: Bookkeeper, plant: Callable[[Bookkeeper, list[Transfer]], None]
+) -> None:
+    books.keep()
+    fresh = [books.move(0)]
+    if plant is plant_entry_of_nothing:
+        row = books.row("acc_b")
+        invented = new_id("trf", books.platform.clock())
+        after = row.model_copy(
+            update={
+                "balance": row.balance + 1,
+                "spendable": row.spendable + 1,
+                "version": row.version + 1,
+                "cause": invented,
+                "last_operation_id": invented,
+            }
+        )
+        books.platform.put(after)
+        books.platform.put(entry_of(row, after))
+    else:
+        plant(books, fresh)
+    assert "transfer_entries" in books.prove()
+
+
+def test_a_payments_totals_are_those_of_its_transactions(platform: Platform) -> None:
+    merchant = platform.merchant()
+    for _ in range(3):
+        assert platform.pay(merchant).status == 201
+    platform.clock.advance(1)
+    books = Bookkeeper(platform)
+    assert "payment_totals" not in books_of_payments(books)
+    payment = platform.payments()[0]
+    platform.put(payment.model_copy(update={"amount_captured": payment.amount_captured + 1}))
+    found = books_of_payments(books)["payment_totals"]
+    assert found == [(f"{payment.id} amount_captured", 1000, 1001)]
+    assert isinstance(payment, Payment)
+
+
+def books_of_payments(books: Bookkeeper) -> dict[str, list[tuple[str, Any, Any]]]:
+    report = verify_ledger(books.deps).report
+    assert report is not None
+    return {
+        check.name.value: [(v.id, v.expected, v.found) for v in check.violations]
+        for check in report.checks
+        if not check.holds
+    }
+
+
+def test_entries_that_come_late_are_waited_for(books: Bookkeeper) -> None:
+    books.keep()
+    before = {name: books.row(name) for name in ("acc_a", "acc_b")}
+    late = books.move(2, project=False)
+    after = {name: books.row(name) for name in ("acc_a", "acc_b")}
+    folded = books.move(3, project=False)
+    done = {name: books.row(name) for name in ("acc_a",)}
+
+    def project_while_waiting(_: float) -> None:
+        books.slept += 1
+        books.platform.put(entry_of(before["acc_a"], after["acc_a"]))
+        books.platform.put(entry_of(before["acc_b"], after["acc_b"]))
+        books.platform.put(entry_of(after["acc_a"], done["acc_a"]))
+        books.fold(folded, folded.amount)
+
+    books._sleep = project_while_waiting  # type: ignore[method-assign]
+    books.platform.clock.advance(120)
+    assert books.prove() == {}
+    assert books.slept > 0
+    assert late.status == "processed"
+
+
+def test_a_run_that_is_stopped_everywhere_comes_to_the_same_end(books: Bookkeeper) -> None:
+    transfers = books.keep()
+    plant_leg(books, transfers)
+    plant_balance(books, transfers)
+    whole = books.prove()
+    calls = 0
+
+    def stop_soon() -> bool:
+        nonlocal calls
+        calls += 1
+        return calls > 12
+
+    books.must_stop = stop_soon
+    runs = 0
+    while (report := verify_ledger(books.deps).report) is None:
+        runs += 1
+        calls = 0
+        assert runs < 500
+    assert runs > 2
+    parts = {
+        check.name.value: sorted((v.id, v.expected, v.found) for v in check.violations)
+        for check in report.checks
+        if not check.holds
+    }
+    assert parts == {name: sorted(found) for name, found in whole.items()}
+
+
+def test_two_invocations_at_once_do_not_spoil_a_run(books: Bookkeeper) -> None:
+    books.keep()
+    entered, go_on = threading.Event(), threading.Event()
+
+    def wait() -> bool:
+        entered.set()
+        go_on.wait(30)
+        return False
+
+    books.must_stop = wait
+    reports: list[Any] = []
+    first = threading.Thread(target=lambda: reports.append(verify_ledger(books.deps).report))
+    first.start()
+    assert entered.wait(30)
+    second = Bookkeeper(books.platform)
+    assert verify_ledger(second.deps).busy
+    go_on.set()
+    first.join(60)
+    assert reports[0] is not None
+    assert reports[0].holds
+
+
+def test_money_that_moves_during_the_proof_raises_no_alarm(books: Bookkeeper) -> None:
+    books.keep(30)
+    stop = threading.Event()
+
+    def move_on() -> None:
+        number = 0
+        while not stop.is_set():
+            books.move(number)
+            number += 1
+
+    mover = threading.Thread(target=move_on)
+    mover.start()
+    try:
+        for _ in range(4):
+            assert books.prove() == {}
+    finally:
+        stop.set()
+        mover.join(30)

@@ -1,0 +1,100 @@
+"""One deployed stage for all test processes of a run: the first deploys it, the last stops it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict
+
+from local.deploy import down, up
+from local.emulator.cdk import STRIPE_VARIABLE
+from local.emulator.ports import HOST, free_port
+from local.stackfile import Stack, require_stack
+from local.workspace import Workspace
+
+ALONE: Final = "alone"
+"""Which process this is, where tests do not run in several."""
+
+
+class _Run(BaseModel):
+    """Who uses the stage that stands deployed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run: str
+    stripe_port: int
+    processes: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class SharedStage:
+    """A stage in `workspace` for the processes of one run.
+
+    `run` is the same in all processes of a run and in no other: what an earlier run has left
+    behind, because it was killed, is stopped by the next one's first process.
+    """
+
+    workspace: Workspace
+    run: str
+    process: str = ALONE
+
+    @contextmanager
+    def used(self) -> Iterator[tuple[Stack, int]]:
+        """The stage, and the port where its functions look for Stripe, while the block lasts."""
+        stripe_port = self._join()
+        try:
+            yield require_stack(self.workspace), stripe_port
+        finally:
+            self._leave()
+
+    def _join(self) -> int:
+        with self._locked():
+            found = self._read()
+            if found is None or found.run != self.run:
+                down(self.workspace)
+                found = _Run(run=self.run, stripe_port=free_port())
+            # For the whole run: a command that looks elsewhere for Stripe would deploy again.
+            os.environ[STRIPE_VARIABLE] = f"http://{HOST}:{found.stripe_port}"
+            if not found.processes:
+                up(self.workspace, free_port())
+            self._write(found.model_copy(update={"processes": found.processes | {self.process}}))
+            return found.stripe_port
+
+    def _leave(self) -> None:
+        os.environ.pop(STRIPE_VARIABLE, None)
+        with self._locked():
+            found = self._read()
+            if found is None or found.run != self.run:
+                return
+            left = found.processes - {self.process}
+            if left:
+                self._write(found.model_copy(update={"processes": left}))
+                return
+            self._file.unlink()
+            down(self.workspace)
+
+    @property
+    def _file(self) -> Path:
+        return self.workspace.directory / "run.json"
+
+    def _read(self) -> _Run | None:
+        try:
+            return _Run.model_validate_json(self._file.read_bytes())
+        except (FileNotFoundError, ValueError):
+            return None  # nobody's, or torn by a process that was killed: as if nobody's
+
+    def _write(self, run: _Run) -> None:
+        self._file.write_text(run.model_dump_json() + "\n")
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self.workspace.prepare()
+        with (self.workspace.directory / "run.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield

@@ -1,0 +1,367 @@
+"""API keys from making to revoking, through the functions, on tables in this process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from traceback import format_exc
+from typing import Any
+
+import boto3
+import pytest
+
+from runtime.core.observability import logger
+from runtime.functions.authorize import authorizer_services
+from tests.support.http import Functions, token_of
+from tests.support.stages.moto_stage import functions_on_moto
+
+REFUSED = {"isAuthorized": True, "context": {"version": "1", "outcome": "invalid"}}
+UNDECIDED = {"version": "1", "outcome": "undecided", "retry_after": "60"}
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[Functions]:
+    with functions_on_moto() as made:
+        yield made
+
+
+@pytest.fixture
+def shop(api: Functions) -> str:
+    answer = api("POST", "/v1/merchants", {"name": "Shop", "email": "shop@example.com"})
+    return str(answer.body["id"])
+
+
+@pytest.fixture
+def reasons(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    seen: list[str] = []
+    monkeypatch.setattr(logger, "warning", lambda _, **fields: seen.append(fields["reason"]))
+    return seen
+
+
+def make(api: Functions, shop: str, **changes: Any) -> dict[str, Any]:
+    body = {"merchant_id": shop, "name": "till 1", "permissions": ["payments"], **changes}
+    answer = api("POST", "/v1/api-keys", body)
+    assert answer.status == 201, answer.text
+    made: dict[str, Any] = answer.body
+    return made
+
+
+def is_good(api: Functions, secret: str) -> bool:
+    return bool(api.judge(secret)["context"]["outcome"] == "verified")
+
+
+def stored(prefix: str) -> dict[str, Any]:
+    item: dict[str, Any] = boto3.client("dynamodb").get_item(
+        TableName="api_keys", Key={"prefix": {"S": prefix}}
+    )["Item"]
+    return item
+
+
+def test_a_key_is_shown_once_and_kept_as_a_hash(api: Functions, shop: str) -> None:
+    made = make(api, shop, permissions=["reports", "payments", "reports"])
+    assert made["secret"].startswith(f"sk_{made['id']}_")
+    assert made["permissions"] == ["payments", "reports"]
+    assert (made["merchant_id"], made["revoked_at"], made["last_used_at"]) == (shop, None, None)
+    assert made["secret"][-43:] not in json.dumps(stored(made["id"]))
+    listed = api("GET", "/v1/api-keys", query=f"merchant_id={shop}")
+    assert listed.body["data"] == [{k: v for k, v in made.items() if k != "secret"}]
+    assert made["secret"][-43:] not in listed.text
+
+
+def test_a_key_opens_what_it_was_made_for(api: Functions, shop: str) -> None:
+    made = make(api, shop)
+    vouched = api.judge(made["secret"])
+    assert vouched == {
+        "isAuthorized": True,
+        "context": {
+            "version": "1",
+            "outcome": "verified",
+            "sub": f"key:{made['id']}",
+            "merchant_id": shop,
+            "permissions": "payments",
+            "expires_at": "",
+        },
+    }
+    assert api("GET", "/v1/payments", authorizer=vouched["context"]).status == 200
+    assert api("GET", "/v1/transfers", authorizer=vouched["context"]).status == 403
+    assert api("GET", "/v1/api-keys", authorizer=vouched["context"]).status == 403
+
+
+def test_the_use_of_a_key_is_noted_once(api: Functions, shop: str) -> None:
+    made = make(api, shop)
+    for _ in range(3):
+        assert is_good(api, made["secret"])
+    (row,) = api("GET", "/v1/api-keys", query=f"merchant_id={shop}").body["data"]
+    assert row["last_used_at"] >= made["created_at"]
+    assert row["version"] == 2
+    assert stored(made["id"])["changed_by"] == {"S": f"key:{made['id']}"}
+
+
+def test_no_card_number_in_a_clients_name_is_kept_with_a_keys_use(
+    api: Functions, shop: str
+) -> None:
+    made = make(api, shop)
+    api.judge(made["secret"], user_agent="shop 4242 4242 4242 4242")
+    row = stored(made["id"])
+    assert row["version"] == {"N": "2"}
+    assert row["user_agent"] == {"S": "…"}
+
+
+def test_a_use_that_the_table_refuses_to_note_lets_the_caller_in(
+    api: Functions, shop: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make(api, shop)
+    warned: list[str] = []
+    monkeypatch.setattr(logger, "warning", lambda _, **fields: warned.append(fields["detail"]))
+    client = authorizer_services().machine_clients.store.client
+
+    def denied(**_: Any) -> None:
+        raise client.exceptions.ResourceNotFoundException({"Error": {}}, "TransactWriteItems")
+
+    monkeypatch.setattr(client, "transact_write_items", denied)
+    assert is_good(api, made["secret"])
+    assert warned == ["The use was not recorded (ResourceNotFoundException)"]
+
+
+def test_a_revoked_key_opens_nothing_and_stays_listed(
+    api: Functions, shop: str, reasons: list[str]
+) -> None:
+    made = make(api, shop)
+    assert is_good(api, made["secret"])
+    path = f"/v1/api-keys/{made['id']}/revoke"
+    first = api("POST", path)
+    assert (first.status, first.body["id"], first.body["version"]) == (200, made["id"], 3)
+    assert first.body["revoked_at"] is not None
+    assert api("POST", path).body == first.body
+    assert api.judge(made["secret"]) == REFUSED
+    assert reasons == ["api_key_revoked"]
+    (row,) = api("GET", "/v1/api-keys", query=f"merchant_id={shop}").body["data"]
+    assert row == first.body
+
+
+def test_a_revocation_repeats_under_its_key(api: Functions, shop: str) -> None:
+    path = f"/v1/api-keys/{make(api, shop)['id']}/revoke"
+    headers = {"idempotency-key": "revoke-1"}
+    first = api("POST", path, headers=headers)
+    again = api("POST", path, headers=headers)
+    assert (again.status, again.text) == (200, first.text)
+
+
+def test_a_repeated_request_makes_one_key_and_shows_it_again(api: Functions, shop: str) -> None:
+    body = {"merchant_id": shop, "name": "till", "permissions": ["payments"]}
+    headers = {"idempotency-key": "till"}
+    first = api("POST", "/v1/api-keys", body, headers=headers)
+    again = api("POST", "/v1/api-keys", body, headers=headers)
+    assert again.text == first.text
+    other = api("POST", "/v1/api-keys", {**body, "name": "other"}, headers=headers)
+    assert (other.status, other.body["code"]) == (422, "idempotency_key_reused")
+    assert len(api("GET", "/v1/api-keys", query=f"merchant_id={shop}").body["data"]) == 1
+    claims = boto3.client("dynamodb").scan(TableName="idempotency")["Items"]
+    assert first.body["secret"] not in str(claims)
+
+
+def test_keys_come_page_by_page_the_newest_first(api: Functions, shop: str) -> None:
+    names = [make(api, shop, name=f"till {n}")["name"] for n in range(5)]
+    make(api, make_other(api))
+    seen: list[str] = []
+    query = f"merchant_id={shop}&limit=2"
+    cursor = ""
+    while True:
+        page = api("GET", "/v1/api-keys", query=query + cursor).body
+        seen += [row["name"] for row in page["data"]]
+        if not page["has_more"]:
+            break
+        cursor = f"&cursor={page['next_cursor']}"
+    assert sorted(seen) == names
+    assert api("GET", "/v1/api-keys", query=f"{query}&cursor=x").body["code"] == "bad_cursor"
+
+
+def make_other(api: Functions) -> str:
+    answer = api("POST", "/v1/merchants", {"name": "Other", "email": "other@example.com"})
+    return str(answer.body["id"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "param"),
+    [
+        ({"permissions": []}, 422, "permissions"),
+        ({"permissions": ["admin"]}, 422, "permissions.0"),
+        ({"permissions": ["everything"]}, 422, "permissions.0"),
+        ({"name": ""}, 422, "name"),
+        ({"merchant_id": None}, 422, "merchant_id"),
+        ({"merchant_id": "mer_nobody"}, 404, "merchant_id"),
+        ({"secret": "sk_mine"}, 400, "secret"),
+    ],
+)
+def test_a_key_that_must_not_be_is_refused(
+    api: Functions, shop: str, changes: dict[str, Any], status: int, param: str
+) -> None:
+    body = {"merchant_id": shop, "name": "till", "permissions": ["payments"], **changes}
+    answer = api("POST", "/v1/api-keys", body)
+    assert (answer.status, answer.body["param"]) == (status, param)
+
+
+def test_only_operators_and_holders_of_merchant_make_see_and_revoke_keys(
+    api: Functions, shop: str
+) -> None:
+    made = make(api, shop)
+    for who in (token_of(shop, "payments reports"), token_of(shop, "admin payments")):
+        body = {"name": "till", "permissions": ["payments"]}
+        assert api("POST", "/v1/api-keys", body, authorizer=who).status == 403
+        assert api("GET", "/v1/api-keys", authorizer=who).status == 403
+        path = f"/v1/api-keys/{made['id']}/revoke"
+        assert api("POST", path, authorizer=who).status == 403
+    assert is_good(api, made["secret"])
+
+
+def test_a_merchant_makes_sees_and_revokes_its_own_keys_and_nobody_elses(
+    api: Functions, shop: str
+) -> None:
+    who, other = token_of(shop, "merchant payments"), token_of(make_other(api), "merchant")
+    body = {"name": "till", "permissions": ["payments", "merchant"]}
+    made = api("POST", "/v1/api-keys", body, authorizer=who)
+    assert (made.status, made.body["merchant_id"]) == (201, shop)
+    assert is_good(api, made.body["secret"])
+    (row,) = api("GET", "/v1/api-keys", authorizer=who).body["data"]
+    assert row["id"] == made.body["id"]
+    assert api("GET", "/v1/api-keys", authorizer=other).body["data"] == []
+    path = f"/v1/api-keys/{row['id']}/revoke"
+    assert api("POST", path, authorizer=other).status == 404
+    assert is_good(api, made.body["secret"])
+    assert api("POST", path, authorizer=who).status == 200
+    assert not is_good(api, made.body["secret"])
+
+
+@pytest.mark.parametrize(
+    ("held", "asked", "status"),
+    [
+        ("merchant", ["merchant"], 201),
+        ("merchant payments refunds", ["payments", "refunds"], 201),
+        ("merchant payments", ["payments", "refunds"], 403),
+        ("merchant", ["reports"], 403),
+        ("merchant admin", ["reports"], 403),
+        ("merchant admin", ["admin"], 422),
+        ("merchant payments admin", ["payments", "admin"], 422),
+        ("payments", ["payments"], 403),
+    ],
+)
+def test_a_key_may_do_nothing_that_its_maker_may_not(
+    held: str, asked: list[str], status: int, api: Functions, shop: str
+) -> None:
+    body = {"name": "till", "permissions": asked}
+    answer = api("POST", "/v1/api-keys", body, authorizer=token_of(shop, held))
+    assert answer.status == status, answer.text
+    if status == 403 and "merchant" in held:
+        assert answer.body["param"] == "permissions"
+        assert answer.body["code"] == "forbidden"
+    listed = api("GET", "/v1/api-keys", query=f"merchant_id={shop}").body["data"]
+    assert len(listed) == (status == 201)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"name": ""}, {"colour": "red"}, {"name": "4242424242424242"}, {"name": ...}]
+)
+def test_what_the_maker_lacks_is_judged_before_what_else_is_wrong(
+    wrong: dict[str, Any], api: Functions, shop: str
+) -> None:
+    body = {"name": "till", "permissions": ["reports", 7, "everything"], **wrong}
+    body = {name: value for name, value in body.items() if value is not ...}
+    answer = api("POST", "/v1/api-keys", body, authorizer=token_of(shop, "merchant"))
+    assert (answer.status, answer.body["param"]) == (403, "permissions")
+
+
+@pytest.mark.parametrize("permissions", [None, "reports", {"reports": True}, [["reports"]], [7]])
+def test_permissions_of_another_form_are_a_wrong_value(
+    permissions: Any, api: Functions, shop: str
+) -> None:
+    body = {"name": "till", "permissions": permissions}
+    answer = api("POST", "/v1/api-keys", body, authorizer=token_of(shop, "merchant"))
+    assert (answer.status, answer.body["code"]) == (422, "invalid_value")
+
+
+def test_a_key_makes_no_key_that_may_do_more_than_itself(api: Functions, shop: str) -> None:
+    parent = make(api, shop, permissions=["merchant", "reports"])
+    who = api.judge(parent["secret"])["context"]
+    child = api("POST", "/v1/api-keys", {"name": "b", "permissions": ["reports"]}, authorizer=who)
+    assert child.status == 201
+    more = {"name": "c", "permissions": ["reports", "payments"]}
+    assert api("POST", "/v1/api-keys", more, authorizer=who).status == 403
+
+
+def test_a_repetition_shows_no_key_to_whom_it_may_do_more(api: Functions, shop: str) -> None:
+    headers = {"idempotency-key": "till"}
+    body = {"name": "till", "permissions": ["payments"]}
+    made = api(
+        "POST",
+        "/v1/api-keys",
+        body,
+        headers=headers,
+        authorizer=token_of(shop, "merchant payments"),
+    )
+    lesser = token_of(shop, "merchant")
+    again = api("POST", "/v1/api-keys", body, headers=headers, authorizer=lesser)
+    assert (made.status, again.status) == (201, 403)
+    assert made.body["secret"] not in again.text
+
+
+def test_a_list_names_its_merchant_and_a_key_that_is_not_there_is_not_found(
+    api: Functions,
+) -> None:
+    assert api("GET", "/v1/api-keys").status == 422
+    assert api("GET", "/v1/api-keys", query="merchant_id=mer_nobody").status == 404
+    assert api("POST", "/v1/api-keys/abcdefghijkl/revoke").status == 404
+
+
+def test_a_stranger_is_refused_for_reasons_that_only_the_log_knows(
+    api: Functions, shop: str, reasons: list[str]
+) -> None:
+    secret = make(api, shop)["secret"]
+    wrong = secret[:-10] + "A" * 10
+    unknown = "sk_" + "0" * 12 + secret[15:]
+    for credential in (wrong, unknown, "sk_short"):
+        assert api.judge(credential) == REFUSED
+    assert reasons == ["api_key_wrong", "api_key_unknown", "malformed"]
+
+
+def test_a_refused_key_is_answered_as_a_refused_token_is(api: Functions, shop: str) -> None:
+    refused = api.judge(make(api, shop)["secret"][:-10] + "A" * 10)
+    answer = api("GET", "/v1/payments", authorizer=refused["context"])
+    assert (answer.status, answer.body["code"]) == (401, "unauthorized")
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
+
+
+def test_without_key_material_every_key_is_refused(
+    api: Functions, shop: str, reasons: list[str]
+) -> None:
+    made = make(api, shop)
+    dynamodb = boto3.client("dynamodb")
+    key = {"prefix": {"S": made["id"]}}
+    dynamodb.update_item(
+        TableName="api_keys",
+        Key=key,
+        UpdateExpression="SET hash_key_id = :gone",
+        ExpressionAttributeValues={":gone": {"S": "k000000009"}},
+    )
+    assert api.judge(made["secret"])["context"] == UNDECIDED
+    assert reasons == ["keys_unreadable"]
+
+
+def test_a_fault_of_ours_is_a_refusal_whose_trace_does_not_show_the_secret(
+    api: Functions, shop: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = make(api, shop)["secret"]
+    traces: list[str] = []
+    monkeypatch.setattr(
+        logger, "exception", lambda *_, **fields: traces.append(f"{fields}{format_exc()}")
+    )
+    client = authorizer_services().machine_clients.store.client
+
+    def broken(**request: Any) -> None:
+        raise ValueError(f"cannot read {request}")
+
+    monkeypatch.setattr(client, "get_item", broken)
+    assert api.judge(secret)["context"] == UNDECIDED
+    (trace,) = traces
+    assert "cannot read" in trace
+    assert secret[-43:] not in trace

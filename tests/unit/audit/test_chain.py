@@ -1,0 +1,262 @@
+"""The chain of audit rows: every way of tampering that a chain can show, with its place."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runtime.audit.chain import (
+    GENESIS,
+    Unreadable,
+    check_chain,
+    hash_of,
+    is_before_record,
+    is_of_record,
+    outside_key,
+    sealed,
+    version_in,
+    version_key,
+)
+from runtime.audit.models import AuditRow, EntityType
+from runtime.core.canonical_json import canonical_json, digest
+
+
+def row(version: int, previous: str, sequence: str | None = None, **more: Any) -> AuditRow:
+    values: dict[str, Any] = {
+        "entity_id": "acc_a",
+        "sequence": sequence or version_key(version),
+        "action_bucket": "balance_debited#001",
+        "user_bucket": "user#001",
+        "merchant_bucket": "mer_a#000",
+        "timestamp": "2026-03-14T09:00:00.000Z",
+        "entity_type": EntityType.ACCOUNT,
+        "version": version,
+        "action": "balance_debited",
+        "user_id": "user",
+        "merchant_id": "mer_a",
+        "old_values": {"balance": 10},
+        "new_values": {"balance": 10 - version},
+        "changes": ("balance",),
+        "image_hash": digest(version),
+        "prev_hash": previous,
+        **more,
+    }
+    return sealed(AuditRow(**values))
+
+
+def chain(length: int) -> list[AuditRow]:
+    rows: list[AuditRow] = []
+    for version in range(1, length + 1):
+        rows.append(row(version, rows[-1].hash if rows else GENESIS))
+    return rows
+
+
+def rehashed(rows: list[AuditRow]) -> list[AuditRow]:
+    """The same rows, each sealed anew after the one before it: what a careful forger does."""
+    done: list[AuditRow] = []
+    for each in rows:
+        previous = done[-1].hash if done else GENESIS
+        done.append(sealed(each.model_copy(update={"prev_hash": previous})))
+    return done
+
+
+def test_a_whole_chain_holds_and_names_its_head() -> None:
+    rows = chain(5)
+    verdict = check_chain(rows)
+    assert verdict.valid
+    assert (verdict.length, verdict.head_hash) == (5, rows[-1].hash)
+
+
+def test_a_chain_without_rows_is_no_broken_one() -> None:
+    verdict = check_chain([])
+    assert (verdict.valid, verdict.length, verdict.head_hash) == (True, 0, GENESIS)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"user_id": "somebody else"},
+        {"new_values": {"balance": 1_000_000}},
+        {"changes": ()},
+        {"timestamp": "2026-03-14T09:00:00.001Z"},
+        {"merchant_bucket": "mer_b#000"},
+        {"image_hash": digest("another image")},
+        {"hash": digest("another row")},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_an_edited_row_is_found_where_it_stands(changes: dict[str, Any]) -> None:
+    rows: list[Any] = chain(5)
+    rows[2] = rows[2].model_copy(update=changes)
+    bad = check_chain(rows).first_bad
+    assert bad is not None
+    assert (bad.sequence, bad.position) == (version_key(3), 3)
+
+
+def test_an_edited_row_with_a_hash_made_again_is_found_at_the_next_one() -> None:
+    rows = chain(5)
+    rows[2] = sealed(rows[2].model_copy(update={"user_id": "somebody else"}))
+    bad = check_chain(rows).first_bad
+    assert bad is not None
+    assert (bad.sequence, bad.position) == (version_key(4), 4)
+
+
+def test_a_deleted_row_is_found_at_the_next_one() -> None:
+    rows = chain(5)
+    del rows[2]
+    bad = check_chain(rows).first_bad
+    assert bad is not None
+    assert (bad.sequence, bad.position) == (version_key(4), 3)
+
+
+def test_the_first_row_cannot_be_deleted_unnoticed() -> None:
+    rows = chain(3)[1:]
+    for each in (rows, rehashed(rows)):
+        bad = check_chain(each).first_bad
+        assert bad is not None
+        assert bad.position == 1
+
+
+def test_two_rows_swapped_are_found_whether_their_sequences_are_swapped_too_or_not() -> None:
+    rows = chain(5)
+    rows[1], rows[2] = rows[2], rows[1]
+    first = check_chain(rows).first_bad
+    assert first is not None
+    assert first.position == 2
+    two, three = rows[1].sequence, rows[2].sequence
+    rows[1] = sealed(rows[1].model_copy(update={"sequence": three}))
+    rows[2] = sealed(rows[2].model_copy(update={"sequence": two}))
+    second = check_chain(rows).first_bad
+    assert second is not None
+    assert second.position == 2
+
+
+@pytest.mark.parametrize("outside", [False, True])
+def test_an_inserted_row_is_found(outside: bool) -> None:
+    rows = chain(5)
+    sequence = outside_key(2, "7") if outside else version_key(3)
+    rows.insert(2, row(2 if outside else 3, rows[1].hash, sequence))
+    bad = check_chain(rows).first_bad
+    assert bad is not None
+    assert bad.position == 4
+
+
+def test_a_row_that_cannot_be_read_is_bad_and_does_not_stop_the_counting() -> None:
+    rows: list[Any] = chain(5)
+    rows[3] = Unreadable(version_key(4))
+    verdict = check_chain(rows)
+    assert verdict.length == 5
+    assert verdict.first_bad is not None
+    assert verdict.first_bad.position == 4
+
+
+def test_a_tail_that_was_hashed_again_deceives_the_chain_alone() -> None:
+    rows = chain(5)
+    rows[2] = rows[2].model_copy(update={"user_id": "somebody else"})
+    assert check_chain(rehashed(rows)).valid, "what finds it is the archive"
+
+
+def test_a_version_left_out_is_found_even_when_all_is_hashed_again() -> None:
+    rows = chain(5)
+    del rows[2]
+    bad = check_chain(rehashed(rows)).first_bad
+    assert bad is not None
+    assert bad.position == 3
+
+
+def test_a_change_made_outside_stands_in_the_chain_and_may_jump_versions() -> None:
+    rows = chain(2)
+    rows.append(row(8, rows[-1].hash, outside_key(2, "100")))
+    rows.append(row(9, rows[-1].hash))
+    assert check_chain(rows).valid
+    assert [each.sequence for each in rows] == sorted(each.sequence for each in rows)
+
+
+def test_a_version_that_is_gone_is_found_also_where_a_change_made_outside_stands_behind_it() -> (
+    None
+):
+    rows = chain(3)
+    rows.append(row(3, rows[-1].hash, outside_key(3, "100")))
+    rows.append(row(4, rows[-1].hash))
+    assert check_chain(rows).valid
+    del rows[2]
+    bad = check_chain(rehashed(rows)).first_bad
+    assert bad is not None
+    assert (bad.sequence, bad.position) == (outside_key(3, "100"), 3)
+    assert "version 000000000003" in bad.reason
+
+
+def test_behind_a_change_made_outside_no_version_is_left_out_either() -> None:
+    rows = chain(2)
+    rows.append(row(2, rows[-1].hash, outside_key(2, "100")))
+    rows.append(row(4, rows[-1].hash))
+    bad = check_chain(rows).first_bad
+    assert bad is not None
+    assert bad.position == 4
+
+
+def test_a_version_that_came_late_stands_at_the_end_and_the_next_one_behind_it() -> None:
+    rows = chain(2)
+    rows.append(row(8, rows[-1].hash, outside_key(2, "100")))
+    rows.append(row(9, rows[-1].hash))
+    rows.append(row(3, rows[-1].hash, outside_key(2, "90", rows[-1].sequence)))
+    rows.append(row(10, rows[-1].hash))
+    assert check_chain(rows).valid
+
+
+@given(st.lists(st.tuples(st.integers(1, 3), st.integers(1, 10**39)), min_size=1, max_size=20))
+def test_whatever_comes_late_sorts_behind_what_stands_there_and_names_its_record(
+    changes: list[tuple[int, int]],
+) -> None:
+    behind = ""
+    for version, number in changes:
+        key = outside_key(version, str(number), behind)
+        assert key > behind
+        assert version_in(key) == max(version, version_in(behind) if behind else 0)
+        assert is_of_record(key, str(number))
+        assert not is_of_record(key, str(number + 1))
+        assert is_before_record(key, str(number + 1))
+        assert not is_before_record(key, str(number))
+        behind = key
+    assert not is_of_record(version_key(7), "7")
+    assert not is_before_record(version_key(7), "8")
+
+
+def test_edits_that_come_late_in_their_own_order_make_no_long_sequences() -> None:
+    behind = outside_key(2, "5000")
+    for number in range(1, 200):
+        behind = outside_key(2, str(number), behind)
+    assert len(behind) <= len(version_key(2)) + 2 * 41
+
+
+@given(st.lists(st.integers(1, 10**12 - 1), min_size=2, max_size=20, unique=True))
+def test_sequences_sort_as_their_versions_and_outside_ones_stand_behind_theirs(
+    versions: list[int],
+) -> None:
+    keys = [key for v in sorted(versions) for key in (version_key(v), outside_key(v, "9" * 25))]
+    assert keys == sorted(keys)
+    assert [version_in(key) for key in keys[::2]] == sorted(versions)
+
+
+def test_the_hash_is_sha256_of_the_other_attributes_as_canonical_json() -> None:
+    made = row(1, GENESIS, new_values={"b": 1, "a": "é", "😀": [True, None]})
+    values = made.model_dump(mode="json")
+    del values["hash"]
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert hash_of(made) == hashlib.sha256(text.encode()).hexdigest() == made.hash
+
+
+def test_names_sort_by_utf16_code_units_as_rfc_8785_says() -> None:
+    # Its own example (section 3.2.3) sorts U+1F600, written in surrogates, before U+FB33.
+    text = canonical_json({"\ufb33": 1, "\U0001f600": 2, "\u20ac": 3}).decode()
+    assert text == '{"\u20ac":3,"\U0001f600":2,"\ufb33":1}'
+
+
+def test_a_float_has_no_canonical_text() -> None:
+    with pytest.raises(TypeError):
+        canonical_json({"amount": 0.1})

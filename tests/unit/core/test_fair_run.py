@@ -1,0 +1,153 @@
+"""A run over many merchants' payments, in virtual time: who waits how long, and for whom."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, wait
+from functools import partial
+from typing import Any
+
+import pytest
+
+from runtime.core.fair_run import Due, Ended, RunLimits, WorkerThreads, run_fairly
+from runtime.functions.composition.real_outside import RealThreads
+from tests.support.simulation.resolver import Shop, VirtualPlatform, one_by_one
+
+STUCK = 10_000
+HOUR = 3_600.0
+LIMITS = RunLimits(workers=64, per_owner=16)
+
+
+def town_with_a_stuck_shop(payments: int = STUCK) -> VirtualPlatform:
+    simulation = VirtualPlatform()
+    stuck = Shop("stuck", 10.0, answers=False)
+    for _ in range(payments):
+        simulation.add(stuck, age_seconds=HOUR)
+    return simulation
+
+
+def test_ten_thousand_stuck_at_one_merchant_keep_no_others_waiting_for_two_minutes() -> None:
+    """Whenever theirs become due: before a run, while one begins things, and while one ends."""
+    simulation = town_with_a_stuck_shop()
+    healthy = Shop("healthy", 0.1)
+    for second in range(0, 240, 7):
+        simulation.add(healthy, due_at=float(second))
+    simulation.run_every_minute(partial(simulation.run, LIMITS), until=lambda: simulation.now > 300)
+    assert len(simulation.delays["healthy"]) == 35
+    assert max(simulation.delays["healthy"]) < 60.0
+    assert simulation.most_in_flight["stuck"] == LIMITS.per_owner
+    assert len(simulation.open) == STUCK, "nobody gave up on them"
+    asked = [times for name, times in simulation.asked.items() if name.startswith("stuck")]
+    assert sum(asked) > 300, "and they are asked about all the while"
+
+
+def test_one_by_one_three_hundred_are_enough_to_keep_another_waiting_for_half_an_hour() -> None:
+    simulation = town_with_a_stuck_shop(300)
+    simulation.add(Shop("healthy", 0.1), due_at=1.0)
+    simulation.run_every_minute(
+        partial(one_by_one, simulation), until=lambda: "healthy" in simulation.delays
+    )
+    assert simulation.delays["healthy"][0] > HOUR / 2
+
+
+@pytest.mark.parametrize("shops", [1, 30])
+def test_three_thousand_a_minute_are_resolved_with_a_processor_of_100_ms(shops: int) -> None:
+    simulation = VirtualPlatform()
+    for number in range(3_000):
+        simulation.add(Shop(f"shop-{number % shops}", 0.1))
+    simulation.run(LIMITS)
+    assert simulation.open == {}
+    assert simulation.now < 60.0
+    assert max(simulation.most_in_flight.values()) <= LIMITS.per_owner
+    assert set(simulation.asked.values()) == {1}, "each once"
+
+
+def test_a_run_ends_before_the_next_one_begins_however_much_is_due() -> None:
+    simulation = town_with_a_stuck_shop()
+    simulation.run(LIMITS)
+    assert simulation.now < 60.0
+
+
+def test_many_stuck_merchants_take_turns_with_the_others() -> None:
+    simulation = VirtualPlatform()
+    for number in range(50):
+        for _ in range(40):
+            simulation.add(Shop(f"stuck-{number}", 10.0, answers=False), age_seconds=HOUR)
+    for second in range(0, 300, 7):
+        simulation.add(Shop("healthy", 0.1), due_at=float(second))
+    simulation.run_every_minute(partial(simulation.run, LIMITS), until=lambda: simulation.now > 400)
+    assert len(simulation.delays["healthy"]) == 43
+    assert max(simulation.delays["healthy"]) < 60.0
+
+
+def test_without_time_nothing_is_begun_and_what_is_left_is_said() -> None:
+    simulation = VirtualPlatform()
+    for _ in range(3):
+        simulation.add(Shop("shop", 0.1))
+    with WorkerThreads(RealThreads(2)) as workers:
+        run = run_fairly(simulation.look, workers, LIMITS, lambda: False, lambda: simulation.now)
+    assert (run.due, run.left, run.results) == (3, {"shop": 3}, [])
+
+
+# -------------------------------------------------------------------- threads
+
+
+def test_threads_work_side_by_side_for_each_owner_only_so_many() -> None:
+    lock, working, most = threading.Lock(), {"a": 0, "b": 0}, {"a": 0, "b": 0}
+    together = {"a": threading.Event(), "b": threading.Event()}
+
+    def work(owner: str) -> str:
+        with lock:
+            working[owner] += 1
+            most[owner] = max(most[owner], working[owner])
+            if working[owner] == limits.per_owner:
+                together[owner].set()
+        together[owner].wait(10)
+        with lock:
+            working[owner] -= 1
+        return owner
+
+    dues = [Due(f"{owner}{n}", owner, partial(work, owner)) for n in range(20) for owner in "ab"]
+    limits = RunLimits(workers=8, per_owner=3)
+    with WorkerThreads[str](RealThreads(limits.workers)) as workers:
+        run = run_fairly(lambda: dues, workers, limits, lambda: True, time.monotonic)
+    assert sorted(run.results) == ["a"] * 20 + ["b"] * 20
+    assert most == {"a": 3, "b": 3}
+
+
+def test_what_ends_at_one_time_is_taken_in_the_order_in_which_it_began() -> None:
+    workers = WorkerThreads[int](AllAtOnce(1))
+    for number in range(40):
+        workers.begin(partial(Ended, "a", number))
+    assert [each.result for each in workers.ended(None)] == list(range(40))
+    assert workers.ended(0.0) == []
+
+
+class AllAtOnce(RealThreads):
+    """Tells of what has ended only when all has, as a set: in the order of no one."""
+
+    def first_done(self, futures: Iterable[Future[Any]], seconds: float | None) -> set[Future[Any]]:
+        return set(wait(futures, 10).done)
+
+
+def test_what_a_work_raises_ends_the_run_after_the_others_at_work_have_ended() -> None:
+    done: list[int] = []
+    both = threading.Barrier(2)
+
+    def work(number: int) -> None:
+        both.wait(10)
+        if number == 0:
+            raise KeyError("not an error that a work may raise")
+        time.sleep(0.05)
+        done.append(number)
+
+    def look() -> Iterator[Due[None]]:
+        for number in range(3):
+            yield Due(str(number), "a", partial(work, number))
+
+    limits = RunLimits(workers=2, per_owner=2)
+    with pytest.raises(KeyError), WorkerThreads[None](RealThreads(limits.workers)) as workers:
+        run_fairly(look, workers, limits, lambda: True, time.monotonic)
+    assert done == [1]

@@ -1,0 +1,137 @@
+"""Settings: what the stack writes is what the runtime reads, for every Lambda."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from runtime import settings
+from runtime.settings import AuthorizerSettings, PaymentTiming, ProcessSettings, Settings
+from runtime.tables import ALL_TABLES
+
+EVERY = [
+    each
+    for each in vars(settings).values()
+    if isinstance(each, type)
+    and issubclass(each, Settings)
+    and each not in (Settings, PaymentTiming)
+]
+
+
+def values(shape: type[Settings]) -> dict[str, Any]:
+    given: dict[str, Any] = {
+        name: f"some-{name}" for name, field in shape.model_fields.items() if field.is_required()
+    }
+    if shape is AuthorizerSettings:
+        given["jwks_url"] = "https://issuer/jwks.json"
+    return given
+
+
+@pytest.mark.parametrize("shape", EVERY)
+def test_the_environment_that_is_written_reads_back_as_the_same_settings(
+    shape: type[Settings],
+) -> None:
+    written = shape(**values(shape))
+    environment = written.environment()
+    assert all(isinstance(value, str) for value in environment.values())
+    assert all(name == name.upper() for name in environment)
+    machine = {"PATH": "/bin", "AWS_REGION": "eu-west-1", "_HANDLER": "x", **environment}
+    assert shape.from_environment(machine) == written
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_switch_survives_the_environment(allowed: bool) -> None:
+    written = ProcessSettings(**values(ProcessSettings), allow_local_webhooks=allowed)
+    read = ProcessSettings.from_environment(written.environment())
+    assert read.allow_local_webhooks is allowed
+
+
+@pytest.mark.parametrize(
+    "base", ["https://api.stripe.com", "http://127.0.0.1:12111", "http://localhost:9"]
+)
+def test_stripe_is_reached_by_tls_or_on_this_machine(base: str) -> None:
+    read = ProcessSettings(**values(ProcessSettings), stripe_api_base=base)
+    assert read.stripe_api_base == base
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        "http://api.stripe.com",
+        "http://127.0.0.1.example:80",
+        "https://",
+        "https://api.stripe.com/",
+        "https://api.stripe.com/v1",
+        "https://someone@api.stripe.com",
+        "https://api.stripe.com?x=1",
+        "api.stripe.com",
+        "",
+    ],
+)
+def test_merchants_keys_are_sent_nowhere_else(base: str) -> None:
+    with pytest.raises(ValidationError, match="stripe_api_base"):
+        ProcessSettings(**values(ProcessSettings), stripe_api_base=base)
+
+
+def test_webhooks_do_not_go_to_this_machine_unless_said() -> None:
+    assert ProcessSettings(**values(ProcessSettings)).allow_local_webhooks is False
+
+
+@pytest.mark.parametrize("shape", EVERY)
+def test_a_missing_variable_is_named(shape: type[Settings]) -> None:
+    environment = shape(**values(shape)).environment()
+    for name in values(shape):
+        if name == "jwks_url":
+            continue
+        without = {key: value for key, value in environment.items() if key != name.upper()}
+        with pytest.raises(ValidationError, match=name):
+            shape.from_environment(without)
+
+
+@pytest.mark.parametrize("shape", EVERY)
+def test_every_table_setting_names_a_table_that_exists(shape: type[Settings]) -> None:
+    known = {schema.name for schema in ALL_TABLES}
+    tables = shape(**values(shape)).table_names()
+    assert set(tables) <= known
+    assert all(tables[name] == f"some-{name}_table" for name in tables)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"intent_lease_seconds": 4},
+        {"intent_lease_seconds": 901},
+        {"processor_timeout_seconds": 0},
+        {"resolver_margin_seconds": 0},
+        {"sandbox_fee_basis_points": 10_001},
+        {"sandbox_fee_fixed_minor": -1},
+        {"merchant_cache_seconds": 301},
+        {"misspelt": 1},
+    ],
+)
+def test_a_setting_out_of_range_or_unknown_is_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        ProcessSettings(**values(ProcessSettings), **wrong)
+
+
+@pytest.mark.parametrize("sources", [{}, {"jwks_url": "u", "jwks_secret_arn": "a"}])
+def test_the_authorizer_has_keys_and_one_source_of_public_ones(sources: dict[str, str]) -> None:
+    given = {**values(AuthorizerSettings), "jwks_url": None, **sources}
+    with pytest.raises(ValidationError, match="jwks_url or jwks_secret_arn"):
+        AuthorizerSettings(**given)
+
+
+@pytest.mark.parametrize("public", [{}, {"jwks_url": "u"}, {"jwks_secret_arn": "a"}])
+def test_the_secret_of_hs256_stands_alone_or_beside_public_keys(public: dict[str, str]) -> None:
+    given = {**values(AuthorizerSettings), "jwks_url": None, "hs256_secret_arn": "h", **public}
+    written = AuthorizerSettings(**given)
+    assert AuthorizerSettings.from_environment(written.environment()) == written
+
+
+@pytest.mark.parametrize("name", ["issuer", "audience"])
+def test_there_is_no_empty_issuer_or_audience(name: str) -> None:
+    given = {**values(AuthorizerSettings), name: ""}
+    with pytest.raises(ValidationError, match=name):
+        AuthorizerSettings(**given)

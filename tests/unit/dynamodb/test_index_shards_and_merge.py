@@ -1,0 +1,67 @@
+"""Index buckets: stable, spread, and merged back into one order."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runtime.dynamodb.index_merge import merge_newest_first
+from runtime.dynamodb.index_shards import all_buckets, bucket_for, bucket_key
+from runtime.functions.composition.real_outside import RealThreads
+
+
+def test_a_rows_bucket_never_changes() -> None:
+    """Rows stand in stored indexes: these values may never change."""
+    assert bucket_for("mer_1", "pay_01KKNS5TM27YDJ43Y2ZGZA8BEN", 1) == "mer_1#000"
+    assert bucket_for("mer_1", "pay_01KKNS5TM27YDJ43Y2ZGZA8BEN", 16) == "mer_1#015"
+    assert bucket_for("mer_1", "pay_A", 256) == "mer_1#246"
+
+
+@given(st.text(), st.text(), st.integers(1, 256))
+def test_every_row_stands_in_one_of_the_buckets_that_readers_merge(
+    name: str, identifier: str, buckets: int
+) -> None:
+    assert bucket_for(name, identifier, buckets) in all_buckets(name, buckets)
+    assert len(set(all_buckets(name, buckets))) == buckets
+    assert set(all_buckets(name, buckets)) <= set(all_buckets(name, buckets + 1))
+
+
+def test_rows_spread_evenly() -> None:
+    counts = Counter(bucket_for("m", f"pay_{n:026}", 16) for n in range(16_000))
+    assert len(counts) == 16
+    assert max(counts.values()) < 2 * min(counts.values())
+
+
+def test_a_buckets_key_is_readable_and_sorts() -> None:
+    assert bucket_key("mer_x", 7) == "mer_x#007"
+
+
+@pytest.mark.parametrize("buckets", [1, 2, 16, 40])
+@given(st.lists(st.integers(0, 10_000), unique=True, max_size=60))
+def test_merged_buckets_read_in_descending_order_without_loss(
+    buckets: int, numbers: list[int]
+) -> None:
+    ids = [f"{number:06}" for number in numbers]
+    shelves: list[list[str]] = [[] for _ in range(buckets)]
+    for id_ in sorted(ids, reverse=True):
+        shelves[int(id_) % buckets].append(id_)
+    merged = merge_newest_first(
+        [iter(shelf) for shelf in shelves], RealThreads, key=lambda row: row
+    )
+    assert list(merged) == sorted(ids, reverse=True)
+
+
+def test_merging_reads_no_further_than_it_is_read() -> None:
+    read: list[int] = []
+
+    def shelf(start: int):  # type: ignore[no-untyped-def]
+        for number in range(start, 0, -2):
+            read.append(number)
+            yield f"{number:06}"
+
+    merged = merge_newest_first([shelf(1000), shelf(999)], RealThreads, key=lambda row: row)
+    assert [next(merged) for _ in range(3)] == ["001000", "000999", "000998"]
+    assert len(read) <= 6

@@ -1,0 +1,91 @@
+"""Who may is judged before what was sent, and one path is one scope of an idempotency key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
+
+from runtime.api.endpoints import ENDPOINTS
+from runtime.core.errors import PlatformError
+from runtime.functions.http.request import read_request
+from runtime.http.endpoint import Endpoint
+from runtime.http.request_context import Call
+from tests.support.http import OPERATOR, http_event, token_of
+from tests.support.outside import OUTSIDE
+
+BY_NAME = {endpoint.operation: endpoint for endpoint in ENDPOINTS}
+PAY, LIST, OPEN = (BY_NAME[n] for n in ("createPayment", "listPayments", "createAccount"))
+GOOD = {"amount": 1000, "currency": "USD", "payment_method": "tok_approved"}
+NOBODYS = token_of("", "payments accounts")
+
+
+def judged(endpoint: Endpoint, path: str = "", **more: Any) -> Call:
+    event = http_event(
+        endpoint.method,
+        path or endpoint.path,
+        **{"authorizer": token_of("mer_1"), "headers": {"idempotency-key": "k"}, **more},
+    )
+    return read_request(endpoint, APIGatewayProxyEventV2(event), {"id": "x"}, OUTSIDE).authenticated
+
+
+def refusal(endpoint: Endpoint, **more: Any) -> tuple[int, str]:
+    with pytest.raises(PlatformError) as refused:
+        judged(endpoint, **more)
+    return int(refused.value.status), refused.value.code
+
+
+@pytest.mark.parametrize("sent", [{"raw": "{"}, {"body": {**GOOD, "amount": -1}}, {"body": GOOD}])
+def test_a_token_of_nobody_is_refused_whatever_it_sends(sent: dict[str, Any]) -> None:
+    assert refusal(PAY, authorizer=NOBODYS, **sent) == (403, "forbidden")
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("account_type", "system"),
+        ("account_type", "merchant"),
+        ("credit_limit", 1),
+        ("posting", "folded"),
+        ("merchant_id", "mer_2"),
+    ],
+)
+def test_what_is_for_operators_is_refused_before_a_wrong_value_is(member: str, value: Any) -> None:
+    body = {"account_type": "wallet", "currency": "x", member: value}
+    assert refusal(OPEN, body=body) == (403, "forbidden")
+    assert refusal(OPEN, body=body, authorizer=OPERATOR) == (422, "invalid_value")
+
+
+def test_a_card_number_is_refused_in_a_header_and_in_a_query() -> None:
+    header = {"headers": {"idempotency-key": "4242424242424242"}}
+    assert refusal(PAY, body=GOOD, **header) == (422, "card_data_refused")
+    query = {"query": "customer_id=4242424242424242"}
+    assert refusal(LIST, **query) == (422, "card_data_refused")
+
+
+def test_two_spellings_of_a_path_are_one_path() -> None:
+    plain, odd = judged(PAY, body=GOOD), judged(PAY, "/v1/payments\n", body=GOOD)
+    assert (odd.path, odd.fingerprint) == (plain.path, plain.fingerprint)
+
+
+@pytest.mark.parametrize(
+    "flaw",
+    [
+        {"cvv": "123"},
+        {"colour": "4242 4242 4242 4242"},
+        {"colour": "red", "description": "4242424242424242"},
+        {"amount": -1, "metadata": {"4242424242424242": "x"}},
+    ],
+)
+def test_card_data_is_refused_as_such_whatever_else_is_wrong_with_the_body(
+    flaw: dict[str, Any],
+) -> None:
+    assert refusal(PAY, body={**GOOD, **flaw}) == (422, "card_data_refused")
+
+
+def test_a_card_number_in_a_clients_name_is_not_kept() -> None:
+    event = http_event("GET", LIST.path, authorizer=token_of("mer_1"))
+    event["requestContext"]["http"]["userAgent"] = "shop 4242 4242 4242 4242"
+    request = read_request(LIST, APIGatewayProxyEventV2(event), {}, OUTSIDE)
+    assert request.authenticated.caller.user_agent == "…"

@@ -1,0 +1,31 @@
+"""What is remembered of hot accounts, and for how long."""
+
+from __future__ import annotations
+
+from runtime.ledger.accounts.models import Account, AccountType, Posting
+from runtime.ledger.hot_accounts.known_accounts import KnownHotAccounts
+
+HOT = Account(
+    id="acc_hot",
+    merchant_id="mer_a",
+    account_type=AccountType.WALLET,
+    currency="USD",
+    posting=Posting.FOLDED,
+    created_at="2026-03-14T09:00:00.000Z",
+    updated_at="2026-03-14T09:00:00.000Z",
+    changed_by="test",
+    request_id="req",
+    cause="chg_1",
+)
+
+
+def test_an_account_is_forgotten_once_its_seconds_are_over() -> None:
+    seconds = iter([100.0, 104.9, 105.0])
+    folded = KnownHotAccounts(5.0, lambda: next(seconds))
+    folded.learn([HOT])
+    assert folded.get(HOT.id) == HOT
+    assert folded.get(HOT.id) is None
+
+
+def test_an_account_that_nobody_met_is_not_known() -> None:
+    assert KnownHotAccounts(5.0, lambda: 0.0).get("acc_other") is None

@@ -1,0 +1,234 @@
+"""The ledger's arithmetic: whatever the legs, nothing is made and nothing is lost."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runtime.core.errors import (
+    CurrencyMismatch,
+    Forbidden,
+    InactiveAccount,
+    InsufficientFunds,
+    Locked,
+    PlatformError,
+)
+from runtime.customers.lockout_rules import is_locked
+from runtime.ledger.accounts.models import Account
+from runtime.ledger.accounts.rules import Terms, first_refusal, ownership_refusal
+from runtime.ledger.rules import (
+    CREDIT_SHARDS,
+    TRANSITIONS,
+    Movement,
+    chart_account,
+    credit_shard_of,
+    final_legs,
+    may_become,
+    movements_at_once,
+    movements_of_hold,
+    movements_of_post,
+    movements_of_release,
+    net_by_account,
+    posted_legs,
+    total_of,
+)
+from runtime.ledger.transfers.models import Leg, Transfer, TransferStatus
+
+NOW = "2026-03-14T12:00:00.000Z"
+LATER = "2026-03-14T12:30:00.000Z"
+ACCOUNTS = ("acc_a", "acc_b", "acc_c", "acc_d")
+
+legs = st.lists(
+    st.builds(
+        Leg,
+        from_account_id=st.sampled_from(ACCOUNTS),
+        to_account_id=st.sampled_from(ACCOUNTS),
+        amount=st.integers(1, 10**12),
+    ).filter(lambda leg: leg.from_account_id != leg.to_account_id),
+    min_size=1,
+    max_size=20,
+).map(tuple)
+
+
+def summed(*operations: tuple[Movement, ...]) -> dict[str, tuple[int, int, int]]:
+    """What several operations change together, without what they leave as it was."""
+    sums: dict[str, Counter[str]] = {}
+    for movement in (each for operation in operations for each in operation):
+        change = sums.setdefault(movement.account_id, Counter())
+        change["balance"] += movement.balance
+        change["held_out"] += movement.held_out
+        change["held_in"] += movement.held_in
+    triples = {a: (c["balance"], c["held_out"], c["held_in"]) for a, c in sums.items()}
+    return {account: change for account, change in triples.items() if any(change)}
+
+
+@given(legs)
+def test_what_some_accounts_lose_the_others_gain(given_legs: tuple[Leg, ...]) -> None:
+    assert sum(net_by_account(given_legs).values()) == 0
+    assert sum(each.balance for each in movements_at_once(given_legs)) == 0
+    held = movements_of_hold(given_legs)
+    assert sum(each.held_out for each in held) == sum(each.held_in for each in held)
+    assert all(each.balance == 0 and each.held_out >= 0 <= each.held_in for each in held)
+
+
+@given(legs)
+def test_a_hold_given_back_leaves_nothing_and_one_posted_is_a_transfer(
+    given_legs: tuple[Leg, ...],
+) -> None:
+    held = movements_of_hold(given_legs)
+    assert summed(held, movements_of_release(given_legs)) == {}
+    posted = movements_of_post(given_legs, total_of(given_legs))
+    assert summed(held, posted) == summed(movements_at_once(given_legs))
+
+
+@given(st.integers(1, 10**12), st.data())
+def test_a_part_of_a_hold_moves_that_part_and_frees_the_rest(
+    amount: int, data: st.DataObject
+) -> None:
+    part = data.draw(st.integers(1, amount))
+    one = (Leg(from_account_id="acc_a", to_account_id="acc_b", amount=amount),)
+    both = summed(movements_of_hold(one), movements_of_post(one, part))
+    assert both == {"acc_a": (-part, 0, 0), "acc_b": (part, 0, 0)}
+    assert total_of(posted_legs(one, part)) == part
+
+
+def test_the_posted_legs_of_a_hold_are_final_and_those_of_a_transfer_are_its_own() -> None:
+    leg = Leg(from_account_id="acc_a", to_account_id="acc_b", amount=100)
+    at_once = a_transfer(legs=(leg, leg), amount=150, operation_id="trf_1")
+    assert final_legs(at_once) == (leg, leg)
+    posted = a_transfer(legs=(leg,), posted_amount=30, operation_id="pst_1")
+    assert [each.amount for each in final_legs(posted)] == [30]
+
+
+def test_only_a_hold_becomes_anything() -> None:
+    for status in TransferStatus:
+        allowed = {after for after in TransferStatus if may_become(status, after)}
+        assert allowed == set(TRANSITIONS.get(status, ()))
+        assert bool(allowed) == (status is TransferStatus.PENDING)
+
+
+@given(st.text())
+def test_every_transfer_has_one_fold_row(transfer_id: str) -> None:
+    assert credit_shard_of(transfer_id) == credit_shard_of(transfer_id)
+    assert 1 <= int(credit_shard_of(transfer_id)) <= CREDIT_SHARDS
+
+
+def test_fold_rows_never_change_for_a_transfer() -> None:
+    """A pinned value: were the function changed, replays would be added a second time."""
+    assert credit_shard_of("trf_01J00000000000000000000000") == "05"
+
+
+@pytest.mark.parametrize(
+    ("account_id", "owner"),
+    [
+        ("acc_clearing_USD", "platform"),
+        ("acc_fees_USD", "platform"),
+        ("acc_opening_USD", "platform"),
+        ("acc_receivable_mer_1_USD", "mer_1"),
+        ("acc_receivable_mer_2_USD", None),
+        ("acc_clearing_EUR", None),
+        ("acc_01J", None),
+    ],
+)
+def test_the_chart_knows_its_accounts_and_no_others(account_id: str, owner: str | None) -> None:
+    found = chart_account(account_id, "mer_1", "USD")
+    assert (found and found.merchant_id) == owner
+
+
+# ------------------------------------------------------------ refusals
+
+
+def an_account(**changes: object) -> Account:
+    values = {
+        "id": "acc_a",
+        "merchant_id": "mer_1",
+        "account_type": "wallet",
+        "currency": "USD",
+        "balance": 100,
+        "spendable": 100,
+        "created_at": NOW,
+        "updated_at": NOW,
+        "changed_by": "x",
+        "request_id": "x",
+        "cause": "x",
+        **changes,
+    }
+    return Account.model_validate(values)
+
+
+def a_transfer(**changes: object) -> Transfer:
+    values = {
+        "id": "trf_1",
+        "operation_id": "trf_1",
+        "amount": 100,
+        "currency": "USD",
+        "status": "processed",
+        "created_at": NOW,
+        "updated_at": NOW,
+        "changed_by": "x",
+        "request_id": "x",
+        "cause": "x",
+        **changes,
+    }
+    return Transfer.model_validate(values)
+
+
+TERMS = Terms(owner="mer_1", ordinary_only=True, currency="USD", at=NOW)
+DEBIT, CREDIT = Movement("acc_a", balance=-50), Movement("acc_a", balance=50)
+HOLD = Movement("acc_a", held_out=50)
+
+
+@pytest.mark.parametrize(
+    ("changes", "movement", "expected"),
+    [
+        ({}, DEBIT, None),
+        ({}, CREDIT, None),
+        ({}, HOLD, None),
+        ({"spendable": 50}, DEBIT, None),
+        ({"spendable": 49}, DEBIT, InsufficientFunds),
+        ({"spendable": 49}, HOLD, InsufficientFunds),
+        ({"spendable": -1}, CREDIT, None),
+        ({"status": "inactive"}, CREDIT, InactiveAccount),
+        ({"status": "closed"}, DEBIT, InactiveAccount),
+        ({"currency": "EUR"}, CREDIT, CurrencyMismatch),
+        ({"locked_until": LATER}, DEBIT, Locked),
+        ({"locked_until": LATER}, CREDIT, None),
+        ({"locked_until": NOW}, DEBIT, None),
+        ({"account_type": "system"}, CREDIT, Forbidden),
+        ({"posting": "folded"}, CREDIT, Forbidden),
+        ({"status": "closed", "currency": "EUR", "spendable": 0}, DEBIT, InactiveAccount),
+        ({"currency": "EUR", "locked_until": LATER, "spendable": 0}, DEBIT, CurrencyMismatch),
+        ({"locked_until": LATER, "spendable": 0}, DEBIT, Locked),
+    ],
+)
+def test_each_rule_refuses_what_it_is_for_in_the_designs_order(
+    changes: dict[str, object], movement: Movement, expected: type[PlatformError] | None
+) -> None:
+    refusal = first_refusal([(movement, an_account(**changes))], TERMS)
+    assert (refusal and type(refusal)) == expected
+
+
+def test_the_worse_rule_of_another_account_comes_first() -> None:
+    short = (DEBIT, an_account(spendable=0))
+    closed = (Movement("acc_b", balance=50), an_account(id="acc_b", status="closed"))
+    refusal = first_refusal([short, closed], TERMS)
+    assert isinstance(refusal, InactiveAccount)
+    assert refusal.param == "to_account_id"
+
+
+def test_what_is_anothers_is_not_found_whatever_else_is_wrong_with_it() -> None:
+    theirs = an_account(merchant_id="mer_2", status="closed", currency="EUR")
+    refusal = ownership_refusal([(DEBIT, theirs)], TERMS)
+    assert refusal is not None
+    assert refusal.code == "not_found"
+    operator = Terms(owner=None, ordinary_only=False, currency="USD", at=NOW)
+    assert ownership_refusal([(DEBIT, theirs)], operator) is None
+
+
+def test_a_lock_ends_at_its_instant() -> None:
+    assert is_locked(LATER, NOW)
+    assert not is_locked(NOW, NOW)
+    assert not is_locked(None, NOW)

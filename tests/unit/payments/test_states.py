@@ -1,0 +1,67 @@
+"""The life of a payment: what the table lacks is illegal."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from runtime.payments.models import PaymentStatus
+from runtime.payments.rules import (
+    RETRIABLE_DECLINES,
+    TRANSITIONS,
+    Approved,
+    Refused,
+    may_become,
+    sources_of,
+    status_after,
+)
+
+S = PaymentStatus
+LEGAL = {
+    (S.PENDING, S.PROCESSING),
+    (S.PENDING, S.CANCELED),
+    (S.PROCESSING, S.SUCCEEDED),
+    (S.PROCESSING, S.REQUIRES_CAPTURE),
+    (S.PROCESSING, S.FAILED),
+    (S.PROCESSING, S.UNKNOWN),
+    (S.UNKNOWN, S.SUCCEEDED),
+    (S.UNKNOWN, S.REQUIRES_CAPTURE),
+    (S.UNKNOWN, S.FAILED),
+    (S.REQUIRES_CAPTURE, S.REQUIRES_CAPTURE),
+    (S.REQUIRES_CAPTURE, S.SUCCEEDED),
+    (S.REQUIRES_CAPTURE, S.CANCELED),
+    (S.SUCCEEDED, S.SUCCEEDED),
+}
+
+
+@pytest.mark.parametrize(("current", "wanted"), list(product(S, S)))
+def test_only_the_steps_of_the_state_machine_are_legal(
+    current: PaymentStatus, wanted: PaymentStatus
+) -> None:
+    assert may_become(current, wanted) is ((current, wanted) in LEGAL)
+    assert (current in sources_of(wanted)) is ((current, wanted) in LEGAL)
+
+
+def test_failed_and_canceled_payments_are_final() -> None:
+    assert not TRANSITIONS.get(S.FAILED)
+    assert not TRANSITIONS.get(S.CANCELED)
+
+
+def test_the_processors_answer_decides_an_automatic_payment() -> None:
+    assert status_after(Approved("p", 1)) is S.SUCCEEDED
+    assert status_after(Refused(None, "generic_decline", "No")) is S.FAILED
+
+
+def test_the_processors_answer_decides_an_authorization() -> None:
+    assert status_after(Approved("p", 0), captures=False) is S.REQUIRES_CAPTURE
+    assert status_after(Refused(None, "generic_decline", "No"), captures=False) is S.FAILED
+
+
+def test_a_decline_that_passes_with_time_is_told_from_one_that_stays() -> None:
+    passing = {"insufficient_funds", "processor_unreachable", "try_again_later"}
+    assert passing <= RETRIABLE_DECLINES
+    for code in RETRIABLE_DECLINES:
+        assert Refused(None, code, "No").is_retriable
+    for code in ("expired_card", "fraudulent", "generic_decline", "refund_refused"):
+        assert not Refused("p", code, "No").is_retriable

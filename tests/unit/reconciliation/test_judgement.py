@@ -1,0 +1,617 @@
+"""Single lines: what they are about, what they come to, and what they book."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from runtime.payments.posting_ids import charge_transaction_id
+from runtime.payments.transaction_models import TransactionStatus
+from runtime.reconciliation.importers.line import ImportedLine, References, UnreadableLine
+from runtime.reconciliation.matching.judgement import charges_of
+from runtime.reconciliation.settlements.models import (
+    LineStatus,
+    LineType,
+    Resolution,
+    ResolutionAction,
+    SettlementFormat,
+    SettlementLine,
+)
+from tests.support.reconciliation.batches import CONTEXT, read_line
+from tests.support.reconciliation.books import SettlementBooks
+
+
+def capture(payment_id: str, number: int = 2, **changes: Any) -> ImportedLine:
+    return read_line(number, **{"references": References(payment_id=payment_id), **changes})
+
+
+def judged(books: SettlementBooks, *lines: ImportedLine, file_id: str = "fil_1") -> SettlementLine:
+    """The last of the lines, after all of them."""
+    books.settle(file_id, lines)
+    books.deltas_must_add_up()
+    books.bookings_must_fit()
+    return books.line(lines[-1].identity)
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "reason"),
+    [
+        ({"amount": 999}, "amount_mismatch", "expected amount 10.00 USD, the file says 9.99 USD"),
+        ({"currency": "EUR"}, "currency_mismatch", "expected USD, the file says EUR"),
+        ({"fee": 30}, "fee_mismatch", "expected fee 0.29 USD, the file says 0.30 USD"),
+        ({"status": "pending"}, "status_mismatch", "status is 'pending'; only 'settled'"),
+        ({"type": None, "category": "reserve"}, "unclassified", "category 'reserve' is not known"),
+        ({"type": LineType.REFUND}, "unexpected", "no refund of pay_"),
+        ({"references": References()}, "unexpected", "the line names no payment"),
+        ({"references": References(payment_id="pay_x")}, "unexpected", "no payment pay_x is known"),
+        (
+            {"references": References(transaction_id="txn_x")},
+            "unexpected",
+            "no transaction txn_x is known",
+        ),
+        (
+            {"references": References(processor_ids=("pi_x", "ch_x"))},
+            "unexpected",
+            "by the processor's id pi_x or ch_x",
+        ),
+        (
+            {"type": LineType.DISPUTE, "amount": -1000},
+            "status_mismatch",
+            "is not booked here yet; put the file into the bucket again when it is",
+        ),
+    ],
+)
+def test_a_line_that_differs_says_how_and_books_nothing(
+    changes: dict[str, Any], status: str, reason: str
+) -> None:
+    books = SettlementBooks()
+    payment_id = books.pay(1000, fee=29)
+    row = judged(books, capture(payment_id, **{"amount": 1000, "fee": 29, **changes}))
+    assert row.status == status
+    assert reason in (row.reason or "")
+    assert row.bookings == ()
+    (transaction,) = books.found.transactions.values()
+    assert transaction.status is TransactionStatus.SUCCEEDED
+
+
+def test_a_mismatch_remembers_what_was_expected() -> None:
+    books = SettlementBooks()
+    payment_id = books.pay(1000, fee=29)
+    row = judged(books, capture(payment_id, amount=999, fee=29))
+    assert row.expected is not None
+    assert row.expected.model_dump() == {
+        "amount": 1000,
+        "fee": 29,
+        "currency": "USD",
+        "status": "succeeded",
+    }
+    assert row.payment_id == payment_id
+    assert (row.exception_bucket or "").startswith("mer_1#")
+    assert (row.exception_key or "").startswith("amount_mismatch#2026-03-15#set_")
+
+
+def test_a_second_line_about_a_settled_capture_is_a_duplicate() -> None:
+    books = SettlementBooks()
+    payment_id = books.pay(1000)
+    row = judged(books, capture(payment_id), capture(payment_id, 3))
+    assert (row.status, row.reason) == (
+        LineStatus.DUPLICATE,
+        f"already settled by {row.settlement_id}, line 2",
+    )
+
+
+def test_a_failed_or_another_transaction_is_a_status_mismatch() -> None:
+    books = SettlementBooks()
+    payment_id = books.pay(1000)
+    (name,) = books.found.transactions
+    failed = {"status": TransactionStatus.FAILED}
+    books.found.transactions[name] = books.found.transactions[name].model_copy(update=failed)
+    row = judged(books, capture(payment_id))
+    assert row.status is LineStatus.STATUS_MISMATCH
+    assert row.reason == "ours is a capture that is failed, not a capture that succeeded"
+    named = References(transaction_id=name)
+    row = judged(books, capture(payment_id, 3, type=LineType.REFUND, references=named))
+    assert row.reason == "ours is a capture that is failed, not a refund"
+
+
+def test_a_transaction_of_another_payment_than_the_line_says_is_unexpected() -> None:
+    books = SettlementBooks()
+    books.pay(1000)
+    (name,) = books.found.transactions
+    row = judged(books, capture("", references=References("pay_other", name)))
+    assert row.status is LineStatus.UNEXPECTED
+    assert row.reason == f"no transaction {name} of payment pay_other is known here"
+
+
+# -------------------------------------------------------------------- fees
+
+
+@pytest.mark.parametrize("fee", [1, 999, 1000])
+def test_a_fee_that_was_not_known_is_learned_up_to_the_amount(fee: int) -> None:
+    books = SettlementBooks()
+    payment_id = books.pay(1000)
+    row = judged(books, capture(payment_id, fee=fee))
+    (transaction,) = books.found.transactions.values()
+    assert row.status is LineStatus.MATCHED
+    assert (transaction.fee, transaction.learned_fee) == (fee, fee)
+    assert books.found.payments[payment_id].fee == fee
+    assert books.unsettled() == {}
+
+
+@pytest.mark.parametrize("fee", [-1, 1001])
+def test_an_unknown_fee_beyond_the_amount_is_not_learned(fee: int) -> None:
+    books = SettlementBooks()
+    row = judged(books, capture(books.pay(1000), fee=fee))
+    assert row.status is LineStatus.FEE_MISMATCH
+    assert "no fee was known" in (row.reason or "")
+
+
+def test_a_learned_fee_is_forgotten_when_a_later_file_says_another() -> None:
+    books = SettlementBooks()
+    payment_id = books.pay(1000)
+    judged(books, capture(payment_id, fee=20))
+    judged(books, capture(payment_id, fee=30), file_id="fil_2")
+    (transaction,) = books.found.transactions.values()
+    assert (transaction.fee, transaction.learned_fee) == (30, 30)
+    assert (books.found.payments[payment_id].fee, books.unsettled()) == (30, {})
+    assert [step.status for step in transaction.audit_trail] == [
+        "succeeded",
+        "settled",
+        "succeeded",
+        "settled",
+    ]
+
+
+# -------------------------------------------------------------------- tolerance and exchange
+
+
+@pytest.mark.parametrize(("amount", "fee"), [(1002, 29), (998, 29), (1000, 31), (1001, 28)])
+def test_a_difference_within_the_tolerance_is_the_merchants(amount: int, fee: int) -> None:
+    books = SettlementBooks(tolerance=2)
+    row = judged(books, capture(books.pay(1000, fee=29), amount=amount, fee=fee))
+    assert row.status is LineStatus.MATCHED
+    assert "within the merchant's tolerance" in (row.reason or "")
+    assert row.expected is not None
+    assert (row.expected.amount, row.expected.fee) == (1000, 29)
+    assert books.unsettled() == {}
+
+
+def test_a_difference_beyond_the_tolerance_is_a_mismatch() -> None:
+    books = SettlementBooks(tolerance=2)
+    row = judged(books, capture(books.pay(1000, fee=29), amount=1003, fee=29))
+    assert row.status is LineStatus.AMOUNT_MISMATCH
+
+
+def test_a_line_in_another_currency_is_compared_by_what_the_customer_paid() -> None:
+    books = SettlementBooks()
+    payment_id = books.pay(1000)
+    paid = {"presented_amount": 1000, "presented_currency": "USD"}
+    row = judged(books, capture(payment_id, amount=920, fee=30, currency="EUR", **paid))
+    assert row.status is LineStatus.MATCHED
+    assert {each.currency for each in row.bookings} == {"USD", "EUR"}
+    assert books.unsettled() == {}
+    assert books.found.payments[payment_id].fee == 0
+
+
+def test_a_wrong_amount_of_what_the_customer_paid_is_a_mismatch() -> None:
+    books = SettlementBooks()
+    paid = {"presented_amount": 999, "presented_currency": "USD"}
+    row = judged(books, capture(books.pay(1000), amount=920, currency="EUR", **paid))
+    assert row.status is LineStatus.AMOUNT_MISMATCH
+    assert row.reason is not None
+    assert row.reason.startswith("expected amount 10.00 USD, the file says 9.99 USD")
+
+
+# -------------------------------------------------------------------- several lines of a payment
+
+
+def test_a_full_charge_and_its_reversal_match_a_capture_in_part_together() -> None:
+    books = SettlementBooks()
+    payment_id = books.pay(1000, parts=[600])
+    first = judged(books, capture(payment_id, fee=35))
+    assert first.status is LineStatus.AMOUNT_MISMATCH
+    assert f"other lines of {payment_id} may make it up" in (first.reason or "")
+    second = judged(books, capture(payment_id, 3, amount=-400, fee=-15))
+    assert {row.status for row in books.lines()} == {LineStatus.MATCHED}
+    assert books.line("line-2").reason == f"together with {second.settlement_id}, line 3"
+    assert books.found.payments[payment_id].fee == 20
+    assert books.unsettled() == {}
+
+
+def test_a_reversal_before_its_charge_waits_too() -> None:
+    books = SettlementBooks()
+    payment_id = books.pay(1000, parts=[600])
+    judged(books, capture(payment_id, amount=-400), capture(payment_id, 3))
+    assert {row.status for row in books.lines()} == {LineStatus.MATCHED}
+
+
+def test_a_group_that_changes_is_taken_apart_and_put_together_again() -> None:
+    books = SettlementBooks()
+    payment_id = books.pay(1000, parts=[600])
+    judged(books, capture(payment_id), capture(payment_id, 3, amount=-400))
+    judged(books, capture(payment_id, 3, amount=-300), file_id="fil_2")
+    assert {row.status for row in books.lines()} == {LineStatus.AMOUNT_MISMATCH}
+    assert books.unsettled() != {}
+    judged(books, capture(payment_id, 3, amount=-400), file_id="fil_3")
+    assert {row.status for row in books.lines()} == {LineStatus.MATCHED}
+    assert books.unsettled() == {}
+
+
+def test_a_line_that_names_a_capture_is_never_added_up_with_others() -> None:
+    books = SettlementBooks()
+    payment_id = books.pay(1000)
+    (name,) = books.found.transactions
+    named = References(payment_id=payment_id, transaction_id=name)
+    judged(books, capture(payment_id, amount=600, references=named))
+    judged(books, capture(payment_id, 3, amount=400, references=named))
+    assert {row.status for row in books.lines()} == {LineStatus.AMOUNT_MISMATCH}
+
+
+def test_a_line_that_a_person_has_resolved_waits_no_more() -> None:
+    books = SettlementBooks()
+    payment_id = books.pay(1000, parts=[600])
+    row = judged(books, capture(payment_id))
+    ignored = Resolution(
+        action=ResolutionAction.IGNORE, note="n", by="u", at="2026-03-15T12:00:00.000Z"
+    )
+    key = (row.settlement_id, row.line)
+    books.found.lines[key] = row.model_copy(update={"resolution": ignored})
+    other = judged_again(books, capture(payment_id, 3, amount=-400))
+    assert other.status is LineStatus.AMOUNT_MISMATCH
+
+
+def judged_again(books: SettlementBooks, line: ImportedLine) -> SettlementLine:
+    books.settle("fil_1", [line])
+    return books.line(line.identity)
+
+
+# -------------------------------------------------------------------- refunds and disputes
+
+
+def test_a_refund_that_came_back_before_it_was_settled_has_two_lines() -> None:
+    books = SettlementBooks()
+    payment_id = books.pay(1000)
+    refund_id = books.refund(payment_id, 300, came_back=True)
+    named = References(transaction_id=refund_id)
+    judged(
+        books,
+        capture(payment_id),
+        read_line(3, type=LineType.REFUND, amount=-300, references=named),
+        read_line(4, type=LineType.REFUND_FAILURE, amount=300, references=named),
+    )
+    assert {row.status for row in books.lines()} == {LineStatus.MATCHED}
+    refund = books.found.transactions[refund_id]
+    assert refund.status is TransactionStatus.FAILED
+    assert None not in (refund.settlement_id, refund.return_settlement_id)
+    assert books.unsettled() == {}
+
+
+def test_a_failure_of_a_refund_that_is_not_booked_yet_is_matched_when_the_file_comes_again() -> (
+    None
+):
+    books = SettlementBooks()
+    refund_id = books.refund(books.pay(1000), 300)
+    named = References(transaction_id=refund_id)
+    line = read_line(4, type=LineType.REFUND_FAILURE, amount=300, references=named)
+    row = judged(books, line)
+    assert row.status is LineStatus.STATUS_MISMATCH
+    assert "that it came back is not booked yet" in (row.reason or "")
+    books.come_back(refund_id)
+    assert judged(books, line, file_id="fil_2").status is LineStatus.MATCHED
+    twice = replace(line, number=5, identity="other")
+    assert judged(books, twice, file_id="fil_2").status is LineStatus.DUPLICATE
+
+
+def dispute(payment_id: str, number: int, amount: int, fee: int = 0) -> ImportedLine:
+    kind = LineType.DISPUTE if amount < 0 else LineType.DISPUTE_REVERSAL
+    named = References(payment_id=payment_id, dispute_id="dp_1")
+    return read_line(number, type=kind, amount=amount, fee=fee, references=named)
+
+
+def test_a_dispute_is_settled_line_by_line_as_it_goes_on() -> None:
+    books = SettlementBooks()
+    payment_id = books.pay(1000)
+    books.dispute(payment_id, "dp_1", amount=600, withdrawn=600, fee=15)
+    judged(books, capture(payment_id), dispute(payment_id, 3, -600, 15))
+    assert books.unsettled() == {}
+    row = judged(books, dispute(payment_id, 4, 250, -15))
+    assert row.status is LineStatus.STATUS_MISMATCH
+    assert "nothing was returned yet" in (row.reason or "")
+    books.dispute(payment_id, "dp_1", amount=600, withdrawn=600, returned=250)
+    row = judged(books, dispute(payment_id, 4, 250, -15), file_id="fil_2")
+    assert row.status is LineStatus.MATCHED
+    assert books.unsettled() == {}
+    row = judged(books, dispute(payment_id, 5, 250), file_id="fil_2")
+    assert (row.status, row.reason) == (
+        LineStatus.DUPLICATE,
+        "what is booked of dispute dp_1 is settled",
+    )
+
+
+def test_a_disputes_fee_that_the_file_says_first_is_not_booked_again_by_the_processor() -> None:
+    books = SettlementBooks()
+    payment_id = books.pay(1000)
+    books.dispute(payment_id, "dp_1", amount=600, withdrawn=600)
+    row = judged(books, capture(payment_id), dispute(payment_id, 3, -600, 15))
+    assert row.status is LineStatus.MATCHED
+    disputes = books.found.payments[payment_id].disputes or {}
+    assert (disputes["dp_1"].fee, disputes["dp_1"].learned_fee) == (0, 15)
+    books.dispute(payment_id, "dp_1", amount=600, withdrawn=600, fee=15)
+    assert books.unsettled() == {}
+
+
+def test_a_dispute_of_another_amount_is_a_mismatch() -> None:
+    books = SettlementBooks()
+    payment_id = books.pay(1000)
+    books.dispute(payment_id, "dp_1", amount=600, withdrawn=600)
+    row = judged(books, dispute(payment_id, 3, -599))
+    assert row.status is LineStatus.AMOUNT_MISMATCH
+    assert row.reason == "expected amount -6.00 USD, the file says -5.99 USD"
+
+
+def test_without_a_disputes_id_the_only_one_of_the_payment_is_meant() -> None:
+    books = SettlementBooks()
+    payment_id = books.pay(1000)
+    books.dispute(payment_id, "dp_1", amount=600, withdrawn=600)
+    line = replace(dispute(payment_id, 3, -600), references=References(payment_id=payment_id))
+    row = judged(books, line)
+    assert (row.status, row.dispute_id) == (LineStatus.MATCHED, "dp_1")
+
+
+# -------------------------------------------------------------------- lines that come again
+
+
+def test_a_matched_line_that_comes_again_changes_nothing() -> None:
+    books = SettlementBooks()
+    line = capture(books.pay(1000))
+    before = judged(books, line)
+    assert judged(books, line, file_id="fil_2") == before
+
+
+def test_a_resolved_line_that_comes_again_stays_resolved() -> None:
+    books = SettlementBooks()
+    line = capture(books.pay(1000), amount=900)
+    row = judged(books, line)
+    accepted = Resolution(
+        action=ResolutionAction.ACCEPT, note="n", by="u", at="2026-03-15T12:00:00.000Z"
+    )
+    row = row.model_copy(update={"resolution": accepted})
+    books.found.lines[row.settlement_id, row.line] = row
+    books.settle("fil_2", [line])
+    assert books.line(line.identity) == row
+
+
+def test_an_older_file_that_is_worked_late_changes_nothing() -> None:
+    books = SettlementBooks()
+    payment_id = books.pay(1000)
+    after = judged(books, capture(payment_id), file_id="fil_2")
+    judged(books, capture(payment_id, amount=900), file_id="fil_1")
+    assert books.lines() == [after]
+
+
+def test_a_line_that_moves_to_another_payout_is_superseded_where_it_was() -> None:
+    books = SettlementBooks()
+    payment_id = books.pay(1000, fee=29)
+    line = capture(payment_id, fee=29)
+    first = judged(books, line)
+    row = judged(books, replace(line, payout_reference="po_1"), file_id="fil_2")
+    old = books.found.lines[first.settlement_id, first.line]
+    assert (old.status, row.status) == (LineStatus.SUPERSEDED, LineStatus.MATCHED)
+    assert old.reason == f"a later file has it in {row.settlement_id}, line 2"
+    (transaction,) = books.found.transactions.values()
+    assert transaction.settlement_id == row.settlement_id
+    assert books.unsettled() == {}
+
+
+def test_a_line_that_could_not_be_read_is_superseded_once_it_can_be() -> None:
+    books = SettlementBooks()
+    payment_id = books.pay(1000)
+    books.settle("fil_1", [UnreadableLine(2, "net is not amount less fee")])
+    (row,) = books.lines()
+    assert (row.status, row.reason) == (LineStatus.INVALID, "net is not amount less fee")
+    books.settle("fil_2", [UnreadableLine(2, "net is not amount less fee")])
+    assert books.lines() == [row]
+    books.settle("fil_3", [capture(payment_id)])
+    assert sorted(each.status for each in books.lines()) == ["matched", "superseded"]
+    books.deltas_must_add_up()
+
+
+def test_a_line_without_a_counterpart_books_itself() -> None:
+    books = SettlementBooks()
+    judged(books, read_line(2, type=LineType.FEE, amount=-50))
+    judged(books, read_line(3, type=LineType.ADJUSTMENT, amount=70, fee=5))
+    judged(books, read_line(4, type=LineType.PAYOUT, amount=-15))
+    assert {row.status for row in books.lines()} == {LineStatus.MATCHED}
+    assert books.unsettled() == {}
+    assert [len(row.bookings) for row in books.lines()] == [1, 1, 0]
+    row = judged(books, read_line(5, type=LineType.FEE, amount=-50, status="pending"))
+    assert row.status is LineStatus.STATUS_MISMATCH
+
+
+def test_what_was_missing_is_matched_by_the_line_that_it_is_found_in() -> None:
+    books = SettlementBooks()
+    payment_id = books.pay(1000)
+    (name,) = books.found.transactions
+    place = books.place("unsettled", "fil_0")
+    missing = SettlementLine(
+        settlement_bucket="b",
+        settlement_id=place.settlement.id,
+        line=1 << 51,
+        status=LineStatus.MISSING,
+        merchant_id="mer_1",
+        created_at="2026-03-15T12:00:00.000Z",
+        updated_at="2026-03-15T12:00:00.000Z",
+        **CONTEXT.stamp(),
+    )
+    books.found.lines[place.settlement.id, missing.line] = missing
+    was = {"missing_in": place.settlement.id, "missing_line": missing.line}
+    books.found.transactions[name] = books.found.transactions[name].model_copy(update=was)
+    books.settle("fil_1", [capture(payment_id)])
+    found = books.found.lines[place.settlement.id, missing.line]
+    assert (found.status, found.exception_key) == (LineStatus.MATCHED, None)
+    assert (found.reason or "").startswith("found in set_")
+    assert books.deltas[-1][place.settlement.id].open_exceptions == -1
+
+
+# -------------------------------------------------------------------- our own layout, by any name
+
+
+def canonical(name: str, books: SettlementBooks | None = None) -> SettlementBooks:
+    books = books or SettlementBooks()
+    books.layout, books.file_name = SettlementFormat.CANONICAL, name
+    return books
+
+
+def test_a_corrected_file_of_another_name_supersedes_what_was_wrong() -> None:
+    books = canonical("16.csv")
+    line = capture(books.pay(1000), identity="capture:txn_1")
+    wrong = judged(books, replace(line, amount=900, net=900))
+    canonical("16-corrected.csv", books)
+    row = judged(books, line, file_id="fil_2")
+    old = books.found.lines[wrong.settlement_id, wrong.line]
+    assert (old.status, row.status) == (LineStatus.SUPERSEDED, LineStatus.MATCHED)
+    assert row.settlement_id != old.settlement_id
+
+
+def test_a_negative_line_without_a_type_about_a_refund_is_that_refunds() -> None:
+    books = canonical("16.csv")
+    payment_id = books.pay(1000)
+    named = References(payment_id, books.refund(payment_id, 400))
+    line = capture(payment_id, 3, amount=-400, references=named)
+    row = judged(books, capture(payment_id), line)
+    assert (row.status, row.type) == (LineStatus.MATCHED, LineType.REFUND)
+    assert judged(books, line, file_id="fil_2") == row
+    assert books.unsettled() == {}
+
+
+def test_what_two_files_say_was_paid_out_is_a_duplicate_in_the_second() -> None:
+    books = canonical("16.csv")
+    line = capture(books.pay(1000), identity="capture:txn_1")
+    first = judged(books, line)
+    canonical("17.csv", books)
+    for file_id in ("fil_2", "fil_3"):
+        books.settle(file_id, [line])
+        (second,) = (row for row in books.lines() if row.settlement_id != first.settlement_id)
+        assert second.status is LineStatus.DUPLICATE
+        assert second.reason == f"{first.settlement_id}, line 2, is the same already"
+        assert second.transaction_id == first.transaction_id
+    assert books.found.lines[first.settlement_id, 2] == first
+    books.deltas_must_add_up()
+
+
+def test_a_duplicate_is_matched_once_the_first_file_says_something_else() -> None:
+    books = canonical("16.csv")
+    payment_id = books.pay(1000)
+    line = capture(payment_id, identity="capture:txn_1")
+    first = judged(books, line)
+    canonical("17.csv", books)
+    books.settle("fil_2", [line])
+    canonical("16.csv", books)
+    books.settle("fil_3", [replace(line, amount=900, net=900)])
+    assert {row.status for row in books.lines()} == {"amount_mismatch", "matched"}
+    assert books.found.lines[first.settlement_id, 2].status is LineStatus.AMOUNT_MISMATCH
+    assert books.unsettled() == {}
+    books.deltas_must_add_up()
+
+
+def test_lines_without_an_id_are_those_of_their_file() -> None:
+    books = canonical("16.csv")
+    line = read_line(2, type=LineType.FEE, amount=-50, identity="content:abc")
+    books.settle("fil_1", [line])
+    canonical("17.csv", books)
+    books.settle("fil_2", [line])
+    assert [row.status for row in books.lines()] == ["matched", "matched"]
+
+
+def test_lines_with_one_id_in_a_file_are_duplicates_but_for_the_first() -> None:
+    books = canonical("16.csv")
+    line = capture(books.pay(1000), identity="capture:txn_1")
+    twice = replace(line, number=3, identity="capture:txn_1#2")
+    books.duplicates = frozenset({3})
+    for file_id in ("fil_1", "fil_2"):
+        books.settle(file_id, [twice, line])
+        assert [row.status for row in books.lines()] == ["matched", "duplicate"]
+
+
+# -------------------------------------------------------------------- lines in each other's way
+
+
+def test_a_duplicate_is_matched_once_the_line_in_its_way_is_about_another_payment() -> None:
+    books = SettlementBooks()
+    first, second = books.pay(1000), books.pay(1000)
+    judged(books, capture(first), capture(first, 3))
+    books.settle("fil_2", [capture(second)])
+    assert {row.status for row in books.lines()} == {LineStatus.MATCHED}
+    assert books.unsettled() == {}
+
+
+def test_a_reversal_is_judged_again_when_the_fee_of_its_dispute_is_corrected() -> None:
+    books = SettlementBooks()
+    payment_id = books.pay(1000)
+    books.dispute(payment_id, "dp_1", amount=600, withdrawn=600, returned=600, fee=15)
+    judged(books, capture(payment_id), dispute(payment_id, 3, -600, 16))
+    books.settle("fil_2", [dispute(payment_id, 4, 600)])
+    assert books.line("line-4").status is LineStatus.FEE_MISMATCH
+    books.settle("fil_2", [dispute(payment_id, 3, -600, 15)])
+    assert {row.status for row in books.lines()} == {LineStatus.MATCHED}
+    assert books.unsettled() == {}
+
+
+def test_a_dispute_is_judged_again_with_its_reversal_in_one_batch() -> None:
+    books = SettlementBooks()
+    payment_id = books.pay(1000)
+    books.dispute(payment_id, "dp_1", amount=600, withdrawn=600, returned=250)
+    taken, back = dispute(payment_id, 3, -600), dispute(payment_id, 4, 250)
+    books.settle("fil_1", [replace(taken, type=None), replace(back, fee=1, net=249)])
+    books.settle("fil_2", [capture(payment_id), taken, back])
+    assert {row.status for row in books.lines()} == {LineStatus.MATCHED}
+    assert books.unsettled() == {}
+
+
+def test_what_was_learned_of_a_disputes_fee_is_given_back_when_another_line_is_corrected() -> None:
+    books = SettlementBooks()
+    payment_id = books.pay(1000)
+    books.dispute(payment_id, "dp_1", amount=600, withdrawn=1200, returned=600, fee=15)
+    back, again = dispute(payment_id, 4, 600), dispute(payment_id, 5, -600)
+    judged(books, capture(payment_id), back, replace(again, fee=15, net=-615))
+    judged(books, dispute(payment_id, 3, -600, 15))
+    disputes = books.found.payments[payment_id].disputes or {}
+    assert (disputes["dp_1"].settled_fee, disputes["dp_1"].learned_fee) == (15, 15)
+    judged(books, again, file_id="fil_2")
+    disputes = books.found.payments[payment_id].disputes or {}
+    assert (disputes["dp_1"].settled_fee, disputes["dp_1"].learned_fee) == (15, 0)
+    assert {row.status for row in books.lines()} == {LineStatus.MATCHED}
+    assert books.unsettled() == {}
+
+
+def test_a_group_with_a_wrong_fee_is_matched_once_that_is_corrected() -> None:
+    books = SettlementBooks()
+    payment_id = books.pay(1000, parts=[600], fee=20)
+    judged(books, capture(payment_id, fee=34), capture(payment_id, 3, amount=-400, fee=-15))
+    assert books.line("line-3").status is LineStatus.FEE_MISMATCH
+    books.settle("fil_2", [capture(payment_id, 3, amount=-400, fee=-15)])
+    books.settle("fil_2", [capture(payment_id, fee=35)])
+    assert {row.status for row in books.lines()} == {LineStatus.MATCHED}
+    assert books.unsettled() == {}
+
+
+def test_a_refund_that_names_an_unknown_transaction_is_unexpected_whatever_else_it_names() -> None:
+    books = SettlementBooks()
+    payment_id = books.pay(1000)
+    named = References("", "txn_x", processor_ids=(f"pi_{payment_id}",))
+    row = judged(books, read_line(2, type=LineType.REFUND, amount=-10, references=named))
+    assert row.status is LineStatus.UNEXPECTED
+
+
+def test_charges_and_settlements_come_in_the_order_of_the_lines_not_of_a_hash() -> None:
+    books = SettlementBooks()
+    payments = [books.pay(1000) for _ in range(8)]
+    lines = [judged(books, capture(each, n, amount=1000)) for n, each in enumerate(payments, 2)]
+    charges = tuple(charge_transaction_id(each) for each in payments)
+    assert charges_of(*lines, None, lines[0]) == charges
+    assert charges_of(*reversed(lines)) == charges[::-1]
+    place = books.place("po_1", "fil_9")
+    assert place.settlement_ids == (place.settlement.id, place.file_settlement)
+    assert books.place(None, "fil_9").settlement_ids == (place.file_settlement,)

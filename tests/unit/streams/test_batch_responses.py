@@ -1,0 +1,24 @@
+"""What Lambda is told of a batch of stream records."""
+
+from __future__ import annotations
+
+import pytest
+
+from runtime.streams.records import Kind, StreamRecord, batch_answer
+
+RECORDS = [StreamRecord("payments", Kind.MODIFY, number, {}, {}) for number in ("7", "8", "9")]
+
+
+def test_the_first_record_that_failed_is_named_so_that_it_comes_again() -> None:
+    assert batch_answer(RECORDS, frozenset({"9", "8"})) == {
+        "batchItemFailures": [{"itemIdentifier": "8"}]
+    }
+
+
+def test_nothing_is_named_where_all_was_done() -> None:
+    assert batch_answer(RECORDS, frozenset()) == {"batchItemFailures": []}
+
+
+def test_a_record_of_another_batch_is_a_bug() -> None:
+    with pytest.raises(AssertionError, match="are not in the batch"):
+        batch_answer(RECORDS, frozenset({"6"}))
