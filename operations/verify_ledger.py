@@ -80,7 +80,7 @@ def run_ledger_verification(workspace: Workspace, progress: Progress, *, restart
         outside=store.outside,
         must_stop=lambda: False,
         cut=timedelta(seconds=settings.cut_seconds),
-        patience_seconds=settings.patience_seconds,
+        grace_seconds=settings.patience_seconds,
     )
     outcome = _watched(deps, settings, clients, progress, restart=restart)
     if outcome.report is None:

@@ -33,7 +33,7 @@ class VerifyLedgerServices(FunctionServices):
             outside=self.outside,
             must_stop=lambda: self.invocation.remaining_seconds() < margin,
             cut=timedelta(seconds=settings.cut_seconds),
-            patience_seconds=settings.patience_seconds,
+            grace_seconds=settings.patience_seconds,
         )
 
 

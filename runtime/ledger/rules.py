@@ -37,7 +37,7 @@ def may_become(status: TransferStatus, after: TransferStatus) -> bool:
 
 
 TRANSFER_PREFIX: Final = "trf_"
-SWEEP_PREFIX: Final = "swp_"
+CONSOLIDATION_PREFIX: Final = "swp_"
 """What the ids of transfers, and of sweeps of fold rows into row 00, begin with."""
 CHANGE_PREFIX: Final = "chg_"
 """What the ids of changes begin with that move no money: of a profile, a status, a lock."""
@@ -115,7 +115,7 @@ def movements_of_post(legs: tuple[Leg, ...], posted: int) -> tuple[Movement, ...
     )
 
 
-def left_to_request(hold: Transfer, movements: Iterable[Movement]) -> tuple[Movement, ...]:
+def movements_in_commit(hold: Transfer, movements: Iterable[Movement]) -> tuple[Movement, ...]:
     """What the end of a hold changes in its own commit: of folded accounts only what they hold.
 
     Nothing of those that began before `held_in` was kept for folded accounts.
@@ -156,12 +156,12 @@ def credit_shard_of(transfer_id: str) -> str:
     return f"{crc32(transfer_id.encode()) % CREDIT_SHARDS + 1:02d}"
 
 
-def is_sweep(operation_id: str, *, folded: bool) -> bool:
+def is_consolidation(operation_id: str, *, folded: bool) -> bool:
     """Whether an operation only moved money between the rows of one account, which is no posting.
 
     Only a folded account has rows to sweep; elsewhere an operation of this name moved money.
     """
-    return folded and operation_id.startswith(SWEEP_PREFIX)
+    return folded and operation_id.startswith(CONSOLIDATION_PREFIX)
 
 
 def is_hold_end(operation_id: str) -> bool:

@@ -15,10 +15,10 @@ from zlib import crc32
 from pydantic import BaseModel, Field
 
 from runtime.core.fields import Timestamp
-from runtime.ledger.rules import is_sweep, operation_time
+from runtime.ledger.rules import is_consolidation, operation_time
 from runtime.reconciliation.matching.flows import Move
-from runtime.verification.holds.rules import NOTHING_HELD, Held, print_of_held
-from runtime.verification.settlements.rules import print_of_posting, print_of_settled
+from runtime.verification.holds.rules import NOTHING_HELD, Held, held_fingerprint
+from runtime.verification.settlements.rules import settled_fingerprint, settlement_fingerprint
 
 BUCKETS: Final = 1024
 """Sums that transfers and entries are compared by. Where two differ, a 1,024th of all is read."""
@@ -139,7 +139,7 @@ class Tally(BaseModel):
     def hold(self, account_id: str, held: Held) -> None:
         """Count what is held of an account; its parts add up to the whole."""
         if held != NOTHING_HELD:
-            _count(self.holds, account_id, print_of_held(account_id, held))
+            _count(self.holds, account_id, held_fingerprint(account_id, held))
 
     def book(self, payment_id: str, transfer_id: str, nets: Mapping[str, int]) -> None:
         """Count one posting of a payment: all that it changes, in one fingerprint."""
@@ -151,12 +151,12 @@ class Tally(BaseModel):
         self, transfer_id: str, settlement_id: str, moves: Iterable[Move], lines: int
     ) -> None:
         """Count what a transfer moves for so many lines of a settlement, or a part of that."""
-        print_ = print_of_posting(transfer_id, settlement_id, moves, lines)
+        print_ = settlement_fingerprint(transfer_id, settlement_id, moves, lines)
         _count(self.settlements, transfer_id, print_)
 
     def settle(self, payment_id: str, nets: Mapping[str, int]) -> None:
         """Count what is settled of a payment, or a part of that."""
-        _count(self.settled, payment_id, print_of_settled(payment_id, nets))
+        _count(self.settled, payment_id, settled_fingerprint(payment_id, nets))
 
     def sums(self, currency: str) -> CurrencySums:
         """The sums of one currency."""
@@ -265,4 +265,4 @@ def is_posting(operation_id: str, amount: int, *, folded: bool) -> bool:
 
     Holds and changes of status move nothing; a sweep moves between the rows of one account.
     """
-    return amount != 0 and not is_sweep(operation_id, folded=folded)
+    return amount != 0 and not is_consolidation(operation_id, folded=folded)

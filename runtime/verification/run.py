@@ -149,7 +149,7 @@ class _Invocation:
                 self._save(self.owner, following)
         finally:
             if self.state.phase is not Phase.DONE:
-                self._give_back()
+                self._release_lease()
         return None
 
     def _read_phase(self) -> bool:
@@ -245,7 +245,7 @@ class _Invocation:
         self.state.phase = phase
         self.run = self.deps.proofs.save_run(self.run, owner, self.deps.outside.now())
 
-    def _give_back(self) -> None:
+    def _release_lease(self) -> None:
         try:
             self._save(None, self.state.phase)
         except StaleWrite:

@@ -22,12 +22,12 @@ from runtime.verification.rules import Findings, Tally
 
 CHECKPOINT_STEPS = 20
 """Pages (of at most 500 rows or entries) between two checkpoints: what a crash reads again."""
-PATIENCE_SECONDS = 60.0
+GRACE_SECONDS = 60.0
 """How long an entry may be behind its account or transfer: far above a healthy stream's lag, and
 what is later than this is worth an alarm."""
 MAX_LATE = 100
 """Rows or transfers of one segment whose entries are waited for at once."""
-NAP_SECONDS = 0.5
+PAUSE_SECONDS = 0.5
 PARALLEL_SEGMENTS = 4
 
 
@@ -113,7 +113,7 @@ class LedgerVerificationDependencies:
     outside: Outside
     must_stop: Callable[[], bool]
     cut: timedelta
-    patience_seconds: float = PATIENCE_SECONDS
+    grace_seconds: float = GRACE_SECONDS
     parallel: int = PARALLEL_SEGMENTS
     checkpoint_steps: int = CHECKPOINT_STEPS
     progress: Callable[[Phase, int], None] = lambda _phase, _rows: None
@@ -191,20 +191,20 @@ class Work:
         """Seconds since the epoch."""
         return self.deps.outside.now().timestamp()
 
-    def first_missed(self, since: float | None) -> float:
+    def waiting_since(self, since: float | None) -> float:
         """When patience began: with the first look again, however long after what was missed.
 
         So that nothing is judged by a single second look at a row that is changing.
         """
         return self.now() if since is None else since
 
-    def is_patient(self, since: float) -> bool:
+    def in_grace_period(self, since: float) -> bool:
         """Whether what was first looked for again at `since` may still come."""
-        return self.now() < since + self.deps.patience_seconds
+        return self.now() < since + self.deps.grace_seconds
 
-    def nap(self) -> None:
+    def pause(self) -> None:
         """Wait a little for what is late. Raises OutOfTime."""
         if self.stopped():
             self.save()
             raise OutOfTime
-        self.deps.outside.sleep(NAP_SECONDS)
+        self.deps.outside.sleep(PAUSE_SECONDS)

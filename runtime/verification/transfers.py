@@ -84,7 +84,7 @@ def posted_by(transfer: TransferFacts) -> dict[str, int] | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Problem:
+class _Mismatch:
     """What one account's entries of a transfer should be, and what they make of the sums."""
 
     expected: str
@@ -117,12 +117,12 @@ def _revisit(work: Work) -> None:
     still_late: list[LateItem] = []
     transfers = work.books.transfers_by_id([item.id for item in work.state.late])
     for item in work.state.late:
-        since = work.first_missed(item.missed_since)
+        since = work.waiting_since(item.missed_since)
         transfer = transfers.get(item.id)
         problems = _problems(transfer, work) if transfer is not None else []
         if not problems or transfer is None:
             continue
-        if work.is_patient(since):
+        if work.in_grace_period(since):
             still_late.append(LateItem(id=item.id, missed_since=since))
             continue
         for problem in problems:
@@ -132,10 +132,10 @@ def _revisit(work: Work) -> None:
             work.state.tally.sums(transfer.currency).unexplained += problem.missing_minor
     work.state.late = still_late
     if still_late:
-        work.nap()
+        work.pause()
 
 
-def _problems(transfer: TransferFacts, work: Work) -> list[_Problem]:
+def _problems(transfer: TransferFacts, work: Work) -> list[_Mismatch]:
     nets = posted_by(transfer)
     if not nets:
         return []
@@ -161,17 +161,17 @@ def _judge(
     net: int,
     lines: Sequence[Line],
     rows: dict[tuple[str, str], BalanceRow],
-) -> _Problem | None:
+) -> _Mismatch | None:
     expected = f"{net} on {account_id}"
     if not lines:
-        return _Problem(expected, "no entry", -net)
+        return _Mismatch(expected, "no entry", -net)
     found = sum(line.amount for line in lines)
     if len(lines) > 1 or found != net:
         amounts = ", ".join(f"{line.amount} ({line.name})" for line in lines)
-        return _Problem(expected, amounts, found - net)
+        return _Mismatch(expected, amounts, found - net)
     row = rows.get(_row_key(lines[0]))
     if row is None or row.version < lines[0].version:
-        return _Problem(expected, f"an entry of a row that never was: {lines[0].name}", -net)
+        return _Mismatch(expected, f"an entry of a row that never was: {lines[0].name}", -net)
     return None
 
 

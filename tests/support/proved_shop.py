@@ -44,7 +44,7 @@ class Shop:
             outside=replace(self.platform.outside, sleep=self.platform.clock.advance),
             must_stop=lambda: False,
             cut=cut,
-            patience_seconds=1.0,
+            grace_seconds=1.0,
             progress=lambda phase, _rows: self.phases.append(phase),
         )
         report = verify_ledger(deps).report

@@ -21,7 +21,7 @@ from runtime.ledger.accounts.models import PROFILE_SHARD, Posting
 from runtime.ledger.entries.models import entry_partition
 from runtime.ledger.entries.repository import EntryRepository
 from runtime.ledger.hot_accounts.rules import is_debit_shard
-from runtime.ledger.rules import SWEEP_PREFIX, TRANSFER_PREFIX, postings
+from runtime.ledger.rules import CONSOLIDATION_PREFIX, TRANSFER_PREFIX, postings
 from runtime.ledger.transfers.models import Transfer
 from runtime.ledger.transfers.repository import TransferRepository
 from runtime.streams.images import Image, number_of, text_of
@@ -52,7 +52,7 @@ class BalanceAttribution:
 
     def _fault(self, told: AuditableChange, known: Mapping[str, Transfer]) -> str | None:
         cause, delta = _cause(told), _delta(told)
-        if cause.startswith(SWEEP_PREFIX):
+        if cause.startswith(CONSOLIDATION_PREFIX):
             explained: int | None = self._swept(told)
         elif cause in known:
             explained = _moved_by(known[cause], _account(told), _shard(told))
@@ -71,7 +71,7 @@ class BalanceAttribution:
             return 0
         account, shard = _account(told), _shard(told)
         try:
-            taken = self.entries.of_sweep(account, cause)
+            taken = self.entries.of_consolidation(account, cause)
         except ValidationError:
             logger.warning("an entry cannot be read", account=account, operation=cause)
             return None

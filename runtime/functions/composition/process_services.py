@@ -94,7 +94,9 @@ class ProcessServices(FunctionServices):
             accounts=accounts,
             shard_rows=shard_rows,
             merchants=profiles,
-            folded=KnownHotAccounts(settings.merchant_cache_seconds, self.outside.monotonic),
+            known_hot_accounts=KnownHotAccounts(
+                settings.merchant_cache_seconds, self.outside.monotonic
+            ),
             claims=claims,
             lockout=self.payment_dependencies.lockout,
         )

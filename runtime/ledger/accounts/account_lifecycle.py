@@ -27,7 +27,7 @@ from runtime.ledger.rules import is_of_chart
 
 MAX_ATTEMPTS = 10
 """Readings of one account that transfers change meanwhile."""
-FOLDED_REST = timedelta(minutes=10)
+INACTIVITY_BEFORE_CLOSE = timedelta(minutes=10)
 """A folded account is inactive for so long before it can be closed: by then every transfer that
 was begun while it was active has been folded, or the alarm of the stream's age has gone off."""
 
@@ -95,9 +95,9 @@ def _must_be_closable(row: Account) -> None:
 
 def _must_have_rested(row: Account, call: Call, *, emptied: bool) -> None:
     """`emptied`: it had rested, and its shards were consolidated since."""
-    rested = emptied or call.now - to_datetime(row.updated_at) >= FOLDED_REST
+    rested = emptied or call.now - to_datetime(row.updated_at) >= INACTIVITY_BEFORE_CLOSE
     if row.status is not AccountStatus.INACTIVE or not rested:
-        minutes = int(FOLDED_REST.total_seconds() // 60)
+        minutes = int(INACTIVITY_BEFORE_CLOSE.total_seconds() // 60)
         raise Conflict(
             f"A folded account can be closed after {minutes} minutes of inactivity; "
             f"{row.id} has been {row.status} since {row.updated_at}"

@@ -34,7 +34,7 @@ from runtime.ledger.accounts.repository import AccountRepository
 from runtime.ledger.entries.models import Entry
 from runtime.ledger.entries.repository import EntryRepository
 from runtime.ledger.hot_accounts.repository import ShardRepository
-from runtime.ledger.rules import is_sweep, operation_time
+from runtime.ledger.rules import is_consolidation, operation_time
 from runtime.merchants.profiles import MerchantProfiles
 
 STATEMENT_PAGE = 100
@@ -143,7 +143,7 @@ def entries_of(row: Account, position: str | None, reads: StatementReads) -> Ite
     # A shard is there before its first entry, and most accounts have few.
     rows = reads.shard_rows.rows_of(row.id)
     shards = [each.shard for each in rows if each.shard != PROFILE_SHARD]
-    return reads.entries.of_folded(
+    return reads.entries.of_hot_account(
         row.id, shards, before_operation=position, page_size=STATEMENT_PAGE
     )
 
@@ -157,7 +157,7 @@ def position_of(row: Account, entry: Entry) -> str:
 def is_statement_line(row: Account, entry: Entry) -> bool:
     """Whether a statement shows the entry: not money moved between the rows of one account."""
     folded = row.posting is Posting.FOLDED
-    return entry.amount != 0 and not is_sweep(entry.operation_id, folded=folded)
+    return entry.amount != 0 and not is_consolidation(entry.operation_id, folded=folded)
 
 
 def _current(row: Account, reads: AccountReads) -> AccountAnswer:

@@ -12,12 +12,12 @@ from runtime.dynamodb.store import Store
 from runtime.ledger.accounts.models import PROFILE_SHARD, Account
 from runtime.ledger.entries.models import Entry, entry_partition, shard_sequence, version_sequence
 from runtime.ledger.hot_accounts.rules import is_debit_shard
-from runtime.ledger.rules import SWEEP_PREFIX, TRANSFER_PREFIX
+from runtime.ledger.rules import CONSOLIDATION_PREFIX, TRANSFER_PREFIX
 from runtime.streams.records import Change, Failed, Kind
 
 PARALLEL_WRITES = 8
 """Entries written at once: they are independent of each other, and a Lambda has CPU for few."""
-_OPERATIONS = (TRANSFER_PREFIX, SWEEP_PREFIX)
+_OPERATIONS = (TRANSFER_PREFIX, CONSOLIDATION_PREFIX)
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ class EntryRepository:
         """Entries of row 00, the newest version first, older than `before_sequence`."""
         return self._of_shard(account_id, PROFILE_SHARD, before_sequence, page_size)
 
-    def of_folded(
+    def of_hot_account(
         self,
         account_id: str,
         shards: Iterable[str],
@@ -120,7 +120,7 @@ class EntryRepository:
         """Write an entry, unless there is one under its key; whether it was written."""
         return self._store.put_new(entry) is None
 
-    def of_sweep(self, account_id: str, operation_id: str) -> list[Entry]:
+    def of_consolidation(self, account_id: str, operation_id: str) -> list[Entry]:
         """What a sweep took out of the account's shards, with all that was committed before.
 
         Raises ValidationError where an entry was edited past reading.

@@ -20,7 +20,7 @@ from runtime.dynamodb.index_shards import HOLD_BUCKETS, HOLD_QUEUE, all_buckets
 from runtime.ledger.holds.holds import resolved
 from runtime.ledger.movements import Operation
 from runtime.ledger.repository import LedgerRepository, Resolution
-from runtime.ledger.rules import left_to_request, movements_of_release
+from runtime.ledger.rules import movements_in_commit, movements_of_release
 from runtime.ledger.transfers.models import Transfer, TransferStatus
 from runtime.ledger.transfers.repository import TransferRepository
 
@@ -82,7 +82,7 @@ def _expire(
     operation = _operation(hold, request_id, deps.outside)
     after = resolved(hold, TransferStatus.EXPIRED, operation)
     movements = movements_of_release(hold.legs)
-    touched = left_to_request(hold, movements)
+    touched = movements_in_commit(hold, movements)
     try:
         deps.ledger.resolve(Resolution(hold, after, touched, operation, None))
     except StaleWrite:

@@ -32,8 +32,8 @@ from runtime.idempotency.models import IdempotencyRecord
 from runtime.ledger.movements import Operation
 from runtime.ledger.repository import Resolution
 from runtime.ledger.rules import (
-    left_to_request,
     may_become,
+    movements_in_commit,
     movements_of_post,
     movements_of_release,
 )
@@ -105,7 +105,7 @@ def _resolution(hold: Transfer, after: Transfer, operation: Operation) -> Resolu
         if after.posted_amount is None
         else movements_of_post(hold.legs, after.posted_amount)
     )
-    return Resolution(hold, after, left_to_request(hold, movements), operation, None)
+    return Resolution(hold, after, movements_in_commit(hold, movements), operation, None)
 
 
 def _resolve(

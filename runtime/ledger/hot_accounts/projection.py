@@ -18,7 +18,7 @@ from runtime.ledger.rules import chart_account, credit_shard_of, final_legs, net
 from runtime.ledger.transfers.models import Transfer, TransferStatus
 from runtime.streams.records import Change, Failed, Parking, park_record
 
-FOLDED_BY = "system:project"
+CREDITED_BY = "system:project"
 MAX_TARGETS_REMEMBERED = 10_000
 
 
@@ -31,7 +31,7 @@ class ShardProjection:
     clock: Callable[[], datetime]
     request_id: Callable[[], str]
     parking: Parking
-    folded_by: str = FOLDED_BY
+    credited_by: str = CREDITED_BY
     _targets: OrderedDict[str, CreditShard] = field(default_factory=OrderedDict)
 
     def __call__(self, changes: Sequence[Change]) -> Failed:
@@ -50,7 +50,7 @@ class ShardProjection:
         for (account_id, shard), members in groups.items():
             try:
                 items = [item for _, _, item in members if item is not None]
-                self._fold(account_id, shard, members[0][1], items)
+                self._credit(account_id, shard, members[0][1], items)
             except NotFound as unknown:
                 failed |= self._park_records({number for number, _, _ in members}, changes, unknown)
             except InvalidRequest:
@@ -71,15 +71,15 @@ class ShardProjection:
             if not park_record(self.parking, record, unknown.detail)
         }
 
-    def _fold(
+    def _credit(
         self, account_id: str, shard: str, transfer: Transfer, items: Sequence[ShardCredit]
     ) -> None:
         now = self.clock()
         context = ChangeContext(
-            changed_by=self.folded_by, request_id=self.request_id(), cause=transfer.id
+            changed_by=self.credited_by, request_id=self.request_id(), cause=transfer.id
         )
         target = self._target(account_id, transfer, context, now)
-        self.shard_rows.fold(target, shard, items, context, now)
+        self.shard_rows.credit(target, shard, items, context, now)
 
     def _target(
         self, account_id: str, transfer: Transfer, context: ChangeContext, now: datetime

@@ -121,7 +121,7 @@ class ShardRepository:
         if len(self._profiles) > MAX_PROFILES_REMEMBERED:
             self._profiles.popitem(last=False)
 
-    def fold(
+    def credit(
         self,
         target: CreditShard,
         shard: str,
@@ -131,9 +131,9 @@ class ShardRepository:
     ) -> None:
         """Add what `items` change to one fold row, each exactly once. Raises Unavailable."""
         for start in range(0, len(items), MAX_SHARD_CREDITS):
-            self._fold(target, shard, items[start : start + MAX_SHARD_CREDITS], context, now)
+            self._credit(target, shard, items[start : start + MAX_SHARD_CREDITS], context, now)
 
-    def _fold(
+    def _credit(
         self,
         target: CreditShard,
         shard: str,
@@ -244,7 +244,10 @@ class ShardRepository:
             writes: list[Write] = [into]
             for row in left:
                 after = _emptied(row, operation_id, context, at)
-                writes += [_replace(row, after), put(_swept(row, after)).when(absent("sequence"))]
+                writes += [
+                    _replace(row, after),
+                    put(_consolidation_entry(row, after)).when(absent("sequence")),
+                ]
             try:
                 every = range(len(writes))
                 self._store.transact(writes, token=f"{operation_id}-{attempt}", decisive=every)
@@ -333,7 +336,7 @@ def _emptied(row: Account, operation_id: str, context: ChangeContext, at: Timest
     )
 
 
-def _swept(before: Account, after: Account) -> Entry:
+def _consolidation_entry(before: Account, after: Account) -> Entry:
     return Entry(
         account_shard=entry_partition(before.id, before.shard),
         sequence=shard_sequence(after.last_operation_id or ""),

@@ -75,13 +75,13 @@ def _of_account(
         entries_of(account, position, reads.accounts),
         limit=query.limit,
         position=lambda entry: position_of(account, entry),
-        matches=lambda entry: stands_for_its_transfer(entry, reads.transfers),
+        matches=lambda entry: is_listing_entry(entry, reads.transfers),
     )
     ids = tuple(entry.transfer_id for entry in page.entries if entry.transfer_id is not None)
     return Slice(ids, page.next_position)
 
 
-def stands_for_its_transfer(entry: Entry, transfers: TransferRepository) -> bool:
+def is_listing_entry(entry: Entry, transfers: TransferRepository) -> bool:
     """Whether it is the one of a transfer's entries of an account by which the transfer is listed.
 
     Not the one of a profile that was stored because of the transfer: it moved nothing. The end of a

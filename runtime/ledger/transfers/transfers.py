@@ -68,7 +68,7 @@ class TransferDependencies:
     accounts: AccountRepository
     shard_rows: ShardRepository
     merchants: MerchantProfiles
-    folded: KnownHotAccounts
+    known_hot_accounts: KnownHotAccounts
     claims: ClaimReader
     lockout: Lockout
 
@@ -117,7 +117,7 @@ def create_transfer(
             return _begin(attempt, request, call, deps, met)
         except TouchesHotAccounts as found:
             met |= {account.id: account for account in found.accounts}
-            deps.folded.learn(found.accounts)
+            deps.known_hot_accounts.learn(found.accounts)
         except FailedBefore:
             failed_before = True
         except StaleWrite:
@@ -177,7 +177,7 @@ def _split(attempt: Draft, deps: TransferDependencies, met: Mapping[str, Account
     hot: dict[str, HotBalance | None] = {}
     for movement in attempt.movements:
         name = movement.account_id
-        known = met.get(name) or deps.folded.get(name)
+        known = met.get(name) or deps.known_hot_accounts.get(name)
         if known is None or attempt.terms.ordinary_only:
             touched.append(movement)
             continue

@@ -14,7 +14,7 @@ from typing import Final
 from runtime.core.ids import created_at, lowest_id
 from runtime.ledger.accounts.models import PROFILE_SHARD, AccountType, Posting
 from runtime.ledger.entries.models import entry_partition
-from runtime.ledger.rules import is_hold_end, is_sweep, operation_time
+from runtime.ledger.rules import is_consolidation, is_hold_end, operation_time
 from runtime.verification.accounts.rules import BalanceRow, Line
 from runtime.verification.rules import CheckName
 from runtime.verification.segments import MAX_LATE, LateItem, Work
@@ -40,17 +40,17 @@ def recheck_floor(work: Work) -> None:
     still_late: list[LateItem] = []
     for item in work.state.late:
         below = _below_floor(item.id, work)
-        since = work.first_missed(item.missed_since)
+        since = work.waiting_since(item.missed_since)
         if below is None:
             continue
-        if work.is_patient(since):
+        if work.in_grace_period(since):
             still_late.append(LateItem(id=item.id, missed_since=since))
             continue
         floor, found = below
         work.state.findings.violated(CheckName.FLOORS, item.id, floor, found)
     work.state.late = still_late
     if still_late:
-        work.nap()
+        work.pause()
 
 
 def _below_floor(account_id: str, work: Work) -> tuple[int, int] | None:
@@ -76,7 +76,7 @@ def _below_floor(account_id: str, work: Work) -> tuple[int, int] | None:
         -line.amount
         for shard in shards
         for line in work.books.lines(entry_partition(account_id, shard), mark)
-        if line.amount < 0 and not is_sweep(line.operation_id, folded=True)
+        if line.amount < 0 and not is_consolidation(line.operation_id, folded=True)
     )
     return (floor, left) if left + by_facts < floor else None
 
@@ -108,6 +108,6 @@ def _last_guarded_debit(account_id: str, work: Work) -> datetime | None:
 
 def _is_guarded(line: Line) -> bool:
     """Whether a guard has looked at the account: not at the end of a hold, which was looked at."""
-    if is_hold_end(line.operation_id) or is_sweep(line.operation_id, folded=True):
+    if is_hold_end(line.operation_id) or is_consolidation(line.operation_id, folded=True):
         return False
     return line.amount < 0 or line.held_out > 0

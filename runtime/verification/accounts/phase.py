@@ -29,13 +29,13 @@ some 150 KB, and DynamoDB takes 400."""
 def read_accounts(work: Work) -> None:
     """Read the segment from where it stands to its end. Raises OutOfTime, StaleWrite."""
     state = work.state
-    _go_on(work)
+    _finish_row(work)
     for page in work.books.accounts(work.segment, state.cursor):
         for row in page.rows:
             state.cursor = {"id": row.id, "shard": row.shard}
             if not is_number_guard(row):
                 _begin(row, work)
-                _go_on(work)
+                _finish_row(work)
         work.step()
     while state.late_rows:
         _revisit(work)
@@ -72,12 +72,12 @@ def _judge_spendable(row: BalanceRow, work: Work) -> None:
             findings.violated(CheckName.SPENDABLE, name, 0, held)
 
 
-def _go_on(work: Work) -> None:
+def _finish_row(work: Work) -> None:
     """Finish the row in hand, and the fold rows that its account lacks: they have no entries."""
     state = work.state
     if state.reading is not None:
         _read(state.reading, work)
-        _put_away(state.reading, work)
+        _count_or_defer(state.reading, work)
         state.reading = None
     if state.beyond:
         found = work.books.rows([(id_, shard) for id_, shard, _ in state.beyond])
@@ -86,24 +86,24 @@ def _go_on(work: Work) -> None:
                 missing = BalanceRow(id=id_, shard=shard, currency=currency)
                 reading = Reading.of(missing)
                 _read(reading, work, pausing=False)
-                _put_away(reading, work)
+                _count_or_defer(reading, work)
         state.beyond = []
 
 
-def _read(reading: Reading, work: Work, *, patient: bool = True, pausing: bool = True) -> None:
+def _read(reading: Reading, work: Work, *, may_wait: bool = True, pausing: bool = True) -> None:
     """Offer the row's entries from where it stands, until its end or a gap."""
     lines = work.books.lines(reading.name, reading.after)
     for number, line in enumerate(lines, start=1):
-        if reading.offer(line, work.run.cut_mark, patient=patient) is Step.GAP:
+        if reading.offer(line, work.run.cut_mark, may_wait=may_wait) is Step.GAP:
             return
         _note_fresh(line, reading, work)
         if pausing and number % work.books.entries_page == 0:
             work.step()
 
 
-def _put_away(reading: Reading, work: Work) -> None:
+def _count_or_defer(reading: Reading, work: Work) -> None:
     """Count the row, or put it with those that are waited for."""
-    if not _counted(reading, work, patient=True):
+    if not _counted(reading, work, may_wait=True):
         work.state.late_rows.append(_ready_to_go_on(reading))
     while _too_many_are_late(work.state.late_rows):
         _revisit(work)
@@ -123,23 +123,23 @@ def _revisit(work: Work) -> None:
     """Try the late rows once more, each as it was read then; judge those that are out of time."""
     still_late: list[Reading] = []
     for reading in work.state.late_rows:
-        reading.missed_since = work.first_missed(reading.missed_since)
-        patient = work.is_patient(reading.missed_since)
-        _read(reading, work, patient=patient, pausing=False)
-        if not _counted(reading, work, patient=patient):
+        reading.missed_since = work.waiting_since(reading.missed_since)
+        may_wait = work.in_grace_period(reading.missed_since)
+        _read(reading, work, may_wait=may_wait, pausing=False)
+        if not _counted(reading, work, may_wait=may_wait):
             still_late.append(_ready_to_go_on(reading))
     work.state.late_rows = still_late
     if still_late:
-        work.nap()
+        work.pause()
 
 
-def _counted(reading: Reading, work: Work, *, patient: bool) -> bool:
+def _counted(reading: Reading, work: Work, *, may_wait: bool) -> bool:
     """Judge the row and count it, unless what it lacks may still come."""
     row_now = None
     if reading.newest > reading.version:
         key = (reading.account_id, reading.shard)
         row_now = work.books.rows([key]).get(key)
-    if patient and reading.may_be_late(row_now):
+    if may_wait and reading.may_be_late(row_now):
         return False
     reading.finish(row_now)
     work.state.findings.add(reading.findings)

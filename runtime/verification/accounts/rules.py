@@ -155,13 +155,13 @@ class Reading(BaseModel):
             again=True,
         )
 
-    def offer(self, line: Line, cut_mark: str, *, patient: bool) -> Step:
+    def offer(self, line: Line, cut_mark: str, *, may_wait: bool) -> Step:
         """Take the next entry of the row's partition.
 
-        A gap is taken for lateness while `patient`; the entry after it is to be offered again.
+        A gap is taken for lateness while `may_wait`; the entry after it is to be offered again.
         """
         version = line.version
-        if patient and self.waits and version > self.next_version:
+        if may_wait and self.waits and version > self.next_version:
             # Also of one that is newer than the row: what lies behind `after` is not read again.
             return Step.GAP
         if version > self.version:

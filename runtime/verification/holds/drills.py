@@ -99,14 +99,14 @@ def _revisit_accounts(work: Work) -> None:
         if row is None:
             continue  # the first phase has named what is gone
         found, expected = _compared(row, work)
-        since = work.first_missed(item.missed_since)
-        if found != expected and work.is_patient(since):
+        since = work.waiting_since(item.missed_since)
+        if found != expected and work.in_grace_period(since):
             still_late.append(LateItem(id=item.id, missed_since=since))
         elif expected is not None:
             _name(row, found, expected, work)
     work.state.late = still_late
     if still_late:
-        work.nap()
+        work.pause()
 
 
 def _name(row: BalanceRow, found: Held, expected: Held, work: Work) -> None:
@@ -166,8 +166,8 @@ def _revisit_holds(work: Work) -> None:
     for item in work.state.late:
         transfer = transfers.get(item.id)
         unknown = _unknown(transfer, work) if transfer is not None else {}
-        since = work.first_missed(item.missed_since)
-        if unknown and work.is_patient(since):
+        since = work.waiting_since(item.missed_since)
+        if unknown and work.in_grace_period(since):
             still_late.append(LateItem(id=item.id, missed_since=since))
             continue
         for account, (held, shown) in unknown.items():
@@ -179,4 +179,4 @@ def _revisit_holds(work: Work) -> None:
             )
     work.state.late = still_late
     if still_late:
-        work.nap()
+        work.pause()

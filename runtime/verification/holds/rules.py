@@ -50,7 +50,7 @@ def held_by(legs: Iterable[Leg], uncounted: Iterable[str] = ()) -> dict[str, Hel
     return {account: each for account, each in held.items() if each != NOTHING_HELD}
 
 
-def print_of_held(account_id: str, held: Held) -> int:
+def held_fingerprint(account_id: str, held: Held) -> int:
     """A sum that stands for what is held: linear, so that holds add up to what an account has."""
     return held.out * weight(account_id, "out") + held.coming * weight(account_id, "in")
 

@@ -13,8 +13,8 @@ from typing import TypeVar
 from runtime.dynamodb.store import ScanPage
 from runtime.ledger.transfers.models import TransferStatus
 from runtime.verification.books_repository import TransferFacts
-from runtime.verification.payments.phase import PAYMENTS_AT_ONCE, Wrong, disputed, known_of
-from runtime.verification.payments.rules import ExpectedPosting, PaymentFacts, shown
+from runtime.verification.payments.phase import PAYMENTS_AT_ONCE, Discrepancy, disputed, known_of
+from runtime.verification.payments.rules import ExpectedPosting, PaymentFacts, format_nets
 from runtime.verification.rules import CheckName, bucket_of, is_newer
 from runtime.verification.segments import MAX_LATE, LateItem, Work
 from runtime.verification.transfers import posted_by
@@ -40,7 +40,7 @@ def drill_payments(work: Work) -> None:
     )
 
 
-def _not_posted(payments: Sequence[PaymentFacts], work: Work) -> dict[str, list[Wrong]]:
+def _not_posted(payments: Sequence[PaymentFacts], work: Work) -> dict[str, list[Discrepancy]]:
     """By payment: the facts that are not posted as they must be."""
     expected = {known.payment.id: list(known.postings()) for known in known_of(payments, work)}
     ids = [posting.id for postings in expected.values() for posting in postings]
@@ -58,19 +58,23 @@ def _not_posted(payments: Sequence[PaymentFacts], work: Work) -> dict[str, list[
 
 def _compared(
     posting: ExpectedPosting, payment_id: str, transfer: TransferFacts | None
-) -> Wrong | None:
-    expected = f"{shown(posting.nets)}, posted by {posting.id}"
+) -> Discrepancy | None:
+    expected = f"{format_nets(posting.nets)}, posted by {posting.id}"
     if transfer is None or transfer.status != TransferStatus.PROCESSED:
-        return Wrong(_CHECK, posting.fact, expected, "no posting")
+        return Discrepancy(_CHECK, posting.fact, expected, "no posting")
     if transfer.payment_id != payment_id:
-        return Wrong(_CHECK, posting.fact, expected, f"a posting of {transfer.payment_id}")
+        return Discrepancy(_CHECK, posting.fact, expected, f"a posting of {transfer.payment_id}")
     nets = posted_by(transfer) or {}
-    return None if nets == posting.nets else Wrong(_CHECK, posting.fact, expected, shown(nets))
+    return (
+        None
+        if nets == posting.nets
+        else Discrepancy(_CHECK, posting.fact, expected, format_nets(nets))
+    )
 
 
 def _revisit_payments(work: Work) -> None:
     payments = work.books.payments_by_id([item.id for item in work.state.late])
-    name_lasting(_not_posted(list(payments.values()), work), work)
+    report_persistent(_not_posted(list(payments.values()), work), work)
 
 
 # -------------------------------------------------------------------- postings
@@ -99,7 +103,7 @@ def _is_due(transfer: TransferFacts, work: Work) -> bool:
     )
 
 
-def _without_fact(transfers: Sequence[TransferFacts], work: Work) -> dict[str, list[Wrong]]:
+def _without_fact(transfers: Sequence[TransferFacts], work: Work) -> dict[str, list[Discrepancy]]:
     """By transfer: that nothing of its payment is booked by it."""
     payments = work.books.payments_by_id([each.payment_id or "" for each in transfers])
     booked = {
@@ -109,11 +113,11 @@ def _without_fact(transfers: Sequence[TransferFacts], work: Work) -> dict[str, l
     }
     return {
         each.id: [
-            Wrong(
+            Discrepancy(
                 _CHECK,
                 each.id,
                 f"a capture, refund or dispute of {each.payment_id}",
-                shown(posted_by(each) or {}),
+                format_nets(posted_by(each) or {}),
             )
         ]
         for each in transfers
@@ -123,7 +127,7 @@ def _without_fact(transfers: Sequence[TransferFacts], work: Work) -> dict[str, l
 
 def _revisit_transfers(work: Work) -> None:
     transfers = work.books.transfers_by_id([item.id for item in work.state.late])
-    name_lasting(_without_fact(list(transfers.values()), work), work)
+    report_persistent(_without_fact(list(transfers.values()), work), work)
 
 
 def drill_rows(
@@ -147,16 +151,16 @@ def drill_rows(
     work.finish()
 
 
-def name_lasting(wrong: dict[str, list[Wrong]], work: Work) -> None:
+def report_persistent(wrong: dict[str, list[Discrepancy]], work: Work) -> None:
     """Name what stays wrong once patience has come to its end."""
     still_late: list[LateItem] = []
     for item in work.state.late:
-        since = work.first_missed(item.missed_since)
-        if item.id in wrong and work.is_patient(since):
+        since = work.waiting_since(item.missed_since)
+        if item.id in wrong and work.in_grace_period(since):
             still_late.append(LateItem(id=item.id, missed_since=since))
             continue
         for each in wrong.get(item.id, ()):
             work.state.findings.violated(each.check, each.name, each.expected, each.found)
     work.state.late = still_late
     if still_late:
-        work.nap()
+        work.pause()

@@ -21,7 +21,7 @@ from runtime.verification.payments.rules import (
     ceilings_that_differ,
     expected_postings,
     fact_nets,
-    shown,
+    format_nets,
     totals_that_differ,
 )
 from runtime.verification.rules import CheckName, is_newer
@@ -35,7 +35,7 @@ _CHECKS = (CheckName.PAYMENT_TOTALS, CheckName.PAYMENT_CEILINGS, CheckName.PAYME
 
 
 @dataclass(frozen=True, slots=True)
-class Wrong:
+class Discrepancy:
     """One contradiction within a payment."""
 
     check: CheckName
@@ -117,12 +117,12 @@ def disputed(payment: PaymentFacts) -> list[str]:
     return [id_ for each in (payment.disputes or {}).values() for id_ in each.transfer_ids]
 
 
-def contradictions(known: Known) -> list[Wrong]:
+def contradictions(known: Known) -> list[Discrepancy]:
     """What does not agree within one payment."""
     payment, transactions = known.payment, known.transactions
     withheld = sum(each.withheld for _, each in known.disputes())
     wrong = [
-        Wrong(check, f"{payment.id} {name}", right, there)
+        Discrepancy(check, f"{payment.id} {name}", right, there)
         for check, compared in (
             (CheckName.PAYMENT_TOTALS, totals_that_differ(payment, transactions)),
             (CheckName.PAYMENT_CEILINGS, ceilings_that_differ(payment, transactions, withheld)),
@@ -132,7 +132,7 @@ def contradictions(known: Known) -> list[Wrong]:
     return wrong + [each for id_, dispute in known.disputes() for each in _of(id_, dispute, known)]
 
 
-def _of(dispute_id: str, dispute: DisputeFacts, known: Known) -> Iterator[Wrong]:
+def _of(dispute_id: str, dispute: DisputeFacts, known: Known) -> Iterator[Discrepancy]:
     """Whether the dispute's transfers together are what the payment says is booked of it."""
     payment, name = known.payment, f"{known.payment.id} {dispute_id}"
     posted: list[Nets] = []
@@ -140,13 +140,13 @@ def _of(dispute_id: str, dispute: DisputeFacts, known: Known) -> Iterator[Wrong]
         transfer = known.dispute_transfers.get(transfer_id)
         if transfer is None or transfer.payment_id != payment.id:
             expected = f"posted by {transfer_id}"
-            yield Wrong(CheckName.PAYMENT_POSTINGS, name, expected, "no posting")
+            yield Discrepancy(CheckName.PAYMENT_POSTINGS, name, expected, "no posting")
         else:
             posted.append(posted_by(transfer) or {})
     right = fact_nets(payment.merchant_id, payment.currency, -dispute.taken, dispute.fee)
     there = added_up(posted)
     if there != right:
-        yield Wrong(CheckName.PAYMENT_POSTINGS, name, shown(right), shown(there))
+        yield Discrepancy(CheckName.PAYMENT_POSTINGS, name, format_nets(right), format_nets(there))
 
 
 def _add_up(known: Known, work: Work) -> None:
@@ -170,8 +170,8 @@ def _revisit(work: Work) -> None:
         if known is None:
             continue
         wrong = contradictions(known)
-        since = work.first_missed(item.missed_since)
-        if wrong and work.is_patient(since):
+        since = work.waiting_since(item.missed_since)
+        if wrong and work.in_grace_period(since):
             still_late.append(LateItem(id=item.id, missed_since=since))
             continue
         for each in wrong:
@@ -179,4 +179,4 @@ def _revisit(work: Work) -> None:
         _add_up(known, work)
     work.state.late = still_late
     if still_late:
-        work.nap()
+        work.pause()

@@ -151,7 +151,7 @@ def added_up(nets: Iterable[Nets]) -> dict[str, int]:
     return {account: net for account, net in total.items() if net}
 
 
-def shown(nets: Nets) -> str:
+def format_nets(nets: Nets) -> str:
     """Changes as a report names them."""
     return ", ".join(f"{net} on {account}" for account, net in sorted(nets.items())) or "nothing"
 

@@ -12,19 +12,19 @@ from collections.abc import Iterator, Sequence
 
 from runtime.ledger.transfers.models import TransferStatus
 from runtime.verification.books_repository import TransferFacts
-from runtime.verification.payments.drills import drill_rows, name_lasting
-from runtime.verification.payments.phase import PAYMENTS_AT_ONCE, Wrong, known_of
-from runtime.verification.payments.rules import PaymentFacts, added_up, shown
+from runtime.verification.payments.drills import drill_rows, report_persistent
+from runtime.verification.payments.phase import PAYMENTS_AT_ONCE, Discrepancy, known_of
+from runtime.verification.payments.rules import PaymentFacts, added_up, format_nets
 from runtime.verification.rules import CheckName, bucket_of, is_newer
 from runtime.verification.segments import Work
 from runtime.verification.settlements.rules import (
     BookingFacts,
     LineFacts,
+    format_moves,
     line_contradictions,
     offset,
     settled_nets,
     settling,
-    shown_moves,
 )
 
 _CHECK = CheckName.SETTLEMENT_POSTINGS
@@ -102,8 +102,8 @@ def _compare(transfer: TransferFacts, work: Work) -> None:
             expected = f"a booking of {settlement_id} line {number} by {transfer.id}"
             findings.violated(_CHECK, transfer.id, expected, "no booking")
     if offset(moves) != offset(transfer.moves) or not transfer.settlement_lines:
-        expected = f"{shown_moves(moves)}, by the lines of {settlement_id}"
-        findings.violated(_CHECK, transfer.id, expected, shown_moves(transfer.moves))
+        expected = f"{format_moves(moves)}, by the lines of {settlement_id}"
+        findings.violated(_CHECK, transfer.id, expected, format_moves(transfer.moves))
 
 
 # -------------------------------------------------------------------- drilling: lines
@@ -138,7 +138,7 @@ def _judge_transfers(lines: Sequence[LineFacts], work: Work) -> None:
     for line, booking in bookings:
         found = _missing_in(transfers.get(booking.transfer_id), line)
         if found is not None:
-            expected = f"{shown_moves(line.moves_of(booking))}, posted by {booking.transfer_id}"
+            expected = f"{format_moves(line.moves_of(booking))}, posted by {booking.transfer_id}"
             work.state.findings.violated(_CHECK, line.name, expected, found)
 
 
@@ -193,7 +193,7 @@ def drill_settled(work: Work) -> None:
     drill_rows(pages, wrong_among, _revisit, work)
 
 
-def _not_settled(payments: Sequence[PaymentFacts], work: Work) -> dict[str, list[Wrong]]:
+def _not_settled(payments: Sequence[PaymentFacts], work: Work) -> dict[str, list[Discrepancy]]:
     """By payment: that its lines do not add up to what is settled of it."""
     wrong = {}
     for known in known_of(payments, work):
@@ -205,10 +205,10 @@ def _not_settled(payments: Sequence[PaymentFacts], work: Work) -> dict[str, list
         )
         if right != there:
             name = f"{payment.id} settled"
-            wrong[payment.id] = [Wrong(_CHECK, name, shown(right), shown(there))]
+            wrong[payment.id] = [Discrepancy(_CHECK, name, format_nets(right), format_nets(there))]
     return wrong
 
 
 def _revisit(work: Work) -> None:
     payments = work.books.payments_by_id([item.id for item in work.state.late])
-    name_lasting(_not_settled(list(payments.values()), work), work)
+    report_persistent(_not_settled(list(payments.values()), work), work)

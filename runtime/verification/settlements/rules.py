@@ -88,7 +88,7 @@ class LineFacts(BaseModel, frozen=True):
 # -------------------------------------------------------------------- a transfer and its lines
 
 
-def print_of_posting(
+def settlement_fingerprint(
     transfer_id: str, settlement_id: str, moves: Iterable[Move], lines: int
 ) -> int:
     """A sum that stands for what a transfer moves for `lines` lines of a settlement.
@@ -113,7 +113,7 @@ def offset(moves: Iterable[Move]) -> dict[tuple[str, str], int]:
     return {pair: amount for pair, amount in total.items() if amount}
 
 
-def shown_moves(moves: Iterable[Move]) -> str:
+def format_moves(moves: Iterable[Move]) -> str:
     """Moves as a report names them."""
     return (
         ", ".join(
@@ -250,6 +250,6 @@ def was_settled(each: TransactionFacts, until: Timestamp | None = None) -> bool:
     return until is None or each.settled_at is None or each.settled_at <= until
 
 
-def print_of_settled(payment_id: str, nets: Nets) -> int:
+def settled_fingerprint(payment_id: str, nets: Nets) -> int:
     """A sum that stands for what is settled of a payment; linear, as its lines add up to it."""
     return sum(net * weight(payment_id, account) for account, net in nets.items())

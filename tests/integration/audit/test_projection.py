@@ -455,7 +455,7 @@ def test_a_forged_sweep_does_not_hide_a_change_of_money(forged: str, platform: P
         moved = new_id("trf", platform.clock())
         item = ShardCredit(moved, moved, -70, first.created_at)
         target = CreditShard(first.id, "platform", first.account_type, "USD")
-        ShardRepository(platform.store).fold(target, "04", [item], SETUP, platform.clock())
+        ShardRepository(platform.store).credit(target, "04", [item], SETUP, platform.clock())
         cause = item.operation_id.replace("trf_", "swp_")
     elif forged.startswith("posting"):
         first = first.model_copy(update={"posting": "immediate"})

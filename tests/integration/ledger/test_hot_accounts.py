@@ -23,7 +23,11 @@ from runtime.customers.repository import CustomerRepository
 from runtime.dynamodb.expressions import absent, put
 from runtime.http.pagination import Cursors
 from runtime.http.responses import StoredAnswer
-from runtime.ledger.accounts.account_lifecycle import FOLDED_REST, close_account, deactivate_account
+from runtime.ledger.accounts.account_lifecycle import (
+    INACTIVITY_BEFORE_CLOSE,
+    close_account,
+    deactivate_account,
+)
 from runtime.ledger.accounts.api import EntryQuery
 from runtime.ledger.accounts.models import Account, AccountType, Posting
 from runtime.ledger.accounts.queries import AccountReads, get_account, list_entries
@@ -437,7 +441,7 @@ def close(shop: Shop, account_id: str, *, rested: bool = True) -> StoredAnswer:
     if rested:
         call = shop.platform.call(None, {}, path=path, operator=True)
         deactivate_account(account_id, call, deps)
-        shop.platform.clock.advance(FOLDED_REST.total_seconds() + 1)
+        shop.platform.clock.advance(INACTIVITY_BEFORE_CLOSE.total_seconds() + 1)
     call = shop.platform.call(None, {}, path=path, operator=True)
     return close_account(account_id, call, deps)
 
@@ -488,7 +492,7 @@ def test_an_account_with_open_holds_does_not_close(shop: Shop) -> None:
     with pytest.raises(OpenHolds, match="100 held and 0 incoming"):
         close(shop, payer, rested=False)
     shop.ledger.calm.send(shop.ledger.cancel_order(hold))
-    shop.platform.clock.advance(FOLDED_REST.total_seconds() + 1)
+    shop.platform.clock.advance(INACTIVITY_BEFORE_CLOSE.total_seconds() + 1)
     assert close(shop, hot, rested=False).status == 200
 
 

@@ -242,7 +242,7 @@ def test_consolidations_and_folds_at_once_neither_make_nor_lose_money(
     def fold(mine: list[ShardCredit]) -> None:
         shard_rows = ShardRepository(platform.store)
         for item in mine:
-            shard_rows.fold(
+            shard_rows.credit(
                 TARGET, credit_shard_of(item.transfer_id), [item], SETUP, platform.clock()
             )
 

@@ -29,7 +29,7 @@ MOVERS = 4
 PROOFS = 2
 CUT = timedelta(seconds=6)
 """Longer than any request of these tests, which run against an engine on this machine."""
-PATIENCE_SECONDS = 60.0
+GRACE_SECONDS = 60.0
 TICK_SECONDS = 0.1
 MAX_TICK_SECONDS = 0.5
 MOVE_SECONDS = 0.25
@@ -156,7 +156,7 @@ def proved(ledger: LedgerPlatform, drilled: list[Phase]) -> LedgerVerificationRe
         outside=replace(ledger.platform.outside, sleep=time.sleep),
         must_stop=lambda: dice.random() < 0.02,
         cut=CUT,
-        patience_seconds=PATIENCE_SECONDS,
+        grace_seconds=GRACE_SECONDS,
         checkpoint_steps=2,
         progress=noted,
     )

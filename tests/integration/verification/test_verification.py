@@ -45,7 +45,7 @@ class Bookkeeper:
             outside=replace(self.platform.outside, sleep=self._sleep),
             must_stop=self.must_stop,
             cut=CUT,
-            patience_seconds=3.0,
+            grace_seconds=3.0,
         )
 
     def _sleep(self, seconds: float) -> None:
@@ -104,7 +104,9 @@ class Bookkeeper:
         target = CreditShard("acc_f", "platform", self.row("acc_f").account_type, "USD")
         item = ShardCredit(transfer.id, transfer.operation_id, change, transfer.created_at)
         shard_rows = ShardRepository(self.platform.store)
-        shard_rows.fold(target, credit_shard_of(transfer.id), [item], SETUP, self.platform.clock())
+        shard_rows.credit(
+            target, credit_shard_of(transfer.id), [item], SETUP, self.platform.clock()
+        )
 
     def row(self, name: str, shard: str = "00") -> Account:
         row = self.platform.store.get(Account, {"id": name, "shard": shard}, Account, EVERYBODY)

@@ -91,7 +91,7 @@ class LedgerClient:
             accounts=AccountRepository(store),
             shard_rows=ShardRepository(store),
             merchants=platform.profiles,
-            folded=KnownHotAccounts(1.0, time.monotonic),
+            known_hot_accounts=KnownHotAccounts(1.0, time.monotonic),
             claims=ClaimRepository(store),
             lockout=LOCKOUT,
         )
@@ -125,7 +125,7 @@ class LedgerClient:
 
     def forget_folded(self) -> None:
         """Remember nothing of folded accounts."""
-        self.deps = replace(self.deps, folded=KnownHotAccounts(1.0, time.monotonic))
+        self.deps = replace(self.deps, known_hot_accounts=KnownHotAccounts(1.0, time.monotonic))
 
     def set_active(self, account_id: str, active: bool) -> StoredAnswer:
         """Activate or deactivate an account, without a key."""
@@ -302,7 +302,7 @@ class LedgerPlatform:
             outside=replace(self.platform.outside, sleep=self.platform.clock.advance),
             must_stop=lambda: False,
             cut=CUT,
-            patience_seconds=1.0,
+            grace_seconds=1.0,
         )
         report = verify_ledger(deps).report
         assert report is not None, "the proof does not come to an end"

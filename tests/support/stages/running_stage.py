@@ -77,7 +77,7 @@ class Stage:
             outside=outside(),
             must_stop=lambda: False,
             cut=timedelta(0),
-            patience_seconds=0.0,
+            grace_seconds=0.0,
         )
         report = verify_ledger(deps).report
         assert report is not None

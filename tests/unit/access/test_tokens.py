@@ -143,7 +143,7 @@ def test_an_identity_ends_with_its_token_and_what_is_forgiven_of_a_clock() -> No
 OWN_NAMES = (
     authorization_expiry.EXPIRY,
     charge_resolution.RESOLVER,
-    folding_projection.FOLDED_BY,
+    folding_projection.CREDITED_BY,
     expiry.EXPIRED_BY,
     rotation.ROTATED_BY,
     RECONCILER,

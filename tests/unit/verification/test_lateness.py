@@ -137,7 +137,7 @@ def test_a_payment_that_never_agrees_is_named_when_patience_ends() -> None:
     work = bench.work(Phase.PAYMENTS)
     read_payments(work)
     assert violated(work.state.findings) == {"payment_totals"}
-    assert bench.now - NOW >= timedelta(seconds=work.deps.patience_seconds)
+    assert bench.now - NOW >= timedelta(seconds=work.deps.grace_seconds)
 
 
 def fold_row(version: int, balance: int) -> BalanceRow:

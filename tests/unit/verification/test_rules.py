@@ -222,7 +222,7 @@ def read(row: BalanceRow, lines: Sequence[Line], *, stop_at: int = -1) -> Readin
     for number, line in enumerate(lines):
         if number == stop_at:
             reading = Reading.model_validate_json(reading.model_dump_json(exclude_defaults=True))
-        assert reading.offer(line, CUT_MARK, patient=False) is Step.TAKEN
+        assert reading.offer(line, CUT_MARK, may_wait=False) is Step.TAKEN
     reading.finish(row)
     return reading
 
@@ -272,15 +272,15 @@ def test_a_missing_entry_is_waited_for_and_then_named(
     row = row_of(lines)
     gone = data.draw(st.integers(0, len(lines) - 1))
     left = [*lines[:gone], *lines[gone + 1 :]]
-    patient = Reading.of(row)
-    taken = [patient.offer(line, CUT_MARK, patient=True) for line in left]
+    waiting = Reading.of(row)
+    taken = [waiting.offer(line, CUT_MARK, may_wait=True) for line in left]
     assert taken[:gone] == [Step.TAKEN] * gone
     assert Step.TAKEN not in taken[gone:]
-    assert not patient.agrees
-    assert patient.may_be_late(row)
+    assert not waiting.agrees
+    assert waiting.may_be_late(row)
     for line in lines[gone:]:
-        patient.offer(line, CUT_MARK, patient=True)
-    assert patient.agrees
+        waiting.offer(line, CUT_MARK, may_wait=True)
+    assert waiting.agrees
 
     impatient = read(row, left)
     named = impatient.findings.of(CheckName.ACCOUNT_ENTRIES).named[0]
@@ -300,7 +300,7 @@ def test_entries_may_come_in_any_order_and_newer_ones_than_the_row_first(
         there = sorted([*there, line], key=lambda each: each.sequence)
         ahead = [each for each in there if each.sequence > (reading.after or "")]
         for each in ahead:
-            if reading.offer(each, CUT_MARK, patient=True) is Step.GAP:
+            if reading.offer(each, CUT_MARK, may_wait=True) is Step.GAP:
                 break
     assert reading.agrees
     reading.finish(row_of(lines))
@@ -317,7 +317,7 @@ def test_an_entry_that_came_while_the_row_went_on_is_no_alarm() -> None:
     lines = profile_lines([5, 6])
     reading = Reading.of(row_of(lines[:1]))
     for line in lines:
-        reading.offer(line, CUT_MARK, patient=True)
+        reading.offer(line, CUT_MARK, may_wait=True)
     assert reading.agrees
     reading.finish(row_of(lines))
     assert not broken(reading)

@@ -37,9 +37,9 @@ from runtime.verification.settlements.rules import (
     LineFacts,
     ResolutionFacts,
     line_contradictions,
-    print_of_posting,
-    print_of_settled,
+    settled_fingerprint,
     settled_nets,
+    settlement_fingerprint,
     settling,
 )
 
@@ -86,12 +86,12 @@ def wrong_with(**changes: Any) -> list[tuple[str, str]]:
 @given(st.lists(all_flows, min_size=1, max_size=8), st.randoms(use_true_random=False))
 def test_the_bookings_of_lines_add_up_to_their_transfer(flows: list[Flows], dice: Random) -> None:
     one_by_one = [flow_moves(each, MERCHANT, USD) for each in flows]
-    parts = [print_of_posting("trf_A", "set_A", moves, 1) for moves in one_by_one]
+    parts = [settlement_fingerprint("trf_A", "set_A", moves, 1) for moves in one_by_one]
     gross = [move for moves in one_by_one for move in moves]
     offset = flow_moves(added(flows), MERCHANT, USD)
     dice.shuffle(gross)
     for moves in (gross, offset):
-        whole = print_of_posting("trf_A", "set_A", moves, len(flows))
+        whole = settlement_fingerprint("trf_A", "set_A", moves, len(flows))
         assert whole % MODULUS == sum(parts) % MODULUS
 
 
@@ -100,7 +100,9 @@ def test_another_amount_line_transfer_or_settlement_shows(
     flows: Flows, name: str, difference: int
 ) -> None:
     def print_of(moved: Flows, transfer: str = "trf_A", of: str = "set_A", lines: int = 1) -> int:
-        return print_of_posting(transfer, of, flow_moves(moved, MERCHANT, USD), lines) % MODULUS
+        return (
+            settlement_fingerprint(transfer, of, flow_moves(moved, MERCHANT, USD), lines) % MODULUS
+        )
 
     changed = flows.model_copy(update={name: getattr(flows, name) + difference})
     prints = [
@@ -191,8 +193,8 @@ def test_a_fee_that_was_learned_stays_with_the_payment_when_its_refund_comes_bac
 
 @given(st.lists(minor, min_size=1, max_size=6))
 def test_lines_of_a_payment_add_up_to_what_is_settled_of_it(parts: list[int]) -> None:
-    prints = [print_of_settled("pay_A", {CLEARING: each, FEES: -each}) for each in parts]
-    whole = print_of_settled("pay_A", {CLEARING: sum(parts), FEES: -sum(parts)})
+    prints = [settled_fingerprint("pay_A", {CLEARING: each, FEES: -each}) for each in parts]
+    whole = settled_fingerprint("pay_A", {CLEARING: sum(parts), FEES: -sum(parts)})
     assert sum(prints) % MODULUS == whole % MODULUS
 
 

@@ -23,7 +23,7 @@ from runtime.ledger.entries.models import Entry
 from runtime.ledger.rules import (
     TRANSFER_PREFIX,
     final_legs,
-    is_sweep,
+    is_consolidation,
     net_by_account,
     operation_time,
 )
@@ -120,7 +120,7 @@ class BooksSource:
     def _is_booked(self, account: Account, entry: Entry) -> bool:
         """Whether it is a posting that began until the cut."""
         folded = account.posting is Posting.FOLDED
-        return operation_time(entry.operation_id) <= self._cut and not is_sweep(
+        return operation_time(entry.operation_id) <= self._cut and not is_consolidation(
             entry.operation_id, folded=folded
         )
 

@@ -12,8 +12,8 @@ from runtime.ledger.transfers.api import TransferQuery
 from runtime.ledger.transfers.queries import (
     index_for,
     is_current,
+    is_listing_entry,
     matching,
-    stands_for_its_transfer,
 )
 from runtime.ledger.transfers.transfer_builder import transfer_answer
 from runtime.reporting.exports.sources.chunks import (
@@ -78,6 +78,6 @@ class TransferSource:
                 entry.transfer_id
                 for together in each.entries
                 for entry in together.entries
-                if entry.transfer_id is not None and stands_for_its_transfer(entry, transfers)
+                if entry.transfer_id is not None and is_listing_entry(entry, transfers)
             )
             yield Selection(tuple(dict.fromkeys(ids)), each.position)
