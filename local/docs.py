@@ -1,6 +1,7 @@
 """`make docs`: the pages that are made from code, so that they cannot say something else.
 
-docs/data-model.md from the table schema, docs/api.md and docs/openapi.json from the contract.
+docs/data-model.md from the table schema, docs/api.md and docs/openapi.json from the contract, and
+the code that README.md quotes.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Annotated, Final, Literal, Union, get_args, get_origin
 
 from pydantic import ValidationError
 
+from local.code_excerpts import with_current_code
 from local.workspace import PROJECT_ROOT
 from runtime.api.endpoints import ENDPOINTS
 from runtime.api.openapi import openapi_document
@@ -27,6 +29,7 @@ from runtime.payments.api import PaymentRequest
 from runtime.tables import ALL_TABLES
 
 DOCS: Final = PROJECT_ROOT / "docs"
+README: Final = PROJECT_ROOT / "README.md"
 _NOTICE: Final = "<!-- Made by `make docs` from {source}; edit that, not this page. -->"
 
 
@@ -113,6 +116,8 @@ def main() -> int:
     for name, page in PAGES.items():
         changed = _write(DOCS / name, page())
         print(f"docs/{name}: {'written' if changed else 'unchanged'}", file=sys.stderr)
+    changed = _write(README, with_current_code(README.read_text("utf-8")))
+    print(f"README.md: {'written' if changed else 'unchanged'}", file=sys.stderr)
     return 0
 
 

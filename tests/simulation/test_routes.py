@@ -59,7 +59,7 @@ class InTurn(Random):
 def in_turn(client: Client, dice: Random) -> None:
     """What a worker does here: all steps equally often, so that even rare ones are done."""
     if not isinstance(client, StripeClient):
-        client.shop = client.simulation.shops[0]  # so that they meet on its payments
+        client.shop = client.initial.shops[0]  # so that they meet on its payments
     steps = list(client.steps())
     while client.left > 0:
         dice.shuffle(steps)

@@ -184,7 +184,7 @@ def test_bookings_are_told_as_what_they_book(booking: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("table", ["accounts", "customers"])
 @pytest.mark.parametrize(
-    ("before", "after", "told"),
+    ("before", "after", "reported"),
     [
         (None, SOON, True),
         (SOON, LATER, True),
