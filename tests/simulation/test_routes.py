@@ -17,12 +17,12 @@ from simulation.platform.plan import ClientKind, ClientPlan, Plan
 from simulation.platform.world import Platform
 
 OPERATIONS: Final[Mapping[ClientKind, int]] = {
-    ClientKind.CARDS: 60,
+    ClientKind.CARDS: 110,
     ClientKind.STRIPE: 25,
-    ClientKind.TRANSFERS: 60,
+    ClientKind.TRANSFERS: 80,
     ClientKind.POWERS: 10,
     ClientKind.CUSTOMERS: 60,
-    ClientKind.FINANCE: 120,
+    ClientKind.FINANCE: 160,
     ClientKind.OPERATIONS: 180,
     ClientKind.BANK: 20,
 }
