@@ -11,8 +11,8 @@ from runtime.payments.processors.sandbox.connector import BEHAVIOURS
 from simulation.clients.client import Client, Latest
 from simulation.clients.setup import CURRENCIES, Shop
 from simulation.outside import BEGINNING
+from simulation.partners.stripe_tokens import APPROVED, DECLINED, REFUND_FAILS_AT_ONCE
 from simulation.platform.http import HttpResponse
-from simulation.platform.stripe_tokens import APPROVED, DECLINED, REFUND_FAILS_AT_ONCE
 
 HOT: int = 12
 """Latest payments on which most operations are asked for."""

@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 from simulation.clients.client import Client, Latest
-from simulation.platform.stripe_tokens import APPROVED, DECLINED
+from simulation.partners.stripe_tokens import APPROVED, DECLINED
 
 FEW: int = 6
 """Customers that one client works on at a time, so that its workers meet on them."""

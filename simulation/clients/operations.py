@@ -11,8 +11,8 @@ from runtime.http.authorizer_context import Context
 from simulation.clients.client import Client, Latest
 from simulation.partners.receivers import Endpoints
 from simulation.partners.stripe_server import StripeAccount
+from simulation.partners.stripe_tokens import NEVER_HEARD
 from simulation.platform.http import EVERYTHING, OPERATOR, token
-from simulation.platform.stripe_tokens import NEVER_HEARD
 
 SOME: tuple[str, ...] = ("payments", "reports", "customers", "transfers")
 NO_EVENT: Final = "pev_01KKNS5TM4YPCVMFVNE4BR1BWH"

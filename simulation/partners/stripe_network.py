@@ -18,7 +18,7 @@ import stripe
 from simulation.faults import PartnerRates
 from simulation.partners.stripe_answers import Json
 from simulation.partners.stripe_server import StripeServer
-from simulation.platform.stripe_tokens import NEVER_HEARD
+from simulation.partners.stripe_tokens import NEVER_HEARD
 from simulation.scheduler import Scheduler
 
 OVERTAKEN_SECONDS: Final = 2.0

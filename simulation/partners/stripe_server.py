@@ -29,7 +29,7 @@ from simulation.partners.stripe_answers import (
     page_of,
     unexpected_state,
 )
-from simulation.platform.stripe_tokens import (
+from simulation.partners.stripe_tokens import (
     CHARGEABLE,
     DECLINED,
     NEVER_HEARD,
