@@ -161,12 +161,11 @@ def _damaged(rows: Sequence[Row], dice: Random) -> list[Row]:
 
 
 def _other_amount(row: Row) -> Row:
+    """One unit more, of the smallest that the report has."""
     gross = "gross" if "gross" in row else "amount"
-    return {
-        **row,
-        gross: str(Decimal(row[gross]) + 1),
-        "net": str(Decimal(row["net"]) + 1),
-    }
+    amount, net = Decimal(row[gross]), Decimal(row["net"])
+    more = Decimal(1).scaleb(int(amount.as_tuple().exponent))
+    return {**row, gross: f"{amount + more:f}", "net": f"{net + more:f}"}
 
 
 def _day(at: float) -> str:

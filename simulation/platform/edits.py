@@ -129,11 +129,12 @@ class Editor:
             self._edit("entries", key, {"amount": _plus(row["amount"], 5)}, edit)
 
     def _another_capture(self) -> None:
-        """A payment is made to have taken more."""
+        """A payment is made to have taken more, by a version that jumps and a made-up cause."""
         row = self._any("payments", lambda item: int(item.get("amount_captured", _ZERO)["N"]) > 1)
         if row is not None:
             edit = Edit(row["id"]["S"], "what was captured was edited", (ALERT, PROOF))
             more = {"amount_captured": _plus(row["amount_captured"], 1)}
+            more |= {"cause": {"S": self._new_id("req")}, "version": _plus(row["version"], 2)}
             self._edit("payments", {"id": row["id"]}, more, edit)
 
     def _another_posting(self) -> None:
