@@ -115,6 +115,7 @@ DEFECTS: Final[tuple[Mutation, ...]] = (
             "return lease",
         ),
         why="one merchant's processor that does not answer keeps all others' payments waiting",
+        unseen="all is resolved before the world is at rest; how long that takes is not judged",
     ),
     defect(
         "defect-other-account-asked",

@@ -47,6 +47,7 @@ DERIVED: Final[tuple[Mutation, ...]] = (
         "if counted is not None and counted.version >= payment.version:",
         "if counted is not None and counted.version == payment.version:",
         why="a stream record that comes late takes a refund out of the totals",
+        unseen="a stream repeats records up to the newest one, so totals at rest are right again",
     ),
     fault(
         "totals-keep-old-state",
@@ -63,6 +64,7 @@ DERIVED: Final[tuple[Mutation, ...]] = (
         'delete(row).when(equals("version", row.version))',
         "delete(row)",
         why="a refund that is counted while yesterday is folded vanishes from the totals",
+        unseen="no run crosses midnight UTC, so no day is closed and folded",
     ),
     fault(
         "audit-unchained",

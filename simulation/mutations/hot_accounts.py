@@ -106,6 +106,7 @@ HOT_ACCOUNTS: Final[tuple[Mutation, ...]] = (
         "if known is not None and known[0] > self._monotonic() else None",
         "if known is not None else None",
         why="an environment goes on crediting an account that was closed hours ago",
+        unseen="no client closes a hot account, which has to rest for ten minutes first",
     ),
     fault(
         "consolidation-not-spendable",
@@ -114,5 +115,6 @@ HOT_ACCOUNTS: Final[tuple[Mutation, ...]] = (
         ".add(balance=total, spendable=total, version=1)",
         ".add(balance=total, version=1)",
         why="an account that was emptied to be closed, and stays open, refuses its own money",
+        unseen="no client closes a hot account, which has to rest for ten minutes first",
     ),
 )
