@@ -10,6 +10,7 @@ from simulation.watch.commits import Rule
 from simulation.watch.customers import CustomerRule
 from simulation.watch.deliveries import DeliveryRule, LineRule
 from simulation.watch.edges import StateMachines
+from simulation.watch.erasure import ErasureRule
 from simulation.watch.events import FailedRefundRule
 from simulation.watch.keys import KeyRule
 from simulation.watch.leases import LeaseRule
@@ -57,4 +58,5 @@ class Rules:
             LimitRule(),
             self.leases,
             LineAmountRule(),
+            ErasureRule(),
         )

@@ -15,7 +15,6 @@ from simulation.watch.histories import linearizable
 from simulation.watch.settled.books import account_amounts, ledger_faults
 from simulation.watch.settled.currencies import currency_faults
 from simulation.watch.settled.effects import effect_faults
-from simulation.watch.settled.erased import erasure_faults
 from simulation.watch.settled.fees import fee_faults
 from simulation.watch.settled.left_over import left_over_faults
 from simulation.watch.settled.model import model_faults
@@ -73,7 +72,6 @@ def _named(platform: Platform) -> Iterator[str]:
         "tenants": tenant_faults(platform.history, rows),
         "currencies": currency_faults(rows),
         "fees": fee_faults(rows, edited),
-        "erased": erasure_faults(rows),
         "webhooks": webhook_faults(watch.rules.news, platform.deliveries),
         "audit heads": head_faults(platform, rows),
         "audit verification": audit_verification_faults(platform, rows),

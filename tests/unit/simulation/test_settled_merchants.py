@@ -1,4 +1,4 @@
-"""Checks at rest of what belongs to whom: merchants, currencies, fees, erased customers."""
+"""Checks at rest of what belongs to whom: merchants, currencies, fees."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from boto3.dynamodb.types import TypeSerializer
 from simulation.platform.history import Exchange
 from simulation.platform.http import OPERATOR, HttpRequest, HttpResponse, token
 from simulation.watch.settled.currencies import currency_faults
-from simulation.watch.settled.erased import erasure_faults
 from simulation.watch.settled.fees import fee_faults
 from simulation.watch.settled.rows import Rows
 from simulation.watch.settled.tenants import tenant_faults
@@ -134,27 +133,3 @@ def test_the_fee_of_the_last_part_alone_is_found() -> None:
 
 def test_fees_that_are_paid_to_the_merchant_are_found() -> None:
     assert fees(50, [{"fee": 50}], -50) == ["pay_1 has fees of 50, and -50 are booked"]
-
-
-# -------------------------------------------------------------------- erased customers
-
-
-def test_keys_of_an_erased_customer_are_found() -> None:
-    key = {"subject": "pii#cus_1", "key_id": "k1", "wrapped": "sealed"}
-    erased = {"id": "cus_1", "erased_at": "2026-03-14T09:00:00.000Z"}
-    assert list(erasure_faults(rows(customers=[erased], keys=[key]))) == [
-        "cus_1 was erased, and its keys ['pii k1'] are still there"
-    ]
-    assert list(erasure_faults(rows(customers=[{"id": "cus_1"}], keys=[key]))) == []
-    assert list(erasure_faults(rows(customers=[erased]))) == []
-    for left in ({"wrapped": None}, {}):
-        gone = {"subject": "pii#cus_1", "key_id": "k1", **left}
-        assert list(erasure_faults(rows(customers=[erased], keys=[gone]))) == []
-
-
-def test_personal_fields_of_an_erased_customer_are_found() -> None:
-    erased = {"id": "cus_1", "erased_at": "2026-03-14T09:00:00.000Z", "email": None}
-    assert list(erasure_faults(rows(customers=[erased]))) == []
-    assert list(erasure_faults(rows(customers=[{**erased, "name": b"sealed"}]))) == [
-        "cus_1 was erased, and still has ['name']"
-    ]

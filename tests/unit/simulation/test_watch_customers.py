@@ -1,4 +1,4 @@
-"""Locks of customers and limits of merchants, on commits made by hand."""
+"""Locks and erasure of customers, and limits of merchants, on commits made by hand."""
 
 from __future__ import annotations
 
@@ -80,6 +80,42 @@ def test_a_counted_failure_is_right(engine: HandMade) -> None:
     engine.commit(payments=payment(1, "processing"))
     engine.commit(payments=payment(2, "failed"), customers=customer(2, 1))
     assert found(engine, "lock-out") == []
+
+
+# -------------------------------------------------------------------- erasure
+
+
+def key(purpose: str, wrapped: str | None = "sealed") -> Any:
+    return {"subject": f"{purpose}#cus_1", "key_id": "k000000001", "wrapped": wrapped}
+
+
+ERASED = {"id": "cus_1", "version": 2, "erased_at": BEFORE, "name": None}
+
+
+def test_a_customer_is_erased_with_all_of_its_keys(engine: HandMade) -> None:
+    engine.commit(keys=[key("pii"), key("pci")], customers=customer(1, 0, name="sealed"))
+    engine.commit(keys=[key("pii", None), key("pci", None)], customers=ERASED)
+    assert found(engine, "erasure") == []
+
+
+def test_a_key_that_stays_is_found(engine: HandMade) -> None:
+    engine.commit(keys=[key("pii"), key("pci")], customers=customer(1, 0))
+    engine.commit(keys=key("pii", None), customers=ERASED)
+    assert found(engine, "erasure") == ["cus_1 keeps its keys [('pci#cus_1', 'k000000001')]"]
+
+
+def test_a_key_that_is_made_afterwards_opens_nothing(engine: HandMade) -> None:
+    engine.commit(keys=key("pii"), customers=customer(1, 0))
+    engine.commit(keys=key("pii", None), customers=ERASED)
+    engine.commit(keys=key("pci"))
+    engine.commit(customers={**ERASED, "version": 3})
+    assert found(engine, "erasure") == []
+
+
+def test_a_personal_field_that_stays_is_found(engine: HandMade) -> None:
+    engine.commit(customers=customer(1, 0, name="sealed", phone="sealed"))
+    engine.commit(customers={**ERASED, "phone": "sealed"})
+    assert found(engine, "erasure") == ["cus_1 was erased, and still has ['phone']"]
 
 
 # -------------------------------------------------------------------- limits
