@@ -229,5 +229,5 @@ def test_the_demo_tells_it(deployment: Deployment, shop: Shop) -> None:
     audit(deployment.stack, shop.client, payment_id, Console(file=shown, width=200))
     text = shown.getvalue()
     assert payment_id in text
-    assert "something in it was changed" in text
+    assert "does not match its hash: it was changed" in text
     assert verified(deployment.stack, only=payment_id).findings == ()
