@@ -16,6 +16,7 @@ from runtime.core.errors import KeysUnavailable, PlatformError, StaleWrite, Unav
 from runtime.core.observability import logger
 from runtime.reconciliation.dependencies import NoTimeLeft
 from runtime.reporting.exports.jobs import ExportBusy
+from runtime.reporting.exports.models import EXPORT_GIVEN_UP
 from runtime.verification.models import BOOKS_CONTRADICT
 from simulation.platform.run_state import Phase
 
@@ -55,10 +56,12 @@ EXPECTED_LINES: Final[Mapping[Phase, Mapping[str, str]]] = {
         KeysUnavailable.code: "503: KMS did not answer",
         ANSWER_NOT_KEPT: "KMS did not answer after a processor had",
         "events were refused": "EventBridge took some entries of a request",
+        EXPORT_GIVEN_UP: "each of its workers died",
     },
     Phase.CALM: {
         **_HAND_MADE,
         Unavailable.code: "an event about what is not known yet; any other 503 is a wrong answer",
+        EXPORT_GIVEN_UP: "its workers had died while there were faults; one that fails now raises",
     },
     Phase.TAMPERED: {
         OUT_OF_BAND: "balances, captures and audit rows were edited by hand",
