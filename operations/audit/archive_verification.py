@@ -127,7 +127,7 @@ class ArchiveReader:
     def _check_roots(self, roots: Sequence[ObjectVersion], now: datetime) -> None:
         public = load_der_public_key(self.public_key)
         if not isinstance(public, ec.EllipticCurvePublicKey):
-            raise TypeError("the public key of the roots is none of an elliptic curve")
+            raise TypeError("the roots' public key is not an elliptic curve key")
         previous: RootStatement | None = None
         for number, first in enumerate(roots, start=1):
             root = self._root(first)
@@ -158,12 +158,12 @@ class ArchiveReader:
         lines = body.splitlines()
         findings = []
         if hashlib.sha256(body).hexdigest() != told.sha256 or len(lines) != told.rows:
-            findings.append(Finding(version.key, 0, "", "its content is not what its name says"))
+            findings.append(Finding(version.key, 0, "", "its content does not match its name"))
         rows = []
         for number, line in enumerate(lines, start=1):
             row = _archived(line)
             if row is None:
-                reason = "what was put into the table is no audit row"
+                reason = "the inserted row is not an audit row"
                 findings.append(Finding(version.key, number, "", reason))
             elif self.only in (None, row.entity_id):
                 rows.append(row)
@@ -175,7 +175,7 @@ class ArchiveReader:
                 self.archive.content(version.key, version.version_id)
             )
         except ValidationError:
-            self._find(version.key, "it is no signed root")
+            self._find(version.key, "it is not a signed root")
             return None
 
     def _check_uncovered(self, last: RootStatement | None, now: datetime) -> None:

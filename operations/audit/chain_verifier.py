@@ -83,7 +83,7 @@ def unheard(look: ChainView, entity_id: str, raised: set[str]) -> Finding | None
     """The first row from outside whose alert is not among those `raised`: nobody of ours put it."""
     for row in look.outside:
         if row.alert_id not in raised:
-            reason = "it tells a change from outside, and there is no alert of it: it is forged"
+            reason = "it records an out-of-band change without an alert: it is forged"
             return Finding(entity_id, row.position, row.sequence, reason)
     return None
 
@@ -94,7 +94,7 @@ def _fault(place: ChainEntry, check: ChainCheck) -> str | None:
     if row is None:
         return "it was archived, and is not in the table: it was deleted"
     if len(place.archived) > 1:
-        return f"it was archived with {len(place.archived)} contents: somebody put it again"
+        return f"it was archived with {len(place.archived)} contents: it was written again"
     link: Link | Unreadable = Unreadable(place.sequence)
     if row.hash is not None:
         link = Link(place.sequence, row.version, row.prev_hash, row.hash, row.holds)
@@ -126,7 +126,7 @@ class _Versions:
             return None
         if any(row.version in versions for versions in self._open):
             return None
-        return f"it tells version {row.version}, and it has a row of its own: it is forged"
+        return f"it records version {row.version}, which has a row of its own: it is forged"
 
 
 @dataclass
@@ -164,15 +164,15 @@ class _News:
         if self._told_by is not None and self._overtaken_by is None:
             return None
         if self.item is None:
-            return "it is gone, and no row tells who deleted it" if is_any else None
+            return "it is gone, and there is no record of its deletion" if is_any else None
         if self._before_was_told and self.item != self.before:
             return None
         version = self.item.version
         if not is_any:
-            return "no row tells that it exists"
+            return "there is no record of its creation"
         if self._told_by is None:
-            return f"it is of version {version}, and no row tells it as it is: it was changed"
-        return f"it is of version {version}, and later rows tell otherwise: it was put back"
+            return f"it is of version {version}, but no row records its values: it was changed"
+        return f"it is of version {version}, but later rows record other values: it was put back"
 
 
 def _tells(row: IndexedRow, item: IndexedEntity | None) -> bool:

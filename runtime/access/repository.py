@@ -58,7 +58,9 @@ class ApiKeyRepository:
         try:
             create_once(self._store, [step], claim, token=token, now=now)
         except TransactionRefused as refused:
-            raise StaleWrite("api_keys", f"{before.prefix} was changed meanwhile") from refused
+            raise StaleWrite(
+                "api_keys", f"{before.prefix} was changed by another writer"
+            ) from refused
 
     def note_use(self, before: ApiKey, after: ApiKey, *, token: str) -> None:
         """Write that the key was used. Raises StaleWrite, and Unavailable for whatever AWS says."""
@@ -66,7 +68,9 @@ class ApiKeyRepository:
         try:
             self._store.transact([step], token=token)
         except TransactionRefused as refused:
-            raise StaleWrite("api_keys", f"{before.prefix} was changed meanwhile") from refused
+            raise StaleWrite(
+                "api_keys", f"{before.prefix} was changed by another writer"
+            ) from refused
         except (BotoCoreError, ClientError, InvalidRequest) as error:
             raise Unavailable(f"The use was not recorded ({type(error).__name__})") from error
 

@@ -135,7 +135,7 @@ def _usable_keys(document: Any) -> dict[str, PyJWK]:
         elif isinstance(key.key_id, str):
             usable[key.key_id] = key
     if not usable:
-        raise ValueError("there is no usable key")
+        raise ValueError("there are no usable keys")
     return usable
 
 

@@ -87,7 +87,7 @@ def _refuse_other_types(header: dict[str, Any]) -> None:
     if kind is None:
         return
     if not isinstance(kind, str) or kind.lower().removeprefix("application/") not in TOKEN_TYPES:
-        raise TokenRefused(Refusal.TYPE, "typ says that the token is for another use")
+        raise TokenRefused(Refusal.TYPE, "typ is that of a token for another use")
 
 
 def _key_for(header: dict[str, Any], keys: TokenKeys) -> tuple[PyJWK | bytes, list[str]]:

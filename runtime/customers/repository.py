@@ -188,7 +188,7 @@ class CustomerRepository:
         try:
             create_once(self._store, [step], claim, token=token, now=now)
         except TransactionRefused as refused:
-            raise StaleWrite("customers", f"{before.id} was changed meanwhile") from refused
+            raise StaleWrite("customers", f"{before.id} was changed by another writer") from refused
 
     def standing(self, customer_id: str, scope: Scope) -> CustomerStanding | None:
         """What erasing a customer needs to know of it; no key is needed to read it."""
@@ -223,7 +223,7 @@ class CustomerRepository:
         try:
             self._store.transact([step, *keys], token=token)
         except TransactionRefused as refused:
-            raise StaleWrite("customers", f"{before.id} was changed meanwhile") from refused
+            raise StaleWrite("customers", f"{before.id} was changed by another writer") from refused
 
     def _keys_of(self, purpose: str, customer_id: str) -> Iterator[DataKey]:
         return self._store.query(

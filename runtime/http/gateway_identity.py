@@ -74,5 +74,5 @@ def _of_claims(claims: Mapping[str, Any], now_seconds: float) -> Identity:
     scope = claims.get("scope", "")
     # A list comes as "[a b]": its first and last scope would be words of another meaning.
     if not isinstance(scope, str) or scope.startswith("["):
-        raise TokenRefused(Refusal.CLAIMS, "scope is no text of words with spaces between them")
+        raise TokenRefused(Refusal.CLAIMS, "scope is not a text of words separated by spaces")
     return identity_of_token(claims, scope.split(), int(float(expires)))

@@ -79,7 +79,9 @@ def identity_of_token(claims: Mapping[str, Any], permissions: Any, expires_at: i
     if "merchant_id" in claims and claims["merchant_id"] is None:
         raise TokenRefused(Refusal.CLAIMS, "merchant_id is null")
     if expires_at > LATEST_END:
-        raise TokenRefused(Refusal.CLAIMS, "exp is no time in seconds; milliseconds, perhaps")
+        raise TokenRefused(
+            Refusal.CLAIMS, "exp is not a time in seconds; it may be in milliseconds"
+        )
     subject = claims.get("sub")
     if isinstance(subject, str) and is_reserved(subject):
         raise TokenRefused(Refusal.CLAIMS, "sub is a name that no token may have")
@@ -98,7 +100,7 @@ def identity_of(
     if merchant_id is not None and not (
         isinstance(merchant_id, str) and _MERCHANT_ID.fullmatch(merchant_id)
     ):
-        raise TokenRefused(Refusal.CLAIMS, "merchant_id is no merchant's id")
+        raise TokenRefused(Refusal.CLAIMS, "merchant_id is not the id of a merchant")
     if not _is_name(subject):
         raise TokenRefused(
             Refusal.CLAIMS, f"sub is not 1 to {MAX_CLAIM_CHARACTERS} printable characters"

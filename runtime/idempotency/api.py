@@ -20,7 +20,7 @@ class IdempotencyKeyAnswer(Answer, frozen=True):
     """A request that was sent with an Idempotency-Key, and is repeated until it expires.
 
     The answer itself is not shown: repeat the request to get it. `status_code` and `expires_at` are
-    null while the request is under way.
+    null while the request is running.
     """
 
     key: Annotated[str, Field(description="The key as it was sent.")]
@@ -28,15 +28,16 @@ class IdempotencyKeyAnswer(Answer, frozen=True):
     path: Annotated[str, Field(description="Path of the request.")]
     status_code: Annotated[
         int | None,
-        Field(description="HTTP status of the stored answer; null while the request is under way."),
+        Field(description="HTTP status of the stored answer; null while the request is running."),
     ]
     resource_id: Annotated[
-        str | None, Field(description="What it made or changed; null where it says none.")
+        str | None,
+        Field(description="Id of the created or changed resource; null if there is none."),
     ]
     created_at: Timestamp
     expires_at: Annotated[
         Timestamp | None,
-        Field(description="When the key can be used anew; null while the request is under way."),
+        Field(description="When the key can be reused; null while the request is running."),
     ]
 
 

@@ -47,4 +47,4 @@ class EncryptedRows:
         try:
             self._store.transact([write], token=token)
         except TransactionRefused as refused:
-            raise StaleWrite(type(before).__name__, "was changed meanwhile") from refused
+            raise StaleWrite(type(before).__name__, "was changed by another writer") from refused

@@ -128,7 +128,7 @@ def _swept(
                 deps.operational_alerts.decryption_failed(error)
             except StaleWrite as busy:
                 failed += 1  # nothing is wrong with it: the next sweep finds it again
-                logger.warning("a row was too busy to be enciphered anew", detail=str(busy))
+                logger.warning("a row was too busy to be encrypted again", detail=str(busy))
         done = page.last_key is None
         progress = progress.model_copy(
             update={

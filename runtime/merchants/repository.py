@@ -86,7 +86,7 @@ class MerchantRepository:
         try:
             create_once(self._store, [step], claim, token=token, now=now)
         except TransactionRefused as refused:
-            raise StaleWrite("merchants", f"{before.id} was changed meanwhile") from refused
+            raise StaleWrite("merchants", f"{before.id} was changed by another writer") from refused
 
     def pages(self, after: str | None, *, page_size: int) -> Iterator[MerchantPage]:
         """Every merchant there is, in the table's own order, after `after`."""

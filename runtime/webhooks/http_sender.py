@@ -36,7 +36,7 @@ MAX_ADDRESSES: Final = 3
 """Of one name, tried one after the other."""
 MAX_INTERIM: Final = 8
 """Interim answers (1xx) that are passed over before the one that counts."""
-BROKEN: Final = "the attempt came to nothing"
+BROKEN: Final = "the attempt was not completed"
 """Why there is no status, where we do not know better ourselves."""
 LOOKUP_THREADS: Final = 16
 USER_AGENT: Final = "payments-webhooks/1.0"

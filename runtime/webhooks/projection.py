@@ -94,13 +94,13 @@ class WebhookProjection:
         try:
             return self._row_of(change)
         except ValidationError:
-            reason = "its merchant, or what is told of it, cannot be read"
+            reason = "its merchant or its content cannot be read"
             if change.record is None or not park_record(self.parking, change.record, reason):
                 failed.add(change.sequence_number)
         except InvalidRequest:
             raise
         except Exception:  # noqa: BLE001 - this change comes again, the others are done
-            logger.exception("a change cannot be told of", record=change.sequence_number)
+            logger.exception("no event can be made of a change", record=change.sequence_number)
             failed.add(change.sequence_number)
         return None
 
@@ -193,4 +193,4 @@ def shown(row: Row) -> Answer:
             return LockedCustomer.of(row)
         case Alert():
             return AlertAnswer.of(row)
-    raise AssertionError(f"nothing is told of a {type(row).__name__}")
+    raise AssertionError(f"there are no events about a {type(row).__name__}")

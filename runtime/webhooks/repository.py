@@ -79,7 +79,7 @@ class WebhookRepository:
         # A write whose answer was lost is tried again, and meets what it has written itself.
         wanted = WebhookState(**{name: getattr(after, name) for name in WebhookState.model_fields})
         if not there or self._store.codec.to_row(_SCHEMA, there, WebhookState) != wanted:
-            raise StaleWrite("webhooks", f"{before.id} has gone on meanwhile")
+            raise StaleWrite("webhooks", f"{before.id} was changed by another writer")
 
     def alter(
         self,
@@ -94,10 +94,10 @@ class WebhookRepository:
         try:
             create_once(self._store, [_step(before, after)], claim, token=token, now=now)
         except TransactionRefused as refused:
-            raise StaleWrite("webhooks", f"{before.id} has gone on meanwhile") from refused
+            raise StaleWrite("webhooks", f"{before.id} was changed by another writer") from refused
 
     def put_off(self, due: DueWebhook, until: Timestamp, at: Timestamp) -> bool:
-        """Let nobody take `due` for due before `until`; False when it has gone on meanwhile.
+        """Let nobody take `due` for due before `until`; False when it has changed.
 
         Where it rested, it rests no more: it stands among the ordinary ones again.
         """
@@ -162,7 +162,7 @@ class WebhookRepository:
         else:
             step = change(before, after, Webhook).when(equals("version", before.version))
         if self._store.update_alone(step) is not None:
-            raise StaleWrite("webhooks", f"{after.id} has gone on meanwhile")
+            raise StaleWrite("webhooks", f"{after.id} was changed by another writer")
 
 
 _SCHEMA = Webhook.table_schema

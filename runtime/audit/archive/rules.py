@@ -172,7 +172,7 @@ def fault_of_names(root: SignedRoot) -> str | None:
         return "its names do not give the tree that was signed"
     segments = [read_segment_name(name) for name in names]
     if any(segment is None for segment in segments):
-        return "it covers something that is no segment"
+        return "it covers an object that is not a segment"
     rows = sum(segment.rows for segment in segments if segment is not None)
     stated = (statement.segments, statement.rows, statement.first, statement.last)
     if stated != (len(names), rows, names[0], names[-1]):

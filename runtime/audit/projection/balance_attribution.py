@@ -57,7 +57,7 @@ class BalanceAttribution:
         elif cause in known:
             explained = _moved_by(known[cause], _account(told), _shard(told))
         else:
-            return f"its balance changed by {delta}, and its cause {cause!r} is no transfer"
+            return f"its balance changed by {delta}, and its cause {cause!r} is not a transfer"
         if explained is None:
             return f"its balance changed by {delta}, and {cause} contradicts itself"
         if explained != delta:

@@ -151,7 +151,7 @@ class _Chain:
         elif there is not None and there.action != REBUILT:
             if same:
                 return True
-            operational_alerts = f"version {told.new_version} was told otherwise before"
+            operational_alerts = f"version {told.new_version} was recorded before with other values"
         operational_alerts = operational_alerts or self.unexplained.get(told.record.sequence_number)
         past = self._past_of(told, foreign=operational_alerts is not None)
         if past.tells_it:

@@ -219,7 +219,7 @@ def out_of_band_reason(told: AuditableChange) -> str | None:
     if record.new is None:
         return "the row was deleted"
     if not is_timestamp(text_of(record.new, "updated_at")):
-        return "its updated_at is no time"
+        return "its updated_at is not a time"
     if record.old is None:
         return None if told.new_version == 1 else f"it began at version {told.new_version}"
     if text_of(record.new, "merchant_id") != text_of(record.old, "merchant_id"):
@@ -227,7 +227,7 @@ def out_of_band_reason(told: AuditableChange) -> str | None:
     if told.new_version != told.old_version + 1:
         return f"version {told.old_version} became {told.new_version}"
     if all(record.new.get(name) == record.old.get(name) for name in _FRESH):
-        return "nothing says who changed it"
+        return "there is no record of who changed it"
     return None
 
 

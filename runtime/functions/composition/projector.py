@@ -109,7 +109,7 @@ class Projector:
                 changes.append(self._change(record, model))
             except ValidationError:
                 # It never will be one. A fault of ours is another thing, and comes again.
-                if not park_record(self.parking, record, "it is no row of its table"):
+                if not park_record(self.parking, record, "it is not a row of its table"):
                     failed.add(record.sequence_number)
             except Exception:  # noqa: BLE001 - one record must not hide the others
                 logger.exception("a record cannot be read", record=record.sequence_number)

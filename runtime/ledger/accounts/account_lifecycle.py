@@ -50,7 +50,7 @@ def unlock_account(account_id: str, call: Call, deps: AccountDependencies) -> St
 
 
 def close_account(account_id: str, call: Call, deps: AccountDependencies) -> StoredAnswer:
-    """Close an account for good, only at zero and without holds.
+    """Close an account permanently; the balance must be zero, without open holds.
 
     Raises AccountInUse, OpenHolds, BalanceNotZero, Conflict.
     """

@@ -91,7 +91,7 @@ class AccountRepository:
         try:
             create_once(self._store, [step], claim, token=token, now=now)
         except TransactionRefused as refused:
-            raise StaleWrite("accounts", f"{before.id} was changed meanwhile") from refused
+            raise StaleWrite("accounts", f"{before.id} was changed by another writer") from refused
 
     def get(self, account_id: str, scope: Scope) -> Account | None:
         """An account's profile and balance, strongly consistent."""

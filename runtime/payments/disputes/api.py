@@ -68,7 +68,7 @@ class KeptEventAnswer(Answer, frozen=True):
     event_id: Annotated[str, Field(description="The processor's notification about it, the last.")]
     event_at: Timestamp
     charge_id: str | None
-    reference: Annotated[str | None, Field(description="Our id that the processor was told.")]
+    reference: Annotated[str | None, Field(description="Our id that was sent to the processor.")]
     object_id: Annotated[str | None, Field(description="The processor's id of it.")]
     payment_id: str | None
     attempts: int
@@ -119,7 +119,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="POST",
         path="/v1/processor-events/{id}/apply",
         function="process",
-        summary="Ask the processor again, and book what it says",
+        summary="Query the processor again and book its current state",
         tag="processor events",
         permission=Permission.ADMIN,
         body=KeptEventApply,

@@ -202,7 +202,7 @@ def take_back_refund(
     payment = _again(refund.payment_id, deps)
     state = _connector_of(payment, deps).find_refund(refund.id, refund.processor_id)
     if state is None or state.fate is not RefundOutcome.FAILED:
-        logger.warning("the processor says of no refund that it failed", event=event.id)
+        logger.warning("the processor reports no failed refund", event=event.id)
         return AppliedEvent(EventResult.IGNORED if state is None else EventResult.UNCHANGED)
     if (state.amount_minor, state.currency) != (refund.amount, refund.currency):
         raise NotApplicable(

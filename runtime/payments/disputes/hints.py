@@ -79,7 +79,7 @@ def _unknown_refund(event: ProcessorEvent, deps: ApplyEventDependencies) -> Appl
     require_patience(event, deps)
     state = deps.connector.find_refund(event.reference, event.object_id)
     if state is None or state.fate is not RefundOutcome.FAILED:
-        logger.warning("the processor says of no refund that it failed", event=event.id)
+        logger.warning("the processor reports no failed refund", event=event.id)
         return AppliedEvent(EventResult.IGNORED)
     if state.reference != event.reference:
         logger.warning("the processor's refund names another one than its event", event=event.id)

@@ -210,7 +210,7 @@ def _applied(event: ProcessorEvent, booking: ApplyEventDependencies, deps: PollD
         return "failed"
     if result is not EventResult.APPLIED:
         return "known"  # kept events are counted when they are retried
-    logger.warning("no notification told of this", event=event.id, kind=event.kind)
+    logger.warning("there was no notification about this", event=event.id, kind=event.kind)
     return "applied"
 
 

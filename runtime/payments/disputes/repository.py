@@ -72,7 +72,9 @@ class KeptEventRepository:
             assert now is not None, "a claim is taken at some time"
             create_once(self._store, [step], claim, token=token, now=now)
         except TransactionRefused as refused:
-            raise StaleWrite("processor_events", f"{before.id} has gone on meanwhile") from refused
+            raise StaleWrite(
+                "processor_events", f"{before.id} was changed by another writer"
+            ) from refused
 
     def newest_first(
         self,

@@ -200,7 +200,8 @@ class BulkResolveAnswer(Answer, frozen=True):
     data: tuple[ResolvedItem, ...]
     resolved: Annotated[int, Field(description="Decisions that were carried out.")]
     failed: Annotated[
-        int, Field(description="Decisions that were refused; each item's `problem` says why.")
+        int,
+        Field(description="Decisions that were refused; the reason is in each item's `problem`."),
     ]
 
 

@@ -99,7 +99,7 @@ def write_export(export_id: str, worker: str, dependencies: ExportDependencies) 
     export = jobs.take(export, worker)
     if export.tries > MAX_TRIES:
         logger.error(EXPORT_GIVEN_UP, export=export.id, kind=export.kind, rows=export.rows_done)
-        return Turn(jobs.fail(export, f"it came no further in {MAX_TRIES} tries"))
+        return Turn(jobs.fail(export, f"it was not completed in {MAX_TRIES} tries"))
     work = _Work(export, dependencies)
     try:
         finished = work.go_on()

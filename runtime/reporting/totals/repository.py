@@ -52,7 +52,7 @@ class CountedMeanwhile(Exception):
     """Payments are not counted as they were read; `known` is what they are counted with now."""
 
     def __init__(self, known: Mapping[str, CountedPayment | None]) -> None:
-        super().__init__(f"{len(known)} payments were counted meanwhile")
+        super().__init__(f"{len(known)} payments were already counted")
         self.known = known
 
 

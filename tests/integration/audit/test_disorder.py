@@ -177,7 +177,7 @@ def test_whatever_is_lost_and_driven_in_again_nothing_of_the_applications_is_cal
     assert applications <= images_told(rows, outside=False)
     assert images_told(rows, outside=True) == set(images) - applications
     reasons = {str(alert.detail["reason"]) for alert in outside_alerts(platform)}
-    assert not [reason for reason in reasons if "told otherwise" in reason]
+    assert not [reason for reason in reasons if "with other values" in reason]
 
 
 def given(project: AuditProjection, record: StreamRecord) -> None:

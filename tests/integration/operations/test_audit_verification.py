@@ -92,7 +92,7 @@ def test_an_edited_row_is_found(either_auditor: AuditHarness) -> None:
     auditor.platform.put(edited)
     finding = auditor.only_finding()
     assert (finding.subject, finding.position, finding.sequence) == (entity, 3, version_key(3))
-    assert "something in it was changed" in finding.reason
+    assert "does not match its hash" in finding.reason
 
 
 @pytest.mark.parametrize("position", [1, 3, 5])
@@ -204,7 +204,7 @@ def test_an_entity_that_was_changed_without_a_row_is_found(auditor: AuditHarness
     auditor.store(state.model_copy(update={"status": "closed"}))
     finding = auditor.only_finding()
     assert (finding.subject, finding.position) == (state.id, 5)
-    assert "no row tells it as it is" in finding.reason
+    assert "no row records its values" in finding.reason
 
 
 def test_an_entity_that_was_put_back_to_what_it_was_is_found(auditor: AuditHarness) -> None:
@@ -226,7 +226,7 @@ def test_an_entity_that_is_gone_or_was_never_told_of_is_found(auditor: AuditHarn
     found = {f.subject: f.reason for f in auditor.verify().findings}
     assert set(found) == {gone.id, untold.id}
     assert "gone" in found[gone.id]
-    assert "no row tells that it exists" in found[untold.id]
+    assert "there is no record of its creation" in found[untold.id]
 
 
 def test_a_row_that_comes_while_it_is_waited_for_is_no_finding(auditor: AuditHarness) -> None:
@@ -272,7 +272,7 @@ def test_a_segment_that_is_written_over_hidden_or_forged_is_found(auditor: Audit
     assert set(found) == {over, hidden, wrong, entities[0]}
     assert "written over or hidden 1 times" in found[over].reason
     assert "written over or hidden 1 times" in found[hidden].reason
-    assert "not what its name says" in found[wrong].reason
+    assert "does not match its name" in found[wrong].reason
     assert (found[entities[0]].position, found[entities[0]].sequence) == (1, version_key(1))
 
 

@@ -100,7 +100,7 @@ def test_a_busy_entity_of_which_no_row_tells_any_more_is_found(auditor: AuditHar
     change(0)
     (finding,) = auditor.verify(sleep=change).findings
     assert (finding.subject, finding.position) == (states[0].id, 1)
-    assert "no row tells it as it is" in finding.reason
+    assert "no row records its values" in finding.reason
 
 
 def test_a_busy_entity_whose_rows_come_late_is_no_finding(auditor: AuditHarness) -> None:

@@ -250,7 +250,7 @@ def test_a_parked_record_that_nobody_can_read_still_is_put_aside_again_and_stays
     (parked,) = stand.keys()
     assert parked.startswith(f"{PARKED_PREFIX}payments/")
     (line,) = list_batches(stand.target)
-    assert "no row of its table" in line
+    assert "not a row of its table" in line
     report = stand.redrive()
     assert list(report.remaining) == stand.keys() == [parked]
     assert "put aside again" in report.remaining[parked]

@@ -97,6 +97,6 @@ def test_audit_rows_come_newest_first_of_everything_or_of_what_is_named(
     assert exporting.made(shop, user_id="nobody", **kind) == []
     theirs = exporting.ask(shop, entity_id=entities[1], **kind)
     exporting.turn(theirs)
-    assert exporting.row(theirs).failure_reason == f"no entity {entities[1]}"
+    assert exporting.row(theirs).failure_reason == f"No such entity: {entities[1]}"
     anybodys = exporting.done(exporting.ask(None, entity_id=entities[1], format="jsonl", **kind))
     assert anybodys.rows == 3, "an operator reads any entity"

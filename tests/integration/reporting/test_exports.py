@@ -217,7 +217,7 @@ def test_an_export_that_comes_no_further_fails_visibly(
     assert exporting.turn(export_id).next_in_seconds is None
     export = exporting.row(export_id)
     assert export.status is ExportStatus.FAILED
-    assert export.failure_reason == f"it came no further in {MAX_TRIES} tries"
+    assert export.failure_reason == f"it was not completed in {MAX_TRIES} tries"
     assert export.open_status is None
 
 

@@ -144,7 +144,7 @@ def test_an_attempt_that_raises_is_written_down_and_held_against_the_endpoint(
     assert outcomes == [DeliveryOutcome.TO_RETRY] * FAILURES_TO_OPEN + [DeliveryOutcome.POSTPONED]
     after = post.row(rows[0].id)
     assert (after.attempts, after.response_code) == (1, None)
-    assert after.failure_reason == "the attempt came to nothing"
+    assert after.failure_reason == "the attempt was not completed"
 
 
 def test_after_the_deadline_it_is_expired_and_nothing_more_is_sent(platform: Platform) -> None:

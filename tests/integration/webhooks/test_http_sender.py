@@ -150,7 +150,7 @@ def test_what_the_library_raises_unforeseen_is_a_failure_too() -> None:
 
     http = WebhookHttp(resolve=Network([PUBLIC]).resolve, connect=odd)
     reply = http.post("https://hooks.example/", HEADERS, b"{}")
-    assert reply == Reply(failure="the attempt came to nothing")
+    assert reply == Reply(failure="the attempt was not completed")
 
 
 def test_other_failures_have_a_reason_that_merchants_understand() -> None:

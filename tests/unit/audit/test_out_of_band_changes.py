@@ -42,7 +42,7 @@ def test_a_step_of_one_version_with_its_cause_is_none() -> None:
         (None, image(2), "it began at version 2"),
         (image(1), None, "the row was deleted"),
         (image(1), image(2, merchant_id="mer_b"), "its owner changed"),
-        (image(1), image(2, updated_at="yesterday"), "its updated_at is no time"),
+        (image(1), image(2, updated_at="yesterday"), "its updated_at is not a time"),
     ],
 )
 def test_everything_else_says_what_is_wrong(

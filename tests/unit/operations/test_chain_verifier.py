@@ -110,7 +110,7 @@ def test_a_chain_tells_its_entity(now: IndexedEntity | None, rows: list[IndexedR
     ("now", "rows", "reason"),
     [
         pytest.param(item(1, "one"), [V1, V2], "put back", id="an older version"),
-        pytest.param(item(2, "x"), [V1, V2], "no row tells it as it is", id="another image"),
+        pytest.param(item(2, "x"), [V1, V2], "no row records its values", id="another image"),
         pytest.param(
             item(2, "two"), [V1, V2, outside(2, 9, "x")], "put back", id="before a hand's change"
         ),
@@ -134,7 +134,7 @@ def test_a_chain_tells_its_entity(now: IndexedEntity | None, rows: list[IndexedR
             "gone",
             id="put again, then deleted, and no row tells it",
         ),
-        pytest.param(item(1, "one"), [], "no row tells that it exists", id="no row"),
+        pytest.param(item(1, "one"), [], "there is no record of its creation", id="no row"),
     ],
 )
 def test_an_entity_that_its_chain_does_not_tell_is_suspect(

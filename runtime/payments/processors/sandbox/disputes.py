@@ -120,7 +120,7 @@ def dispute_after(
         told_at=event.created,
         revision=(before.revision or 0) + 1 if before else 1,
         response_code=event.type,
-        response_text="Told by a signed notification",
+        response_text="Reported by a signed notification",
         created_at=before.created_at if before else to_timestamp(_at(event.created)),
         expires_at=to_epoch_seconds(now + kept),
     )
