@@ -11,7 +11,7 @@ from constructs import Construct
 from runtime.alerts.models import EVENT_SOURCE
 from runtime.core.change_context import ENTRY_CONFLICT, NOT_COMPACTED, OUT_OF_BAND, PARKED
 from runtime.settings import HoldsSettings, ProjectSettings, TotalsSettings, VerifyLedgerSettings
-from runtime.verification.models import BOOKS_CONTRADICT
+from runtime.verification.models import LEDGER_VERIFICATION_FAILED
 from stacks.base_stack import FunctionsStack, FunctionsStackProps
 from stacks.constructs.alarms import (
     alerts_alarm,
@@ -87,7 +87,7 @@ class LedgerStack(FunctionsStack):
             self,
             "BooksContradict",
             log_group=self.functions["proof"].log_group,
-            messages=(BOOKS_CONTRADICT,),
+            messages=(LEDGER_VERIFICATION_FAILED,),
             metric_name="LedgerVerificationFailed",
             description="A proof of the books does not hold; GET /v1/proof names each violation.",
         )

@@ -15,7 +15,7 @@ from runtime.functions.composition.environments import Event, per_environment
 from runtime.functions.composition.services import FunctionServices
 from runtime.settings import VerifyLedgerSettings
 from runtime.verification.books_repository import VerificationReads
-from runtime.verification.models import BOOKS_CONTRADICT
+from runtime.verification.models import LEDGER_VERIFICATION_FAILED
 from runtime.verification.repository import VerificationRepository
 from runtime.verification.run import verify_ledger
 from runtime.verification.segments import LedgerVerificationDependencies
@@ -48,7 +48,7 @@ def verify(event: Event, context: LambdaContext, services: VerifyLedgerServices)
     outcome = verify_ledger(services.deps)
     answer = outcome.answer()
     if outcome.report is not None and not outcome.report.holds:
-        logger.error(BOOKS_CONTRADICT, schedule=event.get("schedule"), **answer)
+        logger.error(LEDGER_VERIFICATION_FAILED, schedule=event.get("schedule"), **answer)
     else:
         logger.info("proved", schedule=event.get("schedule"), **answer)
     return answer

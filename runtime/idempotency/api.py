@@ -1,4 +1,4 @@
-"""Shapes of the list of a merchant's recent requests."""
+"""Response shapes of the list of recent idempotency keys."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from runtime.http.shapes import Answer, Page, PageQuery
 
 
 class IdempotencyKeyQuery(PageQuery, frozen=True):
-    """Pages of requests."""
+    """Pagination of the list."""
 
 
 class IdempotencyKeyAnswer(Answer, frozen=True):
-    """A request that was sent with an Idempotency-Key, and is repeated until it expires.
+    """A request that was sent with an Idempotency-Key. Its answer is repeated until it expires.
 
-    The answer itself is not shown: repeat the request to get it. `status_code` and `expires_at` are
-    null while the request is running.
+    The response body is not included; repeat the request to get it. `status_code` and `expires_at`
+    are null while the request is running.
     """
 
-    key: Annotated[str, Field(description="The key as it was sent.")]
+    key: Annotated[str, Field(description="The Idempotency-Key as it was sent.")]
     method: Annotated[str, Field(description="HTTP method of the request.")]
     path: Annotated[str, Field(description="Path of the request.")]
     status_code: Annotated[
         int | None,
-        Field(description="HTTP status of the stored answer; null while the request is running."),
+        Field(description="Status of the stored response; null while the request is running."),
     ]
     resource_id: Annotated[
         str | None,

@@ -1,4 +1,4 @@
-"""Idempotency of every POST: claims to write, and what a taken claim answers."""
+"""Idempotency of POST requests: building claims, and the answer for a key already claimed."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from runtime.idempotency.models import ClaimState, IdempotencyRecord
 from runtime.idempotency.rules import claim_key, is_expired
 
 KEPT = timedelta(hours=24)
-"""How long an answer is repeated."""
+"""How long a stored answer is repeated."""
 
 
 class ClaimReader(Protocol):
-    """Where claims are read."""
+    """Reads claims."""
 
     def read(self, key: str) -> IdempotencyRecord | None:
-        """The claim as it stands."""
+        """The claim under this key, strongly consistent."""
         ...
 
 
 def new_claim(
     call: Call, merchant_id: str, *, owner: str, index_buckets: int = 1, subject: str | None = None
 ) -> IdempotencyRecord | None:
-    """The claim of this request by the attempt `owner`; None when the caller gave no key.
+    """The claim of this request by the attempt `owner`; None without an Idempotency-Key.
 
-    `subject`: whose data key enciphers the answer; the merchant's unless said.
+    `subject`: the customer or merchant whose data key encrypts the answer; default the merchant.
     """
     if call.idempotency_key is None:
         return None
@@ -64,9 +64,9 @@ def completed(
     *,
     resource_id: str | None = None,
 ) -> IdempotencyRecord:
-    """The claim with its answer, kept for 24 hours.
+    """The completed claim with its answer, which is kept for 24 hours.
 
-    `resource_id`: what the request made or changed; unless the claim has said so from its start.
+    `resource_id`: the resource that the request created or changed, unless the claim has one.
     """
     return claim.model_copy(
         update={
@@ -80,16 +80,16 @@ def completed(
 
 
 def same_request(record: IdempotencyRecord, call: Call) -> None:
-    """Raises IdempotencyKeyReused when the key was taken by another payload."""
+    """Raises IdempotencyKeyReused if the key was used with a different request."""
     if record.fingerprint != call.fingerprint:
         raise IdempotencyKeyReused(
-            "This Idempotency-Key was used with another request; "
+            "This Idempotency-Key was used with a different request; "
             "repeat that request unchanged or use a new key"
         )
 
 
 def stored_answer(record: IdempotencyRecord, call: Call) -> StoredAnswer:
-    """The answer to repeat. Raises IdempotencyKeyReused, IdempotencyInFlight."""
+    """The stored answer. Raises IdempotencyKeyReused, IdempotencyInFlight."""
     same_request(record, call)
     if record.status_code is None or record.response_body is None:
         raise IdempotencyInFlight(
@@ -99,9 +99,9 @@ def stored_answer(record: IdempotencyRecord, call: Call) -> StoredAnswer:
 
 
 def earlier_answer(call: Call, merchant_id: str, claims: ClaimReader) -> StoredAnswer | None:
-    """What this very request was answered before; None for a first request, or one without a key.
+    """The stored answer to this request; None for a first request or one without a key.
 
-    Raises IdempotencyKeyReused, IdempotencyInFlight; NotFound when it is about an erased customer.
+    Raises IdempotencyKeyReused, IdempotencyInFlight; NotFound if the answer's customer was erased.
     """
     if call.idempotency_key is None:
         return None
@@ -125,12 +125,12 @@ def create_once(  # noqa: PLR0913 - what is written, where, and what it answers
     status: HTTPStatus = HTTPStatus.CREATED,
     subject: str | None = None,
 ) -> StoredAnswer:
-    """Write the row by `store(claim, token)` and answer `status` with `body`.
+    """Write the row with `store(claim, token)` and answer `status` with `body`.
 
-    A repetition of the request gets the first answer. `subject`: see `new_claim`.
+    A repeated request gets the stored answer. `subject`: see `new_claim`.
 
-    Raises IdempotencyKeyReused, IdempotencyInFlight; NotFound when the first answer is about a
-    customer that was erased since.
+    Raises IdempotencyKeyReused, IdempotencyInFlight; NotFound if the stored answer's customer was
+    erased.
     """
     attempt = call.new_id("att")
     answer = success(status, body)
@@ -138,7 +138,7 @@ def create_once(  # noqa: PLR0913 - what is written, where, and what it answers
         call, merchant_id, owner=attempt, index_buckets=index_buckets, subject=subject
     )
     if claim is not None:
-        # Enciphering the new row would make it a data key, so a repetition is better known before.
+        # Encrypting the new row would create a data key. Check for a repeated request first.
         repeated = earlier_answer(call, merchant_id, claims)
         if repeated is not None:
             return repeated
@@ -151,7 +151,7 @@ def create_once(  # noqa: PLR0913 - what is written, where, and what it answers
             return answer
         return stored_answer(earlier.record, call)
     except KeyForgotten as forgotten:
-        # Another attempt took the key after it was looked up, and its answer was erased at once.
+        # Another attempt claimed the key after the check, and its customer was erased since.
         raise _erased() from forgotten
     return answer
 

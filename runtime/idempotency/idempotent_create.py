@@ -1,4 +1,4 @@
-"""Rows that one request creates, in one commit with the stored answer that repeats it."""
+"""Writes rows and the completed idempotency claim of their request in one transaction."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def create_once(
     token: str,
     now: datetime,
 ) -> None:
-    """Write all of `writes`, and the completed `claim` if the caller gave a key.
+    """Commit `writes` together with the completed `claim`, if there is one.
 
-    Raises AlreadyClaimed (judged first); TransactionRefused with positions in `writes` otherwise.
+    Raises AlreadyClaimed (checked first), TransactionRefused with positions in `writes`.
     """
     everything = [*writes, claims.take(claim, now)] if claim else list(writes)
     try:

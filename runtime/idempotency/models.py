@@ -1,4 +1,4 @@
-"""Idempotency: who claimed a request, and the answer that every repetition of it gets."""
+"""Idempotency records: the claim of a request and its stored answer."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from runtime.dynamodb.schema import Encrypted, Row, Ttl, partition, sort
 
 
 class ClaimState(StrEnum):
-    """A claim in progress never expires; a completed one does, by `expires_at`."""
+    """State of a claim. A claim in progress never expires; a completed one does at `expires_at`."""
 
     IN_PROGRESS = "in_progress"
     COMPLETED = "completed"
 
 
 class IdempotencyRecord(Row, table="idempotency", frozen=True):
-    """The claim of one merchant#method#path#key, then the exact status and body of its answer."""
+    """The claim of one merchant#method#path#key, and the status and body of its answer."""
 
     key: Annotated[str, partition()]
     merchant_bucket: Annotated[str, partition("gsi-merchant")]
     created_at: Annotated[Timestamp, sort("gsi-merchant")]
     merchant_id: str
     key_subject: str
-    """Whose data key enciphers the answer: a customer's own, where it is about a customer."""
+    """Owner of the data key that encrypts the answer: the customer it is about, or the merchant."""
     request_id: str
     fingerprint: str
     owner: str

@@ -27,7 +27,7 @@ class Alters(Protocol[AlterableT_contra]):
         token: str,
         now: datetime,
     ) -> None:
-        """Raises StaleWrite when `before` is not what is stored; AlreadyClaimed."""
+        """Raises StaleWrite if `before` is no longer the stored version, AlreadyClaimed."""
         ...
 
 

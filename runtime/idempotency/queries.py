@@ -1,4 +1,4 @@
-"""Reading a merchant's recent requests: which key, what it made, how it was answered."""
+"""Lists a merchant's recent requests that had an Idempotency-Key."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from runtime.idempotency.rules import is_expired, parts_of
 
 @dataclass(frozen=True)
 class IdempotencyReads:
-    """What reading recent requests works with. `index_buckets` gives the number of an owner."""
+    """Dependencies of list_keys. `index_buckets` returns an owner's number of index shards."""
 
     claims: ClaimRepository
     index_buckets: Callable[[str], int]
@@ -29,9 +29,10 @@ class IdempotencyReads:
 def list_keys(
     query: IdempotencyKeyQuery, call: Call, reads: IdempotencyReads
 ) -> IdempotencyKeyList:
-    """A page of recent requests, newest first; an operator who names no merchant: the platform's.
+    """A page of recent requests, newest first.
 
-    A request whose answer is no longer repeated is not shown. Raises BadCursor, NotFound.
+    An operator without a merchant gets the platform's own. Requests with expired answers are not
+    listed. Raises BadCursor, NotFound.
     """
     owner = call.caller.owner(call.acting_for)
     page_size = min(query.limit + 1, MAX_TRANSACTION_ITEMS)
@@ -61,7 +62,7 @@ def list_keys(
 
 def _answer(row: ClaimView) -> IdempotencyKeyAnswer:
     parts = parts_of(row.key)
-    assert parts is not None, f"{row.key} is not a request's"
+    assert parts is not None, f"{row.key} is not the key of a request"
     until = row.expires_at
     return IdempotencyKeyAnswer(
         key=parts.key,

@@ -1,4 +1,4 @@
-"""Idempotency claims: taken in the transaction that does the work, completed with its answer."""
+"""Idempotency claims, written in the same transaction as the request's own writes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from runtime.idempotency.models import ClaimState, IdempotencyRecord
 
 
 def take(claim: IdempotencyRecord, now: datetime) -> Put:
-    """Take the key if nobody has it, or if its completed answer has been kept long enough."""
+    """Claim the key if it is unclaimed or its stored answer has expired."""
     expired = all_of(
         equals("state", ClaimState.COMPLETED), below("expires_at", to_epoch_seconds(now))
     )
@@ -35,32 +35,32 @@ def take(claim: IdempotencyRecord, now: datetime) -> Put:
 
 
 def complete(claim: IdempotencyRecord) -> Put:
-    """Store the answer, if the claim is still the one that its owner took."""
+    """Store the answer if the claim still belongs to its owner and is in progress."""
     return put(claim).when(equals("owner", claim.owner), equals("state", ClaimState.IN_PROGRESS))
 
 
 def judged_first(writes: Sequence[Write], claim: IdempotencyRecord | None) -> tuple[int, ...]:
-    """The position of the claim that `writes` end with, for Store.transact.
+    """Positions to pass to Store.transact as `decisive`: that of the claim at the end of `writes`.
 
-    Whoever was answered before is answered that again: no other refusal matters beside it.
+    If the key is already claimed, the stored answer takes precedence over any other refusal.
     """
     return () if claim is None else (len(writes) - 1,)
 
 
 class ClaimEntry(BaseModel, frozen=True):
-    """A claim as a merchant's index shows it."""
+    """A claim as projected in the merchant index."""
 
     key: str
     created_at: Timestamp
 
     @property
     def place(self) -> str:
-        """Its place in a list: time first, and no two have the same."""
+        """Its unique position in a list, ordered by time."""
         return f"{self.created_at}|{self.key}"
 
 
 class ClaimView(ClaimEntry, frozen=True):
-    """A claim without its answer: no data key is needed to read it."""
+    """A claim without its encrypted answer."""
 
     state: ClaimState
     resource_id: str | None = None
@@ -75,13 +75,13 @@ class ClaimRepository:
         self._store = store
 
     def read(self, key: str) -> IdempotencyRecord | None:
-        """The claim as it stands, strongly consistent."""
+        """The claim, strongly consistent."""
         return self._store.get(IdempotencyRecord, {"key": key}, IdempotencyRecord, EVERYBODY)
 
     def newest_first(
         self, buckets: Sequence[str], *, before: str | None, page_size: int
     ) -> Iterator[ClaimEntry]:
-        """A merchant's claims before a place, merged over its buckets; the index may lag."""
+        """A merchant's claims before a position, merged over its index shards."""
         earlier = () if before is None else (at_most("created_at", before.partition("|")[0]),)
         readers = [
             in_order_of_place(

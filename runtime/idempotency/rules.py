@@ -1,6 +1,6 @@
-"""Idempotency: what makes two requests the same one, and what a taken key means.
+"""Idempotency: request fingerprints and keys of claims.
 
-Semantics of the IETF draft "The Idempotency-Key HTTP Header Field" and of Stripe's practice.
+The semantics follow the IETF draft "The Idempotency-Key HTTP Header Field" and Stripe's API.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from runtime.idempotency.models import ClaimState
 
 _EVENT: Final = "EVENT"
 _PARTS: Final = 4
-"""Parts of a record's key. Neither an id nor a path of ours has the `#` that parts them."""
+"""Parts of a record's key, separated by `#`, which occurs in neither ids nor paths."""
 
 
-class Kept(Protocol):
-    """A record, as much of it as says whether its answer is still repeated."""
+class ClaimExpiry(Protocol):
+    """The fields of a claim that determine whether its answer is still repeated."""
 
     @property
     def state(self) -> ClaimState:
@@ -28,7 +28,7 @@ class Kept(Protocol):
 
     @property
     def expires_at(self) -> int | None:
-        """Until when its answer is repeated, in seconds since the epoch."""
+        """When its answer expires, in seconds since the epoch."""
 
 
 def fingerprint(method: str, path: str, body: Any) -> str:
@@ -38,13 +38,13 @@ def fingerprint(method: str, path: str, body: Any) -> str:
 
 
 def claim_key(merchant_id: str, method: str, path: str, key: str) -> str:
-    """The record's key: two merchants may use the same words for different things."""
+    """The record's key. Idempotency keys are scoped to a merchant, method and path."""
     return "#".join((merchant_id, method, path, key))
 
 
 @dataclass(frozen=True, slots=True)
 class KeyParts:
-    """What a record's key says of the request, and the key that the caller sent with it."""
+    """The request's method and path, and its Idempotency-Key."""
 
     method: str
     path: str
@@ -52,7 +52,7 @@ class KeyParts:
 
 
 def parts_of(record_key: str) -> KeyParts | None:
-    """What `claim_key` put together; None for a notification's key, which no caller has sent."""
+    """Parse a key made by `claim_key`; None for the key of a processor's notification."""
     parts = record_key.split("#", 3)
     if len(parts) != _PARTS or parts[1] == _EVENT:
         return None
@@ -61,12 +61,12 @@ def parts_of(record_key: str) -> KeyParts | None:
 
 
 def event_key(merchant_id: str, processor: str, event_id: str) -> str:
-    """The record's key of a processor's notification, which is applied once."""
+    """The record's key for a processor's notification, which is applied once."""
     return "#".join((merchant_id, _EVENT, processor, event_id))
 
 
-def is_expired(record: Kept, now: datetime) -> bool:
-    """Whether a completed answer has been kept long enough; a claim in progress never expires."""
+def is_expired(record: ClaimExpiry, now: datetime) -> bool:
+    """Whether a completed claim has expired. A claim in progress never expires."""
     return (
         record.state is ClaimState.COMPLETED
         and record.expires_at is not None

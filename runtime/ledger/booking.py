@@ -1,4 +1,4 @@
-"""A fact's booking: its transfer, and what it takes from hot accounts in the same commit."""
+"""The writes that book a fact: its transfer and the debit shards lowered in the same commit."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from runtime.ledger.transfers.models import Transfer
 
 
 def booked(transfer: Transfer) -> list[Write]:
-    """The transfer first, then the debit shards that it lowers.
+    """The transfer first, then the debit shards it lowers.
 
-    What has happened at a processor is booked whatever the account's funds, status or lock: those
-    are judged where something is asked for.
+    A fact has already happened at the processor, so it is booked whatever the account's funds,
+    status or lock. Only requests are subject to those checks.
     """
     return [put(transfer).when(absent("id")), *_debits(transfer)]
 
@@ -23,11 +23,11 @@ def _debits(transfer: Transfer) -> list[Update]:
 
 
 def _debit(transfer: Transfer, account_id: str, net: int) -> Update:
-    """Lower a debit shard, which the first fact that meets it creates."""
+    """Lower a debit shard. The shard is created by the first debit."""
     chart = chart_account(account_id, transfer.merchant_id, transfer.currency)
     assert chart is not None, f"{transfer.id}: a fact debits {account_id}"
     assert net < 0, f"{transfer.id} changes {account_id} by {net}"
-    assert transfer.debit_shard is not None, f"{transfer.id} names no debit shard"
+    assert transfer.debit_shard is not None, f"{transfer.id} has no debit shard"
     return (
         update(Account, {"id": account_id, "shard": transfer.debit_shard})
         .count(balance=net, version=1)

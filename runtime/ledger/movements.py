@@ -1,4 +1,4 @@
-"""One operation's change of one account: an expression per rule of the ledger, named for it."""
+"""DynamoDB expressions for one operation's change to one account, one function per ledger rule."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from runtime.ledger.rules import Movement
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation on the ledger: its id (also the attempt's token), who, and when."""
+    """One operation on the ledger. Its id is also the transaction's client request token."""
 
     id: str
     transfer_id: str
@@ -39,17 +39,17 @@ class Operation:
 
     @property
     def at(self) -> Timestamp:
-        """When, as it is stored."""
+        """`now` in the stored format."""
         return to_timestamp(self.now)
 
 
 def begin_movement(
     movement: Movement, terms: Terms, operation: Operation, version: int | None = None
 ) -> Update | Check:
-    """Change an immediate account, or only check it, unless a rule of the ledger forbids it.
+    """Change an immediate account if the ledger's rules allow it; check it if nothing changes.
 
-    Conditions cannot do arithmetic, so `spendable` (balance - held_out + credit_limit) is kept
-    beside the balance, and the floor is a comparison with it.
+    DynamoDB conditions cannot do arithmetic, so the floor is compared with the stored attribute
+    `spendable` (balance - held_out + credit_limit).
     """
     conditions = (*_usable(terms), equals("posting", Posting.IMMEDIATE))
     if movement.spendable < 0:
@@ -64,12 +64,12 @@ def begin_movement(
 def begin_hot_movement(
     movement: Movement, terms: Terms, operation: Operation, seen: HotBalance | None
 ) -> Update:
-    """Change row 00 of a hot account: by a debit that the whole balance covers, or a hold for it.
+    """Change row 00 of a hot account: debit it against the whole balance, or add an incoming hold.
 
-    For a debit row 00 must be as it was seen. What the shards hold is spendable too, so row 00 may
-    go below zero.
+    A debit requires that row 00 still has the version in `seen`. Funds in the shards are spendable
+    too, so row 00 may go below zero.
     """
-    assert not terms.ordinary_only, f"{movement.account_id} is hot, and only for operators"
+    assert not terms.ordinary_only, f"{movement.account_id} is hot: only operators may use it"
     conditions = _usable(terms)
     if seen is not None:
         needed = -movement.spendable - seen.in_shards
@@ -78,7 +78,7 @@ def begin_hot_movement(
 
 
 def debit_shard_checks(movement: Movement, seen: HotBalance) -> list[Check]:
-    """Facts have not taken more from the debit shards meanwhile than the debit leaves over."""
+    """Check that facts booked since the read have not spent what this debit needs."""
     least = seen.least_debits(-movement.spendable)
     return [
         check(
@@ -91,13 +91,13 @@ def debit_shard_checks(movement: Movement, seen: HotBalance) -> list[Check]:
 
 
 def resolve_movement(movement: Movement, operation: Operation) -> Update:
-    """What a hold's end changes in an account; neither lock nor status nor funds forbid it."""
+    """Apply the end of a hold to an account, regardless of its lock, status or funds."""
     held = [at_least("held_out", -movement.held_out), at_least("held_in", -movement.held_in)]
     return _moved(movement, operation).when(*held)
 
 
 def lock_account(account_id: str, owner: str, until: Timestamp, operation: Operation) -> Update:
-    """Lock an immediate account of `owner`, unless a lock stands."""
+    """Lock an immediate account of `owner` unless it is already locked."""
     return stamped(
         update(Account, account_key(account_id)).assign(locked_until=until), operation
     ).when(
@@ -125,7 +125,7 @@ def _moved(movement: Movement, operation: Operation) -> Update:
 
 
 def stamped(written: Update, operation: Operation) -> Update:
-    """Version + 1, and who, when, why and by which operation: what the entry is made from."""
+    """Increment the version and record the operation. The entry is derived from these fields."""
     return written.add(version=1).assign(
         last_operation_id=operation.id,
         updated_at=operation.at,
@@ -148,6 +148,6 @@ def _guard(needed: int, terms: Terms) -> tuple[Condition, ...]:
 
 
 def _untouched_or_at_least(seen: int, least: int) -> Condition:
-    """A debit shard that was not there yet may be there by now, if it took little enough."""
+    """The balance is at least `least`. A shard with `seen` 0 may not exist yet."""
     enough = at_least("balance", least)
     return enough if seen else any_of(absent("id"), enough)

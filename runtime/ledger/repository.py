@@ -1,8 +1,8 @@
-"""The ledger's writes: one transaction per operation, and no read before it but of hot accounts.
+"""The ledger's writes: one transaction per operation, without a read first.
 
-Every expression of the ledger is built here. A transaction has the claim, the transfer and the row
-`00` of each immediate account. Credits of hot accounts are left to the change stream; a debit of
-one is guarded by its whole balance, as it was read before (`HotBalance`).
+A transaction contains the idempotency claim, the transfer and row `00` of each immediate account.
+The change stream applies credits to hot accounts. Only a debit of a hot account needs a read first:
+it is checked against the account's whole balance (`HotBalance`).
 """
 
 from __future__ import annotations
@@ -68,17 +68,17 @@ from runtime.ledger.rules import Movement
 from runtime.ledger.transfers.models import Transfer, TransferStatus
 
 HOT_CONFLICT_CAP_SECONDS: Final = 0.05
-"""Longest pause between two tries of a debit that refunds are in the way of."""
+"""Longest backoff between attempts at a debit of a hot account that conflicts with refunds."""
 
 
 @dataclass(frozen=True, slots=True)
 class TransferCommit:
-    """A transfer or hold to be begun. `movements` leaves out what is folded later.
+    """A transfer or hold to create. `movements` excludes credits applied by the change stream.
 
-    `hot`: those of the movements whose accounts are known to be hot, with the balance as it was
-    read where the movement is a debit; None where it only adds to what is held for the account.
-    `versions` are the versions that accounts must still have, where balances were promised.
-    `after_failures`: the customer's last attempt failed, and this one ends the count.
+    `hot`: accounts in `movements` that are known to be hot. The value is the balance that was read
+    for a debit, or None if the movement only adds to `held_in`.
+    `versions`: the versions that accounts must still have, if `balances_after` was requested.
+    `after_failures`: the customer has failed attempts; this transfer resets the count.
     """
 
     transfer: Transfer
@@ -93,7 +93,7 @@ class TransferCommit:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """A hold to be posted, canceled or expired; `movements` leaves out what is folded later."""
+    """A hold to post, void or expire. `movements` excludes what the change stream applies."""
 
     before: Transfer
     after: Transfer
@@ -114,18 +114,19 @@ def _of_customer(wanted: TransferCommit) -> tuple[Update | Check, ...]:
 
 
 class LedgerRepository:
-    """The tables that an operation on the ledger writes in one commit."""
+    """Writes ledger operations, each in one transaction across several tables."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def begin(self, wanted: TransferCommit) -> None:
-        """All of a transfer or hold, or nothing.
+        """Commit a transfer or hold atomically.
 
-        Raises, judged in this order: NotFound for what is another's, AlreadyClaimed, NotFound,
-        Forbidden, InactiveAccount, CurrencyMismatch, Locked, InsufficientFunds; TouchesHotAccounts
-        for hot accounts that `hot` lacks; StaleWrite when `versions` or balances of hot accounts
-        have passed; FailedBefore. InvalidValue for more than one commit can hold.
+        Raises, in this order of precedence: NotFound for another owner's account, AlreadyClaimed,
+        NotFound, Forbidden, InactiveAccount, CurrencyMismatch, Locked, InsufficientFunds;
+        TouchesHotAccounts for hot accounts missing from `hot`; StaleWrite if `versions` or the
+        balances of hot accounts are out of date; FailedBefore. InvalidValue if the transfer does
+        not fit in one DynamoDB transaction.
         """
         writes: list[Write] = [*self._touches(wanted), put(wanted.transfer).when(absent("id"))]
         if wanted.claim is not None:
@@ -133,10 +134,10 @@ class LedgerRepository:
         claimed, first_check = claims.judged_first(writes, wanted.claim), len(writes)
         writes += _shard_checks(wanted)
         _must_fit(len(writes))
-        # A debit shard that lost too much is read again, whatever else is busy.
+        # If a debit shard check fails, the caller reads the balance again. Do not wait for others.
         decisive = (*claimed, *range(first_check, len(writes)))
-        # Each of a receivable's debit shards may be locked for a moment by a refund, and none for
-        # long: waiting longer and longer would only let a payout starve.
+        # Refunds lock a receivable's debit shards often but briefly. Exponential backoff would
+        # starve payouts, so the pause is capped.
         cap = HOT_CONFLICT_CAP_SECONDS if wanted.hot else BACKOFF_CAP_SECONDS
         token = wanted.operation.id
         try:
@@ -145,7 +146,7 @@ class LedgerRepository:
             raise self._refusal(wanted, refused.failed, claimed) from refused
 
     def try_out(self, wanted: TransferCommit) -> None:
-        """Judge a transfer without writing anything. Raises what `begin` raises."""
+        """Check a transfer without writing anything. Raises the same errors as `begin`."""
         checks = [
             Check(touch.schema, touch.key, touch.condition)
             for touch in self._touches(wanted)
@@ -169,7 +170,7 @@ class LedgerRepository:
         token: str,
         now: datetime,
     ) -> None:
-        """Record a failed attempt, with the answer that its key repeats, and count it.
+        """Record a failed attempt with its stored answer, and count it towards the lockout.
 
         Raises AlreadyClaimed.
         """
@@ -189,9 +190,9 @@ class LedgerRepository:
             raise self._taken(refused, len(writes) - 1) from refused
 
     def resolve(self, wanted: Resolution) -> None:
-        """Post, cancel or expire a hold: exactly one of all attempts succeeds.
+        """Post, void or expire a hold. Of concurrent attempts exactly one succeeds.
 
-        Raises AlreadyClaimed (judged first), StaleWrite when the hold is resolved or out of time.
+        Raises AlreadyClaimed (checked first), StaleWrite if the hold is resolved or has expired.
         """
         before, at = wanted.before, wanted.operation.at
         in_time = (
@@ -220,17 +221,17 @@ class LedgerRepository:
             if wanted.claim is not None and len(writes) - 1 in refused.failed:
                 raise self._taken(refused, len(writes) - 1) from refused
             if 0 not in refused.failed:
-                raise Internal(f"{before.id}: its accounts do not hold what it holds") from refused
+                raise Internal(f"{before.id}: accounts hold less than the hold") from refused
             raise StaleWrite("transfers", f"{before.id} is resolved or expired") from refused
 
     def _touches(self, wanted: TransferCommit) -> list[Update | Check]:
-        """What stands first in the transaction: the accounts, then the customer."""
+        """The first items of the transaction: the accounts, then the customer."""
         return [
             *(_touch(movement, wanted) for movement in wanted.movements),
             *_of_customer(wanted),
         ]
 
-    # ------------------------------------------------------------ refusals, from the old items
+    # ------------------------------------------------- refusals, derived from the returned items
 
     def _refusal(
         self,
@@ -238,7 +239,7 @@ class LedgerRepository:
         failed: Mapping[int, Mapping[str, Any]],
         claimed: Sequence[int] = (),
     ) -> Exception:
-        """The refusal by what has failed. `claimed`: where the claim stands, if there is one."""
+        """The refusal for the failed conditions. `claimed`: positions of the claim, if any."""
         movements, terms = wanted.movements, wanted.terms
         touched = [
             (movement, _whole(self._account(failed[position]), wanted))
@@ -306,7 +307,7 @@ def _must_fit(writes: int) -> None:
 
 
 def _whole(account: Account, wanted: TransferCommit) -> Account:
-    """A hot account with what its shards held, so that it can be judged like any other."""
+    """The account with its shards' balances added, so that the same rules apply to hot accounts."""
     seen = wanted.hot.get(account.id)
     if seen is None or seen.version != account.version:
         return account
@@ -319,7 +320,7 @@ def _whole(account: Account, wanted: TransferCommit) -> Account:
 
 
 def _account_refusal(touched: Sequence[Touched], wanted: TransferCommit) -> Exception:
-    """The refusal by the rules, or what the service can do something about."""
+    """The refusal by the account rules, or an error that makes the service retry."""
     refusal = first_refusal(touched, wanted.terms)
     if refusal is not None and not isinstance(refusal, InsufficientFunds):
         return refusal
@@ -332,7 +333,7 @@ def _account_refusal(touched: Sequence[Touched], wanted: TransferCommit) -> Exce
         return TouchesHotAccounts(met)
     moved_on = any(_has_moved_on(account, wanted) for _, account in touched)
     if refusal is None or moved_on:
-        return StaleWrite("accounts", "a balance moved on")
+        return StaleWrite("accounts", "an account changed")
     return refusal
 
 

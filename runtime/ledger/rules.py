@@ -1,11 +1,14 @@
-"""The ledger's rules: legs, what they change in each account, and the platform's own accounts.
+"""Ledger rules: how legs change accounts, and the chart of accounts.
 
-Chart per currency (from → to). Capture: clearing → receivable (gross), receivable → fees (the
-processor's fee). Refund: receivable → clearing (the fee is not returned). Chargeback: receivable →
-clearing, and its fee receivable → fees; what is reinstated or comes back, the other way.
-Settlement line: receivable → clearing (net), fees → clearing (fee). So clearing and fees return to
-zero when everything is settled. What is written off: clearing → write-off. Opening balance:
-opening → account.
+Postings per currency (from → to):
+- Capture: clearing → receivable (gross), receivable → fees (processor fee).
+- Refund: receivable → clearing. The fee is not returned.
+- Chargeback: receivable → clearing, and its fee receivable → fees. Reinstatements and returned
+  refunds go the other way.
+- Settlement line: receivable → clearing (net), fees → clearing (fee). Clearing and fees are
+  therefore zero once everything is settled.
+- Write-off: clearing → write-off.
+- Opening balance: opening → account.
 """
 
 from __future__ import annotations
@@ -28,29 +31,29 @@ TRANSITIONS: Final[Mapping[TransferStatus, frozenset[TransferStatus]]] = Mapping
         )
     }
 )
-"""What a transfer may become; all that is not here is final."""
+"""Allowed status transitions. A status that is not a key is final."""
 
 
 def may_become(status: TransferStatus, after: TransferStatus) -> bool:
-    """Whether a transfer can take this step."""
+    """Whether the status transition is allowed."""
     return after in TRANSITIONS.get(status, frozenset())
 
 
 TRANSFER_PREFIX: Final = "trf_"
 CONSOLIDATION_PREFIX: Final = "swp_"
-"""What the ids of transfers, and of sweeps of fold rows into row 00, begin with."""
+"""Id prefixes of transfers, and of consolidations of balance shards into row 00."""
 CHANGE_PREFIX: Final = "chg_"
-"""What the ids of changes begin with that move no money: of a profile, a status, a lock."""
+"""Id prefix of changes that move no money: to a profile, a status or a lock."""
 POST_PREFIX: Final = "pst_"
 HOLD_ENDS: Final = (POST_PREFIX, "cnl_", "exp_")
-"""What the ids of operations that end a hold begin with: a post, a cancel, an expiry."""
+"""Id prefixes of the operations that end a hold: post, void, expire."""
 CREDIT_SHARDS: Final = 16
-"""Fold rows of a folded account. Never change it: the row of an entry is what finds it again."""
+"""Credit shards of a hot account. Never change this: a transfer's entry is found by its shard."""
 
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """What one operation changes in one account, in minor units; all zero: it is only checked."""
+    """One operation's change to one account, in minor units. If all are zero it is only checked."""
 
     account_id: str
     balance: int = 0
@@ -59,17 +62,17 @@ class Movement:
 
     @property
     def spendable(self) -> int:
-        """Spendable = balance - held_out + credit_limit, and it must change with them."""
+        """Change to `spendable`, which is balance - held_out + credit_limit."""
         return self.balance - self.held_out
 
     @property
     def is_nothing(self) -> bool:
-        """Nothing changes: legs that cancel each other out."""
+        """Whether nothing changes because the legs cancel each other out."""
         return not (self.balance or self.held_out or self.held_in)
 
 
 def net_by_account(legs: Iterable[Leg]) -> dict[str, int]:
-    """Signed change of each account. One item may appear only once in a DynamoDB transaction."""
+    """Signed change per account. A DynamoDB transaction may contain an item only once."""
     change: Counter[str] = Counter()
     for leg in legs:
         change[leg.from_account_id] -= leg.amount
@@ -78,12 +81,12 @@ def net_by_account(legs: Iterable[Leg]) -> dict[str, int]:
 
 
 def movements_at_once(legs: Iterable[Leg]) -> tuple[Movement, ...]:
-    """What a transfer without a hold changes."""
+    """Changes made by a transfer that is not a hold."""
     return tuple(Movement(account, balance=net) for account, net in net_by_account(legs).items())
 
 
 def movements_of_hold(legs: Iterable[Leg]) -> tuple[Movement, ...]:
-    """What a hold changes: the payers' money is set aside, the payees see it coming."""
+    """Changes made by a hold: `held_out` of the payers and `held_in` of the payees."""
     return tuple(
         Movement(account, held_out=max(-net, 0), held_in=max(net, 0))
         for account, net in net_by_account(legs).items()
@@ -91,7 +94,7 @@ def movements_of_hold(legs: Iterable[Leg]) -> tuple[Movement, ...]:
 
 
 def movements_of_release(legs: Iterable[Leg]) -> tuple[Movement, ...]:
-    """What canceling or expiring a hold changes: everything is given back."""
+    """Changes made by voiding or expiring a hold: everything held is released."""
     return tuple(
         Movement(account, held_out=-max(-net, 0), held_in=-max(net, 0))
         for account, net in net_by_account(legs).items()
@@ -99,9 +102,9 @@ def movements_of_release(legs: Iterable[Leg]) -> tuple[Movement, ...]:
 
 
 def movements_of_post(legs: tuple[Leg, ...], posted: int) -> tuple[Movement, ...]:
-    """What posting `posted` minor units of a hold changes; the rest of the hold is given back.
+    """Changes made by posting `posted` minor units of a hold. The rest is released.
 
-    A part can be posted only of a hold with one leg: of several, nobody could say which.
+    Only a hold with one leg can be posted in part: with several, the split would be ambiguous.
     """
     moved = net_by_account(posted_legs(legs, posted))
     return tuple(
@@ -116,9 +119,10 @@ def movements_of_post(legs: tuple[Leg, ...], posted: int) -> tuple[Movement, ...
 
 
 def movements_in_commit(hold: Transfer, movements: Iterable[Movement]) -> tuple[Movement, ...]:
-    """What the end of a hold changes in its own commit: of folded accounts only what they hold.
+    """The movements that the end of a hold makes in its own commit.
 
-    Nothing of those that began before `held_in` was kept for folded accounts.
+    For hot accounts this is only `held_in`; the change stream applies the balance. Older holds did
+    not count `held_in` on hot accounts, so there is nothing to release for them.
     """
     return tuple(
         Movement(movement.account_id, held_in=movement.held_in)
@@ -130,7 +134,7 @@ def movements_in_commit(hold: Transfer, movements: Iterable[Movement]) -> tuple[
 
 
 def posted_legs(legs: tuple[Leg, ...], posted: int) -> tuple[Leg, ...]:
-    """The legs as they were posted."""
+    """The legs with the amount that was posted."""
     if posted == total_of(legs):
         return legs
     (only,) = legs
@@ -139,7 +143,7 @@ def posted_legs(legs: tuple[Leg, ...], posted: int) -> tuple[Leg, ...]:
 
 
 def final_legs(transfer: Transfer) -> tuple[Leg, ...]:
-    """The legs of a processed transfer as they were moved: of a hold, as much as was posted."""
+    """The legs of a processed transfer; for a hold, with the posted amount."""
     if not transfer.operation_id.startswith(POST_PREFIX):
         return transfer.legs
     assert transfer.posted_amount is not None, f"{transfer.id} is not processed"
@@ -152,25 +156,26 @@ def total_of(legs: Iterable[Leg]) -> int:
 
 
 def credit_shard_of(transfer_id: str) -> str:
-    """Sort key of the fold row that takes a transfer, of every folded account: `01` to `16`."""
+    """Sort key of the credit shard for a transfer, the same on every hot account: `01` to `16`."""
     return f"{crc32(transfer_id.encode()) % CREDIT_SHARDS + 1:02d}"
 
 
 def is_consolidation(operation_id: str, *, folded: bool) -> bool:
-    """Whether an operation only moved money between the rows of one account, which is no posting.
+    """Whether an operation only moved money between the rows of one account.
 
-    Only a folded account has rows to sweep; elsewhere an operation of this name moved money.
+    Only hot accounts (`folded`) have shards to consolidate. On other accounts an operation with
+    this prefix is a posting.
     """
     return folded and operation_id.startswith(CONSOLIDATION_PREFIX)
 
 
 def is_hold_end(operation_id: str) -> bool:
-    """Whether an operation posted, canceled or expired a hold."""
+    """Whether an operation posted, voided or expired a hold."""
     return operation_id.startswith(HOLD_ENDS)
 
 
 def operation_time(operation_id: str) -> str:
-    """The sortable part of an operation's id, whatever its prefix."""
+    """The time-sortable part of an operation's id, without its prefix."""
     return operation_id.partition("_")[2]
 
 
@@ -178,12 +183,12 @@ def operation_time(operation_id: str) -> str:
 
 _RECEIVABLE: Final = "acc_receivable_"
 _CHART: Final = ("acc_clearing_", "acc_fees_", "acc_opening_", "acc_writeoff_", _RECEIVABLE)
-"""What the ids of the chart's accounts begin with. Only receivables have a floor."""
+"""Id prefixes of the chart of accounts. Only receivables have a floor."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChartAccount:
-    """A folded account that exists by rule; its profile is stored when it is first needed."""
+    """A hot account of the chart. Its profile is stored when it is first used."""
 
     id: str
     merchant_id: str
@@ -192,42 +197,42 @@ class ChartAccount:
 
 
 def clearing_account(currency: str) -> str:
-    """Folded account of what processors owe the platform, one per currency."""
+    """Hot account of what processors owe the platform, one per currency."""
     return f"acc_clearing_{currency}"
 
 
 def fees_account(currency: str) -> str:
-    """Folded account of what processors kept, one per currency."""
+    """Hot account of the fees that processors kept, one per currency."""
     return f"acc_fees_{currency}"
 
 
 def opening_account(currency: str) -> str:
-    """Folded account against which opening balances are booked, one per currency."""
+    """Hot account against which opening balances are booked, one per currency."""
     return f"acc_opening_{currency}"
 
 
 def write_off_account(currency: str) -> str:
-    """Folded account of differences in settlements that the platform bears, one per currency."""
+    """Hot account of settlement differences that the platform bears, one per currency."""
     return f"acc_writeoff_{currency}"
 
 
 def receivable_account(merchant_id: str, currency: str) -> str:
-    """Folded account of what a merchant is owed, one per currency."""
+    """Hot account of what a merchant is owed, one per merchant and currency."""
     return f"{_RECEIVABLE}{merchant_id}_{currency}"
 
 
 def is_receivable(account_id: str) -> bool:
-    """Whether it is what a merchant is owed: of the chart, only these have a floor."""
+    """Whether the account is a receivable. Of the chart, only receivables have a floor."""
     return account_id.startswith(_RECEIVABLE)
 
 
 def is_of_chart(account_id: str) -> bool:
-    """Whether the account exists by rule, because payments and openings are booked on it."""
+    """Whether the account belongs to the chart of accounts."""
     return account_id.startswith(_CHART)
 
 
 def chart_account(account_id: str, merchant_id: str, currency: str) -> ChartAccount | None:
-    """The account of the chart that `account_id` is, for a transfer of `merchant_id`, or None."""
+    """The chart account with this id for a transfer of `merchant_id`, or None."""
     platforms = (clearing_account, fees_account, opening_account, write_off_account)
     if account_id in {account(currency) for account in platforms}:
         return ChartAccount(account_id, PLATFORM, AccountType.SYSTEM, currency)
@@ -237,7 +242,7 @@ def chart_account(account_id: str, merchant_id: str, currency: str) -> ChartAcco
 
 
 def capture_legs(merchant_id: str, currency: str, amount: int, fee: int) -> tuple[Leg, ...]:
-    """The gross amount to the merchant's receivable, and the processor's fee out of it."""
+    """Legs of a capture: the gross amount to the receivable, and the processor's fee out of it."""
     clearing, receivable = clearing_account(currency), receivable_account(merchant_id, currency)
     gross = Leg(from_account_id=clearing, to_account_id=receivable, amount=amount)
     kept = Leg(from_account_id=receivable, to_account_id=fees_account(currency), amount=fee)
@@ -245,15 +250,15 @@ def capture_legs(merchant_id: str, currency: str, amount: int, fee: int) -> tupl
 
 
 def refund_legs(merchant_id: str, currency: str, amount: int) -> tuple[Leg, ...]:
-    """What a refund takes back from the merchant's receivable; the fee is not returned."""
+    """Legs of a refund, taken from the merchant's receivable. The fee is not returned."""
     clearing, receivable = clearing_account(currency), receivable_account(merchant_id, currency)
     return (Leg(from_account_id=receivable, to_account_id=clearing, amount=amount),)
 
 
 def dispute_legs(merchant_id: str, currency: str, taken: int, fee: int) -> tuple[Leg, ...]:
-    """What a dispute takes from the merchant's receivable, and the processor's fee for it.
+    """Legs of a dispute: `taken` and the processor's `fee`, both from the merchant's receivable.
 
-    Negative ones come back to it. No legs where nothing moves.
+    Negative amounts go back to the receivable. Amounts of zero have no leg.
     """
     receivable = receivable_account(merchant_id, currency)
     others = ((clearing_account(currency), taken), (fees_account(currency), fee))
@@ -267,7 +272,7 @@ def dispute_legs(merchant_id: str, currency: str, taken: int, fee: int) -> tuple
 
 
 def reversal_legs(merchant_id: str, currency: str, amount: int) -> tuple[Leg, ...]:
-    """What comes back to the receivable: a refund that was returned."""
+    """Legs of a returned refund, back to the merchant's receivable."""
     clearing, receivable = clearing_account(currency), receivable_account(merchant_id, currency)
     return (Leg(from_account_id=clearing, to_account_id=receivable, amount=amount),)
 
@@ -278,9 +283,9 @@ def postings(
     legs: tuple[Leg, ...],
     posted_amount: int | None,
 ) -> dict[str, int] | None:
-    """What a transfer has changed in each account; nothing unless it is processed.
+    """Net change per account made by a transfer; empty unless it is processed.
 
-    None when the legs of a posted hold contradict what was posted of it.
+    None if the legs of a posted hold contradict `posted_amount`.
     """
     if status != TransferStatus.PROCESSED:
         return {}

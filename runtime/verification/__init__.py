@@ -1,1 +1,1 @@
-"""Ledger verification: every balance, transfer, payment and settlement against the others."""
+"""Ledger verification: checks balances, transfers, payments and settlements against each other."""

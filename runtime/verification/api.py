@@ -1,4 +1,4 @@
-"""Shapes of the proof of the books."""
+"""Response shapes of ledger verification."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runtime.http.shapes import Answer
 
 
 class ViolationAnswer(Answer, frozen=True):
-    """One contradiction: amounts as integers in minor units, everything else as text."""
+    """One violation: amounts as integers in minor units, everything else as text."""
 
     id: str
     expected: int | str
@@ -21,7 +21,7 @@ class ViolationAnswer(Answer, frozen=True):
 
 
 class CheckAnswer(Answer, frozen=True):
-    """One check: how many things it has looked at, and what contradicts it."""
+    """One check: how many items it counted, and its violations."""
 
     name: str
     holds: bool
@@ -31,10 +31,10 @@ class CheckAnswer(Answer, frozen=True):
 
 
 class ProofAnswer(Answer, frozen=True):
-    """The last completed run over the books."""
+    """The last completed ledger verification."""
 
     holds: bool
-    as_of: Timestamp = Field(description="Every operation until then has been proved.")
+    as_of: Timestamp = Field(description="Operations up to this time were verified.")
     completed_at: Timestamp
     checks: tuple[CheckAnswer, ...]
 
@@ -45,7 +45,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="GET",
         path="/v1/proof",
         function="query",
-        summary="The last completed proof of the books",
+        summary="Read the last completed ledger verification",
         tag="proof",
         permission=Permission.ADMIN,
         answers={HTTPStatus.OK: ProofAnswer},

@@ -1,4 +1,4 @@
-"""The books as a proof reads them: whole tables in segments, strongly consistent, only to read."""
+"""Reads for ledger verification: whole tables in segments, strongly consistent, read-only."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ from runtime.verification.payments.rules import PaymentFacts, TransactionFacts
 from runtime.verification.settlements.rules import LineFacts
 
 SEGMENTS = 8
-"""Parts of a table that are read at once, each with a checkpoint of its own.
+"""Segments of a table that are scanned in parallel, each with its own checkpoint.
 
-Whoever changes the number restarts the run that is under way: its parts were others.
+If you change the number, restart the current run: its checkpoints belong to the old segments.
 """
 SCAN_PAGE = 250
-"""Rows of one Scan call: of accounts, each then costs a Query."""
+"""Rows per Scan call. Each account row then needs a Query."""
 ENTRIES_PAGE = 500
-"""Entries of one Query call, far below the megabyte at which DynamoDB ends a page."""
+"""Entries per Query call, far below DynamoDB's page limit of 1 MB."""
 
 _NUMBER_GUARD = "number#"
 
 
 class LooseLeg(Leg, frozen=True):
-    """A leg as it stands, even with an amount that could not be written."""
+    """A stored leg, accepted even with an invalid amount."""
 
     amount: int
 
 
 class TransferFacts(BaseModel, frozen=True):
-    """A transfer as it is stored, also with values that no code writes."""
+    """A stored transfer, accepted even with invalid values."""
 
     id: str
     operation_id: str = ""
@@ -61,7 +61,7 @@ class TransferFacts(BaseModel, frozen=True):
 
     @property
     def moves(self) -> list[Move]:
-        """What its legs move, one by one."""
+        """The moves of its legs."""
         return [(leg.from_account_id, leg.to_account_id, leg.amount) for leg in self.legs]
 
 
@@ -76,7 +76,7 @@ class _LineKey(BaseModel, frozen=True):
 
 
 class VerificationReads:
-    """Accounts, transfers, entries, payments, transactions and settlement lines."""
+    """Reads accounts, transfers, entries, payments, transactions and settlement lines."""
 
     def __init__(
         self,
@@ -110,7 +110,7 @@ class VerificationReads:
         return self._pages(SettlementLine, LineFacts, segment, start_after)
 
     def lines(self, account_shard: str, after: str | None) -> Iterator[Line]:
-        """Entries of one row of an account behind the sequence `after`, in order."""
+        """Entries of one row of an account after the sequence `after`, in order."""
         start = None if after is None else {"account_shard": account_shard, "sequence": after}
         return self._store.query(
             Entry,
@@ -122,7 +122,7 @@ class VerificationReads:
         )
 
     def newest_lines(self, account_shard: str) -> Iterator[Line]:
-        """Entries of one row of an account, the last one first."""
+        """Entries of one row of an account, newest first."""
         return self._store.query(
             Entry,
             Line,
@@ -157,8 +157,8 @@ class VerificationReads:
     def lines_of(self, transfer: TransferFacts) -> list[Line]:
         """The entries of a transfer, strongly consistent.
 
-        Those of folded accounts are found by their keys; the others through an index, which may
-        not know yet of an entry that is a second old.
+        Entries on balance shards are found by their keys, the others through an index, which may
+        not yet include very recent entries.
         """
         shard, sequence = credit_shard_of(transfer.id), shard_sequence(transfer.operation_id)
         known = {
@@ -183,7 +183,7 @@ class VerificationReads:
         return list(self._in_batches(Entry, keys, Line))
 
     def entries_there(self, keys: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
-        """Those of the keys (partition, sequence) under which there is an entry."""
+        """The keys (partition, sequence) that have an entry."""
         wanted: list[Key] = [
             {"account_shard": partition, "sequence": sequence} for partition, sequence in keys
         ]
@@ -191,7 +191,7 @@ class VerificationReads:
         return {(key.account_shard, key.sequence) for key in found}
 
     def payments_by_id(self, ids: Sequence[str]) -> dict[str, PaymentFacts]:
-        """Payments by id, as they stand now; those that do not exist are left out."""
+        """Payments by id; those that do not exist are left out."""
         wanted: list[Key] = [{"id": each} for each in dict.fromkeys(ids)]
         return {row.id: row for row in self._in_batches(Payment, wanted, PaymentFacts)}
 
@@ -206,9 +206,9 @@ class VerificationReads:
         return self._settlement_lines(list(wanted))
 
     def lines_of_transactions(self, ids: Sequence[str]) -> list[LineFacts]:
-        """All lines that name one of the transactions, as they stand now.
+        """All lines of the transactions.
 
-        They are found through an index, which may not know yet of a line that is a second old.
+        They are found through an index, which may not yet include very recent lines.
         """
         found = [
             (key.settlement_bucket, key.line)

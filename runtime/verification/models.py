@@ -1,4 +1,4 @@
-"""Proofs of the books: the run that is under way, its segments' checkpoints, and the reports."""
+"""Stored state of ledger verification: the current run, its checkpoints and the reports."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from runtime.core.fields import EpochSeconds, Timestamp
 from runtime.dynamodb.schema import Row, Ttl, partition, sort
 
 OPEN_RUN = "open"
-"""Id of the one run that is under way; its segments stand under the run's own id."""
+"""Id of the row of the current run. Its segments are stored under the run's own id."""
 LATEST = "latest"
 """Id of the last completed report."""
 RUN_PART = "run"
 REPORT_PART = "report"
 
-BOOKS_CONTRADICT: Final = "the books contradict each other"
-"""Log message: a completed proof does not hold. An alarm listens for it."""
+LEDGER_VERIFICATION_FAILED: Final = "ledger verification failed"
+"""Log message: a completed run found violations. It triggers an alarm."""
 
 
 class ProofRow(Row, table="proofs", frozen=True):
-    """One piece of a proof: `open`/`run`, `prf_…`/`accounts#03`, `prf_…`/`report` or `latest`.
+    """Stored state of a run: `open`/`run`, `prf_…`/`accounts#03`, `prf_…`/`report` or `latest`.
 
-    `content` is compressed JSON, far below DynamoDB's 400 KB. Who writes names the `version` it has
-    read, so of two workers on one segment only one goes on. A lease keeps them from trying.
+    `content` is compressed JSON, far below DynamoDB's limit of 400 KB. Each write requires the
+    `version` that was read, so only one of two concurrent workers on a segment continues. The lease
+    usually prevents concurrent workers.
     """
 
     id: Annotated[str, partition()]

@@ -1,4 +1,4 @@
-"""Reading the last completed proof of the books."""
+"""Reads the last completed ledger verification."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from runtime.verification.repository import VerificationRepository
 
 
 def get_report(proofs: VerificationRepository) -> ProofAnswer:
-    """The last completed run. Raises NotFound when none was completed yet."""
+    """The last completed run. Raises NotFound if there is none."""
     report = proofs.latest()
     if report is None:
-        raise NotFound("No ledger verification has been completed yet; it runs by schedule")
+        raise NotFound("No ledger verification has been completed yet; it runs on a schedule")
     return ProofAnswer.model_validate(report, from_attributes=True)

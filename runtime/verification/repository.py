@@ -1,6 +1,6 @@
-"""The run that is under way, its checkpoints, and the last report.
+"""Stores the current run, its checkpoints, and the last report.
 
-Every write names the version it goes on from, so of two workers on one piece only one goes on.
+Every write requires the version that was read, so only one of two concurrent workers continues.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from runtime.verification.models import LATEST, OPEN_RUN, REPORT_PART, RUN_PART,
 from runtime.verification.rules import LedgerVerificationReport
 
 KEPT_DAYS = 90
-"""How long the pieces of a run, and its own report, are kept; the latest report stays."""
+"""How long a run's checkpoints and report are kept. The latest report is kept permanently."""
 LEASE_SECONDS = 120
-"""How long a run belongs to an invocation that died. Correctness does not depend on it."""
+"""How long a run stays leased to a crashed invocation. Correctness does not depend on it."""
 
 Content = TypeVar("Content", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
 class Stored(Generic[Content]):
-    """A piece as it was read: `version` 0 when there is none yet."""
+    """Stored content and its version; version 0 if it is not stored yet."""
 
     content: Content
     version: int
@@ -49,7 +49,7 @@ class VerificationRepository:
         return None if stored is None else stored.content
 
     def open_run(self, model: type[Content]) -> Stored[Content] | None:
-        """The last run that was opened; it may be completed."""
+        """The last run that was started; it may be completed."""
         return self._read(OPEN_RUN, RUN_PART, model)
 
     def segment(self, run_id: str, part: str, model: type[Content]) -> Stored[Content] | None:
@@ -59,9 +59,9 @@ class VerificationRepository:
     def save_run(
         self, stored: Stored[Content], owner: str | None, now: datetime, *, by_force: bool = False
     ) -> Stored[Content]:
-        """Write the run's state and take, keep or (None) give back its lease.
+        """Write the run's state and take, renew or (`owner` None) release its lease.
 
-        `by_force` takes it from whoever has it, who then finds out at the next write. Raises
+        `by_force` takes the lease from another worker, whose next write then fails. Raises
         StaleWrite.
         """
         lease = now + timedelta(seconds=LEASE_SECONDS)
@@ -88,7 +88,7 @@ class VerificationRepository:
     def save_segment(
         self, run_id: str, part: str, stored: Stored[Content], now: datetime
     ) -> Stored[Content]:
-        """Write a segment's checkpoint. Raises StaleWrite when another worker has gone on."""
+        """Write a segment's checkpoint. Raises StaleWrite if another worker wrote it meanwhile."""
         row = self._row(run_id, part, stored, now, expires=True)
         self._commit(self._unchanged(put(row), stored), now=now)
         return Stored(stored.content, row.version)
@@ -96,7 +96,7 @@ class VerificationRepository:
     def complete(
         self, report: LedgerVerificationReport, run: Stored[Content], now: datetime
     ) -> None:
-        """Store the report, as its run's and as the latest; close the run. Raises StaleWrite."""
+        """Store the run's report, also as the latest one, and close the run. Raises StaleWrite."""
         first: Stored[LedgerVerificationReport] = Stored(report, 0)
         closed = self._row(OPEN_RUN, RUN_PART, run, now, expires=False)
         writes = [
@@ -137,4 +137,4 @@ class VerificationRepository:
         try:
             self._store.transact(writes, token=self._store.outside.new_id("prf", now))
         except TransactionRefused as refused:
-            raise StaleWrite("proofs", "another worker goes on with this run") from refused
+            raise StaleWrite("proofs", "another worker is continuing this run") from refused

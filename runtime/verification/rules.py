@@ -1,7 +1,7 @@
-"""The arithmetic of a proof: fingerprints of postings, sums per currency, and what was found.
+"""Arithmetic of ledger verification: fingerprints of postings, sums per currency, and findings.
 
-Everything adds up in any order and in any number of parts, so segments can be read at once, and a
-run that goes on where another stopped gives what an uninterrupted one gives.
+All sums are independent of order and grouping. Segments can therefore be read in parallel, and an
+interrupted run gives the same result as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from runtime.verification.holds.rules import NOTHING_HELD, Held, held_fingerprin
 from runtime.verification.settlements.rules import settled_fingerprint, settlement_fingerprint
 
 BUCKETS: Final = 1024
-"""Sums that transfers and entries are compared by. Where two differ, a 1,024th of all is read."""
+"""Fingerprint sums per side. For each one that differs, 1/1,024 of the rows are drilled into."""
 MODULUS: Final = 2**64
 MAX_NAMED_VIOLATIONS: Final = 100
-"""Violations of one check that are told one by one; all are counted."""
+"""Violations listed per check. All are counted."""
 
 
 class CheckName(StrEnum):
-    """What is proved, in the order of the report."""
+    """The checks, in the order of the report."""
 
     ACCOUNT_ENTRIES = "account_entries"
     RUNNING_BALANCES = "running_balances"
@@ -44,7 +44,7 @@ class CheckName(StrEnum):
 
 
 class Violation(BaseModel, frozen=True):
-    """One contradiction: amounts as integers in minor units, everything else as text."""
+    """One violation: amounts as integers in minor units, everything else as text."""
 
     id: str
     expected: int | str
@@ -52,7 +52,7 @@ class Violation(BaseModel, frozen=True):
 
 
 class Check(BaseModel):
-    """What one check has counted and found so far."""
+    """Count and violations of one check so far."""
 
     counted: int = 0
     violated: int = 0
@@ -60,7 +60,7 @@ class Check(BaseModel):
 
 
 class Findings(BaseModel):
-    """What all checks have counted and found so far, in some part of the books."""
+    """Counts and violations of all checks so far, for a part of the data."""
 
     checks: dict[CheckName, Check] = Field(default_factory=dict)
 
@@ -69,20 +69,20 @@ class Findings(BaseModel):
         return self.checks.setdefault(name, Check())
 
     def count(self, name: CheckName, number: int = 1) -> None:
-        """So many more were checked."""
+        """Add `number` checked items."""
         self.of(name).counted += number
 
     def violated(
         self, name: CheckName, identifier: str, expected: int | str, found: int | str
     ) -> None:
-        """One more violation; named while there is room."""
+        """Add a violation. It is listed up to MAX_NAMED_VIOLATIONS."""
         check = self.of(name)
         check.violated += 1
         if len(check.named) < MAX_NAMED_VIOLATIONS:
             check.named.append(Violation(id=identifier, expected=expected, found=found))
 
     def add(self, other: Findings) -> None:
-        """Take over another part's findings."""
+        """Add another part's findings."""
         for name, theirs in other.checks.items():
             ours = self.of(name)
             ours.counted += theirs.counted
@@ -91,10 +91,10 @@ class Findings(BaseModel):
 
 
 class CurrencySums(BaseModel):
-    """Sums of one currency, in minor units, of operations that are not newer than the cut.
+    """Sums of one currency, in minor units, of operations up to the cut.
 
-    `balances` over all rows; `entries` of transfers that were counted; `unexplained` is what the
-    named contradictions between entries and transfers make of `entries`.
+    `balances`: all account rows. `entries`: entries of transfers that were counted. `unexplained`:
+    the part of `entries` caused by reported violations between entries and transfers.
     """
 
     balances: int = 0
@@ -102,27 +102,27 @@ class CurrencySums(BaseModel):
     unexplained: int = 0
 
     def add(self, other: CurrencySums) -> None:
-        """Take over another part's sums."""
+        """Add another part's sums."""
         self.balances += other.balances
         self.entries += other.entries
         self.unexplained += other.unexplained
 
     @property
     def created(self) -> int:
-        """Money that came from nowhere (negative: went nowhere): zero in a sound ledger.
+        """Money created (negative: destroyed). Zero in a correct ledger.
 
-        A transfer's entries sum to zero. What the counted ones lack of it, and no contradiction
-        explains, was folded after its row was read: then it is not in `balances` either.
+        A transfer's entries sum to zero. A remainder that no violation explains was credited to a
+        shard after its row was read, so it is missing in `balances` too.
         """
-        folded_later = self.unexplained - self.entries
-        return self.balances + folded_later
+        credited_later = self.unexplained - self.entries
+        return self.balances + credited_later
 
 
 class Tally(BaseModel):
-    """Fingerprints by bucket, and sums, of some part of the books.
+    """Fingerprints by bucket, and sums per currency, for a part of the data.
 
-    `prints` of transfers, `holds` of accounts, `booked` of payments; `settlements` of transfers
-    that settle, `settled` of payments that are.
+    `prints`: postings by transfer. `holds`: held amounts by account. `booked`: postings by payment.
+    `settlements`: settlement postings by transfer. `settled`: settled amounts by payment.
     """
 
     prints: dict[int, int] = Field(default_factory=dict)
@@ -133,16 +133,16 @@ class Tally(BaseModel):
     currencies: dict[str, CurrencySums] = Field(default_factory=dict)
 
     def post(self, transfer_id: str, operation_id: str, account_id: str, amount: int) -> None:
-        """Count one posting: what an operation changed in an account."""
+        """Add one posting: an operation's change of an account."""
         _count(self.prints, transfer_id, fingerprint(operation_id, account_id, amount))
 
     def hold(self, account_id: str, held: Held) -> None:
-        """Count what is held of an account; its parts add up to the whole."""
+        """Add held amounts of an account. Amounts of several holds add up."""
         if held != NOTHING_HELD:
             _count(self.holds, account_id, held_fingerprint(account_id, held))
 
     def book(self, payment_id: str, transfer_id: str, nets: Mapping[str, int]) -> None:
-        """Count one posting of a payment: all that it changes, in one fingerprint."""
+        """Add one posting of a payment, with all of its changes in one fingerprint."""
         whole = " ".join(f"{account}={net}" for account, net in sorted(nets.items()))
         print_ = fingerprint(transfer_id, f"{payment_id}\0{whole}", len(nets))
         _count(self.booked, payment_id, print_)
@@ -150,12 +150,12 @@ class Tally(BaseModel):
     def post_settlement(
         self, transfer_id: str, settlement_id: str, moves: Iterable[Move], lines: int
     ) -> None:
-        """Count what a transfer moves for so many lines of a settlement, or a part of that."""
+        """Add what a transfer moves for a number of settlement lines, or a part of it."""
         print_ = settlement_fingerprint(transfer_id, settlement_id, moves, lines)
         _count(self.settlements, transfer_id, print_)
 
     def settle(self, payment_id: str, nets: Mapping[str, int]) -> None:
-        """Count what is settled of a payment, or a part of that."""
+        """Add what is settled of a payment, or a part of it."""
         _count(self.settled, payment_id, settled_fingerprint(payment_id, nets))
 
     def sums(self, currency: str) -> CurrencySums:
@@ -163,7 +163,7 @@ class Tally(BaseModel):
         return self.currencies.setdefault(currency, CurrencySums())
 
     def add(self, other: Tally) -> None:
-        """Take over another part's fingerprints and sums."""
+        """Add another part's fingerprints and sums."""
         for mine, theirs in (
             (self.prints, other.prints),
             (self.holds, other.holds),
@@ -183,7 +183,7 @@ def _count(prints: dict[int, int], identifier: str, print_: int) -> None:
 
 
 def differing(ours: Mapping[int, int], theirs: Mapping[int, int]) -> list[int]:
-    """Buckets whose fingerprints are not the same on both sides, in order."""
+    """Buckets whose fingerprints differ between the two sides, in order."""
     return sorted(
         bucket
         for bucket in ours.keys() | theirs.keys()
@@ -192,7 +192,7 @@ def differing(ours: Mapping[int, int], theirs: Mapping[int, int]) -> list[int]:
 
 
 class CheckReport(BaseModel, frozen=True):
-    """One check of a completed run; `violations` are the first of `violated`."""
+    """One check of a completed run. `violations` lists the first of the `violated`."""
 
     name: CheckName
     holds: bool
@@ -202,7 +202,7 @@ class CheckReport(BaseModel, frozen=True):
 
 
 class LedgerVerificationReport(BaseModel, frozen=True):
-    """A completed run. `as_of` is its cut: every operation until then has been proved."""
+    """A completed run. `as_of` is its cut: operations up to that time were verified."""
 
     run_id: str
     holds: bool
@@ -214,7 +214,7 @@ class LedgerVerificationReport(BaseModel, frozen=True):
 def report_of(
     findings: Findings, tally: Tally, *, run_id: str, as_of: Timestamp, completed_at: Timestamp
 ) -> LedgerVerificationReport:
-    """The report of a run that has read everything; judges conservation."""
+    """The report of a run after all phases. This also checks conservation."""
     judged = findings.model_copy(deep=True)
     judged.count(CheckName.CONSERVATION, len(tally.currencies))
     for currency in sorted(tally.currencies):
@@ -250,7 +250,7 @@ def bucket_of(transfer_id: str) -> int:
 
 
 def fingerprint(operation_id: str, account_id: str, amount: int) -> int:
-    """64 bits that stand for one posting."""
+    """64-bit fingerprint of one posting."""
     text = f"{operation_id}\0{account_id}\0{amount}".encode()
     return int.from_bytes(blake2b(text, digest_size=8).digest(), "big")
 
@@ -261,8 +261,8 @@ def is_newer(operation_id: str, cut_mark: str) -> bool:
 
 
 def is_posting(operation_id: str, amount: int, *, folded: bool) -> bool:
-    """Whether an entry has to be a transfer's; `folded`: its account is.
+    """Whether an entry must belong to a transfer. `folded`: whether its account is hot.
 
-    Holds and changes of status move nothing; a sweep moves between the rows of one account.
+    Holds and status changes move no money. Consolidation moves money between one account's rows.
     """
     return amount != 0 and not is_consolidation(operation_id, folded=folded)

@@ -1,7 +1,8 @@
-"""The proof of the books: one run reads everything once, while the world goes on.
+"""Ledger verification: one run reads all data once, during normal operation.
 
-A run fixes its cut when it begins: every operation until then is committed before anything is
-read. Its phases are read in segments at once; what one invocation leaves, the next takes up.
+A run fixes its cut when it begins, so that every operation up to the cut is committed before the
+first read. Each phase reads its segments in parallel. The next invocation continues an unfinished
+run.
 """
 
 from __future__ import annotations
@@ -66,9 +67,9 @@ _PHASES: Final = tuple(Phase)
 
 @dataclass(frozen=True, slots=True)
 class VerificationOutcome:
-    """What one invocation came to. `report` is there once the run is completed.
+    """Result of one invocation. `report` is set once the run is completed.
 
-    `busy`: another invocation is at work on the run, so this one left it alone.
+    `busy`: another invocation is working on the run, so this one stopped.
     """
 
     phase: Phase
@@ -90,10 +91,10 @@ class VerificationOutcome:
 def verify_ledger(
     deps: LedgerVerificationDependencies, *, restart: bool = False
 ) -> VerificationOutcome:
-    """Go on with the run that is under way, or begin one, until it ends or time runs out.
+    """Continue the current run or start one, until it is complete or the invocation's time ends.
 
-    `restart` forgets an unfinished run. Raises Unavailable when the database was too busy; what was
-    saved until then stays.
+    `restart` discards an unfinished run. Raises Unavailable if DynamoDB was too busy; saved
+    checkpoints are kept.
     """
     owner = deps.outside.new_id("prw", deps.outside.now())
     try:
@@ -104,15 +105,15 @@ def verify_ledger(
     try:
         report = invocation.work()
     except StaleWrite:
-        logger.info("another worker goes on with this proof", run=run.content.run_id)
+        logger.info("another worker is continuing this verification run", run=run.content.run_id)
         return VerificationOutcome(invocation.state.phase, run.content.run_id, busy=True)
     return VerificationOutcome(invocation.state.phase, run.content.run_id, report)
 
 
 def _take(deps: LedgerVerificationDependencies, owner: str, *, restart: bool) -> Stored[RunState]:
-    """The run, leased to us. Raises StaleWrite while it is leased to somebody else.
+    """The run, leased to this worker. Raises StaleWrite while another worker has the lease.
 
-    A restart does not ask: whoever is at work on the forgotten run stops at the next checkpoint.
+    A restart ignores the lease. A worker on the discarded run stops at its next checkpoint.
     """
     now = deps.outside.now()
     last = deps.proofs.open_run(RunState)
@@ -138,7 +139,7 @@ class _Invocation:
         return self.run.content
 
     def work(self) -> LedgerVerificationReport | None:
-        """Phase after phase; None when time ran out. Raises StaleWrite, Unavailable."""
+        """Run all phases; None if time runs out. Raises StaleWrite, Unavailable."""
         try:
             while self.state.phase is not Phase.DONE:
                 if not self._read_phase():
@@ -153,7 +154,7 @@ class _Invocation:
         return None
 
     def _read_phase(self) -> bool:
-        """Whether every segment of the phase has been read to its end."""
+        """Read the phase's segments in parallel. Returns whether all were completed."""
         with self.deps.outside.threads(self.deps.parallel) as pool:
             return all(list(pool.map(self._read_segment, range(self.deps.books.segments))))
 
@@ -194,7 +195,7 @@ class _Invocation:
         return next(each for each in behind if each not in left_out)
 
     def _compare(self, phase: Phase) -> None:
-        """Find what must be drilled into, once both of its sides have been read."""
+        """Find the differing buckets to drill into, once both sides have been read."""
         state = self.state
         if phase is Phase.TRANSFERS:
             entries, transfers = self._sum(Phase.ACCOUNTS)[1], self._sum(Phase.TRANSFERS)[1]
@@ -237,7 +238,7 @@ class _Invocation:
     # ------------------------------------------------------------ the lease
 
     def _renew(self) -> None:
-        """Keep the lease. Raises StaleWrite when the run was taken over or forgotten."""
+        """Renew the lease. Raises StaleWrite if the run was taken over or discarded."""
         with self._lease:
             self._save(self.owner, self.state.phase)
 
@@ -249,4 +250,4 @@ class _Invocation:
         try:
             self._save(None, self.state.phase)
         except StaleWrite:
-            logger.info("the proof is another worker's by now", run=self.state.run_id)
+            logger.info("another worker has taken over the verification run", run=self.state.run_id)

@@ -1,4 +1,4 @@
-"""One segment of one phase of a proof: its state, its checkpoints, and the end of its time."""
+"""One segment of one phase: its state, its checkpoints, and waiting for late entries."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from runtime.verification.repository import Stored, VerificationRepository
 from runtime.verification.rules import Findings, Tally
 
 CHECKPOINT_STEPS = 20
-"""Pages (of at most 500 rows or entries) between two checkpoints: what a crash reads again."""
+"""Pages (of at most 500 rows or entries) between checkpoints. A crash repeats at most these."""
 GRACE_SECONDS = 60.0
-"""How long an entry may be behind its account or transfer: far above a healthy stream's lag, and
-what is later than this is worth an alarm."""
+"""How long an entry may lag behind its account or transfer: far above the normal stream lag. A
+longer lag is reported as a violation."""
 MAX_LATE = 100
-"""Rows or transfers of one segment whose entries are waited for at once."""
+"""Most rows or transfers per segment that wait for late entries at the same time."""
 PAUSE_SECONDS = 0.5
 PARALLEL_SEGMENTS = 4
 
 
 class Phase(StrEnum):
-    """What is read, in this order. Drills are left out where what they look into agrees."""
+    """The phases in order. Drills are skipped if the sums they compare agree."""
 
     ACCOUNTS = "accounts"
     TRANSFERS = "transfers"
@@ -51,7 +51,7 @@ class Phase(StrEnum):
 
 
 class Fresh(BaseModel, frozen=True):
-    """An entry newer than the cut, to be compared with its transfer at once."""
+    """An entry newer than the cut, to be compared with its transfer directly."""
 
     name: str
     transfer_id: str
@@ -63,7 +63,7 @@ class Fresh(BaseModel, frozen=True):
 class LateItem(BaseModel, frozen=True):
     """A transfer or payment that does not agree yet.
 
-    `missed_since`: when it was first looked at again, in seconds since the epoch.
+    `missed_since`: when it was first rechecked, in seconds since the epoch.
     """
 
     id: str
@@ -71,7 +71,7 @@ class LateItem(BaseModel, frozen=True):
 
 
 class SegmentState(BaseModel):
-    """How far a segment is. Saved as a whole, so that every state is one that was true."""
+    """Progress of a segment. It is saved as a whole, so every checkpoint is consistent."""
 
     cursor: dict[str, str | int] | None = None
     done: bool = False
@@ -87,7 +87,7 @@ class SegmentState(BaseModel):
 
 
 class RunState(BaseModel):
-    """The run as a whole. `differing…` are buckets that must be drilled into."""
+    """State of the run. The `differing…` lists are the buckets to drill into."""
 
     run_id: str
     cut: Timestamp
@@ -100,13 +100,13 @@ class RunState(BaseModel):
 
     @property
     def cut_mark(self) -> str:
-        """What the time part of an operation's id is compared with."""
+        """The cut in the form of an operation id's time part."""
         return operation_time(highest_id("cut", to_datetime(self.cut)))
 
 
 @dataclass(frozen=True)
 class LedgerVerificationDependencies:
-    """What proving works with. `progress` hears of each phase's rows as they are counted."""
+    """Dependencies of ledger verification. `progress` is called with the rows read per phase."""
 
     proofs: VerificationRepository
     books: VerificationReads
@@ -120,12 +120,12 @@ class LedgerVerificationDependencies:
 
 
 class OutOfTime(Exception):
-    """The segment's state is saved; another invocation goes on."""
+    """The invocation's time is over. The state is saved, and another invocation continues."""
 
 
 @dataclass
 class Work:
-    """A segment at work."""
+    """Work on one segment of one phase."""
 
     deps: LedgerVerificationDependencies
     run: RunState
@@ -144,28 +144,31 @@ class Work:
         stopped: Callable[[], bool],
         renew: Callable[[], None],
     ) -> Work:
-        """The segment as its last checkpoint has it."""
+        """The segment as of its last checkpoint."""
         part = segment_part(run.phase, segment)
         stored = deps.proofs.segment(run.run_id, part, SegmentState) or Stored(SegmentState(), 0)
         return cls(deps, run, segment, stored, stopped, renew)
 
     @property
     def state(self) -> SegmentState:
-        """The state, changed in place."""
+        """The segment's state, modified in place."""
         return self.stored.content
 
     @property
     def books(self) -> VerificationReads:
-        """What is read."""
+        """The tables to read."""
         return self.deps.books
 
     def count(self, rows: int = 1) -> None:
-        """So many more rows were read."""
+        """Count rows that were read."""
         self.state.counted += rows
         self.deps.progress(self.run.phase, rows)
 
     def step(self) -> None:
-        """The state is whole: save it now and then, and when time runs out. Raises OutOfTime."""
+        """Save a checkpoint periodically, and when time runs out. Raises OutOfTime.
+
+        Call this only while the state is consistent.
+        """
         self._steps += 1
         stopping = self.stopped()
         if stopping or self._steps % self.deps.checkpoint_steps == 0:
@@ -174,7 +177,7 @@ class Work:
             raise OutOfTime
 
     def save(self) -> None:
-        """Write the checkpoint. Raises StaleWrite when another worker has this segment."""
+        """Write the checkpoint. Raises StaleWrite if another worker is on this segment."""
         part = segment_part(self.run.phase, self.segment)
         deps = self.deps
         self.stored = deps.proofs.save_segment(
@@ -183,7 +186,7 @@ class Work:
         self.renew()
 
     def finish(self) -> None:
-        """The segment is read to its end."""
+        """Mark the segment as done."""
         self.state.done = True
         self.save()
 
@@ -192,18 +195,18 @@ class Work:
         return self.deps.outside.now().timestamp()
 
     def waiting_since(self, since: float | None) -> float:
-        """When patience began: with the first look again, however long after what was missed.
+        """Start of the grace period: the first recheck, which is `since` or now.
 
-        So that nothing is judged by a single second look at a row that is changing.
+        It does not start at the first read, so that a changing row is rechecked more than once.
         """
         return self.now() if since is None else since
 
     def in_grace_period(self, since: float) -> bool:
-        """Whether what was first looked for again at `since` may still come."""
+        """Whether an item that was first rechecked at `since` may still arrive."""
         return self.now() < since + self.deps.grace_seconds
 
     def pause(self) -> None:
-        """Wait a little for what is late. Raises OutOfTime."""
+        """Wait briefly for late items. Raises OutOfTime."""
         if self.stopped():
             self.save()
             raise OutOfTime

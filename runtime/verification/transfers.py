@@ -1,8 +1,8 @@
-"""Second phase of a proof: transfers against the entries that the first phase has counted.
+"""Second phase: compares transfers with the entries counted by the first phase.
 
-Both sides are sums of fingerprints, so no transfer costs a query. Only where two sums differ are
-the transfers, and then the entries, of that bucket looked at one by one: some were folded after
-their row was read, and others are the error.
+Both sides are sums of fingerprints, so a transfer needs no query. Only if the sums of a bucket
+differ are its transfers, and then its entries, compared one by one. Some of them were credited to a
+shard after its row was read; the others are violations.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from runtime.verification.segments import MAX_LATE, LateItem, Work
 
 
 def read_transfers(work: Work) -> None:
-    """Add up what every transfer until the cut has posted. Raises OutOfTime, StaleWrite."""
+    """Add up the postings of all transfers up to the cut. Raises OutOfTime, StaleWrite."""
     state = work.state
     for page in work.books.transfers(work.segment, state.cursor):
         for transfer in page.rows:
@@ -57,9 +57,9 @@ def _add(transfer: TransferFacts, work: Work) -> None:
 
 
 def _add_settlement(transfer: TransferFacts, work: Work) -> None:
-    """Add up what it moves for its settlement.
+    """Add up what the transfer moves for its settlement.
 
-    Lines name their transfers only by id, so the id decides whether it is older than the cut.
+    Lines refer to transfers only by id, so the id determines whether it is older than the cut.
     """
     settlement_id = transfer.settlement_id
     if settlement_id is None or is_newer(transfer.id, work.run.cut_mark):
@@ -71,7 +71,7 @@ def _add_settlement(transfer: TransferFacts, work: Work) -> None:
 
 
 def posted_by(transfer: TransferFacts) -> dict[str, int] | None:
-    """What the transfer has changed in each account; None when its legs contradict it."""
+    """Net change per account made by the transfer; None if its legs contradict `posted_amount`."""
     return postings(
         transfer.operation_id,
         transfer.status,
@@ -85,7 +85,7 @@ def posted_by(transfer: TransferFacts) -> dict[str, int] | None:
 
 @dataclass(frozen=True, slots=True)
 class _Mismatch:
-    """What one account's entries of a transfer should be, and what they make of the sums."""
+    """Expected and actual entries of a transfer on one account, and the effect on the sums."""
 
     expected: str
     found: str
@@ -95,7 +95,7 @@ class _Mismatch:
 def drill_transfers(work: Work) -> None:
     """Look up the entries of each transfer of the differing buckets. Raises OutOfTime, StaleWrite.
 
-    An entry that is there now was only folded late. What stays missing is a violation.
+    An entry that exists by now was only late. An entry that stays missing is a violation.
     """
     state, differing = work.state, frozenset(work.run.differing)
     for page in work.books.transfers(work.segment, state.cursor):
@@ -171,7 +171,7 @@ def _judge(
         return _Mismatch(expected, amounts, found - net)
     row = rows.get(_row_key(lines[0]))
     if row is None or row.version < lines[0].version:
-        return _Mismatch(expected, f"an entry of a row that never was: {lines[0].name}", -net)
+        return _Mismatch(expected, f"an entry of a nonexistent version: {lines[0].name}", -net)
     return None
 
 
@@ -184,9 +184,9 @@ def _row_key(line: Line) -> tuple[str, str]:
 
 
 def drill_entries(work: Work) -> None:
-    """Find entries of the differing buckets that no transfer stands behind.
+    """Find entries of the differing buckets that have no matching transfer.
 
-    Transfers are committed before their entries, so nothing is waited for. Raises OutOfTime,
+    Transfers are committed before their entries, so there is no need to wait. Raises OutOfTime,
     StaleWrite.
     """
     state = work.state
@@ -231,7 +231,7 @@ def _is_suspect(line: Line, reading: Reading, cut_mark: str, differing: frozense
 
 
 def _judge_strays(lines: Sequence[Line], currency: str, work: Work) -> None:
-    """An entry of an account that its transfer does move was judged with the transfer."""
+    """Report entries without a matching transfer. Others were checked with their transfer."""
     transfers = work.books.transfers_by_id([line.transfer_id or "" for line in lines])
     for line in lines:
         transfer = transfers.get(line.transfer_id or "")

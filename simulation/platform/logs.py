@@ -17,7 +17,7 @@ from runtime.core.observability import logger
 from runtime.reconciliation.dependencies import NoTimeLeft
 from runtime.reporting.exports.jobs import ExportBusy
 from runtime.reporting.exports.models import EXPORT_GIVEN_UP
-from runtime.verification.models import BOOKS_CONTRADICT
+from runtime.verification.models import LEDGER_VERIFICATION_FAILED
 from simulation.platform.run_state import Phase
 
 EXPECTED = (PlatformError, BotoCoreError, ClientError, BatchProcessingError, NoTimeLeft)
@@ -66,7 +66,7 @@ EXPECTED_LINES: Final[Mapping[Phase, Mapping[str, str]]] = {
     Phase.TAMPERED: {
         OUT_OF_BAND: "balances, captures and audit rows were edited by hand",
         AUDIT_TAMPERED: "audit rows were edited and deleted",
-        BOOKS_CONTRADICT: "balances, entries, captures, postings and holds were edited",
+        LEDGER_VERIFICATION_FAILED: "balances, entries, captures, postings and holds were edited",
     },
 }
 """Lines that are expected in each phase, with the reason. Of a line with an exception, while things

@@ -1,4 +1,4 @@
-"""An account's status and lock: what operators change by hand."""
+"""Changes to an account's status and lock, made by operators."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ from runtime.ledger.accounts.models import Account, AccountStatus, Posting
 from runtime.ledger.rules import is_of_chart
 
 MAX_ATTEMPTS = 10
-"""Readings of one account that transfers change meanwhile."""
+"""Attempts at changing an account that transfers change concurrently."""
 INACTIVITY_BEFORE_CLOSE = timedelta(minutes=10)
-"""A folded account is inactive for so long before it can be closed: by then every transfer that
-was begun while it was active has been folded, or the alarm of the stream's age has gone off."""
+"""How long a hot account must be inactive before it can be closed. By then the change stream has
+applied every transfer that began while it was active, or the alarm on its age is active."""
 
 _Step = Callable[[Account], Account]
 
 
 def deactivate_account(account_id: str, call: Call, deps: AccountDependencies) -> StoredAnswer:
-    """No transfer may begin from it or to it any more; holds can still be posted or canceled."""
+    """Stop new transfers from and to the account. Holds can still be posted or voided."""
     return _alter(account_id, lambda row: _to(row, AccountStatus.INACTIVE), call, deps)
 
 
 def activate_account(account_id: str, call: Call, deps: AccountDependencies) -> StoredAnswer:
-    """Take transfers again. Raises Conflict for a closed account."""
+    """Allow transfers again. Raises Conflict for a closed account."""
     return _alter(account_id, lambda row: _to(row, AccountStatus.ACTIVE), call, deps)
 
 
 def unlock_account(account_id: str, call: Call, deps: AccountDependencies) -> StoredAnswer:
-    """End a lock before its time."""
+    """Remove the account's lock before it expires."""
     return _alter(account_id, lambda row: row.model_copy(update={"locked_until": None}), call, deps)
 
 
 def close_account(account_id: str, call: Call, deps: AccountDependencies) -> StoredAnswer:
-    """Close an account permanently; the balance must be zero, without open holds.
+    """Close an account permanently. Its balance must be zero and it must have no open holds.
 
     Raises AccountInUse, OpenHolds, BalanceNotZero, Conflict.
     """
@@ -63,15 +63,15 @@ def close_account(account_id: str, call: Call, deps: AccountDependencies) -> Sto
         _must_be_closable(row)
         balance = row.balance
         if row.posting is Posting.FOLDED:
-            _must_have_rested(row, call, emptied=emptied)
+            _must_be_inactive(row, call, emptied=emptied)
             balance = sum(each.balance for each in deps.shard_rows.rows_of(row.id))
         if balance:
             raise BalanceNotZero(
-                f"Account {row.id} has a balance of {balance}; bring it to zero first"
+                f"Account {row.id} has a balance of {balance}; transfer it to zero first"
             )
         if row.posting is Posting.FOLDED and not emptied:
-            # A closed account is at zero in each of its rows. Where that takes a commit, `row` is
-            # old by now, and is read again.
+            # Every row of a closed account must be zero. Consolidation increments the version of
+            # row 00, so the close is retried with a fresh read.
             deps.shard_rows.consolidate(row.id, call.caller.change, call.now, status=row.status)
             emptied = True
         return _to(row, AccountStatus.CLOSED)
@@ -80,10 +80,10 @@ def close_account(account_id: str, call: Call, deps: AccountDependencies) -> Sto
 
 
 def _must_be_closable(row: Account) -> None:
-    """A hold steps the version of row 00, hot or not, so none begins unseen."""
+    """Every hold increments the version of row 00, so a concurrent hold makes the write stale."""
     if is_of_chart(row.id):
         raise AccountInUse(
-            f"{row.id} is part of the chart of accounts: payments and settlements are booked on "
+            f"{row.id} is part of the chart of accounts; payments and settlements are booked on "
             "it, so it cannot be closed"
         )
     if row.held_out or row.held_in:
@@ -93,13 +93,13 @@ def _must_be_closable(row: Account) -> None:
         )
 
 
-def _must_have_rested(row: Account, call: Call, *, emptied: bool) -> None:
-    """`emptied`: it had rested, and its shards were consolidated since."""
-    rested = emptied or call.now - to_datetime(row.updated_at) >= INACTIVITY_BEFORE_CLOSE
-    if row.status is not AccountStatus.INACTIVE or not rested:
+def _must_be_inactive(row: Account, call: Call, *, emptied: bool) -> None:
+    """`emptied`: the period has already passed, and the shards have been consolidated since."""
+    waited = emptied or call.now - to_datetime(row.updated_at) >= INACTIVITY_BEFORE_CLOSE
+    if row.status is not AccountStatus.INACTIVE or not waited:
         minutes = int(INACTIVITY_BEFORE_CLOSE.total_seconds() // 60)
         raise Conflict(
-            f"A folded account can be closed after {minutes} minutes of inactivity; "
+            f"A hot account can be closed after {minutes} minutes of inactivity; "
             f"{row.id} has been {row.status} since {row.updated_at}"
         )
 
@@ -108,12 +108,12 @@ def _to(row: Account, status: AccountStatus) -> Account:
     if row.status is status:
         return row
     if row.status is AccountStatus.CLOSED:
-        raise Conflict(f"Account {row.id} is closed and cannot be opened again")
+        raise Conflict(f"Account {row.id} is closed and cannot be reopened")
     return row.model_copy(update={"status": status})
 
 
 def _alter(account_id: str, step: _Step, call: Call, deps: AccountDependencies) -> StoredAnswer:
-    """Read, change, write under the version that was read; again where a transfer was faster."""
+    """Change the account under the version that was read; retry if a transfer changed it."""
     owner = call.caller.owner(call.acting_for)
     buckets = deps.merchants.index_buckets(owner)
     for _ in range(MAX_ATTEMPTS):

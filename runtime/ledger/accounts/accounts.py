@@ -1,4 +1,4 @@
-"""Accounts: open, with an opening balance that is a transfer, and change their status."""
+"""Opening accounts. An opening balance is booked as a transfer."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from runtime.merchants.profiles import MerchantProfiles
 
 @dataclass(frozen=True)
 class AccountDependencies:
-    """What the account use-cases work with."""
+    """Dependencies of the account use cases."""
 
     accounts: AccountRepository
     shard_rows: ShardRepository
@@ -58,7 +58,7 @@ def create_account(request: AccountRequest, call: Call, deps: AccountDependencie
 
 
 def account_answer(account: Account, as_of: Timestamp | None = None) -> AccountAnswer:
-    """The public shape of an account; `as_of` is when a folded one was last brought up to date."""
+    """The public shape of an account. `as_of` is when a hot account's balance was last updated."""
     folded = account.posting is Posting.FOLDED
     values = {
         **account.model_dump(exclude={"formatted_balance"}),
@@ -69,7 +69,7 @@ def account_answer(account: Account, as_of: Timestamp | None = None) -> AccountA
 
 
 def whole_account(row: Account, shard_rows: ShardRepository) -> AccountAnswer:
-    """The public shape of an account, of its row 00 and, of a folded one, its shards as stored."""
+    """The public shape of an account, from its row 00 and the shards of a hot account."""
     if row.posting is not Posting.FOLDED:
         return account_answer(row)
     shards = [each for each in shard_rows.rows_of(row.id) if each.shard != PROFILE_SHARD]
@@ -104,7 +104,7 @@ def _new_account(request: AccountRequest, call: Call, owner: str, buckets: int) 
 
 
 def _with_opening(account: Account, opening: Transfer) -> Account:
-    """An immediate account begins with the money; a folded one gets it from the change stream."""
+    """An immediate account starts with the amount; the change stream credits a hot account."""
     if account.posting is Posting.FOLDED:
         return account
     return account.model_copy(

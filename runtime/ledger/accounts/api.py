@@ -1,4 +1,4 @@
-"""Shapes of the account routes."""
+"""Request and response shapes of the account routes."""
 
 from __future__ import annotations
 
@@ -18,26 +18,28 @@ from runtime.ledger.accounts.models import AccountStatus, AccountType, Posting
 AccountNumber = Annotated[
     str, formed(r"^[A-Za-z0-9-]{4,34}$", "must be 4 to 34 letters, digits and hyphens")
 ]
-"""The owner's own number of an account, unique among its accounts."""
+"""The owner's own account number, unique among the owner's accounts."""
 MAX_MOMENT = 64
-"""Characters of a time: enough for forty fractional digits."""
+"""Longest timestamp, in characters: enough for forty fractional digits."""
 _OPERATORS_TYPES = (AccountType.MERCHANT, AccountType.SYSTEM)
 
 
 class AccountRequest(Body, frozen=True):
-    """A new account; an opening balance is booked as a transfer, and needs an Idempotency-Key."""
+    """A new account. An opening balance is booked as a transfer and needs an Idempotency-Key."""
 
     account_number: AccountNumber | None = None
     customer_id: Identifier | None = None
     account_type: AccountType
     currency: CurrencyCode
-    opening_balance: Annotated[MinorUnits, Field(description="For operators.")] = 0
-    credit_limit: Annotated[MinorUnits, Field(description="For operators.")] = 0
-    posting: Annotated[Posting, Field(description="`folded` is for operators.")] = Posting.IMMEDIATE
+    opening_balance: Annotated[MinorUnits, Field(description="Operators only.")] = 0
+    credit_limit: Annotated[MinorUnits, Field(description="Operators only.")] = 0
+    posting: Annotated[
+        Posting, Field(description="`folded` makes a hot account; operators only.")
+    ] = Posting.IMMEDIATE
 
     @classmethod
     def reserved_for_operators(cls, document: Mapping[str, Any]) -> str | None:
-        """Platform accounts, credit and folding are given by operators."""
+        """Only operators set platform account types, credit limits and hot accounts."""
         if document.get("account_type") in _OPERATORS_TYPES:
             return "account_type"
         for member in ("opening_balance", "credit_limit"):
@@ -49,7 +51,7 @@ class AccountRequest(Body, frozen=True):
 
 
 class AccountAnswer(Answer, frozen=True):
-    """An account; amounts in minor units of its currency, `formatted_balance` for people."""
+    """An account. Amounts are in minor units; `formatted_balance` is for display."""
 
     id: str
     merchant_id: str
@@ -67,7 +69,7 @@ class AccountAnswer(Answer, frozen=True):
     credit_limit: int
     formatted_balance: str
     as_of: Annotated[
-        Timestamp | None, Field(description="When a folded account was last brought up to date.")
+        Timestamp | None, Field(description="When a hot account's balance was last updated.")
     ] = None
     version: int
     created_at: Timestamp
@@ -75,13 +77,13 @@ class AccountAnswer(Answer, frozen=True):
 
 
 class AccountChange(Body, frozen=True):
-    """Activate, deactivate, unlock or close: the path says it all."""
+    """Empty body of the activate, deactivate, unlock and close routes."""
 
 
 class AccountQuery(PageQuery, frozen=True):
-    """By number, by customer, or by status and type together; what else is given must be so too.
+    """Filter by number, by customer, or by status and type. Further filters narrow the result.
 
-    An operator who gives no merchant_id finds a number among the accounts of all merchants.
+    An operator without a merchant_id searches for a number among the accounts of all merchants.
     """
 
     account_number: AccountNumber | None = None
@@ -95,9 +97,9 @@ class AccountList(Page[AccountAnswer], frozen=True):
 
 
 class EntryAnswer(Answer, frozen=True):
-    """One line of a statement: what a transfer changed, and the exact balance after it.
+    """One line of a statement: the amount of a transfer and the exact balance after it.
 
-    `balance_after` is null on folded accounts: many transfers are added to them at once.
+    `balance_after` is null on hot accounts, which apply many transfers at once.
     """
 
     transfer_id: str
@@ -108,7 +110,7 @@ class EntryAnswer(Answer, frozen=True):
 
 
 class EntryQuery(PageQuery, frozen=True):
-    """Pages of a statement."""
+    """Pagination of a statement."""
 
 
 class EntryList(Page[EntryAnswer], frozen=True):
@@ -116,7 +118,7 @@ class EntryList(Page[EntryAnswer], frozen=True):
 
 
 class BalanceQuery(Query, frozen=True):
-    """The moment to read: not in the future, at most as exact as a millisecond."""
+    """The time to read the balance at. It must not be in the future; precision is milliseconds."""
 
     at: Annotated[
         str,
@@ -128,28 +130,27 @@ class BalanceQuery(Query, frozen=True):
             max_length=MAX_MOMENT,
         ),
         Field(
-            description="An ISO 8601 time in UTC with any number of fractional digits; of these"
-            " three count, the rest is cut off."
+            description="ISO 8601 timestamp in UTC. Fractional seconds are truncated to"
+            " milliseconds."
         ),
     ]
 
 
 class BalanceAnswer(Answer, frozen=True):
-    """What an account's balance was at a moment, in minor units of its currency.
+    """An account's balance at a point in time, in minor units of its currency.
 
-    `sequence` is that of the last entry until then: null before there was one, and on folded
-    accounts, whose balance is a sum over entries of several rows. Those are exact for what has been
-    posted to them: credits arrive within seconds. A request that began before `at` may be committed
-    until a minute later.
+    `sequence` is the last entry up to that time. It is null before the first entry and on hot
+    accounts, whose balance is a sum over several rows. Credits reach a hot account within seconds.
+    A request that began before `at` may commit up to a minute later.
     """
 
     balance: Annotated[int, Field(description="Minor units.")]
-    at: Annotated[Timestamp, Field(description="The moment asked for, cut off to milliseconds.")]
+    at: Annotated[Timestamp, Field(description="The requested time, truncated to milliseconds.")]
     sequence: Annotated[
         str | None,
         Field(
-            description="Of the last entry until then; null before the first one, and on"
-            " folded accounts."
+            description="Sequence of the last entry up to that time; null before the first entry"
+            " and on hot accounts."
         ),
     ]
 
@@ -160,7 +161,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="POST",
         path="/v1/accounts",
         function="process",
-        summary="Open an account; an opening balance is booked as a transfer",
+        summary="Open an account",
         tag="accounts",
         permission=Permission.ACCOUNTS,
         body=AccountRequest,
@@ -196,7 +197,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="GET",
         path="/v1/accounts/{id}/entries",
         function="query",
-        summary="An account's statement, newest first",
+        summary="List an account's entries, newest first",
         tag="accounts",
         permission=Permission.ACCOUNTS,
         query=EntryQuery,
@@ -208,7 +209,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="GET",
         path="/v1/accounts/{id}/balance",
         function="query",
-        summary="An account's balance at a moment",
+        summary="Read an account's balance at a point in time",
         tag="accounts",
         permission=Permission.ACCOUNTS,
         query=BalanceQuery,
@@ -220,7 +221,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="POST",
         path="/v1/accounts/{id}/deactivate",
         function="process",
-        summary="Let no transfer begin from or to an account",
+        summary="Stop new transfers from and to an account",
         tag="accounts",
         permission=Permission.ADMIN,
         body=AccountChange,
@@ -234,7 +235,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="POST",
         path="/v1/accounts/{id}/activate",
         function="process",
-        summary="Let an account take transfers again",
+        summary="Allow transfers from and to an account again",
         tag="accounts",
         permission=Permission.ADMIN,
         body=AccountChange,
@@ -248,7 +249,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="POST",
         path="/v1/accounts/{id}/unlock",
         function="process",
-        summary="End an account's lock before its time",
+        summary="Unlock an account before its lock expires",
         tag="accounts",
         permission=Permission.ADMIN,
         body=AccountChange,

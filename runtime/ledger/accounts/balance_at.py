@@ -1,10 +1,10 @@
-"""An account's balance at a moment, from its entries, in a bounded number of reads.
+"""An account's balance at a point in time, from its entries, in a bounded number of reads.
 
-Row 00 has an entry per version, each with the balance after it: the last one until the moment is
-searched for. Versions are in the order of commits, and an entry says when its request began, up to
-LONGEST_COMMIT before: so neighbours may be out of order by that much. A folded account's other rows
-have an entry per operation without a balance: they are added up, from whichever end of time is
-nearer.
+Row 00 has one entry per version with the balance after it, so the last entry up to that time is
+found by binary search. Versions are in commit order, but an entry's timestamp is when its request
+began, up to LONGEST_COMMIT earlier, so neighboring entries may be out of order by that much.
+The shards of a hot account have one entry per operation, without a balance. Their amounts are
+summed from the first entry forward or from the last one back, whichever is shorter.
 """
 
 from __future__ import annotations
@@ -28,53 +28,50 @@ from runtime.ledger.entries.repository import LONGEST_COMMIT, EntryLine
 from runtime.ledger.hot_accounts.rules import is_debit_shard
 
 MAX_ENTRIES_ADDED: Final = 20_000
-"""Entries that one answer adds up for a folded account: some 6 MB, within the request's time."""
+"""Most entries read per request for a hot account: about 6 MB, within the request timeout."""
 SEARCHED_LINES: Final = 100
-"""Versions among which a search ends and a walk begins: one page."""
+"""Range of versions at which the binary search stops and the entries are scanned: one page."""
 ADDED_PAGE: Final = 500
 _MILLISECONDS: Final = 3
 
 
 class Accounts(Protocol):
-    """Where accounts are read."""
+    """Reads accounts."""
 
     def get(self, account_id: str, scope: Scope) -> Account | None:
         """Row 00 of an account."""
 
 
 class Rows(Protocol):
-    """Where all rows of a folded account are read."""
+    """Reads all rows of a hot account."""
 
     def rows_of(self, account_id: str) -> list[Account]:
         """Row 00 and the shards."""
 
 
 class Lines(Protocol):
-    """Where entries are read, strongly consistent.
-
-    ledger/entries/repository.py says what each is.
-    """
+    """Reads entries, strongly consistent. See EntryRepository."""
 
     def lines_down(self, account_id: str, sequence: str, page_size: int) -> Iterator[EntryLine]:
-        """Entries of row 00 from `sequence` down."""
+        """Entries of row 00 from `sequence` down, newest first."""
 
     def lines_until(
         self, account_id: str, shard: str, moment: datetime, page_size: int
     ) -> Iterator[EntryLine]:
-        """Entries of a shard by operations that began until `moment`."""
+        """Entries of a shard from operations that began up to `moment`."""
 
     def lines_since(
         self, account_id: str, shard: str, moment: datetime, page_size: int
     ) -> Iterator[EntryLine]:
-        """Entries of a shard by operations that began since `moment`."""
+        """Entries of a shard from operations that began at or after `moment`."""
 
     def has_operation(self, account_id: str, shard: str, operation_id: str) -> bool:
-        """Whether a shard has its entry of an operation."""
+        """Whether a shard has an entry for the operation."""
 
 
 @dataclass(frozen=True)
 class BalanceReads:
-    """What finding a balance works with."""
+    """Dependencies of get_balance."""
 
     accounts: Accounts
     shard_rows: Rows
@@ -90,15 +87,15 @@ class _Found:
 def get_balance(
     account_id: str, query: BalanceQuery, call: Call, reads: BalanceReads
 ) -> BalanceAnswer:
-    """The account's balance at a moment; 0 before there was the account.
+    """The account's balance at a point in time; 0 before the account existed.
 
-    Raises NotFound; InvalidValue for a moment in the future, or one of a folded account that has
-    more than MAX_ENTRIES_ADDED entries on both sides of it; Unavailable while entries that the
-    answer needs are still to be made from the change stream.
+    Raises NotFound; InvalidValue for a time in the future, or for a hot account with more than
+    MAX_ENTRIES_ADDED entries both before and after it; Unavailable while the change stream has not
+    yet written the entries that are needed.
     """
     at = _moment(query.at, call.now)
     row = require_found(reads.accounts.get(account_id, call.scope), "account", account_id)
-    looked_at = max(at, FIRST_DAY)  # ids and spans of time end somewhere
+    looked_at = max(at, FIRST_DAY)  # the earliest time that ids can represent
     if row.posting is not Posting.FOLDED:
         result = _of_versions(row, looked_at, reads.entries)
     else:
@@ -107,7 +104,7 @@ def get_balance(
 
 
 def _sum_of_rows(row: Account, at: datetime, reads: BalanceReads) -> int:
-    """What all rows of a folded account had; row 00 is read again, together with the others."""
+    """Sum over all rows of a hot account. Row 00 is read again together with the shards."""
     rows = {each.shard: each for each in reads.shard_rows.rows_of(row.id)}
     profile = rows.pop(PROFILE_SHARD, row)
     adding = _Adding(row.id, at, reads.entries)
@@ -117,7 +114,7 @@ def _sum_of_rows(row: Account, at: datetime, reads: BalanceReads) -> int:
 
 
 def _moment(text: str, now: datetime) -> datetime:
-    """The moment, to the millisecond. Raises InvalidValue."""
+    """Parse the timestamp, truncated to milliseconds. Raises InvalidValue."""
     whole, dot, rest = text.replace(" ", "+").partition(".")
     digits = "".join(each for each in rest.partition("+")[0] if each.isdigit())
     seconds = whole.removesuffix("Z").removesuffix("+00:00")
@@ -125,12 +122,12 @@ def _moment(text: str, now: datetime) -> datetime:
         at = start_of(f"{seconds}.{digits[:_MILLISECONDS]:0<{_MILLISECONDS}}" if dot else seconds)
     except (ValueError, OverflowError) as error:
         raise InvalidValue(
-            f"at must be a time of the calendar such as 2026-03-14T09:30:00Z; got {quoted(text)}",
+            f"at must be a valid date and time such as 2026-03-14T09:30:00Z; got {quoted(text)}",
             param="at",
         ) from error
     if at > now:
         raise InvalidValue(
-            f"at must not be in the future; got {echoed(text)}, the time is {to_timestamp(now)}",
+            f"at must not be in the future; got {echoed(text)}, it is now {to_timestamp(now)}",
             param="at",
         )
     return at
@@ -140,12 +137,12 @@ def _moment(text: str, now: datetime) -> datetime:
 
 
 def _of_versions(row: Account, at: datetime, entries: Lines) -> _Found:
-    """What the row had after the last version until `at`. Raises Unavailable."""
+    """Balance of row 00 after the last version up to `at`. Raises Unavailable."""
     if to_datetime(row.updated_at) <= at:
         return _Found(row.balance, version_sequence(row.version))
     newest = next(entries.lines_down(row.id, version_sequence(row.version), 1), None)
     known = 0 if newest is None else int(newest.sequence)
-    # The row's own version is later than `at`; of those before it, only late ones may be missing.
+    # The current version is later than `at`. Entries before it may still be missing.
     if known < row.version - 1 and (newest is None or not _is_later(newest, at)):
         raise _not_yet(row.id, at)
     if newest is None:
@@ -159,7 +156,7 @@ def _of_versions(row: Account, at: datetime, entries: Lines) -> _Found:
 
 
 def _first_later(account_id: str, newest: int, at: datetime, entries: Lines) -> int:
-    """A version behind which every one began after `at`, and not far from the last that did not."""
+    """A version near the last one up to `at`, after which every version began after `at`."""
     low, high = 0, newest
     while high - low > SEARCHED_LINES:
         middle = (low + high) // 2
@@ -172,13 +169,13 @@ def _first_later(account_id: str, newest: int, at: datetime, entries: Lines) -> 
 
 
 def _is_later(line: EntryLine, at: datetime) -> bool:
-    """Whether whatever was committed after this entry began after `at`."""
+    """Whether everything committed after this entry began after `at`."""
     return to_datetime(line.created_at) > at + LONGEST_COMMIT
 
 
 def _not_yet(account_id: str, at: datetime) -> Unavailable:
     return Unavailable(
-        f"The entries of {account_id} until {to_timestamp(at)} are not complete yet; try again"
+        f"The entries of {account_id} up to {to_timestamp(at)} are not complete yet; try again"
     )
 
 
@@ -186,7 +183,7 @@ def _not_yet(account_id: str, at: datetime) -> Unavailable:
 
 
 class _Adding:
-    """Adds up the shards of one account, within one budget of entries."""
+    """Sums the shards of one account within a shared limit of entries read."""
 
     def __init__(self, account_id: str, at: datetime, entries: Lines) -> None:
         self._account_id = account_id
@@ -195,10 +192,10 @@ class _Adding:
         self._left = MAX_ENTRIES_ADDED
 
     def shard(self, row: Account) -> int:
-        """What the shard held at the moment. Raises InvalidValue, Unavailable.
+        """The shard's balance at that time. Raises InvalidValue, Unavailable.
 
-        Its balance less all that came later, or the sum of all until then: both are read by turns,
-        until one of them is complete.
+        It is the current balance minus all later entries, or the sum of all earlier entries. Both
+        are read in turns until one is complete.
         """
         if to_datetime(row.updated_at) + LONGEST_COMMIT <= self._at:
             return row.balance
@@ -225,7 +222,7 @@ class _Adding:
                 return row.balance - after
 
     def _is_complete(self, row: Account) -> bool:
-        """Whether the shard has all entries of what its balance has: those of debits come later."""
+        """Whether every change of the balance has its entry. Entries of debits arrive later."""
         if not is_debit_shard(row.shard) or row.last_operation_id is None:
             return True
         return self._entries.has_operation(row.id, row.shard, row.last_operation_id)
@@ -239,9 +236,8 @@ class _Adding:
             raise _not_yet(self._account_id, self._at)
         raise InvalidValue(
             f"{self._account_id} changed more than {MAX_ENTRIES_ADDED} times both before and after"
-            f" {to_timestamp(self._at)}, the most that one request adds up; ask for a "
-            f"time nearer to"
-            " now or to its beginning, or export its entries",
+            f" {to_timestamp(self._at)}, which is the limit of one request; choose a time closer"
+            " to now or to its first entry, or export its entries",
             param="at",
         )
 
@@ -250,5 +246,5 @@ class _Adding:
 
 
 def _is_in(row: Account, line: EntryLine) -> bool:
-    """Whether the balance of the shard, as it was read, has it already."""
+    """Whether the shard's balance, as read, already includes the entry."""
     return (line.fold_version or 0) <= row.version

@@ -1,4 +1,4 @@
-"""Accounts: balances of money, with holds, by customer, by status and type, and by number."""
+"""Accounts and their balances."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from runtime.dynamodb.record import Record
 from runtime.dynamodb.schema import Row, partition, sort
 
 PROFILE_SHARD = "00"
-"""Sort key of the row that holds the profile and the balance; a hot account has more rows."""
+"""Sort key of the row with the profile and the balance. A hot account has further rows."""
 
 
 class AccountType(StrEnum):
-    """What an account is for; `merchant` and `system` accounts are the operators'."""
+    """Purpose of an account. `merchant` and `system` accounts are for operators only."""
 
     CHECKING = "checking"
     SAVINGS = "savings"
@@ -24,7 +24,7 @@ class AccountType(StrEnum):
 
 
 class AccountStatus(StrEnum):
-    """Only an active account can be debited or credited by a request."""
+    """Requests can debit and credit only active accounts."""
 
     ACTIVE = "active"
     INACTIVE = "inactive"
@@ -32,19 +32,22 @@ class AccountStatus(StrEnum):
 
 
 class Posting(StrEnum):
-    """Whether the balance changes in the request's transaction or is folded from the stream."""
+    """How credits are applied: in the request's transaction, or by the change stream.
+
+    `folded` is the stored name of a hot account.
+    """
 
     IMMEDIATE = "immediate"
     FOLDED = "folded"
 
 
 class Account(Record, table="accounts", stream=True, frozen=True):
-    """An account's profile and balance (shard `00`), or one of a folded account's shards.
+    """An account's profile and balance (shard `00`), or one of a hot account's balance shards.
 
-    Credit shards (`01` to `16`) are raised by the change stream, debit shards (`d00` to `d63`) are
-    lowered by refunds, chargebacks and settled lines; the account's balance is the sum of its rows.
-    `spendable` = balance - held_out + credit_limit is kept beside them, because a DynamoDB
-    condition cannot do arithmetic.
+    The change stream raises credit shards (`01` to `16`). Refunds, chargebacks and settlement lines
+    lower debit shards (`d00` to `d63`). The account's balance is the sum of its rows.
+    `spendable` = balance - held_out + credit_limit is stored because a DynamoDB condition cannot do
+    arithmetic.
     """
 
     id: Annotated[str, partition(), sort("customer-index")]
@@ -66,7 +69,7 @@ class Account(Record, table="accounts", stream=True, frozen=True):
 
 
 class AccountNumberGuard(Row, frozen=True):
-    """Stands in the accounts table under the number: DynamoDB keeps nothing unique but keys."""
+    """Keeps an account number unique. DynamoDB enforces uniqueness only for keys."""
 
     id: str
     shard: str = PROFILE_SHARD
@@ -76,7 +79,7 @@ class AccountNumberGuard(Row, frozen=True):
 
     @classmethod
     def of(cls, account: Account) -> AccountNumberGuard:
-        """The guard of an account's number, among the accounts of its owner."""
+        """The guard of an account's number."""
         assert account.account_number is not None, f"{account.id} has no number"
         key = cls.key_of(account.merchant_id, account.account_number)
         return cls(id=key, guards=account.id)

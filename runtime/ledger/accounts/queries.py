@@ -1,4 +1,4 @@
-"""Reading accounts: one, a page of them, a statement."""
+"""Reads of accounts, lists of accounts, and statements."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ STATEMENT_PAGE = 100
 
 
 class StatementReads(Protocol):
-    """What a statement is read from."""
+    """Dependencies of reading a statement."""
 
     @property
     def shard_rows(self) -> ShardRepository:
-        """The rows of folded accounts."""
+        """The rows of hot accounts."""
         ...
 
     @property
@@ -56,7 +56,7 @@ class StatementReads(Protocol):
 
 @dataclass(frozen=True)
 class AccountReads:
-    """What reading accounts works with."""
+    """Dependencies of reading accounts."""
 
     accounts: AccountRepository
     shard_rows: ShardRepository
@@ -67,15 +67,15 @@ class AccountReads:
 
 
 def get_account(account_id: str, call: Call, reads: AccountReads) -> AccountAnswer:
-    """An account, strongly consistent; of a folded one, all its rows added up. Raises NotFound."""
+    """An account, strongly consistent; a hot account's rows are summed. Raises NotFound."""
     row = require_found(reads.accounts.get(account_id, call.scope), "account", account_id)
     return _current(row, reads)
 
 
 def list_accounts(query: AccountQuery, call: Call, reads: AccountReads) -> AccountList:
-    """A page of accounts with a number, of a customer, or of a status and type.
+    """A page of accounts by number, by customer, or by status and type.
 
-    An operator who names no merchant finds a number in all merchants. Raises BadCursor,
+    An operator without a merchant searches for a number across all merchants. Raises BadCursor,
     NotFound, InvalidValue.
     """
     owner = owner_of_list(query.customer_id, call, reads.customers)
@@ -123,7 +123,7 @@ def list_entries(account_id: str, query: EntryQuery, call: Call, reads: AccountR
 
 
 def owner_of_list(customer_id: str | None, call: Call, customers: CustomerRepository) -> str:
-    """Whose rows a list shows: the caller's, or for an operator those of the customer's merchant.
+    """Owner of the listed rows: the caller, or for an operator the customer's merchant.
 
     Raises NotFound for a customer that is not the caller's.
     """
@@ -140,7 +140,7 @@ def entries_of(row: Account, position: str | None, reads: StatementReads) -> Ite
     """Everything that changed the account, newest first, older than `position`."""
     if row.posting is not Posting.FOLDED:
         return reads.entries.of_row(row.id, before_sequence=position, page_size=STATEMENT_PAGE)
-    # A shard is there before its first entry, and most accounts have few.
+    # A shard exists before its first entry, and most accounts have few shards.
     rows = reads.shard_rows.rows_of(row.id)
     shards = [each.shard for each in rows if each.shard != PROFILE_SHARD]
     return reads.entries.of_hot_account(
@@ -149,13 +149,13 @@ def entries_of(row: Account, position: str | None, reads: StatementReads) -> Ite
 
 
 def position_of(row: Account, entry: Entry) -> str:
-    """Where a list of the account's entries goes on after `entry`."""
+    """Position in the account's entries from which the next page continues after `entry`."""
     folded = row.posting is Posting.FOLDED
     return operation_time(entry.operation_id) if folded else entry.sequence
 
 
 def is_statement_line(row: Account, entry: Entry) -> bool:
-    """Whether a statement shows the entry: not money moved between the rows of one account."""
+    """Whether a statement includes the entry. Consolidations and zero amounts are excluded."""
     folded = row.posting is Posting.FOLDED
     return entry.amount != 0 and not is_consolidation(entry.operation_id, folded=folded)
 
@@ -204,7 +204,7 @@ def _of_status(
 def _of_number(
     number: str, query: AccountQuery, scope: Scope, position: str | None, reads: AccountReads
 ) -> Slice[str]:
-    """A number is unique among the accounts of one owner; an operator asks for all owners'."""
+    """Accounts with this number: at most one per owner, or those of all owners for an operator."""
     if scope.owner is not None:
         account_id = reads.accounts.of_owners_number(scope.owner, number)
         return Slice(() if account_id is None else (account_id,), None)

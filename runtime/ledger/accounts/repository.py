@@ -1,4 +1,4 @@
-"""Accounts: profiles and balances, and the guard that keeps account numbers unique."""
+"""The accounts table: profiles, balances, and guards that keep account numbers unique."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from runtime.ledger.transfers.models import Transfer
 
 
 class AccountEntry(BaseModel, frozen=True):
-    """An account as its list indexes show it."""
+    """An account as projected in the list indexes."""
 
     id: str
     shard: str
 
 
 def is_number_guard(item: Item) -> bool:
-    """Whether an item of the accounts table is the guard of a number, which has no balance."""
+    """Whether an item of the accounts table is an AccountNumberGuard, which has no balance."""
     return "guards" in item
 
 
@@ -50,7 +50,7 @@ class AccountRepository:
         token: str,
         now: datetime,
     ) -> None:
-        """Store a new account, with the transfer that gives it its opening balance.
+        """Store a new account and the transfer of its opening balance, if any.
 
         Raises AlreadyClaimed, NotFound (customer), AlreadyExists (number).
         """
@@ -86,7 +86,7 @@ class AccountRepository:
         token: str,
         now: datetime,
     ) -> None:
-        """Write the step from `before` to `after`. Raises AlreadyClaimed; StaleWrite."""
+        """Update the account from `before` to `after`. Raises AlreadyClaimed, StaleWrite."""
         step = change(before, after).when(equals("version", before.version), *conditions)
         try:
             create_once(self._store, [step], claim, token=token, now=now)
@@ -94,7 +94,7 @@ class AccountRepository:
             raise StaleWrite("accounts", f"{before.id} was changed by another writer") from refused
 
     def get(self, account_id: str, scope: Scope) -> Account | None:
-        """An account's profile and balance, strongly consistent."""
+        """Row 00 of an account, strongly consistent."""
         return self._store.get(Account, _key(account_id), Account, scope)
 
     def get_many(self, account_ids: Sequence[str], scope: Scope) -> list[Account]:
@@ -118,13 +118,13 @@ class AccountRepository:
         )
 
     def of_owners_number(self, owner: str, number: str) -> str | None:
-        """Id of the owner's account with this number, strongly consistent: by its guard."""
+        """Id of the owner's account with this number, strongly consistent (read by its guard)."""
         key = _key(AccountNumberGuard.key_of(owner, number))
         guard = self._store.get(Account, key, AccountNumberGuard, EVERYBODY)
         return None if guard is None else guard.guards
 
     def of_number(self, number: str, start_after: str | None, page_size: int) -> Iterator[str]:
-        """Ids of accounts with this number, whosever they are, in a stable order of no meaning."""
+        """Ids of all owners' accounts with this number, in a stable but arbitrary order."""
         start = None if start_after is None else {"account_number": number, **_key(start_after)}
         entries = self._store.query(
             Account,
@@ -139,7 +139,7 @@ class AccountRepository:
     def of_status(
         self, bucket: str, account_type: AccountType, start_after: str | None, page_size: int
     ) -> Iterator[str]:
-        """Ids of accounts of one status bucket and type, in a stable order of no meaning."""
+        """Ids of accounts in one status bucket and type, in a stable but arbitrary order."""
         key = {"status_bucket": bucket, "account_type": account_type.value}
         start = None if start_after is None else {**key, **_key(start_after)}
         entries = self._store.query(

@@ -1,7 +1,8 @@
-"""What an account must be for a transfer to begin, and the refusal when it is not.
+"""The rules an account must satisfy for a transfer to begin, and the error for each violation.
 
-The conditions of the write say the same to DynamoDB (ledger/repository.py); here the refusal is
-made from the row as it stood. Ownership is judged before everything: not yours is not found.
+The write enforces the same rules as DynamoDB conditions (ledger/movements.py). This module derives
+the error from the row that the failed condition returned. Ownership is checked first: another
+owner's account is reported as not found.
 """
 
 from __future__ import annotations
@@ -26,16 +27,16 @@ from runtime.ledger.accounts.models import Account, AccountStatus, AccountType, 
 from runtime.ledger.rules import Movement
 
 ORDINARY_TYPES: Final = (AccountType.CHECKING, AccountType.SAVINGS, AccountType.WALLET)
-"""Account types that a merchant may move money between; the others are the operators'."""
+"""Account types that merchants may transfer between. The others are for operators only."""
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Under what terms accounts are touched.
+    """What the caller may do with the accounts of a transfer.
 
-    `owner`: whose they must be; None lets an operator touch any. `ordinary_only`: neither the
-    platform's types nor folded ones. With `several_legs`, errors name the field
-    `legs`, and the account in their text.
+    `owner`: required owner of the accounts; None allows any (operators). `ordinary_only`: only
+    ORDINARY_TYPES, and no hot accounts. With `several_legs`, errors refer to the field `legs` and
+    include the account id in their detail.
     """
 
     owner: str | None
@@ -46,11 +47,11 @@ class Terms:
 
 
 Touched = tuple[Movement, Account]
-"""A change, and the account's row as it stood."""
+"""A movement, and the account's row when its condition was checked."""
 
 
 def ownership_refusal(touched: Sequence[Touched], terms: Terms) -> NotFound | None:
-    """The refusal for the first account that is somebody else's."""
+    """The refusal for the first account of another owner, if any."""
     for movement, account in touched:
         if terms.owner not in (None, account.merchant_id):
             return unknown_account(movement, terms)
@@ -58,7 +59,7 @@ def ownership_refusal(touched: Sequence[Touched], terms: Terms) -> NotFound | No
 
 
 def unknown_account(movement: Movement, terms: Terms) -> NotFound:
-    """There is no such account, or not for this caller."""
+    """The error for an account that does not exist or is not visible to the caller."""
     return NotFound(
         f"No such account: {echoed(movement.account_id)}", param=_param(movement, terms)
     )

@@ -1,1 +1,1 @@
-"""Entries: one line per change of an account, derived from the stream."""
+"""Entries: one per change of an account, derived from the change stream."""

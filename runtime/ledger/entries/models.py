@@ -1,4 +1,4 @@
-"""Entries: one line per change of an account, derived from the streams, read for statements."""
+"""Entries: one per change of an account, derived from the change stream."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from runtime.dynamodb.schema import Row, UnlessDefault, partition, sort
 
 
 class Entry(Row, table="entries", frozen=True):
-    """What one operation changed in one account, and the exact balance after it.
+    """One operation's change to one row of an account, and the exact balance after it.
 
-    Of row `00` there is an entry per version, `sequence` being the version in 12 digits; holds and
-    changes of status have the amount 0. Of a hot account's shard there is an entry per operation,
-    `sequence` being the time-sortable part of its id; `fold_version` is the version of the shard
-    that first holds the amount, and no balance of the account is exact at that instant, so
-    `balance_after` is absent.
+    Row `00` has one entry per version; `sequence` is the version in 12 digits. Holds and status
+    changes have the amount 0. A balance shard has one entry per operation; `sequence` is the
+    time-sortable part of the operation's id and `fold_version` the first version of the shard that
+    includes the amount. A shard's entry has no `balance_after`, because the account's exact balance
+    is not known at that time.
 
-    `held_out` and `held_in` are what the operation changed of what is held; mostly nothing.
+    `held_out` and `held_in` are the operation's changes to the held amounts.
     """
 
     account_shard: Annotated[str, partition()]
@@ -35,7 +35,7 @@ class Entry(Row, table="entries", frozen=True):
 
 
 def entry_partition(account_id: str, shard: str) -> str:
-    """Partition key of the entries of one row of an account: `acc_x#00`."""
+    """Partition key of the entries of one row of an account, such as `acc_x#00`."""
     return f"{account_id}#{shard}"
 
 
@@ -45,5 +45,5 @@ def version_sequence(version: int) -> str:
 
 
 def shard_sequence(operation_id: str) -> str:
-    """Sort key of an operation's entry on a fold row: its ULID, the same for every prefix."""
+    """Sort key of an operation's entry on a balance shard: the ULID without its prefix."""
     return operation_id.partition("_")[2]

@@ -1,4 +1,4 @@
-"""Accounts' stream → entries: one per version of row 00, or of a debit shard of a hot account."""
+"""Accounts stream → entries: one per version of row 00 or of a debit shard."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from runtime.ledger.rules import CONSOLIDATION_PREFIX, TRANSFER_PREFIX
 from runtime.streams.records import Change, Failed, Kind
 
 PARALLEL_WRITES = 8
-"""Entries written at once: they are independent of each other, and a Lambda has CPU for few."""
+"""Entries written concurrently. They are independent, and the Lambda has little CPU."""
 _OPERATIONS = (TRANSFER_PREFIX, CONSOLIDATION_PREFIX)
 
 
 @dataclass(frozen=True)
 class EntriesProjection:
-    """Puts the entries of immediate accounts, and of all debits of folded ones."""
+    """Writes the entries of row 00 and of debit shards."""
 
     store: Store
 
     def __call__(self, changes: Sequence[Change]) -> Failed:
-        """Write an entry for each new version of a row 00 or a debit shard."""
-        wanted = [change for change in changes if _is_a_version(change)]
+        """Write an entry for each new version of row 00 or of a debit shard."""
+        wanted = [change for change in changes if _is_entry_source(change)]
         with self.store.outside.threads(PARALLEL_WRITES) as pool:
             done = list(pool.map(self._write, wanted))
         return frozenset(
@@ -43,17 +43,17 @@ class EntriesProjection:
             there = self.store.put_new(entry)
         except InvalidRequest:
             raise
-        except Exception:  # noqa: BLE001 - this change comes again, the others are done
+        except Exception:  # noqa: BLE001 - this change is retried, the others are done
             logger.exception("an entry could not be written", entry=entry.account_shard)
             return False
         if there is not None and there != entry:
-            # Append only: whichever is right, the proof of the books will name it.
+            # Entries are append-only. Ledger verification reports which of the two is wrong.
             logger.error(ENTRY_CONFLICT, stored=there.model_dump(), derived=entry.model_dump())
         return True
 
 
 def entry_of(old: Account | None, new: Account) -> Entry:
-    """The entry of the step from `old` to `new`."""
+    """The entry for the change from `old` to `new`."""
     before = (old.balance, old.held_out, old.held_in) if old is not None else (0, 0, 0)
     exact = new.shard == PROFILE_SHARD
     operation_id = new.last_operation_id or ""
@@ -73,18 +73,18 @@ def entry_of(old: Account | None, new: Account) -> Entry:
     )
 
 
-def _is_a_version(change: Change) -> bool:
+def _is_entry_source(change: Change) -> bool:
     row: Account = change.new or change.old
-    operational_alerts = _audit_reason(change)
-    if operational_alerts is not None:
-        logger.error(OUT_OF_BAND, account=row.id, shard=row.shard, detail=operational_alerts)
+    reason = _out_of_band_reason(change)
+    if reason is not None:
+        logger.error(OUT_OF_BAND, account=row.id, shard=row.shard, detail=reason)
         return False
-    # The entries of a credit shard are written with it.
+    # A credit shard's entries are written in the same transaction as the shard.
     return row.shard == PROFILE_SHARD or is_debit_shard(row.shard)
 
 
-def _audit_reason(change: Change) -> str | None:
-    """What nobody who keeps to the rules has done to the row: each write is one version more."""
+def _out_of_band_reason(change: Change) -> str | None:
+    """Why the change is out-of-band, or None. Every regular write increments the version by one."""
     if change.kind is Kind.REMOVE:
         return "the row was deleted"
     before = change.old.version if change.old is not None else 0

@@ -1,4 +1,4 @@
-"""Reads of the entries table: what has changed an account, newest first."""
+"""The entries table."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from runtime.ledger.hot_accounts.rules import shards_of
 from runtime.ledger.rules import operation_time
 
 LONGEST_COMMIT: Final = timedelta(minutes=1)
-"""From when an operation begins, which its id says, until it is committed: twice the time that a
-request has."""
+"""Longest time from the start of an operation, encoded in its id, to its commit: twice the request
+timeout."""
 
 
 class EntryLine(BaseModel, frozen=True):
-    """Of an entry what a balance is found by."""
+    """The fields of an entry that are needed to compute a balance."""
 
     sequence: str
     amount: int
@@ -45,7 +45,7 @@ class EntryRepository:
     def of_row(
         self, account_id: str, *, before_sequence: str | None, page_size: int
     ) -> Iterator[Entry]:
-        """Entries of row 00, the newest version first, older than `before_sequence`."""
+        """Entries of row 00 older than `before_sequence`, newest version first."""
         return self._of_shard(account_id, PROFILE_SHARD, before_sequence, page_size)
 
     def of_hot_account(
@@ -56,14 +56,14 @@ class EntryRepository:
         before_operation: str | None,
         page_size: int,
     ) -> Iterator[Entry]:
-        """Entries of a folded account, row 00 and `shards` merged, newest operation first.
+        """Entries of a hot account, row 00 and `shards` merged, newest operation first.
 
-        `before_operation` is an operation's time part (domain.ledger.operation_time).
+        `before_operation` is the time part of an operation's id (ledger.rules.operation_time).
         """
         of_shards = [
             self._of_shard(account_id, shard, before_operation, page_size) for shard in shards
         ]
-        # Row 00 is in the order of versions; it has few entries: payouts, holds, consolidations.
+        # Row 00 is in version order. It has few entries: payouts, holds and consolidations.
         row = (
             entry
             for entry in _by_operation(self._of_shard(account_id, PROFILE_SHARD, None, page_size))
@@ -72,7 +72,7 @@ class EntryRepository:
         return heapq.merge(row, *of_shards, key=_operation, reverse=True)
 
     def lines_down(self, account_id: str, sequence: str, page_size: int) -> Iterator[EntryLine]:
-        """Entries of row 00 from `sequence` down, the newest version first, consistent."""
+        """Entries of row 00 from `sequence` down, newest version first, strongly consistent."""
         return self._lines(
             account_id, PROFILE_SHARD, at_most("sequence", sequence), page_size, newest_first=True
         )
@@ -80,19 +80,19 @@ class EntryRepository:
     def lines_until(
         self, account_id: str, shard: str, moment: datetime, page_size: int
     ) -> Iterator[EntryLine]:
-        """Entries of a shard by operations that began until `moment`, the oldest first."""
+        """Entries of a shard from operations that began up to `moment`, oldest first."""
         last = operation_time(highest_id("", moment))
         return self._lines(account_id, shard, at_most("sequence", last), page_size)
 
     def lines_since(
         self, account_id: str, shard: str, moment: datetime, page_size: int
     ) -> Iterator[EntryLine]:
-        """Entries of a shard by operations that began since `moment`, the oldest first."""
+        """Entries of a shard from operations that began at or after `moment`, oldest first."""
         first = operation_time(lowest_id("", moment))
         return self._lines(account_id, shard, at_least("sequence", first), page_size)
 
     def has_operation(self, account_id: str, shard: str, operation_id: str) -> bool:
-        """Whether a shard has its entry of an operation."""
+        """Whether a shard has an entry for the operation."""
         sequence = shard_sequence(operation_id)
         lines = self._lines(account_id, shard, equals("sequence", sequence), page_size=1)
         return next(lines, None) is not None
@@ -117,13 +117,13 @@ class EntryRepository:
         )
 
     def put_new(self, entry: Entry) -> bool:
-        """Write an entry, unless there is one under its key; whether it was written."""
+        """Write an entry unless its key exists. Returns whether it was written."""
         return self._store.put_new(entry) is None
 
     def of_consolidation(self, account_id: str, operation_id: str) -> list[Entry]:
-        """What a sweep took out of the account's shards, with all that was committed before.
+        """Entries of a consolidation in the account's shards, consistent with earlier commits.
 
-        Raises ValidationError where an entry was edited past reading.
+        Raises ValidationError if an entry was edited and is no longer valid.
         """
         sequence = shard_sequence(operation_id)
         if not sequence:
@@ -133,7 +133,7 @@ class EntryRepository:
             for shard in shards_of(account_id)
         ]
         entries = self._store.get_settled(Entry, keys, Entry, EVERYBODY)
-        # A transfer's entry stands under its time part as well, whatever its prefix.
+        # The sort key has no prefix, so a transfer with the same ULID would also match.
         return [entry for entry in entries if entry.operation_id == operation_id]
 
     def _of_shard(
@@ -154,14 +154,14 @@ def _operation(entry: Entry) -> str:
 
 
 def _by_operation(entries: Iterable[Entry]) -> Iterator[Entry]:
-    """Entries that come with the newest version first, with the newest operation first.
+    """Reorder entries from newest version first to newest operation first.
 
-    The two differ where an operation was overtaken by one that began after it.
+    The orders differ if an operation that began later committed earlier.
     """
     waiting: list[Entry] = []
     for entry in entries:
         insort(waiting, entry, key=_operation)
-        # What is still unread was committed before this entry, so it began before this instant.
+        # Unread entries were committed before this one, so they began before this time.
         unread_before = to_datetime(entry.created_at) + LONGEST_COMMIT
         while to_datetime(waiting[-1].created_at) > unread_before:
             yield waiting.pop()

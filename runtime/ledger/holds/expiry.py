@@ -1,7 +1,7 @@
-"""Holds whose time is over are given back.
+"""Releases expired holds.
 
-They are found through `expiry-index`, and the write's condition says that the hold is still open
-and really out of time. Lateness changes nothing: nobody can post an expired hold.
+Due holds are found through `expiry-index`. The write requires that the hold is still open and has
+expired. A late run does no harm: an expired hold can no longer be posted.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from runtime.ledger.transfers.repository import TransferRepository
 
 DUE_PAGE = 100
 MAX_PER_RUN = 10_000
-"""Holds that one run takes; the next run takes the rest."""
+"""Most holds processed per run. The next run continues with the rest."""
 EXPIRED_BY = "system:holds"
 
 
 @dataclass(frozen=True)
 class HoldExpiryDependencies:
-    """What expiring holds works with. `must_stop` says that the invocation's time runs out."""
+    """Dependencies of hold expiry. `must_stop`: whether the invocation is about to time out."""
 
     ledger: LedgerRepository
     transfers: TransferRepository
@@ -42,7 +42,7 @@ class HoldExpiryDependencies:
 
 @dataclass
 class ExpiryReport:
-    """What became of the holds that were due. `failed` ones stay due for the next run."""
+    """Outcome of one run. Holds that `failed` stay due for the next run."""
 
     due: int = 0
     expired: int = 0
@@ -52,7 +52,7 @@ class ExpiryReport:
 
 
 def expire_due_holds(deps: HoldExpiryDependencies, request_id: str) -> ExpiryReport:
-    """Give back what expired holds hold. One bad hold does not stop the others."""
+    """Release expired holds. A hold that fails is logged and does not stop the others."""
     report = ExpiryReport()
     at = to_timestamp(deps.outside.now())
     for bucket in all_buckets(HOLD_QUEUE, HOLD_BUCKETS):
@@ -65,7 +65,7 @@ def expire_due_holds(deps: HoldExpiryDependencies, request_id: str) -> ExpiryRep
             report.due += 1
             try:
                 _expire(hold.id, request_id, deps, report)
-            except Exception:  # noqa: BLE001 - the log has it, the others go on
+            except Exception:  # noqa: BLE001 - logged; the others continue
                 logger.exception("a hold could not be expired", transfer=hold.id)
                 report.failed += 1
     report.finished = report.due < MAX_PER_RUN
@@ -77,7 +77,7 @@ def _expire(
 ) -> None:
     hold = deps.transfers.get(transfer_id, EVERYBODY)
     if hold is None or hold.status is not TransferStatus.PENDING:
-        report.resolved_meanwhile += 1  # the index lags behind
+        report.resolved_meanwhile += 1  # the index is eventually consistent
         return
     operation = _operation(hold, request_id, deps.outside)
     after = resolved(hold, TransferStatus.EXPIRED, operation)

@@ -1,6 +1,6 @@
-"""The end of a hold: posted in full or in part, canceled, or expired. Exactly one of them happens.
+"""Posting and voiding holds. A hold is posted, voided or expired exactly once.
 
-One strong read of the hold, then one commit whose condition says that nobody was faster.
+Each attempt is one strongly consistent read of the hold and one conditional commit.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ from runtime.ledger.transfers.transfer_builder import transfer_answer
 from runtime.ledger.transfers.transfers import TransferDependencies
 
 MAX_ATTEMPTS = 5
-"""Readings of one hold that changes under us. Once resolved it never changes, so two are enough."""
+"""Attempts at one hold. A resolved hold never changes again, so two are normally enough."""
 
 
 def post_transfer(
     transfer_id: str, request: PostRequest, call: Call, deps: TransferDependencies
 ) -> StoredAnswer:
-    """Move what was held, or a part of it and give back the rest: 200.
+    """Post a hold, or a part of it and release the rest: 200.
 
-    Raises NotFound, AlreadyPosted, AlreadyCanceled, HoldExpired, InvalidValue. More than was held
-    (ExceedsHold) is an answer that is stored.
+    Raises NotFound, AlreadyPosted, AlreadyCanceled, HoldExpired, InvalidValue. ExceedsHold is
+    stored as the request's answer.
     """
 
     def posted(hold: Transfer, operation: Operation) -> Resolution:
@@ -64,7 +64,7 @@ def post_transfer(
 
 
 def cancel_transfer(transfer_id: str, call: Call, deps: TransferDependencies) -> StoredAnswer:
-    """Give back what was held: 200.
+    """Void a hold and release its funds: 200.
 
     Raises NotFound, AlreadyPosted, AlreadyCanceled, HoldExpired.
     """
@@ -81,7 +81,7 @@ def resolved(
     operation: Operation,
     posted_amount: int | None = None,
 ) -> Transfer:
-    """The hold's row after its end."""
+    """The hold's row after it is posted, voided or expired."""
     assert may_become(hold.status, status), f"{hold.id}: {hold.status} to {status}"
     return hold.model_copy(
         update={
@@ -115,12 +115,12 @@ def _resolve(
     call: Call,
     deps: TransferDependencies,
 ) -> StoredAnswer:
-    """Read, commit, and read again where somebody was faster."""
+    """Read the hold and commit its end; retry if another request changed it."""
     owner = call.caller.owner(call.acting_for)
     buckets = deps.merchants.index_buckets(owner)
     for _ in range(MAX_ATTEMPTS):
         hold = require_found(deps.transfers.get(transfer_id, call.scope), "transfer", transfer_id)
-        # Never before its hold, whatever this machine's clock says: ids are the order of events.
+        # Ids define the order of events, so with clock skew the end must not precede the hold.
         now = max(call.now, created_at(hold.id))
         operation_id = call.new_id(prefix, now)
         operation = Operation(operation_id, hold.id, call.caller.change(operation_id), now)
@@ -149,20 +149,20 @@ def _must_be_open(hold: Transfer, at: Timestamp) -> None:
         case TransferStatus.PENDING if (hold.expires_at or "") > at:
             return
         case TransferStatus.PENDING | TransferStatus.EXPIRED:
-            raise HoldExpired(f"The hold {hold.id} expired at {hold.expires_at}")
+            raise HoldExpired(f"Hold {hold.id} expired at {hold.expires_at}")
         case TransferStatus.PROCESSED:
-            raise AlreadyPosted(f"{hold.id} was already processed at {hold.processed_at}")
+            raise AlreadyPosted(f"{hold.id} was already posted at {hold.processed_at}")
         case TransferStatus.CANCELED:
             raise AlreadyCanceled(f"{hold.id} was already canceled at {hold.updated_at}")
         case TransferStatus.FAILED:
-            raise Conflict(f"{hold.id} failed ({hold.failure_code}), so it holds no money")
+            raise Conflict(f"{hold.id} failed ({hold.failure_code}), so there are no held funds")
 
 
 def _amount_to_post(hold: Transfer, request: PostRequest) -> int:
     amount = hold.amount if request.amount is None else request.amount
     if amount > hold.amount:
         raise ExceedsHold(
-            f"Only {hold.amount} is held by {hold.id}; you asked to post {amount}", param="amount"
+            f"Hold {hold.id} is for {hold.amount}; requested to post {amount}", param="amount"
         )
     if amount < hold.amount and len(hold.legs) > 1:
         raise InvalidValue(
@@ -180,7 +180,7 @@ def _refused(
     call: Call,
     deps: TransferDependencies,
 ) -> StoredAnswer:
-    """Store the refusal, and answer it. Raises what is not stored."""
+    """Store the refusal as the request's answer. Raises refusals that are not stored."""
     if not isinstance(refusal, ExceedsHold):
         raise refusal
     answer = problem(refusal, instance=call.path, request_id=call.caller.request_id)

@@ -1,7 +1,7 @@
-"""Folded accounts, remembered for seconds: a credit to one touches no row of it, so none is read.
+"""A short-lived cache of hot accounts, so that a credit to one needs no read of the account.
 
-What is remembered comes from a refused write's old item. Status and lock may be so many seconds
-old; id, owner, currency and posting never change.
+Accounts are learned from the items that a failed condition returns. Cached status and lock may be
+a few seconds old; id, owner, currency and posting never change.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ MAX_REMEMBERED = 1_000
 
 
 class KnownHotAccounts:
-    """A bounded memory of accounts whose posting is folded."""
+    """A bounded cache of hot accounts."""
 
     def __init__(self, remember_seconds: float, monotonic: Callable[[], float]) -> None:
         self._remember_seconds = remember_seconds
@@ -23,7 +23,7 @@ class KnownHotAccounts:
         self._known: OrderedDict[str, tuple[float, Account]] = OrderedDict()
 
     def learn(self, accounts: Iterable[Account]) -> None:
-        """Remember these as they stand now."""
+        """Cache the accounts in their current state."""
         until = self._monotonic() + self._remember_seconds
         for account in accounts:
             self._known[account.id] = (until, account)
@@ -32,6 +32,6 @@ class KnownHotAccounts:
             self._known.popitem(last=False)
 
     def get(self, account_id: str) -> Account | None:
-        """The account, if it is known to be folded and the memory is fresh."""
+        """The account if it is cached as hot and the cache entry has not expired."""
         known = self._known.get(account_id)
         return known[1] if known is not None and known[0] > self._monotonic() else None

@@ -1,4 +1,4 @@
-"""Transfers' stream → credit shards: what transfers leave to the folded accounts that they name."""
+"""Transfers stream → credit shards: applies the credits of transfers to hot accounts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAX_TARGETS_REMEMBERED = 10_000
 
 @dataclass
 class ShardProjection:
-    """Adds processed transfers to their folded accounts, each exactly once."""
+    """Adds processed transfers to their hot accounts, each exactly once."""
 
     shard_rows: ShardRepository
     accounts: AccountRepository
@@ -35,13 +35,13 @@ class ShardProjection:
     _targets: OrderedDict[str, CreditShard] = field(default_factory=OrderedDict)
 
     def __call__(self, changes: Sequence[Change]) -> Failed:
-        """Fold by account and row, so that each row is written once for many transfers."""
+        """Group credits by account and shard, so that each shard is written once per batch."""
         groups: dict[tuple[str, str], list[tuple[str, Transfer, ShardCredit | None]]] = {}
         for change in changes:
             if not _became_processed(change):
                 continue
             transfer: Transfer = change.new
-            # What was debited in the fact's own commit is not folded, but needs its profile too.
+            # Debits were applied in the fact's own commit, but their account needs a profile too.
             debited = [(account_id, None) for account_id in transfer.debited_accounts]
             for account_id, item in [*items_of(transfer), *debited]:
                 place = (account_id, credit_shard_of(transfer.id))
@@ -55,15 +55,17 @@ class ShardProjection:
                 failed |= self._park_records({number for number, _, _ in members}, changes, unknown)
             except InvalidRequest:
                 raise
-            except Exception:  # noqa: BLE001 - these come again, the other rows are done
-                logger.exception("a fold row could not be written", account=account_id, row=shard)
+            except Exception:  # noqa: BLE001 - these are retried, the other shards are done
+                logger.exception(
+                    "a credit shard could not be written", account=account_id, row=shard
+                )
                 failed |= {sequence for sequence, _, _ in members}
         return frozenset(failed)
 
     def _park_records(
         self, numbers: set[str], changes: Sequence[Change], unknown: NotFound
     ) -> set[str]:
-        """Park what names an account that does not exist; the numbers of those that must wait."""
+        """Park records that name an unknown account. Returns those that could not be parked."""
         records = [c.record for c in changes if c.record and c.sequence_number in numbers]
         return {
             record.sequence_number
@@ -103,7 +105,7 @@ class ShardProjection:
 
 
 def items_of(transfer: Transfer) -> list[tuple[str, ShardCredit]]:
-    """What a processed transfer adds to each of its folded accounts."""
+    """The credit of a processed transfer to each of its hot accounts."""
     net = net_by_account(final_legs(transfer))
     return [
         (
@@ -121,7 +123,7 @@ def items_of(transfer: Transfer) -> list[tuple[str, ShardCredit]]:
 
 
 def _became_processed(change: Change) -> bool:
-    """Once in its life; an edit of a processed row afterwards is none of it."""
+    """Whether this change processed the transfer. Later edits of the row do not count."""
     if change.new is None or change.new.status is not TransferStatus.PROCESSED:
         return False
     return change.old is None or change.old.status is not TransferStatus.PROCESSED

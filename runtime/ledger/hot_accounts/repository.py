@@ -1,9 +1,9 @@
-"""Folded accounts: many transfers added to a credit shard in one commit, each exactly once.
+"""Balance shards of hot accounts: credits many transfers in one commit, each exactly once.
 
-An entry is put, if it does not exist, in the same transaction as the shard's new sum; so a transfer
-that comes again finds its entry and adds nothing. A transfer always meets the same credit shard
-(domain.ledger.credit_shard_of), whoever folds it. What the shards hold can be consolidated into
-row 00.
+The entry and the shard's new balance are written in one transaction, and the entry only if it does
+not exist yet. A transfer that is delivered again is therefore not added twice. A transfer always
+uses the same credit shard (ledger.rules.credit_shard_of). Consolidation moves the balances of the
+shards into row 00.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ from runtime.ledger.hot_accounts.rules import HotBalance, debit_shards
 from runtime.ledger.rules import ChartAccount, is_receivable
 
 MAX_SHARD_CREDITS = 50
-"""Entries of one commit: with the fold row half of DynamoDB's 100 actions, far below 4 MB."""
+"""Entries per commit: with the shard, half of DynamoDB's 100 actions and far below 4 MB."""
 MAX_CONSOLIDATED_AT_ONCE = 49
-"""Shards of one commit: each with its entry, and row 00, below DynamoDB's 100 actions."""
+"""Shards per commit: two actions each, plus row 00, within DynamoDB's limit of 100 actions."""
 MAX_ATTEMPTS = 50
-"""Commits of one fold or consolidation that others disturb; each one that fails means that
-another's, or a part of our own, is done."""
+"""Attempts at one credit or consolidation under contention. Each failed attempt means that another
+writer, or a part of this one, made progress."""
 MAX_PROFILES_REMEMBERED = 10_000
 ROWS_PAGE = 100
 
 
 @dataclass(frozen=True, slots=True)
 class CreditShard:
-    """A folded account, as much of it as its fold rows repeat."""
+    """The fields of a hot account that are repeated on its credit shards."""
 
     account_id: str
     merchant_id: str
@@ -59,7 +59,7 @@ class CreditShard:
 
 @dataclass(frozen=True, slots=True)
 class ShardCredit:
-    """What one transfer changes in the account, in minor units, not zero."""
+    """One transfer's change to the account, in minor units; never zero."""
 
     transfer_id: str
     operation_id: str
@@ -68,7 +68,7 @@ class ShardCredit:
 
 
 ChangeOf = Callable[[str], ChangeContext]
-"""The stamp of an operation, by its id."""
+"""Returns the change context for an operation's id."""
 
 
 class _Spendable(BaseModel, frozen=True):
@@ -82,7 +82,7 @@ class _Shard(BaseModel, frozen=True):
 
 
 class ShardRepository:
-    """The rows of folded accounts, with their entries."""
+    """The rows of hot accounts, with their entries."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -96,7 +96,7 @@ class ShardRepository:
         return list(rows)
 
     def ensure_profile(self, account: ChartAccount, context: ChangeContext, now: datetime) -> None:
-        """Store row 00 of an account of the chart, if it is not there."""
+        """Store row 00 of a chart account if it does not exist."""
         if account.id in self._profiles:
             return
         status, at = AccountStatus.ACTIVE, to_timestamp(now)
@@ -113,7 +113,7 @@ class ShardRepository:
             updated_at=at,
             **context.stamp(),
         )
-        with suppress(TransactionRefused):  # it is there: stored by another, or forgotten by us
+        with suppress(TransactionRefused):  # it already exists
             self._store.transact(
                 [put(profile).when(absent("id"))], token=self._store.outside.new_id("prf", now)
             )
@@ -129,7 +129,7 @@ class ShardRepository:
         context: ChangeContext,
         now: datetime,
     ) -> None:
-        """Add what `items` change to one fold row, each exactly once. Raises Unavailable."""
+        """Add `items` to one credit shard, each exactly once. Raises Unavailable."""
         for start in range(0, len(items), MAX_SHARD_CREDITS):
             self._credit(target, shard, items[start : start + MAX_SHARD_CREDITS], context, now)
 
@@ -153,7 +153,7 @@ class ShardRepository:
             writes: list[Write] = [put(entry).when(absent("account_shard")) for entry in entries]
             try:
                 writes.append(_replace(before, after))
-                # Whatever has failed, the row is read again: waiting for the rest would be in vain.
+                # Any failed condition requires a fresh read, so do not wait for the other items.
                 every = range(len(writes))
                 self._store.transact(
                     writes, token=self._store.outside.new_id("fld", now), decisive=every
@@ -165,10 +165,10 @@ class ShardRepository:
         raise Unavailable(f"Balance shard {target.account_id}#{shard} is busy; try again")
 
     def balance_of(self, account_id: str) -> HotBalance:
-        """A hot account for a guarded debit: row 00 first, then all shards, strongly consistent.
+        """Balance of a hot account for a guarded debit: row 00, then all shards, consistent.
 
-        In this order, because consolidation, the only one to lower a credit shard, steps the
-        version of row 00. Version 0 where there is no such account.
+        The order matters: only consolidation lowers a credit shard, and it increments the version
+        of row 00. The version is 0 if the account does not exist.
         """
         key = {"id": account_id, "shard": PROFILE_SHARD}
         row = self._store.get(Account, key, _Spendable, EVERYBODY)
@@ -196,13 +196,13 @@ class ShardRepository:
         *,
         status: AccountStatus | None = None,
     ) -> int:
-        """Move what the shards hold into row 00; the account's total stays what it is.
+        """Move the balances of the shards into row 00. The account's total does not change.
 
-        In parts, each an operation of its own: a commit takes half a hundred shards. `status`: what
-        the account must be at each commit. On AWS it must be inactive: a plain read in the middle
-        of a commit may see the money in row 00 already and in its shard still, and then a debit of
-        an active account would spend it twice. Returns the sum moved, in minor units. Raises
-        StaleWrite where the account has become something else, Unavailable.
+        Runs in batches of MAX_CONSOLIDATED_AT_ONCE shards, each an operation of its own. `status`
+        is the status the account must have at each commit. On AWS it must be inactive: a query
+        during a commit may see the money both in row 00 and in its shard, and a debit of an active
+        account would then spend it twice. Returns the sum moved, in minor units. Raises StaleWrite
+        if the account's status differs, Unavailable.
         """
         moved = 0
         for _ in range(MAX_ATTEMPTS):
@@ -221,7 +221,7 @@ class ShardRepository:
         now: datetime,
         status: AccountStatus | None,
     ) -> int:
-        """One part; shards that others change meanwhile are left out. Returns the sum moved."""
+        """One batch. Shards changed concurrently are left out. Returns the sum moved."""
         operation_id, at = self._store.outside.new_id("swp", now), to_timestamp(now)
         context, left = change(operation_id), list(shards)
         must_be = [equals("posting", Posting.FOLDED)]

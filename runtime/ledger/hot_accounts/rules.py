@@ -1,9 +1,8 @@
-"""Hot accounts: what facts take from them at once, and what a guarded debit must still find.
+"""Hot accounts: balance shards, immediate debits by facts, and guarded debits by requests.
 
-A hot account has a row `00`, credit shards (`01` to `16`, raised by the change stream) and, where
-facts may take money out of it, debit shards (`d00` to `d63`, lowered in the fact's own
-transaction). Credits may arrive late, debits never: so the sum of all rows is never more than what
-the account really has.
+A hot account has row `00`, credit shards (`01` to `16`, raised by the change stream) and, if it is
+a receivable, debit shards (`d00` to `d63`, lowered in the fact's own transaction). Credits may
+arrive late, debits never do, so the sum of all rows never exceeds the account's real balance.
 """
 
 from __future__ import annotations
@@ -17,16 +16,16 @@ from runtime.ledger.rules import CREDIT_SHARDS, is_receivable, net_by_account
 from runtime.ledger.transfers.models import Leg
 
 DEBIT_SHARDS: Final = 64
-"""Debit shards of a receivable: at 500 refunds a second each takes 8. A transfer names its shard,
-so the number may grow; whoever lowers it consolidates the shards that fall away."""
+"""Debit shards of a receivable: at 500 refunds per second each takes 8. A transfer stores its
+shard, so the number may grow. Before lowering it, consolidate the shards to be removed."""
 _DEBIT_PREFIX: Final = "d"
 
 
 def debit_shard(transfer_id: str, taken: Iterable[str] = (), first: int | None = None) -> str:
-    """Sort key of the debit shard that a fact lowers: by its id, the next one where it is `taken`.
+    """Sort key of the debit shard for a fact: chosen by its id, skipping shards in `taken`.
 
-    DynamoDB takes an item only once in a transaction: facts that share one must not share a shard.
-    `first`: the number of the shard to try first, where those who work at once have numbers.
+    A DynamoDB transaction may contain an item only once, so facts in one transaction need
+    different shards. `first`: the shard number to try first, for numbered parallel workers.
     """
     used = frozenset(taken)
     first = crc32(transfer_id.encode()) if first is None else first
@@ -43,22 +42,22 @@ def debit_shards() -> tuple[str, ...]:
 
 
 def shards_of(account_id: str) -> tuple[str, ...]:
-    """Sort keys of every shard that a hot account may have beside its row 00."""
+    """Sort keys of every shard that a hot account may have besides row 00."""
     return (*credit_shards(), *(debit_shards() if is_receivable(account_id) else ()))
 
 
 def credit_shards() -> tuple[str, ...]:
-    """Sort keys of the credit shards of an account, which transfers are folded into."""
+    """Sort keys of all credit shards of an account."""
     return tuple(f"{number:02d}" for number in range(1, CREDIT_SHARDS + 1))
 
 
 def is_debit_shard(shard: str) -> bool:
-    """Whether the sort key is a debit shard's."""
+    """Whether the sort key belongs to a debit shard."""
     return shard.startswith(_DEBIT_PREFIX)
 
 
 class FactAccounts(TypedDict):
-    """The attributes of a Transfer that say where its postings go."""
+    """The attributes of a Transfer that determine how its postings are applied."""
 
     folded_accounts: tuple[str, ...]
     debited_accounts: tuple[str, ...]
@@ -68,11 +67,10 @@ class FactAccounts(TypedDict):
 def accounts_of_fact(
     transfer_id: str, legs: Iterable[Leg], taken: Iterable[str] = (), first: int | None = None
 ) -> FactAccounts:
-    """Which accounts of a fact are debited in its own commit, on which shard; others are folded.
+    """Which accounts a fact debits in its own commit and on which shard. Others are credited later.
 
-    `taken` and `first` as for `debit_shard`.
-    Debited are receivables whose net is negative: the platform's own accounts have no floor that a
-    late debit could pass, and a capture net of its fee is a credit.
+    `taken` and `first`: see `debit_shard`. Only receivables with a negative net are debited
+    immediately. The platform's own accounts have no floor that a late debit could violate.
     """
     nets = net_by_account(legs)
     debited = tuple(name for name, net in nets.items() if net < 0 and is_receivable(name))
@@ -85,10 +83,10 @@ def accounts_of_fact(
 
 @dataclass(frozen=True, slots=True)
 class HotBalance:
-    """A hot account as it was read, row `00` before all shards; amounts in minor units.
+    """A hot account as it was read, row `00` before the shards. Amounts are in minor units.
 
-    `spendable` is row 00's, `in_shards` the sum of all shards, `debits` the balance of each debit
-    shard (0 where there is none yet); empty for an account that no fact debits.
+    `spendable` is that of row 00, `in_shards` the sum of all shards, and `debits` the balance of
+    each debit shard (0 if it does not exist yet). `debits` is empty unless it is a receivable.
     """
 
     version: int
@@ -98,14 +96,14 @@ class HotBalance:
 
     @property
     def total(self) -> int:
-        """What the whole account can give away."""
+        """Spendable amount of the whole account."""
         return self.spendable + self.in_shards
 
     def least_debits(self, amount: int) -> dict[str, int]:
-        """The balance that each debit shard may not have passed when `amount` is taken.
+        """The lowest balance each debit shard may have at the commit of a debit of `amount`.
 
-        Together they may have lost what would be left of the total, and not a unit more. Empty
-        where the total is too little anyway.
+        What the debit leaves of the total is shared out among the shards, so together they may
+        fall by exactly that much. Empty if the total does not cover `amount`.
         """
         slack = self.total - amount
         if slack < 0 or not self.debits:
@@ -118,7 +116,7 @@ class HotBalance:
 
 
 def shared_out(amount: int, parts: int) -> tuple[int, ...]:
-    """`amount` in so many parts that differ by at most one and add up to it exactly."""
+    """Split `amount` into `parts` that differ by at most one and add up to it exactly."""
     each, left = divmod(amount, parts)
     return tuple(each + (place < left) for place in range(parts))
 

@@ -1,4 +1,4 @@
-"""Shapes of the transfer routes."""
+"""Request and response shapes of the transfer routes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from runtime.ledger.transfers.models import MAX_LEGS, Leg, TransferStatus
 
 DEFAULT_HOLD_SECONDS = 7 * 24 * 3600
 MAX_HOLD_SECONDS = 31 * 24 * 3600
-"""Our own bound: money set aside for longer is a mistake more often than a wish."""
+"""Limit of this API: longer holds are usually mistakes."""
 
 Amount = Annotated[int, Field(ge=1, le=MAX_AMOUNT_MINOR)]
 
@@ -29,52 +29,52 @@ class LegRequest(BaseModel, frozen=True, extra="forbid", strict=True, hide_input
 
 
 class TransferRequest(Body, frozen=True):
-    """Money to be moved at once, or held: one leg by its three fields, or `legs`."""
+    """A transfer or hold. Give either one leg by its three fields, or `legs`."""
 
     from_account_id: Identifier | None = None
     to_account_id: Identifier | None = None
     amount: Amount | None = None
     legs: Annotated[
         tuple[LegRequest, ...] | None,
-        # In JSON it is a list; strict mode would want a tuple.
+        # JSON has lists; strict mode would require a tuple.
         Field(min_length=1, max_length=MAX_LEGS, strict=False),
     ] = None
     currency: CurrencyCode
     customer_id: Identifier | None = None
     description: Description | None = None
     metadata: Metadata = Field(default_factory=dict)
-    hold: Annotated[bool, Field(description="Set the money aside; post or cancel it later.")] = (
+    hold: Annotated[bool, Field(description="Hold the funds; post or cancel the hold later.")] = (
         False
     )
     expires_in_seconds: Annotated[
-        int | None, Field(ge=1, le=MAX_HOLD_SECONDS, description="Of a hold; default 7 days.")
+        int | None, Field(ge=1, le=MAX_HOLD_SECONDS, description="For holds; default 7 days.")
     ] = None
-    dry_run: Annotated[bool, Field(description="Judge only; nothing is written.")] = False
+    dry_run: Annotated[bool, Field(description="Check the transfer without writing it.")] = False
     expand: Annotated[
         tuple[Literal["balances_after"], ...],
         Field(
             max_length=1,
             strict=False,
-            description="`balances_after`: exact balances of immediate accounts, at a read more.",
+            description="`balances_after`: exact balances of immediate accounts; slower.",
         ),
     ] = ()
 
 
 class PostRequest(Body, frozen=True):
-    """Move what was held, or a part of it; the rest is given back."""
+    """Post a hold in full or in part. The rest is released."""
 
     amount: Amount | None = None
 
 
 class CancelRequest(Body, frozen=True):
-    """Give back what was held."""
+    """Cancel a hold and release its funds."""
 
 
 class TransferAnswer(Answer, frozen=True):
-    """A transfer; amounts in minor units.
+    """A transfer. Amounts are in minor units.
 
-    `from_account_id` and `to_account_id` are null where legs have several. `balances_after` maps
-    account ids to balances where that was asked for.
+    `from_account_id` and `to_account_id` are null if the legs have several. `balances_after` maps
+    account ids to balances if it was requested with `expand`.
     """
 
     id: str
@@ -100,7 +100,7 @@ class TransferAnswer(Answer, frozen=True):
 
 
 class TransferQuery(PageQuery, frozen=True):
-    """Filters of the list. `account_id` lists what has changed the account, holds included."""
+    """Filters of the list. `account_id` lists transfers that changed the account, with holds."""
 
     customer_id: Identifier | None = None
     account_id: Identifier | None = None
@@ -117,7 +117,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="POST",
         path="/v1/transfers",
         function="process",
-        summary="Move money between accounts, or hold it",
+        summary="Transfer money between accounts, or place a hold",
         tag="transfers",
         permission=Permission.TRANSFERS,
         body=TransferRequest,
@@ -130,7 +130,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="POST",
         path="/v1/transfers/{id}/post",
         function="process",
-        summary="Move what was held, or a part of it",
+        summary="Post a hold in full or in part",
         tag="transfers",
         permission=Permission.TRANSFERS,
         body=PostRequest,
@@ -144,7 +144,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="POST",
         path="/v1/transfers/{id}/cancel",
         function="process",
-        summary="Give back what was held",
+        summary="Cancel a hold and release its funds",
         tag="transfers",
         permission=Permission.TRANSFERS,
         body=CancelRequest,
@@ -169,7 +169,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="GET",
         path="/v1/transfers",
         function="query",
-        summary="List transfers, newest first; failed attempts included",
+        summary="List transfers including failed attempts, newest first",
         tag="transfers",
         permission=Permission.TRANSFERS,
         query=TransferQuery,

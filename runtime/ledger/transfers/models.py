@@ -12,11 +12,11 @@ from runtime.dynamodb.record import Record
 from runtime.dynamodb.schema import UnlessDefault, partition, shown_in, sort
 
 MAX_LEGS = 20
-"""Legs of one transfer: with the claim and the transfer row far below DynamoDB's 100 actions."""
+"""Legs per transfer: with the claim and the transfer row far below DynamoDB's 100 actions."""
 
 
 class TransferStatus(StrEnum):
-    """Pending is a hold; everything else is final."""
+    """`pending` is an open hold; every other status is final."""
 
     PENDING = "pending"
     PROCESSED = "processed"
@@ -34,15 +34,16 @@ class Leg(BaseModel, frozen=True):
 
 
 class Transfer(Record, table="transfers", stream=True, frozen=True):
-    """Money moved between accounts in one commit.
+    """Money moved between accounts in one commit, or held.
 
-    Immutable once final: a correction is a new transfer. `operation_id` names what brought it to
-    its present state: the transfer itself, or the post, cancel or expiry of a hold.
-    `folded_accounts` are those whose change is not in this commit: the change stream folds it from
-    this row. `debited_accounts` are hot accounts whose row `debit_shard` this commit lowers instead
-    of row `00`. `held_in_counted`: this hold stands in `held_in` of its folded accounts as well. A
-    hold stands in `expiry-index` until it is resolved. A posting of a settlement books all lines
-    `settlement_lines` of `settlement_id`; each of them names it in its `bookings`.
+    A transfer is immutable once its status is final; a correction is a new transfer.
+    `operation_id` is the operation that set the current status: the transfer itself, or the post,
+    void or expiry of a hold.
+    `folded_accounts` are hot accounts that the change stream credits from this row.
+    `debited_accounts` are hot accounts whose `debit_shard` this commit lowers instead of row `00`.
+    `held_in_counted`: `held_in` of the hot accounts includes this hold.
+    An open hold is listed in `expiry-index`. A settlement's posting books the lines
+    `settlement_lines` of `settlement_id`; each line lists the transfer in its `bookings`.
     """
 
     id: Annotated[

@@ -1,4 +1,4 @@
-"""Reading transfers: one, a page of them."""
+"""Reads of transfers and lists of transfers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _IN_STATUS_INDEX = (TransferStatus.PENDING, TransferStatus.FAILED)
 
 @dataclass(frozen=True)
 class TransferReads:
-    """What reading transfers works with."""
+    """Dependencies of reading transfers."""
 
     transfers: TransferRepository
     accounts: AccountReads
@@ -38,7 +38,7 @@ def get_transfer(transfer_id: str, call: Call, reads: TransferReads) -> Transfer
 
 
 def list_transfers(query: TransferQuery, call: Call, reads: TransferReads) -> TransferList:
-    """A page of transfers of an account, a customer, or their owner. Raises NotFound, BadCursor."""
+    """A page of transfers by account, by customer, or by owner. Raises NotFound, BadCursor."""
     owner = owner_of_list(query.customer_id, call, reads.accounts.customers)
     cursors = reads.accounts.cursors
     position = cursors.position(query, "transfers", owner)
@@ -57,7 +57,7 @@ def list_transfers(query: TransferQuery, call: Call, reads: TransferReads) -> Tr
 
 
 def is_current(row: Transfer, query: TransferQuery) -> bool:
-    """Whether the row still is what an index, which lags behind, said it was."""
+    """Whether the row still matches the query. The index is eventually consistent."""
     return query.status in (None, row.status) and query.customer_id in (None, row.customer_id)
 
 
@@ -68,7 +68,7 @@ def _of_account(
     position: str | None,
     reads: TransferReads,
 ) -> Slice[str]:
-    """By the account's entries; a hold counts once, where it began."""
+    """Transfers found by the account's entries. A hold is listed once, at its start."""
     row = reads.accounts.accounts.get(account_id, call.scope)
     account = require_found(row, "account", account_id)
     page = take_page(
@@ -82,11 +82,10 @@ def _of_account(
 
 
 def is_listing_entry(entry: Entry, transfers: TransferRepository) -> bool:
-    """Whether it is the one of a transfer's entries of an account by which the transfer is listed.
+    """Whether a transfer is listed by this entry: each transfer is listed once per account.
 
-    Not the one of a profile that was stored because of the transfer: it moved nothing. The end of a
-    hold is so only where the account has no entry of its beginning: a hot account, and a hold that
-    began before it was counted there.
+    Entries for a profile stored because of the transfer do not count. The end of a hold counts only
+    if the account has no entry for its start: a hot account and a hold without `held_in_counted`.
     """
     if entry.transfer_id is None or not entry.transfer_id.startswith(TRANSFER_PREFIX):
         return False
@@ -119,14 +118,14 @@ def _of_index(
 
 
 def matching(query: TransferQuery) -> Callable[[TransferEntry], bool]:
-    """Whether an entry of a list index is one that the query asks for."""
+    """A filter for entries of a list index that match the query."""
     return lambda entry: entry.status is None or query.status in (None, entry.status)
 
 
 def index_for(
     query: TransferQuery, owner: str, merchants: MerchantProfiles
 ) -> tuple[str, tuple[str, ...]]:
-    """The list index that answers a query, and the keys of it that must be merged."""
+    """The list index for a query, and the index shards to merge."""
     if query.customer_id is not None:
         return "customer-index", (query.customer_id,)
     buckets = merchants.index_buckets(owner)

@@ -15,20 +15,20 @@ from runtime.ledger.transfers.models import Transfer, TransferStatus
 
 
 class TransferEntry(IdEntry, frozen=True):
-    """A transfer as its list indexes show it; `status` is absent where the index key says it."""
+    """A transfer as projected in the list indexes. `status` is absent in `status-index`."""
 
     status: TransferStatus | None = None
 
 
 class DueHold(BaseModel, frozen=True):
-    """A hold whose time is over, as `expiry-index` shows it."""
+    """An expired hold as projected in `expiry-index`."""
 
     id: str
     expires_at: Timestamp
 
 
 class TransferRepository:
-    """The transfers table, read."""
+    """Reads of the transfers table."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -46,19 +46,19 @@ class TransferRepository:
         )
 
     def get_settled(self, transfer_ids: Sequence[str], scope: Scope) -> list[Transfer]:
-        """Those that exist, with all that was committed before; at most MAX_TRANSACTION_ITEMS."""
+        """Those that exist, consistent with earlier commits; at most MAX_TRANSACTION_ITEMS ids."""
         keys: list[Key] = [{"id": each} for each in transfer_ids]
         return self._store.get_settled(Transfer, keys, Transfer, scope) if keys else []
 
     def newest_first(
         self, buckets: Sequence[str], index: str, *, after_id: str | None, page_size: int
     ) -> Iterator[TransferEntry]:
-        """Entries of some keys of an index, newest first, older than `after_id`."""
+        """Entries of the index shards `buckets`, newest first, older than `after_id`."""
         lists = IdLists(self._store, Transfer, TransferEntry)
         return lists.newest_first(index, buckets, after_id=after_id, page_size=page_size)
 
     def due_holds(self, bucket: str, at: Timestamp, *, page_size: int) -> Iterator[DueHold]:
-        """Open holds of one bucket whose time was over at `at`, the oldest first."""
+        """Open holds of one index shard that had expired at `at`, oldest first."""
         return self._store.query(
             Transfer,
             DueHold,

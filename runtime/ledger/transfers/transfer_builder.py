@@ -1,4 +1,4 @@
-"""From a request to a transfer that could be begun: its legs, its rows, what it would change."""
+"""Builds the transfer for a request: its legs, its row and its movements."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LEG_FIELDS: Final = ("from_account_id", "to_account_id", "amount")
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """One attempt at a request. `movements` has every account of the legs, folded ones as well.
+    """One attempt at a request. `movements` has every account of the legs, including hot accounts.
 
     `after_failures`: the customer's last attempt failed.
     """
@@ -63,7 +63,7 @@ def legs_of(request: TransferRequest) -> tuple[Leg, ...]:
 
 def _only_leg(request: TransferRequest) -> Leg:
     _refuse(
-        FieldError(name, f"{name} is required, unless you send legs")
+        FieldError(name, f"{name} is required unless you send legs")
         for name in _LEG_FIELDS
         if getattr(request, name) is None
     )
@@ -76,7 +76,7 @@ def _only_leg(request: TransferRequest) -> Leg:
 
 def _refuse_both_forms(request: TransferRequest) -> None:
     _refuse(
-        FieldError(name, f"{name} and legs exclude each other; send one of them")
+        FieldError(name, f"{name} and legs are mutually exclusive; send one of them")
         for name in _LEG_FIELDS
         if getattr(request, name) is not None
     )
@@ -89,7 +89,7 @@ def _refuse(wrong: Iterable[FieldError]) -> None:
 
 
 def draft(request: TransferRequest, call: Call, index_buckets: int) -> Draft:
-    """A fresh attempt, under a new id."""
+    """A new attempt with a new id."""
     legs = legs_of(request)
     owner = call.caller.owner(call.acting_for)
     transfer_id = call.new_id("trf")
@@ -114,7 +114,7 @@ def _transfer(
 ) -> Transfer:
     if request.expires_in_seconds is not None and not request.hold:
         raise InvalidValue(
-            "expires_in_seconds is for holds; send hold: true with it", param="expires_in_seconds"
+            "expires_in_seconds is only for holds; send hold: true", param="expires_in_seconds"
         )
     owner = call.caller.owner(call.acting_for)
     now = to_timestamp(call.now)
@@ -147,7 +147,7 @@ def _transfer(
 def transfer_status_bucket(
     owner: str, status: TransferStatus, transfer_id: str, buckets: int
 ) -> str | None:
-    """Key in `status-index`, which lists holds that are open and attempts that failed."""
+    """Key in `status-index`, which lists only open holds and failed attempts."""
     if status not in (TransferStatus.PENDING, TransferStatus.FAILED):
         return None
     return bucket_for(f"{owner}#{status}", transfer_id, buckets)

@@ -1,8 +1,7 @@
-"""Moving money at once, or holding it: one commit, and no read before it but of hot accounts.
+"""Creating transfers and holds in one commit. Only hot accounts need a read first.
 
-What makes another attempt worthwhile (a folded account met for the first time, balances that moved
-on under `expand` or under the debit of a hot account) begins anew under a new id: nothing of a
-refused attempt is left behind.
+An attempt is retried with a new id if it found an unknown hot account, or if balances changed
+during `expand` or a debit of a hot account. A failed attempt leaves no data behind.
 """
 
 from __future__ import annotations
@@ -52,16 +51,16 @@ from runtime.ledger.transfers.transfer_builder import (
 from runtime.merchants.profiles import MerchantProfiles
 
 MAX_ATTEMPTS = 30
-"""Attempts at one request, where balances move on under it; then the caller hears 503."""
+"""Attempts at one request while balances change concurrently; then the answer is 503."""
 
 _RECORDED = (InsufficientFunds, InactiveAccount, CurrencyMismatch, Locked)
-"""Refusals that leave a failed transfer behind. Not found and forbidden do not: guessing at ids
+"""Refusals that store a failed transfer. Not found and forbidden do not: requests that guess ids
 must not fill a table."""
 
 
 @dataclass(frozen=True)
 class TransferDependencies:
-    """What the use-cases about transfers work with."""
+    """Dependencies of the transfer use cases."""
 
     ledger: LedgerRepository
     transfers: TransferRepository
@@ -75,7 +74,7 @@ class TransferDependencies:
 
 @dataclass(frozen=True, slots=True)
 class _Promise:
-    """What `expand` asks for: the versions that must still stand, and the balances after."""
+    """`balances_after` for `expand`, and the account versions for which it is correct."""
 
     versions: dict[str, int]
     balances: dict[str, int]
@@ -83,10 +82,11 @@ class _Promise:
 
 @dataclass(frozen=True, slots=True)
 class _Split:
-    """An attempt's movements by how they are made.
+    """An attempt's movements by how they are applied.
 
-    `touched` are made in the commit, `hot` ones among them on hot accounts; `credited` are left to
-    the change stream. `folded` are the accounts that it will have to credit, now or after a post.
+    `touched` are applied in the commit; `hot` are those of them on hot accounts. `credited` are
+    applied by the change stream. `folded` are the hot accounts that the change stream must credit,
+    now or when the hold is posted.
     """
 
     touched: tuple[Movement, ...]
@@ -96,16 +96,16 @@ class _Split:
 
     @property
     def counts_held_in(self) -> bool:
-        """Whether the commit adds to what is held for a hot account."""
+        """Whether the commit adds to `held_in` of a hot account."""
         return any(seen is None for seen in self.hot.values())
 
 
 def create_transfer(
     request: TransferRequest, call: Call, deps: TransferDependencies
 ) -> StoredAnswer:
-    """Move money at once (processed), or set it aside (pending): 201.
+    """Create a transfer (processed) or a hold (pending): 201.
 
-    A refusal about funds, status or currency is an answer that is stored too. Raises NotFound,
+    Refusals because of funds, status or currency are stored as answers too. Raises NotFound,
     Forbidden, Locked, InvalidValue, SameAccount, AmountTooLarge, IdempotencyKeyReused, Unavailable.
     """
     index_buckets = deps.merchants.index_buckets(call.caller.owner(call.acting_for))
@@ -132,7 +132,7 @@ def _begin(
     deps: TransferDependencies,
     met: Mapping[str, Account],
 ) -> StoredAnswer:
-    """One attempt. Raises TouchesHotAccounts, FailedBefore, StaleWrite: worth another."""
+    """One attempt. Raises TouchesHotAccounts, FailedBefore and StaleWrite if it can be retried."""
     split = _split(attempt, deps, met)
     transfer = attempt.transfer.model_copy(
         update={"folded_accounts": split.folded, "held_in_counted": split.counts_held_in}
@@ -166,10 +166,11 @@ def _begin(
 
 
 def _split(attempt: Draft, deps: TransferDependencies, met: Mapping[str, Account]) -> _Split:
-    """What the commit touches, and what it leaves to the change stream.
+    """Split the movements between the commit and the change stream.
 
-    A credit of a hot account is left; a debit needs its balance, read here; a hold for it stands in
-    its row 00. For who may not touch hot accounts, no account is known to be one.
+    The change stream applies credits of hot accounts. Debits of hot accounts are made in the commit
+    and need the balance, which is read here. Incoming holds are added to row 00 in the commit. For
+    callers restricted to ordinary accounts nothing is treated as hot, so the condition refuses it.
     """
     credited: list[Touched] = []
     touched: list[Movement] = []
@@ -195,7 +196,7 @@ def _split(attempt: Draft, deps: TransferDependencies, met: Mapping[str, Account
 
 
 def _judge_credited(credited: Sequence[Touched], attempt: Draft) -> None:
-    """Hot accounts that are only credited are judged by what is remembered of them."""
+    """Apply the account rules to hot accounts that are only credited, using the cached accounts."""
     refusal = ownership_refusal(credited, attempt.terms) or first_refusal(credited, attempt.terms)
     if refusal is not None:
         raise refusal
@@ -204,7 +205,7 @@ def _judge_credited(credited: Sequence[Touched], attempt: Draft) -> None:
 def _promise(
     attempt: Draft, request: TransferRequest, split: _Split, deps: TransferDependencies
 ) -> _Promise | None:
-    """Of immediate accounts: nobody can say the exact balance of a hot one after a transfer."""
+    """Balances of immediate accounts after the transfer. A hot account's balance is not exact."""
     if "balances_after" not in request.expand:
         return None
     wanted = [m.account_id for m in split.touched if m.account_id not in split.hot]
@@ -232,13 +233,13 @@ def _refused(
     request: TransferRequest,
     deps: TransferDependencies,
 ) -> StoredAnswer:
-    """Record the refusal, count it, and answer it. Raises it where nothing of it is stored."""
+    """Store the refusal as a failed transfer and answer it. Raises refusals that are not stored."""
     if request.dry_run or not isinstance(refusal, _RECORDED):
         raise refusal
     failed = _failed(attempt, refusal)
     refusal.transfer_id = failed.id
     answer = problem(refusal, instance=call.path, request_id=call.caller.request_id)
-    # A lock passes: its answer is not kept, so that the same key may succeed later.
+    # A lock is temporary. Its answer is not stored, so the same key can succeed later.
     claim = None if isinstance(refusal, Locked) else _claim(attempt, answer, call)
     try:
         counted = refused_transfer(failed, attempt.movements, refusal, call, deps.lockout)
@@ -271,7 +272,7 @@ def _failed(attempt: Draft, refusal: PlatformError) -> Transfer:
 def _earlier(
     earlier: AlreadyClaimed, attempt: Draft, call: Call, answer: StoredAnswer
 ) -> StoredAnswer:
-    """Our own claim means that an answer was lost on the way: it was done."""
+    """The earlier answer. A claim by this attempt means that its commit had succeeded."""
     if earlier.record.owner == attempt.transfer.id:
         return answer
     return stored_answer(earlier.record, call)
@@ -284,7 +285,7 @@ def refused_transfer(
     call: Call,
     rule: Lockout,
 ) -> Attempt | None:
-    """A failure of the customer in whose name it was; the one that locks also locks the debtors."""
+    """The customer's failed attempt. The failure that locks the customer also locks the sources."""
     if failed.customer_id is None or isinstance(refusal, Locked):
         return None
     request_id = call.caller.request_id

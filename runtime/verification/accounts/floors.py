@@ -1,9 +1,9 @@
-"""Part of a proof's first phase: no hot account has given away more than its floor allows.
+"""Part of the first phase: no guarded debit has taken a hot account below its floor.
 
-What an account can give away is the total of all its rows, less what is held, plus its credit
-limit. A guarded debit (a transfer or hold that takes from it) leaves at least nothing of that. A
-fact (a refund, a chargeback) is booked whatever is left, so a merchant may owe without any fault:
-what facts have taken since the last guarded debit is not held against the account.
+The spendable amount is the total of all rows, minus held amounts, plus the credit limit. A guarded
+debit (a transfer or hold) never makes it negative. A fact (a refund, a chargeback) is booked
+regardless of funds, so a merchant's balance may legitimately be negative. Debits by facts since the
+last guarded debit are therefore not counted.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from runtime.verification.rules import CheckName
 from runtime.verification.segments import MAX_LATE, LateItem, Work
 
 READINGS: Final = 10
-"""Of an account whose row 00 changes meanwhile."""
+"""Attempts at reading all rows of an account while row 00 does not change."""
 
 
 def check_floor(row: BalanceRow, work: Work) -> None:
-    """Judge a row 00; what is below its floor is looked at again, until patience ends."""
+    """Check the floor of a row 00. A violation is rechecked until the grace period ends."""
     if row.posting != Posting.FOLDED or row.account_type == AccountType.SYSTEM:
         return
     state = work.state
@@ -36,7 +36,7 @@ def check_floor(row: BalanceRow, work: Work) -> None:
 
 
 def recheck_floor(work: Work) -> None:
-    """Look once more at accounts below their floor. Raises OutOfTime."""
+    """Recheck accounts that were below their floor. Raises OutOfTime."""
     still_late: list[LateItem] = []
     for item in work.state.late:
         below = _below_floor(item.id, work)
@@ -54,10 +54,10 @@ def recheck_floor(work: Work) -> None:
 
 
 def _below_floor(account_id: str, work: Work) -> tuple[int, int] | None:
-    """The floor, and what is below it; None where all is well, or the account was changing.
+    """The floor and the lower balance found; None if there is no violation or it was changing.
 
-    Every guarded debit, and every consolidation of shards, steps the version of row 00. While it
-    stands still, credit shards are only raised, and debit shards are lowered by facts alone.
+    Every guarded debit and every consolidation increments the version of row 00. While the version
+    does not change, credit shards only increase, and only facts lower debit shards.
     """
     rows = _of_one_version(account_id, work)
     profile = next((row for row in rows if row.shard == PROFILE_SHARD), None)
@@ -82,7 +82,7 @@ def _below_floor(account_id: str, work: Work) -> tuple[int, int] | None:
 
 
 def _of_one_version(account_id: str, work: Work) -> list[BalanceRow]:
-    """All rows of the account, between two readings of the same row 00; empty if it never stood."""
+    """All rows of the account, read while row 00 did not change; empty if it kept changing."""
     key = (account_id, PROFILE_SHARD)
     for _ in range(READINGS):
         rows = work.books.rows_of(account_id)
@@ -94,20 +94,20 @@ def _of_one_version(account_id: str, work: Work) -> list[BalanceRow]:
 
 
 def _last_guarded_debit(account_id: str, work: Work) -> datetime | None:
-    """When the account was last asked for more than a fact takes; None: never.
+    """When the last guarded debit of the account began; None if there was none.
 
-    An entry that is late makes it earlier, which only leaves more to facts.
+    A late entry makes the result earlier, which only attributes more of the debits to facts.
     """
     newest = work.books.newest_lines(entry_partition(account_id, PROFILE_SHARD))
     found = next((line for line in newest if _is_guarded(line)), None)
     try:
         return None if found is None else created_at(found.operation_id)
     except ValueError:
-        return None  # an entry that somebody edited; other checks name it
+        return None  # an edited entry; other checks report it
 
 
 def _is_guarded(line: Line) -> bool:
-    """Whether a guard has looked at the account: not at the end of a hold, which was looked at."""
+    """Whether the entry is from a guarded debit. The end of a hold was checked at its start."""
     if is_hold_end(line.operation_id) or is_consolidation(line.operation_id, folded=True):
         return False
     return line.amount < 0 or line.held_out > 0

@@ -1,7 +1,7 @@
-"""First phase of a proof: every row of every account against its entries.
+"""First phase: compares every row of every account with its entries.
 
-A row is read at (balance, version) and then compared with exactly the entries of these versions, so
-it may change meanwhile. Entries of row 00 come from a stream: what is missing is waited for.
+A row is read at (balance, version) and compared with the entries up to that version, so it may
+change during the comparison. Entries of row 00 come from a stream, so missing ones are waited for.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from runtime.verification.segments import MAX_LATE, Fresh, Work
 from runtime.verification.transfers import posted_by
 
 MAX_FRESH_COMPARED = 10_000
-"""Entries newer than the cut that a segment compares with their transfers. The next run's cut
-includes them all; these show a fresh error sooner."""
+"""Most entries newer than the cut that a segment compares with their transfers. The next run
+includes them all; comparing some now detects new errors sooner."""
 MAX_LATE_PRINTS = 10_000
-"""Fingerprints (at most 1,024 of a row) that late rows may hold: a checkpoint with so many is
-some 150 KB, and DynamoDB takes 400."""
+"""Most fingerprints in late rows (at most 1,024 per row). A checkpoint with this many is about
+150 KB; DynamoDB's limit is 400 KB."""
 
 
 def read_accounts(work: Work) -> None:
-    """Read the segment from where it stands to its end. Raises OutOfTime, StaleWrite."""
+    """Read the rest of the segment. Raises OutOfTime, StaleWrite."""
     state = work.state
     _finish_row(work)
     for page in work.books.accounts(work.segment, state.cursor):
@@ -57,8 +57,8 @@ def _begin(row: BalanceRow, work: Work) -> None:
     _judge_spendable(row, work)
     check_floor(row, work)
     if row.posting == Posting.FOLDED:
-        # Not debit shards: that many reads of nothing for each merchant. A posting that stands on a
-        # row that is not there is missed in the second phase.
+        # Debit shards are omitted: most do not exist, so this would be 64 reads per merchant. The
+        # second phase detects postings on a row that does not exist.
         state.beyond = [(row.id, shard, row.currency) for shard in credit_shards()]
 
 
@@ -73,7 +73,7 @@ def _judge_spendable(row: BalanceRow, work: Work) -> None:
 
 
 def _finish_row(work: Work) -> None:
-    """Finish the row in hand, and the fold rows that its account lacks: they have no entries."""
+    """Finish the current row, and check that missing credit shards have no entries."""
     state = work.state
     if state.reading is not None:
         _read(state.reading, work)
@@ -91,7 +91,7 @@ def _finish_row(work: Work) -> None:
 
 
 def _read(reading: Reading, work: Work, *, may_wait: bool = True, pausing: bool = True) -> None:
-    """Offer the row's entries from where it stands, until its end or a gap."""
+    """Read the row's remaining entries, up to the end or to a gap."""
     lines = work.books.lines(reading.name, reading.after)
     for number, line in enumerate(lines, start=1):
         if reading.offer(line, work.run.cut_mark, may_wait=may_wait) is Step.GAP:
@@ -102,7 +102,7 @@ def _read(reading: Reading, work: Work, *, may_wait: bool = True, pausing: bool 
 
 
 def _count_or_defer(reading: Reading, work: Work) -> None:
-    """Count the row, or put it with those that are waited for."""
+    """Count the row, or add it to the rows that wait for late entries."""
     if not _counted(reading, work, may_wait=True):
         work.state.late_rows.append(_ready_to_go_on(reading))
     while _too_many_are_late(work.state.late_rows):
@@ -115,12 +115,12 @@ def _too_many_are_late(late_rows: Sequence[Reading]) -> bool:
 
 
 def _ready_to_go_on(reading: Reading) -> Reading:
-    """Row 00 is read on behind its gap; what else may be late is begun again."""
+    """Row 00 continues at its gap. Other rows are read again from the start."""
     return reading if reading.waits else reading.from_the_start()
 
 
 def _revisit(work: Work) -> None:
-    """Try the late rows once more, each as it was read then; judge those that are out of time."""
+    """Recheck the late rows at the versions first read; report those whose grace period is over."""
     still_late: list[Reading] = []
     for reading in work.state.late_rows:
         reading.missed_since = work.waiting_since(reading.missed_since)
@@ -134,7 +134,7 @@ def _revisit(work: Work) -> None:
 
 
 def _counted(reading: Reading, work: Work, *, may_wait: bool) -> bool:
-    """Judge the row and count it, unless what it lacks may still come."""
+    """Check the row and count it, unless missing entries may still arrive."""
     row_now = None
     if reading.newest > reading.version:
         key = (reading.account_id, reading.shard)
@@ -148,7 +148,7 @@ def _counted(reading: Reading, work: Work, *, may_wait: bool) -> bool:
 
 
 def _note_fresh(line: Line, reading: Reading, work: Work) -> None:
-    """Remember an entry newer than the cut, and compare a batch of them now and then."""
+    """Collect an entry newer than the cut, and compare a batch when it is full."""
     state = work.state
     if reading.again or line.version > reading.version or line.transfer_id is None:
         return
@@ -172,7 +172,7 @@ def _note_fresh(line: Line, reading: Reading, work: Work) -> None:
 
 
 def _compare_fresh(work: Work) -> None:
-    """Compare entries with their transfers directly: a transfer is there before its entries."""
+    """Compare entries with their transfers. A transfer is always committed before its entries."""
     state = work.state
     transfers = work.books.transfers_by_id([fresh.transfer_id for fresh in state.fresh])
     for fresh in state.fresh:

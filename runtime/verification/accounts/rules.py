@@ -1,4 +1,4 @@
-"""Reading one row of an account against its entries, entry by entry, in constant memory."""
+"""Compares one row of an account with its entries, one entry at a time, in constant memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runtime.verification.rules import CheckName, Findings, Tally, is_newer, is_
 
 
 class Line(BaseModel, frozen=True):
-    """An entry as it stands, whatever somebody has made of it."""
+    """A stored entry, accepted even with invalid values."""
 
     account_shard: str
     sequence: str
@@ -28,19 +28,19 @@ class Line(BaseModel, frozen=True):
 
     @property
     def name(self) -> str:
-        """How a report calls it."""
+        """Its name in the report."""
         return f"{self.account_shard}@{self.sequence}"
 
     @property
     def version(self) -> int:
-        """The version of the row that first holds the amount; 0 when it names none."""
+        """The first version of the row that includes the amount; 0 if the entry has none."""
         if self.account_shard.endswith(f"#{PROFILE_SHARD}"):
             return int(self.sequence) if self.sequence.isdecimal() else 0
         return self.fold_version or 0
 
 
 class BalanceRow(BaseModel, frozen=True):
-    """A row of the accounts table as it stands, whatever somebody has made of it."""
+    """A stored row of the accounts table, accepted even with invalid values."""
 
     id: str
     shard: str
@@ -56,7 +56,7 @@ class BalanceRow(BaseModel, frozen=True):
 
 
 class Step(StrEnum):
-    """What came of offering an entry to a reading."""
+    """Result of offering an entry to a reading."""
 
     TAKEN = "taken"
     GAP = "gap"
@@ -64,10 +64,10 @@ class Step(StrEnum):
 
 
 class Reading(BaseModel):
-    """How far one row (its balance and version as read) has been compared with its entries.
+    """Progress of comparing one row, at its balance and version as read, with its entries.
 
-    Its findings and sums count only once it is finished; a fold row that does not agree yet is read
-    again from the start.
+    Findings and sums count only once the reading is finished. A balance shard that does not agree
+    yet is read again from the start.
     """
 
     account_id: str
@@ -79,7 +79,7 @@ class Reading(BaseModel):
     held_in: int = 0
     folded: bool = False
     missed_since: float | None = None
-    """When what it lacks was first looked for again, in seconds since the epoch."""
+    """When missing entries were first rechecked, in seconds since the epoch."""
     after: str | None = None
     next_version: int = 1
     total: int = 0
@@ -94,7 +94,7 @@ class Reading(BaseModel):
 
     @classmethod
     def of(cls, row: BalanceRow) -> Reading:
-        """A reading that has not begun."""
+        """A new reading of the row."""
         return cls(
             account_id=row.id,
             shard=row.shard,
@@ -108,23 +108,24 @@ class Reading(BaseModel):
 
     @property
     def name(self) -> str:
-        """The partition of its entries, and how a report calls it."""
+        """The partition of its entries, and its name in the report."""
         return entry_partition(self.account_id, self.shard)
 
     @property
     def is_profile(self) -> bool:
-        """Row 00 has an entry per version; a fold row has one per operation."""
+        """Whether it is row 00, which has an entry per version. A shard has one per operation."""
         return self.shard == PROFILE_SHARD
 
     @property
     def agrees(self) -> bool:
-        """Whether the entries that were read are exactly those of the balance."""
+        """Whether the entries read so far add up to the balance."""
         return not self.waits and self.total == self.balance
 
     def may_be_late(self, row_now: BalanceRow | None) -> bool:
-        """Whether waiting can help: entries of row 00 come from a stream, one per version.
+        """Whether missing data may still arrive. Entries of row 00 come from a stream.
 
-        An entry and its row are one commit, yet read apart: `row_now` may not show it for a moment.
+        An entry and its row are committed together but read separately, so `row_now` may briefly be
+        older than the entry.
         """
         if self.agrees:
             return self.newest > _version_of(row_now)
@@ -132,16 +133,16 @@ class Reading(BaseModel):
 
     @property
     def waits(self) -> bool:
-        """Whether an entry that row 00 has a version for was not read yet."""
+        """Whether entries for versions of row 00 are still missing."""
         return self.is_profile and self.next_version <= self.version
 
     @property
     def held_at_cut(self) -> Held:
-        """What was held when the cut was made, by the row and its entries since."""
+        """Held amounts at the cut: those of the row minus its newer entries."""
         return Held(self.held_out - self.newer_held_out, self.held_in - self.newer_held_in)
 
     def from_the_start(self) -> Reading:
-        """The same row's reading, to be begun again."""
+        """A new reading of the same row and version."""
         return Reading(
             account_id=self.account_id,
             shard=self.shard,
@@ -158,11 +159,11 @@ class Reading(BaseModel):
     def offer(self, line: Line, cut_mark: str, *, may_wait: bool) -> Step:
         """Take the next entry of the row's partition.
 
-        A gap is taken for lateness while `may_wait`; the entry after it is to be offered again.
+        While `may_wait`, a gap means a late entry; the entry after the gap must be offered again.
         """
         version = line.version
         if may_wait and self.waits and version > self.next_version:
-            # Also of one that is newer than the row: what lies behind `after` is not read again.
+            # Even if it is newer than the row: entries up to `after` are not read again.
             return Step.GAP
         if version > self.version:
             self.newest = max(self.newest, version)
@@ -176,9 +177,9 @@ class Reading(BaseModel):
         return Step.TAKEN
 
     def finish(self, row_now: BalanceRow | None) -> None:
-        """Judge the whole. `row_now` is the row as it stands, read after the last entry.
+        """Check the totals. `row_now` is the current row, read after the last entry.
 
-        Called once nothing can be late any more, or patience has come to its end.
+        Called when nothing can be late any more, or when the grace period is over.
         """
         if self.waits:
             self._miss(self.next_version, self.version, "no entry")
@@ -196,7 +197,7 @@ class Reading(BaseModel):
             self.tally.hold(self.account_id, self.held_at_cut)
 
     def _step(self, line: Line, version: int) -> None:
-        """The entry follows the one before it, without a gap and to the unit."""
+        """Check that the entry follows the previous one, without a gap, with the right balance."""
         if version > self.next_version:
             self._miss(self.next_version, version - 1, f"version {version}")
             self.running = None

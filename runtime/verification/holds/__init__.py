@@ -1,1 +1,1 @@
-"""Verifies what is held of each account against its open holds."""
+"""Compares the held amounts of each account with its open holds."""

@@ -1,7 +1,7 @@
-"""Drills of a proof into open holds: which account holds what no hold explains, and the reverse.
+"""Drills into open holds: accounts whose held amounts differ from their open holds, and vice versa.
 
-The first two phases have added up, by account, what rows hold and what open holds set aside, both
-as it was at the cut. Only accounts in buckets where the sums differ are looked at here.
+The first two phases have added up the held amounts of account rows and of open holds, by account
+and at the cut. Only accounts in buckets where the sums differ are examined here.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from runtime.verification.segments import MAX_LATE, LateItem, Work
 
 
 def held_of(transfer: TransferFacts, cut_mark: str) -> dict[str, Held]:
-    """What the transfer held of each account at the cut; nothing where it was no open hold."""
+    """Held amounts per account at the cut; empty unless the transfer was an open hold."""
     if not was_open(transfer.id, transfer.operation_id, transfer.status, cut_mark):
         return {}
     return held_by(transfer.legs, () if transfer.held_in_counted else transfer.folded_accounts)
@@ -32,7 +32,7 @@ def held_of(transfer: TransferFacts, cut_mark: str) -> dict[str, Held]:
 def drill_held(work: Work) -> None:
     """Add up the open holds of each account of the differing buckets. Raises OutOfTime, StaleWrite.
 
-    The holds of an account are found by its entries; those that come late are waited for.
+    The holds of an account are found by its entries. Late entries are waited for.
     """
     state, differing = work.state, frozenset(work.run.differing_holds)
     for page in work.books.accounts(work.segment, state.cursor):
@@ -57,7 +57,7 @@ def _differs(row: BalanceRow, work: Work) -> bool:
 
 
 def _compared(row: BalanceRow, work: Work) -> tuple[Held, Held | None]:
-    """What the row held at the cut, and what its open holds add up to (None: entries are late)."""
+    """Held amounts of the row at the cut, and those of its open holds (None: entries are late)."""
     found = Held(row.held_out, row.held_in)
     expected, last = NOTHING_HELD, 0
     batch: list[Line] = []
@@ -97,7 +97,7 @@ def _revisit_accounts(work: Work) -> None:
     for item in work.state.late:
         row = rows.get((item.id, PROFILE_SHARD))
         if row is None:
-            continue  # the first phase has named what is gone
+            continue  # the first phase has reported the missing row
         found, expected = _compared(row, work)
         since = work.waiting_since(item.missed_since)
         if found != expected and work.in_grace_period(since):
@@ -110,7 +110,7 @@ def _revisit_accounts(work: Work) -> None:
 
 
 def _name(row: BalanceRow, found: Held, expected: Held, work: Work) -> None:
-    """Say each of the two that differs. Entries that never came were named by the first phase."""
+    """Report each side that differs. The first phase has reported entries that never arrived."""
     sides = (("held_out", expected.out, found.out), ("held_in", expected.coming, found.coming))
     for side, right, there in sides:
         if right != there:
@@ -122,7 +122,7 @@ def _name(row: BalanceRow, found: Held, expected: Held, work: Work) -> None:
 
 
 def drill_holds(work: Work) -> None:
-    """Find open holds that an account of the differing buckets never heard of.
+    """Find open holds that are missing in the entries of an account of the differing buckets.
 
     Raises OutOfTime, StaleWrite.
     """
@@ -142,7 +142,7 @@ def drill_holds(work: Work) -> None:
 
 
 def _unknown(transfer: TransferFacts, work: Work) -> dict[str, tuple[Held, Held]]:
-    """Accounts whose entries do not show what the hold sets aside: what is held, what they show."""
+    """Accounts whose entries differ from the hold: the held amounts, and those in the entries."""
     differing = frozenset(work.run.differing_holds)
     held = {
         account: each

@@ -1,7 +1,7 @@
-"""Open holds in a proof: what is held of each account, as it was at the cut.
+"""Open holds: the held amounts of each account at the cut.
 
-A hold is open from its transfer's operation until the operation that ends it. Both say when they
-were committed, so whether a hold was open at the cut is the same whenever its row is read.
+A hold is open from its transfer's operation until the operation that ends it. The ids of both
+contain their time, so whether a hold was open at the cut does not depend on when its row is read.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from runtime.ledger.transfers.models import Leg, TransferStatus
 
 
 class Held(NamedTuple):
-    """Minor units that are set aside of an account, and that are coming to it."""
+    """Held amounts of an account, outgoing and incoming, in minor units."""
 
     out: int = 0
     coming: int = 0
@@ -27,7 +27,7 @@ NOTHING_HELD = Held()
 def was_open(transfer_id: str, operation_id: str, status: str, cut_mark: str) -> bool:
     """Whether the transfer was an open hold at the cut.
 
-    A row that ended without an operation that ends holds is none: nothing has released it.
+    A row whose status is final without an operation that ends holds was not a hold.
     """
     if operation_time(transfer_id) > cut_mark:
         return False
@@ -37,9 +37,9 @@ def was_open(transfer_id: str, operation_id: str, status: str, cut_mark: str) ->
 
 
 def held_by(legs: Iterable[Leg], uncounted: Iterable[str] = ()) -> dict[str, Held]:
-    """What an open hold holds of each account.
+    """Held amounts per account of an open hold.
 
-    `uncounted`: the folded accounts of a hold that began before `held_in` was kept for them.
+    `uncounted`: hot accounts whose `held_in` does not include the hold (see Transfer).
     """
     left_out = frozenset(uncounted)
     held = {
@@ -51,11 +51,11 @@ def held_by(legs: Iterable[Leg], uncounted: Iterable[str] = ()) -> dict[str, Hel
 
 
 def held_fingerprint(account_id: str, held: Held) -> int:
-    """A sum that stands for what is held: linear, so that holds add up to what an account has."""
+    """Linear fingerprint of held amounts: those of the holds add up to that of the account."""
     return held.out * weight(account_id, "out") + held.coming * weight(account_id, "in")
 
 
 def weight(*of: str) -> int:
-    """64 bits, never zero, that amounts of one thing are multiplied by before they are added up."""
+    """A 64-bit odd factor derived from the parts of a key, for linear fingerprints."""
     text = "\0".join(of).encode()
     return int.from_bytes(blake2b(text, digest_size=8).digest(), "big") | 1

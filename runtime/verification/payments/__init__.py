@@ -1,1 +1,1 @@
-"""Verifies what is posted of each payment, and its ceilings, against its transactions."""
+"""Compares each payment's postings, totals and ceilings with its transactions."""

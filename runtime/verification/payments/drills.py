@@ -1,8 +1,8 @@
-"""Drills of a proof into postings: what of a payment was not posted, and what no payment knows.
+"""Drills into the postings of payments: missing postings, and postings without a payment's fact.
 
-The transfers of payments, and what must be posted by the transactions, have been added up by
-payment. Only payments in buckets where the sums differ are looked at here. A fact is committed with
-its posting, but read apart from it; what does not agree is read again for a while.
+Earlier phases have added up, by payment, the transfers and the postings that the transactions
+require. Only payments in buckets where the sums differ are examined here. A fact is committed with
+its posting but read separately, so differences are rechecked during the grace period.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Row = TypeVar("Row", PaymentFacts, TransferFacts)
 
 
 def drill_payments(work: Work) -> None:
-    """Look up each posting that the payments of the differing buckets must have.
+    """Look up each posting that the payments of the differing buckets require.
 
     Raises OutOfTime, StaleWrite.
     """
@@ -41,7 +41,7 @@ def drill_payments(work: Work) -> None:
 
 
 def _not_posted(payments: Sequence[PaymentFacts], work: Work) -> dict[str, list[Discrepancy]]:
-    """By payment: the facts that are not posted as they must be."""
+    """Facts that are missing a correct posting, by payment."""
     expected = {known.payment.id: list(known.postings()) for known in known_of(payments, work)}
     ids = [posting.id for postings in expected.values() for posting in postings]
     transfers = work.books.transfers_by_id(ids)
@@ -81,7 +81,7 @@ def _revisit_payments(work: Work) -> None:
 
 
 def drill_postings(work: Work) -> None:
-    """Find transfers of payments, until the cut, that book nothing which their payment knows.
+    """Find transfers of payments, up to the cut, that book no fact of their payment.
 
     Raises OutOfTime, StaleWrite.
     """
@@ -104,7 +104,7 @@ def _is_due(transfer: TransferFacts, work: Work) -> bool:
 
 
 def _without_fact(transfers: Sequence[TransferFacts], work: Work) -> dict[str, list[Discrepancy]]:
-    """By transfer: that nothing of its payment is booked by it."""
+    """Transfers that book no fact of their payment, by id."""
     payments = work.books.payments_by_id([each.payment_id or "" for each in transfers])
     booked = {
         known.payment.id: {posting.id for posting in known.postings()}
@@ -152,7 +152,7 @@ def drill_rows(
 
 
 def report_persistent(wrong: dict[str, list[Discrepancy]], work: Work) -> None:
-    """Name what stays wrong once patience has come to its end."""
+    """Report discrepancies that remain after the grace period."""
     still_late: list[LateItem] = []
     for item in work.state.late:
         since = work.waiting_since(item.missed_since)

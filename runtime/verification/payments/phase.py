@@ -1,8 +1,8 @@
-"""Phase of a proof: every payment's totals, ceilings and disputes against what they are made of.
+"""Payments phase: compares each payment's totals, ceilings and disputes with its transactions.
 
-It also adds up what must be posted of each payment, to be compared with the transfers of the
-second phase (proof_postings.py), and what is settled of it, to be compared with settlement lines
-(proof_settlements.py).
+It also adds up the postings each payment requires, to be compared with the transfers of the second
+phase (payments/drills.py), and its settled amounts, to be compared with settlement lines
+(settlements/phase.py).
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from runtime.verification.settlements.rules import settled_nets
 from runtime.verification.transfers import posted_by
 
 PAYMENTS_AT_ONCE = 50
-"""Payments whose transactions are read together."""
+"""Payments whose transactions are read in one batch."""
 _CHECKS = (CheckName.PAYMENT_TOTALS, CheckName.PAYMENT_CEILINGS, CheckName.PAYMENT_POSTINGS)
 
 
 @dataclass(frozen=True, slots=True)
 class Discrepancy:
-    """One contradiction within a payment."""
+    """One discrepancy within a payment."""
 
     check: CheckName
     name: str
@@ -48,7 +48,7 @@ class Discrepancy:
 class Known:
     """A payment with its transactions and the transfers of its disputes, read in this order.
 
-    Each is committed together with the payment's step, so what the payment names is there.
+    They are committed in the same transaction as the payment's change, so they exist by then.
     """
 
     payment: PaymentFacts
@@ -56,7 +56,7 @@ class Known:
     dispute_transfers: Mapping[str, TransferFacts]
 
     def postings(self) -> Iterator[ExpectedPosting]:
-        """What must be posted of its transactions."""
+        """The postings that its transactions require."""
         for each in self.transactions:
             yield from expected_postings(each, self.payment.merchant_id, self.payment.currency)
 
@@ -68,8 +68,8 @@ class Known:
 def read_payments(work: Work) -> None:
     """Compare every payment with its transactions. Raises OutOfTime, StaleWrite.
 
-    A payment is written with its transactions in one commit, but read apart from them: one that
-    does not agree is read again, until patience has come to its end.
+    A payment is committed together with its transactions but read separately. If they differ, the
+    payment is rechecked until the grace period is over.
     """
     state = work.state
     for page in work.books.payments(work.segment, state.cursor):
@@ -93,7 +93,7 @@ def read_payments(work: Work) -> None:
 
 
 def known_of(payments: Sequence[PaymentFacts], work: Work) -> list[Known]:
-    """The payments with all that they name."""
+    """The payments with their transactions and dispute transfers."""
     transactions = work.books.transactions(
         [each for payment in payments for each in payment.transaction_ids]
     )
@@ -113,12 +113,12 @@ def known_of(payments: Sequence[PaymentFacts], work: Work) -> list[Known]:
 
 
 def disputed(payment: PaymentFacts) -> list[str]:
-    """Ids of the transfers of all disputes of the payment."""
+    """Transfer ids of all disputes of the payment."""
     return [id_ for each in (payment.disputes or {}).values() for id_ in each.transfer_ids]
 
 
 def contradictions(known: Known) -> list[Discrepancy]:
-    """What does not agree within one payment."""
+    """Discrepancies within one payment."""
     payment, transactions = known.payment, known.transactions
     withheld = sum(each.withheld for _, each in known.disputes())
     wrong = [
@@ -133,7 +133,7 @@ def contradictions(known: Known) -> list[Discrepancy]:
 
 
 def _of(dispute_id: str, dispute: DisputeFacts, known: Known) -> Iterator[Discrepancy]:
-    """Whether the dispute's transfers together are what the payment says is booked of it."""
+    """Compare the dispute's transfers with the amounts booked on the payment."""
     payment, name = known.payment, f"{known.payment.id} {dispute_id}"
     posted: list[Nets] = []
     for transfer_id in dict.fromkeys(dispute.transfer_ids):
@@ -150,7 +150,7 @@ def _of(dispute_id: str, dispute: DisputeFacts, known: Known) -> Iterator[Discre
 
 
 def _add_up(known: Known, work: Work) -> None:
-    """Count what must be posted until the cut; the transfers of disputes were compared already."""
+    """Count the postings required up to the cut. Dispute transfers have been compared already."""
     payment, tally = known.payment, work.state.tally
     for posting in known.postings():
         if posting.at <= work.run.cut:

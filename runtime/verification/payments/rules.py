@@ -1,9 +1,9 @@
-"""What must be posted of a payment, and what its ceilings must be, by its transactions. Pure.
+"""The postings and ceilings of a payment that follow from its transactions. Pure.
 
-The trail of a transaction says what happened and when: it succeeded (a capture or refund is
-posted), it failed after it had succeeded (the money came back). Each of these was committed with
+A transaction's audit trail records what happened and when: it succeeded (a capture or refund is
+posted), or it failed after it had succeeded (the money was returned). Each step was committed with
 its posting, under an operation of the same millisecond, so both sides agree on what is older than
-the cut. What settles it is a posting of its settlement (proof_settlements.py).
+the cut. Settlement postings are checked separately (settlements/phase.py).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Nets = Mapping[str, int]
 
 
 class DisputeFacts(BaseModel, frozen=True):
-    """What is booked of a dispute, by which transfers, and what of it is settled."""
+    """A dispute's booked and settled amounts, and its transfers."""
 
     amount: int = 0
     fee: int = 0
@@ -40,7 +40,7 @@ class DisputeFacts(BaseModel, frozen=True):
 
     @property
     def taken(self) -> int:
-        """What is withdrawn and was not returned. True means all of it."""
+        """Amount withdrawn and not returned. In stored rows True means the full amount."""
         withdrawn, returned = (
             self.amount if each is True else int(each) for each in (self.withdrawn, self.returned)
         )
@@ -48,7 +48,7 @@ class DisputeFacts(BaseModel, frozen=True):
 
 
 class PaymentFacts(BaseModel, frozen=True):
-    """A payment's totals and ceilings, and where its transactions are."""
+    """A payment's totals, ceilings and transaction ids."""
 
     id: str
     merchant_id: str = ""
@@ -67,14 +67,14 @@ class PaymentFacts(BaseModel, frozen=True):
 
 
 class StepFacts(BaseModel, frozen=True):
-    """One step of a transaction's trail."""
+    """One step of a transaction's audit trail."""
 
     status: str = ""
     at: str = ""
 
 
 class TransactionFacts(BaseModel, frozen=True):
-    """What a transaction adds to its payment's totals, and what it has posted."""
+    """The fields of a transaction that determine its payment's totals and postings."""
 
     id: str
     payment_id: str = ""
@@ -92,7 +92,7 @@ class TransactionFacts(BaseModel, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class ExpectedPosting:
-    """A transfer that must exist: of which fact, what it changes in each account, and when."""
+    """A transfer that must exist: its fact, its net change per account, and its time."""
 
     id: str
     fact: str
@@ -103,9 +103,9 @@ class ExpectedPosting:
 def expected_postings(
     each: TransactionFacts, merchant_id: str, currency: str
 ) -> Iterator[ExpectedPosting]:
-    """All that must be posted of one transaction, but for what settles it.
+    """The postings that one transaction requires, without settlement postings.
 
-    A fee that was learned from a settlement file is booked by the settlement.
+    A fee learned from a settlement file is booked by the settlement.
     """
     if each.type not in _POSTED_TYPES:
         return
@@ -130,9 +130,9 @@ def expected_postings(
 
 
 def fact_nets(merchant_id: str, currency: str, amount: int, fee: int) -> Nets:
-    """What the postings of a fact have changed: `amount` is negative where money goes back.
+    """Net change per account of a fact's postings. `amount` is negative for refunds and disputes.
 
-    Of a dispute it is what it has taken, net of what was returned.
+    For a dispute it is the amount taken, net of what was returned.
     """
     changes = {
         receivable_account(merchant_id, currency): amount - fee,
@@ -143,7 +143,7 @@ def fact_nets(merchant_id: str, currency: str, amount: int, fee: int) -> Nets:
 
 
 def added_up(nets: Iterable[Nets]) -> dict[str, int]:
-    """The sum of several changes, where anything is left."""
+    """The sum of several net changes, without zeros."""
     total: Counter[str] = Counter()
     for each in nets:
         for account, net in each.items():
@@ -152,7 +152,7 @@ def added_up(nets: Iterable[Nets]) -> dict[str, int]:
 
 
 def format_nets(nets: Nets) -> str:
-    """Changes as a report names them."""
+    """Net changes as shown in the report."""
     return ", ".join(f"{net} on {account}" for account, net in sorted(nets.items())) or "nothing"
 
 
@@ -162,7 +162,7 @@ def format_nets(nets: Nets) -> str:
 def totals_that_differ(
     payment: PaymentFacts, transactions: Sequence[TransactionFacts]
 ) -> list[tuple[str, int, int]]:
-    """Each total that is not the sum of its transactions: its name, the sum, what is stored."""
+    """Totals that differ from the sum of the transactions: name, expected and stored amount."""
     done: Counter[str] = Counter()
     fees = 0
     for each in transactions:
@@ -170,7 +170,7 @@ def totals_that_differ(
             done[each.type] += each.amount
             fees += each.fee
         else:
-            # A refund came back, and the fee that its settlement line had did not.
+            # The refund was returned, but the fee of its settlement line was not.
             fees += each.learned_fee
     return _differing(
         ("amount_captured", done[TransactionType.CAPTURE], payment.amount_captured),
@@ -182,9 +182,9 @@ def totals_that_differ(
 def ceilings_that_differ(
     payment: PaymentFacts, transactions: Sequence[TransactionFacts], withheld: int
 ) -> list[tuple[str, int, int]]:
-    """Each ceiling that is not what is left: its name, what it must be, what is stored.
+    """Ceilings that are wrong: name, expected and stored amount.
 
-    Captured = refunded + pending refund + refundable + `withheld` by disputes; while an
+    captured = refunded + pending refund + refundable + `withheld` by disputes. While the
     authorization can be captured, amount = captured + pending capture + capturable.
     """
     pending: Counter[str] = Counter()

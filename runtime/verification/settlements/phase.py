@@ -1,9 +1,9 @@
-"""Phases of a proof: postings of settlements, against their lines and against their payments.
+"""Settlement phases: compare settlement postings with their lines and with their payments.
 
-The transfers that name a settlement, and what is settled of each payment, have been added up by the
-phases before. Here the lines are, and only what stands in buckets where the sums differ is looked
-at one by one. Lines are committed together with their transfers, and bookings are only ever added,
-so what is older than the cut is there. Only what the index of lines finds is waited for.
+Earlier phases have added up the transfers of settlements and the settled amounts of payments. This
+module adds up the lines, and examines one by one only what is in buckets where the sums differ.
+Lines are committed together with their transfers and bookings are only ever added, so everything
+older than the cut is visible. Only lines found through the index may be late.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _CHECK = CheckName.SETTLEMENT_POSTINGS
 
 
 def read_lines(work: Work) -> None:
-    """Judge every line by itself, and add up its bookings. Raises OutOfTime, StaleWrite."""
+    """Check every line and add up its bookings. Raises OutOfTime, StaleWrite."""
     state = work.state
     for page in work.books.settlement_lines(work.segment, state.cursor):
         for line in page.rows:
@@ -63,7 +63,7 @@ def _until_cut(line: LineFacts, work: Work) -> list[BookingFacts]:
 
 
 def drill_settlements(work: Work) -> None:
-    """Compare each transfer of the differing buckets with the lines that it names.
+    """Compare each transfer of the differing buckets with its lines.
 
     Raises OutOfTime, StaleWrite.
     """
@@ -88,7 +88,7 @@ def _is_due(transfer: TransferFacts, work: Work) -> bool:
 
 
 def _compare(transfer: TransferFacts, work: Work) -> None:
-    """Whether the bookings of the lines that the transfer names add up to what it moves."""
+    """Check that the bookings of the transfer's lines add up to what it moves."""
     settlement_id = transfer.settlement_id or ""
     lines = work.books.lines_of_settlement(settlement_id, transfer.settlement_lines)
     booked = {
@@ -110,7 +110,7 @@ def _compare(transfer: TransferFacts, work: Work) -> None:
 
 
 def drill_lines(work: Work) -> None:
-    """Find bookings without their transfer, or of no payment that their line could settle.
+    """Find bookings without their transfer, and lines without a payment that they could settle.
 
     Raises OutOfTime, StaleWrite.
     """
@@ -143,18 +143,18 @@ def _judge_transfers(lines: Sequence[LineFacts], work: Work) -> None:
 
 
 def _missing_in(transfer: TransferFacts | None, line: LineFacts) -> str | None:
-    """Why the transfer books nothing of the line; None where it names it."""
+    """Why the transfer does not book the line; None if it does."""
     if transfer is None or transfer.status != TransferStatus.PROCESSED:
         return "no posting"
     if transfer.settlement_id != line.settlement_id:
         return f"a posting of {transfer.settlement_id or 'no settlement'}"
     if line.line not in transfer.settlement_lines:
-        return "a posting that does not name the line"
+        return "a posting that does not include the line"
     return None
 
 
 def _judge_payments(lines: Sequence[LineFacts], work: Work) -> None:
-    """Whether lines that settle something do so for a payment, by one of its transactions."""
+    """Check that lines that settle something belong to a transaction of an existing payment."""
     differing = frozenset(work.run.differing_settled)
     settled = [
         (line, line.payment_id)
@@ -178,7 +178,7 @@ def _judge_payments(lines: Sequence[LineFacts], work: Work) -> None:
 
 
 def drill_settled(work: Work) -> None:
-    """Compare what is settled of each payment of the differing buckets with all of its lines.
+    """Compare the settled amounts of each payment of the differing buckets with all of its lines.
 
     Raises OutOfTime, StaleWrite.
     """
@@ -194,7 +194,7 @@ def drill_settled(work: Work) -> None:
 
 
 def _not_settled(payments: Sequence[PaymentFacts], work: Work) -> dict[str, list[Discrepancy]]:
-    """By payment: that its lines do not add up to what is settled of it."""
+    """Payments whose lines do not add up to their settled amounts."""
     wrong = {}
     for known in known_of(payments, work):
         payment = known.payment

@@ -1,12 +1,12 @@
-"""What postings of settlements must be, by the lines that name them. Pure.
+"""The rules for settlement postings and their lines. Pure.
 
-Three things are proved. A transfer of a settlement moves what its lines say in their bookings, all
-of them and no others. What is booked of a line agrees with its own amounts. And per payment, its
-lines put on clearing and fees the opposite of what its settled facts have put there: both return to
-zero, and nothing is settled twice.
+1. A settlement's transfer moves exactly the bookings of its lines.
+2. The bookings of a line agree with the line's own amounts.
+3. Per payment, the lines change clearing and fees by the opposite of its settled facts, so both
+   return to zero and nothing is settled twice.
 
-Bookings are only ever added, and the id of a booking's transfer says when. So however late a line
-is read, both sides agree on what is older than the cut.
+Bookings are only ever added, and the id of a booking's transfer contains its time. Both sides
+therefore agree on what is older than the cut, no matter when a line is read.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from runtime.verification.payments.rules import Nets, PaymentFacts, TransactionF
 
 NOTHING_BOOKED = Flows()
 _OF_FACTS = frozenset(LineType) - {LineType.FEE, LineType.ADJUSTMENT, LineType.PAYOUT}
-"""Lines that settle what was booked when it happened."""
+"""Line types that settle a fact that was already booked."""
 _BOOKS_NOTHING = frozenset({LineStatus.SUPERSEDED, LineStatus.EXPECTED})
 
 
 class BookingFacts(BaseModel, frozen=True):
-    """A line's part of a posting."""
+    """A line's share of a posting."""
 
     transfer_id: str
     currency: str = ""
@@ -40,13 +40,13 @@ class BookingFacts(BaseModel, frozen=True):
 
 
 class ResolutionFacts(BaseModel, frozen=True):
-    """How a person closed an exception."""
+    """How an operator resolved an exception."""
 
     action: str = ""
 
 
 class LineFacts(BaseModel, frozen=True):
-    """A settlement line as it is stored, also with values that no code writes."""
+    """A stored settlement line, accepted even with invalid values."""
 
     settlement_bucket: str
     line: int
@@ -66,22 +66,22 @@ class LineFacts(BaseModel, frozen=True):
 
     @property
     def name(self) -> str:
-        """How a report calls it."""
+        """Its name in the report."""
         return f"{self.settlement_id} line {self.line}"
 
     @property
     def is_exchanged(self) -> bool:
-        """Whether the customer paid in another currency than the line is settled in."""
+        """Whether the customer paid in a different currency from the line's."""
         named = self.presented_currency not in {None, self.currency}
         return named and self.presented_amount is not None
 
     @property
     def is_written_off(self) -> bool:
-        """Whether the platform bears its difference."""
+        """Whether its difference was written off."""
         return self.resolution is not None and self.resolution.action == ResolutionAction.WRITE_OFF
 
     def moves_of(self, booking: BookingFacts) -> tuple[Move, ...]:
-        """What one of its bookings moves."""
+        """The moves of one of its bookings."""
         return flow_moves(booking.flows, self.merchant_id, booking.currency)
 
 
@@ -91,10 +91,10 @@ class LineFacts(BaseModel, frozen=True):
 def settlement_fingerprint(
     transfer_id: str, settlement_id: str, moves: Iterable[Move], lines: int
 ) -> int:
-    """A sum that stands for what a transfer moves for `lines` lines of a settlement.
+    """Linear fingerprint of what a transfer moves for `lines` lines of a settlement.
 
-    Linear, so that the bookings of the lines add up to the transfer. Both directions between two
-    accounts are offset, since the transfer may have done so.
+    The fingerprints of the lines' bookings add up to that of the transfer. Moves in both directions
+    between two accounts are offset, because the transfer may have offset them.
     """
     of = (transfer_id, settlement_id)
     return lines * weight(*of, "lines") + sum(
@@ -103,7 +103,7 @@ def settlement_fingerprint(
 
 
 def offset(moves: Iterable[Move]) -> dict[tuple[str, str], int]:
-    """Between each two accounts, in the order of their names, what moves in total, if anything."""
+    """Net amount between each pair of accounts, with the pair in sorted order, without zeros."""
     total: Counter[tuple[str, str]] = Counter()
     for payer, payee, amount in moves:
         if payer < payee:
@@ -114,7 +114,7 @@ def offset(moves: Iterable[Move]) -> dict[tuple[str, str], int]:
 
 
 def format_moves(moves: Iterable[Move]) -> str:
-    """Moves as a report names them."""
+    """Moves as shown in the report."""
     return (
         ", ".join(
             f"{amount} from {one} to {other}" if amount > 0 else f"{-amount} from {other} to {one}"
@@ -128,7 +128,7 @@ def format_moves(moves: Iterable[Move]) -> str:
 
 
 def line_contradictions(line: LineFacts) -> Iterator[tuple[str, str]]:
-    """What is booked of a line against its own status and amounts: what is expected, and found."""
+    """Bookings of a line that contradict its status or amounts: expected and found."""
     twice = Counter(each.transfer_id for each in line.bookings)
     for transfer_id, times in twice.items():
         if times > 1:
@@ -169,10 +169,10 @@ def _may_book(line: LineFacts) -> bool:
 
 
 def _net_and_fee(line: LineFacts) -> tuple[int, int] | None:
-    """What must have been settled of the line in its own currency; None where that is elsewhere.
+    """Net and fee that must be booked in the line's currency; None if another rule applies.
 
-    Of what is in no file, nothing. Where the customer paid in another currency, only the fee is a
-    cost in the line's.
+    Nothing is booked for lines that are missing in the file. If the customer paid in another
+    currency, only the fee is booked in the line's currency.
     """
     net, fee = line.net or 0, line.fee or 0
     if line.line >= FIRST_MISSING_LINE:
@@ -206,7 +206,7 @@ def _shown(flows: Flows, currency: str) -> str:
 
 
 def settling(line: LineFacts, bookings: Iterable[BookingFacts]) -> Nets:
-    """What bookings of a line change on clearing and fees accounts, where they change anything."""
+    """Net change that a line's bookings make to the clearing and fees accounts, without zeros."""
     total: Counter[str] = Counter()
     for booking in bookings:
         counted = {clearing_account(booking.currency), fees_account(booking.currency)}
@@ -220,10 +220,10 @@ def settling(line: LineFacts, bookings: Iterable[BookingFacts]) -> Nets:
 def settled_nets(
     payment: PaymentFacts, transactions: Sequence[TransactionFacts], until: Timestamp | None = None
 ) -> Nets:
-    """What the lines of a payment must have changed on clearing and fees in total.
+    """Total change of clearing and fees that the lines of a payment must have made.
 
-    That is the opposite of what its settled facts changed. `until`: only captures and refunds that
-    were settled by then. Disputes and returned refunds do not say when they were settled.
+    It is the opposite of what the settled facts changed. `until`: count only captures and refunds
+    settled by then. Disputes and returned refunds do not record when they were settled.
     """
     clearing = fees = 0
     for each in transactions:
@@ -241,9 +241,9 @@ def settled_nets(
 
 
 def was_settled(each: TransactionFacts, until: Timestamp | None = None) -> bool:
-    """Whether a settlement has it, now or as far as is known at `until`.
+    """Whether the transaction is settled, at `until` if given.
 
-    One whose settlement was corrected since counts as of the correction.
+    If its settlement was corrected, it counts from the time of the correction.
     """
     if each.settlement_id is None:
         return False
@@ -251,5 +251,5 @@ def was_settled(each: TransactionFacts, until: Timestamp | None = None) -> bool:
 
 
 def settled_fingerprint(payment_id: str, nets: Nets) -> int:
-    """A sum that stands for what is settled of a payment; linear, as its lines add up to it."""
+    """Linear fingerprint of a payment's settled amounts. Those of its lines add up to it."""
     return sum(net * weight(payment_id, account) for account, net in nets.items())

@@ -270,7 +270,7 @@ def test_a_line_that_its_transfer_does_not_name_is_named(shop: Shop) -> None:
     shop.platform.put(transfer.model_copy(update={"settlement_lines": LINES[1:]}))
     named = found_by(shop)
     ((_, found),) = named[f"{SETTLEMENT} line 2"]
-    assert found == "a posting that does not name the line"
+    assert found == "a posting that does not include the line"
     assert transfer.id in named
 
 

@@ -13,7 +13,7 @@ from runtime.core.change_context import OUT_OF_BAND, PARKED
 from runtime.core.errors import KeysUnavailable, StaleWrite, Unavailable
 from runtime.core.observability import logger
 from runtime.reporting.exports.jobs import ExportBusy
-from runtime.verification.models import BOOKS_CONTRADICT
+from runtime.verification.models import LEDGER_VERIFICATION_FAILED
 from simulation.faults import client_error
 from simulation.platform.logs import (
     ANSWER_NOT_KEPT,
@@ -94,8 +94,8 @@ def test_what_faults_explain_is_expected_while_there_are_any(message: str) -> No
 
 def test_edits_by_hand_are_told_in_the_log() -> None:
     assert lines(Phase.FAULTS, OUT_OF_BAND) == lines(Phase.CALM, OUT_OF_BAND) == []
-    assert len(lines(Phase.CALM, BOOKS_CONTRADICT)) == 1
-    assert lines(Phase.TAMPERED, BOOKS_CONTRADICT) == []
+    assert len(lines(Phase.CALM, LEDGER_VERIFICATION_FAILED)) == 1
+    assert lines(Phase.TAMPERED, LEDGER_VERIFICATION_FAILED) == []
 
 
 def test_an_exception_that_a_fault_would_explain_is_found_when_there_are_none() -> None:
