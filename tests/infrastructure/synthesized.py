@@ -69,7 +69,7 @@ class Synthesized:
             for stack in (
                 stacks.data,
                 stacks.api,
-                stacks.payments_workers,
+                stacks.workers,
                 stacks.ledger,
                 stacks.audit,
                 stacks.webhooks,
