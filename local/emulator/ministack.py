@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from local.emulator.kept_emulator import MARKER
 from local.emulator.ports import HOST, require_free
 from local.emulator.processes import ProcessIdentity, identify, signal_group, start_of
 from local.errors import EmulatorDied, StateNotKept
-from local.kept_emulator import MARKER
 from local.workspace import Workspace
 
 START_TIMEOUT_SECONDS: Final = 30.0

@@ -16,9 +16,9 @@ import pytest
 from local.cli import main
 from local.deploy import Stopped, down
 from local.emulator import ministack
+from local.emulator.kept_emulator import MARKER, STREAMS, keep_streams, save_if_marked
 from local.emulator.processes import identify
 from local.errors import StateNotKept
-from local.kept_emulator import MARKER, STREAMS, keep_streams, save_if_marked
 from local.workspace import Workspace
 
 FAKE_EMULATOR = """
