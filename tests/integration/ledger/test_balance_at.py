@@ -1,4 +1,4 @@
-"""Balances at moments on real entries, by the rights of the function behind GET."""
+"""Balances at points in time on real entries, with the permissions of the query function."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def balance_at(ledger: LedgerPlatform, account_id: str, at: str) -> BalanceAnswe
     return get_balance(account_id, BalanceQuery(at=at), call, reads(ledger))
 
 
-def test_every_moment_of_an_account_has_the_balance_of_its_statement(
+def test_the_balance_at_any_time_matches_the_statement(
     ledger: LedgerPlatform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(balance_queries, "SEARCHED_LINES", 2)
@@ -64,7 +64,7 @@ def test_every_moment_of_an_account_has_the_balance_of_its_statement(
     assert (before.balance, before.sequence) == (0, None)
 
 
-def test_a_hot_accounts_balance_is_what_was_posted_to_its_rows_until_then(
+def test_a_hot_accounts_balance_is_the_sum_of_its_rows_at_that_time(
     ledger: LedgerPlatform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(balance_queries, "ADDED_PAGE", 2)
@@ -78,7 +78,7 @@ def test_a_hot_accounts_balance_is_what_was_posted_to_its_rows_until_then(
     entries = [row for row in platform.rows(Entry) if row.account_id == receivable]
     shards = {row.account_shard.partition("#")[2] for row in entries}
     assert {is_debit_shard(shard) for shard in shards} == {True, False}
-    assert len(shards) > 2, "captures and refunds are spread by their ids"
+    assert len(shards) > 2, "captures and refunds use different shards"
     moments = sorted({row.created_at for row in entries})
     assert len(moments) >= 12
     for moment in moments:

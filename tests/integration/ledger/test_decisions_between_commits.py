@@ -1,4 +1,4 @@
-"""What changes between two steps of one request is seen by the second one."""
+"""Changes between two steps of one request are seen by the second step."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.simulation.ledger import LedgerPlatform
 
 
 def before_commit(number: int, happens: Callable[[], object]) -> Faults:
-    """No fault, but something that happens before the n-th commit of a client."""
+    """No fault, but a callback before the n-th commit of a client."""
 
     def plan(operation: str, call: int) -> Fault | None:
         if (operation, call) == (COMMIT, number):
@@ -39,7 +39,7 @@ def ledger(engine: Engine) -> Iterator[LedgerPlatform]:
     ledger.platform.drop()
 
 
-def test_a_balance_that_moves_before_the_commit_is_not_promised(ledger: LedgerPlatform) -> None:
+def test_a_balance_that_changes_before_the_commit_is_not_returned(ledger: LedgerPlatform) -> None:
     payer, payee = ledger.open(opening=100), ledger.open()
     meanwhile = ledger.order(payer, payee, 30)
     faults = before_commit(1, lambda: ledger.calm.send(meanwhile))
@@ -48,7 +48,7 @@ def test_a_balance_that_moves_before_the_commit_is_not_promised(ledger: LedgerPl
     assert body_of(made)["balances_after"] == {payer: 60, payee: 40}
 
 
-def test_a_remembered_hot_account_is_credited_in_its_own_currency_only(
+def test_a_cached_hot_account_is_credited_only_in_its_own_currency(
     ledger: LedgerPlatform,
 ) -> None:
     dollars, yen = ledger.open(opening=100), ledger.open("JPY", opening=100)
@@ -58,8 +58,10 @@ def test_a_remembered_hot_account_is_credited_in_its_own_currency_only(
     assert body_of(refused)["code"] == "currency_mismatch"
 
 
-def test_a_customer_locked_between_two_tries_of_a_payment_does_not_pay(platform: Platform) -> None:
-    """The first try finds that the last payment failed; the second one must find the lock."""
+def test_a_customer_locked_between_two_attempts_at_a_payment_does_not_pay(
+    platform: Platform,
+) -> None:
+    """The first attempt finds the failed payment; the second must find the lock."""
     shop = platform.merchant()
     customer = platform.customer(shop)
 

@@ -1,4 +1,4 @@
-"""Hot accounts: a guarded debit sees the whole balance, and what facts take is gone at once."""
+"""Hot accounts: guarded debits use the whole balance, and debits by facts take effect at once."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ from tests.support.simulation.ledger import LedgerPlatform
 
 
 class Shop:
-    """A merchant with payments, its receivable, and the account that payouts go to."""
+    """A merchant with payments, its receivable, and the destination account of payouts."""
 
     def __init__(self, engine: Engine) -> None:
         self.ledger = LedgerPlatform(engine, seed="hot")
@@ -104,7 +104,7 @@ class Shop:
         self.platform.reconcile(key)
 
     def between_read_and_commit(self, *happen: Callable[[], object]) -> None:
-        """Let something happen after each of the next looks at the balance."""
+        """Call each function after one of the next reads of the balance."""
         calm = self.ledger.calm
         calm.deps = replace(calm.deps, shard_rows=_Interrupted(self.platform.store, list(happen)))
 
@@ -146,10 +146,10 @@ def code(answer: StoredAnswer) -> str | None:
     return found
 
 
-# ------------------------------------------------------------ what a refund has taken
+# ------------------------------------------------------------ funds taken by a refund
 
 
-def test_a_payout_of_what_a_refund_has_taken_is_refused(shop: Shop) -> None:
+def test_a_payout_of_funds_taken_by_a_refund_is_refused(shop: Shop) -> None:
     payment = shop.sell(10_000)
     assert shop.pay_out(1).status == 201
     shop.refund(payment, 9_000)
@@ -159,10 +159,10 @@ def test_a_payout_of_what_a_refund_has_taken_is_refused(shop: Shop) -> None:
     assert shop.pay_out(679).status == 201
     shop.project()
     assert shop.total() == 0
-    shop.ledger.must_be_proved()
+    shop.ledger.must_be_verified()
 
 
-def test_a_hold_and_a_dry_run_see_what_a_refund_has_taken(shop: Shop) -> None:
+def test_a_hold_and_a_dry_run_include_refunds_in_the_balance(shop: Shop) -> None:
     payment = shop.sell(10_000)
     shop.refund(payment, 9_000)
     assert code(shop.pay_out(681, hold=True)) == "insufficient_funds"
@@ -176,7 +176,7 @@ def test_a_hold_and_a_dry_run_see_what_a_refund_has_taken(shop: Shop) -> None:
     assert shop.pay_out(10).status == 201
     shop.project()
     assert shop.total() == 0
-    shop.ledger.must_be_proved()
+    shop.ledger.must_be_verified()
 
 
 def test_credits_in_any_shard_are_spendable_at_once_and_row_00_may_go_below_zero(
@@ -189,24 +189,24 @@ def test_credits_in_any_shard_are_spendable_at_once_and_row_00_may_go_below_zero
     assert shop.total() == 0
     assert code(shop.pay_out(1)) == "insufficient_funds"
     shop.project()
-    shop.ledger.must_be_proved()
+    shop.ledger.must_be_verified()
 
 
-def test_a_capture_whose_fee_is_above_it_debits_at_once_and_opens_the_receivable(
+def test_a_capture_with_a_higher_fee_debits_immediately_and_creates_the_receivable(
     shop: Shop,
 ) -> None:
     shop.platform.paid(shop.merchant, amount=10)
     assert [shard for shard, each in shop.rows().items() if is_debit_shard(shard) and each == -20]
     shop.project()
-    assert shop.rows()["00"] == 0, "the profile is there although nothing was folded"
+    assert shop.rows()["00"] == 0, "the profile exists although nothing was credited"
     assert code(shop.pay_out(1)) == "insufficient_funds"
-    shop.ledger.must_be_proved()
+    shop.ledger.must_be_verified()
 
 
 # ------------------------------------------------------------ races
 
 
-def test_a_refund_between_read_and_commit_within_the_slack_lets_a_payout_pass(
+def test_a_refund_between_read_and_commit_does_not_block_a_covered_payout(
     shop: Shop,
 ) -> None:
     payment = shop.sell(100_000)
@@ -217,7 +217,7 @@ def test_a_refund_between_read_and_commit_within_the_slack_lets_a_payout_pass(
     assert shop.total() == slack - 100
 
 
-def test_a_first_refund_beyond_the_slack_makes_a_payout_look_again(shop: Shop) -> None:
+def test_a_refund_beyond_the_remaining_funds_makes_a_payout_read_again(shop: Shop) -> None:
     payment = shop.sell(10_000)
     shop.between_read_and_commit(lambda: shop.refund(payment, 9_000))
     assert not [shard for shard in shop.rows() if is_debit_shard(shard)]
@@ -229,7 +229,7 @@ def test_a_first_refund_beyond_the_slack_makes_a_payout_look_again(shop: Shop) -
     assert shop.total() == 670
 
 
-def test_a_consolidation_between_read_and_commit_makes_a_payout_look_again(shop: Shop) -> None:
+def test_a_consolidation_between_read_and_commit_makes_a_payout_read_again(shop: Shop) -> None:
     payment = shop.sell(10_000)
     shop.refund(payment, 9_000)
     shop.between_read_and_commit(
@@ -241,7 +241,7 @@ def test_a_consolidation_between_read_and_commit_makes_a_payout_look_again(shop:
 
 
 @pytest.mark.parametrize("shard", ["d00", "d01"])
-def test_a_dry_run_looks_again_whichever_shard_has_lost_too_much(shop: Shop, shard: str) -> None:
+def test_a_dry_run_reads_again_whichever_shard_check_fails(shop: Shop, shard: str) -> None:
     shop.sell(10_000)
     assert shop.pay_out(1).status == 201
     shop.between_read_and_commit(lambda: lower(shop, shard, 1_000))
@@ -250,7 +250,7 @@ def test_a_dry_run_looks_again_whichever_shard_has_lost_too_much(shop: Shop, sha
 
 
 def lower(shop: Shop, shard: str, amount: int) -> None:
-    """A fact that meets this debit shard, as much of it as a guard sees."""
+    """Lower this debit shard like a fact."""
     now = shop.platform.clock()
     row = Account(
         id=shop.receivable,
@@ -268,7 +268,7 @@ def lower(shop: Shop, shard: str, amount: int) -> None:
     shop.platform.store.transact([put(row).when(absent("id"))], token=new_id("tst", now))
 
 
-def test_payouts_and_refunds_at_once_never_take_more_than_there_is(shop: Shop) -> None:
+def test_concurrent_payouts_and_refunds_never_overdraw(shop: Shop) -> None:
     payments = [shop.sell(1_000) for _ in range(4)]
     there = shop.total()
 
@@ -284,18 +284,18 @@ def test_payouts_and_refunds_at_once_never_take_more_than_there_is(shop: Shop) -
     results = at_once(*(lambda p=p: refund(p) for p in payments), *[pay_out] * 3)
     assert not [each for each in results if isinstance(each, Exception)], results
     paid = sum(each for each in results if isinstance(each, int))
-    # Refunds have happened: they may leave less than nothing. A payout may not.
+    # Refunds are facts and may make the balance negative. A payout may not.
     assert shop.total() == there - 4 * 300 - paid * 450 < 450, "payouts did not starve"
     watch = shop.ledger.watch
     assert (watch.looked[shop.receivable], watch.below) == (paid, [])
     shop.project()
-    shop.ledger.must_be_proved()
+    shop.ledger.must_be_verified()
 
 
-# ------------------------------------------------------------ what else reads the balance
+# ------------------------------------------------------------ other reads of the balance
 
 
-def test_a_balance_and_a_statement_show_debits_once_and_without_the_stream_of_transfers(
+def test_balance_and_statement_show_debits_once_without_the_transfers_stream(
     shop: Shop,
 ) -> None:
     payments = [shop.sell(1_000) for _ in range(3)]
@@ -317,7 +317,7 @@ def test_a_balance_and_a_statement_show_debits_once_and_without_the_stream_of_tr
     assert amounts == {941: 3, -10: 3, -20: 3, -30: 3, -100: 1}
 
 
-def test_a_statement_shows_a_payout_that_was_overtaken_on_any_page(shop: Shop) -> None:
+def test_a_statement_includes_a_payout_that_committed_late_on_any_page(shop: Shop) -> None:
     payer, hot = shop.ledger.open(opening=1_000), shop.ledger.open(folded=True)
     calm = shop.ledger.calm
     assert calm.send(shop.ledger.order(payer, hot, 500)).status == 201
@@ -337,7 +337,7 @@ def test_a_statement_shows_a_payout_that_was_overtaken_on_any_page(shop: Shop) -
     assert [line.amount for each in pages(page) for line in each.data] == [-3, -2, -1, 500]
 
 
-def test_an_entry_of_a_debit_shard_names_its_transfer_and_is_written_once(shop: Shop) -> None:
+def test_a_debit_shard_entry_refers_to_its_transfer_and_is_written_once(shop: Shop) -> None:
     payment = shop.sell(1_000)
     shop.refund(payment, 10)
     shop.project()
@@ -350,7 +350,7 @@ def test_an_entry_of_a_debit_shard_names_its_transfer_and_is_written_once(shop: 
     assert shop.receivable not in fact.folded_accounts
 
 
-def test_consolidating_moves_every_shard_into_row_00_and_changes_no_total(shop: Shop) -> None:
+def test_consolidation_moves_every_shard_into_row_00_without_changing_totals(shop: Shop) -> None:
     payment = shop.sell(100_000)
     for _ in range(60):
         shop.refund(payment, 7)
@@ -362,11 +362,11 @@ def test_consolidating_moves_every_shard_into_row_00_and_changes_no_total(shop: 
     assert moved == after["00"] == sum(before.values())
     assert {balance for shard, balance in after.items() if shard != "00"} == {0}
     shop.project()
-    shop.ledger.must_be_proved()
+    shop.ledger.must_be_verified()
     assert shop.shard_rows.consolidate(shop.receivable, lambda _: SETUP, shop.platform.clock()) == 0
 
 
-def test_chunks_of_a_settled_file_debit_shards_of_their_own(
+def test_chunks_of_a_settlement_file_debit_different_shards(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runtime.reconciliation.files.plan.CHUNK_LINES", 3)
@@ -379,10 +379,10 @@ def test_chunks_of_a_settled_file_debit_shards_of_their_own(
     facts = [row for row in platform.rows(Transfer) if row.settlement_id]
     assert sorted(row.debit_shard or "" for row in facts) == list(debit_shards()[:3])
     assert shop.total() == 0
-    shop.ledger.must_be_proved()
+    shop.ledger.must_be_verified()
 
 
-# ------------------------------------------------------------ who may, and how much
+# ------------------------------------------------------------ permissions and limits
 
 
 def test_a_merchants_own_token_cannot_debit_its_receivable(shop: Shop) -> None:
@@ -393,10 +393,10 @@ def test_a_merchants_own_token_cannot_debit_its_receivable(shop: Shop) -> None:
     for _ in range(2):
         with pytest.raises(Forbidden):
             create_transfer(request, call, shop.ledger.calm.deps)
-        assert shop.pay_out(1).status == 201  # by now the account is known to be hot
+        assert shop.pay_out(1).status == 201  # the account is now cached as hot
 
 
-def test_a_transfer_that_no_commit_can_hold_is_refused_by_its_size(shop: Shop) -> None:
+def test_a_transfer_too_large_for_one_transaction_is_refused(shop: Shop) -> None:
     platform = shop.platform
     other = platform.merchant()
     platform.paid(other, amount=10_000)
@@ -412,9 +412,9 @@ def test_a_transfer_that_no_commit_can_hold_is_refused_by_its_size(shop: Shop) -
         create_transfer(shop.ledger.calm.request(order), call, shop.ledger.calm.deps)
 
 
-def test_a_dry_run_refuses_what_only_the_commit_is_too_small_for(shop: Shop) -> None:
+def test_a_dry_run_also_refuses_a_transfer_too_large_for_the_commit(shop: Shop) -> None:
     shop.sell(10_000)
-    assert shop.pay_out(1).status == 201  # by now the receivable is known to be hot
+    assert shop.pay_out(1).status == 201  # the receivable is now cached as hot
     legs = [{"from_account_id": shop.receivable, "to_account_id": shop.bank, "amount": 1}]
     legs += [
         {"from_account_id": f"acc_{number}_a", "to_account_id": f"acc_{number}_b", "amount": 1}
@@ -425,7 +425,7 @@ def test_a_dry_run_refuses_what_only_the_commit_is_too_small_for(shop: Shop) -> 
             shop.ledger.calm.send(shop.ledger.order(legs=legs, dry_run=dry_run))
 
 
-# ------------------------------------------------------------ holds, and the end of an account
+# ------------------------------------------------------------ holds, and closing an account
 
 
 def held(shop: Shop, account_id: str) -> tuple[int, int, int]:
@@ -436,9 +436,9 @@ def held(shop: Shop, account_id: str) -> tuple[int, int, int]:
     return balance, held_out, held_in
 
 
-def close(shop: Shop, account_id: str, *, rested: bool = True) -> StoredAnswer:
+def close(shop: Shop, account_id: str, *, waited: bool = True) -> StoredAnswer:
     path, deps = f"/v1/accounts/{account_id}/close", shop.ledger.calm.account_dependencies
-    if rested:
+    if waited:
         call = shop.platform.call(None, {}, path=path, operator=True)
         deactivate_account(account_id, call, deps)
         shop.platform.clock.advance(INACTIVITY_BEFORE_CLOSE.total_seconds() + 1)
@@ -446,7 +446,7 @@ def close(shop: Shop, account_id: str, *, rested: bool = True) -> StoredAnswer:
     return close_account(account_id, call, deps)
 
 
-def test_a_hold_towards_a_hot_account_is_counted_until_its_end(shop: Shop) -> None:
+def test_held_in_of_a_hot_account_includes_a_hold_until_its_end(shop: Shop) -> None:
     payer, hot = shop.ledger.open(opening=1_000), shop.ledger.open(folded=True)
     first, second, third = (shop.ledger.hold(payer, hot, amount) for amount in (100, 200, 300))
     assert held(shop, hot) == (0, 0, 600)
@@ -466,7 +466,7 @@ def test_a_hold_towards_a_hot_account_is_counted_until_its_end(shop: Shop) -> No
     shop.ledger.must_balance()
 
 
-def test_a_hold_towards_a_hot_account_is_listed_once_where_it_began(shop: Shop) -> None:
+def test_a_hold_for_a_hot_account_is_listed_once_at_its_start(shop: Shop) -> None:
     payer, hot = shop.ledger.open(opening=1_000), shop.ledger.open(folded=True)
     holds = [shop.ledger.hold(payer, hot, amount) for amount in (100, 200, 300)]
     shop.ledger.calm.send(shop.ledger.post_order(holds[0]))
@@ -483,20 +483,20 @@ def test_a_hold_towards_a_hot_account_is_listed_once_where_it_began(shop: Shop) 
     assert sorted(listed) == sorted(holds)
 
 
-def test_an_account_with_open_holds_does_not_close(shop: Shop) -> None:
+def test_an_account_with_open_holds_cannot_be_closed(shop: Shop) -> None:
     payer, hot = shop.ledger.open(opening=100), shop.ledger.open(folded=True)
     shop.project()
     hold = shop.ledger.hold(payer, hot, 100)
     with pytest.raises(OpenHolds, match="0 held and 100 incoming"):
         close(shop, hot)
     with pytest.raises(OpenHolds, match="100 held and 0 incoming"):
-        close(shop, payer, rested=False)
+        close(shop, payer, waited=False)
     shop.ledger.calm.send(shop.ledger.cancel_order(hold))
     shop.platform.clock.advance(INACTIVITY_BEFORE_CLOSE.total_seconds() + 1)
-    assert close(shop, hot, rested=False).status == 200
+    assert close(shop, hot, waited=False).status == 200
 
 
-def test_a_change_of_a_hot_account_answers_its_whole_balance(shop: Shop) -> None:
+def test_a_status_change_of_a_hot_account_returns_its_whole_balance(shop: Shop) -> None:
     payer, hot = shop.ledger.open(opening=100), shop.ledger.open(folded=True)
     shop.ledger.calm.send(shop.ledger.order(payer, hot, 70))
     shop.project()
@@ -506,12 +506,12 @@ def test_a_change_of_a_hot_account_answers_its_whole_balance(shop: Shop) -> None
     assert answer["as_of"] == answer["updated_at"]
 
 
-def test_a_hold_is_judged_by_the_hot_account_as_it_stands_not_as_it_is_remembered(
+def test_a_hold_is_checked_against_the_stored_hot_account_not_the_cached_one(
     shop: Shop,
 ) -> None:
     payer, hot = shop.ledger.open(opening=100), shop.ledger.open(folded=True)
     calm = shop.ledger.calm
-    calm.send(shop.ledger.order(payer, hot, 1))  # it is known to be hot, and remembered as active
+    calm.send(shop.ledger.order(payer, hot, 1))  # cached as hot and active
     shop.project()
     calm.send(shop.ledger.order(hot, payer, 1))
     shop.project()
@@ -520,7 +520,7 @@ def test_a_hold_is_judged_by_the_hot_account_as_it_stands_not_as_it_is_remembere
     assert code(refused) == "inactive_account"
 
 
-def test_a_closed_hot_account_is_at_zero_in_each_of_its_rows(shop: Shop) -> None:
+def test_every_row_of_a_closed_hot_account_is_zero(shop: Shop) -> None:
     payer, hot = shop.ledger.open(opening=100), shop.ledger.open(folded=True)
     shop.ledger.calm.send(shop.ledger.order(payer, hot, 70))
     shop.project()
@@ -531,13 +531,11 @@ def test_a_closed_hot_account_is_at_zero_in_each_of_its_rows(shop: Shop) -> None
     assert json.loads(answer.body)["status"] == "closed"
     assert {row.balance for row in shop.platform.rows(Account) if row.id == hot} == {0}
     shop.project()
-    shop.ledger.must_be_proved()
+    shop.ledger.must_be_verified()
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_an_account_that_is_activated_while_it_is_emptied_does_not_close(
-    shop: Shop, when: str
-) -> None:
+def test_an_account_activated_during_consolidation_is_not_closed(shop: Shop, when: str) -> None:
     payer, hot = shop.ledger.open(opening=100), shop.ledger.open(folded=True)
     calm = shop.ledger.calm
     calm.send(shop.ledger.order(payer, hot, 70))
@@ -561,7 +559,7 @@ def test_an_account_that_is_activated_while_it_is_emptied_does_not_close(
     assert sorted(rows) == ([-70, 70] if when == "before" else [0, 0]), "never while it is active"
 
 
-def test_an_account_of_the_chart_does_not_close_once_it_was_used(shop: Shop) -> None:
+def test_a_chart_account_cannot_be_closed_once_it_was_used(shop: Shop) -> None:
     shop.sell(1_000)
     shop.ledger.open(opening=1)
     shop.project()
@@ -570,7 +568,7 @@ def test_an_account_of_the_chart_does_not_close_once_it_was_used(shop: Shop) -> 
             close(shop, account)
 
 
-def test_a_hold_that_began_before_it_was_counted_is_released_without_it(shop: Shop) -> None:
+def test_a_hold_without_held_in_counted_does_not_release_held_in(shop: Shop) -> None:
     payer, hot = shop.ledger.open(opening=100), shop.ledger.open(folded=True)
     hold = shop.ledger.hold(payer, hot, 100)
     (row,) = [row for row in shop.platform.rows(Transfer) if row.id == hold]

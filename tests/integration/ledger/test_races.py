@@ -1,4 +1,4 @@
-"""Two at the same instant, one who dies, one who hears nothing: each request counts once."""
+"""Races, crashes and lost answers: each request is applied exactly once."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def ledger(request: pytest.FixtureRequest) -> Iterator[LedgerPlatform]:
 
 @pytest.fixture
 def pair(ledger: LedgerPlatform) -> tuple[str, str]:
-    """Two accounts; the first has money."""
+    """Two accounts; the first one is funded."""
     return ledger.open(opening=1_000_000), ledger.open()
 
 
@@ -61,7 +61,7 @@ def row_of(ledger: LedgerPlatform, transfer_id: str) -> Transfer:
 
 
 def applied(ledger: LedgerPlatform, answer: StoredAnswer) -> dict[str, Any]:
-    """The model does what was answered: a transfer at once."""
+    """Apply the answered transfer to the model."""
     document: dict[str, Any] = json.loads(answer.body)
     legs = legs_in(document)
     if document["status"] == "pending":
@@ -74,7 +74,7 @@ def applied(ledger: LedgerPlatform, answer: StoredAnswer) -> dict[str, Any]:
 # -------------------------------------------------------------------- post against cancel
 
 
-def test_posting_and_canceling_one_hold_at_once_lets_exactly_one_win_every_time(
+def test_concurrent_post_and_cancel_of_one_hold_have_exactly_one_winner(
     ledger: LedgerPlatform, pair: tuple[str, str]
 ) -> None:
     clients = [ledger.client("poster"), ledger.client("canceler")]
@@ -97,7 +97,7 @@ def test_posting_and_canceling_one_hold_at_once_lets_exactly_one_win_every_time(
     ledger.must_balance()
 
 
-def test_the_sweep_of_expired_holds_against_a_post_at_the_boundary_lets_exactly_one_win(
+def test_hold_expiry_and_a_post_at_the_boundary_have_exactly_one_winner(
     ledger: LedgerPlatform, pair: tuple[str, str]
 ) -> None:
     winners: Counter[str] = Counter()
@@ -123,7 +123,7 @@ def test_the_sweep_of_expired_holds_against_a_post_at_the_boundary_lets_exactly_
 
 
 @pytest.mark.parametrize(("early_ms", "open_"), [(1, True), (0, False), (-1, False)])
-def test_a_hold_is_open_until_the_very_millisecond_in_which_it_expires(
+def test_a_hold_is_open_until_the_millisecond_of_its_expiry(
     ledger: LedgerPlatform, pair: tuple[str, str], early_ms: int, open_: bool
 ) -> None:
     held = [ledger.hold(*pair, HOLD, expires_in_seconds=5) for _ in range(2)]
@@ -148,14 +148,14 @@ def test_a_hold_is_open_until_the_very_millisecond_in_which_it_expires(
     ledger.must_balance()
 
 
-def test_the_sweep_gives_nothing_back_before_the_very_millisecond_of_expiry(
+def test_hold_expiry_releases_nothing_before_the_millisecond_of_expiry(
     ledger: LedgerPlatform, pair: tuple[str, str]
 ) -> None:
     hold_id = ledger.hold(*pair, HOLD, expires_in_seconds=5)
     expires_at = row_of(ledger, hold_id).expires_at
     _set_clock(ledger, expires_at, timedelta(milliseconds=-1))
     assert ledger.calm.expire().due == 0
-    report = ledger.calm.expire()  # its first reading of the clock is a millisecond later
+    report = ledger.calm.expire()  # its first clock read is a millisecond later
     assert (report.due, report.expired) == (1, 1)
     ledger.model.release(hold_id, "expired")
     assert ledger.calm.expire().due == 0
@@ -165,7 +165,7 @@ def test_the_sweep_gives_nothing_back_before_the_very_millisecond_of_expiry(
 # -------------------------------------------------------------------- one key, many requests
 
 
-def test_sixteen_requests_with_one_key_at_once_are_one_transfer(
+def test_sixteen_concurrent_requests_with_one_key_create_one_transfer(
     ledger: LedgerPlatform, pair: tuple[str, str]
 ) -> None:
     for more in ({}, {"hold": True}):
@@ -179,7 +179,7 @@ def test_sixteen_requests_with_one_key_at_once_are_one_transfer(
     ledger.must_balance()
 
 
-def test_sixteen_refused_requests_with_one_key_at_once_are_one_failed_transfer(
+def test_sixteen_concurrent_refused_requests_with_one_key_store_one_failed_transfer(
     ledger: LedgerPlatform, pair: tuple[str, str]
 ) -> None:
     order = ledger.order(pair[1], pair[0], 700)
@@ -192,7 +192,7 @@ def test_sixteen_refused_requests_with_one_key_at_once_are_one_failed_transfer(
     assert [row.failure_code for row in failed] == ["insufficient_funds"]
 
 
-def test_posts_with_one_key_at_once_are_one_post_and_other_keys_hear_that_it_is_posted(
+def test_concurrent_posts_with_one_key_are_one_post_and_other_keys_get_a_conflict(
     ledger: LedgerPlatform, pair: tuple[str, str]
 ) -> None:
     hold_id = ledger.hold(*pair, HOLD)
@@ -208,7 +208,7 @@ def test_posts_with_one_key_at_once_are_one_post_and_other_keys_hear_that_it_is_
     ledger.must_balance()
 
 
-def test_a_used_key_repeats_its_answer_and_refuses_another_body(
+def test_a_used_key_repeats_its_answer_and_refuses_a_different_body(
     ledger: LedgerPlatform, pair: tuple[str, str]
 ) -> None:
     order = ledger.order(*pair, 700)
@@ -222,11 +222,11 @@ def test_a_used_key_repeats_its_answer_and_refuses_another_body(
     ledger.must_balance()
 
 
-# -------------------------------------------------------------------- deaths and silence
+# -------------------------------------------------------------------- crashes and lost answers
 
 
 def _orders(ledger: LedgerPlatform, pair: tuple[str, str]) -> Iterator[Order]:
-    """Each kind of request; what comes before an end of a hold is done here."""
+    """One order per kind of request. Holds to resolve are created here."""
     yield ledger.order(*pair, 700)
     yield ledger.order(*pair, 300, hold=True)
     yield ledger.order(pair[1], pair[0], 10**9)  # refused: two commits
@@ -236,7 +236,7 @@ def _orders(ledger: LedgerPlatform, pair: tuple[str, str]) -> Iterator[Order]:
 
 
 def _applied_once(ledger: LedgerPlatform, order: Order, again: StoredAnswer) -> None:
-    """The retry got its answer, which is repeated; the model does it once."""
+    """The retry got the stored answer, and the model applies the order once."""
     assert ledger.calm.send(order) == again.again()
     if again.status == 201:
         applied(ledger, again)
@@ -247,7 +247,7 @@ def _applied_once(ledger: LedgerPlatform, order: Order, again: StoredAnswer) -> 
 
 
 @pytest.mark.parametrize("fault", [Fault.KILLED_BEFORE, Fault.KILLED_AFTER])
-def test_a_process_killed_at_any_call_leaves_all_or_nothing_and_a_retry_applies_once(
+def test_a_crash_at_any_call_is_atomic_and_a_retry_applies_once(
     ledger: LedgerPlatform, pair: tuple[str, str], fault: Fault
 ) -> None:
     deaths = 0
@@ -259,12 +259,12 @@ def test_a_process_killed_at_any_call_leaves_all_or_nothing_and_a_retry_applies_
             except ProcessKilled:
                 deaths += 1
             _applied_once(ledger, order, ledger.calm.send(order))
-    assert deaths >= 8, "steps of all kinds of requests"
+    assert deaths >= 8, "crashes at the steps of every kind of request"
     ledger.must_balance()
 
 
 @pytest.mark.parametrize("fault", TRANSIENT)
-def test_one_transient_fault_at_any_commit_is_not_seen_by_the_caller(
+def test_a_transient_fault_at_any_commit_is_hidden_from_the_caller(
     ledger: LedgerPlatform, pair: tuple[str, str], fault: Fault
 ) -> None:
     for number in (1, 2):
@@ -281,7 +281,7 @@ def test_one_transient_fault_at_any_commit_is_not_seen_by_the_caller(
     ledger.must_balance()
 
 
-def test_answers_lost_until_time_runs_out_are_busy_and_the_retry_gets_what_was_done(
+def test_lost_answers_time_out_as_busy_and_the_retry_gets_the_result(
     ledger: LedgerPlatform, pair: tuple[str, str]
 ) -> None:
     for order in _orders(ledger, pair):
@@ -293,16 +293,16 @@ def test_answers_lost_until_time_runs_out_are_busy_and_the_retry_gets_what_was_d
         with pytest.raises(Unavailable):
             LedgerClient(ledger, store).send(order)
         again = ledger.calm.send(order)
-        refused = again.status == 422  # of a refusal the first commit is what never succeeds
+        refused = again.status == 422  # the first commit of a refused request never succeeds
         assert again.replayed != refused
         _applied_once(ledger, order, again)
     ledger.must_balance()
 
 
-def test_an_answer_lost_for_longer_than_its_token_is_remembered_is_known_by_its_claim(
+def test_an_answer_lost_beyond_the_token_lifetime_is_found_by_its_claim(
     ledger: LedgerPlatform, pair: tuple[str, str]
 ) -> None:
-    """DynamoDB knows a ClientRequestToken for ten minutes; our own claim is known for a day."""
+    """DynamoDB keeps a ClientRequestToken for ten minutes; the claim is kept for a day."""
     for number in (1, 2):
         for order in _orders(ledger, pair):
             client = ledger.platform.engine.dynamodb()
@@ -314,7 +314,7 @@ def test_an_answer_lost_for_longer_than_its_token_is_remembered_is_known_by_its_
     ledger.must_balance()
 
 
-def test_a_projector_that_dies_at_every_step_still_folds_each_transfer_once(
+def test_a_projector_that_crashes_at_every_step_credits_each_transfer_once(
     ledger: LedgerPlatform, pair: tuple[str, str]
 ) -> None:
     hot = ledger.open(folded=True)
@@ -341,7 +341,7 @@ def _new_token(params: dict[str, Any], **_: Any) -> None:
 
 
 def _set_clock(ledger: LedgerPlatform, instant: str | None, offset: timedelta) -> None:
-    """What the clock tells next is `instant` + `offset`."""
+    """Set the clock's next reading to `instant` + `offset`."""
     assert instant is not None
     ledger.platform.clock.set(to_datetime(instant) + offset - timedelta(milliseconds=1))
 

@@ -1,4 +1,4 @@
-"""What the transfer routes answer, through the deployed functions on real engines."""
+"""Answers of the transfer routes, through the deployed functions on real engines."""
 
 from __future__ import annotations
 
@@ -89,10 +89,10 @@ def order(source: str, target: str, amount: Any = 10, **more: Any) -> dict[str, 
     }
 
 
-# ------------------------------------------------------------ the way it should go
+# ------------------------------------------------------------ success
 
 
-def test_a_transfer_moves_money_and_is_repeated_word_for_word(teller: Teller) -> None:
+def test_a_transfer_moves_money_and_its_answer_is_repeated_verbatim(teller: Teller) -> None:
     a, b = teller.account(1000), teller.account()
     same = key()
     body = order(a, b, 300, description="rent", metadata={"month": "11"})
@@ -122,7 +122,7 @@ def test_several_legs_are_netted_into_one_change_of_each_account(teller: Teller)
     assert made.status == 201, made.text
     assert made.body["balances_after"] == {a: 50, b: 0, c: 100}
     assert [teller.see(each)["balance"] for each in (a, b, c)] == [50, 0, 100]
-    assert teller.see(b)["version"] == 1, "a net of zero changes nothing, and checks the account"
+    assert teller.see(b)["version"] == 1, "a net of zero only checks the account"
     assert made.body["from_account_id"] is None
 
 
@@ -139,7 +139,7 @@ def test_a_dry_run_answers_and_changes_nothing(teller: Teller) -> None:
     assert failed["data"] == []
 
 
-def test_a_hold_is_posted_in_part_and_the_rest_is_given_back(teller: Teller) -> None:
+def test_a_hold_is_posted_in_part_and_the_rest_is_released(teller: Teller) -> None:
     a, b = teller.account(100), teller.account()
     held = teller.transfer(order(a, b, 80, hold=True, expires_in_seconds=60))
     assert (held.status, held.body["status"]) == (201, "pending")
@@ -166,7 +166,7 @@ def test_a_hold_is_posted_in_part_and_the_rest_is_given_back(teller: Teller) -> 
         assert (late.status, late.body["code"]) == (409, "already_posted")
 
 
-def test_a_canceled_hold_gives_everything_back_and_stays_canceled(teller: Teller) -> None:
+def test_a_canceled_hold_releases_everything_and_stays_canceled(teller: Teller) -> None:
     a, b = teller.account(100), teller.account()
     held = teller.transfer(order(a, b, 80, hold=True))
     path = f"/v1/transfers/{held.body['id']}"
@@ -183,7 +183,7 @@ def test_a_canceled_hold_gives_everything_back_and_stays_canceled(teller: Teller
         assert (late.status, late.body["code"]) == (409, "already_canceled")
 
 
-def test_an_expired_hold_can_only_be_given_back_by_the_schedule(teller: Teller) -> None:
+def test_an_expired_hold_can_only_be_released_by_the_schedule(teller: Teller) -> None:
     a, b = teller.account(100), teller.account()
     held = teller.transfer(order(a, b, 80, hold=True, expires_in_seconds=3600))
     path = f"/v1/transfers/{held.body['id']}"
@@ -203,7 +203,7 @@ def test_an_expired_hold_can_only_be_given_back_by_the_schedule(teller: Teller) 
     assert teller.stage.api.expire_holds()["due"] == 0
 
 
-def test_a_hold_outlives_the_lock_and_the_status_of_its_accounts(teller: Teller) -> None:
+def test_a_hold_can_be_resolved_despite_the_lock_or_status_of_its_accounts(teller: Teller) -> None:
     a, b = teller.account(100), teller.account()
     held = teller.transfer(order(a, b, 40, hold=True)).body["id"]
     teller.lock(a, "2999-01-01T00:00:00.000Z")
@@ -245,9 +245,9 @@ def test_an_amount_is_a_whole_number_of_minor_units(teller: Teller, amount: Any,
         ({"currency": "usd"}, 422, "invalid_value", "currency"),
         ({"to_account_id": ...}, 422, "invalid_value", "to_account_id"),
         ({"amount": ...}, 422, "invalid_value", "amount"),
-        ({"to_account_id": "acc_nobody"}, 404, "not_found", "to_account_id"),
-        ({"from_account_id": "acc_nobody"}, 404, "not_found", "from_account_id"),
-        ({"customer_id": "cus_nobody"}, 404, "not_found", "customer_id"),
+        ({"to_account_id": "acc_unknown"}, 404, "not_found", "to_account_id"),
+        ({"from_account_id": "acc_unknown"}, 404, "not_found", "from_account_id"),
+        ({"customer_id": "cus_unknown"}, 404, "not_found", "customer_id"),
         ({"description": "x" * 10_000}, 422, "invalid_value", "description"),
         ({"metadata": {"x": 1}}, 422, "invalid_value", "metadata.x"),
         ({"hold": "yes"}, 422, "invalid_value", "hold"),
@@ -258,7 +258,7 @@ def test_an_amount_is_a_whole_number_of_minor_units(teller: Teller, amount: Any,
         ({"merchant_id": "mer_x"}, 403, "forbidden", "merchant_id"),
     ],
 )
-def test_what_is_wrong_is_named(
+def test_an_invalid_field_is_identified(
     teller: Teller, changes: dict[str, Any], status: int, code: str, param: str
 ) -> None:
     a, b = teller.account(100), teller.account()
@@ -268,7 +268,7 @@ def test_what_is_wrong_is_named(
     assert teller.see(a)["balance"] == 100
 
 
-def test_not_a_number_no_body_and_no_key_are_bad_requests(teller: Teller) -> None:
+def test_invalid_numbers_missing_bodies_and_missing_keys_are_bad_requests(teller: Teller) -> None:
     a, b = teller.account(100), teller.account()
     raw = f'{{"from_account_id":"{a}","to_account_id":"{b}","amount":NaN,"currency":"USD"}}'
     assert teller.transfer(None, raw=raw).status == 400
@@ -277,13 +277,13 @@ def test_not_a_number_no_body_and_no_key_are_bad_requests(teller: Teller) -> Non
     assert (keyless.status, keyless.body["code"]) == (400, "missing_idempotency_key")
 
 
-def test_an_account_cannot_pay_itself(teller: Teller) -> None:
+def test_source_and_destination_must_differ(teller: Teller) -> None:
     a = teller.account(100)
     answer = teller.transfer(order(a, a))
     assert (answer.status, answer.body["code"]) == (422, "same_account")
 
 
-def test_21_legs_are_refused_and_20_are_not(teller: Teller) -> None:
+def test_at_most_20_legs_are_accepted(teller: Teller) -> None:
     a, b = teller.account(100), teller.account()
     leg = {"from_account_id": a, "to_account_id": b, "amount": 1}
     refused = teller.transfer({"legs": [leg] * 21, "currency": "USD"})
@@ -295,14 +295,14 @@ def test_21_legs_are_refused_and_20_are_not(teller: Teller) -> None:
     assert teller.see(b)["balance"] == 20
 
 
-def test_legs_together_stay_below_the_largest_amount(teller: Teller) -> None:
+def test_the_total_of_the_legs_is_limited(teller: Teller) -> None:
     a, b = teller.account(100), teller.account()
     leg = {"from_account_id": a, "to_account_id": b, "amount": 10**12}
     answer = teller.transfer({"legs": [leg, leg], "currency": "USD"})
     assert (answer.status, answer.body["code"]) == (422, "amount_too_large")
 
 
-def test_insufficient_funds_say_how_much_there_is_and_are_recorded(teller: Teller) -> None:
+def test_insufficient_funds_report_the_available_amount_and_are_recorded(teller: Teller) -> None:
     a, b = teller.account(1000), teller.account()
     same = key()
     answer = teller.transfer(order(a, b, 2000), headers=same)
@@ -319,7 +319,7 @@ def test_insufficient_funds_say_how_much_there_is_and_are_recorded(teller: Telle
     assert (teller.see(a)["balance"], teller.see(b)["balance"]) == (1000, 0)
 
 
-def test_a_credit_limit_is_money_that_can_be_spent(teller: Teller) -> None:
+def test_a_credit_limit_is_spendable(teller: Teller) -> None:
     a, b = teller.account(0, credit_limit=500), teller.account()
     assert teller.transfer(order(a, b, 500)).status == 201
     assert (teller.see(a)["balance"], teller.see(a)["available"]) == (-500, 0)
@@ -329,7 +329,7 @@ def test_a_credit_limit_is_money_that_can_be_spent(teller: Teller) -> None:
 
 @pytest.mark.parametrize("action", ["deactivate", "close"])
 @pytest.mark.parametrize("side", ["from_account_id", "to_account_id"])
-def test_inactive_and_closed_accounts_take_no_transfers(
+def test_inactive_and_closed_accounts_reject_transfers(
     teller: Teller, action: str, side: str
 ) -> None:
     a, b = teller.account(100 if side == "to_account_id" else 0), teller.account()
@@ -340,14 +340,14 @@ def test_inactive_and_closed_accounts_take_no_transfers(
     assert answer.body["param"] == side
 
 
-def test_currencies_do_not_mix(teller: Teller) -> None:
+def test_the_currency_must_match(teller: Teller) -> None:
     a, b = teller.account(100), teller.account(0, currency="JPY")
     answer = teller.transfer(order(a, b))
     assert (answer.status, answer.body["code"]) == (422, "currency_mismatch")
     assert answer.body["param"] == "to_account_id"
 
 
-def test_a_locked_account_pays_nothing_until_its_time_or_an_operator(teller: Teller) -> None:
+def test_a_locked_account_cannot_pay_until_the_lock_expires_or_is_removed(teller: Teller) -> None:
     a, b = teller.account(100), teller.account()
     teller.lock(a, "2999-01-01T00:00:00.000Z")
     same = key()
@@ -359,13 +359,13 @@ def test_a_locked_account_pays_nothing_until_its_time_or_an_operator(teller: Tel
     assert (unlocked.status, unlocked.body["locked_until"]) == (200, None)
     assert teller.transfer(order(a, b), headers=same).status == 201, "the lock was not stored"
     teller.lock(b, "2020-01-01T00:00:00.000Z")
-    assert teller.transfer(order(b, a, 5)).status == 201, "a lock that has passed locks nothing"
+    assert teller.transfer(order(b, a, 5)).status == 201, "an expired lock has no effect"
 
 
-# ------------------------------------------------------------ whose it is
+# ------------------------------------------------------------ ownership
 
 
-def test_another_tenants_accounts_do_not_exist(teller: Teller, stage: Stage) -> None:
+def test_another_tenants_accounts_are_not_found(teller: Teller, stage: Stage) -> None:
     stranger = Teller(stage)
     a, theirs = teller.account(100), stranger.account(100)
     for source, target in ((a, theirs), (theirs, a)):
@@ -381,7 +381,7 @@ def test_another_tenants_accounts_do_not_exist(teller: Teller, stage: Stage) -> 
     assert answer.status == 404
 
 
-def test_the_platforms_accounts_are_for_operators(teller: Teller) -> None:
+def test_platform_accounts_are_for_operators(teller: Teller) -> None:
     a = teller.account(100)
     for forbidden in (
         teller.account(account_type="system"),
@@ -399,15 +399,15 @@ def test_an_operator_moves_money_between_any_accounts(teller: Teller, stage: Sta
     done = teller.transfer(order(a, b, 40), who=OPERATOR)
     assert (done.status, done.body["merchant_id"]) == (201, "platform")
     acting = teller.transfer({**order(a, b, 40), "merchant_id": teller.shop}, who=OPERATOR)
-    assert acting.status == 404, "for a merchant, both accounts are the merchant's"
+    assert acting.status == 404, "acting for a merchant, both accounts must be the merchant's"
     assert teller.see(b)["balance"] == 40
     assert stage.api("GET", f"/v1/transfers/{done.body['id']}", authorizer=teller.who).status == 404
 
 
-def test_without_the_permission_no_transfer_is_even_read(teller: Teller) -> None:
-    nobody = token_of(teller.shop, "payments accounts")
-    assert teller.transfer({"nonsense": 1}, who=nobody).status == 403
-    assert teller.post("/v1/transfers/trf_x/post", who=nobody).status == 403
+def test_without_the_permission_requests_are_not_parsed(teller: Teller) -> None:
+    unauthorized = token_of(teller.shop, "payments accounts")
+    assert teller.transfer({"nonsense": 1}, who=unauthorized).status == 403
+    assert teller.post("/v1/transfers/trf_x/post", who=unauthorized).status == 403
     for action in ("deactivate", "activate", "unlock", "close"):
         assert teller.post(f"/v1/accounts/acc_x/{action}").status == 403
         assert teller.post(f"/v1/accounts/acc_x/{action}", who=OPERATOR).status == 404
@@ -420,7 +420,7 @@ def test_without_the_permission_no_transfer_is_even_read(teller: Teller) -> None
     ("currency", "minor", "text"),
     [("JPY", 1234, "1234 JPY"), ("USD", 1234, "12.34 USD"), ("KWD", 1234, "1.234 KWD")],
 )
-def test_an_opening_balance_is_a_transfer_and_reads_well(
+def test_an_opening_balance_is_a_transfer(
     teller: Teller, currency: str, minor: int, text: str
 ) -> None:
     body = {
@@ -445,7 +445,7 @@ def test_an_opening_balance_is_a_transfer_and_reads_well(
     assert [row["from_account_id"] for row in opening] == [f"acc_opening_{currency}"]
 
 
-def test_an_account_is_closed_only_at_zero_and_for_good(teller: Teller) -> None:
+def test_an_account_is_closed_only_at_zero_and_permanently(teller: Teller) -> None:
     a, b = teller.account(10), teller.account()
     full = teller.post(f"/v1/accounts/{a}/close", who=OPERATOR)
     assert (full.status, full.body["code"]) == (409, "balance_not_zero")
@@ -461,7 +461,7 @@ def test_an_account_is_closed_only_at_zero_and_for_good(teller: Teller) -> None:
         assert teller.post(f"/v1/accounts/{a}/{action}", who=OPERATOR).status == 409
 
 
-def test_an_account_sleeps_and_wakes(teller: Teller) -> None:
+def test_an_account_is_deactivated_and_activated(teller: Teller) -> None:
     a, b = teller.account(10), teller.account()
     asleep = teller.post(f"/v1/accounts/{a}/deactivate", who=OPERATOR)
     assert (asleep.body["status"], asleep.body["version"]) == ("inactive", 2)
@@ -518,7 +518,7 @@ def test_transfers_are_listed_by_customer_and_by_status(teller: Teller) -> None:
     assert (tampered.status, tampered.body["code"]) == (400, "bad_cursor")
 
 
-def test_stored_rows_have_what_entries_and_proofs_are_made_from(
+def test_stored_rows_have_the_fields_that_entries_and_verification_need(
     teller: Teller, stage: Stage
 ) -> None:
     a, b = teller.account(100), teller.account()
@@ -534,7 +534,7 @@ def test_stored_rows_have_what_entries_and_proofs_are_made_from(
         assert (item["version"]["N"], item["spendable"]["N"]) == ("2", str(spendable))
 
 
-def test_the_list_of_keys_names_what_each_request_made_even_where_it_was_refused(
+def test_the_list_of_keys_has_the_resource_of_each_request_even_if_refused(
     teller: Teller,
 ) -> None:
     rich, poor = teller.account(100), teller.account()

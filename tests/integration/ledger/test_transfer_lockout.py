@@ -1,4 +1,4 @@
-"""Refused transfers in a customer's name: counted where they are recorded; the third locks."""
+"""Lockout by refused transfers of a customer: recorded refusals count, and the third one locks."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def ledger(engine: Any) -> Iterator[LedgerPlatform]:
 
 
 class Payer:
-    """A customer in whose name money is moved from a rich account to an empty one."""
+    """A customer with a funded account and an empty one."""
 
     def __init__(self, ledger: LedgerPlatform) -> None:
         self.ledger, self.platform = ledger, ledger.platform
@@ -68,7 +68,7 @@ class Payer:
 
     @property
     def standing(self) -> tuple[int, bool]:
-        """Failures in a row, and whether a lock stands."""
+        """Consecutive failures, and whether the customer is locked."""
         until = self.row.locked_until
         now = to_timestamp(self.platform.clock())
         return self.row.failed_attempts, until is not None and until > now
@@ -90,7 +90,7 @@ def payer(ledger: LedgerPlatform) -> Payer:
 # ------------------------------------------------------------ what counts
 
 
-def test_the_third_refusal_locks_the_customer_and_the_account_that_should_have_paid(
+def test_the_third_refusal_locks_the_customer_and_the_source_account(
     ledger: LedgerPlatform, payer: Payer
 ) -> None:
     payer.fail(2)
@@ -101,18 +101,18 @@ def test_the_third_refusal_locks_the_customer_and_the_account_that_should_have_p
     until = to_timestamp(to_datetime(last.created_at) + timedelta(seconds=HALF_AN_HOUR))
     assert payer.standing == (3, True)
     assert payer.row.locked_until == payer.locked_until(payer.empty) == until
-    assert payer.locked_until(payer.rich) is None, "who would have been paid is not locked"
+    assert payer.locked_until(payer.rich) is None, "the destination is not locked"
     assert (payer.row.cause, payer.row.version) == (last.id, 4)
     with pytest.raises(Locked, match=f"Customer {payer.id} is locked until {until}"):
         payer.send(payer.order(payer.rich, payer.empty))
     assert payer.send(ledger.order(payer.rich, payer.empty, 10)).status == 201, "it may be paid"
     with pytest.raises(Locked, match=f"Account {payer.empty} is locked until {until}"):
         payer.send(ledger.order(payer.empty, payer.rich, 1))
-    assert payer.standing == (3, True), "being refused for a lock is no failure"
+    assert payer.standing == (3, True), "a refusal because of a lock does not count"
     ledger.must_balance()
 
 
-def test_a_lock_of_an_account_is_a_version_with_an_entry_of_nothing(
+def test_locking_an_account_adds_a_version_with_an_entry_of_zero(
     ledger: LedgerPlatform, payer: Payer
 ) -> None:
     payer.fail(3)
@@ -149,7 +149,7 @@ def test_refusals_for_funds_status_and_currency_count(
     ledger.must_balance()
 
 
-def test_what_is_not_recorded_does_not_count(ledger: LedgerPlatform, payer: Payer) -> None:
+def test_refusals_that_are_not_recorded_do_not_count(ledger: LedgerPlatform, payer: Payer) -> None:
     for _ in range(4):
         with pytest.raises(NotFound):
             payer.send(payer.order(payer.rich, "acc_unknown"))
@@ -161,7 +161,7 @@ def test_what_is_not_recorded_does_not_count(ledger: LedgerPlatform, payer: Paye
     assert payer.row.version == 1
 
 
-def test_a_repetition_of_a_refusal_counts_once(payer: Payer) -> None:
+def test_a_repeated_refusal_counts_once(payer: Payer) -> None:
     order = payer.order(payer.empty, payer.rich)
     first = payer.send(order)
     for _ in range(4):
@@ -169,7 +169,7 @@ def test_a_repetition_of_a_refusal_counts_once(payer: Payer) -> None:
     assert payer.standing == (1, False)
 
 
-def test_a_success_ends_the_count_in_its_one_transaction(
+def test_a_success_resets_the_count_in_the_same_transaction(
     ledger: LedgerPlatform, payer: Payer
 ) -> None:
     usage = ledger.calm.store.usage
@@ -182,7 +182,7 @@ def test_a_success_ends_the_count_in_its_one_transaction(
     assert trips(payer.order(payer.rich, payer.empty)) == 1
     assert payer.row.version == 1
     assert payer.send(payer.order(payer.empty, payer.rich, 99)).status == 422
-    assert trips(payer.order(payer.rich, payer.empty)) == 2, "the first attempt meets the count"
+    assert trips(payer.order(payer.rich, payer.empty)) == 2, "the first attempt finds the failures"
     assert payer.standing == (0, False)
     assert payer.row.version == 3
     assert trips(payer.order(payer.rich, payer.empty)) == 1
@@ -190,7 +190,7 @@ def test_a_success_ends_the_count_in_its_one_transaction(
     ledger.must_balance()
 
 
-def test_a_hold_counts_as_a_transfer_does_and_its_end_minds_no_lock(
+def test_a_hold_counts_like_a_transfer_and_can_be_resolved_while_locked(
     ledger: LedgerPlatform, payer: Payer
 ) -> None:
     held = payer.send(payer.order(payer.rich, payer.empty, 40, hold=True))
@@ -209,7 +209,7 @@ def test_a_hold_counts_as_a_transfer_does_and_its_end_minds_no_lock(
     ledger.must_balance()
 
 
-def test_a_dry_run_of_a_customer_with_failures_is_judged_as_the_transfer_would_be(
+def test_a_dry_run_for_a_customer_with_failures_matches_the_transfer(
     payer: Payer,
 ) -> None:
     payer.fail(2)
@@ -218,7 +218,7 @@ def test_a_dry_run_of_a_customer_with_failures_is_judged_as_the_transfer_would_b
     assert payer.standing == (2, False)
 
 
-def test_all_debtors_of_several_legs_are_locked_but_no_folded_one(
+def test_all_source_accounts_are_locked_except_hot_accounts(
     ledger: LedgerPlatform, payer: Payer
 ) -> None:
     folded, poor = ledger.open(folded=True), ledger.open()
@@ -235,9 +235,7 @@ def test_all_debtors_of_several_legs_are_locked_but_no_folded_one(
     ledger.must_balance()
 
 
-def test_a_lock_of_an_account_that_stands_is_left_as_it_is(
-    ledger: LedgerPlatform, payer: Payer
-) -> None:
+def test_an_existing_account_lock_is_not_extended(ledger: LedgerPlatform, payer: Payer) -> None:
     payer.fail(3)
     first = payer.locked_until(payer.empty)
     other = ledger.platform.customer(ledger.merchant, "other@example.com")
@@ -252,7 +250,7 @@ def test_a_lock_of_an_account_that_stands_is_left_as_it_is(
     ledger.must_balance()
 
 
-def test_time_and_operators_unlock(ledger: LedgerPlatform, payer: Payer) -> None:
+def test_a_lock_expires_and_operators_can_remove_it(ledger: LedgerPlatform, payer: Payer) -> None:
     payer.fail(3)
     payer.send(ledger.order(payer.rich, payer.empty, 100))
     call = ledger.call({}, None, f"/v1/accounts/{payer.empty}/unlock")
@@ -278,10 +276,10 @@ def test_payments_and_transfers_are_counted_together(ledger: LedgerPlatform, pay
         ledger.platform.pay(ledger.merchant, customer_id=payer.id)
 
 
-# ------------------------------------------------------------ at once, and what fails
+# ------------------------------------------------------------ concurrency and faults
 
 
-def test_refusals_that_come_at_once_are_all_counted_and_lock_once(
+def test_concurrent_refusals_are_all_counted_and_lock_once(
     ledger: LedgerPlatform, payer: Payer
 ) -> None:
     clients = [ledger.client(f"client-{n}") for n in range(10)]
@@ -299,14 +297,14 @@ def test_refusals_that_come_at_once_are_all_counted_and_lock_once(
 
 
 FIRST_REFUSED, FIRST_RECORD, RECORD = 1, 2, 3
-"""Commits of the refusal that locks: it is recorded as one that is only counted first."""
+"""Commits of the refusal that locks: the first attempt to record it only counts it."""
 
 
 @pytest.mark.parametrize("commit", [FIRST_REFUSED, FIRST_RECORD, RECORD])
 @pytest.mark.parametrize(
     "fault", [Fault.ANSWER_LOST, Fault.CONFLICT, Fault.KILLED_BEFORE, Fault.KILLED_AFTER]
 )
-def test_a_refusal_is_counted_once_whatever_fails(
+def test_a_refusal_is_counted_once_whatever_call_fails(
     ledger: LedgerPlatform, payer: Payer, commit: int, fault: Fault
 ) -> None:
     payer.fail(2)
@@ -324,7 +322,7 @@ def test_a_refusal_is_counted_once_whatever_fails(
 
 
 @pytest.mark.parametrize("commit", [1, 2])
-def test_a_success_after_failures_moves_money_once_whatever_fails(
+def test_a_success_after_failures_moves_money_once_whatever_call_fails(
     ledger: LedgerPlatform, payer: Payer, commit: int
 ) -> None:
     for fault in (Fault.ANSWER_LOST, Fault.KILLED_BEFORE, Fault.KILLED_AFTER):
@@ -342,7 +340,7 @@ def test_a_success_after_failures_moves_money_once_whatever_fails(
 # ------------------------------------------------------------ through the functions
 
 
-def test_a_locked_customer_and_its_account_are_told_423_until_an_operator_unlocks(
+def test_a_locked_customer_and_account_get_423_until_an_operator_unlocks_them(
     stage: Stage,
 ) -> None:
     shop: dict[str, Any] = stage.shop()

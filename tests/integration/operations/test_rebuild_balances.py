@@ -116,7 +116,7 @@ def test_transfers_that_the_stream_lost_are_named_added_and_proved(losses: Losse
     losses.sell(1_000, 2_000)
     before = losses.balance()
     lost = losses.lose(3_000, 500, 70)
-    assert not losses.ledger.prove().holds
+    assert not losses.ledger.verify_ledger().holds
     report = losses.check()
     receivable = receivable_account(losses.merchant.id, "USD")
     (difference,) = (each for each in report.differences if each.account_id == receivable)
@@ -127,7 +127,7 @@ def test_transfers_that_the_stream_lost_are_named_added_and_proved(losses: Losse
     assert repaired.holds
     assert repaired.repaired == 3
     assert losses.balance() == difference.expected
-    losses.ledger.must_be_proved()
+    losses.ledger.must_be_verified()
 
 
 def test_a_second_repair_changes_nothing(losses: Losses) -> None:
@@ -147,7 +147,7 @@ def test_what_the_stream_brings_after_a_repair_is_not_added_twice(losses: Losses
     before = losses.balance()
     losses.ledger.poller.drain()
     assert losses.balance() == before
-    losses.ledger.must_be_proved()
+    losses.ledger.must_be_verified()
 
 
 def test_younger_transfers_are_left_to_the_stream(losses: Losses) -> None:
@@ -176,7 +176,7 @@ def test_a_repair_that_is_killed_and_run_again_is_right(
     losses.ledger.poller.drain()
     assert kills
     print(f"killed {kills} times")
-    losses.ledger.must_be_proved()
+    losses.ledger.must_be_verified()
 
 
 def test_a_repair_runs_while_money_moves(losses: Losses) -> None:
@@ -196,7 +196,7 @@ def test_a_repair_runs_while_money_moves(losses: Losses) -> None:
         stop.set()
         seller.join(60)
     losses.ledger.poller.drain()
-    losses.ledger.must_be_proved()
+    losses.ledger.must_be_verified()
 
 
 def test_entries_of_debit_shards_that_the_stream_lost_are_written_again(losses: Losses) -> None:
@@ -218,4 +218,4 @@ def test_entries_of_debit_shards_that_the_stream_lost_are_written_again(losses: 
     assert (difference.missing, difference.expected, difference.found) == (80, before, before)
     assert losses.check().differences == []
     assert losses.balance() == before
-    losses.ledger.must_be_proved()
+    losses.ledger.must_be_verified()

@@ -124,7 +124,7 @@ def test_one_file_with_lines_of_every_type_leaves_nothing_in_the_books(
     assert after[sale].learned_fee == 59
     assert shop.payment(parts).fee == 30
     shop.pass_the_cut()
-    assert shop.prove() == {}
+    assert shop.verify_ledger() == {}
 
 
 def test_the_same_lines_again_change_no_line_and_post_nothing(
@@ -169,7 +169,7 @@ def test_a_corrected_file_takes_back_what_was_posted_and_posts_what_is_right(
     (balance,) = {left for name, left in platform.balances().items() if "clearing" in name}
     assert balance == -500
     shop.pass_the_cut()
-    assert shop.prove() == {}
+    assert shop.verify_ledger() == {}
 
 
 # -------------------------------------------------------------------- others at work
@@ -242,7 +242,7 @@ def test_two_chunks_that_share_payments_settle_each_of_them_once(
     (delta,) = deltas.values()
     assert delta.counts == {LineStatus.MATCHED: 16}
     shop.pass_the_cut()
-    assert shop.prove() == {}
+    assert shop.verify_ledger() == {}
 
 
 def sales(platform: Platform, shop: Shop, count: int) -> list[ImportedLine]:

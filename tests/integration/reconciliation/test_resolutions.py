@@ -162,7 +162,7 @@ def test_every_decision_books_to_the_unit_and_is_undone_to_the_unit(
     rows = shop.platform.rows(Transaction)
     assert [row.status for row in rows].count(TransactionStatus.SETTLED) == 1
     shop.pass_the_cut()
-    assert shop.prove() == {}
+    assert shop.verify_ledger() == {}
 
 
 @pytest.mark.parametrize("action", ["accept", "write_off"])
@@ -192,7 +192,7 @@ def test_a_settlement_whose_exceptions_are_all_resolved_is_completed_and_the_boo
     }
     assert len(settled) == CAPTURES  # all captures but one, and the refund
     shop.pass_the_cut()
-    assert shop.prove() == {}
+    assert shop.verify_ledger() == {}
     for transfer in shop.platform.rows(Transfer):
         if transfer.settlement_id is not None:
             assert len(transfer.settlement_lines) == 1 or 2 in transfer.settlement_lines
@@ -227,7 +227,7 @@ def test_what_is_missing_is_accepted_or_written_off_and_missing_again_when_undon
             assert row.unsettled_bucket is None
             decisions.must_count()
             shop.pass_the_cut()
-            assert shop.prove() == {}
+            assert shop.verify_ledger() == {}
             decisions.resolve(line, "undo")
             row = decisions.transaction(line.transaction_id)
             assert row.status is TransactionStatus.SUCCEEDED
@@ -241,7 +241,7 @@ def test_what_is_missing_is_accepted_or_written_off_and_missing_again_when_undon
     platform.clock.advance(30 * 86_400)
     assert sweep_missing(sweeping, "sweep").missing == 0
     shop.pass_the_cut()
-    assert shop.prove() == {}
+    assert shop.verify_ledger() == {}
 
 
 def test_a_line_is_linked_to_the_transaction_that_it_matches_and_to_no_other(
@@ -284,7 +284,7 @@ def test_a_line_is_linked_to_the_transaction_that_it_matches_and_to_no_other(
     assert settlement.status is SettlementStatus.COMPLETED
     assert settlement.totals["USD"].amount == 1700
     shop.pass_the_cut()
-    assert shop.prove() == {}
+    assert shop.verify_ledger() == {}
     with pytest.raises(AlreadyResolved):
         decisions.resolve(lines[2], "accept")
     for number, transaction in links.items():
@@ -295,7 +295,7 @@ def test_a_line_is_linked_to_the_transaction_that_it_matches_and_to_no_other(
     assert decisions.balances() == before
     decisions.must_count()
     shop.pass_the_cut()
-    assert shop.prove() == {}
+    assert shop.verify_ledger() == {}
 
 
 def test_a_line_that_is_linked_teaches_a_fee_that_nobody_knew(platform: Platform) -> None:
@@ -335,7 +335,7 @@ def test_a_decision_about_what_was_missing_closes_the_missing_line_as_well(
     assert {row.status for row in platform.rows(Settlement)} == {SettlementStatus.COMPLETED}
     assert decisions.balances() == {}
     shop.pass_the_cut()
-    assert shop.prove() == {}
+    assert shop.verify_ledger() == {}
 
 
 def test_what_was_missing_and_comes_late_is_matched_and_its_day_completed(
@@ -364,7 +364,7 @@ def test_what_was_missing_and_comes_late_is_matched_and_its_day_completed(
     decisions.resolve(late[3], "accept")
     assert decisions.balances() == {}
     shop.pass_the_cut()
-    assert shop.prove() == {}
+    assert shop.verify_ledger() == {}
 
 
 def test_of_lines_that_wait_for_each_other_one_is_decided_and_the_other_stays(
@@ -388,7 +388,7 @@ def test_of_lines_that_wait_for_each_other_one_is_decided_and_the_other_stays(
     assert decisions.balances() == {}
     decisions.must_count()
     shop.pass_the_cut()
-    assert shop.prove() == {}
+    assert shop.verify_ledger() == {}
 
 
 def test_a_line_that_was_exchanged_is_settled_in_the_payments_currency(
@@ -406,7 +406,7 @@ def test_a_line_that_was_exchanged_is_settled_in_the_payments_currency(
         assert {name: after[name] for name in written_off} == written_off
         assert not {"acc_clearing_USD", "acc_fees_USD", "acc_clearing_EUR"} & set(after), action
         shop.pass_the_cut()
-        assert shop.prove() == {}
+        assert shop.verify_ledger() == {}
         decisions.resolve(line, "undo")
         assert decisions.balances() == before
 
@@ -423,7 +423,7 @@ def test_a_line_in_our_currency_for_what_a_customer_paid_in_another_settles_both
     decisions.resolve(line, "accept")
     assert not {"acc_clearing_USD", "acc_fees_USD"} & set(decisions.balances())
     shop.pass_the_cut()
-    assert shop.prove() == {}
+    assert shop.verify_ledger() == {}
 
 
 def test_a_decision_whose_answer_was_lost_or_whose_process_died_is_made_once(
@@ -542,7 +542,7 @@ def test_a_remainder_that_a_later_file_explains_is_not_booked_any_more(
     assert decisions.balances() == {}
     decisions.must_count()
     shop.pass_the_cut()
-    assert shop.prove() == {}
+    assert shop.verify_ledger() == {}
 
 
 def test_a_line_may_be_resolved_before_its_file_is_closed(shop: Shop, decisions: Decisions) -> None:
@@ -671,7 +671,7 @@ def test_a_merchant_decides_at_its_own_cost_only(shop: Shop, decisions: Decision
     mine.resolve(late, "accept")
     assert decisions.balances() == {"receivable USD": 100, "written off USD": -100}
     shop.pass_the_cut()
-    assert shop.prove() == {}
+    assert shop.verify_ledger() == {}
 
 
 def test_what_is_missing_again_on_the_day_it_was_found_gets_a_line_of_its_own(

@@ -151,7 +151,7 @@ def test_payments_under_faults_and_deaths_agree_with_the_processor_the_books_and
     simulation.story.must_be_consistent()
     reported = simulation.story.must_be_true(simulation.platform)
     simulation.ledger.poller.drain(workers=2)
-    simulation.ledger.must_be_proved()
+    simulation.ledger.must_be_verified()
     report(simulation, reported, half)
     print(f"seed {simulation.seed} ran {ran - began:.0f} s, checked {time.monotonic() - ran:.0f} s")
 

@@ -39,7 +39,7 @@ def must_balance(simulation: SettlementSimulation) -> None:
     """After every step: nothing is created or lost, and the books agree with the lines."""
     assert sum(simulation.shop.platform.balances().values()) == 0
     simulation.shop.platform.clock.advance(1)
-    assert simulation.shop.prove(NO_CUT, page=250) == {}
+    assert simulation.shop.verify_ledger(NO_CUT, page=250) == {}
 
 
 def must_be_paid_out(simulation: SettlementSimulation) -> None:

@@ -1,4 +1,4 @@
-"""The proof of floors: no guarded debit takes a hot account below zero less its credit limit."""
+"""Verification of floors: no guarded debit takes a hot account below its credit limit."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def found_by(ledger: LedgerPlatform) -> dict[str, list[tuple[str, Any, Any]]]:
     ledger.poller.drain()
     return {
         check.name.value: [(v.id, v.expected, v.found) for v in check.violations]
-        for check in ledger.prove().checks
+        for check in ledger.verify_ledger().checks
         if not check.holds
     }
 
 
 def taken_past_the_guard(ledger: LedgerPlatform, source: str, target: str, amount: int) -> None:
-    """A transfer that is sound in every other way: both rows are changed, whatever is left."""
+    """A transfer without the floor check, but otherwise correct: both rows are changed."""
     platform, now = ledger.platform, ledger.platform.clock()
     transfer_id, at = new_id("trf", now), to_timestamp(now)
     leg = Leg(from_account_id=source, to_account_id=target, amount=amount)
@@ -69,7 +69,7 @@ def taken_past_the_guard(ledger: LedgerPlatform, source: str, target: str, amoun
         platform.put(row.model_copy(update=changes))
 
 
-def test_an_account_that_gave_away_more_than_it_had_is_named(ledger: LedgerPlatform) -> None:
+def test_an_overdrawn_hot_account_is_reported(ledger: LedgerPlatform) -> None:
     hot, payee = ledger.open(opening=500, folded=True, credit=100), ledger.open()
     ledger.poller.drain()
     taken_past_the_guard(ledger, hot, payee, 600)
@@ -78,7 +78,7 @@ def test_an_account_that_gave_away_more_than_it_had_is_named(ledger: LedgerPlatf
     assert found_by(ledger) == {"floors": [(hot, -100, -101)]}
 
 
-def test_a_debit_that_did_not_see_an_old_refund_is_named(ledger: LedgerPlatform) -> None:
+def test_a_debit_that_ignored_an_earlier_refund_is_reported(ledger: LedgerPlatform) -> None:
     platform, payee = ledger.platform, ledger.open()
     payment_id = platform.paid(ledger.merchant, amount=10_000)
     receivable = receivable_account(ledger.merchant.id, "USD")
@@ -90,7 +90,9 @@ def test_a_debit_that_did_not_see_an_old_refund_is_named(ledger: LedgerPlatform)
     assert found_by(ledger)["floors"] == [(receivable, 0, -9_000)]
 
 
-def test_a_merchant_who_owes_by_refunds_alone_is_no_contradiction(ledger: LedgerPlatform) -> None:
+def test_a_negative_receivable_caused_by_refunds_alone_is_not_a_violation(
+    ledger: LedgerPlatform,
+) -> None:
     platform, payee = ledger.platform, ledger.open()
     payment_id = platform.paid(ledger.merchant, amount=10_000)
     receivable = receivable_account(ledger.merchant.id, "USD")

@@ -1,4 +1,4 @@
-"""The proof of open holds: what is held of an account is what its open holds set aside."""
+"""Verification of holds: the held amounts of an account are those of its open holds."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def ledger(engine: Engine, dice: Random) -> Iterator[LedgerPlatform]:
 
 
 def found_by(ledger: LedgerPlatform) -> dict[str, Found]:
-    """What each check names; one that holds is left out."""
+    """Violations per check; checks that hold are omitted."""
     ledger.poller.drain()
     return {
         check.name.value: [(v.id, v.expected, v.found) for v in check.violations]
-        for check in ledger.prove().checks
+        for check in ledger.verify_ledger().checks
         if not check.holds
     }
 
@@ -58,7 +58,7 @@ def deleted(ledger: LedgerPlatform, hold_id: str) -> None:
 
 
 @pytest.mark.parametrize("end", [canceled_by_hand, deleted])
-def test_4000_that_are_held_by_no_hold_are_named(
+def test_held_amounts_without_a_hold_are_reported(
     ledger: LedgerPlatform, end: Callable[[LedgerPlatform, str], None]
 ) -> None:
     payer, payee = ledger.open(opening=5_000), ledger.open()
@@ -69,7 +69,7 @@ def test_4000_that_are_held_by_no_hold_are_named(
     )
 
 
-def test_a_hold_that_its_accounts_do_not_know_is_named(ledger: LedgerPlatform) -> None:
+def test_a_hold_missing_in_its_accounts_is_reported(ledger: LedgerPlatform) -> None:
     payer, payee = ledger.open(opening=5_000), ledger.open()
     row = row_of(ledger, ledger.hold(payer, payee, 70))
     invented = new_id("trf", ledger.platform.clock())
@@ -79,7 +79,7 @@ def test_a_hold_that_its_accounts_do_not_know_is_named(ledger: LedgerPlatform) -
     assert len(found) == 2
 
 
-def test_an_account_that_released_an_open_hold_is_named(ledger: LedgerPlatform) -> None:
+def test_an_account_that_released_an_open_hold_is_reported(ledger: LedgerPlatform) -> None:
     payer, payee = ledger.open(opening=5_000), ledger.open()
     hold_id = ledger.hold(payer, payee, 70)
     before = row_of(ledger, hold_id)
@@ -90,7 +90,7 @@ def test_an_account_that_released_an_open_hold_is_named(ledger: LedgerPlatform) 
     )
 
 
-def test_holds_that_begin_and_end_around_the_cut_are_no_contradiction(
+def test_holds_that_begin_and_end_around_the_cut_are_not_violations(
     ledger: LedgerPlatform,
 ) -> None:
     payer, payee = ledger.open(opening=50_000), ledger.open(folded=True)
@@ -100,14 +100,16 @@ def test_holds_that_begin_and_end_around_the_cut_are_no_contradiction(
     holds += [ledger.hold(other, payer, 5)]
     ledger.calm.send(ledger.post_order(holds[0], 3))
     ledger.poller.drain()
-    ledger.platform.clock.advance(120)  # all of that is older than the cut, and what follows is not
+    ledger.platform.clock.advance(
+        120
+    )  # everything so far is older than the cut; what follows is newer
     advance, ledger.platform.clock.advance = ledger.platform.clock.advance, lambda _: None
     ledger.calm.send(ledger.cancel_order(holds[1]))
     ledger.calm.send(ledger.post_order(holds[2], 4))
     ledger.calm.send(ledger.post_order(holds[-1]))
     ledger.hold(payer, payee, 21)
     ledger.poller.drain()
-    assert ledger.prove().holds
+    assert ledger.verify_ledger().holds
     ledger.platform.clock.advance = advance
     assert found_by(ledger) == {}
     rows = {row.id: row for row in ledger.platform.rows(Account) if row.shard == "00"}

@@ -1,4 +1,4 @@
-"""The proof of payments: each fact is posted exactly once, and ceilings are what is left."""
+"""Verification of payments: each fact is posted exactly once, and the ceilings are correct."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ def shop(platform: Platform) -> Shop:
     return Shop(platform)
 
 
-def test_what_is_posted_once_is_proved_without_a_second_look(shop: Shop) -> None:
+def test_correct_postings_are_verified_without_drills(shop: Shop) -> None:
     shop.trade()
     shop.disputed(shop.paid(amount=2_000))
     shop.disputed(shop.paid(amount=2_000), returned=450)
     shop.pass_the_cut()
-    assert shop.prove() == {}
+    assert shop.verify_ledger() == {}
     assert Phase.DRILL_PAYMENTS not in shop.phases
     assert Phase.DRILL_POSTINGS not in shop.phases
 
 
-def test_a_refund_that_came_back_is_posted_twice_and_proved(shop: Shop) -> None:
+def test_a_returned_refund_has_two_postings_and_is_verified(shop: Shop) -> None:
     payment_id = shop.paid(amount=5_000)
     shop.operate(payment_id, "refund", amount=1_200)
     (refund,) = shop.transactions("refund")
@@ -53,33 +53,33 @@ def test_a_refund_that_came_back_is_posted_twice_and_proved(shop: Shop) -> None:
     changes = {"amount_refunded": 0, "refundable_minor": 5_000}
     shop.platform.put(returned_at.model_copy(update=changes))
     shop.pass_the_cut()
-    assert shop.prove() == {}
+    assert shop.verify_ledger() == {}
 
 
-def test_a_capture_posted_twice_is_named(shop: Shop) -> None:
+def test_a_capture_posted_twice_is_reported(shop: Shop) -> None:
     shop.trade()
     (posting, *_) = (shop.posting_of(each) for each in shop.transactions("capture"))
     second = new_id("trf", shop.platform.clock())
     shop.platform.put(posting.model_copy(update={"id": second}))
     shop.pass_the_cut()
-    ((name, expected, _),) = shop.prove()["payment_postings"]
+    ((name, expected, _),) = shop.verify_ledger()["payment_postings"]
     assert name == second
     assert posting.payment_id is not None
     assert posting.payment_id in expected
 
 
-def test_a_capture_without_a_posting_is_named(shop: Shop) -> None:
+def test_a_capture_without_a_posting_is_reported(shop: Shop) -> None:
     shop.trade()
     capture = shop.transactions("capture")[0]
     posting = shop.posting_of(capture)
     shop.platform.delete(posting)
-    ((name, expected, found),) = shop.prove()["payment_postings"]
+    ((name, expected, found),) = shop.verify_ledger()["payment_postings"]
     assert name == f"{capture.id} capture"
     assert posting.id in expected
     assert found == "no posting"
 
 
-def test_a_dispute_without_its_reversal_is_named(shop: Shop) -> None:
+def test_a_dispute_without_its_reversal_is_reported(shop: Shop) -> None:
     payment_id = shop.paid(amount=2_000)
     shop.disputed(payment_id, returned=600)
     (reversal,) = (
@@ -89,13 +89,13 @@ def test_a_dispute_without_its_reversal_is_named(shop: Shop) -> None:
     )
     shop.platform.delete(reversal)
     shop.pass_the_cut()
-    found = shop.prove()["payment_postings"]
+    found = shop.verify_ledger()["payment_postings"]
     assert {name for name, _, _ in found} == {f"{payment_id} dp_1"}
     assert (f"{payment_id} dp_1", f"posted by {reversal.id}", "no posting") in found
 
 
 def plant_amount(shop: Shop) -> str:
-    """A refund is posted with one unit too much."""
+    """Post a refund with one unit too much."""
     (refund,) = shop.transactions("refund")
     posting = shop.posting_of(refund)
     legs = (posting.legs[0].model_copy(update={"amount": 1_201}),)
@@ -104,7 +104,7 @@ def plant_amount(shop: Shop) -> str:
 
 
 def plant_fee(shop: Shop) -> str:
-    """The fee of a capture is not posted."""
+    """Remove the posting of a capture's fee."""
     capture = shop.transactions("capture")[0]
     posting = shop.posting_of(capture)
     assert len(posting.legs) == 2
@@ -113,7 +113,7 @@ def plant_fee(shop: Shop) -> str:
 
 
 def plant_other_payment(shop: Shop) -> str:
-    """The posting of one payment says that it is another's."""
+    """Change the payment id of a posting."""
     one, other, *_ = shop.transactions("capture")
     posting = shop.posting_of(one)
     shop.platform.put(posting.model_copy(update={"payment_id": other.payment_id}))
@@ -121,14 +121,16 @@ def plant_other_payment(shop: Shop) -> str:
 
 
 @pytest.mark.parametrize("plant", [plant_amount, plant_fee, plant_other_payment])
-def test_a_posting_that_is_not_its_fact_is_named(shop: Shop, plant: Callable[[Shop], str]) -> None:
+def test_a_posting_that_differs_from_its_fact_is_reported(
+    shop: Shop, plant: Callable[[Shop], str]
+) -> None:
     shop.trade()
     name = plant(shop)
     shop.pass_the_cut()
-    assert name in {each for each, _, _ in shop.prove()["payment_postings"]}
+    assert name in {each for each, _, _ in shop.verify_ledger()["payment_postings"]}
 
 
-def test_a_total_or_ceiling_that_is_not_what_is_left_is_named(shop: Shop) -> None:
+def test_a_wrong_total_or_ceiling_is_reported(shop: Shop) -> None:
     shop.trade()
     payment = shop.platform.payments()[1]
     checks = {
@@ -140,11 +142,11 @@ def test_a_total_or_ceiling_that_is_not_what_is_left_is_named(shop: Shop) -> Non
             field_name = name if name in Payment.model_fields else f"{name}_minor"
             stored = getattr(payment, field_name) + 1
             shop.platform.put(payment.model_copy(update={field_name: stored}))
-            found = {each: (right, there) for each, right, there in shop.prove()[check]}
+            found = {each: (right, there) for each, right, there in shop.verify_ledger()[check]}
             right, there = found[f"{payment.id} {name}"]
             assert (right + 1, there) == (stored, stored)
     shop.platform.put(payment)
-    assert shop.prove() == {}
+    assert shop.verify_ledger() == {}
 
 
 # -------------------------------------------------------------------- while money moves
@@ -152,7 +154,7 @@ def test_a_total_or_ceiling_that_is_not_what_is_left_is_named(shop: Shop) -> Non
 
 @contextmanager
 def trading(shop: Shop, dice: Random) -> Iterator[list[int]]:
-    """Sales, captures and refunds, by three clients, until the block ends."""
+    """Sales, captures and refunds by three clients until the block ends."""
     stop, done = threading.Event(), [0, 0, 0]
 
     def work(number: int) -> None:
@@ -179,13 +181,13 @@ def trading(shop: Shop, dice: Random) -> Iterator[list[int]]:
                 worker.result()
 
 
-def test_no_run_raises_an_alarm_while_payments_go_on(shop: Shop, dice: Random) -> None:
+def test_runs_find_no_violations_during_payments(shop: Shop, dice: Random) -> None:
     shop.trade()
     with trading(shop, dice) as done:
         for _ in range(2):
             shop.platform.clock.advance(1)
-            # A cut of no age at all: what is under way is newer than it by the clock alone.
-            assert shop.prove(timedelta(milliseconds=500)) == {}
+            # A cut without a delay: operations in progress are newer only by the clock.
+            assert shop.verify_ledger(timedelta(milliseconds=500)) == {}
     assert sum(done) > 0
     shop.pass_the_cut()
-    assert shop.prove() == {}
+    assert shop.verify_ledger() == {}

@@ -1,4 +1,4 @@
-"""The proof of settlements: each of their transfers books what its lines say, once."""
+"""Verification of settlements: each transfer books its lines exactly once."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from tests.support.simulation.settlements import SettlementSimulation
 
 SETTLEMENT = "set_A"
 LINES = (2, 1_003, 1_004)
-"""In two partitions."""
+"""Line numbers in two partitions."""
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def shop(platform: Platform) -> Shop:
 
 
 def settle(shop: Shop, transactions: Sequence[Transaction], **changes: Any) -> Transfer:
-    """Settle transactions by lines and one transfer, as a file would; `changes` of the transfer."""
+    """Settle transactions by lines and one transfer, like a file. `changes`: to the transfer."""
     now = shop.platform.clock()
     at, transfer_id = to_timestamp(now), new_id("trf", now)
     lines = [
@@ -127,8 +127,8 @@ def change_line(shop: Shop, number: int = LINES[0], **changes: Any) -> Settlemen
 
 
 def found_by(shop: Shop) -> dict[str, list[tuple[Any, Any]]]:
-    """What the check has named, by what it names."""
-    found = shop.prove()
+    """Expected and found values of the check's violations, by id."""
+    found = shop.verify_ledger()
     assert set(found) == {"settlement_postings"}
     named: dict[str, list[tuple[Any, Any]]] = {}
     for name, expected, there in found["settlement_postings"]:
@@ -136,12 +136,12 @@ def found_by(shop: Shop) -> dict[str, list[tuple[Any, Any]]]:
     return named
 
 
-# -------------------------------------------------------------------- what holds
+# -------------------------------------------------------------------- correct settlements
 
 
-def test_a_settlement_is_proved_without_a_second_look(shop: Shop) -> None:
+def test_a_correct_settlement_is_verified_without_drills(shop: Shop) -> None:
     settle_three(shop)
-    assert shop.prove() == {}
+    assert shop.verify_ledger() == {}
     assert not set(shop.phases) & {
         Phase.DRILL_SETTLEMENTS,
         Phase.DRILL_LINES,
@@ -149,15 +149,15 @@ def test_a_settlement_is_proved_without_a_second_look(shop: Shop) -> None:
     }
 
 
-def test_what_is_settled_after_the_cut_is_left_to_the_next_run(shop: Shop) -> None:
+def test_lines_settled_after_the_cut_are_left_to_the_next_run(shop: Shop) -> None:
     settle(shop, shop.transactions("capture")[:3])
-    assert shop.prove() == {}
+    assert shop.verify_ledger() == {}
     assert Phase.DRILL_SETTLED not in shop.phases
     shop.pass_the_cut()
-    assert shop.prove() == {}
+    assert shop.verify_ledger() == {}
 
 
-def test_a_learned_fee_is_the_settlements_and_not_the_captures(shop: Shop) -> None:
+def test_a_learned_fee_belongs_to_the_settlement_not_to_the_capture(shop: Shop) -> None:
     capture = shop.transactions("capture")[0]
     payment = shop.payment(capture.payment_id)
     transfer = settle(shop, [capture])
@@ -173,13 +173,13 @@ def test_a_learned_fee_is_the_settlements_and_not_the_captures(shop: Shop) -> No
     shop.platform.put(settled_row.model_copy(update={"fee": fee, "learned_fee": learned}))
     shop.platform.put(payment.model_copy(update={"fee": fee}))
     shop.pass_the_cut()
-    assert shop.prove() == {}
+    assert shop.verify_ledger() == {}
 
 
-# -------------------------------------------------------------------- what does not hold
+# -------------------------------------------------------------------- violations
 
 
-def test_a_missing_transfer_is_named_by_its_lines(shop: Shop) -> None:
+def test_a_missing_transfer_is_reported_for_its_lines(shop: Shop) -> None:
     transfer = settle_three(shop)
     shop.platform.delete(transfer)
     named = found_by(shop)
@@ -189,7 +189,7 @@ def test_a_missing_transfer_is_named_by_its_lines(shop: Shop) -> None:
         assert found == "no posting"
 
 
-def test_an_altered_transfer_is_named(shop: Shop) -> None:
+def test_an_altered_transfer_is_reported(shop: Shop) -> None:
     transfer = settle_three(shop)
     first, *rest = transfer.legs
     legs = (first.model_copy(update={"amount": first.amount + 1}), *rest)
@@ -200,7 +200,7 @@ def test_an_altered_transfer_is_named(shop: Shop) -> None:
     assert f"{first.amount + 1} from {first.from_account_id}" in found
 
 
-def test_an_altered_line_is_named(shop: Shop) -> None:
+def test_an_altered_line_is_reported(shop: Shop) -> None:
     settle_three(shop)
     row = change_line(shop, amount=901, net=(line(shop).net or 0) + 1)
     ((expected, found),) = found_by(shop)[f"{SETTLEMENT} line 2"]
@@ -226,7 +226,7 @@ PLANTED = [plant_no_booking, plant_other_flows, plant_a_booking_twice]
 
 
 @pytest.mark.parametrize("plant", PLANTED)
-def test_a_line_that_is_not_booked_once_by_its_amounts_is_named_with_its_transfer_and_payment(
+def test_a_wrongly_booked_line_is_reported_with_its_transfer_and_payment(
     shop: Shop, plant: Callable[[Shop, Transfer], None]
 ) -> None:
     transfer = settle_three(shop)
@@ -236,7 +236,7 @@ def test_a_line_that_is_not_booked_once_by_its_amounts_is_named_with_its_transfe
     assert set(named) == {f"{SETTLEMENT} line 2", transfer.id, f"{payment_id} settled"}
 
 
-def test_a_line_booked_by_two_transfers_is_named_with_its_payment(shop: Shop) -> None:
+def test_a_line_booked_by_two_transfers_is_reported_with_its_payment(shop: Shop) -> None:
     first = settle(shop, shop.transactions("capture")[:1])
     shop.platform.clock.advance(1)
     settled_once = line(shop)
@@ -249,7 +249,7 @@ def test_a_line_booked_by_two_transfers_is_named_with_its_payment(shop: Shop) ->
     assert first.id not in named
 
 
-def test_a_posting_of_a_settlement_that_no_line_has_is_named(shop: Shop) -> None:
+def test_a_settlement_posting_without_lines_is_reported(shop: Shop) -> None:
     transfer = settle_three(shop)
     stray = transfer.model_copy(update={"id": new_id("trf", shop.platform.clock())})
     nothing = stray.model_copy(
@@ -265,7 +265,7 @@ def test_a_posting_of_a_settlement_that_no_line_has_is_named(shop: Shop) -> None
     assert expected == f"nothing, by the lines of {SETTLEMENT}"
 
 
-def test_a_line_that_its_transfer_does_not_name_is_named(shop: Shop) -> None:
+def test_a_line_missing_in_its_transfer_is_reported(shop: Shop) -> None:
     transfer = settle_three(shop)
     shop.platform.put(transfer.model_copy(update={"settlement_lines": LINES[1:]}))
     named = found_by(shop)
@@ -274,7 +274,7 @@ def test_a_line_that_its_transfer_does_not_name_is_named(shop: Shop) -> None:
     assert transfer.id in named
 
 
-def test_an_open_exception_with_a_booking_is_named(shop: Shop) -> None:
+def test_an_open_exception_with_a_booking_is_reported(shop: Shop) -> None:
     settle_three(shop)
     change_line(shop, status=LineStatus.FEE_MISMATCH)
     ((expected, found),) = found_by(shop)[f"{SETTLEMENT} line 2"]
@@ -282,7 +282,7 @@ def test_an_open_exception_with_a_booking_is_named(shop: Shop) -> None:
     assert found.startswith("net ")
 
 
-def test_a_capture_that_is_marked_settled_without_a_line_is_named(shop: Shop) -> None:
+def test_a_capture_marked_settled_without_a_line_is_reported(shop: Shop) -> None:
     capture = shop.transactions("capture")[0]
     settle(shop, [capture])
     for row in (line(shop), *shop.platform.rows(Transfer)):
@@ -296,16 +296,16 @@ def test_a_capture_that_is_marked_settled_without_a_line_is_named(shop: Shop) ->
     assert found == "nothing"
 
 
-def test_a_line_of_a_payment_that_there_is_not_is_named(shop: Shop) -> None:
+def test_a_line_of_a_nonexistent_payment_is_reported(shop: Shop) -> None:
     settle_three(shop)
     paid = line(shop).payment_id
-    change_line(shop, payment_id="pay_nobodys")
+    change_line(shop, payment_id="pay_unknown")
     named = found_by(shop)
-    assert named[f"{SETTLEMENT} line 2"] == [("a payment pay_nobodys", "none")]
+    assert named[f"{SETTLEMENT} line 2"] == [("a payment pay_unknown", "none")]
     assert f"{paid} settled" in named
 
 
-def test_a_fee_line_that_leaves_something_on_fees_is_named(shop: Shop) -> None:
+def test_a_fee_line_with_a_remainder_on_fees_is_reported(shop: Shop) -> None:
     settle_three(shop)
     fee = {"type": LineType.FEE, "payment_id": None, "transaction_id": None, "amount": -50}
     flows = Flows(net=-50, fee=50, cost=40)
@@ -323,7 +323,7 @@ def test_a_fee_line_that_leaves_something_on_fees_is_named(shop: Shop) -> None:
 
 @contextmanager
 def reconciling(simulation: SettlementSimulation, dice: Random) -> Iterator[list[int]]:
-    """Payments, and files of them, damaged and corrected, until the block ends."""
+    """Payments and their settlement files, damaged and corrected, until the block ends."""
     stop, rounds = threading.Event(), [0]
 
     def work() -> None:
@@ -345,18 +345,18 @@ def reconciling(simulation: SettlementSimulation, dice: Random) -> Iterator[list
             working.result()
 
 
-def test_no_run_raises_an_alarm_while_settlements_are_booked(
+def test_runs_find_no_violations_while_settlements_are_booked(
     platform: Platform, dice: Random
 ) -> None:
     simulation = SettlementSimulation(Shop(platform), dice)
     with reconciling(simulation, dice) as rounds:
         for _ in range(4):
             platform.clock.advance(1)
-            # A cut of no age at all: what is under way is newer than it by the clock alone.
-            assert simulation.shop.prove(timedelta(milliseconds=500)) == {}
+            # A cut without a delay: operations in progress are newer only by the clock.
+            assert simulation.shop.verify_ledger(timedelta(milliseconds=500)) == {}
     assert rounds[0] > 0
     assert platform.rows(SettlementLine)
     simulation.shop.pass_the_cut()
     simulation.shop.phases.clear()
-    assert simulation.shop.prove() == {}
+    assert simulation.shop.verify_ledger() == {}
     assert Phase.DRILL_SETTLEMENTS not in simulation.shop.phases

@@ -1,4 +1,4 @@
-"""The proof while money moves, holds end, and the projector stumbles behind: no false alarm."""
+"""Verification while money moves, holds end and the projector lags: no false violations."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from tests.support.simulation.ledger import LedgerClient, LedgerPlatform
 MOVERS = 4
 PROOFS = 2
 CUT = timedelta(seconds=6)
-"""Longer than any request of these tests, which run against an engine on this machine."""
+"""Longer than any request in these tests, which run against a local engine."""
 GRACE_SECONDS = 60.0
 TICK_SECONDS = 0.1
 MAX_TICK_SECONDS = 0.5
 MOVE_SECONDS = 0.25
-"""Between two moves of one client: what runs away from the proof only makes it longer."""
+"""Pause between two moves of a client. Faster clients would only make the run longer."""
 STUCK_SECONDS = 300.0
-"""Of the machine: no stream is so slow, so the poller is dead."""
+"""Real time after which the stream poller is considered dead."""
 
 
 @pytest.fixture
@@ -50,15 +50,15 @@ def ledger(engine: Engine, dice: Random) -> Iterator[LedgerPlatform]:
 
 @dataclass
 class Time:
-    """The tests' clock: it goes as the machine's, but for none who is slow on a busy machine.
+    """A clock that follows the machine's but pauses on a busy machine.
 
-    It stands still while the stream is behind and while a request takes long, so that neither the
-    cut nor the proof's patience says anything about the machine.
+    It stops while the stream lags or a request takes long, so that neither the cut nor the grace
+    period depends on the machine's speed.
     """
 
     ledger: LedgerPlatform
     begun: dict[int, datetime] = field(default_factory=dict)
-    """When the request under way began, by client."""
+    """When the current request began, by client."""
 
     @contextmanager
     def passing(self) -> Iterator[None]:
@@ -72,7 +72,7 @@ class Time:
                 ticking.result()
 
     def wait(self, span: timedelta) -> None:
-        """Until so much has passed."""
+        """Wait until `span` has passed on this clock."""
         end = self.ledger.platform.clock() + span
         while self.ledger.platform.clock() < end:
             time.sleep(TICK_SECONDS)
@@ -82,20 +82,20 @@ class Time:
         while not stop.wait(TICK_SECONDS):
             deadline = time.monotonic() + STUCK_SECONDS
             there = self.ledger.poller.lengths()
-            while not (stop.is_set() or self._nobody_is_late(there)):
+            while not (stop.is_set() or self._is_on_time(there)):
                 assert time.monotonic() < deadline, "the streams do not move"
                 stop.wait(TICK_SECONDS)
             now = time.monotonic()
             clock.advance(min(now - before, MAX_TICK_SECONDS))
             before = now
 
-    def _nobody_is_late(self, there: Mapping[tuple[str, int], int]) -> bool:
+    def _is_on_time(self, there: Mapping[tuple[str, int], int]) -> bool:
         now, begun = self.ledger.platform.clock(), list(self.begun.values())
         return self.ledger.poller.has_done(there) and all(now - each < CUT / 2 for each in begun)
 
 
 def move(ledger: LedgerPlatform, accounts: list[str], client: LedgerClient, dice: Random) -> None:
-    """One transfer, or a hold that is posted in part or canceled, between any two accounts."""
+    """One transfer, or one hold that is posted in part or canceled, between two accounts."""
     source, target = dice.sample(accounts, 2)
     amount = dice.randrange(2, 400)
     if dice.random() < 0.6:
@@ -115,7 +115,7 @@ def move(ledger: LedgerPlatform, accounts: list[str], client: LedgerClient, dice
 
 @contextmanager
 def moving(now: Time, accounts: list[str]) -> Iterator[list[int]]:
-    """Clients that move money until the block ends; how often each did."""
+    """Clients that move money until the block ends. Yields the number of moves per client."""
     ledger, clock = now.ledger, now.ledger.platform.clock
     stop = threading.Event()
     moves = [0] * MOVERS
@@ -144,7 +144,7 @@ def moving(now: Time, accounts: list[str]) -> Iterator[list[int]]:
 
 
 def proved(ledger: LedgerPlatform, drilled: list[Phase]) -> LedgerVerificationReport:
-    """A run, in as many invocations as its time is short."""
+    """A complete run, in several short invocations."""
     dice = Random(ledger.seed)
 
     def noted(phase: Phase, _rows: int) -> None:
@@ -165,7 +165,7 @@ def proved(ledger: LedgerPlatform, drilled: list[Phase]) -> LedgerVerificationRe
     return report
 
 
-def test_no_run_raises_an_alarm_while_money_moves_and_entries_are_late(
+def test_runs_find_no_violations_while_money_moves_and_entries_are_late(
     ledger: LedgerPlatform,
 ) -> None:
     openings = (90_000, 50_000, 20_000, 0)
@@ -185,7 +185,7 @@ def test_no_run_raises_an_alarm_while_money_moves_and_entries_are_late(
     assert set(ledger.poller.injected) >= {"doubled", "late", "repeated"}
 
 
-def test_one_unit_that_appears_under_load_is_found(ledger: LedgerPlatform) -> None:
+def test_a_difference_of_one_unit_under_load_is_found(ledger: LedgerPlatform) -> None:
     accounts = [ledger.open(opening=50_000) for _ in range(3)]
     quiet = ledger.open(opening=700)
     now = Time(ledger)

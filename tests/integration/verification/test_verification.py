@@ -1,4 +1,4 @@
-"""The proof of the books: it misses no planted unit, and raises no false alarm."""
+"""Ledger verification finds every injected error and reports no false violations."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CUT = timedelta(seconds=30)
 
 
 class Bookkeeper:
-    """Sound books, written by hand, and a proof of them."""
+    """A correct ledger written row by row, and its verification."""
 
     def __init__(self, platform: Platform) -> None:
         self.platform = platform
@@ -53,7 +53,7 @@ class Bookkeeper:
         self.platform.clock.advance(1)
 
     def keep(self, transfers: int = 12) -> list[Transfer]:
-        """Two immediate accounts, a folded one, and transfers between them, all projected."""
+        """Two immediate accounts, a hot one, and projected transfers between them."""
         for name, posting in (("acc_a", "immediate"), ("acc_b", "immediate"), ("acc_f", "folded")):
             self._write_account(None, self._account(name, posting))
         made = [self.move(n) for n in range(transfers)]
@@ -61,7 +61,7 @@ class Bookkeeper:
         return made
 
     def move(self, number: int, *, project: bool = True) -> Transfer:
-        """A transfer of a changing amount, from one account to the two others in turn."""
+        """A transfer of a varying amount, from one account to the two others in turn."""
         target = ("acc_b", "acc_f")[number % 2]
         amount = 10 + number
         now = self.platform.clock()
@@ -84,7 +84,7 @@ class Bookkeeper:
         for name, change in net_by_account(transfer.legs).items():
             if name == "acc_f":
                 if project:
-                    self.fold(transfer, change)
+                    self.credit(transfer, change)
                 continue
             before = self.row(name)
             after = before.model_copy(
@@ -100,7 +100,7 @@ class Bookkeeper:
             self._write_account(before, after, project=project)
         return transfer
 
-    def fold(self, transfer: Transfer, change: int) -> None:
+    def credit(self, transfer: Transfer, change: int) -> None:
         target = CreditShard("acc_f", "platform", self.row("acc_f").account_type, "USD")
         item = ShardCredit(transfer.id, transfer.operation_id, change, transfer.created_at)
         shard_rows = ShardRepository(self.platform.store)
@@ -136,7 +136,7 @@ class Bookkeeper:
             self.platform.put(entry_of(before, after))
 
     def verify_ledger(self) -> dict[str, list[tuple[str, Any, Any]]]:
-        """What each check has found; one that holds is left out."""
+        """Violations per check; checks that hold are omitted."""
         report = verify_ledger(self.deps).report
         assert report is not None
         broken = {
@@ -158,9 +158,9 @@ def books(platform: Platform) -> Bookkeeper:
     return Bookkeeper(platform)
 
 
-def test_sound_books_are_proved_and_the_report_is_kept(books: Bookkeeper) -> None:
+def test_a_correct_ledger_is_verified_and_the_report_is_stored(books: Bookkeeper) -> None:
     books.keep()
-    assert books.prove() == {}
+    assert books.verify_ledger() == {}
     latest = VerificationRepository(books.platform.store).latest()
     assert latest is not None
     assert latest.holds
@@ -170,7 +170,7 @@ def test_sound_books_are_proved_and_the_report_is_kept(books: Bookkeeper) -> Non
     assert books.slept == 0
 
 
-def test_empty_books_balance(platform: Platform) -> None:
+def test_an_empty_ledger_is_verified(platform: Platform) -> None:
     report = verify_ledger(Bookkeeper(platform).deps).report
     assert report is not None
     assert report.holds
@@ -180,9 +180,9 @@ def edit(books: Bookkeeper, row: Any, **changes: Any) -> None:
     books.platform.put(row.model_copy(update=changes))
 
 
-def first_entry(books: Bookkeeper, account: str, *, fold: bool = False) -> Entry:
+def first_entry(books: Bookkeeper, account: str, *, shard: bool = False) -> Entry:
     entries = [e for e in books.platform.rows(Entry) if e.account_id == account and e.amount]
-    chosen = [e for e in entries if (e.fold_version is not None) == fold]
+    chosen = [e for e in entries if (e.fold_version is not None) == shard]
     return min(chosen, key=lambda entry: entry.operation_id)
 
 
@@ -210,11 +210,11 @@ def plant_no_entry(books: Bookkeeper, _: list[Transfer]) -> None:
     books.platform.delete(first_entry(books, "acc_b"))
 
 
-def plant_no_fold_entry(books: Bookkeeper, _: list[Transfer]) -> None:
-    books.platform.delete(first_entry(books, "acc_f", fold=True))
+def plant_no_shard_entry(books: Bookkeeper, _: list[Transfer]) -> None:
+    books.platform.delete(first_entry(books, "acc_f", shard=True))
 
 
-def plant_fold_balance(books: Bookkeeper, transfers: list[Transfer]) -> None:
+def plant_shard_balance(books: Bookkeeper, transfers: list[Transfer]) -> None:
     row = books.row("acc_f", credit_shard_of(transfers[1].id))
     edit(books, row, balance=row.balance + 1)
 
@@ -259,9 +259,9 @@ def plant_entry_of_nothing(books: Bookkeeper, _: list[Transfer]) -> None:
     books.platform.put(entry_of(row, after))
 
 
-def plant_sweep_of_nothing(books: Bookkeeper, _: list[Transfer]) -> None:
-    """Money moved between two accounts that have no fold rows, as if it were swept from some."""
-    swept = new_id("swp", books.platform.clock() - timedelta(hours=1))
+def plant_consolidation_of_nothing(books: Bookkeeper, _: list[Transfer]) -> None:
+    """Move money between accounts without shards, under the id of a consolidation."""
+    consolidation = new_id("swp", books.platform.clock() - timedelta(hours=1))
     for name, change in (("acc_a", -5), ("acc_b", 5)):
         row = books.row(name)
         after = row.model_copy(
@@ -269,8 +269,8 @@ def plant_sweep_of_nothing(books: Bookkeeper, _: list[Transfer]) -> None:
                 "balance": row.balance + change,
                 "spendable": row.spendable + change,
                 "version": row.version + 1,
-                "cause": swept,
-                "last_operation_id": swept,
+                "cause": consolidation,
+                "last_operation_id": consolidation,
             }
         )
         books.platform.put(after)
@@ -289,27 +289,27 @@ def plant_account_gone(books: Bookkeeper, _: list[Transfer]) -> None:
         (plant_entry_amount, {"account_entries", "transfer_entries"}, "acc_b#00"),
         (plant_balance_after, {"running_balances"}, "acc_b#00@"),
         (plant_no_entry, {"account_entries", "transfer_entries"}, "acc_b#00"),
-        (plant_no_fold_entry, {"account_entries", "transfer_entries"}, "acc_f#"),
-        (plant_fold_balance, {"account_entries", "conservation"}, "acc_f#"),
+        (plant_no_shard_entry, {"account_entries", "transfer_entries"}, "acc_f#"),
+        (plant_shard_balance, {"account_entries", "conservation"}, "acc_f#"),
         (plant_leg, {"transfer_entries"}, "trf_"),
         (plant_no_transfer, {"transfer_entries"}, "@"),
         (plant_failed_transfer, {"transfer_entries"}, "@"),
         (plant_transfer_without_entries, {"transfer_entries"}, "trf_"),
         (plant_version, {"account_entries"}, "acc_b#00"),
         (plant_entry_of_nothing, {"transfer_entries", "conservation"}, "acc_b#00@"),
-        (plant_sweep_of_nothing, {"transfer_entries"}, "acc_b#00@"),
+        (plant_consolidation_of_nothing, {"transfer_entries"}, "acc_b#00@"),
         (plant_account_gone, {"transfer_entries", "conservation"}, "USD"),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )
-def test_a_planted_unit_is_found_and_named(
+def test_an_injected_error_is_found_and_reported(
     books: Bookkeeper,
     plant: Callable[[Bookkeeper, list[Transfer]], None],
     checks: set[str],
     named: str,
 ) -> None:
     plant(books, books.keep())
-    found = books.prove()
+    found = books.verify_ledger()
     assert checks <= set(found), found
     names = [identifier for each in found.values() for identifier, _, _ in each]
     assert any(named in each for each in names), found
@@ -318,7 +318,7 @@ def test_a_planted_unit_is_found_and_named(
 
 
 @pytest.mark.parametrize("plant", [plant_leg, plant_entry_of_nothing])
-def test_a_fresh_error_is_found_before_the_cut_has_passed_it(
+def test_a_recent_error_is_found_before_the_cut_includes_it(
     books: Bookkeeper, plant: Callable[[Bookkeeper, list[Transfer]], None]
 ) -> None:
     books.keep()
@@ -339,10 +339,10 @@ def test_a_fresh_error_is_found_before_the_cut_has_passed_it(
         books.platform.put(entry_of(row, after))
     else:
         plant(books, fresh)
-    assert "transfer_entries" in books.prove()
+    assert "transfer_entries" in books.verify_ledger()
 
 
-def test_a_payments_totals_are_those_of_its_transactions(platform: Platform) -> None:
+def test_a_payments_totals_must_match_its_transactions(platform: Platform) -> None:
     merchant = platform.merchant()
     for _ in range(3):
         assert platform.pay(merchant).status == 201
@@ -366,7 +366,7 @@ def books_of_payments(books: Bookkeeper) -> dict[str, list[tuple[str, Any, Any]]
     }
 
 
-def test_entries_that_come_late_are_waited_for(books: Bookkeeper) -> None:
+def test_late_entries_are_waited_for(books: Bookkeeper) -> None:
     books.keep()
     before = {name: books.row(name) for name in ("acc_a", "acc_b")}
     late = books.move(2, project=False)
@@ -379,20 +379,20 @@ def test_entries_that_come_late_are_waited_for(books: Bookkeeper) -> None:
         books.platform.put(entry_of(before["acc_a"], after["acc_a"]))
         books.platform.put(entry_of(before["acc_b"], after["acc_b"]))
         books.platform.put(entry_of(after["acc_a"], done["acc_a"]))
-        books.fold(folded, folded.amount)
+        books.credit(folded, folded.amount)
 
     books._sleep = project_while_waiting  # type: ignore[method-assign]
     books.platform.clock.advance(120)
-    assert books.prove() == {}
+    assert books.verify_ledger() == {}
     assert books.slept > 0
     assert late.status == "processed"
 
 
-def test_a_run_that_is_stopped_everywhere_comes_to_the_same_end(books: Bookkeeper) -> None:
+def test_an_interrupted_run_gives_the_same_result(books: Bookkeeper) -> None:
     transfers = books.keep()
     plant_leg(books, transfers)
     plant_balance(books, transfers)
-    whole = books.prove()
+    whole = books.verify_ledger()
     calls = 0
 
     def stop_soon() -> bool:
@@ -415,7 +415,7 @@ def test_a_run_that_is_stopped_everywhere_comes_to_the_same_end(books: Bookkeepe
     assert parts == {name: sorted(found) for name, found in whole.items()}
 
 
-def test_two_invocations_at_once_do_not_spoil_a_run(books: Bookkeeper) -> None:
+def test_concurrent_invocations_do_not_corrupt_a_run(books: Bookkeeper) -> None:
     books.keep()
     entered, go_on = threading.Event(), threading.Event()
 
@@ -437,7 +437,7 @@ def test_two_invocations_at_once_do_not_spoil_a_run(books: Bookkeeper) -> None:
     assert reports[0].holds
 
 
-def test_money_that_moves_during_the_proof_raises_no_alarm(books: Bookkeeper) -> None:
+def test_transfers_during_a_run_are_not_violations(books: Bookkeeper) -> None:
     books.keep(30)
     stop = threading.Event()
 
@@ -451,7 +451,7 @@ def test_money_that_moves_during_the_proof_raises_no_alarm(books: Bookkeeper) ->
     mover.start()
     try:
         for _ in range(4):
-            assert books.prove() == {}
+            assert books.verify_ledger() == {}
     finally:
         stop.set()
         mover.join(30)

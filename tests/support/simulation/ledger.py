@@ -36,7 +36,7 @@ from runtime.merchants.profiles import MerchantProfiles
 from runtime.merchants.repository import MerchantRepository
 from runtime.settings import PaymentTiming
 from runtime.streams.records import StreamRecord, batch_answer
-from runtime.verification.books_repository import VerificationReads as ProofBooks
+from runtime.verification.books_repository import VerificationReads
 from runtime.verification.repository import VerificationRepository
 from runtime.verification.rules import LedgerVerificationReport
 from runtime.verification.run import verify_ledger
@@ -272,7 +272,7 @@ class LedgerPlatform:
             story.must_be_of(self.merchant.id, orders, books)
         books.must_hold(self.model)
         assert self.watch.below == [], "a debit was accepted that the account could not bear"
-        self.must_be_proved()
+        self.must_be_verified()
         return books
 
     def _model_facts(self, books: Books) -> None:
@@ -285,27 +285,27 @@ class LedgerPlatform:
                 self.model.accounts.setdefault(name, ModelAccount(row.currency, folded=True))
             self.model.transfer(row.id, legs)
 
-    def must_be_proved(self) -> None:
-        """The project's own proof finds nothing, once all is older than its cut."""
-        report = self.prove()
+    def must_be_verified(self) -> None:
+        """Ledger verification finds no violations, with a cut after everything so far."""
+        report = self.verify_ledger()
         assert report.holds, report
 
     def verify_ledger(self) -> LedgerVerificationReport:
-        """The project's own proof of all that is there now."""
+        """Run ledger verification on the current data."""
         self.platform.clock.advance(2 * CUT.total_seconds())
         client = self.platform.engine.dynamodb()
         restrict_to(client, permissions.PROOF, self.platform.tables)
         store = self.platform.store_on(client)
         deps = LedgerVerificationDependencies(
             proofs=VerificationRepository(store),
-            books=ProofBooks(store, segments=2),
+            books=VerificationReads(store, segments=2),
             outside=replace(self.platform.outside, sleep=self.platform.clock.advance),
             must_stop=lambda: False,
             cut=CUT,
             grace_seconds=1.0,
         )
         report = verify_ledger(deps).report
-        assert report is not None, "the proof does not come to an end"
+        assert report is not None, "the verification run is not completed"
         return report
 
     # ------------------------------------------------------------ what stands behind

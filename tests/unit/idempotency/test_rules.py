@@ -1,4 +1,4 @@
-"""What makes two requests the same one."""
+"""Fingerprints and keys of idempotent requests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ bodies = st.dictionaries(st.text(max_size=5), values, max_size=4)
 
 
 @given(bodies)
-def test_the_order_of_members_and_white_space_make_no_difference(body: dict[str, object]) -> None:
+def test_member_order_and_white_space_do_not_change_the_fingerprint(
+    body: dict[str, object],
+) -> None:
     shuffled = json.loads(json.dumps(dict(reversed(body.items())), indent=3))
     assert fingerprint("POST", "/v1/payments", body) == fingerprint(
         "POST", "/v1/payments", shuffled
@@ -31,14 +33,14 @@ def test_the_order_of_members_and_white_space_make_no_difference(body: dict[str,
 
 
 @given(bodies, bodies)
-def test_another_body_has_another_fingerprint(
+def test_a_different_body_has_a_different_fingerprint(
     one: dict[str, object], other: dict[str, object]
 ) -> None:
     same = json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
     assert (fingerprint("POST", "/p", one) == fingerprint("POST", "/p", other)) is same
 
 
-def test_another_method_or_path_has_another_fingerprint() -> None:
+def test_a_different_method_or_path_has_a_different_fingerprint() -> None:
     first = fingerprint("POST", "/v1/payments", {})
     assert fingerprint("PATCH", "/v1/payments", {}) != first
     assert fingerprint("POST", "/v1/accounts", {}) != first
@@ -46,7 +48,7 @@ def test_another_method_or_path_has_another_fingerprint() -> None:
 
 
 @given(st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=20))
-def test_keys_of_different_merchants_methods_and_paths_never_meet(key: str) -> None:
+def test_keys_of_different_merchants_methods_and_paths_are_different(key: str) -> None:
     keys = {
         claim_key(merchant, method, path, key)
         for merchant in ("mer_1", "mer_2")

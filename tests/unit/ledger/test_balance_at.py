@@ -1,4 +1,4 @@
-"""An account's balance at a moment: the last version until then, or the sum of all entries."""
+"""An account's balance at a point in time: by the last version, or by the sum of the entries."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def moment(milliseconds: int) -> datetime:
 
 @dataclass
 class Books:
-    """One account's rows and entries in memory, in the place of the repositories."""
+    """One account's rows and entries in memory, in place of the repositories."""
 
     rows: dict[str, Account] = field(default_factory=dict)
     lines: dict[str, list[EntryLine]] = field(default_factory=dict)
@@ -121,11 +121,11 @@ Steps = st.lists(
     min_size=1,
     max_size=400,
 )
-"""Amount, time since the commit before, and how long before its commit the request began."""
+"""Amount, time since the previous commit, and how long before its commit the request began."""
 
 
 @given(Steps, st.integers(-1_000, 3 * MINUTE * 400))
-def test_the_balance_is_that_after_the_last_version_that_began_until_then(
+def test_the_balance_is_that_of_the_last_version_that_began_up_to_then(
     steps: list[tuple[int, int, int]], at: int
 ) -> None:
     books, committed = Books(), MINUTE
@@ -141,7 +141,7 @@ def test_the_balance_is_that_after_the_last_version_that_began_until_then(
         assert (found.balance, found.sequence) == (0, None)
 
 
-def test_a_long_history_is_searched_in_few_reads() -> None:
+def test_a_long_history_needs_few_reads() -> None:
     books, count = Books(), 20_000
     for version in range(1, count + 1):
         books.version(version, 1, version * 1_000)
@@ -152,7 +152,7 @@ def test_a_long_history_is_searched_in_few_reads() -> None:
         assert books.reads <= log2(count) + 2
 
 
-def test_what_the_stream_has_not_told_yet_is_waited_for_only_where_it_matters() -> None:
+def test_missing_entries_are_reported_only_if_the_balance_needs_them() -> None:
     books = Books()
     for version in range(1, 8):
         books.version(version, 10, version * MINUTE)
@@ -181,12 +181,12 @@ Posts = st.lists(
 
 
 @given(Posts, st.integers(-1_000, 22 * MINUTE), st.sampled_from([1, 3, 500]), st.integers(0, 5))
-def test_the_balance_of_a_folded_account_is_the_sum_of_its_entries_until_then(
+def test_the_balance_of_a_hot_account_is_the_sum_of_its_entries_up_to_then(
     posts: list[tuple[str, int, int, int]], at: int, page: int, unread: int
 ) -> None:
     books, entries = folded(posts)
     for shard in {"01", "02"} & books.rows.keys():
-        # Entries that were added after the rows had been read are no part of their balances.
+        # Entries added after the rows were read are not part of their balances.
         row = books.rows[shard]
         before = max(row.version - unread, 0)
         late = [line for line in books.lines[shard] if (line.fold_version or 0) > before]
@@ -202,7 +202,7 @@ def test_the_balance_of_a_folded_account_is_the_sum_of_its_entries_until_then(
 
 
 def folded(posts: list[tuple[str, int, int, int]]) -> tuple[Books, list[EntryLine]]:
-    """A folded account whose operations were all posted, in the order in which they ended."""
+    """A hot account and its entries, posted in the order in which the operations ended."""
     books, entries = Books(posting=Posting.FOLDED), []
     books.row("00", 0, 1, 0)
     books.lines["00"] = [
@@ -228,7 +228,7 @@ def folded(posts: list[tuple[str, int, int, int]]) -> tuple[Books, list[EntryLin
     return books, entries
 
 
-def test_a_busy_folded_account_is_added_up_from_the_nearer_end(
+def test_a_busy_hot_account_is_summed_from_the_nearer_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(balance_queries, "ADDED_PAGE", 10)
@@ -242,7 +242,7 @@ def test_a_busy_folded_account_is_added_up_from_the_nearer_end(
     assert "more than 200 times" in refused.value.detail
 
 
-def test_debits_whose_entry_is_still_to_come_are_not_taken_off_by_a_guess(
+def test_debits_without_an_entry_yet_are_not_guessed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(balance_queries, "ADDED_PAGE", 10)
@@ -269,7 +269,7 @@ def test_debits_whose_entry_is_still_to_come_are_not_taken_off_by_a_guess(
         ("0001-01-01T00:00:00Z", 0),
     ],
 )
-def test_a_moment_may_be_written_with_any_number_of_digits(text: str, balance: int) -> None:
+def test_a_timestamp_may_have_any_number_of_fractional_digits(text: str, balance: int) -> None:
     books = Books()
     books.version(1, 1, 1_000)
     books.version(2, 1, 1_124)
@@ -280,7 +280,7 @@ def test_a_moment_may_be_written_with_any_number_of_digits(text: str, balance: i
 @pytest.mark.parametrize(
     "text", ["2026-03-14T10:00:00.001Z", "2026-02-30T00:00:00Z", "2026-03-14T25:00:00Z"]
 )
-def test_no_balance_is_given_of_the_future_or_of_a_time_that_there_is_not(text: str) -> None:
+def test_a_future_or_invalid_time_is_rejected(text: str) -> None:
     books = Books()
     books.version(1, 1, 0)
     assert balance_at(books, "2026-03-14T10:00:00Z", now=60 * MINUTE).balance == 1

@@ -1,4 +1,4 @@
-"""What facts take from hot accounts, and what a guarded debit must still find there."""
+"""Debit shards of hot accounts, and the balances that a guarded debit requires."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_parts_add_up_to_the_whole_and_differ_by_at_most_one(amount: int, parts:
 
 
 @given(st.data(), balances, st.integers(1, 10**12))
-def test_whatever_facts_may_take_meanwhile_leaves_the_debit_covered(
+def test_a_debit_stays_covered_whatever_facts_take_within_the_limits(
     data: st.DataObject, spendable: int, amount: int
 ) -> None:
     debits = {
@@ -61,13 +61,13 @@ def test_whatever_facts_may_take_meanwhile_leaves_the_debit_covered(
     assert spendable + credited + sum(least.values()) == amount
 
 
-def test_an_account_that_no_fact_debits_needs_no_look_at_debit_shards() -> None:
+def test_an_account_without_fact_debits_needs_no_debit_shard_checks() -> None:
     assert HotBalance(1, 100, 50, {}).least_debits(150) == {}
     assert shards_of("acc_01") == tuple(f"{n:02d}" for n in range(1, 17))
     assert len(shards_of(RECEIVABLE)) == 16 + DEBIT_SHARDS
 
 
-def test_debit_shards_sort_behind_row_00_and_are_no_credit_shards() -> None:
+def test_debit_shards_sort_after_row_00_and_differ_from_credit_shards() -> None:
     assert all(shard > PROFILE_SHARD for shard in shards_of(RECEIVABLE))
     assert [is_debit_shard(each) for each in (PROFILE_SHARD, "01", "16", "d00", "d63")] == [
         *[False] * 3,
@@ -75,7 +75,7 @@ def test_debit_shards_sort_behind_row_00_and_are_no_credit_shards() -> None:
     ]
 
 
-def test_a_fact_finds_its_shard_by_its_id_and_ids_spread_evenly() -> None:
+def test_debit_shards_are_chosen_by_id_and_spread_evenly() -> None:
     assert debit_shard("trf_01J00000000000000000000000") == "d20"
     found = Counter(debit_shard(f"trf_{n:026d}") for n in range(6_400))
     assert set(found) == set(debit_shards())
@@ -83,7 +83,7 @@ def test_a_fact_finds_its_shard_by_its_id_and_ids_spread_evenly() -> None:
 
 
 @given(st.lists(st.text(min_size=1), max_size=DEBIT_SHARDS))
-def test_facts_of_one_commit_never_share_a_shard(ids: list[str]) -> None:
+def test_facts_in_one_commit_never_share_a_shard(ids: list[str]) -> None:
     taken: list[str] = []
     for each in ids:
         taken.append(debit_shard(each, taken))
@@ -115,7 +115,7 @@ def test_facts_of_one_commit_never_share_a_shard(ids: list[str]) -> None:
         "net below",
     ],
 )
-def test_only_what_a_fact_takes_from_a_receivable_by_its_net_is_debited_at_once(
+def test_a_fact_debits_only_receivables_with_a_negative_net_immediately(
     legs: tuple[object, ...], debited: tuple[str, ...]
 ) -> None:
     accounts = accounts_of_fact("trf_1", legs)  # type: ignore[arg-type]

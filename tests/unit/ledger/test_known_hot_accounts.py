@@ -1,4 +1,4 @@
-"""What is remembered of hot accounts, and for how long."""
+"""The cache of hot accounts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HOT = Account(
 )
 
 
-def test_an_account_is_forgotten_once_its_seconds_are_over() -> None:
+def test_a_cached_account_expires() -> None:
     seconds = iter([100.0, 104.9, 105.0])
     folded = KnownHotAccounts(5.0, lambda: next(seconds))
     folded.learn([HOT])
@@ -27,5 +27,5 @@ def test_an_account_is_forgotten_once_its_seconds_are_over() -> None:
     assert folded.get(HOT.id) is None
 
 
-def test_an_account_that_nobody_met_is_not_known() -> None:
+def test_an_account_that_was_never_learned_is_unknown() -> None:
     assert KnownHotAccounts(5.0, lambda: 0.0).get("acc_other") is None

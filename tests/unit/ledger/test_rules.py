@@ -1,4 +1,4 @@
-"""The ledger's arithmetic: whatever the legs, nothing is made and nothing is lost."""
+"""The ledger's arithmetic: no legs create or destroy money."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ legs = st.lists(
 
 
 def summed(*operations: tuple[Movement, ...]) -> dict[str, tuple[int, int, int]]:
-    """What several operations change together, without what they leave as it was."""
+    """The total change per account of several operations, without zeros."""
     sums: dict[str, Counter[str]] = {}
     for movement in (each for operation in operations for each in operation):
         change = sums.setdefault(movement.account_id, Counter())
@@ -66,7 +66,7 @@ def summed(*operations: tuple[Movement, ...]) -> dict[str, tuple[int, int, int]]
 
 
 @given(legs)
-def test_what_some_accounts_lose_the_others_gain(given_legs: tuple[Leg, ...]) -> None:
+def test_movements_sum_to_zero(given_legs: tuple[Leg, ...]) -> None:
     assert sum(net_by_account(given_legs).values()) == 0
     assert sum(each.balance for each in movements_at_once(given_legs)) == 0
     held = movements_of_hold(given_legs)
@@ -75,7 +75,7 @@ def test_what_some_accounts_lose_the_others_gain(given_legs: tuple[Leg, ...]) ->
 
 
 @given(legs)
-def test_a_hold_given_back_leaves_nothing_and_one_posted_is_a_transfer(
+def test_a_released_hold_changes_nothing_and_a_posted_hold_equals_a_transfer(
     given_legs: tuple[Leg, ...],
 ) -> None:
     held = movements_of_hold(given_legs)
@@ -85,7 +85,7 @@ def test_a_hold_given_back_leaves_nothing_and_one_posted_is_a_transfer(
 
 
 @given(st.integers(1, 10**12), st.data())
-def test_a_part_of_a_hold_moves_that_part_and_frees_the_rest(
+def test_a_partial_post_moves_the_part_and_releases_the_rest(
     amount: int, data: st.DataObject
 ) -> None:
     part = data.draw(st.integers(1, amount))
@@ -95,7 +95,7 @@ def test_a_part_of_a_hold_moves_that_part_and_frees_the_rest(
     assert total_of(posted_legs(one, part)) == part
 
 
-def test_the_posted_legs_of_a_hold_are_final_and_those_of_a_transfer_are_its_own() -> None:
+def test_final_legs_of_a_hold_have_the_posted_amount() -> None:
     leg = Leg(from_account_id="acc_a", to_account_id="acc_b", amount=100)
     at_once = a_transfer(legs=(leg, leg), amount=150, operation_id="trf_1")
     assert final_legs(at_once) == (leg, leg)
@@ -103,7 +103,7 @@ def test_the_posted_legs_of_a_hold_are_final_and_those_of_a_transfer_are_its_own
     assert [each.amount for each in final_legs(posted)] == [30]
 
 
-def test_only_a_hold_becomes_anything() -> None:
+def test_only_an_open_hold_can_change_its_status() -> None:
     for status in TransferStatus:
         allowed = {after for after in TransferStatus if may_become(status, after)}
         assert allowed == set(TRANSITIONS.get(status, ()))
@@ -111,13 +111,13 @@ def test_only_a_hold_becomes_anything() -> None:
 
 
 @given(st.text())
-def test_every_transfer_has_one_fold_row(transfer_id: str) -> None:
+def test_every_transfer_has_one_credit_shard(transfer_id: str) -> None:
     assert credit_shard_of(transfer_id) == credit_shard_of(transfer_id)
     assert 1 <= int(credit_shard_of(transfer_id)) <= CREDIT_SHARDS
 
 
-def test_fold_rows_never_change_for_a_transfer() -> None:
-    """A pinned value: were the function changed, replays would be added a second time."""
+def test_the_credit_shard_of_a_transfer_never_changes() -> None:
+    """Pinned values: if the function changed, replayed records would be credited twice."""
     assert credit_shard_of("trf_01J00000000000000000000000") == "05"
 
 
@@ -133,7 +133,7 @@ def test_fold_rows_never_change_for_a_transfer() -> None:
         ("acc_01J", None),
     ],
 )
-def test_the_chart_knows_its_accounts_and_no_others(account_id: str, owner: str | None) -> None:
+def test_the_chart_contains_exactly_its_accounts(account_id: str, owner: str | None) -> None:
     found = chart_account(account_id, "mer_1", "USD")
     assert (found and found.merchant_id) == owner
 
@@ -204,14 +204,14 @@ HOLD = Movement("acc_a", held_out=50)
         ({"locked_until": LATER, "spendable": 0}, DEBIT, Locked),
     ],
 )
-def test_each_rule_refuses_what_it_is_for_in_the_designs_order(
+def test_account_rules_are_checked_in_the_specified_order(
     changes: dict[str, object], movement: Movement, expected: type[PlatformError] | None
 ) -> None:
     refusal = first_refusal([(movement, an_account(**changes))], TERMS)
     assert (refusal and type(refusal)) == expected
 
 
-def test_the_worse_rule_of_another_account_comes_first() -> None:
+def test_a_rule_with_higher_precedence_on_another_account_comes_first() -> None:
     short = (DEBIT, an_account(spendable=0))
     closed = (Movement("acc_b", balance=50), an_account(id="acc_b", status="closed"))
     refusal = first_refusal([short, closed], TERMS)
@@ -219,7 +219,7 @@ def test_the_worse_rule_of_another_account_comes_first() -> None:
     assert refusal.param == "to_account_id"
 
 
-def test_what_is_anothers_is_not_found_whatever_else_is_wrong_with_it() -> None:
+def test_another_owners_account_is_not_found_whatever_else_is_wrong() -> None:
     theirs = an_account(merchant_id="mer_2", status="closed", currency="EUR")
     refusal = ownership_refusal([(DEBIT, theirs)], TERMS)
     assert refusal is not None
@@ -228,7 +228,7 @@ def test_what_is_anothers_is_not_found_whatever_else_is_wrong_with_it() -> None:
     assert ownership_refusal([(DEBIT, theirs)], operator) is None
 
 
-def test_a_lock_ends_at_its_instant() -> None:
+def test_a_lock_ends_at_its_timestamp() -> None:
     assert is_locked(LATER, NOW)
     assert not is_locked(NOW, NOW)
     assert not is_locked(None, NOW)

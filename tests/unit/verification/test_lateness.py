@@ -1,4 +1,4 @@
-"""What a proof reads in the middle of a change: looked at again, and never judged by one glance."""
+"""Late data in ledger verification is rechecked before it is reported."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ LONG_AGO = NOW - timedelta(days=1)
 CAPTURE = new_id("txn", LONG_AGO)
 REFUNDS = tuple(new_id("txn", LONG_AGO) for _ in range(3))
 ITEM_BYTES = 400 * 1024
-"""Amazon DynamoDB Developer Guide, "Quotas": of one item."""
+"""Largest item. Amazon DynamoDB Developer Guide, "Quotas"."""
 
 
 @dataclass
 class Proofs:
-    """Takes checkpoints, and remembers how big their rows would be."""
+    """Accepts checkpoints and records the size of their rows."""
 
     sizes: list[int] = field(default_factory=list)
 
@@ -47,8 +47,8 @@ class Proofs:
 
 
 @dataclass
-class Shelf:
-    """Books of which a test says what each read finds."""
+class PreparedReads:
+    """A stub of VerificationReads with prepared results."""
 
     payments: Callable[[int, Any], Iterator[ScanPage[PaymentFacts]]] = lambda *_: iter(())
     transactions: Callable[[Sequence[str]], dict[str, TransactionFacts]] = lambda _: {}
@@ -64,9 +64,9 @@ class Shelf:
 
 @dataclass
 class Bench:
-    """A segment at work on a shelf, by a clock that naps move."""
+    """Work on one segment, with a clock that advances on every pause."""
 
-    shelf: Shelf = field(default_factory=Shelf)
+    shelf: PreparedReads = field(default_factory=PreparedReads)
     proofs: Proofs = field(default_factory=Proofs)
     now: datetime = NOW
 
@@ -110,7 +110,7 @@ def transactions(refunds: int) -> dict[str, TransactionFacts]:
     return {CAPTURE: fact(CAPTURE, "capture", 9), **refunds_}
 
 
-def test_a_payment_in_flight_at_two_looks_far_apart_is_looked_at_once_more() -> None:
+def test_a_payment_that_changes_during_two_distant_reads_is_rechecked() -> None:
     bench = Bench()
     looks = iter([refunded(2, 1), refunded(2, 2)])
     done = iter([transactions(1), {}, transactions(2), transactions(2)])
@@ -129,7 +129,7 @@ def test_a_payment_in_flight_at_two_looks_far_apart_is_looked_at_once_more() -> 
     assert next(looks, None) is None
 
 
-def test_a_payment_that_never_agrees_is_named_when_patience_ends() -> None:
+def test_a_payment_that_never_agrees_is_reported_after_the_grace_period() -> None:
     bench = Bench()
     bench.shelf.payments = lambda *_: iter([ScanPage([refunded(1, 0)], None)])
     bench.shelf.transactions = lambda _: transactions(1)
@@ -140,15 +140,15 @@ def test_a_payment_that_never_agrees_is_named_when_patience_ends() -> None:
     assert bench.now - NOW >= timedelta(seconds=work.deps.grace_seconds)
 
 
-def fold_row(version: int, balance: int) -> BalanceRow:
+def balance_shard(version: int, balance: int) -> BalanceRow:
     return BalanceRow(
         id="acc_f", shard="01", currency="USD", posting="folded", version=version, balance=balance
     )
 
 
-def test_a_fold_entry_that_shows_a_moment_before_its_row_is_no_alarm() -> None:
+def test_a_shard_entry_that_is_visible_before_its_row_is_not_a_violation() -> None:
     bench = Bench()
-    seen = iter([fold_row(1, 5), fold_row(2, 8)])
+    seen = iter([balance_shard(1, 5), balance_shard(2, 8)])
     lines = [
         Line(
             account_shard=entry_partition("acc_f", "01"),
@@ -162,7 +162,7 @@ def test_a_fold_entry_that_shows_a_moment_before_its_row_is_no_alarm() -> None:
         for version, amount in ((1, 5), (2, 3))
         for operation in (new_id("trf", LONG_AGO),)
     ]
-    bench.shelf.accounts = lambda *_: iter([ScanPage([fold_row(1, 5)], None)])
+    bench.shelf.accounts = lambda *_: iter([ScanPage([balance_shard(1, 5)], None)])
     bench.shelf.lines = lambda *_: iter(lines)
     bench.shelf.rows = lambda keys: {keys[0]: next(seen)}
     work = bench.work(Phase.ACCOUNTS)
@@ -171,7 +171,7 @@ def test_a_fold_entry_that_shows_a_moment_before_its_row_is_no_alarm() -> None:
     assert next(seen, None) is None
 
 
-def test_a_fold_entry_whose_row_never_follows_is_named() -> None:
+def test_a_shard_entry_whose_row_never_appears_is_reported() -> None:
     bench = Bench()
     operation = new_id("trf", LONG_AGO)
     ahead = Line(
@@ -183,16 +183,16 @@ def test_a_fold_entry_whose_row_never_follows_is_named() -> None:
         amount=3,
         fold_version=1,
     )
-    bench.shelf.accounts = lambda *_: iter([ScanPage([fold_row(0, 0)], None)])
+    bench.shelf.accounts = lambda *_: iter([ScanPage([balance_shard(0, 0)], None)])
     bench.shelf.lines = lambda *_: iter([ahead])
-    bench.shelf.rows = lambda keys: {keys[0]: fold_row(0, 0)}
+    bench.shelf.rows = lambda keys: {keys[0]: balance_shard(0, 0)}
     work = bench.work(Phase.ACCOUNTS)
     read_accounts(work)
     assert violated(work.state.findings) == {"account_entries"}
 
 
-def test_a_checkpoint_stays_within_an_item_however_many_long_accounts_are_late() -> None:
-    """Each account's newest entry is still in the stream when its row is read."""
+def test_a_checkpoint_fits_in_one_item_however_many_long_accounts_are_late() -> None:
+    """The newest entry of each account is not written yet when its row is read."""
     bench = Bench()
     entries, accounts = 400, 120
     names = [f"acc_{number:03d}" for number in range(accounts)]

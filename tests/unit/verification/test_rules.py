@@ -1,4 +1,4 @@
-"""The proof's arithmetic: any order and any interruption give one result, and no unit is lost."""
+"""Verification arithmetic: order and interruptions do not matter, and no unit is lost."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def tally_of(postings_: Sequence[tuple[str, str, int]]) -> Tally:
 
 
 @given(posting_lists, st.integers(0, 60), st.randoms(use_true_random=False))
-def test_fingerprints_add_up_in_any_order_and_any_number_of_parts(
+def test_fingerprints_add_up_in_any_order_and_grouping(
     made: list[tuple[str, str, int]], cut: int, dice: Random
 ) -> None:
     whole = tally_of(made)
@@ -70,7 +70,7 @@ def test_fingerprints_add_up_in_any_order_and_any_number_of_parts(
 
 
 @given(posting_lists.filter(bool), st.data())
-def test_one_unit_more_or_less_shows_in_exactly_its_bucket(
+def test_a_difference_of_one_unit_shows_in_exactly_its_bucket(
     made: list[tuple[str, str, int]], data: st.DataObject
 ) -> None:
     position = data.draw(st.integers(0, len(made) - 1))
@@ -92,7 +92,7 @@ def test_one_unit_more_or_less_shows_in_exactly_its_bucket(
 
 
 @given(st.lists(st.integers(0, 80), max_size=6))
-def test_all_violations_are_counted_and_only_the_first_are_named(parts: list[int]) -> None:
+def test_all_violations_are_counted_and_only_the_first_are_listed(parts: list[int]) -> None:
     together = Findings()
     for part, number in enumerate(parts):
         findings = Findings()
@@ -156,23 +156,23 @@ def test_a_transfer_that_is_not_processed_posts_nothing(status: TransferStatus) 
 
 
 @pytest.mark.parametrize("posted", [0, -1, 11])
-def test_legs_that_contradict_what_was_posted_are_told_from_none(posted: int) -> None:
+def test_legs_that_contradict_the_posted_amount_give_none(posted: int) -> None:
     leg = Leg(from_account_id="acc_a", to_account_id="acc_b", amount=10)
     assert postings("pst_2", "processed", (leg,), posted) is None
 
 
-def test_part_of_a_hold_with_several_legs_contradicts_them() -> None:
+def test_a_partial_post_of_a_hold_with_several_legs_is_a_contradiction() -> None:
     leg = Leg(from_account_id="acc_a", to_account_id="acc_b", amount=10)
     assert postings("pst_2", "processed", (leg, leg), 19) is None
 
 
-def test_holds_changes_of_status_and_sweeps_are_no_postings() -> None:
+def test_holds_status_changes_and_consolidations_are_not_postings() -> None:
     assert is_posting(BEFORE, 1, folded=True)
     assert not is_posting(BEFORE, 0, folded=True)
     assert not is_posting("swp_01", 1, folded=True)
 
 
-def test_a_sweep_of_an_account_that_is_not_folded_is_a_posting_without_a_transfer() -> None:
+def test_a_consolidation_of_an_immediate_account_is_a_posting_without_a_transfer() -> None:
     assert is_posting("swp_01", 1, folded=False)
     lines = profile_lines([5], operation="swp_01")
     row = row_of(lines)
@@ -217,7 +217,7 @@ def row_of(lines: Sequence[Line], shard: str = "00") -> BalanceRow:
 
 
 def read(row: BalanceRow, lines: Sequence[Line], *, stop_at: int = -1) -> Reading:
-    """A reading to its end; at `stop_at` it is saved and taken up again."""
+    """A complete reading. At `stop_at` it is saved and resumed."""
     reading = Reading.of(row)
     for number, line in enumerate(lines):
         if number == stop_at:
@@ -235,7 +235,7 @@ changes_of_a_row = st.lists(st.integers(-(10**12), 10**12), min_size=1, max_size
 
 
 @given(changes_of_a_row, st.integers(-1, 30))
-def test_a_sound_row_agrees_wherever_its_reading_was_interrupted(
+def test_a_correct_row_agrees_wherever_its_reading_was_interrupted(
     changes: list[int], stop_at: int
 ) -> None:
     lines = profile_lines(changes)
@@ -249,7 +249,7 @@ def test_a_sound_row_agrees_wherever_its_reading_was_interrupted(
 
 
 @given(changes_of_a_row, st.data())
-def test_a_unit_in_an_entry_is_found_at_its_version(
+def test_a_difference_of_one_unit_is_found_at_its_version(
     changes: list[int], data: st.DataObject
 ) -> None:
     lines = profile_lines(changes)
@@ -265,7 +265,7 @@ def test_a_unit_in_an_entry_is_found_at_its_version(
 
 
 @given(changes_of_a_row, st.data())
-def test_a_missing_entry_is_waited_for_and_then_named(
+def test_a_missing_entry_is_waited_for_and_then_reported(
     changes: list[int], data: st.DataObject
 ) -> None:
     lines = profile_lines(changes)
@@ -289,7 +289,7 @@ def test_a_missing_entry_is_waited_for_and_then_named(
 
 
 @given(changes_of_a_row, st.data())
-def test_entries_may_come_in_any_order_and_newer_ones_than_the_row_first(
+def test_entries_may_arrive_in_any_order_and_before_their_row_version(
     changes: list[int], data: st.DataObject
 ) -> None:
     lines = profile_lines(changes)
@@ -307,13 +307,13 @@ def test_entries_may_come_in_any_order_and_newer_ones_than_the_row_first(
     assert not broken(reading)
 
 
-def test_an_entry_ahead_of_its_row_is_found() -> None:
+def test_an_entry_newer_than_its_row_is_reported() -> None:
     lines = profile_lines([5, 6])
     row = row_of(lines[:1])
     assert broken(read(row, lines)) == {"account_entries"}
 
 
-def test_an_entry_that_came_while_the_row_went_on_is_no_alarm() -> None:
+def test_an_entry_added_while_the_row_changed_is_not_a_violation() -> None:
     lines = profile_lines([5, 6])
     reading = Reading.of(row_of(lines[:1]))
     for line in lines:
@@ -324,7 +324,7 @@ def test_an_entry_that_came_while_the_row_went_on_is_no_alarm() -> None:
     assert reading.tally.sums("USD").balances == 5
 
 
-def test_what_is_newer_than_the_cut_counts_neither_as_balance_nor_as_posting() -> None:
+def test_operations_newer_than_the_cut_are_not_counted() -> None:
     old, new = profile_lines([5, 7])[0], profile_lines([5, 7], AFTER)[1]
     reading = read(row_of([old, new]), [old, new])
     assert not broken(reading)
@@ -332,7 +332,7 @@ def test_what_is_newer_than_the_cut_counts_neither_as_balance_nor_as_posting() -
 
 
 @pytest.mark.parametrize("amount", [3, 5])
-def test_a_fold_row_is_the_sum_of_its_entries_and_no_more(amount: int) -> None:
+def test_a_balance_shard_is_exactly_the_sum_of_its_entries(amount: int) -> None:
     lines = [
         Line(
             account_shard=entry_partition("acc_x", "07"),
@@ -359,22 +359,22 @@ def test_a_fold_row_is_the_sum_of_its_entries_and_no_more(amount: int) -> None:
 
 
 @given(st.lists(amounts, max_size=20), st.lists(amounts, max_size=20), st.integers(-5, 5))
-def test_what_is_folded_after_its_row_was_read_creates_no_money(
+def test_a_credit_after_its_row_was_read_does_not_create_money(
     counted: list[int], late: list[int], created: int
 ) -> None:
-    """The late entries are what the counted ones lack of zero."""
+    """The counted entries differ from zero by the late entries."""
     late = [*late, -sum(counted) - sum(late)]
     sums = CurrencySums(balances=sum(counted) + created, entries=sum(counted))
     assert sum(counted) + sum(late) == 0
     assert sums.created == created
 
 
-def test_an_entry_whose_amount_left_the_balance_with_it_is_money_gone() -> None:
+def test_a_deleted_entry_with_its_amount_is_reported_as_destroyed_money() -> None:
     assert CurrencySums(balances=-7, entries=-7, unexplained=-7).created == -7
     assert CurrencySums(balances=0, entries=-7, unexplained=-7).created == 0
 
 
-def test_a_report_holds_only_if_every_check_does() -> None:
+def test_a_report_holds_only_if_every_check_holds() -> None:
     tally = Tally(currencies={"USD": CurrencySums(balances=1), "JPY": CurrencySums()})
     times = {"run_id": "prf_1", "as_of": AT, "completed_at": AT}
     report = report_of(Findings(), tally, **times)

@@ -1,4 +1,4 @@
-"""What postings of settlements must be: sums that lines and transfers share, and lines alone."""
+"""The rules for settlement postings: sums over lines and transfers, and single lines."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ all_flows = st.builds(Flows, **dict.fromkeys(Flows.model_fields, minor))
 
 
 def a_line(**changes: Any) -> LineFacts:
-    """A matched capture of 1,000 with a fee of 30, booked as it is."""
+    """A matched capture of 1,000 with a fee of 30, booked correctly."""
     fields: dict[str, Any] = {
         "settlement_bucket": "set_A#000",
         "line": 2,
@@ -96,22 +96,24 @@ def test_the_bookings_of_lines_add_up_to_their_transfer(flows: list[Flows], dice
 
 
 @given(all_flows, st.sampled_from(sorted(Flows.model_fields)), st.integers(1, 10**12))
-def test_another_amount_line_transfer_or_settlement_shows(
+def test_a_different_amount_line_transfer_or_settlement_changes_the_fingerprint(
     flows: Flows, name: str, difference: int
 ) -> None:
-    def print_of(moved: Flows, transfer: str = "trf_A", of: str = "set_A", lines: int = 1) -> int:
+    def fingerprint_of(
+        moved: Flows, transfer: str = "trf_A", of: str = "set_A", lines: int = 1
+    ) -> int:
         return (
             settlement_fingerprint(transfer, of, flow_moves(moved, MERCHANT, USD), lines) % MODULUS
         )
 
     changed = flows.model_copy(update={name: getattr(flows, name) + difference})
     prints = [
-        print_of(flows),
-        print_of(changed),
-        print_of(flows, transfer="trf_B"),
-        print_of(flows, of="set_B"),
-        print_of(flows, lines=2),
-        print_of(flows, lines=0),
+        fingerprint_of(flows),
+        fingerprint_of(changed),
+        fingerprint_of(flows, transfer="trf_B"),
+        fingerprint_of(flows, of="set_B"),
+        fingerprint_of(flows, lines=2),
+        fingerprint_of(flows, lines=0),
     ]
     assert len(set(prints)) == len(prints)
 
@@ -120,9 +122,7 @@ def test_another_amount_line_transfer_or_settlement_shows(
 
 
 @given(amounts, amounts)
-def test_whatever_settles_a_fact_brings_clearing_and_fees_back_to_zero(
-    line: Amounts, ours: Amounts
-) -> None:
+def test_settling_a_fact_returns_clearing_and_fees_to_zero(line: Amounts, ours: Amounts) -> None:
     fee_unknown = Amounts(amount=ours.amount)
     ways = [
         (ours, settled(ours)),
@@ -139,7 +139,7 @@ def test_whatever_settles_a_fact_brings_clearing_and_fees_back_to_zero(
 
 
 @given(amounts, minor)
-def test_fees_and_adjustments_leave_nothing_on_any_account(line: Amounts, net: int) -> None:
+def test_fees_and_adjustments_change_neither_clearing_nor_fees(line: Amounts, net: int) -> None:
     for flows in (adjustment(line), cost(net)):
         assert settling(a_line(), [booked(flows)]) == {}
         moved = flow_moves(flows, MERCHANT, USD)
@@ -159,7 +159,7 @@ def a_payment(**disputes: DisputeFacts) -> PaymentFacts:
     return PaymentFacts(id="pay_A", merchant_id=MERCHANT, currency=USD, disputes=disputes or None)
 
 
-def test_what_must_be_settled_is_the_opposite_of_the_settled_facts() -> None:
+def test_the_expected_settlement_is_the_opposite_of_the_settled_facts() -> None:
     returned = a_capture(id="txn_B", type="refund", amount=400, fee=0, return_settlement_id="set_B")
     transactions = [
         a_capture(),
@@ -174,17 +174,17 @@ def test_what_must_be_settled_is_the_opposite_of_the_settled_facts() -> None:
     }
 
 
-def test_a_learned_fee_was_booked_by_the_settlement() -> None:
+def test_a_learned_fee_is_booked_by_the_settlement() -> None:
     assert settled_nets(a_payment(), [a_capture(learned_fee=30)]) == {CLEARING: 1_000}
 
 
-def test_what_is_settled_later_is_left_out_until_then() -> None:
+def test_facts_settled_after_the_cut_are_not_counted() -> None:
     later = a_capture(settled_at=LATER)
     assert settled_nets(a_payment(), [later], NOW) == {}
     assert settled_nets(a_payment(), [later], LATER) == settled_nets(a_payment(), [later])
 
 
-def test_a_fee_that_was_learned_stays_with_the_payment_when_its_refund_comes_back() -> None:
+def test_a_learned_fee_stays_with_the_payment_when_its_refund_is_returned() -> None:
     refund = a_capture(type="refund", status="failed", amount=400, fee=5, learned_fee=5)
     payment = a_payment().model_copy(update={"fee": 5})
     assert totals_that_differ(payment, [refund]) == []
@@ -192,7 +192,7 @@ def test_a_fee_that_was_learned_stays_with_the_payment_when_its_refund_comes_bac
 
 
 @given(st.lists(minor, min_size=1, max_size=6))
-def test_lines_of_a_payment_add_up_to_what_is_settled_of_it(parts: list[int]) -> None:
+def test_lines_of_a_payment_add_up_to_its_settled_amounts(parts: list[int]) -> None:
     prints = [settled_fingerprint("pay_A", {CLEARING: each, FEES: -each}) for each in parts]
     whole = settled_fingerprint("pay_A", {CLEARING: sum(parts), FEES: -sum(parts)})
     assert sum(prints) % MODULUS == whole % MODULUS
@@ -247,7 +247,7 @@ SOUND: dict[str, dict[str, Any]] = {
         "status": LineStatus.MISSING,
         "line": FIRST_MISSING_LINE + 5,
     },
-    "missing, and found in a file": {"line": FIRST_MISSING_LINE + 5, "bookings": ()},
+    "missing, and found in a later file": {"line": FIRST_MISSING_LINE + 5, "bookings": ()},
     "paid in another currency": {
         "presented_amount": 900,
         "presented_currency": "EUR",
@@ -260,7 +260,7 @@ SOUND: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("how", sorted(SOUND))
-def test_a_line_whose_bookings_agree_with_it_is_sound(how: str) -> None:
+def test_a_line_that_agrees_with_its_bookings_is_accepted(how: str) -> None:
     assert wrong_with(**SOUND[how]) == []
 
 
@@ -314,6 +314,6 @@ UNSOUND: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("how", sorted(UNSOUND))
-def test_a_line_whose_bookings_contradict_it_is_named(how: str) -> None:
+def test_a_line_that_contradicts_its_bookings_is_reported(how: str) -> None:
     changes, expected = UNSOUND[how]
     assert expected in {each for each, _ in wrong_with(**changes)}
