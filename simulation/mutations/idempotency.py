@@ -123,6 +123,7 @@ IDEMPOTENCY: Final[tuple[Mutation, ...]] = (
         "may = (*customer_of(payment.merchant_id), unlocked(payment.created_at))",
         "may = (*customer_of(payment.merchant_id),)",
         why="a stolen card is tried on without end",
+        unseen="another condition refuses it; only a lock between two tries of a write shows it",
     ),
     fault(
         "customer-version-unchecked",
