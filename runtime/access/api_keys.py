@@ -18,7 +18,7 @@ from runtime.access.api_key_text import (
 )
 from runtime.access.models import ApiKey
 from runtime.access.repository import ApiKeyEntry, ApiKeyRepository
-from runtime.core.errors import StaleWrite, Unavailable
+from runtime.core.errors import Unavailable
 from runtime.core.scope import Scope
 from runtime.core.timestamps import to_timestamp
 from runtime.dynamodb.expressions import Key
@@ -28,7 +28,7 @@ from runtime.http.pagination import Cursors, take_page
 from runtime.http.request_context import Call
 from runtime.http.responses import StoredAnswer, success
 from runtime.idempotency.claims import ClaimReader, create_once, earlier_answer
-from runtime.idempotency.optimistic_update import next_version, writing
+from runtime.idempotency.optimistic_update import next_version, retry_stale, writing
 from runtime.merchants.profiles import MerchantProfiles
 
 MAX_ATTEMPTS = 5
@@ -100,7 +100,8 @@ def revoke_api_key(prefix: str, call: Call, deps: ApiKeyDependencies) -> StoredA
     """
     owner = call.caller.owner(call.acting_for)
     buckets = deps.merchants.index_buckets(owner)
-    for _ in range(MAX_ATTEMPTS):
+
+    def attempt() -> StoredAnswer:
         earlier = earlier_answer(call, owner, deps.claims)
         if earlier is not None:
             return earlier
@@ -108,19 +109,21 @@ def revoke_api_key(prefix: str, call: Call, deps: ApiKeyDependencies) -> StoredA
         if row.revoked_at is not None:
             return success(HTTPStatus.OK, ApiKeyAnswer.of(row))
         after = next_version(row, {"revoked_at": to_timestamp(call.now)}, call)
-        try:
-            return create_once(
-                call,
-                owner,
-                ApiKeyAnswer.of(after),
-                writing(deps.api_keys, row, after, call),
-                claims=deps.claims,
-                index_buckets=buckets,
-                status=HTTPStatus.OK,
-            )
-        except StaleWrite:
-            continue
-    raise Unavailable(f"API key {prefix} is being changed by other requests; try again")
+        return create_once(
+            call,
+            owner,
+            ApiKeyAnswer.of(after),
+            writing(deps.api_keys, row, after, call),
+            claims=deps.claims,
+            index_buckets=buckets,
+            status=HTTPStatus.OK,
+        )
+
+    return retry_stale(
+        MAX_ATTEMPTS,
+        attempt,
+        Unavailable(f"API key {prefix} is being changed by other requests; try again"),
+    )
 
 
 def list_api_keys(query: ApiKeyQuery, call: Call, reads: ApiKeyReads) -> ApiKeyList:

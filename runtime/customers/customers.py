@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 from runtime.core.echo import echoed
-from runtime.core.errors import InvalidValue, StaleVersion, StaleWrite, Unavailable
+from runtime.core.errors import InvalidValue, StaleVersion, Unavailable
 from runtime.core.scope import Scope
 from runtime.core.timestamps import to_timestamp
 from runtime.customers.api import (
@@ -28,7 +28,7 @@ from runtime.http.pagination import Cursors, take_page
 from runtime.http.request_context import Call
 from runtime.http.responses import StoredAnswer
 from runtime.idempotency.claims import ClaimReader, create_once
-from runtime.idempotency.optimistic_update import next_version, writing
+from runtime.idempotency.optimistic_update import next_version, retry_stale, writing
 from runtime.merchants.profiles import MerchantProfiles
 
 MAX_ATTEMPTS = 10
@@ -155,22 +155,21 @@ def change_customer(
 
 def unlock_customer(customer_id: str, call: Call, deps: CustomerDependencies) -> StoredAnswer:
     """End a lock before its time, and count failed attempts from zero. Raises NotFound."""
-    for _ in range(MAX_ATTEMPTS):
+
+    def attempt() -> StoredAnswer:
         row = require_found(deps.customers.get(customer_id, call.scope), "customer", customer_id)
         after = next_version(row, {"locked_until": None, "failed_attempts": 0}, call)
-        try:
-            return create_once(
-                call,
-                row.merchant_id,
-                CustomerAnswer.of(after),
-                writing(deps.customers, row, after, call),
-                claims=deps.claims,
-                status=HTTPStatus.OK,
-                subject=row.id,
-            )
-        except StaleWrite:
-            continue
-    raise too_busy(customer_id)
+        return create_once(
+            call,
+            row.merchant_id,
+            CustomerAnswer.of(after),
+            writing(deps.customers, row, after, call),
+            claims=deps.claims,
+            status=HTTPStatus.OK,
+            subject=row.id,
+        )
+
+    return retry_stale(MAX_ATTEMPTS, attempt, too_busy(customer_id))
 
 
 def erase_customer(customer_id: str, call: Call, deps: CustomerDependencies) -> StoredAnswer:
@@ -178,19 +177,18 @@ def erase_customer(customer_id: str, call: Call, deps: CustomerDependencies) -> 
 
     Raises NotFound.
     """
-    for _ in range(MAX_ATTEMPTS):
+
+    def attempt() -> StoredAnswer:
         row = require_found(
             deps.customers.standing(customer_id, call.scope), "customer", customer_id
         )
         context = call.caller.change(cause=call.caller.request_id)
         token = call.new_id("del")
-        try:
-            deps.customers.erase(row, to_timestamp(call.now), context, token=token)
-        except StaleWrite:
-            continue
+        deps.customers.erase(row, to_timestamp(call.now), context, token=token)
         deps.encryption.forget(row.id)
         return StoredAnswer(int(HTTPStatus.NO_CONTENT), "")
-    raise too_busy(customer_id)
+
+    return retry_stale(MAX_ATTEMPTS, attempt, too_busy(customer_id))
 
 
 def alter(
@@ -200,18 +198,17 @@ def alter(
     deps: CustomerDependencies,
 ) -> CustomerAnswer:
     """Read, change, write under the version that was read; again where somebody was faster."""
-    for _ in range(MAX_ATTEMPTS):
+
+    def attempt() -> CustomerAnswer:
         row = require_found(deps.customers.get(customer_id, call.scope), "customer", customer_id)
         changes = step(row)
         if not changes:
             return CustomerAnswer.of(row)
         after = next_version(row, changes, call)
-        try:
-            writing(deps.customers, row, after, call)(None, call.new_id("chg"))
-        except StaleWrite:
-            continue
+        writing(deps.customers, row, after, call)(None, call.new_id("chg"))
         return CustomerAnswer.of(after)
-    raise too_busy(customer_id)
+
+    return retry_stale(MAX_ATTEMPTS, attempt, too_busy(customer_id))
 
 
 def _require_method(row: CustomerProfile, method_id: str | None) -> None:

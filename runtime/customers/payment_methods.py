@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from runtime.core.echo import echoed
-from runtime.core.errors import NotFound, StaleWrite, TooManyMethods
+from runtime.core.errors import NotFound, TooManyMethods
 from runtime.customers.api import MethodRequest, StoredMethod
 from runtime.customers.customers import MAX_ATTEMPTS, CustomerDependencies, too_busy
 from runtime.customers.models import MAX_PAYMENT_METHODS, Customer, PaymentMethod
@@ -13,7 +13,7 @@ from runtime.http.caller import require_found
 from runtime.http.request_context import Call
 from runtime.http.responses import StoredAnswer
 from runtime.idempotency.claims import create_once
-from runtime.idempotency.optimistic_update import next_version, writing
+from runtime.idempotency.optimistic_update import next_version, retry_stale, writing
 
 
 def add_method(
@@ -22,28 +22,28 @@ def add_method(
     """Keep a way to pay: 201 without its token. Raises NotFound, TooManyMethods."""
     method_id = call.new_id("pm")
     method = PaymentMethod(id=method_id, **request.model_dump(include=_SHOWN))
-    for _ in range(MAX_ATTEMPTS):
+
+    def attempt() -> StoredAnswer:
         row = _customer(customer_id, call, deps)
         after = _with_method(row, method, request, call)
-        try:
-            return create_once(
-                call,
-                row.merchant_id,
-                StoredMethod.shown(method, after.default_method),
-                writing(deps.customers, row, after, call),
-                claims=deps.claims,
-                subject=row.id,
-            )
-        except StaleWrite:
-            continue
-    raise too_busy(customer_id)
+        return create_once(
+            call,
+            row.merchant_id,
+            StoredMethod.shown(method, after.default_method),
+            writing(deps.customers, row, after, call),
+            claims=deps.claims,
+            subject=row.id,
+        )
+
+    return retry_stale(MAX_ATTEMPTS, attempt, too_busy(customer_id))
 
 
 def remove_method(
     customer_id: str, method_id: str, call: Call, deps: CustomerDependencies
 ) -> StoredAnswer:
     """Forget a way to pay and its token: 204. Raises NotFound."""
-    for _ in range(MAX_ATTEMPTS):
+
+    def attempt() -> StoredAnswer:
         row = _customer(customer_id, call, deps)
         left = tuple(method for method in row.payment_methods if method.id != method_id)
         if len(left) == len(row.payment_methods):
@@ -54,12 +54,10 @@ def remove_method(
         default = None if row.default_method == method_id else row.default_method
         changes = {"payment_methods": left, "payment_tokens": tokens, "default_method": default}
         after = next_version(row, changes, call)
-        try:
-            writing(deps.customers, row, after, call)(None, call.new_id("chg"))
-        except StaleWrite:
-            continue
+        writing(deps.customers, row, after, call)(None, call.new_id("chg"))
         return StoredAnswer(int(HTTPStatus.NO_CONTENT), "")
-    raise too_busy(customer_id)
+
+    return retry_stale(MAX_ATTEMPTS, attempt, too_busy(customer_id))
 
 
 _SHOWN = set(PaymentMethod.model_fields) - {"id"}

@@ -1,4 +1,4 @@
-"""The next version of a row, and how it is written in one commit with its stored answer."""
+"""Optimistic updates: retries of stale writes, and the next version of a row."""
 
 from __future__ import annotations
 
@@ -6,13 +6,34 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
+from runtime.core.errors import StaleWrite
 from runtime.core.timestamps import to_timestamp
 from runtime.dynamodb.record import Record
 from runtime.http.request_context import Call
 from runtime.idempotency.models import IdempotencyRecord
 
+Result = TypeVar("Result")
 RecordT = TypeVar("RecordT", bound=Record)
 AlterableT_contra = TypeVar("AlterableT_contra", bound=Record, contravariant=True)
+
+
+def retry_stale(
+    attempts: int,
+    attempt: Callable[[], Result],
+    too_busy: Exception,
+    *,
+    stale: type[Exception] = StaleWrite,
+) -> Result:
+    """The result of `attempt`, which reads, decides and writes, and raises `stale` to be repeated.
+
+    Raises `too_busy` after `attempts` stale attempts.
+    """
+    for _ in range(attempts):
+        try:
+            return attempt()
+        except stale:
+            continue
+    raise too_busy
 
 
 class Alters(Protocol[AlterableT_contra]):

@@ -27,6 +27,7 @@ from runtime.encryption.field_encryption import BLIND_INDEX_SUBJECT, FieldEncryp
 from runtime.encryption.key_ring import MAX_CACHE_SECONDS, KeyRing
 from runtime.encryption.models import DataKey, SweepProgress, key_owner
 from runtime.encryption.repository import DataKeyRepository
+from runtime.idempotency.optimistic_update import retry_stale
 from runtime.key_rotation.encrypted_rows import ENCRYPTED_MODELS, EncryptedRows
 from runtime.merchants.models import Merchant
 
@@ -152,7 +153,7 @@ def _renew(
     deps: RotationDependencies,
     request_id: str,
 ) -> int:
-    for _ in range(MAX_ATTEMPTS):
+    def attempt() -> int:
         row = deps.rows.get(model, key)
         if row is None:
             return 0
@@ -163,13 +164,14 @@ def _renew(
         cause = deps.outside.new_id("rot", now)
         stamp = ChangeContext(changed_by=ROTATED_BY, request_id=request_id, cause=cause).stamp()
         changes |= {**stamp, "version": row.version + 1, "updated_at": to_timestamp(now)}
-        try:
-            deps.rows.renew(row, row.model_copy(update=changes), names, token=cause)
-        except StaleWrite:
-            continue
+        deps.rows.renew(row, row.model_copy(update=changes), names, token=cause)
         return 1
-    table = model.table_schema.name
-    raise StaleWrite(table, f"{dict(key)} changed {MAX_ATTEMPTS} times while it was renewed")
+
+    too_busy = StaleWrite(
+        model.table_schema.name,
+        f"{dict(key)} changed {MAX_ATTEMPTS} times while it was renewed",
+    )
+    return retry_stale(MAX_ATTEMPTS, attempt, too_busy)
 
 
 def _new_index(row: Customer | Merchant, deps: RotationDependencies) -> dict[str, Any]:

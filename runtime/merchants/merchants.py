@@ -29,7 +29,7 @@ from runtime.http.pagination import UNORDERED_CHUNK, Cursors, Slice, newest_of_c
 from runtime.http.request_context import Call
 from runtime.http.responses import StoredAnswer
 from runtime.idempotency.claims import ClaimReader, create_once, earlier_answer
-from runtime.idempotency.optimistic_update import next_version, writing
+from runtime.idempotency.optimistic_update import next_version, retry_stale, writing
 from runtime.merchants.api import (
     MerchantAnswer,
     MerchantList,
@@ -276,7 +276,8 @@ def rotate_webhook_secret(
     do: none is cut short unasked.
     """
     secret = _new_webhook_secret(call)
-    for _ in range(MAX_ATTEMPTS):
+
+    def attempt() -> StoredAnswer:
         row = require_found(deps.merchants.get(merchant_id, call.scope), "merchant", merchant_id)
         try:
             previous = () if request.revoke_old else _still_signing(row, call.now)
@@ -287,19 +288,21 @@ def rotate_webhook_secret(
             return repeated
         changes = {"webhook_secret": secret, "previous_webhook_secrets": previous}
         after = next_version(row, changes, call)
-        try:
-            return create_once(
-                call,
-                merchant_id,
-                NewMerchant.of(after),
-                writing(deps.merchants, row, after, call),
-                claims=deps.claims,
-                index_buckets=row.index_buckets,
-                status=HTTPStatus.OK,
-            )
-        except StaleWrite:
-            continue
-    raise Unavailable(f"Merchant {merchant_id} is being changed by other requests; try again")
+        return create_once(
+            call,
+            merchant_id,
+            NewMerchant.of(after),
+            writing(deps.merchants, row, after, call),
+            claims=deps.claims,
+            index_buckets=row.index_buckets,
+            status=HTTPStatus.OK,
+        )
+
+    return retry_stale(
+        MAX_ATTEMPTS,
+        attempt,
+        Unavailable(f"Merchant {merchant_id} is being changed by other requests; try again"),
+    )
 
 
 def _still_signing(row: Merchant, now: datetime) -> tuple[PreviousSecret, ...]:

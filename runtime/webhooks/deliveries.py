@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Final
 
-from runtime.core.errors import StaleWrite, Unavailable
+from runtime.core.errors import Unavailable
 from runtime.core.observability import logger
 from runtime.core.scope import Scope
 from runtime.core.timestamps import to_epoch_seconds, to_timestamp
@@ -17,7 +17,7 @@ from runtime.http.pagination import Cursors, take_page
 from runtime.http.request_context import Call
 from runtime.http.responses import StoredAnswer
 from runtime.idempotency.claims import ClaimReader, create_once
-from runtime.idempotency.optimistic_update import next_version, writing
+from runtime.idempotency.optimistic_update import next_version, retry_stale, writing
 from runtime.merchants.profiles import MerchantProfiles
 from runtime.webhooks.api import WebhookAnswer, WebhookList, WebhookQuery
 from runtime.webhooks.delivery_queue import DeliveryOrder, DeliveryQueue
@@ -91,7 +91,8 @@ def redeliver(webhook_id: str, call: Call, deps: WebhookDependencies) -> StoredA
 
     Raises NotFound.
     """
-    for _ in range(MAX_ATTEMPTS):
+
+    def attempt() -> StoredAnswer:
         row = _kept(webhook_id, call, deps.webhooks)
         after = next_version(
             row,
@@ -105,21 +106,23 @@ def redeliver(webhook_id: str, call: Call, deps: WebhookDependencies) -> StoredA
             },
             call,
         )
-        try:
-            answer = create_once(
-                call,
-                row.merchant_id,
-                webhook_answer(after),
-                writing(deps.webhooks, row, after, call),
-                claims=deps.claims,
-                status=HTTPStatus.ACCEPTED,
-            )
-        except StaleWrite:
-            continue
+        answer = create_once(
+            call,
+            row.merchant_id,
+            webhook_answer(after),
+            writing(deps.webhooks, row, after, call),
+            claims=deps.claims,
+            status=HTTPStatus.ACCEPTED,
+        )
         if not answer.replayed:
             _order(after, deps)
         return answer
-    raise Unavailable(f"Webhook {webhook_id} is being changed by other requests; try again")
+
+    return retry_stale(
+        MAX_ATTEMPTS,
+        attempt,
+        Unavailable(f"Webhook {webhook_id} is being changed by other requests; try again"),
+    )
 
 
 def _order(row: WebhookState, deps: WebhookDependencies) -> None:

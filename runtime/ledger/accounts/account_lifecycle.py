@@ -11,7 +11,6 @@ from runtime.core.errors import (
     BalanceNotZero,
     Conflict,
     OpenHolds,
-    StaleWrite,
     Unavailable,
 )
 from runtime.core.timestamps import to_datetime
@@ -20,7 +19,7 @@ from runtime.http.caller import require_found
 from runtime.http.request_context import Call
 from runtime.http.responses import StoredAnswer
 from runtime.idempotency.claims import create_once, earlier_answer
-from runtime.idempotency.optimistic_update import next_version, writing
+from runtime.idempotency.optimistic_update import next_version, retry_stale, writing
 from runtime.ledger.accounts.accounts import AccountDependencies, whole_account
 from runtime.ledger.accounts.models import Account, AccountStatus, Posting
 from runtime.ledger.rules import is_of_chart
@@ -116,25 +115,28 @@ def _alter(account_id: str, step: _Step, call: Call, deps: AccountDependencies) 
     """Change the account under the version that was read; retry if a transfer changed it."""
     owner = call.caller.owner(call.acting_for)
     buckets = deps.merchants.index_buckets(owner)
-    for _ in range(MAX_ATTEMPTS):
+
+    def attempt() -> StoredAnswer:
         earlier = earlier_answer(call, owner, deps.claims)
         if earlier is not None:
             return earlier
         row = require_found(deps.accounts.get(account_id, call.scope), "account", account_id)
-        try:
-            after = _stamped(row, step(row), call, deps)
-            return create_once(
-                call,
-                owner,
-                whole_account(after, deps.shard_rows),
-                writing(deps.accounts, row, after, call),
-                claims=deps.claims,
-                index_buckets=buckets,
-                status=HTTPStatus.OK,
-            )
-        except StaleWrite:
-            continue
-    raise Unavailable(f"Account {account_id} is being changed by other requests; try again")
+        after = _stamped(row, step(row), call, deps)
+        return create_once(
+            call,
+            owner,
+            whole_account(after, deps.shard_rows),
+            writing(deps.accounts, row, after, call),
+            claims=deps.claims,
+            index_buckets=buckets,
+            status=HTTPStatus.OK,
+        )
+
+    return retry_stale(
+        MAX_ATTEMPTS,
+        attempt,
+        Unavailable(f"Account {account_id} is being changed by other requests; try again"),
+    )
 
 
 def _stamped(row: Account, after: Account, call: Call, deps: AccountDependencies) -> Account:

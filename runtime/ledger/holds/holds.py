@@ -18,7 +18,6 @@ from runtime.core.errors import (
     HoldExpired,
     InvalidValue,
     PlatformError,
-    StaleWrite,
     Unavailable,
 )
 from runtime.core.fields import Timestamp
@@ -29,6 +28,7 @@ from runtime.http.request_context import Call
 from runtime.http.responses import StoredAnswer, problem, success
 from runtime.idempotency.claims import completed, earlier_answer, new_claim, stored_answer
 from runtime.idempotency.models import IdempotencyRecord
+from runtime.idempotency.optimistic_update import retry_stale
 from runtime.ledger.movements import Operation
 from runtime.ledger.repository import Resolution
 from runtime.ledger.rules import (
@@ -118,7 +118,8 @@ def _resolve(
     """Read the hold and commit its end; retry if another request changed it."""
     owner = call.caller.owner(call.acting_for)
     buckets = deps.merchants.index_buckets(owner)
-    for _ in range(MAX_ATTEMPTS):
+
+    def attempt() -> StoredAnswer:
         hold = require_found(deps.transfers.get(transfer_id, call.scope), "transfer", transfer_id)
         # Ids define the order of events, so with clock skew the end must not precede the hold.
         now = max(call.now, created_at(hold.id))
@@ -138,10 +139,13 @@ def _resolve(
         except AlreadyClaimed as earlier:
             if earlier.record.owner != operation_id:
                 return stored_answer(earlier.record, call)
-        except StaleWrite:
-            continue
         return answer
-    raise Unavailable(f"Transfer {transfer_id} is being changed by other requests; try again")
+
+    return retry_stale(
+        MAX_ATTEMPTS,
+        attempt,
+        Unavailable(f"Transfer {transfer_id} is being changed by other requests; try again"),
+    )
 
 
 def _must_be_open(hold: Transfer, at: Timestamp) -> None:

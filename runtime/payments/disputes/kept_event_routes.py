@@ -8,13 +8,13 @@ from http import HTTPStatus
 from typing import Final
 
 from runtime.core.change_context import ChangeContext
-from runtime.core.errors import InvalidState, StaleWrite, Unavailable
+from runtime.core.errors import InvalidState, Unavailable
 from runtime.http.caller import require_found
 from runtime.http.pagination import Cursors, take_page
 from runtime.http.request_context import Call
 from runtime.http.responses import StoredAnswer, success
 from runtime.idempotency.claims import create_once, earlier_answer
-from runtime.idempotency.optimistic_update import next_version, writing
+from runtime.idempotency.optimistic_update import next_version, retry_stale, writing
 from runtime.idempotency.rules import event_key
 from runtime.payments.dependencies import PaymentDependencies
 from runtime.payments.disputes.api import (
@@ -82,7 +82,8 @@ def apply_kept_event(event_id: str, call: Call, deps: ProcessorEventDependencies
     Raises NotFound; InvalidState with the reason if it still cannot be applied;
     ProcessorAccountRemoved; Unavailable while the processor does not answer.
     """
-    for _ in range(MAX_ATTEMPTS):
+
+    def attempt() -> StoredAnswer:
         row = require_found(deps.kept.events.get(event_id, call.scope), "processor event", event_id)
         repeated = earlier_answer(call, row.merchant_id, deps.payments.claims)
         if repeated is not None:
@@ -91,18 +92,20 @@ def apply_kept_event(event_id: str, call: Call, deps: ProcessorEventDependencies
             return success(HTTPStatus.OK, KeptEventAnswer.of(row))
         apply_row(row, deps, call.caller.change(row.event_id), call.now)
         after = next_version(row, applied(row, call.now), call)
-        try:
-            return create_once(
-                call,
-                row.merchant_id,
-                KeptEventAnswer.of(after),
-                writing(deps.kept.events, row, after, call),
-                claims=deps.payments.claims,
-                status=HTTPStatus.OK,
-            )
-        except StaleWrite:
-            continue
-    raise Unavailable(f"{event_id} is being changed by other requests; try again")
+        return create_once(
+            call,
+            row.merchant_id,
+            KeptEventAnswer.of(after),
+            writing(deps.kept.events, row, after, call),
+            claims=deps.payments.claims,
+            status=HTTPStatus.OK,
+        )
+
+    return retry_stale(
+        MAX_ATTEMPTS,
+        attempt,
+        Unavailable(f"{event_id} is being changed by other requests; try again"),
+    )
 
 
 def apply_row(

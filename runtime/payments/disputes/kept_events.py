@@ -19,6 +19,7 @@ from runtime.core.observability import logger
 from runtime.core.scope import Scope
 from runtime.core.timestamps import to_datetime, to_timestamp
 from runtime.dynamodb.index_shards import KEPT_EVENT_BUCKETS, bucket_for
+from runtime.idempotency.optimistic_update import retry_stale
 from runtime.payments.disputes.api import EventResult
 from runtime.payments.disputes.apply_processor_event import ApplyEventDependencies
 from runtime.payments.disputes.hints import outcome_of
@@ -47,19 +48,22 @@ class KeptEvents:
         """
         kept_id = _kept_id(event, why.since, deps)
         raise_alert(_finding(kept_id, event, why, deps), self.alerts)
-        for _ in range(MAX_ATTEMPTS):
+
+        def attempt() -> KeptEvent:
             before = self.events.get(kept_id, Scope(deps.merchant.id))
             after = _kept(kept_id, before, event, why, deps)
             token = deps.payments.outside.new_id("pek", deps.now)
-            try:
-                self.events.keep(before, after, token=token)
-            except StaleWrite:
-                continue
+            self.events.keep(before, after, token=token)
             logger.warning(
                 "a processor event is kept", event=event.id, kept=kept_id, reason=why.reason
             )
             return after
-        raise Unavailable(f"{kept_id} is being changed by other requests; send it again")
+
+        return retry_stale(
+            MAX_ATTEMPTS,
+            attempt,
+            Unavailable(f"{kept_id} is being changed by other requests; send it again"),
+        )
 
     def settle(self, event: ProcessorEvent, since: datetime, deps: ApplyEventDependencies) -> None:
         """Mark the kept event, if there is one, as applied once its object is booked."""

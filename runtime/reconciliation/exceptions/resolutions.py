@@ -33,6 +33,7 @@ from runtime.idempotency.claims import (
     stored_answer,
 )
 from runtime.idempotency.models import IdempotencyRecord
+from runtime.idempotency.optimistic_update import retry_stale
 from runtime.merchants.profiles import MerchantProfiles
 from runtime.reconciliation.exceptions.api import (
     BulkResolveAnswer,
@@ -110,7 +111,8 @@ def resolve_exception(
     settlement_id, line = place["settlement_id"], _number(place["line"])
     owner = call.caller.owner(call.acting_for)
     buckets = dependencies.merchants.index_buckets(owner)
-    for _ in range(MAX_ATTEMPTS):
+
+    def attempt() -> StoredAnswer:
         cause = call.new_id(_OPERATION)
         try:
             prepared = _prepare((settlement_id, line), request, cause, call, dependencies)
@@ -126,10 +128,9 @@ def resolve_exception(
         except AlreadyClaimed as earlier:
             if earlier.record.owner != cause:
                 return stored_answer(earlier.record, call)
-        except BatchContended:
-            continue
         return answer
-    raise _too_busy(settlement_id, line)
+
+    return retry_stale(MAX_ATTEMPTS, attempt, _too_busy(settlement_id, line), stale=BatchContended)
 
 
 def resolve_exceptions(
@@ -203,7 +204,8 @@ def _decided(
 ) -> SettlementLine:
     """The line after the decision, which an earlier attempt may have written."""
     place = (wanted.settlement_id, wanted.line)
-    for _ in range(MAX_ATTEMPTS):
+
+    def attempt() -> SettlementLine:
         if dependencies.must_stop():
             raise Unavailable(
                 "No time was left for this line; repeat the request with its Idempotency-Key"
@@ -212,13 +214,11 @@ def _decided(
         if done is not None and done.cause == cause:
             return done
         prepared = _prepare(place, wanted, cause, call, dependencies)
-        try:
-            token = dependencies.outside.new_id(_OPERATION, prepared.now)
-            _commit(prepared, None, token, dependencies)
-        except BatchContended:
-            continue
+        token = dependencies.outside.new_id(_OPERATION, prepared.now)
+        _commit(prepared, None, token, dependencies)
         return prepared.line
-    raise _too_busy(*place)
+
+    return retry_stale(MAX_ATTEMPTS, attempt, _too_busy(*place), stale=BatchContended)
 
 
 def _prepare(

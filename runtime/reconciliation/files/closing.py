@@ -15,6 +15,7 @@ from runtime.core.money import format_amount
 from runtime.core.observability import logger
 from runtime.core.outside import Outside
 from runtime.core.timestamps import to_datetime
+from runtime.idempotency.optimistic_update import retry_stale
 from runtime.merchants.models import MerchantProfile
 from runtime.reconciliation.dependencies import (
     NoTimeLeft,
@@ -80,7 +81,8 @@ def _closed(
     dependencies: ReconciliationDependencies,
 ) -> Settlement:
     """The settlement with the file in its sums. Raises StaleWrite when others keep changing it."""
-    for _ in range(MAX_TRIES):
+
+    def attempt() -> Settlement:
         before = dependencies.chunks.settlement(settlement_id)
         assert before is not None, f"{settlement_id} has lines of {file.id} and no row"
         if file.id in before.added_files:
@@ -91,12 +93,14 @@ def _closed(
         after, changed = explained(after, lines, merchant)
         after = _stepped(after, step)
         settling = _payouts_of(changed, after, merchant, step, dependencies.outside)
-        try:
-            dependencies.chunks.close(before, after, settling, token=step.token)
-        except StaleWrite:
-            continue
+        dependencies.chunks.close(before, after, settling, token=step.token)
         return after
-    raise StaleWrite("settlements", f"{settlement_id} kept changing while it was closed")
+
+    return retry_stale(
+        MAX_TRIES,
+        attempt,
+        StaleWrite("settlements", f"{settlement_id} kept changing while it was closed"),
+    )
 
 
 def explained(

@@ -12,6 +12,7 @@ from runtime.core.outside import Outside
 from runtime.core.scope import Scope
 from runtime.core.timestamps import to_timestamp
 from runtime.dynamodb.store import MAX_TRANSACTION_ITEMS, Store
+from runtime.idempotency.optimistic_update import retry_stale
 from runtime.ledger.hot_accounts.rules import DEBIT_SHARDS
 from runtime.merchants.models import MerchantProfile
 from runtime.reconciliation.files.models import SettlementChunk, SettlementFile
@@ -68,17 +69,21 @@ def record_batch(
     assert lines, f"{chunk.id} has no lines left"
     rows = SettlementBatchRepository(dependencies.store, Scope(merchant.id))
     some = lines[:MAX_BATCH_LINES]
-    for _ in range(MAX_TRIES):
+
+    def attempt() -> SettlementChunk:
         attempt = Attempt(merchant, context, dependencies.outside.now(), dependencies.outside)
         places, settlements = _places(some, chunk, file, attempt, rows)
         draft = read_candidates(some, places, attempt, settlements, rows)
         batch = _fill(some, places, chunk, draft)
-        try:
-            rows.commit(chunk, batch.after, batch.writes, token=batch.after.cause)
-        except BatchContended:
-            continue
+        rows.commit(chunk, batch.after, batch.writes, token=batch.after.cause)
         return batch.after
-    raise Unavailable(f"Rows of {chunk.id} kept changing while its lines were judged")
+
+    return retry_stale(
+        MAX_TRIES,
+        attempt,
+        Unavailable(f"Rows of {chunk.id} kept changing while its lines were judged"),
+        stale=BatchContended,
+    )
 
 
 @dataclass(frozen=True, slots=True)

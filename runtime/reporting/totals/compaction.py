@@ -18,6 +18,7 @@ from runtime.core.outside import Outside
 from runtime.core.timestamps import to_timestamp
 from runtime.dynamodb.index_shards import UNCOMPACTED_BUCKETS, UNCOMPACTED_QUEUE, all_buckets
 from runtime.dynamodb.store import MAX_TRANSACTION_ITEMS
+from runtime.idempotency.optimistic_update import retry_stale
 from runtime.reporting.totals.models import Group, Total
 from runtime.reporting.totals.repository import MovedMeanwhile, TotalsRepository, UncompactedRow
 
@@ -97,15 +98,18 @@ def _fitting(rows: Sequence[UncompactedRow]) -> int:
 
 
 def _fold(merchant_id: str, found: Sequence[UncompactedRow], deps: CompactionDependencies) -> int:
-    for _ in range(MAX_ATTEMPTS):
+    def attempt() -> int:
         mark = deps.totals.mark(merchant_id)
         rows: list[Total] = deps.totals.rows(found)
         if not rows:
             return 0  # the index lags behind
         token = deps.outside.new_id("fld", deps.outside.now())
-        try:
-            deps.totals.fold(merchant_id, mark, rows, token=token)
-        except MovedMeanwhile:
-            continue
+        deps.totals.fold(merchant_id, mark, rows, token=token)
         return len(rows)
-    raise Unavailable(f"The totals of {merchant_id} are busy; try again")
+
+    return retry_stale(
+        MAX_ATTEMPTS,
+        attempt,
+        Unavailable(f"The totals of {merchant_id} are busy; try again"),
+        stale=MovedMeanwhile,
+    )
