@@ -61,7 +61,7 @@ tick: venv ## run one schedule of the local stage now  [ARGS="resolver"]
 	@$(PY) -m local tick $(ARGS)
 
 .PHONY: proof
-proof: venv ## prove that the books of the local stage balance, started if needed  [ARGS="--restart"]
+proof: venv ## verify the ledger of the local stage, started if needed  [ARGS="--restart"]
 	@$(PY) -m operations proof $(ARGS)
 
 .PHONY: verify-audit
@@ -77,19 +77,19 @@ rebuild-totals: venv ## compare the totals with the payments, in the local stage
 	@$(PY) -m operations rebuild-totals $(ARGS)
 
 .PHONY: rotate-keys
-rotate-keys: venv ## encipher again what old keys enciphered, in the local stage  [ARGS="--index"]
+rotate-keys: venv ## encrypt again what old keys encrypted, in the local stage  [ARGS="--index"]
 	@$(PY) -m operations rotate-keys $(ARGS)
 
 .PHONY: apply-processor-events
-apply-processor-events: venv ## try again what processors said and could not be applied  [ARGS="--stage prod"]
+apply-processor-events: venv ## apply processor events again that could not be applied  [ARGS="--stage prod"]
 	@$(PY) -m operations apply-processor-events $(ARGS)
 
 .PHONY: redrive
-redrive: venv ## project again what the change streams gave up  [ARGS="--dry-run | --stage prod"]
+redrive: venv ## process dead letters of the change streams again  [ARGS="--dry-run | --stage prod"]
 	@$(PY) -m operations redrive $(ARGS)
 
 .PHONY: logs
-logs: venv ## print what a function has written lately  [ARGS="process --since 5"]
+logs: venv ## print the recent log of a function  [ARGS="process --since 5"]
 	@$(PY) -m local logs $(ARGS)
 
 # -------------------------------------------------------------------- checks

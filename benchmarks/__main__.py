@@ -21,7 +21,7 @@ def _chosen(names: Sequence[str]) -> list[Benchmark]:
     unknown = sorted(set(names) - set(BENCHMARKS))
     if unknown:
         raise LocalError(
-            f"There is no benchmark {', '.join(unknown)}.",
+            f"Unknown benchmark {', '.join(unknown)}.",
             hint=f'Known: {", ".join(BENCHMARKS)}. Example: make bench ARGS="transfer"',
         )
     return [run for name, run in BENCHMARKS.items() if name in names or not names]

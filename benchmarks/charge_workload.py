@@ -1,4 +1,4 @@
-"""A merchant's till: our payment desk as a warm function has it, and sales of realistic size.
+"""A workload of charges: the dependencies of a warm function, and payments of realistic size.
 
 The sandbox processor has a connection of its own, so that its memory, which a real processor does
 not keep in our tables, is counted apart.
@@ -73,7 +73,7 @@ class ChargeWorkload:
         price_of_sale(self.sell, self)
 
     def deps_on(self, store: Store, processor: Processor | None = None) -> PaymentDependencies:
-        """The payment desk on `store`, remembering merchants' settings."""
+        """The payment dependencies on `store`, with merchants' settings cached."""
         merchants = MerchantProfiles(MerchantRepository(store), CACHE_SECONDS, store.outside)
         deps = self.platform.deps(store, processor or self.processor)
         return replace(deps, merchants=merchants)

@@ -1,7 +1,7 @@
 """What field encryption and refused tokens cost: calls of KMS, and CPU beside the same without.
 
 A warm function has its data keys in memory. The customer is read as the query function reads it,
-once enciphered and once with a cipher that does nothing; the difference is what encryption costs.
+once encrypted and once with a cipher that does nothing; the difference is what encryption costs.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Plain:
         return plaintext
 
     def decrypt(self, place: FieldLocation, ciphertext: bytes) -> bytes:
-        """What was never enciphered."""
+        """Text that was never encrypted."""
         del place
         return ciphertext
 
@@ -76,7 +76,7 @@ def run(bench: BenchmarkDependencies) -> None:
         f"KMS calls of {size.encryption_sales} warm payments", str(kms_calls), f"{MOST_KMS_CALLS}"
     )
     table.add_row("CPU of opening a customer, ms", f"{sealed_ms:.3f}", "")
-    table.add_row("the same, not enciphered, ms", f"{plain_ms:.3f}", "")
+    table.add_row("the same, unencrypted, ms", f"{plain_ms:.3f}", "")
     table.add_row("added by encryption, ms", f"{sealed_ms - plain_ms:.3f}", f"<= {MOST_READ_MS}")
     console.print(table)
     table = Table("refusing a token, CPU ms", "measured", "target", box=SIMPLE)

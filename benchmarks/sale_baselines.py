@@ -237,7 +237,7 @@ class Unclaimed(Store):
         decisive: Collection[int] = (),
         conflict_cap_seconds: float = BACKOFF_CAP_SECONDS,
     ) -> None:
-        """The writes that are no claim's; `decisive` names what is not there."""
+        """The writes other than the claim's; `decisive` names positions that are not there."""
         work = [write for write in writes if not _is_claim(write)]
         super().transact(work, token=token, conflict_cap_seconds=conflict_cap_seconds)
 

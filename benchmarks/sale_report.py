@@ -58,8 +58,8 @@ def print_variants(
     console.print(
         "  Units of the request's path, the ledger's booking included. Derived later: its folding"
         " alone;\n"
-        f"  up to {MAX_SHARD_CREDITS} bookings of a fold row share the accounts' part. A processor"
-        " keeps no memory in our tables;\n  the sandbox's own is told apart."
+        f"  up to {MAX_SHARD_CREDITS} postings share one write of a balance shard. A processor"
+        " has no rows in our tables;\n  those of the sandbox are shown separately."
     )
 
 

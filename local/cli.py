@@ -42,7 +42,7 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int
         progress.failed(error)
         return EXIT_FAILED
     except BrokenPipeError:
-        # The reader, `head` say, has gone; Python must not try to flush what nobody reads.
+        # The reader, `head` say, has exited; Python must not try to flush to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
     except KeyboardInterrupt:

@@ -66,12 +66,12 @@ def api_routes() -> str:
         "shapes and tries them, `docs/openapi.json` is the same as OpenAPI 3.1. Amounts are",
         "integers in minor units. Errors are RFC 9457 problem documents with a stable `code`.",
         "Every route that is not public answers 401 (`unauthorized`) to a credential that is",
-        "missing, invalid or expired, before it looks at anything else, and 503 with",
-        "Retry-After while credentials cannot be checked. Without an Authorization header it is",
-        'API Gateway that answers, 401 with the body `{"message":"Unauthorized"}`; where a stage',
+        "missing, invalid or expired, before anything else is checked, and 503 with",
+        "Retry-After while credentials cannot be checked. Without an Authorization header",
+        'API Gateway answers 401 with the body `{"message":"Unauthorized"}`; where a stage',
         "leaves tokens to it (`auth.mode` `jwt`) it answers for all of them, and 403 for a scope.",
         "`admin` stands for operators' tokens and implies every permission. A resource that is",
-        "not yours is not found (404).",
+        "not yours answers 404.",
         "",
         "An invalid body or query (400, 422) lists all invalid fields at once, at most 20, in",
         "`errors`; `param` and `detail` are those of the first one:",
@@ -188,7 +188,7 @@ def _role(schema: TableSchema, name: str) -> str:
         roles.append("expiry, epoch seconds")
     if name in schema.encrypted:
         mark = schema.encrypted[name]
-        roles.append(f"enciphered: `{mark.purpose}` key of `{mark.subject}`")
+        roles.append(f"encrypted: `{mark.purpose}` key of `{mark.subject}`")
     if name in schema.blind_indexes:
         roles.append(f"blind index of `{schema.blind_indexes[name].source}`")
     if name in schema.unless_default:

@@ -2,7 +2,7 @@
 
 LocalError                 exit code 1, one message, no traceback
 ├── ToolMissing            Node, npm or Python absent or too old
-├── PortTaken              somebody else listens there
+├── PortTaken              another process listens there
 ├── AlreadyRunning         ours runs, but not the way that was asked for
 ├── NotRunning             a command needs the stage and it is down
 ├── EmulatorDied           the emulator's process ended, or stopped answering

@@ -23,7 +23,7 @@ def last_events(stack: Stack, name: str, minutes: int, now_seconds: float) -> li
     function = stack.functions.get(name)
     if function is None:
         raise LocalError(
-            f"There is no function {name!r}.",
+            f"Unknown function {name!r}.",
             hint=f'Known: {", ".join(sorted(stack.functions))}. Example: make logs ARGS="process"',
         )
     clients = Clients(stack.aws_endpoint_url)

@@ -20,14 +20,14 @@ def require_merchant(stack: Stack, workspace: Workspace, merchant_id: str) -> No
     """Ask the deployed API.
 
     Raises:
-        LocalError: there is no such merchant; the message names those that there are.
+        LocalError: the merchant does not exist; the message lists those that do.
         UnexpectedAnswer: the API answered something else.
     """
     operator = ApiClient.of_operator(stack, workspace)
     reply = operator.get(f"/v1/merchants/{quote(merchant_id, safe='')}")
     if not merchant_id or reply.status in _UNKNOWN:
         page = operator.get("/v1/merchants", limit=SHOWN).require(HTTPStatus.OK)
-        raise LocalError(f"There is no merchant {merchant_id!r}.", hint=_hint(page))
+        raise LocalError(f"Merchant {merchant_id!r} does not exist.", hint=_hint(page))
     reply.require(HTTPStatus.OK)
 
 

@@ -80,7 +80,7 @@ def _rotation(answer: Answer) -> str:
     seen, renewed, failed = (
         sum(table[name] for table in tables) for name in ("seen", "renewed", "failed")
     )
-    said = f"{renewed} of {_count(seen, 'row')} enciphered again"
+    said = f"{renewed} of {_count(seen, 'row')} encrypted again"
     return said + _failed({"failed": failed}, "rotation") + _left(finished=answer["finished"])
 
 

@@ -20,7 +20,7 @@ def tick(stack: Stack, name: str) -> tuple[Any, float]:
     if schedule is None:
         known = ", ".join(sorted(stack.schedules)) or "none"
         raise LocalError(
-            f"There is no schedule {name!r}.",
+            f"Unknown schedule {name!r}.",
             hint=f'Known: {known}. Example: make tick ARGS="resolver"',
         )
     started = time.monotonic()

@@ -90,7 +90,7 @@ def _add_upkeep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         rebuild.add_argument("--repair", action="store_true", help="put right what is wrong")
         rebuild.add_argument("--stage", default=None, metavar="NAME", help=stage_help)
         rebuild.set_defaults(command=command)
-    rotate = commands.add_parser("rotate-keys", help="encipher again what old keys enciphered")
+    rotate = commands.add_parser("rotate-keys", help="encrypt again what old keys encrypted")
     rotate.add_argument("--index", action="store_true", help="make a new key of e-mail indexes")
     rotate.set_defaults(command=_rotate_keys)
     events = commands.add_parser(

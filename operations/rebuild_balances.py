@@ -92,7 +92,7 @@ def _dependencies(
 
 
 class _NoParking:
-    """What is folded here came from no stream, so there is no record to park."""
+    """Credits added here came from no stream, so no record can be parked."""
 
     def park(self, table: str, sequence_number: str, raw: Mapping[str, Any], reason: str) -> None:
         raise AssertionError(f"{sequence_number} of {table} came from no stream: {reason}")

@@ -50,17 +50,17 @@ class Target:
     invoker: LambdaClient
 
     def function_of(self, record: Record) -> str:
-        """The function that the record's stream feeds. Raises Remains for nobody's."""
+        """The function that the record's stream feeds. Raises Remains if there is none."""
         try:
             physical = record["eventSourceARN"].partition(":table/")[2].partition("/")[0]
         except (KeyError, TypeError, AttributeError) as error:
-            raise Remains("it holds something that is no record of a stream") from error
+            raise Remains("it contains something other than stream records") from error
         role = next((role for role, name in self.tables.items() if name == physical), None)
         if role is None:
             raise Remains(f"its table {physical!r} is none of this stage")
         wanted = FUNCTION_OF_TABLE.get(role, PROJECTOR)
         if wanted not in self.functions:
-            raise Remains(f"there is no function {wanted!r}")
+            raise Remains(f"function {wanted!r} does not exist")
         return self.functions[wanted]
 
 
@@ -114,7 +114,7 @@ def redrive(target: Target, progress: Progress) -> RedriveReport:
         else:
             taken += 1
             progress.say(f"[{number}/{len(batches)}] taken: {batch.key}")
-    # Read once more: what a function puts aside while it is redriven is nobody's success.
+    # Read once more: a record that is parked again while it is redriven was not processed.
     left = {
         each.key: reasons.get(each.key, "it was put there meanwhile") for each in batches_in(target)
     }
@@ -162,11 +162,11 @@ def _opened(target: Target, batch: FailedBatch) -> Opened | Remains:
         records = tuple(json.loads(document["payload"])["Records"])
         condition = document.get("requestContext", {}).get("condition")
         opened = Opened(batch, records, str(document.get("parked") or condition), _version(answer))
-        opened.first_number  # noqa: B018 - fails here if these are no records of a stream
+        opened.first_number  # noqa: B018 - fails here if these are not stream records
     except (BotoCoreError, ClientError) as error:
         return Remains(f"it could not be read ({error})")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        return Remains(f"it is no failed batch with its records ({error!r})")
+        return Remains(f"it is not a failed batch with its records ({error!r})")
     return opened if records else Remains("it holds no records")
 
 
@@ -178,7 +178,7 @@ def _version(answer: Any) -> str:
 def _take(opened: Opened, target: Target) -> None:
     """Give the records to their function, in their order, then delete the object.
 
-    Raises Remains when a record was not taken, or was put aside again under the same key.
+    Raises Remains if a record was not processed, or was parked again under the same key.
     """
     for function, records in groupby(opened.records, key=target.function_of):
         for some in _within_payload(list(records)):
@@ -186,7 +186,7 @@ def _take(opened: Opened, target: Target) -> None:
     bucket, key = target.bucket, opened.batch.key
     try:
         if _version(target.files.head_object(Bucket=bucket, Key=key)) != opened.version:
-            raise Remains("its records were put aside again; the function's log says why")
+            raise Remains("its records were parked again; the function's log has the reason")
         target.files.delete_object(Bucket=bucket, Key=key)
     except (BotoCoreError, ClientError) as error:
         raise Remains(f"its records were taken, but it could not be deleted ({error})") from error

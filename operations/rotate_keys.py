@@ -1,4 +1,4 @@
-"""`make rotate-keys`: encipher again what old keys enciphered, in the local stage, and watch it."""
+"""`make rotate-keys`: encrypt again what old keys encrypted, in the local stage, and watch it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MOST_RUNS = 1_000
 
 
 def rotate_keys(workspace: Workspace, progress: Progress, *, new_index_key: bool) -> None:
-    """Sweep through all enciphered rows, or make a successor of the key of e-mail indexes.
+    """Sweep through all encrypted rows, or make a successor of the key of e-mail indexes.
 
     Raises:
         LocalError: the function failed, or rows could not be opened.

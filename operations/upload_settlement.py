@@ -63,7 +63,7 @@ def upload_settlement(
     """Upload `file` for `merchant`, wait until it is processed, and print what it came to.
 
     Raises:
-        LocalError: there is no such file or merchant, the upload failed, or it was rejected.
+        LocalError: the file or merchant does not exist, the upload failed, or it was rejected.
     """
     path = _readable(file)
     target = _local(workspace, progress, merchant) if stage is None else _deployed(stage, merchant)
@@ -104,7 +104,7 @@ def _readable(file: str) -> Path:
         raise LocalError("No file is named.", hint="make upload-settlement FILE=… MERCHANT=mer_…")
     path = Path(file).expanduser()
     if not path.is_file():
-        raise LocalError(f"There is no file {file}.", hint="Name one: FILE=path/to/payout.csv")
+        raise LocalError(f"File not found: {file}", hint="Name one: FILE=path/to/payout.csv")
     if path.stat().st_size == 0:
         raise LocalError(f"{file} is empty.", hint="Export it again from the processor.")
     return path

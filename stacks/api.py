@@ -30,7 +30,7 @@ AUTHORIZER_MEMORY_MB: Final = 512
 class ApiStack(FunctionsStack):
     """Process (writes), query (reads) and the authorizer, behind one HTTP API.
 
-    In auth mode "jwt" the gateway judges tokens itself, and there is no function `authorizer`.
+    In auth mode "jwt" the gateway verifies tokens itself, without the function `authorizer`.
     """
 
     def __init__(
@@ -159,7 +159,7 @@ class ApiStack(FunctionsStack):
         hs256_arn = self._secret_arn("Hs256", auth.hs256_secret_name)
         return FunctionSpec(
             module="authorize",
-            description="Judges bearer tokens and API keys",
+            description="Verifies bearer tokens and API keys",
             no_dead_letter_queue="Invoked synchronously: the caller gets the error.",
             settings=settings_for(
                 AuthorizerSettings,

@@ -1,4 +1,4 @@
-"""The audit log's archive: every row into storage that nobody can change, under signed roots."""
+"""The audit log's archive: every row in immutable storage, under signed roots."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class AuditStack(FunctionsStack):
             log_group=self.archive.log_group,
             messages=(AUDIT_TAMPERED,),
             metric_name="AuditTampered",
-            description="An audit row was changed, deleted or forged; the log says which.",
+            description="An audit row was changed, deleted or forged; the log names it.",
         )
         self._write_outputs({SCHEDULE: self.archive})
 
@@ -74,7 +74,7 @@ class AuditStack(FunctionsStack):
         bucket = data.audit_bucket_arn
         return FunctionSpec(
             module="archive",
-            description="Copies the audit log into locked storage and signs roots over it",
+            description="Copies the audit log to locked storage and signs roots over it",
             settings=settings_for(
                 ArchiveSettings,
                 stage=self._stage,

@@ -160,7 +160,7 @@ class DataStack(Stack):
         )
 
     def _audit_archive(self, construct_id: str, access_logs: s3.Bucket) -> None:
-        """Where copies of all audit rows lie that nobody can change, in prod not even AWS."""
+        """Immutable copies of all audit rows; in prod not even AWS can change them."""
         kept = Duration.days(AUDIT_KEPT_DAYS)
         lock = s3.ObjectLockRetention
         self.audit_bucket = PrivateBucket(

@@ -49,7 +49,7 @@ class ExportsStack(FunctionsStack):
             log_group=export.log_group,
             messages=(EXPORT_GIVEN_UP,),
             metric_name="ExportsGivenUp",
-            description="An export came no further in several tries and is failed; see the log.",
+            description="An export failed: several attempts made no progress; see the log.",
         )
         return export
 
@@ -57,7 +57,7 @@ class ExportsStack(FunctionsStack):
         data, key_arn = self._data, self._key.key_arn
         return FunctionSpec(
             module="export",
-            description="Writes exports of lists and books",
+            description="Writes exports of lists and of the ledger",
             settings=settings_for(
                 ExportSettings,
                 stage=self._stage,
@@ -74,7 +74,7 @@ class ExportsStack(FunctionsStack):
                     actions=["s3:GetObject", "s3:PutObject"],
                     resources=[f"{data.export_bucket_arn}/{EXPORT_PREFIX}*"],
                 ),
-                # Parts of an upload are enciphered with the object's data key, which is opened for
+                # Parts of an upload are encrypted with the object's data key, decrypted for
                 # each of them (S3 User Guide, "Multipart upload API and permissions").
                 through_service(key_arn, "s3", ("kms:Decrypt", "kms:GenerateDataKey")),
                 *queue_statements(

@@ -41,7 +41,7 @@ PROOF_MEMORY_MB: Final = 1769
 """One whole virtual processor (Lambda Developer Guide)."""
 PROJECTED: Final[Mapping[str, Mapping[str, Any] | None]] = {
     "accounts": {
-        # Guards of account numbers stand in the same table, and are no accounts.
+        # Rows that reserve account numbers are in the same table but are not accounts.
         "dynamodb": {"Keys": {"id": {"S": [{"anything-but": {"prefix": "number#"}}]}}}
     },
     "alerts": {"eventName": ["INSERT"]},
@@ -78,7 +78,7 @@ class LedgerStack(FunctionsStack):
             log_group=self.functions["totals"].log_group,
             messages=(NOT_COMPACTED,),
             metric_name="TotalsNotFolded",
-            description="A merchant's closed days wait to be folded; its summaries read more rows.",
+            description="Totals of closed days are not compacted; summaries read more rows.",
         )
         self.functions["proof"] = self._scheduled(
             "Proof", "proof", self._proof, self._stage.schedules.proof_minutes
@@ -89,7 +89,7 @@ class LedgerStack(FunctionsStack):
             log_group=self.functions["proof"].log_group,
             messages=(LEDGER_VERIFICATION_FAILED,),
             metric_name="LedgerVerificationFailed",
-            description="A proof of the books does not hold; GET /v1/proof names each violation.",
+            description="Ledger verification failed; GET /v1/proof lists each violation.",
         )
         self._write_outputs(self.functions)
 
@@ -114,7 +114,7 @@ class LedgerStack(FunctionsStack):
             log_group=project.log_group,
             messages=(OUT_OF_BAND, ENTRY_CONFLICT, PARKED),
             metric_name="ChangedPastTheLedger",
-            description="A row was changed past the platform, or its record parked; see the log.",
+            description="A row was changed out of band, or its record was parked; see the log.",
         )
         alerts_alarm(self, "Alerts", log_group=project.log_group)
         decryption_failure_alarm(self, "ProjectUnopenable", log_group=project.log_group)
@@ -168,7 +168,7 @@ class LedgerStack(FunctionsStack):
     def _holds(self, dead_letter_rights: list[iam.PolicyStatement]) -> FunctionSpec:
         return FunctionSpec(
             module="expire_holds",
-            description="Gives back what expired holds hold",
+            description="Releases expired holds",
             settings=settings_for(
                 HoldsSettings, stage=self._stage, tables=self._data.tables, service="holds"
             ),
@@ -180,7 +180,7 @@ class LedgerStack(FunctionsStack):
     def _totals(self, dead_letter_rights: list[iam.PolicyStatement]) -> FunctionSpec:
         return FunctionSpec(
             module="compact_totals",
-            description="Folds the totals of closed days",
+            description="Compacts the totals of closed days",
             settings=settings_for(
                 TotalsSettings, stage=self._stage, tables=self._data.tables, service="totals"
             ),
@@ -192,7 +192,7 @@ class LedgerStack(FunctionsStack):
     def _proof(self, dead_letter_rights: list[iam.PolicyStatement]) -> FunctionSpec:
         return FunctionSpec(
             module="verify_ledger",
-            description="Proves that the books balance; goes on where it stopped",
+            description="Verifies that the ledger balances; continues where the last run stopped",
             settings=settings_for(
                 VerifyLedgerSettings,
                 stage=self._stage,

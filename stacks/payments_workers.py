@@ -69,7 +69,7 @@ class WorkersStack(FunctionsStack):
             log_group=self.resolver.log_group,
             messages=(UNKNOWN_TOO_OLD, NOT_VOIDED),
             metric_name="UnknownTooOld",
-            description="A processor does not say what became of something, or voids nothing.",
+            description="A processor does not report an outcome, or refuses a void.",
         )
         decryption_failure_alarm(self, "ResolverUnopenable", log_group=self.resolver.log_group)
         self.rotation = self._scheduled(
@@ -96,7 +96,7 @@ class WorkersStack(FunctionsStack):
             log_group=function.log_group,
             messages=(POLL_UNFINISHED,),
             metric_name="PollUnfinished",
-            description="One run of the poll does not reach all merchants: let it run more often.",
+            description="One run of the poll does not reach all merchants: schedule it more often.",
         )
         decryption_failure_alarm(self, "PollUnopenable", log_group=function.log_group)
         return function
@@ -110,7 +110,7 @@ class WorkersStack(FunctionsStack):
             messages=(MISSING_UNFINISHED,),
             metric_name="MissingUnfinished",
             description="One run of the sweep for missing transactions does not reach all merchants"
-            ": let it run more often.",
+            ": schedule it more often.",
         )
         return function
 
@@ -129,7 +129,7 @@ class WorkersStack(FunctionsStack):
         events.Rule(
             self,
             "FileArrived",
-            description="Something was put into the bucket of settlement files",
+            description="An object was put into the settlement bucket",
             event_pattern=events.EventPattern(
                 source=["aws.s3"],
                 detail_type=["Object Created"],
@@ -221,7 +221,7 @@ class WorkersStack(FunctionsStack):
         data = self._data
         return FunctionSpec(
             module="resolve",
-            description="Finishes payments whose request died or whose answer was lost",
+            description="Finishes payments whose request crashed or whose outcome is unknown",
             settings=settings_for(
                 ResolverSettings,
                 stage=self._stage,
@@ -246,7 +246,7 @@ class WorkersStack(FunctionsStack):
         data = self._data
         return FunctionSpec(
             module="poll_processors",
-            description="Asks processors for disputes and failed refunds that no event told",
+            description="Polls processors for disputes and failed refunds without a notification",
             settings=settings_for(
                 PollSettings,
                 stage=self._stage,
@@ -267,7 +267,7 @@ class WorkersStack(FunctionsStack):
     def _missing(self, dead_letter_rights: list[iam.PolicyStatement]) -> FunctionSpec:
         return FunctionSpec(
             module="find_unsettled",
-            description="Looks for transactions that no settlement file has named in time",
+            description="Finds transactions that no settlement file has named in time",
             settings=settings_for(
                 MissingSettings, stage=self._stage, tables=self._data.tables, service="missing"
             ),
@@ -280,7 +280,7 @@ class WorkersStack(FunctionsStack):
         data = self._data
         return FunctionSpec(
             module="rotate_keys",
-            description="Enciphers again what old keys enciphered",
+            description="Encrypts again what old keys encrypted",
             settings=settings_for(
                 RotationSettings,
                 stage=self._stage,

@@ -119,7 +119,7 @@ class AuthConfig(_Part, frozen=True):
 
 
 class DataConfig(_Part, frozen=True):
-    """What happens to tables, buckets and keys when somebody deletes the stack."""
+    """What happens to tables, buckets and keys when the stack is deleted."""
 
     retain: bool
     deletion_protection: bool
@@ -135,7 +135,7 @@ class LambdaRuntime(_Part, frozen=True):
 class Throttling(_Part, frozen=True):
     """Requests that the API accepts, over all callers: steady rate, and bucket size.
 
-    What needs no token has buckets of its own on each route, so that it takes nobody's place:
+    Public routes have their own token bucket each, so that they cannot use up the limit of others:
     `public_*` for health, documentation and unknown paths, `events_*` for processors' notifications
     (a processor sends again what was answered 429).
     """
@@ -191,7 +191,7 @@ class Schedules(_Part, frozen=True):
     the most: a verification calls a segment that has waited twice as long a finding."""
     retries_minutes: Annotated[int, Field(ge=1, le=60)] = 1
     poll_minutes: Annotated[int, Field(ge=5, le=1440)] = 1440
-    """How often processors are asked what no notification told."""
+    """How often processors are polled for events without a notification."""
     missing_minutes: Annotated[int, Field(ge=5, le=1440)] = 1440
     """How often captures and refunds are looked for that no settlement file names."""
     rotation_minutes: Annotated[int, Field(ge=5, le=10_080)] = 1440
@@ -277,7 +277,7 @@ class StageConfig(_Part, frozen=True):
         str | None, Field(pattern=r"^[A-Za-z0-9_+=,.@/-]+$", max_length=MAX_ROLE_PATH)
     ] = None
     """Name, with its path if it has one, of the role with which people may open personal fields and
-    payment methods in an emergency. None: nobody may but the functions. Its own policy has to allow
+    payment methods in an emergency. None: only the functions may. Its own policy has to allow
     kms:Decrypt as well."""
     allow_local_webhooks: bool = False
     open_buckets: OpenBuckets = OPEN_BUCKETS
@@ -302,7 +302,7 @@ class StageConfig(_Part, frozen=True):
 
     @model_validator(mode="after")
     def _times_nest(self) -> Self:
-        """Processor call < request < lease: nobody takes over work that may still be going on."""
+        """Processor call < request < lease, so that work still in progress is never taken over."""
         if self.process_timeout_seconds >= self.intent_lease_seconds:
             raise ValueError(
                 f"process_timeout_seconds ({self.process_timeout_seconds}) must be less than "
@@ -353,7 +353,7 @@ class StageConfig(_Part, frozen=True):
             raise ValueError('prod must set processors "live": its payments are people\'s')
         if self.name == LOCAL and self.processors != "test":
             raise ValueError(
-                'local must set processors "test": a machine is no place for live keys'
+                'local must set processors "test": live keys do not belong on a developer machine'
             )
         if self.processors == "live" and not (self.data.retain and self.data.deletion_protection):
             raise ValueError(

@@ -91,7 +91,7 @@ class WebhooksStack(FunctionsStack):
         queue = self._data.deliveries.queue
         return FunctionSpec(
             module="queue_due_webhooks",
-            description="Queues webhooks whose time has come",
+            description="Queues webhooks that are due",
             settings=settings_for(
                 RetriesSettings,
                 stage=self._stage,

@@ -95,13 +95,13 @@ def _tamper(stack: Stack, payment_id: str, row: Any, console: Console) -> None:
     dynamodb, table = Clients(stack.aws_endpoint_url).dynamodb, stack.tables["audit_log"]
     key = {"entity_id": {"S": payment_id}, "sequence": {"S": row["sequence"]}}
     item = dynamodb.get_item(TableName=table, Key=key, ConsistentRead=True)["Item"]
-    dynamodb.put_item(TableName=table, Item={**item, "user_id": {"S": "somebody else"}})
+    dynamodb.put_item(TableName=table, Item={**item, "user_id": {"S": "another-user"}})
     try:
         report = verified(stack, only=payment_id)
     finally:
         dynamodb.put_item(TableName=table, Item=item)
     found = [(f.subject, f.sequence) for f in report.findings]
     hold(found == [(payment_id, row["sequence"])], f"the edit was not found, but {found}")
-    console.print("   Somebody edits who did it, with an administrator's rights. The verification:")
+    console.print("   An administrator edits the user of an audit row. Verification:")
     console.print(f"   [red]{reported(report.findings[0])}[/]")
     console.print("   (The row is as it was again; the edit rang an alarm, and is an alert.)")

@@ -6,7 +6,7 @@ from local.errors import LocalError
 
 
 class StoryBroken(LocalError):
-    """A step of the demo did not come out as told."""
+    """A step of the demo did not end as described."""
 
 
 def hold(condition: bool, message: str) -> None:

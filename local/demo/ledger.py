@@ -91,7 +91,7 @@ def _hold_and_post(client: ApiClient, wallet: str, savings: str, console: Consol
     hold(late["code"] == "already_posted", f"canceling it says {late['code']}")
     console.print(
         f"   {format_amount(50_000, CURRENCY)} are held, {format_amount(20_000, CURRENCY)} of them "
-        "posted, the rest given back; canceling it now is refused (409)"
+        "posted, the rest released; canceling it now is refused (409)"
     )
 
 

@@ -112,7 +112,7 @@ def _refund(client: ApiClient, payment_id: str, console: Console) -> None:
     ]
     hold(done == expected, f"the payment's transactions are {done}")
     console.print(
-        f"6. {_shown(REFUNDED)} are given back; the same request again gets the same bytes and "
+        f"6. {_shown(REFUNDED)} are refunded; the same request again gets the same bytes and "
         f"gives back\n   nothing more; one penny above what is left is refused (422):\n   "
         f"[dim]{too_much['detail']}[/dim]"
     )

@@ -144,7 +144,7 @@ def _take_payments(client: ApiClient, console: Console) -> list[Taken]:
     ).require(_CREATED)
     console.print(
         f"2. The merchant registers a customer: [cyan]{customer['id']}[/cyan] "
-        "(name and e-mail are enciphered at rest)"
+        "(name and e-mail are encrypted at rest)"
     )
     requests = [json.loads(line) for line in SAMPLE.read_text().splitlines()]
     console.print(f"3. It takes {len(requests)} payments from {SAMPLE.name}:\n")

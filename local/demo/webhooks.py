@@ -66,7 +66,7 @@ class WebhookReceiver:
         with self._arrived:
             self._arrived.wait_for(lambda: not self._missing(news), timeout=PATIENCE_SECONDS)
             missing, found = self._missing(news), list(self.verified)
-        hold(not missing, f"no webhook told of {', '.join(map(' of '.join, missing))}")
+        hold(not missing, f"no webhook arrived for {', '.join(map(' of '.join, missing))}")
         hold(self.refused == 0, f"{self.refused} webhooks had no signature of ours")
         return found
 

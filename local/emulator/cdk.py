@@ -133,7 +133,7 @@ class CdkCli:
         return code
 
     def _require_emulator(self) -> None:
-        """A CLI that failed because the emulator went away must be told as what it is."""
+        """A CLI failure caused by the emulator going away is reported as that."""
         if self.emulator is not None:
             self.emulator.require_alive()
 

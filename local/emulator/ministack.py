@@ -93,7 +93,7 @@ def start(workspace: Workspace, python: Path, port: int, *, kept: bool = False) 
     It is empty, unless it is `kept`: then it goes on with the state that `stop_and_keep` left.
 
     Raises:
-        PortTaken: somebody listens on `port`.
+        PortTaken: another process listens on `port`.
         EmulatorDied: it ended, or gave no answer within `START_TIMEOUT_SECONDS`.
     """
     require_free(port)

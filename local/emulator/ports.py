@@ -16,7 +16,7 @@ def parse_port(text: str) -> int:
     """A port number from the command line or the environment.
 
     Raises:
-        PortTaken: `text` is no number from 1 to 65535.
+        PortTaken: `text` is not a number from 1 to 65535.
     """
     if not text.isdecimal() or int(text) not in _PORTS:
         raise PortTaken(
@@ -27,7 +27,7 @@ def parse_port(text: str) -> int:
 
 
 def require_free(port: int) -> None:
-    """Raise PortTaken when somebody listens on `port`, or when this user may not."""
+    """Raise PortTaken if another process listens on `port`, or this user may not."""
     reason = _why_not_free(port)
     if reason is not None:
         raise PortTaken(
@@ -37,7 +37,7 @@ def require_free(port: int) -> None:
 
 
 def free_port() -> int:
-    """A port that nobody listens on just now."""
+    """A port that is free at the moment."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]

@@ -1,4 +1,4 @@
-"""Which process is ours. A pid alone proves nothing: the system gives it to somebody else later."""
+"""Process identity. A pid alone is not enough: the system reuses it."""
 
 import os
 import subprocess
@@ -68,7 +68,7 @@ def _start_from_ps(pid: int) -> str | None:
 
 
 def signal_group(leader: int, signal_number: int) -> bool:
-    """Send a signal to the process group that `leader` founded; False when nobody is left in it."""
+    """Send a signal to the process group that `leader` started; False if it has no process left."""
     try:
         os.killpg(leader, signal_number)
     except ProcessLookupError:

@@ -112,7 +112,7 @@ def await_health(api_url: str, emulator: Emulator) -> None:
 
 
 def _get(url: str) -> str:
-    """The status, with the start of the body where it is no success."""
+    """The status, with the start of the body unless it is a success."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(url, timeout=_ATTEMPT_TIMEOUT_SECONDS) as answer:

@@ -167,7 +167,7 @@ def _rule_for(template: str, logical_id: str, resource_type: str) -> Rule:
     if resource_type in ADAPTED:
         return ADAPTED[resource_type]
     raise UnknownResource(
-        f"{template}: {logical_id} is a {resource_type}, which nobody has tried on the emulator.",
+        f"{template}: {logical_id} is a {resource_type}, which has not been tried on the emulator.",
         hint=f"Try it, then put the type on a list in {_OWNER_FILE}.",
     )
 

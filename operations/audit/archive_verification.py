@@ -111,7 +111,7 @@ class ArchiveReader:
                 yield first
 
     def _first_day(self, now: datetime) -> date:
-        """Before it there are no rows of the one entity that is wanted: an id says when it began.
+        """No earlier segment has rows of the requested entity: its id contains its creation time.
 
         Settlements are called after the content of their files.
         """
@@ -152,12 +152,12 @@ class ArchiveReader:
                 yield written[0]
 
     def _read(self, version: ObjectVersion) -> tuple[list[ArchivedRow], list[Finding]]:
-        told = read_segment_name(version.key)
-        assert told is not None, version.key
+        named = read_segment_name(version.key)
+        assert named is not None, version.key
         body = self.archive.content(version.key, version.version_id)
         lines = body.splitlines()
         findings = []
-        if hashlib.sha256(body).hexdigest() != told.sha256 or len(lines) != told.rows:
+        if hashlib.sha256(body).hexdigest() != named.sha256 or len(lines) != named.rows:
             findings.append(Finding(version.key, 0, "", "its content does not match its name"))
         rows = []
         for number, line in enumerate(lines, start=1):

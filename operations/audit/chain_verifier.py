@@ -55,8 +55,8 @@ def view_chain(
 ) -> ChainView:
     """Follow one chain to its end, or to the first link that does not hold.
 
-    `before`: what the item was at an earlier look, when no row told that. If one does now, and the
-    item is another again, then it changes faster than it can be looked at, and is told.
+    `before`: the item at an earlier check, when no audit row recorded it. If a row records it now
+    and the item has changed again, it changes faster than it can be checked: counted as recorded.
     """
     look, check, news, versions = ChainView(item), ChainCheck(), _News(item, before), _Versions()
     for place in places:
@@ -67,8 +67,8 @@ def view_chain(
             continue
         assert place.row is not None, "a row that is missing is a fault"
         if look.bad is None and place.row.action == OUT_OF_BAND_ACTION:
-            told = OutsideRow(look.length, place.sequence, place.row.alert_id)
-            look.outside.append(told)
+            out_of_band = OutsideRow(look.length, place.sequence, place.row.alert_id)
+            look.outside.append(out_of_band)
         if not place.archived and look.unarchived is None:
             reason = f"it is of {place.row.timestamp}, and the archive does not have it"
             look.unarchived = Finding(entity_id, look.length, place.sequence, reason)
@@ -80,7 +80,7 @@ def view_chain(
 
 
 def unheard(look: ChainView, entity_id: str, raised: set[str]) -> Finding | None:
-    """The first row from outside whose alert is not among those `raised`: nobody of ours put it."""
+    """The first out-of-band row whose alert is not in `raised`: the projector did not write it."""
     for row in look.outside:
         if row.alert_id not in raised:
             reason = "it records an out-of-band change without an alert: it is forged"
@@ -115,7 +115,7 @@ class _Versions:
     """Those before the newest that have none, or one that was rebuilt from what they left."""
 
     def fault(self, place: ChainEntry) -> str | None:
-        """Why this row cannot tell its version: it came late, and was told in time as well."""
+        """Why this row cannot record its version: it claims to be late, but one in time exists."""
         row = place.row
         assert row is not None, "a row that is missing is a fault"
         if not is_outside(row.sequence):
@@ -164,12 +164,12 @@ class _News:
         if self._told_by is not None and self._overtaken_by is None:
             return None
         if self.item is None:
-            return "it is gone, and there is no record of its deletion" if is_any else None
+            return "it is missing, and no row records its deletion" if is_any else None
         if self._before_was_told and self.item != self.before:
             return None
         version = self.item.version
         if not is_any:
-            return "there is no record of its creation"
+            return "no row records its creation"
         if self._told_by is None:
             return f"it is of version {version}, but no row records its values: it was changed"
         return f"it is of version {version}, but later rows record other values: it was put back"
@@ -189,7 +189,7 @@ def _is_newer(row: IndexedRow, other: IndexedRow) -> bool:
     if not is_outside(row.sequence):
         return True
     if is_outside(other.sequence):
-        # A change whose record was lost is told under the number of the record that tells of it.
+        # A change whose record was lost is recorded under the number of the one that revealed it.
         return _stream_number(row) >= _stream_number(other)
     return to_datetime(row.timestamp) > to_datetime(other.timestamp) + LONGEST_REQUEST
 

@@ -207,7 +207,7 @@ def _bad(entity_id: str, look: ChainView, deps: AuditVerificationDependencies) -
 
 
 def _suspect(entity_id: str, look: ChainView, before: IndexedEntity | None) -> Suspect:
-    """Remembers what no row tells yet. The first of it: what comes after, is told after it."""
+    """Remembers the first change that no row records yet; later ones are recorded after it."""
     return Suspect(entity_id, before or (None if look.untold is None else look.item))
 
 

@@ -42,7 +42,7 @@ _ARCHIVED, _ENTITY = 1, 2
 
 @dataclass(frozen=True, slots=True)
 class IndexedRow:
-    """A row of the audit table; `hash` is None of what is no audit row any more.
+    """A row of the audit table; `hash` is None for an item that is not a valid audit row any more.
 
     `alert_id`: of a row that tells a change from outside, the alert that was raised about it.
     """
@@ -79,7 +79,7 @@ class IndexedEntity:
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """An entity that has to be looked at again; `before`: what it was when no row told that."""
+    """An entity to check again; `before`: its state when no audit row recorded it."""
 
     entity_id: str
     before: IndexedEntity | None
@@ -172,8 +172,8 @@ class VerificationDatabase:
     def suspect(self, suspect: Suspect) -> None:
         """Keep an entity in mind, also while `evidence` is being read."""
         before = suspect.before
-        told = (None, None) if before is None else (before.version, before.image_hash)
-        self._add("suspects", [(suspect.entity_id, *told)])
+        version_and_hash = (None, None) if before is None else (before.version, before.image_hash)
+        self._add("suspects", [(suspect.entity_id, *version_and_hash)])
 
     def clear(self, suspect: Suspect) -> None:
         """An entity is suspected no longer."""

@@ -48,7 +48,7 @@ class SnapshotDependencies:
         return (merchant_id, *self.buckets_of(merchant_id))
 
     def buckets_of(self, merchant_id: str) -> tuple[str, ...]:
-        """All buckets of a merchant; as many as any could have, if there is no such merchant."""
+        """All index shards of a merchant; the maximum number if the merchant does not exist."""
         merchant = self.merchants.profile(merchant_id, Scope(merchant_id))
         buckets = MAX_INDEX_BUCKETS if merchant is None else merchant.index_buckets
         return all_buckets(merchant_id, buckets)
@@ -112,7 +112,7 @@ def take_snapshot(group: Group, deps: SnapshotDependencies) -> Snapshot:
 def _listed(group: Group, deps: SnapshotDependencies) -> Iterator[list[str]]:
     """Ids of the day's payments in the merchant's list, as many at once as one call reads.
 
-    Of every currency: what somebody has edited may be counted in another group than its own.
+    Of every currency: an edited payment may be counted in a group other than its own.
     """
     entries: Iterator[PaymentFigures] = deps.lists.figures(
         deps.buckets_of(group.merchant_id), start_of(group.day), end_of(group.day), LIST_PAGE

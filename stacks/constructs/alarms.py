@@ -1,4 +1,4 @@
-"""Plain metric alarms. Who is told is decided where the alarms are collected, not here."""
+"""Metric alarms. Who is notified is configured where the alarms are collected, not here."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ REFUSALS_MINUTES: Final = 5
 
 OLDEST_ITERATOR_SECONDS = 60
 OLD_PERIODS = 3
-"""Minutes in a row: one slow batch is no lag."""
+"""Consecutive minutes: a single slow batch is not a lag."""
 
 
 def error_alarm(
     scope: Construct, construct_id: str, *, function: lambda_.IFunction
 ) -> cloudwatch.Alarm:
-    """Rings when the function crashed or timed out: an error that it answered does not count."""
+    """Triggers when the function crashed or timed out. An error that it answered does not count."""
     return first_one(
         scope,
         construct_id,
@@ -42,14 +42,14 @@ def error_alarm(
 def dead_letter_alarm(
     scope: Construct, construct_id: str, *, queue: sqs.IQueue
 ) -> cloudwatch.Alarm:
-    """Rings while the queue holds a message: something was given up and waits for a person."""
+    """Triggers while the dead-letter queue holds a message that needs a person."""
     return first_one(
         scope,
         construct_id,
         metric=queue.metric_approximate_number_of_messages_visible(
             period=Duration.minutes(1), statistic="Maximum"
         ),
-        description="A message was given up and waits for a person.",
+        description="A message failed repeatedly and is in the dead-letter queue.",
     )
 
 
@@ -60,11 +60,11 @@ def iterator_age_alarm(
     function: lambda_.IFunction,
     oldest_seconds: int = OLDEST_ITERATOR_SECONDS,
 ) -> cloudwatch.Alarm:
-    """Rings when what is derived from the streams lags behind."""
+    """Triggers when projections lag behind the change streams."""
     return cloudwatch.Alarm(
         scope,
         construct_id,
-        alarm_description="What is derived from the change streams lags behind.",
+        alarm_description="Projections lag behind the change streams.",
         comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
         evaluation_periods=OLD_PERIODS,
         metric=function.metric("IteratorAge", period=Duration.minutes(1), statistic="Maximum"),
@@ -82,7 +82,7 @@ def log_alarm(
     metric_name: str,
     description: str,
 ) -> cloudwatch.Alarm:
-    """Rings when the function's log has a line whose message is one of `messages`."""
+    """Triggers on a log line of the function whose message is one of `messages`."""
     found = log_group.add_metric_filter(
         f"{construct_id}Lines",
         filter_pattern=logs.FilterPattern.any(
@@ -99,21 +99,21 @@ def log_alarm(
 def decryption_failure_alarm(
     scope: Construct, construct_id: str, *, log_group: logs.ILogGroup
 ) -> cloudwatch.Alarm:
-    """Rings when an enciphered field did not open: it was moved or changed, or its key is gone."""
+    """Triggers when a field could not be decrypted: it was moved or changed, or its key is gone."""
     return log_alarm(
         scope,
         construct_id,
         log_group=log_group,
         messages=DECRYPTION_FAILED,
         metric_name="FieldsThatDoNotOpen",
-        description="An enciphered field was moved or changed, or its key is gone; the log says.",
+        description="An encrypted field was moved or changed, or its key is gone; see the log.",
     )
 
 
 def refusals_alarm(
     scope: Construct, construct_id: str, *, log_group: logs.ILogGroup
 ) -> cloudwatch.Alarm:
-    """Counts the authorizer's refusals by reason, and rings when they are many in all."""
+    """Counts refused tokens by reason, and triggers when there are many in total."""
     refused = logs.FilterPattern.string_value("$.message", "=", ACCESS_REFUSED)
     log_group.add_metric_filter(
         f"{construct_id}ByReason",
@@ -134,7 +134,7 @@ def refusals_alarm(
     return cloudwatch.Alarm(
         scope,
         construct_id,
-        alarm_description="Many tokens are refused: an attack, a client astray, or no keys.",
+        alarm_description="Tokens are refused: an attack, a misconfigured client, or no keys.",
         comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
         evaluation_periods=1,
         metric=in_all.metric(period=Duration.minutes(REFUSALS_MINUTES), statistic="Sum"),
@@ -146,7 +146,7 @@ def refusals_alarm(
 def alerts_alarm(
     scope: Construct, construct_id: str, *, log_group: logs.ILogGroup
 ) -> cloudwatch.Alarm:
-    """Counts the alerts that were announced by type, and rings for the serious ones."""
+    """Counts announced alerts by type, and triggers for serious ones."""
     raised = logs.FilterPattern.string_value("$.message", "=", ALERT_RAISED)
     log_group.add_metric_filter(
         f"{construct_id}ByType",
@@ -169,14 +169,14 @@ def alerts_alarm(
         scope,
         construct_id,
         metric=serious.metric(period=Duration.minutes(1), statistic="Sum"),
-        description="A serious alert was raised; GET /v1/alerts says about what.",
+        description="A serious alert was raised; see GET /v1/alerts.",
     )
 
 
 def first_one(
     scope: Construct, construct_id: str, *, metric: cloudwatch.Metric, description: str
 ) -> cloudwatch.Alarm:
-    """Rings from the first one that `metric` counts in a period."""
+    """Triggers when `metric` counts at least one in a period."""
     return cloudwatch.Alarm(
         scope,
         construct_id,

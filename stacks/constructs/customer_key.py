@@ -17,7 +17,7 @@ SHORTEST_PENDING_DAYS: Final = 7
 
 
 class CustomerKey(Construct):
-    """A key as every stage needs it. Who loses it loses everything enciphered with it."""
+    """A KMS key with the settings of every stage. Losing it loses all that it encrypts."""
 
     def __init__(
         self, scope: Construct, construct_id: str, *, purpose: str, stage: StageConfig

@@ -199,7 +199,7 @@ def _throttle(
 def _authorizer(
     function: lambda_.IFunction | None, stage: StageConfig
 ) -> apigw.IHttpRouteAuthorizer:
-    """Our own authorizer, or the gateway's where there is no function."""
+    """The Lambda authorizer, or the gateway's JWT authorizer in auth mode "jwt"."""
     if function is None:
         return HttpJwtAuthorizer(
             "Authorizer", stage.auth.issuer, jwt_audience=[stage.auth.audience]

@@ -51,7 +51,7 @@ class DeadLetterQueue(Construct):
 
 
 class WorkQueue(Construct):
-    """Work for one function: tried five times, then put aside.
+    """Work for one function: tried five times, then moved to the dead-letter queue.
 
     `consumer_timeout_seconds` is the timeout of the function that it feeds.
     """

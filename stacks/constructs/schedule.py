@@ -20,7 +20,7 @@ OLDEST_DELIVERED_MINUTES: Final = 10
 class Schedule(Construct):
     """Invokes the alias `live` of a function every `minutes` with `{"schedule": name}`.
 
-    A run that cannot be delivered or that fails twice is put aside in `dead_letters`; the
+    A run that cannot be delivered or that fails twice goes to `dead_letters`; the
     function's policy must allow sqs:SendMessage there: Lambda writes failed runs in its name.
     """
 

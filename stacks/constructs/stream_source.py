@@ -82,5 +82,5 @@ class StreamSource(Construct):
                 period=Duration.minutes(1),
                 statistic="Sum",
             ),
-            description="Records of a stream were given up; they lie in the failed batches.",
+            description="Stream records failed repeatedly; see the bucket of failed batches.",
         )

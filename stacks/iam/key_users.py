@@ -40,7 +40,7 @@ def only_listed_roles(
 ) -> list[iam.PolicyStatement]:
     """Opening and making data keys denied to all but `users`; the break-glass role may open.
 
-    Roles are told by how CloudFormation begins their names: the key's stack is deployed before
+    Roles are recognised by the prefix of their names: the key's stack is deployed before
     theirs. `aws:PrincipalArn` of a session is the ARN of its role (IAM User Guide, "AWS global
     condition context keys").
     """

@@ -133,7 +133,7 @@ CLAIM_SHOWN: Final = (
     "status_code",
     "expires_at",
 )
-"""What is listed of a request that was answered: never the answer, enciphered as it is."""
+"""The attributes of an answered request that lists show; never the encrypted answer."""
 
 QUERY: Final[TableUses] = {
     "accounts": _rows(
@@ -173,7 +173,7 @@ QUERY: Final[TableUses] = {
 }
 
 PROFILE: Final = tuple(MerchantProfile.model_fields)
-"""A merchant without what is enciphered of it."""
+"""A merchant without its encrypted attributes."""
 
 EXPORT: Final[TableUses] = {
     "accounts": _rows("GetItem", "Query", query=("status-index",)),

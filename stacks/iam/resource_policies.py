@@ -41,7 +41,7 @@ DEPLOYING_ROLES: Final = "cdk-*-cfn-exec-role-*"
 def append_only(writer_role_prefix: str) -> iam.PolicyDocument:
     """Rows may be put by roles whose name begins with `writer_role_prefix`, and only put.
 
-    By name: the table's stack is deployed before the function's, whose role nobody can know yet.
+    By name: the table's stack is deployed before the function's, so the role does not exist yet.
     """
     return iam.PolicyDocument(
         statements=[
@@ -53,7 +53,7 @@ def append_only(writer_role_prefix: str) -> iam.PolicyDocument:
 
 
 def one_archivist(role_prefix: str, bucket: s3.IBucket) -> iam.PolicyStatement:
-    """Objects of the archive are put by roles whose name begins so, and hidden by nobody.
+    """Only roles whose name begins so may put objects of the archive; no role may hide them.
 
     What is there is locked. This keeps others from adding to it, and from putting markers over it.
     """

@@ -97,7 +97,7 @@ def test_a_wrong_name_fails_with_those_that_exist(capsys: pytest.CaptureFixture[
     assert main(["transfers", "sale"]) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert "There is no benchmark transfers." in captured.err
+    assert "Unknown benchmark transfers." in captured.err
     assert "transfer, sale, payout" in captured.err
 
 

@@ -303,7 +303,7 @@ def test_an_outcome_is_booked_though_its_customer_was_erased_and_its_claim_taken
 ) -> None:
     def everything_goes() -> None:
         (claim,) = platform.claims()
-        platform.put(claim.model_copy(update={"owner": "somebody else"}))
+        platform.put(claim.model_copy(update={"owner": "another owner"}))
         call = platform.call(buyer.shop)
         erase_customer(buyer.id, call, platform.customer_dependencies())
 
@@ -325,7 +325,7 @@ def test_an_outcome_is_booked_though_its_customer_is_gone(platform: Platform, bu
 def test_a_decline_is_counted_though_its_claim_was_taken(platform: Platform, buyer: Buyer) -> None:
     def taken() -> None:
         (claim,) = platform.claims()
-        platform.put(claim.model_copy(update={"owner": "somebody else"}))
+        platform.put(claim.model_copy(update={"owner": "another owner"}))
 
     buyer.fail(2)
     for claim in platform.claims():

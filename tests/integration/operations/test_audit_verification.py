@@ -226,7 +226,7 @@ def test_an_entity_that_is_gone_or_was_never_told_of_is_found(auditor: AuditHarn
     found = {f.subject: f.reason for f in auditor.verify().findings}
     assert set(found) == {gone.id, untold.id}
     assert "gone" in found[gone.id]
-    assert "there is no record of its creation" in found[untold.id]
+    assert "no row records its creation" in found[untold.id]
 
 
 def test_a_row_that_comes_while_it_is_waited_for_is_no_finding(auditor: AuditHarness) -> None:

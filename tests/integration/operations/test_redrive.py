@@ -240,7 +240,7 @@ def test_a_run_that_is_stopped_anywhere_loses_nothing(stand: Stand) -> None:
     assert stand.reported() == sorted(ids)
 
 
-def test_a_parked_record_that_nobody_can_read_still_is_put_aside_again_and_stays(
+def test_a_parked_record_that_still_cannot_be_read_is_parked_again_and_stays(
     stand: Stand,
 ) -> None:
     table, key = stand.platform.tables["payments"], {"id": {"S": "pay_1"}}
@@ -253,7 +253,7 @@ def test_a_parked_record_that_nobody_can_read_still_is_put_aside_again_and_stays
     assert "not a row of its table" in line
     report = stand.redrive()
     assert list(report.remaining) == stand.keys() == [parked]
-    assert "put aside again" in report.remaining[parked]
+    assert "parked again" in report.remaining[parked]
 
 
 def test_what_is_no_failed_batch_is_left_where_it_is(stand: Stand) -> None:
@@ -273,7 +273,13 @@ def test_what_is_no_failed_batch_is_left_where_it_is(stand: Stand) -> None:
     reasons = [report.remaining[key] for key in sorted(report.remaining)]
     for reason, words in zip(
         reasons,
-        ("no failed batch", "no failed batch", "no records", "none of this stage", "'archive'"),
+        (
+            "not a failed batch",
+            "not a failed batch",
+            "no records",
+            "none of this stage",
+            "'archive'",
+        ),
         strict=True,
     ):
         assert words in reason

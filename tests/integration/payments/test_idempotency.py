@@ -162,7 +162,7 @@ def test_an_outcome_is_booked_even_if_its_claim_was_taken_away(platform: Platfor
 
     def somebody_takes_the_claim() -> None:
         (claim,) = platform.claims()
-        stolen = claim.model_copy(update={"owner": "somebody else"})
+        stolen = claim.model_copy(update={"owner": "another owner"})
         item = platform.store.codec.to_item(stolen)
         platform.client.put_item(TableName=platform.tables["idempotency"], Item=item)
 
@@ -170,7 +170,7 @@ def test_an_outcome_is_booked_even_if_its_claim_was_taken_away(platform: Platfor
     assert platform.pay(merchant, "k", deps=deps).status == 201
     assert platform.payment().status == "succeeded"
     (claim,) = platform.claims()
-    assert (claim.owner, claim.state) == ("somebody else", ClaimState.IN_PROGRESS)
+    assert (claim.owner, claim.state) == ("another owner", ClaimState.IN_PROGRESS)
     platform.must_agree()
 
 

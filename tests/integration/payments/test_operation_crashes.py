@@ -261,7 +261,7 @@ def test_an_outcome_is_booked_even_if_its_claim_was_taken_away(
 
     def somebody_takes_the_claim() -> None:
         (claim,) = [each for each in platform.claims() if each.state is ClaimState.IN_PROGRESS]
-        platform.put(claim.model_copy(update={"owner": "somebody else"}))
+        platform.put(claim.model_copy(update={"owner": "another owner"}))
 
     deps = platform.deps(processor=Hooked(platform.sandbox(), after=somebody_takes_the_claim))
     assert platform.operate(shop, payment, "refund", "k", deps=deps).status == 200

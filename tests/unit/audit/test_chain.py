@@ -80,7 +80,7 @@ def test_a_chain_without_rows_is_no_broken_one() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"user_id": "somebody else"},
+        {"user_id": "another owner"},
         {"new_values": {"balance": 1_000_000}},
         {"changes": ()},
         {"timestamp": "2026-03-14T09:00:00.001Z"},
@@ -100,7 +100,7 @@ def test_an_edited_row_is_found_where_it_stands(changes: dict[str, Any]) -> None
 
 def test_an_edited_row_with_a_hash_made_again_is_found_at_the_next_one() -> None:
     rows = chain(5)
-    rows[2] = sealed(rows[2].model_copy(update={"user_id": "somebody else"}))
+    rows[2] = sealed(rows[2].model_copy(update={"user_id": "another owner"}))
     bad = check_chain(rows).first_bad
     assert bad is not None
     assert (bad.sequence, bad.position) == (version_key(4), 4)
@@ -157,7 +157,7 @@ def test_a_row_that_cannot_be_read_is_bad_and_does_not_stop_the_counting() -> No
 
 def test_a_tail_that_was_hashed_again_deceives_the_chain_alone() -> None:
     rows = chain(5)
-    rows[2] = rows[2].model_copy(update={"user_id": "somebody else"})
+    rows[2] = rows[2].model_copy(update={"user_id": "another owner"})
     assert check_chain(rehashed(rows)).valid, "what finds it is the archive"
 
 

@@ -90,7 +90,7 @@ def test_of_many_events_the_last_ones_are_shown(cloud: FakeLogs) -> None:
 
 
 def test_an_unknown_function_is_refused_with_those_that_there_are(cloud: FakeLogs) -> None:
-    with pytest.raises(LocalError, match="no function 'proces'") as refused:
+    with pytest.raises(LocalError, match="Unknown function 'proces'") as refused:
         logs.last_events(STACK, "proces", 15, NOW)
     assert "process, resolver" in refused.value.hint
     assert cloud.asked == []

@@ -79,7 +79,7 @@ def test_an_unknown_merchant_is_refused_with_those_that_there_are(
     assert token(tmp_path, merchant) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert f"There is no merchant {merchant!r}." in captured.err
+    assert f"Merchant {merchant!r} does not exist." in captured.err
     assert "Known: mer_books (books), mer_bikes (bikes), and more." in captured.err
 
 

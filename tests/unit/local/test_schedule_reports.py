@@ -88,8 +88,8 @@ REPORTS: list[tuple[str, Any, str]] = [
     ("proof", VerificationOutcome(Phase.ACCOUNTS, "run_1", busy=True).answer(), "another run is"),
     ("proof", proved(), f"the books balance as of {AT}"),
     ("proof", proved(CheckName.CONSERVATION), "THE BOOKS DO NOT BALANCE: conservation."),
-    ("rotation", swept(0), "4 of 10 rows enciphered again"),
-    ("rotation", swept(1), '4 of 10 rows enciphered again, 2 FAILED: make logs ARGS="rotation"'),
+    ("rotation", swept(0), "4 of 10 rows encrypted again"),
+    ("rotation", swept(1), '4 of 10 rows encrypted again, 2 FAILED: make logs ARGS="rotation"'),
 ]
 
 

@@ -127,14 +127,14 @@ def test_a_chain_tells_its_entity(now: IndexedEntity | None, rows: list[IndexedR
             "put back",
             id="to a hand's change that was rebuilt from the next one",
         ),
-        pytest.param(None, [V1, V2], "gone", id="deleted, and no row tells it"),
+        pytest.param(None, [V1, V2], "missing", id="deleted, and no row tells it"),
         pytest.param(
             None,
             [V1, outside(1, 8, GONE), outside(1, 9, "one")],
-            "gone",
+            "missing",
             id="put again, then deleted, and no row tells it",
         ),
-        pytest.param(item(1, "one"), [], "there is no record of its creation", id="no row"),
+        pytest.param(item(1, "one"), [], "no row records its creation", id="no row"),
     ],
 )
 def test_an_entity_that_its_chain_does_not_tell_is_suspect(

@@ -65,7 +65,7 @@ def failed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [(None, "There is no file"), (b"", "is empty")], ids=["none", "empty"]
+    ("content", "message"), [(None, "File not found"), (b"", "is empty")], ids=["none", "empty"]
 )
 def test_a_file_that_cannot_be_read_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes | None, message: str
