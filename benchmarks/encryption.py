@@ -20,7 +20,7 @@ from rich.table import Table
 from benchmarks.services import SALE, a_call, services_of
 from benchmarks.setting import BenchmarkDependencies
 from runtime.access.token_keys import PublicKeys
-from runtime.access.tokens import TokenKeys, judge_token
+from runtime.access.tokens import TokenKeys, verify_token
 from runtime.core.scope import EVERYBODY
 from runtime.customers.api import CustomerRequest, MethodRequest
 from runtime.customers.customers import create_customer
@@ -151,7 +151,7 @@ def _refusals(times: int) -> dict[str, float]:
 def _refusing(text: str, keys: TokenKeys, settings: AuthorizerSettings) -> Callable[[], object]:
     def refuse() -> None:
         try:
-            judge_token(text, keys, settings)
+            verify_token(text, keys, settings)
         except TokenRefused:
             return
         raise RuntimeError("a wrong token was accepted")

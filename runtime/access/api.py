@@ -15,36 +15,35 @@ from runtime.http.shapes import Answer, Body, Page, PageQuery, ShortText
 KeyPermission = Literal[
     "payments", "refunds", "customers", "accounts", "transfers", "reports", "merchant"
 ]
-"""All permissions but `admin`: no machine client is an operator. A key has none that its maker
-lacks."""
+"""Every permission except `admin`. A key cannot have a permission that its creator lacks."""
 
 
 class ApiKeyRequest(Body, frozen=True):
-    """A new key of the token's merchant, or for an operator of the one that `merchant_id` names."""
+    """A new key of the caller's merchant. Operators name the merchant in `merchant_id`."""
 
     name: ShortText
     permissions: Annotated[frozenset[KeyPermission], Field(min_length=1)]
 
     @classmethod
     def hands_on(cls, document: Mapping[str, Any]) -> frozenset[str]:
-        """A key may do no more than who makes it, who could otherwise let himself in by it."""
+        """The caller needs every permission of the new key, or it could escalate its own."""
         given = document.get("permissions")
-        words = given if isinstance(given, list) else []
+        names = given if isinstance(given, list) else []
         return frozenset(get_args(KeyPermission)) & {
-            each for each in words if isinstance(each, str)
+            each for each in names if isinstance(each, str)
         }
 
 
 class ApiKeyChange(Body, frozen=True):
-    """Revoke: the path says it all."""
+    """Revoke a key. The body has no fields."""
 
 
 class ApiKeyQuery(PageQuery, frozen=True):
-    """Keys have no filters of their own."""
+    """Paging only; keys have no filters."""
 
 
 class ApiKeyAnswer(Answer, frozen=True):
-    """A key without its secret. `last_used_at` is exact to the hour."""
+    """A key without its secret. `last_used_at` is accurate to the hour."""
 
     id: str = Field(validation_alias="prefix")
     merchant_id: str
@@ -58,7 +57,7 @@ class ApiKeyAnswer(Answer, frozen=True):
 
 
 class NewApiKey(ApiKeyAnswer, frozen=True):
-    """A key just made: the only answer that shows its secret."""
+    """A new key with its secret, which no other response contains."""
 
     secret: Annotated[
         str, Field(repr=False, description="Send it as `Authorization: Bearer sk_…`.")
@@ -75,7 +74,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="POST",
         path="/v1/api-keys",
         function="process",
-        summary="Make an API key for a merchant's machine client; its secret is shown once",
+        summary="Create an API key for a merchant's machine client; its secret is shown once",
         tag="api keys",
         permission=Permission.MERCHANT,
         body=ApiKeyRequest,
@@ -88,7 +87,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="GET",
         path="/v1/api-keys",
         function="query",
-        summary="List a merchant's API keys, newest first, revoked ones included",
+        summary="List a merchant's API keys, including revoked keys, newest first",
         tag="api keys",
         permission=Permission.MERCHANT,
         query=ApiKeyQuery,

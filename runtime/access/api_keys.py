@@ -1,4 +1,4 @@
-"""API keys of machine clients: make, list, revoke."""
+"""API keys of machine clients: create, list, revoke."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ from runtime.idempotency.optimistic_update import next_version, retry_stale, wri
 from runtime.merchants.profiles import MerchantProfiles
 
 MAX_ATTEMPTS = 5
-"""Readings of one key whose use is noted meanwhile, which happens once an hour."""
+"""Attempts to revoke a key whose row changes concurrently, as when its use is recorded."""
 
 
 class HashKeys(Protocol):
-    """Gives the key for hashing."""
+    """Provides the data key for hashing."""
 
     def key_for_writing(self, purpose: KeyPurpose, subject: str) -> tuple[str, bytes]:
-        """Id and plaintext of the subject's key, made now if it has none."""
+        """Id and plaintext of the subject's data key, which is created if there is none."""
         ...
 
 
 @dataclass(frozen=True)
 class ApiKeyDependencies:
-    """What making and revoking keys works with."""
+    """Dependencies for creating and revoking keys."""
 
     api_keys: ApiKeyRepository
     merchants: MerchantProfiles
@@ -55,7 +55,7 @@ class ApiKeyDependencies:
 
 @dataclass(frozen=True)
 class ApiKeyReads:
-    """What listing keys works with."""
+    """Dependencies for listing keys."""
 
     api_keys: ApiKeyRepository
     merchants: MerchantProfiles
@@ -63,9 +63,9 @@ class ApiKeyReads:
 
 
 def create_api_key(request: ApiKeyRequest, call: Call, deps: ApiKeyDependencies) -> StoredAnswer:
-    """Make a key. Its secret is shown in this answer and its repetitions, and never again.
+    """Create a key. Only this answer, and its replays, contain the secret.
 
-    Raises InvalidValue when no merchant is named, NotFound for an unknown one.
+    Raises InvalidValue if no merchant is named, NotFound for an unknown merchant.
     """
     merchant = deps.merchants.require(call.caller.merchant(call.acting_for))
     prefix = prefix_from(call.entropy(PREFIX_RANDOM_BYTES))
@@ -94,9 +94,9 @@ def create_api_key(request: ApiKeyRequest, call: Call, deps: ApiKeyDependencies)
 
 
 def revoke_api_key(prefix: str, call: Call, deps: ApiKeyDependencies) -> StoredAnswer:
-    """Let a key open nothing any more; it stays listed. A revoked key is answered as it stands.
+    """Revoke a key; it stays in the list. Revoking a revoked key changes nothing.
 
-    Raises NotFound.
+    Raises NotFound, Unavailable.
     """
     owner = call.caller.owner(call.acting_for)
     buckets = deps.merchants.index_buckets(owner)
@@ -127,7 +127,7 @@ def revoke_api_key(prefix: str, call: Call, deps: ApiKeyDependencies) -> StoredA
 
 
 def list_api_keys(query: ApiKeyQuery, call: Call, reads: ApiKeyReads) -> ApiKeyList:
-    """A page of a merchant's keys, revoked ones included. Raises BadCursor, NotFound."""
+    """A page of a merchant's keys, including revoked keys. Raises BadCursor, NotFound."""
     merchant_id = reads.merchants.require(call.caller.merchant(call.acting_for)).id
     position = reads.cursors.position(query, "api-keys", merchant_id)
     entries = reads.api_keys.newest_first(

@@ -1,7 +1,7 @@
-"""The issuer's public keys over HTTP: one request, bounded in time and size whatever is answered.
+"""Fetch the issuer's public keys over HTTP, with limits on time and size.
 
-PyJWT's own client reads as much as comes, waits anew for each byte and follows redirects, also to
-plain http.
+PyJWT's own client has no size limit, restarts its timeout with every byte, and follows redirects,
+even to plain http.
 """
 
 from __future__ import annotations
@@ -15,54 +15,54 @@ from typing import IO, Any, Final
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 JWKS_TIMEOUT_SECONDS: Final = 2.0
-"""For name, connection and answer together: well below the authorizer's own timeout."""
+"""For DNS, connection and response together. Well below the authorizer's own timeout."""
 MAX_JWKS_BYTES: Final = 256 * 1024
-"""Some hundred keys with their certificates; issuers publish a handful."""
+"""Enough for hundreds of keys with their certificates; issuers publish a few."""
 _CHUNK_BYTES: Final = 16 * 1024
 
 
 class JwksUnreadable(Exception):
-    """The issuer's answer is late, too large or a redirect."""
+    """The issuer's response is too late or too large."""
 
 
 class _NoRedirects(HTTPRedirectHandler):
     def redirect_request(
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> None:
-        """None makes the library raise the status as an error."""
+        """Returning None makes urllib raise the redirect as an error."""
 
 
 def jwks_from_url(url: str, seconds: float = JWKS_TIMEOUT_SECONDS) -> Callable[[], Any]:
-    """Reads the document that the issuer publishes, as JSON. What it raises says what went wrong.
+    """A function that fetches the issuer's JWK set. It raises whatever the download raises.
 
-    A thread waits for the answer, since a socket's timeout begins anew with every byte; there is
-    one at a time, so that an issuer who never ends ties up no second one.
+    A socket timeout restarts with every byte, so a thread downloads while the caller waits. There
+    is only one thread: an issuer that never finishes cannot tie up another.
     """
     opener = build_opener(_NoRedirects)
     reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="jwks")
 
     def download() -> bytes:
-        ends = time.monotonic() + seconds
-        with opener.open(url, timeout=seconds) as answer:
-            return _read(answer, ends)
+        deadline = time.monotonic() + seconds
+        with opener.open(url, timeout=seconds) as response:
+            return _read(response, deadline)
 
     def fetch() -> Any:
-        asked = reader.submit(download)
+        download_task = reader.submit(download)
         try:
-            return json.loads(asked.result(timeout=seconds))
+            return json.loads(download_task.result(timeout=seconds))
         finally:
-            asked.cancel()
+            download_task.cancel()
 
     return fetch
 
 
-def _read(answer: Any, ends: float) -> bytes:
-    """The whole body. Raises JwksUnreadable when it is too large, or not over at `ends`."""
+def _read(response: Any, deadline: float) -> bytes:
+    """The complete body. Raises JwksUnreadable if it is too large or not complete by `deadline`."""
     document = bytearray()
-    while chunk := answer.read1(_CHUNK_BYTES):
+    while chunk := response.read1(_CHUNK_BYTES):
         document += chunk
         if len(document) > MAX_JWKS_BYTES:
-            raise JwksUnreadable(f"the answer has more than {MAX_JWKS_BYTES} bytes")
-        if time.monotonic() > ends:
-            raise JwksUnreadable("the answer took too long")
+            raise JwksUnreadable(f"the response has more than {MAX_JWKS_BYTES} bytes")
+        if time.monotonic() > deadline:
+            raise JwksUnreadable("the response took too long")
     return bytes(document)

@@ -1,4 +1,4 @@
-"""API keys of machine clients: stored as a keyed hash, looked up by prefix, shown once."""
+"""API keys of machine clients: stored as a keyed hash and looked up by prefix."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from runtime.dynamodb.schema import partition, sort
 
 
 class ApiKeyProfile(Record, frozen=True):
-    """A key without its hash: what may be shown."""
+    """The public fields of a key, without its hash."""
 
     prefix: Annotated[str, partition()]
     merchant_id: Annotated[str, partition("gsi-merchant")]
@@ -24,9 +24,9 @@ class ApiKeyProfile(Record, frozen=True):
 
 
 class ApiKey(ApiKeyProfile, table="api_keys", stream=True, frozen=True):
-    """One machine client's key, by the prefix that the client sends in clear.
+    """An API key of a machine client, stored under the prefix of its text.
 
-    `hash_key_id` names the data key under which `key_hash` was made.
+    `hash_key_id`: the data key under which `key_hash` was computed.
     """
 
     key_hash: Annotated[str, Field(repr=False)]

@@ -1,4 +1,4 @@
-"""API keys."""
+"""Reads and writes of the api_keys table."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from runtime.idempotency.models import IdempotencyRecord
 
 
 class ApiKeyEntry(BaseModel, frozen=True, hide_input_in_errors=True):
-    """A key as `gsi-merchant` shows it."""
+    """An entry of `gsi-merchant`."""
 
     prefix: str
     merchant_id: str
@@ -53,7 +53,7 @@ class ApiKeyRepository:
         token: str,
         now: datetime,
     ) -> None:
-        """Write the step from `before` to `after`. Raises AlreadyClaimed; StaleWrite."""
+        """Replace `before` with `after`. Raises AlreadyClaimed, StaleWrite."""
         step = change(before, after).when(equals("version", before.version))
         try:
             create_once(self._store, [step], claim, token=token, now=now)
@@ -62,8 +62,8 @@ class ApiKeyRepository:
                 "api_keys", f"{before.prefix} was changed by another writer"
             ) from refused
 
-    def note_use(self, before: ApiKey, after: ApiKey, *, token: str) -> None:
-        """Write that the key was used. Raises StaleWrite, and Unavailable for whatever AWS says."""
+    def record_use(self, before: ApiKey, after: ApiKey, *, token: str) -> None:
+        """Store the new `last_used_at`. Raises StaleWrite, and Unavailable for any AWS error."""
         step = change(before, after).when(equals("version", before.version))
         try:
             self._store.transact([step], token=token)
@@ -77,7 +77,7 @@ class ApiKeyRepository:
     def newest_first(
         self, merchant_id: str, *, start_after: Key | None, page_size: int
     ) -> Iterator[ApiKeyEntry]:
-        """A merchant's keys, the newest first."""
+        """A merchant's keys, newest first."""
         return self._store.query(
             ApiKey,
             ApiKeyEntry,

@@ -1,8 +1,8 @@
-"""What tokens are verified with: the issuer's public keys, and where a stage asks for it a secret.
+"""The keys that verify tokens: the issuer's public keys, and a shared secret if the stage has one.
 
-Both are read when first needed and again when stale. While their source does not answer, or answers
-nonsense, what is known serves on, for at most `max_stale_seconds`, and the source is asked again
-after pauses that double from MIN_ASK_SECONDS to MAX_ASK_SECONDS: no request asks for itself.
+Both are read on first use and cached. If their source is unavailable or returns an invalid value,
+the cached value is used for at most `max_stale_seconds`, and the source is retried after delays
+that double from MIN_RETRY_SECONDS to MAX_RETRY_SECONDS, however many requests arrive.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from runtime.http.identity import Refusal, TokenRefused
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
-MIN_ASK_SECONDS: Final = 10.0
-MAX_ASK_SECONDS: Final = 60.0
+MIN_RETRY_SECONDS: Final = 10.0
+MAX_RETRY_SECONDS: Final = 60.0
 MAX_STALE_SECONDS: Final = 3_600.0
-"""How long keys serve on whose source cannot be read: a key that the issuer withdraws while it
-answers is refused after `keep_seconds` already."""
+"""How long cached keys are used while their source cannot be read. While it can be read, a key
+that the issuer withdraws is rejected after `keep_seconds`."""
 MIN_SECRET_BYTES: Final = 32
-"""RFC 7518 section 3.2: a key of HS256 is at least as long as its hash."""
+"""RFC 7518 section 3.2: an HS256 key is at least as long as the hash."""
 MIN_RSA_BITS: Final = 2_048
 """RFC 7518 section 3.3."""
 
@@ -39,15 +39,15 @@ Known = TypeVar("Known")
 
 @dataclass(frozen=True, slots=True)
 class _Times:
-    """When a value is read again, how long it may serve at most, and by which clock."""
+    """When a cached value is refreshed, how old it may become, and the clock to use."""
 
     keep_seconds: float
     max_stale_seconds: float
     monotonic: Callable[[], float]
 
 
-class _Remembered(Generic[Known]):
-    """A value from a source that may be away."""
+class _CachedValue(Generic[Known]):
+    """A cached value from a source that may be unavailable."""
 
     def __init__(
         self,
@@ -63,35 +63,35 @@ class _Remembered(Generic[Known]):
         self._failures = 0
 
     def value(self, suffices: Callable[[Known], bool] = lambda _: True) -> Known:
-        """The value; asked for again when stale, or when what is known does not suffice.
+        """The value, refreshed if it is stale or does not suffice.
 
-        Raises TokenRefused while there is none that is not too old.
+        Raises TokenRefused if there is no value, or only one older than `max_stale_seconds`.
         """
         now = self._times.monotonic()
         stale = now - self._read_at >= self._times.keep_seconds
         if stale or self._known is None or not suffices(self._known):
-            self._ask(now)
+            self._refresh(now)
         if self._known is None or now - self._read_at > self._times.max_stale_seconds:
             raise TokenRefused(Refusal.KEYS_UNREADABLE, f"{self._what} could not be read")
         return self._known
 
-    def _ask(self, now: float) -> None:
+    def _refresh(self, now: float) -> None:
         if now < self._next_try_at:
             return
         try:
             self._known = self._read()
-        except Exception as error:  # noqa: BLE001 - whatever a source answers, no request may fail
-            # The type alone: what a parser says of a secret may quote it.
+        except Exception as error:  # noqa: BLE001 - the cached value is used instead
+            # Only the error's type is logged: a parser's message may quote the secret.
             logger.error(f"{self._what} could not be read", error=type(error).__name__)
-            pause = min(MIN_ASK_SECONDS * 2**self._failures, MAX_ASK_SECONDS)
+            pause = min(MIN_RETRY_SECONDS * 2**self._failures, MAX_RETRY_SECONDS)
             self._failures = min(self._failures + 1, 16)
         else:
-            self._read_at, self._failures, pause = now, 0, MIN_ASK_SECONDS
+            self._read_at, self._failures, pause = now, 0, MIN_RETRY_SECONDS
         self._next_try_at = now + pause
 
 
 class PublicKeys:
-    """The issuer's keys by `kid`, read again only when stale: no unknown kid makes us ask."""
+    """The issuer's public keys by `kid`."""
 
     def __init__(
         self,
@@ -101,32 +101,32 @@ class PublicKeys:
         max_stale_seconds: float = MAX_STALE_SECONDS,
     ) -> None:
         times = _Times(keep_seconds, max_stale_seconds, monotonic)
-        self._keys = _Remembered(lambda: _usable_keys(source()), "the issuer's public keys", times)
+        self._keys = _CachedValue(lambda: _usable_keys(source()), "the issuer's public keys", times)
 
     def key(self, kid: str) -> PyJWK:
-        """The public key named `kid`. Raises TokenRefused, also when the issuer cannot be asked.
+        """The public key with this `kid`. Raises TokenRefused if it is unknown or not readable.
 
-        An unknown kid may be a new key, so it asks the issuer again, but not more often than every
-        MIN_ASK_SECONDS whatever tokens name.
+        An unknown kid may belong to a new key, so the keys are refreshed, at most once every
+        MIN_RETRY_SECONDS however many tokens name unknown kids.
         """
-        known = self._keys.value(lambda keys: kid in keys)
-        if kid not in known:
+        keys = self._keys.value(lambda cached: kid in cached)
+        if kid not in keys:
             raise TokenRefused(Refusal.UNKNOWN_KEY, "no public key has the token's kid")
-        return known[kid]
+        return keys[kid]
 
 
 def _usable_keys(document: Any) -> dict[str, PyJWK]:
-    """The keys of a JWK set (RFC 7517 section 5) by `kid`, without those that must not be used.
+    """The usable keys of a JWK set (RFC 7517 section 5) by `kid`.
 
-    Those are keys for something else than signatures (section 4.2), and short ones.
-    Raises whatever for a document that is no such set, and ValueError for one without such a key.
+    Keys that are not for signatures (section 4.2), or are too short, are skipped. Raises ValueError
+    if no key is usable, and other exceptions if the document is not a JWK set.
     """
     usable: dict[str, PyJWK] = {}
     for jwk in document["keys"]:
         try:
             (key,) = PyJWKSet([jwk]).keys
-        except Exception as error:  # noqa: BLE001 - one that cannot be read must not spoil the others
-            logger.warning("a public key cannot be read", error=type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - one invalid key must not disable the others
+            logger.warning("a public key could not be read", error=type(error).__name__)
             continue
         if key.public_key_use not in (None, "sig"):
             continue
@@ -140,7 +140,7 @@ def _usable_keys(document: Any) -> dict[str, PyJWK]:
 
 
 class SharedSecret:
-    """The secret of HS256, from base64 text: at least MIN_SECRET_BYTES, or no token is good."""
+    """The HS256 secret, decoded from base64; at least MIN_SECRET_BYTES long."""
 
     def __init__(
         self,
@@ -152,26 +152,26 @@ class SharedSecret:
         def read() -> bytes:
             secret = base64.b64decode(source().strip(), validate=True)
             if len(secret) < MIN_SECRET_BYTES:
-                raise ValueError(f"the secret of HS256 has fewer than {MIN_SECRET_BYTES} bytes")
+                raise ValueError(f"the HS256 secret has fewer than {MIN_SECRET_BYTES} bytes")
             return secret
 
         times = _Times(keep_seconds, max_stale_seconds, monotonic)
-        self._secret = _Remembered(read, "the secret of HS256", times)
+        self._secret = _CachedValue(read, "the HS256 secret", times)
 
     def __repr__(self) -> str:
         return "SharedSecret(…)"
 
     def value(self) -> bytes:
-        """The secret. Raises TokenRefused when it is too short or cannot be read."""
+        """The secret. Raises TokenRefused if it is too short or cannot be read."""
         return self._secret.value()
 
 
 def jwks_from_secret(client: SecretsManagerClient, secret_arn: str) -> JwksSource:
-    """Public keys kept in a secret."""
+    """Read the JWK set from Secrets Manager."""
     text = text_of_secret(client, secret_arn)
     return lambda: json.loads(text())
 
 
 def text_of_secret(client: SecretsManagerClient, secret_arn: str) -> SecretSource:
-    """A secret's text."""
+    """Read a secret's text from Secrets Manager."""
     return lambda: client.get_secret_value(SecretId=secret_arn)["SecretString"]

@@ -1,4 +1,4 @@
-"""Bearer tokens: RFC 7519 JWTs, held against the issuer's keys. Every doubt is a refusal."""
+"""Verify bearer tokens: RFC 7519 JWTs signed by the issuer. Anything else is rejected."""
 
 from __future__ import annotations
 
@@ -24,14 +24,13 @@ PUBLIC_KEY_ALGORITHMS: Final = ("RS256", "ES256")
 HMAC_ALGORITHM: Final = "HS256"
 REQUIRED_CLAIMS: Final = ("sub", "iss", "aud", "exp", "permissions")
 TOKEN_TYPES: Final = frozenset({"jwt", "at+jwt"})
-"""What `typ` may say, in small letters and without `application/` (RFC 7515 section 4.1.9).
+"""Accepted `typ` values, in lower case and without `application/` (RFC 7515 section 4.1.9).
 
-A JWT, or an access token (RFC 9068 section 2.1): a token that the same issuer made for another use
-says so (RFC 8725 section 3.11). `typ` may be absent: RFC 7519 section 5.1 leaves it to the issuer,
-and many leave it out.
+A JWT or an access token (RFC 9068 section 2.1). Tokens that the issuer makes for other uses have
+another `typ` (RFC 8725 section 3.11). Many issuers omit it, which RFC 7519 section 5.1 permits.
 """
 MAX_TOKEN_CHARACTERS = 8_192
-"""API Gateway passes 10,240 bytes of headers in all; a token above this is no token of ours."""
+"""API Gateway accepts 10,240 bytes of headers in total."""
 
 
 _REASONS: Final[tuple[tuple[type[jwt.PyJWTError], Refusal], ...]] = (
@@ -46,26 +45,26 @@ _REASONS: Final[tuple[tuple[type[jwt.PyJWTError], Refusal], ...]] = (
     (jwt.InvalidTokenError, Refusal.CLAIMS),
     (jwt.PyJWTError, Refusal.KEYS_UNREADABLE),
 )
-"""From the special to the general: a bad signature is a DecodeError too."""
+"""Subclasses first: InvalidSignatureError is a DecodeError."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenKeys:
-    """What this stage verifies tokens with; what is None is not accepted at all."""
+    """The keys of this stage. None: tokens of that kind are not accepted."""
 
     public: PublicKeys | None = None
     secret: SharedSecret | None = None
 
 
-def judge_token(token: str, keys: TokenKeys, settings: AuthorizerSettings) -> Identity:
-    """The identity of a valid token. Raises TokenRefused for every other text."""
+def verify_token(token: str, keys: TokenKeys, settings: AuthorizerSettings) -> Identity:
+    """The identity of a valid token. Raises TokenRefused for anything else."""
     if len(token) > MAX_TOKEN_CHARACTERS:
         raise TokenRefused(
             Refusal.TOO_LONG, f"the token is longer than {MAX_TOKEN_CHARACTERS} characters"
         )
     try:
         header = jwt.get_unverified_header(token)
-        _refuse_other_types(header)
+        _require_token_type(header)
         key, algorithms = _key_for(header, keys)
         claims = jwt.decode(
             token,
@@ -82,7 +81,7 @@ def judge_token(token: str, keys: TokenKeys, settings: AuthorizerSettings) -> Id
     return identity_of_token(claims, claims["permissions"], expires_at)
 
 
-def _refuse_other_types(header: dict[str, Any]) -> None:
+def _require_token_type(header: dict[str, Any]) -> None:
     kind = header.get("typ")
     if kind is None:
         return
@@ -91,19 +90,18 @@ def _refuse_other_types(header: dict[str, Any]) -> None:
 
 
 def _key_for(header: dict[str, Any], keys: TokenKeys) -> tuple[PyJWK | bytes, list[str]]:
-    """The key and the algorithms that go with it.
+    """The key for the token, and the algorithms allowed with it.
 
-    The header chooses between two worlds that share nothing: a public key verifies no HMAC, the
-    secret verifies nothing else (RFC 8725 section 3.1).
+    A public key never verifies an HMAC, and the secret nothing else (RFC 8725 section 3.1).
     """
     algorithm = header.get("alg")
     if algorithm == HMAC_ALGORITHM and keys.secret is not None:
         return keys.secret.value(), [HMAC_ALGORITHM]
     if algorithm not in PUBLIC_KEY_ALGORITHMS or keys.public is None:
-        raise TokenRefused(Refusal.ALGORITHM, "the token's algorithm is not one of this stage's")
+        raise TokenRefused(Refusal.ALGORITHM, "the token's algorithm is not accepted")
     kid = header.get("kid")
     if not isinstance(kid, str) or len(kid) > MAX_CLAIM_CHARACTERS:
-        raise TokenRefused(Refusal.UNKNOWN_KEY, "the token names no kid that a key can have")
+        raise TokenRefused(Refusal.UNKNOWN_KEY, "the token's kid is missing or invalid")
     return keys.public.key(kid), list(PUBLIC_KEY_ALGORITHMS)
 
 

@@ -28,9 +28,7 @@ from runtime.merchants.api import Email
 
 Phone = Annotated[
     str,
-    formed(
-        r"^\+?[0-9 ()./-]{3,30}$", "must be a telephone number in digits, such as +49 171 1234567"
-    ),
+    formed(r"^\+?[0-9 ()./-]{3,30}$", "must be a phone number in digits, such as +49 171 1234567"),
 ]
 
 
@@ -44,10 +42,10 @@ class CustomerRequest(Body, frozen=True):
 
 
 class CustomerPatch(Body, frozen=True):
-    """What to change of a customer; what is left out stays.
+    """Changes to a customer; omitted fields keep their values.
 
-    `metadata` replaces all of it; null takes the phone number or the default method away. With
-    `version`, a customer that was changed since it had that version is left alone (409).
+    `metadata` replaces all existing metadata. null removes the phone number or the default method.
+    With `version`, the request fails (409) if the customer has another version.
     """
 
     name: ShortText | SkipJsonSchema[None] = left_out(repr=False)
@@ -61,11 +59,11 @@ class CustomerPatch(Body, frozen=True):
 
 
 class CustomerChange(Body, frozen=True):
-    """A change that needs no more words."""
+    """Unlock a customer. The body has no fields."""
 
 
 class CustomerQuery(PageQuery, frozen=True):
-    """All customers, or those with an e-mail address, ignoring case."""
+    """Filters of the customer list. `email` matches regardless of case."""
 
     email: Annotated[
         str | None, StringConstraints(min_length=3, max_length=254), Field(repr=False)
@@ -73,13 +71,13 @@ class CustomerQuery(PageQuery, frozen=True):
 
 
 class MethodRequest(Body, frozen=True):
-    """A way to pay to keep. `token` is the processor's; it is enciphered and never shown again."""
+    """A payment method to store. `token` is stored encrypted and never returned."""
 
     type: Annotated[MethodType, Strict(False)]
     token: Annotated[
         str,
         formed(r"^[\x21-\x7e]{3,255}$", "must be 3 to 255 visible ASCII characters"),
-        Field(repr=False, description="What the processor gave for the card or account."),
+        Field(repr=False, description="The processor's token for the card or account."),
     ]
     last4: Annotated[str, formed(r"^[0-9]{4}$", "must be the last four digits of the number")]
     brand: ShortText | None = None
@@ -91,7 +89,7 @@ class MethodRequest(Body, frozen=True):
 
 
 class StoredMethod(Answer, frozen=True):
-    """A stored way to pay, without its token."""
+    """A stored payment method, without its token."""
 
     id: str
     type: str
@@ -105,7 +103,7 @@ class StoredMethod(Answer, frozen=True):
 
     @classmethod
     def shown(cls, method: PaymentMethod, default_method: str | None) -> StoredMethod:
-        """A customer's method, and whether it is the default one."""
+        """The public shape of a payment method."""
         return cls(**method.model_dump(), is_default=method.id == default_method)
 
 
@@ -128,7 +126,7 @@ class CustomerAnswer(Answer, frozen=True):
     @classmethod
     def of(cls, row: BaseModel) -> Self:
         """The public shape of a customer."""
-        assert isinstance(row, CustomerProfile), "made of a customer without its tokens"
+        assert isinstance(row, CustomerProfile), f"expected a customer, got {type(row).__name__}"
         shown = {name: getattr(row, name) for name in cls.model_fields if name != "payment_methods"}
         methods = (StoredMethod.shown(each, row.default_method) for each in row.payment_methods)
         return cls(**shown, payment_methods=tuple(methods))
@@ -144,7 +142,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="POST",
         path="/v1/customers",
         function="process",
-        summary="Register a customer; personal fields are stored enciphered",
+        summary="Create a customer; personal fields are stored encrypted",
         tag="customers",
         permission=Permission.CUSTOMERS,
         body=CustomerRequest,
@@ -167,7 +165,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="GET",
         path="/v1/customers",
         function="query",
-        summary="List customers, or find them by e-mail address, newest first",
+        summary="List customers, or find them by email address, newest first",
         tag="customers",
         permission=Permission.CUSTOMERS,
         query=CustomerQuery,
@@ -190,7 +188,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="DELETE",
         path="/v1/customers/{id}",
         function="process",
-        summary="Erase a customer: its data keys are deleted; payments stay",
+        summary="Erase a customer's personal data by deleting its data keys; payments remain",
         tag="customers",
         permission=Permission.CUSTOMERS,
         answers={HTTPStatus.NO_CONTENT: None},
@@ -201,7 +199,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="POST",
         path="/v1/customers/{id}/unlock",
         function="process",
-        summary="End a customer's lock before its time",
+        summary="Unlock a customer before its lock expires",
         tag="customers",
         permission=Permission.ADMIN,
         body=CustomerChange,
@@ -215,7 +213,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="POST",
         path="/v1/customers/{id}/payment-methods",
         function="process",
-        summary="Keep a way to pay; its token is enciphered and never shown",
+        summary="Store a payment method; its token is stored encrypted and never returned",
         tag="customers",
         permission=Permission.CUSTOMERS,
         body=MethodRequest,
@@ -228,7 +226,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="DELETE",
         path="/v1/customers/{id}/payment-methods/{pm_id}",
         function="process",
-        summary="Forget a way to pay and its token",
+        summary="Delete a payment method and its token",
         tag="customers",
         permission=Permission.CUSTOMERS,
         answers={HTTPStatus.NO_CONTENT: None},

@@ -1,4 +1,4 @@
-"""Customers: register, read, find, change, unlock, erase."""
+"""Customers: create, read, list, change, unlock, erase."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from runtime.idempotency.optimistic_update import next_version, retry_stale, wri
 from runtime.merchants.profiles import MerchantProfiles
 
 MAX_ATTEMPTS = 10
-"""Readings of one customer that others change meanwhile."""
+"""Attempts to change one customer under concurrent writes."""
 
 
 @dataclass(frozen=True)
 class CustomerDependencies:
-    """What the customer use-cases work with."""
+    """Dependencies for changing customers."""
 
     customers: CustomerRepository
     merchants: MerchantProfiles
@@ -47,7 +47,7 @@ class CustomerDependencies:
 
 @dataclass(frozen=True)
 class CustomerReads:
-    """What finding customers works with."""
+    """Dependencies for listing customers."""
 
     customers: CustomerRepository
     merchants: MerchantProfiles
@@ -58,7 +58,7 @@ class CustomerReads:
 def create_customer(
     request: CustomerRequest, call: Call, deps: CustomerDependencies
 ) -> StoredAnswer:
-    """Register a customer of the caller's merchant. Raises NotFound for an unknown merchant."""
+    """Create a customer of the caller's merchant. Raises NotFound for an unknown merchant."""
     merchant = deps.merchants.require(call.caller.merchant(call.acting_for))
     customer_id = call.new_id("cus")
     now = to_timestamp(call.now)
@@ -85,22 +85,22 @@ def create_customer(
         subject=customer_id,
     )
     if answer.replayed:
-        # Another function may remember the key of a customer that was erased a minute ago.
+        # This instance may still cache the data key of a customer that was erased elsewhere.
         earlier = CustomerAnswer.model_validate_json(answer.body)
         require_found(deps.customers.get(earlier.id, Scope(merchant.id)), "customer", earlier.id)
     return answer
 
 
 def get_customer(customer_id: str, call: Call, customers: CustomerRepository) -> CustomerAnswer:
-    """A customer, deciphered. Raises NotFound."""
+    """A customer, decrypted. Raises NotFound."""
     row = require_found(customers.get(customer_id, call.scope), "customer", customer_id)
     return CustomerAnswer.of(row)
 
 
 def find_customers(query: CustomerQuery, call: Call, reads: CustomerReads) -> CustomerList:
-    """A page of the merchant's customers, or of those with an e-mail address, newest first.
+    """A page of the merchant's customers, or of those with an email address, newest first.
 
-    Each one that is shown is deciphered under a data key of its own. Raises BadCursor, NotFound.
+    Each customer on the page is decrypted under its own data key. Raises BadCursor, NotFound.
     """
     merchant_id = call.caller.merchant(call.acting_for)
     page = take_page(
@@ -110,7 +110,7 @@ def find_customers(query: CustomerQuery, call: Call, reads: CustomerReads) -> Cu
         matches=lambda _: True,
     )
     rows = reads.customers.get_many([entry.id for entry in page.entries], Scope(merchant_id))
-    # A hash of 128 bits is no proof, and the index may lag behind a changed address.
+    # Blind indexes are 128-bit hashes that could collide, and the index may lag behind a change.
     wanted = None if query.email is None else normalised(query.email)
     same = (row for row in rows if wanted in (None, normalised(row.email or "")))
     cursor = reads.cursors.cursor(query, page.next_position, "customers", merchant_id)
@@ -134,7 +134,7 @@ def _entries(query: CustomerQuery, merchant_id: str, reads: CustomerReads) -> It
 def change_customer(
     customer_id: str, request: CustomerPatch, call: Call, deps: CustomerDependencies
 ) -> CustomerAnswer:
-    """Change what the request names. Raises NotFound, StaleVersion, InvalidValue."""
+    """Change the fields that the request contains. Raises NotFound, StaleVersion, InvalidValue."""
 
     def step(row: CustomerProfile) -> dict[str, Any]:
         if request.version not in (None, row.version):
@@ -173,14 +173,14 @@ def unlock_customer(customer_id: str, call: Call, deps: CustomerDependencies) ->
 
 
 def erase_customer(customer_id: str, call: Call, deps: CustomerDependencies) -> StoredAnswer:
-    """Forget a customer: 204, then it is not found. Payments, accounts and transfers stay.
+    """Erase a customer's personal data: 204. Payments, accounts and transfers remain.
 
-    Raises NotFound.
+    Raises NotFound, Unavailable.
     """
 
     def attempt() -> StoredAnswer:
         row = require_found(
-            deps.customers.standing(customer_id, call.scope), "customer", customer_id
+            deps.customers.erasable(customer_id, call.scope), "customer", customer_id
         )
         context = call.caller.change(cause=call.caller.request_id)
         token = call.new_id("del")
@@ -219,5 +219,5 @@ def _require_method(row: CustomerProfile, method_id: str | None) -> None:
 
 
 def too_busy(customer_id: str) -> Unavailable:
-    """Others changed the customer at every attempt."""
+    """The error after MAX_ATTEMPTS concurrent writes."""
     return Unavailable(f"Customer {customer_id} is being changed by other requests; try again")

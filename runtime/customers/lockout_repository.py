@@ -1,7 +1,7 @@
-"""A customer's failures in a row, counted in the transaction that records the attempt.
+"""Count a customer's consecutive failures in the transaction that records the attempt.
 
-Nothing is read before it. The first guess is that the failure is one to be counted; where it is
-not, the refused write's old item says what it is.
+The customer is not read first. The first write assumes LockoutState.COUNTING; if its condition
+fails, the returned old item gives the actual state.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from datetime import datetime
 from runtime.core.change_context import ChangeContext
 from runtime.core.fields import Timestamp
 from runtime.core.timestamps import to_timestamp
-from runtime.customers.lockout_rules import Lockout, Standing, standing_of
+from runtime.customers.lockout_rules import Lockout, LockoutState, lockout_state
 from runtime.customers.models import Customer
 from runtime.customers.repository import CustomerLock, customer_of, unlocked
 from runtime.dynamodb.codec import Codec, Item
@@ -33,9 +33,9 @@ from runtime.dynamodb.expressions import (
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A customer's attempt that has ended, by whose change and when.
+    """A completed attempt of a customer: its result, time and change context.
 
-    `also_locked`: what is locked together with the customer.
+    `also_locked`: updates that lock other rows together with the customer.
     """
 
     customer_id: str
@@ -48,29 +48,29 @@ class Attempt:
 
     @property
     def at(self) -> Timestamp:
-        """When it ended, as it is stored."""
+        """The stored form of `now`."""
         return to_timestamp(self.now)
 
 
 @dataclass(frozen=True, slots=True)
 class CountedAttempt:
-    """Side writes (side_writes.py): what an attempt changes of its customer, standing so."""
+    """The optional writes that count an attempt of a customer in the given state."""
 
     attempt: Attempt
     codec: Codec
-    standing: Standing = Standing.COUNTING
+    state: LockoutState = LockoutState.COUNTING
 
     @property
     def writes(self) -> Sequence[Write]:
-        """The customer's change, and the other locks if this is the failure that locks."""
+        """The customer's update, and the other locks if this failure locks the customer."""
         attempt = self.attempt
         if not attempt.failed:
             return (_succeeded(attempt),)
-        step = _failed(attempt, self.standing)
-        return (step, *attempt.also_locked) if self.standing is Standing.AT_THE_LAST else (step,)
+        step = _failed(attempt, self.state)
+        return (step, *attempt.also_locked) if self.state is LockoutState.LAST_ATTEMPT else (step,)
 
     def after(self, refused: Mapping[int, Item]) -> CountedAttempt | None:
-        """Counted as the customer stands by now; a customer that is gone has nothing to count."""
+        """The writes for the actual state. None if the customer does not exist or was erased."""
         attempt = self.attempt
         lockable = (lock for at, lock in enumerate(attempt.also_locked, 1) if at not in refused)
         attempt = replace(attempt, also_locked=tuple(lockable))
@@ -81,16 +81,16 @@ class CountedAttempt:
         customer = self.codec.to_row(Customer.table_schema, refused[0], CustomerLock)
         if customer.merchant_id != attempt.merchant_id or customer.erased_at:
             return None
-        standing = standing_of(
+        state = lockout_state(
             customer.failed_attempts, customer.locked_until, attempt.rule, attempt.at
         )
-        return replace(self, attempt=attempt, standing=standing)
+        return replace(self, attempt=attempt, state=state)
 
 
-def end_of_failures(
+def reset_failures(
     customer_id: str, merchant_id: str, at: Timestamp, context: ChangeContext, *more: Condition
 ) -> Update:
-    """A success: failures are counted from zero again, if no lock stands and `more` hold."""
+    """Reset a customer's failures after a success, unless it is locked or `more` do not hold."""
     step = Update(Customer.table_schema, {"id": customer_id}, removed=("locked_until",))
     stamped = _stamped(step.assign(failed_attempts=0), at, context)
     return stamped.when(*customer_of(merchant_id), unlocked(at), *more)
@@ -98,28 +98,28 @@ def end_of_failures(
 
 def _succeeded(attempt: Attempt) -> Update:
     failures = above("failed_attempts", 0)
-    return end_of_failures(
+    return reset_failures(
         attempt.customer_id, attempt.merchant_id, attempt.at, attempt.context, failures
     )
 
 
-def _failed(attempt: Attempt, standing: Standing) -> Update:
-    """One more failure of a customer that stands so, and only of one that does."""
+def _failed(attempt: Attempt, state: LockoutState) -> Update:
+    """Count a failure, on condition that the customer is in the given state."""
     step = update(Customer, {"id": attempt.customer_id})
     last, at = attempt.rule.after_failures - 1, attempt.at
     conditions: tuple[Condition, ...]
-    match standing:
-        case Standing.COUNTING:
+    match state:
+        case LockoutState.COUNTING:
             few = any_of(absent("failed_attempts"), below("failed_attempts", last))
             step, conditions = step.count(failed_attempts=1), (absent("locked_until"), few)
-        case Standing.AT_THE_LAST:
+        case LockoutState.LAST_ATTEMPT:
             step = step.count(failed_attempts=1).assign(
                 locked_until=attempt.rule.until(attempt.now)
             )
             conditions = absent("locked_until"), at_least("failed_attempts", last)
-        case Standing.LOCKED:
+        case LockoutState.LOCKED:
             step, conditions = step.count(failed_attempts=1), (above("locked_until", at),)
-        case Standing.RUN_OUT:
+        case LockoutState.EXPIRED:
             step = replace(step, removed=("locked_until",)).assign(failed_attempts=1)
             conditions = (at_most("locked_until", at),)
     stamped = _stamped(step, at, attempt.context)

@@ -1,7 +1,7 @@
-"""Locking a customer out: what an attempt that has ended makes of its failures in a row.
+"""Customer lockout: consecutive failed attempts lock a customer for a while.
 
-Failures are counted while no lock stands; the last one that is allowed locks. While the lock stands
-nothing locks again, and once it has run out the counting starts anew.
+Failures are counted until the limit is reached, which locks the customer. Failures during a lock do
+not extend it. After it expires, counting restarts at one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 from runtime.core.fields import Timestamp
 from runtime.core.timestamps import to_timestamp
 
-SAY_NOTHING_OF_THE_CUSTOMER: Final = frozenset(
+UNCOUNTED_DECLINES: Final = frozenset(
     {
         "canceled",
         "issuer_unavailable",
@@ -25,43 +25,43 @@ SAY_NOTHING_OF_THE_CUSTOMER: Final = frozenset(
         "processor_unreachable",
     }
 )
-"""Decline codes by which nobody has judged who pays: neither an outage nor a merchant's revoked key
-must lock customers out."""
+"""Decline codes that say nothing about the customer. An outage, or a merchant's revoked key, must
+not lock customers out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lockout:
-    """So many failures in a row lock for so long."""
+    """The lockout limit: how many consecutive failures lock a customer, and for how long."""
 
     after_failures: int
     seconds: int
 
     def until(self, now: datetime) -> Timestamp:
-        """When a lock that is set at `now` runs out."""
+        """When a lock that is set at `now` expires."""
         return to_timestamp(now + timedelta(seconds=self.seconds))
 
 
-class Standing(StrEnum):
-    """Where a customer stands when one more attempt fails."""
+class LockoutState(StrEnum):
+    """The state of a customer when another attempt fails."""
 
     COUNTING = "counting"
-    AT_THE_LAST = "at the last"
+    LAST_ATTEMPT = "last attempt"
     LOCKED = "locked"
-    RUN_OUT = "run out"
+    EXPIRED = "expired"
 
 
-def standing_of(
+def lockout_state(
     failed_attempts: int, locked_until: Timestamp | None, rule: Lockout, at: Timestamp
-) -> Standing:
-    """What the next failure will be: counted, the one that locks, under a lock, or a first one."""
+) -> LockoutState:
+    """The state in which the next failure finds a customer."""
     if is_locked(locked_until, at):
-        return Standing.LOCKED
+        return LockoutState.LOCKED
     if locked_until is not None:
-        return Standing.RUN_OUT
+        return LockoutState.EXPIRED
     last = failed_attempts >= rule.after_failures - 1
-    return Standing.AT_THE_LAST if last else Standing.COUNTING
+    return LockoutState.LAST_ATTEMPT if last else LockoutState.COUNTING
 
 
 def is_locked(locked_until: Timestamp | None, at: Timestamp) -> bool:
-    """Whether a lock still stands at `at`."""
+    """Whether the lock is active at `at`."""
     return locked_until is not None and locked_until > at

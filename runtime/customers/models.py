@@ -1,4 +1,4 @@
-"""Customers: who pays. Every personal field is enciphered under the customer's own data keys."""
+"""Customers. Personal fields are encrypted under the customer's own data keys."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from runtime.dynamodb.record import Record
 from runtime.dynamodb.schema import BlindIndex, Encrypted, partition, sort
 
 MAX_PAYMENT_METHODS = 20
-"""Ways to pay that one customer may have: they are read and written as one value."""
+"""Payment methods per customer. They are read and written as one value."""
 
 
 class MethodType(StrEnum):
-    """What a stored way to pay stands for."""
+    """The kind of a stored payment method."""
 
     CARD = "card"
     BANK_ACCOUNT = "bank_account"
 
 
 class PaymentMethod(BaseModel, frozen=True):
-    """A stored way to pay as it may be shown. The processor's token is kept apart from it."""
+    """A stored payment method, without the processor's token, which is stored separately."""
 
     id: str
     type: MethodType
@@ -36,18 +36,18 @@ class PaymentMethod(BaseModel, frozen=True):
 
 
 class CustomerState(Record, frozen=True):
-    """A customer without a personal field: no key at all is needed."""
+    """A customer without personal fields. No data key is needed to read it."""
 
     id: Annotated[str, partition(), sort("gsi-merchant"), sort("gsi-email")]
     merchant_bucket: Annotated[str | None, partition("gsi-merchant")] = None
     failed_attempts: int = 0
     locked_until: Timestamp | None = None
     erased_at: Timestamp | None = None
-    """What is left of an erased customer is this row without a personal field."""
+    """When the customer was erased. Its row remains, without personal fields."""
 
 
 class CustomerProfile(CustomerState, frozen=True):
-    """A customer without the tokens of its payment methods: no key for card data is needed."""
+    """A customer without payment tokens. The key for card data is not needed to read it."""
 
     email_index: Annotated[str | None, BlindIndex("email"), partition("gsi-email")] = None
     email: Annotated[str | None, Encrypted("pii"), Field(repr=False)] = None
@@ -59,9 +59,9 @@ class CustomerProfile(CustomerState, frozen=True):
 
 
 class Customer(CustomerProfile, table="customers", stream=True, frozen=True):
-    """A merchant's customer. Deleting its data keys makes its personal fields unreadable forever.
+    """A merchant's customer. Deleting its data keys makes its personal fields unreadable.
 
-    `payment_tokens`: the processor's token by the payment method's id; never shown, never logged.
+    `payment_tokens`: the processor's tokens by payment method id; never returned or logged.
     """
 
     payment_tokens: Annotated[dict[str, str], Encrypted("pci"), Field(repr=False)] = Field(

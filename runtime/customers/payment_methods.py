@@ -1,4 +1,4 @@
-"""A customer's stored ways to pay. The processor's tokens go in, and only to the processor out."""
+"""A customer's stored payment methods. Their tokens are only ever sent to the processor."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from runtime.idempotency.optimistic_update import next_version, retry_stale, wri
 def add_method(
     customer_id: str, request: MethodRequest, call: Call, deps: CustomerDependencies
 ) -> StoredAnswer:
-    """Keep a way to pay: 201 without its token. Raises NotFound, TooManyMethods."""
+    """Store a payment method: 201. Raises NotFound, TooManyMethods, Unavailable."""
     method_id = call.new_id("pm")
     method = PaymentMethod(id=method_id, **request.model_dump(include=_SHOWN))
 
@@ -45,14 +45,14 @@ def remove_method(
 
     def attempt() -> StoredAnswer:
         row = _customer(customer_id, call, deps)
-        left = tuple(method for method in row.payment_methods if method.id != method_id)
-        if len(left) == len(row.payment_methods):
+        others = tuple(method for method in row.payment_methods if method.id != method_id)
+        if len(others) == len(row.payment_methods):
             raise NotFound(
                 f"Customer {echoed(customer_id)} has no payment method {echoed(method_id)}"
             )
         tokens = {name: token for name, token in row.payment_tokens.items() if name != method_id}
         default = None if row.default_method == method_id else row.default_method
-        changes = {"payment_methods": left, "payment_tokens": tokens, "default_method": default}
+        changes = {"payment_methods": others, "payment_tokens": tokens, "default_method": default}
         after = next_version(row, changes, call)
         writing(deps.customers, row, after, call)(None, call.new_id("chg"))
         return StoredAnswer(int(HTTPStatus.NO_CONTENT), "")
@@ -73,8 +73,8 @@ def _with_method(
 ) -> Customer:
     if len(row.payment_methods) >= MAX_PAYMENT_METHODS:
         raise TooManyMethods(
-            f"Customer {row.id} has {len(row.payment_methods)} payment methods, the most that it "
-            "can have; delete one first"
+            f"Customer {row.id} has {len(row.payment_methods)} payment methods, the maximum; "
+            "delete one first"
         )
     return next_version(
         row,

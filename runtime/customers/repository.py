@@ -1,4 +1,4 @@
-"""Customers."""
+"""Reads and writes of the customers table."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ ViewT = TypeVar("ViewT", bound=BaseModel)
 
 
 class CustomerOwner(BaseModel, frozen=True, hide_input_in_errors=True):
-    """Whose customer it is; no key is needed to read it."""
+    """The merchant of a customer. No data key is needed to read it."""
 
     id: str
     merchant_id: str
 
 
 class CustomerLock(BaseModel, frozen=True, hide_input_in_errors=True):
-    """Whose customer it is, its failures in a row and its lock; no key is needed to read it."""
+    """A customer's merchant, failures and lock. No data key is needed to read it."""
 
     id: str
     merchant_id: str
@@ -53,8 +53,8 @@ class CustomerLock(BaseModel, frozen=True, hide_input_in_errors=True):
     erased_at: Timestamp | None = None
 
 
-class CustomerStanding(BaseModel, frozen=True, hide_input_in_errors=True):
-    """A customer without a personal field."""
+class ErasableCustomer(BaseModel, frozen=True, hide_input_in_errors=True):
+    """The fields that erasure needs. No data key is needed to read them."""
 
     id: str
     merchant_id: str
@@ -63,7 +63,7 @@ class CustomerStanding(BaseModel, frozen=True, hide_input_in_errors=True):
 
 
 class CustomerTokens(BaseModel, frozen=True, hide_input_in_errors=True):
-    """What a payment by a stored method reads of its customer."""
+    """The fields that a payment with a stored method needs."""
 
     id: str
     merchant_id: str
@@ -72,24 +72,24 @@ class CustomerTokens(BaseModel, frozen=True, hide_input_in_errors=True):
 
 
 def customer_of(merchant_id: str) -> tuple[Condition, ...]:
-    """The row at a customer's key is a customer of this merchant, and not an erased one."""
+    """The customer belongs to this merchant and is not erased."""
     return equals("merchant_id", merchant_id), absent("erased_at")
 
 
 def unlocked(at: Timestamp) -> Condition:
-    """No lock stands at `at`."""
+    """The customer is not locked at `at`."""
     return any_of(absent("locked_until"), at_most("locked_until", at))
 
 
 def without_failures() -> Condition:
-    """The last attempt of the customer has not failed."""
+    """The customer has no failed attempts to reset."""
     return any_of(absent("failed_attempts"), equals("failed_attempts", 0))
 
 
 def customer_refusal(
     customer: CustomerLock | None, customer_id: str, merchant_id: str, at: Timestamp
 ) -> PlatformError | None:
-    """Why the merchant may not act for this customer at `at`; None: it may."""
+    """Why the merchant cannot act for this customer at `at`; None if it can."""
     if customer is None or customer.merchant_id != merchant_id or customer.erased_at:
         return NotFound(f"No such customer: {customer_id}", param="customer_id")
     if is_locked(customer.locked_until, at):
@@ -109,39 +109,39 @@ class CustomerRepository:
     def create(
         self, customer: Customer, claim: IdempotencyRecord | None, *, token: str, now: datetime
     ) -> None:
-        """Store a new customer, its personal fields enciphered. Raises AlreadyClaimed."""
+        """Store a new customer, with its personal fields encrypted. Raises AlreadyClaimed."""
         write = put(customer).when(absent("id"))
         create_once(self._store, [write], claim, token=token, now=now)
 
     def get(self, customer_id: str, scope: Scope) -> CustomerProfile | None:
-        """A customer, deciphered, without tokens; None for an erased one too."""
+        """A customer, decrypted, without tokens; None if unknown or erased."""
         row = self._unerased(customer_id, CustomerProfile, scope)
         return None if row is None or row.erased_at else row
 
     def get_with_tokens(self, customer_id: str, scope: Scope) -> Customer | None:
-        """A customer with the processors' tokens of its payment methods; None once erased."""
+        """A customer with its payment tokens; None if unknown or erased."""
         row = self._unerased(customer_id, Customer, scope)
         return None if row is None or row.erased_at else row
 
     def tokens(self, customer_id: str, scope: Scope) -> Mapping[str, str]:
-        """The processors' tokens of a customer by its payment methods' ids; none once erased."""
+        """A customer's payment tokens by payment method id; empty if unknown or erased."""
         row = self._unerased(customer_id, CustomerTokens, scope)
         return {} if row is None or row.erased_at else row.payment_tokens
 
     def _unerased(self, customer_id: str, shape: type[ViewT], scope: Scope) -> ViewT | None:
-        """The row, decrypted; None if it was erased between the reads of it and of its key.
+        """The row, decrypted; None if it was erased after it was read and before its key was.
 
-        Raises KeyForgotten for a customer that was not erased and has no data key.
+        Raises KeyForgotten if the customer is not erased and its data key is missing.
         """
         try:
             return self._store.get(Customer, {"id": customer_id}, shape, scope)
         except KeyForgotten:
-            if self.standing(customer_id, scope) is not None:
+            if self.erasable(customer_id, scope) is not None:
                 raise
             return None
 
     def get_many(self, customer_ids: Sequence[str], scope: Scope) -> list[CustomerProfile]:
-        """The customers that exist and are not erased, in the given order."""
+        """The customers with these ids, in the given order, without erased ones."""
         if not customer_ids:
             return []
         keys = [{"id": each} for each in customer_ids]
@@ -153,13 +153,13 @@ class CustomerRepository:
         return [row for row in rows if row.erased_at is None]
 
     def owner(self, customer_id: str, scope: Scope) -> CustomerOwner | None:
-        """Whose customer it is or was, strongly consistent."""
+        """The merchant of a customer, even if erased. Strongly consistent."""
         return self._store.get(Customer, {"id": customer_id}, CustomerOwner, scope)
 
     def of_email(
         self, email_indexes: Sequence[str], *, after_id: str | None, page_size: int
     ) -> Iterator[IdEntry]:
-        """Customers whose e-mail address has one of these blind indexes, newest first."""
+        """Customers whose email address has one of these blind indexes, newest first."""
         return self._lists.newest_first(
             "gsi-email", email_indexes, after_id=after_id, page_size=page_size
         )
@@ -167,7 +167,7 @@ class CustomerRepository:
     def newest_first(
         self, buckets: Sequence[str], *, after_id: str | None, page_size: int
     ) -> Iterator[IdEntry]:
-        """A merchant's customers, merged over its buckets; those erased are not among them."""
+        """A merchant's customers, merged over its index shards, without erased ones."""
         return self._lists.newest_first(
             "gsi-merchant", buckets, after_id=after_id, page_size=page_size
         )
@@ -181,7 +181,7 @@ class CustomerRepository:
         token: str,
         now: datetime,
     ) -> None:
-        """Write the step from `before` to `after`. Raises AlreadyClaimed, StaleWrite."""
+        """Replace `before` with `after`. Raises AlreadyClaimed, StaleWrite."""
         step = change(before, after, Customer).when(
             equals("version", before.version), absent("erased_at")
         )
@@ -190,20 +190,18 @@ class CustomerRepository:
         except TransactionRefused as refused:
             raise StaleWrite("customers", f"{before.id} was changed by another writer") from refused
 
-    def standing(self, customer_id: str, scope: Scope) -> CustomerStanding | None:
-        """What erasing a customer needs to know of it; no key is needed to read it."""
-        row = self._store.get(Customer, {"id": customer_id}, CustomerStanding, scope)
+    def erasable(self, customer_id: str, scope: Scope) -> ErasableCustomer | None:
+        """The fields that erasure needs; None if unknown or erased."""
+        row = self._store.get(Customer, {"id": customer_id}, ErasableCustomer, scope)
         return None if row is None or row.erased_at else row
 
     def erase(
-        self, before: CustomerStanding, at: Timestamp, context: ChangeContext, *, token: str
+        self, before: ErasableCustomer, at: Timestamp, context: ChangeContext, *, token: str
     ) -> None:
-        """Erase a customer's data keys and everything personal of its row, in one commit.
+        """Erase a customer's data keys and the personal fields of its row, in one commit.
 
-        The row leaves all lists.
-
-        Nothing is deciphered: what cannot be opened can still be erased. Raises StaleWrite when
-        the customer was changed since it was read.
+        The row leaves all lists. Nothing is decrypted, so a customer whose ciphertext cannot be
+        decrypted can still be erased. Raises StaleWrite if the customer was changed meanwhile.
         """
         schema = Customer.table_schema
         listed = schema.index("gsi-merchant").partition_key.name

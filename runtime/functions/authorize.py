@@ -22,7 +22,7 @@ from runtime.access.token_keys import (
     jwks_from_secret,
     text_of_secret,
 )
-from runtime.access.tokens import TokenKeys, judge_token
+from runtime.access.tokens import TokenKeys, verify_token
 from runtime.core.observability import logger
 from runtime.core.outside import Outside
 from runtime.functions.composition.real_outside import real_outside
@@ -116,7 +116,7 @@ def _refusing(reason: Refusal, services: Callable[[], AuthorizerServices]) -> Co
 def _judge(credential: str, event: dict[str, Any], services: AuthorizerServices) -> Identity:
     if credential.startswith(MARK):
         return services.machine_clients.judge(credential, event)
-    return judge_token(credential, services.keys, services.settings)
+    return verify_token(credential, services.keys, services.settings)
 
 
 def _bearer(event: dict[str, Any]) -> str:

@@ -22,7 +22,7 @@ from runtime.core.errors import (
     StaleWrite,
     TouchesHotAccounts,
 )
-from runtime.customers.lockout_repository import Attempt, CountedAttempt, end_of_failures
+from runtime.customers.lockout_repository import Attempt, CountedAttempt, reset_failures
 from runtime.customers.models import Customer
 from runtime.customers.repository import (
     CustomerLock,
@@ -108,7 +108,7 @@ def _of_customer(wanted: TransferCommit) -> tuple[Update | Check, ...]:
     if customer_id is None:
         return ()
     if wanted.after_failures:
-        return (end_of_failures(customer_id, owner, at, wanted.operation.change),)
+        return (reset_failures(customer_id, owner, at, wanted.operation.change),)
     may = (*customer_of(owner), unlocked(at), without_failures())
     return (check(Customer, {"id": customer_id}, *may),)
 

@@ -41,22 +41,19 @@ from runtime.merchants.models import (
 )
 
 WHSEC = "whsec_"
-FEWEST_SECRET_BYTES = 24
-MOST_SECRET_BYTES = 64
-"""What Standard Webhooks 1.0 asks of a secret."""
+MIN_SECRET_BYTES = 24
+MAX_SECRET_BYTES = 64
+"""Lengths that Standard Webhooks 1.0 allows for a secret."""
 
 Email = Annotated[
     str,
     formed(
         r"^[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+\.[^@\s\x00-\x1f]+$",
-        "must be an e-mail address such as shop@example.com",
+        "must be an email address such as shop@example.com",
         max_length=254,
     ),
 ]
-"""Something@something.something, at most 254 characters (RFC 5321).
-
-Deliverability is not ours to judge.
-"""
+"""A minimal check of the form, at most 254 characters (RFC 5321). Delivery is not verified."""
 
 
 def _decodes(secret: str) -> str:
@@ -64,9 +61,9 @@ def _decodes(secret: str) -> str:
         key = base64.b64decode(secret.removeprefix(WHSEC), validate=True)
     except binascii.Error:
         raise ValueError(f"must be {WHSEC} followed by base64") from None
-    if not FEWEST_SECRET_BYTES <= len(key) <= MOST_SECRET_BYTES:
+    if not MIN_SECRET_BYTES <= len(key) <= MAX_SECRET_BYTES:
         raise ValueError(
-            f"must decode to {FEWEST_SECRET_BYTES} to {MOST_SECRET_BYTES} bytes, not {len(key)}"
+            f"must decode to {MIN_SECRET_BYTES} to {MAX_SECRET_BYTES} bytes, not {len(key)}"
         )
     return secret
 
@@ -75,16 +72,16 @@ WebhookSecret = Annotated[
     str,
     formed(
         rf"^{WHSEC}[A-Za-z0-9+/=]{{32,88}}$",
-        f"must be {WHSEC} followed by {FEWEST_SECRET_BYTES} to {MOST_SECRET_BYTES} bytes in base64",
+        f"must be {WHSEC} followed by {MIN_SECRET_BYTES} to {MAX_SECRET_BYTES} bytes in base64",
     ),
     AfterValidator(_decodes),
 ]
-"""`whsec_` and 24 to 64 bytes in base64, with its padding."""
+"""`whsec_` followed by 24 to 64 bytes in base64, with padding."""
 
 
 Features = Annotated[frozenset[ShortText], Field(max_length=50)]
 IndexBuckets = Annotated[int, Field(ge=1, le=MAX_INDEX_BUCKETS)]
-OPERATORS_MEMBERS = (
+OPERATOR_FIELDS = (
     "rate_limits",
     "reconciliation",
     "status",
@@ -92,15 +89,16 @@ OPERATORS_MEMBERS = (
     "processor_config",
     "index_buckets",
 )
-"""A merchant that set its processor's secrets could sign for its processor, and be believed."""
+"""Fields that only operators may set. A merchant that set its own processor's secrets could forge
+the processor's notifications."""
 
 
 class RequestedLimits(RateLimits, frozen=True, extra="forbid", strict=True):
-    """Limits as a request gives them: a misspelt one must not be no limit."""
+    """Limits in a request. Unknown fields are errors, so that a typo cannot remove a limit."""
 
 
 class RequestedTerms(ReconciliationTerms, frozen=True, extra="forbid", strict=True):
-    """Terms of reconciliation as a request gives them; what is left out has its default."""
+    """Reconciliation terms in a request; omitted fields have their defaults."""
 
 
 class MerchantRequest(Body, frozen=True):
@@ -122,7 +120,7 @@ class MerchantRequest(Body, frozen=True):
         WebhookSecret | None,
         Field(
             repr=False,
-            description="whsec_ and 24 to 64 bytes in base64. Generated when absent.",
+            description="whsec_ followed by 24 to 64 bytes in base64. Generated if omitted.",
         ),
     ] = None
     features: Features = frozenset()
@@ -132,11 +130,10 @@ class MerchantRequest(Body, frozen=True):
 
 
 class MerchantPatch(Body, frozen=True):
-    """What to change of a merchant; what is left out stays.
+    """Changes to a merchant; omitted fields keep their values.
 
-    `version` is the one that was read: a merchant that was changed since is left alone (409).
-    Limits, terms of reconciliation, status, index buckets, the processor and its configuration
-    are for operators.
+    The request fails (409) if the merchant's version is not `version`. Only operators may change
+    limits, reconciliation terms, status, index buckets, the processor and its configuration.
     """
 
     version: Version
@@ -148,7 +145,7 @@ class MerchantPatch(Body, frozen=True):
     webhook_url: Annotated[
         str | None,
         StringConstraints(max_length=MAX_WEBHOOK_URL),
-        Field(description="null: no webhooks. Else as at the registration."),
+        Field(description="null turns webhooks off."),
     ] = None
     features: Features | SkipJsonSchema[None] = left_out()
     rate_limits: RequestedLimits | SkipJsonSchema[None] = left_out()
@@ -169,13 +166,13 @@ class MerchantPatch(Body, frozen=True):
 
     @classmethod
     def reserved_for_operators(cls, document: Mapping[str, Any]) -> str | None:
-        """A merchant sets neither its own limits and terms nor its processor."""
-        reserved = (name for name in OPERATORS_MEMBERS if name in document)
+        """Whether the request contains one of OPERATOR_FIELDS."""
+        reserved = (name for name in OPERATOR_FIELDS if name in document)
         return next(reserved, super().reserved_for_operators(document))
 
 
 class SecretRotation(Body, frozen=True):
-    """A new webhook secret. `revoke_old`: no earlier one signs any more, from now on."""
+    """Rotate the webhook secret. `revoke_old`: earlier secrets stop signing immediately."""
 
     revoke_old: bool = False
 
@@ -191,7 +188,7 @@ class MerchantAnswer(Answer, frozen=True):
     processor: str
     processor_account: Annotated[
         str | None,
-        Field(description="The account to which new payments go, as the processor calls it."),
+        Field(description="The processor's id of the account that receives new payments."),
     ]
     features: Annotated[tuple[str, ...], BeforeValidator(sorted)]
     rate_limits: RateLimits
@@ -203,7 +200,7 @@ class MerchantAnswer(Answer, frozen=True):
 
 
 class MerchantQuery(PageQuery, frozen=True):
-    """All merchants, or those with an e-mail address, exactly as it was registered."""
+    """Filters of the merchant list. `email` matches exactly."""
 
     email: Email | None = None
 
@@ -213,7 +210,7 @@ class MerchantList(Page[MerchantAnswer], frozen=True):
 
 
 class ProcessorAccountAnswer(Answer, frozen=True):
-    """An account at a processor whose keys are kept. `left_at`: null for the one in use."""
+    """A processor account whose keys are stored. `left_at`: null for the current account."""
 
     processor: str
     account: str
@@ -221,11 +218,11 @@ class ProcessorAccountAnswer(Answer, frozen=True):
 
 
 class ProcessorAccountList(Page[ProcessorAccountAnswer], frozen=True):
-    """All of them: the one in use first, then the one left last."""
+    """All accounts: the current account first, then the others, most recently left first."""
 
 
 class NewMerchant(MerchantAnswer, frozen=True):
-    """A merchant with its new webhook secret: no other answer shows it."""
+    """A merchant with its new webhook secret, which no other response contains."""
 
     webhook_secret: str = Field(repr=False)
 
@@ -236,7 +233,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="POST",
         path="/v1/merchants",
         function="process",
-        summary="Register a merchant",
+        summary="Create a merchant",
         tag="merchants",
         permission=Permission.ADMIN,
         body=MerchantRequest,
@@ -248,7 +245,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="GET",
         path="/v1/merchants/{id}",
         function="query",
-        summary="Read a merchant: an operator any, a merchant itself",
+        summary="Read a merchant: operators any merchant, merchants only themselves",
         tag="merchants",
         answers={HTTPStatus.OK: MerchantAnswer},
         refusals=(HTTPStatus.NOT_FOUND,),
@@ -258,7 +255,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="GET",
         path="/v1/merchants",
         function="query",
-        summary="List merchants, or find them by e-mail address, newest first",
+        summary="List merchants, or find them by email address, newest first",
         tag="merchants",
         permission=Permission.ADMIN,
         query=MerchantQuery,
@@ -269,7 +266,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="PATCH",
         path="/v1/merchants/{id}",
         function="process",
-        summary="Change a merchant: an operator any, a merchant itself",
+        summary="Change a merchant: operators any merchant, merchants only themselves",
         tag="merchants",
         permission=Permission.MERCHANT,
         body=MerchantPatch,
@@ -281,7 +278,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="POST",
         path="/v1/merchants/{id}/rotate-webhook-secret",
         function="process",
-        summary="A new webhook secret, shown once; old ones also sign for 24 hours, or not at all",
+        summary="Rotate the webhook secret, shown once; the old one keeps signing for 24 hours",
         tag="merchants",
         permission=Permission.MERCHANT,
         body=SecretRotation,
@@ -295,7 +292,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="GET",
         path="/v1/merchants/{id}/processor-accounts",
         function="query",
-        summary="List the processor accounts whose keys are kept for a merchant",
+        summary="List the processor accounts whose keys are stored for a merchant",
         tag="merchants",
         permission=Permission.ADMIN,
         answers={HTTPStatus.OK: ProcessorAccountList},
@@ -306,7 +303,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="DELETE",
         path="/v1/merchants/{id}/processor-accounts/{account}",
         function="process",
-        summary="Forget the keys of a processor account that a merchant has left",
+        summary="Delete the keys of a processor account that a merchant no longer uses",
         tag="merchants",
         permission=Permission.ADMIN,
         answers={HTTPStatus.NO_CONTENT: None},

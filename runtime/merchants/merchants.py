@@ -1,4 +1,4 @@
-"""Merchants: register, read, list, change, give a new webhook secret."""
+"""Merchants: create, read, list, change, rotate the webhook secret."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ from runtime.merchants.api import (
 from runtime.merchants.models import MAX_PREVIOUS_SECRETS, Merchant, PreviousSecret, ProcessorName
 from runtime.merchants.processor_accounts import UNNAMED
 from runtime.merchants.repository import MerchantRepository
-from runtime.merchants.webhook_url import fault_of
+from runtime.merchants.webhook_url import url_problem
 
 WEBHOOK_SECRET_BYTES = 32
-"""Standard Webhooks 1.0 asks for 24 to 64 random bytes."""
+"""Standard Webhooks 1.0 requires 24 to 64 random bytes."""
 SECRET_OVERLAP = timedelta(hours=24)
-"""How long the secret before the last also signs, so that receivers can change over."""
+"""How long a replaced secret keeps signing, so that receivers can change over."""
 PROCESSOR_FIELDS: Final = frozenset({"processor", "processor_config"})
 MAX_ATTEMPTS = 10
-"""Readings of one merchant that others change meanwhile."""
+"""Attempts to change one merchant under concurrent writes."""
 
 
 class MerchantProcessors(Protocol):
@@ -87,7 +87,7 @@ class MerchantProcessors(Protocol):
 
 @dataclass(frozen=True)
 class MerchantDependencies:
-    """What registering a merchant works with."""
+    """Dependencies for creating and changing merchants."""
 
     merchants: MerchantRepository
     claims: ClaimReader
@@ -97,7 +97,7 @@ class MerchantDependencies:
 
 @dataclass(frozen=True)
 class MerchantReads:
-    """What listing merchants works with."""
+    """Dependencies for listing merchants."""
 
     merchants: MerchantRepository
     cursors: Cursors
@@ -106,13 +106,13 @@ class MerchantReads:
 def create_merchant(
     request: MerchantRequest, call: Call, deps: MerchantDependencies
 ) -> StoredAnswer:
-    """Register a merchant. Its webhook secret is shown in this answer and never again.
+    """Create a merchant. Only this answer contains its webhook secret.
 
-    Raises InvalidValue for a webhook URL that must not be called, and what `account_of` raises.
+    Raises InvalidValue for a webhook URL that is not allowed, and what `account_of` raises.
     """
     if request.webhook_url is not None:
         _require_callable(request.webhook_url, deps)
-    # Before the processor is asked: a repetition gets its answer whatever the processor says now.
+    # Before the processor is asked: a repeated request gets its answer even if it is unavailable.
     repeated = earlier_answer(call, PLATFORM, deps.claims)
     if repeated is not None:
         return repeated
@@ -156,7 +156,7 @@ def get_merchant(merchant_id: str, call: Call, merchants: MerchantRepository) ->
 
 
 def list_merchants(query: MerchantQuery, call: Call, reads: MerchantReads) -> MerchantList:
-    """A page of all merchants, or of those with an e-mail address, newest first. For operators.
+    """A page of all merchants, or of those with an email address, newest first. For operators.
 
     Raises BadCursor.
     """
@@ -171,7 +171,7 @@ def list_merchants(query: MerchantQuery, call: Call, reads: MerchantReads) -> Me
             position=position,
         )
     rows = reads.merchants.profiles(page.entries, call.scope)
-    # The index of addresses may lag behind a changed one.
+    # The index may lag behind a changed address.
     current = (row for row in rows if query.email in (None, row.email))
     cursor = reads.cursors.cursor(query, page.next_position, "merchants")
     return MerchantList(
@@ -194,7 +194,7 @@ def _of_list(query: MerchantQuery, position: str | None, reads: MerchantReads) -
 def change_merchant(
     merchant_id: str, request: MerchantPatch, call: Call, deps: MerchantDependencies
 ) -> MerchantAnswer:
-    """Change what the request names.
+    """Change the fields that the request contains.
 
     Raises NotFound, StaleVersion, InvalidValue, and what `processor_changes` raises.
     """
@@ -232,7 +232,7 @@ def change_merchant(
 def list_accounts_at_processors(
     merchant_id: str, call: Call, merchants: MerchantRepository
 ) -> ProcessorAccountList:
-    """The accounts whose keys are kept for a merchant. Raises NotFound."""
+    """The processor accounts whose keys are stored for a merchant. Raises NotFound."""
     row = require_found(merchants.accounts(merchant_id, call.scope), "merchant", merchant_id)
     kept = tuple(
         ProcessorAccountAnswer(
@@ -249,9 +249,9 @@ def list_accounts_at_processors(
 def remove_processor_account(
     merchant_id: str, account: str, call: Call, deps: MerchantDependencies
 ) -> StoredAnswer:
-    """Forget the keys of an account that the merchant has left: 204.
+    """Delete the keys of an account that the merchant no longer uses: 204.
 
-    Raises NotFound for an account whose keys are not kept, ProcessorInUse, StaleVersion.
+    Raises NotFound for an account whose keys are not stored, ProcessorInUse, StaleVersion.
     """
     row = require_found(deps.merchants.get(merchant_id, call.scope), "merchant", merchant_id)
     changes = deps.processors.removal(row, None if account == UNNAMED else account, call.now)
@@ -269,11 +269,10 @@ def remove_processor_account(
 def rotate_webhook_secret(
     merchant_id: str, request: SecretRotation, call: Call, deps: MerchantDependencies
 ) -> StoredAnswer:
-    """Give a merchant a new webhook secret, shown in this answer alone: 200.
+    """Replace a merchant's webhook secret: 200. Only this answer contains the new one.
 
-    The old one also signs for SECRET_OVERLAP, and so do those before it, each for its own, unless
-    the request revokes them. Raises NotFound, and SecretsStillSign while as many as there may be
-    do: none is cut short unasked.
+    Each replaced secret keeps signing for SECRET_OVERLAP, unless the request revokes it. Raises
+    NotFound, Unavailable, and SecretsStillSign if MAX_PREVIOUS_SECRETS still sign.
     """
     secret = _new_webhook_secret(call)
 
@@ -281,7 +280,7 @@ def rotate_webhook_secret(
         row = require_found(deps.merchants.get(merchant_id, call.scope), "merchant", merchant_id)
         try:
             previous = () if request.revoke_old else _still_signing(row, call.now)
-        except SecretsStillSign:  # or this very request has made it so, and its answer was lost
+        except SecretsStillSign:  # this may be a repeat of the request that reached the limit
             repeated = earlier_answer(call, merchant_id, deps.claims)
             if repeated is None:
                 raise
@@ -306,10 +305,7 @@ def rotate_webhook_secret(
 
 
 def _still_signing(row: Merchant, now: datetime) -> tuple[PreviousSecret, ...]:
-    """The secrets that also sign from `now` on, when the one of now is replaced.
-
-    Raises SecretsStillSign.
-    """
+    """The previous secrets that still sign after a rotation at `now`. Raises SecretsStillSign."""
     earlier = [each for each in row.previous_webhook_secrets if each.until > to_timestamp(now)]
     if len(earlier) >= MAX_PREVIOUS_SECRETS:
         raise SecretsStillSign(
@@ -321,10 +317,10 @@ def _still_signing(row: Merchant, now: datetime) -> tuple[PreviousSecret, ...]:
 
 
 def _require_callable(url: str, deps: MerchantDependencies) -> None:
-    fault = fault_of(url, allow_local=deps.allow_local_webhooks)
-    if fault is not None:
-        # The URL itself is not repeated: it may hold a token of the merchant's.
-        raise InvalidValue(f"webhook_url {fault}", param="webhook_url")
+    problem = url_problem(url, allow_local=deps.allow_local_webhooks)
+    if problem is not None:
+        # The URL itself is not repeated: it may contain a token of the merchant's.
+        raise InvalidValue(f"webhook_url {problem}", param="webhook_url")
 
 
 def _new_webhook_secret(call: Call) -> str:

@@ -1,4 +1,4 @@
-"""Merchants: who is paid, through which processor, within which limits."""
+"""Merchants, their processor accounts, limits and webhook secrets."""
 
 from __future__ import annotations
 
@@ -13,31 +13,32 @@ from runtime.dynamodb.record import Record
 from runtime.dynamodb.schema import Encrypted, partition, sort
 
 MAX_INDEX_BUCKETS = 256
-"""Buckets that one merchant's index keys may be spread over; the number only grows."""
+"""Index shards of one merchant. The number can only be increased."""
 MAX_WEBHOOK_URL = 2_048
-"""Characters of a webhook URL."""
+"""Characters in a webhook URL."""
 MAX_PREVIOUS_SECRETS = 4
-"""Replaced webhook secrets that sign at one time, and so signatures beside the new one's."""
+"""Replaced webhook secrets that may still sign at one time."""
 MAX_PAYMENT_COUNT = 1_000_000_000
 """Largest limit of payments per minute or day."""
-
-
 MAX_EARLIER_ACCOUNTS = 10
-"""Accounts at processors whose keys are kept after a merchant has moved on from them."""
+"""Earlier processor accounts whose keys are stored for a merchant."""
 
 ProcessorName = Literal["sandbox", "stripe"]
-"""Processors that a merchant can be paid through (payments/processors/connectors.py)."""
+"""The supported processors (payments/processors/connectors.py)."""
 
 
 class MerchantStatus(StrEnum):
-    """An inactive merchant can read, not take payments."""
+    """An inactive merchant can read but cannot accept payments."""
 
     ACTIVE = "active"
     INACTIVE = "inactive"
 
 
 class RateLimits(BaseModel, frozen=True, hide_input_in_errors=True):
-    """A merchant's limits: payments per UTC minute and day, and its largest one in minor units."""
+    """A merchant's limits: payments per UTC minute and day, and the largest amount of a payment.
+
+    `max_payment_amount` is in minor units.
+    """
 
     payments_per_minute: Annotated[int, Field(ge=1, le=MAX_PAYMENT_COUNT)] | None = None
     payments_per_day: Annotated[int, Field(ge=1, le=MAX_PAYMENT_COUNT)] | None = None
@@ -45,14 +46,14 @@ class RateLimits(BaseModel, frozen=True, hide_input_in_errors=True):
 
 
 MAX_TOLERANCE_MINOR = 1_000
-"""Largest difference between a settlement line and our books that is accepted by itself."""
+"""Upper limit of `tolerance_minor`, in minor units."""
 
 
 class ReconciliationTerms(BaseModel, frozen=True, hide_input_in_errors=True):
-    """How exactly, and how soon, a merchant's payments must be found in settlement files.
+    """How closely, and how soon, settlement files must match a merchant's payments.
 
-    `tolerance_minor`: a difference of amount or fee up to so many minor units still matches.
-    `sla_days`: after so many days what is in no file is missing.
+    `tolerance_minor`: the largest difference in amount or fee that still matches, in minor units.
+    `sla_days`: days after which a transaction that is not in a settlement file is missing.
     """
 
     tolerance_minor: Annotated[int, Field(ge=0, le=MAX_TOLERANCE_MINOR)] = 0
@@ -60,17 +61,17 @@ class ReconciliationTerms(BaseModel, frozen=True, hide_input_in_errors=True):
 
 
 class PreviousSecret(BaseModel, frozen=True, hide_input_in_errors=True):
-    """A webhook secret that was replaced, and until when it also signs."""
+    """A replaced webhook secret, which still signs until `until`."""
 
     secret: Annotated[str, Field(repr=False)]
     until: Timestamp
 
 
 class ProcessorAccount(BaseModel, frozen=True):
-    """An account at a processor that a merchant used before.
+    """A processor account that a merchant used before.
 
-    `account` as the processor calls it; None where payments that name no account were sent.
-    `left_at`: when the merchant moved to another.
+    `account`: the processor's id; None for the account of payments that do not name one.
+    `left_at`: when the merchant moved to another account.
     """
 
     processor: ProcessorName
@@ -79,16 +80,16 @@ class ProcessorAccount(BaseModel, frozen=True):
 
     @property
     def config_key(self) -> str:
-        """Under which its configuration stands among the merchant's."""
+        """Its key in `Merchant.earlier_configs`."""
         return f"{self.processor}/{self.account or ''}"
 
 
 class MerchantProfile(Record, frozen=True):
-    """A merchant without its secrets: what nearly every reader needs, and no key to decrypt."""
+    """A merchant without its secrets. No data key is needed to read it."""
 
     id: Annotated[str, partition(), sort("gsi-list")]
     list_bucket: Annotated[str | None, partition("gsi-list")] = None
-    """Of a merchant registered before there was the list: absent until its next change."""
+    """Absent, until its next change, for a merchant that is older than the list."""
     email: Annotated[str, partition("gsi-email")]
     name: str
     status: MerchantStatus = MerchantStatus.ACTIVE
@@ -102,12 +103,12 @@ class MerchantProfile(Record, frozen=True):
 
 
 class Merchant(MerchantProfile, table="merchants", stream=True, frozen=True):
-    """A merchant. Processor configurations and webhook secrets are enciphered and never shown.
+    """A merchant. Processor configurations and webhook secrets are encrypted and never returned.
 
-    `processor_config` is that of `processor_account`, to which new payments are sent. What was sent
-    to another account before is asked about there: `earlier_configs` has how each of
-    `earlier_accounts` was last reached. Secrets that were replaced also sign, each until its own
-    moment; the newest of them comes first.
+    `processor_config`: the configuration of `processor_account`, which receives new payments.
+    `earlier_configs`: the last configuration of each of `earlier_accounts`, so that earlier
+    payments can still be queried, captured and refunded there.
+    `previous_webhook_secrets`: replaced secrets, newest first.
     """
 
     processor_config: Annotated[dict[str, Any], Encrypted("pii"), Field(repr=False)] = Field(
@@ -124,7 +125,7 @@ class Merchant(MerchantProfile, table="merchants", stream=True, frozen=True):
 
 
 class MerchantAccounts(BaseModel, frozen=True):
-    """A merchant's accounts at processors, without the keys to them."""
+    """A merchant's processor accounts, without their keys."""
 
     id: str
     merchant_id: str
@@ -134,7 +135,7 @@ class MerchantAccounts(BaseModel, frozen=True):
 
 
 class ProcessorConnection(MerchantAccounts, frozen=True, hide_input_in_errors=True):
-    """How a merchant is connected to processors: its account of now, and those before it."""
+    """A merchant's processor accounts, current and earlier, with their configurations."""
 
     processor_config: Annotated[dict[str, Any], Field(repr=False)] = Field(default_factory=dict)
     earlier_configs: Annotated[dict[str, dict[str, Any]], Field(repr=False)] = Field(
@@ -142,11 +143,11 @@ class ProcessorConnection(MerchantAccounts, frozen=True, hide_input_in_errors=Tr
     )
 
     def config_of(self, processor: str, account: str | None) -> Mapping[str, Any] | None:
-        """The latest configuration of this very account; None where none is kept."""
+        """The latest configuration of this account; None if none is stored."""
         return self.configs_of(processor).get(account)
 
     def configs_of(self, processor: str) -> dict[str | None, Mapping[str, Any]]:
-        """The configurations of all kept accounts at a processor, by account."""
+        """The configurations of all stored accounts at a processor, by account."""
         configs: dict[str | None, Mapping[str, Any]] = {
             each.account: self.earlier_configs[each.config_key]
             for each in self.earlier_accounts

@@ -1,4 +1,4 @@
-"""The earlier processor accounts whose keys a merchant keeps when it gets new ones."""
+"""The earlier processor accounts of a merchant, whose keys are kept when it changes accounts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ UNNAMED: Final = "unnamed"
 
 @dataclass(frozen=True, slots=True)
 class EarlierAccounts:
-    """The accounts that a merchant has left, and their configurations by `config_key`."""
+    """The accounts that a merchant used before, and their configurations by `config_key`."""
 
     accounts: tuple[ProcessorAccount, ...]
     configs: dict[str, Config] = field(repr=False)
@@ -32,14 +32,14 @@ class EarlierAccounts:
         return EarlierAccounts(others, configs)
 
     def plus(self, account: ProcessorAccount, config: Config) -> EarlierAccounts:
-        """With this account added as the last one left."""
+        """With this account added as the most recent one."""
         others = self.without(account)
         return EarlierAccounts(
             (*others.accounts, account), {**others.configs, account.config_key: config}
         )
 
     def changes(self) -> dict[str, Any]:
-        """The merchant's fields that store them."""
+        """The merchant fields that store them."""
         return {"earlier_accounts": self.accounts, "earlier_configs": self.configs}
 
 
@@ -48,9 +48,9 @@ def accounts_after_move(
 ) -> EarlierAccounts:
     """The earlier accounts of `row` once it uses `uses` with `config`.
 
-    `moves`: `uses` is not the present account, whose keys are then kept. Payments from before
-    accounts were stored do not name one; their keys are kept under None. The account that they
-    mean is named now, and if it gets a new key, the entry under None gets it too.
+    `moves`: `uses` is not the current account, whose keys are then kept. Payments from before
+    account ids were stored do not name one; their keys are kept under None. If the account that
+    they belong to gets a new key, the entry under None gets it too.
     """
     earlier = EarlierAccounts.of(row)
     replaced = earlier.configs.get(uses.config_key) if moves else row.processor_config

@@ -1,4 +1,4 @@
-"""Merchants' settings, remembered for seconds: the hot path reads them without a round trip."""
+"""A cache of merchant profiles, which saves the hot path a round trip."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_REMEMBERED = 1_000
 
 
 class ProfileReader(Protocol):
-    """Where profiles are read."""
+    """Reads merchant profiles."""
 
     def profile(self, merchant_id: str, scope: Scope) -> MerchantProfile | None:
         """A merchant without its secrets."""
@@ -25,7 +25,7 @@ class ProfileReader(Protocol):
 
 
 class MerchantProfiles:
-    """A bounded memory of merchants that exist; absence is never remembered."""
+    """A bounded cache of merchant profiles. Missing merchants are not cached."""
 
     def __init__(self, reader: ProfileReader, remember_seconds: float, outside: Outside) -> None:
         self._reader = reader
@@ -34,11 +34,11 @@ class MerchantProfiles:
         )
 
     def index_buckets(self, owner: str) -> int:
-        """Into how many buckets the owner's rows are spread. Raises NotFound."""
+        """The number of index shards of the owner's rows. Raises NotFound."""
         return PLATFORM_BUCKETS if owner == PLATFORM else self.require(owner).index_buckets
 
     def require(self, merchant_id: str) -> MerchantProfile:
-        """The merchant, at most `remember_seconds` old. Raises NotFound."""
+        """The merchant, cached for at most `remember_seconds`. Raises NotFound."""
         known = self._known.get(merchant_id)
         if known is not None:
             return known

@@ -1,4 +1,4 @@
-"""Merchants."""
+"""Reads and writes of the merchants table."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from runtime.merchants.models import (
 
 
 class WebhookEndpoint(BaseModel, frozen=True, hide_input_in_errors=True):
-    """Where a merchant is told of events, and what it is convinced by."""
+    """A merchant's webhook URL and signing secrets."""
 
     id: str
     merchant_id: str
@@ -37,14 +37,14 @@ class WebhookEndpoint(BaseModel, frozen=True, hide_input_in_errors=True):
     previous_webhook_secrets: Annotated[tuple[PreviousSecret, ...], Field(repr=False)] = ()
 
     def secrets(self, at: Timestamp) -> tuple[str, ...]:
-        """Those that sign at `at`: several while the merchant changes over."""
+        """The secrets that sign at `at`: several for a while after a rotation."""
         before = (each.secret for each in self.previous_webhook_secrets if each.until > at)
         return (self.webhook_secret, *before)
 
 
 @dataclass(frozen=True, slots=True)
 class MerchantPage:
-    """Ids of some merchants, and after which one the next page begins; None at the end."""
+    """A page of merchant ids. `last`: the id to continue after; None on the last page."""
 
     ids: tuple[str, ...]
     last: str | None
@@ -81,7 +81,7 @@ class MerchantRepository:
         token: str,
         now: datetime,
     ) -> None:
-        """Write the step from `before` to `after`. Raises AlreadyClaimed, StaleWrite."""
+        """Replace `before` with `after`. Raises AlreadyClaimed, StaleWrite."""
         step = change(before, after).when(equals("version", before.version))
         try:
             create_once(self._store, [step], claim, token=token, now=now)
@@ -89,7 +89,7 @@ class MerchantRepository:
             raise StaleWrite("merchants", f"{before.id} was changed by another writer") from refused
 
     def pages(self, after: str | None, *, page_size: int) -> Iterator[MerchantPage]:
-        """Every merchant there is, in the table's own order, after `after`."""
+        """All merchants in scan order, starting after `after`."""
         start = None if after is None else {"id": after}
         for page in self._store.scan(
             Merchant,
@@ -105,11 +105,11 @@ class MerchantRepository:
     def newest_first(
         self, buckets: Sequence[str], *, after_id: str | None, page_size: int
     ) -> Iterator[IdEntry]:
-        """All merchants that stand in the list, merged over its buckets, newest first."""
+        """All merchants, merged over the list's index shards, newest first."""
         return self._lists.newest_first("gsi-list", buckets, after_id=after_id, page_size=page_size)
 
     def of_email(self, email: str, start_after: str | None, page_size: int) -> Iterator[str]:
-        """Ids of merchants with exactly this address, in a stable order without a meaning."""
+        """Ids of merchants with exactly this address, in a stable but arbitrary order."""
         start = None if start_after is None else {"email": email, "id": start_after}
         entries = self._store.query(
             Merchant,
@@ -122,25 +122,25 @@ class MerchantRepository:
         return (entry.id for entry in entries)
 
     def profiles(self, merchant_ids: Sequence[str], scope: Scope) -> list[MerchantProfile]:
-        """The merchants in `scope`, in the given order; no key is needed to read them."""
+        """The merchants in `scope`, in the given order."""
         if not merchant_ids:
             return []
         keys = [{"id": each} for each in merchant_ids]
         return self._store.get_many(Merchant, keys, MerchantProfile, scope)
 
     def profile(self, merchant_id: str, scope: Scope) -> MerchantProfile | None:
-        """A merchant without its secrets, strongly consistent; no key is needed to read it."""
+        """A merchant without its secrets, strongly consistent."""
         return self._store.get(Merchant, {"id": merchant_id}, MerchantProfile, scope)
 
     def connection(self, merchant_id: str, scope: Scope) -> ProcessorConnection | None:
-        """What connectors need to act for a merchant, deciphered; None for no such merchant."""
+        """A merchant's processor configurations, decrypted; None if the merchant is unknown."""
         return self._store.get(Merchant, {"id": merchant_id}, ProcessorConnection, scope)
 
     def accounts(self, merchant_id: str, scope: Scope) -> MerchantAccounts | None:
-        """A merchant's accounts at processors; no key is needed to read them."""
+        """A merchant's processor accounts, without their keys."""
         return self._store.get(Merchant, {"id": merchant_id}, MerchantAccounts, scope)
 
     def webhook_endpoint(self, merchant_id: str) -> WebhookEndpoint | None:
-        """What a webhook is sent with, deciphered; None for no such merchant."""
+        """A merchant's webhook URL and secrets, decrypted; None if the merchant is unknown."""
         scope = Scope(merchant_id)
         return self._store.get(Merchant, {"id": merchant_id}, WebhookEndpoint, scope)

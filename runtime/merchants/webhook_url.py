@@ -1,7 +1,7 @@
-"""What can be said against a merchant's webhook URL by looking at it.
+"""Checks of a webhook URL that need no DNS lookup.
 
-Names are resolved, and their addresses judged by `is_public`, at each delivery: what a name points
-to changes. Here stands only what no answer of the DNS can make right.
+Host names are resolved at each delivery, because their addresses change, and the addresses are
+checked with `is_public`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from runtime.merchants.models import MAX_WEBHOOK_URL
 ALLOWED_PORTS: Final = frozenset({None, "443", "8443"})
 LOCAL_HOSTS: Final = frozenset({"127.0.0.1", "localhost"})
 MAX_HOST: Final = 253
-"""Characters of a name (RFC 1035)."""
+"""Characters in a host name (RFC 1035)."""
 MAX_PORT: Final = 65_535
 
 _UNREADABLE: Final = "has a host that is not valid"
@@ -31,13 +31,13 @@ _NOT_PUBLIC_V4: Final = tuple(
     for network in (
         "0.0.0.0/8",  # this network
         "10.0.0.0/8",  # private
-        "100.64.0.0/10",  # shared by a carrier's customers
+        "100.64.0.0/10",  # carrier-grade NAT
         "127.0.0.0/8",  # loopback
-        "169.254.0.0/16",  # link-local, and the metadata of every cloud
+        "169.254.0.0/16",  # link-local, including cloud metadata services
         "172.16.0.0/12",  # private
         "192.0.0.0/24",  # protocol assignments
         "192.0.2.0/24",  # documentation
-        "192.88.99.0/24",  # relays of 6to4
+        "192.88.99.0/24",  # 6to4 relays
         "192.168.0.0/16",  # private
         "198.18.0.0/15",  # benchmarks
         "198.51.100.0/24",  # documentation
@@ -47,28 +47,28 @@ _NOT_PUBLIC_V4: Final = tuple(
     )
 )
 _GLOBAL_UNICAST: Final = IPv6Network("2000::/3")
-"""All that is assigned. Loopback, private, link-local, multicast, and the IPv4 addresses inside
-::/96, ::ffff:0:0/96 and 64:ff9b::/96 (NAT64) are elsewhere."""
+"""All assigned public addresses. Loopback, private, link-local and multicast addresses are outside
+it, as are embedded IPv4 addresses: ::/96, ::ffff:0:0/96 and 64:ff9b::/96 (NAT64)."""
 _NOT_PUBLIC_V6: Final = tuple(
     IPv6Network(network)
     for network in (
-        "2001::/23",  # protocol assignments: Teredo (an IPv4 address inside), ORCHID, benchmarks
+        "2001::/23",  # protocol assignments: Teredo (embeds an IPv4 address), ORCHID, benchmarks
         "2001:db8::/32",  # documentation
-        "2002::/16",  # 6to4: an IPv4 address inside
+        "2002::/16",  # 6to4: embeds an IPv4 address
         "3fff::/20",  # documentation
     )
 )
-# Not `is_global` of the library: what it means differs between the Pythons that we support.
+# The standard library's `is_global` is not used: its meaning differs between Python versions.
 
 
-def fault_of(url: str, *, allow_local: bool = False) -> str | None:
-    """What is wrong with `url`, as the end of a sentence that begins with it; None: nothing is.
+def url_problem(url: str, *, allow_local: bool = False) -> str | None:
+    """What is wrong with `url`, as the predicate of a sentence; None if it is valid.
 
-    `allow_local` also lets http://127.0.0.1:<port> and http://localhost:<port> pass.
+    `allow_local` also accepts http://127.0.0.1:<port> and http://localhost:<port>.
     """
-    fault = _fault_of_text(url)
-    if fault is not None:
-        return fault
+    problem = _text_problem(url)
+    if problem is not None:
+        return problem
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -82,20 +82,21 @@ def fault_of(url: str, *, allow_local: bool = False) -> str | None:
         return _UNREADABLE
     if allow_local and parts.scheme == "http" and _is_local(authority):
         return None
-    return _fault_of_address(parts.scheme, authority)
+    return _address_problem(parts.scheme, authority)
 
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:
-    """Whether `address` is one of the public Internet, and hides none that is not."""
+    """Whether `address` is public, and does not embed an address that is not."""
     if isinstance(address, IPv4Address):
         return not any(address in network for network in _NOT_PUBLIC_V4)
     return address in _GLOBAL_UNICAST and not any(address in each for each in _NOT_PUBLIC_V6)
 
 
-def _fault_of_text(url: str) -> str | None:
+def _text_problem(url: str) -> str | None:
     if len(url) > MAX_WEBHOOK_URL:
         return f"must have at most {MAX_WEBHOOK_URL:,} characters"
-    # Parsers differ in what they make of the rest; the one that delivers must see what we judged.
+    # URL parsers differ in how they treat other characters. The client that delivers must see the
+    # same host as this check.
     if not _VISIBLE.fullmatch(url) or "\\" in url:
         return (
             "must contain only visible ASCII: write host names as xn--… and percent-encode the rest"
@@ -105,12 +106,12 @@ def _fault_of_text(url: str) -> str | None:
     return None
 
 
-def _fault_of_address(scheme: str, authority: re.Match[str]) -> str | None:
+def _address_problem(scheme: str, authority: re.Match[str]) -> str | None:
     if scheme != "https":
         return "must begin with https://"
     if authority["port"] not in ALLOWED_PORTS:
-        return "must use the port 443 or 8443"
-    return _fault_of_ipv6(authority["v6"]) if authority["v6"] else _fault_of_host(authority["name"])
+        return "must use port 443 or 8443"
+    return _ipv6_problem(authority["v6"]) if authority["v6"] else _host_problem(authority["name"])
 
 
 def _is_local(authority: re.Match[str]) -> bool:
@@ -122,7 +123,7 @@ def _is_local(authority: re.Match[str]) -> bool:
     )
 
 
-def _fault_of_ipv6(text: str) -> str | None:
+def _ipv6_problem(text: str) -> str | None:
     try:
         address = IPv6Address(text)
     except AddressValueError:
@@ -130,21 +131,21 @@ def _fault_of_ipv6(text: str) -> str | None:
     return None if is_public(address) else "must not point to an address that is not public"
 
 
-def _fault_of_host(host: str) -> str | None:
+def _host_problem(host: str) -> str | None:
     labels = host.split(".")
-    # What ends in a number is an IPv4 address to a browser or a C library: 2130706433, 0x7f.1.
+    # Browsers and C libraries read a host that ends in a number as IPv4: 2130706433, 0x7f.1.
     if _NUMBER.fullmatch(labels[-1]):
-        return _fault_of_ipv4(host)
+        return _ipv4_problem(host)
     if len(host) > MAX_HOST or not all(map(_LABEL.fullmatch, labels)):
-        return "has a host that is not a valid DNS name (without a dot at its end)"
+        return "has a host that is not a valid DNS name (without a trailing dot)"
     if any(host == domain or host.endswith(f".{domain}") for domain in _INTERNAL_DOMAINS):
-        return "must not point to a host of an internal network"
+        return "must not point to a host on an internal network"
     if len(labels) == 1:
-        return "must have a host with its domain"
+        return "must have a host with a domain"
     return None
 
 
-def _fault_of_ipv4(host: str) -> str | None:
+def _ipv4_problem(host: str) -> str | None:
     try:
         address = IPv4Address(host)
     except AddressValueError:

@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 import certifi
 
 from runtime.core.observability import logger
-from runtime.merchants.webhook_url import fault_of, is_public
+from runtime.merchants.webhook_url import is_public, url_problem
 
 TOTAL_SECONDS: Final = 10.0
 """One attempt in all: look-up, connection, TLS, request, status and headers of the answer."""
@@ -110,7 +110,7 @@ class WebhookHttp:
             return Reply(failure=BROKEN)
 
     def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
-        fault = fault_of(url, allow_local=self.allow_local)
+        fault = url_problem(url, allow_local=self.allow_local)
         if fault is not None:
             raise _Failed(f"the URL {fault}")
         parts = urlsplit(url)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from runtime.access.api_key_gate import ApiKeyGate, Presented, judge_api_key
+from runtime.access.api_key_gate import ApiKeyGate, ApiKeyUse, verify_api_key
 from runtime.access.repository import ApiKeyRepository
 from runtime.core.echo import safe
 from runtime.core.outside import Outside
@@ -52,10 +52,10 @@ class ApiKeyAuthorizer:
         self._ends = self._outside.monotonic() + BUDGET_SECONDS
         context = event.get("requestContext") or {}
         http = context.get("http") or {}
-        presented = Presented(
+        presented = ApiKeyUse(
             now=self._outside.now(),
             request_id=context.get("requestId") or "unknown",
             ip_address=http.get("sourceIp") or "",
             user_agent=safe((http.get("userAgent") or "")[:MAX_USER_AGENT]),
         )
-        return judge_api_key(text, presented, self._gate)
+        return verify_api_key(text, presented, self._gate)

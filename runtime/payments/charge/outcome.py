@@ -9,7 +9,7 @@ from runtime.core.change_context import ChangeContext
 from runtime.core.fields import Timestamp
 from runtime.core.timestamps import to_timestamp
 from runtime.customers.lockout_repository import Attempt
-from runtime.customers.lockout_rules import SAY_NOTHING_OF_THE_CUSTOMER, Lockout
+from runtime.customers.lockout_rules import UNCOUNTED_DECLINES, Lockout
 from runtime.dynamodb.index_shards import bucket_for, unsettled_buckets
 from runtime.ledger.hot_accounts.rules import accounts_of_fact
 from runtime.ledger.rules import capture_legs
@@ -229,7 +229,7 @@ def answered_charge(
     A success is something only where there is a count to be ended.
     """
     failed = isinstance(reply, Refused)
-    if isinstance(reply, Refused) and reply.decline_code in SAY_NOTHING_OF_THE_CUSTOMER:
+    if isinstance(reply, Refused) and reply.decline_code in UNCOUNTED_DECLINES:
         return None
     if payment.customer_id is None or not (failed or payment.follows_failure):
         return None

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.access.api import KeyPermission, NewApiKey
-from runtime.access.api_key_gate import USE_NOTED_EVERY, ApiKeyGate, Presented, judge_api_key
+from runtime.access.api_key_gate import LAST_USED_INTERVAL, ApiKeyGate, ApiKeyUse, verify_api_key
 from runtime.access.api_key_text import (
     HASH_SUBJECT,
     PREFIX_ALPHABET,
@@ -44,7 +44,7 @@ HASH_KEY = bytes(range(32, 64))
 PREFIX = "0aZ9bY8cX7dW"
 TEXT = api_key_text(PREFIX, bytes(range(32)))
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
-PRESENTED = Presented(NOW, "request-1", "192.0.2.1", "tests")
+PRESENTED = ApiKeyUse(NOW, "request-1", "192.0.2.1", "tests")
 
 
 def row(**changes: Any) -> ApiKey:
@@ -86,14 +86,14 @@ class Gate:
             raise self.keys
         return HASH_KEY
 
-    def note_use(self, before: ApiKey, after: ApiKey, *, token: str) -> None:
+    def record_use(self, before: ApiKey, after: ApiKey, *, token: str) -> None:
         assert len(token) <= 36
         if self.noting:
             raise self.noting
         self.noted.append(after)
 
-    def judge(self, text: str = TEXT, presented: Presented = PRESENTED) -> Any:
-        return judge_api_key(text, presented, ApiKeyGate(self, self, self, OUTSIDE))
+    def judge(self, text: str = TEXT, presented: ApiKeyUse = PRESENTED) -> Any:
+        return verify_api_key(text, presented, ApiKeyGate(self, self, self, OUTSIDE))
 
     def refusal(self, text: str = TEXT) -> Refusal:
         with pytest.raises(TokenRefused) as refused:
@@ -135,9 +135,9 @@ def test_every_letter_is_as_likely_in_a_prefix() -> None:
 def test_each_gate_compares_unknown_keys_with_a_hash_of_its_own() -> None:
     fakes = Gate()
     one, other = (ApiKeyGate(fakes, fakes, fakes, OUTSIDE) for _ in range(2))
-    assert len({one.nobodys_key, other.nobodys_key, one.nobodys_hash, other.nobodys_hash}) == 4
-    assert len(one.nobodys_key) == 32
-    assert one.nobodys_hash not in repr(one)
+    assert len({one.decoy_key, other.decoy_key, one.decoy_hash, other.decoy_hash}) == 4
+    assert len(one.decoy_key) == 32
+    assert one.decoy_hash not in repr(one)
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_the_first_use_is_noted_as_the_keys_own_change() -> None:
 def test_a_use_is_noted_at_most_once_an_hour() -> None:
     gate = Gate(row=row(last_used_at="2026-03-04T05:06:07.000Z"))
     hour = timedelta(hours=1)
-    assert hour == USE_NOTED_EVERY
+    assert hour == LAST_USED_INTERVAL
     for later in (timedelta(0), hour - timedelta(seconds=1)):
         gate.judge(presented=replace(PRESENTED, now=NOW + later))
     assert gate.noted == []

@@ -10,8 +10,8 @@ from typing import Any
 import jwt
 import pytest
 
-from runtime.access.token_keys import MAX_STALE_SECONDS, MIN_ASK_SECONDS, SharedSecret
-from runtime.access.tokens import TokenKeys, judge_token
+from runtime.access.token_keys import MAX_STALE_SECONDS, MIN_RETRY_SECONDS, SharedSecret
+from runtime.access.tokens import TokenKeys, verify_token
 from runtime.http.identity import Refusal, TokenRefused
 from tests.unit.access.test_tokens import (
     EC,
@@ -37,13 +37,13 @@ def shared(key: bytes = SECRET, algorithm: str = "HS256", **changes: Any) -> str
 
 def refusal(token: str, keys: TokenKeys) -> Refusal:
     with pytest.raises(TokenRefused) as refused:
-        judge_token(token, keys, SETTINGS)
+        verify_token(token, keys, SETTINGS)
     return refused.value.reason
 
 
 @pytest.mark.parametrize("keys", [BOTH, ALONE])
 def test_a_token_signed_with_the_secret_says_who_it_is(keys: TokenKeys) -> None:
-    assert judge_token(shared(), keys, SETTINGS).merchant_id == "mer_1"
+    assert verify_token(shared(), keys, SETTINGS).merchant_id == "mer_1"
 
 
 def test_without_a_secret_no_such_token_is_good() -> None:
@@ -51,8 +51,8 @@ def test_without_a_secret_no_such_token_is_good() -> None:
 
 
 def test_public_keys_serve_beside_the_secret() -> None:
-    assert judge_token(signed(), BOTH, SETTINGS).subject == "user-1"
-    assert judge_token(signed(key=EC, algorithm="ES256", kid="ec-1"), BOTH, SETTINGS)
+    assert verify_token(signed(), BOTH, SETTINGS).subject == "user-1"
+    assert verify_token(signed(key=EC, algorithm="ES256", kid="ec-1"), BOTH, SETTINGS)
 
 
 def test_a_stage_with_only_a_secret_accepts_no_public_keys_token() -> None:
@@ -90,7 +90,7 @@ def test_a_secret_that_is_short_or_no_base64_accepts_nothing(text: str) -> None:
     keys = TokenKeys(KEYS.public, SharedSecret(lambda: text, 300, time.monotonic))
     for signer in (SECRET, SECRET[:31], text.encode() or b"x"):
         assert refusal(shared(signer), keys) is Refusal.KEYS_UNREADABLE
-    assert judge_token(signed(), keys, SETTINGS).subject == "user-1"
+    assert verify_token(signed(), keys, SETTINGS).subject == "user-1"
 
 
 def test_a_new_secret_is_taken_when_the_old_one_is_stale() -> None:
@@ -102,7 +102,7 @@ def test_a_new_secret_is_taken_when_the_old_one_is_stale() -> None:
     clock[0] = 301.0
     assert secret.value() == b"n" * 32
     texts.append("short")
-    clock[0] = 301 + MAX_STALE_SECONDS + MIN_ASK_SECONDS
+    clock[0] = 301 + MAX_STALE_SECONDS + MIN_RETRY_SECONDS
     with pytest.raises(TokenRefused):
         secret.value()
 

@@ -21,12 +21,12 @@ from hypothesis import strategies as st
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from runtime.access.token_keys import (
-    MAX_ASK_SECONDS,
+    MAX_RETRY_SECONDS,
     MAX_STALE_SECONDS,
-    MIN_ASK_SECONDS,
+    MIN_RETRY_SECONDS,
     PublicKeys,
 )
-from runtime.access.tokens import MAX_TOKEN_CHARACTERS, TokenKeys, judge_token
+from runtime.access.tokens import MAX_TOKEN_CHARACTERS, TokenKeys, verify_token
 from runtime.audit.projection.rows import UNKNOWN_USER
 from runtime.http.identity import MAX_CLAIM_CHARACTERS, MAX_PERMISSIONS, Refusal, TokenRefused
 from runtime.key_rotation import rotation
@@ -105,38 +105,38 @@ def part(value: Any) -> str:
 
 
 def test_a_good_token_says_who_it_is() -> None:
-    identity = judge_token(signed(), KEYS, SETTINGS)
+    identity = verify_token(signed(), KEYS, SETTINGS)
     assert (identity.subject, identity.merchant_id) == ("user-1", "mer_1")
     assert identity.permissions == ("payments", "reports")
 
 
 def test_an_elliptic_curve_key_will_do_too() -> None:
     token = signed(key=EC, algorithm="ES256", kid="ec-1")
-    assert judge_token(token, KEYS, SETTINGS).subject == "user-1"
+    assert verify_token(token, KEYS, SETTINGS).subject == "user-1"
 
 
 def test_an_operators_token_names_no_merchant() -> None:
-    assert judge_token(signed(merchant_id=...), KEYS, SETTINGS).merchant_id is None
+    assert verify_token(signed(merchant_id=...), KEYS, SETTINGS).merchant_id is None
 
 
 @pytest.mark.parametrize(
     "typ", ["JWT", "jwt", "at+jwt", "AT+JWT", "application/at+jwt", "application/JWT", None, ""]
 )
 def test_a_token_may_say_that_it_is_a_jwt_or_an_access_token_or_nothing(typ: Any) -> None:
-    assert judge_token(signed(typ=typ), KEYS, SETTINGS).subject == "user-1"
+    assert verify_token(signed(typ=typ), KEYS, SETTINGS).subject == "user-1"
 
 
 @pytest.mark.parametrize("character", ["x", "\U0001d11e"])
 def test_claims_of_the_greatest_length_are_accepted(character: str) -> None:
     text, word = character * MAX_CLAIM_CHARACTERS, "p" * MAX_CLAIM_CHARACTERS
-    identity = judge_token(signed(sub=text, permissions=[word]), KEYS, SETTINGS)
+    identity = verify_token(signed(sub=text, permissions=[word]), KEYS, SETTINGS)
     assert (identity.subject, identity.permissions) == (text, (word,))
     assert len(text.encode()) <= 1_024, "DynamoDB's limit for the key of an index is 2,048 bytes"
 
 
 def test_an_identity_ends_with_its_token_and_what_is_forgiven_of_a_clock() -> None:
     exp = int(time.time()) + 600
-    identity = judge_token(signed(exp=exp), KEYS, SETTINGS)
+    identity = verify_token(signed(exp=exp), KEYS, SETTINGS)
     assert identity.expires_at == exp + SETTINGS.leeway_seconds
 
 
@@ -158,7 +158,7 @@ OWN_NAMES = (
 @pytest.mark.parametrize("name", OWN_NAMES)
 def test_no_token_takes_a_name_under_which_the_platform_or_an_api_key_acts(name: str) -> None:
     with pytest.raises(TokenRefused) as refused:
-        judge_token(signed(sub=name), KEYS, SETTINGS)
+        verify_token(signed(sub=name), KEYS, SETTINGS)
     assert refused.value.reason is Refusal.CLAIMS
 
 
@@ -283,7 +283,7 @@ REASON_OF = {flaw: reason for reason, flaws in REASONS.items() for flaw in flaws
 @pytest.mark.parametrize("flaw", list(REFUSED))
 def test_a_token_with_one_flaw_is_refused_for_that_flaw(flaw: str) -> None:
     with pytest.raises(TokenRefused) as refused:
-        judge_token(REFUSED[flaw](), KEYS, SETTINGS)
+        verify_token(REFUSED[flaw](), KEYS, SETTINGS)
     assert refused.value.reason is REASON_OF.get(flaw, Refusal.CLAIMS)
 
 
@@ -295,7 +295,7 @@ def test_every_reason_is_a_word_that_a_metric_can_bear() -> None:
 @given(st.text(max_size=200))
 def test_any_text_that_is_no_token_is_refused_and_nothing_else(text: str) -> None:
     with pytest.raises(TokenRefused):
-        judge_token(text, KEYS, SETTINGS)
+        verify_token(text, KEYS, SETTINGS)
 
 
 @given(st.integers(0, 2000), st.characters(min_codepoint=33, max_codepoint=126))
@@ -305,12 +305,12 @@ def test_a_token_with_one_character_changed_is_refused(place: int, character: st
     forged = token[:place] + character + token[place + 1 :]
     if forged != token:
         with pytest.raises(TokenRefused):
-            judge_token(forged, KEYS, SETTINGS)
+            verify_token(forged, KEYS, SETTINGS)
 
 
 def test_a_clock_a_little_behind_is_forgiven() -> None:
     token = signed(exp=int(time.time()) - SETTINGS.leeway_seconds + 3)
-    assert judge_token(token, KEYS, SETTINGS).subject == "user-1"
+    assert verify_token(token, KEYS, SETTINGS).subject == "user-1"
 
 
 class Issuer:
@@ -378,7 +378,7 @@ def test_a_new_kid_is_found_soon_but_unknown_ones_do_not_make_us_ask_each_time()
         with pytest.raises(TokenRefused):
             keys.key("b")
     assert issuer.asked == 1
-    clock[0] = MIN_ASK_SECONDS
+    clock[0] = MIN_RETRY_SECONDS
     assert keys.key("b")
     assert issuer.asked == 2
 
@@ -396,7 +396,7 @@ def test_known_keys_serve_on_through_bad_answers_until_they_are_too_old(answer: 
         keys.key("a")
     assert refused.value.reason is Refusal.KEYS_UNREADABLE
     issuer.instead = None
-    clock[0] += MAX_ASK_SECONDS
+    clock[0] += MAX_RETRY_SECONDS
     assert keys.key("a")
 
 
@@ -412,7 +412,7 @@ def test_a_bad_answer_is_not_asked_for_again_at_each_request(answer: Any) -> Non
     issuer.asked = 0
     for clock[0] in range(310, 1_500):
         assert keys.key("a")
-    assert issuer.asked <= 1_190 / MAX_ASK_SECONDS + 3, "the pauses grow to the longest one"
+    assert issuer.asked <= 1_190 / MAX_RETRY_SECONDS + 3, "the pauses grow to the longest one"
 
 
 def test_an_issuer_that_never_answered_is_not_asked_at_each_request_either() -> None:
@@ -424,7 +424,7 @@ def test_an_issuer_that_never_answered_is_not_asked_at_each_request_either() -> 
             keys.key("a")
     assert issuer.asked == 1
     issuer.instead = None
-    clock[0] = 2 * MIN_ASK_SECONDS
+    clock[0] = 2 * MIN_RETRY_SECONDS
     assert keys.key("a")
 
 
@@ -439,7 +439,7 @@ def test_keys_that_were_read_again_are_asked_for_as_soon_as_ever() -> None:
     clock[0] = 120.0
     keys.key("a")
     issuer.kids.append("b")
-    clock[0] += MIN_ASK_SECONDS
+    clock[0] += MIN_RETRY_SECONDS
     assert keys.key("b")
 
 
@@ -464,5 +464,5 @@ def test_an_issuer_that_never_answered_means_no_token_is_good() -> None:
     issuer = Issuer()
     issuer.instead = AWAY
     with pytest.raises(TokenRefused) as refused:
-        judge_token(signed(), TokenKeys(keys_of(issuer, [0.0])), SETTINGS)
+        verify_token(signed(), TokenKeys(keys_of(issuer, [0.0])), SETTINGS)
     assert refused.value.reason is Refusal.KEYS_UNREADABLE

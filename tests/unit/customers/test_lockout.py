@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 import pytest
 
 from runtime.customers.lockout_rules import (
-    SAY_NOTHING_OF_THE_CUSTOMER,
+    UNCOUNTED_DECLINES,
     Lockout,
-    Standing,
-    standing_of,
+    LockoutState,
+    lockout_state,
 )
 from runtime.payments.charge.outcome import NOT_CHARGED
 from runtime.payments.processors.sandbox.connector import BEHAVIOURS
@@ -21,22 +21,22 @@ BEFORE, AFTER = "2026-03-14T08:59:59.999Z", "2026-03-14T09:00:00.001Z"
 
 
 @pytest.mark.parametrize(
-    ("failed_attempts", "locked_until", "standing"),
+    ("failed_attempts", "locked_until", "state"),
     [
-        (0, None, Standing.COUNTING),
-        (1, None, Standing.COUNTING),
-        (2, None, Standing.AT_THE_LAST),
-        (7, None, Standing.AT_THE_LAST),
-        (3, AFTER, Standing.LOCKED),
-        (0, AFTER, Standing.LOCKED),
-        (3, AT, Standing.RUN_OUT),
-        (3, BEFORE, Standing.RUN_OUT),
+        (0, None, LockoutState.COUNTING),
+        (1, None, LockoutState.COUNTING),
+        (2, None, LockoutState.LAST_ATTEMPT),
+        (7, None, LockoutState.LAST_ATTEMPT),
+        (3, AFTER, LockoutState.LOCKED),
+        (0, AFTER, LockoutState.LOCKED),
+        (3, AT, LockoutState.EXPIRED),
+        (3, BEFORE, LockoutState.EXPIRED),
     ],
 )
 def test_a_failure_is_what_count_and_lock_make_it(
-    failed_attempts: int, locked_until: str | None, standing: Standing
+    failed_attempts: int, locked_until: str | None, state: LockoutState
 ) -> None:
-    assert standing_of(failed_attempts, locked_until, RULE, AT) is standing
+    assert lockout_state(failed_attempts, locked_until, RULE, AT) is state
 
 
 def test_a_lock_runs_out_after_its_seconds() -> None:
@@ -45,6 +45,6 @@ def test_a_lock_runs_out_after_its_seconds() -> None:
 
 
 def test_what_nobody_has_judged_says_nothing_of_the_customer_and_a_declined_card_does() -> None:
-    assert NOT_CHARGED.decline_code in SAY_NOTHING_OF_THE_CUSTOMER
+    assert NOT_CHARGED.decline_code in UNCOUNTED_DECLINES
     judged = {each.decline_code for each in BEHAVIOURS.values()} | {"try_again_later"}
-    assert SAY_NOTHING_OF_THE_CUSTOMER.isdisjoint(judged)
+    assert UNCOUNTED_DECLINES.isdisjoint(judged)

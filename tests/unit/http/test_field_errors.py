@@ -163,7 +163,7 @@ OTHER_TEXTS: list[tuple[str, dict[str, Any], str, str]] = [
         "createMerchant",
         {"name": "S", "email": "hidden.example"},
         "email",
-        "email must be an e-mail address such as shop@example.com",
+        "email must be an email address such as shop@example.com",
     ),
     (
         "createApiKey",

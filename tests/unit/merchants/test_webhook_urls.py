@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.merchants.models import MAX_WEBHOOK_URL
-from runtime.merchants.webhook_url import fault_of, is_public
+from runtime.merchants.webhook_url import is_public, url_problem
 
 NOT_PUBLIC_V4 = [
     "0.0.0.0",  # noqa: S104 - an address to refuse
@@ -75,7 +75,7 @@ NOT_PUBLIC_V6 = [
     ],
 )
 def test_a_public_https_url_is_taken(url: str) -> None:
-    assert fault_of(url) is None
+    assert url_problem(url) is None
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_public_https_url_is_taken(url: str) -> None:
         ("https://[fe80::1%25eth0]/", "host that is not valid"),
         ("https://[v1.x]/", "host that is not valid"),
         ("https://[1:2:3]/", "host that is not valid"),
-        ("https://example.com./", "a dot at its end"),
+        ("https://example.com./", "a trailing dot"),
         ("https://.example.com/", "not a valid DNS name"),
         ("https://a..example.com/", "not a valid DNS name"),
         ("https://-a.example.com/", "not a valid DNS name"),
@@ -126,7 +126,7 @@ def test_a_public_https_url_is_taken(url: str) -> None:
     ],
 )
 def test_what_is_no_public_https_url_is_refused_with_its_reason(url: str, fault: str) -> None:
-    assert fault in (fault_of(url) or "")
+    assert fault in (url_problem(url) or "")
 
 
 @pytest.mark.parametrize(
@@ -147,12 +147,12 @@ def test_what_is_no_public_https_url_is_refused_with_its_reason(url: str, fault:
     ],
 )
 def test_names_of_this_machine_and_of_internal_networks_are_refused(host: str) -> None:
-    assert " a host " in (fault_of(f"https://{host}/hook") or "")
+    assert " host " in (url_problem(f"https://{host}/hook") or "")
 
 
 @pytest.mark.parametrize("host", ["localhost.", "printer.local.", "127.0.0.1.", "example.com.."])
 def test_a_dot_at_the_end_hides_nothing(host: str) -> None:
-    assert fault_of(f"https://{host}/") is not None
+    assert url_problem(f"https://{host}/") is not None
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_a_dot_at_the_end_hides_nothing(host: str) -> None:
     ],
 )
 def test_an_address_is_four_decimal_numbers_or_it_is_refused(host: str) -> None:
-    assert "four decimal numbers" in (fault_of(f"https://{host}/") or "")
+    assert "four decimal numbers" in (url_problem(f"https://{host}/") or "")
 
 
 @pytest.mark.parametrize(
@@ -192,18 +192,21 @@ def test_an_address_is_four_decimal_numbers_or_it_is_refused(host: str) -> None:
     ],
 )
 def test_a_host_is_written_in_ascii(host: str) -> None:
-    assert "visible ASCII" in (fault_of(f"https://{host}/") or "")
+    assert "visible ASCII" in (url_problem(f"https://{host}/") or "")
 
 
 @pytest.mark.parametrize("address", NOT_PUBLIC_V4)
 def test_an_ipv4_address_that_is_not_public_is_refused(address: str) -> None:
-    assert fault_of(f"https://{address}/hook") == "must not point to an address that is not public"
+    assert (
+        url_problem(f"https://{address}/hook") == "must not point to an address that is not public"
+    )
 
 
 @pytest.mark.parametrize("address", NOT_PUBLIC_V6)
 def test_an_ipv6_address_that_is_not_public_is_refused(address: str) -> None:
     assert (
-        fault_of(f"https://[{address}]/hook") == "must not point to an address that is not public"
+        url_problem(f"https://[{address}]/hook")
+        == "must not point to an address that is not public"
     )
 
 
@@ -217,14 +220,14 @@ def test_what_python_calls_private_is_never_public(
 
 @given(st.text(max_size=40))
 def test_no_text_breaks_the_check(text: str) -> None:
-    fault_of(text, allow_local=True)
-    fault_of(f"https://{text}/", allow_local=True)
+    url_problem(text, allow_local=True)
+    url_problem(f"https://{text}/", allow_local=True)
 
 
 def test_the_longest_url_is_2048_characters() -> None:
     longest = "https://example.com/".ljust(MAX_WEBHOOK_URL, "a")
-    assert fault_of(longest) is None
-    assert fault_of(longest + "a") == "must have at most 2,048 characters"
+    assert url_problem(longest) is None
+    assert url_problem(longest + "a") == "must have at most 2,048 characters"
 
 
 @pytest.mark.parametrize(
@@ -232,8 +235,8 @@ def test_the_longest_url_is_2048_characters() -> None:
     ["http://127.0.0.1:9000/hook", "http://localhost:80", "http://LOCALHOST:65535/?a=b"],
 )
 def test_the_local_stage_may_call_its_own_machine(url: str) -> None:
-    assert fault_of(url, allow_local=True) is None
-    assert fault_of(url) == "must begin with https://"
+    assert url_problem(url, allow_local=True) is None
+    assert url_problem(url) == "must begin with https://"
 
 
 @pytest.mark.parametrize(
@@ -262,8 +265,8 @@ def test_the_local_stage_may_call_its_own_machine(url: str) -> None:
     ],
 )
 def test_the_local_stage_may_call_nothing_else_that_is_refused(url: str) -> None:
-    assert fault_of(url, allow_local=True) is not None
+    assert url_problem(url, allow_local=True) is not None
 
 
 def test_the_local_stage_takes_public_urls_too() -> None:
-    assert fault_of("https://example.com/hook", allow_local=True) is None
+    assert url_problem("https://example.com/hook", allow_local=True) is None
