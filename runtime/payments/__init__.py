@@ -1,1 +1,1 @@
-"""Payments: charge, authorize, capture, cancel, refund, and what processors report."""
+"""Payments: charge, authorize, capture, cancel, refund, disputes, and processor events."""

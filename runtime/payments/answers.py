@@ -1,4 +1,4 @@
-"""What the payment routes answer, by where a payment or an operation on it stands."""
+"""The responses of the payment routes, derived from the state of a payment or operation."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _OPERATION_PREFIX: Final = "txn_"
 
 
 def detail_of(payment: Payment, transactions: Iterable[Transaction]) -> PaymentDetail:
-    """A payment with everything that was done for it."""
+    """A payment with its transactions."""
     return PaymentDetail(
         **PaymentAnswer.of(payment).model_dump(),
         transactions=tuple(TransactionAnswer.of(each) for each in transactions),
@@ -36,7 +36,7 @@ def detail_of(payment: Payment, transactions: Iterable[Transaction]) -> PaymentD
 
 
 def charge_answer(payment: Payment, request_id: str) -> StoredAnswer:
-    """What the payment's POST (the request `request_id`) answers, by where the payment stands."""
+    """The response to the request that created the payment, given the payment's state."""
     if payment.status is PaymentStatus.FAILED:
         code = payment.failure_code or ""
         declined = Declined(
@@ -54,7 +54,7 @@ def charge_answer(payment: Payment, request_id: str) -> StoredAnswer:
 def operation_answer(
     payment: Payment, transactions: Iterable[Transaction], operation: Transaction, request_id: str
 ) -> StoredAnswer:
-    """What the POST of a capture, cancel or refund answers, by where `operation` stands."""
+    """The response to a capture, cancel or refund, given the state of `operation`."""
     if operation.status is TransactionStatus.FAILED:
         code = operation.response_code or ""
         kind = RefundFailed if operation.type is TransactionType.REFUND else Declined
@@ -71,67 +71,66 @@ def operation_answer(
     return success(status, detail_of(payment, transactions))
 
 
-def answer_earlier(
-    record: IdempotencyRecord, call: Call, deps: PaymentDependencies
-) -> StoredAnswer:
-    """The first request's answer. What is unknown is shown as it stands.
+def answer_repeat(record: IdempotencyRecord, call: Call, deps: PaymentDependencies) -> StoredAnswer:
+    """The answer to a repeated request: the first request's answer, or the current state.
 
-    Raises IdempotencyKeyReused; IdempotencyInFlight while the first request may still be at work.
+    Raises IdempotencyKeyReused; IdempotencyInFlight while the first request may still be running.
     """
     same_request(record, call)
     try:
         return stored_answer(record, call)
     except IdempotencyInFlight:
-        standing = _standing(record, deps)
-        if standing is None:
+        current = _unfinished_answer(record, deps)
+        if current is None:
             raise
-        return standing.again()
+        return current.again()
 
 
-def charge_as_it_stands(
+def current_charge_answer(
     payment_id: str, merchant_id: str, request_id: str, deps: PaymentDependencies
 ) -> StoredAnswer:
-    """The answer of a charge that somebody else has taken further."""
+    """The current answer of a charge that another process has continued."""
     payment = deps.payments.get(payment_id, Scope(merchant_id))
-    assert payment is not None, f"{payment_id} was begun and never deleted"
+    assert payment is not None, f"{payment_id} does not exist; payments are never deleted"
     return _as_stored(charge_answer(payment, request_id), payment.claim_key, payment_id, deps)
 
 
-def operation_as_it_stands(
+def current_operation_answer(
     operation_id: str, merchant_id: str, request_id: str, deps: PaymentDependencies
 ) -> StoredAnswer:
-    """The answer of an operation that somebody else has taken further."""
+    """The current answer of an operation that another process has continued."""
     owner = Scope(merchant_id)
     operation = deps.payments.transaction(operation_id, owner)
-    assert operation is not None, f"{operation_id} was begun and never deleted"
+    assert operation is not None, f"{operation_id} does not exist; it is never deleted"
     payment = deps.payments.get(operation.payment_id, owner)
-    assert payment is not None, f"{operation.payment_id} has {operation_id} and was never deleted"
+    assert payment is not None, f"{operation.payment_id} does not exist; it is never deleted"
     transactions = deps.payments.transactions_of(payment)
-    # Read after the payment: what is pending here was pending then.
+    # Read after the payment, so an operation that is pending here was pending there too.
     (operation,) = (each for each in transactions if each.id == operation_id)
-    standing = operation_answer(payment, transactions, operation, request_id)
-    return _as_stored(standing, operation.claim_key, operation_id, deps)
+    answer = operation_answer(payment, transactions, operation, request_id)
+    return _as_stored(answer, operation.claim_key, operation_id, deps)
 
 
 def _as_stored(
-    standing: StoredAnswer, claim_key: str | None, resource_id: str, deps: PaymentDependencies
+    current: StoredAnswer, claim_key: str | None, resource_id: str, deps: PaymentDependencies
 ) -> StoredAnswer:
-    """`standing`; where it is final, the answer that was stored with it and is repeated exactly.
+    """The answer stored with the outcome, if there is one; otherwise `current`.
 
-    The payment may have gone on since. Nothing is stored where no key could be had for it.
+    The payment may have changed since its outcome. No answer is stored while the outcome is
+    unknown, or if no data key was available to encrypt it.
     """
-    if standing.status == HTTPStatus.ACCEPTED or claim_key is None:
-        return standing
+    if current.status == HTTPStatus.ACCEPTED or claim_key is None:
+        return current
     record = deps.claims.read(claim_key)
     if record is None or record.resource_id != resource_id:
-        return standing
+        return current
     if record.status_code is None or record.response_body is None:
-        return standing
+        return current
     return StoredAnswer(record.status_code, record.response_body)
 
 
-def _standing(record: IdempotencyRecord, deps: PaymentDependencies) -> StoredAnswer | None:
-    """The answer of work whose outcome is not known yet; None while its first owner has it."""
+def _unfinished_answer(record: IdempotencyRecord, deps: PaymentDependencies) -> StoredAnswer | None:
+    """The answer of unfinished work; None while the first request still owns it."""
     owner, resource = Scope(record.merchant_id), record.resource_id
     if resource is None:
         return None
@@ -139,8 +138,8 @@ def _standing(record: IdempotencyRecord, deps: PaymentDependencies) -> StoredAns
         operation = deps.payments.transaction(resource, owner)
         if operation is None or operation.lease_owner == record.owner:
             return None
-        return operation_as_it_stands(resource, record.merchant_id, record.request_id, deps)
+        return current_operation_answer(resource, record.merchant_id, record.request_id, deps)
     payment = deps.payments.get(resource, owner)
     if payment is None or payment.status is PaymentStatus.PROCESSING:
         return None
-    return charge_as_it_stands(resource, record.merchant_id, record.request_id, deps)
+    return current_charge_answer(resource, record.merchant_id, record.request_id, deps)

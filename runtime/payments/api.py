@@ -48,9 +48,9 @@ class PaymentRequest(Body, frozen=True):
 
 
 class CaptureRequest(Body, frozen=True):
-    """Take what was authorized: all that is left of it, or a part.
+    """Capture an authorization, by default in full.
 
-    After a `final` capture the rest is given back; with `final: false` more can follow.
+    A `final` capture releases the remaining amount; after `final: false` more captures can follow.
     """
 
     amount: Amount | SkipJsonSchema[None] = left_out()
@@ -60,11 +60,11 @@ class CaptureRequest(Body, frozen=True):
 
 
 class CancelPaymentRequest(Body, frozen=True):
-    """Give back what was authorized and not captured."""
+    """Release the authorized amount that was not captured."""
 
 
 class RefundRequest(Body, frozen=True):
-    """Give back what was captured: all that is left of it, or a part."""
+    """Refund a payment, by default the full remaining amount."""
 
     amount: Amount | SkipJsonSchema[None] = left_out()
     reason: Description | None = None
@@ -98,7 +98,7 @@ class PaymentAnswer(Answer, frozen=True):
 
 
 class TransactionAnswer(Answer, frozen=True):
-    """What a processor did for a payment; amounts in minor units."""
+    """An action of the processor for a payment; amounts in minor units."""
 
     id: str
     payment_id: str
@@ -120,7 +120,7 @@ class TransactionAnswer(Answer, frozen=True):
 
 
 class PaymentDetail(PaymentAnswer, frozen=True):
-    """A payment with everything that a processor did for it."""
+    """A payment with its transactions."""
 
     transactions: tuple[TransactionAnswer, ...]
 
@@ -128,7 +128,7 @@ class PaymentDetail(PaymentAnswer, frozen=True):
 class PaymentQuery(PageQuery, frozen=True):
     """Filters of the payment list.
 
-    With `idempotency_key`: the payments that were made under it, a day or more apart.
+    `idempotency_key`: payments created with this key, which can be reused after a day.
     """
 
     status: PaymentStatus | None = None
@@ -145,16 +145,16 @@ class PaymentList(Page[PaymentAnswer], frozen=True):
 
 
 class SummaryQuery(Query, frozen=True):
-    """The days to add up; the last 30 unless said."""
+    """The period to summarize; the last 30 days by default."""
 
     start_date: Moment | None = None
     end_date: Moment | None = None
 
 
 class CurrencySummary(Answer, frozen=True):
-    """Sums of one currency, in its minor units.
+    """Totals of one currency, in its minor units.
 
-    `average` is what was captured per payment that captured anything, rounded down.
+    `average`: the captured amount per payment with a capture, rounded down.
     """
 
     count: int
@@ -166,7 +166,7 @@ class CurrencySummary(Answer, frozen=True):
 
 
 class PaymentSummary(Answer, frozen=True):
-    """Counts by status and sums by currency. Currencies are never added together."""
+    """Counts by status and totals by currency. Amounts of different currencies are never added."""
 
     start_date: Timestamp
     end_date: Timestamp
@@ -181,7 +181,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="POST",
         path="/v1/payments",
         function="process",
-        summary="Charge a payment method, or authorize a charge",
+        summary="Charge a payment method, or authorize a charge for later capture",
         tag="payments",
         permission=Permission.PAYMENTS,
         body=PaymentRequest,
@@ -200,7 +200,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="POST",
         path="/v1/payments/{id}/capture",
         function="process",
-        summary="Capture an authorization, or a part of it",
+        summary="Capture an authorization in full or in part",
         tag="payments",
         permission=Permission.PAYMENTS,
         body=CaptureRequest,
@@ -214,7 +214,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="POST",
         path="/v1/payments/{id}/cancel",
         function="process",
-        summary="Give an authorization back",
+        summary="Cancel an authorization",
         tag="payments",
         permission=Permission.PAYMENTS,
         body=CancelPaymentRequest,
@@ -228,7 +228,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="POST",
         path="/v1/payments/{id}/refund",
         function="process",
-        summary="Refund a payment, or a part of it",
+        summary="Refund a payment in full or in part",
         tag="payments",
         permission=Permission.REFUNDS,
         body=RefundRequest,
@@ -264,7 +264,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="GET",
         path="/v1/payments/summary",
         function="query",
-        summary="Count and add up payments by status and currency",
+        summary="Summarize payments by status and currency",
         tag="payments",
         permission=Permission.REPORTS,
         query=SummaryQuery,

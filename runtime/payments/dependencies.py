@@ -1,4 +1,4 @@
-"""What the payment use-cases work with."""
+"""Dependencies of the payment use-cases."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from runtime.settings import PaymentTiming
 
 @dataclass(frozen=True)
 class PaymentDependencies:
-    """Dependencies of the payment use-cases."""
+    """The repositories, connectors and settings that payment use-cases need."""
 
     payments: PaymentRepository
     customers: CustomerRepository
@@ -32,26 +32,26 @@ class PaymentDependencies:
 
     @property
     def lockout(self) -> Lockout:
-        """After how many failures, and for how long, a customer is locked."""
+        """The customer lockout limit."""
         return Lockout(self.timing.lock_after_failures, self.timing.lock_seconds)
 
     def open_bucket(self, identifier: str) -> str:
-        """Where a payment or operation waits until somebody comes back to it."""
+        """The shard of the open queue for a payment or operation."""
         return bucket_for(OPEN_QUEUE, identifier, self.timing.open_buckets)
 
     @property
     def intent_lease(self) -> timedelta:
-        """How long a request owns what it has begun."""
+        """How long a request owns the payment or operation that it began."""
         return timedelta(seconds=self.timing.intent_lease_seconds)
 
     @property
     def resolver_lease(self) -> timedelta:
-        """How long a run of the resolver owns what it asks about."""
+        """How long a resolver run owns the payment or operation that it resolves."""
         return timedelta(seconds=2 * self.timing.processor_timeout_seconds)
 
     @property
     def longest_request(self) -> timedelta:
-        """How long after its intent a request may still be on its way to the processor."""
+        """How long after its intent a request may still reach the processor."""
         timing = self.timing
         return self.intent_lease + timedelta(
             seconds=timing.processor_timeout_seconds + timing.resolver_margin_seconds

@@ -1,4 +1,4 @@
-"""Payments as their list indexes show them."""
+"""Reads of the payments table's list indexes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PREFIX = "pay"
 
 
 class PaymentEntry(BaseModel, frozen=True):
-    """A payment as its list indexes show it; `status` is absent where the index key says it."""
+    """A list index entry of a payment. `status` is absent if it is part of the index key."""
 
     id: str
     amount: int
@@ -27,7 +27,7 @@ class PaymentEntry(BaseModel, frozen=True):
 
 
 class PaymentFigures(BaseModel, frozen=True):
-    """What a summary adds up of a payment, as `gsi-merchant` shows it (minor units)."""
+    """The amounts of a payment for a summary, from `gsi-merchant` (minor units)."""
 
     id: str
     status: PaymentStatus
@@ -41,7 +41,7 @@ _Shown = TypeVar("_Shown", PaymentEntry, PaymentFigures)
 
 
 class PaymentLists:
-    """Reads of the payments table's indexes; they may lag some seconds."""
+    """Reads of the payments table's indexes, which may lag by some seconds."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -56,7 +56,7 @@ class PaymentLists:
         after_id: str | None,
         page_size: int,
     ) -> Iterator[PaymentEntry]:
-        """Entries of one list index between two moments, merged over `buckets`, newest first."""
+        """Entries of a list index between two times, merged over `buckets`, newest first."""
         ids = _ids_between(start, end, after_id)
         entries = self._merged(PaymentEntry, buckets, index, ids, page_size)
         return (entry for entry in entries if entry.id != after_id)
@@ -64,7 +64,7 @@ class PaymentLists:
     def of_scope(
         self, idempotency_scope: str, start_after: str | None, page_size: int
     ) -> Iterator[str]:
-        """Ids of payments made under one claim's key, in a stable order without a meaning."""
+        """Ids of payments made with one idempotency key, in a stable but arbitrary order."""
         start = None
         if start_after is not None:
             start = {"idempotency_scope": idempotency_scope, "id": start_after}
@@ -81,7 +81,7 @@ class PaymentLists:
     def figures(
         self, buckets: Sequence[str], start: datetime, end: datetime, page_size: int
     ) -> Iterator[PaymentFigures]:
-        """What a summary adds up, for the payments made between two moments."""
+        """The summary amounts of payments made between two times."""
         ids = _ids_between(start, end)
         return self._merged(PaymentFigures, buckets, "gsi-merchant", ids, page_size)
 
@@ -112,6 +112,6 @@ class PaymentLists:
 
 
 def _ids_between(start: datetime, end: datetime, after_id: str | None = None) -> tuple[str, str]:
-    """Lowest and highest id of the payments made between two moments, up to and with `after_id`."""
+    """Lowest and highest id of payments made between two times, not above `after_id`."""
     low, high = lowest_id(_PREFIX, start), highest_id(_PREFIX, end)
     return low, high if after_id is None else min(high, after_id)

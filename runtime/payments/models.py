@@ -1,4 +1,4 @@
-"""Payments: what a customer is charged, its ceilings, and the lease of whoever is working on it."""
+"""Payments: amounts, status, ceilings for captures and refunds, and leases."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ MAX_TRANSACTIONS = 100
 
 
 class PaymentStatus(StrEnum):
-    """Where a payment stands; the allowed steps are in runtime.payments.rules."""
+    """The status of a payment; runtime.payments.rules has the allowed transitions.
+
+    `pending` is reserved for payments whose charge is deferred. Charges are not deferred now, so
+    no payment has it.
+    """
 
     PENDING = "pending"
     PROCESSING = "processing"
@@ -28,7 +32,7 @@ class PaymentStatus(StrEnum):
 
 
 class DisputeStatus(StrEnum):
-    """Where a dispute stands; won and lost are final."""
+    """The status of a dispute; won and lost are final."""
 
     OPENED = "opened"
     WON = "won"
@@ -36,12 +40,12 @@ class DisputeStatus(StrEnum):
 
 
 class Dispute(BaseModel, frozen=True):
-    """A customer's bank takes money back. `withheld` is what can not be refunded meanwhile.
+    """A dispute: the customer's bank takes money back. Amounts in minor units.
 
-    `amount` is what the bank disputes; `withdrawn`, `returned` and `fee` are what is booked of it
-    so far in total, by the transfers `transfer_ids`, in order. `since` is when it began. What was
-    found of it in settlement files: `settled_withdrawn`, `settled_returned`, `settled_fee`, and
-    `learned_fee`, which the processor had not reported before and which is not part of `fee`.
+    `amount`: the disputed amount. `withheld`: the part that cannot be refunded meanwhile.
+    `withdrawn`, `returned`, `fee`: the totals booked so far, by the transfers `transfer_ids`.
+    `since`: when the dispute began. `settled_*`: the totals found in settlement files.
+    `learned_fee`: a fee that only a settlement file reported; it is not part of `fee`.
     """
 
     status: DisputeStatus
@@ -60,7 +64,7 @@ class Dispute(BaseModel, frozen=True):
     @model_validator(mode="before")
     @classmethod
     def _in_full(cls, stored: Any) -> Any:
-        """Rows of before said only whether the whole amount was withdrawn and returned."""
+        """Older rows have booleans: whether the full amount was withdrawn or returned."""
         if not isinstance(stored, dict):
             return stored
         sums = {
@@ -75,17 +79,19 @@ _LISTED = ("gsi-merchant", "gsi-merchant-status", "gsi-customer")
 
 
 class Payment(Record, table="payments", stream=True, frozen=True):
-    """One charge. It enters `gsi-merchant` with its outcome.
+    """A payment: one charge or authorization. It enters `gsi-merchant` with its outcome.
 
-    It stands in `gsi-open` while somebody has to come back to it: its charge is not answered, or
-    its authorization will expire. `closing_id` is the void or final capture that is under way, and
-    keeps every other capture and void out. captured = refunded + pending refund + refundable +
-    withheld by disputes; authorized = capturable + pending capture + captured, until it is closed.
+    It is in `gsi-open` while it needs further work: its charge is unanswered, or its authorization
+    will expire. `closing_id`: the void or final capture in progress, which excludes other captures
+    and voids.
 
-    Lists read the indexes for order and filters and then the rows themselves, so the indexes carry
-    only what is filtered (status, amount) and what a summary adds up.
+    Invariants: captured = refunded + pending refund + refundable + withheld by disputes;
+    authorized = capturable + pending capture + captured, until the payment is closed.
 
-    An intent of ordinary size is below 1 KB: a byte more, and both of its writes cost double.
+    Lists read an index for order and filters, and then the rows. So the indexes project only the
+    filtered attributes (status, amount) and the amounts of summaries.
+
+    An intent of ordinary size is below 1 KB. Above that, each of its writes costs double.
     """
 
     id: Annotated[
@@ -113,7 +119,7 @@ class Payment(Record, table="payments", stream=True, frozen=True):
     payment_method: str
     processor: str
     processor_account: str | None = None
-    """Where it was sent, as the processor calls the account: everything about it is asked there."""
+    """The processor's id of the account that the charge was sent to, and that is asked about it."""
     description: str | None = None
     statement_descriptor: str | None = None
     metadata: dict[str, str] = Field(default_factory=dict)
@@ -126,12 +132,12 @@ class Payment(Record, table="payments", stream=True, frozen=True):
     closing_id: str | None = None
     authorization_expires_at: Timestamp | None = None
     follows_failure: bool | None = None
-    """Whether the customer's last attempt had failed: then a success ends the count of failures."""
+    """Whether the customer's last attempt had failed; a success then resets its failures."""
 
     lease_owner: str | None = None
     lease_expires_at: Timestamp | None = None
 
     @property
     def claim_key(self) -> str | None:
-        """Key of the idempotency claim that the payment was made under."""
+        """Key of the payment's idempotency claim."""
         return self.idempotency_scope

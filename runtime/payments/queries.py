@@ -1,4 +1,4 @@
-"""Reading payments: one, and a page of them."""
+"""Read payments: a single payment, or a page of a list."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from runtime.payments.answers import detail_of
 from runtime.payments.api import PaymentAnswer, PaymentDetail, PaymentList, PaymentQuery
 from runtime.payments.lists_repository import PaymentEntry, PaymentLists
 from runtime.payments.models import Payment, PaymentStatus
-from runtime.payments.operations.rules import fit_together
+from runtime.payments.operations.rules import are_consistent
 from runtime.payments.repository import PaymentRepository
 
 FILTERED_PAGE = 100
 MAX_READS_AGAIN: Final = 4
-"""Of a payment and its transactions, by turns, until two that were read one after the other fit."""
+"""Repeated reads of a payment and its transactions until both are consistent."""
 
 
 @dataclass(frozen=True)
 class PaymentReads:
-    """What reading payments works with."""
+    """Dependencies for reading payments."""
 
     payments: PaymentRepository
     lists: PaymentLists
@@ -44,14 +44,14 @@ class PaymentReads:
 
 
 def get_payment(payment_id: str, call: Call, reads: PaymentReads) -> PaymentDetail:
-    """A payment with its transactions, strongly consistent and of one moment. Raises NotFound."""
+    """A payment with its transactions, strongly consistent, from one state. Raises NotFound."""
     payment = _payment(payment_id, call, reads)
     transactions = reads.payments.transactions_of(payment)
     for _ in range(MAX_READS_AGAIN):
-        if fit_together(payment, transactions):
+        if are_consistent(payment, transactions):
             break
         payment = _payment(payment_id, call, reads)
-        if not fit_together(payment, transactions):
+        if not are_consistent(payment, transactions):
             transactions = reads.payments.transactions_of(payment)
     return detail_of(payment, transactions)
 
@@ -114,7 +114,7 @@ def _of_key(
     merchant: MerchantProfile,
     reads: PaymentReads,
 ) -> tuple[list[Payment], str | None]:
-    """Those made under one key: few, for a key is free again after a day. Filters meet the rows."""
+    """Payments made with one idempotency key. There are few, so the rows are filtered directly."""
     scope = claim_key(merchant.id, "POST", PAYMENTS_PATH, str(query.idempotency_key))
     page = newest_of_chunk(
         (scope,),
@@ -137,7 +137,7 @@ def _of_key(
 def window_of(
     start_text: str | None, end_text: str | None, now: datetime
 ) -> tuple[datetime, datetime]:
-    """What a query's start_date and end_date mean, in UTC; `now` ends it. Raises InvalidValue."""
+    """The UTC period of start_date and end_date; by default it ends `now`. Raises InvalidValue."""
     start = _moment(start_of, start_text, "start_date") if start_text is not None else FIRST_DAY
     end = _moment(end_of, end_text, "end_date") if end_text is not None else now
     if start_text is not None and end_text is not None and start > end:
@@ -145,7 +145,7 @@ def window_of(
             f"start_date {echoed(start_text)} must not be after end_date {echoed(end_text)}",
             param="start_date",
         )
-    # Ids cannot say a time before 1970, and no payment is older than the platform.
+    # Ids cannot contain a time before 1970.
     return max(start, FIRST_DAY), max(end, FIRST_DAY)
 
 
@@ -154,12 +154,12 @@ def _moment(read: Callable[[str], datetime], text: str, param: str) -> datetime:
         return read(text)
     except (ValueError, OverflowError) as error:
         raise InvalidValue(
-            f"{param} must be a day or time of the calendar; got {quoted(text)}", param=param
+            f"{param} must be a valid date or time; got {quoted(text)}", param=param
         ) from error
 
 
 def index_for(query: PaymentQuery, merchant: MerchantProfile) -> tuple[str, tuple[str, ...]]:
-    """The list index that answers a query, and the keys of it that must be merged."""
+    """The list index for a query, and the index keys that must be merged."""
     if query.customer_id is not None:
         return "gsi-customer", (query.customer_id,)
     if query.status not in (None, PaymentStatus.SUCCEEDED):
@@ -169,7 +169,7 @@ def index_for(query: PaymentQuery, merchant: MerchantProfile) -> tuple[str, tupl
 
 
 def matches(entry: PaymentEntry, query: PaymentQuery) -> bool:
-    """Whether an entry of a list index is one that the query asks for."""
+    """Whether an index entry matches the query's filters."""
     if entry.status is not None and query.status not in (None, entry.status):
         return False
     return _is_between(entry.amount, query)

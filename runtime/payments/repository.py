@@ -1,4 +1,4 @@
-"""Payments and what is written together with them."""
+"""Reads and writes of payments and transactions."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from runtime.payments.writes import (
 )
 
 _SAME_ID_PAGE = 10
-"""Transactions that a processor may call the same: a charge and its captures."""
+"""Transactions that may have one processor id: a charge and its captures."""
 
 
 class _Entry(BaseModel, frozen=True):
@@ -43,7 +43,7 @@ class _Entry(BaseModel, frozen=True):
 
 
 class OperationRefused(Exception):
-    """A capture, refund or void is not allowed: `payment` as it stands."""
+    """A capture, refund or void is not allowed. `payment`: its current state."""
 
     def __init__(self, payment: Payment) -> None:
         super().__init__(f"{payment.id} does not allow it")
@@ -51,16 +51,15 @@ class OperationRefused(Exception):
 
 
 class PaymentRepository:
-    """The payments table, with the rows that must be written in one commit with a payment."""
+    """The payments and transactions tables, with the rows committed together with them."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def prepare(self, claim: IdempotencyRecord) -> None:
-        """Have the key at hand under which the claim's answer will be stored.
+        """Load the data key that will encrypt the claim's answer. Raises KeysUnavailable.
 
-        Asked before any money moves: afterwards there must be no reason left not to write it down.
-        Raises KeysUnavailable.
+        Called before any money moves, so that storing the answer cannot fail afterwards.
         """
         self._store.codec.prepare(claim)
 
@@ -73,9 +72,9 @@ class PaymentRepository:
     ) -> None:
         """First commit: the claim and the intent, before the processor is called.
 
-        Counts the payment in each of `limits`. Raises, judged in this order: AlreadyClaimed;
-        LimitReached; NotFound for a customer that is not the merchant's, Locked; FailedBefore
-        unless the payment says that it follows a failure.
+        Counts the payment in each of `limits`. Raises, in this order: AlreadyClaimed;
+        LimitReached; NotFound for a customer that is not the merchant's, Locked; FailedBefore if
+        the customer's last attempt failed and the payment's `follows_failure` is not set.
         """
         writes: list[Write] = [claims.take(claim, now), put(payment).when(absent("id"))]
         writes += [count_one(limit) for limit in limits]
@@ -94,8 +93,8 @@ class PaymentRepository:
                 raise LimitReached(limits[first - 2]) from refused
             raise self._customer_refusal(payment, refused.failed[first]) from refused
 
-    def refuse(self, claim: IdempotencyRecord, now: datetime) -> None:
-        """Store a refusal as the answer of its key. Raises AlreadyClaimed."""
+    def store_refusal(self, claim: IdempotencyRecord, now: datetime) -> None:
+        """Store an error as the answer of its idempotency key. Raises AlreadyClaimed."""
         try:
             self._store.transact([claims.take(claim, now)], token=claim.owner)
         except TransactionRefused as refused:
@@ -106,8 +105,8 @@ class PaymentRepository:
     ) -> None:
         """First commit of a capture, refund or void: claim, pending transaction, ceilings.
 
-        No version is compared, so that operations on one payment need not wait for each other: the
-        ceiling is one condition. Raises AlreadyClaimed (judged first), OperationRefused.
+        The ceiling is a condition of the write. The version is not, so that operations on one
+        payment do not conflict. Raises AlreadyClaimed (checked first), OperationRefused.
         """
         writes: list[Write] = [begin_on_payment(operation), put(operation).when(absent("id"))]
         if claim is not None:
@@ -126,11 +125,11 @@ class PaymentRepository:
     def record_outcome(
         self, writes: OutcomeWrites, claim: IdempotencyRecord | None, *, token: str
     ) -> None:
-        """Second commit: payment, transaction, its booking and the stored answer together.
+        """Second commit: payment, transaction, posting and stored answer together.
 
-        A charge that happened is always booked: where only the claim or the customer refuses, the
-        rest is written without what they refuse. Raises StaleWrite, naming the table whose row is
-        not as it was read any more.
+        A charge that happened is always booked: the writes to the claim and the customer are
+        optional, and are left out if their conditions fail. Raises StaleWrite with the table whose
+        row was changed.
         """
         side: list[SideWrites] = []
         if claim is not None:
@@ -147,7 +146,7 @@ class PaymentRepository:
     def record_event(
         self, writes: EventWrites, claim: IdempotencyRecord, now: datetime, *, token: str
     ) -> None:
-        """What a notification changes, once per `claim`. Raises AlreadyClaimed, StaleWrite."""
+        """Commit a processor event, once per `claim`. Raises AlreadyClaimed, StaleWrite."""
         items: list[Write] = [claims.take(claim, now), payment_step(writes.before, writes.after)]
         if writes.transfer is not None:
             items += booked(writes.transfer)
@@ -161,11 +160,11 @@ class PaymentRepository:
             if 0 in refused.failed:
                 raise AlreadyClaimed(self._claim(refused.failed[0])) from refused
             if 1 not in refused.failed and writes.transaction is not None:
-                raise StaleWrite("transactions", "it is not as it was read") from refused
-            raise StaleWrite("payments", f"{writes.before.id} is not as it was read") from refused
+                raise StaleWrite("transactions", "it was changed meanwhile") from refused
+            raise StaleWrite("payments", f"{writes.before.id} was changed meanwhile") from refused
 
     def of_processor_id(self, processor_id: str, scope: Scope) -> Iterator[str]:
-        """Ids of the payments in `scope` for which the processor did this."""
+        """Ids of the payments in `scope` with a transaction that has this processor id."""
         key = equals("processor_id", processor_id)
         entries = self._store.query(
             Transaction, _Entry, [key], page_size=_SAME_ID_PAGE, index="gsi-processor"
@@ -176,18 +175,18 @@ class PaymentRepository:
                 yield transaction.payment_id
 
     def advance(self, before: Payment, after: Payment, *, token: str) -> None:
-        """One step of the payment alone. Raises StaleWrite when it is not as it was read."""
+        """Update the payment alone. Raises StaleWrite."""
         try:
             self._store.transact([payment_step(before, after)], token=token)
         except TransactionRefused as refused:
-            raise StaleWrite("payments", f"{before.id} is not ours any more") from refused
+            raise StaleWrite("payments", f"{before.id} was changed meanwhile") from refused
 
     def advance_operation(self, before: Transaction, after: Transaction, *, token: str) -> None:
-        """One step of a pending operation alone. Raises StaleWrite."""
+        """Update a pending operation alone. Raises StaleWrite."""
         try:
             self._store.transact([operation_step(before, after)], token=token)
         except TransactionRefused as refused:
-            raise StaleWrite("transactions", f"{before.id} is not ours any more") from refused
+            raise StaleWrite("transactions", f"{before.id} was changed meanwhile") from refused
 
     def transaction(self, transaction_id: str, scope: Scope) -> Transaction | None:
         """One transaction, strongly consistent."""
@@ -198,7 +197,7 @@ class PaymentRepository:
         return self._store.get(Payment, {"id": payment_id}, Payment, scope)
 
     def get_many(self, payment_ids: Sequence[str], scope: Scope) -> list[Payment]:
-        """The payments that exist, in the given order; at most MAX_TRANSACTION_ITEMS ids."""
+        """The payments in `scope`, in the given order; at most MAX_TRANSACTION_ITEMS ids."""
         return self._store.get_many(Payment, [{"id": each} for each in payment_ids], Payment, scope)
 
     def operations(self, transaction_ids: Sequence[str], scope: Scope) -> list[Transaction]:
@@ -207,32 +206,32 @@ class PaymentRepository:
         return self._store.get_many(Transaction, keys, Transaction, scope)
 
     def transactions_of(self, payment: Payment) -> list[Transaction]:
-        """What the processor did for the payment, oldest first, strongly consistent."""
+        """The payment's transactions, oldest first, strongly consistent."""
         keys = [{"id": each} for each in payment.transaction_ids]
         assert len(keys) <= MAX_TRANSACTIONS, f"{payment.id} has {len(keys)} transactions"
         owner = Scope(payment.merchant_id)
         return self._store.get_many(Transaction, keys, Transaction, owner) if keys else []
 
     def _customer_refusal(self, payment: Payment, item: Item) -> Exception:
-        assert payment.customer_id is not None, f"{payment.id} is for no customer"
+        assert payment.customer_id is not None, f"{payment.id} has no customer"
         codec = self._store.codec
         customer = codec.to_row(Customer.table_schema, item, CustomerLock) if item else None
         refusal = customer_refusal(
             customer, payment.customer_id, payment.merchant_id, payment.created_at
         )
-        return refusal or FailedBefore(f"{payment.customer_id} has failed before")
+        return refusal or FailedBefore(f"{payment.customer_id} has a failed attempt")
 
     def _claim(self, item: Any) -> IdempotencyRecord:
         return self._store.codec.to_row(IdempotencyRecord.table_schema, item, IdempotencyRecord)
 
 
 def _judged_first(writes: OutcomeWrites) -> tuple[int, ...]:
-    """Of an outcome's writes: the operation that was pending, or the payment."""
+    """The position of the decisive write: the pending operation, or the payment."""
     return (0,) if writes.transaction_before is None else (1,)
 
 
 def _stale(writes: OutcomeWrites, refused: TransactionRefused) -> StaleWrite:
-    """Which row moved on: the transaction is judged first, for then somebody has booked it."""
+    """The row that was changed. The transaction is checked first: it may be booked already."""
     if writes.transaction_before is not None and 1 in refused.failed:
-        return StaleWrite("transactions", f"{writes.transaction.id} is not ours any more")
-    return StaleWrite("payments", f"{writes.before.id} is not as it was read")
+        return StaleWrite("transactions", f"{writes.transaction.id} was changed meanwhile")
+    return StaleWrite("payments", f"{writes.before.id} was changed meanwhile")

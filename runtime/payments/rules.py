@@ -1,4 +1,4 @@
-"""The life of a payment: a step that `TRANSITIONS` lacks is illegal."""
+"""The state machine of payments, and the processor's answers. Pure."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ RETRIABLE_DECLINES: Final = frozenset(
         "velocity_exceeded",
     }
 )
-"""Decline codes that pass with time; all others (expired_card, fraudulent, …) stay."""
+"""Decline codes that may succeed later. All others (expired_card, fraudulent, …) are permanent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Approved:
-    """The processor did what was asked. `fee_minor` is what it keeps of what was captured.
+    """The processor executed the request. `fee_minor`: its fee on a captured amount.
 
-    `processor_id` is what it calls the charge, the capture, the refund or the void.
+    `processor_id`: the processor's id of the charge, capture, refund or void.
     """
 
     processor_id: str
@@ -48,7 +48,7 @@ class Approved:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The processor said no; `decline_code` is stable, `response_text` is for people."""
+    """The processor refused. `decline_code` is stable; `response_text` is for people."""
 
     processor_id: str | None
     decline_code: str
@@ -56,7 +56,7 @@ class Refused:
 
     @property
     def is_retriable(self) -> bool:
-        """Whether the same card may well succeed later, by a new request."""
+        """Whether a new request with the same card may succeed later."""
         return self.decline_code in RETRIABLE_DECLINES
 
 
@@ -64,19 +64,19 @@ ProcessorAnswer = Approved | Refused
 
 
 def may_become(current: PaymentStatus, wanted: PaymentStatus) -> bool:
-    """Whether the step is one of the state machine's."""
+    """Whether the transition is allowed."""
     return wanted in TRANSITIONS.get(current, frozenset())
 
 
 def sources_of(wanted: PaymentStatus) -> tuple[PaymentStatus, ...]:
-    """The statuses from which `wanted` can be reached, for the condition of a write."""
+    """The statuses with a transition to `wanted`, for the condition of a write."""
     return tuple(status for status in PaymentStatus if may_become(status, wanted))
 
 
 def status_after(answer: ProcessorAnswer, *, captures: bool = True) -> PaymentStatus:
-    """Where a payment stands after the processor's answer to its charge.
+    """The status of a payment after the processor's answer to its charge.
 
-    `captures`: the charge takes the money at once, and does not only authorize it.
+    `captures`: the charge is captured immediately, not only authorized.
     """
     if not isinstance(answer, Approved):
         return _S.FAILED

@@ -1,4 +1,4 @@
-"""Transactions: each thing that a processor did for a payment."""
+"""Transactions: the actions of a processor for a payment."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runtime.dynamodb.schema import UnlessDefault, partition, sort
 
 
 class TransactionType(StrEnum):
-    """What was asked of the processor."""
+    """The action that was requested from the processor."""
 
     AUTHORIZATION = "authorization"
     CAPTURE = "capture"
@@ -22,7 +22,7 @@ class TransactionType(StrEnum):
 
 
 class TransactionStatus(StrEnum):
-    """Settled means that the money was found in a settlement file."""
+    """The status of a transaction. `settled`: it was found in a settlement file."""
 
     PENDING = "pending"
     SUCCEEDED = "succeeded"
@@ -31,7 +31,7 @@ class TransactionStatus(StrEnum):
 
 
 class AuditStep(BaseModel, frozen=True):
-    """One step of a transaction's life: the status it took, when, and who or what caused it."""
+    """A change of a transaction's status: the new status, the time, and who or what caused it."""
 
     status: TransactionStatus
     at: Timestamp
@@ -39,10 +39,9 @@ class AuditStep(BaseModel, frozen=True):
 
 
 class GroupedLine(BaseModel, frozen=True):
-    """A settlement line about a payment that does not fit its captures alone, in minor units.
+    """A settlement line that matches a capture only together with others, in minor units.
 
-    A processor reports a capture in part as the whole charge and a negative reversal of the rest:
-    together they fit.
+    Some processors report a partial capture as the full charge and a negative reversal of the rest.
     """
 
     settlement_id: str
@@ -52,12 +51,11 @@ class GroupedLine(BaseModel, frozen=True):
 
 
 class Transaction(Record, table="transactions", stream=True, frozen=True):
-    """Something that a processor does for a payment.
+    """An action of the processor for a payment: a charge, capture, refund or void.
 
-    A charge's is written with its answer. A capture, refund or void of an authorization is written
-    before the processor is asked, pending, and stands in `gsi-open` until the answer is known. It
-    also stands in `gsi-merchant`; a charge does not: its id follows from its payment's, which has a
-    list of its own.
+    A charge's transaction is written with its answer. The others are written as pending before the
+    processor is called, and are in `gsi-open` until the answer is known. They are also in
+    `gsi-merchant`. Charges are not, because their ids follow from the payments' ids.
     """
 
     id: Annotated[
@@ -86,11 +84,11 @@ class Transaction(Record, table="transactions", stream=True, frozen=True):
     settled_at: Timestamp | None = None
     settlement_line: int | None = None
     learned_fee: Annotated[MinorUnits, UnlessDefault()] = 0
-    """How much of `fee` the processor had not reported before its settlement file did."""
+    """The part of `fee` that only the settlement file reported."""
     settlement_group: Annotated[tuple[GroupedLine, ...], UnlessDefault()] = ()
     missing_in: str | None = None
-    """The settlement of what is in no file, and its line, where this was found to be missing."""
+    """The settlement and line that record this transaction as missing from all files."""
     missing_line: int | None = None
     return_settlement_id: str | None = None
-    """Where a refund that came back was found in a file."""
+    """The settlement that contains the return of this refund."""
     audit_trail: tuple[AuditStep, ...] = ()

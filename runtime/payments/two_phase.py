@@ -30,7 +30,7 @@ from runtime.http.responses import StoredAnswer, problem
 from runtime.idempotency.claims import completed
 from runtime.idempotency.models import IdempotencyRecord
 from runtime.idempotency.rules import is_expired
-from runtime.payments.answers import answer_earlier
+from runtime.payments.answers import answer_repeat
 from runtime.payments.dependencies import PaymentDependencies
 from runtime.payments.rules import ProcessorAnswer
 from runtime.payments.writes import OutcomeWrites
@@ -72,7 +72,7 @@ def run_once(
         step.begin(claim)
     except AlreadyClaimed as earlier:
         if earlier.record.owner != claim.owner:
-            return answer_earlier(earlier.record, call, deps)
+            return answer_repeat(earlier.record, call, deps)
     except PlatformError as refusal:
         return _refused(refusal, claim, call, deps)
     try:
@@ -111,7 +111,7 @@ def _refused(
         raise refusal
     before = deps.claims.read(claim.key)
     if before is not None and not is_expired(before, call.now):
-        return answer_earlier(before, call, deps)
+        return answer_repeat(before, call, deps)
     if not isinstance(refusal, STORED_REFUSALS):
         raise refusal
     answer = problem(refusal, instance=call.path, request_id=call.caller.request_id)
@@ -126,8 +126,8 @@ def _store(
     deps: PaymentDependencies,
 ) -> StoredAnswer:
     try:
-        deps.payments.refuse(completed(claim, answer, to_epoch_seconds(now)), now)
+        deps.payments.store_refusal(completed(claim, answer, to_epoch_seconds(now)), now)
     except AlreadyClaimed as earlier:
         if earlier.record.owner != claim.owner:
-            return answer_earlier(earlier.record, call, deps)
+            return answer_repeat(earlier.record, call, deps)
     return answer

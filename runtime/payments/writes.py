@@ -1,4 +1,4 @@
-"""What is written of payments and their transactions, one expression per rule."""
+"""DynamoDB expressions for payments and transactions, one per rule."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from runtime.dynamodb.expressions import (
 from runtime.ledger.booking import booked
 from runtime.ledger.transfers.models import Transfer
 from runtime.payments.models import Payment, PaymentStatus
-from runtime.payments.operations.rules import MOST_BEFORE, REFUNDABLE_STATUSES
+from runtime.payments.operations.rules import MAX_TRANSACTIONS_BEFORE, REFUNDABLE_STATUSES
 from runtime.payments.rules import sources_of
 from runtime.payments.transaction_models import Transaction, TransactionStatus, TransactionType
 
 
 @dataclass(frozen=True, slots=True)
 class OutcomeWrites:
-    """What an answer of the processor changes. `transaction_before`: None for a new transaction.
+    """The changes of a processor's answer. `transaction_before`: None for a new transaction.
 
-    `attempt`: what the answer is for the customer's count of failures, if it is anything.
+    `attempt`: the result to count for the customer's lockout, if any.
     """
 
     before: Payment
@@ -45,7 +45,7 @@ class OutcomeWrites:
     attempt: Attempt | None = None
 
     def rendered(self) -> list[Write]:
-        """Payment, transaction, booking with its debits, in this order."""
+        """The payment, the transaction, and the posting with its debits, in this order."""
         writes: list[Write] = [payment_step(self.before, self.after)]
         if self.transaction_before is None:
             writes.append(put(self.transaction).when(absent("id")))
@@ -58,7 +58,7 @@ class OutcomeWrites:
 
 @dataclass(frozen=True, slots=True)
 class EventWrites:
-    """What a processor's notification changes; `transaction` before and after, if it changes."""
+    """The changes of a processor event. `transaction`: before and after, if it changes."""
 
     before: Payment
     after: Payment
@@ -67,7 +67,7 @@ class EventWrites:
 
 
 def customer_check(payment: Payment, customer_id: str) -> Check:
-    """The customer may pay; a sale writes nothing of one whose last attempt did not fail."""
+    """Check that the customer may pay. A customer without failures needs no later write."""
     may = (*customer_of(payment.merchant_id), unlocked(payment.created_at))
     if not payment.follows_failure:
         may = (*may, without_failures())
@@ -75,7 +75,7 @@ def customer_check(payment: Payment, customer_id: str) -> Check:
 
 
 def payment_step(before: Payment, after: Payment) -> Update:
-    """The payment's change, if it stands as it was read, under the lease it was read with."""
+    """Update the payment, if its version and lease are those that were read."""
     conditions = [equals("version", before.version)]
     if after.status is not before.status:
         conditions.append(one_of("status", sources_of(after.status)))
@@ -85,7 +85,7 @@ def payment_step(before: Payment, after: Payment) -> Update:
 
 
 def operation_step(before: Transaction, after: Transaction) -> Update:
-    """A pending operation's change, if it stands as it was read, under the same lease."""
+    """Update a pending operation, if its version and lease are those that were read."""
     conditions = [equals("version", before.version), equals("status", TransactionStatus.PENDING)]
     if before.lease_owner is not None:
         conditions.append(equals("lease_owner", before.lease_owner))
@@ -93,9 +93,9 @@ def operation_step(before: Transaction, after: Transaction) -> Update:
 
 
 def begin_on_payment(operation: Transaction) -> Update:
-    """Move the operation's amount from the payment's ceiling to what is pending, if it is there.
+    """Move the operation's amount from the payment's ceiling to its pending amount.
 
-    A void, or a final capture, keeps every other capture and void out until it is answered.
+    A void or final capture excludes all other captures and voids until it is answered.
     """
     amount = operation.amount
     step = (
@@ -113,7 +113,7 @@ def begin_on_payment(operation: Transaction) -> Update:
     )
     owned = (
         equals("merchant_id", operation.merchant_id),
-        shorter("transaction_ids", MOST_BEFORE[operation.type]),
+        shorter("transaction_ids", MAX_TRANSACTIONS_BEFORE[operation.type]),
     )
     if operation.type is TransactionType.REFUND:
         return step.count(refundable_minor=-amount, pending_refund_minor=amount).when(

@@ -1,1 +1,1 @@
-"""Charging a payment method, and what the processor's answer makes of the payment."""
+"""Charging a payment method, and applying the processor's answer."""

@@ -21,17 +21,17 @@ from runtime.http.responses import StoredAnswer
 from runtime.idempotency.claims import new_claim
 from runtime.idempotency.models import IdempotencyRecord
 from runtime.merchants.models import MerchantProfile, MerchantStatus
-from runtime.payments.answers import charge_answer, charge_as_it_stands
+from runtime.payments.answers import charge_answer, current_charge_answer
 from runtime.payments.api import PaymentRequest
 from runtime.payments.charge.outcome import (
-    answered_charge,
+    lockout_attempt,
     outcome_of,
     status_bucket,
-    without_answer,
+    unknown_payment,
 )
 from runtime.payments.dependencies import PaymentDependencies
 from runtime.payments.models import Payment, PaymentStatus
-from runtime.payments.processors.configuration import refuse_other_mode
+from runtime.payments.processors.configuration import require_mode
 from runtime.payments.processors.port import ChargeRequest, Processor
 from runtime.payments.rules import ProcessorAnswer
 from runtime.payments.two_phase import commit_outcome, run_once
@@ -74,7 +74,7 @@ class Charge:
         """
         # Made before the intent: what is wrong with the merchant's configuration shows here.
         self._connector = self.deps.connectors.of_payment(self.payment)
-        refuse_other_mode(self.payment.processor, self._connector, self.deps.timing.processors)
+        require_mode(self.payment.processor, self._connector, self.deps.timing.processors)
         self._token = _processor_token(self.request, self.merchant, self._connector, self.deps)
         self._connector.check_method(self._token)
         _refuse_what_the_merchant_may_not(self.request, self.merchant)
@@ -97,11 +97,11 @@ class Charge:
         outside = self.deps.outside
         now = outside.now()
         cause = outside.new_id("unk", now)
-        unknown = without_answer(self.payment, self.merchant, now, cause)
+        unknown = unknown_payment(self.payment, self.merchant, now, cause)
         try:
             self.deps.payments.advance(self.payment, unknown, token=cause)
         except StaleWrite:
-            return self._as_it_stands()
+            return self._current_answer()
         return charge_answer(unknown, self.payment.request_id)
 
     def settle(self, reply: ProcessorAnswer, claim: IdempotencyRecord) -> StoredAnswer:
@@ -116,11 +116,11 @@ class Charge:
                 request_id=self.payment.request_id,
             )
         except StaleWrite:
-            return self._as_it_stands()
+            return self._current_answer()
 
-    def _as_it_stands(self) -> StoredAnswer:
+    def _current_answer(self) -> StoredAnswer:
         begun = self.payment
-        return charge_as_it_stands(begun.id, begun.merchant_id, begun.request_id, self.deps)
+        return current_charge_answer(begun.id, begun.merchant_id, begun.request_id, self.deps)
 
 
 def settle_charge(
@@ -136,7 +136,7 @@ def settle_charge(
     now = deps.outside.now()
     outcome = outcome_of(payment, reply, merchant, now, deps)
     answer = charge_answer(outcome.after, request_id)
-    attempt = answered_charge(payment, reply, outcome.after.cause, deps.lockout, now)
+    attempt = lockout_attempt(payment, reply, outcome.after.cause, deps.lockout, now)
     writes = replace(outcome.writes, attempt=attempt)
     commit_outcome(writes, answer, claim, token=deps.outside.new_id("out", now), deps=deps)
     return answer

@@ -72,7 +72,7 @@ def outcome_of(
     changes: dict[str, object] = {
         **_NOT_LEASED,
         **_CLOSED,
-        **listed(payment, merchant, status),
+        **list_keys(payment, merchant, status),
         "status": status,
         "version": payment.version + 1,
         "updated_at": to_timestamp(now),
@@ -104,14 +104,14 @@ def outcome_of(
     return ChargeOutcome(after, writes)
 
 
-def without_answer(
+def unknown_payment(
     payment: Payment, merchant: MerchantProfile, now: datetime, cause: str
 ) -> Payment:
     """The payment after the processor's answer was lost; the resolver may take it at once."""
     status = PaymentStatus.UNKNOWN
     return payment.model_copy(
         update={
-            **listed(payment, merchant, status),
+            **list_keys(payment, merchant, status),
             "status": status,
             "version": payment.version + 1,
             "updated_at": to_timestamp(now),
@@ -129,7 +129,7 @@ def status_bucket(merchant: MerchantProfile, payment_id: str, status: PaymentSta
     return bucket_for(f"{merchant.id}#{status}", payment_id, merchant.index_buckets)
 
 
-def listed(
+def list_keys(
     payment: Payment, merchant: MerchantProfile, status: PaymentStatus
 ) -> dict[str, str | None]:
     """The keys under which the merchant's lists show the payment when it has `status`."""
@@ -221,7 +221,7 @@ def response_code_of(reply: ProcessorAnswer) -> str:
     return reply.response_code if isinstance(reply, Approved) else reply.decline_code
 
 
-def answered_charge(
+def lockout_attempt(
     payment: Payment, reply: ProcessorAnswer, cause: str, rule: Lockout, now: datetime
 ) -> Attempt | None:
     """What the processor's answer is for the customer's count; None: nothing.

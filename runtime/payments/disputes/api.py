@@ -1,4 +1,4 @@
-"""Shapes of the route that processors call, and of the routes for kept events."""
+"""Shapes of the processor notification route, and of the routes for kept events."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from runtime.payments.disputes.models import ProcessorEventStatus
 
 
 class EventResult(StrEnum):
-    """What became of a notification. `kept`: it could not be applied, and waits for an operator."""
+    """The result of a notification. `kept`: it could not be applied and awaits an operator."""
 
     APPLIED = "applied"
     UNCHANGED = "unchanged"
@@ -25,15 +25,15 @@ class EventResult(StrEnum):
 
 
 class EventQuery(BaseModel, frozen=True, extra="forbid", hide_input_in_errors=True):
-    """Whose processor calls: the merchant is part of the URL that it was given."""
+    """The merchant whose processor calls, from the URL configured at the processor."""
 
     merchant_id: Annotated[
-        Identifier | None, Field(description="The merchant whose secret signs.")
+        Identifier | None, Field(description="The merchant whose secret signed the notification.")
     ] = None
 
 
 class EventAnswer(Answer, frozen=True):
-    """The notification is understood; it need not be sent again."""
+    """The notification was processed and need not be sent again."""
 
     id: str
     result: EventResult
@@ -46,11 +46,11 @@ class KeptEventQuery(PageQuery, frozen=True):
 
 
 class KeptEventApply(Body, frozen=True):
-    """Apply it again: the path says it all."""
+    """Apply a kept event again. The body has no fields."""
 
 
 class KeptEventAnswer(Answer, frozen=True):
-    """A dispute or returned refund that could not be booked as the processor says it is."""
+    """A dispute or returned refund that could not be booked."""
 
     id: str
     merchant_id: str
@@ -65,7 +65,7 @@ class KeptEventAnswer(Answer, frozen=True):
     detail: Annotated[str, Field(description="The reason with its values.")]
     processor: str
     kind: str
-    event_id: Annotated[str, Field(description="The processor's notification about it, the last.")]
+    event_id: Annotated[str, Field(description="The processor's id of the latest notification.")]
     event_at: Timestamp
     charge_id: str | None
     reference: Annotated[str | None, Field(description="Our id that was sent to the processor.")]
@@ -88,7 +88,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="POST",
         path="/v1/processor-events/{processor}",
         function="process",
-        summary="Notifications of a processor, signed in its own way",
+        summary="Receive a processor's signed notification",
         tag="processor events",
         public=True,
         signed=True,
@@ -108,7 +108,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         method="GET",
         path="/v1/processor-events",
         function="query",
-        summary="List what processors said and could not be applied, newest first",
+        summary="List processor events that could not be applied, newest first",
         tag="processor events",
         permission=Permission.ADMIN,
         query=KeptEventQuery,

@@ -45,12 +45,12 @@ from runtime.payments.transaction_models import AuditStep, Transaction, Transact
 from runtime.payments.writes import EventWrites
 
 MAX_ATTEMPTS: Final = 20
-"""Attempts to book one event on a payment under concurrent writes; each one asks anew."""
+"""Attempts to book one event under concurrent writes. Each attempt asks the processor again."""
 EVENTS_KEPT: Final = timedelta(days=30)
-"""How long an event's id is remembered; Stripe, for one, repeats events for three days."""
-PATIENCE: Final = timedelta(hours=1)
-"""How long an event about an unknown object is asked for again: the answer to the charge itself
-may still be on its way. After that the event is kept for an operator to review."""
+"""How long event ids are stored. Stripe, for example, retries for three days."""
+RECORDING_DELAY: Final = timedelta(hours=1)
+"""How long the processor must resend an event about an unknown object: the payment or refund may
+not be recorded yet. After that the event is kept for an operator to review."""
 _DONE: Final = (TransactionStatus.SUCCEEDED, TransactionStatus.SETTLED)
 
 
@@ -71,7 +71,7 @@ class ApplyEventDependencies:
     now: datetime
 
     def claim(self) -> IdempotencyRecord:
-        """By which the event is known when it comes again."""
+        """The idempotency claim by which a repeated event is recognized."""
         at = self.payments.outside.now()
         return IdempotencyRecord(
             key=self.key,
@@ -106,7 +106,7 @@ def apply_dispute(event: ProcessorEvent, deps: ApplyEventDependencies) -> Applie
 
     Raises NotApplicable, ProcessorUnknown, Unavailable.
     """
-    assert event.object_id is not None, f"{event.id} is about no dispute"
+    assert event.object_id is not None, f"{event.id} has no dispute id"
     claim = deps.claim()
     charge = _Charge(event.charge_id, event.reference)
     for _ in range(MAX_ATTEMPTS):
@@ -117,7 +117,7 @@ def apply_dispute(event: ProcessorEvent, deps: ApplyEventDependencies) -> Applie
             return AppliedEvent(EventResult.IGNORED)
         named = _Charge(state.charge_id, state.reference)
         if named != charge:
-            charge = named  # the notification's charge is not trusted either
+            charge = named  # the processor's charge, not the notification's, is the right one
             continue
         payment = _disputable(payment, event, state, deps)
         step = dispute_step(payment, state)
@@ -143,7 +143,7 @@ def _disputable(
     is_theirs = payment is not None and payment.processor == deps.processor
     if payment is None or not is_theirs or payment.amount_captured == 0:
         named = state.reference or state.charge_id
-        require_patience(event, deps)
+        retry_while_recent(event, deps)
         raise NotApplicable(
             Unapplied.UNKNOWN_PAYMENT,
             f"Dispute {state.id} is about {named}, which is not a payment captured through "
@@ -189,7 +189,7 @@ def _dispute_writes(
     return EventWrites(payment, after, transfer=booking)
 
 
-def take_back_refund(
+def reverse_refund(
     refund: Transaction, event: ProcessorEvent, deps: ApplyEventDependencies
 ) -> AppliedEvent:
     """Return a succeeded refund that did not reach the customer to the merchant.
@@ -199,9 +199,9 @@ def take_back_refund(
     claim = deps.claim()
     if refund.status not in _DONE:
         return AppliedEvent(EventResult.UNCHANGED)
-    payment = _again(refund.payment_id, deps)
+    payment = _reread_payment(refund.payment_id, deps)
     state = _connector_of(payment, deps).find_refund(refund.id, refund.processor_id)
-    if state is None or state.fate is not RefundOutcome.FAILED:
+    if state is None or state.outcome is not RefundOutcome.FAILED:
         logger.warning("the processor reports no failed refund", event=event.id)
         return AppliedEvent(EventResult.IGNORED if state is None else EventResult.UNCHANGED)
     if (state.amount_minor, state.currency) != (refund.amount, refund.currency):
@@ -214,13 +214,13 @@ def take_back_refund(
         )
     legs = reversal_legs(payment.merchant_id, payment.currency, refund.amount)
     for _ in range(MAX_ATTEMPTS):
-        # The refund after its payment: one that is done now was done when the payment was read.
-        payment = _again(refund.payment_id, deps)
-        refund = _refund_again(refund.id, deps)
+        # The refund is read after its payment, so the payment cannot be older than the refund.
+        payment = _reread_payment(refund.payment_id, deps)
+        refund = _reread_refund(refund.id, deps)
         if refund.status not in _DONE:
             return AppliedEvent(EventResult.DUPLICATE, state.created_at)
         if payment.amount_refunded < refund.amount:
-            # A reader may see one row of the commit that made the refund before the other.
+            # Reads are not isolated: the refund's commit may be visible in only one of the rows.
             continue
         after = _next(payment, after_failed_refund(payment, refund.amount), deps)
         booking = _booking(payment, returned_refund_posting_id(refund.id), legs, deps)
@@ -232,9 +232,9 @@ def take_back_refund(
     raise Unavailable(f"{refund.payment_id} is being changed by other requests; send it again")
 
 
-def require_patience(event: ProcessorEvent, deps: ApplyEventDependencies) -> None:
+def retry_while_recent(event: ProcessorEvent, deps: ApplyEventDependencies) -> None:
     """Raises Unavailable while the event's payment or refund may still be recorded here."""
-    if deps.now - event.at < PATIENCE:
+    if deps.now - event.at < RECORDING_DELAY:
         raise Unavailable(
             f"{echoed(event.id)} is about a payment or refund that is not recorded yet; "
             "send it again later"
@@ -290,15 +290,15 @@ def _commit(
     return EventResult.APPLIED
 
 
-def _again(payment_id: str, deps: ApplyEventDependencies) -> Payment:
+def _reread_payment(payment_id: str, deps: ApplyEventDependencies) -> Payment:
     payment = deps.payments.payments.get(payment_id, Scope(deps.merchant.id))
-    assert payment is not None, f"{payment_id} is never deleted"
+    assert payment is not None, f"{payment_id} does not exist; payments are never deleted"
     return payment
 
 
-def _refund_again(refund_id: str, deps: ApplyEventDependencies) -> Transaction:
+def _reread_refund(refund_id: str, deps: ApplyEventDependencies) -> Transaction:
     refund = deps.payments.payments.transaction(refund_id, Scope(deps.merchant.id))
-    assert refund is not None, f"{refund_id} is never deleted"
+    assert refund is not None, f"{refund_id} does not exist; it is never deleted"
     return refund
 
 

@@ -15,8 +15,8 @@ from runtime.payments.disputes.apply_processor_event import (
     ApplyEventDependencies,
     apply_dispute,
     payment_of,
-    require_patience,
-    take_back_refund,
+    retry_while_recent,
+    reverse_refund,
 )
 from runtime.payments.models import PaymentStatus
 from runtime.payments.processors.events import (
@@ -47,7 +47,7 @@ def outcome_of(event: ProcessorEvent, deps: ApplyEventDependencies) -> AppliedEv
             return _refund_failed(event, deps)
     except ProcessorUnknown as silent:
         raise Unavailable(
-            f"The processor did not say what {echoed(event.id)} is about; send it again"
+            f"The processor did not return the object of {echoed(event.id)}; send it again"
         ) from silent
     return AppliedEvent(_ask_now(event, deps))
 
@@ -60,12 +60,12 @@ def _refund_failed(event: ProcessorEvent, deps: ApplyEventDependencies) -> Appli
     if refund.status is TransactionStatus.PENDING:
         resolve_operation(refund.id, deps.payments, deps.context.request_id)
         refund = _operation(event, deps)
-        assert refund is not None, f"{event.reference} is never deleted"
+        assert refund is not None, f"{event.reference} does not exist; it is never deleted"
         if refund.status is TransactionStatus.PENDING:
             raise Unavailable(f"{refund.id} is in progress; send {echoed(event.id)} again")
         if refund.status is TransactionStatus.FAILED:
             return AppliedEvent(EventResult.APPLIED)
-    return take_back_refund(refund, event, deps)
+    return reverse_refund(refund, event, deps)
 
 
 def _unknown_refund(event: ProcessorEvent, deps: ApplyEventDependencies) -> AppliedEvent:
@@ -76,13 +76,13 @@ def _unknown_refund(event: ProcessorEvent, deps: ApplyEventDependencies) -> Appl
     """
     if event.reference is None or not event.reference.startswith("txn_"):
         return AppliedEvent(EventResult.IGNORED)
-    require_patience(event, deps)
+    retry_while_recent(event, deps)
     state = deps.connector.find_refund(event.reference, event.object_id)
-    if state is None or state.fate is not RefundOutcome.FAILED:
+    if state is None or state.outcome is not RefundOutcome.FAILED:
         logger.warning("the processor reports no failed refund", event=event.id)
         return AppliedEvent(EventResult.IGNORED)
     if state.reference != event.reference:
-        logger.warning("the processor's refund names another one than its event", event=event.id)
+        logger.warning("the processor's refund and its event differ", event=event.id)
         return AppliedEvent(EventResult.IGNORED)
     raise NotApplicable(
         Unapplied.UNKNOWN_REFUND,

@@ -50,16 +50,16 @@ class KeptEventReads:
     cursors: Cursors
 
 
-def list_kept_events(query: KeptEventQuery, call: Call, archive: KeptEventReads) -> KeptEventList:
+def list_kept_events(query: KeptEventQuery, call: Call, reads: KeptEventReads) -> KeptEventList:
     """A page of kept events of all merchants, or of the given merchant, newest first.
 
     Raises BadCursor.
     """
     owner = call.scope.owner
-    whose = ("processor_events", owner or "everybody")
+    binding = ("processor_events", owner or "everybody")
     statuses = tuple(ProcessorEventStatus) if query.status is None else (query.status,)
-    entries = archive.events.newest_first(
-        owner, statuses, after_id=archive.cursors.position(query, *whose)
+    entries = reads.events.newest_first(
+        owner, statuses, after_id=reads.cursors.position(query, *binding)
     )
     page = take_page(
         entries,
@@ -67,8 +67,8 @@ def list_kept_events(query: KeptEventQuery, call: Call, archive: KeptEventReads)
         position=lambda entry: entry.id,
         matches=lambda _: True,
     )
-    rows = archive.events.get_many([entry.id for entry in page.entries], call.scope)
-    cursor = archive.cursors.cursor(query, page.next_position, *whose)
+    rows = reads.events.get_many([entry.id for entry in page.entries], call.scope)
+    cursor = reads.cursors.cursor(query, page.next_position, *binding)
     return KeptEventList(
         data=tuple(KeptEventAnswer.of(row) for row in rows if row.status in statuses),
         has_more=cursor is not None,

@@ -97,7 +97,7 @@ def apply_event(
 
 
 def event_of(row: KeptEvent) -> ProcessorEvent:
-    """The event that is kept."""
+    """The processor event that a kept event stores."""
     return ProcessorEvent(
         id=row.event_id,
         kind=EventKind(row.kind),
@@ -118,7 +118,7 @@ def applied(row: KeptEvent, now: datetime) -> dict[str, Any]:
 def _kept_id(event: ProcessorEvent, since: datetime, deps: ApplyEventDependencies) -> str:
     is_dispute = event.kind is EventKind.DISPUTE_CHANGED
     about = event.object_id if is_dispute else event.reference
-    assert about is not None, f"{event.id} is about nothing"
+    assert about is not None, f"{event.id} names neither a dispute nor a refund"
     kind = "dispute" if is_dispute else "refund"
     return repeatable_id("pev", since, deps.merchant.id, deps.processor, kind, about)
 

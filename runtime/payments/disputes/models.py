@@ -11,18 +11,18 @@ from runtime.dynamodb.schema import Row, partition, shown_in, sort
 
 
 class ProcessorEventStatus(StrEnum):
-    """An applied one is final, until its dispute or refund is told of again in vain."""
+    """Applied is final, unless a later notification about the same object cannot be applied."""
 
     UNAPPLIED = "unapplied"
     APPLIED = "applied"
 
 
 class KeptEvent(Record, table="processor_events", frozen=True):
-    """A dispute or returned refund that could not be booked; one row for all news about it.
+    """A dispute or returned refund that could not be booked. One row for all its notifications.
 
-    It names what to ask the processor about, and nothing of what a notification said: to apply it
-    is to ask again. So there is nothing personal in it. `account`: the processor account that sent
-    it; `event_id` and `event_at`: the notification that was in vain last.
+    It identifies the object to ask the processor about. The notification's content is not stored,
+    so the row has no personal data. `account`: the processor account that sent it. `event_id`,
+    `event_at`: the latest notification that could not be applied.
     """
 
     id: Annotated[str, partition(), sort("gsi-merchant"), sort("gsi-status")]

@@ -34,7 +34,7 @@ PARALLEL_MERCHANTS: Final = 8
 MERCHANTS_PER_PAGE: Final = 100
 _CUT: Final = "cut"
 """The counter of merchants whose events were not all read before time ran out."""
-_TOLD_OF: Final = (EventKind.DISPUTE_CHANGED, EventKind.REFUND_FAILED)
+_POLLED_KINDS: Final = (EventKind.DISPUTE_CHANGED, EventKind.REFUND_FAILED)
 """Events that move money without a request of ours. The resolver handles the others."""
 
 
@@ -83,10 +83,10 @@ def poll(deps: PollDependencies, request_id: str) -> PollReport:
             # forever; the next round asks the same merchants again.
             logger.error(POLL_UNFINISHED, since=progress.since, left_out=polled[_CUT])
         progress = progress.model_copy(update={"last_merchant": page.last})
-        _note(progress, deps)
+        _save(progress, deps)
     counts += _try_kept_again(deps, request_id)
     now = to_timestamp(deps.events.payments.outside.now())
-    _note(progress.model_copy(update={"finished_at": now, "last_merchant": None}), deps)
+    _save(progress.model_copy(update={"finished_at": now, "last_merchant": None}), deps)
     return _report(progress, counts, finished=True)
 
 
@@ -105,14 +105,14 @@ def _begun(deps: PollDependencies) -> PollProgress:
     if last is not None:
         since = min(since, last.started_at)
     begun = first_round(to_timestamp(now), since)
-    _note(begun, deps)
+    _save(begun, deps)
     return begun
 
 
-def _note(progress: PollProgress, deps: PollDependencies) -> None:
+def _save(progress: PollProgress, deps: PollDependencies) -> None:
     outside = deps.events.payments.outside
     token = outside.new_id("pol", outside.now())
-    deps.events.kept.events.note_progress(progress, token=token)
+    deps.events.kept.events.save_progress(progress, token=token)
 
 
 def _poll_page(
@@ -137,28 +137,28 @@ def _poll_merchant(
         try:
             kept = connectors.kept(merchant_id, processor)
         except Exception:  # noqa: BLE001 - one merchant's error must not block others
-            logger.exception("a merchant's accounts cannot be read", merchant=merchant_id)
+            logger.exception("a merchant's accounts could not be read", merchant=merchant_id)
             counts["failed"] += 1
             continue
         for account, connector in kept.items():
             if connector.mode != deps.events.payments.timing.processors:
                 continue
             try:
-                for event in _told(connector, progress, deps):
+                for event in _polled_events(connector, progress, deps):
                     booking = _booking(event, merchant_id, processor, account, deps, request_id)
                     counts[_applied(event, booking, deps)] += 1
             except _OutOfTime:
                 return counts + Counter({_CUT: 1})
             except Exception as fault:  # noqa: BLE001 - as above; the next round asks again
                 if isinstance(fault, ProcessorUnknown):
-                    logger.warning("a processor does not answer the poll", merchant=merchant_id)
+                    logger.warning("a processor did not answer the poll", merchant=merchant_id)
                 else:
                     logger.exception("a poll failed", merchant=merchant_id, processor=processor)
                 counts["failed"] += 1
     return counts
 
 
-def _told(
+def _polled_events(
     connector: Processor, progress: PollProgress, deps: PollDependencies
 ) -> Iterator[ProcessorEvent]:
     """The account's recent events that move money. Raises _OutOfTime and the connector's errors.
@@ -170,7 +170,7 @@ def _told(
     for event in connector.recent_events(to_datetime(progress.since)):
         if deps.must_stop():
             raise _OutOfTime
-        if event.kind in _TOLD_OF:
+        if event.kind in _POLLED_KINDS:
             yield event
 
 

@@ -25,7 +25,7 @@ from runtime.payments.disputes.kept_event_routes import ProcessorEventDependenci
 from runtime.payments.disputes.kept_events import apply_event
 from runtime.payments.processors.events import ProcessorEvent
 
-_NOT_THEIRS: Final = (
+_INVALID_SIGNATURE: Final = (
     "The signature is missing, too old, or not made with the secret of the merchant in the URL"
 )
 """The same answer for all causes, including an unknown merchant; the log has the cause."""
@@ -33,7 +33,7 @@ _NOT_THEIRS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """A notification as it came in. `headers` have lower-case names."""
+    """A received notification. `headers` have lower-case names."""
 
     processor: str
     merchant_id: str | None
@@ -55,7 +55,7 @@ def receive_event(notification: Notification, deps: ProcessorEventDependencies) 
     if not payments.connectors.knows(notification.processor):
         raise NotFound(f"No such processor: {echoed(notification.processor)}")
     merchant = _merchant(notification, payments)
-    event, account = _genuine(merchant, notification, payments)
+    event, account = _verified_event(merchant, notification, payments)
     booking = ApplyEventDependencies(
         payments=payments,
         merchant=merchant,
@@ -78,16 +78,16 @@ def receive_event(notification: Notification, deps: ProcessorEventDependencies) 
 
 
 def _merchant(notification: Notification, deps: PaymentDependencies) -> MerchantProfile:
-    """Who does not prove to be a merchant's processor does not learn which merchants there are."""
+    """The merchant in the URL. An unknown merchant gives the same error as a wrong signature."""
     if notification.merchant_id is None:
         raise BadSignature("The URL must name the merchant: ?merchant_id=mer_…")
     try:
         return deps.merchants.require(notification.merchant_id)
     except NotFound as unknown:
-        raise BadSignature(_NOT_THEIRS) from unknown
+        raise BadSignature(_INVALID_SIGNATURE) from unknown
 
 
-def _genuine(
+def _verified_event(
     merchant: MerchantProfile, notification: Notification, deps: PaymentDependencies
 ) -> tuple[ProcessorEvent, str | None]:
     """The event, and the kept account whose secret signed it.
@@ -106,5 +106,5 @@ def _genuine(
             reasons.add(of_this_account.detail)
         else:
             return event, account
-    logger.warning("a notification is refused", merchant_id=merchant.id, reasons=sorted(reasons))
-    raise BadSignature(_NOT_THEIRS)
+    logger.warning("a notification was rejected", merchant_id=merchant.id, reasons=sorted(reasons))
+    raise BadSignature(_INVALID_SIGNATURE)

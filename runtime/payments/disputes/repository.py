@@ -1,4 +1,4 @@
-"""Processor events that could not be applied, and how far the daily poll has come."""
+"""Reads and writes of the processor_events table: kept events and the daily poll's progress."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from runtime.idempotency.models import IdempotencyRecord
 from runtime.payments.disputes.models import KeptEvent, PollProgress, ProcessorEventStatus
 
 _POLL = "poll"
-"""Key of the poll's progress; rows of events have ids of ours."""
+"""Key of the poll's progress; the keys of events begin with _EVENT_PREFIX."""
 _EVENT_PREFIX = "pev_"
 _PAGE = 100
 
 
 class KeptEntry(IdEntry, frozen=True):
-    """A kept event as its list indexes show it; `status` only among a merchant's."""
+    """A list index entry of a kept event. `status` is only in a merchant's list."""
 
     status: ProcessorEventStatus | None = None
 
@@ -38,18 +38,18 @@ class KeptEventRepository:
     def get(self, event_id: str, scope: Scope) -> KeptEvent | None:
         """One kept event, strongly consistent."""
         if not event_id.startswith(_EVENT_PREFIX):
-            return None  # the poll's progress stands in the same table
+            return None  # the poll's progress is in the same table
         return self._store.get(KeptEvent, {"id": event_id}, KeptEvent, scope)
 
     def keep(self, before: KeptEvent | None, after: KeptEvent, *, token: str) -> None:
-        """Write a new one, or the step from `before`. Raises StaleWrite."""
+        """Store a new event, or replace `before`. Raises StaleWrite."""
         if before is not None:
             self.alter(before, after, None, token=token)
             return
         try:
             self._store.transact([put(after).when(absent("id"))], token=token)
         except TransactionRefused as refused:
-            raise StaleWrite("processor_events", f"{after.id} is kept already") from refused
+            raise StaleWrite("processor_events", f"{after.id} already exists") from refused
 
     def alter(
         self,
@@ -60,16 +60,16 @@ class KeptEventRepository:
         token: str,
         now: datetime | None = None,
     ) -> None:
-        """The step from `before` to `after`. Raises AlreadyClaimed, StaleWrite.
+        """Replace `before` with `after`. Raises AlreadyClaimed, StaleWrite.
 
-        `now` is needed where there is a claim.
+        `now` is required with a claim.
         """
         step = change(before, after).when(equals("version", before.version))
         try:
             if claim is None:
                 self._store.transact([step], token=token)
                 return
-            assert now is not None, "a claim is taken at some time"
+            assert now is not None, "a claim needs the time"
             create_once(self._store, [step], claim, token=token, now=now)
         except TransactionRefused as refused:
             raise StaleWrite(
@@ -83,7 +83,7 @@ class KeptEventRepository:
         *,
         after_id: str | None,
     ) -> Iterator[KeptEntry]:
-        """A merchant's, or everybody's, with one of the statuses, newest first."""
+        """Events of one merchant, or of all, with one of the statuses, newest first."""
         names = [merchant_id] if merchant_id is not None else list(statuses)
         index = "gsi-status" if merchant_id is None else "gsi-merchant"
         buckets = chain.from_iterable(all_buckets(name, KEPT_EVENT_BUCKETS) for name in names)
@@ -92,7 +92,7 @@ class KeptEventRepository:
         return (entry for entry in merged if entry.status in (None, *statuses))
 
     def get_many(self, event_ids: Sequence[str], scope: Scope) -> list[KeptEvent]:
-        """Those that exist in `scope`, strongly consistent, in the given order."""
+        """The events in `scope`, strongly consistent, in the given order."""
         if not event_ids:
             return []
         return self._store.get_many(
@@ -100,14 +100,14 @@ class KeptEventRepository:
         )
 
     def poll_progress(self) -> PollProgress | None:
-        """How far the poll has come; None before the first."""
+        """The poll's progress; None before the first round."""
         return self._store.get(KeptEvent, {"id": _POLL}, PollProgress, EVERYBODY)
 
-    def note_progress(self, progress: PollProgress, *, token: str) -> None:
-        """Remember it, whoever else polls: to ask twice does no harm."""
+    def save_progress(self, progress: PollProgress, *, token: str) -> None:
+        """Store the progress without a condition: polling an event twice is harmless."""
         self._store.transact([put(progress)], token=token)
 
 
 def first_round(started_at: str, since: str) -> PollProgress:
-    """A round that has asked for nobody yet."""
+    """A round that has not polled any merchant yet."""
     return PollProgress(id=_POLL, started_at=started_at, since=since)

@@ -52,7 +52,7 @@ def dispute_step(payment: Payment, state: DisputeState) -> DisputeStep | None:
             "amount": state.amount_minor,
             "withdrawn": state.withdrawn_minor,
             "returned": state.reinstated_minor,
-            # What a settlement file has said of it before is booked.
+            # A fee that was learned from a settlement file is booked already.
             "fee": max(0, state.fee_minor - known.learned_fee),
             "withheld": _withheld(payment, known, state),
         }

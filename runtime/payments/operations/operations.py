@@ -25,13 +25,13 @@ from runtime.http.responses import StoredAnswer
 from runtime.idempotency.claims import new_claim
 from runtime.idempotency.models import IdempotencyRecord
 from runtime.merchants.models import MerchantProfile, MerchantStatus
-from runtime.payments.answers import operation_answer, operation_as_it_stands
+from runtime.payments.answers import current_operation_answer, operation_answer
 from runtime.payments.api import CaptureRequest, RefundRequest
 from runtime.payments.dependencies import PaymentDependencies
 from runtime.payments.models import Payment
 from runtime.payments.operations.outcome import operation_outcome, replaced
 from runtime.payments.operations.rules import ceiling_of, refusal_of
-from runtime.payments.processors.configuration import refuse_other_mode
+from runtime.payments.processors.configuration import require_mode
 from runtime.payments.processors.port import OperationRequest, Processor
 from runtime.payments.repository import OperationRefused
 from runtime.payments.rules import ProcessorAnswer
@@ -177,7 +177,7 @@ class OperationStep:
         # Stale: the resolver has taken it meanwhile, and may even have finished it.
         with contextlib.suppress(StaleWrite):
             self.deps.payments.advance_operation(self.operation, unowned, token=unowned.cause)
-        return self._as_it_stands()
+        return self._current_answer()
 
     def settle(self, reply: ProcessorAnswer, claim: IdempotencyRecord) -> StoredAnswer:
         """Payment, transaction, booking and answer."""
@@ -186,11 +186,11 @@ class OperationStep:
                 self.operation, reply, claim, self.deps, request_id=claim.request_id
             )
         except StaleWrite:
-            return self._as_it_stands()
+            return self._current_answer()
 
-    def _as_it_stands(self) -> StoredAnswer:
+    def _current_answer(self) -> StoredAnswer:
         request_id = self.call.caller.request_id
-        return operation_as_it_stands(self.operation_id, self.merchant.id, request_id, self.deps)
+        return current_operation_answer(self.operation_id, self.merchant.id, request_id, self.deps)
 
     def _draft(self, claim: IdempotencyRecord) -> Transaction:
         intent, payment = self.intent, self.payment
@@ -220,7 +220,7 @@ class OperationStep:
             return
         if self.merchant.status is not MerchantStatus.ACTIVE:
             raise InactiveMerchant(f"Merchant {self.merchant.id} is {self.merchant.status}")
-        refuse_other_mode(self.payment.processor, connector, self.deps.timing.processors)
+        require_mode(self.payment.processor, connector, self.deps.timing.processors)
         if not self.intent.final and not connector.captures_in_parts:
             raise InvalidValue(
                 f"{self.payment.processor} can capture an authorization only once; leave out final",

@@ -1,4 +1,4 @@
-"""What a processor's answer makes of a capture, refund or void, its payment and the books."""
+"""Apply a processor's answer to a capture, refund or void: transaction, payment and posting."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from runtime.payments.charge.outcome import (
     Posting,
     booking_of,
     context_of,
-    listed,
+    list_keys,
     response_code_of,
     unsettled_bucket,
 )
@@ -41,7 +41,7 @@ ANSWERED = {
 
 @dataclass(frozen=True, slots=True)
 class OperationOutcome:
-    """Payment and operation after the answer, and everything that one commit must write."""
+    """Payment and operation after the answer, and the writes of the commit."""
 
     payment: Payment
     operation: Transaction
@@ -56,13 +56,13 @@ def operation_outcome(
     now: datetime,
     outside: Outside,
 ) -> OperationOutcome:
-    """The outcome of the pending `operation` on `payment`, both as they were just read."""
+    """The outcome of the pending `operation` on `payment`, which were both just read."""
     answered = answered_operation(operation, reply, merchant, now, outside.new_id("out", now))
     changes = changes_after(payment, operation, reply)
     status = PaymentStatus(changes.get("status", payment.status))
     assert may_become(payment.status, status), f"{payment.id}: {payment.status} to {status}"
     if status is not payment.status:
-        changes |= listed(payment, merchant, status)
+        changes |= list_keys(payment, merchant, status)
     after = changed_payment(payment, changes, answered, now)
     transfer = _booking(payment, operation, reply, merchant, now, outside)
     writes = OutcomeWrites(payment, after, operation, answered, transfer)
@@ -104,7 +104,7 @@ def answered_operation(
 def changed_payment(
     payment: Payment, changes: dict[str, object], operation: Transaction, now: datetime
 ) -> Payment:
-    """The payment one version on, changed because of `operation`."""
+    """The next version of the payment, changed by `operation`."""
     return payment.model_copy(
         update={
             **changes,
@@ -116,7 +116,7 @@ def changed_payment(
 
 
 def replaced(transactions: Sequence[Transaction], one: Transaction) -> list[Transaction]:
-    """The transactions with `one` as it is now."""
+    """The transactions, with `one` in place of its earlier version."""
     return [one if each.id == one.id else each for each in transactions]
 
 

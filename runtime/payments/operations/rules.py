@@ -1,8 +1,8 @@
 """Captures, refunds and voids: when they are allowed, and what their answers change. Pure.
 
-The intent moves its amount from a ceiling (`capturable_minor`, `refundable_minor`) to what is
-pending; the answer moves it on, or back. The conditions of the write (payments/repository.py) say
-the same to DynamoDB; here the refusal is made from the row as it stood.
+An intent moves its amount from a ceiling (`capturable_minor`, `refundable_minor`) to the pending
+amount; the answer moves it on, or back. DynamoDB checks the same rules as conditions of the write
+(payments/writes.py). Here they give the error, from the row that was read.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from runtime.payments.rules import Approved, ProcessorAnswer
 from runtime.payments.transaction_models import Transaction, TransactionStatus, TransactionType
 
 REFUNDABLE_STATUSES: Final = (PaymentStatus.SUCCEEDED, PaymentStatus.REQUIRES_CAPTURE)
-"""A refund works wherever something was captured and not yet given back."""
-MOST_BEFORE: Final = {
+"""The statuses in which a payment may have a captured amount to refund."""
+MAX_TRANSACTIONS_BEFORE: Final = {
     TransactionType.CAPTURE: MAX_TRANSACTIONS // 2,
     TransactionType.REFUND: MAX_TRANSACTIONS - 1,
     TransactionType.VOID: MAX_TRANSACTIONS,
 }
-"""A payment with so many transactions takes no more of a kind: captures leave room for refunds,
-and both for the void of what has expired."""
+"""The number of transactions at which a payment accepts no more of a type. Captures leave room for
+refunds, and both leave room for the void of an expired authorization."""
 LONGEST_RETRY: Final = timedelta(minutes=15)
 EXPIRY_RETRY: Final = timedelta(hours=1)
-"""After a processor refused to void an authorization that has expired, ask again so much later."""
+"""The shortest delay before an expired authorization is voided again after a refusal."""
 
 _NOUNS: Final = {
     TransactionType.CAPTURE: "captured",
@@ -39,7 +39,7 @@ _NOUNS: Final = {
 
 
 def ceiling_of(payment: Payment, kind: TransactionType) -> int:
-    """The most that may be captured or refunded now; what a void would give back."""
+    """The most that can be captured or refunded now; for a void, the amount it releases."""
     if kind is TransactionType.REFUND:
         return payment.refundable_minor
     return payment.capturable_minor
@@ -48,11 +48,11 @@ def ceiling_of(payment: Payment, kind: TransactionType) -> int:
 def refusal_of(
     payment: Payment, kind: TransactionType, amount: int, *, final: bool = True
 ) -> PlatformError | None:
-    """Why the step is not allowed as the payment stands, or None. `amount` in minor units."""
+    """Why the operation is not allowed now, or None if it is. `amount` in minor units."""
     state = _state_refusal(payment, kind, final=final)
     if state is not None:
         return state
-    if len(payment.transaction_ids) >= MOST_BEFORE[kind]:
+    if len(payment.transaction_ids) >= MAX_TRANSACTIONS_BEFORE[kind]:
         return InvalidState(
             f"{payment.id} has {len(payment.transaction_ids)} transactions; another {kind} is not "
             "possible"
@@ -64,7 +64,7 @@ def refusal_of(
 
 
 def _above_ceiling(payment: Payment, kind: TransactionType, amount: int) -> str:
-    """What to say of an amount that is more than can be captured or refunded."""
+    """The error detail for an amount that cannot be captured or refunded."""
     ceiling = ceiling_of(payment, kind)
     refunded = kind is TransactionType.REFUND and payment.amount_refunded >= payment.amount_captured
     pending = payment.pending_refund_minor + payment.pending_capture_minor
@@ -72,12 +72,10 @@ def _above_ceiling(payment: Payment, kind: TransactionType, amount: int) -> str:
         return f"{payment.id} has already been refunded in full"
     also = f"; {pending} are pending" if pending else ""
     if ceiling == 0:
-        return f"Nothing of {payment.id} can still be {_NOUNS[kind]}{also}"
+        return f"{payment.id} has no amount left that can be {_NOUNS[kind]}{also}"
     if amount < 1:
         return "amount must be at least 1"
-    return (
-        f"Only {ceiling} of {payment.id} can still be {_NOUNS[kind]}; you asked for {amount}{also}"
-    )
+    return f"Only {ceiling} of {payment.id} can still be {_NOUNS[kind]}; requested {amount}{also}"
 
 
 def _state_refusal(payment: Payment, kind: TransactionType, *, final: bool) -> PlatformError | None:
@@ -110,7 +108,7 @@ def _wrong_state(payment: Payment, kind: TransactionType) -> InvalidState:
 def changes_after(
     payment: Payment, operation: Transaction, answer: ProcessorAnswer
 ) -> dict[str, Any]:
-    """The payment's own fields after the processor's answer to `operation`."""
+    """The payment fields that the processor's answer to `operation` changes."""
     approved = isinstance(answer, Approved)
     if operation.type is TransactionType.REFUND:
         return _after_refund(payment, operation.amount, approved=approved)
@@ -120,11 +118,11 @@ def changes_after(
     amount, pending = operation.amount, payment.pending_capture_minor - operation.amount
     assert pending >= 0, f"{payment.id} has no pending capture of {amount}"
     if not isinstance(answer, Approved):
-        given_back: dict[str, Any] = {
+        released: dict[str, Any] = {
             "pending_capture_minor": pending,
             "capturable_minor": payment.capturable_minor + amount,
         }
-        return {**given_back, "closing_id": None} if operation.final else given_back
+        return {**released, "closing_id": None} if operation.final else released
     captured: dict[str, Any] = {
         "pending_capture_minor": pending,
         "amount_captured": payment.amount_captured + amount,
@@ -147,7 +145,7 @@ def _after_refund(payment: Payment, amount: int, *, approved: bool) -> dict[str,
 
 
 def _closed(payment: Payment, captured_now: int = 0) -> dict[str, Any]:
-    """No more captures: succeeded where something was captured, else canceled."""
+    """Close the payment to captures: succeeded if it has a captured amount, else canceled."""
     captured = payment.amount_captured + captured_now
     status = PaymentStatus.SUCCEEDED if captured else PaymentStatus.CANCELED
     return {
@@ -160,7 +158,7 @@ def _closed(payment: Payment, captured_now: int = 0) -> dict[str, Any]:
 
 
 def after_failed_refund(payment: Payment, amount: int) -> dict[str, Any]:
-    """The payment's fields after a refund that had succeeded came back from the customer's bank."""
+    """The payment fields that change when the customer's bank returns a succeeded refund."""
     assert payment.amount_refunded >= amount, f"{payment.id} has not refunded {amount}"
     return {
         "amount_refunded": payment.amount_refunded - amount,
@@ -168,11 +166,11 @@ def after_failed_refund(payment: Payment, amount: int) -> dict[str, Any]:
     }
 
 
-def fit_together(payment: Payment, transactions: Sequence[Transaction]) -> bool:
-    """Whether a payment and all of its transactions, read apart, can be of one moment.
+def are_consistent(payment: Payment, transactions: Sequence[Transaction]) -> bool:
+    """Whether a payment and its transactions, which were read separately, are from one state.
 
-    Each commit that changes one of them changes the other: what is captured, refunded and pending
-    is the sum of the transactions, and a void is pending while it keeps others out.
+    Each commit changes both. So the payment's captured, refunded and pending amounts are the sums
+    of its transactions, and a pending void is the payment's `closing_id`.
     """
     if len(transactions) != len(payment.transaction_ids):
         return False
@@ -191,27 +189,26 @@ def fit_together(payment: Payment, transactions: Sequence[Transaction]) -> bool:
     )
 
 
-def ask_again_after(age: timedelta, lease: timedelta) -> timedelta:
-    """How long to wait before the processor is asked again: half of the age, within bounds.
+def retry_delay(age: timedelta, lease: timedelta) -> timedelta:
+    """The delay before the processor is asked again: half of the age, within bounds.
 
-    Not before the lease of who asks now has run out, and never longer than LONGEST_RETRY.
+    At least the lease of the current attempt, and at most LONGEST_RETRY.
     """
     return max(lease, min(age / 2, LONGEST_RETRY))
 
 
-def void_again_after(overdue: timedelta) -> timedelta:
-    """How long to leave an authorization alone that has been expired for so long.
+def void_retry_delay(overdue: timedelta) -> timedelta:
+    """The delay before an authorization that expired `overdue` ago is voided again.
 
-    Each refusal is a transaction of the payment, and it takes no more than MAX_TRANSACTIONS: the
-    waits grow, so that they last for as long as anybody could mind.
+    Each refusal is one of the payment's MAX_TRANSACTIONS transactions, so the delays grow.
     """
     return max(EXPIRY_RETRY, overdue / 2)
 
 
 def absence_is_final(begun_at: datetime, now: datetime, longest: timedelta) -> bool:
-    """Whether "not found" at the processor can no longer turn into something done.
+    """Whether a reference that the processor has not seen can no longer arrive there.
 
-    The request may be on its way until its lease, the processor's timeout and a margin (together
+    The request may be in transit until its lease, the processor's timeout and a margin (together
     `longest`) have passed since the intent.
     """
     return now >= begun_at + longest

@@ -1,1 +1,1 @@
-"""Payment processors behind one port (port.py): one module per processor."""
+"""Payment processors behind one port (port.py), with one package per processor."""

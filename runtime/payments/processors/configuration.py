@@ -43,7 +43,7 @@ OPEN_STATUSES: Final = (
     PaymentStatus.UNKNOWN,
     PaymentStatus.REQUIRES_CAPTURE,
 )
-LOOKED_AT: Final = 100
+MAX_CHECKED: Final = 100
 """The number of open payments, and of operations, of the merchant that are checked: one read."""
 _BEGINNING: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _FAR: Final = timedelta(days=365)
@@ -86,7 +86,7 @@ class ProcessorConfiguration:
         """
         connector = self.connectors.with_config(merchant_id, processor, config)
         param = "processor" if processor == "sandbox" else "processor_config"
-        refuse_other_mode(processor, connector, self.mode, param=param)
+        require_mode(processor, connector, self.mode, param=param)
         try:
             return connector.identify().account
         except ProcessorUnknown as silent:
@@ -153,7 +153,7 @@ class ProcessorConfiguration:
     def _refuse_while_open(
         self, row: Merchant, processor: str, account: str | None, now: datetime
     ) -> None:
-        """Raises ProcessorInUse for the first open payment or operation there that indexes show."""
+        """Raises ProcessorInUse if the indexes show an open payment or operation there."""
 
         def is_there(payment: Payment | None) -> bool:
             return payment is not None and (payment.processor, payment.processor_account) == (
@@ -171,15 +171,15 @@ class ProcessorConfiguration:
             _BEGINNING,
             now + _FAR,
             after_id=None,
-            page_size=LOOKED_AT,
+            page_size=MAX_CHECKED,
         )
-        ids = [entry.id for entry in islice(entries, LOOKED_AT)]
+        ids = [entry.id for entry in islice(entries, MAX_CHECKED)]
         payments = self.payments.get_many(ids, scope) if ids else []
         open_ids = [p.id for p in payments if is_there(p) and p.status in OPEN_STATUSES]
         if not open_ids:
             due = self.queue.due(Transaction, now + _FAR)
             owners = self.queue.owners(Transaction, due)
-            mine = [each for each in due if owners.get(each) == row.id][:LOOKED_AT]
+            mine = [each for each in due if owners.get(each) == row.id][:MAX_CHECKED]
             operations = self.payments.operations(mine, scope) if mine else []
             open_ids = [
                 each.id
@@ -193,13 +193,13 @@ class ProcessorConfiguration:
             )
 
 
-def refuse_other_mode(
+def require_mode(
     processor: str, connector: Processor, mode: ProcessorMode, *, param: str | None = None
 ) -> None:
     """Raises WrongProcessorMode unless the connector's keys are of the stage's mode."""
     if connector.mode != mode:
         theirs = f"{processor} with a {connector.mode} key"
-        what = "the sandbox" if processor == "sandbox" else theirs
+        name = "the sandbox" if processor == "sandbox" else theirs
         raise WrongProcessorMode(
-            f"This stage is for {mode} payments; it cannot use {what}", param=param
+            f"This stage is for {mode} payments; it cannot use {name}", param=param
         )

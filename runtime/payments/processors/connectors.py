@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     import stripe
 
 MAX_REMEMBERED: Final = 500
-"""Connectors that one execution environment keeps at hand."""
+"""Connectors cached by one execution environment."""
 
 
 class ConnectionReader(Protocol):
-    """Where merchants' processor configurations are read."""
+    """Reads merchants' processor configurations."""
 
     def connection(self, merchant_id: str, scope: Scope) -> ProcessorConnection | None:
         """The decrypted configurations; None if the merchant does not exist."""
@@ -34,12 +34,12 @@ Factory = Callable[[str, Callable[[], ProcessorConfig]], Processor]
 """Builds a merchant's connector from its id and a function that reads its configuration."""
 
 StripeHttp = Callable[[float], "stripe.HTTPClient"]
-"""Makes what sends requests to Stripe, from the seconds that one may take."""
+"""Builds Stripe's HTTP client from the timeout in seconds."""
 
 
 @dataclass(frozen=True)
 class StripeOptions:
-    """Where Stripe is, how long a call may take, and what sends it, if not Stripe's library."""
+    """Stripe's address, the timeout of a call, and an HTTP client to use instead of the default."""
 
     api_base: str
     timeout_seconds: float
@@ -47,7 +47,7 @@ class StripeOptions:
 
     def connector(self, _merchant_id: str, config: Callable[[], ProcessorConfig]) -> Processor:
         """A connector with the merchant's own key."""
-        # Imported here: Stripe's library takes a tenth of a second that only its merchants need.
+        # Imported here, because Stripe's library takes a tenth of a second to load.
         from runtime.payments.processors.stripe.connector import (  # noqa: PLC0415
             StripeProcessor,
             stripe_config,
@@ -85,7 +85,7 @@ class Connectors:
         return tuple(self._factories)
 
     def knows(self, processor: str) -> bool:
-        """Whether there is such a processor."""
+        """Whether the processor is available."""
         return processor in self._factories
 
     def of_payment(self, payment: Payment) -> Processor:

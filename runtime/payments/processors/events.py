@@ -25,11 +25,11 @@ class EventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ProcessorEvent:
-    """One notification. `id` is the processor's and stays the same when it is sent again.
+    """One notification. `id`: the processor's id, which stays the same when it is sent again.
 
-    `charge_id` is what the processor calls the charge, `reference` our own id that it carried (a
-    payment's or a transaction's), where it carried one. `object_id`: the processor's id of the
-    dispute or refund.
+    `charge_id`: the processor's id of the charge. `reference`: our id of the payment or
+    transaction, if the notification has it. `object_id`: the processor's id of the dispute or
+    refund.
     """
 
     id: str
@@ -77,7 +77,7 @@ class RefundState:
     """
 
     id: str
-    fate: RefundOutcome
+    outcome: RefundOutcome
     created_at: datetime
     amount_minor: int
     currency: str

@@ -1,4 +1,4 @@
-"""What the platform asks of any payment processor. docs/processors.md shows how to add one."""
+"""The port that every payment processor implements. docs/processors.md shows how to add one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runtime.payments.rules import ProcessorAnswer
 from runtime.payments.transaction_models import TransactionType
 
 ProcessorConfig = Mapping[str, Any]
-"""A merchant's `processor_config`, deciphered. Nobody logs it or keeps it longer than seconds."""
+"""A merchant's `processor_config`, decrypted. It is never logged, and cached only for seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +26,9 @@ class ProcessorIdentity:
 
 @dataclass(frozen=True, slots=True)
 class ChargeRequest:
-    """A charge to make, at most once per `reference`, which is ours (the payment's id).
+    """A charge, made at most once per `reference` (the payment's id).
 
-    `capture`: take the money at once; otherwise it is only authorized. `at`: when the payment was
-    begun.
+    `capture`: capture immediately; otherwise only authorize. `at`: when the payment was begun.
     """
 
     reference: str
@@ -43,10 +42,10 @@ class ChargeRequest:
 
 @dataclass(frozen=True, slots=True)
 class OperationRequest:
-    """A capture, refund or void of a charge, at most once per `reference` (the transaction's id).
+    """A capture, refund or void, made at most once per `reference` (the transaction's id).
 
-    `charge_reference` is the payment's id, `charge_id` what the processor calls the charge.
-    `final`: of a capture, whether the rest of the authorization is given back.
+    `charge_reference`: the payment's id. `charge_id`: the processor's id of the charge. `final`:
+    whether a capture releases the rest of the authorization.
     """
 
     kind: TransactionType
@@ -60,16 +59,16 @@ class OperationRequest:
 
 
 class Processor(Protocol):
-    """A connector. Adding a processor is one module with these.
+    """A connector to a payment processor, with the keys of one account.
 
-    Whatever has to do with the network raises ProcessorUnknown when the answer did not arrive, or
-    says that the processor does not know yet: then only asking again can tell. A refusal is an
-    answer (`Refused`), never an exception.
+    Methods that call the processor raise ProcessorUnknown if the answer does not arrive, or if the
+    processor has no final answer yet. The outcome is then unknown until the processor is asked
+    again. A refusal is an answer (`Refused`), never an exception.
     """
 
     @property
     def mode(self) -> ProcessorMode:
-        """The mode of the keys, as far as the keys themselves show it."""
+        """The mode of the keys, according to the keys themselves."""
         ...
 
     def identify(self) -> ProcessorIdentity:
@@ -94,22 +93,22 @@ class Processor(Protocol):
         ...
 
     def find(self, request: ChargeRequest) -> ProcessorAnswer | None:
-        """What became of a charge's reference; None: never seen."""
+        """The outcome of a charge, by its reference; None if the processor has not seen it."""
         ...
 
     def forbid(self, request: ChargeRequest) -> ProcessorAnswer | None:
-        """Make sure that a reference will never be charged.
+        """Ensure that a reference will never be charged.
 
-        Returns None, or the answer if it had been charged after all.
+        Returns None, or the outcome if the reference has already been charged.
         """
         ...
 
     def operate(self, request: OperationRequest) -> ProcessorAnswer:
-        """Capture, refund or void, once per reference: sent again, it answers as before."""
+        """Capture, refund or void, once per reference. A repeated request has the same answer."""
         ...
 
     def find_operation(self, request: OperationRequest) -> ProcessorAnswer | None:
-        """What became of a capture, refund or void; None: never seen."""
+        """The outcome of a capture, refund or void; None if the processor has not seen it."""
         ...
 
     def find_dispute(self, dispute_id: str) -> DisputeState | None:
@@ -131,9 +130,9 @@ class Processor(Protocol):
         ...
 
     def read_event(self, headers: Mapping[str, str], body: bytes, now: datetime) -> ProcessorEvent:
-        """A notification, if the processor's own signature scheme says that it is genuine.
+        """Verify a notification with the processor's signature scheme, and parse it.
 
-        `headers` have lower-case names. Raises BadSignature; MalformedJson for a genuine
-        notification that cannot be read.
+        `headers` have lower-case names. Raises BadSignature, and MalformedJson for a verified
+        notification that cannot be parsed.
         """
         ...

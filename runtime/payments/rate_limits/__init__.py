@@ -1,1 +1,1 @@
-"""Limits of payments per minute and day, per merchant."""
+"""Each merchant's limits of payments per minute and day."""

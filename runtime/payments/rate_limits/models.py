@@ -1,6 +1,6 @@
-"""Limits: counters of what a merchant did in a window, and what a customer paid in a minute.
+"""Rate limit counters of merchants, and the payments of a customer in one minute.
 
-All of it goes by TTL.
+All rows expire by TTL.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ from runtime.dynamodb.schema import Row, Ttl, partition
 
 
 class LimitCounter(Row, table="limits", frozen=True):
-    """How much of a limit one subject has used in one window; `held` of it may not be spent yet."""
+    """The use of a limit in one window. `held`: permits that workers lease and may not have spent.
+
+    `used` includes `held`.
+    """
 
     id: Annotated[str, partition()]
     used: int = 0
@@ -21,7 +24,7 @@ class LimitCounter(Row, table="limits", frozen=True):
 
 
 class CustomerMinute(Row, frozen=True):
-    """The payments that a customer began in one minute, by their ids, as far as they are kept."""
+    """Ids of the payments that a customer began in one minute, up to a maximum."""
 
     id: str
     payments: frozenset[str] = frozenset()

@@ -1,8 +1,8 @@
-"""Merchants' limits of payments per minute and day: counted by the intent, or by leased permits.
+"""Rate limits of payments per minute and day, by exact counts or leased permits.
 
-Few payments are counted one by one in the transaction that begins them. Where there are more, no
-request waits for a counter: a worker leases permits for the next seconds and spends them from
-memory. A window that is used up is remembered too, so a refusal costs no write.
+Under a low limit, each payment is counted in the transaction that begins it. Under a high limit, a
+worker leases permits for the next seconds and spends them from memory, so that requests do not wait
+for the counter. Exhausted windows are cached too, so a rejected request costs no write.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from runtime.payments.rate_limits.rules import (
     Pace,
     counted_exactly,
     limits_of,
-    used_up,
+    rate_limited,
 )
 
 MAX_REMEMBERED: Final = 1_000
-"""Limits whose present window is remembered; permits of one that is forgotten are lost."""
+"""Windows in memory. The permits of an evicted window are lost."""
 MAX_SMALLER_LEASES: Final = 2
-"""Times that a lease is cut to what the counter admits; then a single permit is asked for."""
+"""How often a lease is reduced to what the counter admits, before a single permit is requested."""
 
 
 @dataclass
 class _Window:
-    """What this worker knows of one window. Its permits die with it; the pace goes on."""
+    """A window in this worker's memory. Its permits end with it; the pace continues."""
 
     start: datetime
     pace: Pace
@@ -45,27 +45,27 @@ class _Window:
     leased: int = 0
     used_up_at: int = 0
 
-    def must_be_open(self, limit: Limit) -> None:
-        """Raises LimitReached; a limit that was raised since is asked for again."""
+    def require_open(self, limit: Limit) -> None:
+        """Raises LimitReached if the window is exhausted, unless the limit was raised since."""
         if self.permits == 0 and limit.payments <= self.used_up_at:
             raise LimitReached(limit)
 
     def take(self, limit: Limit, counters: LimitRepository, now: datetime) -> None:
-        """Spend a permit, leased now if there is none. Raises LimitReached."""
+        """Spend a permit, and lease more first if there is none. Raises LimitReached."""
         with self.lock:
-            self.must_be_open(limit)
+            self.require_open(limit)
             if self.permits == 0:
                 self._lease(limit, counters, now)
             self.permits -= 1
             self.pace.spend(now)
 
-    def give_back(self) -> None:
-        """A permit was not needed."""
+    def return_permit(self) -> None:
+        """Return a permit that was not used."""
         with self.lock:
             self.permits += 1
 
-    def close(self, limit: Limit) -> None:
-        """Nothing is left of the limit."""
+    def mark_used_up(self, limit: Limit) -> None:
+        """Record that the limit is exhausted."""
         with self.lock:
             self.used_up_at = limit.payments
 
@@ -84,7 +84,7 @@ class _Window:
 
 
 class RateLimiter:
-    """A worker's bounded memory of windows, in front of their counters."""
+    """A worker's bounded cache of windows, in front of their counters."""
 
     def __init__(self, counters: LimitRepository, outside: Outside) -> None:
         self._counters = counters
@@ -96,9 +96,10 @@ class RateLimiter:
     def admitted(
         self, merchant: MerchantProfile, attempt: str, now: datetime
     ) -> Iterator[tuple[Limit, ...]]:
-        """Begin a payment inside, under the claim of `attempt`, and count it where this says so.
+        """A context to begin a payment in, under the claim of `attempt`. Raises RateLimited.
 
-        What was not begun is not counted. Raises RateLimited.
+        Yields the limits to count in the payment's transaction. Returns the permits if the payment
+        was not begun.
         """
         limits = limits_of(merchant.id, merchant.rate_limits, now)
         exactly = counted_exactly(limits)
@@ -107,22 +108,22 @@ class RateLimiter:
             for limit in limits:
                 window = self._window(limit)
                 if exactly:
-                    window.must_be_open(limit)
+                    window.require_open(limit)
                 else:
                     window.take(limit, self._counters, now)
                     taken.append(window)
             yield limits if exactly else ()
         except LimitReached as reached:
-            self._window(reached.limit).close(reached.limit)
-            _give_back(taken)
-            raise used_up(reached.limit, now) from reached
+            self._window(reached.limit).mark_used_up(reached.limit)
+            _return_permits(taken)
+            raise rate_limited(reached.limit, now) from reached
         except (AlreadyClaimed, PlatformError) as refusal:
-            if _nothing_was_begun(refusal, attempt):
-                _give_back(taken)
+            if _is_not_begun(refusal, attempt):
+                _return_permits(taken)
             raise
 
     def _window(self, limit: Limit) -> _Window:
-        """What is remembered of the limit's window; of one that is over, nothing is."""
+        """The limit's window in memory. A window that is over is not kept."""
         subject = (limit.merchant_id, limit.span.value)
         with self._lock:
             window = self._windows.get(subject)
@@ -138,13 +139,13 @@ class RateLimiter:
             return window
 
 
-def _give_back(windows: list[_Window]) -> None:
+def _return_permits(windows: list[_Window]) -> None:
     for window in windows:
-        window.give_back()
+        window.return_permit()
 
 
-def _nothing_was_begun(refusal: AlreadyClaimed | PlatformError, attempt: str) -> bool:
-    """A commit that may have been done keeps its permit: rather one too few than one too many."""
+def _is_not_begun(refusal: AlreadyClaimed | PlatformError, attempt: str) -> bool:
+    """Whether the payment was certainly not begun. In doubt, its permit stays spent."""
     if isinstance(refusal, AlreadyClaimed):
         return refusal.record.owner != attempt
     return refusal.status < HTTPStatus.INTERNAL_SERVER_ERROR

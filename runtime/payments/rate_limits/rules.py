@@ -1,8 +1,8 @@
-"""A merchant's limits: fixed windows of UTC, counted one by one or by permits that workers lease.
+"""A merchant's limits: fixed UTC windows, with exact counts or permits that workers lease.
 
-A lease adds to two sums of the window's counter: `used`, every permit that was leased, and `held`,
-those that workers may still have in memory. So the limit is never passed, and a window in which
-some worker finds no permit left has had at least nine tenths of its payments.
+A lease adds to two sums of the window's counter: `used`, all leased permits, and `held`, the
+permits that workers may still have in memory. So the limit is never exceeded, and when a worker
+finds no permit left, at least nine tenths of the limit have been spent.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from runtime.merchants.models import RateLimits
 from runtime.payments.rate_limits.models import LimitCounter
 
 EXACT_UP_TO: Final = 300
-"""Up to so many payments in a window are counted one by one, by the intent's own transaction: one
-item takes some five transactions a second, 300 a minute, before conflicts pass 10 %."""
+"""Limits up to this are counted exactly, in the intent's own transaction. One item sustains about
+five transactions a second, 300 a minute, before conflicts exceed 10 %."""
 RECENT_SECONDS: Final = 5
-"""A worker leases about as many permits as it has spent in the last so many seconds."""
+"""A worker leases about as many permits as it spent in this period."""
 GROWTH: Final = 4
-"""The next lease is at most so many times as large as the last one."""
+"""The next lease is at most this many times the last one."""
 LEASES_PER_LIMIT: Final = 20
-"""One lease is at most this part of the limit."""
+"""A lease is at most the limit divided by this."""
 HELD_PART: Final = 10
-"""All workers together hold at most this part of the limit in memory."""
-KEPT: Final = timedelta(days=1)
-"""How long a counter outlives its window, for whoever looks into what happened."""
+"""All workers together hold at most the limit divided by this."""
+COUNTER_RETENTION: Final = timedelta(days=1)
+"""How long a counter is kept after its window, for investigations."""
 
 
 class Span(StrEnum):
-    """How long a window is."""
+    """The length of a window."""
 
     MINUTE = "minute"
     DAY = "day"
@@ -45,7 +45,7 @@ _FORM: Final = {Span.MINUTE: "%Y-%m-%dT%H:%M", Span.DAY: "%Y-%m-%d"}
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """So many payments of one merchant in the window that begins at `start`."""
+    """A merchant's limit of payments in the window that begins at `start`."""
 
     merchant_id: str
     span: Span
@@ -54,7 +54,7 @@ class Limit:
 
     @property
     def end(self) -> datetime:
-        """The first moment of the next window."""
+        """The start of the next window."""
         return self.start + _LENGTH[self.span]
 
     @property
@@ -69,7 +69,7 @@ class Limit:
 
 
 def limits_of(merchant_id: str, limits: RateLimits, now: datetime) -> tuple[Limit, ...]:
-    """The merchant's limits at `now`, the longest window first: it says how long to wait."""
+    """The merchant's limits at `now`, longest window first, because it has the longest wait."""
     at = now.astimezone(UTC)
     found = []
     if limits.payments_per_day is not None:
@@ -82,15 +82,15 @@ def limits_of(merchant_id: str, limits: RateLimits, now: datetime) -> tuple[Limi
 
 
 def counted_exactly(limits: tuple[Limit, ...]) -> bool:
-    """Whether payments under these limits are so few that each can be counted by itself."""
+    """Whether payments under these limits are counted exactly."""
     return min((limit.payments for limit in limits), default=0) <= EXACT_UP_TO
 
 
-def used_up(limit: Limit, now: datetime) -> RateLimited:
-    """The refusal of whoever comes after the last payment of a window."""
+def rate_limited(limit: Limit, now: datetime) -> RateLimited:
+    """The error for a payment above the limit."""
     return RateLimited(
-        f"Merchant {limit.merchant_id} has used its {limit.payments} payments "
-        f"of the {limit.span} {limit.window} (UTC)",
+        f"Merchant {limit.merchant_id} has used its limit of {limit.payments} payments "
+        f"for the {limit.span} {limit.window} (UTC)",
         retry_after_seconds=max(1, ceil((limit.end - now).total_seconds())),
     )
 
@@ -106,13 +106,13 @@ class Pace:
     _spent: dict[int, int] = field(default_factory=dict)
 
     def spend(self, now: datetime) -> None:
-        """One permit is spent at `now`."""
+        """Record that a permit is spent at `now`."""
         second = int(now.timestamp())
         recent = {each: count for each, count in self._spent.items() if _is_recent(each, second)}
         self._spent = recent | {second: recent.get(second, 0) + 1}
 
     def next_lease(self, limit: int, now: datetime) -> int:
-        """How many permits to ask for; at least one."""
+        """How many permits to request; at least one."""
         second = int(now.timestamp())
         recently = sum(n for each, n in self._spent.items() if _is_recent(each, second))
         return max(1, min(recently, GROWTH * self.last_lease, limit // LEASES_PER_LIMIT))
@@ -124,29 +124,32 @@ def _is_recent(second: int, now: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """`size` permits, the first of which is spent at once; `before` were leased last, and spent."""
+    """A request for `size` permits, of which one is spent immediately.
+
+    `before`: the size of the worker's previous lease, which is spent.
+    """
 
     size: int
     before: int = 0
 
     @property
     def held(self) -> int:
-        """By how much it changes the sum of what workers may hold."""
+        """The change of the counter's `held`."""
         return (self.size - 1) - max(0, self.before - 1)
 
-    def most_used(self, limit: int) -> int:
-        """The highest sum of leased permits on which this lease keeps within the limit."""
+    def max_used(self, limit: int) -> int:
+        """The highest `used` with which this lease stays within the limit."""
         return limit - self.size
 
-    def most_held(self, limit: int) -> int | None:
-        """The highest sum of held permits on which it may be given; None: on any.
+    def max_held(self, limit: int) -> int | None:
+        """The highest `held` with which this lease is granted; None if any.
 
-        A single permit is spent at once and never held, so it can always be had.
+        A single permit is spent immediately and never held.
         """
         return None if self.size == 1 else limit // HELD_PART - self.held
 
     def fitting(self, counter: LimitCounter, limit: int) -> Lease | None:
-        """The largest lease up to this one that `counter` admits; None: nothing is left."""
+        """The largest lease, up to this one, that `counter` admits; None if it is exhausted."""
         left = limit - counter.used
         if left <= 0:
             return None

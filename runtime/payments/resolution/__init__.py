@@ -1,1 +1,1 @@
-"""Finishing payments and operations whose outcome is unknown or whose time is over."""
+"""Resolve payments and operations with an unknown outcome, and expired authorizations."""

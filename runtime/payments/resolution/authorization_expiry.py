@@ -1,4 +1,4 @@
-"""Authorizations that were not captured in time: voided at the processor, by the schedule."""
+"""Void expired authorizations at the processor, on a schedule."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from runtime.payments.operations.operations import (
     pending_operation,
     settle_operation,
 )
-from runtime.payments.operations.rules import ceiling_of, refusal_of, void_again_after
+from runtime.payments.operations.rules import ceiling_of, refusal_of, void_retry_delay
 from runtime.payments.repository import OperationRefused
 from runtime.payments.rules import Refused
 from runtime.payments.transaction_models import Transaction, TransactionType
@@ -30,11 +30,11 @@ EXPIRED = "the authorization expired"
 def expire_authorization(
     payment: Payment, now: datetime, deps: PaymentDependencies, request_id: str
 ) -> bool:
-    """Void what was not captured in time; whether the processor has answered that.
+    """Void an expired authorization. Returns whether the processor has answered.
 
-    While a capture or void is under way its own outcome decides, and this is tried again later.
+    While a capture or void is in progress nothing is done; a later run tries again.
     """
-    # The later one of them when another run has just looked at it.
+    # next_action_at is later if another run has just tried.
     for moment in (payment.authorization_expires_at, payment.next_action_at):
         if moment is None or to_datetime(moment) > now:
             return False
@@ -52,20 +52,20 @@ def expire_authorization(
         if isinstance(reply, Refused):
             logger.error(NOT_VOIDED, payment=payment.id, code=reply.decline_code)
     except (OperationRefused, StaleWrite, ProcessorUnknown):
-        # Refused: somebody captures or cancels just now. Unknown: it waits as an operation.
+        # Refused: a capture or cancel has begun meanwhile. Unknown: the pending void is resolved.
         return False
     return True
 
 
 def _postponed(payment: Payment, now: datetime, deps: PaymentDependencies, request_id: str) -> bool:
-    """Look at this payment again only later; False when somebody else has just changed it."""
+    """Postpone the next attempt; False if the payment was changed meanwhile."""
     assert payment.authorization_expires_at is not None, f"{payment.id} does not expire"
     overdue = now - to_datetime(payment.authorization_expires_at)
     cause = deps.outside.new_id("exp", now)
     context = ChangeContext(changed_by=EXPIRY, request_id=request_id, cause=cause)
     later = payment.model_copy(
         update={
-            "next_action_at": to_timestamp(now + void_again_after(overdue)),
+            "next_action_at": to_timestamp(now + void_retry_delay(overdue)),
             "version": payment.version + 1,
             "updated_at": to_timestamp(now),
             **context.stamp(),

@@ -1,4 +1,4 @@
-"""One payment that somebody must come back to: its charge is unanswered, or its time is over."""
+"""Resolve one payment: its charge is unanswered, or its authorization has expired."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from runtime.core.timestamps import to_datetime, to_timestamp
 from runtime.idempotency.models import ClaimState, IdempotencyRecord
 from runtime.merchants.models import MerchantProfile
 from runtime.payments.charge.charge import charge_request, settle_charge
-from runtime.payments.charge.outcome import NOT_CHARGED, listed
+from runtime.payments.charge.outcome import NOT_CHARGED, list_keys
 from runtime.payments.dependencies import PaymentDependencies
 from runtime.payments.models import Payment, PaymentStatus
-from runtime.payments.operations.rules import absence_is_final, ask_again_after
+from runtime.payments.operations.rules import absence_is_final, retry_delay
 from runtime.payments.resolution.authorization_expiry import expire_authorization
 from runtime.payments.rules import ProcessorAnswer
 from runtime.payments.transaction_models import Transaction
@@ -25,7 +25,7 @@ _UNANSWERED = (PaymentStatus.PROCESSING, PaymentStatus.UNKNOWN)
 
 
 class ResolutionResult(StrEnum):
-    """What became of something that was due. `over`: it needed nothing (any more)."""
+    """The result for a due payment or operation. `over`: there was nothing left to do."""
 
     RESOLVED = "resolved"
     WAITING = "waiting"
@@ -35,7 +35,7 @@ class ResolutionResult(StrEnum):
 def resolve_payment(
     payment_id: str, deps: PaymentDependencies, request_id: str
 ) -> ResolutionResult:
-    """Finish one payment if it can be."""
+    """Resolve one payment, if possible now."""
     now = deps.outside.now()
     payment = deps.payments.get(payment_id, EVERYBODY)
     if payment is not None and payment.status is PaymentStatus.REQUIRES_CAPTURE:
@@ -60,7 +60,7 @@ def resolve_payment(
 
 
 def is_leased(row: Payment | Transaction, now: datetime) -> bool:
-    """Whether somebody else may still be at work on it."""
+    """Whether another process may still be working on it."""
     if row.lease_owner is None or row.lease_expires_at is None:
         return False
     return to_datetime(row.lease_expires_at) > now
@@ -69,10 +69,10 @@ def is_leased(row: Payment | Transaction, now: datetime) -> bool:
 def lease_of(
     row: Payment | Transaction, now: datetime, deps: PaymentDependencies, request_id: str
 ) -> dict[str, object]:
-    """The fields by which a run takes `row`; if it does not finish, a later one takes it."""
+    """The fields that lease `row` to this run. Once the lease expires, another run may take it."""
     owner = deps.outside.new_id("att", now)
     context = ChangeContext(changed_by=RESOLVER, request_id=request_id, cause=owner)
-    wait = ask_again_after(now - to_datetime(row.created_at), deps.resolver_lease)
+    wait = retry_delay(now - to_datetime(row.created_at), deps.resolver_lease)
     return {
         "version": row.version + 1,
         "updated_at": to_timestamp(now),
@@ -86,7 +86,7 @@ def lease_of(
 def open_claim(
     claim_key: str | None, resource_id: str, deps: PaymentDependencies
 ) -> IdempotencyRecord | None:
-    """The claim that waits for the answer about this resource."""
+    """The idempotency claim that awaits the answer for this resource."""
     claim = deps.claims.read(claim_key) if claim_key is not None else None
     if claim is None or claim.resource_id != resource_id or claim.state is ClaimState.COMPLETED:
         return None
@@ -100,12 +100,12 @@ def _lease(
     deps: PaymentDependencies,
     request_id: str,
 ) -> Payment:
-    """Take the payment; whose request is gone is unknown from now on. Raises StaleWrite."""
+    """Lease the payment. Its status becomes unknown, as its request is gone. Raises StaleWrite."""
     status = PaymentStatus.UNKNOWN
     leased = payment.model_copy(
         update={
             **lease_of(payment, now, deps, request_id),
-            **listed(payment, merchant, status),
+            **list_keys(payment, merchant, status),
             "status": status,
         }
     )
@@ -114,10 +114,10 @@ def _lease(
 
 
 def _ask(payment: Payment, now: datetime, deps: PaymentDependencies) -> ProcessorAnswer | None:
-    """The processor's answer; None while it has none, or it is too early to call the charge off.
+    """The processor's answer; None while the outcome is still unknown.
 
-    "Not found" is final only when the request cannot be on its way any more, and after the
-    reference was forbidden there.
+    A missing charge is final only once the request can no longer arrive and the processor has
+    forbidden the reference.
     """
     processor = deps.connectors.of_payment(payment)
     request = charge_request(payment)

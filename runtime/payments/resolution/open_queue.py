@@ -1,8 +1,8 @@
-"""The queue of everything that somebody must come back to, and whose it is.
+"""The queue of payments and operations that need further work.
 
-`gsi-open` is ordered by time within each bucket, over all merchants: a merchant with very many due
-would hide those of others behind them. So every bucket is read from both ends: what is due for
-longest, and what has just become due.
+`gsi-open` is ordered by time within each shard, over all merchants. A merchant with very many due
+rows could hide those of others, so each shard is read from both ends: the rows that have been due
+longest, and those that have just become due.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from runtime.dynamodb.store import MAX_TRANSACTION_ITEMS, Store
 from runtime.payments.models import Payment
 from runtime.payments.transaction_models import Transaction
 
-MAX_LOOKED_AT: Final = 20_000
-"""Due rows of one table that one look reads from each end, over all buckets."""
+MAX_DUE_READ: Final = 20_000
+"""Due rows of one table that are read from each end, over all shards."""
 PAGE: Final = 1_000
 
 Model = type[Payment] | type[Transaction]
@@ -32,15 +32,15 @@ Part = TypeVar("Part")
 Found = TypeVar("Found")
 
 
-class Open(BaseModel, frozen=True):
-    """A payment or operation as `gsi-open` shows it, whoever has put it there."""
+class OpenEntry(BaseModel, frozen=True):
+    """An entry of `gsi-open`."""
 
     id: str
     next_action_at: str
 
 
 class _Owned(BaseModel, frozen=True):
-    """Whose a row is; a row that was put there by hand may say anything, and hides no other."""
+    """The merchant of a row. Rows written out of band may have any value, and must not fail."""
 
     id: str
     merchant_id: object = None
@@ -48,22 +48,22 @@ class _Owned(BaseModel, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class OpenQueue:
-    """The two queues, read bucket by bucket, `at_once` buckets at a time."""
+    """The queues of payments and operations, read `parallel` shards at a time."""
 
     store: Store
     buckets: int
-    at_once: int = 1
-    most: int = MAX_LOOKED_AT
+    parallel: int = 1
+    max_due: int = MAX_DUE_READ
 
     def due(self, model: Model, now: datetime) -> list[str]:
-        """Ids of what somebody must come back to now, oldest first; the index may lag seconds."""
+        """Ids of due rows, oldest first. The index may lag by seconds."""
         names = all_buckets(OPEN_QUEUE, self.buckets)
         found = self._over(names, lambda name: self._of_bucket(model, name, now))
         rows = {row.id: row for some in found for row in some}
         return sorted(rows, key=lambda each: (rows[each].next_action_at, each))
 
     def owners(self, model: Model, identifiers: Sequence[str]) -> dict[str, str]:
-        """Whose these are; those that do not exist, or say nothing of it, are absent."""
+        """The merchants of these rows. Rows that do not exist or have no merchant are omitted."""
         batches = [
             identifiers[start : start + MAX_TRANSACTION_ITEMS]
             for start in range(0, len(identifiers), MAX_TRANSACTION_ITEMS)
@@ -72,26 +72,26 @@ class OpenQueue:
         rows = (row for some in found for row in some)
         return {row.id: row.merchant_id for row in rows if isinstance(row.merchant_id, str)}
 
-    def _of_bucket(self, model: Model, bucket: str, now: datetime) -> list[Open]:
+    def _of_bucket(self, model: Model, bucket: str, now: datetime) -> list[OpenEntry]:
         conditions = (equals("open_bucket", bucket), at_most("next_action_at", to_timestamp(now)))
-        most = -(-self.most // self.buckets)
-        oldest = self._first(model, conditions, most, newest_first=False)
-        if len(oldest) < most:
+        max_due = -(-self.max_due // self.buckets)
+        oldest = self._first(model, conditions, max_due, newest_first=False)
+        if len(oldest) < max_due:
             return oldest
-        return oldest + self._first(model, conditions, most, newest_first=True)
+        return oldest + self._first(model, conditions, max_due, newest_first=True)
 
     def _first(
-        self, model: Model, conditions: tuple[Condition, ...], most: int, *, newest_first: bool
-    ) -> list[Open]:
+        self, model: Model, conditions: tuple[Condition, ...], max_due: int, *, newest_first: bool
+    ) -> list[OpenEntry]:
         rows = self.store.query(
             model,
-            Open,
+            OpenEntry,
             conditions,
-            page_size=min(most, PAGE),
+            page_size=min(max_due, PAGE),
             index="gsi-open",
             newest_first=newest_first,
         )
-        return list(islice(rows, most))
+        return list(islice(rows, max_due))
 
     def _owners(self, model: Model, identifiers: Sequence[str]) -> list[_Owned]:
         keys = [{"id": each} for each in identifiers]
@@ -100,7 +100,7 @@ class OpenQueue:
     def _over(
         self, parts: Sequence[Part], read: Callable[[Part], Iterable[Found]]
     ) -> list[Iterable[Found]]:
-        if self.at_once == 1 or len(parts) < 2:
+        if self.parallel == 1 or len(parts) < 2:
             return [read(part) for part in parts]
-        with self.store.outside.threads(self.at_once) as pool:
+        with self.store.outside.threads(self.parallel) as pool:
             return list(pool.map(read, parts))

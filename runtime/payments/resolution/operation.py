@@ -1,6 +1,6 @@
-"""One capture, refund or void without an answer: ask for it, or send it again as it was.
+"""Resolve one unanswered capture, refund or void: query it, or send it again.
 
-Sending the same reference again is no second capture or refund: the processor does each once.
+Sending it again is safe, because the processor executes each reference once.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from runtime.payments.transaction_models import Transaction, TransactionStatus
 def resolve_operation(
     operation_id: str, deps: PaymentDependencies, request_id: str
 ) -> ResolutionResult:
-    """Finish one operation if it can be."""
+    """Resolve one operation, if possible now."""
     now = deps.outside.now()
     operation = deps.payments.transaction(operation_id, EVERYBODY)
     if operation is None or operation.status is not TransactionStatus.PENDING:

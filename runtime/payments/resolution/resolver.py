@@ -1,11 +1,11 @@
-"""Finishing what a request left open: the schedule behind the resolver.
+"""The resolver: a scheduled run that finishes payments and operations left open by a request.
 
-Charges, captures, refunds and voids whose request died or whose answer was lost are finished by
-asking the processor; authorizations that have expired are voided. Each is leased before it is asked
-about, so two runs at once do not both finish it. There is never a second charge.
+If a request died, or the processor's answer was lost, the processor is asked for the outcome.
+Expired authorizations are voided. Each row is leased first, so that concurrent runs do not resolve
+it twice. Nothing is ever charged a second time.
 
-Merchants take turns, and each has only so many in flight: a processor that is slow, or does not
-answer, keeps its own merchants' payments waiting and nobody else's.
+Merchants take turns, and each has a limited number in flight. So a slow or unavailable processor
+delays only its own merchants.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ from runtime.payments.resolution.operation import resolve_operation
 from runtime.payments.transaction_models import Transaction
 
 MERCHANTS_NAMED: Final = 5
-"""Of those whose payments are left to the next run, the ones with most of them."""
+"""Merchants named in the log: those with the most payments left to the next run."""
 
 Resolve = Callable[[str, PaymentDependencies, str], ResolutionResult]
 Counts = Counter[str]
 Within = Callable[[float], AbstractContextManager[None]]
-"""Bounds the seconds of what a thread does inside of it."""
+"""Limits the time that a thread spends in the context, in seconds."""
 
 
 def _as_long_as_the_run(_seconds: float) -> AbstractContextManager[None]:
@@ -51,11 +51,10 @@ def _as_long_as_the_run(_seconds: float) -> AbstractContextManager[None]:
 
 @dataclass(frozen=True, slots=True)
 class ResolverReport:
-    """What one run did; `stopped_early` when time ran out before the queue did.
+    """The result of one run. `stopped_early`: time ran out before the queue was empty.
 
-    `over` ones needed nothing any more: somebody else was faster. `failed` ones met a fault of
-    ours: the log has it, and a later run tries them again. `too_old` ones have been waiting for the
-    processor for longer than they should.
+    `over`: already finished by another process. `failed`: an internal error, which is in the log; a
+    later run tries again. `too_old`: the outcome has been unknown for longer than is acceptable.
     """
 
     due: int
@@ -75,9 +74,9 @@ def resolve_due(
     limits: RunLimits = ONE_BY_ONE,
     within: Within = _as_long_as_the_run,
 ) -> ResolverReport:
-    """Look at all that is due, merchants by turns, each one's oldest first, while there is time.
+    """Resolve due rows while there is time: merchants in turn, and each one's oldest first.
 
-    Each is worked on `within` its lease: afterwards another run may take it.
+    Each is worked on `within` its lease, because another run may take it afterwards.
     """
     at_once = min(limits.workers, MAX_PARALLEL_BUCKETS)
     queue = OpenQueue(store, deps.timing.open_buckets, at_once)
@@ -88,7 +87,7 @@ def resolve_due(
             return _resolved(identifier, resolve_one, deps, request_id, operational_alerts)
 
     def look() -> Iterator[Due[Counts]]:
-        """Payments and operations by turns: many of the one do not keep the other waiting."""
+        """Alternate payments and operations, so that neither blocks the other."""
         payments = _due(queue, Payment, owners, partial(resolve, resolve_one=resolve_payment), deps)
         operations = _due(
             queue, Transaction, owners, partial(resolve, resolve_one=resolve_operation), deps
@@ -104,7 +103,7 @@ def resolve_due(
     counts = sum(run.results, Counter[str]())
     if run.left:
         most = dict(Counter(run.left).most_common(MERCHANTS_NAMED))
-        logger.warning("payments are left to the next run", merchants=most)
+        logger.warning("payments were left to the next run", merchants=most)
     return ResolverReport(
         due=run.due,
         resolved=counts[ResolutionResult.RESOLVED],
@@ -123,9 +122,9 @@ def _due(
     resolve: Callable[[str], Counts],
     deps: PaymentDependencies,
 ) -> list[Due[Counts]]:
-    """What is due of one table, oldest first, by merchant; `owners` remembers whose they are.
+    """Due rows of one table, oldest first, with their merchants, which `owners` caches.
 
-    A row that says nothing of its merchant waits with others of that kind.
+    All rows without a merchant take turns as one merchant.
     """
     due = queue.due(model, deps.outside.now())
     new = [each for each in due if each not in owners]
@@ -141,12 +140,12 @@ def _resolved(
     request_id: str,
     operational_alerts: OperationalAlerts,
 ) -> Counts:
-    """One payment or operation, and what became of it; its fault keeps no other one waiting."""
+    """Resolve one payment or operation. An error does not affect the others."""
     try:
         result = resolve(identifier, deps, request_id)
     except Exception as fault:  # noqa: BLE001 - see above
         logger.exception("a payment could not be resolved", payment=identifier)
-        _tell(fault, operational_alerts)
+        _report_error(fault, operational_alerts)
         counts, still_open = Counter(["failed"]), True
     else:
         counts, still_open = Counter([result.value]), result is ResolutionResult.WAITING
@@ -155,7 +154,7 @@ def _resolved(
     return counts
 
 
-def _tell(fault: Exception, operational_alerts: OperationalAlerts) -> None:
+def _report_error(fault: Exception, operational_alerts: OperationalAlerts) -> None:
     if isinstance(fault, Internal):
         logger.error(fault.code, detail=fault.detail)
     if isinstance(fault, DecryptionFailure):
@@ -165,12 +164,12 @@ def _tell(fault: Exception, operational_alerts: OperationalAlerts) -> None:
 def _is_too_old(
     identifier: str, deps: PaymentDependencies, operational_alerts: OperationalAlerts
 ) -> bool:
-    """Whether a payment or operation has been open for too long: then a person hears of it."""
+    """Whether a payment or operation has been open for too long. If so, raise an alert."""
     try:
         made_at = created_at(identifier)
     except ValueError:
-        # No id of ours: somebody has put the row there, so that nobody knows how old it is.
-        logger.error(UNKNOWN_TOO_OLD, payment=identifier, since="nobody knows")
+        # A row written out of band: its id does not contain its age.
+        logger.error(UNKNOWN_TOO_OLD, payment=identifier, since="unknown")
         return True
     since = made_at + timedelta(seconds=deps.timing.unknown_too_old_seconds)
     if deps.outside.now() <= since:
@@ -183,7 +182,7 @@ def _is_too_old(
 
 
 def _unknown_outcome(identifier: str, deps: PaymentDependencies) -> UnknownOutcome | None:
-    """The payment or operation of that id; None if there is neither."""
+    """The alert facts of the payment or operation with this id; None if there is neither."""
     row = deps.payments.get(identifier, EVERYBODY) or deps.payments.transaction(
         identifier, EVERYBODY
     )
@@ -191,7 +190,7 @@ def _unknown_outcome(identifier: str, deps: PaymentDependencies) -> UnknownOutco
 
 
 def unknown_outcome_of(row: Payment | Transaction) -> UnknownOutcome:
-    """The facts of a payment or operation that an alert about its unknown outcome shows."""
+    """The facts for an alert about a payment or operation with an unknown outcome."""
     detail: Detail = {"amount": row.amount, "currency": row.currency}
     if isinstance(row, Payment):
         return UnknownOutcome("payment", row.id, row.merchant_id, detail)

@@ -15,7 +15,7 @@ from runtime.idempotency.models import ClaimState
 from runtime.merchants.models import MerchantProfile, MerchantStatus
 from runtime.payments.api import PaymentQuery
 from runtime.payments.models import Payment, PaymentStatus
-from runtime.payments.operations.rules import MOST_BEFORE, refusal_of
+from runtime.payments.operations.rules import MAX_TRANSACTIONS_BEFORE, refusal_of
 from runtime.payments.processors.sandbox.models import SandboxCharge
 from runtime.payments.queries import get_payment, list_payments
 from runtime.payments.repository import OperationRefused, PaymentRepository
@@ -346,11 +346,11 @@ def test_a_payment_takes_no_more_transactions_than_are_read_at_once_and_can_stil
     platform: Platform, shop: MerchantProfile
 ) -> None:
     payment = platform.paid(shop, **MANUAL)
-    for _ in range(MOST_BEFORE[T.CAPTURE] - 1):
+    for _ in range(MAX_TRANSACTIONS_BEFORE[T.CAPTURE] - 1):
         assert platform.operate(shop, payment, "capture", amount=2, final=False).status == 200
     with pytest.raises(InvalidState, match="50 transactions; another capture is not possible"):
         platform.operate(shop, payment, "capture", amount=2)
-    for _ in range(MOST_BEFORE[T.REFUND] - MOST_BEFORE[T.CAPTURE]):
+    for _ in range(MAX_TRANSACTIONS_BEFORE[T.REFUND] - MAX_TRANSACTIONS_BEFORE[T.CAPTURE]):
         assert platform.operate(shop, payment, "refund", amount=1).status == 200
     with pytest.raises(InvalidState, match="99 transactions; another refund is not possible"):
         platform.operate(shop, payment, "refund", amount=1)

@@ -27,7 +27,13 @@ from runtime.merchants.models import Merchant, MerchantProfile, RateLimits
 from runtime.payments.rate_limits.models import LimitCounter
 from runtime.payments.rate_limits.rate_limiter import RateLimiter
 from runtime.payments.rate_limits.repository import LimitRepository
-from runtime.payments.rate_limits.rules import EXACT_UP_TO, HELD_PART, KEPT, Lease, limits_of
+from runtime.payments.rate_limits.rules import (
+    COUNTER_RETENTION,
+    EXACT_UP_TO,
+    HELD_PART,
+    Lease,
+    limits_of,
+)
 from tests.support.engines.faults import COMMIT, Fault, Faults, ProcessKilled, at_call, at_commit
 from tests.support.fakes import START
 from tests.support.http import token_of
@@ -79,7 +85,7 @@ def test_a_refusal_names_limit_and_window_and_says_how_long_to_wait(
     platform.pay(merchant)
     platform.clock.set(START + timedelta(seconds=20, milliseconds=-1))
     with pytest.raises(
-        RateLimited, match="its 1 payments of the minute 2026-03-14T09:00"
+        RateLimited, match="its limit of 1 payments for the minute 2026-03-14T09:00"
     ) as reported:
         platform.pay(merchant)
     assert reported.value.retry_after_seconds == 40
@@ -96,7 +102,7 @@ def test_the_next_minute_begins_anew_and_the_day_goes_on(
         platform.pay(merchant, "k", deps=deps)
     platform.clock.advance(60)
     assert platform.pay(merchant, "k", deps=deps).status == 201
-    with pytest.raises(RateLimited, match="3 payments of the day 2026-03-14") as reported:
+    with pytest.raises(RateLimited, match="3 payments for the day 2026-03-14") as reported:
         platform.pay(merchant, deps=deps)
     assert reported.value.retry_after_seconds == 15 * 3600 - 60
     platform.clock.advance(60)
@@ -120,7 +126,7 @@ def test_counters_expire_some_time_after_their_window(
     platform.pay(shop(payments_per_minute=5, payments_per_day=5))
     ends = {START + timedelta(minutes=1), START.replace(hour=0) + timedelta(days=1)}
     expiries = {row.expires_at for row in platform.rows(LimitCounter)}
-    assert expiries == {to_epoch_seconds(end + KEPT) for end in ends}
+    assert expiries == {to_epoch_seconds(end + COUNTER_RETENTION) for end in ends}
 
 
 def test_a_limit_counts_a_payment_in_the_two_round_trips_of_the_sale(
@@ -444,7 +450,9 @@ def test_a_counter_that_counted_one_by_one_goes_on_with_leases(
         platform.pay(merchant)
     (limit,) = limits_of(merchant.id, merchant.rate_limits, platform.clock())
     repository = LimitRepository(platform.store)
-    there = LimitCounter(id=limit.counter_id, used=3, expires_at=to_epoch_seconds(limit.end + KEPT))
+    there = LimitCounter(
+        id=limit.counter_id, used=3, expires_at=to_epoch_seconds(limit.end + COUNTER_RETENTION)
+    )
     assert repository.lease(limit, Lease(EXACT_UP_TO)) == there
     assert repository.lease(limit, Lease(5)) is None
     there = there.model_copy(update={"used": 8, "held": 4})

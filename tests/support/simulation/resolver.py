@@ -14,7 +14,7 @@ from datetime import timedelta
 from functools import partial
 
 from runtime.core.fair_run import Due, Ended, RunLimits, run_fairly
-from runtime.payments.operations.rules import ask_again_after
+from runtime.payments.operations.rules import retry_delay
 
 DATABASE_SECONDS = 0.05
 """Five round trips to DynamoDB for each payment."""
@@ -98,7 +98,7 @@ class VirtualPlatform:
             self.delays.setdefault(payment.shop.name, []).append(delay)
             return
         age = timedelta(seconds=self.now - payment.made_at)
-        payment.due_at = self.now + ask_again_after(age, RESOLVER_LEASE).total_seconds()
+        payment.due_at = self.now + retry_delay(age, RESOLVER_LEASE).total_seconds()
 
     def run(self, limits: RunLimits) -> None:
         """One run of the resolver, as it is."""

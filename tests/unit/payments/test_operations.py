@@ -23,15 +23,15 @@ from runtime.core.timestamps import to_timestamp
 from runtime.payments.models import MAX_TRANSACTIONS, Payment, PaymentStatus
 from runtime.payments.operations.rules import (
     LONGEST_RETRY,
-    MOST_BEFORE,
+    MAX_TRANSACTIONS_BEFORE,
     absence_is_final,
     after_failed_refund,
-    ask_again_after,
+    are_consistent,
     ceiling_of,
     changes_after,
-    fit_together,
     refusal_of,
-    void_again_after,
+    retry_delay,
+    void_retry_delay,
 )
 from runtime.payments.rules import Approved, ProcessorAnswer, Refused, may_become
 from runtime.payments.transaction_models import Transaction, TransactionStatus, TransactionType
@@ -183,7 +183,7 @@ def test_no_amount_passes_its_ceiling_and_none_is_nothing(
     else:
         assert isinstance(refusal, AmountTooLarge)
         assert refusal.param == "amount"
-        over = f"Only 100 of pay_1 can still be {NOUNS[kind]}; you asked for 101"
+        over = f"Only 100 of pay_1 can still be {NOUNS[kind]}; requested 101"
         assert refusal.detail == ("amount must be at least 1" if amount == 0 else over)
 
 
@@ -192,7 +192,7 @@ def test_what_is_pending_is_told_with_the_ceiling() -> None:
     refusal = refusal_of(payment, T.REFUND, 31)
     assert refusal is not None
     assert refusal.detail == (
-        "Only 30 of pay_1 can still be refunded; you asked for 31; 70 are pending"
+        "Only 30 of pay_1 can still be refunded; requested 31; 70 are pending"
     )
 
 
@@ -213,16 +213,20 @@ def test_what_is_refunded_or_pending_in_full_is_told_as_that() -> None:
     ]
     assert texts == [
         "pay_1 has already been refunded in full",
-        "Nothing of pay_1 can still be refunded; 100 are pending",
-        "Nothing of pay_1 can still be refunded",
-        "Nothing of pay_1 can still be captured; 100 are pending",
+        "pay_1 has no amount left that can be refunded; 100 are pending",
+        "pay_1 has no amount left that can be refunded",
+        "pay_1 has no amount left that can be captured; 100 are pending",
     ]
 
 
 def test_captures_leave_room_for_refunds_and_both_for_the_void_of_what_expires() -> None:
-    assert MOST_BEFORE[T.CAPTURE] < MOST_BEFORE[T.REFUND] < MOST_BEFORE[T.VOID]
-    assert MOST_BEFORE[T.VOID] == MAX_TRANSACTIONS
-    for kind, most in MOST_BEFORE.items():
+    assert (
+        MAX_TRANSACTIONS_BEFORE[T.CAPTURE]
+        < MAX_TRANSACTIONS_BEFORE[T.REFUND]
+        < MAX_TRANSACTIONS_BEFORE[T.VOID]
+    )
+    assert MAX_TRANSACTIONS_BEFORE[T.VOID] == MAX_TRANSACTIONS
+    for kind, most in MAX_TRANSACTIONS_BEFORE.items():
         ids = tuple(f"txn_{n}" for n in range(most))
         status = S.SUCCEEDED if kind is T.REFUND else S.REQUIRES_CAPTURE
         assert refusal_of(a_payment(status, transaction_ids=ids[:-1]), kind, 1) is None
@@ -257,7 +261,7 @@ def test_a_payment_fits_its_transactions_of_the_same_moment_and_of_no_other(
     after = answered(pending, waits, Approved("p", 0) if approved else NO)
     moments = [(before, [charge]), (pending, [charge, waits]), (after, [charge, done])]
     for (payment, _), (_, transactions) in product(moments, moments):
-        assert fit_together(payment, transactions) is ((payment, transactions) in moments)
+        assert are_consistent(payment, transactions) is ((payment, transactions) in moments)
 
 
 # ------------------------------------------------------------ any order of intents and answers
@@ -411,7 +415,7 @@ leases = st.timedeltas(timedelta(seconds=2), timedelta(seconds=60))
 def test_the_processor_is_asked_again_after_half_of_the_age_within_bounds(
     age: timedelta, lease: timedelta
 ) -> None:
-    wait = ask_again_after(age, lease)
+    wait = retry_delay(age, lease)
     assert lease <= wait <= max(lease, LONGEST_RETRY)
     if lease <= age / 2 <= LONGEST_RETRY:
         assert wait == age / 2
@@ -422,13 +426,13 @@ def test_what_waits_for_longer_is_never_asked_about_more_often(
     ages: tuple[timedelta, timedelta], lease: timedelta
 ) -> None:
     younger, older = sorted(ages)
-    assert ask_again_after(younger, lease) <= ask_again_after(older, lease)
+    assert retry_delay(younger, lease) <= retry_delay(older, lease)
 
 
 def test_a_day_without_an_answer_costs_some_hundred_questions_and_no_more() -> None:
     age, asked = timedelta(seconds=60), 0
     while age < timedelta(days=1):
-        age += ask_again_after(age, timedelta(seconds=20))
+        age += retry_delay(age, timedelta(seconds=20))
         asked += 1
     assert 90 <= asked <= 110
 
@@ -443,6 +447,6 @@ def test_absence_is_final_only_when_the_request_cannot_be_on_its_way_any_more() 
 def test_a_void_that_is_refused_for_a_year_leaves_room_for_more() -> None:
     overdue, attempts = timedelta(), 0
     while overdue < timedelta(days=365):
-        overdue += void_again_after(overdue)
+        overdue += void_retry_delay(overdue)
         attempts += 1
     assert attempts < MAX_TRANSACTIONS / 4

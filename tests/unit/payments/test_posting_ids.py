@@ -50,7 +50,7 @@ def test_each_step_of_each_dispute_has_an_id_of_its_own() -> None:
     ]
     assert len(set(ids)) == len(ids)
     assert dispute_posting_id("pay_1", "dp_1", SINCE, 1) == ids[0]
-    with pytest.raises(AssertionError, match="no step 0"):
+    with pytest.raises(AssertionError, match="from 1, not 0"):
         dispute_posting_id("pay_1", "dp_1", SINCE, 0)
 
 

@@ -23,7 +23,7 @@ from runtime.payments.rate_limits.rules import (
     Span,
     counted_exactly,
     limits_of,
-    used_up,
+    rate_limited,
 )
 
 NOW = datetime(2026, 11, 26, 11, 3, 20, 500_000, tzinfo=UTC)
@@ -94,9 +94,9 @@ def test_who_comes_too_late_waits_whole_seconds_until_the_window_ends(
     now: datetime, seconds: int
 ) -> None:
     (minute,) = limits(payments_per_minute=7)
-    refusal = used_up(minute, now)
+    refusal = rate_limited(minute, now)
     assert refusal.retry_after_seconds == seconds
-    assert "its 7 payments of the minute 2026-11-26T11:03" in refusal.detail
+    assert "its limit of 7 payments for the minute 2026-11-26T11:03" in refusal.detail
 
 
 # ------------------------------------------------------------ leases
@@ -129,7 +129,7 @@ def test_a_single_permit_can_be_had_whatever_the_others_hold() -> None:
     counter = LimitCounter(id="c", used=999, held=900, expires_at=0)
     lease = Lease(50).fitting(counter, 1000)
     assert lease == Lease(1)
-    assert lease.most_held(1000) is None
+    assert lease.max_held(1000) is None
     assert Lease(50).fitting(counter, 999) is None
 
 
@@ -140,10 +140,10 @@ class Counter:
         self.limit, self.used, self.held = limit, 0, 0
 
     def lease(self, lease: Lease) -> bool:
-        most_held = lease.most_held(self.limit)
-        if self.used > lease.most_used(self.limit):
+        max_held = lease.max_held(self.limit)
+        if self.used > lease.max_used(self.limit):
             return False
-        if most_held is not None and self.held > most_held:
+        if max_held is not None and self.held > max_held:
             return False
         self.used += lease.size
         self.held += lease.held

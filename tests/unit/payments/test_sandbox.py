@@ -47,13 +47,15 @@ class Memory:
     def recall(self, reference: str) -> SandboxCharge | None:
         return self.rows.get(reference)
 
-    def note(self, before: SandboxCharge | None, after: SandboxCharge, *, token: str) -> bool:
+    def store_dispute(
+        self, before: SandboxCharge | None, after: SandboxCharge, *, token: str
+    ) -> bool:
         assert len(token) <= 36
         assert self.rows.get(after.reference) == before
         self.rows[after.reference] = after
         return True
 
-    def bring_back(
+    def return_refund(
         self, refund: SandboxCharge, event_id: str, changed_at: str, *, token: str
     ) -> None:
         assert len(token) <= 36
@@ -321,7 +323,7 @@ def test_what_one_account_is_told_is_nothing_that_happened_to_another(memory: Me
     assert theirs.find_dispute("dp_1") is None
     refund = theirs.find_refund("txn_1", None)
     assert refund is not None
-    assert refund.fate is RefundOutcome.SUCCEEDED
+    assert refund.outcome is RefundOutcome.SUCCEEDED
 
 
 def test_a_refund_that_came_back_is_refused_whoever_asks_for_it_again(memory: Memory) -> None:
@@ -332,7 +334,7 @@ def test_a_refund_that_came_back_is_refused_whoever_asks_for_it_again(memory: Me
     assert tell(ours, "refund_failed", reference="txn_1") is EventKind.REFUND_FAILED
     refund = ours.find_refund("txn_1", None)
     assert refund is not None
-    assert (refund.fate, refund.amount_minor) == (RefundOutcome.FAILED, 400)
+    assert (refund.outcome, refund.amount_minor) == (RefundOutcome.FAILED, 400)
     assert isinstance(ours.operate(operation(TransactionType.REFUND)), Refused)
     assert isinstance(ours.find_operation(operation(TransactionType.REFUND)), Refused)
 

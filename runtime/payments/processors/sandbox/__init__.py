@@ -1,1 +1,1 @@
-"""The sandbox processor: deterministic by token, with a memory of its own."""
+"""The sandbox processor: the token determines the outcome."""

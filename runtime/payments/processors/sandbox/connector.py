@@ -1,8 +1,8 @@
-"""The sandbox processor: deterministic by token, with a memory outside the Lambda.
+"""The sandbox processor: the token determines the outcome, and its state is in a table.
 
-Like a real processor it remembers by our reference what it did, so a repeated request is answered
-with the first one's result and a lost answer can be asked for later; and it keeps ceilings of its
-own, so that it would notice if we asked for more than there is.
+Like a real processor, it stores what it did under our reference. So a repeated request has the same
+answer, and a lost answer can be queried later. It also enforces its own ceilings for captures and
+refunds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from runtime.payments.processors.port import (
     ProcessorIdentity,
 )
 from runtime.payments.processors.sandbox.disputes import (
-    NewsMemory,
+    DisputeMemory,
     dispute_reference,
     dispute_state,
     hint_about,
@@ -49,7 +49,7 @@ MEMORY = timedelta(days=90)
 SHARED_ACCOUNT: Final = "shared"
 """The account of a sandbox that is not built for a specific merchant."""
 IDENTITY: Final = ProcessorIdentity("sandbox", "test")
-"""Every merchant's account at the sandbox has this name: it has one account, for all keys."""
+"""Each merchant has exactly one sandbox account, whatever its keys; they all have this name."""
 _DECLINED: Final = "declined"
 _FORBIDDEN: Final = "forbidden"
 _APPROVED_STATES: Final = frozenset({AUTHORIZED, CAPTURED, VOIDED})
@@ -62,7 +62,7 @@ _EFFECTS: Final[Mapping[TransactionType, Effect]] = {
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """What a token does: whether the charge arrives at the processor, and its answer at us."""
+    """What a token does: the answer, and whether the request and the answer arrive."""
 
     decline_code: str | None = None
     text: str = "Approved"
@@ -84,30 +84,30 @@ BEHAVIOURS: Final[Mapping[str, Behaviour]] = {
     "tok_slow": Behaviour(delay_seconds=SLOW_SECONDS),
     "tok_refund_fails": Behaviour(refunds_fail=True),
 }
-"""`tok_error` answers 5xx though the charge was made; asked again by reference, it says so."""
+"""`tok_error` returns 5xx although the charge was made, which a query by reference shows."""
 
 
-class ChargeMemory(NewsMemory, Protocol):
-    """Where the sandbox remembers."""
+class ChargeMemory(DisputeMemory, Protocol):
+    """The sandbox's store."""
 
     def changed(self, account: str, since: str) -> Iterator[str]:
         """References of an account's disputes and returned refunds that changed since then."""
         ...
 
     def remember(self, charge: SandboxCharge, *, token: str) -> SandboxCharge:
-        """Store `charge`, or return what was remembered for its reference before."""
+        """Store `charge`, or return the row that is already stored for its reference."""
         ...
 
     def operate(
         self, operation: SandboxCharge, effect: Effect, *, token: str
     ) -> SandboxCharge | None:
-        """Do it, or return what was remembered for it; None where the charge does not allow it."""
+        """Apply the operation, or return its stored row; None if the charge does not allow it."""
         ...
 
 
 @dataclass(frozen=True)
 class SandboxProcessor:
-    """A Processor (port.py). Its fee is a share in basis points plus a fixed part (minor units).
+    """A Processor (port.py). The fee is a rate in basis points plus a fixed amount (minor units).
 
     `config` gives the merchant's `processor_config`; only notifications need it. `account` is the
     account at the sandbox: each merchant has its own, identified by the merchant's id.
@@ -122,7 +122,7 @@ class SandboxProcessor:
 
     @property
     def mode(self) -> ProcessorMode:
-        """The sandbox's mode; it does not move money."""
+        """Always test mode: the sandbox does not move money."""
         return IDENTITY.mode
 
     def identify(self) -> ProcessorIdentity:
@@ -132,7 +132,7 @@ class SandboxProcessor:
 
     @property
     def captures_in_parts(self) -> bool:
-        """It does."""
+        """The sandbox supports several captures of an authorization."""
         return True
 
     def check_method(self, payment_method: str) -> None:
@@ -140,7 +140,7 @@ class SandboxProcessor:
         if payment_method not in BEHAVIOURS:
             known = ", ".join(BEHAVIOURS)
             raise InvalidValue(
-                f"payment_method is not a token of the sandbox; use one of {known}",
+                f"payment_method is not a sandbox token; use one of {known}",
                 param="payment_method",
             )
 
@@ -156,14 +156,14 @@ class SandboxProcessor:
         return _answer(remembered)
 
     def find(self, request: ChargeRequest) -> ProcessorAnswer | None:
-        """What became of a reference; a forbidden one was never charged."""
+        """The outcome of a charge. A forbidden reference was never charged."""
         remembered = self.memory.recall(request.reference)
         if remembered is None or remembered.state == _FORBIDDEN:
             return None
         return _answer(remembered)
 
     def forbid(self, request: ChargeRequest) -> ProcessorAnswer | None:
-        """Remember the reference as one that must not be charged, unless it was."""
+        """Store the reference as forbidden, unless it was charged."""
         tombstone = self._row(request, _FORBIDDEN, "canceled", "Canceled before it was charged")
         remembered = self._remember(tombstone, request.at)
         return None if remembered.state == _FORBIDDEN else _answer(remembered)
@@ -171,7 +171,7 @@ class SandboxProcessor:
     def operate(self, request: OperationRequest) -> ProcessorAnswer:
         """Capture, refund or void, or answer as before for a known reference."""
         token = self.outside.new_id("sbt", request.at)
-        operation = self._ours(self._new_operation(request))
+        operation = self._of_account(self._new_operation(request))
         done = self.memory.operate(operation, _effect_of(request), token=token)
         if done is None:
             code = f"{request.kind}_refused"
@@ -180,7 +180,7 @@ class SandboxProcessor:
         return _answer(done)
 
     def find_operation(self, request: OperationRequest) -> ProcessorAnswer | None:
-        """What became of a capture, refund or void."""
+        """The outcome of a capture, refund or void."""
         remembered = self.memory.recall(request.reference)
         return _answer(remembered) if remembered else None
 
@@ -205,18 +205,18 @@ class SandboxProcessor:
                 yield hint
 
     def read_event(self, headers: Mapping[str, str], body: bytes, now: datetime) -> ProcessorEvent:
-        """A notification signed with the merchant's `webhook_secret`, which an operator keeps.
+        """Verify a notification that an operator signed with the merchant's `webhook_secret`.
 
-        The sandbox stores its content, and reports it from now on.
+        The sandbox stores its content, and answers later queries with it.
         """
         event = read_sandbox_event(headers, body, self.config(), now)
         remember(event, self.account, self.memory, now, MEMORY, self.outside)
         return hint_of(event)
 
     def _remember(self, row: SandboxCharge, at: datetime) -> SandboxCharge:
-        return self.memory.remember(self._ours(row), token=self.outside.new_id("sbt", at))
+        return self.memory.remember(self._of_account(row), token=self.outside.new_id("sbt", at))
 
-    def _ours(self, row: SandboxCharge) -> SandboxCharge:
+    def _of_account(self, row: SandboxCharge) -> SandboxCharge:
         return row.model_copy(update={"account": self.account})
 
     def _new_charge(self, request: ChargeRequest, behaviour: Behaviour) -> SandboxCharge:

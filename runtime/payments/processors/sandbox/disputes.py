@@ -33,18 +33,20 @@ MAX_ATTEMPTS: Final = 10
 """Attempts to store one event of a dispute under concurrent writes."""
 
 
-class NewsMemory(Protocol):
+class DisputeMemory(Protocol):
     """The sandbox's store for disputes and returned refunds."""
 
     def recall(self, reference: str) -> SandboxCharge | None:
         """The row stored for a reference."""
         ...
 
-    def note(self, before: SandboxCharge | None, after: SandboxCharge, *, token: str) -> bool:
+    def store_dispute(
+        self, before: SandboxCharge | None, after: SandboxCharge, *, token: str
+    ) -> bool:
         """Store a dispute's new state; False if it was changed concurrently."""
         ...
 
-    def bring_back(
+    def return_refund(
         self, refund: SandboxCharge, event_id: str, changed_at: str, *, token: str
     ) -> None:
         """Mark a refund as returned by the customer's bank, once."""
@@ -59,17 +61,17 @@ def dispute_reference(account: str, dispute_id: str) -> str:
 def remember(
     event: SandboxEvent,
     account: str,
-    memory: NewsMemory,
+    memory: DisputeMemory,
     now: datetime,
     kept: timedelta,
     outside: Outside,
 ) -> None:
-    """Store what the notification says has happened. Raises Unavailable."""
+    """Store the state that the notification reports. Raises Unavailable."""
     if event.type is SandboxEventType.REFUND_FAILED:
         refund = memory.recall(event.reference or "")
         if refund is not None and (refund.kind, refund.account) == (REFUND, account):
             token = outside.new_id("sbt", now)
-            memory.bring_back(refund, event.id, to_timestamp(now), token=token)
+            memory.return_refund(refund, event.id, to_timestamp(now), token=token)
         return
     if event.type not in DISPUTE_EVENTS or event.dispute_id is None:
         return
@@ -77,7 +79,7 @@ def remember(
     for _ in range(MAX_ATTEMPTS):
         before = memory.recall(reference)
         after = dispute_after(before, event, account, now, kept)
-        if after is None or memory.note(before, after, token=outside.new_id("sbt", now)):
+        if after is None or memory.store_dispute(before, after, token=outside.new_id("sbt", now)):
             return
     raise Unavailable(f"Dispute {event.dispute_id} is changing; send the notification again")
 
@@ -95,7 +97,7 @@ def dispute_after(
     withdrawn when the dispute is opened, and reinstated when it is won, unless the event gives an
     amount. Fields that the event does not have stay unchanged.
     """
-    assert event.dispute_id is not None, f"{event.id} is about no dispute"
+    assert event.dispute_id is not None, f"{event.id} has no dispute id"
     status = DISPUTE_EVENTS[event.type]
     if before is not None and not _is_newer(before, event, status):
         return None
@@ -151,10 +153,10 @@ def dispute_state(row: SandboxCharge) -> DisputeState:
 
 def refund_state(row: SandboxCharge) -> RefundState:
     """The refund's state at the sandbox."""
-    fate = RefundOutcome.SUCCEEDED if row.state == CAPTURED else RefundOutcome.FAILED
+    outcome = RefundOutcome.SUCCEEDED if row.state == CAPTURED else RefundOutcome.FAILED
     return RefundState(
         row.processor_id,
-        fate,
+        outcome,
         to_datetime(row.created_at),
         row.amount,
         row.currency,

@@ -1,6 +1,6 @@
-"""Notifications of the sandbox processor: JSON, signed as many processors sign.
+"""Signed JSON notifications of the sandbox processor.
 
-Header `sandbox-signature: t=<unix seconds>,v1=<hex>`, the signature being HMAC-SHA256 of
+The header is `sandbox-signature: t=<unix seconds>,v1=<hex>`. The signature is the HMAC-SHA256 of
 `<t>.<body>` under the merchant's `processor_config.webhook_secret`.
 """
 
@@ -25,8 +25,8 @@ from runtime.payments.processors.port import ProcessorConfig
 
 SIGNATURE_HEADER: Final = "sandbox-signature"
 TOLERANCE_SECONDS: Final = 300
-"""How old a signature may be, so that a recorded one is soon worthless."""
-SHORTEST_SECRET: Final = 16
+"""The maximum age of a signature, which limits replays."""
+MIN_SECRET_LENGTH: Final = 16
 _SIGNATURE: Final = re.compile(r"t=([0-9]{1,12}),v1=([0-9a-f]{64})")
 
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
@@ -34,7 +34,7 @@ _Amount = Annotated[int, Field(ge=0, le=MAX_AMOUNT_MINOR)]
 
 
 class SandboxEventType(StrEnum):
-    """What has happened at the sandbox."""
+    """The type of a sandbox notification."""
 
     CHARGE_CHANGED = "charge_changed"
     OPERATION_CHANGED = "operation_changed"
@@ -73,32 +73,33 @@ class SandboxEvent(BaseModel, frozen=True, extra="forbid"):
 
 
 def sign_sandbox_event(body: bytes, secret: str, at_seconds: int) -> str:
-    """The header's value."""
+    """The value of SIGNATURE_HEADER for a body."""
     signature = hmac.new(secret.encode(), b"%d.%s" % (at_seconds, body), hashlib.sha256)
     return f"t={at_seconds},v1={signature.hexdigest()}"
 
 
 def check_secret(config: ProcessorConfig) -> None:
-    """Raises InvalidValue for a webhook secret with which no notification would be accepted."""
+    """Raises InvalidValue for a webhook secret that is too short or not text."""
     if "webhook_secret" in config and not _is_secret(config["webhook_secret"]):
         raise InvalidValue(
-            f"webhook_secret must be text of at least {SHORTEST_SECRET} characters",
+            f"webhook_secret must be text of at least {MIN_SECRET_LENGTH} characters",
             param="processor_config",
         )
 
 
 def _is_secret(value: object) -> TypeGuard[str]:
-    return isinstance(value, str) and len(value) >= SHORTEST_SECRET
+    return isinstance(value, str) and len(value) >= MIN_SECRET_LENGTH
 
 
 def read_sandbox_event(
     headers: Mapping[str, str], body: bytes, config: ProcessorConfig, now: datetime
 ) -> SandboxEvent:
-    """The genuine notification. Raises BadSignature, MalformedJson."""
+    """Verify and parse a notification. Raises BadSignature, MalformedJson."""
     secret = config.get("webhook_secret")
     if not _is_secret(secret):
         raise BadSignature(
-            f"The merchant's processor_config has no webhook_secret of {SHORTEST_SECRET} characters"
+            "The merchant's processor_config has no webhook_secret of at least "
+            f"{MIN_SECRET_LENGTH} characters"
         )
     given = _SIGNATURE.fullmatch(headers.get(SIGNATURE_HEADER, ""))
     if given is None:
@@ -115,7 +116,7 @@ def read_sandbox_event(
 
 
 def hint_of(event: SandboxEvent) -> ProcessorEvent:
-    """The object of the notification; its state is read from the sandbox."""
+    """The hint in a notification; the object's state is read from the sandbox."""
     return ProcessorEvent(
         id=event.id,
         kind=EventKind.IGNORED if event.silent else _KINDS[event.type],

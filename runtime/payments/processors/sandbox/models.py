@@ -1,4 +1,4 @@
-"""The sandbox processor's own memory: charges by our reference, as a real processor keeps them."""
+"""The sandbox processor's state: charges, operations and disputes by reference."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from runtime.dynamodb.schema import Row, Ttl, partition, sort
 
 
 class SandboxCharge(Row, table="sandbox_charges", frozen=True):
-    """What the sandbox did when first asked with `reference`; it answers the same ever after.
+    """The sandbox's answer to the first request with `reference`; later requests repeat it.
 
-    A charge's row also has what is left to capture and to refund of it. A capture, refund or void
-    has a row of its own, and names the charge's reference as `charge`. `account`: for whom it was
-    done.
+    A charge's row also has its capturable and refundable amounts. A capture, refund or void has its
+    own row, with the charge's reference as `charge`. `account`: the account it was made for.
 
-    A dispute has a row as well: of what the sandbox was told about it by who keeps its secret
-    (`event_id`: the last time; `told_at`: how old that news is; `revision`: how often). It stands
-    in `gsi-changed`, as a refund does that came back, so that what changed lately can be asked for.
+    A dispute has a row with the state that signed notifications reported: `event_id` and `told_at`
+    are the id and time of the latest one, `revision` counts them. Disputes and returned refunds
+    are in `gsi-changed`, which lists recent changes.
     """
 
     reference: Annotated[str, partition()]

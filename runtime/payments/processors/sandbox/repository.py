@@ -1,4 +1,4 @@
-"""The sandbox processor's memory."""
+"""Reads and writes of the sandbox_charges table."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from runtime.dynamodb.store import Store
 from runtime.payments.processors.sandbox.models import SandboxCharge
 
 AUTHORIZED = "authorized"
-"""State of a charge of which something is left to capture."""
+"""State of a charge that can still be captured."""
 CAPTURED = "approved"
 VOIDED = "voided"
 RETURNED = "returned"
-"""State of a refund that had been made, and came back from the customer's bank."""
+"""State of a refund that the customer's bank returned."""
 CHARGE, REFUND, DISPUTE = "charge", "refund", "dispute"
 """Kinds of rows."""
 _CHANGED_PAGE = 100
@@ -32,13 +32,13 @@ class _Changed(BaseModel, frozen=True):
 
 
 class SandboxChargeRepository:
-    """The sandbox_charges table: one row per reference, whose answer never changes."""
+    """The sandbox_charges table: one row per reference."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def remember(self, charge: SandboxCharge, *, token: str) -> SandboxCharge:
-        """Store `charge`, or return what was remembered for its reference before."""
+        """Store `charge`, or return the row that is already stored for its reference."""
         try:
             self._store.transact([put(charge).when(absent("reference"))], token=token)
         except TransactionRefused as refused:
@@ -48,9 +48,9 @@ class SandboxChargeRepository:
     def operate(
         self, operation: SandboxCharge, effect: Effect, *, token: str
     ) -> SandboxCharge | None:
-        """Do `operation` to the charge it names, or return what was remembered for it before.
+        """Apply `operation` to its charge, or return the row that is already stored for it.
 
-        None: the charge does not allow it, and nothing was done.
+        None if the charge does not allow the operation.
         """
         writes: list[Write] = [put(operation).when(absent("reference")), _effect(operation, effect)]
         try:
@@ -60,11 +60,13 @@ class SandboxChargeRepository:
         return operation
 
     def recall(self, reference: str) -> SandboxCharge | None:
-        """What is remembered for a reference, strongly consistent."""
+        """The row stored for a reference, strongly consistent."""
         return self._store.get(SandboxCharge, {"reference": reference}, SandboxCharge, EVERYBODY)
 
-    def note(self, before: SandboxCharge | None, after: SandboxCharge, *, token: str) -> bool:
-        """Remember what became of a dispute; False where somebody has said more meanwhile."""
+    def store_dispute(
+        self, before: SandboxCharge | None, after: SandboxCharge, *, token: str
+    ) -> bool:
+        """Store a dispute's new state; False if it was changed concurrently."""
         unchanged = absent("reference") if before is None else equals("revision", before.revision)
         try:
             self._store.transact([put(after).when(unchanged)], token=token)
@@ -72,15 +74,15 @@ class SandboxChargeRepository:
             return False
         return True
 
-    def bring_back(
+    def return_refund(
         self, refund: SandboxCharge, event_id: str, changed_at: Timestamp, *, token: str
     ) -> None:
-        """Let a refund come back from the customer's bank: once, and its charge has it again."""
-        assert refund.charge is not None, f"{refund.reference} names no charge"
+        """Mark a refund as returned, once, and make its amount refundable again."""
+        assert refund.charge is not None, f"{refund.reference} has no charge"
         returned = update(SandboxCharge, {"reference": refund.reference}).assign(
             state=RETURNED,
             response_code="refund_failed",
-            response_text="The customer's bank sent the refund back",
+            response_text="The customer's bank returned the refund",
             event_id=event_id,
             changed_account=refund.account,
             changed_at=changed_at,
@@ -110,7 +112,7 @@ class SandboxChargeRepository:
 
 
 def _effect(operation: SandboxCharge, effect: Effect) -> Update:
-    assert operation.charge is not None, f"{operation.reference} names no charge"
+    assert operation.charge is not None, f"{operation.reference} has no charge"
     charge, amount = update(SandboxCharge, {"reference": operation.charge}), operation.amount
     if effect == "refund":
         charge = charge.add(refundable=-amount)

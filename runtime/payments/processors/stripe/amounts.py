@@ -1,4 +1,4 @@
-"""Amounts as Stripe counts them. In three currencies its smallest unit is not ISO 4217's.
+"""Convert amounts to and from Stripe's units, which differ from ISO 4217 for three currencies.
 
 Source: docs.stripe.com/currencies (zero-decimal currencies; special cases).
 """
@@ -11,11 +11,12 @@ from typing import Final
 from runtime.core.currency import DECIMALS
 
 STRIPE_DECIMALS: Final[Mapping[str, int]] = {"ISK": 2, "UGX": 2, "MGA": 0}
-"""Where Stripe differs: 5 ISK are 500 to Stripe and 5 to us; 5 MGA are 5 to Stripe, 500 to us."""
+"""Currencies whose decimals differ at Stripe. 5 ISK are 500 in Stripe's units and 5 in minor units;
+5 MGA are 5 in Stripe's units and 500 in minor units."""
 
 
 class NotInStripesUnits(ValueError):
-    """Stripe has no such amount: it counts the currency in larger units."""
+    """The amount cannot be expressed in Stripe's larger unit."""
 
 
 def to_stripe(amount_minor: int, currency: str) -> int:
@@ -30,7 +31,7 @@ def to_stripe(amount_minor: int, currency: str) -> int:
 
 
 def from_stripe(amount: int, currency: str) -> int:
-    """An amount of Stripe's in minor units, rounded half up (a fee may have a fraction of one)."""
+    """An amount from Stripe in minor units, rounded half up: a fee may be a fraction of a unit."""
     ours, theirs = _units(currency)
     return (2 * amount * ours + theirs) // (2 * theirs)
 

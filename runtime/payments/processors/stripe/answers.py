@@ -1,4 +1,4 @@
-"""What Stripe's answers mean for us. docs/processors.md has these tables in words."""
+"""Map Stripe's answers and errors to ours; docs/processors.md describes the mapping."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ CANCELED: Final = "canceled"
 UNCONFIRMED: Final = frozenset(
     {"requires_payment_method", "requires_confirmation", "requires_action"}
 )
-"""Statuses in which nothing is charged, and somebody with the right key could still change that."""
+"""Statuses in which nothing is charged yet, but a confirmation could still charge."""
 
-_OURS_BY_STRIPES: Final[Mapping[str, tuple[str, ...]]] = {
+_STRIPE_DECLINES: Final[Mapping[str, tuple[str, ...]]] = {
     "authentication_required": (
         "authentication_required",
         "authentication_not_handled",
@@ -76,9 +76,9 @@ _OURS_BY_STRIPES: Final[Mapping[str, tuple[str, ...]]] = {
     "velocity_exceeded": ("card_velocity_exceeded", "withdrawal_count_limit_exceeded"),
 }
 DECLINE_CODES: Final[Mapping[str, str]] = {
-    theirs: ours for ours, several in _OURS_BY_STRIPES.items() for theirs in several
+    theirs: ours for ours, several in _STRIPE_DECLINES.items() for theirs in several
 }
-"""Our decline code by Stripe's. What is not here is a `generic_decline`."""
+"""Our decline codes by Stripe's. All other codes are GENERIC_DECLINE."""
 GENERIC_DECLINE: Final = "generic_decline"
 
 _METHOD_PARAMETERS: Final = ("customer", "payment_method")
@@ -89,24 +89,24 @@ _NOT_EXECUTED: Final = (
     stripe.AuthenticationError,
     stripe.PermissionError,
 )
-"""Errors that say for certain that nothing was done."""
+"""Errors after which Stripe has certainly done nothing."""
 
 
 def is_certain(error: stripe.StripeError) -> bool:
-    """Whether the error says that nothing was done. Otherwise only asking again can tell."""
+    """Whether Stripe has certainly done nothing. Otherwise the outcome is unknown."""
     return isinstance(error, _NOT_EXECUTED)
 
 
 def unknown(error: stripe.StripeError) -> ProcessorUnknown:
-    """What to raise where only asking again can tell. Nothing of the request is in the text."""
+    """The error for an unknown outcome. Its text contains nothing of the request."""
     parts = (error.http_status, failure_of(error).code, error.request_id)
-    said = ", ".join(str(part) for part in parts if part)
+    details = ", ".join(str(part) for part in parts if part)
     name = type(error.__cause__ or error).__name__
-    return ProcessorUnknown(f"Stripe: {name} ({said})" if said else f"Stripe: {name}")
+    return ProcessorUnknown(f"Stripe: {name} ({details})" if details else f"Stripe: {name}")
 
 
 def failure_of(error: stripe.StripeError) -> Failure:
-    """The error object of the answer; an empty one where the answer has none."""
+    """The error object in Stripe's response; an empty one if there is none."""
     try:
         return ErrorBody.model_validate(error.json_body).error
     except ValidationError:
@@ -114,9 +114,9 @@ def failure_of(error: stripe.StripeError) -> Failure:
 
 
 def refusal(error: stripe.StripeError, rejected: str) -> Refused:
-    """The refusal that the error stands for; `rejected` is its code where Stripe tells no better.
+    """The refusal for an error. `rejected`: the code if the error gives no more specific one.
 
-    Raises ProcessorUnknown where the error does not say that nothing was done.
+    Raises ProcessorUnknown unless the error is certain.
     """
     if not is_certain(error):
         raise unknown(error) from None
@@ -126,24 +126,24 @@ def refusal(error: stripe.StripeError, rejected: str) -> Refused:
         return declined(failure, charge_id)
     if isinstance(error, stripe.InvalidRequestError):
         code = "invalid_payment_method" if failure.param in _METHOD_PARAMETERS else rejected
-        # Stripe's own sentence may repeat what was sent, the payment method's token for one.
+        # Stripe's own message may repeat request parameters, such as the payment method's token.
         why = ", ".join(part for part in (failure.code, failure.param) if part) or "no reason given"
-        return Refused(charge_id, code, _short(f"Stripe does not accept this: {why}"))
-    text = "Stripe does not accept the merchant's API key for this"
+        return Refused(charge_id, code, _short(f"Stripe rejected the request: {why}"))
+    text = "Stripe rejected the merchant's API key for this request"
     return Refused(charge_id, "processor_configuration", text)
 
 
 def declined(failure: Failure, charge_id: str | None) -> Refused:
-    """A card that was declined, with the sentence that Stripe means for people."""
+    """The refusal for a declined card, with Stripe's message for customers."""
     known = (DECLINE_CODES.get(theirs or "") for theirs in (failure.decline_code, failure.code))
     code = next((ours for ours in known if ours), GENERIC_DECLINE)
     return Refused(charge_id, code, _short(failure.message or "The card was declined"))
 
 
 def charge_answer(intent: PaymentIntent) -> ProcessorAnswer:
-    """What became of a charge. Raises ProcessorUnknown while Stripe is still at it.
+    """The outcome of a charge. Raises ProcessorUnknown while Stripe is still processing it.
 
-    A status of `UNCONFIRMED` without an error is not for here: it has to be canceled first.
+    An intent with an `UNCONFIRMED` status and no error has to be canceled first.
     """
     if intent.status in ("succeeded", "requires_capture"):
         return Approved(intent.id, fee_minor(intent))
@@ -155,7 +155,7 @@ def charge_answer(intent: PaymentIntent) -> ProcessorAnswer:
 
 
 def refund_answer(refund: Refund) -> ProcessorAnswer:
-    """What became of a refund. Raises ProcessorUnknown while it is pending."""
+    """The outcome of a refund. Raises ProcessorUnknown while it is pending."""
     if refund.status == "succeeded":
         return Approved(refund.id, fee_minor=0)
     if refund.status in ("failed", CANCELED):
@@ -166,9 +166,9 @@ def refund_answer(refund: Refund) -> ProcessorAnswer:
 
 
 def fee_minor(intent: PaymentIntent) -> int:
-    """What Stripe keeps, in minor units of the charge's currency; 0 where that is not known (yet).
+    """Stripe's fee in minor units of the charge's currency; 0 if it is unknown.
 
-    It is not known before the capture, nor where the merchant's balance has another currency.
+    It is unknown before the capture, and if the merchant's balance has another currency.
     """
     charge = intent.latest_charge
     if not isinstance(charge, Charge) or not isinstance(

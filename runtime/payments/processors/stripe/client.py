@@ -1,6 +1,6 @@
-"""The calls to Stripe's API that the connector makes, as shapes in and out (stripe_shapes.py).
+"""The calls to Stripe's API, with typed results (shapes.py).
 
-They raise Stripe's own errors, and ProcessorUnknown for an answer that cannot be read.
+They raise Stripe's own errors, and ProcessorUnknown for a response that cannot be parsed.
 """
 
 from __future__ import annotations
@@ -34,31 +34,31 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT_SECONDS: Final = 3.0
 MAX_REFUNDS: Final = 100
-"""As many transactions as a payment of ours can have, and as many as Stripe lists at once."""
+"""The most transactions that a payment can have, and the most that Stripe lists at once."""
 MAX_EVENTS: Final = 100
-"""Events in one page: the most that Stripe lists at once."""
+"""Events per page: the most that Stripe lists at once."""
 REFERENCE: Final = "reference"
 FORBIDDEN_REFERENCE: Final = "forbidden_reference"
 METHOD: Final = re.compile(
     r"(?:(?P<customer>cus_[A-Za-z0-9]{1,64})/)?(?P<method>(?:pm|card|src)_[A-Za-z0-9_]{1,128})"
 )
-"""A payment method, with the customer of Stripe's to whom it is attached, if it is."""
+"""A payment method, preceded by the Stripe customer that it is attached to, if any."""
 _WITH_FEE: Final = "latest_charge.balance_transaction"
 _EXPECTED: Final[Mapping[str, str]] = {
-    "api_key": "api_key must be a secret or restricted key of Stripe's (sk_… or rk_…)",
-    "webhook_secret": "webhook_secret must be a signing secret of Stripe's (whsec_…)",
+    "api_key": "api_key must be a Stripe secret or restricted key (sk_… or rk_…)",
+    "webhook_secret": "webhook_secret must be a Stripe signing secret (whsec_…)",
 }
 
 ShapeT = TypeVar("ShapeT", bound=BaseModel)
 
-# The library has only global switches for these. Its telemetry would write a file and describe the
-# machine; its debug log would hold payment methods' tokens.
+# The library only has global switches for these. Its telemetry writes a file and describes the
+# machine; its debug log contains payment method tokens.
 stripe.enable_telemetry = False
 logging.getLogger("stripe").setLevel(logging.WARNING)
 
 
 class StripeConfig(BaseModel, frozen=True, hide_input_in_errors=True):
-    """What a merchant's `processor_config` says to this connector; it may say more to others."""
+    """The fields of a merchant's `processor_config` that this connector uses."""
 
     api_key: Annotated[str, Field(pattern=r"^(sk|rk)_(test|live)_[A-Za-z0-9_]+$", repr=False)]
     webhook_secret: Annotated[str | None, Field(pattern=r"^whsec_\S+$", repr=False)] = None
@@ -70,7 +70,7 @@ class StripeConfig(BaseModel, frozen=True, hide_input_in_errors=True):
 
 
 def stripe_config(config: Mapping[str, Any]) -> StripeConfig:
-    """The configuration. Raises InvalidValue, which names what is wrong and never its value."""
+    """The parsed configuration. Raises InvalidValue, without the invalid values."""
     try:
         return StripeConfig.model_validate(config)
     except ValidationError as error:
@@ -81,15 +81,15 @@ def stripe_config(config: Mapping[str, Any]) -> StripeConfig:
 
 
 def http_client(timeout_seconds: float) -> stripe.HTTPClient:
-    """One connection per call, and no proxy or .netrc of the machine's.
+    """A client with one connection per call, which ignores the machine's proxy and .netrc.
 
-    A connection kept open may die unnoticed while a Lambda is frozen; the next charge on it would
-    get no answer, and be unknown.
+    A kept-alive connection may die while a Lambda is frozen. The next charge on it would have an
+    unknown outcome.
     """
     session = requests.Session()
     session.trust_env = False
     session.headers["Connection"] = "close"
-    # So many threads may call at once; the pool logs a warning for each one above its size.
+    # As many threads may call at once; the pool logs a warning for each one above its size.
     adapter = HTTPAdapter(pool_connections=1, pool_maxsize=MAX_RESOLVER_WORKERS)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
@@ -99,7 +99,7 @@ def http_client(timeout_seconds: float) -> stripe.HTTPClient:
 
 @dataclass(frozen=True)
 class StripeApi:
-    """Stripe's API, with one merchant's key."""
+    """Stripe's API with one merchant's key."""
 
     client: stripe.StripeClient = field(repr=False)
 
@@ -112,12 +112,12 @@ class StripeApi:
         return "live" if _shape(Balance, self.client.v1.balance.retrieve()).livemode else "test"
 
     def charge(self, request: ChargeRequest) -> PaymentIntent:
-        """Create and confirm. Where the customer would have to act, it is a refusal instead.
+        """Create and confirm a PaymentIntent. It is refused if the customer would have to act.
 
         Raises NotInStripesUnits.
         """
         method = METHOD.fullmatch(request.payment_method)
-        assert method is not None, "a payment method is checked before anything is written"
+        assert method is not None, "the payment method was not checked before the charge"
         params: PaymentIntentCreateParams = {
             "amount": to_stripe(request.amount_minor, request.currency),
             "currency": request.currency.lower(),
@@ -135,10 +135,10 @@ class StripeApi:
             params["statement_descriptor_suffix"] = request.statement_descriptor
         return self._create(params, request.reference)
 
-    def use_up(self, request: ChargeRequest) -> PaymentIntent:
-        """Create what nobody confirms, under the very key that the charge has or would have.
+    def consume_key(self, request: ChargeRequest) -> PaymentIntent:
+        """Create an unconfirmed PaymentIntent under the charge's idempotency key.
 
-        Raises NotInStripesUnits; IdempotencyError where the charge had come first.
+        Raises NotInStripesUnits; IdempotencyError if the key was used for the charge.
         """
         params: PaymentIntentCreateParams = {
             "amount": to_stripe(request.amount_minor, request.currency),
@@ -150,26 +150,26 @@ class StripeApi:
         return self._create(params, request.reference)
 
     def search(self, reference: str) -> str | None:
-        """Id of the PaymentIntent that carries our reference, as far as the search shows it."""
-        assert "'" not in reference, "references are ids of ours"
+        """Id of the PaymentIntent with our reference, if Stripe's search already shows it."""
+        assert "'" not in reference, "references never contain quotes"
         query = f"metadata['{REFERENCE}']:'{reference}'"
         found = self.client.v1.payment_intents.search({"query": query, "limit": 1})
         return found.data[0].id if found.data else None
 
     def read(self, intent_id: str) -> PaymentIntent:
-        """The latest state."""
+        """The latest state of a PaymentIntent."""
         found = self.client.v1.payment_intents.retrieve(intent_id, {"expand": [_WITH_FEE]})
         return _shape(PaymentIntent, found)
 
     def cancel(self, intent_id: str, key: str) -> PaymentIntent:
-        """Give an authorization back, or see to it that there will be none."""
+        """Cancel a PaymentIntent, which releases its authorization."""
         canceled = self.client.v1.payment_intents.cancel(
             intent_id, options={"idempotency_key": key}
         )
         return _shape(PaymentIntent, canceled)
 
     def capture(self, request: OperationRequest) -> PaymentIntent:
-        """Take what was authorized, or a part; Stripe gives the rest back."""
+        """Capture an authorization in full or in part; Stripe releases the rest."""
         captured = self.client.v1.payment_intents.capture(
             request.charge_id,
             {
@@ -181,7 +181,7 @@ class StripeApi:
         return _shape(PaymentIntent, captured)
 
     def refund(self, request: OperationRequest) -> Refund:
-        """Give back what was captured, or a part."""
+        """Refund a charge in full or in part."""
         refunded = self.client.v1.refunds.create(
             {
                 "payment_intent": request.charge_id,
@@ -193,7 +193,7 @@ class StripeApi:
         return _shape(Refund, refunded)
 
     def refunds(self, intent_id: str) -> list[Refund]:
-        """All refunds of a charge, also those that were not asked for here."""
+        """All refunds of a charge, including those made outside this platform."""
         found = self.client.v1.refunds.list({"payment_intent": intent_id, "limit": MAX_REFUNDS})
         return [_shape(Refund, refund) for refund in found.data]
 
@@ -222,4 +222,4 @@ def _shape(shape: type[ShapeT], answered: stripe.StripeObject) -> ShapeT:
     try:
         return shape.model_validate(answered.to_dict())
     except ValidationError:
-        raise ProcessorUnknown(f"Stripe: its {shape.__name__} cannot be read") from None
+        raise ProcessorUnknown(f"Stripe: the {shape.__name__} cannot be parsed") from None

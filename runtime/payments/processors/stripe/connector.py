@@ -1,8 +1,8 @@
-"""Stripe behind our port: one PaymentIntent per charge, under idempotency keys that are our ids.
+"""The Stripe connector: one PaymentIntent per charge, with our ids as idempotency keys.
 
-Stripe keeps an idempotency key for at least 24 hours. Within them a reference is charged at most
-once, whatever is sent; later nothing is sent again that `find` or `find_operation` would show.
-docs/processors.md says what else Stripe does in its own way.
+Stripe keeps an idempotency key for at least 24 hours, in which a reference is charged at most once.
+Later, a request is only sent again if `find` or `find_operation` does not show it.
+docs/processors.md describes how Stripe differs from other processors.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ __all__ = ["StripeConfig", "StripeProcessor", "stripe_config"]
 
 @dataclass(frozen=True)
 class StripeProcessor:
-    """A Processor (port.py), with one merchant's key."""
+    """A Processor (port.py) with one merchant's key."""
 
     api: StripeApi
     webhook_secret: str | None = field(repr=False)
@@ -65,7 +65,7 @@ class StripeProcessor:
         timeout_seconds: float,
         network: stripe.HTTPClient | None = None,
     ) -> StripeProcessor:
-        """The merchant's connector. `network`: what sends its requests, if not `http_client`."""
+        """The merchant's connector. `network`: the HTTP client to use instead of `http_client`."""
         client = stripe.StripeClient(
             config.api_key,
             base_addresses={"api": api_base},
@@ -95,11 +95,11 @@ class StripeProcessor:
 
     @property
     def captures_in_parts(self) -> bool:
-        """Stripe captures an authorization once, and gives the rest back."""
+        """Stripe captures an authorization once, and releases the rest."""
         return False
 
     def check_method(self, payment_method: str) -> None:
-        """Raises InvalidValue for what names no payment method of Stripe's."""
+        """Raises InvalidValue unless the text has the form of a Stripe payment method."""
         if METHOD.fullmatch(payment_method) is None:
             raise InvalidValue(
                 "payment_method must be one of Stripe's (pm_…), preceded by its Stripe customer "
@@ -108,7 +108,7 @@ class StripeProcessor:
             )
 
     def charge(self, request: ChargeRequest) -> ProcessorAnswer:
-        """Charge or authorize; sent again within 24 hours, Stripe answers as before."""
+        """Charge or authorize. Repeated within 24 hours, the answer is the same."""
         try:
             intent = self.api.charge(request)
         except NotInStripesUnits as error:
@@ -118,14 +118,14 @@ class StripeProcessor:
         return self._answer(intent)
 
     def find(self, request: ChargeRequest) -> ProcessorAnswer | None:
-        """What became of a reference, as far as Stripe's search shows it.
+        """The outcome of a charge, if Stripe's search already shows it.
 
-        A charge shows there after up to a minute, in an outage after an hour: that it is absent is
-        never final.
+        The search lags by up to a minute, in an outage by an hour. So a missing result is never
+        final.
         """
         try:
             intent_id = self.api.search(request.reference)
-            # The search may show an old state.
+            # The search result may be out of date.
             intent = None if intent_id is None else self.api.read(intent_id)
         except stripe.StripeError as error:
             raise unknown(error) from None
@@ -135,13 +135,13 @@ class StripeProcessor:
         return self._answer(intent)
 
     def forbid(self, request: ChargeRequest) -> ProcessorAnswer | None:
-        """Use up the reference's idempotency key, so that Stripe refuses a charge that comes later.
+        """Use the reference's idempotency key, so that Stripe rejects a charge that arrives later.
 
-        Where the charge had come first, Stripe says that the key was used for something else, and
-        the search has to show what for; until it does, ProcessorUnknown.
+        If the charge arrived first, Stripe reports that the key was used with other parameters.
+        Raises ProcessorUnknown until the search shows that charge.
         """
         try:
-            empty = self.api.use_up(request)
+            empty = self.api.consume_key(request)
         except NotInStripesUnits:
             return None
         except stripe.IdempotencyError:
@@ -152,9 +152,9 @@ class StripeProcessor:
         return None
 
     def operate(self, request: OperationRequest) -> ProcessorAnswer:
-        """Capture, refund or void; sent again within 24 hours, Stripe answers as before.
+        """Capture, refund or void. Repeated within 24 hours, the answer is the same.
 
-        Later it would be done again, if it can be: ask `find_operation` first.
+        After that it could be done again, so call `find_operation` first.
         """
         rejected = f"{request.kind}_rejected"
         try:
@@ -165,13 +165,13 @@ class StripeProcessor:
             refused = refusal(error, rejected)
             if failure_of(error).code == "resource_missing":
                 return refused
-            # Not possible any more, perhaps because it was done: then that is the answer.
+            # It may be impossible because it has already been done.
             return self.find_operation(request) or refused
         except stripe.StripeError as error:
             return refusal(error, rejected)
 
     def find_operation(self, request: OperationRequest) -> ProcessorAnswer | None:
-        """What became of a capture, refund or void. Unlike the search, this is the latest state."""
+        """The outcome of a capture, refund or void. Unlike the search, it is never out of date."""
         try:
             if request.kind is TransactionType.REFUND:
                 return self._find_refund(request)
@@ -181,14 +181,14 @@ class StripeProcessor:
 
     def find_dispute(self, dispute_id: str) -> DisputeState | None:
         """The current state of a dispute."""
-        found = _there(lambda: self.api.dispute(dispute_id))
+        found = _if_exists(lambda: self.api.dispute(dispute_id))
         return None if found is None else dispute_state(found)
 
     def find_refund(self, reference: str, refund_id: str | None) -> RefundState | None:
         """The current state of a refund; it can only be read by Stripe's own id."""
         if refund_id is None:
             return None
-        found = _there(lambda: self.api.refund_by_id(refund_id))
+        found = _if_exists(lambda: self.api.refund_by_id(refund_id))
         return None if found is None else refund_state(found)
 
     def recent_events(self, since: datetime) -> Iterator[ProcessorEvent]:
@@ -215,37 +215,39 @@ class StripeProcessor:
         return read_stripe_event(headers, body, self.webhook_secret, now)
 
     def _answer(self, intent: PaymentIntent) -> ProcessorAnswer:
-        """The answer to a charge. What waits for somebody is canceled: nobody will come."""
+        """The answer to a charge. An intent that awaits an action is canceled."""
         waits_for_customer = intent.status == "requires_action"
         never_tried = intent.status in UNCONFIRMED and intent.last_payment_error is None
         if not waits_for_customer and not never_tried:
             return charge_answer(intent)
         self._require_canceled(intent)
         if waits_for_customer:
-            text = "The card's bank asks for authentication, which is not offered here"
+            text = "The card's bank requires authentication, which is not supported"
             return Refused(intent.id, "authentication_required", text)
-        return Refused(intent.id, CANCELED, "The charge was begun at Stripe and not carried out")
+        return Refused(intent.id, CANCELED, "The charge was created at Stripe but not confirmed")
 
     def _found(self, request: ChargeRequest) -> ProcessorAnswer:
         answer = self.find(request)
         if answer is None:
-            raise ProcessorUnknown("Stripe: it knows the reference, and does not show its charge")
+            raise ProcessorUnknown(
+                "Stripe: the reference was used, but its charge is not found yet"
+            )
         return answer
 
     def _require_canceled(self, intent: PaymentIntent) -> None:
-        """Raises ProcessorUnknown unless nothing can be charged by `intent` any more."""
+        """Cancel `intent`. Raises ProcessorUnknown if it could still be charged."""
         try:
             after = self._canceled(intent.id)
         except stripe.StripeError as error:
             raise unknown(error) from None
         if after.status != CANCELED:
-            raise ProcessorUnknown(f"Stripe: {after.id} is {after.status} and was to be canceled")
+            raise ProcessorUnknown(f"Stripe: {after.id} is {after.status} after it was canceled")
 
     def _canceled(self, intent_id: str) -> PaymentIntent:
         try:
             return self.api.cancel(intent_id, key=f"{intent_id}-cancel")
         except stripe.InvalidRequestError:
-            # Perhaps it is canceled already.
+            # It may already be canceled.
             return self.api.read(intent_id)
 
     def _send(self, request: OperationRequest) -> ProcessorAnswer:
@@ -254,7 +256,7 @@ class StripeProcessor:
         if request.kind is TransactionType.CAPTURE:
             intent = self.api.capture(request)
         else:
-            assert request.kind is TransactionType.VOID, f"{request.kind} is no operation"
+            assert request.kind is TransactionType.VOID, f"unexpected operation {request.kind}"
             intent = self.api.cancel(request.charge_id, key=request.reference)
         answer = _closing_answer(request, intent)
         if answer is None:
@@ -276,11 +278,11 @@ def _require_ours(intent: PaymentIntent, request: ChargeRequest) -> None:
     asked = to_stripe(request.amount_minor, request.currency), request.currency
     if (intent.amount, intent.currency.upper()) != asked:
         raise ProcessorUnknown(
-            f"Stripe: {intent.id} carries our reference, and another amount than ours"
+            f"Stripe: {intent.id} has our reference but not our amount and currency"
         )
 
 
-def _there(read: Callable[[], Found]) -> Found | None:
+def _if_exists(read: Callable[[], Found]) -> Found | None:
     """The result of `read`; None if Stripe has no such object. Raises ProcessorUnknown."""
     try:
         return read()
@@ -293,12 +295,12 @@ def _there(read: Callable[[], Found]) -> Found | None:
 
 
 def _closing_answer(request: OperationRequest, intent: PaymentIntent) -> ProcessorAnswer | None:
-    """Whether `intent` stands as a capture or a void leaves it; None: it does not."""
+    """The outcome of a capture or void, from the intent's state; None if it was not done."""
     if request.kind is TransactionType.VOID:
         return Approved(intent.id, fee_minor=0) if intent.status == CANCELED else None
     if intent.status != "succeeded":
         return None
     if intent.amount_received not in (None, to_stripe(request.amount_minor, request.currency)):
-        text = "Another amount was captured at Stripe, not by this platform"
+        text = "A different amount was captured directly at Stripe"
         return Refused(intent.id, "capture_rejected", text)
     return Approved(intent.id, fee_minor(intent))

@@ -23,7 +23,7 @@ _STATUS: Final[Mapping[str, DisputeStatus]] = {
     "lost": DisputeStatus.LOST,
 }
 """Every other status at Stripe is an undecided dispute."""
-_FATES: Final[Mapping[str, RefundOutcome]] = {
+_OUTCOMES: Final[Mapping[str, RefundOutcome]] = {
     "succeeded": RefundOutcome.SUCCEEDED,
     "failed": RefundOutcome.FAILED,
     "canceled": RefundOutcome.FAILED,
@@ -43,7 +43,7 @@ def dispute_state(dispute: Dispute) -> DisputeState:
     moved = dispute.balance_transactions
     comparable = all(each.currency.upper() == currency for each in moved)
     taken = sum(-each.amount for each in moved if each.amount < 0)
-    given_back = sum(each.amount for each in moved if each.amount > 0)
+    returned = sum(each.amount for each in moved if each.amount > 0)
     intent = dispute.payment_intent
     charge_id = intent.id if isinstance(intent, PaymentIntent) else intent
     reference = intent.metadata.get(REFERENCE) if isinstance(intent, PaymentIntent) else None
@@ -54,7 +54,7 @@ def dispute_state(dispute: Dispute) -> DisputeState:
         currency=currency,
         amount_minor=amount,
         withdrawn_minor=_ours(taken, currency) if comparable else amount * bool(taken),
-        reinstated_minor=_ours(given_back, currency) if comparable else amount * bool(given_back),
+        reinstated_minor=_ours(returned, currency) if comparable else amount * bool(returned),
         fee_minor=_fee_minor(moved, currency) if comparable else 0,
         charge_id=charge_id,
         reference=reference,
@@ -66,7 +66,7 @@ def refund_state(refund: Refund) -> RefundState:
     currency = refund.currency.upper()
     return RefundState(
         id=refund.id,
-        fate=_FATES.get(refund.status, RefundOutcome.PENDING),
+        outcome=_OUTCOMES.get(refund.status, RefundOutcome.PENDING),
         created_at=datetime.fromtimestamp(refund.created, UTC),
         amount_minor=_ours(refund.amount, currency),
         currency=currency,

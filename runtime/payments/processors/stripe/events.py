@@ -1,4 +1,4 @@
-"""Stripe's notifications: genuine by their `Stripe-Signature`, and what they mean for us."""
+"""Verify Stripe's notifications, and map them to processor events."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from runtime.payments.processors.stripe.shapes import Dispute, Event, PaymentInt
 SIGNATURE_HEADER: Final = "stripe-signature"
 TOLERANCE_SECONDS: Final = 300
 _SIGNATURE: Final = re.compile(r"t=(\d{1,12})(?:,v\d=[0-9a-f]{1,128}){1,8}", re.ASCII)
-"""Strict, so that the time which is compared here is the one that was signed."""
+"""Strict, so that the time compared here is the time that was signed."""
 _CHARGE_PREFIX: Final = "payment_intent."
 _INQUIRY_PREFIX: Final = "warning_"
 _REFUND_FAILED: Final = frozenset({"failed", "canceled"})
@@ -29,7 +29,7 @@ ShapeT = TypeVar("ShapeT", bound=BaseModel)
 def read_stripe_event(
     headers: Mapping[str, str], body: bytes, secret: str | None, now: datetime
 ) -> ProcessorEvent:
-    """The genuine notification. Raises BadSignature, MalformedJson."""
+    """Verify and parse a notification. Raises BadSignature, MalformedJson."""
     _require_signature(headers.get(SIGNATURE_HEADER, ""), body, secret, now)
     return hint_of(body)
 
@@ -50,7 +50,7 @@ def _require_signature(header: str, body: bytes, secret: str | None, now: dateti
     if given is None:
         raise BadSignature(f"{SIGNATURE_HEADER} is missing or not of the form t=…,v1=…")
     try:
-        # Without a tolerance: the library would measure it on a clock of its own.
+        # No tolerance here: the library would use its own clock.
         stripe.WebhookSignature.verify_header(body, header, secret, tolerance=None)
     except (stripe.SignatureVerificationError, UnicodeDecodeError):
         raise BadSignature(f"{SIGNATURE_HEADER} was not made with the merchant's secret") from None
@@ -86,7 +86,7 @@ def _refund_changed(event: Event) -> ProcessorEvent:
 
 
 def _dispute_created(event: Event) -> ProcessorEvent:
-    """Opened where the money is gone already; else `funds_withdrawn` follows, with the fee."""
+    """Relevant if the funds are already withdrawn; otherwise `funds_withdrawn` follows."""
     dispute = _read(Dispute, event.data.object)
     if not any(moved.amount < 0 for moved in dispute.balance_transactions):
         return _ignored(event)
@@ -135,7 +135,7 @@ _READERS: Final[Mapping[str, Callable[[Event], ProcessorEvent]]] = {
     "refund.failed": _refund_changed,
     "refund.updated": _refund_changed,
 }
-"""By type. Events of PaymentIntents are all hints; whatever else there is does not concern us."""
+"""Readers by event type. All events of PaymentIntents are hints too; others are ignored."""
 
 POLLED_TYPES: Final = tuple(name for name in _READERS if name != "refund.created")
-"""Types that the daily poll lists. `refund.created` is left out: every refund is created."""
+"""Types that the daily poll lists. `refund.created` is omitted: every refund has that event."""

@@ -1,7 +1,6 @@
-"""What we read of Stripe's objects, and nothing else of them.
+"""The fields of Stripe's objects that we use.
 
-Named and typed as in Stripe's API reference. A field that Stripe expands only on request is the
-object or its id.
+Names and types are those of Stripe's API reference. An expandable field is the object or its id.
 """
 
 from __future__ import annotations
@@ -16,11 +15,11 @@ keys: one of more than 2,048 bytes would make the whole commit of an outcome inv
 
 
 class _Shape(BaseModel, frozen=True):
-    """Base of the shapes: what Stripe adds later does no harm."""
+    """Base of the shapes. Unknown fields are ignored."""
 
 
 class BalanceTransaction(_Shape, frozen=True):
-    """Money that came into or left the merchant's balance at Stripe, in the balance's currency."""
+    """A change of the merchant's balance at Stripe, in the balance's currency."""
 
     amount: int
     fee: int
@@ -28,14 +27,14 @@ class BalanceTransaction(_Shape, frozen=True):
 
 
 class Charge(_Shape, frozen=True):
-    """One attempt to charge. `balance_transaction` is null until the money is taken."""
+    """One attempt to charge. `balance_transaction` is null until the charge is captured."""
 
     id: StripeId
     balance_transaction: BalanceTransaction | str | None = None
 
 
 class Failure(_Shape, frozen=True):
-    """An error, as an answer or as what a PaymentIntent remembers of its last attempt."""
+    """An error in a response, or the last error of a PaymentIntent."""
 
     type: str | None = None
     code: str | None = None
@@ -46,7 +45,7 @@ class Failure(_Shape, frozen=True):
 
 
 class PaymentIntent(_Shape, frozen=True):
-    """A charge of ours, from its authorization on. `amount_received`: what was captured."""
+    """A charge. `amount_received`: the captured amount."""
 
     id: StripeId
     status: str
@@ -59,7 +58,7 @@ class PaymentIntent(_Shape, frozen=True):
 
 
 class Refund(_Shape, frozen=True):
-    """Money on its way back to the customer."""
+    """A refund."""
 
     id: StripeId
     status: str
@@ -73,7 +72,7 @@ class Refund(_Shape, frozen=True):
 
 
 class Dispute(_Shape, frozen=True):
-    """A charge that the customer's bank questions. The transactions are what moved for it."""
+    """A dispute, with the balance transactions that it caused."""
 
     id: StripeId
     status: str
@@ -85,25 +84,25 @@ class Dispute(_Shape, frozen=True):
 
 
 class Account(_Shape, frozen=True):
-    """The account that a key belongs to."""
+    """The Stripe account that a key belongs to."""
 
     id: str
 
 
 class Balance(_Shape, frozen=True):
-    """A balance at Stripe; only its mode is read."""
+    """A Stripe balance, of which only the mode is used."""
 
     livemode: bool
 
 
 class EventData(_Shape, frozen=True):
-    """What an event is about, as it stood then."""
+    """The object of an event, in its state at that time."""
 
     object: dict[str, Any]
 
 
 class Event(_Shape, frozen=True):
-    """A notification. `created` in seconds since the epoch."""
+    """A notification. `created`: in epoch seconds."""
 
     id: StripeId
     type: str
@@ -112,6 +111,6 @@ class Event(_Shape, frozen=True):
 
 
 class ErrorBody(_Shape, frozen=True):
-    """The body of an answer that is no success."""
+    """The body of an error response."""
 
     error: Failure

@@ -161,16 +161,16 @@ def simulation(platform: Platform) -> Town:
 # ------------------------------------------------------------------ refunds
 
 
-@pytest.mark.parametrize("fate", [None, RefundOutcome.SUCCEEDED, RefundOutcome.PENDING])
+@pytest.mark.parametrize("outcome", [None, RefundOutcome.SUCCEEDED, RefundOutcome.PENDING])
 def test_a_forged_failure_of_a_refund_moves_nothing_unless_the_processor_says_so_too(
-    simulation: Town, fate: RefundOutcome | None
+    simulation: Town, outcome: RefundOutcome | None
 ) -> None:
     refund = simulation.refund()
     before = simulation.receivable()
-    if fate is not None:
-        simulation.returned(refund, fate=fate)
+    if outcome is not None:
+        simulation.returned(refund, outcome=outcome)
     result = simulation.hear(EventKind.REFUND_FAILED, reference=refund.id)
-    assert result is (EventResult.IGNORED if fate is None else EventResult.UNCHANGED)
+    assert result is (EventResult.IGNORED if outcome is None else EventResult.UNCHANGED)
     assert simulation.processor.asked == 1
     assert simulation.receivable() == before
     assert simulation.refunds() == [refund]

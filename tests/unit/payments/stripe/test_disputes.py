@@ -116,7 +116,7 @@ def test_what_stripe_does_not_have_is_nothing_and_what_it_does_not_say_is_unknow
 
 
 @pytest.mark.parametrize(
-    ("status", "fate"),
+    ("status", "outcome"),
     [
         ("succeeded", RefundOutcome.SUCCEEDED),
         ("pending", RefundOutcome.PENDING),
@@ -125,11 +125,11 @@ def test_what_stripe_does_not_have_is_nothing_and_what_it_does_not_say_is_unknow
         ("canceled", RefundOutcome.FAILED),
     ],
 )
-def test_a_refund_is_read_by_its_own_id(status: str, fate: RefundOutcome) -> None:
+def test_a_refund_is_read_by_its_own_id(status: str, outcome: RefundOutcome) -> None:
     processor, network = stripe_that_answers((200, refund(status)))
     state = processor.find_refund("txn_1", "re_1")
     assert state is not None
-    assert (state.fate, state.amount_minor, state.currency) == (fate, 400, "USD")
+    assert (state.outcome, state.amount_minor, state.currency) == (outcome, 400, "USD")
     assert network.sent[0].path == "/v1/refunds/re_1"
 
 

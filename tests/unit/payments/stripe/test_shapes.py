@@ -237,7 +237,7 @@ def test_a_customer_who_would_have_to_authenticate_is_a_refusal_and_the_charge_i
 def test_an_authentication_that_cannot_be_canceled_is_unknown() -> None:
     refused = (400, error(code="payment_intent_unexpected_state"))
     stripe, _ = answering((200, intent("requires_action")), refused, (200, intent("processing")))
-    with pytest.raises(ProcessorUnknown, match="was to be canceled"):
+    with pytest.raises(ProcessorUnknown, match="after it was canceled"):
         stripe.charge(REQUEST)
 
 
