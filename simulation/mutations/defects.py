@@ -103,10 +103,10 @@ DEFECTS: Final[tuple[Mutation, ...]] = (
             "return [Due(each, owners[each], partial(resolve, each)) for each in due]",
             'return [Due(each, "", partial(resolve, each)) for each in due]',
         ),
-        (_QUEUE, "        if len(oldest) < most:\n            return oldest\n", ""),
+        (_QUEUE, "        if len(oldest) < max_due:\n            return oldest\n", ""),
         (
             _QUEUE,
-            "return oldest + self._first(model, conditions, most, newest_first=True)",
+            "return oldest + self._first(model, conditions, max_due, newest_first=True)",
             "return oldest",
         ),
         (
