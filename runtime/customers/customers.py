@@ -154,7 +154,7 @@ def change_customer(
 
 
 def unlock_customer(customer_id: str, call: Call, deps: CustomerDependencies) -> StoredAnswer:
-    """End a lock before its time, and count failed attempts from zero. Raises NotFound."""
+    """Remove a customer's lock and reset its failed attempts. Raises NotFound, Unavailable."""
 
     def attempt() -> StoredAnswer:
         row = require_found(deps.customers.get(customer_id, call.scope), "customer", customer_id)
@@ -197,7 +197,10 @@ def alter(
     call: Call,
     deps: CustomerDependencies,
 ) -> CustomerAnswer:
-    """Read, change, write under the version that was read; again where somebody was faster."""
+    """Apply `step` to a customer, with a retry for each concurrent write.
+
+    Raises NotFound, Unavailable, and what `step` raises.
+    """
 
     def attempt() -> CustomerAnswer:
         row = require_found(deps.customers.get(customer_id, call.scope), "customer", customer_id)

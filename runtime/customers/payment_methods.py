@@ -41,7 +41,7 @@ def add_method(
 def remove_method(
     customer_id: str, method_id: str, call: Call, deps: CustomerDependencies
 ) -> StoredAnswer:
-    """Forget a way to pay and its token: 204. Raises NotFound."""
+    """Delete a payment method and its token: 204. Raises NotFound, Unavailable."""
 
     def attempt() -> StoredAnswer:
         row = _customer(customer_id, call, deps)
