@@ -1,6 +1,6 @@
 """The documentation page: Swagger UI and the OpenAPI document in one page, no outside host.
 
-For clients that take no gzip, a list of the operations: nobody can have Swagger UI unpacked.
+Clients that do not accept gzip get a list of the operations: Swagger UI is served compressed only.
 """
 
 from __future__ import annotations
@@ -45,8 +45,10 @@ def _page() -> str:
 
 
 def _list() -> str:
-    told = ((e.method, e.path, e.operation, str(e.permission or ""), e.summary) for e in ENDPOINTS)
-    return _LIST.format(rows="\n".join(_ROW.format(*map(escape, each)) for each in told))
+    listed = (
+        (e.method, e.path, e.operation, str(e.permission or ""), e.summary) for e in ENDPOINTS
+    )
+    return _LIST.format(rows="\n".join(_ROW.format(*map(escape, each)) for each in listed))
 
 
 DOCS_PAGE: Final = PublicText(

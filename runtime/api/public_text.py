@@ -78,5 +78,5 @@ def _tag(content: bytes) -> str:
 
 def _has(tag: str, if_none_match: str) -> bool:
     """Whether the client's texts are among them this one (weak comparison, as RFC 9110 says)."""
-    told = (each.strip().removeprefix("W/") for each in if_none_match.split(","))
-    return any(each in (tag, "*") for each in told)
+    known = (each.strip().removeprefix("W/") for each in if_none_match.split(","))
+    return any(each in (tag, "*") for each in known)

@@ -81,7 +81,7 @@ class Caller:
 
 
 def require_found(row: RowT | None, kind: str, identifier: str) -> RowT:
-    """`row`, if the reader's scope had it. Raises NotFound: somebody else's is none."""
+    """`row`, if the reader's scope had it. Raises NotFound, also for another owner's."""
     if row is None:
         raise NotFound(f"No such {kind}: {echoed(identifier)}")
     return row

@@ -186,7 +186,7 @@ class _Place:
 
 
 def first_field(error: ValidationError) -> str:
-    """Path of the first invalid field, for documents whose sender is no client of the API."""
+    """Path of the first invalid field, for documents that do not come from a client of the API."""
     return path_text(error.errors(include_url=False, include_input=False)[0]["loc"])
 
 

@@ -1,6 +1,6 @@
 """Who calls, from what the gateway vouched for: our own authorizer's context, or a JWT's claims.
 
-Nobody but the gateway writes these, so what is odd about them is a wrong set-up: a 401, no guess.
+Only the gateway writes these values, so an unexpected one is a wrong set-up: 401.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ def success(status: HTTPStatus, body: BaseModel) -> StoredAnswer:
 
 
 def problem(error: PlatformError, *, instance: str, request_id: str) -> StoredAnswer:
-    """The problem document of an error. A fault of ours is told without its detail."""
+    """The problem document of an error. An internal error is shown without its detail."""
     status = error.status
     internal = status is HTTPStatus.INTERNAL_SERVER_ERROR
     shown = {

@@ -31,7 +31,7 @@ class Summable(Protocol):
 
     @property
     def amount_refunded(self) -> int:
-        """What was given back."""
+        """What was refunded."""
         ...
 
     @property

@@ -68,7 +68,7 @@ class ExceptionReads:
 def list_exceptions(query: ExceptionQuery, call: Call, reads: ExceptionReads) -> ExceptionList:
     """A page of a merchant's open exceptions, newest day first. Raises NotFound, BadCursor.
 
-    With `status=expected` what is in no file yet and within the deadline, which is no exception.
+    `status=expected` lists what is not in a file yet and within the deadline: not an exception.
     """
     merchant = reads.merchants.require(call.caller.merchant(call.acting_for))
     position = reads.cursors.position(query, "exceptions", merchant.id)
@@ -129,7 +129,7 @@ def _ranges(
 def _with_rows(
     entries: Iterator[ExceptionEntry], merchant: MerchantProfile, first: int, reads: ExceptionReads
 ) -> Iterator[tuple[ExceptionEntry, SettlementLine | None]]:
-    """The entries with their lines; None for one that is no such exception any more."""
+    """The entries with their lines; None for one that is not such an exception any more."""
     size = min(first, ROWS_AT_ONCE)
     while some := list(islice(entries, size)):
         rows = reads.lines.get_many(some, Scope(merchant.id))

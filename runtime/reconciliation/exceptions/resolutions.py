@@ -301,7 +301,7 @@ def _answered(
 
 
 def _number(text: str) -> int:
-    """The number of a line as a path has it; none that exists for what is no number."""
+    """The number of a line in a path; a number that no line has, if it is not a number."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= LONGEST_NUMBER else -1
 
 

@@ -1,6 +1,6 @@
 """What an unexpected line may be about: unsettled transactions of its amount and day.
 
-An amount proves nothing, so a suggestion is computed when a line is read, and booked by nobody but
+Equal amounts are not proof, so a suggestion is computed when a line is read, and posted only by
 the person who links it. It is bounded: merchants with a great many payments a day get none.
 """
 
@@ -97,7 +97,7 @@ def _stated(line: SettlementLine) -> tuple[int | None, str | None]:
 
 
 def _days_around(middle: str) -> tuple[str, ...]:
-    """The day itself, then those around it; none for what is no day."""
+    """The day itself, then the days around it; none for an invalid day."""
     try:
         day = date.fromisoformat(middle)
         steps = (0, *(step for n in range(1, DAYS_AROUND + 1) for step in (-n, n)))

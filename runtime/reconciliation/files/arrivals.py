@@ -25,7 +25,7 @@ _KEY: Final = re.compile(
     r"reconciliation/(?P<merchant>[^/]+)/(?:(?P<file>fil_[0-9A-HJKMNP-TV-Z]{26})/)?(?P<name>[^/]+)"
 )
 MAX_BINDINGS: Final = 5
-"""Times that a row is read again because somebody else changed it meanwhile."""
+"""Attempts at a row that is changed by others meanwhile."""
 
 
 def row_of(

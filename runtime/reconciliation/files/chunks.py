@@ -45,7 +45,7 @@ def work_chunk(
     """
     file = dependencies.chunks.file(message.file_id)
     if file is None:
-        raise LookupError(f"there is no file {message.file_id}")
+        raise LookupError(f"file {message.file_id} does not exist")
     if file.status is not FileStatus.PROCESSING:
         return  # late: the file is closed
     chunk = dependencies.chunks.chunk(file.id, message.number)

@@ -49,7 +49,7 @@ class SettlementChunkRepository:
     def put_chunks(
         self, file: SettlementFile, chunks: Sequence[SettlementChunk], *, token: str
     ) -> None:
-        """Write at most MAX_CHUNKS_WRITTEN chunks of a file that nobody has begun to work.
+        """Write at most MAX_CHUNKS_WRITTEN chunks of a file on which no worker has begun.
 
         What an earlier attempt wrote is replaced. Raises StaleWrite when the file is not as it was
         read: then workers may have taken its chunks further.

@@ -45,7 +45,7 @@ from runtime.reconciliation.settlements.models import (
 from runtime.reconciliation.settlements.writes import SettlementWrites
 
 MAX_TRIES: Final = 10
-"""Times that a settlement is read again because somebody else changed it meanwhile."""
+"""Attempts at a settlement that is changed by others meanwhile."""
 
 
 def close_file(file_id: str, request_id: str, dependencies: ReconciliationDependencies) -> None:

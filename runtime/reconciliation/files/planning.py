@@ -1,7 +1,7 @@
 """Planning a settlement file: what arrived is recorded, sniffed, and cut into chunks.
 
 Every step can be made again: the row of an object is the same whenever its event comes, and the
-chunks are a function of the object's bytes. Chunks are replaced only while nobody works on them.
+chunks are a function of the object's bytes. Chunks are replaced only before a worker has begun.
 """
 
 from __future__ import annotations

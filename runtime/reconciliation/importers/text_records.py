@@ -33,7 +33,7 @@ _OPEN_QUOTE: Final = f"a quote is open for more than {MAX_RECORD_LINES} lines"
 class Record:
     """One record: bytes `start` to `end` of the file, beginning on physical line `line`, from 1.
 
-    `reason` says why there are no cells: it cannot be read.
+    `reason` says why it cannot be read into cells.
     """
 
     start: int

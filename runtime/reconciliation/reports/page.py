@@ -93,7 +93,7 @@ def verdict_of(settlement: Settlement) -> str:
         return f"{' and '.join(unexplained)} of the payout is not explained by its lines. {to_do}"
     if settlement.payout:
         return f"The payout is explained to the last unit by its lines. {to_do}"
-    return f"The files name no payout, so there is no remainder. {to_do}"
+    return f"The files name no payout, so a remainder cannot be computed. {to_do}"
 
 
 def _verdict(settlement: Settlement) -> Markup:

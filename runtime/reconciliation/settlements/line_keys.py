@@ -14,7 +14,7 @@ FEWEST_EXCEPTION_BUCKETS: Final = 4
 MOST_EXCEPTION_BUCKETS: Final = 8
 """Buckets of one merchant's open exceptions, at 1,000 a second each: a file of a million lines that
 is another merchant's makes a million within minutes. A list without a status reads every bucket
-once for each status, so there are no more."""
+once for each status, so there are not more."""
 EXCEPTION_STATUSES: Final = tuple(status for status in LineStatus if status not in NO_EXCEPTION)
 """Statuses of lines that a person has to act on."""
 

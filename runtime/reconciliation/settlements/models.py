@@ -74,7 +74,7 @@ class LineStatus(StrEnum):
 
 
 NO_EXCEPTION: Final = frozenset({LineStatus.MATCHED, LineStatus.EXPECTED, LineStatus.SUPERSEDED})
-"""Statuses that nobody has to act on."""
+"""Statuses that require no action."""
 
 
 class CurrencyTotal(BaseModel, frozen=True):

@@ -32,7 +32,7 @@ class SettlementWrites:
     deltas: Mapping[str, SettlementDelta] = field(default_factory=dict)
 
     def rendered(self) -> list[Write]:
-        """Each row once, and only as it was read: nobody else has settled any of it meanwhile.
+        """Each row once, and only if it is unchanged since it was read.
 
         That is what keeps a line from being posted twice (docs/decisions/0038).
         """

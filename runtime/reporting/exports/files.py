@@ -37,7 +37,7 @@ class ExportFiles:
     bucket: str
 
     def begin(self, key: str, format_: ExportFormat) -> str:
-        """The id of a new upload. One that nobody completes is swept by the bucket's lifecycle."""
+        """The id of a new upload. The bucket's lifecycle deletes it if it is never completed."""
         answer = self.s3.create_multipart_upload(
             Bucket=self.bucket, Key=key, ContentType=CONTENT_TYPES[format_]
         )

@@ -41,7 +41,7 @@ MAX_PARTS: Final = 1_000
 """Their list stands in the job's row: 60 KB. The object has at most 8 GB, some 15 million rows."""
 MAX_TRIES: Final = 4
 """Workers in a row that may take a job without bringing it further. One less than a message is
-received before it is put aside: so whoever asked sees a failed export, not one that runs for ever.
+received before it goes to the dead letters, so that the caller sees it fail.
 """
 DIGEST_BYTES_PER_SECOND: Final = 30 * 1024 * 1024
 """At least so fast an object is read and hashed; a Lambda function reads some 80 MB/s from S3."""
@@ -71,7 +71,7 @@ class ExportDependencies:
     part_bytes: int = PART_BYTES
 
     def must_stop(self, for_seconds: float = 0) -> bool:
-        """Whether there is no time left to begin something that takes so long."""
+        """Whether too little time is left to begin something that takes so long."""
         return self.jobs.remaining_seconds() < self.margin_seconds + for_seconds
 
 

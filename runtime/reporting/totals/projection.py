@@ -75,7 +75,7 @@ class TotalsProjection:
 
 
 def _newest(changes: Sequence[Change]) -> dict[str, Change]:
-    """Of each payment the newest change that matters. A deletion is none: nobody may delete one."""
+    """The newest relevant change of each payment. Deletions, which are forbidden, are ignored."""
     newest: dict[str, Change] = {}
     for change in changes:
         if change.new is None or not changes_totals(change.old, change.new):

@@ -151,7 +151,7 @@ class TotalsRepository:
     def fold(self, merchant_id: str, mark: int, rows: Sequence[Total], *, token: str) -> None:
         """Move bucket rows of one merchant into its own rows of these days.
 
-        `mark` was read before the rows: nobody else has moved any since. Raises MovedMeanwhile.
+        `mark` was read before the rows; no other run has moved any since. Raises MovedMeanwhile.
         """
         writes: list[Write] = [_step_mark(merchant_id, mark)]
         for item in sorted({row.item for row in rows}):

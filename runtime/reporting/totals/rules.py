@@ -79,11 +79,11 @@ class CountStep:
 def day_of(payment: Countable) -> str:
     """The UTC day that the payment belongs to, whatever becomes of it later: YYYY-MM-DD.
 
-    The id says when the payment was made, and nobody can edit it.
+    The id contains the time of creation, and it cannot be edited.
     """
     try:
         return to_timestamp(created_at(payment.id))[:10]
-    except ValueError:  # no id of ours: somebody has put the row there
+    except ValueError:  # not an id of the platform: the row was written out of band
         return payment.created_at[:10]
 
 

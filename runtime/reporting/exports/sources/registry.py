@@ -44,4 +44,4 @@ def source_of(export: Export, account_ids: Sequence[str], reads: ExportReads) ->
         case LineFilters():
             return LineSource(query, whose(export), reads, writer)
         case _:
-            raise AssertionError(f"there is no source of {export.kind}")
+            raise AssertionError(f"no source for {export.kind}")
