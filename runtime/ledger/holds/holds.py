@@ -159,7 +159,7 @@ def _must_be_open(hold: Transfer, at: Timestamp) -> None:
         case TransferStatus.CANCELED:
             raise AlreadyCanceled(f"{hold.id} was already canceled at {hold.updated_at}")
         case TransferStatus.FAILED:
-            raise Conflict(f"{hold.id} failed ({hold.failure_code}), so there are no held funds")
+            raise Conflict(f"{hold.id} failed ({hold.failure_code}); it holds nothing")
 
 
 def _amount_to_post(hold: Transfer, request: PostRequest) -> int:
