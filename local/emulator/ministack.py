@@ -36,7 +36,7 @@ WORKER_THREADS: Final = 256
 # Processes beyond a function's first that idle this long give their memory back.
 IDLE_LAMBDA_SECONDS: Final = 300
 _TAIL_LINES: Final = 15
-_PROGRAM: Final = Path(__file__).parents[1] / "kept_emulator.py"
+_PROGRAM: Final = Path(__file__).with_name("kept_emulator.py")
 _TABLES_STATE: Final = "dynamodb.json"
 _SYSTEM_PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 

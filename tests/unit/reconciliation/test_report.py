@@ -194,7 +194,10 @@ def test_the_payout_is_explained_from_its_types_to_the_remainder() -> None:
             "-1,234.56 USD and 5 JPY of the payout is not explained by its lines. "
             "2 lines need a decision.",
         ),
-        ({"payout": {}, "remainder": {}}, "The files name no payout, so a remainder cannot be computed."),
+        (
+            {"payout": {}, "remainder": {}},
+            "The files name no payout, so a remainder cannot be computed.",
+        ),
         ({"status": SettlementStatus.PROCESSING}, "still being processed"),
         (
             {"status": SettlementStatus.REJECTED, "rejection_reason": "a PDF"},
