@@ -120,7 +120,7 @@ def test_roots_are_signed_at_least_as_often_as_a_verification_expects() -> None:
 
 def test_a_single_failure_cannot_lock_a_customer() -> None:
     with pytest.raises(StageError, match=r"lock_out\.after_failures: .* or equal to 2"):
-        _stage("dev", lockout={"after_failures": 1})
+        _stage("dev", lock_out={"after_failures": 1})
 
 
 @pytest.mark.parametrize("kept", ["retain", "deletion_protection"])
