@@ -1,19 +1,21 @@
-"""Two commits around a processor's call: the one way in which a request has money moved there.
+"""The two commits around a processor's call. Every request that moves money there uses them.
 
-1. The idempotency claim and the intent, in one transaction; nothing has happened yet.
-2. The processor, under a reference of ours: it does each reference once.
-3. The outcome and the stored answer, in one transaction.
+1. Begin: the idempotency claim and the intent, in one transaction. No money has moved.
+2. The processor is called, under our reference. It executes each reference once.
+3. Settle: the outcome and the stored answer, in one transaction.
 
-Dying between 1 and 3 leaves an intent whose lease runs out; the resolver finishes it, and its claim
-with it, by asking the processor (payment_resolution.py). What happened at the processor is booked
-whatever became of the claim.
+If a request dies between 1 and 3, its lease expires, and the resolver asks the processor and
+finishes the intent and the claim (resolution/resolver.py). Whatever happened at the processor is
+booked, regardless of the claim.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from http import HTTPStatus
-from typing import Final, Protocol
+from typing import Final, TypeVar
 
 from runtime.core.errors import (
     AlreadyClaimed,
@@ -32,55 +34,45 @@ from runtime.idempotency.models import IdempotencyRecord
 from runtime.idempotency.rules import is_expired
 from runtime.payments.answers import answer_repeat
 from runtime.payments.dependencies import PaymentDependencies
-from runtime.payments.rules import ProcessorAnswer
 from runtime.payments.writes import OutcomeWrites
 
 STORED_REFUSALS: Final = (AmountTooLarge, InactiveMerchant)
-"""Refusals by a rule of business: the same key gets them again, whatever has changed since."""
+"""Business rule errors, which are stored: the same key gets them again."""
+
+Begun = TypeVar("Begun")
 
 
-class Step(Protocol):
-    """One charge, capture, refund or void, as a request asks for it."""
+def begin_once(
+    begin: Callable[[], Begun], claim: IdempotencyRecord, call: Call, deps: PaymentDependencies
+) -> Begun | StoredAnswer:
+    """First commit: what `begin` returns, or the answer if the request ends here.
 
-    def begin(self, claim: IdempotencyRecord) -> None:
-        """First commit. Raises AlreadyClaimed, and every refusal."""
-        ...
-
-    def ask(self) -> ProcessorAnswer:
-        """The processor's answer. Raises ProcessorUnknown."""
-        ...
-
-    def mark_unknown(self) -> StoredAnswer:
-        """Note that the answer did not arrive, so that the resolver may ask at once."""
-        ...
-
-    def settle(self, reply: ProcessorAnswer, claim: IdempotencyRecord) -> StoredAnswer:
-        """Second commit: everything that the processor's answer changes."""
-        ...
-
-
-def run_once(
-    step: Step, claim: IdempotencyRecord, call: Call, deps: PaymentDependencies
-) -> StoredAnswer:
-    """Have `step` done once for the key of `claim`; a repetition gets the first answer.
-
-    Raises IdempotencyKeyReused, IdempotencyInFlight, Unavailable, and the step's refusals.
+    A repeated request gets the first request's answer. Raises IdempotencyKeyReused,
+    IdempotencyInFlight, Unavailable, and the refusals of `begin` that are not stored.
     """
-    # Asked before any money moves: afterwards no key may be missing to write the answer down.
+    # Before any money moves, so that storing the answer cannot fail for lack of a key.
     deps.payments.prepare(claim)
     try:
-        step.begin(claim)
+        return begin()
     except AlreadyClaimed as earlier:
-        if earlier.record.owner != claim.owner:
-            return answer_repeat(earlier.record, call, deps)
+        return answer_repeat(earlier.record, call, deps)
     except PlatformError as refusal:
         return _refused(refusal, claim, call, deps)
+
+
+@contextmanager
+def committed_once(claim: IdempotencyRecord) -> Iterator[None]:
+    """Treat a first commit that `claim` itself has already made as a success."""
     try:
-        reply = step.ask()
-    except ProcessorUnknown as lost:
-        logger.warning("the processor's answer did not arrive", reason=str(lost))
-        return step.mark_unknown()
-    return step.settle(reply, claim)
+        yield
+    except AlreadyClaimed as earlier:
+        if earlier.record.owner != claim.owner:
+            raise
+
+
+def log_lost_answer(lost: ProcessorUnknown) -> None:
+    """Log that the outcome is unknown until the resolver has asked the processor."""
+    logger.warning("the processor's answer did not arrive", reason=str(lost))
 
 
 def commit_outcome(
@@ -91,14 +83,14 @@ def commit_outcome(
     token: str,
     deps: PaymentDependencies,
 ) -> None:
-    """Second commit. Raises StaleWrite, naming the table whose row is not as it was read."""
+    """Second commit. Raises StaleWrite with the table whose row was changed."""
     if claim is None:
         return deps.payments.record_outcome(writes, None, token=token)
     stored = completed(claim, answer, to_epoch_seconds(deps.outside.now()))
     try:
         deps.payments.record_outcome(writes, stored, token=token)
     except KeysUnavailable as error:
-        # What happened is booked, keys or no keys; the payment itself answers repetitions.
+        # The outcome is booked without the answer; repeated requests get the payment's state.
         logger.error("the answer could not be enciphered and is not kept", detail=error.detail)
         deps.payments.record_outcome(writes, None, token=f"{token}-k")
 
@@ -106,7 +98,7 @@ def commit_outcome(
 def _refused(
     refusal: PlatformError, claim: IdempotencyRecord, call: Call, deps: PaymentDependencies
 ) -> StoredAnswer:
-    """The claim is judged first: whoever was answered before gets that answer again."""
+    """The answer to a refused request: its earlier answer, if it has one, or the refusal."""
     if refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise refusal
     before = deps.claims.read(claim.key)

@@ -1,4 +1,4 @@
-"""Taking a payment: charge a payment method once per idempotency key, or authorize it."""
+"""Create a payment: charge or authorize a payment method, once per idempotency key."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from runtime.core.errors import (
     InactiveMerchant,
     InvalidValue,
     NotFound,
+    ProcessorUnknown,
     StaleWrite,
 )
 from runtime.core.scope import Scope
@@ -34,15 +35,24 @@ from runtime.payments.models import Payment, PaymentStatus
 from runtime.payments.processors.configuration import require_mode
 from runtime.payments.processors.port import ChargeRequest, Processor
 from runtime.payments.rules import ProcessorAnswer
-from runtime.payments.two_phase import commit_outcome, run_once
+from runtime.payments.two_phase import begin_once, commit_outcome, committed_once, log_lost_answer
 
 _STORED_PREFIX = "pm_"
 _STORED_METHOD = re.compile(rf"{_STORED_PREFIX}[0-9A-HJKMNP-TV-Z]{{26}}")
-"""Our own ids of stored payment methods; a processor's tokens may begin alike."""
+"""The ids of stored payment methods. Tokens of a processor may begin with the same prefix."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A charge after the first commit. `token`: the payment method's token at the processor."""
+
+    payment: Payment
+    connector: Processor
+    token: str = field(repr=False)
 
 
 def create_payment(request: PaymentRequest, call: Call, deps: PaymentDependencies) -> StoredAnswer:
-    """Charge or authorize once per key: 201, 402 when declined, 202 while unknown.
+    """Charge or authorize once per key: 201, 402 if declined, 202 while unknown.
 
     Raises IdempotencyKeyReused, IdempotencyInFlight, NotFound, InvalidValue, Locked, RateLimited,
     Unavailable.
@@ -51,76 +61,67 @@ def create_payment(request: PaymentRequest, call: Call, deps: PaymentDependencie
     attempt = call.new_id("att")
     claim = new_claim(call, merchant.id, owner=attempt, index_buckets=merchant.index_buckets)
     assert claim is not None, "the route requires an idempotency key"
-    payment = _intent(request, call, merchant, claim, deps)
-    claim = claim.model_copy(update={"resource_id": payment.id})
-    return run_once(Charge(payment, request, merchant, deps), claim, call, deps)
+    intent = _intent(request, call, merchant, claim, deps)
+    claim = claim.model_copy(update={"resource_id": intent.id})
+
+    begun = begin_once(lambda: _begin(intent, request, claim, merchant, deps), claim, call, deps)
+    if isinstance(begun, StoredAnswer):
+        return begun
+    payment = begun.payment
+    try:
+        charge = replace(charge_request(payment), payment_method=begun.token)
+        reply = begun.connector.charge(charge)
+    except ProcessorUnknown as lost:
+        return _mark_unknown(payment, merchant, lost, deps)
+    try:
+        return settle_charge(payment, reply, claim, merchant, deps, request_id=payment.request_id)
+    except StaleWrite:
+        return current_charge_answer(payment.id, merchant.id, payment.request_id, deps)
 
 
-@dataclass
-class Charge:
-    """A payment's charge, as a step (processor_steps.py)."""
+def _begin(
+    payment: Payment,
+    request: PaymentRequest,
+    claim: IdempotencyRecord,
+    merchant: MerchantProfile,
+    deps: PaymentDependencies,
+) -> _Begun:
+    """First commit: the claim, the intent and the merchant's count of payments.
 
-    payment: Payment
-    request: PaymentRequest
-    merchant: MerchantProfile
-    deps: PaymentDependencies
-    _connector: Processor | None = field(default=None, repr=False)
-    _token: str = field(default="", repr=False)
-
-    def begin(self, claim: IdempotencyRecord) -> None:
-        """Claim, intent and the merchant's count of payments.
-
-        Raises AlreadyClaimed, NotFound, InvalidValue, AmountTooLarge, RateLimited, Locked.
-        """
-        # Made before the intent: what is wrong with the merchant's configuration shows here.
-        self._connector = self.deps.connectors.of_payment(self.payment)
-        require_mode(self.payment.processor, self._connector, self.deps.timing.processors)
-        self._token = _processor_token(self.request, self.merchant, self._connector, self.deps)
-        self._connector.check_method(self._token)
-        _refuse_what_the_merchant_may_not(self.request, self.merchant)
-        now = to_datetime(self.payment.created_at)
-        with self.deps.limits.admitted(self.merchant, claim.owner, now) as counted:
-            try:
-                self.deps.payments.begin(self.payment, claim, now, counted)
-            except FailedBefore:
-                self.payment = self.payment.model_copy(update={"follows_failure": True})
-                self.deps.payments.begin(self.payment, claim, now, counted)
-
-    def ask(self) -> ProcessorAnswer:
-        """The processor's answer to the charge. Raises ProcessorUnknown."""
-        assert self._connector is not None, f"{self.payment.id} was not begun"
-        request = replace(charge_request(self.payment), payment_method=self._token)
-        return self._connector.charge(request)
-
-    def mark_unknown(self) -> StoredAnswer:
-        """The payment becomes unknown: 202."""
-        outside = self.deps.outside
-        now = outside.now()
-        cause = outside.new_id("unk", now)
-        unknown = unknown_payment(self.payment, self.merchant, now, cause)
+    Raises AlreadyClaimed, NotFound, InvalidValue, AmountTooLarge, RateLimited, Locked.
+    """
+    # Before the commit, so that an invalid merchant configuration leaves no intent behind.
+    connector = deps.connectors.of_payment(payment)
+    require_mode(payment.processor, connector, deps.timing.processors)
+    token = _processor_token(request, merchant, connector, deps)
+    connector.check_method(token)
+    _require_allowed(request, merchant)
+    now = to_datetime(payment.created_at)
+    with (
+        committed_once(claim),
+        deps.limits.admitted(merchant, claim.owner, now) as counted,
+    ):
         try:
-            self.deps.payments.advance(self.payment, unknown, token=cause)
-        except StaleWrite:
-            return self._current_answer()
-        return charge_answer(unknown, self.payment.request_id)
+            deps.payments.begin(payment, claim, now, counted)
+        except FailedBefore:
+            payment = payment.model_copy(update={"follows_failure": True})
+            deps.payments.begin(payment, claim, now, counted)
+    return _Begun(payment, connector, token)
 
-    def settle(self, reply: ProcessorAnswer, claim: IdempotencyRecord) -> StoredAnswer:
-        """Payment, transaction, booking and answer."""
-        try:
-            return settle_charge(
-                self.payment,
-                reply,
-                claim,
-                self.merchant,
-                self.deps,
-                request_id=self.payment.request_id,
-            )
-        except StaleWrite:
-            return self._current_answer()
 
-    def _current_answer(self) -> StoredAnswer:
-        begun = self.payment
-        return current_charge_answer(begun.id, begun.merchant_id, begun.request_id, self.deps)
+def _mark_unknown(
+    payment: Payment, merchant: MerchantProfile, lost: ProcessorUnknown, deps: PaymentDependencies
+) -> StoredAnswer:
+    """Set the payment to unknown, so that the resolver can take it now: 202."""
+    log_lost_answer(lost)
+    now = deps.outside.now()
+    cause = deps.outside.new_id("unk", now)
+    unknown = unknown_payment(payment, merchant, now, cause)
+    try:
+        deps.payments.advance(payment, unknown, token=cause)
+    except StaleWrite:
+        return current_charge_answer(payment.id, merchant.id, payment.request_id, deps)
+    return charge_answer(unknown, payment.request_id)
 
 
 def settle_charge(
@@ -132,7 +133,7 @@ def settle_charge(
     *,
     request_id: str,
 ) -> StoredAnswer:
-    """Second commit of a charge. Raises StaleWrite when the payment is not ours any more."""
+    """Second commit of a charge. Raises StaleWrite if another process has taken the payment."""
     now = deps.outside.now()
     outcome = outcome_of(payment, reply, merchant, now, deps)
     answer = charge_answer(outcome.after, request_id)
@@ -143,7 +144,7 @@ def settle_charge(
 
 
 def charge_request(payment: Payment) -> ChargeRequest:
-    """What the processor is asked for this payment, always under the same reference."""
+    """The processor request for this payment, always with the same reference."""
     return ChargeRequest(
         reference=payment.id,
         amount_minor=payment.amount,
@@ -161,7 +162,7 @@ def _processor_token(
     connector: Processor,
     deps: PaymentDependencies,
 ) -> str:
-    """What the processor will be given: a stored method is read and opened, a token is passed on.
+    """The token to charge: that of a stored method, or the request's own.
 
     Raises NotFound for a method that the customer does not have; InvalidValue without a customer.
     """
@@ -182,7 +183,7 @@ def _processor_token(
 
 
 def _is_stored(payment_method: str, connector: Processor) -> bool:
-    """Whether it names a payment method of a customer, and not one that the processor made."""
+    """Whether it is the id of a stored payment method, and not a token of the processor."""
     if not payment_method.startswith(_STORED_PREFIX):
         return False
     if _STORED_METHOD.fullmatch(payment_method):
@@ -194,7 +195,7 @@ def _is_stored(payment_method: str, connector: Processor) -> bool:
     return False
 
 
-def _refuse_what_the_merchant_may_not(request: PaymentRequest, merchant: MerchantProfile) -> None:
+def _require_allowed(request: PaymentRequest, merchant: MerchantProfile) -> None:
     if merchant.status is not MerchantStatus.ACTIVE:
         raise InactiveMerchant(f"Merchant {merchant.id} is {merchant.status}")
     largest = merchant.rate_limits.max_payment_amount

@@ -1,9 +1,9 @@
-"""Capturing, canceling and refunding: operations on a payment that its processor has to do."""
+"""Capture, cancel and refund a payment: operations that its processor executes."""
 
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -13,6 +13,7 @@ from runtime.core.errors import (
     InactiveMerchant,
     InvalidState,
     InvalidValue,
+    ProcessorUnknown,
     StaleWrite,
     Unavailable,
 )
@@ -41,15 +42,15 @@ from runtime.payments.transaction_models import (
     TransactionStatus,
     TransactionType,
 )
-from runtime.payments.two_phase import commit_outcome, run_once
+from runtime.payments.two_phase import begin_once, commit_outcome, committed_once, log_lost_answer
 
 MAX_ATTEMPTS: Final = 100
-"""Attempts to write one step on a payment that others change meanwhile: as many as it may have."""
+"""Attempts to write one operation under concurrent writes: the most operations of a payment."""
 
 
 @dataclass(frozen=True, slots=True)
 class OperationIntent:
-    """What a request asks for. `amount` in minor units; None: all that is left."""
+    """The requested operation. `amount` in minor units; None: the full remaining amount."""
 
     kind: TransactionType
     amount: int | None = None
@@ -59,10 +60,9 @@ class OperationIntent:
 
 @dataclass(frozen=True, slots=True)
 class OperationStart:
-    """When and by whom an operation was begun, and for how long it is theirs alone.
+    """When and by whom an operation is begun, and the lease of its owner.
 
-    `merchant_bucket`: where it stands in its merchant's list; `open_bucket`: where it waits for its
-    answer.
+    `merchant_bucket`: its shard of the merchant's list. `open_bucket`: its shard of the open queue.
     """
 
     at: datetime
@@ -77,28 +77,37 @@ class OperationStart:
 def capture_payment(
     payment_id: str, request: CaptureRequest, call: Call, deps: PaymentDependencies
 ) -> StoredAnswer:
-    """Take what was authorized, or a part: 200, 402 when declined, 202 while unknown.
+    """Capture an authorization in full or in part: 200, 402 if declined, 202 while unknown.
 
-    Raises NotFound, InvalidState, InvalidValue, and what `run_once` raises.
+    Raises NotFound, InvalidState, InvalidValue, and what `begin_once` raises.
     """
     intent = OperationIntent(TransactionType.CAPTURE, request.amount, request.final)
     return _operate(payment_id, intent, call, deps)
 
 
 def cancel_payment(payment_id: str, call: Call, deps: PaymentDependencies) -> StoredAnswer:
-    """Give an authorization back: 200, 202 while unknown. Raises NotFound, InvalidState."""
+    """Void an authorization: 200, 202 while unknown. Raises NotFound, InvalidState."""
     return _operate(payment_id, OperationIntent(TransactionType.VOID), call, deps)
 
 
 def refund_payment(
     payment_id: str, request: RefundRequest, call: Call, deps: PaymentDependencies
 ) -> StoredAnswer:
-    """Give back what was captured, or a part: 200, 402 refund_failed, 202 while unknown.
+    """Refund a payment in full or in part: 200, 402 refund_failed, 202 while unknown.
 
-    Raises NotFound, InvalidState, and what `run_once` raises.
+    Raises NotFound, InvalidState, and what `begin_once` raises.
     """
     intent = OperationIntent(TransactionType.REFUND, request.amount, reason=request.reason)
     return _operate(payment_id, intent, call, deps)
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """An operation after the first commit, and the payment that it was begun on."""
+
+    operation: Transaction
+    payment: Payment
+    connector: Processor
 
 
 def _operate(
@@ -110,133 +119,132 @@ def _operate(
     claim = new_claim(call, merchant.id, owner=attempt, index_buckets=merchant.index_buckets)
     assert claim is not None, "the route requires an idempotency key"
     claim = claim.model_copy(update={"resource_id": operation_id})
-    step = OperationStep(operation_id, intent, payment, merchant, call, deps)
-    return run_once(step, claim, call, deps)
+
+    begun = begin_once(
+        lambda: _begin(intent, payment, claim, merchant, call, deps), claim, call, deps
+    )
+    if isinstance(begun, StoredAnswer):
+        return begun
+    request_id = call.caller.request_id
+    try:
+        reply = begun.connector.operate(operation_request(begun.operation, begun.payment))
+    except ProcessorUnknown as lost:
+        _hand_over(begun.operation, lost, deps)
+        return current_operation_answer(operation_id, merchant.id, request_id, deps)
+    try:
+        return settle_operation(begun.operation, reply, claim, deps, request_id=claim.request_id)
+    except StaleWrite:
+        return current_operation_answer(operation_id, merchant.id, request_id, deps)
 
 
-@dataclass
-class OperationStep:
-    """A capture, refund or void, as a step (processor_steps.py)."""
+def _begin(
+    intent: OperationIntent,
+    payment: Payment,
+    claim: IdempotencyRecord,
+    merchant: MerchantProfile,
+    call: Call,
+    deps: PaymentDependencies,
+) -> _Begun:
+    """First commit: the claim, the pending transaction and the payment's ceilings.
 
-    operation_id: str
-    intent: OperationIntent
-    payment: Payment
-    merchant: MerchantProfile
-    call: Call
-    deps: PaymentDependencies
-    _connector: Processor | None = field(default=None, repr=False)
-    _operation: Transaction | None = field(default=None)
-
-    @property
-    def operation(self) -> Transaction:
-        """The pending transaction, once it was begun."""
-        assert self._operation is not None, f"{self.operation_id} was not begun"
-        return self._operation
-
-    def begin(self, claim: IdempotencyRecord) -> None:
-        """Claim, pending transaction and ceilings.
-
-        A condition that fails tells how the payment stands now: refused for that, or tried again
-        where "all that is left" has become another amount.
-        """
-        # Made before the intent: what is wrong with the merchant's configuration shows here.
-        connector = self.deps.connectors.of_payment(self.payment)
-        self._connector = connector
-        self._refuse_what_may_not_be(connector)
-        for _ in range(MAX_ATTEMPTS):
-            self._operation = self._draft(claim)
-            try:
-                self.deps.payments.begin_operation(
-                    self._operation, claim, self.call.now, token=self.call.new_id("opn")
-                )
-            except OperationRefused as refused:
-                self.payment = refused.payment
-            else:
-                return
-        raise Unavailable(f"{self.payment.id} is being changed by other requests; try again")
-
-    def ask(self) -> ProcessorAnswer:
-        """The processor's answer. Raises ProcessorUnknown."""
-        assert self._connector is not None, f"{self.operation_id} was not begun"
-        return self._connector.operate(operation_request(self.operation, self.payment))
-
-    def mark_unknown(self) -> StoredAnswer:
-        """The operation stays pending, and the resolver may ask at once: 202."""
-        outside = self.deps.outside
-        moment = outside.now()
-        now = to_timestamp(moment)
-        unowned = self.operation.model_copy(
-            update={
-                "lease_owner": None,
-                "next_action_at": now,
-                "version": self.operation.version + 1,
-                "updated_at": now,
-                "cause": outside.new_id("unk", moment),
-            }
-        )
-        # Stale: the resolver has taken it meanwhile, and may even have finished it.
-        with contextlib.suppress(StaleWrite):
-            self.deps.payments.advance_operation(self.operation, unowned, token=unowned.cause)
-        return self._current_answer()
-
-    def settle(self, reply: ProcessorAnswer, claim: IdempotencyRecord) -> StoredAnswer:
-        """Payment, transaction, booking and answer."""
+    If a condition fails, the payment has changed: the operation is refused in its current state,
+    or tried again if "the full remaining amount" has become another amount.
+    """
+    # Before the commit, so that an invalid merchant configuration leaves no intent behind.
+    connector = deps.connectors.of_payment(payment)
+    _require_allowed(intent, payment, merchant, connector, deps)
+    for _ in range(MAX_ATTEMPTS):
+        operation = _draft(intent, payment, claim, merchant, call, deps)
         try:
-            return settle_operation(
-                self.operation, reply, claim, self.deps, request_id=claim.request_id
-            )
-        except StaleWrite:
-            return self._current_answer()
+            with committed_once(claim):
+                deps.payments.begin_operation(operation, claim, call.now, token=call.new_id("opn"))
+        except OperationRefused as refused:
+            payment = refused.payment
+        else:
+            return _Begun(operation, payment, connector)
+    raise Unavailable(f"{payment.id} is being changed by other requests; try again")
 
-    def _current_answer(self) -> StoredAnswer:
-        request_id = self.call.caller.request_id
-        return current_operation_answer(self.operation_id, self.merchant.id, request_id, self.deps)
 
-    def _draft(self, claim: IdempotencyRecord) -> Transaction:
-        intent, payment = self.intent, self.payment
-        amount = ceiling_of(payment, intent.kind) if intent.amount is None else intent.amount
-        refusal = refusal_of(payment, intent.kind, amount, final=intent.final)
-        if isinstance(refusal, AmountTooLarge) and intent.amount is None:
-            refusal = InvalidState(refusal.detail)
-        if refusal is not None:
-            raise refusal
-        start = OperationStart(
-            at=self.call.now,
-            lease=self.deps.intent_lease,
-            owner=claim.owner,
-            context=self.call.caller.change(cause=self.operation_id),
-            merchant_bucket=operation_bucket(self.operation_id, self.merchant),
-            open_bucket=self.deps.open_bucket(self.operation_id),
-            claim_key=claim.key,
+def _draft(
+    intent: OperationIntent,
+    payment: Payment,
+    claim: IdempotencyRecord,
+    merchant: MerchantProfile,
+    call: Call,
+    deps: PaymentDependencies,
+) -> Transaction:
+    """The pending transaction, if the payment's state allows it. Raises the refusal."""
+    operation_id = claim.resource_id
+    assert operation_id is not None, f"{claim.key} names no operation"
+    amount = ceiling_of(payment, intent.kind) if intent.amount is None else intent.amount
+    refusal = refusal_of(payment, intent.kind, amount, final=intent.final)
+    if isinstance(refusal, AmountTooLarge) and intent.amount is None:
+        refusal = InvalidState(refusal.detail)
+    if refusal is not None:
+        raise refusal
+    start = OperationStart(
+        at=call.now,
+        lease=deps.intent_lease,
+        owner=claim.owner,
+        context=call.caller.change(cause=operation_id),
+        merchant_bucket=operation_bucket(operation_id, merchant),
+        open_bucket=deps.open_bucket(operation_id),
+        claim_key=claim.key,
+    )
+    return pending_operation(operation_id, intent, amount, payment, start)
+
+
+def _require_allowed(
+    intent: OperationIntent,
+    payment: Payment,
+    merchant: MerchantProfile,
+    connector: Processor,
+    deps: PaymentDependencies,
+) -> None:
+    """Refuse captures of inactive merchants, of the other mode, or in parts if not supported.
+
+    Refunds and voids are always allowed.
+    """
+    if intent.kind is not TransactionType.CAPTURE:
+        return
+    if merchant.status is not MerchantStatus.ACTIVE:
+        raise InactiveMerchant(f"Merchant {merchant.id} is {merchant.status}")
+    require_mode(payment.processor, connector, deps.timing.processors)
+    if not intent.final and not connector.captures_in_parts:
+        raise InvalidValue(
+            f"{payment.processor} can capture an authorization only once; leave out final",
+            param="final",
         )
-        return pending_operation(self.operation_id, intent, amount, payment, start)
 
-    def _refuse_what_may_not_be(self, connector: Processor) -> None:
-        """Who is inactive, or of the other mode, gives back, but takes nothing.
 
-        Not all processors take in parts.
-        """
-        if self.intent.kind is not TransactionType.CAPTURE:
-            return
-        if self.merchant.status is not MerchantStatus.ACTIVE:
-            raise InactiveMerchant(f"Merchant {self.merchant.id} is {self.merchant.status}")
-        require_mode(self.payment.processor, connector, self.deps.timing.processors)
-        if not self.intent.final and not connector.captures_in_parts:
-            raise InvalidValue(
-                f"{self.payment.processor} can capture an authorization only once; leave out final",
-                param="final",
-            )
+def _hand_over(operation: Transaction, lost: ProcessorUnknown, deps: PaymentDependencies) -> None:
+    """Leave the operation pending, without a lease, so that the resolver can take it now."""
+    log_lost_answer(lost)
+    moment = deps.outside.now()
+    now = to_timestamp(moment)
+    unowned = operation.model_copy(
+        update={
+            "lease_owner": None,
+            "next_action_at": now,
+            "version": operation.version + 1,
+            "updated_at": now,
+            "cause": deps.outside.new_id("unk", moment),
+        }
+    )
+    # Stale: the resolver has already taken it.
+    with contextlib.suppress(StaleWrite):
+        deps.payments.advance_operation(operation, unowned, token=unowned.cause)
 
 
 def operation_bucket(operation_id: str, merchant: MerchantProfile) -> str:
-    """Key of a capture, refund or void in the list of its merchant's operations."""
+    """The shard of a capture, refund or void in its merchant's list."""
     return bucket_for(merchant.id, operation_id, merchant.index_buckets)
 
 
 def pending_operation(
     operation_id: str, intent: OperationIntent, amount: int, payment: Payment, start: OperationStart
 ) -> Transaction:
-    """The transaction of an operation before the processor is asked."""
+    """The pending transaction of an operation, before the processor is called."""
     now, lease_end = to_timestamp(start.at), to_timestamp(start.at + start.lease)
     status = TransactionStatus.PENDING
     return Transaction(
@@ -263,7 +271,7 @@ def pending_operation(
 
 
 def operation_request(operation: Transaction, payment: Payment) -> OperationRequest:
-    """What the processor is asked for this operation, always under the same reference."""
+    """The processor request for this operation, always with the same reference."""
     assert payment.charge_id is not None, f"{payment.id} was never charged"
     return OperationRequest(
         kind=operation.type,
@@ -285,9 +293,9 @@ def settle_operation(
     *,
     request_id: str,
 ) -> StoredAnswer:
-    """Second commit of an operation, on the payment as it has become meanwhile.
+    """Second commit of an operation, on the payment's current state.
 
-    Raises StaleWrite when the operation is not ours any more, Unavailable.
+    Raises StaleWrite if another process has taken the operation, Unavailable.
     """
     owner = Scope(operation.merchant_id)
     merchant = deps.merchants.require(operation.merchant_id)
@@ -296,7 +304,7 @@ def settle_operation(
         assert payment is not None, f"{operation.payment_id} has {operation.id}"
         transactions = deps.payments.transactions_of(payment)
         if {each.id: each.version for each in transactions}.get(operation.id) != operation.version:
-            raise StaleWrite("transactions", f"{operation.id} is not ours any more")
+            raise StaleWrite("transactions", f"{operation.id} was changed meanwhile")
         now = deps.outside.now()
         outcome = operation_outcome(payment, operation, reply, merchant, now, deps.outside)
         known = replaced(transactions, outcome.operation)
