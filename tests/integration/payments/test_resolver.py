@@ -201,7 +201,7 @@ def test_behind_very_many_of_one_merchant_what_has_just_become_due_is_seen(
     platform.clock.advance(1)
     platform.pay(other, payment_method="tok_timeout")
     (wanted,) = (each.id for each in platform.payments() if each.merchant_id == other.id)
-    queue = OpenQueue(platform.store, platform.timing.open_buckets, at_once=4, max_due=8)
+    queue = OpenQueue(platform.store, platform.timing.open_buckets, parallel=4, max_due=8)
     due = queue.due(Payment, platform.clock())
     assert wanted in due
     assert len(due) == len(set(due)) <= 16
