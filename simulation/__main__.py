@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _play_all(options: argparse.Namespace, choice: Choice, outcomes: list[Outcome]) -> None:
-    """Every part, until one violates a rule; that one is made smaller and told."""
+    """Every part, until one violates a rule; that one is shrunk and reported."""
     plans = [choice.plan(*part) for part in parted(options.seed, options.operations)]
     for number, (plan, outcome) in enumerate(play_parts(plans, options.processes), start=1):
         outcomes.append(outcome)

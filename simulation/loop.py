@@ -47,8 +47,8 @@ class Loop:
         self._numbers = 0
         self._broken: BaseException | None = None
         self._tasks: dict[Task, None] = {}
-        """All that have not ended, those of dead environments among them: a greenlet that nobody
-        holds is unwound by Python, and its `finally` blocks would run."""
+        """All that have not ended, those of dead environments among them: an
+        unreferenced greenlet is unwound by Python, and its `finally` blocks would run."""
         self._discarding = False
 
     # ------------------------------------------------------------ time
@@ -66,7 +66,7 @@ class Loop:
     def run(self, until: Callable[[], bool] = lambda: False, max_time: float = math.inf) -> None:
         """Work off events until `until` says so, none is left, or `max_time` is reached.
 
-        Raises what a task raised that nobody waits for: a Violation, or a defect of the simulation.
+        Raises the exception of a task that no other waits for: a Violation, or a defect in here.
         """
         assert self.current is None, "run is for the hub; a task waits with sleep or join"
         assert current_greenlet() is self._hub, "run is for the greenlet that made the scheduler"

@@ -14,7 +14,7 @@ from simulation.tasks import Violation
 from simulation.watch.settled.check import check_settled
 
 Progress = Callable[[Platform], None]
-"""Told of each commit."""
+"""Called after each commit."""
 
 
 @dataclass(frozen=True)

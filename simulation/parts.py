@@ -120,7 +120,7 @@ def _received(answer: Connection, process: SpawnProcess) -> Outcome:
 
 
 class Progress:
-    """Says now and then, in real time, how far a part is. What it says is no part of the run."""
+    """Reports progress of a part in real time; the report is not part of the history."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan

@@ -57,7 +57,7 @@ class Database(Protocol):
 
 
 class _Call:
-    """A call of DynamoDB under way. `task` None: nobody waits for its answer any more."""
+    """A call of DynamoDB under way. `task` None: no task waits for its answer any more."""
 
     __slots__ = ("arguments", "database", "fault", "gives_up_at", "operation", "task", "wait")
 
@@ -290,7 +290,7 @@ class Scheduler(Loop):
         value, error = None, None
         try:
             value = act()
-        except BaseException as raised:  # noqa: BLE001 - told to who asked, or ends the run
+        except BaseException as raised:  # noqa: BLE001 - passed to the caller, or ends the run
             if not isinstance(raised, expected) or isinstance(raised, AssertionError):
                 self.break_off(raised)
                 return

@@ -48,7 +48,7 @@ class Waits(Protocol):
 
 
 class Task:
-    """One line of work. It belongs to an environment and dies with it, or to nobody."""
+    """One line of work. It may belong to an environment and die with it."""
 
     __slots__ = (
         "done",

@@ -91,7 +91,7 @@ def commit_outcome(
         deps.payments.record_outcome(writes, stored, token=token)
     except KeysUnavailable as error:
         # The outcome is booked without the answer; repeated requests get the payment's state.
-        logger.error("the answer could not be enciphered and is not kept", detail=error.detail)
+        logger.error("the answer could not be encrypted and is not kept", detail=error.detail)
         deps.payments.record_outcome(writes, None, token=f"{token}-k")
 
 

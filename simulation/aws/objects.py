@@ -59,7 +59,7 @@ class ObjectStore:
         IfNoneMatch: str | None = None,
         ChecksumSHA256: str | None = None,
     ) -> dict[str, Any]:
-        """A new version; with `IfNoneMatch="*"` only where there is no object."""
+        """A new version; with `IfNoneMatch="*"` only if the object does not exist."""
         bucket = self._bucket(Bucket, "PutObject")
         checksum = base64.b64encode(hashlib.sha256(Body).digest()).decode()
         if ChecksumSHA256 is not None and checksum != ChecksumSHA256:
@@ -247,7 +247,7 @@ class ObjectStore:
         return version
 
     def _found(self, bucket: str, key: str, version_id: str | None, operation: str) -> Version:
-        """Raises what S3 answers where there is no such version, or a marker."""
+        """Raises what S3 answers for a missing version, or a delete marker."""
         head = operation == "HeadObject"
         versions = self._bucket(bucket, operation).objects.get(key, [])
         if version_id is None:

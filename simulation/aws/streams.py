@@ -144,7 +144,7 @@ class StreamSource:
         """The first record failed, or the function itself, whose batch is halved."""
         settings, scheduler = lane.settings, self._scheduler
         if halve and len(batch) > 1:
-            lane.limit = (len(batch) + 1) // 2  # which is no retry
+            lane.limit = (len(batch) + 1) // 2  # does not count as a retry
         else:
             lane.limit = len(batch)
             lane.retries += 1
@@ -206,7 +206,7 @@ class StreamSource:
 
     def _perhaps_again(self, lane: _Lane, batch: list[StreamEntry]) -> None:
         if self._happens("batch_repeated"):
-            self._deliver(lane, batch)  # what becomes of it is nobody's: it was done
+            self._deliver(lane, batch)  # the outcome is ignored: the batch was processed before
         if self._happens("batch_rewound"):
             lane.go_back(self._scheduler.rng.randrange(1, 2 * len(batch) + 1))
 

@@ -91,7 +91,7 @@ class BankClient(Client):
             status = "succeeded" if dice.random() < 0.7 else "failed"
             self.platform.stripe.finish_refund(account, dice.choice(pending), status)
 
-    # ------------------------------------------------------------ how it is told
+    # ------------------------------------------------------------ notifications
 
     @property
     def _stripe(self) -> StripeAccount | None:

@@ -20,7 +20,7 @@ HOT: int = 12
 
 @dataclass(frozen=True)
 class Paid:
-    """A payment that a client was told of."""
+    """A payment that a client has seen in an answer."""
 
     id: str
     amount: int
@@ -32,7 +32,7 @@ class CardsClient(Client):
 
     processor: ClassVar[str] = "sandbox"
     tokens: ClassVar[Sequence[str]] = (*BEHAVIOURS, *["tok_approved"] * len(BEHAVIOURS))
-    unknown_token: ClassVar[str] = "tok_of_nobody"  # noqa: S105 - names no secret
+    unknown_token: ClassVar[str] = "tok_unknown"  # noqa: S105 - names no secret
 
     def choose_shop(self) -> Shop:  # noqa: D102
         return self.dice.choice(self.initial.of(self.processor))
@@ -163,13 +163,13 @@ class StripeClient(CardsClient):
 
     processor = "stripe"
     tokens = (*APPROVED, *APPROVED, *DECLINED)
-    unknown_token = "pm_card_of_nobody"  # noqa: S105 - names no secret
+    unknown_token = "pm_card_unknown"  # noqa: S105 - names no secret
 
     def steps(self) -> Mapping[Callable[[Random], None], int]:  # noqa: D102
         return {**super().steps(), self.forge: 3, self.refund_in_vain: 3}
 
     def forge(self, dice: Random) -> None:
-        """Somebody who knows the webhook secret claims that a refund failed which has succeeded."""
+        """A forged, correctly signed event claims that a succeeded refund failed."""
         refunds = self.platform.stripe.accounts[self.shop.processor_key].refunds.values()
         succeeded = [each for each in refunds if each["status"] == "succeeded"]
         if succeeded:

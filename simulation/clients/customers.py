@@ -124,6 +124,6 @@ class CustomersClient(Client):
         self.operate(dice, "POST", path, {}, for_merchant=False)
 
     def erase(self, dice: Random) -> None:
-        """Somebody asks to be forgotten, perhaps while something is done for them."""
+        """A customer asks for erasure, perhaps during another operation."""
         if self.customers:
             self.ask(dice, "DELETE", f"/v1/customers/{self.customers.one(dice)}")

@@ -138,7 +138,7 @@ class ProbesClient(Client):
             self._at_once(dice, capture, cancel)
 
     def pay_out_too_much(self, dice: Random) -> None:
-        """More than a receivable has, or all of it twice while its sales are given back."""
+        """More than a receivable has, or all of it twice while its sales are refunded."""
         sales = [self._pay(dice, "automatic", "KWD") for _ in range(2)]
         self.platform.sleep(_FOLDED_AFTER)
         source = f"acc_receivable_{self.shop.id}_KWD"

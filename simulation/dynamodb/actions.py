@@ -41,7 +41,7 @@ class Action:
     table: Table
     key: Key
     fault: str | None
-    """Why there is no such key in the table."""
+    """Why the table cannot have this key."""
 
     def __init__(self, kind: str, body: Request) -> None:
         """Raises ValidationException, or Unsupported."""

@@ -43,7 +43,7 @@ class Commits:
         self.tell(changes)
 
     def tell(self, changes: list[Change]) -> None:
-        """Tell those who look on that this is decided; what has only looked is no commit."""
+        """Notify the observers of a decided commit; reads alone do not count as one."""
         for listener in self.on_commit if changes else ():
             listener(changes)
 

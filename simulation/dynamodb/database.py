@@ -24,7 +24,7 @@ class InMemoryDynamoDB:
     how long a change takes until its index shows it. Nothing else comes from outside, so that the
     same requests at the same times have the same answers. Requests and answers are those of the
     low-level API as botocore has them, with attribute values in their typed form. The values in an
-    answer are shared with the table: nobody may change them.
+    answer are shared with the table: callers may not change them.
     """
 
     def __init__(

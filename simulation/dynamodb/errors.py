@@ -35,7 +35,7 @@ class ResourceInUseException(ClientError):
 
 
 class ResourceNotFoundException(ClientError):
-    """There is no such table."""
+    """The table does not exist."""
 
 
 class TransactionCanceledException(ClientError):

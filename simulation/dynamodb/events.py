@@ -37,7 +37,7 @@ class ClientEvents(HierarchicalEmitter):
 
 
 class Sent(dict[str, Any]):
-    """A request as it would travel; its body is written when somebody looks at it."""
+    """A request as it would travel; its body is rendered on first access."""
 
     def __init__(self, request: dict[str, Any]) -> None:
         super().__init__(url_path="/", method="POST")

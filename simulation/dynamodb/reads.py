@@ -125,7 +125,7 @@ class Reads:
     def _batch(
         self, name: str, request: Request, room: int | None, consumed: Consumed
     ) -> tuple[list[Any], list[Any], int | None]:
-        """The items of one table, the keys that there is no `room` for, and what is left of it."""
+        """The items of one table, the keys beyond `room`, and the room that is left."""
         table = self._catalog.table(name)
         wanted = projection_of(request)
         keys = [table.key(key) for key in request["Keys"]]

@@ -34,7 +34,7 @@ class Change(NamedTuple):
 
 
 class Table:
-    """One table. `items` are as they are stored; nobody may change one, only replace it."""
+    """One table. `items` are as stored; they are replaced, never changed."""
 
     def __init__(self, wanted: Mapping[str, Any], arn: str) -> None:
         self.name: str = wanted["TableName"]
@@ -74,7 +74,7 @@ class Table:
         return self.key_of(kept)
 
     def key_fault(self, holder: Item, *, whole: bool) -> str | None:
-        """Why this is no key of the table, or, unless it is `whole`, no item of it."""
+        """Why this is not a valid key of the table, or, if it is `whole`, not a valid item."""
         if whole and len(holder) != len(self.key_names):
             return _WRONG_KEY
         for name in self.key_names:

@@ -45,7 +45,7 @@ _FEW: Final = MAX_TRANSACTION_BYTES // MAX_ITEM_BYTES
 
 
 class Transaction:
-    """One that was judged and will be done; until `finish` nobody else writes its items."""
+    """A transaction that passed its conditions; its items stay locked until `finish`."""
 
     __slots__ = ("changes", "checks", "places", "request", "seen", "token")
 

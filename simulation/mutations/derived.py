@@ -14,7 +14,7 @@ _DELIVERY: Final = "webhooks/delivery.py"
 DERIVED: Final[tuple[Mutation, ...]] = (
     fault(
         "failed-records-forgotten",
-        "Lambda is told that all records of a batch were done",
+        "all records of a batch are reported to Lambda as processed",
         "streams/records.py",
         "first = next((number for number in numbers if number in failed), None)",
         "first = None",
@@ -72,23 +72,23 @@ DERIVED: Final[tuple[Mutation, ...]] = (
         _AUDIT,
         "return GENESIS if head is None else head.hash",
         "return GENESIS",
-        why="rows can be removed from the log, and nobody notices",
+        why="rows can be removed from the log unnoticed",
     ),
     fault(
-        "audit-told-twice",
-        "a record that comes again is told again",
+        "audit-recorded-twice",
+        "a stream record that arrives again is recorded again",
         _AUDIT,
         "            if same:\n                return True\n            operational_alerts",
         "            operational_alerts",
-        why="the log tells of changes from outside that nobody has made",
+        why="the log has out-of-band changes that never happened",
     ),
     fault(
         "hand-edit-unnoticed",
-        "a version that jumps is no sign of a change made past the application",
+        "a version that jumps does not count as an out-of-band change",
         "audit/projection/rows.py",
         "if told.new_version != told.old_version + 1:",
         "if told.new_version < told.old_version:",
-        why="a balance that somebody edits raises no alert",
+        why="a balance edited by hand raises no alert",
     ),
     fault(
         "webhook-id-by-chance",
@@ -96,7 +96,7 @@ DERIVED: Final[tuple[Mutation, ...]] = (
         "webhooks/events.py",
         "            self.subject_id,\n            str(self.sequence),",
         "            str(id(self)),\n            str(self.sequence),",
-        why="a record that comes twice is told twice, under ids that a receiver cannot compare",
+        why="a record that arrives twice is sent twice, under ids that a receiver cannot compare",
     ),
     fault(
         "refusal-taken-as-delivered",
@@ -108,7 +108,7 @@ DERIVED: Final[tuple[Mutation, ...]] = (
     ),
     fault(
         "crashed-delivery-forgotten",
-        "a delivery that is being tried is due to nobody",
+        "a delivery that is being attempted is not due",
         _DELIVERY,
         "        retry_bucket=retry_bucket(row.id),\n",
         "        retry_bucket=None,\n",

@@ -12,7 +12,7 @@ _STORE: Final = "dynamodb/store.py"
 IDEMPOTENCY: Final[tuple[Mutation, ...]] = (
     fault(
         "key-taken-twice",
-        "an idempotency key is taken whether somebody has it or not",
+        "an idempotency key is taken even if it is in use",
         _CLAIMS,
         'put(claim).when(any_of(absent("key"), expired))',
         "put(claim)",

@@ -19,7 +19,7 @@ PAYMENTS: Final[tuple[Mutation, ...]] = (
         "    connector.check_method(token)\n",
         "    connector.check_method(token)\n    connector.charge(\n"
         "        replace(charge_request(payment), payment_method=token)\n    )\n",
-        why="a customer is charged for a payment that nobody knows of",
+        why="a customer is charged for a payment without a record",
     ),
     fault_of(
         "in-doubt-taken-as-declined",
@@ -77,7 +77,7 @@ PAYMENTS: Final[tuple[Mutation, ...]] = (
         _WRITES,
         'at_least("refundable_minor", amount),',
         'at_least("refundable_minor", 0),',
-        why="two refunds at once give back more than was captured",
+        why="two concurrent refunds return more than was captured",
     ),
     fault_of(
         "refund-ceiling-off-by-one",
@@ -144,7 +144,7 @@ PAYMENTS: Final[tuple[Mutation, ...]] = (
         _OUTCOME,
         '"next_action_at": to_timestamp(now),\n            "lease_owner": None,',
         '"next_action_at": None,\n            "lease_owner": None,',
-        why="nobody ever asks whether the customer was charged",
+        why="the processor is never asked whether the customer was charged",
     ),
     fault(
         "authorization-never-expires",

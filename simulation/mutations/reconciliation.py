@@ -54,7 +54,7 @@ RECONCILIATION: Final[tuple[Mutation, ...]] = (
     ),
     fault(
         "cent-tolerated",
-        "a difference of one minor unit is no exception",
+        "a difference of one minor unit does not become an exception",
         _MATCHING,
         "if abs(amount - ours.ours.amount) > tolerance or",
         "if abs(amount - ours.ours.amount) > max(tolerance, 1) or",

@@ -37,7 +37,7 @@ NOT_TRIED: Final = Result()
 
 
 def load(file: Path) -> dict[str, Result]:
-    """Results by the name of the fault; none where there is no file."""
+    """Results by the name of the fault; empty without a file."""
     if not file.is_file():
         return {}
     stored = json.loads(file.read_text("utf-8"))

@@ -139,8 +139,8 @@ def _run(root: Path, arguments: Sequence[str], seconds: float) -> tuple[int | No
 def _violation_in(output: str) -> str:
     """What the simulation says of the rule that was violated, shortened."""
     found, crash = _VIOLATION.search(output), _CRASH.search(output)
-    told = found[1] if found else f"crash: {crash[1]}" if crash else _first_words(output)
-    return told[:160]
+    words = found[1] if found else f"crash: {crash[1]}" if crash else _first_words(output)
+    return words[:160]
 
 
 def _first_words(output: str) -> str:

@@ -25,7 +25,7 @@ Item = Mapping[str, Any]
 class Movement:
     """One movement of money in minor units, seen by the merchant: what comes in is positive.
 
-    `at` is in virtual seconds. The ids are ours where the processor was told them, and its own.
+    `at` is in virtual seconds. The ids are its own, and the platform's if it was given them.
     """
 
     id: str

@@ -61,7 +61,7 @@ class Notifier:
     def tell(
         self, shop: Any, event: dict[str, Any], *, hint: bool = False, always: bool = False
     ) -> None:
-        """Something happened at the processor of `shop`; mostly, or `always`, it is told."""
+        """An event at the processor of `shop`; mostly, or `always`, a notification is sent."""
         throw = self.dice.random()
         if not always and (throw < SILENT_SHARE or (hint and throw > HINT_SHARE)):
             return

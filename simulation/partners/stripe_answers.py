@@ -31,7 +31,7 @@ def page_of(rows: list[Json], path: str, limit: int = EVENTS_PER_PAGE) -> Json:
 
 
 def not_found() -> Answer:
-    """404: there is no such object."""
+    """404: the object does not exist."""
     return 404, error_body("invalid_request_error", "resource_missing", "No such object")
 
 
@@ -55,6 +55,6 @@ def error_body(kind: str, code: str | None, message: str) -> Json:
 
 
 def copy_of(document: Json) -> Json:
-    """A document that nobody else changes."""
+    """A private copy of a document."""
     copied: Json = json.loads(json.dumps(document))
     return copied

@@ -78,4 +78,4 @@ class StripeNetwork(stripe.HTTPClient):
         return inf if charged and body["payment_method"] == NEVER_HEARD else 0.0
 
     def close(self) -> None:
-        """There is no connection."""
+        """The connection fails."""

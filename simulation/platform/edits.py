@@ -73,7 +73,7 @@ class Editor:
     # ------------------------------------------------------------ at rest
 
     def tamper(self) -> list[str]:
-        """Edit the books and the audit log; what of all edits nobody has found."""
+        """Edit the ledger and the audit log; returns the edits that were not detected."""
         for edit in (
             self._more_money,
             self._another_entry,
@@ -111,7 +111,7 @@ class Editor:
         ]
 
     def _more_money(self) -> None:
-        """Somebody gives himself money."""
+        """An insider credits an account by hand."""
         assert self.platform.initial is not None
         account = self.dice.choice(self.platform.initial.shops).wallets["USD"][0]
         row = self._row("accounts", id=account, shard="00")
@@ -162,11 +162,11 @@ class Editor:
             self._edit("transfers", {"id": row["id"]}, values, edit)
 
     def _another_audit_row(self) -> None:
-        """The log is made to name somebody else."""
+        """An audit row is edited to name another user."""
         row = self._any("audit_log", _is_first_of_a_whole_entity)
         if row is not None:
             edit = Edit(row["entity_id"]["S"], "an audit row was edited", (ALERT, CHAIN))
-            self._edit("audit_log", _audit_key(row), {"user_id": {"S": "nobody"}}, edit)
+            self._edit("audit_log", _audit_key(row), {"user_id": {"S": "another-user"}}, edit)
 
     def _no_audit_row(self) -> None:
         """A line of the log disappears, and others that build on it stay."""

@@ -154,7 +154,7 @@ FUNCTIONS: Final[Mapping[str, FunctionSpec]] = {
 class Functions:
     """All functions of a stage. A deployment gives new environments other settings.
 
-    `outside_of` makes what a new environment takes from outside; `on_error` is told what a
+    `outside_of` makes what a new environment takes from outside; `on_error` receives what a
     function's handler raised.
     """
 

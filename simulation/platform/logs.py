@@ -36,7 +36,7 @@ NEVER_OF_FAULTS: Final = frozenset(
     }
 )
 """Codes that AWS answers to mistakes alone, such as a token that is used for another commit."""
-ANSWER_NOT_KEPT: Final = "the answer could not be enciphered and is not kept"
+ANSWER_NOT_KEPT: Final = "the answer could not be encrypted and is not kept"
 """Log message of a payment's outcome that was committed while KMS was unavailable."""
 UNEXPECTED_FAILURE = "unexpected failure"
 """What a function of the API logs of what it answers as 500."""

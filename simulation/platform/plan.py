@@ -37,7 +37,7 @@ class ClientKind(StrEnum):
     OPERATIONS = "operations"
     """What operators do: merchants, API keys, webhooks, alerts, audit log."""
     BANK = "bank"
-    """Banks: disputes, and refunds that come back, told by signed notifications."""
+    """Banks: disputes, and refunds that come back, with signed notifications."""
     PROBES = "probes"
     """What must be refused: a unit too much, another merchant's money, the same thing twice."""
 

@@ -19,7 +19,7 @@ class Phase(Enum):
     CALM = "calm"
     """Faults have ended, or were never on."""
     TAMPERED = "tampered"
-    """Somebody has edited the books, so that it is found."""
+    """The ledger was edited by hand, and the edit must be detected."""
 
 
 @dataclass(eq=False)

@@ -326,7 +326,7 @@ class Platform:
         settle(self)
 
     def tamper(self) -> list[str]:
-        """Edit the books by hand, at rest; the edits of the run that nobody has found."""
+        """Edit the ledger by hand, at rest; returns the edits of the run that were not detected."""
         self.state.is_tampered = True
         return self.editor.tamper() if Part.EDITS in self.plan.parts else []
 

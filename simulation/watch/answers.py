@@ -28,7 +28,7 @@ refund is known, so that the processor sends it again."""
 
 
 def answer_faults(exchanges: Iterable[Exchange]) -> Iterator[str]:
-    """Answers that the contract does not know, and 5xx that are no "try again".
+    """Answers that the contract does not know, and 5xx other than "try again".
 
     While nothing goes wrong every 5xx is one, but for those of _EARLY. What began before faults
     ended may still end in a 5xx: its call may be stuck, or its environment may have died already.

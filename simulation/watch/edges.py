@@ -53,7 +53,7 @@ STEPS: Final[Mapping[str, Steps]] = MappingProxyType(
             active="inactive closed",
             inactive="active closed",
         ),
-        # A final delivery becomes pending again only when somebody asks for it.
+        # A final delivery becomes pending again only when redelivery is requested.
         "webhooks": _steps(
             new="pending",
             pending="delivered failed expired",

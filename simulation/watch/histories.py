@@ -38,7 +38,7 @@ def linearizable(
 ) -> list[str]:
     """What no order of all operations explains, of keys and of balances; empty if one does.
 
-    `edited`: accounts that somebody changed by hand, whose balances say nothing. `unkept`: keys
+    `edited`: accounts edited by hand, whose balances are not checked. `unkept`: keys
     (merchant#method#path#key) whose answer could not be stored.
     """
     history = list(exchanges)

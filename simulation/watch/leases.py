@@ -1,4 +1,4 @@
-"""Payments and operations that somebody is at work on: nobody else takes or captures them."""
+"""Payments and operations under a lease: only its owner may take or capture them."""
 
 from __future__ import annotations
 

@@ -153,7 +153,7 @@ def _impossible(known: Mapping[int, PowerTransfer], reads: Sequence[PowerRead]) 
             continue
         for power in powers_in(total):
             if power not in known:
-                yield f"{name}: has 2^{power}, which nobody has moved"
+                yield f"{name}: has 2^{power}, which no transfer has moved"
             elif known[power].outcome is Outcome.REFUSED:
                 yield f"{name}: has {known[power]}, which was refused"
     for each in known.values():

@@ -1,4 +1,4 @@
-"""What merchants have to be told, by what was committed and nothing else."""
+"""The webhooks that merchants must receive, derived from what was committed alone."""
 
 from __future__ import annotations
 

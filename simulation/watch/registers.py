@@ -2,8 +2,8 @@
 
 The first final answer to a key is its value. Every later request with the key and the same payload
 is answered exactly that, marked as replayed; one with another payload never is. While the first
-request runs, others are told so. What is not final writes nothing: 4xx of requests that were not
-taken on, 5xx, and 202 of a payment whose outcome nobody knows yet.
+request runs, others get an in-flight answer. Answers that are not final write nothing: 4xx of
+requests that were refused before they began, 5xx, and 202 of a payment whose outcome is unknown.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def _faults(history: list[KeyedCall]) -> list[str]:
 
 
 def _after(call: KeyedCall, first: KeyedCall) -> list[str]:
-    """A request that began when the key had its value must be told that value, or an error."""
+    """A request that began when the key had a value is answered with it, or with an error."""
     if not first.ended < call.began < first.ended + KEPT_SECONDS / 2 or call.status is None:
         return []
     if call.payload != first.payload:

@@ -60,7 +60,7 @@ class Reader:
 
     @property
     def ended(self) -> bool:
-        """Whether there are no more words."""
+        """Whether all words were read."""
         return self._at == len(self._words)
 
     def peek(self) -> str:

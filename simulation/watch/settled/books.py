@@ -15,7 +15,7 @@ Amounts = dict[str, tuple[int, int, int]]
 
 
 def ledger_faults(rows: Rows, ledger: LedgerRule, edited: Set[str]) -> Faults:
-    """What is wrong with the ledger. `edited`: accounts whose rows somebody changed by hand."""
+    """What is wrong with the ledger. `edited`: accounts whose rows were changed by hand."""
     for (account, operation), amount in sorted(ledger.owed.items()):
         yield f"{amount} of {operation} was never added to {account}"
     for (place, sequence), line in sorted(ledger.awaited.items()):

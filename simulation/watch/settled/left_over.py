@@ -1,4 +1,4 @@
-"""What nobody works on any more: requests without a final answer, dead letters, failed batches."""
+"""What is left unfinished: requests without a final answer, dead letters, failed batches."""
 
 from __future__ import annotations
 

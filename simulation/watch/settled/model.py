@@ -1,7 +1,7 @@
-"""An independent model of the ledger: what clients were told, applied in plain arithmetic.
+"""An independent model of the ledger: the answers that clients got, applied in plain arithmetic.
 
 It shares no code with the platform and knows none of its rows: accounts and transfers are those of
-accepted answers, and what was held and never ended is given back when it has expired.
+accepted answers, and holds that never ended are released when they expire.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Legs = list[tuple[str, str, int]]
 
 @dataclass
 class Model:
-    """Accounts by id: balance, held_out, held_in. `doubtful` are those that nobody can judge."""
+    """Accounts by id: balance, held_out, held_in. `doubtful` are those that cannot be judged."""
 
     accounts: dict[str, list[int]] = field(default_factory=dict)
     doubtful: set[str] = field(default_factory=set)
@@ -44,7 +44,7 @@ class Model:
                 self._change(account, 1 if change < 0 else 2, sign * abs(change))
 
     def doubt(self, legs: Legs) -> None:
-        """Nobody knows what became of these."""
+        """The outcome of these is unknown."""
         self.doubtful |= {account for leg in legs for account in leg[:2]}
 
     def _change(self, account: str, place: int, amount: int) -> None:

@@ -16,7 +16,7 @@ class MovementLike(Protocol):
 
     @property
     def payment_id(self) -> str | None:
-        """Our payment, where the processor was told of it."""
+        """The platform's payment, if the processor was given its id."""
         ...
 
     @property

@@ -1,4 +1,4 @@
-"""Merchants apart from each other: nobody is shown or given what belongs to another merchant."""
+"""Tenant isolation: no merchant is shown or given what belongs to another."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ OUT_OF_BAND: Final = "out_of_band"
 
 
 def ledger_verification_faults(platform: Platform) -> Faults:
-    """What the ledger's verification, which began at rest, finds that nobody has edited."""
+    """What the ledger's verification, which began at rest, finds beyond the edits made by hand."""
     edited = {edit.key[0] for edit in platform.watch.edits if not edit.is_of_words}
     report = platform.proof
     if not report.get("completed"):
@@ -68,7 +68,7 @@ def ledger_verification_faults(platform: Platform) -> Faults:
 
 
 def audit_verification_faults(platform: Platform, rows: Rows) -> Faults:
-    """What the audit log's verification finds, and edits that nobody was alerted of."""
+    """What the audit log's verification finds, and edits without an alert."""
     watch = platform.watch
     forged = {edit.key[0] for edit in watch.edits if edit.table == "audit_log"}
     report = in_task(platform.scheduler, lambda: _audit_report(platform))
@@ -83,9 +83,9 @@ def audit_verification_faults(platform: Platform, rows: Rows) -> Faults:
         text(item, "entity_id") for item in rows.of("alerts") if text(item, "type") == OUT_OF_BAND
     }
     for entity in sorted(edited - alerted):
-        yield f"{entity} was edited by hand, and nobody was alerted"
+        yield f"{entity} was edited by hand, without an alert"
     for entity in sorted(alerted - edited):
-        yield f"{entity} counts as edited by hand, and nobody has edited it"
+        yield f"{entity} counts as edited by hand, but was not edited"
 
 
 def head_faults(platform: Platform, rows: Rows) -> Faults:

@@ -31,7 +31,7 @@ class Received(Protocol):
 
 
 def webhook_faults(rule: NewsRule, received: Iterable[Received]) -> Faults:
-    """Events without a delivery, deliveries without an event, and what no endpoint was told."""
+    """Events without a delivery, deliveries without an event, deliveries never received."""
     yield from _unmatched(rule)
     reported: dict[str, list[Received]] = defaultdict(list)
     for each in received:
@@ -40,7 +40,7 @@ def webhook_faults(rule: NewsRule, received: Iterable[Received]) -> Faults:
     for webhook_id, times in reported.items():
         delivery = rule.deliveries.get(webhook_id)
         if delivery is None:
-            yield f"an endpoint received {webhook_id}, which is no delivery"
+            yield f"an endpoint received {webhook_id}, which is not a delivery"
             continue
         bodies = {each.body for each in times}
         if len(bodies) > 1:
@@ -67,9 +67,9 @@ def _unmatched(rule: NewsRule) -> Faults:
     )
     for key, count in (happened - delivered).items():
         about = next(news.about for news in rule.news if _key(news) == key)
-        yield f"of {count} times {key} about {about} nobody is told"
+        yield f"{count} events {key} about {about} have no delivery"
     for key, count in (delivered - happened).items():
-        yield f"{count} times {key} is told, and has not happened"
+        yield f"{count} deliveries of {key} about events that did not happen"
 
 
 def _key(news: News) -> tuple[str, str, int, str]:
