@@ -2,10 +2,68 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from runtime.core.change_context import ChangeContext
+from runtime.core.timestamps import to_timestamp
 from runtime.dynamodb.expressions import Update, Write, absent, put, update
+from runtime.dynamodb.index_shards import bucket_for
 from runtime.ledger.accounts.models import Account, Posting
+from runtime.ledger.hot_accounts.rules import accounts_of_fact
 from runtime.ledger.rules import chart_account, final_legs, net_by_account
-from runtime.ledger.transfers.models import Transfer
+from runtime.ledger.transfers.models import Leg, Transfer, TransferStatus
+from runtime.merchants.models import MerchantProfile
+
+
+@dataclass(frozen=True, slots=True)
+class FactPosting:
+    """The posting of a fact at a processor, which no balance, status or lock can refuse.
+
+    `id`: the transfer's id. `operation_id`: the attempt to commit it. `amount`: in minor units of
+    `currency`. The fact belongs to `payment_id`, or to `settlement_lines` of `settlement_id`.
+    """
+
+    id: str
+    operation_id: str
+    currency: str
+    legs: tuple[Leg, ...]
+    amount: int
+    payment_id: str | None = None
+    settlement_id: str | None = None
+    settlement_lines: tuple[int, ...] = ()
+
+    def transfer(
+        self,
+        merchant: MerchantProfile,
+        now: datetime,
+        context: ChangeContext,
+        *,
+        taken: Iterable[str] = (),
+        first_shard: int | None = None,
+    ) -> Transfer:
+        """The transfer to write. `taken` and `first_shard`: as `accounts_of_fact` uses them."""
+        at = to_timestamp(now)
+        return Transfer(
+            id=self.id,
+            merchant_id=merchant.id,
+            merchant_bucket=bucket_for(merchant.id, self.id, merchant.index_buckets),
+            operation_id=self.operation_id,
+            **accounts_of_fact(self.id, self.legs, taken, first_shard),
+            legs=self.legs,
+            amount=self.amount,
+            currency=self.currency,
+            status=TransferStatus.PROCESSED,
+            posted_amount=self.amount,
+            processed_at=at,
+            payment_id=self.payment_id,
+            settlement_id=self.settlement_id,
+            settlement_lines=self.settlement_lines,
+            created_at=at,
+            updated_at=at,
+            **context.stamp(),
+        )
 
 
 def booked(transfer: Transfer) -> list[Write]:

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
+from runtime.ledger.booking import FactPosting
 from runtime.ledger.rules import dispute_legs, total_of
 from runtime.ledger.transfers.models import Leg, Transfer
 from runtime.merchants.models import MerchantProfile
-from runtime.payments.charge.outcome import Posting, booking_of
 from runtime.payments.disputes.rules import changes_after, dispute_step, next_posting_id
 from runtime.payments.models import DisputeStatus, Payment
 from runtime.payments.posting_ids import POSTING_OPERATION
@@ -95,8 +95,10 @@ class Shop:
         """A posting as a service would write it."""
         now = self.platform.clock()
         operation_id = self.platform.outside.new_id(POSTING_OPERATION, now)
-        posting = Posting(identifier, operation_id, legs, total_of(legs))
-        self.platform.put(booking_of(payment, posting, self.merchant, now, SETUP))
+        posting = FactPosting(
+            identifier, operation_id, payment.currency, legs, total_of(legs), payment.id
+        )
+        self.platform.put(posting.transfer(self.merchant, now, SETUP))
         return identifier
 
     def disputed(self, payment_id: str, *, returned: int = 0) -> None:

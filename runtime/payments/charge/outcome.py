@@ -1,4 +1,4 @@
-"""What a processor's answer makes of a payment: row, transaction and booking."""
+"""Apply a processor's answer to a charge: payment, transaction and posting."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from runtime.core.timestamps import to_timestamp
 from runtime.customers.lockout_repository import Attempt
 from runtime.customers.lockout_rules import UNCOUNTED_DECLINES, Lockout
 from runtime.dynamodb.index_shards import bucket_for, unsettled_buckets
-from runtime.ledger.hot_accounts.rules import accounts_of_fact
+from runtime.ledger.booking import FactPosting
 from runtime.ledger.rules import capture_legs
-from runtime.ledger.transfers.models import Leg, Transfer, TransferStatus
 from runtime.merchants.models import MerchantProfile
 from runtime.payments.dependencies import PaymentDependencies
 from runtime.payments.models import Payment, PaymentStatus
@@ -33,21 +32,8 @@ _CLOSED = {"open_bucket": None, "next_action_at": None}
 
 
 @dataclass(frozen=True, slots=True)
-class Posting:
-    """What is to be booked of a fact: `id` is derived from it (payments/posting_ids.py).
-
-    `operation_id` names one attempt to commit it, and says when that began.
-    """
-
-    id: str
-    operation_id: str
-    legs: tuple[Leg, ...]
-    amount: int
-
-
-@dataclass(frozen=True, slots=True)
 class ChargeOutcome:
-    """A payment after its processor's answer, and everything that one commit must write."""
+    """A payment after the processor's answer, and the writes of the commit."""
 
     after: Payment
     writes: OutcomeWrites
@@ -60,10 +46,9 @@ def outcome_of(
     now: datetime,
     deps: PaymentDependencies,
 ) -> ChargeOutcome:
-    """The outcome of `payment`, which is processing or unknown, known at `now`.
+    """The outcome of `payment`, which is processing or unknown, at `now`.
 
-    An authorization can be captured for so long as the desk's timing says; then the resolver comes
-    back to it.
+    An authorization can be captured until it expires; then the resolver voids it.
     """
     captures = payment.capture_method == "automatic"
     status = status_after(reply, captures=captures)
@@ -86,8 +71,10 @@ def outcome_of(
         taken = payment.amount
         legs = capture_legs(merchant.id, payment.currency, taken, reply.fee_minor)
         operation_id = deps.outside.new_id(POSTING_OPERATION, now)
-        posting = Posting(posting_id(transaction.id), operation_id, legs, taken)
-        transfer = booking_of(payment, posting, merchant, now, context_of(payment))
+        posting = FactPosting(
+            posting_id(transaction.id), operation_id, payment.currency, legs, taken, payment.id
+        )
+        transfer = posting.transfer(merchant, now, context_of(payment))
         changes |= {"amount_captured": taken, "refundable_minor": taken, "fee": reply.fee_minor}
     else:
         expiry = to_timestamp(now + timedelta(seconds=deps.timing.authorization_seconds))
@@ -107,7 +94,7 @@ def outcome_of(
 def unknown_payment(
     payment: Payment, merchant: MerchantProfile, now: datetime, cause: str
 ) -> Payment:
-    """The payment after the processor's answer was lost; the resolver may take it at once."""
+    """The payment after the processor's answer was lost. The resolver can take it immediately."""
     status = PaymentStatus.UNKNOWN
     return payment.model_copy(
         update={
@@ -123,7 +110,7 @@ def unknown_payment(
 
 
 def status_bucket(merchant: MerchantProfile, payment_id: str, status: PaymentStatus) -> str | None:
-    """Key in `gsi-merchant-status`, which lists every status but succeeded."""
+    """The key in `gsi-merchant-status`, which lists every status except succeeded."""
     if status is PaymentStatus.SUCCEEDED:
         return None
     return bucket_for(f"{merchant.id}#{status}", payment_id, merchant.index_buckets)
@@ -132,7 +119,7 @@ def status_bucket(merchant: MerchantProfile, payment_id: str, status: PaymentSta
 def list_keys(
     payment: Payment, merchant: MerchantProfile, status: PaymentStatus
 ) -> dict[str, str | None]:
-    """The keys under which the merchant's lists show the payment when it has `status`."""
+    """The payment's keys in the merchant's lists when it has `status`."""
     return {
         "merchant_bucket": payment.merchant_bucket
         or bucket_for(merchant.id, payment.id, merchant.index_buckets),
@@ -141,7 +128,7 @@ def list_keys(
 
 
 def context_of(row: Payment | Transaction, cause: str | None = None) -> ChangeContext:
-    """The stamp of what is written because of `row`, in the name of who changed it last."""
+    """The change context for writes caused by `row`, with the user who last changed it."""
     return ChangeContext(
         changed_by=row.changed_by,
         request_id=row.request_id,
@@ -152,37 +139,9 @@ def context_of(row: Payment | Transaction, cause: str | None = None) -> ChangeCo
 
 
 def unsettled_bucket(transaction_id: str, merchant: MerchantProfile, now: datetime) -> str:
-    """Key in `gsi-unsettled`, where captures and refunds wait for their settlement file."""
+    """The key in `gsi-unsettled`, which lists captures and refunds that are not settled yet."""
     day = f"{merchant.id}#{to_timestamp(now)[:10]}"
     return bucket_for(day, transaction_id, unsettled_buckets(merchant.index_buckets))
-
-
-def booking_of(
-    payment: Payment,
-    posting: Posting,
-    merchant: MerchantProfile,
-    now: datetime,
-    context: ChangeContext,
-) -> Transfer:
-    """The transfer of what happened at the processor: no funds, status or lock guard it."""
-    at = to_timestamp(now)
-    return Transfer(
-        id=posting.id,
-        merchant_id=merchant.id,
-        merchant_bucket=bucket_for(merchant.id, posting.id, merchant.index_buckets),
-        operation_id=posting.operation_id,
-        **accounts_of_fact(posting.id, posting.legs),
-        legs=posting.legs,
-        amount=posting.amount,
-        currency=payment.currency,
-        status=TransferStatus.PROCESSED,
-        posted_amount=posting.amount,
-        processed_at=at,
-        payment_id=payment.id,
-        created_at=at,
-        updated_at=at,
-        **context.stamp(),
-    )
 
 
 def _transaction(
@@ -217,16 +176,16 @@ def _transaction(
 
 
 def response_code_of(reply: ProcessorAnswer) -> str:
-    """The code that is kept of an answer."""
+    """The response code to store for an answer."""
     return reply.response_code if isinstance(reply, Approved) else reply.decline_code
 
 
 def lockout_attempt(
     payment: Payment, reply: ProcessorAnswer, cause: str, rule: Lockout, now: datetime
 ) -> Attempt | None:
-    """What the processor's answer is for the customer's count; None: nothing.
+    """The attempt to count for the customer's lockout, if any.
 
-    A success is something only where there is a count to be ended.
+    A success counts only if it resets earlier failures.
     """
     failed = isinstance(reply, Refused)
     if isinstance(reply, Refused) and reply.decline_code in UNCOUNTED_DECLINES:

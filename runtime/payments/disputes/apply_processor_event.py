@@ -18,10 +18,10 @@ from runtime.core.scope import Scope
 from runtime.core.timestamps import to_epoch_seconds, to_timestamp
 from runtime.dynamodb.index_shards import bucket_for
 from runtime.idempotency.models import ClaimState, IdempotencyRecord
+from runtime.ledger.booking import FactPosting
 from runtime.ledger.rules import dispute_legs, reversal_legs, total_of
 from runtime.ledger.transfers.models import Leg, Transfer
 from runtime.merchants.models import MerchantProfile
-from runtime.payments.charge.outcome import Posting, booking_of
 from runtime.payments.dependencies import PaymentDependencies
 from runtime.payments.disputes.api import EventResult
 from runtime.payments.disputes.rules import (
@@ -333,9 +333,11 @@ def _next(payment: Payment, changes: dict[str, object], deps: ApplyEventDependen
 def _booking(
     payment: Payment, posting_id: str, legs: tuple[Leg, ...], deps: ApplyEventDependencies
 ) -> Transfer | None:
-    """One transfer of everything that moves; None where nothing does."""
+    """The posting of the legs; None if there are none."""
     if not legs:
         return None
     operation_id = deps.payments.outside.new_id(POSTING_OPERATION, deps.now)
-    posting = Posting(posting_id, operation_id, legs, total_of(legs))
-    return booking_of(payment, posting, deps.merchant, deps.now, deps.context)
+    posting = FactPosting(
+        posting_id, operation_id, payment.currency, legs, total_of(legs), payment.id
+    )
+    return posting.transfer(deps.merchant, deps.now, deps.context)

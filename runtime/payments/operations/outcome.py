@@ -8,12 +8,11 @@ from datetime import datetime
 
 from runtime.core.outside import Outside
 from runtime.core.timestamps import to_timestamp
+from runtime.ledger.booking import FactPosting
 from runtime.ledger.rules import capture_legs, refund_legs
 from runtime.ledger.transfers.models import Transfer
 from runtime.merchants.models import MerchantProfile
 from runtime.payments.charge.outcome import (
-    Posting,
-    booking_of,
     context_of,
     list_keys,
     response_code_of,
@@ -76,7 +75,7 @@ def answered_operation(
     now: datetime,
     cause: str,
 ) -> Transaction:
-    """The operation with its answer."""
+    """The operation with the processor's answer."""
     at = to_timestamp(now)
     approved = isinstance(reply, Approved)
     status = TransactionStatus.SUCCEEDED if approved else TransactionStatus.FAILED
@@ -128,7 +127,7 @@ def _booking(
     now: datetime,
     outside: Outside,
 ) -> Transfer | None:
-    """Captures and refunds that happened are booked; a void moves nothing."""
+    """The posting of an approved capture or refund. A void moves no money."""
     if not isinstance(reply, Approved) or operation.type is TransactionType.VOID:
         return None
     amount = operation.amount
@@ -138,5 +137,7 @@ def _booking(
         else refund_legs(merchant.id, payment.currency, amount)
     )
     operation_id = outside.new_id(POSTING_OPERATION, now)
-    posting = Posting(posting_id(operation.id), operation_id, legs, amount)
-    return booking_of(payment, posting, merchant, now, context_of(operation, operation.id))
+    posting = FactPosting(
+        posting_id(operation.id), operation_id, payment.currency, legs, amount, payment.id
+    )
+    return posting.transfer(merchant, now, context_of(operation, operation.id))

@@ -7,11 +7,10 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from runtime.core.timestamps import to_timestamp
-from runtime.dynamodb.index_shards import bucket_for
 from runtime.dynamodb.record import Record
-from runtime.ledger.hot_accounts.rules import accounts_of_fact
+from runtime.ledger.booking import FactPosting
 from runtime.ledger.rules import TRANSFER_PREFIX
-from runtime.ledger.transfers.models import Transfer, TransferStatus
+from runtime.ledger.transfers.models import Transfer
 from runtime.payments.posting_ids import POSTING_OPERATION
 from runtime.reconciliation.matching.draft import Attempt, Draft
 from runtime.reconciliation.matching.flows import batch_legs
@@ -68,27 +67,20 @@ def posting(
 
     Its amount is that of its largest leg. `taken`: debit shards that the commit lowers already.
     """
-    merchant, at = attempt.merchant, to_timestamp(attempt.now)
+    merchant = attempt.merchant
     transfer_id = attempt.new_id(TRANSFER_PREFIX.rstrip("_"))
     legs = batch_legs(lines.values(), merchant.id, currency)
-    amount = max(leg.amount for leg in legs)
-    return Transfer(
+    fact = FactPosting(
         id=transfer_id,
-        merchant_id=merchant.id,
-        merchant_bucket=bucket_for(merchant.id, transfer_id, merchant.index_buckets),
         operation_id=attempt.new_id(POSTING_OPERATION),
-        **accounts_of_fact(transfer_id, legs, taken, first_shard),
-        legs=legs,
-        amount=amount,
         currency=currency,
-        status=TransferStatus.PROCESSED,
-        posted_amount=amount,
-        processed_at=at,
+        legs=legs,
+        amount=max(leg.amount for leg in legs),
         settlement_id=settlement_id,
         settlement_lines=tuple(sorted(lines)),
-        created_at=at,
-        updated_at=at,
-        **attempt.context.stamp(),
+    )
+    return fact.transfer(
+        merchant, attempt.now, attempt.context, taken=taken, first_shard=first_shard
     )
 
 
