@@ -111,17 +111,17 @@ def _record_use(row: ApiKey, identity: Identity, use: ApiKeyUse, gate: ApiKeyGat
     if last is not None and use.now - to_datetime(last) < LAST_USED_INTERVAL:
         return
     now = to_timestamp(use.now)
-    stamp = ChangeContext(
+    context = ChangeContext(
         changed_by=identity.subject,
         request_id=use.request_id,
         cause=use.request_id,
         ip_address=use.ip_address,
         user_agent=use.user_agent,
-    ).stamp()
-    step = {**stamp, "last_used_at": now, "updated_at": now, "version": row.version + 1}
+    )
+    after = row.next_version(now, {"last_used_at": now}, context)
     try:
         token = gate.outside.new_id("use", use.now)
-        gate.uses.record_use(row, row.model_copy(update=step), token=token)
+        gate.uses.record_use(row, after, token=token)
     except StaleWrite:
         return
     except Unavailable as error:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, Self
+
+from runtime.core.change_context import ChangeContext
 from runtime.core.fields import PLATFORM, Timestamp
 from runtime.dynamodb.schema import Row
 
@@ -22,3 +26,14 @@ class Record(Row, frozen=True):
     ip_address: str = ""
     user_agent: str = ""
     cause: str
+
+    def next_version(
+        self, at: Timestamp, changes: Mapping[str, Any], context: ChangeContext | None = None
+    ) -> Self:
+        """This row with `changes` and the next version, updated at `at` and stamped by `context`.
+
+        `changes` take precedence over the context, such as for a different `cause`.
+        """
+        stamp: Mapping[str, Any] = {} if context is None else context.stamp()
+        version = {"version": self.version + 1, "updated_at": at}
+        return self.model_copy(update={**stamp, **changes, **version})

@@ -53,15 +53,9 @@ class Alters(Protocol[AlterableT_contra]):
 
 
 def next_version(row: RecordT, changes: Mapping[str, Any], call: Call) -> RecordT:
-    """The row with these changes, one version on, stamped with who asked for them."""
-    return row.model_copy(
-        update={
-            **changes,
-            **call.caller.change(cause=call.caller.request_id).stamp(),
-            "version": row.version + 1,
-            "updated_at": to_timestamp(call.now),
-        }
-    )
+    """The row with these changes and the next version, stamped with the caller."""
+    context = call.caller.change(cause=call.caller.request_id)
+    return row.next_version(to_timestamp(call.now), changes, context)
 
 
 def writing(

@@ -162,9 +162,9 @@ def _renew(
             return 0
         now = deps.outside.now()
         cause = deps.outside.new_id("rot", now)
-        stamp = ChangeContext(changed_by=ROTATED_BY, request_id=request_id, cause=cause).stamp()
-        changes |= {**stamp, "version": row.version + 1, "updated_at": to_timestamp(now)}
-        deps.rows.renew(row, row.model_copy(update=changes), names, token=cause)
+        context = ChangeContext(changed_by=ROTATED_BY, request_id=request_id, cause=cause)
+        after = row.next_version(to_timestamp(now), changes, context)
+        deps.rows.renew(row, after, names, token=cause)
         return 1
 
     too_busy = StaleWrite(

@@ -82,16 +82,8 @@ def stepped(
 ) -> SettlementFile:
     """The file after a step. A new status gives it another place in the list by status."""
     status = status or file.status
-    return file.model_copy(
-        update={
-            **changes,
-            **step.context.stamp(),
-            "status": status,
-            "merchant_status": merchant_status(file.merchant_id, status),
-            "version": file.version + 1,
-            "updated_at": step.at,
-        }
-    )
+    listed = {"status": status, "merchant_status": merchant_status(file.merchant_id, status)}
+    return file.next_version(step.at, {**changes, **listed}, step.context)
 
 
 def is_final(file: SettlementFile) -> bool:

@@ -318,5 +318,4 @@ def _next(row: StateT, deps: DeliveryDependencies, now: datetime, **changes: Any
     """The row one version on. Its cause is its last attempt, of which there is but one."""
     cause = changes.get("cause", row.cause)
     context = ChangeContext(changed_by=DELIVERED_BY, request_id=deps.request_id(), cause=cause)
-    stamped = {**context.stamp(), "version": row.version + 1, "updated_at": to_timestamp(now)}
-    return row.model_copy(update={**changes, **stamped})
+    return row.next_version(to_timestamp(now), changes, context)

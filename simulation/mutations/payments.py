@@ -142,8 +142,8 @@ PAYMENTS: Final[tuple[Mutation, ...]] = (
         "unknown-payment-forgotten",
         "a payment whose answer was lost is not due for the resolver",
         _OUTCOME,
-        '"next_action_at": to_timestamp(now),\n            "lease_owner": None,',
-        '"next_action_at": None,\n            "lease_owner": None,',
+        '"next_action_at": to_timestamp(now),\n        "lease_owner": None,',
+        '"next_action_at": None,\n        "lease_owner": None,',
         why="the processor is never asked whether the customer was charged",
     ),
     fault(

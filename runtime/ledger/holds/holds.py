@@ -83,20 +83,16 @@ def resolved(
 ) -> Transfer:
     """The hold's row after it is posted, voided or expired."""
     assert may_become(hold.status, status), f"{hold.id}: {hold.status} to {status}"
-    return hold.model_copy(
-        update={
-            **operation.change.stamp(),
-            "status": status,
-            "status_bucket": None,
-            "hold_bucket": None,
-            "operation_id": operation.id,
-            "posted_amount": posted_amount,
-            "processed_at": operation.at if posted_amount is not None else None,
-            "version": hold.version + 1,
-            "updated_at": operation.at,
-            "cause": operation.id,
-        }
-    )
+    changes = {
+        "status": status,
+        "status_bucket": None,
+        "hold_bucket": None,
+        "operation_id": operation.id,
+        "posted_amount": posted_amount,
+        "processed_at": operation.at if posted_amount is not None else None,
+        "cause": operation.id,
+    }
+    return hold.next_version(operation.at, changes, operation.change)
 
 
 def _resolution(hold: Transfer, after: Transfer, operation: Operation) -> Resolution:

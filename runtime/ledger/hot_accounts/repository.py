@@ -297,16 +297,12 @@ def _added(
             updated_at=at,
             **replace(context, cause=last.transfer_id).stamp(),
         )
-    return before.model_copy(
-        update={
-            **context.stamp(),
-            "balance": before.balance + total,
-            "version": before.version + 1,
-            "last_operation_id": last.operation_id,
-            "updated_at": at,
-            "cause": last.transfer_id,
-        }
-    )
+    changes = {
+        "balance": before.balance + total,
+        "last_operation_id": last.operation_id,
+        "cause": last.transfer_id,
+    }
+    return before.next_version(at, changes, context)
 
 
 def _entry(target: CreditShard, shard: str, item: ShardCredit, fold_version: int) -> Entry:
@@ -324,16 +320,8 @@ def _entry(target: CreditShard, shard: str, item: ShardCredit, fold_version: int
 
 
 def _emptied(row: Account, operation_id: str, context: ChangeContext, at: Timestamp) -> Account:
-    return row.model_copy(
-        update={
-            **context.stamp(),
-            "balance": 0,
-            "version": row.version + 1,
-            "last_operation_id": operation_id,
-            "updated_at": at,
-            "cause": operation_id,
-        }
-    )
+    changes = {"balance": 0, "last_operation_id": operation_id, "cause": operation_id}
+    return row.next_version(at, changes, context)
 
 
 def _consolidation_entry(before: Account, after: Account) -> Entry:

@@ -96,17 +96,14 @@ def unknown_payment(
 ) -> Payment:
     """The payment after the processor's answer was lost. The resolver can take it immediately."""
     status = PaymentStatus.UNKNOWN
-    return payment.model_copy(
-        update={
-            **list_keys(payment, merchant, status),
-            "status": status,
-            "version": payment.version + 1,
-            "updated_at": to_timestamp(now),
-            "cause": cause,
-            "next_action_at": to_timestamp(now),
-            "lease_owner": None,
-        }
-    )
+    changes = {
+        **list_keys(payment, merchant, status),
+        "status": status,
+        "cause": cause,
+        "next_action_at": to_timestamp(now),
+        "lease_owner": None,
+    }
+    return payment.next_version(to_timestamp(now), changes)
 
 
 def status_bucket(merchant: MerchantProfile, payment_id: str, status: PaymentStatus) -> str | None:

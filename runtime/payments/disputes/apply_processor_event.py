@@ -305,29 +305,18 @@ def _reread_refund(refund_id: str, deps: ApplyEventDependencies) -> Transaction:
 def _failed(refund: Transaction, deps: ApplyEventDependencies) -> Transaction:
     at, failed = to_timestamp(deps.now), TransactionStatus.FAILED
     step = AuditStep(status=failed, at=at, by=deps.context.changed_by)
-    return refund.model_copy(
-        update={
-            **deps.context.stamp(),
-            "status": failed,
-            "response_code": "refund_failed",
-            "response_text": "The refund was returned to the processor",
-            "unsettled_bucket": None,
-            "audit_trail": (*refund.audit_trail, step),
-            "version": refund.version + 1,
-            "updated_at": at,
-        }
-    )
+    changes = {
+        "status": failed,
+        "response_code": "refund_failed",
+        "response_text": "The refund was returned to the processor",
+        "unsettled_bucket": None,
+        "audit_trail": (*refund.audit_trail, step),
+    }
+    return refund.next_version(at, changes, deps.context)
 
 
 def _next(payment: Payment, changes: dict[str, object], deps: ApplyEventDependencies) -> Payment:
-    return payment.model_copy(
-        update={
-            **changes,
-            **deps.context.stamp(),
-            "version": payment.version + 1,
-            "updated_at": to_timestamp(deps.now),
-        }
-    )
+    return payment.next_version(to_timestamp(deps.now), changes, deps.context)
 
 
 def _booking(

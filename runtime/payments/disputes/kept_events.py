@@ -70,10 +70,10 @@ class KeptEvents:
         row = self.events.get(_kept_id(event, since, deps), Scope(deps.merchant.id))
         if row is None or row.status is _APPLIED:
             return
-        changes = {**deps.context.stamp(), "version": row.version + 1, **applied(row, deps.now)}
+        after = row.next_version(to_timestamp(deps.now), applied(row, deps.now), deps.context)
         token = deps.payments.outside.new_id("pea", deps.now)
         try:
-            self.events.alter(row, row.model_copy(update=changes), None, token=token)
+            self.events.alter(row, after, None, token=token)
         except StaleWrite:
             # The event arrived again meanwhile; the next attempt finds nothing new to book.
             logger.info("a kept event changed while it was applied", kept=row.id)
@@ -112,7 +112,7 @@ def applied(row: KeptEvent, now: datetime) -> dict[str, Any]:
     """The fields that change when a kept event is applied."""
     at = to_timestamp(now)
     bucket = bucket_for(_APPLIED, row.id, KEPT_EVENT_BUCKETS)
-    return {"status": _APPLIED, "status_bucket": bucket, "applied_at": at, "updated_at": at}
+    return {"status": _APPLIED, "status_bucket": bucket, "applied_at": at}
 
 
 def _kept_id(event: ProcessorEvent, since: datetime, deps: ApplyEventDependencies) -> str:

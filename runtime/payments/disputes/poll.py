@@ -228,8 +228,7 @@ def _try_kept_again(deps: PollDependencies, request_id: str) -> Counter[str]:
         context = _context(event_of(row).id, request_id)
         try:
             apply_row(row, deps.events, context, now)
-            changes = {**context.stamp(), "version": row.version + 1, **applied(row, now)}
-            after = row.model_copy(update=changes)
+            after = row.next_version(to_timestamp(now), applied(row, now), context)
             events.alter(row, after, None, token=deps.events.payments.outside.new_id("pea", now))
             counts["applied"] += 1
         except InvalidState:

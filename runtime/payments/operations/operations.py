@@ -222,15 +222,9 @@ def _hand_over(operation: Transaction, lost: ProcessorUnknown, deps: PaymentDepe
     log_lost_answer(lost)
     moment = deps.outside.now()
     now = to_timestamp(moment)
-    unowned = operation.model_copy(
-        update={
-            "lease_owner": None,
-            "next_action_at": now,
-            "version": operation.version + 1,
-            "updated_at": now,
-            "cause": deps.outside.new_id("unk", moment),
-        }
-    )
+    cause = deps.outside.new_id("unk", moment)
+    changes = {"lease_owner": None, "next_action_at": now, "cause": cause}
+    unowned = operation.next_version(now, changes)
     # Stale: the resolver has already taken it.
     with contextlib.suppress(StaleWrite):
         deps.payments.advance_operation(operation, unowned, token=unowned.cause)

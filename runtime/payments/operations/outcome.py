@@ -82,36 +82,27 @@ def answered_operation(
     captured = approved and operation.type is TransactionType.CAPTURE
     reported = approved and operation.type is not TransactionType.VOID
     step = AuditStep(status=status, at=at, by=operation.changed_by)
-    return operation.model_copy(
-        update={
-            **ANSWERED,
-            "status": status,
-            "processor_id": reply.processor_id,
-            "unsettled_bucket": unsettled_bucket(operation.id, merchant, now) if reported else None,
-            "fee": reply.fee_minor if isinstance(reply, Approved) and captured else 0,
-            "response_code": response_code_of(reply),
-            "response_text": reply.response_text,
-            "processed_at": at,
-            "audit_trail": (*operation.audit_trail, step),
-            "version": operation.version + 1,
-            "updated_at": at,
-            "cause": cause,
-        }
-    )
+    changes = {
+        **ANSWERED,
+        "status": status,
+        "processor_id": reply.processor_id,
+        "unsettled_bucket": unsettled_bucket(operation.id, merchant, now) if reported else None,
+        "fee": reply.fee_minor if isinstance(reply, Approved) and captured else 0,
+        "response_code": response_code_of(reply),
+        "response_text": reply.response_text,
+        "processed_at": at,
+        "audit_trail": (*operation.audit_trail, step),
+        "cause": cause,
+    }
+    return operation.next_version(at, changes)
 
 
 def changed_payment(
     payment: Payment, changes: dict[str, object], operation: Transaction, now: datetime
 ) -> Payment:
     """The next version of the payment, changed by `operation`."""
-    return payment.model_copy(
-        update={
-            **changes,
-            **context_of(operation, operation.cause).stamp(),
-            "version": payment.version + 1,
-            "updated_at": to_timestamp(now),
-        }
-    )
+    context = context_of(operation, operation.cause)
+    return payment.next_version(to_timestamp(now), changes, context)
 
 
 def replaced(transactions: Sequence[Transaction], one: Transaction) -> list[Transaction]:

@@ -63,14 +63,8 @@ def _postponed(payment: Payment, now: datetime, deps: PaymentDependencies, reque
     overdue = now - to_datetime(payment.authorization_expires_at)
     cause = deps.outside.new_id("exp", now)
     context = ChangeContext(changed_by=EXPIRY, request_id=request_id, cause=cause)
-    later = payment.model_copy(
-        update={
-            "next_action_at": to_timestamp(now + void_retry_delay(overdue)),
-            "version": payment.version + 1,
-            "updated_at": to_timestamp(now),
-            **context.stamp(),
-        }
-    )
+    changes = {"next_action_at": to_timestamp(now + void_retry_delay(overdue))}
+    later = payment.next_version(to_timestamp(now), changes, context)
     try:
         deps.payments.advance(payment, later, token=cause)
     except StaleWrite:

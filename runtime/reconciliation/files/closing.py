@@ -176,15 +176,8 @@ def _stepped(settlement: Settlement, step: Step) -> Settlement:
         status = SettlementStatus.COMPLETED_WITH_EXCEPTIONS
     else:
         status = SettlementStatus.COMPLETED
-    return settlement.model_copy(
-        update={
-            "status": status,
-            "completed_at": None if waits else step.at,
-            "updated_at": step.at,
-            "version": settlement.version + 1,
-            **step.context.stamp(),
-        }
-    )
+    changes = {"status": status, "completed_at": None if waits else step.at}
+    return settlement.next_version(step.at, changes, step.context)
 
 
 def _payouts_of(

@@ -204,14 +204,10 @@ def _new_settlement(
 
 
 def _with_file(known: Settlement, file: SettlementFile, attempt: Attempt) -> Settlement:
-    return known.model_copy(
-        update={
-            **attempt.context.stamp(),
-            "cause": attempt.new_id("jon"),
-            "status": SettlementStatus.PROCESSING,
-            "completed_at": None,
-            "file_ids": (*known.file_ids, file.id),
-            "version": known.version + 1,
-            "updated_at": to_timestamp(attempt.now),
-        }
-    )
+    changes = {
+        "cause": attempt.new_id("jon"),
+        "status": SettlementStatus.PROCESSING,
+        "completed_at": None,
+        "file_ids": (*known.file_ids, file.id),
+    }
+    return known.next_version(to_timestamp(attempt.now), changes, attempt.context)

@@ -156,20 +156,16 @@ def with_missing_lines(
     for line in lines:
         by_type = summed_types(by_type, _total_of(line))
     buckets = {*before.line_buckets, *(line_bucket(line.line) for line in lines)}
-    return before.model_copy(
-        update={
-            **context.stamp(),
-            "status": SettlementStatus.COMPLETED_WITH_EXCEPTIONS,
-            "completed_at": at,
-            "counts": summed_counts(before.counts, Counter(line.status for line in lines)),
-            "open_exceptions": before.open_exceptions + len(lines),
-            "by_type": by_type,
-            "line_buckets": tuple(sorted(buckets)),
-            "lines_done": before.lines_done + len(lines),
-            "version": before.version + 1,
-            "updated_at": at,
-        }
-    )
+    changes = {
+        "status": SettlementStatus.COMPLETED_WITH_EXCEPTIONS,
+        "completed_at": at,
+        "counts": summed_counts(before.counts, Counter(line.status for line in lines)),
+        "open_exceptions": before.open_exceptions + len(lines),
+        "by_type": by_type,
+        "line_buckets": tuple(sorted(buckets)),
+        "lines_done": before.lines_done + len(lines),
+    }
+    return before.next_version(at, changes, context)
 
 
 def _total_of(line: SettlementLine) -> dict[str, dict[str, TypeTotal]]:

@@ -236,15 +236,8 @@ def _found(
     now: datetime,
 ) -> FoundMissing:
     row = missing_row(transaction, line, day, merchant, context, now)
-    after = transaction.model_copy(
-        update={
-            **context.stamp(),
-            "missing_in": row.settlement_id,
-            "missing_line": row.line,
-            "version": transaction.version + 1,
-            "updated_at": row.updated_at,
-        }
-    )
+    changes = {"missing_in": row.settlement_id, "missing_line": row.line}
+    after = transaction.next_version(row.updated_at, changes, context)
     return FoundMissing(transaction, after, row)
 
 

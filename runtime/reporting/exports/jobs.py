@@ -57,14 +57,7 @@ class Jobs:
         now = self.outside.now()
         operation = self.outside.new_id("exw", now)
         context = ChangeContext(changed_by=EXPORTER, request_id=operation, cause=operation)
-        after = export.model_copy(
-            update={
-                **changes,
-                **context.stamp(),
-                "version": export.version + 1,
-                "updated_at": to_timestamp(now),
-            }
-        )
+        after = export.next_version(to_timestamp(now), changes, context)
         self.exports.advance(export, after, token=operation)
         return after
 
