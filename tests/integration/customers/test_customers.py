@@ -186,7 +186,7 @@ def test_no_customer_has_more_methods_than_it_may(shop: Shop) -> None:
         {"cvv": "123"},
     ],
 )
-def test_a_method_that_cannot_be_is_refused_and_its_token_not_repeated(
+def test_an_invalid_method_is_refused_without_repeating_its_token(
     shop: Shop, wrong: dict[str, Any]
 ) -> None:
     path = f"/v1/customers/{shop.customer()}/payment-methods"
@@ -384,7 +384,7 @@ def test_an_erased_customer_is_gone_with_its_keys_and_its_payments_stay(
     assert "planted" not in restored.text.lower()
 
 
-def test_the_table_tells_nothing_about_a_person(shop: Shop, stage: Stage) -> None:
+def test_the_table_contains_no_personal_data_in_plaintext(shop: Shop, stage: Stage) -> None:
     one = shop.customer(name="Grace Marked", email="grace.marked@example.com", phone="+1 555 77 66")
     token = {**CARD, "token": "tok_marked_secret"}
     assert shop("POST", f"/v1/customers/{one}/payment-methods", token, key="k").status == 201
@@ -394,9 +394,7 @@ def test_the_table_tells_nothing_about_a_person(shop: Shop, stage: Stage) -> Non
         assert not [text for text in everything if marked in text], marked
 
 
-def test_a_ciphertext_put_elsewhere_is_an_integrity_error_that_tells_nothing(
-    shop: Shop, stage: Stage
-) -> None:
+def test_a_moved_ciphertext_is_an_integrity_error_without_detail(shop: Shop, stage: Stage) -> None:
     one, other = shop.customer(), shop.customer(name="Somebody Else")
     table = stage.tables["customers"]
     items = {item["id"]["S"]: item for item in raw(stage, "customers")}

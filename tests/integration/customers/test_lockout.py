@@ -159,7 +159,7 @@ def test_a_locked_customers_payments_can_be_captured_and_refunded(
     platform.must_agree()
 
 
-def test_an_outage_of_the_processor_locks_nobody(platform: Platform, buyer: Buyer) -> None:
+def test_an_outage_of_the_processor_locks_no_customer(platform: Platform, buyer: Buyer) -> None:
     for _ in range(4):
         assert buyer.pay("tok_timeout_not_charged").status == 202
     platform.resolve_until_quiet()
@@ -471,7 +471,7 @@ def seed() -> str:
 # ------------------------------------------------------------ through the functions
 
 
-def test_a_locked_customer_is_told_423_until_an_operator_unlocks(stage: Stage) -> None:
+def test_a_locked_customer_is_a_423_until_an_operator_unlocks_it(stage: Stage) -> None:
     shop = stage.shop()
     who = token_of(shop["id"])
     person = {"name": "Jane", "email": "jane@example.com"}

@@ -86,7 +86,7 @@ def test_a_merchant_does_not_set_its_own_limits(stage: Stage, reserved: dict[str
     assert send(stage, "PATCH", path, {"version": 1, "name": "Mine"}, who=own).status == 200
 
 
-def test_who_lacks_the_permission_merchant_redirects_nobodys_webhooks(stage: Stage) -> None:
+def test_changing_a_webhook_url_needs_the_permission_merchant(stage: Stage) -> None:
     shop = stage.shop()
     path = f"/v1/merchants/{shop['id']}"
     everything_else = "payments refunds customers accounts transfers reports"

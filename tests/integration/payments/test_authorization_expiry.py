@@ -1,4 +1,4 @@
-"""Authorizations that nobody captured in time: voided once, at the processor too."""
+"""Authorizations that were not captured in time are voided once, also at the processor."""
 
 from __future__ import annotations
 
@@ -137,11 +137,11 @@ def test_a_capture_that_comes_while_the_expiry_is_at_the_processor_is_refused(
     payment = platform.paid(shop, **MANUAL)
     platform.clock.advance(until_expiry(platform))
 
-    def somebody_captures() -> None:
+    def capture_now() -> None:
         with pytest.raises(InvalidState, match="is being captured in full or canceled"):
             platform.operate(shop, payment, "capture")
 
-    report = platform.resolve(processor=Hooked(platform.sandbox(), before=somebody_captures))
+    report = platform.resolve(processor=Hooked(platform.sandbox(), before=capture_now))
     assert report.resolved == 1
     with pytest.raises(InvalidState, match="canceled"):
         platform.operate(shop, payment, "capture")

@@ -70,7 +70,7 @@ def test_one_transient_fault_at_any_commit_is_not_seen_by_the_caller(
 
 
 @pytest.mark.parametrize("commit", COMMITS)
-def test_an_answer_lost_until_time_runs_out_is_told_as_busy_and_finished_by_the_resolver(
+def test_a_lost_answer_is_busy_when_time_runs_out_and_the_resolver_finishes_it(
     platform: Platform, commit: int
 ) -> None:
     merchant = platform.merchant()
@@ -290,7 +290,7 @@ def test_the_resolver_stops_in_time_and_goes_on_in_the_next_run(platform: Platfo
     assert platform.resolve().resolved == 2
 
 
-def test_a_payment_begun_for_a_customer_of_somebody_else_does_not_exist_and_charges_nothing(
+def test_a_payment_for_another_merchants_customer_is_not_found_and_charges_nothing(
     platform: Platform,
 ) -> None:
     merchant, other = platform.merchant(), platform.merchant()

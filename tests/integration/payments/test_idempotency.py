@@ -160,13 +160,13 @@ def test_an_expired_key_is_taken_by_exactly_one_of_many_at_once(platform: Platfo
 def test_an_outcome_is_booked_even_if_its_claim_was_taken_away(platform: Platform) -> None:
     merchant = platform.merchant()
 
-    def somebody_takes_the_claim() -> None:
+    def take_the_claim() -> None:
         (claim,) = platform.claims()
         stolen = claim.model_copy(update={"owner": "another owner"})
         item = platform.store.codec.to_item(stolen)
         platform.client.put_item(TableName=platform.tables["idempotency"], Item=item)
 
-    deps = platform.deps(processor=Hooked(platform.sandbox(), after=somebody_takes_the_claim))
+    deps = platform.deps(processor=Hooked(platform.sandbox(), after=take_the_claim))
     assert platform.pay(merchant, "k", deps=deps).status == 201
     assert platform.payment().status == "succeeded"
     (claim,) = platform.claims()
@@ -217,7 +217,7 @@ def test_a_claim_that_committed_with_its_answer_lost_beyond_all_retries_is_finis
     platform.must_agree()
 
 
-def test_answers_are_stored_enciphered(platform: Platform) -> None:
+def test_answers_are_stored_encrypted(platform: Platform) -> None:
     merchant = platform.merchant()
     answer = platform.pay(merchant, "k", description="very private")
     (item,) = platform.client.scan(TableName=platform.tables["idempotency"])["Items"]

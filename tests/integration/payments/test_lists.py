@@ -231,7 +231,7 @@ def test_the_summary_equals_a_recount_by_status_and_currency(
     )
 
 
-def test_a_summary_up_to_a_day_long_ago_is_not_refused_for_a_start_nobody_gave(
+def test_a_summary_that_ends_long_ago_needs_no_start_date(
     platform: Platform,
 ) -> None:
     shop = platform.merchant()

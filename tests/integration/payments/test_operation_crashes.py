@@ -162,7 +162,7 @@ def test_an_answer_lost_for_longer_than_dynamodb_knows_its_token_is_still_ours(
 
 
 @pytest.mark.parametrize("commit", COMMITS)
-def test_an_answer_lost_until_time_runs_out_is_told_as_busy_and_finished_by_the_resolver(
+def test_a_lost_answer_is_busy_when_time_runs_out_and_the_resolver_finishes_it(
     platform: Platform, shop: MerchantProfile, commit: int
 ) -> None:
     for what, body in OPERATIONS.items():
@@ -259,11 +259,11 @@ def test_an_outcome_is_booked_even_if_its_claim_was_taken_away(
 ) -> None:
     payment = platform.paid(shop)
 
-    def somebody_takes_the_claim() -> None:
+    def take_the_claim() -> None:
         (claim,) = [each for each in platform.claims() if each.state is ClaimState.IN_PROGRESS]
         platform.put(claim.model_copy(update={"owner": "another owner"}))
 
-    deps = platform.deps(processor=Hooked(platform.sandbox(), after=somebody_takes_the_claim))
+    deps = platform.deps(processor=Hooked(platform.sandbox(), after=take_the_claim))
     assert platform.operate(shop, payment, "refund", "k", deps=deps).status == 200
     assert platform.payment().amount_refunded == 1000
     assert {claim.state for claim in platform.claims()} == {
@@ -376,7 +376,7 @@ def test_a_processor_that_stays_silent_is_asked_ever_more_rarely_and_reported_wh
         waits.append(to_datetime(later) - to_datetime(asked.updated_at))
         is_old = platform.clock() - created_at(asked.id) > too_old
         assert report.too_old == caplog.messages.count(UNKNOWN_TOO_OLD) == is_old
-        assert platform.resolve(processor=Dead()).due == 0, "nobody asks before its time"  # type: ignore[arg-type]
+        assert platform.resolve(processor=Dead()).due == 0, "it is not due yet"  # type: ignore[arg-type]
     shortest = timedelta(seconds=2 * platform.timing.processor_timeout_seconds)
     assert waits[0] == shortest
     assert waits == sorted(waits)
@@ -402,7 +402,7 @@ class Faulty:
 
 
 @pytest.mark.parametrize("lose", [_lost_charge, _lost_refund])
-def test_what_fails_at_every_run_is_told_when_it_is_too_old_like_what_waits(
+def test_a_row_that_fails_in_every_run_alerts_when_too_old_like_a_waiting_one(
     platform: Platform,
     shop: MerchantProfile,
     lose: Callable[[Platform, MerchantProfile], None],

@@ -157,7 +157,9 @@ def test_parts_final_captures_cancels_and_refunds_at_once_close_the_payment_once
         outcomes = raced(platform, merchant, payment, orders, deps)
         verdicts = Counter(verdict(each) for each in outcomes)
         done = succeeded(platform, payment)
-        assert verdicts["done"] == len(done) - 1 >= 1, "all that was told, and the authorization"
+        assert verdicts["done"] == len(done) - 1 >= 1, (
+            "all reported operations, and the authorization"
+        )
         assert len(closers(done)) <= 1
         row = next(each for each in platform.payments() if each.id == payment)
         closed = bool(closers(done)) or row.amount_captured == row.amount

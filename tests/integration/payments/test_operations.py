@@ -209,7 +209,7 @@ def test_what_was_captured_can_be_refunded_before_the_rest_is(
     platform.must_agree()
 
 
-def test_a_refund_that_the_processor_refuses_is_told_and_can_be_asked_for_again(
+def test_a_refused_refund_is_reported_and_can_be_requested_again(
     platform: Platform, shop: MerchantProfile
 ) -> None:
     payment = platform.paid(shop, payment_method="tok_refund_fails")
@@ -304,7 +304,7 @@ def test_more_than_there_is_is_refused_and_the_refusal_is_repeated_whatever_happ
 
 
 @pytest.mark.parametrize("what", ["capture", "cancel", "refund"])
-def test_somebody_elses_payment_does_not_exist(
+def test_a_payment_of_another_merchant_is_not_found(
     platform: Platform, shop: MerchantProfile, what: str
 ) -> None:
     payment = platform.paid(platform.merchant(), **({} if what == "refund" else MANUAL))

@@ -365,7 +365,7 @@ def test_a_window_of_leased_permits_ends_with_its_minute(
     assert take(worker, merchant, platform)
     (now,) = set(counters(platform)) - {MINUTE}
     assert now == "minute#2026-03-14T09:01"
-    assert counters(platform)[MINUTE] == leased, "nothing of the old window was spent or given back"
+    assert counters(platform)[MINUTE] == leased, "no permit of the old window was spent or returned"
 
 
 def test_the_pace_goes_on_into_the_next_window(
@@ -475,7 +475,7 @@ def test_what_is_remembered_of_windows_is_bounded(
     assert len(worker._windows) == 4
 
 
-def test_a_merchant_that_has_used_up_its_day_is_told_429_with_the_time_to_wait(
+def test_an_exhausted_daily_limit_is_a_429_with_the_time_to_wait(
     stage: Stage,
 ) -> None:
     shop: dict[str, Any] = stage.shop(rate_limits={"payments_per_day": 1})

@@ -192,7 +192,7 @@ def test_what_becomes_due_during_a_run_is_resolved_in_it(platform: Platform) -> 
 # -------------------------------------------------------------------- the queue
 
 
-def test_behind_very_many_of_one_merchant_what_has_just_become_due_is_seen(
+def test_a_newly_due_row_is_found_behind_very_many_of_one_merchant(
     platform: Platform,
 ) -> None:
     stuck, other = platform.merchant(), platform.merchant()
@@ -231,7 +231,7 @@ def test_a_stage_may_raise_the_number_of_buckets_and_nothing_is_left_behind(
     [{}, {"merchant_id": {"N": "5"}}, {"next_action_at": {"S": "0"}}],
     ids=["no merchant", "no merchant's id", "no time"],
 )
-def test_a_row_that_was_put_there_by_hand_keeps_nobody_waiting(
+def test_a_row_written_out_of_band_does_not_delay_others(
     platform: Platform, more: dict[str, Any]
 ) -> None:
     merchant = platform.merchant()
@@ -256,7 +256,7 @@ OUTCOME = 3  # after the intent, and the sandbox's own memory of the charge
 def test_an_outcome_whose_index_is_throttled_is_written_while_there_is_time(
     platform: Platform,
 ) -> None:
-    """A request's time ends before its lease, so nobody else has taken the payment meanwhile."""
+    """A request's time ends before its lease, so no other process has taken the payment."""
     merchant, seconds = platform.merchant(), [29.0]
     assert seconds[0] < platform.timing.intent_lease_seconds
 

@@ -161,7 +161,7 @@ def test_what_has_not_the_form_of_a_key_is_refused_unread(text: str) -> None:
 
 
 @given(st.text(max_size=80))
-def test_any_text_that_is_no_key_is_refused_and_nothing_else(text: str) -> None:
+def test_any_text_that_is_not_a_key_is_refused(text: str) -> None:
     with pytest.raises(TokenRefused):
         Gate().judge("sk_" + text)
 

@@ -214,9 +214,7 @@ def test_only_operators_and_holders_of_merchant_make_see_and_revoke_keys(
     assert is_good(api, made["secret"])
 
 
-def test_a_merchant_makes_sees_and_revokes_its_own_keys_and_nobody_elses(
-    api: Functions, shop: str
-) -> None:
+def test_a_merchant_creates_lists_and_revokes_only_its_own_keys(api: Functions, shop: str) -> None:
     who, other = token_of(shop, "merchant payments"), token_of(make_other(api), "merchant")
     body = {"name": "till", "permissions": ["payments", "merchant"]}
     made = api("POST", "/v1/api-keys", body, authorizer=who)

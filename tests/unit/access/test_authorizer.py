@@ -97,7 +97,7 @@ def test_a_flawed_token_is_refused_without_a_reason_that_only_the_log_knows(
 
 @pytest.mark.usefixtures("secret")
 @pytest.mark.parametrize("header", [None, "", "Bearer", "Basic dXNlcjpwYXNz", "Token x", "é"])
-def test_what_is_no_bearer_token_is_refused(
+def test_a_credential_that_is_not_a_bearer_token_is_refused(
     header: str | None, lines: list[tuple[str, str]]
 ) -> None:
     assert ask(header) == MISSING

@@ -91,13 +91,13 @@ def test_a_time_is_read_however_the_gateway_writes_it(exp: str) -> None:
     ],
     ids=str,
 )
-def test_odd_claims_are_nobodys(odd: dict[str, Any]) -> None:
+def test_invalid_claims_give_no_identity(odd: dict[str, Any]) -> None:
     with pytest.raises(Unauthorized):
         caller(**odd)
 
 
 @pytest.mark.parametrize("jwt", [{}, {"claims": None}, {"claims": {}}, {"scopes": ["admin"]}])
-def test_a_token_without_claims_is_nobodys(jwt: Any) -> None:
+def test_a_token_without_claims_gives_no_identity(jwt: Any) -> None:
     with pytest.raises(Unauthorized):
         judged(jwt)
 

@@ -59,7 +59,7 @@ def test_a_stage_with_only_a_secret_accepts_no_public_keys_token() -> None:
     assert refusal(signed(), ALONE) is Refusal.ALGORITHM
 
 
-def test_the_public_key_is_no_secret_even_where_there_is_one() -> None:
+def test_the_public_key_never_verifies_an_hmac() -> None:
     assert refusal(signed_with_the_public_key("HS256"), BOTH) is Refusal.SIGNATURE
     assert refusal(signed_with_the_public_key("RS256"), BOTH) is Refusal.SIGNATURE
 

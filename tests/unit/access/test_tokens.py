@@ -223,7 +223,7 @@ REFUSED: dict[str, Callable[[], str]] = {
     "merchant is a number": lambda: signed(merchant_id=7),
     "merchant is empty": lambda: signed(merchant_id=""),
     "merchant is the platform": lambda: signed(merchant_id="platform"),
-    "merchant is no id": lambda: signed(merchant_id="mer_1#2"),
+    "merchant is not an id": lambda: signed(merchant_id="mer_1#2"),
     "merchant is a list": lambda: signed(merchant_id=["mer_1"]),
     "merchant is null": lambda: signed(merchant_id=None),
     "merchant is false": lambda: signed(merchant_id=False),
@@ -293,7 +293,7 @@ def test_every_reason_is_a_word_that_a_metric_can_bear() -> None:
 
 
 @given(st.text(max_size=200))
-def test_any_text_that_is_no_token_is_refused_and_nothing_else(text: str) -> None:
+def test_any_text_that_is_not_a_token_is_refused(text: str) -> None:
     with pytest.raises(TokenRefused):
         verify_token(text, KEYS, SETTINGS)
 

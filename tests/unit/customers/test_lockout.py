@@ -44,7 +44,7 @@ def test_a_lock_runs_out_after_its_seconds() -> None:
     assert RULE.until(now) == "2026-03-14T09:30:00.000Z"
 
 
-def test_what_nobody_has_judged_says_nothing_of_the_customer_and_a_declined_card_does() -> None:
+def test_only_a_declined_card_counts_towards_the_lockout() -> None:
     assert NOT_CHARGED.decline_code in UNCOUNTED_DECLINES
     judged = {each.decline_code for each in BEHAVIOURS.values()} | {"try_again_later"}
     assert UNCOUNTED_DECLINES.isdisjoint(judged)

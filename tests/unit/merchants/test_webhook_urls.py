@@ -125,7 +125,7 @@ def test_a_public_https_url_is_taken(url: str) -> None:
         (f"https://{'a.' * 130}example.com/", "not a valid DNS name"),
     ],
 )
-def test_what_is_no_public_https_url_is_refused_with_its_reason(url: str, fault: str) -> None:
+def test_a_url_that_is_not_public_https_is_refused_with_its_reason(url: str, fault: str) -> None:
     assert fault in (url_problem(url) or "")
 
 

@@ -112,7 +112,7 @@ ALLOWED = {
 
 @pytest.mark.parametrize(("kind", "final"), OPERATIONS)
 @pytest.mark.parametrize("status", S)
-def test_each_operation_is_allowed_where_the_state_machine_says_and_else_told_the_status(
+def test_each_operation_is_allowed_in_its_states_and_else_reports_the_status(
     status: PaymentStatus, kind: TransactionType, final: bool
 ) -> None:
     refusal = refusal_of(a_payment(status), kind, 100, final=final)
@@ -172,7 +172,7 @@ def test_while_a_part_is_being_captured_only_further_parts_and_refunds_begin(
 
 @pytest.mark.parametrize(("kind", "final"), OPERATIONS[:3])
 @pytest.mark.parametrize("amount", [0, 1, 99, 100, 101])
-def test_no_amount_passes_its_ceiling_and_none_is_nothing(
+def test_an_amount_must_be_positive_and_within_its_ceiling(
     kind: TransactionType, final: bool, amount: int
 ) -> None:
     payment = a_payment(S.SUCCEEDED if kind is T.REFUND else S.REQUIRES_CAPTURE)
@@ -187,7 +187,7 @@ def test_no_amount_passes_its_ceiling_and_none_is_nothing(
         assert refusal.detail == ("amount must be at least 1" if amount == 0 else over)
 
 
-def test_what_is_pending_is_told_with_the_ceiling() -> None:
+def test_the_error_shows_the_ceiling_and_the_pending_amount() -> None:
     payment = a_payment(S.SUCCEEDED, refundable_minor=30, pending_refund_minor=70)
     refusal = refusal_of(payment, T.REFUND, 31)
     assert refusal is not None
@@ -196,7 +196,7 @@ def test_what_is_pending_is_told_with_the_ceiling() -> None:
     )
 
 
-def test_what_is_refunded_or_pending_in_full_is_told_as_that() -> None:
+def test_the_error_says_whether_all_is_refunded_or_pending() -> None:
     refunded = a_payment(S.SUCCEEDED, refundable_minor=0, amount_refunded=100)
     pending = a_payment(S.SUCCEEDED, refundable_minor=0, pending_refund_minor=100)
     disputed = a_payment(S.SUCCEEDED, refundable_minor=0, amount_refunded=40)

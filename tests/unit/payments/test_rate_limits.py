@@ -90,7 +90,7 @@ def test_the_smaller_limit_says_whether_each_payment_is_counted_by_itself(
         (NOW + timedelta(minutes=5), 1),
     ],
 )
-def test_who_comes_too_late_waits_whole_seconds_until_the_window_ends(
+def test_a_refused_payment_waits_whole_seconds_until_the_window_ends(
     now: datetime, seconds: int
 ) -> None:
     (minute,) = limits(payments_per_minute=7)
@@ -180,7 +180,7 @@ class Worker:
     steps=st.lists(st.tuples(st.integers(0, 59), st.integers(1, 100)), max_size=400),
     last=st.integers(0, 59),
 )
-def test_leases_never_exceed_the_limit_and_nobody_is_refused_before_nine_tenths_of_it(
+def test_leases_never_exceed_the_limit_and_never_refuse_before_nine_tenths_of_it(
     limit: int, workers: int, steps: list[tuple[int, int]], last: int
 ) -> None:
     counter = Counter(limit)

@@ -283,7 +283,7 @@ def test_a_secret_is_not_needed_to_be_paid(memory: Memory, sandbox: SandboxProce
 DISPUTE = {"dispute_id": "dp_1", "reference": "pay_1", "amount": 600, "currency": "USD", "fee": 15}
 
 
-def test_a_dispute_is_what_the_sandbox_was_told_of_it_last(memory: Memory) -> None:
+def test_a_dispute_has_the_state_of_its_latest_notification(memory: Memory) -> None:
     ours = account(memory)
     assert ours.find_dispute("dp_1") is None
     assert tell(ours, "dispute_opened", **DISPUTE) is EventKind.DISPUTE_CHANGED
@@ -314,7 +314,7 @@ def test_an_old_opening_does_not_open_a_decided_dispute_and_an_old_decision_does
     assert (state.status, state.reinstated_minor) == (DisputeStatus.LOST, 0)
 
 
-def test_what_one_account_is_told_is_nothing_that_happened_to_another(memory: Memory) -> None:
+def test_notifications_of_one_account_do_not_affect_another(memory: Memory) -> None:
     ours, theirs = account(memory, "mer_1"), account(memory, "mer_2")
     theirs.charge(request("tok_approved"))
     theirs.operate(operation(TransactionType.REFUND))
@@ -339,7 +339,7 @@ def test_a_refund_that_came_back_is_refused_whoever_asks_for_it_again(memory: Me
     assert isinstance(ours.find_operation(operation(TransactionType.REFUND)), Refused)
 
 
-def test_what_was_told_silently_is_only_found_by_asking_what_is_new(memory: Memory) -> None:
+def test_a_silent_event_is_only_found_by_the_poll(memory: Memory) -> None:
     ours = account(memory)
     ours.charge(request("tok_approved"))
     ours.operate(operation(TransactionType.REFUND))

@@ -58,7 +58,7 @@ def test_the_processors_answer_decides_an_authorization() -> None:
     assert status_after(Refused(None, "generic_decline", "No"), captures=False) is S.FAILED
 
 
-def test_a_decline_that_passes_with_time_is_told_from_one_that_stays() -> None:
+def test_temporary_declines_are_distinguished_from_permanent_ones() -> None:
     passing = {"insufficient_funds", "processor_unreachable", "try_again_later"}
     assert passing <= RETRIABLE_DECLINES
     for code in RETRIABLE_DECLINES:

@@ -241,7 +241,7 @@ def test_a_charge_that_is_unknown_is_asked_about_where_it_was_sent_whatever_the_
 
 
 @pytest.mark.parametrize("what", ["authorized", "refund without an answer"])
-def test_nobody_moves_while_something_is_open_and_may_after_it(
+def test_a_merchant_changes_accounts_only_while_nothing_is_open(
     bank: Bank, platform: Platform, what: str
 ) -> None:
     shop = shop_of(bank)
@@ -266,7 +266,9 @@ def test_nobody_moves_while_something_is_open_and_may_after_it(
     assert kept(bank, shop) == [("acct_B", True), ("acct_A", False)]
 
 
-def test_another_merchants_open_payments_hold_nobody(bank: Bank, platform: Platform) -> None:
+def test_open_payments_of_other_merchants_do_not_block_a_change(
+    bank: Bank, platform: Platform
+) -> None:
     busy, shop = shop_of(bank), shop_of(bank)
     platform.pay(busy, payment_method="tok_timeout", deps=bank.payment_dependencies())
     bank.wrap = unheard
@@ -299,7 +301,7 @@ def test_what_an_account_left_behind_tells_is_judged_by_its_own_secret(
     use_key(bank, shop, B, unseeing(bank.merchant_dependencies()))
     platform.clock.advance(300)
     with pytest.raises(BadSignature):
-        tell(bank, shop, "a secret of somebody")
+        tell(bank, shop, "a secret of another merchant")
     assert platform.payment().status is PaymentStatus.UNKNOWN
     tell(bank, shop, stripe_keys(A1)["webhook_secret"])
     assert platform.payment().status is PaymentStatus.SUCCEEDED
@@ -328,7 +330,7 @@ def test_an_operator_forgets_an_account_that_nothing_needs(bank: Bank, platform:
     assert bank.done_at("B") == []
 
 
-def test_what_nobody_can_be_asked_about_stays_unknown_and_holds_nothing_else_up(
+def test_a_payment_of_a_removed_account_stays_unknown_and_blocks_no_other(
     bank: Bank, platform: Platform
 ) -> None:
     shop = shop_of(bank)
@@ -405,7 +407,7 @@ def test_what_was_stored_in_the_other_mode_is_refused_at_the_charge(
     assert platform.charges() == []
 
 
-def test_a_revoked_key_of_an_account_that_nobody_named_can_be_replaced(
+def test_a_revoked_key_of_an_unnamed_account_can_be_replaced(
     bank: Bank, platform: Platform
 ) -> None:
     """What is open there cannot end any more; a merchant must not wait for that."""
@@ -421,7 +423,7 @@ def test_a_revoked_key_of_an_account_that_nobody_named_can_be_replaced(
     assert kept(bank, shop) == [("acct_A", True), ("unnamed", False)]
     bank.resolve()
     (still,) = platform.payments()
-    assert still.status is not PaymentStatus.FAILED, "nobody could say that it was not charged"
+    assert still.status is not PaymentStatus.FAILED, "its outcome is unknown"
 
 
 def test_no_money_is_captured_in_the_other_mode_but_given_back(
@@ -447,7 +449,7 @@ def test_keys_are_stored_only_if_the_processor_knows_them(bank: Bank, platform: 
     with pytest.raises(Unavailable):
         register(bank, processor="stripe", processor_config=stripe_keys(A1))
     assert [row.version for row in platform.rows(Merchant)] == [1]
-    change(bank, shop, name="No key, so nobody is asked")
+    change(bank, shop, name="No key changes, so the processor is not asked")
 
 
 def test_a_repetition_is_answered_though_the_processor_is_silent(bank: Bank) -> None:

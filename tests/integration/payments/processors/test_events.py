@@ -244,7 +244,7 @@ def test_a_hint_about_an_unknown_charge_has_the_processor_asked_at_once(shop: Sh
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"signed_with": "another secret of somebody"},
+        {"signed_with": "the secret of another merchant"},
         {"signed_at": time.time() - 2 * HOUR},
         {"signed_at": time.time() + 2 * HOUR},
     ],
@@ -324,7 +324,7 @@ def test_a_kept_dispute_is_applied_once_however_often_it_is_asked_for(shop: Shop
     payment = shop.pay()
     shop.tell(**dispute(payment, currency="EUR"))
     (kept,) = shop.kept()
-    # The sandbox is put right; nobody is told.
+    # The sandbox is corrected without a notification.
     shop.tell(**dispute(payment, id="evt_2", silent=True))
     before = shop.balances()["acc_clearing_USD"]
     with ThreadPoolExecutor(4) as pool:
@@ -399,7 +399,7 @@ def test_kept_events_are_listed_in_pages_newest_first(shop: Shop) -> None:
     assert pages == [["dp_4", "dp_3"], ["dp_2", "dp_1"], ["dp_0"]]
 
 
-def test_the_poll_applies_what_no_notification_told(shop: Shop) -> None:
+def test_the_poll_applies_events_without_a_notification(shop: Shop) -> None:
     payment = shop.pay()
     path = f"/v1/payments/{payment['id']}/refund"
     refund = shop.post(path, {"amount": 300}).body["transactions"][-1]
@@ -429,7 +429,7 @@ def test_the_poll_tries_what_is_kept_again(shop: Shop) -> None:
     assert shop.payment(payment["id"])["dispute_status"] == "opened"
 
 
-def test_what_nobody_can_read_is_refused_though_it_is_signed(shop: Shop) -> None:
+def test_a_signed_notification_that_cannot_be_parsed_is_refused(shop: Shop) -> None:
     body = '{"id": "evt_1", "type": "dispute_opened", "created": "yesterday"}'
     header = sign_sandbox_event(body.encode(), SECRET, int(time.time()))
     answer = shop.send(body, {SIGNATURE_HEADER: header})

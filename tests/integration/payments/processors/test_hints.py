@@ -1,6 +1,6 @@
-"""A notification is a hint: what is booked is what the processor says when it is asked.
+"""A notification is a hint: what is booked is the state that the processor reports when queried.
 
-On the runtime's own desks, with a processor whose notifications say whatever a test wants.
+They use the runtime's own dependencies, and a processor with arbitrary notifications.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Teller:
         return getattr(self.inner, name)
 
 
-class Town:
+class EventWorld:
     """A shop with a paid payment, and its processor."""
 
     def __init__(self, platform: Platform) -> None:
@@ -154,8 +154,8 @@ class Town:
 
 
 @pytest.fixture
-def simulation(platform: Platform) -> Town:
-    return Town(platform)
+def simulation(platform: Platform) -> EventWorld:
+    return EventWorld(platform)
 
 
 # ------------------------------------------------------------------ refunds
@@ -163,7 +163,7 @@ def simulation(platform: Platform) -> Town:
 
 @pytest.mark.parametrize("outcome", [None, RefundOutcome.SUCCEEDED, RefundOutcome.PENDING])
 def test_a_forged_failure_of_a_refund_moves_nothing_unless_the_processor_says_so_too(
-    simulation: Town, outcome: RefundOutcome | None
+    simulation: EventWorld, outcome: RefundOutcome | None
 ) -> None:
     refund = simulation.refund()
     before = simulation.receivable()
@@ -176,7 +176,9 @@ def test_a_forged_failure_of_a_refund_moves_nothing_unless_the_processor_says_so
     assert simulation.refunds() == [refund]
 
 
-def test_a_refund_that_the_processor_says_has_failed_is_taken_back_once(simulation: Town) -> None:
+def test_a_refund_that_the_processor_says_has_failed_is_reversed_once(
+    simulation: EventWorld,
+) -> None:
     refund = simulation.refund()
     before = simulation.receivable()
     simulation.returned(refund)
@@ -187,7 +189,7 @@ def test_a_refund_that_the_processor_says_has_failed_is_taken_back_once(simulati
     assert simulation.platform.payment().refundable_minor == 1000
 
 
-def test_a_settled_refund_that_fails_later_is_taken_back_as_well(simulation: Town) -> None:
+def test_a_settled_refund_that_fails_later_is_reversed_too(simulation: EventWorld) -> None:
     refund = simulation.refund()
     settled = refund.model_copy(update={"status": TransactionStatus.SETTLED, "version": 3})
     simulation.platform.put(settled)
@@ -199,7 +201,7 @@ def test_a_settled_refund_that_fails_later_is_taken_back_as_well(simulation: Tow
 
 @pytest.mark.parametrize("reads", [1, 3, 1_000])
 def test_a_refund_that_is_seen_before_its_payment_is_taken_back_or_its_failure_comes_again(
-    simulation: Town, monkeypatch: pytest.MonkeyPatch, reads: int
+    simulation: EventWorld, monkeypatch: pytest.MonkeyPatch, reads: int
 ) -> None:
     """A plain read may see one row of a commit while the other is still as it was before."""
     payments = simulation.deps.payments
@@ -222,7 +224,7 @@ def test_a_refund_that_is_seen_before_its_payment_is_taken_back_or_its_failure_c
 
 
 def test_while_the_processor_cannot_be_reached_nothing_is_booked_and_nothing_claimed(
-    simulation: Town,
+    simulation: EventWorld,
 ) -> None:
     refund = simulation.refund()
     simulation.processor.refunds = simulation.processor.disputes = None
@@ -239,7 +241,7 @@ def test_while_the_processor_cannot_be_reached_nothing_is_booked_and_nothing_cla
 
 
 def test_a_failure_that_meets_the_lease_of_its_own_refund_waits_and_comes_again(
-    simulation: Town,
+    simulation: EventWorld,
 ) -> None:
     """The processor answers "succeeded" and says "failed" before the answer is written down."""
     met: list[Exception] = []
@@ -263,7 +265,7 @@ def test_a_failure_that_meets_the_lease_of_its_own_refund_waits_and_comes_again(
     assert simulation.refunds()[0].status is TransactionStatus.FAILED
 
 
-def test_a_failure_that_meets_a_refund_whose_request_died_has_it_finished(simulation: Town) -> None:
+def test_a_failure_finishes_a_refund_whose_request_died(simulation: EventWorld) -> None:
     def die() -> None:
         raise RuntimeError("killed")
 
@@ -278,7 +280,9 @@ def test_a_failure_that_meets_a_refund_whose_request_died_has_it_finished(simula
     assert (payment.amount_refunded, payment.pending_refund_minor) == (0, 0)
 
 
-def test_a_refund_of_another_amount_than_ours_is_kept_and_not_taken_back(simulation: Town) -> None:
+def test_a_refund_of_another_amount_than_ours_is_kept_and_not_reversed(
+    simulation: EventWorld,
+) -> None:
     refund = simulation.refund()
     before = simulation.receivable()
     simulation.returned(refund, amount_minor=399)
@@ -289,7 +293,7 @@ def test_a_refund_of_another_amount_than_ours_is_kept_and_not_taken_back(simulat
 
 
 def test_a_failed_refund_that_says_it_is_ours_and_is_unknown_for_an_hour_is_kept(
-    simulation: Town,
+    simulation: EventWorld,
 ) -> None:
     unknown = new_id("txn", simulation.platform.clock())
     old = simulation.platform.clock() - OLD
@@ -311,7 +315,7 @@ def test_a_failed_refund_that_says_it_is_ours_and_is_unknown_for_an_hour_is_kept
 # ----------------------------------------------------------------- disputes
 
 
-def test_a_dispute_that_the_processor_does_not_have_books_nothing(simulation: Town) -> None:
+def test_a_dispute_that_the_processor_does_not_have_books_nothing(simulation: EventWorld) -> None:
     before = simulation.platform.balances()
     assert simulation.hear_of_dispute() is EventResult.IGNORED
     assert simulation.platform.balances() == before
@@ -319,7 +323,7 @@ def test_a_dispute_that_the_processor_does_not_have_books_nothing(simulation: To
 
 
 def test_the_payment_is_the_one_that_the_processor_names_not_the_notification(
-    simulation: Town,
+    simulation: EventWorld,
 ) -> None:
     other = simulation.platform.paid(simulation.shop, amount=2000, deps=simulation.deps)
     simulation.dispute()
@@ -328,7 +332,7 @@ def test_the_payment_is_the_one_that_the_processor_names_not_the_notification(
     assert disputed == {simulation.payment_id: DisputeStatus.OPENED, other: None}
 
 
-def test_one_processor_disputes_no_payment_of_another(simulation: Town) -> None:
+def test_one_processor_disputes_no_payment_of_another(simulation: EventWorld) -> None:
     payment = simulation.platform.payment()
     simulation.platform.put(payment.model_copy(update={"processor": "stripe"}))
     before = simulation.receivable()
@@ -338,7 +342,7 @@ def test_one_processor_disputes_no_payment_of_another(simulation: Town) -> None:
     assert simulation.receivable() == before
 
 
-def test_a_dispute_that_names_a_payment_and_another_charge_is_kept(simulation: Town) -> None:
+def test_a_dispute_that_names_a_payment_and_another_charge_is_kept(simulation: EventWorld) -> None:
     """Our reference stands in metadata, which whoever owns the processor account can edit."""
     before = simulation.receivable()
     simulation.dispute(charge_id="pi_of_something_else")
@@ -348,8 +352,8 @@ def test_a_dispute_that_names_a_payment_and_another_charge_is_kept(simulation: T
     assert simulation.receivable() == before
 
 
-def test_amounts_and_status_are_the_processors_however_often_it_is_told_of(
-    simulation: Town,
+def test_amounts_and_status_are_the_processors_however_often_it_notifies(
+    simulation: EventWorld,
 ) -> None:
     before = simulation.receivable()
     simulation.dispute()
@@ -364,7 +368,7 @@ def test_amounts_and_status_are_the_processors_however_often_it_is_told_of(
     assert simulation.platform.payment().dispute_status is DisputeStatus.WON
 
 
-def test_who_is_overtaken_asks_the_processor_again(simulation: Town) -> None:
+def test_a_concurrent_write_makes_the_processor_be_asked_again(simulation: EventWorld) -> None:
     """One has read "opened" and is slow; another books "won". The slow one must not undo that."""
     before = simulation.receivable()
     simulation.dispute()
@@ -385,7 +389,7 @@ def test_who_is_overtaken_asks_the_processor_again(simulation: Town) -> None:
 
 
 def test_a_dispute_that_comes_before_the_charge_is_written_down_comes_again(
-    simulation: Town,
+    simulation: EventWorld,
 ) -> None:
     platform = simulation.platform
 
@@ -413,7 +417,7 @@ def test_a_dispute_that_comes_before_the_charge_is_written_down_comes_again(
 
 
 def test_one_dispute_more_than_a_payment_takes_is_kept_and_applied_when_it_may(
-    simulation: Town,
+    simulation: EventWorld,
 ) -> None:
     few = replace(
         simulation.deps, timing=simulation.platform.timing.model_copy(update={"max_disputes": 10})
@@ -441,7 +445,7 @@ def test_one_dispute_more_than_a_payment_takes_is_kept_and_applied_when_it_may(
 
 
 def test_a_payment_that_becomes_known_after_an_hour_gets_its_dispute_from_the_poll(
-    simulation: Town,
+    simulation: EventWorld,
 ) -> None:
     unknown = new_id("pay", simulation.platform.clock())
     simulation.dispute(reference=unknown)
@@ -456,7 +460,7 @@ def test_a_payment_that_becomes_known_after_an_hour_gets_its_dispute_from_the_po
 
 
 def test_a_processor_that_does_not_answer_the_poll_keeps_no_other_merchant_waiting(
-    simulation: Town,
+    simulation: EventWorld,
 ) -> None:
     simulation.platform.merchant()
     asked: list[datetime] = []
@@ -474,7 +478,7 @@ def test_a_processor_that_does_not_answer_the_poll_keeps_no_other_merchant_waiti
 
 
 def test_a_poll_that_runs_out_of_time_goes_on_where_it_was_and_the_next_round_overlaps(
-    simulation: Town,
+    simulation: EventWorld,
 ) -> None:
     def days_back(report: PollReport) -> int:
         return (simulation.platform.clock() - to_datetime(report.since)).days
@@ -493,7 +497,7 @@ def test_a_poll_that_runs_out_of_time_goes_on_where_it_was_and_the_next_round_ov
 
 
 def test_a_merchant_with_endless_news_does_not_keep_the_poll_from_all_others(
-    simulation: Town,
+    simulation: EventWorld,
 ) -> None:
     heard: list[str] = []
 
@@ -514,7 +518,7 @@ def test_a_merchant_with_endless_news_does_not_keep_the_poll_from_all_others(
 
 
 def test_a_page_of_merchants_that_the_time_did_not_suffice_for_comes_first_in_the_next_run(
-    simulation: Town, monkeypatch: pytest.MonkeyPatch
+    simulation: EventWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runtime.payments.disputes.poll.MERCHANTS_PER_PAGE", 1)
     simulation.platform.merchant()
@@ -533,7 +537,7 @@ def test_a_page_of_merchants_that_the_time_did_not_suffice_for_comes_first_in_th
     assert (rest.finished, rest.merchants, len(asked)) == (True, 1, per_merchant)
 
 
-def test_on_a_live_stage_nothing_counts_that_the_sandbox_is_told(simulation: Town) -> None:
+def test_a_live_stage_ignores_sandbox_notifications(simulation: EventWorld) -> None:
     timing = simulation.deps.timing.model_copy(update={"processors": "live"})
     before = simulation.receivable()
     simulation.deps = replace(simulation.deps, timing=timing)

@@ -103,17 +103,17 @@ def test_each_key_is_of_the_account_and_mode_that_stripe_says(proxy: StripeProxy
 
 
 @pytest.mark.parametrize("key", [WRONG_KEY, RESTRICTED_KEY])
-def test_a_key_that_stripe_refuses_belongs_to_nobody(proxy: StripeProxy, key: str) -> None:
+def test_a_key_that_stripe_rejects_has_no_identity(proxy: StripeProxy, key: str) -> None:
     with pytest.raises(InvalidValue, match="Stripe rejected api_key") as refused:
         connector(proxy, key).identify()
     assert refused.value.param == "processor_config"
     assert key not in refused.value.detail
 
 
-def test_whose_a_key_is_stays_open_where_nobody_answers() -> None:
-    nobody = StripeProcessor.of(stripe_config({"api_key": KEY}), "http://127.0.0.1:9", 1)
+def test_the_owner_of_a_key_is_unknown_while_stripe_does_not_answer() -> None:
+    unreachable = StripeProcessor.of(stripe_config({"api_key": KEY}), "http://127.0.0.1:9", 1)
     with pytest.raises(ProcessorUnknown):
-        nobody.identify()
+        unreachable.identify()
 
 
 def test_a_sale_is_charged_once_with_its_fee_and_carries_our_reference(
@@ -221,10 +221,10 @@ def test_a_charge_that_takes_too_long_is_unknown_and_found(
     assert stripe.charge(request) == found
 
 
-def test_nobody_listening_is_unknown(proxy: StripeProxy) -> None:
-    nobody = StripeProcessor.of(stripe_config({"api_key": KEY}), "http://127.0.0.1:9", 1)
+def test_a_refused_connection_is_unknown(proxy: StripeProxy) -> None:
+    unreachable = StripeProcessor.of(stripe_config({"api_key": KEY}), "http://127.0.0.1:9", 1)
     with pytest.raises(ProcessorUnknown, match="Stripe: ConnectionError"):
-        nobody.charge(charge_request())
+        unreachable.charge(charge_request())
 
 
 def test_a_charge_that_never_arrived_is_forbidden_and_can_not_be_made_later(

@@ -98,7 +98,7 @@ def test_amounts_are_in_our_units() -> None:
     assert (state.withdrawn_minor, state.fee_minor) == (500, 1500)
 
 
-def test_a_currency_that_is_unknown_here_is_told_as_it_is() -> None:
+def test_an_amount_in_an_unknown_currency_is_not_converted() -> None:
     assert read(dispute("lost", currency="xxx")).currency == "XXX"
 
 

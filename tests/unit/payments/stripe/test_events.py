@@ -58,7 +58,7 @@ def test_while_a_secret_is_being_changed_one_of_two_signatures_is_enough() -> No
 
 
 @pytest.mark.parametrize("seconds", [0, TOLERANCE_SECONDS, -TOLERANCE_SECONDS])
-def test_time_is_told_by_the_caller_and_may_be_off_by_five_minutes(seconds: int) -> None:
+def test_the_caller_passes_the_time_which_may_be_off_by_five_minutes(seconds: int) -> None:
     at = NOW - timedelta(seconds=seconds)
     assert read(BODY, header(BODY, at=at)).reference == "pay_1"
 
@@ -102,7 +102,7 @@ def test_without_a_header_or_a_secret_nothing_is_believed() -> None:
         read(BODY, secret=None)
 
 
-def test_a_body_that_is_no_text_is_not_believed() -> None:
+def test_a_body_that_is_not_text_is_refused() -> None:
     with pytest.raises(BadSignature):
         read_stripe_event({"stripe-signature": header(BODY)}, b"\xff", SECRET, NOW)
 
@@ -149,7 +149,7 @@ def test_news_of_a_refund_of_ours_are_hints(type_: str, status: str) -> None:
 
 @pytest.mark.parametrize("type_", ["refund.failed", "refund.updated", "charge.refund.updated"])
 @pytest.mark.parametrize("status", ["failed", "canceled"])
-def test_a_refund_that_came_back_is_told_as_failed(type_: str, status: str) -> None:
+def test_a_returned_refund_is_a_failed_refund(type_: str, status: str) -> None:
     reported = read(event(type_, refund(status)))
     assert (reported.kind, reported.reference) == (EventKind.REFUND_FAILED, "txn_1")
     assert reported.object_id == refund()["id"]

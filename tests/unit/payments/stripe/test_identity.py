@@ -72,7 +72,7 @@ def test_a_key_that_stripe_refuses_is_refused(answers: list[Any]) -> None:
     ],
     ids=["5xx", "too many", "an account without an id", "a balance without a mode"],
 )
-def test_where_stripe_does_not_say_nobody_knows(answers: list[Any]) -> None:
+def test_an_unclear_answer_of_stripe_is_an_unknown_identity(answers: list[Any]) -> None:
     stripe, _ = connector("sk_test_marked", *answers)
     with pytest.raises(ProcessorUnknown):
         stripe.identify()

@@ -212,7 +212,7 @@ def test_whatever_does_not_say_whether_it_was_done_is_unknown(answer: Any) -> No
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500])
-def test_an_error_is_no_answer_to_what_became_of_it(status: int) -> None:
+def test_an_error_leaves_the_outcome_unknown(status: int) -> None:
     for ask in (
         lambda s: s.find(REQUEST),
         lambda s: s.forbid(REQUEST),
@@ -268,7 +268,7 @@ def test_a_charge_in_the_making_is_unknown_and_a_canceled_one_refused() -> None:
     assert found.decline_code == "canceled"
 
 
-def test_forbidding_uses_up_the_key_with_what_nobody_confirms() -> None:
+def test_forbidding_uses_the_key_for_an_unconfirmed_payment_intent() -> None:
     empty = intent("requires_payment_method", id="pi_empty")
     stripe, network = answering((200, empty), (200, {**CANCELED, "id": "pi_empty"}))
     assert stripe.forbid(REQUEST) is None
